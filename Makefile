@@ -1,0 +1,79 @@
+# Everything is installed into $(VENV), at the versions in constraints.txt; git, make and a python3 are enough.
+# Another Python: make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?= ogasawara_2021__synthetic_cart_12
+PYTEST_ARGS ?= -m "not slow"
+PARALLEL ?=
+UPGRADE ?=
+
+.PHONY: help install demo test test-slow lint bench constraints clean
+
+help:
+	@echo "make demo         fit $(DEMO) and write its report"
+	@echo "make test         the fast tests; make test-slow: the others"
+	@echo "make lint         ruff and pyright"
+	@echo "make bench        timings"
+	@echo "make install      only the environment, in $(VENV)"
+	@echo "make constraints  pin the versions again (UPGRADE=--upgrade for the newest)"
+	@echo "make clean        remove environments, caches and built files; runs/ stays"
+
+install: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/kinetics fit fits/$(DEMO).toml --out runs --force
+	$(BIN)/kinetics report runs/$(DEMO)
+	@echo "The report:"
+	@ls $(CURDIR)/runs/$(DEMO)/*.html
+
+# PARALLEL="-n 2 --dist loadfile" spreads the test files over two processes.
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(STAMP)
+	$(BIN)/python tests/bench/run.py
+
+# One file of name==version lines serves every supported Python; the extras stay open.
+constraints:
+	@uv=uv; uv --version >/dev/null 2>&1 || uv=$(BIN)/uv; \
+	$$uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.11 \
+	  --group dev pyproject.toml --output-file constraints.txt $(UPGRADE)
+
+clean:
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache dist build
+	find kinetics models fits data tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed; $(PYTHON) is %d.%d. Say: make PYTHON=/path/to/python3.12" % v[:2])'
+	@set -e; \
+	uv=uv; uv --version >/dev/null 2>&1 || uv=; \
+	if [ ! -x $(BIN)/python ]; then \
+	  if [ -n "$$uv" ]; then \
+	    uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	  else \
+	    $(PYTHON) -m venv $(VENV) || { \
+	      rm -rf $(VENV); \
+	      echo "$(PYTHON) cannot make an environment: install its venv package (python3-venv), or uv." >&2; \
+	      exit 1; }; \
+	  fi; \
+	  echo '*' > $(VENV)/.gitignore; \
+	fi; \
+	if [ -z "$$uv" ] && { [ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }; then \
+	  uv=$(BIN)/uv; \
+	fi; \
+	if [ -n "$$uv" ]; then install="$$uv pip install --python $(BIN)/python"; \
+	else install="$(BIN)/python -m pip install --disable-pip-version-check"; fi; \
+	$$install --quiet -r constraints.txt; \
+	$$install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

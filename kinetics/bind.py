@@ -1,0 +1,262 @@
+"""A plan meets its study and its model: every mismatch found, then the dense data and the joint density.
+
+`bind` is the only place that knows all three. What it returns has everything a sampler, a check or an
+exposure needs: the NumPyro model, each subject's parameters from a draw, the likelihood of every record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from jaxtyping import Array, Float
+
+from kinetics.covariates import design_columns
+from kinetics.distributions import Prior
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.hierarchy import Hierarchy, individual, sample_sites
+from kinetics.model import Model, load_model
+from kinetics.observe import FAMILIES, Observations, log_likelihood, pad_observations, residual_priors
+from kinetics.plan import FitPlan
+from kinetics.regimen import Doses, doses_of
+from kinetics.solve import solve
+from kinetics.study import Study, read_study
+from kinetics.units import UnitError, convert
+
+__all__ = ["BoundAssay", "BoundFit", "FitData", "bind"]
+
+
+class FitData(NamedTuple):
+    """What the density is conditioned on, as arrays: one pytree, passed to compiled code as an argument."""
+
+    observations: Observations
+    doses: Doses
+    design: dict[str, Float[Array, " subject"]]
+
+
+@dataclass(frozen=True)
+class BoundAssay:
+    """One analyte of the fit: its model output, error model, and which kinds of censoring occur."""
+
+    analyte: str
+    output: str
+    unit: str
+    likelihood: str
+    nu: float
+    sigma_scale: float
+    present: tuple[str, ...]
+
+    def residual(self, s: Mapping[str, Array]) -> dict[str, Array]:
+        """The family's residual parameters out of the sampled sites."""
+        return {name: s[f"{name}_{self.analyte}"] for name in FAMILIES[self.likelihood]}
+
+
+@dataclass(frozen=True)
+class BoundFit:
+    """A plan bound to its study and model. `unused` parameters reach no observed output and stay fixed."""
+
+    plan: FitPlan
+    study: Study
+    model: Model
+    hierarchy: Hierarchy
+    assays: tuple[BoundAssay, ...]
+    data: FitData
+    unused: tuple[str, ...] = ()
+
+    @property
+    def subjects(self) -> list[str]:
+        return self.study.subject_ids
+
+    def priors(self) -> dict[str, Prior]:
+        """Site -> prior for population values, between-subject SDs, covariate effects and residual SDs."""
+        sites = self.hierarchy.population_priors()
+        for assay in self.assays:
+            sites |= residual_priors(assay.likelihood, assay.analyte, assay.sigma_scale)
+        return sites
+
+    def density(self, data: FitData) -> None:
+        """The NumPyro model: priors, random effects and the likelihood of every record."""
+        s = sample_sites(self.hierarchy, len(self.subjects), data.design)
+        for assay in self.assays:
+            for site, prior in residual_priors(assay.likelihood, assay.analyte, assay.sigma_scale).items():
+                s[site] = numpyro.sample(site, prior.to_numpyro())
+        for analyte, terms in self.record_log_likelihood(s, data).items():
+            numpyro.factor(f"log_likelihood_{analyte}", jnp.sum(terms))
+
+    def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
+        """Every parameter of every subject from one draw of the sites."""
+        return individual(self.hierarchy, self.model, s, data.design, len(self.subjects))
+
+    def record_log_likelihood(
+        self, s: Mapping[str, Array], data: FitData
+    ) -> dict[str, Float[Array, "subject record"]]:
+        """Analyte -> log-likelihood of each of its records; 0 in padded slots."""
+        outputs = [assay.output for assay in self.assays]
+        predicted = solve(self.model, data.observations.time, self.theta(s, data), data.doses, outputs)
+        return {
+            a.analyte: log_likelihood(
+                a.likelihood,
+                predicted[a.output],
+                data.observations.assays[a.analyte],
+                a.residual(s),
+                nu=a.nu,
+                present=a.present,
+            )
+            for a in self.assays
+        }
+
+
+def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = None) -> BoundFit:
+    """Bind a plan to its study and model (read from the plan's names unless given).
+
+    PlanError lists every mismatch: unknown parameters, analytes, outputs or covariates, units that do not
+    agree, missing covariate values.
+    """
+    study = read_study(plan.data) if study is None else study
+    model = (load_model(plan.model) if model is None else model).with_prior_set(plan.prior_set)
+    problems = [*_parameter_problems(plan, model), *_observe_problems(plan, study, model)]
+    design, effects, found = design_columns(plan, study)
+    problems += found
+    doses = doses_of(study, products=plan.products)
+    units = set(study.doses["unit"])
+    if model.dose_unit not in units and model.dose_unit != "cells":
+        problems.append(
+            Problem(
+                f"model {model.name} takes doses in {model.dose_unit}, the study gives {', '.join(units)}",
+                "choose another model, or state the dose in that unit",
+                file=str(study.path),
+            )
+        )
+    if problems:
+        raise PlanError([replace(p, file=p.file or plan.name) for p in problems])
+    assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
+    dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
+    observations = pad_observations(study.observations, study.subject_ids, list(plan.observe), drop_left=dropped)
+    data = FitData(observations, doses, design)
+    unused = _unused(model, assays, data)
+    hierarchy = _hierarchy(plan, model, effects, unused)
+    return BoundFit(plan, study, model, hierarchy, assays, data, unused)
+
+
+def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, ...]) -> Hierarchy:
+    fixed = {name: model.parameters[name].value for name in unused} | dict(plan.fixed)
+    vary = plan.vary
+    if vary is None:
+        vary = tuple(k for k, p in model.parameters.items() if p.sd is not None)
+    vary = tuple(k for k in vary if k not in unused and (k not in plan.fixed or k in plan.omega))
+    priors = {k: plan.priors[k].prior() if k in plan.priors else p.prior for k, p in model.parameters.items()}
+    omega = {
+        k: plan.omega[k].prior() if k in plan.omega else model.parameters[k].omega_prior for k in vary
+    }
+    return Hierarchy(
+        priors=priors,
+        omega=omega,
+        fixed=fixed,
+        centred=tuple(k for k in plan.centred if k in omega),
+        effects=tuple(e for e in effects if e.parameter not in unused),
+        scaled=tuple(k for k in plan.allometry if k not in unused),
+    )
+
+
+def _parameter_problems(plan: FitPlan, model: Model) -> list[Problem]:
+    named = {
+        "vary": plan.vary or (),
+        "centred": plan.centred,
+        "fixed": plan.fixed,
+        "priors": plan.priors,
+        "omega": plan.omega,
+        "covariates": plan.covariates,
+        "allometry": plan.allometry,
+    }
+    problems = [
+        Problem(f"{key}: model {model.name} has no parameter {name!r}", did_you_mean(name, model.parameters))
+        for key, names in named.items()
+        for name in names
+        if name not in model.parameters
+    ]
+    for name, spec in plan.priors.items():
+        if name in model.parameters and spec.prior().link != model.parameters[name].prior.link:
+            wants = type(model.parameters[name].prior).__name__
+            problems.append(Problem(f"priors.{name}: a {spec.distribution}", f"{model.name} wants a {wants}"))
+    return problems
+
+
+def _observe_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
+    problems = []
+    for analyte, spec in plan.observe.items():
+        if analyte not in study.analytes:
+            problems.append(Problem(f"observe: no analyte {analyte!r}", did_you_mean(analyte, study.analytes)))
+            continue
+        if not len(study.observed(analyte)):
+            problems.append(Problem(f"observe: {analyte} has no record", "leave it out of the plan"))
+        if spec.output is not None and spec.output not in model.outputs:
+            remedy = did_you_mean(spec.output, model.outputs)
+            problems.append(Problem(f"observe.{analyte}: no output {spec.output!r}", remedy))
+            continue
+        unit = study.analytes[analyte].unit
+        if _output_of(plan, study, model, analyte) is None:
+            offered = ", ".join(f"{k} [{o.unit}]" for k, o in model.outputs.items())
+            problems.append(
+                Problem(
+                    f"observe.{analyte}: no output of {model.name} is in {unit}",
+                    f"name one with `output = ...` in a unit that converts; it has {offered}",
+                )
+            )
+    return problems
+
+
+def _output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | None:
+    """The output an analyte reads: the one named, or the one of its name, or the first in its unit."""
+    unit = study.analytes[analyte].unit
+    named = plan.observe[analyte].output
+    candidates = [named] if named else [analyte, *model.outputs]
+    for name in candidates:
+        if name in model.outputs and _same_unit(unit, model.outputs[name].unit):
+            return name
+    return None
+
+
+def _same_unit(a: str, b: str) -> bool:
+    try:
+        return convert(a, b) == 1.0
+    except UnitError:
+        return False
+
+
+def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
+    spec = plan.observe[analyte]
+    records = study.observed(analyte)
+    bounded = records["limit"].notna()
+    kinds = {
+        "left": bool(((records["censored"] == "left") & ~bounded).any()) and spec.below_lloq == "censor",
+        "right": bool((records["censored"] == "right").any()),
+        "interval": bool(((records["censored"] == "interval") | ((records["censored"] == "left") & bounded)).any()),
+    }
+    output = _output_of(plan, study, model, analyte)
+    assert output is not None
+    return BoundAssay(
+        analyte,
+        output,
+        study.analytes[analyte].unit,
+        spec.likelihood,
+        spec.nu,
+        spec.sigma_scale,
+        tuple(k for k, there in kinds.items() if there),
+    )
+
+
+def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:
+    """Parameters that no observed output depends on: a NaN put into them reaches no prediction."""
+    n = data.observations.time.shape[0]
+    outputs = [a.output for a in assays]
+    unused = []
+    for name in model.parameters:
+        theta = {k: np.full(n, np.nan if k == name else v) for k, v in model.typical().items()}
+        predicted = solve(model, data.observations.time, theta, data.doses, outputs)
+        if all(bool(jnp.all(jnp.isfinite(y))) for y in predicted.values()):
+            unused.append(name)
+    return tuple(unused)

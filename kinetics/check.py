@@ -1,0 +1,153 @@
+"""May these numbers be used? Each check has a value, a threshold, a verdict, and what to try.
+
+Thresholds: R-hat < 1.01 and ESS > 400 (Vehtari et al. 2021, doi 10.1214/20-BA1221); no divergent transition;
+E-BFMI > 0.3 (Betancourt 2016, arXiv 1604.00695).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pandas import DataFrame
+
+from kinetics.errors import CheckError
+from kinetics.fit import Fit
+from kinetics.summary import diagnostics
+
+__all__ = ["Check", "check"]
+
+R_HAT, ESS, E_BFMI = 1.01, 400.0, 0.3
+
+
+@dataclass(frozen=True)
+class Check:
+    """The checks of one fit. `rows`: check, value, threshold, ok, where, what_to_try."""
+
+    fit: str
+    rows: DataFrame
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.rows["ok"].all())
+
+    @property
+    def failures(self) -> list[str]:
+        """One sentence a failed check, with what to try."""
+        bad = self.rows[~self.rows["ok"]]
+        return [
+            f"{r.check}: {r.value:.4g}, wanted {r.threshold}{' (' + r.where + ')' if r.where else ''}; {r.what_to_try}"
+            for r in bad.itertuples()
+        ]
+
+    def raise_for_status(self) -> None:
+        """CheckError with every reason, unless all checks passed."""
+        if not self.ok:
+            raise CheckError(f"{self.fit}: these numbers may not be used\n" + "\n".join(self.failures))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"fit": self.fit, "ok": self.ok, "checks": self.rows.to_dict("records")}
+
+    def __str__(self) -> str:
+        verdict = "all checks pass" if self.ok else "these numbers may not be used"
+        lines = [f"{self.fit}: {verdict}"]
+        for r in self.rows.itertuples():
+            mark = "ok  " if r.ok else "FAIL"
+            where = f"  {r.where}" if r.where else ""
+            lines.append(f"  {mark} {r.check:<24} {r.value:>10.4g}  wanted {r.threshold}{where}")
+            if not r.ok:
+                lines.append(f"       try: {r.what_to_try}")
+        return "\n".join(lines)
+
+
+def check(fit: Fit) -> Check:
+    """Run every check on a fit; never raises for a bad fit (see `Check.raise_for_status`)."""
+    rows = [*_convergence(fit), *_sampler(fit), _solves(fit), *_expected(fit)]
+    columns = ["check", "value", "threshold", "ok", "where", "what_to_try"]
+    return Check(fit.name, DataFrame(rows, columns=columns))
+
+
+def _convergence(fit: Fit) -> list[tuple[Any, ...]]:
+    table = diagnostics(fit)
+
+    def place(i: Any) -> str:
+        row = table.loc[i]
+        return f"{row['site']}, subject {row['subject']}" if row["subject"] else str(row["site"])
+
+    more = "more draws; if it stays, a stronger prior or fewer varying parameters"
+    chains = fit.posterior["posterior"].sizes["chain"]
+    r_hat = table["r_hat"] if chains > 1 else table["r_hat"] * np.nan
+    worst = float(r_hat.max())
+    rows = [
+        ("R-hat, worst", worst, f"< {R_HAT}", worst < R_HAT, place(r_hat.idxmax()) if worst == worst else "", more)
+        if chains > 1
+        else ("R-hat, worst", np.nan, f"< {R_HAT}", False, "one chain", "run at least 2 chains (4 by default)")
+    ]
+    for kind in ("bulk", "tail"):
+        column = table[f"ess_{kind}"]
+        low = float(column.min())
+        rows.append((f"ESS {kind}, worst", low, f"> {ESS:g}", low > ESS, place(column.idxmin()), more))
+    return rows
+
+
+def _sampler(fit: Fit) -> list[tuple[Any, ...]]:
+    stats = fit.posterior["sample_stats"].dataset
+    divergent = int(stats["diverging"].sum())
+    energy = stats["energy"].to_numpy()
+    e_bfmi = (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1)
+    depth = fit.bound.plan.sampler.max_tree_depth
+    saturated = int((stats["tree_depth"].to_numpy() >= depth).sum())
+    low = float(e_bfmi.min())
+    return [
+        (
+            "divergent transitions", float(divergent), "0", divergent == 0, "",
+            "a higher target_accept (0.95, 0.99), or centre the parameters with many records per subject",
+        ),
+        (
+            "E-BFMI, worst chain", low, f"> {E_BFMI}", low > E_BFMI, f"chain {int(e_bfmi.argmin())}",
+            "longer warm-up; a heavy tail wants a tighter prior on the between-subject SDs",
+        ),
+        (
+            "draws at full tree depth", float(saturated), "0", saturated == 0, f"max_tree_depth {depth}",
+            "longer warm-up, centring, or a higher max_tree_depth",
+        ),
+    ]  # fmt: skip
+
+
+def _solves(fit: Fit) -> tuple[Any, ...]:
+    """Predictions that are not finite in 200 draws, by subject."""
+    bound, data = fit.bound, fit.bound.data
+    wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary)]
+    wanted += [f"link_{k}" for k in bound.hierarchy.centred]
+    sites = {k: jnp.asarray(v) for k, v in fit.sites(at_most=200).items() if k in wanted}
+
+    def finite(s: dict[str, Any]) -> Any:
+        terms = bound.record_log_likelihood(s, data)
+        return jnp.all(jnp.stack([jnp.isfinite(t).all(axis=1) for t in terms.values()]), axis=0)
+
+    failed = ~np.asarray(jax.jit(jax.vmap(finite))(sites))
+    names = [bound.subjects[i] for i in np.nonzero(failed.any(axis=0))[0]]
+    count = int(failed.sum())
+    return (
+        "failed predictions", float(count), "0", count == 0, f"subjects {', '.join(names)}" if names else "",
+        "look at the named subjects' records and doses; bound the prior of the parameter that runs away",
+    )  # fmt: skip
+
+
+def _expected(fit: Fit) -> list[tuple[Any, ...]]:
+    sites = fit.sites()
+    rows = []
+    for name, expect in fit.bound.plan.expect.items():
+        site = name if name in sites and f"{name}_pop" not in sites else f"{name}_pop"
+        median = float(np.median(sites[site])) if site in sites else np.nan
+        rows.append(
+            (
+                f"expected {name}", median, f"{expect.median:g} +- {expect.within:g}",
+                bool(abs(median - expect.median) <= expect.within), site,
+                "the data, model or prior is not the one this plan was written for",
+            )
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,116 @@
+"""The priors a model file or a fit TOML may name; each knows its link to the real line.
+
+A population value has a `LogNormal`, `LogitNormal` or `Normal` prior; the same link carries the
+between-subject variability: an individual parameter is `inverse_link(link(population) + omega * eta)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array, Real
+
+__all__ = [
+    "DISTRIBUTIONS",
+    "HalfNormal",
+    "Link",
+    "LogNormal",
+    "LogitNormal",
+    "Normal",
+    "Prior",
+    "describe",
+    "inverse_link",
+    "link",
+]
+
+Link = Literal["log", "logit", "identity"]
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """`log x ~ Normal(log median, sd)`; x > 0. `sd` is a standard deviation, never a variance."""
+
+    median: float
+    sd: float
+    link: Link = "log"
+
+    def to_numpyro(self) -> dist.Distribution:
+        return dist.LogNormal(jnp.log(self.median), self.sd)
+
+
+@dataclass(frozen=True)
+class LogitNormal:
+    """`logit x ~ Normal(logit median, sd)`; 0 < x < 1."""
+
+    median: float
+    sd: float
+    link: Link = "logit"
+
+    def to_numpyro(self) -> dist.Distribution:
+        return dist.TransformedDistribution(
+            dist.Normal(jax.scipy.special.logit(self.median), self.sd), dist.transforms.SigmoidTransform()
+        )
+
+
+@dataclass(frozen=True)
+class Normal:
+    """`x ~ Normal(mean, sd)`."""
+
+    mean: float
+    sd: float
+    link: Link = "identity"
+
+    @property
+    def median(self) -> float:
+        return self.mean
+
+    def to_numpyro(self) -> dist.Distribution:
+        return dist.Normal(self.mean, self.sd)
+
+
+@dataclass(frozen=True)
+class HalfNormal:
+    """`x ~ |Normal(0, scale)|`, for residual and between-subject standard deviations."""
+
+    scale: float
+    link: Link = "log"
+
+    @property
+    def median(self) -> float:
+        return 0.674489750196082 * self.scale  # the upper quartile of a standard normal
+
+    def to_numpyro(self) -> dist.Distribution:
+        return dist.HalfNormal(self.scale)
+
+
+Prior = LogNormal | LogitNormal | Normal | HalfNormal
+DISTRIBUTIONS: dict[str, type[Any]] = {
+    "LogNormal": LogNormal,
+    "LogitNormal": LogitNormal,
+    "Normal": Normal,
+    "HalfNormal": HalfNormal,
+}
+
+
+def describe(prior: Prior) -> str:
+    """`LogNormal(median 9.3, sd 0.5)`, for cards and tables."""
+    numbers = {k: v for k, v in asdict(prior).items() if k != "link"}
+    return f"{type(prior).__name__}({', '.join(f'{k} {v:g}' for k, v in numbers.items())})"
+
+
+def link(kind: Link, x: Real[Array, ...]) -> Real[Array, ...]:
+    """Take a parameter to the real line."""
+    if kind == "log":
+        return jnp.log(x)
+    return jax.scipy.special.logit(x) if kind == "logit" else x
+
+
+def inverse_link(kind: Link, x: Real[Array, ...]) -> Real[Array, ...]:
+    """Bring a value back from the real line."""
+    if kind == "log":
+        return jnp.exp(x)
+    return jax.nn.sigmoid(x) if kind == "logit" else x

@@ -1,0 +1,141 @@
+"""Exposure per subject, cycle and posterior draw: the NCA columns, from the fitted curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from pandas import DataFrame
+
+from kinetics.bind import BoundAssay
+from kinetics.curve import CurveExposure, curve_exposure
+from kinetics.errors import FitError
+from kinetics.fit import Fit
+from kinetics.solve import solve
+
+__all__ = ["exposure", "exposure_summary"]
+
+FINE, COARSE, FINE_DAYS = 0.1, 0.5, 35.0  # day: the grid's steps, and how long the fine one lasts
+NUMBERS = ("cmax", "tmax", "auc_window", "auc_last", "clast", "tlast", "half_life", "fold_expansion")
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One cycle, or the whole course, of every subject: its start and length in days."""
+
+    label: str
+    start: np.ndarray
+    length: np.ndarray
+
+
+def exposure(
+    fit: Fit,
+    *,
+    window: tuple[float, float] = (0.0, 28.0),
+    draws: int | None = 1000,
+    by: str = "both",
+) -> DataFrame:
+    """Cmax, Tmax, AUC, Tlast, half-life ... of every subject, cycle, analyte and posterior draw.
+
+    One row each; times in days after the first infusion of the cycle (of all, for `course`), concentrations
+    in the analyte's unit, areas in that unit x day. `window` must start at 0; a cycle ends where the next
+    begins, and `partial` says that the window reaches beyond. `draws` thins the posterior evenly (None: all).
+    Tlast is the last time the curve is at or above the LLOQ: the persistence.
+    """
+    if window[0] != 0.0:
+        raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")
+    if by not in ("both", "cycle", "course"):
+        raise FitError(f"by = {by!r}: choose 'cycle', 'course' or 'both'")
+    theta = fit.theta(at_most=draws)
+    frames = [
+        frame
+        for span in _spans(fit, window[1])
+        if by == "both" or (span.label == "course") == (by == "course")
+        for frame in _frames(fit, span, theta, window[1])
+    ]
+    table = pd.concat(frames, ignore_index=True).sort_values("analyte", kind="stable", ignore_index=True)
+    return table.rename(columns={"auc_window": f"auc_0_{window[1]:g}d"})
+
+
+def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
+    """Median and credible interval over draws, one row a subject, analyte, cycle and quantity."""
+    keys = ["analyte", "unit", "cycle", "subject"]
+    numbers = [c for c in table.columns if c not in (*keys, "draw", "partial")]
+    tail = (1 - level) / 2
+    quantiles = table.groupby(keys, sort=False)[numbers].quantile([tail, 0.5, 1 - tail])
+    wide = quantiles.unstack(level=-1).stack(level=0, future_stack=True)  # noqa: PD010, PD013
+    wide.columns = ["lower", "median", "upper"]
+    return wide.rename_axis([*keys, "quantity"]).reset_index()
+
+
+def _spans(fit: Fit, window: float) -> Iterator[_Span]:
+    """Whole course, then each cycle; a subject without that cycle has length 0."""
+    subjects = fit.bound.subjects
+    doses = fit.study.doses
+    if fit.bound.plan.products is not None:
+        doses = doses[doses["product"].isin(fit.bound.plan.products)]
+    last = fit.study.observations.groupby("subject")["time"].max().reindex(subjects).to_numpy(float)
+    starts = doses.groupby(["subject", "cycle"])["time"].min().unstack().reindex(subjects)  # noqa: PD010
+    first = starts.min(axis=1).to_numpy(float)
+    yield _Span("course", first, np.maximum(last - first, window))
+    cycles = list(starts.columns)
+    for i, cycle in enumerate(cycles):
+        start = starts[cycle].to_numpy(float)
+        later = starts[cycles[i + 1 :]].min(axis=1).to_numpy(float) if i + 1 < len(cycles) else np.nan * start
+        end = np.where(np.isnan(later), np.maximum(last, start + window), later)
+        yield _Span(str(cycle), start, np.where(np.isnan(start), 0.0, end - start))
+
+
+def _frames(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float) -> Iterator[DataFrame]:
+    numbers = _numbers(fit, span, theta, window)
+    draws = len(next(iter(theta.values())))
+    given = np.nonzero(span.length > 0)[0]
+    subjects = np.array(fit.bound.subjects)[given]
+    for assay in fit.bound.assays:
+        columns = {name: getattr(numbers[assay.analyte], name)[:, given].ravel() for name in NUMBERS}
+        yield DataFrame(
+            {
+                "analyte": assay.analyte,
+                "unit": assay.unit,
+                "cycle": span.label,
+                "subject": np.tile(subjects, draws),
+                "draw": np.repeat(np.arange(draws), len(given)),
+                **columns,
+                "partial": np.tile(span.length[given] < window - 1e-9, draws),
+            }
+        )
+
+
+def _numbers(
+    fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float
+) -> dict[str, CurveExposure]:
+    """Analyte -> CurveExposure of arrays (draw, subject). A grid stops just before the next cycle."""
+    lloq = {a.analyte: fit.study.analytes[a.analyte].lloq or 0.0 for a in fit.bound.assays}
+    horizon = float(span.length.max())
+    inside = span.length - np.where(span.length < horizon, 1e-6, 0.0)
+    relative = np.minimum(_grid(horizon, window), np.maximum(inside, FINE)[:, None])
+    times = np.nan_to_num(span.start)[:, None] + relative
+    doses, outputs = fit.bound.data.doses, [a.output for a in fit.bound.assays]
+
+    def one(a: BoundAssay, y: dict[str, jax.Array]) -> CurveExposure:
+        return jax.vmap(lambda t, v: curve_exposure(t, v, window=window, lloq=lloq[a.analyte]))(
+            jnp.asarray(relative), y[a.output]
+        )
+
+    def all_of(p: dict[str, jax.Array]) -> dict[str, CurveExposure]:
+        y = solve(fit.model, jnp.asarray(times), p, doses, outputs)
+        return {a.analyte: one(a, y) for a in fit.bound.assays}
+
+    draws = {k: jnp.asarray(v) for k, v in theta.items()}
+    return jax.device_get(jax.jit(lambda d: jax.lax.map(all_of, d, batch_size=8))(draws))
+
+
+def _grid(horizon: float, window: float) -> np.ndarray:
+    """Times from 0 to `horizon`: fine first, then coarse, with a point exactly on `window`."""
+    fine = np.arange(0.0, min(FINE_DAYS, horizon), FINE)
+    coarse = np.arange(FINE_DAYS, horizon, COARSE)
+    return np.unique(np.concatenate([fine, coarse, [min(window, horizon), horizon]]))

@@ -1,0 +1,234 @@
+"""A model: states, parameters with unit, prior and source, how doses enter, what an assay would see.
+
+A model file is read top to bottom: docstring, STATES, PARAMETERS, the equations, OUTPUTS, MODEL.
+`load_model("stein_2019")` is the library's; `load_model("models/mine.py")` is yours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from kinetics.distributions import HalfNormal, LogNormal, Prior, describe
+from kinetics.errors import ModelError, Problem, did_you_mean
+from kinetics.library import ROOT
+from kinetics.units import UnitError, dimension
+
+__all__ = ["Derived", "Model", "Output", "Parameter", "State", "library_models", "load_model"]
+
+
+@dataclass(frozen=True)
+class State:
+    """What one state counts, in which unit and where in the body."""
+
+    label: str
+    unit: str
+    site: str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: typical value, unit, prior of the population value, between-subject SD, source.
+
+    `sd` is the standard deviation of the random effect on the scale of the prior's link (log for a
+    LogNormal); None means that subjects do not differ unless a plan says so. `sd_prior` defaults to
+    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess.
+    """
+
+    value: float
+    unit: str
+    prior: Prior
+    sd: float | None = None
+    source: str = ""
+    guess: bool = False
+    sd_prior: Prior | None = None
+
+    @property
+    def omega_prior(self) -> Prior:
+        """The prior of the between-subject SD; HalfNormal(0.5) where none was published."""
+        if self.sd_prior is not None:
+            return self.sd_prior
+        return LogNormal(self.sd, 0.5) if self.sd else HalfNormal(0.5)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an assay would see: `value(y, p)` of the states and parameters, in `unit`."""
+
+    value: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+    unit: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity computed from one subject's parameters: `value(p)`, in `unit` (a doubling time, say)."""
+
+    value: Callable[[Mapping[str, Any]], Any]
+    unit: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen model. `solution(t, p, doses)` gives every state at times t [day] for one subject:
+
+    t (record,), p a mapping of scalars, doses one subject's `Doses`; returns {state: (record,)}.
+    """
+
+    states: Mapping[str, State]
+    parameters: Mapping[str, Parameter]
+    outputs: Mapping[str, Output]
+    solution: Callable[..., Mapping[str, Any]]
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    prior_sets: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
+    dose_unit: str = "cells"
+    name: str = ""
+    doc: str = ""
+    path: str = ""
+    sha256: str = ""
+
+    def with_prior_set(self, name: str | None) -> Model:
+        """The model with the parameters of a named prior set replaced; ModelError for an unknown name."""
+        if name is None:
+            return self
+        if name not in self.prior_sets:
+            raise ModelError(
+                Problem(
+                    f"model {self.name} has no prior set {name!r}",
+                    did_you_mean(name, self.prior_sets) if self.prior_sets else "it has none",
+                    file=self.path,
+                )
+            )
+        return replace(self, parameters={**self.parameters, **self.prior_sets[name]})
+
+    def typical(self) -> dict[str, float]:
+        """The typical value of every parameter."""
+        return {name: p.value for name, p in self.parameters.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The model's card as plain values, for `--json`."""
+        return {
+            "name": self.name,
+            "doc": self.doc,
+            "dose_unit": self.dose_unit,
+            "sha256": self.sha256,
+            "states": {k: vars(s) for k, s in self.states.items()},
+            "outputs": {k: {"label": o.label, "unit": o.unit} for k, o in self.outputs.items()},
+            "derived": {k: {"label": d.label, "unit": d.unit} for k, d in self.derived.items()},
+            "parameters": {k: _card_row(p) for k, p in self.parameters.items()},
+            "prior_sets": {s: {k: _card_row(p) for k, p in ps.items()} for s, ps in self.prior_sets.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = [self.name, "", self.doc.strip(), "", "Outputs"]
+        lines += [f"  {k:<20} {o.label} [{o.unit}]" for k, o in self.outputs.items()]
+        lines += ["Parameters"]
+        for k, p in self.parameters.items():
+            row = _card_row(p)
+            guess = "  GUESS" if p.guess else ""
+            lines.append(
+                f"  {k:<20} {p.value:g} {p.unit}; prior {row['prior']}; sd {row['sd']}; {p.source}{guess}"
+            )
+        return "\n".join(lines)
+
+
+def _card_row(p: Parameter) -> dict[str, Any]:
+    return {
+        "value": p.value,
+        "unit": p.unit,
+        "prior": describe(p.prior),
+        "sd": p.sd,
+        "source": p.source,
+        "guess": p.guess,
+    }
+
+
+def library_models() -> list[str]:
+    """The names of the library's models."""
+    return sorted(p.stem for p in (ROOT / "models").glob("*.py") if not p.stem.startswith("_"))
+
+
+def load_model(reference: str | Path) -> Model:
+    """Load a model: a bare name from the library, or a path (with a slash or suffix) to your file.
+
+    The same file content gives the same object, so compiled code is reused. ModelError names every
+    fault found: no MODEL, an unknown unit, a missing source, a value outside its prior's support.
+    """
+    text = str(reference)
+    bare = "/" not in text and not text.endswith(".py")
+    path = ROOT / "models" / f"{text}.py" if bare else Path(text)
+    if not path.is_file():
+        remedy = did_you_mean(text, library_models()) if bare else "check the path"
+        raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _load(path.resolve(), sha)
+
+
+@lru_cache(maxsize=256)
+def _load(path: Path, sha: str) -> Model:
+    spec = importlib.util.spec_from_file_location(f"kinetics_model_{path.stem}_{sha[:12]}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        what = f"the file does not run: {type(error).__name__}: {error}"
+        raise ModelError(Problem(what, "run it with python to see the trace", file=str(path))) from error
+    model = getattr(module, "MODEL", None)
+    if not isinstance(model, Model):
+        raise ModelError(
+            Problem("no MODEL at the end of the file", "end it with `MODEL = Model(...)`", file=str(path))
+        )
+    model = replace(model, name=path.stem, doc=module.__doc__ or "", path=str(path), sha256=sha)
+    problems = list(_problems(model))
+    if problems:
+        raise ModelError(problems)
+    return model
+
+
+def _problems(model: Model) -> list[Problem]:
+    found: list[tuple[str, str]] = []
+    if not model.doc.strip():
+        found.append(("the file has no docstring", "say the paper, its DOI, the population and what you changed"))
+    sets = {"": model.parameters, **model.prior_sets}
+    for label, parameters in sets.items():
+        for name, p in parameters.items():
+            where = f"parameter {name}" + (f" of prior set {label}" if label else "")
+            if name not in model.parameters:
+                found.append((f"{where} is not a parameter", did_you_mean(name, model.parameters)))
+            if not p.source:
+                found.append((f"{where} has no source", "name the paper and table, or say it is a guess"))
+            if not math.isfinite(p.value) or (p.prior.link != "identity" and p.value <= 0):
+                found.append((f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows"))
+            found += _unit_problem(where, p.unit)
+    for name, state in model.states.items():
+        found += _unit_problem(f"state {name}", state.unit)
+    for name, output in model.outputs.items():
+        found += _unit_problem(f"output {name}", output.unit)
+    return [Problem(what, remedy, file=model.path) for what, remedy in found]
+
+
+def _unit_problem(where: str, unit: str) -> list[tuple[str, str]]:
+    """A unit of kinetics.units, or a quotient of such units (`L/day`, `1/day`)."""
+    try:
+        dimension(unit)
+    except UnitError as error:
+        parts = unit.split("/")
+        if len(parts) < 2 or any(not _known(part) for part in parts):
+            return [(f"{where}: {error}", "use a unit of kinetics.units, or a quotient of them")]
+    return []
+
+
+def _known(unit: str) -> bool:
+    try:
+        return bool(dimension(unit))
+    except UnitError:
+        return False

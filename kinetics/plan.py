@@ -1,0 +1,200 @@
+"""One fit as data: what a fits/*.toml holds, checked before anything runs.
+
+Every key of the TOML is a keyword of `kinetics.fit`; an unknown key is an error with the nearest match.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal, Prior
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.library import ROOT
+from kinetics.observe import FAMILIES
+
+__all__ = ["Allometry", "Covariate", "Expect", "FitPlan", "Observe", "PriorSpec", "Sampler", "find_plan", "read_plan"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriorSpec(_Spec):
+    """A prior in a TOML: `{ median = 2000, sd = 1.3 }` (LogNormal unless `distribution` says otherwise)."""
+
+    distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal"] = "LogNormal"
+    median: float | None = None
+    mean: float | None = None
+    sd: float | None = Field(None, gt=0)
+    scale: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> PriorSpec:
+        needs = {"Normal": ("mean", "sd"), "HalfNormal": ("scale",)}.get(self.distribution, ("median", "sd"))
+        given = {k for k in ("median", "mean", "sd", "scale") if getattr(self, k) is not None}
+        if given != set(needs):
+            raise ValueError(f"{self.distribution} takes {' and '.join(needs)}")
+        if self.distribution == "LogNormal" and self.median is not None and self.median <= 0:
+            raise ValueError("the median of a LogNormal is above 0")
+        if self.distribution == "LogitNormal" and self.median is not None and not 0 < self.median < 1:
+            raise ValueError("the median of a LogitNormal lies between 0 and 1")
+        return self
+
+    def prior(self) -> Prior:
+        if self.distribution == "HalfNormal":
+            return HalfNormal(self.scale or 1.0)
+        if self.distribution == "Normal":
+            return Normal(self.mean or 0.0, self.sd or 1.0)
+        kind = LogNormal if self.distribution == "LogNormal" else LogitNormal
+        return kind(self.median or 1.0, self.sd or 1.0)
+
+
+class Observe(_Spec):
+    """How one analyte is seen: which model output, which residual error, what happens below the LLOQ."""
+
+    output: str | None = None
+    likelihood: str = "lognormal"
+    below_lloq: Literal["censor", "drop"] = "censor"
+    sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
+    nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
+
+    @model_validator(mode="after")
+    def _known(self) -> Observe:
+        if self.likelihood not in FAMILIES:
+            raise ValueError(f"unknown likelihood {self.likelihood!r}; {did_you_mean(self.likelihood, FAMILIES)}")
+        return self
+
+
+class Covariate(_Spec):
+    """A covariate on a parameter, linear on its link scale: beta (x - centre), or beta log(x/centre)."""
+
+    covariate: str
+    form: Literal["linear", "power"] = "linear"
+    centre: float | None = Field(None, description="default: the median of the subjects")
+    sd: float = Field(0.5, gt=0, description="SD of the Normal(0, sd) prior of beta")
+
+
+class Allometry(_Spec):
+    """A fixed power of body weight: theta_i = theta_pop (weight_kg/reference)^exponent."""
+
+    exponent: float
+    reference: float = Field(70.0, gt=0)
+
+
+class Sampler(_Spec):
+    """NUTS (Hoffman & Gelman 2014): draws and warm-up per chain."""
+
+    kind: Literal["NUTS"] = "NUTS"
+    chains: int = Field(4, ge=1)
+    warmup: int = Field(1000, ge=10)
+    draws: int = Field(1000, ge=10)
+    target_accept: float = Field(0.9, gt=0, lt=1)
+    max_tree_depth: int = Field(10, ge=1, le=15)
+    dense_mass: bool = False
+    chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
+
+
+class Expect(_Spec):
+    """What a correct run must give: the posterior median within a tolerance."""
+
+    median: float
+    within: float = Field(gt=0)
+
+
+class FitPlan(_Spec):
+    """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
+
+    model: str
+    data: str
+    seed: int = 0
+    prior_set: str | None = None
+    products: tuple[str, ...] | None = None
+    vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
+    centred: tuple[str, ...] = ()
+    fixed: dict[str, float] = {}
+    observe: dict[str, Observe]
+    covariates: dict[str, tuple[Covariate, ...]] = {}
+    allometry: dict[str, Allometry] = {}
+    priors: dict[str, PriorSpec] = {}
+    omega: dict[str, PriorSpec] = {}
+    sampler: Sampler = Sampler()
+    expect: dict[str, Expect] = {}
+    name: str = ""
+
+    def resolved(self) -> dict[str, Any]:
+        """The plan as plain values without defaults that say nothing (None, empty)."""
+        return _prune(self.model_dump(mode="json"))
+
+
+def _prune(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _prune(v) for k, v in value.items() if v is not None and v != {} and v != []}
+    return value
+
+
+def find_plan(source: str | Path) -> Path:
+    """The TOML of a fit: a bare name is the library's, a path is yours. PlanError if there is none."""
+    text = str(source)
+    bare = "/" not in text and not text.endswith(".toml")
+    path = ROOT / "fits" / f"{text}.toml" if bare else Path(text)
+    if not path.is_file() and text.startswith("fits/"):  # the README's `fits/NAME.toml`, outside a checkout too
+        path = ROOT / text
+    if not path.is_file():
+        known = sorted(p.stem for p in (ROOT / "fits").glob("*.toml"))
+        remedy = did_you_mean(Path(text).stem, known) if known else "check the path"
+        raise PlanError(Problem(f"no fit {text!r}", remedy, file=text))
+    return path
+
+
+def read_plan(source: str | Path) -> FitPlan:
+    """Read a fits/*.toml; model and data paths in it are relative to the study root (the parent of fits/)."""
+    path = find_plan(source)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=str(path))) from error
+    content.setdefault("name", path.stem)
+    for key in ("model", "data"):
+        if isinstance(content.get(key), str):
+            content[key] = _from_root(content[key], path.resolve().parent.parent)
+    return plan_of(content, file=str(path))
+
+
+def _from_root(reference: str, root: Path) -> str:
+    bare = "/" not in reference and not Path(reference).suffix
+    return reference if bare or Path(reference).is_absolute() else str(root / reference)
+
+
+def plan_of(content: Mapping[str, Any], *, file: str = "") -> FitPlan:
+    """A checked FitPlan from plain values; PlanError lists every problem."""
+    try:
+        return FitPlan.model_validate(dict(content))
+    except ValidationError as error:
+        raise PlanError([_problem(e, file) for e in error.errors()]) from error
+
+
+def _problem(error: Any, file: str) -> Problem:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        key = str(error["loc"][-1])
+        remedy = did_you_mean(key, _known_keys(error["loc"][:-1]))
+        return Problem(f"unknown key {where!r}", remedy, file=file)
+    if error["type"] == "missing":
+        return Problem(f"missing key {where!r}", f"add `{where} = ...`", file=file)
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], dict) else repr(error["input"])
+    return Problem(f"{where}: {message}" + (f" (given {given})" if given else ""), "mend this key", file=file)
+
+
+def _known_keys(loc: tuple[Any, ...]) -> list[str]:
+    specs = {
+        "observe": Observe, "sampler": Sampler, "covariates": Covariate, "allometry": Allometry,
+        "priors": PriorSpec, "omega": PriorSpec, "expect": Expect,
+    }  # fmt: skip
+    spec = specs.get(str(loc[0]), FitPlan) if loc else FitPlan
+    return list(spec.model_fields)

@@ -1,0 +1,83 @@
+"""Who got how much, when, by which route: a study's doses as dense padded arrays.
+
+Every subject has the same number of dose slots; an unused slot has amount 0 and repeats the last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from pandas import DataFrame
+
+from kinetics.errors import Problem, StudyError
+from kinetics.study import Study
+
+__all__ = ["Doses", "doses_of", "pad_doses"]
+
+Array = np.ndarray
+
+
+class Doses(NamedTuple):
+    """Padded doses of all subjects (or, inside a model's `solution`, of one: without the first axis).
+
+    `time` [day] is the start of the infusion, `amount` [cells or mg] what was infused, `duration` [day].
+    `course` numbers the treatment courses (cycles) from 0; `share` is the amount over the total of its
+    course, so the shares of a course sum to 1: how a course is split over its infusions.
+    """
+
+    time: Float[Array, "*subject dose"]
+    amount: Float[Array, "*subject dose"]
+    duration: Float[Array, "*subject dose"]
+    share: Float[Array, "*subject dose"]
+    course: Int[Array, "*subject dose"]
+
+
+def doses_of(study: Study, *, products: Sequence[str] | None = None) -> Doses:
+    """The doses of a study, subjects in `study.subject_ids` order. `products` keeps only those products.
+
+    StudyError where a product is not in the study, or where cells and milligrams would be mixed.
+    """
+    doses = study.doses
+    if products is not None:
+        unknown = sorted(set(products) - set(doses["product"]))
+        if unknown:
+            raise StudyError(
+                Problem(
+                    f"no dose of product {', '.join(unknown)}",
+                    f"products in this study: {', '.join(sorted(set(doses['product'])))}",
+                    file=str(study.path),
+                )
+            )
+        doses = doses[doses["product"].isin(products)]
+    units = sorted(set(doses["unit"]))
+    if len(units) > 1:
+        raise StudyError(
+            Problem(
+                f"doses in {' and '.join(units)} cannot enter one model together",
+                "choose with `products = [...]` in the plan",
+                file=str(study.path),
+            )
+        )
+    return pad_doses(doses, study.subject_ids)
+
+
+def pad_doses(doses: DataFrame, subjects: Sequence[str]) -> Doses:
+    """Dense arrays from a dose table with columns subject, time [day], amount, duration [day], cycle."""
+    groups = {str(k): g.sort_values("time") for k, g in doses.groupby("subject", sort=False)}
+    width = max((len(g) for g in groups.values()), default=1)
+    time, amount, duration, share = (np.zeros((len(subjects), width)) for _ in range(4))
+    course = np.zeros((len(subjects), width), int)
+    for i, subject in enumerate(subjects):
+        g = groups.get(subject)
+        if g is None:
+            continue
+        n = len(g)
+        time[i, :n], time[i, n:] = g["time"], g["time"].iloc[-1]
+        amount[i, :n], duration[i, :n] = g["amount"], g["duration"]
+        course[i, :n] = np.unique(g["cycle"], return_inverse=True)[1]
+        total = g.groupby("cycle")["amount"].transform("sum")
+        share[i, :n] = g["amount"] / total
+    return Doses(time, amount, duration, share, course)

@@ -1,0 +1,129 @@
+"""A run folder on disk: written whole or not at all, never over another without being told.
+
+    runs/NAME/plan.toml        the plan, every name resolved
+              posterior.nc     the draws (ArviZ DataTree, NetCDF)
+              provenance.json  hashes of model, data and code, versions, seed, device, times
+              log.txt          what the sampler reported
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import tomli_w
+import xarray
+from xarray import DataTree
+
+from kinetics.bind import BoundFit
+from kinetics.errors import FitError
+from kinetics.plan import FitPlan
+
+__all__ = ["code_sha256", "provenance_of", "read_run", "write_atomic", "write_run"]
+
+_PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "pandas", "arviz-base", "diffrax")
+
+
+def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything needed to know where a number came from, as plain values."""
+    return {
+        "fit": plan.name,
+        "seed": plan.seed,
+        "model": {"name": bound.model.name, "path": bound.model.path, "sha256": bound.model.sha256},
+        "data": {
+            "name": bound.study.name,
+            "path": str(bound.study.path),
+            "sha256": bound.study.sha256,
+            "synthetic": bound.study.synthetic,
+        },
+        "code": {"version": version("cellkinetics"), "sha256": code_sha256()},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+        "device": {"platform": jax.default_backend(), "count": len(jax.devices()), "x64": jax.config.jax_enable_x64},
+        **facts,
+    }
+
+
+def code_sha256() -> str:
+    """SHA-256 of this package's source files."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def write_run(
+    folder: Path,
+    plan: FitPlan,
+    posterior: DataTree,
+    provenance: Mapping[str, Any],
+    *,
+    force: bool = False,
+    log: str = "",
+) -> Path:
+    """Write a run folder by temporary name and rename; FitError if it exists and not `force`."""
+    if folder.exists() and not force:
+        raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        resolved = plan.resolved() | {
+            "model": str(provenance["model"]["path"]),
+            "data": str(provenance["data"]["path"]),
+        }
+        (partial / "plan.toml").write_text(tomli_w.dumps(resolved), encoding="utf-8")
+        (partial / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+        (partial / "log.txt").write_text(log, encoding="utf-8")
+        posterior.to_netcdf(partial / "posterior.nc", engine="h5netcdf")
+        partial.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+            os.replace(folder, old / "run")
+            os.replace(partial, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return folder
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
+    """Plan, posterior and provenance of a run folder; FitError says which file is missing."""
+    if not folder.is_dir():
+        runs = sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc")) if folder.parent.is_dir() else []
+        known = f"runs there: {', '.join(runs)}" if runs else "fit one with `kinetics fit`"
+        raise FitError(f"no run folder {folder}; {known}")
+    missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not (folder / n).is_file()]
+    if missing:
+        raise FitError(f"{folder} is not a finished run: no {', '.join(missing)}; fit again")
+    plan = tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8"))
+    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    with xarray.open_datatree(folder / "posterior.nc", engine="h5netcdf") as tree:
+        return plan, tree.load(), provenance
+
+
+def write_atomic(path: Path, text: str) -> Path:
+    """Write a text file by temporary name and rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path

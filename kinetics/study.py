@@ -1,0 +1,230 @@
+"""A study: what was measured, in whom, after which doses. Read once, checked once, converted once.
+
+`read_study("theophylline")` is the library's; `read_study("data/mine")` is the folder you name;
+`read_study("table.csv")` is a NONMEM or Monolix table (`kinetics.event_table`). Times are days, cell doses
+are cells, observations are in their analyte's unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Unpack
+
+from pandas import DataFrame
+
+from kinetics.dictionary import Analyte, Dictionary
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.event_sidecar import EventTableOptions, sidecar
+from kinetics.event_table import read_event_table
+from kinetics.library import ROOT
+from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES, Tables, read_folder
+
+__all__ = ["Study", "read_study", "validate_study"]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Tables of one study, validated, in days, cells (or mg) and analyte units.
+
+    subjects: index `subject`; weight_kg; covariates.
+    doses: subject, time, amount, unit, product, route, duration, cycle, level, row.
+    observations: subject, time, analyte, value, censored, limit, lloq, uloq, row.
+    events: subject, time, event, grade, grading_system, row. responses: subject, time, row.
+    """
+
+    name: str
+    path: Path
+    dictionary: Dictionary
+    sha256: str
+    subjects: DataFrame
+    doses: DataFrame
+    observations: DataFrame
+    events: DataFrame
+    responses: DataFrame
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def analytes(self) -> dict[str, Analyte]:
+        """The analytes that were observed, by name, in dictionary order."""
+        seen = set(self.observations["analyte"])
+        return {name: analyte for name, analyte in self.dictionary.analytes.items() if name in seen}
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data were simulated."""
+        return self.dictionary.synthetic
+
+    @property
+    def subject_ids(self) -> list[str]:
+        """The subjects, in the order of subjects.csv."""
+        return [str(subject) for subject in self.subjects.index]
+
+    @property
+    def covariates(self) -> list[str]:
+        """The columns of `subjects` declared as covariates; weight_kg where every subject has one."""
+        specs = self.dictionary.columns.subjects
+        own = [name for name in self.subjects.columns if name in specs and specs[name].role == "covariate"]
+        weighed = bool(self.subjects["weight_kg"].notna().all()) and "weight_kg" not in own
+        return ["weight_kg", *own] if weighed else own
+
+    def observed(self, analyte: str) -> DataFrame:
+        """The observations of one analyte; StudyError, with the nearest name, if there is none."""
+        if analyte not in self.analytes:
+            what = f"no analyte {analyte!r} in {self.name}"
+            raise StudyError(Problem(what, did_you_mean(analyte, self.analytes)))
+        return self.observations[self.observations["analyte"] == analyte].reset_index(drop=True)
+
+    def summary(self) -> dict[str, Any]:
+        """What the study holds, as plain values for JSON. Times in days."""
+        times = self.observations["time"]
+        products = list(dict.fromkeys(self.doses["product"]))
+        return {
+            "name": self.name,
+            "title": self.dictionary.title,
+            "source": self.dictionary.source,
+            "licence": self.dictionary.licence,
+            "synthetic": self.synthetic,
+            "subjects": len(self.subjects),
+            "doses": len(self.doses),
+            "products": products,
+            "routes": list(dict.fromkeys(self.doses["route"])),
+            "observations": len(self.observations),
+            "time_span_days": [float(times.min()), float(times.max())],
+            "analytes": {name: self._analyte_summary(name) for name in self.analytes},
+            "covariates": self.covariates,
+            "events": len(self.events),
+            "responses": len(self.responses),
+            "sha256": self.sha256,
+            **self.notes,
+        }
+
+    def _analyte_summary(self, name: str) -> dict[str, Any]:
+        """Records, subjects and censoring of one analyte."""
+        records, analyte = self.observed(name), self.analytes[name]
+        below = int((records["censored"] == "left").sum())
+        return {
+            "label": analyte.label,
+            "assay": analyte.assay,
+            "site": analyte.site,
+            "unit": analyte.unit,
+            "lloq": analyte.lloq,
+            "records": len(records),
+            "subjects": int(records["subject"].nunique()),
+            "below_lloq": below,
+            "below_lloq_percent": round(100 * below / len(records), 1),
+        }
+
+    def __str__(self) -> str:
+        s = self.summary()
+        first, last = s["time_span_days"]
+        kind = "SYNTHETIC data" if self.synthetic else "measured data"
+        lines = [
+            f"{self.name}: {self.dictionary.title} [{kind}]",
+            f"  {s['subjects']} subjects, {s['doses']} doses ({', '.join(s['products'])} by "
+            f"{', '.join(s['routes'])}), {s['observations']} observations, day {first:g} to {last:g}",
+        ]
+        for name, a in s["analytes"].items():
+            blq = f", {a['below_lloq']} below LLOQ ({a['below_lloq_percent']:g} %)" if a["below_lloq"] else ""
+            lines.append(f"  {name} ({a['assay']}, {a['site']}, {a['unit']}): {a['records']} records{blq}")
+        if self.covariates:
+            lines.append(f"  covariates: {', '.join(self.covariates)}")
+        if len(self.events) or len(self.responses):
+            lines.append(f"  {s['events']} events, {s['responses']} responses")
+        for note, value in self.notes.items():
+            lines.append(f"  {note.replace('_', ' ')}: {value}")
+        lines.append(f"  source: {self.dictionary.source} ({self.dictionary.licence})")
+        lines.append(f"  sha256: {self.sha256[:12]}")
+        return "\n".join(lines)
+
+
+def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Study:
+    """Read and check a study. A bare name is the library's; a slash or a suffix makes it your path.
+
+    `options` say what a single event table (a `.csv` or other file) cannot say itself. StudyError lists every
+    problem of every file.
+    """
+    study, problems = _read(source, options)
+    if study is None:
+        raise StudyError(problems)
+    return study
+
+
+def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> list[Problem]:
+    """Every problem of a study; an empty list where `read_study` would succeed."""
+    return _read(source, options)[1]
+
+
+def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
+    """A study, or else its problems."""
+    problems: list[Problem] = []
+    path = _resolve(source, problems)
+    if path is None:
+        return None, problems
+    if path.suffix and not path.is_dir():
+        return _read_file(path, options, problems), problems
+    if options:
+        what, remedy = (
+            f"options of a single event table ({', '.join(options)})",
+            "a folder says it in dictionary.toml",
+        )
+        problems.append(Problem(what, remedy, file=path.name))
+    tables = read_folder(path, problems)
+    if tables is None or problems:
+        return None, problems
+    files = [path / name for name in ("dictionary.toml", *REQUIRED_FILES, *OPTIONAL_FILES)]
+    return _study(path.resolve().name, path, tables, _hash(files), {}), []
+
+
+def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) -> Study | None:
+    """The study of a single event table; its hash covers the table, its TOML and the options."""
+    result = read_event_table(path, options, problems)
+    if result is None or problems:
+        return None
+    tables, notes = result
+    said = json.dumps(options, sort_keys=True).encode() if options else b""
+    return _study(path.stem, path, tables, _hash([path, sidecar(path)], said), notes)
+
+
+def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[str, Any]) -> Study:
+    """A Study of checked tables."""
+    return Study(
+        name=name,
+        path=path.resolve(),
+        dictionary=tables.dictionary,
+        sha256=sha256,
+        subjects=tables.subjects,
+        doses=tables.doses,
+        observations=tables.observations,
+        events=tables.events,
+        responses=tables.responses,
+        notes=notes,
+    )
+
+
+def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
+    """Where a study lies: the library for a bare name, the user's own path for anything else."""
+    bare = isinstance(source, str) and not any(mark in source for mark in "/\\.")
+    if not bare:
+        return Path(source).expanduser()
+    folder = ROOT / "data"
+    known = sorted(path.name for path in folder.iterdir() if (path / "dictionary.toml").is_file())
+    if source in known:
+        return folder / source
+    remedy = f"{did_you_mean(str(source), known)}; a folder of your own needs a slash: './{source}'"
+    problems.append(Problem(f"no study {source!r} in the library", remedy))
+    return None
+
+
+def _hash(files: Iterable[Path], more: bytes = b"") -> str:
+    """SHA-256 over the names and bytes of the files that exist, sorted by name, and over `more`."""
+    digest = hashlib.sha256()
+    for path in sorted((file for file in files if file.is_file()), key=lambda file: file.name):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode())
+        digest.update(content)
+    digest.update(more)
+    return digest.hexdigest()

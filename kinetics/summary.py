@@ -1,0 +1,119 @@
+"""The parameter table: what the subjects taught us, and what the prior said.
+
+Contraction is 1 - Var(posterior)/Var(prior) on the link scale: 0 means that the number is the prior's, 1 that
+it is the data's (Schad et al. 2021, doi 10.1037/met0000275). Shrinkage is 1 - SD(posterior means of eta): 0
+means that the subjects' own values are data-driven, 1 that they all sit on the population value (Savic &
+Karlsson 2009, doi 10.1208/s12248-009-9133-0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import arviz_stats
+import numpy as np
+from pandas import DataFrame
+
+from kinetics.distributions import HalfNormal, Prior, describe
+from kinetics.fit import Fit
+
+__all__ = ["diagnostics", "parameter_table"]
+
+INTERVAL = (0.05, 0.95)  # of every credible interval shown: 90 %
+
+
+def diagnostics(fit: Fit) -> DataFrame:
+    """R-hat, bulk and tail ESS of every sampled scalar: columns site, subject, r_hat, ess_bulk, ess_tail."""
+    sites = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
+    data = fit.posterior["posterior"].dataset[sites]
+    parts = {
+        "r_hat": arviz_stats.rhat(data),
+        "ess_bulk": arviz_stats.ess(data, method="bulk"),
+        "ess_tail": arviz_stats.ess(data, method="tail"),
+    }
+    rows = []
+    for site in sites:
+        values = {k: np.atleast_1d(part[site].to_numpy()) for k, part in parts.items()}
+        names = fit.bound.subjects if data[site].ndim == 3 else [""]
+        rows += [
+            {"site": site, "subject": s, **{k: float(v[i]) for k, v in values.items()}} for i, s in enumerate(names)
+        ]
+    return DataFrame(rows)
+
+
+def parameter_table(fit: Fit) -> DataFrame:
+    """One row a population site: kind, unit, median, 90 % interval, diagnostics, prior, contraction.
+
+    Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
+    `omega` (median SD) and `shrinkage`. `source` and `guess` come from the model file.
+    """
+    table = diagnostics(fit)
+    checked = table[table["subject"] == ""].set_index("site")
+    sites, priors = fit.sites(), fit.bound.priors()
+    rows = []
+    for site, prior in priors.items():
+        low, median, high = np.quantile(sites[site], [INTERVAL[0], 0.5, INTERVAL[1]])
+        rows.append(
+            {
+                "site": site,
+                **_identity(fit, site),
+                "median": median,
+                "lower": low,
+                "upper": high,
+                "sd": float(np.std(sites[site])),
+                **_between_subjects(fit, site, sites),
+                "contraction": _contraction(prior, sites[site]),
+                **{k: float(checked.loc[site, k]) for k in ("r_hat", "ess_bulk", "ess_tail")},  # pyright: ignore
+                "prior": describe(prior),
+                **_source(fit, site),
+            }
+        )
+    return DataFrame(rows)
+
+
+def _identity(fit: Fit, site: str) -> dict[str, str]:
+    parameters = fit.model.parameters
+    if site.endswith("_pop") and site[:-4] in parameters:
+        return {"parameter": site[:-4], "kind": "population", "unit": parameters[site[:-4]].unit}
+    if site.startswith("omega_"):
+        return {"parameter": site[6:], "kind": "between-subject SD", "unit": "1"}
+    if site.startswith("beta_"):
+        return {"parameter": site[5:], "kind": "covariate effect", "unit": "1"}
+    absolute = site.startswith("sigma_add_")
+    analyte = site.removeprefix("sigma_add_").removeprefix("sigma_")
+    unit = fit.study.analytes[analyte].unit if absolute else "1"
+    return {"parameter": site, "kind": "residual SD", "unit": unit}
+
+
+def _between_subjects(fit: Fit, site: str, sites: dict[str, np.ndarray]) -> dict[str, float]:
+    name = site[:-4]
+    h = fit.bound.hierarchy
+    if not site.endswith("_pop") or name not in h.vary:
+        return {"omega": np.nan, "cv_percent": np.nan, "shrinkage": np.nan}
+    omega = sites[f"omega_{name}"]
+    log = h.priors[name].link == "log"
+    return {
+        "omega": float(np.median(omega)),
+        "cv_percent": float(np.median(100 * np.sqrt(np.expm1(omega**2)))) if log else np.nan,
+        "shrinkage": float(1 - np.std(sites[f"eta_{name}"].mean(axis=0))),
+    }
+
+
+def _contraction(prior: Prior, draws: np.ndarray) -> float:
+    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log |normal| for HalfNormal)."""
+    if prior.link == "log":
+        draws = np.log(draws)
+    elif prior.link == "logit":
+        draws = np.log(draws / (1 - draws))
+    variance = np.pi**2 / 8 if isinstance(prior, HalfNormal) else prior.sd**2
+    return float(1 - np.var(draws) / variance)
+
+
+def _source(fit: Fit, site: str) -> dict[str, Any]:
+    name = site[:-4]
+    if site.endswith("_pop") and name in fit.model.parameters:
+        if name in fit.bound.plan.priors:
+            return {"source": f"the plan {fit.name}", "guess": False}
+        p = fit.model.parameters[name]
+        return {"source": p.source, "guess": p.guess}
+    return {"source": "", "guess": False}

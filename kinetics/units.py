@@ -1,0 +1,98 @@
+"""The only unit conversion. Units of different dimensions never mix silently.
+
+Time is days everywhere inside the package. Cells are not cells per kg, and copies/ug DNA is not
+cells/uL: the first pair is joined by a body weight, the second by a nucleated-cell count and a vector
+copy number, and each such bridge is a function of its own here.
+"""
+
+from __future__ import annotations
+
+from kinetics.errors import did_you_mean
+
+__all__ = [
+    "GENOMES_PER_UG",
+    "UnitError",
+    "cells_per_uL_to_copies_per_ug",
+    "convert",
+    "copies_per_ug_to_cells_per_uL",
+    "dimension",
+    "known_units",
+]
+
+GENOMES_PER_UG = 1e6 / 6.6  # diploid genomes in 1 ug of DNA: 6.6 pg per nucleus = 151,515 (golden T9)
+
+# dimension -> {unit: factor to the dimension's first unit}
+_DIMENSIONS: dict[str, dict[str, float]] = {
+    "time": {"day": 1.0, "d": 1.0, "h": 1 / 24, "hour": 1 / 24, "min": 1 / 1440, "week": 7.0, "year": 365.25},
+    "cells": {"cells": 1.0, "1e6 cells": 1e6, "1e9 cells": 1e9},
+    "cells per body weight": {"cells/kg": 1.0, "1e6 cells/kg": 1e6},
+    "mass": {"mg": 1.0, "ug": 1e-3, "g": 1e3},
+    "mass per body weight": {"mg/kg": 1.0, "ug/kg": 1e-3},
+    "copies per DNA mass": {"copies/ug DNA": 1.0, "copies/ug": 1.0, "copies/ug gDNA": 1.0},
+    "cell concentration": {
+        "cells/uL": 1.0,
+        "cells/mm3": 1.0,
+        "cells/mL": 1e-3,
+        "cells/L": 1e-6,
+        "1e9 cells/L": 1e3,
+    },
+    "mass concentration": {
+        "mg/L": 1.0,
+        "ug/mL": 1.0,
+        "mg/dL": 10.0,
+        "g/L": 1e3,
+        "g/dL": 1e4,
+        "ug/L": 1e-3,
+        "ng/mL": 1e-3,
+        "ng/L": 1e-6,
+        "pg/mL": 1e-6,
+    },
+    "enzyme activity": {"U/L": 1.0},
+    "viral load": {"copies/mL": 1.0},
+    "length": {"mm": 1.0, "cm": 10.0},
+    "volume": {"mL": 1.0, "L": 1e3},
+    "body weight": {"kg": 1.0, "g body weight": 1e-3, "lb": 0.45359237},
+    "fraction": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
+    "count": {"count": 1.0},
+    "none": {"1": 1.0, "none": 1.0},
+}
+_DIMENSION_OF = {unit: name for name, units in _DIMENSIONS.items() for unit in units}
+
+
+class UnitError(ValueError):
+    """A unit is unknown, or two units are not of one dimension."""
+
+
+def known_units() -> list[str]:
+    """Every unit this package reads."""
+    return sorted(_DIMENSION_OF)
+
+
+def dimension(unit: str) -> str:
+    """The dimension of a unit (`"cells/kg"` -> `"cells per body weight"`); UnitError if unknown."""
+    if unit not in _DIMENSION_OF:
+        raise UnitError(f"unknown unit {unit!r}; {did_you_mean(unit, _DIMENSION_OF)}")
+    return _DIMENSION_OF[unit]
+
+
+def convert(unit: str, to: str) -> float:
+    """The factor that takes a number in `unit` to `to`; UnitError where the dimensions differ."""
+    source, target = dimension(unit), dimension(to)
+    if source != target:
+        raise UnitError(f"{unit!r} is {source}, {to!r} is {target}: they do not convert")
+    factors = _DIMENSIONS[source]
+    return factors[unit] / factors[to]
+
+
+def copies_per_ug_to_cells_per_uL(copies: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:
+    """CAR+ cells/uL from copies/ug DNA: copies * 6.6e-6 * NC / VCN (golden T9: 24,000 at NC 1000 = 158.4).
+
+    `nucleated_cells_per_uL` is the count in the extracted specimen (WBC for whole blood, PBMC count for
+    PBMC); `vcn` the vector copies per CAR+ cell.
+    """
+    return copies / GENOMES_PER_UG * nucleated_cells_per_uL / vcn
+
+
+def cells_per_uL_to_copies_per_ug(cells: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:
+    """The inverse of `copies_per_ug_to_cells_per_uL`."""
+    return cells * GENOMES_PER_UG * vcn / nucleated_cells_per_uL

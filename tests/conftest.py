@@ -1,0 +1,58 @@
+"""What every test shares: 64-bit floats, four host devices, compiled code that is kept, real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cellkinetics" / "tests"
+DEVICES = "--xla_force_host_platform_device_count"
+
+# Before jax is first used; the programs that a test starts inherit all of it.
+if DEVICES not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=4".strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("KINETICS_COMPILE_CACHE", str(CACHE))
+
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_compilation_cache_dir", os.environ["KINETICS_COMPILE_CACHE"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+# KINETICS_STRICT=1: every call in these rooms is held to its annotations, shapes included. Before kinetics is
+# first imported, which is why the filter below is not in pyproject.toml.
+STRICT = ("distributions", "regimen", "solve", "observe", "hierarchy", "bind", "sampler", "curve", "exposure")
+if os.environ.get("KINETICS_STRICT") == "1":
+    jaxtyping.install_import_hook([f"kinetics.{room}" for room in STRICT], "beartype.beartype")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A warning of this package fails the test that did not expect it."""
+    config.addinivalue_line("filterwarnings", "error::kinetics.errors.KineticsWarning")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; a test that asks for it is skipped where it is absent."""
+    folder = Path(os.environ.get("KINETICS_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"real data absent at {folder}; set KINETICS_SHARED_DATA to where it lies")
+    return folder
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """The same random key for every test."""
+    return jax.random.key(20250101)
