@@ -27,7 +27,7 @@ from kinetics.solve import solve
 from kinetics.study import Study, read_study
 from kinetics.units import UnitError, convert
 
-__all__ = ["BoundAssay", "BoundFit", "FitData", "bind"]
+__all__ = ["BoundAssay", "BoundFit", "FitData", "bind", "describe_records"]
 
 
 class FitData(NamedTuple):
@@ -140,6 +140,21 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     unused = _unused(model, assays, data)
     hierarchy = _hierarchy(plan, model, effects, unused)
     return BoundFit(plan, study, model, hierarchy, assays, data, unused)
+
+
+def describe_records(bound: BoundFit) -> str:
+    """How many records of each analyte enter, and how each kind of censoring is treated."""
+    parts = []
+    for a in bound.assays:
+        r = bound.data.observations.assays[a.analyte]
+        counts = {k: int(np.sum(getattr(r, k))) for k in ("measured", "left", "right", "interval")}
+        below = "left out (M1)" if bound.plan.observe[a.analyte].below_lloq == "drop" else "by log-CDF (M3)"
+        parts.append(
+            f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
+            f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
+        )
+    held = f"; held at their typical value, no output needs them: {', '.join(bound.unused)}" if bound.unused else ""
+    return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{held}"
 
 
 def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, ...]) -> Hierarchy:

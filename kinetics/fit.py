@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Array, Float
 from xarray import DataTree
 
-from kinetics.bind import BoundFit, bind
+from kinetics.bind import BoundFit, bind, describe_records
 from kinetics.device import chain_layout
 from kinetics.errors import FitError
 from kinetics.hierarchy import eta_of
 from kinetics.model import Model, load_model
 from kinetics.plan import FitPlan, plan_of, read_plan
 from kinetics.run import provenance_of, read_run, write_run
-from kinetics.sampler import Chunk, Draws, run_nuts
+from kinetics.sampler import Chunk, Draws, NutsProgram
 from kinetics.start import constrained_start, require_possible, start_values
 from kinetics.study import Study, read_study
 
@@ -86,12 +86,14 @@ def fit(
     study: Study | str | Path | None = None,
     *,
     report: Callable[[Chunk], None] = lambda chunk: None,
+    announce: Callable[[str], None] = lambda line: None,
     **keys: Any,
 ) -> Fit:
     """Fit a model to a study by NUTS.
 
     `fit("fits/NAME.toml")` runs a plan; `fit(model, study, observe={...}, vary=[...], sampler={...}, seed=1)`
-    takes the same keys as keywords. Further keywords replace keys of a plan. Raises PlanError or StudyError
+    takes the same keys as keywords. Further keywords replace keys of a plan. `announce` hears one line on the
+    records and one on where the chains run; `report` hears every chunk of iterations. Raises PlanError or StudyError
     for bad input and FitError where sampling cannot start; the numbers still have to pass `check`.
     """
     plan, bound_model, bound_study = _plan(model, study, keys)
@@ -100,15 +102,11 @@ def fit(
     key_start, key_chains = jax.random.split(jax.random.key(plan.seed))
     require_possible(bound, constrained_start(bound))
     layout = chain_layout(plan.sampler.chains)
-    draws = run_nuts(
-        bound.density,
-        bound.data,
-        start_values(bound, plan.sampler.chains, key_start),
-        plan.sampler,
-        key_chains,
-        layout,
-        report=report,
-    )
+    announce(describe_records(bound))
+    announce(str(layout))
+    program = NutsProgram(bound.density, plan.sampler, layout)
+    start = start_values(bound, plan.sampler.chains, key_start)
+    draws = program.run(bound.data, start, key_chains, report=report)
     facts = {
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(perf_counter() - clock, 2),

@@ -21,7 +21,16 @@ from kinetics.nca_rules import DEFAULT_RULES, NUMBERS, NCARules, Profile, nca_pr
 if TYPE_CHECKING:
     from kinetics.study import Study
 
-__all__ = ["DEFAULT_RULES", "NCARules", "Profile", "nca", "nca_profile", "nca_summary", "to_pptestcd"]
+__all__ = [
+    "DEFAULT_RULES",
+    "NCARules",
+    "Profile",
+    "auc_name",
+    "nca",
+    "nca_profile",
+    "nca_summary",
+    "to_pptestcd",
+]
 
 _KEYS = ("subject", "analyte", "product", "cycle")
 

@@ -18,13 +18,14 @@ from kinetics.study import Study
 __all__ = ["Doses", "doses_of", "pad_doses"]
 
 Array = np.ndarray
+_COURSE = ["product", "cycle"]  # CAR-NK cycle 1 and CAR-T cycle 1 are two courses
 
 
 class Doses(NamedTuple):
     """Padded doses of all subjects (or, inside a model's `solution`, of one: without the first axis).
 
     `time` [day] is the start of the infusion, `amount` [cells or mg] what was infused, `duration` [day].
-    `course` numbers the treatment courses (cycles) from 0; `share` is the amount over the total of its
+    `course` numbers the treatment courses (the cycles of each product) from 0; `share` is the amount over the total of its
     course, so the shares of a course sum to 1: how a course is split over its infusions.
     """
 
@@ -65,7 +66,7 @@ def doses_of(study: Study, *, products: Sequence[str] | None = None) -> Doses:
 
 
 def pad_doses(doses: DataFrame, subjects: Sequence[str]) -> Doses:
-    """Dense arrays from a dose table with columns subject, time [day], amount, duration [day], cycle."""
+    """Dense arrays from a dose table with columns subject, product, time [day], amount, duration [day], cycle."""
     groups = {str(k): g.sort_values("time") for k, g in doses.groupby("subject", sort=False)}
     width = max((len(g) for g in groups.values()), default=1)
     time, amount, duration, share = (np.zeros((len(subjects), width)) for _ in range(4))
@@ -77,7 +78,7 @@ def pad_doses(doses: DataFrame, subjects: Sequence[str]) -> Doses:
         n = len(g)
         time[i, :n], time[i, n:] = g["time"], g["time"].iloc[-1]
         amount[i, :n], duration[i, :n] = g["amount"], g["duration"]
-        course[i, :n] = np.unique(g["cycle"], return_inverse=True)[1]
-        total = g.groupby("cycle")["amount"].transform("sum")
+        course[i, :n] = g.groupby(_COURSE).ngroup()
+        total = g.groupby(_COURSE)["amount"].transform("sum")
         share[i, :n] = g["amount"] / total
     return Doses(time, amount, duration, share, course)

@@ -20,7 +20,7 @@ from numpyro.infer import NUTS
 from kinetics.device import ChainLayout
 from kinetics.plan import Sampler
 
-__all__ = ["Chunk", "Draws", "run_nuts"]
+__all__ = ["Chunk", "Draws", "NutsProgram"]
 
 Start = Mapping[str, Float[Array, "chain *shape"]]
 
@@ -43,40 +43,46 @@ class Draws(NamedTuple):
     stats: dict[str, np.ndarray]
 
 
-def run_nuts(
-    density: Callable[[Any], None],
-    data: Any,
-    start: Start,
-    settings: Sampler,
-    key: Array,
-    layout: ChainLayout,
-    *,
-    report: Callable[[Chunk], None] = lambda chunk: None,
-) -> Draws:
-    """Sample `density(data)` from unconstrained `start` values (chain, ...) with NumPyro's NUTS.
+class NutsProgram:
+    """NumPyro's NUTS on one density, compiled once per data shape and reused over data sets and keys.
 
-    `key` is split once per chain; `report` is called on the host after every chunk.
+    `density(data)` is a NumPyro model; `data` a pytree of arrays.
     """
-    kernel = NUTS(
-        density,
-        target_accept_prob=settings.target_accept,
-        max_tree_depth=settings.max_tree_depth,
-        dense_mass=settings.dense_mass,
-    )
-    keys = jax.random.split(key, settings.chains)
-    state = _on_devices(partial(_init_chain, kernel, settings.warmup), layout)((keys, dict(start)), data)
-    kept: list[Any] = []
-    for length, warmup, done in _chunks(settings):
-        state, trace = _chunk_fn(kernel, layout, length)(state, data)
-        diverging = int(jnp.sum(trace["diverging"]))
-        steps, size = float(jnp.mean(trace["n_steps"])), float(jnp.mean(trace["step_size"][:, -1]))
-        report(Chunk(done + length, settings.warmup + settings.draws, warmup, diverging, steps, size))
-        if not warmup:
-            kept.append(jax.device_get(trace))
-    stacked = {k: jax.tree.map(lambda *x: np.concatenate(x, axis=1), *[t[k] for t in kept]) for k in kept[0]}
-    unconstrained = stacked.pop("z")
-    constrain = jax.jit(jax.vmap(jax.vmap(kernel.postprocess_fn((data,), {}))))
-    return Draws({k: np.asarray(v) for k, v in constrain(unconstrained).items()}, stacked)
+
+    def __init__(self, density: Callable[[Any], None], settings: Sampler, layout: ChainLayout) -> None:
+        self.settings = settings
+        self._kernel = NUTS(
+            density,
+            target_accept_prob=settings.target_accept,
+            max_tree_depth=settings.max_tree_depth,
+            dense_mass=settings.dense_mass,
+        )
+        self._init = _on_devices(partial(_init_chain, self._kernel, settings.warmup), layout)
+        lengths = {length for length, _, _ in _chunks(settings)}
+        self._scan = {n: _on_devices(partial(_scan_chain, self._kernel, n), layout) for n in lengths}
+
+    def run(
+        self, data: Any, start: Start, key: Array, *, report: Callable[[Chunk], None] = lambda chunk: None
+    ) -> Draws:
+        """Sample from unconstrained `start` values (chain, ...); `key` is split once per chain.
+
+        `report` is called on the host after every chunk.
+        """
+        settings = self.settings
+        keys = jax.random.split(key, settings.chains)
+        state = self._init((keys, dict(start)), data)
+        kept: list[Any] = []
+        for length, warmup, done in _chunks(settings):
+            state, trace = self._scan[length](state, data)
+            diverging = int(jnp.sum(trace["diverging"]))
+            steps, size = float(jnp.mean(trace["n_steps"])), float(jnp.mean(trace["step_size"][:, -1]))
+            report(Chunk(done + length, settings.warmup + settings.draws, warmup, diverging, steps, size))
+            if not warmup:
+                kept.append(jax.device_get(trace))
+        joined = {k: jax.tree.map(lambda *x: np.concatenate(x, axis=1), *[t[k] for t in kept]) for k in kept[0]}
+        unconstrained = joined.pop("z")
+        constrain = jax.jit(jax.vmap(jax.vmap(self._kernel.postprocess_fn((data,), {}))))
+        return Draws({k: np.asarray(v) for k, v in constrain(unconstrained).items()}, joined)
 
 
 def _chunks(settings: Sampler) -> list[tuple[int, bool, int]]:
@@ -88,18 +94,6 @@ def _chunks(settings: Sampler) -> list[tuple[int, bool, int]]:
             out.append((length, warmup, done))
             done += length
     return out
-
-
-_COMPILED: dict[tuple[int, ChainLayout, int], Callable[..., Any]] = {}
-
-
-def _chunk_fn(kernel: NUTS, layout: ChainLayout, length: int) -> Callable[..., Any]:
-    """`(state, data) -> (state, trace)` over `length` iterations of every chain, compiled once a length."""
-    key = (id(kernel), layout, length)
-    if key not in _COMPILED:
-        _COMPILED.clear() if len(_COMPILED) > 16 else None
-        _COMPILED[key] = _on_devices(partial(_scan_chain, kernel, length), layout)
-    return _COMPILED[key]
 
 
 def _on_devices(one: Callable[..., Any], layout: ChainLayout) -> Callable[..., Any]:

@@ -1,0 +1,260 @@
+"""The command line: the same verbs as the Python API. Results on stdout, progress and errors on stderr.
+
+Exit codes: 0 fine, 1 bad input or a failed check, 2 wrong usage. `--json` prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from pandas import DataFrame
+
+from kinetics.check import check as run_check
+from kinetics.device import split_host, use_compile_cache
+from kinetics.errors import FitError, InputError, KineticsError
+from kinetics.exposure import exposure as run_exposure
+from kinetics.exposure import exposure_summary
+from kinetics.fit import Fit, load_fit
+from kinetics.fit import fit as run_fit
+from kinetics.model import library_models, load_model
+from kinetics.nca import nca as run_nca
+from kinetics.nca_rules import NCARules
+from kinetics.new import new_study
+from kinetics.plan import FitPlan, plan_of, read_plan
+from kinetics.progress import FitProgress
+from kinetics.report import report as write_report
+from kinetics.run import write_atomic
+from kinetics.study import Study, read_study, validate_study
+from kinetics.summary import parameter_table
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Cellular kinetics: studies in, fitted models, exposure and reports out.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, runs/NAME.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+
+
+@app.command()
+def models(name: Annotated[str | None, typer.Argument(help="A model's name or file.")] = None, as_json: Json = False) -> None:
+    """List the library's models, or show one model's card.
+
+    Example: `kinetics models stein_2019`
+    """
+    if name is None:
+        cards = {n: load_model(n).doc.strip().splitlines()[0] for n in library_models()}
+        _print({"models": cards}, "\n".join(f"{n:<24} {line}" for n, line in cards.items()), as_json)
+    else:
+        model = load_model(name)
+        _print(model.as_dict(), str(model), as_json)
+
+
+@app.command()
+def validate(
+    study: Annotated[str, typer.Argument(help="A study's name or folder, or a NONMEM/Monolix-style CSV.")],
+    time_unit: Annotated[str | None, typer.Option(help="CSV only: h, day, ...")] = None,
+    dose_unit: Annotated[str | None, typer.Option(help="CSV only: mg, cells, cells/kg, ...")] = None,
+    value_unit: Annotated[str | None, typer.Option(help="CSV only: the unit of DV.")] = None,
+    analyte: Annotated[str | None, typer.Option(help="CSV only: what DV measures.")] = None,
+    route: Annotated[str | None, typer.Option(help="CSV only: iv, hepatic_artery, ...")] = None,
+    product: Annotated[str | None, typer.Option(help="CSV only: car_t, car_nk, ...")] = None,
+    weight_column: Annotated[str | None, typer.Option(help="CSV only: body weight in kg.")] = None,
+    lloq: Annotated[float | None, typer.Option(help="CSV only: LLOQ of DV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say every problem of a study at once, or sum it up.
+
+    Example: `kinetics validate data/mine` or
+    `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv --product drug`
+    """
+    given = {
+        "time_unit": time_unit, "dose_unit": dose_unit, "value_unit": value_unit, "analyte": analyte,
+        "route": route, "product": product, "weight_column": weight_column, "lloq": lloq,
+    }  # fmt: skip
+    options: Any = {k: v for k, v in given.items() if v is not None}
+    problems = validate_study(study, **options)
+    if problems:
+        raise InputError(problems)
+    table = read_study(study, **options)
+    _print(table.summary(), str(table), as_json)
+
+
+@app.command()
+def fit(
+    plan: Annotated[str, typer.Argument(help="A fits/NAME.toml, or a library fit's name.")],
+    out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    draws: Annotated[int | None, typer.Option(help="Draws per chain.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Warm-up iterations per chain.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random number.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a model to a study by NUTS and write a run folder.
+
+    Example: `kinetics fit fits/ogasawara_2021__synthetic_cart_12.toml --out runs`
+    """
+    chosen = _override(read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed)
+    folder = out / chosen.name
+    if folder.exists() and not force:
+        raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
+    split_host(chosen.sampler.chains)
+    use_compile_cache()
+    progress = FitProgress()
+    try:
+        done = run_fit(chosen, report=progress, announce=progress.say)
+    finally:
+        progress.close()
+    done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
+    verdict = run_check(done)
+    table = parameter_table(done)
+    result = {"run": str(folder), "ok": verdict.ok, "failures": verdict.failures, "parameters": _records(table)}
+    _print(result, f"{_key_table(done, table)}\n\n{verdict}\n\nwritten: {folder}", as_json)
+
+
+@app.command()
+def check(run: Run, as_json: Json = False) -> None:
+    """May these numbers be used? Exit 1 with reasons if not.
+
+    Example: `kinetics check runs/ogasawara_2021__synthetic_cart_12`
+    """
+    verdict = run_check(load_fit(run))
+    _print(verdict.as_dict(), str(verdict), as_json)
+    if not verdict.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def nca(
+    study: Annotated[str, typer.Argument(help="A study's name or folder.")],
+    analyte: Annotated[str | None, typer.Option(help="One analyte; default all.")] = None,
+    rules: Annotated[str, typer.Option(help="BLQ rules: car_t, pknca or winnonlin.")] = "car_t",
+    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing number.
+
+    Example: `kinetics nca synthetic_cart_12 --analyte car_copies --out nca.csv`
+    """
+    presets = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
+    if rules not in presets:
+        raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
+    table = run_nca(read_study(study), analyte=analyte, rules=presets[rules]())
+    shown = [c for c in ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial") if c in table]
+    _table(table, table[shown], out, as_json)
+
+
+@app.command()
+def exposure(
+    run: Run,
+    out: Annotated[Path | None, typer.Option(help="Write every draw as CSV.")] = None,
+    draws: Annotated[int, typer.Option(help="Posterior draws to use, thinned evenly.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """The NCA columns from the fitted curves, per subject, cycle and posterior draw.
+
+    Prints medians and 90 % intervals. Example: `kinetics exposure runs/NAME --out exposure.csv`
+    """
+    table = run_exposure(load_fit(run), draws=draws)
+    summary = exposure_summary(table)
+    if out is not None:
+        write_atomic(out, table.to_csv(index=False))
+    _table(summary, summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "tlast"])], None, as_json)
+
+
+@app.command()
+def report(run: Run, as_json: Json = False) -> None:
+    """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
+
+    Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
+    """
+    done = load_fit(run)
+    path = write_report(
+        done,
+        run_check(done),
+        run_nca(done.study, rules=NCARules.car_t()),
+        run_exposure(done, draws=500),
+        to=run / "report.html",
+    )
+    _print({"report": str(path)}, f"written: {path}", as_json)
+
+
+@app.command()
+def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_json: Json = False) -> None:
+    """Make a study folder laid out like the library, with a working example.
+
+    Example: `kinetics new my-study`
+    """
+    made = new_study(folder)
+    _print({"study": str(made)}, f"made: {made}\nnext: cd {made} && kinetics fit fits/example.toml", as_json)
+
+
+def main() -> None:
+    """Run the command line; every error of this package becomes a message and exit code 1."""
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error), [p.as_dict() for p in error.problems])
+    except KineticsError as error:
+        _fail(str(error), [])
+
+
+def _fail(message: str, problems: list[dict[str, object]]) -> None:
+    if "--json" in sys.argv:
+        print(json.dumps({"error": message, "problems": problems}))
+    print(message, file=sys.stderr)
+    raise SystemExit(1)
+
+
+def _override(plan: FitPlan, *, seed: int | None, **sampler: int | None) -> FitPlan:
+    content = plan.resolved()
+    content["sampler"] |= {k: v for k, v in sampler.items() if v is not None}
+    return plan_of(content | ({} if seed is None else {"seed": seed}), file=plan.name)
+
+
+def _key_table(fit: Fit, table: DataFrame) -> str:
+    """Population values with 90 % interval, between-subject CV, shrinkage and contraction."""
+    label = "SYNTHETIC DATA  " if fit.study.synthetic else ""
+    shown = table[["site", "unit", "median", "lower", "upper", "cv_percent", "shrinkage", "contraction", "r_hat", "ess_bulk"]]
+    return f"{label}{fit.name}: median, 90 % interval\n{_text(shown)}"
+
+
+def _table(full: DataFrame, shown: DataFrame, out: Path | None, as_json: bool) -> None:
+    if out is not None:
+        write_atomic(out, full.to_csv(index=False))
+    _print({"rows": _records(full)}, _text(shown) + (f"\nwritten: {out}" if out else ""), as_json)
+
+
+def _text(table: DataFrame) -> str:
+    return table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}")
+
+
+def _records(table: DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(result: dict[str, Any], text: str, as_json: bool) -> None:
+    print(json.dumps(result, default=str) if as_json else text)
+
+
+if __name__ == "__main__":
+    main()

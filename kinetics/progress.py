@@ -1,0 +1,60 @@
+"""Progress of a fit: a bar with an ETA on a terminal, one line every chunk elsewhere; all to stderr."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kinetics.sampler import Chunk
+
+__all__ = ["FitProgress"]
+
+
+class FitProgress:
+    """Call it with every `Chunk`; `lines` keeps what was said, for the run's log."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._clock = perf_counter()
+        self._divergences = 0
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task("compiling", total=None)
+            self._bar.start()
+
+    def say(self, line: str) -> None:
+        """A line for the log and stderr."""
+        self.lines.append(line)
+        print(line, file=sys.stderr, flush=True)
+
+    def __call__(self, chunk: Chunk) -> None:
+        self._divergences += 0 if chunk.warmup else chunk.divergences
+        phase = "warm-up" if chunk.warmup else "sampling"
+        elapsed = perf_counter() - self._clock
+        left = elapsed / chunk.done * (chunk.total - chunk.done)
+        line = (
+            f"{phase} {chunk.done}/{chunk.total}  {elapsed:.0f} s, about {left:.0f} s left  "
+            f"{chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
+        )
+        self.lines.append(line)
+        if self._bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            what = f"{phase}, {chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
+            self._bar.update(self._task, completed=chunk.done, total=chunk.total, description=what)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
