@@ -92,7 +92,8 @@ def fit(
     """Fit a model to a study by NUTS.
 
     `fit("fits/NAME.toml")` runs a plan; `fit(model, study, observe={...}, vary=[...], sampler={...}, seed=1)`
-    takes the same keys as keywords. Further keywords replace keys of a plan. `announce` hears one line on the
+    takes the same keys as keywords; a plan beside a study is fitted to that study. Further keywords replace
+    keys of a plan. `announce` hears one line on the
     records and one on where the chains run; `report` hears every chunk of iterations. Raises PlanError or StudyError
     for bad input and FitError where sampling cannot start; the numbers still have to pass `check`.
     """
@@ -134,14 +135,14 @@ def load_fit(folder: str | Path) -> Fit:
 def _plan(
     model: FitPlan | Model | str | Path, study: Study | str | Path | None, keys: dict[str, Any]
 ) -> tuple[FitPlan, Model | None, Study | None]:
-    if study is None:
-        plan = model if isinstance(model, FitPlan) else read_plan(_text(model))
-        return (plan_of({**plan.resolved(), **keys}) if keys else plan), None, None
-    loaded = load_model(model) if isinstance(model, str | Path) else model
-    if not isinstance(loaded, Model):
-        raise FitError("fit takes a plan alone, or a model and a study; a plan already names its study")
     data = read_study(study) if isinstance(study, str | Path) else study
-    content = {"model": loaded.path, "data": str(data.path), "name": f"{loaded.name}__{data.name}", **keys}
+    named = {} if data is None else {"data": str(data.path)}
+    if data is None or isinstance(model, FitPlan):
+        plan = model if isinstance(model, FitPlan) else read_plan(_text(model))
+        changes = named | keys
+        return (plan_of({**plan.resolved(), **changes}) if changes else plan), None, data
+    loaded = model if isinstance(model, Model) else load_model(model)
+    content = {"model": loaded.path, "name": f"{loaded.name}__{data.name}", **named, **keys}
     return plan_of(content), loaded, data
 
 

@@ -77,11 +77,7 @@ def write_run(
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        resolved = plan.resolved() | {
-            "model": str(provenance["model"]["path"]),
-            "data": str(provenance["data"]["path"]),
-        }
-        (partial / "plan.toml").write_text(tomli_w.dumps(resolved), encoding="utf-8")
+        (partial / "plan.toml").write_text(tomli_w.dumps(plan.resolved()), encoding="utf-8")
         (partial / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
         (partial / "log.txt").write_text(log, encoding="utf-8")
         posterior.to_netcdf(partial / "posterior.nc", engine="h5netcdf")

@@ -20,6 +20,7 @@ from kinetics.dictionary import Analyte, Dictionary
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.event_sidecar import EventTableOptions, sidecar
 from kinetics.event_table import read_event_table
+from kinetics.fetch import fetched, is_fetchable
 from kinetics.library import ROOT
 from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES, Tables, read_folder
 
@@ -213,10 +214,21 @@ def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
     folder = ROOT / "data"
     known = sorted(path.name for path in folder.iterdir() if (path / "dictionary.toml").is_file())
     if source in known:
-        return folder / source
+        return _library_study(folder / source, problems)
     remedy = f"{did_you_mean(str(source), known)}; a folder of your own needs a slash: './{source}'"
     problems.append(Problem(f"no study {source!r} in the library", remedy))
     return None
+
+
+def _library_study(folder: Path, problems: list[Problem]) -> Path | None:
+    """A library study's folder; one that may not be shipped is fetched and converted first."""
+    if not is_fetchable(folder):
+        return folder
+    try:
+        return fetched(folder)
+    except StudyError as error:
+        problems += error.problems
+        return None
 
 
 def _hash(files: Iterable[Path], more: bytes = b"") -> str:

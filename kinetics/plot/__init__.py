@@ -1,0 +1,15 @@
+"""Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic."""
+
+from kinetics.plot.individual_fits import plot_individual_fits
+from kinetics.plot.persistence import plot_persistence
+from kinetics.plot.population import plot_population
+from kinetics.plot.prior_posterior import plot_prior_posterior
+from kinetics.plot.vpc import plot_vpc
+
+__all__ = [
+    "plot_individual_fits",
+    "plot_persistence",
+    "plot_population",
+    "plot_prior_posterior",
+    "plot_vpc",
+]

@@ -15,8 +15,10 @@ from kinetics.study import Study
 __all__ = [
     "DASHES",
     "FONT",
+    "GREY",
     "INK",
     "PALETTE",
+    "SHARED",
     "analyte_title",
     "faint",
     "finish",
@@ -32,11 +34,16 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid", "dash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, GREY, GRID = "#1f2933", "#52606d", "#e4e7eb"
+SHARED: dict[str, Any] = {"shared_xaxes": "all", "shared_yaxes": "all"}  # of a grid of panels
+_REMOVED = ["sendChartToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number_text(x: float, digits: int = 3) -> str:
-    """A number at 3 significant digits: `0.0126`, `24,000`, `1.52 × 10⁷`; an em dash for a missing one."""
+def number_text(x: float, digits: int = 3, *, trim: bool = False) -> str:
+    """A number at 3 significant digits: `0.0126`, `24,000`, `1.52 × 10⁷`; an em dash for a missing one.
+
+    `trim` drops trailing zeros, for a number that was set rather than estimated.
+    """
     if x is None or math.isnan(x):
         return "—"
     if math.isinf(x):
@@ -47,7 +54,8 @@ def number_text(x: float, digits: int = 3) -> str:
     sign = "−" if x < 0 else ""
     if -4 < power < 6:
         rounded = round(abs(x), digits - 1 - power)
-        return f"{sign}{rounded:,.{max(0, digits - 1 - power)}f}"
+        text = f"{sign}{rounded:,.{max(0, digits - 1 - power)}f}"
+        return text.rstrip("0").rstrip(".") if trim and "." in text else text
     scale = f"{abs(x) / 10.0**power:.{digits - 1}f}".rstrip("0").rstrip(".")
     return f"{sign}{scale} × 10{str(power).translate(_SUPERSCRIPT)}"
 
@@ -91,11 +99,12 @@ def value_axis(limits: tuple[float, float], *, log: bool) -> dict[str, Any]:
     if not log:
         return {"type": "linear", "range": list(limits)}
     low, high = (math.log10(v) for v in limits)
+    plain = low >= -3 and high < 6.5  # 0.001 to 1,000,000 are written out
     return {
         "type": "log",
         "range": [low, high],
         "dtick": 1 if high - low < 9 else 2,
-        "exponentformat": "power",
+        **({"tickformat": ",~r"} if plain else {"exponentformat": "power"}),
         "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 2, "tickcolor": GREY},
     }
 
@@ -112,7 +121,10 @@ def finish(
     top: int = 84,
     bottom: int = 96,
 ) -> Figure:
-    """Title, style, the synthetic label, and the footer: notes, study, and hashes of data and model."""
+    """Title, style, the synthetic label, and the footer: notes, study, and hashes of data and model.
+
+    The button that would send a figure, patients' data and all, to a web service is taken away.
+    """
     said = [f"Study {study.name}, data {study.sha256[:8]}"]
     if fit is not None:
         said.append(f"model {fit.model.name} {fit.model.sha256[:8]}, fit {fit.name}")
@@ -131,11 +143,19 @@ def finish(
         margin={"l": 78, "r": 24, "t": top, "b": bottom},
         hoverlabel={"font": {"family": FONT}, "align": "left"},
         hovermode="closest",
+        modebar={"remove": _REMOVED},
     )  # fmt: skip
-    line = {"showline": True, "linecolor": GREY, "ticks": "outside", "tickcolor": GREY, "ticklen": 4}
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, title_standoff=10, **line)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, title_standoff=8, **line)
-    paper = {"xref": "paper", "yref": "paper", "showarrow": False}
+    line: dict[str, Any] = {
+        "showline": True,
+        "linecolor": GREY,
+        "ticks": "outside",
+        "tickcolor": GREY,
+        "ticklen": 4,
+    }
+    line |= {"gridcolor": GRID, "zeroline": False, "title_font_size": 13, "tickfont_size": 12}
+    figure.update_xaxes(title_standoff=10, **line)
+    figure.update_yaxes(title_standoff=8, **line)
+    paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "showarrow": False}
     figure.add_annotation(
         text="<br>".join(lines), name="footer", x=0, y=0, xanchor="left", yanchor="bottom", align="left",
         yshift=-bottom + 8, font={"size": 11, "color": GREY}, **paper,
@@ -143,6 +163,6 @@ def finish(
     if study.synthetic:
         figure.add_annotation(
             text="<b>SYNTHETIC DATA</b>", name="synthetic", x=1, y=1, xanchor="right", yanchor="top",
-            yshift=top - 12, font={"size": 12.5, "color": "white"}, bgcolor="#B34700", borderpad=4, **paper,
+            yshift=top - 38, font={"size": 12.5, "color": "white"}, bgcolor="#B34700", borderpad=4, **paper,
         )  # fmt: skip
     return figure

@@ -21,12 +21,12 @@ def groupings(study: Study) -> dict[str, str]:
     """What subjects can be grouped by: name -> label. Dose first, then CRS, then the other covariates."""
     labels = {name: _label(study, name) for name in study.covariates}
     dose = {name: label for name, label in labels.items() if _measures_dose(study, name)}
-    if (study.doses["level"] != "").any():
+    if any(level != "" for level in study.doses["level"]):
         dose = {"level": "Dose level"} | dose
     elif not dose:
         dose = {"dose": "First dose"}
     crs = {name: label for name, label in labels.items() if name.startswith("crs")}
-    if not crs and (study.events["event"] == "crs").any():
+    if not crs and "crs" in set(study.events["event"]):
         crs = {"crs": "Worst CRS grade"}
     return dose | crs | labels
 
@@ -38,21 +38,28 @@ def group_subjects(study: Study, by: str) -> Series:
     """
     if by not in groupings(study):
         raise StudyError(Problem(f"cannot group by {by!r}", did_you_mean(by, groupings(study))))
-    doses = study.doses.sort_values("time").groupby("subject")
-    if by == "level":
-        return _ordered(doses["level"].first().reindex(study.subject_ids))
-    if by == "dose":
-        return _numeric(doses["amount"].first().reindex(study.subject_ids), str(study.doses["unit"].iloc[0]))
+    if by in ("level", "dose"):
+        first = study.doses.sort_values("time").drop_duplicates("subject").set_index("subject")
+        own = Series(first["level" if by == "level" else "amount"].reindex(study.subject_ids))
+        unit = str(study.doses["unit"].iloc[0])
+        return _ordered(own) if by == "level" else _numeric(own, unit, alike=1.5)
     if by == "crs":
-        events = study.events[study.events["event"] == "crs"]
-        worst = events.groupby("subject")["grade"].max().reindex(study.subject_ids)
-        return _ordered(worst.map(lambda g: "no CRS recorded" if pd.isna(g) else f"grade {g:g}"))
-    values = study.subjects[by]
+        return _ordered(Series(_worst_crs(study)))
+    values = Series(study.subjects[by])
     spec = study.dictionary.columns.subjects.get(by)
     if pd.api.types.is_numeric_dtype(values):
         return _numeric(values, "kg" if by == "weight_kg" else (spec.unit or "1") if spec else "1")
     order = list(dict.fromkeys(spec.labels.values())) if spec and spec.labels else None
     return _ordered(values, order)
+
+
+def _worst_crs(study: Study) -> dict[str, str]:
+    worst: dict[str, float] = {}
+    for event in study.events.to_dict("records"):
+        if event["event"] == "crs" and not pd.isna(event["grade"]):
+            subject = str(event["subject"])
+            worst[subject] = max(worst.get(subject, 0.0), float(event["grade"]))
+    return {s: f"grade {worst[s]:g}" if s in worst else "no CRS recorded" for s in study.subject_ids}
 
 
 def _label(study: Study, name: str) -> str:
@@ -76,18 +83,23 @@ def _ordered(values: Series, order: list[str] | None = None) -> Series:
     return Series(pd.Categorical(labels, [*known, *rest], ordered=True), index=values.index)
 
 
-def _numeric(values: Series, unit: str) -> Series:
-    """Numbers as categories: themselves if six or fewer, else thirds named by their range."""
+def _numeric(values: Series, unit: str, *, alike: float = 1.0) -> Series:
+    """Numbers as categories: themselves if six or fewer, else thirds named by their range.
+
+    One category where the largest is less than `alike` times the smallest.
+    """
     x = values.to_numpy(float)
     distinct = np.unique(x[~np.isnan(x)])
     unit = unit_text(unit)
     if len(distinct) <= 6:
-        names = [f"{number_text(v)} {unit}".strip() for v in distinct]
+        names = [f"{number_text(v, 5, trim=True)} {unit}".strip() for v in distinct]
         labels = [MISSING if np.isnan(v) else names[int(np.searchsorted(distinct, v))] for v in x]
     else:
-        cuts = np.quantile(distinct, [1 / 3, 2 / 3])
+        one = distinct[-1] < alike * distinct[0]
+        cuts = np.quantile(distinct, [] if one else [1 / 3, 2 / 3])
         place = np.searchsorted(cuts, x)
-        parts = [distinct[np.searchsorted(cuts, distinct) == k] for k in range(3)]
-        names = [f"{number_text(p.min())} to {number_text(p.max())} {unit}".strip() for p in parts]
+        parts = [distinct[np.searchsorted(cuts, distinct) == k] for k in range(len(cuts) + 1)]
+        ends = [(number_text(p.min(), 4, trim=True), number_text(p.max(), 4, trim=True)) for p in parts]
+        names = [f"{low} to {high} {unit}".strip() for low, high in ends]
         labels = [MISSING if np.isnan(v) else names[k] for v, k in zip(x, place, strict=True)]
     return _ordered(Series(labels, index=values.index), names)

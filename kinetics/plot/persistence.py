@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
@@ -15,12 +16,20 @@ from kinetics.plot.frame import (
     analyte_title,
     finish,
     log_range,
-    number_text,
     time_title,
     value_axis,
 )
 from kinetics.plot.grouping import group_subjects, groupings
-from kinetics.plot.records import add_symbol_key, drawn_records, limit_lines, zero_note
+from kinetics.plot.records import (
+    add_limits,
+    add_records,
+    add_symbol_key,
+    drawn_records,
+    limit_lines,
+    rows_where,
+    time_ends,
+    zero_note,
+)
 from kinetics.study import Study
 
 __all__ = ["plot_persistence"]
@@ -29,7 +38,7 @@ __all__ = ["plot_persistence"]
 def plot_persistence(
     study: Study, analyte: str, *, by: str | Sequence[str] | None = None, log: bool = True
 ) -> Figure:
-    """Spaghetti of one analyte. `by`: what colours the subjects; several make a menu (default: all there are).
+    """Spaghetti of one analyte. `by`: what colours the subjects; several make a menu (default: all).
 
     Records below the LLOQ are open symbols at it, and zeros lie at the floor of a log axis: nothing is lost.
     """
@@ -40,39 +49,49 @@ def plot_persistence(
     drawn = drawn_records(study, analyte, floor=span[0]) if log else raw
     figure, shown = Figure(), []
     for name in names:
-        before = len(figure.data)
+        before = _traces(figure)
         _add_groups(figure, drawn, group_subjects(study, name), visible=name == names[0])
-        shown += [name] * (len(figure.data) - before)
-    for name, value in limits:
-        _add_limit(figure, name, value, drawn)
+        shown += [name] * (_traces(figure) - before)
+    add_limits(figure, study, analyte, time_ends(drawn), legend="legend2")
     add_symbol_key(figure, list(drawn["kind"]), legend="legend2")
-    shown += [""] * (len(figure.data) - len(shown))
+    shown += [""] * (_traces(figure) - len(shown))
     labels = groupings(study)
-    axis = value_axis(span if log else (0.0, 1.05 * float(drawn["y"].max())), log=log)
+    axis = value_axis(span if log else (0.0, 1.05 * float(np.max(drawn["y"]))), log=log)
     figure.update_yaxes(title_text=analyte_title(study, analyte), **axis)
     figure.update_xaxes(title_text=time_title(study))
-    corner = {"x": 1.01, "xanchor": "left", "font": {"size": 12}, "itemsizing": "constant"}
+    corner = {"x": 1.01, "xanchor": "left", "font": {"size": 12}, "itemwidth": 40}
     figure.update_layout(
         legend={"title": {"text": labels[names[0]]}, "y": 1, "yanchor": "top", **corner},
         legend2={"title": {"text": "Records"}, "y": 0, "yanchor": "bottom", **corner},
     )
     people = drawn["subject"].nunique()
-    below = int((drawn["kind"] == "below").sum())
+    below = list(drawn["kind"]).count("below")
     subtitle = f"{people} subjects, {len(drawn)} records, {below} below the LLOQ"
     title = f"{study.analytes[analyte].label}: every subject"
     menu = len(names) > 1
     finish(
-        figure, study, title=title, subtitle=subtitle, notes=zero_note(drawn), height=540, top=124 if menu else 84
+        figure,
+        study,
+        title=title,
+        subtitle=subtitle,
+        notes=zero_note(drawn),
+        height=540,
+        top=124 if menu else 84,
     )
     if menu:
         _add_menu(figure, names, labels, shown)
     return figure
 
 
+def _traces(figure: Figure) -> int:
+    return sum(1 for _ in figure.select_traces())
+
+
 def _add_groups(figure: Figure, drawn: DataFrame, groups: Series, *, visible: bool) -> None:
     """One line trace and one marker trace a group; a gap separates two subjects."""
     for k, label in enumerate(groups.cat.categories):
-        own = drawn[drawn["subject"].map(groups) == label]
+        people = [str(subject) for subject, group in groups.items() if group == label]
+        own = rows_where(drawn, "subject", *people)
         colour, dash = PALETTE[k % len(PALETTE)], DASHES[k % len(DASHES)]
         gap = DataFrame([{"time": None, "y": None}])
         parts = [part for _, g in own.groupby("subject", sort=False) for part in (g[["time", "y"]], gap)]
@@ -81,28 +100,18 @@ def _add_groups(figure: Figure, drawn: DataFrame, groups: Series, *, visible: bo
         shared = {"legendgroup": str(label), "visible": visible}
         figure.add_trace(
             Scatter(
-                x=line["time"], y=line["y"], mode="lines", name=f"{label} (n = {count})", hoverinfo="skip",
-                line={"color": colour, "dash": dash, "width": 1.4}, opacity=0.75, meta={"role": "lines"}, **shared,
+                x=line["time"],
+                y=line["y"],
+                mode="lines",
+                name=f"{label} (n = {count})",
+                hoverinfo="skip",
+                line={"color": colour, "dash": dash, "width": 1.4},
+                opacity=0.75,
+                meta={"role": "lines"},
+                **shared,
             )
-        )  # fmt: skip
-        figure.add_trace(
-            Scatter(
-                x=own["time"], y=own["y"], mode="markers", text=own["text"], hoverinfo="text", showlegend=False,
-                marker={"color": colour, "symbol": list(own["symbol"]), "size": 7, "line": {"width": 1.5}},
-                name=str(label), meta={"role": "records"}, **shared,
-            )
-        )  # fmt: skip
-
-
-def _add_limit(figure: Figure, name: str, value: float, drawn: DataFrame) -> None:
-    """A dotted line at a limit of quantification, named in the margin of the panel."""
-    ends = [float(drawn["time"].min()), float(drawn["time"].max())]
-    figure.add_trace(
-        Scatter(
-            x=ends, y=[value, value], mode="lines", line={"color": GREY, "dash": "dot", "width": 1.3},
-            name=f"{name} {number_text(value)}", hoverinfo="name", legend="legend2", meta={"role": name.lower()},
         )
-    )  # fmt: skip
+        add_records(figure, own, colour, size=7, name=str(label), **shared)
 
 
 def _add_menu(figure: Figure, names: Sequence[str], labels: dict[str, str], shown: Sequence[str]) -> None:
@@ -116,7 +125,9 @@ def _add_menu(figure: Figure, names: Sequence[str], labels: dict[str, str], show
         for name in names
     ]
     place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 8, "l": 70}}
-    figure.update_layout(updatemenus=[{"buttons": buttons, "bgcolor": "white", "font": {"size": 12.5}, **place}])
+    figure.update_layout(
+        updatemenus=[{"buttons": buttons, "bgcolor": "white", "font": {"size": 12.5}, **place}]
+    )
     figure.add_annotation(
         text="Colour by", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=15,
         showarrow=False, font={"size": 12.5, "color": GREY},

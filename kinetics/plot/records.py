@@ -7,13 +7,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas import DataFrame, Series
+from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
 from kinetics.plot.frame import GREY, INK, number_text, unit_text
 from kinetics.study import Study
 
-__all__ = ["SYMBOLS", "add_symbol_key", "drawn_records", "first_dose", "limit_lines", "zero_note"]
+__all__ = [
+    "SYMBOLS",
+    "add_limits",
+    "add_records",
+    "add_symbol_key",
+    "drawn_records",
+    "first_dose",
+    "limit_lines",
+    "rows_where",
+    "time_ends",
+    "zero_note",
+]
 
 SYMBOLS = {  # kind -> (symbol, what the key says)
     "measured": ("circle", "measured"),
@@ -24,9 +35,23 @@ SYMBOLS = {  # kind -> (symbol, what the key says)
 }
 
 
-def first_dose(study: Study) -> Series:
+def rows_where(table: DataFrame, column: str, *wanted: object) -> DataFrame:
+    """The rows whose `column` is one of `wanted`."""
+    return DataFrame(table[np.isin(np.asarray(table[column], object), np.array(wanted, object))])
+
+
+def time_ends(table: DataFrame) -> tuple[float, float]:
+    """First and last `time` of a table."""
+    time = np.asarray(table["time"], float)
+    return float(time.min()), float(time.max())
+
+
+def first_dose(study: Study) -> dict[str, float]:
     """Study day of each subject's first dose; 0 for a subject without one."""
-    return study.doses.groupby("subject")["time"].min().reindex(study.subject_ids).fillna(0.0)
+    first = dict.fromkeys(study.subject_ids, np.inf)
+    for subject, time in zip(study.doses["subject"], study.doses["time"], strict=True):
+        first[str(subject)] = min(first[str(subject)], float(time))
+    return {subject: time if np.isfinite(time) else 0.0 for subject, time in first.items()}
 
 
 def drawn_records(study: Study, analyte: str, *, floor: float | None = None) -> DataFrame:
@@ -34,22 +59,19 @@ def drawn_records(study: Study, analyte: str, *, floor: float | None = None) -> 
 
     `floor` is the bottom of a log axis: a value of zero is drawn there, as such; None for a linear axis.
     """
-    records = study.observed(analyte)
+    records, zero = study.observed(analyte), first_dose(study)
     unit = unit_text(study.analytes[analyte].unit)
-    names = {"none": "measured", "left": "below", "right": "above", "interval": "interval"}
-    kind = records["censored"].map(names)
-    value = records["value"].astype(float)
-    if floor is not None:
-        kind = kind.mask((kind == "measured") & (value <= 0), "zero")
-        value = value.mask(value <= 0, floor)
-    time = records["time"] - records["subject"].map(first_dose(study))
-    table = DataFrame({"subject": records["subject"].astype(str), "time": time, "y": value, "kind": kind})
-    table["symbol"] = table["kind"].map({k: symbol for k, (symbol, _) in SYMBOLS.items()})
-    said = [_said(k, v, low, unit) for k, v, low in zip(kind, records["value"], records["limit"], strict=True)]
-    table["text"] = [
-        f"{s}, day {number_text(t)}: {what}" for s, t, what in zip(table["subject"], time, said, strict=True)
-    ]
-    return table
+    kinds = {"none": "measured", "left": "below", "right": "above", "interval": "interval"}
+    rows = []
+    for record in records.to_dict("records"):
+        subject, kind, value = str(record["subject"]), kinds[record["censored"]], float(record["value"])
+        y, day = value, float(record["time"]) - zero[subject]
+        if floor is not None and value <= 0:
+            kind, y = "zero" if kind == "measured" else kind, 1.01 * floor
+        said = _said(kind, value, float(record["limit"]), unit)
+        text = f"{subject}, day {number_text(day, trim=True)}: {said}"
+        rows.append((subject, day, y, kind, SYMBOLS[kind][0], text))
+    return DataFrame(rows, columns=["subject", "time", "y", "kind", "symbol", "text"])
 
 
 def _said(kind: str, value: float, limit: float, unit: str) -> str:
@@ -66,14 +88,65 @@ def _said(kind: str, value: float, limit: float, unit: str) -> str:
 def limit_lines(study: Study, analyte: str) -> list[tuple[str, float]]:
     """Name and value of each distinct LLOQ and ULOQ in the records, at most three of each."""
     records = study.observed(analyte)
-    found = [(name.upper(), v) for name in ("lloq", "uloq") for v in sorted(records[name].dropna().unique())[:3]]
-    return [(name, float(v)) for name, v in found]
+    found = []
+    for column in ("lloq", "uloq"):
+        values = np.unique(np.asarray(records[column].dropna(), float))[:3]
+        found += [(column.upper(), float(value)) for value in values]
+    return found
 
 
 def zero_note(drawn: DataFrame) -> list[str]:
     """A footnote where zeros lie on a log axis."""
-    zeros = int((drawn["kind"] == "zero").sum())
-    return [f"{zeros} values reported as 0 are drawn at the axis floor (×): a log axis has no 0."] if zeros else []
+    zeros = list(drawn["kind"]).count("zero")
+    return (
+        [f"{zeros} values reported as 0 are drawn at the axis floor (×): a log axis has no 0."]
+        if zeros
+        else []
+    )
+
+
+def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 6, **trace: Any) -> None:
+    """The records as markers; `trace` may set any property of it, and `row` and `col` of a grid."""
+    where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
+    marker = {"color": colour, "symbol": list(drawn["symbol"]), "size": size}
+    given = {"meta": {"role": "records"}, "name": "records", "showlegend": False} | trace
+    figure.add_trace(
+        Scatter(
+            x=drawn["time"],
+            y=drawn["y"],
+            mode="markers",
+            text=drawn["text"],
+            hoverinfo="text",
+            marker=marker | {"line": {"width": 1.4, "color": colour}},
+            cliponaxis=False,
+            **given,
+        ),
+        **where,
+    )
+
+
+def add_limits(
+    figure: Figure, study: Study, analyte: str, ends: Sequence[float], *, show: bool = True, **trace: Any
+) -> None:
+    """A dotted line at each limit of quantification, from `ends[0]` to `ends[1]` [day]."""
+    where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
+    for name, value in limit_lines(study, analyte):
+        text = f"{name} {number_text(value, trim=True)}"
+        figure.add_trace(
+            Scatter(
+                x=list(ends),
+                y=[value, value],
+                mode="lines",
+                line={"color": GREY, "dash": "dot", "width": 1.3},
+                name=text,
+                legendgroup=text,
+                showlegend=show,
+                hoverinfo="name",
+                meta={"role": name.lower()},
+                **trace,
+            ),
+            **where,
+        )
 
 
 def add_symbol_key(figure: Figure, kinds: Sequence[str], **where: Any) -> None:
@@ -88,9 +161,3 @@ def add_symbol_key(figure: Figure, kinds: Sequence[str], **where: Any) -> None:
                 legendgroup=f"key {kind}", meta={"role": "key"}, **where,
             )
         )  # fmt: skip
-
-
-def finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The finite ones."""
-    array = np.asarray(values, float)
-    return array[np.isfinite(array)]

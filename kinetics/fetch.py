@@ -1,0 +1,99 @@
+"""Library data sets that are not ours to ship: raw files found or fetched, checked, converted, cached.
+
+Such a folder of data/ holds dictionary.toml, fetch.toml (the raw files, their SHA-256, where they come from)
+and convert.py (`convert(raw, out)` writes our tables). Raw files are taken from $KINETICS_DATA_DIR/<folder>
+if they are there, else from their address by pooch; either way the checksum must agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pooch
+
+from kinetics.errors import Problem, StudyError
+
+__all__ = ["cache_folder", "fetched", "is_fetchable"]
+
+pooch.get_logger().setLevel("WARNING")  # it would tell every copy
+OURS = ("dictionary.toml", "fetch.toml", "convert.py")
+
+
+def is_fetchable(folder: Path) -> bool:
+    """Whether a library data set is fetched and converted rather than shipped."""
+    return (folder / "fetch.toml").is_file()
+
+
+def cache_folder() -> Path:
+    """Where converted data sets are kept: $XDG_CACHE_HOME/cellkinetics/data."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cellkinetics" / "data"
+
+
+def fetched(folder: Path) -> Path:
+    """The converted study of a fetchable data set, made on first use; StudyError says what is missing."""
+    digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in OURS)).hexdigest()
+    target = cache_folder() / digest[:16] / folder.name
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=target.parent))
+    try:
+        raw, made = work / "raw", work / "made"
+        made.mkdir()
+        _gather(folder, raw)
+        shutil.copyfile(folder / "dictionary.toml", made / "dictionary.toml")
+        _converter(folder / "convert.py")(raw, made)
+        if not target.is_dir():
+            os.replace(made, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _gather(folder: Path, raw: Path) -> None:
+    """Every raw file into `raw`, its checksum verified; all that are missing or wrong are named at once."""
+    spec = tomllib.loads((folder / "fetch.toml").read_text(encoding="utf-8"))
+    root = os.environ.get("KINETICS_DATA_DIR")
+    problems = []
+    for name, file in spec["files"].items():
+        local = Path(root) / spec["folder"] / name if root else None
+        try:
+            _take(name, file, local, raw)
+        except (ValueError, OSError) as error:
+            where = f"{local}" if local is not None else "KINETICS_DATA_DIR is not set"
+            what = f"the raw file is not to be had: {str(error).splitlines()[0]}"
+            remedy = f"set KINETICS_DATA_DIR to the folder that holds {spec['folder']}/{name} ({where}); {spec['origin']}"
+            problems.append(Problem(what, remedy, file=name))
+    if problems:
+        raise StudyError(problems)
+
+
+def _take(name: str, file: dict[str, Any], local: Path | None, raw: Path) -> None:
+    if local is not None and local.is_file():
+        address, downloader = str(local), _copy
+    elif "url" in file:
+        address, downloader = file["url"], None
+    else:
+        raise ValueError("no local copy, and its publishers offer no address")
+    pooch.retrieve(address, f"sha256:{file['sha256']}", fname=name, path=raw, downloader=downloader)
+
+
+def _copy(source: str, target: str, pooch_: object) -> None:
+    """A pooch downloader for a file that is here already."""
+    shutil.copyfile(source, target)
+
+
+def _converter(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"kinetics_convert_{path.parent.name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.convert

@@ -1,0 +1,151 @@
+"""A grid of subjects: records, the fitted curve with its 50 and 90 % bands, and the doses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame
+from plotly.graph_objects import Figure, Scatter
+from plotly.subplots import make_subplots
+
+from kinetics.fit import Fit
+from kinetics.plot.bands import add_band, add_curve
+from kinetics.plot.frame import (
+    INK,
+    PALETTE,
+    SHARED,
+    analyte_title,
+    finish,
+    log_range,
+    number_text,
+    time_title,
+    value_axis,
+)
+from kinetics.plot.grouping import group_subjects, groupings
+from kinetics.plot.records import (
+    add_limits,
+    add_records,
+    add_symbol_key,
+    drawn_records,
+    first_dose,
+    limit_lines,
+    rows_where,
+    time_ends,
+    zero_note,
+)
+from kinetics.predict import individual_curves
+
+__all__ = ["plot_individual_fits"]
+
+
+def plot_individual_fits(
+    fit: Fit,
+    analyte: str,
+    *,
+    curves: DataFrame | None = None,
+    subjects: Sequence[str] | None = None,
+    log: bool = True,
+    columns: int = 4,
+) -> Figure:
+    """One panel a subject, on common axes. `curves` of `individual_curves` (computed if not given).
+
+    The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor.
+    """
+    study = fit.study
+    chosen = list(fit.bound.subjects if subjects is None else subjects)
+    every = individual_curves(fit, analyte=analyte) if curves is None else curves
+    own = rows_where(rows_where(every, "analyte", analyte), "subject", *chosen)
+    limits = limit_lines(study, analyte)
+    raw = rows_where(drawn_records(study, analyte), "subject", *chosen)
+    span = _span(raw, own, [v for _, v in limits], log=log)
+    drawn = drawn_records(study, analyte, floor=span[0] if log else None)
+    drawn = rows_where(drawn, "subject", *chosen)
+    columns = min(columns, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = make_subplots(
+        rows, columns, **SHARED, subplot_titles=_titles(fit, chosen),
+        horizontal_spacing=0.018, vertical_spacing=min(0.07, 0.25 / rows),
+        x_title=time_title(study), y_title=analyte_title(study, analyte),
+    )  # fmt: skip
+    for k, subject in enumerate(chosen):
+        where = {"row": k // columns + 1, "col": k % columns + 1}
+        _add_subject(figure, fit, drawn, own, subject, span, first=k == 0, **where)
+    figure.update_annotations(font_size=13)
+    figure.update_annotations(selector={"textangle": -90}, xshift=-60)
+    figure.update_yaxes(**value_axis(span, log=log))
+    figure.update_xaxes(tickangle=0, nticks=5)
+    key = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12}}
+    figure.update_layout(legend=key)
+    add_symbol_key(figure, list(drawn["kind"]))
+    title = f"{study.analytes[analyte].label}: the fit of each subject"
+    height = 190 * rows + 230
+    finish(figure, study, title=title, notes=zero_note(drawn), fit=fit, height=height, top=134, bottom=104)
+    figure.update_layout(legend_y=1 + 26 / (height - 238))
+    return figure
+
+
+def _titles(fit: Fit, chosen: Sequence[str]) -> list[str]:
+    """`S01, 15 × 10⁶ cells/kg`: the subject and its group by dose."""
+    groups = group_subjects(fit.study, next(iter(groupings(fit.study))))
+    return [f"{subject}, {groups[subject]}" for subject in chosen]
+
+
+def _span(drawn: DataFrame, curves: DataFrame, limits: list[float], *, log: bool) -> tuple[float, float]:
+    """The common value axis: every record, every limit, and the bands as far as a decade above them."""
+    seen = [*drawn["y"], *limits]
+    top = min(float(np.max(curves["q95"])), 10 * float(np.max(seen)))
+    return log_range([*seen, top]) if log else (0.0, 1.05 * max(top, *seen))
+
+
+def _add_subject(
+    figure: Figure,
+    fit: Fit,
+    drawn: DataFrame,
+    curves: DataFrame,
+    subject: str,
+    span: tuple[float, float],
+    *,
+    first: bool,
+    **where: Any,
+) -> None:
+    """The traces of one panel; the first one's are in the legend."""
+    own = rows_where(drawn, "subject", subject)
+    zero = first_dose(fit.study)[subject]
+    curve = rows_where(curves, "subject", subject)
+    curve = curve.assign(time=curve["time"] - zero)
+    blue = PALETTE[0]
+    add_band(figure, curve, "q5", "q95", span[0], blue, 0.2, "90 % band of the curve", show=first, **where)
+    add_band(figure, curve, "q25", "q75", span[0], blue, 0.4, "50 %", show=first, **where)
+    add_curve(figure, curve, "q50", span[0], blue, "median", show=first, **where)
+    add_limits(figure, fit.study, str(curve["analyte"].iloc[0]), time_ends(curve), show=first, **where)
+    _add_doses(figure, fit, subject, zero, span[0], first=first, **where)
+    add_records(figure, own, INK, meta={"role": "records", "subject": subject}, **where)
+
+
+def _add_doses(
+    figure: Figure, fit: Fit, subject: str, zero: float, floor: float, *, first: bool, **where: Any
+) -> None:
+    doses = rows_where(fit.study.doses, "subject", subject)
+    text = [
+        f"dose of {d['product']}, {d['route'].replace('_', ' ')}: {number_text(d['amount'], trim=True)} "
+        f"{d['unit']}, day {number_text(d['time'] - zero, trim=True)}"
+        for d in doses.to_dict("records")
+    ]
+    figure.add_trace(
+        Scatter(
+            x=doses["time"] - zero,
+            y=[1.01 * floor] * len(doses),
+            mode="markers",
+            text=text,
+            hoverinfo="text",
+            marker={"symbol": "triangle-up", "size": 9, "color": PALETTE[1]},
+            cliponaxis=False,
+            name="dose",
+            legendgroup="dose",
+            showlegend=first,
+            meta={"role": "doses", "subject": subject},
+        ),
+        **where,
+    )

@@ -1,0 +1,143 @@
+"""The curve of a typical patient and of new patients, one panel a dosing regimen, with the records seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pandas import DataFrame
+from plotly.graph_objects import Figure
+from plotly.subplots import make_subplots
+
+from kinetics.fit import Fit
+from kinetics.plot.bands import add_band, add_curve
+from kinetics.plot.frame import (
+    INK,
+    PALETTE,
+    SHARED,
+    analyte_title,
+    finish,
+    log_range,
+    time_title,
+    value_axis,
+)
+from kinetics.plot.grouping import group_subjects, groupings
+from kinetics.plot.records import (
+    add_limits,
+    add_records,
+    add_symbol_key,
+    drawn_records,
+    first_dose,
+    limit_lines,
+    rows_where,
+    time_ends,
+    zero_note,
+)
+from kinetics.predict import population_curve
+
+__all__ = ["plot_population"]
+
+MOST = 6
+
+
+def plot_population(
+    fit: Fit,
+    analyte: str,
+    *,
+    by: str | None = None,
+    covariates: Literal["reference", "subject"] = "subject",
+    draws: int = 400,
+    seed: int = 0,
+    log: bool = True,
+) -> Figure:
+    """One panel a group of `by` (default: dose level), dosed as its first subject; at most six panels.
+
+    `covariates` as in `population_curve`: "subject" gives the curve the covariates of that subject. Inner
+    band: what is not known about the typical patient. Outer band: where 90 % of new patients' curves lie.
+    """
+    study = fit.study
+    by = next(iter(groupings(study))) if by is None else by
+    groups = group_subjects(study, by)
+    shown = [str(label) for label in groups.cat.categories][:MOST]
+    members = {label: [str(s) for s, g in groups.items() if g == label] for label in shown}
+    curves = {
+        label: population_curve(
+            fit, like=people[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
+        )
+        for label, people in members.items()
+    }
+    return _figure(
+        fit, analyte, groupings(study)[by], members, curves, covariates, log, len(groups.cat.categories)
+    )
+
+
+def _figure(
+    fit: Fit,
+    analyte: str,
+    label: str,
+    members: Mapping[str, list[str]],
+    curves: Mapping[str, DataFrame],
+    covariates: str,
+    log: bool,
+    groups: int,
+) -> Figure:
+    study, limits = fit.study, limit_lines(fit.study, analyte)
+    raw = drawn_records(study, analyte)
+    every = pd.concat(curves.values())
+    seen = [*raw["y"], *(v for _, v in limits)]
+    top = min(float(np.max(every["q95"])), 30 * float(np.max(seen)))
+    span = log_range([*seen, top]) if log else (0.0, 1.05 * max(top, *seen))
+    drawn = drawn_records(study, analyte, floor=span[0]) if log else raw
+    columns = 1 if len(members) == 1 else 2 if len(members) in (2, 4) else 3
+    rows = -(-len(members) // columns)
+    figure = make_subplots(
+        rows, columns, **SHARED, horizontal_spacing=0.03,
+        vertical_spacing=0.16 / rows, x_title=time_title(study), y_title=analyte_title(study, analyte),
+        subplot_titles=[f"{name} (dosed as {people[0]})" for name, people in members.items()],
+    )  # fmt: skip
+    for k, (name, people) in enumerate(members.items()):
+        where = {"row": k // columns + 1, "col": k % columns + 1}
+        own = rows_where(drawn, "subject", *people)
+        _add_panel(figure, fit, curves[name], own, people[0], span, first=k == 0, **where)
+    figure.update_annotations(font_size=13)
+    figure.update_annotations(selector={"textangle": -90}, xshift=-60)
+    figure.update_yaxes(**value_axis(span, log=log))
+    add_symbol_key(figure, list(drawn["kind"]))
+    who = "that subject's covariates" if covariates == "subject" else "reference covariates"
+    notes = [f"Patients not in the study, with the doses of the subject named and {who}; no residual error.",
+             *zero_note(drawn)]  # fmt: skip
+    if groups > len(members):
+        notes.append(f"{groups - len(members)} more groups are not shown.")
+    title = f"{study.analytes[analyte].label}: a typical patient and new patients"
+    height = 250 * rows + 280
+    finish(figure, study, title=title, subtitle=f"By {label[0].lower()}{label[1:]}", notes=notes, fit=fit,
+           height=height, top=154, bottom=104)  # fmt: skip
+    plot_height = height - 258 - 15 * len(notes)
+    key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot_height, "yanchor": "bottom", "font": {"size": 12}}
+    figure.update_layout(legend=key)
+    return figure
+
+
+def _add_panel(
+    figure: Figure,
+    fit: Fit,
+    curve: DataFrame,
+    drawn: DataFrame,
+    like: str,
+    span: tuple[float, float],
+    *,
+    first: bool,
+    **where: Any,
+) -> None:
+    curve = curve.assign(time=curve["time"] - first_dose(fit.study)[like])
+    new, typical = (rows_where(curve, "who", who) for who in ("new", "typical"))
+    floor, orange, blue = span[0], PALETTE[4], PALETTE[0]
+    add_band(figure, new, "q5", "q95", floor, orange, 0.28, "90 % of new patients", show=first, **where)
+    add_band(
+        figure, typical, "q5", "q95", floor, blue, 0.4, "typical patient, 90 % band", show=first, **where
+    )
+    add_curve(figure, typical, "q50", floor, blue, "typical patient, median", show=first, **where)
+    add_limits(figure, fit.study, str(curve["analyte"].iloc[0]), time_ends(curve), show=first, **where)
+    add_records(figure, drawn, INK, size=5, opacity=0.7, **where)

@@ -1,0 +1,112 @@
+"""What the data moved: prior and posterior density of every population value, small multiples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from plotly.graph_objects import Figure, Scatter
+from plotly.subplots import make_subplots
+from scipy.stats import gaussian_kde
+
+from kinetics.distributions import Prior
+from kinetics.fit import Fit
+from kinetics.plot.frame import GREY, PALETTE, faint, finish, unit_text
+
+__all__ = ["plot_prior_posterior"]
+
+
+def plot_prior_posterior(fit: Fit, *, sites: Sequence[str] | None = None, columns: int = 4) -> Figure:
+    """One panel a site (default: population values, covariate effects, between-subject and residual SDs).
+
+    Densities are on the scale of the axis (log for positive values), each scaled to a common height: compare
+    where they lie and how wide they are.
+    """
+    priors, draws = fit.bound.priors(), fit.sites()
+    chosen = list(priors) if sites is None else list(sites)
+    columns = min(columns, len(chosen))
+    rows = -(-len(chosen) // columns)
+    units = [_unit(fit, site) for site in chosen]
+    titles = [f"{site} ({unit})" if unit else site for site, unit in zip(chosen, units, strict=True)]
+    figure = make_subplots(
+        rows, columns, subplot_titles=titles, horizontal_spacing=0.03, vertical_spacing=min(0.12, 0.36 / rows)
+    )
+    for k, site in enumerate(chosen):
+        _add_site(figure, priors[site], draws[site], first=k == 0, row=k // columns + 1, col=k % columns + 1)
+    figure.update_annotations(font_size=12)
+    figure.update_yaxes(showticklabels=False, showgrid=False, range=[0, 1.08], fixedrange=True)
+    height = 145 * rows + 190
+    title = "What the data moved: prior and posterior"
+    subtitle = f"{len(fit.bound.subjects)} subjects; where the two coincide, the number is the prior's"
+    finish(figure, fit.study, title=title, subtitle=subtitle, fit=fit, height=height, top=124, bottom=84)
+    figure.update_yaxes(ticks="", showline=False)
+    key = {
+        "orientation": "h",
+        "x": 0,
+        "y": 1 + 24 / (height - 208),
+        "yanchor": "bottom",
+        "font": {"size": 12},
+    }
+    figure.update_layout(legend=key, margin={"l": 24, "r": 24})
+    return figure
+
+
+def _unit(fit: Fit, site: str) -> str:
+    name = site.removesuffix("_pop")
+    if name in fit.model.parameters:
+        return unit_text(fit.model.parameters[name].unit)
+    analyte = site.removeprefix("sigma_add_")
+    return unit_text(fit.study.analytes[analyte].unit) if analyte in fit.study.analytes else ""
+
+
+def _add_site(figure: Figure, prior: Prior, draws: np.ndarray, *, first: bool, **where: Any) -> None:
+    """Both densities over the common range, log-scaled axes for positive quantities."""
+    log = prior.link != "identity"
+    into, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
+    z = into(draws.astype(float))
+    centre, spread = float(into(np.asarray(prior.median))), getattr(prior, "sd", 1.0)
+    low = min(float(np.quantile(z, 0.001)), centre - 2.3 * spread)
+    high = max(float(np.quantile(z, 0.999)), centre + 2.3 * spread)
+    grid = np.linspace(low, high, 160)
+    x = back(grid)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        density = np.exp(np.asarray(prior.to_numpyro().log_prob(jnp.asarray(x))) + (grid if log else 0.0))
+    density = np.nan_to_num(density)
+    posterior = gaussian_kde(z)(grid) if z.std() > 1e-9 * (1 + abs(z.mean())) else np.zeros_like(grid)
+    for name, y, colour, opacity in (
+        ("prior", density, GREY, 0.25),
+        ("posterior", posterior, PALETTE[0], 0.4),
+    ):
+        figure.add_trace(
+            Scatter(
+                x=x,
+                y=y / max(float(y.max()), 1e-300),
+                mode="lines",
+                fill="tozeroy",
+                fillcolor=faint(colour, opacity),
+                line={"color": colour, "width": 1.5},
+                name=name,
+                legendgroup=name,
+                showlegend=first,
+                hovertemplate="%{x:.3g}<extra>" + name + "</extra>",
+                meta={"role": name},
+            ),
+            **where,
+        )
+    figure.update_xaxes(**_axis(x, log=log), **where)
+
+
+def _axis(x: np.ndarray, *, log: bool) -> dict[str, Any]:
+    """At most five plain tick labels; on a log axis at 1, 2, 5 or whole decades."""
+    if not log:
+        return {"nticks": 5}
+    low, high = np.log10(x[0]), np.log10(x[-1])
+    steps = (1, 2, 5) if high - low < 1.6 else (1, 3) if high - low < 2.6 else (1,)
+    every = 1 if high - low < 5 else 2
+    decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    ticks = [m * 10.0**d for d in decades for m in steps if d % every == 0 or len(steps) > 1]
+    ticks = [t for t in ticks if x[0] <= t <= x[-1]]
+    text = [f"{t / 1000:g}k" if 1e3 <= t < 1e6 else f"{t:g}" for t in ticks]
+    return {"type": "log", "tickvals": ticks, "ticktext": text, "range": [low, high], "tickangle": 0}

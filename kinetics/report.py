@@ -1,0 +1,397 @@
+"""One HTML file of a fit: the data, the fit, what it teaches, and whether its numbers may be used.
+
+The file needs nothing else: scripts, style and figures are in it, and it loads nothing from a network. Every
+missing number is an em dash whose footnote says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pandas import DataFrame
+from plotly.graph_objects import Figure
+from plotly.io import to_html
+from plotly.offline import get_plotlyjs
+
+from kinetics.bind import BoundAssay
+from kinetics.check import Check
+from kinetics.exposure import exposure_summary
+from kinetics.fit import Fit
+from kinetics.plot import (
+    plot_individual_fits,
+    plot_persistence,
+    plot_population,
+    plot_prior_posterior,
+    plot_vpc,
+)
+from kinetics.plot.frame import number_text, unit_text
+from kinetics.predict import individual_curves, vpc
+from kinetics.run import write_atomic
+from kinetics.summary import parameter_table
+
+__all__ = ["report"]
+
+PANELS, MOST_PANELS = 24, 96  # subjects in one grid of fits, and in all
+FIGURE_CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "showSendToCloud": False,  # it would send the figure, patients' records and all, to a web service
+    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+}
+_LINEAR = ("additive", "proportional", "combined")  # likelihoods
+_KINDS = {"population": 0, "covariate effect": 1, "between-subject SD": 2, "residual SD": 3}
+_EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
+    "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
+    "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),
+    "fold_expansion": ("Fold expansion", ""),
+}  # fmt: skip
+
+
+@dataclass
+class _Table:
+    """A table as the template draws it; `notes` are its footnotes, numbered from 1."""
+
+    caption: str
+    heads: list[str]
+    numeric: list[bool]
+    rows: list[list[dict[str, Any]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def cell(
+        self, value: Any, reason: str = "", *, mark: str = "", share: float | None = None
+    ) -> dict[str, Any]:
+        """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
+        text = _text(value)
+        if reason and reason not in self.notes:
+            self.notes.append(reason)
+        note = self.notes.index(reason) + 1 if reason else None
+        return {"text": text, "note": note, "reason": reason, "mark": mark, "share": share}
+
+
+@dataclass
+class _Section:
+    """A heading, what to know before looking, then figures and tables."""
+
+    name: str
+    title: str
+    words: list[str] = field(default_factory=list)
+    figures: list[Markup] = field(default_factory=list)
+    tables: list[_Table] = field(default_factory=list)
+
+
+def report(
+    fit: Fit,
+    check: Check,
+    nca_table: DataFrame | None = None,
+    exposure_table: DataFrame | None = None,
+    *,
+    to: str | Path,
+    draws: int = 400,
+    replicates: int = 500,
+    seed: int | None = None,
+) -> Path:
+    """Write the report of a fit to the file `to`, whole or not at all; returns its path.
+
+    `nca_table` of `kinetics.nca`, `exposure_table` of `kinetics.exposure` (or its summary); None leaves the
+    section out. `draws` are used for curves, `replicates` simulated for each visual predictive check;
+    `seed` (default: the plan's) fixes both.
+    """
+    seed = fit.bound.plan.seed if seed is None else seed
+    parameters = parameter_table(fit)
+    sections = [
+        _data_section(fit),
+        _individual_section(fit, draws),
+        _population_section(fit, draws, seed),
+        _vpc_section(fit, replicates, seed),
+        _parameter_section(fit, parameters),
+        *([_nca_section(nca_table)] if nca_table is not None else []),
+        *([_exposure_section(exposure_table)] if exposure_table is not None else []),
+        _check_section(check),
+        _provenance_section(fit),
+    ]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    text = environment.get_template("report.html").render(
+        fit=fit,
+        study=fit.study,
+        check=check,
+        cautions=list(_cautions(fit, parameters)),
+        sections=sections,
+        plotly=Markup(get_plotlyjs()),
+    )
+    return write_atomic(Path(to), text)
+
+
+def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
+    """What to keep in mind even where every check passes."""
+    if fit.study.synthetic:
+        yield "The data are synthetic: they were simulated, and no patient stands behind any number here."
+    guesses = [
+        str(name) for name, guess in zip(parameters["parameter"], parameters["guess"], strict=True) if guess
+    ]
+    if guesses:
+        yield f"Priors that are design guesses, not published values: {', '.join(guesses)}."
+    weak = [
+        r["site"]
+        for r in parameters.to_dict("records")
+        if r["kind"] == "population" and r["contraction"] < 0.3
+    ]
+    if weak:
+        yield f"Numbers that are mostly the prior's (contraction below 30 %): {', '.join(weak)}."
+    if fit.bound.unused:
+        yield f"Parameters that no observed output depends on, and so fixed: {', '.join(fit.bound.unused)}."
+
+
+# --- sections -------------------------------------------------------------------------------------------
+
+
+def _data_section(fit: Fit) -> _Section:
+    study, summary = fit.study, fit.study.summary()
+    first, last = summary["time_span_days"]
+    said = f"{summary['subjects']} subjects, {summary['doses']} doses of {', '.join(summary['products'])} by "
+    said += f"{', '.join(r.replace('_', ' ') for r in summary['routes'])}, {summary['observations']} records "
+    said += (
+        f"from day {first:g} to day {last:g}. Source: {study.dictionary.source} ({study.dictionary.licence})."
+    )
+    section = _Section("data", "Data", [said, *([study.dictionary.note] if study.dictionary.note else [])])
+    heads = [
+        "Analyte",
+        "Assay",
+        "Site",
+        "Unit",
+        "LLOQ",
+        "Subjects",
+        "Records",
+        "Below LLOQ",
+        "Below LLOQ (%)",
+    ]
+    table = _Table("What was measured", heads, [False] * 4 + [True] * 5)
+    for analyte in summary["analytes"].values():
+        lloq = analyte["lloq"]
+        cells = [
+            analyte["label"],
+            analyte["assay"],
+            analyte["site"].replace("_", " "),
+            unit_text(analyte["unit"]),
+        ]
+        row = [table.cell(v) for v in cells]
+        row.append(table.cell(lloq, "" if lloq is not None else "the study states no LLOQ for this analyte"))
+        row += [table.cell(analyte[k]) for k in ("subjects", "records", "below_lloq", "below_lloq_percent")]
+        table.rows.append(row)
+    section.tables.append(table)
+    for assay in fit.bound.assays:
+        _add_figure(section, plot_persistence(study, assay.analyte, log=_log(fit, assay)))
+    return section
+
+
+def _individual_section(fit: Fit, draws: int) -> _Section:
+    curves = individual_curves(fit, draws=draws)
+    subjects, words = fit.bound.subjects[:MOST_PANELS], []
+    if len(subjects) < len(fit.bound.subjects):
+        left = len(fit.bound.subjects) - len(subjects)
+        words.append(f"{left} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
+    section = _Section("fits", "The fit of each subject", words)
+    for assay in fit.bound.assays:
+        for start in range(0, len(subjects), PANELS):
+            page, log = subjects[start : start + PANELS], _log(fit, assay)
+            figure = plot_individual_fits(fit, assay.analyte, curves=curves, subjects=page, log=log)
+            _add_figure(section, figure)
+    return section
+
+
+def _population_section(fit: Fit, draws: int, seed: int) -> _Section:
+    section = _Section("population", "A typical patient and new patients")
+    for assay in fit.bound.assays:
+        _add_figure(
+            section, plot_population(fit, assay.analyte, draws=draws, seed=seed, log=_log(fit, assay))
+        )
+    return section
+
+
+def _vpc_section(fit: Fit, replicates: int, seed: int) -> _Section:
+    section = _Section("vpc", "Visual predictive check")
+    for assay in fit.bound.assays:
+        checked = vpc(fit, assay.analyte, n=replicates, seed=seed)
+        _add_figure(section, plot_vpc(fit, checked, log=_log(fit, assay)))
+    return section
+
+
+def _parameter_section(fit: Fit, parameters: DataFrame) -> _Section:
+    people = len(fit.bound.subjects)
+    words = [f"What the {people} patients taught us, and what the prior said."]
+    section = _Section("parameters", "Parameters", words)
+    heads = ["Parameter", "Kind", "Unit", "Median", "90 % interval", "Between-subject CV (%)", "Shrinkage",
+             "Contraction", "R-hat", "ESS bulk", "ESS tail", "Prior", "Source"]  # fmt: skip
+    table = _Table("Population values", heads, [False] * 3 + [True] * 8 + [False] * 2)
+    rows = sorted(parameters.to_dict("records"), key=lambda row: _KINDS.get(row["kind"], 9))
+    table.rows = [_parameter_row(table, row) for row in rows]
+    section.tables.append(table)
+    _add_figure(section, plot_prior_posterior(fit))
+    return section
+
+
+def _parameter_row(table: _Table, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    varies, cv = not pd.isna(row["omega"]), row["cv_percent"]
+    fixed = "" if row["kind"] != "population" or varies else "does not vary between subjects in this fit"
+    why = "" if row["kind"] == "population" else "not a population value"
+    scale = (
+        "between-subject SD on the logit or linear scale, which has no CV: see its omega" if varies else ""
+    )
+    shown = {
+        k: table.cell(row[k], "one chain" if pd.isna(row[k]) else "")
+        for k in ("r_hat", "ess_bulk", "ess_tail")
+    }
+    source = f"{row['source']}{' (GUESS)' if row['guess'] else ''}"
+    return [
+        table.cell(row["site"]),
+        table.cell(row["kind"]),
+        table.cell(unit_text(row["unit"])),
+        table.cell(row["median"]),
+        table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"),
+        table.cell(cv, (fixed or why or scale) if pd.isna(cv) else ""),
+        table.cell(row["shrinkage"], (fixed or why) if not varies else ""),
+        table.cell(row["contraction"], share=float(np.clip(row["contraction"], 0, 1))),
+        *(cell | {"text": f"{row[k]:.3f}" if k == "r_hat" else cell["text"]} for k, cell in shown.items()),
+        table.cell(row["prior"]),
+        table.cell(source, mark="guess" if row["guess"] else ""),
+    ]
+
+
+def _nca_section(nca_table: DataFrame) -> _Section:
+    section = _Section("nca", "Noncompartmental analysis")
+    labels = ["subject", "product", "cycle", "n_records", "n_blq"]
+    heads = ["Subject", "Product", "Cycle", "Records", "Below LLOQ"]
+    areas = [c for c in nca_table.columns if c.startswith("auc_") and c[4:5].isdigit() and c.endswith("d")]
+    for analyte, unit, own in _by_analyte(nca_table):
+        named = _exposure_heads(own.columns, areas, unit)
+        numeric = [False] * 3 + [True] * (2 + len(named))
+        table = _Table(f"{analyte} ({unit})", [*heads, *named.values()], numeric)
+        for row in own.to_dict("records"):
+            cells = [table.cell(row[c]) for c in labels if c in row]
+            cells += [table.cell(row[c], _reason(row, c)) for c in named]
+            table.rows.append(cells)
+        section.tables.append(table)
+    return section
+
+
+def _exposure_section(exposure_table: DataFrame) -> _Section:
+    section = _Section("exposure", "Exposure")
+    summary = exposure_summary(exposure_table) if "draw" in exposure_table else exposure_table
+    quantities = list(dict.fromkeys(summary["quantity"]))
+    areas = [q for q in quantities if q.startswith("auc_") and q[4:5].isdigit()]
+    for analyte, unit, own in _by_analyte(summary):
+        named = _exposure_heads(quantities, areas, unit)
+        table = _Table(
+            f"{analyte} ({unit})", ["Subject", "Cycle", *named.values()], [False] * 2 + [True] * len(named)
+        )
+        numbers = {(r["subject"], r["cycle"], r["quantity"]): r for r in own.to_dict("records")}
+        for subject, cycle in dict.fromkeys((s, c) for s, c, _ in sorted(numbers, key=lambda k: str(k[:2]))):
+            found = [numbers.get((subject, cycle, q)) for q in named]
+            cells = [_interval(table, r) for r in found]
+            table.rows.append([table.cell(subject), table.cell(cycle), *cells])
+        section.tables.append(table)
+    return section
+
+
+def _interval(table: _Table, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    if row is None or pd.isna(row["median"]):
+        return table.cell(np.nan, "no posterior draw has this quantity (the curve never has it)")
+    return table.cell(
+        f"{number_text(row['median'])} ({number_text(row['lower'])} to {number_text(row['upper'])})"
+    )
+
+
+def _check_section(check: Check) -> _Section:
+    section = _Section("checks", "Checks")
+    heads = ["Check", "Verdict", "Value", "Wanted", "Where", "What to try if it fails"]
+    table = _Table("May these numbers be used?", heads, [False, False, True, True, False, False])
+    for row in check.rows.to_dict("records"):
+        ok = bool(row["ok"])
+        cells = [
+            table.cell(row["check"]),
+            table.cell("pass" if ok else "FAIL", mark="pass" if ok else "fail"),
+        ]
+        cells.append(table.cell(row["value"], str(row.get("where", "")) if pd.isna(row["value"]) else ""))
+        cells += [table.cell(row.get(k, "")) for k in ("threshold", "where", "what_to_try")]
+        table.rows.append(cells)
+    section.tables.append(table)
+    return section
+
+
+def _provenance_section(fit: Fit) -> _Section:
+    section = _Section("provenance", "Provenance")
+    table = _Table("Inputs, code, versions and machine", ["What", "Value"], [False, False])
+    for name, value in _flat(fit.provenance):
+        table.rows.append([table.cell(name), table.cell(value, mark="code")])
+    section.tables.append(table)
+    return section
+
+
+# --- parts ----------------------------------------------------------------------------------------------
+
+
+def _text(value: Any) -> str:
+    """Counts in full, other numbers at 3 significant digits, an em dash for what is missing."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "—"
+    if isinstance(value, bool | np.bool_ | str):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int | np.integer) else number_text(float(value))
+
+
+def _log(fit: Fit, assay: BoundAssay) -> bool:
+    """Whether an analyte has a log axis: always for cells, else where its error is on the log scale."""
+    return fit.model.dose_unit == "cells" or assay.likelihood not in _LINEAR
+
+
+def _add_figure(section: _Section, figure: Figure) -> None:
+    name = f"figure-{section.name}-{len(section.figures) + 1}"
+    title = str(figure.to_dict()["layout"]["title"]["text"])
+    html = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)
+    label = Markup('<figure role="group" aria-label="{}">{}</figure>')
+    section.figures.append(label.format(title, Markup(html)))
+
+
+def _by_analyte(table: DataFrame) -> Iterator[tuple[str, str, DataFrame]]:
+    for analyte in dict.fromkeys(table["analyte"]):
+        own = DataFrame(table[table["analyte"] == analyte])
+        yield str(analyte), unit_text(str(own["unit"].iloc[0])), own
+
+
+def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> dict[str, str]:
+    """Column -> heading with its unit, of the exposure numbers that the table has."""
+    names = dict(_EXPOSURE)
+    for area in areas:
+        start, end = area.removeprefix("auc_").removesuffix("d").split("_")
+        names[area] = (f"AUC {start} to {end} d", "day·{u}")
+    order = ["cmax", "tmax", *areas, *(k for k in names if k not in ("cmax", "tmax", *areas))]
+    present = [k for k in order if k in set(columns)]
+    units = {k: names[k][1].format(u=unit) for k in present}
+    return {k: f"{names[k][0]} ({units[k]})" if units[k] else names[k][0] for k in present}
+
+
+def _reason(row: Mapping[str, Any], column: str) -> str:
+    reason = str(row.get(f"{column}_reason") or "")
+    return reason or ("no reason was recorded" if pd.isna(row[column]) else "")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}: ")
+        else:
+            yield (
+                name,
+                ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value),
+            )
