@@ -47,7 +47,7 @@ class BoundAssay:
     unit: str
     likelihood: str
     nu: float
-    sigma_scale: float
+    priors: Mapping[str, Prior]
     present: tuple[str, ...]
 
     def residual(self, s: Mapping[str, Array]) -> dict[str, Array]:
@@ -75,14 +75,14 @@ class BoundFit:
         """Site -> prior for population values, between-subject SDs, covariate effects and residual SDs."""
         sites = self.hierarchy.population_priors()
         for assay in self.assays:
-            sites |= residual_priors(assay.likelihood, assay.analyte, assay.sigma_scale)
+            sites |= assay.priors
         return sites
 
     def density(self, data: FitData) -> None:
         """The NumPyro model: priors, random effects and the likelihood of every record."""
         s = sample_sites(self.hierarchy, len(self.subjects), data.design)
         for assay in self.assays:
-            for site, prior in residual_priors(assay.likelihood, assay.analyte, assay.sigma_scale).items():
+            for site, prior in assay.priors.items():
                 s[site] = numpyro.sample(site, prior.to_numpyro())
         for analyte, terms in self.record_log_likelihood(s, data).items():
             numpyro.factor(f"log_likelihood_{analyte}", jnp.sum(terms))
@@ -135,7 +135,9 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
         raise PlanError([replace(p, file=p.file or plan.name) for p in problems])
     assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
     dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
-    observations = pad_observations(study.observations, study.subject_ids, list(plan.observe), drop_left=dropped)
+    observations = pad_observations(
+        study.observations, study.subject_ids, list(plan.observe), drop_left=dropped
+    )
     data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
     hierarchy = _hierarchy(plan, model, effects, unused)
@@ -153,7 +155,11 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
-    held = f"; held at their typical value, no output needs them: {', '.join(bound.unused)}" if bound.unused else ""
+    held = (
+        f"; held at their typical value, no output needs them: {', '.join(bound.unused)}"
+        if bound.unused
+        else ""
+    )
     return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{held}"
 
 
@@ -164,9 +170,7 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
         vary = tuple(k for k, p in model.parameters.items() if p.sd is not None)
     vary = tuple(k for k in vary if k not in unused and (k not in plan.fixed or k in plan.omega))
     priors = {k: plan.priors[k].prior() if k in plan.priors else p.prior for k, p in model.parameters.items()}
-    omega = {
-        k: plan.omega[k].prior() if k in plan.omega else model.parameters[k].omega_prior for k in vary
-    }
+    omega = {k: plan.omega[k].prior() if k in plan.omega else model.parameters[k].omega_prior for k in vary}
     return Hierarchy(
         priors=priors,
         omega=omega,
@@ -204,7 +208,9 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem
     problems = []
     for analyte, spec in plan.observe.items():
         if analyte not in study.analytes:
-            problems.append(Problem(f"observe: no analyte {analyte!r}", did_you_mean(analyte, study.analytes)))
+            problems.append(
+                Problem(f"observe: no analyte {analyte!r}", did_you_mean(analyte, study.analytes))
+            )
             continue
         if not len(study.observed(analyte)):
             problems.append(Problem(f"observe: {analyte} has no record", "leave it out of the plan"))
@@ -249,7 +255,9 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     kinds = {
         "left": bool(((records["censored"] == "left") & ~bounded).any()) and spec.below_lloq == "censor",
         "right": bool((records["censored"] == "right").any()),
-        "interval": bool(((records["censored"] == "interval") | ((records["censored"] == "left") & bounded)).any()),
+        "interval": bool(
+            ((records["censored"] == "interval") | ((records["censored"] == "left") & bounded)).any()
+        ),
     }
     output = _output_of(plan, study, model, analyte)
     assert output is not None
@@ -259,7 +267,9 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
         study.analytes[analyte].unit,
         spec.likelihood,
         spec.nu,
-        spec.sigma_scale,
+        residual_priors(
+            spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
+        ),
         tuple(k for k, there in kinds.items() if there),
     )
 

@@ -82,9 +82,23 @@ def _convergence(fit: Fit) -> list[tuple[Any, ...]]:
     r_hat = table["r_hat"] if chains > 1 else table["r_hat"] * np.nan
     worst = float(r_hat.max())
     rows = [
-        ("R-hat, worst", worst, f"< {R_HAT}", worst < R_HAT, place(r_hat.idxmax()) if worst == worst else "", more)
+        (
+            "R-hat, worst",
+            worst,
+            f"< {R_HAT}",
+            worst < R_HAT,
+            place(r_hat.idxmax()) if worst == worst else "",
+            more,
+        )
         if chains > 1
-        else ("R-hat, worst", np.nan, f"< {R_HAT}", False, "one chain", "run at least 2 chains (4 by default)")
+        else (
+            "R-hat, worst",
+            np.nan,
+            f"< {R_HAT}",
+            False,
+            "one chain",
+            "run at least 2 chains (4 by default)",
+        )
     ]
     for kind in ("bulk", "tail"):
         column = table[f"ess_{kind}"]

@@ -30,7 +30,7 @@ from kinetics.plan import FitPlan, plan_of, read_plan
 from kinetics.progress import FitProgress
 from kinetics.report import report as write_report
 from kinetics.run import write_atomic
-from kinetics.study import Study, read_study, validate_study
+from kinetics.study import read_study, validate_study
 from kinetics.summary import parameter_table
 
 __all__ = ["app", "main"]
@@ -49,7 +49,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 
 @app.command()
-def models(name: Annotated[str | None, typer.Argument(help="A model's name or file.")] = None, as_json: Json = False) -> None:
+def models(
+    name: Annotated[str | None, typer.Argument(help="A model's name or file.")] = None, as_json: Json = False
+) -> None:
     """List the library's models, or show one model's card.
 
     Example: `kinetics models stein_2019`
@@ -121,7 +123,12 @@ def fit(
     done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
     verdict = run_check(done)
     table = parameter_table(done)
-    result = {"run": str(folder), "ok": verdict.ok, "failures": verdict.failures, "parameters": _records(table)}
+    result = {
+        "run": str(folder),
+        "ok": verdict.ok,
+        "failures": verdict.failures,
+        "parameters": _records(table),
+    }
     _print(result, f"{_key_table(done, table)}\n\n{verdict}\n\nwritten: {folder}", as_json)
 
 
@@ -153,7 +160,11 @@ def nca(
     if rules not in presets:
         raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
     table = run_nca(read_study(study), analyte=analyte, rules=presets[rules]())
-    shown = [c for c in ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial") if c in table]
+    shown = [
+        c
+        for c in ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")
+        if c in table
+    ]
     _table(table, table[shown], out, as_json)
 
 
@@ -228,7 +239,20 @@ def _override(plan: FitPlan, *, seed: int | None, **sampler: int | None) -> FitP
 def _key_table(fit: Fit, table: DataFrame) -> str:
     """Population values with 90 % interval, between-subject CV, shrinkage and contraction."""
     label = "SYNTHETIC DATA  " if fit.study.synthetic else ""
-    shown = table[["site", "unit", "median", "lower", "upper", "cv_percent", "shrinkage", "contraction", "r_hat", "ess_bulk"]]
+    shown = table[
+        [
+            "site",
+            "unit",
+            "median",
+            "lower",
+            "upper",
+            "cv_percent",
+            "shrinkage",
+            "contraction",
+            "r_hat",
+            "ess_bulk",
+        ]
+    ]
     return f"{label}{fit.name}: median, 90 % interval\n{_text(shown)}"
 
 

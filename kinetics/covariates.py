@@ -50,7 +50,10 @@ def _values(name: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
     values = study.subjects[name]
     return values, [
         Problem(
-            f"{name} is missing", "give a value, or leave the covariate out", file="subjects.csv", subject=str(s)
+            f"{name} is missing",
+            "give a value, or leave the covariate out",
+            file="subjects.csv",
+            subject=str(s),
         )
         for s in values.index[values.isna()]
     ]

@@ -13,14 +13,14 @@ __all__ = ["CurveExposure", "curve_exposure"]
 class CurveExposure(NamedTuple):
     """One curve's exposure; times in days from the start of the grid, areas in unit x day."""
 
-    cmax: Float[Array, "..."]
-    tmax: Float[Array, "..."]
-    auc_window: Float[Array, "..."]
-    auc_last: Float[Array, "..."]
-    clast: Float[Array, "..."]
-    tlast: Float[Array, "..."]
-    half_life: Float[Array, "..."]
-    fold_expansion: Float[Array, "..."]
+    cmax: Float[Array, ...]
+    tmax: Float[Array, ...]
+    auc_window: Float[Array, ...]
+    auc_last: Float[Array, ...]
+    clast: Float[Array, ...]
+    tlast: Float[Array, ...]
+    half_life: Float[Array, ...]
+    fold_expansion: Float[Array, ...]
 
 
 def curve_exposure(

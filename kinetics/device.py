@@ -54,7 +54,11 @@ def chain_layout(chains: int) -> ChainLayout:
 def use_compile_cache(folder: Path | None = None) -> Path:
     """Turn on jax's persistent compile cache, by default in the user's cache folder; returns the folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = Path(os.environ.get("KINETICS_COMPILE_CACHE", base / "cellkinetics" / "xla")) if folder is None else folder
+    folder = (
+        Path(os.environ.get("KINETICS_COMPILE_CACHE", base / "cellkinetics" / "xla"))
+        if folder is None
+        else folder
+    )
     folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -68,9 +68,7 @@ class InputError(KineticsError):
     """Bad input. `problems` holds every one found; the message lists them all."""
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         count = len(self.problems)
         head = "" if count == 1 else f"{count} problems:\n"
         super().__init__(head + "\n".join(str(p) for p in self.problems))

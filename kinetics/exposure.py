@@ -67,7 +67,7 @@ def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
     numbers = [c for c in table.columns if c not in (*keys, "draw", "partial")]
     tail = (1 - level) / 2
     quantiles = table.groupby(keys, sort=False)[numbers].quantile([tail, 0.5, 1 - tail])
-    wide = quantiles.unstack(level=-1).stack(level=0, future_stack=True)  # noqa: PD010, PD013
+    wide = quantiles.unstack(level=-1).stack(level=0, future_stack=True)
     wide.columns = ["lower", "median", "upper"]
     return wide.rename_axis([*keys, "quantity"]).reset_index()
 
@@ -79,7 +79,7 @@ def _spans(fit: Fit, window: float) -> Iterator[_Span]:
     if fit.bound.plan.products is not None:
         doses = doses[doses["product"].isin(fit.bound.plan.products)]
     last = fit.study.observations.groupby("subject")["time"].max().reindex(subjects).to_numpy(float)
-    starts = doses.groupby(["subject", "cycle"])["time"].min().unstack().reindex(subjects)  # noqa: PD010
+    starts = doses.groupby(["subject", "cycle"])["time"].min().unstack().reindex(subjects)
     first = starts.min(axis=1).to_numpy(float)
     yield _Span("course", first, np.maximum(last - first, window))
     cycles = list(starts.columns)
@@ -110,9 +110,7 @@ def _frames(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float) 
         )
 
 
-def _numbers(
-    fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float
-) -> dict[str, CurveExposure]:
+def _numbers(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float) -> dict[str, CurveExposure]:
     """Analyte -> CurveExposure of arrays (draw, subject). A grid stops just before the next cycle."""
     lloq = {a.analyte: fit.study.analytes[a.analyte].lloq or 0.0 for a in fit.bound.assays}
     horizon = float(span.length.max())

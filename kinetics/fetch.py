@@ -67,9 +67,10 @@ def _gather(folder: Path, raw: Path) -> None:
         try:
             _take(name, file, local, raw)
         except (ValueError, OSError) as error:
-            where = f"{local}" if local is not None else "KINETICS_DATA_DIR is not set"
             what = f"the raw file is not to be had: {str(error).splitlines()[0]}"
-            remedy = f"set KINETICS_DATA_DIR to the folder that holds {spec['folder']}/{name} ({where}); {spec['origin']}"
+            remedy = (
+                f"set KINETICS_DATA_DIR to the folder that holds {spec['folder']}/{name}; {spec['origin']}"
+            )
             problems.append(Problem(what, remedy, file=name))
     if problems:
         raise StudyError(problems)
@@ -85,7 +86,7 @@ def _take(name: str, file: dict[str, Any], local: Path | None, raw: Path) -> Non
     pooch.retrieve(address, f"sha256:{file['sha256']}", fname=name, path=raw, downloader=downloader)
 
 
-def _copy(source: str, target: str, pooch_: object) -> None:
+def _copy(source: str, target: str, pooch: object) -> None:
     """A pooch downloader for a file that is here already."""
     shutil.copyfile(source, target)
 

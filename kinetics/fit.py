@@ -14,7 +14,7 @@ import arviz_base
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from xarray import DataTree
 
 from kinetics.bind import BoundFit, bind, describe_records
@@ -57,26 +57,28 @@ class Fit:
 
     def save(self, folder: str | Path, *, force: bool = False, log: str = "") -> Path:
         """Write the run folder (all of it or nothing); FitError if it exists and not `force`."""
-        return write_run(
-            Path(folder), self.bound.plan, self.posterior, self.provenance, force=force, log=log
-        )
+        return write_run(Path(folder), self.bound.plan, self.posterior, self.provenance, force=force, log=log)
 
     @cached_property
     def draws(self) -> int:
         sizes = self.posterior["posterior"].sizes
         return int(sizes["chain"] * sizes["draw"])
 
-    def sites(self, *, at_most: int | None = None) -> dict[str, Float[np.ndarray, "draw *shape"]]:
-        """Every site with chains flattened, thinned evenly to `at_most` draws if given."""
-        keep = slice(None) if at_most is None else np.linspace(0, self.draws - 1, min(at_most, self.draws)).astype(int)
+    def sites(self, *, at_most: int | None = None) -> dict[str, Float[np.ndarray, draw * shape]]:
+        """Every site as (draw, ...), chains flattened, thinned evenly to `at_most` draws if given."""
+        keep = (
+            slice(None)
+            if at_most is None
+            else np.linspace(0, self.draws - 1, min(at_most, self.draws)).astype(int)
+        )
         group = self.posterior["posterior"].dataset
         return {
             str(name): values.to_numpy().reshape(self.draws, *values.shape[2:])[keep]
             for name, values in group.data_vars.items()
         }
 
-    def theta(self, *, at_most: int | None = None) -> dict[str, Float[np.ndarray, "draw subject"]]:
-        """Every parameter of every subject."""
+    def theta(self, *, at_most: int | None = None) -> dict[str, np.ndarray]:
+        """Every parameter of every subject, each (draw, subject)."""
         sites = self.sites(at_most=at_most)
         return {name: sites[name] for name in self.model.parameters}
 
@@ -170,6 +172,11 @@ def _datatree(bound: BoundFit, draws: Draws) -> DataTree:
         {"posterior": posterior, "sample_stats": stats},
         coords={"subject": bound.subjects},
         dims=dims,
-        attrs={"posterior": {"inference_library": "numpyro", "model": bound.model.name, "study": bound.study.name}},
+        attrs={
+            "posterior": {
+                "inference_library": "numpyro",
+                "model": bound.model.name,
+                "study": bound.study.name,
+            }
+        },
     )
-

@@ -64,10 +64,10 @@ class Hierarchy:
 
 def centre_of(
     h: Hierarchy, name: str, s: Mapping[str, Array], design: Mapping[str, Array]
-) -> Float[Array, '*subject']:
+) -> Float[Array, "*subject"]:
     """The subject's value on the link scale before its random effect."""
     kind = h.priors[name].link
-    value = link(kind, s[f"{name}_pop"] if name not in h.fixed else h.fixed[name] * 1.0)
+    value = link(kind, s[f"{name}_pop"] if name not in h.fixed else jnp.asarray(h.fixed[name]))
     for effect in h.effects:
         if effect.parameter == name:
             value = value + s[effect.site] * design[effect.name]
@@ -76,15 +76,19 @@ def centre_of(
 
 def sample_sites(h: Hierarchy, subjects: int, design: Mapping[str, Array]) -> dict[str, Array]:
     """Draw every site of the hierarchy inside a NumPyro model; random effects have shape (subject,)."""
-    s = {site: numpyro.sample(site, prior.to_numpyro()) for site, prior in h.population_priors().items()}
+    s = {
+        site: jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
+        for site, prior in h.population_priors().items()
+    }
     for name in h.vary:
         with numpyro.plate("subject", subjects):
             if name in h.centred:
-                s[f"link_{name}"] = numpyro.sample(
-                    f"link_{name}", dist.Normal(centre_of(h, name, s, design), s[f"omega_{name}"])
+                centre = centre_of(h, name, s, design)
+                s[f"link_{name}"] = jnp.asarray(
+                    numpyro.sample(f"link_{name}", dist.Normal(centre, s[f"omega_{name}"]))
                 )
             else:
-                s[f"eta_{name}"] = numpyro.sample(f"eta_{name}", dist.Normal(0.0, 1.0))
+                s[f"eta_{name}"] = jnp.asarray(numpyro.sample(f"eta_{name}", dist.Normal(0.0, 1.0)))
     return s
 
 
@@ -112,4 +116,3 @@ def eta_of(
     if name not in h.centred:
         return s[f"eta_{name}"]
     return (s[f"link_{name}"] - centre_of(h, name, s, design)) / s[f"omega_{name}"]
-

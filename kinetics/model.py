@@ -197,7 +197,9 @@ def _load(path: Path, sha: str) -> Model:
 def _problems(model: Model) -> list[Problem]:
     found: list[tuple[str, str]] = []
     if not model.doc.strip():
-        found.append(("the file has no docstring", "say the paper, its DOI, the population and what you changed"))
+        found.append(
+            ("the file has no docstring", "say the paper, its DOI, the population and what you changed")
+        )
     sets = {"": model.parameters, **model.prior_sets}
     for label, parameters in sets.items():
         for name, p in parameters.items():
@@ -207,7 +209,9 @@ def _problems(model: Model) -> list[Problem]:
             if not p.source:
                 found.append((f"{where} has no source", "name the paper and table, or say it is a guess"))
             if not math.isfinite(p.value) or (p.prior.link != "identity" and p.value <= 0):
-                found.append((f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows"))
+                found.append(
+                    (f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows")
+                )
             found += _unit_problem(where, p.unit)
     for name, state in model.states.items():
         found += _unit_problem(f"state {name}", state.unit)

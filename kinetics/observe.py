@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from pandas import DataFrame
 
+from kinetics.arrays import AnyArray
 from kinetics.distributions import HalfNormal, Prior
 
 __all__ = [
@@ -44,18 +45,18 @@ _LOG_FAMILIES = {"lognormal", "additive_on_log", "student_t"}
 class AssayRecords(NamedTuple):
     """One analyte's records on the common time grid; exactly one mask is true where there is a record."""
 
-    value: Float[Array, "subject record"]
-    limit: Float[Array, "subject record"]  # lower bound of an interval
-    measured: Bool[Array, "subject record"]
-    left: Bool[Array, "subject record"]
-    right: Bool[Array, "subject record"]
-    interval: Bool[Array, "subject record"]
+    value: Float[AnyArray, "subject record"]
+    limit: Float[AnyArray, "subject record"]  # lower bound of an interval
+    measured: Bool[AnyArray, "subject record"]
+    left: Bool[AnyArray, "subject record"]
+    right: Bool[AnyArray, "subject record"]
+    interval: Bool[AnyArray, "subject record"]
 
 
 class Observations(NamedTuple):
     """All records: `time` [day] is the union of the analytes' times per subject, padded by its last."""
 
-    time: Float[Array, "subject record"]
+    time: Float[AnyArray, "subject record"]
     assays: dict[str, AssayRecords]
 
 
@@ -76,7 +77,9 @@ def pad_observations(
     for analyte in analytes:
         g = table[table["analyte"] == analyte]
         i = g["subject"].map(row).to_numpy(int)
-        j = np.array([np.searchsorted(times[str(s)], t) for s, t in zip(g["subject"], g["time"], strict=True)], int)
+        j = np.array(
+            [np.searchsorted(times[str(s)], t) for s, t in zip(g["subject"], g["time"], strict=True)], int
+        )
         assays[analyte] = _assay_records(g, i, j, time.shape, drop_left=analyte in drop_left)
     return Observations(time, assays)
 
@@ -98,28 +101,39 @@ def _assay_records(
     return AssayRecords(value, limit, **masks)
 
 
-def residual_priors(family: str, analyte: str, scale: float = 1.0) -> dict[str, Prior]:
-    """Site name -> prior of the residual parameters of one assay, HalfNormal(`scale`)."""
-    return {f"{name}_{analyte}": HalfNormal(scale) for name in FAMILIES[family]}
+def residual_priors(
+    family: str, analyte: str, scale: float = 1.0, sigma: Prior | None = None
+) -> dict[str, Prior]:
+    """Site name -> prior of one assay's residual parameters: HalfNormal(`scale`), or `sigma` where given.
+
+    `sigma` is the prior of the SD on the log or relative scale; `sigma_add` keeps the HalfNormal.
+    """
+    given = {
+        name: sigma if name == "sigma" and sigma is not None else HalfNormal(scale)
+        for name in FAMILIES[family]
+    }
+    return {f"{name}_{analyte}": prior for name, prior in given.items()}
 
 
 def _location_scale(
-    family: str, f: Float[Array, "..."], residual: Mapping[str, Float[Array, "..."]]
+    family: str, prediction: AnyArray, residual: Mapping[str, AnyArray]
 ) -> tuple[Array, Array]:
+    f = jnp.asarray(prediction)
+    r = {name: jnp.asarray(value) for name, value in residual.items()}
     if family in _LOG_FAMILIES:
-        return jnp.log(jnp.maximum(f, TINY)), residual["sigma"] * jnp.ones_like(f)
+        return jnp.log(jnp.maximum(f, TINY)), r["sigma"] * jnp.ones_like(f)
     if family == "additive":
-        return f, residual["sigma_add"] * jnp.ones_like(f)
+        return f, r["sigma_add"] * jnp.ones_like(f)
     if family == "proportional":
-        return f, residual["sigma"] * jnp.maximum(f, TINY)
-    return f, jnp.sqrt(residual["sigma_add"] ** 2 + (residual["sigma"] * f) ** 2)
+        return f, r["sigma"] * jnp.maximum(f, TINY)
+    return f, jnp.sqrt(r["sigma_add"] ** 2 + (r["sigma"] * f) ** 2)
 
 
 def log_likelihood(
     family: str,
     f: Float[Array, "subject record"],
     records: AssayRecords,
-    residual: Mapping[str, Float[Array, ""]],
+    residual: Mapping[str, Float[AnyArray, ""]],
     *,
     nu: float = 4.0,
     present: Sequence[str] = ("left", "right", "interval"),
@@ -135,12 +149,12 @@ def log_likelihood(
     location, scale = _location_scale(family, f, residual)
     logpdf, logcdf = (_student(nu)) if family == "student_t" else (_normal_logpdf, jax.scipy.special.log_ndtr)
 
-    def standard(y: Array) -> Array:
+    def standard(y: AnyArray) -> Array:
         return ((jnp.log(jnp.maximum(y, TINY)) if logged else y) - location) / scale
 
     z = standard(records.value)
-    jacobian = jnp.log(jnp.maximum(records.value, TINY)) if logged else 0.0
-    total = jnp.where(records.measured, logpdf(z) - jnp.log(scale) - jacobian, 0.0)
+    jacobian = jnp.log(jnp.maximum(jnp.asarray(records.value), TINY)) if logged else 0.0
+    total: Array = jnp.where(jnp.asarray(records.measured), logpdf(z) - jnp.log(scale) - jacobian, 0.0)
     if "left" in present:
         total += jnp.where(records.left, logcdf(z), 0.0)
     if "right" in present:
@@ -154,7 +168,7 @@ def log_likelihood(
 def simulate_residual(
     family: str,
     f: np.ndarray,
-    residual: Mapping[str, np.ndarray],
+    residual: Mapping[str, AnyArray],
     rng: np.random.Generator,
     *,
     nu: float = 4.0,

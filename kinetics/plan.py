@@ -17,7 +17,17 @@ from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import ROOT
 from kinetics.observe import FAMILIES
 
-__all__ = ["Allometry", "Covariate", "Expect", "FitPlan", "Observe", "PriorSpec", "Sampler", "find_plan", "read_plan"]
+__all__ = [
+    "Allometry",
+    "Covariate",
+    "Expect",
+    "FitPlan",
+    "Observe",
+    "PriorSpec",
+    "Sampler",
+    "find_plan",
+    "read_plan",
+]
 
 
 class _Spec(BaseModel):
@@ -61,12 +71,15 @@ class Observe(_Spec):
     likelihood: str = "lognormal"
     below_lloq: Literal["censor", "drop"] = "censor"
     sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
+    sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
     nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
 
     @model_validator(mode="after")
     def _known(self) -> Observe:
         if self.likelihood not in FAMILIES:
-            raise ValueError(f"unknown likelihood {self.likelihood!r}; {did_you_mean(self.likelihood, FAMILIES)}")
+            raise ValueError(
+                f"unknown likelihood {self.likelihood!r}; {did_you_mean(self.likelihood, FAMILIES)}"
+            )
         return self
 
 
@@ -122,7 +135,7 @@ class FitPlan(_Spec):
     allometry: dict[str, Allometry] = {}
     priors: dict[str, PriorSpec] = {}
     omega: dict[str, PriorSpec] = {}
-    sampler: Sampler = Sampler()
+    sampler: Sampler = Field(default_factory=lambda: Sampler.model_validate({}))
     expect: dict[str, Expect] = {}
     name: str = ""
 
@@ -142,7 +155,9 @@ def find_plan(source: str | Path) -> Path:
     text = str(source)
     bare = "/" not in text and not text.endswith(".toml")
     path = ROOT / "fits" / f"{text}.toml" if bare else Path(text)
-    if not path.is_file() and text.startswith("fits/"):  # the README's `fits/NAME.toml`, outside a checkout too
+    if not path.is_file() and text.startswith(
+        "fits/"
+    ):  # the README's `fits/NAME.toml`, outside a checkout too
         path = ROOT / text
     if not path.is_file():
         known = sorted(p.stem for p in (ROOT / "fits").glob("*.toml"))

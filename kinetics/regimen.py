@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from pandas import DataFrame
 
+from kinetics.arrays import AnyArray
 from kinetics.errors import Problem, StudyError
 from kinetics.study import Study
 
 __all__ = ["Doses", "doses_of", "pad_doses"]
 
-Array = np.ndarray
 _COURSE = ["product", "cycle"]  # CAR-NK cycle 1 and CAR-T cycle 1 are two courses
 
 
@@ -25,15 +25,15 @@ class Doses(NamedTuple):
     """Padded doses of all subjects (or, inside a model's `solution`, of one: without the first axis).
 
     `time` [day] is the start of the infusion, `amount` [cells or mg] what was infused, `duration` [day].
-    `course` numbers the treatment courses (the cycles of each product) from 0; `share` is the amount over the total of its
-    course, so the shares of a course sum to 1: how a course is split over its infusions.
+    `course` numbers the treatment courses (the cycles of each product) from 0; `share` is the amount over the
+    total of its course, so the shares of a course sum to 1: how a course is split over its infusions.
     """
 
-    time: Float[Array, "*subject dose"]
-    amount: Float[Array, "*subject dose"]
-    duration: Float[Array, "*subject dose"]
-    share: Float[Array, "*subject dose"]
-    course: Int[Array, "*subject dose"]
+    time: Float[AnyArray, "*subject dose"]
+    amount: Float[AnyArray, "*subject dose"]
+    duration: Float[AnyArray, "*subject dose"]
+    share: Float[AnyArray, "*subject dose"]
+    course: Int[AnyArray, "*subject dose"]
 
 
 def doses_of(study: Study, *, products: Sequence[str] | None = None) -> Doses:

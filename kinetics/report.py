@@ -69,6 +69,7 @@ class _Table:
     ) -> dict[str, Any]:
         """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
         text = _text(value)
+        mark = mark or ("long" if len(text) > 40 else "")
         if reason and reason not in self.notes:
             self.notes.append(reason)
         note = self.notes.index(reason) + 1 if reason else None
@@ -111,8 +112,8 @@ def report(
         _population_section(fit, draws, seed),
         _vpc_section(fit, replicates, seed),
         _parameter_section(fit, parameters),
-        *([_nca_section(nca_table)] if nca_table is not None else []),
-        *([_exposure_section(exposure_table)] if exposure_table is not None else []),
+        *([_nca_section(fit, nca_table)] if nca_table is not None else []),
+        *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
         _check_section(check),
         _provenance_section(fit),
     ]
@@ -185,7 +186,8 @@ def _data_section(fit: Fit) -> _Section:
             unit_text(analyte["unit"]),
         ]
         row = [table.cell(v) for v in cells]
-        row.append(table.cell(lloq, "" if lloq is not None else "the study states no LLOQ for this analyte"))
+        why = "" if lloq is not None else "the study states no LLOQ for this analyte"
+        row.append(table.cell(lloq if lloq is None else number_text(lloq, trim=True), why))
         row += [table.cell(analyte[k]) for k in ("subjects", "records", "below_lloq", "below_lloq_percent")]
         table.rows.append(row)
     section.tables.append(table)
@@ -230,9 +232,9 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> _Section:
     people = len(fit.bound.subjects)
     words = [f"What the {people} patients taught us, and what the prior said."]
     section = _Section("parameters", "Parameters", words)
-    heads = ["Parameter", "Kind", "Unit", "Median", "90 % interval", "Between-subject CV (%)", "Shrinkage",
-             "Contraction", "R-hat", "ESS bulk", "ESS tail", "Prior", "Source"]  # fmt: skip
-    table = _Table("Population values", heads, [False] * 3 + [True] * 8 + [False] * 2)
+    heads = ["Parameter", "Unit", "Median", "90 % interval", "Prior", "Contraction", "Between-subject CV (%)",
+             "Shrinkage", "R-hat", "ESS bulk", "ESS tail", "Kind", "Source of the prior"]  # fmt: skip
+    table = _Table("Population values", heads, [False] * 2 + [True] * 2 + [False] + [True] * 6 + [False] * 2)
     rows = sorted(parameters.to_dict("records"), key=lambda row: _KINDS.get(row["kind"], 9))
     table.rows = [_parameter_row(table, row) for row in rows]
     section.tables.append(table)
@@ -254,28 +256,28 @@ def _parameter_row(table: _Table, row: Mapping[str, Any]) -> list[dict[str, Any]
     source = f"{row['source']}{' (GUESS)' if row['guess'] else ''}"
     return [
         table.cell(row["site"]),
-        table.cell(row["kind"]),
-        table.cell(unit_text(row["unit"])),
+        table.cell(unit_text(row["unit"]) or "1"),
         table.cell(row["median"]),
         table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"),
+        table.cell(row["prior"]),
+        table.cell(row["contraction"], share=float(np.clip(row["contraction"], 0, 1))),
         table.cell(cv, (fixed or why or scale) if pd.isna(cv) else ""),
         table.cell(row["shrinkage"], (fixed or why) if not varies else ""),
-        table.cell(row["contraction"], share=float(np.clip(row["contraction"], 0, 1))),
         *(cell | {"text": f"{row[k]:.3f}" if k == "r_hat" else cell["text"]} for k, cell in shown.items()),
-        table.cell(row["prior"]),
+        table.cell(row["kind"]),
         table.cell(source, mark="guess" if row["guess"] else ""),
     ]
 
 
-def _nca_section(nca_table: DataFrame) -> _Section:
+def _nca_section(fit: Fit, nca_table: DataFrame) -> _Section:
     section = _Section("nca", "Noncompartmental analysis")
     labels = ["subject", "product", "cycle", "n_records", "n_blq"]
     heads = ["Subject", "Product", "Cycle", "Records", "Below LLOQ"]
     areas = [c for c in nca_table.columns if c.startswith("auc_") and c[4:5].isdigit() and c.endswith("d")]
-    for analyte, unit, own in _by_analyte(nca_table):
+    for caption, unit, own in _by_analyte(fit, nca_table):
         named = _exposure_heads(own.columns, areas, unit)
         numeric = [False] * 3 + [True] * (2 + len(named))
-        table = _Table(f"{analyte} ({unit})", [*heads, *named.values()], numeric)
+        table = _Table(caption, [*heads, *named.values()], numeric)
         for row in own.to_dict("records"):
             cells = [table.cell(row[c]) for c in labels if c in row]
             cells += [table.cell(row[c], _reason(row, c)) for c in named]
@@ -284,18 +286,18 @@ def _nca_section(nca_table: DataFrame) -> _Section:
     return section
 
 
-def _exposure_section(exposure_table: DataFrame) -> _Section:
+def _exposure_section(fit: Fit, exposure_table: DataFrame) -> _Section:
     section = _Section("exposure", "Exposure")
     summary = exposure_summary(exposure_table) if "draw" in exposure_table else exposure_table
     quantities = list(dict.fromkeys(summary["quantity"]))
     areas = [q for q in quantities if q.startswith("auc_") and q[4:5].isdigit()]
-    for analyte, unit, own in _by_analyte(summary):
+    for caption, unit, own in _by_analyte(fit, summary):
         named = _exposure_heads(quantities, areas, unit)
-        table = _Table(
-            f"{analyte} ({unit})", ["Subject", "Cycle", *named.values()], [False] * 2 + [True] * len(named)
-        )
+        table = _Table(caption, ["Subject", "Cycle", *named.values()], [False] * 2 + [True] * len(named))
         numbers = {(r["subject"], r["cycle"], r["quantity"]): r for r in own.to_dict("records")}
-        for subject, cycle in dict.fromkeys((s, c) for s, c, _ in sorted(numbers, key=lambda k: str(k[:2]))):
+        order = {subject: k for k, subject in enumerate(fit.bound.subjects)}
+        pairs = {(s, c) for s, c, _ in numbers}
+        for subject, cycle in sorted(pairs, key=lambda pair: (order.get(pair[0], -1), pair[1])):
             found = [numbers.get((subject, cycle, q)) for q in named]
             cells = [_interval(table, r) for r in found]
             table.rows.append([table.cell(subject), table.cell(cycle), *cells])
@@ -362,10 +364,12 @@ def _add_figure(section: _Section, figure: Figure) -> None:
     section.figures.append(label.format(title, Markup(html)))
 
 
-def _by_analyte(table: DataFrame) -> Iterator[tuple[str, str, DataFrame]]:
-    for analyte in dict.fromkeys(table["analyte"]):
-        own = DataFrame(table[table["analyte"] == analyte])
-        yield str(analyte), unit_text(str(own["unit"].iloc[0])), own
+def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFrame]]:
+    """Caption, unit and rows of each analyte, in the study's order."""
+    for name, analyte in fit.study.analytes.items():
+        own, unit = DataFrame(table[table["analyte"] == name]), unit_text(analyte.unit)
+        if len(own):
+            yield f"{analyte.label}, {analyte.assay} in {analyte.site.replace('_', ' ')}", unit, own
 
 
 def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> dict[str, str]:
@@ -373,7 +377,7 @@ def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> 
     names = dict(_EXPOSURE)
     for area in areas:
         start, end = area.removeprefix("auc_").removesuffix("d").split("_")
-        names[area] = (f"AUC {start} to {end} d", "day·{u}")
+        names[area] = (f"AUC {start}–{end} d", "day·{u}")
     order = ["cmax", "tmax", *areas, *(k for k in names if k not in ("cmax", "tmax", *areas))]
     present = [k for k in order if k in set(columns)]
     units = {k: names[k][1].format(u=unit) for k in present}

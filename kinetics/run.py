@@ -1,9 +1,9 @@
 """A run folder on disk: written whole or not at all, never over another without being told.
 
-    runs/NAME/plan.toml        the plan, every name resolved
-              posterior.nc     the draws (ArviZ DataTree, NetCDF)
-              provenance.json  hashes of model, data and code, versions, seed, device, times
-              log.txt          what the sampler reported
+runs/NAME/plan.toml        the plan, every name resolved
+          posterior.nc     the draws (ArviZ DataTree, NetCDF)
+          provenance.json  hashes of model, data and code, versions, seed, device, times
+          log.txt          what the sampler reported
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> d
         },
         "code": {"version": version("cellkinetics"), "sha256": code_sha256()},
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
-        "device": {"platform": jax.default_backend(), "count": len(jax.devices()), "x64": jax.config.jax_enable_x64},
+        "device": {
+            "platform": jax.default_backend(),
+            "count": len(jax.devices()),
+            "x64": bool(jax.config.read("jax_enable_x64")),
+        },
         **facts,
     }
 
@@ -98,7 +102,11 @@ def write_run(
 def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
     """Plan, posterior and provenance of a run folder; FitError says which file is missing."""
     if not folder.is_dir():
-        runs = sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc")) if folder.parent.is_dir() else []
+        runs = (
+            sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc"))
+            if folder.parent.is_dir()
+            else []
+        )
         known = f"runs there: {', '.join(runs)}" if runs else "fit one with `kinetics fit`"
         raise FitError(f"no run folder {folder}; {known}")
     missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not (folder / n).is_file()]

@@ -79,7 +79,9 @@ class NutsProgram:
             report(Chunk(done + length, settings.warmup + settings.draws, warmup, diverging, steps, size))
             if not warmup:
                 kept.append(jax.device_get(trace))
-        joined = {k: jax.tree.map(lambda *x: np.concatenate(x, axis=1), *[t[k] for t in kept]) for k in kept[0]}
+        joined = {
+            k: jax.tree.map(lambda *x: np.concatenate(x, axis=1), *[t[k] for t in kept]) for k in kept[0]
+        }
         unconstrained = joined.pop("z")
         constrain = jax.jit(jax.vmap(jax.vmap(self._kernel.postprocess_fn((data,), {}))))
         return Draws({k: np.asarray(v) for k, v in constrain(unconstrained).items()}, joined)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import jax
 from jaxtyping import Array, Float
 
+from kinetics.arrays import AnyArray
 from kinetics.model import Model
 from kinetics.regimen import Doses
 
@@ -18,8 +19,8 @@ __all__ = ["derived", "solve"]
 
 def solve(
     model: Model,
-    times: Float[Array, "subject record"],
-    theta: Mapping[str, Float[Array, " subject"]],
+    times: Float[AnyArray, "subject record"],
+    theta: Mapping[str, Float[AnyArray, " subject"]],
     doses: Doses,
     outputs: Sequence[str] | None = None,
 ) -> dict[str, Float[Array, "subject record"]]:
@@ -29,13 +30,13 @@ def solve(
     """
     wanted = model.outputs if outputs is None else {k: model.outputs[k] for k in outputs}
 
-    def one(t: Array, p: Mapping[str, Array], d: Doses) -> dict[str, Array]:
+    def one(t: AnyArray, p: Mapping[str, AnyArray], d: Doses) -> dict[str, Array]:
         y = model.solution(t, p, d)
         return {name: output.value(y, p) for name, output in wanted.items()}
 
     return jax.vmap(one)(times, dict(theta), doses)
 
 
-def derived(model: Model, theta: Mapping[str, Float[Array, "..."]]) -> dict[str, Float[Array, "..."]]:
+def derived(model: Model, theta: Mapping[str, Float[Array, ...]]) -> dict[str, Float[Array, ...]]:
     """The model's derived quantities (doubling time, half-lives ...), elementwise over `theta`."""
     return {name: d.value(theta) for name, d in model.derived.items()}

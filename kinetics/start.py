@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from numpyro.distributions import biject_to
 
 from kinetics.bind import BoundFit
@@ -33,8 +33,11 @@ def constrained_start(bound: BoundFit) -> dict[str, Array]:
     return values | effects
 
 
-def start_values(bound: BoundFit, chains: int, key: Array) -> dict[str, Float[Array, "chain *shape"]]:
-    """Unconstrained start of every chain: the typical patient of the prior, jittered by Normal(0, 0.1)."""
+def start_values(bound: BoundFit, chains: int, key: Array) -> dict[str, Array]:
+    """Unconstrained start of every chain: the typical patient of the prior, jittered by Normal(0, 0.1).
+
+    Every site has shape (chain, ...).
+    """
     centre = {}
     for site, value in constrained_start(bound).items():
         prior = bound.priors().get(site)
@@ -62,7 +65,11 @@ def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
             nothing &= False
         bad = ~np.isfinite(np.asarray(likelihood[assay.analyte])) | nothing
         for i, j in zip(*np.nonzero(bad), strict=True):
-            why = "a measured value where the model predicts none" if nothing[i, j] else f"prediction {f[i, j]:g}"
+            why = (
+                "a measured value where the model predicts none"
+                if nothing[i, j]
+                else f"prediction {f[i, j]:g}"
+            )
             lines.append(
                 f"subject {bound.subjects[i]}, day {float(observations.time[i, j]):g}, {assay.analyte}: {why}"
             )
@@ -73,4 +80,3 @@ def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
             "check dose and sample times (a record before the first infusion must be below the LLOQ), "
             "the priors, or drop the record"
         )
-

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import arviz_stats
 import numpy as np
+from arviz_stats import ess, rhat  # pyright: ignore[reportPrivateImportUsage]
 from pandas import DataFrame
 
 from kinetics.distributions import HalfNormal, Prior, describe
@@ -27,16 +27,17 @@ def diagnostics(fit: Fit) -> DataFrame:
     sites = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
     data = fit.posterior["posterior"].dataset[sites]
     parts = {
-        "r_hat": arviz_stats.rhat(data),
-        "ess_bulk": arviz_stats.ess(data, method="bulk"),
-        "ess_tail": arviz_stats.ess(data, method="tail"),
+        "r_hat": rhat(data),
+        "ess_bulk": ess(data, method="bulk"),
+        "ess_tail": ess(data, method="tail"),
     }
     rows = []
     for site in sites:
         values = {k: np.atleast_1d(part[site].to_numpy()) for k, part in parts.items()}
         names = fit.bound.subjects if data[site].ndim == 3 else [""]
         rows += [
-            {"site": site, "subject": s, **{k: float(v[i]) for k, v in values.items()}} for i, s in enumerate(names)
+            {"site": site, "subject": s, **{k: float(v[i]) for k, v in values.items()}}
+            for i, s in enumerate(names)
         ]
     return DataFrame(rows)
 

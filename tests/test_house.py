@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 # The rooms in the order a reader meets them. A module imports from the modules before it; inside the study
 # room the order is free.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "ground": ("errors", "units", "library"),
+    "ground": ("errors", "units", "arrays", "library"),
     "study": (
         "dictionary",
         "tables",
@@ -33,6 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "event_sidecar",
         "event_table",
         "validate",
+        "fetch",
         "study",
     ),
     "regimen": ("regimen",),
@@ -43,7 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "check": ("diagnostics", "summary", "check", "predict"),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),
-    "show": ("plot", "report", "fetch", "new", "cli"),
+    "show": ("plot", "report", "new", "progress", "cli"),
 }
 NCA = ("nca_rules", "nca")  # validated alone: it stands on the study room
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}

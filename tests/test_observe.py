@@ -36,7 +36,9 @@ def test_density_and_censored_probabilities_are_scipys(family: str, value: float
     assert at(family, one(value, "measured")) == pytest.approx(reference.logpdf(value), rel=1e-10)
     assert at(family, one(value, "left")) == pytest.approx(reference.logcdf(value), rel=1e-9)
     assert at(family, one(value, "right")) == pytest.approx(reference.logsf(value), rel=1e-9)
-    between = max(reference.cdf(value * 1.3) - reference.cdf(value), reference.sf(value) - reference.sf(value * 1.3))
+    between = max(
+        reference.cdf(value * 1.3) - reference.cdf(value), reference.sf(value) - reference.sf(value * 1.3)
+    )
     assert at(family, one(value * 1.3, "interval", value)) == pytest.approx(np.log(between), rel=1e-8)
 
 
@@ -44,7 +46,9 @@ def test_density_and_censored_probabilities_are_scipys(family: str, value: float
 @pytest.mark.parametrize("value", [0.5, 20.0, 37.0, 400.0])
 def test_student_t_on_the_log_scale_is_scipys(nu: float, value: float) -> None:
     z = stats.t(nu, loc=np.log(F), scale=0.45)
-    assert at("student_t", one(value, "measured"), nu=nu) == pytest.approx(z.logpdf(np.log(value)) - np.log(value), rel=1e-9)
+    assert at("student_t", one(value, "measured"), nu=nu) == pytest.approx(
+        z.logpdf(np.log(value)) - np.log(value), rel=1e-9
+    )
     assert at("student_t", one(value, "left"), nu=nu) == pytest.approx(z.logcdf(np.log(value)), rel=1e-9)
     assert at("student_t", one(value, "right"), nu=nu) == pytest.approx(z.logsf(np.log(value)), rel=1e-9)
 
@@ -101,7 +105,9 @@ def test_records_land_where_their_time_is_and_each_has_one_mask() -> None:
     for records in seen.assays.values():
         stacked = np.stack([records.measured, records.left, records.right, records.interval]).sum(axis=0)
         assert stacked.max() <= 1
-    assert sum(int(r.measured.sum() + r.left.sum() + r.interval.sum()) for r in seen.assays.values()) == len(table)
+    assert sum(int(r.measured.sum() + r.left.sum() + r.interval.sum()) for r in seen.assays.values()) == len(
+        table
+    )
 
 
 def test_dropping_below_lloq_removes_them_and_only_them() -> None:
@@ -120,7 +126,9 @@ def test_simulated_measurements_follow_the_likelihood(family: str) -> None:
     f = np.full(20_000, F)
     y = simulate_residual(family, f, {k: np.asarray(v) for k, v in RESIDUAL.items()}, rng)
     records = AssayRecords(
-        y[None], y[None] * 0, *(np.full((1, y.size), k == "left") for k in ("measured", "left", "right", "interval"))
+        y[None],
+        y[None] * 0,
+        *(np.full((1, y.size), k == "left") for k in ("measured", "left", "right", "interval")),
     )
     pit = np.exp(np.asarray(log_likelihood(family, jnp.asarray(f)[None], records, RESIDUAL)))[0]
     assert stats.kstest(pit, "uniform").pvalue > 0.01

@@ -21,8 +21,12 @@ def convert(raw: Path, out: Path) -> None:
     named = {"crs_max_grade": "crs_grade", "toci": "tocilizumab"}
     columns = ["crs_grade", "dose_level", "hlh", "tcs", "prior_car", "tocilizumab", "steroids"]
     subjects = subjects.rename(columns=named).assign(subject=_name(subjects["id"]))
-    subjects[["subject", *columns]].astype({c: int for c in columns}).to_csv(out / "subjects.csv", index=False)
-    doses = pd.DataFrame({"subject": subjects["subject"], "time": 0, "product": "car_t", "route": "iv", "cells": 1})
+    subjects[["subject", *columns]].astype({c: int for c in columns}).to_csv(
+        out / "subjects.csv", index=False
+    )
+    doses = pd.DataFrame(
+        {"subject": subjects["subject"], "time": 0, "product": "car_t", "route": "iv", "cells": 1}
+    )
     doses.to_csv(out / "doses.csv", index=False)
     seen = seen.assign(subject=_name(seen["id"]))
     kept = ["subject", "time", "analyte", "value", "censored", "lloq", "uloq"]

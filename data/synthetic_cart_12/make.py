@@ -103,8 +103,7 @@ def observations(table: pd.DataFrame, given: pd.DataFrame, rng: np.random.Genera
                     "censored": "left" if below else "none",
                 }
             )
-    order = {s: i for i, s in enumerate(table["subject"])}
-    return pd.DataFrame(rows).sort_values(["subject", "time"], key=lambda c: c.map(order) if c.name == "subject" else c, kind="stable")  # fmt: skip
+    return pd.DataFrame(rows).sort_values(["subject", "time"], kind="stable")  # S01, S02 ... sort by name
 
 
 def events(table: pd.DataFrame, seen: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -114,7 +113,10 @@ def events(table: pd.DataFrame, seen: pd.DataFrame, rng: np.random.Generator) ->
     for s in table["subject"]:
         grade = int(np.clip(np.round(2.6 * rank[s] - 0.9 + rng.normal(0, 0.4)), 0, 3))
         if grade:
-            rows.append({"subject": s, "time": round(float(rng.uniform(2, 9)), 1), "event": "crs", "grade": grade, "grading_system": "ASTCT"})  # fmt: skip
+            onset = round(float(rng.uniform(2, 9)), 1)
+            rows.append(
+                {"subject": s, "time": onset, "event": "crs", "grade": grade, "grading_system": "ASTCT"}
+            )
     return pd.DataFrame(rows)
 
 
@@ -130,7 +132,11 @@ def main() -> None:
     for name, frame in (("subjects", table), ("doses", given), ("observations", seen), ("events", happened)):
         frame.to_csv(HERE / f"{name}.csv", index=False)
     blq = (seen["censored"] == "left").groupby(seen["analyte"]).mean()
-    print(seen.groupby("analyte").size().to_dict(), blq.round(3).to_dict(), round((seen["censored"] == "left").mean(), 3))
+    print(
+        seen.groupby("analyte").size().to_dict(),
+        blq.round(3).to_dict(),
+        round((seen["censored"] == "left").mean(), 3),
+    )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def number_text(x: float, digits: int = 3, *, trim: bool = False) -> str:
         rounded = round(abs(x), digits - 1 - power)
         text = f"{sign}{rounded:,.{max(0, digits - 1 - power)}f}"
         return text.rstrip("0").rstrip(".") if trim and "." in text else text
-    scale = f"{abs(x) / 10.0**power:.{digits - 1}f}".rstrip("0").rstrip(".")
+    scale = f"{abs(x) / 10.0**power:.{digits - 1}f}"
+    scale = scale.rstrip("0").rstrip(".") if trim else scale
     return f"{sign}{scale} × 10{str(power).translate(_SUPERSCRIPT)}"
 
 

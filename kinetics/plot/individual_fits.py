@@ -87,8 +87,10 @@ def plot_individual_fits(
 
 
 def _titles(fit: Fit, chosen: Sequence[str]) -> list[str]:
-    """`S01, 15 × 10⁶ cells/kg`: the subject and its group by dose."""
+    """`S01, 15 × 10⁶ cells/kg`: the subject and its group by dose, where there is more than one."""
     groups = group_subjects(fit.study, next(iter(groupings(fit.study))))
+    if len(groups.cat.categories) == 1:
+        return [f"Subject {subject}" for subject in chosen]
     return [f"{subject}, {groups[subject]}" for subject in chosen]
 
 

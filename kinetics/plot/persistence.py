@@ -66,7 +66,7 @@ def plot_persistence(
     )
     people = drawn["subject"].nunique()
     below = list(drawn["kind"]).count("below")
-    subtitle = f"{people} subjects, {len(drawn)} records, {below} below the LLOQ"
+    subtitle = f"{people} subjects, {len(drawn)} records" + (f", {below} below the LLOQ" if limits else "")
     title = f"{study.analytes[analyte].label}: every subject"
     menu = len(names) > 1
     finish(

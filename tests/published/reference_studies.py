@@ -18,7 +18,13 @@ def phenobarbital(table: Path, folder: Path) -> Path:
     subjects.to_csv(folder / "subjects.csv", index=False)
     doses = rows[rows["AMT"] > 0]
     pd.DataFrame(
-        {"subject": doses["subject"], "time": doses["TIME"], "product": "drug", "route": "iv", "amount": doses["AMT"]}
+        {
+            "subject": doses["subject"],
+            "time": doses["TIME"],
+            "product": "drug",
+            "route": "iv",
+            "amount": doses["AMT"],
+        }
     ).to_csv(folder / "doses.csv", index=False)
     seen = rows[rows["DV"] > 0]
     pd.DataFrame(
@@ -39,7 +45,9 @@ def actg_315(table: Path, folder: Path, *, lloq: float = 100.0) -> Path:
     copies = 10 ** rows["log10.RNA."]
     below = copies <= lloq * 1.0001
     pd.DataFrame({"subject": rows["subject"].unique()}).to_csv(folder / "subjects.csv", index=False)
-    start = pd.DataFrame({"subject": rows["subject"].unique(), "time": 0, "product": "therapy", "route": "oral"})
+    start = pd.DataFrame(
+        {"subject": rows["subject"].unique(), "time": 0, "product": "therapy", "route": "oral"}
+    )
     start.assign(amount=1).to_csv(folder / "doses.csv", index=False)
     seen = pd.DataFrame(
         {
@@ -53,7 +61,14 @@ def actg_315(table: Path, folder: Path, *, lloq: float = 100.0) -> Path:
 
 
 def _dictionary(
-    folder: Path, analyte: str, unit: str, *, time: str, dose: str, subjects: str = "", lloq: float | None = None
+    folder: Path,
+    analyte: str,
+    unit: str,
+    *,
+    time: str,
+    dose: str,
+    subjects: str = "",
+    lloq: float | None = None,
 ) -> None:
     limit = f"lloq = {lloq}\n" if lloq else ""
     (folder / "dictionary.toml").write_text(

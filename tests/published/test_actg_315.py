@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.bind import BoundFit, bind
+from kinetics.bind import BoundFit
 from kinetics.device import chain_layout
 from kinetics.hierarchy import individual
 from kinetics.observe import simulate_residual
@@ -44,7 +44,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> kn.Fit:
     return kn.fit(plan_of(PLAN), study=study)
 
 
-def simulated(bound: BoundFit, truth: dict[str, np.ndarray], rng: np.random.Generator, lloq: float) -> BoundFit:
+def simulated(
+    bound: BoundFit, truth: dict[str, np.ndarray], rng: np.random.Generator, lloq: float
+) -> BoundFit:
     """The same design with new subjects, new residuals, and the same limit."""
     n = len(bound.subjects)
     sites = {**truth, **{f"eta_{k}": rng.standard_normal(n) for k in bound.hierarchy.vary}}
@@ -56,7 +58,9 @@ def simulated(bound: BoundFit, truth: dict[str, np.ndarray], rng: np.random.Gene
     records = observations.assays["hiv_rna"]
     there, below = records.measured | records.left, y < lloq
     drawn = records._replace(value=np.where(below, lloq, y), measured=there & ~below, left=there & below)
-    return replace(bound, data=bound.data._replace(observations=observations._replace(assays={"hiv_rna": drawn})))
+    return replace(
+        bound, data=bound.data._replace(observations=observations._replace(assays={"hiv_rna": drawn}))
+    )
 
 
 def covered(bound: BoundFit, truth: dict[str, np.ndarray], copies: int) -> np.ndarray:

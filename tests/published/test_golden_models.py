@@ -20,9 +20,13 @@ def one_dose(times=(0.0,), amounts=(1.0,), courses=(0,)) -> Doses:
     return Doses(np.array([times], float), amount, np.zeros_like(amount), amount / total, course)
 
 
-def curve(model: kn.Model, t: np.ndarray, output: str = "copies", doses: Doses | None = None, **change: float):
+def curve(
+    model: kn.Model, t: np.ndarray, output: str = "copies", doses: Doses | None = None, **change: float
+):
     theta = {k: np.array([change.get(k, v)]) for k, v in model.typical().items()}
-    return np.asarray(solve(model, t[None], theta, one_dose() if doses is None else doses, [output])[output])[0]
+    return np.asarray(solve(model, t[None], theta, one_dose() if doses is None else doses, [output])[output])[
+        0
+    ]
 
 
 def test_stein_2019_doubling_time_and_half_lives_are_the_papers() -> None:
@@ -59,7 +63,9 @@ def test_stein_2019_closed_form_is_its_ode() -> None:
     model = kn.load_model("stein_2019")
     p = model.typical()
     rho, k = np.log(p["foldx"]) / p["tmax"], p["fb"] * (p["alpha"] - p["beta"])
-    rise = solve_ivp(lambda t, y: [rho * y[0]], (0, p["tmax"]), [p["cmax"] / p["foldx"]], rtol=1e-11, atol=1e-9)
+    rise = solve_ivp(
+        lambda t, y: [rho * y[0]], (0, p["tmax"]), [p["cmax"] / p["foldx"]], rtol=1e-11, atol=1e-9
+    )
     fall = solve_ivp(
         lambda t, y: [-p["alpha"] * y[0], k * y[0] - p["beta"] * y[1]],
         (p["tmax"], 200), [rise.y[0, -1], 0.0], rtol=1e-11, atol=1e-9, t_eval=[20.0, 60.0, 200.0],
@@ -121,7 +127,8 @@ def test_transit_2022_is_its_chain_of_compartments_for_any_order_of_rates(ktr: f
         return [*rates, p["f1"] * inflow - p["k1"] * x[4], (1 - p["f1"]) * inflow - p["k2"] * x[5]]
 
     t = np.array([5.5, 7.0, 12.0, 30.0, 90.0])
-    ode = solve_ivp(chain, (0, 85), [p["input"], 0, 0, 0, 0, 0], t_eval=t - p["tlag"], rtol=1e-11, atol=1e-8, method="LSODA")  # fmt: skip
+    start = [p["input"], 0, 0, 0, 0, 0]
+    ode = solve_ivp(chain, (0, 85), start, t_eval=t - p["tlag"], rtol=1e-11, atol=1e-8, method="LSODA")
     np.testing.assert_allclose(curve(model, t, ktr=ktr), ode.y[4] + ode.y[5], rtol=1e-6)
 
 

@@ -33,7 +33,9 @@ def assert_within(fit: kn.Fit, published: dict[str, float], *, posterior_sds: fl
     for site, answer in published.items():
         draws = sites[site]
         distance = abs(np.median(draws) - answer) / np.std(draws)
-        assert distance < posterior_sds, f"{site}: {np.median(draws):.4g} +- {np.std(draws):.3g}, published {answer}"
+        assert distance < posterior_sds, (
+            f"{site}: {np.median(draws):.4g} +- {np.std(draws):.3g}, published {answer}"
+        )
 
 
 def test_theophylline_agrees_with_nlme() -> None:

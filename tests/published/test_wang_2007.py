@@ -18,7 +18,10 @@ TABLE_1 = {
     1: (10.68, 3.6837), 2: (10.402, 6.454), 3: (9.8814, 5.8565), 4: (9.3408, 5.6209), 5: (10.082, 6.7583),
     6: (9.8938, 6.5049), 7: (9.8908, 6.9557), 8: (10.234, 6.4488), 9: (9.9882, 6.7112), 10: (9.6736, 6.6402),
 }  # fmt: skip
-EXACT = {"proportional": 39.35480346, "additive": -1.98961426}  # 200-point Gauss-Hermite of the exact likelihood
+EXACT = {
+    "proportional": 39.35480346,
+    "additive": -1.98961426,
+}  # 200-point Gauss-Hermite of the exact likelihood
 
 
 @pytest.fixture
@@ -42,7 +45,9 @@ def study(tmp_path: Path) -> kn.Study:
 
 @pytest.mark.parametrize("error", EXACT)
 def test_quadrature_over_the_random_effect_gives_the_exact_objective(study: kn.Study, error: str) -> None:
-    plan = plan_of({"model": str(HERE / "wang_2007.py"), "data": "-", "observe": {"drug": {"likelihood": error}}})
+    plan = plan_of(
+        {"model": str(HERE / "wang_2007.py"), "data": "-", "observe": {"drug": {"likelihood": error}}}
+    )
     bound = bind(plan, study=study)
     sigma = "sigma_drug" if error == "proportional" else "sigma_add_drug"
     fixed = {"k_pop": jnp.asarray(0.5), "omega_k": jnp.asarray(0.2), sigma: jnp.sqrt(0.1)}

@@ -1,0 +1,349 @@
+"""A plan meets its study and model: mismatches refused at once, and a density that sees only what it should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from numpyro.handlers import seed, trace
+from numpyro.infer.util import log_density
+
+from kinetics.bind import BoundFit, bind, describe_records
+from kinetics.distributions import HalfNormal, LogNormal
+from kinetics.errors import FitError, PlanError
+from kinetics.plan import FitPlan, plan_of
+from kinetics.solve import solve
+from kinetics.start import constrained_start, require_possible, start_values
+from kinetics.study import Study, read_study
+
+BOTH: dict[str, Any] = {"observe": {"car_copies": {}, "car_cells": {}}}
+RICH = BOTH | {"covariates": {"cmax": [{"covariate": "dose_level", "form": "power", "centre": 3e7}]}}
+
+
+@cache
+def study_of(name: str) -> Study:
+    return read_study(name)
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return study_of("synthetic_cart_12")
+
+
+def plan(**keys: Any) -> FitPlan:
+    content = {"model": "ogasawara_2021", "data": "synthetic_cart_12", "observe": {"car_copies": {}}, "name": "mine"}
+    return plan_of({**content, **keys})
+
+
+def subset(study: Study, subjects: list[str]) -> Study:
+    """The study of these subjects, in this order."""
+    doses, seen = (t[t["subject"].isin(subjects)] for t in (study.doses, study.observations))
+    return replace(study, subjects=study.subjects.loc[subjects], doses=doses, observations=seen)
+
+
+def draw(bound: BoundFit, number: int = 0) -> dict[str, jax.Array]:
+    """One draw of the sites from the start values of the sampler, on their own scale."""
+    model = trace(seed(bound.density, jax.random.key(number))).get_trace(bound.data)
+    return {k: v["value"] for k, v in model.items() if v["type"] == "sample" and not v["is_observed"]}
+
+
+def of_subjects(sites: dict[str, jax.Array], rows: np.ndarray) -> dict[str, jax.Array]:
+    return {k: v[rows] if jnp.ndim(v) else v for k, v in sites.items()}
+
+
+def by_subject(bound: BoundFit, sites: dict[str, jax.Array]) -> dict[str, np.ndarray]:
+    """Analyte -> log-likelihood of each subject."""
+    terms = bound.record_log_likelihood(sites, bound.data)
+    return {analyte: np.asarray(t.sum(axis=1)) for analyte, t in terms.items()}
+
+
+@pytest.mark.parametrize("key", ["vary", "centred", "fixed", "priors", "omega", "covariates", "allometry"])
+def test_an_unknown_parameter_is_refused_in_every_key_with_the_nearest(study: Study, key: str) -> None:
+    spec: dict[str, Any] = {
+        "vary": ["cmaxx"], "centred": ["cmaxx"], "fixed": {"cmaxx": 1.0}, "priors": {"cmaxx": {"median": 1, "sd": 1}},
+        "omega": {"cmaxx": {"median": 1, "sd": 1}}, "covariates": {"cmaxx": [{"covariate": "age"}]},
+        "allometry": {"cmaxx": {"exponent": 1}},
+    }  # fmt: skip
+    with pytest.raises(PlanError) as caught:
+        bind(plan(**{key: spec[key]}), study=study)
+    (problem,) = caught.value.problems
+    assert problem.what == f"{key}: model ogasawara_2021 has no parameter 'cmaxx'"
+    assert problem.remedy == "did you mean 'cmax'?"
+    assert problem.file == "mine"
+
+
+@pytest.mark.parametrize(
+    ("observe", "what", "remedy"),
+    [
+        ({"car_copy": {}}, "no analyte 'car_copy'", "did you mean 'car_copies'?"),
+        ({"car_copies": {"output": "copy"}}, "no output 'copy'", "known: cells, copies"),
+        ({"car_copies": {"output": "coppies"}}, "no output 'coppies'", "did you mean 'copies'?"),
+        ({"car_copies": {"output": "cells"}}, "copies/ug DNA", "cells [cells/uL]"),
+    ],
+)
+def test_an_observation_the_model_cannot_give_is_refused(
+    study: Study, observe: dict[str, Any], what: str, remedy: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        bind(plan(observe=observe), study=study)
+    (problem,) = caught.value.problems
+    assert what in problem.what
+    assert remedy in problem.remedy
+
+
+def test_a_prior_on_another_scale_than_the_models_is_refused(study: Study) -> None:
+    with pytest.raises(PlanError, match=r"priors\.fb: a LogNormal; ogasawara_2021 wants a LogitNormal"):
+        bind(plan(priors={"fb": {"median": 0.01, "sd": 1.0}}), study=study)
+
+
+def test_every_mismatch_is_reported_at_once(study: Study) -> None:
+    wrong = plan(
+        vary=["cmaxx"], fixed={"tlagg": 1.0}, covariates={"cmax": [{"covariate": "agee"}]}, products=["car_nk"],
+        observe={"car_copy": {}, "car_cells": {"output": "cell"}}, priors={"fb": {"median": 0.1, "sd": 1}},
+    )  # fmt: skip
+    holes = study.subjects.assign(weight_kg=study.subjects["weight_kg"].mask(study.subjects.index == "S07"))
+    with pytest.raises(PlanError) as caught:
+        bind(wrong, study=replace(study, subjects=holes))
+    wanted = ("'cmaxx'", "'tlagg'", "'agee'", "'car_copy'", "'cell'", "priors.fb", "product car_nk")
+    assert [w for w in wanted if w not in str(caught.value)] == []
+
+
+def test_a_model_of_cells_refuses_a_study_of_milligrams_and_the_other_way_round(study: Study) -> None:
+    theophylline = study_of("theophylline")
+    seen = theophylline.observations.assign(analyte="car_copies")
+    drug = replace(theophylline, observations=seen, dictionary=study.dictionary)
+    for model, data in (("one_compartment_oral", study), ("ogasawara_2021", drug)):
+        with pytest.raises(PlanError, match=r"takes doses in (mg|cells), the study gives (mg|cells)"):
+            bind(plan(model=model), study=data)
+
+
+def test_a_fixed_value_outside_the_scale_of_its_parameter_is_refused(study: Study) -> None:
+    with pytest.raises(PlanError, match="cmax"):
+        bind(plan(fixed={"cmax": -1.0}), study=study)
+    with pytest.raises(PlanError, match="fb"):
+        bind(plan(fixed={"fb": 1.5}), study=study)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"omega": {"cmax": {"distribution": "Normal", "mean": 0.0, "sd": 1.0}}},
+        {"vary": ["cmax"], "omega": {"fb": {"median": 1.0, "sd": 0.5}}},
+        {"vary": ["cmax"], "centred": ["fb"]},
+        {"vary": ["fb"], "fixed": {"fb": 0.01}},
+        {"fixed": {"fb": 0.01}, "priors": {"fb": {"distribution": "LogitNormal", "median": 0.1, "sd": 1}}},
+        {"covariates": {"nucleated_per_vcn": [{"covariate": "age"}]}},
+        {"allometry": {"fb": {"exponent": 0.75}}},
+    ],
+    ids=["negative SD", "omega of none", "centred of none", "vary a fixed", "prior of a fixed", "covariate unused", "allometry of a fraction"],
+)  # fmt: skip
+def test_a_key_that_could_not_do_what_it_says_is_refused(study: Study, keys: dict[str, Any]) -> None:
+    """A plan is never quietly changed: what it asks is done, or refused."""
+    with pytest.raises(PlanError):
+        bind(plan(**keys), study=study)
+
+
+@pytest.mark.parametrize(
+    ("analyte", "named", "output"),
+    [("car_copies", None, "copies"), ("car_cells", None, "cells"), ("car_cells", "cells", "cells")],
+)
+def test_an_analyte_reads_the_output_named_or_the_first_in_its_unit(
+    study: Study, analyte: str, named: str | None, output: str
+) -> None:
+    (assay,) = bind(plan(observe={analyte: {"output": named} if named else {}}), study=study).assays
+    assert (assay.analyte, assay.output, assay.unit) == (analyte, output, study.analytes[analyte].unit)
+
+
+@pytest.mark.parametrize(
+    ("observe", "unused"), [(["car_copies"], ("nucleated_per_vcn",)), (["car_cells"], ()), (["car_copies", "car_cells"], ())]
+)  # fmt: skip
+def test_a_parameter_that_reaches_no_observed_output_is_held_and_said_to_be(
+    study: Study, observe: list[str], unused: tuple[str, ...]
+) -> None:
+    bound = bind(plan(observe={a: {} for a in observe}), study=study)
+    assert bound.unused == unused
+    assert ("held at their typical value" in describe_records(bound)) == bool(unused)
+    for name in unused:
+        assert bound.hierarchy.fixed[name] == bound.model.parameters[name].value
+        assert f"{name}_pop" not in bound.priors()
+        assert name not in bound.hierarchy.vary
+        np.testing.assert_allclose(bound.theta(draw(bound), bound.data)[name], 1000.0)
+
+
+def test_who_varies_is_the_models_published_sds_unless_the_plan_says(study: Study) -> None:
+    published = tuple(k for k, p in bind(plan(**BOTH), study=study).model.parameters.items() if p.sd is not None)
+    assert bind(plan(**BOTH), study=study).hierarchy.vary == published
+    some = bind(plan(**BOTH, vary=["tmax", "cmax"], omega={"tmax": {"median": 0.2, "sd": 0.1}}), study=study)
+    assert set(some.hierarchy.omega) == {"tmax", "cmax"}
+    assert some.hierarchy.omega["tmax"] == LogNormal(0.2, 0.1)
+    assert some.hierarchy.omega["cmax"] == some.model.parameters["cmax"].omega_prior
+    nobody = bind(plan(**BOTH, vary=[]), study=study)
+    assert not any(site.startswith(("omega_", "eta_")) for site in draw(nobody))
+
+
+def test_priors_fixed_values_and_prior_sets_of_the_plan_reach_the_density(study: Study) -> None:
+    keys = {"prior_set": "solid_tumour", "priors": {"tmax": {"median": 8.0, "sd": 0.2}}, "fixed": {"tlag": 2.0}}
+    priors = bind(plan(**keys), study=study).priors()
+    assert priors["tmax_pop"] == LogNormal(8.0, 0.2)
+    assert priors["cmax_pop"] == LogNormal(2000.0, 1.3)
+    assert priors["sigma_car_copies"] == HalfNormal(1.0)
+    assert "tlag_pop" not in priors
+    bound = bind(plan(**keys), study=study)
+    assert set(draw(bound)) == {*priors, *(f"eta_{k}" for k in bound.hierarchy.vary)}
+
+
+def test_every_record_of_the_study_enters_by_its_kind_and_is_counted(study: Study) -> None:
+    said = describe_records(bind(plan(**BOTH), study=study))
+    for analyte in ("car_copies", "car_cells"):
+        seen = study.observed(analyte)
+        left = (seen["censored"] == "left").sum()
+        assert f"{analyte}: {len(seen)} records, {left} below LLOQ by log-CDF (M3)" in said
+    dropped = describe_records(bind(plan(observe={"car_copies": {"below_lloq": "drop"}}), study=study))
+    copies = study.observed("car_copies")
+    assert f"car_copies: {(copies['censored'] == 'none').sum()} records, 0 below LLOQ left out (M1)" in dropped
+
+
+def test_the_joint_density_is_the_priors_plus_every_records_likelihood(study: Study) -> None:
+    bound = bind(plan(**RICH, centred=["tmax"]), study=study)
+    sites = draw(bound)
+    joint = float(log_density(bound.density, (bound.data,), {}, sites)[0])
+    prior = sum(float(p.to_numpyro().log_prob(sites[k])) for k, p in bound.priors().items())
+    for name in bound.hierarchy.vary:
+        if name == "tmax":
+            z = (sites["link_tmax"] - jnp.log(sites["tmax_pop"])) / sites["omega_tmax"]
+            prior += float(jnp.sum(-0.5 * z**2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(sites["omega_tmax"])))
+        else:
+            prior += float(jnp.sum(-0.5 * sites[f"eta_{name}"] ** 2 - 0.5 * jnp.log(2 * jnp.pi)))
+    likelihood = sum(float(t.sum()) for t in bound.record_log_likelihood(sites, bound.data).values())
+    assert joint == pytest.approx(prior + likelihood, rel=1e-10)
+
+
+def test_permuting_the_subjects_permutes_their_likelihood(study: Study) -> None:
+    order = np.random.default_rng(3).permutation(len(study.subject_ids))
+    bound = bind(plan(**RICH), study=study)
+    turned = bind(plan(**RICH), study=subset(study, [study.subject_ids[i] for i in order]))
+    sites = draw(bound)
+    before, after = by_subject(bound, sites), by_subject(turned, of_subjects(sites, order))
+    for analyte in before:
+        assert np.ptp(before[analyte]) > 1.0
+        np.testing.assert_allclose(after[analyte], before[analyte][order], rtol=1e-10)
+    lp = [log_density(b.density, (b.data,), {}, s)[0] for b, s in ((bound, sites), (turned, of_subjects(sites, order)))]
+    assert float(lp[0]) == pytest.approx(float(lp[1]), rel=1e-12)
+
+
+def test_a_subjects_likelihood_does_not_depend_on_who_is_beside_him(study: Study) -> None:
+    """Alone, and beside one with a single record and one with many more doses: padding costs nothing."""
+    some = study.subject_ids[:3]
+    few = study.observations[study.observations["subject"] != "S03"]
+    few = pd.concat([few, study.observed("car_copies").query("subject == 'S03'").tail(1)])
+    more = pd.concat([study.doses, *(study.doses.query("subject == 'S03'").assign(time=30.0 + i) for i in range(4))])
+    crowd = replace(subset(replace(study, observations=few), some), doses=more[more["subject"].isin(some)])
+    together = bind(plan(**RICH), study=crowd)
+    sites = draw(together)
+    terms = by_subject(together, sites)
+    assert together.data.doses.time.shape[1] > 4
+    for i, name in enumerate(some[:2]):
+        alone = bind(plan(**RICH), study=subset(study, [name]))
+        assert alone.data.observations.time.shape != together.data.observations.time.shape or i
+        for analyte, value in by_subject(alone, of_subjects(sites, np.array([i]))).items():
+            assert value[0] == pytest.approx(terms[analyte][i], rel=1e-10)
+
+
+def test_a_padded_slot_has_no_likelihood_and_no_gradient(study: Study) -> None:
+    bound = bind(plan(**RICH), study=study)
+    sites = draw(bound)
+    terms = bound.record_log_likelihood(sites, bound.data)
+    for analyte, records in bound.data.observations.assays.items():
+        there = records.measured | records.left | records.right | records.interval
+        assert 0 < there.sum() == len(study.observed(analyte)) < there.size
+        assert not np.asarray(terms[analyte])[~there].any()
+    gradient = jax.grad(lambda s: sum(t.sum() for t in bound.record_log_likelihood(s, bound.data).values()))(sites)
+    assert all(bool(jnp.all(jnp.isfinite(g))) for g in gradient.values())
+
+
+@pytest.mark.parametrize("name", ["biphasic_decline", "ogasawara_2021", "stein_2019", "transit_2022"])
+def test_the_solution_of_a_subject_does_not_depend_on_the_batch(study: Study, name: str) -> None:
+    bound = bind(plan(**BOTH), study=study)
+    model = bind(plan(model=name, observe={}), study=study).model
+    rng = np.random.default_rng(5)
+    n = len(study.subject_ids)
+    theta = {k: v * np.exp(0.2 * rng.standard_normal(n)) for k, v in model.typical().items()}
+    times, doses = bound.data.observations.time, bound.data.doses
+    together = solve(model, times, theta, doses)
+    for i in (0, n - 1):
+        one = solve(model, times[[i]], {k: v[[i]] for k, v in theta.items()}, type(doses)(*(d[[i]] for d in doses)))
+        for output, value in one.items():
+            np.testing.assert_allclose(value[0], together[output][i], rtol=1e-12)
+
+
+def test_one_shape_of_data_is_traced_once(study: Study) -> None:
+    bound = bind(plan(**RICH), study=study)
+    sites, traced = draw(bound), []
+
+    @jax.jit
+    def total(s: dict[str, jax.Array], data: Any) -> jax.Array:
+        traced.append(1)
+        return log_density(bound.density, (data,), {}, s)[0]
+
+    shifted = study.observations.assign(value=study.observations["value"] * 1.1)
+    other = bind(plan(**RICH), study=replace(study, observations=shifted))
+    first, second = float(total(sites, bound.data)), float(total(sites, other.data))
+    third = float(total(draw(bound, 1), other.data))
+    assert len(traced) == 1
+    assert len({first, second, third}) == 3
+    assert first == pytest.approx(float(log_density(bound.density, (bound.data,), {}, sites)[0]), rel=1e-12)
+
+
+def test_chains_start_near_the_typical_patient_of_the_prior(study: Study) -> None:
+    bound = bind(plan(**RICH, centred=["tmax"]), study=study)
+    typical = constrained_start(bound)
+    assert float(typical["cmax_pop"]) == pytest.approx(24000.0)
+    np.testing.assert_allclose(typical["link_tmax"], np.log(9.29))
+    assert not np.asarray(typical["eta_cmax"]).any()
+    start = start_values(bound, 3, jax.random.key(1))
+    assert set(start) == set(draw(bound))
+    assert {v.shape[0] for v in start.values()} == {3}
+    assert float(jnp.abs(start["cmax_pop"] - jnp.log(24000.0)).max()) < 0.5
+    assert len({float(v) for v in start["cmax_pop"]}) == 3
+    require_possible(bound, typical)
+
+
+def test_a_measured_record_before_the_first_dose_is_named_by_subject_day_and_analyte(study: Study) -> None:
+    first = study.doses["subject"].isin(["S02", "S05"])
+    late = replace(study, doses=study.doses.assign(time=study.doses["time"] + np.where(first, 5.5, 0.0)))
+    bound = bind(plan(**BOTH), study=late)
+    with pytest.raises(FitError) as caught:
+        require_possible(bound, constrained_start(bound))
+    text = str(caught.value)
+    seen = late.observations
+    early = seen[seen["subject"].isin(["S02", "S05"]) & (seen["time"] < 5.5) & (seen["censored"] == "none")]
+    assert len(early) >= 2
+    assert f"{len(early)} records are impossible" in text
+    for row in early.head(20).itertuples():
+        assert f"subject {row.subject}, day {row.time:g}, {row.analyte}: a measured value where" in text
+    assert "check dose and sample times" in text
+    assert "S01" not in text
+
+
+def test_a_record_before_the_first_dose_is_possible_below_the_lloq_and_for_additive_error() -> None:
+    study = study_of("theophylline")
+    keys: dict[str, Any] = {"model": "one_compartment_oral", "data": "theophylline", "allometry": {"cl": {"exponent": 1.0, "reference": 1.0}}}  # fmt: skip
+    additive = bind(plan(**keys, observe={"theophylline": {"likelihood": "additive"}}), study=study)
+    require_possible(additive, constrained_start(additive))
+    lognormal = bind(plan(**keys, observe={"theophylline": {}}), study=study)
+    with pytest.raises(FitError, match=r"subject 1, day 0, theophylline: a measured value where"):
+        require_possible(lognormal, constrained_start(lognormal))
+
+
+def test_an_undefined_prediction_is_named_with_its_value(study: Study) -> None:
+    bound = bind(plan(), study=study)
+    broken = constrained_start(bound) | {"eta_cmax": jnp.zeros(12).at[3].set(jnp.nan)}
+    with pytest.raises(FitError, match=r"subject S04, day .*, car_copies: prediction nan") as caught:
+        require_possible(bound, broken)
+    assert "S05" not in str(caught.value)
