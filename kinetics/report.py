@@ -153,9 +153,6 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
         yield f"Parameters that no observed output depends on, and so fixed: {', '.join(fit.bound.unused)}."
 
 
-# --- sections -------------------------------------------------------------------------------------------
-
-
 def _data_section(fit: Fit) -> _Section:
     study, summary = fit.study, fit.study.summary()
     first, last = summary["time_span_days"]
@@ -323,7 +320,8 @@ def _check_section(check: Check) -> _Section:
             table.cell(row["check"]),
             table.cell("pass" if ok else "FAIL", mark="pass" if ok else "fail"),
         ]
-        cells.append(table.cell(row["value"], str(row.get("where", "")) if pd.isna(row["value"]) else ""))
+        value = row["value"] if pd.isna(row["value"]) else number_text(row["value"], 4, trim=True)
+        cells.append(table.cell(value, str(row.get("where", "")) if pd.isna(row["value"]) else ""))
         cells += [table.cell(row.get(k, "")) for k in ("threshold", "where", "what_to_try")]
         table.rows.append(cells)
     section.tables.append(table)
@@ -337,9 +335,6 @@ def _provenance_section(fit: Fit) -> _Section:
         table.rows.append([table.cell(name), table.cell(value, mark="code")])
     section.tables.append(table)
     return section
-
-
-# --- parts ----------------------------------------------------------------------------------------------
 
 
 def _text(value: Any) -> str:

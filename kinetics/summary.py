@@ -16,6 +16,7 @@ from pandas import DataFrame
 
 from kinetics.distributions import HalfNormal, Prior, describe
 from kinetics.fit import Fit
+from kinetics.solve import derived
 
 __all__ = ["diagnostics", "parameter_table"]
 
@@ -46,7 +47,8 @@ def parameter_table(fit: Fit) -> DataFrame:
     """One row a population site: kind, unit, median, 90 % interval, diagnostics, prior, contraction.
 
     Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
-    `omega` (median SD) and `shrinkage`. `source` and `guess` come from the model file.
+    `omega` (median SD) and `shrinkage`. `source` and `guess` come from the model file. The model's derived
+    quantities at the population values follow, kind `derived`.
     """
     table = diagnostics(fit)
     checked = table[table["subject"] == ""].set_index("site")
@@ -69,7 +71,22 @@ def parameter_table(fit: Fit) -> DataFrame:
                 **_source(fit, site),
             }
         )
-    return DataFrame(rows)
+    return DataFrame(rows + _derived(fit, sites))
+
+
+def _derived(fit: Fit, sites: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Rows of the model's derived quantities (half-lives, doubling time ...) at the population values."""
+    h = fit.bound.hierarchy
+    n = np.ones(fit.draws)
+    theta = {k: h.fixed[k] * n if k in h.fixed else sites[f"{k}_pop"] for k in fit.model.parameters}
+    rows = []
+    for name, values in derived(fit.model, theta).items():
+        low, median, high = np.quantile(np.asarray(values), [INTERVAL[0], 0.5, INTERVAL[1]])
+        d = fit.model.derived[name]
+        identity = {"site": name, "parameter": name, "kind": "derived", "unit": d.unit}
+        numbers = {"median": median, "lower": low, "upper": high, "sd": float(np.std(values))}
+        rows.append(identity | numbers | {"prior": d.label, "source": fit.model.name, "guess": False})
+    return rows
 
 
 def _identity(fit: Fit, site: str) -> dict[str, str]:

@@ -3,12 +3,13 @@
 Ogasawara K et al., Clin Pharmacokinet 2021;60:1621 (PMC8613160). 261 adults with large B-cell lymphoma, qPCR.
 The typical values are the abstract's; the between-subject SDs and Cmax are not in it and are guesses.
 
-    rho = ln 2/doubling_time, R0 = cmax exp(-rho (tmax-tlag))
+    tlag = lag_fraction tmax, rho = ln 2/doubling_time, R0 = cmax exp(-rho (tmax-tlag))
     t < tlag:         f = R0
     tlag <= t < tmax: f = R0 exp(rho (t-tlag))
     t >= tmax:        f = cmax [(1-fb) 2^(-(t-tmax)/half_life_contraction) + fb 2^(-(t-tmax)/half_life_persistence)]
 
-Changed here: a course given as several infusions is the sum of f(t - t_j), each weighted by its share of the
+Changed here: the lag is a fraction of Tmax (3.27 of 9.29 d), so that no subject's lag can outlast its Tmax, and
+`tlag` is derived. A course given as several infusions is the sum of f(t - t_j), each weighted by its share of the
 course's cells; a new course adds a new curve. A second output, cells/uL, is copies * 6.6e-6 * (nucleated
 cells per uL)/VCN with that ratio constant per subject. Prior SDs on typical values are widened from the
 published confidence intervals for transfer to other products (a guess).
@@ -21,7 +22,7 @@ from kinetics import Derived, LogitNormal, LogNormal, Model, Output, Parameter, 
 STATES = {"copies": State("CAR transgene", "copies/ug DNA", site="blood")}
 
 PARAMETERS = {
-    "tlag": Parameter(3.27, "day", LogNormal(3.27, 0.4), sd=0.4, source="Ogasawara 2021 abstract (2.71-3.97); sd a guess"),
+    "lag_fraction": Parameter(0.352, "1", LogitNormal(0.352, 0.6), sd=0.6, source="Ogasawara 2021 abstract: Tlag 3.27 d (2.71-3.97) of Tmax 9.29 d; sd a guess"),
     "doubling_time": Parameter(0.755, "day", LogNormal(0.755, 0.4), sd=0.2, source="Ogasawara 2021 abstract (0.667-0.821); sd a guess"),
     "tmax": Parameter(9.29, "day", LogNormal(9.29, 0.4), sd=0.3, source="Ogasawara 2021 abstract (8.81-9.70); sd a guess"),
     "cmax": Parameter(24000.0, "copies/ug DNA", LogNormal(24000.0, 1.0), sd=1.0, source="a guess: the order of the product label's median", guess=True),
@@ -46,10 +47,11 @@ UG_PER_GENOME = 6.6e-6  # ug DNA of one diploid nucleus: 6.6 pg (golden T9: 151,
 def solution(t, p, doses):
     """Copies/ug DNA at times t (record,), summed over the infusions (dose,)."""
     tau = t[:, None] - doses.time
-    growing = jnp.maximum(p["tmax"] - p["tlag"], 0.0)
-    grown = jnp.clip(tau - p["tlag"], 0.0, growing)
+    tlag = p["lag_fraction"] * p["tmax"]
+    growing = p["tmax"] - tlag
+    grown = jnp.clip(tau - tlag, 0.0, growing)
     rise = p["cmax"] * jnp.exp2((grown - growing) / p["doubling_time"])
-    after = jnp.maximum(tau - p["tlag"] - growing, 0.0)
+    after = jnp.maximum(tau - p["tmax"], 0.0)
     contraction = (1 - p["fb"]) * jnp.exp2(-after / p["half_life_contraction"])
     fall = contraction + p["fb"] * jnp.exp2(-after / p["half_life_persistence"])
     return {"copies": jnp.sum(jnp.where(tau >= 0, doses.share * rise * fall, 0.0), axis=1)}
@@ -63,9 +65,10 @@ OUTPUTS = {
 }  # fmt: skip
 
 DERIVED = {
+    "tlag": Derived(lambda p: p["lag_fraction"] * p["tmax"], "day", "lag before expansion"),
     "expansion_rate": Derived(lambda p: jnp.log(2) / p["doubling_time"], "1/day", "expansion rate rho"),
     "fold_expansion": Derived(
-        lambda p: jnp.exp2(jnp.maximum(p["tmax"] - p["tlag"], 0.0) / p["doubling_time"]), "1", "fold expansion"
+        lambda p: jnp.exp2((1 - p["lag_fraction"]) * p["tmax"] / p["doubling_time"]), "1", "fold expansion"
     ),
     "alpha": Derived(lambda p: jnp.log(2) / p["half_life_contraction"], "1/day", "contraction rate"),
 }  # fmt: skip

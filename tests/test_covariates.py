@@ -23,7 +23,12 @@ def study() -> Study:
 
 
 def plan(**keys: Any) -> FitPlan:
-    content = {"model": "ogasawara_2021", "data": "synthetic_cart_12", "observe": {"car_copies": {}}, "name": "mine"}
+    content = {
+        "model": "ogasawara_2021",
+        "data": "synthetic_cart_12",
+        "observe": {"car_copies": {}},
+        "name": "mine",
+    }
     return plan_of({**content, **keys})
 
 
@@ -68,7 +73,9 @@ def test_a_linear_covariate_keeps_the_centre_it_is_given(study: Study) -> None:
 
 def test_a_category_gives_an_indicator_for_every_level_but_the_most_frequent(study: Study) -> None:
     tumour = ["gastric"] * 5 + ["colorectal"] * 4 + ["lung"] * 3
-    columns, effects, _ = design_columns(plan(**on("cmax", covariate="tumour")), with_subjects(study, tumour=tumour))
+    columns, effects, _ = design_columns(
+        plan(**on("cmax", covariate="tumour")), with_subjects(study, tumour=tumour)
+    )
     assert {e.site for e in effects} == {"beta_cmax_tumour_colorectal", "beta_cmax_tumour_lung"}
     by_site = {e.site: columns[e.name] for e in effects}
     np.testing.assert_array_equal(by_site["beta_cmax_tumour_colorectal"], [0] * 5 + [1] * 4 + [0] * 3)
@@ -78,7 +85,9 @@ def test_a_category_gives_an_indicator_for_every_level_but_the_most_frequent(stu
 def test_the_reference_of_a_tie_does_not_depend_on_the_order_of_the_subjects(study: Study) -> None:
     tied = with_subjects(study, sex=["male", "female"] * 6)
     turned = replace(tied, subjects=tied.subjects.iloc[::-1])
-    names = [{e.site for e in design_columns(plan(**on("cmax", covariate="sex")), s)[1]} for s in (tied, turned)]
+    names = [
+        {e.site for e in design_columns(plan(**on("cmax", covariate="sex")), s)[1]} for s in (tied, turned)
+    ]
     assert names[0] == names[1]
 
 
@@ -135,7 +144,8 @@ def test_a_missing_category_is_not_a_level_of_its_own(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("dose_lvl", "did you mean 'dose_level'?"), ("zzz", "known: age"), ("weight", "'weight_kg'")]
+    ("name", "remedy"),
+    [("dose_lvl", "did you mean 'dose_level'?"), ("zzz", "known: age"), ("weight", "'weight_kg'")],
 )
 def test_an_unknown_covariate_gives_the_nearest(study: Study, name: str, remedy: str) -> None:
     (problem,) = design_columns(plan(**on("cmax", covariate=name)), study)[2]

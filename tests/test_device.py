@@ -26,7 +26,9 @@ SAID = {
 @pytest.fixture(autouse=True)
 def four_devices() -> None:
     """The layouts below are those of four devices (tests/conftest.py forces them)."""
-    assert len(jax.devices()) == 4, f"XLA_FLAGS={os.environ.get('XLA_FLAGS')} leaves {len(jax.devices())} devices"
+    assert len(jax.devices()) == 4, (
+        f"XLA_FLAGS={os.environ.get('XLA_FLAGS')} leaves {len(jax.devices())} devices"
+    )
 
 
 @pytest.mark.parametrize(("chains", "said"), SAID.items())

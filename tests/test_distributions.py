@@ -55,8 +55,12 @@ def test_half_of_a_prior_lies_below_its_median(prior: Prior) -> None:
 
 @pytest.mark.parametrize("prior", PRIORS, ids=named)
 def test_density_of_a_prior_is_scipys(prior: Prior) -> None:
-    x = np.asarray(inverse_link(prior.link, link(prior.link, jnp.asarray(prior.median)) + np.linspace(-1, 1, 5)))
-    np.testing.assert_allclose(prior.to_numpyro().log_prob(x), reference_logpdf(prior, x), rtol=1e-9, atol=1e-9)
+    x = np.asarray(
+        inverse_link(prior.link, link(prior.link, jnp.asarray(prior.median)) + np.linspace(-1, 1, 5))
+    )
+    np.testing.assert_allclose(
+        prior.to_numpyro().log_prob(x), reference_logpdf(prior, x), rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("prior", [p for p in PRIORS if not isinstance(p, HalfNormal)], ids=named)

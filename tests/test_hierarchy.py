@@ -39,7 +39,9 @@ def hierarchy(**keys: object) -> Hierarchy:
 
 
 def population(**more: object) -> dict[str, jax.Array]:
-    return {f"{k}_pop": jnp.asarray(v) for k, v in POPULATION.items()} | {k: jnp.asarray(v) for k, v in more.items()}
+    return {f"{k}_pop": jnp.asarray(v) for k, v in POPULATION.items()} | {
+        k: jnp.asarray(v) for k, v in more.items()
+    }
 
 
 @pytest.mark.parametrize("name", PRIORS)
@@ -54,7 +56,9 @@ def test_a_parameter_that_does_not_vary_is_the_population_value_in_everyone(name
 def test_a_random_effect_adds_on_the_scale_of_the_link(name: str, centred: bool) -> None:
     h = Hierarchy(PRIORS, {name: HalfNormal(1.0)}, centred=(name,) if centred else ())
     by_hand = LINK[name](POPULATION[name]) + 0.6 * ETA
-    sites = population(**{f"omega_{name}": 0.6}, **({f"link_{name}": by_hand} if centred else {f"eta_{name}": ETA}))
+    sites = population(
+        **{f"omega_{name}": 0.6}, **({f"link_{name}": by_hand} if centred else {f"eta_{name}": ETA})
+    )
     theta = individual(h, model(), sites, {}, N)
     np.testing.assert_allclose(theta[name], INVERSE[name](by_hand), rtol=1e-12)
     np.testing.assert_allclose(eta_of(h, name, sites, {}), ETA, atol=1e-12)
@@ -64,7 +68,11 @@ def test_a_random_effect_adds_on_the_scale_of_the_link(name: str, centred: bool)
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_covariates_add_their_coefficient_times_their_column(name: str) -> None:
-    effects = (Effect(name, "age"), Effect(name, "sex_male"), Effect("tlag" if name != "tlag" else "cmax", "age"))
+    effects = (
+        Effect(name, "age"),
+        Effect(name, "sex_male"),
+        Effect("tlag" if name != "tlag" else "cmax", "age"),
+    )
     sites = {f"beta_{name}_age": 0.03, f"beta_{name}_sex_male": -0.4, effects[2].site: 9.0}
     theta = individual(hierarchy(effects=effects), model(), population(**sites), DESIGN, N)
     by_hand = INVERSE[name](LINK[name](POPULATION[name]) + 0.03 * AGE - 0.4 * SEX)
@@ -132,7 +140,9 @@ def test_centred_and_not_centred_are_one_density(name: str) -> None:
 
 
 def test_the_density_of_the_hierarchy_is_its_priors_by_scipy() -> None:
-    h = Hierarchy(PRIORS, {"cmax": LogNormal(0.5, 0.5)}, effects=(Effect("cmax", "age"),), fixed={"tlag": 3.0})
+    h = Hierarchy(
+        PRIORS, {"cmax": LogNormal(0.5, 0.5)}, effects=(Effect("cmax", "age"),), fixed={"tlag": 3.0}
+    )
     sites = population(omega_cmax=0.6, eta_cmax=ETA, beta_cmax_age=0.03)
     del sites["tlag_pop"]
     by_hand = (

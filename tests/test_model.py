@@ -71,7 +71,8 @@ def test_a_bare_name_is_the_librarys_and_a_path_is_yours(
 
 
 @pytest.mark.parametrize(
-    ("reference", "remedy"), [("stein_2018", "did you mean 'stein_2019'?"), ("xyz", "known: biphasic_decline")]
+    ("reference", "remedy"),
+    [("stein_2018", "did you mean 'stein_2019'?"), ("xyz", "known: biphasic_decline")],
 )
 def test_an_unknown_name_gives_the_nearest_or_all(reference: str, remedy: str) -> None:
     (problem,) = refusal(reference).problems
@@ -93,14 +94,34 @@ BROKEN = [
     (("SETS = {", 'raise ValueError("my own")\nSETS = {'), "ValueError: my own", "run it with python"),
     (('"""A mono', '_ = """A mono'), "the file has no docstring", "the paper, its DOI"),
     ((', source="Nobody 2020 Table 1"', ""), "parameter rate has no source", "name the paper and table"),
-    ((', source="Nobody 2021 Table 2"', ""), "parameter rate of prior set slow has no source", "name the paper"),
-    (('"slow": {"rate"', '"slow": {"rat"'), "parameter rat of prior set slow is not a parameter", "mean 'rate'?"),
+    (
+        (', source="Nobody 2021 Table 2"', ""),
+        "parameter rate of prior set slow has no source",
+        "name the paper",
+    ),
+    (
+        ('"slow": {"rate"', '"slow": {"rat"'),
+        "parameter rat of prior set slow is not a parameter",
+        "mean 'rate'?",
+    ),
     (("Parameter(0.1,", "Parameter(-0.1,"), "parameter rate has the value -0.1", "log link"),
     (("Parameter(0.1,", 'Parameter(float("nan"),'), "parameter rate has the value nan", "log link"),
     (("Parameter(0.1,", 'Parameter(float("inf"),'), "parameter rate has the value inf", "log link"),
-    (('Parameter(0.1, "1/day"', 'Parameter(0.1, "1/dy"'), "parameter rate: unknown unit '1/dy'", "kinetics.units"),
-    (('transgene", "copies/ug DNA", site', 'transgene", "copies/ug RNA", site'), "state copies: unknown unit", "units"),
-    (('"copies/ug DNA", "CAR transgene")', '"copies", "CAR transgene")'), "output copies: unknown unit", "units"),
+    (
+        ('Parameter(0.1, "1/day"', 'Parameter(0.1, "1/dy"'),
+        "parameter rate: unknown unit '1/dy'",
+        "kinetics.units",
+    ),
+    (
+        ('transgene", "copies/ug DNA", site', 'transgene", "copies/ug RNA", site'),
+        "state copies: unknown unit",
+        "units",
+    ),
+    (
+        ('"copies/ug DNA", "CAR transgene")', '"copies", "CAR transgene")'),
+        "output copies: unknown unit",
+        "units",
+    ),
 ]
 
 
@@ -116,7 +137,10 @@ def test_a_broken_model_file_says_what_and_the_remedy(
 
 
 def test_a_value_outside_the_unit_interval_is_refused_for_a_logit_normal(tmp_path: Path) -> None:
-    edits = (("import LogNormal,", "import LogitNormal, LogNormal,"), ("LogNormal(0.1, 0.5)", "LogitNormal(0.1, 0.5)"))
+    edits = (
+        ("import LogNormal,", "import LogitNormal, LogNormal,"),
+        ("LogNormal(0.1, 0.5)", "LogitNormal(0.1, 0.5)"),
+    )
     assert load_model(model_file(tmp_path, *edits)).parameters["rate"].prior.link == "logit"
     (problem,) = refusal(model_file(tmp_path, *edits, ("Parameter(0.1,", "Parameter(1.5,"))).problems
     assert "parameter rate has the value 1.5" in problem.what

@@ -25,8 +25,12 @@ FULL: dict[str, Any] = LEAST | {
     "vary": ["cmax", "tmax"],
     "centred": ["cmax"],
     "fixed": {"fb": 0.01},
-    "observe": {"car_copies": {"output": "copies", "likelihood": "student_t", "below_lloq": "drop", "nu": 5.0}},
-    "covariates": {"cmax": [{"covariate": "age"}, {"covariate": "dose_level", "form": "power", "centre": 3e7}]},
+    "observe": {
+        "car_copies": {"output": "copies", "likelihood": "student_t", "below_lloq": "drop", "nu": 5.0}
+    },
+    "covariates": {
+        "cmax": [{"covariate": "age"}, {"covariate": "dose_level", "form": "power", "centre": 3e7}]
+    },
     "allometry": {"tmax": {"exponent": 0.25}},
     "priors": {"tmax": {"median": 9.0, "sd": 0.4}},
     "omega": {"cmax": {"distribution": "HalfNormal", "scale": 1.0}},
@@ -62,10 +66,18 @@ def test_the_least_plan_and_the_fullest_are_accepted() -> None:
         ({"covariate": {}}, "covariate", "did you mean 'covariates'?"),
         ({"sampler": {"target_acept": 0.9}}, "sampler.target_acept", "did you mean 'target_accept'?"),
         ({"observe": {"a": {"ouput": "x"}}}, "observe.a.ouput", "did you mean 'output'?"),
-        ({"covariates": {"cmax": [{"covariate": "age", "from": "power"}]}}, "covariates.cmax.0.from", "'form'?"),
+        (
+            {"covariates": {"cmax": [{"covariate": "age", "from": "power"}]}},
+            "covariates.cmax.0.from",
+            "'form'?",
+        ),
         ({"allometry": {"cl": {"exponent": 1, "refrence": 1}}}, "allometry.cl.refrence", "'reference'?"),
         ({"priors": {"cmax": {"medain": 1, "sd": 1}}}, "priors.cmax.medain", "'median'?"),
-        ({"omega": {"cmax": {"scale": 1, "distributon": "Normal"}}}, "omega.cmax.distributon", "'distribution'?"),
+        (
+            {"omega": {"cmax": {"scale": 1, "distributon": "Normal"}}},
+            "omega.cmax.distributon",
+            "'distribution'?",
+        ),
         ({"expect": {"cmax": {"median": 1, "witin": 1}}}, "expect.cmax.witin", "did you mean 'within'?"),
         ({"zzzzzz": 1}, "zzzzzz", "known: allometry, centred,"),
     ],
@@ -140,7 +152,10 @@ def test_a_prior_of_a_toml_is_the_prior_of_a_model_file(spec: dict[str, Any], pr
         ({"sampler": {"target_accept": 1.0}}, ("sampler.target_accept", "less than 1", "given 1.0")),
         ({"sampler": {"kind": "HMC"}}, ("sampler.kind", "'NUTS'", "given 'HMC'")),
         ({"observe": {"a": {"likelihood": "log_normal"}}}, ("observe.a", "did you mean 'lognormal'?")),
-        ({"observe": {"a": {"below_lloq": "half"}}}, ("observe.a.below_lloq", "'censor' or 'drop'", "given 'half'")),
+        (
+            {"observe": {"a": {"below_lloq": "half"}}},
+            ("observe.a.below_lloq", "'censor' or 'drop'", "given 'half'"),
+        ),
         ({"observe": {"a": {"nu": 2.0}}}, ("observe.a.nu", "greater than 2", "given 2.0")),
         ({"observe": "car_copies"}, ("observe", "dictionary", "given 'car_copies'")),
         ({"expect": {"cmax": {"median": 1, "within": 0}}}, ("expect.cmax.within", "greater than 0")),
@@ -235,7 +250,9 @@ def test_a_plan_in_another_encoding_is_refused_and_not_misread(tmp_path: Path) -
         read_plan(path)
 
 
-def test_an_unknown_fit_gives_the_nearest_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_fit_gives_the_nearest_of_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(PlanError, match=f"did you mean '{FITS[0]}'") as caught:
         find_plan(FITS[0].replace("_2021", ""))
     assert caught.value.problems[0].what.startswith("no fit ")

@@ -156,14 +156,19 @@ def finish(
     line |= {"gridcolor": GRID, "zeroline": False, "title_font_size": 13, "tickfont_size": 12}
     figure.update_xaxes(title_standoff=10, **line)
     figure.update_yaxes(title_standoff=8, **line)
+    _add_labels(figure, "<br>".join(lines), top, bottom, synthetic=study.synthetic)
+    return figure
+
+
+def _add_labels(figure: Figure, footer: str, top: int, bottom: int, *, synthetic: bool) -> None:
+    """The footer in the bottom margin, and the synthetic label in the top one (both in pixels)."""
     paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "showarrow": False}
     figure.add_annotation(
-        text="<br>".join(lines), name="footer", x=0, y=0, xanchor="left", yanchor="bottom", align="left",
+        text=footer, name="footer", x=0, y=0, xanchor="left", yanchor="bottom", align="left",
         yshift=-bottom + 8, font={"size": 11, "color": GREY}, **paper,
     )  # fmt: skip
-    if study.synthetic:
+    if synthetic:
         figure.add_annotation(
             text="<b>SYNTHETIC DATA</b>", name="synthetic", x=1, y=1, xanchor="right", yanchor="top",
             yshift=top - 38, font={"size": 12.5, "color": "white"}, bgcolor="#B34700", borderpad=4, **paper,
         )  # fmt: skip
-    return figure

@@ -86,6 +86,7 @@ def test_ogasawara_2021_derived_values_and_the_flat_lag() -> None:
     assert derived["expansion_rate"] == pytest.approx(0.918, rel=0.01)
     assert derived["fold_expansion"] == pytest.approx(251, rel=0.01)
     assert derived["alpha"] == pytest.approx(0.1386, rel=0.01)
+    assert derived["tlag"] == pytest.approx(3.27, rel=1e-3)
     flat = curve(model, np.array([0.0, 1.0, 3.26]))
     np.testing.assert_allclose(flat, flat[0])
     assert curve(model, np.array([3.4]))[0] > flat[0]
@@ -95,7 +96,7 @@ def test_ogasawara_2021_without_lag_is_stein_2019() -> None:
     stein, lagged = kn.load_model("stein_2019"), kn.load_model("ogasawara_2021")
     p = stein.typical()
     same = {
-        "tlag": 0.0, "tmax": p["tmax"], "cmax": p["cmax"], "fb": p["fb"],
+        "lag_fraction": 0.0, "tmax": p["tmax"], "cmax": p["cmax"], "fb": p["fb"],
         "doubling_time": float(stein.derived["doubling_time"].value(p)),
         "half_life_contraction": np.log(2) / p["alpha"], "half_life_persistence": np.log(2) / p["beta"],
     }  # fmt: skip
