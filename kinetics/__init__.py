@@ -28,6 +28,7 @@ from kinetics.model import Derived, Model, Output, Parameter, State, library_mod
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
+from kinetics.report import report  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
 
@@ -68,6 +69,7 @@ __all__ = [
     "parameter_table",
     "read_plan",
     "read_study",
+    "report",
     "to_pptestcd",
     "validate_study",
 ]

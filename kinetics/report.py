@@ -46,7 +46,7 @@ FIGURE_CONFIG = {
     "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 }
 _LINEAR = ("additive", "proportional", "combined")  # likelihoods
-_KINDS = {"population": 0, "covariate effect": 1, "between-subject SD": 2, "residual SD": 3}
+_KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD")
 _EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
     "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
     "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),
@@ -64,16 +64,14 @@ class _Table:
     rows: list[list[dict[str, Any]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def cell(
-        self, value: Any, reason: str = "", *, mark: str = "", share: float | None = None
-    ) -> dict[str, Any]:
+    def cell(self, value: Any, reason: str = "", *, mark: str = "") -> dict[str, Any]:
         """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
         text = _text(value)
         mark = mark or ("long" if len(text) > 40 else "")
         if reason and reason not in self.notes:
             self.notes.append(reason)
         note = self.notes.index(reason) + 1 if reason else None
-        return {"text": text, "note": note, "reason": reason, "mark": mark, "share": share}
+        return {"text": text, "note": note, "reason": reason, "mark": mark, "share": None}
 
 
 @dataclass
@@ -137,16 +135,11 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
     """What to keep in mind even where every check passes."""
     if fit.study.synthetic:
         yield "The data are synthetic: they were simulated, and no patient stands behind any number here."
-    guesses = [
-        str(name) for name, guess in zip(parameters["parameter"], parameters["guess"], strict=True) if guess
-    ]
+    rows = [row for row in parameters.to_dict("records") if row["kind"] == "population"]
+    guesses = [row["parameter"] for row in rows if row["guess"]]
     if guesses:
         yield f"Priors that are design guesses, not published values: {', '.join(guesses)}."
-    weak = [
-        r["site"]
-        for r in parameters.to_dict("records")
-        if r["kind"] == "population" and r["contraction"] < 0.3
-    ]
+    weak = [row["site"] for row in rows if row["contraction"] < 0.3]
     if weak:
         yield f"Numbers that are mostly the prior's (contraction below 30 %): {', '.join(weak)}."
     if fit.bound.unused:
@@ -232,7 +225,7 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> _Section:
     heads = ["Parameter", "Unit", "Median", "90 % interval", "Prior", "Contraction", "Between-subject CV (%)",
              "Shrinkage", "R-hat", "ESS bulk", "ESS tail", "Kind", "Source of the prior"]  # fmt: skip
     table = _Table("Population values", heads, [False] * 2 + [True] * 2 + [False] + [True] * 6 + [False] * 2)
-    rows = sorted(parameters.to_dict("records"), key=lambda row: _KINDS.get(row["kind"], 9))
+    rows = sorted(parameters.to_dict("records"), key=lambda row: [*_KINDS, row["kind"]].index(row["kind"]))
     table.rows = [_parameter_row(table, row) for row in rows]
     section.tables.append(table)
     _add_figure(section, plot_prior_posterior(fit))
@@ -240,29 +233,38 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> _Section:
 
 
 def _parameter_row(table: _Table, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    varies, cv = not pd.isna(row["omega"]), row["cv_percent"]
-    fixed = "" if row["kind"] != "population" or varies else "does not vary between subjects in this fit"
-    why = "" if row["kind"] == "population" else "not a population value"
-    scale = (
-        "between-subject SD on the logit or linear scale, which has no CV: see its omega" if varies else ""
-    )
-    shown = {
-        k: table.cell(row[k], "one chain" if pd.isna(row[k]) else "")
-        for k in ("r_hat", "ess_bulk", "ess_tail")
-    }
-    source = f"{row['source']}{' (GUESS)' if row['guess'] else ''}"
+    between, derived = ("cv_percent", "shrinkage"), row["kind"] == "derived"
+    why = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
+    if derived:
+        why = dict.fromkeys(row, "computed from the sampled parameters: see theirs")
+    elif row["kind"] != "population":
+        why = dict.fromkeys(between, "not a population value")
+    elif pd.isna(row["omega"]):
+        why = dict.fromkeys(between, "does not vary between subjects in this fit")
+
+    def number(key: str) -> dict[str, Any]:
+        return table.cell(row[key], why.get(key, "one chain") if pd.isna(row[key]) else "")
+
+    contraction, r_hat, guess = number("contraction"), number("r_hat"), bool(row["guess"])
+    source = f"{row['prior']}; {row['source']}" if derived else str(row["source"])
+    if not pd.isna(row["contraction"]):
+        contraction["share"] = float(np.clip(row["contraction"], 0, 1))
+    if not pd.isna(row["r_hat"]):
+        r_hat["text"] = f"{row['r_hat']:.3f}"
     return [
         table.cell(row["site"]),
         table.cell(unit_text(row["unit"]) or "1"),
-        table.cell(row["median"]),
+        number("median"),
         table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"),
-        table.cell(row["prior"]),
-        table.cell(row["contraction"], share=float(np.clip(row["contraction"], 0, 1))),
-        table.cell(cv, (fixed or why or scale) if pd.isna(cv) else ""),
-        table.cell(row["shrinkage"], (fixed or why) if not varies else ""),
-        *(cell | {"text": f"{row[k]:.3f}" if k == "r_hat" else cell["text"]} for k, cell in shown.items()),
+        table.cell(np.nan, why["prior"]) if derived else table.cell(row["prior"]),
+        contraction,
+        number("cv_percent"),
+        number("shrinkage"),
+        r_hat,
+        number("ess_bulk"),
+        number("ess_tail"),
         table.cell(row["kind"]),
-        table.cell(source, mark="guess" if row["guess"] else ""),
+        table.cell(source + " (GUESS)" * guess, mark="guess" if guess else ""),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +17,8 @@ from numpyro.infer.util import log_density
 
 from kinetics.bind import BoundFit, bind, describe_records
 from kinetics.distributions import HalfNormal, LogNormal
-from kinetics.errors import FitError, PlanError
+from kinetics.errors import FitError, ModelError, PlanError
+from kinetics.library import ROOT
 from kinetics.plan import FitPlan, plan_of
 from kinetics.solve import solve
 from kinetics.start import constrained_start, require_possible, start_values
@@ -109,13 +111,13 @@ def test_a_prior_on_another_scale_than_the_models_is_refused(study: Study) -> No
 
 def test_every_mismatch_is_reported_at_once(study: Study) -> None:
     wrong = plan(
-        vary=["cmaxx"], fixed={"tlagg": 1.0}, covariates={"cmax": [{"covariate": "agee"}]}, products=["car_nk"],
+        vary=["cmaxx"], fixed={"tmaxx": 1.0}, covariates={"cmax": [{"covariate": "agee"}]}, products=["car_nk"],
         observe={"car_copy": {}, "car_cells": {"output": "cell"}}, priors={"fb": {"median": 0.1, "sd": 1}},
     )  # fmt: skip
     holes = study.subjects.assign(weight_kg=study.subjects["weight_kg"].mask(study.subjects.index == "S07"))
     with pytest.raises(PlanError) as caught:
         bind(wrong, study=replace(study, subjects=holes))
-    wanted = ("'cmaxx'", "'tlagg'", "'agee'", "'car_copy'", "'cell'", "priors.fb", "product car_nk")
+    wanted = ("'cmaxx'", "'tmaxx'", "'agee'", "'car_copy'", "'cell'", "priors.fb", "product car_nk")
     assert [w for w in wanted if w not in str(caught.value)] == []
 
 
@@ -133,6 +135,8 @@ def test_a_fixed_value_outside_the_scale_of_its_parameter_is_refused(study: Stud
         bind(plan(fixed={"cmax": -1.0}), study=study)
     with pytest.raises(PlanError, match="fb"):
         bind(plan(fixed={"fb": 1.5}), study=study)
+    with pytest.raises(PlanError, match="tmax"):
+        bind(plan(fixed={"tmax": float("nan")}), study=study)
 
 
 @pytest.mark.parametrize(
@@ -144,13 +148,34 @@ def test_a_fixed_value_outside_the_scale_of_its_parameter_is_refused(study: Stud
         {"vary": ["fb"], "fixed": {"fb": 0.01}},
         {"fixed": {"fb": 0.01}, "priors": {"fb": {"distribution": "LogitNormal", "median": 0.1, "sd": 1}}},
         {"allometry": {"fb": {"exponent": 0.75}}},
+        {"covariates": {"cmax": [{"covariate": "age"}, {"covariate": "age", "form": "power"}]}},
+        {"observe": {"car_copies": {"likelihood": "additive", "sigma": {"median": 0.2, "sd": 0.3}}}},
+        {"observe": {"car_copies": {"sigma": {"distribution": "Normal", "mean": 0.0, "sd": 0.3}}}},
+        {"observe": {}},
+        {"products": []},
+        {"expect": {"cmaxx": {"median": 1.0, "within": 1.0}}},
     ],
-    ids=["negative SD", "omega of none", "centred of none", "vary a fixed", "prior of a fixed", "allometry of a fraction"],
+    ids=lambda keys: " ".join(keys),
 )  # fmt: skip
 def test_a_key_that_could_not_do_what_it_says_is_refused(study: Study, keys: dict[str, Any]) -> None:
     """A plan is never quietly changed: what it asks is done, or refused."""
     with pytest.raises(PlanError):
         bind(plan(**keys), study=study)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('return {"copies": jnp', 'return {"copy": jnp'), ('p["alpha"] * after', 'p["alfa"] * after')],
+)
+def test_a_solution_that_lacks_a_state_or_a_parameter_is_refused_by_its_file(
+    study: Study, old: str, new: str, tmp_path: Path
+) -> None:
+    text = (ROOT / "models" / "stein_2019.py").read_text()
+    assert old in text
+    path = tmp_path / "mine.py"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ModelError, match=r"mine\.py"):
+        bind(plan(model=str(path)), study=study)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +190,9 @@ def test_an_analyte_reads_the_output_named_or_the_first_in_its_unit(
 
 
 @pytest.mark.parametrize(
-    ("observe", "unused"), [(["car_copies"], ("nucleated_per_vcn",)), (["car_cells"], ()), (["car_copies", "car_cells"], ())]
-)  # fmt: skip
+    ("observe", "unused"),
+    [(["car_copies"], ("nucleated_per_vcn",)), (["car_cells"], ()), (["car_copies", "car_cells"], ())],
+)
 def test_a_parameter_that_reaches_no_observed_output_is_held_and_said_to_be(
     study: Study, observe: list[str], unused: tuple[str, ...]
 ) -> None:
@@ -197,13 +223,13 @@ def test_priors_fixed_values_and_prior_sets_of_the_plan_reach_the_density(study:
     keys = {
         "prior_set": "solid_tumour",
         "priors": {"tmax": {"median": 8.0, "sd": 0.2}},
-        "fixed": {"tlag": 2.0},
+        "fixed": {"doubling_time": 0.8},
     }
     priors = bind(plan(**keys), study=study).priors()
     assert priors["tmax_pop"] == LogNormal(8.0, 0.2)
     assert priors["cmax_pop"] == LogNormal(2000.0, 1.3)
     assert priors["sigma_car_copies"] == HalfNormal(1.0)
-    assert "tlag_pop" not in priors
+    assert "doubling_time_pop" not in priors
     bound = bind(plan(**keys), study=study)
     assert set(draw(bound)) == {*priors, *(f"eta_{k}" for k in bound.hierarchy.vary)}
 
@@ -357,7 +383,7 @@ def test_a_measured_record_before_the_first_dose_is_named_by_subject_day_and_ana
 
 def test_a_record_before_the_first_dose_is_possible_below_the_lloq_and_for_additive_error() -> None:
     study = study_of("theophylline")
-    keys: dict[str, Any] = {"model": "one_compartment_oral", "data": "theophylline", "allometry": {"cl": {"exponent": 1.0, "reference": 1.0}}}  # fmt: skip
+    keys: dict[str, Any] = {"model": "one_compartment_oral", "data": "theophylline"}
     additive = bind(plan(**keys, observe={"theophylline": {"likelihood": "additive"}}), study=study)
     require_possible(additive, constrained_start(additive))
     lognormal = bind(plan(**keys, observe={"theophylline": {}}), study=study)

@@ -117,12 +117,12 @@ def test_the_first_help_lists_every_command() -> None:
     ("arguments", "says"),
     [
         (["fitt"], "fit"),
-        (["fit"], "PLAN"),
+        (["fit"], "'plan'"),
         (["models", "--jsn"], "--json"),
-        (["fit", "x", "--draws", "many"], "many"),
+        (["fit", "x", "--draws", "many"], "'--draws'"),
         (["nca", "theophylline", "--rules", "pkncaa"], "pknca"),
-        (["validate", "pk.csv", "--lloq", "low"], "low"),
-        (["exposure", "runs/x", "--draws", "1.5"], "1.5"),
+        (["validate", "pk.csv", "--lloq", "low"], "'--lloq'"),
+        (["exposure", "runs/x", "--draws", "1.5"], "'--draws'"),
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_is_wrong(arguments: list[str], says: str) -> None:
@@ -202,14 +202,14 @@ def test_validate_sums_up_a_good_study() -> None:
 def test_validate_says_every_problem_at_once_and_where(tmp_path: Path) -> None:
     assert call("new", tmp_path / "mine").code == 0
     data = tmp_path / "mine" / "data" / "example"
-    for file, old, new in (
-        ("subjects.csv", "75.1", "-75.1"),
-        ("doses.csv", "car_t", ""),
-        ("observations.csv", "154.5", "x"),
+    for file, column, value in (
+        ("subjects", "weight_kg", -75),
+        ("doses", "product", ""),
+        ("observations", "value", "x"),
     ):
-        text = (data / file).read_text()
-        assert old in text
-        (data / file).write_text(text.replace(old, new, 1))
+        table = pd.read_csv(data / f"{file}.csv", dtype=str)
+        table.loc[2, column] = str(value)
+        table.to_csv(data / f"{file}.csv", index=False)
     said, answer = call("validate", data), call("validate", data, "--json")
     assert (said.code, answer.code) == (1, 1)
     assert {p["file"] for p in answer.json()["problems"]} == {"subjects.csv", "doses.csv", "observations.csv"}
@@ -224,8 +224,12 @@ def test_validate_reads_a_single_table_when_told_its_units(tmp_path: Path) -> No
     silent = call("validate", table, "--json")
     assert silent.code == 1
     assert len(silent.json()["problems"]) >= 5
-    units = ["--time-unit", "h", "--dose-unit", "mg", "--value-unit", "mg/L", "--analyte", "drug", "--route", "oral", "--product", "drug"]  # fmt: skip
-    told = call("validate", table, *units, "--json")
+    units = {"time": "h", "dose": "mg", "value": "mg/L"}
+    words = {"--analyte": "drug", "--route": "oral", "--product": "drug"}
+    options = [
+        part for k, v in ({f"--{k}-unit": v for k, v in units.items()} | words).items() for part in (k, v)
+    ]
+    told = call("validate", table, *options, "--json")
     assert told.code == 0
     assert (told.json()["subjects"], told.json()["observations"]) == (2, 3)
 
@@ -244,9 +248,9 @@ def test_nca_writes_the_rows_that_it_prints(tmp_path: Path) -> None:
     said = call("nca", "theophylline", "--rules", "pknca", "--out", out, "--json")
     rows, written = said.json()["rows"], pd.read_csv(out)
     assert said.code == 0
-    assert len(rows) == len(written) == 12
     np.testing.assert_allclose(written["cmax"], [row["cmax"] for row in rows])
-    assert written["cmax"].max() == pytest.approx(11.4, abs=0.2)  # subject 5 of Theoph
+    assert written["subject"].nunique() == 12
+    assert written["cmax"].max() == pytest.approx(11.4, abs=0.01)  # subject 5 of Theoph
     assert [p.name for p in out.parent.iterdir()] == ["nca.csv"]
     plain = call("nca", "theophylline", "--out", out)
     assert f"written: {out}" in plain.out
@@ -338,8 +342,9 @@ def test_fit_writes_a_run_logs_to_stderr_and_answers_with_one_json_object(ran: t
     for line in ("theophylline: 132 records", "2 chains in parallel on 2 cpu devices", "sampling 100/100"):
         assert line in said.err
         assert line in (run / "log.txt").read_text()
-    sites = [row["site"] for row in answer["parameters"]]
-    assert sites == ["ka_pop", "ke_pop", "cl_pop", "omega_ka", "sigma_add_theophylline"]
+    sites = {row["site"] for row in answer["parameters"]}
+    assert sites >= {"ka_pop", "ke_pop", "cl_pop", "omega_ka", "sigma_add_theophylline"}
+    assert not sites & {"omega_ke", "omega_cl"}
     assert answer["ok"] is False  # 100 draws are too few
     assert any("ESS" in failure for failure in answer["failures"])
     fit = load_fit(run)

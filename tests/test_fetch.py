@@ -216,7 +216,7 @@ def test_a_spoilt_local_copy_does_not_pass_for_the_published_file(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_raw(library, monkeypatch, people=b"id,kg\n1,7\n2,61.5\n")
-    with pytest.raises(StudyError, match="people.csv"):
+    with pytest.raises(StudyError, match=r"people\.csv"):
         read_study("mine")
     assert nothing_half_written(library)
     assert (library.raw / "people.csv").read_bytes() == b"id,kg\n1,7\n2,61.5\n"

@@ -15,8 +15,11 @@ from kinetics.hierarchy import Effect, Hierarchy, centre_of, eta_of, individual,
 from kinetics.model import Model, Output, Parameter, State
 
 PRIORS: dict[str, Prior] = {
-    "cmax": LogNormal(2000.0, 1.3), "fb": LogitNormal(0.05, 1.0), "shift": Normal(-1.0, 2.0), "tlag": LogNormal(3.0, 0.4),
-}  # fmt: skip
+    "cmax": LogNormal(2000.0, 1.3),
+    "fb": LogitNormal(0.05, 1.0),
+    "shift": Normal(-1.0, 2.0),
+    "tlag": LogNormal(3.0, 0.4),
+}
 LINK = {"cmax": np.log, "fb": special.logit, "shift": lambda x: x, "tlag": np.log}
 INVERSE = {"cmax": np.exp, "fb": special.expit, "shift": lambda x: x, "tlag": np.exp}
 N = 4

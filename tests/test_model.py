@@ -92,6 +92,9 @@ BROKEN = [
     (("import jax.numpy as jnp", "import jax.nunpy as jnp"), "ModuleNotFoundError", "run it with python"),
     (("STATES = {", "STATES = {{"), "SyntaxError", "run it with python"),
     (("SETS = {", 'raise ValueError("my own")\nSETS = {'), "ValueError: my own", "run it with python"),
+    (("SETS = {", "raise SystemExit(3)\nSETS = {"), "SystemExit", "run it with python"),
+    (("solution, prior", 'solution, dose_unit="mgs", prior'), "mgs", "'mg'"),
+    (("LogNormal(0.1, 0.5)", "LogNormal(0.1, -0.5)"), "parameter rate", "sd"),
     (('"""A mono', '_ = """A mono'), "the file has no docstring", "the paper, its DOI"),
     ((', source="Nobody 2020 Table 1"', ""), "parameter rate has no source", "name the paper and table"),
     (
@@ -136,6 +139,12 @@ def test_a_broken_model_file_says_what_and_the_remedy(
     assert problem.file == str(path)
 
 
+def test_a_file_that_is_not_python_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(GOOD)
+    assert refusal(path).problems[0].file == str(path)
+
+
 def test_a_value_outside_the_unit_interval_is_refused_for_a_logit_normal(tmp_path: Path) -> None:
     edits = (
         ("import LogNormal,", "import LogitNormal, LogNormal,"),
@@ -149,7 +158,8 @@ def test_a_value_outside_the_unit_interval_is_refused_for_a_logit_normal(tmp_pat
 def test_every_fault_of_a_model_file_is_reported_at_once(tmp_path: Path) -> None:
     edits = (
         ('"""A mono', '_ = """A mono'), ('source="a guess", ', ""), (', source="Nobody 2020 Table 1"', ""),
-        ("Parameter(900.0", "Parameter(-900.0"), ('0.01, "1/day"', '0.01, "per day"'), ('"slow": {"rate"', '"slow": {"rte"'),
+        ("Parameter(900.0", "Parameter(-900.0"), ('0.01, "1/day"', '0.01, "per day"'),
+        ('"slow": {"rate"', '"slow": {"rte"'),
     )  # fmt: skip
     error = refusal(model_file(tmp_path, *edits))
     assert len(error.problems) == 6

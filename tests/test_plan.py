@@ -169,9 +169,22 @@ def test_a_wrong_value_is_named_with_what_was_given(change: dict[str, Any], says
         assert fragment in str(problem)
 
 
+def test_two_wrong_values_of_one_table_are_both_named() -> None:
+    error = refusal(LEAST | {"observe": {"a": {"likelihood": "gaussian", "below_lloq": "half"}}})
+    assert "gaussian" in str(error)
+    assert "half" in str(error)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "/tmp/mine", ".."])
+def test_a_name_is_the_name_of_a_folder_and_not_a_path_out_of_it(name: str) -> None:
+    """A run is written to OUT/NAME: a name with a slash would write beside it."""
+    assert "name" in str(refusal(LEAST | {"name": name}))
+
+
 def test_every_problem_of_a_plan_is_reported_at_once() -> None:
     content = {
-        "data": "x", "observ": {}, "sampler": {"draws": 1, "chain": 2}, "priors": {"a": {"sd": 1}, "b": {"median": -1, "sd": 1}},
+        "data": "x", "observ": {}, "sampler": {"draws": 1, "chain": 2},
+        "priors": {"a": {"sd": 1}, "b": {"median": -1, "sd": 1}},
         "covariates": {"cmax": [{"form": "cubic"}]}, "observe": {"y": {"likelihood": "gaussian"}},
     }  # fmt: skip
     error = refusal(content)
@@ -185,7 +198,7 @@ def test_every_problem_of_a_plan_is_reported_at_once() -> None:
         assert sum(text in p.what for p in error.problems) == 1, text
 
 
-@pytest.mark.parametrize("content", [LEAST, FULL, LEAST | {"seed": 0, "fixed": {"tlag": 0.0}}])
+@pytest.mark.parametrize("content", [LEAST, FULL, LEAST | {"seed": 0, "fixed": {"shift": 0.0}}])
 def test_a_resolved_plan_reads_back_as_itself(content: dict[str, Any]) -> None:
     plan = plan_of(content)
     assert plan_of(plan.resolved()) == plan
@@ -257,7 +270,7 @@ def test_an_unknown_fit_gives_the_nearest_of_the_library(
         find_plan(FITS[0].replace("_2021", ""))
     assert caught.value.problems[0].what.startswith("no fit ")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlanError, match="no fit 'fits/none_of_these.toml'"):
+    with pytest.raises(PlanError, match=r"no fit 'fits/none_of_these\.toml'"):
         find_plan("fits/none_of_these.toml")
     with pytest.raises(PlanError, match="no fit"):
         find_plan(tmp_path / "mine.toml")

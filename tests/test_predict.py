@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -15,7 +16,6 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
-import kinetics.predict as predict
 from kinetics.bind import BoundFit, bind
 from kinetics.errors import StudyError
 from kinetics.fit import Fit, _datatree
@@ -35,6 +35,7 @@ from kinetics.sampler import Draws
 from kinetics.solve import solve
 from kinetics.units import convert
 
+predict = import_module("kinetics.predict")
 LLOQ, PEOPLE = 50.0, 40
 VISITS = [-1.0, 1, 3, 7, 10, 14, 15, 18, 21, 24, 28, 42, 60, 90]
 SIGMA = 0.3

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import kinetics.report as module
 from kinetics.check import check
 from kinetics.exposure import exposure
 from kinetics.fit import Fit, fit
@@ -18,6 +18,7 @@ from kinetics.nca import nca
 from kinetics.report import report
 from tests.test_predict import cart_fit, theophylline_fit
 
+module = import_module("kinetics.report")  # `kinetics.report` alone may be the function
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 

@@ -22,7 +22,7 @@ from kinetics.errors import FitError, PlanError
 from kinetics.fit import Fit, load_fit
 from kinetics.library import ROOT
 from kinetics.plan import FitPlan, plan_of
-from kinetics.run import code_sha256, provenance_of, read_run, write_atomic, write_run
+from kinetics.run import code_sha256, provenance_of, read_run, write_atomic
 
 FILES = {"plan.toml", "posterior.nc", "provenance.json", "log.txt"}
 TINY: dict[str, Any] = {
@@ -110,7 +110,15 @@ def test_thinning_is_even_and_keeps_the_first_and_last_draw(home: Path) -> None:
     np.testing.assert_array_equal(done.sites(at_most=99)["ka_pop"], every)
 
 
-@pytest.mark.parametrize("keys", [{"covariates": {"ka": [{"covariate": "weight_kg"}]}}, {"vary": []}, {"priors": {"ka": {"median": 30.0, "sd": 1.0}}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"covariates": {"ka": [{"covariate": "weight_kg"}]}},
+        {"vary": []},
+        {"priors": {"ka": {"median": 30.0, "sd": 1.0}}},
+    ],
+    ids=["covariate", "nobody varies", "prior"],
+)
 def test_a_plan_with_any_keys_survives_its_run_folder(home: Path, keys: dict[str, Any]) -> None:
     done = made(home, **keys)
     again = load_fit(done.save(home / "runs" / "mine"))
@@ -229,7 +237,10 @@ def test_the_missing_files_of_a_run_are_named(home: Path, missing: list[str]) ->
     assert not any(name in str(caught.value) for name in FILES - set(missing))
 
 
-@pytest.mark.parametrize(("file", "text"), [("posterior.nc", "not HDF5"), ("provenance.json", "{"), ("provenance.json", "{}"), ("plan.toml", "= 1")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("posterior.nc", "not HDF5"), ("provenance.json", "{"), ("provenance.json", "{}"), ("plan.toml", "= 1")],
+)
 def test_a_damaged_file_of_a_run_is_refused_by_its_name(home: Path, file: str, text: str) -> None:
     folder = made(home).save(home / "runs" / "mine")
     (folder / file).write_text(text)
@@ -239,7 +250,7 @@ def test_a_damaged_file_of_a_run_is_refused_by_its_name(home: Path, file: str, t
 
 def test_a_run_that_is_not_there_names_those_that_are(home: Path) -> None:
     made(home).save(home / "runs" / "mine")
-    with pytest.raises(FitError, match="no run folder .*runs there: mine"):
+    with pytest.raises(FitError, match=r"no run folder .*runs there: mine"):
         load_fit(home / "runs" / "min")
     with pytest.raises(FitError, match="fit one with `kinetics fit`"):
         load_fit(home / "nowhere" / "mine")

@@ -62,13 +62,16 @@ def _unit(fit: Fit, site: str) -> str:
 
 
 def _add_site(figure: Figure, prior: Prior, draws: np.ndarray, *, first: bool, **where: Any) -> None:
-    """Both densities over the common range, log-scaled axes for positive quantities."""
-    log = prior.link != "identity"
+    """Both densities over the common range; a log axis for positive quantities and small fractions."""
+    fraction = prior.link == "logit" and prior.median > 0.05
+    log = prior.link != "identity" and not fraction
     into, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
     z = into(draws.astype(float))
     centre, spread = float(into(np.asarray(prior.median))), getattr(prior, "sd", 1.0)
     low = min(float(np.quantile(z, 0.001)), centre - 2.3 * spread)
     high = max(float(np.quantile(z, 0.999)), centre + 2.3 * spread)
+    if prior.link == "logit":
+        low, high = (0.001, 0.999) if fraction else (low, min(high, -1e-4))  # a fraction stays below 1
     grid = np.linspace(low, high, 160)
     x = back(grid)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
