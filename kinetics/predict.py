@@ -181,7 +181,7 @@ def _theta(
                 s = s | {f"eta_{name}": e[name]}
         return individual(h, fit.model, s, design, subjects)
 
-    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), dict(eta)).items()}
+    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), dict[str, Any](eta)).items()}
 
 
 def _population_sites(fit: Fit, draws: int) -> dict[str, Float[np.ndarray, " draw"]]:

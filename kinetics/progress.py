@@ -18,7 +18,8 @@ class FitProgress:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._clock = perf_counter()
+        self._clock = self._last = perf_counter()
+        self._done = 0
         self._divergences = 0
         self._bar: Progress | None = None
         if sys.stderr.isatty():
@@ -42,18 +43,25 @@ class FitProgress:
     def __call__(self, chunk: Chunk) -> None:
         self._divergences += 0 if chunk.warmup else chunk.divergences
         phase = "warm-up" if chunk.warmup else "sampling"
-        elapsed = perf_counter() - self._clock
-        left = elapsed / chunk.done * (chunk.total - chunk.done)
+        now = perf_counter()
         line = (
-            f"{phase} {chunk.done}/{chunk.total}  {elapsed:.0f} s, about {left:.0f} s left  "
+            f"{phase} {chunk.done}/{chunk.total}  {now - self._clock:.0f} s, {self._left(chunk, now)}  "
             f"{chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
         )
+        self._last, self._done = now, chunk.done
         self.lines.append(line)
         if self._bar is None:
             print(line, file=sys.stderr, flush=True)
         else:
             what = f"{phase}, {chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
             self._bar.update(self._task, completed=chunk.done, total=chunk.total, description=what)
+
+    def _left(self, chunk: Chunk, now: float) -> str:
+        """The time left at the pace of the last chunk; the first one compiled, so it tells nothing."""
+        if self._done == 0:
+            return "compiled"
+        pace = (now - self._last) / (chunk.done - self._done)
+        return f"about {pace * (chunk.total - chunk.done):.0f} s left"
 
     def close(self) -> None:
         if self._bar is not None:
