@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -17,15 +18,15 @@ from jaxtyping import Array, Float
 
 from kinetics.covariates import design_columns
 from kinetics.distributions import Prior
-from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, individual, sample_sites
 from kinetics.model import Model, load_model
 from kinetics.observe import FAMILIES, Observations, log_likelihood, pad_observations, residual_priors
 from kinetics.plan import FitPlan
+from kinetics.plan_checks import expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
 from kinetics.solve import solve
 from kinetics.study import Study, read_study
-from kinetics.units import UnitError, convert
 
 __all__ = ["BoundAssay", "BoundFit", "FitData", "bind", "describe_records"]
 
@@ -118,30 +119,23 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     """
     study = read_study(plan.data) if study is None else study
     model = (load_model(plan.model) if model is None else model).with_prior_set(plan.prior_set)
-    problems = [*_parameter_problems(plan, model), *_observe_problems(plan, study, model)]
     design, effects, found = design_columns(plan, study)
-    problems += found
-    doses = doses_of(study, products=plan.products)
-    units = set(study.doses["unit"])
-    if model.dose_unit not in units and model.dose_unit != "cells":
-        problems.append(
-            Problem(
-                f"model {model.name} takes doses in {model.dose_unit}, the study gives {', '.join(units)}",
-                "choose another model, or state the dose in that unit",
-                file=str(study.path),
-            )
-        )
-    if problems:
-        raise PlanError([replace(p, file=p.file or plan.name) for p in problems])
+    _refuse(plan, [*plan_problems(plan, study, model), *found])
     assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
     dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
     observations = pad_observations(
         study.observations, study.subject_ids, list(plan.observe), drop_left=dropped
     )
-    data = FitData(observations, doses, design)
+    data = FitData(observations, doses_of(study, products=plan.products), design)
     unused = _unused(model, assays, data)
-    hierarchy = _hierarchy(plan, model, effects, unused)
-    return BoundFit(plan, study, model, hierarchy, assays, data, unused)
+    bound = BoundFit(plan, study, model, _hierarchy(plan, model, effects, unused), assays, data, unused)
+    _refuse(plan, expect_problems(plan, bound.priors()))
+    return bound
+
+
+def _refuse(plan: FitPlan, problems: list[Problem]) -> None:
+    if problems:
+        raise PlanError([replace(p, file=p.file or plan.name) for p in problems])
 
 
 def describe_records(bound: BoundFit) -> str:
@@ -181,73 +175,6 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
     )
 
 
-def _parameter_problems(plan: FitPlan, model: Model) -> list[Problem]:
-    named = {
-        "vary": plan.vary or (),
-        "centred": plan.centred,
-        "fixed": plan.fixed,
-        "priors": plan.priors,
-        "omega": plan.omega,
-        "covariates": plan.covariates,
-        "allometry": plan.allometry,
-    }
-    problems = [
-        Problem(f"{key}: model {model.name} has no parameter {name!r}", did_you_mean(name, model.parameters))
-        for key, names in named.items()
-        for name in names
-        if name not in model.parameters
-    ]
-    for name, spec in plan.priors.items():
-        if name in model.parameters and spec.prior().link != model.parameters[name].prior.link:
-            wants = type(model.parameters[name].prior).__name__
-            problems.append(Problem(f"priors.{name}: a {spec.distribution}", f"{model.name} wants a {wants}"))
-    return problems
-
-
-def _observe_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
-    problems = []
-    for analyte, spec in plan.observe.items():
-        if analyte not in study.analytes:
-            problems.append(
-                Problem(f"observe: no analyte {analyte!r}", did_you_mean(analyte, study.analytes))
-            )
-            continue
-        if not len(study.observed(analyte)):
-            problems.append(Problem(f"observe: {analyte} has no record", "leave it out of the plan"))
-        if spec.output is not None and spec.output not in model.outputs:
-            remedy = did_you_mean(spec.output, model.outputs)
-            problems.append(Problem(f"observe.{analyte}: no output {spec.output!r}", remedy))
-            continue
-        unit = study.analytes[analyte].unit
-        if _output_of(plan, study, model, analyte) is None:
-            offered = ", ".join(f"{k} [{o.unit}]" for k, o in model.outputs.items())
-            problems.append(
-                Problem(
-                    f"observe.{analyte}: no output of {model.name} is in {unit}",
-                    f"name one with `output = ...` in a unit that converts; it has {offered}",
-                )
-            )
-    return problems
-
-
-def _output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | None:
-    """The output an analyte reads: the one named, or the one of its name, or the first in its unit."""
-    unit = study.analytes[analyte].unit
-    named = plan.observe[analyte].output
-    candidates = [named] if named else [analyte, *model.outputs]
-    for name in candidates:
-        if name in model.outputs and _same_unit(unit, model.outputs[name].unit):
-            return name
-    return None
-
-
-def _same_unit(a: str, b: str) -> bool:
-    try:
-        return convert(a, b) == 1.0
-    except UnitError:
-        return False
-
-
 def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
     spec = plan.observe[analyte]
     records = study.observed(analyte)
@@ -259,7 +186,7 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
             ((records["censored"] == "interval") | ((records["censored"] == "left") & bounded)).any()
         ),
     }
-    output = _output_of(plan, study, model, analyte)
+    output = output_of(plan, study, model, analyte)
     assert output is not None
     return BoundAssay(
         analyte,
@@ -275,13 +202,25 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
 
 
 def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:
-    """Parameters that no observed output depends on: a NaN put into them reaches no prediction."""
+    """Parameters that no observed output depends on: a NaN put into them reaches no prediction.
+
+    ModelError where the model's equations cannot be evaluated at all.
+    """
     n = data.observations.time.shape[0]
     outputs = [a.output for a in assays]
-    unused = []
-    for name in model.parameters:
-        theta = {k: np.full(n, np.nan if k == name else v) for k, v in model.typical().items()}
+
+    @jax.jit
+    def finite(theta: dict[str, Array]) -> Array:
         predicted = solve(model, data.observations.time, theta, data.doses, outputs)
-        if all(bool(jnp.all(jnp.isfinite(y))) for y in predicted.values()):
-            unused.append(name)
-    return tuple(unused)
+        return jnp.all(jnp.stack([jnp.isfinite(y).all() for y in predicted.values()]))
+
+    try:
+        return tuple(
+            name
+            for name in model.parameters
+            if finite({k: jnp.full(n, jnp.nan if k == name else v) for k, v in model.typical().items()})
+        )
+    except Exception as error:
+        what = f"the equations fail: {type(error).__name__}: {error}"
+        remedy = "every state, parameter and output they use must be declared, and shapes must agree"
+        raise ModelError(Problem(what, remedy, file=model.path)) from error

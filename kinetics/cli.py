@@ -221,6 +221,8 @@ def main() -> None:
         _fail(str(error), [p.as_dict() for p in error.problems])
     except KineticsError as error:
         _fail(str(error), [])
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}; choose another place, or mend its permissions", [])
 
 
 def _fail(message: str, problems: list[dict[str, object]]) -> None:
@@ -267,17 +269,22 @@ def _text(table: DataFrame) -> str:
 
 
 def _records(table: DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON has it: a missing number is null."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(result: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(result, default=str) if as_json else text)
+    print(json.dumps(_plain(result), default=str) if as_json else text)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ class ChainLayout:
         if self.devices == 1 and chains > 1:
             return f"{chains} chains vectorised on one {self.platform} device"
         each = f", {self.per_device} on each" if self.per_device > 1 else ""
+        if chains == 1:
+            return f"1 chain on one {self.platform} device"
         return f"{chains} chains in parallel on {self.devices} {self.platform} devices{each}"
 
     def mesh(self) -> Mesh:

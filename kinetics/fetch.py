@@ -49,7 +49,7 @@ def fetched(folder: Path) -> Path:
         made.mkdir()
         _gather(folder, raw)
         shutil.copyfile(folder / "dictionary.toml", made / "dictionary.toml")
-        _converter(folder / "convert.py")(raw, made)
+        _convert(folder / "convert.py", raw, made)
         if not target.is_dir():
             os.replace(made, target)
     finally:
@@ -91,10 +91,16 @@ def _copy(source: str, target: str, pooch: object) -> None:
     shutil.copyfile(source, target)
 
 
-def _converter(path: Path) -> Any:
+def _convert(path: Path, raw: Path, made: Path) -> None:
     spec = importlib.util.spec_from_file_location(f"kinetics_convert_{path.parent.name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.convert
+    try:
+        spec.loader.exec_module(module)
+        module.convert(raw, made)
+    except Exception as error:
+        what = f"the conversion fails: {type(error).__name__}: {error}"
+        raise StudyError(
+            Problem(what, "the raw files are not those it was written for", file=str(path))
+        ) from error

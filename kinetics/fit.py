@@ -121,17 +121,18 @@ def fit(
 
 def load_fit(folder: str | Path) -> Fit:
     """Read a run folder; FitError if the study or model has changed since the fit (both hashes named)."""
-    plan_text, posterior, provenance = read_run(Path(folder))
-    plan = plan_of(plan_text, file=str(Path(folder) / "plan.toml"))
-    bound = bind(plan)
-    for what, now in (("data", bound.study.sha256), ("model", bound.model.sha256)):
+    content, posterior, provenance = read_run(Path(folder))
+    plan = plan_of(content, file=str(Path(folder) / "plan.toml"))
+    study = read_study(plan.data, **provenance["data"].get("options", {}))
+    model = load_model(plan.model)
+    for what, now in (("data", study.sha256), ("model", model.sha256)):
         then = provenance[what]["sha256"]
         if now != then:
             raise FitError(
                 f"{folder}: the {what} changed since this fit (then {then[:12]}, now {now[:12]}); "
                 f"fit again, or bring the {what} back"
             )
-    return Fit(bound, posterior, provenance)
+    return Fit(bind(plan, study=study, model=model), posterior, provenance)
 
 
 def _plan(

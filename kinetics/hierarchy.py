@@ -24,11 +24,12 @@ __all__ = ["Effect", "Hierarchy", "centre_of", "eta_of", "individual", "sample_s
 
 @dataclass(frozen=True)
 class Effect:
-    """One covariate coefficient: `beta_<parameter>_<name>` times the design column `name`."""
+    """One covariate coefficient: `beta_<parameter>_<name>` times a design column (`column`, or `name`)."""
 
     parameter: str
     name: str
     prior: Prior = Normal(0.0, 0.5)  # noqa: RUF009  frozen
+    column: str = ""
 
     @property
     def site(self) -> str:
@@ -70,7 +71,7 @@ def centre_of(
     value = link(kind, s[f"{name}_pop"] if name not in h.fixed else jnp.asarray(h.fixed[name]))
     for effect in h.effects:
         if effect.parameter == name:
-            value = value + s[effect.site] * design[effect.name]
+            value = value + s[effect.site] * design[effect.column or effect.name]
     return value + design[f"allometry_{name}"] if name in h.scaled else value
 
 

@@ -15,12 +15,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kinetics.distributions import HalfNormal, LogNormal, Prior, describe
+from kinetics.distributions import HalfNormal, Link, LogNormal, Prior, describe
 from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.library import ROOT
 from kinetics.units import UnitError, dimension
 
-__all__ = ["Derived", "Model", "Output", "Parameter", "State", "library_models", "load_model"]
+__all__ = ["Derived", "Model", "Output", "Parameter", "State", "allowed", "library_models", "load_model"]
+
+
+DOSE_UNITS = ("cells", "mg")  # what a study's doses are converted to
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,10 @@ def load_model(reference: str | Path) -> Model:
     fault found: no MODEL, an unknown unit, a missing source, a value outside its prior's support.
     """
     text = str(reference)
-    bare = "/" not in text and not text.endswith(".py")
+    bare = "/" not in text and not Path(text).suffix
     path = ROOT / "models" / f"{text}.py" if bare else Path(text)
+    if path.suffix != ".py":
+        raise ModelError(Problem("a model is a .py file", "see a model of the library", file=str(path)))
     if not path.is_file():
         remedy = did_you_mean(text, library_models()) if bare else "check the path"
         raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
@@ -179,7 +184,7 @@ def _load(path: Path, sha: str) -> Model:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         what = f"the file does not run: {type(error).__name__}: {error}"
         raise ModelError(Problem(what, "run it with python to see the trace", file=str(path))) from error
     model = getattr(module, "MODEL", None)
@@ -208,16 +213,32 @@ def _problems(model: Model) -> list[Problem]:
                 found.append((f"{where} is not a parameter", did_you_mean(name, model.parameters)))
             if not p.source:
                 found.append((f"{where} has no source", "name the paper and table, or say it is a guess"))
-            if not math.isfinite(p.value) or (p.prior.link != "identity" and p.value <= 0):
+            if not allowed(p.prior.link, p.value):
                 found.append(
                     (f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows")
+                )
+            if _spread(p.prior) <= 0:
+                found.append(
+                    (f"{where} has a prior of sd {_spread(p.prior):g}", "give the prior an sd above 0")
                 )
             found += _unit_problem(where, p.unit)
     for name, state in model.states.items():
         found += _unit_problem(f"state {name}", state.unit)
     for name, output in model.outputs.items():
         found += _unit_problem(f"output {name}", output.unit)
+    if model.dose_unit not in DOSE_UNITS:
+        found.append((f"dose_unit {model.dose_unit!r}", did_you_mean(model.dose_unit, DOSE_UNITS)))
     return [Problem(what, remedy, file=model.path) for what, remedy in found]
+
+
+def allowed(link: Link, value: float) -> bool:
+    """Whether a parameter with this link may have this value."""
+    above = link == "identity" or value > 0
+    return math.isfinite(value) and above and (link != "logit" or value < 1)
+
+
+def _spread(prior: Prior) -> float:
+    return prior.scale if isinstance(prior, HalfNormal) else prior.sd
 
 
 def _unit_problem(where: str, unit: str) -> list[tuple[str, str]]:

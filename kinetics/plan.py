@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.errors import PlanError, Problem, did_you_mean
@@ -64,6 +64,14 @@ class PriorSpec(_Spec):
         return kind(self.median or 1.0, self.sd or 1.0)
 
 
+def _of_a_deviation(spec: PriorSpec) -> PriorSpec:
+    if spec.distribution not in ("LogNormal", "HalfNormal"):
+        raise ValueError(
+            f"a standard deviation is above 0; a {spec.distribution} is not: LogNormal or HalfNormal"
+        )
+    return spec
+
+
 class Observe(_Spec):
     """How one analyte is seen: which model output, which residual error, what happens below the LLOQ."""
 
@@ -74,12 +82,22 @@ class Observe(_Spec):
     sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
     nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
 
+    @field_validator("likelihood")
+    @classmethod
+    def _known(cls, likelihood: str) -> str:
+        if likelihood not in FAMILIES:
+            raise ValueError(f"unknown likelihood {likelihood!r}; {did_you_mean(likelihood, FAMILIES)}")
+        return likelihood
+
+    @field_validator("sigma")
+    @classmethod
+    def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
+        return None if sigma is None else _of_a_deviation(sigma)
+
     @model_validator(mode="after")
-    def _known(self) -> Observe:
-        if self.likelihood not in FAMILIES:
-            raise ValueError(
-                f"unknown likelihood {self.likelihood!r}; {did_you_mean(self.likelihood, FAMILIES)}"
-            )
+    def _used(self) -> Observe:
+        if self.sigma is not None and "sigma" not in FAMILIES[self.likelihood]:
+            raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
         return self
 
 
@@ -126,11 +144,11 @@ class FitPlan(_Spec):
     data: str
     seed: int = 0
     prior_set: str | None = None
-    products: tuple[str, ...] | None = None
+    products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
     centred: tuple[str, ...] = ()
     fixed: dict[str, float] = {}
-    observe: dict[str, Observe]
+    observe: dict[str, Observe] = Field(min_length=1)
     covariates: dict[str, tuple[Covariate, ...]] = {}
     allometry: dict[str, Allometry] = {}
     priors: dict[str, PriorSpec] = {}
@@ -139,15 +157,27 @@ class FitPlan(_Spec):
     expect: dict[str, Expect] = {}
     name: str = ""
 
+    @field_validator("omega")
+    @classmethod
+    def _positive(cls, omega: dict[str, PriorSpec]) -> dict[str, PriorSpec]:
+        return {name: _of_a_deviation(spec) for name, spec in omega.items()}
+
+    @field_validator("name")
+    @classmethod
+    def _folder(cls, name: str) -> str:
+        if set(name) & {"/", "\\"} or name in (".", ".."):
+            raise ValueError("a name is that of one folder in --out: no slash, not `..`")
+        return name
+
     def resolved(self) -> dict[str, Any]:
-        """The plan as plain values without defaults that say nothing (None, empty)."""
+        """The plan as plain values without those that say nothing (None, empty tables)."""
         return _prune(self.model_dump(mode="json"))
 
 
 def _prune(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _prune(v) for k, v in value.items() if v is not None and v != {} and v != []}
-    return value
+        return {k: _prune(v) for k, v in value.items() if v is not None and v != {}}
+    return [_prune(v) for v in value] if isinstance(value, list) else value
 
 
 def find_plan(source: str | Path) -> Path:

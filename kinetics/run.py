@@ -45,6 +45,7 @@ def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> d
             "path": str(bound.study.path),
             "sha256": bound.study.sha256,
             "synthetic": bound.study.synthetic,
+            **({"options": dict(bound.study.options)} if bound.study.options else {}),
         },
         "code": {"version": version("cellkinetics"), "sha256": code_sha256()},
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
@@ -89,7 +90,12 @@ def write_run(
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
             os.replace(folder, old / "run")
-            os.replace(partial, folder)
+            try:
+                os.replace(partial, folder)
+            except BaseException:
+                os.replace(old / "run", folder)
+                old.rmdir()
+                raise
             shutil.rmtree(old)
         else:
             os.replace(partial, folder)
@@ -112,10 +118,19 @@ def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
     missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not (folder / n).is_file()]
     if missing:
         raise FitError(f"{folder} is not a finished run: no {', '.join(missing)}; fit again")
-    plan = tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8"))
-    provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    with xarray.open_datatree(folder / "posterior.nc", engine="h5netcdf") as tree:
-        return plan, tree.load(), provenance
+    name = "plan.toml"
+    try:
+        plan = tomllib.loads((folder / name).read_text(encoding="utf-8"))
+        name = "provenance.json"
+        provenance = json.loads((folder / name).read_text(encoding="utf-8"))
+        absent = {"data", "model"} - set(provenance)
+        if absent:
+            raise ValueError(f"no {' and no '.join(sorted(absent))}")
+        name = "posterior.nc"
+        with xarray.open_datatree(folder / name, engine="h5netcdf") as tree:
+            return plan, tree.load(), provenance
+    except (OSError, ValueError) as error:
+        raise FitError(f"{folder / name} is damaged ({error}); fit again") from error
 
 
 def write_atomic(path: Path, text: str) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -47,6 +47,7 @@ class Study:
     events: DataFrame
     responses: DataFrame
     notes: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # what was said of a single event table
 
     @property
     def analytes(self) -> dict[str, Analyte]:
@@ -187,7 +188,8 @@ def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) 
         return None
     tables, notes = result
     said = json.dumps(options, sort_keys=True).encode() if options else b""
-    return _study(path.stem, path, tables, _hash([path, sidecar(path)], said), notes)
+    study = _study(path.stem, path, tables, _hash([path, sidecar(path)], said), notes)
+    return replace(study, options=dict(options))
 
 
 def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[str, Any]) -> Study:

@@ -77,7 +77,7 @@ def test_a_category_gives_an_indicator_for_every_level_but_the_most_frequent(stu
         plan(**on("cmax", covariate="tumour")), with_subjects(study, tumour=tumour)
     )
     assert {e.site for e in effects} == {"beta_cmax_tumour_colorectal", "beta_cmax_tumour_lung"}
-    by_site = {e.site: columns[e.name] for e in effects}
+    by_site = {e.site: columns[e.column] for e in effects}
     np.testing.assert_array_equal(by_site["beta_cmax_tumour_colorectal"], [0] * 5 + [1] * 4 + [0] * 3)
     np.testing.assert_array_equal(by_site["beta_cmax_tumour_lung"], [0] * 9 + [1] * 3)
 
@@ -106,7 +106,7 @@ def test_two_parameters_may_use_one_covariate_each_in_its_own_form(study: Study)
         }
     )
     columns, effects, _ = design_columns(both, study)
-    by_parameter = {e.parameter: columns[e.name] for e in effects}
+    by_parameter = {e.parameter: columns[e.column] for e in effects}
     level = study.subjects["dose_level"].to_numpy()
     np.testing.assert_allclose(by_parameter["cmax"], np.log(level / 3e7))
     np.testing.assert_allclose(by_parameter["tmax"], level - 5e7)

@@ -261,7 +261,7 @@ def test_a_conversion_that_fails_leaves_nothing_and_may_be_mended(
     put_raw(library, monkeypatch)
     path = library.folder / "convert.py"
     path.write_text(CONVERT + '    raise KeyError("weights")\n')
-    with pytest.raises(KeyError, match="weights"):
+    with pytest.raises(StudyError, match="weights"):
         fetched(library.folder)
     assert nothing_half_written(library)
     path.write_text(CONVERT)

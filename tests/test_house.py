@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "model": ("distributions", "parameter", "model"),
     "solve": ("solve",),
     "observe": ("observe", "hierarchy"),
-    "fit": ("plan", "covariates", "bind", "device", "start", "sampler", "run", "fit"),
+    "fit": ("plan", "covariates", "plan_checks", "bind", "device", "start", "sampler", "run", "fit"),
     "check": ("diagnostics", "summary", "check", "predict"),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),

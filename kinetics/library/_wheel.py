@@ -16,7 +16,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 __all__ = ["LibraryHook"]
 
 TABLES = ("subjects", "doses", "observations", "events", "responses", "event_table")
-DATA_FILES = {"dictionary.toml", "make.py", "fetch.toml", "convert.py", "LICENSE", "README.md", *(f"{table}.csv" for table in TABLES)}
+OTHERS = ("dictionary.toml", "make.py", "fetch.toml", "convert.py", "LICENSE", "README.md")
+DATA_FILES = {*OTHERS, *(f"{table}.csv" for table in TABLES)}
 
 
 class LibraryHook(BuildHookInterface):

@@ -30,6 +30,9 @@ def test_log_density_and_gradient_agree_with_the_reference_points(shared_data: P
         assert float(value) - constant == pytest.approx(lp, abs=1e-6)
         expected = sites_of_point(gradient, 90)
         norm = np.sqrt(sum(np.sum(np.square(g)) for g in expected.values()))
-        for site, g in expected.items():  # the reference's own log-CDF derivative is good to about 1e-7 of the norm
+        for (
+            site,
+            g,
+        ) in expected.items():  # the reference's own log-CDF derivative is good to about 1e-7 of the norm
             np.testing.assert_allclose(slope[site], g, rtol=0, atol=1e-6 * norm, err_msg=site)
     assert len(ORDER) == 6

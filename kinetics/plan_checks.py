@@ -1,0 +1,138 @@
+"""What a plan asks that its model and study cannot give: every mismatch, as Problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kinetics.errors import Problem, did_you_mean
+from kinetics.model import Model, allowed
+from kinetics.plan import FitPlan
+from kinetics.study import Study
+from kinetics.units import UnitError, convert
+
+__all__ = ["expect_problems", "output_of", "plan_problems"]
+
+
+def plan_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
+    """Unknown names, keys that contradict each other, values and units that do not fit; [] if none."""
+    return [
+        *_unknown_parameters(plan, model),
+        *_contradictions(plan, model),
+        *_wrong_scales(plan, model),
+        *_observe_problems(plan, study, model),
+        *_dose_problems(plan, study, model),
+    ]
+
+
+def expect_problems(plan: FitPlan, sites: Iterable[str]) -> list[Problem]:
+    """Expected sites that the fit will not have."""
+    known = set(sites)
+    return [
+        Problem(f"expect: the fit has no {name!r}", did_you_mean(name, known))
+        for name in plan.expect
+        if not known & {name, f"{name}_pop"}
+    ]
+
+
+def output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | None:
+    """The output an analyte reads: the one named, or the one of its name, or the first in its unit."""
+    unit = study.analytes[analyte].unit
+    named = plan.observe[analyte].output
+    for name in [named] if named else [analyte, *model.outputs]:
+        if name in model.outputs and _same_unit(unit, model.outputs[name].unit):
+            return name
+    return None
+
+
+def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
+    named = {
+        "vary": plan.vary or (),
+        "centred": plan.centred,
+        "fixed": plan.fixed,
+        "priors": plan.priors,
+        "omega": plan.omega,
+        "covariates": plan.covariates,
+        "allometry": plan.allometry,
+    }
+    for key, names in named.items():
+        for name in names:
+            if name not in model.parameters:
+                remedy = did_you_mean(name, model.parameters)
+                yield Problem(f"{key}: model {model.name} has no parameter {name!r}", remedy)
+
+
+def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
+    """Keys that another key of the plan would make void."""
+    published = [k for k, p in model.parameters.items() if p.sd is not None and k not in plan.fixed]
+    varying = published if plan.vary is None else plan.vary
+    for key, names in (("omega", plan.omega), ("centred", plan.centred)):
+        for name in names:
+            if name in model.parameters and name not in varying:
+                yield Problem(
+                    f"{key}: {name} does not vary between subjects", f"add {name} to `vary`, or leave it out"
+                )
+    for key, names in (("vary", plan.vary or ()), ("priors", plan.priors)):
+        for name in names:
+            if name in plan.fixed:
+                yield Problem(f"{key}: {name} is fixed", f"leave {name} out of `fixed` or out of `{key}`")
+
+
+def _wrong_scales(plan: FitPlan, model: Model) -> Iterator[Problem]:
+    parameters = model.parameters
+    for name, spec in plan.priors.items():
+        if name in parameters and spec.prior().link != parameters[name].prior.link:
+            wants = type(parameters[name].prior).__name__
+            yield Problem(f"priors.{name}: a {spec.distribution}", f"{model.name} wants a {wants}")
+    for name, value in plan.fixed.items():
+        if name in parameters and not allowed(parameters[name].prior.link, value):
+            remedy = f"give a value its {parameters[name].prior.link} link allows"
+            yield Problem(f"fixed.{name} = {value:g}", remedy)
+    for name in plan.allometry:
+        if name in parameters and parameters[name].prior.link != "log":
+            what = f"allometry: {name} is not on a log scale, so a power of weight has no meaning for it"
+            yield Problem(what, "use a covariate, or leave it out")
+
+
+def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Problem]:
+    for analyte, spec in plan.observe.items():
+        if analyte not in study.analytes:
+            yield Problem(f"observe: no analyte {analyte!r}", did_you_mean(analyte, study.analytes))
+            continue
+        if not len(study.observed(analyte)):
+            yield Problem(f"observe: {analyte} has no record", "leave it out of the plan")
+        if spec.output is not None and spec.output not in model.outputs:
+            remedy = did_you_mean(spec.output, model.outputs)
+            yield Problem(f"observe.{analyte}: no output {spec.output!r}", remedy)
+            continue
+        if output_of(plan, study, model, analyte) is None:
+            unit = study.analytes[analyte].unit
+            offered = ", ".join(f"{k} [{o.unit}]" for k, o in model.outputs.items())
+            which = (
+                f"output {spec.output} of {model.name} is not"
+                if spec.output
+                else f"no output of {model.name} is"
+            )
+            what = f"observe.{analyte}: {which} in {unit}"
+            yield Problem(what, f"name an output in that unit; {model.name} has {offered}")
+
+
+def _dose_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Problem]:
+    doses, file = study.doses, str(study.path)
+    if plan.products is not None:
+        there = set(doses["product"])
+        for product in plan.products:
+            if product not in there:
+                remedy = f"products in this study: {', '.join(sorted(there))}"
+                yield Problem(f"no dose of product {product}", remedy, file=file)
+        doses = doses[doses["product"].isin(plan.products)]
+    others = sorted(set(doses["unit"]) - {model.dose_unit})
+    if others:
+        what = f"model {model.name} takes doses in {model.dose_unit}, the study gives {' and '.join(others)}"
+        yield Problem(what, "choose another model, or the product with `products = [...]`", file=file)
+
+
+def _same_unit(a: str, b: str) -> bool:
+    try:
+        return convert(a, b) == 1.0
+    except UnitError:
+        return False
