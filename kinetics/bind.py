@@ -16,6 +16,7 @@ import numpy as np
 import numpyro
 from jaxtyping import Array, Float
 
+from kinetics.arrays import AnyArray
 from kinetics.covariates import design_columns
 from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
@@ -36,7 +37,7 @@ class FitData(NamedTuple):
 
     observations: Observations
     doses: Doses
-    design: dict[str, Float[Array, " subject"]]
+    design: Mapping[str, Float[AnyArray, " subject"]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class BoundFit:
         s = sample_sites(self.hierarchy, len(self.subjects), data.design)
         for assay in self.assays:
             for site, prior in assay.priors.items():
-                s[site] = numpyro.sample(site, prior.to_numpyro())
+                s[site] = jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
         for analyte, terms in self.record_log_likelihood(s, data).items():
             numpyro.factor(f"log_likelihood_{analyte}", jnp.sum(terms))
 

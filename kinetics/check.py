@@ -37,10 +37,11 @@ class Check:
     @property
     def failures(self) -> list[str]:
         """One sentence a failed check, with what to try."""
-        bad = self.rows[~self.rows["ok"]]
         return [
-            f"{r.check}: {r.value:.4g}, wanted {r.threshold}{' (' + r.where + ')' if r.where else ''}; {r.what_to_try}"
-            for r in bad.itertuples()
+            f"{r['check']}: {r['value']:.4g}, wanted {r['threshold']}"
+            + (f" ({r['where']})" if r["where"] else "")
+            + f"; {r['what_to_try']}"
+            for r in self.rows[~self.rows["ok"]].to_dict("records")
         ]
 
     def raise_for_status(self) -> None:

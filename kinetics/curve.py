@@ -13,14 +13,14 @@ __all__ = ["CurveExposure", "curve_exposure"]
 class CurveExposure(NamedTuple):
     """One curve's exposure; times in days from the start of the grid, areas in unit x day."""
 
-    cmax: Float[Array, ...]
-    tmax: Float[Array, ...]
-    auc_window: Float[Array, ...]
-    auc_last: Float[Array, ...]
-    clast: Float[Array, ...]
-    tlast: Float[Array, ...]
-    half_life: Float[Array, ...]
-    fold_expansion: Float[Array, ...]
+    cmax: Float[Array, "..."]
+    tmax: Float[Array, "..."]
+    auc_window: Float[Array, "..."]
+    auc_last: Float[Array, "..."]
+    clast: Float[Array, "..."]
+    tlast: Float[Array, "..."]
+    half_life: Float[Array, "..."]
+    fold_expansion: Float[Array, "..."]
 
 
 def curve_exposure(
@@ -62,7 +62,9 @@ def _areas(time: Array, y: Array) -> Array:
 
 def _half_life(time: Array, y: Array, start: Array, end: Array) -> Array:
     inside = (time >= start) & (time <= end) & (y > 0)
-    weight = jnp.where(inside, jnp.gradient(time), 0.0)  # a line through the curve, not through the grid
+    weight = jnp.where(
+        inside, jnp.asarray(jnp.gradient(time)), 0.0
+    )  # a line through the curve, not through the grid
     n = jnp.sum(inside)
     x = time - jnp.sum(weight * time) / jnp.sum(weight)
     logy = jnp.log(jnp.where(y > 0, y, 1.0))

@@ -102,14 +102,14 @@ def describe(prior: Prior) -> str:
     return f"{type(prior).__name__}({', '.join(f'{k} {v:g}' for k, v in numbers.items())})"
 
 
-def link(kind: Link, x: Real[Array, ...]) -> Real[Array, ...]:
+def link(kind: Link, x: Real[Array, "..."]) -> Real[Array, "..."]:
     """Take a parameter to the real line."""
     if kind == "log":
         return jnp.log(x)
     return jax.scipy.special.logit(x) if kind == "logit" else x
 
 
-def inverse_link(kind: Link, x: Real[Array, ...]) -> Real[Array, ...]:
+def inverse_link(kind: Link, x: Real[Array, "..."]) -> Real[Array, "..."]:
     """Bring a value back from the real line."""
     if kind == "log":
         return jnp.exp(x)

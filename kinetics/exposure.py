@@ -66,10 +66,10 @@ def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
     keys = ["analyte", "unit", "cycle", "subject"]
     numbers = [c for c in table.columns if c not in (*keys, "draw", "partial")]
     tail = (1 - level) / 2
-    quantiles = table.groupby(keys, sort=False)[numbers].quantile([tail, 0.5, 1 - tail])
-    wide = quantiles.unstack(level=-1).stack(level=0, future_stack=True)
-    wide.columns = ["lower", "median", "upper"]
-    return wide.rename_axis([*keys, "quantity"]).reset_index()
+    groups = table.groupby(keys, sort=False)[numbers]
+    parts = {"lower": tail, "median": 0.5, "upper": 1 - tail}
+    stacked = {name: groups.quantile(q).stack() for name, q in parts.items()}
+    return DataFrame(stacked).rename_axis([*keys, "quantity"]).reset_index()
 
 
 def _spans(fit: Fit, window: float) -> Iterator[_Span]:

@@ -77,13 +77,13 @@ def _gather(folder: Path, raw: Path) -> None:
 
 
 def _take(name: str, file: dict[str, Any], local: Path | None, raw: Path) -> None:
+    checksum = f"sha256:{file['sha256']}"
     if local is not None and local.is_file():
-        address, downloader = str(local), _copy
+        pooch.retrieve(str(local), checksum, fname=name, path=raw, downloader=_copy)  # pyright: ignore[reportArgumentType]
     elif "url" in file:
-        address, downloader = file["url"], None
+        pooch.retrieve(file["url"], checksum, fname=name, path=raw)
     else:
         raise ValueError("no local copy, and its publishers offer no address")
-    pooch.retrieve(address, f"sha256:{file['sha256']}", fname=name, path=raw, downloader=downloader)
 
 
 def _copy(source: str, target: str, pooch: object) -> None:

@@ -64,7 +64,7 @@ class Fit:
         sizes = self.posterior["posterior"].sizes
         return int(sizes["chain"] * sizes["draw"])
 
-    def sites(self, *, at_most: int | None = None) -> dict[str, Float[np.ndarray, draw * shape]]:
+    def sites(self, *, at_most: int | None = None) -> dict[str, np.ndarray]:
         """Every site as (draw, ...), chains flattened, thinned evenly to `at_most` draws if given."""
         keep = (
             slice(None)

@@ -16,6 +16,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from kinetics.arrays import AnyArray
 from kinetics.distributions import Normal, Prior, inverse_link, link
 from kinetics.model import Model
 
@@ -64,7 +65,7 @@ class Hierarchy:
 
 
 def centre_of(
-    h: Hierarchy, name: str, s: Mapping[str, Array], design: Mapping[str, Array]
+    h: Hierarchy, name: str, s: Mapping[str, Array], design: Mapping[str, AnyArray]
 ) -> Float[Array, "*subject"]:
     """The subject's value on the link scale before its random effect."""
     kind = h.priors[name].link
@@ -75,7 +76,7 @@ def centre_of(
     return value + design[f"allometry_{name}"] if name in h.scaled else value
 
 
-def sample_sites(h: Hierarchy, subjects: int, design: Mapping[str, Array]) -> dict[str, Array]:
+def sample_sites(h: Hierarchy, subjects: int, design: Mapping[str, AnyArray]) -> dict[str, Array]:
     """Draw every site of the hierarchy inside a NumPyro model; random effects have shape (subject,)."""
     s = {
         site: jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
@@ -94,7 +95,7 @@ def sample_sites(h: Hierarchy, subjects: int, design: Mapping[str, Array]) -> di
 
 
 def individual(
-    h: Hierarchy, model: Model, s: Mapping[str, Array], design: Mapping[str, Array], subjects: int
+    h: Hierarchy, model: Model, s: Mapping[str, Array], design: Mapping[str, AnyArray], subjects: int
 ) -> dict[str, Float[Array, " subject"]]:
     """Every parameter of every subject (shape (subject,)) from the sampled sites; pure."""
     theta = {}
@@ -111,7 +112,7 @@ def individual(
 
 
 def eta_of(
-    h: Hierarchy, name: str, s: Mapping[str, Array], design: Mapping[str, Array]
+    h: Hierarchy, name: str, s: Mapping[str, Array], design: Mapping[str, AnyArray]
 ) -> Float[Array, " subject"]:
     """The standardised random effect of a varying parameter, whichever way it was sampled."""
     if name not in h.centred:

@@ -150,11 +150,12 @@ def log_likelihood(
     logpdf, logcdf = (_student(nu)) if family == "student_t" else (_normal_logpdf, jax.scipy.special.log_ndtr)
 
     def standard(y: AnyArray) -> Array:
-        return ((jnp.log(jnp.maximum(y, TINY)) if logged else y) - location) / scale
+        return (jnp.asarray(jnp.log(jnp.maximum(y, TINY)) if logged else y) - location) / scale
 
     z = standard(records.value)
     jacobian = jnp.log(jnp.maximum(jnp.asarray(records.value), TINY)) if logged else 0.0
-    total: Array = jnp.where(jnp.asarray(records.measured), logpdf(z) - jnp.log(scale) - jacobian, 0.0)
+    density = logpdf(z) - jnp.log(scale) - jacobian
+    total = jnp.asarray(jnp.where(records.measured, density, 0.0))
     if "left" in present:
         total += jnp.where(records.left, logcdf(z), 0.0)
     if "right" in present:
@@ -162,7 +163,7 @@ def log_likelihood(
     if "interval" in present:
         lower = jnp.where(records.interval, standard(records.limit), z - 1.0)
         total += jnp.where(records.interval, _log_between(logcdf, lower, z), 0.0)
-    return total
+    return jnp.asarray(total)
 
 
 def simulate_residual(
@@ -181,7 +182,7 @@ def simulate_residual(
 
 
 def _normal_logpdf(z: Array) -> Array:
-    return -0.5 * z**2 - 0.5 * jnp.log(2 * jnp.pi)
+    return -0.5 * z**2 - jnp.asarray(0.5 * jnp.log(2 * jnp.pi))
 
 
 def _log_between(logcdf: Callable[[Array], Array], a: Array, b: Array) -> Array:

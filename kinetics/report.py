@@ -232,7 +232,7 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> _Section:
     return section
 
 
-def _parameter_row(table: _Table, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _parameter_row(table: _Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
     between, derived = ("cv_percent", "shrinkage"), row["kind"] == "derived"
     why = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
     if derived:
@@ -304,7 +304,7 @@ def _exposure_section(fit: Fit, exposure_table: DataFrame) -> _Section:
     return section
 
 
-def _interval(table: _Table, row: Mapping[str, Any] | None) -> dict[str, Any]:
+def _interval(table: _Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
     if row is None or pd.isna(row["median"]):
         return table.cell(np.nan, "no posterior draw has this quantity (the curve never has it)")
     return table.cell(
@@ -381,7 +381,7 @@ def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> 
     return {k: f"{names[k][0]} ({units[k]})" if units[k] else names[k][0] for k in present}
 
 
-def _reason(row: Mapping[str, Any], column: str) -> str:
+def _reason(row: Mapping[Any, Any], column: str) -> str:
     reason = str(row.get(f"{column}_reason") or "")
     return reason or ("no reason was recorded" if pd.isna(row[column]) else "")
 

@@ -37,6 +37,6 @@ def solve(
     return jax.vmap(one)(times, dict(theta), doses)
 
 
-def derived(model: Model, theta: Mapping[str, Float[Array, ...]]) -> dict[str, Float[Array, ...]]:
+def derived(model: Model, theta: Mapping[str, Float[AnyArray, "..."]]) -> dict[str, Float[Array, "..."]]:
     """The model's derived quantities (doubling time, half-lives ...), elementwise over `theta`."""
     return {name: d.value(theta) for name, d in model.derived.items()}
