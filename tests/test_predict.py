@@ -236,7 +236,7 @@ def test_covariates_are_at_reference_unless_the_subjects_are_asked_for():
         c: population_curve(fit, [30.0], like="S10", covariates=c, seed=2) for c in ("reference", "subject")
     }
     i = fit.bound.subjects.index("S10")
-    design = float(np.asarray(fit.bound.data.design["dose_level"])[i])
+    design = float(np.asarray(fit.bound.data.design["cmax_dose_level"])[i])
     assert design == pytest.approx(np.log(7 / 3))
     medians = {c: float(t[t["who"] == "typical"]["q50"].iloc[0]) for c, t in asked.items()}
     beta = float(np.median(fit.sites()["beta_cmax_dose_level"]))
