@@ -1,6 +1,6 @@
 """One compartment with first-order absorption, parameters ka, ke, cl: the theophylline model of the textbooks.
 
-Pinheiro & Bates 2000, Mixed-Effects Models in S and S-PLUS, section 8.2 (SSfol). 12 adults, oral theophylline
+Pinheiro & Bates 2000, Mixed-Effects Models in S and S-PLUS (SSfol). 12 adults, oral theophylline
 (Boeckmann, Sheiner & Beal 1994). The typical values are the maximum-likelihood fit of nlme to those data:
 lKe -2.4547, lKa 0.4657, lCl -3.2272 per hour and kg, here per day; clearance is per kg of body weight, so a
 plan gives `allometry` for cl (exponent 1, reference 1 kg). Prior SDs are wide on purpose (a guess).

@@ -10,9 +10,7 @@ from kinetics import LogNormal, Model, Output, Parameter, State
 
 STATES = {"concentration": State("drug", "mg/L", site="plasma")}
 
-PARAMETERS = {
-    "k": Parameter(0.5, "1/day", LogNormal(0.5, 1.0), sd=0.2, source="Wang 2007, section 4 (variance 0.04)")
-}
+PARAMETERS = {"k": Parameter(0.5, "1/day", LogNormal(0.5, 1.0), sd=0.2, source="Wang 2007 (variance 0.04)")}
 
 
 def solution(t, p, doses):
