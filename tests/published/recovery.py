@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--studies", type=int, default=120)
+    parser.add_argument("--studies", type=int, default=150)
     parser.add_argument("--out", type=Path, default=Path("runs/recovery.jsonl"))
     parser.add_argument("--record", type=Path, help="write the summary here")
     args = parser.parse_args()
