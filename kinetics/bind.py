@@ -127,7 +127,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     observations = pad_observations(
         study.observations, study.subject_ids, list(plan.observe), drop_left=dropped
     )
-    data = FitData(observations, doses_of(study, products=plan.products), design)
+    doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
+    data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
     bound = BoundFit(plan, study, model, _hierarchy(plan, model, effects, unused), assays, data, unused)
     _refuse(plan, expect_problems(plan, bound.priors()))

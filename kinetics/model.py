@@ -20,7 +20,17 @@ from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.library import ROOT
 from kinetics.units import UnitError, dimension
 
-__all__ = ["Derived", "Model", "Output", "Parameter", "State", "allowed", "library_models", "load_model"]
+__all__ = [
+    "Balance",
+    "Derived",
+    "Model",
+    "Output",
+    "Parameter",
+    "State",
+    "allowed",
+    "library_models",
+    "load_model",
+]
 
 
 DOSE_UNITS = ("cells", "mg")  # what a study's doses are converted to
@@ -28,11 +38,16 @@ DOSE_UNITS = ("cells", "mg")  # what a study's doses are converted to
 
 @dataclass(frozen=True)
 class State:
-    """What one state counts, in which unit and where in the body."""
+    """What one state counts, in which unit and where in the body.
+
+    `scale` is the size below which its value no longer matters, in the state's unit: an ODE solver's absolute
+    tolerance is its `atol` times this. Keep it far below what an assay can see.
+    """
 
     label: str
     unit: str
     site: str
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,19 +94,44 @@ class Derived:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A frozen model. `solution(t, p, doses)` gives every state at times t [day] for one subject:
+class Balance:
+    """A law the model claims: with the parameters in `without` at 0, nothing is made or lost.
 
-    t (record,), p a mapping of scalars, doses one subject's `Doses`; returns {state: (record,)}.
+    Then `total(y, p)` (in the unit of the doses) changes only by what is dosed. Tests hold it.
+    """
+
+    total: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen model of one subject, its p a mapping of scalars: in closed form, or as differential equations.
+
+    Closed form: `solution(t, p, doses)` gives {state: (record,)} at times t (record,) [day]; doses is one
+    subject's `Doses`.
+
+    Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y;
+    `initial(p)` gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of
+    dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or a
+    product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by which a dose
+    is late. `stiff` chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept.
     """
 
     states: Mapping[str, State]
     parameters: Mapping[str, Parameter]
     outputs: Mapping[str, Output]
-    solution: Callable[..., Mapping[str, Any]]
+    solution: Callable[..., Mapping[str, Any]] | None = None
     derived: Mapping[str, Derived] = field(default_factory=dict)
     prior_sets: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
     dose_unit: str = "cells"
+    vector_field: Callable[..., Mapping[str, Any]] | None = None
+    initial: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    dosing: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
+    lag: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    stiff: bool = False
+    linear: bool = False
+    balance: Balance | None = None
     name: str = ""
     doc: str = ""
     path: str = ""
@@ -228,7 +268,31 @@ def _problems(model: Model) -> list[Problem]:
         found += _unit_problem(f"output {name}", output.unit)
     if model.dose_unit not in DOSE_UNITS:
         found.append((f"dose_unit {model.dose_unit!r}", did_you_mean(model.dose_unit, DOSE_UNITS)))
+    found += _equation_problems(model)
     return [Problem(what, remedy, file=model.path) for what, remedy in found]
+
+
+def _equation_problems(model: Model) -> list[tuple[str, str]]:
+    if (model.solution is None) == (model.vector_field is None):
+        return [("a model needs either a solution or a vector_field", "give Model(...) one of the two")]
+    if model.solution is not None:
+        given = [k for k in ("initial", "dosing", "lag") if getattr(model, k)]
+        return [(f"{k} is for a vector_field, not for a solution", "remove it") for k in given]
+    p, found = model.typical(), []
+    known = f"the states are {', '.join(model.states)}"
+    for route in set(model.lag) - set(model.dosing):
+        found.append((f"lag of {route}, which is not in dosing", did_you_mean(route, model.dosing)))
+    parts = {f"dosing of {route}": enters for route, enters in model.dosing.items()}
+    if model.initial is not None:
+        parts["initial"] = model.initial
+    for where, part in parts.items():
+        try:
+            wrong = set(part(p)) - set(model.states)
+        except Exception as error:
+            found.append((f"{where} fails: {type(error).__name__}: {error}", "it gets the parameters p"))
+            continue
+        found += [(f"{where} names {state}, which is no state", known) for state in sorted(wrong)]
+    return found
 
 
 def allowed(link: Link, value: float) -> bool:

@@ -17,7 +17,9 @@ def one_dose(times=(0.0,), amounts=(1.0,), courses=(0,)) -> Doses:
     amount = np.array([amounts], float)
     course = np.array([courses])
     total = np.array([[amount[0][course[0] == c].sum() for c in course[0]]])
-    return Doses(np.array([times], float), amount, np.zeros_like(amount), amount / total, course)
+    return Doses(
+        np.array([times], float), amount, np.zeros_like(amount), amount / total, course, np.zeros_like(course)
+    )
 
 
 def curve(

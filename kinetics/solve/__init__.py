@@ -1,0 +1,172 @@
+"""All subjects at once: a model's states and outputs at every record, and the exact gradient.
+
+Closed-form models are evaluated directly. Equations are integrated from day 0, all subjects in one loop with a
+step length each. Arrays are dense (subject x record), padded by the caller: a repeated time costs nearly nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from kinetics.arrays import AnyArray
+from kinetics.model import Model
+from kinetics.regimen import Doses
+from kinetics.solve import explicit
+from kinetics.solve.lanes import Problem, Steps, Visited, visit
+from kinetics.solve.sparse import dependencies
+from kinetics.solve.timeline import Timeline, timeline
+
+__all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How equations are integrated; closed forms ignore it.
+
+    The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most` bounds the steps of
+    one subject; the memory of a gradient is in proportion. `method`: "explicit" (Tsit5), "stiff" (Rodas4), or "auto": what
+    the model says. `precision="float32"` halves memory and is for simulation. `infusions=False` promises boluses only.
+    """
+
+    rtol: float = 1e-6
+    atol: float = 1e-6
+    most: int = 2000
+    method: Literal["auto", "explicit", "stiff"] = "auto"
+    precision: Literal["float64", "float32"] = "float64"
+    infusions: bool = True
+
+
+class Trouble(NamedTuple):
+    """Where the solver gave up: the day for each subject (inf where it did not), and the steps each took."""
+
+    at: Float[Array, " subject"]
+    steps: Int[Array, " subject"]
+
+
+def solve(
+    model: Model,
+    times: Float[AnyArray, "subject record"],
+    theta: Mapping[str, Float[AnyArray, " subject"]],
+    doses: Doses,
+    outputs: Sequence[str] | None = None,
+    *,
+    solver: Solver | None = None,
+) -> dict[str, Float[Array, "subject record"]]:
+    """The model's outputs, in their units, at `times` [day] for every subject. Pure and differentiable.
+
+    `theta` holds every parameter of the model, one value a subject; `doses` as `regimen.Doses`. A record at the
+    very time of a dose is taken before it. Where the solver gives up on a subject, its later records are NaN and its
+    gradient zero; the other subjects do not notice. Equations have reverse-mode gradients only.
+    """
+    wanted = model.outputs if outputs is None else {k: model.outputs[k] for k in outputs}
+
+    def value(y: Mapping[str, AnyArray], p: Mapping[str, AnyArray]) -> dict[str, Array]:
+        return {name: jnp.asarray(output.value(y, p)) for name, output in wanted.items()}
+
+    if model.solution is not None:
+        closed = model.solution
+
+        def one(t: AnyArray, p: Mapping[str, AnyArray], d: Doses) -> dict[str, Array]:
+            return value(closed(t, p, d), p)
+
+        return jax.vmap(one)(times, dict(theta), doses)
+    solver = solver or Solver()
+    line, visited, p = _visit(model, times, theta, doses, solver)
+    found = line.record_stop < visited.reached
+    states = {
+        name: jnp.where(found, jnp.take_along_axis(y, line.record_stop, axis=0), 1.0)
+        for name, y in zip(model.states, visited.states, strict=True)
+    }
+    result = jax.vmap(value, in_axes=-1, out_axes=0)(states, p)
+    return {k: jnp.where(found.T, v, jnp.nan).astype(float) for k, v in result.items()}
+
+
+def trouble(
+    model: Model,
+    times: Float[AnyArray, "subject record"],
+    theta: Mapping[str, Float[AnyArray, " subject"]],
+    doses: Doses,
+    *,
+    solver: Solver | None = None,
+) -> Trouble:
+    """Where and after how many steps the solver of `solve` gives up on a subject; never, for a closed form."""
+    if model.solution is not None:
+        n = jnp.shape(times)[0]
+        return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))
+    _, visited, _ = _visit(model, times, theta, doses, solver or Solver())
+    return Trouble(visited.failed_at, visited.steps)
+
+
+def _visit(
+    model: Model, times: AnyArray, theta: Mapping[str, AnyArray], doses: Doses, solver: Solver
+) -> tuple[Timeline, Visited, dict[str, Array]]:
+    dtype = jnp.dtype(solver.precision)
+    p = {k: jnp.asarray(v, dtype) for k, v in theta.items()}
+    cast = Doses(
+        *(x if jnp.issubdtype(jnp.asarray(x).dtype, jnp.integer) else jnp.asarray(x, dtype) for x in doses)
+    )
+    line = timeline(model, jnp.asarray(times, dtype), p, cast, infusions=solver.infusions)
+    names = list(model.states)
+    rest = jax.vmap(lambda p: dict((model.initial or (lambda p: {}))(p)))(p)
+    zero = jnp.zeros(line.time.shape[1], dtype)
+    start = tuple(jnp.asarray(rest[k], dtype) if k in rest else zero for k in names)
+    used = _used(model, p)
+    problem = Problem(
+        line.time,
+        start,
+        {k: p[k] for k in used},
+        tuple(line.jump.get(k) for k in names),
+        tuple((line.rate or {}).get(k) for k in names),
+    )
+    return line, visit(_field(model, p), problem, _steps(model, solver)), p
+
+
+def _field(model: Model, everything: Mapping[str, Array]) -> explicit.Field:
+    """The model's right-hand side on tuples of lanes; parameters that it does not use need not be given."""
+    names, vector_field = list(model.states), model.vector_field
+    assert vector_field is not None
+
+    def one(t: Any, y: tuple[Any, ...], p: Mapping[str, Any]) -> tuple[Any, ...]:
+        blank = dict.fromkeys(everything, jnp.ones_like(t))
+        slope = vector_field(t, dict(zip(names, y, strict=True)), {**blank, **p})
+        return tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in names)
+
+    return jax.vmap(one)
+
+
+def _used(model: Model, p: Mapping[str, Array]) -> list[str]:
+    """The parameters that the right-hand side reads."""
+    names = sorted(p)
+
+    def slope(p: Mapping[str, Array], y: tuple[Array, ...]) -> tuple[Array, ...]:
+        return _field(model, p)(jnp.zeros(1), y, p)
+
+    one = {k: jnp.ones(1) for k in names}
+    read = set().union(*dependencies(slope, one, tuple(jnp.ones(1) for _ in model.states)))
+    return [k for i, k in enumerate(names) if i in read]
+
+
+def _steps(model: Model, solver: Solver) -> Steps:
+    stiff = model.stiff if solver.method == "auto" else solver.method == "stiff"
+    method = explicit
+    if stiff:
+        raise NotImplementedError
+    return Steps(
+        method.step,
+        method.reverse_step,
+        method.ORDER,
+        solver.rtol,
+        tuple(solver.atol * s.scale for s in model.states.values()),
+        solver.most,
+    )
+
+
+def derived(model: Model, theta: Mapping[str, Float[AnyArray, "..."]]) -> dict[str, Float[Array, "..."]]:
+    """The model's derived quantities (doubling time, half-lives ...), elementwise over `theta`."""
+    return {name: d.value(theta) for name, d in model.derived.items()}

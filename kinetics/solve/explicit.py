@@ -1,0 +1,123 @@
+"""One step of an explicit Runge-Kutta method for all subjects at once, and its exact reverse.
+
+Tsitouras 2011, Comput Math Appl 62:770, order 5(4); the coefficients are diffrax's. States are a tuple of lanes
+(subject,), never one array: XLA then fuses a whole stage into one pass.
+
+A right-hand side is called only through `guard`: a conditional whose predicate is true at run time. Without it
+XLA:CPU copies every stage into each of its readers, and a reverse step costs ten times as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+__all__ = ["ORDER", "Field", "State", "guard", "reverse_step", "step"]
+
+State = tuple[Float[Array, " subject"], ...]
+Field = Callable[[Array, State, Any], State]  # (t, y, p) -> dy/dt, p any pytree of lanes
+
+_TABLEAU = diffrax.Tsit5().tableau
+_A = [[float(a) for a in row] for row in _TABLEAU.a_lower]
+_B = [float(b) for b in _TABLEAU.b_sol]
+_C = [0.0, *(float(c) for c in _TABLEAU.c)]
+_ERROR = [float(e) for e in _TABLEAU.b_error]
+_STAGES = 6  # the seventh is the slope at the end: it serves the error only
+ORDER = 5.0
+
+
+def guard(there: Bool[Array, ""], f: Callable[..., Any], *args: Any) -> Any:
+    """`f(*args)` computed apart from its readers; `there` must be true, and the compiler must not know it."""
+    shapes = jax.eval_shape(f, *args)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return jax.lax.cond(there, f, lambda *_: zeros, *args)
+
+
+def _combined(y: State, h: Array, slopes: list[State], weights: list[float]) -> State:
+    used = [(w, k) for w, k in zip(weights, slopes, strict=False) if w != 0.0]
+    return tuple(y_s + h * sum(w * k[s] for w, k in used) for s, y_s in enumerate(y))
+
+
+def _stages(
+    field: Field, there: Array, t: Array, h: Array, y: State, p: Any
+) -> tuple[list[State], list[State]]:
+    """The points and the slopes of the six stages."""
+    points, slopes = [], []
+    for i in range(_STAGES):
+        at = y if i == 0 else guard(there, lambda y, h, k, i=i: _combined(y, h, k, _A[i - 1]), y, h, slopes)
+        points.append(at)
+        slopes.append(guard(there, field, t + _C[i] * h, at, p))
+    return points, slopes
+
+
+def step(field: Field, there: Array, t: Array, h: Array, y: State, p: Any) -> tuple[State, State]:
+    """The state after a step of length `h` (0: no step), and the estimated error of each state."""
+    _, slopes = _stages(field, there, t, h, y, p)
+    new = _combined(y, h, slopes, _B)
+    slopes.append(guard(there, field, t + h, new, p))
+    zero = tuple(jnp.zeros_like(y_s) for y_s in y)
+    return new, _combined(zero, h, slopes, _ERROR)
+
+
+def reverse_step(
+    field: Field, there: Array, t: Array, h: Array, y: State, p: Any, cotangent: State, *, moving: bool
+) -> tuple[State, Any, Array, Array]:
+    """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless `moving`."""
+    points, slopes = _stages(field, there, t, h, y, p)
+    of_y, of_p = cotangent, jax.tree.map(jnp.zeros_like, p)
+    of_t = of_h = jnp.zeros_like(h)
+    of_points: list[State] = [cotangent] * _STAGES
+
+    def pull(t: Array, at: State, p: Any, k_bar: State) -> tuple[Array, State, Any]:
+        if not moving:
+            _, vjp = jax.vjp(lambda at, p: field(t, at, p), at, p)
+            return (jnp.zeros_like(t), *vjp(k_bar))
+        _, vjp = jax.vjp(field, t, at, p)
+        return vjp(k_bar)
+
+    for i in reversed(range(_STAGES)):
+        readers = [
+            (row[i], of_points[j]) for j, row in enumerate(_A[: _STAGES - 1], start=1) if j > i and row[i]
+        ]
+
+        def slope_bar(h: Array, cotangent: State, readers: list[tuple[float, State]], i: int = i) -> State:
+            return tuple(
+                h * (_B[i] * c + sum(a * bar[s] for a, bar in readers)) for s, c in enumerate(cotangent)
+            )
+
+        weights = [a for a, _ in readers]
+        bars = [bar for _, bar in readers]
+        t_bar, at_bar, p_bar = guard(
+            there,
+            lambda t, at, p, h, c, bars, w=weights, f=slope_bar: pull(t, at, p, f(h, c, list(zip(w, bars, strict=True)))),
+            t + _C[i] * h, points[i], p, h, cotangent, bars,
+        )  # fmt: skip
+        of_points[i] = at_bar
+        of_y = tuple(a + b for a, b in zip(of_y, at_bar, strict=True))
+        of_p = jax.tree.map(jnp.add, of_p, p_bar)
+        if moving:
+            of_t = of_t + t_bar
+            of_h = of_h + _C[i] * t_bar + _through_length(i, slopes, at_bar)
+    if moving:
+        of_h = of_h + sum(
+            c * sum(b * k[s] for b, k in zip(_B, slopes, strict=False)) for s, c in enumerate(cotangent)
+        )
+    return of_y, of_p, of_t, of_h
+
+
+def _through_length(i: int, slopes: list[State], at_bar: State) -> Array:
+    """What stage i's point owes to the step length: its cotangent times the sum of a_ij k_j."""
+    if i == 0:
+        return jnp.zeros_like(at_bar[0])
+    return sum(
+        (
+            bar * sum(a * k[s] for a, k in zip(_A[i - 1], slopes, strict=False))
+            for s, bar in enumerate(at_bar)
+        ),
+        start=jnp.zeros_like(at_bar[0]),
+    )

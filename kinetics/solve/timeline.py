@@ -1,0 +1,103 @@
+"""Every subject's stops in time order: its records, its doses, the ends of its infusions.
+
+Arrays are lanes-last: the subject is the last axis, so that one vector operation serves all subjects. A stop
+belongs to a record or to a dose; between two stops the right-hand side is smooth, and a solver ends a step at
+each. A record at the very time of a dose comes first: it is the sample taken before the dose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from kinetics.arrays import AnyArray
+from kinetics.model import Model
+from kinetics.regimen import Doses
+
+__all__ = ["Timeline", "timeline"]
+
+Params = Mapping[str, Float[AnyArray, " subject"]]
+
+
+class Timeline(NamedTuple):
+    """Stops (stop, subject) in time order, with what happens at and before each.
+
+    `time` [day], never before day 0; `jump` {state: what is added after the stop}; `rate` {state: constant
+    infusion rate [per day] in the interval that ends at the stop}, None where nothing is infused; `record_stop`
+    (record, subject): the stop of each record.
+    """
+
+    time: Float[Array, "stop subject"]
+    jump: dict[str, Float[Array, "stop subject"]]
+    rate: dict[str, Float[Array, "stop subject"]] | None
+    record_stop: Int[Array, "record subject"]
+
+
+def timeline(
+    model: Model, times: Float[AnyArray, "subject record"], theta: Params, doses: Doses, *, infusions: bool
+) -> Timeline:
+    """The stops of all subjects; differentiable with respect to doses, entry fractions and lags.
+
+    `infusions=False` promises that every duration is 0, which spares their stops.
+    """
+    record_time = jnp.maximum(
+        jnp.asarray(times).T, 0.0
+    )  # before day 0 nothing happens: the states are at rest
+    start, enters = _entries(model, theta, doses)
+    order_of = [record_time, start]
+    if infusions:
+        order_of.append(start + jnp.asarray(doses.duration).T)
+    stops = jnp.concatenate(order_of)
+    order = jnp.argsort(stops, axis=0, stable=True)  # stable: records first, then doses
+    time = jnp.take_along_axis(stops, order, axis=0)
+    place = jnp.argsort(order, axis=0)  # where each unsorted stop went
+    records, slots = record_time.shape[0], start.shape[0]
+    bolus = jnp.asarray(doses.duration).T <= 0 if infusions else jnp.ones_like(start, bool)
+    dose_of = jnp.where((order >= records) & (order < records + slots), order - records, -1)
+    jump, rate = {}, {} if infusions else None
+    for state, entering in enters.items():
+        at_once = jnp.concatenate([jnp.where(bolus, entering, 0.0), jnp.zeros((1, entering.shape[1]))])
+        jump[state] = jnp.take_along_axis(at_once, dose_of, axis=0)  # -1 is the row of zeros
+        if rate is not None:
+            rate[state] = _rates(time, start, entering, jnp.asarray(doses.duration).T)
+    return Timeline(time, jump, rate, place[:records])
+
+
+def _rates(
+    time: Float[Array, "stop subject"],
+    start: Float[Array, "dose subject"],
+    entering: Float[Array, "dose subject"],
+    duration: Float[Array, "dose subject"],
+) -> Float[Array, "stop subject"]:
+    """Sum of the infusions that run in the interval before each stop."""
+    infused = duration > 0
+    per_day = jnp.where(infused, entering / jnp.where(infused, duration, 1.0), 0.0)
+    before = jnp.concatenate([jnp.full_like(time[:1], -jnp.inf), time[:-1]])
+    middle = jax.lax.stop_gradient(0.5 * (before + time))[:, None]
+    running = (middle > start) & (middle < start + duration)
+    return jnp.sum(jnp.where(running, per_day, 0.0), axis=1)
+
+
+def _entries(
+    model: Model, theta: Params, doses: Doses
+) -> tuple[Float[Array, "dose subject"], dict[str, Float[Array, "dose subject"]]]:
+    """Start of every dose (its lag added), and for each state that doses reach how much of it each dose is."""
+    start, amount = jnp.asarray(doses.time).T, jnp.asarray(doses.amount).T
+    entry = jnp.asarray(doses.entry).T
+    enters: dict[str, Array] = {}
+    for number, (route, fraction) in enumerate(model.dosing.items()):
+        here = entry == number
+        if route in model.lag:
+            start = start + jnp.where(here, jax.vmap(model.lag[route])(dict(theta)), 0.0)
+        for state, share in jax.vmap(lambda p, f=fraction: _arrays(f(p)))(dict(theta)).items():
+            part = jnp.where(here, amount * share, 0.0)
+            enters[state] = enters[state] + part if state in enters else part
+    return start, enters
+
+
+def _arrays(shares: Mapping[str, AnyArray | float]) -> dict[str, Array]:
+    return {state: jnp.asarray(share, float) for state, share in shares.items()}
