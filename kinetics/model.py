@@ -113,9 +113,10 @@ class Model:
 
     Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y;
     `initial(p)` gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of
-    dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or a
-    product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by which a dose
-    is late. `stiff` chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept.
+    dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or
+    a product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
+    which a dose is late. `stiff` chooses an implicit method. `linear` claims that doses superpose; `balance`
+    that mass is kept.
     """
 
     states: Mapping[str, State]

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from kinetics.arrays import AnyArray
 from kinetics.model import Model
 from kinetics.regimen import Doses
-from kinetics.solve import explicit
+from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.lanes import Problem, Steps, Visited, visit
 from kinetics.solve.sparse import dependencies
 from kinetics.solve.timeline import Timeline, timeline
@@ -29,9 +29,10 @@ __all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
 class Solver:
     """How equations are integrated; closed forms ignore it.
 
-    The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most` bounds the steps of
-    one subject; the memory of a gradient is in proportion. `method`: "explicit" (Tsit5), "stiff" (Rodas4), or "auto": what
-    the model says. `precision="float32"` halves memory and is for simulation. `infusions=False` promises boluses only.
+    The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most` bounds
+    the steps of one subject; the memory of a gradient is in proportion. `method`: "explicit" (Tsit5), "stiff"
+    (Rodas4), or "auto": what the model says. `precision="float32"` halves memory and is for simulation.
+    `infusions=False` promises boluses only.
     """
 
     rtol: float = 1e-6
@@ -124,7 +125,8 @@ def _visit(
         tuple(line.jump.get(k) for k in names),
         tuple((line.rate or {}).get(k) for k in names),
     )
-    return line, visit(_field(model, p), problem, _steps(model, solver)), p
+    field = _field(model, p)
+    return line, visit(field, problem, _steps(model, field, problem.p, solver)), p
 
 
 def _field(model: Model, everything: Mapping[str, Array]) -> explicit.Field:
@@ -152,19 +154,17 @@ def _used(model: Model, p: Mapping[str, Array]) -> list[str]:
     return [k for i, k in enumerate(names) if i in read]
 
 
-def _steps(model: Model, solver: Solver) -> Steps:
+def _steps(model: Model, field: explicit.Field, used: Mapping[str, Array], solver: Solver) -> Steps:
     stiff = model.stiff if solver.method == "auto" else solver.method == "stiff"
-    method = explicit
-    if stiff:
-        raise NotImplementedError
-    return Steps(
-        method.step,
-        method.reverse_step,
-        method.ORDER,
+    limits = (
         solver.rtol,
         tuple(solver.atol * s.scale for s in model.states.values()),
         solver.most,
     )
+    if not stiff:
+        return Steps(explicit.step, explicit.reverse_step, explicit.ORDER, *limits)
+    method = rosenbrock.Rodas4.of(field, len(model.states), {k: jnp.ones(1) for k in used})
+    return Steps(method.step, method.reverse_step, rosenbrock.ORDER, *limits)
 
 
 def derived(model: Model, theta: Mapping[str, Float[AnyArray, "..."]]) -> dict[str, Float[Array, "..."]]:

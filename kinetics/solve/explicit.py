@@ -94,7 +94,9 @@ def reverse_step(
         bars = [bar for _, bar in readers]
         t_bar, at_bar, p_bar = guard(
             there,
-            lambda t, at, p, h, c, bars, w=weights, f=slope_bar: pull(t, at, p, f(h, c, list(zip(w, bars, strict=True)))),
+            lambda t, at, p, h, c, bars, w=weights, f=slope_bar: pull(
+                t, at, p, f(h, c, list(zip(w, bars, strict=True)))
+            ),
             t + _C[i] * h, points[i], p, h, cotangent, bars,
         )  # fmt: skip
         of_points[i] = at_bar

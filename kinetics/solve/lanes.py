@@ -86,7 +86,7 @@ class _Carry(NamedTuple):
 
 
 def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
-    """Integrate from day 0 to each lane's last stop. Reverse mode only; no exception, a lane that cannot go on says when.
+    """Integrate from day 0 to each lane's last stop; a lane that cannot go on says when. Reverse mode only.
 
     The gradient reaches start states, p, jumps, rates and, where they depend on parameters (a lag), stop times.
     """
