@@ -24,7 +24,7 @@ from kinetics.errors import (  # noqa: E402
 )
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit  # noqa: E402
-from kinetics.model import Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
+from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
@@ -33,6 +33,7 @@ from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
 
 __all__ = [
+    "Balance",
     "Check",
     "CheckError",
     "Derived",

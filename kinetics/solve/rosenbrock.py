@@ -1,6 +1,6 @@
 """One step of a linearly implicit method for stiff models, all subjects at once, and its exact reverse.
 
-Rodas4 (Hairer & Wanner 1996, Solving Ordinary Differential Equations II, IV.7; coefficients of their code RODAS, method 1):
+Rodas4 (Hairer & Wanner 1996, Solving Ordinary Differential Equations II, IV.7; coefficients of their code RODAS):
 six stages, order 4(3), L-stable. A stage is one sparse linear solve and no iteration, so lanes stay together:
 
     (I/gamma - h J) u_i = h f(t + alpha_i h, y + sum_j a_ij u_j) + sum_j c_ij u_j + h^2 gamma_i df/dt

@@ -86,7 +86,7 @@ def _entries(
     model: Model, theta: Params, doses: Doses
 ) -> tuple[Float[Array, "dose subject"], dict[str, Float[Array, "dose subject"]]]:
     """Start of every dose (its lag added), and for each state that doses reach how much of it each dose is."""
-    start, amount = jnp.asarray(doses.time).T, jnp.asarray(doses.amount).T
+    start, amount = jnp.maximum(jnp.asarray(doses.time).T, 0.0), jnp.asarray(doses.amount).T
     entry = jnp.asarray(doses.entry).T
     enters: dict[str, Array] = {}
     for number, (route, fraction) in enumerate(model.dosing.items()):
