@@ -6,7 +6,7 @@ exposure needs: the NumPyro model, each subject's parameters from a draw, the li
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,7 +26,8 @@ from kinetics.observe import FAMILIES, Observations, log_likelihood, pad_observa
 from kinetics.plan import FitPlan
 from kinetics.plan_checks import expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
-from kinetics.solve import solve
+from kinetics.solve import Solver, solve
+from kinetics.solve.reach import reach
 from kinetics.study import Study, read_study
 
 __all__ = ["BoundAssay", "BoundFit", "FitData", "bind", "describe_records"]
@@ -73,6 +74,13 @@ class BoundFit:
     def subjects(self) -> list[str]:
         return self.study.subject_ids
 
+    @property
+    def solver(self) -> Solver:
+        """How the plan wants equations solved; a study of boluses only spares the stops of infusions."""
+        return replace(
+            self.plan.solver.solver(), infusions=bool(np.any(np.asarray(self.data.doses.duration) > 0))
+        )
+
     def priors(self) -> dict[str, Prior]:
         """Site -> prior for population values, between-subject SDs, covariate effects and residual SDs."""
         sites = self.hierarchy.population_priors()
@@ -98,7 +106,9 @@ class BoundFit:
     ) -> dict[str, Float[Array, "subject record"]]:
         """Analyte -> log-likelihood of each of its records; 0 in padded slots."""
         outputs = [assay.output for assay in self.assays]
-        predicted = solve(self.model, data.observations.time, self.theta(s, data), data.doses, outputs)
+        predicted = solve(
+            self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
+        )
         return {
             a.analyte: log_likelihood(
                 a.likelihood,
@@ -204,24 +214,34 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
 
 
 def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:
-    """Parameters that no observed output depends on: a NaN put into them reaches no prediction.
+    """Parameters that no observed output depends on: read off the equations, or a NaN in them reaches nothing.
 
     ModelError where the model's equations cannot be evaluated at all.
     """
-    n = data.observations.time.shape[0]
     outputs = [a.output for a in assays]
+    if model.vector_field is not None:
+        felt = _checked(model, lambda: reach(model, outputs).all)
+        return tuple(name for name in model.parameters if name not in felt)
+    n = data.observations.time.shape[0]
 
     @jax.jit
     def finite(theta: dict[str, Array]) -> Array:
         predicted = solve(model, data.observations.time, theta, data.doses, outputs)
         return jnp.all(jnp.stack([jnp.isfinite(y).all() for y in predicted.values()]))
 
-    try:
+    def unfelt() -> tuple[str, ...]:
         return tuple(
             name
             for name in model.parameters
             if finite({k: jnp.full(n, jnp.nan if k == name else v) for k, v in model.typical().items()})
         )
+
+    return _checked(model, unfelt)
+
+
+def _checked(model: Model, evaluate: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    try:
+        return evaluate()
     except Exception as error:
         what = f"the equations fail: {type(error).__name__}: {error}"
         remedy = "every state, parameter and output they use must be declared, and shapes must agree"

@@ -125,7 +125,7 @@ def _numbers(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float)
         )
 
     def all_of(p: dict[str, jax.Array]) -> dict[str, CurveExposure]:
-        y = solve(fit.model, jnp.asarray(times), p, doses, outputs)
+        y = solve(fit.model, jnp.asarray(times), p, doses, outputs, solver=fit.bound.solver)
         return {a.analyte: one(a, y) for a in fit.bound.assays}
 
     draws = {k: jnp.asarray(v) for k, v in theta.items()}

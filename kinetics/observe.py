@@ -143,10 +143,12 @@ def log_likelihood(
     `f` is the prediction in the assay's unit, `residual` the family's parameters (`sigma` on the log or
     relative scale, `sigma_add` in the assay's unit). `combined` has variance sigma_add^2 + (sigma f)^2.
     `nu` is the degrees of freedom of `student_t`. Densities are per unit of the measurement, so families
-    compare by LOO. `present` names the kinds of censoring in the data; leaving one out saves its work.
+    compare by LOO. A record whose prediction is not finite has -inf and no gradient. `present` names the kinds
+    of censoring in the data; leaving one out saves its work.
     """
     logged = family in _LOG_FAMILIES
-    location, scale = _location_scale(family, f, residual)
+    there = jnp.isfinite(f)  # where the solver gave up: impossible, and no gradient
+    location, scale = _location_scale(family, jnp.where(there, f, 1.0), residual)
     logpdf, logcdf = (_student(nu)) if family == "student_t" else (_normal_logpdf, jax.scipy.special.log_ndtr)
 
     def standard(y: AnyArray) -> Array:
@@ -163,7 +165,8 @@ def log_likelihood(
     if "interval" in present:
         lower = jnp.where(records.interval, standard(records.limit), z - 1.0)
         total += jnp.where(records.interval, _log_between(logcdf, lower, z), 0.0)
-    return jnp.asarray(total)
+    recorded = records.measured | records.left | records.right | records.interval
+    return jnp.asarray(jnp.where(recorded & ~there, -jnp.inf, total))
 
 
 def simulate_residual(

@@ -16,6 +16,7 @@ from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal, P
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import ROOT
 from kinetics.observe import FAMILIES
+from kinetics.solve import Solver
 
 __all__ = [
     "Allometry",
@@ -25,6 +26,7 @@ __all__ = [
     "Observe",
     "PriorSpec",
     "Sampler",
+    "SolverSpec",
     "find_plan",
     "read_plan",
 ]
@@ -137,6 +139,18 @@ class Expect(_Spec):
     within: float = Field(gt=0)
 
 
+class SolverSpec(_Spec):
+    """How a model's equations are integrated (`kinetics.solve.Solver`); closed forms ignore it."""
+
+    rtol: float = Field(1e-6, gt=0, lt=0.1, description="error of a step relative to each state")
+    atol: float = Field(1e-6, gt=0, description="and absolute, times each state's scale")
+    max_steps: int = Field(2000, ge=10, description="of one subject")
+    method: Literal["auto", "explicit", "stiff"] = "auto"
+
+    def solver(self) -> Solver:
+        return Solver(rtol=self.rtol, atol=self.atol, most=self.max_steps, method=self.method)
+
+
 class FitPlan(_Spec):
     """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
 
@@ -154,6 +168,7 @@ class FitPlan(_Spec):
     priors: dict[str, PriorSpec] = {}
     omega: dict[str, PriorSpec] = {}
     sampler: Sampler = Field(default_factory=lambda: Sampler.model_validate({}))
+    solver: SolverSpec = Field(default_factory=lambda: SolverSpec.model_validate({}))
     expect: dict[str, Expect] = {}
     name: str = ""
 

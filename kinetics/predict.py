@@ -24,7 +24,7 @@ from kinetics.fit import Fit
 from kinetics.hierarchy import centre_of, individual
 from kinetics.observe import simulate_residual
 from kinetics.regimen import Doses
-from kinetics.solve import solve
+from kinetics.solve import Solver, solve
 
 __all__ = [
     "QUANTILES",
@@ -40,7 +40,7 @@ __all__ = [
 
 QUANTILES = {"q5": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
 _MOST = 1_000_000
-_SOLVERS: dict[tuple[str, tuple[str, ...]], Callable[..., dict[str, Array]]] = {}
+_SOLVERS: dict[tuple[str, tuple[str, ...], Solver], Callable[..., dict[str, Array]]] = {}
 
 Theta = Mapping[str, Float[np.ndarray, "draw subject"]]
 Times = Float[np.ndarray, "subject time"]
@@ -155,13 +155,14 @@ def _blocks(
 
 
 def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array]]:
-    """`solve` over draws, compiled; kept by the model file's hash, which is all that it depends on."""
-    model, key = fit.model, (fit.model.sha256, outputs)
+    """`solve` over draws, compiled; kept by the model file's hash and the solver, all that it depends on."""
+    model, solver = fit.model, fit.bound.solver
+    key = (fit.model.sha256, outputs, solver)
     if key in _SOLVERS and model.sha256:
         return _SOLVERS[key]
 
     def one(times: Array, theta: Mapping[str, Array], doses: Doses) -> dict[str, Array]:
-        return solve(model, times, theta, doses, outputs)
+        return solve(model, times, theta, doses, outputs, solver=solver)
 
     _SOLVERS[key] = jax.jit(jax.vmap(one, in_axes=(None, 0, None)))
     return _SOLVERS[key]

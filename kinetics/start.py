@@ -14,7 +14,7 @@ from kinetics.bind import BoundFit
 from kinetics.errors import FitError
 from kinetics.hierarchy import centre_of
 from kinetics.observe import TINY
-from kinetics.solve import solve
+from kinetics.solve import solve, trouble
 
 __all__ = ["constrained_start", "require_possible", "start_values"]
 
@@ -54,7 +54,10 @@ def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
     outputs = [a.output for a in bound.assays]
     observations = bound.data.observations
     theta = bound.theta(sites, bound.data)
-    predicted = solve(bound.model, observations.time, theta, bound.data.doses, outputs)
+    predicted = solve(bound.model, observations.time, theta, bound.data.doses, outputs, solver=bound.solver)
+    gave_up = trouble(
+        bound.model, observations.time, theta, bound.data.doses, outputs, solver=bound.solver
+    ).at
     likelihood = bound.record_log_likelihood(sites, bound.data)
     lines = []
     for assay in bound.assays:
@@ -68,6 +71,8 @@ def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
             why = (
                 "a measured value where the model predicts none"
                 if nothing[i, j]
+                else f"the solver gave up at day {float(gave_up[i]):.4g}"
+                if np.isfinite(gave_up[i])
                 else f"prediction {f[i, j]:g}"
             )
             lines.append(

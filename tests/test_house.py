@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "fetch",
         "study",
     ),
-    "regimen": ("regimen",),
+    "regimen": ("dose_keys", "regimen", "regimen_file"),
     "model": ("distributions", "parameter", "model"),
     "solve": ("solve",),
     "observe": ("observe", "hierarchy"),

@@ -19,7 +19,7 @@ from kinetics.model import Model
 from kinetics.regimen import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.lanes import Problem, Steps, Visited, visit
-from kinetics.solve.sparse import dependencies
+from kinetics.solve.reach import Reach, reach
 from kinetics.solve.timeline import Timeline, timeline
 
 __all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
@@ -77,12 +77,12 @@ def solve(
             return value(closed(t, p, d), p)
 
         return jax.vmap(one)(times, dict(theta), doses)
-    solver = solver or Solver()
-    line, visited, p = _visit(model, times, theta, doses, solver)
+    line, visited, names, p = _visit(model, times, theta, doses, list(wanted), solver or Solver())
     found = line.record_stop < visited.reached
-    states = {
+    blank = jnp.ones_like(found, line.time.dtype)
+    states = dict.fromkeys(model.states, blank) | {
         name: jnp.where(found, jnp.take_along_axis(y, line.record_stop, axis=0), 1.0)
-        for name, y in zip(model.states, visited.states, strict=True)
+        for name, y in zip(names, visited.states, strict=True)
     }
     result = jax.vmap(value, in_axes=-1, out_axes=0)(states, p)
     return {k: jnp.where(found.T, v, jnp.nan).astype(float) for k, v in result.items()}
@@ -93,6 +93,7 @@ def trouble(
     times: Float[AnyArray, "subject record"],
     theta: Mapping[str, Float[AnyArray, " subject"]],
     doses: Doses,
+    outputs: Sequence[str] | None = None,
     *,
     solver: Solver | None = None,
 ) -> Trouble:
@@ -100,70 +101,67 @@ def trouble(
     if model.solution is not None:
         n = jnp.shape(times)[0]
         return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))
-    _, visited, _ = _visit(model, times, theta, doses, solver or Solver())
+    _, visited, _, _ = _visit(model, times, theta, doses, list(outputs or model.outputs), solver or Solver())
     return Trouble(visited.failed_at, visited.steps)
 
 
 def _visit(
-    model: Model, times: AnyArray, theta: Mapping[str, AnyArray], doses: Doses, solver: Solver
-) -> tuple[Timeline, Visited, dict[str, Array]]:
+    model: Model,
+    times: AnyArray,
+    theta: Mapping[str, AnyArray],
+    doses: Doses,
+    outputs: Sequence[str],
+    solver: Solver,
+) -> tuple[Timeline, Visited, tuple[str, ...], dict[str, Array]]:
+    """The stops, the states at them, the names of the states integrated, and the parameters as arrays."""
     dtype = jnp.dtype(solver.precision)
     p = {k: jnp.asarray(v, dtype) for k, v in theta.items()}
     cast = Doses(
         *(x if jnp.issubdtype(jnp.asarray(x).dtype, jnp.integer) else jnp.asarray(x, dtype) for x in doses)
     )
+    needs = reach(model, outputs)
     line = timeline(model, jnp.asarray(times, dtype), p, cast, infusions=solver.infusions)
-    names = list(model.states)
-    rest = jax.vmap(lambda p: dict((model.initial or (lambda p: {}))(p)))(p)
+    rest = jax.vmap(lambda p: _arrays((model.initial or (lambda p: {}))(p), dtype))(p)
     zero = jnp.zeros(line.time.shape[1], dtype)
-    start = tuple(jnp.asarray(rest[k], dtype) if k in rest else zero for k in names)
-    used = _used(model, p)
     problem = Problem(
         line.time,
-        start,
-        {k: p[k] for k in used},
-        tuple(line.jump.get(k) for k in names),
-        tuple((line.rate or {}).get(k) for k in names),
+        tuple(rest.get(k, zero) for k in needs.states),
+        {k: p[k] for k in needs.field},
+        tuple(line.jump.get(k) for k in needs.states),
+        tuple((line.rate or {}).get(k) for k in needs.states),
     )
-    field = _field(model, p)
-    return line, visit(field, problem, _steps(model, field, problem.p, solver)), p
+    field = _field(model, needs)
+    return line, visit(field, problem, _steps(model, field, needs, solver)), needs.states, p
 
 
-def _field(model: Model, everything: Mapping[str, Array]) -> explicit.Field:
-    """The model's right-hand side on tuples of lanes; parameters that it does not use need not be given."""
-    names, vector_field = list(model.states), model.vector_field
+def _arrays(values: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
+    return {k: jnp.asarray(v, dtype) for k, v in values.items()}
+
+
+def _field(model: Model, needs: Reach) -> explicit.Field:
+    """The right-hand side of the states needed, on tuples of lanes; whatever else it may read is 1."""
+    vector_field = model.vector_field
     assert vector_field is not None
 
     def one(t: Any, y: tuple[Any, ...], p: Mapping[str, Any]) -> tuple[Any, ...]:
-        blank = dict.fromkeys(everything, jnp.ones_like(t))
-        slope = vector_field(t, dict(zip(names, y, strict=True)), {**blank, **p})
-        return tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in names)
+        blank = jnp.ones_like(t)
+        states = dict.fromkeys(model.states, blank) | dict(zip(needs.states, y, strict=True))
+        slope = vector_field(t, states, dict.fromkeys(model.parameters, blank) | dict(p))
+        return tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in needs.states)
 
     return jax.vmap(one)
 
 
-def _used(model: Model, p: Mapping[str, Array]) -> list[str]:
-    """The parameters that the right-hand side reads."""
-    names = sorted(p)
-
-    def slope(p: Mapping[str, Array], y: tuple[Array, ...]) -> tuple[Array, ...]:
-        return _field(model, p)(jnp.zeros(1), y, p)
-
-    one = {k: jnp.ones(1) for k in names}
-    read = set().union(*dependencies(slope, one, tuple(jnp.ones(1) for _ in model.states)))
-    return [k for i, k in enumerate(names) if i in read]
-
-
-def _steps(model: Model, field: explicit.Field, used: Mapping[str, Array], solver: Solver) -> Steps:
+def _steps(model: Model, field: explicit.Field, needs: Reach, solver: Solver) -> Steps:
     stiff = model.stiff if solver.method == "auto" else solver.method == "stiff"
     limits = (
         solver.rtol,
-        tuple(solver.atol * s.scale for s in model.states.values()),
+        tuple(solver.atol * model.states[k].scale for k in needs.states),
         solver.most,
     )
     if not stiff:
         return Steps(explicit.step, explicit.reverse_step, explicit.ORDER, *limits)
-    method = rosenbrock.Rodas4.of(field, len(model.states), {k: jnp.ones(1) for k in used})
+    method = rosenbrock.Rodas4.of(field, len(needs.states), {k: jnp.ones(1) for k in needs.field})
     return Steps(method.step, method.reverse_step, rosenbrock.ORDER, *limits)
 
 

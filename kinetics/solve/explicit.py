@@ -57,7 +57,14 @@ def _stages(
 
 def step(field: Field, there: Array, t: Array, h: Array, y: State, p: Any) -> tuple[State, State]:
     """The state after a step of length `h` (0: no step), and the estimated error of each state."""
-    _, slopes = _stages(field, there, t, h, y, p)
+    slopes: list[State] = []
+    for i in range(_STAGES):
+
+        def slope(t: Array, h: Array, y: State, p: Any, slopes: list[State], i: int = i) -> State:
+            at = y if i == 0 else _combined(y, h, slopes, _A[i - 1])
+            return field(t + _C[i] * h, at, p)
+
+        slopes.append(guard(there, slope, t, h, y, p, slopes))
     new = _combined(y, h, slopes, _B)
     slopes.append(guard(there, field, t + h, new, p))
     zero = tuple(jnp.zeros_like(y_s) for y_s in y)

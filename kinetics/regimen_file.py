@@ -1,0 +1,70 @@
+"""A regimen as a TOML: [[dose]] tables whose keys are the keywords of `Regimen.dose`, and `repeat`.
+
+[[dose]]
+product = "car_t"
+route = "iv"
+cells_per_kg = 3e7
+on = [14, 15]
+repeat = { every_days = 14, times = 2 }
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kinetics.dose_keys import Dose, doses_from
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.regimen import Regimen
+
+__all__ = ["read_regimen"]
+
+
+def read_regimen(source: str | Path) -> Regimen:
+    """The regimen of a TOML file, or of TOML text; a text has a line break, or a `=` and no `.toml` at its end.
+
+    PlanError lists every problem of every [[dose]], each with the file's name.
+    """
+    text, file = _text(source)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=file)) from error
+    found = [Problem(f"unknown key {key!r}", did_you_mean(key, ["dose"])) for key in content if key != "dose"]
+    doses: list[Dose] = []
+    for number, table in enumerate(_tables(content, found), start=1):
+        try:
+            doses += doses_from(table)
+        except PlanError as error:
+            found += [replace(p, what=f"[[dose]] {number}: {p.what}") for p in error.problems]
+    if found:
+        raise PlanError([replace(problem, file=file) for problem in found])
+    return Regimen(tuple(doses))
+
+
+def _text(source: str | Path) -> tuple[str, str]:
+    """The TOML text, and the name of its file for the problems."""
+    if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
+        return source, "TOML text"
+    path = Path(source).expanduser()
+    if not path.is_file():
+        siblings = sorted(file.name for file in path.parent.glob("*.toml"))
+        remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
+        raise PlanError(Problem("no such file", remedy, file=str(source)))
+    try:
+        return path.read_text(encoding="utf-8"), str(source)
+    except UnicodeDecodeError as error:
+        raise PlanError(Problem(f"not TOML: {error}", "save the file as UTF-8", file=str(source))) from error
+
+
+def _tables(content: Mapping[str, Any], found: list[Problem]) -> list[Mapping[str, Any]]:
+    """The [[dose]] tables; none and a Problem where there is no list of them."""
+    tables = content.get("dose", [])
+    if isinstance(tables, list) and tables and all(isinstance(table, Mapping) for table in tables):
+        return tables
+    what = "`dose` is no list of tables" if tables else "no [[dose]]"
+    found.append(Problem(what, "begin each dose with a line `[[dose]]`"))
+    return []
