@@ -28,6 +28,8 @@ from kinetics.model import Balance, Derived, Model, Output, Parameter, State, li
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
+from kinetics.regimen import Regimen, doses_for  # noqa: E402
+from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
@@ -54,11 +56,13 @@ __all__ = [
     "Parameter",
     "PlanError",
     "Problem",
+    "Regimen",
     "State",
     "Study",
     "StudyError",
     "bind",
     "check",
+    "doses_for",
     "exposure",
     "exposure_summary",
     "fit",
@@ -69,6 +73,7 @@ __all__ = [
     "nca_summary",
     "parameter_table",
     "read_plan",
+    "read_regimen",
     "read_study",
     "report",
     "to_pptestcd",

@@ -115,8 +115,8 @@ class Model:
     `initial(p)` gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of
     dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or
     a product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
-    which a dose is late. `stiff` chooses an implicit method. `linear` claims that doses superpose; `balance`
-    that mass is kept.
+    which a dose is late. `typical_dose` [dose_unit] is one that the equations were written for. `stiff`
+    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept.
     """
 
     states: Mapping[str, State]
@@ -126,6 +126,7 @@ class Model:
     derived: Mapping[str, Derived] = field(default_factory=dict)
     prior_sets: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
     dose_unit: str = "cells"
+    typical_dose: float | None = None
     vector_field: Callable[..., Mapping[str, Any]] | None = None
     initial: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     dosing: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)

@@ -156,8 +156,7 @@ def _blocks(
 
 def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array]]:
     """`solve` over draws, compiled; kept by the model file's hash and the solver, all that it depends on."""
-    model, solver = fit.model, fit.bound.solver
-    key = (fit.model.sha256, outputs, solver)
+    model, key = fit.model, (fit.model.sha256, outputs, solver := fit.bound.solver)
     if key in _SOLVERS and model.sha256:
         return _SOLVERS[key]
 

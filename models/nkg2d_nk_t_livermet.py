@@ -214,5 +214,5 @@ BALANCE = Balance(
 
 MODEL = Model(
     STATES, PARAMETERS, OUTPUTS, derived=DERIVED, vector_field=vector_field, initial=initial, dosing=DOSING,
-    stiff=True, balance=BALANCE,
+    stiff=True, balance=BALANCE, typical_dose=1e9,
 )  # fmt: skip

@@ -39,4 +39,4 @@ OUTPUTS = {"concentration": Output(lambda y, p: y["concentration"], "mg/L", "con
 
 DERIVED = {"half_life": Derived(lambda p: jnp.log(2) * p["v"] / p["cl"], "day", "elimination half-life")}
 
-MODEL = Model(STATES, PARAMETERS, OUTPUTS, solution, derived=DERIVED, dose_unit="mg")
+MODEL = Model(STATES, PARAMETERS, OUTPUTS, solution, derived=DERIVED, dose_unit="mg", linear=True)

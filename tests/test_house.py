@@ -41,10 +41,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "solve": ("solve",),
     "observe": ("observe", "hierarchy"),
     "fit": ("plan", "covariates", "plan_checks", "bind", "device", "start", "sampler", "run", "fit"),
-    "check": ("diagnostics", "summary", "check", "predict"),
+    "check": ("diagnostics", "summary", "check", "predict", "virtual", "simulate", "laws"),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),
-    "show": ("plot", "report", "new", "progress", "cli"),
+    "show": ("plot", "report", "new", "progress", "cli_simulate", "cli"),
 }
 NCA = ("nca_rules", "nca")  # validated alone: it stands on the study room
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}

@@ -280,17 +280,9 @@ def _backward(
         rate = tuple(r.at[stop, jnp.arange(len(stop))].add(b) for r, b in zip(c.rate, of_rate, strict=True))
         return _Reverse(c.i - 1, y_bar, jax.tree.map(jnp.add, c.p, of_p), jump, rate, time)
 
-    zero = jnp.zeros_like(problem.time)
-    begin = _Reverse(
-        jnp.max(rows) - 1,
-        jax.tree.map(jnp.zeros_like, problem.start),
-        jax.tree.map(jnp.zeros_like, varied),
-        tuple(zero if w else None for w in wanted.jump),
-        tuple(zero for _ in fed),
-        zero if moving else None,
-    )
+    begin = _nothing(problem, varied, wanted, jnp.max(rows) - 1)
     end = jax.lax.while_loop(lambda c: c.i >= 0, back, begin)
-    rates = dict(zip(fed, end.rate, strict=True))
+    zero, rates = jnp.zeros_like(problem.time), dict(zip(fed, end.rate, strict=True))
     return Problem(
         zero if end.time is None else end.time,
         end.y,
@@ -312,6 +304,19 @@ class _Reverse(NamedTuple):
     jump: tuple[Array | None, ...]
     rate: tuple[Array, ...]
     time: Array | None
+
+
+def _nothing(problem: Problem, varied: dict[str, Array], wanted: Problem, last: Array) -> _Reverse:
+    """No cotangent yet, at the last row of the tape."""
+    zero = jnp.zeros_like(problem.time)
+    return _Reverse(
+        last,
+        jax.tree.map(jnp.zeros_like, problem.start),
+        jax.tree.map(jnp.zeros_like, varied),
+        tuple(zero if w else None for w in wanted.jump),
+        tuple(zero for _ in _fed(problem)),
+        zero if wanted.time else None,
+    )
 
 
 def _fed(problem: Problem) -> tuple[int, ...]:

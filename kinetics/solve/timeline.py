@@ -8,7 +8,7 @@ each. A record at the very time of a dose comes first: it is the sample taken be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def timeline(
     dose_of = jnp.where((order >= records) & (order < records + slots), order - records, -1)
     jump, rate = {}, {} if infusions else None
     for state, entering in enters.items():
-        at_once = jnp.concatenate([jnp.where(bolus, entering, 0.0), jnp.zeros((1, entering.shape[1]))])
+        at_once = jnp.concatenate([jnp.where(bolus, entering, 0.0), jnp.zeros_like(entering[:1])])
         jump[state] = jnp.take_along_axis(at_once, dose_of, axis=0)  # -1 is the row of zeros
         if rate is not None:
             rate[state] = _rates(time, start, entering, jnp.asarray(doses.duration).T)
@@ -93,11 +93,11 @@ def _entries(
         here = entry == number
         if route in model.lag:
             start = start + jnp.where(here, jax.vmap(model.lag[route])(dict(theta)), 0.0)
-        for state, share in jax.vmap(lambda p, f=fraction: _arrays(f(p)))(dict(theta)).items():
+        for state, share in jax.vmap(lambda p, f=fraction: _arrays(f(p), start.dtype))(dict(theta)).items():
             part = jnp.where(here, amount * share, 0.0)
             enters[state] = enters[state] + part if state in enters else part
     return start, enters
 
 
-def _arrays(shares: Mapping[str, AnyArray | float]) -> dict[str, Array]:
-    return {state: jnp.asarray(share, float) for state, share in shares.items()}
+def _arrays(shares: Mapping[str, AnyArray | float], dtype: Any) -> dict[str, Array]:
+    return {state: jnp.asarray(share, dtype) for state, share in shares.items()}

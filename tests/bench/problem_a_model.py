@@ -51,4 +51,6 @@ OUTPUTS = {
     "cytokine": Output(lambda y, p: y["C"], "pg/mL", "cytokine"),
 }
 
-MODEL = Model(STATES, PARAMETERS, OUTPUTS, vector_field=vector_field, initial=initial, dosing=DOSING)
+MODEL = Model(
+    STATES, PARAMETERS, OUTPUTS, vector_field=vector_field, initial=initial, dosing=DOSING, typical_dose=10.0
+)

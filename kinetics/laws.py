@@ -1,0 +1,276 @@
+"""What every model must obey, whoever wrote it: `kinetics check-model models/mine.py`, and tests/laws.
+
+A law is tried on a few made-up subjects who differ in one thing only: a dose or none, a dose at once or in two parts,
+a bolus or a short infusion. Times are days; the dose is an argument because a mouse's is not a patient's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float
+
+from kinetics.model import Model, Output
+from kinetics.regimen import Doses, pad_doses
+from kinetics.solve import Solver, solve
+from kinetics.solve.reach import reach
+from kinetics.solve.reference import reference_solve
+
+__all__ = ["LAWS", "Law", "Trial", "check_laws"]
+
+TIMES = np.array([0.5, 1.0, 1.02, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.0, 42.0, 60.0])
+DAY, SHORT = 1.0, 0.02  # of the dose; of the infusion that ends at the third record
+Curves = dict[str, Float[np.ndarray, "subject record"]]
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law tried: `ok`, None where the model claims nothing of the kind, and what was seen."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model under trial, `amount` its dose (cells or mg); the solutions that laws share are computed once."""
+
+    model: Model
+    amount: float
+    seed: int = 0
+
+    @property
+    def routes(self) -> list[str]:
+        return list(self.model.dosing) or ["iv"]
+
+    def doses(self, subjects: Sequence[Sequence[tuple[Any, ...]]]) -> Doses:
+        """(time, amount, duration) of each dose of each subject, by the first route; or (..., route)."""
+        rows = []
+        for i, given in enumerate(subjects):
+            for time, amount, duration, *by in given:
+                product, _, way = (by[0] if by else self.routes[0]).rpartition("/")
+                rows.append((str(i), time, amount, duration, product or "car_t", way, 1))
+        names = ["subject", "time", "amount", "duration", "product", "route", "cycle"]
+        table = pd.DataFrame(rows, columns=names)
+        return pad_doses(table, [str(i) for i in range(len(subjects))], tuple(self.model.dosing))
+
+    def run(
+        self,
+        doses: Doses,
+        theta: Mapping[str, Any] | None = None,
+        *,
+        rtol: float = 1e-7,
+        model: Model | None = None,
+    ) -> Curves:
+        """Every output of every subject; typical parameters unless `theta` has others."""
+        n = len(doses.time)
+        p = {k: np.full(n, v) for k, v in self.model.typical().items()} | dict(theta or {})
+        solver = Solver(rtol=rtol, atol=rtol, most=20_000, infusions=bool(np.any(doses.duration > 0)))
+        times = np.tile(TIMES, (n, 1))
+        run = jax.jit(lambda p, doses: solve(model or self.model, times, p, doses, solver=solver))
+        return {k: np.asarray(v) for k, v in run(p, doses).items()}
+
+    @cached_property
+    def boluses(self) -> Curves:
+        """Subjects: a dose; none; the dose in two parts at one time; twice the dose; a dose on day 5; both days."""
+        d = self.amount
+        one, late = (DAY, d, 0.0), (5.0, d, 0.0)
+        split = [(DAY, 0.3 * d, 0.0), (DAY, 0.7 * d, 0.0)]
+        return self.run(
+            self.doses([[one], [(DAY, 0.0, 0.0)], split, [(DAY, 2 * d, 0.0)], [late], [one, late]])
+        )
+
+    @cached_property
+    def infusions(self) -> Curves:
+        """Durations: none, 1e-3 d, 1e-4 d; ends at a record, just before it, just after it."""
+        durations = [0.0, 1e-3, 1e-4, SHORT, SHORT - 1e-7, SHORT + 1e-7]
+        return self.run(self.doses([[(DAY, self.amount, x)] for x in durations]))
+
+
+def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> list[Law]:
+    """Try every law on `model`. `amount`: the dose [cells or mg], by default the model's typical dose."""
+    trial = Trial(model, amount or model.typical_dose or (1e8 if model.dose_unit == "cells" else 100.0), seed)
+    found = []
+    for name, law in LAWS.items():
+        try:
+            ok, detail = law(trial)
+        except Exception as error:
+            ok, detail = False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        found.append(Law(name, ok, detail))
+    return found
+
+
+Verdict = tuple[bool | None, str]
+
+
+def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float = 1e-6) -> tuple[float, str]:
+    """The largest difference between two subjects, relative to value plus `floor` of the output's largest."""
+    worst = (0.0, "nothing differs")
+    for name in a:
+        x, y = a[name][i], b[name][j]
+        size = np.abs(y) + floor * np.nanmax(np.abs(b[name])) + 1e-300
+        gap = float(np.max(np.nan_to_num(np.abs(x - y) / size, nan=np.inf)))
+        if gap > worst[0]:
+            worst = (gap, f"{name} differs by {gap:.1e}")
+    return worst
+
+
+def _answers(trial: Trial) -> Verdict:
+    if trial.model.vector_field is not None and not trial.model.dosing:
+        return None, "it takes no dose"
+    first = (DAY, trial.amount, 0.0)  # a route may only act on what another has brought: lymphodepletion, say
+    subjects = [[(DAY, 0.0, 0.0)], [first], *([first, (DAY, trial.amount, 0.0, r)] for r in trial.routes[1:])]
+    curves = trial.run(trial.doses(subjects))
+    pairs = [(1, 0), *((i + 2, 1) for i in range(len(trial.routes) - 1))]
+    deaf = [
+        route
+        for route, (i, j) in zip(trial.routes, pairs, strict=True)
+        if _apart(curves, curves, i, j, floor=1e-12)[0] < 1e-6
+    ]
+    return not deaf, f"no output answers a dose by {', '.join(deaf)}" if deaf else "every route is answered"
+
+
+def _finite(trial: Trial) -> Verdict:
+    keys = jax.random.split(jax.random.key(trial.seed), len(trial.model.parameters))
+    draws = {
+        k: np.asarray(q.prior.to_numpyro().sample(key, (8,)))
+        for key, (k, q) in zip(keys, trial.model.parameters.items(), strict=True)
+    }
+    theta = {k: np.concatenate([[trial.model.parameters[k].value], v]) for k, v in draws.items()}
+    curves = trial.run(trial.doses([[(DAY, trial.amount, 0.0)]] * 9), theta)
+    bad = [k for k, v in curves.items() if not np.isfinite(v).all()]
+    below = [k for k, v in curves.items() if k not in bad and v.min() < -1e-5 * np.abs(v).max()]
+    said = [f"{', '.join(x)} {what}" for x, what in ((bad, "not finite"), (below, "below zero")) if x]
+    return not said, "; ".join(said) or "at the typical values and at 8 draws of the priors"
+
+
+def _split(trial: Trial) -> Verdict:
+    gap, said = _apart(trial.boluses, trial.boluses, 2, 0)
+    return gap < 1e-5, said
+
+
+def _superposes(trial: Trial) -> Verdict:
+    if not trial.model.linear:
+        return None, "it does not claim that doses superpose"
+    c = trial.boluses
+    joined = {k: (v[0] + v[4] - v[1])[None] for k, v in c.items()}
+    gap, said = _apart(joined, c, 0, 5)
+    return gap < 1e-4, said
+
+
+def _becomes_bolus(trial: Trial) -> Verdict:
+    c = {k: v[:, 3:] for k, v in trial.infusions.items()}  # well after the infusion
+    long, short = _apart(c, c, 1, 0)[0], _apart(c, c, 2, 0)[0]
+    return short <= 0.2 * long + 1e-5, f"{long:.1e} from the bolus at 1e-3 d, {short:.1e} at 1e-4 d"
+
+
+def _ends_at_a_record(trial: Trial) -> Verdict:
+    before, after = (
+        _apart(trial.infusions, trial.infusions, 4, 3),
+        _apart(trial.infusions, trial.infusions, 5, 3),
+    )
+    gap, said = max(before, after)
+    return gap < 1e-3, said
+
+
+def _batch(trial: Trial) -> Verdict:
+    alone = trial.run(trial.doses([[(DAY, trial.amount, 0.0)]]))
+    gap, said = _apart(alone, trial.boluses, 0, 0)
+    return gap < 1e-9, said
+
+
+def _converges(trial: Trial) -> Verdict:
+    if trial.model.vector_field is None:
+        return None, "it is a closed form"
+    doses = trial.doses([[(DAY, trial.amount, 0.0)], [(2.0, trial.amount, SHORT)]])
+    fine, coarse = trial.run(doses, rtol=1e-9), trial.run(doses, rtol=1e-5)
+    typical = trial.model.typical()
+    exact = [reference_solve(trial.model, TIMES, typical, Doses(*(x[i] for x in doses))) for i in range(2)]
+    truth = {k: np.stack([e[k] for e in exact]) for k in exact[0]}
+    far, near = (
+        _apart(coarse, truth, slice(None), slice(None))[0],
+        _apart(fine, truth, slice(None), slice(None))[0],
+    )
+    return (
+        near < 1e-5 and near <= far + 1e-7,
+        f"{far:.1e} from the reference at rtol 1e-5, {near:.1e} at 1e-9",
+    )
+
+
+def _balances(trial: Trial) -> Verdict:
+    law, n = trial.model.balance, 2
+    if law is None:
+        return None, "it does not claim a mass balance"
+    only = replace(trial.model, outputs={"total": Output(law.total, "1", "total")})
+    theta = {k: np.zeros(n) for k in law.without}
+    doses = trial.doses([[(DAY, trial.amount, 0.0)], [(DAY, trial.amount, SHORT)]])
+    total = trial.run(doses, theta, rtol=1e-10, model=only)["total"]
+    given = trial.amount * (TIMES > DAY + SHORT)
+    settled = (TIMES < DAY) | (TIMES > DAY + SHORT)
+    gap = float(np.max(np.abs(total - total[:, :1] - given)[:, settled]) / trial.amount)
+    return gap < 1e-8, f"off by {gap:.1e} of the dose"
+
+
+def _gradient(trial: Trial) -> Verdict:
+    model, step = trial.model, 1e-4
+    names = list(model.parameters)
+    if model.vector_field is not None:
+        names = list(reach(model, list(model.outputs)).all)
+    typical = model.typical()
+    solver = Solver(rtol=1e-10, atol=1e-10, most=20_000, infusions=False)
+    scale = {k: float(np.nanmax(np.abs(v[0]))) for k, v in trial.boluses.items() if np.any(v[0] != 0)}
+
+    def loss(logs: Mapping[str, Any], doses: Doses) -> Array:
+        n = len(doses.time)
+        p = {k: jnp.full(n, v) for k, v in typical.items()}
+        p |= {k: typical[k] * jnp.exp(v) for k, v in logs.items()}
+        y = solve(model, np.tile(TIMES, (n, 1)), p, doses, solver=solver)
+        return sum(jnp.sum(jnp.sqrt(jnp.abs(y[k]) / scale[k] + 1e-3), axis=1) for k in scale)
+
+    one = trial.doses([[(DAY, trial.amount, 0.0)]])
+    slopes = jax.jit(jax.grad(lambda logs: jnp.sum(loss(logs, one))))({k: jnp.zeros(1) for k in names})
+    moved = np.concatenate([step * np.eye(len(names)), -step * np.eye(len(names))])
+    many = Doses(*(np.repeat(x, len(moved), axis=0) for x in one))
+    values = np.asarray(jax.jit(loss)({k: jnp.asarray(moved[:, i]) for i, k in enumerate(names)}, many))
+    finite = (values[: len(names)] - values[len(names) :]) / (2 * step)
+    exact = np.array([float(slopes[k][0]) for k in names])
+    gap = np.abs(exact - finite) / (np.abs(finite) + 1e-3 * np.abs(finite).max() + 1e-12)
+    worst = int(np.nan_to_num(gap, nan=np.inf).argmax())
+    return bool((gap < 1e-4).all()), f"{names[worst]}: {exact[worst]:.6g} against {finite[worst]:.6g}"
+
+
+def _compiles_once(trial: Trial) -> Verdict:
+    traced = []
+    doses, times = trial.doses([[(DAY, trial.amount, 0.0)]] * 2), np.tile(TIMES, (2, 1))
+
+    @jax.jit
+    def run(p: dict[str, Array], doses: Doses) -> dict[str, Array]:
+        traced.append(1)
+        return solve(trial.model, times, p, doses, solver=Solver(infusions=False))
+
+    for factor in (1.0, 1.1):
+        run({k: jnp.full(2, v * factor) for k, v in trial.model.typical().items()}, doses)
+    return len(traced) == 1, f"traced {len(traced)} times for one shape"
+
+
+LAWS: dict[str, Callable[[Trial], Verdict]] = {
+    "answers a dose": _answers,
+    "finite and not negative": _finite,
+    "a dose in two parts is the dose": _split,
+    "doses superpose": _superposes,
+    "a short infusion is a bolus": _becomes_bolus,
+    "an infusion may end at a record": _ends_at_a_record,
+    "one subject or many": _batch,
+    "converges to the reference": _converges,
+    "mass balance": _balances,
+    "gradient is the finite difference": _gradient,
+    "one compilation a shape": _compiles_once,
+}

@@ -1,0 +1,121 @@
+"""Virtual patients: who they are, drawn with one key a patient.
+
+Who patient 17 is depends on the seed and on the 17, and on nothing else: not on how many patients there are, nor on
+how many are drawn at once. A parameter that is set by hand leaves the draws of the others as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from kinetics.arrays import AnyArray
+from kinetics.distributions import Link
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.fit import Fit
+from kinetics.hierarchy import Hierarchy, individual
+from kinetics.model import Model, allowed
+
+__all__ = ["Patients", "Population", "Source", "patients_of", "population", "population_problems"]
+
+Source = Literal["typical", "prior"] | Fit
+Patients = Callable[[Int[AnyArray, " patient"]], dict[str, Float[Array, " patient"]]]
+
+_ALLOWS: dict[Link, str] = {"log": "above 0", "logit": "between 0 and 1", "identity": "that is finite"}
+
+
+@dataclass(frozen=True)
+class Population:
+    """Where virtual patients come from; the covariates of a fit are at their reference.
+
+    `hierarchy` says what is fixed, what varies and by which priors. `posterior` holds a fit's draws by site; where
+    it is None every patient has population values of their own from the priors. `given` are the parameters set by
+    hand.
+    """
+
+    model: Model
+    hierarchy: Hierarchy
+    source: str
+    given: tuple[str, ...] = ()
+    posterior: Mapping[str, Float[np.ndarray, " draw"]] | None = None
+
+    @property
+    def guesses(self) -> list[str]:
+        """The parameters that the model file calls a design guess and nobody set by hand."""
+        return [k for k, p in self.model.parameters.items() if p.guess and k not in self.given]
+
+
+def population_problems(model: Model, parameters: Source, values: Mapping[str, float]) -> list[Problem]:
+    """Values for parameters that there are not, values that a link does not allow, a fit of another model."""
+    found = []
+    if isinstance(parameters, Fit):
+        if parameters.model.sha256 != model.sha256:
+            what = f"the fit {parameters.name} is one of {parameters.model.name}, not of {model.name}"
+            found.append(Problem(what, "name the model that was fitted, or another run"))
+    elif parameters not in ("typical", "prior"):
+        found.append(Problem(f"parameters {parameters!r}", "say 'typical' or 'prior', or give a fit"))
+    for name, value in values.items():
+        if name not in model.parameters:
+            found.append(Problem(f"{model.name} has no parameter {name!r}", did_you_mean(name, model.parameters)))
+        elif not allowed(kind := model.parameters[name].prior.link, value):
+            what = f"{name} = {value:g} is not a value that its {kind} link allows"
+            found.append(Problem(what, f"give a value {_ALLOWS[kind]}"))
+    return found
+
+
+def population(
+    model: Model, parameters: Source = "typical", values: Mapping[str, float] | None = None
+) -> Population:
+    """Typical patients who are all the same; patients from the priors; or new patients of a fit.
+
+    "prior" draws each population value from its prior and each between-subject SD that was published from its own.
+    `values` [each in its parameter's unit] replace typical or population values, and who varies still varies around
+    them. PlanError lists every value that cannot be.
+    """
+    values = dict(values or {})
+    if found := population_problems(model, parameters, values):
+        raise PlanError(found)
+    given = tuple(values)
+    if isinstance(parameters, Fit):
+        h = parameters.bound.hierarchy
+        at_reference = replace(h, fixed={**h.fixed, **values}, centred=(), effects=(), scaled=())
+        sites = parameters.sites()
+        posterior = {site: sites[site] for site in at_reference.population_priors()}
+        return Population(parameters.model, at_reference, f"fit {parameters.name}", given, posterior)
+    priors = {name: p.prior for name, p in model.parameters.items()}
+    if parameters == "typical":
+        fixed = Hierarchy(priors, {}, fixed={**model.typical(), **values})
+        return Population(model, fixed, "typical", given)
+    omega = {name: p.omega_prior for name, p in model.parameters.items() if p.sd is not None}
+    return Population(model, Hierarchy(priors, omega, fixed=values), "prior", given)
+
+
+def patients_of(population: Population, seed: int) -> Patients:
+    """A compiled function from patients' numbers to their parameters, each (patient,)."""
+    model, h, posterior = population.model, population.hierarchy, population.posterior
+    priors, root = h.population_priors(), jax.random.key(seed)
+
+    def one(number: Array) -> dict[str, Array]:
+        own = jax.random.fold_in(root, number)
+        # three keys a parameter, whether it needs them or not: its population value, its SD, its random effect
+        keys = dict(zip(model.parameters, jax.random.split(own, (len(model.parameters), 3)), strict=True))
+        s: dict[str, Array] = {}
+        if posterior is None:
+            for name, (of_value, of_sd, _) in keys.items():
+                for site, key in ((f"{name}_pop", of_value), (f"omega_{name}", of_sd)):
+                    if site in priors:
+                        s[site] = jnp.asarray(priors[site].to_numpyro().sample(key))
+        elif posterior:
+            draws = len(next(iter(posterior.values())))
+            which = jax.random.randint(jax.random.fold_in(own, 0), (), 0, draws)
+            s = {site: jnp.asarray(values)[which] for site, values in posterior.items()}
+        s |= {f"eta_{name}": jax.random.normal(keys[name][2]) for name in h.vary}
+        return {name: value[0] for name, value in individual(h, model, s, {}, 1).items()}
+
+    return jax.jit(jax.vmap(one))

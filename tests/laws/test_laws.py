@@ -1,0 +1,79 @@
+"""Every law on every model of the library, and on models that break one law each."""
+
+from dataclasses import replace
+from functools import cache
+
+import jax
+import pytest
+
+from kinetics import load_model
+from kinetics.laws import LAWS, Law, Trial, check_laws
+from kinetics.model import Balance, Model, library_models
+from tests.test_solve import decay
+
+
+@cache
+def laws_of(name: str) -> dict[str, Law]:
+    return {law.name: law for law in check_laws(load_model(name))}
+
+
+@pytest.mark.parametrize("name", library_models())
+def test_the_model_obeys_every_law_that_applies(name: str) -> None:
+    found = laws_of(name)
+    assert set(found) == set(LAWS)
+    assert {k: law.detail for k, law in found.items() if law.ok is False} == {}
+
+
+def test_a_claim_is_made_by_the_models_that_can() -> None:
+    claims = {k for k in library_models() if load_model(k).balance is not None}
+    assert {"nkg2d_nk_t_livermet", "tsai_2022"} <= claims
+    assert {k for k in library_models() if load_model(k).linear} >= {"one_compartment_iv", "one_compartment_oral"}
+
+
+def mouse(model: Model) -> Trial:
+    return Trial(model, 10.0)
+
+
+def shifted(model: Model, **slopes: object) -> Model:
+    """The model with a part of its right-hand side changed."""
+    field = model.vector_field
+    assert field is not None
+    return replace(model, vector_field=lambda t, y, p: {**field(t, y, p), **{k: f(t, y, p) for k, f in slopes.items()}})
+
+
+BROKEN = {
+    "answers a dose": lambda m: replace(m, dosing={"skin": lambda p: {"depot": 0.0}}, lag={}),
+    "finite and not negative": lambda m: shifted(m, centre=lambda t, y, p: -5.0),
+    "doses superpose": lambda m: replace(shifted(m, centre=lambda t, y, p: -0.1 * y["centre"] ** 2), linear=True),
+    "gradient is the finite difference": lambda m: shifted(
+        m, centre=lambda t, y, p: -_blind(p["ke"]) * y["centre"] + p["ka"] * y["depot"]
+    ),
+}
+
+
+def _blind(x: jax.Array) -> jax.Array:
+    """x, and a derivative that is wrong."""
+    return 2 * jax.lax.stop_gradient(x) - x
+
+
+@pytest.mark.parametrize("law", BROKEN)
+def test_a_model_that_breaks_a_law_is_caught(law: str) -> None:
+    assert LAWS[law](mouse(decay()))[0] is not False
+    ok, detail = LAWS[law](mouse(BROKEN[law](decay())))
+    assert ok is False
+    assert detail
+
+
+def test_a_false_mass_balance_is_caught() -> None:
+    total = Balance(lambda y, p: y["depot"] + y["centre"], without=("ke", "base"))
+    iv = replace(decay(), dosing={"iv": lambda p: {"centre": 1.0}}, lag={})
+    assert LAWS["mass balance"](mouse(replace(iv, balance=total)))[0] is True
+    leaky = replace(iv, balance=replace(total, without=("base",)))
+    assert LAWS["mass balance"](mouse(leaky))[0] is False
+
+
+def test_a_law_that_cannot_be_tried_says_why() -> None:
+    broken = replace(decay(), vector_field=lambda t, y, p: {"depot": y["nowhere"], "centre": 0.0})
+    found = check_laws(broken, amount=10.0)
+    assert all(law.ok is False for law in found if law.ok is not None)
+    assert any("nowhere" in law.detail for law in found)
