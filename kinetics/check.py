@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from pandas import DataFrame
 
+from kinetics.distributions import inverse_link, link
 from kinetics.errors import CheckError
 from kinetics.fit import Fit
+from kinetics.solve import trouble
 from kinetics.summary import diagnostics
 
 __all__ = ["Check", "check"]
@@ -146,10 +148,35 @@ def _solves(fit: Fit) -> tuple[Any, ...]:
     failed = ~np.asarray(jax.jit(jax.vmap(finite))(sites))
     names = [bound.subjects[i] for i in np.nonzero(failed.any(axis=0))[0]]
     count = int(failed.sum())
+    where = f"subjects {', '.join(names)}" if names else _beyond(fit)
     return (
-        "failed predictions", float(count), "0", count == 0, f"subjects {', '.join(names)}" if names else "",
+        "failed predictions", float(count), "0", count == 0, where,
         "look at the named subjects' records and doses; bound the prior of the parameter that runs away",
     )  # fmt: skip
+
+
+def _beyond(fit: Fit) -> str:
+    """Who the solver gives up on, and when, three times as far from the median as the posterior goes: where a
+    divergent transition may have been, since a draw that fails is never kept.
+    """
+    bound, model = fit.bound, fit.model
+    if model.vector_field is None:
+        return ""
+    far = {}
+    for name, values in fit.theta(at_most=100).items():
+        kind = model.parameters[name].prior.link
+        on_line = link(kind, jnp.asarray(values))
+        centre = jnp.median(on_line, axis=0)
+        far[name] = inverse_link(kind, centre + 3.0 * (on_line - centre))
+    times, outputs = bound.data.observations.time, [a.output for a in bound.assays]
+
+    def ends(theta: dict[str, Any]) -> Any:
+        return trouble(model, times, theta, bound.data.doses, outputs, solver=bound.solver).at
+
+    at = np.asarray(jax.jit(jax.vmap(ends))(far))
+    first = [(bound.subjects[i], at[:, i].min()) for i in np.nonzero(np.isfinite(at).any(axis=0))[0]]
+    said = ", ".join(f"subject {who} from day {day:.3g}" for who, day in first[:10])
+    return f"the solver gives up three times as far out: {said}" if said else ""
 
 
 def _expected(fit: Fit) -> list[tuple[Any, ...]]:

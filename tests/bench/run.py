@@ -1,73 +1,108 @@
-"""Timings, one command: make bench. Medians in milliseconds go to bench/results.json and bench/RESULTS.md.
+"""Timings beside the peers', one command: make bench. Medians go to bench/results.json and bench/RESULTS.md.
 
-Absolute times do not travel between machines; compare only what stands in one file.
+One core, ours and theirs, in one run: absolute times do not travel between machines, ratios do. A peer that is not
+there is left out with a word (peers.py says how to name it).
 """
 
 import json
 import os
 import platform
+import sys
 import tempfile
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core, for us and for the peers we start
 
-import jax
-import numpy as np
-from numpyro.infer.util import potential_energy
-
-from kinetics.bind import BoundFit, bind
-from kinetics.plan import plan_of, read_plan
-from kinetics.start import start_values
+from tests.bench import ours, peers
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("KINETICS_SHARED_DATA", ROOT.parent / "shared" / "data")).parent / "bench"
+MRGSOLVE_PER_S = 10_800  # shared/bench/README.md: mrgsolve 2.0 on another run's core, the faster of two peers
+
+Row = dict[str, Any]
 
 
-def median_ms(call: Callable[[], Any], repeats: int = 200) -> float:
-    times = []
-    for _ in range(repeats):
-        start = perf_counter()
-        jax.block_until_ready(call())
-        times.append(perf_counter() - start)
-    return float(np.median(times) * 1e3)
+def beside(ours_ms: float, peer_ms: float | None, peer: str, **more: Any) -> Row:
+    ratio = None if peer_ms is None else round(peer_ms / ours_ms, 2)
+    row = {
+        "ours_ms": round(ours_ms, 4),
+        "peer": peer,
+        "peer_ms": peer_ms and round(peer_ms, 4),
+        "ratio": ratio,
+    }
+    return row | more
 
 
-def gradient_times(bound: BoundFit) -> dict[str, float]:
-    """Compile seconds and milliseconds of one value + gradient of the joint log density."""
-    start = {k: v[0] for k, v in start_values(bound, 1, jax.random.key(0)).items()}
-    call = jax.jit(
-        lambda z, data: jax.value_and_grad(lambda s: potential_energy(bound.density, (data,), {}, s))(z)
+def measured(source: Path, folder: Path) -> dict[str, Row]:
+    problem = json.loads((source / "problem_a.json").read_text())
+    rows: dict[str, Row] = {"demo": ours.demo()}
+    a = ours.problem_a(source, folder)
+    stan = peers.stan_ms(source)
+    rows["problem_a"] = beside(
+        a["ms"], stan, "Stan ode_ckrk, ms per gradient while sampling", gradient_apart=a["apart"]
     )
-    clock = perf_counter()
-    jax.block_until_ready(call(start, bound.data))
-    compiled = perf_counter() - clock
-    return {"ours_ms": round(median_ms(lambda: call(start, bound.data)), 4), "compile_s": round(compiled, 2)}
+    theta = ours.individuals(problem, 24)
+    rows["problem_a_diffrax"] = beside(
+        a["ms"], peers.diffrax_ms(problem, theta), "diffrax, vmap, default adjoint"
+    )
+    scale = ours.scaling(problem)
+    per_patient = scale["ms"]["1000"] / 1000
+    rows["problem_a_1000"] = beside(
+        per_patient,
+        None if stan is None else stan / 24,
+        "Stan ode_ckrk, per patient",
+        exponent=scale["exponent"],
+    )
+    rows["scaling_12_to_1200"] = {
+        "ours_ms": scale["ms"]["1200"],
+        "exponent": scale["exponent"],
+        "all": scale["ms"],
+    }
+    rows["problem_a_4_chains"] = beside(*ours.chains(problem), "one chain; at most 2.5 times that")
+    rows["problem_b"] = beside(
+        ours.problem_b(source, folder), peers.nutpie_ms(source), "PyMC + nutpie, ms per gradient"
+    )
+    rows["livermet_20_states"] = beside(*ours.livermet())
+    per_s = ours.simulated_per_s(problem)
+    slow = peers.scipy_patients_per_s(problem, ours.individuals(problem, 30), ours.DAYS)
+    rows["simulate_10000"] = beside(
+        1e3 / per_s, 1e3 / MRGSOLVE_PER_S, "mrgsolve as measured elsewhere", patients_per_s=round(per_s)
+    )
+    rows["simulate_scipy"] = beside(1e3 / per_s, 1e3 / slow, "scipy solve_ivp LSODA")
+    rows["compile"] = ours.compiling(source)
+    return rows
+
+
+def written(rows: dict[str, Row]) -> str:
+    machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
+    machine |= {k: version(k) for k in ("jax", "diffrax", "numpyro")}
+    out = ROOT / "bench"
+    out.mkdir(exist_ok=True)
+    (out / "results.json").write_text(json.dumps({**rows, "_machine": machine}, indent=2) + "\n")
+    lines = ["| what | ours, ms | peer, ms | ratio | peer, and more |", "|---|---|---|---|---|"]
+    for name, row in rows.items():
+        rest = "; ".join(
+            f"{k} {v}" for k, v in row.items() if k not in ("ours_ms", "peer", "peer_ms", "ratio")
+        )
+        said = "; ".join(x for x in (str(row.get("peer", "")), rest) if x)
+        lines.append(
+            f"| {name} | {row.get('ours_ms')} | {row.get('peer_ms')} | {row.get('ratio')} | {said} |"
+        )
+    table = "\n".join(lines)
+    head = "# Timings\n\nValue and gradient on one core unless the line says otherwise; ratio: how much faster ours is."
+    (out / "RESULTS.md").write_text(f"{head}\n\n{machine}\n\n{table}\n")
+    return table
 
 
 def main() -> None:
-    results = {"demo": gradient_times(bind(read_plan("ogasawara_2021__synthetic_cart_12")))}
-    plan = {"model": "one_compartment_oral", "data": "theophylline", "observe": {"theophylline": {}}}
-    results["theophylline"] = gradient_times(bind(plan_of(plan)))
-    if SHARED.is_dir():
-        from tests.bench.problem_b import bound_problem_b
-
-        with tempfile.TemporaryDirectory() as folder:
-            results["problem_b"] = gradient_times(bound_problem_b(SHARED, Path(folder) / "b"))
-    else:
-        print(f"problem B left out: no {SHARED}")
-    machine = {"machine": platform.machine(), "cpus": os.cpu_count()}
-    machine |= {"jax": version("jax"), "python": platform.python_version()}
-    out = ROOT / "bench"
-    out.mkdir(exist_ok=True)
-    (out / "results.json").write_text(json.dumps({**results, "_machine": machine}, indent=2) + "\n")
-    lines = [f"| {k} | {v['ours_ms']} | {v['compile_s']} |" for k, v in results.items()]
-    table = "| what | value + gradient, ms | compile, s |\n|---|---|---|\n" + "\n".join(lines)
-    (out / "RESULTS.md").write_text(f"# Timings\n\n{machine}\n\n{table}\n")
-    print(table)
+    if not SHARED.is_dir():
+        sys.exit(f"the problems are not here: {SHARED} (set KINETICS_SHARED_DATA)")
+    with tempfile.TemporaryDirectory() as folder:
+        print(written(measured(SHARED, Path(folder))))
 
 
 if __name__ == "__main__":

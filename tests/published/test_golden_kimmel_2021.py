@@ -132,7 +132,7 @@ def test_mean_of_the_tail_is_the_deterministic_tumour(key: jax.Array) -> None:
 
 
 def test_extinction_probability_at_constant_rates_is_the_textbooks() -> None:
-    """All CAR-T bound (kB = 0): births at rB, deaths at gB; Bailey 1964, section 8.6."""
+    """All CAR-T bound (kB = 0): births at rB, deaths at gB; the simple birth and death process of Kendall 1948."""
     p = {**P, "kB": 0.0, "rB": 0.6, "gB": 0.5}
     t = np.array([0.5, 2.0, 10.0, 40.0])
     grown = np.exp((p["rB"] - p["gB"]) * t)

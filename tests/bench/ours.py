@@ -1,0 +1,205 @@
+"""Our side of every benchmark."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer.util import potential_energy
+
+from kinetics.bind import BoundFit, bind
+from kinetics.device import ChainLayout, chain_layout
+from kinetics.model import load_model
+from kinetics.plan import plan_of, read_plan
+from kinetics.regimen import Doses
+from kinetics.sampler import NutsProgram
+from kinetics.solve import Solver, solve
+from kinetics.start import start_values
+from tests.bench.problem_a import MODEL_FILE, ORDER, bound_problem_a, sites_of_point
+from tests.bench.problem_b import bound_problem_b
+from tests.bench.timing import first_s, median_ms
+
+__all__ = [
+    "DAYS", "chains", "compiling", "demo", "individuals", "livermet", "problem_a", "problem_b", "scaling",
+    "simulated_per_s",
+]  # fmt: skip
+
+DAYS = np.linspace(0.0, 90.0, 91)
+BOLUSES = Solver(infusions=False)
+Theta = dict[str, Any]
+
+
+def _gradient(bound: BoundFit) -> Any:
+    return jax.jit(jax.value_and_grad(lambda z, data: potential_energy(bound.density, (data,), {}, z)))
+
+
+def demo() -> dict[str, Any]:
+    """The shipped fit's value and gradient."""
+    bound = bind(read_plan("ogasawara_2021__synthetic_cart_12"))
+    call, start = _gradient(bound), {k: v[0] for k, v in start_values(bound, 1, jax.random.key(0)).items()}
+    compile_s = first_s(lambda: call(start, bound.data))
+    return {
+        "ours_ms": round(median_ms(lambda: call(start, bound.data), 200), 4),
+        "compile_s": round(compile_s, 2),
+    }
+
+
+def problem_a(source: Path, folder: Path) -> dict[str, float]:
+    """Median over the reference points, and the largest distance to their gradients (of the gradient's norm)."""
+    bound = bound_problem_a(source, folder / "a")
+    call, points = _gradient(bound), json.loads((source / "problem_a_points.json").read_text())
+    times, apart = [], []
+    for point, gradient in zip(points["points"], points["grad"], strict=True):
+        here, expected = sites_of_point(point, 24), sites_of_point(gradient, 24)
+        slope = call(here, bound.data)[1]
+        norm = np.linalg.norm(np.asarray(gradient))
+        apart.append(max(float(np.max(np.abs(slope[k] + expected[k]))) for k in expected) / norm)
+        times.append(median_ms(lambda here=here: call(here, bound.data), 20))
+    return {"ms": float(np.median(times)), "apart": float(f"{max(apart):.1e}")}
+
+
+def individuals(problem: dict[str, Any], n: int) -> Theta:
+    rng = np.random.default_rng(0)
+    return {
+        k: np.exp(mu + 0.3 * rng.standard_normal(n)) for k, mu in zip(ORDER, problem["prior_mu"], strict=True)
+    }
+
+
+def _given(problem: dict[str, Any], n: int, times: np.ndarray) -> tuple[np.ndarray, Doses]:
+    day = np.tile(np.asarray(problem["t_dose"], float), (n, 1))
+    amount = np.tile(np.resize(np.asarray(problem["dose"]), n)[:, None], (1, day.shape[1]))
+    none = np.zeros(day.shape, int)
+    return np.tile(times, (n, 1)), Doses(day, amount, 0.0 * day, amount, none, none)
+
+
+def _loss(problem: dict[str, Any], n: int, solver: Solver = BOLUSES) -> tuple[Any, Theta]:
+    model, (times, doses) = load_model(MODEL_FILE), _given(problem, n, np.asarray(problem["t_obs"]))
+
+    def total(logs: Theta, times: Any = times, doses: Doses = doses) -> jax.Array:
+        y = solve(model, times, {k: jnp.exp(v) for k, v in logs.items()}, doses, solver=solver)
+        return sum(jnp.sum(jnp.log(v)) for v in y.values())
+
+    return total, {k: np.log(v) for k, v in individuals(problem, n).items()}
+
+
+def scaling(problem: dict[str, Any]) -> dict[str, Any]:
+    """Milliseconds of problem A for more and more patients, and the exponent of cost in patients."""
+    found = {}
+    for n in (12, 24, 100, 1000, 1200):
+        total, logs = _loss(problem, n, Solver(infusions=False, most=300))
+        call = jax.jit(jax.value_and_grad(total))
+        jax.block_until_ready(call(logs))
+        found[n] = median_ms(lambda call=call, logs=logs: call(logs), 30 if n < 200 else 8)
+    exponent = np.log(found[1200] / found[12]) / np.log(100)
+    return {"ms": {str(n): round(ms, 3) for n, ms in found.items()}, "exponent": round(float(exponent), 2)}
+
+
+def chains(problem: dict[str, Any]) -> tuple[float, float]:
+    """Milliseconds of four chains folded into lanes, and of one."""
+    total, logs = _loss(problem, 24)
+    one = jax.jit(jax.value_and_grad(total))
+    many = jax.jit(jax.vmap(jax.value_and_grad(total)))
+    four = {k: v + 0.01 * np.arange(4)[:, None] for k, v in logs.items()}
+    for call, at in ((one, logs), (many, four)):
+        jax.block_until_ready(call(at))
+    return median_ms(lambda: many(four), 30), median_ms(lambda: one(logs), 30)
+
+
+def problem_b(source: Path, folder: Path) -> float:
+    """Milliseconds per gradient while sampling problem B: 300 + 300 iterations of one chain, compiled before."""
+    bound = bound_problem_b(source, folder / "b")
+    plan = plan_of(
+        {**bound.plan.resolved(), "sampler": {"chains": 1, "warmup": 300, "draws": 300, "chunk": 300}}
+    )
+    layout: ChainLayout = chain_layout(1)
+    program = NutsProgram(bound.density, plan.sampler, layout)
+    start = start_values(bound, 1, jax.random.key(0))
+    program.run(bound.data, start, jax.random.key(1))
+    steps: list[float] = []
+    clock = perf_counter()
+    program.run(bound.data, start, jax.random.key(1), report=lambda c: steps.append(300 * c.mean_steps))
+    return 1e3 * (perf_counter() - clock) / sum(steps)
+
+
+def livermet() -> tuple[float, float, str]:
+    """The 20-state liver model, 12 patients x 20 records, 8 parameters: ours, the bound, and the error at rtol 1e-4."""
+    model, rng, n = load_model("nkg2d_nk_t_livermet"), np.random.default_rng(1), 12
+    level = np.repeat([1.5e7, 3e7, 5e7, 7e7], 3) * 70
+    day = np.tile([0.0, 0.0, 1.0, 14.0, 15.0, 28.0, 29.0], (n, 1))
+    amount = np.stack([np.ones(n), np.full(n, 1e9), np.full(n, 2e9), level, level, level, level], 1)
+    entry = np.tile([4, 1, 1, 2, 2, 2, 2], (n, 1))
+    doses = Doses(day, amount, 0.0 * day, np.ones_like(day), 0 * entry, entry)
+    base = [0.08, 0.25, 1, 2, 4, 7, 10, 13.9, 14.2, 15.3, 16, 18, 21, 24, 27.9, 29.5, 32, 42, 56, 90]
+    times = np.sort(np.array(base) * (1 + 0.1 * rng.uniform(-1, 1, (n, 20))), 1)
+    varied = ("dK0", "drej", "uE", "U50", "d2", "kapT", "s6", "kg")
+    typical = model.typical()
+    logs = {k: np.log(typical[k]) + 0.3 * rng.standard_normal(n) for k in varied}
+    fixed = {k: np.full(n, v) for k, v in typical.items() if k not in varied}
+    seen = ["nk_cells", "t_cells", "il6", "lesions"]
+
+    def seen_log(logs: Theta, tol: float, most: int) -> list[jax.Array]:
+        p = {**fixed, **{k: jnp.exp(v) for k, v in logs.items()}}
+        y = solve(model, times, p, doses, seen, solver=Solver(tol, tol, most, infusions=False))
+        return [jnp.log(v + 0.01) for v in y.values()]  # 0.01 cells/uL is far below an assay's limit
+
+    call = jax.jit(jax.value_and_grad(lambda logs: sum(jnp.sum(x) for x in seen_log(logs, 1e-4, 400))))
+    compile_s = first_s(lambda: call(logs))
+    fast, exact = (
+        jax.jit(lambda z, t=t, m=m: seen_log(z, t, m))(logs) for t, m in ((1e-4, 400), (1e-9, 20_000))
+    )
+    error = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(fast, exact, strict=True))
+    said = f"bound 50 ms; |log error| {error:.1e} (below 1e-3); compiled in {compile_s:.0f} s"
+    return median_ms(lambda: call(logs), 20), 50.0, said
+
+
+def simulated_per_s(problem: dict[str, Any], patients: int = 10_000, chunk: int = 250) -> float:
+    """Virtual patients a second: problem A, 91 times, rtol 1e-6, in chunks of one compiled shape."""
+    model, theta = load_model(MODEL_FILE), individuals(problem, patients)
+    times, doses = _given(problem, patients, DAYS)
+    call = jax.jit(lambda t, p, d: solve(model, t, p, d, solver=BOLUSES))
+
+    def block(i: int) -> Any:
+        rows = slice(i, i + chunk)
+        return call(times[rows], {k: v[rows] for k, v in theta.items()}, Doses(*(x[rows] for x in doses)))
+
+    jax.block_until_ready(block(0))
+    start = perf_counter()
+    for i in range(0, patients, chunk):
+        jax.block_until_ready(block(i))
+    return patients / (perf_counter() - start)
+
+
+_FRESH = """
+import sys, time, jax
+from kinetics.device import use_compile_cache
+use_compile_cache()
+import numpy as np, json
+from pathlib import Path
+from tests.bench import ours
+problem = json.loads(Path(sys.argv[1]).read_text())
+total, logs = ours._loss(problem, 24)
+clock = time.perf_counter()
+jax.block_until_ready(jax.jit(jax.value_and_grad(total))(logs))
+print(time.perf_counter() - clock)
+"""
+
+
+def compiling(source: Path) -> dict[str, Any]:
+    """Seconds to the first gradient of problem A in a fresh process: without, then with the persistent cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        seconds = []
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", _FRESH, str(source / "problem_a.json")],
+                env={**os.environ, "XDG_CACHE_HOME": cache},
+                cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            seconds.append(round(float(done.stdout.split()[-1]), 2))
+    return {"ours_ms": None, "first_s": seconds[0], "from_cache_s": seconds[1], "bounds": "15 s, 3 s"}
