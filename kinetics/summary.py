@@ -1,9 +1,9 @@
 """The parameter table: what the subjects taught us, and what the prior said.
 
 Contraction is 1 - Var(posterior)/Var(prior) on the link scale: 0 means that the number is the prior's, 1 that
-it is the data's (Schad et al. 2021, doi 10.1037/met0000275). Shrinkage is 1 - SD(posterior means of eta): 0
-means that the subjects' own values are data-driven, 1 that they all sit on the population value (Savic &
-Karlsson 2009, doi 10.1208/s12248-009-9133-0).
+it is the data's (Schad et al. 2021). Shrinkage is 1 - SD(posterior means of eta): 0 means that the subjects'
+own values are data-driven, 1 that they all sit on the population value (Savic & Karlsson 2009, doi
+10.1208/s12248-009-9133-0).
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Factors:
 
 
 def plan_elimination(size: int, pattern: Pattern) -> Factors:
-    """Pivots on the diagonal, least fill first (Markowitz 1957, doi 10.1287/mnsc.3.3.255)."""
+    """Pivots on the diagonal, least fill first (Markowitz 1957, Management Science 3:255)."""
     filled = set(pattern) | {(i, i) for i in range(size)}
     left, order = set(range(size)), []
 

@@ -17,6 +17,7 @@ def laws_of(name: str) -> dict[str, Law]:
     return {law.name: law for law in check_laws(load_model(name))}
 
 
+@pytest.mark.laws
 @pytest.mark.parametrize("name", library_models())
 def test_the_model_obeys_every_law_that_applies(name: str) -> None:
     found = laws_of(name)
@@ -27,7 +28,10 @@ def test_the_model_obeys_every_law_that_applies(name: str) -> None:
 def test_a_claim_is_made_by_the_models_that_can() -> None:
     claims = {k for k in library_models() if load_model(k).balance is not None}
     assert {"nkg2d_nk_t_livermet", "tsai_2022"} <= claims
-    assert {k for k in library_models() if load_model(k).linear} >= {"one_compartment_iv", "one_compartment_oral"}
+    assert {k for k in library_models() if load_model(k).linear} >= {
+        "one_compartment_iv",
+        "one_compartment_oral",
+    }
 
 
 def mouse(model: Model) -> Trial:
@@ -38,13 +42,17 @@ def shifted(model: Model, **slopes: object) -> Model:
     """The model with a part of its right-hand side changed."""
     field = model.vector_field
     assert field is not None
-    return replace(model, vector_field=lambda t, y, p: {**field(t, y, p), **{k: f(t, y, p) for k, f in slopes.items()}})
+    return replace(
+        model, vector_field=lambda t, y, p: {**field(t, y, p), **{k: f(t, y, p) for k, f in slopes.items()}}
+    )
 
 
 BROKEN = {
     "answers a dose": lambda m: replace(m, dosing={"skin": lambda p: {"depot": 0.0}}, lag={}),
     "finite and not negative": lambda m: shifted(m, centre=lambda t, y, p: -5.0),
-    "doses superpose": lambda m: replace(shifted(m, centre=lambda t, y, p: -0.1 * y["centre"] ** 2), linear=True),
+    "doses superpose": lambda m: replace(
+        shifted(m, centre=lambda t, y, p: -0.1 * y["centre"] ** 2), linear=True
+    ),
     "gradient is the finite difference": lambda m: shifted(
         m, centre=lambda t, y, p: -_blind(p["ke"]) * y["centre"] + p["ka"] * y["depot"]
     ),
