@@ -16,12 +16,14 @@ import typer
 from pandas import DataFrame
 
 from kinetics.check import check as run_check
+from kinetics.cli_simulate import Files, simulate_to, simulation_from
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import FitError, InputError, KineticsError
 from kinetics.exposure import exposure as run_exposure
 from kinetics.exposure import exposure_summary
 from kinetics.fit import Fit, load_fit
 from kinetics.fit import fit as run_fit
+from kinetics.laws import check_laws
 from kinetics.model import library_models, load_model
 from kinetics.nca import nca as run_nca
 from kinetics.nca_rules import NCARules
@@ -62,6 +64,28 @@ def models(
     else:
         model = load_model(name)
         _print(model.as_dict(), str(model), as_json)
+
+
+@app.command("check-model")
+def check_model(
+    model: Annotated[str, typer.Argument(help="A model's file, or a name of the library.")],
+    dose: Annotated[
+        float | None, typer.Option(help="Cells or mg; default: the model's typical dose.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Try every law on a model: doses, infusions, batches, mass, convergence, gradient. Exit 1 if one is broken.
+
+    Example: `kinetics check-model models/mine.py --dose 1e8`
+    """
+    found = check_laws(load_model(model), amount=dose)
+    broken = [law for law in found if law.ok is False]
+    said = {True: "ok  ", False: "FAIL", None: "-   "}
+    rows = [f"  {said[law.ok]} {law.name:<34} {law.detail}" for law in found]
+    verdict = f"{len(broken)} laws broken" if broken else "every law that applies holds"
+    _print({"ok": not broken, "laws": [vars(law) for law in found]}, "\n".join([*rows, verdict]), as_json)
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -201,6 +225,49 @@ def report(run: Run, as_json: Json = False) -> None:
         to=run / "report.html",
     )
     _print({"report": str(path)}, f"written: {path}", as_json)
+
+
+@app.command()
+def simulate(
+    model: Annotated[str, typer.Argument(help="A model's name or file.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Parameters: typical, prior, or a run folder, runs/NAME.")
+    ] = "typical",
+    values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; repeat it.")] = None,
+    regimen: Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="A study whose subjects' doses are taken in turn.")
+    ] = None,
+    products: Annotated[str | None, typer.Option(help="Only these products, as car_nk,car_t.")] = None,
+    weight: Annotated[float | None, typer.Option(help="kg, for doses per kg.  [default: 70]")] = None,
+    patients: Annotated[int | None, typer.Option(min=1, help="[default: 1 if typical, else 100]")] = None,
+    times: Annotated[str, typer.Option(help="Days: start:stop:step, or a list with commas.")] = "0:90:1",
+    outputs: Annotated[str | None, typer.Option(help="Names with commas; default all.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    rtol: Annotated[float | None, typer.Option(min=1e-14, max=0.1, help="Error of a step.")] = None,
+    float32: Annotated[bool, typer.Option("--float32", help="Half the memory; about 5 digits.")] = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
+    out: Annotated[Path | None, typer.Option(help="Curves, .csv or .parquet.")] = None,
+    parameters: Annotated[Path | None, typer.Option(help="Who they are, .csv or .parquet.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Median and bands, .html.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
+
+    Example: `kinetics simulate stein_2019 --from prior --patients 1000 --out curves.csv --plot curves.html`
+    """
+    use_compile_cache()
+    prepared = simulation_from(
+        model, source=source, values=values or [], regimen=regimen, study=study, weight=weight,
+        patients=patients, times=times, outputs=outputs, products=products, seed=seed, rtol=rtol,
+        float32=float32,
+    )  # fmt: skip
+    piped = out is None and not as_json and not sys.stdout.isatty()
+    done = simulate_to(prepared, Files(out, parameters, plot, stdout=piped), chunk=chunk)
+    if not piped:
+        _print(dict(done.answer), done.text, as_json)
+    if not done.whole:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """Virtual patients: who they are, drawn with one key a patient.
 
-Who patient 17 is depends on the seed and on the 17, and on nothing else: not on how many patients there are, nor on
-how many are drawn at once. A parameter that is set by hand leaves the draws of the others as they were.
+Who patient 17 is depends on the seed and on the 17, and on nothing else: not on how many patients there are,
+nor on how many are drawn at once. A parameter that is set by hand leaves the draws of the others as they
+were.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from kinetics.arrays import AnyArray
-from kinetics.distributions import Link
+from kinetics.distributions import HalfNormal, Link, Prior, inverse_link, link
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import Fit
 from kinetics.hierarchy import Hierarchy, individual
@@ -34,9 +35,9 @@ _ALLOWS: dict[Link, str] = {"log": "above 0", "logit": "between 0 and 1", "ident
 class Population:
     """Where virtual patients come from; the covariates of a fit are at their reference.
 
-    `hierarchy` says what is fixed, what varies and by which priors. `posterior` holds a fit's draws by site; where
-    it is None every patient has population values of their own from the priors. `given` are the parameters set by
-    hand.
+    `hierarchy` says what is fixed, what varies and by which priors. `posterior` holds a fit's draws by site;
+    where it is None every patient has population values of their own from the priors. `given` are the
+    parameters set by hand.
     """
 
     model: Model
@@ -53,8 +54,9 @@ class Population:
 
 def population_problems(model: Model, parameters: Source, values: Mapping[str, float]) -> list[Problem]:
     """Values for parameters that there are not, values that a link does not allow, a fit of another model."""
-    found = []
+    found, priors = [], {name: p.prior for name, p in model.parameters.items()}
     if isinstance(parameters, Fit):
+        priors |= parameters.bound.hierarchy.priors
         if parameters.model.sha256 != model.sha256:
             what = f"the fit {parameters.name} is one of {parameters.model.name}, not of {model.name}"
             found.append(Problem(what, "name the model that was fitted, or another run"))
@@ -62,8 +64,10 @@ def population_problems(model: Model, parameters: Source, values: Mapping[str, f
         found.append(Problem(f"parameters {parameters!r}", "say 'typical' or 'prior', or give a fit"))
     for name, value in values.items():
         if name not in model.parameters:
-            found.append(Problem(f"{model.name} has no parameter {name!r}", did_you_mean(name, model.parameters)))
-        elif not allowed(kind := model.parameters[name].prior.link, value):
+            found.append(
+                Problem(f"{model.name} has no parameter {name!r}", did_you_mean(name, model.parameters))
+            )
+        elif not allowed(kind := priors[name].link, value):
             what = f"{name} = {value:g} is not a value that its {kind} link allows"
             found.append(Problem(what, f"give a value {_ALLOWS[kind]}"))
     return found
@@ -74,9 +78,9 @@ def population(
 ) -> Population:
     """Typical patients who are all the same; patients from the priors; or new patients of a fit.
 
-    "prior" draws each population value from its prior and each between-subject SD that was published from its own.
-    `values` [each in its parameter's unit] replace typical or population values, and who varies still varies around
-    them. PlanError lists every value that cannot be.
+    "prior" draws each population value from its prior and each between-subject SD that was published from its
+    own. `values` [each in its parameter's unit] replace typical or population values, and who varies still
+    varies around them. PlanError lists every value that cannot be.
     """
     values = dict(values or {})
     if found := population_problems(model, parameters, values):
@@ -97,25 +101,44 @@ def population(
 
 
 def patients_of(population: Population, seed: int) -> Patients:
-    """A compiled function from patients' numbers to their parameters, each (patient,)."""
+    """A function from patients' numbers to their parameters, each (patient,).
+
+    Not compiled as a whole: that would take seconds, and a thousand patients are drawn in a tenth of one.
+    """
     model, h, posterior = population.model, population.hierarchy, population.posterior
     priors, root = h.population_priors(), jax.random.key(seed)
 
     def one(number: Array) -> dict[str, Array]:
-        own = jax.random.fold_in(root, number)
-        # three keys a parameter, whether it needs them or not: its population value, its SD, its random effect
-        keys = dict(zip(model.parameters, jax.random.split(own, (len(model.parameters), 3)), strict=True))
-        s: dict[str, Array] = {}
+        own, for_draw = jax.random.split(jax.random.fold_in(root, number))
+        # three numbers a parameter, needed or not: for its population value, its SD, its random effect
+        normal = jax.random.normal(own, (len(model.parameters), 3))
+        z = dict(zip(model.parameters, normal, strict=True))
+        s = {f"eta_{name}": z[name][2] for name in h.vary}
         if posterior is None:
-            for name, (of_value, of_sd, _) in keys.items():
-                for site, key in ((f"{name}_pop", of_value), (f"omega_{name}", of_sd)):
-                    if site in priors:
-                        s[site] = jnp.asarray(priors[site].to_numpyro().sample(key))
+            for row, kind in enumerate(("{}_pop", "omega_{}")):
+                sites = {kind.format(name): z[name][row] for name in model.parameters}
+                s |= {site: _drawn(priors[site], value) for site, value in sites.items() if site in priors}
         elif posterior:
             draws = len(next(iter(posterior.values())))
-            which = jax.random.randint(jax.random.fold_in(own, 0), (), 0, draws)
-            s = {site: jnp.asarray(values)[which] for site, values in posterior.items()}
-        s |= {f"eta_{name}": jax.random.normal(keys[name][2]) for name in h.vary}
+            which = jax.random.randint(for_draw, (), 0, draws)
+            s |= {site: jnp.asarray(values)[which] for site, values in posterior.items()}
         return {name: value[0] for name, value in individual(h, model, s, {}, 1).items()}
 
-    return jax.jit(jax.vmap(one))
+    known = {name: value for name, value in h.fixed.items() if name not in h.vary}
+    many = jax.vmap(one)
+
+    def patients(numbers: AnyArray) -> dict[str, Array]:
+        drawn = many(jnp.asarray(numbers))
+        exact = {
+            name: jnp.full(len(numbers), value, float) for name, value in known.items()
+        }  # to the last digit
+        return {name: exact.get(name, drawn[name]) for name in model.parameters}
+
+    return patients
+
+
+def _drawn(prior: Prior, z: Array) -> Array:
+    """The value of a prior at a standard normal draw; quicker to compile than `prior.to_numpyro()`."""
+    if isinstance(prior, HalfNormal):
+        return prior.scale * jnp.abs(z)
+    return inverse_link(prior.link, link(prior.link, jnp.asarray(prior.median)) + prior.sd * z)

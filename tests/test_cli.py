@@ -110,7 +110,9 @@ def test_the_first_help_lists_every_command() -> None:
     said = call("--help")
     assert said.code == 0
     assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", said.out)] == []
-    assert {"check", "exposure", "fit", "models", "nca", "new", "report", "validate"} <= set(COMMANDS)
+    assert {"check", "exposure", "fit", "models", "nca", "new", "report", "simulate", "validate"} <= set(
+        COMMANDS
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,7 @@ def test_the_first_help_lists_every_command() -> None:
         (["nca", "theophylline", "--rules", "pkncaa"], "pknca"),
         (["validate", "pk.csv", "--lloq", "low"], "'--lloq'"),
         (["exposure", "runs/x", "--draws", "1.5"], "'--draws'"),
+        (["simulate", "stein_2019", "--times", "0:9"], "0:90:1"),
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_is_wrong(arguments: list[str], says: str) -> None:
@@ -142,6 +145,7 @@ WRONG = [
     (["nca", "theophyline"], "did you mean 'theophylline'?"),
     (["nca", "theophylline", "--analyte", "theophyline"], "did you mean 'theophylline'?"),
     (["new", "."], "something is there already"),
+    (["simulate", "stein_2018"], "did you mean 'stein_2019'?"),
 ]
 
 
