@@ -233,7 +233,7 @@ def _gradient(trial: Trial) -> Verdict:
         p = {k: jnp.full(n, v) for k, v in typical.items()}
         p |= {k: typical[k] * jnp.exp(v) for k, v in logs.items()}
         y = solve(model, np.tile(TIMES, (n, 1)), p, doses, solver=solver)
-        return sum(jnp.sum(jnp.sqrt(jnp.abs(y[k]) / scale[k] + 1e-3), axis=1) for k in scale)
+        return sum((jnp.sum(jnp.sqrt(jnp.abs(y[k]) / scale[k] + 1e-3), axis=1) for k in scale), jnp.zeros(n))
 
     one = trial.doses([[(DAY, trial.amount, 0.0)]])
     slopes = jax.jit(jax.grad(lambda logs: jnp.sum(loss(logs, one))))({k: jnp.zeros(1) for k in names})

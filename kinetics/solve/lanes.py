@@ -203,7 +203,7 @@ def _advance(field: Field, problem: Problem, steps: Steps, c: _Carry) -> _Carry:
     last = c.h * (1 + 1e-9) >= remaining
     h = jnp.where(active, jnp.where(last, remaining, c.h), 0.0)
     fed = _fed(problem)
-    p = (problem.p, tuple(_at(problem.rate[s], stop) for s in fed))
+    p = (problem.p, tuple(_at(r, stop) for r in problem.rate if r is not None))
     new, error = explicit.guard(there, partial(steps.step, _forced(field, fed), there), c.t, h, c.y, p)
     norm = _norm(c.y, new, error, steps)
     accepted = active & (norm <= 1.0)  # a NaN is not
@@ -267,7 +267,7 @@ def _backward(
         y, t, h, stop, reached = jax.tree.map(lambda all_rows: all_rows[c.i], tape)
         jump = _scatter(c.jump, jnp.where(reached, stop, len(problem.time)), c.y)
         y_bar = tuple(b + jnp.where(reached, _at(g, stop), 0.0) for b, g in zip(c.y, bars, strict=True))
-        p = (varied, tuple(_at(problem.rate[s], stop) for s in fed))
+        p = (varied, tuple(_at(r, stop) for r in problem.rate if r is not None))
         y_bar, (of_p, of_rate), of_t, of_h = explicit.guard(
             c.i >= 0, partial(steps.reverse, narrow, c.i >= 0, moving=moving), t, h, y, p, y_bar
         )

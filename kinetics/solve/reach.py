@@ -64,7 +64,7 @@ def reach(model: Model, outputs: Sequence[str]) -> Reach:
     )
 
 
-def _entry_reads(enter: Callable[..., Mapping[str, Any]], wanted: set[str], p: Mapping[str, Any]) -> set[str]:
+def _entry_reads(enter: Callable[..., Mapping[str, Any]], wanted: set[str], p: dict[str, Any]) -> set[str]:
     found = _reads(lambda p: {k: jnp.asarray(v, float) for k, v in enter(p).items() if k in wanted}, p)
     return {k for reads in found.values() for k in reads}
 

@@ -79,7 +79,7 @@ class Rodas4:
     def _factored(self, h: Array, entries: Sequence[Array]) -> dict[tuple[int, int], Array]:
         w = {c: -h * e for c, e in zip(self.cells, entries, strict=True)}
         for k in range(self.size):
-            w[k, k] = w.get((k, k), 0.0) + 1.0 / _GAMMA
+            w[k, k] = w.get((k, k), jnp.zeros_like(h)) + 1.0 / _GAMMA
         return factorise(w, self.factors)
 
     def _stages(

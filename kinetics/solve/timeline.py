@@ -87,13 +87,13 @@ def _entries(
 ) -> tuple[Float[Array, "dose subject"], dict[str, Float[Array, "dose subject"]]]:
     """Start of every dose (its lag added), and for each state that doses reach how much of it each dose is."""
     start, amount = jnp.maximum(jnp.asarray(doses.time).T, 0.0), jnp.asarray(doses.amount).T
-    entry = jnp.asarray(doses.entry).T
+    entry, dtype = jnp.asarray(doses.entry).T, start.dtype
     enters: dict[str, Array] = {}
     for number, (route, fraction) in enumerate(model.dosing.items()):
         here = entry == number
         if route in model.lag:
             start = start + jnp.where(here, jax.vmap(model.lag[route])(dict(theta)), 0.0)
-        for state, share in jax.vmap(lambda p, f=fraction: _arrays(f(p), start.dtype))(dict(theta)).items():
+        for state, share in jax.vmap(lambda p, f=fraction: _arrays(f(p), dtype))(dict(theta)).items():
             part = jnp.where(here, amount * share, 0.0)
             enters[state] = enters[state] + part if state in enters else part
     return start, enters
