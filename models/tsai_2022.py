@@ -42,7 +42,7 @@ LT = (0.004 + 0.032) * H  # tumour lymph: assumed (Table S3)
 LL = LLIVER - LT  # what is left to the normal liver
 CELL, BLOOD_PART, INTERSTITIAL_PART = 518.3e-12, 0.15, 0.20  # mL per tumour cell (Phillips 2012); parts of V
 
-CELLS = 100.0  # fewer do not matter (doses are 1e5 and more)
+CELLS = 1e3  # fewer do not matter (doses are 1e5 and more)
 
 STATES = {
     "a": State("CAR-T cells", "cells", site="arterial blood", scale=CELLS),

@@ -33,7 +33,7 @@ LLY, VLN = 1.65 * H, 0.113  # all lymph; lymph nodes
 LPS, VPS = 0.033 * H, 0.00728  # pleural space: lymph (Miserocchi 1997), volume (Noppen 2000)
 CELL, INTERSTITIAL_PART = 518.3e-12, 0.20  # mL per tumour cell (Phillips 2012); part of the tumour's volume
 
-CELLS = 100.0  # fewer do not matter (doses are 1e5 and more)
+CELLS = 1e3  # fewer do not matter (doses are 1e5 and more)
 
 STATES = {
     "a": State("CAR-T cells", "cells", site="arterial blood", scale=CELLS),

@@ -1,11 +1,9 @@
 """Golden numbers T4: Tsai 2022, liver and pleural tumours of mice, by route; and the paper's equations by LSODA."""
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -223,7 +221,7 @@ def pleura_per_hour(t: float, y: np.ndarray) -> list[float]:
 def test_solution_is_that_of_lsoda_on_the_pleural_papers_equations(
     arm: int, arms: dict[str, np.ndarray]
 ) -> None:
-    t = np.array([0.25, 0.5, 1, 2, 4, 7, 10, 14, 20, 28, 40, 60, 84])
+    t = np.array([0.25, 0.5, 1, 2, 3, 4, 5, 7, 10, 12, 14, 17, 20, 28, 40, 84])
     route, cells, u0 = (x[arm] for x in ARMS)
     start = np.zeros(10)
     start[8], start[7 if route == "intrapleural" else 1] = u0, cells
@@ -238,47 +236,11 @@ def test_solution_is_that_of_lsoda_on_the_pleural_papers_equations(
     for name, value in expected.items():
         np.testing.assert_allclose(here[name][~gone], value[~gone], rtol=1e-4, err_msg=name)
     np.testing.assert_allclose(here["tumour_cells"][~cured], y[8][~cured], rtol=1e-4)
-    assert (~gone).sum() >= 11
-
-
-@pytest.mark.parametrize("model", [LIVER, PLEURA])
-def test_cells_neither_come_nor_go_without_elimination_and_division(model: kn.Model) -> None:
-    """Binding and killing stay on: they hold CAR-T cells and let them go again."""
-    assert model.balance is not None
-    assert "car_t" in model.outputs
-    routes, off = list(model.dosing), dict.fromkeys(model.balance.without, 0.0)
-    out = curves(model, np.array([0.01, 1.0, 10.0, 40.0]), routes, 3e6, **off)
-    np.testing.assert_allclose(out["car_t"], 3e6, rtol=1e-8)
-    bound = replace(model, outputs={"X": kn.Output(lambda y, p: y["X"], "cells", "bound")})
-    theta = theta_of(model, 1, **off)
-    y = solve(
-        bound, np.array([[10.0]]), theta, doses_of(model, routes[:1], 3e6), solver=Solver(infusions=False)
-    )
-    assert float(y["X"][0, 0]) > 1e5
-
-
-@pytest.mark.parametrize("model", [LIVER, PLEURA])
-def test_gradient_matches_differences(model: kn.Model) -> None:
-    """The last record is long after the tumour's end, where nothing may be divided by its volume."""
-    routes = list(model.dosing)
-    t, doses = np.broadcast_to([0.02, 0.5, 3.0, 7.0, 28.0], (len(routes), 5)), doses_of(model, routes, 3e6)
-    names = [k for k in model.outputs if not k.startswith("tumour")]
-
-    @jax.jit
-    def seen(theta: dict[str, jax.Array]) -> jax.Array:
-        out = solve(model, t, theta, doses, solver=Solver(rtol=1e-7, infusions=False, most=4000))
-        burden = jnp.log(out["tumour_cells"] + 1e3)
-        return jnp.sum(burden, axis=1) + sum(jnp.sum(jnp.log(out[k] + 1e-3), axis=1) for k in names)
-
-    theta = {k: jnp.asarray(v) for k, v in theta_of(model, len(routes)).items()}
-    gradient = jax.jit(jax.grad(lambda theta: jnp.sum(seen(theta))))(theta)
-    for k, v in theta.items():
-        up, down = (seen({**theta, k: v * f}) for f in (1 + 1e-4, 1 - 1e-4))
-        np.testing.assert_allclose(gradient[k] * v, (up - down) / 2e-4, rtol=2e-3, atol=2e-3, err_msg=k)
+    assert (~gone).sum() >= 12
 
 
 def test_a_month_takes_few_steps() -> None:
-    """About 800 at 1e-6 (290 at 1e-4, which is right to 1e-5 while there is a tumour), no record between."""
+    """About 740 at 1e-6 (270 at 1e-4, which is right to 1e-5 while there is a tumour), no record between."""
     theta, doses = theta_of(LIVER, 3), doses_of(LIVER, ROUTES, 3e6)
     end = trouble(LIVER, np.full((3, 1), 28.0), theta, doses, solver=Solver(infusions=False))
     assert np.isinf(end.at).all()
