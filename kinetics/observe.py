@@ -121,9 +121,9 @@ def _location_scale(
     f = jnp.asarray(prediction)
     r = {name: jnp.asarray(value) for name, value in residual.items()}
     if family in _LOG_FAMILIES:
-        return jnp.log(jnp.maximum(f, TINY)), r["sigma"] * jnp.ones_like(f)
+        return jnp.log(jnp.maximum(f, TINY)), r["sigma"]
     if family == "additive":
-        return f, r["sigma_add"] * jnp.ones_like(f)
+        return f, r["sigma_add"]
     if family == "proportional":
         return f, r["sigma"] * jnp.maximum(f, TINY)
     return f, jnp.sqrt(r["sigma_add"] ** 2 + (r["sigma"] * f) ** 2)

@@ -39,7 +39,7 @@ from kinetics import LogNormal, Model, Output, Parameter, State
 STATES = {"y": State("cells", "cells", site="blood")}
 PARAMETERS = {"k": Parameter(0.02, "1/day", LogNormal(0.02, 0.5), source="a test", guess=True)}
 OUTPUTS = {
-    "y": Output(lambda y, p: y["y"], "cells", "cells"), "less": Output(lambda y, p: -y["y"], "cells", "less"),
+    "y": Output(lambda y, p: y["y"], "cells", "cells"), "less": Output(lambda y, p: 1.05 - y["y"], "cells", "less"),
 }
 MODEL = Model(
     STATES, PARAMETERS, OUTPUTS, vector_field=lambda t, y, p: {"y": p["k"] * y["y"] ** 2},
@@ -339,8 +339,8 @@ def test_the_plot_of_one_patient_is_a_curve_and_one_below_zero_is_linear(tmp_pat
     assert figure.layout.yaxis.type == "log"
     assert figure.layout.yaxis2.type == "linear"
     low, high = figure.layout.yaxis2.range
-    assert low < -1 / (1 - 0.02 * 8)
-    assert high > 0
+    assert low < 1.05 - 1 / (1 - 0.02 * 8) < 0  # on day 8
+    assert high > 1.05  # before the dose
 
 
 def test_the_plot_says_design_guesses_synthetic_data_and_who_is_left_out(tmp_path: Path) -> None:
