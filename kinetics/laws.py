@@ -127,14 +127,15 @@ def _answers(trial: Trial) -> Verdict:
     if trial.model.vector_field is not None and not trial.model.dosing:
         return None, "it takes no dose"
     first = (DAY, trial.amount, 0.0)  # a route may only act on what another has brought: lymphodepletion, say
-    subjects = [[(DAY, 0.0, 0.0)], [first], *([first, (DAY, trial.amount, 0.0, r)] for r in trial.routes[1:])]
-    curves = trial.run(trial.doses(subjects))
-    pairs = [(1, 0), *((i + 2, 1) for i in range(len(trial.routes) - 1))]
-    deaf = [
-        route
-        for route, (i, j) in zip(trial.routes, pairs, strict=True)
-        if _apart(curves, curves, i, j, floor=1e-12)[0] < 1e-6
-    ]
+    others = [[first, (DAY, trial.amount, 0.0, r)] for r in trial.routes[1:]]
+    curves = trial.run(trial.doses([[(DAY, 0.0, 0.0)], [(3.0, trial.amount, 0.0)], [first], *others]))
+
+    def differ(i: int, j: int) -> bool:
+        return _apart(curves, curves, i, j, floor=1e-12)[0] > 1e-6
+
+    heard = [differ(2, 0) or differ(2, 1)]  # how much, or when: a dose may only mark the start of treatment
+    heard += [differ(3 + i, 2) for i in range(len(others))]
+    deaf = [route for route, there in zip(trial.routes, heard, strict=True) if not there]
     return not deaf, f"no output answers a dose by {', '.join(deaf)}" if deaf else "every route is answered"
 
 

@@ -57,6 +57,7 @@ class NutsProgram:
             max_tree_depth=settings.max_tree_depth,
             dense_mass=settings.dense_mass,
         )
+        self._constrain = jax.jit(partial(_constrained, self._kernel))
         self._init = _on_devices(partial(_init_chain, self._kernel, settings.warmup), layout)
         lengths = {length for length, _, _ in _chunks(settings)}
         self._scan = {n: _on_devices(partial(_scan_chain, self._kernel, n), layout) for n in lengths}
@@ -83,8 +84,12 @@ class NutsProgram:
             k: jax.tree.map(lambda *x: np.concatenate(x, axis=1), *[t[k] for t in kept]) for k in kept[0]
         }
         unconstrained = joined.pop("z")
-        constrain = jax.jit(jax.vmap(jax.vmap(self._kernel.postprocess_fn((data,), {}))))
-        return Draws({k: np.asarray(v) for k, v in constrain(unconstrained).items()}, joined)
+        return Draws({k: np.asarray(v) for k, v in self._constrain(unconstrained, data).items()}, joined)
+
+
+def _constrained(kernel: NUTS, unconstrained: Any, data: Any) -> Any:
+    """Draws (chain, draw, ...) on their own scale, with the model's deterministic sites."""
+    return jax.vmap(jax.vmap(kernel.postprocess_fn((data,), {})))(unconstrained)
 
 
 def _chunks(settings: Sampler) -> list[tuple[int, bool, int]]:
