@@ -79,20 +79,40 @@ class Trial:
         return {k: np.asarray(v) for k, v in run(p, doses).items()}
 
     @cached_property
-    def boluses(self) -> Curves:
-        """Subjects: a dose; none; the dose in two parts at one time; twice the dose; a dose on day 5; both days."""
-        d = self.amount
-        one, late = (DAY, d, 0.0), (5.0, d, 0.0)
+    def _subjects(self) -> dict[str, list[list[tuple[Any, ...]]]]:
+        """Who is solved together, in one compilation, by group."""
+        d, first = self.amount, (DAY, self.amount, 0.0)
         split = [(DAY, 0.3 * d, 0.0), (DAY, 0.7 * d, 0.0)]
-        return self.run(
-            self.doses([[one], [(DAY, 0.0, 0.0)], split, [(DAY, 2 * d, 0.0)], [late], [one, late]])
-        )
+        others = [[first, (*first, route)] for route in self.routes[1:]]
+        durations = [0.0, 1e-3, 1e-4, SHORT, SHORT - 1e-7, SHORT + 1e-7]
+        return {
+            "answering": [[(DAY, 0.0, 0.0)], [(3.0, d, 0.0)], [first], *others],
+            "doses": [[first], [(DAY, 0.0, 0.0)], split, [(5.0, d, 0.0)], [first, (5.0, d, 0.0)]],
+            "infusions": [[(DAY, d, x)] for x in durations],
+            "drawn": [[first]] * 9,
+        }
 
     @cached_property
-    def infusions(self) -> Curves:
-        """Durations: none, 1e-3 d, 1e-4 d; ends at a record, just before it, just after it."""
-        durations = [0.0, 1e-3, 1e-4, SHORT, SHORT - 1e-7, SHORT + 1e-7]
-        return self.run(self.doses([[(DAY, self.amount, x)] for x in durations]))
+    def _curves(self) -> Curves:
+        keys = jax.random.split(jax.random.key(self.seed), len(self.model.parameters))
+        groups, theta = self._subjects, {}
+        before = sum(len(v) for k, v in groups.items() if k != "drawn") + 1
+        for key, (name, q) in zip(keys, self.model.parameters.items(), strict=True):
+            draws = np.asarray(q.prior.to_numpyro().sample(key, (len(groups["drawn"]) - 1,)))
+            theta[name] = np.concatenate([np.full(before, q.value), draws])
+        return self.run(self.doses([s for group in groups.values() for s in group]), theta)
+
+    def group(self, name: str) -> Curves:
+        """The curves of one group of subjects:
+
+        "answering": no dose; one on day 3; one on day 1; that with one by each other route.
+        "doses": a dose; none; it in two parts at one time; one on day 5; both days.
+        "infusions": over 0, 1e-3 and 1e-4 d; ending at a record, just before it, just after it.
+        "drawn": typical parameters, then eight draws of the priors.
+        """
+        sizes = {k: len(v) for k, v in self._subjects.items()}
+        start = sum(list(sizes.values())[: list(sizes).index(name)])
+        return {k: v[start : start + sizes[name]] for k, v in self._curves.items()}
 
 
 def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> list[Law]:
@@ -126,27 +146,19 @@ def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float
 def _answers(trial: Trial) -> Verdict:
     if trial.model.vector_field is not None and not trial.model.dosing:
         return None, "it takes no dose"
-    first = (DAY, trial.amount, 0.0)  # a route may only act on what another has brought: lymphodepletion, say
-    others = [[first, (DAY, trial.amount, 0.0, r)] for r in trial.routes[1:]]
-    curves = trial.run(trial.doses([[(DAY, 0.0, 0.0)], [(3.0, trial.amount, 0.0)], [first], *others]))
+    curves, others = trial.group("answering"), range(len(trial.routes) - 1)
 
     def differ(i: int, j: int) -> bool:
         return _apart(curves, curves, i, j, floor=1e-12)[0] > 1e-6
 
     heard = [differ(2, 0) or differ(2, 1)]  # how much, or when: a dose may only mark the start of treatment
-    heard += [differ(3 + i, 2) for i in range(len(others))]
+    heard += [differ(3 + i, 2) for i in others]  # a route may act on what another has brought
     deaf = [route for route, there in zip(trial.routes, heard, strict=True) if not there]
     return not deaf, f"no output answers a dose by {', '.join(deaf)}" if deaf else "every route is answered"
 
 
 def _finite(trial: Trial) -> Verdict:
-    keys = jax.random.split(jax.random.key(trial.seed), len(trial.model.parameters))
-    draws = {
-        k: np.asarray(q.prior.to_numpyro().sample(key, (8,)))
-        for key, (k, q) in zip(keys, trial.model.parameters.items(), strict=True)
-    }
-    theta = {k: np.concatenate([[trial.model.parameters[k].value], v]) for k, v in draws.items()}
-    curves = trial.run(trial.doses([[(DAY, trial.amount, 0.0)]] * 9), theta)
+    curves = trial.group("drawn")
     bad = [k for k, v in curves.items() if not np.isfinite(v).all()]
     below = [k for k, v in curves.items() if k not in bad and v.min() < -1e-5 * np.abs(v).max()]
     said = [f"{', '.join(x)} {what}" for x, what in ((bad, "not finite"), (below, "below zero")) if x]
@@ -154,37 +166,35 @@ def _finite(trial: Trial) -> Verdict:
 
 
 def _split(trial: Trial) -> Verdict:
-    gap, said = _apart(trial.boluses, trial.boluses, 2, 0)
+    c = trial.group("doses")
+    gap, said = _apart(c, c, 2, 0)
     return gap < 1e-5, said
 
 
 def _superposes(trial: Trial) -> Verdict:
     if not trial.model.linear:
         return None, "it does not claim that doses superpose"
-    c = trial.boluses
-    joined = {k: (v[0] + v[4] - v[1])[None] for k, v in c.items()}
-    gap, said = _apart(joined, c, 0, 5)
+    c = trial.group("doses")
+    joined = {k: (v[0] + v[3] - v[1])[None] for k, v in c.items()}
+    gap, said = _apart(joined, c, 0, 4)
     return gap < 1e-4, said
 
 
 def _becomes_bolus(trial: Trial) -> Verdict:
-    c = {k: v[:, 3:] for k, v in trial.infusions.items()}  # well after the infusion
+    c = {k: v[:, 3:] for k, v in trial.group("infusions").items()}  # well after the infusion
     long, short = _apart(c, c, 1, 0)[0], _apart(c, c, 2, 0)[0]
     return short <= 0.2 * long + 1e-5, f"{long:.1e} from the bolus at 1e-3 d, {short:.1e} at 1e-4 d"
 
 
 def _ends_at_a_record(trial: Trial) -> Verdict:
-    before, after = (
-        _apart(trial.infusions, trial.infusions, 4, 3),
-        _apart(trial.infusions, trial.infusions, 5, 3),
-    )
-    gap, said = max(before, after)
+    c = trial.group("infusions")
+    gap, said = max(_apart(c, c, 4, 3), _apart(c, c, 5, 3))
     return gap < 1e-3, said
 
 
 def _batch(trial: Trial) -> Verdict:
     alone = trial.run(trial.doses([[(DAY, trial.amount, 0.0)]]))
-    gap, said = _apart(alone, trial.boluses, 0, 0)
+    gap, said = _apart(alone, trial.group("doses"), 0, 0)
     return gap < 1e-9, said
 
 
@@ -227,7 +237,7 @@ def _gradient(trial: Trial) -> Verdict:
         names = list(reach(model, list(model.outputs)).all)
     typical = model.typical()
     solver = Solver(rtol=1e-9, atol=1e-9, most=20_000, infusions=False)
-    scale = {k: float(np.nanmax(np.abs(v[0]))) for k, v in trial.boluses.items() if np.any(v[0] != 0)}
+    scale = {k: float(np.nanmax(np.abs(v[0]))) for k, v in trial.group("doses").items() if np.any(v[0] != 0)}
 
     def loss(logs: Mapping[str, Any], doses: Doses) -> Array:
         n = len(doses.time)
