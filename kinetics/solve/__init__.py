@@ -30,9 +30,9 @@ class Solver:
     """How equations are integrated; closed forms ignore it.
 
     The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most` bounds
-    the steps of one subject; the memory of a gradient is in proportion. `method`: "explicit" (Tsit5), "stiff"
-    (Rodas4), or "auto": what the model says. `precision="float32"` halves memory and is for simulation.
-    `infusions=False` promises boluses only.
+    the steps of one subject, besides one for each record and dose; the memory of a gradient is in proportion.
+    `method`: "explicit" (Tsit5), "stiff" (Rodas4), or "auto": what the model says. `precision="float32"` halves
+    memory and is for simulation. `infusions=False` promises boluses only.
     """
 
     rtol: float = 1e-6
@@ -131,7 +131,7 @@ def _visit(
         tuple((line.rate or {}).get(k) for k in needs.states),
     )
     field = _field(model, needs)
-    return line, visit(field, problem, _steps(model, field, needs, solver)), needs.states, p
+    return line, visit(field, problem, _steps(model, field, needs, solver, len(line.time))), needs.states, p
 
 
 def _arrays(values: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
@@ -152,12 +152,12 @@ def _field(model: Model, needs: Reach) -> explicit.Field:
     return jax.vmap(one)
 
 
-def _steps(model: Model, field: explicit.Field, needs: Reach, solver: Solver) -> Steps:
+def _steps(model: Model, field: explicit.Field, needs: Reach, solver: Solver, stops: int) -> Steps:
     stiff = model.stiff if solver.method == "auto" else solver.method == "stiff"
     limits = (
         solver.rtol,
         tuple(solver.atol * model.states[k].scale for k in needs.states),
-        solver.most,
+        solver.most + stops,
     )
     if not stiff:
         return Steps(explicit.step, explicit.reverse_step, explicit.ORDER, *limits)
