@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= ogasawara_2021__synthetic_cart_12
 PYTEST_ARGS ?= -m "not slow"
-PARALLEL ?=
+PARALLEL ?= -n 2 --dist loadfile
 UPGRADE ?=
 
 .PHONY: help install demo test test-slow lint bench constraints clean
@@ -29,7 +29,7 @@ demo: $(STAMP)
 	@echo "The report:"
 	@ls $(CURDIR)/runs/$(DEMO)/*.html
 
-# PARALLEL="-n 2 --dist loadfile" spreads the test files over two processes.
+# PARALLEL spreads the test files over two processes; PARALLEL= runs them one after the other.
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL)
 

@@ -122,7 +122,7 @@ class Regimen:
         at_most_mg: float | int | None = 800.0,
         minutes: Numbers = 60.0,
     ) -> Regimen:
-        """Tocilizumab iv, product `tocilizumab`: 8 mg/kg and at most 800 mg (Moes 2022), over an hour."""
+        """Tocilizumab iv, product `tocilizumab`: 8 mg/kg, at most 800 mg (Moes 2022); the hour is a guess."""
         return Regimen.dose(
             route="iv",
             product="tocilizumab",

@@ -57,12 +57,17 @@ _STEIN = "Stein 2019 Table 1; sd a guess"
 _GUESS = "a guess"
 
 
+def _guessed(source):
+    """Whether the value itself is a guess, and not only the SD of its prior."""
+    return "guess" in source.replace("sd a guess", "")
+
+
 def _log(value, unit, sd, source, vary=None):
-    return Parameter(value, unit, LogNormal(value, sd), sd=vary, source=source, guess="guess" in source)
+    return Parameter(value, unit, LogNormal(value, sd), sd=vary, source=source, guess=_guessed(source))
 
 
 def _logit(value, sd, source):
-    return Parameter(value, "1", LogitNormal(value, sd), source=source, guess="guess" in source)
+    return Parameter(value, "1", LogitNormal(value, sd), source=source, guess=_guessed(source))
 
 
 PARAMETERS = {

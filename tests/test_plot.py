@@ -64,8 +64,8 @@ def numbers(figure: Figure) -> Iterator[float]:
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_synthetic_data_say_so_on_every_figure_and_real_data_do_not(kind):
-    assert "SYNTHETIC DATA" in annotation(figure_of(kind), "synthetic")
-    assert annotation(figure_of(kind, "theophylline", False), "synthetic") == ""
+    assert "SYNTHETIC DATA" in annotation(figure_of(kind), "labels")
+    assert annotation(figure_of(kind, "theophylline", False), "labels") == ""
 
 
 @pytest.mark.parametrize("kind", FIGURES)

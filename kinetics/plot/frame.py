@@ -20,6 +20,7 @@ __all__ = [
     "PALETTE",
     "SHARED",
     "analyte_title",
+    "dress",
     "faint",
     "finish",
     "log_range",
@@ -129,8 +130,24 @@ def finish(
     said = [f"Study {study.name}, data {study.sha256[:8]}"]
     if fit is not None:
         said.append(f"model {fit.model.name} {fit.model.sha256[:8]}, fit {fit.name}")
-    lines = [*notes, " · ".join(said)]
-    bottom += 15 * (len(lines) - 1)
+    labels = ["SYNTHETIC DATA"] if study.synthetic else []
+    notes = [*notes, " · ".join(said)]
+    return dress(figure, title, subtitle, notes, labels, height=height, top=top, bottom=bottom)
+
+
+def dress(
+    figure: Figure,
+    title: str,
+    subtitle: str,
+    notes: Sequence[str],
+    labels: Sequence[str],
+    *,
+    height: int,
+    top: int,
+    bottom: int,
+) -> Figure:
+    """Title, style, the labels that warn, and the notes as a footer; `bottom` holds one line of notes."""
+    bottom += 15 * (len(notes) - 1)
     figure.update_layout(
         title={
             "text": title, "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "container",
@@ -156,19 +173,19 @@ def finish(
     line |= {"gridcolor": GRID, "zeroline": False, "title_font_size": 13, "tickfont_size": 12}
     figure.update_xaxes(title_standoff=10, **line)
     figure.update_yaxes(title_standoff=8, **line)
-    _add_labels(figure, "<br>".join(lines), top, bottom, synthetic=study.synthetic)
+    _add_labels(figure, "<br>".join(notes), labels, top, bottom)
     return figure
 
 
-def _add_labels(figure: Figure, footer: str, top: int, bottom: int, *, synthetic: bool) -> None:
-    """The footer in the bottom margin, and the synthetic label in the top one (both in pixels)."""
+def _add_labels(figure: Figure, footer: str, labels: Sequence[str], top: int, bottom: int) -> None:
+    """The footer in the bottom margin, and the labels in the top one (both in pixels)."""
     paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "showarrow": False}
     figure.add_annotation(
         text=footer, name="footer", x=0, y=0, xanchor="left", yanchor="bottom", align="left",
         yshift=-bottom + 8, font={"size": 11, "color": GREY}, **paper,
     )  # fmt: skip
-    if synthetic:
+    if labels:
         figure.add_annotation(
-            text="<b>SYNTHETIC DATA</b>", name="synthetic", x=1, y=1, xanchor="right", yanchor="top",
+            text=f"<b>{' · '.join(labels)}</b>", name="labels", x=1, y=1, xanchor="right", yanchor="top",
             yshift=top - 38, font={"size": 12.5, "color": "white"}, bgcolor="#B34700", borderpad=4, **paper,
         )  # fmt: skip

@@ -12,14 +12,13 @@ from plotly.subplots import make_subplots
 
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import FONT, GREY, INK, PALETTE, log_range, unit_text, value_axis
+from kinetics.plot.frame import GREY, PALETTE, dress, log_range, unit_text, value_axis
 from kinetics.simulate import curve_bands
 
 __all__ = ["plot_simulation"]
 
 DECADES = 10  # of a log axis at most: a curve that falls for ever would leave no room for the others
 _NAMED = 12  # design guesses that the footer names
-_GRID = "#e4e7eb"
 
 
 def plot_simulation(
@@ -65,8 +64,11 @@ def plot_simulation(
     whole = f"{people - lost:,} of {people:,}" if lost else f"{people:,}"
     subtitle = "One patient" if people == 1 else f"{whole} virtual patients: median, 50 % and 90 % of them"
     labels = [*(["SYNTHETIC DATA"] if synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]
-    _dress(figure, f"{model.name}: simulated", subtitle, said, labels, plot_height=270 * rows)
-    return figure
+    plot, top, bottom = 270 * rows, 128, 103
+    height = plot + top + bottom + 15 * (len(said) - 1)
+    dress(figure, f"{model.name}: simulated", subtitle, said, labels, height=height, top=top, bottom=bottom)
+    legend = {"orientation": "h", "x": 0, "y": 1 + 24 / plot, "yanchor": "bottom"}
+    return figure.update_layout(legend=legend)
 
 
 def _panel_title(model: Model, name: str) -> str:
@@ -104,44 +106,3 @@ def _add_panel(
     figure.update_yaxes(**value_axis(span, log=log), **where)
     if log and span[1] < 100 * span[0]:  # powers of ten alone would label it once
         figure.update_yaxes(dtick="D2", minor=None, **where)
-
-
-def _dress(
-    figure: Figure,
-    title: str,
-    subtitle: str,
-    notes: Sequence[str],
-    labels: Sequence[str],
-    *,
-    plot_height: int,
-) -> None:
-    """Title, style, labels and footer, as `frame.finish` gives them to the figures of a study."""
-    top, bottom = 128, 88 + 15 * len(notes)
-    paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "showarrow": False}
-    figure.update_layout(
-        title={
-            "text": title, "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "container",
-            "yanchor": "top", "pad": {"t": 12}, "font": {"size": 17, "color": INK},
-            "subtitle": {"text": subtitle, "font": {"size": 12.5, "color": GREY}},
-        },
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        height=plot_height + top + bottom,
-        margin={"l": 78, "r": 24, "t": top, "b": bottom},
-        legend={"orientation": "h", "x": 0, "y": 1 + 24 / plot_height, "yanchor": "bottom"},
-        modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d"]},
-    )  # fmt: skip
-    line: dict[str, Any] = {"showline": True, "linecolor": GREY, "ticks": "outside", "tickcolor": GREY}
-    line |= {"gridcolor": _GRID, "zeroline": False, "tickfont_size": 12}
-    figure.update_xaxes(**line)
-    figure.update_yaxes(**line)
-    figure.add_annotation(
-        text="<br>".join(notes), name="footer", x=0, y=0, xanchor="left", yanchor="bottom", align="left",
-        yshift=-bottom + 8, font={"size": 11, "color": GREY}, **paper,
-    )  # fmt: skip
-    if labels:
-        figure.add_annotation(
-            text=f"<b>{' · '.join(labels)}</b>", name="labels", x=1, y=1, xanchor="right", yanchor="top",
-            yshift=top - 38, font={"size": 12.5, "color": "white"}, bgcolor="#B34700", borderpad=4, **paper,
-        )  # fmt: skip

@@ -20,7 +20,7 @@ from kinetics.regimen import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.lanes import Problem, Steps, Visited, visit
 from kinetics.solve.reach import Reach, reach
-from kinetics.solve.timeline import Timeline, timeline
+from kinetics.solve.timeline import Timeline, as_arrays, timeline
 
 __all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
 
@@ -121,7 +121,7 @@ def _visit(
     )
     needs = reach(model, outputs)
     line = timeline(model, jnp.asarray(times, dtype), p, cast, infusions=solver.infusions)
-    rest = jax.vmap(lambda p: _arrays((model.initial or (lambda p: {}))(p), dtype))(p)
+    rest = jax.vmap(lambda p: as_arrays((model.initial or (lambda p: {}))(p), dtype))(p)
     zero = jnp.zeros(line.time.shape[1], dtype)
     problem = Problem(
         line.time,
@@ -132,10 +132,6 @@ def _visit(
     )
     field = _field(model, needs)
     return line, visit(field, problem, _steps(model, field, needs, solver, len(line.time))), needs.states, p
-
-
-def _arrays(values: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
-    return {k: jnp.asarray(v, dtype) for k, v in values.items()}
 
 
 def _field(model: Model, needs: Reach) -> explicit.Field:

@@ -1,4 +1,4 @@
-"""One subject by diffrax, slowly and with tight tolerances: what every model's fast solution is tested against.
+"""Subjects one by one by diffrax, slowly and with tight tolerances: what every model's fast solution is tested against.
 
 Interval by interval between stops, Kvaerno5 with dense Newton steps (diffrax, doi 10.48550/arXiv.2202.02435). It shares
 the model file with `solve` and nothing else: no lanes, no sparse pattern, no jump table.
@@ -28,8 +28,16 @@ def reference_solve(
     doses: Doses,
     *,
     rtol: float = 1e-9,
+) -> dict[str, Float[np.ndarray, "subject record"]]:
+    """Every output at `times` [day] for subjects that differ in their doses only. A record precedes a dose."""
+    run = _interval(model, rtol)
+    every = [_one(model, run, times, p, Doses(*(x[i] for x in doses))) for i in range(len(doses.time))]
+    return {name: np.stack([one[name] for one in every]) for name in model.outputs}
+
+
+def _one(
+    model: Model, run: Any, times: Float[np.ndarray, " record"], p: Mapping[str, float], doses: Doses
 ) -> dict[str, Float[np.ndarray, " record"]]:
-    """Every output of one subject at `times` [day]; `doses` of that subject (dose,). A record precedes a dose."""
     routes, q = list(model.dosing.items()), {k: jnp.asarray(v, float) for k, v in p.items()}
     y = {k: 0.0 for k in model.states} | dict((model.initial or (lambda p: {}))(q))
     y = {k: jnp.asarray(v, float) for k, v in y.items()}
@@ -43,7 +51,6 @@ def reference_solve(
         given.append((start, float(duration), parts))
     starts = [s for s, _, _ in given]
     stops = sorted({0.0, *starts, *(s + d for s, d, _ in given), *np.maximum(times, 0.0).tolist()})
-    run = _interval(model, rtol)
     seen: dict[float, dict[str, Any]] = {}
     for begin, end in zip([0.0, *stops], stops, strict=False):
         if end > begin:

@@ -18,7 +18,7 @@ from kinetics.arrays import AnyArray
 from kinetics.model import Model
 from kinetics.regimen import Doses
 
-__all__ = ["Timeline", "timeline"]
+__all__ = ["Timeline", "as_arrays", "timeline"]
 
 Params = Mapping[str, Float[AnyArray, " subject"]]
 
@@ -93,11 +93,12 @@ def _entries(
         here = entry == number
         if route in model.lag:
             start = start + jnp.where(here, jax.vmap(model.lag[route])(dict(theta)), 0.0)
-        for state, share in jax.vmap(lambda p, f=fraction: _arrays(f(p), dtype))(dict(theta)).items():
+        for state, share in jax.vmap(lambda p, f=fraction: as_arrays(f(p), dtype))(dict(theta)).items():
             part = jnp.where(here, amount * share, 0.0)
             enters[state] = enters[state] + part if state in enters else part
     return start, enters
 
 
-def _arrays(shares: Mapping[str, AnyArray | float], dtype: Any) -> dict[str, Array]:
+def as_arrays(shares: Mapping[str, AnyArray | float], dtype: Any) -> dict[str, Array]:
+    """Plain numbers and arrays of a model file as arrays of one type."""
     return {state: jnp.asarray(share, dtype) for state, share in shares.items()}
