@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -252,9 +252,14 @@ def _problem(error: Any, file: str) -> Problem:
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    specs = {
-        "observe": Observe, "sampler": Sampler, "covariates": Covariate, "allometry": Allometry,
-        "priors": PriorSpec, "omega": PriorSpec, "expect": Expect,
-    }  # fmt: skip
-    spec = specs.get(str(loc[0]), FitPlan) if loc else FitPlan
-    return list(spec.model_fields)
+    """The keys of the table at `loc`: of the spec that its first key is declared to hold."""
+    field = FitPlan.model_fields.get(str(loc[0])) if loc else None
+    spec = _spec_in(field.annotation) if field is not None else FitPlan
+    return list((spec or FitPlan).model_fields)
+
+
+def _spec_in(annotation: Any) -> type[_Spec] | None:
+    """The spec inside an annotation such as `dict[str, tuple[Covariate, ...]]`."""
+    if isinstance(annotation, type) and issubclass(annotation, _Spec):
+        return annotation
+    return next(filter(None, map(_spec_in, get_args(annotation))), None)

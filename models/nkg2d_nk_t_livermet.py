@@ -71,7 +71,7 @@ def _logit(value, sd, source):
 
 
 PARAMETERS = {
-    "blood_volume": _log(5.67, "L", 0.1, "BayesPBPK-tutorial, 70 kg: 1.89 + 3.78 L; sd a guess"),
+    "blood_volume": _log(5.67, "L", 0.1, "a guess: 70 kg, the adult of the BayesPBPK-tutorial (1.89 + 3.78 L)"),
     "kin": _log(77.0, "1/day", 0.3, _HN),
     "kout": _log(1.84, "1/day", 0.3, _HN),
     "phiL": _logit(0.35, 0.5, "a guess; Tsai 2022 gives .60 in mice"),

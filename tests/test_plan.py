@@ -79,6 +79,7 @@ def test_the_least_plan_and_the_fullest_are_accepted() -> None:
             "'distribution'?",
         ),
         ({"expect": {"cmax": {"median": 1, "witin": 1}}}, "expect.cmax.witin", "did you mean 'within'?"),
+        ({"solver": {"maxsteps": 5}}, "solver.maxsteps", "did you mean 'max_steps'?"),
         ({"zzzzzz": 1}, "zzzzzz", "known: allometry, centred,"),
     ],
 )
