@@ -13,14 +13,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 from jaxtyping import Array, Float
 
 from kinetics.arrays import AnyArray
 from kinetics.covariates import design_columns
-from kinetics.distributions import Prior
+from kinetics.distributions import Correlation, Prior
 from kinetics.errors import ModelError, PlanError, Problem
-from kinetics.hierarchy import Hierarchy, individual, sample_sites
+from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
 from kinetics.model import Model, load_model
 from kinetics.observe import FAMILIES, Observations, log_likelihood, pad_observations, residual_priors
 from kinetics.plan import FitPlan
@@ -88,31 +87,49 @@ class BoundFit:
             sites |= assay.priors
         return sites
 
-    def density(self, data: FitData) -> None:
-        """The NumPyro model: priors, random effects and the likelihood of every record."""
-        s = sample_sites(self.hierarchy, len(self.subjects), data.design)
-        for assay in self.assays:
-            for site, prior in assay.priors.items():
-                s[site] = jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
-        for analyte, terms in self.record_log_likelihood(s, data).items():
-            numpyro.factor(f"log_likelihood_{analyte}", jnp.sum(terms))
+    def log_density(self, s: Mapping[str, Array], data: FitData) -> Float[Array, ""]:
+        """Log posterior density of the sites, each on its own scale, random effects standardised (eta_X)."""
+        prior = [p.to_numpyro().log_prob(s[k]) for k, p in self.priors().items() if not isinstance(p, Correlation)]
+        subjects = self.effects_log_prob(s) + self.subject_log_likelihood(s, data)
+        return jnp.sum(jnp.stack(prior)) + self.hierarchy.correlation_log_prob(s) + jnp.sum(subjects)
+
+    def effects_log_prob(self, s: Mapping[str, Array]) -> Float[Array, " subject"]:
+        """Log density of every subject's standardised random effects."""
+        vary = self.hierarchy.vary
+        if not vary:
+            return jnp.zeros(len(self.subjects))
+        return effects_log_prob(self.hierarchy, s, jnp.stack([s[f"eta_{k}"] for k in vary]))
+
+    def subject_log_likelihood(self, s: Mapping[str, Array], data: FitData) -> Float[Array, " subject"]:
+        """Log-likelihood of each subject's records."""
+        return sum(
+            (jnp.sum(terms, axis=1) for terms in self.record_log_likelihood(s, data).values()),
+            start=jnp.zeros(len(self.subjects)),
+        )
 
     def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
         """Every parameter of every subject from one draw of the sites."""
         return individual(self.hierarchy, self.model, s, data.design, len(self.subjects))
 
+    def predicted(
+        self, s: Mapping[str, Array], data: FitData
+    ) -> dict[str, Float[Array, "subject record"]]:
+        """Analyte -> what the model predicts at each of the common times, in the assay's unit."""
+        outputs = [assay.output for assay in self.assays]
+        found = solve(
+            self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
+        )
+        return {a.analyte: found[a.output] for a in self.assays}
+
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData
     ) -> dict[str, Float[Array, "subject record"]]:
         """Analyte -> log-likelihood of each of its records; 0 in padded slots."""
-        outputs = [assay.output for assay in self.assays]
-        predicted = solve(
-            self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
-        )
+        predicted = self.predicted(s, data)
         return {
             a.analyte: log_likelihood(
                 a.likelihood,
-                predicted[a.output],
+                predicted[a.analyte],
                 data.observations.assays[a.analyte],
                 a.residual(s),
                 nu=a.nu,
@@ -181,9 +198,11 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
         priors=priors,
         omega=omega,
         fixed=fixed,
-        centred=tuple(k for k in plan.centred if k in omega),
         effects=tuple(e for e in effects if e.parameter not in unused),
         scaled=tuple(k for k in plan.allometry if k not in unused),
+        correlated=tuple(kept for block in plan.correlated if len(kept := tuple(k for k in block if k in omega)) > 1),
+        concentration=plan.concentration,
+        tails={k: nu for k, nu in plan.tails.items() if k in omega},
     )
 
 

@@ -128,7 +128,7 @@ class Sampler(_Spec):
     draws: int = Field(1000, ge=10)
     target_accept: float = Field(0.9, gt=0, lt=1)
     max_tree_depth: int = Field(10, ge=1, le=15)
-    dense_mass: bool = False
+    start: Literal["laplace", "prior"] = Field("laplace", description="where chains begin and how z is laid out")
     chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
 
 
@@ -160,7 +160,9 @@ class FitPlan(_Spec):
     prior_set: str | None = None
     products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
-    centred: tuple[str, ...] = ()
+    correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of correlated random effects")
+    concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
+    tails: dict[str, float] = Field({}, description="Student-t random effects: their degrees of freedom")
     fixed: dict[str, float] = {}
     observe: dict[str, Observe] = Field(min_length=1)
     covariates: dict[str, tuple[Covariate, ...]] = {}

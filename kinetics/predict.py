@@ -13,16 +13,19 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Bool, Float, Int
 from pandas import DataFrame
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from kinetics.bind import BoundAssay
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.fit import Fit
-from kinetics.hierarchy import centre_of, individual
-from kinetics.observe import simulate_residual
+from kinetics.hierarchy import correlate, individual
+from kinetics.residual import simulate_residual
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 
@@ -170,18 +173,17 @@ def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array
 def _theta(
     fit: Fit, sites: Mapping[str, Any], design: Mapping[str, Any], eta: Theta, subjects: int
 ) -> dict[str, Float[np.ndarray, "draw subject"]]:
-    """Parameters of subjects with the standardised random effects `eta`, whichever way they were sampled."""
+    """Parameters of subjects whose random effects come of independent standard normals, `eta`."""
     h = fit.bound.hierarchy
+    spread = {k: student_t.ppf(norm.cdf(z), h.tails[k]) if k in h.tails else z for k, z in eta.items()}
 
-    def one(s: dict[str, Array], e: Mapping[str, Array]) -> dict[str, Array]:
-        for name in h.vary:
-            if name in h.centred:
-                s = s | {f"link_{name}": centre_of(h, name, s, design) + s[f"omega_{name}"] * e[name]}
-            else:
-                s = s | {f"eta_{name}": e[name]}
+    def one(s: dict[str, Array], e: dict[str, Array]) -> dict[str, Array]:
+        if h.vary:
+            mixed = correlate(h, s, jnp.stack([e[name] for name in h.vary]))
+            s = s | {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
         return individual(h, fit.model, s, design, subjects)
 
-    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), dict[str, Any](eta)).items()}
+    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), spread).items()}
 
 
 def _population_sites(fit: Fit, draws: int) -> dict[str, Float[np.ndarray, " draw"]]:
