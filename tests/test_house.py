@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "regimen": ("dose_keys", "regimen", "regimen_file"),
     "model": ("distributions", "parameter", "model"),
     "solve": ("solve",),
-    "observe": ("observe", "hierarchy"),
+    "observe": ("residual", "observe", "correlated", "hierarchy"),
     "fit": ("plan", "covariates", "plan_checks", "bind", "device", "start", "sampler", "run", "fit"),
     "check": ("diagnostics", "summary", "check", "predict", "virtual", "simulate", "laws"),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
