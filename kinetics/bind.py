@@ -17,20 +17,22 @@ import numpyro
 from jaxtyping import Array, Float
 
 from kinetics.arrays import AnyArray
+from kinetics.correlated import Seen, both_censored, given_first
 from kinetics.covariates import design_columns
 from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, individual, sample_sites
 from kinetics.model import Model, load_model
-from kinetics.observe import FAMILIES, Observations, log_likelihood, pad_observations, residual_priors
+from kinetics.observe import Observations, log_likelihood, pad_observations, standardise
 from kinetics.plan import FitPlan
 from kinetics.plan_checks import expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
+from kinetics.residual import DNA_UG, FAMILIES, residual_priors
 from kinetics.solve import Solver, solve
 from kinetics.solve.reach import reach
 from kinetics.study import Study, read_study
 
-__all__ = ["BoundAssay", "BoundFit", "FitData", "bind", "describe_records"]
+__all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "bind", "describe_records"]
 
 
 class FitData(NamedTuple):
@@ -43,7 +45,10 @@ class FitData(NamedTuple):
 
 @dataclass(frozen=True)
 class BoundAssay:
-    """One analyte of the fit: its model output, error model, and which kinds of censoring occur."""
+    """One analyte of the fit: its model output, error model, and which kinds of censoring occur.
+
+    `priors` are of the residual parameters, and of the `scale` site where the assay has a scale factor.
+    """
 
     analyte: str
     output: str
@@ -52,10 +57,29 @@ class BoundAssay:
     nu: float
     priors: Mapping[str, Prior]
     present: tuple[str, ...]
+    dna_ug: float = DNA_UG
+
+    def seen(self, s: Mapping[str, Array], f: Float[AnyArray, "*draw subject time"]) -> AnyArray:
+        """What the assay reads of its output's prediction: times its scale factor, where it has one."""
+        site = f"scale_{self.analyte}"
+        return f * s[site][..., None, None] if site in self.priors else f
 
     def residual(self, s: Mapping[str, Array]) -> dict[str, Array]:
         """The family's residual parameters out of the sampled sites."""
         return {name: s[f"{name}_{self.analyte}"] for name in FAMILIES[self.likelihood]}
+
+
+@dataclass(frozen=True)
+class BoundPair:
+    """Two analytes of one blood draw with correlated residuals; `most` slots have both of them censored."""
+
+    analytes: tuple[str, str]
+    prior: Prior
+    most: int
+
+    @property
+    def site(self) -> str:
+        return f"rho_{self.analytes[0]}_{self.analytes[1]}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +93,7 @@ class BoundFit:
     assays: tuple[BoundAssay, ...]
     data: FitData
     unused: tuple[str, ...] = ()
+    pair: BoundPair | None = None
 
     @property
     def subjects(self) -> list[str]:
@@ -82,18 +107,18 @@ class BoundFit:
         )
 
     def priors(self) -> dict[str, Prior]:
-        """Site -> prior for population values, between-subject SDs, covariate effects and residual SDs."""
-        sites = self.hierarchy.population_priors()
-        for assay in self.assays:
-            sites |= assay.priors
-        return sites
+        """Site -> prior for population values, between-subject SDs, covariate effects and the assays."""
+        return self.hierarchy.population_priors() | self._assay_priors()
+
+    def _assay_priors(self) -> dict[str, Prior]:
+        sites = {site: prior for assay in self.assays for site, prior in assay.priors.items()}
+        return sites | ({self.pair.site: self.pair.prior} if self.pair else {})
 
     def density(self, data: FitData) -> None:
         """The NumPyro model: priors, random effects and the likelihood of every record."""
         s = sample_sites(self.hierarchy, len(self.subjects), data.design)
-        for assay in self.assays:
-            for site, prior in assay.priors.items():
-                s[site] = jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
+        for site, prior in self._assay_priors().items():
+            s[site] = jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
         for analyte, terms in self.record_log_likelihood(s, data).items():
             numpyro.factor(f"log_likelihood_{analyte}", jnp.sum(terms))
 
@@ -104,22 +129,42 @@ class BoundFit:
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData
     ) -> dict[str, Float[Array, "subject record"]]:
-        """Analyte -> log-likelihood of each of its records; 0 in padded slots."""
+        """Analyte -> log-likelihood of each of its records; 0 in padded slots.
+
+        Of a correlated pair the first analyte has its own, the second that given the first's record at the same
+        time: the sum is the joint one, and a single term of the second is not its own.
+        """
         outputs = [assay.output for assay in self.assays]
         predicted = solve(
             self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
         )
-        return {
+        records = data.observations.assays
+        read = {a.analyte: jnp.asarray(a.seen(s, predicted[a.output])) for a in self.assays}
+        terms = {
             a.analyte: log_likelihood(
                 a.likelihood,
-                predicted[a.output],
-                data.observations.assays[a.analyte],
+                read[a.analyte],
+                records[a.analyte],
                 a.residual(s),
                 nu=a.nu,
+                dna_ug=a.dna_ug,
                 present=a.present,
             )
             for a in self.assays
         }
+        if self.pair is not None:
+            pair = {
+                a.analyte: Seen(
+                    records[a.analyte],
+                    standardise(a.likelihood, read[a.analyte], records[a.analyte], a.residual(s)),
+                    a.present,
+                )
+                for a in self.assays
+                if a.analyte in self.pair.analytes
+            }
+            first, second = self.pair.analytes
+            terms[second] = given_first(pair[first], pair[second], s[self.pair.site], most=self.pair.most)
+        return terms
 
 
 def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = None) -> BoundFit:
@@ -140,7 +185,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
     data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
-    bound = BoundFit(plan, study, model, _hierarchy(plan, model, effects, unused), assays, data, unused)
+    hierarchy, pair = _hierarchy(plan, model, effects, unused), _pair(plan, observations)
+    bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
     _refuse(plan, expect_problems(plan, bound.priors()))
     return bound
 
@@ -161,6 +207,8 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
+    if bound.pair is not None:
+        parts.append(f"{' and '.join(bound.pair.analytes)} correlated within a draw")
     held = (
         f"; held at their typical value, no output needs them: {', '.join(bound.unused)}"
         if bound.unused
@@ -200,17 +248,26 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     }
     output = output_of(plan, study, model, analyte)
     assert output is not None
+    sigma, scale = (spec.sigma.prior() if spec.sigma else None), spec.scale
+    priors = residual_priors(spec.likelihood, analyte, spec.sigma_scale, sigma)
     return BoundAssay(
         analyte,
         output,
         study.analytes[analyte].unit,
         spec.likelihood,
         spec.nu,
-        residual_priors(
-            spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
-        ),
+        priors | ({f"scale_{analyte}": scale.prior()} if scale else {}),
         tuple(k for k, there in kinds.items() if there),
+        DNA_UG if spec.dna_ug is None else spec.dna_ug,
     )
+
+
+def _pair(plan: FitPlan, observations: Observations) -> BoundPair | None:
+    if plan.correlated is None:
+        return None
+    first, second = plan.correlated.analytes
+    most = both_censored(observations.assays[first], observations.assays[second])
+    return BoundPair((first, second), plan.correlated.prior(), most)
 
 
 def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Real
 
 __all__ = [
     "DISTRIBUTIONS",
+    "Correlation",
     "HalfNormal",
     "Link",
     "LogNormal",
@@ -87,7 +88,31 @@ class HalfNormal:
         return dist.HalfNormal(self.scale)
 
 
-Prior = LogNormal | LogitNormal | Normal | HalfNormal
+@dataclass(frozen=True)
+class Correlation:
+    """`p(x) ~ (1 - x^2)^(concentration - 1)` on (-1, 1): the LKJ prior of one correlation, 1 is uniform.
+
+    Lewandowski, Kurowicka & Joe 2009, doi 10.1016/j.jmva.2009.04.008.
+    """
+
+    concentration: float = 1.0
+    link: Link = "identity"
+
+    @property
+    def median(self) -> float:
+        return 0.0
+
+    @property
+    def sd(self) -> float:
+        return (2 * self.concentration + 1) ** -0.5
+
+    def to_numpyro(self) -> dist.Distribution:
+        beta = dist.Beta(self.concentration, self.concentration)
+        stretch = dist.transforms.AffineTransform(-1.0, 2.0, domain=dist.constraints.unit_interval)
+        return dist.TransformedDistribution(beta, stretch)
+
+
+Prior = LogNormal | LogitNormal | Normal | HalfNormal | Correlation
 DISTRIBUTIONS: dict[str, type[Any]] = {
     "LogNormal": LogNormal,
     "LogitNormal": LogitNormal,

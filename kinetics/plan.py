@@ -12,14 +12,15 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal, Prior
+from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import ROOT
-from kinetics.observe import FAMILIES
+from kinetics.residual import DNA_UG, FAMILIES
 from kinetics.solve import Solver
 
 __all__ = [
     "Allometry",
+    "Correlated",
     "Covariate",
     "Expect",
     "FitPlan",
@@ -83,6 +84,10 @@ class Observe(_Spec):
     sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
     sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
     nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
+    dna_ug: float | None = Field(
+        None, gt=0, description=f"DNA in a reaction of lognormal_poisson [ug]; default {DNA_UG}"
+    )
+    scale: PriorSpec | None = Field(None, description="LogNormal prior of the factor on what the assay reads")
 
     @field_validator("likelihood")
     @classmethod
@@ -96,11 +101,40 @@ class Observe(_Spec):
     def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
         return None if sigma is None else _of_a_deviation(sigma)
 
+    @field_validator("scale")
+    @classmethod
+    def _factor(cls, scale: PriorSpec | None) -> PriorSpec | None:
+        if scale is not None and scale.distribution != "LogNormal":
+            raise ValueError(f"a scale factor has a LogNormal prior, not a {scale.distribution}")
+        return scale
+
     @model_validator(mode="after")
     def _used(self) -> Observe:
         if self.sigma is not None and "sigma" not in FAMILIES[self.likelihood]:
             raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
+        if self.dna_ug is not None and self.likelihood != "lognormal_poisson":
+            raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
         return self
+
+
+class Correlated(_Spec):
+    """Two analytes whose log residuals are correlated where both were recorded at one time (one blood draw).
+
+    `concentration` is that of the correlation's prior (`kinetics.distributions.Correlation`).
+    """
+
+    analytes: tuple[str, str]
+    concentration: float = Field(1.0, ge=1)
+
+    @field_validator("analytes")
+    @classmethod
+    def _two(cls, analytes: tuple[str, str]) -> tuple[str, str]:
+        if analytes[0] == analytes[1]:
+            raise ValueError(f"name two analytes; {analytes[0]!r} is correlated with itself")
+        return analytes
+
+    def prior(self) -> Correlation:
+        return Correlation(self.concentration)
 
 
 class Covariate(_Spec):
@@ -163,6 +197,7 @@ class FitPlan(_Spec):
     centred: tuple[str, ...] = ()
     fixed: dict[str, float] = {}
     observe: dict[str, Observe] = Field(min_length=1)
+    correlated: Correlated | None = Field(None, description="default: every record's error is its own")
     covariates: dict[str, tuple[Covariate, ...]] = {}
     allometry: dict[str, Allometry] = {}
     priors: dict[str, PriorSpec] = {}

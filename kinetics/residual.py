@@ -20,6 +20,7 @@ __all__ = [
     "DNA_UG",
     "FAMILIES",
     "LOG_FAMILIES",
+    "NORMAL_ON_LOG",
     "TINY",
     "location_scale",
     "log_between",
@@ -42,6 +43,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # likelihood -> its residual parameter
     "combined": ("sigma_add", "sigma"),
 }
 LOG_FAMILIES = {"lognormal", "additive_on_log", "lognormal_poisson", "student_t"}
+NORMAL_ON_LOG = ("lognormal", "additive_on_log")  # of one SD: residuals that can be correlated
 
 
 def residual_priors(
