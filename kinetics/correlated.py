@@ -35,7 +35,8 @@ class Seen(NamedTuple):
 
 def both_censored(first: AssayRecords, second: AssayRecords) -> int:
     """In how many slots both analytes have a censored record."""
-    return int(np.sum(np.asarray(_censored(first) & _censored(second))))
+    masks = (np.asarray(r.left) | np.asarray(r.right) | np.asarray(r.interval) for r in (first, second))
+    return int(np.sum(np.logical_and(*masks)))
 
 
 def given_first(
@@ -44,8 +45,8 @@ def given_first(
     """Log-likelihood of the second analyte's records given the first's at the same time; 0 in padded slots.
 
     A record without a partner has its own likelihood. `most` is at least the number of slots in which both are
-    censored (`both_censored`): only so many rectangles are computed, and with more of them all is NaN. -inf
-    where either prediction is not finite.
+    censored (`both_censored`): only so many rectangles are computed, and were there more the others would be NaN.
+    -inf where either prediction is not finite.
     """
     one, two = first.records, second.records
     rho, wide = _correlation(rho)
@@ -58,7 +59,8 @@ def given_first(
     total += jnp.where(_censored(one) & two.measured, turned - alone, 0.0)
     if most:
         both = _censored(one) & _censored(two)
-        total = jnp.where(both, _rectangles(first, second, rho, both, most) - alone, total)
+        total = jnp.where(both, 0.0, total) + _rectangles(first, second, rho, both, most)
+        total -= jnp.where(both, alone, 0.0)
     there = first.standard.there & second.standard.there
     return jnp.where(recorded(two) & ~jnp.where(paired, there, second.standard.there), -jnp.inf, total)
 
@@ -84,8 +86,8 @@ def _rectangles(first: Seen, second: Seen, rho: Array, both: Array, most: int) -
     where = jnp.nonzero(both.ravel(), size=most, fill_value=both.size)[0]
     sides = [x.ravel().at[where].get(mode="clip") for s in (first, second) for x in _ends(s)]
     found = log_rectangle(*sides, rho * jnp.ones(most))
-    found = jnp.where(jnp.sum(both) > most, jnp.nan, found)
-    return jnp.zeros(both.size).at[where].set(found, mode="drop").reshape(both.shape)
+    rest = jnp.where(jnp.sum(both) > most, jnp.nan, 0.0)  # never passed over in silence
+    return jnp.full(both.size, rest).at[where].set(found, mode="drop").reshape(both.shape)
 
 
 def _ends(seen: Seen) -> tuple[Array, Array]:
