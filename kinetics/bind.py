@@ -23,7 +23,7 @@ from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, individual, sample_sites
 from kinetics.model import Model, load_model
-from kinetics.observe import Observations, log_likelihood, pad_observations, standardise
+from kinetics.observe import Observations, log_likelihood, pad_observations, recorded, standardise
 from kinetics.plan import FitPlan
 from kinetics.plan_checks import expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
@@ -208,7 +208,9 @@ def describe_records(bound: BoundFit) -> str:
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
     if bound.pair is not None:
-        parts.append(f"{' and '.join(bound.pair.analytes)} correlated within a draw")
+        one, two = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
+        both = int(np.sum(np.asarray(one & two)))
+        parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
     held = (
         f"; held at their typical value, no output needs them: {', '.join(bound.unused)}"
         if bound.unused

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -287,10 +287,14 @@ def _problem(error: Any, file: str) -> Problem:
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the table at `loc`: of the spec that its first key is declared to hold."""
-    field = FitPlan.model_fields.get(str(loc[0])) if loc else None
-    spec = _spec_in(field.annotation) if field is not None else FitPlan
-    return list((spec or FitPlan).model_fields)
+    """The keys of the table at `loc`: of the spec that the keys on the way to it are declared to hold."""
+    spec, parts = FitPlan, iter(loc)
+    for part in parts:
+        field = spec.model_fields.get(str(part))
+        spec = (_spec_in(field.annotation) if field is not None else None) or spec
+        if field is not None and get_origin(field.annotation) is dict:
+            next(parts, None)  # a name: of an analyte, a parameter
+    return list(spec.model_fields)
 
 
 def _spec_in(annotation: Any) -> type[_Spec] | None:
