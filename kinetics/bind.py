@@ -131,8 +131,8 @@ class BoundFit:
     ) -> dict[str, Float[Array, "subject record"]]:
         """Analyte -> log-likelihood of each of its records; 0 in padded slots.
 
-        Of a correlated pair the first analyte has its own, the second that given the first's record at the same
-        time: the sum is the joint one, and a single term of the second is not its own.
+        Of a correlated pair the first analyte has its own, the second that given the first's record at the
+        same time: the sum is the joint one, and a single term of the second is not its own.
         """
         outputs = [assay.output for assay in self.assays]
         predicted = solve(

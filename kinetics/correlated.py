@@ -1,9 +1,9 @@
 """Two analytes of one blood draw whose log residuals are correlated: qPCR and flow from the same tube.
 
-Where both are recorded, the standardised residuals are bivariate normal with correlation `rho`. What is put
-beside the first analyte's own likelihood is that of the second given the first, so that the sum is the joint
-one: two densities, a density and a probability, or the probability of a rectangle. Arrays are dense (subject x
-record); a padded slot contributes zero.
+A draw is what has both records at exactly the same time. There the standardised residuals are bivariate normal
+with correlation `rho`. What is put beside the first analyte's own likelihood is that of the second given the
+first, so that the sum is the joint one: two densities, a density and a probability, or the probability of a
+rectangle. Arrays are dense (subject x record); a padded slot contributes zero.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def given_first(
 ) -> Float[Array, "subject record"]:
     """Log-likelihood of the second analyte's records given the first's at the same time; 0 in padded slots.
 
-    A record without a partner has its own likelihood. `most` is at least the number of slots in which both are
-    censored (`both_censored`): only so many rectangles are computed, and were there more the others would be NaN.
-    -inf where either prediction is not finite.
+    A record without a partner has its own likelihood. `most` is at least the number of slots in which both
+    are censored (`both_censored`): only so many rectangles are computed, and were there more the others would
+    be NaN. -inf where either prediction is not finite.
     """
     one, two = first.records, second.records
     rho, wide = _correlation(rho)
@@ -153,8 +153,8 @@ def _panels(
 ) -> tuple[Array, Array, list[Array]]:
     """The range of X that holds the rectangle's probability, and where in it the integrand may turn.
 
-    Minus the log density is convex, with a curvature of at least 1 along X: from the rectangle's likeliest point,
-    where it has a slope along X that is not 0 only on an edge, it rises by `slope t + t^2/2`.
+    Minus the log density is convex, with a curvature of at least 1 along X: from the rectangle's likeliest
+    point, where it has a slope along X that is not 0 only on an edge, it rises by `slope t + t^2/2`.
     """
     px, py = _likeliest(a, b, c, d, rho)
     slope = (px - rho * py) / wide**2

@@ -124,7 +124,7 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
 
 
 def _correlated_problems(plan: FitPlan, study: Study) -> Iterator[Problem]:
-    """Analytes that cannot share an error: not observed, not normal on the log scale, never drawn together."""
+    """Analytes that cannot share an error: not observed, not normal on the log scale, never together."""
     if plan.correlated is None:
         return
     for analyte in plan.correlated.analytes:

@@ -66,9 +66,10 @@ def location_scale(
     """Location and scale of a family at a prediction; of the logarithm for `LOG_FAMILIES`.
 
     `combined` has variance sigma_add^2 + (sigma f)^2. `lognormal_poisson` multiplies log-normal error by the
-    counting error of n = f [copies/ug DNA] x `dna_ug` [ug] molecules: the count is Poisson(n), and Poisson(n)/n
-    is taken as the log-normal of its mean 1 and variance 1/n. So the log-variance is sigma^2 + log(1 + 1/n),
-    that is sigma^2 + 1/n (the delta method) where n is large, and the location log f - log(1 + 1/n)/2.
+    counting error of n = f [copies/ug DNA] x `dna_ug` [ug] molecules: the count is Poisson(n), and
+    Poisson(n)/n is taken as the log-normal of its mean 1 and variance 1/n. So the log-variance is
+    sigma^2 + log(1 + 1/n), that is sigma^2 + 1/n (the delta method) where n is large, and the location
+    log f - log(1 + 1/n)/2.
     Unlike 1/n, log(1 + 1/n) grows so slowly that a prediction of no cells is never likely to be seen.
     """
     f = jnp.asarray(prediction)
