@@ -1,9 +1,9 @@
 """Two analytes of one blood draw whose log residuals are correlated: qPCR and flow from the same tube.
 
-A draw is what has both records at exactly the same time. There the standardised residuals are bivariate normal
-with correlation `rho`. What is put beside the first analyte's own likelihood is that of the second given the
-first, so that the sum is the joint one: two densities, a density and a probability, or the probability of a
-rectangle. Arrays are dense (subject x record); a padded slot contributes zero.
+A draw is what has both records at exactly the same time. There the standardised residuals are bivariate
+normal with correlation `rho`. What is put beside the first analyte's own likelihood is that of the second
+given the first, so that the sum is the joint one: two densities, a density and a probability, or the
+probability of a rectangle. Arrays are dense (subject x record); a padded slot contributes zero.
 """
 
 from __future__ import annotations

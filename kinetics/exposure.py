@@ -45,8 +45,8 @@ def exposure(
     One row each; times in days after the first infusion of the cycle (of all, for `course`), concentrations
     in the analyte's unit as its assay reads it (its scale factor included), areas in that unit x day.
     `window` must start at 0; a cycle ends where the next begins, and `partial` says that the window reaches
-    beyond. `draws` thins the posterior evenly (None: all). Tlast is the last time the curve is at or above the
-    LLOQ: the persistence.
+    beyond. `draws` thins the posterior evenly (None: all). Tlast is the last time the curve is at or above
+    the LLOQ: the persistence.
     """
     if window[0] != 0.0:
         raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")

@@ -70,7 +70,7 @@ def location_scale(
     Poisson(n)/n is taken as the log-normal of its mean 1 and variance 1/n. So the log-variance is
     sigma^2 + log(1 + 1/n), that is sigma^2 + 1/n (the delta method) where n is large, and the location
     log f - log(1 + 1/n)/2.
-    Unlike 1/n, log(1 + 1/n) grows so slowly that a prediction of no cells is never likely to be seen.
+    A prediction of no cells lies below every limit, where 1/n about log f would leave it an even chance.
     """
     f = jnp.asarray(prediction)
     r = {name: jnp.asarray(value) for name, value in residual.items()}
