@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ class BoundAssay:
     present: tuple[str, ...]
     dna_ug: float = DNA_UG
 
-    def seen(self, s: Mapping[str, Array], f: Float[AnyArray, "*draw subject time"]) -> AnyArray:
+    def seen(self, s: Mapping[str, Any], f: Float[AnyArray, "*draw subject time"]) -> AnyArray:
         """What the assay reads of its output's prediction: times its scale factor, where it has one."""
         site = f"scale_{self.analyte}"
         return f * s[site][..., None, None] if site in self.priors else f

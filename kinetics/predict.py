@@ -230,7 +230,7 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     theta = _theta(fit, sites, bound.data.design, eta, n)
     f = np.empty((draws, *times.shape))
     for rows, predicted in _blocks(fit, (assay.output,), times, theta, bound.data.doses):
-        f[:, rows] = assay.seen(dict[str, Any](sites), predicted[assay.output])
+        f[:, rows] = assay.seen(sites, predicted[assay.output])
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
     y = simulate_residual(assay.likelihood, f[:, i, j], residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
     lloq, uloq = records["lloq"].to_numpy(float), records["uloq"].to_numpy(float)
