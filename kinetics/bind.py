@@ -64,7 +64,7 @@ class BoundAssay:
         site = f"scale_{self.analyte}"
         return f * s[site][..., None, None] if site in self.priors else f
 
-    def residual(self, s: Mapping[str, Array]) -> dict[str, Array]:
+    def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
         """The family's residual parameters out of the sampled sites."""
         return {name: s[f"{name}_{self.analyte}"] for name in FAMILIES[self.likelihood]}
 
