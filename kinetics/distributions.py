@@ -90,10 +90,14 @@ class HalfNormal:
 
 @dataclass(frozen=True)
 class Correlation:
-    """One correlation of a matrix of `size` effects under LKJ(concentration): 2 Beta(a, a) - 1, its marginal."""
+    """One correlation of a matrix of `size` under LKJ(concentration): its marginal, 2 Beta(a, a) - 1.
 
-    concentration: float
-    size: int
+    Of two (size 2), p(x) ~ (1 - x^2)^(concentration - 1), and 1 is uniform. Lewandowski, Kurowicka & Joe 2009,
+    doi 10.1016/j.jmva.2009.04.008.
+    """
+
+    concentration: float = 1.0
+    size: int = 2
     link: Link = "identity"
 
     @property
@@ -102,7 +106,7 @@ class Correlation:
 
     @property
     def shape(self) -> float:
-        """Both shapes of the Beta (Lewandowski, Kurowicka & Joe 2009)."""
+        """Both shapes of the Beta."""
         return self.concentration - 1.0 + self.size / 2.0
 
     @property

@@ -108,7 +108,9 @@ def fit(
     announce(str(layout))
     posterior = Posterior(bound)
     chart, start = begin(posterior, bound.data, plan.sampler, key_start, announce=announce)
-    draws = NutsProgram(posterior, plan.sampler, layout).run(bound.data, chart, start, key_chains, report=report)
+    draws = NutsProgram(posterior, plan.sampler, layout).run(
+        bound.data, chart, start, key_chains, report=report
+    )
     facts = {
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(perf_counter() - clock, 2),

@@ -126,7 +126,9 @@ def effects_log_prob(
     heavy = np.array([name in h.tails for name in h.vary], bool)
     if h.correlated:
         factor = jnp.linalg.cholesky(h.correlation(s))
-        eta = jax.scipy.linalg.solve_triangular(factor, eta.reshape(len(eta), -1), lower=True).reshape(eta.shape)
+        eta = jax.scipy.linalg.solve_triangular(factor, eta.reshape(len(eta), -1), lower=True).reshape(
+            eta.shape
+        )
         constant = -jnp.sum(jnp.log(jnp.diagonal(factor)))
     else:
         constant = 0.0
@@ -134,7 +136,10 @@ def effects_log_prob(
     if not heavy.any():
         return jnp.sum(normal, axis=0) + constant
     nu = jnp.asarray([h.tails.get(name, 3.0) for name in h.vary]).reshape(-1, *[1] * (eta.ndim - 1))
-    return jnp.sum(jnp.where(heavy.reshape(nu.shape), jax.scipy.stats.t.logpdf(eta, nu), normal), axis=0) + constant
+    return (
+        jnp.sum(jnp.where(heavy.reshape(nu.shape), jax.scipy.stats.t.logpdf(eta, nu), normal), axis=0)
+        + constant
+    )
 
 
 def correlate(

@@ -127,7 +127,7 @@ class Marginal:
         for assay in bound.assays:
             weight = record_information(
                 assay.likelihood, here[assay.analyte], data.observations.assays[assay.analyte],
-                assay.residual(s), nu=assay.nu,
+                assay.residual(s), nu=assay.nu, dna_ug=assay.dna_ug,
             )  # fmt: skip
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[assay.analyte]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
@@ -152,7 +152,9 @@ class Marginal:
             better = ~done & (tried.value > at.value - 1e-10 * np.abs(at.value))
             damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(8 * damping, 1e-3)))
             b = np.where(better, b + step, b)
-            at = Joint(np.where(better, tried.value, at.value), tried.by_g, np.where(better, tried.by_b, at.by_b))
+            at = Joint(
+                np.where(better, tried.value, at.value), tried.by_g, np.where(better, tried.by_b, at.by_b)
+            )
             a = self.information(g, b, data) + precision
         information = a - precision
         value = at.value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
@@ -226,7 +228,9 @@ class Marginal:
         best: dict[str, Any] = {"b": b}
 
         def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slope, modes = self.value_and_gradient(middle + unit * x, best["b"], data, with_prior=with_prior)
+            value, slope, modes = self.value_and_gradient(
+                middle + unit * x, best["b"], data, with_prior=with_prior
+            )
             if not (np.isfinite(value) and np.isfinite(slope).all()):
                 return _BARRED, np.zeros_like(x)
             best["b"] = modes.b
@@ -236,7 +240,9 @@ class Marginal:
             objective, np.zeros_like(middle), jac=True, method="BFGS", options={"maxiter": most, "gtol": 1e-2}
         )
         if not np.isfinite(found.fun) or found.fun >= _BARRED:
-            raise FitError("the marginal likelihood is zero at the prior medians; look at the doses and records")
+            raise FitError(
+                "the marginal likelihood is zero at the prior medians; look at the doses and records"
+            )
         return self._at(data, middle + unit * found.x, best["b"], found, with_prior)
 
     def covariance(
@@ -264,7 +270,9 @@ class Marginal:
         ]
         complete, score, bend = (np.array(x) for x in zip(*slopes, strict=True))
         spread = np.einsum("jsab,sbc->jsac", bend, v)
-        missing = np.einsum("jas,sab,lbs->jl", score, v, score) + 0.5 * np.einsum("jsab,lsba->jl", spread, spread)
+        missing = np.einsum("jas,sab,lbs->jl", score, v, score) + 0.5 * np.einsum(
+            "jsab,lsba->jl", spread, spread
+        )
         values, vectors = np.linalg.eigh(-0.5 * (complete + complete.T) - missing)
         inverse = vectors / np.maximum(values, 0.5 if with_prior else 1e-8) @ vectors.T
         return unit[:, None] * inverse * unit

@@ -109,8 +109,8 @@ def _assay_records(
 class Standard(NamedTuple):
     """Records on the scale where the residual error is a standard normal, or a standard Student's t.
 
-    `unit` is log |dz/dy|: what turns a density of z into one per unit of the measurement. `there` is false where
-    the prediction is not finite; the numbers there are finite and mean nothing.
+    `unit` is log |dz/dy|: what turns a density of z into one per unit of the measurement. `there` is false
+    where the prediction is not finite; the numbers there are finite and mean nothing.
     """
 
     z: Float[Array, "subject record"]

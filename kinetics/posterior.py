@@ -27,7 +27,16 @@ from numpyro.distributions.transforms import CorrCholeskyTransform
 
 from kinetics.arrays import AnyArray
 from kinetics.bind import BoundFit, FitData
-from kinetics.distributions import Correlation, HalfNormal, Prior, inverse_link, link
+from kinetics.distributions import (
+    Correlation,
+    HalfNormal,
+    LogitNormal,
+    LogNormal,
+    Normal,
+    Prior,
+    inverse_link,
+    link,
+)
 from kinetics.hierarchy import centre_of, correlate
 
 __all__ = ["Chart", "Posterior"]
@@ -52,33 +61,33 @@ class Posterior:
         self.bound, self.h = bound, bound.hierarchy
         self.vary, self.subjects = self.h.vary, len(bound.subjects)
         self.priors = bound.priors()
-        self.names = tuple(k for k, p in self.priors.items() if not isinstance(p, Correlation))
+        self.names = tuple(k for k in self.priors if not k.startswith("corr_"))
         self.blocks = self.h.correlated
         pairs = [len(b) * (len(b) - 1) // 2 for b in self.blocks]
         self.population = len(self.names) + sum(pairs)
         self.size = self.population + len(self.vary) * self.subjects
         chosen = [self.priors[k] for k in self.names]
-        self._half = np.array([isinstance(p, HalfNormal) for p in chosen], bool)
-        scales = [p.scale if isinstance(p, HalfNormal) else p.sd for p in chosen]
-        self._scale = np.array(scales, float)
-        self._middle = np.array(
-            [
-                0.0 if isinstance(p, HalfNormal) else float(link(p.link, jnp.asarray(p.median, float)))
-                for p in chosen
-            ]
-        )
+        self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
+        plain = [isinstance(p, LogNormal | LogitNormal | Normal) for p in chosen]
+        self._unit = np.array([p.sd if known else 1.0 for p, known in zip(chosen, plain, strict=True)])
+        middle = [float(link(p.link, jnp.asarray(p.median, float))) for p in chosen]
+        self._middle = np.array([x if known else 0.0 for x, known in zip(middle, plain, strict=True)])
 
     def plain(self) -> Chart:
         """The chart of prior medians and non-centred effects."""
-        return Chart(self.unconstrained({k: p.median for k, p in self.priors.items()}), np.eye(self.population))
+        return Chart(
+            self.unconstrained({k: p.median for k, p in self.priors.items()}), np.eye(self.population)
+        )
 
     def units(self) -> Float[np.ndarray, " population"]:
         """The prior's SD of every coordinate of g, or thereabouts: the natural size of a step."""
-        return np.concatenate([np.where(self._half, 1.0, self._scale), np.ones(self.population - len(self.names))])
+        return np.concatenate([self._unit, np.ones(self.population - len(self.names))])
 
     def unconstrained(self, sites: Mapping[str, Any]) -> Float[np.ndarray, " population"]:
         """The real vector of population sites given on their own scale."""
-        values = [float(self._unconstrained(self.priors[k], jnp.asarray(sites[k], float))) for k in self.names]
+        values = [
+            float(self._unconstrained(self.priors[k], jnp.asarray(sites[k], float))) for k in self.names
+        ]
         corr = self.h.correlation(sites)
         place = {name: i for i, name in enumerate(self.vary)}
         for block in self.blocks:
@@ -89,26 +98,33 @@ class Posterior:
 
     @staticmethod
     def _constrained(prior: Prior, x: Array) -> Array:
-        """A HalfNormal's coordinate is the one in which it is standard normal: log x would have a long left tail
-        wherever the data do not keep a standard deviation off zero.
+        """The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left
+        tail wherever the data do not keep a standard deviation off zero.
         """
         if isinstance(prior, HalfNormal):
             return prior.scale * np.sqrt(2.0) * erfinv(ndtr(x))
+        if isinstance(prior, Correlation):
+            return jnp.tanh(x)
         return inverse_link(prior.link, x)
 
     @staticmethod
     def _unconstrained(prior: Prior, value: Array) -> Array:
         if isinstance(prior, HalfNormal):
             return ndtri(erf(value / (prior.scale * np.sqrt(2.0))))
+        if isinstance(prior, Correlation):
+            return jnp.arctanh(value)
         return link(prior.link, value)
 
     def sites(self, g: Float[Array, " population"]) -> tuple[Sites, Float[Array, ""]]:
         """Population sites of a real vector, and the log prior density of that vector (Jacobian included)."""
         n = len(self.names)
         x = g[:n]
-        unit = np.where(self._half, 1.0, self._scale)
-        log_prior = jnp.sum(-0.5 * ((x - self._middle) / unit) ** 2 - np.log(unit) - 0.5 * np.log(2 * np.pi))
+        standard = (x - self._middle) / self._unit
+        normal = -0.5 * standard**2 - np.log(self._unit) - 0.5 * np.log(2 * np.pi)
+        log_prior = jnp.sum(jnp.where(self._alone, 0.0, normal))
         s = {k: self._constrained(self.priors[k], x[i]) for i, k in enumerate(self.names)}
+        for k in np.array(self.names)[self._alone]:
+            log_prior += self.priors[k].to_numpyro().log_prob(s[k]) + jnp.log1p(-(s[k] ** 2))
         for block in self.blocks:
             size = len(block) * (len(block) - 1) // 2
             to_factor = CorrCholeskyTransform()
@@ -134,9 +150,7 @@ class Posterior:
         b, log_volume = self.effects(s, u, data, chart)
         return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
 
-    def log_joint(
-        self, s: Sites, b: Float[Array, "vary subject"], data: FitData
-    ) -> Float[Array, " subject"]:
+    def log_joint(self, s: Sites, b: Float[Array, "vary subject"], data: FitData) -> Float[Array, " subject"]:
         """Each subject's log-likelihood and log density of its random effects b (link scale)."""
         s = self.with_effects(s, b)
         omega = self.omega(s)
@@ -180,9 +194,7 @@ class Posterior:
         rows = [
             [chart.information[i, j] + precision[i, j] for j in range(i + 1)] for i in range(d)
         ]  # lanes: one vector operation serves all subjects
-        pull = [
-            chart.slope[i] + sum(chart.information[i, j] * away[j] for j in range(d)) for i in range(d)
-        ]
+        pull = [chart.slope[i] + sum(chart.information[i, j] * away[j] for j in range(d)) for i in range(d)]
         return _solved(rows, pull, u)
 
 

@@ -1,8 +1,7 @@
 """What a fit predicts: each subject's curve, a new patient's curve, replicated studies, and the VPC.
 
-Curves are of the model's output, without residual error; replicated records have it, and are censored at
-the limits of the record they replace. Every function is a pure function of the fit and a seed. Memory is
-bounded: at most `_MOST` numbers of an output are solved at once, subject block by subject block.
+Curves are of what an assay reads, its scale factor included, without residual error; replicated records have
+it, and are censored at the limits of the record they replace. All are pure functions of the fit and a seed.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from kinetics.bind import BoundAssay
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.fit import Fit
 from kinetics.hierarchy import correlate, individual
-from kinetics.residual import simulate_residual
 from kinetics.regimen import Doses
+from kinetics.residual import simulate_residual
 from kinetics.solve import Solver, solve
 
 __all__ = [
@@ -42,18 +41,18 @@ __all__ = [
 ]
 
 QUANTILES = {"q5": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
-_MOST = 1_000_000
+_MOST = 1_000_000  # numbers of an output solved at once, subject block by subject block
 _SOLVERS: dict[tuple[str, tuple[str, ...], Solver], Callable[..., dict[str, Array]]] = {}
 
 Theta = Mapping[str, Float[np.ndarray, "draw subject"]]
+Sites = Mapping[str, Any]  # of a posterior, each (draw, ...)
 Times = Float[np.ndarray, "subject time"]
 
 
 def curve_times(fit: Fit, *, points: int = 160, until: float | None = None) -> Times:
     """A time grid [study day] for every subject: even over its follow-up, finer in the days after each dose.
 
-    It begins at the first record or dose, whichever is earlier, and ends at `until`, by default the last
-    record.
+    It begins at the first record or dose and ends at `until`, by default the last record.
     """
     seen, doses = fit.bound.data.observations.time, fit.bound.data.doses.time
     around = np.array([-1e-4, 0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.4, 2.0, 3.0])
@@ -78,10 +77,10 @@ def individual_curves(
     `times`: one grid for all, or one row per subject (default: `curve_times`). The bands are of the curve,
     not of a new measurement: no residual error. `analyte`: one, by default every analyte of the fit.
     """
-    theta, subjects = fit.theta(at_most=draws), fit.bound.subjects
+    sites, subjects = fit.sites(at_most=draws), fit.bound.subjects
     own = curve_times(fit) if times is None else np.sort(np.atleast_2d(np.asarray(times, float)), axis=1)
     grid = np.broadcast_to(own, (len(subjects), own.shape[1]))
-    return _curve_table(fit, theta, grid, fit.bound.data.doses, _assays(fit, analyte), subjects)
+    return _curve_table(fit, sites, grid, fit.bound.data.doses, _assays(fit, analyte), subjects)
 
 
 def population_curve(
@@ -119,24 +118,25 @@ def population_curve(
         many = {k: np.repeat(v, each, axis=0) for k, v in sites.items()}
         eta = {k: rng.standard_normal((n * each, 1)) * (who == "new") for k in bound.hierarchy.vary}
         theta = _theta(fit, many, design, eta, 1)
-        tables.append(_curve_table(fit, theta, own[None], doses, _assays(fit, analyte), [who]))
+        tables.append(_curve_table(fit, many | theta, own[None], doses, _assays(fit, analyte), [who]))
     return pd.concat(tables, ignore_index=True).rename(columns={"subject": "who"})
 
 
 def _curve_table(
-    fit: Fit, theta: Theta, times: Times, doses: Doses, assays: Sequence[BoundAssay], labels: Sequence[str]
+    fit: Fit, sites: Sites, times: Times, doses: Doses, assays: Sequence[BoundAssay], labels: Sequence[str]
 ) -> DataFrame:
-    """Quantiles over draws of the assays' outputs, long; one row per label, assay and time."""
-    outputs = tuple(dict.fromkeys(a.output for a in assays))
-    found = {name: np.empty((len(QUANTILES), *times.shape)) for name in outputs}
-    for rows, predicted in _blocks(fit, outputs, times, theta, doses):
-        for name, curves in predicted.items():
-            found[name][:, rows] = np.quantile(curves, list(QUANTILES.values()), axis=0)
+    """Quantiles over draws of what the assays read, long; one row per label, assay and time."""
+    theta = {name: sites[name] for name in fit.model.parameters}
+    found = {a.analyte: np.empty((len(QUANTILES), *times.shape)) for a in assays}
+    for rows, predicted in _blocks(fit, tuple(dict.fromkeys(a.output for a in assays)), times, theta, doses):
+        for a in assays:
+            read = a.seen(sites, predicted[a.output])
+            found[a.analyte][:, rows] = np.quantile(read, list(QUANTILES.values()), axis=0)
     tables = []
     for assay in assays:
         columns = {"subject": np.repeat(np.asarray(labels, object), times.shape[1]), "analyte": assay.analyte}
         columns |= {"unit": assay.unit, "time": times.ravel()}
-        columns |= {name: q.ravel() for name, q in zip(QUANTILES, found[assay.output], strict=True)}
+        columns |= {name: q.ravel() for name, q in zip(QUANTILES, found[assay.analyte], strict=True)}
         tables.append(DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -219,8 +219,8 @@ class Replicates:
 def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0) -> Replicates:
     """Replicate the study: new patients with the same doses, covariates, sampling times and assay limits.
 
-    Each replicate takes one posterior draw, new random effects, and residual error. StudyError for an
-    analyte that the fit does not observe.
+    Each replicate takes one posterior draw, new random effects, and residual error; the errors of correlated
+    analytes are drawn one by one. StudyError for an analyte that the fit does not observe.
     """
     (assay,) = _assays(fit, analyte)
     bound, n = fit.bound, len(fit.bound.subjects)
@@ -232,9 +232,9 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     theta = _theta(fit, sites, bound.data.design, eta, n)
     f = np.empty((draws, *times.shape))
     for rows, predicted in _blocks(fit, (assay.output,), times, theta, bound.data.doses):
-        f[:, rows] = predicted[assay.output]
+        f[:, rows] = assay.seen(sites, predicted[assay.output])
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
-    y = simulate_residual(assay.likelihood, f[:, i, j], residual, rng, nu=assay.nu)
+    y = simulate_residual(assay.likelihood, f[:, i, j], residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
     lloq, uloq = records["lloq"].to_numpy(float), records["uloq"].to_numpy(float)
     below, above = y < lloq, y > uloq
     value = np.where(below, lloq, np.where(above, uloq, y))

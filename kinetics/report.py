@@ -46,7 +46,8 @@ FIGURE_CONFIG = {
     "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
 }
 _LINEAR = ("additive", "proportional", "combined")  # likelihoods
-_KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD")
+_KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD", "assay scale",
+          "residual correlation")  # fmt: skip
 _EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
     "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
     "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),

@@ -20,6 +20,7 @@ __all__ = [
     "DNA_UG",
     "FAMILIES",
     "LOG_FAMILIES",
+    "NORMAL_ON_LOG",
     "TINY",
     "location_scale",
     "log_between",
@@ -42,6 +43,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # likelihood -> its residual parameter
     "combined": ("sigma_add", "sigma"),
 }
 LOG_FAMILIES = {"lognormal", "additive_on_log", "lognormal_poisson", "student_t"}
+NORMAL_ON_LOG = ("lognormal", "additive_on_log")  # of one SD: residuals that can be correlated
 
 
 def residual_priors(
@@ -64,10 +66,11 @@ def location_scale(
     """Location and scale of a family at a prediction; of the logarithm for `LOG_FAMILIES`.
 
     `combined` has variance sigma_add^2 + (sigma f)^2. `lognormal_poisson` multiplies log-normal error by the
-    counting error of n = f [copies/ug DNA] x `dna_ug` [ug] molecules: the count is Poisson(n), and Poisson(n)/n
-    is taken as the log-normal of its mean 1 and variance 1/n. So the log-variance is sigma^2 + log(1 + 1/n),
-    that is sigma^2 + 1/n (the delta method) where n is large, and the location log f - log(1 + 1/n)/2.
-    Unlike 1/n, log(1 + 1/n) grows so slowly that a prediction of no cells is never likely to be seen.
+    counting error of n = f [copies/ug DNA] x `dna_ug` [ug] molecules: the count is Poisson(n), and
+    Poisson(n)/n is taken as the log-normal of its mean 1 and variance 1/n. So the log-variance is
+    sigma^2 + log(1 + 1/n), that is sigma^2 + 1/n (the delta method) where n is large, and the location
+    log f - log(1 + 1/n)/2.
+    A prediction of no cells lies below every limit, where 1/n about log f would leave it an even chance.
     """
     f = jnp.asarray(prediction)
     r = {name: jnp.asarray(value) for name, value in residual.items()}

@@ -67,7 +67,9 @@ class NutsProgram:
             n: _on_devices(partial(_scan_chain, self._move, n), layout)
             for n in {length for length, _, _ in chunks(settings)}
         }
-        self._sites = jax.jit(jax.vmap(jax.vmap(partial(sites_of, posterior), (0, None, None)), (0, None, None)))
+        self._sites = jax.jit(
+            jax.vmap(jax.vmap(partial(sites_of, posterior), (0, None, None)), (0, None, None))
+        )
 
     def run(
         self,
@@ -104,7 +106,9 @@ class NutsProgram:
             report(Chunk(before + length, total, warmup, diverging, steps, size))
         joined = {k: np.concatenate([t[k] for t in kept], axis=1) for k in kept[0]}
         z = joined.pop("z")
-        return Draws({k: np.asarray(v) for k, v in self._sites(z, data, chart).items()}, joined, _arrays(state))
+        return Draws(
+            {k: np.asarray(v) for k, v in self._sites(z, data, chart).items()}, joined, _arrays(state)
+        )
 
 
 def sites_of(posterior: Posterior, z: Float[Array, " size"], data: FitData, chart: Chart) -> dict[str, Array]:
@@ -143,7 +147,9 @@ def _restored(shape: Any, arrays: list[np.ndarray]) -> Any:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             value = jax.random.wrap_key_data(value)
         if value.shape != leaf.shape or value.dtype != leaf.dtype:
-            raise ValueError(f"an array of {value.shape} {value.dtype} where {leaf.shape} {leaf.dtype} belongs")
+            raise ValueError(
+                f"an array of {value.shape} {value.dtype} where {leaf.shape} {leaf.dtype} belongs"
+            )
         back.append(value)
     return jax.tree.unflatten(tree, back)
 

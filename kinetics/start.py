@@ -53,7 +53,9 @@ def begin(
     except FitError as error:
         announce(f"Laplace's method failed ({error}); chains begin at the prior medians")
         return posterior.plain(), 0.1 * jax.random.normal(key, shape)
-    announce(f"Laplace's method: log marginal likelihood {found.log_likelihood:.2f}; chains begin around its maximum")
+    announce(
+        f"Laplace's method: log marginal likelihood {found.log_likelihood:.2f}; chains begin around its maximum"
+    )
     return chart, _possible(posterior, data, chart, jax.random.normal(key, shape))
 
 

@@ -113,8 +113,10 @@ def patients_of(population: Population, seed: int) -> Patients:
         # three numbers a parameter, needed or not: for its population value, its SD, its random effect
         normal = jax.random.normal(own, (len(model.parameters), 3))
         z = dict(zip(model.parameters, normal, strict=True))
-        heavy = {name: jax.random.t(jax.random.fold_in(own, i), h.tails[name]) for i, name in enumerate(h.tails)}
-        s = {f"eta_{name}": heavy.get(name, z[name][2]) for name in h.vary}
+        heavy = {
+            name: jax.random.t(jax.random.fold_in(own, i), h.tails[name]) for i, name in enumerate(h.tails)
+        }
+        s = {f"eta_{name}": heavy[name] if name in heavy else z[name][2] for name in h.vary}
         if posterior is None:
             for row, kind in enumerate(("{}_pop", "omega_{}")):
                 sites = {kind.format(name): z[name][row] for name in model.parameters}
