@@ -248,10 +248,12 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
         effects=tuple(e for e in effects if e.parameter not in unused),
         scaled=tuple(k for k in plan.allometry if k not in unused),
         correlated=tuple(
-            kept for block in plan.correlated if len(kept := tuple(k for k in block if k in omega)) > 1
+            kept
+            for block in plan.effects.correlated
+            if len(kept := tuple(k for k in block if k in omega)) > 1
         ),
-        concentration=plan.concentration,
-        tails={k: nu for k, nu in plan.tails.items() if k in omega},
+        concentration=plan.effects.concentration,
+        tails={k: nu for k, nu in plan.effects.tails.items() if k in omega},
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Allometry",
     "Correlated",
     "Covariate",
+    "Effects",
     "Expect",
     "FitPlan",
     "Observe",
@@ -187,6 +188,21 @@ class SolverSpec(_Spec):
         return Solver(rtol=self.rtol, atol=self.atol, most=self.max_steps, method=self.method)
 
 
+class Effects(_Spec):
+    """The random effects of the parameters that vary: independent and normal, unless said otherwise here."""
+
+    correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of parameters, each LKJ")
+    concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
+    tails: dict[str, float] = Field({}, description="Student-t parameters: their degrees of freedom")
+
+    @field_validator("tails")
+    @classmethod
+    def _heavy(cls, tails: dict[str, float]) -> dict[str, float]:
+        if any(nu <= 2 for nu in tails.values()):
+            raise ValueError("degrees of freedom are above 2, or the between-subject SD has no meaning")
+        return tails
+
+
 class FitPlan(_Spec):
     """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
 
@@ -196,9 +212,7 @@ class FitPlan(_Spec):
     prior_set: str | None = None
     products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
-    correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of correlated random effects")
-    concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
-    tails: dict[str, float] = Field({}, description="Student-t random effects: their degrees of freedom")
+    effects: Effects = Field(default_factory=lambda: Effects.model_validate({}))
     fixed: dict[str, float] = {}
     observe: dict[str, Observe] = Field(min_length=1)
     correlated: Correlated | None = Field(None, description="default: every record's error is its own")

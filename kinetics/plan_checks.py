@@ -49,8 +49,8 @@ def output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | 
 def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
     named = {
         "vary": plan.vary or (),
-        "correlated": [name for block in plan.correlated for name in block],
-        "tails": plan.tails,
+        "effects.correlated": [name for block in plan.effects.correlated for name in block],
+        "effects.tails": plan.effects.tails,
         "fixed": plan.fixed,
         "priors": plan.priors,
         "omega": plan.omega,
@@ -68,18 +68,18 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
     """Keys that another key of the plan would make void."""
     published = [k for k, p in model.parameters.items() if p.sd is not None and k not in plan.fixed]
     varying = published if plan.vary is None else plan.vary
-    blocks = [name for block in plan.correlated for name in block]
-    for key, names in (("omega", plan.omega), ("correlated", blocks), ("tails", plan.tails)):
+    blocks, tails = [name for block in plan.effects.correlated for name in block], plan.effects.tails
+    for key, names in (("omega", plan.omega), ("effects.correlated", blocks), ("effects.tails", tails)):
         for name in names:
             if name in model.parameters and name not in varying:
                 yield Problem(
                     f"{key}: {name} does not vary between subjects", f"add {name} to `vary`, or leave it out"
                 )
-    for name in {name for name in blocks if blocks.count(name) > 1 or name in plan.tails}:
+    for name in {name for name in blocks if blocks.count(name) > 1 or name in tails}:
         what = (
-            f"correlated: {name} is in two blocks"
+            f"effects.correlated: {name} is in two blocks"
             if blocks.count(name) > 1
-            else f"tails: {name} is correlated"
+            else f"effects.tails: {name} is correlated"
         )
         yield Problem(what, "name it once; Student-t random effects are independent of the others")
     for key, names in (("vary", plan.vary or ()), ("priors", plan.priors)):

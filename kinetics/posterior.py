@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf, erfinv, ndtr, ndtri
@@ -37,6 +36,7 @@ from kinetics.distributions import (
     inverse_link,
     link,
 )
+from kinetics.conditional import conditional
 from kinetics.hierarchy import centre_of, correlate
 
 __all__ = ["Chart", "Posterior"]
@@ -190,30 +190,5 @@ class Posterior:
                 log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
             return omega[:, None] * correlate(self.h, s, u), log_volume * jnp.ones(self.subjects)
         precision, away = self.precision(s), chart.point - self.centres(s, data)
-        d = len(self.vary)
-        rows = [
-            [chart.information[i, j] + precision[i, j] for j in range(i + 1)] for i in range(d)
-        ]  # lanes: one vector operation serves all subjects
-        pull = [chart.slope[i] + sum(chart.information[i, j] * away[j] for j in range(d)) for i in range(d)]
-        return _solved(rows, pull, u)
-
-
-def _solved(
-    rows: list[list[Array]], pull: list[Array], u: Float[Array, "vary subject"]
-) -> tuple[Float[Array, "vary subject"], Float[Array, " subject"]]:
-    """b of A b = pull + C u with A = C C' (lower triangle given), and -log det C; unrolled over parameters."""
-    d = len(rows)
-    c: list[list[Array]] = [[] for _ in range(d)]
-    inverse: list[Array] = []
-    for i in range(d):
-        for j in range(i):
-            c[i].append((rows[i][j] - sum(c[i][k] * c[j][k] for k in range(j))) * inverse[j])
-        inverse.append(jax.lax.rsqrt(rows[i][i] - sum(c[i][k] ** 2 for k in range(i))))
-    forward: list[Array] = []
-    for i in range(d):
-        forward.append((pull[i] - sum(c[i][k] * forward[k] for k in range(i))) * inverse[i])
-    b: list[Any] = [None] * d
-    for i in reversed(range(d)):
-        later = sum(c[k][i] * b[k] for k in range(i + 1, d))
-        b[i] = (forward[i] + u[i] - later) * inverse[i]
-    return jnp.stack(b), sum((jnp.log(x) for x in inverse), start=jnp.zeros_like(u[0]))
+        pull = chart.slope + jnp.sum(chart.information * away, axis=1)
+        return conditional(chart.information + precision[..., None], pull, u)
