@@ -23,7 +23,7 @@ from kinetics.errors import (  # noqa: E402
     StudyError,
 )
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
-from kinetics.fit import Fit, fit, load_fit  # noqa: E402
+from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
 from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
@@ -77,6 +77,7 @@ __all__ = [
     "read_regimen",
     "read_study",
     "report",
+    "resume",
     "simulate",
     "to_pptestcd",
     "validate_study",

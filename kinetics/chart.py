@@ -26,7 +26,7 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     ok = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
     b = np.where(ok, b, mode)
     slope = np.where(ok, slope, marginal.precision(g, data) @ mode)
-    information = np.where(ok[:, None, None], information, at_mode)
+    information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
     scale = np.linalg.cholesky(found.covariance)
     return Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
 

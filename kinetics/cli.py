@@ -6,34 +6,31 @@ Exit codes: 0 fine, 1 bad input or a failed check, 2 wrong usage. `--json` print
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from pandas import DataFrame
 
 from kinetics.check import check as run_check
+from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
-from kinetics.device import split_host, use_compile_cache
-from kinetics.errors import FitError, InputError, KineticsError
+from kinetics.device import use_compile_cache
+from kinetics.errors import InputError, KineticsError, Stopped
 from kinetics.exposure import exposure as run_exposure
 from kinetics.exposure import exposure_summary
-from kinetics.fit import Fit, load_fit
-from kinetics.fit import fit as run_fit
+from kinetics.fit import load_fit
 from kinetics.laws import check_laws
 from kinetics.model import library_models, load_model
 from kinetics.nca import nca as run_nca
 from kinetics.nca_rules import NCARules
 from kinetics.new import new_study
-from kinetics.plan import FitPlan, plan_of, read_plan
-from kinetics.progress import FitProgress
+from kinetics.plan import read_plan
 from kinetics.report import report as write_report
 from kinetics.run import write_atomic
 from kinetics.study import read_study, validate_study
-from kinetics.summary import parameter_table
+from kinetics.terminal import print_result, records, table_text
 
 __all__ = ["app", "main"]
 
@@ -60,10 +57,10 @@ def models(
     """
     if name is None:
         cards = {n: load_model(n).doc.strip().splitlines()[0] for n in library_models()}
-        _print({"models": cards}, "\n".join(f"{n:<24} {line}" for n, line in cards.items()), as_json)
+        print_result({"models": cards}, "\n".join(f"{n:<24} {line}" for n, line in cards.items()), as_json)
     else:
         model = load_model(name)
-        _print(model.as_dict(), str(model), as_json)
+        print_result(model.as_dict(), str(model), as_json)
 
 
 @app.command("check-model")
@@ -83,7 +80,9 @@ def check_model(
     said = {True: "ok  ", False: "FAIL", None: "-   "}
     rows = [f"  {said[law.ok]} {law.name:<34} {law.detail}" for law in found]
     verdict = f"{len(broken)} laws broken" if broken else "every law that applies holds"
-    _print({"ok": not broken, "laws": [vars(law) for law in found]}, "\n".join([*rows, verdict]), as_json)
+    print_result(
+        {"ok": not broken, "laws": [vars(law) for law in found]}, "\n".join([*rows, verdict]), as_json
+    )
     if broken:
         raise typer.Exit(1)
 
@@ -115,7 +114,7 @@ def validate(
     if problems:
         raise InputError(problems)
     table = read_study(study, **options)
-    _print(table.summary(), str(table), as_json)
+    print_result(table.summary(), str(table), as_json)
 
 
 @app.command()
@@ -133,27 +132,21 @@ def fit(
 
     Example: `kinetics fit fits/ogasawara_2021__synthetic_cart_12.toml --out runs`
     """
-    chosen = _override(read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed)
-    folder = out / chosen.name
-    if folder.exists() and not force:
-        raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
-    split_host(chosen.sampler.chains)
-    use_compile_cache()
-    progress = FitProgress()
-    try:
-        done = run_fit(chosen, report=progress, announce=progress.say)
-    finally:
-        progress.close()
-    done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
-    verdict = run_check(done)
-    table = parameter_table(done)
-    result = {
-        "run": str(folder),
-        "ok": verdict.ok,
-        "failures": verdict.failures,
-        "parameters": _records(table),
-    }
-    _print(result, f"{_key_table(done, table)}\n\n{verdict}\n\nwritten: {folder}", as_json)
+    chosen = overridden(read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed)
+    print_result(*fit_to(chosen, out / chosen.name, force=force), as_json)
+
+
+@app.command()
+def resume(
+    run: Run,
+    draws: Annotated[int | None, typer.Option(help="Take a finished run to this many draws a chain.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a fit that was stopped, or take more draws of a finished one.
+
+    Example: `kinetics resume runs/ogasawara_2021__synthetic_cart_12 --draws 2000`
+    """
+    print_result(*resume_to(run, draws), as_json)
 
 
 @app.command()
@@ -163,7 +156,7 @@ def check(run: Run, as_json: Json = False) -> None:
     Example: `kinetics check runs/ogasawara_2021__synthetic_cart_12`
     """
     verdict = run_check(load_fit(run))
-    _print(verdict.as_dict(), str(verdict), as_json)
+    print_result(verdict.as_dict(), str(verdict), as_json)
     if not verdict.ok:
         raise typer.Exit(1)
 
@@ -224,7 +217,7 @@ def report(run: Run, as_json: Json = False) -> None:
         run_exposure(done, draws=500),
         to=run / "report.html",
     )
-    _print({"report": str(path)}, f"written: {path}", as_json)
+    print_result({"report": str(path)}, f"written: {path}", as_json)
 
 
 @app.command()
@@ -265,7 +258,7 @@ def simulate(
     piped = out is None and not as_json and not sys.stdout.isatty()
     done = simulate_to(prepared, Files(out, parameters, plot, stdout=piped), chunk=chunk)
     if not piped:
-        _print(dict(done.answer), done.text, as_json)
+        print_result(dict(done.answer), done.text, as_json)
     if not done.whole:
         raise typer.Exit(1)
 
@@ -277,7 +270,9 @@ def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_
     Example: `kinetics new my-study`
     """
     made = new_study(folder)
-    _print({"study": str(made)}, f"made: {made}\nnext: cd {made} && kinetics fit fits/example.toml", as_json)
+    print_result(
+        {"study": str(made)}, f"made: {made}\nnext: cd {made} && kinetics fit fits/example.toml", as_json
+    )
 
 
 def main() -> None:
@@ -286,6 +281,9 @@ def main() -> None:
         app()
     except InputError as error:
         _fail(str(error), [p.as_dict() for p in error.problems])
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        raise SystemExit(75) from None
     except KineticsError as error:
         _fail(str(error), [])
     except OSError as error:
@@ -299,59 +297,10 @@ def _fail(message: str, problems: list[dict[str, object]]) -> None:
     raise SystemExit(1)
 
 
-def _override(plan: FitPlan, *, seed: int | None, **sampler: int | None) -> FitPlan:
-    content = plan.resolved()
-    content["sampler"] |= {k: v for k, v in sampler.items() if v is not None}
-    return plan_of(content | ({} if seed is None else {"seed": seed}), file=plan.name)
-
-
-def _key_table(fit: Fit, table: DataFrame) -> str:
-    """Population values with 90 % interval, between-subject CV, shrinkage and contraction."""
-    label = "SYNTHETIC DATA  " if fit.study.synthetic else ""
-    shown = table[
-        [
-            "site",
-            "unit",
-            "median",
-            "lower",
-            "upper",
-            "cv_percent",
-            "shrinkage",
-            "contraction",
-            "r_hat",
-            "ess_bulk",
-        ]
-    ]
-    return f"{label}{fit.name}: median, 90 % interval\n{_text(shown)}"
-
-
 def _table(full: DataFrame, shown: DataFrame, out: Path | None, as_json: bool) -> None:
     if out is not None:
         write_atomic(out, full.to_csv(index=False))
-    _print({"rows": _records(full)}, _text(shown) + (f"\nwritten: {out}" if out else ""), as_json)
-
-
-def _text(table: DataFrame) -> str:
-    return table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}")
-
-
-def _records(table: DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: a missing number is null."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _print(result: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(_plain(result), default=str) if as_json else text)
+    print_result({"rows": records(full)}, table_text(shown) + (f"\nwritten: {out}" if out else ""), as_json)
 
 
 if __name__ == "__main__":

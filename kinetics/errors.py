@@ -26,6 +26,7 @@ __all__ = [
     "ModelError",
     "PlanError",
     "Problem",
+    "Stopped",
     "StudyError",
     "did_you_mean",
 ]
@@ -88,6 +89,10 @@ class PlanError(InputError):
 
 class FitError(KineticsError):
     """A fit cannot start, or a run folder cannot be read."""
+
+
+class Stopped(KineticsError):
+    """A fit was told to stop; its checkpoint is written."""
 
 
 class CheckError(KineticsError):

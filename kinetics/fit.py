@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,20 +15,22 @@ import arviz_base
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray
 from xarray import DataTree
 
 from kinetics.bind import BoundFit, bind, describe_records
+from kinetics.checkpoint import Checkpoint, unfinished
 from kinetics.device import chain_layout
 from kinetics.errors import FitError
 from kinetics.model import Model, load_model
-from kinetics.plan import FitPlan, plan_of, read_plan
+from kinetics.plan import FitPlan, plan_of, plan_sha256, read_plan
 from kinetics.posterior import Posterior
-from kinetics.run import provenance_of, read_run, write_run
-from kinetics.sampler import Chunk, Draws, NutsProgram
+from kinetics.run import code_sha256, provenance_of, read_run, write_run
+from kinetics.sampler import Chunk, Draws, NutsProgram, Saved
 from kinetics.start import begin, constrained_start, require_possible
 from kinetics.study import Study, read_study
 
-__all__ = ["Fit", "fit", "load_fit"]
+__all__ = ["Fit", "fit", "load_fit", "resume"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,15 @@ class Fit:
         return self.posterior
 
     def save(self, folder: str | Path, *, force: bool = False, log: str = "") -> Path:
-        """Write the run folder (all of it or nothing); FitError if it exists and not `force`."""
-        return write_run(Path(folder), self.bound.plan, self.posterior, self.provenance, force=force, log=log)
+        """Write the run folder (all of it or nothing); FitError if it exists and not `force`.
+
+        What the checkpoint beside it needs for more draws goes along.
+        """
+        run, left = Path(folder), Checkpoint(unfinished(Path(folder)))
+        write_run(run, self.bound.plan, self.posterior, self.provenance, force=force, log=log)
+        if left.folder.exists() and left.facts()["identity"]["plan"] == plan_sha256(self.bound.plan):
+            left.keep_in(run)
+        return run
 
     @cached_property
     def draws(self) -> int:
@@ -86,11 +96,15 @@ def fit(
     model: FitPlan | Model | str | Path,
     study: Study | str | Path | None = None,
     *,
+    run: str | Path | None = None,
     report: Callable[[Chunk], None] = lambda chunk: None,
     announce: Callable[[str], None] = lambda line: None,
     **keys: Any,
 ) -> Fit:
     """Fit a model to a study by NUTS.
+
+    With `run`, the folder that the fit is to be saved to, a checkpoint lies beside it after every chunk, and
+    `resume` goes on from there.
 
     `fit("fits/NAME.toml")` runs a plan; `fit(model, study, observe={...}, vary=[...], sampler={...}, seed=1)`
     takes the same keys as keywords; a plan beside a study is fitted to that study. Further keywords replace
@@ -100,24 +114,123 @@ def fit(
     """
     plan, bound_model, bound_study = _plan(model, study, keys)
     bound = bind(plan, study=bound_study, model=bound_model)
-    started, clock = datetime.now(UTC), perf_counter()
-    key_start, key_chains = jax.random.split(jax.random.key(plan.seed))
     require_possible(bound, constrained_start(bound))
-    layout = chain_layout(plan.sampler.chains)
     announce(describe_records(bound))
-    announce(str(layout))
-    posterior = Posterior(bound)
-    chart, start = begin(posterior, bound.data, plan.sampler, key_start, announce=announce)
-    draws = NutsProgram(posterior, plan.sampler, layout).run(
-        bound.data, chart, start, key_chains, report=report
+    facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": 0.0}
+    if run is None:
+        return _sampled(bound, None, facts, report, announce)
+    checkpoint = Checkpoint(unfinished(Path(run)))
+    known = {"identity": _identity(bound), "options": dict(bound.study.options)}
+    checkpoint.begin(plan.resolved(), facts | known)
+    return _sampled(bound, checkpoint, facts | known, report, announce)
+
+
+def resume(
+    run: str | Path,
+    *,
+    draws: int | None = None,
+    report: Callable[[Chunk], None] = lambda chunk: None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Fit:
+    """Go on with a fit that was stopped, or take a finished one to `draws` a chain; save it to finish it.
+
+    The draws are those of a fit never stopped, to the last bit, on the same machine with the same versions.
+    FitError where there is no checkpoint, it is damaged, or it is that of another plan, model, data or code.
+    """
+    run = Path(run)
+    run = run.with_name(run.name.removesuffix(".unfinished"))
+    checkpoint = Checkpoint(unfinished(run))
+    if not checkpoint.folder.exists():
+        checkpoint = _extended(run, draws)
+    elif draws is not None:
+        raise FitError(f"{run} is not finished: `kinetics resume {run}` first, then ask for more draws")
+    facts, plan = checkpoint.facts(), plan_of(checkpoint.plan(), file=str(checkpoint.folder / "plan.toml"))
+    bound = bind(plan, study=read_study(plan.data, **facts.get("options", {})))
+    checkpoint.require(_identity(bound))
+    announce(describe_records(bound))
+    done = _sampled(bound, checkpoint, facts, report, announce)
+    if not facts.get("extends"):
+        return done
+    _, before, _ = read_run(run)
+    groups = {str(name): node.dataset for name, node in done.posterior.children.items()}
+    first = int(facts["extends"])
+    joined = {
+        k: xarray.concat(
+            [before[k].dataset, v.assign_coords(draw=v["draw"] + first)], "draw", combine_attrs="override"
+        )
+        for k, v in groups.items()
+    }
+    return replace(done, posterior=DataTree.from_dict(joined))
+
+
+def _extended(run: Path, draws: int | None) -> Checkpoint:
+    """The checkpoint of a finished run as that of one under way to `draws` a chain."""
+    content, posterior, _ = read_run(run)
+    kept, had = Checkpoint(run / "checkpoint"), int(posterior["posterior"].sizes["draw"])
+    if draws is None or draws <= had:
+        raise FitError(
+            f"{run} is finished, with {had} draws a chain; say --draws and a larger number for more"
+        )
+    start, saved, facts = kept.read_start(), kept.read(), kept.facts()
+    if start is None or saved is None:
+        raise FitError(f"{run} has no checkpoint to go on from; fit again")
+    before = plan_of(content)
+    now = plan_of({**content, "sampler": {**content.get("sampler", {}), "draws": draws}})
+    kept.require(
+        facts["identity"] | _identity(bind(before, study=read_study(before.data, **facts["options"])))
     )
-    facts = {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(perf_counter() - clock, 2),
+    checkpoint = Checkpoint(unfinished(run))
+    identity = facts["identity"] | {"plan": plan_sha256(now)}
+    checkpoint.begin(now.resolved(), facts | {"identity": identity, "extends": had})
+    checkpoint.write_start(*start)
+    checkpoint.save(Saved(saved.done, saved.state, []))
+    return checkpoint
+
+
+def _identity(bound: BoundFit) -> dict[str, str]:
+    """What the draws of a fit depend on."""
+    layout = chain_layout(bound.plan.sampler.chains)
+    return {
+        "plan": plan_sha256(bound.plan), "model": bound.model.sha256, "data": bound.study.sha256,
+        "code": code_sha256(), "chains": str(layout), **{k: version(k) for k in ("jax", "jaxlib", "numpyro")},
+    }  # fmt: skip
+
+
+def _sampled(
+    bound: BoundFit,
+    checkpoint: Checkpoint | None,
+    facts: Mapping[str, Any],
+    report: Callable[[Chunk], None],
+    announce: Callable[[str], None],
+) -> Fit:
+    plan, clock, before = bound.plan, perf_counter(), float(facts["seconds"])
+    key_start, key_chains = jax.random.split(jax.random.key(plan.seed))
+    layout, posterior = chain_layout(plan.sampler.chains), Posterior(bound)
+    announce(str(layout))
+    known = None if checkpoint is None else checkpoint.read_start()
+    chart, start = known or begin(posterior, bound.data, plan.sampler, key_start, announce=announce)
+    if checkpoint is not None and known is None:
+        checkpoint.write_start(chart, np.asarray(start))
+    saved = None if checkpoint is None else checkpoint.read()
+    if saved is not None:
+        announce(f"going on after {saved.done} iterations")
+
+    def save(now: Saved) -> None:
+        if checkpoint is not None:
+            checkpoint.save(now)
+            checkpoint.note({**facts, "seconds": round(before + perf_counter() - clock, 2)})
+
+    program = NutsProgram(posterior, plan.sampler, layout, begun=0 if saved is None else saved.done)
+    draws = program.run(
+        bound.data, chart, jnp.asarray(start), key_chains, report=report, saved=saved, save=save
+    )
+    told = {
+        "started": facts["started"],
+        "seconds": round(before + perf_counter() - clock, 2),
         "chains": str(layout),
         "unused_parameters": list(bound.unused),
     }
-    return Fit(bound, _datatree(bound, draws), provenance_of(plan, bound, facts))
+    return Fit(bound, _datatree(bound, draws), provenance_of(plan, bound, told))
 
 
 def load_fit(folder: str | Path) -> Fit:

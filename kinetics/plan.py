@@ -5,6 +5,8 @@ Every key of the TOML is a keyword of `kinetics.fit`; an unknown key is an error
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +32,7 @@ __all__ = [
     "Sampler",
     "SolverSpec",
     "find_plan",
+    "plan_sha256",
     "read_plan",
 ]
 
@@ -240,6 +243,11 @@ class FitPlan(_Spec):
     def resolved(self) -> dict[str, Any]:
         """The plan as plain values without those that say nothing (None, empty tables)."""
         return _prune(self.model_dump(mode="json"))
+
+
+def plan_sha256(plan: FitPlan) -> str:
+    """SHA-256 of everything a plan says."""
+    return hashlib.sha256(json.dumps(plan.resolved(), sort_keys=True).encode()).hexdigest()
 
 
 def _prune(value: Any) -> Any:

@@ -26,17 +26,14 @@ from numpyro.distributions.transforms import CorrCholeskyTransform
 
 from kinetics.arrays import AnyArray
 from kinetics.bind import BoundFit, FitData
+from kinetics.conditional import conditional
 from kinetics.distributions import (
     Correlation,
     HalfNormal,
-    LogitNormal,
-    LogNormal,
-    Normal,
     Prior,
     inverse_link,
     link,
 )
-from kinetics.conditional import conditional
 from kinetics.hierarchy import centre_of, correlate
 
 __all__ = ["Chart", "Posterior"]
@@ -68,10 +65,8 @@ class Posterior:
         self.size = self.population + len(self.vary) * self.subjects
         chosen = [self.priors[k] for k in self.names]
         self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
-        plain = [isinstance(p, LogNormal | LogitNormal | Normal) for p in chosen]
-        self._unit = np.array([p.sd if known else 1.0 for p, known in zip(chosen, plain, strict=True)])
-        middle = [float(link(p.link, jnp.asarray(p.median, float))) for p in chosen]
-        self._middle = np.array([x if known else 0.0 for x, known in zip(middle, plain, strict=True)])
+        self._unit = np.array([_normal(p)[1] for p in chosen])
+        self._middle = np.array([_normal(p)[0] for p in chosen])
 
     def plain(self) -> Chart:
         """The chart of prior medians and non-centred effects."""
@@ -146,7 +141,7 @@ class Posterior:
     def log_density(self, z: Float[Array, " size"], data: FitData, chart: Chart) -> Float[Array, ""]:
         """Log posterior density of z up to a constant; -inf where a prediction fails, with zero gradient."""
         v, u = self.split(z)
-        s, log_prior = self.sites(chart.centre + chart.scale @ v)
+        s, log_prior = self.sites(jnp.asarray(chart.centre + chart.scale @ v))
         b, log_volume = self.effects(s, u, data, chart)
         return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
 
@@ -192,3 +187,10 @@ class Posterior:
         precision, away = self.precision(s), chart.point - self.centres(s, data)
         pull = chart.slope + jnp.sum(chart.information * away, axis=1)
         return conditional(chart.information + precision[..., None], pull, u)
+
+
+def _normal(prior: Prior) -> tuple[float, float]:
+    """Mean and SD of a prior's coordinate; 0 and 1 where it is not that of its link."""
+    if isinstance(prior, HalfNormal | Correlation):
+        return 0.0, 1.0
+    return float(link(prior.link, jnp.asarray(prior.median, float))), prior.sd

@@ -177,7 +177,7 @@ def _theta(
     h = fit.bound.hierarchy
     spread = {k: student_t.ppf(norm.cdf(z), h.tails[k]) if k in h.tails else z for k, z in eta.items()}
 
-    def one(s: dict[str, Array], e: dict[str, Array]) -> dict[str, Array]:
+    def one(s: dict[str, Array], e: Mapping[str, Any]) -> dict[str, Array]:
         if h.vary:
             mixed = correlate(h, s, jnp.stack([e[name] for name in h.vary]))
             s = s | {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}

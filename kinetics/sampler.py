@@ -19,6 +19,7 @@ from numpyro.infer.hmc import hmc
 
 from kinetics.bind import FitData
 from kinetics.device import ChainLayout
+from kinetics.errors import FitError
 from kinetics.plan import Sampler
 from kinetics.posterior import Chart, Posterior
 
@@ -53,9 +54,14 @@ class Draws(NamedTuple):
 
 
 class NutsProgram:
-    """NumPyro's NUTS on one posterior, compiled once per data shape and reused over data, charts and keys."""
+    """NumPyro's NUTS on one posterior, compiled once per data shape and reused over data, charts and keys.
 
-    def __init__(self, posterior: Posterior, settings: Sampler, layout: ChainLayout) -> None:
+    `begun` iterations have been done before, in another process.
+    """
+
+    def __init__(
+        self, posterior: Posterior, settings: Sampler, layout: ChainLayout, *, begun: int = 0
+    ) -> None:
         self.posterior, self.settings = posterior, settings
 
         def potential(data: FitData, chart: Chart) -> Callable[[Array], Array]:
@@ -65,7 +71,7 @@ class NutsProgram:
         self._init = _on_devices(partial(_init_chain, begin, settings), layout)
         self._scan = {
             n: _on_devices(partial(_scan_chain, self._move, n), layout)
-            for n in {length for length, _, _ in chunks(settings)}
+            for n in {length for done in (0, begun) for length, _, _ in chunks(settings, done)}
         }
         self._sites = jax.jit(
             jax.vmap(jax.vmap(partial(sites_of, posterior), (0, None, None)), (0, None, None))
@@ -93,9 +99,7 @@ class NutsProgram:
         else:
             shape = jax.eval_shape(self._init, begin, inputs)  # also tells the kernel its settings
             state, done, kept = _restored(shape, saved.state), saved.done, list(saved.kept)
-        for length, warmup, before in chunks(settings):
-            if before < done:
-                continue
+        for length, warmup, before in chunks(settings, done):
             state, trace = self._scan[length](state, inputs)
             diverging = int(jnp.sum(trace["diverging"]))
             steps, size = float(jnp.mean(trace["n_steps"])), float(jnp.mean(trace["step_size"][:, -1]))
@@ -104,6 +108,8 @@ class NutsProgram:
             save(Saved(before + length, _arrays(state), fresh))
             total = settings.warmup + settings.draws
             report(Chunk(before + length, total, warmup, diverging, steps, size))
+        if not kept:
+            raise FitError(f"{settings.draws} draws were taken before; ask for more")
         joined = {k: np.concatenate([t[k] for t in kept], axis=1) for k in kept[0]}
         z = joined.pop("z")
         return Draws(
@@ -114,17 +120,17 @@ class NutsProgram:
 def sites_of(posterior: Posterior, z: Float[Array, " size"], data: FitData, chart: Chart) -> dict[str, Array]:
     """Population sites and standardised random effects eta_X of a flat point."""
     v, u = posterior.split(z)
-    s, _ = posterior.sites(chart.centre + chart.scale @ v)
+    s, _ = posterior.sites(jnp.asarray(chart.centre + chart.scale @ v))
     b, _ = posterior.effects(s, u, data, chart)
     return posterior.with_effects(s, b)
 
 
-def chunks(settings: Sampler) -> list[tuple[int, bool, int]]:
-    """(length, is warm-up, iterations done before) of every chunk; a chunk never spans both phases."""
-    out, done = [], 0
-    for total, warmup in ((settings.warmup, True), (settings.draws, False)):
-        for start in range(0, total, settings.chunk):
-            length = min(settings.chunk, total - start)
+def chunks(settings: Sampler, done: int = 0) -> list[tuple[int, bool, int]]:
+    """(length, is warm-up, iterations done before) of every chunk after `done`; none spans both phases."""
+    out = []
+    for end, warmup in ((settings.warmup, True), (settings.warmup + settings.draws, False)):
+        while done < end:
+            length = min(settings.chunk, end - done)
             out.append((length, warmup, done))
             done += length
     return out

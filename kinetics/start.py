@@ -46,7 +46,7 @@ def begin(
         return posterior.plain(), 0.1 * jax.random.normal(key, shape)
     try:
         marginal = marginal or Marginal(posterior)
-        found = marginal.maximise(data, posterior.plain().centre, with_prior=True)
+        found = marginal.maximise(data, np.asarray(posterior.plain().centre), with_prior=True)
         chart = chart_of(marginal, found, data)
         if not np.isfinite(np.asarray(chart.scale)).all():
             raise FitError(f"no maximum in {found.evaluations} evaluations")

@@ -60,7 +60,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "check": ("diagnostics", "summary", "check", "predict", "virtual", "simulate", "laws"),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),
-    "show": ("plot", "report", "new", "progress", "cli_simulate", "cli"),
+    "show": ("plot", "report", "new", "progress", "terminal", "cli_fit", "cli_simulate", "cli"),
 }
 NCA = ("nca_rules", "nca")  # validated alone: it stands on the study room
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}

@@ -1,0 +1,149 @@
+"""A fit under way, on disk: what a killed job needs to go on and end with the draws it would have had.
+
+runs/NAME.unfinished/plan.toml       the plan
+                     facts.json      what the fit is of: hashes of plan, model, data and code, versions, seconds so far
+                     start.npz       the chart and the start of each chain
+                     draws-N.npz     each chunk of draws, N iterations in
+                     state.npz       the sampler after the last whole chunk, adaptation included: written last
+
+Every file is written under another name and renamed. A finished run keeps start.npz and state.npz in
+runs/NAME/checkpoint, from which more draws can be taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import tomli_w
+
+from kinetics.errors import FitError
+from kinetics.posterior import Chart
+from kinetics.sampler import Saved
+
+__all__ = ["Checkpoint", "unfinished"]
+
+
+def unfinished(run: Path) -> Path:
+    """Where the checkpoint of a run lies while it is under way."""
+    return run.with_name(f"{run.name}.unfinished")
+
+
+class Checkpoint:
+    """The checkpoint in a folder. Reading raises FitError that says which file is missing, damaged or foreign."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin(self, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Start anew: whatever was there is gone."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self._write("plan.toml", tomli_w.dumps(dict(plan)).encode())
+        self.note(facts)
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        self._write("facts.json", (json.dumps(facts, indent=2) + "\n").encode())
+
+    def plan(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads((self.folder / "plan.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._damaged("plan.toml", error)
+
+    def facts(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / "facts.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._damaged("facts.json", error)
+
+    def require(self, identity: Mapping[str, Any]) -> None:
+        """FitError unless the checkpoint is of this very plan, model, data, code and versions."""
+        then = self.facts().get("identity", {})
+        other = [k for k in identity if then.get(k) != identity[k]]
+        if other:
+            was = "; ".join(f"{k} was {_short(then.get(k))}, is {_short(identity[k])}" for k in other)
+            raise FitError(
+                f"{self.folder} is the checkpoint of another fit ({was}): its draws would not be those of one "
+                "fit. Bring back what changed, or fit again with --force"
+            )
+
+    def write_start(self, chart: Chart, start: np.ndarray) -> None:
+        arrays = {k: np.asarray(v) for k, v in chart._asdict().items() if v is not None}
+        self._write_arrays("start.npz", arrays | {"start": np.asarray(start)})
+
+    def read_start(self) -> tuple[Chart, np.ndarray] | None:
+        """None where the job was killed before it had one."""
+        if not (self.folder / "start.npz").exists():
+            return None
+        arrays = self._read_arrays("start.npz")
+        return Chart(**{k: v for k, v in arrays.items() if k != "start"}), arrays["start"]
+
+    def save(self, saved: Saved) -> None:
+        """The newest chunk, then the state: a job killed between the two writes the same chunk again."""
+        for trace in saved.kept:
+            self._write_arrays(f"draws-{saved.done:09d}.npz", trace)
+        state = {f"a{i:03d}": x for i, x in enumerate(saved.state)}
+        self._write_arrays("state.npz", {"done": np.array(saved.done), **state})
+
+    def read(self) -> Saved | None:
+        """The sampler and every chunk of draws up to it; None where there is no state yet."""
+        if not (self.folder / "state.npz").exists():
+            return None
+        arrays = self._read_arrays("state.npz")
+        done = int(arrays.pop("done"))
+        names = sorted(
+            p.name for p in self.folder.glob("draws-*.npz") if int(p.stem.partition("-")[2]) <= done
+        )
+        return Saved(done, [arrays[k] for k in sorted(arrays)], [self._read_arrays(name) for name in names])
+
+    def keep_in(self, run: Path) -> None:
+        """Leave in a finished run what more draws start from, and remove the rest."""
+        partial = Path(tempfile.mkdtemp(prefix=".checkpoint.", dir=run))
+        for name in ("start.npz", "state.npz", "facts.json"):
+            shutil.copy2(self.folder / name, partial / name)
+        partial.chmod(0o755)
+        shutil.rmtree(run / "checkpoint", ignore_errors=True)
+        os.replace(partial, run / "checkpoint")
+        shutil.rmtree(self.folder)
+
+    def _write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        partial = self.folder / f".{name}.partial"
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self.folder / name)
+
+    def _read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        try:
+            with np.load(self.folder / name, allow_pickle=False) as file:
+                return {k: file[k] for k in file.files}
+        except Exception as error:  # numpy raises what zipfile, zlib and its own parser raise
+            self._damaged(name, error)
+
+    def _write(self, name: str, content: bytes) -> None:
+        partial = self.folder / f".{name}.partial"
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self.folder / name)
+
+    def _damaged(self, name: str, error: Exception) -> NoReturn:
+        what = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        raise FitError(
+            f"{self.folder / name} is {what}; it cannot be gone on from: fit again with --force"
+        ) from error
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) > 40 else text

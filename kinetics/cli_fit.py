@@ -1,0 +1,124 @@
+"""What `kinetics fit` and `kinetics resume` do: run under a signal's eye, save, check, and sum up.
+
+SIGTERM and SIGUSR1 (what Slurm sends before it kills) end the fit after the chunk under way, with its checkpoint
+written and exit code 75.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
+
+from kinetics.check import check
+from kinetics.checkpoint import Checkpoint, unfinished
+from kinetics.device import split_host, use_compile_cache
+from kinetics.errors import FitError, Stopped
+from kinetics.fit import Fit, fit, resume
+from kinetics.plan import FitPlan, plan_of
+from kinetics.progress import FitProgress
+from kinetics.run import read_run
+from kinetics.sampler import Chunk
+from kinetics.summary import parameter_table
+from kinetics.terminal import records, table_text
+
+__all__ = ["fit_to", "overridden", "resume_to"]
+
+Answer = tuple[dict[str, Any], str]
+
+
+def fit_to(plan: FitPlan, folder: Path, *, force: bool) -> Answer:
+    """Fit a plan and write its run folder; FitError if it is there, finished or not, and not `force`."""
+    if folder.exists() and not force:
+        raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
+    if unfinished(folder).exists() and not force:
+        raise FitError(
+            f"{unfinished(folder)} holds a fit that was stopped; go on with `kinetics resume {folder}`, "
+            "or begin anew with --force"
+        )
+    return _run(plan.sampler.chains, folder, force, lambda **keys: fit(plan, run=folder, **keys))
+
+
+def resume_to(folder: Path, draws: int | None) -> Answer:
+    """Finish a stopped fit, or extend a finished one, and write its run folder."""
+    folder = folder.with_name(folder.name.removesuffix(".unfinished"))
+    left = Checkpoint(unfinished(folder))
+    content = left.plan() if left.folder.exists() else read_run(folder)[0]
+    return _run(
+        plan_of(content).sampler.chains, folder, True, lambda **keys: resume(folder, draws=draws, **keys)
+    )
+
+
+def _run(chains: int, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:
+    split_host(chains)
+    use_compile_cache()
+    progress = FitProgress()
+    try:
+        with _heeding_signals(progress, folder) as report:
+            done = run(report=report, announce=progress.say)
+    finally:
+        progress.close()
+    done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
+    verdict, table = check(done), parameter_table(done)
+    result = {
+        "run": str(folder),
+        "ok": verdict.ok,
+        "failures": verdict.failures,
+        "parameters": records(table),
+    }
+    return result, f"{_key_table(done, table)}\n\n{verdict}\n\nwritten: {folder}"
+
+
+@contextmanager
+def _heeding_signals(progress: FitProgress, folder: Path) -> Iterator[Callable[[Chunk], None]]:
+    """A report of chunks that raises Stopped after the first one to end with a signal received."""
+    received: list[str] = []
+    caught = (signal.SIGTERM, signal.SIGUSR1)
+    before = {
+        number: signal.signal(number, lambda n, _: received.append(signal.Signals(n).name))
+        for number in caught
+    }
+
+    def report(chunk: Chunk) -> None:
+        progress(chunk)
+        if received and chunk.done < chunk.total:
+            raise Stopped(
+                f"{received[0]}: stopped after {chunk.done} iterations; go on with `kinetics resume {folder}`"
+            )
+
+    try:
+        yield report
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def overridden(plan: FitPlan, *, seed: int | None, **sampler: int | None) -> FitPlan:
+    """The plan with what the command line says instead."""
+    content = plan.resolved()
+    content["sampler"] |= {k: v for k, v in sampler.items() if v is not None}
+    return plan_of(content | ({} if seed is None else {"seed": seed}), file=plan.name)
+
+
+def _key_table(fit: Fit, table: DataFrame) -> str:
+    """Population values with 90 % interval, between-subject CV, shrinkage and contraction."""
+    label = "SYNTHETIC DATA  " if fit.study.synthetic else ""
+    shown = table[
+        [
+            "site",
+            "unit",
+            "median",
+            "lower",
+            "upper",
+            "cv_percent",
+            "shrinkage",
+            "contraction",
+            "r_hat",
+            "ess_bulk",
+        ]
+    ]
+    return f"{label}{fit.name}: median, 90 % interval\n{table_text(shown)}"

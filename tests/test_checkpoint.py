@@ -1,0 +1,195 @@
+"""A stopped fit goes on and ends with the draws it would have had: kills, signals, damage, strangers, more draws."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+
+from kinetics.checkpoint import Checkpoint, unfinished
+from kinetics.errors import FitError
+from kinetics.fit import Fit, fit, resume
+from kinetics.plan import plan_of, read_plan
+from kinetics.sampler import Chunk
+
+SETTINGS = {"chains": 2, "warmup": 60, "draws": 60, "chunk": 20, "target_accept": 0.8}
+
+
+class Killed(Exception):
+    pass
+
+
+def plan(**sampler: Any) -> Any:
+    content = read_plan("ogasawara_2021__synthetic_cart_12").resolved()
+    return plan_of({**content, "sampler": {**SETTINGS, **sampler}})
+
+
+def killed_after(iterations: int) -> Any:
+    def report(chunk: Chunk) -> None:
+        if chunk.done >= iterations:
+            raise Killed
+
+    return report
+
+
+def arrays(run: Fit) -> Mapping[str, np.ndarray]:
+    groups = ("posterior", "sample_stats")
+    return {str(k): v.to_numpy() for g in groups for k, v in run.posterior[g].dataset.data_vars.items()}
+
+
+def same(a: Fit, b: Fit) -> bool:
+    one, other = arrays(a), arrays(b)
+    return set(one) == set(other) and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Fit:
+    return fit(plan())
+
+
+@pytest.mark.fit
+@pytest.mark.parametrize("iterations", [20, 60, 80], ids=["in_warm_up", "between", "in_sampling"])
+def test_a_fit_stopped_anywhere_ends_with_the_draws_of_one_never_stopped(
+    whole: Fit, tmp_path: Path, iterations: int
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        fit(plan(), run=run, report=killed_after(iterations))
+    assert not run.exists()
+    assert same(resume(run), whole)
+
+
+@pytest.mark.fit
+def test_a_finished_fit_is_taken_further_as_if_more_had_been_asked_for(whole: Fit, tmp_path: Path) -> None:
+    run, more = tmp_path / "run", fit(plan(draws=100))
+    fit(plan(), run=run).save(run)
+    assert not unfinished(run).exists()
+    assert (run / "checkpoint" / "state.npz").exists()
+    with pytest.raises(Killed):
+        resume(run, draws=100, report=killed_after(140))
+    extended = resume(run)
+    assert same(extended, more)
+    extended.save(run, force=True)
+    with xarray.open_datatree(run / "posterior.nc", engine="h5netcdf") as tree:
+        assert tree["posterior"].sizes["draw"] == 100
+    with pytest.raises(FitError, match="100 draws a chain; say --draws"):
+        resume(run, draws=100)
+
+
+@pytest.mark.fit
+def test_a_damaged_or_foreign_checkpoint_is_refused_with_the_reason(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        fit(plan(), run=run, report=killed_after(80))
+    left = unfinished(run)
+    state, facts = (left / "state.npz").read_bytes(), json.loads((left / "facts.json").read_text())
+    (left / "state.npz").write_bytes(state[: len(state) // 2])
+    with pytest.raises(FitError, match=r"state\.npz is damaged"):
+        resume(run)
+    flipped = bytearray(state)
+    flipped[len(state) // 2] ^= 0xFF
+    (left / "state.npz").write_bytes(bytes(flipped))
+    with pytest.raises(FitError, match=r"state\.npz is damaged"):
+        resume(run)
+    (left / "state.npz").write_bytes(state)
+    for what in ("data", "model", "code", "jax"):
+        identity = facts["identity"] | {what: "0" * 64}
+        Checkpoint(left).note(facts | {"identity": identity})
+        with pytest.raises(FitError, match=f"the checkpoint of another fit \\({what} was 000"):
+            resume(run)
+    with pytest.raises(FitError, match="is not finished"):
+        resume(run, draws=500)
+    (left / "facts.json").unlink()
+    with pytest.raises(FitError, match=r"facts\.json is missing"):
+        resume(run)
+
+
+def test_resuming_what_was_never_begun_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="no run folder"):
+        resume(tmp_path / "nothing")
+
+
+def command(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    program = [sys.executable, "-m", "kinetics.cli", *arguments]
+    return subprocess.Popen(program, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def begun(folder: Path) -> tuple[str, Path]:
+    """A plan's file for a fit of 600 iterations, and its run folder."""
+    (folder / "fits").mkdir()
+    content = Path("fits/ogasawara_2021__synthetic_cart_12.toml").read_text().partition("[sampler]")[0]
+    sampler = "[sampler]\nchains = 2\nwarmup = 200\ndraws = 400\nchunk = 20\ntarget_accept = 0.9\n"
+    (folder / "fits" / "a.toml").write_text(content + sampler)
+    return "fits/a.toml", folder / "runs" / "a"
+
+
+def posterior(run: Path) -> dict[str, np.ndarray]:
+    with xarray.open_datatree(run / "posterior.nc", engine="h5netcdf") as tree:
+        return {str(k): v.to_numpy() for k, v in tree["posterior"].dataset.data_vars.items()}
+
+
+def survives(folder: Path, kills: int, seed: int) -> None:
+    """Kill the command at random moments, begin again each time, and compare with a run left alone."""
+    name, run = begun(folder)
+    alone = command("fit", name, "--out", "alone", folder=folder)
+    assert alone.wait() in (0, 1), alone.stderr and alone.stderr.read()
+    rng, done = np.random.default_rng(seed), 0
+    process = command("fit", name, folder=folder)
+    while done < kills:
+        before = mark(run)
+        limit = time.monotonic() + 120
+        while process.poll() is None and mark(run) == before and time.monotonic() < limit:
+            time.sleep(0.01)  # until it is under way, and then for a moment that nothing plans
+        time.sleep(rng.uniform(0, 0.5))
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        done += 1
+        process = command("resume", str(run), folder=folder)
+    assert process.wait() in (0, 1), process.stderr and process.stderr.read()
+    assert done == kills, f"it ended after {done} kills"
+    one, other = posterior(folder / "alone" / "a"), posterior(run)
+    assert all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def mark(run: Path) -> float:
+    state = unfinished(run) / "state.npz"
+    return state.stat().st_mtime if state.exists() else 0.0
+
+
+@pytest.mark.fit
+def test_kill_9_loses_nothing(tmp_path: Path) -> None:
+    survives(tmp_path, kills=2, seed=1)
+
+
+@pytest.mark.slow
+def test_kill_9_twenty_times_loses_nothing(tmp_path: Path) -> None:
+    survives(tmp_path, kills=20, seed=2)
+
+
+@pytest.mark.fit
+def test_a_warning_signal_ends_with_code_75_and_a_checkpoint(tmp_path: Path) -> None:
+    name, run = begun(tmp_path)
+    process = command("fit", name, folder=tmp_path)
+    limit = time.monotonic() + 120
+    while mark(run) == 0.0 and time.monotonic() < limit:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait() == 75, said
+    assert "SIGUSR1: stopped after" in said
+    assert "kinetics resume" in said
+    assert not run.exists()
+    assert Checkpoint(unfinished(run)).read() is not None
