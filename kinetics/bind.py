@@ -253,6 +253,8 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
             if len(kept := tuple(k for k in block if k in omega)) > 1
         ),
         concentration=plan.effects.concentration,
+        shifts={k: p.prior() for k, p in plan.mixture.shifts.items()} if plan.mixture else {},
+        probability=plan.mixture.probability.prior() if plan.mixture else None,
         tails={k: nu for k, nu in plan.effects.tails.items() if k in omega},
     )
 

@@ -8,9 +8,12 @@ Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's 
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from kinetics.bind import FitData
+from kinetics.hierarchy import class_log_joint
 from kinetics.laplace import Effects, Laplace, Marginal, Matrices
 from kinetics.posterior import Chart
 
@@ -25,10 +28,16 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     b, slope, information = _averaged(marginal, found, data)
     ok = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
     b = np.where(ok, b, mode)
-    slope = np.where(ok, slope, marginal.precision(g, data) @ mode)
+    slope = np.where(ok, slope, marginal.likelihood_slope(g, mode, data))
     information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
     scale = np.linalg.cholesky(found.covariance)
-    return Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
+    chart = Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
+    p = marginal.posterior
+    if p.h.probability is None:
+        return chart
+    s, _ = p.sites(jnp.asarray(g))
+    likely = class_log_joint(p.h, s, jnp.asarray(b) / p.omega(s)[:, None])
+    return chart._replace(share=np.asarray(jax.nn.softmax(likely, axis=0)[1]))
 
 
 def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:
@@ -36,16 +45,16 @@ def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effect
     g, b, information = found.g, found.modes.b, found.modes.information
     precision, rng = marginal.precision(g, data), np.random.default_rng(0)
     d, n = b.shape
-    slope = precision @ b  # at the mode, what the records pull is what the prior holds
+    slope = marginal.likelihood_slope(g, b, data)
     for i in range(_ROUNDS):
         root = np.linalg.cholesky(np.linalg.inv(information + precision))
         half = np.einsum("sij,ksj->kis", root, rng.standard_normal((_PAIRS, n, d)))
         seen, pulled = np.zeros_like(information), np.zeros_like(b)
         for away in (*half, *-half):
             seen += marginal.information(g, b + away, data) / (2 * _PAIRS)
-            pulled += (marginal.joint(g, b + away, data).by_b + precision @ (b + away)) / (2 * _PAIRS)
+            pulled += marginal.likelihood_slope(g, b + away, data) / (2 * _PAIRS)
         keep = 2.0 / (3.0 + i)  # the draws are new each round: later rounds move less
         information, slope = (1 - keep) * information + keep * seen, (1 - keep) * slope + keep * pulled
-        away_from_rest = (pulled - precision @ b).T[..., None]
+        away_from_rest = (pulled + marginal.prior_slope(g, b)).T[..., None]
         b = b + keep * np.linalg.solve(information + precision, away_from_rest)[..., 0].T
     return b, slope, information

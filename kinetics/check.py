@@ -114,7 +114,7 @@ def _sampler(fit: Fit) -> list[tuple[Any, ...]]:
     stats = fit.posterior["sample_stats"].dataset
     divergent = int(stats["diverging"].sum())
     energy = stats["energy"].to_numpy()
-    e_bfmi = (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1)
+    e_bfmi = stats["energy_change"].to_numpy().mean(axis=1) / energy.var(axis=1)
     depth = fit.bound.plan.sampler.max_tree_depth
     saturated = int((stats["tree_depth"].to_numpy() >= depth).sum())
     low = float(e_bfmi.min())
@@ -137,7 +137,7 @@ def _sampler(fit: Fit) -> list[tuple[Any, ...]]:
 def _solves(fit: Fit) -> tuple[Any, ...]:
     """Predictions that are not finite in 200 draws, by subject."""
     bound, data = fit.bound, fit.bound.data
-    wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary)]
+    wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary), "class"]
     sites = {k: jnp.asarray(v) for k, v in fit.sites(at_most=200).items() if k in wanted}
 
     def finite(s: dict[str, Any]) -> Any:

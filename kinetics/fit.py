@@ -275,7 +275,6 @@ def _datatree(bound: BoundFit, draws: Draws) -> DataTree:
     sites = {k: jnp.asarray(v) for k, v in draws.sites.items()}
     posterior = dict(draws.sites) | {k: np.asarray(v) for k, v in theta(sites).items()}
     stats = dict(draws.stats)
-    stats["tree_depth"] = np.ceil(np.log2(stats["n_steps"] + 1)).astype(int)
     dims = {k: ["subject"] for k, v in posterior.items() if v.ndim == 3}
     return arviz_base.from_dict(
         {"posterior": posterior, "sample_stats": stats},

@@ -4,8 +4,9 @@
 
 `link` is log for a LogNormal prior, logit for a LogitNormal, the identity for a Normal. The random effects `eta`
 of a subject are standard normal, or Student-t where `tails` says so; those of one block of `correlated` have the
-correlation matrix corr, the others are independent. Sites are named as Monolix names them: X_pop, omega_X,
-beta_X_COV, corr_X_Y, eta_X.
+correlation matrix corr, the others are independent. In a mixture a subject is of the second class with probability
+`prob_class`, and then shift_X is added to the parameters that differ (Mueller-Schoell 2021 has such responders).
+Sites are named as Monolix names them: X_pop, omega_X, beta_X_COV, corr_X_Y, eta_X.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from kinetics.arrays import AnyArray
 from kinetics.distributions import Correlation, Normal, Prior, inverse_link, link
 from kinetics.model import Model
 
-__all__ = ["Effect", "Hierarchy", "centre_of", "correlate", "effects_log_prob", "individual"]
+__all__ = [
+    "Effect",
+    "Hierarchy",
+    "centre_of",
+    "class_log_joint",
+    "correlate",
+    "effects_log_prob",
+    "individual",
+    "shift_of",
+]
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class Hierarchy:
 
     `fixed` parameters have one known value; `omega` lists those with between-subject variability. `correlated`
     are blocks of these; `tails` maps others to the degrees of freedom of their Student-t effects. `scaled`
-    parameters have an allometric offset in the data.
+    parameters have an allometric offset in the data. `shifts`, and the `probability` of the second class, make a
+    mixture of the random effects' distribution; a site `class` says who is in it.
     """
 
     priors: Mapping[str, Prior]
@@ -58,6 +69,8 @@ class Hierarchy:
     correlated: tuple[tuple[str, ...], ...] = ()
     concentration: float = 2.0
     tails: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[str, Prior] = field(default_factory=dict)
+    probability: Prior | None = None
 
     @property
     def vary(self) -> tuple[str, ...]:
@@ -73,6 +86,8 @@ class Hierarchy:
         for block in self.correlated:
             prior = Correlation(self.concentration, len(block))
             sites |= {f"corr_{a}_{b}": prior for a, b in combinations(block, 2)}
+        if self.probability is not None:
+            sites |= {"prob_class": self.probability} | {f"shift_{k}": v for k, v in self.shifts.items()}
         return sites | {e.site: e.prior for e in self.effects}
 
     def correlation(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
@@ -115,6 +130,8 @@ def individual(
         value = centre_of(h, name, s, design)
         if name in h.omega:
             value = value + s[f"omega_{name}"] * s[f"eta_{name}"]
+        if name in h.shifts and "class" in s:
+            value = value + s[f"shift_{name}"] * s["class"]
         theta[name] = inverse_link(h.priors[name].link, value) * jnp.ones(subjects)
     return theta
 
@@ -122,7 +139,33 @@ def individual(
 def effects_log_prob(
     h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
 ) -> Float[Array, "*subject"]:
-    """Log density of each subject's random effects, in the order of `vary`."""
+    """Log density of each subject's random effects, in the order of `vary`.
+
+    In a mixture `eta` counts from the first class, and the classes are summed over; with a site `class` it counts
+    from the subject's own.
+    """
+    if h.probability is None or "class" in s:
+        return _one_class(h, s, eta)
+    return jax.scipy.special.logsumexp(class_log_joint(h, s, eta), axis=0)
+
+
+def class_log_joint(
+    h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
+) -> Float[Array, "class *subject"]:
+    """Log probability of each class and log density of the effects in it; `eta` counts from the first."""
+    p, away = jnp.asarray(s["prob_class"]), shift_of(h, s).reshape(-1, *[1] * (eta.ndim - 1))
+    return jnp.stack([jnp.log1p(-p) + _one_class(h, s, eta), jnp.log(p) + _one_class(h, s, eta - away)])
+
+
+def shift_of(h: Hierarchy, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
+    """How far the second class lies from the first, in between-subject SDs."""
+    zero = jnp.zeros(())
+    return jnp.stack([s[f"shift_{k}"] / s[f"omega_{k}"] if k in h.shifts else zero for k in h.vary])
+
+
+def _one_class(
+    h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
+) -> Float[Array, "*subject"]:
     heavy = np.array([name in h.tails for name in h.vary], bool)
     if h.correlated:
         factor = jnp.linalg.cholesky(h.correlation(s))

@@ -84,6 +84,12 @@ class Marginal:
             return posterior.centres(s, data), posterior.precision(s)
 
         self._joint = jax.jit(jax.value_and_grad(joint, (0, 1), has_aux=True))
+
+        def effects(b: Array, g: Array) -> Array:
+            s = posterior.with_effects(posterior.sites(g)[0], b)
+            return jnp.sum(posterior.bound.effects_log_prob(s))
+
+        self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
         self._inform = jax.jit(self._information)
         self._contract = jax.jit(jax.grad(contracted, (0, 1)))
         self._population = jax.jit(population)
@@ -93,6 +99,14 @@ class Marginal:
     def joint(self, g: np.ndarray, b: Effects, data: FitData) -> Joint:
         (_, value), (by_g, by_b) = self._joint(g, b, data)
         return Joint(np.asarray(value), np.asarray(by_g), np.asarray(by_b))
+
+    def prior_slope(self, g: np.ndarray, b: Effects) -> Effects:
+        """Gradient of the log density of the random effects."""
+        return np.asarray(self._effects_slope(g, b))
+
+    def likelihood_slope(self, g: np.ndarray, b: Effects, data: FitData) -> Effects:
+        """Gradient of each subject's log-likelihood with respect to its random effects."""
+        return self.joint(g, b, data).by_b - self.prior_slope(g, b)
 
     def information(self, g: np.ndarray, b: Effects, data: FitData) -> Matrices:
         """J' W J of every subject's records."""
@@ -108,8 +122,8 @@ class Marginal:
 
     def _information(self, g: Array, b: Array, data: FitData) -> Float[Array, "subject vary vary"]:
         """Exact slopes for closed forms, central differences for equations, all in one solve."""
-        bound, d = self.posterior.bound, len(b)
         s, _ = self.posterior.sites(g)
+        bound, d = self.posterior.bound, len(b)
 
         def predicted(b: Array) -> dict[str, Array]:
             return bound.predicted(self.posterior.with_effects(s, b), data)

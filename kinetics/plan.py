@@ -27,6 +27,7 @@ __all__ = [
     "Effects",
     "Expect",
     "FitPlan",
+    "Mixture",
     "Observe",
     "PriorSpec",
     "Sampler",
@@ -164,6 +165,7 @@ class Sampler(_Spec):
     chains: int = Field(4, ge=1)
     warmup: int = Field(1000, ge=10)
     draws: int = Field(1000, ge=10)
+    thin: int = Field(1, ge=1, description="iterations for each draw kept")
     target_accept: float = Field(0.9, gt=0, lt=1)
     max_tree_depth: int = Field(10, ge=1, le=15)
     start: Literal["laplace", "prior"] = Field(
@@ -206,6 +208,26 @@ class Effects(_Spec):
         return tails
 
 
+class Mixture(_Spec):
+    """Two classes of subjects: in the second, `shifts` (link scale) are added to parameters."""
+
+    shifts: dict[str, PriorSpec] = Field(min_length=1)
+    probability: PriorSpec = Field(
+        default_factory=lambda: PriorSpec.model_validate(
+            {"distribution": "LogitNormal", "median": 0.2, "sd": 1.0}
+        ),
+        description="of the second class",
+    )
+
+    @model_validator(mode="after")
+    def _scales(self) -> Mixture:
+        if any(spec.distribution != "Normal" for spec in self.shifts.values()):
+            raise ValueError("a shift may be of either sign: give it a Normal (mean, sd)")
+        if self.probability.distribution != "LogitNormal":
+            raise ValueError("a probability lies between 0 and 1: give it a LogitNormal (median, sd)")
+        return self
+
+
 class FitPlan(_Spec):
     """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
 
@@ -215,6 +237,7 @@ class FitPlan(_Spec):
     prior_set: str | None = None
     products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
+    mixture: Mixture | None = Field(None, description="default: one class of subjects")
     effects: Effects = Field(default_factory=lambda: Effects.model_validate({}))
     fixed: dict[str, float] = {}
     observe: dict[str, Observe] = Field(min_length=1)

@@ -51,6 +51,7 @@ def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
         "vary": plan.vary or (),
         "effects.correlated": [name for block in plan.effects.correlated for name in block],
         "effects.tails": plan.effects.tails,
+        "mixture.shifts": plan.mixture.shifts if plan.mixture else (),
         "fixed": plan.fixed,
         "priors": plan.priors,
         "omega": plan.omega,

@@ -34,7 +34,7 @@ from kinetics.distributions import (
     inverse_link,
     link,
 )
-from kinetics.hierarchy import centre_of, correlate
+from kinetics.hierarchy import centre_of, correlate, shift_of
 
 __all__ = ["Chart", "Posterior"]
 
@@ -49,6 +49,7 @@ class Chart(NamedTuple):
     point: Float[AnyArray, "vary subject"] | None = None
     slope: Float[AnyArray, "vary subject"] | None = None
     information: Float[AnyArray, "vary vary subject"] | None = None
+    share: Float[AnyArray, " subject"] | None = None  # of the second class of a mixture, in each subject
 
 
 class Posterior:
@@ -185,8 +186,13 @@ class Posterior:
                 log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
             return omega[:, None] * correlate(self.h, s, u), log_volume * jnp.ones(self.subjects)
         precision, away = self.precision(s), chart.point - self.centres(s, data)
+        moved = jnp.zeros(())
+        if chart.share is not None:
+            moved = (shift_of(self.h, s) * self.omega(s))[:, None] * chart.share
+            away = away - moved
         pull = chart.slope + jnp.sum(chart.information * away, axis=1)
-        return conditional(chart.information + precision[..., None], pull, u)
+        b, log_volume = conditional(chart.information + precision[..., None], pull, u)
+        return b + moved, log_volume
 
 
 def _normal(prior: Prior) -> tuple[float, float]:

@@ -181,8 +181,13 @@ def _theta(
         if h.vary:
             mixed = correlate(h, s, jnp.stack([e[name] for name in h.vary]))
             s = s | {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
-        return individual(h, fit.model, s, design, subjects)
+        return individual(h, fit.model, s | {k: e[k] for k in e if k == "class"}, design, subjects)
 
+    if h.probability is not None:
+        sure = np.asarray(sites["prob_class"]).reshape(-1, 1)
+        first = next(iter(eta.values()))  # a class of its own for each subject, whatever its effects are
+        chance = np.random.default_rng([7, len(first)]).uniform(size=np.shape(first))
+        spread |= {"class": (chance < sure).astype(float)}
     return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), spread).items()}
 
 

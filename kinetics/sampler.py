@@ -20,6 +20,7 @@ from numpyro.infer.hmc import hmc
 from kinetics.bind import FitData
 from kinetics.device import ChainLayout
 from kinetics.errors import FitError
+from kinetics.hierarchy import class_log_joint, shift_of
 from kinetics.plan import Sampler
 from kinetics.posterior import Chart, Posterior
 
@@ -70,12 +71,17 @@ class NutsProgram:
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
         self._init = _on_devices(partial(_init_chain, begin, settings), layout)
         self._scan = {
-            n: _on_devices(partial(_scan_chain, self._move, n), layout)
-            for n in {length for done in (0, begun) for length, _, _ in chunks(settings, done)}
+            (n, every): _on_devices(partial(_scan_chain, self._move, n, every), layout)
+            for n, every in {self._pace(c) for done in (0, begun) for c in chunks(settings, done)}
         }
         self._sites = jax.jit(
-            jax.vmap(jax.vmap(partial(sites_of, posterior), (0, None, None)), (0, None, None))
+            jax.vmap(jax.vmap(partial(sites_of, posterior), (0, 0, None, None)), (0, 0, None, None))
         )
+
+    def _pace(self, chunk: tuple[int, bool, int]) -> tuple[int, int]:
+        """How many draws a chunk keeps, and after how many iterations each."""
+        length, warmup, _ = chunk
+        return length, 1 if warmup else self.settings.thin
 
     def run(
         self,
@@ -100,7 +106,7 @@ class NutsProgram:
             shape = jax.eval_shape(self._init, begin, inputs)  # also tells the kernel its settings
             state, done, kept = _restored(shape, saved.state), saved.done, list(saved.kept)
         for length, warmup, before in chunks(settings, done):
-            state, trace = self._scan[length](state, inputs)
+            state, trace = self._scan[self._pace((length, warmup, before))](state, inputs)
             diverging = int(jnp.sum(trace["diverging"]))
             steps, size = float(jnp.mean(trace["n_steps"])), float(jnp.mean(trace["step_size"][:, -1]))
             fresh = [] if warmup else [jax.device_get(trace)]
@@ -112,17 +118,28 @@ class NutsProgram:
             raise FitError(f"{settings.draws} draws were taken before; ask for more")
         joined = {k: np.concatenate([t[k] for t in kept], axis=1) for k in kept[0]}
         z = joined.pop("z")
+        number = settings.draws - z.shape[1] + jnp.arange(z.shape[1])  # of each draw, wherever the run began
+        keys = jax.vmap(lambda c: jax.vmap(lambda i: jax.random.fold_in(c, i))(number))(
+            jax.random.split(jax.random.fold_in(key, 1), settings.chains)
+        )
         return Draws(
-            {k: np.asarray(v) for k, v in self._sites(z, data, chart).items()}, joined, _arrays(state)
+            {k: np.asarray(v) for k, v in self._sites(z, keys, data, chart).items()}, joined, _arrays(state)
         )
 
 
-def sites_of(posterior: Posterior, z: Float[Array, " size"], data: FitData, chart: Chart) -> dict[str, Array]:
-    """Population sites and standardised random effects eta_X of a flat point."""
+def sites_of(
+    posterior: Posterior, z: Float[Array, " size"], key: Array, data: FitData, chart: Chart
+) -> dict[str, Array]:
+    """Population sites and standardised random effects eta_X of a flat point; in a mixture, a draw of `class`."""
     v, u = posterior.split(z)
     s, _ = posterior.sites(jnp.asarray(chart.centre + chart.scale @ v))
     b, _ = posterior.effects(s, u, data, chart)
-    return posterior.with_effects(s, b)
+    s = posterior.with_effects(s, b)
+    if posterior.h.probability is not None:
+        eta, away = jnp.stack([s[f"eta_{k}"] for k in posterior.vary]), shift_of(posterior.h, s)
+        own = jax.random.categorical(key, class_log_joint(posterior.h, s, eta), axis=0).astype(float)
+        s |= {f"eta_{k}": eta[i] - away[i] * own for i, k in enumerate(posterior.vary)} | {"class": own}
+    return s
 
 
 def chunks(settings: Sampler, done: int = 0) -> list[tuple[int, bool, int]]:
@@ -194,18 +211,37 @@ def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs
     )  # fmt: skip
 
 
-def _scan_chain(move: Callable[..., Any], length: int, state: Any, inputs: Any) -> Any:
-    def step(state: Any, _: None) -> tuple[Any, dict[str, Any]]:
-        state = move(state, inputs, {})
-        trace = {
-            "z": state.z,
-            "lp": -state.potential_energy,
-            "energy": state.energy,
-            "diverging": state.diverging,
-            "n_steps": state.num_steps,
-            "acceptance_rate": state.accept_prob,
-            "step_size": state.adapt_state.step_size,
+def _scan_chain(move: Callable[..., Any], length: int, every: int, state: Any, inputs: Any) -> Any:
+    def again(_: Any, c: Any) -> Any:
+        state, told = c
+        before, state = state, move(state, inputs, {})
+        now = _told(before, state)
+        kept = {
+            "n_steps": told["n_steps"] + now["n_steps"],
+            "diverging": told["diverging"] | now["diverging"],
         }
-        return state, trace
+        most = {"tree_depth": jnp.maximum(told["tree_depth"], now["tree_depth"])}
+        return state, now | kept | most | {"energy_change": told["energy_change"] + now["energy_change"]}
+
+    def step(state: Any, _: None) -> tuple[Any, dict[str, Any]]:
+        before, state = state, move(state, inputs, {})
+        told = _told(before, state)
+        if every > 1:
+            state, told = jax.lax.fori_loop(1, every, again, (state, told))
+        return state, told | {"energy_change": told["energy_change"] / every, "z": state.z}
 
     return jax.lax.scan(step, state, None, length=length)
+
+
+def _told(before: Any, state: Any) -> dict[str, Any]:
+    """The statistics of one iteration; over several, steps add up, and the deepest tree and a divergence count."""
+    return {
+        "lp": -state.potential_energy,
+        "energy": state.energy,
+        "energy_change": (state.energy - before.energy) ** 2,
+        "diverging": state.diverging,
+        "n_steps": state.num_steps,
+        "tree_depth": jnp.ceil(jnp.log2(state.num_steps + 1.0)).astype(int),
+        "acceptance_rate": state.accept_prob,
+        "step_size": state.adapt_state.step_size,
+    }

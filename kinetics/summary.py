@@ -95,6 +95,12 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site[:-4], "kind": "population", "unit": parameters[site[:-4]].unit}
     if site.startswith("omega_"):
         return {"parameter": site[6:], "kind": "between-subject SD", "unit": "1"}
+    if site == "prob_class":
+        return {"parameter": site, "kind": "probability of the second class", "unit": "1"}
+    if site.startswith("shift_"):
+        return {"parameter": site[6:], "kind": "shift of the second class", "unit": "1"}
+    if site.startswith("corr_"):
+        return {"parameter": site[5:], "kind": "between-subject correlation", "unit": "1"}
     if site.startswith("beta_"):
         return {"parameter": site[5:], "kind": "covariate effect", "unit": "1"}
     if site.startswith("scale_"):

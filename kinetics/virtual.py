@@ -128,6 +128,9 @@ def patients_of(population: Population, seed: int) -> Patients:
             if h.correlated:
                 mixed = correlate(h, s, jnp.stack([s[f"eta_{name}"] for name in h.vary]))
                 s |= {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
+        if h.probability is not None:
+            chance = jax.random.uniform(jax.random.fold_in(own, len(model.parameters)), (1,))
+            s |= {"class": (chance < s["prob_class"]).astype(float)}
         return {name: value[0] for name, value in individual(h, model, s, {}, 1).items()}
 
     known = {name: value for name, value in h.fixed.items() if name not in h.vary}
