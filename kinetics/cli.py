@@ -16,6 +16,7 @@ import typer
 from pandas import DataFrame
 
 from kinetics.check import check as run_check
+from kinetics.cli_assess import add_commands
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import FitError, InputError, KineticsError
@@ -353,6 +354,8 @@ def _plain(value: Any) -> Any:
 def _print(result: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(_plain(result), default=str) if as_json else text)
 
+
+add_commands(app, _print)
 
 if __name__ == "__main__":
     main()

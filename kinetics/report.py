@@ -32,9 +32,10 @@ from kinetics.plot import (
     plot_vpc,
 )
 from kinetics.plot.frame import number_text, unit_text
-from kinetics.predict import individual_curves, vpc
+from kinetics.predict import individual_curves
 from kinetics.run import write_atomic
 from kinetics.summary import parameter_table
+from kinetics.vpc import vpc
 
 __all__ = ["report"]
 

@@ -26,16 +26,16 @@ from kinetics.predict import (
     curve_times,
     individual_curves,
     population_curve,
-    simulate_records,
-    time_bins,
-    vpc,
 )
+from kinetics.replicates import simulate_records
 from kinetics.run import provenance_of
 from kinetics.sampler import Draws
 from kinetics.solve import solve
 from kinetics.units import convert
+from kinetics.vpc import time_bins, vpc
 
 predict = import_module("kinetics.predict")
+checks = import_module("kinetics.vpc")
 LLOQ, PEOPLE = 50.0, 40
 VISITS = [-1.0, 1, 3, 7, 10, 14, 15, 18, 21, 24, 28, 42, 60, 90]
 SIGMA = 0.3
@@ -319,13 +319,13 @@ def test_the_vpc_rejects_a_cmax_that_leaves_too_much_below_the_lloq():
 
 def test_quantiles_rank_blq_records_below_every_number_and_do_not_invent_one():
     row = np.array([[-np.inf] * 6 + [60.0, 70.0, 80.0, 90.0, 100.0]])  # 6 of 11 below the LLOQ
-    assert predict._ranked(row, 0.5)[0] == -np.inf
-    assert predict._ranked(row, 0.05)[0] == -np.inf
-    assert predict._ranked(row, 0.95)[0] == pytest.approx(95.0)
+    assert checks._ranked(row, 0.5)[0] == -np.inf
+    assert checks._ranked(row, 0.05)[0] == -np.inf
+    assert checks._ranked(row, 0.95)[0] == pytest.approx(95.0)
     half = np.array([[-np.inf, 60.0]])  # between a censored rank and a number: censored
-    assert predict._ranked(half, 0.5)[0] == -np.inf
+    assert checks._ranked(half, 0.5)[0] == -np.inf
     above = np.array([[60.0, np.inf]])
-    assert predict._ranked(above, 0.5)[0] == np.inf
+    assert checks._ranked(above, 0.5)[0] == np.inf
 
 
 def test_observed_quantiles_and_shares_are_those_of_the_data():

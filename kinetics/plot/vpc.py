@@ -23,7 +23,7 @@ from kinetics.plot.frame import (
     value_axis,
 )
 from kinetics.plot.records import SYMBOLS, add_limits, add_records, add_symbol_key, limit_lines
-from kinetics.predict import Vpc
+from kinetics.vpc import Vpc
 
 __all__ = ["plot_vpc"]
 

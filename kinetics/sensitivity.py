@@ -1,0 +1,172 @@
+"""What the numbers owe to the prior: power-scaling, prior-posterior overlap, contraction and pooling.
+
+Power-scaling raises the prior, or the likelihood, to a power near 1 and asks how far the posterior moves,
+by importance sampling of the draws (Kallioinen, Paananen, Bürkner & Vehtari 2023; ArviZ's `psense`). The
+distribution of the random effects is part of the model and is not scaled. The overlap is the common area of
+prior and posterior density: 1 where they coincide; above 0.35 a parameter is weakly identified (Garrett &
+Zeger 2000). Pooling is that of Gelman & Pardoe (2006).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import arviz_base
+import jax.numpy as jnp
+import numpy as np
+from arviz_stats import psense  # pyright: ignore[reportPrivateImportUsage]
+from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportUsage]
+from pandas import DataFrame
+from scipy.stats import gaussian_kde
+
+from kinetics.distributions import HalfNormal, Prior, inverse_link, link
+from kinetics.fit import Fit
+from kinetics.pointwise import record_log_likelihoods
+from kinetics.summary import parameter_table
+
+__all__ = ["Sensitivity", "prior_posterior_overlap", "sensitivity"]
+
+THRESHOLD = 0.05  # of a sensitivity (Kallioinen et al. 2023)
+_ALPHAS = (0.99, 1.01)
+_WORST_K = 0.7
+_SAME = 0.9  # an overlap
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """table: one row a population site: site, prior (sensitivity to all priors), own_prior (to its own alone),
+    likelihood, verdict, overlap, displacement (of the posterior mean from the prior's centre, in prior SDs),
+    contraction, shrinkage, pooling. verdict: "prior-driven" (the prior moves it and the data do not, or the
+    posterior is the prior), "conflict" (both move it, and it lies more than one prior SD from the centre),
+    "prior and data" (both move it) or "-". prior_k and likelihood_k: the worst Pareto k of the two scalings;
+    above 0.7 see `advice`.
+    """
+
+    fit: str
+    table: DataFrame
+    prior_k: float
+    likelihood_k: float
+
+    @property
+    def advice(self) -> str:
+        """Why the sensitivities may not be used; "" where they may."""
+        worst = max(self.prior_k, self.likelihood_k)
+        if worst > _WORST_K:
+            return f"the draws do not reach far enough to be reweighted (Pareto k {worst:.2f}): fit with other priors"
+        return ""
+
+    def as_dict(self) -> dict[str, Any]:
+        numbers = {"prior_k": self.prior_k, "likelihood_k": self.likelihood_k, "advice": self.advice}
+        return {"fit": self.fit, "parameters": self.table.to_dict("records"), **numbers}
+
+    def __str__(self) -> str:
+        text = self.table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.3g}")
+        lines = [f"{self.fit}: sensitivity to a power of the prior and of the likelihood", text]
+        return "\n".join([*lines, *([f"note: {self.advice}"] if self.advice else [])])
+
+
+def sensitivity(fit: Fit) -> Sensitivity:
+    """How far every population site would move with a little more or less of the prior, and of the data.
+
+    Priors are scaled where they are normal (log, logit), so that a scaled prior keeps its median and changes
+    its SD; a HalfNormal changes its scale.
+    """
+    priors = fit.bound.priors()
+    group = fit.posterior["posterior"].dataset
+    sites = {name: group[name].to_numpy() for name in priors}
+    log_prior = {name: _log_prior(prior, sites[name]) for name, prior in priors.items()}
+    records = record_log_likelihoods(fit)
+    log_likelihood = {"records": records.values.sum(axis=-1)}
+    tree = arviz_base.from_dict(
+        {"posterior": sites, "log_prior": log_prior, "log_likelihood": log_likelihood}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        by_prior = psense(tree, group="prior", alphas=_ALPHAS)
+        by_data = psense(tree, group="likelihood", alphas=_ALPHAS)
+        own = {
+            name: psense(tree, var_names=[name], group="prior", alphas=_ALPHAS, group_var_names=[name])
+            for name in priors
+        }
+        prior_k = _scaling_k(np.sum(list(log_prior.values()), axis=0))
+        likelihood_k = _scaling_k(log_likelihood["records"])
+    overlap = prior_posterior_overlap(fit).set_index("site")["overlap"]
+    summary = parameter_table(fit).set_index("site")
+    rows = []
+    for name in priors:
+        prior, data = float(by_prior[name]), float(by_data[name])
+        row = {"site": name, "prior": prior, "own_prior": float(own[name][name]), "likelihood": data}
+        common, shift = float(overlap[name]), _displacement(priors[name], sites[name])
+        row |= {"verdict": _verdict(prior, data, common, shift), "overlap": common, "displacement": shift}
+        rows.append(row | {k: float(summary.loc[name, k]) for k in ("contraction", "shrinkage", "pooling")})  # pyright: ignore
+    return Sensitivity(fit.name, DataFrame(rows), prior_k, likelihood_k)
+
+
+def prior_posterior_overlap(fit: Fit) -> DataFrame:
+    """The common area of prior and posterior density of every population site: columns site, overlap (0 to 1).
+
+    Densities are compared on the scale where the prior is normal; the posterior's is a kernel estimate.
+    """
+    draws = fit.sites()
+    rows = [(name, _overlap(prior, draws[name])) for name, prior in fit.bound.priors().items()]
+    return DataFrame(rows, columns=["site", "overlap"])
+
+
+def _verdict(prior: float, likelihood: float, overlap: float, displacement: float) -> str:
+    if overlap >= _SAME or prior >= THRESHOLD > likelihood:
+        return "prior-driven"
+    if not prior >= THRESHOLD:
+        return "-"
+    return "conflict" if displacement > 1 else "prior and data"
+
+
+def _displacement(prior: Prior, values: np.ndarray) -> float:
+    """Distance of the posterior mean from the prior's centre in prior SDs, where the prior is normal."""
+    z = np.asarray(link(prior.link, jnp.asarray(values)))
+    if isinstance(prior, HalfNormal):  # log |normal|: mean -(gamma + log 2) / 2, variance pi^2 / 8
+        centre, sd = np.log(prior.scale) - 0.5 * (np.euler_gamma + np.log(2)), np.pi / np.sqrt(8)
+    else:
+        centre, sd = float(link(prior.link, jnp.asarray(prior.median))), prior.sd
+    return float(abs(z.mean() - centre) / sd)
+
+
+def _log_prior(prior: Prior, values: np.ndarray) -> np.ndarray:
+    """Log density of the prior where it is normal: log, logit or linear; a HalfNormal's on its own scale."""
+    own = np.asarray(prior.to_numpyro().log_prob(jnp.asarray(values)))
+    return own if isinstance(prior, HalfNormal) else own + _log_jacobian(prior, values)
+
+
+def _log_jacobian(prior: Prior, values: np.ndarray) -> np.ndarray:
+    """log |dx / d link(x)|."""
+    if prior.link == "log":
+        return np.log(values)
+    return np.log(values) + np.log1p(-values) if prior.link == "logit" else np.zeros_like(values)
+
+
+def _scaling_k(log_density: np.ndarray) -> float:
+    """The worse Pareto k of the two importance samplings; NaN where every draw has the same density."""
+    found = []
+    for alpha in _ALPHAS:
+        try:
+            found.append(float(array_stats.psislw((1 - alpha) * log_density.ravel())[1]))
+        except ValueError:
+            found.append(np.nan)
+    return max(found)
+
+
+def _overlap(prior: Prior, draws: np.ndarray) -> float:
+    z = np.asarray(link(prior.link, jnp.asarray(draws, float)))
+    if z.std() < 1e-9 * (1 + abs(z.mean())):
+        return 0.0
+    centre = float(link(prior.link, jnp.asarray(prior.median)))
+    wide = 8.0 if isinstance(prior, HalfNormal) else 6 * prior.sd
+    reach = 5 * z.std()
+    low, high = min(centre - wide, z.min() - reach), max(centre + wide, z.max() + reach)
+    grid = np.linspace(low, high, 4001)
+    with np.errstate(all="ignore"):
+        x = np.asarray(inverse_link(prior.link, jnp.asarray(grid)))
+        density = np.exp(np.asarray(prior.to_numpyro().log_prob(jnp.asarray(x))) + _log_jacobian(prior, x))
+    posterior = gaussian_kde(z)(grid)
+    return float(np.clip(np.trapezoid(np.minimum(np.nan_to_num(density), posterior), grid), 0.0, 1.0))
