@@ -1,8 +1,9 @@
 """What the numbers owe to the prior: power-scaling, prior-posterior overlap, contraction and pooling.
 
 Power-scaling raises the prior, or the likelihood, to a power near 1 and asks how far the posterior moves,
-by importance sampling of the draws (Kallioinen, Paananen, Bürkner & Vehtari 2023; ArviZ's `psense`). The
-distribution of the random effects is part of the model and is not scaled. The overlap is the common area of
+by importance sampling of the draws (Kallioinen, Paananen, Bürkner & Vehtari 2023; ArviZ's `psense`). The prior
+is that of the population values; the likelihood is the subjects' own, integrated over their random effects, for
+it is through these that the records speak of the population. The overlap is the common area of
 prior and posterior density: 1 where they coincide; above 0.35 a parameter is weakly identified (Garrett &
 Zeger 2000). Pooling is that of Gelman & Pardoe (2006).
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import arviz_base
 import jax.numpy as jnp
@@ -20,10 +21,11 @@ from arviz_stats import psense  # pyright: ignore[reportPrivateImportUsage]
 from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportUsage]
 from pandas import DataFrame
 from scipy.stats import gaussian_kde
+from xarray import DataTree
 
 from kinetics.distributions import HalfNormal, Prior, inverse_link, link
 from kinetics.fit import Fit
-from kinetics.pointwise import record_log_likelihoods
+from kinetics.pointwise import subject_log_likelihoods
 from kinetics.summary import parameter_table
 
 __all__ = ["Sensitivity", "prior_posterior_overlap", "sensitivity"]
@@ -67,37 +69,35 @@ class Sensitivity:
         return "\n".join([*lines, *([f"note: {self.advice}"] if self.advice else [])])
 
 
-def sensitivity(fit: Fit) -> Sensitivity:
+def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0) -> Sensitivity:
     """How far every population site would move with a little more or less of the prior, and of the data.
+
+    At most `draws` a chain, evenly thinned; `points` and `seed` of the integral are those of `loo`.
 
     Priors are scaled where they are normal (log, logit), so that a scaled prior keeps its median and changes
     its SD; a HalfNormal changes its scale.
     """
     priors = fit.bound.priors()
     group = fit.posterior["posterior"].dataset
-    sites = {name: group[name].to_numpy() for name in priors}
+    n = int(group.sizes["draw"])
+    keep = np.linspace(0, n - 1, min(draws, n)).round().astype(int)
+    sites = {name: group[name].to_numpy()[:, keep] for name in priors}
     log_prior = {name: _log_prior(prior, sites[name]) for name, prior in priors.items()}
-    records = record_log_likelihoods(fit)
-    log_likelihood = {"records": records.values.sum(axis=-1)}
+    found = subject_log_likelihoods(fit, points=points, draws=draws, seed=seed)
+    log_likelihood = {"subjects": found.values.sum(axis=-1)}
     tree = arviz_base.from_dict(
         {"posterior": sites, "log_prior": log_prior, "log_likelihood": log_likelihood}
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        by_prior = psense(tree, group="prior", alphas=_ALPHAS)
-        by_data = psense(tree, group="likelihood", alphas=_ALPHAS)
-        own = {
-            name: psense(tree, var_names=[name], group="prior", alphas=_ALPHAS, group_var_names=[name])
-            for name in priors
-        }
-        prior_k = _scaling_k(np.sum(list(log_prior.values()), axis=0))
-        likelihood_k = _scaling_k(log_likelihood["records"])
+    by_prior, by_data = _sense(tree, "prior"), _sense(tree, "likelihood")
+    own = {name: _sense(tree, "prior", name)[name] for name in priors}
+    prior_k = _scaling_k(np.sum(list(log_prior.values()), axis=0))
+    likelihood_k = _scaling_k(log_likelihood["subjects"])
     overlap = prior_posterior_overlap(fit).set_index("site")["overlap"]
     summary = parameter_table(fit).set_index("site")
     rows = []
     for name in priors:
-        prior, data = float(by_prior[name]), float(by_data[name])
-        row = {"site": name, "prior": prior, "own_prior": float(own[name][name]), "likelihood": data}
+        prior, data = by_prior[name], by_data[name]
+        row = {"site": name, "prior": prior, "own_prior": own[name], "likelihood": data}
         common, shift = float(overlap[name]), _displacement(priors[name], sites[name])
         row |= {"verdict": _verdict(prior, data, common, shift), "overlap": common, "displacement": shift}
         rows.append(row | {k: float(summary.loc[name, k]) for k in ("contraction", "shrinkage", "pooling")})  # pyright: ignore
@@ -112,6 +112,21 @@ def prior_posterior_overlap(fit: Fit) -> DataFrame:
     draws = fit.sites()
     rows = [(name, _overlap(prior, draws[name])) for name, prior in fit.bound.priors().items()]
     return DataFrame(rows, columns=["site", "overlap"])
+
+
+def _sense(
+    tree: DataTree, group: Literal["prior", "likelihood"], only: str | None = None
+) -> dict[str, float]:
+    """Sensitivity of every site, or of `only` to its own prior; NaN where no draw weighs more than another."""
+    names = [str(name) for name in tree["posterior"].dataset.data_vars] if only is None else [only]
+    own = None if only is None else [only]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = psense(tree, var_names=names, group=group, alphas=_ALPHAS, group_var_names=own)
+        except ValueError:  # a tail of equal weights has no shape
+            return dict.fromkeys(names, np.nan)
+    return {name: float(found[name]) for name in names}
 
 
 def _verdict(prior: float, likelihood: float, overlap: float, displacement: float) -> str:
