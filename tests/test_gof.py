@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,9 @@ from kinetics.predictive_check import predictive_check
 from kinetics.replicates import Replicates, simulate_records, typical_records
 from kinetics.solve import solve
 from kinetics.vpc import _Records, _vpc, strata, stratified_vpc, vpc
-from tests.test_predict import LLOQ, PEOPLE, SIGMA, cart_fit, known_fit, theophylline_fit
+from tests.test_predict import LLOQ, PEOPLE, SIGMA, cart_fit, known_fit
+
+goodness = import_module("kinetics.gof")
 
 
 @cache
@@ -58,9 +61,8 @@ def test_time_after_dose_counts_from_the_latest_one_and_a_record_at_a_dose_is_be
     for time, tad in zip(first["time"], first["tad"], strict=True):
         earlier = doses[doses < time]
         assert tad == pytest.approx(time - (earlier.max() if len(earlier) else 0.0))
-    at = theophylline_fit()
-    own = gof(at, replicates=50).table
-    np.testing.assert_allclose(own.loc[own["time"] == 0.0, "tad"], 0.0)
+    at = DataFrame({"subject": ["P03"] * 3, "time": [-1.0, 14.0, 14.5]})
+    np.testing.assert_allclose(goodness._after_dose(known_fit(), at), [-1.0, 14.0, 0.5])
 
 
 def test_a_censored_record_gets_a_score_that_its_limit_allows():

@@ -61,7 +61,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),
-    "show": ("plot", "report", "new", "progress", "cli_simulate", "cli_assess", "cli"),
+    "show": (
+        "plot",
+        "page",
+        "report_assessment",
+        "report",
+        "new",
+        "progress",
+        "cli_simulate",
+        "cli_assess",
+        "cli",
+    ),
 }
 NCA = ("nca_rules", "nca")  # validated alone: it stands on the study room
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}
