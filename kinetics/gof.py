@@ -92,6 +92,10 @@ def _verdict(residual: str, found: dict[str, float]) -> str:
     if not np.isfinite(found["p_global"]):
         return "too few records to say"
     if residual == "iwres":
+        if found["p_mean"] < 0.05:
+            return f"individual predictions are too {'low' if found['mean'] > 0 else 'high'}"
+        if found["sd"] > 1 and found["p_variance"] < 0.05:
+            return "records scatter more than the residual SD says"
         return "an SD below 1 is the fit's own doing; look for trends"
     if found["p_global"] >= 0.05:
         return "as a right model gives"

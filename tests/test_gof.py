@@ -112,6 +112,7 @@ def test_npde_reject_a_cmax_that_is_four_times_too_high():
     found = known_gof(4.0).tests.set_index("residual").loc["npde"]
     assert found["p_mean"] < 0.01
     assert found["verdict"] == "the mean is not 0: the model is too high"
+    assert known_gof(4.0).tests["verdict"].tolist()[1] == "individual predictions are too high"
 
 
 def test_the_tests_reject_a_right_model_no_more_often_than_they_say():

@@ -114,6 +114,7 @@ def _add_panel(
             ),
             **where,
         )  # fmt: skip
+        figure.update_xaxes(categoryorder="category ascending", **where)
         return
     x = values.to_numpy(float)
     figure.add_trace(
