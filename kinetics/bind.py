@@ -8,29 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 from jaxtyping import Array, Float
 
 from kinetics.arrays import AnyArray
+from kinetics.correlated import Seen, both_censored, given_first
 from kinetics.covariates import design_columns
 from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
-from kinetics.hierarchy import Hierarchy, individual, sample_sites
+from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
 from kinetics.model import Model, load_model
-from kinetics.observe import FAMILIES, Observations, log_likelihood, pad_observations, residual_priors
+from kinetics.observe import Observations, log_likelihood, pad_observations, recorded, standardise
 from kinetics.plan import FitPlan
 from kinetics.plan_checks import expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
+from kinetics.residual import DNA_UG, FAMILIES, residual_priors
 from kinetics.solve import Solver, solve
 from kinetics.solve.reach import reach
 from kinetics.study import Study, read_study
 
-__all__ = ["BoundAssay", "BoundFit", "FitData", "bind", "describe_records"]
+__all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "bind", "describe_records"]
 
 
 class FitData(NamedTuple):
@@ -43,7 +44,10 @@ class FitData(NamedTuple):
 
 @dataclass(frozen=True)
 class BoundAssay:
-    """One analyte of the fit: its model output, error model, and which kinds of censoring occur."""
+    """One analyte of the fit: its model output, error model, and which kinds of censoring occur.
+
+    `priors` are of the residual parameters, and of the `scale` site where the assay has a scale factor.
+    """
 
     analyte: str
     output: str
@@ -52,10 +56,29 @@ class BoundAssay:
     nu: float
     priors: Mapping[str, Prior]
     present: tuple[str, ...]
+    dna_ug: float = DNA_UG
 
-    def residual(self, s: Mapping[str, Array]) -> dict[str, Array]:
+    def seen(self, s: Mapping[str, Any], f: Float[AnyArray, "*draw subject time"]) -> AnyArray:
+        """What the assay reads of its output's prediction: times its scale factor, where it has one."""
+        site = f"scale_{self.analyte}"
+        return f * s[site][..., None, None] if site in self.priors else f
+
+    def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
         """The family's residual parameters out of the sampled sites."""
         return {name: s[f"{name}_{self.analyte}"] for name in FAMILIES[self.likelihood]}
+
+
+@dataclass(frozen=True)
+class BoundPair:
+    """Two analytes of one blood draw with correlated residuals; `most` slots have both of them censored."""
+
+    analytes: tuple[str, str]
+    prior: Prior
+    most: int
+
+    @property
+    def site(self) -> str:
+        return f"rho_{self.analytes[0]}_{self.analytes[1]}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,7 @@ class BoundFit:
     assays: tuple[BoundAssay, ...]
     data: FitData
     unused: tuple[str, ...] = ()
+    pair: BoundPair | None = None
 
     @property
     def subjects(self) -> list[str]:
@@ -82,44 +106,79 @@ class BoundFit:
         )
 
     def priors(self) -> dict[str, Prior]:
-        """Site -> prior for population values, between-subject SDs, covariate effects and residual SDs."""
-        sites = self.hierarchy.population_priors()
-        for assay in self.assays:
-            sites |= assay.priors
-        return sites
+        """Site -> prior for population values, between-subject SDs, covariate effects and the assays."""
+        return self.hierarchy.population_priors() | self._assay_priors()
 
-    def density(self, data: FitData) -> None:
-        """The NumPyro model: priors, random effects and the likelihood of every record."""
-        s = sample_sites(self.hierarchy, len(self.subjects), data.design)
-        for assay in self.assays:
-            for site, prior in assay.priors.items():
-                s[site] = jnp.asarray(numpyro.sample(site, prior.to_numpyro()))
-        for analyte, terms in self.record_log_likelihood(s, data).items():
-            numpyro.factor(f"log_likelihood_{analyte}", jnp.sum(terms))
+    def _assay_priors(self) -> dict[str, Prior]:
+        sites = {site: prior for assay in self.assays for site, prior in assay.priors.items()}
+        return sites | ({self.pair.site: self.pair.prior} if self.pair else {})
+
+    def log_density(self, s: Mapping[str, Array], data: FitData) -> Float[Array, ""]:
+        """Log posterior density of the sites, each on its own scale, random effects standardised (eta_X)."""
+        prior = [p.to_numpyro().log_prob(s[k]) for k, p in self.priors().items() if not k.startswith("corr_")]
+        subjects = self.effects_log_prob(s) + self.subject_log_likelihood(s, data)
+        return jnp.sum(jnp.stack(prior)) + self.hierarchy.correlation_log_prob(s) + jnp.sum(subjects)
+
+    def effects_log_prob(self, s: Mapping[str, Array]) -> Float[Array, " subject"]:
+        """Log density of every subject's standardised random effects."""
+        vary = self.hierarchy.vary
+        if not vary:
+            return jnp.zeros(len(self.subjects))
+        return effects_log_prob(self.hierarchy, s, jnp.stack([s[f"eta_{k}"] for k in vary]))
+
+    def subject_log_likelihood(self, s: Mapping[str, Array], data: FitData) -> Float[Array, " subject"]:
+        """Log-likelihood of each subject's records."""
+        return sum(
+            (jnp.sum(terms, axis=1) for terms in self.record_log_likelihood(s, data).values()),
+            start=jnp.zeros(len(self.subjects)),
+        )
 
     def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
         """Every parameter of every subject from one draw of the sites."""
         return individual(self.hierarchy, self.model, s, data.design, len(self.subjects))
 
+    def predicted(self, s: Mapping[str, Array], data: FitData) -> dict[str, Float[Array, "subject record"]]:
+        """Analyte -> what the model predicts at each of the common times, in the assay's unit."""
+        outputs = [assay.output for assay in self.assays]
+        found = solve(
+            self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
+        )
+        return {a.analyte: jnp.asarray(a.seen(s, found[a.output])) for a in self.assays}
+
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData
     ) -> dict[str, Float[Array, "subject record"]]:
-        """Analyte -> log-likelihood of each of its records; 0 in padded slots."""
-        outputs = [assay.output for assay in self.assays]
-        predicted = solve(
-            self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
-        )
-        return {
+        """Analyte -> log-likelihood of each of its records; 0 in padded slots.
+
+        Of a correlated pair the first analyte has its own, the second that given the first's record at the
+        same time: the sum is the joint one, and a single term of the second is not its own.
+        """
+        read, records = self.predicted(s, data), data.observations.assays
+        terms = {
             a.analyte: log_likelihood(
                 a.likelihood,
-                predicted[a.output],
-                data.observations.assays[a.analyte],
+                read[a.analyte],
+                records[a.analyte],
                 a.residual(s),
                 nu=a.nu,
+                dna_ug=a.dna_ug,
                 present=a.present,
             )
             for a in self.assays
         }
+        if self.pair is not None:
+            pair = {
+                a.analyte: Seen(
+                    records[a.analyte],
+                    standardise(a.likelihood, read[a.analyte], records[a.analyte], a.residual(s)),
+                    a.present,
+                )
+                for a in self.assays
+                if a.analyte in self.pair.analytes
+            }
+            first, second = self.pair.analytes
+            terms[second] = given_first(pair[first], pair[second], s[self.pair.site], most=self.pair.most)
+        return terms
 
 
 def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = None) -> BoundFit:
@@ -140,7 +199,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
     data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
-    bound = BoundFit(plan, study, model, _hierarchy(plan, model, effects, unused), assays, data, unused)
+    hierarchy, pair = _hierarchy(plan, model, effects, unused), _pair(plan, observations)
+    bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
     _refuse(plan, expect_problems(plan, bound.priors()))
     return bound
 
@@ -161,6 +221,10 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
+    if bound.pair is not None:
+        one, two = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
+        both = int(np.sum(np.asarray(one & two)))
+        parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
     held = (
         f"; held at their typical value, no output needs them: {', '.join(bound.unused)}"
         if bound.unused
@@ -181,9 +245,15 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
         priors=priors,
         omega=omega,
         fixed=fixed,
-        centred=tuple(k for k in plan.centred if k in omega),
         effects=tuple(e for e in effects if e.parameter not in unused),
         scaled=tuple(k for k in plan.allometry if k not in unused),
+        correlated=tuple(
+            kept
+            for block in plan.effects.correlated
+            if len(kept := tuple(k for k in block if k in omega)) > 1
+        ),
+        concentration=plan.effects.concentration,
+        tails={k: nu for k, nu in plan.effects.tails.items() if k in omega},
     )
 
 
@@ -200,17 +270,26 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     }
     output = output_of(plan, study, model, analyte)
     assert output is not None
+    sigma, scale = (spec.sigma.prior() if spec.sigma else None), spec.scale
+    priors = residual_priors(spec.likelihood, analyte, spec.sigma_scale, sigma)
     return BoundAssay(
         analyte,
         output,
         study.analytes[analyte].unit,
         spec.likelihood,
         spec.nu,
-        residual_priors(
-            spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
-        ),
+        priors | ({f"scale_{analyte}": scale.prior()} if scale else {}),
         tuple(k for k, there in kinds.items() if there),
+        DNA_UG if spec.dna_ug is None else spec.dna_ug,
     )
+
+
+def _pair(plan: FitPlan, observations: Observations) -> BoundPair | None:
+    if plan.correlated is None:
+        return None
+    first, second = plan.correlated.analytes
+    most = both_censored(observations.assays[first], observations.assays[second])
+    return BoundPair((first, second), plan.correlated.prior(), most)
 
 
 def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:

@@ -138,7 +138,6 @@ def _solves(fit: Fit) -> tuple[Any, ...]:
     """Predictions that are not finite in 200 draws, by subject."""
     bound, data = fit.bound, fit.bound.data
     wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary)]
-    wanted += [f"link_{k}" for k in bound.hierarchy.centred]
     sites = {k: jnp.asarray(v) for k, v in fit.sites(at_most=200).items() if k in wanted}
 
     def finite(s: dict[str, Any]) -> Any:

@@ -71,12 +71,17 @@ def compare(
 ) -> Comparison:
     """Compare fits of the same records by leave-one-out; `by`, `draws`, `points` and `seed` are those of `loo`.
 
-    `fits`: name -> fit, or a sequence of fits with different names. InputError for fewer than two, for two
-    of one name, and for fits of different data or of different records of it.
+    `fits`: name -> fit, or a sequence of fits with different names. Analytes that any of them has correlated are
+    left out together from all. InputError for fewer than two, for two of one name, and for fits of different data
+    or of different records of it.
     """
     named = _named(fits)
     _refuse_other_data(named)
-    found = {name: loo(fit, by, draws=draws, points=points, seed=seed) for name, fit in named.items()}
+    pairs = {analyte for fit in named.values() if fit.bound.pair for analyte in fit.bound.pair.analytes}
+    found = {
+        name: loo(fit, by, draws=draws, points=points, seed=seed, together=pairs)
+        for name, fit in named.items()
+    }
     _refuse_other_records(named, found)
     order = sorted(named, key=lambda name: -found[name].elpd)
     keys = [c for c in ("subject", "analyte", "time") if c in found[order[0]].units]

@@ -16,6 +16,7 @@ from jaxtyping import Array, Real
 
 __all__ = [
     "DISTRIBUTIONS",
+    "Correlation",
     "HalfNormal",
     "Link",
     "LogNormal",
@@ -87,7 +88,37 @@ class HalfNormal:
         return dist.HalfNormal(self.scale)
 
 
-Prior = LogNormal | LogitNormal | Normal | HalfNormal
+@dataclass(frozen=True)
+class Correlation:
+    """One correlation of a matrix of `size` under LKJ(concentration): its marginal, 2 Beta(a, a) - 1.
+
+    Of two (size 2), p(x) ~ (1 - x^2)^(concentration - 1), and 1 is uniform. Lewandowski, Kurowicka & Joe 2009,
+    doi 10.1016/j.jmva.2009.04.008.
+    """
+
+    concentration: float = 1.0
+    size: int = 2
+    link: Link = "identity"
+
+    @property
+    def median(self) -> float:
+        return 0.0
+
+    @property
+    def shape(self) -> float:
+        """Both shapes of the Beta."""
+        return self.concentration - 1.0 + self.size / 2.0
+
+    @property
+    def sd(self) -> float:
+        return (2.0 * self.shape + 1.0) ** -0.5
+
+    def to_numpyro(self) -> dist.Distribution:
+        to_correlation = dist.transforms.AffineTransform(-1.0, 2.0, domain=dist.constraints.unit_interval)
+        return dist.TransformedDistribution(dist.Beta(self.shape, self.shape), to_correlation)
+
+
+Prior = LogNormal | LogitNormal | Normal | HalfNormal | Correlation
 DISTRIBUTIONS: dict[str, type[Any]] = {
     "LogNormal": LogNormal,
     "LogitNormal": LogitNormal,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from kinetics.arrays import AnyArray
 from kinetics.bind import BoundAssay
 from kinetics.curve import CurveExposure, curve_exposure
 from kinetics.errors import FitError
@@ -42,20 +43,21 @@ def exposure(
     """Cmax, Tmax, AUC, Tlast, half-life ... of every subject, cycle, analyte and posterior draw.
 
     One row each; times in days after the first infusion of the cycle (of all, for `course`), concentrations
-    in the analyte's unit, areas in that unit x day. `window` must start at 0; a cycle ends where the next
-    begins, and `partial` says that the window reaches beyond. `draws` thins the posterior evenly (None: all).
-    Tlast is the last time the curve is at or above the LLOQ: the persistence.
+    in the analyte's unit as its assay reads it (its scale factor included), areas in that unit x day.
+    `window` must start at 0; a cycle ends where the next begins, and `partial` says that the window reaches
+    beyond. `draws` thins the posterior evenly (None: all). Tlast is the last time the curve is at or above
+    the LLOQ: the persistence.
     """
     if window[0] != 0.0:
         raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")
     if by not in ("both", "cycle", "course"):
         raise FitError(f"by = {by!r}: choose 'cycle', 'course' or 'both'")
-    theta = fit.theta(at_most=draws)
+    sites = fit.sites(at_most=draws)
     frames = [
         frame
         for span in _spans(fit, window[1])
         if by == "both" or (span.label == "course") == (by == "course")
-        for frame in _frames(fit, span, theta, window[1])
+        for frame in _frames(fit, span, sites, window[1])
     ]
     table = pd.concat(frames, ignore_index=True).sort_values("analyte", kind="stable", ignore_index=True)
     return table.rename(columns={"auc_window": f"auc_0_{window[1]:g}d"})
@@ -90,9 +92,9 @@ def _spans(fit: Fit, window: float) -> Iterator[_Span]:
         yield _Span(str(cycle), start, np.where(np.isnan(start), 0.0, end - start))
 
 
-def _frames(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float) -> Iterator[DataFrame]:
-    numbers = _numbers(fit, span, theta, window)
-    draws = len(next(iter(theta.values())))
+def _frames(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float) -> Iterator[DataFrame]:
+    numbers = _numbers(fit, span, sites, window)
+    draws = len(next(iter(sites.values())))
     given = np.nonzero(span.length > 0)[0]
     subjects = np.array(fit.bound.subjects)[given]
     for assay in fit.bound.assays:
@@ -110,7 +112,7 @@ def _frames(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float) 
         )
 
 
-def _numbers(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float) -> dict[str, CurveExposure]:
+def _numbers(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float) -> dict[str, CurveExposure]:
     """Analyte -> CurveExposure of arrays (draw, subject). A grid stops just before the next cycle."""
     lloq = {a.analyte: fit.study.analytes[a.analyte].lloq or 0.0 for a in fit.bound.assays}
     horizon = float(span.length.max())
@@ -119,16 +121,18 @@ def _numbers(fit: Fit, span: _Span, theta: dict[str, np.ndarray], window: float)
     times = np.nan_to_num(span.start)[:, None] + relative
     doses, outputs = fit.bound.data.doses, [a.output for a in fit.bound.assays]
 
-    def one(a: BoundAssay, y: dict[str, jax.Array]) -> CurveExposure:
+    def one(a: BoundAssay, read: AnyArray) -> CurveExposure:
         return jax.vmap(lambda t, v: curve_exposure(t, v, window=window, lloq=lloq[a.analyte]))(
-            jnp.asarray(relative), y[a.output]
+            jnp.asarray(relative), jnp.asarray(read)
         )
 
-    def all_of(p: dict[str, jax.Array]) -> dict[str, CurveExposure]:
+    def all_of(s: dict[str, jax.Array]) -> dict[str, CurveExposure]:
+        p = {name: s[name] for name in fit.model.parameters}
         y = solve(fit.model, jnp.asarray(times), p, doses, outputs, solver=fit.bound.solver)
-        return {a.analyte: one(a, y) for a in fit.bound.assays}
+        return {a.analyte: one(a, a.seen(s, y[a.output])) for a in fit.bound.assays}
 
-    draws = {k: jnp.asarray(v) for k, v in theta.items()}
+    scales = {k for k in fit.bound.priors() if k.startswith("scale_")}
+    draws = {k: jnp.asarray(v) for k, v in sites.items() if k in scales | {*fit.model.parameters}}
     return jax.device_get(jax.jit(lambda d: jax.lax.map(all_of, d, batch_size=8))(draws))
 
 

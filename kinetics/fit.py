@@ -14,18 +14,17 @@ import arviz_base
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from xarray import DataTree
 
 from kinetics.bind import BoundFit, bind, describe_records
 from kinetics.device import chain_layout
 from kinetics.errors import FitError
-from kinetics.hierarchy import eta_of
 from kinetics.model import Model, load_model
 from kinetics.plan import FitPlan, plan_of, read_plan
+from kinetics.posterior import Posterior
 from kinetics.run import provenance_of, read_run, write_run
 from kinetics.sampler import Chunk, Draws, NutsProgram
-from kinetics.start import constrained_start, require_possible, start_values
+from kinetics.start import begin, constrained_start, require_possible
 from kinetics.study import Study, read_study
 
 __all__ = ["Fit", "fit", "load_fit"]
@@ -107,9 +106,11 @@ def fit(
     layout = chain_layout(plan.sampler.chains)
     announce(describe_records(bound))
     announce(str(layout))
-    program = NutsProgram(bound.density, plan.sampler, layout)
-    start = start_values(bound, plan.sampler.chains, key_start)
-    draws = program.run(bound.data, start, key_chains, report=report)
+    posterior = Posterior(bound)
+    chart, start = begin(posterior, bound.data, plan.sampler, key_start, announce=announce)
+    draws = NutsProgram(posterior, plan.sampler, layout).run(
+        bound.data, chart, start, key_chains, report=report
+    )
     facts = {
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(perf_counter() - clock, 2),
@@ -157,15 +158,9 @@ def _text(source: object) -> str | Path:
 
 def _datatree(bound: BoundFit, draws: Draws) -> DataTree:
     """The ArviZ container: sites, eta_X and individual parameters; sampler statistics in ArviZ's names."""
-    sites = {k: v for k, v in draws.sites.items() if not k.startswith("log_likelihood_")}
-    h, data = bound.hierarchy, bound.data
-
-    def extend(s: dict[str, Array]) -> dict[str, Array]:
-        etas = {f"eta_{k}": eta_of(h, k, s, data.design) for k in h.vary}
-        return etas | bound.theta(s, data)
-
-    more = jax.jit(jax.vmap(jax.vmap(extend)))({k: jnp.asarray(v) for k, v in sites.items()})
-    posterior = sites | {k: np.asarray(v) for k, v in more.items()}
+    theta = jax.jit(jax.vmap(jax.vmap(lambda s: bound.theta(s, bound.data))))
+    sites = {k: jnp.asarray(v) for k, v in draws.sites.items()}
+    posterior = dict(draws.sites) | {k: np.asarray(v) for k, v in theta(sites).items()}
     stats = dict(draws.stats)
     stats["tree_depth"] = np.ceil(np.log2(stats["n_steps"] + 1)).astype(int)
     dims = {k: ["subject"] for k, v in posterior.items() if v.ndim == 3}

@@ -110,7 +110,7 @@ def _verdict(residual: str, found: dict[str, float]) -> str:
 
 def _records(fit: Fit, assay: BoundAssay, scores: Discrepancies, draws: int, seed: int) -> DataFrame:
     records = fit.study.observed(assay.analyte).reset_index(drop=True)
-    f = predicted_records(fit, assay, fit.theta(at_most=draws))
+    f = predicted_records(fit, assay, fit.sites(at_most=draws))
     pred = typical_records(fit, assay.analyte)
     measured = (records["censored"] == "none").to_numpy()
     value = records["value"].to_numpy(float)
@@ -149,7 +149,9 @@ def _tails(
     def one(f: Array, residual: dict[str, Array]) -> tuple[Array, Array]:
         def tail(left: np.ndarray, right: np.ndarray) -> Array:
             records = AssayRecords(finite, finite, measured=no, left=left, right=right, interval=no)
-            return log_likelihood(assay.likelihood, f[None], records, residual, nu=assay.nu)[0]
+            return log_likelihood(
+                assay.likelihood, f[None], records, residual, nu=assay.nu, dna_ug=assay.dna_ug
+            )[0]
 
         return tail(yes, no), tail(no, yes)
 

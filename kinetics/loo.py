@@ -8,6 +8,7 @@ patient. `by="subject"` leaves out a patient with all records: it asks about a n
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -111,8 +112,12 @@ def loo(
     draws: int | None = None,
     points: int = 256,
     seed: int = 0,
+    together: Collection[str] = (),
 ) -> Loo:
     """Leave out one record, or one subject, at a time.
+
+    The records of one subject at one time are left out as one if their analytes are those of a correlated pair,
+    or all in `together`: neither is predicted as if the other had not been seen.
 
     By subject the likelihood is `marginal`: integrated over the random effects at `points` points, for each
     posterior draw; the conditional one (`marginal=False`) is kept for comparison with other programs, and
@@ -120,7 +125,7 @@ def loo(
     InputError for another `by`.
     """
     if by == "observation":
-        found = record_log_likelihoods(fit, draws=draws)
+        found = record_log_likelihoods(fit, draws=draws, together=together)
     elif by == "subject":
         thinned = 500 if draws is None else draws
         found = subject_log_likelihoods(fit, marginal=marginal, points=points, draws=thinned, seed=seed)

@@ -30,7 +30,6 @@ model = "models/example.py"    # a bare name, say "stein_2019", is the library's
 data = "data/example"
 seed = 1
 prior_set = "solid_tumour"
-centred = ["cmax", "tmax", "half_life_contraction", "nucleated_per_vcn"]
 
 [observe.car_copies]
 output = "copies"

@@ -8,19 +8,21 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal, Prior
+from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import ROOT
-from kinetics.observe import FAMILIES
+from kinetics.residual import DNA_UG, FAMILIES
 from kinetics.solve import Solver
 
 __all__ = [
     "Allometry",
+    "Correlated",
     "Covariate",
+    "Effects",
     "Expect",
     "FitPlan",
     "Observe",
@@ -83,6 +85,10 @@ class Observe(_Spec):
     sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
     sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
     nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
+    dna_ug: float | None = Field(
+        None, gt=0, description=f"DNA in a reaction of lognormal_poisson [ug]; default {DNA_UG}"
+    )
+    scale: PriorSpec | None = Field(None, description="LogNormal prior of the factor on what the assay reads")
 
     @field_validator("likelihood")
     @classmethod
@@ -96,11 +102,40 @@ class Observe(_Spec):
     def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
         return None if sigma is None else _of_a_deviation(sigma)
 
+    @field_validator("scale")
+    @classmethod
+    def _factor(cls, scale: PriorSpec | None) -> PriorSpec | None:
+        if scale is not None and scale.distribution != "LogNormal":
+            raise ValueError(f"a scale factor has a LogNormal prior, not a {scale.distribution}")
+        return scale
+
     @model_validator(mode="after")
     def _used(self) -> Observe:
         if self.sigma is not None and "sigma" not in FAMILIES[self.likelihood]:
             raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
+        if self.dna_ug is not None and self.likelihood != "lognormal_poisson":
+            raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
         return self
+
+
+class Correlated(_Spec):
+    """Two analytes whose log residuals are correlated where both were recorded at one time (one blood draw).
+
+    `concentration` is that of the correlation's prior (`kinetics.distributions.Correlation`).
+    """
+
+    analytes: tuple[str, str]
+    concentration: float = Field(1.0, ge=1)
+
+    @field_validator("analytes")
+    @classmethod
+    def _two(cls, analytes: tuple[str, str]) -> tuple[str, str]:
+        if analytes[0] == analytes[1]:
+            raise ValueError(f"name two analytes; {analytes[0]!r} is correlated with itself")
+        return analytes
+
+    def prior(self) -> Correlation:
+        return Correlation(self.concentration)
 
 
 class Covariate(_Spec):
@@ -128,7 +163,9 @@ class Sampler(_Spec):
     draws: int = Field(1000, ge=10)
     target_accept: float = Field(0.9, gt=0, lt=1)
     max_tree_depth: int = Field(10, ge=1, le=15)
-    dense_mass: bool = False
+    start: Literal["laplace", "prior"] = Field(
+        "laplace", description="where chains begin and how z is laid out"
+    )
     chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
 
 
@@ -151,6 +188,21 @@ class SolverSpec(_Spec):
         return Solver(rtol=self.rtol, atol=self.atol, most=self.max_steps, method=self.method)
 
 
+class Effects(_Spec):
+    """The random effects of the parameters that vary: independent and normal, unless said otherwise here."""
+
+    correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of parameters, each LKJ")
+    concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
+    tails: dict[str, float] = Field({}, description="Student-t parameters: their degrees of freedom")
+
+    @field_validator("tails")
+    @classmethod
+    def _heavy(cls, tails: dict[str, float]) -> dict[str, float]:
+        if any(nu <= 2 for nu in tails.values()):
+            raise ValueError("degrees of freedom are above 2, or the between-subject SD has no meaning")
+        return tails
+
+
 class FitPlan(_Spec):
     """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
 
@@ -160,9 +212,10 @@ class FitPlan(_Spec):
     prior_set: str | None = None
     products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
-    centred: tuple[str, ...] = ()
+    effects: Effects = Field(default_factory=lambda: Effects.model_validate({}))
     fixed: dict[str, float] = {}
     observe: dict[str, Observe] = Field(min_length=1)
+    correlated: Correlated | None = Field(None, description="default: every record's error is its own")
     covariates: dict[str, tuple[Covariate, ...]] = {}
     allometry: dict[str, Allometry] = {}
     priors: dict[str, PriorSpec] = {}
@@ -252,10 +305,14 @@ def _problem(error: Any, file: str) -> Problem:
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the table at `loc`: of the spec that its first key is declared to hold."""
-    field = FitPlan.model_fields.get(str(loc[0])) if loc else None
-    spec = _spec_in(field.annotation) if field is not None else FitPlan
-    return list((spec or FitPlan).model_fields)
+    """The keys of the table at `loc`: of the spec that the keys on the way to it are declared to hold."""
+    spec, parts = FitPlan, iter(loc)
+    for part in parts:
+        field = spec.model_fields.get(str(part))
+        spec = (_spec_in(field.annotation) if field is not None else None) or spec
+        if field is not None and get_origin(field.annotation) is dict:
+            next(parts, None)  # a name: of an analyte, a parameter
+    return list(spec.model_fields)
 
 
 def _spec_in(annotation: Any) -> type[_Spec] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from kinetics.errors import Problem, did_you_mean
 from kinetics.model import Model, allowed
 from kinetics.plan import FitPlan
+from kinetics.residual import NORMAL_ON_LOG
 from kinetics.study import Study
 from kinetics.units import UnitError, convert
 
@@ -20,6 +21,7 @@ def plan_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
         *_contradictions(plan, model),
         *_wrong_scales(plan, model),
         *_observe_problems(plan, study, model),
+        *_correlated_problems(plan, study),
         *_dose_problems(plan, study, model),
     ]
 
@@ -47,7 +49,8 @@ def output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | 
 def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
     named = {
         "vary": plan.vary or (),
-        "centred": plan.centred,
+        "effects.correlated": [name for block in plan.effects.correlated for name in block],
+        "effects.tails": plan.effects.tails,
         "fixed": plan.fixed,
         "priors": plan.priors,
         "omega": plan.omega,
@@ -65,12 +68,20 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
     """Keys that another key of the plan would make void."""
     published = [k for k, p in model.parameters.items() if p.sd is not None and k not in plan.fixed]
     varying = published if plan.vary is None else plan.vary
-    for key, names in (("omega", plan.omega), ("centred", plan.centred)):
+    blocks, tails = [name for block in plan.effects.correlated for name in block], plan.effects.tails
+    for key, names in (("omega", plan.omega), ("effects.correlated", blocks), ("effects.tails", tails)):
         for name in names:
             if name in model.parameters and name not in varying:
                 yield Problem(
                     f"{key}: {name} does not vary between subjects", f"add {name} to `vary`, or leave it out"
                 )
+    for name in {name for name in blocks if blocks.count(name) > 1 or name in tails}:
+        what = (
+            f"effects.correlated: {name} is in two blocks"
+            if blocks.count(name) > 1
+            else f"effects.tails: {name} is correlated"
+        )
+        yield Problem(what, "name it once; Student-t random effects are independent of the others")
     for key, names in (("vary", plan.vary or ()), ("priors", plan.priors)):
         for name in names:
             if name in plan.fixed:
@@ -104,8 +115,8 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
             remedy = did_you_mean(spec.output, model.outputs)
             yield Problem(f"observe.{analyte}: no output {spec.output!r}", remedy)
             continue
+        unit = study.analytes[analyte].unit
         if output_of(plan, study, model, analyte) is None:
-            unit = study.analytes[analyte].unit
             offered = ", ".join(f"{k} [{o.unit}]" for k, o in model.outputs.items())
             which = (
                 f"output {spec.output} of {model.name} is not"
@@ -114,6 +125,33 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
             )
             what = f"observe.{analyte}: {which} in {unit}"
             yield Problem(what, f"name an output in that unit; {model.name} has {offered}")
+        elif spec.likelihood == "lognormal_poisson" and not _same_unit(unit, "copies/ug DNA"):
+            what = (
+                f"observe.{analyte}: lognormal_poisson counts copies in `dna_ug`, and {analyte} is in {unit}"
+            )
+            yield Problem(what, "choose lognormal, or an analyte in copies/ug DNA")
+
+
+def _correlated_problems(plan: FitPlan, study: Study) -> Iterator[Problem]:
+    """Analytes that cannot share an error: not observed, not normal on the log scale, never together."""
+    if plan.correlated is None:
+        return
+    for analyte in plan.correlated.analytes:
+        if analyte not in plan.observe:
+            yield Problem(
+                f"correlated: {analyte!r} is not under `observe`", did_you_mean(analyte, plan.observe)
+            )
+        elif (family := plan.observe[analyte].likelihood) not in NORMAL_ON_LOG:
+            what = f"correlated: {analyte} has {family} error, which is not normal on the log scale"
+            yield Problem(what, f"choose {' or '.join(NORMAL_ON_LOG)} for it, or leave `correlated` out")
+    if not set(plan.correlated.analytes) <= set(study.analytes):
+        return
+    one, two = (
+        set(map(tuple, study.observed(a)[["subject", "time"]].to_numpy())) for a in plan.correlated.analytes
+    )
+    if not one & two:
+        what = f"correlated: no subject has {' and '.join(plan.correlated.analytes)} at one time"
+        yield Problem(what, "leave `correlated` out, or give the two records of a draw the same time")
 
 
 def _dose_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Problem]:

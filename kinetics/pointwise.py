@@ -8,8 +8,9 @@ every draw (Vehtari, Mononen, Tolvanen, Sivula & Winther 2016; Merkle, Furr & Ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import jax
@@ -20,10 +21,12 @@ from jaxtyping import Array, Float
 from pandas import DataFrame
 from scipy.special import ndtri
 from scipy.stats import qmc
+from scipy.stats import t as student_t
 
 from kinetics.distributions import link
 from kinetics.fit import Fit
-from kinetics.hierarchy import centre_of
+from kinetics.hierarchy import Hierarchy, centre_of, correlate, effects_log_prob
+from kinetics.observe import recorded
 
 __all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
 
@@ -49,36 +52,60 @@ class Pointwise:
     error: Float[np.ndarray, " unit"]
 
 
-def record_log_likelihoods(fit: Fit, *, draws: int | None = None) -> Pointwise:
+def record_log_likelihoods(
+    fit: Fit, *, draws: int | None = None, together: Collection[str] = ()
+) -> Pointwise:
     """Every record that enters the likelihood, given its subject's own random effects.
 
     units: subject, analyte, time [study day], censored. A BLQ record that the plan leaves out (M1) is not among
-    them. `draws`: at most so many a chain, evenly thinned.
+    them. `draws`: at most so many a chain, evenly thinned. Records of one subject at one time are one unit if their
+    analytes are those of a correlated pair, or all in `together`: `analyte` and `censored` then name each.
     """
-    sites, data = _sites(fit, draws), fit.bound.data
+    sites, data, assays = _sites(fit, draws), fit.bound.data, fit.bound.assays
 
     def one(s: Mapping[str, Array]) -> Array:
         return jnp.stack(list(fit.bound.record_log_likelihood(s, data).values()), axis=-1)
 
-    width = data.observations.time.size * len(fit.bound.assays)
+    width = data.observations.time.size * len(assays)
     values = _in_blocks(jax.vmap(one), sites, max(1, _MOST // width))
+    joined = {*together, *(fit.bound.pair.analytes if fit.bound.pair else ())}
+    analytes, kinds = _joined(fit, values, joined)
     units, columns = [], []
-    for a, assay in enumerate(fit.bound.assays):
-        records = data.observations.assays[assay.analyte]
-        masks = {"none": records.measured, "left": records.left, "right": records.right}
-        masks |= {"interval": records.interval}
-        kind = np.select([np.asarray(m) for m in masks.values()], list(masks), default="")
-        i, j = np.nonzero(kind != "")
-        names = np.asarray(fit.bound.subjects, object)[i]
-        time = np.asarray(data.observations.time)[i, j]
+    for a in range(len(assays)):
+        i, j = np.nonzero(kinds[a] != "")
+        names, time = np.asarray(fit.bound.subjects, object)[i], np.asarray(data.observations.time)[i, j]
         units.append(
-            {"subject": names, "analyte": [assay.analyte] * len(i), "time": time, "censored": kind[i, j]}
+            {"subject": names, "analyte": analytes[a][i, j], "time": time, "censored": kinds[a][i, j]}
         )
         columns.append(values[:, i, j, a])
     table = DataFrame({k: np.concatenate([np.asarray(u[k], object) for u in units]) for k in units[0]})
     table["time"] = table["time"].astype(float)
     by_unit = _by_chain(fit, np.concatenate(columns, axis=1))
     return Pointwise(table, by_unit, np.zeros(len(table)))
+
+
+def _joined(
+    fit: Fit, values: Float[np.ndarray, "draw subject record assay"], together: Collection[str]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Names and kinds of the units of every assay, (subject, record), "" where there is none; in `values` a unit
+    of several records has their sum, at the first of its assays.
+    """
+    analytes, kinds = [], []
+    for assay in fit.bound.assays:
+        records = fit.bound.data.observations.assays[assay.analyte]
+        masks = {"none": records.measured, "left": records.left, "right": records.right}
+        masks |= {"interval": records.interval}
+        found = np.select([np.asarray(m) for m in masks.values()], list(masks), default="")
+        kinds.append(found.astype(object))
+        analytes.append(np.full(found.shape, assay.analyte, object))
+    one_draw = [k for k, assay in enumerate(fit.bound.assays) if assay.analyte in together]
+    for a, b in combinations(one_draw, 2):
+        both = (kinds[a] != "") & (kinds[b] != "")
+        values[:, both, a] += values[:, both, b]
+        analytes[a][both] += " and " + analytes[b][both]
+        kinds[a][both] += " and " + kinds[b][both]
+        kinds[b][both] = ""
+    return analytes, kinds
 
 
 def subject_log_likelihoods(
@@ -89,18 +116,17 @@ def subject_log_likelihoods(
     `marginal`: integrated over the random effects at `points` points, else given the subject's own.
     `draws`: at most so many a chain, evenly thinned. units: subject, records.
     """
-    records = record_log_likelihoods(fit, draws=draws if not marginal else 1)
-    counts = records.units["subject"].value_counts()
-    rows = [i for i, s in enumerate(fit.bound.subjects) if s in counts.index]
-    names = [fit.bound.subjects[i] for i in rows]
-    units = DataFrame({"subject": names, "records": [int(counts[s]) for s in names]})
-    if not marginal or not fit.bound.hierarchy.vary:
-        if marginal:
-            records = record_log_likelihoods(fit, draws=draws)
-        own = [(records.units["subject"] == s).to_numpy() for s in names]
-        sums = np.stack([records.values[:, :, mask].sum(axis=-1) for mask in own], axis=-1)
-        return Pointwise(units, sums, np.zeros(len(names)))
-    values, error = _integrated(fit, _sites(fit, draws), points, seed)
+    bound, data, sites = fit.bound, fit.bound.data, _sites(fit, draws)
+    counts = sum(np.asarray(recorded(r)).sum(axis=1) for r in data.observations.assays.values())
+    rows = np.flatnonzero(counts)
+    names = [bound.subjects[i] for i in rows]
+    units = DataFrame({"subject": names, "records": np.asarray(counts)[rows]})
+    if marginal and bound.hierarchy.vary:
+        values, error = _integrated(fit, sites, points, seed)
+    else:
+        width = data.observations.time.size * len(bound.assays)
+        run = jax.vmap(lambda s: bound.subject_log_likelihood(s, data))
+        values, error = _in_blocks(run, sites, max(1, _MOST // width)), np.zeros(len(bound.subjects))
     return Pointwise(units, _by_chain(fit, values[:, rows]), error[rows])
 
 
@@ -111,21 +137,16 @@ def _integrated(
     bound, data, h = fit.bound, fit.bound.data, fit.bound.hierarchy
     proposal, subjects = _proposal(fit, points, seed), len(fit.bound.subjects)
 
-    def one(s: Mapping[str, Array], value: Array) -> Array:
-        """Log-likelihood of each subject whose varying parameters are `value` on the link scale."""
-        own = dict(s)
-        for k, name in enumerate(h.vary):
-            eta = (value[:, k] - centre_of(h, name, own, data.design)) / s[f"omega_{name}"]
-            own |= {f"link_{name}": value[:, k], f"eta_{name}": eta}
-        terms = bound.record_log_likelihood(own, data)
-        return jnp.sum(jnp.stack(list(terms.values())), axis=(0, 2))
+    def one(s: Mapping[str, Array], eta: Array) -> Array:
+        """Log-likelihood of each subject with the random effects `eta` (effect, subject)."""
+        own = dict(s) | {f"eta_{name}": eta[k] for k, name in enumerate(h.vary)}
+        return bound.subject_log_likelihood(own, data)
 
     def reduced(s: Mapping[str, Array]) -> Array:
         ones = jnp.ones(subjects)
-        centre = jnp.stack([ones * centre_of(h, name, dict(s), data.design) for name in h.vary], axis=-1)
-        omega = jnp.stack([s[f"omega_{name}"] for name in h.vary])
-        value, log_weight = proposal.at(centre, omega)
-        terms = jax.vmap(one, in_axes=(None, 0))(s, value) + log_weight
+        centre = jnp.stack([ones * centre_of(h, name, s, data.design) for name in h.vary])
+        eta, log_weight = proposal.at(h, s, centre)
+        terms = jax.vmap(one, in_axes=(None, 1))(s, eta) + log_weight
         top = jnp.max(terms, axis=0)
         w = jnp.exp(terms - jnp.where(jnp.isfinite(top), top, 0.0))
         total = jnp.sum(w, axis=0)
@@ -145,37 +166,44 @@ class _Proposal:
     from the population of the draw.
     """
 
-    near: Float[np.ndarray, "point subject effect"]
-    standard: Float[np.ndarray, "point effect"]  # of the population
-    mean: Float[np.ndarray, "subject effect"]
+    near: Float[np.ndarray, "effect point subject"]
+    independent: Float[np.ndarray, "effect point"]  # of the population, before effects are correlated
+    mean: Float[np.ndarray, "effect subject"]
     root: Float[np.ndarray, "subject effect effect"]  # lower Cholesky factor of the covariance
 
-    def at(self, centre: Array, omega: Array) -> tuple[Array, Array]:
-        """Points (point, subject, effect) for one draw, and their log importance weights (point, subject)."""
-        there = centre + omega * self.standard[:, None, :]
-        value = jnp.concatenate([jnp.asarray(self.near), there])
-        prior = jnp.sum(norm.logpdf(value, centre, omega), axis=-1)
-        z = jnp.einsum("sij,psj->psi", np.linalg.inv(self.root), value - self.mean)
+    def at(self, h: Hierarchy, s: Mapping[str, Array], centre: Array) -> tuple[Array, Array]:
+        """Random effects (effect, point, subject) for one draw, and log importance weights (point, subject)."""
+        omega = jnp.stack([s[f"omega_{name}"] for name in h.vary])[:, None, None]
+        shape = (*self.independent.shape, centre.shape[-1])
+        drawn = jnp.broadcast_to(correlate(h, s, jnp.asarray(self.independent))[..., None], shape)
+        eta = jnp.concatenate([(self.near - centre[:, None]) / omega, drawn], axis=1)
+        prior = effects_log_prob(h, s, eta) - jnp.sum(jnp.log(omega))  # of the value, not of eta
+        away = centre[:, None] + omega * eta - self.mean[:, None]
+        z = jnp.einsum("sij,jps->ips", np.linalg.inv(self.root), away)
         scale = np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum(axis=1)
-        own = jnp.sum(norm.logpdf(z), axis=-1) - scale
-        share = len(self.standard) / len(value)
-        return value, prior - jnp.logaddexp(np.log(share) + prior, np.log(1 - share) + own)
+        own = jnp.sum(norm.logpdf(z), axis=0) - scale
+        share = drawn.shape[1] / eta.shape[1]
+        return eta, prior - jnp.logaddexp(np.log(share) + prior, np.log(1 - share) + own)
 
 
 def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
     h, theta = fit.bound.hierarchy, fit.theta()
-    posterior = np.stack(
-        [np.asarray(link(h.priors[name].link, jnp.asarray(theta[name]))) for name in h.vary], axis=-1
-    )
+    posterior = np.stack([np.asarray(link(h.priors[name].link, jnp.asarray(theta[name]))) for name in h.vary])
     size, few = len(h.vary), max(1, round(_PRIOR_SHARE * points))
     rng = np.random.default_rng([seed, 3])
-    own, population = (
-        ndtri(np.clip(qmc.Halton(size, rng=rng).random(n), 1e-12, 1 - 1e-12)) for n in (points - few, few)
+    own, others = (
+        np.clip(qmc.Halton(size, rng=rng).random(n), 1e-12, 1 - 1e-12).T for n in (points - few, few)
     )
-    mean = posterior.mean(axis=0)
-    spread = np.einsum("dsi,dsj->sij", posterior - mean, posterior - mean) / len(posterior)
+    independent = np.stack([
+        student_t.ppf(u, h.tails[name]) if name in h.tails else ndtri(u)
+        for name, u in zip(h.vary, others, strict=True)
+    ])  # fmt: skip
+    mean = posterior.mean(axis=1)
+    away = posterior - mean[:, None]
+    spread = np.einsum("ids,jds->sij", away, away) / posterior.shape[1]
     root = np.linalg.cholesky(_WIDER * spread + _LEAST**2 * np.eye(size))
-    return _Proposal(mean + np.einsum("sij,pj->psi", root, own), population, mean, root)
+    near = mean[:, None] + np.einsum("sij,jp->ips", root, ndtri(own))
+    return _Proposal(near, independent, mean, root)
 
 
 def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:
@@ -184,7 +212,6 @@ def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:
     n = int(group.sizes["draw"])
     keep = np.linspace(0, n - 1, min(draws or n, n)).round().astype(int)
     wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary)]
-    wanted += [f"link_{k}" for k in bound.hierarchy.centred]
     found = {name: group[name].to_numpy()[:, keep] for name in wanted}
     return {name: v.reshape(-1, *v.shape[2:]) for name, v in found.items()}
 

@@ -1,7 +1,7 @@
 """What a fit predicts: each subject's curve, and the curve of a new patient.
 
-Curves are of the model's output, without residual error. Every function is a pure function of the fit and a
-seed. Memory is bounded: at most `_MOST` numbers of an output are solved at once, subject block by subject block.
+Curves are of what an assay reads, its scale factor included, without residual error. Every function is a pure
+function of the fit and a seed.
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 from pandas import DataFrame
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from kinetics.bind import BoundAssay
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.fit import Fit
-from kinetics.hierarchy import centre_of, individual
+from kinetics.hierarchy import correlate, individual
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 
 __all__ = [
     "QUANTILES",
+    "Sites",
     "Theta",
     "Times",
     "curve_times",
@@ -36,18 +40,18 @@ __all__ = [
 ]
 
 QUANTILES = {"q5": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
-_MOST = 1_000_000
+_MOST = 1_000_000  # numbers of an output solved at once, subject block by subject block
 _SOLVERS: dict[tuple[str, tuple[str, ...], Solver], Callable[..., dict[str, Array]]] = {}
 
 Theta = Mapping[str, Float[np.ndarray, "draw subject"]]
+Sites = Mapping[str, Any]  # of a posterior, each (draw, ...)
 Times = Float[np.ndarray, "subject time"]
 
 
 def curve_times(fit: Fit, *, points: int = 160, until: float | None = None) -> Times:
     """A time grid [study day] for every subject: even over its follow-up, finer in the days after each dose.
 
-    It begins at the first record or dose, whichever is earlier, and ends at `until`, by default the last
-    record.
+    It begins at the first record or dose and ends at `until`, by default the last record.
     """
     seen, doses = fit.bound.data.observations.time, fit.bound.data.doses.time
     around = np.array([-1e-4, 0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.4, 2.0, 3.0])
@@ -72,10 +76,10 @@ def individual_curves(
     `times`: one grid for all, or one row per subject (default: `curve_times`). The bands are of the curve,
     not of a new measurement: no residual error. `analyte`: one, by default every analyte of the fit.
     """
-    theta, subjects = fit.theta(at_most=draws), fit.bound.subjects
+    sites, subjects = fit.sites(at_most=draws), fit.bound.subjects
     own = curve_times(fit) if times is None else np.sort(np.atleast_2d(np.asarray(times, float)), axis=1)
     grid = np.broadcast_to(own, (len(subjects), own.shape[1]))
-    return _curve_table(fit, theta, grid, fit.bound.data.doses, observed_assays(fit, analyte), subjects)
+    return _curve_table(fit, sites, grid, fit.bound.data.doses, observed_assays(fit, analyte), subjects)
 
 
 def population_curve(
@@ -113,24 +117,27 @@ def population_curve(
         many = {k: np.repeat(v, each, axis=0) for k, v in sites.items()}
         eta = {k: rng.standard_normal((n * each, 1)) * (who == "new") for k in bound.hierarchy.vary}
         theta = subject_theta(fit, many, design, eta, 1)
-        tables.append(_curve_table(fit, theta, own[None], doses, observed_assays(fit, analyte), [who]))
+        chosen = observed_assays(fit, analyte)
+        tables.append(_curve_table(fit, many | theta, own[None], doses, chosen, [who]))
     return pd.concat(tables, ignore_index=True).rename(columns={"subject": "who"})
 
 
 def _curve_table(
-    fit: Fit, theta: Theta, times: Times, doses: Doses, assays: Sequence[BoundAssay], labels: Sequence[str]
+    fit: Fit, sites: Sites, times: Times, doses: Doses, assays: Sequence[BoundAssay], labels: Sequence[str]
 ) -> DataFrame:
-    """Quantiles over draws of the assays' outputs, long; one row per label, assay and time."""
+    """Quantiles over draws of what the assays read, long; one row per label, assay and time."""
+    theta = {name: sites[name] for name in fit.model.parameters}
+    found = {a.analyte: np.empty((len(QUANTILES), *times.shape)) for a in assays}
     outputs = tuple(dict.fromkeys(a.output for a in assays))
-    found = {name: np.empty((len(QUANTILES), *times.shape)) for name in outputs}
     for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
-        for name, curves in predicted.items():
-            found[name][:, rows] = np.quantile(curves, list(QUANTILES.values()), axis=0)
+        for a in assays:
+            read = a.seen(sites, predicted[a.output])
+            found[a.analyte][:, rows] = np.quantile(read, list(QUANTILES.values()), axis=0)
     tables = []
     for assay in assays:
         columns = {"subject": np.repeat(np.asarray(labels, object), times.shape[1]), "analyte": assay.analyte}
         columns |= {"unit": assay.unit, "time": times.ravel()}
-        columns |= {name: q.ravel() for name, q in zip(QUANTILES, found[assay.output], strict=True)}
+        columns |= {name: q.ravel() for name, q in zip(QUANTILES, found[assay.analyte], strict=True)}
         tables.append(DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -167,18 +174,17 @@ def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array
 def subject_theta(
     fit: Fit, sites: Mapping[str, Any], design: Mapping[str, Any], eta: Theta, subjects: int
 ) -> dict[str, Float[np.ndarray, "draw subject"]]:
-    """Parameters of subjects with the standardised random effects `eta`, whichever way they were sampled."""
+    """Parameters of subjects whose random effects come of independent standard normals, `eta`."""
     h = fit.bound.hierarchy
+    spread = {k: student_t.ppf(norm.cdf(z), h.tails[k]) if k in h.tails else z for k, z in eta.items()}
 
-    def one(s: dict[str, Array], e: Mapping[str, Array]) -> dict[str, Array]:
-        for name in h.vary:
-            if name in h.centred:
-                s = s | {f"link_{name}": centre_of(h, name, s, design) + s[f"omega_{name}"] * e[name]}
-            else:
-                s = s | {f"eta_{name}": e[name]}
+    def one(s: dict[str, Array], e: dict[str, Array]) -> dict[str, Array]:
+        if h.vary:
+            mixed = correlate(h, s, jnp.stack([e[name] for name in h.vary]))
+            s = s | {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
         return individual(h, fit.model, s, design, subjects)
 
-    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), dict[str, Any](eta)).items()}
+    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), dict[str, Any](spread)).items()}
 
 
 def population_sites(fit: Fit, draws: int) -> dict[str, Float[np.ndarray, " draw"]]:

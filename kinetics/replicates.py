@@ -12,8 +12,8 @@ from pandas import DataFrame
 
 from kinetics.bind import BoundAssay
 from kinetics.fit import Fit
-from kinetics.observe import simulate_residual
-from kinetics.predict import Theta, Times, observed_assays, population_sites, predicted_blocks, subject_theta
+from kinetics.predict import Sites, Times, observed_assays, population_sites, predicted_blocks, subject_theta
+from kinetics.residual import simulate_residual
 
 __all__ = ["Replicates", "predicted_records", "simulate_records", "typical_records"]
 
@@ -39,8 +39,8 @@ class Replicates:
 def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0) -> Replicates:
     """Replicate the study: new patients with the same doses, covariates, sampling times and assay limits.
 
-    Each replicate takes one posterior draw, new random effects, and residual error. StudyError for an
-    analyte that the fit does not observe.
+    Each replicate takes one posterior draw, new random effects, and residual error; the errors of correlated
+    analytes are drawn one by one. StudyError for an analyte that the fit does not observe.
     """
     (assay,) = observed_assays(fit, analyte)
     bound, n = fit.bound, len(fit.bound.subjects)
@@ -48,9 +48,9 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     rng = np.random.default_rng([seed, 2])
     sites = population_sites(fit, draws)
     eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
-    f = predicted_records(fit, assay, subject_theta(fit, sites, bound.data.design, eta, n))
+    f = predicted_records(fit, assay, sites | subject_theta(fit, sites, bound.data.design, eta, n))
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
-    y = simulate_residual(assay.likelihood, f, residual, rng, nu=assay.nu)
+    y = simulate_residual(assay.likelihood, f, residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
     lloq, uloq = records["lloq"].to_numpy(float), records["uloq"].to_numpy(float)
     below, above = y < lloq, y > uloq
     value = np.where(below, lloq, np.where(above, uloq, y))
@@ -66,15 +66,18 @@ def typical_records(fit: Fit, analyte: str, *, draws: int = 200) -> Float[np.nda
     sites = population_sites(fit, min(draws, fit.draws))
     eta = {k: np.zeros((len(next(iter(sites.values()))), n)) for k in bound.hierarchy.vary}
     theta = subject_theta(fit, sites, bound.data.design, eta, n)
-    return np.median(predicted_records(fit, assay, theta), axis=0)
+    return np.median(predicted_records(fit, assay, sites | theta), axis=0)
 
 
-def predicted_records(fit: Fit, assay: BoundAssay, theta: Theta) -> Float[np.ndarray, "draw record"]:
-    """The assay's output [unit] at each of its records, for every draw of the subjects' parameters."""
+def predicted_records(fit: Fit, assay: BoundAssay, sites: Sites) -> Float[np.ndarray, "draw record"]:
+    """What the assay reads [unit] at each of its records, for every draw of `sites`: the fit's own, and every
+    parameter of every subject.
+    """
     i, j, times = _dense_times(fit.study.observed(assay.analyte), fit.bound.subjects)
+    theta = {name: sites[name] for name in fit.model.parameters}
     f = np.empty((len(next(iter(theta.values()))), *times.shape))
     for rows, predicted in predicted_blocks(fit, (assay.output,), times, theta, fit.bound.data.doses):
-        f[:, rows] = predicted[assay.output]
+        f[:, rows] = assay.seen(sites, predicted[assay.output])
     return f[:, i, j]
 
 

@@ -11,19 +11,22 @@ Zeger 2000). Pooling is that of Gelman & Pardoe (2006).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import arviz_base
+import jax
 import jax.numpy as jnp
 import numpy as np
 from arviz_stats import psense  # pyright: ignore[reportPrivateImportUsage]
 from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportUsage]
 from pandas import DataFrame
+from scipy.special import polygamma
 from scipy.stats import gaussian_kde
 from xarray import DataTree
 
-from kinetics.distributions import HalfNormal, Prior, inverse_link, link
+from kinetics.distributions import Correlation, HalfNormal, Prior, inverse_link, link
 from kinetics.fit import Fit
 from kinetics.pointwise import subject_log_likelihoods
 from kinetics.summary import parameter_table
@@ -34,6 +37,8 @@ THRESHOLD = 0.05  # of a sensitivity (Kallioinen et al. 2023)
 _ALPHAS = (0.99, 1.01)
 _WORST_K = 0.7
 _SAME = 0.9  # an overlap
+
+Values = Mapping[str, np.ndarray]  # of sites or densities, each (chain, draw)
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     At most `draws` a chain, evenly thinned; `points` and `seed` of the integral are those of `loo`.
 
     Priors are scaled where they are normal (log, logit), so that a scaled prior keeps its median and changes
-    its SD; a HalfNormal changes its scale.
+    its SD; a HalfNormal changes its scale. A correlation's is scaled on Fisher's z (arctanh). `own_prior` of one
+    correlation of a block is to its marginal, `prior` to the block's joint one.
     """
     priors = fit.bound.priors()
     group = fit.posterior["posterior"].dataset
@@ -85,12 +91,12 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     log_prior = {name: _log_prior(prior, sites[name]) for name, prior in priors.items()}
     found = subject_log_likelihoods(fit, points=points, draws=draws, seed=seed)
     log_likelihood = {"subjects": found.values.sum(axis=-1)}
-    tree = arviz_base.from_dict(
-        {"posterior": sites, "log_prior": log_prior, "log_likelihood": log_likelihood}
-    )
+    joint = _joint_log_prior(fit, sites, log_prior)
+    tree = _tree(sites, {"all": joint}, log_likelihood)
     by_prior, by_data = _sense(tree, "prior"), _sense(tree, "likelihood")
+    tree = _tree(sites, log_prior, log_likelihood)
     own = {name: _sense(tree, "prior", name)[name] for name in priors}
-    prior_k = _scaling_k(np.sum(list(log_prior.values()), axis=0))
+    prior_k = _scaling_k(joint)
     likelihood_k = _scaling_k(log_likelihood["subjects"])
     overlap = prior_posterior_overlap(fit).set_index("site")["overlap"]
     summary = parameter_table(fit).set_index("site")
@@ -102,6 +108,22 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
         row |= {"verdict": _verdict(prior, data, common, shift), "overlap": common, "displacement": shift}
         rows.append(row | {k: float(summary.loc[name, k]) for k in ("contraction", "shrinkage", "pooling")})  # pyright: ignore
     return Sensitivity(fit.name, DataFrame(rows), prior_k, likelihood_k)
+
+
+def _tree(sites: Values, log_prior: Values, log_likelihood: Values) -> DataTree:
+    groups = {"posterior": sites, "log_prior": log_prior, "log_likelihood": log_likelihood}
+    return arviz_base.from_dict({group: dict(values) for group, values in groups.items()})
+
+
+def _joint_log_prior(fit: Fit, sites: Values, log_prior: Values) -> np.ndarray:
+    """Log density of all priors together, (chain, draw): the marginals, but of a block of correlations its LKJ."""
+    total = np.sum([v for k, v in log_prior.items() if not k.startswith("corr_")], axis=0)
+    inside = {k: v for k, v in sites.items() if k.startswith("corr_")}
+    if not inside:
+        return total
+    block = jax.vmap(jax.vmap(fit.bound.hierarchy.correlation_log_prob))
+    values = {k: jnp.asarray(v) for k, v in inside.items()}
+    return total + np.asarray(block(values)) + np.sum([np.log1p(-(v**2)) for v in inside.values()], axis=0)
 
 
 def prior_posterior_overlap(fit: Fit) -> DataFrame:
@@ -139,22 +161,38 @@ def _verdict(prior: float, likelihood: float, overlap: float, displacement: floa
 
 def _displacement(prior: Prior, values: np.ndarray) -> float:
     """Distance of the posterior mean from the prior's centre in prior SDs, where the prior is normal."""
-    z = np.asarray(link(prior.link, jnp.asarray(values)))
-    if isinstance(prior, HalfNormal):  # log |normal|: mean -(gamma + log 2) / 2, variance pi^2 / 8
-        centre, sd = np.log(prior.scale) - 0.5 * (np.euler_gamma + np.log(2)), np.pi / np.sqrt(8)
-    else:
-        centre, sd = float(link(prior.link, jnp.asarray(prior.median))), prior.sd
-    return float(abs(z.mean() - centre) / sd)
+    centre = float(_real(prior, np.asarray(prior.median)))
+    if isinstance(prior, HalfNormal):  # the mean of log |normal|
+        centre = np.log(prior.scale) - 0.5 * (np.euler_gamma + np.log(2))
+    return float(abs(_real(prior, values).mean() - centre) / _sd(prior))
+
+
+def _real(prior: Prior, values: np.ndarray) -> np.ndarray:
+    """Where the prior is normal, or nearly: Fisher's z of a correlation, the link of any other."""
+    if isinstance(prior, Correlation):
+        return np.arctanh(values)
+    return np.asarray(link(prior.link, jnp.asarray(values, float)))
+
+
+def _sd(prior: Prior) -> float:
+    """Of the prior on that scale."""
+    if isinstance(prior, HalfNormal):
+        return float(np.pi / np.sqrt(8))
+    if isinstance(prior, Correlation):  # half the log of B / (1 - B), with B ~ Beta(shape, shape)
+        return float(np.sqrt(polygamma(1, prior.shape) / 2))
+    return prior.sd
 
 
 def _log_prior(prior: Prior, values: np.ndarray) -> np.ndarray:
-    """Log density of the prior where it is normal: log, logit or linear; a HalfNormal's on its own scale."""
+    """Log density of the prior where it is normal, or nearly (`_real`); a HalfNormal's on its own scale."""
     own = np.asarray(prior.to_numpyro().log_prob(jnp.asarray(values)))
     return own if isinstance(prior, HalfNormal) else own + _log_jacobian(prior, values)
 
 
 def _log_jacobian(prior: Prior, values: np.ndarray) -> np.ndarray:
-    """log |dx / d link(x)|."""
+    """log |dx / dz|, z that of `_real`."""
+    if isinstance(prior, Correlation):
+        return np.log1p(-(values**2))
     if prior.link == "log":
         return np.log(values)
     return np.log(values) + np.log1p(-values) if prior.link == "logit" else np.zeros_like(values)
@@ -172,16 +210,17 @@ def _scaling_k(log_density: np.ndarray) -> float:
 
 
 def _overlap(prior: Prior, draws: np.ndarray) -> float:
-    z = np.asarray(link(prior.link, jnp.asarray(draws, float)))
+    z = _real(prior, draws)
     if z.std() < 1e-9 * (1 + abs(z.mean())):
         return 0.0
-    centre = float(link(prior.link, jnp.asarray(prior.median)))
-    wide = 8.0 if isinstance(prior, HalfNormal) else 6 * prior.sd
+    centre = float(_real(prior, np.asarray(prior.median)))
+    wide = 8.0 if isinstance(prior, HalfNormal) else 6 * _sd(prior)
     reach = 5 * z.std()
     low, high = min(centre - wide, z.min() - reach), max(centre + wide, z.max() + reach)
     grid = np.linspace(low, high, 4001)
     with np.errstate(all="ignore"):
-        x = np.asarray(inverse_link(prior.link, jnp.asarray(grid)))
+        fisher = isinstance(prior, Correlation)
+        x = np.tanh(grid) if fisher else np.asarray(inverse_link(prior.link, jnp.asarray(grid)))
         density = np.exp(np.asarray(prior.to_numpyro().log_prob(jnp.asarray(x))) + _log_jacobian(prior, x))
     posterior = gaussian_kde(z)(grid)
     return float(np.clip(np.trapezoid(np.minimum(np.nan_to_num(density), posterior), grid), 0.0, 1.0))

@@ -1,52 +1,75 @@
-"""Where the chains begin, and a refusal that names the records which make a start impossible."""
+"""Where chains begin and in which coordinates, and a refusal that names the records which make a start impossible."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
-from numpyro.distributions import biject_to
+from jaxtyping import Array, Float
 
-from kinetics.bind import BoundFit
+from kinetics.bind import BoundFit, FitData
+from kinetics.chart import chart_of
 from kinetics.errors import FitError
-from kinetics.hierarchy import centre_of
-from kinetics.observe import TINY
+from kinetics.laplace import Marginal
+from kinetics.plan import Sampler
+from kinetics.posterior import Chart, Posterior
+from kinetics.residual import TINY
 from kinetics.solve import solve, trouble
 
-__all__ = ["constrained_start", "require_possible", "start_values"]
+__all__ = ["begin", "constrained_start", "require_possible"]
 
 
 def constrained_start(bound: BoundFit) -> dict[str, Array]:
     """Every site at its prior median, random effects at 0: the typical patient of the prior."""
-    n = len(bound.subjects)
-    h = bound.hierarchy
     values = {site: jnp.asarray(prior.median, float) for site, prior in bound.priors().items()}
-    effects: dict[str, Array] = {}
-    for name in h.vary:
-        if name in h.centred:
-            effects[f"link_{name}"] = centre_of(h, name, values, bound.data.design) * jnp.ones(n)
-        else:
-            effects[f"eta_{name}"] = jnp.zeros(n)
-    return values | effects
+    return values | {f"eta_{name}": jnp.zeros(len(bound.subjects)) for name in bound.hierarchy.vary}
 
 
-def start_values(bound: BoundFit, chains: int, key: Array) -> dict[str, Array]:
-    """Unconstrained start of every chain: the typical patient of the prior, jittered by Normal(0, 0.1).
+def begin(
+    posterior: Posterior,
+    data: FitData,
+    settings: Sampler,
+    key: Array,
+    *,
+    announce: Callable[[str], None] = lambda line: None,
+    marginal: Marginal | None = None,
+) -> tuple[Chart, Float[Array, "chain size"]]:
+    """The chart, and a start (v, u) for each chain: standard normal in it, or near the prior medians without one.
 
-    Every site has shape (chain, ...).
+    The chart is that of Laplace's method unless the settings say "prior" or the method finds no maximum, which
+    `announce` hears.
     """
-    centre = {}
-    for site, value in constrained_start(bound).items():
-        prior = bound.priors().get(site)
-        centre[site] = biject_to(prior.to_numpyro().support).inv(value) if prior is not None else value
-    keys = dict(zip(centre, jax.random.split(key, len(centre)), strict=True))
-    return {
-        site: value + 0.1 * jax.random.normal(keys[site], (chains, *jnp.shape(value)))
-        for site, value in centre.items()
-    }
+    shape = (settings.chains, posterior.size)
+    if settings.start == "prior":
+        return posterior.plain(), 0.1 * jax.random.normal(key, shape)
+    try:
+        marginal = marginal or Marginal(posterior)
+        found = marginal.maximise(data, posterior.plain().centre, with_prior=True)
+        chart = chart_of(marginal, found, data)
+        if not np.isfinite(np.asarray(chart.scale)).all():
+            raise FitError(f"no maximum in {found.evaluations} evaluations")
+    except FitError as error:
+        announce(f"Laplace's method failed ({error}); chains begin at the prior medians")
+        return posterior.plain(), 0.1 * jax.random.normal(key, shape)
+    announce(
+        f"Laplace's method: log marginal likelihood {found.log_likelihood:.2f}; chains begin around its maximum"
+    )
+    return chart, _possible(posterior, data, chart, jax.random.normal(key, shape))
+
+
+def _possible(
+    posterior: Posterior, data: FitData, chart: Chart, z: Float[Array, "chain size"]
+) -> Float[Array, "chain size"]:
+    """The starts, drawn towards the middle until all of them have a density above 0."""
+    density = jax.jit(jax.vmap(posterior.log_density, (0, None, None)))
+    for _ in range(20):
+        bad = ~np.isfinite(np.asarray(density(z, data, chart)))
+        if not bad.any():
+            break
+        z = jnp.where(bad[:, None], 0.5 * z, z)
+    return z
 
 
 def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:

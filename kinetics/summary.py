@@ -99,6 +99,10 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site[6:], "kind": "between-subject SD", "unit": "1"}
     if site.startswith("beta_"):
         return {"parameter": site[5:], "kind": "covariate effect", "unit": "1"}
+    if site.startswith("scale_"):
+        return {"parameter": site, "kind": "assay scale", "unit": "1"}
+    if fit.bound.pair is not None and site == fit.bound.pair.site:
+        return {"parameter": site, "kind": "residual correlation", "unit": "1"}
     absolute = site.startswith("sigma_add_")
     analyte = site.removeprefix("sigma_add_").removeprefix("sigma_")
     unit = fit.study.analytes[analyte].unit if absolute else "1"

@@ -20,7 +20,7 @@ from kinetics.arrays import AnyArray
 from kinetics.distributions import HalfNormal, Link, Prior, inverse_link, link
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import Fit
-from kinetics.hierarchy import Hierarchy, individual
+from kinetics.hierarchy import Hierarchy, correlate, individual
 from kinetics.model import Model, allowed
 
 __all__ = ["Patients", "Population", "Source", "patients_of", "population", "population_problems"]
@@ -88,7 +88,7 @@ def population(
     given = tuple(values)
     if isinstance(parameters, Fit):
         h = parameters.bound.hierarchy
-        at_reference = replace(h, fixed={**h.fixed, **values}, centred=(), effects=(), scaled=())
+        at_reference = replace(h, fixed={**h.fixed, **values}, effects=(), scaled=())
         sites = parameters.sites()
         posterior = {site: sites[site] for site in at_reference.population_priors()}
         return Population(parameters.model, at_reference, f"fit {parameters.name}", given, posterior)
@@ -113,7 +113,10 @@ def patients_of(population: Population, seed: int) -> Patients:
         # three numbers a parameter, needed or not: for its population value, its SD, its random effect
         normal = jax.random.normal(own, (len(model.parameters), 3))
         z = dict(zip(model.parameters, normal, strict=True))
-        s = {f"eta_{name}": z[name][2] for name in h.vary}
+        heavy = {
+            name: jax.random.t(jax.random.fold_in(own, i), h.tails[name]) for i, name in enumerate(h.tails)
+        }
+        s = {f"eta_{name}": heavy[name] if name in heavy else z[name][2] for name in h.vary}
         if posterior is None:
             for row, kind in enumerate(("{}_pop", "omega_{}")):
                 sites = {kind.format(name): z[name][row] for name in model.parameters}
@@ -122,6 +125,9 @@ def patients_of(population: Population, seed: int) -> Patients:
             draws = len(next(iter(posterior.values())))
             which = jax.random.randint(for_draw, (), 0, draws)
             s |= {site: jnp.asarray(values)[which] for site, values in posterior.items()}
+            if h.correlated:
+                mixed = correlate(h, s, jnp.stack([s[f"eta_{name}"] for name in h.vary]))
+                s |= {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
         return {name: value[0] for name, value in individual(h, model, s, {}, 1).items()}
 
     known = {name: value for name, value in h.fixed.items() if name not in h.vary}

@@ -27,7 +27,19 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 # KINETICS_STRICT=1: every call in these rooms is held to its annotations, shapes included. Before kinetics is
 # first imported, which is why the filter below is not in pyproject.toml.
-STRICT = ("distributions", "regimen", "solve", "observe", "hierarchy", "bind", "sampler", "curve", "exposure")
+STRICT = (
+    "distributions",
+    "regimen",
+    "solve",
+    "residual",
+    "observe",
+    "correlated",
+    "hierarchy",
+    "bind",
+    "sampler",
+    "curve",
+    "exposure",
+)
 if os.environ.get("KINETICS_STRICT") == "1":
     jaxtyping.install_import_hook([f"kinetics.{room}" for room in STRICT], "beartype.beartype")
 

@@ -10,6 +10,7 @@ from scipy import special, stats
 
 from kinetics.distributions import (
     DISTRIBUTIONS,
+    Correlation,
     HalfNormal,
     Link,
     LogitNormal,
@@ -104,3 +105,15 @@ def test_a_prior_is_described_by_its_own_numbers_without_its_link(prior: Prior, 
 def test_the_table_of_distributions_knows_each_by_its_name() -> None:
     assert {name: kind.__name__ for name, kind in DISTRIBUTIONS.items()} == {n: n for n in DISTRIBUTIONS}
     assert set(DISTRIBUTIONS) == {named(prior) for prior in PRIORS}
+
+
+@pytest.mark.parametrize("concentration", [1.0, 2.0, 5.0])
+def test_a_correlation_is_a_stretched_beta_with_the_sd_it_says(concentration: float) -> None:
+    """LKJ in two dimensions: (1 + rho)/2 is Beta(concentration, concentration); 1 is uniform."""
+    prior, reference = Correlation(concentration), stats.beta(concentration, concentration, loc=-1, scale=2)
+    x = np.linspace(-0.99, 0.99, 9)
+    np.testing.assert_allclose(prior.to_numpyro().log_prob(jnp.asarray(x)), reference.logpdf(x), rtol=1e-9)
+    assert (prior.median, prior.sd) == (pytest.approx(reference.median()), pytest.approx(reference.std()))
+    drawn = np.asarray(prior.to_numpyro().sample(jax.random.key(2), (4000,)))
+    assert stats.kstest(drawn, reference.cdf).pvalue > 0.01
+    assert describe(prior) == f"Correlation(concentration {concentration:g})"

@@ -12,6 +12,7 @@ import pytest
 from pandas import DataFrame
 from scipy.special import ndtri
 
+from kinetics.distributions import LogNormal
 from kinetics.errors import InputError, StudyError
 from kinetics.fit import Fit
 from kinetics.gof import GoodnessOfFit, gof
@@ -75,11 +76,12 @@ def test_a_censored_record_gets_a_score_that_its_limit_allows():
     assert before["npde"].isna().all()  # no cells before the dose: surely below the LLOQ
 
 
-@pytest.mark.parametrize("likelihood", ["student_t", "proportional", "combined"])
+@pytest.mark.parametrize("likelihood", ["student_t", "proportional", "combined", "lognormal_poisson"])
 def test_residuals_are_on_the_normal_scale_whatever_the_error_model(likelihood):
     fit = known_fit()
     (assay,) = fit.bound.assays
-    other = replace(assay, likelihood=likelihood, nu=4.0, priors=residual_priors(likelihood, "copies"))
+    priors = residual_priors(likelihood, "copies")
+    other = replace(assay, likelihood=likelihood, nu=4.0, priors=priors, dna_ug=0.01)
     bound = replace(fit.bound, assays=(other,))
     posterior = fit.posterior.copy()
     group = posterior["posterior"].dataset
@@ -93,7 +95,22 @@ def test_residuals_are_on_the_normal_scale_whatever_the_error_model(likelihood):
         from scipy.stats import t
 
         z = ndtri(t.cdf(np.log(measured["dv"] / measured["ipred"]) / SIGMA, 4.0))
+    if likelihood == "lognormal_poisson":
+        counting = np.log1p(1 / (0.01 * measured["ipred"]))
+        z = (np.log(measured["dv"] / measured["ipred"]) + counting / 2) / np.sqrt(SIGMA**2 + counting)
     np.testing.assert_allclose(measured["iwres"], z, atol=1e-5)
+
+
+def test_predictions_are_of_what_the_assay_reads():
+    fit = known_fit()
+    (assay,) = fit.bound.assays
+    scaled = replace(assay, priors=dict(assay.priors) | {"scale_copies": LogNormal(1.0, 0.3)})
+    posterior = fit.posterior.copy()
+    group = posterior["posterior"].dataset
+    posterior["posterior"] = group.assign(scale_copies=2.0 + 0 * group["sigma_copies"])
+    table = gof(Fit(replace(fit.bound, assays=(scaled,)), posterior, fit.provenance), replicates=50).table
+    for column in ("pred", "ipred"):
+        np.testing.assert_allclose(table[column], 2 * known_gof().table[column], rtol=1e-9)
 
 
 # --- what residuals say ---------------------------------------------------------------------------------

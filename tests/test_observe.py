@@ -1,5 +1,9 @@
 """Every residual error model, measured and censored each way, against scipy."""
 
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +12,16 @@ import pytest
 from scipy import integrate, stats
 
 from kinetics.observe import FAMILIES, TINY, AssayRecords, log_likelihood, pad_observations, simulate_residual
+from kinetics.residual import LOG_FAMILIES, location_scale
 
 F = 37.0  # the prediction
 RESIDUAL = {"sigma": jnp.asarray(0.45), "sigma_add": jnp.asarray(6.0)}
 REFERENCE = {
     "lognormal": stats.lognorm(0.45, scale=F),
     "additive_on_log": stats.lognorm(0.45, scale=F),
+    "lognormal_poisson": stats.lognorm(
+        np.sqrt(0.45**2 + np.log(1 + 1 / (0.2 * F))), scale=F / np.sqrt(1 + 1 / (0.2 * F))
+    ),
     "additive": stats.norm(F, 6.0),
     "proportional": stats.norm(F, 0.45 * F),
     "combined": stats.norm(F, np.hypot(6.0, 0.45 * F)),
@@ -53,18 +61,83 @@ def test_student_t_on_the_log_scale_is_scipys(nu: float, value: float) -> None:
     assert at("student_t", one(value, "right"), nu=nu) == pytest.approx(z.logsf(np.log(value)), rel=1e-9)
 
 
+@cache
+def measured_density(family: str) -> Callable[[float, float], jax.Array]:
+    """Our density of a measurement y where f is predicted, compiled."""
+
+    @jax.jit
+    def density(y: jax.Array, f: jax.Array) -> jax.Array:
+        there = np.array([[True]])
+        records = AssayRecords(jnp.reshape(y, (1, 1)), np.zeros((1, 1)), there, ~there, ~there, ~there)
+        return jnp.exp(log_likelihood(family, jnp.reshape(f, (1, 1)), records, RESIDUAL)[0, 0])
+
+    return density
+
+
+RANGES: dict[str, tuple[float, float]] = {  # kind of record -> what is known of the measurement
+    "measured": (-np.inf, np.inf),
+    "left": (-np.inf, 12.0),
+    "right": (55.0, np.inf),
+    "interval": (12.0, 55.0),
+}
+
+
+@pytest.mark.parametrize("f", [20.0, F, 60.0])
+@pytest.mark.parametrize("kind", RANGES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_probability_of_a_censored_record_is_the_integral_of_the_density(family: str) -> None:
-    """Quadrature over our own density: the pieces of one likelihood agree with each other."""
-    low, high = 12.0, 55.0
+def test_a_record_has_the_integral_of_the_density_over_what_is_known_of_it(
+    family: str, kind: str, f: float
+) -> None:
+    """Every family, measured and censored each way, by quadrature of the measured density; a whole is 1."""
+    low, high = RANGES[kind]
+    logged = family in LOG_FAMILIES
+    if logged:  # over log y, where the density is smooth
+        low, high = np.log(max(low, TINY)), min(np.log(high), 300.0)
+    centre, scale = (float(x) for x in location_scale(family, jnp.asarray(f), RESIDUAL))
 
-    def density(y: float) -> float:
-        return float(np.exp(at(family, one(y, "measured"))))
+    def density(x: float) -> float:
+        y = np.exp(x) if logged else x
+        return float(measured_density(family)(y, f)) * (y if logged else 1.0)
 
-    inside = integrate.quad(density, low, high, epsabs=1e-11, epsrel=1e-11)[0]
-    assert at(family, one(high, "interval", low)) == pytest.approx(np.log(inside), abs=1e-8)
-    left, right = (np.exp(at(family, one(v, k))) for v, k in ((low, "left"), (high, "right")))
-    assert left + inside + right == pytest.approx(1.0, abs=1e-8)
+    far = [6.0, 30.0, 300.0, 1e4]
+    edges = np.clip(centre + scale * np.array([-x for x in far[::-1]] + [-2.0, 0.0, 2.0] + far), low, high)
+    pieces = [integrate.quad(density, a, b, epsabs=0, epsrel=1e-10)[0] for a, b in pairwise(edges)]
+    value, limit = (55.0, 12.0) if kind == "interval" else (12.0 if kind == "left" else 55.0, 0.0)
+    known = 0.0 if kind == "measured" else at(family, one(value, kind, limit), f)
+    tolerance = 2e-6 if family == "student_t" else 1e-8  # of a Student's t some is beyond TINY
+    assert known == pytest.approx(np.log(sum(pieces)), abs=tolerance)
+
+
+@pytest.mark.parametrize(("molecules", "within"), [(5.0, 0.04), (10.0, 0.025), (30.0, 0.012), (200.0, 0.004)])
+def test_a_count_of_few_molecules_is_nearly_the_exact_poisson_lognormal_mixture(
+    molecules: float, within: float
+) -> None:
+    """P(y < x) of N molecules counted, N Poisson, times log-normal error: summed over N, at ten x."""
+    f, sigma = molecules / 0.2, float(RESIDUAL["sigma"])
+    n = np.arange(1, 1000)
+    x = f * np.exp(np.linspace(-2.0, 1.5, 10))
+    below = stats.norm.cdf(np.log(x[:, None] * 0.2 / n) / sigma)
+    exact = stats.poisson.pmf(0, molecules) + below @ stats.poisson.pmf(n, molecules)
+    ours = [np.exp(at("lognormal_poisson", one(float(v), "left"), f)) for v in x]
+    plain = [np.exp(at("lognormal", one(float(v), "left"), f)) for v in x]
+    assert np.abs(ours - exact).max() < within
+    assert np.abs(plain - exact).max() > 2 * np.abs(ours - exact).max()
+
+
+def test_the_counting_error_needs_few_molecules_and_vanishes_with_many() -> None:
+    def slack(f: float, dna_ug: float) -> float:
+        measured = one(f, "measured")
+        return at("lognormal_poisson", measured, f, dna_ug=dna_ug) - at("lognormal", measured, f)
+
+    assert abs(slack(1e6, 1.0)) < 1e-5
+    assert slack(20.0, 0.2) < slack(20.0, 1.0) < -0.05  # 4 and 20 molecules: a wider density, so a lower one
+
+
+def test_fewer_molecules_are_ever_less_likely_to_be_seen_above_the_limit() -> None:
+    f = np.append(10.0 ** np.arange(2, -9, -0.5), 0.0)
+    seen = [at("lognormal_poisson", one(50.0, "right"), x) for x in f]
+    assert (np.diff(seen) < 0).all()
+    assert seen[-1] < np.log(1e-15)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

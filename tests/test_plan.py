@@ -26,8 +26,10 @@ FULL: dict[str, Any] = LEAST | {
     "centred": ["cmax"],
     "fixed": {"fb": 0.01},
     "observe": {
-        "car_copies": {"output": "copies", "likelihood": "student_t", "below_lloq": "drop", "nu": 5.0}
+        "car_copies": {"output": "copies", "likelihood": "student_t", "below_lloq": "drop", "nu": 5.0},
+        "car_dna": {"likelihood": "lognormal_poisson", "dna_ug": 0.5, "scale": {"median": 1.0, "sd": 0.3}},
     },
+    "correlated": {"analytes": ["car_copies", "car_cells"], "concentration": 2.0},
     "covariates": {
         "cmax": [{"covariate": "age"}, {"covariate": "dose_level", "form": "power", "centre": 3e7}]
     },
@@ -79,6 +81,19 @@ def test_the_least_plan_and_the_fullest_are_accepted() -> None:
             "'distribution'?",
         ),
         ({"expect": {"cmax": {"median": 1, "witin": 1}}}, "expect.cmax.witin", "did you mean 'within'?"),
+        ({"observe": {"a": {"dna_ugg": 1.0}}}, "observe.a.dna_ugg", "did you mean 'dna_ug'?"),
+        (
+            {"observe": {"a": {"scale": {"medain": 1, "sd": 1}}}},
+            "observe.a.scale.medain",
+            "did you mean 'median'?",
+        ),
+        ({"observe": {"sigma": {"ouput": "x"}}}, "observe.sigma.ouput", "did you mean 'output'?"),
+        ({"corelated": {}}, "corelated", "did you mean 'correlated'?"),
+        (
+            {"correlated": {"analytes": ["a", "b"], "concentraton": 2}},
+            "correlated.concentraton",
+            "did you mean 'concentration'?",
+        ),
         ({"solver": {"maxsteps": 5}}, "solver.maxsteps", "did you mean 'max_steps'?"),
         ({"zzzzzz": 1}, "zzzzzz", "known: allometry, centred,"),
     ],
@@ -158,6 +173,21 @@ def test_a_prior_of_a_toml_is_the_prior_of_a_model_file(spec: dict[str, Any], pr
             ("observe.a.below_lloq", "'censor' or 'drop'", "given 'half'"),
         ),
         ({"observe": {"a": {"nu": 2.0}}}, ("observe.a.nu", "greater than 2", "given 2.0")),
+        (
+            {"observe": {"a": {"scale": {"distribution": "HalfNormal", "scale": 1.0}}}},
+            ("observe.a.scale", "a scale factor has a LogNormal prior, not a HalfNormal"),
+        ),
+        ({"observe": {"a": {"dna_ug": 0.2}}}, ("observe.a", "`dna_ug` is lognormal_poisson's")),
+        (
+            {"observe": {"a": {"likelihood": "lognormal_poisson", "dna_ug": 0.0}}},
+            ("observe.a.dna_ug", "greater than 0"),
+        ),
+        ({"correlated": {"analytes": ["a"]}}, ("correlated.analytes", "missing key")),
+        ({"correlated": {"analytes": ["a", "a"]}}, ("correlated.analytes", "'a' is correlated with itself")),
+        (
+            {"correlated": {"analytes": ["a", "b"], "concentration": 0.5}},
+            ("correlated.concentration", "greater than or equal to 1", "given 0.5"),
+        ),
         ({"observe": "car_copies"}, ("observe", "dictionary", "given 'car_copies'")),
         ({"expect": {"cmax": {"median": 1, "within": 0}}}, ("expect.cmax.within", "greater than 0")),
         ({"fixed": {"cmax": "high"}}, ("fixed.cmax", "number", "given 'high'")),

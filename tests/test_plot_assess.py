@@ -90,7 +90,7 @@ def test_a_number_is_drawn_as_points_and_a_category_as_boxes():
 
 
 def test_a_fit_in_which_nothing_varies_has_no_random_effects_to_draw():
-    plan = cart_fit().bound.plan.resolved() | {"vary": [], "omega": {}, "centred": []}
+    plan = cart_fit().bound.plan.resolved() | {"vary": [], "omega": {}}
     bound = bind(plan_of(plan))
     alike = written_posterior(bound, {k: cart_fit().sites()[k] for k in bound.priors()})
     with pytest.raises(StudyError, match="no parameter varies"):

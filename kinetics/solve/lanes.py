@@ -208,9 +208,7 @@ def _advance(field: Field, problem: Problem, steps: Steps, c: _Carry) -> _Carry:
     norm = _norm(c.y, new, error, steps)
     accepted = active & (norm <= 1.0)  # a NaN is not
     reached = accepted & last
-    factor = jnp.clip(
-        0.9 * jnp.maximum(jnp.nan_to_num(norm, nan=1e8), 1e-8) ** (-1.0 / steps.order), 0.2, 8.0
-    )
+    factor = _factor(norm, steps.order)
     proposed = h * jnp.where(accepted, factor, jnp.minimum(factor, 0.5))
     next_h = jnp.where(active, jnp.where(reached, jnp.maximum(proposed, c.h), proposed), c.h)
     smallest = 1e-10 if c.t.dtype == jnp.float64 else 1e-6
@@ -236,6 +234,12 @@ def _advance(field: Field, problem: Problem, steps: Steps, c: _Carry) -> _Carry:
         tuple(s.at[place].set(y, mode="drop") for s, y in zip(c.states, kept, strict=True)),
         tape,
     )
+
+
+def _factor(norm: Float[Array, " lane"], order: float) -> Float[Array, " lane"]:
+    """What a step's length should be multiplied by; in single precision, which suffices and is vectorised."""
+    single = jnp.maximum(jnp.nan_to_num(norm, nan=1e8), 1e-8).astype(jnp.float32)
+    return jnp.clip(0.9 * jnp.exp(jnp.log(single) * (-1.0 / order)), 0.2, 8.0).astype(norm.dtype)
 
 
 def _norm(y0: State, y1: State, error: State, steps: Steps) -> Float[Array, " lane"]:

@@ -29,7 +29,6 @@ __all__ = ["PLAN", "coverage", "recover", "simulated"]
 PLAN: dict[str, Any] = {
     "model": "ogasawara_2021",
     "data": "synthetic_cart_12",
-    "centred": ["cmax", "tmax", "half_life_contraction", "nucleated_per_vcn"],
     "observe": {
         "car_copies": {"output": "copies", "likelihood": "lognormal", "sigma": {"median": 0.5, "sd": 0.3}},
         "car_cells": {"output": "cells", "likelihood": "lognormal", "sigma": {"median": 0.5, "sd": 0.3}},

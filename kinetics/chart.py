@@ -1,0 +1,51 @@
+"""The coordinates in which chains run: each subject's log-likelihood as a quadratic, averaged over where it matters.
+
+At the mode of a curve with a corner (the end of an expansion at a sampling time) slope and curvature are those of
+one side. A chart takes both over a normal approximation of each subject's random effects instead, and moves that
+approximation to where its own averages put it: Gaussian variational inference by natural gradients with
+Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's method.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinetics.bind import FitData
+from kinetics.laplace import Effects, Laplace, Marginal, Matrices
+from kinetics.posterior import Chart
+
+__all__ = ["chart_of"]
+
+_ROUNDS, _PAIRS = 8, 4  # of averaging, antithetic pairs in each: choices, not critical
+
+
+def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
+    """The coordinates in which the posterior, were it what the approximation takes it for, is standard normal."""
+    g, mode, at_mode = found.g, found.modes.b, found.modes.information
+    b, slope, information = _averaged(marginal, found, data)
+    ok = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
+    b = np.where(ok, b, mode)
+    slope = np.where(ok, slope, marginal.precision(g, data) @ mode)
+    information = np.where(ok[:, None, None], information, at_mode)
+    scale = np.linalg.cholesky(found.covariance)
+    return Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
+
+
+def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:
+    """Mean of each subject's random effects, mean slope of its log-likelihood there, and mean information."""
+    g, b, information = found.g, found.modes.b, found.modes.information
+    precision, rng = marginal.precision(g, data), np.random.default_rng(0)
+    d, n = b.shape
+    slope = precision @ b  # at the mode, what the records pull is what the prior holds
+    for i in range(_ROUNDS):
+        root = np.linalg.cholesky(np.linalg.inv(information + precision))
+        half = np.einsum("sij,ksj->kis", root, rng.standard_normal((_PAIRS, n, d)))
+        seen, pulled = np.zeros_like(information), np.zeros_like(b)
+        for away in (*half, *-half):
+            seen += marginal.information(g, b + away, data) / (2 * _PAIRS)
+            pulled += (marginal.joint(g, b + away, data).by_b + precision @ (b + away)) / (2 * _PAIRS)
+        keep = 2.0 / (3.0 + i)  # the draws are new each round: later rounds move less
+        information, slope = (1 - keep) * information + keep * seen, (1 - keep) * slope + keep * pulled
+        away_from_rest = (pulled - precision @ b).T[..., None]
+        b = b + keep * np.linalg.solve(information + precision, away_from_rest)[..., 0].T
+    return b, slope, information

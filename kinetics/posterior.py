@@ -1,0 +1,194 @@
+"""The posterior as one function of one flat real vector: what samplers and optimisers see.
+
+A point is z = (v, u): v stands for the population sites (unconstrained: logs of positive ones, logits of
+fractions), u for the random effects, one row a varying parameter and one column a subject. A `Chart` says how:
+
+    g = centre + scale v                                      population sites, unconstrained
+    A_i = H_i + P(g),  A_i b_i = q_i + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
+
+where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope and
+curvature of its log-likelihood at the point p_i, all on the link scale. Were the likelihood quadratic, u would be
+standard normal and independent of g, however much or little a subject's data say; H = 0 is the usual non-centred
+parametrisation, a large H the centred one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erf, erfinv, ndtr, ndtri
+from jaxtyping import Array, Float
+from numpyro.distributions import LKJCholesky
+from numpyro.distributions.transforms import CorrCholeskyTransform
+
+from kinetics.arrays import AnyArray
+from kinetics.bind import BoundFit, FitData
+from kinetics.conditional import conditional
+from kinetics.distributions import (
+    Correlation,
+    HalfNormal,
+    LogitNormal,
+    LogNormal,
+    Normal,
+    Prior,
+    inverse_link,
+    link,
+)
+from kinetics.hierarchy import centre_of, correlate
+
+__all__ = ["Chart", "Posterior"]
+
+Sites = dict[str, Array]
+
+
+class Chart(NamedTuple):
+    """How a flat point stands for sites. All arrays; `information` is None for the plain parametrisation."""
+
+    centre: Float[AnyArray, " population"]
+    scale: Float[AnyArray, "population population"]
+    point: Float[AnyArray, "vary subject"] | None = None
+    slope: Float[AnyArray, "vary subject"] | None = None
+    information: Float[AnyArray, "vary vary subject"] | None = None
+
+
+class Posterior:
+    """The log density of a bound fit, its population sites and its charts; pure functions of arrays."""
+
+    def __init__(self, bound: BoundFit) -> None:
+        self.bound, self.h = bound, bound.hierarchy
+        self.vary, self.subjects = self.h.vary, len(bound.subjects)
+        self.priors = bound.priors()
+        self.names = tuple(k for k in self.priors if not k.startswith("corr_"))
+        self.blocks = self.h.correlated
+        pairs = [len(b) * (len(b) - 1) // 2 for b in self.blocks]
+        self.population = len(self.names) + sum(pairs)
+        self.size = self.population + len(self.vary) * self.subjects
+        chosen = [self.priors[k] for k in self.names]
+        self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
+        plain = [isinstance(p, LogNormal | LogitNormal | Normal) for p in chosen]
+        self._unit = np.array([p.sd if known else 1.0 for p, known in zip(chosen, plain, strict=True)])
+        middle = [float(link(p.link, jnp.asarray(p.median, float))) for p in chosen]
+        self._middle = np.array([x if known else 0.0 for x, known in zip(middle, plain, strict=True)])
+
+    def plain(self) -> Chart:
+        """The chart of prior medians and non-centred effects."""
+        return Chart(
+            self.unconstrained({k: p.median for k, p in self.priors.items()}), np.eye(self.population)
+        )
+
+    def units(self) -> Float[np.ndarray, " population"]:
+        """The prior's SD of every coordinate of g, or thereabouts: the natural size of a step."""
+        return np.concatenate([self._unit, np.ones(self.population - len(self.names))])
+
+    def unconstrained(self, sites: Mapping[str, Any]) -> Float[np.ndarray, " population"]:
+        """The real vector of population sites given on their own scale."""
+        values = [
+            float(self._unconstrained(self.priors[k], jnp.asarray(sites[k], float))) for k in self.names
+        ]
+        corr = self.h.correlation(sites)
+        place = {name: i for i, name in enumerate(self.vary)}
+        for block in self.blocks:
+            rows = np.array([place[k] for k in block])
+            factor = jnp.linalg.cholesky(corr[rows][:, rows])
+            values += list(np.asarray(CorrCholeskyTransform().inv(factor)))
+        return np.array(values, float)
+
+    @staticmethod
+    def _constrained(prior: Prior, x: Array) -> Array:
+        """The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left
+        tail wherever the data do not keep a standard deviation off zero.
+        """
+        if isinstance(prior, HalfNormal):
+            return prior.scale * np.sqrt(2.0) * erfinv(ndtr(x))
+        if isinstance(prior, Correlation):
+            return jnp.tanh(x)
+        return inverse_link(prior.link, x)
+
+    @staticmethod
+    def _unconstrained(prior: Prior, value: Array) -> Array:
+        if isinstance(prior, HalfNormal):
+            return ndtri(erf(value / (prior.scale * np.sqrt(2.0))))
+        if isinstance(prior, Correlation):
+            return jnp.arctanh(value)
+        return link(prior.link, value)
+
+    def sites(self, g: Float[Array, " population"]) -> tuple[Sites, Float[Array, ""]]:
+        """Population sites of a real vector, and the log prior density of that vector (Jacobian included)."""
+        n = len(self.names)
+        x = g[:n]
+        standard = (x - self._middle) / self._unit
+        normal = -0.5 * standard**2 - np.log(self._unit) - 0.5 * np.log(2 * np.pi)
+        log_prior = jnp.sum(jnp.where(self._alone, 0.0, normal))
+        s = {k: self._constrained(self.priors[k], x[i]) for i, k in enumerate(self.names)}
+        for k in np.array(self.names)[self._alone]:
+            log_prior += self.priors[k].to_numpyro().log_prob(s[k]) + jnp.log1p(-(s[k] ** 2))
+        for block in self.blocks:
+            size = len(block) * (len(block) - 1) // 2
+            to_factor = CorrCholeskyTransform()
+            factor = to_factor(g[n : n + size])
+            log_prior += LKJCholesky(len(block), self.h.concentration).log_prob(factor)
+            log_prior += to_factor.log_abs_det_jacobian(g[n : n + size], factor)
+            matrix = factor @ factor.T
+            pairs = [(i, j) for i in range(len(block)) for j in range(i + 1, len(block))]
+            s |= {f"corr_{block[i]}_{block[j]}": matrix[i, j] for i, j in pairs}
+            n += size
+        return s, log_prior
+
+    def split(
+        self, z: Float[Array, " size"]
+    ) -> tuple[Float[Array, " population"], Float[Array, "vary subject"]]:
+        """v and u."""
+        return z[: self.population], z[self.population :].reshape(len(self.vary), self.subjects)
+
+    def log_density(self, z: Float[Array, " size"], data: FitData, chart: Chart) -> Float[Array, ""]:
+        """Log posterior density of z up to a constant; -inf where a prediction fails, with zero gradient."""
+        v, u = self.split(z)
+        s, log_prior = self.sites(chart.centre + chart.scale @ v)
+        b, log_volume = self.effects(s, u, data, chart)
+        return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
+
+    def log_joint(self, s: Sites, b: Float[Array, "vary subject"], data: FitData) -> Float[Array, " subject"]:
+        """Each subject's log-likelihood and log density of its random effects b (link scale)."""
+        s = self.with_effects(s, b)
+        omega = self.omega(s)
+        prior = self.bound.effects_log_prob(s) - jnp.sum(jnp.log(omega))
+        return prior + self.bound.subject_log_likelihood(s, data)
+
+    def with_effects(self, s: Sites, b: Float[Array, "vary subject"]) -> Sites:
+        """The population sites and standardised random effects eta_X."""
+        return s | {f"eta_{k}": b[i] / s[f"omega_{k}"] for i, k in enumerate(self.vary)}
+
+    def omega(self, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
+        return jnp.stack([jnp.asarray(s[f"omega_{k}"]) for k in self.vary]) if self.vary else jnp.ones(0)
+
+    def centres(self, s: Mapping[str, AnyArray], data: FitData) -> Float[Array, "vary subject"]:
+        """c_i: every subject's varying parameters on the link scale, before its random effects."""
+        ones = jnp.ones(self.subjects)
+        return jnp.stack([centre_of(self.h, k, s, data.design) * ones for k in self.vary])
+
+    def precision(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
+        """Prior precision of the random effects on the link scale."""
+        omega = self.omega(s)
+        if not self.h.correlated:
+            return jnp.diag(omega**-2)
+        return jnp.linalg.inv(self.h.correlation(s)) / jnp.outer(omega, omega)
+
+    def effects(
+        self, s: Sites, u: Float[Array, "vary subject"], data: FitData, chart: Chart
+    ) -> tuple[Float[Array, "vary subject"], Float[Array, " subject"]]:
+        """b, and the log of the volume change |db/du|, of each subject."""
+        if not self.vary:
+            return u, jnp.zeros(self.subjects)
+        if chart.information is None or chart.point is None or chart.slope is None:
+            omega = self.omega(s)
+            log_volume = jnp.sum(jnp.log(omega))
+            if self.h.correlated:
+                factor = jnp.linalg.cholesky(self.h.correlation(s))
+                log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
+            return omega[:, None] * correlate(self.h, s, u), log_volume * jnp.ones(self.subjects)
+        precision, away = self.precision(s), chart.point - self.centres(s, data)
+        pull = chart.slope + jnp.sum(chart.information * away, axis=1)
+        return conditional(chart.information + precision[..., None], pull, u)
