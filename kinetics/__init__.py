@@ -10,6 +10,7 @@ _jax.config.update("jax_enable_x64", True)
 
 from kinetics.bind import bind  # noqa: E402
 from kinetics.check import Check, check  # noqa: E402
+from kinetics.compare import Comparison, compare  # noqa: E402
 from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal  # noqa: E402
 from kinetics.errors import (  # noqa: E402
     CheckError,
@@ -24,31 +25,39 @@ from kinetics.errors import (  # noqa: E402
 )
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
+from kinetics.gof import GoodnessOfFit, gof  # noqa: E402
+from kinetics.loo import Loo, loo  # noqa: E402
 from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
+from kinetics.predictive_check import predictive_check  # noqa: E402
 from kinetics.regimen import Regimen, doses_for  # noqa: E402
 from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
+from kinetics.sensitivity import Sensitivity, prior_posterior_overlap, sensitivity  # noqa: E402
 from kinetics.simulate import simulate  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
+from kinetics.vpc import Vpc, stratified_vpc, vpc  # noqa: E402
 
 __all__ = [
     "Balance",
     "Check",
     "CheckError",
+    "Comparison",
     "Derived",
     "Fit",
     "FitError",
     "FitPlan",
+    "GoodnessOfFit",
     "HalfNormal",
     "InputError",
     "KineticsError",
     "KineticsWarning",
     "LogNormal",
     "LogitNormal",
+    "Loo",
     "Model",
     "ModelError",
     "NCARules",
@@ -58,27 +67,37 @@ __all__ = [
     "PlanError",
     "Problem",
     "Regimen",
+    "Sensitivity",
     "State",
     "Study",
     "StudyError",
+    "Vpc",
     "bind",
     "check",
+    "compare",
     "doses_for",
     "exposure",
     "exposure_summary",
     "fit",
+    "gof",
     "library_models",
     "load_fit",
     "load_model",
+    "loo",
     "nca",
     "nca_summary",
     "parameter_table",
+    "predictive_check",
+    "prior_posterior_overlap",
     "read_plan",
     "read_regimen",
     "read_study",
     "report",
     "resume",
+    "sensitivity",
     "simulate",
+    "stratified_vpc",
     "to_pptestcd",
     "validate_study",
+    "vpc",
 ]

@@ -14,6 +14,7 @@ import typer
 from pandas import DataFrame
 
 from kinetics.check import check as run_check
+from kinetics.cli_assess import add_commands
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
 from kinetics.device import use_compile_cache
@@ -302,6 +303,8 @@ def _table(full: DataFrame, shown: DataFrame, out: Path | None, as_json: bool) -
         write_atomic(out, full.to_csv(index=False))
     print_result({"rows": records(full)}, table_text(shown) + (f"\nwritten: {out}" if out else ""), as_json)
 
+
+add_commands(app, print_result)
 
 if __name__ == "__main__":
     main()

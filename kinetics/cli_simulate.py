@@ -26,9 +26,9 @@ from plotly.io import to_html
 
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import load_fit
+from kinetics.page import FIGURE_CONFIG
 from kinetics.plot.simulation import plot_simulation
 from kinetics.regimen_file import read_regimen
-from kinetics.report import FIGURE_CONFIG
 from kinetics.run import write_atomic
 from kinetics.simulate import (
     Simulation,

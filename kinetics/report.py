@@ -7,7 +7,7 @@ missing number is an em dash whose footnote says why.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pandas import DataFrame
-from plotly.graph_objects import Figure
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from kinetics.bind import BoundAssay
 from kinetics.check import Check
 from kinetics.exposure import exposure_summary
 from kinetics.fit import Fit
+from kinetics.page import Section, Table, add_figure
 from kinetics.plot import (
     plot_individual_fits,
     plot_persistence,
@@ -32,19 +31,15 @@ from kinetics.plot import (
     plot_vpc,
 )
 from kinetics.plot.frame import number_text, unit_text
-from kinetics.predict import individual_curves, vpc
+from kinetics.predict import individual_curves
+from kinetics.report_assessment import assessment_section
 from kinetics.run import write_atomic
 from kinetics.summary import parameter_table
+from kinetics.vpc import vpc
 
 __all__ = ["report"]
 
 PANELS, MOST_PANELS = 24, 96  # subjects in one grid of fits, and in all
-FIGURE_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "showSendToCloud": False,  # it would send the figure, patients' records and all, to a web service
-    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-}
 _LINEAR = ("additive", "proportional", "combined")  # likelihoods
 _KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD", "assay scale",
           "residual correlation")  # fmt: skip
@@ -53,37 +48,6 @@ _EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
     "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),
     "fold_expansion": ("Fold expansion", ""),
 }  # fmt: skip
-
-
-@dataclass
-class _Table:
-    """A table as the template draws it; `notes` are its footnotes, numbered from 1."""
-
-    caption: str
-    heads: list[str]
-    numeric: list[bool]
-    rows: list[list[dict[str, Any]]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def cell(self, value: Any, reason: str = "", *, mark: str = "") -> dict[str, Any]:
-        """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
-        text = _text(value)
-        mark = mark or ("long" if len(text) > 40 else "")
-        if reason and reason not in self.notes:
-            self.notes.append(reason)
-        note = self.notes.index(reason) + 1 if reason else None
-        return {"text": text, "note": note, "reason": reason, "mark": mark, "share": None}
-
-
-@dataclass
-class _Section:
-    """A heading, what to know before looking, then figures and tables."""
-
-    name: str
-    title: str
-    words: list[str] = field(default_factory=list)
-    figures: list[Markup] = field(default_factory=list)
-    tables: list[_Table] = field(default_factory=list)
 
 
 def report(
@@ -110,6 +74,7 @@ def report(
         _individual_section(fit, draws),
         _population_section(fit, draws, seed),
         _vpc_section(fit, replicates, seed),
+        assessment_section(fit, replicates=replicates, seed=seed, log=partial(_log, fit)),
         _parameter_section(fit, parameters),
         *([_nca_section(fit, nca_table)] if nca_table is not None else []),
         *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
@@ -147,7 +112,7 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
         yield f"Parameters that no observed output depends on, and so fixed: {', '.join(fit.bound.unused)}."
 
 
-def _data_section(fit: Fit) -> _Section:
+def _data_section(fit: Fit) -> Section:
     study, summary = fit.study, fit.study.summary()
     first, last = summary["time_span_days"]
     said = f"{summary['subjects']} subjects, {summary['doses']} doses of {', '.join(summary['products'])} by "
@@ -155,7 +120,7 @@ def _data_section(fit: Fit) -> _Section:
     said += (
         f"from day {first:g} to day {last:g}. Source: {study.dictionary.source} ({study.dictionary.licence})."
     )
-    section = _Section("data", "Data", [said, *([study.dictionary.note] if study.dictionary.note else [])])
+    section = Section("data", "Data", [said, *([study.dictionary.note] if study.dictionary.note else [])])
     heads = [
         "Analyte",
         "Assay",
@@ -167,7 +132,7 @@ def _data_section(fit: Fit) -> _Section:
         "Below LLOQ",
         "Below LLOQ (%)",
     ]
-    table = _Table("What was measured", heads, [False] * 4 + [True] * 5)
+    table = Table("What was measured", heads, [False] * 4 + [True] * 5)
     for analyte in summary["analytes"].values():
         lloq = analyte["lloq"]
         cells = [
@@ -183,57 +148,55 @@ def _data_section(fit: Fit) -> _Section:
         table.rows.append(row)
     section.tables.append(table)
     for assay in fit.bound.assays:
-        _add_figure(section, plot_persistence(study, assay.analyte, log=_log(fit, assay)))
+        add_figure(section, plot_persistence(study, assay.analyte, log=_log(fit, assay)))
     return section
 
 
-def _individual_section(fit: Fit, draws: int) -> _Section:
+def _individual_section(fit: Fit, draws: int) -> Section:
     curves = individual_curves(fit, draws=draws)
     subjects, words = fit.bound.subjects[:MOST_PANELS], []
     if len(subjects) < len(fit.bound.subjects):
         left = len(fit.bound.subjects) - len(subjects)
         words.append(f"{left} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
-    section = _Section("fits", "The fit of each subject", words)
+    section = Section("fits", "The fit of each subject", words)
     for assay in fit.bound.assays:
         for start in range(0, len(subjects), PANELS):
             page, log = subjects[start : start + PANELS], _log(fit, assay)
             figure = plot_individual_fits(fit, assay.analyte, curves=curves, subjects=page, log=log)
-            _add_figure(section, figure)
+            add_figure(section, figure)
     return section
 
 
-def _population_section(fit: Fit, draws: int, seed: int) -> _Section:
-    section = _Section("population", "A typical patient and new patients")
+def _population_section(fit: Fit, draws: int, seed: int) -> Section:
+    section = Section("population", "A typical patient and new patients")
     for assay in fit.bound.assays:
-        _add_figure(
-            section, plot_population(fit, assay.analyte, draws=draws, seed=seed, log=_log(fit, assay))
-        )
+        add_figure(section, plot_population(fit, assay.analyte, draws=draws, seed=seed, log=_log(fit, assay)))
     return section
 
 
-def _vpc_section(fit: Fit, replicates: int, seed: int) -> _Section:
-    section = _Section("vpc", "Visual predictive check")
+def _vpc_section(fit: Fit, replicates: int, seed: int) -> Section:
+    section = Section("vpc", "Visual predictive check")
     for assay in fit.bound.assays:
         checked = vpc(fit, assay.analyte, n=replicates, seed=seed)
-        _add_figure(section, plot_vpc(fit, checked, log=_log(fit, assay)))
+        add_figure(section, plot_vpc(fit, checked, log=_log(fit, assay)))
     return section
 
 
-def _parameter_section(fit: Fit, parameters: DataFrame) -> _Section:
+def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
     people = len(fit.bound.subjects)
     words = [f"What the {people} patients taught us, and what the prior said."]
-    section = _Section("parameters", "Parameters", words)
+    section = Section("parameters", "Parameters", words)
     heads = ["Parameter", "Unit", "Median", "90 % interval", "Prior", "Contraction", "Between-subject CV (%)",
              "Shrinkage", "R-hat", "ESS bulk", "ESS tail", "Kind", "Source of the prior"]  # fmt: skip
-    table = _Table("Population values", heads, [False] * 2 + [True] * 2 + [False] + [True] * 6 + [False] * 2)
+    table = Table("Population values", heads, [False] * 2 + [True] * 2 + [False] + [True] * 6 + [False] * 2)
     rows = sorted(parameters.to_dict("records"), key=lambda row: [*_KINDS, row["kind"]].index(row["kind"]))
     table.rows = [_parameter_row(table, row) for row in rows]
     section.tables.append(table)
-    _add_figure(section, plot_prior_posterior(fit))
+    add_figure(section, plot_prior_posterior(fit))
     return section
 
 
-def _parameter_row(table: _Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
+def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
     between, derived = ("cv_percent", "shrinkage"), row["kind"] == "derived"
     why = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
     if derived:
@@ -269,15 +232,15 @@ def _parameter_row(table: _Table, row: Mapping[Any, Any]) -> list[dict[str, Any]
     ]
 
 
-def _nca_section(fit: Fit, nca_table: DataFrame) -> _Section:
-    section = _Section("nca", "Noncompartmental analysis")
+def _nca_section(fit: Fit, nca_table: DataFrame) -> Section:
+    section = Section("nca", "Noncompartmental analysis")
     labels = ["subject", "product", "cycle", "n_records", "n_blq"]
     heads = ["Subject", "Product", "Cycle", "Records", "Below LLOQ"]
     areas = [c for c in nca_table.columns if c.startswith("auc_") and c[4:5].isdigit() and c.endswith("d")]
     for caption, unit, own in _by_analyte(fit, nca_table):
         named = _exposure_heads(own.columns, areas, unit)
         numeric = [False] * 3 + [True] * (2 + len(named))
-        table = _Table(caption, [*heads, *named.values()], numeric)
+        table = Table(caption, [*heads, *named.values()], numeric)
         for row in own.to_dict("records"):
             cells = [table.cell(row[c]) for c in labels if c in row]
             cells += [table.cell(row[c], _reason(row, c)) for c in named]
@@ -286,14 +249,14 @@ def _nca_section(fit: Fit, nca_table: DataFrame) -> _Section:
     return section
 
 
-def _exposure_section(fit: Fit, exposure_table: DataFrame) -> _Section:
-    section = _Section("exposure", "Exposure")
+def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
+    section = Section("exposure", "Exposure")
     summary = exposure_summary(exposure_table) if "draw" in exposure_table else exposure_table
     quantities = list(dict.fromkeys(summary["quantity"]))
     areas = [q for q in quantities if q.startswith("auc_") and q[4:5].isdigit()]
     for caption, unit, own in _by_analyte(fit, summary):
         named = _exposure_heads(quantities, areas, unit)
-        table = _Table(caption, ["Subject", "Cycle", *named.values()], [False] * 2 + [True] * len(named))
+        table = Table(caption, ["Subject", "Cycle", *named.values()], [False] * 2 + [True] * len(named))
         numbers = {(r["subject"], r["cycle"], r["quantity"]): r for r in own.to_dict("records")}
         order = {subject: k for k, subject in enumerate(fit.bound.subjects)}
         pairs = {(s, c) for s, c, _ in numbers}
@@ -305,7 +268,7 @@ def _exposure_section(fit: Fit, exposure_table: DataFrame) -> _Section:
     return section
 
 
-def _interval(table: _Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
+def _interval(table: Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
     if row is None or pd.isna(row["median"]):
         return table.cell(np.nan, "no posterior draw has this quantity (the curve never has it)")
     return table.cell(
@@ -313,10 +276,10 @@ def _interval(table: _Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
     )
 
 
-def _check_section(check: Check) -> _Section:
-    section = _Section("checks", "Checks")
+def _check_section(check: Check) -> Section:
+    section = Section("checks", "Checks")
     heads = ["Check", "Verdict", "Value", "Wanted", "Where", "What to try if it fails"]
-    table = _Table("May these numbers be used?", heads, [False, False, True, True, False, False])
+    table = Table("May these numbers be used?", heads, [False, False, True, True, False, False])
     for row in check.rows.to_dict("records"):
         ok = bool(row["ok"])
         cells = [
@@ -331,35 +294,18 @@ def _check_section(check: Check) -> _Section:
     return section
 
 
-def _provenance_section(fit: Fit) -> _Section:
-    section = _Section("provenance", "Provenance")
-    table = _Table("Inputs, code, versions and machine", ["What", "Value"], [False, False])
+def _provenance_section(fit: Fit) -> Section:
+    section = Section("provenance", "Provenance")
+    table = Table("Inputs, code, versions and machine", ["What", "Value"], [False, False])
     for name, value in _flat(fit.provenance):
         table.rows.append([table.cell(name), table.cell(value, mark="code")])
     section.tables.append(table)
     return section
 
 
-def _text(value: Any) -> str:
-    """Counts in full, other numbers at 3 significant digits, an em dash for what is missing."""
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
-        return "—"
-    if isinstance(value, bool | np.bool_ | str):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int | np.integer) else number_text(float(value))
-
-
 def _log(fit: Fit, assay: BoundAssay) -> bool:
     """Whether an analyte has a log axis: always for cells, else where its error is on the log scale."""
     return fit.model.dose_unit == "cells" or assay.likelihood not in _LINEAR
-
-
-def _add_figure(section: _Section, figure: Figure) -> None:
-    name = f"figure-{section.name}-{len(section.figures) + 1}"
-    title = str(figure.to_dict()["layout"]["title"]["text"])
-    html = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)
-    label = Markup('<figure role="group" aria-label="{}">{}</figure>')
-    section.figures.append(label.format(title, Markup(html)))
 
 
 def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFrame]]:

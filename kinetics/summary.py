@@ -3,7 +3,9 @@
 Contraction is 1 - Var(posterior)/Var(prior) on the link scale: 0 means that the number is the prior's, 1 that
 it is the data's (Schad et al. 2021). Shrinkage is 1 - SD(posterior means of eta): 0 means that the subjects'
 own values are data-driven, 1 that they all sit on the population value (Savic & Karlsson 2009, doi
-10.1208/s12248-009-9133-0).
+10.1208/s12248-009-9133-0). Pooling is 1 - Var(posterior means of the random effects) / mean over draws of their
+variance between subjects: 0 where each subject's value is its own, 1 where all are the population's (Gelman &
+Pardoe 2006).
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def parameter_table(fit: Fit) -> DataFrame:
     """One row a population site: kind, unit, median, 90 % interval, diagnostics, prior, contraction.
 
     Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
-    `omega` (median SD) and `shrinkage`. `source` and `guess` come from the model file. The model's derived
+    `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. The model's derived
     quantities at the population values follow, kind `derived`.
     """
     table = diagnostics(fit)
@@ -117,14 +119,21 @@ def _between_subjects(fit: Fit, site: str, sites: dict[str, np.ndarray]) -> dict
     name = site[:-4]
     h = fit.bound.hierarchy
     if not site.endswith("_pop") or name not in h.vary:
-        return {"omega": np.nan, "cv_percent": np.nan, "shrinkage": np.nan}
+        return {"omega": np.nan, "cv_percent": np.nan, "shrinkage": np.nan, "pooling": np.nan}
     omega = sites[f"omega_{name}"]
     log = h.priors[name].link == "log"
     return {
         "omega": float(np.median(omega)),
         "cv_percent": float(np.median(100 * np.sqrt(np.expm1(omega**2)))) if log else np.nan,
         "shrinkage": float(1 - np.std(sites[f"eta_{name}"].mean(axis=0))),
+        "pooling": _pooling(omega[:, None] * sites[f"eta_{name}"]),
     }
+
+
+def _pooling(effects: np.ndarray) -> float:
+    """Gelman & Pardoe's pooling factor of random effects (draw, subject); NaN for one subject."""
+    between = float(np.mean(np.var(effects, axis=1)))
+    return float(1 - np.var(effects.mean(axis=0)) / between) if between > 0 else np.nan
 
 
 def _contraction(prior: Prior, draws: np.ndarray) -> float:

@@ -21,7 +21,8 @@ from kinetics.exposure import exposure
 from kinetics.fit import Fit
 from kinetics.observe import log_likelihood
 from kinetics.plan import plan_of
-from kinetics.predict import individual_curves, population_curve, simulate_records
+from kinetics.predict import individual_curves, population_curve
+from kinetics.replicates import simulate_records
 from kinetics.solve import solve
 from kinetics.start import constrained_start, require_possible, start_values
 from kinetics.study import Study, read_study

@@ -23,8 +23,9 @@ from kinetics.plot import (
 from kinetics.plot.frame import PALETTE, log_range, number_text, time_title
 from kinetics.plot.grouping import group_subjects, groupings
 from kinetics.plot.records import drawn_records, first_dose
-from kinetics.predict import individual_curves, vpc
+from kinetics.predict import individual_curves
 from kinetics.study import read_study
+from kinetics.vpc import vpc
 from tests.test_predict import cart_fit, known_fit, theophylline_fit
 
 FIGURES: dict[str, Callable[[Fit, str, bool], Figure]] = {

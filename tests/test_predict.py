@@ -15,27 +15,28 @@ from typing import Any
 import numpy as np
 import pytest
 from pandas import DataFrame
+from scipy.stats import norm, t
 
 from kinetics.bind import BoundFit, bind
 from kinetics.errors import StudyError
 from kinetics.fit import Fit, _datatree
-from kinetics.hierarchy import centre_of
 from kinetics.model import load_model
 from kinetics.plan import plan_of, read_plan
 from kinetics.predict import (
     curve_times,
     individual_curves,
     population_curve,
-    simulate_records,
-    time_bins,
-    vpc,
 )
+from kinetics.replicates import simulate_records
 from kinetics.run import provenance_of
 from kinetics.sampler import Draws
 from kinetics.solve import solve
+from kinetics.study import Study
 from kinetics.units import convert
+from kinetics.vpc import time_bins, vpc
 
 predict = import_module("kinetics.predict")
+checks = import_module("kinetics.vpc")
 LLOQ, PEOPLE = 50.0, 40
 VISITS = [-1.0, 1, 3, 7, 10, 14, 15, 18, 21, 24, 28, 42, 60, 90]
 SIGMA = 0.3
@@ -73,12 +74,12 @@ def written_posterior(bound: BoundFit, sites: Mapping[str, Any], *, chains: int 
         "chains": "written",
         "unused_parameters": [],
     }
-    return Fit(bound, _datatree(bound, Draws(split, stats)), provenance_of(bound.plan, bound, facts))
+    return Fit(bound, _datatree(bound, Draws(split, stats, [])), provenance_of(bound.plan, bound, facts))
 
 
-def prior_fit(plan: Any, *, draws: int = 60) -> Fit:
+def prior_fit(plan: Any, *, study: Study | None = None, draws: int = 60) -> Fit:
     """A Fit whose posterior is a tenth as wide as its prior around the prior's median; etas are standard."""
-    bound = bind(plan)
+    bound = bind(plan, study=study)
     rng = np.random.default_rng(1)
     sites: dict[str, np.ndarray] = {}
     for site, prior in bound.priors().items():
@@ -87,7 +88,7 @@ def prior_fit(plan: Any, *, draws: int = 60) -> Fit:
     n = len(bound.subjects)
     for name in bound.hierarchy.vary:
         eta = 0.5 * rng.standard_normal((1, n)) + 0.1 * rng.standard_normal((draws, n))
-        sites |= _effect(bound, name, eta, sites)
+        sites[f"eta_{name}"] = eta
     return written_posterior(bound, sites)
 
 
@@ -102,14 +103,6 @@ def theophylline_fit() -> Fit:
     """An oral drug with an additive error and no LLOQ, with a written posterior."""
     plan = {"model": "one_compartment_oral", "data": "theophylline", "name": "theophylline"}
     return prior_fit(plan_of(plan | {"observe": {"theophylline": {"likelihood": "additive"}}}))
-
-
-def _effect(bound: BoundFit, name: str, eta: np.ndarray, sites: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    if name not in bound.hierarchy.centred:
-        return {f"eta_{name}": eta}
-    pop = {k: np.asarray(v)[:, None] for k, v in sites.items() if np.ndim(v) == 1}
-    centre = np.asarray(centre_of(bound.hierarchy, name, pop, bound.data.design))
-    return {f"link_{name}": centre + pop[f"omega_{name}"] * eta}
 
 
 @cache
@@ -141,13 +134,10 @@ def study_folder() -> Path:
 
 
 @cache
-def known_fit(
-    *, folder: Path | None = None, cmax_factor: float = 1.0, centred: bool = False, draws: int = 40
-) -> Fit:
+def known_fit(*, folder: Path | None = None, cmax_factor: float = 1.0, draws: int = 40) -> Fit:
     """A posterior that sits on the truth, or off by a factor in Cmax: every draw is the same."""
     content = {"model": "ogasawara_2021", "data": str(folder or study_folder()), "name": "known", "seed": 1}
-    more = {"centred": ["cmax"]} if centred else {}
-    bound = bind(plan_of(content | {"observe": {"copies": {}}} | more))
+    bound = bind(plan_of(content | {"observe": {"copies": {}}}))
     model = load_model("ogasawara_2021")
     ones = np.ones(draws)
     sites: dict[str, np.ndarray] = {}
@@ -158,7 +148,7 @@ def known_fit(
         sites[site] = ones * float(value if value is not None else prior.median)
     sites["cmax_pop"] *= cmax_factor
     for row, name in enumerate(bound.hierarchy.vary):
-        sites |= _effect(bound, name, np.broadcast_to(ETA[row], (draws, PEOPLE)), sites)
+        sites[f"eta_{name}"] = np.broadcast_to(ETA[row], (draws, PEOPLE))
     return written_posterior(bound, sites)
 
 
@@ -223,11 +213,24 @@ def test_a_known_subject_is_known_better_than_a_new_patient():
     assert (width[0] < width[1] / 2).all()
 
 
-def test_new_patients_do_not_depend_on_how_the_fit_was_parametrised():
-    tables = [population_curve(known_fit(centred=c), like="P00", draws=50) for c in (False, True)]
-    np.testing.assert_allclose(tables[0]["q95"], tables[1]["q95"], rtol=1e-6)
-    values = [simulate_records(known_fit(centred=c), "copies", draws=20).value for c in (False, True)]
-    np.testing.assert_allclose(values[0], values[1], rtol=1e-6)
+def test_random_effects_of_new_patients_are_correlated_and_have_the_tails_of_the_plan():
+    content = cart_fit().bound.plan.resolved()
+    effects = {"correlated": [["cmax", "tmax"]], "tails": {"half_life_contraction": 3.0}}
+    fit = prior_fit(plan_of(content | {"effects": effects}))
+    h, n = fit.bound.hierarchy, 20_000
+    assert h.correlated == (("cmax", "tmax"),)
+    assert dict(h.tails) == {"half_life_contraction": 3.0}
+    sites = {k: v[:1] for k, v in predict.population_sites(fit, 1).items()} | {
+        "corr_cmax_tmax": np.array([0.6])
+    }
+    z = {k: np.random.default_rng(i).standard_normal((1, n)) for i, k in enumerate(h.vary)}
+    design = {k: np.zeros(n) for k in fit.bound.data.design}
+    theta = predict.subject_theta(fit, sites, design, z, n)
+    eta = {k: np.log(theta[k][0] / sites[f"{k}_pop"]) / sites[f"omega_{k}"] for k in h.vary}
+    assert np.corrcoef(eta["cmax"], eta["tmax"])[0, 1] == pytest.approx(0.6, abs=0.02)
+    assert eta["tmax"].std() == pytest.approx(1.0, abs=0.02)
+    heavy = t.ppf(norm.cdf(z["half_life_contraction"][0]), 3.0)
+    np.testing.assert_allclose(eta["half_life_contraction"], heavy, rtol=1e-6)
 
 
 def test_covariates_are_at_reference_unless_the_subjects_are_asked_for():
@@ -319,13 +322,13 @@ def test_the_vpc_rejects_a_cmax_that_leaves_too_much_below_the_lloq():
 
 def test_quantiles_rank_blq_records_below_every_number_and_do_not_invent_one():
     row = np.array([[-np.inf] * 6 + [60.0, 70.0, 80.0, 90.0, 100.0]])  # 6 of 11 below the LLOQ
-    assert predict._ranked(row, 0.5)[0] == -np.inf
-    assert predict._ranked(row, 0.05)[0] == -np.inf
-    assert predict._ranked(row, 0.95)[0] == pytest.approx(95.0)
+    assert checks._ranked(row, 0.5)[0] == -np.inf
+    assert checks._ranked(row, 0.05)[0] == -np.inf
+    assert checks._ranked(row, 0.95)[0] == pytest.approx(95.0)
     half = np.array([[-np.inf, 60.0]])  # between a censored rank and a number: censored
-    assert predict._ranked(half, 0.5)[0] == -np.inf
+    assert checks._ranked(half, 0.5)[0] == -np.inf
     above = np.array([[60.0, np.inf]])
-    assert predict._ranked(above, 0.5)[0] == np.inf
+    assert checks._ranked(above, 0.5)[0] == np.inf
 
 
 def test_observed_quantiles_and_shares_are_those_of_the_data():

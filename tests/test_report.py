@@ -99,6 +99,7 @@ def test_every_section_is_in_the_contents(cart):
         "fits",
         "population",
         "vpc",
+        "assessment",
         "parameters",
         "nca",
         "exposure",
@@ -174,7 +175,7 @@ def rendered(page: Path, profile: Path) -> tuple[str, list[str]]:
 def test_a_browser_without_a_network_draws_every_figure(cart_page, cart, tmp_path):
     dom, console = rendered(cart_page, tmp_path / "profile")
     wanted = cart.count("Plotly.newPlot(")
-    assert wanted == 9  # data, fits, population and check of two analytes; prior and posterior
+    assert wanted == 13  # data, fits, population, check and residuals of two analytes; and three of all
     assert console == []
     figures = re.findall(r'<div id="(figure-[\w-]+)" class="plotly-graph-div js-plotly-plot"', dom)
     assert len(set(figures)) == wanted
@@ -193,3 +194,10 @@ def test_a_sampled_fit_is_reported(tmp_path):
     median = float(np.median(of.sites()["cl_pop"]))
     assert f">{module.number_text(median)}<" in html.replace("\n", "")
     assert "200 posterior draws" in html
+
+
+def test_the_assessment_says_how_residuals_and_replicates_compare(cart):
+    section = cart.split('<section id="assessment"')[1].split("</section>")[0]
+    for said in ("npde", "iwres", "median cmax", "median last detectable", "Pareto k", "elpd"):
+        assert said in section
+    assert section.count("Plotly.newPlot(") == 4  # residuals of two analytes, Pareto k, random effects

@@ -69,9 +69,8 @@ def test_a_parameter_without_a_published_sd_varies_by_its_population_value_alone
     assert set(drawn(replace(model, parameters=alike), 9, cl=2.0)["cl"]) == {2.0}
 
 
-@pytest.mark.parametrize("centred", [False, True])
-def test_patients_of_a_fit_are_new_ones_around_its_population(centred: bool) -> None:
-    fit = known_fit(centred=centred)
+def test_patients_of_a_fit_are_new_ones_around_its_population() -> None:
+    fit = known_fit()
     model = fit.model
     found = drawn(model, 20_000, fit)
     for name, p in model.parameters.items():

@@ -1,14 +1,21 @@
 """Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic."""
 
+from kinetics.plot.gof import plot_gof
 from kinetics.plot.individual_fits import plot_individual_fits
+from kinetics.plot.loo import plot_pareto_k
 from kinetics.plot.persistence import plot_persistence
 from kinetics.plot.population import plot_population
 from kinetics.plot.prior_posterior import plot_prior_posterior
+from kinetics.plot.random_effects import plot_eta_covariates, plot_etas
 from kinetics.plot.simulation import plot_simulation
 from kinetics.plot.vpc import plot_vpc
 
 __all__ = [
+    "plot_eta_covariates",
+    "plot_etas",
+    "plot_gof",
     "plot_individual_fits",
+    "plot_pareto_k",
     "plot_persistence",
     "plot_population",
     "plot_prior_posterior",

@@ -23,7 +23,7 @@ from kinetics.plot.frame import (
     value_axis,
 )
 from kinetics.plot.records import SYMBOLS, add_limits, add_records, add_symbol_key, limit_lines
-from kinetics.predict import Vpc
+from kinetics.vpc import Vpc
 
 __all__ = ["plot_vpc"]
 
@@ -38,11 +38,14 @@ _STYLE = {
 def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     """The quantile panel, and below it the share of records under the LLOQ where the study has one.
 
+    A prediction-corrected check has no line at the LLOQ: each record has its own, where a BLQ record is drawn.
     A quantile that falls below the LLOQ (or above the ULOQ) is not drawn; an interval that reaches there is
     cut at the limit.
     """
     study, bins = fit.study, checked.bins
     limits = limit_lines(study, checked.analyte)
+    if checked.corrected:
+        limits = [("LLOQ", float(v)) for v in checked.points["lloq"].dropna()]
     lloq = [value for name, value in limits if name == "LLOQ"]
     span = _span(checked, [v for _, v in limits], log=log)
     rows, heights = (2, [0.72, 0.28]) if lloq else (1, [1.0])
@@ -55,9 +58,11 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     for q, (_, colour, dash, name) in _STYLE.items():
         _add_observed(figure, bins, f"observed_{q}", colour, dash, f"{name}, observed", row=1, col=1)
     ends = [float(np.min(bins["start"])), float(np.max(bins["end"]))]
-    add_limits(figure, study, checked.analyte, ends, row=1, col=1)
+    if not checked.corrected:  # a corrected record has a limit of its own
+        add_limits(figure, study, checked.analyte, ends, row=1, col=1)
     axis = value_axis(span, log=log)
-    figure.update_yaxes(title_text=analyte_title(study, checked.analyte), **axis, row=1, col=1)
+    corrected = "Prediction-corrected<br>" if checked.corrected else ""
+    figure.update_yaxes(title_text=corrected + analyte_title(study, checked.analyte), **axis, row=1, col=1)
     if lloq:
         share = bins.rename(columns=lambda c: c.replace("blq_", ""))
         colour, name = PALETTE[2], "% below LLOQ, simulated"
@@ -69,7 +74,9 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     figure.update_layout(legend={"font": {"size": 12}, "tracegroupgap": 2, "y": 1, "yanchor": "top"})
     subtitle = f"Inside their 90 % interval: {100 * checked.covered:.0f} % of quantiles"
     subtitle += f", {100 * checked.covered_blq:.0f} % of shares below LLOQ" if lloq else ""
-    title = f"{study.analytes[checked.analyte].label}: visual predictive check"
+    kind = "prediction-corrected visual predictive check" if checked.corrected else "visual predictive check"
+    title = f"{study.analytes[checked.analyte].label}: {kind}"
+    title += f", {checked.stratum.replace('_', ' ').replace('<=', '≤')}" if checked.stratum else ""
     height = 620 if lloq else 520
     return finish(
         figure, study, title=title, subtitle=subtitle, notes=_notes(checked), fit=fit, height=height
@@ -79,8 +86,13 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
 def _notes(checked: Vpc) -> list[str]:
     said = f"Ribbons: 90 % of {checked.replicates} replicated studies with new patients and the same doses, "
     notes = [said + f"times and limits, in {len(checked.bins)} time bins."]
+    if checked.corrected:
+        notes.append(
+            "Values, and the LLOQ at which a BLQ record is drawn, times median PRED of the bin / PRED."
+        )
     if checked.left_out:
-        notes.append(f"Left out: {checked.left_out} records before the first dose, all below the LLOQ.")
+        why = ", or with PRED 0" if checked.corrected else ", all below the LLOQ"
+        notes.append(f"Left out: {checked.left_out} records before the first dose{why}.")
     return notes
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.predict import vpc
+from kinetics.vpc import vpc
 
 
 @pytest.fixture

@@ -1,0 +1,78 @@
+"""The report's section on whether the model is right: residuals, replicated statistics, leave-one-out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from kinetics.bind import BoundAssay
+from kinetics.fit import Fit
+from kinetics.gof import gof
+from kinetics.loo import loo
+from kinetics.page import Section, Table, add_figure
+from kinetics.plot import plot_eta_covariates, plot_gof, plot_pareto_k
+from kinetics.plot.frame import unit_text
+from kinetics.predictive_check import predictive_check
+
+__all__ = ["assessment_section"]
+
+
+def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[BoundAssay], bool]) -> Section:
+    """Residuals of every analyte, statistics of replicated studies, Pareto k of every record, random effects
+    against covariates. `log` says which analytes have a log axis.
+    """
+    section = Section("assessment", "Is the model right?")
+    checked, left_out = gof(fit, replicates=replicates, seed=seed), loo(fit)
+    section.words.append(
+        f"Leaving out one record at a time: elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), effective parameters "
+        f"{left_out.p_loo:.1f}. {left_out.advice}{'.' if left_out.advice else ''}"
+    )
+    section.tables.append(_residual_table(fit, checked.tests))
+    section.tables.append(_statistic_table(fit, predictive_check(fit, n=replicates, seed=seed)))
+    for assay in fit.bound.assays:
+        add_figure(section, plot_gof(fit, checked, assay.analyte, log=log(assay)))
+    add_figure(section, plot_pareto_k(fit, left_out))
+    if fit.bound.hierarchy.vary and (fit.study.covariates or "weight_kg" in fit.study.subjects):
+        add_figure(section, plot_eta_covariates(fit))
+    return section
+
+
+def _residual_table(fit: Fit, tests: pd.DataFrame) -> Table:
+    heads = [
+        "Analyte",
+        "Residual",
+        "Records",
+        "Mean",
+        "SD",
+        "p (mean 0)",
+        "p (SD 1)",
+        "p (normal)",
+        "Verdict",
+    ]
+    table = Table("Residuals", heads, [False] * 2 + [True] * 6 + [False])
+    for row in tests.to_dict("records"):
+        cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(row["residual"])]
+        cells.append(table.cell(int(row["n"])))
+        columns = ("mean", "sd", "p_mean", "p_variance", "p_normal")
+        cells += [_number(table, row, c, "fewer than four residuals, or all the same") for c in columns]
+        table.rows.append([*cells, table.cell(row["verdict"])])
+    return table
+
+
+def _statistic_table(fit: Fit, found: pd.DataFrame) -> Table:
+    heads = ["Analyte", "Statistic", "Unit", "Observed", "Median", "5 %", "95 %", "p", "Verdict"]
+    table = Table("The study and its replicates", heads, [False] * 3 + [True] * 5 + [False])
+    why = "nothing is detectable, in the study or in every replicate"
+    for row in found.to_dict("records"):
+        cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(row["statistic"])]
+        cells.append(table.cell(unit_text(row["unit"]) or "1"))
+        cells += [_number(table, row, c, why) for c in ("observed", "median", "lower", "upper", "p")]
+        mark = {"like": "pass", "unlike": "fail"}.get(row["verdict"], "")
+        table.rows.append([*cells, table.cell(row["verdict"], mark=mark)])
+    return table
+
+
+def _number(table: Table, row: Mapping[Any, Any], column: str, why: str) -> dict[str, Any]:
+    return table.cell(row[column], why if pd.isna(row[column]) else "")
