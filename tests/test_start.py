@@ -34,7 +34,12 @@ def study() -> Study:
 
 
 def plan(**keys: Any) -> FitPlan:
-    content = {"model": "ogasawara_2021", "data": "synthetic_cart_12", "observe": {"car_copies": {}}, "name": "mine"}
+    content = {
+        "model": "ogasawara_2021",
+        "data": "synthetic_cart_12",
+        "observe": {"car_copies": {}},
+        "name": "mine",
+    }
     return plan_of({**content, **keys})
 
 
