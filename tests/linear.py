@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Linear:
         at = [COEFFICIENTS.index(k) for k in bound.hierarchy.vary]
         omega = np.array([float(sites[f"omega_{k}"]) for k in bound.hierarchy.vary])
         z = self.design(i)[:, at]
-        spread = z @ (np.outer(omega, omega) * np.asarray(bound.hierarchy.correlation(sites)))
+        spread = z @ (np.outer(omega, omega) * correlation_of(sites, bound.hierarchy.vary))
         sigma = float(sites["sigma_add_theophylline"])
         mean = [*(float(sites[f"{k}_pop"]) for k in COEFFICIENTS), float(sites["beta_a_weight_kg"])]
         return self.y[i] - self.fixed(i) @ np.array(mean), spread, spread @ z.T + sigma**2 * np.eye(len(z))
@@ -101,6 +102,15 @@ class Linear:
             precision += x.T @ np.linalg.solve(v, x)
             right += x.T @ np.linalg.solve(v, self.y[i])
         return np.linalg.solve(precision, right), np.linalg.inv(precision)
+
+
+def correlation_of(sites: Any, vary: tuple[str, ...]) -> np.ndarray:
+    """The correlation matrix of the random effects, out of whichever corr_X_Y there are."""
+    matrix = np.eye(len(vary))
+    for (i, a), (j, b) in permutations(enumerate(vary), 2):
+        if f"corr_{a}_{b}" in sites:
+            matrix[i, j] = matrix[j, i] = float(sites[f"corr_{a}_{b}"])
+    return matrix
 
 
 @cache
