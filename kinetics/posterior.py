@@ -26,6 +26,7 @@ from numpyro.distributions.transforms import CorrCholeskyTransform
 
 from kinetics.arrays import AnyArray
 from kinetics.bind import BoundFit, FitData
+from kinetics.conditional import conditional
 from kinetics.distributions import (
     Correlation,
     HalfNormal,
@@ -36,7 +37,6 @@ from kinetics.distributions import (
     inverse_link,
     link,
 )
-from kinetics.conditional import conditional
 from kinetics.hierarchy import centre_of, correlate
 
 __all__ = ["Chart", "Posterior"]
