@@ -94,6 +94,7 @@ class Linear:
 
     def posterior(self, sites: Any, bound: BoundFit) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of a, b, c and beta, the SDs and correlations of `sites` known."""
+        sites = {k: p.median for k, p in bound.priors().items()} | sites
         priors = [PRIORS[k] for k in COEFFICIENTS] + [bound.priors()["beta_a_weight_kg"]]
         precision = np.diag([p.sd**-2.0 for p in priors])  # pyright: ignore
         right = precision @ np.array([p.median for p in priors])
