@@ -118,3 +118,12 @@ def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced
     assert chart.information is None
     assert float(jnp.abs(start).max()) < 0.6
     assert lines == ["Laplace's method failed (flat); chains begin at the prior medians"]
+
+
+def test_chains_begin_around_the_maximum_where_nobody_varies_too() -> None:
+    bound, lines = linear_study().bound(**{"vary": []}), []
+    posterior = Posterior(bound)
+    _, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append)
+    assert posterior.vary == ()
+    assert start.shape == (bound.plan.sampler.chains, posterior.population)
+    assert any("chains begin around its maximum" in line for line in lines)
