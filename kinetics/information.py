@@ -2,7 +2,7 @@
 
 A measured record has the Fisher information of its family's location and scale (so an error that depends on the
 prediction interacts with it, as in FOCE-I: Wang 2007), a censored one minus the second derivative of its log
-probability. Never negative.
+probability as its standardised limits move on a straight line. Never negative.
 """
 
 from __future__ import annotations
@@ -44,14 +44,19 @@ def record_information(
     total = jnp.where(records.measured, of_location * of_z**2 + of_scale * d_scale**2, 0.0)
     logcdf = student(nu)[1] if heavy else normal_logcdf
     seen = standardise(family, at, records, residual, dna_ug=dna_ug)
+    by_z, by_lower = (
+        of_z + x * d_scale for x in (seen.z, seen.lower)
+    )  # how far the limits move, with the sign turned
     kinds = {
-        "left": (records.left, lambda t: logcdf(seen.z + t)),
-        "right": (records.right, lambda t: logcdf(-seen.z - t)),
-        "interval": (records.interval, lambda t: log_between(logcdf, seen.lower + t, seen.z + t)),
+        "left": (records.left, lambda t: logcdf(seen.z + t * by_z)),
+        "right": (records.right, lambda t: logcdf(-seen.z - t * by_z)),
+        "interval": (
+            records.interval,
+            lambda t: log_between(logcdf, seen.lower + t * by_lower, seen.z + t * by_z),
+        ),
     }
     shift = jnp.zeros_like(at)
     for mask, log_probability in kinds.values():
         bend = jax.grad(lambda t, f=log_probability: jnp.sum(jax.grad(lambda x: jnp.sum(f(x)))(t)))(shift)
-        moves = of_z + seen.z * d_scale
-        total += jnp.where(mask, jnp.maximum(-bend, 0.0) * moves**2, 0.0)
+        total += jnp.where(mask, jnp.maximum(-bend, 0.0), 0.0)
     return jnp.where(there & jnp.isfinite(total), total, 0.0)

@@ -163,7 +163,8 @@ class Posterior:
     def centres(self, s: Mapping[str, AnyArray], data: FitData) -> Float[Array, "vary subject"]:
         """c_i: every subject's varying parameters on the link scale, before its random effects."""
         ones = jnp.ones(self.subjects)
-        return jnp.stack([centre_of(self.h, k, s, data.design) * ones for k in self.vary])
+        rows = [centre_of(self.h, k, s, data.design) * ones for k in self.vary]
+        return jnp.stack(rows) if rows else jnp.zeros((0, self.subjects))
 
     def precision(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
         """Prior precision of the random effects on the link scale."""

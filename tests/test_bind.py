@@ -12,17 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from numpyro.handlers import seed, trace
-from numpyro.infer.util import log_density
 
 from kinetics.bind import BoundFit, bind, describe_records
 from kinetics.distributions import HalfNormal, LogNormal
-from kinetics.errors import FitError, ModelError, PlanError
+from kinetics.errors import ModelError, PlanError
 from kinetics.library import ROOT
 from kinetics.model import load_model
 from kinetics.plan import FitPlan, plan_of
 from kinetics.solve import solve
-from kinetics.start import constrained_start, require_possible, start_values
 from kinetics.study import Study, read_study
 
 BOTH: dict[str, Any] = {"observe": {"car_copies": {}, "car_cells": {}}}
@@ -56,9 +53,11 @@ def subset(study: Study, subjects: list[str]) -> Study:
 
 
 def draw(bound: BoundFit, number: int = 0) -> dict[str, jax.Array]:
-    """One draw of the sites from the start values of the sampler, on their own scale."""
-    model = trace(seed(bound.density, jax.random.key(number))).get_trace(bound.data)
-    return {k: v["value"] for k, v in model.items() if v["type"] == "sample" and not v["is_observed"]}
+    """One draw of the sites from their priors, on their own scale."""
+    priors, vary = bound.priors(), bound.hierarchy.vary
+    keys = iter(jax.random.split(jax.random.key(number), len(priors) + len(vary)))
+    drawn = {k: p.to_numpyro().sample(next(keys)) for k, p in priors.items()}
+    return drawn | {f"eta_{k}": jax.random.normal(next(keys), (len(bound.subjects),)) for k in vary}
 
 
 def of_subjects(sites: dict[str, jax.Array], rows: np.ndarray) -> dict[str, jax.Array]:
@@ -71,15 +70,29 @@ def by_subject(bound: BoundFit, sites: dict[str, jax.Array]) -> dict[str, np.nda
     return {analyte: np.asarray(t).sum(axis=1) for analyte, t in terms.items()}
 
 
-@pytest.mark.parametrize("key", ["vary", "centred", "fixed", "priors", "omega", "covariates", "allometry"])
+PLACES = [
+    "vary",
+    "effects.correlated",
+    "effects.tails",
+    "fixed",
+    "priors",
+    "omega",
+    "covariates",
+    "allometry",
+]
+
+
+@pytest.mark.parametrize("key", PLACES)
 def test_an_unknown_parameter_is_refused_in_every_key_with_the_nearest(study: Study, key: str) -> None:
     spec: dict[str, Any] = {
-        "vary": ["cmaxx"], "centred": ["cmaxx"], "fixed": {"cmaxx": 1.0}, "priors": {"cmaxx": {"median": 1, "sd": 1}},
+        "vary": ["cmaxx"], "effects.correlated": [["cmaxx"]], "effects.tails": {"cmaxx": 4.0},
+        "fixed": {"cmaxx": 1.0}, "priors": {"cmaxx": {"median": 1, "sd": 1}},
         "omega": {"cmaxx": {"median": 1, "sd": 1}}, "covariates": {"cmaxx": [{"covariate": "age"}]},
         "allometry": {"cmaxx": {"exponent": 1}},
     }  # fmt: skip
+    table, _, inner = key.partition(".")
     with pytest.raises(PlanError) as caught:
-        bind(plan(**{key: spec[key]}), study=study)
+        bind(plan(**{table: {inner: spec[key]} if inner else spec[key]}), study=study)
     (problem,) = caught.value.problems
     assert problem.what == f"{key}: model ogasawara_2021 has no parameter 'cmaxx'"
     assert problem.remedy == "did you mean 'cmax'?"
@@ -145,7 +158,10 @@ def test_a_fixed_value_outside_the_scale_of_its_parameter_is_refused(study: Stud
     [
         {"omega": {"cmax": {"distribution": "Normal", "mean": 0.0, "sd": 1.0}}},
         {"vary": ["cmax"], "omega": {"fb": {"median": 1.0, "sd": 0.5}}},
-        {"vary": ["cmax"], "centred": ["fb"]},
+        {"vary": ["cmax"], "effects": {"correlated": [["cmax", "fb"]]}},
+        {"vary": ["cmax"], "effects": {"tails": {"fb": 5.0}}},
+        {"effects": {"correlated": [["cmax", "fb"], ["fb", "tmax"]]}},
+        {"effects": {"correlated": [["cmax", "fb"]], "tails": {"fb": 5.0}}},
         {"vary": ["fb"], "fixed": {"fb": 0.01}},
         {"fixed": {"fb": 0.01}, "priors": {"fb": {"distribution": "LogitNormal", "median": 0.1, "sd": 1}}},
         {"allometry": {"fb": {"exponent": 0.75}}},
@@ -249,18 +265,13 @@ def test_every_record_of_the_study_enters_by_its_kind_and_is_counted(study: Stud
 
 
 def test_the_joint_density_is_the_priors_plus_every_records_likelihood(study: Study) -> None:
-    bound = bind(plan(**RICH, centred=["tmax"]), study=study)
+    bound = bind(plan(**RICH), study=study)
     sites = draw(bound)
-    joint = float(log_density(bound.density, (bound.data,), {}, sites)[0])
     prior = sum(float(p.to_numpyro().log_prob(sites[k])) for k, p in bound.priors().items())
-    for name in bound.hierarchy.vary:
-        if name == "tmax":
-            z = (sites["link_tmax"] - jnp.log(sites["tmax_pop"])) / sites["omega_tmax"]
-            prior += float(jnp.sum(-0.5 * z**2 - 0.5 * jnp.log(2 * jnp.pi) - jnp.log(sites["omega_tmax"])))
-        else:
-            prior += float(jnp.sum(-0.5 * sites[f"eta_{name}"] ** 2 - 0.5 * jnp.log(2 * jnp.pi)))
+    etas = np.array([sites[f"eta_{name}"] for name in bound.hierarchy.vary])
+    prior += np.sum(-0.5 * etas**2 - 0.5 * np.log(2 * np.pi))
     likelihood = sum(float(t.sum()) for t in bound.record_log_likelihood(sites, bound.data).values())
-    assert joint == pytest.approx(prior + likelihood, rel=1e-10)
+    assert float(bound.log_density(sites, bound.data)) == pytest.approx(prior + likelihood, rel=1e-10)
 
 
 def test_permuting_the_subjects_permutes_their_likelihood(study: Study) -> None:
@@ -272,10 +283,7 @@ def test_permuting_the_subjects_permutes_their_likelihood(study: Study) -> None:
     for analyte in before:
         assert np.ptp(before[analyte]) > 1.0
         np.testing.assert_allclose(after[analyte], before[analyte][order], rtol=1e-10)
-    lp = [
-        log_density(b.density, (b.data,), {}, s)[0]
-        for b, s in ((bound, sites), (turned, of_subjects(sites, order)))
-    ]
+    lp = [b.log_density(s, b.data) for b, s in ((bound, sites), (turned, of_subjects(sites, order)))]
     assert float(lp[0]) == pytest.approx(float(lp[1]), rel=1e-12)
 
 
@@ -340,7 +348,7 @@ def test_one_shape_of_data_is_traced_once(study: Study) -> None:
     @jax.jit
     def total(s: dict[str, jax.Array], data: Any) -> jax.Array:
         traced.append(1)
-        return log_density(bound.density, (data,), {}, s)[0]
+        return bound.log_density(s, data)
 
     shifted = study.observations.assign(value=study.observations["value"] * 1.1)
     other = bind(plan(**RICH), study=replace(study, observations=shifted))
@@ -348,53 +356,4 @@ def test_one_shape_of_data_is_traced_once(study: Study) -> None:
     third = float(total(draw(bound, 1), other.data))
     assert len(traced) == 1
     assert len({first, second, third}) == 3
-    assert first == pytest.approx(float(log_density(bound.density, (bound.data,), {}, sites)[0]), rel=1e-12)
-
-
-def test_chains_start_near_the_typical_patient_of_the_prior(study: Study) -> None:
-    bound = bind(plan(**RICH, centred=["tmax"]), study=study)
-    typical = constrained_start(bound)
-    assert float(typical["cmax_pop"]) == pytest.approx(24000.0)
-    np.testing.assert_allclose(typical["link_tmax"], np.log(9.29))
-    assert not np.asarray(typical["eta_cmax"]).any()
-    start = start_values(bound, 3, jax.random.key(1))
-    assert set(start) == set(draw(bound))
-    assert {v.shape[0] for v in start.values()} == {3}
-    assert float(jnp.abs(start["cmax_pop"] - jnp.log(24000.0)).max()) < 0.5
-    assert len({float(v) for v in start["cmax_pop"]}) == 3
-    require_possible(bound, typical)
-
-
-def test_a_measured_record_before_the_first_dose_is_named_by_subject_day_and_analyte(study: Study) -> None:
-    first = study.doses["subject"].isin(["S02", "S05"])
-    late = replace(study, doses=study.doses.assign(time=study.doses["time"] + np.where(first, 5.5, 0.0)))
-    bound = bind(plan(**BOTH), study=late)
-    with pytest.raises(FitError) as caught:
-        require_possible(bound, constrained_start(bound))
-    text = str(caught.value)
-    seen = late.observations
-    early = seen[seen["subject"].isin(["S02", "S05"]) & (seen["time"] < 5.5) & (seen["censored"] == "none")]
-    assert len(early) >= 2
-    assert f"{len(early)} records are impossible" in text
-    for row in early.head(20).itertuples():
-        assert f"subject {row.subject}, day {row.time:g}, {row.analyte}: a measured value where" in text
-    assert "check dose and sample times" in text
-    assert "S01" not in text
-
-
-def test_a_record_before_the_first_dose_is_possible_below_the_lloq_and_for_additive_error() -> None:
-    study = study_of("theophylline")
-    keys: dict[str, Any] = {"model": "one_compartment_oral", "data": "theophylline"}
-    additive = bind(plan(**keys, observe={"theophylline": {"likelihood": "additive"}}), study=study)
-    require_possible(additive, constrained_start(additive))
-    lognormal = bind(plan(**keys, observe={"theophylline": {}}), study=study)
-    with pytest.raises(FitError, match=r"subject 1, day 0, theophylline: a measured value where"):
-        require_possible(lognormal, constrained_start(lognormal))
-
-
-def test_an_undefined_prediction_is_named_with_its_value(study: Study) -> None:
-    bound = bind(plan(), study=study)
-    broken = constrained_start(bound) | {"eta_cmax": jnp.zeros(12).at[3].set(jnp.nan)}
-    with pytest.raises(FitError, match=r"subject S04, day .*, car_copies: prediction nan") as caught:
-        require_possible(bound, broken)
-    assert "S05" not in str(caught.value)
+    assert first == pytest.approx(float(bound.log_density(sites, bound.data)), rel=1e-12)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import pytest
-from numpyro.infer.util import log_density
 from scipy import special, stats
 
-from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal, Prior
-from kinetics.hierarchy import Effect, Hierarchy, centre_of, eta_of, individual, sample_sites
+from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
+from kinetics.hierarchy import Effect, Hierarchy, centre_of, correlate, effects_log_prob, individual
 from kinetics.model import Model, Output, Parameter, State
 
 PRIORS: dict[str, Prior] = {
@@ -55,16 +55,11 @@ def test_a_parameter_that_does_not_vary_is_the_population_value_in_everyone(name
 
 
 @pytest.mark.parametrize("name", PRIORS)
-@pytest.mark.parametrize("centred", [False, True], ids=["non_centred", "centred"])
-def test_a_random_effect_adds_on_the_scale_of_the_link(name: str, centred: bool) -> None:
-    h = Hierarchy(PRIORS, {name: HalfNormal(1.0)}, centred=(name,) if centred else ())
+def test_a_random_effect_adds_on_the_scale_of_the_link(name: str) -> None:
+    h = Hierarchy(PRIORS, {name: HalfNormal(1.0)})
     by_hand = LINK[name](POPULATION[name]) + 0.6 * ETA
-    sites = population(
-        **{f"omega_{name}": 0.6}, **({f"link_{name}": by_hand} if centred else {f"eta_{name}": ETA})
-    )
-    theta = individual(h, model(), sites, {}, N)
+    theta = individual(h, model(), population(**{f"omega_{name}": 0.6, f"eta_{name}": ETA}), {}, N)
     np.testing.assert_allclose(theta[name], INVERSE[name](by_hand), rtol=1e-12)
-    np.testing.assert_allclose(eta_of(h, name, sites, {}), ETA, atol=1e-12)
     others = set(PRIORS) - {name}
     assert all(np.ptp(np.asarray(theta[k])) == 0.0 for k in others)
 
@@ -117,44 +112,57 @@ def test_sites_are_named_as_monolix_names_them() -> None:
     assert set(h.population_priors()) == {"cmax_pop", "fb_pop", "shift_pop", "omega_cmax", "beta_fb_age"}
     assert h.population_priors()["omega_cmax"] == HalfNormal(1.0)
     assert h.population_priors()["beta_fb_age"] == Normal(0.0, 0.2)
-    seeded = numpyro.handlers.seed(sample_sites, jax.random.key(0))
-    drawn = seeded(h, N, DESIGN)
-    assert set(drawn) == {*h.population_priors(), "eta_cmax"}
-    assert drawn["eta_cmax"].shape == (N,)
-    assert drawn["cmax_pop"].shape == ()
 
 
-@pytest.mark.parametrize("name", ["cmax", "fb", "shift"])
-def test_centred_and_not_centred_are_one_density(name: str) -> None:
-    """p(link) = p(eta)/omega: the joint log densities differ by the log Jacobian, N log omega, and by no more."""
-    omega, effects = {name: HalfNormal(1.0)}, (Effect(name, "age"),)
-    non = Hierarchy(PRIORS, omega, effects=effects)
-    cen = Hierarchy(PRIORS, omega, effects=effects, centred=(name,))
-    shared = population(**{f"omega_{name}": 0.6, f"beta_{name}_age": 0.03})
-    a = shared | {f"eta_{name}": jnp.array(ETA)}
-    b = shared | {f"link_{name}": centre_of(cen, name, shared, DESIGN) + 0.6 * ETA}
-    lp_non, lp_cen = (
-        float(log_density(lambda h: sample_sites(h, N, DESIGN), (h,), {}, s)[0]) for h, s in ((non, a), (cen, b))
-    )  # fmt: skip
-    assert lp_cen == pytest.approx(lp_non - N * np.log(0.6), abs=1e-9)
-    for key, value in individual(non, model(), a, DESIGN, N).items():
-        np.testing.assert_allclose(individual(cen, model(), b, DESIGN, N)[key], value, rtol=1e-10)
-    np.testing.assert_allclose(eta_of(cen, name, b, DESIGN), eta_of(non, name, a, DESIGN), atol=1e-10)
+BLOCK = Hierarchy(
+    PRIORS,
+    {k: HalfNormal(1.0) for k in PRIORS},
+    correlated=(("tlag", "cmax", "fb"),),
+    concentration=1.7,
+    tails={"shift": 5.0},
+)
+CORRELATIONS = {"corr_tlag_cmax": 0.5, "corr_tlag_fb": -0.3, "corr_cmax_fb": 0.2}
+MATRIX = np.array([[1.0, 0.2, 0.0, 0.5], [0.2, 1.0, 0.0, -0.3], [0.0, 0.0, 1.0, 0.0], [0.5, -0.3, 0.0, 1.0]])
 
 
-def test_the_density_of_the_hierarchy_is_its_priors_by_scipy() -> None:
-    h = Hierarchy(
-        PRIORS, {"cmax": LogNormal(0.5, 0.5)}, effects=(Effect("cmax", "age"),), fixed={"tlag": 3.0}
+def test_correlations_are_named_in_the_order_of_the_block_and_placed_in_that_of_who_varies() -> None:
+    priors = BLOCK.population_priors()
+    assert {k for k in priors if k.startswith("corr_")} == set(CORRELATIONS)
+    assert all(priors[k] == Correlation(1.7, 3) for k in CORRELATIONS)
+    np.testing.assert_array_equal(BLOCK.correlation(population(**CORRELATIONS)), MATRIX)
+
+
+@pytest.mark.parametrize("concentration", [0.7, 1.0, 2.0])
+def test_the_density_of_a_block_of_correlations_is_the_power_of_its_determinant(concentration: float) -> None:
+    """LKJ: p(R) = det(R)^(eta-1) / c, and for three c = 2^(sum k (2 eta - 2 + k)) prod B(a, a)^k, a = eta + (k-1)/2."""
+    h = replace(BLOCK, concentration=concentration)
+    log_c = sum(
+        k * (2 * concentration - 2 + k) * np.log(2)
+        + k * special.betaln(concentration + (k - 1) / 2, concentration + (k - 1) / 2)
+        for k in (1, 2)
     )
-    sites = population(omega_cmax=0.6, eta_cmax=ETA, beta_cmax_age=0.03)
-    del sites["tlag_pop"]
-    by_hand = (
-        stats.lognorm(1.3, scale=2000.0).logpdf(1500.0)
-        + stats.norm(special.logit(0.05), 1.0).logpdf(special.logit(0.02)) - np.log(0.02) - np.log1p(-0.02)
-        + stats.norm(-1.0, 2.0).logpdf(-0.7)
-        + stats.lognorm(0.5, scale=0.5).logpdf(0.6)
-        + stats.norm(0.0, 0.5).logpdf(0.03)
-        + stats.norm.logpdf(ETA).sum()
-    )  # fmt: skip
-    ours = float(log_density(lambda: sample_sites(h, N, DESIGN), (), {}, sites)[0])
-    assert ours == pytest.approx(by_hand, abs=1e-9)
+    ours = float(h.correlation_log_prob(population(**CORRELATIONS)))
+    by_hand = (concentration - 1) * np.linalg.slogdet(MATRIX)[1] - log_c
+    assert ours == pytest.approx(by_hand, abs=1e-10)
+
+
+def test_random_effects_are_multivariate_normal_in_a_block_and_student_where_tails_are_heavy() -> None:
+    eta = np.random.default_rng(1).standard_normal((4, N))
+    ours = effects_log_prob(BLOCK, population(**CORRELATIONS), jnp.array(eta))
+    block = [3, 0, 1]
+    by_hand = stats.multivariate_normal(cov=MATRIX[np.ix_(block, block)]).logpdf(eta[block].T)
+    np.testing.assert_allclose(ours, by_hand + stats.t(5.0).logpdf(eta[2]), rtol=1e-10)
+
+
+def test_independent_effects_are_mixed_into_those_of_the_correlation_matrix() -> None:
+    mixed = correlate(BLOCK, population(**CORRELATIONS), jnp.eye(4))
+    np.testing.assert_allclose(mixed @ mixed.T, MATRIX, atol=1e-12)
+    z = jnp.array(np.random.default_rng(2).standard_normal((4, N)))
+    np.testing.assert_array_equal(correlate(Hierarchy(PRIORS, BLOCK.omega), {}, z), z)
+
+
+def test_independent_normal_effects_have_the_standard_normal_density() -> None:
+    h = Hierarchy(PRIORS, {"cmax": HalfNormal(1.0), "fb": HalfNormal(1.0)})
+    eta = np.stack([ETA, 2 * ETA])
+    by_hand = stats.norm.logpdf(eta).sum(axis=0)
+    np.testing.assert_allclose(effects_log_prob(h, {}, jnp.array(eta)), by_hand, rtol=1e-12)

@@ -23,7 +23,7 @@ FULL: dict[str, Any] = LEAST | {
     "prior_set": "solid_tumour",
     "products": ["car_t"],
     "vary": ["cmax", "tmax"],
-    "centred": ["cmax"],
+    "effects": {"correlated": [["cmax", "tmax"]], "concentration": 1.5, "tails": {"fb": 5.0}},
     "fixed": {"fb": 0.01},
     "observe": {
         "car_copies": {"output": "copies", "likelihood": "student_t", "below_lloq": "drop", "nu": 5.0},
@@ -58,7 +58,15 @@ def refusal(content: dict[str, Any]) -> PlanError:
 
 def test_the_least_plan_and_the_fullest_are_accepted() -> None:
     assert plan_of(LEAST).vary is None
-    assert plan_of(FULL).covariates["cmax"][1].centre == 3e7
+    full = plan_of(FULL)
+    assert full.covariates["cmax"][1].centre == 3e7
+    assert full.effects.correlated == (("cmax", "tmax"),)
+
+
+@pytest.mark.parametrize("gone", [{"centred": ["cmax"]}, {"sampler": {"dense_mass": True}}])
+def test_a_key_for_the_coordinates_of_chains_is_unknown(gone: dict[str, Any]) -> None:
+    """Coordinates are the sampler's own business: `start` is the only word a plan has on them."""
+    assert any("unknown key" in p.what for p in refusal(LEAST | gone).problems)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +102,9 @@ def test_the_least_plan_and_the_fullest_are_accepted() -> None:
             "correlated.concentraton",
             "did you mean 'concentration'?",
         ),
+        ({"effects": {"corelated": []}}, "effects.corelated", "did you mean 'correlated'?"),
         ({"solver": {"maxsteps": 5}}, "solver.maxsteps", "did you mean 'max_steps'?"),
-        ({"zzzzzz": 1}, "zzzzzz", "known: allometry, centred,"),
+        ({"zzzzzz": 1}, "zzzzzz", "known: allometry, correlated,"),
     ],
 )
 def test_an_unknown_key_is_refused_with_its_nearest_match_at_every_level(
@@ -191,6 +200,9 @@ def test_a_prior_of_a_toml_is_the_prior_of_a_model_file(spec: dict[str, Any], pr
         ({"observe": "car_copies"}, ("observe", "dictionary", "given 'car_copies'")),
         ({"expect": {"cmax": {"median": 1, "within": 0}}}, ("expect.cmax.within", "greater than 0")),
         ({"fixed": {"cmax": "high"}}, ("fixed.cmax", "number", "given 'high'")),
+        ({"effects": {"tails": {"cmax": 2.0}}}, ("effects.tails", "degrees of freedom are above 2")),
+        ({"effects": {"concentration": 0.0}}, ("effects.concentration", "greater than 0", "given 0")),
+        ({"sampler": {"start": "mode"}}, ("sampler.start", "'laplace' or 'prior'", "given 'mode'")),
         ({"vary": "cmax"}, ("vary", "tuple", "given 'cmax'")),
     ],
 )

@@ -12,22 +12,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.infer.util import potential_energy
 
-from kinetics.bind import BoundFit, bind
-from kinetics.device import ChainLayout, chain_layout
+from kinetics.bind import bind
 from kinetics.model import load_model
-from kinetics.plan import plan_of, read_plan
+from kinetics.plan import read_plan
+from kinetics.posterior import Posterior
 from kinetics.regimen import Doses
-from kinetics.sampler import NutsProgram
 from kinetics.solve import Solver, solve
-from kinetics.start import start_values
-from tests.bench.problem_a import MODEL_FILE, ORDER, bound_problem_a, sites_of_point
-from tests.bench.problem_b import bound_problem_b
+from tests.bench.problem_a import MODEL_FILE, ORDER, bound_problem_a, log_density_of, sites_of_point
 from tests.bench.timing import first_s, median_ms
 
 __all__ = [
-    "DAYS", "chains", "compiling", "demo", "individuals", "livermet", "problem_a", "problem_b", "scaling",
+    "DAYS", "chains", "compiling", "demo", "individuals", "livermet", "problem_a", "scaling",
     "simulated_per_s",
 ]  # fmt: skip
 
@@ -36,17 +32,18 @@ BOLUSES = Solver(infusions=False)
 Theta = dict[str, Any]
 
 
-def _gradient(bound: BoundFit) -> Any:
-    return jax.jit(jax.value_and_grad(lambda z, data: potential_energy(bound.density, (data,), {}, z)))
+def _gradient(posterior: Posterior) -> Any:
+    return jax.jit(jax.value_and_grad(posterior.log_density))
 
 
 def demo() -> dict[str, Any]:
     """The shipped fit's value and gradient."""
-    bound = bind(read_plan("ogasawara_2021__synthetic_cart_12"))
-    call, start = _gradient(bound), {k: v[0] for k, v in start_values(bound, 1, jax.random.key(0)).items()}
-    compile_s = first_s(lambda: call(start, bound.data))
+    posterior = Posterior(bind(read_plan("ogasawara_2021__synthetic_cart_12")))
+    data, plain = posterior.bound.data, posterior.plain()
+    call, z = _gradient(posterior), 0.1 * jax.random.normal(jax.random.key(0), (posterior.size,))
+    compile_s = first_s(lambda: call(z, data, plain))
     return {
-        "ours_ms": round(median_ms(lambda: call(start, bound.data), 200), 4),
+        "ours_ms": round(median_ms(lambda: call(z, data, plain), 200), 4),
         "compile_s": round(compile_s, 2),
     }
 
@@ -54,14 +51,19 @@ def demo() -> dict[str, Any]:
 def problem_a(source: Path, folder: Path) -> dict[str, float]:
     """Median over the reference points, and the largest distance to their gradients (of the gradient's norm)."""
     bound = bound_problem_a(source, folder / "a")
-    call, points = _gradient(bound), json.loads((source / "problem_a_points.json").read_text())
+    posterior, points = Posterior(bound), json.loads((source / "problem_a_points.json").read_text())
+    call, plain = _gradient(posterior), posterior.plain()
+    slope_of = jax.jit(jax.grad(lambda x, data: log_density_of(bound, x, data)))
     times, apart = [], []
     for point, gradient in zip(points["points"], points["grad"], strict=True):
         here, expected = sites_of_point(point, 24), sites_of_point(gradient, 24)
-        slope = call(here, bound.data)[1]
-        norm = np.linalg.norm(np.asarray(gradient))
-        apart.append(max(float(np.max(np.abs(slope[k] + expected[k]))) for k in expected) / norm)
-        times.append(median_ms(lambda here=here: call(here, bound.data), 20))
+        slope, norm = slope_of(here, bound.data), np.linalg.norm(np.asarray(gradient))
+        apart.append(max(float(np.max(np.abs(slope[k] - expected[k]))) for k in expected) / norm)
+        sites = {k: v if k.startswith("eta_") else np.exp(v) for k, v in here.items()}
+        etas = [np.ravel(here[f"eta_{k}"]) for k in posterior.vary]
+        z = np.concatenate([posterior.unconstrained(sites) - plain.centre, *etas])
+        jax.block_until_ready(call(z, bound.data, plain))
+        times.append(median_ms(lambda z=z: call(z, bound.data, plain), 20))
     return {"ms": float(np.median(times)), "apart": float(f"{max(apart):.1e}")}
 
 
@@ -110,22 +112,6 @@ def chains(problem: dict[str, Any]) -> tuple[float, float]:
     for call, at in ((one, logs), (many, four)):
         jax.block_until_ready(call(at))
     return median_ms(lambda: many(four), 30), median_ms(lambda: one(logs), 30)
-
-
-def problem_b(source: Path, folder: Path) -> float:
-    """Milliseconds per gradient while sampling problem B: 300 + 300 iterations of one chain, compiled before."""
-    bound = bound_problem_b(source, folder / "b")
-    plan = plan_of(
-        {**bound.plan.resolved(), "sampler": {"chains": 1, "warmup": 300, "draws": 300, "chunk": 300}}
-    )
-    layout: ChainLayout = chain_layout(1)
-    program = NutsProgram(bound.density, plan.sampler, layout)
-    start = start_values(bound, 1, jax.random.key(0))
-    program.run(bound.data, start, jax.random.key(1))
-    steps: list[float] = []
-    clock = perf_counter()
-    program.run(bound.data, start, jax.random.key(1), report=lambda c: steps.append(300 * c.mean_steps))
-    return 1e3 * (perf_counter() - clock) / sum(steps)
 
 
 def livermet() -> tuple[float, float, str]:

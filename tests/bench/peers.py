@@ -22,7 +22,7 @@ from kinetics.model import load_model
 from tests.bench.problem_a import MODEL_FILE, ORDER
 from tests.bench.timing import median_ms
 
-__all__ = ["diffrax_ms", "nutpie_ms", "scipy_patients_per_s", "stan_ms"]
+__all__ = ["diffrax_ms", "nutpie", "scipy_patients_per_s", "stan_ms"]
 
 MODEL = load_model(MODEL_FILE)
 
@@ -111,7 +111,12 @@ def stan_ms(source: Path) -> float | None:
     return lines[0]["ms_per_gradient"] if lines else None
 
 
-def nutpie_ms(source: Path) -> float | None:
-    """Milliseconds of processor per gradient while PyMC + nutpie samples problem B (its own script, three seeds)."""
+def nutpie(source: Path) -> dict[str, float] | None:
+    """PyMC + nutpie on problem B (its own script, three seeds): processor ms per gradient, worst ESS a second."""
     lines = _elsewhere("KINETICS_BENCH_NUTPIE", "run_nutpie_b.py", folder=source)
-    return float(np.median([line["ms_cpu_per_leapfrog"] for line in lines])) if lines else None
+    if not lines:
+        return None
+    return {
+        "ms": float(np.median([line["ms_cpu_per_leapfrog"] for line in lines])),
+        "ess_per_s": float(np.median([line["min_ess_per_cpu_s_total"] for line in lines])),
+    }

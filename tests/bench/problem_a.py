@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 import kinetics as kn
-from kinetics.bind import BoundFit, bind
+from kinetics.bind import BoundFit, FitData, bind
 from kinetics.plan import plan_of
 
-__all__ = ["MODEL_FILE", "ORDER", "bound_problem_a", "sites_of_point"]
+__all__ = ["MODEL_FILE", "ORDER", "bound_problem_a", "log_density_of", "sites_of_point"]
 
 MODEL_FILE = Path(__file__).with_name("problem_a_model.py")
 ORDER = ("rho", "dE", "r", "dM", "kill", "kp", "T0")  # the problem's parameter order
@@ -61,10 +63,16 @@ def bound_problem_a(source: Path, folder: Path, *, copies: int = 1, **solver: An
 
 
 def sites_of_point(point: list[float], subjects: int) -> dict[str, np.ndarray]:
-    """Unconstrained sites, under our names, of a reference point (mu, log omega, log sigmas, x by patient)."""
+    """Unconstrained, under our names, a reference point (mu, log omega, log sigmas, x by patient)."""
     x = np.asarray(point)
     z = x[16:].reshape(subjects, len(ORDER)).T
     sites = {f"{k}_pop": x[i] for i, k in enumerate(ORDER)}
     sites |= {f"omega_{k}": x[7 + i] for i, k in enumerate(ORDER)}
     sites |= {"sigma_cells": x[14], "sigma_cytokine": x[15]}
     return sites | {f"eta_{k}": z[i] for i, k in enumerate(ORDER)}
+
+
+def log_density_of(bound: BoundFit, x: dict[str, jax.Array], data: FitData) -> jax.Array:
+    """Log density of a reference point: that of its sites, and the log of the volume by which exp stretches them."""
+    logs = {k: v for k, v in x.items() if not k.startswith("eta_")}
+    return bound.log_density(x | {k: jnp.exp(v) for k, v in logs.items()}, data) + sum(logs.values())

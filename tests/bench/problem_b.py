@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 import kinetics as kn
-from kinetics.bind import BoundFit, bind
+from kinetics.bind import BoundFit, FitData, bind
 from kinetics.plan import plan_of
 
-__all__ = ["OFFSET_NAMES", "ORDER", "bound_problem_b", "sites_of_point"]
+__all__ = ["OFFSET_NAMES", "ORDER", "bound_problem_b", "log_density_of", "sites_of_point"]
 
 ORDER = ("tmax", "foldx", "cmax", "alpha", "beta", "fb")  # the problem's parameter order
 OFFSET_NAMES = ("omega", "sigma")
@@ -54,9 +56,20 @@ def bound_problem_b(source: Path, folder: Path) -> BoundFit:
 
 
 def sites_of_point(point: list[float], subjects: int) -> dict[str, np.ndarray]:
-    """Unconstrained sites, under our names, of a reference point (mu, log omega, log sigma, z by column)."""
+    """Unconstrained, under our names, a reference point (mu, log omega, log sigma, z by column)."""
     x = np.asarray(point)
     z = x[13:].reshape(len(ORDER), subjects)
     sites = {f"{k}_pop": x[i] for i, k in enumerate(ORDER)}
     sites |= {f"omega_{k}": x[6 + i] for i, k in enumerate(ORDER)}
     return sites | {"sigma_copies": x[12]} | {f"eta_{k}": z[i] for i, k in enumerate(ORDER)}
+
+
+def log_density_of(bound: BoundFit, x: dict[str, jax.Array], data: FitData) -> jax.Array:
+    """Log density of a reference point: that of its sites, and the log of the volume of the map to them."""
+    sites, volume = dict(x), jnp.zeros(())
+    for k, v in x.items():
+        if k == "fb_pop":
+            sites[k], volume = jax.nn.sigmoid(v), volume + jax.nn.log_sigmoid(v) + jax.nn.log_sigmoid(-v)
+        elif not k.startswith("eta_"):
+            sites[k], volume = jnp.exp(v), volume + v
+    return bound.log_density(sites, data) + volume

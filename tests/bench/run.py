@@ -17,10 +17,16 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_th
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core, for us and for the peers we start
 
-from tests.bench import ours, peers
+from tests.bench import inference, ours, peers
+from tests.bench.problem_a import bound_problem_a
+from tests.bench.problem_b import bound_problem_b
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("KINETICS_SHARED_DATA", ROOT.parent / "shared" / "data")).parent / "bench"
+FOCE_A_S, FOCE_B_S = 68.0, 6.6  # shared/bench/README.md: nlmixr2est 7.0 FOCE-I, set-up included
+NUTPIE_ESS_PER_S = (
+    19.0  # there: worst ESS a second of PyMC + nutpie on B, the run's own script being absent here
+)
 MRGSOLVE_PER_S = 10_800  # shared/bench/README.md: mrgsolve 2.0 on another run's core, the faster of two peers
 
 Row = dict[str, Any]
@@ -35,6 +41,29 @@ def beside(ours_ms: float, peer_ms: float | None, peer: str, **more: Any) -> Row
         "ratio": ratio,
     }
     return row | more
+
+
+def inferred(source: Path, folder: Path) -> dict[str, Row]:
+    """Chains and maxima of both problems; a gradient of B in the plain coordinates, as its peer takes it."""
+    a, b = bound_problem_a(source, folder / "sampled_a"), bound_problem_b(source, folder / "sampled_b")
+    few, b_chains = inference.beside(a, warmup=200, draws=200, seeds=(1, 2)), inference.beside(b)
+    nutpie = peers.nutpie(source)
+    per_s = NUTPIE_ESS_PER_S if nutpie is None else nutpie["ess_per_s"]
+    plain_ms = b_chains["prior"]["ms_per_gradient"]
+    rows = {
+        "problem_b": beside(plain_ms, nutpie and nutpie["ms"], "PyMC + nutpie, ms per gradient"),
+        "sampling_a": few | {"peer": "ours, plain coordinates; Stan gave 0.02-0.03 effective draws a second"},
+        "sampling_b": b_chains
+        | {
+            "peer": "PyMC + nutpie, effective draws a second",
+            "peer_ess_per_s": per_s,
+            "ratio": round(b_chains["laplace"]["ess_per_s"] / per_s, 2),
+        },
+    }
+    for name, bound, peer_s in (("laplace_a", a, FOCE_A_S), ("laplace_b", b, FOCE_B_S)):
+        found = inference.laplace(bound)
+        rows[name] = beside(1e3 * found.pop("s"), 1e3 * peer_s, "nlmixr2 FOCE-I, elsewhere", **found)
+    return rows
 
 
 def measured(source: Path, folder: Path) -> dict[str, Row]:
@@ -63,9 +92,7 @@ def measured(source: Path, folder: Path) -> dict[str, Row]:
         "all": scale["ms"],
     }
     rows["problem_a_4_chains"] = beside(*ours.chains(problem), "one chain; at most 2.5 times that")
-    rows["problem_b"] = beside(
-        ours.problem_b(source, folder), peers.nutpie_ms(source), "PyMC + nutpie, ms per gradient"
-    )
+    rows |= inferred(source, folder)
     rows["livermet_20_states"] = beside(*ours.livermet())
     per_s = ours.simulated_per_s(problem)
     slow = peers.scipy_patients_per_s(problem, ours.individuals(problem, 30), ours.DAYS)

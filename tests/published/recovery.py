@@ -18,11 +18,13 @@ import numpy as np
 from kinetics.bind import BoundFit, bind
 from kinetics.device import chain_layout, split_host, use_compile_cache
 from kinetics.hierarchy import individual
+from kinetics.laplace import Marginal
 from kinetics.observe import simulate_residual
 from kinetics.plan import plan_of
+from kinetics.posterior import Posterior
 from kinetics.sampler import NutsProgram
 from kinetics.solve import solve
-from kinetics.start import start_values
+from kinetics.start import begin
 
 __all__ = ["PLAN", "coverage", "recover", "simulated"]
 
@@ -46,8 +48,7 @@ def simulated(bound: BoundFit, rng: np.random.Generator) -> tuple[BoundFit, dict
     truth = {site: float(p.to_numpyro().sample(k)) for (site, p), k in zip(priors.items(), keys, strict=True)}
     n = len(bound.subjects)
     sites: dict[str, Any] = {**truth, **{f"eta_{k}": rng.standard_normal(n) for k in bound.hierarchy.vary}}
-    free = replace(bound.hierarchy, centred=())
-    theta = individual(free, bound.model, sites, bound.data.design, n)
+    theta = individual(bound.hierarchy, bound.model, sites, bound.data.design, n)
     observations = bound.data.observations
     predicted = solve(bound.model, observations.time, theta, bound.data.doses)
     assays = {}
@@ -69,11 +70,14 @@ def recover(studies: int, out: Path, *, seed: int = 2021) -> list[dict[str, Any]
     done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     bound = bind(plan_of(PLAN))
     settings = bound.plan.sampler
-    program = NutsProgram(bound.density, settings, chain_layout(settings.chains))
+    posterior = Posterior(bound)
+    marginal = Marginal(posterior)
+    program = NutsProgram(posterior, settings, chain_layout(settings.chains))
     for i in range(len(done), studies):
         study, truth = simulated(bound, np.random.default_rng([seed, i]))
         key_start, key = jax.random.split(jax.random.key(seed * 1000 + i))
-        draws = program.run(study.data, start_values(study, settings.chains, key_start), key)
+        chart, start = begin(posterior, study.data, settings, key_start, marginal=marginal)
+        draws = program.run(study.data, chart, start, key)
         inside = {}
         for site, value in truth.items():
             low, high = np.quantile(draws.sites[site], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -16,11 +16,13 @@ import kinetics as kn
 from kinetics.bind import BoundFit
 from kinetics.device import chain_layout
 from kinetics.hierarchy import individual
+from kinetics.laplace import Marginal
 from kinetics.observe import simulate_residual
 from kinetics.plan import plan_of
+from kinetics.posterior import Posterior
 from kinetics.sampler import NutsProgram
 from kinetics.solve import solve
-from kinetics.start import start_values
+from kinetics.start import begin
 from tests.published.reference_studies import actg_315
 
 pytestmark = pytest.mark.fit
@@ -33,7 +35,6 @@ PLAN: dict[str, Any] = {
     "model": "biphasic_decline",
     "data": "-",
     "observe": {"hiv_rna": {"output": "virus", "likelihood": "lognormal"}},
-    "centred": ["p1"],
     "omega": dict.fromkeys(["p1", "lambda1", "p2", "lambda2"], WIDE),
     "sampler": {"chains": 4, "warmup": 500, "draws": 500, "target_accept": 0.9},
     "seed": 315,
@@ -56,8 +57,7 @@ def simulated(
     """The same design with new subjects, new residuals, and the same limit."""
     n = len(bound.subjects)
     sites = {**truth, **{f"eta_{k}": rng.standard_normal(n) for k in bound.hierarchy.vary}}
-    free = replace(bound.hierarchy, centred=())
-    theta = individual(free, bound.model, sites, bound.data.design, n)
+    theta = individual(bound.hierarchy, bound.model, sites, bound.data.design, n)
     observations = bound.data.observations
     f = np.asarray(solve(bound.model, observations.time, theta, bound.data.doses)["virus"])
     y = simulate_residual("lognormal", f, {"sigma": truth["sigma_hiv_rna"]}, rng)
@@ -72,12 +72,15 @@ def simulated(
 def covered(bound: BoundFit, truth: dict[str, np.ndarray], copies: int) -> np.ndarray:
     """(copy, parameter): is the truth inside the 90 % interval of a fit to a simulated copy?"""
     settings = plan_of(PLAN).sampler
-    program = NutsProgram(bound.density, settings, chain_layout(settings.chains))
+    posterior = Posterior(bound)
+    marginal = Marginal(posterior)
+    program = NutsProgram(posterior, settings, chain_layout(settings.chains))
     inside = []
     for i in range(copies):
         copy = simulated(bound, truth, np.random.default_rng(1000 + i), lloq=100.0)
         key = jax.random.key(i)
-        draws = program.run(copy.data, start_values(copy, settings.chains, key), key).sites
+        chart, start = begin(posterior, copy.data, settings, key, marginal=marginal)
+        draws = program.run(copy.data, chart, start, key).sites
         low, high = (np.array([np.quantile(draws[k], q) for k in truth]) for q in (0.05, 0.95))
         values = np.array([float(v) for v in truth.values()])
         inside.append((low <= values) & (values <= high))

@@ -84,7 +84,6 @@ def test_phenobarbital_agrees_with_nlme(shared_data: Path, tmp_path: Path) -> No
         "one_compartment_iv",
         phenobarbital(shared_data / "pheno" / "pheno.dta", tmp_path / "pheno"),
         observe={"phenobarbital": {"likelihood": "additive", "sigma_scale": 5.0}},
-        centred=("cl", "v"),
         priors={"cl": wide(0.1473), "v": wide(1.4085)},
         omega=spread("cl", "v"),
         sampler=SAMPLER,

@@ -1,0 +1,129 @@
+"""Where chains begin: near the prior or around the maximum, and never where a record is impossible."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kinetics.bind import bind
+from kinetics.errors import FitError
+from kinetics.plan import FitPlan, plan_of
+from kinetics.posterior import Posterior
+from kinetics.start import begin, constrained_start, require_possible
+from kinetics.study import Study, read_study
+from tests.linear import linear_study
+
+BOTH: dict[str, Any] = {"observe": {"car_copies": {}, "car_cells": {}}}
+RICH = BOTH | {"covariates": {"cmax": [{"covariate": "dose_level", "form": "power", "centre": 3e7}]}}
+
+
+@cache
+def study_of(name: str) -> Study:
+    return read_study(name)
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return study_of("synthetic_cart_12")
+
+
+def plan(**keys: Any) -> FitPlan:
+    content = {
+        "model": "ogasawara_2021",
+        "data": "synthetic_cart_12",
+        "observe": {"car_copies": {}},
+        "name": "mine",
+    }
+    return plan_of({**content, **keys})
+
+
+def test_chains_without_a_maximum_start_near_the_typical_patient_of_the_prior(study: Study) -> None:
+    bound = bind(plan(**RICH, sampler={"chains": 3, "start": "prior"}), study=study)
+    typical = constrained_start(bound)
+    assert float(typical["cmax_pop"]) == pytest.approx(24000.0)
+    assert not np.asarray(typical["eta_cmax"]).any()
+    posterior = Posterior(bound)
+    chart, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(1))
+    assert start.shape == (3, posterior.size)
+    starts = [posterior.sites(chart.centre + v)[0]["cmax_pop"] for v in start[:, : posterior.population]]
+    assert len({float(x) for x in starts}) == 3
+    assert max(abs(np.log(float(x) / 24000.0)) for x in starts) < 0.5
+    require_possible(bound, typical)
+
+
+def test_a_measured_record_before_the_first_dose_is_named_by_subject_day_and_analyte(study: Study) -> None:
+    first = study.doses["subject"].isin(["S02", "S05"])
+    late = replace(study, doses=study.doses.assign(time=study.doses["time"] + np.where(first, 5.5, 0.0)))
+    bound = bind(plan(**BOTH), study=late)
+    with pytest.raises(FitError) as caught:
+        require_possible(bound, constrained_start(bound))
+    text = str(caught.value)
+    seen = late.observations
+    early = seen[seen["subject"].isin(["S02", "S05"]) & (seen["time"] < 5.5) & (seen["censored"] == "none")]
+    assert len(early) >= 2
+    assert f"{len(early)} records are impossible" in text
+    for row in early.head(20).itertuples():
+        assert f"subject {row.subject}, day {row.time:g}, {row.analyte}: a measured value where" in text
+    assert "check dose and sample times" in text
+    assert "S01" not in text
+
+
+def test_a_record_before_the_first_dose_is_possible_below_the_lloq_and_for_additive_error() -> None:
+    study = study_of("theophylline")
+    keys: dict[str, Any] = {"model": "one_compartment_oral", "data": "theophylline"}
+    additive = bind(plan(**keys, observe={"theophylline": {"likelihood": "additive"}}), study=study)
+    require_possible(additive, constrained_start(additive))
+    lognormal = bind(plan(**keys, observe={"theophylline": {}}), study=study)
+    with pytest.raises(FitError, match=r"subject 1, day 0, theophylline: a measured value where"):
+        require_possible(lognormal, constrained_start(lognormal))
+
+
+def test_an_undefined_prediction_is_named_with_its_value(study: Study) -> None:
+    bound = bind(plan(), study=study)
+    broken = constrained_start(bound) | {"eta_cmax": jnp.zeros(12).at[3].set(jnp.nan)}
+    with pytest.raises(FitError, match=r"subject S04, day .*, car_copies: prediction nan") as caught:
+        require_possible(bound, broken)
+    assert "S05" not in str(caught.value)
+
+
+def test_a_chart_begins_each_chain_as_a_standard_normal_around_the_maximum_and_says_so() -> None:
+    bound, lines = linear_study().bound(), []
+    posterior = Posterior(bound)
+    settings = bound.plan.sampler
+    chart, start = begin(posterior, bound.data, settings, jax.random.key(2), announce=lines.append)
+    assert chart.information is not None
+    assert start.shape == (settings.chains, posterior.size)
+    assert abs(float(jnp.mean(start))) < 4 / np.sqrt(start.size)
+    assert abs(float(jnp.std(start)) - 1) < 4 / np.sqrt(2 * start.size)
+    assert any("chains begin around its maximum" in line for line in lines)
+
+
+def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced() -> None:
+    class Flat:
+        def maximise(self, *arguments: Any, **keys: Any) -> Any:
+            raise FitError("flat")
+
+    bound, lines = linear_study().bound(), []
+    posterior = Posterior(bound)
+    flat: Any = Flat()
+    chart, start = begin(
+        posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append, marginal=flat
+    )
+    assert chart.information is None
+    assert float(jnp.abs(start).max()) < 0.6
+    assert lines == ["Laplace's method failed (flat); chains begin at the prior medians"]
+
+
+def test_chains_begin_around_the_maximum_where_nobody_varies_too() -> None:
+    bound, lines = linear_study().bound(**{"vary": []}), []
+    posterior = Posterior(bound)
+    _, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append)
+    assert posterior.vary == ()
+    assert start.shape == (bound.plan.sampler.chains, posterior.population)
+    assert any("chains begin around its maximum" in line for line in lines)
