@@ -28,6 +28,7 @@ from kinetics import Balance, Derived, LogitNormal, LogNormal, Model, Normal, Ou
 RHO = 1e9  # tumour cells per mL, a guess
 QU = 0.432  # tumour blood flow, L per day and mL of tumour, a guess
 V_LI = 1730.0  # liver volume, mL (BayesPBPK-tutorial, 70 kg)
+HEPATIC_ARTERY, LIVER = 0.065, 0.255  # shares of cardiac output (BayesPBPK-tutorial, 70 kg)
 K6, B6 = 3.96, 5.0  # IL-6: 1/day, Hardiansyah 2019 table S1; baseline pg/mL, a guess
 KG, BG = 1.51, 2.0  # IFN-gamma: 1/day, Hardiansyah 2019 table S1; baseline pg/mL, a guess
 KC, CRP0, EC, EC6 = 0.87, 5.0, 40.0, 100.0  # CRP: 1/day; mg/L; fold; pg/mL of IL-6: guesses
@@ -207,6 +208,9 @@ OUTPUTS = {
 }  # fmt: skip
 
 DERIVED = {
+    "hepatic_artery_share": Derived(
+        lambda p: HEPATIC_ARTERY / LIVER + 0.0 * p["F_NK"], "1", "share of the liver's blood that the artery brings"
+    ),
     "nk_half_life": Derived(lambda p: jnp.log(2) / p["dK0"], "day", "CAR-NK half-life without IL-15 or rejection"),
     "tumour_doubling": Derived(lambda p: jnp.log(2) / p["kg"], "day", "tumour doubling time untreated"),
 }

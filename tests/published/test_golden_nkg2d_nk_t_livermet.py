@@ -11,7 +11,7 @@ import pytest
 
 import kinetics as kn
 from kinetics.regimen import Regimen, doses_for
-from kinetics.solve import Solver, solve
+from kinetics.solve import Solver, derived, solve
 
 MODEL = "nkg2d_nk_t_livermet"
 DAYS = np.unique(np.concatenate([np.linspace(0, 90, 901), np.linspace(14, 35, 800)]))
@@ -61,3 +61,8 @@ def test_nk_cells_fall_in_blood_and_gather_in_the_tumour() -> None:
     assert np.interp([7.0, 13.9], DAYS, y["nk_cells"]) == pytest.approx([5.3, 0.80], rel=0.01)
     assert y["nk_tumour"].max() == pytest.approx(2.9e8, rel=0.03)
     assert DAYS[y["nk_tumour"].argmax()] == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_quarter_of_the_livers_blood_comes_by_the_artery() -> None:
+    model = kn.load_model(MODEL)
+    np.testing.assert_allclose(derived(model, model.typical())["hepatic_artery_share"], 0.2549, rtol=1e-3)
