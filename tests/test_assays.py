@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpyro.handlers import seed, trace
-from numpyro.infer.util import log_density
 from scipy import stats
 
 from kinetics.bind import BoundFit, bind, describe_records
@@ -21,10 +19,11 @@ from kinetics.exposure import exposure
 from kinetics.fit import Fit
 from kinetics.observe import log_likelihood
 from kinetics.plan import plan_of
+from kinetics.posterior import Posterior
 from kinetics.predict import individual_curves, population_curve
 from kinetics.replicates import simulate_records
 from kinetics.solve import solve
-from kinetics.start import constrained_start, require_possible, start_values
+from kinetics.start import constrained_start, require_possible
 from kinetics.study import Study, read_study
 from kinetics.summary import parameter_table
 from tests.test_predict import prior_fit, written_posterior
@@ -112,12 +111,11 @@ def test_a_pair_is_the_bivariate_normal_of_its_two_log_residuals() -> None:
 
 def test_the_density_has_the_priors_of_factor_and_correlation_and_a_finite_gradient() -> None:
     of = bound({"car_copies": SCALE, "car_cells": SCALE}, **PAIR)
-    model = trace(seed(of.density, jax.random.key(1))).get_trace(of.data)
-    sites = {k: v["value"] for k, v in model.items() if v["type"] == "sample" and not v["is_observed"]}
+    sites = constrained_start(of)
     assert {"scale_car_copies", "scale_car_cells", RHO} <= set(sites)
-    assert set(start_values(of, 2, jax.random.key(0))) == set(sites)
-    require_possible(of, constrained_start(of))
-    joint = jax.jit(lambda s: log_density(of.density, (of.data,), {}, s)[0])
+    assert set(Posterior(of).names) == set(of.priors())
+    require_possible(of, sites)
+    joint = jax.jit(lambda s: of.log_density(s, of.data))
     likelihood = jax.jit(lambda s: sum(t.sum() for t in of.record_log_likelihood(s, of.data).values()))
     moved = sites | {"scale_car_cells": jnp.asarray(2.0), RHO: jnp.asarray(-0.3)}
     base, other = (float(joint(s)) - float(likelihood(s)) for s in (sites, moved))
