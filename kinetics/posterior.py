@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf, erfinv, ndtr, ndtri
@@ -72,6 +73,7 @@ class Posterior:
         self._unit = np.array([p.sd if known else 1.0 for p, known in zip(chosen, plain, strict=True)])
         middle = [float(link(p.link, jnp.asarray(p.median, float))) for p in chosen]
         self._middle = np.array([x if known else 0.0 for x, known in zip(middle, plain, strict=True)])
+        self.log_densities = jax.jit(jax.vmap(self.log_density, (0, None, None)))  # of several z, compiled once
 
     def plain(self) -> Chart:
         """The chart of prior medians and non-centred effects."""
