@@ -31,6 +31,7 @@ from kinetics.plan import FitPlan, read_plan  # noqa: E402
 from kinetics.regimen import Regimen, doses_for  # noqa: E402
 from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
+from kinetics.sbc import sbc  # noqa: E402
 from kinetics.simulate import simulate  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
@@ -77,6 +78,7 @@ __all__ = [
     "read_regimen",
     "read_study",
     "report",
+    "sbc",
     "simulate",
     "to_pptestcd",
     "validate_study",

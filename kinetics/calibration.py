@@ -19,7 +19,7 @@ from kinetics.uniformity import Band, band, chi_square, ecdf_test
 
 __all__ = ["ALPHA", "Calibration", "calibration_card", "record_calibration"]
 
-ALPHA = 0.05  # how often a correct fit is rejected, over all quantities of it, at most
+ALPHA = 0.05  # of all quantities together
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Calibration:
     def wrong(self) -> str | None:
         """The deliberately wrong likelihood that was fitted, if any."""
         return self.facts["settings"]["wrong"]
+
+    @property
+    def alpha(self) -> float:
+        """How often a correct fit is rejected, over all of its quantities, at most."""
+        return ALPHA
 
     @property
     def alpha_each(self) -> float:
@@ -113,7 +118,11 @@ class Calibration:
             "quantities": self.ranks.shape[1],
             "uniform": self.uniform,
             "alpha": ALPHA,
-            "least_p": {"site": worst["site"], "p": _digits(worst["p"]), "threshold": _digits(self.alpha_each)},
+            "least_p": {
+                "site": worst["site"],
+                "p": _digits(worst["p"]),
+                "threshold": _digits(self.alpha_each),
+            },
             "p": {row["site"]: _digits(row["p"]) for _, row in self.table.iterrows()},
             "p_chi_square": {row["site"]: _digits(row["p_chi_square"]) for _, row in self.table.iterrows()},
             "replicates_with_divergences": int((self.runs["divergences"] > 0).sum()),

@@ -15,7 +15,9 @@ import numpy as np
 import typer
 from pandas import DataFrame
 
+from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
+from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import FitError, InputError, KineticsError
@@ -63,7 +65,14 @@ def models(
         _print({"models": cards}, "\n".join(f"{n:<24} {line}" for n, line in cards.items()), as_json)
     else:
         model = load_model(name)
-        _print(model.as_dict(), str(model), as_json)
+        calibrated = calibration_card(model.name, model.sha256)
+        card = "\n".join(
+            [str(model), *(["Calibration"] if calibrated else []), *(f"  {x}" for x in calibrated)]
+        )
+        _print(model.as_dict() | {"calibration": calibrated}, card, as_json)
+
+
+app.command()(sbc)
 
 
 @app.command("check-model")

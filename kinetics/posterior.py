@@ -27,6 +27,7 @@ from numpyro.distributions.transforms import CorrCholeskyTransform
 
 from kinetics.arrays import AnyArray
 from kinetics.bind import BoundFit, FitData
+from kinetics.conditional import conditional
 from kinetics.distributions import (
     Correlation,
     HalfNormal,
@@ -37,7 +38,6 @@ from kinetics.distributions import (
     inverse_link,
     link,
 )
-from kinetics.conditional import conditional
 from kinetics.hierarchy import centre_of, correlate
 
 __all__ = ["Chart", "Posterior"]
@@ -73,7 +73,9 @@ class Posterior:
         self._unit = np.array([p.sd if known else 1.0 for p, known in zip(chosen, plain, strict=True)])
         middle = [float(link(p.link, jnp.asarray(p.median, float))) for p in chosen]
         self._middle = np.array([x if known else 0.0 for x, known in zip(middle, plain, strict=True)])
-        self.log_densities = jax.jit(jax.vmap(self.log_density, (0, None, None)))  # of several z, compiled once
+        self.log_densities = jax.jit(
+            jax.vmap(self.log_density, (0, None, None))
+        )  # of several z, compiled once
 
     def plain(self) -> Chart:
         """The chart of prior medians and non-centred effects."""

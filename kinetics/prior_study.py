@@ -59,8 +59,8 @@ class AssayDesign(NamedTuple):
         uloq = own["value"].where(bracket, _everywhere(uloq))
         floor = _everywhere(own["limit"].where(below & bounded))
         columns = (np.ones(len(own)), lloq, uloq, floor.where(~bracket), bracket)
-        there, *limits, binned = (_dense(bound, table, analyte, column) for column in columns)
-        return cls(there == 1, *limits, binned == 1)
+        there, lloq, uloq, floor, binned = (_dense(bound, table, analyte, column) for column in columns)
+        return cls(there == 1, lloq, uloq, floor, binned == 1)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -113,9 +113,7 @@ class PriorStudy:
     def of(cls, bound: BoundFit, *, drop_blq: bool = False) -> PriorStudy:
         """The drawer of a bound fit. `drop_blq` leaves every record below the LLOQ out of what is fitted."""
         design = {a.analyte: AssayDesign.of(bound, a.analyte) for a in bound.assays}
-        dropped = frozenset(
-            a for a in design if drop_blq or bound.plan.observe[a].below_lloq == "drop"
-        )
+        dropped = frozenset(a for a in design if drop_blq or bound.plan.observe[a].below_lloq == "drop")
         assays = tuple(replace(a, present=design[a.analyte].kinds) for a in bound.assays)
         pair = bound.pair
         if pair is not None:
@@ -167,9 +165,7 @@ class PriorStudy:
             for (j, a), (k, b) in combinations(enumerate(block), 2):
                 sites[f"corr_{a}_{b}"] = matrix[j, k]
         n = len(self.bound.subjects)
-        alone = [
-            rng.standard_t(h.tails[k], n) if k in h.tails else rng.standard_normal(n) for k in h.vary
-        ]
+        alone = [rng.standard_t(h.tails[k], n) if k in h.tails else rng.standard_normal(n) for k in h.vary]
         eta = correlate(h, sites, jnp.asarray(alone)) if alone else []
         return sites | {f"eta_{k}": jnp.asarray(x) for k, x in zip(h.vary, eta, strict=True)}
 
@@ -188,7 +184,9 @@ class PriorStudy:
             first, second = pair.analytes
             rho = float(sites[pair.site])
             noise[second] = rho * noise[first] + np.sqrt(1 - rho**2) * noise[second]
-        return {a.analyte: self._measured(a, sites, f[a.analyte], noise[a.analyte]) for a in self.bound.assays}
+        return {
+            a.analyte: self._measured(a, sites, f[a.analyte], noise[a.analyte]) for a in self.bound.assays
+        }
 
     def _measured(
         self, assay: BoundAssay, sites: Mapping[str, Array], f: np.ndarray, noise: np.ndarray
@@ -208,7 +206,9 @@ def _everywhere(limit: Any) -> Any:
     return limit.fillna(limit.dropna().iloc[0]) if limit.nunique() == 1 else limit
 
 
-def _dense(bound: BoundFit, table: DataFrame, analyte: str, column: Any) -> Float[np.ndarray, "subject record"]:
+def _dense(
+    bound: BoundFit, table: DataFrame, analyte: str, column: Any
+) -> Float[np.ndarray, "subject record"]:
     """A column of an analyte's records as (subject, record), NaN where there is none."""
     analytes = list(bound.plan.observe)
     laid = table.assign(value=np.nan, limit=np.nan, censored="none").astype({"value": float})

@@ -20,7 +20,7 @@ from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,9 +42,19 @@ from kinetics.run import write_atomic
 from kinetics.sampler import NutsProgram, Saved
 from kinetics.start import begin
 
-__all__ = ["Replicated", "Replicator", "Settings", "sbc"]
+__all__ = ["WRONG", "Replicated", "Replicator", "Settings", "sbc"]
 
-_OWN = ("replicate", "seconds", "redrawn", "blq", "draws", "divergences", "gradients", "ess")  # columns that are no rank
+WRONG = ("drop_blq",)  # likelihoods that are wrong on purpose
+_OWN = (
+    "replicate",
+    "seconds",
+    "redrawn",
+    "blq",
+    "draws",
+    "divergences",
+    "gradients",
+    "ess",
+)  # columns that are no rank
 
 
 @dataclass(frozen=True)
@@ -134,8 +144,10 @@ class Replicator:
             sites = {k: np.concatenate([p.sites[k][0] for p in parts]) for k in parts[0].sites}
             ess = _least_ess([sites[k] for k in self.posterior.priors])
             if ess >= settings.ranks or len(parts) == settings.extend:
-                stats = (np.concatenate([p.stats[k][0] for p in parts]) for k in ("diverging", "n_steps"))
-                return _Chain(sites, *stats, ess)
+                diverging, n_steps = (
+                    np.concatenate([p.stats[k][0] for p in parts]) for k in ("diverging", "n_steps")
+                )
+                return _Chain(sites, diverging, n_steps, ess)
 
 
 def sbc(
@@ -148,7 +160,7 @@ def sbc(
     target_accept: float = 0.85,
     extend: int = 6,
     seed: int | None = None,
-    wrong: Literal["drop_blq"] | None = None,
+    wrong: str | None = None,
     folder: str | Path | None = None,
     jobs: int = 1,
     report: Callable[[Replicated], None] = lambda replicated: None,
@@ -156,17 +168,20 @@ def sbc(
     """Calibrate a fit by simulation: are the ranks of `replicates` truths uniform among their posterior draws?
 
     Each replicate is fitted by one chain, `warmup` and `draws` iterations in the coordinates of Laplace's method, of
-    which `ranks` are kept; it goes on, up to `extend` times the draws, until its ESS is that. `seed` is the plan's unless given. `wrong="drop_blq"` tries the test itself: records
-    below the LLOQ are simulated and then left out of the fit, which has to be rejected. With a `folder` a stopped
-    run goes on where it was; FitError where the folder holds a run of other settings. `jobs` processes work side
-    by side; the ranks are the same for any number of them. PlanError or StudyError for bad input.
+    which `ranks` are kept; it goes on, up to `extend` times the draws, until its ESS is that. `seed` is the plan's
+    unless given. `wrong="drop_blq"` tries the test itself: records below the LLOQ are simulated and then left out
+    of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was; FitError where the
+    folder holds a run of other settings. `jobs` processes work side by side; the ranks are the same for any number
+    of them. PlanError or StudyError for bad input.
     """
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
     if not 1 <= ranks <= draws or replicates < 1 or jobs < 1:
         raise FitError(f"{ranks} ranks out of {draws} draws, {replicates} replicates, {jobs} jobs: too few")
-    if wrong not in (None, "drop_blq"):
-        raise FitError(f"unknown wrong likelihood {wrong!r}; known: drop_blq")
-    settings = Settings(plan.seed if seed is None else seed, draws, warmup, ranks, target_accept, extend, wrong)
+    if wrong is not None and wrong not in WRONG:
+        raise FitError(f"unknown wrong likelihood {wrong!r}; known: {', '.join(WRONG)}")
+    settings = Settings(
+        plan.seed if seed is None else seed, draws, warmup, ranks, target_accept, extend, wrong
+    )
     bound = bind(plan)
     facts = _facts(bound, settings)
     rows = {} if folder is None else _read(Path(folder), facts)

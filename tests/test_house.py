@@ -57,10 +57,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "run",
         "fit",
     ),
-    "check": ("diagnostics", "summary", "check", "predict", "virtual", "simulate", "laws"),
+    "check": (
+        "diagnostics",
+        "summary",
+        "check",
+        "predict",
+        "virtual",
+        "simulate",
+        "laws",
+        "uniformity",
+        "prior_study",
+        "calibration",
+        "sbc",
+    ),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),
-    "show": ("plot", "report", "new", "progress", "cli_simulate", "cli"),
+    "show": ("plot", "report", "new", "progress", "cli_simulate", "cli_sbc", "cli"),
 }
 NCA = ("nca_rules", "nca")  # validated alone: it stands on the study room
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}

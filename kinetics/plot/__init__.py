@@ -4,6 +4,7 @@ from kinetics.plot.individual_fits import plot_individual_fits
 from kinetics.plot.persistence import plot_persistence
 from kinetics.plot.population import plot_population
 from kinetics.plot.prior_posterior import plot_prior_posterior
+from kinetics.plot.sbc import plot_sbc
 from kinetics.plot.simulation import plot_simulation
 from kinetics.plot.vpc import plot_vpc
 
@@ -12,6 +13,7 @@ __all__ = [
     "plot_persistence",
     "plot_population",
     "plot_prior_posterior",
+    "plot_sbc",
     "plot_simulation",
     "plot_vpc",
 ]
