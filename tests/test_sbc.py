@@ -20,7 +20,7 @@ from kinetics.sbc import sbc
 from tests.test_cli import call
 from tests.toy_level import SUBJECTS, TIMES, level_plan
 
-SHORT: dict[str, Any] = {"draws": 150, "warmup": 60, "ranks": 50}
+SHORT: dict[str, Any] = {"draws": 120, "warmup": 60, "ranks": 40}
 PLAN_TOML = """\
 model = "{model}"
 data = "{data}"
@@ -157,21 +157,21 @@ def test_records_of_every_kind_of_limit_are_drawn_as_the_study_reports_them(tmp_
 
 @pytest.mark.fit
 def test_ranks_of_a_right_fit_are_uniform_and_of_one_with_half_the_error_are_not(plan, monkeypatch):
-    assert sbc(plan, replicates=40, **SHORT).uniform
+    assert sbc(plan, replicates=32, **SHORT).uniform
     noisy = PriorStudy._measured
 
     def doubled(self: Any, assay: Any, sites: Any, f: Any, noise: Any) -> Any:
         return noisy(self, assay, sites, f, 2.0 * noise)
 
     monkeypatch.setattr(PriorStudy, "_measured", doubled)
-    found = sbc(plan, replicates=40, **SHORT).table.set_index("site")
+    found = sbc(plan, replicates=32, **SHORT).table.set_index("site")
     assert found.loc["sigma_add_level", "rejected"]
     assert found.loc["sigma_add_level", "z"] < -4  # the fitted SD is too large: the truth ranks low
 
 
 @pytest.mark.fit
 def test_dropping_records_below_the_lloq_is_rejected(plan):
-    found = sbc(plan, replicates=40, wrong="drop_blq", **SHORT)
+    found = sbc(plan, replicates=32, wrong="drop_blq", **SHORT)
     assert not found.uniform
     assert (
         found.table.set_index("site").loc["level_pop", "z"] < -3

@@ -37,8 +37,12 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
     figure.update_annotations(font_size=12)
     figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"])
     _dress(figure, calibration, rows)
-    figure.update_xaxes(title_text="rank of the truth", row=rows)
+    top = 1.1 * max(float(np.abs(trace.y).max()) for trace in figure.data)
+    figure.update_yaxes(range=[-top, top], nticks=5)
     figure.update_yaxes(title_text="ECDF less uniform", col=1, row=(rows + 1) // 2)
+    for col in range(1, columns + 1):
+        lowest = rows if (rows - 1) * columns + col <= len(names) else rows - 1
+        figure.update_xaxes(showticklabels=True, title_text="rank of the truth", row=lowest, col=col)
     return figure
 
 
@@ -55,7 +59,7 @@ def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where:
             fill="toself",
             fillcolor=faint(GREY, 0.18),
             line={"width": 0},
-            name=f"uniform ranks, all panels at once with probability {1 - calibration.alpha:g}",
+            name=f"uniform ranks stay within, in all panels at once, with {100 * (1 - calibration.alpha):g} %",
             showlegend=first,
             hoverinfo="skip",
             meta={"role": "band"},
