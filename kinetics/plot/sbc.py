@@ -29,15 +29,16 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
         rows, columns, subplot_titles=titles, horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.3 / rows),
         **SHARED,
     )  # fmt: skip
+    tops = [0.05]
     for k, name in enumerate(names):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        _add_band(figure, calibration, first=k == 0, **where)
+        tops.append(_add_band(figure, calibration, first=k == 0, **where))
         rejected = bool(table["rejected"][name])
-        _add_ranks(figure, calibration, name, rejected=rejected, **where)
+        tops.append(_add_ranks(figure, calibration, name, rejected=rejected, **where))
     figure.update_annotations(font_size=12)
     figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"])
     _dress(figure, calibration, rows)
-    top = 1.1 * max(float(np.abs(trace.y).max()) for trace in figure.data)
+    top = 1.1 * max(tops)
     figure.update_yaxes(range=[-top, top], nticks=5)
     figure.update_yaxes(title_text="ECDF less uniform", col=1, row=(rows + 1) // 2)
     for col in range(1, columns + 1):
@@ -46,7 +47,8 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
     return figure
 
 
-def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where: Any) -> None:
+def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where: Any) -> float:
+    """Draw the band; returns how far it reaches from zero."""
     allowed = calibration.band()
     x = np.concatenate([[0.0], allowed.expected, [1.0]])
     lower, upper = (
@@ -66,9 +68,11 @@ def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where:
         ),
         **where,
     )
+    return float(max(upper.max(), -lower.min()))
 
 
-def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected: bool, **where: Any) -> None:
+def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected: bool, **where: Any) -> float:
+    """Draw the ECDF less its expectation; returns how far it strays from zero."""
     ranks, most = calibration.ranks[name].to_numpy(int), calibration.most
     x = np.arange(most + 2) / (most + 1)
     share = np.concatenate([[0.0], counts_below(ranks, most) / len(ranks), [1.0]])
@@ -85,6 +89,7 @@ def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected:
         ),
         **where,
     )
+    return float(np.abs(share - x).max())
 
 
 def _dress(figure: Figure, calibration: Calibration, rows: int) -> None:
