@@ -2,7 +2,7 @@
 
 Where priors, likelihood and sampler agree, the rank of the truth among the draws is uniform, for every site and
 every function of the sites (Talts et al. 2018, arXiv 1804.06788). The joint log-likelihood is ranked too: it sees
-errors that the sites do not (Modrak et al. 2023, doi 10.1214/23-BA1404).
+errors that the sites do not (Modrak et al. 2023, Bayesian Analysis).
 
 A folder holds `settings.json` and `ranks.csv`, one row a replicate, rewritten whole after each: a stopped run goes
 on, and replicate i is the same whenever and wherever it runs.
