@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from kinetics import cli
 from kinetics.bind import bind
 from kinetics.calibration import Calibration, calibration_card, record_calibration
 from kinetics.errors import FitError
-from kinetics.plan import FitPlan
+from kinetics.plan import FitPlan, plan_of
 from kinetics.plot import plot_sbc
 from kinetics.prior_study import PriorStudy
 from kinetics.sbc import sbc
@@ -253,3 +254,22 @@ def test_settings_that_cannot_be_are_refused(plan):
         sbc(plan, ranks=200, draws=100)
     with pytest.raises(FitError, match="unknown wrong likelihood 'half'"):
         sbc(plan, wrong="half")
+
+
+def test_errors_of_correlated_analytes_have_the_correlation_that_was_drawn():
+    content = {
+        "model": "ogasawara_2021",
+        "data": "synthetic_cart_12",
+        "observe": {"car_copies": {}, "car_cells": {}},
+        "correlated": {"analytes": ["car_copies", "car_cells"]},
+        "name": "pair",
+    }
+    study = PriorStudy.of(bind(plan_of(content)))
+    rng, analytes = np.random.default_rng(4), ("car_copies", "car_cells")
+    sites = {"rho_car_copies_car_cells": 0.7, "sigma_car_copies": 0.5, "sigma_car_cells": 2.0}
+    given = {k: jnp.asarray(v) for k, v in sites.items()}
+    f = {a: np.full(study.design[a].there.shape, 3.0) for a in analytes}
+    drawn = [study._measurements(given, f, rng) for _ in range(15)]
+    z = [np.array([np.log(y[a] / 3.0) / sites[f"sigma_{a}"] for y in drawn]) for a in analytes]
+    assert np.corrcoef(z[0].ravel(), z[1].ravel())[0, 1] == pytest.approx(0.7, abs=0.03)
+    assert [np.std(x) for x in z] == pytest.approx([1, 1], abs=0.05)
