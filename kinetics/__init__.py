@@ -35,6 +35,7 @@ from kinetics.predictive_check import predictive_check  # noqa: E402
 from kinetics.regimen import Regimen, doses_for  # noqa: E402
 from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
+from kinetics.sbc import sbc  # noqa: E402
 from kinetics.sensitivity import Sensitivity, prior_posterior_overlap, sensitivity  # noqa: E402
 from kinetics.simulate import simulate  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
@@ -94,6 +95,7 @@ __all__ = [
     "read_study",
     "report",
     "resume",
+    "sbc",
     "sensitivity",
     "simulate",
     "stratified_vpc",

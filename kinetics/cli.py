@@ -13,9 +13,11 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame
 
+from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import add_commands
 from kinetics.cli_fit import fit_to, overridden, resume_to
+from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
 from kinetics.device import use_compile_cache
 from kinetics.errors import InputError, KineticsError, Stopped
@@ -61,7 +63,14 @@ def models(
         print_result({"models": cards}, "\n".join(f"{n:<24} {line}" for n, line in cards.items()), as_json)
     else:
         model = load_model(name)
-        print_result(model.as_dict(), str(model), as_json)
+        calibrated = calibration_card(model.name, model.sha256)
+        card = "\n".join(
+            [str(model), *(["Calibration"] if calibrated else []), *(f"  {x}" for x in calibrated)]
+        )
+        print_result(model.as_dict() | {"calibration": calibrated}, card, as_json)
+
+
+app.command()(sbc)
 
 
 @app.command("check-model")

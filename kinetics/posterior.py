@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf, erfinv, ndtr, ndtri
@@ -68,6 +69,9 @@ class Posterior:
         self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
         self._unit = np.array([_normal(p)[1] for p in chosen])
         self._middle = np.array([_normal(p)[0] for p in chosen])
+        self.log_densities = jax.jit(
+            jax.vmap(self.log_density, (0, None, None))
+        )  # of several z, compiled once
 
     def plain(self) -> Chart:
         """The chart of prior medians and non-centred effects."""

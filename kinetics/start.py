@@ -50,7 +50,7 @@ def begin(
         chart = chart_of(marginal, found, data)
         if not np.isfinite(np.asarray(chart.scale)).all():
             raise FitError(f"no maximum in {found.evaluations} evaluations")
-    except FitError as error:
+    except (FitError, np.linalg.LinAlgError) as error:
         announce(f"Laplace's method failed ({error}); chains begin at the prior medians")
         return posterior.plain(), 0.1 * jax.random.normal(key, shape)
     announce(
@@ -63,9 +63,8 @@ def _possible(
     posterior: Posterior, data: FitData, chart: Chart, z: Float[Array, "chain size"]
 ) -> Float[Array, "chain size"]:
     """The starts, drawn towards the middle until all of them have a density above 0."""
-    density = jax.jit(jax.vmap(posterior.log_density, (0, None, None)))
     for _ in range(20):
-        bad = ~np.isfinite(np.asarray(density(z, data, chart)))
+        bad = ~np.isfinite(np.asarray(posterior.log_densities(z, data, chart)))
         if not bad.any():
             break
         z = jnp.where(bad[:, None], 0.5 * z, z)

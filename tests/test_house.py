@@ -74,6 +74,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "virtual",
         "simulate",
         "laws",
+        "uniformity",
+        "prior_study",
+        "calibration",
+        "sbc",
     ),
     "exposure": ("nca_rules", "nca", "curve", "exposure"),
     "dose": ("escalation", "response", "recommend"),
@@ -88,6 +92,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_fit",
         "cli_simulate",
         "cli_assess",
+        "cli_sbc",
         "cli",
     ),
 }

@@ -39,6 +39,7 @@ def _content(root: Path) -> Iterator[Path]:
     """The files that may be packed, by place and name."""
     yield from root.glob("models/*.py")
     yield from root.glob("fits/*.toml")
+    yield from root.glob("fits/*.sbc.json")
     for dictionary in root.glob("data/*/dictionary.toml"):
         yield from (file for file in dictionary.parent.iterdir() if file.name in DATA_FILES)
 

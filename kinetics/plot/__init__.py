@@ -7,6 +7,7 @@ from kinetics.plot.persistence import plot_persistence
 from kinetics.plot.population import plot_population
 from kinetics.plot.prior_posterior import plot_prior_posterior
 from kinetics.plot.random_effects import plot_eta_covariates, plot_etas
+from kinetics.plot.sbc import plot_sbc
 from kinetics.plot.simulation import plot_simulation
 from kinetics.plot.vpc import plot_vpc
 
@@ -19,6 +20,7 @@ __all__ = [
     "plot_persistence",
     "plot_population",
     "plot_prior_posterior",
+    "plot_sbc",
     "plot_simulation",
     "plot_vpc",
 ]
