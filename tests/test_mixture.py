@@ -104,7 +104,7 @@ def test_classes_are_drawn_with_their_probability_and_name_the_same_parameters()
 
 
 def test_plans_of_a_mixture_are_checked() -> None:
-    with pytest.raises(PlanError, match="no parameter .aa."):
+    with pytest.raises(PlanError, match="no parameter 'aa'"):
         linear_study().bound(mixture={"shifts": {"aa": SHIFT}})
     with pytest.raises(PlanError, match="give it a Normal"):
         linear_study().bound(mixture={"shifts": {"a": {"median": 2.0, "sd": 1.0}}})
