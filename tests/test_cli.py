@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import typer.main
 
-from kinetics import cli
+from kinetics import cli, cli_fit
 from kinetics.check import Check
 from kinetics.errors import FitError
 from kinetics.fit import load_fit
@@ -93,7 +93,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> list[FitPlan]:
         asked.append(plan)
         raise FitError("stopped by the test")
 
-    monkeypatch.setattr(cli, "run_fit", stop)
+    monkeypatch.setattr(cli_fit, "fit", stop)
     return asked
 
 

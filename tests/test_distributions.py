@@ -116,4 +116,4 @@ def test_a_correlation_is_a_stretched_beta_with_the_sd_it_says(concentration: fl
     assert (prior.median, prior.sd) == (pytest.approx(reference.median()), pytest.approx(reference.std()))
     drawn = np.asarray(prior.to_numpyro().sample(jax.random.key(2), (4000,)))
     assert stats.kstest(drawn, reference.cdf).pvalue > 0.01
-    assert describe(prior) == f"Correlation(concentration {concentration:g})"
+    assert describe(prior) == f"Correlation(concentration {concentration:g}, size 2)"

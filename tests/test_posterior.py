@@ -186,7 +186,7 @@ def test_the_middle_of_the_plain_chart_is_every_priors_median(name: str) -> None
 @pytest.mark.parametrize("name", ["correlated", "heavy tails"])
 def test_the_gradient_is_that_of_finite_differences_in_both_charts(name: str) -> None:
     posterior = posterior_of(name)
-    z, h = point(posterior, 4), 1e-5
+    z, h = point(posterior, 4), 1e-6  # a curve has corners: not across one
     for chart in charts(name):
         density = jax.jit(lambda z, chart=chart: posterior.log_density(z, posterior.bound.data, chart))
         slope = np.asarray(jax.jit(jax.grad(density))(z))

@@ -66,7 +66,9 @@ def written_posterior(bound: BoundFit, sites: Mapping[str, Any], *, chains: int 
     rng = np.random.default_rng(0)
     stats = {
         "diverging": np.zeros((chains, n), bool), "n_steps": np.full((chains, n), 7),
-        "energy": rng.standard_normal((chains, n)), "acceptance_rate": np.full((chains, n), 0.9),
+        "tree_depth": np.full((chains, n), 3),
+        "energy": rng.standard_normal((chains, n)), "energy_change": np.full((chains, n), 2.0),
+        "acceptance_rate": np.full((chains, n), 0.9),
     }  # fmt: skip
     facts = {
         "started": "2025-01-01T00:00:00+00:00",
