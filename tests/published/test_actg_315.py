@@ -47,7 +47,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> kn.Fit:
     if not source.is_file():
         pytest.skip(f"real data absent: {source}")
     study = kn.read_study(actg_315(source, tmp_path_factory.mktemp("actg") / "actg"))
-    longer = PLAN["sampler"] | {"warmup": 1000, "draws": 2000}
+    longer = PLAN["sampler"] | {"warmup": 500, "draws": 2000, "thin": 3, "max_tree_depth": 12}
     return kn.fit(plan_of(PLAN | {"sampler": longer}), study=study)
 
 
