@@ -109,6 +109,12 @@ class BoundFit:
         """Site -> prior for population values, between-subject SDs, covariate effects and the assays."""
         return self.hierarchy.population_priors() | self._assay_priors()
 
+    def site_names(self) -> tuple[str, ...]:
+        """Every site of a draw: the population's, the random effects, and in a mixture the class."""
+        h = self.hierarchy
+        labels = () if h.probability is None else ("class",)
+        return (*self.priors(), *(f"eta_{k}" for k in h.vary), *labels)
+
     def _assay_priors(self) -> dict[str, Prior]:
         sites = {site: prior for assay in self.assays for site, prior in assay.priors.items()}
         return sites | ({self.pair.site: self.pair.prior} if self.pair else {})

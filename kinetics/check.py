@@ -137,8 +137,8 @@ def _sampler(fit: Fit) -> list[tuple[Any, ...]]:
 def _solves(fit: Fit) -> tuple[Any, ...]:
     """Predictions that are not finite in 200 draws, by subject."""
     bound, data = fit.bound, fit.bound.data
-    wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary), "class"]
-    sites = {k: jnp.asarray(v) for k, v in fit.sites(at_most=200).items() if k in wanted}
+    found = fit.sites(at_most=200)
+    sites = {k: jnp.asarray(found[k]) for k in bound.site_names()}
 
     def finite(s: dict[str, Any]) -> Any:
         terms = bound.record_log_likelihood(s, data)

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,7 @@ import tomli_w
 
 from kinetics.errors import FitError
 from kinetics.posterior import Chart
+from kinetics.run import write_atomic
 from kinetics.sampler import Saved
 
 __all__ = ["Checkpoint", "unfinished"]
@@ -46,11 +48,11 @@ class Checkpoint:
         """Start anew: whatever was there is gone."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self._write("plan.toml", tomli_w.dumps(dict(plan)).encode())
+        write_atomic(self.folder / "plan.toml", tomli_w.dumps(dict(plan)))
         self.note(facts)
 
     def note(self, facts: Mapping[str, Any]) -> None:
-        self._write("facts.json", (json.dumps(facts, indent=2) + "\n").encode())
+        write_atomic(self.folder / "facts.json", json.dumps(facts, indent=2) + "\n")
 
     def plan(self) -> dict[str, Any]:
         try:
@@ -115,12 +117,9 @@ class Checkpoint:
         shutil.rmtree(self.folder)
 
     def _write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        partial = self.folder / f".{name}.partial"
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.folder / name)
+        content = BytesIO()
+        np.savez(content, **arrays)  # pyright: ignore[reportArgumentType]
+        write_atomic(self.folder / name, content.getvalue())
 
     def _read_arrays(self, name: str) -> dict[str, np.ndarray]:
         try:
@@ -128,14 +127,6 @@ class Checkpoint:
                 return {k: file[k] for k in file.files}
         except Exception as error:  # numpy raises what zipfile, zlib and its own parser raise
             self._damaged(name, error)
-
-    def _write(self, name: str, content: bytes) -> None:
-        partial = self.folder / f".{name}.partial"
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.folder / name)
 
     def _damaged(self, name: str, error: Exception) -> NoReturn:
         what = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"

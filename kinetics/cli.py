@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
-from kinetics.cli_assess import add_commands
+from kinetics.cli_assess import compare
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
@@ -70,6 +70,7 @@ def models(
         print_result(model.as_dict() | {"calibration": calibrated}, card, as_json)
 
 
+app.command()(compare)
 app.command()(sbc)
 
 
@@ -312,8 +313,6 @@ def _table(full: DataFrame, shown: DataFrame, out: Path | None, as_json: bool) -
         write_atomic(out, full.to_csv(index=False))
     print_result({"rows": records(full)}, table_text(shown) + (f"\nwritten: {out}" if out else ""), as_json)
 
-
-add_commands(app, print_result)
 
 if __name__ == "__main__":
     main()

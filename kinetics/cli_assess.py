@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kinetics.compare import compare
+from kinetics.compare import compare as run_compare
 from kinetics.device import use_compile_cache
 from kinetics.errors import InputError, Problem
 from kinetics.fit import load_fit
 from kinetics.run import write_atomic
+from kinetics.terminal import print_result
 
-__all__ = ["add_commands"]
-
-Show = Callable[[dict[str, Any], str, bool], None]
+__all__ = ["compare"]
 
 
-def add_commands(app: typer.Typer, show: Show) -> None:
-    """Add the commands of this file to the program; `show(answer, text, as_json)` prints what one found."""
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders, runs/A runs/B.")],
+    by: Annotated[str, typer.Option(help="Leave out one observation, or one subject.")] = "observation",
+    draws: Annotated[
+        int | None, typer.Option(min=100, help="Draws a chain; default all, by subject 500.")
+    ] = None,
+    points: Annotated[int, typer.Option(min=16, help="By subject: points of the integral.")] = 256,
+    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by side.
 
-    @app.command("compare")
-    def _(
-        runs: Annotated[list[Path], typer.Argument(help="Two or more run folders, runs/A runs/B.")],
-        by: Annotated[str, typer.Option(help="Leave out one observation, or one subject.")] = "observation",
-        draws: Annotated[
-            int | None, typer.Option(min=100, help="Draws a chain; default all, by subject 500.")
-        ] = None,
-        points: Annotated[int, typer.Option(min=16, help="By subject: points of the integral.")] = 256,
-        out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
-    ) -> None:
-        """Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by side.
-
-        By observation it asks about another sample of a known patient, by subject about a new patient.
-        Example: `kinetics compare runs/A runs/B --by subject --out compare.csv`
-        """
-        use_compile_cache()
-        names = _names(runs)
-        found = compare(
-            {name: load_fit(run) for name, run in zip(names, runs, strict=True)},
-            by,  # pyright: ignore[reportArgumentType]  # compare says what is possible
-            draws=draws,
-            points=points,
-        )
-        if out is not None:
-            write_atomic(out, found.table.to_csv(index=False))
-        show(found.as_dict(), str(found) + (f"\nwritten: {out}" if out else ""), as_json)
+    By observation it asks about another sample of a known patient, by subject about a new patient.
+    Example: `kinetics compare runs/A runs/B --by subject --out compare.csv`
+    """
+    use_compile_cache()
+    names = _names(runs)
+    found = run_compare(
+        {name: load_fit(run) for name, run in zip(names, runs, strict=True)},
+        by,  # pyright: ignore[reportArgumentType]  # compare says what is possible
+        draws=draws,
+        points=points,
+    )
+    if out is not None:
+        write_atomic(out, found.table.to_csv(index=False))
+    print_result(found.as_dict(), str(found) + (f"\nwritten: {out}" if out else ""), as_json)
 
 
 def _names(runs: list[Path]) -> list[str]:

@@ -19,6 +19,7 @@ from kinetics.plot.sbc import plot_sbc
 from kinetics.run import write_atomic
 from kinetics.sbc import WRONG, Replicated
 from kinetics.sbc import sbc as run_sbc
+from kinetics.terminal import print_result
 
 __all__ = ["sbc"]
 
@@ -61,10 +62,12 @@ def sbc(
     written = [*_write(calibration, folder)]
     if record:
         written.append(record_calibration(calibration, find_plan(plan)))
-    if as_json:
-        print(json.dumps(calibration.summary() | {"written": [str(path) for path in written]}))
-    else:
-        print(f"{calibration}\n\nwritten: {', '.join(map(str, written))}")
+    paths = [str(path) for path in written]
+    print_result(
+        calibration.summary() | {"written": paths},
+        f"{calibration}\n\nwritten: {', '.join(paths)}",
+        as_json,
+    )
     if not calibration.uniform:
         raise typer.Exit(1)
 

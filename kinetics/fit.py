@@ -151,16 +151,23 @@ def resume(
     done = _sampled(bound, checkpoint, facts, report, announce)
     if not facts.get("extends"):
         return done
-    _, before, _ = read_run(run)
-    groups = {str(name): node.dataset for name, node in done.posterior.children.items()}
-    first = int(facts["extends"])
-    joined = {
-        k: xarray.concat(
-            [before[k].dataset, v.assign_coords(draw=v["draw"] + first)], "draw", combine_attrs="override"
-        )
-        for k, v in groups.items()
-    }
-    return replace(done, posterior=DataTree.from_dict(joined))
+    return replace(done, posterior=_joined(read_run(run)[1], done.posterior, int(facts["extends"])))
+
+
+def _joined(before: DataTree, after: DataTree, first: int) -> DataTree:
+    """The first `first` draws of one posterior, then those of another. There are more before only where a job was
+    killed after the extended run was written and before its checkpoint was removed.
+    """
+    return DataTree.from_dict(
+        {
+            name: xarray.concat(
+                [before[name].dataset.isel(draw=slice(first)), v.assign_coords(draw=v["draw"] + first)],
+                "draw",
+                combine_attrs="override",
+            )
+            for name, v in ((str(k), node.dataset) for k, node in after.children.items())
+        }
+    )
 
 
 def _extended(run: Path, draws: int | None) -> Checkpoint:

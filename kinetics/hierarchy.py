@@ -31,6 +31,7 @@ __all__ = [
     "centre_of",
     "class_log_joint",
     "correlate",
+    "drawn_effects",
     "effects_log_prob",
     "individual",
     "shift_of",
@@ -183,6 +184,27 @@ def _one_class(
         jnp.sum(jnp.where(heavy.reshape(nu.shape), jax.scipy.stats.t.logpdf(eta, nu), normal), axis=0)
         + constant
     )
+
+
+def drawn_effects(
+    h: Hierarchy,
+    s: Mapping[str, AnyArray],
+    alone: Float[AnyArray, "vary *subject"],
+    chance: Float[AnyArray, "*subject"] | None = None,
+) -> dict[str, Array]:
+    """The sites eta_X, and `class` in a mixture, of subjects who were not in the study.
+
+    `alone` are independent effects, Student-t where `tails` says so; `chance` is uniform on (0, 1) and says who is
+    of the second class of a mixture: nobody, where it is None.
+    """
+    if not h.vary:
+        return {}
+    mixed = correlate(h, s, jnp.asarray(alone))
+    sites = {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
+    if h.probability is None:
+        return sites
+    second = jnp.zeros(mixed.shape[1:]) if chance is None else jnp.asarray(chance < s["prob_class"], float)
+    return {**sites, "class": second}
 
 
 def correlate(

@@ -44,9 +44,8 @@ def record_information(
     total = jnp.where(records.measured, of_location * of_z**2 + of_scale * d_scale**2, 0.0)
     logcdf = student(nu)[1] if heavy else normal_logcdf
     seen = standardise(family, at, records, residual, dna_ug=dna_ug)
-    by_z, by_lower = (
-        of_z + x * d_scale for x in (seen.z, seen.lower)
-    )  # how far the limits move, with the sign turned
+    # how far the standardised limits move with the prediction, the sign turned
+    by_z, by_lower = (of_z + x * d_scale for x in (seen.z, seen.lower))
     kinds = {
         "left": (records.left, lambda t: logcdf(seen.z + t * by_z)),
         "right": (records.right, lambda t: logcdf(-seen.z - t * by_z)),

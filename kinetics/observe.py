@@ -18,22 +18,16 @@ from pandas import DataFrame
 from kinetics.arrays import AnyArray
 from kinetics.residual import (
     DNA_UG,
-    FAMILIES,
     LOG_FAMILIES,
     TINY,
     location_scale,
     log_between,
     normal_logcdf,
     normal_logpdf,
-    residual_priors,
-    simulate_residual,
     student,
 )
 
 __all__ = [
-    "DNA_UG",
-    "FAMILIES",
-    "TINY",
     "AssayRecords",
     "Observations",
     "Standard",
@@ -41,8 +35,6 @@ __all__ = [
     "pad_observations",
     "record_terms",
     "recorded",
-    "residual_priors",
-    "simulate_residual",
     "standardise",
 ]
 

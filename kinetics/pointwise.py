@@ -25,18 +25,14 @@ from scipy.stats import t as student_t
 
 from kinetics.distributions import link
 from kinetics.fit import Fit
-from kinetics.hierarchy import Hierarchy, centre_of, correlate, effects_log_prob
+from kinetics.hierarchy import Hierarchy, centre_of, correlate, effects_log_prob, shift_of
 from kinetics.observe import recorded
 
 __all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
 
 _MOST = 4_000_000  # log-likelihoods of records at once
-_WIDER, _LEAST, _PRIOR_SHARE = (
-    1.3,
-    0.02,
-    0.15,
-)  # the points: variance over the posterior's, least SD on the link
-# scale, and the share drawn from the population
+_WIDER, _LEAST = 1.3, 0.02  # the points: variance over the posterior's, and least SD on the link scale
+_PRIOR_SHARE = 0.15  # of the points, drawn from the population
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,7 @@ class _Proposal:
 
     near: Float[np.ndarray, "effect point subject"]
     independent: Float[np.ndarray, "effect point"]  # of the population, before effects are correlated
+    chance: Float[np.ndarray, " point"]  # uniform: which of these are of the second class of a mixture
     mean: Float[np.ndarray, "effect subject"]
     root: Float[np.ndarray, "subject effect effect"]  # lower Cholesky factor of the covariance
 
@@ -175,7 +172,10 @@ class _Proposal:
         """Random effects (effect, point, subject) for one draw, and log importance weights (point, subject)."""
         omega = jnp.stack([s[f"omega_{name}"] for name in h.vary])[:, None, None]
         shape = (*self.independent.shape, centre.shape[-1])
-        drawn = jnp.broadcast_to(correlate(h, s, jnp.asarray(self.independent))[..., None], shape)
+        drawn = correlate(h, s, jnp.asarray(self.independent))
+        if h.probability is not None:
+            drawn = drawn + shift_of(h, s)[:, None] * (self.chance < s["prob_class"])
+        drawn = jnp.broadcast_to(drawn[..., None], shape)
         eta = jnp.concatenate([(self.near - centre[:, None]) / omega, drawn], axis=1)
         prior = effects_log_prob(h, s, eta) - jnp.sum(jnp.log(omega))  # of the value, not of eta
         away = centre[:, None] + omega * eta - self.mean[:, None]
@@ -203,7 +203,8 @@ def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
     spread = np.einsum("ids,jds->sij", away, away) / posterior.shape[1]
     root = np.linalg.cholesky(_WIDER * spread + _LEAST**2 * np.eye(size))
     near = mean[:, None] + np.einsum("sij,jp->ips", root, ndtri(own))
-    return _Proposal(near, independent, mean, root)
+    chance = rng.uniform(size=few) if h.probability is not None else np.ones(few)
+    return _Proposal(near, independent, chance, mean, root)
 
 
 def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:
@@ -211,8 +212,7 @@ def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:
     bound, group = fit.bound, fit.posterior["posterior"].dataset
     n = int(group.sizes["draw"])
     keep = np.linspace(0, n - 1, min(draws or n, n)).round().astype(int)
-    wanted = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary)]
-    found = {name: group[name].to_numpy()[:, keep] for name in wanted}
+    found = {name: group[name].to_numpy()[:, keep] for name in bound.site_names()}
     return {name: v.reshape(-1, *v.shape[2:]) for name, v in found.items()}
 
 

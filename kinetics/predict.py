@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
@@ -21,7 +20,7 @@ from scipy.stats import t as student_t
 from kinetics.bind import BoundAssay
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.fit import Fit
-from kinetics.hierarchy import correlate, individual
+from kinetics.hierarchy import drawn_effects, individual
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 
@@ -116,7 +115,8 @@ def population_curve(
     for who, each in (("typical", 1), ("new", patients)):
         many = {k: np.repeat(v, each, axis=0) for k, v in sites.items()}
         eta = {k: rng.standard_normal((n * each, 1)) * (who == "new") for k in bound.hierarchy.vary}
-        theta = subject_theta(fit, many, design, eta, 1)
+        chance = rng.uniform(size=(n * each, 1)) if who == "new" and "prob_class" in sites else None
+        theta = subject_theta(fit, many, design, eta, 1, chance)
         chosen = observed_assays(fit, analyte)
         tables.append(_curve_table(fit, many | theta, own[None], doses, chosen, [who]))
     return pd.concat(tables, ignore_index=True).rename(columns={"subject": "who"})
@@ -172,24 +172,26 @@ def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array
 
 
 def subject_theta(
-    fit: Fit, sites: Mapping[str, Any], design: Mapping[str, Any], eta: Theta, subjects: int
+    fit: Fit,
+    sites: Mapping[str, Any],
+    design: Mapping[str, Any],
+    eta: Theta,
+    subjects: int,
+    chance: Float[np.ndarray, "draw subject"] | None = None,
 ) -> dict[str, Float[np.ndarray, "draw subject"]]:
-    """Parameters of subjects whose random effects come of independent standard normals, `eta`."""
-    h = fit.bound.hierarchy
-    spread = {k: student_t.ppf(norm.cdf(z), h.tails[k]) if k in h.tails else z for k, z in eta.items()}
+    """Parameters of subjects whose random effects come of independent standard normals, `eta`.
 
-    def one(s: dict[str, Array], e: Mapping[str, Any]) -> dict[str, Array]:
-        if h.vary:
-            mixed = correlate(h, s, jnp.stack([e[name] for name in h.vary]))
-            s = s | {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
-        return individual(h, fit.model, s | {k: e[k] for k in e if k == "class"}, design, subjects)
+    `chance`, uniform on (0, 1), says who is of the second class of a mixture; without it nobody is.
+    """
+    h, n = fit.bound.hierarchy, len(next(iter(sites.values())))
+    spread = [student_t.ppf(norm.cdf(eta[k]), h.tails[k]) if k in h.tails else eta[k] for k in h.vary]
+    alone = np.stack(spread, axis=1) if spread else np.zeros((n, 0, subjects))
 
-    if h.probability is not None:
-        sure = np.asarray(sites["prob_class"]).reshape(-1, 1)
-        first = next(iter(eta.values()))  # a class of its own for each subject, whatever its effects are
-        chance = np.random.default_rng([7, len(first)]).uniform(size=np.shape(first))
-        spread |= {"class": (chance < sure).astype(float)}
-    return {k: np.asarray(v) for k, v in jax.vmap(one)(dict(sites), spread).items()}
+    def one(s: dict[str, Array], alone: Any, chance: Any) -> dict[str, Array]:
+        return individual(h, fit.model, s | drawn_effects(h, s, alone, chance), design, subjects)
+
+    found = jax.vmap(one, (0, 0, None if chance is None else 0))(dict(sites), alone, chance)
+    return {k: np.asarray(v) for k, v in found.items()}
 
 
 def population_sites(fit: Fit, draws: int) -> dict[str, Float[np.ndarray, " draw"]]:

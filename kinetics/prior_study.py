@@ -23,7 +23,7 @@ from pandas import DataFrame
 
 from kinetics.bind import BoundAssay, BoundFit, FitData
 from kinetics.errors import FitError
-from kinetics.hierarchy import correlate
+from kinetics.hierarchy import drawn_effects
 from kinetics.observe import AssayRecords, pad_observations
 from kinetics.residual import LOG_FAMILIES, TINY, location_scale
 
@@ -166,8 +166,8 @@ class PriorStudy:
                 sites[f"corr_{a}_{b}"] = matrix[j, k]
         n = len(self.bound.subjects)
         alone = [rng.standard_t(h.tails[k], n) if k in h.tails else rng.standard_normal(n) for k in h.vary]
-        eta = correlate(h, sites, jnp.asarray(alone)) if alone else []
-        return sites | {f"eta_{k}": jnp.asarray(x) for k, x in zip(h.vary, eta, strict=True)}
+        chance = rng.uniform(size=n) if h.probability is not None else None
+        return sites | drawn_effects(h, sites, jnp.asarray(alone), chance)
 
     def _measurements(
         self, sites: Mapping[str, Array], f: Mapping[str, np.ndarray], rng: np.random.Generator

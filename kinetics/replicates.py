@@ -48,7 +48,9 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     rng = np.random.default_rng([seed, 2])
     sites = population_sites(fit, draws)
     eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
-    f = predicted_records(fit, assay, sites | subject_theta(fit, sites, bound.data.design, eta, n))
+    chance = rng.uniform(size=(draws, n)) if "prob_class" in sites else None
+    theta = subject_theta(fit, sites, bound.data.design, eta, n, chance)
+    f = predicted_records(fit, assay, sites | theta)
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
     y = simulate_residual(assay.likelihood, f, residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
     lloq, uloq = records["lloq"].to_numpy(float), records["uloq"].to_numpy(float)

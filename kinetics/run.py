@@ -133,13 +133,15 @@ def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
         raise FitError(f"{folder / name} is damaged ({error}); fit again") from error
 
 
-def write_atomic(path: Path, text: str) -> Path:
-    """Write a text file by temporary name and rename."""
+def write_atomic(path: Path, content: str | bytes) -> Path:
+    """Write a file by temporary name and rename, once it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
         Path(name).chmod(0o644)
         os.replace(name, path)
     except BaseException:

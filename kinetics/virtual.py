@@ -20,7 +20,7 @@ from kinetics.arrays import AnyArray
 from kinetics.distributions import HalfNormal, Link, Prior, inverse_link, link
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import Fit
-from kinetics.hierarchy import Hierarchy, correlate, individual
+from kinetics.hierarchy import Hierarchy, drawn_effects, individual
 from kinetics.model import Model, allowed
 
 __all__ = ["Patients", "Population", "Source", "patients_of", "population", "population_problems"]
@@ -116,7 +116,8 @@ def patients_of(population: Population, seed: int) -> Patients:
         heavy = {
             name: jax.random.t(jax.random.fold_in(own, i), h.tails[name]) for i, name in enumerate(h.tails)
         }
-        s = {f"eta_{name}": heavy[name] if name in heavy else z[name][2] for name in h.vary}
+        alone = [heavy[name] if name in heavy else z[name][2] for name in h.vary]
+        s: dict[str, Array] = {}
         if posterior is None:
             for row, kind in enumerate(("{}_pop", "omega_{}")):
                 sites = {kind.format(name): z[name][row] for name in model.parameters}
@@ -125,12 +126,8 @@ def patients_of(population: Population, seed: int) -> Patients:
             draws = len(next(iter(posterior.values())))
             which = jax.random.randint(for_draw, (), 0, draws)
             s |= {site: jnp.asarray(values)[which] for site, values in posterior.items()}
-            if h.correlated:
-                mixed = correlate(h, s, jnp.stack([s[f"eta_{name}"] for name in h.vary]))
-                s |= {f"eta_{name}": mixed[i] for i, name in enumerate(h.vary)}
-        if h.probability is not None:
-            chance = jax.random.uniform(jax.random.fold_in(own, len(model.parameters)), (1,))
-            s |= {"class": (chance < s["prob_class"]).astype(float)}
+        chance = jax.random.uniform(jax.random.fold_in(own, len(model.parameters)))
+        s |= drawn_effects(h, s, jnp.stack(alone), chance) if alone else {}
         return {name: value[0] for name, value in individual(h, model, s, {}, 1).items()}
 
     known = {name: value for name, value in h.fixed.items() if name not in h.vary}

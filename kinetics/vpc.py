@@ -14,8 +14,8 @@ from pandas import DataFrame
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.fit import Fit
-from kinetics.observe import TINY
 from kinetics.replicates import simulate_records, typical_records
+from kinetics.residual import TINY
 from kinetics.study import Study
 
 __all__ = ["Vpc", "strata", "stratified_vpc", "time_bins", "vpc"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,7 +80,13 @@ def test_a_finished_fit_is_taken_further_as_if_more_had_been_asked_for(whole: Fi
         resume(run, draws=100, report=killed_after(140))
     extended = resume(run)
     assert same(extended, more)
+    left = tmp_path / "left"
+    shutil.copytree(unfinished(run), left)
     extended.save(run, force=True)
+    shutil.copytree(left, unfinished(run))  # as if killed before the checkpoint was removed
+    again = resume(run)
+    assert same(again, more)
+    again.save(run, force=True)
     with xarray.open_datatree(run / "posterior.nc", engine="h5netcdf") as tree:
         assert tree["posterior"].sizes["draw"] == 100
     with pytest.raises(FitError, match="100 draws a chain; say --draws"):

@@ -17,9 +17,9 @@ from kinetics.errors import InputError, StudyError
 from kinetics.fit import Fit
 from kinetics.gof import GoodnessOfFit, gof
 from kinetics.npde import discrepancies, normality
-from kinetics.observe import residual_priors
 from kinetics.predictive_check import predictive_check
 from kinetics.replicates import Replicates, simulate_records, typical_records
+from kinetics.residual import residual_priors
 from kinetics.solve import solve
 from kinetics.vpc import _Records, _vpc, strata, stratified_vpc, vpc
 from tests.test_predict import LLOQ, PEOPLE, SIGMA, cart_fit, known_fit

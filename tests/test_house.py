@@ -53,8 +53,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "chart",
         "start",
         "sampler",
-        "checkpoint",
         "run",
+        "checkpoint",
         "fit",
     ),
     "check": (

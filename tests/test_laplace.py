@@ -186,7 +186,7 @@ def known_spread() -> Any:
 def test_in_its_chart_a_normal_posterior_takes_few_gradients_a_draw_and_has_its_exact_mean() -> None:
     """A mean of n draws has a standard error of SD/sqrt(ESS), and the ESS is above n/4: 4.5 of these.
 
-    Where all periods are one, a few trajectories step over their turn and go round again: hence median and mean.
+    A few trajectories are far longer than the others, for a reason not known: hence median and mean.
     """
     bound = known_spread()
     posterior, settings = Posterior(bound), bound.plan.sampler

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from kinetics import pointwise
 from kinetics.bind import BoundFit
 from kinetics.errors import PlanError
-from kinetics.fit import fit
+from kinetics.fit import Fit, fit
 from kinetics.hierarchy import class_log_joint, effects_log_prob, individual
+from kinetics.pointwise import record_log_likelihoods, subject_log_likelihoods
 from kinetics.posterior import Chart, Posterior
 from kinetics.predict import subject_theta
+from kinetics.prior_study import PriorStudy
 from kinetics.sampler import sites_of
 from tests.linear import COEFFICIENTS, MODEL, linear_study
+from tests.test_predict import written_posterior
 
 SHIFT = {"distribution": "Normal", "mean": 6.0, "sd": 2.0}
 MIXTURE = {"mixture": {"shifts": {"a": SHIFT}}}
@@ -128,15 +132,69 @@ def test_three_subjects_far_from_the_others_are_found_and_thinning_keeps_every_t
     assert share[:3].min() > 0.9
     assert share[3:].max() < 0.1
     assert np.quantile(sites["shift_a"], 0.01) < 6.5 < np.quantile(sites["shift_a"], 0.99)
-    new = subject_theta(found, {k: sites[k] for k in found.bound.priors()}, found.bound.data.design, {
-        k: np.random.default_rng(6).standard_normal((600, 12)) for k in COEFFICIENTS
-    }, 12)  # fmt: skip
+    rng, design = np.random.default_rng(6), found.bound.data.design
+    population = {k: sites[k] for k in found.bound.priors()}
+    eta = {k: rng.standard_normal((600, 12)) for k in COEFFICIENTS}
+    new = subject_theta(found, population, design, eta, 12, rng.uniform(size=(600, 12)))
+    typical = subject_theta(found, population, design, eta, 12)
+    assert (new["a"] - typical["a"] >= 0).all()
     high = new["a"] > np.median(sites["a_pop"]) + 0.5 * np.median(sites["shift_a"])
     expected = float(np.mean(sites["prob_class"]))
     assert abs(high.mean() - expected) < 0.05
     thinned = _fitted(content, {**sampler, "draws": 100, "thin": 3, "chunk": 100}, moved).sites()
     every = found.posterior["posterior"]["a_pop"].to_numpy()[:, 2::3]
     np.testing.assert_array_equal(thinned["a_pop"].reshape(2, 100), every)
+
+
+def written(second: int = 3, draws: int = 40) -> Fit:
+    """A posterior at `population`, each subject around its conditional mean; the first few of the second class."""
+    b, rng = bound(), np.random.default_rng(7)
+    labels = (np.arange(12) < second) * np.ones((draws, 1))
+    sites = {k: np.full(draws, float(v)) for k, v in population().items()} | {"class": labels}
+    means = linear_study().blups(population(), b)
+    for k, mean in zip(COEFFICIENTS, means, strict=True):
+        sites[f"eta_{k}"] = mean / SITES[f"omega_{k}"] + rng.normal(0, 0.5, (draws, 12))
+    theta = jax.vmap(lambda s: b.theta(s, b.data))({k: jnp.asarray(v) for k, v in sites.items()})
+    return written_posterior(b, sites | {k: np.asarray(v) for k, v in theta.items()})
+
+
+def test_records_are_judged_in_the_class_of_each_draw() -> None:
+    fit = written()
+    found = record_log_likelihoods(fit).values.reshape(40, -1)
+    sites = fit.sites()
+    one = {k: jnp.asarray(sites[k][5]) for k in fit.bound.site_names()}
+    (expected,) = fit.bound.record_log_likelihood(one, fit.bound.data).values()
+    assert found[5].sum() == pytest.approx(float(jnp.sum(expected)), rel=1e-9)
+    (first,) = fit.bound.record_log_likelihood(one | {"class": jnp.zeros(12)}, fit.bound.data).values()
+    assert abs(found[5].sum() - float(jnp.sum(first))) > 1.0
+
+
+@pytest.mark.parametrize("share", [0.15, 0.9], ids=["around_the_subject", "of_the_population"])
+def test_a_new_subjects_likelihood_is_that_of_both_classes(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """Normal records given the class: the exact marginal likelihood is a mixture of two multivariate normals."""
+    monkeypatch.setattr(pointwise, "_PRIOR_SHARE", share)
+    fit, linear, sites = written(second=0), linear_study(), {k: float(v) for k, v in population().items()}
+    integrated = subject_log_likelihoods(fit, points=4096, seed=1)
+    found, error = integrated.values.reshape(40, -1)[0], integrated.error
+    assert np.median(error) < 0.1
+    for i in range(12):
+        residual, _, covariance = linear.of_subject(i, sites, fit.bound)
+        normal = stats.multivariate_normal(cov=covariance)
+        second = normal.logpdf(residual - sites["shift_a"])
+        exact = np.logaddexp(np.log(0.75) + normal.logpdf(residual), np.log(0.25) + second)
+        assert found[i] == pytest.approx(exact, abs=4.5 * error[i]), i
+
+
+def test_studies_drawn_from_the_priors_have_both_classes() -> None:
+    drawn = [PriorStudy.of(bound()).draw(1, i) for i in range(60)]
+    share = np.array([np.mean(d.sites["class"]) for d in drawn])
+    chance = np.array([float(d.sites["prob_class"]) for d in drawn])
+    assert abs(share.mean() - chance.mean()) < 4 * np.sqrt(0.25 / (60 * 12))
+    assert share.max() > 0
+    tops = [np.max(np.asarray(d.data.observations.assays["theophylline"].value)) for d in drawn]
+    assert len(set(np.round(tops, 6))) == 60
 
 
 def _fitted(content: dict[str, Any], sampler: dict[str, Any], study: Any) -> Any:

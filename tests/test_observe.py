@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 
-from kinetics.observe import FAMILIES, TINY, AssayRecords, log_likelihood, pad_observations, simulate_residual
-from kinetics.residual import LOG_FAMILIES, location_scale
+from kinetics.observe import AssayRecords, log_likelihood, pad_observations
+from kinetics.residual import FAMILIES, LOG_FAMILIES, TINY, location_scale, simulate_residual
 
 F = 37.0  # the prediction
 RESIDUAL = {"sigma": jnp.asarray(0.45), "sigma_add": jnp.asarray(6.0)}

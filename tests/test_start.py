@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import jax
@@ -13,34 +12,13 @@ import pytest
 
 from kinetics.bind import bind
 from kinetics.errors import FitError
-from kinetics.plan import FitPlan, plan_of
 from kinetics.posterior import Posterior
 from kinetics.start import begin, constrained_start, require_possible
-from kinetics.study import Study, read_study
+from kinetics.study import Study
 from tests.linear import linear_study
+from tests.test_bind import BOTH, RICH, plan, study, study_of
 
-BOTH: dict[str, Any] = {"observe": {"car_copies": {}, "car_cells": {}}}
-RICH = BOTH | {"covariates": {"cmax": [{"covariate": "dose_level", "form": "power", "centre": 3e7}]}}
-
-
-@cache
-def study_of(name: str) -> Study:
-    return read_study(name)
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return study_of("synthetic_cart_12")
-
-
-def plan(**keys: Any) -> FitPlan:
-    content = {
-        "model": "ogasawara_2021",
-        "data": "synthetic_cart_12",
-        "observe": {"car_copies": {}},
-        "name": "mine",
-    }
-    return plan_of({**content, **keys})
+__all__ = ["study"]
 
 
 def test_chains_without_a_maximum_start_near_the_typical_patient_of_the_prior(study: Study) -> None:
