@@ -19,9 +19,9 @@ from kinetics.bind import BoundFit, bind
 from kinetics.device import chain_layout, split_host, use_compile_cache
 from kinetics.hierarchy import individual
 from kinetics.laplace import Marginal
-from kinetics.observe import simulate_residual
 from kinetics.plan import plan_of
 from kinetics.posterior import Posterior
+from kinetics.residual import simulate_residual
 from kinetics.sampler import NutsProgram
 from kinetics.solve import solve
 from kinetics.start import begin

@@ -17,9 +17,9 @@ from kinetics.bind import BoundFit
 from kinetics.device import chain_layout
 from kinetics.hierarchy import individual
 from kinetics.laplace import Marginal
-from kinetics.observe import simulate_residual
 from kinetics.plan import plan_of
 from kinetics.posterior import Posterior
+from kinetics.residual import simulate_residual
 from kinetics.sampler import NutsProgram
 from kinetics.solve import solve
 from kinetics.start import begin
