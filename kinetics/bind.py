@@ -22,9 +22,10 @@ from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
 from kinetics.model import Model, load_model
+from kinetics.nucleated import Nucleated, nucleated_cells
 from kinetics.observe import Observations, log_likelihood, pad_observations, recorded, standardise
-from kinetics.plan import FitPlan
-from kinetics.plan_checks import expect_problems, output_of, plan_problems
+from kinetics.plan import FitPlan, PriorSpec
+from kinetics.plan_checks import cycle_problems, expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
 from kinetics.residual import DNA_UG, FAMILIES, residual_priors
 from kinetics.solve import Solver, solve
@@ -46,7 +47,8 @@ class FitData(NamedTuple):
 class BoundAssay:
     """One analyte of the fit: its model output, error model, and which kinds of censoring occur.
 
-    `priors` are of the residual parameters, and of the `scale` site where the assay has a scale factor.
+    `priors` are of the residual parameters, and of the `scale` and `vcn` sites where the assay has them. With
+    `nucleated` counts the output, in cells/uL, is read as copies/ug DNA.
     """
 
     analyte: str
@@ -57,11 +59,23 @@ class BoundAssay:
     priors: Mapping[str, Prior]
     present: tuple[str, ...]
     dna_ug: float = DNA_UG
+    nucleated: Nucleated | None = None
+    vcn: float = 1.0
 
-    def seen(self, s: Mapping[str, Any], f: Float[AnyArray, "*draw subject time"]) -> AnyArray:
-        """What the assay reads of its output's prediction: times its scale factor, where it has one."""
-        site = f"scale_{self.analyte}"
-        return f * s[site][..., None, None] if site in self.priors else f
+    def seen(
+        self,
+        s: Mapping[str, Any],
+        f: Float[AnyArray, "*draw subject time"],
+        times: Float[AnyArray, "subject time"],
+        subjects: AnyArray | None = None,
+    ) -> AnyArray:
+        """What the assay reads of its output's prediction at `times` [day]: times its factors, where it has any.
+
+        `subjects`: which of the fit's the rows are; all of them unless given.
+        """
+        for site in (f"scale_{self.analyte}", f"vcn_{self.analyte}"):
+            f = f * s[site][..., None, None] if site in self.priors else f
+        return f if self.nucleated is None else f * self.vcn * self.nucleated.copies_per_cell(times, subjects)
 
     def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
         """The family's residual parameters out of the sampled sites."""
@@ -97,6 +111,11 @@ class BoundFit:
     @property
     def subjects(self) -> list[str]:
         return self.study.subject_ids
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What a subject is solved with -> the model's parameter: X -> X, and X_cyclec -> X."""
+        return {name: name for name in self.model.parameters} | self.hierarchy.by_cycle
 
     @property
     def solver(self) -> Solver:
@@ -149,7 +168,8 @@ class BoundFit:
         found = solve(
             self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
         )
-        return {a.analyte: jnp.asarray(a.seen(s, found[a.output])) for a in self.assays}
+        times = data.observations.time
+        return {a.analyte: jnp.asarray(a.seen(s, found[a.output], times)) for a in self.assays}
 
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData
@@ -205,7 +225,10 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
     data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
-    hierarchy, pair = _hierarchy(plan, model, effects, unused), _pair(plan, observations)
+    courses = int(np.max(doses.course, initial=0)) + 1
+    hierarchy, pair = _hierarchy(plan, model, effects, unused, courses), _pair(plan, observations)
+    if hierarchy.gamma:
+        _refuse(plan, cycle_problems(model, doses))
     bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
     _refuse(plan, expect_problems(plan, bound.priors()))
     return bound
@@ -239,7 +262,9 @@ def describe_records(bound: BoundFit) -> str:
     return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{held}"
 
 
-def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, ...]) -> Hierarchy:
+def _hierarchy(
+    plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, ...], courses: int
+) -> Hierarchy:
     fixed = {name: model.parameters[name].value for name in unused} | dict(plan.fixed)
     vary = plan.vary
     if vary is None:
@@ -262,6 +287,8 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
         shifts={k: p.prior() for k, p in plan.mixture.shifts.items()} if plan.mixture else {},
         probability=plan.mixture.probability.prior() if plan.mixture else None,
         tails={k: nu for k, nu in plan.effects.tails.items() if k in omega},
+        gamma={k: p.prior() for k, p in plan.gamma.items() if k not in unused},
+        courses=courses,
     )
 
 
@@ -278,17 +305,22 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     }
     output = output_of(plan, study, model, analyte)
     assert output is not None
-    sigma, scale = (spec.sigma.prior() if spec.sigma else None), spec.scale
-    priors = residual_priors(spec.likelihood, analyte, spec.sigma_scale, sigma)
+    priors = residual_priors(
+        spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
+    )
+    factors = {"scale": spec.scale, "vcn": spec.vcn}
+    priors |= {f"{k}_{analyte}": p.prior() for k, p in factors.items() if isinstance(p, PriorSpec)}
     return BoundAssay(
         analyte,
         output,
         study.analytes[analyte].unit,
         spec.likelihood,
         spec.nu,
-        priors | ({f"scale_{analyte}": scale.prior()} if scale else {}),
+        priors,
         tuple(k for k, there in kinds.items() if there),
         DNA_UG if spec.dna_ug is None else spec.dna_ug,
+        nucleated_cells(study, analyte, spec.nucleated_cells)[0] if spec.nucleated_cells else None,
+        spec.vcn if isinstance(spec.vcn, float) else 1.0,
     )
 
 

@@ -163,7 +163,7 @@ def _beyond(fit: Fit) -> str:
         return ""
     far = {}
     for name, values in fit.theta(at_most=100).items():
-        kind = model.parameters[name].prior.link
+        kind = model.parameters[bound.parameters[name]].prior.link
         on_line = link(kind, jnp.asarray(values))
         centre = jnp.median(on_line, axis=0)
         far[name] = inverse_link(kind, centre + 3.0 * (on_line - centre))

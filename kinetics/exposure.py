@@ -127,12 +127,12 @@ def _numbers(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float)
         )
 
     def all_of(s: dict[str, jax.Array]) -> dict[str, CurveExposure]:
-        p = {name: s[name] for name in fit.model.parameters}
+        p = {name: s[name] for name in fit.bound.parameters}
         y = solve(fit.model, jnp.asarray(times), p, doses, outputs, solver=fit.bound.solver)
-        return {a.analyte: one(a, a.seen(s, y[a.output])) for a in fit.bound.assays}
+        return {a.analyte: one(a, a.seen(s, y[a.output], times)) for a in fit.bound.assays}
 
-    scales = {k for k in fit.bound.priors() if k.startswith("scale_")}
-    draws = {k: jnp.asarray(v) for k, v in sites.items() if k in scales | {*fit.model.parameters}}
+    factors = {k for k in fit.bound.priors() if k.startswith(("scale_", "vcn_"))}
+    draws = {k: jnp.asarray(v) for k, v in sites.items() if k in factors | {*fit.bound.parameters}}
     return jax.device_get(jax.jit(lambda d: jax.lax.map(all_of, d, batch_size=8))(draws))
 
 

@@ -87,9 +87,9 @@ class Fit:
         }
 
     def theta(self, *, at_most: int | None = None) -> dict[str, np.ndarray]:
-        """Every parameter of every subject, each (draw, subject)."""
+        """Every parameter of every subject, each (draw, subject); X_cycle1 ... of one that varies by cycle."""
         sites = self.sites(at_most=at_most)
-        return {name: sites[name] for name in self.model.parameters}
+        return {name: sites[name] for name in self.bound.parameters}
 
 
 def fit(

@@ -6,7 +6,8 @@
 of a subject are standard normal, or Student-t where `tails` says so; those of one block of `correlated` have the
 correlation matrix corr, the others are independent. In a mixture a subject is of the second class with probability
 `prob_class`, and then shift_X is added to the parameters that differ (Mueller-Schoell 2021 has such responders).
-Sites are named as Monolix names them: X_pop, omega_X, beta_X_COV, corr_X_Y, eta_X.
+Parameters in `gamma` also differ between the courses c of one subject, by gamma_X eta_X_cyclec on the link scale.
+Sites are named as Monolix names them: X_pop, omega_X, gamma_X, beta_X_COV, corr_X_Y, eta_X.
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ class Effect:
 class Hierarchy:
     """The population structure of a fit: priors of every population value and SD, and who has which.
 
-    `fixed` parameters have one known value; `omega` lists those with between-subject variability. `correlated`
-    are blocks of these; `tails` maps others to the degrees of freedom of their Student-t effects. `scaled`
-    parameters have an allometric offset in the data. `shifts`, and the `probability` of the second class, make a
-    mixture of the random effects' distribution; a site `class` says who is in it.
+    `fixed` parameters have one known value; `omega` lists those with between-subject variability, `gamma` those that
+    vary between the `courses` of a subject (`Doses.course`). `correlated` are blocks of the former; `tails` maps
+    others to the degrees of freedom of their Student-t effects. `scaled` parameters have an allometric offset in the
+    data. `shifts`, and the `probability` of the second class, make a mixture of the random effects' distribution; a
+    site `class` says who is in it.
     """
 
     priors: Mapping[str, Prior]
@@ -72,10 +74,23 @@ class Hierarchy:
     tails: Mapping[str, float] = field(default_factory=dict)
     shifts: Mapping[str, Prior] = field(default_factory=dict)
     probability: Prior | None = None
+    gamma: Mapping[str, Prior] = field(default_factory=dict)
+    courses: int = 0
 
     @property
     def vary(self) -> tuple[str, ...]:
-        return tuple(self.omega)
+        """The random effects of a subject: parameters, then X_cycle1, X_cycle2 ... of those that vary by cycle."""
+        return (*self.omega, *self.by_cycle)
+
+    @property
+    def by_cycle(self) -> dict[str, str]:
+        """X_cyclec -> X."""
+        return {f"{k}_cycle{c + 1}": k for k in self.gamma for c in range(self.courses)}
+
+    def sd_site(self, effect: str) -> str:
+        """The site of the standard deviation of one of `vary`."""
+        own = self.by_cycle.get(effect)
+        return f"omega_{effect}" if own is None else f"gamma_{own}"
 
     def population_priors(self) -> dict[str, Prior]:
         """Site name -> prior for everything that is not a random effect or a residual parameter.
@@ -84,6 +99,7 @@ class Hierarchy:
         """
         sites: dict[str, Prior] = {f"{k}_pop": v for k, v in self.priors.items() if k not in self.fixed}
         sites |= {f"omega_{k}": v for k, v in self.omega.items()}
+        sites |= {f"gamma_{k}": v for k, v in self.gamma.items()}
         for block in self.correlated:
             prior = Correlation(self.concentration, len(block))
             sites |= {f"corr_{a}_{b}": prior for a, b in combinations(block, 2)}
@@ -113,7 +129,9 @@ class Hierarchy:
 def centre_of(
     h: Hierarchy, name: str, s: Mapping[str, AnyArray], design: Mapping[str, AnyArray]
 ) -> Float[Array, "*subject"]:
-    """The subject's value on the link scale before its random effect."""
+    """The subject's value on the link scale before its random effect; a cycle's effect is around 0."""
+    if name in h.by_cycle:
+        return jnp.zeros(())
     kind = h.priors[name].link
     value = link(kind, jnp.asarray(s[f"{name}_pop"] if name not in h.fixed else h.fixed[name]))
     for effect in h.effects:
@@ -125,8 +143,11 @@ def centre_of(
 def individual(
     h: Hierarchy, model: Model, s: Mapping[str, AnyArray], design: Mapping[str, AnyArray], subjects: int
 ) -> dict[str, Float[Array, " subject"]]:
-    """Every parameter of every subject (shape (subject,)) from the sites; pure."""
-    theta = {}
+    """Every parameter of every subject (shape (subject,)) from the sites; pure.
+
+    Those that vary by cycle come twice: X, and X_cycle1, X_cycle2 ... of the courses.
+    """
+    theta, line = {}, {}
     for name in model.parameters:
         value = centre_of(h, name, s, design)
         if name in h.omega:
@@ -134,6 +155,10 @@ def individual(
         if name in h.shifts and "class" in s:
             value = value + s[f"shift_{name}"] * s["class"]
         theta[name] = inverse_link(h.priors[name].link, value) * jnp.ones(subjects)
+        line[name] = value
+    for effect, name in h.by_cycle.items():
+        own = line[name] + s[f"gamma_{name}"] * s[f"eta_{effect}"]
+        theta[effect] = inverse_link(h.priors[name].link, own) * jnp.ones(subjects)
     return theta
 
 

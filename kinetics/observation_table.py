@@ -33,7 +33,10 @@ _BRIDGE = {  # (from, to) -> factor at 1 nucleated cell per uL and 1 vector copy
 
 
 def observation_table(raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> DataFrame:
-    """subject, time [day], analyte, value [analyte's unit], censored, limit, lloq, uloq, own columns, row."""
+    """subject, time [day], analyte, value [analyte's unit], censored, limit, lloq, uloq, own columns, row.
+
+    `nucleated_cells_per_uL` stays where the file has it.
+    """
     specs = dictionary.columns.observations
     own = check_columns(raw, "observations", _REQUIRED, _OPTIONAL, specs, problems)
     table = DataFrame({"subject": subjects_of(raw, problems)})
@@ -43,6 +46,11 @@ def observation_table(raw: RawTable, dictionary: Dictionary, problems: list[Prob
     table["censored"] = _censored(raw, problems)
     for column in ("limit", "lloq", "uloq"):
         table[column] = numbers(raw, column, problems, required=False)
+    if "nucleated_cells_per_uL" in raw:
+        counts = numbers(raw, "nucleated_cells_per_uL", problems, required=False)
+        remedy = "write nucleated cells per uL, or leave the cell empty"
+        flag(problems, raw, counts <= 0, "nucleated_cells_per_uL", "the count is not positive", remedy)
+        table["nucleated_cells_per_uL"] = counts
     table = _in_analyte_units(table, raw, dictionary, problems)
     _fill_limits(table, raw, dictionary, problems)
     _check_values(table, raw, problems)

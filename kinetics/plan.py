@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.errors import PlanError, Problem, did_you_mean
@@ -93,6 +101,10 @@ class Observe(_Spec):
         None, gt=0, description=f"DNA in a reaction of lognormal_poisson [ug]; default {DNA_UG}"
     )
     scale: PriorSpec | None = Field(None, description="LogNormal prior of the factor on what the assay reads")
+    nucleated_cells: str | None = Field(
+        None, description="counts that qPCR of an output in cells/uL is diluted by: `row`, or an analyte"
+    )
+    vcn: PriorSpec | PositiveFloat | None = Field(None, description="vector copies of a CAR+ cell")
 
     @field_validator("likelihood")
     @classmethod
@@ -106,12 +118,12 @@ class Observe(_Spec):
     def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
         return None if sigma is None else _of_a_deviation(sigma)
 
-    @field_validator("scale")
+    @field_validator("scale", "vcn")
     @classmethod
-    def _factor(cls, scale: PriorSpec | None) -> PriorSpec | None:
-        if scale is not None and scale.distribution != "LogNormal":
-            raise ValueError(f"a scale factor has a LogNormal prior, not a {scale.distribution}")
-        return scale
+    def _factor(cls, factor: PriorSpec | float | None) -> PriorSpec | float | None:
+        if isinstance(factor, PriorSpec) and factor.distribution != "LogNormal":
+            raise ValueError(f"a factor has a LogNormal prior, not a {factor.distribution}")
+        return factor
 
     @model_validator(mode="after")
     def _used(self) -> Observe:
@@ -119,6 +131,10 @@ class Observe(_Spec):
             raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
         if self.dna_ug is not None and self.likelihood != "lognormal_poisson":
             raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
+        if (self.vcn is None) != (self.nucleated_cells is None):
+            raise ValueError(
+                "`nucleated_cells` and `vcn` go together: copies are VCN x cells / nucleated cells"
+            )
         return self
 
 
@@ -246,15 +262,16 @@ class FitPlan(_Spec):
     allometry: dict[str, Allometry] = {}
     priors: dict[str, PriorSpec] = {}
     omega: dict[str, PriorSpec] = {}
+    gamma: dict[str, PriorSpec] = Field({}, description="who varies between cycles, and the prior of its SD")
     sampler: Sampler = Field(default_factory=lambda: Sampler.model_validate({}))
     solver: SolverSpec = Field(default_factory=lambda: SolverSpec.model_validate({}))
     expect: dict[str, Expect] = {}
     name: str = ""
 
-    @field_validator("omega")
+    @field_validator("omega", "gamma")
     @classmethod
-    def _positive(cls, omega: dict[str, PriorSpec]) -> dict[str, PriorSpec]:
-        return {name: _of_a_deviation(spec) for name, spec in omega.items()}
+    def _positive(cls, sds: dict[str, PriorSpec]) -> dict[str, PriorSpec]:
+        return {name: _of_a_deviation(spec) for name, spec in sds.items()}
 
     @field_validator("name")
     @classmethod

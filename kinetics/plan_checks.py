@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from kinetics.errors import Problem, did_you_mean
 from kinetics.model import Model, allowed
+from kinetics.nucleated import nucleated_cells
 from kinetics.plan import FitPlan
+from kinetics.regimen import Doses
 from kinetics.residual import NORMAL_ON_LOG
+from kinetics.solve.cycles import superposes
 from kinetics.study import Study
 from kinetics.units import UnitError, convert
 
-__all__ = ["expect_problems", "output_of", "plan_problems"]
+__all__ = ["cycle_problems", "expect_problems", "output_of", "plan_problems"]
 
 
 def plan_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
@@ -38,12 +43,28 @@ def expect_problems(plan: FitPlan, sites: Iterable[str]) -> list[Problem]:
 
 def output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | None:
     """The output an analyte reads: the one named, or the one of its name, or the first in its unit."""
-    unit = study.analytes[analyte].unit
+    unit = _read_unit(plan, study, analyte)
     named = plan.observe[analyte].output
     for name in [named] if named else [analyte, *model.outputs]:
         if name in model.outputs and _same_unit(unit, model.outputs[name].unit):
             return name
     return None
+
+
+def cycle_problems(model: Model, doses: Doses) -> list[Problem]:
+    """Why parameters cannot differ between the courses of a subject."""
+    if np.max(doses.course, initial=0) == 0:
+        what = "gamma: no subject has two courses, so cycles cannot be told from subjects"
+        return [Problem(what, "leave `gamma` out; `omega` holds both")]
+    if not superposes(model, doses):
+        what = f"gamma: the courses of {model.name} do not add up, so a course has no curve of its own"
+        return [Problem(what, "leave `gamma` out, or write the model by differential equations")]
+    return []
+
+
+def _read_unit(plan: FitPlan, study: Study, analyte: str) -> str:
+    """The unit of the output that an analyte reads: its own, or cells/uL where nucleated cells dilute them."""
+    return "cells/uL" if plan.observe[analyte].nucleated_cells else study.analytes[analyte].unit
 
 
 def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
@@ -55,6 +76,7 @@ def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
         "fixed": plan.fixed,
         "priors": plan.priors,
         "omega": plan.omega,
+        "gamma": plan.gamma,
         "covariates": plan.covariates,
         "allometry": plan.allometry,
     }
@@ -83,7 +105,7 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
             else f"effects.tails: {name} is correlated"
         )
         yield Problem(what, "name it once; Student-t random effects are independent of the others")
-    for key, names in (("vary", plan.vary or ()), ("priors", plan.priors)):
+    for key, names in (("vary", plan.vary or ()), ("priors", plan.priors), ("gamma", plan.gamma)):
         for name in names:
             if name in plan.fixed:
                 yield Problem(f"{key}: {name} is fixed", f"leave {name} out of `fixed` or out of `{key}`")
@@ -116,7 +138,14 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
             remedy = did_you_mean(spec.output, model.outputs)
             yield Problem(f"observe.{analyte}: no output {spec.output!r}", remedy)
             continue
-        unit = study.analytes[analyte].unit
+        unit = _read_unit(plan, study, analyte)
+        if spec.nucleated_cells is not None:
+            if not _same_unit(study.analytes[analyte].unit, "copies/ug DNA"):
+                what = (
+                    f"observe.{analyte}: nucleated cells dilute copies/ug DNA, and {analyte} is not in that"
+                )
+                yield Problem(what, "leave `nucleated_cells` and `vcn` out")
+            yield from nucleated_cells(study, analyte, spec.nucleated_cells)[1]
         if output_of(plan, study, model, analyte) is None:
             offered = ", ".join(f"{k} [{o.unit}]" for k, o in model.outputs.items())
             which = (
@@ -126,9 +155,11 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
             )
             what = f"observe.{analyte}: {which} in {unit}"
             yield Problem(what, f"name an output in that unit; {model.name} has {offered}")
-        elif spec.likelihood == "lognormal_poisson" and not _same_unit(unit, "copies/ug DNA"):
+        elif spec.likelihood == "lognormal_poisson" and not _same_unit(
+            own := study.analytes[analyte].unit, "copies/ug DNA"
+        ):
             what = (
-                f"observe.{analyte}: lognormal_poisson counts copies in `dna_ug`, and {analyte} is in {unit}"
+                f"observe.{analyte}: lognormal_poisson counts copies in `dna_ug`, and {analyte} is in {own}"
             )
             yield Problem(what, "choose lognormal, or an analyte in copies/ug DNA")
 

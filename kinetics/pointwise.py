@@ -170,7 +170,7 @@ class _Proposal:
 
     def at(self, h: Hierarchy, s: Mapping[str, Array], centre: Array) -> tuple[Array, Array]:
         """Random effects (effect, point, subject) for one draw, and log importance weights (point, subject)."""
-        omega = jnp.stack([s[f"omega_{name}"] for name in h.vary])[:, None, None]
+        omega = jnp.stack([s[h.sd_site(name)] for name in h.vary])[:, None, None]
         shape = (*self.independent.shape, centre.shape[-1])
         drawn = correlate(h, s, jnp.asarray(self.independent))
         if h.probability is not None:
@@ -187,8 +187,8 @@ class _Proposal:
 
 
 def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
-    h, theta = fit.bound.hierarchy, fit.theta()
-    posterior = np.stack([np.asarray(link(h.priors[name].link, jnp.asarray(theta[name]))) for name in h.vary])
+    h = fit.bound.hierarchy
+    posterior = _positions(fit)
     size, few = len(h.vary), max(1, round(_PRIOR_SHARE * points))
     rng = np.random.default_rng([seed, 3])
     own, others = (
@@ -205,6 +205,14 @@ def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
     near = mean[:, None] + np.einsum("sij,jp->ips", root, ndtri(own))
     chance = rng.uniform(size=few) if h.probability is not None else np.ones(few)
     return _Proposal(near, independent, chance, mean, root)
+
+
+def _positions(fit: Fit) -> Float[np.ndarray, "effect draw subject"]:
+    """The subjects' parameters on the link scale, and their cycles' effects."""
+    h, theta, sites = fit.bound.hierarchy, fit.theta(), fit.sites()
+    values = {name: np.asarray(link(h.priors[name].link, jnp.asarray(theta[name]))) for name in h.omega}
+    values |= {k: sites[h.sd_site(k)][:, None] * sites[f"eta_{k}"] for k in h.by_cycle}
+    return np.stack([values[k] for k in h.vary])
 
 
 def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:

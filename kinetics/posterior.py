@@ -159,10 +159,12 @@ class Posterior:
 
     def with_effects(self, s: Sites, b: Float[Array, "vary subject"]) -> Sites:
         """The population sites and standardised random effects eta_X."""
-        return s | {f"eta_{k}": b[i] / s[f"omega_{k}"] for i, k in enumerate(self.vary)}
+        return s | {f"eta_{k}": b[i] / s[self.h.sd_site(k)] for i, k in enumerate(self.vary)}
 
     def omega(self, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
-        return jnp.stack([jnp.asarray(s[f"omega_{k}"]) for k in self.vary]) if self.vary else jnp.ones(0)
+        """The standard deviations of the random effects."""
+        sds = [jnp.asarray(s[self.h.sd_site(k)]) for k in self.vary]
+        return jnp.stack(sds) if sds else jnp.ones(0)
 
     def centres(self, s: Mapping[str, AnyArray], data: FitData) -> Float[Array, "vary subject"]:
         """c_i: every subject's varying parameters on the link scale, before its random effects."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from pandas import DataFrame
 from scipy.stats import norm
 from scipy.stats import t as student_t
@@ -78,7 +78,7 @@ def individual_curves(
     sites, subjects = fit.sites(at_most=draws), fit.bound.subjects
     own = curve_times(fit) if times is None else np.sort(np.atleast_2d(np.asarray(times, float)), axis=1)
     grid = np.broadcast_to(own, (len(subjects), own.shape[1]))
-    return _curve_table(fit, sites, grid, fit.bound.data.doses, observed_assays(fit, analyte), subjects)
+    return _curve_table(fit, sites, grid, np.arange(len(subjects)), observed_assays(fit, analyte), subjects)
 
 
 def population_curve(
@@ -106,7 +106,6 @@ def population_curve(
         raise StudyError(Problem(f"no subject {like!r} in this fit", did_you_mean(like, bound.subjects)))
     i = bound.subjects.index(like)
     own = curve_times(fit)[i] if times is None else np.sort(np.asarray(times, float))
-    doses = Doses(*(np.asarray(x)[i : i + 1] for x in bound.data.doses))
     design = {k: np.asarray(v)[i : i + 1] * (covariates == "subject") for k, v in bound.data.design.items()}
     sites = population_sites(fit, draws)
     n = len(next(iter(sites.values())))
@@ -118,20 +117,29 @@ def population_curve(
         chance = rng.uniform(size=(n * each, 1)) if who == "new" and "prob_class" in sites else None
         theta = subject_theta(fit, many, design, eta, 1, chance)
         chosen = observed_assays(fit, analyte)
-        tables.append(_curve_table(fit, many | theta, own[None], doses, chosen, [who]))
+        tables.append(_curve_table(fit, many | theta, own[None], np.array([i]), chosen, [who]))
     return pd.concat(tables, ignore_index=True).rename(columns={"subject": "who"})
 
 
 def _curve_table(
-    fit: Fit, sites: Sites, times: Times, doses: Doses, assays: Sequence[BoundAssay], labels: Sequence[str]
+    fit: Fit,
+    sites: Sites,
+    times: Times,
+    subjects: Int[np.ndarray, " row"],
+    assays: Sequence[BoundAssay],
+    labels: Sequence[str],
 ) -> DataFrame:
-    """Quantiles over draws of what the assays read, long; one row per label, assay and time."""
-    theta = {name: sites[name] for name in fit.model.parameters}
+    """Quantiles over draws of what the assays read, long; one row per label, assay and time.
+
+    `subjects`: whose doses and nucleated cells each row has.
+    """
+    doses = Doses(*(np.asarray(x)[subjects] for x in fit.bound.data.doses))
+    theta = {name: sites[name] for name in fit.bound.parameters}
     found = {a.analyte: np.empty((len(QUANTILES), *times.shape)) for a in assays}
     outputs = tuple(dict.fromkeys(a.output for a in assays))
     for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
         for a in assays:
-            read = a.seen(sites, predicted[a.output])
+            read = a.seen(sites, predicted[a.output], times[rows], subjects[rows])
             found[a.analyte][:, rows] = np.quantile(read, list(QUANTILES.values()), axis=0)
     tables = []
     for assay in assays:

@@ -76,10 +76,10 @@ def predicted_records(fit: Fit, assay: BoundAssay, sites: Sites) -> Float[np.nda
     parameter of every subject.
     """
     i, j, times = _dense_times(fit.study.observed(assay.analyte), fit.bound.subjects)
-    theta = {name: sites[name] for name in fit.model.parameters}
+    theta = {name: sites[name] for name in fit.bound.parameters}
     f = np.empty((len(next(iter(theta.values()))), *times.shape))
     for rows, predicted in predicted_blocks(fit, (assay.output,), times, theta, fit.bound.data.doses):
-        f[:, rows] = assay.seen(sites, predicted[assay.output])
+        f[:, rows] = assay.seen(sites, predicted[assay.output], times[rows], np.arange(len(times))[rows])
     return f[:, i, j]
 
 

@@ -52,6 +52,7 @@ OBSERVATIONS = pa.DataFrameSchema(
         "limit": pa.Column(float, pa.Check.ge(0), nullable=True),
         "lloq": _positive(nullable=True),
         "uloq": _positive(nullable=True),
+        "nucleated_cells_per_uL": pa.Column(float, pa.Check.gt(0), nullable=True, required=False),
         "row": _ROW,
     }
 )

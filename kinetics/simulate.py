@@ -152,8 +152,9 @@ def simulation(
     base = solver or (Solver() if fit is None else fit.bound.plan.solver.solver())
     solver = replace(base, infusions=base.infusions and bool(np.any(np.asarray(doses.duration) > 0)))
     synthetic = any(s.synthetic for s in (read, fit and fit.study) if s is not None)
+    people = population(model, parameters, set, courses=int(np.max(doses.course, initial=0)) + 1)
     return Simulation(
-        model, population(model, parameters, set), tuple(outputs or model.outputs), days, doses,
+        model, people, tuple(outputs or model.outputs), days, doses,
         () if read is None else tuple(read.subject_ids), weights, patients, seed, solver, tuple(notes),
         synthetic,
     )  # fmt: skip

@@ -97,6 +97,8 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site[:-4], "kind": "population", "unit": parameters[site[:-4]].unit}
     if site.startswith("omega_"):
         return {"parameter": site[6:], "kind": "between-subject SD", "unit": "1"}
+    if site.startswith("gamma_"):
+        return {"parameter": site[6:], "kind": "between-cycle SD", "unit": "1"}
     if site == "prob_class":
         return {"parameter": site, "kind": "probability of the second class", "unit": "1"}
     if site.startswith("shift_"):
@@ -107,6 +109,8 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site[5:], "kind": "covariate effect", "unit": "1"}
     if site.startswith("scale_"):
         return {"parameter": site, "kind": "assay scale", "unit": "1"}
+    if site.startswith("vcn_"):
+        return {"parameter": site, "kind": "vector copies per CAR+ cell", "unit": "1"}
     if fit.bound.pair is not None and site == fit.bound.pair.site:
         return {"parameter": site, "kind": "residual correlation", "unit": "1"}
     absolute = site.startswith("sigma_add_")
@@ -118,7 +122,7 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
 def _between_subjects(fit: Fit, site: str, sites: dict[str, np.ndarray]) -> dict[str, float]:
     name = site[:-4]
     h = fit.bound.hierarchy
-    if not site.endswith("_pop") or name not in h.vary:
+    if not site.endswith("_pop") or name not in h.omega:
         return {"omega": np.nan, "cv_percent": np.nan, "shrinkage": np.nan, "pooling": np.nan}
     omega = sites[f"omega_{name}"]
     log = h.priors[name].link == "log"

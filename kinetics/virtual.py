@@ -74,13 +74,18 @@ def population_problems(model: Model, parameters: Source, values: Mapping[str, f
 
 
 def population(
-    model: Model, parameters: Source = "typical", values: Mapping[str, float] | None = None
+    model: Model,
+    parameters: Source = "typical",
+    values: Mapping[str, float] | None = None,
+    *,
+    courses: int = 1,
 ) -> Population:
     """Typical patients who are all the same; patients from the priors; or new patients of a fit.
 
     "prior" draws each population value from its prior and each between-subject SD that was published from its
-    own. `values` [each in its parameter's unit] replace typical or population values, and who varies still
-    varies around them. PlanError lists every value that cannot be.
+    own. What varies between cycles in a fit is drawn for each of `courses`. `values` [each in its parameter's unit]
+    replace typical or population values, and who varies still varies around them. PlanError lists every value that
+    cannot be.
     """
     values = dict(values or {})
     if found := population_problems(model, parameters, values):
@@ -88,7 +93,7 @@ def population(
     given = tuple(values)
     if isinstance(parameters, Fit):
         h = parameters.bound.hierarchy
-        at_reference = replace(h, fixed={**h.fixed, **values}, effects=(), scaled=())
+        at_reference = replace(h, fixed={**h.fixed, **values}, effects=(), scaled=(), courses=courses)
         sites = parameters.sites()
         posterior = {site: sites[site] for site in at_reference.population_priors()}
         return Population(parameters.model, at_reference, f"fit {parameters.name}", given, posterior)
@@ -116,7 +121,9 @@ def patients_of(population: Population, seed: int) -> Patients:
         heavy = {
             name: jax.random.t(jax.random.fold_in(own, i), h.tails[name]) for i, name in enumerate(h.tails)
         }
-        alone = [heavy[name] if name in heavy else z[name][2] for name in h.vary]
+        of_cycles = jax.random.normal(jax.random.fold_in(own, len(model.parameters) + 1), (len(h.by_cycle),))
+        z_effect = {name: z[name][2] for name in h.omega} | dict(zip(h.by_cycle, of_cycles, strict=True))
+        alone = [heavy[name] if name in heavy else z_effect[name] for name in h.vary]
         s: dict[str, Array] = {}
         if posterior is None:
             for row, kind in enumerate(("{}_pop", "omega_{}")):
@@ -130,7 +137,7 @@ def patients_of(population: Population, seed: int) -> Patients:
         s |= drawn_effects(h, s, jnp.stack(alone), chance) if alone else {}
         return {name: value[0] for name, value in individual(h, model, s, {}, 1).items()}
 
-    known = {name: value for name, value in h.fixed.items() if name not in h.vary}
+    known = {name: value for name, value in h.fixed.items() if name not in h.omega}
     many = jax.vmap(one)
 
     def patients(numbers: AnyArray) -> dict[str, Array]:
@@ -138,7 +145,7 @@ def patients_of(population: Population, seed: int) -> Patients:
         exact = {
             name: jnp.full(len(numbers), value, float) for name, value in known.items()
         }  # to the last digit
-        return {name: exact.get(name, drawn[name]) for name in model.parameters}
+        return {name: exact.get(name, value) for name, value in drawn.items()}
 
     return patients
 

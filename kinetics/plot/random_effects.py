@@ -135,11 +135,11 @@ def _add_panel(
 
 
 def _varying(fit: Fit) -> tuple[str, ...]:
-    if not fit.bound.hierarchy.vary:
+    if not fit.bound.hierarchy.omega:
         raise StudyError(Problem("no parameter varies in this fit", "name some in the plan: vary = [...]"))
-    return fit.bound.hierarchy.vary
+    return tuple(fit.bound.hierarchy.omega)
 
 
 def _means(fit: Fit) -> dict[str, np.ndarray]:
     sites = fit.sites()
-    return {name: sites[f"eta_{name}"].mean(axis=0) for name in fit.bound.hierarchy.vary}
+    return {name: sites[f"eta_{name}"].mean(axis=0) for name in fit.bound.hierarchy.omega}

@@ -6,7 +6,7 @@ step length each. Arrays are dense (subject x record), padded by the caller: a r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from kinetics.arrays import AnyArray
 from kinetics.model import Model
 from kinetics.regimen import Doses
 from kinetics.solve import explicit, rosenbrock
+from kinetics.solve.cycles import AtCourses, by_course, courses_of
 from kinetics.solve.lanes import Problem, Steps, Visited, visit
 from kinetics.solve.reach import Reach, reach
 from kinetics.solve.timeline import Timeline, as_arrays, timeline
@@ -43,6 +44,9 @@ class Solver:
     infusions: bool = True
 
 
+_OWN = "parameter "  # before the name of a parameter that is integrated as a state, since courses change it
+
+
 class Trouble(NamedTuple):
     """Where the solver gave up: the day for each subject (inf where it did not), and the steps each took."""
 
@@ -61,7 +65,8 @@ def solve(
 ) -> dict[str, Float[Array, "subject record"]]:
     """The model's outputs, in their units, at `times` [day] for every subject. Pure and differentiable.
 
-    `theta` holds every parameter of the model, one value a subject; `doses` as `regimen.Doses`. A record at the
+    `theta` holds every parameter of the model, one value a subject, and X_cycle1, X_cycle2 ... where parameter X has
+    another value in each of `doses.course` (`kinetics.solve.cycles`); `doses` as `regimen.Doses`. A record at the
     very time of a dose is taken before it. Where the solver gives up on a subject, its later records are NaN and its
     gradient zero; the other subjects do not notice. Equations have reverse-mode gradients only.
     """
@@ -71,12 +76,7 @@ def solve(
         return {name: jnp.asarray(output.value(y, p)) for name, output in wanted.items()}
 
     if model.solution is not None:
-        closed = model.solution
-
-        def one(t: AnyArray, p: Mapping[str, AnyArray], d: Doses) -> dict[str, Array]:
-            return value(closed(t, p, d), p)
-
-        return jax.vmap(one)(times, dict(theta), doses)
+        return _closed(model.solution, value, jnp.asarray(times), by_course(model, theta), doses)
     line, visited, names, p = _visit(model, times, theta, doses, list(wanted), solver or Solver())
     found = line.record_stop < visited.reached
     blank = jnp.ones_like(found, line.time.dtype)
@@ -84,8 +84,24 @@ def solve(
         name: jnp.where(found, jnp.take_along_axis(y, line.record_stop, axis=0), 1.0)
         for name, y in zip(names, visited.states, strict=True)
     }
-    result = jax.vmap(value, in_axes=-1, out_axes=0)(states, p)
+    at_record = {k: states.pop(_OWN + k) for k in model.parameters if _OWN + k in states}
+    result = jax.vmap(value, in_axes=-1, out_axes=0)(states, p | at_record)
     return {k: jnp.where(found.T, v, jnp.nan).astype(float) for k, v in result.items()}
+
+
+def _closed(
+    closed: Callable[..., Mapping[str, Any]],
+    value: Callable[..., dict[str, Array]],
+    times: Float[Array, "subject record"],
+    theta: tuple[dict[str, Array], dict[str, Array]],
+    doses: Doses,
+) -> dict[str, Float[Array, "subject record"]]:
+    plain, own = theta
+
+    def one(t: Array, p: dict[str, Array], own: dict[str, Array], d: Doses) -> dict[str, Array]:
+        return value(*courses_of(closed, t, p, own, d)) if own else value(closed(t, p, d), p)
+
+    return jax.vmap(one, (0, 0, -1, 0))(times, plain, own, doses)
 
 
 def trouble(
@@ -115,49 +131,64 @@ def _visit(
 ) -> tuple[Timeline, Visited, tuple[str, ...], dict[str, Array]]:
     """The stops, the states at them, the names of the states integrated, and the parameters as arrays."""
     dtype = jnp.dtype(solver.precision)
-    p = {k: jnp.asarray(v, dtype) for k, v in theta.items()}
     cast = Doses(
         *(x if jnp.issubdtype(jnp.asarray(x).dtype, jnp.integer) else jnp.asarray(x, dtype) for x in doses)
     )
     needs = reach(model, outputs)
-    line = timeline(model, jnp.asarray(times, dtype), p, cast, infusions=solver.infusions)
-    rest = jax.vmap(lambda p: as_arrays((model.initial or (lambda p: {}))(p), dtype))(p)
+    p, own = jax.tree.map(lambda x: jnp.asarray(x, dtype), by_course(model, theta))
+    own = {k: v for k, v in own.items() if k in needs.all}
+    courses = AtCourses.of(own, cast)
+    line = timeline(
+        model, jnp.asarray(times, dtype), p, cast, infusions=solver.infusions, own=courses.at_dose,
+        sets={_OWN + k: v for k, v in courses.jump.items()},
+    )  # fmt: skip
+    first = p | courses.first
+    rest = jax.vmap(lambda p: as_arrays((model.initial or (lambda p: {}))(p), dtype))(first)
+    rest |= {_OWN + k: v for k, v in courses.first.items()}
     zero = jnp.zeros(line.time.shape[1], dtype)
+    names = (*needs.states, *(_OWN + k for k in own))
     problem = Problem(
         line.time,
-        tuple(rest.get(k, zero) for k in needs.states),
+        tuple(rest.get(k, zero) for k in names),
         {k: p[k] for k in needs.field},
-        tuple(line.jump.get(k) for k in needs.states),
-        tuple((line.rate or {}).get(k) for k in needs.states),
+        tuple(line.jump.get(k) for k in names),
+        tuple((line.rate or {}).get(k) for k in names),
     )
-    field = _field(model, needs)
-    return line, visit(field, problem, _steps(model, field, needs, solver, len(line.time))), needs.states, p
+    field = _field(model, needs, tuple(own))
+    return line, visit(field, problem, _steps(model, field, names, needs, solver, len(line.time))), names, p
 
 
-def _field(model: Model, needs: Reach) -> explicit.Field:
-    """The right-hand side of the states needed, on tuples of lanes; whatever else it may read is 1."""
+def _field(model: Model, needs: Reach, own: tuple[str, ...]) -> explicit.Field:
+    """The right-hand side of the states needed, on tuples of lanes; whatever else it may read is 1.
+
+    Parameters in `own` are the last states, and do not move.
+    """
     vector_field = model.vector_field
     assert vector_field is not None
 
     def one(t: Any, y: tuple[Any, ...], p: Mapping[str, Any]) -> tuple[Any, ...]:
         blank = jnp.ones_like(t)
-        states = dict.fromkeys(model.states, blank) | dict(zip(needs.states, y, strict=True))
-        slope = vector_field(t, states, dict.fromkeys(model.parameters, blank) | dict(p))
-        return tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in needs.states)
+        of_course = dict(zip(own, y[len(needs.states) :], strict=True))
+        states = dict.fromkeys(model.states, blank) | dict(zip(needs.states, y, strict=False))
+        slope = vector_field(t, states, dict.fromkeys(model.parameters, blank) | dict(p) | of_course)
+        moved = tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in needs.states)
+        return (*moved, *(jnp.zeros_like(t) for _ in own))
 
     return jax.vmap(one)
 
 
-def _steps(model: Model, field: explicit.Field, needs: Reach, solver: Solver, stops: int) -> Steps:
+def _steps(
+    model: Model, field: explicit.Field, names: tuple[str, ...], needs: Reach, solver: Solver, stops: int
+) -> Steps:
     stiff = model.stiff if solver.method == "auto" else solver.method == "stiff"
     limits = (
         solver.rtol,
-        tuple(solver.atol * model.states[k].scale for k in needs.states),
+        tuple(solver.atol * (model.states[k].scale if k in model.states else 1.0) for k in names),
         solver.most + stops,
     )
     if not stiff:
         return Steps(explicit.step, explicit.reverse_step, explicit.ORDER, *limits)
-    method = rosenbrock.Rodas4.of(field, len(needs.states), {k: jnp.ones(1) for k in needs.field})
+    method = rosenbrock.Rodas4.of(field, len(names), {k: jnp.ones(1) for k in needs.field})
     return Steps(method.step, method.reverse_step, rosenbrock.ORDER, *limits)
 
 

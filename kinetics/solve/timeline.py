@@ -7,7 +7,7 @@ each. A record at the very time of a dose comes first: it is the sample taken be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -39,16 +39,24 @@ class Timeline(NamedTuple):
 
 
 def timeline(
-    model: Model, times: Float[AnyArray, "subject record"], theta: Params, doses: Doses, *, infusions: bool
+    model: Model,
+    times: Float[AnyArray, "subject record"],
+    theta: Params,
+    doses: Doses,
+    *,
+    infusions: bool,
+    own: Mapping[str, Float[Array, "dose subject"]] | None = None,
+    sets: Mapping[str, Float[Array, "dose subject"]] | None = None,
 ) -> Timeline:
     """The stops of all subjects; differentiable with respect to doses, entry fractions and lags.
 
-    `infusions=False` promises that every duration is 0, which spares their stops.
+    `infusions=False` promises that every duration is 0, which spares their stops. `own` are parameters with a value
+    for each dose, `sets` what else jumps as a dose begins.
     """
     record_time = jnp.maximum(
         jnp.asarray(times).T, 0.0
     )  # before day 0 nothing happens: the states are at rest
-    start, enters = _entries(model, theta, doses)
+    start, enters = _entries(model, theta, doses, own or {})
     order_of = [record_time, start]
     if infusions:
         order_of.append(start + jnp.asarray(doses.duration).T)
@@ -64,6 +72,8 @@ def timeline(
         jump[state] = jnp.zeros_like(stops).at[place[records : records + slots], lane].set(at_once)
         if rate is not None:
             rate[state] = _rates(time, start, entering, jnp.asarray(doses.duration).T)
+    for state, by in (sets or {}).items():
+        jump[state] = jnp.zeros_like(stops).at[place[records : records + slots], lane].set(by)
     return Timeline(time, jump, rate, place[:records])
 
 
@@ -99,17 +109,23 @@ def _rates(
 
 
 def _entries(
-    model: Model, theta: Params, doses: Doses
+    model: Model, theta: Params, doses: Doses, own: Mapping[str, Float[Array, "dose subject"]]
 ) -> tuple[Float[Array, "dose subject"], dict[str, Float[Array, "dose subject"]]]:
     """Start of every dose (its lag added), and for each state that doses reach how much of it each dose is."""
     start, amount = jnp.maximum(jnp.asarray(doses.time).T, 0.0), jnp.asarray(doses.amount).T
     entry, dtype = jnp.asarray(doses.entry).T, start.dtype
     enters: dict[str, Array] = {}
+
+    def of(part: Callable[[Mapping[str, Any]], Any]) -> Any:
+        if not own:
+            return jax.vmap(part)(dict(theta))
+        return jax.vmap(lambda o: jax.vmap(lambda p, o: part({**p, **o}))(dict(theta), o))(dict(own))
+
     for number, (route, fraction) in enumerate(model.dosing.items()):
         here = entry == number
         if route in model.lag:
-            start = start + jnp.where(here, jax.vmap(model.lag[route])(dict(theta)), 0.0)
-        for state, share in jax.vmap(lambda p, f=fraction: as_arrays(f(p), dtype))(dict(theta)).items():
+            start = start + jnp.where(here, of(lambda p, f=model.lag[route]: jnp.asarray(f(p), dtype)), 0.0)
+        for state, share in of(lambda p, f=fraction: as_arrays(f(p), dtype)).items():
             part = jnp.where(here, amount * share, 0.0)
             enters[state] = enters[state] + part if state in enters else part
     return start, enters

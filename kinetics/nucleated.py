@@ -1,0 +1,87 @@
+"""Nucleated cells in the blood over time: what a qPCR's copies per ug DNA are diluted by.
+
+    copies/ug DNA = 151,515 genomes/ug x VCN x CAR+ cells/uL / nucleated cells/uL
+
+The count changes tenfold within days of lymphodepletion, and a constant one bends the kinetics (golden T9 for the
+constant). Between two counts its logarithm is interpolated; before the first and after the last it stays.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from pandas import DataFrame
+
+from kinetics.arrays import AnyArray
+from kinetics.errors import Problem, did_you_mean
+from kinetics.study import Study
+from kinetics.units import GENOMES_PER_UG, UnitError, convert
+
+__all__ = ["ROW", "Nucleated", "nucleated_cells"]
+
+ROW = "row"  # the count stands in the qPCR record's own row
+COLUMN = "nucleated_cells_per_uL"
+
+
+class Nucleated(NamedTuple):
+    """Every subject's counts: days, and log cells/uL; a free slot repeats the last."""
+
+    time: Float[AnyArray, "subject count"]
+    log_count: Float[AnyArray, "subject count"]
+
+    def copies_per_cell(
+        self, times: Float[AnyArray, "subject time"], subjects: AnyArray | None = None
+    ) -> Float[Array, "subject time"]:
+        """copies/ug DNA of one CAR+ cell/uL with one vector copy, at `times` [day] of the subjects (rows)."""
+        rows = slice(None) if subjects is None else subjects
+        own = (jnp.asarray(x)[rows] for x in self)
+        return GENOMES_PER_UG * jnp.exp(-jax.vmap(jnp.interp)(jnp.asarray(times), *own))
+
+
+def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated | None, list[Problem]]:
+    """The counts that `analyte` is read with: of its own rows (`source` "row"), or those of another analyte.
+
+    A count below its LLOQ is taken at the LLOQ. Problems: no such analyte, one that is no cell count, a subject with
+    records and without a count.
+    """
+    if source == ROW:
+        table = study.observed(analyte)
+        if COLUMN not in table:
+            remedy = f"add the column, or name the analyte that holds the counts: nucleated_cells = {ROW!r} reads rows"
+            return None, [Problem(f"observe.{analyte}: no column {COLUMN}", remedy, file="observations.csv")]
+        table = table.assign(count=table[COLUMN])
+    elif source not in study.analytes:
+        remedy = did_you_mean(source, [ROW, *study.analytes])
+        return None, [Problem(f"observe.{analyte}.nucleated_cells: no analyte {source!r}", remedy)]
+    else:
+        try:
+            factor = convert(study.analytes[source].unit, "cells/uL")
+        except UnitError as error:
+            what = f"observe.{analyte}.nucleated_cells: {source} is no cell count ({error})"
+            return None, [Problem(what, "name an analyte in cells/uL, as white blood cells")]
+        table = study.observed(source)
+        table = table.assign(count=table["value"] * factor)
+    table = table[table["count"] > 0]
+    without = [s for s in dict.fromkeys(study.observed(analyte)["subject"]) if s not in set(table["subject"])]
+    if without:
+        remedy = "give it a count, or leave its qPCR records out"
+        what = f"observe.{analyte}: no nucleated-cell count"
+        return None, [Problem(what, remedy, subject=str(s)) for s in without]
+    return _padded(table, study.subject_ids), []
+
+
+def _padded(table: DataFrame, subjects: list[str]) -> Nucleated:
+    counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
+    width = max(map(len, counts.values()))
+    time, log_count = np.zeros((len(subjects), width)), np.zeros((len(subjects), width))
+    for i, subject in enumerate(subjects):
+        if subject in counts:
+            own = counts[subject]
+            rows = np.minimum(np.arange(width), len(own) - 1)
+            time[i] = own["time"].to_numpy(float)[rows]
+            log_count[i] = np.log(own["count"].to_numpy(float)[rows])
+    return Nucleated(time, log_count)
