@@ -30,9 +30,13 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     b = np.where(ok, b, mode)
     slope = np.where(ok, slope, marginal.likelihood_slope(g, mode, data))
     information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
-    scale = np.linalg.cholesky(found.covariance)
+    scale, p = np.linalg.cholesky(found.covariance), marginal.posterior
+    covariance = np.linalg.inv(information + marginal.precision(g, data))
+    alone = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
+    information[:, alone], information[:, :, alone], slope[alone] = 0.0, 0.0, 0.0
     chart = Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
-    p = marginal.posterior
+    if len(p.centred):
+        chart = chart._replace(spread=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T)
     if p.h.probability is None:
         return chart
     s, _ = p.sites(jnp.asarray(g))

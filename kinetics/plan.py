@@ -215,6 +215,8 @@ class Effects(_Spec):
     correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of parameters, each LKJ")
     concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
     tails: dict[str, float] = Field({}, description="Student-t parameters: their degrees of freedom")
+    centred: tuple[str, ...] = Field((), description="sampled as each subject's own value")
+    non_centred: tuple[str, ...] = Field((), description="as deviations in SDs; the others as their data ask")
 
     @field_validator("tails")
     @classmethod

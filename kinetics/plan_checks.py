@@ -72,6 +72,8 @@ def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
         "vary": plan.vary or (),
         "effects.correlated": [name for block in plan.effects.correlated for name in block],
         "effects.tails": plan.effects.tails,
+        "effects.centred": plan.effects.centred,
+        "effects.non_centred": plan.effects.non_centred,
         "mixture.shifts": plan.mixture.shifts if plan.mixture else (),
         "fixed": plan.fixed,
         "priors": plan.priors,
@@ -92,7 +94,9 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
     published = [k for k, p in model.parameters.items() if p.sd is not None and k not in plan.fixed]
     varying = published if plan.vary is None else plan.vary
     blocks, tails = [name for block in plan.effects.correlated for name in block], plan.effects.tails
-    for key, names in (("omega", plan.omega), ("effects.correlated", blocks), ("effects.tails", tails)):
+    centred, non_centred = plan.effects.centred, plan.effects.non_centred
+    of_effects = {"correlated": blocks, "tails": tails, "centred": centred, "non_centred": non_centred}
+    for key, names in {"omega": plan.omega, **{f"effects.{k}": v for k, v in of_effects.items()}}.items():
         for name in names:
             if name in model.parameters and name not in varying:
                 yield Problem(
@@ -105,6 +109,10 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
             else f"effects.tails: {name} is correlated"
         )
         yield Problem(what, "name it once; Student-t random effects are independent of the others")
+    for name in centred:
+        if name in non_centred or name in blocks:
+            what = f"effects.centred: {name} is also {'in a block' if name in blocks else 'non_centred'}"
+            yield Problem(what, "leave it out of one; what is in neither is centred as far as its data ask")
     for key, names in (("vary", plan.vary or ()), ("priors", plan.priors), ("gamma", plan.gamma)):
         for name in names:
             if name in plan.fixed:

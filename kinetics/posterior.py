@@ -9,7 +9,8 @@ fractions), u for the random effects, one row a varying parameter and one column
 where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope and
 curvature of its log-likelihood at the point p_i, all on the link scale. Were the likelihood quadratic, u would be
 standard normal and independent of g, however much or little a subject's data say; H = 0 is the usual non-centred
-parametrisation, a large H the centred one.
+parametrisation, a large H the centred one. A plan may ask for either: H is 0 in the rows of `non_centred`, and those
+of `centred` are b = p - c(g) + spread u, each on its own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from kinetics.distributions import (
     inverse_link,
     link,
 )
-from kinetics.hierarchy import centre_of, correlate, shift_of
+from kinetics.hierarchy import centre_of, shift_of
 
 __all__ = ["Chart", "Posterior"]
 
@@ -51,6 +52,7 @@ class Chart(NamedTuple):
     slope: Float[AnyArray, "vary subject"] | None = None
     information: Float[AnyArray, "vary vary subject"] | None = None
     share: Float[AnyArray, " subject"] | None = None  # of the second class of a mixture, in each subject
+    spread: Float[AnyArray, "vary subject"] | None = None  # of the centred rows
 
 
 class Posterior:
@@ -59,6 +61,8 @@ class Posterior:
     def __init__(self, bound: BoundFit) -> None:
         self.bound, self.h = bound, bound.hierarchy
         self.vary, self.subjects = self.h.vary, len(bound.subjects)
+        held = [k in bound.plan.effects.centred for k in self.vary]
+        self.centred, self.free = np.flatnonzero(held), np.flatnonzero(~np.array(held, bool))
         self.priors = bound.priors()
         self.names = tuple(k for k in self.priors if not k.startswith("corr_"))
         self.blocks = self.h.correlated
@@ -74,10 +78,13 @@ class Posterior:
         )  # of several z, compiled once
 
     def plain(self) -> Chart:
-        """The chart of prior medians and non-centred effects."""
-        return Chart(
-            self.unconstrained({k: p.median for k, p in self.priors.items()}), np.eye(self.population)
-        )
+        """The chart of prior medians and, but for those that the plan centres, non-centred effects."""
+        medians = {k: jnp.asarray(p.median, float) for k, p in self.priors.items()}
+        chart = Chart(self.unconstrained(medians), np.eye(self.population))
+        if not len(self.centred):
+            return chart
+        spread = np.asarray(self.omega(medians))[:, None] * np.ones(self.subjects)
+        return chart._replace(point=np.asarray(self.centres(medians, self.bound.data)), spread=spread)
 
     def units(self) -> Float[np.ndarray, " population"]:
         """The prior's SD of every coordinate of g, or thereabouts: the natural size of a step."""
@@ -185,20 +192,38 @@ class Posterior:
         """b, and the log of the volume change |db/du|, of each subject."""
         if not self.vary:
             return u, jnp.zeros(self.subjects)
+        if not len(self.centred):
+            return self._conditional(s, u, data, chart, slice(None))
+        assert chart.point is not None
+        assert chart.spread is not None
+        held, free = self.centred, self.free
+        own = chart.point[held] - self.centres(s, data)[held] + chart.spread[held] * u[held]
+        log_volume = jnp.sum(jnp.log(chart.spread[held]), axis=0)
+        if not len(free):
+            return own, log_volume
+        others, more = self._conditional(s, u[free], data, chart, free)
+        return jnp.zeros_like(u).at[held].set(own).at[free].set(others), log_volume + more
+
+    def _conditional(
+        self, s: Sites, u: Float[Array, "row subject"], data: FitData, chart: Chart, rows: Any
+    ) -> tuple[Float[Array, "row subject"], Float[Array, " subject"]]:
+        """The rows that no plan has centred, none of which is correlated with one that is."""
+        omega = self.omega(s)
         if chart.information is None or chart.point is None or chart.slope is None:
-            omega = self.omega(s)
-            log_volume = jnp.sum(jnp.log(omega))
-            if self.h.correlated:
-                factor = jnp.linalg.cholesky(self.h.correlation(s))
-                log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
-            return omega[:, None] * correlate(self.h, s, u), log_volume * jnp.ones(self.subjects)
-        precision, away = self.precision(s), chart.point - self.centres(s, data)
+            log_volume = jnp.sum(jnp.log(omega[rows]))
+            if not self.h.correlated:
+                return omega[rows, None] * u, log_volume * jnp.ones(self.subjects)
+            factor = jnp.linalg.cholesky(self.h.correlation(s)[rows][:, rows])
+            log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
+            return omega[rows, None] * (factor @ u), log_volume * jnp.ones(self.subjects)
+        precision, away = self.precision(s)[rows][:, rows], (chart.point - self.centres(s, data))[rows]
         moved = jnp.zeros(())
         if chart.share is not None:
-            moved = (shift_of(self.h, s) * self.omega(s))[:, None] * chart.share
+            moved = ((shift_of(self.h, s) * omega)[:, None] * chart.share)[rows]
             away = away - moved
-        pull = chart.slope + jnp.sum(chart.information * away, axis=1)
-        b, log_volume = conditional(chart.information + precision[..., None], pull, u)
+        information = jnp.asarray(chart.information)[rows][:, rows]
+        pull = chart.slope[rows] + jnp.sum(information * away, axis=1)
+        b, log_volume = conditional(information + precision[..., None], pull, u)
         return b + moved, log_volume
 
 

@@ -74,6 +74,9 @@ PLACES = [
     "vary",
     "effects.correlated",
     "effects.tails",
+    "effects.centred",
+    "effects.non_centred",
+    "gamma",
     "fixed",
     "priors",
     "omega",
@@ -86,6 +89,7 @@ PLACES = [
 def test_an_unknown_parameter_is_refused_in_every_key_with_the_nearest(study: Study, key: str) -> None:
     spec: dict[str, Any] = {
         "vary": ["cmaxx"], "effects.correlated": [["cmaxx"]], "effects.tails": {"cmaxx": 4.0},
+        "effects.centred": ["cmaxx"], "effects.non_centred": ["cmaxx"], "gamma": {"cmaxx": {"median": 1, "sd": 1}},
         "fixed": {"cmaxx": 1.0}, "priors": {"cmaxx": {"median": 1, "sd": 1}},
         "omega": {"cmaxx": {"median": 1, "sd": 1}}, "covariates": {"cmaxx": [{"covariate": "age"}]},
         "allometry": {"cmaxx": {"exponent": 1}},
@@ -116,6 +120,14 @@ def test_an_observation_the_model_cannot_give_is_refused(
     (problem,) = caught.value.problems
     assert what in problem.what
     assert remedy in problem.remedy
+
+
+def test_what_is_centred_is_neither_in_a_block_nor_non_centred(study: Study) -> None:
+    effects = {"centred": ["cmax", "tmax"], "non_centred": ["tmax"], "correlated": [["cmax", "fb"]]}
+    with pytest.raises(PlanError) as caught:
+        bind(plan(effects=effects), study=study)
+    said = [p.what for p in caught.value.problems]
+    assert said == ["effects.centred: cmax is also in a block", "effects.centred: tmax is also non_centred"]
 
 
 def test_a_prior_on_another_scale_than_the_models_is_refused(study: Study) -> None:

@@ -43,6 +43,12 @@ PLANS: dict[str, dict[str, Any]] = {
         "covariates": {"cmax": [{"covariate": "dose_level", "form": "power", "centre": 3e7}]},
     },
     "nobody varies": {"vary": []},
+    "by cycle": {"vary": ["cmax", "fb"], "gamma": {"cmax": HALF, "tmax": {"median": 0.2, "sd": 0.5}}},
+    "centred": {
+        "vary": ["tmax", "cmax", "fb", "half_life_contraction"],
+        "effects": {"centred": ["cmax", "half_life_contraction"], "correlated": [["fb", "tmax"]]},
+    },
+    "all centred": {"vary": ["cmax"], "effects": {"centred": ["cmax"]}},
 }
 
 
@@ -73,6 +79,7 @@ def chart_of_numbers(posterior: Posterior, seed: int = 1) -> Chart:
         + 0.1 * rng.standard_normal((d, n)),
         rng.standard_normal((d, n)),
         np.einsum("iks,jks->ijs", root, root),
+        spread=np.exp(rng.standard_normal((d, n))),
     )
 
 
@@ -144,7 +151,7 @@ def test_the_plans_of_this_file_hold_every_kind_of_prior_and_effect() -> None:
     assert posterior_of("a correlation of errors").bound.pair is not None
 
 
-@pytest.mark.parametrize("name", [name for name in PLANS if PLANS[name]["vary"]])
+@pytest.mark.parametrize("name", [name for name in PLANS if PLANS[name]["vary"] and "centred" not in name])
 def test_two_charts_are_two_coordinates_of_one_distribution(name: str) -> None:
     """At one value of all sites the log densities differ by the log volumes, and by no more."""
     posterior = posterior_of(name)
@@ -183,7 +190,22 @@ def test_the_middle_of_the_plain_chart_is_every_priors_median(name: str) -> None
     assert not any(np.asarray(sites[f"eta_{k}"]).any() for k in posterior.vary)
 
 
-@pytest.mark.parametrize("name", ["correlated", "heavy tails"])
+def test_a_centred_coordinate_is_the_subjects_own_value_whatever_the_population_is() -> None:
+    posterior = posterior_of("centred")
+    data, chart = posterior.bound.data, chart_of_numbers(posterior)
+    z, other = point(posterior, 6), point(posterior, 7)
+    other = jnp.concatenate([other[: posterior.population], z[posterior.population :]])
+    values = []
+    for each in (z, other):
+        s, _ = posterior.sites(jnp.asarray(chart.centre + chart.scale @ posterior.split(each)[0]))
+        b, _ = posterior.effects(s, posterior.split(each)[1], data, chart)
+        values.append(np.asarray(b + posterior.centres(s, data)))
+    at = [posterior.vary.index(k) for k in ("cmax", "half_life_contraction")]
+    np.testing.assert_allclose(values[0][at], values[1][at], rtol=1e-10)
+    assert np.abs(values[0] - values[1]).max(axis=1)[posterior.vary.index("fb")] > 1e-3
+
+
+@pytest.mark.parametrize("name", ["correlated", "heavy tails", "centred"])
 def test_the_gradient_is_that_of_finite_differences_in_both_charts(name: str) -> None:
     posterior = posterior_of(name)
     z, h = point(posterior, 4), 1e-6  # a curve has corners: not across one
