@@ -11,13 +11,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from kinetics.bind import FitData
 from kinetics.hierarchy import class_log_joint
 from kinetics.laplace import Effects, Laplace, Marginal, Matrices
 from kinetics.posterior import Chart
 
-__all__ = ["chart_of"]
+__all__ = ["chart_at_mode", "chart_of"]
 
 _ROUNDS, _PAIRS = 8, 4  # of averaging, antithetic pairs in each: choices, not critical
 
@@ -30,9 +31,30 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     b = np.where(ok, b, mode)
     slope = np.where(ok, slope, marginal.likelihood_slope(g, mode, data))
     information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
-    scale = np.linalg.cholesky(found.covariance)
+    return _chart(marginal, found, data, np.linalg.cholesky(found.covariance), b, slope, information)
+
+
+def chart_at_mode(
+    marginal: Marginal, found: Laplace, data: FitData, covariance: Float[np.ndarray, "population population"]
+) -> Chart:
+    """The coordinates in which what Laplace's method approximates by is standard normal: population values normal
+    about the maximum with this covariance, the effects of each subject normal about their mode, given these.
+
+    Rows of 0 in the covariance hold their value.
+    """
+    g, modes, scale = found.g, found.modes, np.zeros_like(covariance)
+    free = np.nonzero(np.diag(covariance) > 0)[0]
+    scale[np.ix_(free, free)] = np.linalg.cholesky(covariance[np.ix_(free, free)])
+    slope = marginal.precision(g, data) @ modes.b  # with which the mode of the effects at g is that found
+    return _chart(marginal, found, data, scale, modes.b, slope, modes.information)
+
+
+def _chart(
+    marginal: Marginal, found: Laplace, data: FitData, scale: np.ndarray, b: Effects, slope: Effects,
+    information: Matrices,
+) -> Chart:  # fmt: skip
+    g, p = found.g, marginal.posterior
     chart = Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
-    p = marginal.posterior
     if p.h.probability is None:
         return chart
     s, _ = p.sites(jnp.asarray(g))

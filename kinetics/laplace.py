@@ -13,7 +13,7 @@ information's product with a matrix, differentiated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -27,9 +27,11 @@ from kinetics.errors import FitError
 from kinetics.information import record_information
 from kinetics.posterior import Posterior
 
-__all__ = ["Joint", "Laplace", "Marginal", "Modes"]
+__all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
+ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
 _INNER = 30  # Newton steps of the random effects, at most
+_CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
 Matrices = Float[np.ndarray, "subject vary vary"]
@@ -50,19 +52,29 @@ class Modes(NamedTuple):
     information: Matrices
     curvature: Matrices
     value: Float[np.ndarray, " subject"]  # log marginal likelihood of each subject
+    cornered: np.ndarray  # subject: whether its mode lies in a corner of its density
 
 
 @dataclass(frozen=True)
 class Laplace:
-    """The maximum: population values `g` (unconstrained), their covariance, and the modes of the subjects."""
+    """The maximum: population values `g` (unconstrained), their covariance, and the modes of the subjects.
+
+    `information` about g is in units of the prior SDs, its eigenvalues as they are; in `covariance` they are kept
+    above 0. `gain` is what a Newton step would still bring.
+    """
 
     g: Float[np.ndarray, " population"]
+    information: Float[np.ndarray, "population population"]
     covariance: Float[np.ndarray, "population population"]
     modes: Modes
     log_likelihood: float
     log_prior: float
-    converged: bool
+    gain: float
     evaluations: int
+
+    @property
+    def converged(self) -> bool:
+        return self.gain < ENOUGH
 
 
 class Marginal:
@@ -159,20 +171,50 @@ class Marginal:
         for _ in range(_INNER):
             diagonal = np.eye(d) * np.diagonal(a, axis1=1, axis2=2)[:, None]
             step = np.linalg.solve(a + damping[:, None, None] * diagonal, at.by_b.T[..., None])[..., 0].T
-            done = (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e5)
+            done = (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e4)
             if done.all():
                 break
             tried = self.joint(g, b + np.where(done, 0.0, step), data)
             better = ~done & (tried.value > at.value - 1e-10 * np.abs(at.value))
-            damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(8 * damping, 1e-3)))
+            damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(16 * damping, 1e-2)))
             b = np.where(better, b + step, b)
-            at = Joint(
-                np.where(better, tried.value, at.value), tried.by_g, np.where(better, tried.by_b, at.by_b)
-            )
+            at = _where(better, tried, at)
             a = self.information(g, b, data) + precision
+        step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
+        cornered = np.sum(step * at.by_b, axis=0) > 1e-3
+        if cornered.any():
+            b, at, a = self._along_corners(g, b, at, a, cornered, data)
         information = a - precision
         value = at.value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
-        return Modes(b, information, a, value)
+        return Modes(b, information, a, value, cornered)
+
+    def _along_corners(
+        self, g: np.ndarray, b: Effects, at: Joint, a: Matrices, cornered: np.ndarray, data: FitData
+    ) -> tuple[Effects, Joint, Matrices]:
+        """The mode of subjects that lie in a corner of their density, where slope and curvature are one side's.
+
+        Across a corner the slope jumps along its normal, so Newton's step goes along the corner with the mean of
+        both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from.
+        """
+        precision = self.precision(g, data)
+        step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
+        length = np.sqrt(np.maximum(np.sum(step * at.by_b, axis=0), 1e-300))
+        across = np.where(cornered, _ACROSS * step / length, 0.0)
+        for _ in range(_CORNER):
+            sides = [self.joint(g, b + k * across, data).by_b for k in (1.0, -1.0)]
+            both = [self.information(g, b + k * across, data) for k in (1.0, -1.0)]
+            a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
+            normal, slope = sides[0] - sides[1], 0.5 * (sides[0] + sides[1])
+            solved = np.linalg.solve(a, np.stack([slope.T, normal.T], axis=-1))
+            share = np.einsum("is,si->s", normal, solved[..., 0])
+            share = share / np.maximum(np.einsum("is,si->s", normal, solved[..., 1]), 1e-300)
+            move = np.where(cornered, (solved[..., 0] - share[:, None] * solved[..., 1]).T, 0.0)
+            tried = self.joint(g, b + move, data)
+            better = cornered & (tried.value > at.value)
+            if not better.any():
+                break
+            b, at = np.where(better, b + move, b), _where(better, tried, at)
+        return b, at, a
 
     def value_and_gradient(
         self, g: np.ndarray, b: Effects, data: FitData, *, with_prior: bool
@@ -182,11 +224,13 @@ class Marginal:
         at = self.joint(g, modes.b, data)
         inverse = np.linalg.inv(modes.curvature)
         of_g, of_b = (np.asarray(x) for x in self._contract(g, modes.b, inverse, data))
-        of_g = of_g + np.asarray(self._turned(g, data, (np.zeros_like(modes.b), inverse.sum(axis=0))))
-        w = np.einsum("sij,js->is", inverse, of_b)  # the modes answer g through d^2 joint / db dg
+        # a mode answers g through d^2 joint / db dg; in a corner the subject's parameters stay where they are
+        w = np.where(modes.cornered, 0.0, np.einsum("sij,js->is", inverse, of_b))
+        pull = np.where(modes.cornered, 0.5 * of_b - at.by_b, 0.0)
+        turned = np.asarray(self._turned(g, data, (pull, -0.5 * inverse.sum(axis=0))))
         h = 1e-3 / max(1.0, float(np.max(np.abs(w), initial=0.0)))
         up, down = (self.joint(g, modes.b + k * w, data).by_g for k in (h, -h))
-        gradient = at.by_g - 0.5 * (of_g + (up - down) / (2 * h))
+        gradient = at.by_g + turned - 0.5 * (of_g + (up - down) / (2 * h))
         value = float(np.sum(modes.value))
         if with_prior:
             prior, slope = self._prior(g)
@@ -235,34 +279,79 @@ class Marginal:
             value, gradient = value + float(prior), gradient + np.asarray(slope)
         return value, gradient
 
-    def maximise(self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200) -> Laplace:
-        """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there."""
-        unit = self.posterior.units()
+    def maximise(
+        self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200, rounds: int = 1
+    ) -> Laplace:
+        """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there.
+
+        With `rounds`, every subject then looks for a higher mode (`highest`); where one is found, or a Newton step
+        would still bring more than `ENOUGH`, BFGS begins anew in units of that covariance.
+        """
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
+        found = self._ascended(data, middle, b, np.diag(self.posterior.units()), 1e-2, with_prior, most)
+        for _ in range(rounds - 1):
+            modes = self.highest(found.g, found.modes, data)
+            higher = float(np.sum(modes.value)) - found.log_likelihood
+            if (found.converged and higher < ENOUGH) or not np.isfinite(found.covariance).all():
+                break
+            scale = np.linalg.cholesky(found.covariance)
+            onward = self._ascended(data, found.g, modes.b, scale, 0.05, with_prior, most)
+            found = replace(onward, evaluations=found.evaluations + onward.evaluations)
+        return found
+
+    def highest(self, g: np.ndarray, modes: Modes, data: FitData, *, tries: int = 3) -> Modes:
+        """Each subject's best mode, of the one it has and of those found from 0 and from two SDs around it."""
+        rng = np.random.default_rng(1)
+        root = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
+        for k in range(tries):
+            away = np.einsum("sij,js->is", root, rng.standard_normal(modes.b.shape))
+            other = self.modes(g, np.zeros_like(modes.b) if k == 0 else modes.b + away, data)
+            better = other.value > modes.value + 1e-3
+            pick = better[:, None, None]
+            modes = Modes(
+                np.where(better, other.b, modes.b),
+                np.where(pick, other.information, modes.information),
+                np.where(pick, other.curvature, modes.curvature),
+                np.where(better, other.value, modes.value),
+                np.where(better, other.cornered, modes.cornered),
+            )
+        return modes
+
+    def _ascended(
+        self, data: FitData, g: np.ndarray, b: Effects, scale: np.ndarray, enough: float, with_prior: bool,
+        most: int,
+    ) -> Laplace:  # fmt: skip
+        """BFGS from `g` in the coordinates x of g + scale x, to a slope of `enough`."""
         best: dict[str, Any] = {"b": b}
 
         def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
             value, slope, modes = self.value_and_gradient(
-                middle + unit * x, best["b"], data, with_prior=with_prior
+                g + scale @ x, best["b"], data, with_prior=with_prior
             )
             if not (np.isfinite(value) and np.isfinite(slope).all()):
                 return _BARRED, np.zeros_like(x)
             best["b"] = modes.b
-            return -value, -unit * slope
+            return -value, -scale.T @ slope
 
-        found = minimize(
-            objective, np.zeros_like(middle), jac=True, method="BFGS", options={"maxiter": most, "gtol": 1e-2}
-        )
+        options = {"maxiter": most, "gtol": enough}
+        found = minimize(objective, np.zeros_like(g), jac=True, method="BFGS", options=options)
         if not np.isfinite(found.fun) or found.fun >= _BARRED:
-            raise FitError(
-                "the marginal likelihood is zero at the prior medians; look at the doses and records"
-            )
-        return self._at(data, middle + unit * found.x, best["b"], found, with_prior)
+            raise FitError("the marginal likelihood is zero there; look at the doses and records")
+        g, slope = g + scale @ found.x, np.linalg.solve(scale.T, found.jac)
+        modes, unit = self.modes(g, best["b"], data), self.posterior.units()
+        information = self.observed_information(data, g, modes, with_prior=with_prior)
+        values, vectors = np.linalg.eigh(information)
+        inverse = vectors / np.maximum(values, 0.5 if with_prior else 1e-8) @ vectors.T
+        covariance = unit[:, None] * inverse * unit
+        return Laplace(
+            g, information, covariance, modes, float(np.sum(modes.value)), float(self._prior(g)[0]),
+            0.5 * float(slope @ covariance @ slope), found.nfev,
+        )  # fmt: skip
 
-    def covariance(
+    def observed_information(
         self, data: FitData, g: np.ndarray, modes: Modes, *, with_prior: bool
     ) -> Float[np.ndarray, "population population"]:
-        """Inverse information about g: of records and random effects, less what is missing of the latter.
+        """Information about g, in units of the prior SDs: of records and effects, less what is missing of the latter.
 
         Louis (1982) with normal random effects: -E[d^2 q] - sum_i (S' V S + 1/2 tr D V D V), where q is the density
         that EM maximises, S the slopes in g of the score of a subject's parameters and D those of its curvature.
@@ -287,15 +376,9 @@ class Marginal:
         missing = np.einsum("jas,sab,lbs->jl", score, v, score) + 0.5 * np.einsum(
             "jsab,lsba->jl", spread, spread
         )
-        values, vectors = np.linalg.eigh(-0.5 * (complete + complete.T) - missing)
-        inverse = vectors / np.maximum(values, 0.5 if with_prior else 1e-8) @ vectors.T
-        return unit[:, None] * inverse * unit
+        return -0.5 * (complete + complete.T) - missing
 
-    def _at(self, data: FitData, g: np.ndarray, b: Effects, found: Any, with_prior: bool) -> Laplace:
-        modes, unit = self.modes(g, b, data), self.posterior.units()
-        covariance = self.covariance(data, g, modes, with_prior=with_prior)
-        slope = found.jac / unit
-        gain = 0.5 * float(slope @ covariance @ slope)  # what a Newton step would still bring
-        return Laplace(
-            g, covariance, modes, float(np.sum(modes.value)), float(self._prior(g)[0]), gain < 0.1, found.nfev
-        )
+
+def _where(chosen: np.ndarray, one: Joint, other: Joint) -> Joint:
+    """Each subject's density and slope from one of two; the slope by g is the sum's, of the first."""
+    return Joint(np.where(chosen, one.value, other.value), one.by_g, np.where(chosen, one.by_b, other.by_b))

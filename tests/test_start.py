@@ -12,8 +12,9 @@ import pytest
 
 from kinetics.bind import bind
 from kinetics.errors import FitError
+from kinetics.possible import constrained_start, require_possible
 from kinetics.posterior import Posterior
-from kinetics.start import begin, constrained_start, require_possible
+from kinetics.start import begin
 from kinetics.study import Study
 from tests.linear import linear_study
 from tests.test_bind import BOTH, RICH, plan, study, study_of
