@@ -29,7 +29,7 @@ from kinetics.laplace import Marginal
 from kinetics.maximum import Search, search
 from kinetics.posterior import Chart, Posterior
 from kinetics.sampler import Draws, sites_of
-from kinetics.variational import draws_of, fitted_guide, importance, resampled, standard
+from kinetics.variational import TAILS, draws_of, fitted_guide, importance, resampled, standard
 
 __all__ = ["K_HAT", "Approximate", "approximate"]
 
@@ -103,7 +103,7 @@ def _variational(
     posterior: Posterior, chart: Chart, key: Array, announce: Callable[[str], None]
 ) -> Approximate:
     guide = fitted_guide(posterior, posterior.bound.data, chart)
-    z, log_q = draws_of(posterior, guide, key, _many(posterior))
+    z, log_q = draws_of(posterior, guide, key, _many(posterior), tails=TAILS)
     log_p = _log_density(posterior, z, chart)
     weights = importance(log_p, log_q)
     use = bool(weights.k < K_HAT)

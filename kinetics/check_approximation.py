@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from kinetics.approximate import K_HAT
 from kinetics.estimates import Estimates, estimates
 from kinetics.fit import Fit
@@ -34,7 +36,7 @@ def _maximum(found: Estimates, facts: Mapping[str, Any]) -> list[Row]:
     ends = [e for e in facts["searches"] if e["converged"]]
     apart = max(e["value"] for e in facts["searches"] if e["value"] == e["value"])
     better = [e["start"] for e in facts["searches"] if not e["converged"] and e["value"] >= apart]
-    worst = found.table.loc[found.table["shrinkage_percent"].fillna(-1.0).idxmax()]
+    worst = found.table.iloc[int(np.argmax(found.table["shrinkage_percent"].fillna(-1.0).to_numpy()))]
     share = float(worst["shrinkage_percent"])
     held = found.held
     rows: list[Row] = [

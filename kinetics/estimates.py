@@ -86,12 +86,12 @@ def estimates(fit: Fit) -> Estimates:
     table["held"] = [str(v) for v in group["held"].to_numpy()]
     own = [str(k) for k, v in group.data_vars.items() if v.dims == ("subject",)]
     ebes = DataFrame({"subject": fit.bound.subjects, **{k: group[k].to_numpy() for k in own}})
-    matrices = {
-        k: DataFrame(group[k].to_numpy(), index=sites, columns=sites) for k in ("covariance", "correlation")
-    }
+    covariance, correlation = (
+        DataFrame(group[k].to_numpy(), index=sites, columns=sites) for k in ("covariance", "correlation")
+    )
     attrs = {k: float(v) for k, v in group.attrs.items()}
     numbers = {k: attrs[k] for k in ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "condition")}
     return Estimates(
-        fit.name, fit.method, table, ebes, **matrices, **numbers,
+        fit.name, fit.method, table, ebes, covariance, correlation, **numbers,
         parameters=int(attrs["parameters"]), records=int(attrs["records"]),
     )  # fmt: skip

@@ -31,6 +31,7 @@ __all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
 _INNER = 30  # Newton steps of the random effects, at most
+_SHORT = 30.0  # damping with which the steps of a subject in a corner begin
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
@@ -97,6 +98,11 @@ class Marginal:
 
         self._joint = jax.jit(jax.value_and_grad(joint, (0, 1), has_aux=True))
 
+        def slope(g: Array, b: Array, data: FitData) -> Array:
+            return jax.grad(lambda g: joint(g, b, data)[0])(g)
+
+        self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
+
         def effects(b: Array, g: Array) -> Array:
             s = posterior.with_effects(posterior.sites(g)[0], b)
             return jnp.sum(posterior.bound.effects_log_prob(s))
@@ -159,23 +165,28 @@ class Marginal:
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return total
 
-    def modes(self, g: np.ndarray, b: Effects, data: FitData) -> Modes:
-        """Newton's method with Levenberg's damping, each subject by itself, from `b`."""
+    def modes(self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None) -> Modes:
+        """Newton's method with Levenberg's damping, each subject by itself, from `b`.
+
+        Subjects said to be `cornered` there begin with short steps: they save the long ones' failing.
+        """
         precision, d = self.precision(g, data), len(b)
         at = self.joint(g, b, data)
         if not np.isfinite(at.value).all():
             b = np.where(np.isfinite(at.value), b, 0.0)
             at = self.joint(g, b, data)
-        damping, done = np.zeros(b.shape[1]), np.zeros(b.shape[1], bool)
+        done, stuck = np.zeros(b.shape[1], bool), np.zeros(b.shape[1], bool)
+        damping = np.where(done if cornered is None else cornered, _SHORT, 0.0)
         a = self.information(g, b, data) + precision
         for _ in range(_INNER):
             diagonal = np.eye(d) * np.diagonal(a, axis1=1, axis2=2)[:, None]
             step = np.linalg.solve(a + damping[:, None, None] * diagonal, at.by_b.T[..., None])[..., 0].T
-            done = (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e4)
+            done = stuck | (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e4)
             if done.all():
                 break
             tried = self.joint(g, b + np.where(done, 0.0, step), data)
             better = ~done & (tried.value > at.value - 1e-10 * np.abs(at.value))
+            stuck |= better & (damping > 1.0) & (tried.value - at.value < 1e-5)
             damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(16 * damping, 1e-2)))
             b = np.where(better, b + step, b)
             at = _where(better, tried, at)
@@ -200,10 +211,10 @@ class Marginal:
         step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
         length = np.sqrt(np.maximum(np.sum(step * at.by_b, axis=0), 1e-300))
         across = np.where(cornered, _ACROSS * step / length, 0.0)
+        both = [self.information(g, b + k * across, data) for k in (1.0, -1.0)]
+        a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
         for _ in range(_CORNER):
             sides = [self.joint(g, b + k * across, data).by_b for k in (1.0, -1.0)]
-            both = [self.information(g, b + k * across, data) for k in (1.0, -1.0)]
-            a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
             normal, slope = sides[0] - sides[1], 0.5 * (sides[0] + sides[1])
             solved = np.linalg.solve(a, np.stack([slope.T, normal.T], axis=-1))
             share = np.einsum("is,si->s", normal, solved[..., 0])
@@ -216,11 +227,18 @@ class Marginal:
             b, at = np.where(better, b + move, b), _where(better, tried, at)
         return b, at, a
 
+    def _answered(self, g: np.ndarray, b: Effects, w: Effects, data: FitData) -> np.ndarray:
+        if not self.by_difference:
+            return np.asarray(self._answer(g, b, w, data))
+        h = 1e-3 / max(1.0, float(np.max(np.abs(w), initial=0.0)))
+        up, down = (self.joint(g, b + k * w, data).by_g for k in (h, -h))
+        return (up - down) / (2 * h)
+
     def value_and_gradient(
-        self, g: np.ndarray, b: Effects, data: FitData, *, with_prior: bool
-    ) -> tuple[float, Float[np.ndarray, " population"], Modes]:
+        self, g: np.ndarray, b: Effects, data: FitData, *, with_prior: bool, cornered: np.ndarray | None = None
+    ) -> tuple[float, Float[np.ndarray, " population"], Modes]:  # fmt: skip
         """The log marginal (and prior), its gradient, and the modes, which move with g as well."""
-        modes = self.modes(g, b, data)
+        modes = self.modes(g, b, data, cornered)
         at = self.joint(g, modes.b, data)
         inverse = np.linalg.inv(modes.curvature)
         of_g, of_b = (np.asarray(x) for x in self._contract(g, modes.b, inverse, data))
@@ -228,9 +246,7 @@ class Marginal:
         w = np.where(modes.cornered, 0.0, np.einsum("sij,js->is", inverse, of_b))
         pull = np.where(modes.cornered, 0.5 * of_b - at.by_b, 0.0)
         turned = np.asarray(self._turned(g, data, (pull, -0.5 * inverse.sum(axis=0))))
-        h = 1e-3 / max(1.0, float(np.max(np.abs(w), initial=0.0)))
-        up, down = (self.joint(g, modes.b + k * w, data).by_g for k in (h, -h))
-        gradient = at.by_g + turned - 0.5 * (of_g + (up - down) / (2 * h))
+        gradient = at.by_g + turned - 0.5 * (of_g + self._answered(g, modes.b, w, data))
         value = float(np.sum(modes.value))
         if with_prior:
             prior, slope = self._prior(g)
@@ -284,37 +300,34 @@ class Marginal:
     ) -> Laplace:
         """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there.
 
-        With `rounds`, every subject then looks for a higher mode (`highest`); where one is found, or a Newton step
-        would still bring more than `ENOUGH`, BFGS begins anew in units of that covariance.
+        With `rounds`, every subject looks for a higher mode (`highest`) before each, and BFGS goes on in units of the
+        covariance where it is, until a round, a higher mode or a Newton step would bring less than `ENOUGH`.
         """
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
-        found = self._ascended(data, middle, b, np.diag(self.posterior.units()), 1e-2, with_prior, most)
-        for _ in range(rounds - 1):
+        units = np.diag(self.posterior.units())
+        if rounds == 1:
+            return self._ascended(data, middle, b, units, 1e-2, with_prior, most)
+        found = self._ascended(data, middle, b, units, 1e-2, with_prior, 0)
+        gained, counted = np.inf, 0
+        for _ in range(rounds):
             modes = self.highest(found.g, found.modes, data)
-            higher = float(np.sum(modes.value)) - found.log_likelihood
-            if (found.converged and higher < ENOUGH) or not np.isfinite(found.covariance).all():
+            gained = min(gained, float(np.sum(modes.value)) - found.log_likelihood)
+            if (found.converged and gained < ENOUGH) or not np.isfinite(found.covariance).all():
                 break
-            scale = np.linalg.cholesky(found.covariance)
-            onward = self._ascended(data, found.g, modes.b, scale, 0.05, with_prior, most)
-            found = replace(onward, evaluations=found.evaluations + onward.evaluations)
-        return found
+            before, counted, scale = found, counted + found.evaluations, np.linalg.cholesky(found.covariance)
+            found = self._ascended(data, found.g, modes.b, scale, 0.05, with_prior, most)
+            gained = found.log_likelihood - before.log_likelihood
+        return replace(found, evaluations=found.evaluations + counted)
 
     def highest(self, g: np.ndarray, modes: Modes, data: FitData, *, tries: int = 3) -> Modes:
-        """Each subject's best mode, of the one it has and of those found from 0 and from two SDs around it."""
+        """Each subject's best mode: the one it has, or one found from 0 or from two SDs around it."""
         rng = np.random.default_rng(1)
         root = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
         for k in range(tries):
             away = np.einsum("sij,js->is", root, rng.standard_normal(modes.b.shape))
             other = self.modes(g, np.zeros_like(modes.b) if k == 0 else modes.b + away, data)
             better = other.value > modes.value + 1e-3
-            pick = better[:, None, None]
-            modes = Modes(
-                np.where(better, other.b, modes.b),
-                np.where(pick, other.information, modes.information),
-                np.where(pick, other.curvature, modes.curvature),
-                np.where(better, other.value, modes.value),
-                np.where(better, other.cornered, modes.cornered),
-            )
+            modes = Modes(*(_chosen(better, x, y) for x, y in zip(other, modes, strict=True)))
         return modes
 
     def _ascended(
@@ -330,7 +343,7 @@ class Marginal:
             )
             if not (np.isfinite(value) and np.isfinite(slope).all()):
                 return _BARRED, np.zeros_like(x)
-            best["b"] = modes.b
+            best.update(b=modes.b, cornered=modes.cornered)
             return -value, -scale.T @ slope
 
         options = {"maxiter": most, "gtol": enough}
@@ -338,10 +351,10 @@ class Marginal:
         if not np.isfinite(found.fun) or found.fun >= _BARRED:
             raise FitError("the marginal likelihood is zero there; look at the doses and records")
         g, slope = g + scale @ found.x, np.linalg.solve(scale.T, found.jac)
-        modes, unit = self.modes(g, best["b"], data), self.posterior.units()
+        modes, unit = self.modes(g, **best, data=data), self.posterior.units()
         information = self.observed_information(data, g, modes, with_prior=with_prior)
         values, vectors = np.linalg.eigh(information)
-        inverse = vectors / np.maximum(values, 0.5 if with_prior else 1e-8) @ vectors.T
+        inverse = vectors / np.maximum(values, 0.5 if with_prior else 0.01) @ vectors.T
         covariance = unit[:, None] * inverse * unit
         return Laplace(
             g, information, covariance, modes, float(np.sum(modes.value)), float(self._prior(g)[0]),
@@ -379,6 +392,11 @@ class Marginal:
         return -0.5 * (complete + complete.T) - missing
 
 
-def _where(chosen: np.ndarray, one: Joint, other: Joint) -> Joint:
-    """Each subject's density and slope from one of two; the slope by g is the sum's, of the first."""
-    return Joint(np.where(chosen, one.value, other.value), one.by_g, np.where(chosen, one.by_b, other.by_b))
+def _chosen(first: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Each subject's from `one` or from `other`; subjects come first in matrices, last in the rest."""
+    return np.where(first[:, None, None] if one.ndim == 3 else first, one, other)
+
+
+def _where(first: np.ndarray, one: Joint, other: Joint) -> Joint:
+    value, by_b = (_chosen(first, x, y) for x, y in ((one.value, other.value), (one.by_b, other.by_b)))
+    return Joint(value, one.by_g, by_b)

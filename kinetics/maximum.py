@@ -115,7 +115,8 @@ def _places(
     marginal: Marginal, data: FitData, centre: np.ndarray, key: Array
 ) -> Iterator[tuple[str, Float[np.ndarray, " population"]]]:
     """Names and population values, without end."""
-    yield "the prior medians", centre
+    medians = np.array_equal(centre, np.asarray(marginal.posterior.plain().centre))
+    yield "the prior medians" if medians else "a draw of the priors", centre
     own = start_of_subjects(marginal, data, centre)
     if own is not None:
         yield "the subjects' own values", own

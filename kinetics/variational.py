@@ -14,15 +14,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from jaxtyping import Array, Float
+from scipy import stats
 from scipy.optimize import minimize
 
 from kinetics.bind import FitData
 from kinetics.posterior import Chart, Posterior
 
-__all__ = ["Guide", "Weights", "draws_of", "fitted_guide", "importance"]
+__all__ = ["TAILS", "Guide", "Weights", "draws_of", "fitted_guide", "importance", "resampled", "standard"]
 
+TAILS = (
+    8.0  # degrees of freedom of the population values' draws: tails above the normal's keep weights bounded
+)
 _DRAWS, _STEPS = 64, 300  # of the bound; of L-BFGS, at most
 _IMPOSSIBLE = -1e5  # what a draw of no density counts in the bound
 Flat = Float[np.ndarray, "draw size"]
@@ -95,24 +99,25 @@ def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int
 
 
 def draws_of(
-    posterior: Posterior, guide: Guide, key: Array, n: int
+    posterior: Posterior, guide: Guide, key: Array, n: int, *, tails: float | None = None
 ) -> tuple[Flat, Float[np.ndarray, " draw"]]:
-    """`n` draws of z and their log density under the guide."""
-    e = np.asarray(jax.random.normal(key, (n, posterior.size)))
-    v, u = e[:, : posterior.population], e[:, posterior.population :]
-    u = u.reshape(n, len(posterior.vary), posterior.subjects)
-    move = jax.jit(
-        jax.vmap(
-            lambda v, u: _moved(
-                posterior, jnp.asarray(guide.mean), jnp.asarray(guide.population), jnp.asarray(guide.subjects), v, u
-            )
-        )
-    )  # fmt: skip
+    """`n` draws of z and their log density under the guide, v Student-t with `tails` degrees of freedom if given."""
+    p = posterior.population
+    key_normal, key_scale = jax.random.split(key)
+    e = np.array(jax.random.normal(key_normal, (n, posterior.size)))
+    log_q = -0.5 * np.sum(e[:, p:] ** 2, axis=1) - 0.5 * (posterior.size - p) * np.log(2 * np.pi)
+    if tails is None:
+        log_q += -0.5 * np.sum(e[:, :p] ** 2, axis=1) - 0.5 * p * np.log(2 * np.pi)
+    else:
+        e[:, :p] *= np.sqrt(tails / np.asarray(jax.random.chisquare(key_scale, tails, (n, 1))))
+        log_q += stats.multivariate_t(np.zeros(p), np.eye(p), df=tails).logpdf(e[:, :p])
+    v, u = e[:, :p], e[:, p:].reshape(n, len(posterior.vary), posterior.subjects)
+    moved = np.einsum("sij,kjs->kis", guide.subjects, u).reshape(n, -1)
+    z = guide.mean + np.concatenate([v @ guide.population.T, moved], axis=1)
     volume = sum(
         np.sum(np.log(np.diagonal(m, axis1=-2, axis2=-1))) for m in (guide.population, guide.subjects)
     )
-    log_q = -0.5 * np.sum(e**2, axis=1) - 0.5 * posterior.size * np.log(2 * np.pi) - volume
-    return np.asarray(move(jnp.asarray(v), jnp.asarray(u))), log_q
+    return z, log_q - volume
 
 
 def importance(log_p: np.ndarray, log_q: np.ndarray) -> Weights:
