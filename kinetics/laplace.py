@@ -6,9 +6,7 @@ prior precision and the Gauss-Newton information of its records. That is FOCE wi
 
     log p(y | g) ~ sum_i [log p(y_i, b_i | g) + d/2 log 2 pi - 1/2 log det A_i]
 
-Its maximum, with the priors, is where chains begin and lays out their coordinates (`kinetics.chart`). Three programs
-are compiled, whatever the method does with them: the joint density with its gradient, the information, and the
-information's product with a matrix, differentiated.
+Its maximum, with the priors, is where chains begin and lays out their coordinates (`kinetics.chart`).
 """
 
 from __future__ import annotations
@@ -30,8 +28,10 @@ from kinetics.posterior import Posterior
 __all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
-_INNER = 30  # Newton steps of the random effects, at most
-_SHORT = 30.0  # damping with which the steps of a subject in a corner begin
+_INNER, _SHORT = (
+    30,
+    30.0,
+)  # Newton steps of the random effects, at most; damping at first of those in a corner
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
@@ -304,12 +304,10 @@ class Marginal:
         covariance where it is, until a round, a higher mode or a Newton step would bring less than `ENOUGH`.
         """
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
-        units = np.diag(self.posterior.units())
-        if rounds == 1:
-            return self._ascended(data, middle, b, units, 1e-2, with_prior, most)
-        found = self._ascended(data, middle, b, units, 1e-2, with_prior, 0)
+        units, first = np.diag(self.posterior.units()), most if rounds == 1 else 0
+        found = self._ascended(data, middle, b, units, 1e-2, with_prior, first)
         gained, counted = np.inf, 0
-        for _ in range(rounds):
+        for _ in range(rounds if rounds > 1 else 0):
             modes = self.highest(found.g, found.modes, data)
             gained = min(gained, float(np.sum(modes.value)) - found.log_likelihood)
             if (found.converged and gained < ENOUGH) or not np.isfinite(found.covariance).all():
