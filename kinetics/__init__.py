@@ -23,6 +23,7 @@ from kinetics.errors import (  # noqa: E402
     Problem,
     StudyError,
 )
+from kinetics.estimates import Estimates, estimates  # noqa: E402
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
 from kinetics.gof import GoodnessOfFit, gof  # noqa: E402
@@ -48,6 +49,7 @@ __all__ = [
     "CheckError",
     "Comparison",
     "Derived",
+    "Estimates",
     "Fit",
     "FitError",
     "FitPlan",
@@ -77,6 +79,7 @@ __all__ = [
     "check",
     "compare",
     "doses_for",
+    "estimates",
     "exposure",
     "exposure_summary",
     "fit",

@@ -11,13 +11,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from kinetics.bind import FitData
 from kinetics.hierarchy import class_log_joint
 from kinetics.laplace import Effects, Laplace, Marginal, Matrices
 from kinetics.posterior import Chart
 
-__all__ = ["chart_of"]
+__all__ = ["chart_at_mode", "chart_of"]
 
 _ROUNDS, _PAIRS = 8, 4  # of averaging, antithetic pairs in each: choices, not critical
 
@@ -30,13 +31,45 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     b = np.where(ok, b, mode)
     slope = np.where(ok, slope, marginal.likelihood_slope(g, mode, data))
     information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
-    scale, p = np.linalg.cholesky(found.covariance), marginal.posterior
-    covariance = np.linalg.inv(information + marginal.precision(g, data))
+    root = np.linalg.cholesky(found.covariance)
+    return _as_asked(marginal, data, _chart(marginal, found, data, root, b, slope, information))
+
+
+def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
+    """The chart with the rows that the plan wants centred, or not, whatever the data say."""
+    p, h, q = marginal.posterior, chart.information, chart.slope
+    assert h is not None
+    assert q is not None
     alone = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
-    information[:, alone], information[:, :, alone], slope[alone] = 0.0, 0.0, 0.0
+    keep = 1.0 - np.isin(np.arange(len(p.vary)), alone)
+    told = chart._replace(information=h * (keep[:, None] * keep)[..., None], slope=q * keep[:, None])
+    if not len(p.centred):
+        return told if alone else chart
+    spread = np.linalg.inv(np.moveaxis(np.asarray(h), -1, 0) + marginal.precision(chart.centre, data))
+    return told._replace(spread=np.sqrt(np.diagonal(spread, axis1=1, axis2=2)).T)
+
+
+def chart_at_mode(
+    marginal: Marginal, found: Laplace, data: FitData, covariance: Float[np.ndarray, "population population"]
+) -> Chart:
+    """The coordinates in which what Laplace's method approximates by is standard normal: population values normal
+    about the maximum with this covariance, the effects of each subject normal about their mode, given these.
+
+    Rows of 0 in the covariance hold their value.
+    """
+    g, modes, scale = found.g, found.modes, np.zeros_like(covariance)
+    free = np.nonzero(np.diag(covariance) > 0)[0]
+    scale[np.ix_(free, free)] = np.linalg.cholesky(covariance[np.ix_(free, free)])
+    slope = marginal.precision(g, data) @ modes.b  # with which the mode of the effects at g is that found
+    return _chart(marginal, found, data, scale, modes.b, slope, modes.information)
+
+
+def _chart(
+    marginal: Marginal, found: Laplace, data: FitData, scale: np.ndarray, b: Effects, slope: Effects,
+    information: Matrices,
+) -> Chart:  # fmt: skip
+    g, p = found.g, marginal.posterior
     chart = Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
-    if len(p.centred):
-        chart = chart._replace(spread=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T)
     if p.h.probability is None:
         return chart
     s, _ = p.sites(jnp.asarray(g))

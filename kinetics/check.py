@@ -1,7 +1,7 @@
 """May these numbers be used? Each check has a value, a threshold, a verdict, and what to try.
 
 Thresholds: R-hat < 1.01 and ESS > 400 (Vehtari et al. 2021, doi 10.1214/20-BA1221); no divergent transition;
-E-BFMI > 0.3 (Betancourt 2016, arXiv 1604.00695).
+E-BFMI > 0.3 (Betancourt 2016, arXiv 1604.00695). Fits by other methods: `kinetics.check_approximation`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from pandas import DataFrame
 
+from kinetics.check_approximation import approximation_rows
 from kinetics.distributions import inverse_link, link
 from kinetics.errors import CheckError
 from kinetics.fit import Fit
@@ -68,7 +69,8 @@ class Check:
 
 def check(fit: Fit) -> Check:
     """Run every check on a fit; never raises for a bad fit (see `Check.raise_for_status`)."""
-    rows = [*_convergence(fit), *_sampler(fit), _solves(fit), *_expected(fit)]
+    how = [*_convergence(fit), *_sampler(fit)] if fit.method == "nuts" else approximation_rows(fit)
+    rows = [*how, _solves(fit), *_expected(fit)]
     columns = ["check", "value", "threshold", "ok", "where", "what_to_try"]
     return Check(fit.name, DataFrame(rows, columns=columns))
 

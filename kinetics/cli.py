@@ -136,14 +136,18 @@ def fit(
     warmup: Annotated[int | None, typer.Option(help="Warm-up iterations per chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random number.")] = None,
+    method: Annotated[str | None, typer.Option(help="nuts, map, laplace (FOCE-I, no priors) or vi.")] = None,
+    starts: Annotated[int | None, typer.Option(min=1, help="Places a maximum is sought from.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a model to a study by NUTS and write a run folder.
+    """Fit a model to a study and write a run folder, runs/NAME, or runs/NAME-METHOD for another --method.
 
-    Example: `kinetics fit fits/ogasawara_2021__synthetic_cart_12.toml --out runs`
+    Example: `kinetics fit fits/ogasawara_2021__synthetic_cart_12.toml --method laplace`
     """
-    chosen = overridden(read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed)
+    chosen = overridden(
+        read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed, method=method, starts=starts
+    )
     print_result(*fit_to(chosen, out / chosen.name, force=force), as_json)
 
 
@@ -207,7 +211,10 @@ def exposure(
 
     Prints medians and 90 % intervals. Example: `kinetics exposure runs/NAME --out exposure.csv`
     """
-    table = run_exposure(load_fit(run), draws=draws)
+    done = load_fit(run)
+    if done.caution:
+        print(f"note: {done.caution}", file=sys.stderr)
+    table = run_exposure(done, draws=draws)
     summary = exposure_summary(table)
     if out is not None:
         write_atomic(out, table.to_csv(index=False))

@@ -1,14 +1,14 @@
 """What `kinetics fit` and `kinetics resume` do: run under a signal's eye, save, check, and sum up.
 
 SIGTERM and SIGUSR1 (what Slurm sends before it kills) end the fit after the chunk under way, with its checkpoint
-written and exit code 75.
+written and exit code 75. A fit by another method than NUTS has no chunks, and a signal ends it as any program.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kinetics.check import check
 from kinetics.checkpoint import Checkpoint, unfinished
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import FitError, Stopped
+from kinetics.estimates import estimates
 from kinetics.fit import Fit, fit, resume
 from kinetics.plan import FitPlan, plan_of
 from kinetics.progress import FitProgress
@@ -40,7 +41,7 @@ def fit_to(plan: FitPlan, folder: Path, *, force: bool) -> Answer:
             f"{unfinished(folder)} holds a fit that was stopped; go on with `kinetics resume {folder}`, "
             "or begin anew with --force"
         )
-    return _run(plan.sampler.chains, folder, force, lambda **keys: fit(plan, run=folder, **keys))
+    return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
 
 
 def resume_to(folder: Path, draws: int | None) -> Answer:
@@ -48,17 +49,16 @@ def resume_to(folder: Path, draws: int | None) -> Answer:
     folder = folder.with_name(folder.name.removesuffix(".unfinished"))
     left = Checkpoint(unfinished(folder))
     content = left.plan() if left.folder.exists() else read_run(folder)[0]
-    return _run(
-        plan_of(content).sampler.chains, folder, True, lambda **keys: resume(folder, draws=draws, **keys)
-    )
+    return _run(plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, **keys))
 
 
-def _run(chains: int, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:
-    split_host(chains)
+def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:
+    chained = plan.method == "nuts"
+    split_host(plan.sampler.chains if chained else 1)
     use_compile_cache()
     progress = FitProgress()
     try:
-        with _heeding_signals(progress, folder) as report:
+        with _heeding_signals(progress, folder) if chained else nullcontext(progress) as report:
             done = run(report=report, announce=progress.say)
     finally:
         progress.close()
@@ -66,11 +66,20 @@ def _run(chains: int, folder: Path, force: bool, run: Callable[..., Fit]) -> Ans
     verdict, table = check(done), parameter_table(done)
     result = {
         "run": str(folder),
+        "method": plan.method,
         "ok": verdict.ok,
         "failures": verdict.failures,
         "parameters": records(table),
     }
-    return result, f"{_key_table(done, table)}\n\n{verdict}\n\nwritten: {folder}"
+    shown = _key_table(done, table)
+    if "estimates" in done.posterior:
+        found = estimates(done)
+        result |= {"estimates": found.as_dict()}
+        shown = f"{'SYNTHETIC DATA  ' if done.study.synthetic else ''}{found}"
+    if done.caution:
+        result |= {"caution": done.caution}
+        shown += f"\nnote: {done.caution}"
+    return result, f"{shown}\n\n{verdict}\n\nwritten: {folder}"
 
 
 @contextmanager
@@ -97,9 +106,13 @@ def _heeding_signals(progress: FitProgress, folder: Path) -> Iterator[Callable[[
             signal.signal(number, handler)
 
 
-def overridden(plan: FitPlan, *, seed: int | None, **sampler: int | None) -> FitPlan:
-    """The plan with what the command line says instead."""
+def overridden(
+    plan: FitPlan, *, seed: int | None, method: str | None = None, **sampler: int | None
+) -> FitPlan:
+    """The plan with what the command line says instead; one by another method is named NAME-METHOD."""
     content = plan.resolved()
+    if method is not None and method.lower() != plan.method:
+        content |= {"method": method, "name": f"{plan.name}-{method.lower()}"}
     content["sampler"] |= {k: v for k, v in sampler.items() if v is not None}
     return plan_of(content | ({} if seed is None else {"seed": seed}), file=plan.name)
 
@@ -121,4 +134,5 @@ def _key_table(fit: Fit, table: DataFrame) -> str:
             "ess_bulk",
         ]
     ]
+    shown = shown.drop(columns=[] if fit.method == "nuts" else ["r_hat", "ess_bulk"])
     return f"{label}{fit.name}: median, 90 % interval\n{table_text(shown)}"

@@ -98,6 +98,7 @@ def compare(
         row |= {"worst_k": f.worst_k, "unreliable": len(f.unreliable), "verdict": _verdict(rank, total, se)}
         rows.append(row)
     advice = tuple(f"{name}: {found[name].advice}" for name in order if found[name].advice)
+    advice += tuple(f"{name}: {named[name].caution}" for name in order if named[name].caution)
     return Comparison(by, DataFrame(rows), _parameters({name: named[name] for name in order}), units, advice)
 
 

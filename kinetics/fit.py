@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,19 +19,28 @@ import numpy as np
 import xarray
 from xarray import DataTree
 
+from kinetics.approximate import approximate
 from kinetics.bind import BoundFit, bind, describe_records
 from kinetics.checkpoint import Checkpoint, unfinished
 from kinetics.device import chain_layout
 from kinetics.errors import FitError
 from kinetics.model import Model, load_model
-from kinetics.plan import FitPlan, plan_of, plan_sha256, read_plan
+from kinetics.plan import FitPlan, Method, plan_of, plan_sha256, read_plan
+from kinetics.possible import possible_centre
 from kinetics.posterior import Posterior
 from kinetics.run import code_sha256, provenance_of, read_run, write_run
 from kinetics.sampler import Chunk, Draws, NutsProgram, Saved
-from kinetics.start import begin, constrained_start, require_possible
+from kinetics.start import begin
 from kinetics.study import Study, read_study
 
-__all__ = ["Fit", "fit", "load_fit", "resume"]
+__all__ = ["CAUTIONS", "Fit", "fit", "load_fit", "resume"]
+
+CAUTIONS = {
+    "laplace": "method laplace: maximum likelihood without priors; draws and intervals are of the asymptotic normal "
+    "distribution of the estimates (Laplace's approximation), not of a posterior",
+    "map": "method map: draws and intervals are of Laplace's normal approximation about the posterior's maximum",
+    "vi": "method vi: draws and intervals are of a variational normal approximation of the posterior",
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,17 @@ class Fit:
         return self.bound.model
 
     def to_arviz(self) -> DataTree:
-        """The DataTree: posterior (sites, `eta_X` and individual `X` by subject), sample_stats."""
+        """The DataTree: posterior (sites, `eta_X` and individual `X` by subject), sample_stats, estimates."""
         return self.posterior
+
+    @property
+    def method(self) -> Method:
+        return self.bound.plan.method
+
+    @property
+    def caution(self) -> str:
+        """What the draws are, where they are not NUTS's; else ""."""
+        return CAUTIONS.get(self.method, "")
 
     def save(self, folder: str | Path, *, force: bool = False, log: str = "") -> Path:
         """Write the run folder (all of it or nothing); FitError if it exists and not `force`.
@@ -63,7 +82,8 @@ class Fit:
         What the checkpoint beside it needs for more draws goes along.
         """
         run, left = Path(folder), Checkpoint(unfinished(Path(folder)))
-        write_run(run, self.bound.plan, self.posterior, self.provenance, force=force, log=log)
+        tables = {"estimates.csv": _table(self.posterior)} if "estimates" in self.posterior else {}
+        write_run(run, self.bound.plan, self.posterior, self.provenance, force=force, log=log, tables=tables)
         if left.folder.exists() and left.facts()["identity"]["plan"] == plan_sha256(self.bound.plan):
             left.keep_in(run)
         return run
@@ -101,10 +121,13 @@ def fit(
     announce: Callable[[str], None] = lambda line: None,
     **keys: Any,
 ) -> Fit:
-    """Fit a model to a study by NUTS.
+    """Fit a model to a study by the plan's `method`: nuts (the default), map, laplace or vi.
 
+    map maximises the posterior density of the population values with the random effects integrated (Laplace), laplace
+    the likelihood without priors (FOCE with interaction), vi finds a normal approximation: `kinetics.approximate`.
+    Their draws are independent ones of the approximation, chains x draws of them in one chain.
     With `run`, the folder that the fit is to be saved to, a checkpoint lies beside it after every chunk, and
-    `resume` goes on from there.
+    `resume` goes on from there; the other methods are short and leave none.
 
     `fit("fits/NAME.toml")` runs a plan; `fit(model, study, observe={...}, vary=[...], sampler={...}, seed=1)`
     takes the same keys as keywords; a plan beside a study is fitted to that study. Further keywords replace
@@ -114,15 +137,42 @@ def fit(
     """
     plan, bound_model, bound_study = _plan(model, study, keys)
     bound = bind(plan, study=bound_study, model=bound_model)
-    require_possible(bound, constrained_start(bound))
+    centre = possible_centre(Posterior(bound), _keys(plan)[0], announce=announce)
     announce(describe_records(bound))
     facts = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": 0.0}
+    if plan.method != "nuts":
+        if run is not None:
+            shutil.rmtree(unfinished(Path(run)), ignore_errors=True)
+        return _approximated(bound, centre, facts, announce)
     if run is None:
-        return _sampled(bound, None, facts, report, announce)
+        return _sampled(bound, None, facts, report, announce, centre)
     checkpoint = Checkpoint(unfinished(Path(run)))
     known = {"identity": _identity(bound), "options": dict(bound.study.options)}
     checkpoint.begin(plan.resolved(), facts | known)
-    return _sampled(bound, checkpoint, facts | known, report, announce)
+    return _sampled(bound, checkpoint, facts | known, report, announce, centre)
+
+
+def _keys(plan: FitPlan) -> tuple[jax.Array, jax.Array]:
+    """Of the start, and of the draws."""
+    start, draws = jax.random.split(jax.random.key(plan.seed))
+    return start, draws
+
+
+def _approximated(
+    bound: BoundFit, centre: np.ndarray, facts: Mapping[str, Any], announce: Callable[[str], None]
+) -> Fit:
+    plan, clock = bound.plan, perf_counter()
+    draws, estimates, found = approximate(Posterior(bound), centre, _keys(plan)[1], announce=announce)
+    told = {
+        "started": facts["started"],
+        "seconds": round(perf_counter() - clock, 2),
+        "method": {"name": plan.method, "draws_are": CAUTIONS[plan.method], **found},
+        "unused_parameters": list(bound.unused),
+    }
+    tree = _datatree(bound, draws)
+    if estimates is not None:
+        tree["estimates"] = DataTree(estimates)
+    return Fit(bound, tree, provenance_of(plan, bound, told))
 
 
 def resume(
@@ -173,6 +223,10 @@ def _joined(before: DataTree, after: DataTree, first: int) -> DataTree:
 def _extended(run: Path, draws: int | None) -> Checkpoint:
     """The checkpoint of a finished run as that of one under way to `draws` a chain."""
     content, posterior, _ = read_run(run)
+    if (method := plan_of(content).method) != "nuts":
+        raise FitError(
+            f"{run} is finished: a fit by {method} has no chains to go on with; fit again with --force"
+        )
     kept, had = Checkpoint(run / "checkpoint"), int(posterior["posterior"].sizes["draw"])
     if draws is None or draws <= had:
         raise FitError(
@@ -209,13 +263,18 @@ def _sampled(
     facts: Mapping[str, Any],
     report: Callable[[Chunk], None],
     announce: Callable[[str], None],
+    centre: np.ndarray | None = None,
 ) -> Fit:
     plan, clock, before = bound.plan, perf_counter(), float(facts["seconds"])
-    key_start, key_chains = jax.random.split(jax.random.key(plan.seed))
+    key_start, key_chains = _keys(plan)
     layout, posterior = chain_layout(plan.sampler.chains), Posterior(bound)
     announce(str(layout))
     known = None if checkpoint is None else checkpoint.read_start()
-    chart, start = known or begin(posterior, bound.data, plan.sampler, key_start, announce=announce)
+    if known is None and centre is None:
+        centre = possible_centre(posterior, key_start)
+    chart, start = known or begin(
+        posterior, bound.data, plan.sampler, key_start, announce=announce, centre=centre
+    )
     if checkpoint is not None and known is None:
         checkpoint.write_start(chart, np.asarray(start))
     saved = None if checkpoint is None else checkpoint.read()
@@ -254,6 +313,13 @@ def load_fit(folder: str | Path) -> Fit:
                 f"fit again, or bring the {what} back"
             )
     return Fit(bind(plan, study=study, model=model), posterior, provenance)
+
+
+def _table(tree: DataTree) -> str:
+    """The estimates of every site as CSV."""
+    group = tree["estimates"].dataset
+    columns = [str(k) for k, v in group.data_vars.items() if v.dims == ("site",)]
+    return group[columns].to_dataframe().to_csv()
 
 
 def _plan(

@@ -6,14 +6,12 @@ prior precision and the Gauss-Newton information of its records. That is FOCE wi
 
     log p(y | g) ~ sum_i [log p(y_i, b_i | g) + d/2 log 2 pi - 1/2 log det A_i]
 
-Its maximum, with the priors, is where chains begin and lays out their coordinates (`kinetics.chart`). Three programs
-are compiled, whatever the method does with them: the joint density with its gradient, the information, and the
-information's product with a matrix, differentiated.
+Its maximum, with the priors, is where chains begin and lays out their coordinates (`kinetics.chart`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -27,9 +25,14 @@ from kinetics.errors import FitError
 from kinetics.information import record_information
 from kinetics.posterior import Posterior
 
-__all__ = ["Joint", "Laplace", "Marginal", "Modes"]
+__all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
-_INNER = 30  # Newton steps of the random effects, at most
+ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
+_INNER, _SHORT = (
+    30,
+    30.0,
+)  # Newton steps of the random effects, at most; damping at first of those in a corner
+_CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
 Matrices = Float[np.ndarray, "subject vary vary"]
@@ -50,19 +53,29 @@ class Modes(NamedTuple):
     information: Matrices
     curvature: Matrices
     value: Float[np.ndarray, " subject"]  # log marginal likelihood of each subject
+    cornered: np.ndarray  # subject: whether its mode lies in a corner of its density
 
 
 @dataclass(frozen=True)
 class Laplace:
-    """The maximum: population values `g` (unconstrained), their covariance, and the modes of the subjects."""
+    """The maximum: population values `g` (unconstrained), their covariance, and the modes of the subjects.
+
+    `information` about g is in units of the prior SDs, its eigenvalues as they are; in `covariance` they are kept
+    above 0. `gain` is what a Newton step would still bring.
+    """
 
     g: Float[np.ndarray, " population"]
+    information: Float[np.ndarray, "population population"]
     covariance: Float[np.ndarray, "population population"]
     modes: Modes
     log_likelihood: float
     log_prior: float
-    converged: bool
+    gain: float
     evaluations: int
+
+    @property
+    def converged(self) -> bool:
+        return self.gain < ENOUGH
 
 
 class Marginal:
@@ -84,6 +97,11 @@ class Marginal:
             return posterior.centres(s, data), posterior.precision(s)
 
         self._joint = jax.jit(jax.value_and_grad(joint, (0, 1), has_aux=True))
+
+        def slope(g: Array, b: Array, data: FitData) -> Array:
+            return jax.grad(lambda g: joint(g, b, data)[0])(g)
+
+        self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
 
         def effects(b: Array, g: Array) -> Array:
             s = posterior.with_effects(posterior.sites(g)[0], b)
@@ -147,46 +165,88 @@ class Marginal:
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return total
 
-    def modes(self, g: np.ndarray, b: Effects, data: FitData) -> Modes:
-        """Newton's method with Levenberg's damping, each subject by itself, from `b`."""
+    def modes(self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None) -> Modes:
+        """Newton's method with Levenberg's damping, each subject by itself, from `b`.
+
+        Subjects said to be `cornered` there begin with short steps: they save the long ones' failing.
+        """
         precision, d = self.precision(g, data), len(b)
         at = self.joint(g, b, data)
         if not np.isfinite(at.value).all():
             b = np.where(np.isfinite(at.value), b, 0.0)
             at = self.joint(g, b, data)
-        damping, done = np.zeros(b.shape[1]), np.zeros(b.shape[1], bool)
+        done, stuck = np.zeros(b.shape[1], bool), np.zeros(b.shape[1], bool)
+        damping = np.where(done if cornered is None else cornered, _SHORT, 0.0)
         a = self.information(g, b, data) + precision
         for _ in range(_INNER):
             diagonal = np.eye(d) * np.diagonal(a, axis1=1, axis2=2)[:, None]
             step = np.linalg.solve(a + damping[:, None, None] * diagonal, at.by_b.T[..., None])[..., 0].T
-            done = (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e5)
+            done = stuck | (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e4)
             if done.all():
                 break
             tried = self.joint(g, b + np.where(done, 0.0, step), data)
             better = ~done & (tried.value > at.value - 1e-10 * np.abs(at.value))
-            damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(8 * damping, 1e-3)))
+            stuck |= better & (damping > 1.0) & (tried.value - at.value < 1e-5)
+            damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(16 * damping, 1e-2)))
             b = np.where(better, b + step, b)
-            at = Joint(
-                np.where(better, tried.value, at.value), tried.by_g, np.where(better, tried.by_b, at.by_b)
-            )
+            at = _where(better, tried, at)
             a = self.information(g, b, data) + precision
+        step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
+        cornered = np.sum(step * at.by_b, axis=0) > 1e-3
+        if cornered.any():
+            b, at, a = self._along_corners(g, b, at, a, cornered, data)
         information = a - precision
         value = at.value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
-        return Modes(b, information, a, value)
+        return Modes(b, information, a, value, cornered)
+
+    def _along_corners(
+        self, g: np.ndarray, b: Effects, at: Joint, a: Matrices, cornered: np.ndarray, data: FitData
+    ) -> tuple[Effects, Joint, Matrices]:
+        """The mode of subjects that lie in a corner of their density, where slope and curvature are one side's.
+
+        Across a corner the slope jumps along its normal, so Newton's step goes along the corner with the mean of
+        both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from.
+        """
+        precision = self.precision(g, data)
+        step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
+        length = np.sqrt(np.maximum(np.sum(step * at.by_b, axis=0), 1e-300))
+        across = np.where(cornered, _ACROSS * step / length, 0.0)
+        both = [self.information(g, b + k * across, data) for k in (1.0, -1.0)]
+        a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
+        for _ in range(_CORNER):
+            sides = [self.joint(g, b + k * across, data).by_b for k in (1.0, -1.0)]
+            normal, slope = sides[0] - sides[1], 0.5 * (sides[0] + sides[1])
+            solved = np.linalg.solve(a, np.stack([slope.T, normal.T], axis=-1))
+            share = np.einsum("is,si->s", normal, solved[..., 0])
+            share = share / np.maximum(np.einsum("is,si->s", normal, solved[..., 1]), 1e-300)
+            move = np.where(cornered, (solved[..., 0] - share[:, None] * solved[..., 1]).T, 0.0)
+            tried = self.joint(g, b + move, data)
+            better = cornered & (tried.value > at.value)
+            if not better.any():
+                break
+            b, at = np.where(better, b + move, b), _where(better, tried, at)
+        return b, at, a
+
+    def _answered(self, g: np.ndarray, b: Effects, w: Effects, data: FitData) -> np.ndarray:
+        if not self.by_difference:
+            return np.asarray(self._answer(g, b, w, data))
+        h = 1e-3 / max(1.0, float(np.max(np.abs(w), initial=0.0)))
+        up, down = (self.joint(g, b + k * w, data).by_g for k in (h, -h))
+        return (up - down) / (2 * h)
 
     def value_and_gradient(
-        self, g: np.ndarray, b: Effects, data: FitData, *, with_prior: bool
-    ) -> tuple[float, Float[np.ndarray, " population"], Modes]:
+        self, g: np.ndarray, b: Effects, data: FitData, *, with_prior: bool, cornered: np.ndarray | None = None
+    ) -> tuple[float, Float[np.ndarray, " population"], Modes]:  # fmt: skip
         """The log marginal (and prior), its gradient, and the modes, which move with g as well."""
-        modes = self.modes(g, b, data)
+        modes = self.modes(g, b, data, cornered)
         at = self.joint(g, modes.b, data)
         inverse = np.linalg.inv(modes.curvature)
         of_g, of_b = (np.asarray(x) for x in self._contract(g, modes.b, inverse, data))
-        of_g = of_g + np.asarray(self._turned(g, data, (np.zeros_like(modes.b), inverse.sum(axis=0))))
-        w = np.einsum("sij,js->is", inverse, of_b)  # the modes answer g through d^2 joint / db dg
-        h = 1e-3 / max(1.0, float(np.max(np.abs(w), initial=0.0)))
-        up, down = (self.joint(g, modes.b + k * w, data).by_g for k in (h, -h))
-        gradient = at.by_g - 0.5 * (of_g + (up - down) / (2 * h))
+        # a mode answers g through d^2 joint / db dg; in a corner the subject's parameters stay where they are
+        w = np.where(modes.cornered, 0.0, np.einsum("sij,js->is", inverse, of_b))
+        pull = np.where(modes.cornered, 0.5 * of_b - at.by_b, 0.0)
+        turned = np.asarray(self._turned(g, data, (pull, -0.5 * inverse.sum(axis=0))))
+        gradient = at.by_g + turned - 0.5 * (of_g + self._answered(g, modes.b, w, data))
         value = float(np.sum(modes.value))
         if with_prior:
             prior, slope = self._prior(g)
@@ -235,34 +295,74 @@ class Marginal:
             value, gradient = value + float(prior), gradient + np.asarray(slope)
         return value, gradient
 
-    def maximise(self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200) -> Laplace:
-        """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there."""
-        unit = self.posterior.units()
+    def maximise(
+        self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200, rounds: int = 1
+    ) -> Laplace:
+        """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there.
+
+        With `rounds`, every subject looks for a higher mode (`highest`) before each, and BFGS goes on in units of the
+        covariance where it is, until a round, a higher mode or a Newton step would bring less than `ENOUGH`.
+        """
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
+        units, first = np.diag(self.posterior.units()), most if rounds == 1 else 0
+        found = self._ascended(data, middle, b, units, 1e-2, with_prior, first)
+        gained, counted = np.inf, 0
+        for _ in range(rounds if rounds > 1 else 0):
+            modes = self.highest(found.g, found.modes, data)
+            gained = min(gained, float(np.sum(modes.value)) - found.log_likelihood)
+            if (found.converged and gained < ENOUGH) or not np.isfinite(found.covariance).all():
+                break
+            before, counted, scale = found, counted + found.evaluations, np.linalg.cholesky(found.covariance)
+            found = self._ascended(data, found.g, modes.b, scale, 0.05, with_prior, most)
+            gained = found.log_likelihood - before.log_likelihood
+        return replace(found, evaluations=found.evaluations + counted)
+
+    def highest(self, g: np.ndarray, modes: Modes, data: FitData, *, tries: int = 3) -> Modes:
+        """Each subject's best mode: the one it has, or one found from 0 or from two SDs around it."""
+        rng = np.random.default_rng(1)
+        root = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
+        for k in range(tries):
+            away = np.einsum("sij,js->is", root, rng.standard_normal(modes.b.shape))
+            other = self.modes(g, np.zeros_like(modes.b) if k == 0 else modes.b + away, data)
+            better = other.value > modes.value + 1e-3
+            modes = Modes(*(_chosen(better, x, y) for x, y in zip(other, modes, strict=True)))
+        return modes
+
+    def _ascended(
+        self, data: FitData, g: np.ndarray, b: Effects, scale: np.ndarray, enough: float, with_prior: bool,
+        most: int,
+    ) -> Laplace:  # fmt: skip
+        """BFGS from `g` in the coordinates x of g + scale x, to a slope of `enough`."""
         best: dict[str, Any] = {"b": b}
 
         def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
             value, slope, modes = self.value_and_gradient(
-                middle + unit * x, best["b"], data, with_prior=with_prior
+                g + scale @ x, best["b"], data, with_prior=with_prior
             )
             if not (np.isfinite(value) and np.isfinite(slope).all()):
                 return _BARRED, np.zeros_like(x)
-            best["b"] = modes.b
-            return -value, -unit * slope
+            best.update(b=modes.b, cornered=modes.cornered)
+            return -value, -scale.T @ slope
 
-        found = minimize(
-            objective, np.zeros_like(middle), jac=True, method="BFGS", options={"maxiter": most, "gtol": 1e-2}
-        )
+        options = {"maxiter": most, "gtol": enough}
+        found = minimize(objective, np.zeros_like(g), jac=True, method="BFGS", options=options)
         if not np.isfinite(found.fun) or found.fun >= _BARRED:
-            raise FitError(
-                "the marginal likelihood is zero at the prior medians; look at the doses and records"
-            )
-        return self._at(data, middle + unit * found.x, best["b"], found, with_prior)
+            raise FitError("the marginal likelihood is zero there; look at the doses and records")
+        g, slope = g + scale @ found.x, np.linalg.solve(scale.T, found.jac)
+        modes, unit = self.modes(g, **best, data=data), self.posterior.units()
+        information = self.observed_information(data, g, modes, with_prior=with_prior)
+        values, vectors = np.linalg.eigh(information)
+        inverse = vectors / np.maximum(values, 0.5 if with_prior else 0.01) @ vectors.T
+        covariance = unit[:, None] * inverse * unit
+        return Laplace(
+            g, information, covariance, modes, float(np.sum(modes.value)), float(self._prior(g)[0]),
+            0.5 * float(slope @ covariance @ slope), found.nfev,
+        )  # fmt: skip
 
-    def covariance(
+    def observed_information(
         self, data: FitData, g: np.ndarray, modes: Modes, *, with_prior: bool
     ) -> Float[np.ndarray, "population population"]:
-        """Inverse information about g: of records and random effects, less what is missing of the latter.
+        """Information about g, in units of the prior SDs: of records and effects, less what is missing of the latter.
 
         Louis (1982) with normal random effects: -E[d^2 q] - sum_i (S' V S + 1/2 tr D V D V), where q is the density
         that EM maximises, S the slopes in g of the score of a subject's parameters and D those of its curvature.
@@ -287,15 +387,14 @@ class Marginal:
         missing = np.einsum("jas,sab,lbs->jl", score, v, score) + 0.5 * np.einsum(
             "jsab,lsba->jl", spread, spread
         )
-        values, vectors = np.linalg.eigh(-0.5 * (complete + complete.T) - missing)
-        inverse = vectors / np.maximum(values, 0.5 if with_prior else 1e-8) @ vectors.T
-        return unit[:, None] * inverse * unit
+        return -0.5 * (complete + complete.T) - missing
 
-    def _at(self, data: FitData, g: np.ndarray, b: Effects, found: Any, with_prior: bool) -> Laplace:
-        modes, unit = self.modes(g, b, data), self.posterior.units()
-        covariance = self.covariance(data, g, modes, with_prior=with_prior)
-        slope = found.jac / unit
-        gain = 0.5 * float(slope @ covariance @ slope)  # what a Newton step would still bring
-        return Laplace(
-            g, covariance, modes, float(np.sum(modes.value)), float(self._prior(g)[0]), gain < 0.1, found.nfev
-        )
+
+def _chosen(first: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Each subject's from `one` or from `other`; subjects come first in matrices, last in the rest."""
+    return np.where(first[:, None, None] if one.ndim == 3 else first, one, other)
+
+
+def _where(first: np.ndarray, one: Joint, other: Joint) -> Joint:
+    value, by_b = (_chosen(first, x, y) for x, y in ((one.value, other.value), (one.by_b, other.by_b)))
+    return Joint(value, one.by_g, by_b)

@@ -28,6 +28,8 @@ from kinetics.library import ROOT
 from kinetics.residual import DNA_UG, FAMILIES
 from kinetics.solve import Solver
 
+Method = Literal["nuts", "map", "laplace", "vi"]
+
 __all__ = [
     "Allometry",
     "Correlated",
@@ -35,6 +37,7 @@ __all__ = [
     "Effects",
     "Expect",
     "FitPlan",
+    "Method",
     "Mixture",
     "Observe",
     "PriorSpec",
@@ -175,7 +178,10 @@ class Allometry(_Spec):
 
 
 class Sampler(_Spec):
-    """NUTS (Hoffman & Gelman 2014): draws and warm-up per chain."""
+    """NUTS (Hoffman & Gelman 2014): draws and warm-up per chain.
+
+    The other methods give chains x draws independent draws, and look for their maximum from `starts` places.
+    """
 
     kind: Literal["NUTS"] = "NUTS"
     chains: int = Field(4, ge=1)
@@ -184,10 +190,22 @@ class Sampler(_Spec):
     thin: int = Field(1, ge=1, description="iterations for each draw kept")
     target_accept: float = Field(0.9, gt=0, lt=1)
     max_tree_depth: int = Field(10, ge=1, le=15)
-    start: Literal["laplace", "prior"] = Field(
+    start: Literal["laplace", "vi", "prior"] = Field(
         "laplace", description="where chains begin and how z is laid out"
     )
+    starts: int | None = Field(
+        None, ge=1, description="of a search for a maximum; default 1, others where it fails"
+    )
     chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _of_chains(cls, kind: object) -> object:
+        if isinstance(kind, str) and kind.lower() in get_args(Method)[1:]:
+            raise ValueError(
+                f'the method is a key of the plan, not of its sampler: method = "{kind.lower()}"'
+            )
+        return kind.upper() if isinstance(kind, str) else kind
 
 
 class Expect(_Spec):
@@ -252,6 +270,7 @@ class FitPlan(_Spec):
     model: str
     data: str
     seed: int = 0
+    method: Method = Field("nuts", description="how the posterior or the maximum is found")
     prior_set: str | None = None
     products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
@@ -270,6 +289,11 @@ class FitPlan(_Spec):
     expect: dict[str, Expect] = {}
     name: str = ""
 
+    @field_validator("method", mode="before")
+    @classmethod
+    def _lower(cls, method: object) -> object:
+        return method.lower() if isinstance(method, str) else method
+
     @field_validator("omega", "gamma")
     @classmethod
     def _positive(cls, sds: dict[str, PriorSpec]) -> dict[str, PriorSpec]:
@@ -283,8 +307,9 @@ class FitPlan(_Spec):
         return name
 
     def resolved(self) -> dict[str, Any]:
-        """The plan as plain values without those that say nothing (None, empty tables)."""
-        return _prune(self.model_dump(mode="json"))
+        """The plan as plain values without those that say nothing (None, empty tables, the method if NUTS)."""
+        said = _prune(self.model_dump(mode="json"))
+        return {k: v for k, v in said.items() if (k, v) != ("method", "nuts")}
 
 
 def plan_sha256(plan: FitPlan) -> str:

@@ -92,9 +92,7 @@ class Posterior:
 
     def unconstrained(self, sites: Mapping[str, Any]) -> Float[np.ndarray, " population"]:
         """The real vector of population sites given on their own scale."""
-        values = [
-            float(self._unconstrained(self.priors[k], jnp.asarray(sites[k], float))) for k in self.names
-        ]
+        values = [self.unconstrained_site(k, sites[k]) for k in self.names]
         corr = self.h.correlation(sites)
         place = {name: i for i, name in enumerate(self.vary)}
         for block in self.blocks:
@@ -102,6 +100,14 @@ class Posterior:
             factor = jnp.linalg.cholesky(corr[rows][:, rows])
             values += list(np.asarray(CorrCholeskyTransform().inv(factor)))
         return np.array(values, float)
+
+    def unconstrained_site(self, site: str, value: float) -> float:
+        """The coordinate of one population site at a value of its own scale."""
+        return float(self._unconstrained(self.priors[site], jnp.asarray(value, float)))
+
+    def constrained_site(self, site: str, x: Any) -> Array:
+        """The value of one population site at its coordinate."""
+        return self._constrained(self.priors[site], jnp.asarray(x))
 
     @staticmethod
     def _constrained(prior: Prior, x: Array) -> Array:

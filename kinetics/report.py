@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from kinetics.bind import BoundAssay
 from kinetics.check import Check
+from kinetics.estimates import estimates
 from kinetics.exposure import exposure_summary
 from kinetics.fit import Fit
 from kinetics.page import Section, Table, add_figure
@@ -76,6 +77,7 @@ def report(
         _vpc_section(fit, replicates, seed),
         assessment_section(fit, replicates=replicates, seed=seed, log=partial(_log, fit)),
         _parameter_section(fit, parameters),
+        *([_estimates_section(fit)] if "estimates" in fit.posterior else []),
         *([_nca_section(fit, nca_table)] if nca_table is not None else []),
         *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
         _check_section(check),
@@ -99,6 +101,8 @@ def report(
 
 def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
     """What to keep in mind even where every check passes."""
+    if fit.caution:
+        yield f"These are not draws of NUTS. {fit.caution[0].upper()}{fit.caution[1:]}."
     if fit.study.synthetic:
         yield "The data are synthetic: they were simulated, and no patient stands behind any number here."
     rows = [row for row in parameters.to_dict("records") if row["kind"] == "population"]
@@ -196,6 +200,27 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
     return section
 
 
+def _estimates_section(fit: Fit) -> Section:
+    found = estimates(fit)
+    head, *rest = str(found).split("\n")[:2]
+    section = Section("estimates", "Estimates at the maximum", [head, *rest])
+    heads = ["Parameter", "Estimate", "SE", "RSE (%)", "95 % interval", "Shrinkage (%)"]
+    table = Table(
+        "SE by the delta method; shrinkage 1 - SD(EBE)/omega", heads, [False, *[True] * 3, False, True]
+    )
+    for row in found.table.to_dict("records"):
+        why = str(row["held"]) or "no standard error"
+        numbers = [table.cell(row[k], why if pd.isna(row[k]) else "") for k in ("se", "rse_percent")]
+        ends = f"{number_text(row['lower'])} to {number_text(row['upper'])}"
+        interval = table.cell(np.nan, why) if pd.isna(row["lower"]) else table.cell(ends)
+        share = table.cell(
+            row["shrinkage_percent"], "not a between-subject SD" if pd.isna(row["shrinkage_percent"]) else ""
+        )
+        table.rows.append([table.cell(row["site"]), table.cell(row["estimate"]), *numbers, interval, share])
+    section.tables.append(table)
+    return section
+
+
 def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
     between, derived = ("cv_percent", "shrinkage"), row["kind"] == "derived"
     why = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
@@ -205,6 +230,12 @@ def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]
         why = dict.fromkeys(between, "not a population value")
     elif pd.isna(row["omega"]):
         why = dict.fromkeys(between, "does not vary between subjects in this fit")
+
+    if row["method"] != "nuts":
+        why |= dict.fromkeys(
+            ("r_hat", "ess_bulk", "ess_tail"), f"independent draws, not chains ({row['method']})"
+        )
+        why |= {} if derived else {"contraction": "no prior was used (laplace)"}
 
     def number(key: str) -> dict[str, Any]:
         return table.cell(row[key], why.get(key, "one chain") if pd.isna(row[key]) else "")

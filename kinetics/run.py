@@ -4,6 +4,7 @@ runs/NAME/plan.toml        the plan, every name resolved
           posterior.nc     the draws (ArviZ DataTree, NetCDF)
           provenance.json  hashes of model, data and code, versions, seed, device, times
           log.txt          what the sampler reported
+          estimates.csv    of a fit by laplace or map: every population value with its standard error
 """
 
 from __future__ import annotations
@@ -75,8 +76,12 @@ def write_run(
     *,
     force: bool = False,
     log: str = "",
+    tables: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a run folder by temporary name and rename; FitError if it exists and not `force`."""
+    """Write a run folder by temporary name and rename; FitError if it exists and not `force`.
+
+    `tables`: file name -> text of what else belongs in it.
+    """
     if folder.exists() and not force:
         raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +89,8 @@ def write_run(
     try:
         (partial / "plan.toml").write_text(tomli_w.dumps(plan.resolved()), encoding="utf-8")
         (partial / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
-        (partial / "log.txt").write_text(log, encoding="utf-8")
+        for name, text in {"log.txt": log, **(tables or {})}.items():
+            (partial / name).write_text(text, encoding="utf-8")
         posterior.to_netcdf(partial / "posterior.nc", engine="h5netcdf")
         partial.chmod(0o755)
         if folder.exists():

@@ -97,6 +97,8 @@ class Replicator:
     """Draws a study from the priors, fits it, ranks the truth; compiled once for all replicates."""
 
     def __init__(self, bound: BoundFit, settings: Settings) -> None:
+        if bound.plan.method != "nuts":
+            raise FitError(f'sbc calibrates fits by nuts, not by {bound.plan.method}: method = "nuts"')
         self.settings = settings
         self.study = PriorStudy.of(bound, drop_blq=settings.wrong == "drop_blq")
         self.posterior = Posterior(self.study.fitted)

@@ -26,14 +26,20 @@ INTERVAL = (0.05, 0.95)  # of every credible interval shown: 90 %
 
 
 def diagnostics(fit: Fit) -> DataFrame:
-    """R-hat, bulk and tail ESS of every sampled scalar: columns site, subject, r_hat, ess_bulk, ess_tail."""
+    """R-hat, bulk and tail ESS of every sampled scalar: columns site, subject, r_hat, ess_bulk, ess_tail.
+
+    NaN where the draws are not of chains.
+    """
     sites = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
     data = fit.posterior["posterior"].dataset[sites]
-    parts = {
-        "r_hat": rhat(data),
-        "ess_bulk": ess(data, method="bulk"),
-        "ess_tail": ess(data, method="tail"),
-    }
+    if fit.method == "nuts":
+        parts = {
+            "r_hat": rhat(data),
+            "ess_bulk": ess(data, method="bulk"),
+            "ess_tail": ess(data, method="tail"),
+        }
+    else:
+        parts = dict.fromkeys(("r_hat", "ess_bulk", "ess_tail"), data.mean(("chain", "draw")) * np.nan)
     rows = []
     for site in sites:
         values = {k: np.atleast_1d(part[site].to_numpy()) for k, part in parts.items()}
@@ -50,11 +56,12 @@ def parameter_table(fit: Fit) -> DataFrame:
 
     Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
     `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. The model's derived
-    quantities at the population values follow, kind `derived`.
+    quantities at the population values follow, kind `derived`. `method` says whose draws they are (`Fit.caution`);
+    by laplace there is no prior, and no contraction from it.
     """
     table = diagnostics(fit)
     checked = table[table["subject"] == ""].set_index("site")
-    sites, priors = fit.sites(), fit.bound.priors()
+    sites, priors, alone = fit.sites(), fit.bound.priors(), fit.method == "laplace"
     rows = []
     for site, prior in priors.items():
         low, median, high = np.quantile(sites[site], [INTERVAL[0], 0.5, INTERVAL[1]])
@@ -67,10 +74,11 @@ def parameter_table(fit: Fit) -> DataFrame:
                 "upper": high,
                 "sd": float(np.std(sites[site])),
                 **_between_subjects(fit, site, sites),
-                "contraction": _contraction(prior, sites[site]),
+                "contraction": np.nan if alone else _contraction(prior, sites[site]),
                 **{k: float(checked.loc[site, k]) for k in ("r_hat", "ess_bulk", "ess_tail")},  # pyright: ignore
-                "prior": describe(prior),
+                "prior": "not used" if alone else describe(prior),
                 **_source(fit, site),
+                "method": fit.method,
             }
         )
     return DataFrame(rows + _derived(fit, sites))
@@ -87,7 +95,11 @@ def _derived(fit: Fit, sites: dict[str, np.ndarray]) -> list[dict[str, Any]]:
         d = fit.model.derived[name]
         identity = {"site": name, "parameter": name, "kind": "derived", "unit": d.unit}
         numbers = {"median": median, "lower": low, "upper": high, "sd": float(np.std(values))}
-        rows.append(identity | numbers | {"prior": d.label, "source": fit.model.name, "guess": False})
+        rows.append(
+            identity
+            | numbers
+            | {"prior": d.label, "source": fit.model.name, "guess": False, "method": fit.method}
+        )
     return rows
 
 

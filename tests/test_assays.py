@@ -19,11 +19,11 @@ from kinetics.exposure import exposure
 from kinetics.fit import Fit
 from kinetics.observe import log_likelihood
 from kinetics.plan import plan_of
+from kinetics.possible import constrained_start, require_possible
 from kinetics.posterior import Posterior
 from kinetics.predict import individual_curves, population_curve
 from kinetics.replicates import simulate_records
 from kinetics.solve import solve
-from kinetics.start import constrained_start, require_possible
 from kinetics.study import Study, read_study
 from kinetics.summary import parameter_table
 from tests.test_predict import prior_fit, written_posterior

@@ -11,8 +11,8 @@ import kinetics as kn
 from kinetics.bind import BoundFit, bind
 from kinetics.errors import FitError
 from kinetics.plan import plan_of
+from kinetics.possible import constrained_start, require_possible
 from kinetics.posterior import Posterior
-from kinetics.start import constrained_start, require_possible
 
 EQUATIONS = '''"""One compartment, oral, as equations. Made up for a test."""
 

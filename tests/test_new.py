@@ -12,7 +12,7 @@ from kinetics.errors import InputError
 from kinetics.model import load_model
 from kinetics.new import new_study
 from kinetics.plan import read_plan
-from kinetics.start import constrained_start, require_possible
+from kinetics.possible import constrained_start, require_possible
 from kinetics.study import read_study, validate_study
 
 

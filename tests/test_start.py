@@ -12,8 +12,9 @@ import pytest
 
 from kinetics.bind import bind
 from kinetics.errors import FitError
+from kinetics.possible import constrained_start, require_possible
 from kinetics.posterior import Posterior
-from kinetics.start import begin, constrained_start, require_possible
+from kinetics.start import begin
 from kinetics.study import Study
 from tests.linear import linear_study
 from tests.test_bind import BOTH, RICH, plan, study, study_of
@@ -84,18 +85,26 @@ def test_a_chart_begins_each_chain_as_a_standard_normal_around_the_maximum_and_s
 
 def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced() -> None:
     class Flat:
+        def modes(self, *arguments: Any) -> Any:
+            raise np.linalg.LinAlgError
+
         def maximise(self, *arguments: Any, **keys: Any) -> Any:
             raise FitError("flat")
 
     bound, lines = linear_study().bound(), []
     posterior = Posterior(bound)
     flat: Any = Flat()
+    flat.posterior = posterior
     chart, start = begin(
         posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append, marginal=flat
     )
     assert chart.information is None
     assert float(jnp.abs(start).max()) < 0.6
-    assert lines == ["Laplace's method failed (flat); chains begin at the prior medians"]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        "Laplace's method failed (from the prior medians: flat; from draw 1 of the priors: flat"
+    )
+    assert lines[0].endswith("chains begin at the prior medians")
 
 
 def test_chains_begin_around_the_maximum_where_nobody_varies_too() -> None:
