@@ -109,6 +109,9 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
             else f"effects.tails: {name} is correlated"
         )
         yield Problem(what, "name it once; Student-t random effects are independent of the others")
+    if (centred or non_centred) and plan.method != "nuts":
+        what = f"effects.centred and effects.non_centred are of chains, and the method is {plan.method}"
+        yield Problem(what, "leave them out")
     for name in centred:
         if name in non_centred or name in blocks:
             what = f"effects.centred: {name} is also {'in a block' if name in blocks else 'non_centred'}"
