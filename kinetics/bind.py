@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from kinetics.arrays import AnyArray
 from kinetics.correlated import Seen, both_censored, given_first
-from kinetics.covariates import design_columns
+from kinetics.covariates import design_columns, expected_problems
 from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
@@ -27,6 +27,7 @@ from kinetics.plan import FitPlan
 from kinetics.plan_checks import expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
 from kinetics.residual import DNA_UG, FAMILIES, residual_priors
+from kinetics.shrinkage import Shrinkage
 from kinetics.solve import Solver, solve
 from kinetics.solve.reach import reach
 from kinetics.study import Study, read_study
@@ -206,6 +207,7 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
     hierarchy, pair = _hierarchy(plan, model, effects, unused), _pair(plan, observations)
+    hierarchy = _shrunk(plan, hierarchy, len(study.subject_ids))
     bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
     _refuse(plan, expect_problems(plan, bound.priors()))
     return bound
@@ -263,6 +265,17 @@ def _hierarchy(plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, .
         probability=plan.mixture.probability.prior() if plan.mixture else None,
         tails={k: nu for k, nu in plan.effects.tails.items() if k in omega},
     )
+
+
+def _shrunk(plan: FitPlan, h: Hierarchy, subjects: int) -> Hierarchy:
+    """The hierarchy with the prior that its shrunk effects share."""
+    spec, effects = plan.shrinkage, h.shrunk
+    if spec is None or not effects:
+        return h
+    _refuse(plan, expected_problems(plan, len(effects)))
+    sigma = {e.parameter: float(h.omega[e.parameter].median) for e in effects if e.parameter in h.omega}
+    shared = Shrinkage(spec.prior, spec.slab_sd, len(effects), subjects, spec.expected or 1.0, sigma)
+    return replace(h, shrinkage=shared)
 
 
 def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:

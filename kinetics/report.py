@@ -42,7 +42,7 @@ __all__ = ["report"]
 PANELS, MOST_PANELS = 24, 96  # subjects in one grid of fits, and in all
 _LINEAR = ("additive", "proportional", "combined")  # likelihoods
 _KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD", "assay scale",
-          "residual correlation")  # fmt: skip
+          "residual correlation", "shrinkage of effects")  # fmt: skip
 _EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
     "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
     "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),

@@ -18,16 +18,21 @@ from pandas import DataFrame
 
 from kinetics.distributions import HalfNormal, Prior, describe
 from kinetics.fit import Fit
+from kinetics.hierarchy import Hierarchy
+from kinetics.shrinkage import ScaleMixture
 from kinetics.solve import derived
 
-__all__ = ["diagnostics", "parameter_table"]
+__all__ = ["diagnostics", "parameter_table", "shared_priors"]
 
 INTERVAL = (0.05, 0.95)  # of every credible interval shown: 90 %
 
 
 def diagnostics(fit: Fit) -> DataFrame:
-    """R-hat, bulk and tail ESS of every sampled scalar: columns site, subject, r_hat, ess_bulk, ess_tail."""
-    sites = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
+    """R-hat, bulk and tail ESS of every sampled scalar and shrunk effect: columns site, subject, r_hat, ess_bulk,
+    ess_tail.
+    """
+    h = fit.bound.hierarchy
+    sites = [*fit.bound.priors(), *(e.site for e in h.shrunk), *(f"eta_{k}" for k in h.vary)]
     data = fit.posterior["posterior"].dataset[sites]
     parts = {
         "r_hat": rhat(data),
@@ -49,14 +54,14 @@ def parameter_table(fit: Fit) -> DataFrame:
     """One row a population site: kind, unit, median, 90 % interval, diagnostics, prior, contraction.
 
     Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
-    `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. The model's derived
-    quantities at the population values follow, kind `derived`.
+    `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. Effects that share
+    a prior follow, kind `covariate effect`, then the model's derived quantities at the population values, `derived`.
     """
     table = diagnostics(fit)
     checked = table[table["subject"] == ""].set_index("site")
     sites, priors = fit.sites(), fit.bound.priors()
     rows = []
-    for site, prior in priors.items():
+    for site, prior in (priors | shared_priors(fit.bound.hierarchy)).items():
         low, median, high = np.quantile(sites[site], [INTERVAL[0], 0.5, INTERVAL[1]])
         rows.append(
             {
@@ -69,11 +74,22 @@ def parameter_table(fit: Fit) -> DataFrame:
                 **_between_subjects(fit, site, sites),
                 "contraction": _contraction(prior, sites[site]),
                 **{k: float(checked.loc[site, k]) for k in ("r_hat", "ess_bulk", "ess_tail")},  # pyright: ignore
-                "prior": describe(prior),
+                "prior": _described(prior),
                 **_source(fit, site),
             }
         )
     return DataFrame(rows + _derived(fit, sites))
+
+
+def shared_priors(h: Hierarchy) -> dict[str, ScaleMixture]:
+    """The marginal prior of every shrunk effect, by the name of its beta."""
+    return {e.site: h.shrinkage.marginal(e.parameter) for e in h.shrunk} if h.shrinkage else {}
+
+
+def _described(prior: Prior | ScaleMixture) -> str:
+    if isinstance(prior, ScaleMixture):
+        return f"shared, 90 % between ±{prior.quantile(INTERVAL[1]):.2g}"
+    return describe(prior)
 
 
 def _derived(fit: Fit, sites: dict[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -105,6 +121,8 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site[5:], "kind": "between-subject correlation", "unit": "1"}
     if site.startswith("beta_"):
         return {"parameter": site[5:], "kind": "covariate effect", "unit": "1"}
+    if site.startswith("shrink_"):
+        return {"parameter": site, "kind": "shrinkage of effects", "unit": "1"}
     if site.startswith("scale_"):
         return {"parameter": site, "kind": "assay scale", "unit": "1"}
     if fit.bound.pair is not None and site == fit.bound.pair.site:
@@ -136,8 +154,10 @@ def _pooling(effects: np.ndarray) -> float:
     return float(1 - np.var(effects.mean(axis=0)) / between) if between > 0 else np.nan
 
 
-def _contraction(prior: Prior, draws: np.ndarray) -> float:
-    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log |normal| for HalfNormal)."""
+def _contraction(prior: Prior | ScaleMixture, draws: np.ndarray) -> float:
+    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log of a HalfNormal or HalfCauchy)."""
+    if isinstance(prior, ScaleMixture):
+        return float(1 - np.var(draws) / prior.variance)
     if prior.link == "log":
         draws = np.log(draws)
     elif prior.link == "logit":

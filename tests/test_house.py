@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "regimen": ("dose_keys", "regimen", "regimen_file"),
     "model": ("distributions", "parameter", "model"),
     "solve": ("solve",),
-    "observe": ("residual", "observe", "correlated", "hierarchy"),
+    "observe": ("residual", "observe", "correlated", "shrinkage", "hierarchy"),
     "fit": (
         "plan",
         "covariates",
