@@ -32,7 +32,7 @@ from kinetics.plot import (
 )
 from kinetics.plot.frame import number_text, unit_text
 from kinetics.predict import individual_curves
-from kinetics.report_assessment import assessment_section
+from kinetics.report_assessment import assessment_section, covariate_section
 from kinetics.run import write_atomic
 from kinetics.summary import parameter_table
 from kinetics.vpc import vpc
@@ -76,6 +76,7 @@ def report(
         _vpc_section(fit, replicates, seed),
         assessment_section(fit, replicates=replicates, seed=seed, log=partial(_log, fit)),
         _parameter_section(fit, parameters),
+        *([covariate_section(fit)] if fit.bound.hierarchy.effects else []),
         *([_nca_section(fit, nca_table)] if nca_table is not None else []),
         *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
         _check_section(check),

@@ -20,7 +20,7 @@ and a large one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -63,9 +63,7 @@ class ScaleMixture:
 
     def quantile(self, p: float) -> float:
         reach = 40.0 * float(self.sds.max())
-        return float(
-            brentq(lambda x: np.sum(self.weights * rank_of(x / self.sds)) - p, -reach, reach, xtol=1e-12)
-        )
+        return _root(lambda x: np.sum(self.weights * rank_of(x / self.sds)) - p, -reach, reach)
 
     def below_zero(self, estimate: float, se: float) -> float:
         """Probability that the effect is below 0, given an `estimate` of it with standard error `se`."""
@@ -80,7 +78,7 @@ class ScaleMixture:
         high = -float(ndtri(level)) * se
         while self.below_zero(high, se) > level:
             high *= 2.0
-        return float(brentq(lambda x: self.below_zero(x, se) - level, 0.0, high, xtol=1e-12))
+        return _root(lambda x: self.below_zero(x, se) - level, 0.0, high)
 
 
 @dataclass(frozen=True)
@@ -145,6 +143,10 @@ class Shrinkage:
         """
         signal = self.subjects * variance * (sds / self.sigma[parameter]) ** 2
         return signal / (1.0 + signal)
+
+
+def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    return float(brentq(f, low, high, xtol=1e-12))  # pyright: ignore[reportArgumentType]
 
 
 @jax.custom_jvp

@@ -71,6 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "loo",
         "compare",
         "sensitivity",
+        "subgroups",
         "virtual",
         "simulate",
         "laws",
