@@ -209,7 +209,7 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     hierarchy, pair = _hierarchy(plan, model, effects, unused), _pair(plan, observations)
     hierarchy = _shrunk(plan, hierarchy, len(study.subject_ids))
     bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
-    _refuse(plan, expect_problems(plan, bound.priors()))
+    _refuse(plan, expect_problems(plan, [*bound.priors(), *(e.site for e in hierarchy.shrunk)]))
     return bound
 
 

@@ -40,8 +40,11 @@ class Subgroups:
     (ratio, odds ratio or difference), estimate (median), lower and upper (90 %), p_above (the probability of more
     than 1, or 0), p_relevant (outside 0.8 to 1.25), prior_lower and prior_upper, contraction, data_estimate and
     data_se (of the data alone, link scale), detectable (the least ratio above 1, of the data alone, whose 90 %
-    interval would have left out 1), false_chance (of that, were there no effect), per_unit (of a number: the effect
-    of one unit; of a power the exponent), verdict and says.
+    interval would have excluded 1), false_chance (of that, were there no effect), per_unit (of a number: the effect
+    of one unit; of a power the exponent), verdict and says. verdict: "shown" (the interval excludes 1, and a
+    relevant change has a probability of 0.95), "signal" (it excludes 1), "no relevant change" (the 90 % interval
+    of the data alone lies within 0.8 to 1.25), "unlikely" (a relevant change has a probability below 0.05, which
+    the prior helped to), "nothing shown".
 
     m_eff: median and 90 % interval of the effective number of effects that are not 0, and of its prior; None
     without a horseshoe.
@@ -55,12 +58,12 @@ class Subgroups:
 
     @property
     def signals(self) -> DataFrame:
-        """The effects whose 90 % interval leaves out no effect."""
+        """The effects whose 90 % interval excludes none at all."""
         return DataFrame(self.table[self.table["verdict"].isin(["shown", "signal"])])
 
     @property
     def expected_false(self) -> float:
-        """How many intervals would leave out no effect by chance, were there none at all."""
+        """How many intervals would exclude none by chance, were no effect real."""
         return float(self.table["false_chance"].sum())
 
     @property
@@ -70,9 +73,9 @@ class Subgroups:
         count = len(self.table)
         said = [
             f"{count} effect{'s' * (count > 1)} in {self.subjects} subjects: were none real, "
-            f"{self.expected_false:.2g} of the 90 % intervals would be expected to leave out no effect by chance "
+            f"{self.expected_false:.2g} of their 90 % intervals would be expected to exclude none by chance "
             f"({0.1 * count:.2g} with flat priors)",
-            f"{len(names)} do{'es' * (len(names) == 1)}" + (f": {', '.join(names)}" if names else ""),
+            f"{len(names)} exclude{'s' * (len(names) == 1)} it" + (f": {', '.join(names)}" if names else ""),
         ]
         if self.m_eff is not None and self.m_eff_prior is not None:
             (now, low, high), before = self.m_eff, self.m_eff_prior
@@ -222,35 +225,44 @@ def data_alone(beta: Float[np.ndarray, " draw"], given: list[ScaleMixture]) -> t
 
 def _judged(row: dict[str, Any], scale: str, unit: str) -> dict[str, str]:
     """The verdict and its sentence."""
-    none = 0.0 if scale == "difference" else 1.0
-    low, high, p = row["lower"], row["upper"], row["p_above"]
-    who = f"With {row['subjects']} subjects" + (
-        f", {row['n']} of them {row['level']}," if row["level"] else ""
-    )
-    what = f"{scale} {row['estimate']:.3g} (90 % {low:.3g} to {high:.3g})" + f" {unit}" * (
-        scale == "difference"
-    )
-    alone = "One subject stands for the level. " if row["level"] and row["n"] == 1 else ""
+    difference = scale == "difference"
+    none, unit = (0.0, f" {unit}".removesuffix(" 1")) if difference else (1.0, "")
+    low, high = row["lower"], row["upper"]
+    who = f"With {row['subjects']} subjects, {row['n']} of them {row['level']}," if row["level"] else (
+        f"With {row['subjects']} subjects"
+    )  # fmt: skip
+    if row["level"] and row["n"] == 1:
+        who = f"One subject stands for the level. {who}"
     per = "" if row["level"] else " per SD"
+    what = f"{scale} {row['estimate']:.3g}{unit} (90 % {low:.3g} to {high:.3g}){per}"
     if not low <= none <= high:
-        sure = row["p_relevant"] >= _SURE
-        side = f"{'above' if p > 0.5 else 'below'} {none:g} with probability {max(p, 1 - p):.3g}"
-        more = f"outside {RELEVANT[0]:g} to {RELEVANT[1]:g} with probability {row['p_relevant']:.2g}"
-        open_ = "" if scale == "difference" else f", {more}{'' if sure else ': how much is open'}"
-        return {"verdict": "shown" if sure else "signal", "says": f"{alone}{who} {what}{per}: {side}{open_}."}
-    inside = scale != "difference" and low > RELEVANT[0] and high < RELEVANT[1]
-    if inside and norm.ppf(INTERVAL[1]) * row["data_se"] < np.log(RELEVANT[1]):
-        says = f"{who} {what}{per}: no relevant effect, and the data alone are precise enough to say so."
-        return {"verdict": "no relevant effect", "says": alone + says}
+        side = "above" if low > none else "below"
+        sure = _probability(max(row["p_above"], 1 - row["p_above"]))
+        said = f"{who} {what}: {side} {none:g} with probability {sure}"
+        if difference:
+            return {"verdict": "signal", "says": f"{said}."}
+        shown = row["p_relevant"] >= _SURE
+        said += f", a relevant change with probability {_probability(row['p_relevant'])}"
+        return {
+            "verdict": "shown" if shown else "signal",
+            "says": f"{said}{'' if shown else ': its size is open'}.",
+        }
+    reach = float(norm.ppf(INTERVAL[1])) * row["data_se"]
+    ends = row["data_estimate"] - reach, row["data_estimate"] + reach
+    alone = "the data alone: {:.2g} to {:.2g}".format(*(ends if difference else np.exp(ends)))
+    if not difference and np.log(RELEVANT[0]) < ends[0] and ends[1] < np.log(RELEVANT[1]):
+        return {"verdict": "no relevant change", "says": f"{who} {what}: no relevant change; {alone}."}
+    if row["p_relevant"] <= 1 - _SURE:
+        said = f"a relevant change is unlikely (probability {row['p_relevant']:.2g}) given the prior"
+        return {"verdict": "unlikely", "says": f"{who} {what}: {said}; {alone}."}
     least = row["detectable"]
-    beyond = (
-        f"beyond ±{least:.2g} {unit}"
-        if scale == "difference"
-        else f"beyond {least:.2g} or below {1 / least:.2g}"
-    )
-    says = f"{who} only a {scale}{per} {beyond} could have been told from none; nothing is shown either way"
-    narrow = "; that the interval is narrow is the prior's doing" if inside else ""
-    return {"verdict": "nothing shown", "says": f"{alone}{says}{narrow}."}
+    beyond = f"±{least:.2g}{unit}" if difference else f"{least:.2g} or below {1 / least:.2g}"
+    said = f"only a {scale}{per} beyond {beyond} could have been told from none"
+    return {"verdict": "nothing shown", "says": f"{who} {said}; nothing is shown either way ({alone})."}
+
+
+def _probability(p: float) -> str:
+    return "above 0.999" if p > 0.999 else f"{p:.2g}" if p < 0.99 else f"{p:.3g}"
 
 
 def effective_number(

@@ -16,11 +16,12 @@ from kinetics.subgroups import RELEVANT, Subgroups
 __all__ = ["plot_forest"]
 
 _WIDE = 40.0  # how far from 1 the axis reaches, at most
-_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+_NEAR = (0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3)  # ticks of a narrow axis, and of a wide one
+_FAR = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def plot_forest(fit: Fit, found: Subgroups) -> Figure:
-    """One row an effect, those of one parameter together; a filled point where the interval leaves out 1.
+    """One row an effect, those of one parameter together; a filled point where the interval excludes 1.
 
     Differences (of parameters on a linear scale) are no ratios: they are left out and counted. StudyError where no
     effect is a ratio.
@@ -38,29 +39,31 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     for role, columns in (("prior", ("prior_lower", "prior_upper")), ("interval", ("lower", "upper"))):
         _add_intervals(figure, ratios, place, role, columns)
     _add_points(figure, ratios, place)
-    _label(figure, fit, rows, place)
+    _label(figure, rows, place)
     for name in parameters:
         first = place[[row["parameter"] == name for row in rows]].max()
         _text(figure, f"<b>{name.replace('_', ' ')}</b>", x=0, y=float(first) + 0.65, anchor="left", shift=6)
-    figure.update_xaxes(
-        type="log", range=[np.log10(low), np.log10(high)], tickvals=_TICKS, title_text=_axis(ratios)
-    )
-    figure.update_yaxes(
-        range=ends, tickvals=place, ticktext=[_name(fit, row) for row in rows], showgrid=False
-    )
-    differences = len(found.table) - len(rows)
+    ticks = _NEAR if high < 4 else _FAR
+    reach, names = [np.log10(low), np.log10(high)], [_name(fit, row) for row in rows]
+    figure.update_xaxes(type="log", range=reach, tickvals=ticks, title_text=_axis(ratios))
+    figure.update_yaxes(range=ends, tickvals=place, ticktext=names, showgrid=False)
+    differences, chance = len(found.table) - len(rows), number_text(found.expected_false, 2)
     notes = [
-        "Line: 90 % interval; filled where it leaves out 1. Grey behind it: the 90 % interval of the prior.",
+        "Line: 90 % interval; filled where it excludes 1. Grey behind it: the 90 % interval of the prior.",
         f"Shaded: {RELEVANT[0]:g} to {RELEVANT[1]:g}, no relevant change. Associations, not causes.",
+        f"Were no effect real, {chance} intervals would be expected to exclude 1 by chance.",
         *([f"Not drawn: {differences} effects on parameters with a linear scale."] if differences else []),
     ]
+    subtitle = f"{len(found.table)} effects in {found.subjects} subjects"
+    height = int(31 * np.ptp(ends)) + 250
     finish(
-        figure, fit.study, title="Covariate effects", notes=notes, fit=fit, height=int(31 * np.ptp(ends)) + 250,
-        subtitle=f"{len(found.table)} effects in {found.subjects} subjects; by chance alone "
-        f"{number_text(found.expected_false, 2)} intervals would leave out 1",
-    )  # fmt: skip
+        figure, fit.study, title="Covariate effects", subtitle=subtitle, notes=notes, fit=fit, height=height
+    )
     figure.update_yaxes(ticks="", showline=False, tickfont_size=12)
-    figure.update_layout(showlegend=False, margin={"l": 20, "r": 150})
+    left = 30 + 6.1 * max(map(len, names))
+    figure.update_layout(showlegend=False, margin={"l": left, "r": 150})
+    figure.update_layout(title={"xref": "container", "pad": {"t": 12, "l": 14}})
+    figure.update_annotations(selector={"name": "footer"}, xshift=14 - left)
     return figure
 
 
@@ -113,10 +116,10 @@ def _add_points(figure: Figure, table: DataFrame, place: np.ndarray) -> None:
     )  # fmt: skip
 
 
-def _label(figure: Figure, fit: Fit, rows: list[dict[Any, Any]], place: np.ndarray) -> None:
+def _label(figure: Figure, rows: list[dict[Any, Any]], place: np.ndarray) -> None:
     """The numbers beside each row."""
     for row, at in zip(rows, place, strict=True):
-        low, middle, high = (number_text(row[k], 2) for k in ("lower", "estimate", "upper"))
+        low, middle, high = (number_text(row[k]) for k in ("lower", "estimate", "upper"))
         _text(figure, f"{middle} ({low} to {high})", x=1, y=float(at), anchor="left", shift=8)
 
 
