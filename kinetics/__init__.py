@@ -40,6 +40,7 @@ from kinetics.sbc import sbc  # noqa: E402
 from kinetics.sensitivity import Sensitivity, prior_posterior_overlap, sensitivity  # noqa: E402
 from kinetics.simulate import simulate  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
+from kinetics.subgroups import Subgroups, subgroups  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
 from kinetics.vpc import Vpc, stratified_vpc, vpc  # noqa: E402
 
@@ -74,6 +75,7 @@ __all__ = [
     "State",
     "Study",
     "StudyError",
+    "Subgroups",
     "Vpc",
     "bind",
     "check",
@@ -102,6 +104,7 @@ __all__ = [
     "sensitivity",
     "simulate",
     "stratified_vpc",
+    "subgroups",
     "to_pptestcd",
     "validate_study",
     "vpc",

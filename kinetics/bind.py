@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from kinetics.arrays import AnyArray
 from kinetics.correlated import Seen, both_censored, given_first
-from kinetics.covariates import design_columns
+from kinetics.covariates import design_columns, expected_problems
 from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
@@ -28,6 +28,7 @@ from kinetics.plan import FitPlan, PriorSpec
 from kinetics.plan_checks import cycle_problems, expect_problems, output_of, plan_problems
 from kinetics.regimen import Doses, doses_of
 from kinetics.residual import DNA_UG, FAMILIES, residual_priors
+from kinetics.shrinkage import Shrinkage
 from kinetics.solve import Solver, solve
 from kinetics.solve.reach import reach
 from kinetics.study import Study, read_study
@@ -227,10 +228,11 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     unused = _unused(model, assays, data)
     courses = int(np.max(doses.course, initial=0)) + 1
     hierarchy, pair = _hierarchy(plan, model, effects, unused, courses), _pair(plan, observations)
+    hierarchy = _shrunk(plan, hierarchy, len(study.subject_ids))
     if hierarchy.gamma:
         _refuse(plan, cycle_problems(model, doses))
     bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
-    _refuse(plan, expect_problems(plan, bound.priors()))
+    _refuse(plan, expect_problems(plan, [*bound.priors(), *(e.site for e in hierarchy.shrunk)]))
     return bound
 
 
@@ -290,6 +292,17 @@ def _hierarchy(
         gamma={k: p.prior() for k, p in plan.gamma.items() if k not in unused},
         courses=courses,
     )
+
+
+def _shrunk(plan: FitPlan, h: Hierarchy, subjects: int) -> Hierarchy:
+    """The hierarchy with the prior that its shrunk effects share."""
+    spec, effects = plan.shrinkage, h.shrunk
+    if spec is None or not effects:
+        return h
+    _refuse(plan, expected_problems(plan, len(effects)))
+    sigma = {e.parameter: float(h.omega[e.parameter].median) for e in effects if e.parameter in h.omega}
+    shared = Shrinkage(spec.prior, spec.slab_sd, len(effects), subjects, spec.expected or 1.0, sigma)
+    return replace(h, shrinkage=shared)
 
 
 def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:

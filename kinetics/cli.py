@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
-from kinetics.cli_assess import compare
+from kinetics.cli_assess import compare, subgroups
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
@@ -71,6 +71,7 @@ def models(
 
 
 app.command()(compare)
+app.command()(subgroups)
 app.command()(sbc)
 
 

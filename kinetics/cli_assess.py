@@ -1,4 +1,4 @@
-"""The command line of model assessment: `kinetics compare`."""
+"""The command line of assessment: `kinetics compare`, `kinetics subgroups`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from plotly.io import to_html
 
 from kinetics.compare import compare as run_compare
 from kinetics.device import use_compile_cache
 from kinetics.errors import InputError, Problem
 from kinetics.fit import load_fit
+from kinetics.page import FIGURE_CONFIG
+from kinetics.plot import plot_forest
 from kinetics.run import write_atomic
+from kinetics.subgroups import subgroups as run_subgroups
 from kinetics.terminal import print_result
 
-__all__ = ["compare"]
+__all__ = ["compare", "subgroups"]
 
 
 def compare(
@@ -43,6 +47,26 @@ def compare(
     if out is not None:
         write_atomic(out, found.table.to_csv(index=False))
     print_result(found.as_dict(), str(found) + (f"\nwritten: {out}" if out else ""), as_json)
+
+
+def subgroups(
+    run: Annotated[Path, typer.Argument(help="A run folder, runs/NAME, of a fit with covariates.")],
+    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the forest plot as .html.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence each.
+
+    Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
+    """
+    done = load_fit(run)
+    found = run_subgroups(done)
+    pages = {} if plot is None else {plot: to_html(plot_forest(done, found), config=FIGURE_CONFIG)}
+    tables = {} if out is None else {out: found.table.to_csv(index=False)}
+    for path, content in (tables | pages).items():
+        write_atomic(path, content)
+    written = "".join(f"\nwritten: {path}" for path in tables | pages)
+    print_result(found.as_dict(), f"{found}{written}", as_json)
 
 
 def _names(runs: list[Path]) -> list[str]:

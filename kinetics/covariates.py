@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
 from kinetics.distributions import Normal
 from kinetics.errors import Problem, did_you_mean
 from kinetics.hierarchy import Effect
-from kinetics.plan import Covariate, FitPlan
+from kinetics.plan import Covariate, FitPlan, ShrinkageSpec
 from kinetics.study import Study
 
-__all__ = ["design_columns"]
+__all__ = ["design_columns", "expected_problems"]
+
+_SD = 0.5  # of a Normal(0, sd) prior, where the plan says none
 
 
 def design_columns(
@@ -20,30 +25,50 @@ def design_columns(
     """Columns (subject,) by name, the effects that use them, and every problem found.
 
     Continuous: x - centre, or log(x/centre) for `power`. Categorical: an indicator for every level but the
-    most frequent one (of equally frequent ones, the first by name). Allometry: exponent log(weight/reference),
-    column `allometry_<parameter>`. A column belongs to one parameter: `<parameter>_<name>`.
+    most frequent one (of equally frequent ones, the first by name). Where the effect is shrunk, the column of a
+    number is divided by the subjects' SD (n, not n - 1), so that effects are comparable; an indicator stays as it
+    is. Allometry: exponent log(weight/reference), column `allometry_<parameter>`. A column belongs to one
+    parameter: `<parameter>_<name>`.
     """
     columns: dict[str, np.ndarray] = {}
     effects: list[Effect] = []
     problems: list[Problem] = []
+    unusable = 0
     for parameter, specs in plan.covariates.items():
         for i, spec in enumerate(specs):
             values, found = _values(spec.covariate, study)
             if values is not None and not found:
                 found = _unusable(parameter, spec, values, specs[:i])
             problems += found
+            shrunk = _is_shrunk(plan.shrinkage, parameter, spec)
             if found or values is None:
+                unusable += shrunk
                 continue
-            for name, column in _columns(spec, values).items():
-                columns[f"{parameter}_{name}"] = column
-                effects.append(Effect(parameter, name, Normal(0.0, spec.sd), f"{parameter}_{name}"))
+            for effect, column in _effects(parameter, spec, values, shrunk=shrunk):
+                columns[effect.column] = column
+                effects.append(effect)
     for parameter, spec in plan.allometry.items():
         values, found = _values("weight_kg", study)
         problems += found
         if values is not None and not found:
             weight = values.to_numpy(float)
             columns[f"allometry_{parameter}"] = spec.exponent * np.log(weight / spec.reference)
-    return columns, tuple(effects), problems
+    count = unusable + sum(e.shrunk for e in effects)
+    return columns, tuple(effects), [*problems, *expected_problems(plan, count)]
+
+
+def expected_problems(plan: FitPlan, count: int) -> list[Problem]:
+    """Why a horseshoe cannot expect what it does of `count` effects; [] if it can, or there are none."""
+    expected = plan.shrinkage.expected if plan.shrinkage else None
+    if expected is None or count == 0 or expected < count:
+        return []
+    what = f"shrinkage: {expected:g} effects are expected to matter, and there are {count}"
+    return [Problem(what, f"expect fewer than {count}, or leave `shrinkage` out")]
+
+
+def _is_shrunk(shrinkage: ShrinkageSpec | None, parameter: str, spec: Covariate) -> bool:
+    named = shrinkage is not None and (shrinkage.parameters is None or parameter in shrinkage.parameters)
+    return named and spec.sd is None
 
 
 def _values(name: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
@@ -89,12 +114,24 @@ def _unusable(
     ]
 
 
-def _columns(spec: Covariate, values: pd.Series) -> dict[str, np.ndarray]:
+def _effects(
+    parameter: str, spec: Covariate, values: pd.Series, *, shrunk: bool
+) -> Iterator[tuple[Effect, np.ndarray]]:
+    """The effects of one covariate on one parameter, each with its column."""
+    of = partial(
+        Effect, parameter, prior=Normal(0.0, spec.sd or _SD), covariate=spec.covariate, shrunk=shrunk
+    )
     if not pd.api.types.is_numeric_dtype(values):
         labels = values.astype(str)
-        reference = labels.value_counts().sort_index().idxmax()
-        levels = sorted(set(labels) - {reference})
-        return {f"{spec.covariate}_{level}": (labels == level).to_numpy(float) for level in levels}
+        reference = str(labels.value_counts().sort_index().idxmax())
+        for level in sorted(set(labels) - {reference}):
+            name = f"{spec.covariate}_{level}"
+            effect = of(name, column=f"{parameter}_{name}", level=level, reference=reference)
+            yield effect, (labels == level).to_numpy(float)
+        return
     x = values.to_numpy(float)
     centre = float(np.median(x)) if spec.centre is None else spec.centre
-    return {spec.covariate: np.log(x / centre) if spec.form == "power" else x - centre}
+    column = np.log(x / centre) if spec.form == "power" else x - centre
+    unit = float(np.std(column)) if shrunk else 1.0
+    name = spec.covariate
+    yield of(name, column=f"{parameter}_{name}", form=spec.form, unit=unit), column / unit

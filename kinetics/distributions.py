@@ -17,6 +17,7 @@ from jaxtyping import Array, Real
 __all__ = [
     "DISTRIBUTIONS",
     "Correlation",
+    "HalfCauchy",
     "HalfNormal",
     "Link",
     "LogNormal",
@@ -89,6 +90,37 @@ class HalfNormal:
 
 
 @dataclass(frozen=True)
+class HalfCauchy:
+    """`x ~ |Cauchy(0, scale)|`, for the scales of a horseshoe. log x is symmetric about log scale, with SD pi/2."""
+
+    scale: float
+    link: Link = "log"
+
+    @property
+    def median(self) -> float:
+        return self.scale
+
+    @property
+    def sd(self) -> float:
+        """Of log x."""
+        return 1.5707963267948966
+
+    def to_numpyro(self) -> dist.Distribution:
+        return dist.HalfCauchy(self.scale)
+
+    def of_normal(self, x: Real[Array, "..."]) -> Real[Array, "..."]:
+        """The value whose rank is that of `x` under a standard normal. Both tails keep their relative precision."""
+        lower = jnp.tan(0.5 * jnp.pi * jax.scipy.special.ndtr(-jnp.abs(x)))
+        return self.scale * jnp.where(x < 0, lower, 1.0 / lower)
+
+    def to_normal(self, value: Real[Array, "..."]) -> Real[Array, "..."]:
+        """The inverse of `of_normal`."""
+        ratio = value / self.scale
+        rank = jnp.arctan(jnp.minimum(ratio, 1.0 / ratio)) * 2.0 / jnp.pi
+        return jnp.where(ratio < 1.0, 1.0, -1.0) * jax.scipy.special.ndtri(rank)
+
+
+@dataclass(frozen=True)
 class Correlation:
     """One correlation of a matrix of `size` under LKJ(concentration): its marginal, 2 Beta(a, a) - 1.
 
@@ -118,7 +150,7 @@ class Correlation:
         return dist.TransformedDistribution(dist.Beta(self.shape, self.shape), to_correlation)
 
 
-Prior = LogNormal | LogitNormal | Normal | HalfNormal | Correlation
+Prior = LogNormal | LogitNormal | Normal | HalfNormal | HalfCauchy | Correlation
 DISTRIBUTIONS: dict[str, type[Any]] = {
     "LogNormal": LogNormal,
     "LogitNormal": LogitNormal,

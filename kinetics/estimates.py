@@ -80,7 +80,7 @@ def estimates(fit: Fit) -> Estimates:
     sites = [str(s) for s in group["site"].to_numpy()]
     columns = ("estimate", "se", "rse_percent", "lower", "upper")
     table = DataFrame({"site": sites, **{k: group[k].to_numpy() for k in columns}})
-    effects = [k for k in fit.bound.hierarchy.vary]
+    effects = fit.bound.hierarchy.omega
     shrinkage = {f"omega_{k}": 100 * (1 - float(np.std(group[f"eta_{k}"].to_numpy()))) for k in effects}
     table["shrinkage_percent"] = [shrinkage.get(s, np.nan) for s in sites]
     table["held"] = [str(v) for v in group["held"].to_numpy()]

@@ -347,6 +347,7 @@ def _datatree(bound: BoundFit, draws: Draws) -> DataTree:
     theta = jax.jit(jax.vmap(jax.vmap(lambda s: bound.theta(s, bound.data))))
     sites = {k: jnp.asarray(v) for k, v in draws.sites.items()}
     posterior = dict(draws.sites) | {k: np.asarray(v) for k, v in theta(sites).items()}
+    posterior |= {k: np.asarray(v) for k, v in bound.hierarchy.coefficients(sites).items()}
     stats = dict(draws.stats)
     dims = {k: ["subject"] for k, v in posterior.items() if v.ndim == 3}
     return arviz_base.from_dict(

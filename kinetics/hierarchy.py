@@ -25,6 +25,7 @@ from numpyro.distributions import LKJ
 from kinetics.arrays import AnyArray
 from kinetics.distributions import Correlation, Normal, Prior, inverse_link, link
 from kinetics.model import Model
+from kinetics.shrinkage import Shrinkage
 
 __all__ = [
     "Effect",
@@ -41,12 +42,27 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Effect:
-    """One covariate coefficient: `beta_<parameter>_<name>` times a design column (`column`, or `name`)."""
+    """One covariate coefficient: `beta_<parameter>_<name>` times a design column (`column`, or `name`).
+
+    `level` and `reference` are those of a category, `form` that of a number: linear or power. `unit` is what its
+    column was divided by, the subjects' SD where it is `shrunk`: then it has no prior of its own, but the one that
+    all such share.
+    """
 
     parameter: str
     name: str
     prior: Prior = Normal(0.0, 0.5)  # noqa: RUF009  frozen
     column: str = ""
+    covariate: str = ""
+    level: str = ""
+    reference: str = ""
+    form: str = "linear"
+    unit: float = 1.0
+    shrunk: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.parameter}_{self.name}"
 
     @property
     def site(self) -> str:
@@ -62,6 +78,7 @@ class Hierarchy:
     others to the degrees of freedom of their Student-t effects. `scaled` parameters have an allometric offset in the
     data. `shifts`, and the `probability` of the second class, make a mixture of the random effects' distribution; a
     site `class` says who is in it.
+    `shrinkage` is the prior that the shrunk effects share.
     """
 
     priors: Mapping[str, Prior]
@@ -76,6 +93,7 @@ class Hierarchy:
     probability: Prior | None = None
     gamma: Mapping[str, Prior] = field(default_factory=dict)
     courses: int = 0
+    shrinkage: Shrinkage | None = None
 
     @property
     def vary(self) -> tuple[str, ...]:
@@ -105,7 +123,20 @@ class Hierarchy:
             sites |= {f"corr_{a}_{b}": prior for a, b in combinations(block, 2)}
         if self.probability is not None:
             sites |= {"prob_class": self.probability} | {f"shift_{k}": v for k, v in self.shifts.items()}
-        return sites | {e.site: e.prior for e in self.effects}
+        shrunk = self.shrinkage.priors(e.label for e in self.shrunk) if self.shrinkage else {}
+        return sites | {e.site: e.prior for e in self.effects if not e.shrunk} | shrunk
+
+    @property
+    def shrunk(self) -> tuple[Effect, ...]:
+        """The effects that share a prior."""
+        return tuple(e for e in self.effects if e.shrunk)
+
+    def coefficients(self, s: Mapping[str, AnyArray]) -> dict[str, Float[AnyArray, "*draw"]]:
+        """The beta of every shrunk effect, by the name it would have as a site; those in `s` already as they are."""
+        if self.shrinkage is None or all(e.site in s for e in self.shrunk):
+            return {e.site: s[e.site] for e in self.shrunk}
+        found = self.shrinkage.coefficients({e.label: e.parameter for e in self.shrunk}, s)
+        return {e.site: found[e.label] for e in self.shrunk}
 
     def correlation(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
         """The correlation matrix of the random effects, in the order of `vary`."""
@@ -134,9 +165,10 @@ def centre_of(
         return jnp.zeros(())
     kind = h.priors[name].link
     value = link(kind, jnp.asarray(s[f"{name}_pop"] if name not in h.fixed else h.fixed[name]))
-    for effect in h.effects:
-        if effect.parameter == name:
-            value = value + s[effect.site] * design[effect.column or effect.name]
+    own = [effect for effect in h.effects if effect.parameter == name]
+    beta = {**s, **h.coefficients(s)} if any(effect.shrunk for effect in own) else s
+    for effect in own:
+        value = value + beta[effect.site] * design[effect.column or effect.name]
     return value + design[f"allometry_{name}"] if name in h.scaled else value
 
 

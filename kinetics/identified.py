@@ -114,8 +114,9 @@ def _site_and_slope(p: Posterior, name: str, x: float) -> tuple[float, float]:
 def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
     """Between-subject SDs that may as well be 0."""
     p, reasons = marginal.posterior, {}
-    for name in p.vary:
-        site = f"omega_{name}"
+    for site in dict.fromkeys(map(p.h.sd_site, p.vary)):
+        kind, _, name = site.partition("_")
+        who, key = ("subjects", "vary") if kind == "omega" else ("cycles", "gamma")
         i = p.names.index(site)
         value, slope = _site_and_slope(p, site, float(found.g[i]))
         error = slope * np.sqrt(max(found.covariance[i, i], 0.0)) / value
@@ -126,8 +127,8 @@ def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
         modes = marginal.modes(g, found.modes.b, data)
         if float(np.sum(modes.value)) > found.log_likelihood - _LOSS:
             reasons[site] = (
-                f"not told from 0: no variability of {name} between subjects is seen in these records; leave "
-                f'{name} out of `vary`, or let a prior speak: method = "map" or "nuts"'
+                f"not told from 0: no variability of {name} between {who} is seen in these records; leave {name} "
+                f'out of `{key}`, or let a prior speak: method = "map" or "nuts"'
             )
     return reasons
 

@@ -132,7 +132,7 @@ def start_of_subjects(
     """Population values at the mean and SD of the subjects' own; None where nobody varies or none is found."""
     p: Posterior = marginal.posterior
     place = {name: i for i, name in enumerate(p.names)}
-    spread = np.array([place[f"omega_{k}"] for k in p.vary], int)
+    spread = np.array([place[p.h.sd_site(k)] for k in p.vary], int)
     if not len(spread):
         return None
     wide, unit = centre.copy(), p.units()
@@ -148,7 +148,7 @@ def start_of_subjects(
     for row, name in enumerate(p.vary):
         if f"{name}_pop" in place:
             start[place[f"{name}_pop"]] += b[row].mean()
-        x = p.unconstrained_site(f"omega_{name}", max(float(b[row].std()), 0.05))
+        x = p.unconstrained_site(p.h.sd_site(name), max(float(b[row].std()), 0.05))
         low, high = centre[spread[row]] + np.array([-2.5, 2.5]) * unit[spread[row]]
         start[spread[row]] = np.clip(x, low, high)
     return start

@@ -42,6 +42,7 @@ __all__ = [
     "Observe",
     "PriorSpec",
     "Sampler",
+    "ShrinkageSpec",
     "SolverSpec",
     "find_plan",
     "plan_sha256",
@@ -167,7 +168,34 @@ class Covariate(_Spec):
     covariate: str
     form: Literal["linear", "power"] = "linear"
     centre: float | None = Field(None, description="default: the median of the subjects")
-    sd: float = Field(0.5, gt=0, description="SD of the Normal(0, sd) prior of beta")
+    sd: float | None = Field(
+        None,
+        gt=0,
+        description="SD of the Normal(0, sd) prior of beta; default 0.5, or shrunk where that is asked",
+    )
+
+
+class ShrinkageSpec(_Spec):
+    """The prior that covariate effects share (`kinetics.shrinkage`); one with an `sd` keeps its own."""
+
+    prior: Literal["horseshoe", "normal"]
+    expected: float | None = Field(
+        None, gt=0, description="horseshoe: how many effects are believed to matter"
+    )
+    slab_sd: float = Field(
+        0.5,
+        gt=0,
+        description="the largest effects believable (link scale); of normal, the scale of the common SD",
+    )
+    parameters: tuple[str, ...] | None = Field(None, min_length=1, description="default: all with covariates")
+
+    @model_validator(mode="after")
+    def _complete(self) -> ShrinkageSpec:
+        if self.prior == "horseshoe" and self.expected is None:
+            raise ValueError("a horseshoe takes `expected`, how many effects are believed to matter")
+        if self.prior == "normal" and self.expected is not None:
+            raise ValueError("`expected` is the horseshoe's; a normal has one common SD, of scale `slab_sd`")
+        return self
 
 
 class Allometry(_Spec):
@@ -280,6 +308,7 @@ class FitPlan(_Spec):
     observe: dict[str, Observe] = Field(min_length=1)
     correlated: Correlated | None = Field(None, description="default: every record's error is its own")
     covariates: dict[str, tuple[Covariate, ...]] = {}
+    shrinkage: ShrinkageSpec | None = Field(None, description="default: every effect has its own prior")
     allometry: dict[str, Allometry] = {}
     priors: dict[str, PriorSpec] = {}
     omega: dict[str, PriorSpec] = {}

@@ -25,6 +25,7 @@ def plan_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
         *_unknown_parameters(plan, model),
         *_contradictions(plan, model),
         *_wrong_scales(plan, model),
+        *_shrinkage_problems(plan, model),
         *_observe_problems(plan, study, model),
         *_correlated_problems(plan, study),
         *_dose_problems(plan, study, model),
@@ -80,6 +81,7 @@ def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
         "omega": plan.omega,
         "gamma": plan.gamma,
         "covariates": plan.covariates,
+        "shrinkage.parameters": (plan.shrinkage and plan.shrinkage.parameters) or (),
         "allometry": plan.allometry,
     }
     for key, names in named.items():
@@ -136,6 +138,28 @@ def _wrong_scales(plan: FitPlan, model: Model) -> Iterator[Problem]:
         if name in parameters and parameters[name].prior.link != "log":
             what = f"allometry: {name} is not on a log scale, so a power of weight has no meaning for it"
             yield Problem(what, "use a covariate, or leave it out")
+
+
+def _shrinkage_problems(plan: FitPlan, model: Model) -> Iterator[Problem]:
+    """A shared prior without effects to share it, or without the SD that a horseshoe measures them by."""
+    if plan.shrinkage is None:
+        return
+    shrunk = {k for k, specs in plan.covariates.items() if any(spec.sd is None for spec in specs)}
+    if plan.shrinkage.parameters is not None:
+        for name in [k for k in plan.shrinkage.parameters if k in model.parameters and k not in shrunk]:
+            what = f"shrinkage: {name} has no covariate without an `sd` of its own"
+            yield Problem(what, f"give it one, or leave {name} out of `shrinkage.parameters`")
+        shrunk &= set(plan.shrinkage.parameters)
+    elif not shrunk:
+        what = "shrinkage: the plan has no covariate without an `sd` of its own"
+        yield Problem(what, "add one to `covariates`, or leave `shrinkage` out")
+    if plan.shrinkage.prior == "horseshoe":
+        varying = plan.vary
+        if varying is None:
+            varying = [k for k, p in model.parameters.items() if p.sd is not None and k not in plan.fixed]
+        for name in [k for k in model.parameters if k in shrunk and k not in varying]:
+            what = f"shrinkage: {name} does not vary between subjects, and a horseshoe is scaled by that SD"
+            yield Problem(what, f"add {name} to `vary`, or give its covariates an `sd`")
 
 
 def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Problem]:

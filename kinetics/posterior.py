@@ -31,6 +31,7 @@ from kinetics.bind import BoundFit, FitData
 from kinetics.conditional import conditional
 from kinetics.distributions import (
     Correlation,
+    HalfCauchy,
     HalfNormal,
     Prior,
     inverse_link,
@@ -112,8 +113,11 @@ class Posterior:
     @staticmethod
     def _constrained(prior: Prior, x: Array) -> Array:
         """The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left
-        tail wherever the data do not keep a standard deviation off zero.
+        tail wherever the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has
+        two long tails: no step of a sampler suits both them and the middle.
         """
+        if isinstance(prior, HalfCauchy):
+            return prior.of_normal(x)
         if isinstance(prior, HalfNormal):
             return prior.scale * np.sqrt(2.0) * erfinv(ndtr(x))
         if isinstance(prior, Correlation):
@@ -122,6 +126,8 @@ class Posterior:
 
     @staticmethod
     def _unconstrained(prior: Prior, value: Array) -> Array:
+        if isinstance(prior, HalfCauchy):
+            return prior.to_normal(value)
         if isinstance(prior, HalfNormal):
             return ndtri(erf(value / (prior.scale * np.sqrt(2.0))))
         if isinstance(prior, Correlation):
@@ -129,7 +135,10 @@ class Posterior:
         return link(prior.link, value)
 
     def sites(self, g: Float[Array, " population"]) -> tuple[Sites, Float[Array, ""]]:
-        """Population sites of a real vector, and the log prior density of that vector (Jacobian included)."""
+        """Population sites of a real vector, and the log prior density of that vector (Jacobian included).
+
+        The effects that share a prior are there too, computed from its sites.
+        """
         n = len(self.names)
         x = g[:n]
         standard = (x - self._middle) / self._unit
@@ -148,7 +157,7 @@ class Posterior:
             pairs = [(i, j) for i in range(len(block)) for j in range(i + 1, len(block))]
             s |= {f"corr_{block[i]}_{block[j]}": matrix[i, j] for i, j in pairs}
             n += size
-        return s, log_prior
+        return s | {k: jnp.asarray(v) for k, v in self.h.coefficients(s).items()}, log_prior
 
     def split(
         self, z: Float[Array, " size"]
@@ -235,6 +244,6 @@ class Posterior:
 
 def _normal(prior: Prior) -> tuple[float, float]:
     """Mean and SD of a prior's coordinate; 0 and 1 where it is not that of its link."""
-    if isinstance(prior, HalfNormal | Correlation):
+    if isinstance(prior, HalfNormal | HalfCauchy | Correlation):
         return 0.0, 1.0
     return float(link(prior.link, jnp.asarray(prior.median, float))), prior.sd

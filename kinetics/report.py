@@ -33,7 +33,7 @@ from kinetics.plot import (
 )
 from kinetics.plot.frame import number_text, unit_text
 from kinetics.predict import individual_curves
-from kinetics.report_assessment import assessment_section
+from kinetics.report_assessment import assessment_section, covariate_section
 from kinetics.run import write_atomic
 from kinetics.summary import parameter_table
 from kinetics.vpc import vpc
@@ -43,7 +43,7 @@ __all__ = ["report"]
 PANELS, MOST_PANELS = 24, 96  # subjects in one grid of fits, and in all
 _LINEAR = ("additive", "proportional", "combined")  # likelihoods
 _KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD", "assay scale",
-          "residual correlation")  # fmt: skip
+          "residual correlation", "shrinkage of effects")  # fmt: skip
 _EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
     "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
     "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),
@@ -78,6 +78,7 @@ def report(
         assessment_section(fit, replicates=replicates, seed=seed, log=partial(_log, fit)),
         _parameter_section(fit, parameters),
         *([_estimates_section(fit)] if "estimates" in fit.posterior else []),
+        *([covariate_section(fit)] if fit.bound.hierarchy.effects else []),
         *([_nca_section(fit, nca_table)] if nca_table is not None else []),
         *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
         _check_section(check),

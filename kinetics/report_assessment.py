@@ -1,4 +1,4 @@
-"""The report's section on whether the model is right: residuals, replicated statistics, leave-one-out."""
+"""The report's sections on whether the model is right, and on what its covariates show."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from kinetics.fit import Fit
 from kinetics.gof import gof
 from kinetics.loo import loo
 from kinetics.page import Section, Table, add_figure
-from kinetics.plot import plot_eta_covariates, plot_gof, plot_pareto_k
-from kinetics.plot.frame import unit_text
+from kinetics.plot import plot_eta_covariates, plot_forest, plot_gof, plot_pareto_k
+from kinetics.plot.frame import number_text, unit_text
 from kinetics.predictive_check import predictive_check
+from kinetics.subgroups import subgroups
 
-__all__ = ["assessment_section"]
+__all__ = ["assessment_section", "covariate_section"]
 
 
 def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[BoundAssay], bool]) -> Section:
@@ -36,6 +37,30 @@ def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[B
     add_figure(section, plot_pareto_k(fit, left_out))
     if fit.bound.hierarchy.vary and (fit.study.covariates or "weight_kg" in fit.study.subjects):
         add_figure(section, plot_eta_covariates(fit))
+    return section
+
+
+def covariate_section(fit: Fit) -> Section:
+    """The forest of the covariate effects, and for each what so many subjects can and cannot show."""
+    found = subgroups(fit)
+    section = Section("covariates", "Covariates and subgroups", [found.statement])
+    if (found.table["scale"] != "difference").any():
+        add_figure(section, plot_forest(fit, found))
+    heads = ["Parameter", "Effect", "Step", "Subjects", "Scale", "Median", "90 % interval", "P (above 1, or 0)",
+             "P (outside 0.8 to 1.25)", "Prior, 90 %", "Contraction", "Says"]  # fmt: skip
+    numeric = [False] * 3 + [True, False] + [True] * 4 + [False, True, False]
+    table = Table("What the covariates show", heads, numeric)
+    for row in found.table.to_dict("records"):
+        between = [
+            f"{number_text(row[low])} to {number_text(row[high])}"
+            for low, high in (("lower", "upper"), ("prior_lower", "prior_upper"))
+        ]
+        cells = [table.cell(row[k]) for k in ("parameter", "effect", "per", "n", "scale", "estimate")]
+        cells += [table.cell(between[0]), table.cell(row["p_above"])]
+        cells.append(_number(table, row, "p_relevant", "a difference has no such range"))
+        cells += [table.cell(between[1]), table.cell(row["contraction"]), table.cell(row["says"])]
+        table.rows.append(cells)
+    section.tables.append(table)
     return section
 
 

@@ -212,6 +212,7 @@ def _scalars(bound: BoundFit, s: Mapping[str, Array], data: FitData) -> dict[str
     """Functions of all sites at once: joint log-likelihood, log density of the random effects, and of everything."""
     likelihood, effects = jnp.sum(bound.subject_log_likelihood(s, data)), jnp.sum(bound.effects_log_prob(s))
     found = {"log_likelihood": likelihood, "log_posterior": bound.log_density(s, data)}
+    found |= {k: jnp.asarray(v) for k, v in bound.hierarchy.coefficients(s).items()}
     return found | ({"log_effects": effects} if bound.hierarchy.vary else {})
 
 

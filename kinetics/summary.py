@@ -18,19 +18,21 @@ from pandas import DataFrame
 
 from kinetics.distributions import HalfNormal, Prior, describe
 from kinetics.fit import Fit
+from kinetics.hierarchy import Hierarchy
+from kinetics.shrinkage import ScaleMixture
 from kinetics.solve import derived
 
-__all__ = ["diagnostics", "parameter_table"]
+__all__ = ["diagnostics", "parameter_table", "shared_priors"]
 
 INTERVAL = (0.05, 0.95)  # of every credible interval shown: 90 %
 
 
 def diagnostics(fit: Fit) -> DataFrame:
-    """R-hat, bulk and tail ESS of every sampled scalar: columns site, subject, r_hat, ess_bulk, ess_tail.
-
-    NaN where the draws are not of chains.
+    """R-hat, bulk and tail ESS of every sampled scalar and shrunk effect: columns site, subject, r_hat, ess_bulk,
+    ess_tail. NaN where the draws are not of chains.
     """
-    sites = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
+    h = fit.bound.hierarchy
+    sites = [*fit.bound.priors(), *(e.site for e in h.shrunk), *(f"eta_{k}" for k in h.vary)]
     data = fit.posterior["posterior"].dataset[sites]
     if fit.method == "nuts":
         parts = {
@@ -55,15 +57,15 @@ def parameter_table(fit: Fit) -> DataFrame:
     """One row a population site: kind, unit, median, 90 % interval, diagnostics, prior, contraction.
 
     Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
-    `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. The model's derived
-    quantities at the population values follow, kind `derived`. `method` says whose draws they are (`Fit.caution`);
-    by laplace there is no prior, and no contraction from it.
+    `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. Effects that share
+    a prior follow, kind `covariate effect`, then the model's derived quantities at the population values, `derived`.
+    `method` says whose draws they are (`Fit.caution`); by laplace there is no prior, and no contraction from it.
     """
     table = diagnostics(fit)
     checked = table[table["subject"] == ""].set_index("site")
     sites, priors, alone = fit.sites(), fit.bound.priors(), fit.method == "laplace"
     rows = []
-    for site, prior in priors.items():
+    for site, prior in (priors | shared_priors(fit.bound.hierarchy)).items():
         low, median, high = np.quantile(sites[site], [INTERVAL[0], 0.5, INTERVAL[1]])
         rows.append(
             {
@@ -76,12 +78,23 @@ def parameter_table(fit: Fit) -> DataFrame:
                 **_between_subjects(fit, site, sites),
                 "contraction": np.nan if alone else _contraction(prior, sites[site]),
                 **{k: float(checked.loc[site, k]) for k in ("r_hat", "ess_bulk", "ess_tail")},  # pyright: ignore
-                "prior": "not used" if alone else describe(prior),
+                "prior": "not used" if alone else _described(prior),
                 **_source(fit, site),
                 "method": fit.method,
             }
         )
     return DataFrame(rows + _derived(fit, sites))
+
+
+def shared_priors(h: Hierarchy) -> dict[str, ScaleMixture]:
+    """The marginal prior of every shrunk effect, by the name of its beta."""
+    return {e.site: h.shrinkage.marginal(e.parameter) for e in h.shrunk} if h.shrinkage else {}
+
+
+def _described(prior: Prior | ScaleMixture) -> str:
+    if isinstance(prior, ScaleMixture):
+        return f"shared, 90 % between ±{prior.quantile(INTERVAL[1]):.2g}"
+    return describe(prior)
 
 
 def _derived(fit: Fit, sites: dict[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -119,6 +132,8 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site[5:], "kind": "between-subject correlation", "unit": "1"}
     if site.startswith("beta_"):
         return {"parameter": site[5:], "kind": "covariate effect", "unit": "1"}
+    if site.startswith("shrink_"):
+        return {"parameter": site, "kind": "shrinkage of effects", "unit": "1"}
     if site.startswith("scale_"):
         return {"parameter": site, "kind": "assay scale", "unit": "1"}
     if site.startswith("vcn_"):
@@ -152,8 +167,10 @@ def _pooling(effects: np.ndarray) -> float:
     return float(1 - np.var(effects.mean(axis=0)) / between) if between > 0 else np.nan
 
 
-def _contraction(prior: Prior, draws: np.ndarray) -> float:
-    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log |normal| for HalfNormal)."""
+def _contraction(prior: Prior | ScaleMixture, draws: np.ndarray) -> float:
+    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log of a HalfNormal or HalfCauchy)."""
+    if isinstance(prior, ScaleMixture):
+        return float(1 - np.var(draws) / prior.variance)
     if prior.link == "log":
         draws = np.log(draws)
     elif prior.link == "logit":

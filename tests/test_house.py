@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "regimen": ("dose_keys", "regimen", "regimen_file"),
     "model": ("distributions", "parameter", "model"),
     "solve": ("solve",),
-    "observe": ("residual", "nucleated", "observe", "correlated", "hierarchy"),
+    "observe": ("residual", "nucleated", "observe", "correlated", "shrinkage", "hierarchy"),
     "fit": (
         "plan",
         "covariates",
@@ -79,6 +79,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "loo",
         "compare",
         "sensitivity",
+        "subgroups",
         "virtual",
         "simulate",
         "laws",

@@ -15,7 +15,7 @@ import pytest
 from numpyro.infer.util import log_density
 
 from kinetics.bind import BoundFit, bind
-from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal
+from kinetics.distributions import Correlation, HalfCauchy, HalfNormal, LogitNormal, LogNormal
 from kinetics.plan import plan_of
 from kinetics.posterior import Chart, Posterior
 from kinetics.study import read_study
@@ -49,6 +49,22 @@ PLANS: dict[str, dict[str, Any]] = {
         "effects": {"centred": ["cmax", "half_life_contraction"], "correlated": [["fb", "tmax"]]},
     },
     "all centred": {"vary": ["cmax"], "effects": {"centred": ["cmax"]}},
+    "horseshoe": {
+        "vary": ["tmax", "cmax"],
+        "covariates": {
+            "cmax": [{"covariate": "age"}, {"covariate": "weight_kg"}],
+            "tmax": [{"covariate": "age"}, {"covariate": "weight_kg", "sd": 0.2}],
+        },
+        "shrinkage": {"prior": "horseshoe", "expected": 1, "slab_sd": 0.4},
+    },
+    "common SD": {
+        "vary": ["tmax", "cmax"],
+        "covariates": {
+            "cmax": [{"covariate": "age"}, {"covariate": "weight_kg"}],
+            "tmax": [{"covariate": "age"}, {"covariate": "weight_kg", "sd": 0.2}],
+        },
+        "shrinkage": {"prior": "normal"},
+    },
 }
 
 
@@ -100,9 +116,10 @@ def sites_of(posterior: Posterior, z: Any, chart: Chart) -> dict[str, Any]:
     return posterior.with_effects(s, b)
 
 
-def flat(sites: dict[str, Any]) -> Any:
-    """The sites as one vector, each on its own scale."""
-    return jnp.concatenate([jnp.ravel(v) for _, v in sorted(sites.items())])
+def flat(posterior: Posterior, sites: dict[str, Any]) -> Any:
+    """The sites as one vector, each on its own scale, without the effects computed from others."""
+    computed = {effect.site for effect in posterior.h.shrunk}
+    return jnp.concatenate([jnp.ravel(v) for k, v in sorted(sites.items()) if k not in computed])
 
 
 @cache
@@ -111,7 +128,7 @@ def densities(name: str) -> Any:
     posterior = posterior_of(name)
 
     def every(z: Any, data: Any, chart: Chart) -> tuple[Any, Any, Any]:
-        jacobian = jax.jacrev(lambda z: flat(sites_of(posterior, z, chart)))(z)
+        jacobian = jax.jacrev(lambda z: flat(posterior, sites_of(posterior, z, chart)))(z)
         assert jacobian.shape == (posterior.size, posterior.size)
         sites = sites_of(posterior, z, chart)
         volume = jnp.linalg.slogdet(jacobian)[1]
@@ -145,7 +162,7 @@ def test_the_density_of_a_point_is_that_of_its_sites_times_the_volume_of_the_map
 
 def test_the_plans_of_this_file_hold_every_kind_of_prior_and_effect() -> None:
     priors = [p for name in PLANS for p in posterior_of(name).priors.values()]
-    assert {type(p) for p in priors} >= {LogNormal, LogitNormal, HalfNormal, Correlation}
+    assert {type(p) for p in priors} >= {LogNormal, LogitNormal, HalfNormal, HalfCauchy, Correlation}
     assert any(isinstance(posterior_of("correlated").priors[f"omega_{k}"], HalfNormal) for k in ("fb",))
     assert posterior_of("correlated").population - len(posterior_of("correlated").names) == 3
     assert posterior_of("a correlation of errors").bound.pair is not None
@@ -177,7 +194,7 @@ def test_unconstrained_undoes_sites(name: str) -> None:
     posterior = posterior_of(name)
     g = np.random.default_rng(5).standard_normal(posterior.population) + posterior.plain().centre
     sites, _ = posterior.sites(jnp.asarray(g))
-    assert set(sites) == set(posterior.priors)
+    assert set(sites) == set(posterior.priors) | {effect.site for effect in posterior.h.shrunk}
     np.testing.assert_allclose(posterior.unconstrained(sites), g, rtol=1e-8, atol=1e-8)
 
 
@@ -205,7 +222,7 @@ def test_a_centred_coordinate_is_the_subjects_own_value_whatever_the_population_
     assert np.abs(values[0] - values[1]).max(axis=1)[posterior.vary.index("fb")] > 1e-3
 
 
-@pytest.mark.parametrize("name", ["correlated", "heavy tails", "centred"])
+@pytest.mark.parametrize("name", ["correlated", "heavy tails", "centred", "horseshoe"])
 def test_the_gradient_is_that_of_finite_differences_in_both_charts(name: str) -> None:
     posterior = posterior_of(name)
     z, h = point(posterior, 4), 1e-6  # a curve has corners: not across one

@@ -1,5 +1,6 @@
 """Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic."""
 
+from kinetics.plot.forest import plot_forest
 from kinetics.plot.gof import plot_gof
 from kinetics.plot.individual_fits import plot_individual_fits
 from kinetics.plot.loo import plot_pareto_k
@@ -14,6 +15,7 @@ from kinetics.plot.vpc import plot_vpc
 __all__ = [
     "plot_eta_covariates",
     "plot_etas",
+    "plot_forest",
     "plot_gof",
     "plot_individual_fits",
     "plot_pareto_k",
