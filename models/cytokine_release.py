@@ -4,18 +4,19 @@ A design [D], not a published model. Cells: Ogasawara K et al., Clin Pharmacokin
 `ogasawara_2021`), here in cells/uL. Cytokines: turnover with the losses of Hardiansyah D, Ng CM, Clin Transl Sci
 2019;12:343 (PMC6662387), Table S1, and a release driven by the cells in two parts.
 
-    tlag = lag_fraction tmax, tmet = tlag + met (tmax-tlag), rho = ln 2/doubling_time
-    cells  N(t)/cmax = exp(-rho (tmax-tlag)) up to tlag, exp(rho (t-tmax)) up to tmax, then
-                       (1-fb) 2^(-(t-tmax)/half_life_contraction) + fb 2^(-(t-tmax)/half_life_persistence)
-    burst  B(t)      = exp(-rho (tmet-tlag)) up to tlag, exp(rho (t-tmet)) up to tmet, 2^(-(t-tmet)/half_life_burst) then
-    C' = loss (baseline - C) + loss released (cmax/158)^power [(1-lasting) B(t) + lasting N(t)/cmax],  C(0) = baseline
+    tlag = lag_fraction tmax, tmet = tlag + met (tmax-tlag), tsat = tmet - plateau met (tmax-tlag), rho = ln 2/doubling_time
+    cells N/cmax = exp(-rho (tmax-tlag)) up to tlag, exp(-rho (tmax-t)) up to tmax, then
+                   (1-fb) 2^(-(t-tmax)/half_life_contraction) + fb 2^(-(t-tmax)/half_life_persistence)
+    burst B      = exp(-rho (tsat-tlag)) up to tlag, exp(-rho (tsat-t)) up to tsat, 1 up to tmet, 2^(-(t-tmet)/half_life) then
+    C' = loss (baseline - C) + loss released (cmax/158)^power [(1-lasting) B + lasting N/cmax],  C(0) = baseline
 
-The burst is release by the first antigen: it grows with the cells until that antigen runs out, at the share `met` of
-their expansion, and then dies away. The lasting part follows the cells, which meet antigen that stays or comes back.
-`released` is the level that the release at its height would hold. With `power` 0 that height is the antigen's, the same
-however many cells there are; with 1 it is so much a cell. A course given as several infusions is the sum of their curves,
-each weighted by its share of the course's cells, as in `ogasawara_2021`. Release after tocilizumab or steroids is not
-told from other release. All between-subject SDs are guesses.
+The burst is release by the first antigen: it grows with the cells, may saturate while they go on to grow, and dies away
+when that antigen runs out, at the share `met` of their expansion. The lasting part follows the cells, which meet antigen
+that stays or comes back. `released` is the level that the release at its height would hold. With `power` 0 that height is
+the antigen's, the same however many cells there are; with 1 it is so much a cell. Each cytokine has its own released,
+power, plateau, half_life, loss and baseline; rho, tlag and tmet are the cells'. A course given as several infusions is the
+sum of their curves, each weighted by its share of the course's cells, as in `ogasawara_2021`. What tocilizumab or steroids
+change is not told apart. All between-subject SDs are guesses.
 """
 
 import jax.numpy as jnp
@@ -38,16 +39,19 @@ PARAMETERS = {
     "half_life_contraction": Parameter(5.00, "day", LogNormal(5.00, 0.5), sd=0.6, source="Ogasawara 2021 abstract (4.15-5.90); sd a guess"),
     "fb": Parameter(0.0079, "1", LogitNormal(0.0079, 1.0), source="Stein 2019 Table 1"),
     "half_life_persistence": Parameter(352.0, "day", LogNormal(352.0, 0.5), source="Ogasawara 2021 abstract (241-647)"),
-    "met": Parameter(0.8, "1", LogitNormal(0.8, 1.0), source="a guess: antigen runs out shortly before the cells stop to expand", guess=True),
-    "half_life_burst": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
+    "met": Parameter(0.8, "1", LogitNormal(0.8, 1.0), sd=0.7, source="a guess: antigen runs out shortly before the cells stop to expand", guess=True),
     "lasting": Parameter(0.05, "1", LogitNormal(0.05, 1.5), sd=1.0, source="a guess", guess=True),
     "il6_baseline": Parameter(4.0, "pg/mL", LogNormal(4.0, 1.0), sd=0.7, source="a guess: between 1.7 pg/mL (Hardiansyah 2019 Figure 1b) and 7.9 pg/mL (Hornik 2019)", guess=True),
     "il6_released": Parameter(100.0, "pg/mL", LogNormal(100.0, 1.5), sd=1.5, source="a guess: peaks of 10 to 1000 pg/mL", guess=True),
-    "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.2), source="Hardiansyah 2019 Table S1, fixed; prior sd a guess"),
+    "il6_plateau": Parameter(0.1, "1", LogitNormal(0.1, 1.0), source="a guess: release saturates a day or less before antigen runs out", guess=True),
+    "il6_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
+    "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.5), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
     "il6_power": Parameter(0.5, "1", Normal(0.5, 0.5), source="a guess: between 0 and 1", guess=True),
     "ifn_gamma_baseline": Parameter(10.0, "pg/mL", LogNormal(10.0, 1.0), sd=0.7, source="a guess: above 2.3 pg/mL (Hardiansyah 2019 Figure 1b), after lymphodepletion", guess=True),
     "ifn_gamma_released": Parameter(500.0, "pg/mL", LogNormal(500.0, 1.5), sd=1.5, source="a guess: peaks of 100 to 3000 pg/mL", guess=True),
-    "ifn_gamma_loss": Parameter(1.51, "1/day", LogNormal(1.51, 0.2), source="Hardiansyah 2019 Table S1, fixed; prior sd a guess"),
+    "ifn_gamma_plateau": Parameter(0.2, "1", LogitNormal(0.2, 1.0), sd=0.7, source="a guess: release saturates a day or less before antigen runs out", guess=True),
+    "ifn_gamma_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
+    "ifn_gamma_loss": Parameter(1.51, "1/day", LogNormal(1.51, 0.5), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
     "ifn_gamma_power": Parameter(0.5, "1", Normal(0.5, 0.5), source="a guess: between 0 and 1", guess=True),
 }  # fmt: skip
 
@@ -57,17 +61,20 @@ def solution(t, p, doses):
     tau = t[:, None] - doses.time
     tlag, rho = p["lag_fraction"] * p["tmax"], jnp.log(2) / p["doubling_time"]
     growing = p["tmax"] - tlag
-    alpha, beta, gone = (jnp.log(2) / p[f"half_life_{k}"] for k in ("contraction", "persistence", "burst"))
-    falls = ((1 - p["fb"], alpha), (p["fb"], beta))
+    falls = (
+        (1 - p["fb"], jnp.log(2) / p["half_life_contraction"]),
+        (p["fb"], jnp.log(2) / p["half_life_persistence"]),
+    )
 
     def over_infusions(curve):
         return jnp.sum(jnp.where(tau >= 0, doses.share * curve, 0.0), axis=1)
 
     def cytokine(name):
-        loss = p[f"{name}_loss"]
-        burst = _held(tau, tlag, p["met"] * growing, rho, ((1.0, gone),), loss)
-        lasting = _held(tau, tlag, growing, rho, falls, loss)
-        level = p[f"{name}_released"] * (p["cmax"] / CELLS) ** p[f"{name}_power"]
+        loss, plateau = p[f"{name}_loss"], p[f"{name}_plateau"]
+        phases = (tlag, (1 - plateau) * p["met"] * growing, plateau * p["met"] * growing)
+        burst = _held(tau, phases, rho, ((1.0, jnp.log(2) / p[f"{name}_half_life"]),), loss)
+        lasting = _held(tau, (tlag, growing, 0.0), rho, falls, loss)
+        level = p[f"{name}_released"] * jnp.exp(p[f"{name}_power"] * jnp.log(p["cmax"] / CELLS))
         held = over_infusions((1 - p["lasting"]) * burst + p["lasting"] * lasting)
         return p[f"{name}_baseline"] + level * held
 
@@ -77,14 +84,19 @@ def solution(t, p, doses):
     return {"cells": cells, "il6": cytokine("il6"), "ifn_gamma": cytokine("ifn_gamma")}
 
 
-def _held(tau, lag, growing, rho, falls, loss):
-    """What a release holds that is flat for `lag`, grows to 1 over `growing` and falls as the sum of share exp(-rate t)."""
-    flat, grown = jnp.clip(tau, 0.0, lag), jnp.clip(tau - lag, 0.0, growing)
-    after = jnp.maximum(tau - lag - growing, 0.0)
-    from_flat = jnp.exp(-rho * growing - loss * jnp.maximum(tau - lag, 0.0)) * -jnp.expm1(-loss * flat)
-    from_rise = jnp.exp(rho * (grown - growing) - loss * after) * -jnp.expm1(-(loss + rho) * grown)
+def _held(tau, phases, rho, falls, loss):
+    """The level that a release holds: flat, growing at rho to 1, at 1, for the days of `phases`; then falling.
+
+    `falls`: (share, rate) of each exponential.
+    """
+    flat, growing, full = phases
+    waited, grown = jnp.clip(tau, 0.0, flat), jnp.clip(tau - flat, 0.0, growing)
+    stayed, after = jnp.clip(tau - flat - growing, 0.0, full), jnp.maximum(tau - flat - growing - full, 0.0)
+    from_flat = jnp.exp(-rho * growing - loss * jnp.maximum(tau - flat, 0.0)) * -jnp.expm1(-loss * waited)
+    grew = jnp.exp(rho * (grown - growing) - loss * (stayed + after)) * -jnp.expm1(-(loss + rho) * grown)
+    from_full = jnp.exp(-loss * after) * -jnp.expm1(-loss * stayed)
     from_fall = sum(share * loss * _lost_after(after, rate, loss) for share, rate in falls)
-    return from_flat + loss / (loss + rho) * from_rise + from_fall
+    return from_flat + loss / (loss + rho) * grew + from_full + from_fall
 
 
 def _lost_after(d, rate, loss):
