@@ -160,6 +160,7 @@ class Marginal:
             weight = record_information(
                 assay.likelihood, here[assay.analyte], data.observations.assays[assay.analyte],
                 assay.residual(s), nu=assay.nu, dna_ug=assay.dna_ug,
+                present=assay.present,
             )  # fmt: skip
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[assay.analyte]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)

@@ -137,7 +137,7 @@ def log_between(logcdf: Callable[[Array], Array], a: Array, b: Array) -> Array:
 
 
 def student(nu: float) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """Log density and log CDF of Student's t with `nu` degrees of freedom."""
+    """Log density and log CDF of Student's t with `nu` degrees of freedom; elementary where `nu` is 4."""
     constant = (
         jax.scipy.special.gammaln((nu + 1) / 2)
         - jax.scipy.special.gammaln(nu / 2)
@@ -147,9 +147,16 @@ def student(nu: float) -> tuple[Callable[[Array], Array], Callable[[Array], Arra
     def logpdf(z: Array) -> Array:
         return constant - (nu + 1) / 2 * jnp.log1p(z**2 / nu)
 
+    def lower(z: Array) -> Array:
+        """F(-|z|); with u = |z|/sqrt(4+z^2), that of 4 degrees of freedom is (1-u)^2 (2+u)/4."""
+        if nu != 4:
+            return 0.5 * jax.scipy.special.betainc(nu / 2, 0.5, nu / (nu + z**2))
+        u = jnp.abs(z) / jnp.sqrt(4 + z**2)
+        return jnp.square(4 / ((4 + z**2) * (1 + u))) * (2 + u) / 4
+
     @jax.custom_jvp
     def logcdf(z: Array) -> Array:
-        tail = 0.5 * jax.scipy.special.betainc(nu / 2, 0.5, nu / (nu + z**2))
+        tail = lower(z)
         return jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail))
 
     @logcdf.defjvp

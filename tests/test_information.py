@@ -136,3 +136,18 @@ def test_a_padded_slot_and_a_failed_prediction_have_no_information(family: str) 
     failed = np.array([[np.nan, 6.0, np.inf, 900.0]])
     ours = information(family, failed, records_of("measured", np.full_like(F, 30.0)))
     assert (ours[0] > 0).tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("kind", ["left", "right", "interval"])
+def test_leaving_out_a_kind_of_censoring_that_is_absent_changes_nothing(kind: str) -> None:
+    """And leaving out the one that is there would."""
+    records, residual = records_of(kind, F, 0.5 * F), residual_of("student_t")
+    found = {
+        present: np.asarray(
+            record_information("student_t", 1.5 * F, records, residual, nu=NU, present=present)
+        )
+        for present in ((kind,), ("left", "right", "interval"), ())
+    }
+    np.testing.assert_allclose(found[(kind,)], found["left", "right", "interval"], rtol=1e-12)
+    assert (found[()] == 0).all()
+    assert (found[(kind,)] > 0).any()

@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 
 from kinetics.observe import AssayRecords, log_likelihood, pad_observations
-from kinetics.residual import FAMILIES, LOG_FAMILIES, TINY, location_scale, simulate_residual
+from kinetics.residual import FAMILIES, LOG_FAMILIES, TINY, location_scale, simulate_residual, student
 
 F = 37.0  # the prediction
 RESIDUAL = {"sigma": jnp.asarray(0.45), "sigma_add": jnp.asarray(6.0)}
@@ -48,6 +48,14 @@ def test_density_and_censored_probabilities_are_scipys(family: str, value: float
         reference.cdf(value * 1.3) - reference.cdf(value), reference.sf(value) - reference.sf(value * 1.3)
     )
     assert at(family, one(value * 1.3, "interval", value)) == pytest.approx(np.log(between), rel=1e-8)
+
+
+def test_students_t_of_four_degrees_of_freedom_is_scipys_far_out_in_both_tails() -> None:
+    z = np.array([-1e6, -300.0, -3.0, -1e-9, 0.0, 1e-9, 0.5, 3.0, 300.0, 1e6])
+    logcdf = student(4.0)[1]
+    np.testing.assert_allclose(logcdf(jnp.asarray(z)), stats.t(4).logcdf(z), rtol=1e-12)
+    slope = jax.vmap(jax.grad(logcdf))(jnp.asarray(z))
+    np.testing.assert_allclose(slope, np.exp(stats.t(4).logpdf(z) - stats.t(4).logcdf(z)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("nu", [2.5, 4.0, 30.0])

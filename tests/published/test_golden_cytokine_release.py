@@ -1,0 +1,133 @@
+"""The closed form of cytokine_release is its differential equations; what the design sheet's turnover asks of it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import kinetics as kn
+from kinetics.solve import solve
+from tests.published.test_golden_models import one_dose
+
+NAMES = ["cytokine_release", "empirical_rise_and_fall"]
+CYTOKINES = ["il6", "ifn_gamma"]
+DAYS = np.concatenate([np.arange(-2, 32, 0.25), [60.0, 365.0, 2000.0]])
+MODEL = kn.load_model("cytokine_release")
+
+
+def curves(name: str = "cytokine_release", t=DAYS, doses=None, **change: float) -> dict[str, np.ndarray]:
+    model = kn.load_model(name)
+    theta = {k: np.array([change.get(k, v)]) for k, v in model.typical().items()}
+    out = solve(model, np.asarray(t, float)[None], theta, doses or one_dose(), list(model.outputs))
+    return {k: np.asarray(v)[0] for k, v in out.items()}
+
+
+def release(t: float, p: dict[str, float], name: str) -> float:
+    """Of one cytokine as the docstring of the model has it [pg/mL held], from the phases of burst and cells."""
+    tlag, rho = p["lag_fraction"] * p["tmax"], np.log(2) / p["doubling_time"]
+    tmet = tlag + p["met"] * (p["tmax"] - tlag)
+    tsat = tmet - p[f"{name}_plateau"] * (tmet - tlag)
+
+    def rise(top: float) -> float:
+        return np.exp(-rho * (top - np.clip(t, tlag, top)))
+
+    burst = rise(tsat) * 2 ** (-max(t - tmet, 0) / p[f"{name}_half_life"])
+    after = max(t - p["tmax"], 0)
+    cells = (1 - p["fb"]) * 2 ** (-after / p["half_life_contraction"])
+    cells = rise(p["tmax"]) * (cells + p["fb"] * 2 ** (-after / p["half_life_persistence"]))
+    level = p[f"{name}_released"] * (p["cmax"] / 158.0) ** p[f"{name}_power"]
+    return level * ((1 - p["lasting"]) * burst + p["lasting"] * cells)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"cmax": 3000.0, "il6_power": 0.9, "ifn_gamma_plateau": 0.6, "met": 0.95, "lasting": 0.4},
+        {"il6_half_life": np.log(2) / 3.96, "ifn_gamma_half_life": np.log(2) / 1.5102},  # equal to the loss
+        {"half_life_contraction": np.log(2) / 1.51, "doubling_time": 0.3, "lag_fraction": 0.05, "fb": 0.1},
+    ],
+)
+def test_the_closed_form_is_its_ode(change: dict[str, float]) -> None:
+    p = MODEL.typical() | change
+    t = np.arange(0.0, 40.0, 0.25)
+    seen = curves(t=t, **change)
+    for name in CYTOKINES:
+        loss, base = p[f"{name}_loss"], p[f"{name}_baseline"]
+
+        def slope(u, c, name=name, loss=loss, base=base):
+            return loss * (base - c + release(u, p, name))
+
+        ode = solve_ivp(slope, (0, 40), [base], t_eval=t, rtol=1e-10, atol=1e-10, max_step=0.02)
+        np.testing.assert_allclose(seen[name], ode.y[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_before_the_dose_and_long_after_it_a_cytokine_is_at_its_baseline(name: str) -> None:
+    seen, p = curves(name, fb=1e-6), kn.load_model(name).typical()
+    for cytokine in CYTOKINES:
+        base = p[f"{cytokine}_baseline"]
+        assert (seen[cytokine][DAYS < 0] == base).all()
+        assert seen[cytokine][-1] == pytest.approx(base, rel=1e-3)
+        assert (seen[cytokine] >= base).all()
+        assert seen[cytokine].max() > 10 * base
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_later_dose_shifts_the_curves_and_a_course_in_two_parts_is_their_weighted_sum(name: str) -> None:
+    once, late = curves(name), curves(name, t=DAYS + 3, doses=one_dose(times=(3.0,)))
+    both = curves(name, doses=one_dose(times=(0.0, 3.0), amounts=(1.0, 3.0), courses=(0, 0)))
+    second = curves(name, doses=one_dose(times=(3.0,)))
+    p = kn.load_model(name).typical() | {"cells_baseline": 0.0}
+    for output, y in once.items():
+        np.testing.assert_allclose(late[output], y, rtol=1e-12)
+        base = p[f"{output}_baseline"]
+        weighted = base + 0.25 * (y - base) + 0.75 * (second[output] - base)
+        np.testing.assert_allclose(both[output], weighted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cells_are_those_of_ogasawara_2021(name: str) -> None:
+    theirs = kn.load_model("ogasawara_2021")
+    p = {k: np.array([v]) for k, v in theirs.typical().items()} | {"cmax": np.array([158.0 / 6.6e-3])}
+    expected = np.asarray(solve(theirs, DAYS[None], p, one_dose(), ["cells"])["cells"])[0]
+    np.testing.assert_allclose(curves(name)["cells"], expected, rtol=1e-9)
+
+
+def test_release_that_neither_grows_nor_ends_holds_the_level_released() -> None:
+    held = curves(t=[300.0], lag_fraction=0.999, tmax=400.0, doubling_time=1e6, lasting=1e-9)["ifn_gamma"][0]
+    assert held == pytest.approx(10.0 + 500.0, rel=1e-4)
+
+
+def test_with_power_one_twice_the_cells_release_twice_as_much_and_with_power_zero_the_same() -> None:
+    few, many = (curves(cmax=c, il6_power=1.0, ifn_gamma_power=0.0) for c in (200.0, 400.0))
+    np.testing.assert_allclose(many["il6"] - 4.0, 2 * (few["il6"] - 4.0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(many["ifn_gamma"], few["ifn_gamma"], rtol=1e-12)
+
+
+def test_a_release_that_saturates_starts_earlier_and_ends_with_the_other() -> None:
+    seen = curves(il6_plateau=1e-9, ifn_gamma_plateau=0.5, il6_loss=50.0, ifn_gamma_loss=50.0)
+    above = {
+        k: (seen[k] - MODEL.typical()[f"{k}_baseline"]) / MODEL.typical()[f"{k}_released"] for k in CYTOKINES
+    }
+    early = (DAYS > 2) & (DAYS < 7)
+    assert (above["ifn_gamma"][early] > 2 * above["il6"][early]).all()
+    late = (DAYS > 10) & (DAYS < 30)
+    np.testing.assert_allclose(above["ifn_gamma"][late], above["il6"][late], rtol=0.02)
+
+
+@pytest.mark.parametrize("rate", [1.51 * (1 - 1e-9), 1.51, 1.51 * (1 + 5e-4), 1.51 * 1.01])
+def test_the_slope_at_equal_rates_of_loss_and_fall_is_the_finite_difference(rate: float) -> None:
+    t = jnp.array([12.0, 15.0, 25.0])
+
+    def level(half_life: jax.Array) -> jax.Array:
+        p = MODEL.typical() | {"ifn_gamma_half_life": half_life}
+        doses = jax.tree.map(lambda x: jnp.asarray(x)[0], one_dose())
+        assert MODEL.solution is not None
+        return MODEL.solution(t, p, doses)["ifn_gamma"]
+
+    at, h = jnp.log(2) / rate, 1e-4
+    slope = jax.jacfwd(level)(at)
+    finite = (level(at + h) - level(at - h)) / (2 * h)
+    np.testing.assert_allclose(slope, finite, rtol=1e-5)
