@@ -24,8 +24,9 @@ from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
 from kinetics.model import Model, load_model
 from kinetics.nucleated import Nucleated, nucleated_cells
 from kinetics.observe import Observations, log_likelihood, pad_observations, recorded, standardise
-from kinetics.plan import FitPlan, PriorSpec
+from kinetics.plan import FitPlan
 from kinetics.plan_checks import cycle_problems, expect_problems, output_of, plan_problems
+from kinetics.plan_tables import PriorSpec
 from kinetics.regimen import Doses, doses_of
 from kinetics.residual import DNA_UG, FAMILIES, residual_priors
 from kinetics.shrinkage import Shrinkage

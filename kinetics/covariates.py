@@ -11,7 +11,8 @@ import pandas as pd
 from kinetics.distributions import Normal
 from kinetics.errors import Problem, did_you_mean
 from kinetics.hierarchy import Effect
-from kinetics.plan import Covariate, FitPlan, ShrinkageSpec
+from kinetics.plan import FitPlan
+from kinetics.plan_tables import Covariate, ShrinkageSpec
 from kinetics.study import Study
 
 __all__ = ["design_columns", "expected_problems"]

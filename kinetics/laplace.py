@@ -1,8 +1,7 @@
 """The marginal likelihood with the random effects integrated out by Laplace's method, and its maximum.
 
 For population values g, each subject's random effects are at their mode b(g), with curvature A = P + J' W J: the
-prior precision and the Gauss-Newton information of its records. That is FOCE with interaction (Lindstrom & Bates
-1990; Wang 2007 compares it with the exact value):
+prior precision and the Gauss-Newton information of its records. That is FOCE-I (Lindstrom & Bates 1990; Wang 2007):
 
     log p(y | g) ~ sum_i [log p(y_i, b_i | g) + d/2 log 2 pi - 1/2 log det A_i]
 

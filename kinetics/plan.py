@@ -12,287 +12,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator
 
-from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import ROOT
-from kinetics.residual import DNA_UG, FAMILIES
-from kinetics.solve import Solver
+from kinetics.plan_tables import (
+    Allometry,
+    Correlated,
+    Covariate,
+    Effects,
+    Expect,
+    Mixture,
+    Observe,
+    PriorSpec,
+    Sampler,
+    ShrinkageSpec,
+    SolverSpec,
+    Spec,
+    of_a_deviation,
+)
 
 Method = Literal["nuts", "map", "laplace", "vi"]
 
-__all__ = [
-    "Allometry",
-    "Correlated",
-    "Covariate",
-    "Effects",
-    "Expect",
-    "FitPlan",
-    "Method",
-    "Mixture",
-    "Observe",
-    "PriorSpec",
-    "Sampler",
-    "ShrinkageSpec",
-    "SolverSpec",
-    "find_plan",
-    "plan_sha256",
-    "read_plan",
-]
+__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PriorSpec(_Spec):
-    """A prior in a TOML: `{ median = 2000, sd = 1.3 }` (LogNormal unless `distribution` says otherwise)."""
-
-    distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal"] = "LogNormal"
-    median: float | None = None
-    mean: float | None = None
-    sd: float | None = Field(None, gt=0)
-    scale: float | None = Field(None, gt=0)
-
-    @model_validator(mode="after")
-    def _complete(self) -> PriorSpec:
-        needs = {"Normal": ("mean", "sd"), "HalfNormal": ("scale",)}.get(self.distribution, ("median", "sd"))
-        given = {k for k in ("median", "mean", "sd", "scale") if getattr(self, k) is not None}
-        if given != set(needs):
-            raise ValueError(f"{self.distribution} takes {' and '.join(needs)}")
-        if self.distribution == "LogNormal" and self.median is not None and self.median <= 0:
-            raise ValueError("the median of a LogNormal is above 0")
-        if self.distribution == "LogitNormal" and self.median is not None and not 0 < self.median < 1:
-            raise ValueError("the median of a LogitNormal lies between 0 and 1")
-        return self
-
-    def prior(self) -> Prior:
-        if self.distribution == "HalfNormal":
-            return HalfNormal(self.scale or 1.0)
-        if self.distribution == "Normal":
-            return Normal(self.mean or 0.0, self.sd or 1.0)
-        kind = LogNormal if self.distribution == "LogNormal" else LogitNormal
-        return kind(self.median or 1.0, self.sd or 1.0)
-
-
-def _of_a_deviation(spec: PriorSpec) -> PriorSpec:
-    if spec.distribution not in ("LogNormal", "HalfNormal"):
-        raise ValueError(
-            f"a standard deviation is above 0; a {spec.distribution} is not: LogNormal or HalfNormal"
-        )
-    return spec
-
-
-class Observe(_Spec):
-    """How one analyte is seen: which model output, which residual error, what happens below the LLOQ."""
-
-    output: str | None = None
-    likelihood: str = "lognormal"
-    below_lloq: Literal["censor", "drop"] = "censor"
-    sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
-    sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
-    nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
-    dna_ug: float | None = Field(
-        None, gt=0, description=f"DNA in a reaction of lognormal_poisson [ug]; default {DNA_UG}"
-    )
-    scale: PriorSpec | None = Field(None, description="LogNormal prior of the factor on what the assay reads")
-    nucleated_cells: str | None = Field(
-        None, description="counts that qPCR of an output in cells/uL is diluted by: `row`, or an analyte"
-    )
-    vcn: PriorSpec | PositiveFloat | None = Field(None, description="vector copies of a CAR+ cell")
-
-    @field_validator("likelihood")
-    @classmethod
-    def _known(cls, likelihood: str) -> str:
-        if likelihood not in FAMILIES:
-            raise ValueError(f"unknown likelihood {likelihood!r}; {did_you_mean(likelihood, FAMILIES)}")
-        return likelihood
-
-    @field_validator("sigma")
-    @classmethod
-    def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
-        return None if sigma is None else _of_a_deviation(sigma)
-
-    @field_validator("scale", "vcn")
-    @classmethod
-    def _factor(cls, factor: PriorSpec | float | None) -> PriorSpec | float | None:
-        if isinstance(factor, PriorSpec) and factor.distribution != "LogNormal":
-            raise ValueError(f"a factor has a LogNormal prior, not a {factor.distribution}")
-        return factor
-
-    @model_validator(mode="after")
-    def _used(self) -> Observe:
-        if self.sigma is not None and "sigma" not in FAMILIES[self.likelihood]:
-            raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
-        if self.dna_ug is not None and self.likelihood != "lognormal_poisson":
-            raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
-        if (self.vcn is None) != (self.nucleated_cells is None):
-            raise ValueError(
-                "`nucleated_cells` and `vcn` go together: copies are VCN x cells / nucleated cells"
-            )
-        return self
-
-
-class Correlated(_Spec):
-    """Two analytes whose log residuals are correlated where both were recorded at one time (one blood draw).
-
-    `concentration` is that of the correlation's prior (`kinetics.distributions.Correlation`).
-    """
-
-    analytes: tuple[str, str]
-    concentration: float = Field(1.0, ge=1)
-
-    @field_validator("analytes")
-    @classmethod
-    def _two(cls, analytes: tuple[str, str]) -> tuple[str, str]:
-        if analytes[0] == analytes[1]:
-            raise ValueError(f"name two analytes; {analytes[0]!r} is correlated with itself")
-        return analytes
-
-    def prior(self) -> Correlation:
-        return Correlation(self.concentration)
-
-
-class Covariate(_Spec):
-    """A covariate on a parameter, linear on its link scale: beta (x - centre), or beta log(x/centre)."""
-
-    covariate: str
-    form: Literal["linear", "power"] = "linear"
-    centre: float | None = Field(None, description="default: the median of the subjects")
-    sd: float | None = Field(
-        None,
-        gt=0,
-        description="SD of the Normal(0, sd) prior of beta; default 0.5, or shrunk where that is asked",
-    )
-
-
-class ShrinkageSpec(_Spec):
-    """The prior that covariate effects share (`kinetics.shrinkage`); one with an `sd` keeps its own."""
-
-    prior: Literal["horseshoe", "normal"]
-    expected: float | None = Field(
-        None, gt=0, description="horseshoe: how many effects are believed to matter"
-    )
-    slab_sd: float = Field(
-        0.5,
-        gt=0,
-        description="the largest effects believable (link scale); of normal, the scale of the common SD",
-    )
-    parameters: tuple[str, ...] | None = Field(None, min_length=1, description="default: all with covariates")
-
-    @model_validator(mode="after")
-    def _complete(self) -> ShrinkageSpec:
-        if self.prior == "horseshoe" and self.expected is None:
-            raise ValueError("a horseshoe takes `expected`, how many effects are believed to matter")
-        if self.prior == "normal" and self.expected is not None:
-            raise ValueError("`expected` is the horseshoe's; a normal has one common SD, of scale `slab_sd`")
-        return self
-
-
-class Allometry(_Spec):
-    """A fixed power of body weight: theta_i = theta_pop (weight_kg/reference)^exponent."""
-
-    exponent: float
-    reference: float = Field(70.0, gt=0)
-
-
-class Sampler(_Spec):
-    """NUTS (Hoffman & Gelman 2014): draws and warm-up per chain.
-
-    The other methods give chains x draws independent draws, and look for their maximum from `starts` places.
-    """
-
-    kind: Literal["NUTS"] = "NUTS"
-    chains: int = Field(4, ge=1)
-    warmup: int = Field(1000, ge=10)
-    draws: int = Field(1000, ge=10)
-    thin: int = Field(1, ge=1, description="iterations for each draw kept")
-    target_accept: float = Field(0.9, gt=0, lt=1)
-    max_tree_depth: int = Field(10, ge=1, le=15)
-    start: Literal["laplace", "vi", "prior"] = Field(
-        "laplace", description="where chains begin and how z is laid out"
-    )
-    starts: int | None = Field(
-        None, ge=1, description="of a search for a maximum; default 1, others where it fails"
-    )
-    chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
-
-    @field_validator("kind", mode="before")
-    @classmethod
-    def _of_chains(cls, kind: object) -> object:
-        if isinstance(kind, str) and kind.lower() in get_args(Method)[1:]:
-            raise ValueError(
-                f'the method is a key of the plan, not of its sampler: method = "{kind.lower()}"'
-            )
-        return kind.upper() if isinstance(kind, str) else kind
-
-
-class Expect(_Spec):
-    """What a correct run must give: the posterior median within a tolerance."""
-
-    median: float
-    within: float = Field(gt=0)
-
-
-class SolverSpec(_Spec):
-    """How a model's equations are integrated (`kinetics.solve.Solver`); closed forms ignore it."""
-
-    rtol: float = Field(1e-6, gt=0, lt=0.1, description="error of a step relative to each state")
-    atol: float = Field(1e-6, gt=0, description="and absolute, times each state's scale")
-    max_steps: int = Field(2000, ge=10, description="of one subject")
-    method: Literal["auto", "explicit", "stiff"] = "auto"
-
-    def solver(self) -> Solver:
-        return Solver(rtol=self.rtol, atol=self.atol, most=self.max_steps, method=self.method)
-
-
-class Effects(_Spec):
-    """The random effects of the parameters that vary: independent and normal, unless said otherwise here."""
-
-    correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of parameters, each LKJ")
-    concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
-    tails: dict[str, float] = Field({}, description="Student-t parameters: their degrees of freedom")
-    centred: tuple[str, ...] = Field((), description="sampled as each subject's own value")
-    non_centred: tuple[str, ...] = Field((), description="as deviations in SDs; the others as their data ask")
-
-    @field_validator("tails")
-    @classmethod
-    def _heavy(cls, tails: dict[str, float]) -> dict[str, float]:
-        if any(nu <= 2 for nu in tails.values()):
-            raise ValueError("degrees of freedom are above 2, or the between-subject SD has no meaning")
-        return tails
-
-
-class Mixture(_Spec):
-    """Two classes of subjects: in the second, `shifts` (link scale) are added to parameters."""
-
-    shifts: dict[str, PriorSpec] = Field(min_length=1)
-    probability: PriorSpec = Field(
-        default_factory=lambda: PriorSpec.model_validate(
-            {"distribution": "LogitNormal", "median": 0.2, "sd": 1.0}
-        ),
-        description="of the second class",
-    )
-
-    @model_validator(mode="after")
-    def _scales(self) -> Mixture:
-        if any(spec.distribution != "Normal" for spec in self.shifts.values()):
-            raise ValueError("a shift may be of either sign: give it a Normal (mean, sd)")
-        if self.probability.distribution != "LogitNormal":
-            raise ValueError("a probability lies between 0 and 1: give it a LogitNormal (median, sd)")
-        return self
-
-
-class FitPlan(_Spec):
+class FitPlan(Spec):
     """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
 
     model: str
@@ -304,18 +49,18 @@ class FitPlan(_Spec):
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
     mixture: Mixture | None = Field(None, description="default: one class of subjects")
     effects: Effects = Field(default_factory=lambda: Effects.model_validate({}))
-    fixed: dict[str, float] = {}
+    fixed: dict[str, float] = Field({})
     observe: dict[str, Observe] = Field(min_length=1)
     correlated: Correlated | None = Field(None, description="default: every record's error is its own")
-    covariates: dict[str, tuple[Covariate, ...]] = {}
+    covariates: dict[str, tuple[Covariate, ...]] = Field({})
     shrinkage: ShrinkageSpec | None = Field(None, description="default: every effect has its own prior")
-    allometry: dict[str, Allometry] = {}
-    priors: dict[str, PriorSpec] = {}
-    omega: dict[str, PriorSpec] = {}
+    allometry: dict[str, Allometry] = Field({})
+    priors: dict[str, PriorSpec] = Field({})
+    omega: dict[str, PriorSpec] = Field({})
     gamma: dict[str, PriorSpec] = Field({}, description="who varies between cycles, and the prior of its SD")
     sampler: Sampler = Field(default_factory=lambda: Sampler.model_validate({}))
     solver: SolverSpec = Field(default_factory=lambda: SolverSpec.model_validate({}))
-    expect: dict[str, Expect] = {}
+    expect: dict[str, Expect] = Field({})
     name: str = ""
 
     @field_validator("method", mode="before")
@@ -326,7 +71,7 @@ class FitPlan(_Spec):
     @field_validator("omega", "gamma")
     @classmethod
     def _positive(cls, sds: dict[str, PriorSpec]) -> dict[str, PriorSpec]:
-        return {name: _of_a_deviation(spec) for name, spec in sds.items()}
+        return {name: of_a_deviation(spec) for name, spec in sds.items()}
 
     @field_validator("name")
     @classmethod
@@ -419,8 +164,8 @@ def _known_keys(loc: tuple[Any, ...]) -> list[str]:
     return list(spec.model_fields)
 
 
-def _spec_in(annotation: Any) -> type[_Spec] | None:
+def _spec_in(annotation: Any) -> type[Spec] | None:
     """The spec inside an annotation such as `dict[str, tuple[Covariate, ...]]`."""
-    if isinstance(annotation, type) and issubclass(annotation, _Spec):
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
     return next(filter(None, map(_spec_in, get_args(annotation))), None)

@@ -21,7 +21,7 @@ from kinetics.bind import FitData
 from kinetics.device import ChainLayout
 from kinetics.errors import FitError
 from kinetics.hierarchy import class_log_joint, shift_of
-from kinetics.plan import Sampler
+from kinetics.plan_tables import Sampler
 from kinetics.posterior import Chart, Posterior
 
 __all__ = ["Chunk", "Draws", "NutsProgram", "Saved", "sites_of"]

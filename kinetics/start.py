@@ -14,7 +14,7 @@ from kinetics.chart import chart_of
 from kinetics.errors import FitError
 from kinetics.laplace import Marginal
 from kinetics.maximum import search
-from kinetics.plan import Sampler
+from kinetics.plan_tables import Sampler
 from kinetics.posterior import Chart, Posterior
 from kinetics.variational import draws_of, fitted_guide
 

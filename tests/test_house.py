@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "solve": ("solve",),
     "observe": ("residual", "nucleated", "observe", "correlated", "shrinkage", "hierarchy"),
     "fit": (
+        "plan_tables",
         "plan",
         "covariates",
         "plan_checks",

@@ -12,7 +12,7 @@ from kinetics.bind import BoundFit
 from kinetics.device import chain_layout
 from kinetics.laplace import Marginal
 from kinetics.maximum import search
-from kinetics.plan import Sampler
+from kinetics.plan_tables import Sampler
 from kinetics.posterior import Posterior
 from kinetics.sampler import NutsProgram, chunks
 from kinetics.start import begin
