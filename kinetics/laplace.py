@@ -192,12 +192,12 @@ class Marginal:
             at = _where(better, tried, at)
             a = self.information(g, b, data) + precision
         step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
-        cornered = np.sum(step * at.by_b, axis=0) > 1e-3
-        if cornered.any():
-            b, at, a = self._along_corners(g, b, at, a, cornered, data)
+        lies = np.sum(step * at.by_b, axis=0) > 1e-3
+        if lies.any():
+            b, at, a = self._along_corners(g, b, at, a, lies, data)
         information = a - precision
         value = at.value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
-        return Modes(b, information, a, value, cornered)
+        return Modes(b, information, a, value, lies)
 
     def _along_corners(
         self, g: np.ndarray, b: Effects, at: Joint, a: Matrices, cornered: np.ndarray, data: FitData

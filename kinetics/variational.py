@@ -110,7 +110,7 @@ def draws_of(
         log_q += -0.5 * np.sum(e[:, :p] ** 2, axis=1) - 0.5 * p * np.log(2 * np.pi)
     else:
         e[:, :p] *= np.sqrt(tails / np.asarray(jax.random.chisquare(key_scale, tails, (n, 1))))
-        log_q += stats.multivariate_t(np.zeros(p), np.eye(p), df=tails).logpdf(e[:, :p])
+        log_q += stats.multivariate_t.logpdf(e[:, :p], np.zeros(p), np.eye(p), tails)  # pyright: ignore
     v, u = e[:, :p], e[:, p:].reshape(n, len(posterior.vary), posterior.subjects)
     moved = np.einsum("sij,kjs->kis", guide.subjects, u).reshape(n, -1)
     z = guide.mean + np.concatenate([v @ guide.population.T, moved], axis=1)

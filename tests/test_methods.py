@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,7 +147,7 @@ def test_the_subjects_own_values_place_a_start_and_several_starts_agree() -> Non
     centre = np.asarray(posterior.plain().centre)
     start = start_of_subjects(marginal, data, centre)
     assert start is not None
-    sites, _ = posterior.sites(start)
+    sites, _ = posterior.sites(jnp.asarray(start))
     for k in COEFFICIENTS:
         assert float(sites[f"{k}_pop"]) == pytest.approx(TRUTH[k], abs=1.2)
     lines: list[str] = []
@@ -201,7 +202,7 @@ def test_where_only_the_prior_medians_are_impossible_the_start_is_a_draw_of_the_
     lines: list[str] = []
     posterior = Posterior(bound)
     g = possible_centre(posterior, jax.random.key(0), announce=lines.append)
-    sites, _ = posterior.sites(g)
+    sites, _ = posterior.sites(jnp.asarray(g))
     assert float(sites["doubling_time_pop"]) > 0.05
     assert "records are impossible at the prior medians (subject " in lines[0]
     assert "the search begins at a draw of the priors" in lines[0]
@@ -305,11 +306,11 @@ def test_the_checks_fail_where_they_should(runs: dict[str, tuple[Path, dict[str,
     fit = kn.load_fit(runs["laplace"][0])
     assert kn.check(fit).ok
     facts = fit.provenance["method"]
-    worse = replace(fit, provenance=fit.provenance | {"method": facts | {"gain": 0.4}})
+    worse = replace(fit, provenance=dict(fit.provenance) | {"method": facts | {"gain": 0.4}})
     assert [r.split(",")[0] for r in kn.check(worse).failures] == ["gradient"]
     vague = kn.load_fit(runs["vi"][0])
     facts = vague.provenance["method"] | {"pareto_k": 0.9, "slope": 3.0, "resampled": False}
-    failed = kn.check(replace(vague, provenance=vague.provenance | {"method": facts}))
+    failed = kn.check(replace(vague, provenance=dict(vague.provenance) | {"method": facts}))
     assert {"slope of the bound", "Pareto k of the draws"} <= {r.split(":")[0] for r in failed.failures}
 
 
