@@ -4,26 +4,25 @@ A design [D], not a published model. Cells: Ogasawara K et al., Clin Pharmacokin
 `ogasawara_2021`), here in cells/uL. Cytokines: turnover with the losses of Hardiansyah D, Ng CM, Clin Transl Sci
 2019;12:343 (PMC6662387), Table S1, and a release driven by the cells in two parts.
 
-    tlag = lag_fraction tmax, tmet = tlag + met (tmax-tlag), tsat = tmet - plateau met (tmax-tlag), rho = ln 2/doubling_time
+    tlag = lag_fraction tmet, tmax = tmet + overshoot, tsat = tmet - plateau (tmet-tlag), rho = ln 2/doubling_time
     cells N/cmax = exp(-rho (tmax-tlag)) up to tlag, exp(-rho (tmax-t)) up to tmax, then
                    (1-fb) 2^(-(t-tmax)/half_life_contraction) + fb 2^(-(t-tmax)/half_life_persistence)
-    burst B      = exp(-rho (tsat-tlag)) up to tlag, exp(-rho (tsat-t)) up to tsat, 1 up to tmet, 2^(-(t-tmet)/half_life) then
-    C' = loss (baseline - C) + loss released (cmax/158)^power [(1-lasting) B + lasting N/cmax],  C(0) = baseline
+    burst B      = exp(-rho (tsat-tlag)) up to tlag, exp(-rho (tsat-t)) up to tsat, 1 up to tmet, then
+                   2^(-(t-tmet)/half_life)
+    C' = loss (baseline - C) + loss released [(1-lasting) B + lasting N/cmax],  C(0) = baseline
 
 The burst is release by the first antigen: it grows with the cells, may saturate while they go on to grow, and dies away
-when that antigen runs out, at the share `met` of their expansion. The lasting part follows the cells, which meet antigen
-that stays or comes back. `released` is the level that the release at its height would hold. With `power` 0 that height is
-the antigen's, the same however many cells there are; with 1 it is so much a cell. Each cytokine has its own released,
-power, plateau, half_life, loss and baseline; rho, tlag and tmet are the cells'. A course given as several infusions is the
-sum of their curves, each weighted by its share of the course's cells, as in `ogasawara_2021`. What tocilizumab or steroids
-change is not told apart. All between-subject SDs are guesses.
+when that antigen runs out on day tmet. The cells go on to divide for `overshoot` days. The lasting part follows the
+cells, which meet antigen that stays or comes back. `released` is the level that the release at its height would hold;
+it is the patient's, by antigen and by what a cell releases, which no data here tell apart. Each cytokine has its own
+released, half_life, loss and baseline, and IFN-gamma a plateau; rho, tlag and tmet are the cells'. A course given as
+several infusions is the sum of their curves, each weighted by its share of the course's cells, as in `ogasawara_2021`.
+What tocilizumab or steroids change is not told apart. All between-subject SDs are guesses.
 """
 
 import jax.numpy as jnp
 
-from kinetics import Derived, LogitNormal, LogNormal, Model, Normal, Output, Parameter, State
-
-CELLS = 158.0  # cells/uL at which `power` has no effect: cmax of ogasawara_2021 with its other ratio
+from kinetics import Derived, LogitNormal, LogNormal, Model, Output, Parameter, State
 
 STATES = {
     "cells": State("CAR+ T cells", "cells/uL", site="blood"),
@@ -32,35 +31,32 @@ STATES = {
 }
 
 PARAMETERS = {
-    "lag_fraction": Parameter(0.352, "1", LogitNormal(0.352, 0.6), source="Ogasawara 2021 abstract: Tlag 3.27 d (2.71-3.97) of Tmax 9.29 d"),
+    "lag_fraction": Parameter(0.41, "1", LogitNormal(0.41, 0.6), source="Ogasawara 2021 abstract: Tlag 3.27 d (2.71-3.97), here of tmet 8 d"),
     "doubling_time": Parameter(0.755, "day", LogNormal(0.755, 0.4), sd=0.2, source="Ogasawara 2021 abstract (0.667-0.821); sd a guess"),
-    "tmax": Parameter(9.29, "day", LogNormal(9.29, 0.4), sd=0.3, source="Ogasawara 2021 abstract (8.81-9.70); sd a guess"),
+    "tmet": Parameter(8.0, "day", LogNormal(8.0, 0.4), sd=0.3, source="a guess: cytokines peak a day or two before the cells", guess=True),
+    "overshoot": Parameter(1.5, "day", LogNormal(1.5, 0.6), sd=0.5, source="a guess: with tmet near the Tmax 9.29 d (8.81-9.70) of Ogasawara 2021", guess=True),
     "cmax": Parameter(158.0, "cells/uL", LogNormal(158.0, 1.5), sd=1.5, source="a guess: 24000 copies/ug DNA, the order of the product label's median, at 1000 nucleated cells/uL", guess=True),
     "half_life_contraction": Parameter(5.00, "day", LogNormal(5.00, 0.5), sd=0.6, source="Ogasawara 2021 abstract (4.15-5.90); sd a guess"),
     "fb": Parameter(0.0079, "1", LogitNormal(0.0079, 1.0), source="Stein 2019 Table 1"),
     "half_life_persistence": Parameter(352.0, "day", LogNormal(352.0, 0.5), source="Ogasawara 2021 abstract (241-647)"),
-    "met": Parameter(0.8, "1", LogitNormal(0.8, 1.0), sd=0.7, source="a guess: antigen runs out shortly before the cells stop to expand", guess=True),
     "lasting": Parameter(0.05, "1", LogitNormal(0.05, 1.5), sd=1.0, source="a guess", guess=True),
     "il6_baseline": Parameter(4.0, "pg/mL", LogNormal(4.0, 1.0), sd=0.7, source="a guess: between 1.7 pg/mL (Hardiansyah 2019 Figure 1b) and 7.9 pg/mL (Hornik 2019)", guess=True),
     "il6_released": Parameter(100.0, "pg/mL", LogNormal(100.0, 1.5), sd=1.5, source="a guess: peaks of 10 to 1000 pg/mL", guess=True),
-    "il6_plateau": Parameter(0.1, "1", LogitNormal(0.1, 1.0), source="a guess: release saturates a day or less before antigen runs out", guess=True),
     "il6_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
-    "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.5), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
-    "il6_power": Parameter(0.5, "1", Normal(0.5, 0.5), source="a guess: between 0 and 1", guess=True),
+    "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.3), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
     "ifn_gamma_baseline": Parameter(10.0, "pg/mL", LogNormal(10.0, 1.0), sd=0.7, source="a guess: above 2.3 pg/mL (Hardiansyah 2019 Figure 1b), after lymphodepletion", guess=True),
     "ifn_gamma_released": Parameter(500.0, "pg/mL", LogNormal(500.0, 1.5), sd=1.5, source="a guess: peaks of 100 to 3000 pg/mL", guess=True),
-    "ifn_gamma_plateau": Parameter(0.2, "1", LogitNormal(0.2, 1.0), sd=0.7, source="a guess: release saturates a day or less before antigen runs out", guess=True),
+    "ifn_gamma_plateau": Parameter(0.2, "1", LogitNormal(0.2, 1.0), source="a guess: release saturates a day or less before antigen runs out", guess=True),
     "ifn_gamma_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
-    "ifn_gamma_loss": Parameter(1.51, "1/day", LogNormal(1.51, 0.5), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
-    "ifn_gamma_power": Parameter(0.5, "1", Normal(0.5, 0.5), source="a guess: between 0 and 1", guess=True),
+    "ifn_gamma_loss": Parameter(1.51, "1/day", LogNormal(1.51, 0.3), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
 }  # fmt: skip
 
 
 def solution(t, p, doses):
     """Cells/uL and pg/mL at times t (record,), summed over the infusions (dose,)."""
     tau = t[:, None] - doses.time
-    tlag, rho = p["lag_fraction"] * p["tmax"], jnp.log(2) / p["doubling_time"]
-    growing = p["tmax"] - tlag
+    tlag, rho = p["lag_fraction"] * p["tmet"], jnp.log(2) / p["doubling_time"]
+    meeting, growing = p["tmet"] - tlag, p["tmet"] + p["overshoot"] - tlag
     falls = (
         (1 - p["fb"], jnp.log(2) / p["half_life_contraction"]),
         (p["fb"], jnp.log(2) / p["half_life_persistence"]),
@@ -69,19 +65,19 @@ def solution(t, p, doses):
     def over_infusions(curve):
         return jnp.sum(jnp.where(tau >= 0, doses.share * curve, 0.0), axis=1)
 
-    def cytokine(name):
-        loss, plateau = p[f"{name}_loss"], p[f"{name}_plateau"]
-        phases = (tlag, (1 - plateau) * p["met"] * growing, plateau * p["met"] * growing)
-        burst = _held(tau, phases, rho, ((1.0, jnp.log(2) / p[f"{name}_half_life"]),), loss)
+    def cytokine(name, plateau):
+        loss, gone = p[f"{name}_loss"], jnp.log(2) / p[f"{name}_half_life"]
+        phases = (tlag, (1 - plateau) * meeting, plateau * meeting)
+        burst = _held(tau, phases, rho, ((1.0, gone),), loss)
         lasting = _held(tau, (tlag, growing, 0.0), rho, falls, loss)
-        level = p[f"{name}_released"] * jnp.exp(p[f"{name}_power"] * jnp.log(p["cmax"] / CELLS))
         held = over_infusions((1 - p["lasting"]) * burst + p["lasting"] * lasting)
-        return p[f"{name}_baseline"] + level * held
+        return p[f"{name}_baseline"] + p[f"{name}_released"] * held
 
-    grown, after = jnp.clip(tau - tlag, 0.0, growing), jnp.maximum(tau - p["tmax"], 0.0)
+    grown, after = jnp.clip(tau - tlag, 0.0, growing), jnp.maximum(tau - tlag - growing, 0.0)
     fall = sum(share * jnp.exp(-rate * after) for share, rate in falls)
     cells = p["cmax"] * over_infusions(jnp.exp(rho * (grown - growing)) * fall)
-    return {"cells": cells, "il6": cytokine("il6"), "ifn_gamma": cytokine("ifn_gamma")}
+    il6, ifn_gamma = cytokine("il6", 0.0), cytokine("ifn_gamma", p["ifn_gamma_plateau"])
+    return {"cells": cells, "il6": il6, "ifn_gamma": ifn_gamma}
 
 
 def _held(tau, phases, rho, falls, loss):
@@ -115,9 +111,8 @@ OUTPUTS = {
 }
 
 DERIVED = {
-    "tmet": Derived(
-        lambda p: p["tmax"] * (p["lag_fraction"] + p["met"] * (1 - p["lag_fraction"])), "day", "day when the first antigen runs out"
-    ),
+    "tlag": Derived(lambda p: p["lag_fraction"] * p["tmet"], "day", "lag before expansion"),
+    "tmax": Derived(lambda p: p["tmet"] + p["overshoot"], "day", "day of the peak of the cells"),
 }  # fmt: skip
 
 MODEL = Model(STATES, PARAMETERS, OUTPUTS, solution, derived=DERIVED)
