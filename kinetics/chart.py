@@ -45,7 +45,9 @@ def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
     told = chart._replace(information=h * (keep[:, None] * keep)[..., None], slope=q * keep[:, None])
     if not len(p.centred):
         return told if alone else chart
-    spread = np.linalg.inv(np.moveaxis(np.asarray(h), -1, 0) + marginal.precision(chart.centre, data))
+    spread = np.linalg.inv(
+        np.moveaxis(np.asarray(h), -1, 0) + marginal.precision(np.asarray(chart.centre), data)
+    )
     return told._replace(spread=np.sqrt(np.diagonal(spread, axis1=1, axis2=2)).T)
 
 

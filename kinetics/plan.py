@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -22,6 +22,7 @@ from kinetics.plan_tables import (
     Covariate,
     Effects,
     Expect,
+    Method,
     Mixture,
     Observe,
     PriorSpec,
@@ -31,8 +32,6 @@ from kinetics.plan_tables import (
     Spec,
     of_a_deviation,
 )
-
-Method = Literal["nuts", "map", "laplace", "vi"]
 
 __all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
 
@@ -11,12 +11,15 @@ from kinetics.errors import did_you_mean
 from kinetics.residual import DNA_UG, FAMILIES
 from kinetics.solve import Solver
 
+Method = Literal["nuts", "map", "laplace", "vi"]
+
 __all__ = [
     "Allometry",
     "Correlated",
     "Covariate",
     "Effects",
     "Expect",
+    "Method",
     "Mixture",
     "Observe",
     "PriorSpec",

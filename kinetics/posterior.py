@@ -212,7 +212,7 @@ class Posterior:
         assert chart.point is not None
         assert chart.spread is not None
         held, free = self.centred, self.free
-        own = chart.point[held] - self.centres(s, data)[held] + chart.spread[held] * u[held]
+        own = jnp.asarray(chart.point)[held] - self.centres(s, data)[held] + chart.spread[held] * u[held]
         log_volume = jnp.sum(jnp.log(chart.spread[held]), axis=0)
         if not len(free):
             return own, log_volume
