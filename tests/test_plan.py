@@ -310,7 +310,7 @@ def test_an_unknown_fit_gives_the_nearest_of_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(PlanError, match=f"did you mean '{FITS[0]}'") as caught:
-        find_plan(FITS[0].replace("_2021", ""))
+        find_plan(FITS[0].replace("__", "_"))
     assert caught.value.problems[0].what.startswith("no fit ")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PlanError, match=r"no fit 'fits/none_of_these\.toml'"):
