@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.errors import did_you_mean
@@ -105,9 +113,10 @@ class Observe(Spec):
 
     @field_validator("scale", "vcn")
     @classmethod
-    def _factor(cls, factor: PriorSpec | float | None) -> PriorSpec | float | None:
+    def _factor(cls, factor: PriorSpec | float | None, info: ValidationInfo) -> PriorSpec | float | None:
         if isinstance(factor, PriorSpec) and factor.distribution != "LogNormal":
-            raise ValueError(f"a factor has a LogNormal prior, not a {factor.distribution}")
+            what = {"scale": "a scale factor", "vcn": "a vector copy number"}[info.field_name or "scale"]
+            raise ValueError(f"{what} has a LogNormal prior, not a {factor.distribution}")
         return factor
 
     @model_validator(mode="after")

@@ -145,7 +145,7 @@ def patients_of(population: Population, seed: int) -> Patients:
         exact = {
             name: jnp.full(len(numbers), value, float) for name, value in known.items()
         }  # to the last digit
-        return {name: exact.get(name, value) for name, value in drawn.items()}
+        return {name: exact.get(name, drawn[name]) for name in (*model.parameters, *h.by_cycle)}
 
     return patients
 

@@ -202,7 +202,7 @@ def test_a_prior_of_a_toml_is_the_prior_of_a_model_file(spec: dict[str, Any], pr
         ({"fixed": {"cmax": "high"}}, ("fixed.cmax", "number", "given 'high'")),
         ({"effects": {"tails": {"cmax": 2.0}}}, ("effects.tails", "degrees of freedom are above 2")),
         ({"effects": {"concentration": 0.0}}, ("effects.concentration", "greater than 0", "given 0")),
-        ({"sampler": {"start": "mode"}}, ("sampler.start", "'laplace' or 'prior'", "given 'mode'")),
+        ({"sampler": {"start": "mode"}}, ("sampler.start", "'laplace', 'vi' or 'prior'", "given 'mode'")),
         ({"vary": "cmax"}, ("vary", "tuple", "given 'cmax'")),
     ],
 )
