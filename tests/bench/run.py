@@ -108,7 +108,7 @@ def measured(source: Path, folder: Path) -> dict[str, Row]:
 
 def written(rows: dict[str, Row]) -> str:
     machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
-    machine |= {k: version(k) for k in ("jax", "diffrax", "numpyro")}
+    machine |= {"processor": _processor()} | {k: version(k) for k in ("jax", "diffrax", "numpyro")}
     out = ROOT / "bench"
     out.mkdir(exist_ok=True)
     (out / "results.json").write_text(json.dumps({**rows, "_machine": machine}, indent=2) + "\n")
@@ -125,6 +125,14 @@ def written(rows: dict[str, Row]) -> str:
     head = "# Timings\n\nValue and gradient on one core unless the line says otherwise; ratio: how much faster ours is."
     (out / "RESULTS.md").write_text(f"{head}\n\n{machine}\n\n{table}\n")
     return table
+
+
+def _processor() -> str:
+    """What the kernel calls it, and whether it has the wide registers that XLA makes much of."""
+    file = Path("/proc/cpuinfo")
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return f"{(names or [platform.processor()])[0]}, {'with' if 'avx512f' in text else 'without'} AVX-512"
 
 
 def main() -> None:
