@@ -1,9 +1,8 @@
 """CAR-T cells in blood, and IL-6 and IFN-gamma that each rise and fall by themselves; closed form.
 
-A description [D] that knows no biology, to be beaten by `cytokine_release`: the cells are the same (Ogasawara K et al., Clin
-Pharmacokinet 2021;60:1621), each cytokine is
-an exponential rise to its own peak and an exponential fall over its own baseline, with no link to the cells or to
-the other cytokine.
+A description [D] that knows no biology, to be beaten by `cytokine_release`: the cells are the same (Ogasawara K et al.,
+Clin Pharmacokinet 2021;60:1621), each cytokine is an exponential rise to its own peak and an exponential fall over its
+own baseline, with no link to the cells or to the other cytokine.
 
     cells       as in `cytokine_release`
     cytokine C(t) = baseline + height 2^((t-tmax)/doubling_time) up to its tmax, baseline + height 2^(-(t-tmax)/half_life) then
