@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -118,10 +119,11 @@ def _weights(units: DataFrame) -> np.ndarray:
     if not np.isfinite(values).all():
         return np.full(values.shape[1], np.nan)
     values = values - values.max(axis=1, keepdims=True)
+    kind = {"kind": "loo"} if "kind" in signature(ELPDData).parameters else {}  # gone from arviz-stats 1.3
     each = {}
     for k, elpd_i in enumerate(values.T):
         each[str(k)] = ELPDData(
-            kind="loo", elpd=float(elpd_i.sum()), se=0.0, p=0.0, n_samples=0, n_data_points=len(values),
+            **kind, elpd=float(elpd_i.sum()), se=0.0, p=0.0, n_samples=0, n_data_points=len(values),
             scale="log", warning=False, good_k=0.7, elpd_i=DataArray(elpd_i, dims=["unit"]),
         )  # fmt: skip
     with warnings.catch_warnings():
