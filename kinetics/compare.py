@@ -119,7 +119,9 @@ def _weights(units: DataFrame) -> np.ndarray:
     if not np.isfinite(values).all():
         return np.full(values.shape[1], np.nan)
     values = values - values.max(axis=1, keepdims=True)
-    kind = {"kind": "loo"} if "kind" in signature(ELPDData).parameters else {}  # gone from arviz-stats 1.3
+    kind: dict[str, Any] = (
+        {"kind": "loo"} if "kind" in signature(ELPDData).parameters else {}
+    )  # gone from arviz-stats 1.3
     each = {}
     for k, elpd_i in enumerate(values.T):
         each[str(k)] = ELPDData(

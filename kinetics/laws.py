@@ -7,7 +7,7 @@ a bolus or a short infusion. Times are days; the dose is an argument because a m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +46,7 @@ class Trial:
     model: Model
     amount: float
     seed: int = 0
+    traced: list[tuple[int, ...]] = field(default_factory=list)  # the shape of the doses, once a trace
 
     @property
     def routes(self) -> list[str]:
@@ -73,13 +74,15 @@ class Trial:
         """Every output of every subject; typical parameters unless `theta` has others."""
         n = len(doses.time)
         p = {k: np.full(n, v) for k, v in self.model.typical().items()} | dict(theta or {})
-        solver = Solver(rtol=rtol, atol=rtol, most=20_000, infusions=bool(np.any(doses.duration > 0)))
-        times = np.tile(TIMES, (n, 1))
-        run = jax.jit(lambda p, doses: solve(model or self.model, times, p, doses, solver=solver))
-        return {k: np.asarray(v) for k, v in run(p, doses).items()}
+        run = self._program if model is None else _program(model, [])
+        return {k: np.asarray(v) for k, v in run(p, doses, rtol).items()}
 
     @cached_property
-    def _subjects(self) -> dict[str, list[list[tuple[Any, ...]]]]:
+    def _program(self) -> Callable[..., dict[str, Array]]:
+        return _program(self.model, self.traced)
+
+    @cached_property
+    def subjects(self) -> dict[str, list[list[tuple[Any, ...]]]]:
         """Who is solved together, in one compilation, by group."""
         d, first = self.amount, (DAY, self.amount, 0.0)
         split = [(DAY, 0.3 * d, 0.0), (DAY, 0.7 * d, 0.0)]
@@ -89,30 +92,49 @@ class Trial:
             "answering": [[(DAY, 0.0, 0.0)], [(3.0, d, 0.0)], [first], *others],
             "doses": [[first], [(DAY, 0.0, 0.0)], split, [(5.0, d, 0.0)], [first, (5.0, d, 0.0)]],
             "infusions": [[(DAY, d, x)] for x in durations],
+            "converging": [[first], [(2.0, d, SHORT)]],
             "drawn": [[first]] * 9,
         }
 
     @cached_property
+    def all_doses(self) -> Doses:
+        """Of the subjects of every group, in one array: what is solved with these shares a compilation."""
+        return self.doses([s for group in self.subjects.values() for s in group])
+
+    @cached_property
     def _curves(self) -> Curves:
         keys = jax.random.split(jax.random.key(self.seed), len(self.model.parameters))
-        groups, theta = self._subjects, {}
+        groups, theta = self.subjects, {}
         before = sum(len(v) for k, v in groups.items() if k != "drawn") + 1
         for key, (name, q) in zip(keys, self.model.parameters.items(), strict=True):
             draws = np.asarray(q.prior.to_numpyro().sample(key, (len(groups["drawn"]) - 1,)))
             theta[name] = np.concatenate([np.full(before, q.value), draws])
-        return self.run(self.doses([s for group in groups.values() for s in group]), theta)
+        return self.run(self.all_doses, theta)
 
-    def group(self, name: str) -> Curves:
+    def group(self, name: str, curves: Curves | None = None) -> Curves:
         """The curves of one group of subjects:
 
         "answering": no dose; one on day 3; one on day 1; that with one by each other route.
         "doses": a dose; none; it in two parts at one time; one on day 5; both days.
         "infusions": over 0, 1e-3 and 1e-4 d; ending at a record, just before it, just after it.
+        "converging": a bolus; an infusion.
         "drawn": typical parameters, then eight draws of the priors.
         """
-        sizes = {k: len(v) for k, v in self._subjects.items()}
+        sizes = {k: len(v) for k, v in self.subjects.items()}
         start = sum(list(sizes.values())[: list(sizes).index(name)])
-        return {k: v[start : start + sizes[name]] for k, v in self._curves.items()}
+        curves = self._curves if curves is None else curves
+        return {k: v[start : start + sizes[name]] for k, v in curves.items()}
+
+
+def _program(model: Model, traced: list[tuple[int, ...]]) -> Callable[..., dict[str, Array]]:
+    """Every output as a function of parameters, doses and tolerance; `traced` is told of every trace."""
+
+    def run(p: dict[str, Array], doses: Doses, rtol: Any) -> dict[str, Array]:
+        traced.append(doses.time.shape)
+        times = np.tile(TIMES, (len(doses.time), 1))
+        return solve(model, times, p, doses, solver=Solver(rtol=rtol, atol=rtol, most=20_000))
+
+    return jax.jit(run)
 
 
 def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> list[Law]:
@@ -201,9 +223,10 @@ def _batch(trial: Trial) -> Verdict:
 def _converges(trial: Trial) -> Verdict:
     if trial.model.vector_field is None:
         return None, "it is a closed form"
-    doses = trial.doses([[(DAY, trial.amount, 0.0)], [(2.0, trial.amount, SHORT)]])
-    fine, coarse = trial.run(doses, rtol=1e-9), trial.run(doses, rtol=1e-5)
+    fine, coarse = (trial.group("converging", trial.run(trial.all_doses, rtol=rtol)) for rtol in (1e-9, 1e-5))
+    doses = trial.doses(trial.subjects["converging"])
     truth = reference_solve(trial.model, TIMES, trial.model.typical(), doses)
+    truth = {k: np.where(np.abs(v) < 1e-18, 0.0, v) for k, v in truth.items()}  # rounding where nothing is
     every = slice(None)
     # a thousandth of an output's largest value: what falls below it is for `scale` to say
     far, near = (_apart(curves, truth, every, every, floor=1e-3)[0] for curves in (coarse, fine))
@@ -236,38 +259,36 @@ def _gradient(trial: Trial) -> Verdict:
     solver = Solver(rtol=1e-9, atol=1e-9, most=20_000, infusions=False)
     scale = {k: float(np.nanmax(np.abs(v[0]))) for k, v in trial.group("doses").items() if np.any(v[0] != 0)}
 
-    def loss(logs: Mapping[str, Any], doses: Doses) -> Array:
+    def loss(logs: dict[str, Array], doses: Doses) -> tuple[Array, Array]:
         n = len(doses.time)
         p = {k: jnp.full(n, v) for k, v in typical.items()}
         p |= {k: typical[k] * jnp.exp(v) for k, v in logs.items()}
         y = solve(model, np.tile(TIMES, (n, 1)), p, doses, solver=solver)
-        return sum((jnp.sum(jnp.sqrt(jnp.abs(y[k]) / scale[k] + 1e-3), axis=1) for k in scale), jnp.zeros(n))
+        each = sum((jnp.sum(jnp.sqrt(jnp.abs(y[k]) / scale[k] + 1e-3), axis=1) for k in scale), jnp.zeros(n))
+        return jnp.sum(each), each
 
     one = trial.doses([[(DAY, trial.amount, 0.0)]])
-    slopes = jax.jit(jax.grad(lambda logs: jnp.sum(loss(logs, one))))({k: jnp.zeros(1) for k in names})
-    moved = np.concatenate([x * step * np.eye(len(names)) for x in (1, -1, 2, -2)])
+    moved = np.concatenate(
+        [x * step * np.eye(len(names)) for x in (1, -1, 2, -2)] + [np.zeros((1, len(names)))]
+    )
     many = Doses(*(np.repeat(x, len(moved), axis=0) for x in one))
-    values = np.asarray(jax.jit(loss)({k: jnp.asarray(moved[:, i]) for i, k in enumerate(names)}, many))
-    up, down, up2, down2 = values.reshape(4, len(names))
+    slopes, values = jax.jit(jax.grad(loss, has_aux=True))(
+        {k: moved[:, i] for i, k in enumerate(names)}, many
+    )
+    up, down, up2, down2 = np.asarray(values)[:-1].reshape(4, len(names))
     finite = (8 * (up - down) - (up2 - down2)) / (12 * step)  # of fourth order
-    exact = np.array([float(slopes[k][0]) for k in names])
+    exact = np.array([float(slopes[k][-1]) for k in names])
     gap = np.abs(exact - finite) / (np.abs(finite) + 1e-3 * np.abs(finite).max() + 1e-12)
     worst = int(np.nan_to_num(gap, nan=np.inf).argmax())
     return bool((gap < 1e-4).all()), f"{names[worst]}: {exact[worst]:.6g} against {finite[worst]:.6g}"
 
 
 def _compiles_once(trial: Trial) -> Verdict:
-    traced = []
-    doses, times = trial.doses([[(DAY, trial.amount, 0.0)]] * 2), np.tile(TIMES, (2, 1))
-
-    @jax.jit
-    def run(p: dict[str, Array], doses: Doses) -> dict[str, Array]:
-        traced.append(1)
-        return solve(trial.model, times, p, doses, solver=Solver(infusions=False))
-
+    alone = trial.doses([[(DAY, trial.amount, 0.0)]])
     for factor in (1.0, 1.1):
-        run({k: jnp.full(2, v * factor) for k, v in trial.model.typical().items()}, doses)
-    return len(traced) == 1, f"traced {len(traced)} times for one shape"
+        trial.run(alone, {k: np.full(1, v * factor) for k, v in trial.model.typical().items()})
+    times = trial.traced.count(alone.time.shape)
+    return times == 1, f"traced {times} times for one shape"
 
 
 LAWS: dict[str, Callable[[Trial], Verdict]] = {

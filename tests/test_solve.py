@@ -102,18 +102,18 @@ def test_the_hand_written_reverse_of_both_methods_is_the_derivative_of_their_ste
 
     y = tuple(jnp.array([x, x + 0.1]) for x in (1.0, 0.5, 0.2))
     p, t, h = (
-        {"k": jnp.array([0.7, 0.9]), "m": jnp.array([1.1, 0.4])},
+        ({"k": jnp.array([0.7, 0.9]), "m": jnp.array([1.1, 0.4])}, (jnp.array([0.3, 0.0]),)),
         jnp.array([0.3, 0.9]),
         jnp.array([0.2, 0.1]),
     )
     bar = tuple(jnp.array([x, -x]) for x in (1.0, 2.0, -0.5))
-    stiff = rosenbrock.Rodas4.of(field, 3, p)
+    stiff, driven = rosenbrock.Rodas4.of(field, 3, p[0]), explicit.Driven(field, (1,))
     there = jnp.asarray(True)
     for step, reverse in ((explicit.step, explicit.reverse_step), (stiff.step, stiff.reverse_step)):
-        _, vjp = jax.vjp(lambda t, h, y, p, s=step: s(field, there, t, h, y, p)[0], t, h, y, p)
+        _, vjp = jax.vjp(lambda t, h, y, p, s=step: s(driven, there, t, h, y, p)[0], t, h, y, p)
         of_t, of_h, of_y, of_p = vjp(bar)
-        held = reverse(field, there, t, h, y, p, bar, moving=False)
-        free = reverse(field, there, t, h, y, p, bar, moving=True)
+        held = reverse(driven, there, t, h, y, p, bar, moving=False)
+        free = reverse(driven, there, t, h, y, p, bar, moving=True)
         for got in (held, free):
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11), (of_y, of_p), got[:2])
         np.testing.assert_allclose(free[2], of_t, rtol=1e-11)
@@ -132,7 +132,7 @@ def test_the_methods_have_their_order(order: int) -> None:
     def end(n: int) -> float:
         def one(i: int, y: tuple) -> tuple:
             h = jnp.full(1, 2.0 / n)
-            return step(field, jnp.asarray(True), i * h, h, y, {})[0]
+            return step(explicit.Driven(field, ()), jnp.asarray(True), i * h, h, y, ({}, ()))[0]
 
         return float(jax.jit(lambda y: jax.lax.fori_loop(0, n, one, y))((jnp.ones(1), jnp.zeros(1)))[0][0])
 

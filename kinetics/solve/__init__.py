@@ -22,6 +22,7 @@ from kinetics.solve.cycles import AtCourses, by_course, courses_of
 from kinetics.solve.lanes import Problem, Steps, Visited, visit
 from kinetics.solve.reach import Reach, reach
 from kinetics.solve.timeline import Timeline, as_arrays, timeline
+from kinetics.solve.traced import traced_once
 
 __all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
 
@@ -174,7 +175,7 @@ def _field(model: Model, needs: Reach, own: tuple[str, ...]) -> explicit.Field:
         moved = tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in needs.states)
         return (*moved, *(jnp.zeros_like(t) for _ in own))
 
-    return jax.vmap(one)
+    return traced_once(jax.vmap(one))
 
 
 def _steps(

@@ -9,7 +9,7 @@ XLA:CPU copies every stage into each of its readers, and a reverse step costs te
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import diffrax
@@ -17,7 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-__all__ = ["ORDER", "Field", "State", "guard", "reverse_step", "step"]
+from kinetics.solve.traced import replayed
+
+__all__ = ["ORDER", "Driven", "Field", "State", "guard", "reverse_step", "step"]
 
 State = tuple[Float[Array, " subject"], ...]
 Field = Callable[[Array, State, Any], State]  # (t, y, p) -> dy/dt, p any pytree of lanes
@@ -31,11 +33,28 @@ _STAGES = 6  # the seventh is the slope at the end: it serves the error only
 ORDER = 5.0
 
 
+class Driven:
+    """The right-hand side with infusion rates added to the states `fed`; p is (parameters that vary, rates)."""
+
+    def __init__(self, field: Field, fed: tuple[int, ...], held: Mapping[str, Array] | None = None) -> None:
+        self.field, self.fed, self.held = field, fed, held or {}
+
+    def parameters(self, p: Any) -> dict[str, Array]:
+        """Every parameter of the field: those held, and those that vary."""
+        return {**self.held, **p[0]}
+
+    def __call__(self, t: Array, y: State, p: Any) -> State:
+        slope = list(self.field(t, y, self.parameters(p)))
+        for s, r in zip(self.fed, p[1], strict=True):
+            slope[s] = slope[s] + r
+        return tuple(slope)
+
+
 def guard(there: Bool[Array, ""], f: Callable[..., Any], *args: Any) -> Any:
     """`f(*args)` computed apart from its readers; `there` must be true, and the compiler must not know it."""
-    shapes = jax.eval_shape(f, *args)
+    replay, shapes = replayed(f, *args)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    return jax.lax.cond(there, f, lambda *_: zeros, *args)
+    return jax.lax.cond(there, replay, lambda *_: zeros, *args)
 
 
 def _combined(y: State, h: Array, slopes: list[State], weights: list[float]) -> State:
@@ -44,7 +63,7 @@ def _combined(y: State, h: Array, slopes: list[State], weights: list[float]) -> 
 
 
 def _stages(
-    field: Field, there: Array, t: Array, h: Array, y: State, p: Any
+    field: Driven, there: Array, t: Array, h: Array, y: State, p: Any
 ) -> tuple[list[State], list[State]]:
     """The points and the slopes of the six stages."""
     points, slopes = [], []
@@ -55,7 +74,7 @@ def _stages(
     return points, slopes
 
 
-def step(field: Field, there: Array, t: Array, h: Array, y: State, p: Any) -> tuple[State, State]:
+def step(field: Driven, there: Array, t: Array, h: Array, y: State, p: Any) -> tuple[State, State]:
     """The state after a step of length `h` (0: no step), and the estimated error of each state."""
     slopes: list[State] = []
     for i in range(_STAGES):
@@ -72,7 +91,7 @@ def step(field: Field, there: Array, t: Array, h: Array, y: State, p: Any) -> tu
 
 
 def reverse_step(
-    field: Field, there: Array, t: Array, h: Array, y: State, p: Any, cotangent: State, *, moving: bool
+    field: Driven, there: Array, t: Array, h: Array, y: State, p: Any, cotangent: State, *, moving: bool
 ) -> tuple[State, Any, Array, Array]:
     """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless `moving`."""
     points, slopes = _stages(field, there, t, h, y, p)

@@ -20,7 +20,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from kinetics.solve import explicit
-from kinetics.solve.explicit import Field, State
+from kinetics.solve.explicit import Driven, Field, State
 
 __all__ = ["Problem", "Steps", "Visited", "visit"]
 
@@ -142,20 +142,6 @@ def _lanes_last(f: Callable[..., Any]) -> Callable[..., Any]:
     return batched
 
 
-def _forced(field: Field, fed: tuple[int, ...]) -> Field:
-    """The field with infusion rates added to the states that are fed."""
-    if not fed:
-        return lambda t, y, p: field(t, y, p[0])
-
-    def forced(t: Array, y: State, p: Any) -> State:
-        slope = list(field(t, y, p[0]))
-        for s, r in zip(fed, p[1], strict=True):
-            slope[s] = slope[s] + r
-        return tuple(slope)
-
-    return forced
-
-
 def _at(rows: Float[Array, "stop lane"], stop: Int[Array, " lane"]) -> Float[Array, " lane"]:
     return jnp.take_along_axis(rows, stop[None], axis=0)[0]
 
@@ -204,7 +190,7 @@ def _advance(field: Field, problem: Problem, steps: Steps, c: _Carry) -> _Carry:
     h = jnp.where(active, jnp.where(last, remaining, c.h), 0.0)
     fed = _fed(problem)
     p = (problem.p, tuple(_at(r, stop) for r in problem.rate if r is not None))
-    new, error = explicit.guard(there, partial(steps.step, _forced(field, fed), there), c.t, h, c.y, p)
+    new, error = explicit.guard(there, partial(steps.step, Driven(field, fed), there), c.t, h, c.y, p)
     norm = _norm(c.y, new, error, steps)
     accepted = active & (norm <= 1.0)  # a NaN is not
     reached = accepted & last
@@ -264,8 +250,7 @@ def _backward(
     fed, moving = _fed(problem), bool(wanted.time)
     varied = {k: v for k, v in problem.p.items() if wanted.p[k]}
 
-    def narrow(t: Array, y: State, p: Any) -> State:
-        return _forced(field, fed)(t, y, ({**problem.p, **p[0]}, p[1]))
+    narrow = Driven(field, fed, problem.p)
 
     def back(c: _Reverse) -> _Reverse:
         y, t, h, stop, reached = jax.tree.map(lambda all_rows: all_rows[c.i], tape)

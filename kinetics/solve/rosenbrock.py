@@ -11,13 +11,14 @@ The reverse is the exact derivative of that, with J's own dependence on states a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from kinetics.solve.explicit import Field, State, guard
+from kinetics.solve.explicit import Driven, Field, State, guard
 from kinetics.solve.sparse import (
     Factors,
     Pattern,
@@ -27,6 +28,7 @@ from kinetics.solve.sparse import (
     plan_elimination,
     solve_factored,
 )
+from kinetics.solve.traced import traced_once
 
 __all__ = ["ORDER", "Rodas4"]
 
@@ -58,8 +60,9 @@ ORDER = 4.0
 class Rodas4:
     """The method for one right-hand side: it keeps the pattern of the Jacobian and the order of elimination."""
 
-    def __init__(self, size: int, pattern: Pattern, *, timed: bool) -> None:
+    def __init__(self, field: Field, size: int, pattern: Pattern, *, timed: bool) -> None:
         self.size, self.pattern, self.timed = size, pattern, timed
+        self.slopes = traced_once(partial(self._slopes_of, field))
         self.factors: Factors = plan_elimination(size, pattern)
         self.cells = sorted(self.pattern)
 
@@ -68,7 +71,7 @@ class Rodas4:
         """Read the pattern off the trace of `field` (t, y, p), lanes of length 1."""
         flows = dependencies(field, jnp.zeros(1), tuple(jnp.ones(1) for _ in range(size)), p)
         pattern = frozenset((i, j - 1) for i, given in enumerate(flows) for j in given if 1 <= j <= size)
-        return cls(size, pattern, timed=any(0 in given for given in flows))
+        return cls(field, size, pattern, timed=any(0 in given for given in flows))
 
     def _slopes_of(self, field: Field, t: Array, y: State, p: Any) -> tuple[list[Array], State | None]:
         """The Jacobian's entries, and df/dt where the equations know the time."""
@@ -83,9 +86,9 @@ class Rodas4:
         return factorise(w, self.factors)
 
     def _stages(
-        self, field: Field, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
+        self, field: Driven, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
     ) -> tuple[list[State], list[State], Any, Any]:
-        entries, by_time = guard(there, lambda t, y, p: self._slopes_of(field, t, y, p), t, y, p)
+        entries, by_time = guard(there, lambda t, y, p: self.slopes(t, y, field.parameters(p)), t, y, p)
         lu = guard(there, self._factored, h, entries)
         points, us = [], []
         for i in range(_STAGES):
@@ -106,7 +109,7 @@ class Rodas4:
         return points, us, lu, by_time
 
     def step(
-        self, field: Field, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
+        self, field: Driven, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
     ) -> tuple[State, State]:
         """The state after a step of length `h` (0: no step), and the estimated error of each state."""
         _, us, _, _ = self._stages(field, there, t, h, y, p)
@@ -114,7 +117,7 @@ class Rodas4:
 
     def reverse_step(
         self,
-        field: Field,
+        field: Driven,
         there: Array,
         t: Array,
         h: Array,
@@ -162,7 +165,7 @@ class Rodas4:
         )
 
     def _through_slopes(
-        self, field: Field, t: Array, h: Array, y: State, p: Any, us: list[State], vs: list[State]
+        self, field: Driven, t: Array, h: Array, y: State, p: Any, us: list[State], vs: list[State]
     ) -> tuple[State, Any]:
         """What the step owes to the states and parameters inside J and df/dt."""
         of_entries = [h * sum(v[i] * u[j] for u, v in zip(us, vs, strict=True)) for i, j in self.cells]
@@ -171,7 +174,7 @@ class Rodas4:
             of_time = tuple(
                 h**2 * sum(d * v[s] for d, v in zip(_D, vs, strict=True)) for s in range(self.size)
             )
-        _, vjp = jax.vjp(lambda y, p: self._slopes_of(field, t, y, p), y, p)
+        _, vjp = jax.vjp(lambda y, p: self.slopes(t, y, field.parameters(p)), y, p)
         return vjp((of_entries, of_time))
 
 

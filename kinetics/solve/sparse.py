@@ -28,6 +28,8 @@ __all__ = [
 
 Pattern = frozenset[tuple[int, int]]  # (row, column) of the entries that may be non-zero
 Entries = dict[tuple[int, int], Array]
+State = tuple[Array, ...]
+Slopes = dict[int, Array]  # of one value, by the number of a state
 
 
 def dependencies(f: Callable[..., Any], *args: Any) -> list[set[int]]:
@@ -128,18 +130,66 @@ def solve_factored(
     return x
 
 
-def jacobian(
-    f: Callable[[tuple[Array, ...]], tuple[Array, ...]], y: tuple[Array, ...], pattern: Pattern
-) -> Entries:
-    """The entries of df/dy in `pattern`, column by column; a column costs only the terms its state is in."""
-    entries: Entries = {}
-    for j in sorted({j for _, j in pattern}):
-        rows = sorted(i for i, column in pattern if column == j)
+def jacobian(f: Callable[[State], State], y: State, pattern: Pattern) -> Entries:
+    """The entries of df/dy in `pattern`: one pass over the trace of `f`, each value with its slopes by the states
+    that it depends on, so a state costs only the terms it is in.
+    """
+    traced = jax.make_jaxpr(f)(y)
+    by_state = [{j: jnp.ones_like(y_j)} for j, y_j in enumerate(y)]
+    _, slopes = _slopes(traced.jaxpr, traced.consts, y, by_state)
+    zero = jnp.zeros_like(y[0])
+    return {(i, j): slopes[i].get(j, zero) for i, j in pattern}
 
-        def column_of(y_j: Array, j: int = j, rows: Sequence[int] = rows) -> list[Array]:
-            out = f((*y[:j], y_j, *y[j + 1 :]))
-            return [out[i] for i in rows]
 
-        _, slopes = jax.jvp(column_of, (y[j],), (jnp.ones_like(y[j]),))
-        entries |= {(i, j): s for i, s in zip(rows, slopes, strict=True)}
-    return entries
+def _slopes(jaxpr: Any, consts: Sequence[Any], values: Sequence[Array], slopes: Sequence[Slopes]) -> Any:
+    """The values and slopes of a trace's results, from those of its arguments."""
+    value: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *values), strict=True))
+    slope: dict[Any, Slopes] = dict(zip(jaxpr.invars, slopes, strict=True))
+
+    for eqn in jaxpr.eqns:
+        arguments = list(dict.fromkeys(v for v in eqn.invars if not isinstance(v, core.Literal)))
+        inner = eqn.params.get("jaxpr") if eqn.primitive.name in _CALLS else None
+        if inner is not None:
+            xs = [v.val if isinstance(v, core.Literal) else value[v] for v in eqn.invars]
+            given = [{} if isinstance(v, core.Literal) else slope.get(v, {}) for v in eqn.invars]
+            out, moved = _slopes(inner.jaxpr, inner.consts, xs, given)
+        else:
+            alone = _of_one(jaxpr, eqn, arguments)
+            out, moved = _chained(alone, [value[v] for v in arguments], [slope.get(v, {}) for v in arguments])
+        value.update(zip(eqn.outvars, out, strict=True))
+        slope.update(zip(eqn.outvars, moved, strict=True))
+    literal = [isinstance(v, core.Literal) for v in jaxpr.outvars]
+    return (
+        [v.val if fixed else value[v] for v, fixed in zip(jaxpr.outvars, literal, strict=True)],
+        [{} if fixed else slope.get(v, {}) for v, fixed in zip(jaxpr.outvars, literal, strict=True)],
+    )
+
+
+def _of_one(jaxpr: Any, eqn: Any, arguments: Sequence[Any]) -> Callable[..., Sequence[Array]]:
+    """One equation of a trace as a function of its arguments."""
+    names = jaxpr.debug_info._replace(arg_names=("",) * len(arguments), result_paths=("",) * len(eqn.outvars))
+    return core.jaxpr_as_fun(
+        core.ClosedJaxpr(core.Jaxpr([], arguments, eqn.outvars, [eqn], debug_info=names), [])
+    )
+
+
+_CALLS = {"jit", "pjit", "closed_call"}
+
+
+def _chained(
+    f: Callable[..., Sequence[Array]], xs: Sequence[Array], given: Sequence[Slopes]
+) -> tuple[Sequence[Array], list[Slopes]]:
+    """The results of one operation, and each one's slopes by every state that an argument moves with."""
+    out = f(*xs)
+    moved: list[Slopes] = [{} for _ in out]
+    for j in sorted({j for slopes in given for j in slopes}):
+        moving = [k for k, slopes in enumerate(given) if j in slopes]
+
+        def along(*some: Array, moving: Sequence[int] = moving) -> Sequence[Array]:
+            return f(*(some[moving.index(k)] if k in moving else x for k, x in enumerate(xs)))
+
+        _, by_j = jax.jvp(along, tuple(xs[k] for k in moving), tuple(given[k][j] for k in moving))
+        for slopes, s in zip(moved, by_j, strict=True):
+            if s.dtype != jax.dtypes.float0:
+                slopes[j] = s
+    return out, moved
