@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= ogasawara_2021__synthetic_cart_12
 PYTEST_ARGS ?= -m "not slow"
-PARALLEL ?= -n 2 --dist loadfile
+PARALLEL ?= -n 2 --dist worksteal
 UPGRADE ?=
 
 .PHONY: help install demo test test-slow lint bench constraints clean

@@ -317,13 +317,20 @@ class Marginal:
             gained = found.log_likelihood - before.log_likelihood
         return replace(found, evaluations=found.evaluations + counted)
 
-    def highest(self, g: np.ndarray, modes: Modes, data: FitData, *, tries: int = 3) -> Modes:
-        """Each subject's best mode: the one it has, or one found from 0 or from two SDs around it."""
+    def highest(self, g: np.ndarray, modes: Modes, data: FitData) -> Modes:
+        """Each subject's best mode: the one it has, or one found from 0, from two SDs around it, or from draws of the
+        population: a peak between two records may lie far from where the curve of the middle subject leads.
+        """
         rng = np.random.default_rng(1)
-        root = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
-        for k in range(tries):
-            away = np.einsum("sij,js->is", root, rng.standard_normal(modes.b.shape))
-            other = self.modes(g, np.zeros_like(modes.b) if k == 0 else modes.b + away, data)
+        near = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
+        spread = np.linalg.cholesky(np.linalg.inv(self.precision(g, data)))
+        for k in range(
+            3 if self.by_difference else 9
+        ):  # a solution of equations costs more than a closed form
+            z = rng.standard_normal(modes.b.shape)
+            around = modes.b + np.einsum("sij,js->is", near, z)
+            begin = np.zeros_like(modes.b) if k == 0 else around if k % 3 == 1 else spread @ z
+            other = self.modes(g, begin, data)
             better = other.value > modes.value + 1e-3
             modes = Modes(*(_chosen(better, x, y) for x, y in zip(other, modes, strict=True)))
         return modes

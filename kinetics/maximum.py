@@ -22,7 +22,7 @@ from kinetics.posterior import Posterior
 __all__ = ["End", "Search", "search", "start_of_subjects"]
 
 _TRIES = 4  # places, where the first ones fail and no number was asked for
-_ROUNDS = 8  # of a search that has to end at a maximum
+_ROUNDS = 8  # of a search, at most
 _SAME = 0.5  # log-likelihood within which two maxima are one
 
 
@@ -90,7 +90,7 @@ def _from(
     marginal: Marginal, data: FitData, start: str, g: np.ndarray, with_prior: bool, exact: bool
 ) -> tuple[Laplace | None, End]:
     try:
-        found = marginal.maximise(data, g, with_prior=with_prior, rounds=_ROUNDS if exact else 1)
+        found = marginal.maximise(data, g, with_prior=with_prior, rounds=_ROUNDS)
         if not np.isfinite(found.covariance).all():
             raise FitError(f"no maximum in {found.evaluations} evaluations")
     except (FitError, np.linalg.LinAlgError) as error:

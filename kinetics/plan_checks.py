@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from kinetics.errors import Problem, did_you_mean
 from kinetics.model import Model, allowed
 from kinetics.nucleated import nucleated_cells
@@ -29,6 +27,7 @@ def plan_problems(plan: FitPlan, study: Study, model: Model) -> list[Problem]:
         *_observe_problems(plan, study, model),
         *_correlated_problems(plan, study),
         *_dose_problems(plan, study, model),
+        *_course_problems(plan, study),
     ]
 
 
@@ -53,14 +52,19 @@ def output_of(plan: FitPlan, study: Study, model: Model, analyte: str) -> str | 
 
 
 def cycle_problems(model: Model, doses: Doses) -> list[Problem]:
-    """Why parameters cannot differ between the courses of a subject."""
-    if np.max(doses.course, initial=0) == 0:
-        what = "gamma: no subject has two courses, so cycles cannot be told from subjects"
-        return [Problem(what, "leave `gamma` out; `omega` holds both")]
+    """Why parameters cannot differ between the courses of a subject who has two."""
     if not superposes(model, doses):
         what = f"gamma: the courses of {model.name} do not add up, so a course has no curve of its own"
         return [Problem(what, "leave `gamma` out, or write the model by differential equations")]
     return []
+
+
+def _course_problems(plan: FitPlan, study: Study) -> Iterator[Problem]:
+    given = study.doses if plan.products is None else study.doses[study.doses["product"].isin(plan.products)]
+    courses = given[["subject", "product", "cycle"]].drop_duplicates().groupby("subject").size()
+    if plan.gamma and not (courses > 1).any():
+        what = "gamma: no subject has two courses, so cycles cannot be told from subjects"
+        yield Problem(what, "leave `gamma` out; `omega` holds both")
 
 
 def _read_unit(plan: FitPlan, study: Study, analyte: str) -> str:

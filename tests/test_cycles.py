@@ -188,7 +188,9 @@ def test_plans_whose_cycles_cannot_be_told_apart_are_refused() -> None:
         "data": "theophylline",
         "observe": {"theophylline": {"likelihood": "additive"}},
     }
-    with pytest.raises(PlanError, match="no subject has two courses"):
-        bind(plan_of({**oral, "gamma": {"ka": HALF}}))
+    with pytest.raises(PlanError) as error:
+        bind(plan_of({**oral, "gamma": {"ka": HALF}, "vary": ["kaa"]}))
+    assert "no subject has two courses" in str(error.value)  # told with whatever else is wrong
+    assert "has no parameter 'kaa'" in str(error.value)
     with pytest.raises(PlanError, match="a standard deviation is above 0"):
         plan_of({**PLAN, "gamma": {"cmax": {"distribution": "Normal", "mean": 0, "sd": 1}}})

@@ -110,10 +110,14 @@ def test_the_hand_written_reverse_of_both_methods_is_the_derivative_of_their_ste
     stiff, driven = rosenbrock.Rodas4.of(field, 3, p[0]), explicit.Driven(field, (1,))
     there = jnp.asarray(True)
     for step, reverse in ((explicit.step, explicit.reverse_step), (stiff.step, stiff.reverse_step)):
-        _, vjp = jax.vjp(lambda t, h, y, p, s=step: s(driven, there, t, h, y, p)[0], t, h, y, p)
-        of_t, of_h, of_y, of_p = vjp(bar)
-        held = reverse(driven, there, t, h, y, p, bar, moving=False)
-        free = reverse(driven, there, t, h, y, p, bar, moving=True)
+
+        @jax.jit
+        def derivatives(there, t, h, y, p, step=step, reverse=reverse):
+            _, vjp = jax.vjp(lambda t, h, y, p: step(driven, there, t, h, y, p)[0], t, h, y, p)
+            by_hand = [reverse(driven, there, t, h, y, p, bar, moving=moving) for moving in (False, True)]
+            return vjp(bar), *by_hand
+
+        (of_t, of_h, of_y, of_p), held, free = derivatives(there, t, h, y, p)
         for got in (held, free):
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11), (of_y, of_p), got[:2])
         np.testing.assert_allclose(free[2], of_t, rtol=1e-11)

@@ -57,6 +57,7 @@ def test_theophylline_agrees_with_nlme() -> None:
     assert_within(fit, published)
 
 
+@pytest.mark.slow
 def test_phenobarbital_agrees_with_nonmem(shared_data: Path, tmp_path: Path) -> None:
     """NONMEM FOCE-I, proportional error, V larger by 15.9 % where the Apgar score is below 5 (pheno_real)."""
     fit = kn.fit(
@@ -78,6 +79,7 @@ def test_phenobarbital_agrees_with_nonmem(shared_data: Path, tmp_path: Path) -> 
     assert_within(fit, published)
 
 
+@pytest.mark.slow
 def test_phenobarbital_agrees_with_nlme(shared_data: Path, tmp_path: Path) -> None:
     """R nlme 3.1, phenoModel by ML without covariates, additive error."""
     fit = kn.fit(
