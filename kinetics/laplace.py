@@ -30,7 +30,7 @@ ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
 _INNER, _SHORT = (
     30,
     30.0,
-)  # Newton steps of the random effects, at most; damping at first of those in a corner
+)  # Newton steps of a subject's effects, at most; damping at first of those in a corner
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
@@ -103,8 +103,7 @@ class Marginal:
         self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
 
         def effects(b: Array, g: Array) -> Array:
-            s = posterior.with_effects(posterior.sites(g)[0], b)
-            return jnp.sum(posterior.bound.effects_log_prob(s))
+            return jnp.sum(posterior.bound.effects_log_prob(posterior.with_effects(posterior.sites(g)[0], b)))
 
         self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
         self._inform = jax.jit(self._information)
@@ -139,8 +138,7 @@ class Marginal:
 
     def _information(self, g: Array, b: Array, data: FitData) -> Float[Array, "subject vary vary"]:
         """Exact slopes for closed forms, central differences for equations, all in one solve."""
-        s, _ = self.posterior.sites(g)
-        bound, d = self.posterior.bound, len(b)
+        (s, _), bound, d = self.posterior.sites(g), self.posterior.bound, len(b)
 
         def predicted(b: Array) -> dict[str, Array]:
             return bound.predicted(self.posterior.with_effects(s, b), data)
@@ -284,11 +282,11 @@ class Marginal:
     ) -> tuple[float, Float[np.ndarray, " population"]]:
         b, precision = theta - self.centres(g, data), self.precision(g, data)
         at = self.joint(g, b, data)
-        information = self.information(g, b, data)
         of_g, of_b = (np.asarray(x) for x in self._contract(g, b, covariance, data))
-        by_b = at.by_b - 0.5 * of_b
-        through = np.asarray(self._turned(g, data, (-by_b, -0.5 * covariance.sum(axis=0))))
-        value = float(np.sum(at.value) - 0.5 * np.sum((information + precision) * covariance))
+        through = np.asarray(self._turned(g, data, (0.5 * of_b - at.by_b, -0.5 * covariance.sum(axis=0))))
+        value = float(
+            np.sum(at.value) - 0.5 * np.sum((self.information(g, b, data) + precision) * covariance)
+        )
         gradient = at.by_g - 0.5 * of_g + through
         if with_prior:
             prior, slope = self._prior(g)
@@ -296,18 +294,17 @@ class Marginal:
         return value, gradient
 
     def maximise(
-        self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200, rounds: int = 1
+        self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200, rounds: int = 8
     ) -> Laplace:
         """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there.
 
-        With `rounds`, every subject looks for a higher mode (`highest`) before each, and BFGS goes on in units of the
+        Before each of the rounds every subject looks for a higher mode (`highest`); BFGS goes on in units of the
         covariance where it is, until a round, a higher mode or a Newton step would bring less than `ENOUGH`.
         """
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
-        units, first = np.diag(self.posterior.units()), most if rounds == 1 else 0
-        found = self._ascended(data, middle, b, units, 1e-2, with_prior, first)
+        found = self._ascended(data, middle, b, np.diag(self.posterior.units()), 1e-2, with_prior, 0)
         gained, counted = np.inf, 0
-        for _ in range(rounds if rounds > 1 else 0):
+        for _ in range(rounds):
             modes = self.highest(found.g, found.modes, data)
             gained = min(gained, float(np.sum(modes.value)) - found.log_likelihood)
             if (found.converged and gained < ENOUGH) or not np.isfinite(found.covariance).all():
@@ -324,9 +321,7 @@ class Marginal:
         rng = np.random.default_rng(1)
         near = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
         spread = np.linalg.cholesky(np.linalg.inv(self.precision(g, data)))
-        for k in range(
-            3 if self.by_difference else 9
-        ):  # a solution of equations costs more than a closed form
+        for k in range(3 if self.by_difference else 9):  # equations cost more than a closed form
             z = rng.standard_normal(modes.b.shape)
             around = modes.b + np.einsum("sij,js->is", near, z)
             begin = np.zeros_like(modes.b) if k == 0 else around if k % 3 == 1 else spread @ z
@@ -351,8 +346,8 @@ class Marginal:
             best.update(b=modes.b, cornered=modes.cornered)
             return -value, -scale.T @ slope
 
-        options = {"maxiter": most, "gtol": enough}
-        found = minimize(objective, np.zeros_like(g), jac=True, method="BFGS", options=options)
+        stop = {"maxiter": most, "gtol": enough}
+        found = minimize(objective, np.zeros_like(g), jac=True, method="BFGS", options=stop)
         if not np.isfinite(found.fun) or found.fun >= _BARRED:
             raise FitError("the marginal likelihood is zero there; look at the doses and records")
         g, slope = g + scale @ found.x, np.linalg.solve(scale.T, found.jac)
@@ -385,10 +380,8 @@ class Marginal:
             expected = self._expected(x, theta, v, data, with_prior=with_prior)[1]
             return unit * expected, self.joint(x, b, data).by_b, curvature
 
-        slopes = [
-            tuple((up - down) / (2 * h) for up, down in zip(at(g + h * step), at(g - h * step), strict=True))
-            for step in unit * np.eye(size)
-        ]
+        ends = [(at(g + h * step), at(g - h * step)) for step in unit * np.eye(size)]
+        slopes = [tuple((x - y) / (2 * h) for x, y in zip(*both, strict=True)) for both in ends]
         complete, score, bend = (np.array(x) for x in zip(*slopes, strict=True))
         spread = np.einsum("jsab,sbc->jsac", bend, v)
         missing = np.einsum("jas,sab,lbs->jl", score, v, score) + 0.5 * np.einsum(

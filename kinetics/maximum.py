@@ -22,7 +22,6 @@ from kinetics.posterior import Posterior
 __all__ = ["End", "Search", "search", "start_of_subjects"]
 
 _TRIES = 4  # places, where the first ones fail and no number was asked for
-_ROUNDS = 8  # of a search, at most
 _SAME = 0.5  # log-likelihood within which two maxima are one
 
 
@@ -61,13 +60,13 @@ def search(
 ) -> Search:
     """Maximise from `starts` places, `centre` the first; with None from one, and from others while it fails.
 
-    `exact`: go on until a Newton step would bring nothing, and count a search that does not get there as failed.
+    `exact`: a search that does not end where a Newton step would bring nothing counts as failed.
     FitError where no place leads to a maximum.
     """
     best: Laplace | None = None
     ends: list[End] = []
     for start, g in _places(marginal, data, centre, key):
-        found, end = _from(marginal, data, start, g, with_prior, exact)
+        found, end = _from(marginal, data, start, g, with_prior)
         ends.append(end)
         if found is not None and (best is None or end.value > _value(best, with_prior)):
             best = found
@@ -87,10 +86,10 @@ def _value(found: Laplace, with_prior: bool) -> float:
 
 
 def _from(
-    marginal: Marginal, data: FitData, start: str, g: np.ndarray, with_prior: bool, exact: bool
+    marginal: Marginal, data: FitData, start: str, g: np.ndarray, with_prior: bool
 ) -> tuple[Laplace | None, End]:
     try:
-        found = marginal.maximise(data, g, with_prior=with_prior, rounds=_ROUNDS)
+        found = marginal.maximise(data, g, with_prior=with_prior)
         if not np.isfinite(found.covariance).all():
             raise FitError(f"no maximum in {found.evaluations} evaluations")
     except (FitError, np.linalg.LinAlgError) as error:

@@ -209,6 +209,7 @@ def test_in_its_chart_a_normal_posterior_takes_few_gradients_a_draw_and_has_its_
 
 
 @pytest.mark.fit
+@pytest.mark.slow
 def test_the_plain_chart_and_laplaces_give_one_posterior() -> None:
     bound = linear_study().bound(
         effects=EFFECTS["correlated"], sampler={"chains": 2, "warmup": 400, "draws": 600, "chunk": 200}

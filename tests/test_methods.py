@@ -315,6 +315,7 @@ def test_the_checks_fail_where_they_should(runs: dict[str, tuple[Path, dict[str,
 
 
 @pytest.mark.fit
+@pytest.mark.slow
 def test_chains_that_begin_at_the_variational_approximation_have_its_posterior() -> None:
     bound = known_spread()
     settings = bound.plan.sampler.model_copy(update={"start": "vi"})

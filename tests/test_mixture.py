@@ -117,6 +117,7 @@ def test_plans_of_a_mixture_are_checked() -> None:
 
 
 @pytest.mark.fit
+@pytest.mark.slow
 def test_three_subjects_far_from_the_others_are_found_and_thinning_keeps_every_third_draw() -> None:
     """Three of twelve lie 8 between-subject SDs above: no other explanation is in reach."""
     study = linear_study().study

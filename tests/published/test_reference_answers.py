@@ -12,10 +12,10 @@ import pytest
 import kinetics as kn
 from tests.published.reference_studies import phenobarbital
 
-pytestmark = pytest.mark.fit
+pytestmark = [pytest.mark.fit, pytest.mark.slow]
 
 OFF = 1.5
-SAMPLER = {"chains": 4, "warmup": 500, "draws": 1000, "target_accept": 0.9}
+SAMPLER = {"chains": 4, "warmup": 500, "draws": 2000, "target_accept": 0.9}
 WEIGHT = {"exponent": 1.0, "reference": 1.0}
 
 
@@ -57,7 +57,6 @@ def test_theophylline_agrees_with_nlme() -> None:
     assert_within(fit, published)
 
 
-@pytest.mark.slow
 def test_phenobarbital_agrees_with_nonmem(shared_data: Path, tmp_path: Path) -> None:
     """NONMEM FOCE-I, proportional error, V larger by 15.9 % where the Apgar score is below 5 (pheno_real)."""
     fit = kn.fit(
@@ -79,7 +78,6 @@ def test_phenobarbital_agrees_with_nonmem(shared_data: Path, tmp_path: Path) -> 
     assert_within(fit, published)
 
 
-@pytest.mark.slow
 def test_phenobarbital_agrees_with_nlme(shared_data: Path, tmp_path: Path) -> None:
     """R nlme 3.1, phenoModel by ML without covariates, additive error."""
     fit = kn.fit(
