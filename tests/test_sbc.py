@@ -166,6 +166,7 @@ def test_records_of_every_kind_of_limit_are_drawn_as_the_study_reports_them(tmp_
 
 
 @pytest.mark.fit
+@pytest.mark.slow
 def test_ranks_of_a_right_fit_are_uniform_and_of_one_with_half_the_error_are_not(plan, monkeypatch):
     assert sbc(plan, replicates=32, **SHORT).uniform
     noisy = PriorStudy._measured
