@@ -84,6 +84,12 @@ class Calibration:
         """The band that every quantity's ECDF is held to."""
         return band(self.replicates, self.most, alpha=self.alpha_each)
 
+    def coverage(self, level: float = 0.9) -> dict[str, float]:
+        """Share of replicates whose truth lies in the central interval of that level, for each quantity."""
+        tail = round((self.most + 1) * (1 - level) / 2)
+        inside = (self.ranks >= tail) & (self.ranks <= self.most - tail)
+        return {str(site): float(share) for site, share in inside.mean().items()}
+
     @property
     def verdict(self) -> str:
         """One paragraph: is uniformity rejected, by what, and how the replicates went."""
@@ -125,6 +131,7 @@ class Calibration:
             },
             "p": {row["site"]: _digits(row["p"]) for _, row in self.table.iterrows()},
             "p_chi_square": {row["site"]: _digits(row["p_chi_square"]) for _, row in self.table.iterrows()},
+            "coverage_90": {site: _digits(share) for site, share in self.coverage().items()},
             "replicates_with_divergences": int((self.runs["divergences"] > 0).sum()),
             "replicates_with_low_ess": int((self.runs["ess"] < self.most).sum()),
             "redrawn": int(self.runs["redrawn"].sum()),

@@ -47,14 +47,12 @@ UG_PER_GENOME = 6.6e-6  # ug DNA of one diploid nucleus: 6.6 pg (golden T9: 151,
 def solution(t, p, doses):
     """Copies/ug DNA at times t (record,), summed over the infusions (dose,)."""
     tau = t[:, None] - doses.time
-    tlag = p["lag_fraction"] * p["tmax"]
-    growing = p["tmax"] - tlag
-    grown = jnp.clip(tau - tlag, 0.0, growing)
-    rise = p["cmax"] * jnp.exp2((grown - growing) / p["doubling_time"])
-    after = jnp.maximum(tau - p["tmax"], 0.0)
-    contraction = (1 - p["fb"]) * jnp.exp2(-after / p["half_life_contraction"])
-    fall = contraction + p["fb"] * jnp.exp2(-after / p["half_life_persistence"])
-    return {"copies": jnp.sum(jnp.where(tau >= 0, doses.share * rise * fall, 0.0), axis=1)}
+    after = jnp.maximum(tau - p["tmax"], (p["lag_fraction"] - 1) * p["tmax"])  # the lag holds the first value
+    rising = after < 0
+    fast = jnp.exp2(after * jnp.where(rising, 1 / p["doubling_time"], -1 / p["half_life_contraction"]))
+    slow = jnp.exp2(-jnp.maximum(after, 0.0) / p["half_life_persistence"])
+    curve = jnp.where(rising, fast, fast + p["fb"] * (slow - fast))
+    return {"copies": p["cmax"] * jnp.sum(jnp.where(tau >= 0, doses.share * curve, 0.0), axis=1)}
 
 
 OUTPUTS = {

@@ -65,6 +65,15 @@ def test_the_verdict_names_what_is_rejected_and_at_which_level():
     assert bad.table.loc[0, "z"] > 4
 
 
+def test_coverage_is_the_share_of_ranks_between_the_tails():
+    good = made_up()
+    ranks = good.ranks["cmax_pop"]
+    assert good.coverage()["cmax_pop"] == pytest.approx(np.mean([5 <= r <= 95 for r in ranks]))
+    assert good.coverage(0.5)["cmax_pop"] == pytest.approx(np.mean([25 <= r <= 75 for r in ranks]))
+    assert 0.82 < good.coverage()["omega_cmax"] < 0.97
+    assert made_up(lean=4.0).coverage()["log_likelihood"] < 0.85
+
+
 def test_the_figure_has_a_panel_a_quantity_with_its_band_and_marks_the_rejected():
     bad = made_up(lean=1.8, wrong="drop_blq")
     figure = plot_sbc(bad)
@@ -157,6 +166,7 @@ def test_records_of_every_kind_of_limit_are_drawn_as_the_study_reports_them(tmp_
 
 
 @pytest.mark.fit
+@pytest.mark.slow
 def test_ranks_of_a_right_fit_are_uniform_and_of_one_with_half_the_error_are_not(plan, monkeypatch):
     assert sbc(plan, replicates=32, **SHORT).uniform
     noisy = PriorStudy._measured
