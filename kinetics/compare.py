@@ -119,9 +119,8 @@ def _weights(units: DataFrame) -> np.ndarray:
     if not np.isfinite(values).all():
         return np.full(values.shape[1], np.nan)
     values = values - values.max(axis=1, keepdims=True)
-    kind: dict[str, Any] = (
-        {"kind": "loo"} if "kind" in signature(ELPDData).parameters else {}
-    )  # gone from arviz-stats 1.3
+    # arviz-stats 1.3, for Python 3.12 and later, has no `kind`
+    kind: dict[str, Any] = {"kind": "loo"} if "kind" in signature(ELPDData).parameters else {}
     each = {}
     for k, elpd_i in enumerate(values.T):
         each[str(k)] = ELPDData(

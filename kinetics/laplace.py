@@ -27,10 +27,7 @@ from kinetics.posterior import Posterior
 __all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
-_INNER, _SHORT = (
-    30,
-    30.0,
-)  # Newton steps of a subject's effects, at most; damping at first of those in a corner
+_INNER, _SHORT = 30, 30.0  # Newton steps of a subject, at most; damping at first of those in a corner
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
@@ -103,7 +100,8 @@ class Marginal:
         self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
 
         def effects(b: Array, g: Array) -> Array:
-            return jnp.sum(posterior.bound.effects_log_prob(posterior.with_effects(posterior.sites(g)[0], b)))
+            s = posterior.with_effects(posterior.sites(g)[0], b)
+            return jnp.sum(posterior.bound.effects_log_prob(s))
 
         self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
         self._inform = jax.jit(self._information)
@@ -138,7 +136,8 @@ class Marginal:
 
     def _information(self, g: Array, b: Array, data: FitData) -> Float[Array, "subject vary vary"]:
         """Exact slopes for closed forms, central differences for equations, all in one solve."""
-        (s, _), bound, d = self.posterior.sites(g), self.posterior.bound, len(b)
+        s, _ = self.posterior.sites(g)
+        bound, d = self.posterior.bound, len(b)
 
         def predicted(b: Array) -> dict[str, Array]:
             return bound.predicted(self.posterior.with_effects(s, b), data)

@@ -40,10 +40,7 @@ PRIOR_SETS = {
 
 
 def solution(t, p, doses):
-    """Copies/ug DNA at times t (record,), summed over the infusions (dose,).
-
-    The rise and the contraction share an exponential: half of what a gradient costs is exponentials.
-    """
+    """Copies/ug DNA at times t (record,), summed over the infusions (dose,); the rise and the contraction share an exponential."""
     tau = t[:, None] - doses.time
     after = tau - p["tmax"]
     rising = after < 0

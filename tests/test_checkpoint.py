@@ -59,7 +59,7 @@ def whole() -> Fit:
 
 
 @pytest.mark.fit
-@pytest.mark.parametrize("iterations", [20, 80], ids=["in_warm_up", "in_sampling"])
+@pytest.mark.parametrize("iterations", [20, 60, 80], ids=["in_warm_up", "between", "in_sampling"])
 def test_a_fit_stopped_anywhere_ends_with_the_draws_of_one_never_stopped(
     whole: Fit, tmp_path: Path, iterations: int
 ) -> None:

@@ -146,23 +146,23 @@ def _slopes(jaxpr: Any, consts: Sequence[Any], values: Sequence[Array], slopes: 
     value: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *values), strict=True))
     slope: dict[Any, Slopes] = dict(zip(jaxpr.invars, slopes, strict=True))
 
+    def known(atoms: Sequence[Any]) -> tuple[list[Any], list[Slopes]]:
+        fixed = [isinstance(v, core.Literal) for v in atoms]
+        return (
+            [v.val if literal else value[v] for v, literal in zip(atoms, fixed, strict=True)],
+            [{} if literal else slope.get(v, {}) for v, literal in zip(atoms, fixed, strict=True)],
+        )
+
     for eqn in jaxpr.eqns:
-        arguments = list(dict.fromkeys(v for v in eqn.invars if not isinstance(v, core.Literal)))
         inner = eqn.params.get("jaxpr") if eqn.primitive.name in _CALLS else None
         if inner is not None:
-            xs = [v.val if isinstance(v, core.Literal) else value[v] for v in eqn.invars]
-            given = [{} if isinstance(v, core.Literal) else slope.get(v, {}) for v in eqn.invars]
-            out, moved = _slopes(inner.jaxpr, inner.consts, xs, given)
+            out, moved = _slopes(inner.jaxpr, inner.consts, *known(eqn.invars))
         else:
-            alone = _of_one(jaxpr, eqn, arguments)
-            out, moved = _chained(alone, [value[v] for v in arguments], [slope.get(v, {}) for v in arguments])
+            arguments = list(dict.fromkeys(v for v in eqn.invars if not isinstance(v, core.Literal)))
+            out, moved = _chained(_of_one(jaxpr, eqn, arguments), *known(arguments))
         value.update(zip(eqn.outvars, out, strict=True))
         slope.update(zip(eqn.outvars, moved, strict=True))
-    literal = [isinstance(v, core.Literal) for v in jaxpr.outvars]
-    return (
-        [v.val if fixed else value[v] for v, fixed in zip(jaxpr.outvars, literal, strict=True)],
-        [{} if fixed else slope.get(v, {}) for v, fixed in zip(jaxpr.outvars, literal, strict=True)],
-    )
+    return known(jaxpr.outvars)
 
 
 def _of_one(jaxpr: Any, eqn: Any, arguments: Sequence[Any]) -> Callable[..., Sequence[Array]]:
