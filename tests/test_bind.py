@@ -194,7 +194,7 @@ def test_a_key_that_could_not_do_what_it_says_is_refused(study: Study, keys: dic
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('return {"copies": jnp', 'return {"copy": jnp'), ('p["alpha"] * after', 'p["alfa"] * after')],
+    [('return {"copies": p', 'return {"copy": p'), ('-p["alpha"]', '-p["alfa"]')],
 )
 def test_a_solution_that_lacks_a_state_or_a_parameter_is_refused_by_its_file(
     study: Study, old: str, new: str, tmp_path: Path
