@@ -12,9 +12,10 @@ Sites are named as Monolix names them: X_pop, omega_X, gamma_X, beta_X_COV, corr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +23,15 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpyro.distributions import LKJ
 
-from kinetics.arrays import AnyArray
-from kinetics.distributions import Correlation, Normal, Prior, inverse_link, link
+from kinetics.arrays import AnyArray, unstacked
+from kinetics.distributions import Correlation, Link, Normal, Prior, inverse_link, link
 from kinetics.model import Model
 from kinetics.shrinkage import Shrinkage
 
 __all__ = [
     "Effect",
     "Hierarchy",
-    "centre_of",
+    "centres",
     "class_log_joint",
     "correlate",
     "drawn_effects",
@@ -157,19 +158,46 @@ class Hierarchy:
         return total
 
 
-def centre_of(
-    h: Hierarchy, name: str, s: Mapping[str, AnyArray], design: Mapping[str, AnyArray]
-) -> Float[Array, "*subject"]:
-    """The subject's value on the link scale before its random effect; a cycle's effect is around 0."""
-    if name in h.by_cycle:
-        return jnp.zeros(())
-    kind = h.priors[name].link
-    value = link(kind, jnp.asarray(s[f"{name}_pop"] if name not in h.fixed else h.fixed[name]))
-    own = [effect for effect in h.effects if effect.parameter == name]
-    beta = {**s, **h.coefficients(s)} if any(effect.shrunk for effect in own) else s
-    for effect in own:
-        value = value + beta[effect.site] * design[effect.column or effect.name]
-    return value + design[f"allometry_{name}"] if name in h.scaled else value
+def centres(
+    h: Hierarchy,
+    names: Sequence[str],
+    s: Mapping[str, AnyArray],
+    design: Mapping[str, AnyArray],
+    subjects: int,
+) -> Float[Array, "name subject"]:
+    """Values on the link scale before random effects, of parameters in turn; a cycle's own effect is around 0."""
+    if not names:
+        return jnp.zeros((0, subjects))
+    rows = {name: i for i, name in enumerate(names)}
+    value = _linked(h, names, s)[:, None] * jnp.ones(subjects)
+    own = [effect for effect in h.effects if effect.parameter in rows]
+    if own:
+        beta = {**s, **h.coefficients(s)} if any(effect.shrunk for effect in own) else s
+        column = jnp.stack([jnp.asarray(design[e.column or e.name], float) for e in own])
+        chosen = np.zeros((len(names), len(own)))
+        chosen[[rows[e.parameter] for e in own], range(len(own))] = 1.0
+        value = value + chosen @ (jnp.stack([jnp.asarray(beta[e.site]) for e in own])[:, None] * column)
+    if any(k in h.scaled for k in names):
+        none = jnp.zeros(subjects)
+        value = value + jnp.stack(
+            [jnp.asarray(design[f"allometry_{k}"]) if k in h.scaled else none for k in names]
+        )
+    return value
+
+
+def _linked(h: Hierarchy, names: Sequence[str], s: Mapping[str, AnyArray]) -> Float[Array, " name"]:
+    """Population values on the link scale; 0 for a cycle's effect."""
+    kinds = np.array(["identity" if k in h.by_cycle else h.priors[k].link for k in names])
+    value = jnp.stack([jnp.zeros(()) if k in h.by_cycle else _value(h, k, s) for k in names])
+    for kind in ("log", "logit"):
+        if (kinds == kind).any():
+            value = jnp.where(kinds == kind, link(kind, jnp.where(kinds == kind, value, 0.5)), value)
+    return value
+
+
+def _value(h: Hierarchy, name: str, s: Mapping[str, AnyArray]) -> Float[Array, ""]:
+    """A parameter's population value, or the one it is held at."""
+    return jnp.asarray(h.fixed[name] if name in h.fixed else s[f"{name}_pop"], float)
 
 
 def individual(
@@ -179,19 +207,36 @@ def individual(
 
     Those that vary by cycle come twice: X, and X_cycle1, X_cycle2 ... of the courses.
     """
-    theta, line = {}, {}
-    for name in model.parameters:
-        value = centre_of(h, name, s, design)
-        if name in h.omega:
-            value = value + s[f"omega_{name}"] * s[f"eta_{name}"]
-        if name in h.shifts and "class" in s:
-            value = value + s[f"shift_{name}"] * s["class"]
-        theta[name] = inverse_link(h.priors[name].link, value) * jnp.ones(subjects)
-        line[name] = value
-    for effect, name in h.by_cycle.items():
-        own = line[name] + s[f"gamma_{name}"] * s[f"eta_{effect}"]
-        theta[effect] = inverse_link(h.priors[name].link, own) * jnp.ones(subjects)
-    return theta
+    moved = {*h.omega, *h.by_cycle.values(), *h.scaled, *(e.parameter for e in h.effects)}
+    moved |= set(h.shifts) if "class" in s else set()
+    theta: dict[str, Array] = {}
+    for kind in get_args(Link):
+        names = [k for k in model.parameters if h.priors[k].link == kind]
+        shared, own = [k for k in names if k not in moved], [k for k in names if k in moved]
+        for k in shared:
+            theta[k] = _value(h, k, s) * jnp.ones(subjects)
+        if own:
+            line = centres(h, own, s, design, subjects) + _random(h, own, s, subjects)
+            cycles = [effect for effect, k in h.by_cycle.items() if k in own]
+            if cycles:
+                base = line[np.array([own.index(h.by_cycle[effect]) for effect in cycles])]
+                line = jnp.concatenate([line, base + _random(h, cycles, s, subjects)])
+            theta |= zip([*own, *cycles], unstacked(inverse_link(kind, line)), strict=True)
+    return {name: theta[name] for name in (*model.parameters, *h.by_cycle)}
+
+
+def _random(
+    h: Hierarchy, names: Sequence[str], s: Mapping[str, AnyArray], subjects: int
+) -> Float[Array, "name subject"]:
+    """SD times effect of parameters, or of cycles, in turn, and the shift of who is of the second class."""
+    zero, ones = jnp.zeros(()), jnp.ones(subjects)
+    varies = [k in h.vary for k in names]
+    sd = jnp.stack([jnp.asarray(s[h.sd_site(k)]) if v else zero for k, v in zip(names, varies, strict=True)])
+    eta = jnp.stack([(s[f"eta_{k}"] if v else 0.0) * ones for k, v in zip(names, varies, strict=True)])
+    if "class" not in s or not any(k in h.shifts for k in names):
+        return sd[:, None] * eta
+    shift = jnp.stack([jnp.asarray(s[f"shift_{k}"]) if k in h.shifts else zero for k in names])
+    return sd[:, None] * eta + shift[:, None] * s["class"]
 
 
 def effects_log_prob(

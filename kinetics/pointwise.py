@@ -25,7 +25,7 @@ from scipy.stats import t as student_t
 
 from kinetics.distributions import link
 from kinetics.fit import Fit
-from kinetics.hierarchy import Hierarchy, centre_of, correlate, effects_log_prob, shift_of
+from kinetics.hierarchy import Hierarchy, centres, correlate, effects_log_prob, shift_of
 from kinetics.observe import recorded
 
 __all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
@@ -139,8 +139,7 @@ def _integrated(
         return bound.subject_log_likelihood(own, data)
 
     def reduced(s: Mapping[str, Array]) -> Array:
-        ones = jnp.ones(subjects)
-        centre = jnp.stack([ones * centre_of(h, name, s, data.design) for name in h.vary])
+        centre = centres(h, h.vary, s, data.design, subjects)
         eta, log_weight = proposal.at(h, s, centre)
         terms = jax.vmap(one, in_axes=(None, 1))(s, eta) + log_weight
         top = jnp.max(terms, axis=0)

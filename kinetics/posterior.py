@@ -16,7 +16,7 @@ of `centred` are b = p - c(g) + spread u, each on its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -26,18 +26,19 @@ from jaxtyping import Array, Float
 from numpyro.distributions import LKJCholesky
 from numpyro.distributions.transforms import CorrCholeskyTransform
 
-from kinetics.arrays import AnyArray
+from kinetics.arrays import AnyArray, unstacked
 from kinetics.bind import BoundFit, FitData
 from kinetics.conditional import conditional
 from kinetics.distributions import (
     Correlation,
     HalfCauchy,
     HalfNormal,
+    Link,
     Prior,
     inverse_link,
     link,
 )
-from kinetics.hierarchy import centre_of, shift_of
+from kinetics.hierarchy import centres, shift_of
 
 __all__ = ["Chart", "Posterior"]
 
@@ -74,6 +75,7 @@ class Posterior:
         self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
         self._unit = np.array([_normal(p)[1] for p in chosen])
         self._middle = np.array([_normal(p)[0] for p in chosen])
+        self._kinds, self._scale = np.array([_kind(p) for p in chosen]), np.array([_scale(p) for p in chosen])
         self.log_densities = jax.jit(
             jax.vmap(self.log_density, (0, None, None))
         )  # of several z, compiled once
@@ -108,21 +110,21 @@ class Posterior:
 
     def constrained_site(self, site: str, x: Any) -> Array:
         """The value of one population site at its coordinate."""
-        return self._constrained(self.priors[site], jnp.asarray(x))
+        return _constrained(_kind(self.priors[site]), jnp.asarray(x)) * _scale(self.priors[site])
 
-    @staticmethod
-    def _constrained(prior: Prior, x: Array) -> Array:
-        """The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left
-        tail wherever the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has
-        two long tails: no step of a sampler suits both them and the middle.
+    def _constrained(self, x: Float[Array, " site"]) -> Float[Array, " site"]:
+        """The values of all of `names` at their coordinates, each kind of site in one step.
+
+        The product that puts them in their order again keeps XLA:CPU from computing them anew in every reader.
         """
-        if isinstance(prior, HalfCauchy):
-            return prior.of_normal(x)
-        if isinstance(prior, HalfNormal):
-            return prior.scale * np.sqrt(2.0) * erfinv(ndtr(x))
-        if isinstance(prior, Correlation):
-            return jnp.tanh(x)
-        return inverse_link(prior.link, x)
+        order = np.argsort(self._kinds, kind="stable")
+        ordered = np.eye(len(order))[order]
+        x, at, values = jnp.dot(ordered, x, precision="highest"), 0, []
+        for kind, n in zip(*np.unique(self._kinds, return_counts=True), strict=True):
+            values.append(_constrained(str(kind), x[at : at + n]))
+            at += n
+        finite = jnp.minimum(jnp.concatenate(values) * self._scale[order], jnp.finfo(x.dtype).max)
+        return jnp.dot(ordered.T, finite, precision="highest")
 
     @staticmethod
     def _unconstrained(prior: Prior, value: Array) -> Array:
@@ -144,7 +146,7 @@ class Posterior:
         standard = (x - self._middle) / self._unit
         normal = -0.5 * standard**2 - np.log(self._unit) - 0.5 * np.log(2 * np.pi)
         log_prior = jnp.sum(jnp.where(self._alone, 0.0, normal))
-        s = {k: self._constrained(self.priors[k], x[i]) for i, k in enumerate(self.names)}
+        s = dict(zip(self.names, unstacked(self._constrained(x)), strict=True))
         for k in np.array(self.names)[self._alone]:
             log_prior += self.priors[k].to_numpyro().log_prob(s[k]) + jnp.log1p(-(s[k] ** 2))
         for block in self.blocks:
@@ -181,7 +183,10 @@ class Posterior:
 
     def with_effects(self, s: Sites, b: Float[Array, "vary subject"]) -> Sites:
         """The population sites and standardised random effects eta_X."""
-        return s | {f"eta_{k}": b[i] / s[self.h.sd_site(k)] for i, k in enumerate(self.vary)}
+        if not self.vary:
+            return s
+        eta = unstacked(b / self.omega(s)[:, None])
+        return s | {f"eta_{k}": row for k, row in zip(self.vary, eta, strict=True)}
 
     def omega(self, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
         """The standard deviations of the random effects."""
@@ -190,9 +195,7 @@ class Posterior:
 
     def centres(self, s: Mapping[str, AnyArray], data: FitData) -> Float[Array, "vary subject"]:
         """c_i: every subject's varying parameters on the link scale, before its random effects."""
-        ones = jnp.ones(self.subjects)
-        rows = [centre_of(self.h, k, s, data.design) * ones for k in self.vary]
-        return jnp.stack(rows) if rows else jnp.zeros((0, self.subjects))
+        return centres(self.h, self.vary, s, data.design, self.subjects)
 
     def precision(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
         """Prior precision of the random effects on the link scale."""
@@ -247,3 +250,41 @@ def _normal(prior: Prior) -> tuple[float, float]:
     if isinstance(prior, HalfNormal | HalfCauchy | Correlation):
         return 0.0, 1.0
     return float(link(prior.link, jnp.asarray(prior.median, float))), prior.sd
+
+
+def _kind(prior: Prior) -> str:
+    """Which map takes a coordinate to a site's value: that of its link, or of its prior where it has its own."""
+    own = isinstance(prior, HalfNormal | HalfCauchy | Correlation)
+    return type(prior).__name__ if own else prior.link
+
+
+def _scale(prior: Prior) -> float:
+    return prior.scale if isinstance(prior, HalfNormal | HalfCauchy) else 1.0
+
+
+def _constrained(kind: str, x: Array) -> Array:
+    """Values, before their scale, at coordinates of one kind.
+
+    The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left tail wherever
+    the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has two long tails: no
+    step of a sampler suits both them and the middle.
+    """
+    if kind == "HalfCauchy":
+        return HalfCauchy(1.0).of_normal(x)
+    if kind == "HalfNormal":
+        return _half_normal(x)
+    if kind == "Correlation":
+        return jnp.tanh(x)
+    return inverse_link(cast("Link", kind), x)
+
+
+@jax.custom_jvp
+def _half_normal(x: Array) -> Array:
+    """The value whose rank under a half-normal of scale 1 is that of x under a standard normal."""
+    return np.sqrt(2.0) * erfinv(ndtr(x))
+
+
+@_half_normal.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = _half_normal(primals[0])
+    return value, 0.5 * jnp.exp(0.5 * (jnp.square(value) - jnp.square(primals[0]))) * tangents[0]

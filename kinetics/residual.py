@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from numpy.polynomial import chebyshev
+from scipy.special import erfcx
 
 from kinetics.arrays import AnyArray
 from kinetics.distributions import HalfNormal, Prior
@@ -108,17 +110,30 @@ def normal_logpdf(z: Array) -> Array:
     return -0.5 * z**2 - jnp.asarray(0.5 * jnp.log(2 * jnp.pi))
 
 
+_STRETCH = 0.25  # t = 1/(1 + |z|/4) takes the half line to (0, 1]
+
+
+def _tail() -> np.ndarray:
+    """Coefficients in x = 2t - 1, highest first, of log Phi(-a) + a^2/2 - log t: smooth, bounded on all of (0, 1]."""
+    x = chebyshev.chebpts1(21)
+    t = (x + 1) / 2
+    rest = np.log(erfcx((1 / t - 1) / _STRETCH * np.sqrt(0.5)) / (2 * t))
+    return chebyshev.cheb2poly(chebyshev.chebfit(x, rest, 20))[::-1]
+
+
+_TAIL = _tail()
+
+
 @jax.custom_jvp
 def normal_logcdf(z: Array) -> Array:
-    """log Phi(z) with one erfc, half the cost of jax's log_ndtr; below -14 six terms of the asymptotic series
-    (Abramowitz & Stegun 1964, 26.2.12). Within 2e-12 of scipy, relative.
+    """log Phi(z): a polynomial of degree 20, a log and a square below 0, which every z takes. Within 2e-14 of scipy,
+    relative. An erfc would cost as much by itself: XLA:CPU makes four kernels of it.
     """
-    near = jnp.maximum(z, -14.0)
-    tail = 0.5 * jax.scipy.special.erfc(jnp.abs(near) * np.sqrt(0.5))
-    u = 1.0 / jnp.square(jnp.minimum(z, -14.0))
-    series = 1 - u * (1 - 3 * u * (1 - 5 * u * (1 - 7 * u * (1 - 9 * u))))
-    far = -0.5 / u + jnp.log(series * jnp.sqrt(u)) - 0.5 * np.log(2 * np.pi)
-    return jnp.where(z < -14.0, far, jnp.where(z < 0, jnp.log(tail), jnp.log1p(-tail)))
+    a = jnp.abs(z)
+    t = 1.0 / (1.0 + _STRETCH * a)
+    rest = jnp.polyval(jnp.asarray(_TAIL, t.dtype), 2.0 * t - 1.0, unroll=len(_TAIL))
+    below = rest + jnp.log(t) - 0.5 * jnp.square(a)
+    return jnp.where(z < 0, below, jnp.log1p(-jnp.exp(below)))
 
 
 @normal_logcdf.defjvp

@@ -11,7 +11,7 @@ import pytest
 from scipy import special, stats
 
 from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
-from kinetics.hierarchy import Effect, Hierarchy, centre_of, correlate, effects_log_prob, individual
+from kinetics.hierarchy import Effect, Hierarchy, centres, correlate, effects_log_prob, individual
 from kinetics.model import Model, Output, Parameter, State
 
 PRIORS: dict[str, Prior] = {
@@ -102,7 +102,9 @@ def test_everything_together_is_the_sum_of_its_parts() -> None:
     sites = population(omega_cmax=0.6, eta_cmax=ETA, beta_cmax_age=0.03, beta_cmax_sex_male=-0.4)
     by_hand = np.log(1500.0) + 0.03 * AGE - 0.4 * SEX + WEIGHT + 0.6 * ETA
     np.testing.assert_allclose(individual(h, model(), sites, DESIGN, N)["cmax"], np.exp(by_hand), rtol=1e-12)
-    np.testing.assert_allclose(centre_of(h, "cmax", sites, DESIGN), by_hand - 0.6 * ETA, rtol=1e-12)
+    found = centres(h, ("fb", "cmax"), sites, DESIGN, N)
+    np.testing.assert_allclose(found[1], by_hand - 0.6 * ETA, rtol=1e-12)
+    np.testing.assert_allclose(found[0], LINK["fb"](sites["fb_pop"]) * np.ones(N), rtol=1e-12)
 
 
 def test_sites_are_named_as_monolix_names_them() -> None:

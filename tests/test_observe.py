@@ -10,9 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import integrate, stats
+from scipy.special import log_ndtr
 
 from kinetics.observe import AssayRecords, log_likelihood, pad_observations
-from kinetics.residual import FAMILIES, LOG_FAMILIES, TINY, location_scale, simulate_residual, student
+from kinetics.residual import (
+    FAMILIES,
+    LOG_FAMILIES,
+    TINY,
+    location_scale,
+    normal_logcdf,
+    simulate_residual,
+    student,
+)
 
 F = 37.0  # the prediction
 RESIDUAL = {"sigma": jnp.asarray(0.45), "sigma_add": jnp.asarray(6.0)}
@@ -48,6 +57,14 @@ def test_density_and_censored_probabilities_are_scipys(family: str, value: float
         reference.cdf(value * 1.3) - reference.cdf(value), reference.sf(value) - reference.sf(value * 1.3)
     )
     assert at(family, one(value * 1.3, "interval", value)) == pytest.approx(np.log(between), rel=1e-8)
+
+
+def test_the_normals_log_probability_is_scipys_from_the_far_tails_to_the_middle() -> None:
+    z = np.concatenate([np.linspace(-45, 9, 5401), -np.logspace(2, 150, 50), [0.0, -1e-300, 12.0]])
+    np.testing.assert_allclose(normal_logcdf(jnp.asarray(z)), log_ndtr(z), rtol=1e-13)
+    slope = jax.vmap(jax.grad(normal_logcdf))(jnp.asarray(z[:5401]))
+    np.testing.assert_allclose(slope, np.exp(stats.norm.logpdf(z[:5401]) - log_ndtr(z[:5401])), rtol=1e-11)
+    assert np.asarray(normal_logcdf(jnp.array([-np.inf, np.inf]))).tolist() == [-np.inf, 0.0]
 
 
 def test_students_t_of_four_degrees_of_freedom_is_scipys_far_out_in_both_tails() -> None:
