@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["conditional"]
+__all__ = ["conditional", "solved"]
 
 Rows = Float[Array, "vary subject"]
 Square = Float[Array, "vary vary subject"]
@@ -48,6 +48,12 @@ def _backward(kept: tuple[Square, Rows, Rows], bars: tuple[Rows, Array]) -> tupl
 
 
 conditional.defvjp(_forward, _backward)
+
+
+def solved(a: Square, x: Rows) -> Rows:
+    """A^-1 x of each subject; NaN where A is not positive definite."""
+    root = _inverse_factor(a)
+    return _transposed(root, _times(root, x))
 
 
 def _inverse_factor(a: Square) -> Square:

@@ -22,12 +22,12 @@ from scipy.optimize import minimize
 from kinetics.bind import FitData
 from kinetics.errors import FitError
 from kinetics.information import record_information
+from kinetics.newton import Ascent, ascend
 from kinetics.posterior import Posterior
 
 __all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
-_INNER, _SHORT = 30, 30.0  # Newton steps of a subject, at most; damping at first of those in a corner
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
@@ -97,6 +97,17 @@ class Marginal:
         def slope(g: Array, b: Array, data: FitData) -> Array:
             return jax.grad(lambda g: joint(g, b, data)[0])(g)
 
+        def ascended(g: Array, b: Array, short: Array, data: FitData) -> Ascent:
+            s, _ = posterior.sites(g)
+            precision = posterior.precision(s)
+
+            def density(b: Array) -> tuple[Array, Array]:
+                each, back = jax.vjp(lambda b: posterior.log_joint(s, b, data), b)
+                return each, back(jnp.ones_like(each))[0]
+
+            return ascend(density, lambda b: self._information(g, b, data) + precision, b, short)
+
+        self._ascend = jax.jit(ascended)
         self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
 
         def effects(b: Array, g: Array) -> Array:
@@ -162,51 +173,34 @@ class Marginal:
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return total
 
-    def modes(self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None) -> Modes:
-        """Newton's method with Levenberg's damping, each subject by itself, from `b`.
+    def modes(
+        self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None, *, corners: bool = True
+    ) -> Modes:  # fmt: skip
+        """Newton's method, each subject by itself, from `b`; then along the corner of its density it may lie in.
 
-        Subjects said to be `cornered` there begin with short steps: they save the long ones' failing.
+        Subjects said to be `cornered` there begin with short steps: they save the long ones' failing. Without
+        `corners` a subject in one stays where Newton's method left it, a little below its mode.
         """
         precision, d = self.precision(g, data), len(b)
-        at = self.joint(g, b, data)
-        if not np.isfinite(at.value).all():
-            b = np.where(np.isfinite(at.value), b, 0.0)
-            at = self.joint(g, b, data)
-        done, stuck = np.zeros(b.shape[1], bool), np.zeros(b.shape[1], bool)
-        damping = np.where(done if cornered is None else cornered, _SHORT, 0.0)
-        a = self.information(g, b, data) + precision
-        for _ in range(_INNER):
-            diagonal = np.eye(d) * np.diagonal(a, axis1=1, axis2=2)[:, None]
-            step = np.linalg.solve(a + damping[:, None, None] * diagonal, at.by_b.T[..., None])[..., 0].T
-            done = stuck | (np.sum(step * at.by_b, axis=0) < 1e-6) | (damping > 1e4)
-            if done.all():
-                break
-            tried = self.joint(g, b + np.where(done, 0.0, step), data)
-            better = ~done & (tried.value > at.value - 1e-10 * np.abs(at.value))
-            stuck |= better & (damping > 1.0) & (tried.value - at.value < 1e-5)
-            damping = np.where(better, damping / 8, np.where(done, damping, np.maximum(16 * damping, 1e-2)))
-            b = np.where(better, b + step, b)
-            at = _where(better, tried, at)
-            a = self.information(g, b, data) + precision
-        step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
-        lies = np.sum(step * at.by_b, axis=0) > 1e-3
-        if lies.any():
-            b, at, a = self._along_corners(g, b, at, a, lies, data)
-        information = a - precision
-        value = at.value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
-        return Modes(b, information, a, value, lies)
+        short = np.zeros(b.shape[1], bool) if cornered is None else cornered
+        end = Ascent(*(np.asarray(x) for x in self._ascend(g, b, short, data)))
+        b, a, value, lies = end.b, end.curvature, end.value, end.gain > 1e-3
+        if corners and lies.any():
+            b, value, a = self._along_corners(g, end, lies, data)
+        value = value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
+        return Modes(b, a - precision, a, value, lies)
 
     def _along_corners(
-        self, g: np.ndarray, b: Effects, at: Joint, a: Matrices, cornered: np.ndarray, data: FitData
-    ) -> tuple[Effects, Joint, Matrices]:
+        self, g: np.ndarray, end: Ascent, cornered: np.ndarray, data: FitData
+    ) -> tuple[Effects, Float[np.ndarray, " subject"], Matrices]:
         """The mode of subjects that lie in a corner of their density, where slope and curvature are one side's.
 
         Across a corner the slope jumps along its normal, so Newton's step goes along the corner with the mean of
         both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from.
         """
-        precision = self.precision(g, data)
-        step = np.linalg.solve(a, at.by_b.T[..., None])[..., 0].T
-        length = np.sqrt(np.maximum(np.sum(step * at.by_b, axis=0), 1e-300))
+        precision, (b, value, slope, a, gain) = self.precision(g, data), (np.asarray(x) for x in end)
+        step = np.linalg.solve(a, slope.T[..., None])[..., 0].T
+        length = np.sqrt(np.maximum(gain, 1e-300))
         across = np.where(cornered, _ACROSS * step / length, 0.0)
         both = [self.information(g, b + k * across, data) for k in (1.0, -1.0)]
         a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
@@ -218,11 +212,11 @@ class Marginal:
             share = share / np.maximum(np.einsum("is,si->s", normal, solved[..., 1]), 1e-300)
             move = np.where(cornered, (solved[..., 0] - share[:, None] * solved[..., 1]).T, 0.0)
             tried = self.joint(g, b + move, data)
-            better = cornered & (tried.value > at.value)
+            better = cornered & (tried.value > value)
             if not better.any():
                 break
-            b, at = np.where(better, b + move, b), _where(better, tried, at)
-        return b, at, a
+            b, value = np.where(better, b + move, b), np.where(better, tried.value, value)
+        return b, value, a
 
     def _answered(self, g: np.ndarray, b: Effects, w: Effects, data: FitData) -> np.ndarray:
         if not self.by_difference:
@@ -300,6 +294,7 @@ class Marginal:
         Before each of the rounds every subject looks for a higher mode (`highest`); BFGS goes on in units of the
         covariance where it is, until a round, a higher mode or a Newton step would bring less than `ENOUGH`.
         """
+        data = jax.device_put(data)  # once, not at every call
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
         found = self._ascended(data, middle, b, np.diag(self.posterior.units()), 1e-2, with_prior, 0)
         gained, counted = np.inf, 0
@@ -317,17 +312,18 @@ class Marginal:
         """Each subject's best mode: the one it has, or one found from 0, from two SDs around it, or from draws of the
         population: a peak between two records may lie far from where the curve of the middle subject leads.
         """
-        rng = np.random.default_rng(1)
+        rng, best = np.random.default_rng(1), modes
         near = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
         spread = np.linalg.cholesky(np.linalg.inv(self.precision(g, data)))
         for k in range(3 if self.by_difference else 9):  # equations cost more than a closed form
             z = rng.standard_normal(modes.b.shape)
             around = modes.b + np.einsum("sij,js->is", near, z)
             begin = np.zeros_like(modes.b) if k == 0 else around if k % 3 == 1 else spread @ z
-            other = self.modes(g, begin, data)
-            better = other.value > modes.value + 1e-3
-            modes = Modes(*(_chosen(better, x, y) for x, y in zip(other, modes, strict=True)))
-        return modes
+            other = self.modes(g, begin, data, corners=False)
+            better = other.value > best.value + 1e-3
+            if better.any():
+                best = Modes(*(_chosen(better, x, y) for x, y in zip(other, best, strict=True)))
+        return modes if best is modes else self.modes(g, best.b, data, best.cornered)
 
     def _ascended(
         self, data: FitData, g: np.ndarray, b: Effects, scale: np.ndarray, enough: float, with_prior: bool,
@@ -392,8 +388,3 @@ class Marginal:
 def _chosen(first: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Each subject's from `one` or from `other`; subjects come first in matrices, last in the rest."""
     return np.where(first[:, None, None] if one.ndim == 3 else first, one, other)
-
-
-def _where(first: np.ndarray, one: Joint, other: Joint) -> Joint:
-    value, by_b = (_chosen(first, x, y) for x, y in ((one.value, other.value), (one.by_b, other.by_b)))
-    return Joint(value, one.by_g, by_b)

@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "posterior",
         "possible",
         "information",
+        "newton",
         "laplace",
         "chart",
         "maximum",
