@@ -45,7 +45,8 @@ _NORMAL = np.arange(
     -7.0, 7.01, 0.2
 )  # points of the sum over a scale, equally spaced where it is standard normal
 _WEIGHTS = np.exp(-0.5 * _NORMAL**2) / np.sum(np.exp(-0.5 * _NORMAL**2))
-_CAUCHY = np.asarray(HalfCauchy(1.0).of_normal(jnp.asarray(_NORMAL)), float)
+_LOWER = np.tan(0.5 * np.pi * rank_of(-np.abs(_NORMAL)))
+_CAUCHY = np.where(_NORMAL < 0, _LOWER, 1.0 / _LOWER)  # of the same ranks under a half-Cauchy
 _LOG_Z, _LOG_RATIO = np.linspace(-8.0, 2.2, 61), np.linspace(-14.0, 6.0, 41)
 _HALVINGS, _NEWTON, _LEAST = 20, 5, 1e-9
 
