@@ -57,42 +57,42 @@ def solution(t, p, doses):
     tau = t[:, None] - doses.time
     tlag, rho = p["lag_fraction"] * p["tmet"], jnp.log(2) / p["doubling_time"]
     meeting, growing = p["tmet"] - tlag, p["tmet"] + p["overshoot"] - tlag
-    falls = (
-        (1 - p["fb"], jnp.log(2) / p["half_life_contraction"]),
-        (p["fb"], jnp.log(2) / p["half_life_persistence"]),
-    )
+    fb, rates = p["fb"], [jnp.log(2) / p[f"half_life_{k}"] for k in ("contraction", "persistence")]
 
     def over_infusions(curve):
-        return jnp.sum(jnp.where(tau >= 0, doses.share * curve, 0.0), axis=1)
-
-    def cytokine(name, plateau):
-        loss, gone = p[f"{name}_loss"], jnp.log(2) / p[f"{name}_half_life"]
-        phases = (tlag, (1 - plateau) * meeting, plateau * meeting)
-        burst = _held(tau, phases, rho, ((1.0, gone),), loss)
-        lasting = _held(tau, (tlag, growing, 0.0), rho, falls, loss)
-        held = over_infusions((1 - p["lasting"]) * burst + p["lasting"] * lasting)
-        return p[f"{name}_baseline"] + p[f"{name}_released"] * held
+        return jnp.sum(jnp.where(tau >= 0, doses.share * curve, 0.0), axis=-1)
 
     grown, after = jnp.clip(tau - tlag, 0.0, growing), jnp.maximum(tau - tlag - growing, 0.0)
-    fall = sum(share * jnp.exp(-rate * after) for share, rate in falls)
+    fall = (1 - fb) * jnp.exp(-rates[0] * after) + fb * jnp.exp(-rates[1] * after)
     cells = p["cmax"] * over_infusions(jnp.exp(rho * (grown - growing)) * fall)
-    il6, ifn_gamma = cytokine("il6", 0.0), cytokine("ifn_gamma", p["ifn_gamma_plateau"])
+
+    # Four releases in turn, each (record, dose): the bursts of IL-6 and IFN-gamma, then what lasts of them.
+    loss = jnp.stack([p["il6_loss"], p["ifn_gamma_loss"]])
+    gone = jnp.log(2) / jnp.stack([p["il6_half_life"], p["ifn_gamma_half_life"]])
+    full = jnp.stack([jnp.zeros_like(meeting), p["ifn_gamma_plateau"] * meeting])
+    phases = (jnp.concatenate([meeting - full, jnp.stack([growing, growing])]), jnp.concatenate([full, 0 * full]))
+    first = (jnp.stack([1.0, 1.0, 1 - fb, 1 - fb]), jnp.concatenate([gone, jnp.stack([rates[0], rates[0]])]))
+    second = (jnp.stack([0.0, 0.0, fb, fb]), jnp.stack([rates[1]] * 4))
+    held = over_infusions(_held(tau, tlag, phases, rho, (first, second), jnp.concatenate([loss, loss])))
+    base, released = (jnp.stack([p[f"{k}_{what}"] for k in ("il6", "ifn_gamma")]) for what in ("baseline", "released"))
+    level = (1 - p["lasting"]) * held[:2] + p["lasting"] * held[2:]
+    il6, ifn_gamma = base[:, None] + released[:, None] * level
     return {"cells": cells, "il6": il6, "ifn_gamma": ifn_gamma}
 
 
-def _held(tau, phases, rho, falls, loss):
-    """The level that a release holds: flat, growing at rho to 1, at 1, for the days of `phases`; then falling.
+def _held(tau, flat, phases, rho, falls, loss):
+    """The level that each release (release,) holds: flat, growing at rho to 1, at 1, for so many days; then falling.
 
-    `falls`: (share, rate) of each exponential.
+    `falls`: (share, rate) of each exponential, (release,) both.
     """
-    flat, growing, full = phases
+    growing, full, loss = (x[:, None, None] for x in (*phases, loss))
     waited, grown = jnp.clip(tau, 0.0, flat), jnp.clip(tau - flat, 0.0, growing)
     stayed, after = jnp.clip(tau - flat - growing, 0.0, full), jnp.maximum(tau - flat - growing - full, 0.0)
     from_flat = jnp.exp(-rho * growing - loss * jnp.maximum(tau - flat, 0.0)) * -jnp.expm1(-loss * waited)
     grew = jnp.exp(rho * (grown - growing) - loss * (stayed + after)) * -jnp.expm1(-(loss + rho) * grown)
     from_full = jnp.exp(-loss * after) * -jnp.expm1(-loss * stayed)
-    from_fall = sum(share * loss * _lost_after(after, rate, loss) for share, rate in falls)
-    return from_flat + loss / (loss + rho) * grew + from_full + from_fall
+    ends = [share[:, None, None] * _lost_after(after, rate[:, None, None], loss) for share, rate in falls]
+    return from_flat + loss / (loss + rho) * grew + from_full + loss * sum(ends)
 
 
 def _lost_after(d, rate, loss):
