@@ -34,7 +34,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow $(PARALLEL)
+	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m slow $(PARALLEL)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cellkinetics" / "tests"
 DEVICES = "--xla_force_host_platform_device_count"
+# Most of the time goes into compiling programs that run once: they are compiled quickly, not well. With
+# KINETICS_OPTIMISED=1 they are compiled as a user's are; so are they by `make test-slow`, and by jax 0.12, whose
+# compiler does not know the second flag.
+QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 
 # Before jax is first used; the programs that a test starts inherit all of it.
 if DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=4".strip()
+if (
+    os.environ.get("KINETICS_OPTIMISED") != "1"
+    and version("jaxlib").startswith("0.10.")
+    and QUICK[0] not in os.environ["XLA_FLAGS"]
+):
+    os.environ["XLA_FLAGS"] = " ".join((os.environ["XLA_FLAGS"], *QUICK))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KINETICS_COMPILE_CACHE", str(CACHE))
 

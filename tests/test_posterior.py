@@ -23,15 +23,13 @@ from tests.linear import COEFFICIENTS, linear_study
 
 HALF = {"distribution": "HalfNormal", "scale": 0.8}
 PLANS: dict[str, dict[str, Any]] = {
-    "independent": {"vary": ["cmax", "fb"], "omega": {"cmax": HALF}},
     "correlated": {
-        "vary": ["tmax", "cmax", "fb", "half_life_contraction"],
-        "effects": {"correlated": [["fb", "tmax", "cmax"]], "concentration": 1.6},
+        "vary": ["tmax", "cmax", "fb", "half_life_contraction", "doubling_time"],
+        "effects": {
+            "correlated": [["fb", "tmax", "cmax"], ["doubling_time", "half_life_contraction"]],
+            "concentration": 1.6,
+        },
         "omega": {"fb": HALF},
-    },
-    "two blocks": {
-        "vary": ["tmax", "cmax", "fb", "half_life_contraction"],
-        "effects": {"correlated": [["fb", "tmax"], ["half_life_contraction", "cmax"]], "concentration": 0.8},
     },
     "heavy tails": {
         "vary": ["tmax", "cmax", "fb"],
@@ -164,7 +162,7 @@ def test_the_plans_of_this_file_hold_every_kind_of_prior_and_effect() -> None:
     priors = [p for name in PLANS for p in posterior_of(name).priors.values()]
     assert {type(p) for p in priors} >= {LogNormal, LogitNormal, HalfNormal, HalfCauchy, Correlation}
     assert any(isinstance(posterior_of("correlated").priors[f"omega_{k}"], HalfNormal) for k in ("fb",))
-    assert posterior_of("correlated").population - len(posterior_of("correlated").names) == 3
+    assert posterior_of("correlated").population - len(posterior_of("correlated").names) == 3 + 1
     assert posterior_of("a correlation of errors").bound.pair is not None
 
 
@@ -285,7 +283,7 @@ def test_one_shape_of_data_and_chart_is_traced_once() -> None:
 
 
 def test_a_prediction_that_fails_has_no_density_and_no_slope() -> None:
-    posterior = posterior_of("independent")
+    posterior = posterior_of("by cycle")
     at = typical(posterior) | {"cmax_pop": jnp.asarray(np.inf)}
     b = jnp.zeros((len(posterior.vary), posterior.subjects))
     value = posterior.log_joint(at, b, posterior.bound.data)
