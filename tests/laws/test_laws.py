@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
 from kinetics import load_model
-from kinetics.laws import LAWS, Law, Trial, check_laws
+from kinetics.laws import LAWS, TIMES, Law, Trial, check_laws
 from kinetics.model import Balance, Model, library_models
+from kinetics.solve import reference
 from tests.test_solve import decay
 
 
@@ -85,3 +88,23 @@ def test_a_law_that_cannot_be_tried_says_why() -> None:
     found = check_laws(broken, amount=10.0)
     assert all(law.ok is False for law in found if law.ok is not None)
     assert any("nowhere" in law.detail for law in found)
+
+
+def test_the_reference_goes_on_by_another_method_where_the_first_makes_no_headway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trial, asked, plain = Trial(decay(), 10.0), [], reference.solve_ivp
+
+    def told(f: Any, span: Any, start: Any, method: str, **options: Any) -> Any:
+        asked.append(method)
+        return plain(f, span, start, method, **options)
+
+    monkeypatch.setattr(reference, "solve_ivp", told)
+    doses = trial.doses(trial.subjects["converging"])
+    first = reference.reference_solve(trial.model, TIMES, trial.model.typical(), doses)
+    assert set(asked) == {"LSODA"}
+    monkeypatch.setattr(reference, "_PATIENCE", 5)
+    second = reference.reference_solve(trial.model, TIMES, trial.model.typical(), doses)
+    assert set(asked) == {"LSODA", "Radau"}
+    for name, curve in first.items():
+        np.testing.assert_allclose(second[name], curve, rtol=1e-7, atol=1e-7)
