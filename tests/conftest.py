@@ -33,7 +33,7 @@ import jaxtyping  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_compilation_cache_dir", os.environ["KINETICS_COMPILE_CACHE"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 # KINETICS_STRICT=1: every call in these rooms is held to its annotations, shapes included. Before kinetics is

@@ -106,7 +106,7 @@ def test_a_fit_survives_proposals_that_cannot_be_solved_and_its_check_names_who_
     """With a wide prior of `blow` some parameters run away within a day: those draws are never kept."""
     plan = {**pair[0].plan.resolved(), "fixed": {}, "solver": {"rtol": 1e-5, "atol": 1e-5}}
     plan["priors"] = {"blow": {"median": 1e-3, "sd": 1.5}}
-    plan["sampler"] = {"chains": 2, "warmup": 40, "draws": 20, "chunk": 50}
+    plan["sampler"] = {"chains": 2, "warmup": 20, "draws": 10, "chunk": 30}
     fit = kn.fit(plan_of(plan))
     row = kn.check(fit).rows.set_index("check").loc["failed predictions"]
     assert row["value"] == 0
