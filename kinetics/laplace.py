@@ -183,22 +183,24 @@ class Marginal:
         """
         precision, d = self.precision(g, data), len(b)
         short = np.zeros(b.shape[1], bool) if cornered is None else cornered
-        end = Ascent(*(np.asarray(x) for x in self._ascend(g, b, short, data)))
-        b, a, value, lies = end.b, end.curvature, end.value, end.gain > 1e-3
+        end = tuple(np.asarray(x) for x in self._ascend(g, b, short, data))
+        b, value, _, a, gain = end
+        lies = gain > 1e-3
         if corners and lies.any():
             b, value, a = self._along_corners(g, end, lies, data)
         value = value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
         return Modes(b, a - precision, a, value, lies)
 
     def _along_corners(
-        self, g: np.ndarray, end: Ascent, cornered: np.ndarray, data: FitData
+        self, g: np.ndarray, end: tuple[np.ndarray, ...], cornered: np.ndarray, data: FitData
     ) -> tuple[Effects, Float[np.ndarray, " subject"], Matrices]:
         """The mode of subjects that lie in a corner of their density, where slope and curvature are one side's.
 
         Across a corner the slope jumps along its normal, so Newton's step goes along the corner with the mean of
-        both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from.
+        both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from. `end` holds the
+        parts of an `Ascent`.
         """
-        precision, (b, value, slope, a, gain) = self.precision(g, data), (np.asarray(x) for x in end)
+        precision, (b, value, slope, a, gain) = self.precision(g, data), end
         step = np.linalg.solve(a, slope.T[..., None])[..., 0].T
         length = np.sqrt(np.maximum(gain, 1e-300))
         across = np.where(cornered, _ACROSS * step / length, 0.0)
