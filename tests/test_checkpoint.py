@@ -146,9 +146,9 @@ def command(*arguments: str, folder: Path) -> subprocess.Popen[str]:
 
 
 def begun(folder: Path) -> tuple[str, Path]:
-    """A plan's file for a fit of 140 chunks, and its run folder."""
+    """A plan's file for a fit of 100 chunks, and its run folder."""
     (folder / "fits").mkdir()
-    sampler = "[sampler]\nchains = 2\nwarmup = 100\ndraws = 600\nchunk = 5\ntarget_accept = 0.9\n"
+    sampler = '[sampler]\nstart = "prior"\nchains = 2\nwarmup = 100\ndraws = 400\nchunk = 5\n'
     (folder / "fits" / "a.toml").write_text(SMALL + sampler)
     return "fits/a.toml", folder / "runs" / "a"
 

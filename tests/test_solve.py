@@ -89,7 +89,7 @@ def test_gradients_of_rates_first_pass_lag_start_and_amounts_are_those_of_the_ex
         return jnp.sum(jnp.sin(exact(TIMES, p, given)))
 
     p = {k: jnp.asarray(v) for k, v in model.typical().items()}
-    got, expected = jax.grad(ours, (0, 1))(p, amounts), jax.grad(truth, (0, 1))(p, amounts)
+    got, expected = (jax.jit(jax.grad(f, (0, 1)))(p, amounts) for f in (ours, truth))
     for name in p:
         assert float(got[0][name]) == pytest.approx(float(expected[0][name]), rel=1e-6), name
     np.testing.assert_allclose(got[1], expected[1], rtol=1e-6)
@@ -177,9 +177,10 @@ def test_a_failing_subject_costs_only_itself() -> None:
         there = jnp.isfinite(z)
         return jnp.sum(jnp.where(there, jnp.log(jnp.where(there, z, 1.0)), 0.0))
 
-    slope = jax.grad(likelihood)(grow, 3)
+    slope_of = jax.jit(jax.grad(likelihood), static_argnums=1)
+    slope = slope_of(grow, 3)
     assert np.isfinite(slope).all()
-    np.testing.assert_allclose(slope[jnp.array(kept)], jax.grad(likelihood)(alone, 2), rtol=1e-12)
+    np.testing.assert_allclose(slope[jnp.array(kept)], slope_of(alone, 2), rtol=1e-12)
 
 
 def test_too_few_steps_are_said_and_never_silent() -> None:
@@ -201,9 +202,8 @@ def test_padding_with_the_last_time_and_empty_doses_changes_nothing() -> None:
         return jnp.sum(solve(model, times, p, given)["centre"][:, : len(TIMES)] ** 2)
 
     p = lanes(model, 1)
-    plain, more = (
-        jax.value_and_grad(loss)(p, *x) for x in ((TIMES[None], doses(GIVEN)), (padded_times, padded))
-    )
+    slope_of = jax.jit(jax.value_and_grad(loss))
+    plain, more = (slope_of(p, *x) for x in ((TIMES[None], doses(GIVEN)), (padded_times, padded)))
     assert float(plain[0]) == pytest.approx(float(more[0]), rel=1e-12)
     for name in p:
         np.testing.assert_allclose(plain[1][name], more[1][name], rtol=1e-9, err_msg=name)
@@ -218,9 +218,11 @@ def test_chains_fold_into_lanes() -> None:
     def loss(p: dict) -> jax.Array:
         return jnp.sum(solve(model, times, p, given)["centre"] ** 2)
 
-    value, slope = jax.vmap(jax.value_and_grad(loss))(many)
+    slope_of = jax.value_and_grad(loss)
+    value, slope = jax.jit(jax.vmap(slope_of))(many)
+    alone = jax.jit(slope_of)
     for i in range(3):
-        one, its = jax.value_and_grad(loss)({k: v[i] for k, v in many.items()})
+        one, its = alone({k: v[i] for k, v in many.items()})
         assert float(value[i]) == pytest.approx(float(one), rel=1e-12)
         jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-10), slope, its)
 
@@ -240,7 +242,7 @@ def test_an_infusion_is_its_exact_solution_and_its_amount_has_the_exact_gradient
     infused = (1 - np.exp(-p["ke"] * ran)) / p["ke"] * np.exp(-p["ke"] * after) / 0.5
     expected = p["base"] * np.exp(-p["ke"] * times) + 8.0 * infused
     np.testing.assert_allclose(centre(jnp.asarray(8.0)), expected, rtol=1e-8)
-    np.testing.assert_allclose(jax.jacrev(centre)(jnp.asarray(8.0)), infused, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(jax.jacrev(centre))(jnp.asarray(8.0)), infused, rtol=1e-7, atol=1e-12)
 
 
 def test_a_screening_record_sees_the_states_at_rest() -> None:
