@@ -26,6 +26,7 @@ from kinetics.solve.reference import reference_solve
 __all__ = ["LAWS", "Law", "Trial", "check_laws"]
 
 TIMES = np.array([0.5, 1.0, 1.02, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.0, 42.0, 60.0])
+_TOTAL = "(mass balance)"  # solved with the model's own outputs, so that both share a compilation
 DAY, SHORT = 1.0, 0.02  # of the dose; of the infusion that ends at the third record
 Curves = dict[str, Float[np.ndarray, "subject record"]]
 
@@ -69,17 +70,20 @@ class Trial:
         theta: Mapping[str, Any] | None = None,
         *,
         rtol: float = 1e-7,
-        model: Model | None = None,
     ) -> Curves:
-        """Every output of every subject; typical parameters unless `theta` has others."""
+        """Every output of every subject, and the total a mass balance claims; typical parameters unless `theta` has
+        others.
+        """
         n = len(doses.time)
         p = {k: np.full(n, v) for k, v in self.model.typical().items()} | dict(theta or {})
-        run = self._program if model is None else _program(model, [])
-        return {k: np.asarray(v) for k, v in run(p, doses, rtol).items()}
+        return {k: np.asarray(v) for k, v in self._program(p, doses, rtol).items()}
 
     @cached_property
     def _program(self) -> Callable[..., dict[str, Array]]:
-        return _program(self.model, self.traced)
+        law, outputs = self.model.balance, dict(self.model.outputs)
+        if law is not None:
+            outputs[_TOTAL] = Output(law.total, "1", "total")
+        return _program(replace(self.model, outputs=outputs), self.traced)
 
     @cached_property
     def subjects(self) -> dict[str, list[list[tuple[Any, ...]]]]:
@@ -120,10 +124,14 @@ class Trial:
         "converging": a bolus; an infusion.
         "drawn": typical parameters, then eight draws of the priors.
         """
+        curves, rows = self._curves if curves is None else curves, self.rows(name)
+        return {k: v[rows] for k, v in curves.items() if k != _TOTAL}
+
+    def rows(self, name: str) -> slice:
+        """Where a group is among all subjects."""
         sizes = {k: len(v) for k, v in self.subjects.items()}
         start = sum(list(sizes.values())[: list(sizes).index(name)])
-        curves = self._curves if curves is None else curves
-        return {k: v[start : start + sizes[name]] for k, v in curves.items()}
+        return slice(start, start + sizes[name])
 
 
 def _program(model: Model, traced: list[tuple[int, ...]]) -> Callable[..., dict[str, Array]]:
@@ -156,7 +164,7 @@ Verdict = tuple[bool | None, str]
 def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float = 1e-6) -> tuple[float, str]:
     """The largest difference between two subjects, relative to value plus `floor` of the output's largest."""
     worst = (0.0, "nothing differs")
-    for name in a:
+    for name in b:
         x, y = a[name][i], b[name][j]
         size = np.abs(y) + floor * np.nanmax(np.abs(b[name])) + 1e-300
         gap = float(np.max(np.nan_to_num(np.abs(x - y) / size, nan=np.inf)))
@@ -237,13 +245,11 @@ def _converges(trial: Trial) -> Verdict:
 
 
 def _balances(trial: Trial) -> Verdict:
-    law, n = trial.model.balance, 2
+    law = trial.model.balance
     if law is None:
         return None, "it does not claim a mass balance"
-    only = replace(trial.model, outputs={"total": Output(law.total, "1", "total")})
-    theta = {k: np.zeros(n) for k in law.without}
-    doses = trial.doses([[(DAY, trial.amount, 0.0)], [(DAY, trial.amount, SHORT)]])
-    total = trial.run(doses, theta, rtol=1e-10, model=only)["total"]
+    theta = {k: np.zeros(len(trial.all_doses.time)) for k in law.without}
+    total = trial.run(trial.all_doses, theta, rtol=1e-10)[_TOTAL][trial.rows("infusions")]
     given = trial.amount * (TIMES > DAY + SHORT)
     settled = (TIMES < DAY) | (TIMES > DAY + SHORT)
     gap = float(np.max(np.abs(total - total[:, :1] - given)[:, settled]) / trial.amount)

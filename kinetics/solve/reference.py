@@ -1,8 +1,8 @@
 """Subjects one by one by SciPy, slowly and with tight tolerances: what every model's fast solution is tested against.
 
 Interval by interval between stops, LSODA (Petzold 1983, SIAM J Sci Stat Comput 4:136), or Radau IIA (Hairer & Wanner
-1996, section IV.8) where LSODA makes no headway. It shares the model file with
-`solve` and nothing else: no lanes, no sparse pattern, no jump table.
+1996, section IV.8) where LSODA makes no headway. It shares the model file with `solve` and nothing else: no lanes, no
+sparse pattern, no jump table.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from kinetics.regimen import Doses
 
 __all__ = ["reference_solve"]
 
-_PATIENCE = (
-    3000  # calls between two stops: where a tumour vanishes LSODA may never end, and Radau, slower, does
-)
+_PATIENCE = 3000  # calls between two stops: where a tumour vanishes LSODA may never end; Radau, slower, does
 
 
 def reference_solve(
@@ -81,18 +79,22 @@ def _interval(model: Model, rtol: float) -> Any:
     assert field is not None
 
     def slope(t: Any, z: Any, p: Any, rate: Any) -> Any:
-        found = field(t, {k: z[i] * scale[i] for i, k in enumerate(names)}, p)
-        return jnp.stack([(jnp.asarray(found[k], float) + rate[k]) / scale[i] for i, k in enumerate(names)])
+        q = {
+            k: p[i] for i, k in enumerate(model.parameters)
+        }  # arrays: a call with dictionaries costs more than the call
+        found = field(t, {k: z[i] * scale[i] for i, k in enumerate(names)}, q)
+        return jnp.stack([(jnp.asarray(found[k], float) + rate[i]) / scale[i] for i, k in enumerate(names)])
 
     compiled, jacobian = jax.jit(slope), jax.jit(jax.jacfwd(slope, 1))
 
     def run(begin: float, end: float, y: Any, p: Any, rate: Any) -> Any:
         start = np.array([y[k] for k in names]) / scale
+        given = np.array([p[k] for k in model.parameters]), np.array([rate[k] for k in names])
         for method, most in (("LSODA", _PATIENCE), ("Radau", np.inf)):
             try:
                 found = solve_ivp(
                     _counted(compiled, most), (begin, end), start, method, t_eval=[end],
-                    args=(p, rate), jac=jacobian, rtol=rtol, atol=rtol,
+                    args=given, jac=jacobian, rtol=rtol, atol=rtol,
                 )  # fmt: skip
             except _Lost:
                 continue

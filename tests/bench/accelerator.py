@@ -1,6 +1,6 @@
 """The same programs on the accelerator jax chose and on the CPU beside it: agreement first, then times.
 
-    python -m tests.bench.accelerator [FILE.json]
+    python -m tests.bench.accelerator [FILE.json]      (bench/accelerator.json unless FILE.json is named)
 
 Value and gradient of problem A, of the 20-state liver model and of the shipped fit's density, for more and more
 patients; virtual patients a second; the shipped fit's chains. Where there is no accelerator only the CPU is timed.
@@ -48,7 +48,12 @@ def case_a(n: int, tolerance: float = 1e-6) -> Case:
 def case_livermet(n: int, tolerance: float = 1e-4) -> Case:
     """The 20-state liver model: n patients, 20 records, 4 boluses of CAR-T iv."""
     return case(
-        load_model("nkg2d_nk_t_livermet"), n, np.array(LIVERMET_TIMES), [14.0, 15.0, 28.0, 29.0], 2e9, tolerance
+        load_model("nkg2d_nk_t_livermet"),
+        n,
+        np.array(LIVERMET_TIMES),
+        [14.0, 15.0, 28.0, 29.0],
+        2e9,
+        tolerance,
     )
 
 
@@ -164,12 +169,12 @@ def measured(say: Callable[[str, Any], None]) -> None:
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
+    to = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "bench" / "accelerator.json"
     rows: dict[str, Any] = {}
 
     def keep(name: str, row: Any) -> None:
         rows[name] = row
         print(f"{name:24} {json.dumps(row)}", flush=True)
-        if len(sys.argv) > 1:
-            Path(sys.argv[1]).write_text(json.dumps(rows, indent=2) + "\n")
+        to.write_text(json.dumps(rows, indent=2) + "\n")
 
     measured(keep)
