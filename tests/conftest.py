@@ -28,7 +28,9 @@ if (
     os.environ["XLA_FLAGS"] = " ".join((os.environ["XLA_FLAGS"], *QUICK))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KINETICS_COMPILE_CACHE", str(CACHE))
-os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # where an operation was written: lowering is quicker
+os.environ.setdefault(
+    "JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0"
+)  # where an operation was written: lowering is quicker
 # Tracing makes millions of objects that stay: at its usual pace the collector walks them again and again, a sixth of
 # the suite's time.
 gc.set_threshold(200_000, 50, 100)
