@@ -28,9 +28,8 @@ if (
     os.environ["XLA_FLAGS"] = " ".join((os.environ["XLA_FLAGS"], *QUICK))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KINETICS_COMPILE_CACHE", str(CACHE))
-os.environ.setdefault(
-    "JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0"
-)  # where an operation was written: lowering is quicker
+# Where an operation was written is nothing a test asks for: lowering is quicker without.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # Tracing makes millions of objects that stay: at its usual pace the collector walks them again and again, a sixth of
 # the suite's time.
 gc.set_threshold(200_000, 50, 100)
