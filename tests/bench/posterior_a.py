@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-CHAINS, WARMUP, DRAWS = 4, 300, 500
+CHAINS, WARMUP, DRAWS = 4, 300, 2500
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("KINETICS_SHARED_DATA", ROOT.parent / "shared" / "data")).parent / "bench"
 
