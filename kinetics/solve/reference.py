@@ -79,9 +79,7 @@ def _interval(model: Model, rtol: float) -> Any:
     assert field is not None
 
     def slope(t: Any, z: Any, p: Any, rate: Any) -> Any:
-        q = {
-            k: p[i] for i, k in enumerate(model.parameters)
-        }  # arrays: a call with dictionaries costs more than the call
+        q = {k: p[i] for i, k in enumerate(model.parameters)}
         found = field(t, {k: z[i] * scale[i] for i, k in enumerate(names)}, q)
         return jnp.stack([(jnp.asarray(found[k], float) + rate[i]) / scale[i] for i, k in enumerate(names)])
 
@@ -89,6 +87,7 @@ def _interval(model: Model, rtol: float) -> Any:
 
     def run(begin: float, end: float, y: Any, p: Any, rate: Any) -> Any:
         start = np.array([y[k] for k in names]) / scale
+        # one array each: handing over dictionaries would cost more than the slope
         given = np.array([p[k] for k in model.parameters]), np.array([rate[k] for k in names])
         for method, most in (("LSODA", _PATIENCE), ("Radau", np.inf)):
             try:

@@ -23,11 +23,14 @@ from tests.bench.problem_a import MODEL_FILE, ORDER, bound_problem_a, log_densit
 from tests.bench.timing import first_s, median_ms
 
 __all__ = [
-    "DAYS", "chains", "compiling", "demo", "individuals", "livermet", "problem_a", "scaling",
+    "DAYS", "LIVERMET_DAYS", "chains", "compiling", "demo", "individuals", "livermet", "problem_a", "scaling",
     "simulated_per_s",
 ]  # fmt: skip
 
 DAYS = np.linspace(0.0, 90.0, 91)
+LIVERMET_DAYS = np.array(
+    [0.08, 0.25, 1, 2, 4, 7, 10, 13.9, 14.2, 15.3, 16, 18, 21, 24, 27.9, 29.5, 32, 42, 56, 90]
+)
 BOLUSES = Solver(infusions=False)
 Theta = dict[str, Any]
 
@@ -122,8 +125,7 @@ def livermet() -> tuple[float, float, str]:
     amount = np.stack([np.ones(n), np.full(n, 1e9), np.full(n, 2e9), level, level, level, level], 1)
     entry = np.tile([4, 1, 1, 2, 2, 2, 2], (n, 1))
     doses = Doses(day, amount, 0.0 * day, np.ones_like(day), 0 * entry, entry)
-    base = [0.08, 0.25, 1, 2, 4, 7, 10, 13.9, 14.2, 15.3, 16, 18, 21, 24, 27.9, 29.5, 32, 42, 56, 90]
-    times = np.sort(np.array(base) * (1 + 0.1 * rng.uniform(-1, 1, (n, 20))), 1)
+    times = np.sort(LIVERMET_DAYS * (1 + 0.1 * rng.uniform(-1, 1, (n, 20))), 1)
     varied = ("dK0", "drej", "uE", "U50", "d2", "kapT", "s6", "kg")
     typical = model.typical()
     logs = {k: np.log(typical[k]) + 0.3 * rng.standard_normal(n) for k in varied}
