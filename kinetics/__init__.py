@@ -9,8 +9,10 @@ import jax as _jax
 _jax.config.update("jax_enable_x64", True)
 
 from kinetics.bind import bind  # noqa: E402
+from kinetics.biodistribution import biodistribution, biodistribution_summary, site_curves  # noqa: E402
 from kinetics.check import Check, check  # noqa: E402
 from kinetics.compare import Comparison, compare  # noqa: E402
+from kinetics.compose import compose, prefixed  # noqa: E402
 from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal  # noqa: E402
 from kinetics.errors import (  # noqa: E402
     CheckError,
@@ -78,8 +80,11 @@ __all__ = [
     "Subgroups",
     "Vpc",
     "bind",
+    "biodistribution",
+    "biodistribution_summary",
     "check",
     "compare",
+    "compose",
     "doses_for",
     "estimates",
     "exposure",
@@ -94,6 +99,7 @@ __all__ = [
     "nca_summary",
     "parameter_table",
     "predictive_check",
+    "prefixed",
     "prior_posterior_overlap",
     "read_plan",
     "read_regimen",
@@ -103,6 +109,7 @@ __all__ = [
     "sbc",
     "sensitivity",
     "simulate",
+    "site_curves",
     "stratified_vpc",
     "subgroups",
     "to_pptestcd",

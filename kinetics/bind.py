@@ -216,7 +216,9 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     agree, missing covariate values.
     """
     study = read_study(plan.data) if study is None else study
-    model = (load_model(plan.model) if model is None else model).with_prior_set(plan.prior_set)
+    model = (load_model(plan.model, **plan.options) if model is None else model).with_prior_set(
+        plan.prior_set
+    )
     design, effects, found = design_columns(plan, study)
     _refuse(plan, [*plan_problems(plan, study, model), *found])
     assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
@@ -268,10 +270,11 @@ def describe_records(bound: BoundFit) -> str:
 def _hierarchy(
     plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, ...], courses: int
 ) -> Hierarchy:
-    fixed = {name: model.parameters[name].value for name in unused} | dict(plan.fixed)
     vary = plan.vary
     if vary is None:
-        vary = tuple(k for k, p in model.parameters.items() if p.sd is not None)
+        vary = tuple(k for k, p in model.parameters.items() if p.sd is not None and not p.held)
+    held = {k for k, p in model.parameters.items() if p.held and k not in (*plan.priors, *vary)}
+    fixed = {k: model.parameters[k].value for k in (*held, *unused)} | dict(plan.fixed)
     vary = tuple(k for k in vary if k not in unused and (k not in plan.fixed or k in plan.omega))
     priors = {k: plan.priors[k].prior() if k in plan.priors else p.prior for k, p in model.parameters.items()}
     omega = {k: plan.omega[k].prior() if k in plan.omega else model.parameters[k].omega_prior for k in vary}

@@ -49,11 +49,13 @@ def design_columns(
                 columns[effect.column] = column
                 effects.append(effect)
     for parameter, spec in plan.allometry.items():
-        values, found = _values("weight_kg", study)
+        values, found = _values(spec.covariate, study)
+        if values is not None and not found:
+            found = _without_a_power(spec.covariate, values)
         problems += found
         if values is not None and not found:
-            weight = values.to_numpy(float)
-            columns[f"allometry_{parameter}"] = spec.exponent * np.log(weight / spec.reference)
+            measured = values.to_numpy(float)
+            columns[f"allometry_{parameter}"] = spec.exponent * np.log(measured / spec.reference)
     count = unusable + sum(e.shrunk for e in effects)
     return columns, tuple(effects), [*problems, *expected_problems(plan, count)]
 
@@ -98,16 +100,19 @@ def _unusable(
         return [Problem(what, "leave it out")]
     if spec.form != "power":
         return []
-    if not pd.api.types.is_numeric_dtype(values):
-        return [
-            Problem(f"covariates.{parameter}: {name} is a category", 'a category has no `form = "power"`')
-        ]
     if spec.centre is not None and spec.centre <= 0:
         return [
             Problem(
                 f"covariates.{parameter}: centre {spec.centre:g} of {name}", "a power needs a centre above 0"
             )
         ]
+    return _without_a_power(name, values, f"covariates.{parameter}: ")
+
+
+def _without_a_power(name: str, values: pd.Series, where: str = "") -> list[Problem]:
+    """Why no power can be taken of a covariate."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return [Problem(f"{where}{name} is a category", 'a category has no `form = "power"`')]
     remedy = 'a power needs values above 0; use `form = "linear"`'
     return [
         Problem(f"{name} is {values[s]:g}", remedy, file="subjects.csv", subject=str(s))

@@ -22,14 +22,15 @@ _TARGETS = {
     "cells per body weight": ("cells", "cells/kg", True),
     "mass": ("mg", "mg", False),
     "mass per body weight": ("mg", "mg/kg", True),
+    "count": ("count", "count", False),
 }
-_UNITS = "use cells, cells/kg, mg or mg/kg (or a multiple such as 1e6 cells/kg)"
+_UNITS = "use cells, cells/kg, mg, mg/kg (or a multiple such as 1e6 cells/kg) or count"
 _COLUMNS = {"cells": "cells", "cells_per_kg": "cells/kg", "amount": None}
 _OPTIONAL = [*_COLUMNS, "unit", "duration", "cycle", "level"]
 
 
 def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series, problems: list[Problem]) -> DataFrame:
-    """subject, time [day], amount, unit (cells or mg), product, route, duration [day], cycle, level, row.
+    """subject, time [day], amount, unit (cells, mg or count), product, route, duration [day], cycle, level, row.
 
     `weights` (kg, by subject) turns an amount per kg into an amount.
     """

@@ -304,7 +304,7 @@ def load_fit(folder: str | Path) -> Fit:
     content, posterior, provenance = read_run(Path(folder))
     plan = plan_of(content, file=str(Path(folder) / "plan.toml"))
     study = read_study(plan.data, **provenance["data"].get("options", {}))
-    model = load_model(plan.model)
+    model = load_model(plan.model, **plan.options)
     for what, now in (("data", study.sha256), ("model", model.sha256)):
         then = provenance[what]["sha256"]
         if now != then:
@@ -331,7 +331,10 @@ def _plan(
         plan = model if isinstance(model, FitPlan) else read_plan(_text(model))
         changes = named | keys
         return (plan_of({**plan.resolved(), **changes}) if changes else plan), None, data
-    loaded = model if isinstance(model, Model) else load_model(model)
+    options = keys.get("options", {})
+    if isinstance(model, Model) and model.options != options:
+        keys = keys | {"options": model.options}
+    loaded = model if isinstance(model, Model) else load_model(model, **options)
     content = {"model": loaded.path, "name": f"{loaded.name}__{data.name}", **named, **keys}
     return plan_of(content), loaded, data
 

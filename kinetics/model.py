@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kinetics.distributions import HalfNormal, Link, LogNormal, Prior, describe
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-DOSE_UNITS = ("cells", "mg")  # what a study's doses are converted to
+DOSE_UNITS = ("cells", "mg", "count")  # what a study's doses are converted to
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Parameter:
 
     `sd` is the standard deviation of the random effect on the scale of the prior's link (log for a
     LogNormal); None means that subjects do not differ unless a plan says so. `sd_prior` defaults to
-    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess.
+    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. One that is
+    `held` keeps its value unless a plan names it under `priors` or `vary`: what the model's data seldom tell.
     """
 
     value: float
@@ -66,6 +68,7 @@ class Parameter:
     source: str = ""
     guess: bool = False
     sd_prior: Prior | None = None
+    held: bool = False
 
     @property
     def omega_prior(self) -> Prior:
@@ -116,7 +119,9 @@ class Model:
     dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or
     a product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
     which a dose is late. `typical_dose` [dose_unit] is one that the equations were written for. `stiff`
-    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept.
+    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept. `dose_units` gives
+    the unit of products that are not dosed in `dose_unit` ({"tocilizumab": "mg", "lymphodepletion": "count"}). `sites`
+    says which outputs, in cells, are a product's cells where: {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
     """
 
     states: Mapping[str, State]
@@ -126,11 +131,13 @@ class Model:
     derived: Mapping[str, Derived] = field(default_factory=dict)
     prior_sets: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
     dose_unit: str = "cells"
+    dose_units: Mapping[str, str] = field(default_factory=dict)
     typical_dose: float | None = None
     vector_field: Callable[..., Mapping[str, Any]] | None = None
     initial: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     dosing: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
     lag: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    sites: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stiff: bool = False
     linear: bool = False
     balance: Balance | None = None
@@ -138,6 +145,8 @@ class Model:
     doc: str = ""
     path: str = ""
     sha256: str = ""
+    joined: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def with_prior_set(self, name: str | None) -> Model:
         """The model with the parameters of a named prior set replaced; ModelError for an unknown name."""
@@ -152,6 +161,10 @@ class Model:
                 )
             )
         return replace(self, parameters={**self.parameters, **self.prior_sets[name]})
+
+    def unit_of(self, product: str) -> str:
+        """The unit in which doses of a product enter."""
+        return self.dose_units.get(product, self.dose_unit)
 
     def typical(self) -> dict[str, float]:
         """The typical value of every parameter."""
@@ -200,11 +213,12 @@ def library_models() -> list[str]:
     return sorted(p.stem for p in (ROOT / "models").glob("*.py") if not p.stem.startswith("_"))
 
 
-def load_model(reference: str | Path) -> Model:
+def load_model(reference: str | Path, **options: Any) -> Model:
     """Load a model: a bare name from the library, or a path (with a slash or suffix) to your file.
 
-    The same file content gives the same object, so compiled code is reused. ModelError names every
-    fault found: no MODEL, an unknown unit, a missing source, a value outside its prior's support.
+    The same file content gives the same object, so compiled code is reused. `options` go to the file's own `build`,
+    where it has one (`load_model("tumour_growth_inhibition", form="claret")`). ModelError names every fault found:
+    no MODEL, an unknown unit or option, a missing source, a value outside its prior's support.
     """
     text = str(reference)
     bare = "/" not in text and not Path(text).suffix
@@ -215,11 +229,12 @@ def load_model(reference: str | Path) -> Model:
         remedy = did_you_mean(text, library_models()) if bare else "check the path"
         raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    return _load(path.resolve(), sha)
+    hashable = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return _load(path.resolve(), sha, tuple(sorted(hashable.items())))
 
 
 @lru_cache(maxsize=256)
-def _load(path: Path, sha: str) -> Model:
+def _load(path: Path, sha: str, options: tuple[tuple[str, Any], ...]) -> Model:
     spec = importlib.util.spec_from_file_location(f"kinetics_model_{path.stem}_{sha[:12]}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -229,16 +244,31 @@ def _load(path: Path, sha: str) -> Model:
     except (Exception, SystemExit) as error:
         what = f"the file does not run: {type(error).__name__}: {error}"
         raise ModelError(Problem(what, "run it with python to see the trace", file=str(path))) from error
-    model = getattr(module, "MODEL", None)
+    model = _built(module, dict(options), str(path)) if options else getattr(module, "MODEL", None)
     if not isinstance(model, Model):
         raise ModelError(
             Problem("no MODEL at the end of the file", "end it with `MODEL = Model(...)`", file=str(path))
         )
-    model = replace(model, name=path.stem, doc=module.__doc__ or "", path=str(path), sha256=sha)
+    if model.joined or options:
+        sha = hashlib.sha256(repr((sha, model.joined, options)).encode()).hexdigest()
+    model = replace(
+        model, name=path.stem, doc=module.__doc__ or "", path=str(path), sha256=sha, options=dict(options)
+    )
     problems = list(_problems(model))
     if problems:
         raise ModelError(problems)
     return model
+
+
+def _built(module: ModuleType, options: dict[str, Any], file: str) -> object:
+    """What the file's `build` makes of the options; ModelError where it has none, or not these."""
+    build = getattr(module, "build", None)
+    if build is None:
+        raise ModelError(Problem("the model has no options", "give it `def build(...) -> Model`", file=file))
+    try:
+        return build(**options)
+    except (TypeError, ValueError) as error:
+        raise ModelError(Problem(f"options: {error}", "see the model's build(...)", file=file)) from error
 
 
 def _problems(model: Model) -> list[Problem]:
@@ -268,8 +298,18 @@ def _problems(model: Model) -> list[Problem]:
         found += _unit_problem(f"state {name}", state.unit)
     for name, output in model.outputs.items():
         found += _unit_problem(f"output {name}", output.unit)
-    if model.dose_unit not in DOSE_UNITS:
-        found.append((f"dose_unit {model.dose_unit!r}", did_you_mean(model.dose_unit, DOSE_UNITS)))
+    for unit in (model.dose_unit, *model.dose_units.values()):
+        if unit not in DOSE_UNITS:
+            found.append((f"dose_unit {unit!r}", did_you_mean(unit, DOSE_UNITS)))
+    found += [
+        (
+            f"sites of {product}: {output} at {site} is no output in cells",
+            f"outputs: {', '.join(model.outputs)}",
+        )
+        for product, by_site in model.sites.items()
+        for site, output in by_site.items()
+        if output not in model.outputs or model.outputs[output].unit != "cells"
+    ]
     found += _equation_problems(model)
     return [Problem(what, remedy, file=model.path) for what, remedy in found]
 

@@ -44,6 +44,9 @@ class FitPlan(Spec):
     seed: int = 0
     method: Method = Field("nuts", description="how the posterior or the maximum is found")
     prior_set: str | None = None
+    options: dict[str, bool | str | tuple[str, ...]] = Field(
+        {}, description="of the model file's own `build`"
+    )
     products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
     vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
     mixture: Mixture | None = Field(None, description="default: one class of subjects")

@@ -234,10 +234,10 @@ def _dose_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Proble
                 remedy = f"products in this study: {', '.join(sorted(there))}"
                 yield Problem(f"no dose of product {product}", remedy, file=file)
         doses = doses[doses["product"].isin(plan.products)]
-    others = sorted(set(doses["unit"]) - {model.dose_unit})
-    if others:
-        what = f"model {model.name} takes doses in {model.dose_unit}, the study gives {' and '.join(others)}"
-        yield Problem(what, "choose another model, or the product with `products = [...]`", file=file)
+    for product, unit in sorted(set(zip(doses["product"], doses["unit"], strict=True))):
+        if unit != (wanted := model.unit_of(product)):
+            what = f"model {model.name} takes {product} in {wanted}, the study gives it in {unit}"
+            yield Problem(what, "choose another model, or the products with `products = [...]`", file=file)
 
 
 def _same_unit(a: str, b: str) -> bool:

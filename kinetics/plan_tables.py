@@ -189,10 +189,14 @@ class ShrinkageSpec(Spec):
 
 
 class Allometry(Spec):
-    """A fixed power of body weight: theta_i = theta_pop (weight_kg/reference)^exponent."""
+    """A known power of body weight, or of another covariate: theta_i = theta_pop (weight_kg/reference)^exponent.
+
+    Exponent 1 makes a parameter proportional to what was measured: a tumour's cells to its volume by imaging.
+    """
 
     exponent: float
     reference: float = Field(70.0, gt=0)
+    covariate: str = "weight_kg"
 
 
 class Sampler(Spec):

@@ -289,17 +289,9 @@ def doses_of(study: Study, *, products: Sequence[str] | None = None, entries: Se
                 )
             )
         doses = doses[doses["product"].isin(products)]
-    units = sorted(set(doses["unit"]))
-    if len(units) > 1:
-        raise StudyError(
-            Problem(
-                f"doses in {' and '.join(units)} cannot enter one model together",
-                "choose with `products = [...]` in the plan",
-                file=str(study.path),
-            )
-        )
-    if lost := _without_entry(doses, entries, "`products = [...]` in the plan"):
-        raise StudyError([replace(problem, file=str(study.path)) for problem in lost])
+    leave_out = "`products = [...]` in the plan"
+    if found := [*_without_entry(doses, entries, leave_out), *_mixed(doses, entries, "", leave_out)]:
+        raise StudyError([replace(problem, file=str(study.path)) for problem in found])
     return pad_doses(doses, study.subject_ids, entries)
 
 
@@ -320,8 +312,8 @@ def doses_for(
     table = regimen.doses(float(kg[0]) if len(kg) else 70.0).assign(
         subject="every"
     )  # all but the amount is common
-    lost = _without_entry(table, entries, "`regimen.only(...)`")
-    if found := [*lost, *_mixed(table, entries, dose_unit)]:
+    leave_out = "`regimen.only(...)`"
+    if found := [*_without_entry(table, entries, leave_out), *_mixed(table, entries, dose_unit, leave_out)]:
         raise PlanError(found)
     common = pad_doses(table, ["every"], entries)
     time, _, duration, _, course, entry = (np.repeat(field, len(kg), axis=0) for field in common)
@@ -339,10 +331,10 @@ def _without_entry(doses: DataFrame, entries: Sequence[str], leave_out: str) -> 
     return [Problem(f"the model has no entry for {product} given {route}", remedy) for product, route in lost]
 
 
-def _mixed(doses: DataFrame, entries: Sequence[str], dose_unit: str) -> list[Problem]:
+def _mixed(doses: DataFrame, entries: Sequence[str], dose_unit: str, leave_out: str) -> list[Problem]:
     """Amounts that would enter in a unit that is not taken, or together though they cannot be added up."""
     found, entering = [], {}
-    remedy = "give the model an entry '{}', or leave a product out with `regimen.only(...)`"
+    remedy = f"give the model an entry '{{}}', or leave a product out with {leave_out}"
     for product, route, unit in sorted(
         set(zip(doses["product"], doses["route"], doses["unit"], strict=True))
     ):

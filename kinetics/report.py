@@ -19,6 +19,7 @@ from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 
 from kinetics.bind import BoundAssay
+from kinetics.biodistribution import biodistribution
 from kinetics.check import Check
 from kinetics.estimates import estimates
 from kinetics.exposure import exposure_summary
@@ -34,6 +35,7 @@ from kinetics.plot import (
 from kinetics.plot.frame import number_text, unit_text
 from kinetics.predict import individual_curves
 from kinetics.report_assessment import assessment_section, covariate_section
+from kinetics.report_biodistribution import biodistribution_section
 from kinetics.run import write_atomic
 from kinetics.summary import parameter_table
 from kinetics.vpc import vpc
@@ -81,6 +83,7 @@ def report(
         *([covariate_section(fit)] if fit.bound.hierarchy.effects else []),
         *([_nca_section(fit, nca_table)] if nca_table is not None else []),
         *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
+        *([biodistribution_section(fit, biodistribution(fit, draws=100))] if fit.model.sites else []),
         _check_section(check),
         _provenance_section(fit),
     ]

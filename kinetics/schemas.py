@@ -33,7 +33,7 @@ DOSES = pa.DataFrameSchema(
         "subject": _SUBJECT,
         "time": pa.Column(float, pa.Check.ge(0)),
         "amount": _positive(nullable=False),
-        "unit": pa.Column(str, pa.Check.isin(["cells", "mg"]), coerce=True),
+        "unit": pa.Column(str, pa.Check.isin(["cells", "mg", "count"]), coerce=True),
         "product": pa.Column(str, pa.Check.str_matches(_NAME), coerce=True),
         "route": pa.Column(str, pa.Check.str_matches(_NAME), coerce=True),
         "duration": pa.Column(float, pa.Check.ge(0)),

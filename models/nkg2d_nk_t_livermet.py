@@ -12,8 +12,11 @@ U liver tumour, S rest. h = x/(EC15+x), x = max(IL15-b15, 0); A = U/(U+U50); gK 
     KL' = kBL KB - kout KL + gK KL        KU' = kBU KB - kUB KU + gK KU         KS' = kBS KB - kout KS + gK KS
     a: the same with death d1; in the tumour - uE A aU, in the rest - uH h aS (division: a becomes b)
     b: no lung; death d2 + kEM; bU gains 2^N uE A aU, bS gains 2^NH uH h aS
-    M' = kEM (bB+bL+bU+bS) - dM M         U' = kg U - L U (kapT fT + kapK fK)
-    fT = (aU+bU)/(theta U+aU+bU+1), fK = KU/(theta U+KU+1); R = L U (kapT fT + wK kapK fK) drives IL-6 and IFN-gamma
+    M' = kEM (bB+bL+bU+bS) - dM M
+    fT = (aU+bU)/(theta U+aU+bU+1), fK = KU/(theta U+KU+1)
+
+The tumour U is the block `tumour_growth_inhibition`, killed at the rate L (kapT fT + kapK fK); IL-6, IFN-gamma and CRP
+are the block `cytokine_crs`, driven by the flux L U (kapT fT + wK kapK fK).
 
 Doses: iv: fP to the lung depot, the rest to blood. Hepatic artery: a share F stays in the liver, of it phiU in the
 tumour, phiU = vU TN/(vU TN+V_LI) at the baseline tumour volume vU = U0/rho; 1-F goes on as an iv dose. A dose of
@@ -23,32 +26,37 @@ product lymphodepletion (amount 1) raises IL-15 by delta15. Days are study days:
 import jax
 import jax.numpy as jnp
 
-from kinetics import Balance, Derived, LogitNormal, LogNormal, Model, Normal, Output, Parameter, State
+from kinetics import (
+    Balance,
+    Derived,
+    LogitNormal,
+    LogNormal,
+    Model,
+    Normal,
+    Output,
+    Parameter,
+    State,
+    compose,
+    load_model,
+)  # fmt: skip
 
-RHO = 1e9  # tumour cells per mL, a guess
-QU = 0.432  # tumour blood flow, L per day and mL of tumour, a guess
 V_LI = 1730.0  # liver volume, mL (BayesPBPK-tutorial, 70 kg)
 HEPATIC_ARTERY, LIVER = 0.065, 0.255  # shares of cardiac output (BayesPBPK-tutorial, 70 kg)
-K6, B6 = 3.96, 5.0  # IL-6: 1/day, Hardiansyah 2019 table S1; baseline pg/mL, a guess
-KG, BG = 1.51, 2.0  # IFN-gamma: 1/day, Hardiansyah 2019 table S1; baseline pg/mL, a guess
-KC, CRP0, EC, EC6 = 0.87, 5.0, 40.0, 100.0  # CRP: 1/day; mg/L; fold; pg/mL of IL-6: guesses
 K15, B15 = 0.35, 5.0  # IL-15: 1/day; pg/mL: guesses
 SREJ = 2.0  # days over which host rejection sets in, a guess
 GENOMES = 151515.0  # diploid genomes per ug DNA: 1e6/6.6
+HEPATOCYTES = 2.1e11  # nucleated cells of a liver of 1.73 L at 1.2e8 per mL, a guess
 
 _CELLS = {
     "KP": ("CAR-NK", "lung"), "KB": ("CAR-NK", "blood"), "KL": ("CAR-NK", "liver"), "KU": ("CAR-NK", "liver tumour"),
     "KS": ("CAR-NK", "rest"), "aP": ("CAR-T", "lung"), "aB": ("CAR-T", "blood"), "aL": ("CAR-T", "liver"),
     "aU": ("CAR-T", "liver tumour"), "aS": ("CAR-T", "rest"), "bB": ("CAR-T effectors", "blood"),
     "bL": ("CAR-T effectors", "liver"), "bU": ("CAR-T effectors", "liver tumour"), "bS": ("CAR-T effectors", "rest"),
-    "M": ("CAR-T memory", "whole body"), "U": ("tumour cells", "liver tumour"),
+    "M": ("CAR-T memory", "whole body"),
 }  # fmt: skip
 
 STATES = {
     **{k: State(label, "cells", site, scale=1e7) for k, (label, site) in _CELLS.items()},
-    "IL6": State("IL-6", "pg/mL", site="serum"),
-    "IFN": State("IFN-gamma", "pg/mL", site="serum"),
-    "CRP": State("C-reactive protein", "mg/L", site="serum"),
     "IL15": State("IL-15", "pg/mL", site="serum"),
 }
 
@@ -71,6 +79,10 @@ def _logit(value, sd, source):
     return Parameter(value, "1", LogitNormal(value, sd), source=source, guess=_guessed(source))
 
 
+def _held(value, unit, source):
+    return Parameter(value, unit, LogNormal(value, 0.3), source=source, guess=_guessed(source), held=True)
+
+
 PARAMETERS = {
     "blood_volume": _log(5.67, "L", 0.1, "a guess: 70 kg, the adult of the BayesPBPK-tutorial (1.89 + 3.78 L)"),
     "kin": _log(77.0, "1/day", 0.3, _HN),
@@ -81,6 +93,8 @@ PARAMETERS = {
     "F_NK": _logit(0.7, 0.6, "a guess: liver and spleen after intra-arterial cells (Matera 2006)"),
     "F_T": _logit(0.3, 0.6, _GUESS),
     "TN": _log(3.0, "1", 0.4, "a guess: tumour to liver arterial perfusion 2-6"),
+    "rho": _held(1e9, "cells/mL", "a guess: tumour cells in a mL"),
+    "QU": _held(0.432, "L/day/mL", "a guess: tumour blood flow per mL of tumour"),
     "EU_NK": _log(0.05, "1", 1.0, _GUESS),
     "EU_T": _log(0.05, "1", 1.0, _GUESS),
     "kUB": _log(0.3, "1/day", 0.7, _GUESS),
@@ -98,17 +112,12 @@ PARAMETERS = {
     "d2": _log(0.16, "1/day", 0.5, _STEIN, vary=0.3),
     "kEM": _log(0.00124, "1/day", 0.5, "Stein 2019 Table 1: FB (alpha-beta); sd a guess"),
     "dM": _log(0.0032, "1/day", 0.5, _STEIN),
-    "kg": _log(0.006, "1/day", 0.5, "Finlay 1988: liver metastases double in 155 or 86 d; sd a guess"),
     "kapT": _log(0.10, "1/day", 0.8, _GUESS),
     "kapK": _log(0.05, "1/day", 0.8, _GUESS),
     "theta": _log(0.1, "1", 0.8, "a guess: effector to target ratio"),
     "ligand": _log(1.0, "1", 0.5, "a guess: NKG2D ligand score of the tumour, 0-1.5"),
-    "U0": _log(1e11, "cells", 1.0, "a guess: about 100 mL of metastases; give it from imaging"),
-    "s6": _log(3e-7, "pg/mL", 1.0, "a guess: per day and killed cell", vary=0.5),
-    "sG": _log(8e-8, "pg/mL", 1.0, "a guess: per day and killed cell"),
     "wK": _log(0.2, "1", 0.5, "a guess: NK cells release less IL-6"),
     "delta15": _log(40.0, "pg/mL", 0.5, _GUESS),
-    "TS0": _log(100.0, "mm", 0.5, "a guess: sum of diameters at baseline; give it from imaging"),
     "VCN_NK": _log(2.0, "1", 0.5, "a guess: vector copies per cell 1-4"),
     "VCN_T": _log(2.0, "1", 0.5, "a guess: vector copies per cell 1-4"),
     "nucleated": _log(3000.0, "cells/uL", 0.5, "a guess: nucleated cells of the extracted blood"),
@@ -116,7 +125,7 @@ PARAMETERS = {
 
 
 def initial(p):
-    return {"U": p["U0"], "IL6": B6, "IFN": BG, "CRP": CRP0, "IL15": B15}
+    return {"IL15": B15}
 
 
 def _iv(p, cells, share=1.0):
@@ -124,7 +133,7 @@ def _iv(p, cells, share=1.0):
 
 
 def _hepatic_artery(p, cells, stays):
-    perfused = p["U0"] / RHO * p["TN"]
+    perfused = p["U0"] / p["rho"] * p["TN"]
     tumour = perfused / (perfused + V_LI)
     return {f"{cells}U": stays * tumour, f"{cells}L": stays * (1 - tumour), **_iv(p, cells, 1 - stays)}
 
@@ -141,7 +150,7 @@ DOSING = {
 def _exchange(y, p, cells, uptake, leave):
     """Blood-organ exchange of one kind of cell, and a loss or gain `leave` [1/day] that is the same everywhere."""
     to_liver, to_rest = p["kin"] * p["phiL"], p["kin"] * (1 - p["phiL"])
-    to_tumour = QU * (y["U"] / RHO) * uptake / p["blood_volume"]
+    to_tumour = p["QU"] * (y["U"] / p["rho"]) * uptake / p["blood_volume"]
     blood, liver, tumour, rest = (y[f"{cells}{site}"] for site in "BLUS")
     lung = y.get(f"{cells}P", 0.0)
     back = p["kPB"] * lung + p["kout"] * (liver + rest) + p["kUB"] * tumour
@@ -165,21 +174,27 @@ def vector_field(t, y, p):
     in_tumour, in_rest = p["uE"] * active * y["aU"], p["uH"] * h * y["aS"]
     a["aU"], a["aS"] = a["aU"] - in_tumour, a["aS"] - in_rest
     b["bU"], b["bS"] = b["bU"] + jnp.exp2(p["N"]) * in_tumour, b["bS"] + jnp.exp2(p["NH"]) * in_rest
-    t_cells = y["aU"] + y["bU"]
-    kill_t = p["kapT"] * t_cells / (p["theta"] * y["U"] + t_cells + 1)
-    kill_k = p["kapK"] * y["KU"] / (p["theta"] * y["U"] + y["KU"] + 1)
-    met = p["ligand"] * y["U"]
-    flux = met * (kill_t + p["wK"] * kill_k)
-    inflamed = (1 + EC * y["IL6"] / (EC6 + y["IL6"])) / (1 + EC * B6 / (EC6 + B6))
     return {
         **nk, **a, **b,
         "M": p["kEM"] * (y["bB"] + y["bL"] + y["bU"] + y["bS"]) - p["dM"] * y["M"],
-        "U": p["kg"] * y["U"] - met * (kill_t + kill_k),
-        "IL6": K6 * (B6 - y["IL6"]) + p["s6"] * flux,
-        "IFN": KG * (BG - y["IFN"]) + p["sG"] * flux,
-        "CRP": KC * (CRP0 * inflamed - y["CRP"]),
         "IL15": -K15 * (y["IL15"] - B15),
     }  # fmt: skip
+
+
+def killing(y, p):
+    """The tumour cells that one tumour cell loses a day to CAR-T, and to CAR-NK."""
+    t_cells = y["aU"] + y["bU"]
+    by_t = p["kapT"] * t_cells / (p["theta"] * y["U"] + t_cells + 1)
+    by_nk = p["kapK"] * y["KU"] / (p["theta"] * y["U"] + y["KU"] + 1)
+    return p["ligand"] * by_t, p["ligand"] * by_nk
+
+
+def _flux(y, p):
+    by_t, by_nk = killing(y, p)
+    return (by_t + p["wK"] * by_nk) * y["U"]
+
+
+LINKS = {"kill_rate": lambda y, p: sum(killing(y, p)), "kill_flux": _flux}
 
 
 def _t_in_blood(y, p):
@@ -190,38 +205,68 @@ def _per_ul(cells, p):
     return cells / (p["blood_volume"] * 1e6)
 
 
+def _share(cells, others):
+    return cells / (cells + others)
+
+
 OUTPUTS = {
     "copies": Output(
         lambda y, p: GENOMES / p["nucleated"] * _per_ul(p["VCN_NK"] * y["KB"] + p["VCN_T"] * _t_in_blood(y, p), p),
         "copies/ug DNA", "CAR transgene in blood (qPCR sees both products)",
     ),
-    "nk_cells": Output(lambda y, p: _per_ul(y["KB"], p), "cells/uL", "CAR-NK in blood (flow)"),
-    "t_cells": Output(lambda y, p: _per_ul(_t_in_blood(y, p), p), "cells/uL", "CAR-T in blood (flow)"),
+    "transgenes": Output(
+        lambda y, p: _per_ul(p["VCN_NK"] * y["KB"] + p["VCN_T"] * _t_in_blood(y, p), p),
+        "cells/uL", "CAR transgenes in blood, both products, weighted by vector copies per cell",
+    ),
+    "nk_cells": Output(lambda y, p: _per_ul(y["KB"], p), "cells/uL", "CAR-NK in blood (flow, CD56+ CD3-)"),
+    "t_cells": Output(lambda y, p: _per_ul(_t_in_blood(y, p), p), "cells/uL", "CAR-T in blood (flow, CD3+)"),
+    "nk_blood": Output(lambda y, p: y["KB"], "cells", "CAR-NK in all blood"),
+    "nk_lung": Output(lambda y, p: y["KP"], "cells", "CAR-NK in lung"),
     "nk_liver": Output(lambda y, p: y["KL"], "cells", "CAR-NK in liver"),
-    "t_liver": Output(lambda y, p: y["aL"] + y["bL"], "cells", "CAR-T in liver"),
     "nk_tumour": Output(lambda y, p: y["KU"], "cells", "CAR-NK in liver tumour"),
+    "nk_rest": Output(lambda y, p: y["KS"], "cells", "CAR-NK in the rest of the body"),
+    "t_blood": Output(_t_in_blood, "cells", "CAR-T in all blood"),
+    "t_lung": Output(lambda y, p: y["aP"], "cells", "CAR-T in lung"),
+    "t_liver": Output(lambda y, p: y["aL"] + y["bL"], "cells", "CAR-T in liver, without memory"),
     "t_tumour": Output(lambda y, p: y["aU"] + y["bU"], "cells", "CAR-T in liver tumour"),
-    "il6": Output(lambda y, p: y["IL6"], "pg/mL", "IL-6"),
-    "ifn_gamma": Output(lambda y, p: y["IFN"], "pg/mL", "IFN-gamma"),
-    "crp": Output(lambda y, p: y["CRP"], "mg/L", "C-reactive protein"),
-    "lesions": Output(lambda y, p: p["TS0"] * jnp.cbrt(y["U"] / p["U0"]), "mm", "sum of lesion diameters"),
+    "t_rest": Output(lambda y, p: y["aS"] + y["bS"], "cells", "CAR-T in the rest of the body, without memory"),
+    "liver_biopsy": Output(
+        lambda y, p: _share(y["KL"] + y["aL"] + y["bL"], HEPATOCYTES), "fraction", "CAR+ cells of a liver biopsy"
+    ),
+    "tumour_biopsy": Output(
+        lambda y, p: _share(y["KU"] + y["aU"] + y["bU"], y["U"]), "fraction", "CAR+ cells of a tumour biopsy"
+    ),
 }  # fmt: skip
+
+SITES = {
+    "car_nk": {site: f"nk_{site}" for site in ("blood", "lung", "liver", "tumour", "rest")},
+    "car_t": {site: f"t_{site}" for site in ("blood", "lung", "liver", "tumour", "rest")},
+}
 
 DERIVED = {
     "hepatic_artery_share": Derived(
         lambda p: HEPATIC_ARTERY / LIVER + 0.0 * p["F_NK"], "1", "share of the liver's blood that the artery brings"
     ),
     "nk_half_life": Derived(lambda p: jnp.log(2) / p["dK0"], "day", "CAR-NK half-life without IL-15 or rejection"),
-    "tumour_doubling": Derived(lambda p: jnp.log(2) / p["kg"], "day", "tumour doubling time untreated"),
+    "t_half_life": Derived(lambda p: jnp.log(2) / p["d2"], "day", "half-life of CAR-T effectors"),
 }
 
-_SITES = [k for k in STATES if k[0] in "Kab" and k[1] in "PBLUS"]
 BALANCE = Balance(
-    total=lambda y, p: sum(y[k] for k in _SITES) + y["M"],
+    total=lambda y, p: sum(y[k] for k in STATES if k != "IL15"),
     without=("rK", "dK0", "drej", "uE", "uH", "d1", "d2", "kEM", "dM", "delta15"),
 )
 
-MODEL = Model(
+CELLS = Model(
     STATES, PARAMETERS, OUTPUTS, derived=DERIVED, vector_field=vector_field, initial=initial, dosing=DOSING,
-    stiff=True, balance=BALANCE, typical_dose=1e9,
+    dose_units={"lymphodepletion": "count"}, sites=SITES, stiff=True, balance=BALANCE, typical_dose=1e9,
+    name="nkg2d_nk_t_livermet",
 )  # fmt: skip
+
+
+def build(cytokines=("il6", "ifn_gamma", "crp"), drugs=False):
+    """The cells with the tumour they kill and these cytokines; with tocilizumab and steroids if they are given."""
+    tumour = load_model("tumour_growth_inhibition")
+    return compose(CELLS, tumour, load_model("cytokine_crs", cytokines=cytokines, drugs=drugs), links=LINKS)
+
+
+MODEL = build()

@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "study",
     ),
     "regimen": ("dose_keys", "regimen", "regimen_file"),
-    "model": ("distributions", "parameter", "model"),
+    "model": ("distributions", "parameter", "model", "compose"),
     "solve": ("solve",),
     "observe": ("residual", "nucleated", "observe", "correlated", "shrinkage", "hierarchy"),
     "fit": (
@@ -90,12 +90,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "calibration",
         "sbc",
     ),
-    "exposure": ("nca_rules", "nca", "curve", "exposure"),
+    "exposure": ("nca_rules", "nca", "curve", "exposure", "biodistribution"),
     "dose": ("escalation", "response", "recommend"),
     "show": (
         "plot",
         "page",
         "report_assessment",
+        "report_biodistribution",
         "report",
         "new",
         "progress",

@@ -1,5 +1,6 @@
 """Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic."""
 
+from kinetics.plot.biodistribution import plot_biodistribution
 from kinetics.plot.forest import plot_forest
 from kinetics.plot.gof import plot_gof
 from kinetics.plot.individual_fits import plot_individual_fits
@@ -13,6 +14,7 @@ from kinetics.plot.simulation import plot_simulation
 from kinetics.plot.vpc import plot_vpc
 
 __all__ = [
+    "plot_biodistribution",
     "plot_eta_covariates",
     "plot_etas",
     "plot_forest",

@@ -42,7 +42,8 @@ def reference_solve(
 def _one(
     model: Model, run: Any, times: Float[np.ndarray, " record"], p: Mapping[str, float], doses: Doses
 ) -> dict[str, Float[np.ndarray, " record"]]:
-    routes, q = list(model.dosing.items()), {k: jnp.asarray(v, float) for k, v in p.items()}
+    routes = list(model.dosing.items()) or [("", lambda q: {})]  # a block may take no dose
+    q = {k: jnp.asarray(v, float) for k, v in p.items()}
     y = {k: 0.0 for k in model.states} | dict((model.initial or (lambda p: {}))(q))
     y = {k: jnp.asarray(v, float) for k, v in y.items()}
     given = []

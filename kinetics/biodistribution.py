@@ -1,0 +1,252 @@
+"""Where the cells go: liver and tumour beside blood, by route and by draw, and what each part of a regimen added.
+
+For models that say which of their outputs are a product's cells where (`Model.sites`). Everything is computed from the
+posterior's curves, under the doses that were given and under the same doses changed: by the other route, without a
+later cycle, without lymphodepletion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from pandas import DataFrame
+
+from kinetics.errors import FitError
+from kinetics.fit import Fit
+from kinetics.predict import predicted_blocks
+from kinetics.regimen import Doses, entry_of, pad_doses
+
+__all__ = ["biodistribution", "biodistribution_summary", "site_curves"]
+
+HOUR = 1 / 24
+_AFTER = np.array(
+    [0.002, 0.02, HOUR, 0.08, 0.125, 0.17, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
+)
+_FOLLOWED = 90.0  # days after the last dose
+_QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
+_ROUTES = ("hepatic_artery", "iv")
+
+Curve = Float[np.ndarray, "draw subject time"]
+
+
+@dataclass(frozen=True)
+class _Course:
+    """The doses of one scenario, and the days at which its curves are read."""
+
+    times: Float[np.ndarray, "subject time"]
+    table: DataFrame
+
+    def doses(self, fit: Fit) -> Doses:
+        return pad_doses(self.table, fit.bound.subjects, tuple(fit.model.dosing))
+
+
+def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> DataFrame:
+    """Every site quantity of every subject, product and posterior draw: subject, product, draw, quantity, unit, value.
+
+    `auc_SITE` [cells day] of the `window` days from the product's first infusion, `peak_SITE` [cells] and
+    `peak_day_SITE` [days after that infusion]; `liver_to_blood`, `tumour_to_blood`: ratios of these areas;
+    `retained_1h`: share of a first dose in liver and tumour one hour after it, by the route given;
+    `hepatic_artery_advantage_SITE`: area with the product's doses by hepatic artery over that with the same doses iv;
+    `doubling_time` [day]: the fastest of the rise in blood; `second_cycle_share`: what of the area in tumour, to 90
+    days after the last dose, later cycles add; `lymphodepletion_share`: the same for lymphodepletion;
+    `best_lesion_change`: least sum of diameters after day 0 over that at day 0, less 1 (product `all`).
+    Areas are trapezoids. A quantity that a model or regimen cannot have is left out. FitError where the model
+    has no sites.
+    """
+    if not fit.model.sites:
+        raise FitError(f"model {fit.model.name} does not say which outputs are cells at a site (Model.sites)")
+    given = _given(fit)
+    curves = _Curves(fit, draws)
+    actual = curves.under(given)
+    frames = list(_frames(fit, "all", dict(_of_lesions(actual))))
+    for product in _products(fit, given):
+        frames += _frames(fit, product, dict(_quantities(fit, curves, given, actual, product, window)))
+    return pd.concat(frames, ignore_index=True).dropna(subset=["value"], ignore_index=True)
+
+
+def biodistribution_summary(table: DataFrame) -> DataFrame:
+    """Median and 90 % interval over draws: one row a subject, product and quantity; then of all subjects, `median`
+    being of the subjects' medians."""
+    keys = ["product", "quantity", "unit"]
+    groups = table.groupby([*keys, "subject"], sort=False)["value"]
+    own = DataFrame({name: groups.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
+    typical = table.groupby([*keys, "draw"], sort=False)["value"].median().groupby(keys, sort=False)
+    every = DataFrame({name: typical.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
+    return pd.concat([own, every.assign(subject="median patient")], ignore_index=True)
+
+
+def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
+    """Cells over time: subject, product, site, time [study day], lower, median, upper (90 % of the draws)."""
+    given = _given(fit)
+    course = _course(given, fit.bound.subjects)
+    seen = _Curves(fit, draws).under(given)
+    rows = []
+    for product in _products(fit, given):
+        for site, output in fit.model.sites[product].items():
+            bands = np.quantile(seen[output], list(_QUANTILES.values()), axis=0)
+            for i, subject in enumerate(fit.bound.subjects):
+                columns = dict(zip(_QUANTILES, bands[:, i], strict=True))
+                rows.append(DataFrame({
+                    "subject": subject, "product": product, "site": site, "time": course.times[i], **columns,
+                }))  # fmt: skip
+    return pd.concat(rows, ignore_index=True).drop_duplicates(["subject", "product", "site", "time"])
+
+
+class _Curves:
+    """Every site's curve under changed doses; the days are those of the doses that were given."""
+
+    def __init__(self, fit: Fit, draws: int) -> None:
+        self.fit, self.theta = fit, fit.theta(at_most=draws)
+        wanted = [o for by_site in fit.model.sites.values() for o in by_site.values()]
+        wanted += [o for o in ("lesions",) if o in fit.model.outputs]
+        self.outputs = tuple(dict.fromkeys(wanted))
+
+    def under(self, table: DataFrame) -> dict[str, Curve]:
+        course = _course(table, self.fit.bound.subjects)
+        blocks = predicted_blocks(self.fit, self.outputs, course.times, self.theta, course.doses(self.fit))
+        parts = [found for _, found in blocks]
+        return {k: np.concatenate([part[k] for part in parts], axis=1) for k in self.outputs}
+
+
+def _given(fit: Fit) -> DataFrame:
+    doses, products = fit.study.doses, fit.bound.plan.products
+    return doses if products is None else doses[doses["product"].isin(products)]
+
+
+def _products(fit: Fit, given: DataFrame) -> list[str]:
+    return [p for p in fit.model.sites if (given["product"] == p).any()]
+
+
+def _course(table: DataFrame, subjects: list[str]) -> _Course:
+    """Days close after every dose, then every day to `_FOLLOWED` after the last; a dose changed keeps its days."""
+    rows = []
+    for subject in subjects:
+        days = table.loc[table["subject"] == subject, "time"].to_numpy(float)
+        last = float(days.max(initial=0.0))
+        rows.append(
+            np.unique(
+                np.concatenate([[0.0], (days[:, None] + _AFTER).ravel(), np.arange(0, last + _FOLLOWED)])
+            )
+        )
+    width = max(map(len, rows))
+    return _Course(np.array([np.pad(r, (0, width - len(r)), mode="edge") for r in rows]), table)
+
+
+def _quantities(
+    fit: Fit, curves: _Curves, given: DataFrame, actual: Mapping[str, Curve], product: str, window: float
+) -> Iterator[tuple[str, tuple[str, Float[np.ndarray, "draw subject"]]]]:
+    """quantity -> (unit, value); NaN for a subject to whom it does not apply."""
+    sites, times = fit.model.sites[product], _course(given, fit.bound.subjects).times
+    own = given[given["product"] == product]
+    first = own.groupby("subject")["time"].min().reindex(fit.bound.subjects).to_numpy(float)
+    area = {site: _area(times, actual[o], first, window) for site, o in sites.items()}
+    for site, output in sites.items():
+        inside = (times >= first[:, None]) & (times <= first[:, None] + window)
+        seen = np.where(inside, actual[output], -np.inf)
+        day = np.take_along_axis(times[None], seen.argmax(-1)[..., None], -1)[..., 0] - first
+        yield f"auc_{site}", ("cells day", area[site])
+        yield f"peak_{site}", ("cells", np.where(np.isnan(first), np.nan, seen.max(-1)))
+        yield f"peak_day_{site}", ("day", day)
+    for site in ("liver", "tumour"):
+        if site in sites and "blood" in sites:
+            yield f"{site}_to_blood", ("1", area[site] / area["blood"])
+    if "blood" in sites:
+        yield "doubling_time", ("day", _doubling(times, actual[sites["blood"]], first, window))
+    yield from _retained(fit, own, actual, times, sites)
+    yield from _advantages(curves, given, product, times, first, window)
+    until = np.full_like(first, np.inf)
+    whole = _area(times, actual[sites["tumour"]], first, until) if "tumour" in sites else None
+    for name, gone in _left_out(given, product) if whole is not None else ():
+        without = _area(times, curves.under(_without(given, gone))[sites["tumour"]], first, until)
+        had = given[gone].groupby("subject").size().reindex(fit.bound.subjects).notna().to_numpy()
+        yield name, ("1", np.where(had, 1 - without / whole, np.nan))
+
+
+def _retained(
+    fit: Fit, own: DataFrame, actual: Mapping[str, Curve], times: np.ndarray, sites: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
+    """Of the first dose, before which there was nothing to add to it."""
+    start = own.sort_values("time").groupby("subject")[["time", "amount"]].first().reindex(fit.bound.subjects)
+    at = np.abs(times - (start["time"].to_numpy(float)[:, None] + HOUR)).argmin(1)
+    held = sum(actual[sites[s]] for s in ("liver", "tumour") if s in sites)
+    if np.ndim(held):
+        there = np.take_along_axis(np.asarray(held), at[None, :, None], -1)[..., 0]
+        yield "retained_1h", ("1", there / start["amount"].to_numpy(float))
+
+
+def _advantages(
+    curves: _Curves, given: DataFrame, product: str, times: np.ndarray, first: np.ndarray, window: float
+) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
+    entries = tuple(curves.fit.model.dosing)
+    if any(entry_of(product, route, entries) is None for route in _ROUTES):
+        return
+    sites = curves.fit.model.sites[product]
+    by = [
+        curves.under(given.assign(route=given["route"].where(given["product"] != product, route)))
+        for route in _ROUTES
+    ]
+    for site in ("liver", "tumour"):
+        if site in sites:
+            artery, iv = (_area(times, seen[sites[site]], first, window) for seen in by)
+            yield f"hepatic_artery_advantage_{site}", ("1", artery / iv)
+
+
+def _left_out(given: DataFrame, product: str) -> Iterator[tuple[str, pd.Series]]:
+    """quantity -> the doses without which its course is run."""
+    later = (given["product"] == product) & (given["cycle"] > 1)
+    depleting = given["product"] == "lymphodepletion"
+    for name, gone in (("second_cycle_share", later), ("lymphodepletion_share", depleting)):
+        if gone.any():
+            yield name, gone
+
+
+def _without(given: DataFrame, gone: pd.Series) -> DataFrame:
+    """The same rows, so that all shapes and days stay; what is gone weighs nothing."""
+    return given.assign(amount=given["amount"].where(~gone, given["amount"] * 1e-12))
+
+
+def _of_lesions(actual: Mapping[str, Curve]) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
+    if "lesions" in actual:
+        seen = actual["lesions"]
+        yield "best_lesion_change", ("1", seen[..., 1:].min(-1) / seen[..., 0] - 1)
+
+
+def _area(
+    times: np.ndarray, curve: Curve, start: np.ndarray, length: float | np.ndarray
+) -> Float[np.ndarray, "draw subject"]:
+    """Trapezoids from `start` to `start + length`, cut at both ends; NaN where there is no start."""
+    begin = np.broadcast_to(start, len(times))[:, None]
+    end = begin + np.broadcast_to(length, len(times))[:, None]
+    a, b = times[:, :-1], times[:, 1:]
+    lower, upper = np.clip(a, begin, end), np.clip(b, begin, end)
+    width = np.where(b > a, b - a, 1.0)
+    at = [curve[..., :-1] + (curve[..., 1:] - curve[..., :-1]) * ((t - a) / width) for t in (lower, upper)]
+    return np.sum(0.5 * (at[0] + at[1]) * (upper - lower), axis=-1)
+
+
+def _doubling(
+    times: np.ndarray, curve: Curve, start: np.ndarray, window: float
+) -> Float[np.ndarray, "draw subject"]:
+    """ln 2 over the steepest rise of log cells, days from one day after the first dose; NaN where nothing rises."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.diff(np.log(curve), axis=-1) / np.diff(times, axis=-1)
+    begin = start[:, None]
+    inside = (
+        (times[:, :-1] > begin + 1.5) & (times[:, 1:] <= begin + window) & (np.diff(times, axis=-1) > 0.4)
+    )
+    steepest = np.where(inside & np.isfinite(slope), slope, -np.inf).max(-1)
+    return np.where(steepest > 0, np.log(2) / np.where(steepest > 0, steepest, 1.0), np.nan)
+
+
+def _frames(fit: Fit, product: str, found: Mapping[str, tuple[str, np.ndarray]]) -> Iterator[DataFrame]:
+    subjects = np.array(fit.bound.subjects)
+    for quantity, (unit, value) in found.items():
+        draws, n = value.shape
+        yield DataFrame({
+            "subject": np.tile(subjects, draws), "product": product, "draw": np.repeat(np.arange(draws), n),
+            "quantity": quantity, "unit": unit, "value": value.ravel(),
+        })  # fmt: skip

@@ -1,0 +1,92 @@
+"""Hepatic beside systemic: each product's cells in blood, liver and tumour over time, one line a patient."""
+
+from __future__ import annotations
+
+import numpy as np
+from pandas import DataFrame
+from plotly.graph_objects import Figure, Scatter
+from plotly.subplots import make_subplots
+
+from kinetics.fit import Fit
+from kinetics.plot.frame import INK, PALETTE, faint, finish, log_range, time_title, value_axis
+
+__all__ = ["plot_biodistribution"]
+
+_SITES = ("blood", "liver", "tumour")
+_DECADES = 7.0  # below the highest curve: fewer cells than that no organ's assay sees
+
+
+def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
+    """`curves` of `kinetics.site_curves`: a row of panels for each product, blood, liver and tumour on one axis.
+
+    Lines are the posterior medians of the patients, bold the median over them; the band is the 90 % interval of the
+    patient whose peak is in the middle.
+    """
+    products = list(dict.fromkeys(curves["product"]))
+    sites = [s for s in _SITES if (curves["site"] == s).any()]
+    titles = [f"{_name(product)}: {site.replace('_', ' ')}" for product in products for site in sites]
+    figure = make_subplots(
+        len(products), len(sites), shared_xaxes="all", shared_yaxes="all", subplot_titles=titles,
+        horizontal_spacing=0.03, vertical_spacing=0.12,
+    )  # fmt: skip
+    top = float(curves["median"].max())
+    limits = log_range([top, top * 10**-_DECADES])
+    for row, product in enumerate(products, start=1):
+        for column, site in enumerate(sites, start=1):
+            own = curves[(curves["product"] == product) & (curves["site"] == site)]
+            _add_panel(figure, own, row, column, limits[0])
+    figure.update_yaxes(**value_axis(limits, log=True))
+    for row in range(1, len(products) + 1):
+        figure.update_yaxes(title_text="Cells", row=row, col=1)
+    figure.update_xaxes(title_text=time_title(fit.study), row=len(products))
+    notes = [
+        "Thin: posterior median of each patient; bold: the median over patients; band: 90 % interval of one patient.",
+        f"Where cells are follows from the model {fit.model.name}; what blood cannot tell is held at its values.",
+    ]
+    subtitle = "Systemic (blood) beside hepatic (liver, tumour): cells in all of each site"
+    return finish(
+        figure, fit.study, title="Where the cells are", subtitle=subtitle, notes=notes, fit=fit,
+        height=250 * len(products) + 200, top=110,
+    )  # fmt: skip
+
+
+def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: float) -> None:
+    colour, place = PALETTE[column - 1], {"row": row, "col": column}
+    peaks = own.groupby("subject")["median"].max().sort_values()
+    shown = own[own["subject"] == peaks.index[len(peaks) // 2]]
+    lower, upper = (np.maximum(shown[k].to_numpy(float), floor) for k in ("lower", "upper"))
+    time = shown["time"].to_numpy(float)
+    figure.add_trace(
+        Scatter(
+            x=np.concatenate([time, time[::-1]]), y=np.concatenate([upper, lower[::-1]]), fill="toself",
+            fillcolor=faint(colour, 0.18), line={"width": 0}, hoverinfo="skip", showlegend=False,
+        ),
+        **place,
+    )  # fmt: skip
+    for subject, curve in own.groupby("subject", sort=False):
+        figure.add_trace(
+            Scatter(
+                x=curve["time"], y=np.maximum(curve["median"], floor), mode="lines", name=str(subject),
+                line={"color": faint(colour, 0.45), "width": 1}, showlegend=False,
+                hovertemplate=f"{subject}<br>day %{{x:.1f}}: %{{y:.3s}} cells<extra></extra>",
+            ),
+            **place,
+        )  # fmt: skip
+    days = np.arange(0.0, own["time"].max(), 0.25)
+    every = [np.interp(days, c["time"], c["median"]) for _, c in own.groupby("subject", sort=False)]
+    middle = np.maximum(np.median(every, axis=0), floor)
+    figure.add_trace(
+        Scatter(
+            x=days,
+            y=middle,
+            mode="lines",
+            line={"color": INK, "width": 2.2},
+            hoverinfo="skip",
+            showlegend=False,
+        ),
+        **place,
+    )
+
+
+def _name(product: str) -> str:
+    return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product.replace("_", " "))

@@ -1,0 +1,56 @@
+"""The report's section on where the cells are: hepatic and systemic curves side by side, and their table."""
+
+from __future__ import annotations
+
+from pandas import DataFrame
+
+from kinetics.biodistribution import biodistribution_summary, site_curves
+from kinetics.fit import Fit
+from kinetics.page import Section, Table, add_figure
+from kinetics.plot import plot_biodistribution
+from kinetics.plot.frame import number_text
+
+__all__ = ["biodistribution_section"]
+
+_WORDS = {
+    "auc_blood": "AUC0-28d in blood", "auc_liver": "AUC0-28d in liver", "auc_tumour": "AUC0-28d in tumour",
+    "liver_to_blood": "AUC liver over blood", "tumour_to_blood": "AUC tumour over blood",
+    "retained_1h": "Share of the first dose in liver and tumour after an hour",
+    "hepatic_artery_advantage_liver": "AUC in liver, hepatic artery over iv, same cells",
+    "hepatic_artery_advantage_tumour": "AUC in tumour, hepatic artery over iv, same cells",
+    "peak_tumour": "Peak in tumour", "peak_day_tumour": "Day of the peak in tumour, from the first infusion",
+    "doubling_time": "Fastest doubling in blood", "second_cycle_share": "Share of the tumour AUC that later cycles add",
+    "lymphodepletion_share": "Share of the tumour AUC that lymphodepletion adds",
+    "best_lesion_change": "Best change of the sum of diameters, predicted",
+}  # fmt: skip
+
+
+def biodistribution_section(fit: Fit, found: DataFrame) -> Section:
+    """`found` of `kinetics.biodistribution`. Says what of it the data cannot know."""
+    section = Section("biodistribution", "Where the cells are")
+    held = [k for k, q in fit.model.parameters.items() if q.held and k in fit.bound.hierarchy.fixed]
+    guesses = [k for k in held if fit.model.parameters[k].guess]
+    if guesses:
+        section.words.append(
+            f"Blood samples do not see organs. These curves lean on {len(guesses)} values that are held at design "
+            f"guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
+        )
+    add_figure(section, plot_biodistribution(fit, site_curves(fit)))
+    summary = biodistribution_summary(found)
+    every = summary[summary["subject"] == "median patient"]
+    products = list(dict.fromkeys(every["product"]))
+    table = Table("Hepatic against systemic, the median patient", ["Quantity", "Unit", *products],
+                  [False, False] + [True] * len(products))  # fmt: skip
+    rows = {(r["product"], r["quantity"]): r for r in every.to_dict("records")}
+    for quantity, words in _WORDS.items():
+        own = [rows.get((product, quantity)) for product in products]
+        if not any(own):
+            continue
+        unit = next(r["unit"] for r in own if r)
+        cells = [
+            table.cell(f"{number_text(r['median'])} ({number_text(r['lower'])} to {number_text(r['upper'])})")
+            if r else table.cell("", "not of this product") for r in own
+        ]  # fmt: skip
+        table.rows.append([table.cell(words), table.cell(unit), *cells])
+    section.tables.append(table)
+    return section
