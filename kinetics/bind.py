@@ -21,6 +21,7 @@ from kinetics.covariates import design_columns, expected_problems
 from kinetics.distributions import Prior
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.hierarchy import Hierarchy, effects_log_prob, individual
+from kinetics.imaging import Imaging, imaging
 from kinetics.model import Model, load_model
 from kinetics.nucleated import Nucleated, nucleated_cells
 from kinetics.observe import Observations, log_likelihood, pad_observations, recorded, standardise
@@ -50,7 +51,7 @@ class BoundAssay:
     """One analyte of the fit: its model output, error model, and which kinds of censoring occur.
 
     `priors` are of the residual parameters, and of the `scale` and `vcn` sites where the assay has them. With
-    `nucleated` counts the output, in cells/uL, is read as copies/ug DNA.
+    `nucleated` counts the output, in cells/uL, is read as copies/ug DNA; of a scan (`imaging`) as %ID.
     """
 
     analyte: str
@@ -62,6 +63,7 @@ class BoundAssay:
     present: tuple[str, ...]
     dna_ug: float = DNA_UG
     nucleated: Nucleated | None = None
+    imaging: Imaging | None = None
     vcn: float = 1.0
 
     def seen(
@@ -77,6 +79,8 @@ class BoundAssay:
         """
         for site in (f"scale_{self.analyte}", f"vcn_{self.analyte}"):
             f = f * s[site][..., None, None] if site in self.priors else f
+        if self.imaging is not None:
+            return f * self.imaging.percent_per_cell(times, subjects)
         return f if self.nucleated is None else f * self.vcn * self.nucleated.copies_per_cell(times, subjects)
 
     def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,6 +341,7 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
         tuple(k for k, there in kinds.items() if there),
         DNA_UG if spec.dna_ug is None else spec.dna_ug,
         nucleated_cells(study, analyte, spec.nucleated_cells)[0] if spec.nucleated_cells else None,
+        imaging(study, analyte, **spec.imaging.model_dump())[0] if spec.imaging else None,
         spec.vcn if isinstance(spec.vcn, float) else 1.0,
     )
 

@@ -32,7 +32,11 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     slope = np.where(ok, slope, marginal.likelihood_slope(g, mode, data))
     information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
     root = np.linalg.cholesky(found.covariance)
-    return _as_asked(marginal, data, _chart(marginal, found, data, root, b, slope, information))
+    chart = _chart(marginal, found, data, root, b, slope, information)
+    if len(b):
+        cross = _crossed(marginal, g, b, data, np.sqrt(np.diag(found.covariance)))
+        chart = chart._replace(cross=np.where(np.isfinite(cross), cross, 0.0), origin=g)
+    return _as_asked(marginal, data, chart)
 
 
 def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
@@ -42,7 +46,10 @@ def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
     assert q is not None
     alone = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
     keep = 1.0 - np.isin(np.arange(len(p.vary)), alone)
-    told = chart._replace(information=h * (keep[:, None] * keep)[..., None], slope=q * keep[:, None])
+    cross = None if chart.cross is None else chart.cross * keep[:, None, None]
+    told = chart._replace(
+        information=h * (keep[:, None] * keep)[..., None], slope=q * keep[:, None], cross=cross
+    )
     if not len(p.centred):
         return told if alone else chart
     spread = np.linalg.inv(
@@ -77,6 +84,26 @@ def _chart(
     s, _ = p.sites(jnp.asarray(g))
     likely = class_log_joint(p.h, s, jnp.asarray(b) / p.omega(s)[:, None])
     return chart._replace(share=np.asarray(jax.nn.softmax(likely, axis=0)[1]))
+
+
+def _crossed(
+    marginal: Marginal, g: np.ndarray, b: Effects, data: FitData, sd: np.ndarray
+) -> Float[np.ndarray, "vary subject population"]:
+    """How each subject's slope, its parameters held where they are, changes with every coordinate of g.
+
+    Central differences over half a posterior SD: wide enough not to see a corner of a curve.
+    """
+    held = marginal.centres(g, data) + b
+
+    def slope(at: np.ndarray) -> Effects:
+        return marginal.likelihood_slope(at, held - marginal.centres(at, data), data)
+
+    columns = []
+    for j, h in enumerate(0.5 * sd):
+        step = np.zeros_like(g)
+        step[j] = h
+        columns.append((slope(g + step) - slope(g - step)) / (2 * h))
+    return np.stack(columns, axis=-1)
 
 
 def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:

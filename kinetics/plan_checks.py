@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kinetics.errors import Problem, did_you_mean
+from kinetics.imaging import imaging
 from kinetics.model import Model, allowed
 from kinetics.nucleated import nucleated_cells
 from kinetics.plan import FitPlan
@@ -68,8 +69,9 @@ def _course_problems(plan: FitPlan, study: Study) -> Iterator[Problem]:
 
 
 def _read_unit(plan: FitPlan, study: Study, analyte: str) -> str:
-    """The unit of the output that an analyte reads: its own, or cells/uL where nucleated cells dilute them."""
-    return "cells/uL" if plan.observe[analyte].nucleated_cells else study.analytes[analyte].unit
+    """The unit of what an analyte reads: its own; cells/uL where nucleated cells dilute them; cells of a scan."""
+    spec = plan.observe[analyte]
+    return "cells/uL" if spec.nucleated_cells else "cells" if spec.imaging else study.analytes[analyte].unit
 
 
 def _unknown_parameters(plan: FitPlan, model: Model) -> Iterator[Problem]:
@@ -185,6 +187,12 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
                 )
                 yield Problem(what, "leave `nucleated_cells` and `vcn` out")
             yield from nucleated_cells(study, analyte, spec.nucleated_cells)[1]
+        if (scan := spec.imaging) is not None:
+            if not _same_unit(study.analytes[analyte].unit, "%"):
+                yield Problem(
+                    f"observe.{analyte}: a scan is in %, and {analyte} is not", "leave `imaging` out"
+                )
+            yield from imaging(study, analyte, **scan.model_dump())[1]
         if output_of(plan, study, model, analyte) is None:
             offered = ", ".join(f"{k} [{o.unit}]" for k, o in model.outputs.items())
             which = (

@@ -27,6 +27,7 @@ __all__ = [
     "Covariate",
     "Effects",
     "Expect",
+    "ImagingSpec",
     "Method",
     "Mixture",
     "Observe",
@@ -81,6 +82,14 @@ def of_a_deviation(spec: PriorSpec) -> PriorSpec:
     return spec
 
 
+class ImagingSpec(Spec):
+    """A scan of labelled cells in percent of the injected dose: which product was labelled, with what."""
+
+    product: str
+    isotope: str
+    decay_corrected: bool
+
+
 class Observe(Spec):
     """How one analyte is seen: which model output, which residual error, what happens below the LLOQ."""
 
@@ -98,6 +107,7 @@ class Observe(Spec):
         None, description="counts that qPCR of an output in cells/uL is diluted by: `row`, or an analyte"
     )
     vcn: PriorSpec | PositiveFloat | None = Field(None, description="vector copies of a CAR+ cell")
+    imaging: ImagingSpec | None = Field(None, description="an output in cells, read as %ID")
 
     @field_validator("likelihood")
     @classmethod
@@ -125,6 +135,8 @@ class Observe(Spec):
             raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
         if self.dna_ug is not None and self.likelihood != "lognormal_poisson":
             raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
+        if self.imaging is not None and self.nucleated_cells is not None:
+            raise ValueError("an assay is a scan (`imaging`) or a qPCR (`nucleated_cells`), not both")
         if (self.vcn is None) != (self.nucleated_cells is None):
             raise ValueError(
                 "`nucleated_cells` and `vcn` go together: copies are VCN x cells / nucleated cells"

@@ -4,13 +4,14 @@ A point is z = (v, u): v stands for the population sites (unconstrained: logs of
 fractions), u for the random effects, one row a varying parameter and one column a subject. A `Chart` says how:
 
     g = centre + scale v                                      population sites, unconstrained
-    A_i = H_i + P(g),  A_i b_i = q_i + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
+    A_i = H_i + P(g),  A_i b_i = q_i + X_i (g - g0) + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
 
 where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope and
-curvature of its log-likelihood at the point p_i, all on the link scale. Were the likelihood quadratic, u would be
-standard normal and independent of g, however much or little a subject's data say; H = 0 is the usual non-centred
-parametrisation, a large H the centred one. A plan may ask for either: H is 0 in the rows of `non_centred`, and those
-of `centred` are b = p - c(g) + spread u, each on its own.
+curvature of its log-likelihood at the point p_i, all on the link scale; X_i is how that slope changes with population
+sites that move the likelihood itself (a parameter that does not vary, a residual SD), so that the effects follow them.
+Were the likelihood quadratic, u would be standard normal and independent of g, however much or little a subject's data
+say; H = 0 is the usual non-centred parametrisation, a large H the centred one. A plan may ask for either: H is 0 in the
+rows of `non_centred`, and those of `centred` are b = p - c(g) + spread u, each on its own.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Chart(NamedTuple):
     information: Float[AnyArray, "vary vary subject"] | None = None
     share: Float[AnyArray, " subject"] | None = None  # of the second class of a mixture, in each subject
     spread: Float[AnyArray, "vary subject"] | None = None  # of the centred rows
+    cross: Float[AnyArray, "vary subject population"] | None = None  # X
+    origin: Float[AnyArray, " population"] | None = None  # g0
 
 
 class Posterior:
@@ -167,10 +170,19 @@ class Posterior:
         """v and u."""
         return z[: self.population], z[self.population :].reshape(len(self.vary), self.subjects)
 
+    @staticmethod
+    def placed(v: Float[Array, " population"], chart: Chart) -> tuple[Float[Array, " population"], Chart]:
+        """g, and the chart with every subject's slope as it is there."""
+        g = jnp.asarray(chart.centre + chart.scale @ v)
+        if chart.cross is None or chart.origin is None:
+            return g, chart
+        return g, chart._replace(slope=chart.slope + jnp.asarray(chart.cross) @ (g - chart.origin))
+
     def log_density(self, z: Float[Array, " size"], data: FitData, chart: Chart) -> Float[Array, ""]:
         """Log posterior density of z up to a constant; -inf where a prediction fails, with zero gradient."""
         v, u = self.split(z)
-        s, log_prior = self.sites(jnp.asarray(chart.centre + chart.scale @ v))
+        g, chart = self.placed(v, chart)
+        s, log_prior = self.sites(g)
         b, log_volume = self.effects(s, u, data, chart)
         return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
 

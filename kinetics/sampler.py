@@ -132,7 +132,8 @@ def sites_of(
 ) -> dict[str, Array]:
     """Population sites and standardised random effects eta_X of a flat point; in a mixture, a draw of `class`."""
     v, u = posterior.split(z)
-    s, _ = posterior.sites(jnp.asarray(chart.centre + chart.scale @ v))
+    g, chart = posterior.placed(v, chart)
+    s, _ = posterior.sites(g)
     b, _ = posterior.effects(s, u, data, chart)
     s = posterior.with_effects(s, b)
     if posterior.h.probability is not None:

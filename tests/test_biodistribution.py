@@ -137,9 +137,13 @@ def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
     assert without.empty  # S03 got no CAR-T
     summary = biodistribution_summary(table).set_index(["subject", "product", "quantity"])
     middle = summary.loc["median patient"]
-    assert middle.loc[("car_nk", "retained_1h"), "median"] == pytest.approx(0.75, abs=0.1)  # F_NK 0.7, and iv's part
+    assert middle.loc[("car_nk", "retained_1h"), "median"] == pytest.approx(
+        0.75, abs=0.1
+    )  # F_NK 0.7, and iv's part
     assert middle.loc[("car_nk", "hepatic_artery_advantage_tumour"), "median"] > 1.5
-    assert 0.1 < middle.loc[("car_nk", "lymphodepletion_share"), "median"] < 0.9  # IL-15 feeds CAR-NK in the first week
+    assert (
+        0.1 < middle.loc[("car_nk", "lymphodepletion_share"), "median"] < 0.9
+    )  # IL-15 feeds CAR-NK in the first week
     assert abs(middle.loc[("car_t", "lymphodepletion_share"), "median"]) < 0.05  # and is gone when CAR-T come
     curves = site_curves(fit, draws=4)
     assert (curves["lower"] <= curves["upper"]).all()

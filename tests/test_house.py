@@ -39,7 +39,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "regimen": ("dose_keys", "regimen", "regimen_file"),
     "model": ("distributions", "parameter", "model", "compose"),
     "solve": ("solve",),
-    "observe": ("residual", "nucleated", "observe", "correlated", "shrinkage", "hierarchy"),
+    "observe": ("residual", "nucleated", "imaging", "observe", "correlated", "shrinkage", "hierarchy"),
     "fit": (
         "plan_tables",
         "plan",

@@ -173,6 +173,26 @@ def test_the_chart_of_a_linear_model_has_its_exact_slope_and_information() -> No
     np.testing.assert_allclose(chart.slope, pull, rtol=1e-3, atol=1e-3 * np.abs(pull).max())
 
 
+def test_effects_follow_what_does_not_vary() -> None:
+    """In a linear model the middle of the chart is the mode of the effects at every population value, not at one."""
+    posterior = Posterior(linear_study().bound(*COEFFICIENTS[:2]))
+    marginal, data = Marginal(posterior), posterior.bound.data
+    found = marginal.maximise(data, posterior.plain().centre, with_prior=True)
+    chart = chart_of(marginal, found, data)
+    j = posterior.names.index(f"{COEFFICIENTS[2]}_pop")
+    assert chart.cross is not None
+    assert np.abs(np.asarray(chart.cross)[..., j]).max() > 0
+    for step in (0.0, 0.7, -1.1):
+        g = np.array(found.g)
+        g[j] += step
+        v = np.linalg.solve(np.asarray(chart.scale), g - chart.centre)
+        _, placed = posterior.placed(v, chart)
+        s, _ = posterior.sites(g)
+        b, _ = posterior.effects(s, np.zeros((2, posterior.subjects)), data, placed)
+        size = np.abs(marginal.precision(g, data) @ np.asarray(b)).max()
+        np.testing.assert_allclose(marginal.joint(g, np.asarray(b), data).by_b, 0.0, atol=2e-3 * size)
+
+
 def known_spread() -> Any:
     """The linear model with its SDs all but known (prior SDs of 0.1 %): the posterior of the rest is normal."""
     omega = {k: {"median": float(w), "sd": 1e-3} for k, w in zip(COEFFICIENTS, TRUTH["omega"], strict=True)}

@@ -94,6 +94,8 @@ def chart_of_numbers(posterior: Posterior, seed: int = 1) -> Chart:
         rng.standard_normal((d, n)),
         np.einsum("iks,jks->ijs", root, root),
         spread=np.exp(rng.standard_normal((d, n))),
+        cross=0.1 * rng.standard_normal((d, n, posterior.population)),
+        origin=posterior.plain().centre,
     )
 
 
@@ -109,7 +111,8 @@ def charts(name: str) -> list[Chart]:
 
 def sites_of(posterior: Posterior, z: Any, chart: Chart) -> dict[str, Any]:
     v, u = posterior.split(z)
-    s, _ = posterior.sites(chart.centre + chart.scale @ v)
+    g, chart = posterior.placed(v, chart)
+    s, _ = posterior.sites(g)
     b, _ = posterior.effects(s, u, posterior.bound.data, chart)
     return posterior.with_effects(s, b)
 

@@ -1,0 +1,82 @@
+"""Labelled cells as a scanner reads them: percent of the injected dose in an organ, with or without physical decay.
+
+    %ID(t) = 100 cells in the organ / cells injected before t,   times 2^(-(t - t0)/T) where the reading is not
+                                                                 corrected for the isotope's half-life T
+
+t0 is when the labelled dose was injected. The label is taken to stay in its cell and to be shared out when it divides,
+so readings are of the first days; what a dead cell leaves behind is not modelled.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from kinetics.arrays import AnyArray
+from kinetics.errors import Problem
+from kinetics.study import Study
+
+__all__ = ["HALF_LIVES", "Imaging", "imaging"]
+
+HALF_LIVES = {  # days
+    "In-111": 2.8047,  # ICRP Publication 107 (2008)
+    "Zr-89": 78.41 / 24,  # ICRP Publication 107 (2008): 78.41 h
+    "Tc-99m": 6.015 / 24,  # ICRP Publication 107 (2008): 6.015 h
+}
+
+
+class Imaging(NamedTuple):
+    """Every subject's labelled doses [day; cells], padded by amounts of 0, and the decay [1/day] of the reading."""
+
+    time: Float[AnyArray, "subject dose"]
+    cells: Float[AnyArray, "subject dose"]
+    decay: float
+
+    def percent_per_cell(
+        self, times: Float[AnyArray, "subject time"], subjects: AnyArray | None = None
+    ) -> Float[Array, "subject time"]:
+        """%ID of one cell at `times` [day] of the subjects (rows); 0 before anything was injected."""
+        rows = slice(None) if subjects is None else subjects
+        begun, cells = jnp.asarray(self.time)[rows], jnp.asarray(self.cells)[rows]
+        t = jnp.asarray(times)
+        injected = jnp.sum(jnp.where(t[:, :, None] >= begun[:, None], cells[:, None], 0.0), axis=-1)
+        first = jnp.min(jnp.where(cells > 0, begun, jnp.inf), axis=1, keepdims=True)
+        left = jnp.exp(-self.decay * jnp.maximum(t - jnp.where(jnp.isfinite(first), first, 0.0), 0.0))
+        return jnp.where(injected > 0, 100.0 * left / jnp.where(injected > 0, injected, 1.0), 0.0)
+
+
+def imaging(
+    study: Study, analyte: str, product: str, isotope: str, *, decay_corrected: bool
+) -> tuple[Imaging | None, list[Problem]]:
+    """The labelled doses that `analyte` is read with: the product's, which were all labelled.
+
+    Problems: no such isotope or product; a subject scanned without a dose; scans that are not corrected for decay after
+    two labelled doses, whose shares no reading tells apart.
+    """
+    if isotope not in HALF_LIVES:
+        what = f"observe.{analyte}.imaging: no half-life of {isotope!r} is known here"
+        return None, [Problem(what, f"one of {', '.join(HALF_LIVES)}; or correct the readings for decay")]
+    doses = study.doses[(study.doses["product"] == product) & (study.doses["unit"] == "cells")]
+    scans, subjects = study.observed(analyte), study.subject_ids
+    width = int(doses.groupby("subject").size().max()) if len(doses) else 1
+    time, cells, problems = np.zeros((len(subjects), width)), np.zeros((len(subjects), width)), []
+    for i, subject in enumerate(subjects):
+        own, seen = doses[doses["subject"] == subject], scans[scans["subject"] == subject]["time"]
+        time[i, : len(own)], cells[i, : len(own)] = own["time"], own["amount"]
+        before = (own["time"].to_numpy(float) <= seen.max()).sum() if len(seen) else 0
+        if len(seen) and not before:
+            what = f"observe.{analyte}: scanned, and no {product} was given before"
+            problems.append(
+                Problem(what, "name the labelled product, or leave the scans out", subject=subject)
+            )
+        if before > 1 and not decay_corrected:
+            what = f"observe.{analyte}: {before} labelled doses before a scan that is not corrected for decay"
+            problems.append(
+                Problem(what, "correct the readings for decay, from each dose on", subject=subject)
+            )
+    decay = 0.0 if decay_corrected else math.log(2) / HALF_LIVES[isotope]
+    return (None, problems) if problems else (Imaging(time, cells, decay), [])
