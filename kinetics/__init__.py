@@ -38,6 +38,7 @@ from kinetics.predictive_check import predictive_check  # noqa: E402
 from kinetics.regimen import Regimen, doses_for  # noqa: E402
 from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
+from kinetics.sampling_design import Added, design_information, most_informative  # noqa: E402
 from kinetics.sbc import sbc  # noqa: E402
 from kinetics.sensitivity import Sensitivity, prior_posterior_overlap, sensitivity  # noqa: E402
 from kinetics.simulate import simulate  # noqa: E402
@@ -47,6 +48,7 @@ from kinetics.summary import parameter_table  # noqa: E402
 from kinetics.vpc import Vpc, stratified_vpc, vpc  # noqa: E402
 
 __all__ = [
+    "Added",
     "Balance",
     "Check",
     "CheckError",
@@ -85,6 +87,7 @@ __all__ = [
     "check",
     "compare",
     "compose",
+    "design_information",
     "doses_for",
     "estimates",
     "exposure",
@@ -95,6 +98,7 @@ __all__ = [
     "load_fit",
     "load_model",
     "loo",
+    "most_informative",
     "nca",
     "nca_summary",
     "parameter_table",

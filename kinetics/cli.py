@@ -18,6 +18,7 @@ from kinetics.biodistribution import biodistribution, biodistribution_summary
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
+from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
@@ -74,6 +75,7 @@ def models(
 
 app.command()(compare)
 app.command()(subgroups)
+app.command("design-sampling")(design_sampling)
 app.command()(sbc)
 
 

@@ -89,6 +89,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "prior_study",
         "calibration",
         "sbc",
+        "sampling_design",
     ),
     "exposure": ("nca_rules", "nca", "curve", "exposure", "biodistribution"),
     "dose": ("escalation", "response", "recommend"),
@@ -105,6 +106,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_simulate",
         "cli_assess",
         "cli_sbc",
+        "cli_design_sampling",
         "cli",
     ),
 }
