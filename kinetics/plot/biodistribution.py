@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from pandas import DataFrame
+from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arrays import AnyArray
 from kinetics.fit import Fit
 from kinetics.plot.frame import INK, PALETTE, faint, finish, log_range, time_title, value_axis
 
@@ -66,7 +67,7 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
     for subject, curve in own.groupby("subject", sort=False):
         figure.add_trace(
             Scatter(
-                x=curve["time"], y=np.maximum(curve["median"], floor), mode="lines", name=str(subject),
+                x=curve["time"], y=_above(curve["median"], floor), mode="lines", name=str(subject),
                 line={"color": faint(colour, 0.45), "width": 1}, showlegend=False,
                 hovertemplate=f"{subject}<br>day %{{x:.1f}}: %{{y:.3s}} cells<extra></extra>",
             ),
@@ -74,7 +75,7 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
         )  # fmt: skip
     days = np.arange(0.0, own["time"].max(), 0.25)
     every = [np.interp(days, c["time"], c["median"]) for _, c in own.groupby("subject", sort=False)]
-    middle = np.maximum(np.median(every, axis=0), floor)
+    middle = _above(np.median(every, axis=0), floor)
     figure.add_trace(
         Scatter(
             x=days,
@@ -86,6 +87,12 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
         ),
         **place,
     )
+
+
+def _above(cells: AnyArray | Series, floor: float) -> np.ndarray:
+    """NaN below the axis: a line that has left it is not drawn along its bottom."""
+    values = np.asarray(cells, float)
+    return np.where(values < floor, np.nan, values)
 
 
 def _name(product: str) -> str:
