@@ -18,6 +18,7 @@ from kinetics.biodistribution import biodistribution, biodistribution_summary
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
+from kinetics.cli_design import design, lint, next_dose
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
@@ -75,6 +76,9 @@ def models(
 app.command()(compare)
 app.command()(subgroups)
 app.command()(sbc)
+app.command()(lint)
+app.command()(design)
+app.command("next")(next_dose)
 
 
 @app.command("check-model")

@@ -91,7 +91,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sbc",
     ),
     "exposure": ("nca_rules", "nca", "curve", "exposure", "biodistribution"),
-    "dose": ("escalation", "response", "recommend"),
+    "dose": (
+        "escalation",
+        "protocol_tables",
+        "protocol_points",
+        "protocol",
+        "protocol_history",
+        "response",
+        "recommend",
+    ),
     "show": (
         "plot",
         "page",
@@ -105,6 +113,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_simulate",
         "cli_assess",
         "cli_sbc",
+        "cli_design",
         "cli",
     ),
 }
