@@ -86,6 +86,7 @@ def next_dose(
     names = {i: read.level_name(i) for i in range(1, len(read.levels) + 1)}
     answer = {
         "study": data.name, "synthetic": data.synthetic, "decision": asdict(decision), "dose": name, "levels": names,
+        "days_between_patients": read.escalation.days_between_patients,
         "patients": [asdict(p) for p in patients],
         "deviations": [{"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in strays],
     }  # fmt: skip

@@ -54,7 +54,7 @@ def history_of(patients: Sequence[Patient]) -> list[Cohort]:
     found = []
     for p in patients:
         if p.status == "pending":
-            found.append(Cohort(p.level, 0, pending=1))
+            found.append(Cohort(p.level, 0, 0, int(p.trigger), pending=1))
         elif p.status == "evaluable":
             found.append(Cohort(p.level, 1, int(p.dlt), int(p.trigger and not p.dlt)))
     return found

@@ -56,7 +56,7 @@ def trials(name: str, seed: int) -> Iterator[tuple[list[Cohort], Decision]]:
                 continue
             assert said.level is not None
             for _ in range(said.size):
-                new = Cohort(said.level, 0, pending=1)
+                new = Cohort(said.level, 0, 0, int(rng.random() < 0.2), pending=1)
                 history.append(new if rng.random() < 0.3 else resolved(new, p, rng))
         else:
             raise AssertionError(f"{name} did not end: {history}")
@@ -65,7 +65,7 @@ def trials(name: str, seed: int) -> Iterator[tuple[list[Cohort], Decision]]:
 def resolved(c: Cohort, p: list[float], rng: random.Random) -> Cohort:
     x = rng.random()
     dlt = x < p[c.level - 1]
-    return Cohort(c.level, 1, int(dlt), int(not dlt and x < p[c.level - 1] + 0.2))
+    return Cohort(c.level, 1, int(dlt), int(not dlt and (c.triggers > 0 or x < p[c.level - 1] + 0.1)))
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -14,11 +14,12 @@ from kinetics.escalation import (
     Boin,
     Cohort,
     Crm,
+    boin,
     md_anderson,
     operating_characteristics,
     simulated_characteristics,
 )
-from kinetics.escalation.boin import boundaries, boundary, isotonic, lambdas, select_mtd
+from kinetics.escalation.boin import boundaries, isotonic, lambdas, select_mtd
 from kinetics.escalation.history import tallies
 from kinetics.escalation.md_anderson import ledger
 
@@ -102,10 +103,15 @@ def test_elimination_closes_a_level_and_all_above_and_at_the_lowest_stops():
     assert "eliminated" in rule.decide(history).why
 
 
-def test_a_whole_number_bound_stays_as_in_the_package():
-    # lambda_d = 0.4 exactly nowhere in practice: the quirk is seen by asking for a bound at a product that is whole
-    high = lambdas(0.3)[1]
-    assert boundary(3, 0.3).deescalate == int(np.floor(3 * high)) + 1
+def test_a_count_at_a_whole_number_bound_stays_as_in_the_package(monkeypatch):
+    monkeypatch.setattr(boin, "lambdas", lambda target: (0.2, 0.4))
+    bounds = boin.boundary.__wrapped__(
+        5, 0.3
+    )  # 0.4 * 5 = 2: two stay, three go down; 0.2 * 5 = 1: one goes up
+    assert (bounds.escalate, bounds.deescalate) == (1, 3)
+    # 0.7 * 10 falls short of 7 in floats, and is 7 all the same
+    monkeypatch.setattr(boin, "lambdas", lambda target: (0.1 * 7, 0.9))
+    assert boin.boundary.__wrapped__(10, 0.9).escalate == 7
 
 
 def test_pooling_makes_rates_rise():

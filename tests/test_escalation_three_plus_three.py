@@ -177,6 +177,12 @@ T = Cohort  # level, evaluable, DLTs, triggers, pending
 TABLE = [
     ([], ("treat", 1, 1), "accelerated titration begins"),
     ([T(1, 0, pending=1)], ("wait", 1, 0), "window of level 1 is open"),
+    (
+        [T(1, 0, 0, 1, pending=1)],
+        ("treat", 1, 2),
+        "a trigger ended the titration",
+    ),  # no need to wait for its window
+    ([T(1, 2, 0, 1, pending=1)], ("wait", 1, 0), "open"),
     ([T(1, 1)], ("treat", 2, 3), "no trigger and no DLT at level 1"),
     ([T(1, 1, 0, 1)], ("treat", 1, 2), "a trigger ended the titration"),
     ([T(1, 1, 1)], ("treat", 1, 2), "a DLT at level 1 ended the titration"),
@@ -239,6 +245,7 @@ def test_a_protocol_may_leave_the_level_of_a_trigger_that_was_no_dlt():
     said = rule.decide([T(1, 1, 0, 1)])
     assert (said.level, said.size) == (2, 3)
     assert "this protocol leaves the level" in said.why
+    assert rule.decide([T(1, 0, 0, 1, pending=1)]).action == "wait"
     assert rule.decide([T(1, 1, 1)]).level == 1  # a DLT is not left
     assert exactly(rule, trigger=(0.15, 0.15, 0, 0)).max_n == 24
 
@@ -288,6 +295,7 @@ def test_a_transition_table_has_every_outcome_with_its_clause():
     assert first["path"].tolist() == ["2:0/3", "2:1/3", "2:2/3", "2:3/3"]
     assert first["level"].tolist() == [3, 2, 1, 1]
     assert (table["why"] != "").all()
+    assert table["mtd"].isna().all()
     begin = transition_table(PROTOCOL)
     assert begin["path"].tolist() == ["1:0/1", "1:0/1+1t", "1:1/1"]
     assert len(table) == 4 + 4 + 4 + 3 + 3  # 3 at level 3, 3 more at level 2, 2 more at level 1, twice

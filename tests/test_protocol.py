@@ -289,6 +289,17 @@ def test_an_open_window_waits_and_a_second_dlt_does_not(protocol, study):
     assert (back.action, back.level, back.size) == ("treat", 2, 3)
 
 
+def test_a_trigger_is_acted_on_before_its_window_ends(protocol, study):
+    worse = study.events.copy()
+    worse.loc[(worse["subject"] == "S01") & (worse["event"] == "fever"), "grade"] = 2.0
+    first = until(replace(study, events=worse), {"S01": 20.0})
+    (patient,) = patients_of(first, protocol)
+    assert (patient.status, patient.trigger) == ("pending", True)
+    said = rule_of(protocol).decide(history_of([patient]))
+    assert (said.action, said.level, said.size) == ("treat", 1, 2)
+    assert "a trigger ended the titration" in said.why
+
+
 def test_who_may_still_get_car_t_is_pending(protocol, study):
     (patient,) = patients_of(until(study, {"S03": 10.0}), protocol)
     assert (patient.status, patient.why) == ("pending", "day 7: car_t may begin until day 14")

@@ -18,9 +18,10 @@ __all__ = ["Cohort", "Decision", "Rule", "Tally", "check_history", "highest_trie
 class Cohort:
     """Patients treated at one level.
 
-    `evaluable` patients have finished the DLT window or had a DLT; `dlts` of them had one; `triggers` of them had a
-    titration trigger that was no DLT. `pending` patients are treated, their window is open and they have had no DLT:
-    they are not among the evaluable. A patient who is not evaluable and was replaced is in none of the counts.
+    `evaluable` patients have finished the DLT window or had a DLT; `dlts` of them had one. `pending` patients are
+    treated, their window is open and they have had no DLT: they are not among the evaluable. `triggers` patients,
+    evaluable or pending, had a titration trigger and no DLT. A patient who is not evaluable and was replaced is in
+    none of the counts.
     """
 
     level: int
@@ -89,9 +90,9 @@ def check_history(history: Iterable[Cohort], levels: int) -> None:
             problems.append(Problem(f"{where}: there are levels 1 to {levels}", "correct its level"))
         if min(c.evaluable, c.dlts, c.triggers, c.pending) < 0:
             problems.append(Problem(f"{where}: a count is below 0", "count patients from 0 up"))
-        if c.dlts + c.triggers > c.evaluable:
-            what = f"{where}: {c.dlts} with a DLT and {c.triggers} with a trigger but no DLT are more than evaluable"
-            problems.append(Problem(what, "count each evaluable patient once"))
+        if c.dlts > c.evaluable or c.dlts + c.triggers > c.evaluable + c.pending:
+            what = f"{where}: {c.dlts} with a DLT and {c.triggers} with a trigger but no DLT are more than there are"
+            problems.append(Problem(what, "count each patient once; who had a DLT is evaluable"))
     if problems:
         raise InputError(problems)
 

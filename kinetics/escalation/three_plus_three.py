@@ -134,10 +134,7 @@ class ThreePlusThree:
         own, titration = known[level], self.titration
         left = titration is not None and titration.after_trigger == "leave" and level <= titration.levels
         return (
-            left
-            and not own.dlts
-            and own.triggers > 0
-            and own.evaluable >= (titration.size if titration else 1)
+            left and not own.dlts and own.triggers > 0 and own.treated >= (titration.size if titration else 1)
         )
 
     def _over(self, known: dict[int, Tally]) -> str:

@@ -50,4 +50,5 @@ def transition_table(rule: Rule, history: Sequence[Cohort] = (), *, depth: int =
             add(b.later, f"{here} > ")
 
     add(transitions(rule, history, depth=depth), "")
-    return DataFrame(rows, columns=["path", "action", "level", "size", "mtd", "why", "would_change"])
+    table = DataFrame(rows, columns=["path", "action", "level", "size", "mtd", "why", "would_change"])
+    return table.astype({"level": "Int64", "mtd": "Int64"})
