@@ -35,6 +35,7 @@ from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
 from kinetics.predictive_check import predictive_check  # noqa: E402
+from kinetics.protocol import Lint, Protocol, lint, read_protocol, rule_of  # noqa: E402
 from kinetics.regimen import Regimen, doses_for  # noqa: E402
 from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
@@ -63,6 +64,7 @@ __all__ = [
     "InputError",
     "KineticsError",
     "KineticsWarning",
+    "Lint",
     "LogNormal",
     "LogitNormal",
     "Loo",
@@ -74,6 +76,7 @@ __all__ = [
     "Parameter",
     "PlanError",
     "Problem",
+    "Protocol",
     "Regimen",
     "Sensitivity",
     "State",
@@ -95,6 +98,7 @@ __all__ = [
     "fit",
     "gof",
     "library_models",
+    "lint",
     "load_fit",
     "load_model",
     "loo",
@@ -106,10 +110,12 @@ __all__ = [
     "prefixed",
     "prior_posterior_overlap",
     "read_plan",
+    "read_protocol",
     "read_regimen",
     "read_study",
     "report",
     "resume",
+    "rule_of",
     "sbc",
     "sensitivity",
     "simulate",

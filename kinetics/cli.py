@@ -18,6 +18,7 @@ from kinetics.biodistribution import biodistribution, biodistribution_summary
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
+from kinetics.cli_design import design, lint, next_dose
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_sbc import sbc
@@ -77,6 +78,9 @@ app.command()(compare)
 app.command()(subgroups)
 app.command("design-sampling")(design_sampling)
 app.command()(sbc)
+app.command()(lint)
+app.command()(design)
+app.command("next")(next_dose)
 
 
 @app.command("check-model")

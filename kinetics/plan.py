@@ -33,7 +33,7 @@ from kinetics.plan_tables import (
     of_a_deviation,
 )
 
-__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
+__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "problem_of", "read_plan"]
 
 
 class FitPlan(Spec):
@@ -139,14 +139,15 @@ def plan_of(content: Mapping[str, Any], *, file: str = "") -> FitPlan:
     try:
         return FitPlan.model_validate(dict(content))
     except ValidationError as error:
-        raise PlanError([_problem(e, file) for e in error.errors()]) from error
+        raise PlanError([problem_of(e, file, FitPlan) for e in error.errors()]) from error
 
 
-def _problem(error: Any, file: str) -> Problem:
+def problem_of(error: Any, file: str, spec: type[Spec]) -> Problem:
+    """What pydantic found wrong with a TOML of this `spec`, as a Problem."""
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         key = str(error["loc"][-1])
-        remedy = did_you_mean(key, _known_keys(error["loc"][:-1]))
+        remedy = did_you_mean(key, _known_keys(error["loc"][:-1], spec))
         return Problem(f"unknown key {where!r}", remedy, file=file)
     if error["type"] == "missing":
         return Problem(f"missing key {where!r}", f"add `{where} = ...`", file=file)
@@ -155,9 +156,9 @@ def _problem(error: Any, file: str) -> Problem:
     return Problem(f"{where}: {message}" + (f" (given {given})" if given else ""), "mend this key", file=file)
 
 
-def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the table at `loc`: of the spec that the keys on the way to it are declared to hold."""
-    spec, parts = FitPlan, iter(loc)
+def _known_keys(loc: tuple[Any, ...], spec: type[Spec]) -> list[str]:
+    """The keys of the table at `loc` in a `spec`: of what the keys on the way to it are declared to hold."""
+    parts = iter(loc)
     for part in parts:
         field = spec.model_fields.get(str(part))
         spec = (_spec_in(field.annotation) if field is not None else None) or spec

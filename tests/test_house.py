@@ -92,7 +92,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sampling_design",
     ),
     "exposure": ("nca_rules", "nca", "curve", "exposure", "biodistribution"),
-    "dose": ("escalation", "response", "recommend"),
+    "dose": (
+        "escalation",
+        "protocol_tables",
+        "protocol_points",
+        "protocol",
+        "protocol_history",
+        "response",
+        "recommend",
+    ),
     "show": (
         "plot",
         "page",
@@ -107,6 +115,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_assess",
         "cli_sbc",
         "cli_design_sampling",
+        "cli_design",
         "cli",
     ),
 }

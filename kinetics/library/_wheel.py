@@ -40,6 +40,7 @@ def _content(root: Path) -> Iterator[Path]:
     yield from root.glob("models/*.py")
     yield from root.glob("fits/*.toml")
     yield from root.glob("fits/*.sbc.json")
+    yield from root.glob("data/*/protocol.toml")
     for dictionary in root.glob("data/*/dictionary.toml"):
         yield from (file for file in dictionary.parent.iterdir() if file.name in DATA_FILES)
 

@@ -1,0 +1,167 @@
+"""What `kinetics lint`, `design` and `next` do: a protocol's open points, what its rule does, what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from pandas import DataFrame
+
+from kinetics.errors import PlanError, Problem
+from kinetics.escalation import OperatingCharacteristics, ThreePlusThree, operating_characteristics
+from kinetics.protocol import RULES, Protocol, read_protocol, rule_of, settled
+from kinetics.protocol import lint as lint_of
+from kinetics.protocol_history import history_of, patients_of, replayed
+from kinetics.study import read_study
+from kinetics.terminal import print_result, table_text
+
+__all__ = ["design", "lint", "next_dose"]
+
+Source = Annotated[str, typer.Argument(help="A protocol.toml, its folder, or a data set of the library.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+def lint(protocol: Source, as_json: Json = False) -> None:
+    """Name every point a protocol leaves open or contradicts itself on, and what it settles. Exit 1 if one is open.
+
+    Example: `kinetics lint data/nkg2d_registry/protocol.toml`
+    """
+    read = read_protocol(protocol)
+    found = lint_of(read)
+    print_result({"protocol": read.title} | found.as_dict(), f"{read.title}\n{found}", as_json)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def design(
+    protocol: Source,
+    true_dlt: Annotated[str, typer.Option(help="True DLT probability of every level, with commas.")],
+    trigger_without_dlt: Annotated[
+        str, typer.Option(help="P(a titration trigger that is no DLT): one, or one a level.")
+    ] = "0",
+    rule: Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")] = "protocol",
+    target: Annotated[float, typer.Option(help="Target DLT rate of boin.")] = 0.3,
+    as_json: Json = False,
+) -> None:
+    """What a protocol's rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
+
+    Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt .15`
+    """
+    read = settled(read_protocol(protocol), protocol)
+    truth, triggers = _numbers("--true-dlt", true_dlt), _numbers("--trigger-without-dlt", trigger_without_dlt)
+    chosen = rule_of(read, rule, target=target)
+    single = triggers[0] if len(triggers) == 1 else triggers
+    whole = operating_characteristics(chosen, truth, trigger_without_dlt=single)
+    early = None
+    if isinstance(chosen, ThreePlusThree):
+        early = operating_characteristics(chosen, truth, trigger_without_dlt=single, one_by_one=True)
+    must = early is not None and read.escalation.second_dlt == "must_stay_away"
+    shown, other = (early, whole) if must and early is not None else (whole, early)
+    answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
+    if other is not None:
+        key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
+        answer[key] = {"expected_n": other.expected_n, "expected_dlt": other.expected_dlt}
+    print_result(answer, _table(read, rule, shown, other, must), as_json)
+
+
+def next_dose(
+    protocol: Source,
+    study: Annotated[str, typer.Option(help="A study's name or folder: subjects, doses, events.")],
+    level_column: Annotated[str, typer.Option(help="Column of subjects.csv: assigned level.")] = "dose_level",
+    as_json: Json = False,
+) -> None:
+    """The next level, or the MTD, from a study's tables by the protocol's rule, with the clause that says so.
+
+    Example: `kinetics next data/nkg2d_phase1_synthetic/protocol.toml --study nkg2d_phase1_synthetic`
+    """
+    read = settled(read_protocol(protocol), protocol)
+    data = read_study(study)
+    patients = patients_of(data, read, level_column=level_column)
+    rule = rule_of(read)
+    decision = rule.decide(history_of(patients))
+    strays = [s for s in replayed(rule, patients) if not s.legal] if isinstance(rule, ThreePlusThree) else []
+    at = decision.mtd if decision.mtd is not None else decision.level
+    name = read.level_name(at) if at is not None else ""
+    names = {i: read.level_name(i) for i in range(1, len(read.levels) + 1)}
+    answer = {
+        "study": data.name, "synthetic": data.synthetic, "decision": asdict(decision), "dose": name, "levels": names,
+        "days_between_patients": read.escalation.days_between_patients,
+        "patients": [asdict(p) for p in patients],
+        "deviations": [{"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in strays],
+    }  # fmt: skip
+    said = {"stop": f"MTD: {name}", "wait": "wait", "treat": f"treat {decision.size} at {name}"}[
+        decision.action
+    ]
+    lines = [f"{data.name}{' (SYNTHETIC)' if data.synthetic else ''}: {said}", f"  why: {decision.why}"]
+    levels = ", ".join(f"{i} = {dose}" for i, dose in names.items())
+    lines += [
+        f"  would change it: {decision.would_change}",
+        f"  levels: {levels}",
+        "",
+        table_text(DataFrame(answer["patients"])),
+    ]
+    lines += [f"deviation: {s.subject} at level {s.level}; the rule said: {s.decision.why}" for s in strays]
+    print_result(answer, "\n".join(lines), as_json)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise PlanError(
+            Problem(f"{option} {text!r} is no list of numbers", "write .05,.10,.20,.35")
+        ) from None
+
+
+def _answer(protocol: Protocol, rule: str, found: OperatingCharacteristics) -> dict[str, Any]:
+    planned = (protocol.size.planned.value or (0, 0))[1]
+    return {
+        "protocol": protocol.title, "rule": rule, "method": "exact enumeration", "states": found.states,
+        "levels": [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)],
+        "true_dlt": found.true_dlt, "trigger_without_dlt": found.trigger_without_dlt,
+        "p_mtd": found.p_mtd, "expected_n": found.expected_n, "max_n": found.max_n,
+        "planned_n": planned, "p_n_over_planned": found.p_n_over(planned), "expected_dlt": found.expected_dlt,
+        "overdosing": found.overdosing(protocol.mtd.overdose_above), "overdosing_above": protocol.mtd.overdose_above,
+        "patients_by_level": found.patients, "dlts_by_level": found.dlts,
+    }  # fmt: skip
+
+
+def _table(
+    protocol: Protocol,
+    rule: str,
+    found: OperatingCharacteristics,
+    other: OperatingCharacteristics | None,
+    must: bool,
+) -> str:
+    """The characteristics as a table and sentences for a protocol's statistics section."""
+    planned, above = (protocol.size.planned.value or (0, 0))[1], protocol.mtd.overdose_above
+    rows = [("none", "", "", f"{found.p_mtd[0]:.4f}", "", "")]
+    for i, (p, t, m, n, y) in enumerate(
+        zip(
+            found.true_dlt,
+            found.trigger_without_dlt,
+            found.p_mtd[1:],
+            found.patients,
+            found.dlts,
+            strict=True,
+        ),
+        1,
+    ):
+        fires = f"{t:g}" if t else ""
+        rows.append((protocol.level_name(i), f"{p:g}", fires, f"{m:.4f}", f"{n:.2f}", f"{y:.2f}"))
+    columns = ["level", "true P(DLT)", "P(trigger, no DLT)", "P(MTD)", "expected patients", "expected DLTs"]
+    lines = [
+        f"{protocol.title}\nrule: {rule}; exact, {found.states} final states",
+        DataFrame(rows, columns=columns).to_string(index=False),
+        f"expected N {found.expected_n:.3f}, at most {found.max_n}; P(N > {planned}) {found.p_n_over(planned):.4f}, "
+        f"{planned} being planned",
+        f"expected DLTs {found.expected_dlt:.3f}; {100 * found.overdosing(above):.1f} % of patients at a level "
+        f"whose true P(DLT) is above {above:g}",
+    ]
+    if other is not None:
+        case = "with whole cohorts" if must else "where a level takes nobody after its second DLT"
+        lines.append(
+            f"{case}: expected N {other.expected_n:.3f}, expected DLTs {other.expected_dlt:.3f}, same P(MTD)"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,143 @@
+"""BLRM, Bayesian logistic regression with overdose control (EWOC): Neuenschwander 2008, Stat Med 27:2420.
+
+logit P(dose) = log alpha + beta log(dose / reference), (log alpha, log beta) bivariate normal. A level is admissible
+where P(overdose) does not exceed `feasible`. The intervals are data, for published ones differ: OncoBayes2 has
+0 / .16 / .33 / 1, crmPack's examples .20 and .35. Every decision prints those it used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from kinetics.errors import InputError, Problem
+from kinetics.escalation.history import Cohort, Decision, check_history, highest_tried, tallies
+
+__all__ = ["Blrm", "LevelPosterior"]
+
+
+@dataclass(frozen=True)
+class LevelPosterior:
+    """The posterior of one level's DLT probability."""
+
+    level: int
+    mean: float
+    under: float
+    target: float
+    over: float
+
+
+@dataclass(frozen=True)
+class Blrm:
+    """The rule.
+
+    `mean`, `sd`, `correlation` are the prior of (log alpha, log beta); `target` the interval wanted, above it is
+    overdose; `choose`: among admissible levels the one with most probability in the target ("target") or the highest
+    ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side.
+    """
+
+    doses: tuple[float, ...]
+    reference: float
+    mean: tuple[float, float]
+    sd: tuple[float, float]
+    correlation: float = 0.0
+    target: tuple[float, float] = (0.16, 0.33)  # OncoBayes2's intervals: 0 / .16 / .33 / 1
+    feasible: float = 0.25  # P(overdose) at most: EWOC, Babb 1998 (Stat Med 17:1103) and OncoBayes2
+    choose: Literal["target", "highest"] = "highest"
+    start: int = 1
+    cohort: int = 3
+    most: int = 30
+    points: int = 241
+
+    def __post_init__(self) -> None:
+        problems = []
+        if (
+            not all(a < b for a, b in zip((0.0, *self.doses), self.doses, strict=False))
+            or self.reference <= 0
+        ):
+            problems.append(
+                Problem(f"doses {self.doses}, reference {self.reference:g}", "give rising doses above 0")
+            )
+        if not 0 < self.target[0] < self.target[1] < 1:
+            problems.append(Problem(f"a target interval of {self.target}", "give two rising probabilities"))
+        if not -1 < self.correlation < 1 or min(self.sd) <= 0:
+            problems.append(
+                Problem("the prior is no bivariate normal", "SDs above 0, a correlation between -1 and 1")
+            )
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def levels(self) -> int:
+        return len(self.doses)
+
+    @property
+    def order_matters(self) -> bool:
+        return True
+
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        return frozenset()
+
+    @cached_property
+    def _grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """DLT probabilities (grid point x level) and the log prior of every grid point."""
+        z = np.linspace(-6, 6, self.points)
+        first, second = np.meshgrid(z, z, indexing="ij")
+        log_alpha = self.mean[0] + self.sd[0] * first
+        mixed = self.correlation * first + np.sqrt(1 - self.correlation**2) * second
+        beta = np.exp(self.mean[1] + self.sd[1] * mixed)
+        x = np.log(np.array(self.doses) / self.reference)
+        logit = log_alpha.reshape(-1, 1) + beta.reshape(-1, 1) * x
+        return logit, (-0.5 * (first**2 + second**2)).reshape(-1)
+
+    def posterior(self, history: Sequence[Cohort]) -> list[LevelPosterior]:
+        """Mean and interval probabilities of every level."""
+        logit, log_weight = self._grid
+        for level, t in tallies(history, self.levels).items():
+            column = logit[:, level - 1]
+            log_weight = log_weight + t.dlts * column - t.evaluable * np.logaddexp(0, column)
+        weight = np.exp(log_weight - log_weight.max())
+        weight /= weight.sum()
+        low, high = (np.log(p / (1 - p)) for p in self.target)
+        found = []
+        for level in range(1, self.levels + 1):
+            column = logit[:, level - 1]
+            mean = float(weight @ np.exp(-np.logaddexp(0, -column)))
+            under, over = float(weight @ (column < low)), float(weight @ (column > high))
+            found.append(LevelPosterior(level, mean, under, 1 - under - over, over))
+        return found
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """What next, after these cohorts."""
+        check_history(history, self.levels)
+        known = tallies(history, self.levels)
+        treated, tried = sum(t.treated for t in known.values()), highest_tried(known)
+        if treated == 0:
+            why = f"BLRM begins with {self.cohort} at level {self.start}"
+            return Decision("treat", why, "another starting level", level=self.start, size=self.cohort)
+        if any(t.pending for t in known.values()):
+            why = "DLT windows are open: this BLRM decides when they have ended"
+            return Decision("wait", why, "the end of the open windows", level=history[-1].level)
+        found = self.posterior(history)
+        rule = f"target {self.target[0]:g} to {self.target[1]:g}, P(overdose) at most {self.feasible:g}"
+        would = "another prior, another interval, or another outcome of the last cohort"
+        fit = [p for p in found if p.over <= self.feasible and p.level <= tried + 1]
+        if not fit:
+            why = f"no level is admissible: P(overdose) is {found[0].over:.3f} at level 1 ({rule})"
+            return Decision("stop", why, would, mtd=0)
+        best = max(fit, key=lambda p: (p.target if self.choose == "target" else p.level, p.level))
+        why = f"level {best.level}: P(target) {best.target:.3f}, P(overdose) {best.over:.3f} ({rule}; {self.choose})"
+        if treated >= self.most:
+            tested = [p for p in fit if known[p.level].evaluable]
+            best = max(
+                tested,
+                key=lambda p: (p.target if self.choose == "target" else p.level, p.level),
+                default=None,
+            )
+            return Decision("stop", f"{treated} were planned; {why}", would, mtd=best.level if best else 0)
+        return Decision("treat", why, would, level=best.level, size=min(self.cohort, self.most - treated))

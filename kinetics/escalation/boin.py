@@ -1,0 +1,201 @@
+"""BOIN, the Bayesian optimal interval design (Liu & Yuan 2015, J R Stat Soc C 64:507), as the R package BOIN has it.
+
+With the DLT rate at the level treated last: up at or below lambda_e, down at or above lambda_d, else stay.
+A level and all above it are eliminated where n >= 3 and P(p > target | data) > 0.95 under a uniform prior.
+The MTD is the tried level whose rate, made to rise with dose, is nearest to the target.
+
+The package's quirk is kept: the bound to go down is floor(lambda_d n) + 1, so where lambda_d n is a whole number that
+very count stays; and the bound never exceeds the count that eliminates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import floor, log
+
+import numpy as np
+from scipy.special import betaincc
+
+from kinetics.errors import InputError, Problem
+from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
+from kinetics.escalation.titration import Titration
+
+__all__ = ["Boin", "Boundary", "boundaries", "boundary", "eliminating", "isotonic", "lambdas", "select_mtd"]
+
+WHOLE = 1e-12  # how near to a whole number counts as one: R package BOIN, get.boundary
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """With `n` evaluable: up at so many DLTs or fewer, down at so many or more, eliminated at so many (None: never)."""
+
+    n: int
+    escalate: int
+    deescalate: int
+    eliminate: int | None
+
+
+@dataclass(frozen=True)
+class Boin:
+    """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says stay."""
+
+    levels: int
+    target: float
+    cohort: int = 3
+    most: int = 30
+    most_at_a_level: int | None = None
+    cutoff: float = 0.95
+    extra_safe: bool = False
+    titration: Titration | None = None
+
+    @property
+    def order_matters(self) -> bool:
+        return True
+
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        return frozenset(range(1, self.titration.levels + 1)) if self.titration else frozenset()
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """What next, after these cohorts; the last is where the trial is."""
+        check_history(history, self.levels)
+        known = tallies(history, self.levels)
+        if self.titration and (decision := self._titrated(known)):
+            return decision
+        if not history:
+            why = f"BOIN begins with a cohort of {self.cohort} at level 1"
+            return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
+        current, treated = history[-1].level, sum(t.treated for t in known.values())
+        own = known[current]
+        if any(t.pending for t in known.values()):
+            why = "DLT windows are open: BOIN decides when they have ended (TITE-BOIN would weigh them)"
+            return Decision("wait", why, "the end of the open windows", level=current)
+        eliminated = self._eliminated(known)
+        clause, level = self._move(current, own, eliminated)
+        if level == 0:
+            return Decision("stop", clause, "fewer DLTs at level 1", mtd=0)
+        full = self.most_at_a_level is not None and level == current and own.evaluable >= self.most_at_a_level
+        if treated >= self.most or full:
+            mtd = select_mtd(known, self.target, self.cutoff, self.extra_safe)
+            ended = f"{treated} patients were planned" if treated >= self.most else f"level {current} is full"
+            why = f"{ended}; level {mtd} has the rising DLT rate nearest to {self.target:g}" if mtd else ended
+            return Decision("stop", why, "more patients", mtd=mtd)
+        size = min(self.cohort, self.most - treated)
+        return Decision("treat", clause, self._would(current, own), level=level, size=size)
+
+    def _titrated(self, known: dict[int, Tally]) -> Decision | None:
+        """The titration's decision, or the filling of the cohort with which it ended."""
+        assert self.titration is not None
+        if decision := self.titration.decide(known, self.levels, self.cohort):
+            return decision
+        current = max(level for level, t in known.items() if t.treated)
+        own = known[current]
+        if current <= self.titration.levels and own.treated < self.cohort:
+            why = f"the titration is over: the cohort at level {current} is filled to {self.cohort}"
+            would = "no trigger and no DLT in the titration"
+            return Decision("treat", why, would, level=current, size=self.cohort - own.treated)
+        return None
+
+    def _eliminated(self, known: Mapping[int, Tally]) -> int:
+        """The lowest eliminated level; one above the highest where none is."""
+        for level, t in known.items():
+            cutoff = self.cutoff - 0.05 if self.extra_safe and level == 1 else self.cutoff
+            bound = eliminating(t.evaluable, self.target, cutoff)
+            if bound is not None and t.dlts >= bound:
+                return level
+        return self.levels + 1
+
+    def _move(self, current: int, own: Tally, eliminated: int) -> tuple[str, int]:
+        counted = f"{own.dlts} of {own.evaluable} with a DLT at level {current}"
+        if eliminated <= current:
+            why = f"{counted}: P(DLT rate > {self.target:g}) is above {self.cutoff:g} at level {eliminated}, eliminated"
+            return (f"{why}; no level is left" if eliminated == 1 else why), eliminated - 1
+        bound = boundary(own.evaluable, self.target, self.cutoff)
+        low, high = lambdas(self.target)
+        if own.dlts <= bound.escalate:
+            if current + 1 >= eliminated:
+                above = (
+                    "there is no level above" if current == self.levels else "the level above is eliminated"
+                )
+                return f"{counted}: at most {low:.4f}, but {above}, so stay", current
+            return f"{counted}: at most {low:.4f}, so up", current + 1
+        if own.dlts >= bound.deescalate:
+            if current == 1:
+                return f"{counted}: at least {high:.4f}, but no level is below, so stay", 1
+            return f"{counted}: at least {high:.4f}, so down", current - 1
+        return f"{counted}: between {low:.4f} and {high:.4f}, so stay", current
+
+    def _would(self, current: int, own: Tally) -> str:
+        bound = boundary(own.evaluable, self.target, self.cutoff)
+        return f"of {own.evaluable} at level {current}: {bound.escalate} or fewer up, {bound.deescalate} or more down"
+
+
+def lambdas(target: float) -> tuple[float, float]:
+    """lambda_e and lambda_d at phi_1 = 0.6 target, phi_2 = 1.4 target (Liu & Yuan 2015). Targets from .05 to .6."""
+    if not 0.05 <= target <= 0.6:
+        raise InputError(Problem(f"a BOIN target of {target:g}", "choose one between 0.05 and 0.6"))
+    low, high = 0.6 * target, 1.4 * target
+    escalate = log((1 - low) / (1 - target)) / log(target * (1 - low) / (low * (1 - target)))
+    deescalate = log((1 - target) / (1 - high)) / log(high * (1 - target) / (target * (1 - high)))
+    return escalate, deescalate
+
+
+@cache
+def eliminating(n: int, target: float, cutoff: float = 0.95) -> int | None:
+    """The fewest DLTs of n at which P(p > target | Beta(1 + y, 1 + n - y)) > cutoff; None below 3 patients."""
+    if n < 3:
+        return None
+    return next((y for y in range(n + 1) if betaincc(1 + y, 1 + n - y, target) > cutoff), None)
+
+
+@cache
+def boundary(n: int, target: float, cutoff: float = 0.95) -> Boundary:
+    """The bounds for n evaluable patients."""
+    low, high = lambdas(target)
+    eliminate = eliminating(n, target, cutoff)
+    down = floor(high * n + WHOLE) + 1
+    return Boundary(n, floor(low * n + WHOLE), down if eliminate is None else min(down, eliminate), eliminate)
+
+
+def boundaries(target: float, most: int, cutoff: float = 0.95) -> list[Boundary]:
+    """The table of bounds for 1 to `most` evaluable patients at a level."""
+    return [boundary(n, target, cutoff) for n in range(1, most + 1)]
+
+
+def isotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The nearest rising sequence, by pooling adjacent violators."""
+    blocks: list[list[float]] = []  # value, weight, members
+    for value, weight in zip(values, weights, strict=True):
+        blocks.append([value, weight, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (v1, w1, n1), (v2, w2, n2) = blocks[-2:]
+            blocks[-2:] = [[(v1 * w1 + v2 * w2) / (w1 + w2), w1 + w2, n1 + n2]]
+    return [value for value, _, members in blocks for _ in range(int(members))]
+
+
+def select_mtd(
+    known: Mapping[int, Tally], target: float, cutoff: float = 0.95, extra_safe: bool = False
+) -> int:
+    """The MTD of tried levels that are not eliminated; 0 where level 1 is.
+
+    Rates (y + .05)/(n + .1), weights 1/variance of Beta(y + .05, n - y + .05), pooled; 1e-10 a level breaks ties, so
+    upward below the target (R package BOIN, select.mtd).
+    """
+    tried = []
+    for level, t in known.items():
+        bound = eliminating(t.evaluable, target, cutoff - 0.05 if extra_safe and level == 1 else cutoff)
+        if bound is not None and t.dlts >= bound:
+            break
+        if t.evaluable:
+            tried.append(level)
+    if not tried:
+        return 0
+    y = np.array([known[level].dlts for level in tried])
+    n = np.array([known[level].evaluable for level in tried])
+    a, b = y + 0.05, n - y + 0.05
+    variance = a * b / ((n + 0.1) ** 2 * (n + 1.1))
+    rates = np.array(isotonic((a / (n + 0.1)).tolist(), (1 / variance).tolist()))
+    rates = rates + 1e-10 * np.arange(1, len(tried) + 1)
+    return tried[int(np.argmin(np.abs(rates - target)))]

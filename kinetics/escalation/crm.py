@@ -1,0 +1,105 @@
+"""CRM, the continual reassessment method (O'Quigley 1990, Biometrics 46:33), as the R package dfcrm has it.
+
+One parameter, beta ~ N(0, 1.34) (variance; dfcrm's default scale is sqrt(1.34)); the posterior mean of beta is plugged
+into the curve, and the level nearest to the target is next. Empiric: P = skeleton^exp(beta). Logistic, intercept 3:
+logit P = 3 + exp(beta) x, x = logit(skeleton) - 3. No untried level is skipped; no escalation right after a cohort
+whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from kinetics.errors import InputError, Problem
+from kinetics.escalation.history import Cohort, Decision, check_history, highest_tried, tallies
+
+__all__ = ["Crm"]
+
+GRID = np.linspace(-8, 8, 4001)  # of beta: seven prior SDs either way, 0.004 apart
+VARIANCE = 1.34  # of the prior of beta: dfcrm's default, scale = sqrt(1.34)
+
+
+@dataclass(frozen=True)
+class Crm:
+    """The rule. `skeleton` is the prior guess of every level's DLT probability, rising."""
+
+    skeleton: tuple[float, ...]
+    target: float
+    model: Literal["empiric", "logistic"] = "empiric"
+    variance: float = VARIANCE
+    intercept: float = 3.0
+    start: int = 1
+    cohort: int = 3
+    most: int = 30
+
+    def __post_init__(self) -> None:
+        s = self.skeleton
+        rising = all(a < b for a, b in pairwise(s))
+        if not s or not rising or not all(0 < x < 1 for x in s):
+            raise InputError(Problem(f"a CRM skeleton of {s}", "give rising probabilities between 0 and 1"))
+
+    @property
+    def levels(self) -> int:
+        return len(self.skeleton)
+
+    @property
+    def order_matters(self) -> bool:
+        return True
+
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        return frozenset()
+
+    def beta(self, history: Sequence[Cohort]) -> float:
+        """The posterior mean of beta."""
+        log_posterior = -(GRID**2) / (2 * self.variance)
+        for level, t in tallies(history, self.levels).items():
+            if t.evaluable:
+                p = np.clip(self._curve(GRID, level), 1e-300, 1 - 1e-16)
+                log_posterior += t.dlts * np.log(p) + (t.evaluable - t.dlts) * np.log1p(-p)
+        weight = np.exp(log_posterior - log_posterior.max())
+        return float((weight * GRID).sum() / weight.sum())
+
+    def rates(self, history: Sequence[Cohort]) -> list[float]:
+        """The DLT probability of every level at the posterior mean of beta."""
+        beta = np.array([self.beta(history)])
+        return [float(self._curve(beta, level)[0]) for level in range(1, self.levels + 1)]
+
+    def _curve(self, beta: np.ndarray, level: int) -> np.ndarray:
+        prior = self.skeleton[level - 1]
+        if self.model == "empiric":
+            return prior ** np.exp(beta)
+        x = np.log(prior / (1 - prior)) - self.intercept
+        return 1 / (1 + np.exp(np.minimum(-(self.intercept + np.exp(beta) * x), 700)))
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """What next, after these cohorts; the last is the one that coherence looks at."""
+        check_history(history, self.levels)
+        known = tallies(history, self.levels)
+        treated = sum(t.treated for t in known.values())
+        if treated == 0:
+            why, would = f"CRM begins with {self.cohort} at level {self.start}", "another starting level"
+            return Decision("treat", why, would, level=self.start, size=self.cohort)
+        rates = self.rates(history)
+        best = int(np.argmin(np.abs(np.array(rates) - self.target))) + 1
+        clause = f"level {best} has the DLT probability ({rates[best - 1]:.3f}) nearest to {self.target:g}"
+        current, last = history[-1].level, history[-1]
+        if any(t.pending for t in known.values()):
+            why = "DLT windows are open: this CRM decides when they have ended"
+            return Decision("wait", why, "the end of the open windows", level=current)
+        would = f"another cohort outcome at level {current} (now {last.dlts} of {last.evaluable})"
+        if treated >= self.most:
+            return Decision("stop", f"{treated} patients were planned; {clause}", would, mtd=best)
+        level = best
+        tried = highest_tried(known)
+        if level > tried + 1:
+            clause, level = f"{clause}, but no untried level is skipped: level {tried + 1}", tried + 1
+        if level > current and last.evaluable and last.dlts / last.evaluable >= self.target:
+            clause = f"{clause}, but the last cohort's rate reached the target: no escalation (coherence)"
+            level = current
+        return Decision("treat", clause, would, level=level, size=min(self.cohort, self.most - treated))

@@ -1,0 +1,63 @@
+"""3+3 as crmPack's NextBestThreePlusThree has it (read in R/Rules-methods.R of openpharma/crmPack).
+
+From the rate at the level treated last: below 1/3 up, unless there is no level above or it was tried (then stay);
+1/3 with at most 3 patients stay; else down. The trial stops when the next level already has more than 3 patients,
+which is then the MTD, or when there is no level left. So the top level is filled to 6 here too, cohort by cohort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kinetics.escalation.history import Cohort, Decision, check_history, tallies
+
+__all__ = ["CrmPackThreePlusThree"]
+
+
+@dataclass(frozen=True)
+class CrmPackThreePlusThree:
+    """The rule; no titration."""
+
+    levels: int
+    cohort: int = 3
+
+    @property
+    def order_matters(self) -> bool:
+        return True
+
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        return frozenset()
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """What next, after these cohorts; the last is where the trial is."""
+        check_history(history, self.levels)
+        if not history:
+            why = f"3+3 begins with a cohort of {self.cohort} at level 1"
+            return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
+        known, current = tallies(history, self.levels), history[-1].level
+        own, waiting = known[current], sum(t.pending for t in known.values())
+        if waiting:
+            why = f"{waiting} patients are still in their DLT window: nothing is decided before it ends"
+            return Decision("wait", why, "the end of the open windows", level=current)
+        clause, level = self._move(
+            current, own.dlts, own.evaluable, current + 1 in known and known[current + 1].treated
+        )
+        would = f"one more or one fewer with a DLT at level {current}"
+        if level == 0:
+            return Decision("stop", f"{clause}; no level is below, so there is no MTD", would, mtd=0)
+        if known[level].evaluable > self.cohort:
+            why = f"{clause}; level {level} has more than {self.cohort} patients already"
+            return Decision("stop", why, would, mtd=level)
+        return Decision("treat", clause, would, level=level, size=self.cohort)
+
+    def _move(self, current: int, dlts: int, evaluable: int, above_tried: int | bool) -> tuple[str, int]:
+        counted = f"{dlts} of {evaluable} with a DLT at level {current}"
+        if 3 * dlts < evaluable:
+            if current == self.levels or above_tried:
+                return f"{counted}: below 1/3, but nothing above may be tried, so stay", current
+            return f"{counted}: below 1/3, so up", current + 1
+        if 3 * dlts == evaluable and evaluable <= self.cohort:
+            return f"{counted}: 1/3 of at most {self.cohort}, so stay", current
+        return f"{counted}: 1/3 or more, so down", current - 1

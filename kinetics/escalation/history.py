@@ -1,0 +1,123 @@
+"""What a dose rule is given and what it answers: cohorts in, one decision out.
+
+Levels are counted from 1, the lowest; 0 stands for "none of them" (an MTD of 0: no level is tolerable).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from kinetics.errors import InputError, Problem
+
+__all__ = ["Cohort", "Decision", "Rule", "Tally", "check_history", "highest_tried", "merged", "tallies"]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients treated at one level.
+
+    `evaluable` patients have finished the DLT window or had a DLT; `dlts` of them had one. `pending` patients are
+    treated, their window is open and they have had no DLT: they are not among the evaluable. `triggers` patients,
+    evaluable or pending, had a titration trigger and no DLT. A patient who is not evaluable and was replaced is in
+    none of the counts.
+    """
+
+    level: int
+    evaluable: int
+    dlts: int = 0
+    triggers: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is known of one level: the counts of all its cohorts together."""
+
+    evaluable: int = 0
+    dlts: int = 0
+    triggers: int = 0
+    pending: int = 0
+
+    @property
+    def treated(self) -> int:
+        return self.evaluable + self.pending
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do next, the clause that says so, and what would have changed it.
+
+    `action` is "treat" (`size` patients at `level`), "wait" (for the open DLT windows; nobody is treated) or "stop"
+    (`mtd` is the level found, 0 where there is none). While `titrating`, a trigger in these patients matters.
+    """
+
+    action: Literal["treat", "wait", "stop"]
+    why: str
+    would_change: str
+    level: int | None = None
+    size: int = 0
+    mtd: int | None = None
+    titrating: bool = False
+
+
+class Rule(Protocol):
+    """A dose rule: it answers one question, and the same history gets the same answer.
+
+    `order_matters` says whether the level treated last is part of the answer. `trigger_levels` are the levels at
+    which a titration may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
+    """
+
+    @property
+    def levels(self) -> int: ...
+
+    @property
+    def order_matters(self) -> bool: ...
+
+    @property
+    def trigger_levels(self) -> frozenset[int]: ...
+
+    def decide(self, history: Sequence[Cohort]) -> Decision: ...
+
+
+def check_history(history: Iterable[Cohort], levels: int) -> None:
+    """InputError with every cohort that cannot be: a level that is not one, counts that do not add up."""
+    problems = []
+    for place, c in enumerate(history, start=1):
+        where = f"cohort {place} ({c.evaluable} evaluable at level {c.level})"
+        if not 1 <= c.level <= levels:
+            problems.append(Problem(f"{where}: there are levels 1 to {levels}", "correct its level"))
+        if min(c.evaluable, c.dlts, c.triggers, c.pending) < 0:
+            problems.append(Problem(f"{where}: a count is below 0", "count patients from 0 up"))
+        if c.dlts > c.evaluable or c.dlts + c.triggers > c.evaluable + c.pending:
+            what = f"{where}: {c.dlts} with a DLT and {c.triggers} with a trigger but no DLT are more than there are"
+            problems.append(Problem(what, "count each patient once; who had a DLT is evaluable"))
+    if problems:
+        raise InputError(problems)
+
+
+def tallies(history: Iterable[Cohort], levels: int) -> dict[int, Tally]:
+    """The counts of every level, 1 to `levels`, in whatever order the patients came."""
+    counts = {level: [0, 0, 0, 0] for level in range(1, levels + 1)}
+    for c in history:
+        own = counts[c.level]
+        for i, value in enumerate((c.evaluable, c.dlts, c.triggers, c.pending)):
+            own[i] += value
+    return {level: Tally(*own) for level, own in counts.items()}
+
+
+def highest_tried(known: dict[int, Tally]) -> int:
+    """The highest level at which anybody was treated; 0 where nobody was."""
+    return max((level for level, t in known.items() if t.treated), default=0)
+
+
+def merged(history: Sequence[Cohort], *, last_is_last: bool) -> tuple[Cohort, ...]:
+    """One cohort a level, lowest first; with `last_is_last` the level treated last stands at the end."""
+    known = tallies(history, max((c.level for c in history), default=0))
+    one_each = [
+        Cohort(level, t.evaluable, t.dlts, t.triggers, t.pending) for level, t in known.items() if t.treated
+    ]
+    if last_is_last and history:
+        one_each.sort(key=lambda c: (c.level == history[-1].level, c.level))
+    return tuple(one_each)

@@ -1,0 +1,51 @@
+"""Operating characteristics by simulated trials: for rules whose histories are too many to enumerate.
+
+Trials that stand in the same state are decided once and drawn together, so 200,000 trials of a 3+3 take a second.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from kinetics.escalation.enumeration import OperatingCharacteristics, State, check_truth, summed
+from kinetics.escalation.history import Cohort, Rule, merged
+
+__all__ = ["simulated_characteristics"]
+
+
+def simulated_characteristics(
+    rule: Rule,
+    true_dlt: Sequence[float],
+    *,
+    trigger_without_dlt: float | Sequence[float] = 0.0,
+    trials: int = 10_000,
+    seed: int = 0,
+) -> OperatingCharacteristics:
+    """As `operating_characteristics`, with shares of `trials` in place of probabilities. The seed fixes all of it."""
+    triggers = check_truth(rule, true_dlt, trigger_without_dlt)
+    rng = np.random.default_rng(seed)
+    running: dict[State, int] = {(): trials}
+    done: dict[tuple[State, int], int] = defaultdict(int)
+    while running:
+        later: dict[State, int] = defaultdict(int)
+        for state, count in running.items():
+            decision = rule.decide(state)
+            if decision.mtd is not None:
+                done[state, decision.mtd] += count
+                continue
+            level = decision.level or 1
+            chances = _chances(true_dlt[level - 1], triggers[level - 1] if decision.titrating else 0.0)
+            drawn = rng.multinomial(decision.size, chances, size=count)
+            for (dlts, fired, _), times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
+                cohort = Cohort(level, decision.size, int(dlts), int(fired))
+                later[merged((*state, cohort), last_is_last=rule.order_matters)] += int(times)
+        running = later
+    reached = [(state, mtd, count / trials) for (state, mtd), count in done.items()]
+    return summed(reached, tuple(true_dlt), triggers)
+
+
+def _chances(dlt: float, trigger: float) -> tuple[float, float, float]:
+    return dlt, trigger, max(0.0, 1 - dlt - trigger)

@@ -1,0 +1,238 @@
+"""The tables that a protocol.toml may hold, each checked by itself.
+
+A `Point` is a field on which a text may be silent or say several things. It is settled by one `value` and the
+sentence `because`; what the text says stays beside it as `statements`, each with where it says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from kinetics.plan_tables import Spec
+
+__all__ = [
+    "Censoring",
+    "DltRule",
+    "Dosing",
+    "Endpoint",
+    "Escalation",
+    "Evaluability",
+    "MtdRule",
+    "Point",
+    "Protocol",
+    "Size",
+    "Statement",
+    "TitrationRule",
+    "Trigger",
+]
+
+T = TypeVar("T")
+System = Literal["ctcae_v4", "ctcae_v5", "astct_2019", "recist_1.1", "irecist"]
+Product = Literal["car_nk", "car_t"]
+
+
+class Statement(Spec):
+    """What the text says on a point, in its own terms, and where."""
+
+    value: Any
+    where: str = Field(min_length=1)
+
+
+class Point(Spec, Generic[T]):
+    """One point of the protocol. A bare value in the TOML is `value` without its sentence."""
+
+    value: T | None = None
+    because: str = ""
+    statements: tuple[Statement, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return given
+        return given if isinstance(given, Point) else {"value": given}
+
+    @property
+    def settled(self) -> bool:
+        return self.value is not None and self.because.strip() != ""
+
+
+class Trigger(Spec):
+    """What ends the titration: an adverse event of at least this grade, by this scale, of this attribution.
+
+    `term` is an event's name, or "any". `after`: it counts from the first infusion of one of these products.
+    """
+
+    term: str
+    system: System
+    grade: int = Field(ge=1, le=5)
+    attribution: tuple[Product, ...] = Field(min_length=1)
+    after: tuple[Product, ...] = Field(min_length=1)
+
+
+class Dosing(Spec):
+    """How a product is given. `cells` are its infusions', where they do not depend on the level."""
+
+    route: Literal["iv", "hepatic_artery", "portal_vein"]
+    days: tuple[float, ...] = Field(min_length=1, description="of a cycle's infusions, from its first")
+    cycles: int = Field(1, ge=1)
+    days_between_cycles: float | None = Field(None, gt=0)
+    begins_on_days: tuple[float, float] | None = None
+    decided_by: str = ""
+    cells: Point[tuple[float, ...]] = Point()
+    per: Point[Literal["administration", "cycle", "total"]] = Point()
+
+    @model_validator(mode="after")
+    def _cycles(self) -> Dosing:
+        if self.cycles > 1 and self.days_between_cycles is None:
+            raise ValueError("more than one cycle needs `days_between_cycles`")
+        cells = self.cells.value
+        if cells is not None and (len(cells) != len(self.days) or min(cells) <= 0):
+            raise ValueError(f"`cells` holds a number above 0 for each of the {len(self.days)} days")
+        return self
+
+
+class TitrationRule(Spec):
+    """Accelerated titration at levels 1 to `levels`."""
+
+    levels: int = Field(1, ge=1)
+    size: int = Field(1, ge=1)
+    triggers: Point[tuple[Trigger, ...]] = Point()
+    triggers_needed: int = Field(1, ge=1, description="so many triggers end it; a DLT always does")
+    after_trigger: Point[Literal["fill", "leave"]] = Point()
+    clean_patient: Point[Literal["counted", "not_a_level"]] = Point()
+
+    @field_validator("triggers")
+    @classmethod
+    def _some(cls, triggers: Point[tuple[Trigger, ...]]) -> Point[tuple[Trigger, ...]]:
+        if triggers.value == ():
+            raise ValueError("a titration without a trigger never ends: name at least one")
+        return triggers
+
+
+class Escalation(Spec):
+    """The rule above the titration.
+
+    `variant`: "protocol" fills to the MTD rule's number at de-escalation and, if it says so, at the top level; "korn"
+    not at the top; "storer" not at all; "crmpack" is crmPack's coding, which has no titration. `second_dlt`: once a
+    level has too many DLTs, the rest of its cohort "may_stay_away" or "must_stay_away".
+    """
+
+    variant: Literal["protocol", "storer", "korn", "crmpack"] = "protocol"
+    cohort: int = Field(3, ge=1)
+    days_between_patients: float = Field(0.0, ge=0)
+    second_dlt: Literal["may_stay_away", "must_stay_away"] = "may_stay_away"
+
+
+class DltRule(Spec):
+    """What a dose-limiting toxicity is, when it counts, and at which level."""
+
+    definition: str
+    window_days: Point[float] = Point()
+    clock: Point[Literal["first_car_nk", "first_car_t", "last_car_t"]] = Point()
+    after_car_nk_only: Point[Literal["at_no_level", "at_assigned_level"]] = Point()
+
+
+class Evaluability(Spec):
+    """Who is counted: `requires` of infusions of the level's product, and a finished window or a DLT in it."""
+
+    requires: Point[Literal["any_infusion", "first_cycle", "every_cycle"]] = Point()
+    replaced: bool = Field(True, description="a patient who is not evaluable is replaced")
+
+
+class MtdRule(Spec):
+    """MTD: the highest level with at least `evaluable` and at most `dlts` of them with a DLT."""
+
+    definition: str
+    evaluable: int = Field(6, ge=1)
+    dlts: int = Field(1, ge=0)
+    fill_top_level: bool
+    overdose_above: float = Field(0.33, gt=0, lt=1, description="true DLT probability called overdosing")
+
+    @model_validator(mode="after")
+    def _fewer(self) -> MtdRule:
+        if self.dlts >= self.evaluable:
+            raise ValueError(
+                f"{self.dlts} DLTs of {self.evaluable} evaluable: every level would be tolerable"
+            )
+        return self
+
+
+class Size(Spec):
+    """Patients of the dose finding: planned, fewest and most; what happens where the rule wants more."""
+
+    planned: Point[tuple[int, int]] = Point()
+    more_than_planned: Point[Literal["allowed", "stops"]] = Point()
+
+    @field_validator("planned")
+    @classmethod
+    def _rising(cls, planned: Point[tuple[int, int]]) -> Point[tuple[int, int]]:
+        if planned.value is not None and not 1 <= planned.value[0] <= planned.value[1]:
+            raise ValueError("`planned` is the fewest and the most patients")
+        return planned
+
+
+class Endpoint(Spec):
+    """What is looked at, by which scale, for how long."""
+
+    definition: str
+    grading: Point[System] | None = None
+    within_days: float | None = Field(None, gt=0)
+
+
+class Censoring(Spec):
+    """Progression-free survival and duration of response: missed scans and new anticancer therapy."""
+
+    missed_scans: Point[Literal["censored_after_two", "ignored"]] = Point()
+    new_therapy: Point[Literal["censored", "event", "ignored"]] = Point()
+
+
+class Protocol(Spec):
+    """A phase I protocol's rules as data: the content of a protocol.toml.
+
+    `levels` are of `level_product`, lowest first, in `level_unit`; what one counts (an administration, a cycle, all) is
+    `dosing.<product>.per`. `utilities` are the weights of outcomes in a decision, 0 to 100.
+    """
+
+    title: str
+    registry: str = ""
+    source: str
+    synthetic: bool = False
+    levels: tuple[float, ...] = Field(min_length=1)
+    level_unit: Literal["cells", "cells/kg"]
+    level_product: Product
+    dosing: dict[Product, Dosing] = Field(min_length=1)
+    titration: TitrationRule | None = None
+    escalation: Escalation
+    dlt: DltRule
+    evaluable: Evaluability = Field(default_factory=lambda: Evaluability.model_validate({}))
+    mtd: MtdRule
+    size: Size = Size()
+    endpoints: dict[str, Endpoint] = Field(min_length=1)
+    censoring: Censoring = Censoring()
+    stopping: tuple[str, ...] = Field(
+        (), description="clauses in words; what the escalation itself does is not here"
+    )
+    utilities: dict[str, float] = Field({})
+
+    @field_validator("utilities")
+    @classmethod
+    def _weights(cls, utilities: dict[str, float]) -> dict[str, float]:
+        if any(not 0 <= value <= 100 for value in utilities.values()):
+            raise ValueError("a utility lies between 0 and 100")
+        return utilities
+
+    def graded_endpoints(self) -> list[str]:
+        """The endpoints that are graded by a scale; adverse events always are."""
+        return [
+            "adverse_events",
+            *(k for k, e in self.endpoints.items() if e.grading is not None and k != "adverse_events"),
+        ]
+
+    def level_name(self, level: int) -> str:
+        """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0."""
+        return (
+            f"{self.levels[level - 1]:.4g}".replace("e+0", "e") + f" {self.level_unit}" if level else "none"
+        )
