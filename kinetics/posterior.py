@@ -174,7 +174,7 @@ class Posterior:
     def placed(v: Float[Array, " population"], chart: Chart) -> tuple[Float[Array, " population"], Chart]:
         """g, and the chart with every subject's slope as it is there."""
         g = jnp.asarray(chart.centre + chart.scale @ v)
-        if chart.cross is None or chart.origin is None:
+        if chart.cross is None or chart.origin is None or chart.slope is None:
             return g, chart
         return g, chart._replace(slope=chart.slope + jnp.asarray(chart.cross) @ (g - chart.origin))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 from pandas import DataFrame
 
 from kinetics.bind import BoundAssay, BoundFit
-from kinetics.distributions import inverse_link, link
+from kinetics.distributions import HalfNormal, Prior, inverse_link, link
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import Fit
 from kinetics.hierarchy import individual
@@ -78,7 +78,7 @@ def design_information(
             [Problem(f"no analyte {k!r} to sample", did_you_mean(k, blocks)) for k in dict.fromkeys(unknown)]
         )
     names = list(values)
-    prior = np.array([bound.hierarchy.priors[k].sd for k in names])
+    prior = np.array([_spread(bound.hierarchy.priors[k]) for k in names])
     frames = []
     for scenario, analytes in chosen.items():
         sd = _after(bound, [blocks[k] for k in analytes], names, prior, sites)
@@ -103,7 +103,7 @@ def most_informative(
     if unknown := [k for k in targets if k not in values]:
         raise PlanError([Problem(f"no output feels {k!r}", did_you_mean(k, names)) for k in unknown])
     blocks, at = _slopes(bound, values, sites, add), [names.index(k) for k in targets]
-    prior = np.array([bound.hierarchy.priors[k].sd for k in names])
+    prior = np.array([_spread(bound.hierarchy.priors[k]) for k in names])
     whole = _after(bound, list(blocks.values()), names, prior, sites)[at]
     rows = []
     for analyte, block in blocks.items():
@@ -141,7 +141,7 @@ def _slopes(
 ) -> dict[str, _Slopes]:
     """Analyte, or name of an addition -> the slopes of its records; all parameters' in one solve."""
     h, n = replace(bound.hierarchy, fixed={}), len(bound.subjects)
-    population = {f"{k}_pop": bound.model.parameters[k].value for k in bound.model.parameters}
+    population: dict[str, Any] = {f"{k}_pop": bound.model.parameters[k].value for k in bound.model.parameters}
     population |= {f"{k}_pop": v for k, v in (bound.plan.fixed | dict(values)).items()} | dict(sites)
     population |= {f"eta_{k}": jnp.zeros(n) for k in h.vary} | {
         k: v for k, v in sites.items() if k.startswith("beta")
@@ -172,6 +172,11 @@ def _slopes(
             extra, seen[extra.output][..., order[i + 1] : order[i + 2]], len(values)
         )
     return blocks
+
+
+def _spread(prior: Prior) -> float:
+    """The prior's SD on its link scale; pi/sqrt(8) is that of the log of a half-normal."""
+    return float(np.pi / np.sqrt(8)) if isinstance(prior, HalfNormal) else prior.sd
 
 
 def _moved(bound: BoundFit, name: str, value: Array, shift: Array) -> Array:

@@ -128,8 +128,7 @@ def build(cytokines=ALL, drugs=True):
     """The block of these cytokines, with tocilizumab and steroids or without."""
     proteins = _proteins(tuple(cytokines))
     if not drugs:
-        none = dict.fromkeys(("release", "il6_receptor", "crp_synthesis"), lambda y, p: 1.0)
-        return compose(proteins, links=none)
+        return compose(proteins, links={k: lambda y, p: 1.0 for k in ("release", "il6_receptor", "crp_synthesis")})
     tocilizumab = prefixed(load_model("moes_2022_tocilizumab"), "tocilizumab", product="tocilizumab")
     links = {
         "release": _left_by_steroid,

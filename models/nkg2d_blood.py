@@ -69,13 +69,15 @@ def build(cytokines=("il6", "ifn_gamma", "crp"), drugs=False):
     """The reduction with these cytokines; with tocilizumab and steroids if they are given."""
     full = load_model("nkg2d_nk_t_livermet", cytokines=cytokines, drugs=drugs)
     gone = {f"{k}{site}" for k in KINDS for site in "BS"}
-    law = full.balance
+    law, field = full.balance, full.vector_field
+    assert law is not None
+    assert field is not None
     return Model(
         {k: s for k, s in full.states.items() if k not in gone} | POOLS,
         {k: replace(q, held=q.held or k in HELD) for k, q in full.parameters.items()},
         {k: Output(lambda y, p, v=o.value: v(_whole(y, p), p), o.unit, o.label) for k, o in full.outputs.items()},
         derived=full.derived,
-        vector_field=lambda t, y, p: _reduced(full.vector_field(t, _whole(y, p), p)),
+        vector_field=lambda t, y, p: _reduced(field(t, _whole(y, p), p)),
         initial=full.initial,
         dosing={k: lambda p, enters=enters: _reduced(_landed(enters(p), p)) for k, enters in full.dosing.items()},
         dose_units=full.dose_units,

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from kinetics.arrays import AnyArray
 from kinetics.fit import Fit
-from kinetics.plot.frame import INK, PALETTE, faint, finish, log_range, time_title, value_axis
+from kinetics.plot.frame import INK, PALETTE, SHARED, faint, finish, log_range, time_title, value_axis
 
 __all__ = ["plot_biodistribution"]
 
@@ -27,7 +27,7 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     sites = [s for s in _SITES if (curves["site"] == s).any()]
     titles = [f"{_name(product)}: {site.replace('_', ' ')}" for product in products for site in sites]
     figure = make_subplots(
-        len(products), len(sites), shared_xaxes="all", shared_yaxes="all", subplot_titles=titles,
+        len(products), len(sites), **SHARED, subplot_titles=titles,
         horizontal_spacing=0.03, vertical_spacing=0.12,
     )  # fmt: skip
     top = float(curves["median"].max())
@@ -52,7 +52,7 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
 
 
 def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: float) -> None:
-    colour, place = PALETTE[column - 1], {"row": row, "col": column}
+    colour = PALETTE[column - 1]
     peaks = own.groupby("subject")["median"].max().sort_values()
     shown = own[own["subject"] == peaks.index[len(peaks) // 2]]
     lower, upper = (np.maximum(shown[k].to_numpy(float), floor) for k in ("lower", "upper"))
@@ -62,7 +62,7 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
             x=np.concatenate([time, time[::-1]]), y=np.concatenate([upper, lower[::-1]]), fill="toself",
             fillcolor=faint(colour, 0.18), line={"width": 0}, hoverinfo="skip", showlegend=False,
         ),
-        **place,
+        row=row, col=column,
     )  # fmt: skip
     for subject, curve in own.groupby("subject", sort=False):
         figure.add_trace(
@@ -71,7 +71,7 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
                 line={"color": faint(colour, 0.45), "width": 1}, showlegend=False,
                 hovertemplate=f"{subject}<br>day %{{x:.1f}}: %{{y:.3s}} cells<extra></extra>",
             ),
-            **place,
+            row=row, col=column,
         )  # fmt: skip
     days = np.arange(0.0, own["time"].max(), 0.25)
     every = [np.interp(days, c["time"], c["median"]) for _, c in own.groupby("subject", sort=False)]
@@ -85,7 +85,8 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
             hoverinfo="skip",
             showlegend=False,
         ),
-        **place,
+        row=row,
+        col=column,
     )
 
 
