@@ -128,7 +128,7 @@ def test_cells_and_milligrams_are_refused_together_and_taken_apart(study: Study)
     mixed = replace(study, doses=pd.concat([study.doses, chemo]))
     with pytest.raises(StudyError) as caught:
         doses_of(mixed)
-    assert "cells and mg cannot enter one model" in str(caught.value)
+    assert "cells and fludarabine in mg would enter together" in str(caught.value)
     assert "products = [...]" in caught.value.problems[0].remedy
     assert doses_of(mixed, products=["car_t"]).amount.sum() == pytest.approx(study.doses["amount"].sum())
     assert doses_of(mixed, products=["fludarabine"]).amount.sum() == pytest.approx(80.0)
