@@ -97,6 +97,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "protocol_points",
         "protocol",
         "protocol_history",
+        "recist",
         "response",
         "recommend",
     ),
