@@ -32,18 +32,8 @@ __all__ = [
 Response = Literal["CR", "PR", "SD", "PD", "NE"]
 NonTarget = Literal["absent", "present", "unequivocal_progression", "not_evaluated"]
 
-ORDER = (
-    "CR",
-    "PR",
-    "SD",
-    "PD",
-    "NE",
-    "MISSING",
-)  # admiralonco derive_param_confirmed_bor, Details 2-3: best first
-SMALLEST_LESION_MM, SMALLEST_NODE_MM = (
-    10,
-    15,
-)  # RECIST 3.1.1: measurable by CT; a node by its short axis
+ORDER = ("CR", "PR", "SD", "PD", "NE", "MISSING")  # admiralonco derive_param_confirmed_bor, Details 2-3
+SMALLEST_LESION_MM, SMALLEST_NODE_MM = 10, 15  # RECIST 3.1.1: measurable by CT; a node by its short axis
 MOST_TARGETS = 5  # RECIST 4.2: at most five target lesions (and two an organ, which is not seen here)
 ROUNDING = 1e-9  # mm and days: 0.7 * 90 is 62.99... in floats
 
@@ -52,27 +42,15 @@ ROUNDING = 1e-9  # mm and days: 0.7 * 90 is 62.99... in floats
 class RecistRules:
     """The numbers of RECIST 1.1 and the windows of a protocol, each with its source."""
 
-    pr_decrease: float = 0.30  # RECIST 4.3.1: PR, at least a 30 % decrease of the sum from baseline
-    pd_increase: float = (
-        0.20  # RECIST 4.3.1: PD, at least 20 % over the smallest sum on study (baseline included)
-    )
+    pr_decrease: float = 0.30  # RECIST 4.3.1: PR, at least 30 % below the sum at baseline
+    pd_increase: float = 0.20  # RECIST 4.3.1: PD, at least 20 % over the smallest sum, baseline included
     pd_absolute_mm: float = 5.0  # RECIST 4.3.1: and the sum must also grow by at least 5 mm
-    normal_node_mm: float = (
-        10.0  # RECIST 4.3.1: a node below 10 mm short axis is normal, and so counts for CR
-    )
-    disease_after_cr: Literal["pd", "as_measured"] = (
-        "pd"  # RECIST Table 3 footnote a: disease after a true CR is PD
-    )
+    normal_node_mm: float = 10.0  # RECIST 4.3.1: a node below 10 mm short axis is normal, as a CR needs
+    disease_after_cr: Literal["pd", "as_measured"] = "pd"  # RECIST Table 3 footnote a: disease is PD
     confirm_days: float = 28.0  # RECIST 4.6 (not less than 4 weeks); admiralonco ref_confirm = 28
-    most_ne_between: int = (
-        1  # admiralonco max_nr_ne: NE visits between a response and the one that confirms it
-    )
-    sd_between_pr: bool = (
-        False  # admiralonco accept_sd: whether one SD may stand between a PR and its confirmation
-    )
-    sd_days: float = (
-        42.0  # RECIST 4.4.3 (6-8 weeks, by protocol); admiralonco's template: ref_start_window = 42
-    )
+    most_ne_between: int = 1  # admiralonco max_nr_ne: NE between a response and its confirmation
+    sd_between_pr: bool = False  # admiralonco accept_sd: one SD between a PR and its confirmation
+    sd_days: float = 42.0  # RECIST 4.4.3 (6-8 weeks, by protocol); admiralonco ref_start_window = 42
 
 
 RECIST_1_1 = RecistRules()
@@ -159,9 +137,7 @@ def best_response(
     if not assessments:
         return BestResponse("MISSING", None, None, "no assessment after baseline")
     progressed = next((i for i, a in enumerate(assessments) if a.response == "PD"), len(assessments))
-    seen = assessments[
-        : progressed + 1
-    ]  # admiralonco source_pd, Details 1: nothing after the first PD counts
+    seen = assessments[: progressed + 1]  # admiralonco source_pd, Details 1: nothing after the first PD
     candidates = [_candidate(seen, i, confirmed, reference_day, rules) for i in range(len(seen))]
     return min(candidates, key=lambda c: ORDER.index(c.response))  # the first of equals
 
@@ -197,10 +173,8 @@ def _overall(
     if all(_gone(t, rules) for t in seen):  # RECIST 4.3.1: every lesion gone, every node below 10 mm
         if visit.non_target == "absent":  # RECIST Table 1: CR + CR
             return "CR", "every target gone, nodes below 10 mm, no non-target lesion"
-        return (
-            "PR",
-            f"targets gone, non-target lesions {visit.non_target.replace('_', ' ')}",
-        )  # Table 1: rows 2-3
+        left = visit.non_target.replace("_", " ")
+        return "PR", f"targets gone, non-target lesions {left}"  # RECIST Table 1: rows 2 and 3
     change = total / baseline - 1
     if total <= (1 - rules.pr_decrease) * baseline + ROUNDING:  # RECIST 4.3.1: 30 % below baseline
         return "PR", f"{100 * change:+.1f} % from baseline"
@@ -227,18 +201,15 @@ def _candidate(
     """What one assessment can count as (admiralonco derive_param_bor and derive_param_confirmed_bor, Details 2)."""
     a = seen[i]
     if a.response in ("CR", "PR") and not confirmed:
-        return BestResponse(
-            a.response, a.day, None, f"{a.response} on day {a.day:g}, not asked to be confirmed"
-        )
+        why = f"{a.response} on day {a.day:g}, not asked to be confirmed"
+        return BestResponse(a.response, a.day, None, why)
     if a.response in ("CR", "PR"):
         by = _confirming(seen, i, rules)
         if by is not None:
             why = f"{a.response} on day {a.day:g}, confirmed by {by.response} {by.day - a.day:g} days later"
             return BestResponse(a.response, a.day, by.day, why)
     if a.response == "PD":
-        return BestResponse(
-            "PD", a.day, None, f"PD on day {a.day:g}: {a.why}" if a.why else f"PD on day {a.day:g}"
-        )
+        return BestResponse("PD", a.day, None, f"PD on day {a.day:g}" + (f": {a.why}" if a.why else ""))
     if a.response == "NE":
         return BestResponse("NE", a.day, None, a.why or "not evaluable")
     within = a.day - reference_day
