@@ -132,6 +132,10 @@ def best_response(
     `confirmed`: CR and PR count only where a later assessment confirms them; unconfirmed they are an SD.
     """
     problems = _order_problems([a.day for a in assessments], subject)
+    for a in assessments:
+        if a.response not in get_args(Response):
+            what, remedy = f"day {a.day:g}: response {a.response!r}", ", ".join(get_args(Response))
+            problems.append(Problem(what, f"write one of {remedy}", subject=subject))
     if problems:
         raise InputError(problems)
     if not assessments:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import nan
-from typing import Literal
+from typing import Literal, cast
 
 from pandas import DataFrame, isna
 from scipy.stats import beta
@@ -17,7 +17,7 @@ from scipy.stats import beta
 from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.protocol_history import patients_of
 from kinetics.protocol_tables import Protocol
-from kinetics.recist import RECIST_1_1, Assessment, BestResponse, RecistRules, best_response
+from kinetics.recist import RECIST_1_1, Assessment, BestResponse, RecistRules, Response, best_response
 from kinetics.study import Study
 
 __all__ = ["adverse_events", "best_responses", "clopper_pearson", "dlt_table", "response_rates"]
@@ -29,6 +29,9 @@ CELLS = (
 OVERALL = ("CR", "PR", "SD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
 GRADES = (1, 2, 3, 4, 5)
+# The columns of these tables: no name of a column to group by.
+OWN = "subject treated response day confirmed_on assessments why rate confirmed n events estimate lower upper".split()
+OWN += ["reason", "grading_system", "event", "subjects", "ungraded", "grade_3_or_more"]
 Population = Literal["treated", "evaluable"]
 
 
@@ -213,13 +216,17 @@ def _assessments(study: Study) -> dict[str, list[Assessment]]:
             )
         else:
             why = "a new lesion" if overall == "PD" and row.get("new_lesions") == "yes" else ""
-            found[subject].append(Assessment(day, overall, why))
+            found[subject].append(Assessment(day, cast(Response, overall), why))
     if problems:
         raise StudyError(problems)
     return found
 
 
 def _check_by(study: Study, by: str) -> None:
+    if by in OWN:
+        raise StudyError(
+            Problem(f"{by!r} is a column of the table itself", "rename it", "subjects.csv", column=by)
+        )
     if by not in study.subjects.columns:
         remedy = did_you_mean(by, map(str, study.subjects.columns))
         raise StudyError(Problem(f"no column {by!r}", f"name one to group by: {remedy}", file="subjects.csv"))

@@ -233,3 +233,10 @@ def test_every_problem_of_a_subject_is_named_at_once():
 def test_assessments_out_of_order_are_refused():
     with pytest.raises(InputError, match="subject P1: day 42 does not come after"):
         best_response([Assessment(84, "SD"), Assessment(42, "PD")], confirmed=False, subject="P1")
+
+
+def test_a_response_of_another_system_is_refused_not_read_as_stable():
+    with pytest.raises(
+        InputError, match="subject P1: day 42: response 'iUPD'; write one of CR, PR, SD, PD, NE"
+    ):
+        best_response([Assessment(42, "iUPD")], confirmed=False, subject="P1")  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import pytest
 
 from kinetics.errors import InputError, StudyError
 from kinetics.protocol import read_protocol
+from kinetics.recist import Lesion, Visit, overall_responses
 from kinetics.response import (
     adverse_events,
     best_responses,
@@ -102,6 +103,16 @@ def test_the_best_response_of_each_synthetic_patient(synthetic):
     assert best_responses(synthetic, confirmed=True)["response"].tolist() == table["response"].tolist()
 
 
+def test_the_recorded_responses_of_the_synthetic_trial_are_those_its_sums_give(synthetic):
+    """One target of the recorded sum, from the baseline in subjects.csv: RECIST gives what `overall` says."""
+    for subject, rows in synthetic.responses.groupby("subject"):
+        baseline = Visit(-1, (Lesion("sum", synthetic.subjects.loc[subject, "baseline_sld"]),))
+        scans = zip(rows["time"], rows["sum_mm"], rows["new_lesions"] == "yes", strict=True)
+        visits = [Visit(day, (Lesion("sum", mm),), new_lesion=new) for day, mm, new in scans]
+        found = overall_responses([baseline, *visits], subject=str(subject))
+        assert [a.response for a in found] == rows["overall"].tolist(), subject
+
+
 def test_the_rates_of_the_synthetic_trial(synthetic):
     table = response_rates(synthetic).set_index(["dose_level", "rate"])
     assert table["n"].tolist() == [1, 1, 7, 7, 4, 4]
@@ -181,6 +192,8 @@ def test_a_study_without_the_columns_says_so():
     del study.responses["overall"]
     with pytest.raises(StudyError, match=r"responses.csv: no column 'overall'"):
         best_responses(study)
+    with pytest.raises(StudyError, match="'response' is a column of the table itself; rename it"):
+        response_rates(study, by="response")
     with pytest.raises(StudyError, match="subject b, column dose_level: without a group"):
         adverse_events(study_of(levels={"a": 1.0, "b": float("nan")}))
 
