@@ -29,9 +29,9 @@ CELLS = (
 OVERALL = ("CR", "PR", "SD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
 GRADES = (1, 2, 3, 4, 5)
-# The columns of these tables: no name of a column to group by.
-OWN = "subject treated response day confirmed_on assessments why rate confirmed n events estimate lower upper".split()
-OWN += ["reason", "grading_system", "event", "subjects", "ungraded", "grade_3_or_more"]
+RATE_COLUMNS = ("rate", "confirmed", "n", "events", "estimate", "lower", "upper", "reason")
+BEST_COLUMNS = ("subject", "treated", "response", "day", "confirmed_on", "assessments", "why")
+EVENT_COLUMNS = ("grading_system", "event", "n", "subjects", "grade_3_or_more", "ungraded")
 Population = Literal["treated", "evaluable"]
 
 
@@ -223,14 +223,15 @@ def _assessments(study: Study) -> dict[str, list[Assessment]]:
 
 
 def _check_by(study: Study, by: str) -> None:
-    if by in OWN:
+    if by in (*RATE_COLUMNS, *BEST_COLUMNS, *EVENT_COLUMNS):
         raise StudyError(
             Problem(f"{by!r} is a column of the table itself", "rename it", "subjects.csv", column=by)
         )
     if by not in study.subjects.columns:
         remedy = did_you_mean(by, map(str, study.subjects.columns))
         raise StudyError(Problem(f"no column {by!r}", f"name one to group by: {remedy}", file="subjects.csv"))
-    missing = [s for s in study.subject_ids if isna(v := study.subjects.loc[s, by]) or v == ""]
+    empty = study.subjects[by].isna() | (study.subjects[by] == "")
+    missing = [s for s, none in zip(study.subject_ids, empty, strict=True) if none]
     if missing:
         remedy = "fill it, or group by another column"
         raise StudyError(
