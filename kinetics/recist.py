@@ -227,18 +227,17 @@ def _candidate(
 def _confirming(seen: Sequence[Assessment], i: int, rules: RecistRules) -> Assessment | None:
     """The assessment that confirms the i-th, a CR or PR; None where nothing does."""
     first = seen[i]
-    confirms = {"CR"} if first.response == "CR" else {"CR", "PR"}  # CR by CR; PR by CR or PR (admiralonco)
     between = {"NE": 0, "SD": 0}
     most_sd = 1 if first.response == "PR" and rules.sd_between_pr else 0  # admiralonco accept_sd: for PR only
     complete = first.response == "CR"
     for a in seen[i + 1 :]:
-        if a.response == "PR" and complete:  # admiralonco: a PR after a CR confirms nothing
+        if a.response == "PR" and complete:  # admiralonco: CR by CR only; after a CR, a PR confirms nothing
             return None
-        if a.response in confirms and a.day - first.day >= rules.confirm_days - ROUNDING:
+        if a.response in ("CR", "PR") and a.day - first.day >= rules.confirm_days - ROUNDING:
             return a
         if a.response in between:
             between[a.response] += 1
-        elif a.response not in confirms:  # PD
+        elif a.response == "PD":
             return None
         if between["NE"] > rules.most_ne_between or between["SD"] > most_sd:
             return None

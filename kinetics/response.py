@@ -22,10 +22,7 @@ from kinetics.study import Study
 
 __all__ = ["adverse_events", "best_responses", "clopper_pearson", "dlt_table", "response_rates"]
 
-CELLS = (
-    "car_nk",
-    "car_t",
-)  # a response is counted from the first infusion of these, not from lymphodepletion
+CELLS = ("car_nk", "car_t")  # a response is counted from the first infusion of these
 OVERALL = ("CR", "PR", "SD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
 GRADES = (1, 2, 3, 4, 5)

@@ -174,6 +174,19 @@ def test_disease_after_a_cr_may_be_judged_by_its_sum_instead():
     assert [a.response for a in overall_responses(visits, rules=by_sum)] == ["CR", "PR", "PD"]
 
 
+def test_an_sd_between_is_accepted_for_a_pr_once_and_for_a_cr_never():
+    lenient = replace(RECIST_1_1, sd_between_pr=True)
+
+    def best(*responses: str) -> str:
+        seen = [Assessment(42 + 21 * i, r) for i, r in enumerate(responses)]  # type: ignore[arg-type]
+        return best_response(seen, confirmed=True, rules=lenient).response
+
+    assert best("PR", "SD", "PR") == "PR"
+    assert best("PR", "SD", "SD", "PR") == "SD"
+    assert best("CR", "SD", "CR") == "SD"
+    assert best("CR", "CR", "PR") == "SD"  # the second CR is 21 days later, and a PR confirms no CR
+
+
 def test_an_sd_is_counted_from_the_start_of_treatment():
     seen = [Assessment(50, "SD")]
     assert best_response(seen, confirmed=False).response == "SD"
