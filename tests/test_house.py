@@ -98,6 +98,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "protocol_points",
         "protocol",
         "protocol_history",
+        "recist",
         "response",
         "recommend",
     ),
@@ -116,6 +117,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_sbc",
         "cli_design_sampling",
         "cli_design",
+        "cli_response",
         "cli",
     ),
 }
