@@ -115,6 +115,16 @@ class BoundFit:
     pair: BoundPair | None = None
 
     @property
+    def held(self) -> tuple[str, ...]:
+        """Parameters that the model holds at its value and no key of the plan lets go; an output needs them."""
+        named = {*self.plan.fixed, *self.unused}
+        return tuple(
+            k
+            for k, q in self.model.parameters.items()
+            if q.held and k in self.hierarchy.fixed and k not in named
+        )
+
+    @property
     def subjects(self) -> list[str]:
         return self.study.subject_ids
 
@@ -268,6 +278,7 @@ def describe_records(bound: BoundFit) -> str:
         if bound.unused
         else ""
     )
+    held += f"; held at the model's value: {', '.join(bound.held)}" if bound.held else ""
     return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{held}"
 
 

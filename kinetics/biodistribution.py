@@ -8,7 +8,6 @@ later cycle, without lymphodepletion.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from pandas import DataFrame
 from kinetics.errors import FitError
 from kinetics.fit import Fit
 from kinetics.predict import predicted_blocks
-from kinetics.regimen import Doses, entry_of, pad_doses
+from kinetics.regimen import entry_of, pad_doses
 
 __all__ = ["biodistribution", "biodistribution_summary", "site_curves"]
 
@@ -31,17 +30,6 @@ _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _ROUTES = ("hepatic_artery", "iv")
 
 Curve = Float[np.ndarray, "draw subject time"]
-
-
-@dataclass(frozen=True)
-class _Course:
-    """The doses of one scenario, and the days at which its curves are read."""
-
-    times: Float[np.ndarray, "subject time"]
-    table: DataFrame
-
-    def doses(self, fit: Fit) -> Doses:
-        return pad_doses(self.table, fit.bound.subjects, tuple(fit.model.dosing))
 
 
 def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> DataFrame:
@@ -59,18 +47,17 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     """
     if not fit.model.sites:
         raise FitError(f"model {fit.model.name} does not say which outputs are cells at a site (Model.sites)")
-    given = _given(fit)
     curves = _Curves(fit, draws)
-    actual = curves.under(given)
+    actual = curves.under(curves.given)
     frames = list(_frames(fit, "all", dict(_of_lesions(actual))))
-    for product in _products(fit, given):
-        frames += _frames(fit, product, dict(_quantities(fit, curves, given, actual, product, window)))
+    for product in curves.products:
+        frames += _frames(fit, product, dict(_quantities(curves, actual, product, window)))
     return pd.concat(frames, ignore_index=True).dropna(subset=["value"], ignore_index=True)
 
 
 def biodistribution_summary(table: DataFrame) -> DataFrame:
-    """Median and 90 % interval over draws: one row a subject, product and quantity; then of all subjects, `median`
-    being of the subjects' medians."""
+    """Median and 90 % interval over draws: one row a subject, product and quantity; then, as subject `median patient`,
+    of the median over subjects, taken draw by draw."""
     keys = ["product", "quantity", "unit"]
     groups = table.groupby([*keys, "subject"], sort=False)["value"]
     own = DataFrame({name: groups.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
@@ -81,68 +68,57 @@ def biodistribution_summary(table: DataFrame) -> DataFrame:
 
 def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
     """Cells over time: subject, product, site, time [study day], lower, median, upper (90 % of the draws)."""
-    given = _given(fit)
-    course = _course(given, fit.bound.subjects)
-    seen = _Curves(fit, draws).under(given)
-    rows = []
-    for product in _products(fit, given):
+    curves = _Curves(fit, draws)
+    seen, rows = curves.under(curves.given), []
+    for product in curves.products:
         for site, output in fit.model.sites[product].items():
             bands = np.quantile(seen[output], list(_QUANTILES.values()), axis=0)
             for i, subject in enumerate(fit.bound.subjects):
                 columns = dict(zip(_QUANTILES, bands[:, i], strict=True))
                 rows.append(DataFrame({
-                    "subject": subject, "product": product, "site": site, "time": course.times[i], **columns,
+                    "subject": subject, "product": product, "site": site, "time": curves.times[i], **columns,
                 }))  # fmt: skip
     return pd.concat(rows, ignore_index=True).drop_duplicates(["subject", "product", "site", "time"])
 
 
 class _Curves:
-    """Every site's curve under changed doses; the days are those of the doses that were given."""
+    """Every site's curve, under the doses given or the same doses changed, which keep their days."""
 
     def __init__(self, fit: Fit, draws: int) -> None:
         self.fit, self.theta = fit, fit.theta(at_most=draws)
+        doses, products = fit.study.doses, fit.bound.plan.products
+        self.given = doses if products is None else doses[doses["product"].isin(products)]
+        self.products = [p for p in fit.model.sites if (self.given["product"] == p).any()]
+        self.times = _days(self.given, fit.bound.subjects)
         wanted = [o for by_site in fit.model.sites.values() for o in by_site.values()]
         wanted += [o for o in ("lesions",) if o in fit.model.outputs]
         self.outputs = tuple(dict.fromkeys(wanted))
 
     def under(self, table: DataFrame) -> dict[str, Curve]:
-        course = _course(table, self.fit.bound.subjects)
-        blocks = predicted_blocks(self.fit, self.outputs, course.times, self.theta, course.doses(self.fit))
+        doses = pad_doses(table, self.fit.bound.subjects, tuple(self.fit.model.dosing))
+        blocks = predicted_blocks(self.fit, self.outputs, self.times, self.theta, doses)
         parts = [found for _, found in blocks]
         return {k: np.concatenate([part[k] for part in parts], axis=1) for k in self.outputs}
 
 
-def _given(fit: Fit) -> DataFrame:
-    doses, products = fit.study.doses, fit.bound.plan.products
-    return doses if products is None else doses[doses["product"].isin(products)]
-
-
-def _products(fit: Fit, given: DataFrame) -> list[str]:
-    return [p for p in fit.model.sites if (given["product"] == p).any()]
-
-
-def _course(table: DataFrame, subjects: list[str]) -> _Course:
-    """Days close after every dose, then every day to `_FOLLOWED` after the last; a dose changed keeps its days."""
+def _days(table: DataFrame, subjects: list[str]) -> Float[np.ndarray, "subject time"]:
+    """Days close after every dose, then every day to `_FOLLOWED` after the last; rows padded by their last."""
     rows = []
     for subject in subjects:
         days = table.loc[table["subject"] == subject, "time"].to_numpy(float)
-        last = float(days.max(initial=0.0))
-        rows.append(
-            np.unique(
-                np.concatenate([[0.0], (days[:, None] + _AFTER).ravel(), np.arange(0, last + _FOLLOWED)])
-            )
-        )
+        near, daily = (days[:, None] + _AFTER).ravel(), np.arange(0, days.max(initial=0.0) + _FOLLOWED)
+        rows.append(np.unique(np.concatenate([[0.0], near, daily])))
     width = max(map(len, rows))
-    return _Course(np.array([np.pad(r, (0, width - len(r)), mode="edge") for r in rows]), table)
+    return np.array([np.pad(r, (0, width - len(r)), mode="edge") for r in rows])
 
 
 def _quantities(
-    fit: Fit, curves: _Curves, given: DataFrame, actual: Mapping[str, Curve], product: str, window: float
+    curves: _Curves, actual: Mapping[str, Curve], product: str, window: float
 ) -> Iterator[tuple[str, tuple[str, Float[np.ndarray, "draw subject"]]]]:
     """quantity -> (unit, value); NaN for a subject to whom it does not apply."""
-    sites, times = fit.model.sites[product], _course(given, fit.bound.subjects).times
-    own = given[given["product"] == product]
-    first = own.groupby("subject")["time"].min().reindex(fit.bound.subjects).to_numpy(float)
+    sites, times, given = curves.fit.model.sites[product], curves.times, curves.given
+    subjects, own = curves.fit.bound.subjects, given[given["product"] == product]
+    first = own.groupby("subject")["time"].min().reindex(subjects).to_numpy(float)
     area = {site: _area(times, actual[o], first, window) for site, o in sites.items()}
     for site, output in sites.items():
         inside = (times >= first[:, None]) & (times <= first[:, None] + window)
@@ -156,22 +132,24 @@ def _quantities(
             yield f"{site}_to_blood", ("1", area[site] / area["blood"])
     if "blood" in sites:
         yield "doubling_time", ("day", _doubling(times, actual[sites["blood"]], first, window))
-    yield from _retained(fit, own, actual, times, sites)
-    yield from _advantages(curves, given, product, times, first, window)
+    yield from _retained(curves, own, actual, sites)
+    yield from _advantages(curves, product, first, window)
     until = np.full_like(first, np.inf)
     whole = _area(times, actual[sites["tumour"]], first, until) if "tumour" in sites else None
     for name, gone in _left_out(given, product) if whole is not None else ():
-        without = _area(times, curves.under(_without(given, gone))[sites["tumour"]], first, until)
-        had = given[gone].groupby("subject").size().reindex(fit.bound.subjects).notna().to_numpy()
+        rest = given.assign(amount=given["amount"].where(~gone, 0.0))  # the rows stay: all days and shapes do
+        without = _area(times, curves.under(rest)[sites["tumour"]], first, until)
+        had = given[gone].groupby("subject").size().reindex(subjects).notna().to_numpy()
         yield name, ("1", np.where(had, 1 - without / whole, np.nan))
 
 
 def _retained(
-    fit: Fit, own: DataFrame, actual: Mapping[str, Curve], times: np.ndarray, sites: Mapping[str, str]
+    curves: _Curves, own: DataFrame, actual: Mapping[str, Curve], sites: Mapping[str, str]
 ) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
     """Of the first dose, before which there was nothing to add to it."""
-    start = own.sort_values("time").groupby("subject")[["time", "amount"]].first().reindex(fit.bound.subjects)
-    at = np.abs(times - (start["time"].to_numpy(float)[:, None] + HOUR)).argmin(1)
+    subjects = curves.fit.bound.subjects
+    start = own.sort_values("time").groupby("subject")[["time", "amount"]].first().reindex(subjects)
+    at = np.abs(curves.times - (start["time"].to_numpy(float)[:, None] + HOUR)).argmin(1)
     held = sum(actual[sites[s]] for s in ("liver", "tumour") if s in sites)
     if np.ndim(held):
         there = np.take_along_axis(np.asarray(held), at[None, :, None], -1)[..., 0]
@@ -179,19 +157,19 @@ def _retained(
 
 
 def _advantages(
-    curves: _Curves, given: DataFrame, product: str, times: np.ndarray, first: np.ndarray, window: float
+    curves: _Curves, product: str, first: np.ndarray, window: float
 ) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
     entries = tuple(curves.fit.model.dosing)
     if any(entry_of(product, route, entries) is None for route in _ROUTES):
         return
-    sites = curves.fit.model.sites[product]
+    sites, given = curves.fit.model.sites[product], curves.given
     by = [
         curves.under(given.assign(route=given["route"].where(given["product"] != product, route)))
         for route in _ROUTES
     ]
     for site in ("liver", "tumour"):
         if site in sites:
-            artery, iv = (_area(times, seen[sites[site]], first, window) for seen in by)
+            artery, iv = (_area(curves.times, seen[sites[site]], first, window) for seen in by)
             yield f"hepatic_artery_advantage_{site}", ("1", artery / iv)
 
 
@@ -202,11 +180,6 @@ def _left_out(given: DataFrame, product: str) -> Iterator[tuple[str, pd.Series]]
     for name, gone in (("second_cycle_share", later), ("lymphodepletion_share", depleting)):
         if gone.any():
             yield name, gone
-
-
-def _without(given: DataFrame, gone: pd.Series) -> DataFrame:
-    """The same rows, so that all shapes and days stay; what is gone weighs nothing."""
-    return given.assign(amount=given["amount"].where(~gone, given["amount"] * 1e-12))
 
 
 def _of_lesions(actual: Mapping[str, Curve]) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
@@ -231,7 +204,7 @@ def _area(
 def _doubling(
     times: np.ndarray, curve: Curve, start: np.ndarray, window: float
 ) -> Float[np.ndarray, "draw subject"]:
-    """ln 2 over the steepest rise of log cells, days from one day after the first dose; NaN where nothing rises."""
+    """ln 2 over the steepest rise of log cells, from a day and a half after the first dose; NaN where none rises."""
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.diff(np.log(curve), axis=-1) / np.diff(times, axis=-1)
     begin = start[:, None]

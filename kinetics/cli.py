@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 from pandas import DataFrame
 
@@ -232,15 +231,16 @@ def exposure(
     summary = exposure_summary(table)
     if out is not None:
         write_atomic(out, table.to_csv(index=False))
-    shown = summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "tlast"])]
-    if done.model.sites:
+    text = table_text(summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "tlast"])])
+    found = {"rows": records(summary)}
+    if done.model.sites or sites is not None:
         where = biodistribution(done, draws=min(draws, 200))
         if sites is not None:
             write_atomic(sites, where.to_csv(index=False))
-        found = biodistribution_summary(where).rename(columns={"product": "analyte"})
-        shown = pd.concat([shown, found[found["subject"] == "median patient"]]).fillna("")
-        summary = pd.concat([summary, found]).fillna("")
-    _table(summary, shown, None, as_json)
+        by_site = biodistribution_summary(where)
+        text += f"\n\n{table_text(by_site[by_site['subject'] == 'median patient'].drop(columns='subject'))}"
+        found |= {"sites": records(by_site)}
+    print_result(found, text, as_json)
 
 
 @app.command()

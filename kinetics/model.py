@@ -318,7 +318,7 @@ def _equation_problems(model: Model) -> list[tuple[str, str]]:
     if (model.solution is None) == (model.vector_field is None):
         return [("a model needs either a solution or a vector_field", "give Model(...) one of the two")]
     if model.solution is not None:
-        given = [k for k in ("initial", "dosing", "lag") if getattr(model, k)]
+        given = [k for k in ("initial", "dosing", "lag", "sites") if getattr(model, k)]
         return [(f"{k} is for a vector_field, not for a solution", "remove it") for k in given]
     p, found = model.typical(), []
     known = f"the states are {', '.join(model.states)}"

@@ -33,7 +33,7 @@ from kinetics.plan_tables import (
     of_a_deviation,
 )
 
-__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "problem_of", "read_plan"]
+__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "problem_of", "read_plan", "read_toml"]
 
 
 class FitPlan(Spec):
@@ -118,15 +118,20 @@ def find_plan(source: str | Path) -> Path:
 def read_plan(source: str | Path) -> FitPlan:
     """Read a fits/*.toml; model and data paths in it are relative to the study root (the parent of fits/)."""
     path = find_plan(source)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=str(path))) from error
+    content = read_toml(path)
     content.setdefault("name", path.stem)
     for key in ("model", "data"):
         if isinstance(content.get(key), str):
             content[key] = _from_root(content[key], path.resolve().parent.parent)
     return plan_of(content, file=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file; PlanError where it is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=str(path))) from error
 
 
 def _from_root(reference: str, root: Path) -> str:

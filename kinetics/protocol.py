@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from kinetics.escalation import (
     storer_1989,
 )
 from kinetics.library import ROOT
-from kinetics.plan import problem_of
+from kinetics.plan import problem_of, read_toml
 from kinetics.protocol_points import (
     OpenPoint,
     SettledPoint,
@@ -89,11 +88,7 @@ def read_protocol(source: str | Path) -> Protocol:
     """Read a protocol.toml; a bare name is a data set of the library, a folder is a study's. PlanError lists all."""
     path = _find(source)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=str(path))) from error
-    try:
-        return Protocol.model_validate(content)
+        return Protocol.model_validate(read_toml(path))
     except ValidationError as error:
         raise PlanError([problem_of(e, str(path), Protocol) for e in error.errors()]) from error
 

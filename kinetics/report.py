@@ -19,7 +19,6 @@ from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 
 from kinetics.bind import BoundAssay
-from kinetics.biodistribution import biodistribution
 from kinetics.check import Check
 from kinetics.estimates import estimates
 from kinetics.exposure import exposure_summary
@@ -83,7 +82,7 @@ def report(
         *([covariate_section(fit)] if fit.bound.hierarchy.effects else []),
         *([_nca_section(fit, nca_table)] if nca_table is not None else []),
         *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
-        *([biodistribution_section(fit, biodistribution(fit, draws=100))] if fit.model.sites else []),
+        *([biodistribution_section(fit)] if fit.model.sites else []),
         _check_section(check),
         _provenance_section(fit),
     ]
@@ -116,6 +115,11 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
     weak = [row["site"] for row in rows if row["contraction"] < 0.3]
     if weak:
         yield f"Numbers that are mostly the prior's (contraction below 30 %): {', '.join(weak)}."
+    if fit.bound.held:
+        guessed = [k for k in fit.bound.held if fit.model.parameters[k].guess]
+        design = f"; of them design guesses: {', '.join(guessed)}" if guessed else ""
+        held = f"Held at the model's values, so in no interval: {', '.join(fit.bound.held)}"
+        yield f"{held}{design}."
     if fit.bound.unused:
         yield f"Parameters that no observed output depends on, and so fixed: {', '.join(fit.bound.unused)}."
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pandas import DataFrame
-
-from kinetics.biodistribution import biodistribution_summary, site_curves
+from kinetics.biodistribution import biodistribution, biodistribution_summary, site_curves
 from kinetics.fit import Fit
 from kinetics.page import Section, Table, add_figure
 from kinetics.plot import plot_biodistribution
@@ -25,18 +23,17 @@ _WORDS = {
 }  # fmt: skip
 
 
-def biodistribution_section(fit: Fit, found: DataFrame) -> Section:
-    """`found` of `kinetics.biodistribution`. Says what of it the data cannot know."""
+def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
+    """The figure and the table of `draws`, after what of them the data cannot know."""
     section = Section("biodistribution", "Where the cells are")
-    held = [k for k, q in fit.model.parameters.items() if q.held and k in fit.bound.hierarchy.fixed]
-    guesses = [k for k in held if fit.model.parameters[k].guess]
+    guesses = [k for k in fit.bound.held if fit.model.parameters[k].guess]
     if guesses:
         section.words.append(
             f"Blood samples do not see organs. These curves lean on {len(guesses)} values that are held at design "
             f"guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
         )
-    add_figure(section, plot_biodistribution(fit, site_curves(fit)))
-    summary = biodistribution_summary(found)
+    add_figure(section, plot_biodistribution(fit, site_curves(fit, draws=draws)))
+    summary = biodistribution_summary(biodistribution(fit, draws=draws))
     every = summary[summary["subject"] == "median patient"]
     products = list(dict.fromkeys(every["product"]))
     table = Table("Hepatic against systemic, the median patient", ["Quantity", "Unit", *products],

@@ -8,7 +8,8 @@ population information: Mentre F et al., Biometrika 1997;84:429; Retout S et al.
 
 J_i are the slopes of the records' locations by the parameters on their link scale, R_i the assay variances. A record
 below its LLOQ at the medians teaches nothing here. The SD of a parameter after the study is that of I^-1; `learnt` is
-1 - (SD after / SD before)^2: 0 where the prior speaks alone, near 1 where the data do.
+1 - (SD after / SD before)^2: 0 where the prior speaks alone, near 1 where the data do. Variability between cycles is
+left out.
 """
 
 from __future__ import annotations
@@ -123,11 +124,8 @@ def most_informative(
 def _at(source: BoundFit | Fit) -> tuple[BoundFit, dict[str, float], dict[str, float]]:
     """The fit, the value of every free parameter, and the SDs and residuals: at the posterior's or prior's medians."""
     bound = source.bound if isinstance(source, Fit) else source
-    seen = (
-        {k: float(np.median(v)) for k, v in source.sites(at_most=400).items() if v.ndim == 1}
-        if isinstance(source, Fit)
-        else {}
-    )
+    drawn = source.sites(at_most=400) if isinstance(source, Fit) else {}
+    seen = {k: float(np.median(v)) for k, v in drawn.items() if v.ndim == 1}
     sites = {k: seen.get(k, float(p.median)) for k, p in bound.priors().items()}
     free = [k for k in bound.model.parameters if k not in bound.unused and k not in bound.plan.fixed]
     values = {
@@ -143,9 +141,7 @@ def _slopes(
     h, n = replace(bound.hierarchy, fixed={}), len(bound.subjects)
     population: dict[str, Any] = {f"{k}_pop": bound.model.parameters[k].value for k in bound.model.parameters}
     population |= {f"{k}_pop": v for k, v in (bound.plan.fixed | dict(values)).items()} | dict(sites)
-    population |= {f"eta_{k}": jnp.zeros(n) for k in h.vary} | {
-        k: v for k, v in sites.items() if k.startswith("beta")
-    }
+    population |= {f"eta_{k}": jnp.zeros(n) for k in h.vary}
     theta = individual(h, bound.model, population, bound.data.design, n)
     times = [
         np.asarray(bound.data.observations.time),
@@ -154,8 +150,12 @@ def _slopes(
     grid, order = np.concatenate(times, axis=1), np.cumsum([0, *(t.shape[1] for t in times)])
     outputs = list(dict.fromkeys([*(a.output for a in bound.assays), *(a.output for a in add)]))
 
+    place = {k: i for i, k in enumerate(values)}
+
     def predicted(shift: Array) -> dict[str, Array]:
-        moved = {k: _moved(bound, k, theta[k], shift[i]) for i, k in enumerate(values)}
+        # a parameter's values of each cycle move with it
+        own = {k: name for k, name in bound.parameters.items() if name in place}
+        moved = {k: _moved(bound, name, theta[k], shift[place[name]]) for k, name in own.items()}
         return solve(
             bound.model, jnp.asarray(grid), theta | moved, bound.data.doses, outputs, solver=bound.solver
         )

@@ -55,7 +55,7 @@ PARAMETERS = {
     "ferritin_half": Parameter(300.0, "pg/mL", LogNormal(300.0, 0.5), source="a guess: of IL-6", guess=True, held=True),
 }  # fmt: skip
 
-STEROID = {
+DRUGS = {  # the steroid, and what tocilizumab does
     "steroid_half_life": Parameter(0.11, "day", LogNormal(0.11, 0.3), source="a guess: methylprednisolone, 2.6 h", guess=True, held=True),
     "steroid_volume": Parameter(84.0, "L", LogNormal(84.0, 0.3), source="a guess: methylprednisolone, 1.2 L/kg", guess=True, held=True),
     "toci_ec50": Parameter(1.0, "mg/L", LogNormal(1.0, 0.7), source="a guess", guess=True, held=True),
@@ -104,7 +104,7 @@ def _proteins(cytokines):
 def _steroid():
     return Model(
         {"steroid": State("methylprednisolone", "mg", site="plasma", scale=1e-3)},
-        STEROID,
+        DRUGS,
         {"steroid": Output(lambda y, p: y["steroid"] / p["steroid_volume"], "mg/L", "methylprednisolone in plasma")},
         vector_field=lambda t, y, p: {"steroid": -jnp.log(2.0) / p["steroid_half_life"] * y["steroid"]},
         dosing={"corticosteroid/iv": lambda p: {"steroid": 1.0}},

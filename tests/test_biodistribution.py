@@ -1,6 +1,7 @@
 """Where the cells are: areas, ratios and contributions of a model whose integrals are known, and of the trial's."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import kinetics as kn
 from kinetics.biodistribution import _area, biodistribution, biodistribution_summary, site_curves
 from kinetics.plan import plan_of, read_plan
 from kinetics.plot import plot_biodistribution
+from kinetics.report import _cautions
+from kinetics.report_biodistribution import biodistribution_section
+from tests.test_cli import call
 from tests.test_predict import prior_fit
 
 # Blood -> liver at a, liver -> nowhere at b; hepatic artery: a share F stays in the liver. Areas are in closed form.
@@ -151,6 +155,42 @@ def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
     titles = [a["text"] for a in figure.to_dict()["layout"]["annotations"]]
     assert "CAR-NK: liver" in titles
     assert any("SYNTHETIC" in text for text in titles)
+
+
+def test_the_command_gives_them_beside_the_exposure(fitted: kn.Fit, tmp_path: Path) -> None:
+    run, sites = fitted.save(tmp_path / "run"), tmp_path / "sites.csv"
+    found = call("exposure", run, "--draws", 4, "--sites", sites, "--json").json()
+    assert {row["quantity"] for row in found["rows"]} >= {"cmax", "auc_0_28d"}
+    assert all(row["value"] is None or row["value"] != "" for row in found["rows"] if "value" in row)
+    shares = [r for r in found["sites"] if r["quantity"] == "second_cycle_share" and r["subject"] == "S1"]
+    assert shares[0]["median"] == pytest.approx(0.75, abs=0.01)
+    assert len(pd.read_csv(sites)) == len(biodistribution(fitted, draws=4))
+    said = call("exposure", run, "--draws", 4).out
+    assert "retained_1h" in said
+    assert "cmax" in said
+
+
+def test_the_report_has_the_figure_and_the_table_and_says_what_is_held() -> None:
+    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=4)
+    assert {"F_NK", "phiL", "EU_T"} <= set(fit.bound.held)
+    assert not {"dK0", "kapT", "nucleated"} & set(fit.bound.held)  # estimated, estimated, no output needs it
+    section = biodistribution_section(fit, draws=4)
+    assert len(section.figures) == 1
+    assert "F_NK" in section.words[0]
+    table = section.tables[0]
+    rows = {row[0]["text"]: dict(zip(table.heads[2:], row[2:], strict=True)) for row in table.rows}
+    retained = rows["Share of the first dose in liver and tumour after an hour"]
+    assert retained["car_nk"]["text"].startswith("0.7")  # by hepatic artery
+    assert retained["car_t"]["text"].startswith("0.1")  # iv
+    held = [line for line in _cautions(fit, kn.parameter_table(fit)) if line.startswith("Held at the model")]
+    assert len(held) == 1
+    assert "design guesses" in held[0]
+
+
+def test_a_site_without_an_output_in_cells_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL.replace('"blood": "blood"', '"blood": "cells"'))
+    with pytest.raises(kn.ModelError, match="cells at blood is no output in cells"):
+        kn.load_model(tmp_path / "model.py")
 
 
 def test_a_model_without_sites_says_so(fitted: kn.Fit) -> None:

@@ -95,6 +95,7 @@ BROKEN = [
     (("SETS = {", "raise SystemExit(3)\nSETS = {"), "SystemExit", "run it with python"),
     (("solution, prior", 'solution, dose_unit="mgs", prior'), "mgs", "'mg'"),
     (("LogNormal(0.1, 0.5)", "LogNormal(0.1, -0.5)"), "parameter rate", "sd"),
+    (("solution, prior", 'solution, sites={"car_t": {}}, prior'), "sites is for a vector_field", "remove it"),
     (('"""A mono', '_ = """A mono'), "the file has no docstring", "the paper, its DOI"),
     ((', source="Nobody 2020 Table 1"', ""), "parameter rate has no source", "name the paper and table"),
     (

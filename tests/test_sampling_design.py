@@ -46,6 +46,16 @@ def test_a_sample_left_out_costs_most_where_nothing_else_speaks() -> None:
     assert table["loss"].is_monotonic_decreasing
 
 
+def test_a_parameter_that_varies_by_cycle_moves_in_every_cycle() -> None:
+    plain = read_plan("ogasawara_2021__synthetic_cart_12").resolved()
+    by_cycle = plain | {"gamma": {"tmax": {"distribution": "HalfNormal", "scale": 0.3}}}
+    learnt = [
+        design_information(bind(plan_of(p))).set_index("parameter")["learnt"] for p in (plain, by_cycle)
+    ]
+    assert learnt[0]["tmax"] > 0.5
+    assert learnt[1]["tmax"] == pytest.approx(learnt[0]["tmax"], abs=1e-6)
+
+
 def test_names_that_mean_nothing_are_refused(tmp_path: Path) -> None:
     bound = bind(level_plan(tmp_path, lloq=0.1))
     with pytest.raises(kn.PlanError, match="no analyte 'flow'"):
@@ -62,8 +72,6 @@ def test_scans_tell_of_the_liver_what_blood_cannot() -> None:
     learnt = table.pivot_table(index="parameter", columns="scenario", values="learnt")
     assert (learnt >= -1e-6).all().all()
     assert (learnt.le(1)).all().all()
-    assert learnt.loc["F_NK", "with liver_scan"] > 0.5 + learnt.loc["F_NK", "as planned"] or (
-        learnt.loc["F_NK", "with liver_scan"] > 0.9
-    )
+    assert learnt.loc["F_NK", "with liver_scan"] > 0.5 + learnt.loc["F_NK", "as planned"]
     assert learnt.loc["EU_T", "with tumour_biopsy"] > learnt.loc["EU_T", "as planned"]
     assert learnt.loc["dK0", "as planned"] > 0.5  # a slope in blood

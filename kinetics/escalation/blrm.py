@@ -8,9 +8,9 @@ where P(overdose) does not exceed `feasible`. The intervals are data, for publis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Blrm:
     ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side.
     """
 
+    order_matters: ClassVar[bool] = True
     doses: tuple[float, ...]
     reference: float
     mean: tuple[float, float]
@@ -52,6 +53,7 @@ class Blrm:
     cohort: int = 3
     most: int = 30
     points: int = 241
+    trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         problems = []
@@ -74,14 +76,6 @@ class Blrm:
     @property
     def levels(self) -> int:
         return len(self.doses)
-
-    @property
-    def order_matters(self) -> bool:
-        return True
-
-    @property
-    def trigger_levels(self) -> frozenset[int]:
-        return frozenset()
 
     @cached_property
     def _grid(self) -> tuple[np.ndarray, np.ndarray]:
@@ -130,14 +124,13 @@ class Blrm:
         if not fit:
             why = f"no level is admissible: P(overdose) is {found[0].over:.3f} at level 1 ({rule})"
             return Decision("stop", why, would, mtd=0)
-        best = max(fit, key=lambda p: (p.target if self.choose == "target" else p.level, p.level))
+        best = max(fit, key=self._merit)
         why = f"level {best.level}: P(target) {best.target:.3f}, P(overdose) {best.over:.3f} ({rule}; {self.choose})"
         if treated >= self.most:
             tested = [p for p in fit if known[p.level].evaluable]
-            best = max(
-                tested,
-                key=lambda p: (p.target if self.choose == "target" else p.level, p.level),
-                default=None,
-            )
+            best = max(tested, key=self._merit, default=None)
             return Decision("stop", f"{treated} were planned; {why}", would, mtd=best.level if best else 0)
         return Decision("treat", why, would, level=best.level, size=min(self.cohort, self.most - treated))
+
+    def _merit(self, p: LevelPosterior) -> tuple[float, int]:
+        return (p.target if self.choose == "target" else p.level), p.level

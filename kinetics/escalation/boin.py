@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import floor, log
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import betaincc
@@ -41,6 +42,7 @@ class Boundary:
 class Boin:
     """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says stay."""
 
+    order_matters: ClassVar[bool] = True
     levels: int
     target: float
     cohort: int = 3
@@ -51,12 +53,8 @@ class Boin:
     titration: Titration | None = None
 
     @property
-    def order_matters(self) -> bool:
-        return True
-
-    @property
     def trigger_levels(self) -> frozenset[int]:
-        return frozenset(range(1, self.titration.levels + 1)) if self.titration else frozenset()
+        return self.titration.at if self.titration else frozenset()
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts; the last is where the trial is."""

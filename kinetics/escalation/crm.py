@@ -9,9 +9,9 @@ whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ VARIANCE = 1.34  # of the prior of beta: dfcrm's default, scale = sqrt(1.34)
 class Crm:
     """The rule. `skeleton` is the prior guess of every level's DLT probability, rising."""
 
+    order_matters: ClassVar[bool] = True
     skeleton: tuple[float, ...]
     target: float
     model: Literal["empiric", "logistic"] = "empiric"
@@ -36,6 +37,7 @@ class Crm:
     start: int = 1
     cohort: int = 3
     most: int = 30
+    trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         s = self.skeleton
@@ -46,14 +48,6 @@ class Crm:
     @property
     def levels(self) -> int:
         return len(self.skeleton)
-
-    @property
-    def order_matters(self) -> bool:
-        return True
-
-    @property
-    def trigger_levels(self) -> frozenset[int]:
-        return frozenset()
 
     def beta(self, history: Sequence[Cohort]) -> float:
         """The posterior mean of beta."""

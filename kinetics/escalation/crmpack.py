@@ -8,7 +8,8 @@ which is then the MTD, or when there is no level left. So the top level is fille
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from kinetics.escalation.history import Cohort, Decision, check_history, tallies
 
@@ -19,16 +20,10 @@ __all__ = ["CrmPackThreePlusThree"]
 class CrmPackThreePlusThree:
     """The rule; no titration."""
 
+    order_matters: ClassVar[bool] = True
     levels: int
     cohort: int = 3
-
-    @property
-    def order_matters(self) -> bool:
-        return True
-
-    @property
-    def trigger_levels(self) -> frozenset[int]:
-        return frozenset()
+    trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts; the last is where the trial is."""

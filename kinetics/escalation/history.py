@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from kinetics.errors import InputError, Problem
 
@@ -69,11 +69,10 @@ class Rule(Protocol):
     which a titration may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
     """
 
-    @property
-    def levels(self) -> int: ...
+    order_matters: ClassVar[bool]
 
     @property
-    def order_matters(self) -> bool: ...
+    def levels(self) -> int: ...
 
     @property
     def trigger_levels(self) -> frozenset[int]: ...

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from kinetics.escalation.history import Cohort, Decision, Tally, check_history, highest_tried, tallies
 from kinetics.escalation.titration import Titration, why_over
@@ -30,6 +31,7 @@ class ThreePlusThree:
     `most` is a cap on patients, all levels together, where the protocol has one.
     """
 
+    order_matters: ClassVar[bool] = False
     levels: int
     titration: Titration | None = None
     deescalate: bool = True
@@ -40,12 +42,8 @@ class ThreePlusThree:
     most: int | None = None
 
     @property
-    def order_matters(self) -> bool:
-        return False
-
-    @property
     def trigger_levels(self) -> frozenset[int]:
-        return frozenset(range(1, self.titration.levels + 1)) if self.titration else frozenset()
+        return self.titration.at if self.titration else frozenset()
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts."""

@@ -33,6 +33,11 @@ class Titration:
     after_trigger: Literal["fill", "leave"] = "fill"
     clean_patient: Literal["counted", "not_a_level"] = "counted"
 
+    @property
+    def at(self) -> frozenset[int]:
+        """The levels at which it may run."""
+        return frozenset(range(1, self.levels + 1))
+
     def decide(self, known: Mapping[int, Tally], levels: int, cohort: int) -> Decision | None:
         """The titration's decision; None once it is over and whole cohorts are treated."""
         current = highest_tried(dict(known))

@@ -126,7 +126,7 @@ def livermet() -> tuple[float, float, str]:
     entry = np.tile([4, 1, 1, 2, 2, 2, 2], (n, 1))
     doses = Doses(day, amount, 0.0 * day, np.ones_like(day), 0 * entry, entry)
     times = np.sort(LIVERMET_DAYS * (1 + 0.1 * rng.uniform(-1, 1, (n, 20))), 1)
-    varied = ("dK0", "drej", "uE", "U50", "d2", "kapT", "s6", "kg")
+    varied = ("dK0", "drej", "uE", "U50", "d2", "kapT", "il6_per_kill", "kg")
     typical = model.typical()
     logs = {k: np.log(typical[k]) + 0.3 * rng.standard_normal(n) for k in varied}
     fixed = {k: np.full(n, v) for k, v in typical.items() if k not in varied}
