@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from kinetics.plan_tables import Spec
 
 __all__ = [
+    "Assessments",
     "Censoring",
     "DltRule",
     "Dosing",
@@ -182,11 +183,19 @@ class Endpoint(Spec):
     within_days: float | None = Field(None, gt=0)
 
 
+class Assessments(Spec):
+    """The plan of tumour assessments: the days between two, and how late one may be before it is missed."""
+
+    every_days: float = Field(gt=0)
+    window_days: float = Field(0.0, ge=0)
+
+
 class Censoring(Spec):
     """Progression-free survival and duration of response: missed scans and new anticancer therapy."""
 
     missed_scans: Point[Literal["censored_after_two", "ignored"]] = Point()
     new_therapy: Point[Literal["censored", "event", "ignored"]] = Point()
+    assessments: Assessments | None = None
 
 
 class Protocol(Spec):

@@ -20,9 +20,22 @@ from kinetics.protocol_tables import Protocol
 from kinetics.recist import RECIST_1_1, Assessment, BestResponse, RecistRules, Response, best_response
 from kinetics.study import Study
 
-__all__ = ["adverse_events", "best_responses", "clopper_pearson", "dlt_table", "response_rates"]
+__all__ = [
+    "DEATH",
+    "NEW_THERAPY",
+    "adverse_events",
+    "assessments_of",
+    "best_responses",
+    "check_by",
+    "clopper_pearson",
+    "dlt_table",
+    "first_infusions",
+    "groups_of",
+    "response_rates",
+]
 
 CELLS = ("car_nk", "car_t")  # a response is counted from the first infusion of these
+DEATH, NEW_THERAPY = "death", "new_anticancer_therapy"  # events that are outcomes: ungraded, not adverse
 OVERALL = ("CR", "PR", "SD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
 GRADES = (1, 2, 3, 4, 5)
@@ -55,9 +68,9 @@ def best_responses(
     the study, NaN where MISSING); confirmed_on (day, NaN where not); assessments (how many after first infusion);
     why (the reason for the response, or for there being none).
     """
-    _check_by(study, by)
-    seen = _assessments(study)
-    starts = _starts(study)
+    check_by(study, by)
+    seen = assessments_of(study)
+    starts = first_infusions(study)
     rows = []
     for subject in study.subject_ids:
         own, start = seen[subject], starts.get(subject)
@@ -100,7 +113,7 @@ def response_rates(
     if population not in ("treated", "evaluable"):
         raise InputError(Problem(f"population {population!r}", "write 'treated' or 'evaluable'"))
     table, rows = best_responses(study, confirmed, by=by, rules=rules), []
-    for group in _groups(study, by):
+    for group in groups_of(study, by):
         own = table[(table[by] == group) & table["treated"]]
         if population == "evaluable":
             own = own[~own["response"].isin(["NE", "MISSING"])]
@@ -118,18 +131,20 @@ def adverse_events(
 
     The column `by`; grading_system ("" where none is written); event; n (subjects of the group with a dose of
     anything); subjects (of those, with the event); grade_1 to grade_5 (by worst grade); grade_3_or_more; ungraded
-    (no grade at all). An event graded by two systems has a row in each. Grade 0 is no event. A group without
-    the event has a row of zeros. `attribution` keeps the events attributed to these, such as ["car_nk", "car_t"].
+    (no grade at all). An event graded by two systems has a row in each. Grade 0 is no event, nor are an ungraded
+    death and a new anticancer therapy. A group without the event has a row of zeros. `attribution` keeps the events
+    attributed to these, such as ["car_nk", "car_t"].
     """
-    _check_by(study, by)
+    check_by(study, by)
     dosed = set(study.doses["subject"])
-    events = study.events[study.events["subject"].isin(dosed) & (study.events["grade"] != 0)]
+    outcome = study.events["event"].isin([DEATH, NEW_THERAPY]) & study.events["grade"].isna()
+    events = study.events[study.events["subject"].isin(dosed) & (study.events["grade"] != 0) & ~outcome]
     if attribution is not None:
         events = events[events["attribution"].isin(_attributions(study, attribution))]
     groups = study.subjects[by]
     kinds = sorted(set(zip(events["grading_system"], events["event"], strict=True)))
     rows = []
-    for group in _groups(study, by):
+    for group in groups_of(study, by):
         members = [s for s in study.subject_ids if s in dosed and groups[s] == group]
         for system, event in kinds:
             same = (events["grading_system"] == system) & (events["event"] == event)
@@ -179,15 +194,15 @@ def _proportion(events: int, n: int, level: float, missing: str) -> dict[str, fl
 # ------------------------------------------------------------------------------------------- what is read
 
 
-def _starts(study: Study) -> dict[str, float]:
+def first_infusions(study: Study) -> dict[str, float]:
     """The day of each subject's first infusion of cells."""
     cells = study.doses[study.doses["product"].isin(CELLS)]
     return {str(s): float(t) for s, t in cells.groupby("subject")["time"].min().items()}
 
 
-def _assessments(study: Study) -> dict[str, list[Assessment]]:
+def assessments_of(study: Study) -> dict[str, list[Assessment]]:
     """Every subject's recorded overall responses after the first infusion of cells, in order of time."""
-    table, starts = study.responses, _starts(study)
+    table, starts = study.responses, first_infusions(study)
     if "overall" not in table.columns:
         what = "no column 'overall'" if len(table) else "no response is recorded"
         remedy = f"write each assessment's overall response ({', '.join(OVERALL)}) and declare the column"
@@ -219,8 +234,9 @@ def _assessments(study: Study) -> dict[str, list[Assessment]]:
     return found
 
 
-def _check_by(study: Study, by: str) -> None:
-    if by in (*RATE_COLUMNS, *BEST_COLUMNS, *EVENT_COLUMNS):
+def check_by(study: Study, by: str, own: Iterable[str] = ()) -> None:
+    """StudyError unless `by` is a filled column of subjects.csv that no table's own column hides."""
+    if by in (*RATE_COLUMNS, *BEST_COLUMNS, *EVENT_COLUMNS, *own):
         raise StudyError(
             Problem(f"{by!r} is a column of the table itself", "rename it", "subjects.csv", column=by)
         )
@@ -236,7 +252,8 @@ def _check_by(study: Study, by: str) -> None:
         )
 
 
-def _groups(study: Study, by: str) -> list:
+def groups_of(study: Study, by: str) -> list:
+    """The groups of a column of subjects.csv, sorted."""
     return sorted(study.subjects[by].unique())
 
 

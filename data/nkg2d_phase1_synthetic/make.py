@@ -9,8 +9,9 @@ evaluable there), and cell source with lymphodepletion (none with autologous cel
 cytokines, lesions and biopsies, from models/nkg2d_nk_t_livermet.py with tocilizumab and steroids, at its typical values
 with between-patient variability and assay error. CRS grades follow each patient's simulated peak of IL-6, grade 3 is a
 DLT, and the seed is one whose grades agree with the scenario; tocilizumab and steroids follow the grade; RECIST follows
-the sums of diameters. Samples keep a phase I calendar with jittered actual times and missed visits. The same seed gives
-the same files.
+the sums of diameters. Samples keep a phase I calendar with jittered actual times and missed visits. What came after
+(another anticancer therapy, death, the last day known alive) is drawn with a seed of its own, no model behind it. The
+same seed gives the same files.
 """
 
 from pathlib import Path
@@ -65,6 +66,10 @@ IMAGING = [
     188.0,
 ]  # days after the first CAR-T (or day 14): baseline, then 2 weeks after a cycle ...
 MISSED = 0.06
+OUTCOME_SEED = 20250721  # its own: what came after changes no number that was there before
+AFTER_PROGRESSION = 200.0  # days from progression to death, the mean of an exponential: a guess
+CLOSED = 365.0  # days after the first infusion that the data are closed
+LEFT_EARLY = {"S10": 160.0}  # had another therapy before it progressed
 
 
 def subjects(rng: np.random.Generator) -> pd.DataFrame:
@@ -325,6 +330,29 @@ def events(table: pd.DataFrame, graded: pd.DataFrame, rng: np.random.Generator) 
     return pd.concat([crs_rows, other]).sort_values(["subject", "time"], kind="stable")
 
 
+def outcomes(
+    table: pd.DataFrame, happened: pd.DataFrame, seen: pd.DataFrame, assessed: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """subjects with `last_known_alive`, and events with deaths and other therapies: ungraded, no adverse events."""
+    rng, rows, alive = np.random.default_rng(OUTCOME_SEED), [], []
+    for s in table.itertuples():
+        own = assessed[assessed["subject"] == s.subject]
+        progressed = own.loc[own["overall"] == "PD", "time"].min()  # NaN where it never did
+        sampled = float(seen.loc[seen["subject"] == s.subject, "time"].max())
+        wait, survived = rng.uniform(14, 42), rng.exponential(AFTER_PROGRESSION)
+        follow, treated = rng.random(2)
+        died = round(max(progressed + survived, sampled + 7), 1)
+        therapy = LEFT_EARLY.get(s.subject, round(progressed + wait, 1) if treated < 0.6 else np.nan)
+        if died < CLOSED:
+            rows.append((s.subject, died, "death"))
+        if therapy < min(died, CLOSED) or (np.isnan(died) and therapy < CLOSED):
+            rows.append((s.subject, therapy, "new_anticancer_therapy"))
+        alive.append(died if died < CLOSED else round(CLOSED - 21 * follow, 1))
+    later = pd.DataFrame(rows, columns=["subject", "time", "event"]).assign(attribution="disease", dlt="no")
+    both = pd.concat([happened, later]).astype({"grade": "Int64"})
+    return table.assign(last_known_alive=alive), both.sort_values(["subject", "time"], kind="stable")
+
+
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
     rng = np.random.default_rng(SEED)
@@ -337,8 +365,9 @@ def main() -> None:
     given = pd.concat([given, medicine]).sort_values(["subject", "time"], kind="stable")
     seen, sld = observations(table, given, theta, rng)
     happened, assessed = events(table, graded, rng), responses(sld, rng)
+    followed, happened = outcomes(table, happened, seen, assessed)
     tables = {
-        "subjects": table,
+        "subjects": followed,
         "doses": given,
         "observations": seen,
         "events": happened,
