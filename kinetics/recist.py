@@ -4,7 +4,7 @@ The rules are those of Eisenhauer EA et al., Eur J Cancer 2009;45:228 ("RECIST" 
 confirms a response, and which day makes a disease stable, are coded as admiralonco documents them
 (`derive_param_confirmed_bor`, `derive_param_bor`). Diameters are mm: the longest of a lesion, the short axis of a
 node. Days are counted from the start of treatment, and exactly: give whole days where a protocol counts dates.
-Not here: disease without a measurable lesion (NON-CR/NON-PD), iRECIST, how many targets lie in one organ.
+Not here: disease without a measurable lesion (NON-CR/NON-PD), how many targets lie in one organ.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ __all__ = [
     "Response",
     "Visit",
     "best_response",
+    "first_response",
     "overall_responses",
+    "sum_of_diameters",
+    "visit_problems",
+    "visit_response",
 ]
 
 Response = Literal["CR", "PR", "SD", "PD", "NE"]
@@ -104,15 +108,15 @@ def overall_responses(
     visits: Sequence[Visit], *, subject: str = "", rules: RecistRules = RECIST_1_1
 ) -> list[Assessment]:
     """The overall response of every visit after the first, which is the baseline; InputError with every problem."""
-    problems = _problems(visits, subject)
+    problems = visit_problems(visits, subject)
     if problems:
         raise InputError(problems)
-    baseline = _sum(visits[0]) or 0.0
+    baseline = sum_of_diameters(visits[0]) or 0.0
     nadir, complete, found = baseline, False, []
     for visit in visits[1:]:
-        measured = visit.evaluable and _sum(visit) is not None
-        total = _sum(visit) if measured else None
-        response, why = _overall(visit, baseline, nadir, complete, rules)
+        measured = visit.evaluable and sum_of_diameters(visit) is not None
+        total = sum_of_diameters(visit) if measured else None
+        response, why = visit_response(visit, baseline, nadir, complete, rules)
         found.append(Assessment(visit.day, response, why, total, nadir))
         complete = complete or response == "CR"
         nadir = nadir if total is None else min(nadir, total)
@@ -146,10 +150,22 @@ def best_response(
     return min(candidates, key=lambda c: ORDER.index(c.response))  # the first of equals
 
 
+def first_response(
+    assessments: Sequence[Assessment], *, confirmed: bool, rules: RecistRules = RECIST_1_1
+) -> Assessment | None:
+    """The first CR or PR before any PD, `confirmed` by a later assessment where that is asked; None without one."""
+    for i, a in enumerate(assessments):
+        if a.response == "PD":
+            return None
+        if a.response in ("CR", "PR") and (not confirmed or _confirming(assessments, i, rules) is not None):
+            return a
+    return None
+
+
 # -------------------------------------------------------------------------------------------- one visit
 
 
-def _overall(
+def visit_response(
     visit: Visit, baseline: float, nadir: float, complete: bool, rules: RecistRules
 ) -> tuple[Response, str]:
     """RECIST Table 1 (target, non-target, new lesion -> overall), and the sentence that says why."""
@@ -190,7 +206,7 @@ def _gone(target: Lesion, rules: RecistRules) -> bool:
     return size < rules.normal_node_mm - ROUNDING if target.node else size == 0.0
 
 
-def _sum(visit: Visit) -> float | None:
+def sum_of_diameters(visit: Visit) -> float | None:
     """The sum of diameters, nodes by their short axis (RECIST 4.2); None where one is missing."""
     sizes = [t.diameter_mm for t in visit.targets]
     return None if any(size is None for size in sizes) else float(sum(size or 0.0 for size in sizes))
@@ -248,7 +264,7 @@ def _confirming(seen: Sequence[Assessment], i: int, rules: RecistRules) -> Asses
 # ---------------------------------------------------------------------------------------------- problems
 
 
-def _problems(visits: Sequence[Visit], subject: str) -> list[Problem]:
+def visit_problems(visits: Sequence[Visit], subject: str) -> list[Problem]:
     """Everything that keeps a subject's visits from being read."""
     if not visits:
         return [Problem("no visit", "give the baseline visit first", subject=subject)]

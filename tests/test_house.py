@@ -99,7 +99,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "protocol",
         "protocol_history",
         "recist",
+        "irecist",
         "response",
+        "follow_up",
+        "time_to_event",
+        "kaplan_meier",
+        "tumour_size",
         "recommend",
     ),
     "show": (
