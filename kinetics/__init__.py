@@ -29,6 +29,7 @@ from kinetics.estimates import Estimates, estimates  # noqa: E402
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
 from kinetics.gof import GoodnessOfFit, gof  # noqa: E402
+from kinetics.kaplan_meier import KaplanMeier, kaplan_meier  # noqa: E402
 from kinetics.loo import Loo, loo  # noqa: E402
 from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
@@ -46,6 +47,7 @@ from kinetics.simulate import simulate  # noqa: E402
 from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.subgroups import Subgroups, subgroups  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
+from kinetics.time_to_event import survival_times  # noqa: E402
 from kinetics.vpc import Vpc, stratified_vpc, vpc  # noqa: E402
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "GoodnessOfFit",
     "HalfNormal",
     "InputError",
+    "KaplanMeier",
     "KineticsError",
     "KineticsWarning",
     "Lint",
@@ -97,6 +100,7 @@ __all__ = [
     "exposure_summary",
     "fit",
     "gof",
+    "kaplan_meier",
     "library_models",
     "lint",
     "load_fit",
@@ -122,6 +126,7 @@ __all__ = [
     "site_curves",
     "stratified_vpc",
     "subgroups",
+    "survival_times",
     "to_pptestcd",
     "validate_study",
     "vpc",
