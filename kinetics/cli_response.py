@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from pandas import DataFrame
+from pandas import DataFrame, concat
+from plotly.graph_objects import Figure
+from plotly.io import to_html
 
+from kinetics.kaplan_meier import EVERYONE, KaplanMeier, kaplan_meier
+from kinetics.page import FIGURE_CONFIG
+from kinetics.plot import plot_kaplan_meier, plot_spider, plot_swimmer, plot_waterfall
 from kinetics.protocol import read_protocol, settled
+from kinetics.protocol_tables import Protocol
 from kinetics.response import adverse_events, best_responses, dlt_table, response_rates
-from kinetics.study import read_study
+from kinetics.run import write_atomic
+from kinetics.study import Study, read_study
 from kinetics.terminal import print_result, records, table_text
+from kinetics.time_to_event import ENDPOINTS, Endpoint, survival_times
+from kinetics.tumour_size import SIZE
 
 __all__ = ["response"]
+
+PROTOCOL_ENDPOINTS = {"dor": "response", "pfs": "progression_free_survival", "os": "overall_survival"}
+Survival = dict[Endpoint, tuple[DataFrame, KaplanMeier, KaplanMeier]]  # times, everyone's curve, the groups'
 
 
 def response(
@@ -20,13 +33,18 @@ def response(
     by: Annotated[str, typer.Option(help="A column of subjects.csv.")] = "dose_level",
     confirmed: Annotated[bool, typer.Option(help="A response counts once a later scan confirms it.")] = False,
     protocol: Annotated[
-        str | None, typer.Option(help="A protocol.toml: DLTs by its window and clock.")
+        str | None,
+        typer.Option(help="A protocol.toml: DLTs by its window, DOR, PFS and OS by its censoring."),
     ] = None,
+    assessed_every: Annotated[
+        float | None, typer.Option(help="Days between planned scans, where the protocol does not say.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write the figures into this folder, as .html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Best responses, ORR and DCR with exact intervals, adverse events by worst grade and system, DLTs.
+    """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
 
-    Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic`
+    Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
     read = read_study(study)
     tables: dict[str, DataFrame] = {
@@ -34,10 +52,104 @@ def response(
         "response rates": response_rates(read, by, confirmed=confirmed),
         "adverse events, subjects by worst grade": adverse_events(read, by),
     }
+    survival, answer = {}, {}
     if protocol is not None:
-        tables["dose-limiting toxicities"] = dlt_table(read, settled(read_protocol(protocol)))
-    label = " (SYNTHETIC)" if read.synthetic else ""
-    text = "\n\n".join(f"{name}\n{table_text(table)}" for name, table in tables.items())
+        rules = settled(read_protocol(protocol), protocol)
+        tables["dose-limiting toxicities"] = dlt_table(read, rules)
+        survival = _survival(read, rules, by, confirmed, assessed_every)
+        answer = {"time_to_event": _answer(survival, rules, by)}
     keys = ("best_responses", "response_rates", "adverse_events", "dlts")
     rows = {key: records(table) for key, table in zip(keys, tables.values(), strict=False)}
-    print_result({"study": read.name} | rows, f"{read.name}{label}\n\n{text}", as_json)
+    tables |= _tables(survival, by)
+    written = [] if plots is None else _write(plots, _figures(read, survival, by, confirmed))
+    label = " (SYNTHETIC)" if read.synthetic else ""
+    text = "\n\n".join(f"{name}\n{table_text(table)}" for name, table in tables.items())
+    text += "".join(f"\n{line}" for line in written)
+    print_result({"study": read.name} | rows | answer, f"{read.name}{label}\n\n{text}", as_json)
+
+
+def _survival(
+    study: Study, protocol: Protocol, by: str, confirmed: bool, assessed_every: float | None
+) -> Survival:
+    found: Survival = {}
+    for endpoint in ENDPOINTS:
+        times = survival_times(
+            study, protocol, endpoint, by=by, confirmed=confirmed, assessed_every_days=assessed_every
+        )
+        found[endpoint] = times, kaplan_meier(times), kaplan_meier(times, by)
+    return found
+
+
+def _together(everyone: DataFrame, groups: DataFrame, by: str) -> DataFrame:
+    """The rows of everyone, called "all" in the column `by`, and then those of the groups."""
+    whole = everyone.rename(columns={EVERYONE: by}).astype({by: object})
+    return concat([whole, groups.astype({by: object})], ignore_index=True)
+
+
+def _tables(survival: Survival, by: str) -> dict[str, DataFrame]:
+    """Medians in days, and for each subject when its time ended and why."""
+    if not survival:
+        return {}
+    medians, subjects = [], []
+    for endpoint, (times, everyone, groups) in survival.items():
+        medians.append(_together(everyone.medians, groups.medians, by).assign(endpoint=endpoint))
+        subjects.append(times[times["time"].notna()].assign(endpoint=endpoint))
+    columns = ["endpoint", by, "n", "events", "median", "lower", "upper", "reason"]
+    level = next(iter(survival.values()))[1].level
+    return {
+        f"time to event: Kaplan-Meier medians in days, {100 * level:g} % log-log intervals": concat(medians)[
+            columns
+        ],
+        "time to event by subject": concat(subjects)[
+            ["endpoint", "subject", "start", "time", "event", "why"]
+        ],
+    }
+
+
+def _answer(survival: Survival, protocol: Protocol, by: str) -> dict[str, Any]:
+    """For `--json`: medians, survival on the day the protocol reads the endpoint, times and curves."""
+    found = {}
+    for endpoint, (times, everyone, groups) in survival.items():
+        said = protocol.endpoints.get(PROTOCOL_ENDPOINTS[endpoint])
+        days = [said.within_days] if said is not None and said.within_days is not None else []
+        found[endpoint] = {
+            "name": ENDPOINTS[endpoint],
+            "medians": records(_together(everyone.medians, groups.medians, by)),
+            "landmarks": records(_together(everyone.at(days), groups.at(days), by)),
+            "subjects": records(times),
+            "curves": records(_together(everyone.curve, groups.curve, by)),
+        }
+    return found
+
+
+def _figures(study: Study, survival: Survival, by: str, confirmed: bool) -> dict[str, Figure | str]:
+    """Every figure by its file's name, or why it is not drawn."""
+    found: dict[str, Figure | str] = {"swimmer": plot_swimmer(study, by=by)}
+    if SIZE in study.responses.columns:
+        found["waterfall"] = plot_waterfall(study, by=by, confirmed=confirmed)
+        found["spider"] = plot_spider(study, confirmed=confirmed)
+    else:
+        found |= dict.fromkeys(("waterfall", "spider"), f"responses.csv has no column {SIZE!r}")
+    for endpoint, name in ENDPOINTS.items():
+        key = f"kaplan_meier_{endpoint}"
+        if endpoint not in survival:
+            found[key] = f"{name} needs --protocol"
+            continue
+        _, _, groups = survival[endpoint]
+        nobody = not len(groups.curve)
+        found[key] = f"nobody is counted for {name}" if nobody else plot_kaplan_meier(study, groups, endpoint)
+    return found
+
+
+def _write(folder: Path, figures: dict[str, Figure | str]) -> list[str]:
+    """The figures as HTML files; a line each of what was written, and what not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for name, figure in figures.items():
+        path = folder / f"{name}.html"
+        if isinstance(figure, str):
+            lines.append(f"not drawn: {path.name}: {figure}")
+        else:
+            write_atomic(path, to_html(figure, config=FIGURE_CONFIG))
+            lines.append(f"written: {path}")
+    return lines

@@ -4,6 +4,7 @@ from kinetics.plot.biodistribution import plot_biodistribution
 from kinetics.plot.forest import plot_forest
 from kinetics.plot.gof import plot_gof
 from kinetics.plot.individual_fits import plot_individual_fits
+from kinetics.plot.kaplan_meier import plot_kaplan_meier
 from kinetics.plot.loo import plot_pareto_k
 from kinetics.plot.persistence import plot_persistence
 from kinetics.plot.population import plot_population
@@ -11,7 +12,10 @@ from kinetics.plot.prior_posterior import plot_prior_posterior
 from kinetics.plot.random_effects import plot_eta_covariates, plot_etas
 from kinetics.plot.sbc import plot_sbc
 from kinetics.plot.simulation import plot_simulation
+from kinetics.plot.spider import plot_spider
+from kinetics.plot.swimmer import plot_swimmer
 from kinetics.plot.vpc import plot_vpc
+from kinetics.plot.waterfall import plot_waterfall
 
 __all__ = [
     "plot_biodistribution",
@@ -20,11 +24,15 @@ __all__ = [
     "plot_forest",
     "plot_gof",
     "plot_individual_fits",
+    "plot_kaplan_meier",
     "plot_pareto_k",
     "plot_persistence",
     "plot_population",
     "plot_prior_posterior",
     "plot_sbc",
     "plot_simulation",
+    "plot_spider",
+    "plot_swimmer",
     "plot_vpc",
+    "plot_waterfall",
 ]

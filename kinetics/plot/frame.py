@@ -18,6 +18,7 @@ __all__ = [
     "GREY",
     "INK",
     "PALETTE",
+    "RESPONSE_COLOURS",
     "SHARED",
     "analyte_title",
     "dress",
@@ -32,6 +33,9 @@ __all__ = [
 
 # Okabe & Ito 2008: told apart with any kind of colour vision. Yellow is last: it is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+RESPONSE_COLOURS = {  # of the same palette: responses cool, progression warm, nothing known grey
+    "CR": PALETTE[2], "PR": PALETTE[0], "SD": PALETTE[4], "PD": PALETTE[1], "NE": "#8a949e", "MISSING": "#8a949e",
+}  # fmt: skip
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid", "dash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, GREY, GRID = "#1f2933", "#52606d", "#e4e7eb"
