@@ -146,6 +146,7 @@ def test_time_runs_from_the_first_infusion_of_cells(protocol):
         ({42: "PR", 161: "PD"}, None, False, (42, 119, True)),
         ({42: "PR", 162: "PD"}, None, False, (42, 0, False)),  # two scans missed
         ({42: "SD", 84: "PD"}, None, False, (nan, nan, False)),
+        ({42: "PD", 84: "PR", 126: "PR"}, None, False, (nan, nan, False)),  # none after progression
     ],
 )
 def test_duration_of_response_begins_with_the_first_that_counts(protocol, scans, died, confirmed, expected):
