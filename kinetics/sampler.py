@@ -65,8 +65,10 @@ class NutsProgram:
     ) -> None:
         self.posterior, self.settings = posterior, settings
 
+        density = _kept_gradient(posterior.log_density)
+
         def potential(data: FitData, chart: Chart) -> Callable[[Array], Array]:
-            return lambda z: -posterior.log_density(z, data, chart)
+            return lambda z: -density(z, data, chart)
 
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
         self._init = _on_devices(partial(_init_chain, begin, settings), layout)
@@ -125,6 +127,25 @@ class NutsProgram:
         return Draws(
             {k: np.asarray(v) for k, v in self._sites(z, keys, data, chart).items()}, joined, _arrays(state)
         )
+
+
+def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
+    """`density` (z, data, chart) whose value and gradient by its first argument are traced once, wherever called.
+
+    NUTS calls them inside four loops; batching a loop over chains goes through its body again and again, and what is
+    a call of a traced function is then not gone through. Equations of 17 states took minutes of that.
+    """
+    both = jax.jit(jax.value_and_grad(density))
+    kept = jax.custom_vjp(lambda z, data, chart: both(z, data, chart)[0])
+
+    def forward(z: Array, data: FitData, chart: Chart) -> tuple[Array, Array]:
+        return both(z, data, chart)
+
+    def backward(slope: Array, bar: Array) -> tuple[Array, None, None]:
+        return bar * slope, None, None
+
+    kept.defvjp(forward, backward)
+    return kept
 
 
 def sites_of(
