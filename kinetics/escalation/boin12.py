@@ -15,17 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from math import ceil
 from typing import ClassVar
 
-from scipy.special import betainc, betaincc
+from scipy.special import betaincc
 
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.boin import WHOLE, lambdas, select_mtd
 from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
 
-__all__ = ["Boin12", "Limits", "Utilities"]
+__all__ = ["Boin12", "Limits", "Utilities", "above"]
 
 EXPLORED = 8  # more patients than these at a level, and an untried one above is tried: Lin 2020, supplement
 
@@ -133,12 +133,12 @@ class Boin12:
     def score(self, own: Tally) -> float:
         """P(mean utility > u_b) of a level."""
         x = self.utilities.events(own)
-        return float(betaincc(1 + x, 1 + own.evaluable - x, self.benchmark / 100))
+        return above(x, own.evaluable, self.benchmark / 100)
 
     def too_toxic(self, known: Mapping[int, Tally]) -> int:
         """The lowest level that is too toxic; one above the highest where none is."""
         for level, t in known.items():
-            if betaincc(1 + t.dlts, 1 + t.evaluable - t.dlts, self.target) >= self.toxic:
+            if above(t.dlts, t.evaluable, self.target) >= self.toxic:
                 return level
         return self.levels + 1
 
@@ -146,8 +146,7 @@ class Boin12:
         """The levels that are neither too toxic nor futile nor dropped, tried or not."""
 
         def futile(t: Tally) -> bool:
-            p = betainc(1 + t.responses, 1 + t.evaluable - t.responses, self.least_response)
-            return bool(p >= self.futile)
+            return 1 - above(t.responses, t.evaluable, self.least_response) >= self.futile
 
         below = range(1, self.too_toxic(known))
         return tuple(i for i in below if i not in limits.dropped and not futile(known[i]))
@@ -225,3 +224,9 @@ class Boin12:
         return (
             f"of {n} at level {current}: {down} or more DLTs down; else other responses (admissible: {fit})"
         )
+
+
+@cache
+def above(events: float, n: int, bar: float) -> float:
+    """P(rate > bar | Beta(1 + events, 1 + n - events)); the events of a utility need not be whole."""
+    return float(betaincc(1 + events, 1 + n - events, bar))
