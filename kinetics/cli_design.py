@@ -74,10 +74,8 @@ def design(
     if _looks_at_responses(chosen, rule, true_response):
         response = _numbers("--true-response", true_response)
         found = response_characteristics(chosen, truth, response, trials=trials, seed=seed)
-        print_result(
-            _response_answer(read, rule, chosen, found), _response_table(read, rule, chosen, found), as_json
-        )
-        return
+        told = (read, rule, chosen, found)
+        return print_result(_response_answer(*told), _response_table(*told), as_json)
     single = triggers[0] if len(triggers) == 1 else triggers
     whole = operating_characteristics(chosen, truth, trigger_without_dlt=single)
     early = None
@@ -86,12 +84,12 @@ def design(
     must = early is not None and read.escalation.second_dlt == "must_stay_away"
     shown, other = (early, whole) if must and early is not None else (whole, early)
     answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
-    if standing := assumed(chosen):
-        answer["assumed"] = standing
+    if assumptions := assumed(chosen):
+        answer["assumed"] = assumptions
     if other is not None:
         key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
         answer[key] = {"expected_n": other.expected_n, "expected_dlt": other.expected_dlt}
-    lines = [_table(read, rule, shown, other, must), *(f"assumed: {what}" for what in standing)]
+    lines = [_table(read, rule, shown, other, must), *(f"assumed: {what}" for what in assumptions)]
     print_result(answer, "\n".join(lines), as_json)
 
 
