@@ -9,8 +9,16 @@ import typer
 from pandas import DataFrame
 
 from kinetics.errors import PlanError, Problem
-from kinetics.escalation import OperatingCharacteristics, ThreePlusThree, operating_characteristics
-from kinetics.protocol import RULES, Protocol, read_protocol, rule_of, settled
+from kinetics.escalation import (
+    Boin12,
+    OperatingCharacteristics,
+    ResponseCharacteristics,
+    Rule,
+    ThreePlusThree,
+    operating_characteristics,
+    response_characteristics,
+)
+from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
 from kinetics.protocol import lint as lint_of
 from kinetics.protocol_history import history_of, patients_of, replayed
 from kinetics.study import read_study
@@ -41,16 +49,33 @@ def design(
         str, typer.Option(help="P(a titration trigger that is no DLT): one, or one a level.")
     ] = "0",
     rule: Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")] = "protocol",
-    target: Annotated[float, typer.Option(help="Target DLT rate of boin.")] = 0.3,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            help="Target DLT rate of boin, tite_boin and crm (0.3), boin12 (0.35).", show_default=False
+        ),
+    ] = None,
+    true_response: Annotated[
+        str, typer.Option(help="True P(response) of every level, for boin12: by simulation.")
+    ] = "",
+    trials: Annotated[int, typer.Option(min=1, help="Simulated trials, for boin12.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation, for boin12.")] = 0,
     as_json: Json = False,
 ) -> None:
     """What a protocol's rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
+
+    boin12 looks at responses too and is simulated, every rule and truth on the same random numbers.
 
     Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt .15`
     """
     read = settled(read_protocol(protocol), protocol)
     truth, triggers = _numbers("--true-dlt", true_dlt), _numbers("--trigger-without-dlt", trigger_without_dlt)
     chosen = rule_of(read, rule, target=target)
+    if _looks_at_responses(chosen, rule, true_response):
+        response = _numbers("--true-response", true_response)
+        found = response_characteristics(chosen, truth, response, trials=trials, seed=seed)
+        told = (read, rule, chosen, found)
+        return print_result(_response_answer(*told), _response_table(*told), as_json)
     single = triggers[0] if len(triggers) == 1 else triggers
     whole = operating_characteristics(chosen, truth, trigger_without_dlt=single)
     early = None
@@ -59,10 +84,13 @@ def design(
     must = early is not None and read.escalation.second_dlt == "must_stay_away"
     shown, other = (early, whole) if must and early is not None else (whole, early)
     answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
+    if assumptions := assumed(chosen):
+        answer["assumed"] = assumptions
     if other is not None:
         key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
         answer[key] = {"expected_n": other.expected_n, "expected_dlt": other.expected_dlt}
-    print_result(answer, _table(read, rule, shown, other, must), as_json)
+    lines = [_table(read, rule, shown, other, must), *(f"assumed: {what}" for what in assumptions)]
+    print_result(answer, "\n".join(lines), as_json)
 
 
 def next_dose(
@@ -87,7 +115,7 @@ def next_dose(
     answer = {
         "study": data.name, "synthetic": data.synthetic, "decision": asdict(decision), "dose": name, "levels": names,
         "days_between_patients": read.escalation.days_between_patients,
-        "patients": [asdict(p) for p in patients],
+        "patients": [{k: v for k, v in asdict(p).items() if k != "followed"} for p in patients],
         "deviations": [{"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in strays],
     }  # fmt: skip
     said = {"stop": f"MTD: {name}", "wait": "wait", "treat": f"treat {decision.size} at {name}"}[
@@ -112,6 +140,20 @@ def _numbers(option: str, text: str) -> list[float]:
         raise PlanError(
             Problem(f"{option} {text!r} is no list of numbers", "write .05,.10,.20,.35")
         ) from None
+
+
+def _looks_at_responses(chosen: Rule, name: str, true_response: str) -> bool:
+    """Whether the rule needs responses; PlanError where they are missing, or given to a rule that looks at none."""
+    needs = isinstance(chosen, Boin12)
+    if needs and not true_response:
+        raise PlanError(
+            Problem(f"{name} looks at responses", "add --true-response .1,.2,.3,.35, one a level")
+        )
+    if true_response and not needs:
+        raise PlanError(
+            Problem(f"{name} looks at no responses", "leave --true-response out, or take --rule boin12")
+        )
+    return needs
 
 
 def _answer(protocol: Protocol, rule: str, found: OperatingCharacteristics) -> dict[str, Any]:
@@ -165,3 +207,43 @@ def _table(
             f"{case}: expected N {other.expected_n:.3f}, expected DLTs {other.expected_dlt:.3f}, same P(MTD)"
         )
     return "\n".join(lines)
+
+
+def _response_answer(
+    protocol: Protocol, name: str, rule: Rule, found: ResponseCharacteristics
+) -> dict[str, Any]:
+    """As `_answer`, with `p_obd` and its standard error in place of `p_mtd`, and the responses."""
+    answer = _answer(protocol, name, found.doses)
+    del answer["p_mtd"], answer["trigger_without_dlt"]
+    return answer | {
+        "method": "simulation", "trials": found.trials, "seed": found.seed, "true_response": found.true_response,
+        "p_obd": found.p_obd, "p_obd_error": found.error, "responses_by_level": found.responses,
+        "assumed": assumed(rule),
+    }  # fmt: skip
+
+
+def _response_table(protocol: Protocol, name: str, rule: Rule, found: ResponseCharacteristics) -> str:
+    doses, above = found.doses, protocol.mtd.overdose_above
+    levels = [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)]
+    each = [
+        (f"{p:g}", f"{q:g}", f"{obd:.4f}", f"{n:.2f}", f"{y:.2f}", f"{r:.2f}")
+        for p, q, obd, n, y, r in zip(
+            doses.true_dlt, found.true_response, found.p_obd[1:], doses.patients, doses.dlts, found.responses,
+            strict=True,
+        )
+    ]  # fmt: skip
+    rows = [("none", "", "", f"{found.p_obd[0]:.4f}", "", "", "")]
+    rows += [(level, *row) for level, row in zip(levels, each, strict=True)]
+    columns = ["level", "true P(DLT)", "true P(response)", "P(OBD)", *(f"expected {x}" for x in _COUNTED)]
+    lines = [
+        f"{protocol.title}\nrule: {name}; {found.trials} simulated trials, seed {found.seed}; "
+        f"standard error of P(OBD) at most {max(found.error):.4f}",
+        DataFrame(rows, columns=columns).to_string(index=False),
+        f"expected N {doses.expected_n:.2f}, at most {doses.max_n}; expected DLTs {doses.expected_dlt:.2f}, "
+        f"responses {sum(found.responses):.2f}; {100 * doses.overdosing(above):.1f} % of patients at a level whose "
+        f"true P(DLT) is above {above:g}",
+    ]
+    return "\n".join([*lines, *(f"assumed: {what}" for what in assumed(rule))])
+
+
+_COUNTED = ("patients", "DLTs", "responses")

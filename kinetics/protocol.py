@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,17 @@ from pydantic import ValidationError
 
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import (
+    Blrm,
     Boin,
+    Boin12,
+    Crm,
     CrmPackThreePlusThree,
     Rule,
     ThreePlusThree,
+    TiteBoin,
     Titration,
+    Utilities,
+    indifference_skeleton,
     korn_1994,
     simon_1997,
     storer_1989,
@@ -31,9 +37,14 @@ from kinetics.protocol_points import (
 )
 from kinetics.protocol_tables import Protocol
 
-__all__ = ["RULES", "Lint", "Protocol", "lint", "read_protocol", "rule_of", "settled"]
+__all__ = ["RULES", "Lint", "Protocol", "assumed", "lint", "read_protocol", "rule_of", "settled"]
 
-RULES = ("protocol", "korn", "storer", "crmpack", "simon_1", "simon_2", "simon_3", "simon_4", "boin")
+RULES = (
+    *("protocol", "korn", "storer", "crmpack", "simon_1", "simon_2", "simon_3", "simon_4"),
+    *("boin", "tite_boin", "crm", "blrm", "boin12"),
+)
+TARGETS = {"boin12": 0.35}  # the paper's (Lin 2020); every other rule's is 0.3
+PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
 
 @dataclass(frozen=True)
@@ -122,19 +133,19 @@ def settled(protocol: Protocol, file: str = "") -> Protocol:
     return protocol
 
 
-def rule_of(protocol: Protocol, name: str = "protocol", *, target: float = 0.3) -> Rule:
-    """The dose rule of a settled protocol, or another of `RULES` on its levels; `target` is BOIN's.
+def rule_of(protocol: Protocol, name: str = "protocol", *, target: float | None = None) -> Rule:
+    """The dose rule of a settled protocol, or another of `RULES` on its levels.
 
-    Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, crmPack's coding none.
+    Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, the others none. `target` is
+    the DLT rate of BOIN, TITE-BOIN and CRM (0.3) and BOIN12 (0.35). `assumed` says what else is not the protocol's.
     """
     settled(protocol)
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
     levels, titration, most = len(protocol.levels), _titration(protocol), _most(protocol)
     variant = protocol.escalation.variant if name == "protocol" else name
-    if variant == "boin":
-        planned = protocol.size.planned.value or (0, 30)
-        return Boin(levels, target, protocol.escalation.cohort, most=planned[1], titration=titration)
+    if variant in ("boin", "tite_boin", "crm", "blrm", "boin12"):
+        return _modern(protocol, variant, TARGETS.get(variant, 0.3) if target is None else target)
     if variant == "crmpack":
         return CrmPackThreePlusThree(levels, protocol.escalation.cohort)
     if variant.startswith("simon_"):
@@ -145,6 +156,59 @@ def rule_of(protocol: Protocol, name: str = "protocol", *, target: float = 0.3) 
         rule = {"storer": storer_1989, "korn": korn_1994}[variant](levels, titration)
     cohort, mtd = protocol.escalation.cohort, protocol.mtd
     return replace(rule, cohort=cohort, needed=mtd.evaluable, allowed=mtd.dlts, most=most)
+
+
+def assumed(rule: Rule) -> list[str]:
+    """What a rule of `rule_of` stands on that no protocol says, a sentence each."""
+    if isinstance(rule, Crm):
+        skeleton = ", ".join(f"{p:.3f}" for p in rule.skeleton)
+        return [
+            f"skeleton {skeleton}: indifference intervals of half width 0.05, the target at the middle level"
+        ]
+    if isinstance(rule, Blrm):
+        (log_alpha, log_beta), (sd_alpha, sd_beta) = rule.mean, rule.sd
+        return [
+            f"prior log alpha ~ N({log_alpha:g}, {sd_alpha:g}), log beta ~ N({log_beta:g}, {sd_beta:g}), SDs, "
+            f"independent, alpha the odds at {rule.reference:.4g}: OncoBayes2's, with the top level as reference",
+            f"target interval {rule.target[0]:g} to {rule.target[1]:g}, P(overdose) at most {rule.feasible:g}",
+        ]
+    if isinstance(rule, TiteBoin):
+        return [
+            "here every DLT window ends before the next decision, where TITE-BOIN is BOIN: it saves time only"
+        ]
+    if isinstance(rule, Boin12):
+        u = rule.utilities
+        return [
+            f"utilities: response {u.response_without_dlt:g}, with DLT {u.response_with_dlt:g}, neither "
+            f"{u.neither:g}, DLT alone {u.dlt_without_response:g}; response rate wanted {rule.least_response:g}",
+            "DLT and response of a patient are independent, and both are known before the next decision",
+        ]
+    return []
+
+
+def _modern(protocol: Protocol, variant: str, target: float) -> Rule:
+    """A rule by a DLT rate: the cohort, the levels and the planned patients are the protocol's."""
+    levels, cohort = len(protocol.levels), protocol.escalation.cohort
+    most = (protocol.size.planned.value or (0, 30))[1]
+    if variant == "crm":
+        return Crm(indifference_skeleton(target, levels), target, cohort=cohort, most=most)
+    if variant == "blrm":
+        return Blrm(protocol.levels, protocol.levels[-1], *PRIOR, cohort=cohort, most=most)
+    if variant == "boin12":
+        return Boin12(levels, target, utilities=_utilities(protocol), cohort=cohort, most=most)
+    boin = Boin(levels, target, cohort, most=most, titration=_titration(protocol))
+    return TiteBoin(boin) if variant == "tite_boin" else boin
+
+
+def _utilities(protocol: Protocol) -> Utilities:
+    """The protocol's; the paper's where it has none. PlanError where it has others than the four."""
+    if not protocol.utilities:
+        return Utilities()
+    names = {field.name for field in fields(Utilities)}
+    if set(protocol.utilities) != names:
+        what = f"BOIN12 knows the utilities {', '.join(sorted(names))}, not {', '.join(sorted(protocol.utilities))}"
+        raise PlanError(Problem(what, "give these four in [utilities], or none for the published ones"))
+    return Utilities(**protocol.utilities)
 
 
 def _titration(protocol: Protocol) -> Titration | None:

@@ -20,7 +20,10 @@ WHOLE_DAY = 0.5  # an infusion or sample is on its planned day within this: a gu
 
 @dataclass(frozen=True)
 class Patient:
-    """One subject as the rule sees it, and why. `level` counts from 1."""
+    """One subject as the rule sees it, and why. `level` counts from 1.
+
+    `followed` is the share of the DLT window that a pending subject was followed; 0 before the window began.
+    """
 
     subject: str
     level: int
@@ -28,6 +31,7 @@ class Patient:
     dlt: bool
     trigger: bool
     why: str
+    followed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def history_of(patients: Sequence[Patient]) -> list[Cohort]:
     found = []
     for p in patients:
         if p.status == "pending":
-            found.append(Cohort(p.level, 0, 0, int(p.trigger), pending=1))
+            found.append(Cohort(p.level, 0, 0, int(p.trigger), pending=1, followed=p.followed))
         elif p.status == "evaluable":
             found.append(Cohort(p.level, 1, int(p.dlt), int(p.trigger and not p.dlt)))
     return found
@@ -132,7 +136,8 @@ def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Pati
         return Patient(subject, level, "evaluable", True, trigger, why)
     if seen < start + window - WHOLE_DAY:
         why = f"followed {seen - start:.1f} of {window:g} days"
-        return Patient(subject, level, "pending", False, trigger, why)
+        followed = max(seen - start, 0.0) / window
+        return Patient(subject, level, "pending", False, trigger, why, followed)
     wanted = _wanted(protocol)
     if len(given) < wanted:
         why = f"{len(given)} of {wanted} infusions that make a patient evaluable"

@@ -57,6 +57,39 @@ def test_design_compares_rules_on_the_same_protocol(rule, expected_n):
         assert f"{answer['expected_n']:.3f}" == expected_n
 
 
+@pytest.mark.parametrize("rule", ["crm", "blrm", "tite_boin"])
+def test_design_says_what_a_rule_assumes_that_no_protocol_gives(rule):
+    answer = call("design", SYNTHETIC, *TRUE, "--rule", rule, "--json").json()
+    assert sum(answer["p_mtd"]) == pytest.approx(1)
+    assert answer["assumed"]
+    assert "assumed" not in call("design", SYNTHETIC, *TRUE, "--json").json()
+
+
+def test_time_to_event_boin_with_every_window_ended_is_boin():
+    of = {r: call("design", SYNTHETIC, *TRUE, "--rule", r, "--json").json() for r in ("boin", "tite_boin")}
+    assert of["boin"]["p_mtd"] == of["tite_boin"]["p_mtd"]
+    assert "TITE-BOIN is BOIN" in of["tite_boin"]["assumed"][0]
+
+
+def test_design_of_a_rule_that_looks_at_responses_is_simulated():
+    options = ["--rule", "boin12", "--true-response", ".1,.2,.5,.55", "--trials", "300"]
+    answer = call("design", SYNTHETIC, *TRUE[:2], *options, "--json").json()
+    keys = {"p_obd", "p_obd_error", "true_response", "responses_by_level", "trials", "seed", "assumed"}
+    assert keys <= set(answer)
+    assert (answer["method"], answer["trials"], answer["seed"]) == ("simulation", 300, 0)
+    assert sum(answer["p_obd"]) == pytest.approx(1)
+    assert len(answer["p_obd"]) == 1 + len(answer["patients_by_level"]) == 5
+    assert answer["max_n"] == answer["planned_n"] == 18
+    again = call("design", SYNTHETIC, *TRUE[:2], *options, "--json").json()
+    assert again == answer
+    other = call("design", SYNTHETIC, *TRUE[:2], *options, "--seed", "1", "--json").json()
+    assert other["p_obd"] != answer["p_obd"]
+    text = call("design", SYNTHETIC, *TRUE[:2], *options).out
+    assert "300 simulated trials, seed 0" in text
+    assert "P(OBD)" in text
+    assert "assumed: utilities: response 100" in text
+
+
 def test_design_prints_a_table_for_a_protocol():
     said = call("design", SYNTHETIC, *TRUE)
     assert (said.code, said.err) == (0, "")
@@ -98,6 +131,9 @@ def test_an_open_protocol_is_refused_with_the_list(command):
         (["--true-dlt", ".9,.1,.2,1.3", "--trigger-without-dlt", ".2"], "add up to more than 1"),
         (["--true-dlt", ".1,.2,.3,.4", "--rule", "stoorer"], "did you mean 'storer'"),
         (["--true-dlt", ".1,.2,.3,.4", "--rule", "boin", "--target", ".9"], "between 0.05 and 0.6"),
+        (["--true-dlt", ".1,.2,.3,.4", "--rule", "boin12"], "add --true-response"),
+        (["--true-dlt", ".1,.2,.3,.4", "--true-response", ".1,.2,.3,.4"], "protocol looks at no responses"),
+        (["--true-dlt", ".1,.2,.3,.4", "--rule", "boin12", "--true-response", ".1"], "1 true response prob"),
     ],
 )
 def test_wrong_numbers_are_errors_with_a_remedy(options, says):
@@ -119,6 +155,7 @@ def test_next_reads_the_study_and_says_the_mtd_with_its_clause():
     )
     assert answer["deviations"] == []
     assert len(answer["patients"]) == 12
+    assert set(answer["patients"][0]) == {"subject", "level", "status", "dlt", "trigger", "why"}
 
 
 def test_next_names_a_column_that_is_not_there():

@@ -5,14 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from kinetics.escalation import (
     Blrm,
     Boin,
+    Boin12,
     Cohort,
     Crm,
     CrmPackThreePlusThree,
+    ModelExposures,
+    PkBoin12,
     ThreePlusThree,
     Titration,
     korn_1994,
@@ -34,6 +38,10 @@ RULES: dict[str, Rule] = {
     "boin": Boin(4, 0.3, most=24),
     "md anderson": md_anderson(5, 0.25, cap=3),
     "crm": Crm((0.05, 0.1, 0.2, 0.35), 0.25, most=21),
+    "boin12": Boin12(4, most=24),
+    "pkboin12": PkBoin12(
+        Boin12(4, most=24), ModelExposures(np.array([[20.0, 60, 105, 210], [30, 80, 99, 300]])), 100.0
+    ),
     "blrm": Blrm((1.0, 2.0, 4.0, 8.0), 4.0, (-1.0, 0.0), (1.5, 0.8), points=61),
 }
 STEP = {"simon 3": 2}
@@ -129,7 +137,7 @@ def test_the_order_of_patients_does_not_matter(name):
         assert RULES[name].decide(merged(shuffled, last_is_last=False)) == said
 
 
-@pytest.mark.parametrize("name", ["boin", "crmpack", "crm", "md anderson"])
+@pytest.mark.parametrize("name", ["boin", "crmpack", "crm", "md anderson", "boin12", "pkboin12"])
 def test_the_order_within_a_level_does_not_matter_where_the_last_level_does(name):
     rng, rule = random.Random(7), RULES[name]
     for history, said in trials(name, 7):

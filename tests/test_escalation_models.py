@@ -20,6 +20,7 @@ from kinetics.escalation import (
     simulated_characteristics,
 )
 from kinetics.escalation.boin import boundaries, isotonic, lambdas, select_mtd
+from kinetics.escalation.enumeration import outcomes
 from kinetics.escalation.history import tallies
 from kinetics.escalation.md_anderson import ledger
 
@@ -178,6 +179,25 @@ def test_crm_does_not_escalate_right_after_a_cohort_at_the_target_rate():
     said = rule.decide(history)
     assert said.level == 2
     assert "coherence" in said.why
+
+
+def test_the_exact_characteristics_of_crm_keep_its_last_cohort_apart():
+    # coherence looks at the last cohort alone: every history is followed here, unmerged. Merged with the others of its
+    # level, a cohort at the target would hide behind a clean one, and P(MTD) is off by .07
+    rule, true = Crm((0.1, 0.25, 0.5), 0.5, cohort=2, most=10), (0.1, 0.25, 0.4)
+    found = [0.0] * 4
+
+    def follow(history, probability):
+        said = rule.decide(history)
+        if said.mtd is not None:
+            found[said.mtd] += probability
+            return
+        for cohort, chance in outcomes(said.level or 0, said.size, true[(said.level or 1) - 1], 0.0):
+            follow([*history, cohort], probability * chance)
+
+    follow([], 1.0)
+    exact = operating_characteristics(rule, true)
+    assert exact.p_mtd == pytest.approx(found)
 
 
 def test_a_skeleton_that_does_not_rise_is_refused():

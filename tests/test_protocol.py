@@ -13,8 +13,18 @@ import pytest
 import tomli_w
 
 from kinetics.errors import PlanError, StudyError
-from kinetics.escalation import Boin, Cohort, ThreePlusThree
-from kinetics.protocol import RULES, Protocol, lint, read_protocol, rule_of, settled
+from kinetics.escalation import (
+    Blrm,
+    Boin,
+    Boin12,
+    Cohort,
+    Crm,
+    ThreePlusThree,
+    TiteBoin,
+    Utilities,
+    indifference_skeleton,
+)
+from kinetics.protocol import RULES, Protocol, assumed, lint, read_protocol, rule_of, settled
 from kinetics.protocol_history import history_of, patients_of, replayed
 from kinetics.study import Study, read_study
 
@@ -222,8 +232,28 @@ def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
     rule = rule_of(protocol, name)
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
-    if isinstance(rule, Boin):
-        assert rule.most == 18
+    if isinstance(rule, Boin | Blrm | Boin12 | Crm):
+        assert (rule.most, rule.cohort) == (18, 3)
+    assert bool(assumed(rule)) == (name in ("tite_boin", "crm", "blrm", "boin12"))
+
+
+def test_boin12_takes_the_protocols_utilities_or_the_published_and_no_others(changed, protocol):
+    assert rule_of(protocol, "boin12") == Boin12(4, most=18)  # the synthetic trial's are the published ones
+    rule = rule_of(read_protocol(changed({"utilities.neither": 30})), "boin12", target=0.3)
+    assert rule == Boin12(4, 0.3, utilities=Utilities(neither=30), most=18)
+    assert rule_of(read_protocol(changed({"utilities": None})), "boin12") == Boin12(4, most=18)
+    with pytest.raises(PlanError, match="give these four in"):
+        rule_of(read_protocol(changed({"utilities.neither": None})), "boin12")
+
+
+def test_a_target_is_the_rules_own_where_none_is_given(protocol):
+    assert rule_of(protocol, "boin").target == 0.3  # type: ignore[attr-defined]
+    assert rule_of(protocol, "boin12").target == 0.35  # type: ignore[attr-defined]
+    tite = rule_of(protocol, "tite_boin", target=0.25)
+    assert tite == TiteBoin(Boin(4, 0.25, most=18, titration=rule_of(protocol).titration))  # type: ignore[attr-defined]
+    crm = rule_of(protocol, "crm", target=0.25)
+    assert crm == Crm(indifference_skeleton(0.25, 4), 0.25, most=18)
+    assert rule_of(protocol, "blrm").doses == protocol.levels  # type: ignore[attr-defined]
 
 
 def test_an_unknown_rule_has_a_remedy(protocol):

@@ -41,6 +41,7 @@ class Blrm:
     """
 
     order_matters: ClassVar[bool] = True
+    last_cohort_matters: ClassVar[bool] = False
     doses: tuple[float, ...]
     reference: float
     mean: tuple[float, float]
@@ -79,32 +80,36 @@ class Blrm:
 
     @cached_property
     def _grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """DLT probabilities (grid point x level) and the log prior of every grid point."""
+        """The logit of P(DLT), level x grid point, and the log prior of every grid point."""
         z = np.linspace(-6, 6, self.points)
         first, second = np.meshgrid(z, z, indexing="ij")
         log_alpha = self.mean[0] + self.sd[0] * first
         mixed = self.correlation * first + np.sqrt(1 - self.correlation**2) * second
         beta = np.exp(self.mean[1] + self.sd[1] * mixed)
         x = np.log(np.array(self.doses) / self.reference)
-        logit = log_alpha.reshape(-1, 1) + beta.reshape(-1, 1) * x
+        logit = log_alpha.reshape(-1) + beta.reshape(-1) * x.reshape(-1, 1)
         return logit, (-0.5 * (first**2 + second**2)).reshape(-1)
+
+    @cached_property
+    def _read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every level and grid point: minus the log of P(no DLT); and P(DLT), whether under, whether over."""
+        logit = self._grid[0]
+        low, high = (np.log(p / (1 - p)) for p in self.target)
+        chance = np.exp(-np.logaddexp(0, -logit))
+        return np.logaddexp(0, logit), np.stack([chance, logit < low, logit > high])
 
     def posterior(self, history: Sequence[Cohort]) -> list[LevelPosterior]:
         """Mean and interval probabilities of every level."""
-        logit, log_weight = self._grid
+        (logit, log_weight), (no_dlt, read) = self._grid, self._read
         for level, t in tallies(history, self.levels).items():
-            column = logit[:, level - 1]
-            log_weight = log_weight + t.dlts * column - t.evaluable * np.logaddexp(0, column)
+            if t.evaluable:
+                log_weight = log_weight + t.dlts * logit[level - 1] - t.evaluable * no_dlt[level - 1]
         weight = np.exp(log_weight - log_weight.max())
-        weight /= weight.sum()
-        low, high = (np.log(p / (1 - p)) for p in self.target)
-        found = []
-        for level in range(1, self.levels + 1):
-            column = logit[:, level - 1]
-            mean = float(weight @ np.exp(-np.logaddexp(0, -column)))
-            under, over = float(weight @ (column < low)), float(weight @ (column > high))
-            found.append(LevelPosterior(level, mean, under, 1 - under - over, over))
-        return found
+        means = (read @ (weight / weight.sum())).T.tolist()
+        return [
+            LevelPosterior(level, mean, under, 1 - under - over, over)
+            for level, (mean, under, over) in enumerate(means, start=1)
+        ]
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts."""

@@ -43,6 +43,7 @@ class Boin:
     """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says stay."""
 
     order_matters: ClassVar[bool] = True
+    last_cohort_matters: ClassVar[bool] = False
     levels: int
     target: float
     cohort: int = 3
@@ -60,7 +61,7 @@ class Boin:
         """What next, after these cohorts; the last is where the trial is."""
         check_history(history, self.levels)
         known = tallies(history, self.levels)
-        if self.titration and (decision := self._titrated(known)):
+        if decision := self.titrated(known):
             return decision
         if not history:
             why = f"BOIN begins with a cohort of {self.cohort} at level 1"
@@ -70,8 +71,9 @@ class Boin:
         if any(t.pending for t in known.values()):
             why = "DLT windows are open: BOIN decides when they have ended (TITE-BOIN would weigh them)"
             return Decision("wait", why, "the end of the open windows", level=current)
-        eliminated = self._eliminated(known)
-        clause, level = self._move(current, own, eliminated)
+        eliminated = self.lowest_eliminated(known)
+        counted = f"{own.dlts} of {own.evaluable} with a DLT at level {current}"
+        clause, level = self.move(current, own.dlts, own.evaluable, counted, eliminated)
         if level == 0:
             return Decision("stop", clause, "fewer DLTs at level 1", mtd=0)
         full = self.most_at_a_level is not None and level == current and own.evaluable >= self.most_at_a_level
@@ -83,9 +85,10 @@ class Boin:
         size = min(self.cohort, self.most - treated)
         return Decision("treat", clause, self._would(current, own), level=level, size=size)
 
-    def _titrated(self, known: dict[int, Tally]) -> Decision | None:
-        """The titration's decision, or the filling of the cohort with which it ended."""
-        assert self.titration is not None
+    def titrated(self, known: dict[int, Tally]) -> Decision | None:
+        """The titration's decision, or the filling of the cohort with which it ended; None without or after it."""
+        if self.titration is None:
+            return None
         if decision := self.titration.decide(known, self.levels, self.cohort):
             return decision
         current = max(level for level, t in known.items() if t.treated)
@@ -96,7 +99,7 @@ class Boin:
             return Decision("treat", why, would, level=current, size=self.cohort - own.treated)
         return None
 
-    def _eliminated(self, known: Mapping[int, Tally]) -> int:
+    def lowest_eliminated(self, known: Mapping[int, Tally]) -> int:
         """The lowest eliminated level; one above the highest where none is."""
         for level, t in known.items():
             cutoff = self.cutoff - 0.05 if self.extra_safe and level == 1 else self.cutoff
@@ -105,21 +108,20 @@ class Boin:
                 return level
         return self.levels + 1
 
-    def _move(self, current: int, own: Tally, eliminated: int) -> tuple[str, int]:
-        counted = f"{own.dlts} of {own.evaluable} with a DLT at level {current}"
+    def move(self, current: int, dlts: int, n: float, counted: str, eliminated: int) -> tuple[str, int]:
+        """The clause and the next level (0: none is left); `n` may be an effective number of patients."""
         if eliminated <= current:
             why = f"{counted}: P(DLT rate > {self.target:g}) is above {self.cutoff:g} at level {eliminated}, eliminated"
             return (f"{why}; no level is left" if eliminated == 1 else why), eliminated - 1
-        bound = boundary(own.evaluable, self.target, self.cutoff)
         low, high = lambdas(self.target)
-        if own.dlts <= bound.escalate:
+        if dlts <= low * n + WHOLE:
             if current + 1 >= eliminated:
                 above = (
                     "there is no level above" if current == self.levels else "the level above is eliminated"
                 )
                 return f"{counted}: at most {low:.4f}, but {above}, so stay", current
             return f"{counted}: at most {low:.4f}, so up", current + 1
-        if own.dlts >= bound.deescalate:
+        if dlts > high * n + WHOLE:
             if current == 1:
                 return f"{counted}: at least {high:.4f}, but no level is below, so stay", 1
             return f"{counted}: at least {high:.4f}, so down", current - 1

@@ -18,9 +18,10 @@ import numpy as np
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.history import Cohort, Decision, check_history, highest_tried, tallies
 
-__all__ = ["Crm"]
+__all__ = ["Crm", "indifference_skeleton"]
 
 GRID = np.linspace(-8, 8, 4001)  # of beta: seven prior SDs either way, 0.004 apart
+HALF_WIDTH = 0.05  # of the indifference interval: a GUESS, the usual choice with dfcrm's getprior
 VARIANCE = 1.34  # of the prior of beta: dfcrm's default, scale = sqrt(1.34)
 
 
@@ -29,6 +30,7 @@ class Crm:
     """The rule. `skeleton` is the prior guess of every level's DLT probability, rising."""
 
     order_matters: ClassVar[bool] = True
+    last_cohort_matters: ClassVar[bool] = True
     skeleton: tuple[float, ...]
     target: float
     model: Literal["empiric", "logistic"] = "empiric"
@@ -97,3 +99,19 @@ class Crm:
             clause = f"{clause}, but the last cohort's rate reached the target: no escalation (coherence)"
             level = current
         return Decision("treat", clause, would, level=level, size=min(self.cohort, self.most - treated))
+
+
+def indifference_skeleton(
+    target: float, levels: int, *, at: int | None = None, half_width: float = HALF_WIDTH
+) -> tuple[float, ...]:
+    """The empiric skeleton by indifference intervals (Lee & Cheung 2009, Clin Trials 6:227), as dfcrm's getprior.
+
+    Where one level's DLT probability is `target` - `half_width`, the next one's is `target` + `half_width`. `at` is
+    the level that has the target before any data; the middle one, the lower of two, where it is not given: a GUESS.
+    """
+    at = (levels + 1) // 2 if at is None else at
+    if not 1 <= at <= levels or not 0 < half_width < min(target, 1 - target):
+        what = f"a skeleton with {target:g} +- {half_width:g} at level {at} of {levels}"
+        raise InputError(Problem(what, "choose one of the levels, and an interval between 0 and 1"))
+    ratio = np.log(target - half_width) / np.log(target + half_width)  # of log P: a level to the next one up
+    return tuple(float(target ** (ratio ** (at - level))) for level in range(1, levels + 1))

@@ -21,6 +21,7 @@ class CrmPackThreePlusThree:
     """The rule; no titration."""
 
     order_matters: ClassVar[bool] = True
+    last_cohort_matters: ClassVar[bool] = False
     levels: int
     cohort: int = 3
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)

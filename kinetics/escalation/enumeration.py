@@ -17,6 +17,7 @@ __all__ = [
     "OperatingCharacteristics",
     "check_truth",
     "final_states",
+    "next_state",
     "operating_characteristics",
     "outcomes",
     "summed",
@@ -119,9 +120,15 @@ def final_states(
             trigger = triggers[level - 1] if decision.titrating else 0.0
             later = waiting.setdefault(treated + size, defaultdict(float))
             for cohort, chance in outcomes(level, size, true_dlt[level - 1], trigger):
-                new = merged((*state, cohort), last_is_last=rule.order_matters)
+                new = next_state(rule, state, cohort)
                 later[new] += probability * chance
     return done
+
+
+def next_state(rule: Rule, state: State, cohort: Cohort) -> State:
+    """The state after a cohort: of its history what the rule can tell apart."""
+    history = (*state, cohort)
+    return merged(history, last_is_last=rule.order_matters, last_alone=rule.last_cohort_matters)
 
 
 def outcomes(level: int, size: int, dlt: float, trigger: float) -> Iterator[tuple[Cohort, float]]:

@@ -6,7 +6,8 @@ Levels are counted from 1, the lowest; 0 stands for "none of them" (an MTD of 0:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import ClassVar, Literal, Protocol
 
 from kinetics.errors import InputError, Problem
@@ -22,6 +23,10 @@ class Cohort:
     treated, their window is open and they have had no DLT: they are not among the evaluable. `triggers` patients,
     evaluable or pending, had a titration trigger and no DLT. A patient who is not evaluable and was replaced is in
     none of the counts.
+
+    Only some rules look at the rest. `followed`: the follow-up of the pending patients, each as a share of the window,
+    summed. `responses` of the treated have responded, `dlts_with_response` of these had a DLT too, and of
+    `response_pending` it is not known yet whether they respond.
     """
 
     level: int
@@ -29,6 +34,10 @@ class Cohort:
     dlts: int = 0
     triggers: int = 0
     pending: int = 0
+    followed: float = 0.0
+    responses: int = 0
+    dlts_with_response: int = 0
+    response_pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,10 @@ class Tally:
     dlts: int = 0
     triggers: int = 0
     pending: int = 0
+    followed: float = 0.0
+    responses: int = 0
+    dlts_with_response: int = 0
+    response_pending: int = 0
 
     @property
     def treated(self) -> int:
@@ -65,11 +78,13 @@ class Decision:
 class Rule(Protocol):
     """A dose rule: it answers one question, and the same history gets the same answer.
 
-    `order_matters` says whether the level treated last is part of the answer. `trigger_levels` are the levels at
+    `order_matters` says whether the level treated last is part of the answer, `last_cohort_matters` whether the last
+    cohort is, apart from others at its level. `trigger_levels` are the levels at
     which a titration may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
     """
 
     order_matters: ClassVar[bool]
+    last_cohort_matters: ClassVar[bool]
 
     @property
     def levels(self) -> int: ...
@@ -87,23 +102,36 @@ def check_history(history: Iterable[Cohort], levels: int) -> None:
         where = f"cohort {place} ({c.evaluable} evaluable at level {c.level})"
         if not 1 <= c.level <= levels:
             problems.append(Problem(f"{where}: there are levels 1 to {levels}", "correct its level"))
-        if min(c.evaluable, c.dlts, c.triggers, c.pending) < 0:
+        if min(_counts(c)) < 0:
             problems.append(Problem(f"{where}: a count is below 0", "count patients from 0 up"))
         if c.dlts > c.evaluable or c.dlts + c.triggers > c.evaluable + c.pending:
             what = f"{where}: {c.dlts} with a DLT and {c.triggers} with a trigger but no DLT are more than there are"
             problems.append(Problem(what, "count each patient once; who had a DLT is evaluable"))
+        if c.followed > c.pending:
+            what = f"{where}: {c.pending} pending were followed for {c.followed:g} windows"
+            problems.append(Problem(what, "sum their follow-up as shares of the window, each below 1"))
+        if (c.responses or c.dlts_with_response or c.response_pending) and not _responses_add_up(c):
+            what = f"{where}: {c.responses} responses ({c.dlts_with_response} with a DLT) and {c.response_pending}"
+            problems.append(Problem(f"{what} awaited do not add up", "count each patient once"))
     if problems:
         raise InputError(problems)
 
 
+def _responses_add_up(c: Cohort) -> bool:
+    with_either, treated = c.dlts + c.responses - c.dlts_with_response, c.evaluable + c.pending
+    overlap = c.dlts_with_response <= min(c.dlts, c.responses)
+    return overlap and with_either <= treated and c.responses + c.response_pending <= treated
+
+
+_counts = attrgetter(*(field.name for field in fields(Tally)))
+
+
 def tallies(history: Iterable[Cohort], levels: int) -> dict[int, Tally]:
     """The counts of every level, 1 to `levels`, in whatever order the patients came."""
-    counts = {level: [0, 0, 0, 0] for level in range(1, levels + 1)}
+    cohorts: dict[int, list[tuple[float, ...]]] = {level: [] for level in range(1, levels + 1)}
     for c in history:
-        own = counts[c.level]
-        for i, value in enumerate((c.evaluable, c.dlts, c.triggers, c.pending)):
-            own[i] += value
-    return {level: Tally(*own) for level, own in counts.items()}
+        cohorts[c.level].append(_counts(c))
+    return {level: Tally(*map(sum, zip(*own, strict=True))) for level, own in cohorts.items()}
 
 
 def highest_tried(known: dict[int, Tally]) -> int:
@@ -111,12 +139,15 @@ def highest_tried(known: dict[int, Tally]) -> int:
     return max((level for level, t in known.items() if t.treated), default=0)
 
 
-def merged(history: Sequence[Cohort], *, last_is_last: bool) -> tuple[Cohort, ...]:
-    """One cohort a level, lowest first; with `last_is_last` the level treated last stands at the end."""
+def merged(history: Sequence[Cohort], *, last_is_last: bool, last_alone: bool = False) -> tuple[Cohort, ...]:
+    """One cohort a level, lowest first; with `last_is_last` the level treated last stands at the end.
+
+    With `last_alone` the last cohort stands there, and the others of its level are merged without it.
+    """
+    if last_alone and history:
+        return (*merged(history[:-1], last_is_last=False), history[-1])
     known = tallies(history, max((c.level for c in history), default=0))
-    one_each = [
-        Cohort(level, t.evaluable, t.dlts, t.triggers, t.pending) for level, t in known.items() if t.treated
-    ]
+    one_each = [Cohort(level, *_counts(t)) for level, t in known.items() if t.treated]
     if last_is_last and history:
         one_each.sort(key=lambda c: (c.level == history[-1].level, c.level))
     return tuple(one_each)

@@ -10,8 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinetics.escalation.enumeration import OperatingCharacteristics, State, check_truth, summed
-from kinetics.escalation.history import Cohort, Rule, merged
+from kinetics.escalation.enumeration import (
+    OperatingCharacteristics,
+    State,
+    check_truth,
+    next_state,
+    summed,
+)
+from kinetics.escalation.history import Cohort, Rule
 
 __all__ = ["simulated_characteristics"]
 
@@ -41,7 +47,7 @@ def simulated_characteristics(
             drawn = rng.multinomial(decision.size, chances, size=count)
             for (dlts, fired, _), times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
                 cohort = Cohort(level, decision.size, int(dlts), int(fired))
-                later[merged((*state, cohort), last_is_last=rule.order_matters)] += int(times)
+                later[next_state(rule, state, cohort)] += int(times)
         running = later
     reached = [(state, mtd, count / trials) for (state, mtd), count in done.items()]
     return summed(reached, tuple(true_dlt), triggers)

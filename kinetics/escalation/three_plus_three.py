@@ -32,6 +32,7 @@ class ThreePlusThree:
     """
 
     order_matters: ClassVar[bool] = False
+    last_cohort_matters: ClassVar[bool] = False
     levels: int
     titration: Titration | None = None
     deescalate: bool = True

@@ -1,0 +1,123 @@
+"""Operating characteristics of rules that look at responses, by simulated trials.
+
+Common random numbers: patient i of trial t has the same two uniform numbers whatever the rule and the truth, one for
+the DLT and one for the response, so two rules, or two truths, differ by themselves and not by luck. Both are
+independent given the level.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from kinetics.errors import InputError, Problem
+from kinetics.escalation.enumeration import OperatingCharacteristics, State, check_truth, next_state, summed
+from kinetics.escalation.history import Cohort, Rule
+
+__all__ = ["ResponseCharacteristics", "response_characteristics"]
+
+BLOCK = 64  # patients whose numbers are drawn at once: more than most trials have
+
+
+@dataclass(frozen=True)
+class ResponseCharacteristics:
+    """`doses` is what it is without responses, its `p_mtd` P(OBD); `responses`: expected, by level."""
+
+    doses: OperatingCharacteristics
+    true_response: tuple[float, ...]
+    responses: tuple[float, ...]
+    trials: int
+    seed: int
+
+    @property
+    def p_obd(self) -> tuple[float, ...]:
+        """P(no OBD), then P(OBD) of each level."""
+        return self.doses.p_mtd
+
+    @property
+    def error(self) -> tuple[float, ...]:
+        """The simulation's standard error of each of `p_obd`."""
+        return tuple(sqrt(p * (1 - p) / self.trials) for p in self.p_obd)
+
+
+def response_characteristics(
+    rule: Rule,
+    true_dlt: Sequence[float],
+    true_response: Sequence[float],
+    *,
+    trials: int = 10_000,
+    seed: int = 0,
+) -> ResponseCharacteristics:
+    """What a rule does in `trials` trials if these are the true probabilities; the seed fixes all of it.
+
+    Every patient is evaluable for both before the next decision. InputError for what is no probability.
+    """
+    triggers = check_truth(rule, true_dlt, 0.0)
+    _check(true_dlt, true_response, trials)
+    ended = _ended(rule, true_dlt, true_response, trials, seed)
+    reached = [(state, mtd, count / trials) for (state, mtd), count in ended.items()]
+    responses = [0.0] * rule.levels
+    for state, _, share in reached:
+        for c in state:
+            responses[c.level - 1] += share * c.responses
+    doses = summed(reached, tuple(true_dlt), triggers)
+    return ResponseCharacteristics(doses, tuple(true_response), tuple(responses), trials, seed)
+
+
+def _ended(
+    rule: Rule, dlt: Sequence[float], response: Sequence[float], trials: int, seed: int
+) -> Counter[tuple[State, int]]:
+    """How many trials end in each final state, and the level found there. Trials in one state are decided once."""
+    numbers, ended = _Numbers(trials, seed), Counter[tuple[State, int]]()
+    running: dict[State, np.ndarray] = {(): np.arange(trials)}
+    while running:
+        later: dict[State, list[np.ndarray]] = defaultdict(list)
+        for state, who in running.items():
+            decision = rule.decide(state)
+            if decision.mtd is not None:
+                ended[state, decision.mtd] += len(who)
+                continue
+            level, size = decision.level or 0, decision.size
+            if level == 0 or size == 0:
+                what = f"the rule neither treats nor stops: {decision.why}"
+                raise InputError(Problem(what, "correct the rule"))
+            drawn = numbers.of(who, sum(c.evaluable for c in state), size)
+            had = drawn < (dlt[level - 1], response[level - 1])
+            counts = np.column_stack([had.sum(axis=1), had.all(axis=2).sum(axis=1)])
+            kinds, kind = np.unique(counts, axis=0, return_inverse=True)
+            for i, (dlts, responses, both) in enumerate(kinds.tolist()):
+                cohort = Cohort(level, size, dlts, responses=responses, dlts_with_response=both)
+                later[next_state(rule, state, cohort)].append(who[kind.reshape(-1) == i])
+        running = {state: np.concatenate(parts) for state, parts in later.items()}
+    return ended
+
+
+class _Numbers:
+    """The uniform numbers of every trial's patients, drawn in blocks as trials grow."""
+
+    def __init__(self, trials: int, seed: int) -> None:
+        self.trials, self.seed, self.blocks = trials, seed, np.empty((trials, 0, 2))
+
+    def of(self, who: np.ndarray, first: int, size: int) -> np.ndarray:
+        """Of these trials' patients from `first` on: trial x patient x (DLT, response)."""
+        while self.blocks.shape[1] < first + size:
+            rng = np.random.default_rng([self.seed, self.blocks.shape[1]])
+            self.blocks = np.concatenate([self.blocks, rng.random((self.trials, BLOCK, 2))], axis=1)
+        return self.blocks[who, first : first + size]
+
+
+def _check(true_dlt: Sequence[float], true_response: Sequence[float], trials: int) -> None:
+    problems = []
+    if len(true_response) != len(true_dlt):
+        what = f"{len(true_response)} true response probabilities for {len(true_dlt)} levels"
+        problems.append(Problem(what, "give one a level, the lowest first"))
+    if wrong := [p for p in true_response if not 0 <= p <= 1]:
+        problems.append(Problem(f"a true response probability of {wrong[0]:g}", "write 0 to 1"))
+    if trials < 1:
+        problems.append(Problem(f"{trials} trials", "simulate at least 1"))
+    if problems:
+        raise InputError(problems)
