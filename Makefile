@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= ogasawara_2021__synthetic_cart_12
+TRIAL ?= nkg2d_phase1_synthetic
 PYTEST_ARGS ?= -m "not slow"
 PARALLEL ?= -n 2 --dist worksteal
 UPGRADE ?=
@@ -13,7 +14,7 @@ UPGRADE ?=
 .PHONY: help install demo test test-slow lint bench constraints clean
 
 help:
-	@echo "make demo         fit $(DEMO) and write its report"
+	@echo "make demo         fit $(DEMO), write its report; the dose decision of $(TRIAL)"
 	@echo "make test         the fast tests; make test-slow: the others"
 	@echo "make lint         ruff and pyright"
 	@echo "make bench        timings"
@@ -26,8 +27,9 @@ install: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/kinetics fit fits/$(DEMO).toml --out runs --force
 	$(BIN)/kinetics report runs/$(DEMO)
-	@echo "The report:"
-	@ls $(CURDIR)/runs/$(DEMO)/*.html
+	$(BIN)/kinetics recommend $(TRIAL) --study $(TRIAL) --strata tumour,ligand_score --out runs/$(TRIAL)-decision.html
+	@echo "The report, and the dose decision of the synthetic trial:"
+	@ls $(CURDIR)/runs/$(DEMO)/*.html $(CURDIR)/runs/$(TRIAL)-decision.html
 
 # PARALLEL spreads the test files over two processes; PARALLEL= runs them one after the other.
 test: $(STAMP)

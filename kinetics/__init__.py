@@ -13,7 +13,14 @@ from kinetics.biodistribution import biodistribution, biodistribution_summary, s
 from kinetics.check import Check, check  # noqa: E402
 from kinetics.compare import Comparison, compare  # noqa: E402
 from kinetics.compose import compose, prefixed  # noqa: E402
+from kinetics.decision_models import Target  # noqa: E402
 from kinetics.distributions import HalfNormal, LogitNormal, LogNormal, Normal  # noqa: E402
+from kinetics.dose_exposure import Exposures, exposures_as_dosed, exposures_at_levels  # noqa: E402
+from kinetics.dose_proportionality import (  # noqa: E402
+    exposures_by_power_model,
+    exposures_from_samples,
+    proportionality_table,
+)
 from kinetics.errors import (  # noqa: E402
     CheckError,
     FitError,
@@ -27,6 +34,7 @@ from kinetics.errors import (  # noqa: E402
 )
 from kinetics.estimates import Estimates, estimates  # noqa: E402
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
+from kinetics.exposure_response import ExposureResponse, Slope, exposure_response  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
 from kinetics.gof import GoodnessOfFit, gof  # noqa: E402
 from kinetics.kaplan_meier import KaplanMeier, kaplan_meier  # noqa: E402
@@ -34,12 +42,15 @@ from kinetics.loo import Loo, loo  # noqa: E402
 from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
+from kinetics.outcomes import subject_outcomes  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
 from kinetics.predictive_check import predictive_check  # noqa: E402
 from kinetics.protocol import Lint, Protocol, lint, read_protocol, rule_of  # noqa: E402
+from kinetics.recommend import Recommendation, recommend  # noqa: E402
 from kinetics.regimen import Regimen, doses_for  # noqa: E402
 from kinetics.regimen_file import read_regimen  # noqa: E402
 from kinetics.report import report  # noqa: E402
+from kinetics.report_recommendation import recommendation_page  # noqa: E402
 from kinetics.sampling_design import Added, design_information, most_informative  # noqa: E402
 from kinetics.sbc import sbc  # noqa: E402
 from kinetics.sensitivity import Sensitivity, prior_posterior_overlap, sensitivity  # noqa: E402
@@ -58,6 +69,8 @@ __all__ = [
     "Comparison",
     "Derived",
     "Estimates",
+    "ExposureResponse",
+    "Exposures",
     "Fit",
     "FitError",
     "FitPlan",
@@ -80,12 +93,15 @@ __all__ = [
     "PlanError",
     "Problem",
     "Protocol",
+    "Recommendation",
     "Regimen",
     "Sensitivity",
+    "Slope",
     "State",
     "Study",
     "StudyError",
     "Subgroups",
+    "Target",
     "Vpc",
     "bind",
     "biodistribution",
@@ -97,7 +113,12 @@ __all__ = [
     "doses_for",
     "estimates",
     "exposure",
+    "exposure_response",
     "exposure_summary",
+    "exposures_as_dosed",
+    "exposures_at_levels",
+    "exposures_by_power_model",
+    "exposures_from_samples",
     "fit",
     "gof",
     "kaplan_meier",
@@ -113,10 +134,13 @@ __all__ = [
     "predictive_check",
     "prefixed",
     "prior_posterior_overlap",
+    "proportionality_table",
     "read_plan",
     "read_protocol",
     "read_regimen",
     "read_study",
+    "recommend",
+    "recommendation_page",
     "report",
     "resume",
     "rule_of",
@@ -126,6 +150,7 @@ __all__ = [
     "site_curves",
     "stratified_vpc",
     "subgroups",
+    "subject_outcomes",
     "survival_times",
     "to_pptestcd",
     "validate_study",

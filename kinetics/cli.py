@@ -20,6 +20,7 @@ from kinetics.cli_assess import compare, subgroups
 from kinetics.cli_design import design, lint, next_dose
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_fit import fit_to, overridden, resume_to
+from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
 from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import Files, simulate_to, simulation_from
@@ -82,6 +83,7 @@ app.command()(lint)
 app.command()(design)
 app.command("next")(next_dose)
 app.command()(response)
+app.command("recommend")(recommend_dose)
 
 
 @app.command("check-model")

@@ -37,7 +37,17 @@ from kinetics.protocol_points import (
 )
 from kinetics.protocol_tables import Protocol
 
-__all__ = ["RULES", "Lint", "Protocol", "assumed", "lint", "read_protocol", "rule_of", "settled"]
+__all__ = [
+    "RULES",
+    "Lint",
+    "Protocol",
+    "assumed",
+    "find_protocol",
+    "lint",
+    "read_protocol",
+    "rule_of",
+    "settled",
+]
 
 RULES = (
     *("protocol", "korn", "storer", "crmpack", "simon_1", "simon_2", "simon_3", "simon_4"),
@@ -97,14 +107,15 @@ class Lint:
 
 def read_protocol(source: str | Path) -> Protocol:
     """Read a protocol.toml; a bare name is a data set of the library, a folder is a study's. PlanError lists all."""
-    path = _find(source)
+    path = find_protocol(source)
     try:
         return Protocol.model_validate(read_toml(path))
     except ValidationError as error:
         raise PlanError([problem_of(e, str(path), Protocol) for e in error.errors()]) from error
 
 
-def _find(source: str | Path) -> Path:
+def find_protocol(source: str | Path) -> Path:
+    """The file of a protocol; PlanError where there is none."""
     text = str(source)
     bare = "/" not in text and not text.endswith(".toml")
     path = ROOT / "data" / text if bare and not Path(text).exists() else Path(text)

@@ -208,7 +208,7 @@ def data_alone(beta: Float[np.ndarray, " draw"], given: list[ScaleMixture]) -> t
         likely = np.mean(-0.5 * (drawn - x[0]) ** 2 / variance) - x[1]
         total = variances + variance
         prior = logsumexp(log_weights - 0.5 * x[0] ** 2 / total - 0.5 * np.log(total), axis=1)
-        return float(np.mean(prior) - likely)
+        return float(np.mean(np.asarray(prior)) - likely)
 
     start, reach = max(float(np.std(drawn)), 1e-6 * widest), 10 * widest + 10 * float(np.abs(drawn).max())
     bounds = [(-reach, reach), (np.log(start) - 3, np.log(_WIDEST * widest))]

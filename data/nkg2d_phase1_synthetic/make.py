@@ -39,6 +39,12 @@ SPREAD = {
     "kg": 0.3,
     "kapT": 0.4,
 }
+CRS_AT = [
+    60.0,
+    150.0,
+    250.0,
+]  # pg/mL of IL-6 from which CRS is of grade 1, 2, 3: a guess, for this study only
+TYPICAL: dict[str, float] = {}  # values other than the model's
 SIGMA = {
     "car_copies": 0.4, "nk_cells": 0.35, "t_cells": 0.35, "il6": 0.35, "ifn_gamma": 0.35, "crp": 0.25,
     "lesions": 0.06, "tumour_biopsy": 0.6,
@@ -159,6 +165,8 @@ def parameters(table: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.nd
     model = load_model("nkg2d_nk_t_livermet", drugs=True)
     n = len(table)
     theta = {k: np.full(n, v) for k, v in model.typical().items()}
+    for name, value in TYPICAL.items():
+        theta[name] = np.full(n, value)
     for name, sd in SPREAD.items():
         eta = sd * rng.standard_normal(n)
         theta[name] = theta[name] + eta if name == "N" else theta[name] * np.exp(eta)
@@ -227,7 +235,7 @@ def crs(table: pd.DataFrame, peak: np.ndarray, when: np.ndarray) -> pd.DataFrame
     """CRS (ASTCT) of a patient by the peak of its simulated IL-6 [pg/mL]: a guess, for this synthetic study only."""
     rows = []
     for s, il6, day in zip(table.itertuples(), peak, when, strict=True):
-        grade = int(np.digitize(il6, [60.0, 150.0, 250.0]))
+        grade = int(np.digitize(il6, CRS_AT))
         if grade:
             rows.append(
                 {"subject": s.subject, "time": round(float(day) - 0.8, 1), "event": "crs", "grade": grade}
@@ -353,7 +361,7 @@ def outcomes(
     return table.assign(last_known_alive=alive), both.sort_values(["subject", "time"], kind="stable")
 
 
-def main() -> None:
+def main(folder: Path = HERE) -> None:
     jax.config.update("jax_enable_x64", True)
     rng = np.random.default_rng(SEED)
     table = subjects(rng)
@@ -374,7 +382,7 @@ def main() -> None:
         "responses": assessed,
     }
     for name, frame in tables.items():
-        frame.to_csv(HERE / f"{name}.csv", index=False)
+        frame.to_csv(folder / f"{name}.csv", index=False)
     print(
         pd.DataFrame(
             {

@@ -1,6 +1,8 @@
 """Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic."""
 
 from kinetics.plot.biodistribution import plot_biodistribution
+from kinetics.plot.dose_decision import plot_dose_decision
+from kinetics.plot.exposure_response import plot_exposure_response
 from kinetics.plot.forest import plot_forest
 from kinetics.plot.gof import plot_gof
 from kinetics.plot.individual_fits import plot_individual_fits
@@ -19,8 +21,10 @@ from kinetics.plot.waterfall import plot_waterfall
 
 __all__ = [
     "plot_biodistribution",
+    "plot_dose_decision",
     "plot_eta_covariates",
     "plot_etas",
+    "plot_exposure_response",
     "plot_forest",
     "plot_gof",
     "plot_individual_fits",

@@ -1,0 +1,107 @@
+"""What a dose decision weighs: chances of response, CRS and DLT at every level, and overdose beside usefulness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pandas import DataFrame
+from plotly.graph_objects import Bar, Figure, Scatter
+from plotly.subplots import make_subplots
+
+from kinetics.plot.frame import GREY, PALETTE, dress
+
+if TYPE_CHECKING:
+    from kinetics.recommend import Recommendation
+
+__all__ = ["plot_dose_decision"]
+
+_CHANCES = {  # column -> (name, colour, symbol)
+    "response": ("Response", PALETTE[2], "circle"),
+    "crs_3": ("CRS of grade 3 or more", PALETTE[4], "diamond"),
+    "dlt": ("DLT, by exposure", PALETTE[1], "square"),
+}
+_BARS = {  # column -> (name, colour)
+    "p_over": ("P(overdose), by the BLRM", PALETTE[1]),
+    "p_best": ("P(most useful), of the levels allowed", PALETTE[0]),
+    "p_best_of_all": ("P(most useful), of all levels", PALETTE[5]),
+}
+
+
+def plot_dose_decision(found: Recommendation, names: list[str], feasible: float) -> Figure:
+    """Left: P(outcome) of a new patient at each level, median and 90 %. Right: P(overdose) and P(most useful)."""
+    table, both = found.levels, "response_median" in found.levels or "dlt_median" in found.levels
+    titles = ["A new patient's chance of …", "Is the level an overdose, is it the most useful?"]
+    figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
+    _add_chances(figure, table)
+    _add_bars(figure, table)
+    last = float(table["level"].max())
+    figure.add_shape(
+        type="line", x0=0.5, x1=last + 0.5, y0=feasible, y1=feasible, row=1, col=2,
+        line={"color": GREY, "dash": "dot", "width": 1.2},
+    )  # fmt: skip
+    figure.add_annotation(
+        x=0.5, y=feasible, text=f"overdose: at most {feasible:g}", showarrow=False, xanchor="left", yanchor="bottom",
+        font={"size": 11, "color": GREY}, row=1, col=2,
+    )  # fmt: skip
+    tried = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
+    figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=tried, title_text="Dose level")
+    figure.update_yaxes(title_text="Probability", range=[0, 1.02])
+    _lines(figure, found)
+    said = (
+        ["Bars and whiskers: 90 % of the draws. New patients have the covariates of those enrolled."]
+        if both
+        else []
+    )
+    labels = ["SYNTHETIC DATA"] if found.synthetic else []
+    dress(
+        figure, "The dose decision", f"{found.study}: {found.protocol}", [*said, f"Study {found.study}"], labels,
+        height=560, top=120, bottom=170,
+    )  # fmt: skip
+    side = {"orientation": "h", "y": -0.3, "yanchor": "top", "font": {"size": 12}}
+    figure.update_layout(legend=side | {"x": 0.0}, legend2=side | {"x": 0.55}, bargap=0.3)
+    return figure
+
+
+def _lines(figure: Figure, found: Recommendation) -> None:
+    """Where the MTD and the RP2D are."""
+    said = "RP2D and MTD" if found.rp2d == found.mtd else "RP2D"
+    for level, name in {found.mtd: "MTD", found.rp2d: said}.items():
+        for col in (1, 2) if level else ():
+            figure.add_shape(
+                type="rect", x0=(level or 0) - 0.45, x1=(level or 0) + 0.45, y0=0, y1=1.02, opacity=0.12, layer="below",
+                fillcolor=PALETTE[5] if "RP2D" in name else GREY, line={"width": 0}, row=1, col=col,
+            )  # fmt: skip
+            figure.add_annotation(
+                x=level, y=1.0, text=name, showarrow=False, font={"size": 11}, yanchor="top", row=1, col=col
+            )
+
+
+def _add_chances(figure: Figure, table: DataFrame) -> None:
+    for place, (key, (name, colour, symbol)) in enumerate(_CHANCES.items()):
+        if f"{key}_median" not in table:
+            continue
+        middle = table[f"{key}_median"]
+        figure.add_trace(
+            Scatter(
+                x=table["level"] + 0.12 * (place - 1), y=middle, name=name, mode="markers+lines",
+                marker={"color": colour, "symbol": symbol, "size": 9}, line={"color": colour, "width": 1},
+                error_y={
+                    "array": table[f"{key}_upper"] - middle, "arrayminus": middle - table[f"{key}_lower"],
+                    "color": colour, "thickness": 1.4, "width": 3,
+                },
+                hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>", legend="legend",
+            ),
+            1, 1,
+        )  # fmt: skip
+
+
+def _add_bars(figure: Figure, table: DataFrame) -> None:
+    for key, (name, colour) in _BARS.items():
+        if key in table:
+            figure.add_trace(
+                Bar(
+                    x=table["level"], y=table[key], name=name, marker={"color": colour}, legend="legend2",
+                    hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
+                ),
+                1, 2,
+            )  # fmt: skip

@@ -1,0 +1,198 @@
+"""The recommended dose, with its reasons: the protocol's rule beside the models, and whether they agree.
+
+The protocol's rule decides the MTD. Beside it a BLRM of the same DLTs says how likely each level is an overdose, and,
+with a fit, exposures of new patients at every level with exposure-response say how likely DLT, CRS and response are.
+The recommendation is the level of highest expected utility among those not above the MTD where a whole cohort is
+evaluable and the probability of overdose is at most `FEASIBLE`; where it is not the MTD, that is said and explained.
+Nothing is recommended while the rule has not ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+from pandas import DataFrame
+
+from kinetics.decision_models import (
+    FEASIBLE,
+    Target,
+    blrm_of,
+    chances_of,
+    regressions,
+    rule_table,
+    sensitivity_of,
+    with_models,
+    with_utility,
+)
+from kinetics.decision_words import State, sentences
+from kinetics.dose_exposure import Exposures
+from kinetics.errors import InputError, Problem
+from kinetics.escalation import Blrm, Cohort, Decision
+from kinetics.exposure_response import ExposureResponse
+from kinetics.outcomes import subject_outcomes
+from kinetics.protocol import Protocol, assumed, rule_of, settled
+from kinetics.protocol_history import history_of, patients_of
+from kinetics.response import response_rates
+from kinetics.study import Study
+
+__all__ = ["Recommendation", "Target", "recommend"]
+
+NEXT = 3  # patients of the cohort whose outcome is imagined
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """What is recommended and why; every table has one row a level unless it says otherwise.
+
+    `state`: "agreement", "conflict" (the recommended level is not the MTD), "rule only" (nothing but the rule could be
+    computed), "open" (the rule has not ended), "none" (no level is tolerable). `sentences` say it in words.
+    """
+
+    study: str
+    synthetic: bool
+    protocol: str
+    decision: Decision
+    mtd: int | None
+    rp2d: int | None
+    state: State
+    sentences: list[str]
+    levels: DataFrame
+    sensitivity: DataFrame  # one row a set of weights
+    slopes: DataFrame  # one row an outcome and exposure
+    next_patients: DataFrame  # one row a number of DLTs among three more
+    strata: DataFrame  # one row a stratum and rate
+    audit: Mapping[str, Any]
+    regressions: Mapping[str, ExposureResponse]
+    as_dosed: Exposures | None
+    outcomes: DataFrame  # one row a subject
+    proportionality: (
+        DataFrame  # one row an exposure: the power model of dose, where the samples gave exposures
+    )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        tables = {
+            k: getattr(self, k).to_dict("records")
+            for k in (
+                "levels",
+                "sensitivity",
+                "slopes",
+                "next_patients",
+                "strata",
+                "outcomes",
+                "proportionality",
+            )
+        }
+        head = {
+            "study": self.study, "synthetic": self.synthetic, "protocol": self.protocol,
+            "decision": asdict(self.decision), "mtd": self.mtd, "rp2d": self.rp2d, "state": self.state,
+            "sentences": self.sentences,
+        }  # fmt: skip
+        return head | tables | {"audit": dict(self.audit)}
+
+
+def recommend(
+    study: Study,
+    protocol: Protocol,
+    *,
+    as_dosed: Exposures | None = None,
+    at_levels: Sequence[Exposures] = (),
+    targets: Sequence[Target] = (),
+    strata: Sequence[str] = (),
+    proportionality: DataFrame | None = None,
+    level_column: str = "dose_level",
+    audit: Mapping[str, Any] | None = None,
+    seed: int = 1,
+) -> Recommendation:
+    """Decide by the protocol, weigh by the models.
+
+    Exposures come from a fit (`exposures_as_dosed`, `exposures_at_levels`) or from the samples
+    (`exposures_from_samples`, `exposures_by_power_model`, `proportionality_table`); without them only DLTs are weighed.
+    InputError where `at_levels` is not one for each level, PlanError where a point of the protocol is open, StudyError
+    where the study cannot be read by it.
+    """
+    protocol = settled(protocol)
+    if len(at_levels) not in (0, len(protocol.levels)):
+        what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
+        raise InputError(Problem(what, "give new patients' exposures at every level, lowest first"))
+    patients = patients_of(study, protocol, level_column=level_column)
+    history, rule = history_of(patients), rule_of(protocol)
+    decision, blrm = rule.decide(history), blrm_of(protocol)
+    table = rule_table(study, protocol, blrm, history, level_column)
+    outcomes = subject_outcomes(study, protocol, level_column=level_column)
+    fits = {} if as_dosed is None else regressions(outcomes, as_dosed, seed)
+    chances = chances_of(protocol, fits, at_levels)
+    table = with_models(table, chances, at_levels, targets)
+    allowed = _allowed(protocol, decision, table)
+    sensitivity = DataFrame()
+    if protocol.utilities and {"dlt", "response"} <= set(chances):
+        sensitivity = sensitivity_of(protocol, chances, allowed)
+        table = with_utility(table, protocol, chances, allowed)
+    rp2d, state = _chosen(decision, table, allowed)
+    words = sentences(
+        protocol, decision, state, rp2d, table.to_dict("records"), sensitivity.to_dict("records"), fits
+    )
+    return Recommendation(
+        study.name, study.synthetic or protocol.synthetic, protocol.title, decision,
+        decision.mtd if decision.action == "stop" else None, rp2d, state, words, table, sensitivity,
+        pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame(),
+        _next_patients(blrm, history, rp2d or decision.level), _strata(study, strata),
+        {"rule": protocol.escalation.variant, "clause": decision.why, "blrm": "; ".join(assumed(blrm))}
+        | dict(audit or {}),
+        fits, as_dosed, outcomes, DataFrame() if proportionality is None else proportionality,
+    )  # fmt: skip
+
+
+def _allowed(protocol: Protocol, decision: Decision, table: DataFrame) -> Bool[np.ndarray, " level"]:
+    """Which levels may be recommended: a whole cohort is evaluable, not above the MTD, overdose not too likely."""
+    ceiling = decision.mtd if decision.action == "stop" and decision.mtd is not None else len(protocol.levels)
+    tried = table["evaluable"].to_numpy() >= protocol.escalation.cohort
+    safe = table["p_over"].to_numpy() <= FEASIBLE
+    return tried & safe & (table["level"].to_numpy() <= ceiling)
+
+
+def _chosen(decision: Decision, table: DataFrame, allowed: np.ndarray) -> tuple[int | None, State]:
+    if decision.action != "stop":
+        return None, "open"
+    if not decision.mtd or not allowed.any():
+        return None, "none"
+    if "utility" not in table:
+        return int(table["level"][allowed].max()), "rule only"
+    best = int(table["level"].iloc[int(np.argmax(np.where(allowed, table["utility"], -np.inf)))])
+    return best, "agreement" if best == decision.mtd else "conflict"
+
+
+def _next_patients(blrm: Blrm, history: Sequence[Cohort], level: int | None) -> DataFrame:
+    """What three more evaluable patients at `level` would make of it: dlts, p_target, p_over, still_allowed."""
+    rows = []
+    if level is None:
+        return DataFrame()
+    for dlts in range(NEXT + 1):
+        p = blrm.posterior([*history, Cohort(level, NEXT, dlts)])[level - 1]
+        rows.append({
+            "level": level, "dlts": dlts, "of": NEXT, "p_target": p.target, "p_over": p.over,
+            "still_allowed": p.over <= FEASIBLE,
+        })  # fmt: skip
+    return DataFrame(rows)
+
+
+_STRATUM = ["by", "stratum", "rate", "n", "events", "estimate", "lower", "upper"]
+
+
+def _strata(study: Study, columns: Sequence[str]) -> DataFrame:
+    """Response and disease control by stratum, exact intervals; a number is split at its median."""
+    rows = []
+    for column in columns:
+        values = study.subjects[column] if column in study.subjects.columns else None
+        if values is not None and pd.api.types.is_numeric_dtype(values):
+            middle = float(values.median())
+            split = values.map(lambda v, m=middle: f"above {m:g}" if v > m else f"at most {m:g}")
+            study = replace(study, subjects=study.subjects.assign(**{column: split}))
+        found = response_rates(study, column).rename(columns={column: "stratum"})
+        rows.append(found.assign(by=column)[_STRATUM])
+    return pd.concat(rows, ignore_index=True) if rows else DataFrame()
