@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,11 +19,13 @@ from kinetics.escalation import (
     operating_characteristics,
     response_characteristics,
 )
+from kinetics.fit import Fit, load_fit
 from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
 from kinetics.protocol import lint as lint_of
 from kinetics.protocol_history import history_of, patients_of, replayed
 from kinetics.study import read_study
 from kinetics.terminal import print_result, table_text
+from kinetics.virtual_trials import chances_from_fit, virtual_trials
 
 __all__ = ["design", "lint", "next_dose"]
 
@@ -44,7 +47,7 @@ def lint(protocol: Source, as_json: Json = False) -> None:
 
 def design(
     protocol: Source,
-    true_dlt: Annotated[str, typer.Option(help="True DLT probability of every level, with commas.")],
+    true_dlt: Annotated[str, typer.Option(help="True DLT probability of every level, with commas.")] = "",
     trigger_without_dlt: Annotated[
         str, typer.Option(help="P(a titration trigger that is no DLT): one, or one a level.")
     ] = "0",
@@ -59,16 +62,30 @@ def design(
         str, typer.Option(help="True P(response) of every level, for boin12: by simulation.")
     ] = "",
     trials: Annotated[int, typer.Option(min=1, help="Simulated trials, for boin12.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulation, for boin12.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation, for boin12, or of new patients.")] = 0,
+    run: Annotated[
+        Path | None, typer.Option(help="A run folder: patients as its fit says, instead of --true-dlt.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=20, help="Posterior draws, with --run.")] = 100,
     as_json: Json = False,
 ) -> None:
     """What a protocol's rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
 
-    boin12 looks at responses too and is simulated, every rule and truth on the same random numbers.
+    boin12 looks at responses too and is simulated, every rule and truth on the same random numbers. With --run the
+    chances of a DLT are those of the fit's new patients, through their exposures, in every posterior draw.
 
     Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt .15`
     """
     read = settled(read_protocol(protocol), protocol)
+    if (run is None) == (true_dlt == ""):
+        raise PlanError(
+            Problem(
+                "no true DLT probabilities, or two sources of them", "give --true-dlt .05,.10,... or --run"
+            )
+        )
+    if run is not None:
+        fitted = (load_fit(run), rule_of(read, rule, target=target))
+        return print_result(*_from_fit(read, rule, *fitted, draws, seed), as_json)
     truth, triggers = _numbers("--true-dlt", true_dlt), _numbers("--trigger-without-dlt", trigger_without_dlt)
     chosen = rule_of(read, rule, target=target)
     if _looks_at_responses(chosen, rule, true_response):
@@ -76,21 +93,7 @@ def design(
         found = response_characteristics(chosen, truth, response, trials=trials, seed=seed)
         told = (read, rule, chosen, found)
         return print_result(_response_answer(*told), _response_table(*told), as_json)
-    single = triggers[0] if len(triggers) == 1 else triggers
-    whole = operating_characteristics(chosen, truth, trigger_without_dlt=single)
-    early = None
-    if isinstance(chosen, ThreePlusThree):
-        early = operating_characteristics(chosen, truth, trigger_without_dlt=single, one_by_one=True)
-    must = early is not None and read.escalation.second_dlt == "must_stay_away"
-    shown, other = (early, whole) if must and early is not None else (whole, early)
-    answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
-    if assumptions := assumed(chosen):
-        answer["assumed"] = assumptions
-    if other is not None:
-        key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
-        answer[key] = {"expected_n": other.expected_n, "expected_dlt": other.expected_dlt}
-    lines = [_table(read, rule, shown, other, must), *(f"assumed: {what}" for what in assumptions)]
-    print_result(answer, "\n".join(lines), as_json)
+    print_result(*_exact(read, rule, chosen, truth, triggers), as_json)
 
 
 def next_dose(
@@ -131,6 +134,53 @@ def next_dose(
     ]
     lines += [f"deviation: {s.subject} at level {s.level}; the rule said: {s.decision.why}" for s in strays]
     print_result(answer, "\n".join(lines), as_json)
+
+
+def _exact(
+    read: Protocol, rule: str, chosen: Rule, truth: list[float], triggers: list[float]
+) -> tuple[dict[str, Any], str]:
+    """The answer and the table of the enumeration."""
+    single = triggers[0] if len(triggers) == 1 else triggers
+    whole = operating_characteristics(chosen, truth, trigger_without_dlt=single)
+    early = None
+    if isinstance(chosen, ThreePlusThree):
+        early = operating_characteristics(chosen, truth, trigger_without_dlt=single, one_by_one=True)
+    must = early is not None and read.escalation.second_dlt == "must_stay_away"
+    shown, other = (early, whole) if must and early is not None else (whole, early)
+    answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
+    if assumptions := assumed(chosen):
+        answer["assumed"] = assumptions
+    if other is not None:
+        key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
+        answer[key] = {"expected_n": other.expected_n, "expected_dlt": other.expected_dlt}
+    lines = [_table(read, rule, shown, other, must), *(f"assumed: {what}" for what in assumptions)]
+    return answer, "\n".join(lines)
+
+
+def _from_fit(
+    protocol: Protocol, name: str, fit: Fit, rule: Rule, draws: int, seed: int
+) -> tuple[dict[str, Any], str]:
+    """The answer and the table where patients are as a fit says."""
+    p_dlt, p_trigger = chances_from_fit(fit, protocol, draws=draws, seed=seed)
+    found = virtual_trials(rule, p_dlt, p_trigger, overdose_above=protocol.mtd.overdose_above)
+    planned = (protocol.size.planned.value or (0, 0))[1]
+    answer = {"protocol": protocol.title, "rule": name, "fit": fit.name} | found.as_dict(planned)
+    rows = [("none", "", f"{answer['p_mtd'][0]:.4f}", "")]
+    for i, p in enumerate(answer["p_dlt"]):
+        chance = f"{p:.3f} ({answer['p_dlt_lower'][i]:.3f} to {answer['p_dlt_upper'][i]:.3f})"
+        patients = f"{answer['patients_by_level'][i]:.2f}"
+        rows.append((protocol.level_name(i + 1), chance, f"{answer['p_mtd'][i + 1]:.4f}", patients))
+    columns = ["level", "P(DLT), 90 % of draws", "P(MTD)", "expected patients"]
+    lines = [
+        f"{protocol.title}\nrule: {name}; patients of {fit.name}, exact in each of {draws} posterior draws",
+        DataFrame(rows, columns=columns).to_string(index=False),
+        f"expected N {found.expected_n:.2f}, at most {answer['max_n']}; P(N > {planned}) "
+        f"{answer['p_n_over_planned']:.3f}; expected DLTs {answer['expected_dlt']:.2f}",
+        f"P(the MTD's chance of a DLT is above {found.overdose_above:g}) {found.p_too_high:.3f}; P(the MTD is the "
+        f"highest level not above it) {found.p_right:.3f}",
+        "slopes of exposure-response lean on their priors, design guesses: kinetics recommend shows how much",
+    ]
+    return answer, "\n".join(lines)
 
 
 def _numbers(option: str, text: str) -> list[float]:

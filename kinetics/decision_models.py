@@ -18,7 +18,7 @@ from kinetics.study import Study
 from kinetics.utility import p_best, utilities, weight_variants
 
 __all__ = [
-    "FEASIBLE", "Chances", "Target", "blrm_of", "chances_of", "regressions", "rule_table",
+    "FEASIBLE", "Chances", "Target", "at_every_level", "blrm_of", "chances_of", "regressions", "rule_table",
     "sensitivity_of", "with_models", "with_utility",
 ]  # fmt: skip
 
@@ -122,13 +122,25 @@ def chances_of(
     protocol: Protocol, fits: Mapping[str, ExposureResponse], at_levels: Sequence[Exposures]
 ) -> dict[str, list[np.ndarray]]:
     """P(outcome) of every level's new patients: dlt, crs_3 (grade 3 or more), response; each (draw, patient)."""
-    found: dict[str, list[np.ndarray]] = {}
-    for name, fit in fits.items():
-        grade = 3 if name == "crs" else 1
-        for level, exposures in enumerate(at_levels):
-            x = dict(exposures.values)
-            x["dose"] = np.full_like(next(iter(x.values())), protocol.levels[level])
-            found.setdefault("crs_3" if name == "crs" else name, []).append(fit.probability(x, grade))
+    if not at_levels:
+        return {}
+    return {
+        "crs_3" if name == "crs" else name: at_every_level(
+            protocol, fit, at_levels, 3 if name == "crs" else 1
+        )
+        for name, fit in fits.items()
+    }
+
+
+def at_every_level(
+    protocol: Protocol, fit: ExposureResponse, at_levels: Sequence[Exposures], grade: int
+) -> list[Float[np.ndarray, "draw patient"]]:
+    """P(this grade or more) of the new patients of every level."""
+    found = []
+    for level, exposures in zip(protocol.levels, at_levels, strict=True):
+        x = dict(exposures.values)
+        x["dose"] = np.full_like(next(iter(x.values())), level)
+        found.append(fit.probability(x, grade))
     return found
 
 

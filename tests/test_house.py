@@ -113,6 +113,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "decision_models",
         "decision_words",
         "recommend",
+        "virtual_trials",
     ),
     "show": (
         "plot",
