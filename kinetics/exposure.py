@@ -16,6 +16,7 @@ from kinetics.bind import BoundAssay
 from kinetics.curve import CurveExposure, curve_exposure
 from kinetics.errors import FitError
 from kinetics.fit import Fit
+from kinetics.regimen import Doses
 from kinetics.solve import solve
 
 __all__ = ["exposure", "exposure_summary"]
@@ -126,14 +127,19 @@ def _numbers(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float)
             jnp.asarray(relative), jnp.asarray(read)
         )
 
-    def all_of(s: dict[str, jax.Array]) -> dict[str, CurveExposure]:
+    def all_of(s: dict[str, jax.Array], at: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
         p = {name: s[name] for name in fit.bound.parameters}
-        y = solve(fit.model, jnp.asarray(times), p, doses, outputs, solver=fit.bound.solver)
+        y = solve(fit.model, at, p, doses, outputs, solver=fit.bound.solver)
         return {a.analyte: one(a, a.seen(s, y[a.output], times)) for a in fit.bound.assays}
 
     factors = {k for k in fit.bound.priors() if k.startswith(("scale_", "vcn_"))}
     draws = {k: jnp.asarray(v) for k, v in sites.items() if k in factors | {*fit.bound.parameters}}
-    return jax.device_get(jax.jit(lambda d: jax.lax.map(all_of, d, batch_size=8))(draws))
+
+    @jax.jit  # times and doses are arguments: as constants XLA would fold what a solver does with them, for minutes
+    def every(d: dict[str, jax.Array], at: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
+        return jax.lax.map(lambda s: all_of(s, at, doses), d, batch_size=8)
+
+    return jax.device_get(every(draws, jnp.asarray(times), doses))
 
 
 def _grid(horizon: float, window: float) -> np.ndarray:

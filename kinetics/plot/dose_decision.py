@@ -45,7 +45,7 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     )  # fmt: skip
     tried = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=tried, title_text="Dose level")
-    figure.update_yaxes(title_text="Probability", range=[0, 1.02])
+    figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
     _lines(figure, found)
     said = (
         ["Bars and whiskers: 90 % of the draws. New patients have the covariates of those enrolled."]
@@ -54,7 +54,7 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     )
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
     dress(
-        figure, "The dose decision", f"{found.study}: {found.protocol}", [*said, f"Study {found.study}"], labels,
+        figure, "The dose decision", f"study {found.study}", [*said, f"Study {found.study}"], labels,
         height=560, top=120, bottom=170,
     )  # fmt: skip
     side = {"orientation": "h", "y": -0.3, "yanchor": "top", "font": {"size": 12}}
@@ -68,11 +68,11 @@ def _lines(figure: Figure, found: Recommendation) -> None:
     for level, name in {found.mtd: "MTD", found.rp2d: said}.items():
         for col in (1, 2) if level else ():
             figure.add_shape(
-                type="rect", x0=(level or 0) - 0.45, x1=(level or 0) + 0.45, y0=0, y1=1.02, opacity=0.12, layer="below",
+                type="rect", x0=(level or 0) - 0.45, x1=(level or 0) + 0.45, y0=0, y1=1.14, opacity=0.12, layer="below",
                 fillcolor=PALETTE[5] if "RP2D" in name else GREY, line={"width": 0}, row=1, col=col,
             )  # fmt: skip
             figure.add_annotation(
-                x=level, y=1.0, text=name, showarrow=False, font={"size": 11}, yanchor="top", row=1, col=col
+                x=level, y=1.12, text=name, showarrow=False, font={"size": 11}, yanchor="top", row=1, col=col
             )
 
 
