@@ -47,11 +47,12 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=tried, title_text="Dose level")
     figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
     _lines(figure, found)
-    said = (
-        ["Bars and whiskers: 90 % of the draws. New patients have the covariates of those enrolled."]
-        if both
-        else []
+    whose = (
+        "come of a power model of dose"
+        if len(found.proportionality)
+        else "have the covariates of those enrolled"
     )
+    said = [f"Whiskers: 90 % of the draws. New patients {whose}."] if both else []
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
     dress(
         figure, "The dose decision", f"study {found.study}", [*said, f"Study {found.study}"], labels,

@@ -49,16 +49,16 @@ def plot_exposure_response(
     figure.update_xaxes(type="log", title_text=f"{name} ({unit_text(unit)})" if unit else name)
     figure.update_yaxes(title_text="Probability", range=[-0.12, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     slope = next(row for row in regression.table().to_dict("records") if row["exposure"] == exposure)
-    said = (
-        f"odds ratio for twice the exposure {number_text(slope['or_per_doubling'])} "
-        f"({number_text(slope['lower'])} to {number_text(slope['upper'])}); n = {regression.n}, {int(had.sum())} had "
-        f"it; {100 * slope['learnt']:.0f} % of the slope's SD learnt"
-    )
-    labels = ["SYNTHETIC DATA"] if synthetic else []
+    notes = [
+        f"Odds ratio for twice the exposure {number_text(slope['or_per_doubling'])} "
+        f"({number_text(slope['lower'])} to {number_text(slope['upper'])}); {100 * slope['learnt']:.0f} % of the "
+        "slope's SD learnt.",
+        f"Prior of the odds ratio {number_text(slope['prior_or'])} ({slope['prior_source']}). Study {study}",
+    ]
+    said = f"n = {regression.n}, {int(had.sum())} had it"
     return dress(
-        figure, title, said, [f"Prior of the odds ratio {number_text(slope['prior_or'])} ({slope['prior_source']}). "
-        f"Study {study}"], labels, height=430, top=84, bottom=96,
-    )  # fmt: skip
+        figure, title, said, notes, ["SYNTHETIC DATA"] if synthetic else [], height=430, top=84, bottom=96
+    )
 
 
 def _add_subjects(
