@@ -33,6 +33,9 @@ from kinetics.errors import (  # noqa: E402
     StudyError,
 )
 from kinetics.estimates import Estimates, estimates  # noqa: E402
+from kinetics.exnex import Exnex, ExnexPrior, exnex, exnex_prior  # noqa: E402
+from kinetics.expansion import CohortRates, ExpansionDesign, design_of, expansion  # noqa: E402
+from kinetics.expansion_characteristics import ExpansionCharacteristics, expansion_characteristics  # noqa: E402
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
 from kinetics.exposure_response import ExposureResponse, Slope, exposure_response  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
@@ -66,9 +69,14 @@ __all__ = [
     "Balance",
     "Check",
     "CheckError",
+    "CohortRates",
     "Comparison",
     "Derived",
     "Estimates",
+    "Exnex",
+    "ExnexPrior",
+    "ExpansionCharacteristics",
+    "ExpansionDesign",
     "ExposureResponse",
     "Exposures",
     "Fit",
@@ -110,8 +118,13 @@ __all__ = [
     "compare",
     "compose",
     "design_information",
+    "design_of",
     "doses_for",
     "estimates",
+    "exnex",
+    "exnex_prior",
+    "expansion",
+    "expansion_characteristics",
     "exposure",
     "exposure_response",
     "exposure_summary",

@@ -19,6 +19,7 @@ from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
 from kinetics.cli_design import design, lint, next_dose
 from kinetics.cli_design_sampling import design_sampling
+from kinetics.cli_expansion import expansion_cohorts
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
@@ -84,6 +85,7 @@ app.command()(design)
 app.command("next")(next_dose)
 app.command()(response)
 app.command("recommend")(recommend_dose)
+app.command("expansion")(expansion_cohorts)
 
 
 @app.command("check-model")

@@ -20,6 +20,8 @@ __all__ = [
     "Endpoint",
     "Escalation",
     "Evaluability",
+    "Expansion",
+    "ExpansionCohort",
     "MtdRule",
     "Point",
     "Protocol",
@@ -198,6 +200,59 @@ class Censoring(Spec):
     assessments: Assessments | None = None
 
 
+class ExpansionCohort(Spec):
+    """One expansion cohort: planned patients, and rates of its own where they are not the table's."""
+
+    name: str = Field(min_length=1)
+    patients: int = Field(ge=1)
+    null_rate: float | None = Field(None, gt=0, lt=1)
+    target_rate: float | None = Field(None, gt=0, lt=1)
+    weight: float | None = Field(None, ge=0, le=1)
+
+
+class Expansion(Spec):
+    """Phase IB: cohorts, the rates that matter, and when one goes on (`go`) or does not (`no_go`).
+
+    `column` of subjects.csv names the cohort; a value that is none belongs to `others`, where that is given. `only`:
+    values of other columns that make a subject one of phase IB. The cohorts borrow as EXNEX does: `weight` is the prior
+    probability of being exchangeable, `tau_scale` the scale of the SD between those that are, logit.
+    """
+
+    column: str
+    cohorts: tuple[ExpansionCohort, ...] = Field(min_length=1)
+    others: str = ""
+    only: dict[str, str] = Field({})
+    null_rate: Point[float] = Point()
+    target_rate: Point[float] = Point()
+    go: Point[float] = Point()
+    no_go: Point[float] = Point()
+    weight: Point[float] = Point()
+    tau_scale: Point[float] = Point()
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Expansion:
+        names = [cohort.name for cohort in self.cohorts]
+        if len(set(names)) < len(names):
+            raise ValueError("two cohorts have one name")
+        if self.others and self.others not in names:
+            raise ValueError(f"`others` is {self.others!r}, which is no cohort: {', '.join(names)}")
+        points = {k: getattr(self, k).value for k in ("null_rate", "target_rate", "go", "no_go", "weight")}
+        for key, value in points.items():
+            low, high = (value is None or value >= 0), (value is None or value <= 1)
+            if not (low and high) or (key.endswith("rate") and value in (0, 1)):
+                raise ValueError(f"`{key}` = {value:g} is no probability")
+        for cohort in self.cohorts:
+            null = cohort.null_rate or self.null_rate.value
+            target = cohort.target_rate or self.target_rate.value
+            if null is not None and target is not None and null >= target:
+                raise ValueError(
+                    f"{cohort.name}: the target rate {target:g} is not above the null rate {null:g}"
+                )
+        if self.tau_scale.value is not None and self.tau_scale.value < 0:
+            raise ValueError("`tau_scale` is an SD: 0 or more")
+        return self
+
+
 class Protocol(Spec):
     """A phase I protocol's rules as data: the content of a protocol.toml.
 
@@ -221,6 +276,7 @@ class Protocol(Spec):
     size: Size = Size()
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     censoring: Censoring = Censoring()
+    expansion: Expansion | None = None
     stopping: tuple[str, ...] = Field(
         (), description="clauses in words; what the escalation itself does is not here"
     )

@@ -101,6 +101,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "recist",
         "irecist",
         "response",
+        "exnex",
+        "expansion",
+        "expansion_characteristics",
         "follow_up",
         "time_to_event",
         "kaplan_meier",
@@ -133,6 +136,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_design",
         "cli_response",
         "cli_recommend",
+        "cli_expansion",
         "cli",
     ),
 }

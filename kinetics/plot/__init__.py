@@ -2,6 +2,7 @@
 
 from kinetics.plot.biodistribution import plot_biodistribution
 from kinetics.plot.dose_decision import plot_dose_decision
+from kinetics.plot.expansion import plot_expansion
 from kinetics.plot.exposure_response import plot_exposure_response
 from kinetics.plot.forest import plot_forest
 from kinetics.plot.gof import plot_gof
@@ -24,6 +25,7 @@ __all__ = [
     "plot_dose_decision",
     "plot_eta_covariates",
     "plot_etas",
+    "plot_expansion",
     "plot_exposure_response",
     "plot_forest",
     "plot_gof",

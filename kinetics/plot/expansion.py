@@ -1,0 +1,94 @@
+"""Response rates of the expansion cohorts as a forest: the exact interval of each beside the borrowed one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plotly.graph_objects import Figure, Scatter
+
+from kinetics.expansion import CohortRates
+from kinetics.plot.frame import GREY, INK, PALETTE, dress
+
+__all__ = ["plot_expansion"]
+
+_APART = 0.17  # of the two intervals of a cohort from its row
+_KINDS = (  # columns of the point and its interval, name, colour, symbol, place
+    (("estimate", "lower", "upper"), "exact (Clopper-Pearson)", GREY, "circle-open", _APART),
+    (("mean", "borrowed_lower", "borrowed_upper"), "borrowing (EXNEX)", PALETTE[0], "circle", -_APART),
+)
+_RATES = (("null", "null rate", PALETTE[1], "dash"), ("target", "target rate", PALETTE[2], "dot"))
+
+
+def plot_expansion(found: CohortRates) -> Figure:
+    """Two intervals a cohort, with its null and target rates; beside it responders, P(p > null) and the verdict."""
+    figure, table, count = Figure(), found.table, len(found.table)
+    for columns, name, colour, symbol, shift in _KINDS:
+        _add_intervals(
+            figure, found, columns, f"{100 * found.level:g} % interval, {name}", colour, symbol, shift
+        )
+    for key, name, colour, dash in _RATES:
+        x, y = [], []
+        for row, rate in enumerate(getattr(found.design, key)):
+            x += [rate, rate, None]
+            y += [-row - 0.42, -row + 0.42, None]
+        line = {"color": colour, "width": 1.6, "dash": dash}
+        figure.add_trace(
+            Scatter(x=x, y=y, mode="lines", name=name, line=line, hoverinfo="skip", meta={"role": key})
+        )
+    for row, values in enumerate(table.to_dict("records")):
+        _label(figure, values, -row)
+    for place, head in ((0.012, "P(p > null)"), (0.15, "verdict")):
+        _text(figure, f"<b>{head}</b>", 1 + place, 0.72)
+    names = [
+        f"{row['cohort']}<br><span style='font-size:11px'>{row['events']} of {row['n']}</span>"
+        for row in table.to_dict("records")
+    ]
+    ends = [-count + 0.4, 0.9]
+    figure.update_xaxes(range=[-0.012, 1], tickformat=".0%", title_text="Objective response rate")
+    figure.update_yaxes(range=ends, tickvals=[-r for r in range(count)], ticktext=names)
+    notes = [
+        "Empty circle: responders of treated. Filled: posterior mean, borrowing as far as the data agree.",
+        f"{found.design.prior}",
+        *(note.replace("`", "") for note in found.notes if not note.startswith("fewer")),
+        f"Study {found.study}, data {found.sha256[:8]}",
+    ]
+    labels = ["SYNTHETIC DATA"] if found.synthetic else []
+    title, said = "Expansion cohorts", f"{sum(table['events'])} responders of {sum(table['n'])} treated"
+    rows, bottom = 86 * (ends[1] - ends[0]), 165  # pixels
+    height = int(rows) + 84 + bottom + 15 * (len(notes) - 1)
+    dress(figure, title, said, notes, labels, height=height, top=84, bottom=bottom)
+    figure.update_yaxes(ticks="", showline=False, showgrid=False, ticklabelstandoff=8)
+    legend = {"orientation": "h", "x": 0, "y": -58 / rows, "yanchor": "top", "font": {"size": 12}}
+    figure.update_layout(legend=legend, margin={"l": 110, "r": 190})
+    return figure
+
+
+def _add_intervals(
+    figure: Figure, found: CohortRates, columns: tuple[str, str, str], name: str, colour: str, symbol: str, shift: float
+) -> None:  # fmt: skip
+    point, lower, upper = columns
+    table = found.table[found.table[lower].notna()]
+    at = [-row + shift for row in table.index]
+    figure.add_trace(
+        Scatter(
+            x=table[point], y=at, mode="markers", name=name, meta={"role": point},
+            marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2, "color": colour}},
+            error_x={
+                "type": "data", "symmetric": False, "array": table[upper] - table[point],
+                "arrayminus": table[point] - table[lower], "color": colour, "thickness": 2.4, "width": 0,
+            },
+            hovertext=table["cohort"], hovertemplate="%{hovertext}: %{x:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def _label(figure: Figure, row: dict[Any, Any], at: float) -> None:
+    _text(figure, f"{row['p_above_null']:.3f}", 1.012, at)
+    _text(figure, f"<b>{row['verdict']}</b>" if row["n"] else "nobody yet", 1.15, at)
+
+
+def _text(figure: Figure, text: str, x: float, y: float) -> None:
+    figure.add_annotation(
+        text=text, x=x, xref="paper", y=y, yref="y", xanchor="left", yanchor="middle", showarrow=False,
+        font={"size": 12, "color": INK}, name="row",
+    )  # fmt: skip
