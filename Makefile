@@ -11,10 +11,11 @@ PYTEST_ARGS ?= -m "not slow"
 PARALLEL ?= -n 2 --dist worksteal
 UPGRADE ?=
 
-.PHONY: help install demo test test-slow lint bench constraints clean
+.PHONY: help install demo notebooks test test-slow lint bench constraints clean
 
 help:
 	@echo "make demo         fit $(DEMO), write its report; the dose decision of $(TRIAL)"
+	@echo "make notebooks    run notebooks/*.py, write each with its figures to runs/notebooks/"
 	@echo "make test         the fast tests; make test-slow: the others"
 	@echo "make lint         ruff and pyright"
 	@echo "make bench        timings"
@@ -30,6 +31,9 @@ demo: $(STAMP)
 	$(BIN)/kinetics recommend $(TRIAL) --study $(TRIAL) --strata tumour,ligand_score --out runs/$(TRIAL)-decision.html
 	@echo "The report, and the dose decision of the synthetic trial:"
 	@ls $(CURDIR)/runs/$(DEMO)/*.html $(CURDIR)/runs/$(TRIAL)-decision.html
+
+notebooks: $(STAMP)
+	$(BIN)/python -m tests.notebook notebooks/*.py --out runs/notebooks
 
 # PARALLEL spreads the test files over two processes; PARALLEL= runs them one after the other.
 test: $(STAMP)

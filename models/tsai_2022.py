@@ -18,8 +18,8 @@ blood, 20 % interstitium), qT = qHA+qPG+qPS and lT its blood and lymph flow, and
 
 U = u0, no cells at day 0. A dose enters v (iv), vT (hepatic artery, super-selective), or vT and the liver's blood by
 portal flow (portal vein). Changed here: hours are days; V is that of U + 1 cells, for a tumour that is gone would be
-divided by; kon is per cell (1e6 /M/s times 1e4 antigens), qT one parameter with the paper's split over its three vessels.
-Physiology is constant, what the paper estimates or assumes of the tumour and of the cells is a parameter. The paper
+divided by; kon is per cell (1e6 /M/s times 1e4 antigens), qT one parameter with the paper's split over its three vessels,
+of none of which a tumour takes more than 0.9. Physiology is constant, what the paper estimates or assumes of the tumour and of the cells is a parameter. The paper
 has no between-subject variability (pooled fit): every sd is a guess.
 
 `load_model("tsai_2022", species="human")`, or `options = { species = "human" }` in a plan, is a design and no
@@ -142,6 +142,7 @@ def _human() -> Body:
     )  # fmt: skip
 
 
+MOST = 0.9  # of a vessel's blood that a tumour may take: a guess, far above what either body typically gives it
 CELLS = 1e3  # fewer do not matter (doses are 1e5 and more)
 
 STATES = {
@@ -206,16 +207,21 @@ def total(y, p):
     return sum(y[k] for k in STATES if k != "U")
 
 
-def _tumour_flows(p):
-    """Of the hepatic artery, of the gut's and of the spleen's portal blood: 2, 14.5 and 1.5 of 18 in the mouse."""
+def _tumour_flows(p, b):
+    """Of the hepatic artery, of the gut's and of the spleen's portal blood: 2, 14.5 and 1.5 of 18 in the mouse.
+
+    None takes more than `MOST` of what its vessel carries: a wide prior of qT would leave the liver less than nothing.
+    """
     artery = p.get("artery_part", 2.0 / 18)
     gut = 14.5 / 16.0 * (1 - artery)
-    return artery * p["qT"], gut * p["qT"], (1 - artery - gut) * p["qT"]
+    wanted = (artery * p["qT"], gut * p["qT"], (1 - artery - gut) * p["qT"])
+    carried = (b.q_ha, b.q_g - b.l_g, b.q_s - b.l_s)
+    return tuple(jnp.minimum(q, MOST * vessel) for q, vessel in zip(wanted, carried, strict=True))
 
 
 def _to_tumour(p, b):
     """The part of a portal dose that the tumour's share of portal flow takes."""
-    _, gut, spleen = _tumour_flows(p)
+    _, gut, spleen = _tumour_flows(p, b)
     return (gut + spleen) / (b.q_g - b.l_g + b.q_s - b.l_s)
 
 
@@ -223,8 +229,8 @@ def _field(b):
     """The equations in one body."""
 
     def vector_field(t, y, p):
-        q_ha, q_pg, q_ps = _tumour_flows(p)
-        q_t, passes = p["qT"], p.get("passage", 1.0)
+        q_ha, q_pg, q_ps = _tumour_flows(p, b)
+        q_t, passes = q_ha + q_pg + q_ps, p.get("passage", 1.0)
         j_p, j_l, j_g, j_s, j_o, j_t = (passes * j for j in (b.j_p, b.j_l, b.j_g, b.j_s, b.j_o, b.j_t))
         v_tumour = volume(y["U"])
         c_a, c_v, c_p = y["a"] / b.v_a, y["v"] / b.v_v, y["vP"] / b.v_vp
@@ -269,7 +275,7 @@ def _dosing(b, selective):
     """`selective`: a hepatic-artery dose is all the tumour's; else liver and tumour share it as they share the flow."""
 
     def hepatic_artery(p):
-        tumour = 1.0 if selective else _tumour_flows(p)[0] / b.q_ha
+        tumour = 1.0 if selective else _tumour_flows(p, b)[0] / b.q_ha
         return {"vT": tumour} if selective else {"vT": tumour, "vL": 1.0 - tumour}
 
     return {

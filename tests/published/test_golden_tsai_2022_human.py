@@ -83,6 +83,19 @@ def test_the_portal_vein_brings_a_tumour_that_the_artery_feeds_no_more_than_iv()
     np.testing.assert_allclose(portal[:3], iv[:3], rtol=0.15)
 
 
+def test_a_tumour_that_wants_more_blood_than_the_artery_carries_leaves_the_liver_some() -> None:
+    """4 % of the prior's draws are such: without a limit the liver's flow, and then its cells, would be negative."""
+    m, typical = model(), model().typical()
+    greedy = {**typical, "qT": 2e6}  # the artery carries 546,000 mL/day
+    shares = m.dosing["hepatic_artery"](greedy)
+    assert {k: float(v) for k, v in shares.items()} == pytest.approx({"vT": 0.9, "vL": 0.1})
+    assert float(m.dosing["hepatic_artery"](typical)["vT"]) == pytest.approx(0.9 * 8.4e4 / 546e3)  # as before
+    for route in ("hepatic_artery", "iv", "portal_vein"):
+        cells = percent(route, qT=2e6, kel=1e-12, kpro=1e-12, **FREE)
+        np.testing.assert_allclose(cells["car_t"], 100.0, rtol=1e-6)
+        assert all((v > -1e-9).all() for v in cells.values()), route
+
+
 def test_no_cell_is_lost_where_none_dies() -> None:
     kept = percent("hepatic_artery", kel=1e-12, kpro=1e-12, **FREE)
     np.testing.assert_allclose(kept["car_t"], 100.0, rtol=1e-6)

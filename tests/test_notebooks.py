@@ -1,0 +1,130 @@
+"""The notebooks run, show what they promise, use the public API alone, and fail where a model's direction is turned."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import pytest
+from plotly.graph_objects import Figure
+
+import kinetics as kn
+from tests.notebook import Cell, cells, page, run
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+ROUTES = ROOT / "notebooks" / "3_hepatic_versus_systemic.py"
+EVERY = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+
+
+@cache
+def done(file: Path) -> list[Cell]:
+    """The notebook at small size: its own assertions hold, or this raises."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KINETICS_SMALL", "1")
+        return run(file)
+
+
+def figures(file: Path) -> list[Figure]:
+    return [cell.shown for cell in done(file) if isinstance(cell.shown, Figure)]
+
+
+def test_there_is_a_notebook() -> None:
+    assert ROUTES in NOTEBOOKS
+
+
+@EVERY
+def test_every_figure_names_its_axes_and_says_that_it_is_a_model(file: Path) -> None:
+    assert figures(file)
+    for figure in figures(file):
+        drawing = figure.to_dict()
+        layout = drawing["layout"]
+        assert drawing["data"]
+        assert layout["title"]["text"]
+        titles = [axis.get("title", {}).get("text") for k, axis in layout.items() if k.startswith("xaxis")]
+        assert any(titles), layout["title"]["text"]
+        assert "MODEL, NOT PATIENTS" in "".join(note["text"] for note in layout["annotations"])
+
+
+@EVERY
+def test_the_page_holds_every_figure_and_needs_no_network(file: Path) -> None:
+    html = page(file.stem, done(file))
+    assert html.count('class="plotly-graph-div"') == len(figures(file))
+    assert "<h1>" in html
+    assert 'src="http' not in html
+
+
+@EVERY
+def test_a_notebook_uses_the_public_api_alone(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imported = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    imported += [name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names]
+    assert not [name for name in imported if name.startswith("kinetics.")]
+    used = {
+        n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "kn"
+    }
+    assert used
+    assert used <= set(kn.__all__)
+
+
+def test_the_routes_are_compared_with_the_evidence_and_all_directions_hold() -> None:
+    shown = [cell.shown for cell in done(ROUTES)]
+    evidence = next(t for t in shown if "same direction" in getattr(t, "columns", ()))
+    assert len(evidence) == 13
+    assert evidence["same direction"].all()
+    assert {"Matera 2006", "Tsai 2022, mice"} <= set(evidence["source"])
+    assert len(figures(ROUTES)) == 6
+
+
+def test_the_notebook_fails_where_the_artery_and_the_vein_are_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "models" / "tsai_2022.py").read_text(encoding="utf-8")
+    turned = text.replace('"iv": lambda p: {"v": 1.0},', '"iv": hepatic_artery,').replace(
+        '"hepatic_artery": hepatic_artery,', '"hepatic_artery": lambda p: {"v": 1.0},'
+    )
+    assert turned.count("hepatic_artery,") == 1
+    model, copy = tmp_path / "turned.py", tmp_path / "notebook.py"
+    model.write_text(turned, encoding="utf-8")
+    notebook = ROUTES.read_text(encoding="utf-8")
+    assert notebook.count('load_model("tsai_2022",') == 1
+    copy.write_text(notebook.replace('"tsai_2022",', f'"{model}",', 1), encoding="utf-8")
+    monkeypatch.setenv("KINETICS_SMALL", "1")
+    with pytest.raises(AssertionError, match="iv: the lung first") as caught:
+        run(copy)
+    said = str(caught.value)
+    assert "with retention it lasts" in said
+    assert "nkg2d design" not in said  # the other model was left as it is
+
+
+def test_cells_share_a_namespace_and_the_last_expression_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "n.py"
+    file.write_text(
+        "# %% [markdown]\n# # Title\n#\n# text\n\n# %%\nx = 2\n\n# %%\ny = x + 1\ny * 10\n\n# %%\nz = 1\n"
+    )
+    kinds = [(cell.kind, cell.line) for cell in cells(file)]
+    assert kinds == [("markdown", 2), ("code", 7), ("code", 10), ("code", 14)]
+    ran = run(file)
+    assert ran[0].text == "# Title\n\ntext"
+    assert [cell.shown for cell in ran] == [None, None, 30, None]
+    assert "<h1>Title</h1>" in page("n", ran)
+
+
+def test_an_error_stands_at_its_own_line(tmp_path: Path) -> None:
+    file = tmp_path / "n.py"
+    file.write_text("# %%\nx = 2\n\n# %%\n\nassert x == 3\n")
+    with pytest.raises(AssertionError) as caught:
+        run(file)
+    assert caught.traceback[-1].lineno == 5  # counted from 0
+    assert Path(str(caught.traceback[-1].path)) == file
+
+
+def test_a_notebook_is_a_script_too() -> None:
+    """Nothing of it needs a display, an argument or another file: it compiles as a module does."""
+    for file in NOTEBOOKS:
+        assert importlib.util.spec_from_file_location(file.stem, file) is not None
+        compile(file.read_text(encoding="utf-8"), str(file), "exec")
