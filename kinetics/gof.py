@@ -21,7 +21,7 @@ from kinetics.fit import Fit
 from kinetics.npde import Discrepancies, discrepancies, normality, record_limits
 from kinetics.observe import AssayRecords, log_likelihood
 from kinetics.predict import observed_assays
-from kinetics.replicates import predicted_records, simulate_records, typical_records
+from kinetics.replicates import individual_records, simulate_records, typical_records
 
 __all__ = ["GoodnessOfFit", "gof"]
 
@@ -110,7 +110,7 @@ def _verdict(residual: str, found: dict[str, float]) -> str:
 
 def _records(fit: Fit, assay: BoundAssay, scores: Discrepancies, draws: int, seed: int) -> DataFrame:
     records = fit.study.observed(assay.analyte).reset_index(drop=True)
-    f = predicted_records(fit, assay, fit.sites(at_most=draws))
+    f = individual_records(fit, assay, draws=draws)
     pred = typical_records(fit, assay.analyte)
     measured = (records["censored"] == "none").to_numpy()
     value = records["value"].to_numpy(float)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from pandas import DataFrame
 
@@ -15,7 +17,13 @@ from kinetics.fit import Fit
 from kinetics.predict import Sites, Times, observed_assays, population_sites, predicted_blocks, subject_theta
 from kinetics.residual import simulate_residual
 
-__all__ = ["Replicates", "predicted_records", "simulate_records", "typical_records"]
+__all__ = [
+    "Replicates",
+    "individual_records",
+    "predicted_records",
+    "simulate_records",
+    "typical_records",
+]
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
     chance = rng.uniform(size=(draws, n)) if "prob_class" in sites else None
     theta = subject_theta(fit, sites, bound.data.design, eta, n, chance)
-    f = predicted_records(fit, assay, sites | theta)
+    f = _predicted(fit, assay, sites | theta, ("new", draws, seed))
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
     y = simulate_residual(assay.likelihood, f, residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
     lloq, uloq = records["lloq"].to_numpy(float), records["uloq"].to_numpy(float)
@@ -68,19 +76,63 @@ def typical_records(fit: Fit, analyte: str, *, draws: int = 200) -> Float[np.nda
     sites = population_sites(fit, min(draws, fit.draws))
     eta = {k: np.zeros((len(next(iter(sites.values()))), n)) for k in bound.hierarchy.vary}
     theta = subject_theta(fit, sites, bound.data.design, eta, n)
-    return np.median(predicted_records(fit, assay, sites | theta), axis=0)
+    return np.median(_predicted(fit, assay, sites | theta, ("typical", draws, 0)), axis=0)
 
 
-def predicted_records(fit: Fit, assay: BoundAssay, sites: Sites) -> Float[np.ndarray, "draw record"]:
-    """What the assay reads [unit] at each of its records, for every draw of `sites`: the fit's own, and every
-    parameter of every subject.
+_KEPT: dict[
+    int, dict[tuple[str, int, int], dict[str, Float[np.ndarray, "draw record"]]]
+] = {}  # by id of a living fit
+
+
+def _predicted(
+    fit: Fit, assay: BoundAssay, sites: Sites, which: tuple[str, int, int]
+) -> Float[np.ndarray, "draw record"]:
+    """`predicted_records` for the sites that `which` (kind, draws, seed) names; equations are solved for all assays at
+    once and kept.
+
+    A report asks for the same curves several times an analyte, and of equations a solve takes minutes.
     """
-    i, j, times = _dense_times(fit.study.observed(assay.analyte), fit.bound.subjects)
+    if fit.model.vector_field is None:
+        return predicted_records(fit, (assay,), sites)[assay.analyte]
+    if id(fit) not in _KEPT:
+        _KEPT[id(fit)] = {}
+        weakref.finalize(fit, _KEPT.pop, id(fit), None)
+    kept = _KEPT[id(fit)]
+    if which not in kept:
+        kept[which] = predicted_records(fit, fit.bound.assays, sites)
+    return kept[which][assay.analyte]
+
+
+def individual_records(fit: Fit, assay: BoundAssay, *, draws: int = 400) -> Float[np.ndarray, "draw record"]:
+    """What the assay reads [unit] at each of its records by each subject's own posterior draws."""
+    return _predicted(fit, assay, fit.sites(at_most=draws), ("individual", draws, 0))
+
+
+def predicted_records(
+    fit: Fit, assays: Sequence[BoundAssay], sites: Sites
+) -> dict[str, Float[np.ndarray, "draw record"]]:
+    """Analyte -> what the assay reads [unit] at each of its records, for every draw of `sites`: the fit's own, and
+    every parameter of every subject. One solve at the times of all of `assays`.
+    """
+    subjects = fit.bound.subjects
+    records = {a.analyte: fit.study.observed(a.analyte) for a in assays}
+    every = pd.concat([r[["subject", "time"]] for r in records.values()]).drop_duplicates()
+    every = every.sort_values(["subject", "time"], kind="stable") if len(assays) > 1 else every
+    i, j, times = _dense_times(every, subjects)
+    slot = dict(zip(zip(i.tolist(), every["time"], strict=True), j.tolist(), strict=True))
     theta = {name: sites[name] for name in fit.bound.parameters}
-    f = np.empty((len(next(iter(theta.values()))), *times.shape))
-    for rows, predicted in predicted_blocks(fit, (assay.output,), times, theta, fit.bound.data.doses):
-        f[:, rows] = assay.seen(sites, predicted[assay.output], times[rows], np.arange(len(times))[rows])
-    return f[:, i, j]
+    row = {subject: k for k, subject in enumerate(subjects)}
+    at = {}
+    for name, r in records.items():
+        rows = [row[str(s)] for s in r["subject"]]
+        at[name] = (np.array(rows), np.array([slot[k, t] for k, t in zip(rows, r["time"], strict=True)]))
+    f = {a.analyte: np.empty((len(next(iter(theta.values()))), *times.shape)) for a in assays}
+    outputs = tuple(dict.fromkeys(a.output for a in assays))
+    for rows, predicted in predicted_blocks(fit, outputs, times, theta, fit.bound.data.doses):
+        for a in assays:
+            seen = a.seen(sites, predicted[a.output], times[rows], np.arange(len(times))[rows])
+            f[a.analyte][:, rows] = seen
+    return {name: values[:, at[name][0], at[name][1]] for name, values in f.items()}
 
 
 def _dense_times(

@@ -122,7 +122,7 @@ def test_vector_copies_may_be_a_site_and_reach_every_later_room(tmp_path: Path) 
     assert table.loc["vcn_car_copies", "kind"] == "vector copies per CAR+ cell"
     (assay,) = fit.bound.assays
     sites = fit.sites(at_most=7)
-    records = predicted_records(fit, assay, sites)
+    records = predicted_records(fit, (assay,), sites)[assay.analyte]
     draw = {k: v[3] for k, v in sites.items()}
     want = np.asarray(fit.bound.predicted(draw, fit.bound.data)["car_copies"])
     np.testing.assert_allclose(records[3].reshape(3, -1), want, rtol=1e-10)

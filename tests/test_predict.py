@@ -26,8 +26,11 @@ from kinetics.predict import (
     curve_times,
     individual_curves,
     population_curve,
+    population_sites,
+    predicted_blocks,
+    subject_theta,
 )
-from kinetics.replicates import simulate_records
+from kinetics.replicates import predicted_records, simulate_records, typical_records
 from kinetics.run import provenance_of
 from kinetics.sampler import Draws
 from kinetics.solve import solve
@@ -37,6 +40,7 @@ from kinetics.vpc import time_bins, vpc
 
 predict = import_module("kinetics.predict")
 checks = import_module("kinetics.vpc")
+replicates = import_module("kinetics.replicates")
 LLOQ, PEOPLE = 50.0, 40
 VISITS = [-1.0, 1, 3, 7, 10, 14, 15, 18, 21, 24, 28, 42, 60, 90]
 SIGMA = 0.3
@@ -382,3 +386,31 @@ def test_hours_and_days_give_the_same_bins():
     times = np.random.default_rng(1).uniform(0, 100, 300)
     scale = convert("h", "day")
     np.testing.assert_allclose(time_bins(times * scale), time_bins(times) * scale)
+
+
+def test_replicates_of_equations_are_solved_once_for_all_analytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are what each analyte's own solve gives, within the solver's tolerance of 1e-3 a step."""
+    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=2)
+    solved = []
+
+    def counted(fit, outputs, *args):
+        solved.append(outputs)
+        return predicted_blocks(fit, outputs, *args)
+
+    monkeypatch.setattr(replicates, "predicted_blocks", counted)
+    found = {a: simulate_records(fit, a, draws=2, seed=3) for a in ("il6", "car_copies", "il6")}
+    assert len(solved) == 1
+    assert len(solved[0]) == len(fit.bound.assays)
+    typical = typical_records(fit, "il6", draws=2)
+    assert len(solved) == 2
+    (il6,) = [a for a in fit.bound.assays if a.analyte == "il6"]
+    alone = predicted_records(fit, (il6,), {**population_sites(fit, 2), **_middle(fit)})["il6"]
+    np.testing.assert_allclose(np.median(alone, axis=0), typical, rtol=0.02)
+    assert found["il6"].value.shape == (2, len(found["il6"].records))
+
+
+def _middle(fit: Fit) -> dict[str, np.ndarray]:
+    """Every parameter of every subject without its random effects."""
+    sites, n = population_sites(fit, 2), len(fit.bound.subjects)
+    eta = {k: np.zeros((2, n)) for k in fit.bound.hierarchy.vary}
+    return subject_theta(fit, sites, fit.bound.data.design, eta, n)
