@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame
 
+from kinetics.check import check
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
     Boin12,
@@ -164,7 +165,14 @@ def _from_fit(
     p_dlt, p_trigger = chances_from_fit(fit, protocol, draws=draws, seed=seed)
     found = virtual_trials(rule, p_dlt, p_trigger, overdose_above=protocol.mtd.overdose_above)
     planned = (protocol.size.planned.value or (0, 0))[1]
-    answer = {"protocol": protocol.title, "rule": name, "fit": fit.name} | found.as_dict(planned)
+    passed = check(fit).ok
+    answer = {
+        "protocol": protocol.title,
+        "rule": name,
+        "fit": fit.name,
+        "fit_checks": "passed" if passed else "failed",
+    }
+    answer |= found.as_dict(planned)
     rows = [("none", "", f"{answer['p_mtd'][0]:.4f}", "")]
     for i, p in enumerate(answer["p_dlt"]):
         chance = f"{p:.3f} ({answer['p_dlt_lower'][i]:.3f} to {answer['p_dlt_upper'][i]:.3f})"
@@ -180,6 +188,9 @@ def _from_fit(
         f"highest level not above it) {found.p_right:.3f}",
         "slopes of exposure-response lean on their priors, design guesses: kinetics recommend shows how much",
     ]
+    lines += (
+        [] if passed else ["The fit did not pass its checks (kinetics check): do not use what leans on it."]
+    )
     return answer, "\n".join(lines)
 
 

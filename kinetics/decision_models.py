@@ -22,10 +22,7 @@ __all__ = [
     "sensitivity_of", "with_models", "with_utility",
 ]  # fmt: skip
 
-FEASIBLE = 0.25  # P(overdose) at most: EWOC, Babb 1998, Stat Med 17:1103
-BLRM_TARGET = (
-    0.16  # OncoBayes2's intervals: 0 / .16 / .33 / 1; the upper end is the protocol's overdose_above
-)
+FEASIBLE = Blrm.feasible  # P(overdose) at most: its source stands there
 GUESS = "design guess: no published slope was found"
 SLOPES = {  # of one unit of ln exposure; guesses [D] of this project's design, weak on purpose
     "cmax": (0.5, 0.35), "il6": (0.8, 0.4), "dose": (0.6, 0.3), "auc": (0.3, 0.3),
@@ -48,7 +45,7 @@ def blrm_of(protocol: Protocol) -> Blrm:
     """`kinetics design --rule blrm`'s, with the overdose that the protocol names."""
     rule = rule_of(protocol, "blrm")
     assert isinstance(rule, Blrm)
-    return replace(rule, target=(BLRM_TARGET, protocol.mtd.overdose_above), feasible=FEASIBLE)
+    return replace(rule, target=(rule.target[0], protocol.mtd.overdose_above))
 
 
 def rule_table(

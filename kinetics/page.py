@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.graph_objects import Figure
 from plotly.io import to_html
+from plotly.offline import get_plotlyjs
 
 from kinetics.plot.frame import number_text
+from kinetics.run import write_atomic
 
-__all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure"]
+__all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
 
 FIGURE_CONFIG = {
     "responsive": True,
@@ -68,3 +72,14 @@ def add_figure(section: Section, figure: Figure) -> None:
     html = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)
     label = Markup('<figure role="group" aria-label="{}">{}</figure>')
     section.figures.append(label.format(title, Markup(html)))
+
+
+def write_page(template: str, to: str | Path, **content: Any) -> Path:
+    """Render a template that extends `page.html` to the file `to`, whole or not at all; returns its path.
+
+    `content` holds synthetic, cautions and sections, and what the template's own blocks name.
+    """
+    folder = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
+    text = environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **content)
+    return write_atomic(Path(to), text)

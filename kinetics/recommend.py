@@ -70,9 +70,7 @@ class Recommendation:
     regressions: Mapping[str, ExposureResponse]
     as_dosed: Exposures | None
     outcomes: DataFrame  # one row a subject
-    proportionality: (
-        DataFrame  # one row an exposure: the power model of dose, where the samples gave exposures
-    )
+    proportionality: DataFrame  # one row an exposure: the power model of dose, for exposures of samples
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""

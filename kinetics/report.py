@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from pandas import DataFrame
-from plotly.offline import get_plotlyjs
 
 from kinetics.bind import BoundAssay
 from kinetics.check import Check
 from kinetics.estimates import estimates
 from kinetics.exposure import exposure_summary
 from kinetics.fit import Fit
-from kinetics.page import Section, Table, add_figure
+from kinetics.page import Section, Table, add_figure, write_page
 from kinetics.plot import (
     plot_individual_fits,
     plot_persistence,
@@ -35,7 +32,6 @@ from kinetics.plot.frame import number_text, unit_text
 from kinetics.predict import individual_curves
 from kinetics.report_assessment import assessment_section, covariate_section
 from kinetics.report_biodistribution import biodistribution_section
-from kinetics.run import write_atomic
 from kinetics.summary import parameter_table
 from kinetics.vpc import vpc
 
@@ -86,20 +82,16 @@ def report(
         _check_section(check),
         _provenance_section(fit),
     ]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    text = environment.get_template("report.html").render(
+    return write_page(
+        "report.html",
+        to,
+        synthetic=fit.study.synthetic,
         fit=fit,
         study=fit.study,
         check=check,
         cautions=list(_cautions(fit, parameters)),
         sections=sections,
-        plotly=Markup(get_plotlyjs()),
     )
-    return write_atomic(Path(to), text)
 
 
 def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:

@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from pandas import NA, DataFrame
-from plotly.offline import get_plotlyjs
 
 from kinetics.decision_models import FEASIBLE, GUESS
-from kinetics.page import Section, Table, add_figure
+from kinetics.page import Section, Table, add_figure, write_page
 from kinetics.plot.dose_decision import plot_dose_decision
 from kinetics.plot.exposure_response import plot_exposure_response
 from kinetics.recommend import Recommendation
-from kinetics.run import write_atomic
 
 __all__ = ["recommendation_page"]
 
@@ -36,18 +32,16 @@ _HEADS = {
 
 def recommendation_page(found: Recommendation, names: Sequence[str], *, to: str | Path) -> Path:
     """Write the page to the file `to`, whole or not at all; returns its path. `names` are the levels', lowest first."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
-    )  # fmt: skip
     verdict = f"RP2D: {names[found.rp2d - 1]}" if found.rp2d else "No dose is recommended"
-    text = environment.get_template("recommendation.html").render(
+    return write_page(
+        "recommendation.html",
+        to,
+        synthetic=found.synthetic,
         found=found,
         verdict=verdict + (", below the MTD: a conflict" if found.state == "conflict" else ""),
         cautions=list(_cautions(found)),
         sections=list(_sections(found, list(names))),
-        plotly=Markup(get_plotlyjs()),
     )
-    return write_atomic(Path(to), text)
 
 
 def _cautions(found: Recommendation) -> Iterator[str]:

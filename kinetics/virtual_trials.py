@@ -25,7 +25,7 @@ from kinetics.protocol import Protocol
 
 __all__ = ["VirtualTrials", "chances_from_fit", "virtual_trials"]
 
-TRIGGER = 2  # the grade of CRS that ends a titration, where a protocol has one: see `chances_from_fit`
+GRADES = 3  # of CRS that exposure-response knows: 3 stands for 3 or more
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,9 @@ def virtual_trials(
 def chances_from_fit(
     fit: Fit, protocol: Protocol, *, draws: int = 100, level_column: str = "dose_level", seed: int = 1
 ) -> tuple[Float[np.ndarray, "draw level"], Float[np.ndarray, "draw level"]]:
-    """P(DLT) and P(CRS of grade 2 or more, no DLT) of a new patient at every level, draw by draw.
+    """P(DLT), and P(CRS of the grade that ends the protocol's titration, no DLT), of a new patient at every level.
 
+    Draw by draw. Other adverse events that would end a titration are not modelled; 0 where none of its triggers is CRS.
     From the exposures of the fit and the outcomes of its study. FitError where the study has no DLT or CRS assessed.
     """
     outcomes = subject_outcomes(fit.study, protocol, level_column=level_column)
@@ -103,7 +104,11 @@ def chances_from_fit(
         )
     at_levels = exposures_at_levels(fit, protocol, draws=draws, seed=seed)
     dlt = at_every_level(protocol, fits["dlt"], at_levels, 1)
-    crs = at_every_level(protocol, fits["crs"], at_levels, TRIGGER)
     p_dlt = np.stack([p.mean(axis=1) for p in dlt], axis=1)
+    triggers = (protocol.titration.triggers.value or ()) if protocol.titration else ()
+    grades = [min(t.grade, GRADES) for t in triggers if t.term == "crs"]
+    if not grades:
+        return p_dlt, np.zeros_like(p_dlt)
+    crs = at_every_level(protocol, fits["crs"], at_levels, min(grades))
     p_trigger = np.stack([(c * (1 - p)).mean(axis=1) for c, p in zip(crs, dlt, strict=True)], axis=1)
     return p_dlt, p_trigger

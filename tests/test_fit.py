@@ -3,11 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import kinetics as kn
 from kinetics.plan import plan_of
+from kinetics.sampler import _kept_gradient
 
 pytestmark = pytest.mark.fit
 
@@ -120,3 +123,25 @@ def test_provenance_names_hashes_versions_seed_and_device(theophylline: kn.Fit, 
     saved = kn.load_fit(theophylline.save(tmp_path / "run"))
     assert saved.provenance == p
     np.testing.assert_array_equal(saved.sites()["cl_pop"], theophylline.sites()["cl_pop"])
+
+
+def test_the_density_is_traced_once_inside_loops_over_chains() -> None:
+    """And its gradient is the density's: loops batched over chains go through their body again and again."""
+    traced = []
+
+    def density(z, data, chart):
+        traced.append(1)
+        return -jnp.sum((z - data) ** 2) * chart
+
+    kept = _kept_gradient(density)
+
+    def climb(z, data):
+        def step(i, z):
+            return z + 0.1 * jax.lax.fori_loop(0, 2, lambda j, _: jax.grad(kept)(z, data, 1.0), z)
+
+        return jax.lax.fori_loop(0, 50, step, z)
+
+    data = jnp.arange(6.0).reshape(2, 3)
+    found = jax.jit(jax.vmap(climb))(jnp.zeros((2, 3)), data)
+    np.testing.assert_allclose(found, data, atol=1e-3)
+    assert len(traced) == 1

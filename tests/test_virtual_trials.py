@@ -61,6 +61,19 @@ def test_chances_of_a_fit_are_those_of_its_exposures(fitted: Fit) -> None:
         np.diff(p_dlt, axis=1) > 0
     ).all()  # IL-6 and the dose itself rise, and the priors' slopes are positive
     assert ((p_trigger > 0) & (p_trigger + p_dlt < 1)).all()
+    assert protocol.titration is not None
+    triggers = protocol.titration.triggers
+    assert triggers.value is not None
+    (crs, other) = triggers.value
+
+    def ended_by(*kinds):
+        rule = protocol.titration.model_copy(
+            update={"triggers": triggers.model_copy(update={"value": kinds})}
+        )
+        return chances_from_fit(fitted, protocol.model_copy(update={"titration": rule}), draws=2)[1]
+
+    assert (ended_by(crs.model_copy(update={"grade": 1})) > p_trigger).all()  # more have grade 1 than grade 2
+    assert (ended_by(other) == 0).all()
     outcomes = subject_outcomes(fitted.study, protocol)
     dlt = regressions(outcomes, exposures_as_dosed(fitted, protocol, draws=2), 1)["dlt"]
     assert set(dlt.priors) == {"il6_cmax", "dose"}
