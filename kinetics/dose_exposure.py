@@ -7,8 +7,8 @@ protocol plans, and no drug against toxicity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -35,6 +35,10 @@ class Exposures:
     subjects: list[str]
     units: Mapping[str, str]
     values: Mapping[str, Float[np.ndarray, "draw subject"]]
+
+    def only(self, names: Collection[str]) -> Exposures:
+        """The exposures of these names."""
+        return replace(self, values={k: v for k, v in self.values.items() if k in names})
 
     def of(self, subjects: list[str]) -> dict[str, Float[np.ndarray, "draw subject"]]:
         """The columns of these subjects, in their order."""

@@ -25,6 +25,7 @@ from kinetics.study import Study
 __all__ = ["exposures_by_power_model", "exposures_from_samples", "power_model", "proportionality_table"]
 
 UNITS = ("copies/ug DNA", "cells/uL", "pg/mL")  # of cells and cytokines; a lesion has no exposure
+FEWEST = 3  # subjects that a power model is fitted to
 _AREA = "auc_0_28d"
 
 
@@ -65,7 +66,7 @@ def exposures_by_power_model(
     found: list[dict[str, np.ndarray]] = [{} for _ in protocol.levels]
     for name, values in seen.values.items():
         usable = np.isfinite(values[0]) & (values[0] > 0)
-        if usable.sum() < 3:
+        if usable.sum() < FEWEST:
             continue
         a, b, s = power_model(np.log(given[usable] / middle), np.log(values[0][usable]), draws, rng)
         noise = s[:, None] * rng.standard_normal((draws, patients))
@@ -101,7 +102,7 @@ def proportionality_table(
     given = np.array([doses[s] for s in seen.subjects])
     for name, values in seen.values.items():
         usable = np.isfinite(values[0]) & (values[0] > 0)
-        if usable.sum() >= 3:
+        if usable.sum() >= FEWEST:
             x = np.log(given[usable])
             _, b, s = power_model(x - x.mean(), np.log(values[0][usable]), draws, rng)
             low, middle, high = np.quantile(b, [0.05, 0.5, 0.95])

@@ -123,7 +123,9 @@ def recommend(
     decision, blrm = rule.decide(history), blrm_of(protocol)
     table = rule_table(study, protocol, blrm, history, level_column)
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
-    fits = {} if as_dosed is None else regressions(outcomes, as_dosed, seed)
+    if as_dosed is not None and at_levels:  # an exposure too few have is not known of new patients
+        as_dosed = as_dosed.only(at_levels[0].values)
+    fits = {} if as_dosed is None or not as_dosed.values else regressions(outcomes, as_dosed, seed)
     chances = chances_of(protocol, fits, at_levels)
     table = with_models(table, chances, at_levels, targets)
     allowed = _allowed(protocol, decision, table)

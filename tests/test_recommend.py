@@ -114,6 +114,21 @@ def test_while_the_rule_goes_on_nothing_is_recommended(first: kn.Study, protocol
     assert found.sentences[-1] == "The rule has not ended, so no dose is recommended yet."
 
 
+def test_two_patients_are_too_few_for_exposures_and_the_rule_still_speaks(
+    first: kn.Study, protocol: Protocol
+) -> None:
+    few = replace(
+        first,
+        subjects=first.subjects.iloc[:2],
+        **{t: getattr(first, t)[getattr(first, t)["subject"].isin(["S01", "S02"])]
+           for t in ("doses", "events", "observations", "responses")},
+    )  # fmt: skip
+    found = recommend(few, protocol, **evidence(few, protocol))
+    assert found.state == "open"
+    assert found.regressions == {}
+    assert found.decision.level == 2
+
+
 def test_a_protocol_with_an_open_point_decides_nothing(first: kn.Study) -> None:
     with pytest.raises(PlanError):
         recommend(first, read_protocol("nkg2d_registry"))
