@@ -123,9 +123,7 @@ def recommend(
     decision, blrm = rule.decide(history), blrm_of(protocol)
     table = rule_table(study, protocol, blrm, history, level_column)
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
-    if as_dosed is not None and at_levels:  # an exposure too few have is not known of new patients
-        as_dosed = as_dosed.only(at_levels[0].values)
-    fits = {} if as_dosed is None or not as_dosed.values else regressions(outcomes, as_dosed, seed)
+    as_dosed, fits = _regressed(outcomes, as_dosed, at_levels, seed)
     chances = chances_of(protocol, fits, at_levels)
     table = with_models(table, chances, at_levels, targets)
     allowed = _allowed(protocol, decision, table)
@@ -146,6 +144,15 @@ def recommend(
         | dict(audit or {}),
         fits, as_dosed, outcomes, DataFrame() if proportionality is None else proportionality,
     )  # fmt: skip
+
+
+def _regressed(
+    outcomes: DataFrame, as_dosed: Exposures | None, at_levels: Sequence[Exposures], seed: int
+) -> tuple[Exposures | None, dict]:
+    """The regressions, on exposures that are known of new patients too: one that too few have is left out."""
+    if as_dosed is not None and at_levels:
+        as_dosed = as_dosed.only(at_levels[0].values)
+    return as_dosed, {} if as_dosed is None or not as_dosed.values else regressions(outcomes, as_dosed, seed)
 
 
 def _allowed(protocol: Protocol, decision: Decision, table: DataFrame) -> Bool[np.ndarray, " level"]:
