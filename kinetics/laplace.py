@@ -22,12 +22,13 @@ from scipy.optimize import minimize
 from kinetics.bind import FitData
 from kinetics.errors import FitError
 from kinetics.information import record_information
-from kinetics.newton import Ascent, ascend
+from kinetics.newton import STEPS, Ascent, ascend
 from kinetics.posterior import Posterior
 
 __all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
+_LOOK = 12  # of Newton's steps towards another mode: one that is higher by then is gone on to
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 Effects = Float[np.ndarray, "vary subject"]
@@ -40,6 +41,15 @@ class Joint(NamedTuple):
     value: Float[np.ndarray, " subject"]
     by_g: Float[np.ndarray, " population"]
     by_b: Effects
+
+
+class _Expected(NamedTuple):
+    """What EM maximises and its slope by g; by the random effects, that of the joint density; the curvature A."""
+
+    value: float
+    slope: Float[np.ndarray, " population"]
+    by_b: Effects
+    curvature: Matrices
 
 
 class Modes(NamedTuple):
@@ -85,8 +95,9 @@ class Marginal:
             each = posterior.log_joint(posterior.sites(g)[0], b, data)
             return jnp.sum(each), each
 
-        def contracted(g: Array, b: Array, weight: Array, data: FitData) -> Array:
-            return jnp.sum(self._information(g, b, data) * weight)
+        def contracted(g: Array, b: Array, weight: Array, data: FitData) -> tuple[Array, Array]:
+            information = self._information(g, b, data)
+            return jnp.sum(information * weight), information
 
         def population(g: Array, data: FitData) -> tuple[Array, Array]:
             s, _ = posterior.sites(g)
@@ -97,7 +108,7 @@ class Marginal:
         def slope(g: Array, b: Array, data: FitData) -> Array:
             return jax.grad(lambda g: joint(g, b, data)[0])(g)
 
-        def ascended(g: Array, b: Array, short: Array, data: FitData) -> Ascent:
+        def ascended(g: Array, b: Array, short: Array, steps: Array | int, data: FitData) -> Ascent:
             s, _ = posterior.sites(g)
             precision = posterior.precision(s)
 
@@ -105,7 +116,7 @@ class Marginal:
                 each, back = jax.vjp(lambda b: posterior.log_joint(s, b, data), b)
                 return each, back(jnp.ones_like(each))[0]
 
-            return ascend(density, lambda b: self._information(g, b, data) + precision, b, short)
+            return ascend(density, lambda b: self._information(g, b, data) + precision, b, short, steps)
 
         self._ascend = jax.jit(ascended)
         self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
@@ -116,7 +127,7 @@ class Marginal:
 
         self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
         self._inform = jax.jit(self._information)
-        self._contract = jax.jit(jax.grad(contracted, (0, 1)))
+        self._contract = jax.jit(jax.grad(contracted, (0, 1), has_aux=True))
         self._population = jax.jit(population)
         self._turned = jax.jit(lambda g, data, bars: jax.vjp(lambda g: population(g, data), g)[1](bars)[0])
         self._prior = jax.jit(jax.value_and_grad(lambda g: posterior.sites(g)[1]))
@@ -174,16 +185,18 @@ class Marginal:
         return total
 
     def modes(
-        self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None, *, corners: bool = True
+        self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None, *,
+        corners: bool = True, steps: int = STEPS,
     ) -> Modes:  # fmt: skip
         """Newton's method, each subject by itself, from `b`; then along the corner of its density it may lie in.
 
         Subjects said to be `cornered` there begin with short steps: they save the long ones' failing. Without
-        `corners` a subject in one stays where Newton's method left it, a little below its mode.
+        `corners` a subject in one stays where Newton's method left it, a little below its mode, as one does that
+        needs more than `steps`.
         """
         precision, d = self.precision(g, data), len(b)
         short = np.zeros(b.shape[1], bool) if cornered is None else cornered
-        end = tuple(np.asarray(x) for x in self._ascend(g, b, short, data))
+        end = tuple(np.asarray(x) for x in self._ascend(g, b, short, steps, data))
         b, value, _, a, gain = end
         lies = gain > 1e-3
         if corners and lies.any():
@@ -234,17 +247,14 @@ class Marginal:
         modes = self.modes(g, b, data, cornered)
         at = self.joint(g, modes.b, data)
         inverse = np.linalg.inv(modes.curvature)
-        of_g, of_b = (np.asarray(x) for x in self._contract(g, modes.b, inverse, data))
+        of_g, of_b = (np.asarray(x) for x in self._contract(g, modes.b, inverse, data)[0])
         # a mode answers g through d^2 joint / db dg; in a corner the subject's parameters stay where they are
         w = np.where(modes.cornered, 0.0, np.einsum("sij,js->is", inverse, of_b))
         pull = np.where(modes.cornered, 0.5 * of_b - at.by_b, 0.0)
         turned = np.asarray(self._turned(g, data, (pull, -0.5 * inverse.sum(axis=0))))
         gradient = at.by_g + turned - 0.5 * (of_g + self._answered(g, modes.b, w, data))
-        value = float(np.sum(modes.value))
-        if with_prior:
-            prior, slope = self._prior(g)
-            value, gradient = value + float(prior), gradient + np.asarray(slope)
-        return value, gradient, modes
+        prior, slope = self._prior(g) if with_prior else (0.0, 0.0)
+        return float(np.sum(modes.value)) + float(prior), gradient + np.asarray(slope), modes
 
     def climb(
         self, data: FitData, g: np.ndarray, *, with_prior: bool, rounds: int = 15
@@ -260,10 +270,10 @@ class Marginal:
             theta, covariance = self.centres(g, data) + modes.b, np.linalg.inv(modes.curvature)
 
             def fall(x: np.ndarray, theta=theta, covariance=covariance, g=g) -> tuple[float, np.ndarray]:
-                value, slope = self._expected(g + unit * x, theta, covariance, data, with_prior=with_prior)
-                if not (np.isfinite(value) and np.isfinite(slope).all()):
+                at = self._expected(g + unit * x, theta, covariance, data, with_prior=with_prior)
+                if not (np.isfinite(at.value) and np.isfinite(at.slope).all()):
                     return _BARRED, np.zeros_like(x)
-                return -value, -unit * slope
+                return -at.value, -unit * at.slope
 
             found = minimize(fall, np.zeros_like(g), jac=True, method="L-BFGS-B", options={"maxiter": 8})
             g = g + unit * found.x
@@ -274,19 +284,17 @@ class Marginal:
 
     def _expected(
         self, g: np.ndarray, theta: Effects, covariance: Matrices, data: FitData, *, with_prior: bool
-    ) -> tuple[float, Float[np.ndarray, " population"]]:
-        b, precision = theta - self.centres(g, data), self.precision(g, data)
-        at = self.joint(g, b, data)
-        of_g, of_b = (np.asarray(x) for x in self._contract(g, b, covariance, data))
+    ) -> _Expected:
+        centres, precision = (np.asarray(x) for x in self._population(g, data))
+        at = self.joint(g, b := theta - centres, data)
+        slopes, information = self._contract(g, b, covariance, data)
+        (of_g, of_b), curvature = (np.asarray(x) for x in slopes), np.asarray(information) + precision
         through = np.asarray(self._turned(g, data, (0.5 * of_b - at.by_b, -0.5 * covariance.sum(axis=0))))
-        value = float(
-            np.sum(at.value) - 0.5 * np.sum((self.information(g, b, data) + precision) * covariance)
+        value = float(np.sum(at.value) - 0.5 * np.sum(curvature * covariance))
+        prior, slope = self._prior(g) if with_prior else (0.0, 0.0)
+        return _Expected(
+            value + float(prior), at.by_g - 0.5 * of_g + through + np.asarray(slope), at.by_b, curvature
         )
-        gradient = at.by_g - 0.5 * of_g + through
-        if with_prior:
-            prior, slope = self._prior(g)
-            value, gradient = value + float(prior), gradient + np.asarray(slope)
-        return value, gradient
 
     def maximise(
         self, data: FitData, g: np.ndarray, *, with_prior: bool, most: int = 200, rounds: int = 8
@@ -321,7 +329,7 @@ class Marginal:
             z = rng.standard_normal(modes.b.shape)
             around = modes.b + np.einsum("sij,js->is", near, z)
             begin = np.zeros_like(modes.b) if k == 0 else around if k % 3 == 1 else spread @ z
-            other = self.modes(g, begin, data, corners=False)
+            other = self.modes(g, begin, data, corners=False, steps=_LOOK)
             better = other.value > best.value + 1e-3
             if better.any():
                 best = Modes(*(_chosen(better, x, y) for x, y in zip(other, best, strict=True)))
@@ -372,10 +380,8 @@ class Marginal:
         theta = self.centres(g, data) + modes.b
 
         def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            b = theta - self.centres(x, data)
-            curvature = self.information(x, b, data) + self.precision(x, data)
-            expected = self._expected(x, theta, v, data, with_prior=with_prior)[1]
-            return unit * expected, self.joint(x, b, data).by_b, curvature
+            there = self._expected(x, theta, v, data, with_prior=with_prior)
+            return unit * there.slope, there.by_b, there.curvature
 
         ends = [(at(g + h * step), at(g - h * step)) for step in unit * np.eye(size)]
         slopes = [tuple((x - y) / (2 * h) for x, y in zip(*both, strict=True)) for both in ends]

@@ -11,12 +11,10 @@ from jaxtyping import Array, Bool, Float
 
 from kinetics.conditional import solved
 
-__all__ = ["Ascent", "ascend"]
+__all__ = ["STEPS", "Ascent", "ascend"]
 
-_STEPS, _SHORT = (
-    30,
-    30.0,
-)  # steps of a subject, at most; damping at first of those told to begin with short ones
+STEPS = 30  # of a subject, at most
+_SHORT = 30.0  # damping at first of those told to begin with short steps
 
 Rows = Float[Array, "vary subject"]
 Each = Float[Array, " subject"]
@@ -48,11 +46,12 @@ def ascend(
     curvature: Callable[[Rows], Curvature],
     b: Rows,
     short: Bool[Array, " subject"],
+    steps: Array | int = STEPS,
 ) -> Ascent:
     """The maximum of each subject's `density` (value and slope) from `b`, or from 0 where it has none there.
 
     `curvature` is positive definite: that of a Gauss-Newton step. A subject ends where a step would bring less than
-    1e-6, or nothing. `short` says whose first steps are to be short.
+    1e-6, or nothing, and after `steps` of them. `short` says whose first steps are to be short.
     """
 
     def step(s: _State) -> _State:
@@ -79,6 +78,6 @@ def ascend(
     nobody = jnp.zeros(n, bool)
     nowhere = Ascent(b, jnp.full(n, -jnp.inf), jnp.zeros_like(b), jnp.zeros((n, d, d)), jnp.zeros(n))
     start = _State(nowhere, b, jnp.where(short, _SHORT, 0.0), ~nobody, nobody, nobody, jnp.zeros((), int))
-    end = jax.lax.while_loop(lambda s: (s.steps <= _STEPS) & ~jnp.all(s.done), step, start).at
+    end = jax.lax.while_loop(lambda s: (s.steps <= steps) & ~jnp.all(s.done), step, start).at
     move = solved(jnp.moveaxis(end.curvature, 0, -1), end.slope)
     return end._replace(gain=jnp.sum(move * end.slope, axis=0))
