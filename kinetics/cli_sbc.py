@@ -40,6 +40,9 @@ def sbc(
         str | None, typer.Option(help="Fit wrongly on purpose: drop_blq. To be rejected.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Replicates that are sampled as one on a device: 50 on a GPU.")
+    ] = 1,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the summary beside the plan, for the model's card.")
     ] = False,
@@ -57,7 +60,7 @@ def sbc(
     use_compile_cache()
     calibration = run_sbc(
         chosen, replicates=replicates, draws=draws, warmup=warmup, ranks=ranks, seed=seed, wrong=wrong,
-        folder=folder, jobs=jobs, report=_say,
+        folder=folder, jobs=jobs, at_once=at_once, report=_say,
     )  # fmt: skip
     written = [*_write(calibration, folder)]
     if record:

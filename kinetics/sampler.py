@@ -57,12 +57,14 @@ class Draws(NamedTuple):
 class NutsProgram:
     """NumPyro's NUTS on one posterior, compiled once per data shape and reused over data, charts and keys.
 
-    `begun` iterations have been done before, in another process.
+    `begun` iterations have been done before, in another process. With `side_by_side` every chain of `layout` has its
+    own data and chart: several fits of one posterior, `settings.chains` chains each, run as one.
     """
 
     def __init__(
-        self, posterior: Posterior, settings: Sampler, layout: ChainLayout, *, begun: int = 0
-    ) -> None:
+        self, posterior: Posterior, settings: Sampler, layout: ChainLayout, *,
+        begun: int = 0, side_by_side: bool = False,
+    ) -> None:  # fmt: skip
         self.posterior, self.settings = posterior, settings
 
         density = _kept_gradient(posterior.log_density)
@@ -71,14 +73,16 @@ class NutsProgram:
             return lambda z: -density(z, data, chart)
 
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
-        self._init = _on_devices(partial(_init_chain, begin, settings), layout)
+        self._init = _on_devices(partial(_init_chain, begin, settings), layout, side_by_side)
         self._scan = {
-            (n, every): _on_devices(partial(_scan_chain, self._move, n, every), layout)
+            (n, every): _on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side)
             for n, every in {self._pace(c) for done in (0, begun) for c in chunks(settings, done)}
         }
-        self._sites = jax.jit(
-            jax.vmap(jax.vmap(partial(sites_of, posterior), (0, 0, None, None)), (0, 0, None, None))
+        own, of_draws = (
+            0 if side_by_side else None,
+            jax.vmap(partial(sites_of, posterior), (0, 0, None, None)),
         )
+        self._sites = jax.jit(jax.vmap(of_draws, (0, 0, own, own)))
 
     def _pace(self, chunk: tuple[int, bool, int]) -> tuple[int, int]:
         """How many draws a chunk keeps, and after how many iterations each."""
@@ -98,10 +102,11 @@ class NutsProgram:
     ) -> Draws:
         """Sample from `start`; `key` is split once per chain. With `saved`, go on from there instead.
 
+        Side by side there is a key for each fit, and `data`, `chart` and `start` have a row for each chain of each.
         `save` is called on the host after every chunk with the state and the newest chunk of draws, then `report`.
         """
         settings, inputs = self.settings, (data, chart)
-        begin = (jax.random.split(key, settings.chains), start)
+        begin = (_split(key, settings.chains), start)
         if saved is None:
             state, done, kept = self._init(begin, inputs), 0, []
         else:
@@ -122,11 +127,18 @@ class NutsProgram:
         z = joined.pop("z")
         number = settings.draws - z.shape[1] + jnp.arange(z.shape[1])  # of each draw, wherever the run began
         keys = jax.vmap(lambda c: jax.vmap(lambda i: jax.random.fold_in(c, i))(number))(
-            jax.random.split(jax.random.fold_in(key, 1), settings.chains)
+            _split(key, settings.chains, 1)
         )
         return Draws(
             {k: np.asarray(v) for k, v in self._sites(z, keys, data, chart).items()}, joined, _arrays(state)
         )
+
+
+def _split(key: Array, chains: int, which: int | None = None) -> Array:
+    """A key for each chain, of `key` or of each of several, one fit's after another's; `which` is folded in first."""
+    each = jnp.reshape(key, (-1,))
+    each = each if which is None else jax.vmap(lambda k: jax.random.fold_in(k, which))(each)
+    return jnp.reshape(jax.vmap(lambda k: jax.random.split(k, chains))(each), (-1,))
 
 
 def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
@@ -199,29 +211,33 @@ def _restored(shape: Any, arrays: list[np.ndarray]) -> Any:
     return jax.tree.unflatten(tree, back)
 
 
-def _on_devices(one: Callable[..., Any], layout: ChainLayout) -> Callable[..., Any]:
-    """Compile `one(chain_tree, inputs)` for all chains: one to a device, or several vectorised on each."""
+def _on_devices(one: Callable[..., Any], layout: ChainLayout, own_inputs: bool) -> Callable[..., Any]:
+    """Compile `one(chain_tree, inputs)` for all chains: one to a device, or several vectorised on each.
+
+    The inputs are the same for all, or with `own_inputs` a row for each chain.
+    """
     local = _single if layout.per_device == 1 else _several
     spec = PartitionSpec("chain")
     return jax.jit(
         jax.shard_map(
-            partial(local, one),
+            partial(local, one, own_inputs),
             mesh=layout.mesh(),
-            in_specs=(spec, PartitionSpec()),
+            in_specs=(spec, spec if own_inputs else PartitionSpec()),
             out_specs=spec,
             check_vma=False,
         )
     )
 
 
-def _single(one: Callable[..., Any], state: Any, inputs: Any) -> Any:
+def _single(one: Callable[..., Any], own_inputs: bool, state: Any, inputs: Any) -> Any:
     """One chain on this device, without vmap: a batched loop would run every branch."""
-    result = one(jax.tree.map(lambda x: x[0], state), inputs)
-    return jax.tree.map(lambda x: x[None], result)
+    state = jax.tree.map(lambda x: x[0], state)
+    inputs = jax.tree.map(lambda x: x[0], inputs) if own_inputs else inputs
+    return jax.tree.map(lambda x: x[None], one(state, inputs))
 
 
-def _several(one: Callable[..., Any], state: Any, inputs: Any) -> Any:
-    return jax.vmap(one, in_axes=(0, None))(state, inputs)
+def _several(one: Callable[..., Any], own_inputs: bool, state: Any, inputs: Any) -> Any:
+    return jax.vmap(one, in_axes=(0, 0 if own_inputs else None))(state, inputs)
 
 
 def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs: Any) -> Any:

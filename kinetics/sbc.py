@@ -11,7 +11,7 @@ on, and replicate i is the same whenever and wherever it runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -37,9 +37,9 @@ from kinetics.errors import FitError
 from kinetics.laplace import Marginal
 from kinetics.plan import FitPlan, plan_of, read_plan
 from kinetics.posterior import Chart, Posterior
-from kinetics.prior_study import PriorStudy
+from kinetics.prior_study import Drawn, PriorStudy
 from kinetics.run import write_atomic
-from kinetics.sampler import NutsProgram, Saved
+from kinetics.sampler import Draws, NutsProgram, Saved
 from kinetics.start import begin
 
 __all__ = ["WRONG", "Replicated", "Replicator", "Settings", "sbc"]
@@ -61,7 +61,8 @@ _OWN = (
 class Settings:
     """How every replicate is fitted: one chain of `draws`, of which `ranks` are kept, evenly spaced.
 
-    Where its effective sample size is below `ranks` it goes on, to `extend` times the draws at most.
+    Where its effective sample size is below `ranks` it goes on, to `extend` times the draws at most. `at_once` of them
+    are sampled side by side on a device.
     """
 
     seed: int
@@ -71,6 +72,11 @@ class Settings:
     target_accept: float
     extend: int
     wrong: str | None = None
+    at_once: int = 1
+
+    def facts(self) -> dict[str, Any]:
+        """What the ranks depend on."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("at_once", 1)}
 
 
 class Replicated(NamedTuple):
@@ -82,6 +88,16 @@ class Replicated(NamedTuple):
     seconds: float
     divergences: int
     ess: float
+
+
+class _Begun(NamedTuple):
+    """A replicate that is to be sampled: what was drawn, where its chain begins, and with which key."""
+
+    number: int
+    drawn: Drawn
+    chart: Chart
+    start: Array
+    key: Array
 
 
 class _Chain(NamedTuple):
@@ -109,25 +125,41 @@ class Replicator:
                 "target_accept": settings.target_accept, "chunk": max(settings.warmup, settings.draws),
             }
         )  # fmt: skip
-        self.program = NutsProgram(self.posterior, self.sampler, chain_layout(1))
+        layout, beside = chain_layout(settings.at_once), settings.at_once > 1
+        self.program = NutsProgram(self.posterior, self.sampler, layout, side_by_side=beside)
         self._scalars = jax.jit(jax.vmap(partial(_scalars, self.study.fitted), (0, None)))
 
-    def replicate(self, i: int) -> dict[str, Any]:
-        """Ranks of the truth of replicate `i`, a function of the seed and `i` alone, and how the fit went."""
-        clock, settings = perf_counter(), self.settings
-        drawn = self.study.draw(settings.seed, i)
-        key_start, key_chain = jax.random.split(jax.random.fold_in(jax.random.key(settings.seed), i))
+    def replicates(self, group: Sequence[int]) -> list[dict[str, Any]]:
+        """Ranks of the truth of each replicate, a function of the seed and its number, and how the fit went.
+
+        Those whose charts are laid out alike are sampled side by side; `seconds` is each one's share.
+        """
+        clock, rows = perf_counter(), []
+        alike: dict[Any, list[_Begun]] = {}
+        for begun in map(self._begun, group):
+            alike.setdefault(jax.tree.structure(begun.chart), []).append(begun)
+        for several in alike.values():
+            rows += [self._row(b, chain) for b, chain in zip(several, self._chains(several), strict=True)]
+        seconds = round((perf_counter() - clock) / len(group), 2)
+        return [row | {"seconds": seconds} for row in rows]
+
+    def _begun(self, i: int) -> _Begun:
+        drawn = self.study.draw(self.settings.seed, i)
+        key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(self.settings.seed), i))
         chart, start = begin(self.posterior, drawn.data, self.sampler, key_start, marginal=self.marginal)
-        chain = self._chain(drawn.data, chart, start, key_chain)
-        rows = np.arange(1, settings.ranks + 1) * len(chain.diverging) // settings.ranks - 1
+        return _Begun(i, drawn, chart, start, key)
+
+    def _row(self, begun: _Begun, chain: _Chain) -> dict[str, Any]:
+        drawn, ranks = begun.drawn, self.settings.ranks
+        rows = np.arange(1, ranks + 1) * len(chain.diverging) // ranks - 1
         both = {
             k: np.concatenate([np.asarray(drawn.sites[k])[None], v[rows]]) for k, v in chain.sites.items()
         }
         values = {k: both[k] for k in self.posterior.priors}
         values |= {k: np.asarray(v) for k, v in self._scalars(both, drawn.data).items()}
         return {
-            "replicate": i,
-            "seconds": round(perf_counter() - clock, 2),
+            "replicate": begun.number,
+            "seconds": 0.0,
             "redrawn": drawn.redrawn,
             "blq": round(drawn.blq, 4),
             "draws": len(chain.diverging),
@@ -137,19 +169,38 @@ class Replicator:
             **{k: int(np.sum(v[1:] < v[0])) for k, v in values.items()},
         }
 
-    def _chain(self, data: FitData, chart: Chart, start: Array, key: Array) -> _Chain:
-        """Runs of `draws` after one warm-up, each on from the last, until the ESS of every site is `ranks`."""
+    def _chains(self, several: Sequence[_Begun]) -> list[_Chain]:
+        """Runs of `draws` after one warm-up, each on from the last, until the ESS of every site is `ranks`.
+
+        A chain ends where its own is: what it did beside the others that went on is not kept.
+        """
         settings, parts, saved = self.settings, [], None
-        while True:
-            parts.append(self.program.run(data, chart, start, key, saved=saved))
+        inputs = self._inputs(several)
+        found: dict[int, _Chain] = {}
+        while len(found) < len(several):
+            parts.append(self.program.run(*inputs, saved=saved))
             saved = Saved(settings.warmup, parts[-1].state, [])
-            sites = {k: np.concatenate([p.sites[k][0] for p in parts]) for k in parts[0].sites}
-            ess = _least_ess([sites[k] for k in self.posterior.priors])
-            if ess >= settings.ranks or len(parts) == settings.extend:
-                diverging, n_steps = (
-                    np.concatenate([p.stats[k][0] for p in parts]) for k in ("diverging", "n_steps")
-                )
-                return _Chain(sites, diverging, n_steps, ess)
+            for lane in range(len(several)):
+                chain = _joined(parts, lane, self.posterior.priors)
+                if lane not in found and (chain.ess >= settings.ranks or len(parts) == settings.extend):
+                    found[lane] = chain
+        return [found[lane] for lane in range(len(several))]
+
+    def _inputs(self, several: Sequence[_Begun]) -> tuple[FitData, Chart, Array, Array]:
+        """Data, chart, start and key: of the one, or a row for each; the last is repeated where there are fewer."""
+        if self.settings.at_once == 1:
+            ((_, drawn, chart, start, key),) = several
+            return drawn.data, chart, start, key
+        padded = [*several, *[several[-1]] * (self.settings.at_once - len(several))]
+        data, chart = jax.tree.map(lambda *x: jnp.stack(x), *[(b.drawn.data, b.chart) for b in padded])
+        return data, chart, jnp.concatenate([b.start for b in padded]), jnp.stack([b.key for b in padded])
+
+
+def _joined(parts: Sequence[Draws], lane: int, sites: Iterable[str]) -> _Chain:
+    """One chain's runs, one after another."""
+    joined = {k: np.concatenate([p.sites[k][lane] for p in parts]) for k in parts[0].sites}
+    diverging, n_steps = (np.concatenate([p.stats[k][lane] for p in parts]) for k in ("diverging", "n_steps"))
+    return _Chain(joined, diverging, n_steps, _least_ess([joined[k] for k in sites]))
 
 
 def sbc(
@@ -165,6 +216,7 @@ def sbc(
     wrong: str | None = None,
     folder: str | Path | None = None,
     jobs: int = 1,
+    at_once: int = 1,
     report: Callable[[Replicated], None] = lambda replicated: None,
 ) -> Calibration:
     """Calibrate a fit by simulation: are the ranks of `replicates` truths uniform among their posterior draws?
@@ -174,15 +226,17 @@ def sbc(
     unless given. `wrong="drop_blq"` tries the test itself: records below the LLOQ are simulated and then left out
     of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was; FitError where the
     folder holds a run of other settings. `jobs` processes work side by side; the ranks are the same for any number
-    of them. PlanError or StudyError for bad input.
+    of them. On an accelerator, which a small fit does not fill, `at_once` replicates are sampled as one; the ranks are
+    the same but for rounding. PlanError or StudyError for bad input.
     """
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
-    if not 1 <= ranks <= draws or replicates < 1 or jobs < 1:
-        raise FitError(f"{ranks} ranks out of {draws} draws, {replicates} replicates, {jobs} jobs: too few")
+    if not 1 <= ranks <= draws or min(replicates, jobs, at_once) < 1:
+        said = f"{ranks} ranks out of {draws} draws, {replicates} replicates, {jobs} jobs, {at_once} at once"
+        raise FitError(f"{said}: too few")
     if wrong is not None and wrong not in WRONG:
         raise FitError(f"unknown wrong likelihood {wrong!r}; known: {', '.join(WRONG)}")
     settings = Settings(
-        plan.seed if seed is None else seed, draws, warmup, ranks, target_accept, extend, wrong
+        plan.seed if seed is None else seed, draws, warmup, ranks, target_accept, extend, wrong, at_once
     )
     bound = bind(plan)
     facts = _facts(bound, settings)
@@ -219,20 +273,22 @@ def _scalars(bound: BoundFit, s: Mapping[str, Array], data: FitData) -> dict[str
 def _replicated(
     bound: BoundFit, settings: Settings, left: Sequence[int], jobs: int
 ) -> Iterator[dict[str, Any]]:
+    groups = [left[i : i + settings.at_once] for i in range(0, len(left), settings.at_once)]
     if not left:
         return
     if jobs == 1:
         replicator = Replicator(bound, settings)
-        yield from map(replicator.replicate, left)
+        for group in groups:
+            yield from replicator.replicates(group)
         return
     start = (bound.plan.resolved(), settings)
     with ProcessPoolExecutor(
-        min(jobs, len(left)), mp_context=get_context("spawn"), initializer=_begin_worker, initargs=start
+        min(jobs, len(groups)), mp_context=get_context("spawn"), initializer=_begin_worker, initargs=start
     ) as pool:
-        tasks = [pool.submit(_in_worker, i) for i in left]
+        tasks = [pool.submit(_in_worker, group) for group in groups]
         try:
             for task in as_completed(tasks):
-                yield task.result()
+                yield from task.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -245,8 +301,8 @@ def _begin_worker(plan: dict[str, Any], settings: Settings) -> None:
     _worker[:] = [Replicator(bind(plan_of(plan)), settings)]
 
 
-def _in_worker(i: int) -> dict[str, Any]:
-    return _worker[0].replicate(i)
+def _in_worker(group: Sequence[int]) -> list[dict[str, Any]]:
+    return _worker[0].replicates(group)
 
 
 def _facts(bound: BoundFit, settings: Settings) -> dict[str, Any]:
@@ -260,7 +316,7 @@ def _facts(bound: BoundFit, settings: Settings) -> dict[str, Any]:
             "subjects": len(bound.subjects),
         },
         "plan": json.loads(json.dumps(plan)) | {"model": bound.model.name},
-        "settings": asdict(settings),
+        "settings": settings.facts(),
         "versions": {p: version(p) for p in ("cellkinetics", "jax", "numpyro", "numpy")},
     }  # fmt: skip
 

@@ -17,6 +17,7 @@ from kinetics.errors import FitError
 from kinetics.plan import FitPlan, plan_of
 from kinetics.plot import plot_sbc
 from kinetics.prior_study import PriorStudy
+from kinetics.sampler import NutsProgram
 from kinetics.sbc import sbc
 from tests.test_cli import call
 from tests.toy_level import SUBJECTS, TIMES, level_plan
@@ -216,6 +217,23 @@ def test_a_stopped_run_goes_on_to_the_same_ranks_and_a_folder_of_other_settings_
     (tmp_path / "foreign" / "notes.txt").write_text("precious")
     with pytest.raises(FitError, match="holds something else than a calibration"):
         sbc(plan, replicates=4, folder=tmp_path / "foreign", **SHORT)
+
+
+@pytest.mark.fit
+@pytest.mark.parametrize("at_once", [3, 8])
+def test_replicates_side_by_side_have_the_ranks_they_have_alone(plan, at_once, monkeypatch):
+    """Three on three devices, or eight on four, of which two have nothing to do; each ends where it would end alone."""
+    own = sbc(plan, replicates=6, **SHORT)
+    runs: list[int] = []
+    run = NutsProgram.run
+    monkeypatch.setattr(
+        NutsProgram, "run", lambda p, *a, **k: runs.append(p.settings.chains) or run(p, *a, **k)
+    )
+    beside = sbc(plan, replicates=6, at_once=at_once, **SHORT)
+    assert len(runs) < own.runs["draws"].sum() / SHORT["draws"]
+    assert (beside.runs["draws"] == own.runs["draws"]).all()
+    assert (np.abs(beside.ranks - own.ranks) <= 1).all(axis=None)  # rounding may move a rank
+    assert own.ranks.nunique().max() > 3
 
 
 @pytest.mark.fit

@@ -38,12 +38,25 @@ class Sampled:
 
 
 def sampling(
-    bound: BoundFit, start: str, *, warmup: int = 500, draws: int = 500, seeds: tuple[int, ...] = (1, 2, 3)
+    bound: BoundFit,
+    start: str,
+    *,
+    warmup: int = 500,
+    draws: int = 500,
+    target_accept: float = 0.8,
+    seeds: tuple[int, ...] = (1, 2, 3),
 ) -> list[Sampled]:
     """A chain a seed, from `start`; the time of the first run's compilation is left out, Laplace's is not."""
     posterior, data = Posterior(bound), bound.data
     settings = Sampler.model_validate(
-        {"chains": 1, "warmup": warmup, "draws": draws, "chunk": warmup, "start": start}
+        {
+            "chains": 1,
+            "warmup": warmup,
+            "draws": draws,
+            "chunk": warmup,
+            "start": start,
+            "target_accept": target_accept,
+        }
     )
     marginal = Marginal(posterior) if start == "laplace" else None
     program, found = NutsProgram(posterior, settings, chain_layout(1)), []
