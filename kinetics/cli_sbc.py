@@ -41,7 +41,7 @@ def sbc(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     at_once: Annotated[
-        int, typer.Option(min=1, help="Replicates that are sampled as one on a device: 50 on a GPU.")
+        int, typer.Option(min=1, help="Replicates that are sampled as one, in step, on a device.")
     ] = 1,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the summary beside the plan, for the model's card.")

@@ -226,8 +226,8 @@ def sbc(
     unless given. `wrong="drop_blq"` tries the test itself: records below the LLOQ are simulated and then left out
     of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was; FitError where the
     folder holds a run of other settings. `jobs` processes work side by side; the ranks are the same for any number
-    of them. On an accelerator, which a small fit does not fill, `at_once` replicates are sampled as one; the ranks are
-    the same but for rounding. PlanError or StudyError for bad input.
+    of them. `at_once` replicates are sampled as one on a device that one does not fill: in step, so the
+    longest trajectory is waited for; the ranks are the same but for rounding. PlanError or StudyError for bad input.
     """
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
     if not 1 <= ranks <= draws or min(replicates, jobs, at_once) < 1:
