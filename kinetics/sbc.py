@@ -246,11 +246,8 @@ def sbc(
         rows[row["replicate"]] = row
         if folder is not None:
             write_atomic(Path(folder) / "ranks.csv", _table(rows).to_csv(index=False))
-        report(
-            Replicated(
-                row["replicate"], len(rows), replicates, row["seconds"], row["divergences"], row["ess"]
-            )
-        )
+        own = (row[k] for k in ("seconds", "divergences", "ess"))
+        report(Replicated(row["replicate"], len(rows), replicates, *own))
     table = _table({i: row for i, row in rows.items() if i < replicates})
     runs = table[[c for c in table if c in _OWN]]
     return Calibration(facts, runs, table.drop(columns=list(_OWN)).astype(int), ranks)
