@@ -44,7 +44,9 @@ def describe_adam(
         for analyte in content["analytes"].values():
             analyte["lloq"] = options["lloq"]
     _columns(table, content, unit)
-    dictionary = make_dictionary(content, sidecar(path).name if sidecar(path).is_file() else path.name, problems)
+    dictionary = make_dictionary(
+        content, sidecar(path).name if sidecar(path).is_file() else path.name, problems
+    )
     if dictionary is not None and dictionary.adam is not None:
         _check_names(table, dictionary.adam, path, problems)
     return dictionary
@@ -100,7 +102,7 @@ def _synthetic(
 def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list[Problem]) -> str:
     """The unit of relative times: FRLTU, or what was declared; minutes stand in, so that the rest is checked."""
     written = sorted({word for word in table.words("FRLTU") if word}) if "FRLTU" in table else []
-    units = {TIME_UNITS.get(word.upper(), word) for word in written}
+    units: set[str] = {TIME_UNITS.get(str(word).upper(), str(word)) for word in written}
     if spec.get("time_unit"):
         if units and units != {spec["time_unit"]}:
             what = f"FRLTU is {', '.join(written)}, the time unit is declared {spec['time_unit']}"
@@ -110,7 +112,9 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list
         what = f"several time units ({', '.join(written)})"
         problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
     if not units:
-        remedy = f'write time_unit = "h" under [adam] in {sidecar(path).name}, or read_study(..., time_unit="h")'
+        remedy = (
+            f'write time_unit = "h" under [adam] in {sidecar(path).name}, or read_study(..., time_unit="h")'
+        )
         what = "the unit of AFRLT is not declared (FRLTU)"
         problems.append(Problem(what, remedy, file=path.name))
     return min(units, default="min")
@@ -128,7 +132,9 @@ def _analytes(
         name = analyte_name(spec, str(code))
         if name in analytes or is_missing(str(code)):
             continue
-        first = {column: _first(part, column, list(rows)) for column in ("PARAM", "PARCAT1", "PARCAT2", "AVALU")}
+        first = {
+            column: _first(part, column, list(rows)) for column in ("PARAM", "PARCAT1", "PARCAT2", "AVALU")
+        }
         unit = first["AVALU"] or spec.get("dv_unit")
         if unit is None:
             unsaid.append(str(code))
@@ -139,7 +145,9 @@ def _analytes(
             "unit": unit or "mg/L",
         }
     if unsaid:
-        remedy = f'fill AVALU, write dv_unit = "mg/L" under [adam] in {sidecar(path).name}, or value_unit="mg/L"'
+        remedy = (
+            f'fill AVALU, write dv_unit = "mg/L" under [adam] in {sidecar(path).name}, or value_unit="mg/L"'
+        )
         what = f"the unit of {', '.join(unsaid)} is not declared (AVALU)"
         problems.append(Problem(what, remedy, file=path.name))
 

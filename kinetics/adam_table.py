@@ -23,7 +23,7 @@ from kinetics.adam_sidecar import analyte_name, describe_adam, subject_variables
 from kinetics.dictionary import AdamTable, Dictionary
 from kinetics.errors import Problem, did_you_mean
 from kinetics.parse import flag, numbers
-from kinetics.tables import RawTable
+from kinetics.tables import RawTable, cell_text
 from kinetics.validate import Tables, build_tables
 
 __all__ = ["is_adam", "read_adam_table"]
@@ -85,7 +85,9 @@ def _required(table: RawTable, problems: list[Problem]) -> bool:
         if not set(names) & set(table.columns):
             bad = True
             remedy = f"add {names[0]} ({did_you_mean(names[0], table.columns)})"
-            problems.append(Problem(f"no {' or '.join(names)}", remedy, file=table.file, row=1, column=names[0]))
+            problems.append(
+                Problem(f"no {' or '.join(names)}", remedy, file=table.file, row=1, column=names[0])
+            )
     return not bad
 
 
@@ -128,7 +130,9 @@ def _censoring(table: RawTable, spec: AdamTable, dictionary: Dictionary) -> tupl
     lloq, uloq = (
         _amount(table, (column,)).mask(
             _amount(table, (column,)) == "",
-            declared.map(lambda a, b=bound: "" if a is None or getattr(a, b) is None else repr(getattr(a, b))),
+            declared.map(
+                lambda a, b=bound: "" if a is None or getattr(a, b) is None else repr(getattr(a, b))
+            ),
         )
         for column, bound in (("ALLOQ", "lloq"), ("AULOQ", "uloq"))
     )
@@ -139,7 +143,13 @@ def _observations(
     table: RawTable, rows: Series, spec: AdamTable, censored: Series, limits: Series, problems: list[Problem]
 ) -> RawTable:
     """The observation rows as a table of observations."""
-    columns = {spec.subject: "subject", spec.time: "time", "ALIMIT": "limit", "ALLOQ": "lloq", "AULOQ": "uloq"}
+    columns = {
+        spec.subject: "subject",
+        spec.time: "time",
+        "ALIMIT": "limit",
+        "ALLOQ": "lloq",
+        "AULOQ": "uloq",
+    }
     part = _part(table, rows, columns | {"DV" if "DV" in table else "AVAL": "value"})
     unlimited = rows & censored.isin(["left", "right"]) & (limits == "")
     remedy = "fill ALLOQ (or AULOQ), or give lloq"
@@ -148,7 +158,7 @@ def _observations(
     value = _amount(table, ("DV", "AVAL")).mask(censored.isin(["left", "right"]), limits)
     part.frame["value"] = value[rows]
     part.frame["censored"] = censored[rows]
-    part.frame["analyte"] = table.cells("PARAMCD")[rows].map(lambda code: analyte_name(spec, code))
+    part.frame["analyte"] = table.cells("PARAMCD")[rows].map(lambda code: analyte_name(spec, str(code)))
     part.frame["unit"] = table.words("AVALU", spec.dv_unit or "")[rows]
     return part
 
@@ -187,7 +197,9 @@ def _said(
         remedy = f"add it to {key} in [adam] (known: {', '.join(declared)})"
         flag(problems, table, unknown, variable, f"the code has no {key}", remedy)
         return written[rows].map(dict(declared)).fillna("")
-    remedy = f"fill {variable}, or write {key} under [adam] in {table.dictionary} (read_study(..., {key}=...))"
+    remedy = (
+        f"fill {variable}, or write {key} under [adam] in {table.dictionary} (read_study(..., {key}=...))"
+    )
     flag(problems, table, rows & (written == ""), variable, f"the {key} of the dose is not given", remedy)
     return written[rows]
 
@@ -199,7 +211,7 @@ def _durations(table: RawTable, rows: Series, problems: list[Problem]) -> Series
         rate, amount = (numbers(table, name, problems, required=False) for name in ("RATE", "AMT"))
         what, remedy = "the rate is negative", "write the amount per time, or leave it empty"
         flag(problems, table, rows & (rate < 0), "RATE", what, remedy)
-        made = (amount / rate.where(rate > 0)).map(lambda value: "" if value != value else repr(float(value)))
+        made = (amount / rate.where(rate > 0)).map(cell_text)
         written = written.mask(written == "", made)
     return written[rows]
 

@@ -214,7 +214,9 @@ def _observations(
 def _intervals(part: RawTable, dictionary: Dictionary) -> Series:
     """CENS 1 with a LIMIT, and a DV other than the LLOQ, is Monolix's interval (LIMIT, DV)."""
     value, limit = (numbers(part, column, [], required=False) for column in ("value", "limit"))
-    declared = part.cells("analyte").map({name: a.lloq for name, a in dictionary.analytes.items()}).astype(float)
+    declared = (
+        part.cells("analyte").map({name: a.lloq for name, a in dictionary.analytes.items()}).astype(float)
+    )
     lloq = numbers(part, "lloq", [], required=False).fillna(declared)
     censored = part.cells("censored")
     apart = limit.notna() & lloq.notna() & ~isclose(value, lloq)

@@ -16,8 +16,8 @@ from kinetics.dictionary import Dictionary, read_dictionary
 from kinetics.dose_table import dose_table
 from kinetics.errors import Problem, did_you_mean
 from kinetics.observation_table import observation_table
-from kinetics.parse import flag, nearest
 from kinetics.parquet_table import read_parquet_table
+from kinetics.parse import flag, nearest
 from kinetics.record_table import event_log, response_log
 from kinetics.schemas import DOSES, EVENTS, OBSERVATIONS, RESPONSES, SUBJECTS, check_schema
 from kinetics.subject_table import subject_table
@@ -112,7 +112,9 @@ def _missing(name: str, present: Iterable[str]) -> Problem:
     if near and near[0] not in (*REQUIRED_FILES, *OPTIONAL_FILES):
         remedy = f"rename {near[0]!r} to {name!r}"
         if near[0].endswith((".xlsx", ".xls")):
-            remedy = f"save {near[0]!r} as 'CSV UTF-8' under the name {name!r}, or give the workbook as the study"
+            remedy = (
+                f"save {near[0]!r} as 'CSV UTF-8' under the name {name!r}, or give the workbook as the study"
+            )
     return Problem("the file is missing", remedy, file=name)
 
 

@@ -34,7 +34,9 @@ def read_workbook(path: Path, problems: list[Problem]) -> tuple[dict[str, RawTab
         load = importlib.import_module("openpyxl").load_workbook
     except ImportError:
         remedy = "pip install 'cellkinetics[excel]', or save each sheet as 'CSV UTF-8'"
-        problems.append(Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=path.name))
+        problems.append(
+            Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=path.name)
+        )
         return None
     try:
         shown, written = (load(path, data_only=stored) for stored in (True, False))

@@ -23,7 +23,7 @@ from kinetics.study import Study
 __all__ = ["adam_toml", "adpc", "adppk", "analyte_codes", "not_carried"]
 
 _CATEGORY = {"left": "<BLQ", "right": ">ULOQ", "interval": "INTERVAL"}
-Columns = dict[str, tuple[object, str]]
+Columns = dict[str, tuple[Any, str]]
 
 
 def adpc(study: Study) -> Dataset:
@@ -33,7 +33,10 @@ def adpc(study: Study) -> Dataset:
     columns = subject_keys(study, rows["subject"]) | _parameters(study, rows)
     measured = rows["value"].where(rows["censored"].isin(["none", "interval"]) & ~dose)
     columns |= {
-        "AVAL": (rows["amount"].where(dose, measured), "Predecessor: observations.csv value; doses.csv amount"),
+        "AVAL": (
+            rows["amount"].where(dose, measured),
+            "Predecessor: observations.csv value; doses.csv amount",
+        ),
         "AVALU": (rows["unit"], "Assigned: the study's dictionary"),
         "AVALCAT1": (rows["censored"].map(_CATEGORY).fillna(""), "Derived: censoring"),
     }
@@ -72,12 +75,17 @@ def adppk(study: Study) -> Dataset:
     where = {key: place for place, key in enumerate(products, start=1)}
     cmt = [
         where[product, route] if is_dose else len(products) + list(codes).index(analyte) + 1
-        for is_dose, product, route, analyte in zip(dose, rows["product"], rows["route"], rows["analyte"], strict=True)
+        for is_dose, product, route, analyte in zip(
+            dose, rows["product"], rows["route"], rows["analyte"], strict=True
+        )
     ]
     duration = rows["duration"].where(rows["duration"] > 0)
     ids = {subject: place for place, subject in enumerate(study.subject_ids, start=1)}
     below = rows["censored"].eq("left").astype(int)
-    columns: Columns = {"STUDYIDN": (1, "Assigned"), "USUBJIDN": (rows["subject"].map(ids), "Assigned: order of subjects.csv")}
+    columns: Columns = {
+        "STUDYIDN": (1, "Assigned"),
+        "USUBJIDN": (rows["subject"].map(ids), "Assigned: order of subjects.csv"),
+    }
     columns = subject_keys(study, rows["subject"]) | columns | {
         "EVID": (dose.astype(int), "Derived: 1 of a dose"),
         "MDV": ((dose | dv.isna()).astype(int), "Derived: no DV"),
@@ -124,7 +132,11 @@ def analyte_codes(study: Study) -> dict[str, str]:
 
 def not_carried(study: Study) -> tuple[str, ...]:
     """What of a study a table of doses and records has no place for."""
-    notes = [f"{name}.csv ({len(table)} rows)" for name in ("events", "responses") if len(table := getattr(study, name))]
+    notes = [
+        f"{name}.csv ({len(table)} rows)"
+        for name in ("events", "responses")
+        if len(table := getattr(study, name))
+    ]
     for name in ("doses", "observations"):
         specs = getattr(study.dictionary.columns, name)
         own = [c for c in getattr(study, name).columns if c in specs and specs[c].role]
@@ -158,7 +170,7 @@ def _parameters(study: Study, rows: DataFrame) -> Columns:
     numbers = {name: place for place, name in enumerate(codes, start=1)}
     dose, analyte = rows["dose"], rows["analyte"]
 
-    def of(name: str, at_dose: object) -> Series:
+    def of(name: str, at_dose: str) -> Series:
         found = analyte.map({key: getattr(a, name) for key, a in study.analytes.items()})
         return found.astype(object).where(~dose, at_dose)
 

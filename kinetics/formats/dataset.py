@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pandas import DataFrame, Series
 
@@ -40,7 +41,7 @@ def dataset_of(
     label: str,
     structure: str,
     study: Study,
-    columns: Mapping[str, tuple[object, str]],
+    columns: Mapping[str, tuple[Any, str]],
     own: Mapping[str, Variable],
     *,
     codelists: Mapping[str, Mapping[str, str]] | None = None,

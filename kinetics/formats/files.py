@@ -19,7 +19,10 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, force: bool =
     InputError if the folder is there and not `force`; with it the old one is replaced.
     """
     if folder.exists() and not force:
-        what, remedy = "something is there already", "choose another name with --out, or replace it with --force"
+        what, remedy = (
+            "something is there already",
+            "choose another name with --out, or replace it with --force",
+        )
         raise InputError(Problem(what, remedy, file=str(folder)))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -1,7 +1,7 @@
 """A NM-TRAN-ready data file of a study: numbers alone, `.` where there is none, and the TOML that names the codes.
 
 ID TIME DV AMT RATE EVID MDV CMT DVID CENS LIMIT CYCLE WT and the subjects' columns. Times are days. A value below its
-limit has DV at the limit and CENS 1 (Monolix's, rxode2's and nlmixr2's coding; in NONMEM the M3 likelihood reads it); an
+limit has DV at the limit and CENS 1 (Monolix's, rxode2's and nlmixr2's coding; in NONMEM an M3 likelihood reads it). An
 interval-censored one has CENS 1, DV the upper and LIMIT the lower bound. CMT numbers the products by route, then the
 analytes; DVID the analytes. RATE is AMT over the duration. SYNTH is 1 where the data are simulated.
 """
@@ -60,7 +60,9 @@ def nonmem_data(study: Study) -> DataFrame:
         }
     )
     for column in ("lloq", "uloq"):
-        declared = rows["analyte"].map({n: getattr(a, column) for n, a in study.analytes.items()}).astype(float)
+        declared = (
+            rows["analyte"].map({n: getattr(a, column) for n, a in study.analytes.items()}).astype(float)
+        )
         if not (dose | rows[column].isna() | (rows[column] == declared)).all():
             frame[column.upper()] = rows[column]
     frame["CYCLE"] = rows["cycle"].where(dose)
@@ -97,7 +99,7 @@ def nonmem_toml(study: Study) -> str:
     """The TOML beside the file: with it, `read_study` gives the study's own names, codes and units back."""
     content, products = study_dictionary(study, ("subjects",)), _products(study)
     subjects: dict[str, Any] = {}
-    for column, name in _names(study).items():
+    for column in _names(study):
         spec = content.get("columns", {}).get("subjects", {}).get(column, {})
         codes = _codes(study, column)
         if column != "weight_kg":

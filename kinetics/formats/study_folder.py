@@ -12,10 +12,10 @@ from pandas import DataFrame, Index
 
 from kinetics.dictionary import Column
 from kinetics.errors import InputError, Problem
+from kinetics.formats.files import write_files
 from kinetics.parquet_table import need_pyarrow
 from kinetics.run import write_atomic
 from kinetics.study import Study
-from kinetics.formats.files import write_files
 from kinetics.workbook import WORKBOOK_SUFFIXES
 
 __all__ = ["study_dictionary", "study_files", "study_tables", "workbook_bytes", "write_study"]
@@ -36,7 +36,9 @@ def write_study(
     if path.suffix.lower() not in WORKBOOK_SUFFIXES:
         return write_files(path, study_files(study, tables), force=force)
     if path.exists() and not force:
-        raise InputError(Problem("something is there already", "choose another name, or --force", file=str(path)))
+        raise InputError(
+            Problem("something is there already", "choose another name, or --force", file=str(path))
+        )
     return write_atomic(path, workbook_bytes(study, path.name))
 
 
@@ -117,7 +119,9 @@ def workbook_bytes(study: Study, file: str) -> bytes:
         openpyxl = importlib.import_module("openpyxl")
     except ImportError:
         remedy = "pip install 'cellkinetics[excel]', or write a folder of CSV"
-        raise InputError(Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=file)) from None
+        raise InputError(
+            Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=file)
+        ) from None
     book = openpyxl.Workbook()
     book.remove(book.active)
     for name, table in study_tables(study).items():

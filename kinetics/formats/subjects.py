@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pandas import DataFrame, Series
 
@@ -29,13 +30,13 @@ class SubjectVariables:
     origins: Mapping[str, str]
     codelists: Mapping[str, Mapping[str, str]]
 
-    def columns(self, subjects: Series) -> dict[str, tuple[object, str]]:
+    def columns(self, subjects: Series) -> dict[str, tuple[Any, str]]:
         """Every variable at the rows of `subjects`, with its origin."""
         rows = self.frame.loc[list(subjects)].reset_index(drop=True)
         return {name: (rows[name], self.origins[name]) for name in rows.columns}
 
 
-def subject_keys(study: Study, subjects: Series) -> dict[str, tuple[object, str]]:
+def subject_keys(study: Study, subjects: Series) -> dict[str, tuple[Any, str]]:
     """STUDYID, USUBJID (study and subject joined) and SUBJID of some rows."""
     ids = [str(subject) for subject in subjects]
     return {
@@ -67,10 +68,17 @@ def subject_variables(study: Study) -> SubjectVariables:
         kind = "float" if values.dtype.kind in "fi" else "text"
         variables[name] = PUBLISHED.get(name) or Variable(label[:40], kind, "own")
         if kind == "text":
-            copies[name] = "SEXN" if name == "SEX" else adam_name(f"{name[:7]}N", [*PUBLISHED, *made, *copies.values()])
+            copies[name] = (
+                "SEXN" if name == "SEX" else adam_name(f"{name[:7]}N", [*PUBLISHED, *made, *copies.values()])
+            )
         unit = "kg" if column == "weight_kg" else spec.unit if spec is not None and name == "AGE" else None
         if unit is not None:
-            made[f"{name}U"] = Series([_UNITS.get(unit, unit)] * len(values), index=values.index, dtype=object)
-            variables[f"{name}U"], origins[f"{name}U"] = PUBLISHED[f"{name}U"], "Assigned: the study's dictionary"
+            made[f"{name}U"] = Series(
+                [_UNITS.get(unit, unit)] * len(values), index=values.index, dtype=object
+            )
+            variables[f"{name}U"], origins[f"{name}U"] = (
+                PUBLISHED[f"{name}U"],
+                "Assigned: the study's dictionary",
+            )
     frame = DataFrame(made, index=study.subjects.index)
     return SubjectVariables(frame, names, copies, variables, origins, codelists)

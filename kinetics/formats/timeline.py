@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pandas import DataFrame, concat
 
 from kinetics.adam_names import ROUTES
@@ -31,12 +30,13 @@ def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
     rows["dose"] = rows["dose"].astype(bool)
     rows["rank"] = rows["subject"].map({s: i for i, s in enumerate(study.subject_ids)})
     rows = rows.sort_values(["rank", "time", "order"], kind="stable", ignore_index=True)
-    cells = doses.groupby("subject")["unit"].transform(lambda units: (units == "cells") | ~(units == "cells").any())
+    given = doses["unit"] == "cells"
+    cells = given | ~doses["subject"].isin(doses.loc[given, "subject"])
     rows["first"] = rows["subject"].map(doses[cells].groupby("subject")["time"].min())
     rows["counts"] = False
     rows.loc[rows["dose"], "counts"] = list(cells)
     reference = _references(rows, doses)
-    since = np.round(rows["time"] - reference["time"], 9)
+    since = (rows["time"] - reference["time"]).round(9)
     return rows.assign(since=since.where(~rows["dose"], 0.0)), reference
 
 
@@ -44,9 +44,15 @@ def _references(rows: DataFrame, doses: DataFrame) -> DataFrame:
     """Each row's reference dose; of a dose, the dose itself."""
     places = iter(doses.index)  # the rows have the doses in the order of `doses`
     place = [next(places) if is_dose else -1 for is_dose in rows["dose"]]
-    first = {s: p for s, p, counts in zip(rows["subject"][::-1], place[::-1], rows["counts"][::-1], strict=True) if counts}
+    first = {
+        s: p
+        for s, p, counts in zip(rows["subject"][::-1], place[::-1], rows["counts"][::-1], strict=True)
+        if counts
+    }
     latest, found = dict(first), []
-    for subject, is_dose, counts, own in zip(rows["subject"], rows["dose"], rows["counts"], place, strict=True):
+    for subject, is_dose, counts, own in zip(
+        rows["subject"], rows["dose"], rows["counts"], place, strict=True
+    ):
         latest[subject] = own if counts else latest[subject]
         found.append(own if is_dose else latest[subject])
     return doses.loc[found].reset_index(drop=True)
