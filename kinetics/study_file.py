@@ -9,6 +9,7 @@ subjects, doses and observations (events, responses) is a study folder in one fi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from kinetics.event_table import read_event_table
 from kinetics.parquet_table import read_parquet_table
 from kinetics.tables import RawTable, decode, read_table
 from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES, Tables, build_tables
-from kinetics.workbook import WORKBOOK_SUFFIXES, read_workbook, sheet_name
+from kinetics.workbook import WORKBOOK_SUFFIXES, Sheet, read_workbook, sheet_name
 
 __all__ = ["read_study_file"]
 
@@ -73,7 +74,9 @@ def _workbook(path: Path, options: Mapping[str, Any], problems: list[Problem]) -
     sheets, dictionary = read
     if not set(sheets) & set(_SHEETS):
         if len(sheets) == 1 and dictionary is None:
-            return _one_table(path, next(iter(sheets.values())), options, problems)
+            (only,) = sheets.values()
+            problems.extend(only.problems)
+            return None if only.table is None else _one_table(path, only.table, options, problems)
         what = f"the sheets are {', '.join(sheets)}" if sheets else "the workbook has no table"
         remedy = f"name them {', '.join(_SHEETS)}, or leave one sheet with an event table"
         if len(sheets) == 1:
@@ -86,7 +89,7 @@ def _workbook(path: Path, options: Mapping[str, Any], problems: list[Problem]) -
 
 def _tables(
     path: Path,
-    sheets: Mapping[str, RawTable],
+    sheets: Mapping[str, Sheet],
     dictionary: str | None,
     options: Mapping[str, Any],
     problems: list[Problem],
@@ -101,6 +104,7 @@ def _tables(
             wanted = file.removesuffix(".csv")
             remedy = f"rename the sheet {near[0]!r} to {wanted!r}" if near else f"add the sheet {wanted!r}"
             problems.append(Problem("a sheet is missing", remedy, file=path.name, value=wanted))
+    problems.extend(p for name, sheet in sheets.items() if name in _SHEETS for p in sheet.problems)
     others = [name for name in sheets if name not in _SHEETS]
     for name in others:
         if near := get_close_matches(name, [n for n in _SHEETS if n not in sheets], n=1, cutoff=0.8):
@@ -121,9 +125,9 @@ def _tables(
     if found is None:
         return None
     raw: dict[str, RawTable | None] = {csv: None for csv in _SHEETS.values()}
-    for name, table in sheets.items():
-        if name in _SHEETS:
-            raw[_SHEETS[name]] = RawTable(table.file, table.frame, table.names, file)
+    for name, sheet in sheets.items():
+        if name in _SHEETS and sheet.table is not None:
+            raw[_SHEETS[name]] = replace(sheet.table, dictionary=file)
     tables = build_tables(found, raw, problems)
     notes: dict[str, object] = {"sheets_not_read": others} if others else {}
     return None if tables is None else (tables, notes)

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import importlib
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kinetics.errors import Problem
 from kinetics.tables import RawTable, cell_text, make_table
 
-__all__ = ["DICTIONARY_SHEET", "WORKBOOK_SUFFIXES", "read_workbook", "sheet_name"]
+__all__ = ["DICTIONARY_SHEET", "WORKBOOK_SUFFIXES", "Sheet", "read_workbook", "sheet_name"]
 
 WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
 DICTIONARY_SHEET = "dictionary"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet as a table (None where none can be made of it), and what is wrong with it."""
+
+    table: RawTable | None
+    problems: list[Problem] = field(default_factory=list)
 
 
 def sheet_name(path: Path, sheet: str) -> str:
@@ -25,10 +34,11 @@ def sheet_name(path: Path, sheet: str) -> str:
     return f"{path.name} [{sheet}]"
 
 
-def read_workbook(path: Path, problems: list[Problem]) -> tuple[dict[str, RawTable], str | None] | None:
-    """Sheet (lower case) -> table, and the text of the sheet `dictionary`; None where it is no workbook.
+def read_workbook(path: Path, problems: list[Problem]) -> tuple[dict[str, Sheet], str | None] | None:
+    """Sheet (lower case) -> its table, and the text of the sheet `dictionary`; None where it is no workbook.
 
-    A sheet without any cell is left out.
+    A sheet without any cell is left out. What is wrong with a sheet matters only where it is read: a sheet of notes may
+    look as it likes.
     """
     try:
         load = importlib.import_module("openpyxl").load_workbook
@@ -44,22 +54,23 @@ def read_workbook(path: Path, problems: list[Problem]) -> tuple[dict[str, RawTab
         remedy = "open it in Excel and save it as .xlsx"
         problems.append(Problem(f"not a readable workbook: {error}", remedy, file=path.name))
         return None
-    tables: dict[str, RawTable] = {}
+    sheets: dict[str, Sheet] = {}
     dictionary = None
-    for sheet in shown.sheetnames:
-        name, rows = sheet.strip().lower(), _cells(shown[sheet])
-        if name == DICTIONARY_SHEET:
+    for name in shown.sheetnames:
+        rows = _cells(shown[name])
+        if name.strip().lower() == DICTIONARY_SHEET:
             dictionary = "\n".join(row[0] if row else "" for row in rows)
-            continue
-        _unstored(path, sheet, shown[sheet], written[sheet], problems)
-        if rows:
-            width = max((place for row in rows for place, cell in enumerate(row, start=1) if cell), default=0)
-            trimmed = [row[:width] for row in rows]
-            records = list(enumerate(trimmed[1:], start=2))
-            table = make_table(sheet_name(path, sheet), trimmed[0], records, problems)
-            if table is not None:
-                tables[name] = table
-    return tables, dictionary
+        elif rows:
+            found = _unstored(path, name, shown[name], written[name])
+            sheets[name.strip().lower()] = Sheet(_table(path, name, rows, found), found)
+    return sheets, dictionary
+
+
+def _table(path: Path, sheet: str, rows: list[list[str]], problems: list[Problem]) -> RawTable | None:
+    """The table of a sheet's cells, without the empty columns at its right."""
+    width = max(place for row in rows for place, cell in enumerate(row, start=1) if cell)
+    records = [(row, cells[:width]) for row, cells in enumerate(rows[1:], start=2)]
+    return make_table(sheet_name(path, sheet), rows[0][:width], records, problems)
 
 
 def _cells(sheet: Any) -> list[list[str]]:
@@ -68,12 +79,14 @@ def _cells(sheet: Any) -> list[list[str]]:
     return rows if any(any(row) for row in rows) else []
 
 
-def _unstored(path: Path, sheet: str, shown: Any, written: Any, problems: list[Problem]) -> None:
+def _unstored(path: Path, sheet: str, shown: Any, written: Any) -> list[Problem]:
     """A formula whose value was never stored would read as an empty cell."""
+    found = []
     for row in written.iter_rows():
         for cell in row:
             if cell.data_type == "f" and shown[cell.coordinate].value is None:
                 remedy = "open the workbook in Excel and save it, or paste the values"
                 what = f"{cell.coordinate} is a formula without a stored value"
                 where = sheet_name(path, sheet)
-                problems.append(Problem(what, remedy, file=where, row=cell.row, value=str(cell.value)))
+                found.append(Problem(what, remedy, file=where, row=cell.row, value=str(cell.value)))
+    return found

@@ -17,7 +17,7 @@ from kinetics.adam_names import Variable, adam_name
 from kinetics.formats.dataset import Dataset, dataset_of
 from kinetics.formats.study_folder import study_dictionary
 from kinetics.formats.subjects import SubjectVariables, subject_keys, subject_variables
-from kinetics.formats.timeline import timeline
+from kinetics.formats.timeline import compartments, products_of, timeline
 from kinetics.study import Study
 
 __all__ = ["adam_toml", "adpc", "adppk", "analyte_codes", "not_carried"]
@@ -68,28 +68,39 @@ def adppk(study: Study) -> Dataset:
     As in admiral's ADPPK a value below its limit has no DV and MDV 1. CMT numbers the products, then the analytes.
     """
     (rows, given), own = timeline(study), subject_variables(study)
-    dose = rows["dose"]
-    codes = analyte_codes(study)
-    products = list(dict.fromkeys(zip(study.doses["product"], study.doses["route"], strict=True)))
+    columns = subject_keys(study, rows["subject"]) | _events(study, rows)
+    columns |= _limits(rows) | _times(rows) | {
+        "NPRLT": (np.nan, "Not Available: the study has actual times alone"),
+        "APRLT": (rows["since"], "Derived: time from the previous dose"),
+    }  # fmt: skip
+    columns |= _reference(given) | _parameters(study, rows)
+    columns["ACYCLE"] = given["cycle"], "Predecessor: doses.csv cycle"
+    routes = list(dict.fromkeys(given["ROUTE"]))
+    columns["ROUTEN"] = given["ROUTE"].map(routes.index) + 1, "Assigned: order of ROUTE"
+    columns["RECSEQ"] = np.arange(1, len(rows) + 1), "Assigned: order of the rows"
+    products = [f"dose of {product} by {route}" for product, route, _ in products_of(study)]
+    codelists = _codelists(study) | dict(own.codelists)
+    codelists["CMT"] = {str(i): said for i, said in enumerate([*products, *study.analytes], start=1)}
+    columns |= _traced(study, rows) | _with_copies(own, rows["subject"], codelists)
+    variables = dict(own.variables) | {
+        copy: Variable(f"{own.variables[name].label[:36]} (N)", "integer", own.variables[name].where)
+        for name, copy in own.copies.items()
+    }
+    return dataset_of("ADPPK", "Population PK Analysis Data", "One record per subject per time", study,
+                      columns, variables, codelists=codelists, notes=not_carried(study))  # fmt: skip
+
+
+def _events(study: Study, rows: DataFrame) -> Columns:
+    """What a population model reads of every row: event, compartment, amount, value, whether there is one."""
+    dose, below = rows["dose"], rows["censored"].eq("left").astype(int)
     dv = rows["value"].where(rows["censored"].isin(["none", "interval"]) & ~dose)
-    where = {key: place for place, key in enumerate(products, start=1)}
-    cmt = [
-        where[product, route] if is_dose else len(products) + list(codes).index(analyte) + 1
-        for is_dose, product, route, analyte in zip(
-            dose, rows["product"], rows["route"], rows["analyte"], strict=True
-        )
-    ]
-    duration = rows["duration"].where(rows["duration"] > 0)
     ids = {subject: place for place, subject in enumerate(study.subject_ids, start=1)}
-    below = rows["censored"].eq("left").astype(int)
-    columns: Columns = {
+    return {
         "STUDYIDN": (1, "Assigned"),
         "USUBJIDN": (rows["subject"].map(ids), "Assigned: order of subjects.csv"),
-    }
-    columns = subject_keys(study, rows["subject"]) | columns | {
         "EVID": (dose.astype(int), "Derived: 1 of a dose"),
         "MDV": ((dose | dv.isna()).astype(int), "Derived: no DV"),
-        "CMT": (cmt, "Assigned: products by route, then analytes"),
+        "CMT": (compartments(study, rows), "Assigned: products by route, then analytes"),
         "AMT": (rows["amount"].where(dose), "Predecessor: doses.csv amount"),
         "DV": (dv, "Predecessor: observations.csv value"),
         "DVL": (np.log(dv.where(dv > 0)), "Derived: log of DV"),
@@ -98,28 +109,7 @@ def adppk(study: Study) -> Dataset:
         "AVALCAT1": (rows["censored"].map(_CATEGORY).fillna(""), "Derived: censoring"),
         "BLQFL": (below.map({1: "Y", 0: "N"}), "Derived: below ALLOQ"),
         "BLQFN": (below, "Derived: below ALLOQ"),
-    }  # fmt: skip
-    columns |= _limits(rows) | _times(rows) | {
-        "NPRLT": (np.nan, "Not Available: the study has actual times alone"),
-        "APRLT": (rows["since"], "Derived: time from the previous dose"),
-    }  # fmt: skip
-    columns |= _reference(given) | _parameters(study, rows)
-    columns["ACYCLE"] = given["cycle"], "Predecessor: doses.csv cycle"
-    columns["ADOSEDUR"] = duration.where(dose), "Predecessor: doses.csv duration"
-    routes = list(dict.fromkeys(given["ROUTE"]))
-    columns["ROUTEN"] = given["ROUTE"].map(routes.index) + 1, "Assigned: order of ROUTE"
-    columns["RECSEQ"] = np.arange(1, len(rows) + 1), "Assigned: order of the rows"
-    codelists = _codelists(study) | dict(own.codelists)
-    codelists["CMT"] = {str(place): f"dose of {p} by {r}" for (p, r), place in where.items()} | {
-        str(len(products) + place): name for place, name in enumerate(codes, start=1)
     }
-    columns |= _traced(study, rows) | _with_copies(own, rows["subject"], codelists)
-    variables = dict(own.variables) | {
-        copy: Variable(f"{own.variables[name].label[:36]} (N)", "integer", own.variables[name].where)
-        for name, copy in own.copies.items()
-    }
-    return dataset_of("ADPPK", "Population PK Analysis Data", "One record per subject per time", study,
-                      columns, variables, codelists=codelists, notes=not_carried(study))  # fmt: skip
 
 
 def analyte_codes(study: Study) -> dict[str, str]:

@@ -18,7 +18,7 @@ from pandas import DataFrame, Series
 from kinetics.adam_names import adam_name
 from kinetics.formats.concentrations import not_carried
 from kinetics.formats.study_folder import study_dictionary
-from kinetics.formats.timeline import timeline
+from kinetics.formats.timeline import compartments, products_of, timeline
 from kinetics.study import Study
 
 __all__ = ["DROPPED", "nonmem_csv", "nonmem_data", "nonmem_ids", "nonmem_notes", "nonmem_toml"]
@@ -34,16 +34,8 @@ DROPPED = ("SYNTH",)
 def nonmem_data(study: Study) -> DataFrame:
     """The rows; NaN where the file has `.`."""
     rows, _ = timeline(study)
-    dose, censored = rows["dose"], rows["censored"]
-    products, analytes = _products(study), list(study.analytes)
-    ids = nonmem_ids(study)
-    dvid = [0 if is_dose else analytes.index(a) + 1 for is_dose, a in zip(dose, rows["analyte"], strict=True)]
-    cmt = [
-        products.index((product, route, unit)) + 1 if is_dose else len(products) + place
-        for is_dose, product, route, unit, place in zip(
-            dose, rows["product"], rows["route"], rows["unit"], dvid, strict=True
-        )
-    ]
+    dose, censored, ids = rows["dose"], rows["censored"], nonmem_ids(study)
+    numbers = {name: place for place, name in enumerate(study.analytes, start=1)}
     frame = DataFrame(
         {
             "ID": rows["subject"].map(ids),
@@ -53,8 +45,8 @@ def nonmem_data(study: Study) -> DataFrame:
             "RATE": (rows["amount"] / rows["duration"].where(rows["duration"] > 0)).where(dose),
             "EVID": dose.astype(int),
             "MDV": dose.astype(int),
-            "CMT": cmt,
-            "DVID": dvid,
+            "CMT": compartments(study, rows),
+            "DVID": rows["analyte"].map(numbers).fillna(0).astype(int),
             "CENS": censored.map(_CENS).fillna(0).astype(int),
             "LIMIT": rows["limit"],
         }
@@ -69,7 +61,11 @@ def nonmem_data(study: Study) -> DataFrame:
     for column, name in _names(study).items():
         codes = _codes(study, column)
         values = study.subjects[column]
-        frame[name] = rows["subject"].map(values.map({v: k for k, v in codes.items()}) if codes else values)
+        frame[name] = (
+            rows["subject"]
+            .map(values.map({v: int(k) for k, v in codes.items()}) if codes else values)
+            .astype(float)
+        )
     return frame.assign(SYNTH=int(study.synthetic))
 
 
@@ -97,7 +93,7 @@ def nonmem_ids(study: Study) -> dict[str, int]:
 
 def nonmem_toml(study: Study) -> str:
     """The TOML beside the file: with it, `read_study` gives the study's own names, codes and units back."""
-    content, products = study_dictionary(study, ("subjects",)), _products(study)
+    content, products = study_dictionary(study, ("subjects",)), products_of(study)
     subjects: dict[str, Any] = {}
     for column in _names(study):
         spec = content.get("columns", {}).get("subjects", {}).get(column, {})
@@ -125,11 +121,6 @@ def nonmem_notes(study: Study) -> tuple[str, ...]:
     """What of the study the file has no place for."""
     level = ("not carried: doses.csv column level",) if (study.doses["level"] != "").any() else ()
     return not_carried(study) + level
-
-
-def _products(study: Study) -> list[tuple[str, str, str]]:
-    """The products by route (and unit), in order of appearance: CMT 1, 2, ... of the doses."""
-    return list(dict.fromkeys(study.doses[["product", "route", "unit"]].itertuples(index=False, name=None)))
 
 
 def _names(study: Study) -> dict[str, str]:

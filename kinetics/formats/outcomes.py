@@ -10,6 +10,7 @@ CBOR are admiralonco's best responses, AVAL its numbers (aval_resp: CR 1, PR 2, 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from pandas import DataFrame, concat
@@ -24,20 +25,19 @@ from kinetics.time_to_event import ENDPOINTS, survival_times
 __all__ = ["RESPONSE_NUMBERS", "adrs", "adtte"]
 
 RESPONSE_NUMBERS = {"CR": 1, "PR": 2, "SD": 3, "NON-CR/NON-PD": 4, "PD": 5, "NE": 6, "MISSING": 7}
+_ONE = "everyone"  # a group of all subjects: these datasets are by subject, and need no column to group by
 _BEST = {
     "BOR": ("Best Overall Response (confirmation not required)", False),
     "CBOR": ("Best Confirmed Overall Response", True),
 }
 
 
-def adtte(
-    study: Study, protocol: Protocol, *, by: str = "dose_level", assessed_every_days: float | None = None
-) -> Dataset:
+def adtte(study: Study, protocol: Protocol, *, assessed_every_days: float | None = None) -> Dataset:
     """One row a subject and endpoint, by the protocol's censoring; none where the subject is not counted."""
     parts = []
     for endpoint, name in ENDPOINTS.items():
         every = None if endpoint == "os" else assessed_every_days
-        times = survival_times(study, protocol, endpoint, by=by, assessed_every_days=every)
+        times = survival_times(_as_one(study), protocol, endpoint, by=_ONE, assessed_every_days=every)
         parts.append(times[times["time"].notna()].assign(code=endpoint.upper(), name=name.capitalize()))
     rows = concat(parts, ignore_index=True)
     order = {"OS": 1, "PFS": 2, "DOR": 3}
@@ -75,7 +75,8 @@ def adrs(study: Study) -> Dataset:
     """One row a subject and assessment (OVRLRESP), and one for each best response (BOR, CBOR; RECIST 1.1)."""
     rows = []
     best = {
-        code: best_responses(study, confirmed).set_index("subject") for code, (_, confirmed) in _BEST.items()
+        code: best_responses(_as_one(study), confirmed, by=_ONE).set_index("subject")
+        for code, (_, confirmed) in _BEST.items()
     }
     for subject, assessments in assessments_of(study).items():
         progressed = False
@@ -107,3 +108,8 @@ def adrs(study: Study) -> Dataset:
     }
     return dataset_of("ADRS", "Response Analysis Data", "One record per subject per parameter per assessment", study,
                       columns, own.variables, codelists=codelists | dict(own.codelists))  # fmt: skip
+
+
+def _as_one(study: Study) -> Study:
+    """The study with all its subjects in one group."""
+    return replace(study, subjects=study.subjects.assign(**{_ONE: "all"}))

@@ -7,7 +7,7 @@ from pandas import DataFrame, concat
 from kinetics.adam_names import ROUTES
 from kinetics.study import Study
 
-__all__ = ["timeline"]
+__all__ = ["compartments", "products_of", "timeline"]
 
 
 def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
@@ -56,3 +56,18 @@ def _references(rows: DataFrame, doses: DataFrame) -> DataFrame:
         latest[subject] = own if counts else latest[subject]
         found.append(own if is_dose else latest[subject])
     return doses.loc[found].reset_index(drop=True)
+
+
+def products_of(study: Study) -> list[tuple[str, str, str]]:
+    """The products by route and unit, in order of appearance: CMT 1, 2, ... of the doses."""
+    return list(dict.fromkeys(study.doses[["product", "route", "unit"]].itertuples(index=False, name=None)))
+
+
+def compartments(study: Study, rows: DataFrame) -> list[int]:
+    """CMT of every row of a timeline: the products first, then the analytes."""
+    products, analytes = products_of(study), list(study.analytes)
+    columns = (rows[name] for name in ("dose", "product", "route", "unit", "analyte"))
+    return [
+        products.index((product, route, unit)) + 1 if dose else len(products) + analytes.index(analyte) + 1
+        for dose, product, route, unit, analyte in zip(*columns, strict=True)
+    ]
