@@ -19,7 +19,7 @@ from kinetics.formats import FORMATS, export, write_study
 from kinetics.formats.concentrations import adpc, adppk
 from kinetics.formats.nonmem_data import nonmem_data
 from kinetics.formats.outcomes import adrs, adtte
-from kinetics.formats.parameters import PKNCA_NAMES, adpp, pknca
+from kinetics.formats.parameters import adpp, pknca
 from kinetics.nca import nca, to_pptestcd
 from kinetics.protocol import read_protocol
 from kinetics.response import assessments_of, best_responses
@@ -258,7 +258,12 @@ def test_adpp_is_to_pptestcd_and_pknca_the_nca_under_its_names():
     assert set(frame.loc[frame["PARAMCD"] == "AUCINT", "PPENINT"]) == {"P28D"}
     assert frame.loc[frame["AVAL"].isna(), "PPREASND"].ne("").all()
     table, rows = nca(study), pknca(study)
-    for number, name in {**PKNCA_NAMES, "auc_0_28d": "aucint.last"}.items():
+    names = {
+        "cmax": "cmax", "tmax": "tmax", "auc_last": "auclast", "clast": "clast.obs", "tlast": "tlast",
+        "half_life": "half.life", "lambda_z": "lambda.z", "lambda_z_points": "lambda.z.n.points",
+        "adj_r_squared": "adj.r.squared", "span_ratio": "span.ratio", "auc_0_28d": "aucint.last",
+    }  # fmt: skip
+    for number, name in names.items():
         found = rows[rows["PPTESTCD"] == name]["PPORRES"].to_numpy(float)
         np.testing.assert_array_equal(found, table[number].to_numpy(float))
     assert rows.loc[rows["PPORRES"].isna(), "exclude"].ne("").all()
