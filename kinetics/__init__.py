@@ -39,6 +39,7 @@ from kinetics.expansion_characteristics import ExpansionCharacteristics, expansi
 from kinetics.exposure import exposure, exposure_summary  # noqa: E402
 from kinetics.exposure_response import ExposureResponse, Slope, exposure_response  # noqa: E402
 from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
+from kinetics.formats import Exported, export, write_study  # noqa: E402
 from kinetics.gof import GoodnessOfFit, gof  # noqa: E402
 from kinetics.kaplan_meier import KaplanMeier, kaplan_meier  # noqa: E402
 from kinetics.loo import Loo, loo  # noqa: E402
@@ -77,6 +78,7 @@ __all__ = [
     "ExnexPrior",
     "ExpansionCharacteristics",
     "ExpansionDesign",
+    "Exported",
     "ExposureResponse",
     "Exposures",
     "Fit",
@@ -125,6 +127,7 @@ __all__ = [
     "exnex_prior",
     "expansion",
     "expansion_characteristics",
+    "export",
     "exposure",
     "exposure_response",
     "exposure_summary",
@@ -168,4 +171,5 @@ __all__ = [
     "to_pptestcd",
     "validate_study",
     "vpc",
+    "write_study",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pandas import DataFrame
@@ -20,6 +20,7 @@ from kinetics.cli_assess import compare, subgroups
 from kinetics.cli_design import design, lint, next_dose
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_expansion import expansion_cohorts
+from kinetics.cli_export import NCA_RULES, convert, export, validate
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
@@ -38,7 +39,7 @@ from kinetics.new import new_study
 from kinetics.plan import read_plan
 from kinetics.report import report as write_report
 from kinetics.run import write_atomic
-from kinetics.study import read_study, validate_study
+from kinetics.study import read_study
 from kinetics.terminal import print_result, records, table_text
 
 __all__ = ["app", "main"]
@@ -76,6 +77,9 @@ def models(
         print_result(model.as_dict() | {"calibration": calibrated}, card, as_json)
 
 
+app.command()(validate)
+app.command()(convert)
+app.command()(export)
 app.command()(compare)
 app.command()(subgroups)
 app.command("design-sampling")(design_sampling)
@@ -110,36 +114,6 @@ def check_model(
     )
     if broken:
         raise typer.Exit(1)
-
-
-@app.command()
-def validate(
-    study: Annotated[str, typer.Argument(help="A study's name or folder, or a NONMEM/Monolix-style CSV.")],
-    time_unit: Annotated[str | None, typer.Option(help="CSV only: h, day, ...")] = None,
-    dose_unit: Annotated[str | None, typer.Option(help="CSV only: mg, cells, cells/kg, ...")] = None,
-    value_unit: Annotated[str | None, typer.Option(help="CSV only: the unit of DV.")] = None,
-    analyte: Annotated[str | None, typer.Option(help="CSV only: what DV measures.")] = None,
-    route: Annotated[str | None, typer.Option(help="CSV only: iv, hepatic_artery, ...")] = None,
-    product: Annotated[str | None, typer.Option(help="CSV only: car_t, car_nk, ...")] = None,
-    weight_column: Annotated[str | None, typer.Option(help="CSV only: body weight in kg.")] = None,
-    lloq: Annotated[float | None, typer.Option(help="CSV only: LLOQ of DV.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Say every problem of a study at once, or sum it up.
-
-    Example: `kinetics validate data/mine` or
-    `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv --product drug`
-    """
-    given = {
-        "time_unit": time_unit, "dose_unit": dose_unit, "value_unit": value_unit, "analyte": analyte,
-        "route": route, "product": product, "weight_column": weight_column, "lloq": lloq,
-    }  # fmt: skip
-    options: Any = {k: v for k, v in given.items() if v is not None}
-    problems = validate_study(study, **options)
-    if problems:
-        raise InputError(problems)
-    table = read_study(study, **options)
-    print_result(table.summary(), str(table), as_json)
 
 
 @app.command()
@@ -202,10 +176,9 @@ def nca(
 
     Example: `kinetics nca synthetic_cart_12 --analyte car_copies --out nca.csv`
     """
-    presets = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
-    if rules not in presets:
+    if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
-    table = run_nca(read_study(study), analyte=analyte, rules=presets[rules]())
+    table = run_nca(read_study(study), analyte=analyte, rules=NCA_RULES[rules]())
     shown = [
         c
         for c in ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")

@@ -14,7 +14,17 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.tables import decode
 from kinetics.units import dimension
 
-__all__ = ["Analyte", "Column", "Columns", "Dictionary", "EventTable", "make_dictionary", "read_dictionary"]
+__all__ = [
+    "AdamTable",
+    "Analyte",
+    "Column",
+    "Columns",
+    "Dictionary",
+    "EventTable",
+    "dictionary_of",
+    "make_dictionary",
+    "read_dictionary",
+]
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -84,7 +94,8 @@ class EventTable(_Spec):
     """How a single NONMEM or Monolix table is to be read: see `kinetics.event_table`.
 
     `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code; `analyte` is one name, or
-    one per DVID (or CMT) code.
+    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the study's
+    name of a covariate's column.
     """
 
     time_unit: Text | None = None
@@ -95,6 +106,29 @@ class EventTable(_Spec):
     analyte: ByCode | None = None
     weight_column: Text | None = None
     cycle_column: Text | None = None
+    subject: dict[str, str] = {}
+    columns: dict[str, Name] = {}
+    drop: list[str] = []
+
+
+class AdamTable(_Spec):
+    """How a single ADPC- or ADPPK-shaped table is to be read: see `kinetics.adam_table`.
+
+    `analyte` names one per PARAMCD, `columns` the study's name of a subject-level variable; what the table's own
+    unit variables (FRLTU, DOSEU, AVALU) leave empty, the units here say.
+    """
+
+    subject: Text = "USUBJID"
+    time: Text = "AFRLT"
+    time_unit: Text | None = None
+    dose_unit: ByCode | None = None
+    dv_unit: Text | None = None
+    route: ByCode | None = None
+    product: ByCode | None = None
+    analyte: ByCode | None = None
+    weight_column: Text | None = None
+    cycle_column: Text | None = None
+    columns: dict[str, Name] = {}
     drop: list[str] = []
 
 
@@ -113,6 +147,7 @@ class Dictionary(_Spec):
     analytes: dict[str, Analyte] = {}
     columns: Columns = Columns()
     event_table: EventTable | None = None
+    adam: AdamTable | None = None
 
 
 _REMEDIES = {
@@ -133,13 +168,18 @@ def read_dictionary(path: Path, problems: list[Problem]) -> Dictionary | None:
     if isinstance(text, Problem):
         problems.append(text)
         return None
+    return dictionary_of(text, path.name, problems)
+
+
+def dictionary_of(text: str, file: str, problems: list[Problem]) -> Dictionary | None:
+    """The Dictionary of a TOML text; `file` is the name that its Problems show."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         remedy = "correct the TOML at the line named (strings need quotes, tables [brackets])"
-        problems.append(Problem(f"not valid TOML: {error}", remedy, file=path.name))
+        problems.append(Problem(f"not valid TOML: {error}", remedy, file=file))
         return None
-    return make_dictionary(content, path.name, problems)
+    return make_dictionary(content, file, problems)
 
 
 def make_dictionary(content: Mapping[str, object], file: str, problems: list[Problem]) -> Dictionary | None:
@@ -190,5 +230,6 @@ def _keys_beside(loc: Sequence[object]) -> list[str]:
         ("columns", 2): Columns,
         ("columns", 4): Column,
         ("event_table", 2): EventTable,
+        ("adam", 2): AdamTable,
     }.get((str(loc[0]), len(loc)), Dictionary)
     return list(table.model_fields)

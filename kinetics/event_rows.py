@@ -12,7 +12,7 @@ from kinetics.dictionary import EventTable
 from kinetics.errors import Problem, did_you_mean
 from kinetics.tables import RawTable, decode, make_table
 
-__all__ = ["STANDARD", "EventRows", "read_rows"]
+__all__ = ["STANDARD", "EventRows", "read_rows", "rows_of"]
 
 STANDARD = {  # NONMEM's name -> the other names it goes by, in capitals and without spaces
     "ID": ("IDENTIFIER",),
@@ -31,6 +31,8 @@ STANDARD = {  # NONMEM's name -> the other names it goes by, in capitals and wit
     "SS": ("STEADYSTATE", "NBDOSES"),
     "CENS": ("CENSORED", "CENSORING"),
     "LIMIT": (),
+    "LLOQ": (),
+    "ULOQ": (),
 }
 _CANONICAL = {name: name for name in STANDARD} | {
     other: name for name, others in STANDARD.items() for other in others
@@ -74,7 +76,7 @@ def read_rows(path: Path, problems: list[Problem]) -> EventRows | None:
     records = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
     kept = [(row, cells) for row, cells in records if not _is_comment(cells)]
     table = make_table(path.name, header, kept, problems)
-    return None if table is None else _named(table, len(records) - len(kept), problems)
+    return None if table is None else rows_of(table, problems, comments=len(records) - len(kept))
 
 
 def _is_header(line: str) -> bool:
@@ -99,8 +101,8 @@ def _is_comment(cells: list[str]) -> bool:
     return first.startswith(("#", "@")) or first in ("C", "c")
 
 
-def _named(table: RawTable, comments: int, problems: list[Problem]) -> EventRows | None:
-    """Standard columns renamed to NONMEM's names; missing and doubled ones are Problems."""
+def rows_of(table: RawTable, problems: list[Problem], *, comments: int = 0) -> EventRows | None:
+    """A table's standard columns renamed to NONMEM's names; missing and doubled ones are Problems."""
     wanted = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
     bad = False
     for name, count in Counter(wanted.values()).items():

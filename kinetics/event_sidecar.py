@@ -12,7 +12,7 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.event_rows import EventRows
 from kinetics.tables import decode, is_missing
 
-__all__ = ["EventTableOptions", "describe", "sidecar"]
+__all__ = ["EventTableOptions", "describe", "sidecar", "sidecar_content", "text_keys"]
 
 
 class EventTableOptions(TypedDict, total=False):
@@ -53,7 +53,7 @@ def describe(
     path: Path, rows: EventRows, options: Mapping[str, Any], problems: list[Problem]
 ) -> Dictionary | None:
     """The dictionary of an event table; every thing left unsaid is a Problem that names the key to write."""
-    content = _content(path, options, problems)
+    content = sidecar_content(path, options, problems)
     if content is None:
         return None
     spec = content["event_table"]
@@ -72,7 +72,7 @@ def describe(
     return dictionary
 
 
-def _content(path: Path, options: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
+def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
     """The TOML beside the table with the options laid over it; None where either cannot be used."""
     for key in options:
         if key not in EventTableOptions.__annotations__:
@@ -89,7 +89,7 @@ def _content(path: Path, options: Mapping[str, Any], problems: list[Problem]) ->
     spec = content.setdefault("event_table", {})
     for key in EventTable.model_fields:
         if key in options:
-            spec[key] = _text_keys(options[key])
+            spec[key] = text_keys(options[key])
     if "value_unit" in options:
         spec["dv_unit"] = options["value_unit"]
     return content
@@ -108,7 +108,7 @@ def _read_toml(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
         return None
 
 
-def _text_keys(value: object) -> object:
+def text_keys(value: object) -> object:
     """Codes as text: `{1: "oral"}` and `{"1": "oral"}` are the same."""
     return {str(key): word for key, word in value.items()} if isinstance(value, Mapping) else value
 
@@ -155,10 +155,11 @@ def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
     apart = {spec.get("weight_column")}
     kept = EventTable.model_construct(drop=spec.get("drop", []), cycle_column=spec.get("cycle_column"))
     for column in rows.own_columns(kept):
-        if column not in apart and column not in subjects:
+        name = spec.get("columns", {}).get(column, column)
+        if column not in apart and name not in subjects:
             cells = rows.table.cells(column)
             numeric = all(_is_number(cell) for cell in cells if not is_missing(cell))
-            subjects[column] = {"role": "covariate", "kind": "number" if numeric else "category"}
+            subjects[name] = {"role": "covariate", "kind": "number" if numeric else "category"}
 
 
 def _is_number(cell: str) -> bool:
@@ -176,7 +177,8 @@ def _check_names(rows: EventRows, spec: EventTable, file: str, problems: list[Pr
         if name is not None and name not in rows.table:
             remedy = did_you_mean(name, rows.table.columns)
             problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))
-    for name in spec.drop:
-        if name not in rows.table:
-            remedy = did_you_mean(name, rows.table.columns)
-            problems.append(Problem("drop names no column of the table", remedy, file=file, value=name))
+    for key, names in (("drop", spec.drop), ("columns", list(spec.columns))):
+        for name in names:
+            if name not in rows.table:
+                remedy = did_you_mean(name, rows.table.columns)
+                problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))

@@ -20,11 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from numpy import isclose
 from pandas import Series
 
 from kinetics.dictionary import Dictionary, EventTable
-from kinetics.errors import Problem, did_you_mean
-from kinetics.event_rows import EventRows, read_rows
+from kinetics.errors import Problem
+from kinetics.event_rows import EventRows, read_rows, rows_of
 from kinetics.event_sidecar import EventTableOptions, describe
 from kinetics.parse import flag, numbers
 from kinetics.tables import RawTable
@@ -34,25 +35,27 @@ from kinetics.validate import Tables, build_tables, by_subject
 __all__ = ["EventTableOptions", "read_event_table"]
 
 _DOSE_COLUMNS = {"ID": "subject", "TIME": "time", "AMT": "amount", "ADDL": "addl", "II": "ii"}
-_OBSERVATION_COLUMNS = {"ID": "subject", "TIME": "time", "DV": "value", "CENS": "censored", "LIMIT": "limit"}
+_OBSERVATION_COLUMNS = {
+    "ID": "subject", "TIME": "time", "DV": "value", "CENS": "censored", "LIMIT": "limit", "LLOQ": "lloq",
+    "ULOQ": "uloq",
+}  # fmt: skip
 
 
 def read_event_table(
-    path: Path, options: Mapping[str, Any], problems: list[Problem]
+    path: Path, options: Mapping[str, Any], problems: list[Problem], *, table: RawTable | None = None
 ) -> tuple[Tables, dict[str, object]] | None:
-    """Canonical tables of a single event table, and notes on what was set aside; None on any problem."""
-    if not path.is_file():
-        siblings = [file.name for file in path.parent.glob("*.csv")] if path.parent.is_dir() else []
-        remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
-        problems.append(Problem("no such file", remedy, file=str(path)))
-        return None
-    rows = read_rows(path, problems)
+    """Canonical tables of a single event table, and notes on what was set aside; None on any problem.
+
+    `table` holds the rows of a file that is not text (a sheet of a workbook, a Parquet file).
+    """
+    rows = read_rows(path, problems) if table is None else rows_of(table, problems)
     if rows is None:
         return None
     dictionary = describe(path, rows, options, problems)
     if dictionary is None or dictionary.event_table is None:
         return None
     spec = dictionary.event_table
+    rows = _named_subjects(rows, spec, problems)
     _contiguous(rows.table, problems)
     is_dose, is_observation = _kinds(rows.table, problems)
     notes: dict[str, object] = {}
@@ -67,6 +70,18 @@ def read_event_table(
     }
     tables = build_tables(dictionary, raw, problems)
     return None if tables is None else (_expand(tables), notes)
+
+
+def _named_subjects(rows: EventRows, spec: EventTable, problems: list[Problem]) -> EventRows:
+    """The rows with the names of the subjects in place of their numbers, where the dictionary has them."""
+    if not spec.subject:
+        return rows
+    codes = rows.table.cells("ID").map(_plain)
+    known = codes.isin(spec.subject)
+    remedy = f"add the ID to subject in [event_table] of {rows.table.dictionary}"
+    flag(problems, rows.table, ~known & ~rows.table.missing("ID"), "ID", "the ID has no subject", remedy)
+    named = codes.map(spec.subject).where(known, codes).astype(object)
+    return replace(rows, table=replace(rows.table, frame=rows.table.frame.assign(ID=named)))
 
 
 def _contiguous(table: RawTable, problems: list[Problem]) -> None:
@@ -191,7 +206,21 @@ def _observations(
     part.frame["analyte"] = _by_code(table, rows, code, meaning, "analyte", problems)
     if spec.dv_unit:
         part.frame["unit"] = spec.dv_unit
+    if "limit" in part and "censored" in part:
+        part.frame["censored"] = _intervals(part, dictionary)
     return part
+
+
+def _intervals(part: RawTable, dictionary: Dictionary) -> Series:
+    """CENS 1 with a LIMIT, and a DV other than the LLOQ, is Monolix's interval (LIMIT, DV)."""
+    value, limit = (numbers(part, column, [], required=False) for column in ("value", "limit"))
+    declared = (
+        part.cells("analyte").map({name: a.lloq for name, a in dictionary.analytes.items()}).astype(float)
+    )
+    lloq = numbers(part, "lloq", [], required=False).fillna(declared)
+    censored = part.cells("censored")
+    apart = limit.notna() & lloq.notna() & ~isclose(value, lloq)
+    return censored.mask(apart & censored.map(_plain).eq("1"), "interval")
 
 
 def _subjects(rows: EventRows, spec: EventTable, notes: dict[str, object]) -> RawTable:
@@ -207,7 +236,7 @@ def _subjects(rows: EventRows, spec: EventTable, notes: dict[str, object]) -> Ra
         baseline = filled.groupby(ids[filled.index], sort=False).first()
         if (filled.groupby(ids[filled.index], sort=False).nunique() > 1).any():
             varying.append(column)
-        target = "weight_kg" if column == spec.weight_column else column
+        target = "weight_kg" if column == spec.weight_column else spec.columns.get(column, column)
         part.frame[target] = part.frame["subject"].map(baseline).fillna("").astype(object)
         shown[target] = column
     if varying:

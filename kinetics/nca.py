@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kinetics.study import Study
 
 __all__ = [
+    "CDISC",
     "DEFAULT_RULES",
     "NCARules",
     "Profile",
@@ -36,7 +37,7 @@ _KEYS = ("subject", "analyte", "product", "cycle")
 
 # number -> (PPTESTCD, PPTEST, unit); {u} is the analyte's unit. * marks a code of this package's own:
 # CDISC has none for it.
-_CDISC = {
+CDISC = {
     "cmax": ("CMAX", "Max Conc", "{u}"),
     "tmax": ("TMAX", "Time of CMAX", "day"),
     "auc_window": ("AUCINT", "AUC from T1 to T2", "day*{u}"),
@@ -261,7 +262,7 @@ def to_pptestcd(frame: DataFrame) -> DataFrame:
         group = " ".join(
             filter(None, (row["product"], f"cycle {row['cycle']}".replace("cycle course", "course")))
         )
-        for name, (code, test, unit) in _CDISC.items():
+        for name, (code, test, unit) in CDISC.items():
             column = area if name == "auc_window" else name
             missing, reason = pd.isna(row[column]), row[f"{column}_reason"]
             rows.append(

@@ -1,8 +1,8 @@
 """A study: what was measured, in whom, after which doses. Read once, checked once, converted once.
 
 `read_study("theophylline")` is the library's; `read_study("data/mine")` is the folder you name;
-`read_study("table.csv")` is a NONMEM or Monolix table (`kinetics.event_table`). Times are days, cell doses
-are cells, observations are in their analyte's unit.
+`read_study("table.csv")` is a NONMEM, Monolix or ADaM-shaped table, a workbook or a Parquet file
+(`kinetics.study_file`). Times are days, cell doses are cells, observations are in their analyte's unit.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pandas import DataFrame
 from kinetics.dictionary import Analyte, Dictionary
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.event_sidecar import EventTableOptions, sidecar
-from kinetics.event_table import read_event_table
 from kinetics.fetch import fetched, is_fetchable
 from kinetics.library import ROOT
-from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES, Tables, read_folder
+from kinetics.study_file import read_study_file
+from kinetics.validate import Tables, read_folder, table_files
 
 __all__ = ["Study", "read_study", "validate_study"]
 
@@ -146,8 +146,8 @@ class Study:
 def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Study:
     """Read and check a study. A bare name is the library's; a slash or a suffix makes it your path.
 
-    `options` say what a single event table (a `.csv` or other file) cannot say itself. StudyError lists every
-    problem of every file.
+    `options` say what a single event or ADaM-shaped table (`.csv`, `.xlsx`, `.parquet`) cannot say itself. StudyError
+    lists every problem of every file.
     """
     study, problems = _read(source, options)
     if study is None:
@@ -177,13 +177,13 @@ def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None,
     tables = read_folder(path, problems)
     if tables is None or problems:
         return None, problems
-    files = [path / name for name in ("dictionary.toml", *REQUIRED_FILES, *OPTIONAL_FILES)]
+    files = [path / "dictionary.toml", *table_files(path).values()]
     return _study(path.resolve().name, path, tables, _hash(files), {}), []
 
 
 def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) -> Study | None:
-    """The study of a single event table; its hash covers the table, its TOML and the options."""
-    result = read_event_table(path, options, problems)
+    """The study of a single file; its hash covers the file, its TOML and the options."""
+    result = read_study_file(path, options, problems)
     if result is None or problems:
         return None
     tables, notes = result

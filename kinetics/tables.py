@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from pandas import DataFrame, Index, Series
 
 from kinetics.errors import Problem
 
-__all__ = ["MISSING", "RawTable", "decode", "is_missing", "make_table", "read_table"]
+__all__ = ["MISSING", "RawTable", "cell_text", "decode", "is_missing", "make_table", "read_table"]
 
 MISSING = frozenset({"", ".", "NA", "NaN", "nan"})  # what an empty cell may look like
+_SUBJECTS = ("subject", "ID", "USUBJID")  # the column that says whose row it is
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class RawTable:
         """A Problem placed in this file; subject and value are looked up from `row` and `column`."""
         subject = value = ""
         if row is not None:
-            subject = str(self.cells("subject" if "subject" in self else "ID").loc[row])
+            named = next((name for name in _SUBJECTS if name in self), "subject")
+            subject = str(self.cells(named).loc[row])
             value = str(self.frame.loc[row, column]) if column in self.frame.columns else ""
         shown = self.names.get(column, column)
         return Problem(what, remedy, file=self.file, row=row, subject=subject, column=shown, value=value)
@@ -72,6 +75,20 @@ def is_missing(cell: str) -> bool:
     return cell.strip() in MISSING
 
 
+def cell_text(value: object) -> str:
+    """A typed cell, as Excel and Parquet have them, as a CSV would write it: 72.0 is `72`, nothing is empty.
+
+    Numbers keep every digit; dates become ISO 8601, which no number column takes.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    return str(value)
+
+
 def decode(raw: bytes, file: str) -> str | Problem:
     """The text of a file. UTF-8, with or without a byte-order mark; anything else is a Problem."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:200]:
@@ -79,7 +96,8 @@ def decode(raw: bytes, file: str) -> str | Problem:
         kind = "an Excel workbook" if raw.startswith(b"PK\x03\x04") else f"{encoding} text"
         return Problem(f"the file is {kind}, not UTF-8", "save it as 'CSV UTF-8'", file=file)
     if raw.startswith(b"PK\x03\x04"):
-        return Problem("the file is an Excel workbook, not text", "save it as 'CSV UTF-8'", file=file)
+        remedy = "give it the suffix .xlsx, or save it as 'CSV UTF-8'"
+        return Problem("the file is an Excel workbook, not text", remedy, file=file)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

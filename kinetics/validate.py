@@ -16,13 +16,22 @@ from kinetics.dictionary import Dictionary, read_dictionary
 from kinetics.dose_table import dose_table
 from kinetics.errors import Problem, did_you_mean
 from kinetics.observation_table import observation_table
+from kinetics.parquet_table import read_parquet_table
 from kinetics.parse import flag, nearest
 from kinetics.record_table import event_log, response_log
 from kinetics.schemas import DOSES, EVENTS, OBSERVATIONS, RESPONSES, SUBJECTS, check_schema
 from kinetics.subject_table import subject_table
 from kinetics.tables import RawTable, read_table
 
-__all__ = ["OPTIONAL_FILES", "REQUIRED_FILES", "Tables", "build_tables", "by_subject", "read_folder"]
+__all__ = [
+    "OPTIONAL_FILES",
+    "REQUIRED_FILES",
+    "Tables",
+    "build_tables",
+    "by_subject",
+    "read_folder",
+    "table_files",
+]
 
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
@@ -48,23 +57,43 @@ def read_folder(folder: Path, problems: list[Problem]) -> Tables | None:
         problems.append(Problem("no such folder", remedy, file=str(folder)))
         return None
     present = {path.name for path in folder.iterdir()}
+    files = table_files(folder)
+    for name in files:
+        if {name, _parquet(name)} <= present:
+            what = f"the table stands in {name} and in {_parquet(name)}"
+            problems.append(Problem(what, "keep one of them", file=folder.name))
     required = ("dictionary.toml", *REQUIRED_FILES)
-    problems.extend(_missing(name, present) for name in required if name not in present)
+    problems.extend(_missing(name, present) for name in required if name not in present | set(files))
     problems.extend(_stray(name, present) for name in sorted(present) if _looks_like(name, present))
     dictionary = None
     if "dictionary.toml" in present:
         dictionary = read_dictionary(folder / "dictionary.toml", problems)
     raw: dict[str, RawTable | None] = {}
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
-        raw[name] = read_table(folder / name, problems) if name in present else None
+        read = read_parquet_table if name in files and files[name].suffix == ".parquet" else read_table
+        raw[name] = read(files[name], problems) if name in files else None
     if dictionary is None:
         return None
     return build_tables(dictionary, raw, problems)
 
 
+def table_files(folder: Path) -> dict[str, Path]:
+    """Table (`subjects.csv` ...) -> the file it is read from: the CSV, or the Parquet file of the same name."""
+    found = {}
+    for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
+        there = [folder / file for file in (name, _parquet(name)) if (folder / file).is_file()]
+        found.update({name: there[0]} if there else {})
+    return found
+
+
+def _parquet(name: str) -> str:
+    return f"{name.removesuffix('.csv')}.parquet"
+
+
 def _looks_like(name: str, present: Iterable[str]) -> list[str]:
     """The optional table a stray file name was probably meant to be."""
-    if name in (*REQUIRED_FILES, *OPTIONAL_FILES, "dictionary.toml"):
+    tables = (*REQUIRED_FILES, *OPTIONAL_FILES)
+    if name in (*tables, *map(_parquet, tables), "dictionary.toml"):
         return []
     wanted = [file for file in OPTIONAL_FILES if file not in present]
     return get_close_matches(name.lower(), wanted, n=1, cutoff=0.8)
@@ -83,7 +112,9 @@ def _missing(name: str, present: Iterable[str]) -> Problem:
     if near and near[0] not in (*REQUIRED_FILES, *OPTIONAL_FILES):
         remedy = f"rename {near[0]!r} to {name!r}"
         if near[0].endswith((".xlsx", ".xls")):
-            remedy = f"save {near[0]!r} as 'CSV UTF-8' under the name {name!r}"
+            remedy = (
+                f"save {near[0]!r} as 'CSV UTF-8' under the name {name!r}, or give the workbook as the study"
+            )
     return Problem("the file is missing", remedy, file=name)
 
 
