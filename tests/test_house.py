@@ -135,6 +135,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "new",
         "progress",
         "terminal",
+        "explore",
+        "cli_explore",
         "cli_export",
         "cli_fit",
         "cli_simulate",

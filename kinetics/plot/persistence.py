@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ from kinetics.plot.records import (
 )
 from kinetics.study import Study
 
-__all__ = ["plot_persistence"]
+__all__ = ["add_groups", "plot_persistence"]
 
 
 def plot_persistence(
@@ -50,7 +51,7 @@ def plot_persistence(
     figure, shown = Figure(), []
     for name in names:
         before = _traces(figure)
-        _add_groups(figure, drawn, group_subjects(study, name), visible=name == names[0])
+        add_groups(figure, drawn, group_subjects(study, name), visible=name == names[0])
         shown += [name] * (_traces(figure) - before)
     add_limits(figure, study, analyte, time_ends(drawn), legend="legend2")
     add_symbol_key(figure, list(drawn["kind"]), legend="legend2")
@@ -87,8 +88,13 @@ def _traces(figure: Figure) -> int:
     return sum(1 for _ in figure.select_traces())
 
 
-def _add_groups(figure: Figure, drawn: DataFrame, groups: Series, *, visible: bool) -> None:
-    """One line trace and one marker trace a group; a gap separates two subjects."""
+def add_groups(
+    figure: Figure, drawn: DataFrame, groups: Series, *, visible: bool = True, show: bool = True, **where: Any
+) -> None:
+    """One line trace and one marker trace a group of subjects; a gap separates two subjects.
+
+    `show` puts the groups in the legend; `row` and `col` name a panel of a grid.
+    """
     for k, label in enumerate(groups.cat.categories):
         people = [str(subject) for subject, group in groups.items() if group == label]
         own = rows_where(drawn, "subject", *people)
@@ -107,11 +113,13 @@ def _add_groups(figure: Figure, drawn: DataFrame, groups: Series, *, visible: bo
                 hoverinfo="skip",
                 line={"color": colour, "dash": dash, "width": 1.4},
                 opacity=0.75,
+                showlegend=show,
                 meta={"role": "lines"},
                 **shared,
-            )
+            ),
+            **where,
         )
-        add_records(figure, own, colour, size=7, name=str(label), **shared)
+        add_records(figure, own, colour, size=7, name=str(label), **shared, **where)
 
 
 def _add_menu(figure: Figure, names: Sequence[str], labels: dict[str, str], shown: Sequence[str]) -> None:
