@@ -18,10 +18,11 @@ from kinetics.explore.what_if_panel import serve_what_if, what_if_panel
 __all__ = ["explorer"]
 
 
-def explorer(target: Target) -> App:
-    """The Shiny app of a target. Compiling and checking begin at once, in a thread."""
+def explorer(target: Target, what_if: WhatIf | None = None) -> App:
+    """The Shiny app of a target. Compiling (unless `what_if` is) and checking begin at once, in a thread."""
     model = target.model
-    what_if = None if model is None or model.dose_unit != "cells" else WhatIf(model, target.fit)
+    if what_if is None and model is not None and model.dose_unit == "cells":
+        what_if = WhatIf(model, target.fit)
     bands = (
         SubjectBands(target.fit, what_if.program) if target.fit is not None and what_if is not None else None
     )
@@ -40,8 +41,8 @@ def explorer(target: Target) -> App:
 
 def _prepare(target: Target, what_if: WhatIf | None) -> None:
     """Compile, then check the fit: both can take a minute, and the page is there meanwhile."""
-    if what_if is not None:
-        first = products_of(what_if.model)[0] or "car_t"
+    if what_if is not None and not what_if.program.ready:
+        first = products_of(what_if.model)[0]
         what_if.program.warm(what_if.lanes(Choice((Course(first, 1e7),)))).join()
     if target.fit is not None:
         target.verdict.find(target.fit)

@@ -16,6 +16,7 @@ from kinetics.errors import KineticsError
 from kinetics.explore.app import explorer
 from kinetics.explore.guard import Guard, new_key
 from kinetics.explore.target import Target
+from kinetics.explore.what_if import WhatIf
 
 __all__ = ["HOST", "Serving", "serving"]
 
@@ -46,7 +47,7 @@ class Serving:
             self.server.run(sockets=[self.socket])
 
 
-def serving(target: Target, port: int = 0) -> Serving:
+def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Serving:
     """Everything but running: the port is taken, 0 for a free one. KineticsError where it is not free."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,6 +60,6 @@ def serving(target: Target, port: int = 0) -> Serving:
         ) from None
     key, found = new_key(), listening.getsockname()[1]
     config = uvicorn.Config(
-        Guard(explorer(target), key), log_level="warning", lifespan="on", ws_max_size=2**26
+        Guard(explorer(target, what_if), key), log_level="warning", lifespan="on", ws_max_size=2**26
     )
     return Serving(f"http://{HOST}:{found}/?key={key}", found, uvicorn.Server(config), listening)

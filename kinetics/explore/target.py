@@ -43,6 +43,12 @@ class Target:
         return "" if self.model is None else f"Priors of {self.model.name}: nothing was fitted"
 
     @property
+    def products(self) -> list[str]:
+        """The study's products that are cells."""
+        cells = self.study.doses["unit"] == "cells"
+        return [str(product) for product in self.study.doses.loc[cells, "product"].unique()]
+
+    @property
     def guesses(self) -> list[str]:
         """The model's parameters that are design guesses."""
         return [] if self.model is None else [name for name, p in self.model.parameters.items() if p.guess]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,10 +90,11 @@ class Answer:
     gave_up: int
 
 
-def products_of(model: Model) -> list[str]:
-    """The products given in cells that a model tells apart; [""] where it takes any product."""
+def products_of(model: Model, known: Sequence[str] = ()) -> list[str]:
+    """The products given in cells that a model tells apart; else its only one, or the first of the study's `known`."""
     named = [key.partition("/")[0] for key in model.dosing if "/" in key]
-    return list(dict.fromkeys(p for p in named if model.unit_of(p) == "cells")) or [""]
+    cells = list(dict.fromkeys(p for p in named if model.unit_of(p) == "cells"))
+    return cells or [next(iter([*model.sites, *known]), "car_t")]
 
 
 def routes_of(model: Model, product: str) -> list[str]:

@@ -42,7 +42,7 @@ def plot_sites(
 ) -> Figure:
     """A row a product, a column a site; both routes in one panel where the answer has both. The model has sites."""
     model = _model(target)
-    products = [p for p in model.sites if any(c.product in (p, "") for c in choice.given)]
+    products = [p for p in model.sites if any(c.product == p for c in choice.given)]
     sites = [site for site in SITES if any(site in model.sites[p] for p in products)]
     shared: Any = {"shared_xaxes": True, "shared_yaxes": "rows"}
     figure = make_subplots(
@@ -97,7 +97,7 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
     named = [
         (f"{PRODUCTS.get(product, product)}, {site}", output)
         for product, sites in model.sites.items()
-        if any(c.product in (product, "") for c in choice.given)
+        if any(c.product == product for c in choice.given)
         for site, output in sites.items()
         if site in SITES
     ]
@@ -237,7 +237,7 @@ def describe(choice: Choice) -> str:
         days = ", ".join(f"{course.start + day:g}" for day in range(course.split))
         each = f"{course.split} × " if course.split > 1 else ""
         amount = number_text(course.cells_per_kg / course.split, 2, trim=True)
-        name = PRODUCTS.get(course.product, course.product or "cells")
+        name = PRODUCTS.get(course.product, course.product)
         parts.append(f"{name} {each}{amount} cells/kg {course.route.replace('_', ' ')}, day {days}")
     if choice.second_cycle is not None:
         parts.append(f"again after {choice.second_cycle:g} days")

@@ -69,10 +69,9 @@ def what_if_panel(target: Target) -> Any:
 
 
 def _sliders(target: Target, model: Model) -> Iterator[Any]:
-    products = products_of(model)
+    products = products_of(model, target.products)
     for product in products:
-        key, routes = product or "cells", routes_of(model, product)
-        named = PRODUCTS.get(product, product or "Cells")
+        key, routes, named = product, routes_of(model, product), PRODUCTS.get(product, product)
         second = len(products) > 1 and product in _START
         yield ui.tags.h6(named, class_="mt-2 mb-1")
         yield ui.input_switch(f"given_{key}", f"{named} given", True)
@@ -112,16 +111,14 @@ def _weight(target: Target) -> float:
     return 70.0 if np.isnan(weights).all() else round(float(np.nanmedian(weights)), 1)
 
 
-def choice_of(input: Inputs, model: Model) -> Choice:
+def choice_of(input: Inputs, target: Target, model: Model) -> Choice:
     """What the sliders say."""
     courses = []
-    for product in products_of(model):
-        key, routes = product or "cells", routes_of(model, product)
+    for key in products_of(model, target.products):
+        routes = routes_of(model, key)
         amount = 10 ** float(input[f"amount_{key}"]()) if input[f"given_{key}"]() else 0.0
         route = input[f"route_{key}"]() if routes else "iv"
-        course = Course(
-            product or "car_t", amount, route, int(input[f"split_{key}"]()), float(input[f"start_{key}"]())
-        )
+        course = Course(key, amount, route, int(input[f"split_{key}"]()), float(input[f"start_{key}"]()))
         courses.append(course)
     return Choice(
         tuple(courses),
@@ -135,11 +132,13 @@ def choice_of(input: Inputs, model: Model) -> Choice:
 def serve_what_if(input: Inputs, target: Target, what_if: WhatIf) -> None:
     """Answers, drawn when the equations are compiled."""
     model, program = what_if.model, what_if.program
-    can_compare = any({"iv", "hepatic_artery"} <= set(routes_of(model, p)) for p in products_of(model))
+    can_compare = any(
+        {"iv", "hepatic_artery"} <= set(routes_of(model, p)) for p in products_of(model, target.products)
+    )
 
     @reactive.calc
     def choice() -> Choice:
-        return choice_of(input, model)
+        return choice_of(input, target, model)
 
     @reactive.calc
     def answer() -> Answer:
