@@ -52,7 +52,7 @@ class Study:
     @property
     def analytes(self) -> dict[str, Analyte]:
         """The analytes that were observed, by name, in dictionary order."""
-        seen = set(self.observations["analyte"])
+        seen = set(self.observations["analyte"].unique())
         return {name: analyte for name, analyte in self.dictionary.analytes.items() if name in seen}
 
     @property

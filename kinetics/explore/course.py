@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from kinetics.plot.frame import (
 from kinetics.plot.grouping import group_subjects, groupings
 from kinetics.plot.persistence import add_groups
 from kinetics.plot.records import (
+    SYMBOLS,
     add_limits,
     add_records,
     add_symbol_key,
@@ -35,6 +37,7 @@ from kinetics.plot.records import (
     first_dose,
     limit_lines,
     rows_where,
+    subject_lines,
     time_ends,
     zero_note,
 )
@@ -92,7 +95,7 @@ def shown_records(study: Study, view: View) -> DataFrame:
         unit = study.analytes[analyte].unit
         columns = ["subject", "time", "analyte", "value", "censored", "limit", "lloq", "uloq", "row"]
         table = DataFrame(records[columns]).assign(
-            unit=unit, day=drawn_records(study, analyte)["time"].to_numpy()
+            unit=unit, day=_measured(study, analyte)["time"].to_numpy()
         )
         if view.per_kg and analyte == view.analyte:
             given = records["subject"].map(cells_per_kg(study))
@@ -150,9 +153,9 @@ def _add_panel(
     view = view if row == 1 else replace(view, per_kg=False)  # cytokines are not per cell infused
     factors = _factors(study, view, said) if view.per_kg else {}
     limits = [] if view.per_kg else [value for _, value in limit_lines(study, analyte)]
-    raw = _records(study, analyte, view, factors, None)
+    raw = _records(study, analyte, view, factors)
     span = log_range([*raw["y"], *limits])
-    drawn = _records(study, analyte, view, factors, span[0]) if view.log else raw
+    drawn = _floored(raw, span[0]) if view.log else raw
     others = drawn
     if view.subject:
         others = rows_where(drawn, "subject", *(s for s in study.subject_ids if s != view.subject))
@@ -175,29 +178,32 @@ def _add_panel(
     return ends
 
 
-def _records(
-    study: Study, analyte: str, view: View, factors: Mapping[str, float], floor: float | None
-) -> DataFrame:
-    """As `drawn_records`, normalised where asked, with the analyte and the file's row in what hovering says."""
-    records = study.observed(analyte)
-    drawn = drawn_records(study, analyte, floor=floor if not view.per_kg else None)
-    label = study.analytes[analyte].label
-    rows = [
-        f"{text}<br>{label} · observations.csv row {row}"
-        for text, row in zip(drawn["text"], records["row"], strict=True)
-    ]
-    drawn = drawn.assign(text=rows)
+@lru_cache(maxsize=24)
+def _measured(study: Study, analyte: str) -> DataFrame:
+    """`drawn_records` with the analyte and the file's row in what hovering says; kept, for a slider asks again."""
+    drawn, label = drawn_records(study, analyte), study.analytes[analyte].label
+    rows = zip(drawn["text"], study.observed(analyte)["row"], strict=True)
+    return drawn.assign(text=[f"{text}<br>{label} · observations.csv row {row}" for text, row in rows])
+
+
+def _records(study: Study, analyte: str, view: View, factors: Mapping[str, float]) -> DataFrame:
+    """The records, normalised where asked; without those of subjects that have no factor."""
+    drawn = _measured(study, analyte)
     if not view.per_kg:
         return drawn
     given = drawn["subject"].map(dict(factors))
-    drawn = drawn.assign(y=drawn["y"] / given, text=[
-        f"{text}<br>÷ {million:.3g} × 10⁶ cells/kg" for text, million in zip(drawn["text"], given, strict=True)
-    ])[given.notna()]  # fmt: skip
-    if floor is not None:
-        zero = drawn["y"] <= 0
-        drawn.loc[zero, ["kind", "symbol"]] = ["zero", "x-open"]
-        drawn.loc[zero, "y"] = 1.01 * floor
-    return DataFrame(drawn)
+    said = [f"{t}<br>÷ {million:.3g} × 10⁶ cells/kg" for t, million in zip(drawn["text"], given, strict=True)]
+    return DataFrame(drawn.assign(y=drawn["y"] / given, text=said)[given.notna()])
+
+
+def _floored(drawn: DataFrame, floor: float) -> DataFrame:
+    """Values of zero at the floor of a log axis, marked as such."""
+    low, reported = drawn["y"] <= 0, drawn["kind"] == "measured"
+    return drawn.assign(
+        y=drawn["y"].where(~low, 1.01 * floor),
+        kind=drawn["kind"].where(~(low & reported), "zero"),
+        symbol=drawn["symbol"].where(~(low & reported), SYMBOLS["zero"][0]),
+    )
 
 
 def _factors(study: Study, view: View, said: _Said) -> dict[str, float]:
@@ -213,12 +219,9 @@ def _factors(study: Study, view: View, said: _Said) -> dict[str, float]:
 
 def add_grey(figure: Figure, drawn: DataFrame, *, show: bool, **where: Any) -> None:
     """The other subjects, thin and grey: one trace."""
-    gap = DataFrame([{"time": None, "y": None}])
-    parts = [part for _, g in drawn.groupby("subject", sort=False) for part in (g[["time", "y"]], gap)]
-    line = pd.concat(parts) if parts else gap
     figure.add_trace(
         Scatter(
-            x=line["time"], y=line["y"], mode="lines", name="other subjects", hoverinfo="skip", opacity=0.35,
+            **subject_lines(drawn), mode="lines", name="other subjects", hoverinfo="skip", opacity=0.35,
             line={"color": GREY, "width": 1}, legendgroup="others", showlegend=show, meta={"role": "lines"},
         ),
         **where,

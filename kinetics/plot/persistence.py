@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
 
@@ -22,12 +21,14 @@ from kinetics.plot.frame import (
 )
 from kinetics.plot.grouping import group_subjects, groupings
 from kinetics.plot.records import (
+    MANY,
     add_limits,
     add_records,
     add_symbol_key,
     drawn_records,
     limit_lines,
     rows_where,
+    subject_lines,
     time_ends,
     zero_note,
 )
@@ -99,15 +100,11 @@ def add_groups(
         people = [str(subject) for subject, group in groups.items() if group == label]
         own = rows_where(drawn, "subject", *people)
         colour, dash = PALETTE[k % len(PALETTE)], DASHES[k % len(DASHES)]
-        gap = DataFrame([{"time": None, "y": None}])
-        parts = [part for _, g in own.groupby("subject", sort=False) for part in (g[["time", "y"]], gap)]
-        line = pd.concat(parts[:-1]) if parts else gap
         count = own["subject"].nunique()
         shared = {"legendgroup": str(label), "visible": visible}
         figure.add_trace(
             Scatter(
-                x=line["time"],
-                y=line["y"],
+                **subject_lines(own),
                 mode="lines",
                 name=f"{label} (n = {count})",
                 hoverinfo="skip",
@@ -119,7 +116,9 @@ def add_groups(
             ),
             **where,
         )
-        add_records(figure, own, colour, size=7, name=str(label), **shared, **where)
+        kinds = [g for _, g in own.groupby("symbol")] if len(own) > MANY else [own]
+        for records in kinds:
+            add_records(figure, records, colour, size=7, name=str(label), **shared, **where)
 
 
 def _add_menu(figure: Figure, names: Sequence[str], labels: dict[str, str], shown: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
@@ -14,6 +15,7 @@ from kinetics.plot.frame import GREY, INK, number_text, unit_text
 from kinetics.study import Study
 
 __all__ = [
+    "MANY",
     "SYMBOLS",
     "add_limits",
     "add_records",
@@ -22,10 +24,12 @@ __all__ = [
     "first_dose",
     "limit_lines",
     "rows_where",
+    "subject_lines",
     "time_ends",
     "zero_note",
 ]
 
+MANY = 1000  # records of a trace
 SYMBOLS = {  # kind -> (symbol, what the key says)
     "measured": ("circle", "measured"),
     "below": ("circle-open", "below LLOQ, drawn at it"),
@@ -37,13 +41,23 @@ SYMBOLS = {  # kind -> (symbol, what the key says)
 
 def rows_where(table: DataFrame, column: str, *wanted: object) -> DataFrame:
     """The rows whose `column` is one of `wanted`."""
-    return DataFrame(table[np.isin(np.asarray(table[column], object), np.array(wanted, object))])
+    return DataFrame(table[table[column].isin(wanted)])
 
 
 def time_ends(table: DataFrame) -> tuple[float, float]:
     """First and last `time` of a table."""
     time = np.asarray(table["time"], float)
     return float(time.min()), float(time.max())
+
+
+def subject_lines(drawn: DataFrame) -> dict[str, Float[np.ndarray, " point"]]:
+    """`x` and `y` of one line a subject, in the order of the rows; NaN between two subjects."""
+    order = drawn.sort_values("subject", kind="stable", key=lambda s: pd.factorize(s)[0])
+    change = np.flatnonzero(order["subject"].to_numpy()[1:] != order["subject"].to_numpy()[:-1]) + 1
+    return {
+        axis: np.insert(order[column].to_numpy(float), change, np.nan)
+        for axis, column in (("x", "time"), ("y", "y"))
+    }
 
 
 def first_dose(study: Study) -> dict[str, float]:
@@ -108,7 +122,10 @@ def zero_note(drawn: DataFrame) -> list[str]:
 def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 6, **trace: Any) -> None:
     """The records as markers; `trace` may set any property of it, and `row` and `col` of a grid."""
     where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
-    marker = {"color": colour, "symbol": list(drawn["symbol"]), "size": size}
+    symbols = list(drawn["symbol"])
+    if len(symbols) > MANY and len(set(symbols)) == 1:
+        symbols = symbols[0]  # plotly looks at every one of a list
+    marker = {"color": colour, "symbol": symbols, "size": size}
     given = {"meta": {"role": "records"}, "name": "records", "showlegend": False} | trace
     figure.add_trace(
         Scatter(
