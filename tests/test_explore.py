@@ -15,6 +15,7 @@ import pytest
 
 from kinetics import cli_explore
 from kinetics.errors import KineticsError, PlanError
+from kinetics.explore import course
 from kinetics.explore.course import View, plot_course, shown_records
 from kinetics.explore.guard import Guard
 from kinetics.explore.people import NewPatients
@@ -257,6 +258,26 @@ def test_a_linear_axis_and_one_subject():
     assert figure.to_dict()["layout"]["yaxis"]["type"] == "linear"
     (records,) = traces(figure, "records")
     assert all(text.startswith("S05") for text in records.text)
+
+
+def test_a_crowd_is_faint_and_each_group_has_its_median(monkeypatch):
+    alone = plot_course(trial(), View("car_copies"))
+    assert traces(alone, "median") == []
+    monkeypatch.setattr(course, "CROWD", 11)
+    figure = plot_course(trial(), View("car_copies"))
+    medians = traces(figure, "median")
+    assert [len(t.x) > 10 for t in medians] == [True] * len(medians)
+    seven = medians[-1]  # 5e7 cells/kg: the day of the latest records
+    late = [
+        y
+        for t in traces(figure, "records")
+        if t.name == "5 × 10⁷ cells/kg"
+        for x, y in zip(t.x, t.y, strict=True)
+        if x > 80
+    ]
+    assert min(late) <= seven.y[-1] <= max(late)
+    assert all(t.opacity < 0.2 for t in traces(figure, "lines"))
+    assert "medians of each group" in said(figure)
 
 
 def test_predictions_say_what_they_rest_on_and_stand_side_by_side():

@@ -13,6 +13,7 @@ from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.explore.crowd import CROWD, add_medians, fade
 from kinetics.explore.selection import cells_per_kg
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import (
@@ -128,6 +129,9 @@ def plot_course(study: Study, view: View, bands: Mapping[str, Bands] | None = No
     for k, analyte in enumerate(view.analytes):
         own = (bands or {}).get(analyte)
         ends += _add_panel(figure, study, analyte, view, groups, own, said, row=k + 1)
+    if not view.subject and study.observed(view.analyte)["subject"].nunique() > CROWD:
+        fade(figure)
+        said.notes.append("Thick lines: medians of each group, records below the LLOQ counted as it.")
     add_symbol_key(figure, said.kinds, legend="legend2")
     if len(events):
         _add_events(figure, study, events, view, groups, row=rows)
@@ -167,6 +171,8 @@ def _add_panel(
         )
     else:
         add_groups(figure, drawn, groups, show=row == 1, **where)
+        if drawn["subject"].nunique() > CROWD:
+            add_medians(figure, drawn, groups, show=row == 1, **where)
     ends = time_ends(drawn) if len(drawn) else (0.0, 1.0)
     if not view.per_kg:
         add_limits(figure, study, analyte, ends, show=row == 1, legend="legend2", **where)
