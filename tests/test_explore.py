@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -267,7 +268,6 @@ def test_a_crowd_is_faint_and_each_group_has_its_median(monkeypatch):
     figure = plot_course(trial(), View("car_copies"))
     medians = traces(figure, "median")
     assert [len(t.x) > 10 for t in medians] == [True] * len(medians)
-    seven = medians[-1]  # 5e7 cells/kg: the day of the latest records
     late = [
         y
         for t in traces(figure, "records")
@@ -275,7 +275,7 @@ def test_a_crowd_is_faint_and_each_group_has_its_median(monkeypatch):
         for x, y in zip(t.x, t.y, strict=True)
         if x > 80
     ]
-    assert min(late) <= seven.y[-1] <= max(late)
+    assert min(late) <= medians[-1].y[-1] <= max(late)
     assert all(t.opacity < 0.2 for t in traces(figure, "lines"))
     assert "medians of each group" in said(figure)
 
@@ -347,6 +347,17 @@ def test_without_shiny_the_command_says_what_to_install():
     with patch.object(cli_explore, "find_spec", lambda name: None), pytest.raises(KineticsError) as error:
         cli_explore.explore("theophylline")
     assert "pip install 'cellkinetics[explore]'" in str(error.value)
+
+
+def test_a_port_that_is_taken_is_an_error_with_a_remedy():
+    pytest.importorskip("shiny", reason="no Shiny (pip install 'cellkinetics[explore]')")
+    from kinetics.explore.serve import serving
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(KineticsError, match="name another --port"):
+            serving(Target(read_study("theophylline")), taken.getsockname()[1])
 
 
 def test_a_run_beside_a_model_is_refused(tmp_path: Path):

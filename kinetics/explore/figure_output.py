@@ -63,16 +63,16 @@ class render_figure(Renderer[Figure]):
 
 def light(value: Figure) -> Figure:
     """The same figure, its scatters drawn by WebGL where there are many points."""
-    points = sum(
-        len(trace.x) for trace in value.select_traces(selector={"type": "scatter"}) if trace.x is not None
-    )
+    every: Any = value.select_traces(selector={"type": "scatter"})
+    points = sum(len(trace.x) for trace in every if trace.x is not None)
     if points <= MANY:
         return value
-    content = value.to_dict()
+    content: dict[str, Any] = value.to_dict()
     for trace in content["data"]:
-        if trace.get("type") == "scatter" and trace.get("fill") is None:
-            trace["type"] = "scattergl"
-            trace.pop("cliponaxis", None)
+        if trace.get("type") != "scatter" or trace.get("fill") is not None:
+            continue
+        trace["type"] = "scattergl"
+        trace.pop("cliponaxis", None)
     return Figure(content)
 
 

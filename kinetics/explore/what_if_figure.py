@@ -214,7 +214,8 @@ def _dress(
 def _mark(figure: Figure, days: Sequence[float]) -> None:
     """A dotted line a day in every panel, all set at once: `add_vline` takes a third of a second for each."""
     line = {"color": GREY, "dash": "dot", "width": 1}
-    axes = [str(axis.plotly_name).removeprefix("yaxis") for axis in figure.select_yaxes()]
+    every: Any = figure.select_yaxes()
+    axes = [str(axis.plotly_name).removeprefix("yaxis") for axis in every]
     shapes = [
         {"type": "line", "x0": day, "x1": day, "y0": 0, "y1": 1, "xref": f"x{k}", "yref": f"y{k} domain", "line": line,
          "layer": "below"}
