@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import jax
 import numpy as np
 import pytest
 
@@ -28,7 +29,7 @@ from kinetics.explore.what_if import Answer, Choice, Course, WhatIf, products_of
 from kinetics.explore.what_if_figure import exposure_table, plot_outputs, plot_sites
 from kinetics.model import load_model
 from kinetics.predict import individual_curves
-from kinetics.regimen import doses_for
+from kinetics.regimen import Doses, doses_for
 from kinetics.solve import Solver, solve
 from kinetics.study import Study, read_study
 from tests.test_predict import cart_fit
@@ -67,20 +68,34 @@ def said(figure: Any) -> str:
     return " ".join(a["text"] for a in figure.to_dict()["layout"]["annotations"])
 
 
+OUTPUTS = ("nk_liver", "nk_tumour", "t_tumour", "t_blood", "copies", "il6", "lesions")
+
+
+@cache
+def exact_program() -> Any:
+    fine = Solver(rtol=1e-6, atol=1e-6, infusions=False)
+    return jax.jit(lambda t, p, d: solve(what_if().model, t, p, d, OUTPUTS, solver=fine))
+
+
+def exact(own: Choice, days: np.ndarray) -> dict[str, np.ndarray]:
+    """The same patients' curves at `days`, by a solve of its own at a finer tolerance; compiled once for both tests."""
+    doses = doses_for(regimen_of(own), np.full(LANES, 70.0), tuple(what_if().model.dosing))
+    doses = Doses(*(np.pad(x, ((0, 0), (0, 12 - x.shape[1])), "edge" if k == "time" else "constant")
+                    for k, x in doses._asdict().items()))  # fmt: skip
+    grid = np.broadcast_to(np.pad(days, (0, 600 - len(days)), "edge"), (LANES, 600))
+    lanes = NewPatients(what_if().model).lanes(70.0, 0.0)
+    return {k: np.asarray(v)[:, : len(days)] for k, v in exact_program()(grid, lanes, doses).items()}
+
+
 # Answers
 
 
 def test_an_answer_is_the_models_own_curves_of_the_same_patients():
     own = choice(second_cycle=28.0)
     bands = what_if().answer(own, compare=False).bands
-    doses = doses_for(regimen_of(own), np.full(LANES, 70.0), tuple(what_if().model.dosing))
-    days = np.asarray(bands["time"])[:TIMES]
-    lanes = NewPatients(what_if().model).lanes(70.0, 0.0)
-    fine = Solver(rtol=1e-7, atol=1e-7, infusions=False)
-    outputs = ["nk_liver", "nk_tumour", "t_tumour", "t_blood", "copies", "il6", "lesions"]
-    exact = solve(what_if().model, np.broadcast_to(days, (LANES, TIMES)), lanes, doses, outputs, solver=fine)
-    for output in outputs:  # by name: a compiled program returns its outputs in an order of its own
-        middle = np.median(np.asarray(exact[output]), axis=0)
+    curves = exact(own, np.asarray(bands["time"])[:TIMES])
+    for output in OUTPUTS:  # by name: a compiled program returns its outputs in an order of its own
+        middle = np.median(curves[output], axis=0)
         read = bands[bands["output"] == output]["q50"].to_numpy()
         np.testing.assert_allclose(read, middle, rtol=0.02, atol=1e-3 * middle.max())
 
@@ -120,13 +135,9 @@ def test_the_other_route_gives_the_same_patients_the_same_cells():
 def test_areas_and_peaks_are_of_the_28_days_from_the_products_first_infusion():
     numbers = answered().numbers
     own = numbers[(numbers["route"] == "chosen") & (numbers["output"] == "t_blood")].set_index("patient")
-    doses = doses_for(regimen_of(choice()), np.full(LANES, 70.0), tuple(what_if().model.dosing))
-    days = np.concatenate([np.arange(11.0, 13.0, 0.005), np.linspace(13.0, 39.0, 600)])
-    lanes = NewPatients(what_if().model).lanes(70.0, 0.0)
-    fine = Solver(rtol=1e-5, atol=1e-5, infusions=False)
-    grid = np.broadcast_to(days, (LANES, len(days)))
-    exact = np.asarray(solve(what_if().model, grid, lanes, doses, ["t_blood"], solver=fine)["t_blood"])
-    np.testing.assert_allclose(own["auc_28d"], np.trapezoid(exact, days, axis=1), rtol=0.05)
+    days = np.concatenate([np.arange(11.0, 13.0, 0.01), np.linspace(13.0, 39.0, 390)])
+    curves = exact(choice(), days)["t_blood"]
+    np.testing.assert_allclose(own["auc_28d"], np.trapezoid(curves, days, axis=1), rtol=0.05)
     assert (own["peak_day"] >= 0).all()
     assert np.median(own["peak_day"]) < 20  # of study days it would be eleven more
 
