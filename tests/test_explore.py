@@ -193,6 +193,10 @@ def test_one_subjects_band_is_that_of_its_own_curve():
     late = found["time"].to_numpy() > 5
     np.testing.assert_allclose(found["q50"][late], whole["q50"].to_numpy()[late], rtol=0.05)
     assert bands.of("S03") is bands.of("S03")
+    view = View("car_copies", subject="S03")
+    figure = plot_course(cart_fit().study, view, bands.of("S03"), source="a fit, not yet checked")
+    assert len(traces(figure, "band q5 q95")) == 2
+    assert "Bands: a fit, not yet checked." in said(figure)
     assert of.program.traces == 1
 
 

@@ -111,11 +111,13 @@ def shown_records(study: Study, view: View) -> DataFrame:
     return found.assign(study=study.name, synthetic=study.synthetic)
 
 
-def plot_course(study: Study, view: View, bands: Mapping[str, Bands] | None = None) -> Figure:
+def plot_course(
+    study: Study, view: View, bands: Mapping[str, Bands] | None = None, *, source: str = ""
+) -> Figure:
     """Spaghetti of every analyte of the view and its events, on one axis of days since each subject's first dose.
 
     `bands` (analyte -> Bands) lie under the records of `view.subject`: what is predicted for it, and for new patients
-    dosed as it was.
+    dosed as it was; `source` says where that comes from.
     """
     by = view.by or next(iter(groupings(study)))
     events = rows_where(study.events, "event", *view.events)
@@ -124,7 +126,7 @@ def plot_course(study: Study, view: View, bands: Mapping[str, Bands] | None = No
     rows, unit = len(heights), 170
     spacing = min(0.3 / max(rows, 1), 28 / (unit * sum(heights)))
     figure = make_subplots(rows, 1, row_heights=heights, vertical_spacing=spacing, **every)
-    groups, said = group_subjects(study, by), _Said()
+    groups, said = group_subjects(study, by), _Said([f"Bands: {source}."] if bands and source else [])
     ends: list[float] = []
     for k, analyte in enumerate(view.analytes):
         own = (bands or {}).get(analyte)

@@ -127,7 +127,8 @@ def serve_data(input: Inputs, target: Target, chosen: Any, bands: SubjectBands |
         study, _ = chosen()
         if view().subject and view().subject not in study.subject_ids:
             raise KineticsError(f"{view().subject} is not among the subjects that the filters leave.")
-        return plot_course(study, view(), predicted())
+        source = f"{target.source}, without residual error ({', '.join(target.labels).lower()})"
+        return plot_course(study, view(), predicted(), source=source)
 
     @render_figure
     def course() -> Figure:
