@@ -20,8 +20,8 @@ from kinetics.cli_assess import compare, subgroups
 from kinetics.cli_design import design, lint, next_dose
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_expansion import expansion_cohorts
-from kinetics.cli_export import NCA_RULES, convert, export, validate
 from kinetics.cli_explore import explore
+from kinetics.cli_export import NCA_RULES, convert, export, validate
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
