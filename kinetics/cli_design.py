@@ -1,8 +1,7 @@
-"""What `kinetics lint`, `design` and `next` do: a protocol's open points, what its rule does, what comes next."""
+"""What `kinetics lint` and `design` do: a protocol's open points, and what its rule does."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,18 +16,17 @@ from kinetics.escalation import (
     ResponseCharacteristics,
     Rule,
     ThreePlusThree,
+    TiteBoin,
     operating_characteristics,
     response_characteristics,
 )
 from kinetics.fit import Fit, load_fit
 from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
 from kinetics.protocol import lint as lint_of
-from kinetics.protocol_history import history_of, patients_of, replayed
-from kinetics.study import read_study
-from kinetics.terminal import print_result, table_text
+from kinetics.terminal import print_result
 from kinetics.virtual_trials import chances_from_fit, virtual_trials
 
-__all__ = ["design", "lint", "next_dose"]
+__all__ = ["design", "lint"]
 
 Source = Annotated[str, typer.Argument(help="A protocol.toml, its folder, or a data set of the library.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -97,46 +95,6 @@ def design(
     print_result(*_exact(read, rule, chosen, truth, triggers), as_json)
 
 
-def next_dose(
-    protocol: Source,
-    study: Annotated[str, typer.Option(help="A study's name or folder: subjects, doses, events.")],
-    level_column: Annotated[str, typer.Option(help="Column of subjects.csv: assigned level.")] = "dose_level",
-    as_json: Json = False,
-) -> None:
-    """The next level, or the MTD, from a study's tables by the protocol's rule, with the clause that says so.
-
-    Example: `kinetics next data/nkg2d_phase1_synthetic/protocol.toml --study nkg2d_phase1_synthetic`
-    """
-    read = settled(read_protocol(protocol), protocol)
-    data = read_study(study)
-    patients = patients_of(data, read, level_column=level_column)
-    rule = rule_of(read)
-    decision = rule.decide(history_of(patients))
-    strays = [s for s in replayed(rule, patients) if not s.legal] if isinstance(rule, ThreePlusThree) else []
-    at = decision.mtd if decision.mtd is not None else decision.level
-    name = read.level_name(at) if at is not None else ""
-    names = {i: read.level_name(i) for i in range(1, len(read.levels) + 1)}
-    answer = {
-        "study": data.name, "synthetic": data.synthetic, "decision": asdict(decision), "dose": name, "levels": names,
-        "days_between_patients": read.escalation.days_between_patients,
-        "patients": [{k: v for k, v in asdict(p).items() if k != "followed"} for p in patients],
-        "deviations": [{"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in strays],
-    }  # fmt: skip
-    said = {"stop": f"MTD: {name}", "wait": "wait", "treat": f"treat {decision.size} at {name}"}[
-        decision.action
-    ]
-    lines = [f"{data.name}{' (SYNTHETIC)' if data.synthetic else ''}: {said}", f"  why: {decision.why}"]
-    levels = ", ".join(f"{i} = {dose}" for i, dose in names.items())
-    lines += [
-        f"  would change it: {decision.would_change}",
-        f"  levels: {levels}",
-        "",
-        table_text(DataFrame(answer["patients"])),
-    ]
-    lines += [f"deviation: {s.subject} at level {s.level}; the rule said: {s.decision.why}" for s in strays]
-    print_result(answer, "\n".join(lines), as_json)
-
-
 def _exact(
     read: Protocol, rule: str, chosen: Rule, truth: list[float], triggers: list[float]
 ) -> tuple[dict[str, Any], str]:
@@ -149,7 +107,7 @@ def _exact(
     must = early is not None and read.escalation.second_dlt == "must_stay_away"
     shown, other = (early, whole) if must and early is not None else (whole, early)
     answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
-    if assumptions := assumed(chosen):
+    if assumptions := _assumed(chosen):
         answer["assumed"] = assumptions
     if other is not None:
         key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
@@ -217,6 +175,20 @@ def _looks_at_responses(chosen: Rule, name: str, true_response: str) -> bool:
     return needs
 
 
+def _assumed(rule: Rule) -> list[str]:
+    """What the rule stands on beside the protocol, and what these characteristics make simpler."""
+    simpler = []
+    if isinstance(rule, TiteBoin):
+        simpler = [
+            "here every DLT window ends before the next decision, where TITE-BOIN is BOIN: it saves time only"
+        ]
+    if isinstance(rule, Boin12):
+        simpler = [
+            "DLT and response of a patient are independent, and both are known before the next decision"
+        ]
+    return simpler + assumed(rule)
+
+
 def _answer(protocol: Protocol, rule: str, found: OperatingCharacteristics) -> dict[str, Any]:
     planned = (protocol.size.planned.value or (0, 0))[1]
     return {
@@ -279,7 +251,7 @@ def _response_answer(
     return answer | {
         "method": "simulation", "trials": found.trials, "seed": found.seed, "true_response": found.true_response,
         "p_obd": found.p_obd, "p_obd_error": found.error, "responses_by_level": found.responses,
-        "assumed": assumed(rule),
+        "assumed": _assumed(rule),
     }  # fmt: skip
 
 
@@ -304,7 +276,7 @@ def _response_table(protocol: Protocol, name: str, rule: Rule, found: ResponseCh
         f"responses {sum(found.responses):.2f}; {100 * doses.overdosing(above):.1f} % of patients at a level whose "
         f"true P(DLT) is above {above:g}",
     ]
-    return "\n".join([*lines, *(f"assumed: {what}" for what in assumed(rule))])
+    return "\n".join([*lines, *(f"assumed: {what}" for what in _assumed(rule))])
 
 
 _COUNTED = ("patients", "DLTs", "responses")

@@ -21,13 +21,15 @@ from kinetics.escalation.simulation import simulated_characteristics
 from kinetics.escalation.three_plus_three import ThreePlusThree, korn_1994, storer_1989
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.escalation.titration import Titration
-from kinetics.escalation.transitions import transition_table
+from kinetics.escalation.transitions import Branch, transition_table, transitions
+from kinetics.escalation.whole_cohorts import WholeCohorts, asked_patient_by_patient, cohorts_of
 
 __all__ = [
     "Backfill",
     "Blrm",
     "Boin",
     "Boin12",
+    "Branch",
     "Cohort",
     "Crm",
     "CrmPackThreePlusThree",
@@ -44,6 +46,9 @@ __all__ = [
     "TiteBoin",
     "Titration",
     "Utilities",
+    "WholeCohorts",
+    "asked_patient_by_patient",
+    "cohorts_of",
     "indifference_skeleton",
     "korn_1994",
     "md_anderson",
@@ -53,4 +58,5 @@ __all__ = [
     "simulated_characteristics",
     "storer_1989",
     "transition_table",
+    "transitions",
 ]
