@@ -34,7 +34,7 @@ from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.protocol_history import Patient, Step, history_of, patients_of, replayed
 from kinetics.study import Study
 
-__all__ = ["NextDose", "next_dose"]
+__all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
 
 AT_RESPONSES = ("boin12", "pkboin12")  # rules that look at responses
 

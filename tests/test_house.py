@@ -124,6 +124,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "next_dose",
         "recommend",
         "virtual_trials",
+        "simulated_trials",
     ),
     "formats": ("formats",),
     "show": (
@@ -142,6 +143,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_assess",
         "cli_sbc",
         "cli_design_sampling",
+        "cli_design_trials",
         "cli_design",
         "cli_response",
         "cli_recommend",

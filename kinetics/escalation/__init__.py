@@ -9,9 +9,11 @@ from kinetics.escalation.backfill import Backfill, OpenLevel
 from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin
 from kinetics.escalation.boin12 import Boin12, Utilities
+from kinetics.escalation.calendar import Calendar, CalendarTrial, calendar_trials
 from kinetics.escalation.crm import Crm, indifference_skeleton
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.enumeration import OperatingCharacteristics, operating_characteristics
+from kinetics.escalation.exposure_simulation import ExposureTrial, ExposureTruth, exposure_trials
 from kinetics.escalation.history import Cohort, Decision, Rule
 from kinetics.escalation.md_anderson import md_anderson
 from kinetics.escalation.pkboin12 import Exposures, ModelExposures, PkBoin12, RawExposures
@@ -30,10 +32,14 @@ __all__ = [
     "Boin",
     "Boin12",
     "Branch",
+    "Calendar",
+    "CalendarTrial",
     "Cohort",
     "Crm",
     "CrmPackThreePlusThree",
     "Decision",
+    "ExposureTrial",
+    "ExposureTruth",
     "Exposures",
     "ModelExposures",
     "OpenLevel",
@@ -48,7 +54,9 @@ __all__ = [
     "Utilities",
     "WholeCohorts",
     "asked_patient_by_patient",
+    "calendar_trials",
     "cohorts_of",
+    "exposure_trials",
     "indifference_skeleton",
     "korn_1994",
     "md_anderson",

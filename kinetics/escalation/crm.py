@@ -3,8 +3,8 @@
 One parameter, beta ~ N(0, 1.34) (variance; dfcrm's default scale is sqrt(1.34)); the posterior mean of beta is plugged
 into the curve, and the level nearest to the target is next. Empiric: P = skeleton^exp(beta). Logistic, intercept 3:
 logit P = 3 + exp(beta) x, x = logit(skeleton) - 3. No untried level is skipped; no escalation right after a cohort
-whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863). OURS: the MTD is a level at which somebody
-was treated.
+whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863). OURS: the MTD is a level that
+somebody was treated at.
 """
 
 from __future__ import annotations
