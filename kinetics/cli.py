@@ -17,6 +17,7 @@ from kinetics.biodistribution import biodistribution, biodistribution_summary
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
+from kinetics.cli_astct import astct
 from kinetics.cli_design import design, lint
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_expansion import expansion_cohorts
@@ -89,6 +90,7 @@ app.command()(lint)
 app.command()(design)
 app.command("next")(next_dose)
 app.command()(response)
+app.command()(astct)
 app.command("recommend")(recommend_dose)
 app.command("expansion")(expansion_cohorts)
 

@@ -4,9 +4,9 @@ Where a reader recorded the immune response, the column `irecist` of responses.c
 taken as it is. Else it is judged from what was measured (`kinetics.irecist`): `sum_mm` of the targets, `new_lesions`
 (yes: one is present), and where they are there `new_lesion_count` (so far), `new_lesions_mm` (their sum) and
 `non_target` (absent, present, unequivocal_progression, not_evaluated). A sum cannot show that nodes are normal or that
-other lesions are gone: where `overall` is CR, the visit is an iCR. A PD that neither the sum nor a new lesion explains is
-refused, not guessed at, unless `non_target` is there. Without `new_lesion_count` nobody knows whether a later new lesion
-is another one: it confirms nothing.
+other lesions are gone: where `overall` is CR, the visit is an iCR. A PD that neither the sum nor a new lesion explains
+is refused, not guessed at, unless `non_target` is there. Without `new_lesion_count` nobody knows whether a later new
+lesion is another one: it confirms nothing.
 
 Progression is the first iUPD that an iCPD confirms or that no later iSD, iPR or iCR resets: FROM MEMORY of the iRECIST
 paper (Seymour 2017, Lancet Oncol 18:e143, on statistical considerations): an unconfirmed iUPD is a progression where

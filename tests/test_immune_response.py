@@ -54,8 +54,8 @@ def recorded(*scans: tuple[float, str], died: float | None = None) -> Study:
 
 
 def ended(study: Study, protocol: Protocol, endpoint: Any = "pfs") -> tuple[float, bool]:
-    row = survival_times(study, protocol, endpoint, criteria="irecist").loc[0]
-    return float(row["time"]), bool(row["event"])
+    row = survival_times(study, protocol, endpoint, criteria="irecist").to_dict("records")[0]
+    return row["time"], row["event"]
 
 
 # ----------------------------------------------------------------------------- what the scans are called
