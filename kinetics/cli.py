@@ -24,6 +24,7 @@ from kinetics.cli_expansion import expansion_cohorts
 from kinetics.cli_export import NCA_RULES, convert, export, validate
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_next import next_dose
+from kinetics.cli_recist import recist
 from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
 from kinetics.cli_sbc import sbc
@@ -91,6 +92,7 @@ app.command()(design)
 app.command("next")(next_dose)
 app.command()(response)
 app.command()(astct)
+app.command()(recist)
 app.command("recommend")(recommend_dose)
 app.command("expansion")(expansion_cohorts)
 

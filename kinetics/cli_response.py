@@ -19,6 +19,7 @@ from kinetics.protocol import read_protocol, settled
 from kinetics.protocol_tables import Protocol
 from kinetics.response import adverse_events, best_responses, dlt_table, response_rates
 from kinetics.run import write_atomic
+from kinetics.strata import strata_of, strata_table
 from kinetics.study import Study, read_study
 from kinetics.terminal import print_result, records, table_text
 from kinetics.time_to_event import ENDPOINTS, Criteria, Endpoint, survival_times
@@ -64,6 +65,13 @@ def response(
             read, rules, by, confirmed, assessed_every, "irecist" if irecist else "recist_1.1"
         )
         answer = {"time_to_event": _answer(survival, rules, by)}
+        columns, silent = strata_of(rules)
+        if columns:
+            title = "interim analysis, by stratum, exact 95 % intervals"
+            tables[title + (f"; not recorded: {', '.join(silent)}" if silent else "")] = table = strata_table(
+                read, columns, rules, confirmed=confirmed
+            )
+            answer |= {"strata": records(table), "strata_not_recorded": silent}
     keys = ("best_responses", "response_rates", "adverse_events", "dlts")
     rows = {key: records(table) for key, table in zip(keys, tables.values(), strict=False)}
     tables |= _tables(survival, by)
