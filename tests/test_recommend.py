@@ -292,7 +292,7 @@ def test_over_random_trials_nothing_is_recommended_above_the_mtd_or_without_a_wh
         if rp2d is None:
             assert state in ("open", "none")
             continue
-        row = table.loc[rp2d - 1]
+        row = table.to_dict("records")[rp2d - 1]
         assert rp2d <= (mtd or 0)
         assert row["evaluable"] >= protocol.escalation.cohort
         assert row["p_over"] <= FEASIBLE
