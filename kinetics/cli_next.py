@@ -43,6 +43,9 @@ def next_dose(
         str, typer.Option(help="For pkboin12: an exposure and the mean wanted, car_copies_auc_28d=1e5.")
     ] = "",
     run: Annotated[Path | None, typer.Option(help="A run folder: pkboin12 takes exposures of its fit.")] = None,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="Which lower levels may take patients meanwhile (BF-BOIN).")
+    ] = False,
     level_column: Annotated[str, typer.Option(help="Column of subjects.csv: assigned level.")] = "dose_level",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:  # fmt: skip
@@ -57,7 +60,7 @@ def next_dose(
     if run is not None and rule != "pkboin12":
         raise PlanError(Problem(f"{rule} looks at no exposures", "leave --run out, or take --rule pkboin12"))
     found = ask(
-        read, None if study is None else read_study(study), rule=rule, target=target, ahead=ahead,
+        read, None if study is None else read_study(study), rule=rule, target=target, ahead=ahead, backfill=backfill,
         exposure=targets_of([exposure], "--exposure")[0] if exposure else None,
         fit=None if run is None else load_fit(run), response_within=response_within, level_column=level_column,
     )  # fmt: skip
@@ -84,6 +87,10 @@ def _text(found: NextDose) -> str:
     lines += [
         f"deviation: {s.subject} at level {s.level}; the rule said: {s.decision.why}"
         for s in found.deviations
+    ]
+    lines += [
+        f"backfill at {found.level_names[x.level]}: {f'{x.room} more' if x.room else 'nobody'}; {x.why}"
+        for x in found.backfill
     ]
     if found.ahead:
         lines += ["", "decision tree", *_tree(found.ahead, found, "")]

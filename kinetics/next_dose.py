@@ -18,10 +18,12 @@ from kinetics.dose_exposure import exposures_at_levels
 from kinetics.dose_proportionality import exposures_from_samples
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.escalation import (
+    Backfill,
     Branch,
     Decision,
     Exposures,
     ModelExposures,
+    OpenLevel,
     RawExposures,
     Rule,
     ThreePlusThree,
@@ -36,6 +38,7 @@ from kinetics.study import Study
 
 __all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
 
+BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target says another
 AT_RESPONSES = ("boin12", "pkboin12")  # rules that look at responses
 
 
@@ -56,6 +59,7 @@ class NextDose:
     assumed: Sequence[str]
     deviations: Sequence[Step]
     ahead: Sequence[Branch]
+    backfill: Sequence[OpenLevel] = ()
 
     @property
     def dose(self) -> str:
@@ -74,7 +78,7 @@ class NextDose:
             "deviations": [
                 {"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in self.deviations
             ],
-            "ahead": [asdict(b) for b in self.ahead],
+            "ahead": [asdict(b) for b in self.ahead], "backfill": [asdict(x) for x in self.backfill],
         }  # fmt: skip
 
 
@@ -89,13 +93,15 @@ def next_dose(
     response_within: float | None = None,
     level_column: str = "dose_level",
     ahead: int = 0,
+    backfill: bool = False,
 ) -> NextDose:
     """Ask a rule what comes next; without a study, before anybody was treated.
 
     `target`: the DLT rate of BOIN and the like. `exposure`: for pkboin12, the exposure looked at and the mean wanted;
     of the study's samples, or of a fit of it. `response_within`: for boin12 and pkboin12, days until who has not
     responded is taken not to; else `endpoints.response.within_days` of the protocol. `ahead`: steps of the decision
-    tree. PlanError where a point of the protocol is open, or what the rule needs is missing; StudyError where the study
+    tree. `backfill`: which lower levels may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or
+    0.3). PlanError where a point of the protocol is open, or what the rule needs is missing; StudyError where the study
     cannot be read by it.
     """
     settled(protocol)
@@ -104,17 +110,19 @@ def next_dose(
     wanted = exposure.above if exposure else None
     chosen = rule_of(protocol, rule, target=target, exposures=known, wanted=wanted)
     responded = None
-    if rule in AT_RESPONSES and study is not None:
+    if (rule in AT_RESPONSES or backfill) and study is not None:
         days = _response_days(protocol, response_within)
         responded = known_responses(study, within_days=days, level_column=level_column)
     history, asked = history_of(patients, responded), asked_patient_by_patient(chosen)
     strays = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
+    decision, levels = asked.decide(history), len(protocol.levels)
+    opened = Backfill(levels, target or BACKFILL_TARGET).of(decision, history) if backfill and history else []
     return NextDose(
         "" if study is None else study.name,
         protocol.synthetic if study is None else study.synthetic,
-        rule, asked.decide(history), {i: protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)},
+        rule, decision, {i: protocol.level_name(i) for i in range(1, levels + 1)},
         patients, responded, _assumed(chosen, exposure, fit), [s for s in strays if not s.legal],
-        transitions(asked, history, depth=ahead),
+        transitions(asked, history, depth=ahead), opened,
     )  # fmt: skip
 
 

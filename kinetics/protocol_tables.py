@@ -284,7 +284,7 @@ class Protocol(Spec):
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     censoring: Censoring = Censoring()
     expansion: Expansion | None = None
-    interim: Interim = Interim()
+    interim: Interim = Field(default_factory=lambda: Interim.model_validate({}))
     stopping: tuple[str, ...] = Field(
         (), description="clauses in words; what the escalation itself does is not here"
     )

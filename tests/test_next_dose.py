@@ -341,3 +341,14 @@ def test_the_command_prints_the_rule_the_follow_up_and_the_tree():
     ):
         wrong = call("next", SYNTHETIC, *options)
         assert (wrong.code, says in wrong.err) == (1, True), options
+
+
+def test_backfill_names_the_lower_levels_that_may_take_patients(protocol, study):
+    early = cut(study, 8, 25.0)
+    assert next_dose(protocol, early, rule="tite_boin").backfill == []
+    found = next_dose(protocol, early, rule="tite_boin", backfill=True, response_within=120)
+    assert [x.level for x in found.backfill] == [1]  # the escalation is at level 2 now
+    assert found.backfill[0].room == 0
+    assert "no response" in found.backfill[0].why
+    said = call("next", SYNTHETIC, "--study", SYNTHETIC, "--rule", "boin", "--backfill")
+    assert "backfill at 3e7 cells/kg: nobody; no response in 6 yet" in said.out
