@@ -223,6 +223,8 @@ def test_a_response_is_known_once_it_is_seen_or_can_no_longer_come(study):
             assert known[subject] is not None
         elif "PD" in overall:
             assert known[subject] is False
+    for subject, answer in known_responses(study, within_days=9999).items():
+        assert answer is (False if "PD" in ends[subject] else None)  # nobody was followed so long
     early = cut(study, 4, 30.0)
     last = early.subject_ids[-1]
     assert known_responses(early, within_days=120)[last] is None  # day 30, no scan yet
