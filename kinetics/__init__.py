@@ -46,6 +46,7 @@ from kinetics.loo import Loo, loo  # noqa: E402
 from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
 from kinetics.nca_rules import NCARules  # noqa: E402
+from kinetics.next_dose import NextDose, next_dose  # noqa: E402
 from kinetics.outcomes import subject_outcomes  # noqa: E402
 from kinetics.plan import FitPlan, read_plan  # noqa: E402
 from kinetics.predictive_check import predictive_check  # noqa: E402
@@ -97,6 +98,7 @@ __all__ = [
     "Model",
     "ModelError",
     "NCARules",
+    "NextDose",
     "Normal",
     "Output",
     "Parameter",
@@ -146,6 +148,7 @@ __all__ = [
     "most_informative",
     "nca",
     "nca_summary",
+    "next_dose",
     "parameter_table",
     "predictive_check",
     "prefixed",

@@ -17,12 +17,15 @@ from kinetics.biodistribution import biodistribution, biodistribution_summary
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
-from kinetics.cli_design import design, lint, next_dose
+from kinetics.cli_astct import astct
+from kinetics.cli_design import design, lint
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_expansion import expansion_cohorts
 from kinetics.cli_explore import explore
 from kinetics.cli_export import NCA_RULES, convert, export, validate
 from kinetics.cli_fit import fit_to, overridden, resume_to
+from kinetics.cli_next import next_dose
+from kinetics.cli_recist import recist
 from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
 from kinetics.cli_sbc import sbc
@@ -89,6 +92,8 @@ app.command()(lint)
 app.command()(design)
 app.command("next")(next_dose)
 app.command()(response)
+app.command()(astct)
+app.command()(recist)
 app.command("recommend")(recommend_dose)
 app.command("expansion")(expansion_cohorts)
 app.command()(explore)

@@ -1,8 +1,7 @@
-"""What `kinetics lint`, `design` and `next` do: a protocol's open points, what its rule does, what comes next."""
+"""What `kinetics lint` and `design` do: a protocol's open points, and what its rule does."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,25 +9,29 @@ import typer
 from pandas import DataFrame
 
 from kinetics.check import check
+from kinetics.cli_design_trials import TRIALS, Asked, calendar_design, exposure_design
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
     Boin12,
+    Calendar,
+    ExposureTruth,
     OperatingCharacteristics,
     ResponseCharacteristics,
     Rule,
     ThreePlusThree,
+    TiteBoin,
     operating_characteristics,
     response_characteristics,
 )
 from kinetics.fit import Fit, load_fit
+from kinetics.next_dose import AT_RESPONSES
 from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
 from kinetics.protocol import lint as lint_of
-from kinetics.protocol_history import history_of, patients_of, replayed
-from kinetics.study import read_study
-from kinetics.terminal import print_result, table_text
+from kinetics.simulated_trials import MONTH
+from kinetics.terminal import print_result
 from kinetics.virtual_trials import chances_from_fit, virtual_trials
 
-__all__ = ["design", "lint", "next_dose"]
+__all__ = ["design", "lint"]
 
 Source = Annotated[str, typer.Argument(help="A protocol.toml, its folder, or a data set of the library.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -46,95 +49,123 @@ def lint(protocol: Source, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+Level = "one a level, with commas"
+TrueDlt = Annotated[str, typer.Option(help=f"True P(DLT), {Level}.")]
+Fires = Annotated[str, typer.Option(help="P(a titration trigger that is no DLT): one, or one a level.")]
+Named = Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")]
+Target = Annotated[
+    float | None,
+    typer.Option(
+        help="Target DLT rate of boin, tite_boin, crm (0.3), boin12, pkboin12 (0.35).", show_default=False
+    ),
+]
+Responses = Annotated[str, typer.Option(help=f"True P(response), {Level}, for boin12 and pkboin12.")]
+TrueExposure = Annotated[str, typer.Option(help=f"True mean exposure, {Level}, for pkboin12.")]
+Cv = Annotated[float, typer.Option(help="CV % of exposure between patients, for pkboin12.")]
+Wanted = Annotated[
+    float | None, typer.Option(help="The mean exposure wanted, for pkboin12.", show_default=False)
+]
+Accrual = Annotated[
+    float | None,
+    typer.Option(help="Patients a month: simulate in calendar time, how long it takes.", show_default=False),
+]
+TimeToDlt = Annotated[str, typer.Option(help="With --accrual: uniform or weibull, in the DLT window.")]
+Late = Annotated[float, typer.Option(help="Of weibull: the share of DLTs in the window's second half.")]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        min=2, help=f"Simulated trials.  [default: 10000 boin12, else {TRIALS}]", show_default=False
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the simulation, or of new patients.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Keep the simulated trials of --accrual and pkboin12 here; the same command goes on."),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes side by side, with --accrual and pkboin12.")]
+Run = Annotated[
+    Path | None, typer.Option(help="A run folder: patients as its fit says, instead of --true-dlt.")
+]
+Draws = Annotated[int, typer.Option(min=20, help="Posterior draws, with --run.")]
+
+
 def design(
-    protocol: Source,
-    true_dlt: Annotated[str, typer.Option(help="True DLT probability of every level, with commas.")] = "",
-    trigger_without_dlt: Annotated[
-        str, typer.Option(help="P(a titration trigger that is no DLT): one, or one a level.")
-    ] = "0",
-    rule: Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")] = "protocol",
-    target: Annotated[
-        float | None,
-        typer.Option(
-            help="Target DLT rate of boin, tite_boin and crm (0.3), boin12 (0.35).", show_default=False
-        ),
-    ] = None,
-    true_response: Annotated[
-        str, typer.Option(help="True P(response) of every level, for boin12: by simulation.")
-    ] = "",
-    trials: Annotated[int, typer.Option(min=1, help="Simulated trials, for boin12.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulation, for boin12, or of new patients.")] = 0,
-    run: Annotated[
-        Path | None, typer.Option(help="A run folder: patients as its fit says, instead of --true-dlt.")
-    ] = None,
-    draws: Annotated[int, typer.Option(min=20, help="Posterior draws, with --run.")] = 100,
+    protocol: Source, true_dlt: TrueDlt = "", trigger_without_dlt: Fires = "0", rule: Named = "protocol",
+    target: Target = None, true_response: Responses = "", true_exposure: TrueExposure = "", exposure_cv: Cv = 50,
+    wanted_exposure: Wanted = None, accrual: Accrual = None, time_to_dlt: TimeToDlt = "uniform", late: Late = 0.5,
+    trials: Trials = None, seed: Seed = 0, out: Out = None, jobs: Jobs = 1, run: Run = None, draws: Draws = 100,
     as_json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """What a protocol's rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
 
-    boin12 looks at responses too and is simulated, every rule and truth on the same random numbers. With --run the
-    chances of a DLT are those of the fit's new patients, through their exposures, in every posterior draw.
+    boin12 and pkboin12 look at responses (and exposures) and are simulated; with --accrual any other rule is, in
+    calendar time, BOIN and the protocol's rule waiting beside it: what a TITE design saves. Every rule and truth meets
+    the same patients. With --run the chances of a DLT are those of the fit's new patients, in every posterior draw.
 
-    Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt .15`
+    Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt .15` or
+    `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --rule tite_boin --accrual 3`
     """
     read = settled(read_protocol(protocol), protocol)
     if (run is None) == (true_dlt == ""):
-        raise PlanError(
-            Problem(
-                "no true DLT probabilities, or two sources of them", "give --true-dlt .05,.10,... or --run"
-            )
-        )
+        what = "no true DLT probabilities, or two sources of them"
+        raise PlanError(Problem(what, "give --true-dlt .05,.10,... or --run"))
+    _check_options(rule, true_response, true_exposure, wanted_exposure, accrual, run, out)
     if run is not None:
         fitted = (load_fit(run), rule_of(read, rule, target=target))
         return print_result(*_from_fit(read, rule, *fitted, draws, seed), as_json)
     truth, triggers = _numbers("--true-dlt", true_dlt), _numbers("--trigger-without-dlt", trigger_without_dlt)
+    asked = Asked(rule, target, trials or TRIALS, seed, out, jobs)
+    if accrual is not None:
+        calendar = _calendar(read, accrual, time_to_dlt, late)
+        return print_result(*calendar_design(read, asked, truth, triggers, calendar), as_json)
+    response = _numbers("--true-response", true_response) if true_response else []
+    if rule == "pkboin12" and wanted_exposure is not None:
+        means = _numbers("--true-exposure", true_exposure)
+        told = ExposureTruth(tuple(truth), tuple(response), tuple(means), exposure_cv / 100)
+        return print_result(*exposure_design(read, asked, told, wanted_exposure), as_json)
     chosen = rule_of(read, rule, target=target)
-    if _looks_at_responses(chosen, rule, true_response):
-        response = _numbers("--true-response", true_response)
-        found = response_characteristics(chosen, truth, response, trials=trials, seed=seed)
-        told = (read, rule, chosen, found)
-        return print_result(_response_answer(*told), _response_table(*told), as_json)
-    print_result(*_exact(read, rule, chosen, truth, triggers), as_json)
+    if isinstance(chosen, Boin12):
+        found = response_characteristics(chosen, truth, response, trials=trials or 10_000, seed=seed)
+        simulated = (read, rule, chosen, found)
+        return print_result(_response_answer(*simulated), _response_table(*simulated), as_json)
+    return print_result(*_exact(read, rule, chosen, truth, triggers), as_json)
 
 
-def next_dose(
-    protocol: Source,
-    study: Annotated[str, typer.Option(help="A study's name or folder: subjects, doses, events.")],
-    level_column: Annotated[str, typer.Option(help="Column of subjects.csv: assigned level.")] = "dose_level",
-    as_json: Json = False,
+def _calendar(protocol: Protocol, accrual: float, time_to_dlt: str, late: float) -> Calendar:
+    between = protocol.escalation.days_between_patients
+    when: Any = time_to_dlt
+    return Calendar(accrual / MONTH, protocol.dlt.window_days.value or 0.0, between, when, late)
+
+
+def _check_options(
+    rule: str,
+    response: str,
+    exposure: str,
+    wanted: float | None,
+    accrual: float | None,
+    run: Path | None,
+    out: Path | None,
 ) -> None:
-    """The next level, or the MTD, from a study's tables by the protocol's rule, with the clause that says so.
-
-    Example: `kinetics next data/nkg2d_phase1_synthetic/protocol.toml --study nkg2d_phase1_synthetic`
-    """
-    read = settled(read_protocol(protocol), protocol)
-    data = read_study(study)
-    patients = patients_of(data, read, level_column=level_column)
-    rule = rule_of(read)
-    decision = rule.decide(history_of(patients))
-    strays = [s for s in replayed(rule, patients) if not s.legal] if isinstance(rule, ThreePlusThree) else []
-    at = decision.mtd if decision.mtd is not None else decision.level
-    name = read.level_name(at) if at is not None else ""
-    names = {i: read.level_name(i) for i in range(1, len(read.levels) + 1)}
-    answer = {
-        "study": data.name, "synthetic": data.synthetic, "decision": asdict(decision), "dose": name, "levels": names,
-        "days_between_patients": read.escalation.days_between_patients,
-        "patients": [{k: v for k, v in asdict(p).items() if k != "followed"} for p in patients],
-        "deviations": [{"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in strays],
-    }  # fmt: skip
-    said = {"stop": f"MTD: {name}", "wait": "wait", "treat": f"treat {decision.size} at {name}"}[
-        decision.action
-    ]
-    lines = [f"{data.name}{' (SYNTHETIC)' if data.synthetic else ''}: {said}", f"  why: {decision.why}"]
-    levels = ", ".join(f"{i} = {dose}" for i, dose in names.items())
-    lines += [
-        f"  would change it: {decision.would_change}",
-        f"  levels: {levels}",
-        "",
-        table_text(DataFrame(answer["patients"])),
-    ]
-    lines += [f"deviation: {s.subject} at level {s.level}; the rule said: {s.decision.why}" for s in strays]
-    print_result(answer, "\n".join(lines), as_json)
+    """PlanError with every option that the rule needs and has not, or has and does not look at."""
+    looks = rule in AT_RESPONSES
+    simulated, exposed = accrual is not None or rule == "pkboin12", bool(exposure) and wanted is not None
+    unread = exposure or wanted is not None
+    checks = [
+        (looks and not response and run is None and accrual is None, f"{rule} looks at responses",
+         "add --true-response .1,.2,.3,.35, one a level"),
+        (response and not looks, f"{rule} looks at no responses",
+         "leave --true-response out, or take --rule boin12 or pkboin12"),
+        (rule == "pkboin12" and not exposed and accrual is None, "pkboin12 looks at exposures",
+         "add --true-exposure 40,80,120,200, one a level, and --wanted-exposure 100"),
+        (unread and rule != "pkboin12", f"{rule} looks at no exposures",
+         "leave --true-exposure and --wanted-exposure out, or take --rule pkboin12"),
+        (run is not None and (looks or accrual is not None), f"--run gives no responses and no days to {rule}",
+         "leave --run out and give --true-dlt, or choose another rule"),
+        (out is not None and not simulated, "--out without trials that are simulated one by one",
+         "leave it out, or add --accrual"),
+    ]  # fmt: skip
+    if problems := [Problem(what, remedy) for wrong, what, remedy in checks if wrong]:
+        raise PlanError(problems)
 
 
 def _exact(
@@ -149,7 +180,7 @@ def _exact(
     must = early is not None and read.escalation.second_dlt == "must_stay_away"
     shown, other = (early, whole) if must and early is not None else (whole, early)
     answer = _answer(read, rule, shown) | {"cohorts": "closed at the second DLT" if must else "whole"}
-    if assumptions := assumed(chosen):
+    if assumptions := _assumed(chosen):
         answer["assumed"] = assumptions
     if other is not None:
         key = "if_cohorts_are_whole" if must else "if_closed_at_the_second_dlt"
@@ -203,18 +234,18 @@ def _numbers(option: str, text: str) -> list[float]:
         ) from None
 
 
-def _looks_at_responses(chosen: Rule, name: str, true_response: str) -> bool:
-    """Whether the rule needs responses; PlanError where they are missing, or given to a rule that looks at none."""
-    needs = isinstance(chosen, Boin12)
-    if needs and not true_response:
-        raise PlanError(
-            Problem(f"{name} looks at responses", "add --true-response .1,.2,.3,.35, one a level")
-        )
-    if true_response and not needs:
-        raise PlanError(
-            Problem(f"{name} looks at no responses", "leave --true-response out, or take --rule boin12")
-        )
-    return needs
+def _assumed(rule: Rule) -> list[str]:
+    """What the rule stands on beside the protocol, and what these characteristics make simpler."""
+    simpler = []
+    if isinstance(rule, TiteBoin):
+        simpler = [
+            "here every DLT window ends before the next decision, where TITE-BOIN is BOIN: it saves time only"
+        ]
+    if isinstance(rule, Boin12):
+        simpler = [
+            "DLT and response of a patient are independent, and both are known before the next decision"
+        ]
+    return simpler + assumed(rule)
 
 
 def _answer(protocol: Protocol, rule: str, found: OperatingCharacteristics) -> dict[str, Any]:
@@ -279,7 +310,7 @@ def _response_answer(
     return answer | {
         "method": "simulation", "trials": found.trials, "seed": found.seed, "true_response": found.true_response,
         "p_obd": found.p_obd, "p_obd_error": found.error, "responses_by_level": found.responses,
-        "assumed": assumed(rule),
+        "assumed": _assumed(rule),
     }  # fmt: skip
 
 
@@ -304,7 +335,7 @@ def _response_table(protocol: Protocol, name: str, rule: Rule, found: ResponseCh
         f"responses {sum(found.responses):.2f}; {100 * doses.overdosing(above):.1f} % of patients at a level whose "
         f"true P(DLT) is above {above:g}",
     ]
-    return "\n".join([*lines, *(f"assumed: {what}" for what in assumed(rule))])
+    return "\n".join([*lines, *(f"assumed: {what}" for what in _assumed(rule))])
 
 
 _COUNTED = ("patients", "DLTs", "responses")

@@ -27,7 +27,7 @@ from kinetics.run import code_sha256
 from kinetics.study import Study, read_study
 from kinetics.terminal import print_result, table_text
 
-__all__ = ["recommend_dose"]
+__all__ = ["recommend_dose", "targets_of"]
 
 
 def recommend_dose(
@@ -56,7 +56,7 @@ def recommend_dose(
     """
     rules, data = settled(read_protocol(protocol), protocol), read_study(study)
     fit = None if run is None else load_fit(run)
-    wanted = _targets(target or [])
+    wanted = targets_of(target or [])
     columns = [c for c in strata.split(",") if c]
     _check_strata(data, columns)
     evidence = _evidence(fit, data, rules, draws, level_column)
@@ -90,14 +90,15 @@ def _evidence(fit: Fit | None, data: Study, rules: Protocol, draws: int, level_c
     }
 
 
-def _targets(texts: list[str]) -> list[Target]:
+def targets_of(texts: list[str], option: str = "--target") -> list[Target]:
+    """`NAME=NUMBER` as targets; PlanError for every text that is none."""
     found, problems = [], []
     for text in texts:
         name, _, value = text.partition("=")
         try:
             found.append(Target(name, float(value)))
         except ValueError:
-            problems.append(Problem(f"--target {text!r}", "write NAME=NUMBER, such as car_copies_cmax=1e4"))
+            problems.append(Problem(f"{option} {text!r}", "write NAME=NUMBER, such as car_copies_cmax=1e4"))
     if problems:
         raise PlanError(problems)
     return found

@@ -10,6 +10,8 @@ from pandas import DataFrame, concat
 from plotly.graph_objects import Figure
 from plotly.io import to_html
 
+from kinetics.errors import PlanError, Problem
+from kinetics.immune_response import best_immune_responses, immune_response_rates
 from kinetics.kaplan_meier import EVERYONE, KaplanMeier, kaplan_meier
 from kinetics.page import FIGURE_CONFIG
 from kinetics.plot import plot_kaplan_meier, plot_spider, plot_swimmer, plot_waterfall
@@ -17,9 +19,10 @@ from kinetics.protocol import read_protocol, settled
 from kinetics.protocol_tables import Protocol
 from kinetics.response import adverse_events, best_responses, dlt_table, response_rates
 from kinetics.run import write_atomic
+from kinetics.strata import strata_of, strata_table
 from kinetics.study import Study, read_study
 from kinetics.terminal import print_result, records, table_text
-from kinetics.time_to_event import ENDPOINTS, Endpoint, survival_times
+from kinetics.time_to_event import ENDPOINTS, Criteria, Endpoint, survival_times
 from kinetics.tumour_size import SIZE
 
 __all__ = ["response"]
@@ -39,25 +42,36 @@ def response(
     assessed_every: Annotated[
         float | None, typer.Option(help="Days between planned scans, where the protocol does not say.")
     ] = None,
+    irecist: Annotated[
+        bool, typer.Option("--irecist", help="By iRECIST: iBOR, iORR, iPFS, iDOR; an iUPD must stand.")
+    ] = False,
     plots: Annotated[Path | None, typer.Option(help="Write the figures into this folder, as .html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
 
+    With --irecist from the column `irecist` of responses.csv, or from its sums and new lesions.
+
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
     read = read_study(study)
-    tables: dict[str, DataFrame] = {
-        "best responses (RECIST 1.1)": best_responses(read, confirmed, by=by),
-        "response rates": response_rates(read, by, confirmed=confirmed),
-        "adverse events, subjects by worst grade": adverse_events(read, by),
-    }
+    tables = _responses(read, by, confirmed, irecist)
+    tables["adverse events, subjects by worst grade"] = adverse_events(read, by)
     survival, answer = {}, {}
     if protocol is not None:
         rules = settled(read_protocol(protocol), protocol)
         tables["dose-limiting toxicities"] = dlt_table(read, rules)
-        survival = _survival(read, rules, by, confirmed, assessed_every)
+        survival = _survival(
+            read, rules, by, confirmed, assessed_every, "irecist" if irecist else "recist_1.1"
+        )
         answer = {"time_to_event": _answer(survival, rules, by)}
+        columns, silent = strata_of(rules)
+        if columns:
+            title = "interim analysis, by stratum, exact 95 % intervals"
+            tables[title + (f"; not recorded: {', '.join(silent)}" if silent else "")] = table = strata_table(
+                read, columns, rules, confirmed=confirmed
+            )
+            answer |= {"strata": records(table), "strata_not_recorded": silent}
     keys = ("best_responses", "response_rates", "adverse_events", "dlts")
     rows = {key: records(table) for key, table in zip(keys, tables.values(), strict=False)}
     tables |= _tables(survival, by)
@@ -65,17 +79,40 @@ def response(
     label = " (SYNTHETIC)" if read.synthetic else ""
     text = "\n\n".join(f"{name}\n{table_text(table)}" for name, table in tables.items())
     text += "".join(f"\n{line}" for line in written)
-    print_result({"study": read.name} | rows | answer, f"{read.name}{label}\n\n{text}", as_json)
+    head = {"study": read.name, "criteria": "irecist" if irecist else "recist_1.1"}
+    print_result(head | rows | answer, f"{read.name}{label}\n\n{text}", as_json)
+
+
+def _responses(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:
+    """Best responses and rates by the criteria asked for."""
+    if not irecist:
+        return {
+            "best responses (RECIST 1.1)": best_responses(study, confirmed, by=by),
+            "response rates": response_rates(study, by, confirmed=confirmed),
+        }
+    if confirmed:
+        what = "--irecist with --confirmed: confirmation of iCR and iPR is not judged"
+        raise PlanError(Problem(what, "leave one of them out"))
+    return {
+        "best responses (iRECIST)": best_immune_responses(study, by=by),
+        "response rates (iRECIST)": immune_response_rates(study, by),
+    }
 
 
 def _survival(
-    study: Study, protocol: Protocol, by: str, confirmed: bool, assessed_every: float | None
+    study: Study,
+    protocol: Protocol,
+    by: str,
+    confirmed: bool,
+    assessed_every: float | None,
+    criteria: Criteria,
 ) -> Survival:
     found: Survival = {}
     for endpoint in ENDPOINTS:
         times = survival_times(
-            study, protocol, endpoint, by=by, confirmed=confirmed, assessed_every_days=assessed_every
-        )
+            study, protocol, endpoint, by=by, confirmed=confirmed, assessed_every_days=assessed_every,
+            criteria=criteria,
+        )  # fmt: skip
         found[endpoint] = times, kaplan_meier(times), kaplan_meier(times, by)
     return found
 

@@ -6,12 +6,20 @@ from math import nan
 
 from pandas import DataFrame
 
-from kinetics.protocol_history import Patient, patients_of
+from kinetics.errors import InputError, Problem
+from kinetics.protocol_history import Patient, followed_until, patients_of
 from kinetics.protocol_tables import Protocol
-from kinetics.response import RATES, best_responses
+from kinetics.response import (
+    DEATH,
+    NEW_THERAPY,
+    RATES,
+    assessments_of,
+    best_responses,
+    first_infusions,
+)
 from kinetics.study import Study
 
-__all__ = ["subject_outcomes"]
+__all__ = ["known_responses", "subject_outcomes"]
 
 
 def subject_outcomes(
@@ -39,6 +47,35 @@ def subject_outcomes(
         for p in patients
     ]
     return DataFrame(rows, columns=["subject", "level", "dose", "dlt", "crs", "response"])
+
+
+def known_responses(
+    study: Study, *, within_days: float, confirmed: bool = False, level_column: str = "dose_level"
+) -> dict[str, bool | None]:
+    """Of every subject whether it responded (CR or PR) within so many days of its first infusion of cells.
+
+    None where that is not known yet: no response so far, and neither progression, another therapy or death nor the end
+    of these days was seen (`kinetics.protocol_history.followed_until`). InputError for no days.
+    """
+    if not within_days > 0:
+        raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
+    starts, seen = first_infusions(study), assessments_of(study)
+    best = best_responses(study, confirmed, by=level_column).set_index("subject")
+    ended = study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"]
+    found: dict[str, bool | None] = {}
+    for subject in study.subject_ids:
+        start = starts.get(subject)
+        if start is None:
+            found[subject] = None
+            continue
+        row, over = best.loc[subject], any(a.response == "PD" for a in seen[subject])
+        if row["response"] in RATES["orr"] and row["day"] - start <= within_days:
+            found[subject] = True
+        elif over or subject in set(ended) or followed_until(study, subject)[0] - start >= within_days:
+            found[subject] = False
+        else:
+            found[subject] = None
+    return found
 
 
 def _dlt(patient: Patient) -> float:

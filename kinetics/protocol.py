@@ -15,6 +15,8 @@ from kinetics.escalation import (
     Boin12,
     Crm,
     CrmPackThreePlusThree,
+    Exposures,
+    PkBoin12,
     Rule,
     ThreePlusThree,
     TiteBoin,
@@ -38,6 +40,7 @@ from kinetics.protocol_points import (
 from kinetics.protocol_tables import Protocol
 
 __all__ = [
+    "MODERN",
     "RULES",
     "Lint",
     "Protocol",
@@ -51,9 +54,10 @@ __all__ = [
 
 RULES = (
     *("protocol", "korn", "storer", "crmpack", "simon_1", "simon_2", "simon_3", "simon_4"),
-    *("boin", "tite_boin", "crm", "blrm", "boin12"),
+    *("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12"),
 )
-TARGETS = {"boin12": 0.35}  # the paper's (Lin 2020); every other rule's is 0.3
+MODERN = RULES[RULES.index("boin") :]
+TARGETS = {"boin12": 0.35, "pkboin12": 0.35}  # the paper's (Lin 2020); every other rule's is 0.3
 PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
 
@@ -144,18 +148,33 @@ def settled(protocol: Protocol, file: str = "") -> Protocol:
     return protocol
 
 
-def rule_of(protocol: Protocol, name: str = "protocol", *, target: float | None = None) -> Rule:
+def rule_of(
+    protocol: Protocol,
+    name: str = "protocol",
+    *,
+    target: float | None = None,
+    exposures: Exposures | None = None,
+    wanted: float | None = None,
+) -> Rule:
     """The dose rule of a settled protocol, or another of `RULES` on its levels.
 
     Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, the others none. `target` is
-    the DLT rate of BOIN, TITE-BOIN and CRM (0.3) and BOIN12 (0.35). `assumed` says what else is not the protocol's.
+    the DLT rate of BOIN, TITE-BOIN and CRM (0.3), BOIN12 and PKBOIN-12 (0.35). PKBOIN-12 also needs what is known of
+    the exposures of each level, and the mean exposure `wanted`. `assumed` says what else is not the protocol's.
     """
     settled(protocol)
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
     levels, titration, most = len(protocol.levels), _titration(protocol), _most(protocol)
     variant = protocol.escalation.variant if name == "protocol" else name
-    if variant in ("boin", "tite_boin", "crm", "blrm", "boin12"):
+    if variant == "pkboin12":
+        if exposures is None or wanted is None:
+            remedy = "say which mean exposure is wanted, and what is known of each level's"
+            raise PlanError(Problem("pkboin12 looks at exposures", remedy))
+        boin12 = _modern(protocol, "boin12", TARGETS[variant] if target is None else target)
+        assert isinstance(boin12, Boin12)
+        return PkBoin12(boin12, exposures, wanted)
+    if variant in MODERN:
         return _modern(protocol, variant, TARGETS.get(variant, 0.3) if target is None else target)
     if variant == "crmpack":
         return CrmPackThreePlusThree(levels, protocol.escalation.cohort)
@@ -171,30 +190,34 @@ def rule_of(protocol: Protocol, name: str = "protocol", *, target: float | None 
 
 def assumed(rule: Rule) -> list[str]:
     """What a rule of `rule_of` stands on that no protocol says, a sentence each."""
-    if isinstance(rule, Crm):
-        skeleton = ", ".join(f"{p:.3f}" for p in rule.skeleton)
-        return [
-            f"skeleton {skeleton}: indifference intervals of half width 0.05, the target at the middle level"
-        ]
-    if isinstance(rule, Blrm):
-        (log_alpha, log_beta), (sd_alpha, sd_beta) = rule.mean, rule.sd
-        return [
-            f"prior log alpha ~ N({log_alpha:g}, {sd_alpha:g}), log beta ~ N({log_beta:g}, {sd_beta:g}), SDs, "
-            f"independent, alpha the odds at {rule.reference:.4g}: OncoBayes2's, with the top level as reference",
-            f"target interval {rule.target[0]:g} to {rule.target[1]:g}, P(overdose) at most {rule.feasible:g}",
-        ]
-    if isinstance(rule, TiteBoin):
-        return [
-            "here every DLT window ends before the next decision, where TITE-BOIN is BOIN: it saves time only"
-        ]
-    if isinstance(rule, Boin12):
-        u = rule.utilities
-        return [
-            f"utilities: response {u.response_without_dlt:g}, with DLT {u.response_with_dlt:g}, neither "
-            f"{u.neither:g}, DLT alone {u.dlt_without_response:g}; response rate wanted {rule.least_response:g}",
-            "DLT and response of a patient are independent, and both are known before the next decision",
-        ]
-    return []
+    match rule:
+        case Boin():
+            return [f"target DLT rate {rule.target:g}"]
+        case TiteBoin():
+            pending = f"accrual is suspended above {rule.most_pending:.0%} pending"
+            return [f"target DLT rate {rule.boin.target:g}; {pending}"]
+        case Crm():
+            skeleton = ", ".join(f"{p:.3f}" for p in rule.skeleton)
+            half = "indifference intervals of half width 0.05, the target at the middle level"
+            return [f"target DLT rate {rule.target:g}; skeleton {skeleton}: {half}"]
+        case Blrm():
+            (log_alpha, log_beta), (sd_alpha, sd_beta) = rule.mean, rule.sd
+            return [
+                f"prior log alpha ~ N({log_alpha:g}, {sd_alpha:g}), log beta ~ N({log_beta:g}, {sd_beta:g}), SDs, "
+                f"independent, alpha the odds at {rule.reference:.4g}: OncoBayes2's, with the top level as reference",
+                f"target interval {rule.target[0]:g} to {rule.target[1]:g}, P(overdose) at most {rule.feasible:g}",
+            ]
+        case Boin12():
+            u = rule.utilities
+            return [
+                f"utilities: response {u.response_without_dlt:g}, with DLT {u.response_with_dlt:g}, neither "
+                f"{u.neither:g}, DLT alone {u.dlt_without_response:g}; response rate wanted {rule.least_response:g}",
+                f"highest DLT rate {rule.target:g}",
+            ]
+        case PkBoin12():
+            return [*assumed(rule.boin12), f"mean exposure wanted {rule.wanted:g}"]
+        case _:
+            return []
 
 
 def _modern(protocol: Protocol, variant: str, target: float) -> Rule:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pandas import DataFrame
+from pandas.api.types import is_numeric_dtype
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.escalation import Cohort, Decision, Rule
 from kinetics.protocol_tables import Protocol, Trigger
 from kinetics.study import Study
 
-__all__ = ["Patient", "Step", "history_of", "patients_of", "replayed"]
+__all__ = ["FOLLOWED_UNTIL", "Patient", "Step", "followed_until", "history_of", "patients_of", "replayed"]
+
+FOLLOWED_UNTIL = "followed_until"  # a column of subjects.csv: the day up to which a DLT was looked for
 
 WHOLE_DAY = 0.5  # an infusion or sample is on its planned day within this: a guess, for jittered actual times
 
@@ -48,19 +51,30 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
     """Every subject in the order of subjects.csv; StudyError with everything that keeps one from being read."""
     _check_columns(study, level_column)
     levels, problems = _levels(study, protocol, level_column)
+    problems += _follow_up_problems(study)
     if problems:
         raise StudyError(problems)
     return [_patient(study, protocol, s, levels[s]) for s in study.subject_ids]
 
 
-def history_of(patients: Sequence[Patient]) -> list[Cohort]:
-    """One cohort a patient, in their order; who is not evaluable was replaced and is in none."""
+def history_of(
+    patients: Sequence[Patient], responded: Mapping[str, bool | None] | None = None
+) -> list[Cohort]:
+    """One cohort a patient, in their order; who is not evaluable was replaced and is in none.
+
+    `responded` says of each subject whether it responded, None where that is not known yet; for rules that look at
+    responses (`kinetics.outcomes.known_responses`).
+    """
     found = []
     for p in patients:
+        answer = False if responded is None else responded[p.subject]
+        responses = {"responses": int(answer is True), "response_pending": int(answer is None)}
         if p.status == "pending":
-            found.append(Cohort(p.level, 0, 0, int(p.trigger), pending=1, followed=p.followed))
+            found.append(Cohort(p.level, 0, 0, int(p.trigger), pending=1, followed=p.followed, **responses))
         elif p.status == "evaluable":
-            found.append(Cohort(p.level, 1, int(p.dlt), int(p.trigger and not p.dlt)))
+            both = int(p.dlt and answer is True)
+            fired = int(p.trigger and not p.dlt)
+            found.append(Cohort(p.level, 1, int(p.dlt), fired, dlts_with_response=both, **responses))
     return found
 
 
@@ -90,6 +104,26 @@ def _check_columns(study: Study, level_column: str) -> None:
         raise StudyError(problems)
 
 
+def _follow_up_problems(study: Study) -> list[Problem]:
+    """Records after the day until which a subject is said to be followed."""
+    if FOLLOWED_UNTIL not in study.subjects.columns:
+        return []
+    if not is_numeric_dtype(study.subjects[FOLLOWED_UNTIL]):
+        remedy = 'declare it in dictionary.toml with unit = "day"'
+        return [Problem("not a number of days", remedy, "subjects.csv", column=FOLLOWED_UNTIL)]
+    problems = []
+    for name in ("doses", "observations", "events"):
+        table = getattr(study, name)
+        until = table["subject"].map(study.subjects[FOLLOWED_UNTIL].to_dict())
+        for row in table[table["time"] > until + WHOLE_DAY].to_dict("records"):
+            what = f"day {row['time']:g}: later than {FOLLOWED_UNTIL} of subjects.csv"
+            where = int(row["row"]) if "row" in row else None
+            problems.append(
+                Problem(what, "correct one of the days", f"{name}.csv", where, str(row["subject"]))
+            )
+    return problems
+
+
 def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, int], list[Problem]]:
     """The level of every subject, and a Problem for each that is none of the protocol's."""
     found, problems = {}, []
@@ -110,7 +144,7 @@ def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, in
 def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Patient:
     doses = _of(study.doses, subject)
     events, product = _of(study.events, subject), protocol.level_product
-    given, seen = doses[doses["product"] == product], _followed(study, subject)
+    given, (seen, known_by) = doses[doses["product"] == product], followed_until(study, subject)
     start = _clock(protocol, doses)
     window = protocol.dlt.window_days.value or 0.0
     trigger = _triggered(protocol, doses, events)
@@ -135,7 +169,7 @@ def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Pati
         )
         return Patient(subject, level, "evaluable", True, trigger, why)
     if seen < start + window - WHOLE_DAY:
-        why = f"followed {seen - start:.1f} of {window:g} days"
+        why = f"followed {max(seen - start, 0.0):.1f} of {window:g} days, by {known_by}"
         followed = max(seen - start, 0.0) / window
         return Patient(subject, level, "pending", False, trigger, why, followed)
     wanted = _wanted(protocol)
@@ -188,11 +222,21 @@ def _fires(trigger: Trigger, doses: DataFrame, events: DataFrame) -> bool:
     return bool((hit & named["attribution"].isin(trigger.attribution) & (named["time"] >= after.min())).any())
 
 
-def _followed(study: Study, subject: str) -> float:
-    """The last day that anything is recorded of a subject."""
-    tables = (study.doses, study.observations, study.events, study.responses)
-    last = [float(rows["time"].max()) for t in tables if len(rows := _of(t, subject))]
-    return max(last, default=0.0)
+def followed_until(study: Study, subject: str) -> tuple[float, str]:
+    """The last day up to which a DLT of a subject would be known, and what says so.
+
+    The column `followed_until` of subjects.csv (the visit or the data cutoff), else the last day that anything is
+    recorded of it. Nobody is taken to be followed for longer than that.
+    """
+    tables = {"doses": study.doses, "observations": study.observations, "events": study.events}
+    tables["responses"] = study.responses
+    last = {name: float(rows["time"].max()) for name, t in tables.items() if len(rows := _of(t, subject))}
+    name = max(last, key=lambda k: last[k], default="")
+    if FOLLOWED_UNTIL in study.subjects.columns:
+        day = float(study.subjects[FOLLOWED_UNTIL][subject])
+        if day == day:  # not empty
+            return day, FOLLOWED_UNTIL
+    return last.get(name, 0.0), f"last record ({name}.csv)" if name else "no record"
 
 
 def _of(table: DataFrame, subject: str) -> DataFrame:

@@ -22,6 +22,7 @@ __all__ = [
     "Evaluability",
     "Expansion",
     "ExpansionCohort",
+    "Interim",
     "MtdRule",
     "Point",
     "Protocol",
@@ -253,6 +254,12 @@ class Expansion(Spec):
         return self
 
 
+class Interim(Spec):
+    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has none."""
+
+    strata: dict[str, str] = Field({})
+
+
 class Protocol(Spec):
     """A phase I protocol's rules as data: the content of a protocol.toml.
 
@@ -277,6 +284,7 @@ class Protocol(Spec):
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     censoring: Censoring = Censoring()
     expansion: Expansion | None = None
+    interim: Interim = Field(default_factory=lambda: Interim.model_validate({}))
     stopping: tuple[str, ...] = Field(
         (), description="clauses in words; what the escalation itself does is not here"
     )

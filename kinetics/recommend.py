@@ -10,7 +10,7 @@ Nothing is recommended while the rule has not ended.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,12 @@ from kinetics.decision_models import (
 from kinetics.decision_words import State, sentences
 from kinetics.dose_exposure import Exposures
 from kinetics.errors import InputError, Problem
-from kinetics.escalation import Blrm, Cohort, Decision
+from kinetics.escalation import Blrm, Cohort, Decision, asked_patient_by_patient
 from kinetics.exposure_response import ExposureResponse
 from kinetics.outcomes import subject_outcomes
 from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.protocol_history import history_of, patients_of
-from kinetics.response import response_rates
+from kinetics.strata import strata_table
 from kinetics.study import Study
 
 __all__ = ["Recommendation", "Target", "recommend"]
@@ -118,9 +118,8 @@ def recommend(
     if len(at_levels) not in (0, len(protocol.levels)):
         what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
         raise InputError(Problem(what, "give new patients' exposures at every level, lowest first"))
-    patients = patients_of(study, protocol, level_column=level_column)
-    history, rule = history_of(patients), rule_of(protocol)
-    decision, blrm = rule.decide(history), blrm_of(protocol)
+    history = history_of(patients_of(study, protocol, level_column=level_column))
+    decision, blrm = asked_patient_by_patient(rule_of(protocol)).decide(history), blrm_of(protocol)
     table = rule_table(study, protocol, blrm, history, level_column)
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
     as_dosed, fits = _regressed(outcomes, as_dosed, at_levels, seed)
@@ -139,7 +138,8 @@ def recommend(
         study.name, study.synthetic or protocol.synthetic, protocol.title, decision,
         decision.mtd if decision.action == "stop" else None, rp2d, state, words, table, sensitivity,
         pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame(),
-        _next_patients(blrm, history, rp2d or decision.level), _strata(study, strata),
+        _next_patients(blrm, history, rp2d or decision.level),
+        strata_table(study, strata, protocol, level_column=level_column),
         {"rule": protocol.escalation.variant, "clause": decision.why, "blrm": "; ".join(assumed(blrm))}
         | dict(audit or {}),
         fits, as_dosed, outcomes, DataFrame() if proportionality is None else proportionality,
@@ -186,20 +186,3 @@ def _next_patients(blrm: Blrm, history: Sequence[Cohort], level: int | None) -> 
             "still_allowed": p.over <= FEASIBLE,
         })  # fmt: skip
     return DataFrame(rows)
-
-
-_STRATUM = ["by", "stratum", "rate", "n", "events", "estimate", "lower", "upper"]
-
-
-def _strata(study: Study, columns: Sequence[str]) -> DataFrame:
-    """Response and disease control by stratum, exact intervals; a number is split at its median."""
-    rows = []
-    for column in columns:
-        values = study.subjects[column] if column in study.subjects.columns else None
-        if values is not None and pd.api.types.is_numeric_dtype(values):
-            middle = float(values.median())
-            split = values.map(lambda v, m=middle: f"above {m:g}" if v > m else f"at most {m:g}")
-            study = replace(study, subjects=study.subjects.assign(**{column: split}))
-        found = response_rates(study, column).rename(columns={column: "stratum"})
-        rows.append(found.assign(by=column)[_STRATUM])
-    return pd.concat(rows, ignore_index=True) if rows else DataFrame()

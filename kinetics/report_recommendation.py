@@ -87,11 +87,13 @@ def _sections(found: Recommendation, names: list[str]) -> Iterator[Section]:
     safety.tables.append(_table("What three more patients would make of it", found.next_patients))
     yield safety
     if len(found.strata):
-        activity = Section("activity", "Activity, by biomarker stratum")
+        activity = Section("activity", "Activity and safety, by stratum")
         activity.words.append(
             "Exact intervals (Clopper-Pearson). Strata this small show only large differences."
         )
-        activity.tables.append(_table("Response and disease control by stratum", found.strata))
+        activity.tables.append(
+            _table("Response, disease control, DLTs and grade 3 or more by stratum", found.strata)
+        )
         yield activity
     if len(found.sensitivity):
         choice = Section("utility", "What the decision owes to the weights")

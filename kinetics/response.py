@@ -7,7 +7,7 @@ CTCAE, ASTCT) are never converted or put into one row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import Literal, cast
 
@@ -31,6 +31,7 @@ __all__ = [
     "dlt_table",
     "first_infusions",
     "groups_of",
+    "rates_of",
     "response_rates",
 ]
 
@@ -112,13 +113,27 @@ def response_rates(
     """
     if population not in ("treated", "evaluable"):
         raise InputError(Problem(f"population {population!r}", "write 'treated' or 'evaluable'"))
-    table, rows = best_responses(study, confirmed, by=by, rules=rules), []
-    for group in groups_of(study, by):
-        own = table[(table[by] == group) & table["treated"]]
+    table = best_responses(study, confirmed, by=by, rules=rules)
+    return rates_of(table, by, RATES, confirmed=confirmed, population=population, level=level)
+
+
+def rates_of(
+    best: DataFrame,
+    by: str,
+    rates: Mapping[str, Sequence[str]],
+    *,
+    confirmed: bool = False,
+    population: Population = "treated",
+    level: float = 0.95,
+) -> DataFrame:
+    """The rows of `response_rates` from a table of best responses; `rates` says which responses count for each."""
+    rows = []
+    for group in sorted(best[by].unique()):
+        own = best[(best[by] == group) & best["treated"]]
         if population == "evaluable":
             own = own[~own["response"].isin(["NE", "MISSING"])]
-        for rate, counted in RATES.items():
-            events = int(own["response"].isin(counted).sum())
+        for rate, counted in rates.items():
+            events = int(own["response"].isin(list(counted)).sum())
             row = {by: group, "rate": rate, "confirmed": confirmed, "n": len(own), "events": events}
             rows.append(row | _proportion(events, len(own), level, f"no {population} subject"))
     return DataFrame(rows)

@@ -21,14 +21,16 @@ from pandas import DataFrame
 
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.follow_up import follow_up
+from kinetics.immune_response import as_recist, immune_assessments_of
 from kinetics.protocol_tables import Protocol
 from kinetics.recist import RECIST_1_1, Assessment, RecistRules, best_response, first_response
 from kinetics.response import assessments_of, check_by
 from kinetics.study import Study
 
-__all__ = ["ENDPOINTS", "Endpoint", "survival_times"]
+__all__ = ["ENDPOINTS", "Criteria", "Endpoint", "survival_times"]
 
 Endpoint = Literal["dor", "pfs", "os"]
+Criteria = Literal["recist_1.1", "irecist"]
 ENDPOINTS: dict[Endpoint, str] = {
     "dor": "duration of response",
     "pfs": "progression-free survival",
@@ -68,19 +70,23 @@ def survival_times(
     by: str = "dose_level",
     confirmed: bool = False,
     assessed_every_days: float | None = None,
+    criteria: Criteria = "recist_1.1",
     rules: RecistRules = RECIST_1_1,
 ) -> DataFrame:
     """One row a subject, in the order of subjects.csv: what ended the time, or why it is censored.
 
     subject; the column `by`; start (day of the study); time (days from it, NaN for who is not counted: no infusion of
     cells, or for DOR no response); event; why. `confirmed`: DOR begins at the first CR or PR that a later assessment
-    confirms. `assessed_every_days` takes the place of the protocol's `[censoring.assessments]`.
+    confirms. `assessed_every_days` takes the place of the protocol's `[censoring.assessments]`. `criteria`
+    irecist gives iPFS and iDOR: an iUPD that later scans reset is no progression (`kinetics.immune_response`).
     """
     if endpoint not in get_args(Endpoint):
         raise InputError(Problem(f"endpoint {endpoint!r}", did_you_mean(str(endpoint), get_args(Endpoint))))
+    if criteria not in get_args(Criteria):
+        raise InputError(Problem(f"criteria {criteria!r}", did_you_mean(str(criteria), get_args(Criteria))))
     check_by(study, by, COLUMNS)
     censoring = None if endpoint == "os" else _censoring(protocol, assessed_every_days)
-    seen = assessments_of(study) if censoring is not None else {}
+    seen = {} if censoring is None else _assessed(study, criteria)
     rows = []
     for row in follow_up(study).to_dict("records"):
         known: dict[str, Any] = {str(k): v for k, v in row.items()}
@@ -93,6 +99,12 @@ def survival_times(
         found = {"start": start, "time": ended - start, "event": event, "why": why}
         rows.append({"subject": subject, by: study.subjects.loc[subject, by]} | found)
     return DataFrame(rows)
+
+
+def _assessed(study: Study, criteria: Criteria) -> dict[str, list[Assessment]]:
+    if criteria == "recist_1.1":
+        return assessments_of(study)
+    return {subject: as_recist(own) for subject, own in immune_assessments_of(study).items()}
 
 
 def _censoring(protocol: Protocol, every: float | None) -> _Censoring:
@@ -141,7 +153,7 @@ def _survival(life: _Life) -> tuple[float, bool, str]:
 def _progression(life: _Life, start: float, censoring: _Censoring) -> tuple[float, bool, str]:
     """The day of progression or death, or of the assessment that PFS or DOR is censored at."""
     evaluable = [a.day for a in life.assessments if a.response != "NE" and a.day >= start]
-    progressed = [(a.day, f"progression on day {a.day:g}") for a in life.assessments if a.response == "PD"]
+    progressed = [(a.day, _progressed(a)) for a in life.assessments if a.response == "PD"]
     ends = [(day, what) for day, what in progressed if day > start][:1]
     if not isnan(life.died_on):
         ends.append((life.died_on, f"death on day {life.died_on:g}"))
@@ -161,6 +173,11 @@ def _progression(life: _Life, start: float, censoring: _Censoring) -> tuple[floa
         missed = f"{what}, {after}: two due every {censoring.every_days:g} days missed"
         return _censored(before, start, missed)
     return day, True, what
+
+
+def _progressed(a: Assessment) -> str:
+    immune = f" ({a.why})" if a.why.startswith("iUPD") else ""
+    return f"progression on day {a.day:g}{immune}"
 
 
 def _censored(evaluable: Sequence[float], start: float, why: str) -> tuple[float, bool, str]:

@@ -14,7 +14,7 @@ from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.response import best_responses, first_infusions
 from kinetics.study import Study
 
-__all__ = ["BASELINE", "SIZE", "best_changes", "size_changes"]
+__all__ = ["BASELINE", "SIZE", "baseline_size", "best_changes", "size_changes"]
 
 SIZE, BASELINE = "sum_mm", "baseline_sld"  # of responses.csv; of subjects.csv
 
@@ -38,7 +38,7 @@ def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> Da
         after = own[own["time"] > start]
         if after.empty:
             continue
-        first = _baseline(study, DataFrame(own[own["time"] <= start]), subject, size, baseline)
+        first = baseline_size(study, DataFrame(own[own["time"] <= start]), subject, size, baseline)
         if isinstance(first, Problem):
             problems.append(first)
             continue
@@ -54,8 +54,10 @@ def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> Da
     return DataFrame(rows, columns=columns)
 
 
-def _baseline(study: Study, before: DataFrame, subject: str, size: str, column: str) -> float | Problem:
-    """A subject's size before treatment, or what keeps it from being known."""
+def baseline_size(
+    study: Study, before: DataFrame, subject: str, size: str = SIZE, column: str = BASELINE
+) -> float | Problem:
+    """A subject's size before treatment, or what keeps it from being known; `before`: its rows of responses.csv."""
     if len(before):
         value = float(before.sort_values("time")[size].iloc[-1])
     elif column in study.subjects.columns:

@@ -155,7 +155,7 @@ def test_next_reads_the_study_and_says_the_mtd_with_its_clause():
     )
     assert answer["deviations"] == []
     assert len(answer["patients"]) == 12
-    assert set(answer["patients"][0]) == {"subject", "level", "status", "dlt", "trigger", "why"}
+    assert set(answer["patients"][0]) == {"subject", "level", "status", "dlt", "trigger", "why", "followed"}
 
 
 def test_next_names_a_column_that_is_not_there():

@@ -15,6 +15,7 @@ def test_the_tables_of_the_trial():
         "response rates",
         "adverse events",
         "dose-limiting toxicities",
+        "interim analysis, by stratum, exact 95 % intervals; not recorded: tumour markers",
     ):
         assert head in said.out
     assert "SYNTHETIC" in said.out

@@ -43,9 +43,11 @@ RULES: dict[str, Rule] = {
         Boin12(4, most=24), ModelExposures(np.array([[20.0, 60, 105, 210], [30, 80, 99, 300]])), 100.0
     ),
     "blrm": Blrm((1.0, 2.0, 4.0, 8.0), 4.0, (-1.0, 0.0), (1.5, 0.8), points=61),
+    "blrm, sure of safety": Blrm((1.0, 2.0, 4.0, 8.0), 4.0, (-4.0, 0.0), (0.5, 0.3), points=61, most=18),
 }
 STEP = {"simon 3": 2}
-TRIALS = {"crm": 40, "blrm": 25}
+BY_CURVE = ("crm", "blrm, sure of safety")
+TRIALS = {"crm": 40, "blrm": 25, "blrm, sure of safety": 10}
 
 
 def trials(name: str, seed: int) -> Iterator[tuple[list[Cohort], Decision]]:
@@ -103,6 +105,20 @@ def test_every_decision_carries_its_clause_and_what_would_change_it(name):
         assert said.why
         assert said.would_change
         assert (said.mtd is not None) == (said.action == "stop")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_level_found_was_treated_at_and_is_the_highest_anybody_is_told_to_use(name):
+    """What is found has evaluable patients and lies below a level where each of three or more had a DLT.
+
+    Nothing closes a level in CRM, nor in a BLRM whose prior is sure: they lean on their curves.
+    """
+    for history, said in trials(name, 9):
+        known = tallies(history, RULES[name].levels)
+        if said.mtd:
+            assert known[said.mtd].evaluable
+            toxic = [i for i, t in known.items() if t.evaluable >= 3 and t.dlts == t.evaluable]
+            assert said.mtd < min(toxic, default=99) or name in BY_CURVE
 
 
 @pytest.mark.parametrize(

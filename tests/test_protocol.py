@@ -19,12 +19,13 @@ from kinetics.escalation import (
     Boin12,
     Cohort,
     Crm,
+    RawExposures,
     ThreePlusThree,
     TiteBoin,
     Utilities,
     indifference_skeleton,
 )
-from kinetics.protocol import RULES, Protocol, assumed, lint, read_protocol, rule_of, settled
+from kinetics.protocol import MODERN, RULES, Protocol, assumed, lint, read_protocol, rule_of, settled
 from kinetics.protocol_history import history_of, patients_of, replayed
 from kinetics.study import Study, read_study
 
@@ -229,12 +230,13 @@ def test_the_rule_is_the_one_the_fields_describe(changed, protocol):
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
-    rule = rule_of(protocol, name)
+    known = RawExposures(((),) * 4) if name == "pkboin12" else None
+    rule = rule_of(protocol, name, exposures=known, wanted=None if known is None else 100.0)
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
     if isinstance(rule, Boin | Blrm | Boin12 | Crm):
         assert (rule.most, rule.cohort) == (18, 3)
-    assert bool(assumed(rule)) == (name in ("tite_boin", "crm", "blrm", "boin12"))
+    assert bool(assumed(rule)) == (name in MODERN)
 
 
 def test_boin12_takes_the_protocols_utilities_or_the_published_and_no_others(changed, protocol):

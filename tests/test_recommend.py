@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kinetics as kn
-from kinetics.decision_models import Target, blrm_of
+from kinetics.decision_models import FEASIBLE, Target, blrm_of
 from kinetics.dose_exposure import Exposures, exposures_as_dosed, exposures_at_levels, planned_doses
 from kinetics.dose_proportionality import (
     exposures_by_power_model,
@@ -17,10 +18,11 @@ from kinetics.dose_proportionality import (
     proportionality_table,
 )
 from kinetics.errors import InputError, PlanError
+from kinetics.escalation import Decision
 from kinetics.outcomes import subject_outcomes
 from kinetics.plan import read_plan
 from kinetics.protocol import Protocol, read_protocol
-from kinetics.recommend import recommend
+from kinetics.recommend import _allowed, _chosen, recommend
 from kinetics.report_recommendation import recommendation_page
 from kinetics.utility import OUTCOMES, p_best, utilities, weight_variants
 from tests.test_cli import call
@@ -268,3 +270,30 @@ def test_the_blrm_is_the_one_that_design_uses(protocol: Protocol) -> None:
     over = [p.over for p in blrm.posterior([])]
     assert over == sorted(over)
     assert over[0] < over[-1]
+
+
+def test_over_random_trials_nothing_is_recommended_above_the_mtd_or_without_a_whole_cohort(
+    protocol: Protocol,
+) -> None:
+    rng, seen = np.random.default_rng(6), set()
+    for _ in range(500):
+        table = pd.DataFrame({
+            "level": [1, 2, 3, 4], "evaluable": rng.integers(0, 8, 4), "p_over": rng.random(4) * 0.6,
+            "utility": rng.random(4) * 100,
+        })  # fmt: skip
+        if rng.random() < 0.3:
+            table = table.drop(columns="utility")
+        action = "stop" if rng.random() < 0.8 else "treat"
+        mtd = int(rng.integers(0, 5)) if action == "stop" else None
+        decision = Decision(action, "a clause", "an outcome", level=None if mtd is not None else 2, mtd=mtd)
+        allowed = _allowed(protocol, decision, table)
+        rp2d, state = _chosen(decision, table, allowed)
+        seen.add(state)
+        if rp2d is None:
+            assert state in ("open", "none")
+            continue
+        row = table.to_dict("records")[rp2d - 1]
+        assert rp2d <= (mtd or 0)
+        assert row["evaluable"] >= protocol.escalation.cohort
+        assert row["p_over"] <= FEASIBLE
+    assert seen == {"open", "none", "rule only", "agreement", "conflict"}

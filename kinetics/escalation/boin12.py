@@ -200,7 +200,7 @@ class Boin12:
             return f"{said}; none of the levels to choose from is admissible", 0
         best = max(scores, key=lambda i: (scores[i], i))
         shown = ", ".join(f"{score:.3f} at level {i}" for i, score in scores.items())
-        beside = f"; {limits.why}" if limits.lower else ""
+        beside = f"; {limits.why}" if limits.lower or limits.dropped else ""
         return f"{said}{beside}; P(utility > {self.benchmark:.1f}) is {shown}: level {best} is best", best
 
     def _found(self, clause: str, known: Mapping[int, Tally], limits: Limits) -> Decision:

@@ -3,7 +3,8 @@
 One parameter, beta ~ N(0, 1.34) (variance; dfcrm's default scale is sqrt(1.34)); the posterior mean of beta is plugged
 into the curve, and the level nearest to the target is next. Empiric: P = skeleton^exp(beta). Logistic, intercept 3:
 logit P = 3 + exp(beta) x, x = logit(skeleton) - 3. No untried level is skipped; no escalation right after a cohort
-whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863).
+whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863). OURS: the MTD is a level that
+somebody was treated at.
 """
 
 from __future__ import annotations
@@ -89,10 +90,12 @@ class Crm:
             why = "DLT windows are open: this CRM decides when they have ended"
             return Decision("wait", why, "the end of the open windows", level=current)
         would = f"another cohort outcome at level {current} (now {last.dlts} of {last.evaluable})"
-        if treated >= self.most:
-            return Decision("stop", f"{treated} patients were planned; {clause}", would, mtd=best)
-        level = best
         tried = highest_tried(known)
+        if treated >= self.most:
+            if best > tried:
+                clause = f"{clause}, which nobody was treated at: level {tried} is the nearest that was"
+            return Decision("stop", f"{treated} patients were planned; {clause}", would, mtd=min(best, tried))
+        level = best
         if level > tried + 1:
             clause, level = f"{clause}, but no untried level is skipped: level {tried + 1}", tried + 1
         if level > current and last.evaluable and last.dlts / last.evaluable >= self.target:

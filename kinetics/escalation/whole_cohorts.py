@@ -1,0 +1,137 @@
+"""A rule of cohorts asked at any time of a real trial, its last cohort not yet full.
+
+BOIN, CRM, BLRM and their kin decide after whole cohorts. Patients come one by one: while a cohort is being filled its
+places are filled at its level, unless even its best end (nobody else has a DLT, everybody responds) would send the
+trial down or end it; then that is said at once. A cohort is consecutive patients at one level, `cohort` at a time, so
+the order of those who are treated together does not matter. 3+3 needs none of this: it answers with open places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+from kinetics.escalation.blrm import Blrm
+from kinetics.escalation.boin import Boin
+from kinetics.escalation.boin12 import Boin12
+from kinetics.escalation.crm import Crm
+from kinetics.escalation.crmpack import CrmPackThreePlusThree
+from kinetics.escalation.history import Cohort, Decision, Rule, check_history, tallies
+from kinetics.escalation.pkboin12 import PkBoin12
+from kinetics.escalation.three_plus_three import ThreePlusThree
+from kinetics.escalation.tite_boin import TiteBoin
+
+__all__ = ["CohortRule", "WholeCohorts", "asked_patient_by_patient", "cohorts_of"]
+
+CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | CrmPackThreePlusThree
+_COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
+
+
+@dataclass(frozen=True)
+class WholeCohorts:
+    """The same rule, answering between the patients of a cohort too."""
+
+    order_matters: ClassVar[bool] = True
+    last_cohort_matters: ClassVar[bool] = True
+    rule: CohortRule
+
+    @property
+    def levels(self) -> int:
+        return self.rule.levels
+
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        return self.rule.trigger_levels
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """What next, after these patients; the last is where the trial is."""
+        check_history(history, self.levels)
+        cohorts = cohorts_of(history, _cohort(self.rule))
+        if not cohorts:
+            return self.rule.decide(())
+        if decision := self._titrated(cohorts):
+            return decision
+        said, last = self.rule.decide(cohorts), cohorts[-1]
+        missing = self._missing(cohorts)
+        if missing <= 0 or said.action == "stop":
+            return said
+        even = self.rule.decide(_at_best(cohorts, missing))
+        no_level = even.action == "stop" and even.mtd == 0
+        if no_level or (even.action == "treat" and (even.level or 0) < last.level):
+            return replace(even, why=f"even if nobody else of this cohort had a DLT: {even.why}")
+        filled = (
+            f"the cohort at level {last.level} has {_treated(last)} of {_cohort(self.rule)}: it is filled"
+        )
+        would = f"DLTs at level {last.level} that no end of this cohort could make good"
+        return Decision("treat", filled, would, level=last.level, size=missing)
+
+    def _missing(self, cohorts: Sequence[Cohort]) -> int:
+        """The open places of the last cohort, within the patients planned."""
+        open_, most = _cohort(self.rule) - _treated(cohorts[-1]), _most(self.rule)
+        return open_ if most is None else min(open_, most - sum(map(_treated, cohorts)))
+
+    def _titrated(self, cohorts: Sequence[Cohort]) -> Decision | None:
+        """A titration has cohorts of its own size, and answers with the open places of the one it ends with."""
+        boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
+        return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
+
+
+def asked_patient_by_patient(rule: Rule) -> Rule:
+    """The rule as a real trial asks it: between the patients of a cohort too."""
+    if isinstance(rule, ThreePlusThree | WholeCohorts):
+        return rule
+    assert isinstance(rule, CohortRule)
+    return WholeCohorts(rule)
+
+
+def cohorts_of(history: Sequence[Cohort], size: int) -> list[Cohort]:
+    """Consecutive patients at one level as cohorts of `size`; the last of a level may be smaller."""
+    found: list[Cohort] = []
+    for c in history:
+        if found and found[-1].level == c.level and _treated(found[-1]) < size:
+            both = {name: getattr(found[-1], name) + getattr(c, name) for name in _COUNTS}
+            found[-1] = Cohort(c.level, **both)
+        elif _treated(c):
+            found.append(c)
+    return found
+
+
+def _at_best(cohorts: Sequence[Cohort], missing: int) -> list[Cohort]:
+    """Every window ended without a DLT, whoever may still respond did, and so did the `missing`."""
+    ended = [
+        replace(
+            c, evaluable=_treated(c), pending=0, followed=0.0, responses=c.responses + c.response_pending,
+            response_pending=0,
+        )
+        for c in cohorts
+    ]  # fmt: skip
+    last = ended.pop()
+    whole = replace(last, evaluable=last.evaluable + missing, responses=last.responses + missing)
+    return [*ended, whole]
+
+
+def _treated(c: Cohort) -> int:
+    return c.evaluable + c.pending
+
+
+def _cohort(rule: CohortRule) -> int:
+    match rule:
+        case TiteBoin():
+            return rule.boin.cohort
+        case PkBoin12():
+            return rule.boin12.cohort
+        case _:
+            return rule.cohort
+
+
+def _most(rule: CohortRule) -> int | None:
+    match rule:
+        case TiteBoin():
+            return rule.boin.most
+        case PkBoin12():
+            return rule.boin12.most
+        case CrmPackThreePlusThree():
+            return None
+        case _:
+            return rule.most
