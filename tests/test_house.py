@@ -137,6 +137,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_response",
         "cli_recommend",
         "cli_expansion",
+        "batch",
+        "cli_batch",
         "cli",
     ),
 }
