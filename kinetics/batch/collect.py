@@ -178,7 +178,7 @@ def _write(folder: BatchFolder, found: Status, results: DataFrame) -> tuple[Path
 
 
 def _cautions(known: Mapping[str, Mapping[str, Any]], results: DataFrame) -> list[str]:
-    failed = sum(not r["ok"] for r in known.values() if "parameters" in r)
+    failed = sum(not r["ok"] for r in known.values() if "checks" in r)
     lines = [f"{failed} of the fits did not pass their checks: see the table of checks."] if failed else []
     guesses = results.loc[results["guess"].eq(True), "name"].unique()
     lines += [f"Priors of {', '.join(guesses)} are design guesses."] if len(guesses) else []

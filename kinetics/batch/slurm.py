@@ -47,7 +47,7 @@ def submit(folder: BatchFolder, spec: SlurmSpec, cache: Path, workers: int) -> l
     }  # fmt: skip
     try:
         executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None})
-        jobs = executor.map_array(submitit.helpers.CommandFunction(command, verbose=True), range(workers))
+        jobs = executor.map_array(submitit.helpers.CommandFunction([*command, "--number"]), range(workers))
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
         raise BatchError(f"Slurm does not take the job: {_last_line(str(error))}") from error
     names = [str(job.job_id) for job in jobs]

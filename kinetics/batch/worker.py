@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", default="", help="folder of the compile cache; a folder in it for each processor"
     )
-    parser.add_argument("number", nargs="?", help="of the worker among its likes")
+    parser.add_argument("--number", default="", help="of the worker among its likes")
     return parser.parse_args()
 
 
