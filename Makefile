@@ -40,11 +40,11 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL)
 
 test-slow: $(STAMP)
-	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m slow $(PARALLEL)
+	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m "slow and not cluster" $(PARALLEL)
 
 # As root, with Debian's slurmctld, slurmd, slurm-client and munge.
 test-cluster: $(STAMP)
-	$(BIN)/python -m pytest -m cluster tests/cluster
+	$(BIN)/python -m pytest -m "cluster and not slow" tests/cluster
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

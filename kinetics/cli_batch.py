@@ -16,7 +16,7 @@ from kinetics.batch.local import run_here
 from kinetics.batch.preflight import Preflight, preflight, writable
 from kinetics.batch.slurm import in_queue, require_slurm, submit
 from kinetics.batch.spec import BatchPlan, read_batch
-from kinetics.batch.status import Status, forgive, status
+from kinetics.batch.status import forgive, status
 from kinetics.device import compile_cache
 from kinetics.errors import BatchError, InputError, PlanError, Problem, did_you_mean
 from kinetics.terminal import print_result
@@ -25,6 +25,7 @@ __all__ = ["batch"]
 
 _VERBS = ("run", "status", "retry", "collect")
 _WHERE = ("local", "slurm")
+_IDLE = 3
 
 
 def batch(
@@ -60,7 +61,7 @@ def batch(
     if problems := writable(path):
         raise InputError(problems)
     tasks = tasks_of(plan, Path(source).resolve().parent, path)
-    ready = preflight(tasks, plan.slurm if on == "slurm" else None)
+    ready = preflight(tasks, plan.slurm if on == "slurm" else None, source)
     folder = write_batch(path, tasks, plan.retries)
     for line in _said(ready, len(tasks)):
         print(line, file=sys.stderr)
@@ -111,13 +112,29 @@ def _work(folder: BatchFolder, plan: BatchPlan, on: str, wait: bool) -> list[str
         run_here(folder, plan.local, cache, _Reporter(folder))
         return []
     jobs = _submitted(folder, plan, cache)
-    while wait and not _over(folder):
-        sleep(5.0)
-        _say(status(folder, ask_slurm=False))
+    return [*jobs, *_watched(folder, plan, cache)] if wait else jobs
+
+
+def _watched(folder: BatchFolder, plan: BatchPlan, cache: Path) -> list[str]:
+    """Stay until nothing is left to do, and submit workers again where all were lost."""
+    jobs: list[str] = []
+    report, idle, begun = _Reporter(folder), 0, -1
+    while not _over(folder):
+        sleep(2.0)
+        report()
         try:
-            jobs += _submitted(folder, plan, cache, again=True)
+            again = _submitted(folder, plan, cache, again=True)
         except BatchError as error:  # the controller may be away
             print(error, file=sys.stderr)
+            continue
+        if again:
+            now = sum(len(folder.attempts(task).all) for task in folder.tasks)
+            idle, begun = (idle + 1 if now == begun else 0), now
+            jobs += again
+        if idle == _IDLE:
+            raise BatchError(
+                f"workers were submitted {_IDLE} times and none began a task; see {folder.path / 'jobs'}"
+            )
     return jobs
 
 
@@ -151,7 +168,3 @@ class _Reporter:
         if line != self.said or monotonic() - self.at > 60.0:
             self.said, self.at = line, monotonic()
             print(line, file=sys.stderr, flush=True)
-
-
-def _say(found: Status) -> None:
-    print(found.line(), file=sys.stderr, flush=True)

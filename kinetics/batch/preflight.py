@@ -50,7 +50,7 @@ def writable(folder: Path) -> list[Problem]:
     return []
 
 
-def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None) -> Preflight:
+def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None, file: str = "") -> Preflight:
     """Bind every fit that differs in more than its seed and resample; problems are those of Slurm's memory alone."""
     said: dict[str, str] = {}
     found: dict[str, tuple[str, int]] = {}
@@ -67,8 +67,8 @@ def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None) -> Preflight:
             said[task.name] = found[key][0]
     need = max((memory for _, memory in found.values()), default=PROCESS_MB)
     if slurm is not None and megabytes(slurm.memory) < need:
-        what = f"memory = {slurm.memory!r}, and a fit is estimated to need {need} MB"
-        raise InputError(Problem(what, f'write memory = "{need}M" or more', column="slurm"))
+        what = f"slurm.memory = {slurm.memory!r}, and a fit is estimated to need {need} MB"
+        raise InputError(Problem(what, f'write memory = "{need}M" or more', file=file))
     return Preflight(said, need)
 
 

@@ -1,7 +1,8 @@
 """Workers on Slurm: one job array, submitted by submitit; nothing has to stay alive on the login node.
 
-What submitit pickles is the worker's command, a list of words. Its own way with signals is left aside: it would kill a
-command it runs at the time limit, so Slurm is asked to send SIGTERM, which it passes by and the worker heeds.
+What submitit pickles is the worker's command, a list of words. It kills a command it runs at the signal it asks Slurm
+to send before the time limit, dies of SIGUSR1, and SIGTERM makes srun end the step. So Slurm is asked to send SIGURG,
+which a process ignores unless it asks for it, as the worker does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from signal import SIGURG
 from typing import Any
 
 from kinetics.batch.folder import BatchFolder
@@ -43,7 +45,7 @@ def submit(folder: BatchFolder, spec: SlurmSpec, cache: Path, workers: int) -> l
         "cpus_per_task": spec.cpus, "ntasks_per_node": 1, "gpus_per_node": spec.gpus or None,
         "account": spec.account, "array_parallelism": workers, "wckey": None,
         "setup": [*spec.setup, f"export KINETICS_BATCH_REQUEUE={int(spec.requeue)}"],
-        "additional_parameters": {**more, "signal": f"TERM@{spec.warning}", **spec.options},
+        "additional_parameters": {**more, "signal": f"{int(SIGURG)}@{spec.warning}", **spec.options},
     }  # fmt: skip
     try:
         executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None})

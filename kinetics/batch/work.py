@@ -25,7 +25,7 @@ import typer
 from kinetics.batch.attempts import Attempts, claimed
 from kinetics.batch.folder import BatchFolder
 from kinetics.batch.grid import Task
-from kinetics.batch.worker import AGAIN, REFUSED, STOPPED
+from kinetics.batch.worker import AGAIN, REFUSED, STOPPED, job_of_slurm
 from kinetics.checkpoint import unfinished
 from kinetics.cli_design import design
 from kinetics.cli_fit import fit_to
@@ -70,7 +70,7 @@ def main() -> int:
     path, key, token = sys.argv[1:]
     signals, folder, parent = _Signals(), BatchFolder(Path(path)), os.getppid()
     worker = {
-        "key": key, "host": socket.gethostname(), "pid": os.getpid(), "job": _job(),
+        "key": key, "host": socket.gethostname(), "pid": os.getpid(), "job": job_of_slurm() or None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     try:
@@ -89,11 +89,6 @@ def main() -> int:
     return serve(folder, worker, signals, lambda: os.getppid() != parent)
 
 
-def _job() -> str | None:
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
-
-
 def _refusal(folder: BatchFolder, token: str) -> str:
     """Why this process cannot work here; "" where it can."""
     host = socket.gethostname()
@@ -101,11 +96,8 @@ def _refusal(folder: BatchFolder, token: str) -> str:
         return (
             f"{host}: {folder.path} is another folder here; put the batch on a file system that all nodes see"
         )
-    if os.environ.get("JAX_PLATFORMS") == "cuda":
-        try:
-            jax.devices()
-        except RuntimeError as error:
-            return f"{host}: jax sees no GPU ({error}); [slurm] gpus = 0, or install the extra `cuda` there"
+    if os.environ.get("KINETICS_BATCH_GPU") == "1" and jax.default_backend() == "cpu":
+        return f"{host}: jax sees no GPU; say [slurm] gpus = 0, or install the extra `cuda` there"
     return ""
 
 
@@ -166,6 +158,7 @@ def _run(
             outcome = "finished"
         except Stopped as stopped:
             outcome, message = "stopped", str(stopped)
+            signals.received = signals.received or message.partition(":")[0]  # a fit heeds signals itself
         except (KineticsError, typer.BadParameter) as error:
             message = str(error)
         except OSError as error:

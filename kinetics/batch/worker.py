@@ -5,15 +5,16 @@ nothing of the package, so it starts at once and costs nothing while it waits. T
 `kinetics.batch.work`, has jax and the package loaded and takes one task after another; where that one dies, another
 takes its place.
 
-SIGTERM, SIGUSR1 and SIGINT are passed on; the task under way writes its checkpoint. Under Slurm the job is then put
-back into the queue, unless it was cancelled or Slurm does so itself. Exit codes: 0 nothing left to do, 75 stopped, 1
-the process cannot work here (workers/*.json says why).
+SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM; the task under way writes its checkpoint.
+Under Slurm the job is then put back into the queue, unless it was cancelled or Slurm does so itself. Exit codes: 0
+nothing left to do, 75 stopped, 1 the process cannot work here (workers/*.json says why).
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["AGAIN", "REFUSED", "STOPPED", "main"]
+__all__ = ["AGAIN", "REFUSED", "STOPPED", "job_of_slurm", "main"]
 
 STOPPED, AGAIN, REFUSED = 75, 76, 77  # exit codes of the process; AGAIN: start another
 _BARREN = 3  # deaths in a row without a task begun
@@ -35,7 +36,7 @@ def main() -> int:
     if given.cpus:
         os.sched_setaffinity(0, {int(cpu) for cpu in given.cpus.split(",")})
     received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGURG):
         signal.signal(number, lambda n, _: received.append(n))
     code = _kept_at_work(folder, key, _environment(given), given.token, received)
     if received and code not in (0, 1):
@@ -71,8 +72,7 @@ def _environment(given: argparse.Namespace) -> dict[str, str]:
     environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     if given.cache:
         environment["KINETICS_COMPILE_CACHE"] = str(Path(given.cache) / _processor())
-    if given.gpu:
-        environment["JAX_PLATFORMS"] = "cuda"
+    environment["KINETICS_BATCH_GPU"] = str(int(given.gpu))
     return environment
 
 
@@ -105,6 +105,7 @@ def _kept_at_work(
             barren = 0 if _changed(claims) != before else barren + 1
             print(f"the process of {key} died ({code}); another takes its place", file=sys.stderr, flush=True)
             if barren == _BARREN:
+                _give_up(folder, key, code)
                 return 1
 
 
@@ -119,6 +120,33 @@ def _waited(process: subprocess.Popen[bytes], stopping: Path, received: list[int
             process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
     return code
+
+
+def job_of_slurm() -> str:
+    """The Slurm job this is: of an array this element alone, for the first one's number is the whole array's too."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID", "")
+
+
+def _give_up(folder: Path, key: str, code: int) -> None:
+    """Say in the worker's file that nothing can be done here."""
+    host, job = socket.gethostname(), job_of_slurm()
+    where = f"jobs/*_log.err of Slurm's job {job}" if job else "workers/local-*.log"
+    problem = (
+        f"{host}: the process died {_BARREN} times before it took a task (exit code {code}); see {where}"
+    )
+    said = {
+        "key": key,
+        "host": host,
+        "job": job,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+    }
+    partial = folder / "workers" / f".{key}"
+    try:
+        partial.write_text(json.dumps({**said, "problem": problem}), encoding="utf-8")
+        partial.replace(folder / "workers" / f"{key}.json")
+    except OSError as error:
+        print(f"{problem}; {error}", file=sys.stderr, flush=True)
 
 
 def _touch(path: Path) -> None:
@@ -138,8 +166,8 @@ def _changed(path: Path) -> int:
 
 def _requeue() -> None:
     """Put the Slurm job back into the queue if it runs: stopped by its time limit. Otherwise Slurm knows what to do."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None or os.environ.get("KINETICS_BATCH_REQUEUE") != "1":
+    job = job_of_slurm()
+    if not job or os.environ.get("KINETICS_BATCH_REQUEUE") != "1":
         return
     for _ in range(30):  # the controller may be away
         show = ["scontrol", "show", "job", job, "-o"]

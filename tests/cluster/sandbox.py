@@ -25,7 +25,7 @@ SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/munge.socket
+AuthInfo=socket={folder}/munge/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -157,9 +157,9 @@ class Sandbox:
         log, found = str(self.folder / "log" / f"slurmd.{node}.log"), []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and b"slurmstepd" in (entry / "cmdline").read_bytes():
-                    if any(os.readlink(fd) == log for fd in (entry / "fd").iterdir()):
-                        found.append(int(entry.name))
+                step = entry.name.isdigit() and b"slurmstepd" in (entry / "cmdline").read_bytes()
+                if step and any(os.readlink(fd) == log for fd in (entry / "fd").iterdir()):
+                    found.append(int(entry.name))
             except OSError:  # it has just ended
                 continue
         return found

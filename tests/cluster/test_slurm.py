@@ -29,15 +29,15 @@ name = "long"
 sampler = { draws = 4000, chunk = 40 }
 [[fit]]
 plan = "fits/tiny.toml"
-seed = [%s]
+seed = SEEDS
 [local]
 workers = 2
 [slurm]
 workers = 2
 partition = "main"
-memory = "2G"
+memory = "3G"
 time = "00:20:00"
-""" % ", ".join(map(str, range(1, 40)))
+""".replace("SEEDS", str(list(range(1, 40))))
 
 
 def kinetics(slurm: Sandbox, folder: Path, *words: str, code: int | None = 0) -> dict[str, Any]:
@@ -147,3 +147,81 @@ def test_forty_fits_survive_kills_preemption_a_lost_node_and_a_new_controller(
     again = kinetics(slurm, folder, "grid.toml", "--on", "local")
     assert again["done"]
     assert batch.outcomes() == outcomes
+
+
+SAME = """
+retries = 1
+[[fit]]
+plan = "fits/tiny.toml"
+data = "data/bad"
+[[design]]
+protocol = "nkg2d_phase1_synthetic"
+true_dlt = [[0.05, 0.1, 0.2, 0.35], [0.1, 0.2, 0.3, 0.4]]
+[local]
+workers = 1
+[slurm]
+workers = 1
+memory = "2G"
+"""
+
+
+def test_one_plan_runs_unchanged_here_and_on_slurm_and_what_fails_is_reported(
+    slurm: Sandbox, folder: Path
+) -> None:
+    results = {}
+    for place in ("local", "slurm"):
+        (folder / place).mkdir()
+        (folder / place / "fits").symlink_to(folder / "fits")
+        (folder / place / "same.toml").write_text(SAME)
+        found = kinetics(slurm, folder / place, "same.toml", "--on", place, "--wait", code=1)
+        batch = Batch(folder / place / "runs" / "same.batch")
+        assert batch.outcomes()["bad"] == ["failed", "failed"]
+        assert found["counts"]["finished"] == 2
+        cause = found["causes"][0]["cause"].replace(str(folder / place), "")
+        results[place] = (
+            cause,
+            [
+                json.loads((batch.folder / "tasks" / name / "result.json").read_text())
+                for name in batch.names[1:]
+            ],
+        )
+    assert results["local"] == results["slurm"]
+    assert "data/bad" in results["slurm"][0]
+    jobs = folder / "slurm" / "runs" / "same.batch" / "jobs"
+    script = next(jobs.glob("*.sh")).read_text()
+    assert "--requeue" in script
+    log = (jobs.parent / "tasks" / "bad" / "attempt-1.log").read_text()
+    assert "SLURM_JOB_ID=" in log
+    # What failed is tried again when asked, and only that.
+    kinetics(slurm, folder / "slurm", "retry", "same.toml", "--on", "slurm", "--wait", code=1)
+    outcomes = Batch(jobs.parent).outcomes()
+    assert outcomes["bad"] == ["failed"] * 4
+    assert [o for name, o in outcomes.items() if name != "bad"] == [["finished"], ["finished"]]
+
+
+def test_a_node_without_a_gpu_for_jax_says_so_and_charges_no_task(slurm: Sandbox, folder: Path) -> None:
+    (folder / "gpu.toml").write_text(SAME.replace("workers = 1\nmemory", "workers = 1\ngpus = 1\nmemory"))
+    found = kinetics(slurm, folder, "gpu.toml", "--on", "slurm", "--wait", code=1)
+    assert "jax sees no GPU" in found["workers_refused"][0]
+    assert found["counts"]["waiting"] == 3
+
+
+@pytest.mark.slow  # Slurm's clock is one of minutes
+def test_a_worker_at_its_time_limit_leaves_a_checkpoint_and_comes_back(slurm: Sandbox, folder: Path) -> None:
+    text = GRID.replace("00:20:00", "00:03:00").replace(
+        "workers = 2\npartition", "workers = 2\nwarning = 90\npartition"
+    )
+    few = text.replace(str(list(range(1, 40))), "[1]").replace("draws = 4000", "draws = 100000")
+    (folder / "limit.toml").write_text(few)
+    kinetics(slurm, folder, "limit.toml", "--on", "slurm")
+    batch = Batch(folder / "runs" / "limit.batch")
+    until(lambda: "stopped" in batch.outcomes()["long__tiny"], 200, "the time limit's warning")
+    until(lambda: len(batch.attempts("long__tiny").all) == 2, 120, "the worker's return")
+    first = batch.attempts("long__tiny").all[0]
+    assert first["outcome"] == "stopped"
+    assert batch.attempts("long__tiny").all[1]["pid"] != first["pid"]
+    again = batch.folder / "tasks" / "long__tiny" / "attempt-2.log"
+    until(lambda: "going on after" in again.read_text(), 120, "the fit's going on")
+    slurm.ask("scancel", "--user=root")
+    until(lambda: not slurm.ask("squeue", "--noheader").strip(), 60, "an empty queue")
+    assert batch.finished() <= 1
