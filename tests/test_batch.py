@@ -274,6 +274,15 @@ def test_percentiles_of_a_bootstrap_are_those_of_its_resamples() -> None:
     assert found.loc[0, "p2_5"] == pytest.approx(np.quantile(np.arange(1, 102), 0.025))
 
 
+def test_the_readmes_plan_is_one(tmp_path: Path, root: Path) -> None:
+    blocks = (root / "README.md").read_text().split("```toml\n")[1:]
+    plan = next(block.split("```")[0] for block in blocks if "[[fit]]" in block)
+    (tmp_path / "PLAN.toml").write_text(plan)
+    found = tasks(tmp_path / "PLAN.toml")
+    assert len(found) == 2 * 3 * 2 * 101 + 1 + 4 + 1
+    assert preflight(found, SlurmSpec()).tasks == {}
+
+
 WHOLE = """
 retries = 1
 [[fit]]
