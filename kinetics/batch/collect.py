@@ -1,7 +1,8 @@
 """What a batch found, in one tidy table and one page: every parameter and check of every fit, and how they compare.
 
-BATCH/results.csv (and .parquet with pyarrow): a row a parameter of a fit, or a check, or a number that a calibration,
-design or simulation gave; `record` says which. BATCH/tasks.csv: a row a task. BATCH/batch.html: fits side by side.
+BATCH/results.csv (and .parquet with pyarrow): a row a parameter of a fit (its median; its maximum by laplace or map),
+or its objective, or a check, or a number that a calibration, design or simulation gave; `record` says which.
+BATCH/tasks.csv: a row a task. BATCH/batch.html: fits side by side.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Collected:
     def __str__(self) -> str:
         lines = [f"{self.status.folder.name}: {self.status.line()}; {len(self.results)} rows"]
         if len(self.fits):
-            lines += ["", "population values, median (90 % interval)", table_text(self.fits)]
+            lines += ["", "population values, median or maximum (90 % interval)", table_text(self.fits)]
         if len(self.bootstrap):
             lines += ["", "bootstrap by subject: percentiles of the estimates", table_text(self.bootstrap)]
         for found in self.comparisons:
@@ -86,7 +87,7 @@ def collect(folder: BatchFolder, *, loo: bool = False) -> Collected:
 
 
 def fits_table(results: DataFrame) -> DataFrame:
-    """Population values of the fits that are no resamples, a column a fit: `median (lower to upper)`."""
+    """Population values of the fits that are no resamples, a column a fit: `value (lower to upper)`."""
     own = results[(results["record"] == "parameter") & (results["resample"].fillna(0) == 0)]
     if own.empty:
         return DataFrame()
@@ -124,11 +125,24 @@ def _rows(task: Task, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if task.kind != "fit":
         yield from ({**head, **row} for row in _numbers(task.kind, result))
         return
+    found = result.get(
+        "estimates", {}
+    )  # of a fit by laplace or map: its maximum, not the median of draws about it
+    maximum = {e["site"]: e["estimate"] for e in found.get("estimates", ())}
     for p in result["parameters"]:
         row = {
             k: p.get(k) for k in ("unit", "lower", "upper", "sd", "r_hat", "ess_bulk", "ess_tail", "guess")
         }
-        yield {**head, "record": "parameter", "name": p["site"], "value": p["median"], **row}
+        yield {
+            **head,
+            "record": "parameter",
+            "name": p["site"],
+            "value": maximum.get(p["site"], p["median"]),
+            **row,
+        }
+    for name in ("ofv", "aic", "bic"):
+        if name in found:
+            yield {**head, "record": "objective", "name": name, "value": found[name]}
     for c in result["checks"]:
         row = {"name": c["check"], "value": c["value"], "wanted": c["threshold"], "ok": c["ok"]}
         note = "" if c["ok"] else "; ".join(x for x in (c["where"], c["what_to_try"]) if x)
@@ -192,7 +206,7 @@ def _sections(
     section.tables.append(_table("How each ended", found.tasks.drop(columns=["kind"])))
     yield section
     for name, title, caption, table in (
-        ("fits", "Fits side by side", "Population values: median (90 % interval)", fits),
+        ("side_by_side", "Fits side by side", "Population values: median or maximum (90 % interval)", fits),
         ("bootstrap", "Bootstrap by subject", "The fit's estimate, and percentiles of its resamples' estimates", boot),
         ("checks", "Checks", "May these numbers be used? What failed", _failed_checks(results)),
         ("others", "Calibrations, designs, simulations", "Their numbers", _others(results)),

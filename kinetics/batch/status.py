@@ -107,7 +107,8 @@ def status(folder: BatchFolder, *, ask_slurm: bool = True) -> Status:
         for group in sorted(failed.values(), key=len, reverse=True)
     ]
     queue, silent = {}, ""
-    if ask_slurm and folder.jobs():
+    left = any(row["state"] not in ("finished", "failed") for row in rows)
+    if ask_slurm and left and folder.jobs():
         try:
             queue = in_queue(folder)
         except BatchError as error:
