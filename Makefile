@@ -7,16 +7,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= ogasawara_2021__synthetic_cart_12
 TRIAL ?= nkg2d_phase1_synthetic
-PYTEST_ARGS ?= -m "not slow"
+PYTEST_ARGS ?= -m "not slow and not cluster"
 PARALLEL ?= -n 2 --dist worksteal
 UPGRADE ?=
 
-.PHONY: help install demo notebooks test test-slow lint bench constraints clean
+.PHONY: help install demo notebooks test test-slow test-cluster lint bench constraints clean
 
 help:
 	@echo "make demo         fit $(DEMO), write its report; the dose decision of $(TRIAL)"
 	@echo "make notebooks    run notebooks/*.py, write each with its figures to runs/notebooks/"
-	@echo "make test         the fast tests; make test-slow: the others"
+	@echo "make test         the fast tests; make test-slow: the others; make test-cluster: those on a Slurm of their own"
 	@echo "make lint         ruff and pyright"
 	@echo "make bench        timings"
 	@echo "make install      only the environment, in $(VENV)"
@@ -40,7 +40,11 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL)
 
 test-slow: $(STAMP)
-	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m slow $(PARALLEL)
+	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m "slow and not cluster" $(PARALLEL)
+
+# As root, with Debian's slurmctld, slurmd, slurm-client and munge.
+test-cluster: $(STAMP)
+	$(BIN)/python -m pytest -m "cluster and not slow" tests/cluster
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

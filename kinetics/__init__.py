@@ -22,6 +22,7 @@ from kinetics.dose_proportionality import (  # noqa: E402
     proportionality_table,
 )
 from kinetics.errors import (  # noqa: E402
+    BatchError,
     CheckError,
     FitError,
     InputError,
@@ -69,6 +70,7 @@ from kinetics.vpc import Vpc, stratified_vpc, vpc  # noqa: E402
 __all__ = [
     "Added",
     "Balance",
+    "BatchError",
     "Check",
     "CheckError",
     "CohortRates",

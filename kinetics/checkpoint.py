@@ -51,6 +51,11 @@ class Checkpoint:
         write_atomic(self.folder / "plan.toml", tomli_w.dumps(dict(plan)))
         self.note(facts)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is an iteration to go on from, or the start of one."""
+        return all((self.folder / name).exists() for name in ("plan.toml", "facts.json", "start.npz"))
+
     def note(self, facts: Mapping[str, Any]) -> None:
         write_atomic(self.folder / "facts.json", json.dumps(facts, indent=2) + "\n")
 

@@ -18,6 +18,7 @@ from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
 from kinetics.cli_astct import astct
+from kinetics.cli_batch import batch
 from kinetics.cli_design import design, lint
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_expansion import expansion_cohorts
@@ -29,8 +30,7 @@ from kinetics.cli_recist import recist
 from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
 from kinetics.cli_sbc import sbc
-from kinetics.cli_simulate import Files, simulate_to, simulation_from
-from kinetics.device import use_compile_cache
+from kinetics.cli_simulate import simulate
 from kinetics.errors import InputError, KineticsError, Stopped
 from kinetics.exposure import exposure as run_exposure
 from kinetics.exposure import exposure_summary
@@ -88,6 +88,8 @@ app.command()(compare)
 app.command()(subgroups)
 app.command("design-sampling")(design_sampling)
 app.command()(sbc)
+app.command()(batch)
+app.command()(simulate)
 app.command()(lint)
 app.command()(design)
 app.command("next")(next_dose)
@@ -133,6 +135,9 @@ def fit(
     seed: Annotated[int | None, typer.Option(help="Seed of every random number.")] = None,
     method: Annotated[str | None, typer.Option(help="nuts, map, laplace (FOCE-I, no priors) or vi.")] = None,
     starts: Annotated[int | None, typer.Option(min=1, help="Places a maximum is sought from.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Begin, go on, or sum up what is finished: whichever it is.")
+    ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -143,7 +148,7 @@ def fit(
     chosen = overridden(
         read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed, method=method, starts=starts
     )
-    print_result(*fit_to(chosen, out / chosen.name, force=force), as_json)
+    print_result(*fit_to(chosen, out / chosen.name, force=force, resume=resume), as_json)
 
 
 @app.command()
@@ -242,49 +247,6 @@ def report(run: Run, as_json: Json = False) -> None:
         to=run / "report.html",
     )
     print_result({"report": str(path)}, f"written: {path}", as_json)
-
-
-@app.command()
-def simulate(
-    model: Annotated[str, typer.Argument(help="A model's name or file.")],
-    source: Annotated[
-        str, typer.Option("--from", help="Parameters: typical, prior, or a run folder, runs/NAME.")
-    ] = "typical",
-    values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; repeat it.")] = None,
-    regimen: Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")] = None,
-    study: Annotated[
-        str | None, typer.Option(help="A study whose subjects' doses are taken in turn.")
-    ] = None,
-    products: Annotated[str | None, typer.Option(help="Only these products, as car_nk,car_t.")] = None,
-    weight: Annotated[float | None, typer.Option(help="kg, for doses per kg.  [default: 70]")] = None,
-    patients: Annotated[int | None, typer.Option(min=1, help="[default: 1 if typical, else 100]")] = None,
-    times: Annotated[str, typer.Option(help="Days: start:stop:step, or a list with commas.")] = "0:90:1",
-    outputs: Annotated[str | None, typer.Option(help="Names with commas; default all.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
-    rtol: Annotated[float | None, typer.Option(min=1e-14, max=0.1, help="Error of a step.")] = None,
-    float32: Annotated[bool, typer.Option("--float32", help="Half the memory; about 5 digits.")] = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
-    out: Annotated[Path | None, typer.Option(help="Curves, .csv or .parquet.")] = None,
-    parameters: Annotated[Path | None, typer.Option(help="Who they are, .csv or .parquet.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Median and bands, .html.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
-
-    Example: `kinetics simulate stein_2019 --from prior --patients 1000 --out curves.csv --plot curves.html`
-    """
-    use_compile_cache()
-    prepared = simulation_from(
-        model, source=source, values=values or [], regimen=regimen, study=study, weight=weight,
-        patients=patients, times=times, outputs=outputs, products=products, seed=seed, rtol=rtol,
-        float32=float32,
-    )  # fmt: skip
-    piped = out is None and not as_json and not sys.stdout.isatty()
-    done = simulate_to(prepared, Files(out, parameters, plot, stdout=piped), chunk=chunk)
-    if not piped:
-        print_result(dict(done.answer), done.text, as_json)
-    if not done.whole:
-        raise typer.Exit(1)
 
 
 @app.command()

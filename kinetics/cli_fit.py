@@ -19,8 +19,8 @@ from kinetics.checkpoint import Checkpoint, unfinished
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import FitError, Stopped
 from kinetics.estimates import estimates
-from kinetics.fit import Fit, fit, resume
-from kinetics.plan import FitPlan, plan_of
+from kinetics.fit import Fit, fit, load_fit, resume
+from kinetics.plan import FitPlan, plan_of, plan_sha256
 from kinetics.progress import FitProgress
 from kinetics.run import read_run
 from kinetics.sampler import Chunk
@@ -32,16 +32,37 @@ __all__ = ["fit_to", "overridden", "resume_to"]
 Answer = tuple[dict[str, Any], str]
 
 
-def fit_to(plan: FitPlan, folder: Path, *, force: bool) -> Answer:
-    """Fit a plan and write its run folder; FitError if it is there, finished or not, and not `force`."""
-    if folder.exists() and not force:
-        raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
-    if unfinished(folder).exists() and not force:
+def fit_to(plan: FitPlan, folder: Path, *, force: bool = False, resume: bool = False) -> Answer:
+    """Fit a plan and write its run folder; FitError if it is there, finished or not, and neither is said.
+
+    `force` begins anew. `resume` begins, goes on from a checkpoint, or sums up what is finished, whichever it is:
+    the same call until it is done. FitError where the folder is of another plan.
+    """
+    if force or not (folder.exists() or unfinished(folder).exists()):
+        return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
+    if not resume:
+        if folder.exists():
+            raise FitError(
+                f"{folder} exists; choose another --out, go on with --resume, or replace it with --force"
+            )
         raise FitError(
             f"{unfinished(folder)} holds a fit that was stopped; go on with `kinetics resume {folder}`, "
             "or begin anew with --force"
         )
-    return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
+    left = Checkpoint(unfinished(folder))
+    if not left.folder.exists():
+        _require(plan, plan_of(read_run(folder)[0]), folder)
+        use_compile_cache()
+        return _summed(load_fit(folder), folder)
+    if not left.begun:  # killed before there was anything to lose
+        return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
+    _require(plan, plan_of(left.plan()), folder)
+    return resume_to(folder, None)
+
+
+def _require(plan: FitPlan, then: FitPlan, folder: Path) -> None:
+    if plan_sha256(plan) != plan_sha256(then):
+        raise FitError(f"{folder} is of another plan; choose another --out, or replace it with --force")
 
 
 def resume_to(folder: Path, draws: int | None) -> Answer:
@@ -63,12 +84,18 @@ def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> A
     finally:
         progress.close()
     done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
+    return _summed(done, folder)
+
+
+def _summed(done: Fit, folder: Path) -> Answer:
     verdict, table = check(done), parameter_table(done)
     result = {
         "run": str(folder),
-        "method": plan.method,
+        "method": done.method,
+        "synthetic": done.study.synthetic,
         "ok": verdict.ok,
         "failures": verdict.failures,
+        "checks": records(verdict.rows),
         "parameters": records(table),
     }
     shown = _key_table(done, table)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ import typer
 from pandas import DataFrame
 from plotly.io import to_html
 
+from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import load_fit
 from kinetics.page import FIGURE_CONFIG
@@ -38,9 +39,10 @@ from kinetics.simulate import (
     simulate_chunks,
     simulation,
 )
+from kinetics.terminal import print_result
 from kinetics.virtual import Source
 
-__all__ = ["Files", "Simulated", "simulate_to", "simulation_from", "table_file"]
+__all__ = ["Files", "Simulated", "simulate", "simulate_to", "simulation_from", "table_file"]
 
 _SHOWN = 1_000_000  # rows
 _FORMATS = (".csv", ".parquet")
@@ -83,6 +85,48 @@ class _Shown:
         if self.rows < _SHOWN:
             self.parts.append(curves)
             self.rows += len(curves)
+
+
+def simulate(
+    model: Annotated[str, typer.Argument(help="A model's name or file.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Parameters: typical, prior, or a run folder, runs/NAME.")
+    ] = "typical",
+    values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; repeat it.")] = None,
+    regimen: Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")] = None,
+    study: Annotated[
+        str | None, typer.Option(help="A study whose subjects' doses are taken in turn.")
+    ] = None,
+    products: Annotated[str | None, typer.Option(help="Only these products, as car_nk,car_t.")] = None,
+    weight: Annotated[float | None, typer.Option(help="kg, for doses per kg.  [default: 70]")] = None,
+    patients: Annotated[int | None, typer.Option(min=1, help="[default: 1 if typical, else 100]")] = None,
+    times: Annotated[str, typer.Option(help="Days: start:stop:step, or a list with commas.")] = "0:90:1",
+    outputs: Annotated[str | None, typer.Option(help="Names with commas; default all.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    rtol: Annotated[float | None, typer.Option(min=1e-14, max=0.1, help="Error of a step.")] = None,
+    float32: Annotated[bool, typer.Option("--float32", help="Half the memory; about 5 digits.")] = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
+    out: Annotated[Path | None, typer.Option(help="Curves, .csv or .parquet.")] = None,
+    parameters: Annotated[Path | None, typer.Option(help="Who they are, .csv or .parquet.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Median and bands, .html.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
+
+    Example: `kinetics simulate stein_2019 --from prior --patients 1000 --out curves.csv --plot curves.html`
+    """
+    use_compile_cache()
+    prepared = simulation_from(
+        model, source=source, values=values or [], regimen=regimen, study=study, weight=weight,
+        patients=patients, times=times, outputs=outputs, products=products, seed=seed, rtol=rtol,
+        float32=float32,
+    )  # fmt: skip
+    piped = out is None and not as_json and not sys.stdout.isatty()
+    done = simulate_to(prepared, Files(out, parameters, plot, stdout=piped), chunk=chunk)
+    if not piped:
+        print_result(dict(done.answer), done.text, as_json)
+    if not done.whole:
+        raise typer.Exit(1)
 
 
 def simulation_from(

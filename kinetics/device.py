@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-__all__ = ["ChainLayout", "chain_layout", "split_host", "use_compile_cache"]
+__all__ = ["ChainLayout", "chain_layout", "compile_cache", "split_host", "use_compile_cache"]
 
 _FLAG = "--xla_force_host_platform_device_count"
 
@@ -53,15 +53,20 @@ def chain_layout(chains: int) -> ChainLayout:
     return ChainLayout(devices, chains // devices, jax.default_backend())
 
 
-def use_compile_cache(folder: Path | None = None) -> Path:
-    """Turn on jax's persistent compile cache, by default in the user's cache folder; returns the folder."""
+def compile_cache() -> Path:
+    """The folder of the compile cache: $KINETICS_COMPILE_CACHE, or one in the user's cache folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = (
-        Path(os.environ.get("KINETICS_COMPILE_CACHE", base / "cellkinetics" / "xla"))
-        if folder is None
-        else folder
-    )
+    return Path(os.environ.get("KINETICS_COMPILE_CACHE", base / "cellkinetics" / "xla"))
+
+
+def use_compile_cache(folder: Path | None = None) -> Path:
+    """Turn on jax's persistent compile cache, by default in the user's cache folder; returns the folder.
+
+    Programs that compile in half a second are not kept, unless jax's own variable says other seconds.
+    """
+    folder = compile_cache() if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder

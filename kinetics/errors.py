@@ -6,6 +6,7 @@ KineticsError
 │   ├── ModelError        a model file
 │   └── PlanError         a fit, protocol or batch TOML
 ├── FitError              a fit that cannot start or cannot be read back
+├── BatchError            a batch that cannot be started, or whose folder cannot be used
 └── CheckError            a fit whose numbers may not be used
 
 KineticsWarning           warnings of this package (a batch job can make them fatal)
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 
 __all__ = [
+    "BatchError",
     "CheckError",
     "FitError",
     "InputError",
@@ -89,6 +91,10 @@ class PlanError(InputError):
 
 class FitError(KineticsError):
     """A fit cannot start, or a run folder cannot be read."""
+
+
+class BatchError(KineticsError):
+    """A batch cannot be started, or its folder cannot be used."""
 
 
 class Stopped(KineticsError):

@@ -19,8 +19,9 @@ import pytest
 import xarray
 
 from kinetics.checkpoint import Checkpoint, unfinished
+from kinetics.cli_fit import fit_to
 from kinetics.errors import FitError
-from kinetics.fit import Fit, fit, resume
+from kinetics.fit import Fit, fit, load_fit, resume
 from kinetics.plan import plan_of
 from kinetics.sampler import Chunk
 
@@ -138,6 +139,29 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_with_the_reason(tmp_path: Pa
 def test_resuming_what_was_never_begun_says_so(tmp_path: Path) -> None:
     with pytest.raises(FitError, match="no run folder"):
         resume(tmp_path / "nothing")
+
+
+@pytest.mark.fit
+def test_the_same_call_begins_goes_on_and_sums_up(whole: Fit, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        fit(plan(), run=run, report=killed_after(80))
+    (unfinished(run) / "start.npz").rename(tmp_path / "start.npz")
+    assert not Checkpoint(unfinished(run)).begun  # killed before it had a start: begins anew
+    (tmp_path / "start.npz").rename(unfinished(run) / "start.npz")
+    with pytest.raises(FitError, match="of another plan"):
+        fit_to(plan(draws=80), run, resume=True)
+    found, _ = fit_to(plan(), run, resume=True)
+    assert "going on after 80 iterations" in (run / "log.txt").read_text()
+    assert same(load_fit(run), whole)
+    written = (run / "posterior.nc").stat().st_mtime_ns
+    again, _ = fit_to(plan(), run, resume=True)
+    assert json.dumps(again, default=str) == json.dumps(found, default=str)
+    assert (run / "posterior.nc").stat().st_mtime_ns == written
+    with pytest.raises(FitError, match="of another plan"):
+        fit_to(plan(draws=80), run, resume=True)
+    with pytest.raises(FitError, match="go on with --resume, or replace it"):
+        fit_to(plan(), run)
 
 
 def command(*arguments: str, folder: Path) -> subprocess.Popen[str]:

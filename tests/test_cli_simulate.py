@@ -152,7 +152,7 @@ def test_options_reach_the_solver_and_the_doses(tmp_path: Path, monkeypatch: pyt
         asked.append((prepared, chunk))
         raise PlanError([])
 
-    monkeypatch.setattr("kinetics.cli.simulate_to", caught)
+    monkeypatch.setattr("kinetics.cli_simulate.simulate_to", caught)
     toml = tmp_path / "regimen.toml"
     toml.write_text('[[dose]]\nproduct = "car_t"\nroute = "iv"\ncells_per_kg = 2.0\non = [0, 1]\n')
     options = [

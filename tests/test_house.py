@@ -158,6 +158,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli_recommend",
         "cli_next",
         "cli_expansion",
+        "batch",
+        "cli_batch",
         "cli",
     ),
 }

@@ -1,0 +1,98 @@
+"""Workers on this machine: as many as its cores hold, each on cores of its own, started again where one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kinetics.batch import worker
+from kinetics.batch.folder import BatchFolder
+from kinetics.batch.spec import LocalSpec
+from kinetics.errors import Stopped
+
+__all__ = ["cores_of", "run_here", "worker_command"]
+
+_RESTARTS = 100  # of one worker that dies
+
+
+def worker_command(folder: BatchFolder, *, threads: int, cache: Path, gpu: bool = False) -> list[str]:
+    """The command of one worker, the same on this machine and on a node."""
+    command = [sys.executable, "-I", "-S", str(Path(worker.__file__).resolve()), str(folder.path)]
+    command += ["--token", folder.content["token"], "--threads", str(threads), "--cache", str(cache)]
+    return command + (["--gpu"] if gpu else [])
+
+
+def cores_of(spec: LocalSpec) -> list[list[int]]:
+    """The cores of each worker; more workers than there are cores share them."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    slots = [cores[i : i + spec.threads] for i in range(0, len(cores) - spec.threads + 1, spec.threads)]
+    slots = slots or [cores]
+    workers = len(slots) if spec.workers is None else spec.workers
+    return [slots[i % len(slots)] for i in range(workers)]
+
+
+def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable[[], None]) -> None:
+    """Work until nothing can be done; `report` is called every few seconds. Stopped by SIGTERM, SIGUSR1 or Ctrl-C."""
+    command = worker_command(folder, threads=spec.threads, cache=cache)
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    with _heeded(running) as received:
+
+        def keep(number: int, cores: list[int]) -> None:
+            for _ in range(_RESTARTS):
+                cpus = ["--cpus", ",".join(map(str, cores))] if cores else []
+                log = folder.path / "workers" / f"local-{number}.log"
+                log.parent.mkdir(parents=True, exist_ok=True)
+                with log.open("ab") as file:
+                    running[number] = subprocess.Popen(
+                        [*command, *cpus],
+                        stdin=subprocess.DEVNULL,
+                        stdout=file,
+                        stderr=file,
+                        start_new_session=True,
+                    )
+                    if received:  # between two workers, where nobody would have told this one
+                        running[number].send_signal(signal.SIGTERM)
+                    if running[number].wait() in (0, 1) or received:
+                        return
+
+        slots = cores_of(spec)
+        with ThreadPoolExecutor(len(slots)) as pool:
+            futures = [pool.submit(keep, number, cores) for number, cores in enumerate(slots)]
+            while not all(future.done() for future in futures):
+                for future in futures:
+                    if future.done():
+                        continue
+                    with suppress(TimeoutError):
+                        future.result(timeout=2.0)
+                    break
+                report()
+            for future in futures:
+                future.result()
+    if received:
+        raise Stopped(f"{signal.Signals(received[0]).name}: stopped; the same command goes on")
+
+
+@contextmanager
+def _heeded(running: dict[int, subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """The signals received, each passed on to the workers."""
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        for process in list(running.values()):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+
+    caught = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in caught}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,195 @@
+"""What a batch's PLAN.toml holds, checked before anything is written.
+
+Every path in it is relative to the folder the PLAN lies in; a bare name is the library's, as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from kinetics.errors import PlanError, Problem
+from kinetics.plan import problem_of, read_toml
+from kinetics.plan_tables import Method, PriorSpec, Spec
+
+__all__ = ["BatchPlan", "Bootstrap", "DesignGrid", "FitGrid", "LocalSpec", "SbcGrid", "SimulateGrid", "SlurmSpec",
+           "read_batch"]  # fmt: skip
+
+T = TypeVar("T")
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Many = Annotated[
+    tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)
+]  # one, or a list: an axis of the grid
+
+
+class Bootstrap(Spec):
+    """Resamples of the subjects beside the study itself."""
+
+    resamples: int = Field(ge=1, le=100_000)
+    seed: int = Field(0, ge=0)
+    within: str | None = Field(None, description="a column of subjects.csv whose levels keep their numbers")
+
+
+class FitGrid(Spec):
+    """Fits: every combination of what is a list. What is not said here is the plan's."""
+
+    plan: Many[str]
+    model: Many[str] | None = None
+    data: Many[str] | None = None
+    prior_set: Many[str] | None = None
+    priors: dict[str, dict[str, PriorSpec]] = Field(
+        {}, description="named alternatives to the plan's [priors]"
+    )
+    method: Many[Method] | None = None
+    seed: Many[int] | None = None
+    bootstrap: Bootstrap | None = None
+    sampler: dict[str, Any] = Field({}, description="of every fit, over the plan's")
+    name: str = Field("", description="put before the name of each task")
+
+
+class SbcGrid(Spec):
+    """`kinetics sbc` of each plan."""
+
+    plan: Many[str]
+    replicates: int = Field(200, ge=1)
+    draws: int = Field(500, ge=10)
+    warmup: int = Field(150, ge=10)
+    ranks: int = Field(100, ge=1)
+    seed: Many[int] | None = None
+    wrong: Literal["drop_blq"] | None = None
+    name: str = ""
+
+
+class DesignGrid(Spec):
+    """`kinetics design` of a protocol: a task each rule and truth."""
+
+    protocol: Many[str]
+    true_dlt: tuple[tuple[float, ...], ...] = Field(min_length=1)
+    rule: Many[str] = ("protocol",)
+    trigger_without_dlt: Many[float] = (0.0,)
+    target: float | None = None
+    true_response: tuple[float, ...] = ()
+    trials: int = Field(10_000, ge=1)
+    seed: int = Field(0, ge=0)
+    name: str = ""
+
+
+class SimulateGrid(Spec):
+    """`kinetics simulate` of each model and seed; `from` is typical, prior, or a run folder."""
+
+    model: Many[str]
+    source: str = Field("typical", alias="from")
+    regimen: str | None = None
+    study: str | None = None
+    weight: float | None = Field(None, gt=0)
+    patients: int | None = Field(None, ge=1)
+    times: str = "0:90:1"
+    outputs: str | None = None
+    products: str | None = None
+    set: dict[str, float] = Field({})
+    seed: Many[int] = (0,)
+    name: str = ""
+
+
+class LocalSpec(Spec):
+    """This machine: by default as many workers as `threads` go into its cores."""
+
+    workers: int | None = Field(None, ge=1)
+    threads: int = Field(1, ge=1, description="cores of each worker")
+
+
+class SlurmSpec(Spec):
+    """An array of `workers` elements; each takes tasks until none is left."""
+
+    workers: int = Field(
+        10, ge=1, le=1000, description="the size of the job array; Slurm's usual limit is 1000"
+    )
+    partition: str | None = None
+    time: str = Field(
+        "01:00:00", description="of a worker, days-hours:minutes:seconds; it is requeued when over"
+    )
+    memory: str = Field("4G", pattern=r"^\d+[KMGT]?$", description="of a worker; a number alone is megabytes")
+    cpus: int = Field(1, ge=1)
+    gpus: int = Field(0, ge=0)
+    requeue: bool = True
+    warning: int = Field(120, ge=5, description="seconds before the time limit at which a worker stops")
+    account: str | None = None
+    setup: tuple[str, ...] = Field(
+        (), description="lines of the job script before the worker, as `module load ...`"
+    )
+    options: dict[str, str | int | bool] = Field(
+        {}, description="other options of sbatch, without their dashes"
+    )
+
+    @field_validator("time")
+    @classmethod
+    def _time(cls, text: str) -> str:
+        minutes_of(text)
+        return text
+
+
+class BatchPlan(Spec):
+    """A batch: its tasks, how often a failed one is tried again, and where workers run."""
+
+    name: str = ""
+    out: str = Field("runs", description="the batch folder is OUT/NAME.batch")
+    retries: int = Field(2, ge=0, description="a task is tried once and this often again")
+    compile_cache: str | None = Field(None, description="default: the user's, which `kinetics fit` has too")
+    fit: tuple[FitGrid, ...] = ()
+    sbc: tuple[SbcGrid, ...] = ()
+    design: tuple[DesignGrid, ...] = ()
+    simulate: tuple[SimulateGrid, ...] = ()
+    local: LocalSpec = Field(default_factory=lambda: LocalSpec.model_validate({}))
+    slurm: SlurmSpec = Field(default_factory=lambda: SlurmSpec.model_validate({}))
+
+    @field_validator("name")
+    @classmethod
+    def _folder(cls, name: str) -> str:
+        if set(name) & {"/", "\\"} or name in (".", ".."):
+            raise ValueError("a name is that of one folder in `out`: no slash, not `..`")
+        return name
+
+    @model_validator(mode="after")
+    def _something(self) -> BatchPlan:
+        if not (self.fit or self.sbc or self.design or self.simulate):
+            raise ValueError("no tasks; add a [[fit]], [[sbc]], [[design]] or [[simulate]] table")
+        return self
+
+
+def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
+    """The batch of a PLAN.toml, and its folder, OUT/NAME.batch beside it. PlanError lists every problem."""
+    path = Path(source)
+    if not path.is_file():
+        raise PlanError(Problem("no such file", "name a PLAN.toml; the README shows one", file=str(source)))
+    content = {"name": path.stem, **read_toml(path)}
+    try:
+        plan = BatchPlan.model_validate(content)
+    except ValidationError as error:
+        raise PlanError(_problems(error.errors(), str(path))) from error
+    return plan, (path.resolve().parent / plan.out / f"{plan.name}.batch").resolve()
+
+
+def minutes_of(text: str) -> int:
+    """The minutes of a time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-12`, `1-12:30:00`; rounded up."""
+    days, dash, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdigit() for part in [*parts, *([days] if dash else [])]) or len(parts) > 3:
+        raise ValueError(f"{text!r} is no time; write hours:minutes:seconds, or days-hours:minutes:seconds")
+    n = [int(part) for part in parts]
+    if dash:
+        h, m, s = (*n, 0, 0)[:3]
+    else:
+        h, m, s = {1: (0, n[0], 0), 2: (0, *n), 3: tuple(n)}[len(n)]
+    return max(1, int(days or 0) * 1440 + h * 60 + m + (s > 0))
+
+
+def _problems(errors: Iterable[Any], file: str) -> list[Problem]:
+    return [problem_of(error, file, BatchPlan) for error in errors]
