@@ -11,11 +11,16 @@ PYTEST_ARGS ?= -m "not slow and not cluster"
 PARALLEL ?= -n 2 --dist worksteal
 UPGRADE ?=
 
-.PHONY: help install demo notebooks test test-slow test-cluster lint bench constraints clean
+# Which code a test run is of: the name of its junit file's suite, which the dossier of `make docs` shows.
+CODE = $$(git describe --always --dirty 2>/dev/null || echo unknown)
+JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(CODE)"
+
+.PHONY: help install demo notebooks docs test test-slow test-cluster lint bench constraints clean
 
 help:
 	@echo "make demo         fit $(DEMO), write its report; the dose decision of $(TRIAL)"
 	@echo "make notebooks    run notebooks/*.py, write each with its figures to runs/notebooks/"
+	@echo "make docs         build the documentation into site/, with the results of the last tests; open site/index.html"
 	@echo "make test         the fast tests; make test-slow: the others; make test-cluster: those on a Slurm of their own"
 	@echo "make lint         ruff and pyright"
 	@echo "make bench        timings"
@@ -35,16 +40,19 @@ demo: $(STAMP)
 notebooks: $(STAMP)
 	$(BIN)/python -m tests.notebook notebooks/*.py --out runs/notebooks
 
+docs: $(STAMP)
+	$(BIN)/python -m docs.generate
+
 # PARALLEL spreads the test files over two processes; PARALLEL= runs them one after the other.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(PARALLEL) $(call JUNIT,fast)
 
 test-slow: $(STAMP)
-	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m "slow and not cluster" $(PARALLEL)
+	KINETICS_OPTIMISED=1 $(BIN)/python -m pytest -m "slow and not cluster" $(PARALLEL) $(call JUNIT,slow)
 
 # As root, with Debian's slurmctld, slurmd, slurm-client and munge.
 test-cluster: $(STAMP)
-	$(BIN)/python -m pytest -m "cluster and not slow" tests/cluster
+	$(BIN)/python -m pytest -m "cluster and not slow" tests/cluster $(call JUNIT,cluster)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -58,11 +66,11 @@ bench: $(STAMP)
 constraints:
 	@uv=uv; uv --version >/dev/null 2>&1 || uv=$(BIN)/uv; \
 	$$uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.11 \
-	  --group dev --extra explore pyproject.toml --output-file constraints.txt $(UPGRADE)
+	  --group dev --group docs --extra explore pyproject.toml --output-file constraints.txt $(UPGRADE)
 
 clean:
-	rm -rf .venv .venv-* .pytest_cache .ruff_cache dist build
-	find kinetics models fits data tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache dist build site
+	find kinetics models fits data tests notebooks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed; $(PYTHON) is %d.%d. Say: make PYTHON=/path/to/python3.12" % v[:2])'
