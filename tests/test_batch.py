@@ -333,6 +333,7 @@ def test_a_batch_survives_a_kill_and_a_stop_and_bad_data_block_nothing(tmp_path:
     until(lambda: len(Attempts(first).all) == 2)
     process.send_signal(signal.SIGTERM)
     assert "the same command goes on" in said(process, 75)["stopped"]
+    assert [a["outcome"] for a in Attempts(first).all] == ["killed", "stopped"]
 
     # The same command goes on, and reports what fails.
     result = said(command(tmp_path, file.name), 1)
