@@ -107,8 +107,8 @@ plot.plot_vpc(fit, kn.vpc(fit, "car_copies", n=50 if SMALL else 500))
 # ## Minute 9: what the patients taught, and what the prior said
 #
 # `contraction` is how much narrower the posterior is than the prior: 1, the data said all; 0, nothing. The peak
-# (`cmax`) and its day (`tmax`) are the patients'. The slow decline (`beta`) is mostly the prior's: three months of follow-up
-# say little of a half-life of more than that.
+# (`cmax`) and its day (`tmax`) are the patients'. The slow decline (`beta`) is mostly the prior's: three months of
+# follow-up say little of a half-life of more than that.
 
 # %%
 table = kn.parameter_table(fit).set_index("site")
@@ -125,9 +125,9 @@ plot.plot_prior_posterior(fit)
 # %% [markdown]
 # ## Minute 10: exposure
 #
-# Cmax, Tmax, AUC and persistence of every patient and draw, also where nobody sampled: an interval, not a number. NCA of
-# the same samples is beside it. The two order the patients alike; but NCA takes the highest record, with its error, for
-# the peak. In S03 one record stands far above its neighbours: the fit's peak is little more than half of it.
+# Cmax, Tmax, AUC and persistence of every patient and draw, also where nobody sampled: an interval, not a number. NCA
+# of the same samples is beside it. The two order the patients alike; but NCA takes the highest record, with its error,
+# for the peak. In S03 one record stands far above its neighbours: the fit's peak is little more than half of it.
 
 # %%
 exposure = kn.exposure(fit)
@@ -144,5 +144,5 @@ both.rename_axis("Cmax (copies/µg DNA)")
 # %% [markdown]
 # ## From here
 #
-# `fit.save("runs/mine")` keeps it, `kn.report(...)` writes all of this as one HTML file (notebook 2), `kn.simulate` takes
-# the fit to regimens that nobody had, `kn.recommend` to a dose (notebook 5). Your own equations: notebook 6.
+# `fit.save("runs/mine")` keeps it, `kn.report(...)` writes all of this as one HTML file (notebook 2), `kn.simulate`
+# takes the fit to regimens that nobody had, `kn.recommend` to a dose (notebook 5). Your own equations: notebook 6.

@@ -24,7 +24,8 @@ from plotly.offline import get_plotlyjs
 from kinetics.page import FIGURE_CONFIG
 
 STYLE = Path(__file__).parents[1] / "kinetics" / "templates" / "report.css"
-PRE = "pre { background: var(--soft); padding: 0.6rem 0.9rem; font-size: 0.8rem; white-space: pre-wrap; }\n.scroll { margin-bottom: 1.2rem; }"
+PRE = "pre { background: var(--soft); padding: 0.6rem 0.9rem; font-size: 0.8rem; white-space: pre-wrap; }"
+GAP = ".scroll { margin-bottom: 1.2rem; }"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def page(title: str, done: list[Cell]) -> str:
             parts.append(f'<div class="scroll">{cell.shown.to_html(border=0)}</div>')
         elif cell.shown is not None:
             parts.append(f"<pre>{escape(str(cell.shown))}</pre>")
-    style = f"{STYLE.read_text(encoding='utf-8')}\n{PRE}\ntd {{ white-space: normal; }}"
+    style = f"{STYLE.read_text(encoding='utf-8')}\n{PRE}\n{GAP}\ntd {{ white-space: normal; }}"
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
     head += f"<script>{get_plotlyjs()}</script>"
     body = "\n".join(parts)
