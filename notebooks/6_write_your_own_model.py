@@ -103,14 +103,14 @@ assert (laws["ok"] == True).sum() >= 8  # noqa: E712
 laws.fillna("None")
 
 # %% [markdown]
-# A mistake that is easily made: every infusion taken for one given on the day of the first. The laws see it.
+# A mistake that is easily made: every infusion taken for one given on the day of the first. One law sees it.
 
 # %%
 WRONG = FOLDER / "wrong.py"
 WRONG.write_text(FILE.read_text(encoding="utf-8").replace("lost(doses.time, p)", "lost(doses.time[0], p)"))
 broken = tried(WRONG)
 broken = broken[broken["ok"] == False]  # noqa: E712
-assert "doses superpose" in broken.index
+assert broken.index.tolist() == ["doses superpose"]
 broken.head(9)
 
 # %% [markdown]
@@ -222,7 +222,8 @@ seen_by_nine = float(np.exp(np.mean(np.log(first * 5.67e6 / 1e9))) * np.exp(0.5 
 assert (found["median"] / found["true"]).between(0.5, 2).all()
 if not SMALL:
     inside = found["true"].between(found["lower"], found["upper"])
-    assert inside.drop("seen").all() and not inside["seen"], found
+    assert inside.drop("seen").all(), found
+    assert not inside["seen"], found
     assert found.loc["seen", "lower"] < seen_by_nine < found.loc["seen", "upper"]
     assert (found["contraction"] > 0.5).all()
 found.round(3)
