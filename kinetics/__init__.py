@@ -43,6 +43,7 @@ from kinetics.fit import Fit, fit, load_fit, resume  # noqa: E402
 from kinetics.formats import Exported, export, write_study  # noqa: E402
 from kinetics.gof import GoodnessOfFit, gof  # noqa: E402
 from kinetics.kaplan_meier import KaplanMeier, kaplan_meier  # noqa: E402
+from kinetics.laws import check_laws  # noqa: E402
 from kinetics.loo import Loo, loo  # noqa: E402
 from kinetics.model import Balance, Derived, Model, Output, Parameter, State, library_models, load_model  # noqa: E402
 from kinetics.nca import nca, nca_summary, to_pptestcd  # noqa: E402
@@ -121,6 +122,7 @@ __all__ = [
     "biodistribution",
     "biodistribution_summary",
     "check",
+    "check_laws",
     "compare",
     "compose",
     "design_information",

@@ -164,6 +164,7 @@ def _check_across(
     if "observations" in made and (source := raw["observations.csv"]) is not None:
         key = ["subject", "time", "analyte"]
         repeated = made["observations"].duplicated(key) & made["observations"]["time"].notna()
+        repeated &= made["observations"]["analyte"] != ""  # not said what: two assays are no replicates
         remedy = "keep one record, or average the replicates"
         flag(problems, source, repeated, "time", "a second record of this subject, time and analyte", remedy)
     if "doses" in made and (source := raw["doses.csv"]) is not None:

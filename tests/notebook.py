@@ -1,7 +1,7 @@
 """Run a notebook of `notebooks/` and write it with its tables and figures as one HTML: `make notebooks`.
 
 A notebook is a Python file whose cells begin with `# %%`; those of `# %% [markdown]` are text in comments. As in
-Jupyter, all cells share one namespace and the last expression of a cell is shown. The page works offline.
+Jupyter, all cells share one namespace; what a cell prints and its last expression are shown. The page works offline.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from html import escape
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,18 @@ from plotly.offline import get_plotlyjs
 from kinetics.page import FIGURE_CONFIG
 
 STYLE = Path(__file__).parents[1] / "kinetics" / "templates" / "report.css"
-PRE = "pre { background: var(--soft); padding: 0.6rem 0.9rem; overflow-x: auto; font-size: 0.8rem; }"
+PRE = "pre { background: var(--soft); padding: 0.6rem 0.9rem; font-size: 0.8rem; white-space: pre-wrap; }"
+GAP = ".scroll { margin-bottom: 1.2rem; }"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell that has been run: its text, from line `line` of the file, and what it shows (None: nothing)."""
+    """A cell that has been run: its text, from line `line` of the file, what it printed and shows (None: nothing)."""
 
     kind: str
     line: int
     text: str
+    printed: str = ""
     shown: Any = None
 
 
@@ -52,14 +56,15 @@ def run(file: Path) -> list[Cell]:
     """Every cell, executed; an error is that of the notebook, at its own line."""
     done, namespace = [], {"__name__": "__main__"}
     for cell in cells(file):
-        shown = None
+        shown, printed = None, StringIO()
         if cell.kind == "code":
             tree = ast.increment_lineno(ast.parse(cell.text), cell.line - 1)
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-            exec(compile(tree, str(file), "exec"), namespace)
-            if isinstance(last, ast.Expr):
-                shown = eval(compile(ast.Expression(last.value), str(file), "eval"), namespace)
-        done.append(Cell(cell.kind, cell.line, cell.text, shown))
+            with redirect_stdout(printed):
+                exec(compile(tree, str(file), "exec"), namespace)
+                if isinstance(last, ast.Expr):
+                    shown = eval(compile(ast.Expression(last.value), str(file), "eval"), namespace)
+        done.append(Cell(cell.kind, cell.line, cell.text, printed.getvalue(), shown))
     return done
 
 
@@ -72,6 +77,8 @@ def page(title: str, done: list[Cell]) -> str:
             parts.append(markdown.render(cell.text))
             continue
         parts.append(f"<pre><code>{escape(cell.text)}</code></pre>")
+        if cell.printed:
+            parts.append(f"<pre>{escape(cell.printed)}</pre>")
         if isinstance(cell.shown, Figure):
             figure = cell.shown.to_html(full_html=False, include_plotlyjs=False, config=FIGURE_CONFIG)
             parts.append(f"<figure>{figure}</figure>")
@@ -79,7 +86,7 @@ def page(title: str, done: list[Cell]) -> str:
             parts.append(f'<div class="scroll">{cell.shown.to_html(border=0)}</div>')
         elif cell.shown is not None:
             parts.append(f"<pre>{escape(str(cell.shown))}</pre>")
-    style = f"{STYLE.read_text(encoding='utf-8')}\n{PRE}\ntd {{ white-space: normal; }}"
+    style = f"{STYLE.read_text(encoding='utf-8')}\n{PRE}\n{GAP}\ntd {{ white-space: normal; }}"
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
     head += f"<script>{get_plotlyjs()}</script>"
     body = "\n".join(parts)

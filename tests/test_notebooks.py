@@ -6,6 +6,7 @@ import ast
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plotly.graph_objects import Figure
@@ -16,6 +17,7 @@ from tests.notebook import Cell, cells, page, run
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 ROUTES = ROOT / "notebooks" / "3_hepatic_versus_systemic.py"
+LABELS = ("MODEL, NOT PATIENTS", "SYNTHETIC DATA")
 EVERY = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 
 
@@ -31,21 +33,28 @@ def figures(file: Path) -> list[Figure]:
     return [cell.shown for cell in done(file) if isinstance(cell.shown, Figure)]
 
 
-def test_there_is_a_notebook() -> None:
-    assert ROUTES in NOTEBOOKS
+def titles(layout: dict[str, Any]) -> list[str]:
+    """Of the horizontal axes: their own, the one that panels share, or those of panels that name their quantity."""
+    own = [axis.get("title", {}).get("text", "") for k, axis in layout.items() if k.startswith("xaxis")]
+    notes = [n["text"] for n in layout["annotations"] if n.get("name") not in ("footer", "labels")]
+    return own if any(own) else [text for text in notes if "(" in text]
+
+
+def test_there_are_notebooks() -> None:
+    assert {file.stem.partition("_")[0] for file in NOTEBOOKS} >= {"1", "2", "3", "5", "6"}
 
 
 @EVERY
-def test_every_figure_names_its_axes_and_says_that_it_is_a_model(file: Path) -> None:
+def test_every_figure_names_its_axes_and_says_that_no_patient_is_in_it(file: Path) -> None:
     assert figures(file)
     for figure in figures(file):
         drawing = figure.to_dict()
         layout = drawing["layout"]
         assert drawing["data"]
         assert layout["title"]["text"]
-        titles = [axis.get("title", {}).get("text") for k, axis in layout.items() if k.startswith("xaxis")]
-        assert any(titles), layout["title"]["text"]
-        assert "MODEL, NOT PATIENTS" in "".join(note["text"] for note in layout["annotations"])
+        assert any(titles(layout)), layout["title"]["text"]
+        said = "".join(note["text"] for note in layout["annotations"])
+        assert any(label in said for label in LABELS), layout["title"]["text"]
 
 
 @EVERY
@@ -61,7 +70,7 @@ def test_a_notebook_uses_the_public_api_alone(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     imported += [name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names]
-    assert not [name for name in imported if name.startswith("kinetics.")]
+    assert not [name for name in imported if name.startswith("kinetics.")]  # of them, plot is an attribute
     used = {
         n.attr
         for n in ast.walk(tree)
@@ -101,16 +110,20 @@ def test_the_notebook_fails_where_the_artery_and_the_vein_are_exchanged(
     assert "nkg2d design" not in said  # the other model was left as it is
 
 
-def test_cells_share_a_namespace_and_the_last_expression_is_shown(tmp_path: Path) -> None:
+def test_cells_share_a_namespace_and_what_is_printed_and_the_last_expression_are_shown(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "n.py"
     file.write_text(
-        "# %% [markdown]\n# # Title\n#\n# text\n\n# %%\nx = 2\n\n# %%\ny = x + 1\ny * 10\n\n# %%\nz = 1\n"
+        "# %% [markdown]\n# # Title\n#\n# text\n\n# %%\nx = 2\n\n# %%\ny = x + 1\ny * 10\n\n# %%\nprint(x)\n"
     )
     kinds = [(cell.kind, cell.line) for cell in cells(file)]
     assert kinds == [("markdown", 2), ("code", 7), ("code", 10), ("code", 14)]
     ran = run(file)
     assert ran[0].text == "# Title\n\ntext"
     assert [cell.shown for cell in ran] == [None, None, 30, None]
+    assert [cell.printed for cell in ran] == ["", "", "", "2\n"]
+    assert "<pre>2\n</pre>" in page("n", ran)
     assert "<h1>Title</h1>" in page("n", ran)
 
 
