@@ -164,7 +164,8 @@ def _check_across(
     if "observations" in made and (source := raw["observations.csv"]) is not None:
         key = ["subject", "time", "analyte"]
         repeated = made["observations"].duplicated(key) & made["observations"]["time"].notna()
-        repeated &= made["observations"]["analyte"] != ""  # not said what: two assays are no replicates
+        unsaid = ["", "unknown"]  # an event table that does not say what DV is: two assays are no replicates
+        repeated &= ~made["observations"]["analyte"].isin(unsaid)
         remedy = "keep one record, or average the replicates"
         flag(problems, source, repeated, "time", "a second record of this subject, time and analyte", remedy)
     if "doses" in made and (source := raw["doses.csv"]) is not None:

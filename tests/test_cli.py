@@ -270,7 +270,7 @@ def test_fit_refuses_an_existing_run_before_it_samples(
     before = everything(tmp_path)
     said = call("fit", plan, "--out", tmp_path / "runs")
     assert said.code == 1
-    assert f"{run} exists; choose another --out, or replace it with --force" in said.err
+    assert f"{run} exists; choose another --out, go on with --resume, or replace it with --force" in said.err
     assert stopped == []
     assert "stopped by the test" in call("fit", plan, "--out", tmp_path / "runs", "--force").err
     assert len(stopped) == 1
