@@ -3,8 +3,9 @@
 ADaM: CDISC ADaMIG v1.3 (BDS, time-to-event). NCA: CDISC ADaMIG for Non-compartmental Analysis Input Data v1.0 (2021),
 whose dataset is ADNCA, by custom ADPC. PPK: CDISC Basic Data Structure for ADaM popPK v1.0. PP: SDTMIG v3.3, domain PP.
 Names and labels were read off the public templates and data of admiral, admiralonco (`inst/templates/ad_*.R`) and
-pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides themselves were not at hand. `own` marks a
-variable that no guide has. Tables shaped like these are no claim that they conform.
+pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides themselves were not at hand, and the labels of
+ACYCLE, ADOSEDUR and DOSEU and the LOC terms in ROUTES are FROM MEMORY. `own` marks a variable that no guide
+has. Tables shaped like these are no claim that they conform.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from kinetics.adam_names import PUBLISHED, SEX, TIME_UNITS, snake
 from kinetics.dictionary import AdamTable, Dictionary, make_dictionary
 from kinetics.errors import Problem, did_you_mean
 from kinetics.event_sidecar import sidecar, sidecar_content, text_keys
-from kinetics.tables import RawTable, is_missing
+from kinetics.tables import RawTable, is_missing, is_number
 
 __all__ = ["analyte_name", "describe_adam", "subject_variables"]
 
@@ -174,16 +174,8 @@ def _columns(table: RawTable, content: dict[str, Any], unit: str) -> None:
         if column == "SEX" and set(cells) <= set(SEX):
             subjects[name] = {"role": "covariate", "codes": dict(SEX)}
         else:
-            kind = "number" if all(_is_number(cell) for cell in cells) else "category"
+            kind = "number" if all(is_number(cell) for cell in cells) else "category"
             subjects[name] = {"role": "covariate", "kind": kind}
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_names(table: RawTable, spec: AdamTable, path: Path, problems: list[Problem]) -> None:

@@ -17,34 +17,22 @@ from typing import Any
 from pandas import DataFrame
 
 from kinetics.astct import SYSTEM, WORDS, Grade, Signs, crs_course, icans_grade
-from kinetics.errors import InputError, Problem, StudyError, did_you_mean
-from kinetics.parse import flag, integers, numbers, subjects_of
+from kinetics.errors import InputError, Problem, StudyError
+from kinetics.parse import flag, integers, numbers, read_columns, subjects_of
 from kinetics.study import Study
-from kinetics.tables import RawTable, read_table
+from kinetics.tables import RawTable
 
 __all__ = ["astct_events", "astct_grades", "disagreements", "read_signs"]
 
 NEEDED = ("subject", "time", "temperature", "hypotension", "vasopressors", "oxygen")
 YES_NO = ("hypotension", "vasopressin", "treated", "other_cause", "motor_weakness")
-KNOWN = (*NEEDED, *(c for c in YES_NO if c not in NEEDED), *(c for c in WORDS if c not in NEEDED), "ice")
+OPTIONAL = tuple(c for c in (*YES_NO, *WORDS, "ice") if c not in NEEDED)
 
 
 def read_signs(path: str | Path) -> dict[str, list[Signs]]:
     """Every subject's signs in order of time; StudyError with every problem of the file."""
-    file, problems = Path(path), list[Problem]()
-    if not file.is_file():
-        raise StudyError(Problem("no such file", "name a CSV of raw signs", file=str(path)))
-    raw = read_table(file, problems)
-    if raw is None:
-        raise StudyError(problems)
-    missing = [c for c in NEEDED if c not in raw]
-    problems += [Problem(f"no column {c!r}", f"add it: {', '.join(NEEDED)}", file=raw.file) for c in missing]
-    problems += [
-        Problem(f"unknown column {c!r}", did_you_mean(c, KNOWN), file=raw.file)
-        for c in raw.columns
-        if c not in KNOWN
-    ]
-    columns = _columns(raw, problems) if not missing else {}
+    raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of raw signs")
+    columns = _columns(raw, problems) if whole else {}
     if problems:
         raise StudyError(problems)
     found: dict[str, list[Signs]] = {}

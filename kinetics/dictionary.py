@@ -90,13 +90,8 @@ class Columns(_Spec):
     responses: dict[str, Column] = {}
 
 
-class EventTable(_Spec):
-    """How a single NONMEM or Monolix table is to be read: see `kinetics.event_table`.
-
-    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code; `analyte` is one name, or
-    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the study's
-    name of a covariate's column.
-    """
+class _SingleTable(_Spec):
+    """What the one table of a study cannot say itself; one word, or one per code."""
 
     time_unit: Text | None = None
     dose_unit: ByCode | None = None
@@ -106,12 +101,22 @@ class EventTable(_Spec):
     analyte: ByCode | None = None
     weight_column: Text | None = None
     cycle_column: Text | None = None
-    subject: dict[str, str] = {}
     columns: dict[str, Name] = {}
     drop: list[str] = []
 
 
-class AdamTable(_Spec):
+class EventTable(_SingleTable):
+    """How a single NONMEM or Monolix table is to be read: see `kinetics.event_table`.
+
+    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code; `analyte` is one name, or
+    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the study's
+    name of a covariate's column.
+    """
+
+    subject: dict[str, str] = {}
+
+
+class AdamTable(_SingleTable):
     """How a single ADPC- or ADPPK-shaped table is to be read: see `kinetics.adam_table`.
 
     `analyte` names one per PARAMCD, `columns` the study's name of a subject-level variable; what the table's own
@@ -120,16 +125,6 @@ class AdamTable(_Spec):
 
     subject: Text = "USUBJID"
     time: Text = "AFRLT"
-    time_unit: Text | None = None
-    dose_unit: ByCode | None = None
-    dv_unit: Text | None = None
-    route: ByCode | None = None
-    product: ByCode | None = None
-    analyte: ByCode | None = None
-    weight_column: Text | None = None
-    cycle_column: Text | None = None
-    columns: dict[str, Name] = {}
-    drop: list[str] = []
 
 
 class Dictionary(_Spec):

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from kinetics.dictionary import Dictionary, EventTable, make_dictionary
 from kinetics.errors import Problem, did_you_mean
 from kinetics.event_rows import EventRows
-from kinetics.tables import decode, is_missing
+from kinetics.tables import decode, is_missing, is_number
 
 __all__ = ["EventTableOptions", "describe", "sidecar", "sidecar_content", "text_keys"]
 
@@ -158,16 +158,8 @@ def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
         name = spec.get("columns", {}).get(column, column)
         if column not in apart and name not in subjects:
             cells = rows.table.cells(column)
-            numeric = all(_is_number(cell) for cell in cells if not is_missing(cell))
+            numeric = all(is_number(cell) for cell in cells if not is_missing(cell))
             subjects[name] = {"role": "covariate", "kind": "number" if numeric else "category"}
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_names(rows: EventRows, spec: EventTable, file: str, problems: list[Problem]) -> None:

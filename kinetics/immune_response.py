@@ -155,13 +155,10 @@ def _recorded(
             problems.append(_problem(row, subject, what, "record the iUPD that it confirms", RECORDED))
         if found and found[-1].day == day:
             problems.append(_problem(row, subject, f"day {day:g}: two responses on it", "keep one", RECORDED))
-        opened = (
-            opened
-            if said in ("iCPD", "NE")
-            else (day if opened is None else opened)
-            if said == "iUPD"
-            else None
-        )
+        if said == "iUPD":
+            opened = day if opened is None else opened
+        elif said not in ("iCPD", "NE"):
+            opened = None
         response, since = cast(ImmuneResponse, said), opened if said in ("iUPD", "iCPD") else None
         found.append(ImmuneAssessment(day, response, "as recorded", progressed_on=since))
     return found

@@ -18,9 +18,9 @@ from typing import Any, get_args
 
 from pandas import DataFrame
 
-from kinetics.errors import InputError, Problem, StudyError, did_you_mean
+from kinetics.errors import InputError, Problem, StudyError
 from kinetics.irecist import ImmuneVisit, best_immune_response, immune_responses
-from kinetics.parse import flag, numbers, subjects_of
+from kinetics.parse import flag, numbers, read_columns, subjects_of
 from kinetics.recist import (
     Assessment,
     Lesion,
@@ -31,7 +31,7 @@ from kinetics.recist import (
     sum_of_diameters,
 )
 from kinetics.study import Study
-from kinetics.tables import RawTable, read_table
+from kinetics.tables import RawTable
 
 __all__ = ["LesionResponses", "lesion_responses", "other_than_recorded", "read_lesions"]
 
@@ -55,20 +55,8 @@ class LesionResponses:
 
 def read_lesions(path: str | Path) -> Visits:
     """Every subject's visits in order of time, the baseline first; StudyError with every problem of the file."""
-    file, problems = Path(path), list[Problem]()
-    if not file.is_file():
-        raise StudyError(Problem("no such file", "name a CSV of lesion measurements", file=str(path)))
-    raw = read_table(file, problems)
-    if raw is None:
-        raise StudyError(problems)
-    missing = [c for c in NEEDED if c not in raw]
-    problems += [Problem(f"no column {c!r}", f"add it: {', '.join(NEEDED)}", file=raw.file) for c in missing]
-    problems += [
-        Problem(f"unknown column {c!r}", did_you_mean(c, (*NEEDED, *OPTIONAL)), file=raw.file)
-        for c in raw.columns
-        if c not in (*NEEDED, *OPTIONAL)
-    ]
-    rows = _rows(raw, problems) if not missing else []
+    raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of lesion measurements")
+    rows = _rows(raw, problems) if whole else []
     if problems:
         raise StudyError(problems)
     found: Visits = {}

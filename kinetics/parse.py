@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from pandas import Series
 
 from kinetics.dictionary import Column
-from kinetics.errors import Problem, did_you_mean
-from kinetics.tables import RawTable, is_missing
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.tables import RawTable, is_missing, read_table
 from kinetics.units import UnitError, convert
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "names",
     "nearest",
     "numbers",
+    "read_columns",
     "subjects_of",
     "times",
 ]
@@ -235,3 +237,25 @@ def check_columns(
             remedy = f"delete or correct the declaration ({nearest(column, table.columns)})"
             problems.append(Problem(what, remedy, file=table.dictionary, column=column))
     return [column for column in table.columns if column in specs and column not in known]
+
+
+def read_columns(
+    path: str | Path, required: Sequence[str], optional: Sequence[str], wanted: str
+) -> tuple[RawTable, list[Problem], bool]:
+    """A file that is a table by itself: its cells, its problems so far, and whether every required column is there.
+
+    StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not there.
+    """
+    file, problems = Path(path), list[Problem]()
+    if not file.is_file():
+        raise StudyError(Problem("no such file", f"name {wanted}", file=str(path)))
+    raw = read_table(file, problems)
+    if raw is None:
+        raise StudyError(problems)
+    for column in (c for c in required if c not in raw):
+        what, remedy = f"no column {column!r}", f"add it: {', '.join(required)}"
+        problems.append(Problem(what, remedy, file=raw.file))
+    known = (*required, *optional)
+    for column in (c for c in raw.columns if c not in known):
+        problems.append(Problem(f"unknown column {column!r}", did_you_mean(column, known), file=raw.file))
+    return raw, problems, all(c in raw for c in required)

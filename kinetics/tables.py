@@ -18,7 +18,16 @@ from pandas import DataFrame, Index, Series
 
 from kinetics.errors import Problem
 
-__all__ = ["MISSING", "RawTable", "cell_text", "decode", "is_missing", "make_table", "read_table"]
+__all__ = [
+    "MISSING",
+    "RawTable",
+    "cell_text",
+    "decode",
+    "is_missing",
+    "is_number",
+    "make_table",
+    "read_table",
+]
 
 MISSING = frozenset({"", ".", "NA", "NaN", "nan"})  # what an empty cell may look like
 _SUBJECTS = ("subject", "ID", "USUBJID")  # the column that says whose row it is
@@ -73,6 +82,15 @@ class RawTable:
 def is_missing(cell: str) -> bool:
     """Whether a cell is empty (`""`, `.`, `NA` or `NaN`)."""
     return cell.strip() in MISSING
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number as Python reads one."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def cell_text(value: object) -> str:
