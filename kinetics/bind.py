@@ -35,7 +35,7 @@ from kinetics.solve import Solver, solve
 from kinetics.solve.reach import reach
 from kinetics.study import Study, read_study
 
-__all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "bind", "describe_records"]
+__all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "Predictions", "bind", "describe_records"]
 
 
 class FitData(NamedTuple):
@@ -44,6 +44,9 @@ class FitData(NamedTuple):
     observations: Observations
     doses: Doses
     design: Mapping[str, Float[AnyArray, " subject"]]
+
+
+Predictions = dict[str, Float[Array, "subject record"]]  # or log-likelihoods: a matrix of each analyte
 
 
 @dataclass(frozen=True)
@@ -167,18 +170,18 @@ class BoundFit:
             return jnp.zeros(len(self.subjects))
         return effects_log_prob(self.hierarchy, s, jnp.stack([s[f"eta_{k}"] for k in vary]))
 
-    def subject_log_likelihood(self, s: Mapping[str, Array], data: FitData) -> Float[Array, " subject"]:
-        """Log-likelihood of each subject's records."""
-        return sum(
-            (jnp.sum(terms, axis=1) for terms in self.record_log_likelihood(s, data).values()),
-            start=jnp.zeros(len(self.subjects)),
-        )
+    def subject_log_likelihood(
+        self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
+    ) -> Float[Array, " subject"]:
+        """Log-likelihood of each subject's records; `read` is what is `predicted`, where that is known."""
+        terms = self.record_log_likelihood(s, data, read).values()
+        return sum((jnp.sum(each, axis=1) for each in terms), start=jnp.zeros(len(self.subjects)))
 
     def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
         """Every parameter of every subject from one draw of the sites."""
         return individual(self.hierarchy, self.model, s, data.design, len(self.subjects))
 
-    def predicted(self, s: Mapping[str, Array], data: FitData) -> dict[str, Float[Array, "subject record"]]:
+    def predicted(self, s: Mapping[str, Array], data: FitData) -> Predictions:
         """Analyte -> what the model predicts at each of the common times, in the assay's unit."""
         outputs = [assay.output for assay in self.assays]
         found = solve(
@@ -188,26 +191,21 @@ class BoundFit:
         return {a.analyte: jnp.asarray(a.seen(s, found[a.output], times)) for a in self.assays}
 
     def record_log_likelihood(
-        self, s: Mapping[str, Array], data: FitData
-    ) -> dict[str, Float[Array, "subject record"]]:
+        self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
+    ) -> Predictions:
         """Analyte -> log-likelihood of each of its records; 0 in padded slots.
 
         Of a correlated pair the first analyte has its own, the second that given the first's record at the
         same time: the sum is the joint one, and a single term of the second is not its own.
         """
-        read, records = self.predicted(s, data), data.observations.assays
+        read, records = self.predicted(s, data) if read is None else read, data.observations.assays
         terms = {
             a.analyte: log_likelihood(
-                a.likelihood,
-                read[a.analyte],
-                records[a.analyte],
-                a.residual(s),
-                nu=a.nu,
-                dna_ug=a.dna_ug,
-                present=a.present,
+                a.likelihood, read[a.analyte], records[a.analyte], a.residual(s),
+                nu=a.nu, dna_ug=a.dna_ug, present=a.present,
             )
             for a in self.assays
-        }
+        }  # fmt: skip
         if self.pair is not None:
             pair = {
                 a.analyte: Seen(

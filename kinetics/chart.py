@@ -117,8 +117,9 @@ def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effect
         half = np.einsum("sij,ksj->kis", root, rng.standard_normal((_PAIRS, n, d)))
         seen, pulled = np.zeros_like(information), np.zeros_like(b)
         for away in (*half, *-half):
-            seen += marginal.information(g, b + away, data) / (2 * _PAIRS)
-            pulled += marginal.likelihood_slope(g, b + away, data) / (2 * _PAIRS)
+            there = marginal.look(g, b + away, data)
+            seen += there.information / (2 * _PAIRS)
+            pulled += (there.by_b - marginal.prior_slope(g, b + away)) / (2 * _PAIRS)
         keep = 2.0 / (3.0 + i)  # the draws are new each round: later rounds move less
         information, slope = (1 - keep) * information + keep * seen, (1 - keep) * slope + keep * pulled
         away_from_rest = (pulled + marginal.prior_slope(g, b)).T[..., None]

@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
-from kinetics.bind import FitData
+from kinetics.bind import FitData, Predictions
 from kinetics.errors import FitError
 from kinetics.information import record_information
 from kinetics.newton import STEPS, Ascent, ascend
 from kinetics.posterior import Posterior
 
-__all__ = ["ENOUGH", "Joint", "Laplace", "Marginal", "Modes"]
+__all__ = ["ENOUGH", "Laplace", "Marginal", "Modes", "Seen"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
 _LOOK = 12  # of Newton's steps towards another mode: one that is higher by then is gone on to
@@ -35,20 +35,19 @@ Effects = Float[np.ndarray, "vary subject"]
 Matrices = Float[np.ndarray, "subject vary vary"]
 
 
-class Joint(NamedTuple):
-    """Each subject's log joint density, and the gradient of their sum by g and by the random effects."""
+class Seen(NamedTuple):
+    """Each subject's log joint density (-inf: none there), its slope by the random effects, and the information."""
 
     value: Float[np.ndarray, " subject"]
-    by_g: Float[np.ndarray, " population"]
     by_b: Effects
+    information: Matrices
 
 
 class _Expected(NamedTuple):
-    """What EM maximises and its slope by g; by the random effects, that of the joint density; the curvature A."""
+    """What EM maximises, its slope by g, and the curvature A."""
 
     value: float
     slope: Float[np.ndarray, " population"]
-    by_b: Effects
     curvature: Matrices
 
 
@@ -59,6 +58,7 @@ class Modes(NamedTuple):
     information: Matrices
     curvature: Matrices
     value: Float[np.ndarray, " subject"]  # log marginal likelihood of each subject
+    slope: Effects  # of the log joint density
     cornered: np.ndarray  # subject: whether its mode lies in a corner of its density
 
 
@@ -85,28 +85,27 @@ class Laplace:
 
 
 class Marginal:
-    """The Laplace marginal of a posterior: compiled once, used on any data of the same shapes."""
+    """The Laplace marginal of a posterior: compiled once, used on any data of the same shapes.
+
+    Two programs solve the model, since each takes long to compile where it is differential equations: the ascent to
+    the modes, which looks at one place where it may take no step, and the slope of what EM maximises.
+    """
 
     def __init__(self, posterior: Posterior) -> None:
         self.posterior = posterior
         self.by_difference = posterior.bound.model.vector_field is not None
 
-        def joint(g: Array, b: Array, data: FitData) -> tuple[Array, Array]:
-            each = posterior.log_joint(posterior.sites(g)[0], b, data)
-            return jnp.sum(each), each
-
-        def contracted(g: Array, b: Array, weight: Array, data: FitData) -> tuple[Array, Array]:
-            information = self._information(g, b, data)
-            return jnp.sum(information * weight), information
+        def expected(g: Array, b: Array, weight: Array, data: FitData) -> tuple[Array, tuple[Array, Array]]:
+            here, information = self._informed(g, b, data)
+            each = posterior.log_joint(posterior.sites(g)[0], b, data, here)
+            return jnp.sum(each) - 0.5 * jnp.sum(information * weight), (each, information)
 
         def population(g: Array, data: FitData) -> tuple[Array, Array]:
             s, _ = posterior.sites(g)
             return posterior.centres(s, data), posterior.precision(s)
 
-        self._joint = jax.jit(jax.value_and_grad(joint, (0, 1), has_aux=True))
-
         def slope(g: Array, b: Array, data: FitData) -> Array:
-            return jax.grad(lambda g: joint(g, b, data)[0])(g)
+            return jax.grad(lambda g: jnp.sum(posterior.log_joint(posterior.sites(g)[0], b, data)))(g)
 
         def ascended(g: Array, b: Array, short: Array, steps: Array | int, data: FitData) -> Ascent:
             s, _ = posterior.sites(g)
@@ -116,7 +115,7 @@ class Marginal:
                 each, back = jax.vjp(lambda b: posterior.log_joint(s, b, data), b)
                 return each, back(jnp.ones_like(each))[0]
 
-            return ascend(density, lambda b: self._information(g, b, data) + precision, b, short, steps)
+            return ascend(density, lambda b: self._informed(g, b, data)[1] + precision, b, short, steps)
 
         self._ascend = jax.jit(ascended)
         self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
@@ -126,15 +125,17 @@ class Marginal:
             return jnp.sum(posterior.bound.effects_log_prob(s))
 
         self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
-        self._inform = jax.jit(self._information)
-        self._contract = jax.jit(jax.grad(contracted, (0, 1), has_aux=True))
+        self._sloped = jax.jit(jax.grad(expected, (0, 1), has_aux=True))
         self._population = jax.jit(population)
         self._turned = jax.jit(lambda g, data, bars: jax.vjp(lambda g: population(g, data), g)[1](bars)[0])
         self._prior = jax.jit(jax.value_and_grad(lambda g: posterior.sites(g)[1]))
 
-    def joint(self, g: np.ndarray, b: Effects, data: FitData) -> Joint:
-        (_, value), (by_g, by_b) = self._joint(g, b, data)
-        return Joint(np.asarray(value), np.asarray(by_g), np.asarray(by_b))
+    def look(self, g: np.ndarray, b: Effects, data: FitData) -> Seen:
+        """The density at one place, and all that the ascent knows of it there."""
+        at = self._ascend(g, b, np.zeros(b.shape[1], bool), 0, data)
+        return Seen(
+            np.asarray(at.value), np.asarray(at.slope), np.asarray(at.curvature) - self.precision(g, data)
+        )
 
     def prior_slope(self, g: np.ndarray, b: Effects) -> Effects:
         """Gradient of the log density of the random effects."""
@@ -142,11 +143,7 @@ class Marginal:
 
     def likelihood_slope(self, g: np.ndarray, b: Effects, data: FitData) -> Effects:
         """Gradient of each subject's log-likelihood with respect to its random effects."""
-        return self.joint(g, b, data).by_b - self.prior_slope(g, b)
-
-    def information(self, g: np.ndarray, b: Effects, data: FitData) -> Matrices:
-        """J' W J of every subject's records."""
-        return np.asarray(self._inform(g, b, data))
+        return self.look(g, b, data).by_b - self.prior_slope(g, b)
 
     def precision(self, g: np.ndarray, data: FitData) -> Float[np.ndarray, "vary vary"]:
         """Prior precision of the random effects on the link scale."""
@@ -156,8 +153,12 @@ class Marginal:
         """Every subject's varying parameters on the link scale, before its random effects."""
         return np.asarray(self._population(g, data)[0])
 
-    def _information(self, g: Array, b: Array, data: FitData) -> Float[Array, "subject vary vary"]:
-        """Exact slopes for closed forms, central differences for equations, all in one solve."""
+    def _informed(
+        self, g: Array, b: Array, data: FitData
+    ) -> tuple[Predictions, Float[Array, "subject vary vary"]]:
+        """What is predicted, and its information: exact slopes for closed forms, central differences for equations,
+        all in one solve.
+        """
         s, _ = self.posterior.sites(g)
         bound, d = self.posterior.bound, len(b)
 
@@ -182,7 +183,7 @@ class Marginal:
             )  # fmt: skip
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[assay.analyte]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
-        return total
+        return here, total
 
     def modes(
         self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None, *,
@@ -197,12 +198,12 @@ class Marginal:
         precision, d = self.precision(g, data), len(b)
         short = np.zeros(b.shape[1], bool) if cornered is None else cornered
         end = tuple(np.asarray(x) for x in self._ascend(g, b, short, steps, data))
-        b, value, _, a, gain = end
+        b, value, slope, a, gain = end
         lies = gain > 1e-3
         if corners and lies.any():
             b, value, a = self._along_corners(g, end, lies, data)
         value = value + 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(a)[1]
-        return Modes(b, a - precision, a, value, lies)
+        return Modes(b, a - precision, a, value, slope, lies)
 
     def _along_corners(
         self, g: np.ndarray, end: tuple[np.ndarray, ...], cornered: np.ndarray, data: FitData
@@ -217,27 +218,28 @@ class Marginal:
         step = np.linalg.solve(a, slope.T[..., None])[..., 0].T
         length = np.sqrt(np.maximum(gain, 1e-300))
         across = np.where(cornered, _ACROSS * step / length, 0.0)
-        both = [self.information(g, b + k * across, data) for k in (1.0, -1.0)]
+        both = [self.look(g, b + k * across, data).information for k in (1.0, -1.0)]
         a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
         for _ in range(_CORNER):
-            sides = [self.joint(g, b + k * across, data).by_b for k in (1.0, -1.0)]
+            sides = [self.look(g, b + k * across, data).by_b for k in (1.0, -1.0)]
             normal, slope = sides[0] - sides[1], 0.5 * (sides[0] + sides[1])
             solved = np.linalg.solve(a, np.stack([slope.T, normal.T], axis=-1))
             share = np.einsum("is,si->s", normal, solved[..., 0])
             share = share / np.maximum(np.einsum("is,si->s", normal, solved[..., 1]), 1e-300)
             move = np.where(cornered, (solved[..., 0] - share[:, None] * solved[..., 1]).T, 0.0)
-            tried = self.joint(g, b + move, data)
-            better = cornered & (tried.value > value)
+            tried = self.look(g, b + move, data).value
+            better = cornered & (tried > value)
             if not better.any():
                 break
-            b, value = np.where(better, b + move, b), np.where(better, tried.value, value)
+            b, value = np.where(better, b + move, b), np.where(better, tried, value)
         return b, value, a
 
     def _answered(self, g: np.ndarray, b: Effects, w: Effects, data: FitData) -> np.ndarray:
         if not self.by_difference:
             return np.asarray(self._answer(g, b, w, data))
         h = 1e-3 / max(1.0, float(np.max(np.abs(w), initial=0.0)))
-        up, down = (self.joint(g, b + k * w, data).by_g for k in (h, -h))
+        nothing = np.zeros((b.shape[1], len(b), len(b)))
+        up, down = (np.asarray(self._sloped(g, b + k * w, nothing, data)[0][0]) for k in (h, -h))
         return (up - down) / (2 * h)
 
     def value_and_gradient(
@@ -245,14 +247,14 @@ class Marginal:
     ) -> tuple[float, Float[np.ndarray, " population"], Modes]:  # fmt: skip
         """The log marginal (and prior), its gradient, and the modes, which move with g as well."""
         modes = self.modes(g, b, data, cornered)
-        at = self.joint(g, modes.b, data)
         inverse = np.linalg.inv(modes.curvature)
-        of_g, of_b = (np.asarray(x) for x in self._contract(g, modes.b, inverse, data)[0])
+        of_g, of_b = (np.asarray(x) for x in self._sloped(g, modes.b, inverse, data)[0])
         # a mode answers g through d^2 joint / db dg; in a corner the subject's parameters stay where they are
-        w = np.where(modes.cornered, 0.0, np.einsum("sij,js->is", inverse, of_b))
-        pull = np.where(modes.cornered, 0.5 * of_b - at.by_b, 0.0)
+        of_curvature = 2.0 * (modes.slope - of_b)
+        w = np.where(modes.cornered, 0.0, np.einsum("sij,js->is", inverse, of_curvature))
+        pull = np.where(modes.cornered, -of_b, 0.0)
         turned = np.asarray(self._turned(g, data, (pull, -0.5 * inverse.sum(axis=0))))
-        gradient = at.by_g + turned - 0.5 * (of_g + self._answered(g, modes.b, w, data))
+        gradient = of_g + turned - 0.5 * self._answered(g, modes.b, w, data)
         prior, slope = self._prior(g) if with_prior else (0.0, 0.0)
         return float(np.sum(modes.value)) + float(prior), gradient + np.asarray(slope), modes
 
@@ -286,14 +288,13 @@ class Marginal:
         self, g: np.ndarray, theta: Effects, covariance: Matrices, data: FitData, *, with_prior: bool
     ) -> _Expected:
         centres, precision = (np.asarray(x) for x in self._population(g, data))
-        at = self.joint(g, b := theta - centres, data)
-        slopes, information = self._contract(g, b, covariance, data)
-        (of_g, of_b), curvature = (np.asarray(x) for x in slopes), np.asarray(information) + precision
-        through = np.asarray(self._turned(g, data, (0.5 * of_b - at.by_b, -0.5 * covariance.sum(axis=0))))
-        value = float(np.sum(at.value) - 0.5 * np.sum(curvature * covariance))
+        (of_g, of_b), (each, information) = self._sloped(g, theta - centres, covariance, data)
+        curvature = np.asarray(information) + precision
+        through = self._turned(g, data, (-np.asarray(of_b), -0.5 * covariance.sum(axis=0)))
+        value = float(np.sum(each) - 0.5 * np.sum(curvature * covariance))
         prior, slope = self._prior(g) if with_prior else (0.0, 0.0)
         return _Expected(
-            value + float(prior), at.by_g - 0.5 * of_g + through + np.asarray(slope), at.by_b, curvature
+            value + float(prior), np.asarray(of_g) + np.asarray(through) + np.asarray(slope), curvature
         )
 
     def maximise(
@@ -381,7 +382,8 @@ class Marginal:
 
         def at(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             there = self._expected(x, theta, v, data, with_prior=with_prior)
-            return unit * there.slope, there.by_b, there.curvature
+            score = self.look(x, theta - self.centres(x, data), data).by_b
+            return unit * there.slope, score, there.curvature
 
         ends = [(at(g + h * step), at(g - h * step)) for step in unit * np.eye(size)]
         slopes = [tuple((x - y) / (2 * h) for x, y in zip(*both, strict=True)) for both in ends]

@@ -28,7 +28,7 @@ from numpyro.distributions import LKJCholesky
 from numpyro.distributions.transforms import CorrCholeskyTransform
 
 from kinetics.arrays import AnyArray, unstacked
-from kinetics.bind import BoundFit, FitData
+from kinetics.bind import BoundFit, FitData, Predictions
 from kinetics.conditional import conditional
 from kinetics.distributions import (
     Correlation,
@@ -186,12 +186,17 @@ class Posterior:
         b, log_volume = self.effects(s, u, data, chart)
         return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
 
-    def log_joint(self, s: Sites, b: Float[Array, "vary subject"], data: FitData) -> Float[Array, " subject"]:
-        """Each subject's log-likelihood and log density of its random effects b (link scale)."""
+    def log_joint(
+        self, s: Sites, b: Float[Array, "vary subject"], data: FitData, read: Predictions | None = None
+    ) -> Float[Array, " subject"]:
+        """Each subject's log-likelihood and log density of its random effects b (link scale).
+
+        `read` is what the model predicts there, where that is known.
+        """
         s = self.with_effects(s, b)
         omega = self.omega(s)
         prior = self.bound.effects_log_prob(s) - jnp.sum(jnp.log(omega))
-        return prior + self.bound.subject_log_likelihood(s, data)
+        return prior + self.bound.subject_log_likelihood(s, data, read)
 
     def with_effects(self, s: Sites, b: Float[Array, "vary subject"]) -> Sites:
         """The population sites and standardised random effects eta_X."""

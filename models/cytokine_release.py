@@ -8,15 +8,16 @@ A design [D], not a published model. Cells: Ogasawara K et al., Clin Pharmacokin
     cells N/cmax = exp(-rho (tmax-tlag)) up to tlag, exp(-rho (tmax-t)) up to tmax, then
                    (1-fb) 2^(-(t-tmax)/half_life_contraction) + fb 2^(-(t-tmax)/half_life_persistence)
     burst B      = exp(-rho (tsat-tlag)) up to tlag, exp(-rho (tsat-t)) up to tsat, 1 up to tmet, then
-                   2^(-(t-tmet)/half_life)
+                   2^(-(t-tmet)/half_life), half_life: release_half_life, for IFN-gamma times ifn_gamma_half_life_ratio
     C' = loss (baseline - C) + loss released [(1-lasting) B + lasting N/cmax],  C(0) = baseline
 
 The burst is release by the first antigen: it grows with the cells, may saturate while they go on to grow, and dies away
 when that antigen runs out on day tmet. The cells go on to divide for `overshoot` days. The lasting part follows the
 cells, which meet antigen that stays or comes back. `released` is the level that the release at its height would hold;
-it is the patient's, by antigen and by what a cell releases, which no data here tell apart. Each cytokine has its own
-released, half_life, loss and baseline, and IFN-gamma a plateau; rho, tlag and tmet are the cells'. A course given as
-several infusions is the sum of their curves, each weighted by its share of the course's cells, as in `ogasawara_2021`.
+it is the patient's, by antigen and by what a cell releases, which no data here tell apart. How fast antigen runs out is
+the patient's too, one half-life for both cytokines. Each has its own released, loss and baseline, and IFN-gamma a
+plateau; rho, tlag and tmet are the cells'. A course given as several infusions is the sum of their curves, each
+weighted by its share of the course's cells, as in `ogasawara_2021`.
 What tocilizumab or steroids change is not told apart. All between-subject SDs are guesses.
 """
 
@@ -40,14 +41,14 @@ PARAMETERS = {
     "fb": Parameter(0.0079, "1", LogitNormal(0.0079, 1.0), source="Stein 2019 Table 1"),
     "half_life_persistence": Parameter(352.0, "day", LogNormal(352.0, 0.5), source="Ogasawara 2021 abstract (241-647)"),
     "lasting": Parameter(0.05, "1", LogitNormal(0.05, 1.5), sd=1.0, source="a guess", guess=True),
+    "release_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
     "il6_baseline": Parameter(4.0, "pg/mL", LogNormal(4.0, 1.0), sd=0.7, source="a guess: between 1.7 pg/mL (Hardiansyah 2019 Figure 1b) and 7.9 pg/mL (Hornik 2019)", guess=True),
     "il6_released": Parameter(100.0, "pg/mL", LogNormal(100.0, 1.5), sd=1.5, source="a guess: peaks of 10 to 1000 pg/mL", guess=True),
-    "il6_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
     "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.3), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
     "ifn_gamma_baseline": Parameter(10.0, "pg/mL", LogNormal(10.0, 1.0), sd=0.7, source="a guess: above 2.3 pg/mL (Hardiansyah 2019 Figure 1b), after lymphodepletion", guess=True),
     "ifn_gamma_released": Parameter(500.0, "pg/mL", LogNormal(500.0, 1.5), sd=1.5, source="a guess: peaks of 100 to 3000 pg/mL", guess=True),
     "ifn_gamma_plateau": Parameter(0.2, "1", LogitNormal(0.2, 1.0), source="a guess: release saturates a day or less before antigen runs out", guess=True),
-    "ifn_gamma_half_life": Parameter(1.0, "day", LogNormal(1.0, 0.7), sd=0.5, source="a guess: cytokines fall within days of their peak", guess=True),
+    "ifn_gamma_half_life_ratio": Parameter(1.0, "1", LogNormal(1.0, 0.5), source="a guess: both cytokines follow the same antigen", guess=True),
     "ifn_gamma_loss": Parameter(1.51, "1/day", LogNormal(1.51, 0.3), source="Hardiansyah 2019 Table S1, fixed there; prior sd a guess"),
 }  # fmt: skip
 
@@ -68,7 +69,7 @@ def solution(t, p, doses):
 
     # Four releases in turn, each (record, dose): the bursts of IL-6 and IFN-gamma, then what lasts of them.
     loss = jnp.stack([p["il6_loss"], p["ifn_gamma_loss"]])
-    gone = jnp.log(2) / jnp.stack([p["il6_half_life"], p["ifn_gamma_half_life"]])
+    gone = jnp.log(2) / p["release_half_life"] / jnp.stack([1.0, p["ifn_gamma_half_life_ratio"]])
     full = jnp.stack([jnp.zeros_like(meeting), p["ifn_gamma_plateau"] * meeting])
     phases = (jnp.concatenate([meeting - full, jnp.stack([growing, growing])]), jnp.concatenate([full, 0 * full]))
     first = (jnp.stack([1.0, 1.0, 1 - fb, 1 - fb]), jnp.concatenate([gone, jnp.stack([rates[0], rates[0]])]))

@@ -86,7 +86,7 @@ def test_the_information_of_a_linear_model_is_z_z_over_sigma_squared(effects: st
     posterior = marginal.posterior
     g = points(marginal)[0]
     sites, _ = posterior.sites(g)
-    information = marginal.information(g, zeros(marginal), posterior.bound.data)
+    information = marginal.look(g, zeros(marginal), posterior.bound.data).information
     for i in range(posterior.subjects):
         z = line.design(i)
         expected = z.T @ z / float(sites["sigma_add_theophylline"]) ** 2
@@ -168,7 +168,7 @@ def test_the_chart_of_a_linear_model_has_its_exact_slope_and_information() -> No
     )
     np.testing.assert_allclose(chart.scale @ chart.scale.T, found.covariance, rtol=1e-8, atol=1e-12)
     away = np.asarray(chart.point) - marginal.centres(found.g, posterior.bound.data)
-    at = marginal.joint(found.g, away, posterior.bound.data)
+    at = marginal.look(found.g, away, posterior.bound.data)
     pull = at.by_b + marginal.precision(found.g, posterior.bound.data) @ away
     np.testing.assert_allclose(chart.slope, pull, rtol=1e-3, atol=1e-3 * np.abs(pull).max())
 
@@ -190,7 +190,7 @@ def test_effects_follow_what_does_not_vary() -> None:
         s, _ = posterior.sites(g)
         b, _ = posterior.effects(s, np.zeros((2, posterior.subjects)), data, placed)
         size = np.abs(marginal.precision(g, data) @ np.asarray(b)).max()
-        np.testing.assert_allclose(marginal.joint(g, np.asarray(b), data).by_b, 0.0, atol=2e-3 * size)
+        np.testing.assert_allclose(marginal.look(g, np.asarray(b), data).by_b, 0.0, atol=2e-3 * size)
 
 
 def known_spread() -> Any:

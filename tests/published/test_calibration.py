@@ -2,8 +2,8 @@
 
 Every replicate draws population values from the shipped fit's priors, twelve subjects from those, and their
 measurements (BLQ below the LLOQ) at the design of the synthetic study, and is fitted anew. Where the inference is
-right, ranks are uniform and a 90 % interval covers 90 % of the truths, whichever parameter it is. A likelihood
-without its BLQ records is wrong, and has to be found so.
+right, ranks are uniform and a 90 % interval covers 90 % of the truths, whichever parameter it is; of a closed form and
+of differential equations alike. A likelihood without its BLQ records is wrong, and has to be found so.
 """
 
 import json
@@ -19,7 +19,7 @@ from kinetics.calibration import calibration_card
 from kinetics.plan import find_plan, read_plan
 from kinetics.sbc import sbc
 
-CLOSED = "ogasawara_2021__synthetic_cart_12"
+CLOSED, EQUATIONS = "ogasawara_2021__synthetic_cart_12", "nk_persistence__synthetic_carnk_12"
 
 
 def recorded(fit: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def outside(coverage: dict[str, float], sites: set[str]) -> dict[str, float]:
     return {k: v for k, v in coverage.items() if k in sites and not 0.82 <= v <= 0.97}
 
 
-@pytest.mark.parametrize("fit", [CLOSED])
+@pytest.mark.parametrize("fit", [CLOSED, EQUATIONS])
 def test_a_recorded_calibration_is_uniform_and_covers_for_every_population_parameter(fit: str) -> None:
     record, plan = recorded(fit)["calibration"], read_plan(fit)
     sites = set(bind(plan).priors())

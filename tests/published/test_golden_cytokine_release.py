@@ -32,7 +32,8 @@ def release(t: float, p: dict[str, float], name: str) -> float:
     def rise(top: float) -> float:
         return np.exp(-rho * (top - np.clip(t, tlag, top)))
 
-    burst = rise(tsat) * 2 ** (-max(t - p["tmet"], 0) / p[f"{name}_half_life"])
+    half_life = p["release_half_life"] * p.get(f"{name}_half_life_ratio", 1.0)
+    burst = rise(tsat) * 2 ** (-max(t - p["tmet"], 0) / half_life)
     after = max(t - tmax, 0)
     cells = (1 - p["fb"]) * 2 ** (-after / p["half_life_contraction"])
     cells = rise(tmax) * (cells + p["fb"] * 2 ** (-after / p["half_life_persistence"]))
@@ -44,7 +45,8 @@ def release(t: float, p: dict[str, float], name: str) -> float:
     [
         {},
         {"cmax": 3000.0, "ifn_gamma_plateau": 0.6, "overshoot": 4.0, "lasting": 0.4},
-        {"il6_half_life": np.log(2) / 3.96, "ifn_gamma_half_life": np.log(2) / 1.5102},  # equal to the loss
+        {"release_half_life": np.log(2) / 3.96, "ifn_gamma_half_life_ratio": 3.96 / 1.5102},  # equal to the loss
+        {"ifn_gamma_half_life_ratio": 0.4},
         {"half_life_contraction": np.log(2) / 1.51, "doubling_time": 0.3, "lag_fraction": 0.05, "fb": 0.1},
     ],
 )
@@ -118,7 +120,7 @@ def test_the_slope_at_equal_rates_of_loss_and_fall_is_the_finite_difference(rate
     t = jnp.array([12.0, 15.0, 25.0])
 
     def level(half_life: jax.Array) -> jax.Array:
-        p = MODEL.typical() | {"ifn_gamma_half_life": half_life}
+        p = MODEL.typical() | {"release_half_life": half_life}
         doses = jax.tree.map(lambda x: jnp.asarray(x)[0], one_dose())
         assert MODEL.solution is not None
         return MODEL.solution(t, p, doses)["ifn_gamma"]
