@@ -51,6 +51,16 @@ class Recommendation:
 
     `state`: "agreement", "conflict" (the recommended level is not the MTD), "rule only" (nothing but the rule could be
     computed), "open" (the rule has not ended), "none" (no level is tolerable). `sentences` say it in words.
+    `levels` has a row a level; `sensitivity` one a set of weights, `slopes` an outcome and exposure,
+    `next_patients` a number of DLTs among three more, `strata` a stratum and rate, `outcomes` a subject,
+    `proportionality` an exposure.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> found = kn.recommend(study, protocol)
+    >>> list(found.levels)[:6]
+    ['level', 'dose', 'subjects', 'evaluable', 'dlts', 'blrm_mean']
+    >>> found.as_dict()["state"]
+    'rule only'
     """
 
     study: str
@@ -112,7 +122,13 @@ def recommend(
     Exposures come from a fit (`exposures_as_dosed`, `exposures_at_levels`) or from the samples
     (`exposures_from_samples`, `exposures_by_power_model`, `proportionality_table`); without them only DLTs are weighed.
     InputError where `at_levels` is not one for each level, PlanError where a point of the protocol is open, StudyError
-    where the study cannot be read by it.
+    where the study cannot be read by it. `targets` are exposures wanted, `strata` covariates to split the rates
+    by, `proportionality` the table of that name, `audit` what is to be kept beside the answer.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> found = kn.recommend(study, protocol)  # no exposures: DLTs alone
+    >>> found.mtd, found.rp2d, found.state
+    (2, 2, 'rule only')
     """
     protocol = settled(protocol)
     if len(at_levels) not in (0, len(protocol.levels)):

@@ -227,7 +227,10 @@ def sbc(
     of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was; FitError where the
     folder holds a run of other settings. `jobs` processes work side by side; the ranks are the same for any number
     of them. `at_once` replicates are sampled as one on a device that one does not fill: in step, so the
-    longest trajectory is waited for; the ranks are the same but for rounding. PlanError or StudyError for bad input.
+    longest trajectory is waited for; the ranks are the same but for rounding. PlanError or StudyError for bad
+    input. `target_accept` is the sampler's, `report` hears of every replicate.
+
+    >>> found = kn.sbc("ogasawara_2021__synthetic_cart_12", replicates=200, folder="runs/sbc")  # doctest: +SKIP
     """
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
     if not 1 <= ranks <= draws or min(replicates, jobs, at_once) < 1:

@@ -27,7 +27,17 @@ def plot_exposure_response(
 ) -> Figure:
     """P(grade `grade` or more) over `exposure`, other exposures at their reference; 90 % band of the regression.
 
-    A subject lies at its median exposure, its line holds 90 % of the draws; it is at the top where it had the grade.
+    A subject lies at its median exposure, its line holds 90 % of the draws; it is at the top where it had the
+    grade. `grades` (subject,) and exposures `values` (draw, subject) [`unit`] of the `subjects`; `title`, `study`
+    and `synthetic` are written on it.
+
+    >>> from kinetics.plot import plot_exposure_response
+    >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.Slope(0.0, 1.0, reference=1e4, source="a guess")
+    >>> grades, names = np.array([0, 0, 1, 2]), ["S1", "S2", "S3", "S4"]
+    >>> found = kn.exposure_response("CRS", grades, {"cmax": cmax}, {"cmax": prior}, categories=3)
+    >>> figure = plot_exposure_response(found, "cmax", grades, cmax, subjects=names, title="CRS", unit="copies/ug DNA")
+    >>> figure.layout.xaxis.title.text
+    'cmax (copies/µg DNA)'
     """
     low, high = np.quantile(values, 0.05), np.quantile(values, 0.95)
     x = np.geomspace(low / 1.5, high * 1.5, 120)

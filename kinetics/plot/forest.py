@@ -25,6 +25,12 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
 
     Differences (of parameters on a linear scale) are no ratios: they are left out and counted. StudyError where no
     effect is a ratio.
+
+    >>> from kinetics.plot import plot_forest
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> figure = plot_forest(fit, kn.subgroups(fit))
+    >>> figure.layout.title.text
+    'Covariate effects'
     """
     ratios = found.table[found.table["scale"] != "difference"].reset_index(drop=True)
     if not len(ratios):

@@ -52,6 +52,12 @@ def plot_individual_fits(
     """One panel a subject, on common axes. `curves` of `individual_curves` (computed if not given).
 
     The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor.
+
+    >>> from kinetics.plot import plot_individual_fits
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> figure = plot_individual_fits(fit, "theophylline", subjects=["1", "2"], log=False)
+    >>> figure.layout.title.text
+    'Theophylline: the fit of each subject'
     """
     study = fit.study
     chosen = list(fit.bound.subjects if subjects is None else subjects)

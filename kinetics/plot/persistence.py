@@ -43,6 +43,11 @@ def plot_persistence(
     """Spaghetti of one analyte. `by`: what colours the subjects; several make a menu (default: all).
 
     Records below the LLOQ are open symbols at it, and zeros lie at the floor of a log axis: nothing is lost.
+
+    >>> from kinetics.plot import plot_persistence
+    >>> figure = plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies", by="dose_level")
+    >>> figure.layout.yaxis.title.text
+    'CAR transgene, qPCR in blood (copies/µg DNA)'
     """
     names = list(groupings(study)) if by is None else [by] if isinstance(by, str) else list(by)
     limits = limit_lines(study, analyte)

@@ -23,6 +23,11 @@ def plot_prior_posterior(fit: Fit, *, sites: Sequence[str] | None = None, column
 
     Densities are on the scale of the axis (log for positive values), each scaled to a common height: compare
     where they lie and how wide they are.
+
+    >>> from kinetics.plot import plot_prior_posterior
+    >>> figure = plot_prior_posterior(kn.load_fit("runs/theophylline"), sites=["ka_pop", "cl_pop"])
+    >>> figure.layout.title.text
+    'What the data moved: prior and posterior'
     """
     priors, draws = fit.bound.priors(), fit.sites()
     chosen = list(priors) if sites is None else list(sites)

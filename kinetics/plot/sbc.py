@@ -20,6 +20,10 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
 
     Above zero there are too many low ranks: the truth tends to lie below the draws. A rise and a fall, or a fall
     and a rise, are a posterior too narrow or too wide.
+
+    >>> from kinetics.plot import plot_sbc
+    >>> found = kn.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP
+    >>> plot_sbc(found).write_html("sbc.html")  # doctest: +SKIP
     """
     names, table = [str(k) for k in calibration.ranks], calibration.table.set_index("site")
     columns = min(columns, len(names))

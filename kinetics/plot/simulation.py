@@ -36,6 +36,13 @@ def plot_simulation(
 
     `guesses`: the parameters that are design guesses (default: those of the model file), said on the figure.
     `source`: where the parameters come from. `doses`: days to mark. `synthetic`: it leans on simulated data.
+    `notes` are further lines of the footer.
+
+    >>> from kinetics.plot import plot_simulation
+    >>> model = kn.load_model("stein_2019")
+    >>> figure = plot_simulation(kn.simulate(model, times=range(29)), model, doses=[0])
+    >>> figure.layout.title.text
+    'stein_2019: simulated'
     """
     bands, people = curve_bands(curves), int(curves["patient"].nunique())
     lost = int(curves.loc[curves["value"].isna(), "patient"].nunique())

@@ -41,6 +41,12 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     A prediction-corrected check has no line at the LLOQ: each record has its own, where a BLQ record is drawn.
     A quantile that falls below the LLOQ (or above the ULOQ) is not drawn; an interval that reaches there is
     cut at the limit.
+
+    >>> from kinetics.plot import plot_vpc
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> figure = plot_vpc(fit, kn.vpc(fit, "car_copies", n=20))
+    >>> figure.layout.title.text
+    'CAR transgene: visual predictive check'
     """
     study, bins = fit.study, checked.bins
     limits = limit_lines(study, checked.analyte)
