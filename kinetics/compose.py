@@ -74,7 +74,7 @@ def compose(
 
 
 def prefixed(model: Model, prefix: str, *, product: str | None = None) -> Model:
-    """The model with `prefix_` before its states, parameters and outputs, so that it can join any other.
+    """The model with `prefix` and `_` before its states, parameters and outputs, so that it can join any other.
 
     With `product` it takes doses of that product only, in the model's own unit. ModelError for a closed form.
 

@@ -109,7 +109,7 @@ class HalfNormal:
 
     @property
     def median(self) -> float:
-        """Half of the prior lies below it."""
+        """The median, in the unit of x: half of the prior lies below it."""
         return 0.674489750196082 * self.scale  # the upper quartile of a standard normal
 
     def to_numpyro(self) -> dist.Distribution:

@@ -66,6 +66,8 @@ def exposures_by_power_model(
 ) -> list[Exposures]:  # fmt: skip
     """New patients at every level, lowest first; `doses` are the subjects' levels. Exposures are drawn apart.
 
+    Doses are in the unit of the protocol's levels.
+
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.exposures_from_samples(study, protocol)
     >>> levels = kn.exposures_by_power_model(seen, study.subjects["dose_level"], protocol, draws=50, patients=2)

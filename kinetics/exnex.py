@@ -48,6 +48,7 @@ class ExnexPrior:
 
     Exchangeable cohorts have N(mu, tau^2), with mu ~ N(`mu_mean`, `mu_sd`^2) and tau half-normal of scale
     `tau_scale`; a cohort of its own N(`nex_mean`, `nex_sd`^2). `weight` is the probability of the first.
+    InputError where it is no prior.
 
     >>> prior = kn.exnex_prior([0.2, 0.3])
     >>> prior.weight, round(prior.mu_mean, 2), prior.tau_scale

@@ -135,7 +135,7 @@ class CohortRates:
     cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean, borrowed_lower, borrowed_upper,
     p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before and after the data); alone_* and pooled_*
     (Jeffreys' prior: the cohort by itself, all cohorts as one: mean, lower, upper, p_above_null); verdict; why; reason
-    (why there is no estimate).
+    (why there is no estimate). `level` is the probability of the intervals.
 
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
     >>> found = kn.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"), weight=0.0)  # nobody borrows
@@ -164,7 +164,8 @@ def expansion(
     """The cohorts' rates of objective response among the treated, intervals of `level`, and the verdicts.
 
     Who is NE or without an assessment counts as without a response; `weight` takes the place of the
-    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has no cohort.
+    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has no
+    cohort. InputError for a weight that is no probability.
 
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
     >>> found = kn.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"))

@@ -54,7 +54,7 @@ class KaplanMeier:
         return self.medians[self.by].tolist()
 
     def of(self, group: Any) -> DataFrame:
-        """One group's curve."""
+        """The rows of one group's `curve`."""
         return self.curve[self.curve[self.by] == group].reset_index(drop=True)
 
     def at(self, days: Sequence[float]) -> DataFrame:
@@ -64,7 +64,7 @@ class KaplanMeier:
 
 
 def kaplan_meier(times: DataFrame, by: str | None = None, level: float = 0.95) -> KaplanMeier:
-    """Kaplan-Meier of a table with `time` [day] and `event`, as `survival_times` makes it; NaN is not counted.
+    """Kaplan-Meier of a table `times` with `time` [day] and `event`, as `survival_times` makes it; NaN is not counted.
 
     `by`: a column of it to have a curve a group. InputError with every row that cannot be read. `level` is the
     probability of the intervals.

@@ -65,7 +65,7 @@ class Loo:
 
     @property
     def unreliable(self) -> DataFrame:
-        """The units whose elpd may not be used, the worst first."""
+        """The rows of `units` whose elpd may not be used, the worst first."""
         bad = self.units[self.units["reason"] != ""]
         return DataFrame(bad).sort_values("pareto_k", ascending=False).reset_index(drop=True)
 

@@ -84,7 +84,7 @@ class Study:
         return ["weight_kg", *own] if weighed else own
 
     def observed(self, analyte: str) -> DataFrame:
-        """The observations of one analyte; StudyError, with the nearest name, if there is none."""
+        """The rows of `observations` of one analyte; StudyError, with the nearest name, if there is none."""
         if analyte not in self.analytes:
             what = f"no analyte {analyte!r} in {self.name}"
             raise StudyError(Problem(what, did_you_mean(analyte, self.analytes)))
@@ -173,7 +173,7 @@ def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Stud
 
 
 def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> list[Problem]:
-    """Every problem of a study; an empty list where `read_study` would succeed.
+    """Every problem of a study; an empty list where `read_study` would succeed. `options` are its own.
 
     >>> kn.validate_study("theophylline")
     []

@@ -46,8 +46,8 @@ class Subgroups:
     of the data alone lies within 0.8 to 1.25), "unlikely" (a relevant change has a probability below 0.05, which
     the prior helped to), "nothing shown".
 
-    m_eff: median and 90 % interval of the effective number of effects that are not 0, and of its prior; None
-    without a horseshoe.
+    m_eff: median and 90 % interval of the effective number of effects that are not 0, m_eff_prior: those of its
+    prior; None without a horseshoe.
 
     >>> found = kn.subgroups(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
     >>> len(found.signals) <= len(found.table), round(found.expected_false, 2)
@@ -66,7 +66,7 @@ class Subgroups:
 
     @property
     def signals(self) -> DataFrame:
-        """The effects whose 90 % interval excludes none at all."""
+        """The rows of `table` whose 90 % interval excludes none at all."""
         return DataFrame(self.table[self.table["verdict"].isin(["shown", "signal"])])
 
     @property

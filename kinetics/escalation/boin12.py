@@ -35,7 +35,7 @@ class Utilities:
     """What an outcome is worth, 0 to 100: Lin 2020's typical weights, a choice to declare.
 
     One weight an outcome: `response_without_dlt` is best, then `response_with_dlt` and `neither`, and
-    `dlt_without_response`.
+    `dlt_without_response`. InputError for weights outside 0 to 100, or another order.
 
     >>> from kinetics.escalation import Utilities
     >>> from kinetics.escalation.history import Tally
@@ -134,7 +134,7 @@ class Boin12:
         return self.within(history, Limits())
 
     def within(self, history: Sequence[Cohort], limits: Limits) -> Decision:
-        """The same, within what other evidence says of the levels."""
+        """The same, within what other evidence says of the levels. `limits` are that evidence."""
         check_history(history, self.levels)
         known = tallies(history, self.levels)
         treated = sum(t.treated for t in known.values())
@@ -162,7 +162,7 @@ class Boin12:
         return self.utilities.benchmark(self.target, self.least_response)
 
     def score(self, own: Tally) -> float:
-        """P(mean utility > u_b) of a level."""
+        """P(mean utility > u_b) of a level. `own` is what is known of it."""
         x = self.utilities.events(own)
         return above(x, own.evaluable, self.benchmark / 100)
 

@@ -33,7 +33,8 @@ MOST_DECISIONS = 10_000  # a rule that never ends is an error, not a loop
 class Calendar:
     """`accrual` [patients a day], DLT `window` [day], `days_between` two patients, `time_to_dlt`: when DLTs come.
 
-    `late`: of a Weibull, the share of the DLTs of the window that come in its second half.
+    `late`: of a Weibull, the share of the DLTs of the window that come in its second half. InputError for one
+    that is none.
 
     >>> from kinetics.escalation import Calendar
     >>> Calendar(accrual=1 / 15, window=28.0, days_between=7.0).time_to_dlt

@@ -31,7 +31,7 @@ class Crm:
     """The rule. `skeleton` is the prior guess of every level's DLT probability, rising.
 
     `target` is the DLT rate wanted, `variance` that of beta's normal prior, `intercept` that of the logistic
-    `model`.
+    `model`. InputError for a skeleton that does not rise from 0 to 1.
 
     >>> from kinetics.escalation import Cohort, Crm, indifference_skeleton
     >>> rule = Crm(skeleton=indifference_skeleton(0.25, 4), target=0.25)

@@ -19,6 +19,8 @@ def md_anderson(
 ) -> Boin:
     """BOIN that begins with this titration; `cap` is the last level it may run at.
 
+    `most` patients end the trial.
+
     >>> from kinetics.escalation import md_anderson
     >>> sorted(md_anderson(levels=4, target=0.3, cap=2).trigger_levels)
     [1, 2]

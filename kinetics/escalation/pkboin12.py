@@ -62,7 +62,7 @@ class Exposures(Protocol):
 class RawExposures:
     """Individual exposures, a tuple a level: mean r, and P(mean < bar) = Phi((bar - r) / (s / sqrt n)).
 
-    `values` are in any one unit.
+    `values` are in any one unit. InputError for a value that is none.
 
     >>> from kinetics.escalation import RawExposures
     >>> exposures = RawExposures(((4e3, 6e3), (1e4, 2e4, 3e4)))
@@ -104,6 +104,8 @@ class RawExposures:
 class ModelExposures:
     """Posterior draws of a model's mean exposure, draw x level: their mean, and their share below a bar.
 
+    InputError for another shape, or what is no number.
+
     >>> from kinetics.escalation import ModelExposures
     >>> exposures = ModelExposures(np.array([[4e3, 1e4], [6e3, 3e4]]))  # two draws, two levels
     >>> exposures.levels, exposures.mean(2), exposures.below(2, 2e4)
@@ -135,6 +137,8 @@ class ModelExposures:
 @dataclass(frozen=True)
 class PkBoin12:
     """The rule: its `boin12` within what `exposures` say; `wanted` is psi0, in their unit.
+
+    InputError where the exposures are of other levels, or `wanted` is not above 0.
 
     >>> from kinetics.escalation import Boin12, Cohort, PkBoin12, RawExposures
     >>> exposures = RawExposures(((4e3, 6e3, 5e3), (), ()))

@@ -28,7 +28,8 @@ MOST_PENDING = 0.5  # of a level's patients, above it accrual is suspended: Yuan
 class TiteBoin:
     """The rule: its `boin` where nobody is pending. A titration of `boin` still waits for each of its patients.
 
-    More than `most_pending` of a level's patients pending, as a share: wait.
+    More than `most_pending` of a level's patients pending, as a share: wait. InputError for a share outside 0 to
+    1.
 
     >>> from kinetics.escalation import Boin, Cohort, TiteBoin
     >>> rule = TiteBoin(Boin(levels=4, target=0.3))

@@ -71,7 +71,8 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
     """A grid: a row for each random effect, a column for each covariate (default: all of the study).
 
     Points for a number, with Spearman's rank correlation; boxes for a category. An effect that is in the plan
-    should show nothing here. StudyError for an unknown covariate, and where nothing varies.
+    should show nothing here. StudyError for an unknown covariate, and where nothing varies. `covariates` are
+    names of the study's.
 
     >>> from kinetics.plot import plot_eta_covariates
     >>> figure = plot_eta_covariates(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"), ["age", "sex"])
