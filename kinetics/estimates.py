@@ -82,11 +82,11 @@ def estimates(fit: Fit) -> Estimates:
     """The estimates of a fit by `laplace` or `map`; FitError for another method, which has no maximum.
 
     >>> found = kn.estimates(kn.load_fit("runs/theophylline-laplace"))
-    >>> found.table[["site", "estimate", "rse_percent"]].round(2).head(3)
+    >>> found.table[["site", "estimate", "rse_percent"]].round(1).head(3)
          site  estimate  rse_percent
-    0  ka_pop     37.94        19.93
-    1  ke_pop      2.03         5.34
-    2  cl_pop     65.19         6.09
+    0  ka_pop      37.9         19.9
+    1  ke_pop       2.0          5.3
+    2  cl_pop      65.2          6.1
     """
     if "estimates" not in fit.posterior:
         raise FitError(

@@ -22,7 +22,10 @@ def as_rst(lines: Sequence[str]) -> list[str]:
             found += ["::", "", *block.splitlines(), ""]
         else:
             text = re.sub(r"`([^`\n]*)\n\s*([^`\n]*)`\s*", r"`\1 \2`\n", block) if _split(block) else block
-            found += [*(_text(line.strip()) for line in text.splitlines()), ""]
+            for part in re.split(r"\n(?=\s*- )", text):  # a paragraph, and each point of a list after it
+                point = part.lstrip().startswith("- ")
+                said = [" ".join(part.split())] if point else part.splitlines()
+                found += [*(_text(line.strip()) for line in said), ""]
     return found
 
 

@@ -75,17 +75,9 @@ def plot_persistence(
     below = list(drawn["kind"]).count("below")
     subtitle = f"{people} subjects, {len(drawn)} records" + (f", {below} below the LLOQ" if limits else "")
     title = f"{study.analytes[analyte].label}: every subject"
-    menu = len(names) > 1
-    finish(
-        figure,
-        study,
-        title=title,
-        subtitle=subtitle,
-        notes=zero_note(drawn),
-        height=540,
-        top=124 if menu else 84,
-    )
-    if menu:
+    top = 124 if len(names) > 1 else 84  # room for the menu
+    finish(figure, study, title=title, subtitle=subtitle, notes=zero_note(drawn), height=540, top=top)
+    if len(names) > 1:
         _add_menu(figure, names, labels, shown)
     return figure
 
