@@ -225,7 +225,10 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     """Bind a plan to its study and model (read from the plan's names unless given).
 
     PlanError lists every mismatch: unknown parameters, analytes, outputs or covariates, units that do not
-    agree, missing covariate values.
+    agree, missing covariate values. ModelError where the model's equations fail.
+
+    >>> list(kn.bind(kn.read_plan("ogasawara_2021__synthetic_cart_12")).priors())[:2]
+    ['lag_fraction_pop', 'doubling_time_pop']
     """
     study = read_study(plan.data) if study is None else study
     model = (load_model(plan.model, **plan.options) if model is None else model).with_prior_set(
@@ -271,13 +274,10 @@ def describe_records(bound: BoundFit) -> str:
         one, two = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
         both = int(np.sum(np.asarray(one & two)))
         parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
-    held = (
-        f"; held at their typical value, no output needs them: {', '.join(bound.unused)}"
-        if bound.unused
-        else ""
-    )
-    held += f"; held at the model's value: {', '.join(bound.held)}" if bound.held else ""
-    return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{held}"
+    unused, held = ", ".join(bound.unused), ", ".join(bound.held)
+    said = f"; held at their typical value, no output needs them: {unused}" if unused else ""
+    said += f"; held at the model's value: {held}" if held else ""
+    return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{said}"
 
 
 def _hierarchy(

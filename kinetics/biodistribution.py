@@ -44,6 +44,11 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     `best_lesion_change`: least sum of diameters after day 0 over that at day 0, less 1 (product `all`).
     Areas are trapezoids. A quantity that a model or regimen cannot have is left out. FitError where the model
     has no sites.
+
+    >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
+    >>> table = kn.biodistribution(fit, draws=2)
+    >>> list(table), "liver_to_blood" in set(table["quantity"])
+    (['subject', 'product', 'draw', 'quantity', 'unit', 'value'], True)
     """
     if not fit.model.sites:
         raise FitError(f"model {fit.model.name} does not say which outputs are cells at a site (Model.sites)")
@@ -57,7 +62,15 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
 
 def biodistribution_summary(table: DataFrame) -> DataFrame:
     """Median and 90 % interval over draws: one row a subject, product and quantity; then, as subject `median patient`,
-    of the median over subjects, taken draw by draw."""
+    of the median over subjects, taken draw by draw.
+
+    `table` is that of `biodistribution`.
+
+    >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
+    >>> summary = kn.biodistribution_summary(kn.biodistribution(fit, draws=2))
+    >>> list(summary)
+    ['product', 'quantity', 'unit', 'subject', 'lower', 'median', 'upper']
+    """
     keys = ["product", "quantity", "unit"]
     groups = table.groupby([*keys, "subject"], sort=False)["value"]
     own = DataFrame({name: groups.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
@@ -67,7 +80,12 @@ def biodistribution_summary(table: DataFrame) -> DataFrame:
 
 
 def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
-    """Cells over time: subject, product, site, time [study day], lower, median, upper (90 % of the draws)."""
+    """Cells over time: subject, product, site, time [study day], lower, median, upper (90 % of the draws).
+
+    >>> curves = kn.site_curves(kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic"), draws=2)
+    >>> list(curves), sorted(set(curves["site"]))
+    (['subject', 'product', 'site', 'time', 'lower', 'median', 'upper'], ['blood', 'liver', 'lung', 'rest', 'tumour'])
+    """
     curves = _Curves(fit, draws)
     seen, rows = curves.under(curves.given), []
     for product in curves.products:

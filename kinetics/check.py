@@ -28,13 +28,26 @@ R_HAT, ESS, E_BFMI = 1.01, 400.0, 0.3
 
 @dataclass(frozen=True)
 class Check:
-    """The checks of one fit. `rows`: check, value, threshold, ok, where, what_to_try."""
+    """The checks of one fit. `rows`: check, value, threshold, ok, where, what_to_try.
+
+    >>> found = kn.check(kn.load_fit("runs/theophylline"))  # 60 draws: too few
+    >>> found.ok, found.as_dict()["ok"]
+    (False, False)
+    >>> len(found.failures) == sum(~found.rows["ok"])
+    True
+    >>> try:
+    ...     found.raise_for_status()
+    ... except kn.CheckError:
+    ...     print("not to be used")
+    not to be used
+    """
 
     fit: str
     rows: DataFrame
 
     @property
     def ok(self) -> bool:
+        """Whether every check passed."""
         return bool(self.rows["ok"].all())
 
     @property
@@ -53,6 +66,7 @@ class Check:
             raise CheckError(f"{self.fit}: these numbers may not be used\n" + "\n".join(self.failures))
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         return {"fit": self.fit, "ok": self.ok, "checks": self.rows.to_dict("records")}
 
     def __str__(self) -> str:
@@ -68,7 +82,12 @@ class Check:
 
 
 def check(fit: Fit) -> Check:
-    """Run every check on a fit; never raises for a bad fit (see `Check.raise_for_status`)."""
+    """Run every check on a fit; never raises for a bad fit (see `Check.raise_for_status`).
+
+    >>> found = kn.check(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
+    >>> list(found.rows["check"])[:4]
+    ['R-hat, worst', 'ESS bulk, worst', 'ESS tail, worst', 'divergent transitions']
+    """
     how = [*_convergence(fit), *_sampler(fit)] if fit.method == "nuts" else approximation_rows(fit)
     rows = [*how, _solves(fit), *_expected(fit)]
     columns = ["check", "value", "threshold", "ok", "where", "what_to_try"]

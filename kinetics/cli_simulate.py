@@ -42,7 +42,7 @@ from kinetics.simulate import (
 from kinetics.terminal import print_result
 from kinetics.virtual import Source
 
-__all__ = ["Files", "Simulated", "simulate", "simulate_to", "simulation_from", "table_file"]
+__all__ = ["Files", "Simulated", "days_of", "simulate", "simulate_to", "simulation_from", "table_file"]
 
 _SHOWN = 1_000_000  # rows
 _FORMATS = (".csv", ".parquet")

@@ -36,6 +36,12 @@ class Comparison:
     table: rank, fit, model, elpd, se, p_loo, elpd_diff (to the best; 0 for it), se_diff, weight, worst_k,
     unreliable (units whose elpd may not be used), verdict. parameters: one row a site, three columns a fit:
     `<fit>` (median), `<fit>_lower`, `<fit>_upper` (90 % interval). units: each unit's elpd, one column a fit.
+
+    >>> found = kn.compare([kn.load_fit("runs/theophylline"), kn.load_fit("runs/theophylline-combined")])
+    >>> found.by, list(found.units)
+    ('observation', ['subject', 'analyte', 'time', 'theophylline', 'theophylline-combined'])
+    >>> list(found.as_dict())
+    ['by', 'fits', 'parameters', 'advice']
     """
 
     by: By
@@ -45,6 +51,7 @@ class Comparison:
     advice: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         return {
             "by": self.by,
             "fits": self.table.to_dict("records"),
@@ -75,6 +82,12 @@ def compare(
     `fits`: name -> fit, or a sequence of fits with different names. Analytes that any of them has correlated are
     left out together from all. InputError for fewer than two, for two of one name, and for fits of different data
     or of different records of it.
+
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> other = kn.load_fit("runs/theophylline-combined")  # another residual error
+    >>> found = kn.compare({"additive": fit, "combined": other})
+    >>> sorted(found.table["fit"]), list(found.table)[:5]
+    (['additive', 'combined'], ['rank', 'fit', 'model', 'elpd', 'se'])
     """
     named = _named(fits)
     _refuse_other_data(named)

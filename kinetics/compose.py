@@ -39,6 +39,11 @@ def compose(
     enters every part that has a rule for it. What a dose is measured in, and the balance, are the first part's.
 
     ModelError lists every name that two parts use for different things, and every link to nothing.
+
+    >>> cells, tumour = kn.load_model("nk_persistence"), kn.load_model("tumour_growth_inhibition", form="claret")
+    >>> model = kn.compose(cells, tumour, links={"exposure": lambda y, p: 1e-6 * y["K"]})
+    >>> list(model.states), "exposure" in model.parameters
+    (['lung', 'liver', 'K', 'IL15', 'TS'], False)
     """
     if problems := list(_problems(parts, links)):
         file = next((part.path for part in parts if part.path), "")
@@ -69,9 +74,12 @@ def compose(
 
 
 def prefixed(model: Model, prefix: str, *, product: str | None = None) -> Model:
-    """The model with `prefix_` before its states, parameters and outputs, so that it can join any other.
+    """The model with `prefix` and `_` before its states, parameters and outputs, so that it can join any other.
 
     With `product` it takes doses of that product only, in the model's own unit. ModelError for a closed form.
+
+    >>> list(kn.prefixed(kn.load_model("nk_persistence"), "nk", product="car_nk").states)
+    ['nk_lung', 'nk_liver', 'nk_K', 'nk_IL15']
     """
     if model.vector_field is None:
         what = f"{model.name} is a closed form: only differential equations join others"

@@ -32,7 +32,11 @@ DLT_SHARES = (9.0, 1.0)  # a priori one in ten at the reference, worth ten patie
 
 @dataclass(frozen=True)
 class Target:
-    """An exposure wanted, `above` in its own unit."""
+    """An exposure wanted, `above` in its own unit.
+
+    >>> kn.Target("car_copies_cmax", above=1e4).above
+    10000.0
+    """
 
     exposure: str
     above: float

@@ -34,25 +34,39 @@ Link = Literal["log", "logit", "identity"]
 
 @dataclass(frozen=True)
 class LogNormal:
-    """`log x ~ Normal(log median, sd)`; x > 0. `sd` is a standard deviation, never a variance."""
+    """`log x ~ Normal(log median, sd)`; x > 0. `sd` is a standard deviation, never a variance.
+
+    >>> prior = kn.LogNormal(median=2.0, sd=0.3)
+    >>> prior.median, prior.link
+    (2.0, 'log')
+    >>> [round(float(q), 2) for q in prior.to_numpyro().icdf(np.array([0.05, 0.95]))]
+    [1.22, 3.28]
+    """
 
     median: float
     sd: float
     link: Link = "log"
 
     def to_numpyro(self) -> dist.Distribution:
+        """The distribution, to sample and to score with."""
         return dist.LogNormal(jnp.log(self.median), self.sd)
 
 
 @dataclass(frozen=True)
 class LogitNormal:
-    """`logit x ~ Normal(logit median, sd)`; 0 < x < 1."""
+    """`logit x ~ Normal(logit median, sd)`; 0 < x < 1.
+
+    >>> prior = kn.LogitNormal(median=0.7, sd=0.5)
+    >>> prior.link, bool(0 < prior.to_numpyro().icdf(0.999) < 1)
+    ('logit', True)
+    """
 
     median: float
     sd: float
     link: Link = "logit"
 
     def to_numpyro(self) -> dist.Distribution:
+        """The distribution, to sample and to score with."""
         return dist.TransformedDistribution(
             dist.Normal(jax.scipy.special.logit(self.median), self.sd), dist.transforms.SigmoidTransform()
         )
@@ -60,7 +74,12 @@ class LogitNormal:
 
 @dataclass(frozen=True)
 class Normal:
-    """`x ~ Normal(mean, sd)`."""
+    """`x ~ Normal(mean, sd)`.
+
+    >>> prior = kn.Normal(mean=0.0, sd=1.0)
+    >>> prior.median, prior.link, round(float(prior.to_numpyro().icdf(0.95)), 2)
+    (0.0, 'identity', 1.64)
+    """
 
     mean: float
     sd: float
@@ -68,24 +87,33 @@ class Normal:
 
     @property
     def median(self) -> float:
+        """The mean: half of the prior lies below it."""
         return self.mean
 
     def to_numpyro(self) -> dist.Distribution:
+        """The distribution, to sample and to score with."""
         return dist.Normal(self.mean, self.sd)
 
 
 @dataclass(frozen=True)
 class HalfNormal:
-    """`x ~ |Normal(0, scale)|`, for residual and between-subject standard deviations."""
+    """`x ~ |Normal(0, scale)|`, for residual and between-subject standard deviations.
+
+    >>> prior = kn.HalfNormal(0.5)
+    >>> round(prior.median, 3), round(float(prior.to_numpyro().mean), 3)
+    (0.337, 0.399)
+    """
 
     scale: float
     link: Link = "log"
 
     @property
     def median(self) -> float:
+        """The median, in the unit of x: half of the prior lies below it."""
         return 0.674489750196082 * self.scale  # the upper quartile of a standard normal
 
     def to_numpyro(self) -> dist.Distribution:
+        """The distribution, to sample and to score with."""
         return dist.HalfNormal(self.scale)
 
 

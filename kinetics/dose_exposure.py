@@ -30,7 +30,12 @@ _DAYS = np.unique(
 
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """`values` by exposure, each (draw, subject), and their units. NaN for nobody: subjects are those with any."""
+    """`values` by exposure, each (draw, subject), and their units. NaN for nobody: subjects are those with any.
+
+    >>> seen = kn.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, {"copies_cmax": np.array([[9e3, 2e4]])})
+    >>> seen.only(["copies_cmax"]).of(["S2"])["copies_cmax"].shape
+    (1, 1)
+    """
 
     subjects: list[str]
     units: Mapping[str, str]
@@ -52,6 +57,12 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
     `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day] of each analyte of the fit as its assay reads it, in the
     28 days from the first infusion of the level's product; `P_SITE_auc_28d` [cells day] of each product and site of the
     model, blood left out. FitError where nobody had the product.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> seen = kn.exposures_as_dosed(fit, protocol, draws=5)
+    >>> seen.units["car_copies_auc_28d"], seen.values["car_copies_auc_28d"].shape
+    ('copies/ug DNA x day', (5, 12))
     """
     table = _in_the_fit(fit, fit.study.doses)
     starts = _starts(table, protocol)
@@ -67,6 +78,12 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
     """Of new patients at every level, lowest first: one like each subject in each posterior draw.
 
     The same patients at every level (common random numbers). Exposures as `exposures_as_dosed`.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> levels = kn.exposures_at_levels(fit, protocol, draws=5)
+    >>> len(levels) == len(protocol.levels), levels[0].values["car_copies_cmax"].shape
+    (True, (5, 12))
     """
     bound, n = fit.bound, len(fit.bound.subjects)
     rng = np.random.default_rng([seed, 3])

@@ -32,6 +32,11 @@ _AREA = "auc_0_28d"
 def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
     """`A_cmax` and `A_auc_28d` of every analyte A of cells or cytokines, by NCA, from the first infusion of the level's
     product: one draw; NaN where the samples do not give it. StudyError where nobody had the product.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> seen = kn.exposures_from_samples(study, protocol)
+    >>> len(seen.subjects), sorted(seen.units)[:2]
+    (11, ['car_copies_auc_28d', 'car_copies_cmax'])
     """
     table = nca(study, by="course", products=[protocol.level_product])
     counted = [a for a, of in study.analytes.items() if of.unit in UNITS and of.assay != "haematology"]
@@ -59,7 +64,16 @@ def exposures_by_power_model(
     seen: Exposures, doses: Mapping[str, float], protocol: Protocol, *, draws: int = 1000, patients: int = 20,
     seed: int = 0,
 ) -> list[Exposures]:  # fmt: skip
-    """New patients at every level, lowest first; `doses` are the subjects' levels. Exposures are drawn apart."""
+    """New patients at every level, lowest first; `doses` are the subjects' levels. Exposures are drawn apart.
+
+    Doses are in the unit of the protocol's levels.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> seen = kn.exposures_from_samples(study, protocol)
+    >>> levels = kn.exposures_by_power_model(seen, study.subjects["dose_level"], protocol, draws=50, patients=2)
+    >>> len(levels), levels[0].values["car_copies_cmax"].shape
+    (4, (50, 2))
+    """
     rng, names = np.random.default_rng([seed, 4]), [f"new {i + 1}" for i in range(patients)]
     given = np.array([doses[s] for s in seen.subjects])
     middle = float(np.exp(np.mean(np.log(protocol.levels))))
@@ -97,7 +111,16 @@ def power_model(
 def proportionality_table(
     seen: Exposures, doses: Mapping[str, float], *, draws: int = 4000, seed: int = 0
 ) -> DataFrame:
-    """One row an exposure: n, b with its 90 % interval, geometric CV [%] of patients at one dose."""
+    """One row an exposure: n, b with its 90 % interval, geometric CV [%] of patients at one dose.
+
+    `doses` are the subjects' levels, in one unit.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> seen = kn.exposures_from_samples(study, protocol)
+    >>> table = kn.proportionality_table(seen, study.subjects["dose_level"])
+    >>> list(table)
+    ['exposure', 'unit', 'n', 'b', 'lower', 'upper', 'geometric_cv_percent']
+    """
     rng, rows = np.random.default_rng([seed, 5]), []
     given = np.array([doses[s] for s in seen.subjects])
     for name, values in seen.values.items():

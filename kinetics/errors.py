@@ -38,7 +38,14 @@ __all__ = [
 class Problem:
     """One thing wrong with an input: what, where, and what to do about it.
 
-    `row` counts as a spreadsheet shows it: the header is row 1.
+    `row` counts as a spreadsheet shows it: the header is row 1. Where: `file`, `subject`, `column` and the
+    `value` found there, each "" where it says nothing; `what` is wrong, and the `remedy`.
+
+    >>> problem = kn.Problem("an amount below 0", "give the cells infused", file="doses.csv", row=3)
+    >>> print(problem)
+    doses.csv row 3: an amount below 0; give the cells infused
+    >>> problem.as_dict()["row"]
+    3
     """
 
     what: str
@@ -64,11 +71,25 @@ class Problem:
 
 
 class KineticsError(Exception):
-    """The root of every error this package raises on purpose."""
+    """The root of every error this package raises on purpose.
+
+    >>> try:
+    ...     kn.load_model("stien_2019")
+    ... except kn.KineticsError as error:
+    ...     print(type(error).__name__, str(error).rpartition(": ")[2])
+    ModelError no model 'stien_2019'; did you mean 'stein_2019'?
+    """
 
 
 class InputError(KineticsError):
-    """Bad input. `problems` holds every one found; the message lists them all."""
+    """Bad input. `problems` holds every one found; the message lists them all.
+
+    >>> try:
+    ...     kn.Regimen.iv(on=[0, -1])
+    ... except kn.InputError as error:
+    ...     print(len(error.problems), "problems; the first:", error.problems[0].what)
+    2 problems; the first: no amount is given
+    """
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
@@ -78,23 +99,60 @@ class InputError(KineticsError):
 
 
 class StudyError(InputError):
-    """A data table or dictionary is wrong."""
+    """A data table or dictionary is wrong.
+
+    >>> try:
+    ...     kn.read_study("theophyline")
+    ... except kn.StudyError as error:
+    ...     print(error.problems[0].what)
+    no study 'theophyline' in the library
+    """
 
 
 class ModelError(InputError):
-    """A model file is wrong."""
+    """A model file is wrong.
+
+    >>> try:
+    ...     kn.load_model("stein_2019").with_prior_set("solid")
+    ... except kn.ModelError as error:
+    ...     print(error.problems[0].what, "|", error.problems[0].remedy)
+    model stein_2019 has no prior set 'solid' | known: solid_tumour
+    """
 
 
 class PlanError(InputError):
-    """A fit plan (or another TOML) is wrong."""
+    """A fit plan (or another TOML) is wrong.
+
+    >>> try:
+    ...     kn.Regimen.iv(on=0, cells=-1)
+    ... except kn.PlanError as error:
+    ...     print(error.problems[0].what)
+    car_t on day 0: cells = -1 is not an amount above 0
+    """
 
 
 class FitError(KineticsError):
-    """A fit cannot start, or a run folder cannot be read."""
+    """A fit cannot start, or a run folder cannot be read.
+
+    >>> try:
+    ...     kn.load_fit("runs/nobody")
+    ... except kn.FitError as error:
+    ...     print(error)
+    no run folder runs/nobody; fit one with `kinetics fit`
+    """
 
 
 class BatchError(KineticsError):
-    """A batch cannot be started, or its folder cannot be used."""
+    """A batch cannot be started, or its folder cannot be used.
+
+    >>> from pathlib import Path
+    >>> from kinetics.batch.folder import BatchFolder
+    >>> try:
+    ...     BatchFolder(Path("batches/nobody")).content
+    ... except kn.BatchError as error:
+    ...     print(error)
+    batches/nobody is no batch yet; begin it with `kinetics batch PLAN.toml`
+    """
 
 
 class Stopped(KineticsError):
@@ -102,11 +160,24 @@ class Stopped(KineticsError):
 
 
 class CheckError(KineticsError):
-    """A fit failed its checks: its numbers may not be used."""
+    """A fit failed its checks: its numbers may not be used.
+
+    >>> try:
+    ...     kn.check(kn.load_fit("runs/theophylline")).raise_for_status()
+    ... except kn.CheckError as error:
+    ...     print(str(error).splitlines()[0])
+    theophylline: these numbers may not be used
+    """
 
 
 class KineticsWarning(UserWarning):
-    """A warning of this package."""
+    """A warning of this package.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", kn.KineticsWarning)  # a curve the solver gave up on would end the job
+    ...     curves = kn.simulate("stein_2019", times=[0, 28])
+    """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -20,7 +20,15 @@ class Estimates:
 
     table: site, estimate, se, rse_percent, lower, upper (95 %), shrinkage_percent (of an omega's EBEs), held (why a
     value has no standard error, and what to do). ebes: subject, eta_X, X. `ofv` is NONMEM's objective, `ofv_log` with
-    log-normal records as logs. `condition` is that of the correlation matrix of the estimates.
+    log-normal records as logs. `condition` is that of the correlation matrix of the estimates. covariance and
+    correlation are of the estimates; `log_likelihood`, `aic` and `bic` (lower is better) have `parameters` free
+    and `records` seen.
+
+    >>> found = kn.estimates(kn.load_fit("runs/theophylline-laplace"))
+    >>> found.method, found.parameters, found.records, round(found.ofv, 1), found.held
+    ('laplace', 6, 132, 111.9, {})
+    >>> list(found.as_dict())[:4]
+    ['fit', 'method', 'ofv', 'ofv_log']
     """
 
     fit: str
@@ -45,6 +53,7 @@ class Estimates:
         return dict(zip(rows["site"], rows["held"], strict=True))
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         numbers = ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "parameters", "records", "condition")
         return {
             "fit": self.fit, "method": self.method, **{k: getattr(self, k) for k in numbers},
@@ -70,7 +79,15 @@ class Estimates:
 
 
 def estimates(fit: Fit) -> Estimates:
-    """The estimates of a fit by `laplace` or `map`; FitError for another method, which has no maximum."""
+    """The estimates of a fit by `laplace` or `map`; FitError for another method, which has no maximum.
+
+    >>> found = kn.estimates(kn.load_fit("runs/theophylline-laplace"))
+    >>> found.table[["site", "estimate", "rse_percent"]].round(1).head(3)
+         site  estimate  rse_percent
+    0  ka_pop      37.9         19.9
+    1  ke_pop       2.0          5.3
+    2  cl_pop      65.2          6.1
+    """
     if "estimates" not in fit.posterior:
         raise FitError(
             f"{fit.name} was fitted by {fit.method}, which estimates no maximum: see `parameter_table`, or fit "

@@ -44,7 +44,16 @@ JEFFREYS = (0.5, 0.5)  # the beta prior of a cohort on its own, and of all as on
 
 @dataclass(frozen=True)
 class ExnexPrior:
-    """The prior, logit scale. `weight`, `nex_mean` and `nex_sd` have one number a cohort; `source`: of them all."""
+    """The prior, logit scale. `weight`, `nex_mean` and `nex_sd` have one number a cohort; `source`: of them all.
+
+    Exchangeable cohorts have N(mu, tau^2), with mu ~ N(`mu_mean`, `mu_sd`^2) and tau half-normal of scale
+    `tau_scale`; a cohort of its own N(`nex_mean`, `nex_sd`^2). `weight` is the probability of the first.
+    InputError where it is no prior.
+
+    >>> prior = kn.exnex_prior([0.2, 0.3])
+    >>> prior.weight, round(prior.mu_mean, 2), prior.tau_scale
+    ((0.5, 0.5), -1.39, 1.0)
+    """
 
     weight: tuple[float, ...]  # prior probability that the cohort is exchangeable
     mu_mean: float
@@ -85,7 +94,12 @@ def exnex_prior(
     """The paper's prior at a plausible response rate of each cohort: worth about one patient.
 
     A cohort of its own has N(logit p, 1/p + 1/(1 - p)). mu is centred at the plausible rate farthest from one half, its
-    variance less by tau_scale^2, so that an exchangeable cohort is as uncertain. InputError where that leaves none.
+    variance less by tau_scale^2, so that an exchangeable cohort is as uncertain. InputError where that leaves
+    none. `rates` are the plausible ones, `weight` the prior probability that a cohort is exchangeable.
+
+    >>> prior = kn.exnex_prior([0.2, 0.3], weight=0.5)
+    >>> prior.weight, [round(sd, 2) for sd in prior.nex_sd]
+    ((0.5, 0.5), [2.5, 2.18])
     """
     strange = [p for p in rates if not 0 < p < 1]
     if strange or not rates:
@@ -176,7 +190,16 @@ def shares_of(
 
 @dataclass(frozen=True, eq=False)
 class Exnex:
-    """The posterior. `masses` (cohort, cell): of each cohort's response rate at `rates` (cell,)."""
+    """The posterior. `masses` (cohort, cell): of each cohort's response rate at `rates` (cell,).
+
+    `events` of `patients` responded, one number a cohort; `exchangeable` (cohort,): P(exchangeable | data).
+
+    >>> found = kn.exnex(events=[1, 5], patients=[10, 10], prior=kn.exnex_prior([0.2, 0.2]))
+    >>> found.mean.round(2), found.sd.round(2)
+    (array([0.13, 0.47]), array([0.1 , 0.15]))
+    >>> found.above(0.2).round(2), found.quantile(0.95).round(2)
+    (array([0.21, 0.97]), array([0.32, 0.71]))
+    """
 
     events: tuple[int, ...]
     patients: tuple[int, ...]
@@ -187,10 +210,12 @@ class Exnex:
 
     @property
     def mean(self) -> Float[np.ndarray, " cohort"]:
+        """The posterior mean of every cohort's response rate."""
         return self.masses @ self.rates
 
     @property
     def sd(self) -> Float[np.ndarray, " cohort"]:
+        """The posterior SD of every cohort's response rate."""
         return np.sqrt(np.maximum(self.masses @ self.rates**2 - self.mean**2, 0.0))
 
     def above(self, rate: float) -> Float[np.ndarray, " cohort"]:
@@ -198,7 +223,7 @@ class Exnex:
         return self.masses @ _above(rate)
 
     def quantile(self, q: float) -> Float[np.ndarray, " cohort"]:
-        """The quantile of every cohort's rate."""
+        """The quantile of every cohort's rate. `q` is a probability."""
         edges = np.append(LOGITS - STEP / 2, LOGITS[-1] + STEP / 2)
         below = np.pad(np.cumsum(self.masses, axis=1), ((0, 0), (1, 0)))
         return expit(np.array([np.interp(q, row, edges) for row in below]))
@@ -208,6 +233,10 @@ def exnex(events: Sequence[int], patients: Sequence[int], prior: ExnexPrior) -> 
     """The posterior of every cohort's response rate after `events` of `patients`; a cohort may still be empty.
 
     InputError where the cohorts are not those of the prior, or the events are not between 0 and the patients.
+
+    >>> found = kn.exnex(events=[1, 5], patients=[10, 10], prior=kn.exnex_prior([0.2, 0.2]))
+    >>> found.mean.round(2)
+    array([0.13, 0.47])
     """
     if not len(events) == len(patients) == len(prior.weight):
         what = f"{len(events)} numbers of events, {len(patients)} of patients, a prior of {len(prior.weight)}"

@@ -38,7 +38,15 @@ RESPONDED = ("CR", "PR")
 class ExpansionDesign:
     """The expansion of a protocol with nothing left open; tuples have one entry a cohort.
 
-    `because`: the protocol's sentence for every value of `POINTS`, "" where it has none.
+    `because`: the protocol's sentence for every value of `POINTS`, "" where it has none. `names`, planned
+    `patients`, `null` and `target` response rates by cohort; a cohort goes on where P(p > null) is above `go`,
+    and does not where P(p > target) is below `no_go`.
+
+    >>> design = kn.design_of(kn.read_protocol("nkg2d_phase1_synthetic"))
+    >>> design.null, design.target, design.go
+    ((0.05, 0.05, 0.05, 0.05), (0.2, 0.2, 0.2, 0.2), 0.9)
+    >>> print(design.assumed()[0])
+    prior: logit p ~ w N(mu, tau²) + (1 - w) N(-1.95, 3.02²); w 0.5; ...
     """
 
     names: tuple[str, ...]
@@ -65,7 +73,13 @@ def design_of(
     """The expansion of a protocol; `patients` and `weight` take the place of the cohorts' own.
 
     The plausible rate of the prior is the middle of null and target, where Neuenschwander 2016 centres a cohort of its
-    own. PlanError where the protocol has no [expansion], or leaves a value of it out.
+    own. PlanError where the protocol has no [expansion], or leaves a value of it out. InputError where `patients`
+    are not one number for each cohort.
+
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> design = kn.design_of(protocol)
+    >>> design.names, design.patients
+    (('colorectal', 'gastric', 'oesophageal', 'other'), (18, 12, 12, 9))
     """
     table = protocol.expansion
     if table is None:
@@ -121,7 +135,12 @@ class CohortRates:
     cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean, borrowed_lower, borrowed_upper,
     p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before and after the data); alone_* and pooled_*
     (Jeffreys' prior: the cohort by itself, all cohorts as one: mean, lower, upper, p_above_null); verdict; why; reason
-    (why there is no estimate).
+    (why there is no estimate). `level` is the probability of the intervals.
+
+    >>> study = kn.read_study("nkg2d_plateau_synthetic")
+    >>> found = kn.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"), weight=0.0)  # nobody borrows
+    >>> found.level, found.synthetic, found.posterior.mean.shape
+    (0.9, True, (4,))
     """
 
     study: str
@@ -145,7 +164,17 @@ def expansion(
     """The cohorts' rates of objective response among the treated, intervals of `level`, and the verdicts.
 
     Who is NE or without an assessment counts as without a response; `weight` takes the place of the
-    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has no cohort.
+    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has no
+    cohort. InputError for a weight that is no probability.
+
+    >>> study = kn.read_study("nkg2d_plateau_synthetic")
+    >>> found = kn.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"))
+    >>> found.table[["cohort", "planned", "n", "events", "verdict"]]
+            cohort  planned   n  events    verdict
+    0   colorectal       18  10      10         go
+    1      gastric       12   2       2         go
+    2  oesophageal       12   1       1         go
+    3        other        9   0       0  undecided
     """
     design = design_of(protocol, weight=weight)
     assert protocol.expansion is not None  # design_of has looked

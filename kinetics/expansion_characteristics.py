@@ -33,7 +33,14 @@ class ExpansionCharacteristics:
 
     cohort; patients; null; true_response; p_go, p_no_go, p_undecided; p_go_error, p_no_go_error; alone_p_go,
     alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go`: the probability that
-    any cohort goes on whose true rate is not above its null; NaN where there is no such cohort.
+    any cohort goes on whose true rate is not above its null; NaN where there is no such cohort. `method` says
+    whether all `outcomes` were enumerated or `trials` simulated; `false_go_error` is the standard error of
+    `false_go`, `alone_false_go` the same where each cohort is judged by itself.
+
+    >>> design = kn.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
+    >>> found = kn.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
+    >>> found.method, found.outcomes, round(found.false_go, 3)
+    ('exact enumeration', 256, 0.129)
     """
 
     design: ExpansionDesign
@@ -53,6 +60,15 @@ def expansion_characteristics(
     """P(go), P(no go) of every cohort with the design's patients, and the family-wise P(false go).
 
     InputError where `true_response` is not a probability for each cohort.
+
+    >>> design = kn.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
+    >>> found = kn.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
+    >>> found.table[["cohort", "true_response", "p_go"]].round(2)
+            cohort  true_response  p_go
+    0   colorectal           0.05  0.13
+    1      gastric           0.20  0.42
+    2  oesophageal           0.20  0.42
+    3        other           0.30  0.55
     """
     truth = np.asarray(true_response, float)
     if truth.shape != (len(design.names),) or not ((truth >= 0) & (truth <= 1)).all():

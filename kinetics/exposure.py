@@ -47,7 +47,13 @@ def exposure(
     in the analyte's unit as its assay reads it (its scale factor included), areas in that unit x day.
     `window` must start at 0; a cycle ends where the next begins, and `partial` says that the window reaches
     beyond. `draws` thins the posterior evenly (None: all). Tlast is the last time the curve is at or above
-    the LLOQ: the persistence.
+    the LLOQ: the persistence. `by`: rows of each "cycle", of the "course", or "both". FitError for another, or a
+    window that starts later.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> table = kn.exposure(fit, draws=5, by="course")
+    >>> len(table) == 12 * 2 * 5, list(table)[:8]
+    (True, ['analyte', 'unit', 'cycle', 'subject', 'draw', 'cmax', 'tmax', 'auc_0_28d'])
     """
     if window[0] != 0.0:
         raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")
@@ -65,7 +71,15 @@ def exposure(
 
 
 def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
-    """Median and credible interval over draws, one row a subject, analyte, cycle and quantity."""
+    """Median and credible interval over draws, one row a subject, analyte, cycle and quantity.
+
+    `table` is that of `exposure`; `level` the probability of the interval, 0.9 for 90 %.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> summary = kn.exposure_summary(kn.exposure(fit, draws=5, by="course"))
+    >>> list(summary)
+    ['analyte', 'unit', 'cycle', 'subject', 'quantity', 'lower', 'median', 'upper']
+    """
     keys = ["analyte", "unit", "cycle", "subject"]
     numbers = [c for c in table.columns if c not in (*keys, "draw", "partial")]
     tail = (1 - level) / 2

@@ -37,7 +37,14 @@ ENOUGH = 400.0  # effective draws below which `ok` is false: the fit's own thres
 
 @dataclass(frozen=True)
 class Slope:
-    """The prior of a log odds ratio a unit of ln exposure, where ln exposure counts from, and where both are from."""
+    """The prior of a log odds ratio a unit of ln exposure, where ln exposure counts from, and where both are from.
+
+    Normal with this `mean` and `sd` of log odds; `reference` is an exposure in its own unit; `source` says
+    both.
+
+    >>> kn.Slope(mean=0.0, sd=1.0, reference=1e4, source="a guess").reference
+    10000.0
+    """
 
     mean: float
     sd: float
@@ -47,7 +54,18 @@ class Slope:
 
 @dataclass(frozen=True, eq=False)
 class ExposureResponse:
-    """The posterior. `p_at_reference` (draw x k): P(grade k + 1 or more); `slopes` (draw,) by exposure."""
+    """The posterior. `p_at_reference` (draw x k): P(grade k + 1 or more); `slopes` (draw,) by exposure.
+
+    `n` subjects, `counts` of each grade of the `outcome`; `ess` is what the weighted draws are worth.
+
+    >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.Slope(0.0, 1.0, reference=1e4, source="a guess")
+    >>> found = kn.exposure_response("CRS", [0, 0, 1, 2], {"cmax": cmax}, {"cmax": prior}, categories=3)
+    >>> found.ok, found.table()["exposure"].tolist()
+    (True, ['cmax'])
+    >>> p = found.probability({"cmax": np.full((len(found.slopes["cmax"]), 1), 5e4)}, at_least=1)
+    >>> bool(0.5 < np.median(p) < 1)
+    True
+    """
 
     outcome: str
     n: int
@@ -123,6 +141,13 @@ def exposure_response(
 
     `shares` is the concentration of the Dirichlet prior of the grades' shares at the reference exposures (default: 1
     each, uniform). InputError lists what is wrong: lengths, grades, exposures without a prior or not above 0.
+    `outcome` names what is graded.
+
+    >>> cmax = np.array([[2e3, 8e3, 2e4, 9e4]])  # one draw, four subjects
+    >>> prior = kn.Slope(mean=0.0, sd=1.0, reference=1e4, source="a guess")
+    >>> found = kn.exposure_response("CRS", [0, 0, 1, 2], {"cmax": cmax}, {"cmax": prior}, categories=3)
+    >>> found.n, found.counts
+    (4, (2, 1, 1))
     """
     y, x = np.asarray(grades, int), {k: np.asarray(v, float) for k, v in exposures.items()}
     concentration = np.ones(categories) if shares is None else np.asarray(shares, float)

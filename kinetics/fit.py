@@ -45,7 +45,16 @@ CAUTIONS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit: what was bound, the posterior (an ArviZ DataTree), and where every number came from."""
+    """A fit: what was bound, the posterior (an ArviZ DataTree), and where every number came from.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> fit.name, fit.method, fit.caution, fit.study.name, fit.model.dose_unit
+    ('ogasawara_2021__synthetic_cart_12', 'nuts', '', 'synthetic_cart_12', 'cells')
+    >>> fit.theta()["cmax"].shape == (fit.draws, 12), fit.sites(at_most=20)["cmax_pop"].shape
+    (True, (20,))
+    >>> list(fit.to_arviz().children), fit.save("runs/copy").name
+    (['posterior', 'sample_stats'], 'copy')
+    """
 
     bound: BoundFit
     posterior: DataTree
@@ -53,14 +62,17 @@ class Fit:
 
     @property
     def name(self) -> str:
+        """That of its plan, and of its run folder."""
         return self.bound.plan.name
 
     @property
     def study(self) -> Study:
+        """The study that it was fitted to."""
         return self.bound.study
 
     @property
     def model(self) -> Model:
+        """The model with the plan's prior set."""
         return self.bound.model
 
     def to_arviz(self) -> DataTree:
@@ -69,6 +81,7 @@ class Fit:
 
     @property
     def method(self) -> Method:
+        """nuts, map, laplace or vi."""
         return self.bound.plan.method
 
     @property
@@ -79,7 +92,8 @@ class Fit:
     def save(self, folder: str | Path, *, force: bool = False, log: str = "") -> Path:
         """Write the run folder (all of it or nothing); FitError if it exists and not `force`.
 
-        What the checkpoint beside it needs for more draws goes along.
+        What the checkpoint beside it needs for more draws goes along. `log` is the text of its progress, kept as
+        log.txt.
         """
         run, left = Path(folder), Checkpoint(unfinished(Path(folder)))
         tables = {"estimates.csv": _table(self.posterior)} if "estimates" in self.posterior else {}
@@ -90,6 +104,7 @@ class Fit:
 
     @cached_property
     def draws(self) -> int:
+        """How many there are, all chains together."""
         sizes = self.posterior["posterior"].sizes
         return int(sizes["chain"] * sizes["draw"])
 
@@ -107,7 +122,10 @@ class Fit:
         }
 
     def theta(self, *, at_most: int | None = None) -> dict[str, np.ndarray]:
-        """Every parameter of every subject, each (draw, subject); X_cycle1 ... of one that varies by cycle."""
+        """Every parameter of every subject, each (draw, subject); X_cycle1 ... of one that varies by cycle.
+
+        `at_most` as in `sites`.
+        """
         sites = self.sites(at_most=at_most)
         return {name: sites[name] for name in self.bound.parameters}
 
@@ -134,6 +152,12 @@ def fit(
     keys of a plan. `announce` hears one line on the
     records and one on where the chains run; `report` hears every chunk of iterations. Raises PlanError or StudyError
     for bad input and FitError where sampling cannot start; the numbers still have to pass `check`.
+
+    >>> observe = {"theophylline": {"likelihood": "additive"}}
+    >>> fit = kn.fit("one_compartment_oral", "theophylline", observe=observe, method="laplace", seed=1)
+    >>> print(fit.caution)
+    method laplace: maximum likelihood without priors; draws and intervals are ...
+    >>> fit = kn.fit("fits/ogasawara_2021__synthetic_cart_12.toml", run="runs/cart")  # doctest: +SKIP
     """
     plan, bound_model, bound_study = _plan(model, study, keys)
     bound = bind(plan, study=bound_study, model=bound_model)
@@ -186,6 +210,9 @@ def resume(
 
     The draws are those of a fit never stopped, to the last bit, on the same machine with the same versions.
     FitError where there is no checkpoint, it is damaged, or it is that of another plan, model, data or code.
+
+    >>> fit = kn.resume("runs/ogasawara_2021__synthetic_cart_12", draws=2000)  # doctest: +SKIP
+    >>> fit.save("runs/ogasawara_2021__synthetic_cart_12", force=True)  # doctest: +SKIP
     """
     run = Path(run)
     run = run.with_name(run.name.removesuffix(".unfinished"))
@@ -300,7 +327,11 @@ def _sampled(
 
 
 def load_fit(folder: str | Path) -> Fit:
-    """Read a run folder; FitError if the study or model has changed since the fit (both hashes named)."""
+    """Read a run folder; FitError if the study or model has changed since the fit (both hashes named).
+
+    >>> kn.load_fit("runs/ogasawara_2021__synthetic_cart_12").name
+    'ogasawara_2021__synthetic_cart_12'
+    """
     content, posterior, provenance = read_run(Path(folder))
     plan = plan_of(content, file=str(Path(folder) / "plan.toml"))
     study = read_study(plan.data, **provenance["data"].get("options", {}))

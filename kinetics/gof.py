@@ -38,6 +38,16 @@ class GoodnessOfFit:
 
     tests: for each analyte and residual: n, mean, sd, p_mean, p_variance, p_normal, p_global, shrinkage
     (1 - sd, of iwres), verdict.
+
+    >>> found = kn.gof(kn.load_fit("runs/theophylline"), replicates=100, draws=20)
+    >>> found.table.loc[0, ["time", "tad", "dv"]].astype(float).tolist()
+    [0.0, 0.0, 0.74]
+    >>> found.tests[["residual", "n"]]
+      residual      n
+    0     npde  132.0
+    1    iwres  132.0
+    >>> list(found.as_dict())
+    ['fit', 'replicates', 'tests', 'records']
     """
 
     fit: str
@@ -46,6 +56,7 @@ class GoodnessOfFit:
     replicates: int
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         return {
             "fit": self.fit,
             "replicates": self.replicates,
@@ -71,6 +82,10 @@ def gof(
     `replicates` studies are simulated for npde, `draws` posterior draws used for ipred and iwres. The posterior
     has seen these records, so that npde of a small study are a little too good: they reject a wrong model
     less often than their p-values say. StudyError for an analyte that the fit does not observe.
+
+    >>> found = kn.gof(kn.load_fit("runs/theophylline"), replicates=100, draws=20)
+    >>> list(found.table)
+    ['subject', 'analyte', 'time', 'tad', 'dv', 'censored', 'pred', 'ipred', 'res', 'iwres', 'npd', 'npde']
     """
     tables, tests = [], []
     for assay in observed_assays(fit, analyte):

@@ -31,7 +31,16 @@ class KaplanMeier:
 
     curve: `by`, time [day], survival, lower, upper, at_risk (just before), events, censored, reason (why there is no
     interval). medians: `by`, n, events, median (the smallest t with S(t) <= 0.5), lower, upper (where the interval's
-    ends get there), reason (why one of the three is missing).
+    ends get there), reason (why one of the three is missing). `level` is the probability of the intervals.
+
+    >>> times = pd.DataFrame({"time": [3.0, 5.0, 8.0], "event": [True, False, True], "arm": ["a", "a", "b"]})
+    >>> found = kn.kaplan_meier(times, by="arm")
+    >>> found.groups, found.of("a")["survival"].tolist()
+    (['a', 'b'], [1.0, 0.5, 0.5])
+    >>> found.at([4])[["arm", "time", "survival", "at_risk"]]
+      arm  time  survival  at_risk
+    0   a   4.0       0.5        1
+    1   b   4.0       1.0        1
     """
 
     by: str
@@ -41,10 +50,11 @@ class KaplanMeier:
 
     @property
     def groups(self) -> list[Any]:
+        """The groups that have a curve, in the order of `medians`."""
         return self.medians[self.by].tolist()
 
     def of(self, group: Any) -> DataFrame:
-        """One group's curve."""
+        """The rows of one group's `curve`."""
         return self.curve[self.curve[self.by] == group].reset_index(drop=True)
 
     def at(self, days: Sequence[float]) -> DataFrame:
@@ -54,9 +64,16 @@ class KaplanMeier:
 
 
 def kaplan_meier(times: DataFrame, by: str | None = None, level: float = 0.95) -> KaplanMeier:
-    """Kaplan-Meier of a table with `time` [day] and `event`, as `survival_times` makes it; NaN is not counted.
+    """Kaplan-Meier of a table `times` with `time` [day] and `event`, as `survival_times` makes it; NaN is not counted.
 
-    `by`: a column of it to have a curve a group. InputError with every row that cannot be read.
+    `by`: a column of it to have a curve a group. InputError with every row that cannot be read. `level` is the
+    probability of the intervals.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> found = kn.kaplan_meier(kn.survival_times(study, protocol, "os"))
+    >>> found.medians[["n", "events", "median"]]
+        n  events  median
+    0  12       6   326.7
     """
     _check(times, by, level)
     counted = times[times["time"].notna()]

@@ -146,7 +146,11 @@ def _program(model: Model, traced: list[tuple[int, ...]]) -> Callable[..., dict[
 
 
 def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> list[Law]:
-    """Try every law on `model`. `amount`: the dose [cells or mg], by default the model's typical dose."""
+    """Try every law on `model`. `amount`: the dose [cells or mg], by default the model's typical dose.
+
+    >>> [(law.name, law.ok) for law in kn.check_laws(kn.load_model("one_compartment_iv"))][:3]
+    [('answers a dose', True), ('finite and not negative', True), ('a dose in two parts is the dose', True)]
+    """
     trial = Trial(model, amount or model.typical_dose or (1e8 if model.dose_unit == "cells" else 100.0), seed)
     found = []
     for name, law in LAWS.items():

@@ -40,6 +40,12 @@ class Loo:
     parameters. units: one row a unit: subject[, analyte, time [study day], censored], elpd, pareto_k, p_loo,
     reason ("" where the unit's elpd may be used). threshold: the Pareto k above which PSIS fails with so many
     draws, at most 0.7.
+
+    >>> found = kn.loo(kn.load_fit("runs/theophylline"))
+    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.worst_k > 0
+    (True, True)
+    >>> type(found.advice).__name__, found.as_dict()["by"]
+    ('str', 'observation')
     """
 
     fit: str
@@ -59,7 +65,7 @@ class Loo:
 
     @property
     def unreliable(self) -> DataFrame:
-        """The units whose elpd may not be used, the worst first."""
+        """The rows of `units` whose elpd may not be used, the worst first."""
         bad = self.units[self.units["reason"] != ""]
         return DataFrame(bad).sort_values("pareto_k", ascending=False).reset_index(drop=True)
 
@@ -88,6 +94,7 @@ class Loo:
         return "; ".join(said)
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         return {
             "fit": self.fit, "by": self.by, "marginal": self.marginal, "elpd": self.elpd, "se": self.se,
             "p_loo": self.p_loo, "worst_k": self.worst_k, "threshold": self.threshold, "draws": self.draws,
@@ -123,6 +130,10 @@ def loo(
     posterior draw; the conditional one (`marginal=False`) is kept for comparison with other programs, and
     is unreliable. `draws`: at most so many a chain (default: all by observation, 500 by subject).
     InputError for another `by`.
+
+    >>> found = kn.loo(kn.load_fit("runs/theophylline"))
+    >>> found.by, len(found.units)
+    ('observation', 132)
     """
     if by == "observation":
         found = record_log_likelihoods(fit, draws=draws, together=together)

@@ -43,6 +43,9 @@ class State:
 
     `scale` is the size below which its value no longer matters, in the state's unit: an ODE solver's absolute
     tolerance is its `atol` times this. Keep it far below what an assay can see.
+
+    >>> kn.State("CAR-T", unit="cells", site="blood", scale=1.0).site
+    'blood'
     """
 
     label: str
@@ -59,6 +62,9 @@ class Parameter:
     LogNormal); None means that subjects do not differ unless a plan says so. `sd_prior` defaults to
     LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. One that is
     `held` keeps its value unless a plan names it under `priors` or `vary`: what the model's data seldom tell.
+
+    >>> kn.Parameter(0.2, "1/day", kn.LogNormal(0.2, 0.5), sd=0.3, source="a guess", guess=True).omega_prior
+    LogNormal(median=0.3, sd=0.5, link='log')
     """
 
     value: float
@@ -80,7 +86,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Output:
-    """What an assay would see: `value(y, p)` of the states and parameters, in `unit`."""
+    """What an assay would see: `value(y, p)` of the states and parameters, in `unit`.
+
+    `label` is its title on a figure.
+
+    >>> kn.Output(lambda y, p: 2.0 * y["blood"], "copies/ug DNA", "CAR transgene").value({"blood": 10.0}, {})
+    20.0
+    """
 
     value: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
     unit: str
@@ -89,7 +101,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Derived:
-    """A quantity computed from one subject's parameters: `value(p)`, in `unit` (a doubling time, say)."""
+    """A quantity computed from one subject's parameters: `value(p)`, in `unit` (a doubling time, say).
+
+    `label` is its title in a table.
+
+    >>> kn.Derived(lambda p: 1 / p["rate"], "day", "mean life").value({"rate": 0.5})
+    2.0
+    """
 
     value: Callable[[Mapping[str, Any]], Any]
     unit: str
@@ -101,6 +119,9 @@ class Balance:
     """A law the model claims: with the parameters in `without` at 0, nothing is made or lost.
 
     Then `total(y, p)` (in the unit of the doses) changes only by what is dosed. Tests hold it.
+
+    >>> kn.Balance(lambda y, p: y["blood"] + y["liver"], without=("growth",)).total({"blood": 3.0, "liver": 4.0}, {})
+    7.0
     """
 
     total: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
@@ -122,6 +143,12 @@ class Model:
     chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept. `dose_units` gives
     the unit of products that are not dosed in `dose_unit` ({"tocilizumab": "mg", "lymphodepletion": "count"}). `sites`
     says which outputs, in cells, are a product's cells where: {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
+
+    >>> model = kn.load_model("ogasawara_2021").with_prior_set("solid_tumour")
+    >>> list(model.outputs), model.unit_of("car_t"), round(model.typical()["half_life_contraction"], 1)
+    (['copies', 'cells'], 'cells', 5.0)
+    >>> model.as_dict()["parameters"]["cmax"]["unit"]
+    'copies/ug DNA'
     """
 
     states: Mapping[str, State]
@@ -209,7 +236,11 @@ def _card_row(p: Parameter) -> dict[str, Any]:
 
 
 def library_models() -> list[str]:
-    """The names of the library's models."""
+    """The names of the library's models.
+
+    >>> "stein_2019" in kn.library_models()
+    True
+    """
     return sorted(p.stem for p in (ROOT / "models").glob("*.py") if not p.stem.startswith("_"))
 
 
@@ -218,7 +249,11 @@ def load_model(reference: str | Path, **options: Any) -> Model:
 
     The same file content gives the same object, so compiled code is reused. `options` go to the file's own `build`,
     where it has one (`load_model("tumour_growth_inhibition", form="claret")`). ModelError names every fault found:
-    no MODEL, an unknown unit or option, a missing source, a value outside its prior's support.
+    no MODEL, an unknown unit or option, a missing source, a value outside its prior's support. `reference` is the
+    name or the path.
+
+    >>> list(kn.load_model("tumour_growth_inhibition", form="claret").states)
+    ['TS']
     """
     text = str(reference)
     bare = "/" not in text and not Path(text).suffix

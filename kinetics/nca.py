@@ -112,7 +112,16 @@ def nca(
     fold_expansion = cmax / first_measurable.
 
     A value above the upper limit counts at that limit. One censored to an interval above the LLOQ counts
-    as missing.
+    as missing. `by`: rows of each "cycle", of the "course", or "both". InputError for an unknown analyte, product
+    or `by`.
+
+    >>> study = kn.read_study("synthetic_cart_12")
+    >>> table = kn.nca(study, analyte="car_copies", rules=kn.NCARules.car_t())
+    >>> table[["subject", "cycle", "cmax", "tmax"]].head(3)
+      subject   cycle     cmax   tmax
+    0     S01       1   6491.0   7.05
+    1     S01       2  18250.0  10.05
+    2     S01  course  18250.0  24.05
     """
     names = _analytes(study, analyte)
     infusions = _infusions(study, products)
@@ -253,7 +262,13 @@ def to_pptestcd(frame: DataFrame) -> DataFrame:
     USUBJID, PPCAT (analyte), PPGRPID (product and cycle), PPTESTCD, PPTEST, PPORRES (number), PPORRESU,
     PPSTAT ("NOT DONE" when missing), PPREASND (why it is missing), COMMENT (what a present number rests
     on), PPSTINT and PPENINT (AUCINT only: P0D and P28D). PPTEST ends in * for a sponsor code, where CDISC
-    has none: CFIRST, TFIRST, FOLDEXP.
+    has none: CFIRST, TFIRST, FOLDEXP. InputError where `frame` is no `nca` table.
+
+    >>> long = kn.to_pptestcd(kn.nca(kn.read_study("theophylline"), window=(0, 1)))
+    >>> long[["USUBJID", "PPTESTCD", "PPORRES", "PPORRESU"]].head(2)
+      USUBJID PPTESTCD    PPORRES PPORRESU
+    0       1     CMAX  10.500000     mg/L
+    1       1     TMAX   0.046667      day
     """
     area = _area_column(frame)
     start, end = area.removeprefix("auc_").removesuffix("d").split("_")
@@ -289,7 +304,14 @@ def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFra
 
     Columns: analyte, product, cycle, number, n, n_missing, geometric_mean, geometric_cv_percent, mean, sd,
     median, min, max, reason. All NaN where more than `rules.max_missing` of the subjects have no number;
-    the geometric ones also where a value is 0; sd and geometric_cv_percent where n is 1.
+    the geometric ones also where a value is 0; sd and geometric_cv_percent where n is 1. InputError where `frame`
+    is no `nca` table.
+
+    >>> summary = kn.nca_summary(kn.nca(kn.read_study("synthetic_cart_12")))
+    >>> rows = summary.query("analyte == 'car_copies' and cycle == '1' and number == 'cmax'")
+    >>> rows[["n", "n_missing", "geometric_mean"]].round(1)
+        n  n_missing  geometric_mean
+    0  12          0          3060.3
     """
     area = _area_column(frame)
     columns = [area if name == "auc_window" else name for name in NUMBERS]

@@ -53,7 +53,10 @@ class NCARules:
     - `min_r_squared`, `min_adj_r_squared`, `min_span_ratio`: below it half_life and lambda_z are
       excluded (NaN; the reason holds the estimate). None turns the rule off.
 
-    `max_missing`: no summary statistic where a larger fraction of the profiles has no number.
+    `max_missing`: no summary statistic where a larger fraction of the profiles has no number. PlanError: no such rule.
+
+    >>> kn.NCARules.car_t().min_adj_r_squared, kn.NCARules.winnonlin().extrapolate
+    (0.8, 'predicted')
     """
 
     auc_method: Method = "linear_up_log_down"
@@ -93,10 +96,8 @@ class NCARules:
     @classmethod
     def winnonlin(cls) -> NCARules:
         """Like Phoenix WinNonlin for an infusion: 0 at the dose time, BLQ after the first measurable value
-        treated as missing, a window extrapolated from the predicted Clast, no half-life excluded.
-
-        Phoenix's own default area is linear: add `auc_method="linear"` where it was not changed.
-        """
+        treated as missing, a window extrapolated from the predicted Clast, no half-life excluded. Phoenix's
+        own default area is linear: add `auc_method="linear"` where it was not changed."""
         kept = cls(min_r_squared=None, min_span_ratio=None, after_last_dose=False)
         return replace(kept, blq_last="drop", predose_days=0.0, extrapolate="predicted")
 
@@ -110,8 +111,7 @@ class Profile:
 
     Times in days after the reference infusion, areas in concentration x day, lambda_z in 1/day.
     `auc_window` is the area over `window`; `partial` is true when Tlast lies before the window's end.
-    `first_measurable` is the first measurable value strictly after time 0, at `tfirst`;
-    `fold_expansion` = cmax / first_measurable, 1 when they are one record.
+    `first_measurable` is the first one strictly after time 0, at `tfirst`; `fold_expansion` = cmax over it.
     """
 
     window: tuple[float, float]

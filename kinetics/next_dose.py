@@ -47,6 +47,12 @@ class NextDose:
     """What comes next and why. `responded` by subject (None: not known yet) is None for rules that do not look.
 
     `deviations`: patients whose level was not what a 3+3 said. `ahead`: the decision tree of the next steps.
+
+    >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
+    >>> found.dose, found.decision.action, found.ahead[0].said
+    ('1.5e7 cells/kg', 'treat', '0 of 1 at level 1 have a DLT, none a trigger')
+    >>> sorted(found.as_dict())[:3]
+    ['ahead', 'assumed', 'backfill']
     """
 
     study: str
@@ -102,7 +108,13 @@ def next_dose(
     responded is taken not to; else `endpoints.response.within_days` of the protocol. `ahead`: steps of the decision
     tree. `backfill`: which lower levels may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or
     0.3). PlanError where a point of the protocol is open, or what the rule needs is missing; StudyError where the study
-    cannot be read by it.
+    cannot be read by it. InputError for an exposure that there is not.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> print(kn.next_dose(protocol).decision.why)
+    accelerated titration begins with 1 patient at level 1
+    >>> kn.next_dose(protocol, study, rule="boin").decision.action
+    'treat'
     """
     settled(protocol)
     patients = [] if study is None else patients_of(study, protocol, level_column=level_column)

@@ -31,6 +31,13 @@ def subject_outcomes(
     pending); crs (worst grade by the scale the protocol names for it, from the first infusion of cells, 0 where
     none, NaN where the protocol names no scale); response (1 for CR or PR, 0 otherwise, NaN where none of the
     study's subjects was assessed).
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.subject_outcomes(study, protocol).head(3)
+      subject  level        dose  dlt  crs  response
+    0     S01      1  15000000.0  0.0  0.0       0.0
+    1     S02      2  30000000.0  0.0  1.0       0.0
+    2     S04      2  30000000.0  0.0  0.0       0.0
     """
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
     patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]

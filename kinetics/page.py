@@ -38,7 +38,7 @@ class Table:
 
     def cell(self, value: Any, reason: str = "", *, mark: str = "") -> dict[str, Any]:
         """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
-        text = plain_text(value)
+        text = _plain_text(value)
         mark = mark or ("long" if len(text) > 40 else "")
         if reason and reason not in self.notes:
             self.notes.append(reason)
@@ -57,7 +57,7 @@ class Section:
     tables: list[Table] = field(default_factory=list)
 
 
-def plain_text(value: Any) -> str:
+def _plain_text(value: Any) -> str:
     """Counts in full, other numbers at 3 significant digits, an em dash for what is missing."""
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return "—"

@@ -37,7 +37,13 @@ __all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "problem_
 
 
 class FitPlan(Spec):
-    """One fit. `model` and `data` are library names or paths; see the fields for the rest."""
+    """One fit. `model` and `data` are library names or paths; see the fields for the rest.
+
+    >>> observe = {"theophylline": {"likelihood": "additive"}}
+    >>> plan = kn.FitPlan(model="one_compartment_oral", data="theophylline", observe=observe, method="map")
+    >>> plan.resolved()["observe"]["theophylline"]
+    {'likelihood': 'additive', 'below_lloq': 'censor', 'sigma_scale': 1.0, 'nu': 4.0}
+    """
 
     model: str
     data: str
@@ -116,7 +122,14 @@ def find_plan(source: str | Path) -> Path:
 
 
 def read_plan(source: str | Path) -> FitPlan:
-    """Read a fits/*.toml; model and data paths in it are relative to the study root (the parent of fits/)."""
+    """Read a fits/*.toml; model and data paths in it are relative to the study root (the parent of fits/).
+
+    PlanError lists everything wrong with it.
+
+    >>> plan = kn.read_plan("ogasawara_2021__synthetic_cart_12")
+    >>> plan.model, plan.seed, list(plan.observe), plan.sampler.target_accept
+    ('ogasawara_2021', 20250101, ['car_copies', 'car_cells'], 0.99)
+    """
     path = find_plan(source)
     content = read_toml(path)
     content.setdefault("name", path.stem)

@@ -45,7 +45,12 @@ class Spec(BaseModel):
 
 
 class PriorSpec(Spec):
-    """A prior in a TOML: `{ median = 2000, sd = 1.3 }` (LogNormal unless `distribution` says otherwise)."""
+    """A prior in a TOML: `{ median = 2000, sd = 1.3 }` (LogNormal unless `distribution` says otherwise).
+
+    >>> from kinetics.plan_tables import PriorSpec
+    >>> PriorSpec(median=2000, sd=1.3).prior()
+    LogNormal(median=2000.0, sd=1.3, link='log')
+    """
 
     distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal"] = "LogNormal"
     median: float | None = None
@@ -66,6 +71,7 @@ class PriorSpec(Spec):
         return self
 
     def prior(self) -> Prior:
+        """The prior that it names."""
         if self.distribution == "HalfNormal":
             return HalfNormal(self.scale or 1.0)
         if self.distribution == "Normal":
@@ -83,7 +89,12 @@ def of_a_deviation(spec: PriorSpec) -> PriorSpec:
 
 
 class ImagingSpec(Spec):
-    """A scan of labelled cells in percent of the injected dose: which product was labelled, with what."""
+    """A scan of labelled cells in percent of the injected dose: which product was labelled, with what.
+
+    >>> from kinetics.plan_tables import ImagingSpec
+    >>> ImagingSpec(product="car_nk", isotope="In-111", decay_corrected=True)
+    ImagingSpec(product='car_nk', isotope='In-111', decay_corrected=True)
+    """
 
     product: str
     isotope: str
@@ -91,7 +102,12 @@ class ImagingSpec(Spec):
 
 
 class Observe(Spec):
-    """How one analyte is seen: which model output, which residual error, what happens below the LLOQ."""
+    """How one analyte is seen: which model output, which residual error, what happens below the LLOQ.
+
+    >>> from kinetics.plan_tables import Observe
+    >>> Observe(output="copies", sigma={"distribution": "HalfNormal", "scale": 0.5})
+    Observe(output='copies', likelihood='lognormal', below_lloq='censor', sigma_scale=1.0, ...)
+    """
 
     output: str | None = None
     likelihood: str = "lognormal"
@@ -148,6 +164,10 @@ class Correlated(Spec):
     """Two analytes whose log residuals are correlated where both were recorded at one time (one blood draw).
 
     `concentration` is that of the correlation's prior (`kinetics.distributions.Correlation`).
+
+    >>> from kinetics.plan_tables import Correlated
+    >>> Correlated(analytes=("car_copies", "car_cells"), concentration=2.0).prior().median
+    0.0
     """
 
     analytes: tuple[str, str]
@@ -161,11 +181,17 @@ class Correlated(Spec):
         return analytes
 
     def prior(self) -> Correlation:
+        """The prior of the correlation."""
         return Correlation(self.concentration)
 
 
 class Covariate(Spec):
-    """A covariate on a parameter, linear on its link scale: beta (x - centre), or beta log(x/centre)."""
+    """A covariate on a parameter, linear on its link scale: beta (x - centre), or beta log(x/centre).
+
+    >>> from kinetics.plan_tables import Covariate
+    >>> Covariate(covariate="dose_level", form="power", centre=3e7)
+    Covariate(covariate='dose_level', form='power', centre=30000000.0, sd=None)
+    """
 
     covariate: str
     form: Literal["linear", "power"] = "linear"
@@ -178,7 +204,12 @@ class Covariate(Spec):
 
 
 class ShrinkageSpec(Spec):
-    """The prior that covariate effects share (`kinetics.shrinkage`); one with an `sd` keeps its own."""
+    """The prior that covariate effects share (`kinetics.shrinkage`); one with an `sd` keeps its own.
+
+    >>> from kinetics.plan_tables import ShrinkageSpec
+    >>> ShrinkageSpec(prior="horseshoe", expected=1)
+    ShrinkageSpec(prior='horseshoe', expected=1.0, slab_sd=0.5, parameters=None)
+    """
 
     prior: Literal["horseshoe", "normal"]
     expected: float | None = Field(
@@ -204,6 +235,10 @@ class Allometry(Spec):
     """A known power of body weight, or of another covariate: theta_i = theta_pop (weight_kg/reference)^exponent.
 
     Exponent 1 makes a parameter proportional to what was measured: a tumour's cells to its volume by imaging.
+
+    >>> from kinetics.plan_tables import Allometry
+    >>> Allometry(exponent=0.75)
+    Allometry(exponent=0.75, reference=70.0, covariate='weight_kg')
     """
 
     exponent: float
@@ -215,6 +250,10 @@ class Sampler(Spec):
     """NUTS (Hoffman & Gelman 2014): draws and warm-up per chain.
 
     The other methods give chains x draws independent draws, and look for their maximum from `starts` places.
+
+    >>> from kinetics.plan_tables import Sampler
+    >>> Sampler(chains=2, draws=500)
+    Sampler(kind='NUTS', chains=2, warmup=1000, draws=500, thin=1, target_accept=0.9, ...)
     """
 
     kind: Literal["NUTS"] = "NUTS"
@@ -243,14 +282,24 @@ class Sampler(Spec):
 
 
 class Expect(Spec):
-    """What a correct run must give: the posterior median within a tolerance."""
+    """What a correct run must give: the posterior median within a tolerance.
+
+    >>> from kinetics.plan_tables import Expect
+    >>> Expect(median=14.0, within=2.0)
+    Expect(median=14.0, within=2.0)
+    """
 
     median: float
     within: float = Field(gt=0)
 
 
 class SolverSpec(Spec):
-    """How a model's equations are integrated (`kinetics.solve.Solver`); closed forms ignore it."""
+    """How a model's equations are integrated (`kinetics.solve.Solver`); closed forms ignore it.
+
+    >>> from kinetics.plan_tables import SolverSpec
+    >>> SolverSpec(rtol=1e-8).solver().rtol
+    1e-08
+    """
 
     rtol: float = Field(1e-6, gt=0, lt=0.1, description="error of a step relative to each state")
     atol: float = Field(1e-6, gt=0, description="and absolute, times each state's scale")
@@ -258,11 +307,17 @@ class SolverSpec(Spec):
     method: Literal["auto", "explicit", "stiff"] = "auto"
 
     def solver(self) -> Solver:
+        """The solver that it names."""
         return Solver(rtol=self.rtol, atol=self.atol, most=self.max_steps, method=self.method)
 
 
 class Effects(Spec):
-    """The random effects of the parameters that vary: independent and normal, unless said otherwise here."""
+    """The random effects of the parameters that vary: independent and normal, unless said otherwise here.
+
+    >>> from kinetics.plan_tables import Effects
+    >>> Effects(correlated=[["cmax", "tmax"]], tails={"cmax": 4})
+    Effects(correlated=(('cmax', 'tmax'),), concentration=2.0, tails={'cmax': 4.0}, centred=(), non_centred=())
+    """
 
     correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of parameters, each LKJ")
     concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
@@ -279,7 +334,12 @@ class Effects(Spec):
 
 
 class Mixture(Spec):
-    """Two classes of subjects: in the second, `shifts` (link scale) are added to parameters."""
+    """Two classes of subjects: in the second, `shifts` (link scale) are added to parameters.
+
+    >>> from kinetics.plan_tables import Mixture
+    >>> Mixture(shifts={"cmax": {"distribution": "Normal", "mean": -2.0, "sd": 0.5}}).probability.prior()
+    LogitNormal(median=0.2, sd=1.0, link='logit')
+    """
 
     shifts: dict[str, PriorSpec] = Field(min_length=1)
     probability: PriorSpec = Field(

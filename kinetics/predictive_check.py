@@ -42,6 +42,17 @@ def predictive_check(
     the last detectable day and % below the LLOQ of each subject, against new patients with its doses and
     sampling times. A censored record counts as not detectable; above the ULOQ, as the ULOQ. StudyError for an
     unknown analyte, InputError for another `by`.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> kn.predictive_check(fit, "car_copies", n=20)[["statistic", "unit"]]
+                       statistic           unit
+    0                median cmax  copies/ug DNA
+    1    90th percentile of cmax  copies/ug DNA
+    2             SD of log cmax              1
+    3                median tmax            day
+    4     median last detectable            day
+    5            mean below LLOQ              %
+    6  subjects never detectable              %
     """
     if by not in ("study", "subject"):
         raise InputError(Problem(f"cannot check by {by!r}", did_you_mean(str(by), ["study", "subject"])))

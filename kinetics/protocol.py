@@ -63,7 +63,14 @@ PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoB
 
 @dataclass(frozen=True)
 class Lint:
-    """What is open in a protocol, what contradicts itself, and what is settled, each with its sentence."""
+    """What is open in a protocol, what contradicts itself, and what is settled, each with its sentence.
+
+    >>> found = kn.lint(kn.read_protocol("nkg2d_registry"))
+    >>> found.ok, list(found.as_dict())
+    (False, ['ok', 'open_points', 'open', 'contradictions', 'settled'])
+    >>> found.problems("protocol.toml")[0].file
+    'protocol.toml'
+    """
 
     open: list[OpenPoint]
     contradictions: list[Problem]
@@ -71,10 +78,11 @@ class Lint:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing is open and nothing contradicts itself."""
         return not self.open and not self.contradictions
 
     def problems(self, file: str = "") -> list[Problem]:
-        """Everything that keeps the protocol from deciding."""
+        """Everything that keeps the protocol from deciding. `file` is named in each."""
         clashes = [Problem(p.what, p.remedy, file=file) for p in self.contradictions]
         return [p.problem(file) for p in self.open] + clashes
 
@@ -110,7 +118,12 @@ class Lint:
 
 
 def read_protocol(source: str | Path) -> Protocol:
-    """Read a protocol.toml; a bare name is a data set of the library, a folder is a study's. PlanError lists all."""
+    """Read a protocol.toml; a bare name is a data set of the library, a folder is a study's. PlanError lists all.
+
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable
+    ((15000000.0, 30000000.0, 50000000.0, 70000000.0), 'cells/kg', 6)
+    """
     path = find_protocol(source)
     try:
         return Protocol.model_validate(read_toml(path))
@@ -136,7 +149,12 @@ def find_protocol(source: str | Path) -> Path:
 
 
 def lint(protocol: Protocol) -> Lint:
-    """Every contradiction and silence of a protocol, and every point it settles."""
+    """Every contradiction and silence of a protocol, and every point it settles.
+
+    >>> found = kn.lint(kn.read_protocol("nkg2d_registry"))
+    >>> found.ok, len(found.open)
+    (False, 14)
+    """
     return Lint(open_points(protocol), contradictions(protocol), settled_points(protocol))
 
 
@@ -161,6 +179,14 @@ def rule_of(
     Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, the others none. `target` is
     the DLT rate of BOIN, TITE-BOIN and CRM (0.3), BOIN12 and PKBOIN-12 (0.35). PKBOIN-12 also needs what is known of
     the exposures of each level, and the mean exposure `wanted`. `assumed` says what else is not the protocol's.
+    `name` is one of `RULES`. PlanError where a point is open, for another name, or where what the rule needs is
+    missing.
+
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.rule_of(protocol)
+    ThreePlusThree(levels=4, titration=Titration(levels=1, size=1, triggers=1, ...), ...)
+    >>> kn.rule_of(protocol, "boin", target=0.25).target
+    0.25
     """
     settled(protocol)
     if name not in RULES:

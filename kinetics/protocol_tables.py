@@ -38,14 +38,24 @@ Product = Literal["car_nk", "car_t"]
 
 
 class Statement(Spec):
-    """What the text says on a point, in its own terms, and where."""
+    """What the text says on a point, in its own terms, and where.
+
+    >>> from kinetics.protocol_tables import Statement
+    >>> Statement(value=28, where="arm description")
+    Statement(value=28, where='arm description')
+    """
 
     value: Any
     where: str = Field(min_length=1)
 
 
 class Point(Spec, Generic[T]):
-    """One point of the protocol. A bare value in the TOML is `value` without its sentence."""
+    """One point of the protocol. A bare value in the TOML is `value` without its sentence.
+
+    >>> from kinetics.protocol_tables import Point
+    >>> Point(value=28.0, because="the DLT window of the registry").settled, Point().settled
+    (True, False)
+    """
 
     value: T | None = None
     because: str = ""
@@ -60,6 +70,7 @@ class Point(Spec, Generic[T]):
 
     @property
     def settled(self) -> bool:
+        """Whether it has a value."""
         return self.value is not None and self.because.strip() != ""
 
 
@@ -67,6 +78,10 @@ class Trigger(Spec):
     """What ends the titration: an adverse event of at least this grade, by this scale, of this attribution.
 
     `term` is an event's name, or "any". `after`: it counts from the first infusion of one of these products.
+
+    >>> from kinetics.protocol_tables import Trigger
+    >>> Trigger(term="CRS", system="astct_2019", grade=2, attribution=("car_t",), after=("car_t",)).grade
+    2
     """
 
     term: str
@@ -77,7 +92,12 @@ class Trigger(Spec):
 
 
 class Dosing(Spec):
-    """How a product is given. `cells` are its infusions', where they do not depend on the level."""
+    """How a product is given. `cells` are its infusions', where they do not depend on the level.
+
+    >>> from kinetics.protocol_tables import Dosing
+    >>> Dosing(route="iv", days=(0, 1), cycles=2, days_between_cycles=14).cycles
+    2
+    """
 
     route: Literal["iv", "hepatic_artery", "portal_vein"]
     days: tuple[float, ...] = Field(min_length=1, description="of a cycle's infusions, from its first")
@@ -99,7 +119,12 @@ class Dosing(Spec):
 
 
 class TitrationRule(Spec):
-    """Accelerated titration at levels 1 to `levels`."""
+    """Accelerated titration at levels 1 to `levels`.
+
+    >>> from kinetics.protocol_tables import TitrationRule
+    >>> TitrationRule(levels=2, clean_patient="counted").size
+    1
+    """
 
     levels: int = Field(1, ge=1)
     size: int = Field(1, ge=1)
@@ -122,6 +147,10 @@ class Escalation(Spec):
     `variant`: "protocol" fills to the MTD rule's number at de-escalation and, if it says so, at the top level; "korn"
     not at the top; "storer" not at all; "crmpack" is crmPack's coding, which has no titration. `second_dlt`: once a
     level has too many DLTs, the rest of its cohort "may_stay_away" or "must_stay_away".
+
+    >>> from kinetics.protocol_tables import Escalation
+    >>> Escalation(variant="korn")
+    Escalation(variant='korn', cohort=3, days_between_patients=0.0, second_dlt='may_stay_away')
     """
 
     variant: Literal["protocol", "storer", "korn", "crmpack"] = "protocol"
@@ -131,7 +160,12 @@ class Escalation(Spec):
 
 
 class DltRule(Spec):
-    """What a dose-limiting toxicity is, when it counts, and at which level."""
+    """What a dose-limiting toxicity is, when it counts, and at which level.
+
+    >>> from kinetics.protocol_tables import DltRule
+    >>> DltRule(definition="grade 3 or more", window_days=28.0, clock="first_car_t").window_days.value
+    28.0
+    """
 
     definition: str
     window_days: Point[float] = Point()
@@ -140,14 +174,24 @@ class DltRule(Spec):
 
 
 class Evaluability(Spec):
-    """Who is counted: `requires` of infusions of the level's product, and a finished window or a DLT in it."""
+    """Who is counted: `requires` of infusions of the level's product, and a finished window or a DLT in it.
+
+    >>> from kinetics.protocol_tables import Evaluability
+    >>> Evaluability(requires="first_cycle").replaced
+    True
+    """
 
     requires: Point[Literal["any_infusion", "first_cycle", "every_cycle"]] = Point()
     replaced: bool = Field(True, description="a patient who is not evaluable is replaced")
 
 
 class MtdRule(Spec):
-    """MTD: the highest level with at least `evaluable` and at most `dlts` of them with a DLT."""
+    """MTD: the highest level with at least `evaluable` and at most `dlts` of them with a DLT.
+
+    >>> from kinetics.protocol_tables import MtdRule
+    >>> MtdRule(definition="at most 1 of 6 with a DLT", fill_top_level=True).evaluable
+    6
+    """
 
     definition: str
     evaluable: int = Field(6, ge=1)
@@ -165,7 +209,12 @@ class MtdRule(Spec):
 
 
 class Size(Spec):
-    """Patients of the dose finding: planned, fewest and most; what happens where the rule wants more."""
+    """Patients of the dose finding: planned, fewest and most; what happens where the rule wants more.
+
+    >>> from kinetics.protocol_tables import Size
+    >>> Size(planned=(9, 18), more_than_planned="allowed").planned.value
+    (9, 18)
+    """
 
     planned: Point[tuple[int, int]] = Point()
     more_than_planned: Point[Literal["allowed", "stops"]] = Point()
@@ -179,7 +228,12 @@ class Size(Spec):
 
 
 class Endpoint(Spec):
-    """What is looked at, by which scale, for how long."""
+    """What is looked at, by which scale, for how long.
+
+    >>> from kinetics.protocol_tables import Endpoint
+    >>> Endpoint(definition="CR or PR", grading="recist_1.1", within_days=90).within_days
+    90.0
+    """
 
     definition: str
     grading: Point[System] | None = None
@@ -187,14 +241,24 @@ class Endpoint(Spec):
 
 
 class Assessments(Spec):
-    """The plan of tumour assessments: the days between two, and how late one may be before it is missed."""
+    """The plan of tumour assessments: the days between two, and how late one may be before it is missed.
+
+    >>> from kinetics.protocol_tables import Assessments
+    >>> Assessments(every_days=56, window_days=7)
+    Assessments(every_days=56.0, window_days=7.0)
+    """
 
     every_days: float = Field(gt=0)
     window_days: float = Field(0.0, ge=0)
 
 
 class Censoring(Spec):
-    """Progression-free survival and duration of response: missed scans and new anticancer therapy."""
+    """Progression-free survival and duration of response: missed scans and new anticancer therapy.
+
+    >>> from kinetics.protocol_tables import Censoring
+    >>> Censoring(missed_scans="ignored").new_therapy.settled
+    False
+    """
 
     missed_scans: Point[Literal["censored_after_two", "ignored"]] = Point()
     new_therapy: Point[Literal["censored", "event", "ignored"]] = Point()
@@ -202,7 +266,12 @@ class Censoring(Spec):
 
 
 class ExpansionCohort(Spec):
-    """One expansion cohort: planned patients, and rates of its own where they are not the table's."""
+    """One expansion cohort: planned patients, and rates of its own where they are not the table's.
+
+    >>> from kinetics.protocol_tables import ExpansionCohort
+    >>> ExpansionCohort(name="gastric", patients=12, null_rate=0.05)
+    ExpansionCohort(name='gastric', patients=12, null_rate=0.05, target_rate=None, weight=None)
+    """
 
     name: str = Field(min_length=1)
     patients: int = Field(ge=1)
@@ -217,6 +286,11 @@ class Expansion(Spec):
     `column` of subjects.csv names the cohort; a value that is none belongs to `others`, where that is given. `only`:
     values of other columns that make a subject one of phase IB. The cohorts borrow as EXNEX does: `weight` is the prior
     probability of being exchangeable, `tau_scale` the scale of the SD between those that are, logit.
+
+    >>> from kinetics.protocol_tables import Expansion
+    >>> found = Expansion(column="tumour", cohorts=[{"name": "gastric", "patients": 12}], go=0.9)
+    >>> found.go.value, found.null_rate.settled
+    (0.9, False)
     """
 
     column: str
@@ -255,7 +329,12 @@ class Expansion(Spec):
 
 
 class Interim(Spec):
-    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has none."""
+    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has none.
+
+    >>> from kinetics.protocol_tables import Interim
+    >>> Interim(strata={"tumour type": "tumour"})
+    Interim(strata={'tumour type': 'tumour'})
+    """
 
     strata: dict[str, str] = Field({})
 
@@ -265,6 +344,10 @@ class Protocol(Spec):
 
     `levels` are of `level_product`, lowest first, in `level_unit`; what one counts (an administration, a cycle, all) is
     `dosing.<product>.per`. `utilities` are the weights of outcomes in a decision, 0 to 100.
+
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> [protocol.level_name(level) for level in range(3)], protocol.graded_endpoints()
+    (['none', '1.5e7 cells/kg', '3e7 cells/kg'], ['adverse_events', 'crs', 'response'])
     """
 
     title: str
@@ -305,7 +388,7 @@ class Protocol(Spec):
         ]
 
     def level_name(self, level: int) -> str:
-        """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0."""
+        """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0. `level` counts from 1."""
         return (
             f"{self.levels[level - 1]:.4g}".replace("e+0", "e") + f" {self.level_unit}" if level else "none"
         )

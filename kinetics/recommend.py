@@ -20,6 +20,7 @@ from pandas import DataFrame
 
 from kinetics.decision_models import (
     FEASIBLE,
+    Chances,
     Target,
     blrm_of,
     chances_of,
@@ -51,6 +52,16 @@ class Recommendation:
 
     `state`: "agreement", "conflict" (the recommended level is not the MTD), "rule only" (nothing but the rule could be
     computed), "open" (the rule has not ended), "none" (no level is tolerable). `sentences` say it in words.
+    `levels` has a row a level; `sensitivity` one a set of weights, `slopes` an outcome and exposure,
+    `next_patients` a number of DLTs among three more, `strata` a stratum and rate, `outcomes` a subject,
+    `proportionality` an exposure.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> found = kn.recommend(study, protocol)
+    >>> list(found.levels)[:6]
+    ['level', 'dose', 'subjects', 'evaluable', 'dlts', 'blrm_mean']
+    >>> found.as_dict()["state"]
+    'rule only'
     """
 
     study: str
@@ -112,12 +123,15 @@ def recommend(
     Exposures come from a fit (`exposures_as_dosed`, `exposures_at_levels`) or from the samples
     (`exposures_from_samples`, `exposures_by_power_model`, `proportionality_table`); without them only DLTs are weighed.
     InputError where `at_levels` is not one for each level, PlanError where a point of the protocol is open, StudyError
-    where the study cannot be read by it.
+    where the study cannot be read by it. `targets` are exposures wanted, `strata` covariates to split the rates
+    by, `proportionality` the table of that name, `audit` what is to be kept beside the answer.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.recommend(study, protocol).state  # no exposures: DLTs alone
+    'rule only'
     """
     protocol = settled(protocol)
-    if len(at_levels) not in (0, len(protocol.levels)):
-        what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
-        raise InputError(Problem(what, "give new patients' exposures at every level, lowest first"))
+    _check_levels(protocol, at_levels)
     history = history_of(patients_of(study, protocol, level_column=level_column))
     decision, blrm = asked_patient_by_patient(rule_of(protocol)).decide(history), blrm_of(protocol)
     table = rule_table(study, protocol, blrm, history, level_column)
@@ -126,10 +140,7 @@ def recommend(
     chances = chances_of(protocol, fits, at_levels)
     table = with_models(table, chances, at_levels, targets)
     allowed = _allowed(protocol, decision, table)
-    sensitivity = DataFrame()
-    if protocol.utilities and {"dlt", "response"} <= set(chances):
-        sensitivity = sensitivity_of(protocol, chances, allowed)
-        table = with_utility(table, protocol, chances, allowed)
+    table, sensitivity = _with_utility(table, protocol, chances, allowed)
     rp2d, state = _chosen(decision, table, allowed)
     words = sentences(
         protocol, decision, state, rp2d, table.to_dict("records"), sensitivity.to_dict("records"), fits
@@ -144,6 +155,22 @@ def recommend(
         | dict(audit or {}),
         fits, as_dosed, outcomes, DataFrame() if proportionality is None else proportionality,
     )  # fmt: skip
+
+
+def _check_levels(protocol: Protocol, at_levels: Sequence[Exposures]) -> None:
+    if len(at_levels) not in (0, len(protocol.levels)):
+        what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
+        raise InputError(Problem(what, "give new patients' exposures at every level, lowest first"))
+
+
+def _with_utility(
+    table: DataFrame, protocol: Protocol, chances: Chances, allowed: Bool[np.ndarray, " level"]
+) -> tuple[DataFrame, DataFrame]:
+    """The levels with their utilities, and what other weights would choose; none where an outcome has no weight."""
+    if not protocol.utilities or not {"dlt", "response"} <= set(chances):
+        return table, DataFrame()
+    sensitivity = sensitivity_of(protocol, chances, allowed)
+    return with_utility(table, protocol, chances, allowed), sensitivity
 
 
 def _regressed(

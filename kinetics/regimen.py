@@ -53,6 +53,13 @@ class Regimen:
     Build one with `Regimen.iv`, `.hepatic_artery`, `.portal_vein` or `.dose`, join with `+` (in any order),
     and repeat with `.repeat`. `+` leaves the cycles as they are: a second course written by hand says
     `cycle=2`. PlanError lists everything wrong at once.
+
+    >>> car_t = kn.Regimen.iv(cells_per_kg=3e7, on=[0, 1]).repeat(every_days=14, times=2)
+    >>> car_nk = kn.Regimen.hepatic_artery(cells=1e9, on=0, product="car_nk") + kn.Regimen.portal_vein(cells=1e9, on=1)
+    >>> others = kn.Regimen.lymphodepletion(on=[0, 1]) + kn.Regimen.tocilizumab(on=9) + kn.Regimen.steroid(on=9, mg=60)
+    >>> given = (car_t.later(days=7) + car_nk + others).but_infused({("car_t", 2, 1): 2e9})
+    >>> given.only("car_t").doses(weight_kg=70)["amount"].tolist(), given.to_toml().count("[[dose]]")
+    ([1000000000.0, 2100000000.0, 2100000000.0, 2000000000.0, 2100000000.0], 8)
     """
 
     given: tuple[Dose, ...] = ()
@@ -83,6 +90,12 @@ class Regimen:
         Exactly one amount: `cells`, `cells_per_kg`, `mg`, `mg_per_kg`, or `count` for what is neither. It and
         `minutes` (of infusion; 0 is a bolus, real ones take 10 to 60) are one number, or one for each day.
         `at_most_cells` and `at_most_mg` cap a dose per kg. The product is `car_t` unless said.
+
+        >>> kn.Regimen.dose(route="hepatic_artery", product="car_nk", cells=[1e9, 2e9], on=[0, 7], minutes=30)
+        Regimen of 2 doses
+          product  cycle  day  route           amount     over
+          car_nk   1      0    hepatic_artery  1e9 cells  30 min
+          car_nk   1      7    hepatic_artery  2e9 cells  30 min
         """
         keys = {
             "product": product, "route": route, "on": on, "cells": cells, "cells_per_kg": cells_per_kg, "mg": mg,
@@ -170,8 +183,7 @@ class Regimen:
         """What was infused in place of what was planned, by (product, cycle, infusion in it from 1).
 
         Amounts are whole doses [cells or mg], never per kg: what left the bag. 0 was not given, and leaves.
-        PlanError lists the infusions that there are not, and amounts that are none.
-        """
+        PlanError lists the infusions that there are not, and amounts that are none."""
         places = dict(zip(_places(self.given), self.given, strict=True))
         known = ", ".join(map(str, places))
         found = [Problem(f"no infusion {key!r}", f"known: {known}") for key in amounts if key not in places]
@@ -193,7 +205,7 @@ class Regimen:
         """One patient's doses: product, route, time [day], amount, unit, duration [day], cycle.
 
         `unit` is cells or mg (count for lymphodepletion). PlanError where a dose is per kg and there is no
-        weight, or none that a patient has.
+        weight, or none that a patient has. `weight_kg` is needed for doses per kg.
         """
         amounts = _totals(self.given, np.array([np.nan if weight_kg is None else weight_kg], float))[0]
         days = convert("min", "day")
@@ -281,13 +293,9 @@ def doses_of(study: Study, *, products: Sequence[str] | None = None, entries: Se
     if products is not None:
         unknown = sorted(set(products) - set(doses["product"]))
         if unknown:
-            raise StudyError(
-                Problem(
-                    f"no dose of product {', '.join(unknown)}",
-                    f"products in this study: {', '.join(sorted(set(doses['product'])))}",
-                    file=str(study.path),
-                )
-            )
+            what = f"no dose of product {', '.join(unknown)}"
+            remedy = f"products in this study: {', '.join(sorted(set(doses['product'])))}"
+            raise StudyError(Problem(what, remedy, file=str(study.path)))
         doses = doses[doses["product"].isin(products)]
     leave_out = "`products = [...]` in the plan"
     if found := [*_without_entry(doses, entries, leave_out), *_mixed(doses, entries, "", leave_out)]:
@@ -306,6 +314,11 @@ def doses_for(
 
     `entries` are the keys of a model's `dosing`, `dose_unit` the model's ("" checks less). PlanError lists bad
     weights, doses that have no entry, and amounts that would be mixed in one: cells with mg, two drugs' mg.
+
+    >>> regimen = kn.Regimen.iv(cells_per_kg=1e6, on=[0, 7])
+    >>> kn.doses_for(regimen, np.array([60.0, 80.0]), ["car_t/iv"], dose_unit="cells").amount
+    array([[60000000., 60000000.],
+           [80000000., 80000000.]])
     """
     kg = np.asarray(weights, float)
     amount = _totals(regimen.given, kg)

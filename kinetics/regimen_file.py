@@ -24,9 +24,15 @@ __all__ = ["read_regimen"]
 
 
 def read_regimen(source: str | Path) -> Regimen:
-    """The regimen of a TOML file, or of TOML text; a text has a line break, or a `=` and no `.toml` at its end.
+    r"""The regimen of a TOML file, or of TOML text; a text has a line break, or a `=` and no `.toml` at its end.
 
-    PlanError lists every problem of every [[dose]], each with the file's name.
+    PlanError lists every problem of every [[dose]], each with the file's name. `source` is the path, or the text.
+
+    >>> regimen = kn.read_regimen('[[dose]]\nproduct = "car_t"\nroute = "iv"\ncells = 1e8\non = [0, 7]')
+    >>> regimen.doses()
+      product route  time       amount   unit  duration  cycle
+    0   car_t    iv   0.0  100000000.0  cells       0.0      1
+    1   car_t    iv   7.0  100000000.0  cells       0.0      1
     """
     text, file = _text(source)
     try:

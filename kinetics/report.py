@@ -64,6 +64,10 @@ def report(
     `nca_table` of `kinetics.nca`, `exposure_table` of `kinetics.exposure` (or its summary); None leaves the
     section out. `draws` are used for curves, `replicates` simulated for each visual predictive check;
     `seed` (default: the plan's) fixes both.
+
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> kn.report(fit, kn.check(fit), to="report.html", draws=10, replicates=20).name
+    'report.html'
     """
     seed = fit.bound.plan.seed if seed is None else seed
     parameters = parameter_table(fit)

@@ -31,7 +31,13 @@ _HEADS = {
 
 
 def recommendation_page(found: Recommendation, names: Sequence[str], *, to: str | Path) -> Path:
-    """Write the page to the file `to`, whole or not at all; returns its path. `names` are the levels', lowest first."""
+    """Write the page to the file `to`, whole or not at all; returns its path. `names` are the levels', lowest first.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> names = [protocol.level_name(level) for level in (1, 2, 3, 4)]
+    >>> kn.recommendation_page(kn.recommend(study, protocol), names, to="decision.html").name
+    'decision.html'
+    """
     verdict = f"RP2D: {names[found.rp2d - 1]}" if found.rp2d else "No dose is recommended"
     return write_page(
         "recommendation.html",

@@ -24,7 +24,7 @@ from kinetics.hierarchy import class_log_joint, shift_of
 from kinetics.plan_tables import Sampler
 from kinetics.posterior import Chart, Posterior
 
-__all__ = ["Chunk", "Draws", "NutsProgram", "Saved", "sites_of"]
+__all__ = ["Chunk", "Draws", "NutsProgram", "Saved", "chunks", "sites_of"]
 
 
 class Chunk(NamedTuple):

@@ -43,7 +43,11 @@ _STEP = 0.02  # of the link scale, either way
 class Added:
     """Samples that a study does not have: an output of the model on these days of every subject, log-normal error.
 
-    `lloq`, in the output's unit: what is below it at the medians teaches nothing.
+    `lloq`, in the output's unit: what is below it at the medians teaches nothing. `sigma` is the SD of the log of
+    a sample, 0.3 for about 30 %.
+
+    >>> kn.Added("liver_scan", output="nk_liver", days=(0.1, 1.0), sigma=0.2, lloq=0.0).days
+    (0.1, 1.0)
     """
 
     name: str
@@ -67,6 +71,12 @@ def design_information(
 
     `scenarios` maps a name to the analytes (of the plan, or of `add`) that are sampled; by default "as planned", and,
     where something is added, "with NAME" of each. PlanError for a name that is neither.
+
+    >>> bound = kn.bind(kn.read_plan("ogasawara_2021__synthetic_cart_12"))
+    >>> late = kn.Added("late", output="copies", days=(60.0, 90.0), sigma=0.3)
+    >>> table = kn.design_information(bound, add=[late])
+    >>> list(table), list(table["scenario"].unique())
+    (['scenario', 'parameter', 'held', 'prior_sd', 'sd', 'learnt'], ['as planned', 'with late'])
     """
     bound, values, sites = _at(source)
     blocks = _slopes(bound, values, sites, add)
@@ -98,6 +108,10 @@ def most_informative(
     samples over that without this one, less 1: analyte, day, records, one column a target, `loss` (their mean).
 
     Days are rounded to whole days after day 2. PlanError for a target that no output feels.
+
+    >>> bound = kn.bind(kn.read_plan("ogasawara_2021__synthetic_cart_12"))
+    >>> list(kn.most_informative(bound, ["half_life_persistence"]))
+    ['analyte', 'day', 'records', 'half_life_persistence', 'loss']
     """
     bound, values, sites = _at(source)
     names = list(values)

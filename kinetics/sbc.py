@@ -221,13 +221,15 @@ def sbc(
 ) -> Calibration:
     """Calibrate a fit by simulation: are the ranks of `replicates` truths uniform among their posterior draws?
 
-    Each replicate is fitted by one chain, `warmup` and `draws` iterations in the coordinates of Laplace's method, of
-    which `ranks` are kept; it goes on, up to `extend` times the draws, until its ESS is that. `seed` is the plan's
-    unless given. `wrong="drop_blq"` tries the test itself: records below the LLOQ are simulated and then left out
-    of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was; FitError where the
-    folder holds a run of other settings. `jobs` processes work side by side; the ranks are the same for any number
-    of them. `at_once` replicates are sampled as one on a device that one does not fill: in step, so the
-    longest trajectory is waited for; the ranks are the same but for rounding. PlanError or StudyError for bad input.
+    Each replicate is fitted by one chain, `warmup` and `draws` iterations at `target_accept` in the coordinates of
+    Laplace's method, of which `ranks` are kept; it goes on, up to `extend` times the draws, until its ESS is that.
+    `seed` is the plan's unless given. `wrong="drop_blq"` tries the test itself: records below the LLOQ are simulated
+    and then left out of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was;
+    FitError where the folder holds a run of other settings. `jobs` processes work side by side; the ranks are the
+    same for any number of them. `at_once` replicates are sampled as one, in step on one device, so the longest
+    trajectory is waited for; the ranks are the same but for rounding. PlanError or StudyError for bad input.
+
+    >>> found = kn.sbc("ogasawara_2021__synthetic_cart_12", replicates=200, folder="runs/sbc")  # doctest: +SKIP
     """
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
     if not 1 <= ranks <= draws or min(replicates, jobs, at_once) < 1:

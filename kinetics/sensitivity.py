@@ -49,6 +49,10 @@ class Sensitivity:
     posterior is the prior), "conflict" (both move it, and it lies more than one prior SD from the centre),
     "prior and data" (both move it) or "-". prior_k and likelihood_k: the worst Pareto k of the two scalings;
     above 0.7 see `advice`.
+
+    >>> found = kn.sensitivity(kn.load_fit("runs/theophylline"), draws=10, points=8)
+    >>> found.advice == "", list(found.as_dict())
+    (True, ['fit', 'parameters', 'prior_k', 'likelihood_k', 'advice'])
     """
 
     fit: str
@@ -65,6 +69,7 @@ class Sensitivity:
         return ""
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         numbers = {"prior_k": self.prior_k, "likelihood_k": self.likelihood_k, "advice": self.advice}
         return {"fit": self.fit, "parameters": self.table.to_dict("records"), **numbers}
 
@@ -82,6 +87,10 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     Priors are scaled where they are normal (log, logit), so that a scaled prior keeps its median and changes
     its SD; a HalfNormal changes its scale. A correlation's is scaled on Fisher's z (arctanh). `own_prior` of one
     correlation of a block is to its marginal, `prior` to the block's joint one.
+
+    >>> found = kn.sensitivity(kn.load_fit("runs/theophylline"), draws=10, points=8)  # 500 and 256 to be believed
+    >>> list(found.table)[:6]
+    ['site', 'prior', 'own_prior', 'likelihood', 'verdict', 'overlap']
     """
     priors = fit.bound.priors()
     group = fit.posterior["posterior"].dataset
@@ -130,6 +139,9 @@ def prior_posterior_overlap(fit: Fit) -> DataFrame:
     """The common area of prior and posterior density of every population site: columns site, overlap (0 to 1).
 
     Densities are compared on the scale where the prior is normal; the posterior's is a kernel estimate.
+
+    >>> kn.prior_posterior_overlap(kn.load_fit("runs/theophylline"))["site"].tolist()
+    ['ka_pop', 'ke_pop', 'cl_pop', 'omega_ka', 'omega_cl', 'sigma_add_theophylline']
     """
     draws = fit.sites()
     rows = [(name, _overlap(prior, draws[name])) for name, prior in fit.bound.priors().items()]

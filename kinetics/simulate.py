@@ -102,7 +102,16 @@ def simulate(
     differ in their doses only), "prior", or a Fit (posterior draws, new random effects, covariates at their
     reference); `set` replaces typical or population values. `products` keeps only those doses. A sample at
     the very time of a dose is taken before it where the model is equations. PlanError lists what cannot be; a
-    KineticsWarning names patients whose values are NaN because the solver gave up on them.
+    KineticsWarning names patients whose values are NaN because the solver gave up on them. `times` are days,
+    `outputs` those wanted (default: all).
+
+    >>> regimen = kn.Regimen.iv(cells_per_kg=3e7, on=[0, 1])
+    >>> curves = kn.simulate("stein_2019", regimen, patients=2, parameters="prior", times=[0, 14, 28], seed=1)
+    >>> curves[["patient", "time", "output", "unit"]].head(3)
+       patient  time  output           unit
+    0        1   0.0  copies  copies/ug DNA
+    1        1  14.0  copies  copies/ug DNA
+    2        1  28.0  copies  copies/ug DNA
     """
     prepared = simulation(
         model, regimen, study=study, patients=patients, parameters=parameters, set=set, times=times,

@@ -35,6 +35,16 @@ class Study:
     doses: subject, time, amount, unit, product, route, duration, cycle, level, row.
     observations: subject, time, analyte, value, censored, limit, lloq, uloq, row.
     events: subject, time, event, grade, grading_system, row. responses: subject, time, row.
+
+    >>> study = kn.read_study("synthetic_cart_12")
+    >>> study.subject_ids[:2], study.covariates[:3], study.synthetic, study.summary()["doses"]
+    (['S01', 'S02'], ['weight_kg', 'age', 'sex'], True, 48)
+    >>> {name: (analyte.unit, analyte.lloq) for name, analyte in study.analytes.items()}
+    {'car_copies': ('copies/ug DNA', 50.0), 'car_cells': ('cells/uL', 0.5)}
+    >>> study.observed("car_copies")[["subject", "time", "value", "censored"]].head(2)
+      subject  time  value censored
+    0     S01  -1.0  50.00     left
+    1     S01   1.0  88.58     none
     """
 
     name: str
@@ -74,7 +84,7 @@ class Study:
         return ["weight_kg", *own] if weighed else own
 
     def observed(self, analyte: str) -> DataFrame:
-        """The observations of one analyte; StudyError, with the nearest name, if there is none."""
+        """The rows of `observations` of one analyte; StudyError, with the nearest name, if there is none."""
         if analyte not in self.analytes:
             what = f"no analyte {analyte!r} in {self.name}"
             raise StudyError(Problem(what, did_you_mean(analyte, self.analytes)))
@@ -148,6 +158,13 @@ def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Stud
 
     `options` say what a single event or ADaM-shaped table (`.csv`, `.xlsx`, `.parquet`) cannot say itself. StudyError
     lists every problem of every file.
+
+    >>> print(kn.read_study("theophylline"))
+    theophylline: Theophylline in serum after one oral dose, 12 subjects [measured data]
+      12 subjects, 12 doses (drug by oral), 132 observations, day 0 to 1.02708
+      theophylline (immunoassay, serum, mg/L): 132 records
+      covariates: weight_kg
+      source: Boeckmann, Sheiner & Beal (1994), NONMEM Users Guide Part V; ...
     """
     study, problems = _read(source, options)
     if study is None:
@@ -156,7 +173,14 @@ def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Stud
 
 
 def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> list[Problem]:
-    """Every problem of a study; an empty list where `read_study` would succeed."""
+    """Every problem of a study; an empty list where `read_study` would succeed. `options` are its own.
+
+    >>> kn.validate_study("theophylline")
+    []
+    >>> for problem in kn.validate_study("data/mine"):
+    ...     print(problem)
+    data/mine: no such folder; check the path
+    """
     return _read(source, options)[1]
 
 

@@ -46,8 +46,16 @@ class Subgroups:
     of the data alone lies within 0.8 to 1.25), "unlikely" (a relevant change has a probability below 0.05, which
     the prior helped to), "nothing shown".
 
-    m_eff: median and 90 % interval of the effective number of effects that are not 0, and of its prior; None
-    without a horseshoe.
+    m_eff: median and 90 % interval of the effective number of effects that are not 0, m_eff_prior: those of its
+    prior; None without a horseshoe.
+
+    >>> found = kn.subgroups(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
+    >>> len(found.signals) <= len(found.table), round(found.expected_false, 2)
+    (True, 0.1)
+    >>> print(found.statement)
+    1 effect in 12 subjects: were none real, 0.1 of their 90 % intervals would be expected to exclude none ...
+    >>> list(found.as_dict())
+    ['fit', 'subjects', 'effects', 'expected_false', 'statement', 'm_eff', 'm_eff_prior']
     """
 
     fit: str
@@ -58,7 +66,7 @@ class Subgroups:
 
     @property
     def signals(self) -> DataFrame:
-        """The effects whose 90 % interval excludes none at all."""
+        """The rows of `table` whose 90 % interval excludes none at all."""
         return DataFrame(self.table[self.table["verdict"].isin(["shown", "signal"])])
 
     @property
@@ -87,6 +95,7 @@ class Subgroups:
         return ". ".join(s[0].upper() + s[1:] for s in said) + "."
 
     def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
         names = ("estimate", "lower", "upper")
         found = {k: v and dict(zip(names, v, strict=True)) for k, v in self._numbers().items()}
         told = {"expected_false": self.expected_false, "statement": self.statement, **found}
@@ -107,6 +116,11 @@ def subgroups(fit: Fit) -> Subgroups:
     """The covariate effects of a fit, and for each what n subjects can and cannot show.
 
     StudyError where the fit has none.
+
+    >>> found = kn.subgroups(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
+    >>> found.table[["parameter", "covariate", "per", "n", "scale"]]
+      parameter   covariate        per   n  scale
+    0      cmax  dose_level  SD, x1.79  12  ratio
     """
     h = fit.bound.hierarchy
     if not h.effects:

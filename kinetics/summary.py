@@ -60,6 +60,13 @@ def parameter_table(fit: Fit) -> DataFrame:
     `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. Effects that share
     a prior follow, kind `covariate effect`, then the model's derived quantities at the population values, `derived`.
     `method` says whose draws they are (`Fit.caution`); by laplace there is no prior, and no contraction from it.
+
+    >>> table = kn.parameter_table(kn.load_fit("runs/theophylline"))
+    >>> table[["site", "kind", "unit", "prior"]].head(3)
+         site        kind   unit                           prior
+    0  ka_pop  population  1/day   LogNormal(median 38.23, sd 1)
+    1  ke_pop  population  1/day  LogNormal(median 2.0615, sd 1)
+    2  cl_pop  population  L/day  LogNormal(median 0.9521, sd 1)
     """
     table = diagnostics(fit)
     checked = table[table["subject"] == ""].set_index("site")

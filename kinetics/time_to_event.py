@@ -79,6 +79,14 @@ def survival_times(
     cells, or for DOR no response); event; why. `confirmed`: DOR begins at the first CR or PR that a later assessment
     confirms. `assessed_every_days` takes the place of the protocol's `[censoring.assessments]`. `criteria`
     irecist gives iPFS and iDOR: an iUPD that later scans reset is no progression (`kinetics.immune_response`).
+    `rules` are those of RECIST. InputError for another endpoint or criteria, PlanError where the protocol leaves
+    the censoring open.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.survival_times(study, protocol, "pfs")[["subject", "time", "event", "why"]].head(2)
+      subject    time  event                        why
+    0     S01  142.99   True  progression on day 142.99
+    1     S02  140.06   True  progression on day 140.06
     """
     if endpoint not in get_args(Endpoint):
         raise InputError(Problem(f"endpoint {endpoint!r}", did_you_mean(str(endpoint), get_args(Endpoint))))

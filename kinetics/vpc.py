@@ -34,6 +34,11 @@ class Vpc:
     covered: share of observed quantiles (5, 50, 95 %; all bins) inside their simulated 90 % interval.
     covered_blq: the same for the % BLQ. corrected: values and limits are prediction-corrected. stratum: whose
     records these are, as "age <= 55"; "" for all.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> found = kn.vpc(fit, "car_copies", n=20)
+    >>> found.unit, found.replicates, found.since, found.left_out, 0 <= found.covered <= 1
+    ('copies/ug DNA', 20, 'first dose', 11, True)
     """
 
     analyte: str
@@ -82,7 +87,16 @@ def vpc(
     `prediction_corrected` multiplies every value of a record, observed and replicated, and its limits by
     median PRED of its bin / PRED of the record, so that doses and covariates no longer spread a bin
     (Bergstrand, Hooker, Wallin & Karlsson 2011). A BLQ record stays BLQ: its LLOQ is corrected with it. A record
-    with PRED 0 is left out.
+    with PRED 0 is left out. StudyError for an analyte that is not observed, or without a record in the bins.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> found = kn.vpc(fit, "car_copies", bins=[0, 7, 14, 28, 91], n=20)  # 500 to be believed
+    >>> found.bins[["start", "end", "records"]]
+       start   end  records
+    0    0.0   7.0       43
+    1    7.0  14.0       25
+    2   14.0  28.0       51
+    3   28.0  91.0       41
     """
     found = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
     return _vpc(fit, analyte, found, bins=bins, since=since, stratum="")
@@ -103,7 +117,11 @@ def stratified_vpc(
 
     `stratify`: a covariate of the study: categories, a number of at most three values as they are, or any other
     number cut at its median over subjects. Prediction correction is within a stratum. StudyError for an unknown
-    covariate.
+    covariate. `bins`, `n`, `since` and `prediction_corrected` are those of `vpc`.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> list(kn.stratified_vpc(fit, "car_copies", "age", n=20))
+    ['age <= 64', 'age > 64']
     """
     found = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
     groups, whose = strata(fit.study, stratify), found.points["subject"].map(str)

@@ -1,4 +1,4 @@
-"""A docstring of this project as reStructuredText: `code` in single backticks, equations indented by four spaces."""
+"""A docstring of this project as reStructuredText: `code` in backticks, equations indented by four, `>>>` examples."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ _CODE = re.compile(r"`([^`]+)`(\w?)")
 
 
 def as_rst(lines: Sequence[str]) -> list[str]:
-    """The same text, its code spans literal, its indented blocks literal, and nothing else of it markup."""
+    """The same text, its code spans and indented blocks literal, its examples as they are; nothing else is markup."""
     found: list[str] = []
     for block in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
-        if all(line.startswith("    ") for line in block.splitlines()):
+        if block.startswith(">>> "):
+            found += [*block.splitlines(), ""]
+        elif all(line.startswith("    ") for line in block.splitlines()):
             found += ["::", "", *block.splitlines(), ""]
         else:
             text = re.sub(r"`([^`\n]*)\n\s*([^`\n]*)`\s*", r"`\1 \2`\n", block) if _split(block) else block
-            found += [*(_text(line.strip()) for line in text.splitlines()), ""]
+            for part in re.split(r"\n(?=\s*- )", text):  # a paragraph, and each point of a list after it
+                point = part.lstrip().startswith("- ")
+                said = [" ".join(part.split())] if point else part.splitlines()
+                found += [*(_text(line.strip()) for line in said), ""]
     return found
 
 

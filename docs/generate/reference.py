@@ -16,7 +16,7 @@ import kinetics.escalation
 import kinetics.plot
 from kinetics import plan_tables, protocol_tables
 
-__all__ = ["names_by_room", "reference_pages", "tables_of_a_toml"]
+__all__ = ["ARGUMENTS", "names_by_room", "reference_pages", "tables_of_a_toml"]
 
 ROOT = Path(__file__).parents[2]
 TITLES = {
@@ -31,6 +31,52 @@ TITLES = {
     "exposure": "Exposure: Cmax, AUC, half-life, persistence",
     "dose": "Dose: escalation, response, and what to recommend",
     "show": "Show: plots and reports",
+}
+EXAMPLES = """## Examples
+
+Every name has an example; the tests run them. Before each of them comes
+
+```python
+import kinetics as kn
+import numpy as np
+import pandas as pd
+```
+
+and the folder has runs to read: `runs/ogasawara_2021__synthetic_cart_12` is the demo's, `runs/theophylline` a fit of
+`one_compartment_oral` to `theophylline`, `-combined` the same with another residual error, `-laplace` the same by
+Laplace's method, and `runs/nkg2d_blood__nkg2d_phase1_synthetic` has the sites of CAR-NK cells. In the tests
+the posterior of all but `-laplace` is written down, not sampled: no number of theirs is a result.
+"""
+
+# Arguments that are the same wherever they are taken, so that no docstring need repeat it.
+ARGUMENTS = {
+    "analyte": "the name of one that the study observed",
+    "source": "a name of the library, or a path (a slash or a suffix makes it one)",
+    "seed": "fixes every random number: the same seed gives the same answer",
+    "draws": "posterior draws, at most; the others are left out evenly",
+    "trials": "how many are simulated",
+    "report": "called with every piece of progress",
+    "announce": "called with every line of progress",
+    "run": "a run folder",
+    "force": "replaces what is there",
+    "log": "a logarithmic axis of values",
+    "columns": "panels side by side",
+    "by": "the column whose groups are told apart",
+    "confirmed": "a response counts once a later assessment confirms it",
+    "level_column": "the column of subjects.csv with each subject's dose level",
+    "levels": "dose levels, numbered from 1, the lowest first",
+    "history": "the cohorts treated so far, in their order",
+    "known": "dose level -> what is known of it, summed over its cohorts",
+    "cohort": "patients who are treated together",
+    "target": "the DLT rate wanted, a probability",
+    "true_dlt": "the true DLT probability of each level",
+    "true_response": "the true response probability of each level",
+    "trigger_without_dlt": "the probability of a titration trigger that is no DLT",
+    "deescalate": "a level may take more patients after a higher one was closed",
+    "titration": "single patients first, until one has a trigger",
+    "depth": "how many steps ahead",
+    "synthetic": "the data were simulated",
+    "sha256": "of the data or the model file",
 }
 
 
@@ -114,5 +160,12 @@ def _index(rooms: dict[str, list[str]]) -> str:
     for room, names in rooms.items():
         links = ", ".join(f"{{any}}`{n.rpartition('.')[2]} <{n}>`" for n in names)
         parts += [f"**[{TITLES.get(room, room)}]({room}.md)**\n", f"{links}\n"]
+    parts += [EXAMPLES, "## Arguments\n", "Some arguments are the same wherever they are taken:\n"]
+    parts += [
+        "| argument | what it is |",
+        "|---|---|",
+        *(f"| `{k}` | {said} |" for k, said in ARGUMENTS.items()),
+        "",
+    ]
     parts += ["```{toctree}", ":hidden:", *rooms, "```\n"]
     return "\n".join(parts)

@@ -66,7 +66,7 @@ def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None, file: str = "") ->
         if found[key][0]:
             said[task.name] = found[key][0]
     need = max((memory for _, memory in found.values()), default=PROCESS_MB)
-    if slurm is not None and megabytes(slurm.memory) < need:
+    if slurm is not None and _megabytes(slurm.memory) < need:
         what = f"slurm.memory = {slurm.memory!r}, and a fit is estimated to need {need} MB"
         raise InputError(Problem(what, f'write memory = "{need}M" or more', file=file))
     return Preflight(said, need)
@@ -86,7 +86,7 @@ def memory_mb(bound: BoundFit) -> int:
     return int(PROCESS_MB + COPIES * 8 * sampler.chains * sampler.draws * numbers / 1e6)
 
 
-def megabytes(text: str) -> float:
+def _megabytes(text: str) -> float:
     """`4G` in megabytes, as Slurm reads it."""
     factor = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
     return float(text.rstrip("KMGT")) * factor.get(text[-1], 1.0)

@@ -16,7 +16,7 @@ from kinetics.plan import problem_of, read_toml
 from kinetics.plan_tables import Method, PriorSpec, Spec
 
 __all__ = ["BatchPlan", "Bootstrap", "DesignGrid", "FitGrid", "LocalSpec", "SbcGrid", "SimulateGrid", "SlurmSpec",
-           "read_batch"]  # fmt: skip
+           "minutes_of", "read_batch"]  # fmt: skip
 
 T = TypeVar("T")
 

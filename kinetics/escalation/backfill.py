@@ -25,7 +25,12 @@ CAP = 12  # patients a level: bfboin, n.cap
 
 @dataclass(frozen=True)
 class OpenLevel:
-    """A level that may take `room` patients, and why; or none, and why not."""
+    """A level that may take `room` patients, and why; or none, and why not.
+
+    >>> from kinetics.escalation import OpenLevel
+    >>> OpenLevel(level=1, room=9, why="a response was seen").room
+    9
+    """
 
     level: int
     room: int
@@ -34,7 +39,14 @@ class OpenLevel:
 
 @dataclass(frozen=True)
 class Backfill:
-    """The rule for `levels` with a `target` DLT rate. `needs_response`: only levels where activity was seen."""
+    """The rule for `levels` with a `target` DLT rate. `needs_response`: only levels where activity was seen.
+
+    >>> from kinetics.escalation import Backfill, Boin, Cohort
+    >>> history = [Cohort(1, 3, responses=1), Cohort(2, 3)]
+    >>> decision = Boin(levels=3, target=0.3).decide(history)
+    >>> [(level.level, level.room) for level in Backfill(levels=3, target=0.3).of(decision, history)]
+    [(2, 0), (1, 9)]
+    """
 
     levels: int
     target: float

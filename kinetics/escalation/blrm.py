@@ -37,7 +37,15 @@ class Blrm:
 
     `mean`, `sd`, `correlation` are the prior of (log alpha, log beta); `target` the interval wanted, above it is
     overdose; `choose`: among admissible levels the one with most probability in the target ("target") or the highest
-    ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side.
+    ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side. `doses` in any one unit,
+    and the `reference` dose in it; `feasible` is the greatest P(overdose) that is admissible. InputError for
+    doses or an interval that do not rise, or a prior that is none.
+
+    >>> from kinetics.escalation import Blrm, Cohort
+    >>> rule = Blrm(doses=(1.5e7, 3e7, 5e7), reference=3e7, mean=(-0.85, 0.0), sd=(2.0, 1.0))
+    >>> history = [Cohort(level=1, evaluable=3)]
+    >>> rule.levels, rule.decide(history).level, len(rule.posterior(history))
+    (3, 2, 3)
     """
 
     order_matters: ClassVar[bool] = True
@@ -76,6 +84,7 @@ class Blrm:
 
     @property
     def levels(self) -> int:
+        """How many doses there are."""
         return len(self.doses)
 
     @cached_property

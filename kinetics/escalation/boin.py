@@ -40,7 +40,20 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Boin:
-    """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says stay."""
+    """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says stay.
+
+    `target` is the DLT rate wanted, 0.05 to 0.6; a level is eliminated where P(DLT rate > target) is above
+    `cutoff`, less 0.05 at the lowest if `extra_safe`. InputError for another target.
+
+    >>> from kinetics.escalation import Boin, Cohort
+    >>> rule = Boin(levels=4, target=0.3)
+    >>> print(rule.decide([Cohort(level=1, evaluable=3, dlts=1)]).why)
+    1 of 3 with a DLT at level 1: between 0.2365 and 0.3585, so stay
+    >>> rule.trigger_levels, rule.titrated({}), rule.lowest_eliminated({})
+    (frozenset(), None, 5)
+    >>> rule.move(2, dlts=0, n=3, counted="0 of 3", eliminated=5)
+    ('0 of 3: at most 0.2365, so up', 3)
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = False
@@ -55,6 +68,7 @@ class Boin:
 
     @property
     def trigger_levels(self) -> frozenset[int]:
+        """The levels at which its titration may run."""
         return self.titration.at if self.titration else frozenset()
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
@@ -109,7 +123,10 @@ class Boin:
         return self.levels + 1
 
     def move(self, current: int, dlts: int, n: float, counted: str, eliminated: int) -> tuple[str, int]:
-        """The clause and the next level (0: none is left); `n` may be an effective number of patients."""
+        """The clause and the next level (0: none is left); `n` may be an effective number of patients.
+
+        `dlts` of `n` at the level `current`, `counted` in words; `eliminated` as `lowest_eliminated` has it.
+        """
         if eliminated <= current:
             why = f"{counted}: P(DLT rate > {self.target:g}) is above {self.cutoff:g} at level {eliminated}, eliminated"
             return (f"{why}; no level is left" if eliminated == 1 else why), eliminated - 1

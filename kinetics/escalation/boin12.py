@@ -32,7 +32,19 @@ EXPLORED = 8  # more patients than these at a level, and an untried one above is
 
 @dataclass(frozen=True)
 class Utilities:
-    """What an outcome is worth, 0 to 100: Lin 2020's typical weights, a choice to declare."""
+    """What an outcome is worth, 0 to 100: Lin 2020's typical weights, a choice to declare.
+
+    One weight an outcome: `response_without_dlt` is best, then `response_with_dlt` and `neither`, and
+    `dlt_without_response`. InputError for weights outside 0 to 100, or another order.
+
+    >>> from kinetics.escalation import Utilities
+    >>> from kinetics.escalation.history import Tally
+    >>> weights = Utilities(neither=30.0)  # a DLT without a response: 0
+    >>> weights.events(Tally(evaluable=3, responses=1))
+    1.6
+    >>> round(weights.undesirable(dlt=0.35, response=0.25), 2), round(weights.benchmark(0.35, 0.25), 2)
+    (36.12, 68.06)
+    """
 
     response_without_dlt: float = 100.0  # u1, Lin 2020
     neither: float = 40.0  # u2, Lin 2020
@@ -48,21 +60,24 @@ class Utilities:
             )
 
     def events(self, t: Tally) -> float:
-        """The quasi-events x of a level: its patients' utilities, summed, over 100."""
+        """The quasi-events x of a level: its patients' utilities, summed, over 100.
+
+        `t` is what is known of the level.
+        """
         both = t.dlts_with_response
         without = t.evaluable - t.dlts - t.responses + both
         worth = self.response_without_dlt * (t.responses - both) + self.response_with_dlt * both
         return (worth + self.neither * without + self.dlt_without_response * (t.dlts - both)) / 100
 
     def undesirable(self, dlt: float, response: float) -> float:
-        """u_bar: the mean utility at these rates, independent."""
+        """u_bar: the mean utility at these rates, independent. `dlt` and `response` are probabilities."""
         without = self.response_without_dlt * response + self.neither * (1 - response)
         return (1 - dlt) * without + dlt * (
             self.response_with_dlt * response + self.dlt_without_response * (1 - response)
         )
 
     def benchmark(self, dlt: float, response: float) -> float:
-        """u_b: half way from u_bar to 100."""
+        """u_b: half way from u_bar to 100. `dlt` and `response` are probabilities."""
         return (self.undesirable(dlt, response) + 100) / 2
 
 
@@ -82,7 +97,23 @@ class Limits:
 
 @dataclass(frozen=True)
 class Boin12:
-    """The rule. `most` patients end the trial; `most_at_a_level` at one end it too where the rule says stay."""
+    """The rule. `most` patients end the trial; `most_at_a_level` at one end it too where the rule says stay.
+
+    `target` is the highest DLT rate, `least_response` the lowest response rate that are acceptable; `toxic` and
+    `futile` are the probabilities above which a level is one, from `enough` evaluable patients on a rate
+    between the bounds does not go up.
+
+    >>> from kinetics.escalation import Boin12, Cohort
+    >>> from kinetics.escalation.boin12 import Limits
+    >>> from kinetics.escalation.history import tallies
+    >>> rule = Boin12(levels=3)
+    >>> history = [Cohort(level=1, evaluable=3, responses=1)]
+    >>> rule.decide(history).level, rule.within(history, Limits()).level, round(rule.benchmark, 1)
+    (2, 2, 70.5)
+    >>> known = tallies(history, levels=3)
+    >>> round(rule.score(known[1]), 2), rule.too_toxic(known), rule.admissible(known)
+    (0.27, 4, (1, 2, 3))
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = False
@@ -103,7 +134,7 @@ class Boin12:
         return self.within(history, Limits())
 
     def within(self, history: Sequence[Cohort], limits: Limits) -> Decision:
-        """The same, within what other evidence says of the levels."""
+        """The same, within what other evidence says of the levels. `limits` are that evidence."""
         check_history(history, self.levels)
         known = tallies(history, self.levels)
         treated = sum(t.treated for t in known.values())
@@ -131,7 +162,7 @@ class Boin12:
         return self.utilities.benchmark(self.target, self.least_response)
 
     def score(self, own: Tally) -> float:
-        """P(mean utility > u_b) of a level."""
+        """P(mean utility > u_b) of a level. `own` is what is known of it."""
         x = self.utilities.events(own)
         return above(x, own.evaluable, self.benchmark / 100)
 

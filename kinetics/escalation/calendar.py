@@ -31,9 +31,14 @@ MOST_DECISIONS = 10_000  # a rule that never ends is an error, not a loop
 
 @dataclass(frozen=True)
 class Calendar:
-    """Accrual [patients a day], DLT window [day], days between two patients, and when DLTs come.
+    """`accrual` [patients a day], DLT `window` [day], `days_between` two patients, `time_to_dlt`: when DLTs come.
 
-    `late`: of a Weibull, the share of the DLTs of the window that come in its second half.
+    `late`: of a Weibull, the share of the DLTs of the window that come in its second half. InputError for one
+    that is none.
+
+    >>> from kinetics.escalation import Calendar
+    >>> Calendar(accrual=1 / 15, window=28.0, days_between=7.0).time_to_dlt
+    'uniform'
     """
 
     accrual: float
@@ -59,7 +64,16 @@ class Calendar:
 
 @dataclass(frozen=True)
 class CalendarTrial:
-    """How one trial went: the level found (0: none), patients and DLTs by level, and the day it ended."""
+    """How one trial went: the level found (0: none), patients and DLTs by level, and the day it ended.
+
+    `days` is that day.
+
+    >>> from kinetics.escalation import Boin, Calendar, calendar_trials
+    >>> rule, calendar = Boin(levels=2, target=0.3, most=12), Calendar(accrual=0.1, window=28.0)
+    >>> trial = calendar_trials(rule, [0.1, 0.3], calendar, [0], seed=1)[0]
+    >>> sum(trial.patients) <= 12, trial.mtd in (0, 1, 2), trial.days > 28
+    (True, True, True)
+    """
 
     mtd: int
     patients: tuple[int, ...]
@@ -101,7 +115,15 @@ def calendar_trials(
     trigger_without_dlt: float | Sequence[float] = 0.0,
     seed: int = 0,
 ) -> list[CalendarTrial]:
-    """These trials of this seed, each by its number. InputError for no probability, or a rule that never ends."""
+    """These trials of this seed, each by its number. InputError for no probability, or a rule that never ends.
+
+    >>> from kinetics.escalation import Boin, Calendar, TiteBoin, calendar_trials
+    >>> rule, calendar = Boin(levels=2, target=0.3, most=12), Calendar(accrual=0.1, window=28.0)
+    >>> waits = calendar_trials(rule, [0.1, 0.3], calendar, range(20), seed=1)
+    >>> goes_on = calendar_trials(TiteBoin(rule), [0.1, 0.3], calendar, range(20), seed=1)
+    >>> sum(trial.days for trial in goes_on) < sum(trial.days for trial in waits)
+    True
+    """
     triggers, asked = check_truth(rule, true_dlt, trigger_without_dlt), asked_patient_by_patient(rule)
     said: dict[tuple[Cohort, ...], Decision] = {}
 

@@ -28,7 +28,19 @@ VARIANCE = 1.34  # of the prior of beta: dfcrm's default, scale = sqrt(1.34)
 
 @dataclass(frozen=True)
 class Crm:
-    """The rule. `skeleton` is the prior guess of every level's DLT probability, rising."""
+    """The rule. `skeleton` is the prior guess of every level's DLT probability, rising.
+
+    `target` is the DLT rate wanted, `variance` that of beta's normal prior, `intercept` that of the logistic
+    `model`. InputError for a skeleton that does not rise from 0 to 1.
+
+    >>> from kinetics.escalation import Cohort, Crm, indifference_skeleton
+    >>> rule = Crm(skeleton=indifference_skeleton(0.25, 4), target=0.25)
+    >>> history = [Cohort(level=1, evaluable=3)]
+    >>> rule.levels, round(rule.beta(history), 2), [round(p, 2) for p in rule.rates(history)]
+    (4, 0.71, [0.02, 0.06, 0.12, 0.21])
+    >>> rule.decide(history).level
+    2
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = True
@@ -50,6 +62,7 @@ class Crm:
 
     @property
     def levels(self) -> int:
+        """How many levels the skeleton has."""
         return len(self.skeleton)
 
     def beta(self, history: Sequence[Cohort]) -> float:
@@ -110,7 +123,12 @@ def indifference_skeleton(
     """The empiric skeleton by indifference intervals (Lee & Cheung 2009, Clin Trials 6:227), as dfcrm's getprior.
 
     Where one level's DLT probability is `target` - `half_width`, the next one's is `target` + `half_width`. `at` is
-    the level that has the target before any data; the middle one, the lower of two, where it is not given: a GUESS.
+    the level that has the target before any data; the middle one, the lower of two, where it is not given: a
+    GUESS. InputError where the interval leaves 0 to 1, or there is no such level.
+
+    >>> from kinetics.escalation import indifference_skeleton
+    >>> [round(p, 2) for p in indifference_skeleton(0.25, 4)]
+    [0.16, 0.25, 0.35, 0.46]
     """
     at = (levels + 1) // 2 if at is None else at
     if not 1 <= at <= levels or not 0 < half_width < min(target, 1 - target):

@@ -18,7 +18,12 @@ __all__ = ["CrmPackThreePlusThree"]
 
 @dataclass(frozen=True)
 class CrmPackThreePlusThree:
-    """The rule; no titration."""
+    """The rule; no titration.
+
+    >>> from kinetics.escalation import Cohort, CrmPackThreePlusThree
+    >>> CrmPackThreePlusThree(levels=3).decide([Cohort(level=1, evaluable=3, dlts=2)]).mtd
+    0
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = False

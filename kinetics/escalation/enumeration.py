@@ -30,7 +30,15 @@ State = tuple[Cohort, ...]
 class OperatingCharacteristics:
     """What a rule does in the long run if these are the true probabilities.
 
-    `p_mtd`: none first, then each level. `p_n`: patients -> probability. `patients` and `dlts`: expected, by level.
+    `p_mtd`: none first, then each level. `p_n`: patients -> probability. `patients` and `dlts`: expected, by
+    level. `true_dlt` and `trigger_without_dlt` are what was asked; `states` were enumerated.
+
+    >>> from kinetics.escalation import operating_characteristics, storer_1989
+    >>> found = operating_characteristics(storer_1989(levels=3), [0.05, 0.2, 0.5])
+    >>> round(found.expected_n, 2), found.max_n, round(found.expected_dlt, 2)
+    (10.29, 18, 2.4)
+    >>> round(found.p_n_over(12), 3), round(found.overdosing(target=0.3), 3)
+    (0.108, 0.276)
     """
 
     true_dlt: tuple[float, ...]
@@ -43,14 +51,17 @@ class OperatingCharacteristics:
 
     @property
     def expected_n(self) -> float:
+        """Patients, expected, all levels together."""
         return sum(n * p for n, p in self.p_n.items())
 
     @property
     def max_n(self) -> int:
+        """The most patients that the rule may need."""
         return max(self.p_n)
 
     @property
     def expected_dlt(self) -> float:
+        """Patients with a DLT, expected, all levels together."""
         return sum(self.dlts)
 
     def p_n_over(self, planned: int) -> float:
@@ -75,6 +86,11 @@ def operating_characteristics(
     `trigger_without_dlt` is P(a titration trigger that is no DLT), one for all levels or one each; it counts where the
     rule looks at triggers. `one_by_one` asks the rule after every patient: a level closed at its second DLT then takes
     no more of its cohort. InputError for what is no probability.
+
+    >>> from kinetics.escalation import operating_characteristics, storer_1989
+    >>> found = operating_characteristics(storer_1989(levels=3), [0.05, 0.2, 0.5])
+    >>> [round(p, 3) for p in found.p_mtd]
+    [0.027, 0.284, 0.571, 0.119]
     """
     triggers = check_truth(rule, true_dlt, trigger_without_dlt)
     return summed(final_states(rule, true_dlt, triggers, one_by_one), tuple(true_dlt), triggers)

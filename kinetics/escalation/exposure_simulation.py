@@ -25,7 +25,14 @@ __all__ = ["ExposureTrial", "ExposureTruth", "exposure_trials"]
 
 @dataclass(frozen=True)
 class ExposureTruth:
-    """True probabilities and mean exposures, one a level; `cv`: between patients of a level, as a share."""
+    """True probabilities and mean exposures, one a level; `cv`: between patients of a level, as a share.
+
+    `dlt` and `response` are probabilities, `exposure` any positive unit.
+
+    >>> from kinetics.escalation import Boin12, ExposureTruth
+    >>> truth = ExposureTruth(dlt=(0.1, 0.3), response=(0.2, 0.4), exposure=(5e3, 2e4), cv=0.5)
+    >>> truth.check(Boin12(levels=2))
+    """
 
     dlt: tuple[float, ...]
     response: tuple[float, ...]
@@ -52,7 +59,13 @@ class ExposureTruth:
 
 @dataclass(frozen=True)
 class ExposureTrial:
-    """How one trial went: the OBD (0: none), and patients, DLTs and responses by level."""
+    """How one trial went: the OBD (0: none), and patients, DLTs and responses by level.
+
+    >>> from kinetics.escalation import ExposureTrial
+    >>> trial = ExposureTrial(obd=2, patients=(3, 9), dlts=(0, 1), responses=(0, 4))
+    >>> sum(trial.patients)
+    12
+    """
 
     obd: int
     patients: tuple[int, ...]
@@ -63,7 +76,16 @@ class ExposureTrial:
 def exposure_trials(
     rule: Boin12 | PkBoin12, truth: ExposureTruth, trials: Iterable[int], *, seed: int = 0
 ) -> list[ExposureTrial]:
-    """These trials of this seed, each by its number. PKBOIN-12 is asked with the exposures measured so far."""
+    """These trials of this seed, each by its number. PKBOIN-12 is asked with the exposures measured so far.
+
+    InputError where the truth is none of this rule's levels, or the rule never ends.
+
+    >>> from kinetics.escalation import Boin12, ExposureTruth, exposure_trials
+    >>> truth = ExposureTruth(dlt=(0.1, 0.3), response=(0.2, 0.4), exposure=(5e3, 2e4), cv=0.5)
+    >>> trials = exposure_trials(Boin12(levels=2, most=12), truth, range(5), seed=1)
+    >>> [sum(trial.patients) <= 12 for trial in trials]
+    [True, True, True, True, True]
+    """
     truth.check(rule)
     return [_trial(rule, truth, np.random.default_rng([seed, trial])) for trial in trials]
 

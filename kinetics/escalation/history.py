@@ -27,6 +27,10 @@ class Cohort:
     Only some rules look at the rest. `followed`: the follow-up of the pending patients, each as a share of the window,
     summed. `responses` of the treated have responded, `dlts_with_response` of these had a DLT too, and of
     `response_pending` it is not known yet whether they respond.
+
+    >>> from kinetics.escalation import Cohort
+    >>> Cohort(level=2, evaluable=3, dlts=1, pending=1, followed=0.4)
+    Cohort(level=2, evaluable=3, dlts=1, triggers=0, pending=1, followed=0.4, responses=0, ...)
     """
 
     level: int
@@ -64,6 +68,13 @@ class Decision:
 
     `action` is "treat" (`size` patients at `level`), "wait" (for the open DLT windows; nobody is treated) or "stop"
     (`mtd` is the level found, 0 where there is none). While `titrating`, a trigger in these patients matters.
+
+    >>> from kinetics.escalation import Cohort, storer_1989
+    >>> decision = storer_1989(levels=3).decide([Cohort(level=1, evaluable=3, dlts=1)])
+    >>> decision.action, decision.level, decision.size
+    ('treat', 1, 3)
+    >>> print(decision.why)
+    1 of 3 evaluable with a DLT at level 1: filled to 6
     """
 
     action: Literal["treat", "wait", "stop"]
@@ -81,18 +92,29 @@ class Rule(Protocol):
     `order_matters` says whether the level treated last is part of the answer, `last_cohort_matters` whether the last
     cohort is, apart from others at its level. `trigger_levels` are the levels at
     which a titration may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
+
+    >>> from kinetics.escalation import Boin, Cohort, Rule
+    >>> rule: Rule = Boin(levels=4, target=0.3)
+    >>> rule.levels, rule.trigger_levels, rule.decide([Cohort(level=1, evaluable=3)]).level
+    (4, frozenset(), 2)
     """
 
     order_matters: ClassVar[bool]
     last_cohort_matters: ClassVar[bool]
 
     @property
-    def levels(self) -> int: ...
+    def levels(self) -> int:
+        """How many dose levels there are."""
+        ...
 
     @property
-    def trigger_levels(self) -> frozenset[int]: ...
+    def trigger_levels(self) -> frozenset[int]:
+        """The levels at which a titration may run; none without one."""
+        ...
 
-    def decide(self, history: Sequence[Cohort]) -> Decision: ...
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """What next, after these cohorts."""
+        ...
 
 
 def check_history(history: Iterable[Cohort], levels: int) -> None:

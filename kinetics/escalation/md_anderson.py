@@ -17,7 +17,14 @@ __all__ = ["ledger", "md_anderson"]
 def md_anderson(
     levels: int, target: float, *, cap: int | None = None, cohort: int = 3, most: int = 30
 ) -> Boin:
-    """BOIN that begins with this titration; `cap` is the last level it may run at."""
+    """BOIN that begins with this titration; `cap` is the last level it may run at.
+
+    `most` patients end the trial.
+
+    >>> from kinetics.escalation import md_anderson
+    >>> sorted(md_anderson(levels=4, target=0.3, cap=2).trigger_levels)
+    [1, 2]
+    """
     titration = Titration(levels=levels if cap is None else cap, triggers=2)
     return Boin(levels, target, cohort=cohort, most=most, titration=titration)
 

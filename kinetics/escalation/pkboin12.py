@@ -36,10 +36,18 @@ ENOUGH = 6  # patients at a level before its exposure drops any: Sun & Tu 2024
 
 
 class Exposures(Protocol):
-    """What is known of the mean exposure of each level, 1 up."""
+    """What is known of the mean exposure of each level, 1 up.
+
+    >>> from kinetics.escalation import Exposures, RawExposures
+    >>> exposures: Exposures = RawExposures(((4e3, 6e3), ()))
+    >>> exposures.levels, exposures.mean(1), exposures.below(2, 1e4)
+    (2, 5000.0, None)
+    """
 
     @property
-    def levels(self) -> int: ...
+    def levels(self) -> int:
+        """How many levels it knows of."""
+        ...
 
     def mean(self, level: int) -> float | None:
         """The mean exposure; None where nothing is known."""
@@ -52,7 +60,15 @@ class Exposures(Protocol):
 
 @dataclass(frozen=True)
 class RawExposures:
-    """Individual exposures, a tuple a level: mean r, and P(mean < bar) = Phi((bar - r) / (s / sqrt n))."""
+    """Individual exposures, a tuple a level: mean r, and P(mean < bar) = Phi((bar - r) / (s / sqrt n)).
+
+    `values` are in any one unit. InputError for a value that is none.
+
+    >>> from kinetics.escalation import RawExposures
+    >>> exposures = RawExposures(((4e3, 6e3), (1e4, 2e4, 3e4)))
+    >>> exposures.levels, exposures.mean(2), round(exposures.below(2, 1e4), 3)
+    (2, 20000.0, 0.042)
+    """
 
     values: tuple[tuple[float, ...], ...]
 
@@ -66,13 +82,16 @@ class RawExposures:
 
     @property
     def levels(self) -> int:
+        """How many levels there are values of."""
         return len(self.values)
 
     def mean(self, level: int) -> float | None:
+        """The mean of a level's values; None without any."""
         own = self.values[level - 1]
         return sum(own) / len(own) if own else None
 
     def below(self, level: int, bar: float) -> float | None:
+        """P(mean exposure of a level < bar); None with fewer than two values."""
         own = self.values[level - 1]
         if len(own) < 2:
             return None
@@ -83,7 +102,15 @@ class RawExposures:
 
 @dataclass(frozen=True, eq=False)
 class ModelExposures:
-    """Posterior draws of a model's mean exposure, draw x level: their mean, and their share below a bar."""
+    """Posterior draws of a model's mean exposure, draw x level: their mean, and their share below a bar.
+
+    InputError for another shape, or what is no number.
+
+    >>> from kinetics.escalation import ModelExposures
+    >>> exposures = ModelExposures(np.array([[4e3, 1e4], [6e3, 3e4]]))  # two draws, two levels
+    >>> exposures.levels, exposures.mean(2), exposures.below(2, 2e4)
+    (2, 20000.0, 0.5)
+    """
 
     draws: np.ndarray
 
@@ -95,18 +122,30 @@ class ModelExposures:
 
     @property
     def levels(self) -> int:
+        """How many levels the draws are of."""
         return self.draws.shape[1]
 
     def mean(self, level: int) -> float | None:
+        """The mean of a level's draws."""
         return float(self.draws[:, level - 1].mean())
 
     def below(self, level: int, bar: float) -> float | None:
+        """The share of a level's draws below `bar`."""
         return float((self.draws[:, level - 1] < bar).mean())
 
 
 @dataclass(frozen=True)
 class PkBoin12:
-    """The rule: its `boin12` within what `exposures` say; `wanted` is psi0, in their unit."""
+    """The rule: its `boin12` within what `exposures` say; `wanted` is psi0, in their unit.
+
+    InputError where the exposures are of other levels, or `wanted` is not above 0.
+
+    >>> from kinetics.escalation import Boin12, Cohort, PkBoin12, RawExposures
+    >>> exposures = RawExposures(((4e3, 6e3, 5e3), (), ()))
+    >>> rule = PkBoin12(Boin12(levels=3), exposures, wanted=1e4)
+    >>> rule.levels, rule.zeta, rule.decide([Cohort(level=1, evaluable=3, responses=1)]).level
+    (3, 8000.0, 2)
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = False
@@ -127,6 +166,7 @@ class PkBoin12:
 
     @property
     def levels(self) -> int:
+        """How many levels its `boin12` has."""
         return self.boin12.levels
 
     @property

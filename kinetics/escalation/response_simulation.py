@@ -25,7 +25,13 @@ BLOCK = 64  # patients whose numbers are drawn at once: more than most trials ha
 
 @dataclass(frozen=True)
 class ResponseCharacteristics:
-    """`doses` is what it is without responses, its `p_mtd` P(OBD); `responses`: expected, by level."""
+    """`doses` is what it is without responses, its `p_mtd` P(OBD); `responses`: expected, by level.
+
+    >>> from kinetics.escalation import Boin12, response_characteristics
+    >>> found = response_characteristics(Boin12(levels=2), [0.05, 0.1], [0.1, 0.5], trials=50, seed=1)
+    >>> len(found.p_obd), len(found.error), found.doses.max_n <= 36
+    (3, 3, True)
+    """
 
     doses: OperatingCharacteristics
     true_response: tuple[float, ...]
@@ -55,6 +61,11 @@ def response_characteristics(
     """What a rule does in `trials` trials if these are the true probabilities; the seed fixes all of it.
 
     Every patient is evaluable for both before the next decision. InputError for what is no probability.
+
+    >>> from kinetics.escalation import Boin12, response_characteristics
+    >>> found = response_characteristics(Boin12(levels=2), [0.05, 0.1], [0.1, 0.5], trials=50, seed=1)
+    >>> found.p_obd.index(max(found.p_obd))
+    2
     """
     triggers = check_truth(rule, true_dlt, 0.0)
     _check(true_dlt, true_response, trials)

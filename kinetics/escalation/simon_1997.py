@@ -19,7 +19,12 @@ __all__ = ["simon_1997"]
 
 
 def simon_1997(levels: int, design: Literal[1, 2, 3, 4], *, deescalate: bool = True) -> ThreePlusThree:
-    """One of the four designs as a rule."""
+    """One of the four designs as a rule. `design` is the paper's number.
+
+    >>> from kinetics.escalation import simon_1997
+    >>> simon_1997(levels=4, design=2).titration.step
+    1
+    """
     if design == 1:
         return ThreePlusThree(levels, deescalate=deescalate, fill_top=False)
     titration = Titration(levels=levels, triggers=2, step=1 if design == 2 else 2)

@@ -29,6 +29,11 @@ class ThreePlusThree:
 
     `cohort`, `needed` and `allowed` are 3, 6 and 1: cohorts of 3, an MTD of at least 6 evaluable with at most 1 DLT.
     `most` is a cap on patients, all levels together, where the protocol has one.
+
+    >>> from kinetics.escalation import Cohort, ThreePlusThree, Titration
+    >>> rule = ThreePlusThree(levels=4, titration=Titration(levels=2))
+    >>> sorted(rule.trigger_levels), rule.decide([Cohort(level=1, evaluable=1, triggers=1)]).size
+    ([1, 2], 2)
     """
 
     order_matters: ClassVar[bool] = False
@@ -44,6 +49,7 @@ class ThreePlusThree:
 
     @property
     def trigger_levels(self) -> frozenset[int]:
+        """The levels at which its titration may run."""
         return self.titration.at if self.titration else frozenset()
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
@@ -177,12 +183,21 @@ def storer_1989(levels: int, titration: Titration | None = None) -> ThreePlusThr
     """No de-escalation for more patients: the level below the one that was closed is recommended as it is.
 
     A level that had only titration patients gets its cohort first, by the same 3+3.
+
+    >>> from kinetics.escalation import Cohort, storer_1989
+    >>> storer_1989(levels=2).decide([Cohort(1, 3), Cohort(2, 3, dlts=2)]).mtd
+    1
     """
     return ThreePlusThree(levels, titration, deescalate=False, fill_top=False)
 
 
 def korn_1994(levels: int, titration: Titration | None = None) -> ThreePlusThree:
-    """De-escalation fills to 6; the top level with 0 of 3 is recommended at once."""
+    """De-escalation fills to 6; the top level with 0 of 3 is recommended at once.
+
+    >>> from kinetics.escalation import Cohort, korn_1994
+    >>> korn_1994(levels=2).decide([Cohort(1, 3), Cohort(2, 3)]).mtd
+    2
+    """
     return ThreePlusThree(levels, titration, deescalate=True, fill_top=False)
 
 

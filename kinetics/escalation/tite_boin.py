@@ -26,7 +26,18 @@ MOST_PENDING = 0.5  # of a level's patients, above it accrual is suspended: Yuan
 
 @dataclass(frozen=True)
 class TiteBoin:
-    """The rule: its `boin` where nobody is pending. A titration of `boin` still waits for each of its patients."""
+    """The rule: its `boin` where nobody is pending. A titration of `boin` still waits for each of its patients.
+
+    More than `most_pending` of a level's patients pending, as a share: wait. InputError for a share outside 0 to
+    1.
+
+    >>> from kinetics.escalation import Boin, Cohort, TiteBoin
+    >>> rule = TiteBoin(Boin(levels=4, target=0.3))
+    >>> rule.decide([Cohort(level=1, evaluable=2, pending=1, followed=0.5)]).action
+    'treat'
+    >>> rule.levels, rule.trigger_levels
+    (4, frozenset())
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = False
@@ -39,10 +50,12 @@ class TiteBoin:
 
     @property
     def levels(self) -> int:
+        """How many levels its `boin` has."""
         return self.boin.levels
 
     @property
     def trigger_levels(self) -> frozenset[int]:
+        """The levels at which the titration of its `boin` may run."""
         return self.boin.trigger_levels
 
     def decide(self, history: Sequence[Cohort]) -> Decision:

@@ -24,6 +24,11 @@ class Titration:
     triggered one of a whole cohort at that level; "leave" goes up after a trigger that was no DLT, with whole cohorts
     from there. `clean_patient`: at de-escalation the untroubled patients of a titrated level are "counted" among
     those the level needs, or the level is "not_a_level" and cannot become the MTD.
+
+    >>> from kinetics.escalation import Titration
+    >>> titration = Titration(levels=2)
+    >>> sorted(titration.at), titration.decide({}, levels=4, cohort=3).size
+    ([1, 2], 1)
     """
 
     levels: int = 1

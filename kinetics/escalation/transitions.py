@@ -26,6 +26,11 @@ class Branch:
     """What may happen (`said` in words), the decision then, and the branches from there.
 
     `cohort` is the next cohort's outcome; None where the open windows of those treated before end.
+
+    >>> from kinetics.escalation import storer_1989, transitions
+    >>> branch = transitions(storer_1989(levels=3))[1]
+    >>> branch.said, branch.cohort.dlts, branch.decision.level, branch.later
+    ('1 of 3 at level 1 have a DLT', 1, 1, ())
     """
 
     said: str
@@ -35,7 +40,12 @@ class Branch:
 
 
 def transitions(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -> tuple[Branch, ...]:
-    """The tree of the next `depth` steps; nothing where the rule stops."""
+    """The tree of the next `depth` steps; nothing where the rule stops.
+
+    >>> from kinetics.escalation import storer_1989, transitions
+    >>> [(branch.said, branch.decision.level) for branch in transitions(storer_1989(levels=3))][:2]
+    [('0 of 3 at level 1 have a DLT', 2), ('1 of 3 at level 1 have a DLT', 1)]
+    """
     if depth < 1:
         return ()
     found = []
@@ -47,7 +57,19 @@ def transitions(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -
 def transition_table(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -> DataFrame:
     """The tree as a table: one row an outcome, `path` as level:DLTs/patients joined by arrows.
 
-    +2t are two triggers without a DLT; 1r/0b one response, none of them with a DLT; `ended` the open windows' end.
+    +2t are two triggers without a DLT; 1r/0b one response, none of them with a DLT; `ended` the open windows'
+    end. `depth` steps ahead.
+
+    >>> from kinetics.escalation import storer_1989, transition_table
+    >>> table = transition_table(storer_1989(levels=3))
+    >>> list(table)
+    ['path', 'action', 'level', 'size', 'mtd', 'why', 'would_change']
+    >>> table[["path", "action", "level"]]
+        path action  level
+    0  1:0/3  treat      2
+    1  1:1/3  treat      1
+    2  1:2/3   stop   <NA>
+    3  1:3/3   stop   <NA>
     """
     rows: list[dict[str, object]] = []
 

@@ -30,7 +30,13 @@ _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 @dataclass(frozen=True)
 class WholeCohorts:
-    """The same rule, answering between the patients of a cohort too."""
+    """The same rule, answering between the patients of a cohort too.
+
+    >>> from kinetics.escalation import Boin, Cohort, WholeCohorts
+    >>> rule = WholeCohorts(Boin(levels=4, target=0.3))
+    >>> rule.decide([Cohort(level=1, evaluable=1)]).size, rule.levels, rule.trigger_levels
+    (2, 4, frozenset())
+    """
 
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = True
@@ -38,10 +44,12 @@ class WholeCohorts:
 
     @property
     def levels(self) -> int:
+        """How many levels its `rule` has."""
         return self.rule.levels
 
     @property
     def trigger_levels(self) -> frozenset[int]:
+        """The levels at which the titration of its `rule` may run."""
         return self.rule.trigger_levels
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
@@ -78,7 +86,12 @@ class WholeCohorts:
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
-    """The rule as a real trial asks it: between the patients of a cohort too."""
+    """The rule as a real trial asks it: between the patients of a cohort too.
+
+    >>> from kinetics.escalation import Boin, Cohort, asked_patient_by_patient
+    >>> asked_patient_by_patient(Boin(levels=4, target=0.3)).decide([Cohort(level=1, evaluable=1)]).level
+    1
+    """
     if isinstance(rule, ThreePlusThree | WholeCohorts):
         return rule
     assert isinstance(rule, CohortRule)
@@ -86,7 +99,12 @@ def asked_patient_by_patient(rule: Rule) -> Rule:
 
 
 def cohorts_of(history: Sequence[Cohort], size: int) -> list[Cohort]:
-    """Consecutive patients at one level as cohorts of `size`; the last of a level may be smaller."""
+    """Consecutive patients at one level as cohorts of `size`; the last of a level may be smaller.
+
+    >>> from kinetics.escalation import Cohort, cohorts_of
+    >>> [c.evaluable for c in cohorts_of([Cohort(1, 1) for _ in range(4)], size=3)]
+    [3, 1]
+    """
     found: list[Cohort] = []
     for c in history:
         if found and found[-1].level == c.level and _treated(found[-1]) < size:

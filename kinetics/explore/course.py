@@ -165,7 +165,7 @@ def _add_panel(
     others = drawn
     if view.subject:
         others = rows_where(drawn, "subject", *(s for s in study.subject_ids if s != view.subject))
-        add_grey(figure, others, show=row == 1, **where)
+        _add_grey(figure, others, show=row == 1, **where)
         if bands is not None:
             _add_bands(figure, bands, view, factors.get(view.subject, 1.0), span[0], show=row == 1, **where)
         add_records(
@@ -225,7 +225,7 @@ def _factors(study: Study, view: View, said: _Said) -> dict[str, float]:
     return given
 
 
-def add_grey(figure: Figure, drawn: DataFrame, *, show: bool, **where: Any) -> None:
+def _add_grey(figure: Figure, drawn: DataFrame, *, show: bool, **where: Any) -> None:
     """The other subjects, thin and grey: one trace."""
     figure.add_trace(
         Scatter(

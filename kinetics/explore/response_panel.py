@@ -65,7 +65,7 @@ def serve_responses(input: Inputs, target: Target, chosen: Any) -> None:
         try:
             study, _ = chosen()
             page = int(input.swimmer_page()) if pages() > 1 else 0
-            return plot_swimmer(part_of(study, page), by=next(iter(groupings(study))))
+            return plot_swimmer(_part_of(study, page), by=next(iter(groupings(study))))
         except KineticsError as error:
             return words(str(error))
 
@@ -81,7 +81,7 @@ def serve_responses(input: Inputs, target: Target, chosen: Any) -> None:
             return words(f"No waterfall: {error}.")
 
 
-def part_of(study: Study, page: int) -> Study:
+def _part_of(study: Study, page: int) -> Study:
     """The `page`th `PAGE` subjects."""
     keep = study.subject_ids[page * PAGE : (page + 1) * PAGE]
     if len(keep) == len(study.subjects):

@@ -111,7 +111,7 @@ def _weight(target: Target) -> float:
     return 70.0 if np.isnan(weights).all() else round(float(np.nanmedian(weights)), 1)
 
 
-def choice_of(input: Inputs, target: Target, model: Model) -> Choice:
+def _choice_of(input: Inputs, target: Target, model: Model) -> Choice:
     """What the sliders say."""
     courses = []
     for key in products_of(model, target.products):
@@ -138,7 +138,7 @@ def serve_what_if(input: Inputs, target: Target, what_if: WhatIf) -> None:
 
     @reactive.calc
     def choice() -> Choice:
-        return choice_of(input, target, model)
+        return _choice_of(input, target, model)
 
     @reactive.calc
     def answer() -> Answer:

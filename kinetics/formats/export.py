@@ -30,7 +30,14 @@ Files = dict[str, str | bytes]
 
 @dataclass(frozen=True)
 class Exported:
-    """Where the files are, their names, and what they could not carry."""
+    """Where the files are, their names, and what they could not carry. `folder`, `files` in it, and `notes`.
+
+    >>> done = kn.export(kn.read_study("synthetic_cart_12"), "adppk", "adppk-files")
+    >>> done.folder.name, done.files
+    ('adppk-files', ('adppk.csv', 'adppk.toml', 'define.xml', 'define.csv'))
+    >>> print(done.notes[0])
+    adppk: not carried: events.csv (7 rows)
+    """
 
     folder: Path
     files: tuple[str, ...]
@@ -76,7 +83,12 @@ def export(
     adpc and adppk go with a TOML that `read_study` needs to give the study's own names back; every ADaM-shaped dataset
     is described in define.xml and define.csv. adtte needs a `protocol`; monolix needs a run; of a run, nonmem adds its
     estimates, and adpp has its exposures in place of the samples' NCA by `rules`. InputError with every problem;
-    nothing is written then.
+    nothing is written then. `formats` as a list, or with commas between. `assessed_every_days` as
+    `survival_times` takes it.
+
+    >>> done = kn.export(kn.read_study("theophylline"), ["nonmem", "csv"], "theophylline-files")
+    >>> done.files
+    ('nonmem.csv', 'nonmem.toml', 'csv/dictionary.toml', 'csv/subjects.csv', 'csv/doses.csv', 'csv/observations.csv')
     """
     wanted = [formats] if isinstance(formats, str) else list(formats)
     study, fit = (source.study, source) if isinstance(source, Fit) else (source, None)

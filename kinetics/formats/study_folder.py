@@ -31,6 +31,10 @@ def write_study(
 
     What `read_study` gives of it has the same tables. InputError if something is there and not `force`, or where the
     library that the format needs is not installed.
+
+    >>> folder = kn.write_study(kn.read_study("theophylline"), "data/copy")
+    >>> len(kn.read_study("data/copy").observations)
+    132
     """
     path = Path(to)
     if path.suffix.lower() not in WORKBOOK_SUFFIXES:

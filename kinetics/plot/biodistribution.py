@@ -22,6 +22,11 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
 
     Lines are the posterior medians of the patients, bold the median over them; the band is the 90 % interval of the
     patient whose peak is in the middle.
+
+    >>> from kinetics.plot import plot_biodistribution
+    >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
+    >>> figure = plot_biodistribution(fit, kn.site_curves(fit, draws=2))
+    >>> figure.layout.xaxis.title.text
     """
     products = list(dict.fromkeys(curves["product"]))
     sites = [s for s in _SITES if (curves["site"] == s).any()]

@@ -28,7 +28,17 @@ _BARS = {  # column -> (name, colour)
 
 
 def plot_dose_decision(found: Recommendation, names: list[str], feasible: float) -> Figure:
-    """Left: P(outcome) of a new patient at each level, median and 90 %. Right: P(overdose) and P(most useful)."""
+    """Left: P(outcome) of a new patient at each level, median and 90 %. Right: P(overdose) and P(most useful).
+
+    `names` are the levels', lowest first; `feasible` is the line at the greatest P(overdose).
+
+    >>> from kinetics.plot import plot_dose_decision
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> names = [protocol.level_name(level) for level in (1, 2, 3, 4)]
+    >>> figure = plot_dose_decision(kn.recommend(study, protocol), names, feasible=0.25)
+    >>> figure.layout.yaxis.title.text
+    'Probability'
+    """
     table, both = found.levels, "response_median" in found.levels or "dlt_median" in found.levels
     titles = ["A new patient's chance of …", "Is the level an overdose, is it the most useful?"]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)

@@ -20,7 +20,14 @@ _RATES = (("null", "null rate", PALETTE[1], "dash"), ("target", "target rate", P
 
 
 def plot_expansion(found: CohortRates) -> Figure:
-    """Two intervals a cohort, with its null and target rates; beside it responders, P(p > null) and the verdict."""
+    """Two intervals a cohort, with its null and target rates; beside it responders, P(p > null) and the verdict.
+
+    >>> from kinetics.plot import plot_expansion
+    >>> study = kn.read_study("nkg2d_plateau_synthetic")
+    >>> figure = plot_expansion(kn.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic")))
+    >>> figure.layout.title.text
+    'Expansion cohorts'
+    """
     figure, table, count = Figure(), found.table, len(found.table)
     for columns, name, colour, symbol, shift in _KINDS:
         _add_intervals(

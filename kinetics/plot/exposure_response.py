@@ -11,6 +11,8 @@ from kinetics.plot.frame import GREY, PALETTE, dress, faint, number_text, unit_t
 
 __all__ = ["plot_exposure_response"]
 
+_DRAWS = 1000  # of the regression, for the band
+
 
 def plot_exposure_response(
     regression: ExposureResponse,
@@ -27,13 +29,22 @@ def plot_exposure_response(
 ) -> Figure:
     """P(grade `grade` or more) over `exposure`, other exposures at their reference; 90 % band of the regression.
 
-    A subject lies at its median exposure, its line holds 90 % of the draws; it is at the top where it had the grade.
+    A subject lies at its median exposure, its line holds 90 % of the draws; it is at the top where it had the
+    grade. `grades` (subject,) and exposures `values` (draw, subject) [`unit`] of the `subjects`; `title`, `study`
+    and `synthetic` are written on it.
+
+    >>> from kinetics.plot import plot_exposure_response
+    >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.Slope(0.0, 1.0, reference=1e4, source="a guess")
+    >>> grades, names = np.array([0, 0, 1, 2]), ["S1", "S2", "S3", "S4"]
+    >>> found = kn.exposure_response("CRS", grades, {"cmax": cmax}, {"cmax": prior}, categories=3)
+    >>> figure = plot_exposure_response(found, "cmax", grades, cmax, subjects=names, title="CRS", unit="copies/ug DNA")
+    >>> figure.layout.xaxis.title.text
+    'cmax (copies/µg DNA)'
     """
     low, high = np.quantile(values, 0.05), np.quantile(values, 0.95)
     x = np.geomspace(low / 1.5, high * 1.5, 120)
-    draws = 1000
-    at = {k: np.full((draws, len(x)), p.reference) for k, p in regression.priors.items()}
-    at[exposure] = np.broadcast_to(x, (draws, len(x)))
+    at = {k: np.full((_DRAWS, len(x)), p.reference) for k, p in regression.priors.items()}
+    at[exposure] = np.broadcast_to(x, (_DRAWS, len(x)))
     p = np.quantile(regression.probability(at, grade), [0.05, 0.5, 0.95], axis=0)
     figure = Figure()
     figure.add_trace(
@@ -48,17 +59,22 @@ def plot_exposure_response(
     name = exposure.replace("_", " ")
     figure.update_xaxes(type="log", title_text=f"{name} ({unit_text(unit)})" if unit else name)
     figure.update_yaxes(title_text="Probability", range=[-0.12, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    notes = _notes(regression, exposure, study)
+    said = f"n = {regression.n}, {int(had.sum())} had it"
+    return dress(
+        figure, title, said, notes, ["SYNTHETIC DATA"] if synthetic else [], height=430, top=84, bottom=96
+    )
+
+
+def _notes(regression: ExposureResponse, exposure: str, study: str) -> list[str]:
+    """What the slope is, and what its prior was."""
     slope = next(row for row in regression.table().to_dict("records") if row["exposure"] == exposure)
-    notes = [
+    return [
         f"Odds ratio for twice the exposure {number_text(slope['or_per_doubling'])} "
         f"({number_text(slope['lower'])} to {number_text(slope['upper'])}); {100 * slope['learnt']:.0f} % of the "
         "slope's SD learnt.",
         f"Prior of the odds ratio {number_text(slope['prior_or'])} ({slope['prior_source']}). Study {study}",
     ]
-    said = f"n = {regression.n}, {int(had.sum())} had it"
-    return dress(
-        figure, title, said, notes, ["SYNTHETIC DATA"] if synthetic else [], height=430, top=84, bottom=96
-    )
 
 
 def _add_subjects(

@@ -25,11 +25,14 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
 
     Differences (of parameters on a linear scale) are no ratios: they are left out and counted. StudyError where no
     effect is a ratio.
+
+    >>> from kinetics.plot import plot_forest
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> figure = plot_forest(fit, kn.subgroups(fit))
+    >>> figure.layout.title.text
+    'Covariate effects'
     """
-    ratios = found.table[found.table["scale"] != "difference"].reset_index(drop=True)
-    if not len(ratios):
-        what = "no covariate effect of this fit is a ratio"
-        raise StudyError(Problem(what, "read the table of `subgroups` instead"))
+    ratios = _ratios(found)
     rows, parameters = ratios.to_dict("records"), list(dict.fromkeys(ratios["parameter"]))
     place = -np.arange(len(rows), dtype=float)
     place -= [0.9 * parameters.index(row["parameter"]) for row in rows]
@@ -65,6 +68,15 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     figure.update_layout(title={"xref": "container", "pad": {"t": 12, "l": 14}})
     figure.update_annotations(selector={"name": "footer"}, xshift=14 - left)
     return figure
+
+
+def _ratios(found: Subgroups) -> DataFrame:
+    """The effects that are ratios."""
+    ratios = found.table[found.table["scale"] != "difference"].reset_index(drop=True)
+    if not len(ratios):
+        what = "no covariate effect of this fit is a ratio"
+        raise StudyError(Problem(what, "read the table of `subgroups` instead"))
+    return ratios
 
 
 def _range(table: DataFrame) -> tuple[float, float]:

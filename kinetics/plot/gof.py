@@ -27,6 +27,12 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
 
     A censored record is an open symbol: at its limit in the first two panels, at a residual drawn inside its
     limits in the others. A heavy line is the median of the residuals along the axis.
+
+    >>> from kinetics.plot import plot_gof
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> figure = plot_gof(fit, kn.gof(fit, replicates=100, draws=20), "theophylline", log=False)
+    >>> figure.layout.title.text
+    'Theophylline: goodness of fit'
     """
     study, own = fit.study, checked.table[checked.table["analyte"] == analyte]
     table, unit = DataFrame(own).reset_index(drop=True), unit_text(study.analytes[analyte].unit)

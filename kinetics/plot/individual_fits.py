@@ -39,6 +39,8 @@ from kinetics.predict import individual_curves
 
 __all__ = ["plot_individual_fits"]
 
+_KEY = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12}}
+
 
 def plot_individual_fits(
     fit: Fit,
@@ -51,7 +53,14 @@ def plot_individual_fits(
 ) -> Figure:
     """One panel a subject, on common axes. `curves` of `individual_curves` (computed if not given).
 
-    The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor.
+    The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor. `subjects`
+    to draw (default: all).
+
+    >>> from kinetics.plot import plot_individual_fits
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> figure = plot_individual_fits(fit, "theophylline", subjects=["1", "2"], log=False)
+    >>> figure.layout.title.text
+    'Theophylline: the fit of each subject'
     """
     study = fit.study
     chosen = list(fit.bound.subjects if subjects is None else subjects)
@@ -76,8 +85,7 @@ def plot_individual_fits(
     figure.update_annotations(selector={"textangle": -90}, xshift=-60)
     figure.update_yaxes(**value_axis(span, log=log))
     figure.update_xaxes(tickangle=0, nticks=5)
-    key = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12}}
-    figure.update_layout(legend=key)
+    figure.update_layout(legend=_KEY)
     add_symbol_key(figure, list(drawn["kind"]))
     title = f"{study.analytes[analyte].label}: the fit of each subject"
     height = 190 * rows + 230

@@ -21,7 +21,14 @@ STARTS = {"dor": "first response", "pfs": "first infusion of cells", "os": "firs
 
 
 def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> Figure:
-    """The curves of one endpoint. A group of whom nobody is counted has a row of zeros and no curve."""
+    """The curves of one endpoint. A group of whom nobody is counted has a row of zeros and no curve.
+
+    >>> from kinetics.plot import plot_kaplan_meier
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> figure = plot_kaplan_meier(study, kn.kaplan_meier(kn.survival_times(study, protocol, "os")), "os")
+    >>> figure.layout.xaxis.title.text
+    'Time since first infusion of cells (days)'
+    """
     groups, below = found.groups, ROW * (len(found.groups) + 2)
     height = 440 + below
     share = below / (height - 160)

@@ -16,6 +16,12 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
     """Pareto k of every unit in the order of the study; those above the threshold are named.
 
     Units without a k (every draw gives them nearly the same likelihood) are not drawn, but counted.
+
+    >>> from kinetics.plot import plot_pareto_k
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> figure = plot_pareto_k(fit, kn.loo(fit))
+    >>> figure.layout.yaxis.title.text
+    'Pareto k'
     """
     units = found.units.reset_index(drop=True)
     k, drawn = units["pareto_k"].to_numpy(float), np.isfinite(units["pareto_k"].to_numpy(float))

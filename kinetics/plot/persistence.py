@@ -43,6 +43,11 @@ def plot_persistence(
     """Spaghetti of one analyte. `by`: what colours the subjects; several make a menu (default: all).
 
     Records below the LLOQ are open symbols at it, and zeros lie at the floor of a log axis: nothing is lost.
+
+    >>> from kinetics.plot import plot_persistence
+    >>> figure = plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies", by="dose_level")
+    >>> figure.layout.yaxis.title.text
+    'CAR transgene, qPCR in blood (copies/µg DNA)'
     """
     names = list(groupings(study)) if by is None else [by] if isinstance(by, str) else list(by)
     limits = limit_lines(study, analyte)
@@ -70,17 +75,9 @@ def plot_persistence(
     below = list(drawn["kind"]).count("below")
     subtitle = f"{people} subjects, {len(drawn)} records" + (f", {below} below the LLOQ" if limits else "")
     title = f"{study.analytes[analyte].label}: every subject"
-    menu = len(names) > 1
-    finish(
-        figure,
-        study,
-        title=title,
-        subtitle=subtitle,
-        notes=zero_note(drawn),
-        height=540,
-        top=124 if menu else 84,
-    )
-    if menu:
+    top = 124 if len(names) > 1 else 84  # room for the menu
+    finish(figure, study, title=title, subtitle=subtitle, notes=zero_note(drawn), height=540, top=top)
+    if len(names) > 1:
         _add_menu(figure, names, labels, shown)
     return figure
 

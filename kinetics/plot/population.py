@@ -56,6 +56,11 @@ def plot_population(
 
     `covariates` as in `population_curve`: "subject" gives the curve the covariates of that subject. Inner
     band: what is not known about the typical patient. Outer band: where 90 % of new patients' curves lie.
+
+    >>> from kinetics.plot import plot_population
+    >>> figure = plot_population(kn.load_fit("runs/theophylline"), "theophylline", draws=10, log=False)
+    >>> figure.layout.title.text
+    'Theophylline: a typical patient and new patients'
     """
     study = fit.study
     by = next(iter(groupings(study))) if by is None else by

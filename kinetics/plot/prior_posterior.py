@@ -22,7 +22,12 @@ def plot_prior_posterior(fit: Fit, *, sites: Sequence[str] | None = None, column
     """One panel a site (default: population values, covariate effects, between-subject and residual SDs).
 
     Densities are on the scale of the axis (log for positive values), each scaled to a common height: compare
-    where they lie and how wide they are.
+    where they lie and how wide they are. `sites` by name, as `Fit.sites` has them.
+
+    >>> from kinetics.plot import plot_prior_posterior
+    >>> figure = plot_prior_posterior(kn.load_fit("runs/theophylline"), sites=["ka_pop", "cl_pop"])
+    >>> figure.layout.title.text
+    'What the data moved: prior and posterior'
     """
     priors, draws = fit.bound.priors(), fit.sites()
     chosen = list(priors) if sites is None else list(sites)

@@ -23,6 +23,11 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
     """Histogram of each random effect (posterior means, in between-subject SDs) and the N(0, 1) of the model.
 
     StudyError where nothing varies.
+
+    >>> from kinetics.plot import plot_etas
+    >>> figure = plot_etas(kn.load_fit("runs/theophylline"))
+    >>> figure.layout.title.text
+    'Random effects'
     """
     names = _varying(fit)
     eta, shrinkage = _means(fit), parameter_table(fit).set_index("parameter")["shrinkage"].dropna()
@@ -66,7 +71,13 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
     """A grid: a row for each random effect, a column for each covariate (default: all of the study).
 
     Points for a number, with Spearman's rank correlation; boxes for a category. An effect that is in the plan
-    should show nothing here. StudyError for an unknown covariate, and where nothing varies.
+    should show nothing here. StudyError for an unknown covariate, and where nothing varies. `covariates` are
+    names of the study's.
+
+    >>> from kinetics.plot import plot_eta_covariates
+    >>> figure = plot_eta_covariates(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"), ["age", "sex"])
+    >>> figure.layout.title.text
+    'Random effects and covariates'
     """
     names, study = _varying(fit), fit.study
     known = sorted({*study.covariates, "weight_kg"} & set(study.subjects.columns))

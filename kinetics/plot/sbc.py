@@ -19,7 +19,11 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
     """One panel a quantity, in the order of the fit; one that leaves the band is drawn in the colour of alarm.
 
     Above zero there are too many low ranks: the truth tends to lie below the draws. A rise and a fall, or a fall
-    and a rise, are a posterior too narrow or too wide.
+    and a rise, are a posterior too narrow or too wide. `calibration` is what `kinetics.sbc` gives.
+
+    >>> from kinetics.plot import plot_sbc
+    >>> found = kn.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP
+    >>> plot_sbc(found).write_html("sbc.html")  # doctest: +SKIP
     """
     names, table = [str(k) for k in calibration.ranks], calibration.table.set_index("site")
     columns = min(columns, len(names))

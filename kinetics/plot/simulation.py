@@ -36,6 +36,13 @@ def plot_simulation(
 
     `guesses`: the parameters that are design guesses (default: those of the model file), said on the figure.
     `source`: where the parameters come from. `doses`: days to mark. `synthetic`: it leans on simulated data.
+    `notes`: further lines of the footer.
+
+    >>> from kinetics.plot import plot_simulation
+    >>> model = kn.load_model("stein_2019")
+    >>> figure = plot_simulation(kn.simulate(model, times=range(29)), model, doses=[0])
+    >>> figure.layout.title.text
+    'stein_2019: simulated'
     """
     bands, people = curve_bands(curves), int(curves["patient"].nunique())
     lost = int(curves.loc[curves["value"].isna(), "patient"].nunique())
@@ -50,31 +57,37 @@ def plot_simulation(
     )  # fmt: skip
     for k, name in enumerate(outputs):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        own = bands[bands["output"] == name]
-        _add_panel(figure, own, people=people, log=log, first=k == 0, **where)
+        _add_panel(figure, bands[bands["output"] == name], people=people, log=log, first=k == 0, **where)
     for day in doses:
         figure.add_vline(day, line={"color": GREY, "dash": "dot", "width": 1}, layer="below")
     figure.update_annotations(font_size=13)
     figure.update_xaxes(showticklabels=True)
-    said = ["Curves of the model, without residual error.", *notes]
-    said += ["Dotted lines: doses."] if len(doses) else []
-    said += [f"{lost} of {people} patients are left out: the solver gave up on them."] if lost else []
-    said += _guess_note(model, guesses)
-    said.append(" · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}".rstrip(), source])))
-    whole = f"{people - lost:,} of {people:,}" if lost else f"{people:,}"
-    subtitle = "One patient" if people == 1 else f"{whole} virtual patients: median, 50 % and 90 % of them"
+    extra = [*notes, *(["Dotted lines: doses."] if len(doses) else [])]
+    extra += [f"{lost} of {people} patients are left out: the solver gave up on them."] if lost else []
+    said = _footer(model, guesses, source, extra)
+    subtitle = _subtitle(people, lost)
     labels = [*(["SYNTHETIC DATA"] if synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]
     plot, top, bottom = 270 * rows, 128, 103
     height = plot + top + bottom + 15 * (len(said) - 1)
     dress(figure, f"{model.name}: simulated", subtitle, said, labels, height=height, top=top, bottom=bottom)
-    legend = {"orientation": "h", "x": 0, "y": 1 + 24 / plot, "yanchor": "bottom"}
-    return figure.update_layout(legend=legend)
+    return figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 24 / plot, "yanchor": "bottom"})
 
 
 def _panel_title(model: Model, name: str) -> str:
     output = model.outputs[name]
     unit = unit_text(output.unit)
     return f"{output.label}, {unit}" if unit else output.label
+
+
+def _subtitle(people: int, lost: int) -> str:
+    whole = f"{people - lost:,} of {people:,}" if lost else f"{people:,}"
+    return "One patient" if people == 1 else f"{whole} virtual patients: median, 50 % and 90 % of them"
+
+
+def _footer(model: Model, guesses: list[str], source: str, notes: list[str]) -> list[str]:
+    """The lines below the panels, the model and where its parameters come from last."""
+    origin = " · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}".rstrip(), source]))
+    return ["Curves of the model, without residual error.", *notes, *_guess_note(model, guesses), origin]
 
 
 def _guess_note(model: Model, guesses: Sequence[str]) -> list[str]:

@@ -21,7 +21,15 @@ DASHES = {"CR": "longdash", "PR": "dash", "SD": "solid", "PD": "dashdot"}
 def plot_spider(
     study: Study, *, size: str = SIZE, baseline: str = BASELINE, confirmed: bool = False
 ) -> Figure:
-    """One line a subject from its baseline, named at its end; progression is filled, a cross with a new lesion."""
+    """One line a subject from its baseline, named at its end; progression is filled, a cross with a new lesion.
+
+    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm].
+
+    >>> from kinetics.plot import plot_spider
+    >>> figure = plot_spider(kn.read_study("nkg2d_phase1_synthetic"))
+    >>> figure.layout.yaxis.title.text
+    'Change from baseline, sum of diameters (%)'
+    """
     changes, figure = size_changes(study, size, baseline), Figure()
     best = best_responses(study, confirmed).set_index("subject")["response"]
     shown: set[str] = set()

@@ -25,6 +25,11 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
 
     Below a bar its infusions; on it the assessments by response, progression larger; at its end a cross for death or
     an arrow for who was alive. Who had no cells is in the footer.
+
+    >>> from kinetics.plot import plot_swimmer
+    >>> figure = plot_swimmer(kn.read_study("nkg2d_phase1_synthetic"))
+    >>> figure.layout.xaxis.title.text
+    'Time since first infusion of cells (days)'
     """
     lives = follow_up(study)
     lives["length"] = lives["alive_on"].where(lives["died_on"].isna(), lives["died_on"]) - lives["start"]

@@ -41,6 +41,12 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     A prediction-corrected check has no line at the LLOQ: each record has its own, where a BLQ record is drawn.
     A quantile that falls below the LLOQ (or above the ULOQ) is not drawn; an interval that reaches there is
     cut at the limit.
+
+    >>> from kinetics.plot import plot_vpc
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> figure = plot_vpc(fit, kn.vpc(fit, "car_copies", n=20))
+    >>> figure.layout.title.text
+    'CAR transgene: visual predictive check'
     """
     study, bins = fit.study, checked.bins
     limits = limit_lines(study, checked.analyte)
@@ -74,13 +80,16 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     figure.update_layout(legend={"font": {"size": 12}, "tracegroupgap": 2, "y": 1, "yanchor": "top"})
     subtitle = f"Inside their 90 % interval: {100 * checked.covered:.0f} % of quantiles"
     subtitle += f", {100 * checked.covered_blq:.0f} % of shares below LLOQ" if lloq else ""
-    kind = "prediction-corrected visual predictive check" if checked.corrected else "visual predictive check"
-    title = f"{study.analytes[checked.analyte].label}: {kind}"
-    title += f", {checked.stratum.replace('_', ' ').replace('<=', '≤')}" if checked.stratum else ""
-    height = 620 if lloq else 520
+    title, height = _title(study.analytes[checked.analyte].label, checked), 620 if lloq else 520
     return finish(
         figure, study, title=title, subtitle=subtitle, notes=_notes(checked), fit=fit, height=height
     )
+
+
+def _title(label: str, checked: Vpc) -> str:
+    kind = "prediction-corrected visual predictive check" if checked.corrected else "visual predictive check"
+    stratum = f", {checked.stratum.replace('_', ' ').replace('<=', '≤')}" if checked.stratum else ""
+    return f"{label}: {kind}{stratum}"
 
 
 def _notes(checked: Vpc) -> list[str]:

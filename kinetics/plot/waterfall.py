@@ -24,7 +24,16 @@ def plot_waterfall(
     by: str = "dose_level",
     confirmed: bool = False,
 ) -> Figure:
-    """One bar a subject, with its best response above or below it; who has no size after baseline is in the footer."""
+    """One bar a subject, with its best response above or below it; who has no size after baseline is in the footer.
+
+    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm]; `by`
+    colours.
+
+    >>> from kinetics.plot import plot_waterfall
+    >>> figure = plot_waterfall(kn.read_study("nkg2d_phase1_synthetic"))
+    >>> figure.layout.yaxis.title.text
+    'Best change from baseline, sum of diameters (%)'
+    """
     table = best_changes(study, size, baseline, by=by, confirmed=confirmed)
     drawn = table[table["percent"].notna()].sort_values("percent", ascending=False, kind="stable")
     figure = Figure()
