@@ -22,15 +22,14 @@ import numpy as np
 import pandas as pd
 import typer
 from pandas import DataFrame
-from plotly.io import to_html
+from plotly.graph_objects import Figure
 
 from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import load_fit
-from kinetics.page import FIGURE_CONFIG
+from kinetics.plot.export import refuse_figures, save_figure
 from kinetics.plot.simulation import plot_simulation
 from kinetics.regimen_file import read_regimen
-from kinetics.run import write_atomic
 from kinetics.simulate import (
     Simulation,
     curve_bands,
@@ -108,7 +107,7 @@ def simulate(
     chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Curves, .csv or .parquet.")] = None,
     parameters: Annotated[Path | None, typer.Option(help="Who they are, .csv or .parquet.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Median and bands, .html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Median and bands: .html, .svg, .pdf or .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
@@ -217,7 +216,7 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
             shown.gave_up.update(part.gave_up)
         curves = pd.concat(shown.parts, ignore_index=True)
         if files.plot is not None:
-            write_atomic(files.plot, _page(simulation, curves))
+            save_figure(_figure(simulation, curves), files.plot)
     if shown.gave_up:
         print(gave_up_text(shown.gave_up, simulation.patients), file=sys.stderr)
     return _summed(simulation, curves, shown.gave_up, files)
@@ -225,6 +224,7 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
 
 def _refuse(files: Files) -> None:
     """Before anything is solved: formats that cannot be written, and two results for one file."""
+    refuse_figures([] if files.plot is None else [files.plot])
     found = []
     for path in (files.out, files.parameters):
         if path is not None and path.suffix not in _FORMATS:
@@ -310,7 +310,7 @@ class _Stdout:
         self.begun = True
 
 
-def _page(simulation: Simulation, curves: DataFrame) -> str:
+def _figure(simulation: Simulation, curves: DataFrame) -> Figure:
     s = simulation
     shown = int(curves["patient"].nunique())
     notes = [f"{note[0].upper()}{note[1:]}." for note in s.notes]
@@ -318,11 +318,10 @@ def _page(simulation: Simulation, curves: DataFrame) -> str:
     given = f" but for {', '.join(s.population.given)}" if s.population.given else ""
     given_at = np.asarray(s.doses.time)[np.asarray(s.doses.amount) > 0]
     doses = np.unique(given_at).tolist() if len(s.weights) == 1 else []
-    figure = plot_simulation(
+    return plot_simulation(
         curves, s.model, guesses=s.population.guesses, source=f"parameters: {s.population.source}{given}",
         notes=notes, doses=doses, synthetic=s.synthetic,
     )  # fmt: skip
-    return to_html(figure, include_plotlyjs=True, config=FIGURE_CONFIG)
 
 
 def _summed(

@@ -3,6 +3,7 @@
 from kinetics.plot.biodistribution import plot_biodistribution
 from kinetics.plot.dose_decision import plot_dose_decision
 from kinetics.plot.expansion import plot_expansion
+from kinetics.plot.export import save_figure
 from kinetics.plot.exposure_response import plot_exposure_response
 from kinetics.plot.forest import plot_forest
 from kinetics.plot.gof import plot_gof
@@ -41,4 +42,5 @@ __all__ = [
     "plot_swimmer",
     "plot_vpc",
     "plot_waterfall",
+    "save_figure",
 ]
