@@ -52,7 +52,8 @@ _DRAW = """<!doctype html><meta charset="utf-8"><script src="{plotly}"></script>
 const say = text => document.getElementById("drawn").textContent = text;
 Plotly.toImage({figure}, {options}).then(image => say("drawn:" + image), error => say("failed:" + error));
 </script>"""
-_PRINT = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>@page {{ size: {width}px {height}px; margin: 0 }}
+_PRINT = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
+@page {{ size: {width}px {height}px; margin: 0 }}
 html, body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"""
 
 
@@ -76,7 +77,7 @@ def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
 
 
 def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = "html") -> list[str]:
-    """Write each figure to FOLDER/NAME.`kind`; a line each of what was written, and of what was not: a text says why."""
+    """Write each figure to FOLDER/NAME.`kind`; a line each of what was written or not (a text says why)."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for name, figure in figures.items():
