@@ -104,7 +104,7 @@ def site_shares(
         raise ModelError(Problem(what, "give a model with sites, and the curves that `simulate` makes of it"))
     else:
         found = _simulated_sites(of, curves)
-    parts = [table for product, *rest in found if len(table := _shares(product, *rest))]
+    parts = [table for product, time, cells in found if len(table := _shares(product, time, cells))]
     if not parts:
         what = "there are no cells at any site of these curves"
         raise ModelError(Problem(what, "give cells, and keep the outputs of the sites"))

@@ -12,7 +12,8 @@ from plotly.graph_objects import Figure
 
 from kinetics.biodistribution import biodistribution, biodistribution_summary, site_curves, site_shares
 from kinetics.cli_export import NCA_RULES
-from kinetics.dose_exposure import exposures_of_table
+from kinetics.dose_exposure import Exposures, exposures_of_table
+from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposure import exposure as run_exposure
 from kinetics.exposure import exposure_summary
 from kinetics.fit import Fit, load_fit
@@ -33,6 +34,10 @@ _SHOWN = ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Plots = Annotated[Path | None, typer.Option(help="Write the figures into this folder.")]
 PlotsAs = Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")]
+Product = Annotated[
+    str | None,
+    typer.Option(help="Figures of dose: those who had this product; of samples, from its first infusion."),
+]
 By = Annotated[str, typer.Option(help="Column of subjects.csv that the figures of dose go by.")]
 
 
@@ -44,6 +49,7 @@ def nca(
     plots: Plots = None,
     plots_as: PlotsAs = "html",
     by: By = "dose_level",
+    product: Product = None,
     as_json: Json = False,
 ) -> None:
     """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing number.
@@ -59,18 +65,29 @@ def nca(
     text = table_text(table[[c for c in _SHOWN if c in table]])
     written = [] if out is None else [f"written: {write_atomic(out, table.to_csv(index=False))}"]
     if plots is not None:
-        figures = _figures_of_samples(read, analyte, NCA_RULES[rules](), by)
+        figures = _figures_of_samples(read, analyte, NCA_RULES[rules](), by, product)
         written += save_figures(plots, figures, plots_as)
     print_result({"rows": records(table)}, "\n".join([text, *written]), as_json)
 
 
 def _figures_of_samples(
-    study: Study, analyte: str | None, rules: NCARules, by: str
+    study: Study, analyte: str | None, rules: NCARules, by: str, product: str | None
 ) -> dict[str, Figure | str]:
     chosen = list(study.analytes) if analyte is None else [analyte]
     figures: dict[str, Figure | str] = {f"persistence_{a}": plot_persistence(study, a) for a in chosen}
-    course = run_nca(study, analyte=analyte, rules=rules, by="course")
-    return figures | dose_exposure_figures(study, exposures_of_table(course), by=by)
+    course = run_nca(study, analyte=analyte, rules=rules, by="course", products=product and [product])
+    return figures | dose_exposure_figures(study, _of_those_who_had(study, product, course), by=by)
+
+
+def _of_those_who_had(study: Study, product: str | None, table: DataFrame) -> Exposures:
+    """The exposures of the whole course; with a product, of those to whom it was given."""
+    given = study.doses if product is None else study.doses[study.doses["product"] == product]
+    if not len(given):
+        known = sorted(set(study.doses["product"]))
+        raise StudyError(
+            Problem(f"nobody had {product!r}", did_you_mean(str(product), known), file="doses.csv")
+        )
+    return exposures_of_table(DataFrame(table[table["subject"].isin(given["subject"])]))
 
 
 def exposure(
@@ -81,6 +98,7 @@ def exposure(
     plots: Plots = None,
     plots_as: PlotsAs = "html",
     by: By = "dose_level",
+    product: Product = None,
     as_json: Json = False,
 ) -> None:
     """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
@@ -107,12 +125,18 @@ def exposure(
         by_site = biodistribution_summary(where)
         text += f"\n\n{table_text(by_site[by_site['subject'] == 'median patient'].drop(columns='subject'))}"
         found |= {"sites": records(by_site)}
-    written = [] if plots is None else save_figures(plots, _figures_of_fit(done, table, draws, by), plots_as)
+    written = (
+        []
+        if plots is None
+        else save_figures(plots, _figures_of_fit(done, table, draws, by, product), plots_as)
+    )
     print_result(found, "\n".join([text, *written]), as_json)
 
 
-def _figures_of_fit(fit: Fit, table: DataFrame, draws: int, by: str) -> dict[str, Figure | str]:
-    figures = dose_exposure_figures(fit.study, exposures_of_table(table), by=by, fit=fit)
+def _figures_of_fit(
+    fit: Fit, table: DataFrame, draws: int, by: str, product: str | None
+) -> dict[str, Figure | str]:
+    figures = dose_exposure_figures(fit.study, _of_those_who_had(fit.study, product, table), by=by, fit=fit)
     if fit.model.sites:
         curves = site_curves(fit, draws=min(draws, 100))
         figures |= {"biodistribution": plot_biodistribution(fit, curves)}

@@ -58,12 +58,11 @@ def response(
     tables = _responses(read, by, confirmed, irecist)
     tables["adverse events, subjects by worst grade"] = adverse_events(read, by)
     survival, answer = {}, {}
+    criteria: Criteria = "irecist" if irecist else "recist_1.1"
     if protocol is not None:
         rules = settled(read_protocol(protocol), protocol)
         tables["dose-limiting toxicities"] = dlt_table(read, rules)
-        survival = _survival(
-            read, rules, by, confirmed, assessed_every, "irecist" if irecist else "recist_1.1"
-        )
+        survival = _survival(read, rules, by, confirmed, assessed_every, criteria)
         answer = {"time_to_event": _answer(survival, rules, by)}
         columns, silent = strata_of(rules)
         if columns:
@@ -76,11 +75,10 @@ def response(
     rows = {key: records(table) for key, table in zip(keys, tables.values(), strict=False)}
     tables |= _tables(survival, by)
     written = [] if plots is None else save_figures(plots, _figures(read, survival, by, confirmed), plots_as)
-    label = " (SYNTHETIC)" if read.synthetic else ""
     text = "\n\n".join(f"{name}\n{table_text(table)}" for name, table in tables.items())
-    text += "".join(f"\n{line}" for line in written)
-    head = {"study": read.name, "criteria": "irecist" if irecist else "recist_1.1"}
-    print_result(head | rows | answer, f"{read.name}{label}\n\n{text}", as_json)
+    text = "\n".join([f"{read.name}{' (SYNTHETIC)' if read.synthetic else ''}\n\n{text}", *written])
+    head = {"study": read.name, "criteria": criteria}
+    print_result(head | rows | answer, text, as_json)
 
 
 def _responses(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:

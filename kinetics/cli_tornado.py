@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,9 +58,9 @@ def tornado(
     if plots is not None:
         figures = {f"tornado_{q}": plot_tornado(every, q, most=most) for q in wanted}
         written += save_figures(plots, figures, plots_as)
-    answer = every.as_dict() | {"quantities": wanted}
-    kept = [row for row in answer["rows"] if row["quantity"] in wanted]
-    print_result(answer | {"rows": kept}, _text(every, wanted, most, written), as_json)
+    answer = every.as_dict()
+    kept: list[dict[str, Any]] = [row for row in answer["rows"] if row["quantity"] in wanted]
+    print_result(answer | {"quantities": wanted, "rows": kept}, _text(every, wanted, most, written), as_json)
 
 
 def _window(text: str) -> tuple[float, float]:

@@ -74,7 +74,7 @@ def exposures_by_power_model(
     middle = float(np.exp(np.mean(np.log(protocol.levels))))
     found: list[dict[str, np.ndarray]] = [{} for _ in protocol.levels]
     for name in seen.values:
-        dose, values = usable_exposures(seen, doses, name)
+        _, dose, values = usable_exposures(seen, doses, name)
         if len(dose) < FEWEST:
             continue
         a, b, s = (v[:draws] for v in _power_draws(np.log(dose / middle), np.log(values), draws, rng))
@@ -112,7 +112,7 @@ def proportionality_table(
     """
     rng, rows = np.random.default_rng([seed, 5]), []
     for name in seen.values:
-        dose, values = usable_exposures(seen, doses, name)
+        _, dose, values = usable_exposures(seen, doses, name)
         if len(dose) >= FEWEST:
             x = np.log(dose)
             _, b, s = _power_draws(x - x.mean(), np.log(values), draws, rng)
@@ -140,7 +140,7 @@ def power_curve(
     in the exposure's unit. StudyError where fewer than three subjects have the exposure, or all had one dose.
     Example: `power_curve(exposures_from_samples(study, protocol), levels_of(study), "car_copies_cmax")`.
     """
-    dose, values = usable_exposures(seen, doses, exposure)
+    _, dose, values = usable_exposures(seen, doses, exposure)
     if len(dose) < FEWEST or dose.min() == dose.max():
         what = f"{exposure}: {len(dose)} subjects have it, at {len(np.unique(dose))} doses"
         raise StudyError(Problem(what, f"a power model needs {FEWEST} subjects and two doses"))
@@ -179,12 +179,12 @@ def levels_of(study: Study, column: str = "dose_level") -> dict[str, float]:
 
 def usable_exposures(
     seen: Exposures, doses: Mapping[str, float], exposure: str
-) -> tuple[Float[np.ndarray, " subject"], Float[np.ndarray, "draw subject"]]:
-    """The doses and exposures of the subjects who have both, in every draw."""
+) -> tuple[list[str], Float[np.ndarray, " subject"], Float[np.ndarray, "draw subject"]]:
+    """The subjects who have a dose and, in every draw, the exposure; with both."""
     values = np.atleast_2d(seen.values[exposure])
     given = np.array([doses.get(s, np.nan) for s in seen.subjects])
     own = np.isfinite(given) & np.all(np.isfinite(values) & (values > 0), axis=0)
-    return given[own], values[:, own]
+    return [s for s, kept in zip(seen.subjects, own, strict=True) if kept], given[own], values[:, own]
 
 
 def _power_draws(

@@ -125,26 +125,28 @@ Ends = dict[str, tuple[float, float, float]]  # parameter -> low, middle, high
 
 def _of_prior(model: Model, level: float) -> Ends:
     """Of every parameter's prior, on the scale on which it is normal."""
-    found = {}
+    found: Ends = {}
     for name, p in model.parameters.items():
         z = np.array([-1.0, 0.0, 1.0]) * norm.ppf(0.5 + level / 2)
         if isinstance(p.prior, HalfNormal):
             values = p.prior.scale * norm.ppf(0.5 + 0.5 * norm.cdf(z))
         else:
             kind = p.prior.link
-            values = np.asarray(inverse_link(kind, link(kind, np.asarray(p.prior.median)) + p.prior.sd * z))
-        found[name] = tuple(map(float, values))
+            values = inverse_link(kind, link(kind, jnp.asarray(p.prior.median)) + p.prior.sd * z)
+        low, middle, high = (float(v) for v in values)
+        found[name] = low, middle, high
     return found
 
 
 def _of_posterior(fit: Fit, level: float) -> Ends:
-    sites = {k: v for k, v in fit.sites().items() if k.removesuffix("_pop") in fit.model.parameters}
-    tail = (1 - level) / 2
-    return {
-        k.removesuffix("_pop"): tuple(map(float, np.quantile(v, [tail, 0.5, 1 - tail])))
-        for k, v in sites.items()
-        if k.endswith("_pop")
-    }
+    """Of every population value that was sampled."""
+    tail, found = (1 - level) / 2, {}
+    for site, draws in fit.sites().items():
+        name = site.removesuffix("_pop")
+        if site.endswith("_pop") and name in fit.model.parameters:
+            low, middle, high = (float(v) for v in np.quantile(draws, [tail, 0.5, 1 - tail]))
+            found[name] = low, middle, high
+    return found
 
 
 def _quantities(

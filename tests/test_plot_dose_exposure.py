@@ -164,6 +164,31 @@ def test_subjects_without_the_exposure_are_counted() -> None:
     assert len(traces(drawn, "subjects")[0].x) == 10
 
 
+def test_an_exposure_too_few_have_is_drawn_without_a_model_and_said() -> None:
+    values = {k: v.copy() for k, v in samples().values.items()}
+    values["car_copies_auc_28d"][0, 2:] = np.nan
+    some = Exposures(samples().subjects, samples().units, values)
+    drawn = plot_dose_exposure(kn.read_study(STUDY), some, ["car_copies_auc_28d", "car_copies_cmax"])
+    assert "AUC0–28d of CAR transgene: too few for a power model." in annotation(drawn, "footer")
+    assert [len(t.x) for t in traces(drawn, "subjects")] == [2, 12]
+    assert [(t.xaxis, t.showlegend) for t in traces(drawn, "power")] == [("x2", True)]
+    with pytest.raises(StudyError, match="a power model needs 3 subjects and two doses"):
+        plot_dose_exposure(kn.read_study(STUDY), some, ["car_copies_auc_28d"])
+
+
+def test_a_product_keeps_those_who_had_it(tmp_path: Path) -> None:
+    trial = "nkg2d_phase1_synthetic"
+    for options, n in (([], 12), (["--product", "car_t"], 11)):  # S03 had no CAR-T
+        said = call("nca", trial, "--analyte", "il6", "--plots", tmp_path / f"{n}", *options)
+        assert said.code == 0, said.err
+        page = (tmp_path / f"{n}" / "dose_exposure_il6.html").read_text(encoding="utf-8")
+        assert f"n = {n}," in page
+        assert ('"S03"' in page) == (n == 12)
+    said = call("nca", trial, "--analyte", "il6", "--plots", tmp_path / "x", "--product", "car_tt")
+    assert said.code == 1
+    assert "did you mean 'car_t'?" in said.err
+
+
 def test_the_command_draws_samples_and_exposures_or_says_why_not(tmp_path: Path) -> None:
     said = call("nca", STUDY, "--plots", tmp_path / "figures")
     assert (said.code, said.err) == (0, "")

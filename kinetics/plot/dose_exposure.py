@@ -19,7 +19,7 @@ from kinetics.dose_proportionality import (
     proportionality_table,
     usable_exposures,
 )
-from kinetics.errors import StudyError
+from kinetics.errors import Problem, StudyError
 from kinetics.fit import Fit
 from kinetics.plot.frame import (
     GREY,
@@ -64,16 +64,21 @@ def plot_dose_exposure(
         subplot_titles=[_panel_title(study, name) for name in names],
     )  # fmt: skip
     figure.update_annotations(font_size=13)
+    curves = {name: _curve(seen, doses, name) for name in names}
+    fitted = [name for name, curve in curves.items() if isinstance(curve, DataFrame)]
+    if not fitted:
+        raise StudyError(why for why in curves.values() if isinstance(why, Problem))
     for k, name in enumerate(names):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        _add_panel(figure, study, seen, doses, name, first=k == 0, **where)
+        _add_panel(figure, study, seen, doses, name, curves[name], first=name == fitted[0], **where)
     _dose_axes(figure, study, doses, by)
-    table = proportionality_table(seen.only(names), doses)
+    table = proportionality_table(seen.only(fitted), doses)
     said = [_power_text(study, row) for row in table.to_dict("records")]
-    left = {name: len(seen.subjects) - len(usable_exposures(seen, doses, name)[0]) for name in names}
-    said += [
-        f"No {_short(study, name)}: {n} of {len(seen.subjects)} subjects." for name, n in left.items() if n
-    ]
+    said += [f"{_short(study, name)}: too few for a power model." for name in names if name not in fitted]
+    for name in names:
+        without = len(seen.subjects) - len(usable_exposures(seen, doses, name)[0])
+        said += [f"No {_short(study, name)}: {without} of {len(seen.subjects)} subjects."] if without else []
+    said.append(f"Dose: column {by} of subjects.csv, as assigned, given or not.")
     said.append(
         "Power model: exposure ~ dose to the power b, 1 is proportional; prior of b about 1, a guess."
     )
@@ -112,21 +117,35 @@ def _add_panel(
     seen: Exposures,
     doses: Mapping[str, float],
     name: str,
+    curve: DataFrame | Problem,
     *,
     first: bool,
     **where: Any,
 ) -> None:
-    curve = power_curve(seen, doses, name)
-    _, values = usable_exposures(seen, doses, name)
-    low, high = np.quantile(values, [0.05, 0.95], axis=0)
-    lloq = _lloq(study, name)
-    ends = [
-        curve["new_lower"].min(),
-        curve["new_upper"].max(),
-        low.min(),
-        high.max(),
-        *([lloq] if lloq else []),
-    ]
+    _, dose, values = usable_exposures(seen, doses, name)
+    lloq, ends = _lloq(study, name), np.quantile(values, [0.05, 0.95], axis=0).ravel().tolist()
+    ends += [lloq] if lloq else []
+    if isinstance(curve, DataFrame):
+        ends += [curve["new_lower"].min(), curve["new_upper"].max()]
+        _add_curve(figure, curve, first=first, **where)
+    if len(dose):
+        _add_subjects(figure, seen, doses, name, **where)
+    if lloq:
+        _add_lloq(figure, list(doses.values()), lloq, **where)
+    title = _axis_title(study, seen, name)
+    figure.update_yaxes(title_text=title, **value_axis(log_range(ends), log=True), **where)
+
+
+def _curve(seen: Exposures, doses: Mapping[str, float], name: str) -> DataFrame | Problem:
+    """The power model's curve, or why there is none."""
+    try:
+        return power_curve(seen, doses, name)
+    except StudyError as error:
+        return error.problems[0]
+
+
+def _add_curve(figure: Figure, curve: DataFrame, *, first: bool, **where: Any) -> None:
+    """Both bands, the line, and the line that is proportional to dose."""
     for kind, opacity, text in (
         ("new_", 0.13, "90 % of new patients"),
         ("", 0.3, "the middle patient, 90 %"),
@@ -157,12 +176,6 @@ def _add_panel(
             ),
             **where,
         )  # fmt: skip
-    _add_subjects(figure, seen, doses, name, **where)
-    if lloq:
-        _add_lloq(figure, curve, lloq, **where)
-    figure.update_yaxes(
-        title_text=_axis_title(study, seen, name), **value_axis(log_range(ends), log=True), **where
-    )
 
 
 def _proportional(curve: DataFrame) -> np.ndarray:
@@ -175,11 +188,8 @@ def _add_subjects(
     figure: Figure, seen: Exposures, doses: Mapping[str, float], name: str, **where: Any
 ) -> None:
     """Each at its median; those of one dose side by side, in the order of the exposure."""
-    own = seen.only([name])
-    given = np.array([doses.get(s, np.nan) for s in own.subjects])
-    kept = np.isfinite(given) & np.all(np.isfinite(own.values[name]) & (own.values[name] > 0), axis=0)
-    low, middle, high = np.quantile(own.values[name][:, kept], [0.05, 0.5, 0.95], axis=0)
-    dose, subjects = given[kept], [s for s, k in zip(own.subjects, kept, strict=True) if k]
+    subjects, dose, values = usable_exposures(seen, doses, name)
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
     rank = pd.Series(middle).groupby(dose).rank(method="first").to_numpy()
     size = pd.Series(middle).groupby(dose).transform("size").to_numpy()
     aside = np.exp(0.025 * (rank - (size + 1) / 2))  # of the dose
@@ -187,18 +197,18 @@ def _add_subjects(
     figure.add_trace(
         Scatter(
             x=dose * aside, y=middle, mode="markers", text=subjects, customdata=dose, showlegend=False,
-            marker={"color": INK, "size": 7}, error_y=line if len(own.values[name]) > 1 else None,
+            marker={"color": INK, "size": 7}, error_y=line if len(values) > 1 else None,
             hovertemplate="%{text}, dose %{customdata:.3g}: %{y:.3g}<extra></extra>", meta={"role": "subjects"},
         ),
         **where,
     )  # fmt: skip
 
 
-def _add_lloq(figure: Figure, curve: DataFrame, lloq: float, **where: Any) -> None:
+def _add_lloq(figure: Figure, doses: list[float], lloq: float, **where: Any) -> None:
     text = f"LLOQ {number_text(lloq, trim=True)}"
     figure.add_trace(
         Scatter(
-            x=[curve["dose"].iloc[0], curve["dose"].iloc[-1]], y=[lloq, lloq], mode="lines+text", text=["", text],
+            x=[min(doses) / 1.25, max(doses) * 1.25], y=[lloq, lloq], mode="lines+text", text=["", text],
             textposition="top left", textfont={"size": 11, "color": GREY}, hoverinfo="skip", showlegend=False,
             line={"color": GREY, "dash": "dash", "width": 1}, meta={"role": "lloq"},
         ),
