@@ -10,6 +10,7 @@ import pytest
 from plotly.graph_objects import Figure
 
 import kinetics as kn
+from kinetics.cli_exposure import _of_those_who_had
 from kinetics.dose_exposure import Exposures, exposures_of_table
 from kinetics.dose_proportionality import levels_of, power_curve, proportionality_table
 from kinetics.errors import StudyError
@@ -61,7 +62,9 @@ def test_uncertain_exposures_widen_the_band_and_the_slope() -> None:
     rng = np.random.default_rng(0)
     dose = np.array(list(DOSES.values()))
     sure = exposures([(1e-6 * dose * np.exp([0.1, -0.1, 0.1, -0.1, 0.1, -0.1])).tolist()])
-    unsure = exposures((sure.values["x_cmax"] * np.exp(0.8 * rng.standard_normal((200, 6)))).tolist())
+    noise = np.exp(0.8 * rng.standard_normal((200, 6)))
+    noise[0] = 1.0  # the first draw alone would be as sure
+    unsure = exposures((sure.values["x_cmax"] * noise).tolist())
     width = [
         np.log(c["upper"] / c["lower"]).mean()
         for c in (power_curve(s, DOSES, "x_cmax") for s in (sure, unsure))
@@ -184,6 +187,9 @@ def test_a_product_keeps_those_who_had_it(tmp_path: Path) -> None:
         page = (tmp_path / f"{n}" / "dose_exposure_il6.html").read_text(encoding="utf-8")
         assert f"n = {n}," in page
         assert ('"S03"' in page) == (n == 12)
+    course = kn.nca(kn.read_study(trial), by="course")
+    assert "S03" in exposures_of_table(course).subjects
+    assert "S03" not in _of_those_who_had(kn.read_study(trial), "car_t", course).subjects
     said = call("nca", trial, "--analyte", "il6", "--plots", tmp_path / "x", "--product", "car_tt")
     assert said.code == 1
     assert "did you mean 'car_t'?" in said.err
