@@ -9,7 +9,12 @@ import jax as _jax
 _jax.config.update("jax_enable_x64", True)
 
 from kinetics.bind import bind  # noqa: E402
-from kinetics.biodistribution import biodistribution, biodistribution_summary, site_curves  # noqa: E402
+from kinetics.biodistribution import (  # noqa: E402
+    biodistribution,
+    biodistribution_summary,
+    site_curves,
+    site_shares,
+)
 from kinetics.check import Check, check  # noqa: E402
 from kinetics.compare import Comparison, compare  # noqa: E402
 from kinetics.compose import compose, prefixed  # noqa: E402
@@ -66,6 +71,7 @@ from kinetics.study import Study, read_study, validate_study  # noqa: E402
 from kinetics.subgroups import Subgroups, subgroups  # noqa: E402
 from kinetics.summary import parameter_table  # noqa: E402
 from kinetics.time_to_event import survival_times  # noqa: E402
+from kinetics.tornado import Tornado, tornado  # noqa: E402
 from kinetics.vpc import Vpc, stratified_vpc, vpc  # noqa: E402
 
 __all__ = [
@@ -117,6 +123,7 @@ __all__ = [
     "StudyError",
     "Subgroups",
     "Target",
+    "Tornado",
     "Vpc",
     "bind",
     "biodistribution",
@@ -171,11 +178,13 @@ __all__ = [
     "sensitivity",
     "simulate",
     "site_curves",
+    "site_shares",
     "stratified_vpc",
     "subgroups",
     "subject_outcomes",
     "survival_times",
     "to_pptestcd",
+    "tornado",
     "validate_study",
     "vpc",
     "write_study",

@@ -14,12 +14,13 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
-from kinetics.errors import FitError
+from kinetics.errors import FitError, ModelError, Problem
 from kinetics.fit import Fit
+from kinetics.model import Model
 from kinetics.predict import predicted_blocks
 from kinetics.regimen import entry_of, pad_doses
 
-__all__ = ["biodistribution", "biodistribution_summary", "site_curves"]
+__all__ = ["biodistribution", "biodistribution_summary", "site_curves", "site_shares"]
 
 HOUR = 1 / 24
 _AFTER = np.array(
@@ -97,6 +98,92 @@ def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
                     "subject": subject, "product": product, "site": site, "time": curves.times[i], **columns,
                 }))  # fmt: skip
     return pd.concat(rows, ignore_index=True).drop_duplicates(["subject", "product", "site", "time"])
+
+
+def site_shares(
+    of: Fit | Model, curves: DataFrame | None = None, *, until: float = 60.0, draws: int = 100
+) -> DataFrame:
+    """Which part of a product's cells is at which site, over time: of a fit, or of the `curves` of `simulate`.
+
+    Columns: product, site, time [day], share, lower, median, upper [cells, 5, 50 and 95 %]. `share` is the mean over
+    patients and draws of each one's own, so the shares of a time add to 1; the site `all` is their sum. Time is from a
+    subject's first infusion of the product, to `until`, in a fit, and that of the simulation for curves. Where nobody
+    has cells there is no row. FitError or ModelError where the model has no sites.
+    Example: `site_shares(model, simulate(model, regimen, patients=200, parameters="prior", times=times))`.
+    """
+    if isinstance(of, Fit):
+        if not of.model.sites:
+            raise FitError(
+                f"model {of.model.name} does not say which outputs are cells at a site (Model.sites)"
+            )
+        found = _fitted_sites(of, until, draws)
+    elif curves is None or not of.sites:
+        what = "no curves of `simulate`" if of.sites else f"model {of.name} has no sites (Model.sites)"
+        raise ModelError(Problem(what, "give a model with sites, and the curves that `simulate` makes of it"))
+    else:
+        found = _simulated_sites(of, curves)
+    parts = [table for product, time, cells in found if len(table := _shares(product, time, cells))]
+    if not parts:
+        what = "there are no cells at any site of these curves"
+        raise ModelError(Problem(what, "give cells, and keep the outputs of the sites"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _fitted_sites(
+    fit: Fit, until: float, draws: int
+) -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+    """product, time, and site -> (patient and draw, time)."""
+    curves = _Curves(fit, draws)
+    seen, grid = curves.under(curves.given), np.unique([*_AFTER, *np.arange(0.25, until + 0.125, 0.25)])
+    for product in curves.products:
+        own = curves.given[curves.given["product"] == product].groupby("subject")["time"].min()
+        rows = [i for i, subject in enumerate(fit.bound.subjects) if subject in own.index]
+        yield product, grid, {
+            site: np.concatenate([
+                _at(curves.times[i], seen[output][:, i], own[fit.bound.subjects[i]] + grid) for i in rows
+            ])
+            for site, output in fit.model.sites[product].items()
+        }  # fmt: skip
+
+
+def _simulated_sites(
+    model: Model, curves: DataFrame
+) -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+    """The same of a simulation; patients whom the solver gave up on are left out."""
+    whole = curves[~curves["patient"].isin(curves.loc[curves["value"].isna(), "patient"])]
+    for product, sites in model.sites.items():
+        wide = {
+            site: whole[whole["output"] == output].pivot(index="patient", columns="time", values="value")
+            for site, output in sites.items()
+        }
+        if all(table.size for table in wide.values()):
+            time = next(iter(wide.values())).columns.to_numpy(float)
+            yield product, time, {site: table.to_numpy(float) for site, table in wide.items()}
+
+
+def _shares(product: str, time: np.ndarray, cells: Mapping[str, np.ndarray]) -> DataFrame:
+    """One row a site and time, of those who have cells."""
+    total = np.sum(list(cells.values()), axis=0)
+    some = total > 0
+    kept = some.any(axis=0)
+    rows = []
+    for site, of in {"all": total, **cells}.items():
+        share = np.where(some, of, 0.0) / np.where(some, total, 1.0)
+        bands = np.quantile(of[:, kept], list(_QUANTILES.values()), axis=0)
+        rows.append(DataFrame({
+            "product": product, "site": site, "time": time[kept],
+            "share": share[:, kept].sum(axis=0) / some[:, kept].sum(axis=0),
+            **dict(zip(_QUANTILES, bands, strict=True)),
+        }))  # fmt: skip
+    return pd.concat(rows, ignore_index=True)
+
+
+def _at(times: np.ndarray, curve: Float[np.ndarray, "draw time"], wanted: np.ndarray) -> np.ndarray:
+    """Every draw's curve at `wanted`, linear between its own days."""
+    right = np.clip(np.searchsorted(times, wanted, side="left"), 1, len(times) - 1)
+    width = times[right] - times[right - 1]
+    weight = np.clip((wanted - times[right - 1]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
+    return curve[:, right - 1] * (1 - weight) + curve[:, right] * weight
 
 
 class _Curves:

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pandas import DataFrame
 
-from kinetics.biodistribution import biodistribution, biodistribution_summary
 from kinetics.calibration import calibration_card
 from kinetics.check import check as run_check
 from kinetics.cli_assess import compare, subgroups
@@ -23,7 +21,8 @@ from kinetics.cli_design import design, lint
 from kinetics.cli_design_sampling import design_sampling
 from kinetics.cli_expansion import expansion_cohorts
 from kinetics.cli_explore import explore
-from kinetics.cli_export import NCA_RULES, convert, export, validate
+from kinetics.cli_export import convert, export, validate
+from kinetics.cli_exposure import exposure, nca
 from kinetics.cli_fit import fit_to, overridden, resume_to
 from kinetics.cli_next import next_dose
 from kinetics.cli_recist import recist
@@ -31,9 +30,9 @@ from kinetics.cli_recommend import recommend_dose
 from kinetics.cli_response import response
 from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import simulate
+from kinetics.cli_tornado import tornado
 from kinetics.errors import InputError, KineticsError, Stopped
 from kinetics.exposure import exposure as run_exposure
-from kinetics.exposure import exposure_summary
 from kinetics.fit import load_fit
 from kinetics.laws import check_laws
 from kinetics.model import library_models, load_model
@@ -42,9 +41,7 @@ from kinetics.nca_rules import NCARules
 from kinetics.new import new_study
 from kinetics.plan import read_plan
 from kinetics.report import report as write_report
-from kinetics.run import write_atomic
-from kinetics.study import read_study
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["app", "main"]
 
@@ -89,7 +86,10 @@ app.command()(subgroups)
 app.command("design-sampling")(design_sampling)
 app.command()(sbc)
 app.command()(batch)
+app.command()(nca)
+app.command()(exposure)
 app.command()(simulate)
+app.command()(tornado)
 app.command()(lint)
 app.command()(design)
 app.command("next")(next_dose)
@@ -177,62 +177,6 @@ def check(run: Run, as_json: Json = False) -> None:
 
 
 @app.command()
-def nca(
-    study: Annotated[str, typer.Argument(help="A study's name or folder.")],
-    analyte: Annotated[str | None, typer.Option(help="One analyte; default all.")] = None,
-    rules: Annotated[str, typer.Option(help="BLQ rules: car_t, pknca or winnonlin.")] = "car_t",
-    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing number.
-
-    Example: `kinetics nca synthetic_cart_12 --analyte car_copies --out nca.csv`
-    """
-    if rules not in NCA_RULES:
-        raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
-    table = run_nca(read_study(study), analyte=analyte, rules=NCA_RULES[rules]())
-    shown = [
-        c
-        for c in ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")
-        if c in table
-    ]
-    _table(table, table[shown], out, as_json)
-
-
-@app.command()
-def exposure(
-    run: Run,
-    out: Annotated[Path | None, typer.Option(help="Write every draw as CSV.")] = None,
-    sites: Annotated[Path | None, typer.Option(help="Write every draw's site quantities as CSV.")] = None,
-    draws: Annotated[int, typer.Option(help="Posterior draws to use, thinned evenly.")] = 1000,
-    as_json: Json = False,
-) -> None:
-    """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
-
-    A model that knows its organs adds, of 200 draws: liver and tumour against blood, what was retained, what the
-    hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 % intervals.
-    Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv`
-    """
-    done = load_fit(run)
-    if done.caution:
-        print(f"note: {done.caution}", file=sys.stderr)
-    table = run_exposure(done, draws=draws)
-    summary = exposure_summary(table)
-    if out is not None:
-        write_atomic(out, table.to_csv(index=False))
-    text = table_text(summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "tlast"])])
-    found = {"rows": records(summary)}
-    if done.model.sites or sites is not None:
-        where = biodistribution(done, draws=min(draws, 200))
-        if sites is not None:
-            write_atomic(sites, where.to_csv(index=False))
-        by_site = biodistribution_summary(where)
-        text += f"\n\n{table_text(by_site[by_site['subject'] == 'median patient'].drop(columns='subject'))}"
-        found |= {"sites": records(by_site)}
-    print_result(found, text, as_json)
-
-
-@app.command()
 def report(run: Run, as_json: Json = False) -> None:
     """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
 
@@ -281,12 +225,6 @@ def _fail(message: str, problems: list[dict[str, object]]) -> None:
         print(json.dumps({"error": message, "problems": problems}))
     print(message, file=sys.stderr)
     raise SystemExit(1)
-
-
-def _table(full: DataFrame, shown: DataFrame, out: Path | None, as_json: bool) -> None:
-    if out is not None:
-        write_atomic(out, full.to_csv(index=False))
-    print_result({"rows": records(full)}, table_text(shown) + (f"\nwritten: {out}" if out else ""), as_json)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plotly.io import to_html
 
 from kinetics.compare import compare as run_compare
 from kinetics.device import use_compile_cache
 from kinetics.errors import InputError, Problem
 from kinetics.fit import load_fit
-from kinetics.page import FIGURE_CONFIG
 from kinetics.plot import plot_forest
+from kinetics.plot.export import refuse_figures, save_figure
 from kinetics.run import write_atomic
 from kinetics.subgroups import subgroups as run_subgroups
 from kinetics.terminal import print_result
@@ -52,21 +51,22 @@ def compare(
 def subgroups(
     run: Annotated[Path, typer.Argument(help="A run folder, runs/NAME, of a fit with covariates.")],
     out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write the forest plot as .html.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the forest plot: .html, .svg, .pdf or .png.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence each.
 
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """
+    refuse_figures([] if plot is None else [plot])
     done = load_fit(run)
     found = run_subgroups(done)
-    pages = {} if plot is None else {plot: to_html(plot_forest(done, found), config=FIGURE_CONFIG)}
-    tables = {} if out is None else {out: found.table.to_csv(index=False)}
-    for path, content in (tables | pages).items():
-        write_atomic(path, content)
-    written = "".join(f"\nwritten: {path}" for path in tables | pages)
-    print_result(found.as_dict(), f"{found}{written}", as_json)
+    written = [] if out is None else [write_atomic(out, found.table.to_csv(index=False))]
+    written += [] if plot is None else [save_figure(plot_forest(done, found), plot)]
+    said = "".join(f"\nwritten: {path}" for path in written)
+    print_result(found.as_dict(), f"{found}{said}", as_json)
 
 
 def _names(runs: list[Path]) -> list[str]:

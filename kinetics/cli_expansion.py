@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 import typer
 from pandas import DataFrame
-from plotly.io import to_html
 
 from kinetics.errors import PlanError, Problem
 from kinetics.expansion import CohortRates, ExpansionDesign, design_of, expansion
 from kinetics.expansion_characteristics import ExpansionCharacteristics, expansion_characteristics
-from kinetics.page import FIGURE_CONFIG
 from kinetics.plot import plot_expansion
+from kinetics.plot.export import refuse_figures, save_figure
 from kinetics.protocol import Protocol, read_protocol, settled
-from kinetics.run import write_atomic
 from kinetics.study import read_study
 from kinetics.terminal import print_result, records, table_text
 
@@ -40,7 +38,7 @@ def expansion_cohorts(
     level: Annotated[float, typer.Option(help="Of every interval.")] = 0.9,
     trials: Annotated[int, typer.Option(min=2, help="Simulated trials, of too many outcomes to list.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Write the forest of a study here, as .html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the forest of a study: .html, .svg, .pdf, .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:  # fmt: skip
     """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does, exactly.
@@ -53,8 +51,7 @@ def expansion_cohorts(
     if study is not None:
         found = expansion(read_study(study), rules, confirmed=confirmed, level=level, weight=weight)
         if plot is not None:
-            plot.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(plot, to_html(plot_expansion(found), config=FIGURE_CONFIG))
+            save_figure(plot_expansion(found), plot)
         return print_result(_answer(rules, found, plot), _text(rules, found, plot), as_json)
     sizes = [int(n) for n in _numbers("--patients", patients, whole=True)] if patients else None
     design = design_of(rules, patients=sizes, weight=weight)
@@ -71,6 +68,7 @@ def _check(study: str | None, true_response: str, patients: str, plot: Path | No
         raise PlanError(Problem(what, remedy))
     if study is not None and patients:
         raise PlanError(Problem("--patients with a study", "the study says how many there are: leave it out"))
+    refuse_figures([] if plot is None else [plot])
     if study is None and plot is not None:
         raise PlanError(
             Problem("--plot without a study", "name the study whose cohorts are drawn, or leave it out")

@@ -15,6 +15,7 @@ from kinetics.dose_exposure import Exposures, exposures_as_dosed, exposures_at_l
 from kinetics.dose_proportionality import (
     exposures_by_power_model,
     exposures_from_samples,
+    levels_of,
     proportionality_table,
 )
 from kinetics.errors import PlanError, Problem, did_you_mean
@@ -65,7 +66,11 @@ def recommend_dose(
         level_column=level_column, audit=_audit(protocol, data, fit),
     )  # fmt: skip
     names = [rules.level_name(i) for i in range(1, len(rules.levels) + 1)]
-    page = None if out is None else recommendation_page(found, names, to=out)
+    page = (
+        None
+        if out is None
+        else recommendation_page(found, names, to=out, study=data, level_column=level_column)
+    )
     answer = found.as_dict() | {"page": None if page is None else str(page)}
     print_result(answer, _text(found, names, page), as_json)
 
@@ -74,8 +79,7 @@ def _evidence(fit: Fit | None, data: Study, rules: Protocol, draws: int, level_c
     """The exposures, of the fit or of the samples."""
     if fit is None:
         seen = exposures_from_samples(data, rules)
-        levels = data.subjects[level_column].astype(float)
-        doses = {str(k): float(v) for k, v in levels.items()}
+        doses = levels_of(data, level_column)
         return {
             "as_dosed": seen, "at_levels": exposures_by_power_model(seen, doses, rules),
             "proportionality": proportionality_table(seen, doses),

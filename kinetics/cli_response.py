@@ -8,17 +8,15 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame, concat
 from plotly.graph_objects import Figure
-from plotly.io import to_html
 
 from kinetics.errors import PlanError, Problem
 from kinetics.immune_response import best_immune_responses, immune_response_rates
 from kinetics.kaplan_meier import EVERYONE, KaplanMeier, kaplan_meier
-from kinetics.page import FIGURE_CONFIG
 from kinetics.plot import plot_kaplan_meier, plot_spider, plot_swimmer, plot_waterfall
+from kinetics.plot.export import refuse_figures, save_figures
 from kinetics.protocol import read_protocol, settled
 from kinetics.protocol_tables import Protocol
 from kinetics.response import adverse_events, best_responses, dlt_table, response_rates
-from kinetics.run import write_atomic
 from kinetics.strata import strata_of, strata_table
 from kinetics.study import Study, read_study
 from kinetics.terminal import print_result, records, table_text
@@ -45,7 +43,8 @@ def response(
     irecist: Annotated[
         bool, typer.Option("--irecist", help="By iRECIST: iBOR, iORR, iPFS, iDOR; an iUPD must stand.")
     ] = False,
-    plots: Annotated[Path | None, typer.Option(help="Write the figures into this folder, as .html.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write the figures into this folder.")] = None,
+    plots_as: Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")] = "html",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
@@ -54,16 +53,16 @@ def response(
 
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
+    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     read = read_study(study)
     tables = _responses(read, by, confirmed, irecist)
     tables["adverse events, subjects by worst grade"] = adverse_events(read, by)
     survival, answer = {}, {}
+    criteria: Criteria = "irecist" if irecist else "recist_1.1"
     if protocol is not None:
         rules = settled(read_protocol(protocol), protocol)
         tables["dose-limiting toxicities"] = dlt_table(read, rules)
-        survival = _survival(
-            read, rules, by, confirmed, assessed_every, "irecist" if irecist else "recist_1.1"
-        )
+        survival = _survival(read, rules, by, confirmed, assessed_every, criteria)
         answer = {"time_to_event": _answer(survival, rules, by)}
         columns, silent = strata_of(rules)
         if columns:
@@ -75,12 +74,11 @@ def response(
     keys = ("best_responses", "response_rates", "adverse_events", "dlts")
     rows = {key: records(table) for key, table in zip(keys, tables.values(), strict=False)}
     tables |= _tables(survival, by)
-    written = [] if plots is None else _write(plots, _figures(read, survival, by, confirmed))
-    label = " (SYNTHETIC)" if read.synthetic else ""
+    written = [] if plots is None else save_figures(plots, _figures(read, survival, by, confirmed), plots_as)
     text = "\n\n".join(f"{name}\n{table_text(table)}" for name, table in tables.items())
-    text += "".join(f"\n{line}" for line in written)
-    head = {"study": read.name, "criteria": "irecist" if irecist else "recist_1.1"}
-    print_result(head | rows | answer, f"{read.name}{label}\n\n{text}", as_json)
+    text = "\n".join([f"{read.name}{' (SYNTHETIC)' if read.synthetic else ''}\n\n{text}", *written])
+    head = {"study": read.name, "criteria": criteria}
+    print_result(head | rows | answer, text, as_json)
 
 
 def _responses(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:
@@ -176,17 +174,3 @@ def _figures(study: Study, survival: Survival, by: str, confirmed: bool) -> dict
         nobody = not len(groups.curve)
         found[key] = f"nobody is counted for {name}" if nobody else plot_kaplan_meier(study, groups, endpoint)
     return found
-
-
-def _write(folder: Path, figures: dict[str, Figure | str]) -> list[str]:
-    """The figures as HTML files; a line each of what was written, and what not."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for name, figure in figures.items():
-        path = folder / f"{name}.html"
-        if isinstance(figure, str):
-            lines.append(f"not drawn: {path.name}: {figure}")
-        else:
-            write_atomic(path, to_html(figure, config=FIGURE_CONFIG))
-            lines.append(f"written: {path}")
-    return lines

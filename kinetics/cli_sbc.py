@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plotly.io import to_html
 
 from kinetics.calibration import Calibration, record_calibration
 from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
-from kinetics.page import FIGURE_CONFIG
 from kinetics.plan import find_plan, read_plan
+from kinetics.plot.export import save_figure
 from kinetics.plot.sbc import plot_sbc
 from kinetics.run import write_atomic
 from kinetics.sbc import WRONG, Replicated
@@ -77,10 +76,9 @@ def sbc(
 
 def _write(calibration: Calibration, folder: Path) -> tuple[Path, Path]:
     """The summary and the figure, into the folder."""
-    page = to_html(plot_sbc(calibration), include_plotlyjs=True, config=FIGURE_CONFIG)
     return (
         write_atomic(folder / "summary.json", json.dumps(calibration.summary(), indent=2) + "\n"),
-        write_atomic(folder / "ranks.html", page),
+        save_figure(plot_sbc(calibration), folder / "ranks.html"),
     )
 
 

@@ -22,15 +22,16 @@ import numpy as np
 import pandas as pd
 import typer
 from pandas import DataFrame
-from plotly.io import to_html
+from plotly.graph_objects import Figure
 
+from kinetics.biodistribution import site_shares
 from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import load_fit
-from kinetics.page import FIGURE_CONFIG
+from kinetics.plot.export import refuse_figures, save_figure, save_figures
 from kinetics.plot.simulation import plot_simulation
 from kinetics.regimen_file import read_regimen
-from kinetics.run import write_atomic
+from kinetics.report_biodistribution import organ_figures
 from kinetics.simulate import (
     Simulation,
     curve_bands,
@@ -46,6 +47,7 @@ __all__ = ["Files", "Simulated", "days_of", "simulate", "simulate_to", "simulati
 
 _SHOWN = 1_000_000  # rows
 _FORMATS = (".csv", ".parquet")
+_ORGANS = ("organ_stack", "body_map")
 
 Append = Callable[[DataFrame], None]
 
@@ -57,11 +59,14 @@ class Files:
     out: Path | None = None
     parameters: Path | None = None
     plot: Path | None = None
+    organs: Path | None = None
+    organs_as: str = "html"
     stdout: bool = False
 
     @property
     def written(self) -> list[str]:
-        return [str(path) for path in (self.out, self.parameters, self.plot) if path is not None]
+        drawn = [self.organs / f"{name}.{self.organs_as}" for name in _ORGANS] if self.organs else []
+        return [str(path) for path in (self.out, self.parameters, self.plot, *drawn) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,9 @@ def simulate(
     chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Curves, .csv or .parquet.")] = None,
     parameters: Annotated[Path | None, typer.Option(help="Who they are, .csv or .parquet.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Median and bands, .html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Median and bands: .html, .svg, .pdf or .png.")] = None,
+    organs: Annotated[Path | None, typer.Option(help="Folder for an organ stack and a body map.")] = None,
+    plots_as: Annotated[str, typer.Option(help="Of these: html, svg, pdf or png.")] = "html",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
@@ -122,7 +129,7 @@ def simulate(
         float32=float32,
     )  # fmt: skip
     piped = out is None and not as_json and not sys.stdout.isatty()
-    done = simulate_to(prepared, Files(out, parameters, plot, stdout=piped), chunk=chunk)
+    done = simulate_to(prepared, Files(out, parameters, plot, organs, plots_as, stdout=piped), chunk=chunk)
     if not piped:
         print_result(dict(done.answer), done.text, as_json)
     if not done.whole:
@@ -200,7 +207,7 @@ def _source(source: str) -> Source:
 
 def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulated:
     """Simulate, write chunks as they come, and sum up; notes and progress go to stderr."""
-    _refuse(files)
+    _refuse(files, simulation)
     for note in simulation.notes:
         print(note, file=sys.stderr)
     shown = _Shown()
@@ -217,15 +224,23 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
             shown.gave_up.update(part.gave_up)
         curves = pd.concat(shown.parts, ignore_index=True)
         if files.plot is not None:
-            write_atomic(files.plot, _page(simulation, curves))
+            save_figure(_figure(simulation, curves), files.plot)
+        if files.organs is not None:
+            shares, source = site_shares(simulation.model, curves), _source_text(simulation)
+            figures = organ_figures(simulation.model, shares, synthetic=simulation.synthetic, source=source)
+            save_figures(files.organs, figures, files.organs_as)
     if shown.gave_up:
         print(gave_up_text(shown.gave_up, simulation.patients), file=sys.stderr)
     return _summed(simulation, curves, shown.gave_up, files)
 
 
-def _refuse(files: Files) -> None:
+def _refuse(files: Files, simulation: Simulation) -> None:
     """Before anything is solved: formats that cannot be written, and two results for one file."""
+    refuse_figures(Path(name) for name in files.written if Path(name) not in (files.out, files.parameters))
     found = []
+    if files.organs is not None and not simulation.model.sites:
+        what = f"model {simulation.model.name} does not say which outputs are cells at a site"
+        found.append(Problem(what, "leave --organs out, or give the model sites (Model.sites)"))
     for path in (files.out, files.parameters):
         if path is not None and path.suffix not in _FORMATS:
             found.append(
@@ -310,19 +325,22 @@ class _Stdout:
         self.begun = True
 
 
-def _page(simulation: Simulation, curves: DataFrame) -> str:
+def _figure(simulation: Simulation, curves: DataFrame) -> Figure:
     s = simulation
     shown = int(curves["patient"].nunique())
     notes = [f"{note[0].upper()}{note[1:]}." for note in s.notes]
     notes += [f"The first {shown:,} of {s.patients:,} patients."] if shown < s.patients else []
-    given = f" but for {', '.join(s.population.given)}" if s.population.given else ""
     given_at = np.asarray(s.doses.time)[np.asarray(s.doses.amount) > 0]
     doses = np.unique(given_at).tolist() if len(s.weights) == 1 else []
-    figure = plot_simulation(
-        curves, s.model, guesses=s.population.guesses, source=f"parameters: {s.population.source}{given}",
+    return plot_simulation(
+        curves, s.model, guesses=s.population.guesses, source=_source_text(s),
         notes=notes, doses=doses, synthetic=s.synthetic,
     )  # fmt: skip
-    return to_html(figure, include_plotlyjs=True, config=FIGURE_CONFIG)
+
+
+def _source_text(s: Simulation) -> str:
+    given = f" but for {', '.join(s.population.given)}" if s.population.given else ""
+    return f"parameters: {s.population.source}{given}"
 
 
 def _summed(

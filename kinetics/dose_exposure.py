@@ -20,7 +20,7 @@ from kinetics.predict import population_sites, predicted_blocks, subject_theta
 from kinetics.protocol_tables import Dosing, Protocol
 from kinetics.regimen import pad_doses
 
-__all__ = ["Exposures", "exposures_as_dosed", "exposures_at_levels", "planned_doses"]
+__all__ = ["Exposures", "exposures_as_dosed", "exposures_at_levels", "exposures_of_table", "planned_doses"]
 
 FOLLOWED = 28.0  # days from the first infusion of the level's product
 _DAYS = np.unique(
@@ -72,6 +72,26 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
     found = _exposures(fit, table, starts, fit.sites(at_most=draws))
     rows = [fit.bound.subjects.index(s) for s in subjects]
     return Exposures(subjects, _units(fit), {k: v[:, rows] for k, v in found.items()})
+
+
+def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures:
+    """The whole course's exposures in a table of `kinetics.exposure` (every draw), or of `kinetics.nca` by course.
+
+    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day], or whatever window the table has; the subjects of all
+    analytes, NaN where one has no number. Example: `exposures_of_table(kinetics.exposure(fit, by="course"))`.
+    """
+    own = table[table["cycle"].astype(str) == course]
+    own = own if "draw" in own else own.assign(draw=0)
+    area = next(c for c in map(str, own.columns) if c.startswith("auc_0_") and c.endswith("d"))
+    subjects, draws = list(dict.fromkeys(own["subject"])), sorted(set(own["draw"]))
+    units, values = {}, {}
+    for analyte, rows in own.groupby("analyte", sort=False):
+        unit = str(rows["unit"].iloc[0])
+        for suffix, column, of in (("cmax", "cmax", unit), (area.replace("_0_", "_"), area, f"{unit} x day")):
+            wide = rows.pivot(index="draw", columns="subject", values=column).reindex(draws, columns=subjects)
+            units[f"{analyte}_{suffix}"] = of
+            values[f"{analyte}_{suffix}"] = wide.to_numpy(float)
+    return Exposures(subjects, units, values)
 
 
 def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed: int = 0) -> list[Exposures]:

@@ -13,17 +13,11 @@ from plotly.graph_objects import Figure
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from kinetics.plot.export import FIGURE_CONFIG
 from kinetics.plot.frame import number_text
 from kinetics.run import write_atomic
 
 __all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
-
-FIGURE_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "showSendToCloud": False,  # it would send the figure, patients' records and all, to a web service
-    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-}
 
 
 @dataclass

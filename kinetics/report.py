@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
+from plotly.graph_objects import Figure
 
 from kinetics.bind import BoundAssay
 from kinetics.check import Check
+from kinetics.dose_exposure import exposures_of_table
 from kinetics.estimates import estimates
 from kinetics.exposure import exposure_summary
 from kinetics.fit import Fit
@@ -28,6 +30,7 @@ from kinetics.plot import (
     plot_prior_posterior,
     plot_vpc,
 )
+from kinetics.plot.dose_exposure import dose_exposure_figures
 from kinetics.plot.frame import number_text, unit_text
 from kinetics.predict import individual_curves
 from kinetics.report_assessment import assessment_section, covariate_section
@@ -286,6 +289,11 @@ def _nca_section(fit: Fit, nca_table: DataFrame) -> Section:
 
 def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
     section = Section("exposure", "Exposure")
+    if "draw" in exposure_table:
+        figures = dose_exposure_figures(fit.study, exposures_of_table(exposure_table), fit=fit)
+        for figure in figures.values():
+            if isinstance(figure, Figure):
+                add_figure(section, figure)
     summary = exposure_summary(exposure_table) if "draw" in exposure_table else exposure_table
     quantities = list(dict.fromkeys(summary["quantity"]))
     areas = [q for q in quantities if q.startswith("auc_") and q[4:5].isdigit()]

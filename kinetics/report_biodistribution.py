@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from kinetics.biodistribution import biodistribution, biodistribution_summary, site_curves
+from pandas import DataFrame
+from plotly.graph_objects import Figure
+
+from kinetics.biodistribution import biodistribution, biodistribution_summary, site_curves, site_shares
 from kinetics.fit import Fit
+from kinetics.model import Model
 from kinetics.page import Section, Table, add_figure
-from kinetics.plot import plot_biodistribution
+from kinetics.plot import plot_biodistribution, plot_body_map, plot_organ_stack
 from kinetics.plot.frame import number_text
 
-__all__ = ["biodistribution_section"]
+__all__ = ["biodistribution_section", "organ_figures"]
 
 _WORDS = {
     "auc_blood": "AUC0-28d in blood", "auc_liver": "AUC0-28d in liver", "auc_tumour": "AUC0-28d in tumour",
@@ -23,6 +27,16 @@ _WORDS = {
 }  # fmt: skip
 
 
+def organ_figures(
+    of: Fit | Model, shares: DataFrame, *, synthetic: bool = False, source: str = ""
+) -> dict[str, Figure]:
+    """The organ stack and the body map of `kinetics.site_shares`, by their files' names."""
+    return {
+        "organ_stack": plot_organ_stack(of, shares, synthetic=synthetic, source=source),
+        "body_map": plot_body_map(of, shares, synthetic=synthetic, source=source),
+    }
+
+
 def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
     """The figure and the table of `draws`, after what of them the data cannot know."""
     section = Section("biodistribution", "Where the cells are")
@@ -33,6 +47,8 @@ def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
             f"guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
         )
     add_figure(section, plot_biodistribution(fit, site_curves(fit, draws=draws)))
+    for figure in organ_figures(fit, site_shares(fit, draws=draws)).values():
+        add_figure(section, figure)
     summary = biodistribution_summary(biodistribution(fit, draws=draws))
     every = summary[summary["subject"] == "median patient"]
     products = list(dict.fromkeys(every["product"]))

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pandas import NA, DataFrame
+from plotly.graph_objects import Figure
 
 from kinetics.decision_models import FEASIBLE, GUESS
 from kinetics.page import Section, Table, add_figure, write_page
 from kinetics.plot.dose_decision import plot_dose_decision
+from kinetics.plot.dose_exposure import dose_exposure_figures
 from kinetics.plot.exposure_response import plot_exposure_response
 from kinetics.recommend import Recommendation
+from kinetics.study import Study
 
 __all__ = ["recommendation_page"]
 
@@ -30,8 +33,13 @@ _HEADS = {
 }  # fmt: skip
 
 
-def recommendation_page(found: Recommendation, names: Sequence[str], *, to: str | Path) -> Path:
+def recommendation_page(
+    found: Recommendation, names: Sequence[str], *, to: str | Path, study: Study | None = None,
+    level_column: str = "dose_level",
+) -> Path:  # fmt: skip
     """Write the page to the file `to`, whole or not at all; returns its path. `names` are the levels', lowest first.
+
+    With the `study`, exposures are drawn against the subjects' doses, `level_column` of subjects.csv.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> names = [protocol.level_name(level) for level in (1, 2, 3, 4)]
@@ -46,7 +54,7 @@ def recommendation_page(found: Recommendation, names: Sequence[str], *, to: str 
         found=found,
         verdict=verdict + (", below the MTD: a conflict" if found.state == "conflict" else ""),
         cautions=list(_cautions(found)),
-        sections=list(_sections(found, list(names))),
+        sections=list(_sections(found, list(names), _dose_exposure(found, study, level_column))),
     )
 
 
@@ -66,19 +74,29 @@ def _cautions(found: Recommendation) -> Iterator[str]:
         yield "No exposure was given: nothing but DLTs was weighed."
 
 
-def _sections(found: Recommendation, names: list[str]) -> Iterator[Section]:
+def _dose_exposure(found: Recommendation, study: Study | None, by: str) -> list[Figure]:
+    if study is None or found.as_dosed is None:
+        return []
+    figures = dose_exposure_figures(study, found.as_dosed, by=by).values()
+    return [figure for figure in figures if isinstance(figure, Figure)]
+
+
+def _sections(found: Recommendation, names: list[str], drawn: list[Figure]) -> Iterator[Section]:
     decision = Section("decision", "Dosage decision")
     add_figure(decision, plot_dose_decision(found, names, FEASIBLE))
     decision.tables += _levels(found, names)
     yield decision
-    if len(found.proportionality):
+    if len(found.proportionality) or drawn:
         kinetics = Section("pharmacokinetics", "Pharmacokinetic characteristics")
         kinetics.words.append(
             "Exposure goes with dose to the power b; 1 is proportional. The CV is of patients at one dose."
         )
-        kinetics.tables.append(
-            _table("Dose proportionality, median and 90 % interval", found.proportionality)
-        )
+        if len(found.proportionality):
+            kinetics.tables.append(
+                _table("Dose proportionality, median and 90 % interval", found.proportionality)
+            )
+        for figure in drawn:
+            add_figure(kinetics, figure)
         yield kinetics
     if found.regressions:
         yield _exposure_response(found)

@@ -36,6 +36,7 @@ __all__ = [
     "peak_table",
     "simulate",
     "simulate_chunks",
+    "simulated_values",
     "simulation",
 ]
 
@@ -254,6 +255,16 @@ def simulate_chunks(simulation: Simulation, chunk: int = CHUNK) -> Iterator[Virt
             gave_up = {int(numbers[i]): float(days[i]) for i in lost}
         curves, parameters = _curves(s, numbers[:n], values[:n]), _parameters(s, numbers[:n], rows[:n], theta)
         yield VirtualPatients(curves, parameters, gave_up)
+
+
+def simulated_values(
+    simulation: Simulation, theta: Mapping[str, Float[AnyArray, " patient"]]
+) -> Float[np.ndarray, "patient output time"]:
+    """The outputs of patients with these parameters, all dosed as the simulation's first; NaN where not solved."""
+    s, n = simulation, len(next(iter(theta.values())))
+    doses = Doses(*(np.repeat(np.asarray(x)[:1], n, axis=0) for x in s.doses))
+    solved = _program(solve, s)(np.broadcast_to(s.times, (n, len(s.times))), dict(theta), doses)
+    return np.stack([np.asarray(solved[name]) for name in s.outputs], axis=1)
 
 
 def _program(what: Callable[..., Any], s: Simulation) -> Callable[..., Any]:

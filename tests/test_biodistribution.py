@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import kinetics as kn
-from kinetics.biodistribution import _area, biodistribution, biodistribution_summary, site_curves
+from kinetics.biodistribution import _area, biodistribution, biodistribution_summary, site_curves, site_shares
 from kinetics.plan import plan_of, read_plan
 from kinetics.plot import plot_biodistribution
 from kinetics.report import _cautions
@@ -127,6 +127,48 @@ def test_areas_are_cut_where_a_window_ends() -> None:
     assert np.isnan(_area(times, curve, np.array([np.nan]), 1.5)).all()
 
 
+def blood_share(a, b, in_liver, in_blood, t):
+    """Blood's part of the cells after a bolus, where the tumour reads the liver too."""
+    blood = in_blood * np.exp(-a * t)
+    liver = in_liver * np.exp(-b * t) + in_blood * a / (a - b) * (np.exp(-b * t) - np.exp(-a * t))
+    return blood / (blood + 2 * liver)
+
+
+def test_shares_are_means_of_each_patients_own_and_add_to_one(fitted: kn.Fit) -> None:
+    table, p = site_shares(fitted, until=50.0, draws=4), fitted.theta()
+    a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
+    wide = table.pivot(index="time", columns="site", values="share")
+    np.testing.assert_allclose(wide[["blood", "liver", "tumour"]].sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(wide["all"], 1.0, rtol=1e-12)
+    for day in (0.02, 1.0, 2.0):  # from each one's own first infusion: S2 had hers on day 2
+        truth = [blood_share(a, b, share, 1 - share, day), blood_share(a, b, 0.0, 1.0, day)]
+        assert wide["blood"][day] == pytest.approx(np.mean(truth), rel=0.01)
+    first = table[(table["site"] == "all") & (table["time"] == 0.02)]
+    assert (
+        first["lower"].iloc[0] < 1.9e8 < first["upper"].iloc[0]
+    )  # 1e8 and 2e8, and the tumour reads the liver
+
+
+def test_shares_of_a_simulation_are_those_of_its_curves(fitted: kn.Fit) -> None:
+    model, regimen = fitted.model, kn.Regimen.dose(product="car_nk", route="iv", on=[3.0], cells=1e8)
+    curves = kn.simulate(
+        model, regimen, times=[0.0, 1.0, 4.0, 6.0], solver=kn.solve.Solver(rtol=1e-8, atol=1e-8)
+    )
+    table = site_shares(model, curves)
+    assert sorted(set(table["time"])) == [4.0, 6.0]  # before the dose there are no cells to share
+    blood = table[table["site"] == "blood"].set_index("time")["share"]
+    for time in (4.0, 6.0):
+        assert blood[time] == pytest.approx(blood_share(2.0, 0.5, 0.0, 1.0, time - 3.0), rel=1e-5)
+    with pytest.raises(kn.ModelError, match="no cells at any site"):
+        site_shares(model, curves[curves["time"] < 3])
+    with pytest.raises(kn.ModelError, match="keep the outputs of the sites"):
+        site_shares(model, curves[curves["output"] != "liver"])
+    with pytest.raises(kn.ModelError, match="no curves of `simulate`"):
+        site_shares(model)
+    with pytest.raises(kn.ModelError, match="has no sites"):
+        site_shares(kn.load_model("stein_2019"), curves)
+
+
 def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
     fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=4)
     table = biodistribution(fit, draws=4)
@@ -165,6 +207,11 @@ def test_the_command_gives_them_beside_the_exposure(fitted: kn.Fit, tmp_path: Pa
     shares = [r for r in found["sites"] if r["quantity"] == "second_cycle_share" and r["subject"] == "S1"]
     assert shares[0]["median"] == pytest.approx(0.75, abs=0.01)
     assert len(pd.read_csv(sites)) == len(biodistribution(fitted, draws=4))
+    drawn = call("exposure", run, "--draws", 4, "--plots", tmp_path / "figures").out
+    names = sorted(p.name for p in (tmp_path / "figures").iterdir())
+    assert names == ["biodistribution.html", "body_map.html", "organ_stack.html"]
+    assert "not drawn: dose_exposure_flow.html: " in drawn
+    assert "no column 'dose_level'" in drawn
     said = call("exposure", run, "--draws", 4).out
     assert "retained_1h" in said
     assert "cmax" in said
@@ -175,7 +222,8 @@ def test_the_report_has_the_figure_and_the_table_and_says_what_is_held() -> None
     assert {"F_NK", "phiL", "EU_T"} <= set(fit.bound.held)
     assert not {"dK0", "kapT", "nucleated"} & set(fit.bound.held)  # estimated, estimated, no output needs it
     section = biodistribution_section(fit, draws=4)
-    assert len(section.figures) == 1
+    assert len(section.figures) == 3  # curves, organ stack, body map
+    assert "CAR-T, day 28" in section.figures[2]
     assert "F_NK" in section.words[0]
     table = section.tables[0]
     rows = {row[0]["text"]: dict(zip(table.heads[2:], row[2:], strict=True)) for row in table.rows}
@@ -197,3 +245,5 @@ def test_a_model_without_sites_says_so(fitted: kn.Fit) -> None:
     bare = replace(fitted, bound=replace(fitted.bound, model=replace(fitted.bound.model, sites={})))
     with pytest.raises(kn.FitError, match=r"Model\.sites"):
         biodistribution(bare)
+    with pytest.raises(kn.FitError, match=r"Model\.sites"):
+        site_shares(bare)

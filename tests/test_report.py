@@ -176,7 +176,7 @@ def rendered(page: Path, profile: Path) -> tuple[str, list[str]]:
 def test_a_browser_without_a_network_draws_every_figure(cart_page, cart, tmp_path):
     dom, console = rendered(cart_page, tmp_path / "profile")
     wanted = cart.count("Plotly.newPlot(")
-    assert wanted == 14  # data, fits, population, check and residuals of two analytes; and four of all
+    assert wanted == 16  # data, fits, population, check, residuals and dose of two analytes; and four of all
     assert console == []
     figures = re.findall(r'<div id="(figure-[\w-]+)" class="plotly-graph-div js-plotly-plot"', dom)
     assert len(set(figures)) == wanted

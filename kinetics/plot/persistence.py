@@ -133,6 +133,6 @@ def _add_menu(figure: Figure, names: Sequence[str], labels: dict[str, str], show
         updatemenus=[{"buttons": buttons, "bgcolor": "white", "font": {"size": 12.5}, **place}]
     )
     figure.add_annotation(
-        text="Colour by", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=15,
-        showarrow=False, font={"size": 12.5, "color": GREY},
+        text="Colour by", name="menu", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+        yshift=15, showarrow=False, font={"size": 12.5, "color": GREY},
     )  # fmt: skip
