@@ -195,6 +195,8 @@ print(model)
 # With a run of the full plan, its draws. Without, a quick fit of fewer between-patient differences: `method = "map"`,
 # the normal approximation about the maximum, or, in a test, NUTS with far too few draws. **A quick fit has no posterior
 # that was checked**: what follows from it shows how the numbers are got, and none of them may be used.
+# It takes a minute or a few; of `car22` it fails its checks, and where patients should differ in how fast antigen runs
+# out and they may not, it misses the highest of them.
 
 # %%
 plan = kn.read_plan("cytokine_release__car22")
