@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetics.adam_names import PUBLISHED, SEX, TIME_UNITS, snake
-from kinetics.dictionary import AdamTable, Dictionary, make_dictionary
+from kinetics.dictionary import NOT_DECLARED, AdamTable, Dictionary, make_dictionary
 from kinetics.errors import Problem, did_you_mean
 from kinetics.event_sidecar import sidecar, sidecar_content, text_keys
 from kinetics.tables import RawTable, is_missing, is_number
@@ -140,8 +140,8 @@ def _analytes(
             unsaid.append(str(code))
         analytes[name] = {
             "label": first["PARAM"] or name,
-            "assay": snake(first["PARCAT2"]) or "not_declared",
-            "site": snake(first["PARCAT1"]) or "not_declared",
+            "assay": snake(first["PARCAT2"]) or NOT_DECLARED,
+            "site": snake(first["PARCAT1"]) or NOT_DECLARED,
             "unit": unit or "mg/L",
         }
     if unsaid:

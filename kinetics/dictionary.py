@@ -15,6 +15,7 @@ from kinetics.tables import decode
 from kinetics.units import dimension
 
 __all__ = [
+    "NOT_DECLARED",
     "AdamTable",
     "Analyte",
     "Column",
@@ -29,6 +30,9 @@ __all__ = [
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ByCode = str | dict[str, str]
+NOT_DECLARED = (
+    "not_declared"  # the assay or site of an analyte that a single table names and nobody described
+)
 
 
 class _Spec(BaseModel):

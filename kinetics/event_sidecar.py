@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from kinetics.dictionary import Dictionary, EventTable, make_dictionary
+from kinetics.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
 from kinetics.errors import Problem, did_you_mean
 from kinetics.event_rows import EventRows
 from kinetics.tables import decode, is_missing, is_number
@@ -136,7 +136,7 @@ def _add_analyte(
     if undescribed and unit is None:
         problems.append(_unsaid(path, "dv_unit", '"mg/L"', "the unit of DV"))
     for name in undescribed:
-        described = {"label": name, "assay": "not_declared", "site": "not_declared", "unit": unit or "mg/L"}
+        described = {"label": name, "assay": NOT_DECLARED, "site": NOT_DECLARED, "unit": unit or "mg/L"}
         analytes[name] = described
     if "lloq" in options:
         for name in names or analytes:

@@ -98,7 +98,7 @@ def _spans(fit: Fit, window: float) -> Iterator[_Span]:
     last = fit.study.observations.groupby("subject")["time"].max().reindex(subjects).to_numpy(float)
     starts = doses.groupby(["subject", "cycle"])["time"].min().unstack().reindex(subjects)
     first = starts.min(axis=1).to_numpy(float)
-    yield _Span("course", first, np.maximum(last - first, window))
+    yield _Span("course", first, np.where(np.isnan(first), 0.0, np.maximum(last - first, window)))
     cycles = list(starts.columns)
     for i, cycle in enumerate(cycles):
         start = starts[cycle].to_numpy(float)

@@ -31,7 +31,7 @@ from kinetics.plot import (
     plot_vpc,
 )
 from kinetics.plot.dose_exposure import dose_exposure_figures
-from kinetics.plot.frame import number_text, unit_text
+from kinetics.plot.frame import analyte_text, number_text, unit_text
 from kinetics.predict import individual_curves
 from kinetics.report_assessment import assessment_section, covariate_section
 from kinetics.report_biodistribution import biodistribution_section
@@ -356,7 +356,7 @@ def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFram
     for name, analyte in fit.study.analytes.items():
         own, unit = DataFrame(table[table["analyte"] == name]), unit_text(analyte.unit)
         if len(own):
-            yield f"{analyte.label}, {analyte.assay} in {analyte.site.replace('_', ' ')}", unit, own
+            yield analyte_text(analyte), unit, own
 
 
 def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> dict[str, str]:

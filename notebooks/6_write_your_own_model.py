@@ -167,7 +167,8 @@ plot.plot_simulation(
 # ## 5. A study whose truth is known
 #
 # Nine patients about population values other than the priors' medians, records with an error of 25 %, an LLOQ of 0.1
-# cells/µL. It is written as a CSV and read as yours would be (notebook 2); what the file cannot say is said in options.
+# cells/µL. It is written as a CSV and read as yours would be (notebook 2); what the file cannot say stands in a TOML of
+# the same name beside it.
 
 # %%
 TRUE = {"seen": 0.03, "loss": 0.22, "rejection": 0.6, "return_day": 12.0, "blood": 5.67}
@@ -182,10 +183,27 @@ doses = pd.DataFrame([(i, day, ".", cells, 1, 0) for i in range(1, 10) for day, 
                      columns=records.columns)  # fmt: skip
 rows = pd.concat([doses, records]).sort_values(["ID", "TIME"], kind="stable")
 rows.to_csv(FOLDER / "simulated.csv", index=False)
-study = kn.read_study(
-    FOLDER / "simulated.csv", time_unit="day", dose_unit="cells", value_unit="cells/uL", analyte="nk_cells", route="iv",
-    product="car_nk", lloq=LLOQ, synthetic=True,
-)  # fmt: skip
+(FOLDER / "simulated.toml").write_text(f"""
+title = "SYNTHETIC CAR-NK study drawn from a teaching model"
+source = "written by notebooks/6_write_your_own_model.py"
+licence = "CC0-1.0"
+synthetic = true
+
+[analytes.nk_cells]
+label = "CAR-NK cells"
+assay = "flow"
+site = "blood"
+unit = "cells/uL"
+lloq = {LLOQ}
+
+[event_table]
+time_unit = "day"
+dose_unit = "cells"
+product = "car_nk"
+route = "iv"
+analyte = "nk_cells"
+""")
+study = kn.read_study(FOLDER / "simulated.csv")
 assert 0.05 < (study.observations["censored"] == "left").mean() < 0.4
 print(study)
 

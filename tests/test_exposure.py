@@ -1,5 +1,6 @@
 """Exposure of a fitted curve: the same numbers as the closed form, cycles cut where the next begins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -103,6 +104,21 @@ def test_whole_course_area_is_that_of_its_infusions_by_quadrature(fake_fit: kn.F
             expected += share * np.trapezoid(y[keep], t[keep])
         got = table[(table["subject"] == subject) & (table["draw"] == 0)]["auc_0_60d"].item()
         assert got == pytest.approx(expected, rel=5e-3)
+
+
+def test_a_subject_that_never_had_the_product_of_a_fit_has_no_row(fake_fit: kn.Fit) -> None:
+    """Its course has no first infusion: the exposures of the others are what they were."""
+    study = fake_fit.study
+    doses = study.doses.assign(product=study.doses["product"].mask(study.doses["subject"] == "S03", "car_nk"))
+    plan = fake_fit.bound.plan.model_copy(update={"products": ("car_t",)})
+    bound = replace(fake_fit.bound, study=replace(study, doses=doses), plan=plan)
+    keys = ["subject", "cycle", "draw"]
+    found, before = (
+        kn.exposure(fit).set_index(keys) for fit in (kn.Fit(bound, fake_fit.posterior, {}), fake_fit)
+    )
+    assert "S03" not in found.index.get_level_values("subject")
+    assert len(found) == 11 * 2 * 3
+    np.testing.assert_allclose(found["cmax"], before.loc[found.index, "cmax"], rtol=1e-9)
 
 
 def test_summary_has_quantiles_of_every_number_and_bad_windows_are_refused(fake_fit: kn.Fit) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,33 @@ from tests.notebook import Cell, cells, page, run
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 ROUTES = ROOT / "notebooks" / "3_hepatic_versus_systemic.py"
+CYTOKINES = ROOT / "notebooks" / "4_cytokines_and_crs.py"
 LABELS = ("MODEL, NOT PATIENTS", "SYNTHETIC DATA")
+REAL = "REAL PATIENTS"  # where the data that are not shipped are there
 EVERY = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 
 
 @cache
 def done(file: Path) -> list[Cell]:
-    """The notebook at small size: its own assertions hold, or this raises."""
-    with pytest.MonkeyPatch.context() as patch:
+    """The notebook at small size, as in a clean clone, without real data: its assertions hold, or this raises."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
         patch.setenv("KINETICS_SMALL", "1")
+        patch.delenv("KINETICS_DATA_DIR", raising=False)
+        patch.setenv("XDG_CACHE_HOME", empty)  # where a converted data set would lie
         return run(file)
 
 
+def figures_of(ran: list[Cell]) -> list[Figure]:
+    return [cell.shown for cell in ran if isinstance(cell.shown, Figure)]
+
+
 def figures(file: Path) -> list[Figure]:
-    return [cell.shown for cell in done(file) if isinstance(cell.shown, Figure)]
+    return figures_of(done(file))
+
+
+def words(figure: Figure) -> str:
+    """All that is written on a figure beside its title and axes."""
+    return " ".join(note["text"] for note in figure.to_dict()["layout"]["annotations"])
 
 
 def titles(layout: dict[str, Any]) -> list[str]:
@@ -41,7 +55,7 @@ def titles(layout: dict[str, Any]) -> list[str]:
 
 
 def test_there_are_notebooks() -> None:
-    assert {file.stem.partition("_")[0] for file in NOTEBOOKS} >= {"1", "2", "3", "5", "6"}
+    assert {file.stem.partition("_")[0] for file in NOTEBOOKS} >= set("1234567")
 
 
 @EVERY
@@ -53,8 +67,8 @@ def test_every_figure_names_its_axes_and_says_that_no_patient_is_in_it(file: Pat
         assert drawing["data"]
         assert layout["title"]["text"]
         assert any(titles(layout)), layout["title"]["text"]
-        said = "".join(note["text"] for note in layout["annotations"])
-        assert any(label in said for label in LABELS), layout["title"]["text"]
+        assert any(label in words(figure) for label in LABELS), layout["title"]["text"]
+        assert REAL not in words(figure)
 
 
 @EVERY
@@ -108,6 +122,33 @@ def test_the_notebook_fails_where_the_artery_and_the_vein_are_exchanged(
     said = str(caught.value)
     assert "with retention it lasts" in said
     assert "nkg2d design" not in said  # the other model was left as it is
+
+
+def test_the_study_that_a_notebook_writes_names_its_assay_and_site() -> None:
+    said = " ".join(map(words, figures(ROOT / "notebooks" / "6_write_your_own_model.py")))
+    assert "CAR-NK cells, flow in blood (cells/µL)" in said
+
+
+def test_without_the_real_data_the_notebook_of_cytokines_says_so_first_and_how_to_get_them() -> None:
+    printed = next(cell.printed for cell in done(CYTOKINES) if cell.printed)
+    assert printed.startswith("THE REAL DATA ARE NOT HERE: what follows is a SYNTHETIC trial")
+    assert "set KINETICS_DATA_DIR to the folder that holds car22/cytokines_long.csv" in printed
+    assert all("SYNTHETIC DATA" in words(figure) for figure in figures(CYTOKINES))
+
+
+def test_with_the_real_data_every_figure_says_that_patients_are_in_it(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINETICS_SMALL", "1")
+    monkeypatch.setenv("KINETICS_DATA_DIR", str(shared_data))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ran = run(CYTOKINES)
+    assert "42 subjects" in next(cell.printed for cell in ran if cell.printed)
+    assert not any("NOT HERE" in cell.printed for cell in ran)
+    assert len(figures_of(ran)) == len(figures(CYTOKINES))
+    for figure in figures_of(ran):
+        assert f"{REAL}: car22" in words(figure)
+        assert not any(label in words(figure) for label in LABELS)
 
 
 def test_cells_share_a_namespace_and_what_is_printed_and_the_last_expression_are_shown(

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from plotly.graph_objects import Figure
 
+from kinetics.dictionary import NOT_DECLARED, Analyte
 from kinetics.errors import StudyError
 from kinetics.fit import Fit
 from kinetics.plot import (
@@ -20,7 +21,7 @@ from kinetics.plot import (
     plot_prior_posterior,
     plot_vpc,
 )
-from kinetics.plot.frame import PALETTE, log_range, number_text, time_title
+from kinetics.plot.frame import PALETTE, analyte_text, analyte_title, log_range, number_text, time_title
 from kinetics.plot.grouping import group_subjects, groupings
 from kinetics.plot.records import drawn_records, first_dose
 from kinetics.predict import individual_curves
@@ -294,6 +295,30 @@ def test_a_set_number_is_shown_as_it_was_set():
 
 def test_an_oral_dose_is_not_called_an_infusion():
     assert time_title(theophylline_fit().study) == "Time since first dose (days)"
+
+
+@pytest.mark.parametrize(
+    ("assay", "site", "said"),
+    [
+        ("qpcr", "bone_marrow", "CAR cells, qPCR in bone marrow"),
+        (NOT_DECLARED, "blood", "CAR cells, blood"),
+        ("flow", NOT_DECLARED, "CAR cells, flow"),
+        (NOT_DECLARED, NOT_DECLARED, "CAR cells"),
+    ],
+)
+def test_an_assay_or_site_that_nobody_declared_is_not_spoken_of(assay, site, said):
+    assert analyte_text(Analyte(label="CAR cells", assay=assay, site=site, unit="cells/uL")) == said
+
+
+def test_the_axis_of_a_table_that_says_its_unit_alone_has_its_name_and_the_unit(tmp_path):
+    file = tmp_path / "pk.csv"
+    file.write_text("ID,TIME,DV,AMT,EVID\n1,0,.,100,1\n1,1,5.0,.,0\n1,9,2.0,.,0\n")
+    told = {"time_unit": "h", "dose_unit": "mg", "analyte": "drug", "route": "oral", "product": "drug"}
+    axis = plot_persistence(read_study(file, value_unit="mg/L", **told), "drug").layout.yaxis.title.text
+    assert axis == "drug (mg/L)"
+    assert (
+        analyte_title(read_study(file, value_unit="1", **told), "drug") == "drug"
+    )  # a pure number: no brackets
 
 
 def test_a_log_axis_holds_every_positive_value():

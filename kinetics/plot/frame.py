@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from plotly.graph_objects import Figure
 
+from kinetics.dictionary import NOT_DECLARED, Analyte
 from kinetics.fit import Fit
 from kinetics.study import Study
 
@@ -20,6 +21,7 @@ __all__ = [
     "PALETTE",
     "RESPONSE_COLOURS",
     "SHARED",
+    "analyte_text",
     "analyte_title",
     "dress",
     "faint",
@@ -77,11 +79,19 @@ def faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
+def analyte_text(a: Analyte) -> str:
+    """An analyte in words: `CAR transgene, qPCR in blood`; what nobody declared of assay and site is left out."""
+    words = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", NOT_DECLARED: ""}
+    assay, site = (words.get(word, word.replace("_", " ")) for word in (a.assay, a.site))
+    how = f"{assay} in {site}" if assay and site else assay or site
+    return f"{a.label}, {how}" if how else a.label
+
+
 def analyte_title(study: Study, analyte: str) -> str:
     """Axis title of an analyte: label, assay and unit."""
     a = study.analytes[analyte]
-    assay = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA"}.get(a.assay, a.assay.replace("_", " "))
-    return f"{a.label}, {assay} in {a.site.replace('_', ' ')} ({unit_text(a.unit)})"
+    unit = unit_text(a.unit)
+    return f"{analyte_text(a)} ({unit})" if unit else analyte_text(a)
 
 
 def time_title(study: Study, since: str = "first dose") -> str:
