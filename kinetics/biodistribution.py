@@ -27,6 +27,7 @@ _AFTER = np.array(
     [0.002, 0.02, HOUR, 0.08, 0.125, 0.17, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
 )
 _FOLLOWED = 90.0  # days after the last dose
+_TRACE = 1e-6  # of the most cells of a patient: below it the solver's error is most of what there is
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _ROUTES = ("hepatic_artery", "iv")
 
@@ -106,9 +107,10 @@ def site_shares(
     """Which part of a product's cells is at which site, over time: of a fit, or of the `curves` of `simulate`.
 
     Columns: product, site, time [day], share, lower, median, upper [cells, 5, 50 and 95 %]. `share` is the mean over
-    patients and draws of each one's own, so the shares of a time add to 1; the site `all` is their sum. Time is from a
-    subject's first infusion of the product, to `until`, in a fit, and that of the simulation for curves. Where nobody
-    has cells there is no row. FitError or ModelError where the model has no sites.
+    patients and draws of each one's own, so the shares of a time add to 1; the site `all` is their sum. Who has less
+    than a cell, or than a millionth of the most that it had, has no share, and where that is more than half of them
+    `share` is NaN. Time is from a subject's first infusion of the product, to `until`, in a fit, and that of the
+    simulation for curves. FitError or ModelError where the model has no sites.
     Example: `site_shares(model, simulate(model, regimen, patients=200, parameters="prior", times=times))`.
     """
     if isinstance(of, Fit):
@@ -162,17 +164,21 @@ def _simulated_sites(
 
 
 def _shares(product: str, time: np.ndarray, cells: Mapping[str, np.ndarray]) -> DataFrame:
-    """One row a site and time, of those who have cells."""
+    """One row a site and time at which anybody has cells."""
+    cells = {site: np.maximum(of, 0.0) for site, of in cells.items()}
     total = np.sum(list(cells.values()), axis=0)
-    some = total > 0
-    kept = some.any(axis=0)
+    some = total >= np.maximum(1.0, _TRACE * total.max(axis=1, keepdims=True))
+    kept, enough = (total > 0).any(axis=0), some.mean(axis=0) >= 0.5
     rows = []
     for site, of in {"all": total, **cells}.items():
-        share = np.where(some, of, 0.0) / np.where(some, total, 1.0)
+        mean = np.where(some, of / np.where(some, total, 1.0), 0.0).sum(axis=0) / np.maximum(
+            some.sum(axis=0), 1
+        )
+        share = np.where(enough, mean, np.nan)
         bands = np.quantile(of[:, kept], list(_QUANTILES.values()), axis=0)
         rows.append(DataFrame({
             "product": product, "site": site, "time": time[kept],
-            "share": share[:, kept].sum(axis=0) / some[:, kept].sum(axis=0),
+            "share": share[kept],
             **dict(zip(_QUANTILES, bands, strict=True)),
         }))  # fmt: skip
     return pd.concat(rows, ignore_index=True)

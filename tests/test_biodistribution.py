@@ -135,7 +135,7 @@ def blood_share(a, b, in_liver, in_blood, t):
 
 
 def test_shares_are_means_of_each_patients_own_and_add_to_one(fitted: kn.Fit) -> None:
-    table, p = site_shares(fitted, until=50.0, draws=4), fitted.theta()
+    table, p = site_shares(fitted, until=20.0, draws=4), fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     wide = table.pivot(index="time", columns="site", values="share")
     np.testing.assert_allclose(wide[["blood", "liver", "tumour"]].sum(axis=1), 1.0, rtol=1e-12)
@@ -167,6 +167,26 @@ def test_shares_of_a_simulation_are_those_of_its_curves(fitted: kn.Fit) -> None:
         site_shares(model)
     with pytest.raises(kn.ModelError, match="has no sites"):
         site_shares(kn.load_model("stein_2019"), curves)
+
+
+def test_traces_have_no_share_for_they_are_the_solvers_error(fitted: kn.Fit) -> None:
+    model = replace(fitted.model, sites={"car_nk": {"blood": "blood", "liver": "liver"}})
+    cells = {  # patient: (blood, liver) on days 1, 2, 3
+        1: [(3e9, 1e9), (8e3, -30.0), (20.0, 60.0)],  # on day 3 below a millionth of 4e9
+        2: [(0.5, 0.1), (0.1, 0.1), (0.0, 0.0)],  # never a whole cell
+    }
+    rows = [
+        (patient, site, day, value)
+        for patient, days in cells.items()
+        for day, pair in enumerate(days, start=1)
+        for site, value in zip(("blood", "liver"), pair, strict=True)
+    ]
+    curves = pd.DataFrame(rows, columns=["patient", "output", "time", "value"])
+    blood = site_shares(model, curves).query("site == 'blood'").set_index("time")
+    assert blood["share"].tolist() == pytest.approx([0.75, 1.0, np.nan], nan_ok=True)
+    assert blood["median"].tolist() == pytest.approx(
+        [1.5e9, 4e3, 10.0], rel=1e-3
+    )  # cells stay in the numbers
 
 
 def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:

@@ -138,6 +138,17 @@ def test_a_site_that_a_model_does_not_have_is_not_drawn() -> None:
     }  # the rest of the body
 
 
+def test_a_stack_and_a_body_end_with_the_shares_and_the_line_does_not() -> None:
+    gone = shares().assign(share=shares()["share"].where(shares()["time"] != 28.0))
+    figure = plot_organ_stack(model(), gone)
+    assert list(traces(figure, "liver")[0].x) == [0.04, 1.0, 7.0]
+    assert list(traces(figure, "curve median")[0].x) == TIMES["car_nk"]
+    assert "A stack ends where more than half" in annotation(figure, "footer")
+    assert "A stack ends" not in annotation(stack(), "footer")
+    titles = [a.text for a in plot_body_map(model(), gone).layout.annotations if a.name is None]
+    assert "CAR-NK, day 28" not in titles
+
+
 def test_the_command_draws_where_simulated_cells_are(tmp_path: Path) -> None:
     regimen = tmp_path / "regimen.toml"
     regimen.write_text('[[dose]]\nproduct = "car_t"\nroute = "iv"\non = [0.0]\ncells = 3e6\n')

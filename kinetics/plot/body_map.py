@@ -64,6 +64,7 @@ def plot_body_map(
     have is white and has no words. Flows between organs are not drawn: curves do not determine them.
     Example: `plot_body_map(fit, kinetics.site_shares(fit), days=(1, 7, 28))`.
     """
+    shares = shares.dropna(subset=["share"])
     products = list(dict.fromkeys(shares["product"]))
     times = {p: _nearest(shares[shares["product"] == p], days) for p in products}
     columns = max(map(len, times.values()))

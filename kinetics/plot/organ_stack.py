@@ -62,8 +62,12 @@ def plot_organ_stack(
         title = f"Time since a subject’s first {product_name(product)} infusion (days)"
         figure.update_xaxes(title_text=title if isinstance(of, Fit) else "Time (days)", row=2, col=column)
     said = [
-        "Stack: mean share of each site, over patients and draws. Line and band: all cells, median and 90 %."
+        "Stack: mean share of each site, over patients and draws. Line, band: all cells, median and 90 %."
     ]
+    if shares["share"].isna().any():
+        said.append(
+            "A stack ends where more than half have less than a millionth of the most cells that they had."
+        )
     finish_sites(
         figure, of, "Organ upon organ: where the cells are", [*said, *notes], synthetic=synthetic, source=source,
         height=640, top=138, bottom=96,
@@ -74,6 +78,7 @@ def plot_organ_stack(
 
 def _add_stack(figure: Figure, own: DataFrame, so_far: Sequence[str], shares: DataFrame, column: int) -> None:
     """One product's sites; a site enters the key with the first product that has it."""
+    own = own.dropna(subset=["share"])
     known = set(shares.loc[shares["product"].isin(list(so_far[:-1])), "site"])
     sites = [s for s in [*SITE_COLOURS, *own["site"]] if s != "all" and (own["site"] == s).any()]
     for site in dict.fromkeys(sites):
