@@ -111,7 +111,14 @@ def site_shares(
     than a cell, or than a millionth of the most that it had, has no share, and where that is more than half of them
     `share` is NaN. Time is from a subject's first infusion of the product, to `until`, in a fit, and that of the
     simulation for curves. FitError or ModelError where the model has no sites.
-    Example: `site_shares(model, simulate(model, regimen, patients=200, parameters="prior", times=times))`.
+
+    >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
+    >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
+    >>> curves = kn.simulate(model, regimen, times=times, outputs=[*model.sites["car_nk"].values()])
+    >>> shares = kn.site_shares(model, curves)
+    >>> first = shares[shares["time"].eq(0.5) & shares["site"].ne("all")]
+    >>> round(float(first["share"].sum()), 6)
+    1.0
     """
     if isinstance(of, Fit):
         if not of.model.sites:

@@ -40,6 +40,10 @@ class Tornado:
 
     `swing` is the largest of the three over the least where all are above 0 (scale "ratio"), else their difference.
     `source` says where low and high come from, `level` how much lies between them; `notes` what was assumed.
+
+    >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
+    >>> found.of("copies_auc_0_28d")["swing"].is_monotonic_decreasing, list(found.as_dict())[:2]
+    (True, ['model', 'source'])
     """
 
     model: Model
@@ -87,17 +91,16 @@ def tornado(
     the window's start], `OUTPUT_auc_0_28d` [unit x day], `PRODUCT_SITE_to_blood` (ratio of these areas, of a model with
     sites), and the model's derived quantities. Curves are without residual error and assay scale. PlanError for what
     is not there. Where the solver gives up a number is NaN.
-    Example: `tornado("stein_2019").of("copies_auc_0_28d")`.
+
+    >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
+    >>> str(found.of("copies_auc_0_28d")["parameter"].iloc[0]), found.as_dict()["level"]
+    ('cmax', 0.9)
     """
     fit = of if isinstance(of, Fit) else None
     model = of.model if isinstance(of, Fit) else of if isinstance(of, Model) else load_model(of)
     if not 0 < level < 1 or not window[0] < window[1]:
-        raise PlanError(
-            Problem(
-                f"level {level:g}, window {window}",
-                "give a level in (0, 1) and a window that ends after it starts",
-            )
-        )
+        what = f"level {level:g}, window {window}"
+        raise PlanError(Problem(what, "give a level in (0, 1) and a window that ends after it starts"))
     ends = _of_posterior(fit, level) if fit is not None else _of_prior(model, level)
     middle = model.typical() | (dict(fit.bound.hierarchy.fixed) if fit is not None else {})
     middle = {k: middle[k] for k in model.parameters} | {k: m for k, (_, m, _) in ends.items()}

@@ -60,9 +60,16 @@ def plot_body_map(
 ) -> Figure:
     """`shares` of `kinetics.site_shares`: a row a product, a body a day of `days` (the nearest time that there is).
 
+    `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own.
     Each site has its share [%] of the cells, under the body is the median of all cells. A site that the model does not
     have is white and has no words. Flows between organs are not drawn: curves do not determine them.
-    Example: `plot_body_map(fit, kinetics.site_shares(fit), days=(1, 7, 28))`.
+
+    >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
+    >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
+    >>> curves = kn.simulate(model, regimen, times=times, outputs=[*model.sites["car_nk"].values()])
+    >>> shares = kn.site_shares(model, curves)
+    >>> len(kn.plot.plot_body_map(model, shares, days=(1, 7)).layout.annotations) > 2
+    True
     """
     shares = shares.dropna(subset=["share"])
     products = list(dict.fromkeys(shares["product"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,11 @@ def plot_dose_exposure(
     (`exposures_as_dosed`, `exposures_of_table`), whose subjects then have lines that hold 90 % of their draws. Bands
     hold 90 % of the draws of the middle patient and 90 % of new patients. A Cmax has the LLOQ of its analyte.
     StudyError where fewer than three subjects or only one dose are there to fit.
-    Example: `plot_dose_exposure(study, exposures_from_samples(study, protocol), ["car_copies_cmax"])`.
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> seen = kn.exposures_from_samples(study, protocol)
+    >>> len(kn.plot.plot_dose_exposure(study, seen, ["car_copies_cmax"]).data) > 3
+    True
     """
     doses, names = levels_of(study, by), list(exposures or seen.values)
     columns = min(2, len(names))
@@ -72,16 +76,11 @@ def plot_dose_exposure(
         where = {"row": k // columns + 1, "col": k % columns + 1}
         _add_panel(figure, study, seen, doses, name, curves[name], first=name == fitted[0], **where)
     _dose_axes(figure, study, doses, by)
-    table = proportionality_table(seen.only(fitted), doses)
-    said = [_power_text(study, row) for row in table.to_dict("records")]
-    said += [f"{_short(study, name)}: too few for a power model." for name in names if name not in fitted]
-    for name in names:
-        without = len(seen.subjects) - len(usable_exposures(seen, doses, name)[0])
-        said += [f"No {_short(study, name)}: {without} of {len(seen.subjects)} subjects."] if without else []
-    said.append(f"Dose: column {by} of subjects.csv, as assigned, given or not.")
-    said.append(
-        "Power model: exposure ~ dose to the power b, 1 is proportional; prior of b about 1, a guess."
-    )
+    said = [
+        *_said(study, seen, doses, names, fitted),
+        f"Dose: column {by} of subjects.csv, as assigned, given or not.",
+        "Power model: exposure ~ dose to the power b, 1 is proportional; prior of b about 1, a guess.",
+    ]
     subtitle = "Points: subjects" + ("; lines: 90 % of a subject's draws" if _uncertain(seen) else "")
     plot, top, bottom = 300 * rows, 140, 104
     finish(
@@ -90,6 +89,20 @@ def plot_dose_exposure(
     )  # fmt: skip
     key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot, "yanchor": "bottom", "font": {"size": 12}}
     return figure.update_layout(legend=key)
+
+
+def _said(
+    study: Study, seen: Exposures, doses: Mapping[str, float], names: Sequence[str], fitted: Sequence[str]
+) -> Iterator[str]:
+    """The power models, and who is in none."""
+    table = proportionality_table(seen.only(fitted), doses)
+    yield from (_power_text(study, row) for row in table.to_dict("records"))
+    for name in names:
+        if name not in fitted:
+            yield f"{_short(study, name)}: too few for a power model."
+        without = len(seen.subjects) - len(usable_exposures(seen, doses, name)[0])
+        if without:
+            yield f"No {_short(study, name)}: {without} of {len(seen.subjects)} subjects."
 
 
 def dose_exposure_figures(

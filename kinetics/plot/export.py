@@ -63,7 +63,10 @@ def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
     `width` [px at 96 dpi] is that of the SVG and of the PDF's page, a third of the PNG's; the height is the figure's
     own. Menus and the button bar are left out of these three. HTML is as wide as its window. InputError for another
     ending, and where a browser is needed and there is none (`KINETICS_BROWSER` may name one).
-    Example: `save_figure(plot_persistence(study, "car_copies"), "persistence.pdf")`.
+
+    >>> figure = kn.plot.plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies")
+    >>> kn.plot.save_figure(figure, "persistence.html").name  # "persistence.pdf" needs a browser on the machine
+    'persistence.html'
     """
     path = Path(to)
     refuse_figures([path])

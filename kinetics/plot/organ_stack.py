@@ -36,7 +36,13 @@ def plot_organ_stack(
 
     Shares are means over patients and draws and add to 100 %; the line above is the median, its band holds 90 %.
     `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own.
-    Example: `plot_organ_stack(fit, kinetics.site_shares(fit))`.
+
+    >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
+    >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
+    >>> curves = kn.simulate(model, regimen, times=times, outputs=[*model.sites["car_nk"].values()])
+    >>> shares = kn.site_shares(model, curves)
+    >>> len(kn.plot.plot_organ_stack(model, shares).data) > 4
+    True
     """
     products = list(dict.fromkeys(shares["product"]))
     every: dict[str, Any] = {"shared_xaxes": "columns", "shared_yaxes": "rows"}
@@ -54,13 +60,7 @@ def plot_organ_stack(
         add_band(figure, own, "lower", "upper", limits[0], INK, 0.14, "90 %", show=first, row=1, col=column)
         add_curve(figure, own, "median", limits[0], INK, "all cells, median", show=first, row=1, col=column)
         _add_stack(figure, DataFrame(shares[shares["product"] == product]), products[:column], shares, column)
-    figure.update_yaxes(row=1, **value_axis(limits, log=True))
-    figure.update_yaxes(row=2, range=[0, 100])
-    figure.update_yaxes(title_text="Cells in all", row=1, col=1)
-    figure.update_yaxes(title_text="Share of the cells (%)", row=2, col=1)
-    for column, product in enumerate(products, start=1):
-        title = f"Time since a subject’s first {product_name(product)} infusion (days)"
-        figure.update_xaxes(title_text=title if isinstance(of, Fit) else "Time (days)", row=2, col=column)
+    _stack_axes(figure, products, limits, of_fit=isinstance(of, Fit))
     said = [
         "Stack: mean share of each site, over patients and draws. Line, band: all cells, median and 90 %."
     ]
@@ -74,6 +74,18 @@ def plot_organ_stack(
     )  # fmt: skip
     key = {"orientation": "h", "x": 0, "y": 1 + 28 / 400, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(legend=key)
+
+
+def _stack_axes(
+    figure: Figure, products: Sequence[str], limits: tuple[float, float], *, of_fit: bool
+) -> None:
+    figure.update_yaxes(row=1, **value_axis(limits, log=True))
+    figure.update_yaxes(row=2, range=[0, 100])
+    figure.update_yaxes(title_text="Cells in all", row=1, col=1)
+    figure.update_yaxes(title_text="Share of the cells (%)", row=2, col=1)
+    for column, product in enumerate(products, start=1):
+        title = f"Time since a subject’s first {product_name(product)} infusion (days)"
+        figure.update_xaxes(title_text=title if of_fit else "Time (days)", row=2, col=column)
 
 
 def _add_stack(figure: Figure, own: DataFrame, so_far: Sequence[str], shares: DataFrame, column: int) -> None:

@@ -24,7 +24,10 @@ def plot_tornado(found: Tornado, quantity: str, *, most: int = 15) -> Figure:
 
     The line is the quantity with every parameter at its middle. An asterisk marks a design guess. PlanError for a
     quantity that `found` does not have.
-    Example: `plot_tornado(kinetics.tornado("stein_2019"), "copies_auc_0_28d")`.
+
+    >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
+    >>> kn.plot.plot_tornado(found, "copies_auc_0_28d", most=3).layout.title.text
+    'What moves copies_auc_0_28d'
     """
     table = found.of(quantity)
     usable = DataFrame(table[_moves(table)])

@@ -45,7 +45,10 @@ def release(t: float, p: dict[str, float], name: str) -> float:
     [
         {},
         {"cmax": 3000.0, "ifn_gamma_plateau": 0.6, "overshoot": 4.0, "lasting": 0.4},
-        {"release_half_life": np.log(2) / 3.96, "ifn_gamma_half_life_ratio": 3.96 / 1.5102},  # equal to the loss
+        {
+            "release_half_life": np.log(2) / 3.96,
+            "ifn_gamma_half_life_ratio": 3.96 / 1.5102,
+        },  # equal to the loss
         {"ifn_gamma_half_life_ratio": 0.4},
         {"half_life_contraction": np.log(2) / 1.51, "doubling_time": 0.3, "lag_fraction": 0.05, "fb": 0.1},
     ],
