@@ -23,14 +23,11 @@ from tests.bench.problem_a import MODEL_FILE, ORDER, bound_problem_a, log_densit
 from tests.bench.timing import first_s, median_ms
 
 __all__ = [
-    "DAYS", "LIVERMET_DAYS", "chains", "compiling", "demo", "individuals", "livermet", "problem_a", "scaling",
+    "DAYS", "chains", "compiling", "demo", "individuals", "problem_a", "scaling",
     "simulated_per_s",
 ]  # fmt: skip
 
 DAYS = np.linspace(0.0, 90.0, 91)
-LIVERMET_DAYS = np.array(
-    [0.08, 0.25, 1, 2, 4, 7, 10, 13.9, 14.2, 15.3, 16, 18, 21, 24, 27.9, 29.5, 32, 42, 56, 90]
-)
 BOLUSES = Solver(infusions=False)
 Theta = dict[str, Any]
 
@@ -115,36 +112,6 @@ def chains(problem: dict[str, Any]) -> tuple[float, float]:
     for call, at in ((one, logs), (many, four)):
         jax.block_until_ready(call(at))
     return median_ms(lambda: many(four), 30), median_ms(lambda: one(logs), 30)
-
-
-def livermet() -> tuple[float, float, str]:
-    """The 20-state liver model, 12 patients x 20 records, 8 parameters: ours, the bound, and the error at rtol 1e-4."""
-    model, rng, n = load_model("nkg2d_nk_t_livermet"), np.random.default_rng(1), 12
-    level = np.repeat([1.5e7, 3e7, 5e7, 7e7], 3) * 70
-    day = np.tile([0.0, 0.0, 1.0, 14.0, 15.0, 28.0, 29.0], (n, 1))
-    amount = np.stack([np.ones(n), np.full(n, 1e9), np.full(n, 2e9), level, level, level, level], 1)
-    entry = np.tile([4, 1, 1, 2, 2, 2, 2], (n, 1))
-    doses = Doses(day, amount, 0.0 * day, np.ones_like(day), 0 * entry, entry)
-    times = np.sort(LIVERMET_DAYS * (1 + 0.1 * rng.uniform(-1, 1, (n, 20))), 1)
-    varied = ("dK0", "drej", "uE", "U50", "d2", "kapT", "il6_per_kill", "kg")
-    typical = model.typical()
-    logs = {k: np.log(typical[k]) + 0.3 * rng.standard_normal(n) for k in varied}
-    fixed = {k: np.full(n, v) for k, v in typical.items() if k not in varied}
-    seen = ["nk_cells", "t_cells", "il6", "lesions"]
-
-    def seen_log(logs: Theta, tol: float, most: int) -> list[jax.Array]:
-        p = {**fixed, **{k: jnp.exp(v) for k, v in logs.items()}}
-        y = solve(model, times, p, doses, seen, solver=Solver(tol, tol, most, infusions=False))
-        return [jnp.log(v + 0.01) for v in y.values()]  # 0.01 cells/uL is far below an assay's limit
-
-    call = jax.jit(jax.value_and_grad(lambda logs: sum(jnp.sum(x) for x in seen_log(logs, 1e-4, 400))))
-    compile_s = first_s(lambda: call(logs))
-    fast, exact = (
-        jax.jit(lambda z, t=t, m=m: seen_log(z, t, m))(logs) for t, m in ((1e-4, 400), (1e-9, 20_000))
-    )
-    error = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(fast, exact, strict=True))
-    said = f"bound 50 ms; |log error| {error:.1e} (below 1e-3); compiled in {compile_s:.0f} s"
-    return median_ms(lambda: call(logs), 20), 50.0, said
 
 
 def simulated_per_s(problem: dict[str, Any], patients: int = 10_000, chunk: int = 250) -> float:

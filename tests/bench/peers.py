@@ -22,7 +22,7 @@ from kinetics.model import load_model
 from tests.bench.problem_a import MODEL_FILE, ORDER
 from tests.bench.timing import median_ms
 
-__all__ = ["diffrax_ms", "nutpie", "scipy_patients_per_s", "stan_ms"]
+__all__ = ["diffrax_ms", "nutpie", "scipy_patients_per_s", "stan_livermet", "stan_ms"]
 
 MODEL = load_model(MODEL_FILE)
 
@@ -109,6 +109,13 @@ def stan_ms(source: Path) -> float | None:
     few = ("--solver", "ckrk", "--centring", "non", "--warmup", "6", "--draws", "4")
     lines = _elsewhere("KINETICS_BENCH_STAN", "run_stan.py", "a", *few, folder=source)
     return lines[0]["ms_per_gradient"] if lines else None
+
+
+def stan_livermet(problem: dict[str, Any], folder: Path) -> list[dict[str, float]] | None:
+    """Stan's ode_bdf on the 20-state liver model: milliseconds of value and gradient and error, by tolerance."""
+    (folder / "livermet.json").write_text(json.dumps(problem))
+    script = Path(__file__).with_name("run_stan_livermet.py")
+    return _elsewhere("KINETICS_BENCH_STAN", str(script), str(folder / "livermet.json"))
 
 
 def nutpie(source: Path) -> dict[str, float] | None:
