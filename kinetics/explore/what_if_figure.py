@@ -16,11 +16,19 @@ from kinetics.explore.target import Target
 from kinetics.explore.what_if import Answer, Choice
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import GREY, PALETTE, dress, log_range, number_text, unit_text, value_axis
+from kinetics.plot.frame import (
+    GREY,
+    PALETTE,
+    dress,
+    log_range,
+    number_text,
+    product_name,
+    unit_text,
+    value_axis,
+)
 
 __all__ = [
     "ARMS",
-    "PRODUCTS",
     "arm_name",
     "describe",
     "exposure_table",
@@ -31,7 +39,6 @@ __all__ = [
 
 SITES = {"liver": "Liver (hepatic)", "tumour": "Liver tumour (hepatic)", "blood": "Blood (systemic)"}
 ARMS = {"chosen": (PALETTE[0], "solid"), "other": (PALETTE[1], "dash")}
-PRODUCTS = {"car_nk": "CAR-NK", "car_t": "CAR-T"}
 _DECADES = 7  # of a log axis at most
 _WIDE = 36  # characters of a panel's title in a line
 _COLUMNS = ("q5", "q50", "q95")
@@ -55,7 +62,7 @@ def plot_sites(
         for c, site in enumerate(sites):
             if output := model.sites[product].get(site):
                 _add_arms(figure, answer, output, choice, span, log, show=r == c == 0, row=r + 1, col=c + 1)
-        figure.update_yaxes(title_text=f"{PRODUCTS.get(product, product)} (cells)", row=r + 1, col=1)
+        figure.update_yaxes(title_text=f"{product_name(product)} (cells)", row=r + 1, col=1)
     _dress(figure, target, choice, "Where the cells would be", 250 * len(products), notes)
     return figure
 
@@ -95,7 +102,7 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
     `ratio`: the other route's area over the chosen one's, patient by patient; "" where there is one route only.
     """
     named = [
-        (f"{PRODUCTS.get(product, product)}, {site}", output)
+        (f"{product_name(product)}, {site}", output)
         for product, sites in model.sites.items()
         if any(c.product == product for c in choice.given)
         for site, output in sites.items()
@@ -172,7 +179,7 @@ def arm_name(choice: Choice, route: str) -> str:
     said = {product: name.replace("_", " ") for product, name in routes.items()}
     if len(set(said.values())) == 1:
         return next(iter(said.values()))
-    return ", ".join(f"{PRODUCTS.get(product, product)} {name}" for product, name in said.items())
+    return ", ".join(f"{product_name(product)} {name}" for product, name in said.items())
 
 
 def short_label(model: Model, name: str) -> str:
@@ -238,7 +245,7 @@ def describe(choice: Choice) -> str:
         days = ", ".join(f"{course.start + day:g}" for day in range(course.split))
         each = f"{course.split} × " if course.split > 1 else ""
         amount = number_text(course.cells_per_kg / course.split, 2, trim=True)
-        name = PRODUCTS.get(course.product, course.product)
+        name = product_name(course.product)
         parts.append(f"{name} {each}{amount} cells/kg {course.route.replace('_', ' ')}, day {days}")
     if choice.second_cycle is not None:
         parts.append(f"again after {choice.second_cycle:g} days")

@@ -22,9 +22,9 @@ from kinetics.explore.what_if import (
     regimen_of,
     routes_of,
 )
-from kinetics.explore.what_if_figure import PRODUCTS, exposure_table, plot_outputs, plot_sites, short_label
+from kinetics.explore.what_if_figure import exposure_table, plot_outputs, plot_sites, short_label
 from kinetics.model import Model
-from kinetics.plot.frame import number_text
+from kinetics.plot.frame import number_text, product_name
 
 __all__ = ["serve_what_if", "what_if_panel"]
 
@@ -71,7 +71,7 @@ def what_if_panel(target: Target) -> Any:
 def _sliders(target: Target, model: Model) -> Iterator[Any]:
     products = products_of(model, target.products)
     for product in products:
-        key, routes, named = product, routes_of(model, product), PRODUCTS.get(product, product)
+        key, routes, named = product, routes_of(model, product), product_name(product)
         second = len(products) > 1 and product in _START
         yield ui.tags.h6(named, class_="mt-2 mb-1")
         yield ui.input_switch(f"given_{key}", f"{named} given", True)
@@ -183,7 +183,7 @@ def _serve_words(input: Inputs, what_if: WhatIf, answer: Any, choice: Any) -> No
         each = []
         for course in choice().given:
             cells = number_text(course.cells_per_kg / course.split * choice().weight_kg, 2)
-            each.append(f"{PRODUCTS.get(course.product, course.product)} {cells} cells × {course.split}")
+            each.append(f"{product_name(course.product)} {cells} cells × {course.split}")
         lost = f" The solver gave up on {found.gave_up}: left out." if found.gave_up else ""
         said = f"{'; '.join(each)} a cycle. 200 new patients, answered in {found.seconds:.2f} s.{lost}"
         return ui.div(said, class_="kinetics-status", id="answered")

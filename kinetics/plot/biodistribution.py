@@ -9,7 +9,17 @@ from plotly.subplots import make_subplots
 
 from kinetics.arrays import AnyArray
 from kinetics.fit import Fit
-from kinetics.plot.frame import INK, PALETTE, SHARED, faint, finish, log_range, time_title, value_axis
+from kinetics.plot.frame import (
+    INK,
+    PALETTE,
+    SHARED,
+    faint,
+    finish,
+    log_range,
+    product_name,
+    time_title,
+    value_axis,
+)
 
 __all__ = ["plot_biodistribution"]
 
@@ -30,7 +40,7 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     """
     products = list(dict.fromkeys(curves["product"]))
     sites = [s for s in _SITES if (curves["site"] == s).any()]
-    titles = [f"{_name(product)}: {site.replace('_', ' ')}" for product in products for site in sites]
+    titles = [f"{product_name(product)}: {site.replace('_', ' ')}" for product in products for site in sites]
     figure = make_subplots(
         len(products), len(sites), **SHARED, subplot_titles=titles,
         horizontal_spacing=0.03, vertical_spacing=0.12,
@@ -99,7 +109,3 @@ def _above(cells: AnyArray | Series, floor: float) -> np.ndarray:
     """NaN below the axis: a line that has left it is not drawn along its bottom."""
     values = np.asarray(cells, float)
     return np.where(values < floor, np.nan, values)
-
-
-def _name(product: str) -> str:
-    return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product.replace("_", " "))

@@ -13,8 +13,8 @@ from plotly.subplots import make_subplots
 
 from kinetics.fit import Fit
 from kinetics.model import Model
-from kinetics.plot.frame import GREY, INK, number_text
-from kinetics.plot.organ_stack import finish_sites, product_name, site_name
+from kinetics.plot.frame import GREY, INK, number_text, product_name
+from kinetics.plot.organ_stack import finish_sites, site_name
 
 __all__ = ["plot_body_map"]
 

@@ -28,6 +28,7 @@ __all__ = [
     "finish",
     "log_range",
     "number_text",
+    "product_name",
     "time_title",
     "unit_text",
     "value_axis",
@@ -71,6 +72,11 @@ def number_text(x: float, digits: int = 3, *, trim: bool = False) -> str:
 def unit_text(unit: str) -> str:
     """A unit as it is printed: `copies/µg DNA`; "" for a pure number."""
     return "" if unit in ("1", "none") else unit.replace("ug", "µg").replace("uL", "µL")
+
+
+def product_name(product: str) -> str:
+    """`CAR-NK` of `car_nk`."""
+    return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product.replace("_", " "))
 
 
 def faint(colour: str, opacity: float) -> str:

@@ -12,9 +12,9 @@ from plotly.subplots import make_subplots
 from kinetics.fit import Fit
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import INK, PALETTE, dress, faint, finish, log_range, value_axis
+from kinetics.plot.frame import INK, PALETTE, dress, faint, finish, log_range, product_name, value_axis
 
-__all__ = ["SITE_COLOURS", "finish_sites", "plot_organ_stack", "product_name", "site_name"]
+__all__ = ["SITE_COLOURS", "finish_sites", "plot_organ_stack", "site_name"]
 
 # Blood, liver and tumour as in `plot_biodistribution`; bottom to top.
 SITE_COLOURS = {
@@ -138,8 +138,3 @@ def finish_sites(
 def site_name(site: str) -> str:
     """`Lung`; "Rest of the body"."""
     return "Rest of the body" if site == "rest" else site.replace("_", " ").capitalize()
-
-
-def product_name(product: str) -> str:
-    """`CAR-NK` of `car_nk`."""
-    return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product.replace("_", " "))
