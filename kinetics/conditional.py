@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["conditional", "solved"]
+__all__ = ["conditional", "inverse_factor", "solved"]
 
 Rows = Float[Array, "vary subject"]
 Square = Float[Array, "vary vary subject"]
@@ -27,7 +27,7 @@ def conditional(a: Square, pull: Rows, u: Rows) -> tuple[Rows, Float[Array, " su
 
 
 def _forward(a: Square, pull: Rows, u: Rows) -> tuple[tuple[Rows, Array], tuple[Square, Rows, Rows]]:
-    root = _inverse_factor(a)
+    root = inverse_factor(a)
     raised = _times(root, pull)
     b = _transposed(root, raised + u)
     return (b, jnp.sum(jnp.log(jnp.einsum("iis->is", root)), axis=0)), (root, raised, u)
@@ -52,12 +52,16 @@ conditional.defvjp(_forward, _backward)
 
 def solved(a: Square, x: Rows) -> Rows:
     """A^-1 x of each subject; NaN where A is not positive definite."""
-    root = _inverse_factor(a)
+    root = inverse_factor(a)
     return _transposed(root, _times(root, x))
 
 
-def _inverse_factor(a: Square) -> Square:
-    """C^-1, lower triangular, by elimination column by column."""
+def inverse_factor(a: Square) -> Square:
+    """C^-1, lower triangular, by elimination column by column; NaN where A = C C' is not positive definite.
+
+    Not by LAPACK: a program of XLA:CPU (jaxlib 0.10.2) that factors a batch beside its other work stops for ever now
+    and then on a machine of two cores, its threads all idle.
+    """
     d = len(a)
     below = jnp.arange(d)[:, None]
 

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 from numpyro.distributions import LKJ
 
 from kinetics.arrays import AnyArray, unstacked
+from kinetics.conditional import inverse_factor
 from kinetics.distributions import Correlation, Link, Normal, Prior, inverse_link, link
 from kinetics.model import Model
 from kinetics.shrinkage import Shrinkage
@@ -271,11 +272,9 @@ def _one_class(
 ) -> Float[Array, "*subject"]:
     heavy = np.array([name in h.tails for name in h.vary], bool)
     if h.correlated:
-        factor = jnp.linalg.cholesky(h.correlation(s))
-        eta = jax.scipy.linalg.solve_triangular(factor, eta.reshape(len(eta), -1), lower=True).reshape(
-            eta.shape
-        )
-        constant = -jnp.sum(jnp.log(jnp.diagonal(factor)))
+        root = inverse_factor(h.correlation(s)[..., None])[..., 0]
+        eta = jnp.tensordot(root, eta, axes=1)
+        constant = jnp.sum(jnp.log(jnp.diagonal(root)))
     else:
         constant = 0.0
     normal = -0.5 * eta**2 - 0.5 * np.log(2 * np.pi)
@@ -315,4 +314,6 @@ def correlate(
     """Random effects out of independent ones: those of a correlated block mixed, the others as they are."""
     if not h.correlated:
         return z
-    return jnp.tensordot(jnp.linalg.cholesky(h.correlation(s)), z, axes=1)
+    correlation = h.correlation(s)
+    root = inverse_factor(correlation[..., None])[..., 0]
+    return jnp.tensordot(correlation @ root.T, z, axes=1)

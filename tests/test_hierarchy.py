@@ -168,3 +168,17 @@ def test_independent_normal_effects_have_the_standard_normal_density() -> None:
     eta = np.stack([ETA, 2 * ETA])
     by_hand = stats.norm.logpdf(eta).sum(axis=0)
     np.testing.assert_allclose(effects_log_prob(h, {}, jnp.array(eta)), by_hand, rtol=1e-12)
+
+
+def test_effects_of_a_batch_are_mixed_and_weighed_without_lapack() -> None:
+    """Its calls in a large program of XLA:CPU wait for ever, now and then, on two cores (`inverse_factor`)."""
+
+    def both(s: dict[str, jax.Array], z: jax.Array) -> jax.Array:
+        return effects_log_prob(BLOCK, s, correlate(BLOCK, s, z))
+
+    draws = {k: jnp.broadcast_to(jnp.asarray(v), (3, *jnp.shape(v))) for k, v in population(**CORRELATIONS).items()}
+    z = jnp.array(np.random.default_rng(3).standard_normal((3, 4, N)))
+    program = jax.jit(jax.vmap(both)).lower(draws, z)
+    assert "lapack" not in program.as_text()
+    one = both({k: v[0] for k, v in draws.items()}, z[0])
+    np.testing.assert_allclose(program.compile()(draws, z)[0], one, rtol=1e-12)
