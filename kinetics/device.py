@@ -47,9 +47,14 @@ def split_host(devices: int) -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={devices}".strip()
 
 
-def chain_layout(chains: int) -> ChainLayout:
-    """The widest layout that divides the chains evenly over the devices jax shows."""
-    devices = max(d for d in range(1, len(jax.devices()) + 1) if chains % d == 0)
+def chain_layout(chains: int, at_most: int | None = None) -> ChainLayout:
+    """The widest layout that divides the chains evenly over the devices jax shows, `at_most` so many of them.
+
+    Chains in step on one device share what a solver's step costs whatever its size: of equations, two chains on each
+    of two cores took 0.6 of the time of one on each of four devices there (bench/RESULTS.md).
+    """
+    most = min(len(jax.devices()), at_most or chains)
+    devices = max(d for d in range(1, most + 1) if chains % d == 0)
     return ChainLayout(devices, chains // devices, jax.default_backend())
 
 

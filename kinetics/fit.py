@@ -277,7 +277,8 @@ def _extended(run: Path, draws: int | None) -> Checkpoint:
 
 def _identity(bound: BoundFit) -> dict[str, str]:
     """What the draws of a fit depend on."""
-    layout = chain_layout(bound.plan.sampler.chains)
+    sampler = bound.plan.sampler
+    layout = chain_layout(sampler.chains, sampler.devices)
     return {
         "plan": plan_sha256(bound.plan), "model": bound.model.sha256, "data": bound.study.sha256,
         "code": code_sha256(), "chains": str(layout), **{k: version(k) for k in ("jax", "jaxlib", "numpyro")},
@@ -294,7 +295,7 @@ def _sampled(
 ) -> Fit:
     plan, clock, before = bound.plan, perf_counter(), float(facts["seconds"])
     key_start, key_chains = _keys(plan)
-    layout, posterior = chain_layout(plan.sampler.chains), Posterior(bound)
+    layout, posterior = chain_layout(plan.sampler.chains, plan.sampler.devices), Posterior(bound)
     announce(str(layout))
     known = None if checkpoint is None else checkpoint.read_start()
     if known is None and centre is None:

@@ -270,6 +270,9 @@ class Sampler(Spec):
         None, ge=1, description="of a search for a maximum; default 1, others where it fails"
     )
     chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
+    devices: int | None = Field(
+        None, ge=1, description="at most so many of those that there are; chains on one are in step"
+    )
 
     @field_validator("kind", mode="before")
     @classmethod

@@ -39,6 +39,14 @@ def test_chains_take_the_widest_layout_that_divides_them_and_say_so(chains: int,
     assert str(layout).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("chains", "at_most", "devices"), [(4, 2, 2), (4, 3, 2), (6, 2, 2), (4, 1, 1), (4, 9, 4)]
+)
+def test_a_plan_may_ask_for_fewer_devices(chains: int, at_most: int, devices: int) -> None:
+    layout = chain_layout(chains, at_most)
+    assert (layout.devices, layout.per_device) == (devices, chains // devices)
+
+
 @pytest.mark.parametrize("chains", SAID)
 def test_the_mesh_of_a_layout_has_its_devices_each_once(chains: int) -> None:
     layout = chain_layout(chains)

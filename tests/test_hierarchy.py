@@ -176,7 +176,9 @@ def test_effects_of_a_batch_are_mixed_and_weighed_without_lapack() -> None:
     def both(s: dict[str, jax.Array], z: jax.Array) -> jax.Array:
         return effects_log_prob(BLOCK, s, correlate(BLOCK, s, z))
 
-    draws = {k: jnp.broadcast_to(jnp.asarray(v), (3, *jnp.shape(v))) for k, v in population(**CORRELATIONS).items()}
+    draws = {
+        k: jnp.broadcast_to(jnp.asarray(v), (3, *jnp.shape(v))) for k, v in population(**CORRELATIONS).items()
+    }
     z = jnp.array(np.random.default_rng(3).standard_normal((3, 4, N)))
     program = jax.jit(jax.vmap(both)).lower(draws, z)
     assert "lapack" not in program.as_text()
