@@ -361,9 +361,9 @@ def outcomes(
     return table.assign(last_known_alive=alive), both.sort_values(["subject", "time"], kind="stable")
 
 
-def main(folder: Path = HERE) -> None:
+def main(folder: Path = HERE, seed: int = SEED) -> None:
     jax.config.update("jax_enable_x64", True)
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     table = subjects(rng)
     given, theta = doses(table, rng), parameters(table, rng)
     days = np.tile(np.linspace(0, 60, 601), (len(table), 1))
