@@ -40,7 +40,12 @@ def truth() -> dict[str, float]:
     """Site -> the value that every trial is made from."""
     made, model = script(), kn.load_model("nkg2d_nk_t_livermet", drugs=True)
     values = {f"{k}_pop": float(v) for k, v in model.typical().items()}
-    values |= {"U0_pop": 1e11, "TS0_pop": 100.0, "ligand_pop": 1.0, "blood_volume_pop": 5.67}  # of the plan's reference
+    values |= {
+        "U0_pop": 1e11,
+        "TS0_pop": 100.0,
+        "ligand_pop": 1.0,
+        "blood_volume_pop": 5.67,
+    }  # of the plan's reference
     values |= {f"omega_{k}": v for k, v in made.SPREAD.items()}
     return values | {f"sigma_{k}": v for k, v in made.SIGMA.items()}
 
@@ -53,7 +58,9 @@ def fitted(seed: int, folder: Path) -> pd.DataFrame:
         shutil.copy(MADE / file, study)
     script().main(study, seed)
     plan = read_plan(PLAN)
-    return kn.parameter_table(kn.fit(plan, study, method="map", announce=lambda line: print(line, flush=True)))
+    return kn.parameter_table(
+        kn.fit(plan, study, method="map", announce=lambda line: print(line, flush=True))
+    )
 
 
 def counted(tables: list[pd.DataFrame]) -> pd.DataFrame:
