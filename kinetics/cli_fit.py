@@ -75,7 +75,7 @@ def resume_to(folder: Path, draws: int | None) -> Answer:
 
 def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:
     chained = plan.method == "nuts"
-    split_host(min(plan.sampler.chains, plan.sampler.devices or plan.sampler.chains) if chained else 1)
+    split_host(plan.sampler.devices or plan.sampler.chains if chained else 1)
     use_compile_cache()
     progress = FitProgress()
     try:

@@ -272,7 +272,7 @@ def _one_class(
 ) -> Float[Array, "*subject"]:
     heavy = np.array([name in h.tails for name in h.vary], bool)
     if h.correlated:
-        root = inverse_factor(h.correlation(s)[..., None])[..., 0]
+        root = _uncorrelating(h.correlation(s))
         eta = jnp.tensordot(root, eta, axes=1)
         constant = jnp.sum(jnp.log(jnp.diagonal(root)))
     else:
@@ -315,5 +315,9 @@ def correlate(
     if not h.correlated:
         return z
     correlation = h.correlation(s)
-    root = inverse_factor(correlation[..., None])[..., 0]
-    return jnp.tensordot(correlation @ root.T, z, axes=1)
+    return jnp.tensordot(correlation @ _uncorrelating(correlation).T, z, axes=1)
+
+
+def _uncorrelating(correlation: Float[Array, "vary vary"]) -> Float[Array, "vary vary"]:
+    """The inverse of its lower Cholesky factor."""
+    return inverse_factor(correlation[..., None])[..., 0]

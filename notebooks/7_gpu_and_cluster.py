@@ -348,8 +348,8 @@ f"{failed['task'].nunique()} of the 2 fits failed a check; the page says which a
 # with `gpus = 1`, no GPU, says so and takes no task.
 #
 # How many workers? Timings of two on two cores are in `bench/batch.json`: they finished 1.9 to 2.0 times as many fits
-# as one did. On one core with two threads it was 1.15 to 1.5: workers want cores,
-# not threads.
+# as one did. On one core with two threads it was 1.15 to 1.5: workers want cores, not
+# threads.
 
 # %%
 rounds = json.loads((BENCH / "batch.json").read_text(encoding="utf-8"))["rounds"]

@@ -27,7 +27,8 @@ from kinetics.regimen import Doses
 from kinetics.sampler import NutsProgram
 from kinetics.solve import Solver, solve
 from kinetics.start import begin
-from tests.bench.ours import DAYS, LIVERMET_DAYS, Theta
+from tests.bench.livermet import DAYS as LIVERMET_DAYS
+from tests.bench.ours import DAYS, Theta
 from tests.bench.problem_a import MODEL_FILE
 from tests.bench.timing import median_ms
 

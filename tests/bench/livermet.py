@@ -11,7 +11,7 @@ from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 from tests.bench.timing import first_s, median_ms
 
-__all__ = ["Livermet"]
+__all__ = ["DAYS", "Livermet"]
 
 DAYS = np.array([0.08, 0.25, 1, 2, 4, 7, 10, 13.9, 14.2, 15.3, 16, 18, 21, 24, 27.9, 29.5, 32, 42, 56, 90])
 Logs = dict[str, Any]

@@ -40,12 +40,8 @@ def truth() -> dict[str, float]:
     """Site -> the value that every trial is made from."""
     made, model = script(), kn.load_model("nkg2d_nk_t_livermet", drugs=True)
     values = {f"{k}_pop": float(v) for k, v in model.typical().items()}
-    values |= {
-        "U0_pop": 1e11,
-        "TS0_pop": 100.0,
-        "ligand_pop": 1.0,
-        "blood_volume_pop": 5.67,
-    }  # of the plan's reference
+    # Of a patient with what allometry refers to: 100 mL of tumour of 1e9 cells/mL, lesions of 100 mm, ligand 1, 70 kg.
+    values |= {"U0_pop": 1e11, "TS0_pop": 100.0, "ligand_pop": 1.0, "blood_volume_pop": 5.67}
     values |= {f"omega_{k}": v for k, v in made.SPREAD.items()}
     return values | {f"sigma_{k}": v for k, v in made.SIGMA.items()}
 
