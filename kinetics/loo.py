@@ -42,7 +42,7 @@ class Loo:
     draws, at most 0.7.
 
     >>> found = kn.loo(kn.load_fit("runs/theophylline"))
-    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.worst_k < 1
+    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7
     (True, True)
     >>> type(found.advice).__name__, found.as_dict()["by"]
     ('str', 'observation')
@@ -149,7 +149,7 @@ def loo(
 
 def _loo(name: str, by: By, marginal: bool, found: Pointwise) -> Loo:
     n = found.values.shape[0] * found.values.shape[1]
-    threshold = min(1 - 1 / np.log10(n), 0.7)
+    threshold = min(1 - 1 / float(np.log10(n)), 0.7)
     rows = []
     for values, error in zip(np.moveaxis(found.values, -1, 0), found.error, strict=True):
         elpd, k, p, reason = _left_out(values)
