@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEMO ?= ogasawara_2021__synthetic_cart_12
+DEMO ?= nkg2d_blood__nkg2d_phase1_synthetic
 TRIAL ?= nkg2d_phase1_synthetic
 PYTEST_ARGS ?= -m "not slow and not cluster"
 PARALLEL ?= -n 2 --dist worksteal
@@ -18,7 +18,7 @@ JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(C
 .PHONY: help install demo notebooks docs test test-slow test-cluster lint bench constraints clean
 
 help:
-	@echo "make demo         fit $(DEMO), write its report; the dose decision of $(TRIAL)"
+	@echo "make demo         fit the synthetic trial, write its report and its dose decision; ten minutes"
 	@echo "make notebooks    run notebooks/*.py, write each with its figures to runs/notebooks/"
 	@echo "make docs         build the documentation into site/, with the results of the last tests; open site/index.html"
 	@echo "make test         the fast tests; make test-slow: the others; make test-cluster: those on a Slurm of their own"
@@ -33,8 +33,8 @@ install: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/kinetics fit fits/$(DEMO).toml --out runs --force
 	$(BIN)/kinetics report runs/$(DEMO)
-	$(BIN)/kinetics recommend $(TRIAL) --study $(TRIAL) --strata tumour,ligand_score --out runs/$(TRIAL)-decision.html
-	@echo "The report, and the dose decision of the synthetic trial:"
+	$(BIN)/kinetics recommend $(TRIAL) --study $(TRIAL) --run runs/$(DEMO) --strata tumour,ligand_score --out runs/$(TRIAL)-decision.html
+	@echo "The report, and the dose decision that rests on the fit:"
 	@ls $(CURDIR)/runs/$(DEMO)/*.html $(CURDIR)/runs/$(TRIAL)-decision.html
 
 notebooks: $(STAMP)

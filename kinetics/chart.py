@@ -8,6 +8,8 @@ Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's 
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +17,11 @@ from jaxtyping import Float
 
 from kinetics.bind import FitData
 from kinetics.hierarchy import class_log_joint
-from kinetics.laplace import Effects, Laplace, Marginal, Matrices
-from kinetics.posterior import Chart
+from kinetics.laplace import Laplace, Marginal
+from kinetics.modes import Effects, Matrices
+from kinetics.posterior import Chart, Posterior
 
-__all__ = ["chart_at_mode", "chart_of"]
+__all__ = ["chart_at_mode", "chart_of", "chart_shape"]
 
 _ROUNDS, _PAIRS = 8, 4  # of averaging, antithetic pairs in each: choices, not critical
 
@@ -37,6 +40,21 @@ def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
         cross = _crossed(marginal, g, b, data, np.sqrt(np.diag(found.covariance)))
         chart = chart._replace(cross=np.where(np.isfinite(cross), cross, 0.0), origin=g)
     return _as_asked(marginal, data, chart)
+
+
+def chart_shape(p: Posterior) -> Chart:
+    """The shapes of what `chart_of` will give, for programs to be compiled with before it is known."""
+
+    def of(*shape: int) -> Any:
+        return jax.ShapeDtypeStruct(shape, np.dtype(float))
+
+    n, d, g = p.subjects, len(p.vary), p.population
+    chart = Chart(of(g), of(g, g), of(d, n), of(d, n), of(d, d, n))
+    if p.h.probability is not None:
+        chart = chart._replace(share=of(n))
+    if len(p.centred):
+        chart = chart._replace(spread=of(d, n))
+    return chart._replace(cross=of(d, n, g), origin=of(g)) if d else chart
 
 
 def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:

@@ -24,6 +24,7 @@ from kinetics.bind import BoundFit, bind, describe_records
 from kinetics.checkpoint import Checkpoint, unfinished
 from kinetics.device import chain_layout
 from kinetics.errors import FitError
+from kinetics.laplace import Marginal
 from kinetics.model import Model, load_model
 from kinetics.plan import FitPlan, Method, plan_of, plan_sha256, read_plan
 from kinetics.possible import possible_centre
@@ -297,15 +298,18 @@ def _sampled(
     key_start, key_chains = _keys(plan)
     layout, posterior = chain_layout(plan.sampler.chains, plan.sampler.devices), Posterior(bound)
     announce(str(layout))
-    known = None if checkpoint is None else checkpoint.read_start()
+    known, saved = (None, None) if checkpoint is None else (checkpoint.read_start(), checkpoint.read())
+    program = NutsProgram(posterior, plan.sampler, layout, begun=0 if saved is None else saved.done)
+    marginal = Marginal(posterior)
+    if known is None and plan.sampler.start != "prior":
+        program.compile(marginal, bound.data, key_chains)
     if known is None and centre is None:
         centre = possible_centre(posterior, key_start)
     chart, start = known or begin(
-        posterior, bound.data, plan.sampler, key_start, announce=announce, centre=centre
+        posterior, bound.data, plan.sampler, key_start, announce=announce, marginal=marginal, centre=centre
     )
     if checkpoint is not None and known is None:
         checkpoint.write_start(chart, np.asarray(start))
-    saved = None if checkpoint is None else checkpoint.read()
     if saved is not None:
         announce(f"going on after {saved.done} iterations")
 
@@ -314,16 +318,13 @@ def _sampled(
             checkpoint.save(now)
             checkpoint.note({**facts, "seconds": round(before + perf_counter() - clock, 2)})
 
-    program = NutsProgram(posterior, plan.sampler, layout, begun=0 if saved is None else saved.done)
     draws = program.run(
         bound.data, chart, jnp.asarray(start), key_chains, report=report, saved=saved, save=save
     )
     told = {
-        "started": facts["started"],
-        "seconds": round(before + perf_counter() - clock, 2),
-        "chains": str(layout),
+        "started": facts["started"], "seconds": round(before + perf_counter() - clock, 2), "chains": str(layout),
         "unused_parameters": list(bound.unused),
-    }
+    }  # fmt: skip
     return Fit(bound, _datatree(bound, draws), provenance_of(plan, bound, told))
 
 

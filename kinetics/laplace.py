@@ -19,28 +19,20 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
+from kinetics.ahead import Ahead, Compiler
 from kinetics.bind import FitData, Predictions
 from kinetics.errors import FitError
 from kinetics.information import record_information
+from kinetics.modes import Effects, Matrices, Modes, Seen
 from kinetics.newton import STEPS, Ascent, ascend
 from kinetics.posterior import Posterior
 
-__all__ = ["ENOUGH", "Laplace", "Marginal", "Modes", "Seen"]
+__all__ = ["ENOUGH", "Laplace", "Marginal"]
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
 _LOOK = 12  # of Newton's steps towards another mode: one that is higher by then is gone on to
 _CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
-Effects = Float[np.ndarray, "vary subject"]
-Matrices = Float[np.ndarray, "subject vary vary"]
-
-
-class Seen(NamedTuple):
-    """Each subject's log joint density (-inf: none there), its slope by the random effects, and the information."""
-
-    value: Float[np.ndarray, " subject"]
-    by_b: Effects
-    information: Matrices
 
 
 class _Expected(NamedTuple):
@@ -49,17 +41,6 @@ class _Expected(NamedTuple):
     value: float
     slope: Float[np.ndarray, " population"]
     curvature: Matrices
-
-
-class Modes(NamedTuple):
-    """The subjects' random effects at their mode (link scale), the information and the curvature A there."""
-
-    b: Effects
-    information: Matrices
-    curvature: Matrices
-    value: Float[np.ndarray, " subject"]  # log marginal likelihood of each subject
-    slope: Effects  # of the log joint density
-    cornered: np.ndarray  # subject: whether its mode lies in a corner of its density
 
 
 @dataclass(frozen=True)
@@ -125,10 +106,19 @@ class Marginal:
             return jnp.sum(posterior.bound.effects_log_prob(s))
 
         self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
-        self._sloped = jax.jit(jax.grad(expected, (0, 1), has_aux=True))
+        self._sloped = Ahead(jax.jit(jax.grad(expected, (0, 1), has_aux=True)))
         self._population = jax.jit(population)
         self._turned = jax.jit(lambda g, data, bars: jax.vjp(lambda g: population(g, data), g)[1](bars)[0])
         self._prior = jax.jit(jax.value_and_grad(lambda g: posterior.sites(g)[1]))
+
+    def compile(self, compiler: Compiler, data: FitData) -> None:
+        """Let `compiler` begin with the slope of what EM maximises."""
+        p, d = self.posterior, len(self.posterior.vary)
+        of = [
+            jax.ShapeDtypeStruct(s, np.dtype(float))
+            for s in ((p.population,), (d, p.subjects), (p.subjects, d, d))
+        ]
+        self._sloped.compile(compiler, lambda: (*of, data))
 
     def look(self, g: np.ndarray, b: Effects, data: FitData) -> Seen:
         """The density at one place, and all that the ascent knows of it there."""

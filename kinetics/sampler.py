@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from numpyro.infer.hmc import hmc
 
+from kinetics.ahead import Ahead, Compiler, Jitted
 from kinetics.bind import FitData
+from kinetics.chart import chart_shape
 from kinetics.device import ChainLayout
 from kinetics.errors import FitError
 from kinetics.hierarchy import class_log_joint, shift_of
+from kinetics.laplace import Marginal
 from kinetics.plan_tables import Sampler
 from kinetics.posterior import Chart, Posterior
 
@@ -65,7 +68,7 @@ class NutsProgram:
         self, posterior: Posterior, settings: Sampler, layout: ChainLayout, *,
         begun: int = 0, side_by_side: bool = False,
     ) -> None:  # fmt: skip
-        self.posterior, self.settings = posterior, settings
+        self.posterior, self.settings, self.layout = posterior, settings, layout
 
         density = _kept_gradient(posterior.log_density)
 
@@ -73,9 +76,9 @@ class NutsProgram:
             return lambda z: -density(z, data, chart)
 
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
-        self._init = _on_devices(partial(_init_chain, begin, settings), layout, side_by_side)
+        self._init = Ahead(_on_devices(partial(_init_chain, begin, settings), layout, side_by_side))
         self._scan = {
-            (n, every): _on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side)
+            (n, every): Ahead(_on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side))
             for n, every in {self._pace(c) for done in (0, begun) for c in chunks(settings, done)}
         }
         own, of_draws = (
@@ -88,6 +91,25 @@ class NutsProgram:
         """How many draws a chunk keeps, and after how many iterations each."""
         length, warmup, _ = chunk
         return length, 1 if warmup else self.settings.thin
+
+    def compile(self, marginal: Marginal, data: FitData, key: Array) -> None:
+        """Begin with what Laplace's method and then `run`, from its start, will call, while the search goes on here."""
+        compiler, chart = Compiler(), chart_shape(self.posterior)
+        marginal.compile(compiler, data)
+        start = jax.ShapeDtypeStruct((self.settings.chains, self.posterior.size), np.dtype(float))
+        begin, inputs = (jax.eval_shape(lambda: _split(key, self.settings.chains)), start), (data, chart)
+
+        place = NamedSharding(self.layout.mesh(), PartitionSpec("chain"))
+
+        def state() -> tuple[Any, Any]:  # `_init` tells the kernel its settings, so it is traced before
+            shape = jax.eval_shape(self._init.function, begin, inputs)
+            return jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shape
+            ), inputs
+
+        self._init.compile(compiler, lambda: (begin, inputs))
+        for scan in self._scan.values():
+            scan.compile(compiler, state)
 
     def run(
         self,
@@ -110,7 +132,7 @@ class NutsProgram:
         if saved is None:
             state, done, kept = self._init(begin, inputs), 0, []
         else:
-            shape = jax.eval_shape(self._init, begin, inputs)  # also tells the kernel its settings
+            shape = jax.eval_shape(self._init.function, begin, inputs)  # also tells the kernel its settings
             state, done, kept = _restored(shape, saved.state), saved.done, list(saved.kept)
         for length, warmup, before in chunks(settings, done):
             state, trace = self._scan[self._pace((length, warmup, before))](state, inputs)
@@ -211,7 +233,7 @@ def _restored(shape: Any, arrays: list[np.ndarray]) -> Any:
     return jax.tree.unflatten(tree, back)
 
 
-def _on_devices(one: Callable[..., Any], layout: ChainLayout, own_inputs: bool) -> Callable[..., Any]:
+def _on_devices(one: Callable[..., Any], layout: ChainLayout, own_inputs: bool) -> Jitted:
     """Compile `one(chain_tree, inputs)` for all chains: one to a device, or several vectorised on each.
 
     The inputs are the same for all, or with `own_inputs` a row for each chain.

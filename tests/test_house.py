@@ -56,6 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "hierarchy",
     ),
     "fit": (
+        "ahead",
         "plan_tables",
         "plan",
         "covariates",
@@ -66,6 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "possible",
         "information",
         "newton",
+        "modes",
         "laplace",
         "chart",
         "maximum",
