@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kinetics.errors import InputError
+from kinetics.errors import InputError, gathered
 from kinetics.fit import Fit, load_fit
-from kinetics.formats import FORMATS, write_study
+from kinetics.formats import FORMATS, unknown_formats, write_study
 from kinetics.formats import export as export_to
 from kinetics.nca_rules import NCARules
 from kinetics.protocol import read_protocol, settled
@@ -117,9 +117,14 @@ def export(
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULES)}")
     wanted = [word.strip() for word in formats.split(",") if word.strip()]
-    given = load_fit(source) if _is_run(source) else read_study(source)
+    try:
+        given, by = gathered(
+            lambda: load_fit(source) if _is_run(source) else read_study(source),
+            lambda: None if protocol is None else settled(read_protocol(protocol), protocol),
+        )
+    except InputError as error:
+        raise InputError([*unknown_formats(wanted), *error.problems]) from error
     study = given.study if isinstance(given, Fit) else given
-    by = settled(read_protocol(protocol), protocol) if protocol is not None else None
     name = Path(source).name if _is_run(source) else study.name
     done = export_to(
         given, wanted, out or Path(f"{name}-export"), protocol=by, rules=NCA_RULES[rules](),

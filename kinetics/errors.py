@@ -14,9 +14,10 @@ KineticsWarning           warnings of this package (a batch job can make them fa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "BatchError",
@@ -31,6 +32,7 @@ __all__ = [
     "Stopped",
     "StudyError",
     "did_you_mean",
+    "gathered",
 ]
 
 
@@ -96,6 +98,24 @@ class InputError(KineticsError):
         count = len(self.problems)
         head = "" if count == 1 else f"{count} problems:\n"
         super().__init__(head + "\n".join(str(p) for p in self.problems))
+
+
+def gathered(*reads: Callable[[], Any]) -> list[Any]:
+    """What each of `reads` gives; InputError with the problems of all of them, if there are any.
+
+    >>> from kinetics.errors import gathered
+    >>> gathered(lambda: 1, lambda: 2)
+    [1, 2]
+    """
+    found, problems = [], []
+    for read in reads:
+        try:
+            found.append(read())
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return found
 
 
 class StudyError(InputError):

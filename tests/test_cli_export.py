@@ -65,6 +65,11 @@ def test_a_wrong_format_or_source_is_an_error_with_its_remedy(tmp_path, monkeypa
     assert "did you mean 'adppk'?" in said.err
     assert call("export", TRIAL, "--as", "adtte").code == 1
     assert call("export", "nkg2d_phase1", "--as", "adpc").code == 1
+    both = call("export", "nkg2d_phase1", "--as", "adpk,xpt", "--protocol", "nowhere.toml")
+    assert both.code == 1
+    assert both.err.startswith("4 problems:")
+    for word in ("'adpk'", "'xpt'", "nkg2d_phase1", "nowhere.toml"):
+        assert word in both.err, word
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "plan.toml").write_text("")
     unfinished = call("export", "run", "--as", "monolix")

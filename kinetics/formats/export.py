@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from kinetics.protocol_tables import Protocol
 from kinetics.study import Study
 from kinetics.summary import parameter_table
 
-__all__ = ["FORMATS", "Exported", "export"]
+__all__ = ["FORMATS", "Exported", "export", "unknown_formats"]
 
 Files = dict[str, str | bytes]
 
@@ -92,7 +92,7 @@ def export(
     """
     wanted = [formats] if isinstance(formats, str) else list(formats)
     study, fit = (source.study, source) if isinstance(source, Fit) else (source, None)
-    problems = list(_refused(dict.fromkeys(wanted), fit, protocol))
+    problems = unknown_formats(dict.fromkeys(wanted)) + _refused(dict.fromkeys(wanted), fit, protocol)
     if problems or not wanted:
         nothing = Problem("no format is named", f"name some of {', '.join(FORMATS)}")
         raise InputError(problems or [nothing])
@@ -117,13 +117,22 @@ def export(
     return Exported(folder, tuple(files), tuple(said))
 
 
+def unknown_formats(names: Iterable[str]) -> list[Problem]:
+    """A problem for each name that is no format.
+
+    >>> [p.remedy for p in unknown_formats(["nonmem", "adpk"])]
+    ["did you mean 'adppk'?"]
+    """
+    return [
+        Problem(f"no format {name!r}", did_you_mean(name, FORMATS)) for name in names if name not in FORMATS
+    ]
+
+
 def _refused(wanted: Mapping[str, object], fit: Fit | None, protocol: Protocol | None) -> list[Problem]:
-    """The formats that there are not, and those that lack what they need."""
+    """The formats that lack what they need."""
     found = []
     for name in wanted:
-        if name not in FORMATS:
-            found.append(Problem(f"no format {name!r}", did_you_mean(name, FORMATS)))
-        elif name == "monolix" and fit is None:
+        if name == "monolix" and fit is None:
             remedy = "export a run folder, runs/NAME; Monolix reads the data file of `nonmem`"
             found.append(Problem("monolix is a result folder, of a run", remedy))
         elif name == "adtte" and protocol is None:
