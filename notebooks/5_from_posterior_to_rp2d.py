@@ -50,7 +50,7 @@ outcomes.astype({"dose": float}).map("{:g}".format)
 # Without one it is what the **samples** say (NCA), taken as exact, and new patients come of a power model of dose
 # alone, ln exposure = a + b ln dose + e. This page takes the samples'; name a run in `RUN` (on the command line
 # `kinetics recommend ... --run runs/NAME`) and a fit's take the same places. That fit
-# (`kinetics fit fits/nkg2d_blood__nkg2d_phase1_synthetic.toml`) takes about twenty minutes on two cores.
+# (`kinetics fit fits/nkg2d_blood__nkg2d_phase1_synthetic.toml`) takes about ten minutes on two cores.
 
 
 # %%
