@@ -113,7 +113,8 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list
         problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
     if not units:
         remedy = (
-            f'write time_unit = "h" under [adam] in {sidecar(path).name}, or read_study(..., time_unit="h")'
+            f'say --time-unit h (read_study(..., time_unit="h") in Python), or write time_unit = "h" under '
+            f"[adam] in {sidecar(path).name}"
         )
         what = "the unit of AFRLT is not declared (FRLTU)"
         problems.append(Problem(what, remedy, file=path.name))

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from kinetics.dictionary import NOT_DECLARED
 from kinetics.errors import InputError, gathered
 from kinetics.fit import Fit, load_fit
 from kinetics.formats import FORMATS, unknown_formats, write_study
 from kinetics.formats import export as export_to
 from kinetics.nca_rules import NCARules
 from kinetics.protocol import read_protocol, settled
-from kinetics.study import read_study, validate_study
+from kinetics.study import Study, read_study, validate_study
 from kinetics.terminal import print_result
 
 __all__ = ["NCA_RULES", "convert", "export", "validate"]
@@ -86,8 +87,24 @@ def convert(
     study = read_study(source, **options)
     made = write_study(study, out, tables="parquet" if parquet else "csv", force=force)
     label = " (SYNTHETIC)" if study.synthetic else ""
-    text = f"written: {made}{label}\nnext: kinetics validate {made if len(made.parts) > 1 else f'./{made}'}"
+    text = f"written: {made}{label}\n{_left_open(study, made)}"
+    text += f"next: kinetics validate {made if len(made.parts) > 1 else f'./{made}'}"
     print_result({"study": str(made)} | study.summary(), text, as_json)
+
+
+def _left_open(study: Study, made: Path) -> str:
+    """What the table could not say and nobody was asked for, to be filled in."""
+    open_ones = [k for k in ("source", "licence") if getattr(study.dictionary, k) == "not declared"]
+    for key in ("assay", "site"):
+        names = [name for name, a in study.analytes.items() if getattr(a, key) == NOT_DECLARED]
+        open_ones += [f"{key} of {', '.join(names)}"] if names else []
+    if not open_ones:
+        return ""
+    where = made / "dictionary.toml" if made.is_dir() else f"the sheet dictionary of {made.name}"
+    said = (
+        "" if study.synthetic else "; and say there if these data are synthetic: they are called measured now"
+    )
+    return f"fill in {where}: {', '.join(open_ones)}{said}\n"
 
 
 def export(

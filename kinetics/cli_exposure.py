@@ -116,7 +116,7 @@ def exposure(
     summary = exposure_summary(table)
     if out is not None:
         write_atomic(out, table.to_csv(index=False))
-    text = table_text(summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "tlast"])])
+    text = table_text(summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "half_life", "tlast"])])
     found = {"rows": records(summary)}
     if done.model.sites or sites is not None:
         where = biodistribution(done, draws=min(draws, 200))

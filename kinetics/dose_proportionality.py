@@ -188,7 +188,8 @@ def levels_of(study: Study, column: str = "dose_level") -> dict[str, float]:
     Example: `levels_of(read_study("synthetic_cart_12"))["S01"]` is 1.5e7 [cells/kg].
     """
     if column not in study.subjects.columns:
-        remedy = did_you_mean(column, list(map(str, study.subjects.columns)))
+        known = map(str, study.subjects.columns)
+        remedy = f"{did_you_mean(column, known)}; name the dose's: --by COLUMN (--level-column)"
         raise StudyError(Problem(f"no column {column!r}", remedy, file="subjects.csv"))
     numbers = pd.to_numeric(study.subjects[column], errors="coerce")
     found = {str(s): float(v) for s, v in numbers.items() if np.isfinite(v) and v > 0}

@@ -42,6 +42,11 @@ def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series, problems:
     flag(problems, raw, table["time"] < 0, "time", "the dose is before time zero", remedy)
     table["amount"], table["unit"] = _amounts(raw, specs, _weights(table["subject"], weights), problems)
     table["product"] = names(raw, "product", problems, example="car_t") if "product" in raw else ""
+    weighed = table["product"].astype(str).str.match(r"car_(t|nk)(_|$)") & (table["unit"] == "mg")
+    remedy = "write the unit of the dose: cells or cells/kg (of an event table --dose-unit, dose_unit)"
+    for product in dict.fromkeys(table["product"][weighed]):
+        what = f"doses of {product} in mg: cells are counted, not weighed"
+        problems.append(Problem(what, remedy, file=raw.file, column="product", value=str(product)))
     table["route"] = names(raw, "route", problems, example="iv", near=ROUTES) if "route" in raw else ""
     table["duration"] = _durations(raw, specs.get("duration"), problems)
     table["cycle"] = integers(raw, "cycle", problems, default=1, minimum=1)
@@ -142,6 +147,6 @@ def _need_weights(raw: RawTable, column: str, weights: Series, rows: Series, pro
     """A dose per kg needs its subject's weight."""
     missing = rows & weights.isna()
     remedy = (
-        "give its weight (weight_kg in subjects.csv, weight_column for an event table), or the total dose"
+        "give its weight (weight_kg in subjects.csv; of an event table --weight-column), or the total dose"
     )
     flag(problems, raw, missing, column, "a dose per kg, and the subject has no weight", remedy)

@@ -202,6 +202,7 @@ class KineticsWarning(UserWarning):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'cmax'?`, or the list of what is known when nothing is near."""
-    known = sorted(known)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    known = sorted(set(known))
+    near = get_close_matches(word, known, n=3, cutoff=0.6)
+    near.sort(key=lambda k: k[:3] != word[:3])  # of near ones, first what begins alike
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -38,9 +38,9 @@ class EventTableOptions(TypedDict, total=False):
 
 _NEEDED = {
     "time_unit": ('"h"', "the unit of TIME"),
-    "dose_unit": ('"mg"', "the unit of AMT"),
+    "dose_unit": ('"cells"', "the unit of AMT"),
     "route": ('"iv"', "how doses are given"),
-    "product": ('"drug"', "what is given"),
+    "product": ('"car_t"', "what is given"),
 }
 
 
@@ -116,8 +116,9 @@ def text_keys(value: object) -> object:
 def _unsaid(path: Path, key: str, example: str, meaning: str) -> Problem:
     """Something the table cannot say and nobody else said."""
     option = "value_unit" if key == "dv_unit" else key
-    remedy = f"write {key} = {example} under [event_table] in {sidecar(path).name}"
-    remedy += f", or read_study(..., {option}={example})"
+    flag = f"--{option.replace('_', '-')} {example if ' ' in example else example.strip(chr(34))}"
+    remedy = f"say {flag} (read_study(..., {option}={example}) in Python), or write {key} = {example} under "
+    remedy += f"[event_table] in {sidecar(path).name}"
     return Problem(f"{meaning} is not declared ({option})", remedy, file=path.name)
 
 
@@ -129,12 +130,12 @@ def _add_analyte(
     meaning = spec.get("analyte")
     names = list(meaning.values()) if isinstance(meaning, Mapping) else [meaning] if meaning else []
     if not names and len(analytes) != 1:
-        problems.append(_unsaid(path, "analyte", '"drug"', "what DV measures"))
+        problems.append(_unsaid(path, "analyte", '"car_copies"', "what DV measures"))
         names = ["unknown"]
     unit = spec.get("dv_unit")
     undescribed = [name for name in names if name not in analytes]
     if undescribed and unit is None:
-        problems.append(_unsaid(path, "dv_unit", '"mg/L"', "the unit of DV"))
+        problems.append(_unsaid(path, "dv_unit", '"copies/ug DNA"', "the unit of DV"))
     for name in undescribed:
         described = {"label": name, "assay": NOT_DECLARED, "site": NOT_DECLARED, "unit": unit or "mg/L"}
         analytes[name] = described

@@ -42,8 +42,8 @@ class Loo:
     draws, at most 0.7.
 
     >>> found = kn.loo(kn.load_fit("runs/theophylline"))
-    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7
-    (True, True)
+    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7, isinstance(found.worst_k, float)
+    (True, True, True)
     >>> type(found.advice).__name__, found.as_dict()["by"]
     ('str', 'observation')
     """

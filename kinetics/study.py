@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from kinetics.dictionary import Analyte, Dictionary
 from kinetics.errors import Problem, StudyError, did_you_mean
@@ -104,6 +105,7 @@ class Study:
             "doses": len(self.doses),
             "products": products,
             "routes": list(dict.fromkeys(self.doses["route"])),
+            "amounts": {product: self._amounts(product) for product in products},
             "observations": len(self.observations),
             "time_span_days": [float(times.min()), float(times.max())],
             "analytes": {name: self._analyte_summary(name) for name in self.analytes},
@@ -113,6 +115,15 @@ class Study:
             "sha256": self.sha256,
             **self.notes,
         }
+
+    def _amounts(self, product: str) -> str:
+        """What a dose of a product is: from the least to the most, also per kg where every weight is known."""
+        given = self.doses[self.doses["product"] == product]
+        per_kg = given["amount"] / given["subject"].map(self.subjects["weight_kg"])
+        told = [f"{_range(part)} {unit}" for unit, part in given.groupby("unit", sort=False)["amount"]]
+        if per_kg.notna().all() and set(given["unit"]) in ({"cells"}, {"mg"}):
+            told.append(f"{_range(per_kg)} {given['unit'].iloc[0]}/kg")
+        return f"{len(given)} doses of {', '.join(told)}"
 
     def _analyte_summary(self, name: str) -> dict[str, Any]:
         """Records, subjects and censoring of one analyte."""
@@ -137,10 +148,17 @@ class Study:
         lines = [
             f"{self.name}: {self.dictionary.title} [{kind}]",
             f"  {s['subjects']} subjects, {s['doses']} doses ({', '.join(s['products'])} by "
-            f"{', '.join(s['routes'])}), {s['observations']} observations, day {first:g} to {last:g}",
+            f"{', '.join(s['routes'])}), {s['observations']} observations, day {first:.4g} to {last:.4g}",
         ]
+        for product, told in s["amounts"].items():
+            lines.append(f"  {product}: {told}")
         for name, a in s["analytes"].items():
-            blq = f", {a['below_lloq']} below LLOQ ({a['below_lloq_percent']:g} %)" if a["below_lloq"] else ""
+            limit = f" {a['lloq']:g}" if a["lloq"] else ""
+            blq = (
+                f", {a['below_lloq']} below LLOQ{limit} ({a['below_lloq_percent']:g} %)"
+                if a["below_lloq"]
+                else ""
+            )
             lines.append(f"  {name} ({a['assay']}, {a['site']}, {a['unit']}): {a['records']} records{blq}")
         if self.covariates:
             lines.append(f"  covariates: {', '.join(self.covariates)}")
@@ -161,7 +179,8 @@ def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Stud
 
     >>> print(kn.read_study("theophylline"))
     theophylline: Theophylline in serum after one oral dose, 12 subjects [measured data]
-      12 subjects, 12 doses (drug by oral), 132 observations, day 0 to 1.02708
+      12 subjects, 12 doses (drug by oral), 132 observations, day 0 to 1.027
+      drug: 12 doses of 268 to 321 mg, 3.1 to 5.86 mg/kg
       theophylline (immunoassay, serum, mg/L): 132 records
       covariates: weight_kg
       source: Boeckmann, Sheiner & Beal (1994), NONMEM Users Guide Part V; ...
@@ -216,12 +235,17 @@ def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) 
     return replace(study, options=dict(options))
 
 
+def _range(values: Series) -> str:
+    low, high = (f"{x:.3g}".replace("e+0", "e").replace("e+", "e") for x in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
 def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[str, Any]) -> Study:
     """A Study of checked tables."""
     return Study(
         name=name,
         path=path.resolve(),
-        dictionary=tables.dictionary,
+        dictionary=_with_limits(tables.dictionary, tables.observations),
         sha256=sha256,
         subjects=tables.subjects,
         doses=tables.doses,
@@ -230,6 +254,21 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
         responses=tables.responses,
         notes=notes,
     )
+
+
+def _with_limits(dictionary: Dictionary, observations: DataFrame) -> Dictionary:
+    """The dictionary with each analyte's LLOQ where only its records say one: the highest of them.
+
+    A record's is its `lloq`, or what it is left-censored at. A curve counts as measurable from the highest on.
+    """
+    left = observations["value"].where(observations["censored"] == "left")
+    seen = observations["lloq"].fillna(left.where(left > 0)).groupby(observations["analyte"]).max()
+    found = {
+        name: analyte.model_copy(update={"lloq": float(seen[name])})
+        for name, analyte in dictionary.analytes.items()
+        if analyte.lloq is None and seen.get(name, math.nan) > 0
+    }
+    return dictionary.model_copy(update={"analytes": dictionary.analytes | found}) if found else dictionary
 
 
 def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:

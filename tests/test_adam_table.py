@@ -226,9 +226,8 @@ def test_a_workbook_of_sheets_is_a_study(openpyxl, tmp_path):
 
 
 def test_a_workbook_of_one_sheet_is_a_table(openpyxl, tmp_path):
-    assert (
-        read_study(workbook(openpyxl, tmp_path / "adpc.xlsx", {"ADPC": ADPC})).analytes["cart"].lloq is None
-    )
+    study = read_study(workbook(openpyxl, tmp_path / "adpc.xlsx", {"ADPC": ADPC}))
+    assert study.analytes["cart"].lloq == 50.0  # that of its records
     events = "ID,TIME,DV,AMT\n1,0,,100\n1,1.5,5,\n"
     study = read_study(
         workbook(openpyxl, tmp_path / "pk.xlsx", {"pk": events}), time_unit="h", dose_unit="mg", value_unit="mg/L",

@@ -154,6 +154,7 @@ def test_what_was_not_said_is_asked_for_all_at_once_with_both_remedies(tmp_path:
     for option in ("time_unit", "dose_unit", "value_unit", "analyte", "route", "product"):
         (said,) = [text for text in problems if f"({option})" in text]
         assert f"read_study(..., {option}=" in said
+        assert f"say --{option.replace('_', '-')} " in said
         assert "under [event_table] in t.toml" in said
 
 
@@ -190,3 +191,29 @@ def test_phenobarbital_is_read_from_its_spaces() -> None:
     assert (len(study.subjects), len(study.doses), len(study.observations)) == (59, 589, 155)
     assert study.covariates == ["weight_kg", "APGR"]
     assert study.subjects.loc["1", "weight_kg"] == 1.4
+
+
+CELLS: EventTableOptions = {
+    "time_unit": "day", "dose_unit": "cells", "value_unit": "copies/ug DNA", "analyte": "car_copies", "route": "iv",
+    "product": "car_t",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "wanted"), [("LLOQ", 80.0), ("OTHER", 50.0)])
+def test_an_analyte_whose_lloq_only_its_records_say_has_the_highest_of_them(
+    tmp_path: Path, column: str, wanted: float
+) -> None:
+    table = f"ID,TIME,DV,AMT,EVID,CENS,{column}\n1,0,.,1e8,1,0,.\n1,1,50,.,0,1,50\n1,7,900,.,0,0,80\n"
+    study = read_study(write(tmp_path / "t.csv", table), **CELLS)
+    assert study.analytes["car_copies"].lloq == wanted
+    declared = read_study(write(tmp_path / "u.csv", table.replace(",80", ",50")), **CELLS, lloq=50.0)
+    assert declared.analytes["car_copies"].lloq == 50.0
+
+
+def test_cells_are_not_weighed(tmp_path: Path) -> None:
+    table = "ID,TIME,DV,AMT,EVID\n1,0,.,1e8,1\n1,7,900,.,0\n2,0,.,2e8,1\n2,7,900,.,0\n"
+    path = write(tmp_path / "t.csv", table)
+    (said,) = validate_study(path, **(CELLS | {"dose_unit": "mg"}))
+    assert "car_t in mg: cells are counted" in said.what
+    assert "--dose-unit" in said.remedy
+    assert "car_t: 2 doses of 1e8 to 2e8 cells" in str(read_study(path, **CELLS))
