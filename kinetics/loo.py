@@ -42,8 +42,10 @@ class Loo:
     draws, at most 0.7.
 
     >>> found = kn.loo(kn.load_fit("runs/theophylline"))
-    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7, isinstance(found.worst_k, float)
-    (True, True, True)
+    >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7
+    (True, True)
+    >>> found.worst_k > -1  # NaN where no record has one
+    True
     >>> type(found.advice).__name__, found.as_dict()["by"]
     ('str', 'observation')
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -199,6 +200,17 @@ def test_groups_are_a_partition_in_a_sensible_order():
     assert len(group_subjects(study, "age").cat.categories) == 3
     with pytest.raises(StudyError, match="dose_level"):
         group_subjects(study, "dose_levle")
+
+
+def test_doses_that_are_a_few_levels_per_kg_are_grouped_by_them():
+    study = cart_fit().study
+    dictionary = study.dictionary.model_copy(deep=True)
+    dictionary.columns.subjects.pop("dose_level")
+    unsaid = replace(study, dictionary=dictionary)  # of amounts in cells, no two subjects' are alike
+    levels = [f"{x} × 10⁷ cells/kg" for x in ("1.5", "3", "4", "5", "5.6", "7")]  # two first doses were short
+    assert list(group_subjects(unsaid, "dose").cat.categories) == levels
+    unweighed = replace(unsaid, subjects=study.subjects.assign(weight_kg=np.nan))
+    assert " to " in group_subjects(unweighed, "dose").cat.categories[0]
 
 
 def test_colours_are_okabe_and_itos():

@@ -14,6 +14,7 @@ from kinetics.units import UnitError, dimension
 __all__ = ["group_subjects", "groupings"]
 
 _DOSES = ("cells", "cells per body weight", "mass", "mass per body weight")
+_FEW = 6  # values that are groups of their own
 MISSING = "not recorded"
 
 
@@ -41,8 +42,7 @@ def group_subjects(study: Study, by: str) -> Series:
     if by in ("level", "dose"):
         first = study.doses.sort_values("time").drop_duplicates("subject").set_index("subject")
         own = Series(first["level" if by == "level" else "amount"].reindex(study.subject_ids))
-        unit = str(study.doses["unit"].iloc[0])
-        return _ordered(own) if by == "level" else _numeric(own, unit, alike=1.5)
+        return _ordered(own) if by == "level" else _by_first_dose(study, own)
     if by == "crs":
         return _ordered(Series(_worst_crs(study)))
     values = Series(study.subjects[by])
@@ -51,6 +51,15 @@ def group_subjects(study: Study, by: str) -> Series:
         return _numeric(values, "kg" if by == "weight_kg" else (spec.unit or "1") if spec else "1")
     order = list(dict.fromkeys(spec.labels.values())) if spec and spec.labels else None
     return _ordered(values, order)
+
+
+def _by_first_dose(study: Study, own: Series) -> Series:
+    """Amounts as they are, or per kg where that, and only that, leaves the few levels of a protocol."""
+    unit = str(study.doses["unit"].iloc[0])
+    per_kg = (own / study.subjects["weight_kg"].reindex(own.index)).map(lambda x: float(f"{x:.2g}"))
+    if len(own.unique()) > _FEW >= len(per_kg.unique()) and per_kg.notna().all():
+        own, unit = per_kg, f"{unit}/kg"
+    return _numeric(own, unit, alike=1.5)
 
 
 def _worst_crs(study: Study) -> dict[str, str]:
@@ -91,7 +100,7 @@ def _numeric(values: Series, unit: str, *, alike: float = 1.0) -> Series:
     x = values.to_numpy(float)
     distinct = np.unique(x[~np.isnan(x)])
     unit = unit_text(unit)
-    if len(distinct) <= 6:
+    if len(distinct) <= _FEW:
         names = [f"{number_text(v, 5, trim=True)} {unit}".strip() for v in distinct]
         labels = [MISSING if np.isnan(v) else names[int(np.searchsorted(distinct, v))] for v in x]
     else:
