@@ -101,7 +101,7 @@ def _convergence(fit: Fit) -> list[tuple[Any, ...]]:
         row = table.loc[i]
         return f"{row['site']}, subject {row['subject']}" if row["subject"] else str(row["site"])
 
-    more = "more draws; if it stays, a stronger prior or fewer varying parameters"
+    more = "more draws (kinetics resume RUN --draws N); if it stays, a stronger prior or fewer varying parameters"
     chains = fit.posterior["posterior"].sizes["chain"]
     r_hat = table["r_hat"] if chains > 1 else table["r_hat"] * np.nan
     worst = float(r_hat.max())

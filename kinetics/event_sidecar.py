@@ -11,6 +11,7 @@ from kinetics.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dicti
 from kinetics.errors import Problem, did_you_mean
 from kinetics.event_rows import EventRows
 from kinetics.tables import decode, is_missing, is_number
+from kinetics.units import known_units
 
 __all__ = ["EventTableOptions", "describe", "sidecar", "sidecar_content", "text_keys"]
 
@@ -63,6 +64,12 @@ def describe(
             spec[key] = {"time_unit": "min", "dose_unit": "mg"}.get(
                 key, "unknown"
             )  # so that the rest is checked
+    if spec["time_unit"] not in known_units("time"):
+        remedy = f"say one of {', '.join(known_units('time'))}"
+        problems.append(
+            Problem(f"time_unit {spec['time_unit']!r} is no unit of time", remedy, file=path.name)
+        )
+        spec["time_unit"] = "min"
     _add_analyte(path, content, options, problems)
     _add_columns(content, rows)
     file = sidecar(path).name if sidecar(path).is_file() else path.name

@@ -63,9 +63,9 @@ class UnitError(ValueError):
     """A unit is unknown, or two units are not of one dimension."""
 
 
-def known_units() -> list[str]:
-    """Every unit this package reads."""
-    return sorted(_DIMENSION_OF)
+def known_units(of: str = "") -> list[str]:
+    """Every unit this package reads, or those of one dimension."""
+    return sorted(_DIMENSIONS[of] if of else _DIMENSION_OF)
 
 
 def dimension(unit: str) -> str:

@@ -217,3 +217,10 @@ def test_cells_are_not_weighed(tmp_path: Path) -> None:
     assert "car_t in mg: cells are counted" in said.what
     assert "--dose-unit" in said.remedy
     assert "car_t: 2 doses of 1e8 to 2e8 cells" in str(read_study(path, **CELLS))
+
+
+def test_what_is_no_unit_of_time_is_said_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", TABLE)
+    (said,) = validate_study(path, **(OPTIONS | {"time_unit": "hrs"}), weight_column="WT")
+    assert "'hrs' is no unit of time" in said.what
+    assert "hour" in said.remedy

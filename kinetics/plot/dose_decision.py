@@ -45,13 +45,9 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     _add_chances(figure, table)
     _add_bars(figure, table)
     last = float(table["level"].max())
-    figure.add_shape(
-        type="line", x0=0.5, x1=last + 0.5, y0=feasible, y1=feasible, row=1, col=2,
-        line={"color": GREY, "dash": "dot", "width": 1.2},
-    )  # fmt: skip
-    figure.add_annotation(
-        x=0.5, y=feasible, text=f"overdose: at most {feasible:g}", showarrow=False, xanchor="left", yanchor="bottom",
-        font={"size": 11, "color": GREY}, row=1, col=2,
+    figure.add_scatter(
+        x=[0.5, last + 0.5], y=[feasible, feasible], mode="lines", hoverinfo="skip", row=1, col=2,
+        line={"color": GREY, "dash": "dot", "width": 1.2}, name=f"overdose: at most {feasible:g}", legend="legend2",
     )  # fmt: skip
     tried = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=tried, title_text="Dose level")
@@ -66,7 +62,7 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
     dress(
         figure, "The dose decision", f"study {found.study}", [*said, f"Study {found.study}"], labels,
-        height=560, top=120, bottom=170,
+        height=580, top=120, bottom=190,
     )  # fmt: skip
     side = {"orientation": "h", "y": -0.3, "yanchor": "top", "font": {"size": 12}}
     figure.update_layout(legend=side | {"x": 0.0}, legend2=side | {"x": 0.55}, bargap=0.3)
