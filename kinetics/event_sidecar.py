@@ -65,10 +65,11 @@ def describe(
                 key, "unknown"
             )  # so that the rest is checked
     if spec["time_unit"] not in known_units("time"):
-        remedy = f"say one of {', '.join(known_units('time'))}"
-        problems.append(
-            Problem(f"time_unit {spec['time_unit']!r} is no unit of time", remedy, file=path.name)
+        what, remedy = (
+            f"unknown unit {spec['time_unit']!r} of time",
+            f"say one of {', '.join(known_units('time'))}",
         )
+        problems.append(Problem(what, remedy, file=path.name, column="TIME"))
         spec["time_unit"] = "min"
     _add_analyte(path, content, options, problems)
     _add_columns(content, rows)
