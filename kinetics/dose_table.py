@@ -146,5 +146,5 @@ def _target(
 def _need_weights(raw: RawTable, column: str, weights: Series, rows: Series, problems: list[Problem]) -> None:
     """A dose per kg needs its subject's weight."""
     missing = rows & weights.isna()
-    remedy = "give its weight (weight_kg in subjects.csv; of an event table weight_column, --weight-column), or the total"
+    remedy = "give its weight (weight_kg in subjects.csv; of one table weight_column, --weight-column), or the total"
     flag(problems, raw, missing, column, "a dose per kg, and the subject has no weight", remedy)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -60,11 +60,23 @@ class Study:
     notes: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # what was said of a single event table
 
-    @property
+    @cached_property
     def analytes(self) -> dict[str, Analyte]:
-        """The analytes that were observed, by name, in dictionary order."""
-        seen = set(self.observations["analyte"].unique())
-        return {name: analyte for name, analyte in self.dictionary.analytes.items() if name in seen}
+        """The analytes that were observed, by name, in dictionary order.
+
+        Where only the records say an LLOQ (their `lloq`, or what they are left-censored at), it is the highest of them:
+        a curve counts as measurable from there on.
+        """
+        seen, rows = set(self.observations["analyte"].unique()), self.observations
+        left = rows["value"].where((rows["censored"] == "left") & (rows["value"] > 0))
+        highest = rows["lloq"].astype(float).fillna(left).groupby(rows["analyte"]).max()
+        return {
+            name: analyte.model_copy(update={"lloq": float(highest[name])})
+            if analyte.lloq is None and highest[name] > 0
+            else analyte
+            for name, analyte in self.dictionary.analytes.items()
+            if name in seen
+        }
 
     @property
     def synthetic(self) -> bool:
@@ -245,7 +257,7 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
     return Study(
         name=name,
         path=path.resolve(),
-        dictionary=_with_limits(tables.dictionary, tables.observations),
+        dictionary=tables.dictionary,
         sha256=sha256,
         subjects=tables.subjects,
         doses=tables.doses,
@@ -254,21 +266,6 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
         responses=tables.responses,
         notes=notes,
     )
-
-
-def _with_limits(dictionary: Dictionary, observations: DataFrame) -> Dictionary:
-    """The dictionary with each analyte's LLOQ where only its records say one: the highest of them.
-
-    A record's is its `lloq`, or what it is left-censored at. A curve counts as measurable from the highest on.
-    """
-    left = observations["value"].where(observations["censored"] == "left")
-    seen = observations["lloq"].fillna(left.where(left > 0)).groupby(observations["analyte"]).max()
-    found = {
-        name: analyte.model_copy(update={"lloq": float(seen[name])})
-        for name, analyte in dictionary.analytes.items()
-        if analyte.lloq is None and seen.get(name, math.nan) > 0
-    }
-    return dictionary.model_copy(update={"analytes": dictionary.analytes | found}) if found else dictionary
 
 
 def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
