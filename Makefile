@@ -18,7 +18,7 @@ JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(C
 .PHONY: help install demo notebooks docs test test-slow test-cluster lint bench constraints clean
 
 help:
-	@echo "make demo         fit the synthetic trial, write its report and its dose decision; ten minutes"
+	@echo "make demo         fit the synthetic trial, write its report and its dose decision; a quarter of an hour"
 	@echo "make notebooks    run notebooks/*.py, write each with its figures to runs/notebooks/"
 	@echo "make docs         build the documentation into site/, with the results of the last tests; open site/index.html"
 	@echo "make test         the fast tests; make test-slow: the others; make test-cluster: those on a Slurm of their own"

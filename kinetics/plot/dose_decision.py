@@ -64,7 +64,7 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
         figure, "The dose decision", f"study {found.study}", [*said, f"Study {found.study}"], labels,
         height=580, top=120, bottom=190,
     )  # fmt: skip
-    side = {"orientation": "h", "y": -0.3, "yanchor": "top", "font": {"size": 12}}
+    side = {"orientation": "v", "y": -0.3, "yanchor": "top", "font": {"size": 12}}
     figure.update_layout(legend=side | {"x": 0.0}, legend2=side | {"x": 0.55}, bargap=0.3)
     return figure
 
