@@ -63,6 +63,8 @@ def nca(
     read = read_study(study)
     table = run_nca(read, analyte=analyte, rules=NCA_RULES[rules]())
     text = table_text(table[[c for c in _SHOWN if c in table]])
+    if out is None and table[["half_life", "auc_0_28d"]].isna().any(axis=None):
+        text += "\nwhy a number is missing: the columns *_reason of --out nca.csv"
     written = [] if out is None else [f"written: {write_atomic(out, table.to_csv(index=False))}"]
     if plots is not None:
         figures = _figures_of_samples(read, analyte, NCA_RULES[rules](), by, product)
@@ -116,7 +118,9 @@ def exposure(
     summary = exposure_summary(table)
     if out is not None:
         write_atomic(out, table.to_csv(index=False))
-    text = table_text(summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "half_life", "tlast"])])
+    shown = summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "half_life", "tlast"])]
+    one = summary["cycle"].astype(str).isin(["1", "course"]).all()  # of one cycle the course says nothing new
+    text = table_text(shown[shown["cycle"].astype(str) != "course"] if one else shown)
     found = {"rows": records(summary)}
     if done.model.sites or sites is not None:
         where = biodistribution(done, draws=min(draws, 200))

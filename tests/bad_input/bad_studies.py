@@ -209,6 +209,11 @@ DICTIONARY = [
         edit(D, "lloq = 50.0", "lloqq = 50.0"),
         (D, "analytes.car_copies.lloqq", "did you mean 'lloq'?"),
     ),
+    Case(
+        "capital_assay",
+        edit(D, 'assay = "qpcr"', 'assay = "qPCR"'),
+        (D, "assay", "'qPCR'", "write it 'qpcr'"),
+    ),
     Case("unknown_table", edit(D, "[columns.events]", "[columns.event]"), (D, "columns.event", "'events'")),
     Case(
         "unknown_unit",
