@@ -242,6 +242,12 @@ def test_a_curve_is_drawn_where_it_lies_above_the_floor():
     np.testing.assert_allclose(drawn[1].y, np.where(own < floor, np.nan, own))
 
 
+def test_the_lowest_panel_of_every_column_has_its_days():
+    figure = plot_individual_fits(cart_fit(), "car_copies", subjects=[f"S{i:02d}" for i in range(1, 10)])
+    shown = [axis for axis in figure.select_xaxes() if axis.showticklabels]
+    assert len(shown) == 4
+
+
 def test_new_patients_spread_wider_than_what_is_not_known_of_the_typical_one():
     figure = figure_of("population")
     groups = group_subjects(cart_fit().study, "dose_level")

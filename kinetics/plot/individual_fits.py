@@ -85,6 +85,8 @@ def plot_individual_fits(
     figure.update_annotations(selector={"textangle": -90}, xshift=-60)
     figure.update_yaxes(**value_axis(span, log=log))
     figure.update_xaxes(tickangle=0, nticks=5)
+    for k in range(max(len(chosen) - columns, 0), len(chosen)):  # the lowest panel of every column
+        figure.update_xaxes(showticklabels=True, row=k // columns + 1, col=k % columns + 1)
     figure.update_layout(legend=_KEY)
     add_symbol_key(figure, list(drawn["kind"]))
     title = f"{study.analytes[analyte].label}: the fit of each subject"
