@@ -31,7 +31,7 @@ class Compiler:
     """
 
     def __init__(self) -> None:
-        self._tasks: SimpleQueue[tuple[Future[None], Callable[[], Any]]] | None = None
+        self._tasks: SimpleQueue[tuple[Future[None], Callable[[], Any]] | None] | None = None
         if (os.cpu_count() or 1) > 1:
             self._tasks = SimpleQueue()
             Thread(target=self._work, name="compiler", daemon=True).start()
@@ -44,10 +44,15 @@ class Compiler:
         self._tasks.put((future, task))
         return future
 
+    def close(self) -> None:
+        """Nothing more will come: the thread ends after what it has, and keeps nothing."""
+        if self._tasks is not None:
+            self._tasks.put(None)
+
     def _work(self) -> None:
         assert self._tasks is not None
-        while True:
-            future, task = self._tasks.get()
+        while (given := self._tasks.get()) is not None:
+            future, task = given
             try:
                 task()
                 future.set_result(None)
@@ -59,8 +64,9 @@ class Ahead:
     """A jitted function; `compile` lets a compiler begin with it, and the first call waits for that.
 
     >>> import jax
-    >>> double = Ahead(jax.jit(lambda x: 2 * x))
-    >>> double.compile(Compiler(), lambda: (jax.ShapeDtypeStruct((), "float32"),))
+    >>> double, compiler = Ahead(jax.jit(lambda x: 2 * x)), Compiler()
+    >>> double.compile(compiler, lambda: (jax.ShapeDtypeStruct((), "float32"),))
+    >>> compiler.close()
     >>> float(double(jax.numpy.float32(1.5)))
     3.0
     """

@@ -110,6 +110,7 @@ class NutsProgram:
         self._init.compile(compiler, lambda: (begin, inputs))
         for scan in self._scan.values():
             scan.compile(compiler, state)
+        compiler.close()
 
     def run(
         self,
