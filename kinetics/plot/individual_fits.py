@@ -85,8 +85,7 @@ def plot_individual_fits(
     figure.update_annotations(selector={"textangle": -90}, xshift=-60)
     figure.update_yaxes(**value_axis(span, log=log))
     figure.update_xaxes(tickangle=0, nticks=5)
-    for k in range(max(len(chosen) - columns, 0), len(chosen)):  # the lowest panel of every column
-        figure.update_xaxes(showticklabels=True, row=k // columns + 1, col=k % columns + 1)
+    _show_days(figure, len(chosen), columns)
     figure.update_layout(legend=_KEY)
     add_symbol_key(figure, list(drawn["kind"]))
     title = f"{study.analytes[analyte].label}: the fit of each subject"
@@ -94,6 +93,12 @@ def plot_individual_fits(
     finish(figure, study, title=title, notes=zero_note(drawn), fit=fit, height=height, top=134, bottom=104)
     figure.update_layout(legend_y=1 + 26 / (height - 238))
     return figure
+
+
+def _show_days(figure: Figure, panels: int, columns: int) -> None:
+    """Under the lowest panel of every column; the last row may be short."""
+    for k in range(panels - columns, panels):
+        figure.update_xaxes(showticklabels=True, row=k // columns + 1, col=k % columns + 1)
 
 
 def _titles(fit: Fit, chosen: Sequence[str]) -> list[str]:
