@@ -84,7 +84,6 @@ def plot_individual_fits(
     figure.update_annotations(font_size=13)
     figure.update_annotations(selector={"textangle": -90}, xshift=-60)
     figure.update_yaxes(**value_axis(span, log=log))
-    figure.update_xaxes(tickangle=0, nticks=5)
     _show_days(figure, len(chosen), columns)
     figure.update_layout(legend=_KEY)
     add_symbol_key(figure, list(drawn["kind"]))
@@ -97,6 +96,7 @@ def plot_individual_fits(
 
 def _show_days(figure: Figure, panels: int, columns: int) -> None:
     """Under the lowest panel of every column; the last row may be short."""
+    figure.update_xaxes(tickangle=0, nticks=5)
     for k in range(panels - columns, panels):
         figure.update_xaxes(showticklabels=True, row=k // columns + 1, col=k % columns + 1)
 
