@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from kinetics.adam_names import snake
 from kinetics.errors import Problem, did_you_mean
 from kinetics.tables import decode
 from kinetics.units import dimension
@@ -218,13 +218,9 @@ def _problem(file: str, loc: Sequence[object], kind: str, message: str, value: o
         return Problem("the key is missing", _REMEDIES.get(key, f"add `{key} = ...`"), file=file, column=path)
     if kind == "extra_forbidden":
         return Problem("unknown key", did_you_mean(key, _keys_beside(loc)), file=file, column=path)
-    if kind == "string_pattern_mismatch" and (
-        plain := re.sub(r"[^a-z0-9]+", "_", str(value).lower()).strip("_")
-    ):
-        remedy = f"write it {plain!r}"
-        return Problem(
-            "a name has lower-case letters, digits and _", remedy, file=file, column=path, value=str(value)
-        )
+    if kind == "string_pattern_mismatch" and (name := snake(str(value))):
+        what = "a name has lower-case letters, digits and _"
+        return Problem(what, f"write it {name!r}", file=file, column=path, value=str(value))
     what = message.removeprefix("Value error, ")
     shown = "" if isinstance(value, dict | BaseModel) else str(value)
     return Problem(what, _REMEDIES.get(key, "correct the value"), file=file, column=path, value=shown)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kinetics.bind import bind
+from kinetics.chart import chart_shape
 from kinetics.errors import FitError
 from kinetics.laplace import Marginal
 from kinetics.plan import read_plan
@@ -84,6 +85,24 @@ def test_a_chart_begins_each_chain_as_a_standard_normal_around_the_maximum_and_s
     assert abs(float(jnp.mean(start))) < 4 / np.sqrt(start.size)
     assert abs(float(jnp.std(start)) - 1) < 4 / np.sqrt(2 * start.size)
     assert any("chains begin around its maximum" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {}, {"vary": []}, {"effects": {"centred": ["a"]}}, {"effects": {"non_centred": ["b"]}},
+        {"mixture": {"shifts": {"a": {"distribution": "Normal", "mean": 6.0, "sd": 2.0}}}},
+    ],
+    ids=("plain", "nobody varies", "centred", "non-centred", "mixture"),
+)  # fmt: skip
+def test_programs_are_compiled_for_the_chart_that_comes(keys: dict[str, Any]) -> None:
+    posterior = Posterior(bound := linear_study().bound(**keys))
+    chart, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2))
+    assert chart.information is not None
+    told, found = (
+        jax.tree.map(lambda x: (x.shape, np.dtype(x.dtype)), c) for c in (chart_shape(posterior), chart)
+    )
+    assert told == found
 
 
 def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced() -> None:
