@@ -169,10 +169,10 @@ def command(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(program, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def begun(folder: Path) -> tuple[str, Path]:
-    """A plan's file for a fit of 100 chunks, and its run folder."""
+def begun(folder: Path, draws: int = 400) -> tuple[str, Path]:
+    """A plan's file for a fit in chunks of 5 iterations, and its run folder."""
     (folder / "fits").mkdir()
-    sampler = '[sampler]\nstart = "prior"\nchains = 2\nwarmup = 100\ndraws = 400\nchunk = 5\n'
+    sampler = f'[sampler]\nstart = "prior"\nchains = 2\nwarmup = 100\ndraws = {draws}\nchunk = 5\n'
     (folder / "fits" / "a.toml").write_text(SMALL + sampler)
     return "fits/a.toml", folder / "runs" / "a"
 
@@ -184,7 +184,7 @@ def posterior(run: Path) -> dict[str, np.ndarray]:
 
 def survives(folder: Path, kills: int, seed: int) -> None:
     """Kill the command at random moments, begin again each time, and compare with a run left alone."""
-    name, run = begun(folder)
+    name, run = begun(folder, draws=200 * kills)  # a moment between kills is about 20 chunks, or 100 draws
     alone = command("fit", name, "--out", "alone", folder=folder)
     assert alone.wait() in (0, 1), alone.stderr and alone.stderr.read()
     rng, done = np.random.default_rng(seed), 0
