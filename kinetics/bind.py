@@ -238,8 +238,9 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     _refuse(plan, [*plan_problems(plan, study, model), *found])
     assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
     dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
+    after = {a: o.after for a, o in plan.observe.items() if o.after is not None}
     observations = pad_observations(
-        study.observations, study.subject_ids, list(plan.observe), drop_left=dropped
+        study.observations, study.subject_ids, list(plan.observe), drop_left=dropped, after=after
     )
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
     data = FitData(observations, doses, design)

@@ -75,6 +75,9 @@ def _is_shrunk(shrinkage: ShrinkageSpec | None, parameter: str, spec: Covariate)
 
 
 def _values(name: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
+    analyte, at, day = name.partition("@")
+    if at and analyte in study.analytes:
+        return _measured(name, analyte, day, study)
     known = [*study.covariates, "weight_kg"]
     if name not in known or name not in study.subjects.columns:
         return None, [Problem(f"no covariate {name!r}", did_you_mean(name, known), file="subjects.csv")]
@@ -82,6 +85,29 @@ def _values(name: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
     remedy = "give a value, or leave the covariate out"
     return values, [
         Problem(f"{name} is missing", remedy, file="subjects.csv", subject=str(s))
+        for s in values.index[values.isna()]
+    ]
+
+
+def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
+    """`analyte@day`: what was measured of each subject, read off a line of the logs between its own samples.
+
+    Before the first and after the last sample it is theirs; a value below the LLOQ counts as half of it.
+    """
+    try:
+        at = float(day)
+    except ValueError:
+        return None, [Problem(f"covariate {name!r}: {day!r} is no day", f'write it as "{analyte}@7"')]
+    records = study.observed(analyte)
+    below = (records["censored"] == "left").to_numpy()
+    found = pd.Series(np.where(below, 0.5, 1.0) * records["value"], index=records.index)
+    usable = (found > 0) & np.isfinite(found)
+    values = pd.Series(np.nan, index=study.subjects.index, name=name)
+    for subject, own in records[usable].sort_values("time", kind="stable").groupby("subject"):
+        values[str(subject)] = np.exp(np.interp(at, own["time"], np.log(found[own.index])))
+    remedy = "leave the covariate out, or the subject"
+    return values, [
+        Problem(f"{name}: no {analyte} was measured", remedy, file="observations.csv", subject=str(s))
         for s in values.index[values.isna()]
     ]
 

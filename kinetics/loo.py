@@ -44,10 +44,8 @@ class Loo:
     >>> found = kn.loo(kn.load_fit("runs/theophylline"))
     >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7
     (True, True)
-    >>> found.worst_k > -1  # NaN where no record has one
-    True
-    >>> type(found.advice).__name__, found.as_dict()["by"]
-    ('str', 'observation')
+    >>> type(found.worst_k).__name__, type(found.advice).__name__, found.as_dict()["by"]
+    ('float', 'str', 'observation')
     """
 
     fit: str

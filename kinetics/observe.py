@@ -58,10 +58,19 @@ class Observations(NamedTuple):
 
 
 def pad_observations(
-    table: DataFrame, subjects: Sequence[str], analytes: Sequence[str], *, drop_left: Sequence[str] = ()
+    table: DataFrame,
+    subjects: Sequence[str],
+    analytes: Sequence[str],
+    *,
+    drop_left: Sequence[str] = (),
+    after: Mapping[str, float] | None = None,
 ) -> Observations:
-    """Dense arrays from a canonical observation table; `drop_left` analytes lose their BLQ records (M1)."""
-    table = table[table["analyte"].isin(list(analytes))]
+    """Dense arrays from a canonical observation table.
+
+    `drop_left` analytes lose their BLQ records (M1), those in `after` all up to that study day.
+    """
+    early = table["time"] <= table["analyte"].map(dict(after or {})).astype(float)
+    table = table[table["analyte"].isin(list(analytes)) & ~early]
     times = {s: np.array([]) for s in subjects}
     times |= {str(s): np.unique(g["time"].to_numpy()) for s, g in table.groupby("subject", sort=False)}
     width = max(1, *(len(t) for t in times.values()))

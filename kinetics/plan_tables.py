@@ -106,12 +106,15 @@ class Observe(Spec):
 
     >>> from kinetics.plan_tables import Observe
     >>> Observe(output="copies", sigma={"distribution": "HalfNormal", "scale": 0.5})
-    Observe(output='copies', likelihood='lognormal', below_lloq='censor', sigma_scale=1.0, ...)
+    Observe(output='copies', likelihood='lognormal', below_lloq='censor', after=None, ...)
     """
 
     output: str | None = None
     likelihood: str = "lognormal"
     below_lloq: Literal["censor", "drop"] = "censor"
+    after: float | None = Field(
+        None, description="only records after this study day: a baseline that is a covariate"
+    )
     sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
     sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
     nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kinetics.bind import bind
@@ -119,6 +120,42 @@ def test_allometry_is_the_exponent_times_the_log_of_relative_weight(study: Study
     assert (effects, problems) == ((), [])
     np.testing.assert_allclose(columns["allometry_cmax"], 0.75 * np.log(weight / 70.0))
     np.testing.assert_allclose(columns["allometry_tmax"], -0.25 * np.log(weight / 60.0))
+
+
+def records(study: Study, **rows: list[tuple[float, float, str]]) -> Study:
+    """The study with these records of qPCR alone: subject -> time, value, censored."""
+    kept = study.observations.iloc[:0]
+    table = pd.DataFrame(
+        [(s, t, v, c) for s, own in rows.items() for t, v, c in own],
+        columns=["subject", "time", "value", "censored"],
+    )
+    return replace(study, observations=pd.concat([kept, table.assign(analyte="car_copies")]))
+
+
+def test_a_measurement_is_read_off_a_line_of_logs_between_a_subjects_own_samples(study: Study) -> None:
+    own = [(2.0, 10.0, "none"), (6.0, 1000.0, "none"), (8.0, 50.0, "left")]
+    rows = {s: own if s == "S01" else [(3.0, 7.0, "none")] for s in study.subject_ids}
+    changed = records(study, **rows)
+    days = {1: 10.0, 3: 10.0**1.5, 6: 1000.0, 7: (1000.0 * 25.0) ** 0.5, 9: 25.0}
+    for day, expected in days.items():
+        scaled = plan(
+            allometry={"cmax": {"covariate": f"car_copies@{day}", "exponent": 2.0, "reference": 5.0}}
+        )
+        columns, _, problems = design_columns(scaled, changed)
+        assert problems == []
+        column = columns["allometry_cmax"]
+        np.testing.assert_allclose(column[:2], 2.0 * np.log(np.array([expected, 7.0]) / 5.0))
+
+
+def test_a_subject_without_a_measurement_and_a_day_that_is_none_are_named(study: Study) -> None:
+    rows = {s: [(3.0, 7.0, "none")] for s in study.subject_ids[1:]}
+    given = {"exponent": 1.0, "reference": 1.0}
+    asked = plan(allometry={"cmax": {"covariate": "car_copies@3", **given}})
+    (problem,) = design_columns(asked, records(study, **rows))[2]
+    assert (problem.subject, problem.what) == ("S01", "car_copies@3: no car_copies was measured")
+    asked = plan(allometry={"cmax": {"covariate": "car_copies@day3", **given}})
+    (problem,) = design_columns(asked, study)[2]
+    assert problem.remedy == 'write it as "car_copies@7"'
 
 
 def test_no_covariate_gives_no_column(study: Study) -> None:

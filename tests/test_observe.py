@@ -217,6 +217,17 @@ def test_dropping_below_lloq_removes_them_and_only_them() -> None:
     assert (kept.measured.sum(), kept.left.sum(), kept.interval.sum()) == (1, 0, 0)
 
 
+def test_records_up_to_the_day_named_do_not_enter_and_those_of_other_analytes_do() -> None:
+    table = pd.DataFrame(
+        {"subject": ["a"] * 4, "time": [-1.0, 0.0, 2.0, 0.0], "analyte": ["x", "x", "x", "y"],
+         "value": [1.0, 2.0, 3.0, 4.0], "censored": ["none", "none", "left", "none"], "limit": np.nan}
+    )  # fmt: skip
+    seen = pad_observations(table, ["a"], ["x", "y"], after={"x": 0.0})
+    x, y = seen.assays["x"], seen.assays["y"]
+    assert (x.measured.sum(), x.left.sum(), y.measured.sum()) == (0, 1, 1)
+    assert seen.time.tolist() == [[0.0, 2.0]]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_simulated_measurements_follow_the_likelihood(family: str) -> None:
     """The probability integral transform of 20,000 simulated values is uniform (KS, seed fixed)."""

@@ -349,6 +349,7 @@ def test_every_library_fit_binds_and_all_its_records_enter(
     for analyte, records in bound.data.observations.assays.items():
         entered = sum(int(getattr(records, k).sum()) for k in ("measured", "left", "right", "interval"))
         dropped = plan.observe[analyte].below_lloq == "drop"
-        seen = bound.study.observed(analyte)
+        seen, after = bound.study.observed(analyte), plan.observe[analyte].after
+        seen = seen if after is None else seen[seen["time"] > after]
         assert entered == len(seen[seen["censored"] != "left"] if dropped else seen) > 0
     assert set(bound.hierarchy.vary) >= set(plan.vary or ()) - set(bound.unused)
