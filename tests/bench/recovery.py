@@ -82,12 +82,9 @@ def counted(tables: list[pd.DataFrame]) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def kept(seed: int, folder: Path) -> Path:
-    """The file of this trial's parameters, made unless it is there."""
-    file = folder / f"{seed}.csv"
-    if not file.exists():
-        write_atomic(file, fitted(seed, folder).to_csv(index=False))
-    return file
+def kept(seed: int, folder: Path) -> None:
+    """Make and fit this trial; its parameters are in the folder's file of the seed."""
+    write_atomic(folder / f"{seed}.csv", fitted(seed, folder).to_csv(index=False))
 
 
 def main() -> None:
@@ -97,8 +94,10 @@ def main() -> None:
     if processes > 1:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
     seeds = range(FIRST, FIRST + trials)
+    left = [seed for seed in seeds if not (folder / f"{seed}.csv").exists()]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        tables = [pd.read_csv(file) for file in pool.map(kept, seeds, repeat(folder))]
+        list(pool.map(kept, left, repeat(folder)))
+    tables = [pd.read_csv(folder / f"{seed}.csv") for seed in seeds]
     found = counted(tables)
     print(found.to_string(float_format="{:.3g}".format), flush=True)
     estimated = found[found["contraction"] > ESTIMATED]
