@@ -76,7 +76,7 @@ def _is_shrunk(shrinkage: ShrinkageSpec | None, parameter: str, spec: Covariate)
 
 def _values(name: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
     analyte, at, day = name.partition("@")
-    if at and analyte in study.analytes:
+    if at:
         return _measured(name, analyte, day, study)
     known = [*study.covariates, "weight_kg"]
     if name not in known or name not in study.subjects.columns:
@@ -92,11 +92,18 @@ def _values(name: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
 def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Series | None, list[Problem]]:
     """`analyte@day`: what was measured of each subject, read off a line of the logs between its own samples.
 
-    Before the first and after the last sample it is theirs; a value below the LLOQ counts as half of it.
+    Before the first and after the last sample it is theirs; a value below the LLOQ counts as half of it, one
+    above the ULOQ as the ULOQ.
     """
+    if analyte not in study.analytes:
+        return None, [
+            Problem(f"covariate {name!r}: no analyte {analyte!r}", did_you_mean(analyte, study.analytes))
+        ]
     try:
         at = float(day)
     except ValueError:
+        at = np.nan
+    if not np.isfinite(at):
         return None, [Problem(f"covariate {name!r}: {day!r} is no day", f'write it as "{analyte}@7"')]
     records = study.observed(analyte)
     below = (records["censored"] == "left").to_numpy()

@@ -159,10 +159,10 @@ def _row(fit: Fit, effect: Effect) -> dict[str, Any]:
 
 def _who(fit: Fit, effect: Effect, step: float) -> dict[str, Any]:
     """Which subjects an effect is about, and its step in the covariate's own unit."""
-    values, people = fit.study.subjects[effect.covariate], len(fit.bound.subjects)
+    people = len(fit.bound.subjects)
     names = {"parameter": effect.parameter, "covariate": effect.covariate}
     if effect.level:
-        labels = values.astype(str)
+        labels = fit.study.subjects[effect.covariate].astype(str)
         text = f"{effect.covariate}: {effect.level} against {effect.reference}"
         counts = {
             "n": int((labels == effect.level).sum()),

@@ -153,9 +153,16 @@ def test_a_subject_without_a_measurement_and_a_day_that_is_none_are_named(study:
     asked = plan(allometry={"cmax": {"covariate": "car_copies@3", **given}})
     (problem,) = design_columns(asked, records(study, **rows))[2]
     assert (problem.subject, problem.what) == ("S01", "car_copies@3: no car_copies was measured")
-    asked = plan(allometry={"cmax": {"covariate": "car_copies@day3", **given}})
+    for day in ("day3", "nan", ""):
+        asked = plan(allometry={"cmax": {"covariate": f"car_copies@{day}", **given}})
+        (problem,) = design_columns(asked, study)[2]
+        assert (problem.what, problem.remedy) == (
+            f"covariate 'car_copies@{day}': '{day}' is no day",
+            'write it as "car_copies@7"',
+        )
+    asked = plan(allometry={"cmax": {"covariate": "car_copy@3", **given}})
     (problem,) = design_columns(asked, study)[2]
-    assert problem.remedy == 'write it as "car_copies@7"'
+    assert "car_copies" in problem.remedy
 
 
 def test_no_covariate_gives_no_column(study: Study) -> None:

@@ -63,6 +63,20 @@ def row(effect: str) -> dict[Any, Any]:
     return found().table.set_index("covariate").loc[effect].to_dict()
 
 
+def test_an_effect_of_a_measurement_has_its_row() -> None:
+    content = {
+        "model": "ogasawara_2021", "data": "synthetic_cart_12", "name": "measured",
+        "observe": {"car_copies": {}}, "covariates": {"cmax": [{"covariate": "car_copies@7", "form": "power"}]},
+    }  # fmt: skip
+    bound = bind(plan_of(content))
+    sites = {k: np.full(2000, float(p.median)) for k, p in bound.priors().items()}
+    sites |= {f"eta_{k}": np.zeros((2000, len(bound.subjects))) for k in bound.hierarchy.vary}
+    sites["beta_cmax_car_copies@7"] = 0.5 + 0.1 * norm.ppf(QUANTILES)
+    (row,) = subgroups(written_posterior(bound, sites)).table.to_dict("records")
+    assert (row["covariate"], row["n"], row["level"]) == ("car_copies@7", 12, "")
+    assert row["per_unit"] == pytest.approx(0.5, rel=1e-3)
+
+
 def test_a_level_is_a_ratio_against_the_most_frequent_one() -> None:
     sex, subjects = row("sex"), known().study.subjects["sex"]
     assert (sex["level"], sex["reference"]) == ("male", "female")

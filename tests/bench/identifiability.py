@@ -75,16 +75,18 @@ def without_first_hours(study: kn.Study) -> kn.Study:
     return replace(study, observations=seen[~early])
 
 
-def sets() -> dict[str, tuple[str, ...]]:
-    """Name of the data -> the analytes that are seen beside blood and lesions."""
+def sets(study: kn.Study) -> dict[str, tuple[kn.Study, tuple[str, ...]]]:
+    """Name of the data -> the study, and the analytes that are seen beside blood and lesions."""
     biopsy = ("tumour_biopsy",)
     return {
-        "blood without the first day": (), "blood": (), "with biopsies": biopsy,
-        "with biopsies and scans": (*biopsy, *SCANS),
-    }  # fmt: skip
+        "blood without the first day": (without_first_hours(study), ()),
+        "blood": (study, ()),
+        "with biopsies": (study, biopsy),
+        "with biopsies and scans": (study, (*biopsy, *SCANS)),
+    }
 
 
-def fitted(name: str, beside: tuple[str, ...], study: kn.Study) -> pd.DataFrame:
+def fitted(name: str, study: kn.Study, beside: tuple[str, ...]) -> pd.DataFrame:
     plain, known = nothing_held(), truth()
     scans = {k: {"output": v, "imaging": LABEL} for k, v in SCANS.items()}
     observe = plain["observe"] | scans
@@ -92,8 +94,7 @@ def fitted(name: str, beside: tuple[str, ...], study: kn.Study) -> pd.DataFrame:
     plan = plan_of(
         plain | {"observe": {k: v for k, v in observe.items() if k not in left_out}, "name": "told"}
     )
-    seen = without_first_hours(study) if name.endswith("first day") else study
-    fit = kn.fit(plan, seen, method="map", announce=lambda line: print(line, flush=True))
+    fit = kn.fit(plan, study, method="map", announce=lambda line: print(line, flush=True))
     table = kn.parameter_table(fit)
     columns = ["site", "median", "lower", "upper", "contraction", "prior"]
     kept = table.loc[table["kind"] == "population", columns]
@@ -107,10 +108,10 @@ def main() -> None:
     shutil.rmtree(study, ignore_errors=True)
     scanned(study)
     tables = []
-    for name, beside in sets().items():
+    for name, (seen, beside) in sets(kn.read_study(study)).items():
         kept = folder / f"{name.replace(' ', '_')}.csv"
         if not kept.exists():
-            write_atomic(kept, fitted(name, beside, kn.read_study(study)).to_csv(index=False))
+            write_atomic(kept, fitted(name, seen, beside).to_csv(index=False))
         tables.append(pd.read_csv(kept))
         print(tables[-1].to_string(), flush=True)
     facts = {"synthetic": True, "method": "map", "rows": pd.concat(tables).round(4).to_dict("records")}
