@@ -173,8 +173,14 @@ def _observe_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Pro
         if analyte not in study.analytes:
             yield Problem(f"observe: no analyte {analyte!r}", did_you_mean(analyte, study.analytes))
             continue
-        if not len(study.observed(analyte)):
+        times = study.observed(analyte)["time"]
+        if not len(times):
             yield Problem(f"observe: {analyte} has no record", "leave it out of the plan")
+        elif spec.after is not None and not (times > spec.after).any():
+            what = (
+                f"observe.{analyte}: no record after day {spec.after:g}, the last is of day {times.max():g}"
+            )
+            yield Problem(what, "lower `after`, or leave the analyte out of the plan")
         if spec.output is not None and spec.output not in model.outputs:
             remedy = did_you_mean(spec.output, model.outputs)
             yield Problem(f"observe.{analyte}: no output {spec.output!r}", remedy)

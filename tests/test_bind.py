@@ -130,6 +130,13 @@ def test_what_is_centred_is_neither_in_a_block_nor_non_centred(study: Study) -> 
     assert said == ["effects.centred: cmax is also in a block", "effects.centred: tmax is also non_centred"]
 
 
+def test_a_plan_that_lets_no_record_of_an_analyte_in_is_refused_with_the_last_day(study: Study) -> None:
+    last = study.observed("car_copies")["time"].max()
+    bind(plan(observe={"car_copies": {"after": last - 0.01}}), study=study)
+    with pytest.raises(PlanError, match=f"no record after day {last:g}, the last is of day {last:g}; lower"):
+        bind(plan(observe={"car_copies": {"after": last}}), study=study)
+
+
 def test_a_prior_on_another_scale_than_the_models_is_refused(study: Study) -> None:
     with pytest.raises(PlanError, match=r"priors\.fb: a LogNormal; ogasawara_2021 wants a LogitNormal"):
         bind(plan(priors={"fb": {"median": 0.01, "sd": 1.0}}), study=study)
