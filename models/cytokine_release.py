@@ -1,8 +1,8 @@
-"""CAR-T cells in blood, and the IL-6 and IFN-gamma that they release while they meet antigen; closed form.
+"""The block `cytokine_crs`, for IL-6 and for IFN-gamma, on CAR-T cells in blood that meet antigen; closed form.
 
 A design [D], not a published model. Cells: Ogasawara K et al., Clin Pharmacokinet 2021;60:1621 (see
-`ogasawara_2021`), here in cells/uL. Cytokines: turnover with the losses of Hardiansyah D, Ng CM, Clin Transl Sci
-2019;12:343 (PMC6662387), Table S1, and a release driven by the cells in two parts.
+`ogasawara_2021`), here in cells/uL. Cytokines: the block's turnover with the losses of Hardiansyah D, Ng CM, Clin
+Transl Sci 2019;12:343 (PMC6662387), Table S1, each on a kill flux of its own, driven by the cells in two parts.
 
     tlag = lag_fraction tmet, tmax = tmet + overshoot, tsat = tmet - plateau (tmet-tlag), rho = ln 2/doubling_time
     cells N/cmax = exp(-rho (tmax-tlag)) up to tlag, exp(-rho (tmax-t)) up to tmax, then
@@ -10,6 +10,7 @@ A design [D], not a published model. Cells: Ogasawara K et al., Clin Pharmacokin
     burst B      = exp(-rho (tsat-tlag)) up to tlag, exp(-rho (tsat-t)) up to tsat, 1 up to tmet, then
                    2^(-(t-tmet)/half_life), half_life: release_half_life, for IFN-gamma times ifn_gamma_half_life_ratio
     C' = loss (baseline - C) + loss released [(1-lasting) B + lasting N/cmax],  C(0) = baseline
+         (the block's per_kill R with R/height = [..] and released = per_kill height/loss)
 
 The burst is release by the first antigen: it grows with the cells, may saturate while they go on to grow, and dies away
 when that antigen runs out on day tmet. The cells go on to divide for `overshoot` days. The lasting part follows the

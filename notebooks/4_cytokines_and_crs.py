@@ -182,8 +182,9 @@ dressed(by_grade(0.0), "Highest records by CRS grade", 470)
 # %% [markdown]
 # ## 4. A model with a link
 #
-# `cytokine_release`: cells that grow, meet antigen, and release cytokines while they do. The burst grows with the cells
-# and dies away when the first antigen runs out; a part that lasts follows the cells. It is a design, with guesses.
+# `cytokine_release`: cells that grow, meet antigen, and release cytokines while they do, the block `cytokine_crs` in
+# closed form. The burst grows with the cells and dies away when the first antigen runs out; a part that lasts follows
+# the cells. It is a design, with guesses.
 
 # %%
 model = kn.load_model("cytokine_release")
