@@ -14,7 +14,7 @@ KineticsWarning           warnings of this package (a batch job can make them fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -84,7 +84,7 @@ class KineticsError(Exception):
 
 
 class InputError(KineticsError):
-    """Bad input. `problems` holds every one found; the message lists them all.
+    """Bad input. `problems` holds every one found; the message lists them all, a mistake repeated down a column once.
 
     >>> try:
     ...     kn.Regimen.iv(on=[0, -1])
@@ -97,7 +97,25 @@ class InputError(KineticsError):
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         count = len(self.problems)
         head = "" if count == 1 else f"{count} problems:\n"
-        super().__init__(head + "\n".join(str(p) for p in self.problems))
+        super().__init__(head + "\n".join(_lines(self.problems)))
+
+
+_SHOWN, _ROWS = 3, 8  # of one mistake in many rows: told in full, and the numbers of the rows after them
+
+
+def _lines(problems: Iterable[Problem]) -> Iterator[str]:
+    """One for each problem, but of a mistake that many rows repeat only the first few and the numbers of the rest."""
+    alike: dict[Any, list[Problem]] = {}
+    for i, p in enumerate(problems):
+        key = (p.file, p.column, p.what, p.remedy) if p.row is not None else i
+        alike.setdefault(key, []).append(p)
+    for same in alike.values():
+        told = same if len(same) <= _SHOWN + 2 else same[:_SHOWN]
+        yield from map(str, told)
+        if rest := [str(p.row) for p in same[len(told) :]]:
+            rows = rest if len(rest) <= _ROWS else [*rest[: _ROWS - 1], "...", rest[-1]]
+            what = f"{same[0].file}: the same in {len(rest)} more rows"
+            yield f"{what}{f', column {same[0].column}' * bool(same[0].column)}: {', '.join(rows)}"
 
 
 def gathered(*reads: Callable[[], Any]) -> list[Any]:

@@ -51,6 +51,7 @@ def observation_table(raw: RawTable, dictionary: Dictionary, problems: list[Prob
         remedy = "write nucleated cells per uL, or leave the cell empty"
         flag(problems, raw, counts <= 0, "nucleated_cells_per_uL", "the count is not positive", remedy)
         table["nucleated_cells_per_uL"] = counts
+    _check_signs(table, raw, dictionary, problems)
     table = _in_analyte_units(table, raw, dictionary, problems)
     _fill_limits(table, raw, dictionary, problems)
     _check_values(table, raw, problems)
@@ -150,8 +151,23 @@ def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary, proble
     flag(problems, raw, table["uloq"] <= table["lloq"], "uloq", what, remedy)
 
 
+def _check_signs(table: DataFrame, raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> None:
+    """What no unit mends: a negative value, a zero called left-censored. Logarithms may be either."""
+    logs = [name for name, analyte in dictionary.analytes.items() if analyte.scale != "linear"]
+    value = table["value"].where(~table["analyte"].isin(logs))
+    what, remedy = (
+        "the value is negative", "write the measured value; below the LLOQ, the LLOQ itself with censored = left"
+    )  # fmt: skip
+    flag(problems, raw, value < 0, "value", what, remedy)
+    zero, remedy = (
+        (table["censored"] == "left") & (value == 0),
+        "write the LLOQ as the value: it is the upper bound",
+    )
+    flag(problems, raw, zero, "value", "zero with censored = left", remedy)
+
+
 def _check_values(table: DataFrame, raw: RawTable, problems: list[Problem]) -> None:
-    """Signs, limits of quantification and censoring bounds must agree in every row."""
+    """Limits of quantification and censoring bounds must agree in every row."""
     value, limit, lloq, uloq = (table[column] for column in ("value", "limit", "lloq", "uloq"))
     none, left, right, interval = (
         table["censored"] == word for word in ("none", "left", "right", "interval")
@@ -160,10 +176,6 @@ def _check_values(table: DataFrame, raw: RawTable, problems: list[Problem]) -> N
     def refuse(mask: Series, column: str, what: str, remedy: str) -> None:
         flag(problems, raw, mask, column, what, remedy)
 
-    refuse(value < 0, "value", "the value is negative", "write the measured value; below the LLOQ, the LLOQ "
-           "itself with censored = left")  # fmt: skip
-    zero = left & (value == 0)
-    refuse(zero, "value", "zero with censored = left", "write the LLOQ as the value: it is the upper bound")
     below = none & (value < lloq * _BELOW) & (value >= 0)
     refuse(
         below, "value", "below the LLOQ and not flagged", "write the LLOQ as the value and censored = left"
@@ -172,7 +184,7 @@ def _check_values(table: DataFrame, raw: RawTable, problems: list[Problem]) -> N
     refuse(
         above, "value", "above the ULOQ and not flagged", "write the ULOQ as the value and censored = right"
     )
-    off = left & ~zero & ~np.isclose(value, lloq) & value.notna() & (value > 0)
+    off = left & ~np.isclose(value, lloq) & value.notna() & (value > 0)
     refuse(off, "value", "censored = left, and the value is not the LLOQ", "write the LLOQ as the value")
     off = right & ~np.isclose(value, uloq) & value.notna() & (value >= 0)
     refuse(off, "value", "censored = right, and the value is not the ULOQ", "write the ULOQ as the value")

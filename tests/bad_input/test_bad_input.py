@@ -149,3 +149,36 @@ def test_options_are_refused_for_a_folder(tmp_path: Path) -> None:
     problems = validate_study(write_good(tmp_path / "study"), time_unit="h")
     assert "time_unit" in str(problems[0])
     assert "dictionary.toml" in str(problems[0])
+
+
+def test_a_wrong_unit_hides_no_wrong_value_beside_it(tmp_path: Path) -> None:
+    study = write_good(tmp_path / "study")
+    edit("observations.csv", "censored,limit\n", "censored,limit,unit\n")(study)
+    edit("observations.csv", "P01,168,car_copies,1200,none,", "P01,168,car_copies,-5,none,,copies/ug_DNA")(
+        study
+    )
+    edit("observations.csv", "P02,168,car_copies,900,,", "P02,168,car_copies,0,left,,copies/ug_DNA")(study)
+    said = {(p.row, p.column, p.what.partition(" '")[0]) for p in validate_study(study) if p.column}
+    assert said == {
+        (3, "unit", "unknown unit"), (3, "value", "the value is negative"),
+        (6, "unit", "unknown unit"), (6, "value", "zero with censored = left"),
+    }  # fmt: skip
+
+
+def test_a_mistake_in_many_rows_is_told_once_with_the_rows(tmp_path: Path) -> None:
+    study = write_good(tmp_path / "study")
+    more = "".join(f"P02,{h},car_copies,{h}x,none,\n" for h in range(200, 230))
+    edit("observations.csv", "P02,336,", f"{more}P02,336,")(study)
+    edit("observations.csv", "1200", "-12")(study)
+    with pytest.raises(StudyError) as caught:
+        read_study(study)
+    assert len(caught.value.problems) == 31
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 6
+    assert lines[0] == "31 problems:"
+    assert "row 9, subject P02, column value = '202x'" in lines[3]
+    assert (
+        lines[4]
+        == "observations.csv: the same in 27 more rows, column value: 10, 11, 12, 13, 14, 15, 16, ..., 36"
+    )
+    assert "row 3, subject P01" in lines[5]
