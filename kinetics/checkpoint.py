@@ -7,17 +7,20 @@ runs/NAME.unfinished/plan.toml       the plan
                      state.npz       the sampler after the last whole chunk, adaptation included: written last
 
 Every file is written under another name and renamed. A finished run keeps start.npz and state.npz in
-runs/NAME/checkpoint, from which more draws can be taken.
+runs/NAME/checkpoint, from which more draws can be taken. runs/.NAME.lock is there while a process fits into the run.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import platform
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,12 +33,46 @@ from kinetics.posterior import Chart
 from kinetics.run import write_atomic
 from kinetics.sampler import Saved
 
-__all__ = ["Checkpoint", "unfinished"]
+__all__ = ["Checkpoint", "alone_in", "unfinished"]
 
 
 def unfinished(run: Path) -> Path:
     """Where the checkpoint of a run lies while it is under way."""
     return run.with_name(f"{run.name}.unfinished")
+
+
+@contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Hold a run against every other process that would fit into it; FitError names the one that has it.
+
+    The system lets go of the lock when its holder ends, however it ends. A file system without locks is not guarded.
+    """
+    lock = run.with_name(f".{run.name}.lock")
+    made = [folder for folder in lock.parents if not folder.exists()]
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                who = file.read().strip() or "another process"
+                raise FitError(f"{run}: {who} is fitting into it; wait for it, or stop it first") from None
+            except OSError:
+                pass
+            if not (lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat())):
+                continue  # its holder ended, and removed it, as it was opened
+            try:
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {platform.node()}\n")
+                file.flush()
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+                with suppress(OSError):  # of a fit that wrote something
+                    for folder in made:
+                        folder.rmdir()
+            return
 
 
 class Checkpoint:

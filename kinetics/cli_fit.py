@@ -15,7 +15,7 @@ from typing import Any
 from pandas import DataFrame
 
 from kinetics.check import check
-from kinetics.checkpoint import Checkpoint, unfinished
+from kinetics.checkpoint import Checkpoint, alone_in, unfinished
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import FitError, Stopped
 from kinetics.estimates import estimates
@@ -78,12 +78,13 @@ def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> A
     split_host(plan.sampler.devices or plan.sampler.chains if chained else 1)
     use_compile_cache()
     progress = FitProgress()
-    try:
-        with _heeding_signals(progress, folder) if chained else nullcontext(progress) as report:
-            done = run(report=report, announce=progress.say)
-    finally:
-        progress.close()
-    done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
+    with alone_in(folder):
+        try:
+            with _heeding_signals(progress, folder) if chained else nullcontext(progress) as report:
+                done = run(report=report, announce=progress.say)
+        finally:
+            progress.close()
+        done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
     return _summed(done, folder)
 
 

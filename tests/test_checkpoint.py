@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import xarray
 
-from kinetics.checkpoint import Checkpoint, unfinished
+from kinetics.checkpoint import Checkpoint, alone_in, unfinished
 from kinetics.cli_fit import fit_to
 from kinetics.errors import FitError
 from kinetics.fit import Fit, fit, load_fit, resume
@@ -237,3 +237,30 @@ def test_a_warning_signal_ends_with_code_75_and_a_checkpoint(tmp_path: Path) -> 
     assert "kinetics resume" in said
     assert not run.exists()
     assert Checkpoint(unfinished(run)).read() is not None
+
+
+def test_a_second_process_is_kept_out_of_a_run_until_the_first_ends(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "a"
+    code = "import sys, time, pathlib; from kinetics.checkpoint import alone_in\n"
+    code += "with alone_in(pathlib.Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
+    first = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "in\n"
+    for again in (lambda: fit_to(plan(), run), lambda: fit_to(plan(), run, force=True)):
+        with pytest.raises(FitError, match=rf"process {first.pid} on .* is fitting into it; wait for it"):
+            again()
+    first.kill()
+    first.wait()
+    with alone_in(run):
+        assert f"process {os.getpid()} on" in (run.parent / ".a.lock").read_text()
+    assert list(run.parent.iterdir()) == []
+
+
+def test_a_run_is_held_whatever_ends_the_fit(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("mine")
+    for run in (tmp_path / "a", tmp_path / "new" / "runs" / "a"):
+        with pytest.raises(Killed), alone_in(run):
+            raise Killed
+    assert [p.name for p in tmp_path.iterdir()] == ["other.txt"]
+    with alone_in(tmp_path / "a"), alone_in(tmp_path / "b"):  # another run is another matter
+        assert len(list(tmp_path.glob(".*.lock"))) == 2
