@@ -29,6 +29,7 @@ from kinetics.plot import (
     plot_population,
     plot_prior_posterior,
     plot_vpc,
+    population_curves,
 )
 from kinetics.plot.dose_exposure import dose_exposure_figures
 from kinetics.plot.frame import analyte_text, number_text, unit_text
@@ -180,8 +181,9 @@ def _individual_section(fit: Fit, draws: int) -> Section:
 
 def _population_section(fit: Fit, draws: int, seed: int) -> Section:
     section = Section("population", "A typical patient and new patients")
+    curves = population_curves(fit, draws=draws, seed=seed)
     for assay in fit.bound.assays:
-        add_figure(section, plot_population(fit, assay.analyte, draws=draws, seed=seed, log=_log(fit, assay)))
+        add_figure(section, plot_population(fit, assay.analyte, curves=curves, log=_log(fit, assay)))
     return section
 
 

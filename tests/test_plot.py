@@ -21,6 +21,7 @@ from kinetics.plot import (
     plot_population,
     plot_prior_posterior,
     plot_vpc,
+    population_curves,
 )
 from kinetics.plot.frame import PALETTE, analyte_text, analyte_title, log_range, number_text, time_title
 from kinetics.plot.grouping import group_subjects, groupings
@@ -69,6 +70,17 @@ def numbers(figure: Figure) -> Iterator[float]:
 def test_synthetic_data_say_so_on_every_figure_and_real_data_do_not(kind):
     assert "SYNTHETIC DATA" in annotation(figure_of(kind), "labels")
     assert annotation(figure_of(kind, "theophylline", False), "labels") == ""
+
+
+def test_curves_of_every_analyte_at_once_draw_the_figure_of_each() -> None:
+    fit = cart_fit()
+    curves = population_curves(fit, draws=30)
+    assert {frozenset(table["analyte"]) for table in curves.values()} == {
+        frozenset(a.analyte for a in fit.bound.assays)
+    }
+    for assay in fit.bound.assays:
+        alone = plot_population(fit, assay.analyte, draws=30)
+        assert plot_population(fit, assay.analyte, curves=curves).to_json() == alone.to_json()
 
 
 @pytest.mark.parametrize("kind", FIGURES)

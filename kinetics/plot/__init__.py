@@ -14,7 +14,7 @@ from kinetics.plot.kaplan_meier import plot_kaplan_meier
 from kinetics.plot.loo import plot_pareto_k
 from kinetics.plot.organ_stack import plot_organ_stack
 from kinetics.plot.persistence import plot_persistence
-from kinetics.plot.population import plot_population
+from kinetics.plot.population import plot_population, population_curves
 from kinetics.plot.prior_posterior import plot_prior_posterior
 from kinetics.plot.random_effects import plot_eta_covariates, plot_etas
 from kinetics.plot.sbc import plot_sbc
@@ -50,5 +50,6 @@ __all__ = [
     "plot_tornado",
     "plot_vpc",
     "plot_waterfall",
+    "population_curves",
     "save_figure",
 ]

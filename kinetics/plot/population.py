@@ -37,7 +37,7 @@ from kinetics.plot.records import (
 )
 from kinetics.predict import population_curve
 
-__all__ = ["plot_population"]
+__all__ = ["plot_population", "population_curves"]
 
 MOST = 6
 
@@ -51,31 +51,61 @@ def plot_population(
     draws: int = 400,
     seed: int = 0,
     log: bool = True,
+    curves: Mapping[str, DataFrame] | None = None,
 ) -> Figure:
     """One panel a group of `by` (default: dose level), dosed as its first subject; at most six panels.
 
     `covariates` as in `population_curve`: "subject" gives the curve the covariates of that subject. Inner
     band: what is not known about the typical patient. Outer band: where 90 % of new patients' curves lie.
+    `curves`: those of `population_curves` of the same groups, where several analytes are drawn; `draws`, `seed` and
+    `covariates` are then theirs.
 
     >>> from kinetics.plot import plot_population
     >>> figure = plot_population(kn.load_fit("runs/theophylline"), "theophylline", draws=10, log=False)
     >>> figure.layout.title.text
     'Theophylline: a typical patient and new patients'
     """
-    study = fit.study
-    by = next(iter(groupings(study))) if by is None else by
-    groups = group_subjects(study, by)
-    shown = [str(label) for label in groups.cat.categories][:MOST]
-    members = {label: [str(s) for s, g in groups.items() if g == label] for label in shown}
-    curves = {
+    by, members, groups = _members(fit, by)
+    if curves is None:
+        curves = population_curves(fit, by=by, covariates=covariates, analyte=analyte, draws=draws, seed=seed)
+    own = {label: table[table["analyte"] == analyte] for label, table in curves.items()}
+    return _figure(fit, analyte, groupings(fit.study)[by], members, own, covariates, log, groups)
+
+
+def population_curves(
+    fit: Fit,
+    *,
+    by: str | None = None,
+    covariates: Literal["reference", "subject"] = "subject",
+    analyte: str | None = None,
+    draws: int = 400,
+    seed: int = 0,
+) -> dict[str, DataFrame]:
+    """Group -> the table of `kn.population_curve` dosed as its first subject, of every analyte, solved once for all.
+
+    Columns: who, analyte, unit, time [study day], q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
+
+    >>> from kinetics.plot import plot_population, population_curves
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> curves = population_curves(fit, draws=10)
+    >>> figure = plot_population(fit, "theophylline", curves=curves, log=False)
+    """
+    _, members, _ = _members(fit, by)
+    return {
         label: population_curve(
             fit, like=people[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
         )
         for label, people in members.items()
     }
-    return _figure(
-        fit, analyte, groupings(study)[by], members, curves, covariates, log, len(groups.cat.categories)
-    )
+
+
+def _members(fit: Fit, by: str | None) -> tuple[str, dict[str, list[str]], int]:
+    """By what subjects are grouped, who is in each group that is drawn, and how many groups there are."""
+    by = next(iter(groupings(fit.study))) if by is None else by
+    groups = group_subjects(fit.study, by)
+    shown = [str(label) for label in groups.cat.categories][:MOST]
+    members = {label: [str(s) for s, g in groups.items() if g == label] for label in shown}
+    return by, members, len(groups.cat.categories)
 
 
 def _figure(
