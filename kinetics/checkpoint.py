@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import tomli_w
@@ -50,29 +50,36 @@ def alone_in(run: Path) -> Iterator[None]:
     lock = run.with_name(f".{run.name}.lock")
     made = [folder for folder in lock.parents if not folder.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(lock, run):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # of a fit that wrote something
+                for folder in made:
+                    folder.rmdir()
+
+
+def _locked(lock: Path, run: Path) -> IO[str]:
+    """The lock's file, held and open, with who holds it."""
     while True:
-        with lock.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        file = lock.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
                 file.seek(0)
                 who = file.read().strip() or "another process"
-                raise FitError(f"{run}: {who} is fitting into it; wait for it, or stop it first") from None
-            except OSError:
-                pass
-            if not (lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat())):
-                continue  # its holder ended, and removed it, as it was opened
-            try:
+            raise FitError(f"{run}: {who} is fitting into it; wait for it, or stop it first") from None
+        except OSError:  # no locks here
+            pass
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {platform.node()}\n")
                 file.flush()
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-                with suppress(OSError):  # of a fit that wrote something
-                    for folder in made:
-                        folder.rmdir()
-            return
+                return file
+        file.close()  # its holder ended, and removed it, as it was opened
 
 
 class Checkpoint:

@@ -36,8 +36,13 @@ def fit_to(plan: FitPlan, folder: Path, *, force: bool = False, resume: bool = F
     """Fit a plan and write its run folder; FitError if it is there, finished or not, and neither is said.
 
     `force` begins anew. `resume` begins, goes on from a checkpoint, or sums up what is finished, whichever it is:
-    the same call until it is done. FitError where the folder is of another plan.
+    the same call until it is done. FitError where the folder is of another plan, or another process fits into it.
     """
+    with alone_in(folder):
+        return _fit_to(plan, folder, force, resume)
+
+
+def _fit_to(plan: FitPlan, folder: Path, force: bool, resume: bool) -> Answer:
     if force or not (folder.exists() or unfinished(folder).exists()):
         return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
     if not resume:
@@ -57,7 +62,7 @@ def fit_to(plan: FitPlan, folder: Path, *, force: bool = False, resume: bool = F
     if not left.begun:  # killed before there was anything to lose
         return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
     _require(plan, plan_of(left.plan()), folder)
-    return resume_to(folder, None)
+    return _resume_to(folder, None)
 
 
 def _require(plan: FitPlan, then: FitPlan, folder: Path) -> None:
@@ -68,6 +73,11 @@ def _require(plan: FitPlan, then: FitPlan, folder: Path) -> None:
 def resume_to(folder: Path, draws: int | None) -> Answer:
     """Finish a stopped fit, or extend a finished one, and write its run folder."""
     folder = folder.with_name(folder.name.removesuffix(".unfinished"))
+    with alone_in(folder):
+        return _resume_to(folder, draws)
+
+
+def _resume_to(folder: Path, draws: int | None) -> Answer:
     left = Checkpoint(unfinished(folder))
     content = left.plan() if left.folder.exists() else read_run(folder)[0]
     return _run(plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, **keys))
@@ -78,13 +88,12 @@ def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> A
     split_host(plan.sampler.devices or plan.sampler.chains if chained else 1)
     use_compile_cache()
     progress = FitProgress()
-    with alone_in(folder):
-        try:
-            with _heeding_signals(progress, folder) if chained else nullcontext(progress) as report:
-                done = run(report=report, announce=progress.say)
-        finally:
-            progress.close()
-        done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
+    try:
+        with _heeding_signals(progress, folder) if chained else nullcontext(progress) as report:
+            done = run(report=report, announce=progress.say)
+    finally:
+        progress.close()
+    done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
     return _summed(done, folder)
 
 

@@ -114,8 +114,8 @@ def _lines(problems: Iterable[Problem]) -> Iterator[str]:
         yield from map(str, told)
         if rest := [str(p.row) for p in same[len(told) :]]:
             rows = rest if len(rest) <= _ROWS else [*rest[: _ROWS - 1], "...", rest[-1]]
-            what = f"{same[0].file}: the same in {len(rest)} more rows"
-            yield f"{what}{f', column {same[0].column}' * bool(same[0].column)}: {', '.join(rows)}"
+            where = f", column {same[0].column}" if same[0].column else ""
+            yield f"{same[0].file}: the same in {len(rest)} more rows{where}: {', '.join(rows)}"
 
 
 def gathered(*reads: Callable[[], Any]) -> list[Any]:

@@ -155,14 +155,10 @@ def _check_signs(table: DataFrame, raw: RawTable, dictionary: Dictionary, proble
     """What no unit mends: a negative value, a zero called left-censored. Logarithms may be either."""
     logs = [name for name, analyte in dictionary.analytes.items() if analyte.scale != "linear"]
     value = table["value"].where(~table["analyte"].isin(logs))
-    what, remedy = (
-        "the value is negative", "write the measured value; below the LLOQ, the LLOQ itself with censored = left"
-    )  # fmt: skip
-    flag(problems, raw, value < 0, "value", what, remedy)
-    zero, remedy = (
-        (table["censored"] == "left") & (value == 0),
-        "write the LLOQ as the value: it is the upper bound",
-    )
+    remedy = "write the measured value; below the LLOQ, the LLOQ itself with censored = left"
+    flag(problems, raw, value < 0, "value", "the value is negative", remedy)
+    zero = (table["censored"] == "left") & (value == 0)
+    remedy = "write the LLOQ as the value: it is the upper bound"
     flag(problems, raw, zero, "value", "zero with censored = left", remedy)
 
 

@@ -19,7 +19,7 @@ import pytest
 import xarray
 
 from kinetics.checkpoint import Checkpoint, alone_in, unfinished
-from kinetics.cli_fit import fit_to
+from kinetics.cli_fit import fit_to, resume_to
 from kinetics.errors import FitError
 from kinetics.fit import Fit, fit, load_fit, resume
 from kinetics.plan import plan_of
@@ -246,14 +246,18 @@ def test_a_second_process_is_kept_out_of_a_run_until_the_first_ends(tmp_path: Pa
     first = subprocess.Popen([sys.executable, "-c", code, str(run)], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
     assert first.stdout.readline() == "in\n"
-    for again in (lambda: fit_to(plan(), run), lambda: fit_to(plan(), run, force=True)):
+    unfinished(run).mkdir()  # as of any fit under way: not one that was stopped
+    for again in (
+        lambda: fit_to(plan(), run), lambda: fit_to(plan(), run, force=True),
+        lambda: fit_to(plan(), run, resume=True), lambda: resume_to(run, None), lambda: resume_to(unfinished(run), 9),
+    ):  # fmt: skip
         with pytest.raises(FitError, match=rf"process {first.pid} on .* is fitting into it; wait for it"):
             again()
     first.kill()
     first.wait()
     with alone_in(run):
         assert f"process {os.getpid()} on" in (run.parent / ".a.lock").read_text()
-    assert list(run.parent.iterdir()) == []
+    assert list(run.parent.iterdir()) == [unfinished(run)]
 
 
 def test_a_run_is_held_whatever_ends_the_fit(tmp_path: Path) -> None:

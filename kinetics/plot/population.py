@@ -57,8 +57,8 @@ def plot_population(
 
     `covariates` as in `population_curve`: "subject" gives the curve the covariates of that subject. Inner
     band: what is not known about the typical patient. Outer band: where 90 % of new patients' curves lie.
-    `curves`: those of `population_curves` of the same groups, where several analytes are drawn; `draws`, `seed` and
-    `covariates` are then theirs.
+    `curves`: `population_curves` with the same `by` and `covariates`, where several analytes are drawn; `draws` and
+    `seed` are then theirs.
 
     >>> from kinetics.plot import plot_population
     >>> figure = plot_population(kn.load_fit("runs/theophylline"), "theophylline", draws=10, log=False)
