@@ -8,7 +8,6 @@ if they are there, else from their address by pooch; either way the checksum mus
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 
 import pooch
 
+from kinetics.content import run_source
 from kinetics.errors import Problem, StudyError
 
 __all__ = ["cache_folder", "fetched", "is_fetchable"]
@@ -38,7 +38,8 @@ def cache_folder() -> Path:
 
 def fetched(folder: Path) -> Path:
     """The converted study of a fetchable data set, made on first use; StudyError says what is missing."""
-    digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in OURS)).hexdigest()
+    ours = {name: (folder / name).read_bytes() for name in OURS}
+    digest = hashlib.sha256(b"".join(ours.values())).hexdigest()
     target = cache_folder() / digest[:16] / folder.name
     if target.is_dir():
         return target
@@ -47,9 +48,9 @@ def fetched(folder: Path) -> Path:
     try:
         raw, made = work / "raw", work / "made"
         made.mkdir()
-        _gather(folder, raw)
-        shutil.copyfile(folder / "dictionary.toml", made / "dictionary.toml")
-        _convert(folder / "convert.py", raw, made)
+        _gather(ours["fetch.toml"], raw)
+        (made / "dictionary.toml").write_bytes(ours["dictionary.toml"])
+        _convert(folder / "convert.py", ours["convert.py"], raw, made)
         if not target.is_dir():
             os.replace(made, target)
     finally:
@@ -57,9 +58,9 @@ def fetched(folder: Path) -> Path:
     return target
 
 
-def _gather(folder: Path, raw: Path) -> None:
+def _gather(recipe: bytes, raw: Path) -> None:
     """Every raw file into `raw`, its checksum verified; all that are missing or wrong are named at once."""
-    spec = tomllib.loads((folder / "fetch.toml").read_text(encoding="utf-8"))
+    spec = tomllib.loads(recipe.decode())
     root = os.environ.get("KINETICS_DATA_DIR")
     problems = []
     for name, file in spec["files"].items():
@@ -91,13 +92,9 @@ def _copy(source: str, target: str, pooch: object) -> None:
     shutil.copyfile(source, target)
 
 
-def _convert(path: Path, raw: Path, made: Path) -> None:
-    spec = importlib.util.spec_from_file_location(f"kinetics_convert_{path.parent.name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+def _convert(path: Path, source: bytes, raw: Path, made: Path) -> None:
     try:
-        spec.loader.exec_module(module)
+        module = run_source(path, f"kinetics_convert_{path.parent.name}", source)
         module.convert(raw, made)
     except Exception as error:
         what = f"the conversion fails: {type(error).__name__}: {error}"

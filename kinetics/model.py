@@ -7,7 +7,6 @@ A model file is read top to bottom: docstring, STATES, PARAMETERS, the equations
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kinetics.content import run_source
 from kinetics.distributions import HalfNormal, Link, LogNormal, Prior, describe
 from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.library import ROOT
@@ -263,19 +263,15 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     if not path.is_file():
         remedy = did_you_mean(text, library_models()) if bare else "check the path"
         raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
     hashable = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    return _load(path.resolve(), sha, tuple(sorted(hashable.items())))
+    return _load(path.resolve(), path.read_bytes(), tuple(sorted(hashable.items())))
 
 
 @lru_cache(maxsize=256)
-def _load(path: Path, sha: str, options: tuple[tuple[str, Any], ...]) -> Model:
-    spec = importlib.util.spec_from_file_location(f"kinetics_model_{path.stem}_{sha[:12]}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Model:
+    sha = hashlib.sha256(source).hexdigest()
     try:
-        spec.loader.exec_module(module)
+        module = run_source(path, f"kinetics_model_{path.stem}_{sha[:12]}", source)
     except (Exception, SystemExit) as error:
         what = f"the file does not run: {type(error).__name__}: {error}"
         raise ModelError(Problem(what, "run it with python to see the trace", file=str(path))) from error

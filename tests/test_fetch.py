@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -266,6 +268,21 @@ def test_a_conversion_that_fails_leaves_nothing_and_may_be_mended(
     assert nothing_half_written(library)
     path.write_text(CONVERT)
     assert len(read_study("mine").subjects) == 2
+
+
+def test_a_conversion_edited_twice_in_a_second_is_the_newest_and_nothing_is_left_beside_it(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own import would take the compiled copy of the first: the same size, the same second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    put_raw(library, monkeypatch)
+    path = library.folder / "convert.py"
+    stamp = path.stat().st_mtime
+    assert read_study("mine").doses["amount"].tolist() == [1e8, 1e8]
+    path.write_text(CONVERT.replace("1e8", "2e8"))
+    os.utime(path, (stamp, stamp))
+    assert read_study("mine").doses["amount"].tolist() == [2e8, 2e8]
+    assert {p.name for p in library.folder.iterdir()} == {"dictionary.toml", "fetch.toml", "convert.py"}
 
 
 def test_a_shipped_set_is_read_where_it_lies(library: Library) -> None:

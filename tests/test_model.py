@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,20 @@ def test_the_same_content_is_the_same_object_and_an_edited_file_is_another(tmp_p
     assert first.sha256 != second.sha256
     model_file(tmp_path)
     assert load_model(path) is first
+
+
+def test_a_file_edited_twice_in_a_second_is_the_newest_and_nothing_is_left_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own import would take the compiled copy of the first: the same size, the same second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = model_file(tmp_path)
+    stamp = path.stat().st_mtime
+    assert load_model(path).typical()["start"] == 900.0
+    model_file(tmp_path, ("Parameter(900.0", "Parameter(901.0"))
+    os.utime(path, (stamp, stamp))
+    assert load_model(path).typical()["start"] == 901.0
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_refused_file_is_read_again_once_it_is_mended(tmp_path: Path) -> None:

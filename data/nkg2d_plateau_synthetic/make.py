@@ -7,19 +7,16 @@ and CRS go on rising with dose. The dose of most use to a patient is then not th
 model's and the IL-6 from which CRS has a grade are guesses, chosen for that.
 """
 
-import importlib.util
 from pathlib import Path
+
+from kinetics.content import run_source
 
 HERE = Path(__file__).parent
 FIRST = HERE.parent / "nkg2d_phase1_synthetic" / "make.py"
 
 
 def main() -> None:
-    spec = importlib.util.spec_from_file_location("first_trial", FIRST)
-    assert spec is not None
-    assert spec.loader is not None
-    first = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(first)
+    first = run_source(FIRST, "first_trial")
     first.SEED, first.OUTCOME_SEED = 20260320, 20260302  # of 22 tried, one whose grades agree with it
     first.LEVEL = [1.5e7, *[3e7] * 3, *[5e7] * 3, *[7e7] * 6]
     first.NO_CAR_T, first.SHORT_DOSE, first.LEFT_EARLY = (), {}, {}

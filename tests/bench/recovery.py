@@ -7,7 +7,6 @@ By `map`: the maximum with the random effects integrated by Laplace's method, an
 hours. What is done is kept, a file a trial, so a stopped run goes on.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 import kinetics as kn
+from kinetics.content import run_source
 from kinetics.plan import plan_of, read_plan
 from kinetics.run import write_atomic
 
@@ -32,12 +32,7 @@ ESTIMATED = 0.5  # of a prior's variance, at least, is gone
 
 
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("make_trial", MADE / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return run_source(MADE / "make.py", "make_trial")
 
 
 def truth() -> dict[str, float]:
