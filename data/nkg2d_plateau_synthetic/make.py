@@ -13,16 +13,17 @@ from kinetics.content import run_source
 
 HERE = Path(__file__).parent
 FIRST = HERE.parent / "nkg2d_phase1_synthetic" / "make.py"
+SEED = 20260320  # of 22 tried, one whose simulated grades agree with the scenario
 
 
 def main() -> None:
     first = run_source(FIRST, "first_trial")
-    first.SEED, first.OUTCOME_SEED = 20260320, 20260302  # of 22 tried, one whose grades agree with it
+    first.OUTCOME_SEED = 20260302
     first.LEVEL = [1.5e7, *[3e7] * 3, *[5e7] * 3, *[7e7] * 6]
     first.NO_CAR_T, first.SHORT_DOSE, first.LEFT_EARLY = (), {}, {}
     first.CRS_AT = [100.0, 300.0, 2000.0]
     first.TYPICAL = {"kapT": 0.4, "kg": 0.003}  # cells kill fast and tumours grow slowly
-    first.main(HERE)
+    first.main(HERE, seed=SEED)
 
 
 if __name__ == "__main__":
