@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
+from kinetics.files import write_atomic
 from kinetics.library import ROOT
-from kinetics.run import write_atomic
 from kinetics.uniformity import Band, band, chi_square, ecdf_test
 
 __all__ = ["ALPHA", "Calibration", "calibration_card", "record_calibration"]

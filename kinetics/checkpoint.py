@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,8 +28,8 @@ import numpy as np
 import tomli_w
 
 from kinetics.errors import FitError
+from kinetics.files import whole_folder, write_atomic
 from kinetics.posterior import Chart
-from kinetics.run import write_atomic
 from kinetics.sampler import Saved
 
 __all__ = ["Checkpoint", "alone_in", "unfinished"]
@@ -157,12 +156,9 @@ class Checkpoint:
 
     def keep_in(self, run: Path) -> None:
         """Leave in a finished run what more draws start from, and remove the rest."""
-        partial = Path(tempfile.mkdtemp(prefix=".checkpoint.", dir=run))
-        for name in ("start.npz", "state.npz", "facts.json"):
-            shutil.copy2(self.folder / name, partial / name)
-        partial.chmod(0o755)
-        shutil.rmtree(run / "checkpoint", ignore_errors=True)
-        os.replace(partial, run / "checkpoint")
+        with whole_folder(run / "checkpoint", replace=True) as partial:
+            for name in ("start.npz", "state.npz", "facts.json"):
+                shutil.copy2(self.folder / name, partial / name)
         shutil.rmtree(self.folder)
 
     def _write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:

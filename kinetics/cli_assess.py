@@ -10,10 +10,10 @@ import typer
 from kinetics.compare import compare as run_compare
 from kinetics.device import use_compile_cache
 from kinetics.errors import InputError, Problem
+from kinetics.files import write_atomic
 from kinetics.fit import load_fit
 from kinetics.plot import plot_forest
 from kinetics.plot.export import refuse_figures, save_figure
-from kinetics.run import write_atomic
 from kinetics.subgroups import subgroups as run_subgroups
 from kinetics.terminal import print_result
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kinetics.astct_table import astct_events, astct_grades, disagreements, read_signs
-from kinetics.run import write_atomic
+from kinetics.files import write_atomic
 from kinetics.study import read_study
 from kinetics.terminal import print_result, records, table_text
 

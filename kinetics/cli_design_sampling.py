@@ -12,9 +12,9 @@ from pandas import DataFrame
 from kinetics.bind import BoundFit, bind
 from kinetics.device import use_compile_cache
 from kinetics.errors import InputError, Problem
+from kinetics.files import write_atomic
 from kinetics.fit import Fit, load_fit
 from kinetics.plan import read_plan
-from kinetics.run import write_atomic
 from kinetics.sampling_design import Added, design_information, most_informative
 from kinetics.terminal import print_result, records, table_text
 

@@ -16,6 +16,7 @@ from kinetics.dose_exposure import Exposures, exposures_of_table
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposure import exposure as run_exposure
 from kinetics.exposure import exposure_summary
+from kinetics.files import write_atomic
 from kinetics.fit import Fit, load_fit
 from kinetics.nca import nca as run_nca
 from kinetics.nca_rules import NCARules
@@ -23,7 +24,6 @@ from kinetics.plot import plot_biodistribution, plot_persistence
 from kinetics.plot.dose_exposure import dose_exposure_figures
 from kinetics.plot.export import refuse_figures, save_figures
 from kinetics.report_biodistribution import organ_figures
-from kinetics.run import write_atomic
 from kinetics.study import Study, read_study
 from kinetics.terminal import print_result, records, table_text
 

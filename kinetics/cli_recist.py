@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from kinetics.files import write_atomic
 from kinetics.lesion_table import lesion_responses, other_than_recorded, read_lesions
 from kinetics.response import first_infusions
-from kinetics.run import write_atomic
 from kinetics.study import read_study
 from kinetics.terminal import print_result, records, table_text
 

@@ -12,10 +12,10 @@ import typer
 from kinetics.calibration import Calibration, record_calibration
 from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.files import write_atomic
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot.export import save_figure
 from kinetics.plot.sbc import plot_sbc
-from kinetics.run import write_atomic
 from kinetics.sbc import WRONG, Replicated
 from kinetics.sbc import sbc as run_sbc
 from kinetics.terminal import print_result

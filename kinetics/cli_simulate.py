@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from plotly.graph_objects import Figure
 from kinetics.biodistribution import site_shares
 from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.files import whole_file
 from kinetics.fit import load_fit
 from kinetics.plot.export import refuse_figures, save_figure, save_figures
 from kinetics.plot.simulation import plot_simulation
@@ -275,17 +275,9 @@ def _watched(parts: Iterator[Any], patients: int, chunk: int) -> Iterator[Any]:
 @contextmanager
 def table_file(path: Path) -> Iterator[Append]:
     """A function that adds rows to a CSV or parquet file, which is there when all rows are: or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        with (_parquet if path.suffix == ".parquet" else _csv)(Path(name)) as append:
-            yield append
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    table = _parquet if path.suffix == ".parquet" else _csv
+    with whole_file(path) as partial, table(partial) as append:
+        yield append
 
 
 @contextmanager

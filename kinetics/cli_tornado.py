@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from kinetics.device import use_compile_cache
+from kinetics.files import write_atomic
 from kinetics.fit import load_fit
 from kinetics.model import load_model
 from kinetics.plot import plot_tornado
 from kinetics.plot.export import refuse_figures, save_figures
 from kinetics.regimen_file import read_regimen
-from kinetics.run import write_atomic
 from kinetics.terminal import print_result, table_text
 from kinetics.tornado import Tornado
 from kinetics.tornado import tornado as run_tornado

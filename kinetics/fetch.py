@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pooch
 
 from kinetics.content import run_source
 from kinetics.errors import Problem, StudyError
+from kinetics.files import whole_folder
 
 __all__ = ["cache_folder", "fetched", "is_fetchable"]
 
@@ -43,19 +44,20 @@ def fetched(folder: Path) -> Path:
     target = cache_folder() / digest[:16] / folder.name
     if target.is_dir():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=target.parent))
     try:
-        raw, made = work / "raw", work / "made"
-        made.mkdir()
-        _gather(ours["fetch.toml"], raw)
-        (made / "dictionary.toml").write_bytes(ours["dictionary.toml"])
-        _convert(folder / "convert.py", ours["convert.py"], raw, made)
-        if not target.is_dir():
-            os.replace(made, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with whole_folder(target) as made, _raw_folder(target) as raw:
+            _gather(ours["fetch.toml"], Path(raw))
+            (made / "dictionary.toml").write_bytes(ours["dictionary.toml"])
+            _convert(folder / "convert.py", ours["convert.py"], Path(raw), made)
+    except OSError:
+        if not target.is_dir():  # else another process has made the same
+            raise
     return target
+
+
+def _raw_folder(target: Path) -> TemporaryDirectory[str]:
+    """A folder beside `target` for the raw files, gone at the end of its block."""
+    return TemporaryDirectory(prefix=f".{target.name}.raw.", dir=target.parent, ignore_cleanup_errors=True)
 
 
 def _gather(recipe: bytes, raw: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from kinetics.errors import InputError, Problem
+from kinetics.files import whole_folder
 from kinetics.library import ROOT
 
 __all__ = ["new_study"]
@@ -52,9 +51,7 @@ def new_study(folder: str | Path) -> Path:
     target = Path(folder)
     if target.exists():
         raise InputError(Problem("something is there already", "choose another name", file=str(target)))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with whole_folder(target) as partial:
         (partial / "fits").mkdir()
         (partial / "models").mkdir()
         (partial / "data" / "example").mkdir(parents=True)
@@ -65,9 +62,4 @@ def new_study(folder: str | Path) -> Path:
         (partial / "fits" / "example.toml").write_text(PLAN, encoding="utf-8")
         (partial / "README.md").write_text(README.format(name=target.name, model=MODEL), encoding="utf-8")
         (partial / ".gitignore").write_text("/runs/\n", encoding="utf-8")
-        partial.chmod(0o755)
-        os.replace(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return target

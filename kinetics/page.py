@@ -13,9 +13,9 @@ from plotly.graph_objects import Figure
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from kinetics.files import write_atomic
 from kinetics.plot.export import FIGURE_CONFIG
 from kinetics.plot.frame import number_text
-from kinetics.run import write_atomic
 
 __all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
 

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -28,9 +25,10 @@ from xarray import DataTree
 
 from kinetics.bind import BoundFit
 from kinetics.errors import FitError
+from kinetics.files import whole_folder
 from kinetics.plan import FitPlan
 
-__all__ = ["code_sha256", "provenance_of", "read_run", "write_atomic", "write_run"]
+__all__ = ["code_sha256", "provenance_of", "read_run", "write_run"]
 
 _PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "pandas", "arviz-base", "diffrax")
 
@@ -78,36 +76,18 @@ def write_run(
     log: str = "",
     tables: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a run folder by temporary name and rename; FitError if it exists and not `force`.
+    """Write a run folder whole or not at all; FitError if it exists and not `force`.
 
     `tables`: file name -> text of what else belongs in it.
     """
     if folder.exists() and not force:
         raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(folder, replace=force) as partial:
         (partial / "plan.toml").write_text(tomli_w.dumps(plan.resolved()), encoding="utf-8")
         (partial / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
         for name, text in {"log.txt": log, **(tables or {})}.items():
             (partial / name).write_text(text, encoding="utf-8")
         posterior.to_netcdf(partial / "posterior.nc", engine="h5netcdf")
-        partial.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            os.replace(folder, old / "run")
-            try:
-                os.replace(partial, folder)
-            except BaseException:
-                os.replace(old / "run", folder)
-                old.rmdir()
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return folder
 
 
@@ -137,20 +117,3 @@ def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
             return plan, tree.load(), provenance
     except (OSError, ValueError) as error:
         raise FitError(f"{folder / name} is damaged ({error}); fit again") from error
-
-
-def write_atomic(path: Path, content: str | bytes) -> Path:
-    """Write a file by temporary name and rename, once it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path

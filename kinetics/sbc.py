@@ -34,11 +34,11 @@ from kinetics.bind import BoundFit, FitData, bind
 from kinetics.calibration import Calibration
 from kinetics.device import chain_layout, use_compile_cache
 from kinetics.errors import FitError
+from kinetics.files import write_atomic
 from kinetics.laplace import Marginal
 from kinetics.plan import FitPlan, plan_of, read_plan
 from kinetics.posterior import Chart, Posterior
 from kinetics.prior_study import Drawn, PriorStudy
-from kinetics.run import write_atomic
 from kinetics.sampler import Draws, NutsProgram, Saved
 from kinetics.start import begin
 

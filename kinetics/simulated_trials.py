@@ -33,7 +33,7 @@ from kinetics.escalation import (
     calendar_trials,
     exposure_trials,
 )
-from kinetics.run import write_atomic
+from kinetics.files import write_atomic
 
 __all__ = ["MONTH", "SimulatedTrials", "simulate_calendar", "simulate_exposures"]
 

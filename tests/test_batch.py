@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kinetics.batch import bootstrap
 from kinetics.batch.attempts import Attempts, claimed
 from kinetics.batch.bootstrap import drawn_subjects, write_resample
 from kinetics.batch.collect import bootstrap_table, collect
@@ -167,6 +169,25 @@ def test_a_resample_is_the_seeds_alone_and_keeps_every_record_of_who_was_drawn(t
             mine = one[one["subject"] == name].drop(columns=["subject", "row"]).reset_index(drop=True)
             its = other[other["subject"] == subject].drop(columns=["subject", "row"]).reset_index(drop=True)
             pd.testing.assert_frame_equal(mine, its)
+
+
+def test_a_resample_that_another_worker_wrote_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = read_study("synthetic_cart_12")
+    rows = bootstrap._rows
+
+    def rows_meanwhile(table: Path, new: list[tuple[str, str]]) -> str:
+        if table.name == "doses.csv":
+            shutil.copytree(theirs, ours)
+        return rows(table, new)
+
+    theirs = write_resample(study, tmp_path / "theirs", seed=3, number=1)
+    ours = tmp_path / "ours"
+    monkeypatch.setattr(bootstrap, "_rows", rows_meanwhile)
+    assert write_resample(study, ours, seed=3, number=1) == ours
+    assert read_study(ours).subject_ids == read_study(theirs).subject_ids
+    assert {path.name for path in tmp_path.iterdir()} == {"ours", "theirs"}
 
 
 def test_a_resample_within_levels_keeps_how_many_each_has(tmp_path: Path) -> None:

@@ -136,6 +136,22 @@ def test_a_damaged_or_foreign_checkpoint_is_refused_with_the_reason(tmp_path: Pa
         resume(run)
 
 
+def test_a_finished_run_keeps_what_more_draws_start_from_in_place_of_what_it_had(tmp_path: Path) -> None:
+    run = tmp_path / "tiny"
+    (run / "checkpoint").mkdir(parents=True)
+    (run / "checkpoint" / "of_before.npz").write_text("old")
+    checkpoint = Checkpoint(unfinished(run))
+    checkpoint.begin({}, {})
+    for name in ("start.npz", "state.npz", "draws-000000020.npz"):
+        (checkpoint.folder / name).write_text(name)
+    checkpoint.keep_in(run)
+    kept = run / "checkpoint"
+    assert {path.name for path in kept.iterdir()} == {"start.npz", "state.npz", "facts.json"}
+    assert oct(kept.stat().st_mode & 0o777) == "0o755"
+    assert list(tmp_path.iterdir()) == [run]
+    assert list(run.iterdir()) == [kept]
+
+
 def test_resuming_what_was_never_begun_says_so(tmp_path: Path) -> None:
     with pytest.raises(FitError, match="no run folder"):
         resume(tmp_path / "nothing")

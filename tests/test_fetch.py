@@ -285,6 +285,17 @@ def test_a_conversion_edited_twice_in_a_second_is_the_newest_and_nothing_is_left
     assert {p.name for p in library.folder.iterdir()} == {"dictionary.toml", "fetch.toml", "convert.py"}
 
 
+def test_what_another_process_converted_meanwhile_is_read_and_nothing_else_is_left(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_raw(library, monkeypatch)
+    text = CONVERT + '    import shutil\n    shutil.copytree(out, out.parent / "mine")  # the other process\n'
+    (library.folder / "convert.py").write_text(text)
+    study = read_study("mine")
+    assert len(study.subjects) == 2
+    assert list(study.path.parent.iterdir()) == [study.path]
+
+
 def test_a_shipped_set_is_read_where_it_lies(library: Library) -> None:
     (library.folder / "fetch.toml").unlink()
     for name, text in (

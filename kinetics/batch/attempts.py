@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinetics.errors import BatchError
-from kinetics.run import write_atomic
+from kinetics.files import write_atomic
 
 __all__ = ["Attempts", "State", "claimed"]
 

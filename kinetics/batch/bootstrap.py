@@ -6,9 +6,6 @@ Resample r of seed s is a function of the study's subjects, s and r alone, where
 from __future__ import annotations
 
 import csv
-import os
-import shutil
-import tempfile
 import tomllib
 from io import StringIO
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 import tomli_w
 
 from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.files import whole_folder
 from kinetics.study import Study
 from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES
 
@@ -61,21 +59,15 @@ def write_resample(study: Study, folder: Path, *, seed: int, number: int, within
     chosen = drawn_subjects(study, seed, number, within)
     width = len(str(len(chosen)))
     new = [(f"{i:0{width}d}_{subject}", subject) for i, subject in enumerate(chosen, start=1)]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (partial / "dictionary.toml").write_text(_dictionary(study, seed, number), encoding="utf-8")
-        for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
-            if (study.path / name).is_file():
-                (partial / name).write_text(_rows(study.path / name, new), encoding="utf-8")
-        partial.chmod(0o755)
-        try:
-            os.replace(partial, folder)
-        except OSError:
-            if not folder.exists():  # else another has written the same
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with whole_folder(folder) as partial:
+            (partial / "dictionary.toml").write_text(_dictionary(study, seed, number), encoding="utf-8")
+            for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
+                if (study.path / name).is_file():
+                    (partial / name).write_text(_rows(study.path / name, new), encoding="utf-8")
+    except OSError:
+        if not folder.exists():  # else another process has written the same
+            raise
     return folder
 
 

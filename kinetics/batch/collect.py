@@ -23,9 +23,9 @@ from kinetics.batch.grid import AXES, Task
 from kinetics.batch.status import Status, status
 from kinetics.compare import compare
 from kinetics.errors import BatchError, InputError
+from kinetics.files import write_atomic
 from kinetics.fit import load_fit
 from kinetics.page import Section, Table, write_page
-from kinetics.run import write_atomic
 from kinetics.terminal import records, table_text
 
 __all__ = ["Collected", "bootstrap_table", "collect", "fits_table"]

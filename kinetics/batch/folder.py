@@ -25,7 +25,7 @@ from kinetics.batch.attempts import Attempts
 from kinetics.batch.bootstrap import write_resample
 from kinetics.batch.grid import Resample, Task
 from kinetics.errors import BatchError, PlanError, Problem
-from kinetics.run import write_atomic
+from kinetics.files import write_atomic
 from kinetics.study import Study, read_study
 
 __all__ = ["BatchFolder", "write_batch"]

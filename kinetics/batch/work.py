@@ -33,8 +33,8 @@ from kinetics.cli_sbc import sbc
 from kinetics.cli_simulate import simulate
 from kinetics.device import split_host, use_compile_cache
 from kinetics.errors import KineticsError, Stopped
+from kinetics.files import write_atomic
 from kinetics.plan import read_plan
-from kinetics.run import write_atomic
 from kinetics.terminal import print_result
 
 __all__ = ["main", "serve"]

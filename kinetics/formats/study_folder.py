@@ -12,9 +12,9 @@ from pandas import DataFrame, Index
 
 from kinetics.dictionary import Column
 from kinetics.errors import InputError, Problem
+from kinetics.files import write_atomic
 from kinetics.formats.files import write_files
 from kinetics.parquet_table import need_pyarrow
-from kinetics.run import write_atomic
 from kinetics.study import Study
 from kinetics.workbook import WORKBOOK_SUFFIXES
 

@@ -23,7 +23,7 @@ from plotly.graph_objects import Figure
 from plotly.io import to_html, to_json
 
 from kinetics.errors import InputError, Problem
-from kinetics.run import write_atomic
+from kinetics.files import write_atomic
 
 __all__ = ["FIGURE_CONFIG", "FORMATS", "refuse_figures", "save_figure", "save_figures"]
 

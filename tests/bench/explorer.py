@@ -25,7 +25,7 @@ import kinetics as kn
 from kinetics.explore.serve import serving
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import WhatIf
-from kinetics.run import write_atomic
+from kinetics.files import write_atomic
 from tests.test_explore_browser import CHROMIUM, OFFLINE, Visit
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 import kinetics as kn
+from kinetics.files import write_atomic
 from kinetics.plan import plan_of
-from kinetics.run import write_atomic
 from tests.bench.recovery import MADE, ROOT, nothing_held, script, truth
 
 SCANS = {"liver_scan": "nk_liver", "tumour_scan": "nk_tumour"}

@@ -21,8 +21,8 @@ import pandas as pd
 
 import kinetics as kn
 from kinetics.content import run_source
+from kinetics.files import write_atomic
 from kinetics.plan import plan_of, read_plan
-from kinetics.run import write_atomic
 
 ROOT = Path(__file__).parents[2]
 PLAN = ROOT / "fits" / "nkg2d_nk_t_livermet__nkg2d_phase1_synthetic.toml"
