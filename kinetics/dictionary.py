@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from kinetics.adam_names import snake
-from kinetics.errors import Problem, did_you_mean
-from kinetics.tables import decode
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.toml import Spec, keys_at, parse_toml, read_toml
 from kinetics.units import dimension
 
 __all__ = [
@@ -36,11 +35,13 @@ NOT_DECLARED = (
 )
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _Table(Spec):
+    """A table of the dictionary: no value is converted, `synthetic = "yes"` is an error."""
+
+    model_config = ConfigDict(strict=True)
 
 
-class Analyte(_Spec):
+class Analyte(_Table):
     """One measured quantity: its assay, the site it was sampled from, its unit and limits (in that unit).
 
     `scale` says how the file writes its numbers; the canonical table is always linear.
@@ -62,7 +63,7 @@ class Analyte(_Spec):
         return self
 
 
-class Column(_Spec):
+class Column(_Table):
     """One column: its unit, and for a column of the user's own its role, codes and label.
 
     `codes` maps what the file writes to what it means, or lists the labels allowed.
@@ -85,17 +86,17 @@ class Column(_Spec):
         return self.kind == "number" or (self.kind is None and self.codes is None and self.unit is not None)
 
 
-class Columns(_Spec):
+class Columns(_Table):
     """The columns of each table that have a unit, a role or codes to declare."""
 
-    subjects: dict[str, Column] = {}
-    doses: dict[str, Column] = {}
-    observations: dict[str, Column] = {}
-    events: dict[str, Column] = {}
-    responses: dict[str, Column] = {}
+    subjects: dict[str, Column] = Field(default={})
+    doses: dict[str, Column] = Field(default={})
+    observations: dict[str, Column] = Field(default={})
+    events: dict[str, Column] = Field(default={})
+    responses: dict[str, Column] = Field(default={})
 
 
-class _SingleTable(_Spec):
+class _SingleTable(_Table):
     """What the one table of a study cannot say itself; one word, or one per code."""
 
     time_unit: Text | None = None
@@ -106,8 +107,8 @@ class _SingleTable(_Spec):
     analyte: ByCode | None = None
     weight_column: Text | None = None
     cycle_column: Text | None = None
-    columns: dict[str, Name] = {}
-    drop: list[str] = []
+    columns: dict[str, Name] = Field(default={})
+    drop: list[str] = Field(default=[])
 
 
 class EventTable(_SingleTable):
@@ -118,7 +119,7 @@ class EventTable(_SingleTable):
     name of a covariate's column.
     """
 
-    subject: dict[str, str] = {}
+    subject: dict[str, str] = Field(default={})
 
 
 class AdamTable(_SingleTable):
@@ -132,7 +133,7 @@ class AdamTable(_SingleTable):
     time: Text = "AFRLT"
 
 
-class Dictionary(_Spec):
+class Dictionary(_Table):
     """A study's dictionary: provenance, analytes, columns.
 
     `screening_days` is how long before a subject's first dose a record may lie.
@@ -144,7 +145,7 @@ class Dictionary(_Spec):
     synthetic: bool
     note: str = ""
     screening_days: float = Field(default=60.0, ge=0)
-    analytes: dict[str, Analyte] = {}
+    analytes: dict[str, Analyte] = Field(default={})
     columns: Columns = Columns()
     event_table: EventTable | None = None
     adam: AdamTable | None = None
@@ -164,20 +165,20 @@ _STAND_IN = {"title": "missing", "source": "missing", "licence": "missing", "syn
 
 def read_dictionary(path: Path, problems: list[Problem]) -> Dictionary | None:
     """Read a dictionary; None, and every Problem added, where it cannot be used."""
-    text = decode(path.read_bytes(), path.name)
-    if isinstance(text, Problem):
-        problems.append(text)
+    try:
+        content = read_toml(path, StudyError, file=path.name)
+    except StudyError as error:
+        problems.extend(error.problems)
         return None
-    return dictionary_of(text, path.name, problems)
+    return make_dictionary(content, path.name, problems)
 
 
 def dictionary_of(text: str, file: str, problems: list[Problem]) -> Dictionary | None:
     """The Dictionary of a TOML text; `file` is the name that its Problems show."""
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        remedy = "correct the TOML at the line named (strings need quotes, tables [brackets])"
-        problems.append(Problem(f"not valid TOML: {error}", remedy, file=file))
+        content = parse_toml(text, StudyError, file=file)
+    except StudyError as error:
+        problems.extend(error.problems)
         return None
     return make_dictionary(content, file, problems)
 
@@ -217,22 +218,11 @@ def _problem(file: str, loc: Sequence[object], kind: str, message: str, value: o
     if kind == "missing":
         return Problem("the key is missing", _REMEDIES.get(key, f"add `{key} = ...`"), file=file, column=path)
     if kind == "extra_forbidden":
-        return Problem("unknown key", did_you_mean(key, _keys_beside(loc)), file=file, column=path)
+        remedy = did_you_mean(key, keys_at(loc[:-1], Dictionary))
+        return Problem("unknown key", remedy, file=file, column=path)
     if kind == "string_pattern_mismatch" and (name := snake(str(value))):
         what = "a name has lower-case letters, digits and _"
         return Problem(what, f"write it {name!r}", file=file, column=path, value=str(value))
     what = message.removeprefix("Value error, ")
     shown = "" if isinstance(value, dict | BaseModel) else str(value)
     return Problem(what, _REMEDIES.get(key, "correct the value"), file=file, column=path, value=shown)
-
-
-def _keys_beside(loc: Sequence[object]) -> list[str]:
-    """The keys that may stand where the key at `loc` stands."""
-    table: type[_Spec] = {
-        ("analytes", 3): Analyte,
-        ("columns", 2): Columns,
-        ("columns", 4): Column,
-        ("event_table", 2): EventTable,
-        ("adam", 2): AdamTable,
-    }.get((str(loc[0]), len(loc)), Dictionary)
-    return list(table.model_fields)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from kinetics.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
-from kinetics.errors import Problem, did_you_mean
+from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.event_rows import EventRows
-from kinetics.tables import decode, is_missing, is_number
+from kinetics.tables import is_missing, is_number
+from kinetics.toml import read_toml
 from kinetics.units import known_units
 
 __all__ = ["EventTableOptions", "describe", "sidecar", "sidecar_content", "text_keys"]
@@ -89,10 +89,11 @@ def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Probl
     content: dict[str, Any] = {"title": path.stem, "source": "not declared", "licence": "not declared"}
     content["synthetic"] = False
     if sidecar(path).is_file():
-        read = _read_toml(sidecar(path), problems)
-        if read is None:
+        try:
+            content = read_toml(sidecar(path), StudyError, file=sidecar(path).name)
+        except StudyError as error:
+            problems.extend(error.problems)
             return None
-        content = read
     content.update({key: options[key] for key in ("synthetic", "screening_days") if key in options})
     spec = content.setdefault("event_table", {})
     for key in EventTable.model_fields:
@@ -101,19 +102,6 @@ def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Probl
     if "value_unit" in options:
         spec["dv_unit"] = options["value_unit"]
     return content
-
-
-def _read_toml(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
-    """The content of a TOML file; None and a Problem where it is not one."""
-    text = decode(path.read_bytes(), path.name)
-    if isinstance(text, Problem):
-        problems.append(text)
-        return None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        problems.append(Problem(f"not valid TOML: {error}", "correct the line named", file=path.name))
-        return None
 
 
 def text_keys(value: object) -> object:

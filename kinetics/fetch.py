@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +19,7 @@ import pooch
 from kinetics.content import run_source
 from kinetics.errors import Problem, StudyError
 from kinetics.files import whole_folder
+from kinetics.toml import parse_toml
 
 __all__ = ["cache_folder", "fetched", "is_fetchable"]
 
@@ -62,7 +62,7 @@ def _raw_folder(target: Path) -> TemporaryDirectory[str]:
 
 def _gather(recipe: bytes, raw: Path) -> None:
     """Every raw file into `raw`, its checksum verified; all that are missing or wrong are named at once."""
-    spec = tomllib.loads(recipe.decode())
+    spec = parse_toml(recipe.decode("utf-8-sig"), StudyError, file="fetch.toml")
     root = os.environ.get("KINETICS_DATA_DIR")
     problems = []
     for name, file in spec["files"].items():

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -29,11 +28,11 @@ from kinetics.plan_tables import (
     Sampler,
     ShrinkageSpec,
     SolverSpec,
-    Spec,
     of_a_deviation,
 )
+from kinetics.toml import Spec, problem_of, read_toml
 
-__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "problem_of", "read_plan", "read_toml"]
+__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
 
 
 class FitPlan(Spec):
@@ -131,20 +130,12 @@ def read_plan(source: str | Path) -> FitPlan:
     ('ogasawara_2021', 20250101, ['car_copies', 'car_cells'], 0.99)
     """
     path = find_plan(source)
-    content = read_toml(path)
+    content = read_toml(path, PlanError)
     content.setdefault("name", path.stem)
     for key in ("model", "data"):
         if isinstance(content.get(key), str):
             content[key] = _from_root(content[key], path.resolve().parent.parent)
     return plan_of(content, file=str(path))
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file; PlanError where it is none."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=str(path))) from error
 
 
 def _from_root(reference: str, root: Path) -> str:
@@ -158,35 +149,3 @@ def plan_of(content: Mapping[str, Any], *, file: str = "") -> FitPlan:
         return FitPlan.model_validate(dict(content))
     except ValidationError as error:
         raise PlanError([problem_of(e, file, FitPlan) for e in error.errors()]) from error
-
-
-def problem_of(error: Any, file: str, spec: type[Spec]) -> Problem:
-    """What pydantic found wrong with a TOML of this `spec`, as a Problem."""
-    where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        key = str(error["loc"][-1])
-        remedy = did_you_mean(key, _known_keys(error["loc"][:-1], spec))
-        return Problem(f"unknown key {where!r}", remedy, file=file)
-    if error["type"] == "missing":
-        return Problem(f"missing key {where!r}", f"add `{where} = ...`", file=file)
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict) else repr(error["input"])
-    return Problem(f"{where}: {message}" + (f" (given {given})" if given else ""), "mend this key", file=file)
-
-
-def _known_keys(loc: tuple[Any, ...], spec: type[Spec]) -> list[str]:
-    """The keys of the table at `loc` in a `spec`: of what the keys on the way to it are declared to hold."""
-    parts = iter(loc)
-    for part in parts:
-        field = spec.model_fields.get(str(part))
-        spec = (_spec_in(field.annotation) if field is not None else None) or spec
-        if field is not None and get_origin(field.annotation) is dict:
-            next(parts, None)  # a name: of an analyte, a parameter
-    return list(spec.model_fields)
-
-
-def _spec_in(annotation: Any) -> type[Spec] | None:
-    """The spec inside an annotation such as `dict[str, tuple[Covariate, ...]]`."""
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return annotation
-    return next(filter(None, map(_spec_in, get_args(annotation))), None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     ValidationInfo,
@@ -18,6 +16,7 @@ from kinetics.distributions import Correlation, HalfNormal, LogitNormal, LogNorm
 from kinetics.errors import did_you_mean
 from kinetics.residual import DNA_UG, FAMILIES
 from kinetics.solve import Solver
+from kinetics.toml import Spec
 
 Method = Literal["nuts", "map", "laplace", "vi"]
 
@@ -35,13 +34,8 @@ __all__ = [
     "Sampler",
     "ShrinkageSpec",
     "SolverSpec",
-    "Spec",
     "of_a_deviation",
 ]
-
-
-class Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PriorSpec(Spec):

@@ -28,7 +28,6 @@ from kinetics.escalation import (
     storer_1989,
 )
 from kinetics.library import ROOT
-from kinetics.plan import problem_of, read_toml
 from kinetics.protocol_points import (
     OpenPoint,
     SettledPoint,
@@ -38,6 +37,7 @@ from kinetics.protocol_points import (
     shown,
 )
 from kinetics.protocol_tables import Protocol
+from kinetics.toml import problem_of, read_toml
 
 __all__ = [
     "MODERN",
@@ -126,7 +126,7 @@ def read_protocol(source: str | Path) -> Protocol:
     """
     path = find_protocol(source)
     try:
-        return Protocol.model_validate(read_toml(path))
+        return Protocol.model_validate(read_toml(path, PlanError))
     except ValidationError as error:
         raise PlanError([problem_of(e, str(path), Protocol) for e in error.errors()]) from error
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from kinetics.plan_tables import Spec
+from kinetics.toml import Spec
 
 __all__ = [
     "Assessments",

@@ -10,7 +10,6 @@ repeat = { every_days = 14, times = 2 }
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from kinetics.dose_keys import Dose, doses_from
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.regimen import Regimen
+from kinetics.toml import parse_toml, read_toml
 
 __all__ = ["read_regimen"]
 
@@ -34,11 +34,7 @@ def read_regimen(source: str | Path) -> Regimen:
     0   car_t    iv   0.0  100000000.0  cells       0.0      1
     1   car_t    iv   7.0  100000000.0  cells       0.0      1
     """
-    text, file = _text(source)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(Problem(f"not TOML: {error}", "mend the line named", file=file)) from error
+    content, file = _content(source)
     found = [Problem(f"unknown key {key!r}", did_you_mean(key, ["dose"])) for key in content if key != "dose"]
     doses: list[Dose] = []
     for number, table in enumerate(_tables(content, found), start=1):
@@ -51,19 +47,11 @@ def read_regimen(source: str | Path) -> Regimen:
     return Regimen(tuple(doses))
 
 
-def _text(source: str | Path) -> tuple[str, str]:
-    """The TOML text, and the name of its file for the problems."""
+def _content(source: str | Path) -> tuple[dict[str, Any], str]:
+    """The content of the TOML, and the name of its file for the problems."""
     if isinstance(source, str) and ("\n" in source or ("=" in source and not source.endswith(".toml"))):
-        return source, "TOML text"
-    path = Path(source).expanduser()
-    if not path.is_file():
-        siblings = sorted(file.name for file in path.parent.glob("*.toml"))
-        remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
-        raise PlanError(Problem("no such file", remedy, file=str(source)))
-    try:
-        return path.read_text(encoding="utf-8"), str(source)
-    except UnicodeDecodeError as error:
-        raise PlanError(Problem(f"not TOML: {error}", "save the file as UTF-8", file=str(source))) from error
+        return parse_toml(source, PlanError, file="TOML text"), "TOML text"
+    return read_toml(Path(source).expanduser(), PlanError, file=str(source)), str(source)
 
 
 def _tables(content: Mapping[str, Any], found: list[Problem]) -> list[Mapping[str, Any]]:

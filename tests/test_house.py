@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 # room the order is free.
 ROOMS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "units", "arrays", "files", "content", "library"),
+    "ground": ("errors", "units", "arrays", "library", "toml"),
     "study": (
         "dictionary",
         "tables",

@@ -294,7 +294,7 @@ def test_a_fit_is_named_by_its_file_unless_it_names_itself(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["model = unquoted", "a = 1\na = 2\n", "just words"])
 def test_a_file_that_is_not_toml_is_refused_with_its_name_and_line(text: str, tmp_path: Path) -> None:
     path = study_root(tmp_path, text)
-    with pytest.raises(PlanError, match=r"not TOML: .*line \d") as caught:
+    with pytest.raises(PlanError, match=r"not valid TOML: .*line \d") as caught:
         read_plan(path)
     assert caught.value.problems[0].file == str(path)
 
@@ -302,7 +302,7 @@ def test_a_file_that_is_not_toml_is_refused_with_its_name_and_line(text: str, tm
 def test_a_plan_in_another_encoding_is_refused_and_not_misread(tmp_path: Path) -> None:
     path = study_root(tmp_path, "")
     path.write_bytes('model = "größe"'.encode("latin-1"))
-    with pytest.raises(PlanError, match="not TOML"):
+    with pytest.raises(PlanError, match="not UTF-8"):
         read_plan(path)
 
 

@@ -202,7 +202,7 @@ def test_every_problem_of_a_file_is_named_at_once(changed, tmp_path):
         read_protocol(changed({"levls": [1.0], "mtd.dlts": 6, "escalation.cohort": 0}))
     assert len(error.value.problems) == 3
     (tmp_path / "broken.toml").write_text("levels = [")
-    with pytest.raises(PlanError, match="not TOML"):
+    with pytest.raises(PlanError, match="not valid TOML"):
         read_protocol(tmp_path / "broken.toml")
 
 

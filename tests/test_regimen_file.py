@@ -152,7 +152,7 @@ def test_every_mistake_of_every_dose_is_named_with_the_file(tmp_path: Path) -> N
         ("# nothing yet\n", "no [[dose]]; begin each dose with a line `[[dose]]`"),
         ('[dose]\nproduct = "car_t"\n', "`dose` is no list of tables"),
         ("dose = [1, 2]", "`dose` is no list of tables"),
-        ("[[dose]\n", "not TOML"),
+        ("[[dose]\n", "not valid TOML"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_refused_with_what_to_do(text: str, wanted: str) -> None:
@@ -179,6 +179,6 @@ def test_a_file_in_another_encoding_is_refused_and_not_misread(tmp_path: Path) -
     path = tmp_path / "latin.toml"
     path.write_bytes('product = "größe"'.encode("latin-1"))
     (problem,) = refusal(path).problems
-    assert problem.what.startswith("not TOML")
-    assert problem.remedy == "save the file as UTF-8"
+    assert problem.what == "the file is not UTF-8 (latin-1?)"
+    assert problem.remedy == f"save it as UTF-8, or run `iconv -f latin1 -t utf-8 {path}`"
     assert problem.file == str(path)

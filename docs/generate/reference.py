@@ -113,7 +113,7 @@ def tables_of_a_toml() -> list[str]:
         for module in (plan_tables, protocol_tables)
         for name in module.__all__
         if inspect.isclass(value := getattr(module, name)) and issubclass(value, BaseModel)
-        if name not in ("Spec", *kn.__all__)
+        if name not in kn.__all__
     ]
 
 

@@ -6,16 +6,16 @@ Resample r of seed s is a function of the study's subjects, s and r alone, where
 from __future__ import annotations
 
 import csv
-import tomllib
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import tomli_w
 
-from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.errors import PlanError, Problem, StudyError, did_you_mean
 from kinetics.files import whole_folder
 from kinetics.study import Study
+from kinetics.toml import read_toml
 from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES
 
 __all__ = ["drawn_subjects", "resample_name", "write_resample"]
@@ -73,7 +73,7 @@ def write_resample(study: Study, folder: Path, *, seed: int, number: int, within
 
 def _dictionary(study: Study, seed: int, number: int) -> str:
     """The study's own, saying what this is."""
-    content = tomllib.loads((study.path / "dictionary.toml").read_text(encoding="utf-8-sig"))
+    content = read_toml(study.path / "dictionary.toml", StudyError)
     content["title"] = f"BOOTSTRAP resample {number} (seed {seed}) of the subjects of: {content['title']}"
     content["source"] = f"{content['source']}; resampled from {study.name}, sha256 {study.sha256}"
     return tomli_w.dumps(content)

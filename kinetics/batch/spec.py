@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kinetics.errors import PlanError, Problem
-from kinetics.plan import problem_of, read_toml
-from kinetics.plan_tables import Method, PriorSpec, Spec
+from kinetics.plan_tables import Method, PriorSpec
+from kinetics.toml import Spec, problem_of, read_toml
 
 __all__ = ["BatchPlan", "Bootstrap", "DesignGrid", "FitGrid", "LocalSpec", "SbcGrid", "SimulateGrid", "SlurmSpec",
            "minutes_of", "read_batch"]  # fmt: skip
@@ -169,7 +169,7 @@ def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
     path = Path(source)
     if not path.is_file():
         raise PlanError(Problem("no such file", "name a PLAN.toml; the README shows one", file=str(source)))
-    content = {"name": path.stem, **read_toml(path)}
+    content = {"name": path.stem, **read_toml(path, PlanError)}
     try:
         plan = BatchPlan.model_validate(content)
     except ValidationError as error:
