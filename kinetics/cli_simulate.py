@@ -28,6 +28,7 @@ from kinetics.device import use_compile_cache
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.files import whole_file
 from kinetics.fit import load_fit
+from kinetics.library import is_bare
 from kinetics.plot.export import refuse_figures, save_figure, save_figures
 from kinetics.plot.simulation import plot_simulation
 from kinetics.regimen_file import read_regimen
@@ -199,7 +200,7 @@ def _names(text: str | None) -> list[str] | None:
 def _source(source: str) -> Source:
     if source == "typical" or source == "prior":
         return source
-    if "/" not in source and not Path(source).is_dir():
+    if is_bare(source) and not Path(source).is_dir():
         what = f"{source!r}: {did_you_mean(source, ['typical', 'prior'])} A run folder is runs/NAME"
         raise typer.BadParameter(what, param_hint="'--from'")
     return load_fit(source)

@@ -18,7 +18,7 @@ from typing import Any
 from kinetics.content import run_source
 from kinetics.distributions import HalfNormal, Link, LogNormal, Prior, describe
 from kinetics.errors import ModelError, Problem, did_you_mean
-from kinetics.library import ROOT
+from kinetics.library import find, names
 from kinetics.units import UnitError, dimension
 
 __all__ = [
@@ -241,7 +241,7 @@ def library_models() -> list[str]:
     >>> "stein_2019" in kn.library_models()
     True
     """
-    return sorted(p.stem for p in (ROOT / "models").glob("*.py") if not p.stem.startswith("_"))
+    return names("models")
 
 
 def load_model(reference: str | Path, **options: Any) -> Model:
@@ -256,8 +256,7 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     ['TS']
     """
     text = str(reference)
-    bare = "/" not in text and not Path(text).suffix
-    path = ROOT / "models" / f"{text}.py" if bare else Path(text)
+    path, bare = find("models", text)
     if path.suffix != ".py":
         raise ModelError(Problem("a model is a .py file", "see a model of the library", file=str(path)))
     if not path.is_file():

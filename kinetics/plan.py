@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from kinetics.errors import PlanError, Problem, did_you_mean
-from kinetics.library import ROOT
+from kinetics.library import find, is_bare, names
 from kinetics.plan_tables import (
     Allometry,
     Correlated,
@@ -107,15 +107,10 @@ def _prune(value: Any) -> Any:
 def find_plan(source: str | Path) -> Path:
     """The TOML of a fit: a bare name is the library's, a path is yours. PlanError if there is none."""
     text = str(source)
-    bare = "/" not in text and not text.endswith(".toml")
-    path = ROOT / "fits" / f"{text}.toml" if bare else Path(text)
-    if not path.is_file() and text.startswith(
-        "fits/"
-    ):  # the README's `fits/NAME.toml`, outside a checkout too
-        path = ROOT / text
+    path = find("fits", text).path
     if not path.is_file():
-        known = sorted(p.stem for p in (ROOT / "fits").glob("*.toml"))
-        remedy = did_you_mean(Path(text).stem, known) if known else "check the path"
+        library_fits = names("fits")
+        remedy = did_you_mean(Path(text).stem, library_fits) if library_fits else "check the path"
         raise PlanError(Problem(f"no fit {text!r}", remedy, file=text))
     return path
 
@@ -139,8 +134,9 @@ def read_plan(source: str | Path) -> FitPlan:
 
 
 def _from_root(reference: str, root: Path) -> str:
-    bare = "/" not in reference and not Path(reference).suffix
-    return reference if bare or Path(reference).is_absolute() else str(root / reference)
+    if is_bare(reference) or Path(reference).is_absolute():
+        return reference
+    return str(root / reference)
 
 
 def plan_of(content: Mapping[str, Any], *, file: str = "") -> FitPlan:

@@ -27,7 +27,7 @@ from kinetics.escalation import (
     simon_1997,
     storer_1989,
 )
-from kinetics.library import ROOT
+from kinetics.library import find, names
 from kinetics.protocol_points import (
     OpenPoint,
     SettledPoint,
@@ -132,19 +132,15 @@ def read_protocol(source: str | Path) -> Protocol:
 
 
 def find_protocol(source: str | Path) -> Path:
-    """The file of a protocol; PlanError where there is none."""
+    """The file of a protocol; a file or folder of that name here comes before the library's. PlanError if none."""
     text = str(source)
-    bare = "/" not in text and not text.endswith(".toml")
-    path = ROOT / "data" / text if bare and not Path(text).exists() else Path(text)
+    path = Path(text)
+    if not path.exists():
+        path = find("protocols", text).path
     if path.is_dir():
         path = path / "protocol.toml"
-    if not path.is_file() and text.startswith(
-        "data/"
-    ):  # the README's `data/NAME/...`, outside a checkout too
-        path = ROOT / text
     if not path.is_file():
-        known = sorted(p.parent.name for p in (ROOT / "data").glob("*/protocol.toml"))
-        raise PlanError(Problem(f"no protocol {text!r}", did_you_mean(text, known), file=text))
+        raise PlanError(Problem(f"no protocol {text!r}", did_you_mean(text, names("protocols")), file=text))
     return path
 
 

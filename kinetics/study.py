@@ -21,7 +21,7 @@ from kinetics.dictionary import Analyte, Dictionary
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.event_sidecar import EventTableOptions, sidecar
 from kinetics.fetch import fetched, is_fetchable
-from kinetics.library import ROOT
+from kinetics.library import find, names
 from kinetics.study_file import read_study_file
 from kinetics.validate import Tables, read_folder, table_files
 
@@ -269,15 +269,16 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
 
 
 def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
-    """Where a study lies: the library for a bare name, the user's own path for anything else."""
-    bare = isinstance(source, str) and not any(mark in source for mark in "/\\.")
+    """Where a study lies: the library for a bare name, the user's own path for anything else and for a Path."""
+    if isinstance(source, Path):
+        return source.expanduser()
+    path, bare = find("data", source)
     if not bare:
-        return Path(source).expanduser()
-    folder = ROOT / "data"
-    known = sorted(path.name for path in folder.iterdir() if (path / "dictionary.toml").is_file())
-    if source in known:
-        return _library_study(folder / source, problems)
-    remedy = f"{did_you_mean(str(source), known)}; a folder of your own needs a slash: './{source}'"
+        return path.expanduser()
+    library_studies = names("data")
+    if source in library_studies:
+        return _library_study(path, problems)
+    remedy = f"{did_you_mean(source, library_studies)}; a folder of your own needs a slash: './{source}'"
     problems.append(Problem(f"no study {source!r} in the library", remedy))
     return None
 

@@ -206,6 +206,7 @@ def test_wrong_usage_exits_2(arguments: list[str], says: str) -> None:
         (["--set", "tmx=3"], "did you mean 'tmax'?"),
         (["--set", "fb=2"], "give a value between 0 and 1"),
         (["--from", "runs/none"], "no run folder"),
+        (["--from", "run.2"], "no run folder run.2"),
         (["--study", "theophyline"], "did you mean 'theophylline'?"),
         (["--regimen", "none.toml"], "no such file"),
         (["--out", "curves.xlsx"], "curves.xlsx ends in none of .csv, .parquet"),

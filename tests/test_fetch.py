@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import kinetics.study
+import kinetics.library
 from kinetics.errors import StudyError
 from kinetics.fetch import cache_folder, fetched, is_fetchable
 from kinetics.study import read_study, validate_study
@@ -127,7 +127,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     (library.folder / "dictionary.toml").write_text(DICTIONARY)
     (library.folder / "convert.py").write_text(CONVERT)
     library.describe()
-    monkeypatch.setattr(kinetics.study, "ROOT", tmp_path / "library")
+    monkeypatch.setattr(kinetics.library, "ROOT", tmp_path / "library")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KINETICS_DATA_DIR", raising=False)
     return library

@@ -15,6 +15,7 @@ from typing import Any
 from kinetics.batch.bootstrap import resample_name
 from kinetics.batch.spec import BatchPlan, DesignGrid, FitGrid, SbcGrid, SimulateGrid
 from kinetics.errors import PlanError, Problem
+from kinetics.library import is_bare
 from kinetics.plan import FitPlan, plan_of, read_plan
 
 __all__ = ["AXES", "Resample", "Task", "tasks_of"]
@@ -91,8 +92,9 @@ def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
 
 def _path(reference: str, root: Path) -> str:
     """A bare name stays; a path becomes absolute, for tasks run elsewhere."""
-    bare = "/" not in reference and not Path(reference).suffix
-    return reference if bare else str((root / reference).resolve())
+    if is_bare(reference):
+        return reference
+    return str((root / reference).resolve())
 
 
 def _plan(reference: str, root: Path) -> FitPlan:

@@ -1,8 +1,77 @@
-"""Where the library's models/, fits/ and data/ lie: beside this file in a wheel, at the checkout's root else."""
+"""The library that ships: models/, fits/ and data/, beside this file in a wheel, at the checkout's root else.
+
+A reference with no slash, no backslash and no dot in it is a name of the library; any other is the path of your file.
+"""
 
 from pathlib import Path
+from typing import Literal, NamedTuple
 
-__all__ = ["ROOT"]
+__all__ = ["ROOT", "Kind", "Location", "find", "is_bare", "names"]
 
 _HERE = Path(__file__).parent
 ROOT = _HERE if (_HERE / "models").is_dir() else _HERE.parent.parent
+
+Kind = Literal["models", "fits", "data", "protocols"]
+
+_PLACES: dict[Kind, str] = {  # of a name: a data set is a folder, the others are files
+    "models": "models/{}.py",
+    "fits": "fits/{}.toml",
+    "data": "data/{}",
+    "protocols": "data/{}/protocol.toml",
+}
+_QUOTED: dict[Kind, str] = {"fits": "fits/", "protocols": "data/"}  # how paths begin in the README
+
+
+class Location(NamedTuple):
+    """Where a reference points to, which may not exist, and whether it was a bare name."""
+
+    path: Path
+    bare: bool
+
+
+def is_bare(reference: str) -> bool:
+    """Whether a reference is a name of the library rather than a path.
+
+    >>> from kinetics.library import is_bare
+    >>> is_bare("stein_2019"), is_bare("models/mine.py"), is_bare("my.study"), is_bare("./mine")
+    (True, False, False, False)
+    """
+    return not any(mark in reference for mark in "/\\.")
+
+
+def find(kind: Kind, reference: str | Path) -> Location:
+    """Location of a model, fit, data set or protocol: in the library for a bare name, else the path that is given.
+
+    A fit or protocol may be given as the README writes it (`fits/NAME.toml`, `data/NAME/protocol.toml`) outside a
+    checkout too: where there is no such path here, it is the library's.
+
+    >>> from kinetics.library import find
+    >>> find("protocols", "nkg2d_registry").path.parts[-3:]
+    ('data', 'nkg2d_registry', 'protocol.toml')
+    >>> str(find("models", "models/mine.py").path)
+    'models/mine.py'
+    """
+    text = str(reference)
+    if is_bare(text):
+        return Location(ROOT / _PLACES[kind].format(text), bare=True)
+    path = Path(reference)
+    if kind in _QUOTED and text.startswith(_QUOTED[kind]):
+        shipped = ROOT / text
+        if shipped.exists() and not path.exists():
+            path = shipped
+    return Location(path, bare=False)
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of the library's models, fits, data sets or protocols, sorted.
+
+    >>> from kinetics.library import names
+    >>> names("protocols")
+    ['nkg2d_phase1_synthetic', 'nkg2d_registry']
+    """
+    if kind == "models":
+        return sorted(file.stem for file in ROOT.glob("models/*.py") if not file.stem.startswith("_"))
+    if kind == "fits":
+        return sorted(file.stem for file in ROOT.glob("fits/*.toml"))
+    marker = "dictionary.toml" if kind == "data" else "protocol.toml"
+    return sorted(file.parent.name for file in ROOT.glob(f"data/*/{marker}"))
