@@ -9,8 +9,9 @@ import typer
 
 from kinetics.astct_table import astct_events, astct_grades, disagreements, read_signs
 from kinetics.files import write_atomic
+from kinetics.printing import records, table_text
 from kinetics.study import read_study
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["astct"]
 

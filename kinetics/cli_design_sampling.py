@@ -15,8 +15,9 @@ from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.fit import Fit, load_fit
 from kinetics.plan import read_plan
+from kinetics.printing import records, table_text
 from kinetics.sampling_design import Added, design_information, most_informative
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["design_sampling"]
 

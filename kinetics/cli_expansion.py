@@ -14,9 +14,10 @@ from kinetics.expansion import CohortRates, ExpansionDesign, design_of, expansio
 from kinetics.expansion_characteristics import ExpansionCharacteristics, expansion_characteristics
 from kinetics.plot import plot_expansion
 from kinetics.plot.export import refuse_figures, save_figure
+from kinetics.printing import records, table_text
 from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.study import read_study
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["expansion_cohorts"]
 

@@ -23,9 +23,10 @@ from kinetics.nca_rules import NCARules
 from kinetics.plot import plot_biodistribution, plot_persistence
 from kinetics.plot.dose_exposure import dose_exposure_figures
 from kinetics.plot.export import refuse_figures, save_figures
+from kinetics.printing import records, table_text
 from kinetics.report_biodistribution import organ_figures
 from kinetics.study import Study, read_study
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["exposure", "nca"]
 

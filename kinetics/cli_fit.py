@@ -21,11 +21,11 @@ from kinetics.errors import FitError, Stopped
 from kinetics.estimates import estimates
 from kinetics.fit import Fit, fit, load_fit, resume
 from kinetics.plan import FitPlan, plan_of, plan_sha256
+from kinetics.printing import records, table_text
 from kinetics.progress import FitProgress
 from kinetics.run import read_run
 from kinetics.sampler import Chunk
 from kinetics.summary import parameter_table
-from kinetics.terminal import records, table_text
 
 __all__ = ["fit_to", "overridden", "resume_to"]
 

@@ -15,9 +15,10 @@ from kinetics.escalation import Branch, Decision
 from kinetics.fit import load_fit
 from kinetics.next_dose import NextDose
 from kinetics.next_dose import next_dose as ask
+from kinetics.printing import table_text
 from kinetics.protocol import RULES, read_protocol, settled
 from kinetics.study import read_study
-from kinetics.terminal import print_result, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["next_dose"]
 

@@ -9,9 +9,10 @@ import typer
 
 from kinetics.files import write_atomic
 from kinetics.lesion_table import lesion_responses, other_than_recorded, read_lesions
+from kinetics.printing import records, table_text
 from kinetics.response import first_infusions
 from kinetics.study import read_study
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["recist"]
 

@@ -20,13 +20,14 @@ from kinetics.dose_proportionality import (
 )
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.fit import Fit, load_fit
+from kinetics.printing import table_text
 from kinetics.protocol import find_protocol, read_protocol, settled
 from kinetics.protocol_tables import Protocol
 from kinetics.recommend import Recommendation, recommend
 from kinetics.report_recommendation import recommendation_page
 from kinetics.run import code_sha256
 from kinetics.study import Study, read_study
-from kinetics.terminal import print_result, table_text
+from kinetics.terminal import print_result
 
 __all__ = ["recommend_dose", "targets_of"]
 

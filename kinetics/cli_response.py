@@ -14,12 +14,13 @@ from kinetics.immune_response import best_immune_responses, immune_response_rate
 from kinetics.kaplan_meier import EVERYONE, KaplanMeier, kaplan_meier
 from kinetics.plot import plot_kaplan_meier, plot_spider, plot_swimmer, plot_waterfall
 from kinetics.plot.export import refuse_figures, save_figures
+from kinetics.printing import records, table_text
 from kinetics.protocol import read_protocol, settled
 from kinetics.protocol_tables import Protocol
 from kinetics.response import adverse_events, best_responses, dlt_table, response_rates
 from kinetics.strata import strata_of, strata_table
 from kinetics.study import Study, read_study
-from kinetics.terminal import print_result, records, table_text
+from kinetics.terminal import print_result
 from kinetics.time_to_event import ENDPOINTS, Criteria, Endpoint, survival_times
 from kinetics.tumour_size import SIZE
 

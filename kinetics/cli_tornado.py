@@ -13,8 +13,9 @@ from kinetics.fit import load_fit
 from kinetics.model import load_model
 from kinetics.plot import plot_tornado
 from kinetics.plot.export import refuse_figures, save_figures
+from kinetics.printing import table_text
 from kinetics.regimen_file import read_regimen
-from kinetics.terminal import print_result, table_text
+from kinetics.terminal import print_result
 from kinetics.tornado import Tornado
 from kinetics.tornado import tornado as run_tornado
 

@@ -26,7 +26,7 @@ from kinetics.errors import BatchError, InputError
 from kinetics.files import write_atomic
 from kinetics.fit import load_fit
 from kinetics.page import Section, Table, write_page
-from kinetics.terminal import records, table_text
+from kinetics.printing import records, table_text
 
 __all__ = ["Collected", "bootstrap_table", "collect", "fits_table"]
 

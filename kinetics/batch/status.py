@@ -16,7 +16,7 @@ from kinetics.batch.attempts import claimed
 from kinetics.batch.folder import BatchFolder
 from kinetics.batch.slurm import in_queue
 from kinetics.errors import BatchError
-from kinetics.terminal import records, table_text
+from kinetics.printing import records, table_text
 
 __all__ = ["Status", "forgive", "status"]
 
