@@ -19,6 +19,7 @@ from kinetics.fit import Fit
 from kinetics.predict import population_sites, predicted_blocks, subject_theta
 from kinetics.protocol_tables import Dosing, Protocol
 from kinetics.regimen import pad_doses
+from kinetics.streams import stream
 
 __all__ = ["Exposures", "exposures_as_dosed", "exposures_at_levels", "exposures_of_table", "planned_doses"]
 
@@ -106,7 +107,7 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
     (True, (5, 12))
     """
     bound, n = fit.bound, len(fit.bound.subjects)
-    rng = np.random.default_rng([seed, 3])
+    rng = stream(seed, "new patients at every level")
     sites = population_sites(fit, draws)
     eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
     chance = rng.uniform(size=(draws, n)) if "prob_class" in sites else None

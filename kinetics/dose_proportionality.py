@@ -21,6 +21,7 @@ from kinetics.dose_exposure import Exposures
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.nca import nca
 from kinetics.protocol_tables import Protocol
+from kinetics.streams import stream
 from kinetics.study import Study
 
 __all__ = [
@@ -84,7 +85,8 @@ def exposures_by_power_model(
     >>> len(levels), levels[0].values["car_copies_cmax"].shape
     (4, (50, 2))
     """
-    rng, names = np.random.default_rng([seed, 4]), [f"new {i + 1}" for i in range(patients)]
+    rng = stream(seed, "new patients of the power model")
+    names = [f"new {i + 1}" for i in range(patients)]
     middle = float(np.exp(np.mean(np.log(protocol.levels))))
     found: list[dict[str, np.ndarray]] = [{} for _ in protocol.levels]
     for name in seen.values:
@@ -131,7 +133,8 @@ def proportionality_table(
     >>> list(table)
     ['exposure', 'unit', 'n', 'b', 'lower', 'upper', 'geometric_cv_percent']
     """
-    rng, rows = np.random.default_rng([seed, 5]), []
+    rng = stream(seed, "power model")
+    rows = []
     for name in seen.values:
         _, dose, values = usable_exposures(seen, doses, name)
         if len(dose) >= FEWEST:
@@ -165,7 +168,8 @@ def power_curve(
     if len(dose) < FEWEST or dose.min() == dose.max():
         what = f"{exposure}: {len(dose)} subjects have it, at {len(np.unique(dose))} doses"
         raise StudyError(Problem(what, f"a power model needs {FEWEST} subjects and two doses"))
-    rng, middle = np.random.default_rng([seed, 5]), np.log(dose).mean()
+    rng = stream(seed, "power model")
+    middle = np.log(dose).mean()
     a, b, s = _power_draws(np.log(dose) - middle, np.log(values), draws, rng)
     at = np.geomspace(dose.min() / 1.25, dose.max() * 1.25, points)
     line = a[:, None] + b[:, None] * (np.log(at) - middle)

@@ -22,6 +22,7 @@ from kinetics.npde import Discrepancies, discrepancies, normality, record_limits
 from kinetics.observe import AssayRecords, log_likelihood
 from kinetics.predict import observed_assays
 from kinetics.replicates import individual_records, simulate_records, typical_records
+from kinetics.streams import stream
 
 __all__ = ["GoodnessOfFit", "gof"]
 
@@ -147,7 +148,7 @@ def _individual_residuals(
     below_upper, above_upper = _tails(assay, f, residual, upper)
     z = np.where(below_upper < above_upper, ndtri_exp(below_upper), -ndtri_exp(above_upper))
     low, high = np.exp(_tails(assay, f, residual, lower)[0]), np.exp(below_upper)
-    u = np.random.default_rng([seed, 5]).random(len(records))
+    u = stream(seed, "individual residuals").random(len(records))
     imputed = ndtri(np.clip(low + u * (high - low), 1e-300, 1 - 1e-16))
     certain = ~measured & np.all(high - low > 1 - 1e-9, axis=0)
     with np.errstate(invalid="ignore"):

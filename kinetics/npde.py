@@ -20,6 +20,7 @@ from scipy.stats import chi2, rankdata, shapiro
 from scipy.stats import t as student_t
 
 from kinetics.replicates import Replicates
+from kinetics.streams import stream
 
 __all__ = ["Discrepancies", "discrepancies", "normality", "record_limits"]
 
@@ -48,7 +49,8 @@ def record_limits(records: DataFrame) -> tuple[Float[np.ndarray, " record"], Flo
 def discrepancies(replicates: Replicates, *, seed: int = 0) -> Discrepancies:
     """npd and npde of every record of one analyte; `seed` fixes the imputed records and how ties are broken."""
     records, y = replicates.records, replicates.latent
-    n, rng = len(y), np.random.default_rng([seed, 4])
+    n = len(y)
+    rng = stream(seed, "prediction discrepancies")
     lower, upper = record_limits(records)
     low, high = (y < lower).mean(axis=0), (y <= upper).mean(axis=0)
     measured = lower == upper

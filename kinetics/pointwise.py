@@ -27,6 +27,7 @@ from kinetics.distributions import link
 from kinetics.fit import Fit
 from kinetics.hierarchy import Hierarchy, centres, correlate, effects_log_prob, shift_of
 from kinetics.observe import recorded
+from kinetics.streams import stream
 
 __all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
 
@@ -189,7 +190,7 @@ def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
     h = fit.bound.hierarchy
     posterior = _positions(fit)
     size, few = len(h.vary), max(1, round(_PRIOR_SHARE * points))
-    rng = np.random.default_rng([seed, 3])
+    rng = stream(seed, "integration points")
     own, others = (
         np.clip(qmc.Halton(size, rng=rng).random(n), 1e-12, 1 - 1e-12).T for n in (points - few, few)
     )

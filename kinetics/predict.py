@@ -23,6 +23,7 @@ from kinetics.fit import Fit
 from kinetics.hierarchy import drawn_effects, individual
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
+from kinetics.streams import stream
 
 __all__ = [
     "QUANTILES",
@@ -109,7 +110,7 @@ def population_curve(
     design = {k: np.asarray(v)[i : i + 1] * (covariates == "subject") for k, v in bound.data.design.items()}
     sites = population_sites(fit, draws)
     n = len(next(iter(sites.values())))
-    rng = np.random.default_rng([seed, 1])
+    rng = stream(seed, "new patients of a curve")
     tables = []
     for who, each in (("typical", 1), ("new", patients)):
         many = {k: np.repeat(v, each, axis=0) for k, v in sites.items()}

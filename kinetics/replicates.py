@@ -16,6 +16,7 @@ from kinetics.bind import BoundAssay
 from kinetics.fit import Fit
 from kinetics.predict import Sites, Times, observed_assays, population_sites, predicted_blocks, subject_theta
 from kinetics.residual import simulate_residual
+from kinetics.streams import stream
 
 __all__ = [
     "Replicates",
@@ -53,7 +54,7 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     (assay,) = observed_assays(fit, analyte)
     bound, n = fit.bound, len(fit.bound.subjects)
     records = fit.study.observed(analyte)
-    rng = np.random.default_rng([seed, 2])
+    rng = stream(seed, "replicated studies")
     sites = population_sites(fit, draws)
     eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
     chance = rng.uniform(size=(draws, n)) if "prob_class" in sites else None

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 # room the order is free.
 ROOMS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "units", "arrays", "files", "content", "toml", "printing", "library"),
+    "ground": ("errors", "units", "arrays", "streams", "library"),
     "study": (
         "dictionary",
         "tables",

@@ -13,6 +13,7 @@ from kinetics.explore.program import LANES
 from kinetics.fit import Fit
 from kinetics.model import Model
 from kinetics.predict import population_sites, subject_theta
+from kinetics.streams import stream
 from kinetics.units import UnitError, dimension
 from kinetics.virtual import patients_of, population
 
@@ -74,7 +75,7 @@ def of_subject(fit: Fit, subject: str) -> tuple[Lanes, dict[str, Any]]:
 
 
 def _drawn(fit: Fit, sites: dict[str, Any], design: dict[str, Any], seed: int) -> Lanes:
-    rng = np.random.default_rng([seed, 5])
+    rng = stream(seed, "new patients of the explorer")
     eta = {name: rng.standard_normal((LANES, 1)) for name in fit.bound.hierarchy.vary}
     chance = rng.uniform(size=(LANES, 1)) if "prob_class" in sites else None
     return {name: v[:, 0] for name, v in subject_theta(fit, sites, design, eta, 1, chance).items()}
