@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
+from kinetics.area import auc
 from kinetics.errors import FitError, ModelError, Problem
 from kinetics.fit import Fit
 from kinetics.model import Model
@@ -44,8 +45,8 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     `doubling_time` [day]: the fastest of the rise in blood; `second_cycle_share`: what of the area in tumour, to 90
     days after the last dose, later cycles add; `lymphodepletion_share`: the same for lymphodepletion;
     `best_lesion_change`: least sum of diameters after day 0 over that at day 0, less 1 (product `all`).
-    Areas are trapezoids. A quantity that a model or regimen cannot have is left out. FitError where the model
-    has no sites.
+    Areas are linear-up log-down. A quantity that a model or regimen cannot have is left out. FitError where the
+    model has no sites.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
     >>> table = kn.biodistribution(fit, draws=2)
@@ -309,14 +310,9 @@ def _of_lesions(actual: Mapping[str, Curve]) -> Iterator[tuple[str, tuple[str, n
 def _area(
     times: np.ndarray, curve: Curve, start: np.ndarray, length: float | np.ndarray
 ) -> Float[np.ndarray, "draw subject"]:
-    """Trapezoids from `start` to `start + length`, cut at both ends; NaN where there is no start."""
-    begin = np.broadcast_to(start, len(times))[:, None]
-    end = begin + np.broadcast_to(length, len(times))[:, None]
-    a, b = times[:, :-1], times[:, 1:]
-    lower, upper = np.clip(a, begin, end), np.clip(b, begin, end)
-    width = np.where(b > a, b - a, 1.0)
-    at = [curve[..., :-1] + (curve[..., 1:] - curve[..., :-1]) * ((t - a) / width) for t in (lower, upper)]
-    return np.sum(0.5 * (at[0] + at[1]) * (upper - lower), axis=-1)
+    """The area from `start` to `start + length` or the last time, if that is earlier; NaN where there is no start."""
+    end = np.minimum(start + length, times[:, -1])
+    return auc(times, curve, start, end)
 
 
 def _doubling(

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from kinetics.area import segment_areas
+
 __all__ = ["CurveExposure", "curve_exposure"]
 
 
@@ -33,7 +35,7 @@ def curve_exposure(
     that of the log-linear line through the curve's second half between Tmax and Tlast; NaN where the curve
     does not fall there. `fold_expansion` is Cmax over the curve's value at 0.
     """
-    areas = _areas(time, y)
+    areas = segment_areas(time, y, xp=jnp)
     peak = jnp.argmax(y)
     above = y >= lloq
     last = jnp.where(above.any(), y.shape[0] - 1 - jnp.argmax(above[::-1]), 0)
@@ -50,14 +52,6 @@ def curve_exposure(
         half_life=half,
         fold_expansion=y[peak] / y[0],
     )
-
-
-def _areas(time: Array, y: Array) -> Array:
-    """Area of every interval: logarithmic where the curve falls between positive values, linear else."""
-    a, b, width = y[:-1], y[1:], jnp.diff(time)
-    falls = (b < a * (1 - 1e-9)) & (b > 0)
-    ratio = jnp.where(falls, a / jnp.where(falls, b, 1.0), 2.0)
-    return width * jnp.where(falls, (a - b) / jnp.log(ratio), 0.5 * (a + b))
 
 
 def _half_life(time: Array, y: Array, start: Array, end: Array) -> Array:

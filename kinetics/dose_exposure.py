@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from pandas import DataFrame
 
+from kinetics.area import segment_areas
 from kinetics.errors import FitError
 from kinetics.fit import Fit
 from kinetics.predict import population_sites, predicted_blocks, subject_theta
@@ -57,7 +58,8 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
 
     `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day] of each analyte of the fit as its assay reads it, in the
     28 days from the first infusion of the level's product; `P_SITE_auc_28d` [cells day] of each product and site of the
-    model, blood left out. FitError where nobody had the product.
+    model, blood left out. Areas are linear-up log-down, as in `kinetics.exposure`. FitError where nobody had the
+    product.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
@@ -219,8 +221,8 @@ def _exposures(
         for a in bound.assays:
             read = np.asarray(a.seen(sites, predicted[a.output], times[rows], which))
             parts.setdefault(f"{a.analyte}_cmax", []).append(read.max(axis=-1))
-            parts.setdefault(f"{a.analyte}_auc_28d", []).append(np.trapezoid(read, _DAYS))
+            parts.setdefault(f"{a.analyte}_auc_28d", []).append(segment_areas(_DAYS, read).sum(axis=-1))
         for name, output in at_sites.items():
-            parts.setdefault(name, []).append(np.trapezoid(predicted[output], _DAYS))
+            parts.setdefault(name, []).append(segment_areas(_DAYS, predicted[output]).sum(axis=-1))
     missing = np.isnan(begins)
     return {k: np.where(missing, np.nan, np.concatenate(v, axis=1)) for k, v in parts.items()}

@@ -13,12 +13,12 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kinetics.area import AucMethod, auc
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 
-__all__ = ["DEFAULT_RULES", "NUMBERS", "NCARules", "Profile", "auc", "interpolate", "nca_profile"]
+__all__ = ["DEFAULT_RULES", "NUMBERS", "NCARules", "Profile", "nca_profile"]
 
 Keep = Literal["keep", "drop"]
-Method = Literal["linear_up_log_down", "linear"]
 Vector = NDArray[np.float64]
 
 _FIT = ("lambda_z_points", "r_squared", "adj_r_squared", "span_ratio")
@@ -59,7 +59,7 @@ class NCARules:
     (0.8, 'predicted')
     """
 
-    auc_method: Method = "linear_up_log_down"
+    auc_method: AucMethod = "linear_up_log_down"
     blq_first: Keep = "keep"
     blq_middle: Keep = "drop"
     blq_last: Keep = "keep"
@@ -138,42 +138,6 @@ class Profile:
 
 
 NUMBERS = tuple(f.name for f in fields(Profile) if f.type == "float")
-
-
-def _falls(conc: Vector, method: Method) -> NDArray[np.bool_]:
-    """Which segments are logarithmic."""
-    return (conc[1:] < conc[:-1]) & (conc[1:] > 0) & (method == "linear_up_log_down")
-
-
-def interpolate(time: Vector, conc: Vector, at: float, *, method: Method = "linear_up_log_down") -> float:
-    """The concentration at `at` (days) between two records, by the segment's own rule; NaN outside them."""
-    if not time[0] <= at <= time[-1]:
-        return float("nan")
-    right = int(np.searchsorted(time, at))
-    if time[right] == at:
-        return float(conc[right])
-    first, second = conc[right - 1], conc[right]
-    weight = (at - time[right - 1]) / (time[right] - time[right - 1])
-    if method == "linear_up_log_down" and 0 < second < first:
-        return float(first * (second / first) ** weight)
-    return float(first + weight * (second - first))
-
-
-def auc(
-    time: Vector, conc: Vector, start: float, end: float, *, method: Method = "linear_up_log_down"
-) -> float:
-    """The area from `start` to `end` (days) with both ends interpolated; NaN unless the records span them.
-
-    `time` increases strictly; `conc` holds no NaN and nothing negative.
-    """
-    inside = (time > start) & (time < end)
-    t = np.concatenate(([start], time[inside], [end]))
-    first, last = (interpolate(time, conc, at, method=method) for at in (start, end))
-    c = np.concatenate(([first], conc[inside], [last]))
-    log = _falls(conc, method)[np.searchsorted(time, t[:-1], side="right") - 1]
-    drop = np.where(log, c[:-1] - c[1:], 1.0)
-    mean = np.where(log, drop / np.log1p(drop / np.where(log, c[1:], 1.0)), 0.5 * (c[:-1] + c[1:]))
-    return float(mean @ np.diff(t))
 
 
 def _records(time: ArrayLike, conc: ArrayLike, blq: ArrayLike | None) -> tuple[Vector, Vector, int]:
@@ -291,15 +255,15 @@ def _window(
     t, c = t[t <= stop], c[t <= stop]
     if stop >= end:
         note = f"partial: falls to 0 at the BLQ record of day {stop:g}" if tlast < end else ""
-        return auc(t, c, start, end, method=rules.auc_method), note
+        return float(auc(t, c, start, end, method=rules.auc_method)), note
     note = f"partial: the last measurable value is at day {tlast:g}, before the window ends at day {end:g}"
     if rules.extrapolate != "none" and fit and not to_zero:
         clast = fit["clast_predicted"] if rules.extrapolate == "predicted" else c[-1]
         t, c = np.append(t, end), np.append(c, clast * np.exp(-fit["lambda_z"] * (end - tlast)))
-        return auc(t, c, start, end, method=rules.auc_method), f"{note}; extrapolated with lambda_z"
+        return float(auc(t, c, start, end, method=rules.auc_method)), f"{note}; extrapolated with lambda_z"
     if stop <= start:
         return float("nan"), f"no measurable value after the window begins at day {start:g}"
-    return auc(t, c, start, stop, method=rules.auc_method), f"{note}; the area ends at day {stop:g}"
+    return float(auc(t, c, start, stop, method=rules.auc_method)), f"{note}; the area ends at day {stop:g}"
 
 
 def _join(*sentences: str) -> str:
@@ -349,7 +313,7 @@ def _both_areas(
     t, c, note = _start(t, c, carried, rules)
     found, why = {}, {"auc_window": note if window[0] < t[0] else "", "auc_last": note}
     if t[0] == 0:
-        found["auc_last"] = auc(t, c, 0.0, float(t[c > 0][-1]), method=rules.auc_method)
+        found["auc_last"] = float(auc(t, c, 0.0, t[c > 0][-1], method=rules.auc_method))
     if t[0] <= window[0]:
         found["auc_window"], said = _window(t, c, fit, window, rules)
         why["auc_window"] = _join(said, note if t[0] == 0 else "")

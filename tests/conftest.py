@@ -54,6 +54,7 @@ STRICT = (
     "hierarchy",
     "bind",
     "sampler",
+    "area",
     "curve",
     "exposure",
 )

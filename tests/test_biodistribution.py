@@ -92,7 +92,7 @@ def test_areas_ratios_and_retention_are_those_of_the_solution(fitted: kn.Fit) ->
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     blood = 1e8 * (1 - share) / a * (1 - np.exp(-a * 28))
     liver = liver_area(a, b, 1e8 * share, 1e8 * (1 - share), 28)
-    np.testing.assert_allclose(value(table, "S1", "auc_blood"), blood, rtol=0.03)  # trapezoids
+    np.testing.assert_allclose(value(table, "S1", "auc_blood"), blood, rtol=3e-3)  # the rise from 0 is a line
     np.testing.assert_allclose(value(table, "S1", "auc_liver"), liver, rtol=0.03)
     np.testing.assert_allclose(value(table, "S1", "liver_to_blood"), liver / blood, rtol=0.05)
     hour = 1 / 24

@@ -108,7 +108,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "sbc",
         "sampling_design",
     ),
-    "exposure": ("nca_rules", "nca", "curve", "exposure", "biodistribution", "tornado"),
+    "exposure": ("area", "nca_rules", "nca", "curve", "exposure", "biodistribution", "tornado"),
     "dose": (
         "escalation",
         "protocol_tables",
@@ -176,7 +176,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "cli",
     ),
 }
-NCA = ("nca_rules", "nca")  # validated alone: it stands on the study room
+NCA = ("area", "nca_rules", "nca")  # validated alone: it stands on the study room
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_FILE = 400, 50, 1_000_000
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from kinetics.area import auc
 from kinetics.nca import nca, nca_summary
-from kinetics.nca_rules import NUMBERS, NCARules, auc, interpolate, nca_profile
+from kinetics.nca_rules import NUMBERS, NCARules, nca_profile
 from kinetics.study import Study, read_study
 from tests.test_nca_rules import FREE, LN2, STRICT
 
@@ -85,6 +86,17 @@ def test_an_area_is_the_sum_of_its_parts_wherever_it_is_cut():
         assert auc(time, conc, 0, cut) + auc(time, conc, cut, 28) == pytest.approx(
             auc(time, conc, 0, 28), rel=1e-12
         )
+
+
+def interpolate(time: np.ndarray, conc: np.ndarray, at: float) -> float:
+    """The concentration at `at` between two records: of a line where they rise or reach 0, else of an exponential."""
+    right = max(int(np.searchsorted(time, at)), 1)
+    first = conc[right - 1]
+    second = conc[right]
+    weight = (at - time[right - 1]) / (time[right] - time[right - 1])
+    if 0 < second < first:
+        return float(first * (second / first) ** weight)
+    return float(first + weight * (second - first))
 
 
 def test_a_record_added_on_its_own_interpolant_changes_no_area():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kinetics.errors import InputError, PlanError
-from kinetics.nca_rules import NCARules, interpolate, nca_profile
+from kinetics.nca_rules import NCARules, nca_profile
 
 LN2 = log(2)
 FREE = NCARules(min_r_squared=None, min_span_ratio=None)  # excludes no half-life
@@ -58,7 +58,6 @@ def test_the_window_ends_on_a_log_segment_by_interpolation():
     p = profile([0, 21, 35], [100, 100, 25])  # at day 28, half way down a log segment: sqrt(100 * 25) = 50
     assert p.auc_window == pytest.approx(2100 + (100 - 50) / LN2 * 7, rel=1e-14)
     assert not p.partial
-    assert interpolate(np.array([21.0, 35.0]), np.array([100.0, 25.0]), 28.0) == pytest.approx(50)
 
 
 def test_the_window_ends_on_a_rising_segment_by_linear_interpolation():

@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
+from kinetics.area import segment_areas
 from kinetics.errors import PlanError, Problem
 from kinetics.explore.people import Lanes, NewPatients
 from kinetics.explore.program import LANES, Program
@@ -232,7 +233,9 @@ def _numbers(
     by_output, since = np.swapaxes(curves, 0, 1), times - starts[:, None]
     inside = (since >= 0) & (since <= WINDOW + 1e-9)
     peaks = np.where((since >= 0)[:, None], by_output, -np.inf)
-    areas = [np.trapezoid(y[:, own], times[own], axis=1) for y, own in zip(by_output, inside, strict=True)]
+    areas = [
+        segment_areas(times[own], y[:, own]).sum(axis=1) for y, own in zip(by_output, inside, strict=True)
+    ]
     days = np.take_along_axis(since, peaks.argmax(axis=2), axis=1)
     return DataFrame(
         _labels(model, len(who))
