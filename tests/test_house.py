@@ -19,8 +19,7 @@ ROOT = Path(__file__).parent.parent
 # The rooms in the order a reader meets them. A module imports from the modules before it; inside the study
 # room the order is free.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "ground": ("errors", "units", "arrays", "files", "content", "toml", "printing", "library"),
-    "ground": ("errors", "units", "arrays", "streams", "library"),
+    "ground": ("errors", "units", "arrays", "files", "content", "toml", "printing", "streams", "library"),
     "study": (
         "dictionary",
         "tables",
