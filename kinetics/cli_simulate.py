@@ -29,6 +29,7 @@ from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.files import whole_file
 from kinetics.fit import load_fit
 from kinetics.library import is_bare
+from kinetics.patients import ParameterSource
 from kinetics.plot.export import refuse_figures, save_figure, save_figures
 from kinetics.plot.simulation import plot_simulation
 from kinetics.regimen_file import read_regimen
@@ -42,7 +43,6 @@ from kinetics.simulate import (
     simulation,
 )
 from kinetics.terminal import print_result
-from kinetics.virtual import Source
 
 __all__ = ["Files", "Simulated", "days_of", "simulate", "simulate_to", "simulation_from", "table_file"]
 
@@ -197,7 +197,7 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _source(source: str) -> Source:
+def _source(source: str) -> ParameterSource:
     if source == "typical" or source == "prior":
         return source
     if is_bare(source) and not Path(source).is_dir():
@@ -332,7 +332,7 @@ def _figure(simulation: Simulation, curves: DataFrame) -> Figure:
 
 
 def _source_text(s: Simulation) -> str:
-    given = f" but for {', '.join(s.population.given)}" if s.population.given else ""
+    given = f" but for {', '.join(s.population.set_by_hand)}" if s.population.set_by_hand else ""
     return f"parameters: {s.population.source}{given}"
 
 
@@ -345,7 +345,7 @@ def _summed(
         "model": s.model.name,
         "sha256": s.model.sha256,
         "parameters": s.population.source,
-        "set": {name: s.population.hierarchy.fixed[name] for name in s.population.given},
+        "set": {name: s.population.hierarchy.fixed[name] for name in s.population.set_by_hand},
         "guess": s.population.guesses,
         "synthetic": s.synthetic,
         "patients": s.patients,

@@ -17,7 +17,8 @@ from pandas import DataFrame
 from kinetics.area import segment_areas
 from kinetics.errors import FitError
 from kinetics.fit import Fit
-from kinetics.predict import population_sites, predicted_blocks, subject_theta
+from kinetics.patients import patients_of_each_draw, population_draws
+from kinetics.predict import predicted_blocks
 from kinetics.protocol_tables import Dosing, Protocol
 from kinetics.regimen import pad_doses
 from kinetics.streams import stream
@@ -110,10 +111,8 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
     """
     bound, n = fit.bound, len(fit.bound.subjects)
     rng = stream(seed, "new patients at every level")
-    sites = population_sites(fit, draws)
-    eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
-    chance = rng.uniform(size=(draws, n)) if "prob_class" in sites else None
-    theta = subject_theta(fit, sites, bound.data.design, eta, n, chance)
+    sites = population_draws(fit, draws)
+    theta = patients_of_each_draw(fit, sites, bound.data.design, n, rng)
     found = []
     for level in range(1, len(protocol.levels) + 1):
         table = _in_the_fit(fit, planned_doses(fit, protocol, level))

@@ -14,13 +14,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float, Int
 from pandas import DataFrame
-from scipy.stats import norm
-from scipy.stats import t as student_t
 
 from kinetics.bind import BoundAssay
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.fit import Fit
-from kinetics.hierarchy import drawn_effects, individual
+from kinetics.patients import patients_of_each_draw, population_draws, typical_patients
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 from kinetics.streams import stream
@@ -34,9 +32,7 @@ __all__ = [
     "individual_curves",
     "observed_assays",
     "population_curve",
-    "population_sites",
     "predicted_blocks",
-    "subject_theta",
 ]
 
 QUANTILES = {"q5": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
@@ -108,17 +104,16 @@ def population_curve(
     i = bound.subjects.index(like)
     own = curve_times(fit)[i] if times is None else np.sort(np.asarray(times, float))
     design = {k: np.asarray(v)[i : i + 1] * (covariates == "subject") for k, v in bound.data.design.items()}
-    sites = population_sites(fit, draws)
-    n = len(next(iter(sites.values())))
+    assays = observed_assays(fit, analyte)
+    sites = population_draws(fit, draws)
+    typical = sites | typical_patients(fit, sites, design, 1)
+    repeated = {k: np.repeat(v, patients, axis=0) for k, v in sites.items()}
     rng = stream(seed, "new patients of a curve")
-    tables = []
-    for who, each in (("typical", 1), ("new", patients)):
-        many = {k: np.repeat(v, each, axis=0) for k, v in sites.items()}
-        eta = {k: rng.standard_normal((n * each, 1)) * (who == "new") for k in bound.hierarchy.vary}
-        chance = rng.uniform(size=(n * each, 1)) if who == "new" and "prob_class" in sites else None
-        theta = subject_theta(fit, many, design, eta, 1, chance)
-        chosen = observed_assays(fit, analyte)
-        tables.append(_curve_table(fit, many | theta, own[None], np.array([i]), chosen, [who]))
+    new = repeated | patients_of_each_draw(fit, repeated, design, 1, rng)
+    tables = [
+        _curve_table(fit, of, own[None], np.array([i]), assays, [who])
+        for who, of in (("typical", typical), ("new", new))
+    ]
     return pd.concat(tables, ignore_index=True).rename(columns={"subject": "who"})
 
 
@@ -178,35 +173,6 @@ def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array
 
     _SOLVERS[key] = jax.jit(jax.vmap(one, in_axes=(None, 0, None)))
     return _SOLVERS[key]
-
-
-def subject_theta(
-    fit: Fit,
-    sites: Mapping[str, Any],
-    design: Mapping[str, Any],
-    eta: Theta,
-    subjects: int,
-    chance: Float[np.ndarray, "draw subject"] | None = None,
-) -> dict[str, Float[np.ndarray, "draw subject"]]:
-    """Parameters of subjects whose random effects come of independent standard normals, `eta`.
-
-    `chance`, uniform on (0, 1), says who is of the second class of a mixture; without it nobody is.
-    """
-    h, n = fit.bound.hierarchy, len(next(iter(sites.values())))
-    spread = [student_t.ppf(norm.cdf(eta[k]), h.tails[k]) if k in h.tails else eta[k] for k in h.vary]
-    alone = np.stack(spread, axis=1) if spread else np.zeros((n, 0, subjects))
-
-    def one(s: dict[str, Array], alone: Any, chance: Any) -> dict[str, Array]:
-        return individual(h, fit.model, s | drawn_effects(h, s, alone, chance), design, subjects)
-
-    found = jax.vmap(one, (0, 0, None if chance is None else 0))(dict(sites), alone, chance)
-    return {k: np.asarray(v) for k, v in found.items()}
-
-
-def population_sites(fit: Fit, draws: int) -> dict[str, Float[np.ndarray, " draw"]]:
-    """`draws` evenly spaced posterior draws of every population site; repeated where there are fewer."""
-    keep, sites = np.linspace(0, fit.draws - 1, draws).round().astype(int), fit.sites()
-    return {name: sites[name][keep] for name in fit.bound.priors()}
 
 
 def observed_assays(fit: Fit, analyte: str | None) -> tuple[BoundAssay, ...]:

@@ -25,6 +25,7 @@ from kinetics.bind import BoundAssay, BoundFit, FitData
 from kinetics.errors import FitError
 from kinetics.hierarchy import drawn_effects
 from kinetics.observe import AssayRecords, pad_observations
+from kinetics.patients import independent_effects
 from kinetics.residual import LOG_FAMILIES, TINY, location_scale
 
 __all__ = ["AssayDesign", "Drawn", "PriorStudy"]
@@ -165,9 +166,8 @@ class PriorStudy:
             for (j, a), (k, b) in combinations(enumerate(block), 2):
                 sites[f"corr_{a}_{b}"] = matrix[j, k]
         n = len(self.bound.subjects)
-        alone = [rng.standard_t(h.tails[k], n) if k in h.tails else rng.standard_normal(n) for k in h.vary]
-        chance = rng.uniform(size=n) if h.probability is not None else None
-        return sites | drawn_effects(h, sites, jnp.asarray(alone), chance)
+        effects, chance = independent_effects(h, (n,), rng)
+        return sites | drawn_effects(h, sites, effects, chance)
 
     def _measurements(
         self, sites: Mapping[str, Array], f: Mapping[str, np.ndarray], rng: np.random.Generator

@@ -14,7 +14,8 @@ from pandas import DataFrame
 
 from kinetics.bind import BoundAssay
 from kinetics.fit import Fit
-from kinetics.predict import Sites, Times, observed_assays, population_sites, predicted_blocks, subject_theta
+from kinetics.patients import patients_of_each_draw, population_draws, typical_patients
+from kinetics.predict import Sites, Times, observed_assays, predicted_blocks
 from kinetics.residual import simulate_residual
 from kinetics.streams import stream
 
@@ -55,10 +56,8 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     bound, n = fit.bound, len(fit.bound.subjects)
     records = fit.study.observed(analyte)
     rng = stream(seed, "replicated studies")
-    sites = population_sites(fit, draws)
-    eta = {k: rng.standard_normal((draws, n)) for k in bound.hierarchy.vary}
-    chance = rng.uniform(size=(draws, n)) if "prob_class" in sites else None
-    theta = subject_theta(fit, sites, bound.data.design, eta, n, chance)
+    sites = population_draws(fit, draws)
+    theta = patients_of_each_draw(fit, sites, bound.data.design, n, rng)
     f = _predicted(fit, assay, sites | theta, ("new", draws, seed))
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
     y = simulate_residual(assay.likelihood, f, residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
@@ -73,10 +72,8 @@ def typical_records(fit: Fit, analyte: str, *, draws: int = 200) -> Float[np.nda
     median over `draws`. The rows are those of `fit.study.observed(analyte)`.
     """
     (assay,) = observed_assays(fit, analyte)
-    bound, n = fit.bound, len(fit.bound.subjects)
-    sites = population_sites(fit, min(draws, fit.draws))
-    eta = {k: np.zeros((len(next(iter(sites.values()))), n)) for k in bound.hierarchy.vary}
-    theta = subject_theta(fit, sites, bound.data.design, eta, n)
+    sites = population_draws(fit, min(draws, fit.draws))
+    theta = typical_patients(fit, sites, fit.bound.data.design, len(fit.bound.subjects))
     return np.median(_predicted(fit, assay, sites | theta, ("typical", draws, 0)), axis=0)
 
 

@@ -22,11 +22,17 @@ from kinetics.arrays import AnyArray
 from kinetics.errors import KineticsWarning, PlanError, Problem, did_you_mean
 from kinetics.fit import Fit
 from kinetics.model import Model, load_model
+from kinetics.patients import (
+    ParameterSource,
+    VirtualPopulation,
+    numbered_patients,
+    virtual_population,
+    virtual_population_problems,
+)
 from kinetics.predict import QUANTILES
 from kinetics.regimen import Doses, Regimen, doses_for, doses_of
 from kinetics.solve import Solver, solve, trouble
 from kinetics.study import Study, read_study
-from kinetics.virtual import Population, Source, patients_of, population, population_problems
 
 __all__ = [
     "Simulation",
@@ -55,7 +61,7 @@ class Simulation:
     """
 
     model: Model
-    population: Population
+    population: VirtualPopulation
     outputs: tuple[str, ...]
     times: Float[np.ndarray, " time"]
     doses: Doses
@@ -87,7 +93,7 @@ def simulate(
     *,
     study: Study | str | Path | None = None,
     patients: int = 1,
-    parameters: Source = "typical",
+    parameters: ParameterSource = "typical",
     set: Mapping[str, float] | None = None,
     times: Sequence[float] | AnyArray = range(91),
     weight_kg: float = 70.0,
@@ -130,7 +136,7 @@ def simulation(
     *,
     study: Study | str | Path | None = None,
     patients: int = 1,
-    parameters: Source = "typical",
+    parameters: ParameterSource = "typical",
     set: Mapping[str, float] | None = None,
     times: Sequence[float] | AnyArray = range(91),
     weight_kg: float = 70.0,
@@ -143,7 +149,7 @@ def simulation(
     model = model if isinstance(model, Model) else load_model(model)
     read = read_study(study) if isinstance(study, str | Path) else study
     days = np.unique(np.asarray(times, float))
-    found = population_problems(model, parameters, set or {})
+    found = virtual_population_problems(model, parameters, set or {})
     found += _problems(model, days, patients, outputs)
     if regimen is not None and read is not None:
         found.append(Problem("a regimen and a study", "give the one whose doses are to be taken"))
@@ -162,9 +168,10 @@ def simulation(
     base = solver or (Solver() if fit is None else fit.bound.plan.solver.solver())
     solver = replace(base, infusions=base.infusions and bool(np.any(np.asarray(doses.duration) > 0)))
     synthetic = any(s.synthetic for s in (read, fit and fit.study) if s is not None)
-    people = population(model, parameters, set, courses=int(np.max(doses.course, initial=0)) + 1)
+    courses = int(np.max(doses.course, initial=0)) + 1
+    population = virtual_population(model, parameters, set, courses=courses)
     return Simulation(
-        model, people, tuple(outputs or model.outputs), days, doses,
+        model, population, tuple(outputs or model.outputs), days, doses,
         () if read is None else tuple(read.subject_ids), weights, patients, seed, solver, tuple(notes),
         synthetic,
     )  # fmt: skip
@@ -237,13 +244,14 @@ def _typical_dose(model: Model) -> tuple[float, str]:
 def simulate_chunks(simulation: Simulation, chunk: int = CHUNK) -> Iterator[VirtualPatients]:
     """The patients in the order of their numbers, at most `chunk` solved at once, all compiled once."""
     s, size = simulation, max(1, min(chunk, simulation.patients))
-    draw, run = patients_of(s.population, s.seed), _program(solve, s)
+    patients = numbered_patients(s.population, s.seed)
+    run = _program(solve, s)
     times = np.broadcast_to(s.times, (size, len(s.times)))
     for first in range(1, s.patients + 1, size):
         # the last chunk is filled up with its last patient, so that it has the shape of the others
         numbers = np.minimum(np.arange(first, first + size), s.patients)
         n, rows = min(size, s.patients - first + 1), (numbers - 1) % len(s.weights)
-        theta, doses = draw(numbers), Doses(*(np.asarray(x)[rows] for x in s.doses))
+        theta, doses = patients(numbers), Doses(*(np.asarray(x)[rows] for x in s.doses))
         solved = run(times, theta, doses)
         values = np.stack([np.asarray(solved[name]) for name in s.outputs], axis=1)
         lost = np.flatnonzero(np.isnan(values[:n]).any(axis=(1, 2)))

@@ -27,8 +27,8 @@ from kinetics.simulate import (
     simulation,
 )
 from tests.test_cli import call, everything
+from tests.test_patients import oral_fit
 from tests.test_simulate import PROBLEM_A, blows_model
-from tests.test_virtual import oral_fit
 
 
 def test_the_command_pipes_csv_and_says_what_it_assumed_on_stderr() -> None:

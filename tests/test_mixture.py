@@ -17,9 +17,9 @@ from kinetics.bind import BoundFit
 from kinetics.errors import PlanError
 from kinetics.fit import Fit, fit
 from kinetics.hierarchy import class_log_joint, effects_log_prob, individual
+from kinetics.patients import parameters_from_effects
 from kinetics.pointwise import record_log_likelihoods, subject_log_likelihoods
 from kinetics.posterior import Chart, Posterior
-from kinetics.predict import subject_theta
 from kinetics.prior_study import PriorStudy
 from kinetics.sampler import sites_of
 from tests.linear import COEFFICIENTS, MODEL, linear_study
@@ -135,9 +135,9 @@ def test_three_subjects_far_from_the_others_are_found_and_thinning_keeps_every_t
     assert np.quantile(sites["shift_a"], 0.01) < 6.5 < np.quantile(sites["shift_a"], 0.99)
     rng, design = np.random.default_rng(6), found.bound.data.design
     population = {k: sites[k] for k in found.bound.priors()}
-    eta = {k: rng.standard_normal((600, 12)) for k in COEFFICIENTS}
-    new = subject_theta(found, population, design, eta, 12, rng.uniform(size=(600, 12)))
-    typical = subject_theta(found, population, design, eta, 12)
+    effects = rng.standard_normal((len(COEFFICIENTS), 600, 12))
+    new = parameters_from_effects(found, population, design, effects, rng.uniform(size=(600, 12)))
+    typical = parameters_from_effects(found, population, design, effects)
     assert (new["a"] - typical["a"] >= 0).all()
     high = new["a"] > np.median(sites["a_pop"]) + 0.5 * np.median(sites["shift_a"])
     expected = float(np.mean(sites["prob_class"]))

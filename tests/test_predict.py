@@ -15,20 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 from pandas import DataFrame
-from scipy.stats import norm, t
 
 from kinetics.bind import BoundFit, bind
 from kinetics.errors import StudyError
 from kinetics.fit import Fit, _datatree
 from kinetics.model import load_model
+from kinetics.patients import population_draws, typical_patients
 from kinetics.plan import plan_of, read_plan
 from kinetics.predict import (
     curve_times,
     individual_curves,
     population_curve,
-    population_sites,
     predicted_blocks,
-    subject_theta,
 )
 from kinetics.replicates import predicted_records, simulate_records, typical_records
 from kinetics.run import provenance_of
@@ -219,26 +217,6 @@ def test_a_known_subject_is_known_better_than_a_new_patient():
     assert (width[0] < width[1] / 2).all()
 
 
-def test_random_effects_of_new_patients_are_correlated_and_have_the_tails_of_the_plan():
-    content = cart_fit().bound.plan.resolved()
-    effects = {"correlated": [["cmax", "tmax"]], "tails": {"half_life_contraction": 3.0}}
-    fit = prior_fit(plan_of(content | {"effects": effects}))
-    h, n = fit.bound.hierarchy, 20_000
-    assert h.correlated == (("cmax", "tmax"),)
-    assert dict(h.tails) == {"half_life_contraction": 3.0}
-    sites = {k: v[:1] for k, v in predict.population_sites(fit, 1).items()} | {
-        "corr_cmax_tmax": np.array([0.6])
-    }
-    z = {k: np.random.default_rng(i).standard_normal((1, n)) for i, k in enumerate(h.vary)}
-    design = {k: np.zeros(n) for k in fit.bound.data.design}
-    theta = predict.subject_theta(fit, sites, design, z, n)
-    eta = {k: np.log(theta[k][0] / sites[f"{k}_pop"]) / sites[f"omega_{k}"] for k in h.vary}
-    assert np.corrcoef(eta["cmax"], eta["tmax"])[0, 1] == pytest.approx(0.6, abs=0.02)
-    assert eta["tmax"].std() == pytest.approx(1.0, abs=0.02)
-    heavy = t.ppf(norm.cdf(z["half_life_contraction"][0]), 3.0)
-    np.testing.assert_allclose(eta["half_life_contraction"], heavy, rtol=1e-6)
-
-
 def test_covariates_are_at_reference_unless_the_subjects_are_asked_for():
     fit = cart_fit()
     asked = {
@@ -404,13 +382,11 @@ def test_replicates_of_equations_are_solved_once_for_all_analytes(monkeypatch: p
     typical = typical_records(fit, "il6", draws=2)
     assert len(solved) == 2
     (il6,) = [a for a in fit.bound.assays if a.analyte == "il6"]
-    alone = predicted_records(fit, (il6,), {**population_sites(fit, 2), **_middle(fit)})["il6"]
+    alone = predicted_records(fit, (il6,), {**population_draws(fit, 2), **_middle(fit)})["il6"]
     np.testing.assert_allclose(np.median(alone, axis=0), typical, rtol=0.02)
     assert found["il6"].value.shape == (2, len(found["il6"].records))
 
 
 def _middle(fit: Fit) -> dict[str, np.ndarray]:
     """Every parameter of every subject without its random effects."""
-    sites, n = population_sites(fit, 2), len(fit.bound.subjects)
-    eta = {k: np.zeros((2, n)) for k in fit.bound.hierarchy.vary}
-    return subject_theta(fit, sites, fit.bound.data.design, eta, n)
+    return typical_patients(fit, population_draws(fit, 2), fit.bound.data.design, len(fit.bound.subjects))

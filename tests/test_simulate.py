@@ -27,7 +27,7 @@ from kinetics.simulate import (
 )
 from kinetics.solve import Solver, solve
 from kinetics.study import read_study
-from tests.test_virtual import oral_fit
+from tests.test_patients import oral_fit
 
 module = import_module("kinetics.simulate")
 PROBLEM_A = Path(__file__).parent / "bench" / "problem_a_model.py"

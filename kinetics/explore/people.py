@@ -12,10 +12,14 @@ from jaxtyping import Float
 from kinetics.explore.program import LANES
 from kinetics.fit import Fit
 from kinetics.model import Model
-from kinetics.predict import population_sites, subject_theta
+from kinetics.patients import (
+    numbered_patients,
+    patients_of_each_draw,
+    population_draws,
+    virtual_population,
+)
 from kinetics.streams import stream
 from kinetics.units import UnitError, dimension
-from kinetics.virtual import patients_of, population
 
 __all__ = ["NewPatients", "new_like", "of_subject"]
 
@@ -38,12 +42,13 @@ class NewPatients:
     def lanes(self, weight_kg: float, cells_per_kg: float) -> Lanes:
         """Every parameter of every patient."""
         if self.fit is None:
-            drawn = patients_of(population(self.model, "prior"), self.seed)(np.arange(1, LANES + 1))
-            return {name: np.asarray(values) for name, values in drawn.items()}
+            patients = numbered_patients(virtual_population(self.model, "prior"), self.seed)
+            theta = patients(np.arange(1, LANES + 1))
+            return {name: np.asarray(values) for name, values in theta.items()}
         of = _with_courses(self.fit)
         design = {name: np.zeros(1) for name in of.bound.data.design}
         design |= dict(_columns(of, weight_kg, cells_per_kg))
-        return _drawn(of, population_sites(of, LANES), design, self.seed)
+        return _drawn(of, population_draws(of, LANES), design, self.seed)
 
     @property
     def moves_with(self) -> tuple[str, ...]:
@@ -62,7 +67,8 @@ class NewPatients:
 
 def new_like(fit: Fit, subject: str, seed: int = 0) -> tuple[Lanes, dict[str, Any]]:
     """New patients with the covariates of one subject of the study, and the population sites that each is of."""
-    i, sites = fit.bound.subjects.index(subject), population_sites(fit, LANES)
+    i = fit.bound.subjects.index(subject)
+    sites = population_draws(fit, LANES)
     design = {name: np.asarray(column)[i : i + 1] for name, column in fit.bound.data.design.items()}
     return _drawn(fit, sites, design, seed), sites
 
@@ -76,9 +82,8 @@ def of_subject(fit: Fit, subject: str) -> tuple[Lanes, dict[str, Any]]:
 
 def _drawn(fit: Fit, sites: dict[str, Any], design: dict[str, Any], seed: int) -> Lanes:
     rng = stream(seed, "new patients of the explorer")
-    eta = {name: rng.standard_normal((LANES, 1)) for name in fit.bound.hierarchy.vary}
-    chance = rng.uniform(size=(LANES, 1)) if "prob_class" in sites else None
-    return {name: v[:, 0] for name, v in subject_theta(fit, sites, design, eta, 1, chance).items()}
+    theta = patients_of_each_draw(fit, sites, design, 1, rng)
+    return {name: values[:, 0] for name, values in theta.items()}
 
 
 def _with_courses(fit: Fit) -> Fit:
