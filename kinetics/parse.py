@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 EXCEL_DATES = (36526.0, 54789.0)  # 2000-01-01 to 2049-12-31 as Excel counts days
+LARGEST_COUNT = 2**31 - 1  # a whole number beyond it is a slip, or no count
 LONGEST_DAYS = 20 * 365.25  # no follow-up is longer: 15 years is the longest asked of a CAR-T product
 TIME_UNITS = ("day", "h", "min", "week")
 
@@ -99,11 +100,13 @@ def _diagnose(cell: str) -> tuple[str, str]:
 def integers(
     table: RawTable, column: str, problems: list[Problem], *, default: int, minimum: int = 0
 ) -> Series:
-    """A column as whole numbers of at least `minimum`; `default` where the cell is empty."""
+    """A column as whole numbers from `minimum` to `LARGEST_COUNT`; `default` where the cell is empty."""
     values = numbers(table, column, problems, required=False)
     bad = values.notna() & ((values % 1 != 0) | (values < minimum))
     flag(problems, table, bad, column, f"not a whole number from {minimum} up", "write 1, 2, 3, ...")
-    return values.mask(bad).fillna(default).astype(int)
+    large = values > LARGEST_COUNT
+    flag(problems, table, large & ~bad, column, "too large a whole number", "write 1, 2, 3, ...")
+    return values.mask(bad | large).fillna(default).astype(int)
 
 
 def factor(

@@ -12,7 +12,7 @@ from math import nan
 from typing import Literal, cast
 
 from pandas import DataFrame, isna
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.protocol_history import patients_of
@@ -54,10 +54,8 @@ def clopper_pearson(events: int, n: int, level: float = 0.95) -> tuple[float, fl
         raise InputError(Problem(f"{events} events of {n}", "events lie between 0 and n"))
     if n == 0:
         return nan, nan
-    tail = (1 - level) / 2
-    lower = float(beta.ppf(tail, events, n - events + 1)) if events else 0.0
-    upper = float(beta.ppf(1 - tail, events + 1, n - events)) if events < n else 1.0
-    return lower, upper
+    interval = binomtest(events, n).proportion_ci(confidence_level=level, method="exact")
+    return float(interval.low), float(interval.high)
 
 
 def best_responses(

@@ -6,7 +6,7 @@ Each table is checked by the module named for it; what only two tables together 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from kinetics.observation_table import observation_table
 from kinetics.parquet_table import read_parquet_table
 from kinetics.parse import flag, nearest
 from kinetics.record_table import event_log, response_log
-from kinetics.schemas import DOSES, EVENTS, OBSERVATIONS, RESPONSES, SUBJECTS, check_schema
 from kinetics.subject_table import subject_table
 from kinetics.tables import RawTable, read_table
 
@@ -35,6 +34,13 @@ __all__ = [
 
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
+
+_TEXT = {  # table -> its standard columns of text
+    "doses": ("subject", "unit", "product", "route", "level"),
+    "observations": ("subject", "analyte", "censored"),
+    "events": ("subject", "event", "grading_system"),
+    "responses": ("subject",),
+}
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,8 @@ def build_tables(
     ordered = {
         name: by_subject(table, made["subjects"]) for name, table in made.items() if name != "subjects"
     }
-    return _contract(Tables(dictionary, subjects=made["subjects"], **ordered), raw, problems)
+    typed = {name: _with_text_columns(name, table) for name, table in ordered.items()}
+    return Tables(dictionary, subjects=made["subjects"], **typed)
 
 
 def _check_across(
@@ -224,16 +231,6 @@ def by_subject(table: DataFrame, subjects: DataFrame) -> DataFrame:
     return table.iloc[ranked.sort_values(["rank", "time"], kind="stable").index].reset_index(drop=True)
 
 
-def _contract(tables: Tables, raw: Mapping[str, RawTable | None], problems: list[Problem]) -> Tables | None:
-    """The tables, held to their schemas."""
-    schemas = {
-        "subjects": SUBJECTS, "doses": DOSES, "observations": OBSERVATIONS,
-        "events": EVENTS, "responses": RESPONSES,
-    }  # fmt: skip
-    checked = {}
-    for name, schema in schemas.items():
-        source = raw.get(f"{name}.csv")
-        file = source.file if source else f"{name}.csv"
-        checked[name], found = check_schema(schema, getattr(tables, name), file)
-        problems.extend(found)
-    return None if problems else replace(tables, **checked)
+def _with_text_columns(name: str, table: DataFrame) -> DataFrame:
+    """The table with its columns of text as pandas' string type, whatever they were read as."""
+    return table.astype(dict.fromkeys(_TEXT[name], "str"))

@@ -19,7 +19,7 @@ from kinetics.escalation import (
     operating_characteristics,
     simulated_characteristics,
 )
-from kinetics.escalation.boin import boundaries, isotonic, lambdas, select_mtd
+from kinetics.escalation.boin import boundaries, lambdas, select_mtd
 from kinetics.escalation.enumeration import outcomes
 from kinetics.escalation.history import tallies
 from kinetics.escalation.md_anderson import ledger
@@ -113,10 +113,6 @@ def test_a_count_at_a_whole_number_bound_stays_as_in_the_package(monkeypatch):
     # 0.7 * 10 falls short of 7 in floats, and is 7 all the same
     monkeypatch.setattr(boin, "lambdas", lambda target: (0.1 * 7, 0.9))
     assert boin.boundary.__wrapped__(10, 0.9).escalate == 7
-
-
-def test_pooling_makes_rates_rise():
-    assert isotonic([0.3, 0.1, 0.2, 0.5], [1, 1, 2, 1]) == pytest.approx([0.2, 0.2, 0.2, 0.5])
 
 
 def test_boin_waits_for_open_windows_and_refuses_an_absurd_target():

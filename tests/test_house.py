@@ -24,7 +24,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "dictionary",
         "tables",
         "parse",
-        "schemas",
         "subject_table",
         "dose_table",
         "observation_table",

@@ -8,6 +8,7 @@ from typing import cast
 
 import pandas as pd
 import pytest
+from scipy.stats import beta
 
 from kinetics.errors import InputError, StudyError
 from kinetics.protocol import read_protocol
@@ -79,6 +80,18 @@ def test_at_each_end_of_the_interval_the_binomial_tail_is_half_of_what_is_left_o
 
     assert mass(lower, range(events, n + 1)) == pytest.approx((1 - level) / 2, rel=1e-9)
     assert mass(upper, range(events + 1)) == pytest.approx((1 - level) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.999])
+def test_the_interval_ends_at_quantiles_of_the_beta_distribution(level):
+    tail = (1 - level) / 2
+    for n in (1, 2, 3, 6, 10, 20, 100):
+        for events in range(n + 1):
+            lower, upper = clopper_pearson(events, n, level)
+            quantile = beta.ppf(tail, events, n - events + 1) if events else 0.0
+            assert lower == pytest.approx(quantile, abs=1e-10)
+            quantile = beta.ppf(1 - tail, events + 1, n - events) if events < n else 1.0
+            assert upper == pytest.approx(quantile, abs=1e-10)
 
 
 def test_nobody_has_no_interval_and_nonsense_is_refused():

@@ -17,13 +17,14 @@ from math import floor, log
 from typing import ClassVar
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import betaincc
 
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
 from kinetics.escalation.titration import Titration
 
-__all__ = ["Boin", "Boundary", "boundaries", "boundary", "eliminating", "isotonic", "lambdas", "select_mtd"]
+__all__ = ["Boin", "Boundary", "boundaries", "boundary", "eliminating", "lambdas", "select_mtd"]
 
 WHOLE = 1e-12  # how near to a whole number counts as one: R package BOIN, get.boundary
 
@@ -181,17 +182,6 @@ def boundaries(target: float, most: int, cutoff: float = 0.95) -> list[Boundary]
     return [boundary(n, target, cutoff) for n in range(1, most + 1)]
 
 
-def isotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """The nearest rising sequence, by pooling adjacent violators."""
-    blocks: list[list[float]] = []  # value, weight, members
-    for value, weight in zip(values, weights, strict=True):
-        blocks.append([value, weight, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (v1, w1, n1), (v2, w2, n2) = blocks[-2:]
-            blocks[-2:] = [[(v1 * w1 + v2 * w2) / (w1 + w2), w1 + w2, n1 + n2]]
-    return [value for value, _, members in blocks for _ in range(int(members))]
-
-
 def select_mtd(
     known: Mapping[int, Tally], target: float, cutoff: float = 0.95, extra_safe: bool = False
 ) -> int:
@@ -213,6 +203,6 @@ def select_mtd(
     n = np.array([known[level].evaluable for level in tried])
     a, b = y + 0.05, n - y + 0.05
     variance = a * b / ((n + 0.1) ** 2 * (n + 1.1))
-    rates = np.array(isotonic((a / (n + 0.1)).tolist(), (1 / variance).tolist()))
+    rates = isotonic_regression(a / (n + 0.1), weights=1 / variance).x
     rates = rates + 1e-10 * np.arange(1, len(tried) + 1)
     return tried[int(np.argmin(np.abs(rates - target)))]

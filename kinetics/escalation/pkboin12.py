@@ -21,10 +21,10 @@ from math import isfinite, sqrt
 from typing import ClassVar, Protocol
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import ndtr
 
 from kinetics.errors import InputError, Problem
-from kinetics.escalation.boin import isotonic
 from kinetics.escalation.boin12 import Boin12, Limits
 from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
 
@@ -213,6 +213,7 @@ class PkBoin12:
 
     def _lowest(self, means: Mapping[int, float], known: Mapping[int, Tally]) -> int:
         """The tried level whose mean exposure, made to rise, is nearest to the wanted from below; 1 where none is."""
-        rising = isotonic(list(means.values()), [known[i].evaluable for i in means])
+        patients = [known[i].evaluable for i in means]
+        rising = isotonic_regression(list(means.values()), weights=patients).x
         short = [r for r in rising if r < self.wanted]
         return next(compress(means, (r == short[-1] for r in rising))) if short else 1

@@ -310,6 +310,7 @@ DOSES = [
     Case("no_product", edit(X, "car_nk", ""), (X, "row 2", "column product", "empty", "car_t")),
     Case("negative_duration", edit(X, ",30,1", ",-30,1"), (X, "row 2", "column duration", "negative", "bolus")),
     Case("duration_in_wrong_unit", edit(X, ",30,1", ",30000,1"), (X, "row 2", "column duration", "longer than a week")),
+    Case("enormous_cycle", edit(X, ",30,1,", ",30,1e30,"), (X, "row 2", "column cycle", "'1e30'", "too large")),
     Case("fractional_cycle", edit(X, ",30,1,", ",30,1.5,"), (X, "row 2", "column cycle", "'1.5'", "whole number")),
     Case("dose_unit_missing", edit(X, "cells,cells_per_kg", "amount,cells_per_kg"), (X, "column amount", "unit is missing", "[columns.doses]")),
     Case(
