@@ -4,7 +4,7 @@ ADaM: CDISC ADaMIG v1.3 (BDS, time-to-event). NCA: CDISC ADaMIG for Non-compartm
 whose dataset is ADNCA, by custom ADPC. PPK: CDISC Basic Data Structure for ADaM popPK v1.0. PP: SDTMIG v3.3, domain PP.
 Names and labels were read off the public templates and data of admiral, admiralonco (`inst/templates/ad_*.R`) and
 pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides themselves were not at hand, and the labels of
-ACYCLE, ADOSEDUR and DOSEU and the LOC terms in ROUTES are FROM MEMORY. `own` marks a variable that no guide
+ACYCLE, ADOSEDUR and DOSEU and the LOC terms in CDISC_ROUTES are FROM MEMORY. `own` marks a variable that no guide
 has. Tables shaped like these are no claim that they conform.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 __all__ = [
     "PUBLISHED",
-    "ROUTES",
+    "CDISC_ROUTES",
     "SEX",
     "TIME_UNITS",
     "Variable",
@@ -125,7 +125,7 @@ SYNTHFL C own Synthetic data flag
 
 # Our route -> CDISC ROUTE (C66729) and LOC (C74456). The terms INTRAVENOUS, INTRA-ARTERIAL and ORAL are the FDA's and
 # CDISC's; that a portal vein is written as INTRAVENOUS with a location is a choice made here.
-ROUTES = {
+CDISC_ROUTES = {
     "iv": ("INTRAVENOUS", ""),
     "hepatic_artery": ("INTRA-ARTERIAL", "HEPATIC ARTERY"),
     "portal_vein": ("INTRAVENOUS", "PORTAL VEIN"),
@@ -141,10 +141,10 @@ TIME_UNITS = {  # as FRLTU is written in the wild -> our unit
 def route_of(route: str, location: str) -> str:
     """Our name of a CDISC route and location: (INTRA-ARTERIAL, HEPATIC ARTERY) -> hepatic_artery.
 
-    A route that is not in ROUTES keeps its name, in snake case.
+    A route that is not in CDISC_ROUTES keeps its name, in snake case.
     """
     pair = route.strip().upper(), location.strip().upper()
-    ours = {theirs: name for name, theirs in ROUTES.items()}
+    ours = {theirs: name for name, theirs in CDISC_ROUTES.items()}
     return ours.get(pair, snake(" ".join(pair)))
 
 

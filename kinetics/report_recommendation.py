@@ -87,17 +87,17 @@ def _sections(found: Recommendation, names: list[str], drawn: list[Figure]) -> I
     decision.tables += _levels(found, names)
     yield decision
     if len(found.proportionality) or drawn:
-        kinetics = Section("pharmacokinetics", "Pharmacokinetic characteristics")
-        kinetics.words.append(
+        pharmacokinetics = Section("pharmacokinetics", "Pharmacokinetic characteristics")
+        pharmacokinetics.words.append(
             "Exposure goes with dose to the power b; 1 is proportional. The CV is of patients at one dose."
         )
         if len(found.proportionality):
-            kinetics.tables.append(
+            pharmacokinetics.tables.append(
                 _table("Dose proportionality, median and 90 % interval", found.proportionality)
             )
         for figure in drawn:
-            add_figure(kinetics, figure)
-        yield kinetics
+            add_figure(pharmacokinetics, figure)
+        yield pharmacokinetics
     if found.regressions:
         yield _exposure_response(found)
     safety = Section("safety", "Safety")

@@ -17,11 +17,11 @@ from kinetics.errors import InputError, Problem
 __all__ = ["OUTCOMES", "p_best", "utilities", "weight_variants"]
 
 OUTCOMES = ("response_without_dlt", "response_with_dlt", "neither", "dlt_without_response")
-Chances = Float[np.ndarray, "draw patient"]
+LevelChances = Float[np.ndarray, "draw patient"]
 
 
 def utilities(
-    p_dlt: Sequence[Chances], p_response: Sequence[Chances], weights: Mapping[str, float]
+    p_dlt: Sequence[LevelChances], p_response: Sequence[LevelChances], weights: Mapping[str, float]
 ) -> Float[np.ndarray, "level draw"]:
     """The mean weight of every level in every draw. InputError for a weight that is missing or not of `OUTCOMES`."""
     if set(weights) != set(OUTCOMES):

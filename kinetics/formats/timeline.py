@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pandas import DataFrame, concat
 
-from kinetics.adam_names import ROUTES
+from kinetics.adam_names import CDISC_ROUTES
 from kinetics.study import Study
 
 __all__ = ["compartments", "products_of", "timeline"]
@@ -22,7 +22,7 @@ def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
     doses["visit"] = doses["product"] + " cycle " + doses["cycle"].astype(str)
     count = doses.groupby(["subject", "visit"]).cumcount() + 1
     doses["name"] = doses["visit"] + " dose " + count.astype(str)
-    pairs = [ROUTES.get(route, (route.replace("_", " ").upper(), "")) for route in doses["route"]]
+    pairs = [CDISC_ROUTES.get(route, (route.replace("_", " ").upper(), "")) for route in doses["route"]]
     doses["ROUTE"], doses["EXLOC"] = [p[0] for p in pairs], [p[1] for p in pairs]
     units = {name: analyte.unit for name, analyte in study.analytes.items()}
     records = study.observations.assign(dose=False, order=0, unit=study.observations["analyte"].map(units))
