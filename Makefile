@@ -38,7 +38,7 @@ demo: $(STAMP)
 	@ls $(CURDIR)/runs/$(DEMO)/*.html $(CURDIR)/runs/$(TRIAL)-decision.html
 
 notebooks: $(STAMP)
-	$(BIN)/python -m tests.notebook notebooks/*.py --out runs/notebooks
+	$(BIN)/python -m tests.support.notebook notebooks/*.py --out runs/notebooks
 
 docs: $(STAMP)
 	$(BIN)/python -m docs.generate
@@ -60,7 +60,7 @@ lint: $(STAMP)
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)
-	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m bench.run
 
 # One file of name==version lines serves every supported Python; of the extras only `explore`, which the tests need.
 constraints:

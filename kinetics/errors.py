@@ -88,7 +88,7 @@ class InputError(KineticsError):
 
     >>> try:
     ...     kn.Regimen.iv(on=[0, -1])
-    ... except kn.InputError as error:
+    ... except kn.errors.InputError as error:
     ...     print(len(error.problems), "problems; the first:", error.problems[0].what)
     2 problems; the first: no amount is given
     """
@@ -141,7 +141,7 @@ class StudyError(InputError):
 
     >>> try:
     ...     kn.read_study("theophyline")
-    ... except kn.StudyError as error:
+    ... except kn.errors.StudyError as error:
     ...     print(error.problems[0].what)
     no study 'theophyline' in the library
     """
@@ -152,7 +152,7 @@ class ModelError(InputError):
 
     >>> try:
     ...     kn.load_model("stein_2019").with_prior_set("solid")
-    ... except kn.ModelError as error:
+    ... except kn.errors.ModelError as error:
     ...     print(error.problems[0].what, "|", error.problems[0].remedy)
     model stein_2019 has no prior set 'solid' | known: solid_tumour
     """
@@ -163,7 +163,7 @@ class PlanError(InputError):
 
     >>> try:
     ...     kn.Regimen.iv(on=0, cells=-1)
-    ... except kn.PlanError as error:
+    ... except kn.errors.PlanError as error:
     ...     print(error.problems[0].what)
     car_t on day 0: cells = -1 is not an amount above 0
     """
@@ -174,7 +174,7 @@ class FitError(KineticsError):
 
     >>> try:
     ...     kn.load_fit("runs/nobody")
-    ... except kn.FitError as error:
+    ... except kn.errors.FitError as error:
     ...     print(error)
     no run folder runs/nobody; fit one with `kinetics fit`
     """
@@ -187,7 +187,7 @@ class BatchError(KineticsError):
     >>> from kinetics.batch.folder import BatchFolder
     >>> try:
     ...     BatchFolder(Path("batches/nobody")).content
-    ... except kn.BatchError as error:
+    ... except kn.errors.BatchError as error:
     ...     print(error)
     batches/nobody is no batch yet; begin it with `kinetics batch PLAN.toml`
     """
@@ -202,7 +202,7 @@ class CheckError(KineticsError):
 
     >>> try:
     ...     kn.check(kn.load_fit("runs/theophylline")).raise_for_status()
-    ... except kn.CheckError as error:
+    ... except kn.errors.CheckError as error:
     ...     print(str(error).splitlines()[0])
     theophylline: these numbers may not be used
     """

@@ -87,7 +87,7 @@ def problem_of(error: ErrorDetails, file: str, spec: type[Spec]) -> Problem:
 def keys_at(tables: Sequence[object], spec: type[Spec]) -> list[str]:
     """Keys allowed in a table of a file of class `spec`; `tables` are the keys that lead to it, from the top.
 
-    >>> from kinetics.dictionary import Dictionary
+    >>> from kinetics.study.dictionary import Dictionary
     >>> from kinetics.toml import keys_at
     >>> keys_at(["analytes", "car_cells"], Dictionary)
     ['label', 'assay', 'site', 'unit', 'lloq', 'uloq', 'scale']

@@ -38,7 +38,7 @@ from kinetics import (
     State,
     compose,
     load_model,
-)  # fmt: skip
+)
 
 V_LI = 1730.0  # liver volume, mL (BayesPBPK-tutorial, 70 kg)
 HEPATIC_ARTERY, LIVER = 0.065, 0.255  # shares of cardiac output (BayesPBPK-tutorial, 70 kg)

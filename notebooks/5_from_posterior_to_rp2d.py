@@ -59,15 +59,15 @@ def evidence(study, run=None):
     if run is not None:
         fit = kn.load_fit(run)
         return {
-            "as_dosed": kn.exposures_as_dosed(fit, protocol),
-            "at_levels": kn.exposures_at_levels(fit, protocol),
+            "as_dosed": kn.decision.exposures_as_dosed(fit, protocol),
+            "at_levels": kn.decision.exposures_at_levels(fit, protocol),
         }
-    seen = kn.exposures_from_samples(study, protocol)
+    seen = kn.decision.exposures_from_samples(study, protocol)
     doses = study.subjects["dose_level"].astype(float).to_dict()
     return {
         "as_dosed": seen,
-        "at_levels": kn.exposures_by_power_model(seen, doses, protocol),
-        "proportionality": kn.proportionality_table(seen, doses),
+        "at_levels": kn.decision.exposures_by_power_model(seen, doses, protocol),
+        "proportionality": kn.decision.proportionality_table(seen, doses),
     }
 
 
@@ -123,7 +123,7 @@ figure.update_layout(font_size=13)
 # ## 3. Exposure-response
 #
 # A proportional-odds regression of the CRS grade on the peak of the transgene. The prior of its slope is a **design
-# guess**: twice the peak, an odds ratio of 2^0.5 = 1.4 (90 %: 0.95 to 2.1). `kn.exposure_response` averages a patient's
+# guess**: twice the peak, an odds ratio of 2^0.5 = 1.4 (90 %: 0.95 to 2.1). `kn.decision.exposure_response` averages a patient's
 # likelihood over the draws of its exposure; of the samples there is one.
 
 # %%
@@ -131,8 +131,8 @@ PEAK = "car_copies_cmax"
 known = [s for s in as_dosed.subjects if np.isfinite(as_dosed.of([s])[PEAK]).all()]
 x = {PEAK: as_dosed.of(known)[PEAK]}
 grades = outcomes.loc[known, "crs"].astype(int).clip(upper=3)
-prior = kn.Slope(mean=0.5, sd=0.35, reference=float(np.median(x[PEAK])), source="a guess")
-crs = kn.exposure_response("crs", grades.tolist(), x, {PEAK: prior}, categories=4, seed=1)
+prior = kn.decision.Slope(mean=0.5, sd=0.35, reference=float(np.median(x[PEAK])), source="a guess")
+crs = kn.decision.exposure_response("crs", grades.tolist(), x, {PEAK: prior}, categories=4, seed=1)
 assert crs.ok  # the draws are worth 400 independent ones
 crs.table().set_index("exposure").transpose()
 
@@ -154,8 +154,10 @@ figure.update_xaxes(
 # %%
 def slope_from(mean):
     """The odds ratio for twice the peak under a prior of this mean."""
-    moved = kn.Slope(mean, prior.sd, prior.reference, "for comparison")
-    own = kn.exposure_response("crs", grades.tolist(), x, {PEAK: moved}, categories=4, seed=1).table()
+    moved = kn.decision.Slope(mean, prior.sd, prior.reference, "for comparison")
+    own = kn.decision.exposure_response(
+        "crs", grades.tolist(), x, {PEAK: moved}, categories=4, seed=1
+    ).table()
     return own[["prior_or", "or_per_doubling", "lower", "upper", "learnt"]].iloc[0]
 
 
@@ -175,7 +177,7 @@ priors.round(2)
 
 # %%
 first = kn.recommend(
-    trial, protocol, **found, targets=[kn.Target(PEAK, 1e4)], strata=["tumour"],
+    trial, protocol, **found, targets=[kn.decision.Target(PEAK, 1e4)], strata=["tumour"],
     audit={"exposures": RUN or "samples"},
 )  # fmt: skip
 assert (first.state, first.mtd, first.rp2d) == ("agreement", 2, 2)
@@ -222,9 +224,9 @@ second = kn.recommend(plateau, protocol, **evidence(plateau), strata=["tumour"])
 assert (second.state, second.mtd, second.rp2d) == ("conflict", 4, 2)
 assert (second.outcomes["response"] == 1).all()
 assert (
-    kn.proportionality_table(second.as_dosed, plateau.subjects["dose_level"].astype(float).to_dict())[
-        "b"
-    ].median()
+    kn.decision.proportionality_table(
+        second.as_dosed, plateau.subjects["dose_level"].astype(float).to_dict()
+    )["b"].median()
     > 0.5
 )
 gained = second.levels.iloc[3] - second.levels.iloc[1]
@@ -263,7 +265,9 @@ slopes[["outcome", "exposure", "n", "or_per_doubling", "lower", "upper", "prior_
 # `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_plateau_synthetic --out decision.html`.
 
 # %%
-page = kn.recommendation_page(second, NAMES, to=Path(tempfile.mkdtemp(prefix="kinetics-")) / "decision.html")
+page = kn.pages.recommendation_page(
+    second, NAMES, to=Path(tempfile.mkdtemp(prefix="kinetics-")) / "decision.html"
+)
 text = page.read_text(encoding="utf-8")
 assert "RP2D: 3e7 cells/kg, below the MTD: a conflict" in text
 assert "synthetic" in text.lower()

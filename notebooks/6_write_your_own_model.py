@@ -91,7 +91,7 @@ print(model)
 # %%
 def tried(file):
     """One row a law."""
-    laws = kn.check_laws(kn.load_model(file))
+    laws = kn.solve.check_laws(kn.load_model(file))
     return pd.DataFrame(
         [(law.name, law.ok, law.detail) for law in laws], columns=["law", "ok", "seen"]
     ).set_index("law")

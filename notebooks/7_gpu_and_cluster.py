@@ -50,7 +50,7 @@ print(
 # ## 2. What a value and gradient costs, by number of patients
 #
 # A fit by NUTS is tens of evaluations of the log density and its gradient for each draw, so this is what a draw is made
-# of. `kn.bind` gives the density of the shipped fit; its twelve patients are repeated to make more.
+# of. `kn.plan.bind` gives the density of the shipped fit; its twelve patients are repeated to make more.
 
 # %%
 plan = kn.read_plan("ogasawara_2021__synthetic_cart_12")
@@ -72,7 +72,7 @@ def repeated(n):
 
 def density(n):
     """The log density of n patients, and a point of it: medians of the priors, typical patients."""
-    bound = kn.bind(plan, study=repeated(n))
+    bound = kn.plan.bind(plan, study=repeated(n))
     draws = {
         site: prior.to_numpyro().sample(jax.random.key(0), (999,)) for site, prior in bound.priors().items()
     }
@@ -145,7 +145,7 @@ cost.assign(**{"1 chain, µs a patient": 1e3 * cost[1] / cost.index}).round(2)
 # ## 3. And on a GPU
 #
 # Measured, not promised: `bench/accelerator.json`, one H200 beside the CPU of its own machine, the same programs and in
-# 64 bits the same answers. `python -m tests.bench.accelerator` measures yours; `bench/RESULTS.md` has the CPU beside
+# 64 bits the same answers. `python -m bench.accelerator` measures yours; `bench/RESULTS.md` has the CPU beside
 # other software.
 
 # %%
@@ -206,7 +206,7 @@ pd.DataFrame({"virtual patients a second": virtual})
 # virtual patients may be had in 32 (`kinetics simulate --float32`): half the memory. What it costs in digits:
 
 # %%
-solver = kn.bind(plan).solver
+solver = kn.plan.bind(plan).solver
 both = {}
 for precision in ("float64", "float32"):
     clock = perf_counter()

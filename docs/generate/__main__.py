@@ -14,7 +14,7 @@ from sphinx.cmd.build import build_main
 
 from docs.generate.offline import network_requests
 from docs.generate.pages import DOCS, generated_pages, write_sources, written_pages
-from kinetics.device import use_compile_cache
+from kinetics.inference.devices import use_compile_cache
 
 
 def main() -> int:

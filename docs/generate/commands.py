@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from kinetics.cli import app
+from kinetics.cli.main import app
 
 __all__ = ["command_page"]
 

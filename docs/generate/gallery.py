@@ -16,11 +16,11 @@ import pandas as pd
 from plotly.graph_objects import Figure
 
 import kinetics as kn
-from kinetics.calibration import calibration_card
-from kinetics.distributions import describe
-from kinetics.page import FIGURE_CONFIG
+from kinetics.checks.calibration.calibration import calibration_card
+from kinetics.model.priors import describe
+from kinetics.plot.export import FIGURE_CONFIG
 from kinetics.plot.simulation import plot_simulation
-from kinetics.simulate import Simulation, simulate_chunks, simulation
+from kinetics.prediction.simulated_curves import Simulation, simulate_chunks, simulation
 
 __all__ = ["gallery_pages", "typical_curve"]
 

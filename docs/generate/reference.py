@@ -1,37 +1,17 @@
-"""The reference: every public name, by room, in the order in which a reader meets the rooms; text from docstrings."""
+"""The reference: every public name, by layer, in the order in which data flows; text from docstrings."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
+from collections.abc import Iterable
 
 import kinetics as kn
-import kinetics.escalation
-import kinetics.plot
-from kinetics import plan_tables, protocol_tables
+from docs.generate.layers import sentence
+from kinetics.toml import Spec
 
-__all__ = ["ARGUMENTS", "names_by_room", "reference_pages", "tables_of_a_toml"]
+__all__ = ["ARGUMENTS", "layers", "names_by_layer", "reference_pages", "tables_of_a_toml"]
 
-ROOT = Path(__file__).parents[2]
-TITLES = {
-    "ground": "Errors: what can be wrong, and the remedy",
-    "study": "Study: what was measured",
-    "regimen": "Regimen: who gets how many cells, when, by which route",
-    "model": "Model: states, parameters, how a dose enters, what is observed",
-    "solve": "Solve: all subjects at once",
-    "observe": "Observe: assay likelihoods and who differs",
-    "fit": "Fit: sampling, resumable, on disk",
-    "check": "Check: may these numbers be used?",
-    "exposure": "Exposure: Cmax, AUC, half-life, persistence",
-    "dose": "Dose: escalation, response, and what to recommend",
-    "show": "Show: plots and reports",
-}
 EXAMPLES = """## Examples
 
 Every name has an example; the tests run them. Before each of them comes
@@ -80,67 +60,43 @@ ARGUMENTS = {
 }
 
 
-def rooms() -> dict[str, list[str]]:
-    """The ladder of CONTRIBUTING.md, which a test holds to the code: room -> its modules."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = re.search(r"```\n(ground .*?)```", text, re.DOTALL)
-    assert block is not None
-    found: dict[str, list[str]] = {}
-    for line in re.sub(r"\n\s+", " ", block[1]).strip().splitlines():
-        room, _, modules = line.partition(" ")
-        found[room] = [m.strip() for m in modules.split(",") if m.strip()]
-    return found
+def layers() -> list[str]:
+    """The layers of the package that users import from, in the order in which data flows, the errors first."""
+    return [name for name in kn.__all__ if inspect.ismodule(getattr(kn, name))]
 
 
-def names_by_room() -> dict[str, list[str]]:
-    """room -> dotted names of its public objects, in the order of the room's modules."""
-    found: dict[str, list[str]] = {}
-    for room, modules in rooms().items():
-        own = [(modules.index(m), n) for n in kn.__all__ if (m := _module(n).split(".")[1]) in modules]
-        names = [f"{_module(n)}.{n}" for _, n in sorted(own, key=lambda x: (x[0], x[1].casefold()))]
-        found[room] = [*names, *_more(room)]
-    return {room: names for room, names in found.items() if names}
-
-
-def _module(name: str) -> str:
-    return getattr(kn, name).__module__
+def names_by_layer() -> dict[str, list[str]]:
+    """layer -> dotted names of its public objects: what its face lists."""
+    names = {layer: [f"kinetics.{layer}.{name}" for name in getattr(kn, layer).__all__] for layer in layers()}
+    return {layer: public for layer, public in names.items() if public}
 
 
 def tables_of_a_toml() -> list[str]:
-    """The tables of fits/*.toml and of protocol.toml, which are no names of the root but what a user writes."""
+    """The tables of fits/*.toml and of protocol.toml: what a user writes, rather than calls."""
     return [
-        f"{module.__name__}.{name}"
-        for module in (plan_tables, protocol_tables)
-        for name in module.__all__
-        if inspect.isclass(value := getattr(module, name)) and issubclass(value, BaseModel)
+        f"kinetics.{layer}.{name}"
+        for layer in ("plan", "protocol")
+        for name in getattr(kn, layer).__all__
+        if inspect.isclass(value := getattr(getattr(kn, layer), name)) and issubclass(value, Spec)
         if name not in kn.__all__
     ]
 
 
-def _more(room: str) -> Iterator[str]:
-    """Public names of a room that are not at the root: tables of a TOML, the dose rules, the figures."""
-    package: Any = {"dose": kinetics.escalation, "show": kinetics.plot}.get(room)
-    room_of = {"fit": "kinetics.plan_tables.", "dose": "kinetics.protocol_tables."}.get(room)
-    yield from (name for name in tables_of_a_toml() if room_of and name.startswith(room_of))
-    for name in package.__all__ if package else ():
-        value = getattr(package, name)
-        yield f"{getattr(value, '__module__', package.__name__)}.{name}"
-
-
 def reference_pages() -> dict[str, str]:
-    """`reference/ROOM.md` of every room that has public names, and `reference/index.md`."""
-    rooms = names_by_room()
-    pages = {f"reference/{room}.md": _page(TITLES.get(room, room), names) for room, names in rooms.items()}
-    return {"reference/index.md": _index(rooms), **pages}
+    """`reference/LAYER.md` of every layer that has public names, and `reference/index.md`."""
+    names = names_by_layer()
+    pages = {f"reference/{layer}.md": _page(layer, public) for layer, public in names.items()}
+    return {"reference/index.md": _index(names), **pages}
 
 
-def _page(title: str, names: Iterable[str]) -> str:
-    parts = [f"# {title}\n"]
+def _page(layer: str, names: Iterable[str]) -> str:
+    parts = [f"# kinetics.{layer}\n", f"{sentence(layer)}\n"]
     for name in names:
-        module, _, own = name.rpartition(".")
-        value = getattr(importlib.import_module(module), own)
+        module, _, short = name.rpartition(".")
+        value = getattr(importlib.import_module(module), short)
+        members = ""
         if not inspect.isclass(value):
-            kind, members = ("autofunction" if callable(value) else "autodata"), ""
+            kind = "autofunction" if callable(value) else "autodata"
         else:
             kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
             members = "\n   :members:"
@@ -148,24 +104,24 @@ def _page(title: str, names: Iterable[str]) -> str:
     return "\n".join(parts)
 
 
-def _index(rooms: dict[str, list[str]]) -> str:
+def _index(names: dict[str, list[str]]) -> str:
     parts = [
         "# Reference\n",
-        "Every public name, in the order in which data flows. `import kinetics as kn` has all",
+        "Every public name, by sub-package, in the order in which data flows: `kn.study.read_study` after",
+        "`import kinetics as kn`. Those in bold are at the root too: `kn.read_study`.\n",
     ]
-    parts += [
-        "of them but the dose rules (`kinetics.escalation`), the figures (`kinetics.plot`), and the tables"
-    ]
-    parts += ["of a TOML, whose keys are here too.\n"]
-    for room, names in rooms.items():
-        links = ", ".join(f"{{any}}`{n.rpartition('.')[2]} <{n}>`" for n in names)
-        parts += [f"**[{TITLES.get(room, room)}]({room}.md)**\n", f"{links}\n"]
+    for layer, public in names.items():
+        links = ", ".join(_link(name) for name in public)
+        parts += [f"**[kinetics.{layer}]({layer}.md)**: {sentence(layer)}\n", f"{links}\n"]
     parts += [EXAMPLES, "## Arguments\n", "Some arguments are the same wherever they are taken:\n"]
-    parts += [
-        "| argument | what it is |",
-        "|---|---|",
-        *(f"| `{k}` | {said} |" for k, said in ARGUMENTS.items()),
-        "",
-    ]
-    parts += ["```{toctree}", ":hidden:", *rooms, "```\n"]
+    parts += ["| argument | what it is |", "|---|---|"]
+    parts += [f"| `{argument}` | {meaning} |" for argument, meaning in ARGUMENTS.items()]
+    parts += ["", "```{toctree}", ":hidden:", *names, "```\n"]
     return "\n".join(parts)
+
+
+def _link(name: str) -> str:
+    """A link to a public name, bold where it is a name of the root."""
+    short = name.rpartition(".")[2]
+    link = f"{{any}}`{short} <{name}>`"
+    return f"**{link}**" if short in kn.__all__ else link

@@ -1,7 +1,7 @@
-"""Many fits: a PLAN.toml says which, workers take them one after another, here or on Slurm.
+"""Many fits: a PLAN.toml says which, workers take them one after another, here or on Slurm."""
 
-`spec` reads the TOML, `grid` makes tasks of it, `folder` and `attempts` keep them on disk, `worker` is the process that
-`local` and `slurm` start, `work` what it does, `status` and `collect` say what became of it.
-"""
+import lazy_loader
 
-__all__: list[str] = []
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+
+__all__ = []

@@ -14,9 +14,8 @@ import tomli_w
 
 from kinetics.errors import PlanError, Problem, StudyError, did_you_mean
 from kinetics.files import whole_folder
-from kinetics.study import Study
+from kinetics.study import OPTIONAL_FILES, REQUIRED_FILES, Study
 from kinetics.toml import read_toml
-from kinetics.validate import OPTIONAL_FILES, REQUIRED_FILES
 
 __all__ = ["drawn_subjects", "resample_name", "write_resample"]
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kinetics.errors import PlanError, Problem
-from kinetics.plan_tables import Method, PriorSpec
+from kinetics.plan import Method, PriorSpec
 from kinetics.toml import Spec, problem_of, read_toml
 
 __all__ = ["BatchPlan", "Bootstrap", "DesignGrid", "FitGrid", "LocalSpec", "SbcGrid", "SimulateGrid", "SlurmSpec",

@@ -2,7 +2,7 @@
 
 Run by itself, `python worker.py FOLDER ...`, by `kinetics batch` on this machine or by Slurm on a node. It imports
 nothing of the package, so it starts at once and costs nothing while it waits. The process it keeps,
-`kinetics.batch.work`, has jax and the package loaded and takes one task after another; where that one dies, another
+`kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another; where that one dies, another
 takes its place.
 
 SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM; the task under way writes its checkpoint.
@@ -89,7 +89,7 @@ def _processor() -> str:
 def _kept_at_work(
     folder: Path, key: str, environment: dict[str, str], token: str, received: list[int]
 ) -> int:
-    command = [sys.executable, "-P", "-m", "kinetics.batch.work", str(folder), key, token]
+    command = [sys.executable, "-P", "-m", "kinetics.cli.batch_process", str(folder), key, token]
     claims, barren = folder / "workers" / f"{key}.claims", 0
     while True:
         before = _changed(claims)

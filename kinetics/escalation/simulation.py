@@ -10,13 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinetics.escalation.enumeration import (
-    OperatingCharacteristics,
-    State,
-    check_truth,
-    next_state,
-    summed,
-)
+from kinetics.escalation.enumeration import OperatingCharacteristics, State, check_truth, next_state, summed
 from kinetics.escalation.history import Cohort, Rule
 
 __all__ = ["simulated_characteristics"]

@@ -15,31 +15,31 @@ from plotly.subplots import make_subplots
 
 from kinetics.explore.crowd import CROWD, add_medians, fade
 from kinetics.explore.selection import cells_per_kg
-from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import (
+from kinetics.plot import (
     GREY,
     INK,
     PALETTE,
-    analyte_title,
-    finish,
-    log_range,
-    time_title,
-    unit_text,
-    value_axis,
-)
-from kinetics.plot.grouping import group_subjects, groupings
-from kinetics.plot.persistence import add_groups
-from kinetics.plot.records import (
     SYMBOLS,
+    add_band,
+    add_curve,
+    add_groups,
     add_limits,
     add_records,
     add_symbol_key,
+    analyte_title,
     drawn_records,
+    finish,
     first_dose,
+    group_subjects,
+    groupings,
     limit_lines,
+    log_range,
     rows_where,
     subject_lines,
     time_ends,
+    time_title,
+    unit_text,
+    value_axis,
     zero_note,
 )
 from kinetics.study import Study

@@ -8,8 +8,7 @@ import numpy as np
 from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
 
-from kinetics.plot.frame import PALETTE
-from kinetics.plot.records import rows_where
+from kinetics.plot import PALETTE, rows_where
 
 __all__ = ["CROWD", "add_medians", "fade"]
 

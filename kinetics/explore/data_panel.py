@@ -14,7 +14,7 @@ from kinetics.explore.figure_output import figure_output, render_figure, save_bu
 from kinetics.explore.selection import Choices, Selection, choices_of, selected
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
-from kinetics.plot.grouping import groupings
+from kinetics.plot import groupings
 from kinetics.study import Study
 
 __all__ = ["data_panel", "serve_data", "serve_selection"]

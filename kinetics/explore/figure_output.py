@@ -13,7 +13,7 @@ from plotly.io import to_json
 from shiny import ui
 from shiny.render.renderer import Renderer
 
-from kinetics.page import FIGURE_CONFIG
+from kinetics.plot import FIGURE_CONFIG
 
 __all__ = ["MANY", "figure_output", "files", "light", "render_figure", "save_buttons", "words"]
 

@@ -10,14 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from kinetics.explore.program import LANES
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.model import Model
-from kinetics.patients import (
-    numbered_patients,
-    patients_of_each_draw,
-    population_draws,
-    virtual_population,
-)
+from kinetics.prediction import numbered_patients, patients_of_each_draw, population_draws, virtual_population
 from kinetics.streams import stream
 from kinetics.units import UnitError, dimension
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.model import Model
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve

@@ -12,9 +12,7 @@ from shiny import Inputs, reactive, render, ui
 from kinetics.errors import KineticsError, StudyError
 from kinetics.explore.figure_output import figure_output, render_figure, save_buttons, words
 from kinetics.explore.target import Target
-from kinetics.plot import plot_swimmer, plot_waterfall
-from kinetics.plot.grouping import groupings
-from kinetics.plot.records import rows_where
+from kinetics.plot import groupings, plot_swimmer, plot_waterfall, rows_where
 from kinetics.study import Study
 
 __all__ = ["response_panels", "serve_responses"]

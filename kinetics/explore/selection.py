@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 from pandas import DataFrame
 
-from kinetics.plot.grouping import group_subjects, groupings
-from kinetics.plot.records import rows_where
+from kinetics.plot import group_subjects, groupings, rows_where
 from kinetics.study import Study
 
 __all__ = ["Choices", "Selection", "cells_per_kg", "choices_of", "selected"]

@@ -8,9 +8,9 @@ from pandas import DataFrame
 from kinetics.explore.course import Bands
 from kinetics.explore.people import new_like, of_subject
 from kinetics.explore.program import TIMES, Program
-from kinetics.fit import Fit
-from kinetics.plot.records import first_dose
-from kinetics.predict import QUANTILES
+from kinetics.inference import Fit
+from kinetics.plot import first_dose
+from kinetics.prediction import QUANTILES
 from kinetics.regimen import Doses
 
 __all__ = ["SubjectBands"]

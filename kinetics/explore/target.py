@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinetics.check import check
+from kinetics.checks import check
 from kinetics.errors import PlanError, Problem
-from kinetics.fit import Fit, load_fit
+from kinetics.inference import Fit, load_fit
 from kinetics.model import Model, load_model
 from kinetics.study import Study, read_study
 

@@ -13,13 +13,13 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
-from kinetics.area import segment_areas
 from kinetics.errors import PlanError, Problem
 from kinetics.explore.people import Lanes, NewPatients
 from kinetics.explore.program import LANES, Program
-from kinetics.fit import Fit
+from kinetics.exposures import segment_areas
+from kinetics.inference import Fit
 from kinetics.model import Model
-from kinetics.predict import QUANTILES
+from kinetics.prediction import QUANTILES
 from kinetics.regimen import Doses, Regimen, doses_for, entry_of
 from kinetics.solve import solve
 

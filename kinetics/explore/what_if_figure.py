@@ -15,10 +15,11 @@ from plotly.subplots import make_subplots
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import Answer, Choice
 from kinetics.model import Model
-from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import (
+from kinetics.plot import (
     GREY,
     PALETTE,
+    add_band,
+    add_curve,
     dress,
     log_range,
     number_text,

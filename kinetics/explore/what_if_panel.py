@@ -24,7 +24,7 @@ from kinetics.explore.what_if import (
 )
 from kinetics.explore.what_if_figure import exposure_table, plot_outputs, plot_sites, short_label
 from kinetics.model import Model
-from kinetics.plot.frame import number_text, product_name
+from kinetics.plot import number_text, product_name
 
 __all__ = ["serve_what_if", "what_if_panel"]
 

@@ -1,9 +1,7 @@
-"""What statisticians and pharmacometricians read: ADaM-shaped tables, Monolix- and NONMEM-like results, workbooks.
+"""What statisticians and pharmacometricians read: ADaM-shaped tables, Monolix- and NONMEM-like results, workbooks."""
 
-`export` writes any of them; each format is a module of its own, and `kinetics.adam_names` says what is published where.
-"""
+import lazy_loader
 
-from kinetics.formats.export import FORMATS, Exported, export, unknown_formats
-from kinetics.formats.study_folder import write_study
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 
 __all__ = ["FORMATS", "Exported", "export", "unknown_formats", "write_study"]

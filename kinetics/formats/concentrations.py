@@ -1,4 +1,4 @@
-"""ADPC- and ADPPK-shaped datasets of a study (CDISC ADaM; `kinetics.adam_names` says what is whose), and their TOML.
+"""ADPC- and ADPPK-shaped datasets of a study (CDISC ADaM; `kinetics.study.sources.cdisc` says what is whose), and their TOML.
 
 Times are days. AFRLT counts from the subject's first dose of cells; ARRLT and APRLT from the latest before the record
 (the next, where there is none before), for a record at the very time of a dose is read as taken before it.
@@ -13,12 +13,11 @@ import numpy as np
 import tomli_w
 from pandas import DataFrame, Series
 
-from kinetics.adam_names import Variable, adam_name
 from kinetics.formats.dataset import Dataset, dataset_of
 from kinetics.formats.study_folder import study_dictionary
 from kinetics.formats.subjects import SubjectVariables, subject_keys, subject_variables
 from kinetics.formats.timeline import compartments, products_of, timeline
-from kinetics.study import Study
+from kinetics.study import Study, Variable, adam_name
 
 __all__ = ["adam_toml", "adpc", "adppk", "analyte_codes", "not_carried"]
 

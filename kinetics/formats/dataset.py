@@ -8,8 +8,7 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
-from kinetics.adam_names import PUBLISHED, Variable
-from kinetics.study import Study
+from kinetics.study import PUBLISHED, Study, Variable
 
 __all__ = ["Dataset", "dataset_of"]
 

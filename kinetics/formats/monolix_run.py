@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 from pandas import DataFrame
 
-from kinetics.fit import Fit
 from kinetics.formats.run_tables import (
     Population,
     individual_values,
@@ -21,6 +20,7 @@ from kinetics.formats.run_tables import (
     random_effects,
 )
 from kinetics.formats.subjects import subject_variables
+from kinetics.inference import Fit
 
 __all__ = ["monolix_files", "monolix_name"]
 

@@ -15,11 +15,10 @@ import numpy as np
 import tomli_w
 from pandas import DataFrame, Series
 
-from kinetics.adam_names import adam_name
 from kinetics.formats.concentrations import not_carried
 from kinetics.formats.study_folder import study_dictionary
 from kinetics.formats.timeline import compartments, products_of, timeline
-from kinetics.study import Study
+from kinetics.study import Study, adam_name
 
 __all__ = ["DROPPED", "nonmem_csv", "nonmem_data", "nonmem_ids", "nonmem_notes", "nonmem_toml"]
 

@@ -15,9 +15,9 @@ import re
 import numpy as np
 from pandas import DataFrame
 
-from kinetics.fit import Fit
 from kinetics.formats.nonmem_data import nonmem_ids
 from kinetics.formats.run_tables import Population, population_of, random_effects
+from kinetics.inference import Fit
 
 __all__ = ["nonmem_run_files", "nonmem_run_tables"]
 

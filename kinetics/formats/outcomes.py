@@ -17,10 +17,9 @@ from pandas import DataFrame, concat
 
 from kinetics.formats.dataset import Dataset, dataset_of
 from kinetics.formats.subjects import subject_keys, subject_variables
-from kinetics.protocol_tables import Protocol
-from kinetics.response import assessments_of, best_responses
+from kinetics.outcomes import ENDPOINTS, assessments_of, best_responses, survival_times
+from kinetics.protocol import Protocol
 from kinetics.study import Study
-from kinetics.time_to_event import ENDPOINTS, survival_times
 
 __all__ = ["RESPONSE_NUMBERS", "adrs", "adtte"]
 

@@ -1,6 +1,6 @@
 """ADPP-shaped datasets (PPTESTCD) of a study's NCA or of a run's exposure, and PKNCA's long table of an NCA.
 
-Codes and names are CDISC's codelists PKPARMCD and PKPARM, as `kinetics.nca.to_pptestcd` has them; those it marks * are
+Codes and names are CDISC's codelists PKPARMCD and PKPARM, as `kinetics.exposures.to_pptestcd` has them; those it marks * are
 this package's own. PKNCA's names (`cmax`, `auclast`, `half.life` ...) and columns (start, end, PPTESTCD, PPORRES,
 exclude) are those of as.data.frame(pk.nca(...)), PKNCA 0.12 (R/class-PKNCAresults.R, R/auc.R, R/half.life.R).
 """
@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame, concat, isna
 
-from kinetics.exposure import exposure, exposure_summary
-from kinetics.fit import Fit
+from kinetics.exposures import CDISC, DEFAULT_RULES, NCARules, exposure, exposure_summary, nca, to_pptestcd
 from kinetics.formats.dataset import Dataset, dataset_of
 from kinetics.formats.subjects import subject_keys, subject_variables
-from kinetics.nca import CDISC, nca, to_pptestcd
-from kinetics.nca_rules import DEFAULT_RULES, NCARules
+from kinetics.inference import Fit
 from kinetics.study import Study
 
 __all__ = ["PKNCA_NAMES", "adpp", "adpp_of_run", "pknca"]

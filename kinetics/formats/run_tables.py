@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from pandas import DataFrame, concat
 
-from kinetics.estimates import Estimates, estimates
-from kinetics.fit import Fit
-from kinetics.gof import gof
-from kinetics.summary import parameter_table
+from kinetics.checks import Estimates, estimates, gof, parameter_table
+from kinetics.inference import Fit
 
 __all__ = ["Population", "individual_values", "population_of", "predictions_of", "random_effects"]
 

@@ -10,13 +10,10 @@ from typing import Any, Literal
 import tomli_w
 from pandas import DataFrame, Index
 
-from kinetics.dictionary import Column
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.formats.files import write_files
-from kinetics.parquet_table import need_pyarrow
-from kinetics.study import Study
-from kinetics.workbook import WORKBOOK_SUFFIXES
+from kinetics.study import WORKBOOK_SUFFIXES, Column, Study, need_pyarrow
 
 __all__ = ["study_dictionary", "study_files", "study_tables", "workbook_bytes", "write_study"]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
-from kinetics.adam_names import PUBLISHED, SEX, Variable, adam_name
-from kinetics.study import Study
+from kinetics.study import PUBLISHED, SEX, Study, Variable, adam_name
 
 __all__ = ["SubjectVariables", "subject_keys", "subject_variables"]
 

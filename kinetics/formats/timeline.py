@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pandas import DataFrame, concat
 
-from kinetics.adam_names import CDISC_ROUTES
-from kinetics.study import Study
+from kinetics.study import CDISC_ROUTES, Study
 
 __all__ = ["compartments", "products_of", "timeline"]
 

@@ -8,7 +8,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
 from kinetics.arrays import AnyArray
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.plot.frame import (
     INK,
     PALETTE,
@@ -35,7 +35,7 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
 
     >>> from kinetics.plot import plot_biodistribution
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
-    >>> figure = plot_biodistribution(fit, kn.site_curves(fit, draws=2))
+    >>> figure = plot_biodistribution(fit, kn.exposures.site_curves(fit, draws=2))
     >>> figure.layout.xaxis.title.text
     """
     products = list(dict.fromkeys(curves["product"]))

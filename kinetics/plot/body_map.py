@@ -11,7 +11,7 @@ from plotly.colors import sample_colorscale
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.model import Model
 from kinetics.plot.frame import GREY, INK, number_text, product_name
 from kinetics.plot.organ_stack import finish_sites, site_name
@@ -67,7 +67,7 @@ def plot_body_map(
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
     >>> curves = kn.simulate(model, regimen, times=times, outputs=[*model.sites["car_nk"].values()])
-    >>> shares = kn.site_shares(model, curves)
+    >>> shares = kn.exposures.site_shares(model, curves)
     >>> len(kn.plot.plot_body_map(model, shares, days=(1, 7)).layout.annotations) > 2
     True
     """

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from kinetics.plot.frame import GREY, PALETTE, dress
 
 if TYPE_CHECKING:
-    from kinetics.recommend import Recommendation
+    from kinetics.decision import Recommendation
 
 __all__ = ["plot_dose_decision"]
 

@@ -11,8 +11,8 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.dose_exposure import Exposures
-from kinetics.dose_proportionality import (
+from kinetics.decision import (
+    Exposures,
     counted_analytes,
     levels_of,
     power_curve,
@@ -20,7 +20,7 @@ from kinetics.dose_proportionality import (
     usable_exposures,
 )
 from kinetics.errors import Problem, StudyError
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.plot.frame import (
     GREY,
     INK,
@@ -56,7 +56,7 @@ def plot_dose_exposure(
     StudyError where fewer than three subjects or only one dose are there to fit.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> seen = kn.exposures_from_samples(study, protocol)
+    >>> seen = kn.decision.exposures_from_samples(study, protocol)
     >>> len(kn.plot.plot_dose_exposure(study, seen, ["car_copies_cmax"]).data) > 3
     True
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from plotly.graph_objects import Figure, Scatter
 
-from kinetics.expansion import CohortRates
+from kinetics.decision import CohortRates
 from kinetics.plot.frame import GREY, INK, PALETTE, dress
 
 __all__ = ["plot_expansion"]
@@ -24,7 +24,7 @@ def plot_expansion(found: CohortRates) -> Figure:
 
     >>> from kinetics.plot import plot_expansion
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
-    >>> figure = plot_expansion(kn.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic")))
+    >>> figure = plot_expansion(kn.decision.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic")))
     >>> figure.layout.title.text
     'Expansion cohorts'
     """

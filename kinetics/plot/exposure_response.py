@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from plotly.graph_objects import Figure, Scatter
 
-from kinetics.exposure_response import ExposureResponse
+from kinetics.decision import ExposureResponse
 from kinetics.plot.frame import GREY, PALETTE, dress, faint, number_text, unit_text
 
 __all__ = ["plot_exposure_response"]
@@ -34,9 +34,9 @@ def plot_exposure_response(
     and `synthetic` are written on it.
 
     >>> from kinetics.plot import plot_exposure_response
-    >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.Slope(0.0, 1.0, reference=1e4, source="a guess")
+    >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.decision.Slope(0.0, 1.0, reference=1e4, source="a guess")
     >>> grades, names = np.array([0, 0, 1, 2]), ["S1", "S2", "S3", "S4"]
-    >>> found = kn.exposure_response("CRS", grades, {"cmax": cmax}, {"cmax": prior}, categories=3)
+    >>> found = kn.decision.exposure_response("CRS", grades, {"cmax": cmax}, {"cmax": prior}, categories=3)
     >>> figure = plot_exposure_response(found, "cmax", grades, cmax, subjects=names, title="CRS", unit="copies/ug DNA")
     >>> figure.layout.xaxis.title.text
     'cmax (copies/µg DNA)'

@@ -8,10 +8,10 @@ import numpy as np
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
+from kinetics.checks import RELEVANT, Subgroups
 from kinetics.errors import Problem, StudyError
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, INK, PALETTE, faint, finish, number_text
-from kinetics.subgroups import RELEVANT, Subgroups
 
 __all__ = ["plot_forest"]
 
@@ -28,7 +28,7 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
 
     >>> from kinetics.plot import plot_forest
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
-    >>> figure = plot_forest(fit, kn.subgroups(fit))
+    >>> figure = plot_forest(fit, kn.checks.subgroups(fit))
     >>> figure.layout.title.text
     'Covariate effects'
     """

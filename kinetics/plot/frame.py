@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from plotly.graph_objects import Figure
 
-from kinetics.dictionary import NOT_DECLARED, Analyte
-from kinetics.fit import Fit
-from kinetics.study import Study
+from kinetics.inference import Fit
+from kinetics.study import NOT_DECLARED, Analyte, Study
 
 __all__ = [
     "DASHES",

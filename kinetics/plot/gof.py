@@ -12,8 +12,8 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 from scipy.special import ndtri
 
-from kinetics.fit import Fit
-from kinetics.gof import GoodnessOfFit
+from kinetics.checks import GoodnessOfFit
+from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, INK, PALETTE, finish, log_range, number_text, unit_text, value_axis
 from kinetics.plot.records import SYMBOLS
 
@@ -30,7 +30,7 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
 
     >>> from kinetics.plot import plot_gof
     >>> fit = kn.load_fit("runs/theophylline")
-    >>> figure = plot_gof(fit, kn.gof(fit, replicates=100, draws=20), "theophylline", log=False)
+    >>> figure = plot_gof(fit, kn.checks.gof(fit, replicates=100, draws=20), "theophylline", log=False)
     >>> figure.layout.title.text
     'Theophylline: goodness of fit'
     """

@@ -10,7 +10,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import (
     INK,
@@ -35,7 +35,7 @@ from kinetics.plot.records import (
     time_ends,
     zero_note,
 )
-from kinetics.predict import individual_curves
+from kinetics.prediction import individual_curves
 
 __all__ = ["plot_individual_fits"]
 

@@ -9,10 +9,9 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.kaplan_meier import KaplanMeier
+from kinetics.outcomes import ENDPOINTS, Endpoint, KaplanMeier
 from kinetics.plot.frame import DASHES, INK, PALETTE, faint, finish, number_text, unit_text
 from kinetics.study import Study
-from kinetics.time_to_event import ENDPOINTS, Endpoint
 
 __all__ = ["plot_kaplan_meier"]
 
@@ -25,7 +24,7 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
 
     >>> from kinetics.plot import plot_kaplan_meier
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> figure = plot_kaplan_meier(study, kn.kaplan_meier(kn.survival_times(study, protocol, "os")), "os")
+    >>> figure = plot_kaplan_meier(study, kn.outcomes.kaplan_meier(kn.outcomes.survival_times(study, protocol, "os")), "os")
     >>> figure.layout.xaxis.title.text
     'Time since first infusion of cells (days)'
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from plotly.graph_objects import Figure, Scatter
 
-from kinetics.fit import Fit
-from kinetics.loo import Loo
+from kinetics.checks import Loo
+from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, PALETTE, finish, number_text
 
 __all__ = ["plot_pareto_k"]

@@ -9,7 +9,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import INK, PALETTE, dress, faint, finish, log_range, product_name, value_axis
@@ -40,7 +40,7 @@ def plot_organ_stack(
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
     >>> curves = kn.simulate(model, regimen, times=times, outputs=[*model.sites["car_nk"].values()])
-    >>> shares = kn.site_shares(model, curves)
+    >>> shares = kn.exposures.site_shares(model, curves)
     >>> len(kn.plot.plot_organ_stack(model, shares).data) > 4
     True
     """

@@ -11,18 +11,9 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import (
-    INK,
-    PALETTE,
-    SHARED,
-    analyte_title,
-    finish,
-    log_range,
-    time_title,
-    value_axis,
-)
+from kinetics.plot.frame import INK, PALETTE, SHARED, analyte_title, finish, log_range, time_title, value_axis
 from kinetics.plot.grouping import group_subjects, groupings
 from kinetics.plot.records import (
     add_limits,
@@ -35,7 +26,7 @@ from kinetics.plot.records import (
     time_ends,
     zero_note,
 )
-from kinetics.predict import population_curve
+from kinetics.prediction import population_curve
 
 __all__ = ["plot_population", "population_curves"]
 

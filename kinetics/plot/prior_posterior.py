@@ -11,8 +11,8 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 from scipy.stats import gaussian_kde
 
-from kinetics.distributions import Prior
-from kinetics.fit import Fit
+from kinetics.inference import Fit
+from kinetics.model import Prior
 from kinetics.plot.frame import GREY, PALETTE, faint, finish, unit_text
 
 __all__ = ["plot_prior_posterior"]

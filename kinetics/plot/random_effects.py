@@ -11,10 +11,10 @@ from plotly.graph_objects import Box, Figure, Histogram, Scatter
 from plotly.subplots import make_subplots
 from scipy.stats import norm, spearmanr
 
+from kinetics.checks import parameter_table
 from kinetics.errors import Problem, StudyError, did_you_mean
-from kinetics.fit import Fit
+from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, INK, PALETTE, finish
-from kinetics.summary import parameter_table
 
 __all__ = ["plot_eta_covariates", "plot_etas"]
 

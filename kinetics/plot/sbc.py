@@ -8,9 +8,8 @@ import numpy as np
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.calibration import Calibration
+from kinetics.checks import Calibration, counts_below
 from kinetics.plot.frame import GREY, PALETTE, SHARED, dress, faint, number_text
-from kinetics.uniformity import counts_below
 
 __all__ = ["plot_sbc"]
 
@@ -19,10 +18,10 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
     """One panel a quantity, in the order of the fit; one that leaves the band is drawn in the colour of alarm.
 
     Above zero there are too many low ranks: the truth tends to lie below the draws. A rise and a fall, or a fall
-    and a rise, are a posterior too narrow or too wide. `calibration` is what `kinetics.sbc` gives.
+    and a rise, are a posterior too narrow or too wide. `calibration` is what `kinetics.checks.sbc` gives.
 
     >>> from kinetics.plot import plot_sbc
-    >>> found = kn.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP
+    >>> found = kn.checks.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP
     >>> plot_sbc(found).write_html("sbc.html")  # doctest: +SKIP
     """
     names, table = [str(k) for k in calibration.ranks], calibration.table.set_index("site")

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import GREY, PALETTE, dress, log_range, unit_text, value_axis
-from kinetics.simulate import curve_bands
+from kinetics.prediction import curve_bands
 
 __all__ = ["plot_simulation"]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
+from kinetics.outcomes import BASELINE, SIZE, best_responses, size_changes
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, finish, time_title
 from kinetics.plot.waterfall import add_thresholds
-from kinetics.response import best_responses
 from kinetics.study import Study
-from kinetics.tumour_size import BASELINE, SIZE, size_changes
 
 __all__ = ["plot_spider"]
 

@@ -8,10 +8,9 @@ from typing import Any
 from pandas import DataFrame
 from plotly.graph_objects import Bar, Figure, Scatter
 
-from kinetics.follow_up import follow_up
+from kinetics.outcomes import assessments_of, follow_up
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, faint, finish
 from kinetics.plot.grouping import group_subjects
-from kinetics.response import assessments_of
 from kinetics.study import Study
 
 __all__ = ["plot_swimmer"]

@@ -10,8 +10,8 @@ from pandas import DataFrame
 from plotly.graph_objects import Bar, Figure, Scatter
 
 from kinetics.errors import PlanError, Problem
+from kinetics.exposures import Tornado
 from kinetics.plot.frame import GREY, INK, PALETTE, dress, number_text, unit_text
-from kinetics.tornado import Tornado
 
 __all__ = ["plot_tornado"]
 

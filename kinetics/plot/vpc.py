@@ -9,7 +9,8 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.fit import Fit
+from kinetics.checks import Vpc
+from kinetics.inference import Fit
 from kinetics.plot.frame import (
     GREY,
     INK,
@@ -23,7 +24,6 @@ from kinetics.plot.frame import (
     value_axis,
 )
 from kinetics.plot.records import SYMBOLS, add_limits, add_records, add_symbol_key, limit_lines
-from kinetics.vpc import Vpc
 
 __all__ = ["plot_vpc"]
 

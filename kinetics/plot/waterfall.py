@@ -8,10 +8,9 @@ import numpy as np
 from pandas import DataFrame
 from plotly.graph_objects import Bar, Figure
 
+from kinetics.outcomes import BASELINE, RECIST_1_1, SIZE, best_changes
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, finish
-from kinetics.recist import RECIST_1_1
 from kinetics.study import Study
-from kinetics.tumour_size import BASELINE, SIZE, best_changes
 
 __all__ = ["add_thresholds", "plot_waterfall"]
 

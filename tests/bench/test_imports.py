@@ -9,5 +9,5 @@ import pytest
     "name", ["accelerator", "batch", "inference", "livermet", "ours", "peers", "recovery"]
 )
 def test_a_bench_finds_what_it_imports(name: str) -> None:
-    module = import_module(f"tests.bench.{name}")
+    module = import_module(f"bench.{name}")
     assert all(hasattr(module, public) for public in getattr(module, "__all__", ()))

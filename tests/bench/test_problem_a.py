@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.bench.problem_a import ORDER, bound_problem_a, log_density_of, sites_of_point
+from bench.problem_a import ORDER, bound_problem_a, log_density_of, sites_of_point
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.bench.problem_b import ORDER, bound_problem_b, log_density_of, sites_of_point
+from bench.problem_b import ORDER, bound_problem_b, log_density_of, sites_of_point
 
 
 def test_log_density_and_gradient_agree_with_the_reference_points(shared_data: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kinetics.batch.attempts import Attempts
-from kinetics.fit import fit, load_fit
+from kinetics.inference.fitting import fit, load_fit
 from tests.cluster.sandbox import Sandbox, until
 
 pytestmark = pytest.mark.cluster

@@ -8,11 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from kinetics import load_model
-from kinetics.laws import LAWS, TIMES, Law, Trial, check_laws
-from kinetics.model import Balance, Model, library_models
+from kinetics.model.model import Balance, Model, library_models, load_model
 from kinetics.solve import reference
-from tests.test_solve import decay
+from kinetics.solve.laws import LAWS, TIMES, Law, Trial, check_laws
+from tests.solve.test_solve import decay
 
 
 @cache

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.bind import BoundFit
-from kinetics.device import chain_layout
-from kinetics.hierarchy import individual
-from kinetics.laplace import Marginal
-from kinetics.plan import plan_of
-from kinetics.posterior import Posterior
-from kinetics.residual import simulate_residual
-from kinetics.sampler import NutsProgram
-from kinetics.solve import solve
-from kinetics.start import begin
+from kinetics.assay.residual import simulate_residual
+from kinetics.inference.devices import chain_layout
+from kinetics.inference.laplace.marginal import Marginal
+from kinetics.inference.nuts import NutsProgram
+from kinetics.inference.posterior import Posterior
+from kinetics.inference.starts import begin
+from kinetics.plan.binding import BoundFit
+from kinetics.plan.plan import plan_of
+from kinetics.population.hierarchy import individual
+from kinetics.solve.solving import solve
 from tests.published.reference_studies import actg_315
 
 pytestmark = [pytest.mark.fit, pytest.mark.slow]

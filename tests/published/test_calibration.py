@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kinetics import load_model
-from kinetics.bind import bind
-from kinetics.calibration import calibration_card
-from kinetics.plan import find_plan, read_plan
-from kinetics.sbc import sbc
+from kinetics.checks.calibration.calibration import calibration_card
+from kinetics.checks.calibration.ranks import sbc
+from kinetics.model.model import load_model
+from kinetics.plan.binding import bind
+from kinetics.plan.plan import find_plan, read_plan
 
 CLOSED, EQUATIONS = "ogasawara_2021__synthetic_cart_12", "nk_persistence__synthetic_carnk_12"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.vpc import vpc
+from kinetics.checks.visual_check import vpc
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import kinetics as kn
-from kinetics.observe import recorded
+from kinetics.assay.likelihood import recorded
 
 
 @pytest.fixture(scope="module")

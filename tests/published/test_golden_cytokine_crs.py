@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen import Regimen, doses_for
-from kinetics.solve import Solver, solve
+from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.solve.solving import Solver, solve
 
 DAYS = np.linspace(0.0, 10.0, 401)
 FLUX = 1e9

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.solve import Solver, solve
+from kinetics.solve.solving import Solver, solve
 from tests.published.test_golden_models import one_dose
 
 NAMES = ["cytokine_release", "empirical_rise_and_fall"]

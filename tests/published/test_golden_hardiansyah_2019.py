@@ -10,8 +10,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.regimen import Doses, pad_doses
-from kinetics.solve import Solver, derived, solve, trouble
+from kinetics.regimen.regimen import Doses, pad_doses
+from kinetics.solve.solving import Solver, derived, solve, trouble
 
 MODEL = kn.load_model("hardiansyah_2019")
 UPN = (MODEL.typical(), MODEL.with_prior_set("upn3").typical())

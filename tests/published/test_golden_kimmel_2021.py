@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.solve import Solver, solve
+from kinetics.solve.solving import Solver, solve
 from tests.published.test_golden_models import one_dose
 
 MODEL = kn.load_model("kimmel_2021")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen import Doses
-from kinetics.solve import Solver, solve
+from kinetics.regimen.regimen import Doses
+from kinetics.solve.solving import Solver, solve
 from kinetics.units import GENOMES_PER_UG
 from tests.published.test_golden_models import curve, one_dose
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen import Doses
-from kinetics.solve import solve
+from kinetics.regimen.regimen import Doses
+from kinetics.solve.solving import solve
 from kinetics.units import GENOMES_PER_UG, copies_per_ug_to_cells_per_uL
 
 CLOSED_FORM = ["stein_2019", "ogasawara_2021", "transit_2022"]

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.special import lambertw
 
 import kinetics as kn
-from kinetics.regimen import Doses
-from kinetics.solve import Solver, derived, solve
+from kinetics.regimen.regimen import Doses
+from kinetics.solve.solving import Solver, derived, solve
 
 MODEL = kn.load_model("moes_2022_tocilizumab")
 P = MODEL.typical()

@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.regimen import Doses
-from kinetics.solve import Solver, solve
+from kinetics.regimen.regimen import Doses
+from kinetics.solve.solving import Solver, solve
 from tests.published.test_golden_models import one_dose
 
 MODEL = kn.load_model("mueller_schoell_2021")

@@ -8,8 +8,8 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 import kinetics as kn
-from kinetics.regimen import Doses
-from kinetics.solve import Solver, solve
+from kinetics.regimen.regimen import Doses
+from kinetics.solve.solving import Solver, solve
 from tests.published.test_golden_models import one_dose
 
 MODEL = kn.load_model("nk_persistence")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen import Regimen, doses_for
-from kinetics.solve import Solver, solve
+from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.solve.solving import Solver, solve
 
 FULL, REDUCED = "nkg2d_nk_t_livermet", "nkg2d_blood"
 GIVEN = np.array([0.0, 1.0, 14.0, 15.0, 28.0, 29.0])

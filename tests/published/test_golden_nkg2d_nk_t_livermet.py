@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen import Regimen, doses_for
-from kinetics.solve import Solver, derived, solve
+from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.solve.solving import Solver, derived, solve
 
 MODEL = "nkg2d_nk_t_livermet"
 DAYS = np.unique(np.concatenate([np.linspace(0, 90, 901), np.linspace(14, 35, 800)]))

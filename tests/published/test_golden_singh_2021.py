@@ -10,8 +10,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.regimen import Doses, pad_doses
-from kinetics.solve import Solver, solve, trouble
+from kinetics.regimen.regimen import Doses, pad_doses
+from kinetics.solve.solving import Solver, solve, trouble
 
 MODEL = kn.load_model("singh_2021")
 CELLS = np.array([50e6, 150e6, 450e6, 800e6])  # CRB-401's flat doses

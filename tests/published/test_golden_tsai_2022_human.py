@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen import Regimen, doses_for
-from kinetics.solve import Solver, solve
+from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.solve.solving import Solver, solve
 
 DAYS = np.array([5 / 60, 1.0, 4.0, 24.0, 72.0]) / 24
 FREE = {"kon": 1e-12, "kg": 1e-9}  # no binding and no growth: what flows and passage alone do
@@ -102,5 +102,5 @@ def test_no_cell_is_lost_where_none_dies() -> None:
 
 
 def test_the_species_that_is_not_there_is_named() -> None:
-    with pytest.raises(kn.ModelError, match="no species 'rat'"):
+    with pytest.raises(kn.errors.ModelError, match="no species 'rat'"):
         kn.load_model("tsai_2022", species="rat")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.bind import BoundFit, bind
-from kinetics.laplace import Laplace, Marginal
-from kinetics.plan import plan_of
-from kinetics.posterior import Posterior
+from kinetics.inference.laplace.marginal import Laplace, Marginal
+from kinetics.inference.posterior import Posterior
+from kinetics.plan.binding import BoundFit, bind
+from kinetics.plan.plan import plan_of
 from tests.published.reference_studies import phenobarbital
 from tests.published.test_reference_answers import WEIGHT, spread, wide
 from tests.published.test_wang_2007 import EXACT, HERE, study
@@ -48,7 +48,7 @@ def test_phenobarbitals_objective_estimates_and_standard_errors_are_nonmems(
         method="laplace",
         sampler={"chains": 1, "draws": 100},
     )
-    found = kn.estimates(fit)
+    found = kn.checks.estimates(fit)
     assert found.ofv == pytest.approx(586.276, abs=0.01)
     published = {
         "cl_pop": 24 * 4.69555e-3, "v_pop": 0.984258, "beta_v_apgar_low": np.log(1.158920),

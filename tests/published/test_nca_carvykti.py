@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from kinetics.nca_rules import NCARules, nca_profile
+from kinetics.exposures.profile import NCARules, nca_profile
 
 N, TMAX, END = 5000, 12.0, 28.0
 RISE, FAST, SLOW, FAST_SHARE = 0.9, 0.30, 0.04, 0.9  # 1/day, before each subject's factor

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import kinetics as kn
-from kinetics.bind import bind
-from kinetics.plan import plan_of
+from kinetics.plan.binding import bind
+from kinetics.plan.plan import plan_of
 
 HERE = Path(__file__).parent
 # Wang Y 2007, J Pharmacokinet Pharmacodyn 34:575, Table 1 (subject: value at time 0, value at time 1)

@@ -6,7 +6,8 @@ fixed as in the paper. Time is in days here as everywhere; the paper's unit does
 
 import jax.numpy as jnp
 
-from kinetics import LogNormal, Model, Output, Parameter, State
+from kinetics.model.model import Model, Output, Parameter, State
+from kinetics.model.priors import LogNormal
 
 STATES = {"concentration": State("drug", "mg/L", site="plasma")}
 

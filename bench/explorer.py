@@ -1,0 +1,125 @@
+"""How long a reader of the explorer waits: `python -m bench.explorer [folder for pictures]`
+
+In headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the model of 20
+states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over, values moved by 30 %:
+SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to bench/explorer.json; pictures to look at.
+"""
+
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from playwright.sync_api import sync_playwright
+
+import kinetics as kn
+from kinetics.explore.serve import serving
+from kinetics.explore.target import Target
+from kinetics.explore.what_if import WhatIf
+from kinetics.files import write_atomic
+from tests.explore.test_explore_browser import CHROMIUM, OFFLINE, Visit
+
+ROOT = Path(__file__).parents[1]
+TRIAL, COPIES = "nkg2d_phase1_synthetic", 84
+
+
+def crowd(folder: Path) -> kn.Study:
+    """The synthetic trial COPIES times over, under other names and with other values."""
+    shutil.copytree(ROOT / "data" / TRIAL, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    rng = np.random.default_rng(1)
+    for file in folder.glob("*.csv"):
+        one = pd.read_csv(file)
+        many = pd.concat([one.assign(subject=one["subject"] + f"-{i}") for i in range(COPIES)])
+        if file.stem == "observations":
+            free = (many["censored"] == "none") & many["analyte"].isin(["car_copies", "nk_cells", "t_cells"])
+            # upwards, so that none falls below its LLOQ
+            many.loc[free, "value"] *= np.exp(0.3 * np.abs(rng.standard_normal(int(free.sum()))))
+        many.to_csv(file, index=False)
+    return kn.read_study(folder)
+
+
+@contextmanager
+def opened(target: Target, what_if: WhatIf | None) -> Iterator[tuple[Visit, float]]:
+    """A visit to the page, and the seconds from its address to the first figure."""
+    server = serving(target, what_if=what_if)
+    thread = Thread(target=server.run, kwargs={"browser": False}, daemon=True)
+    thread.start()
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        visit = Visit(browser.new_page(viewport={"width": 1280, "height": 900}), server.url)
+        begun = time.perf_counter()
+        visit.page.goto(server.url)
+        visit.page.wait_for_selector("#course[data-drawn]")
+        yield visit, time.perf_counter() - begun
+        assert visit.errors == [], visit.errors
+        browser.close()
+    server.server.should_exit = True
+    thread.join(10)
+
+
+def waited(visit: Visit, figure: str, act: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    visit.redrawn(figure, act)
+    return time.perf_counter() - begun
+
+
+def sliders(pictures: Path, moves: int = 12) -> dict[str, Any]:
+    """Seconds from letting go of a slider to the new figure, and what the page says the answer took."""
+    model = kn.load_model("nkg2d_nk_t_livermet")
+    found, answers = [], []
+    with opened(Target(kn.read_study(TRIAL), model), WhatIf(model)) as (visit, _):
+        page = visit.page
+        visit.redrawn("sites", lambda: page.get_by_role("tab", name="What if").click())
+        handle = page.locator(".shiny-input-container:has(#amount_car_t) .irs-handle.single")
+        for i in range(moves):
+            box = handle.bounding_box()
+            page.mouse.move(box["x"] + 5, box["y"] + 5)
+            page.mouse.down()
+            page.mouse.move(box["x"] + (25 if i % 2 else -15), box["y"] + 5, steps=2)
+            found.append(waited(visit, "sites", page.mouse.up))
+            answers.append(page.inner_text("#answered"))
+        page.screenshot(path=pictures / "what_if.png")
+    return {"seconds": summary(found), "said": answers[-1]}
+
+
+def thousand(pictures: Path) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        study = crowd(Path(scratch) / "crowd")
+        with opened(Target(study, None), None) as (visit, seconds):
+            page = visit.page
+            page.screenshot(path=pictures / "thousand.png")
+            found = {"patients": len(study.subjects), "records": len(study.observations), "opened": seconds}
+            linear = page.get_by_label("linear").first
+            found["linear_axis"] = waited(visit, "course", linear.click)
+            found["other_assay"] = waited(visit, "course", lambda: page.select_option("#assay", "flow"))
+            page.screenshot(path=pictures / "thousand_flow.png")
+            for tab, figure in (("Time on study", "swimmer"), ("Response", "waterfall")):
+                button = page.get_by_role("tab", name=tab)
+                found[figure] = waited(visit, figure, button.click)
+                page.screenshot(path=pictures / f"thousand_{figure}.png")
+    return {k: round(v, 2) for k, v in found.items()}
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(seconds), 2), "worst": round(max(seconds), 2)}
+
+
+def main() -> None:
+    pictures = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "explorer"
+    pictures.mkdir(parents=True, exist_ok=True)
+    facts = {"what_if": sliders(pictures), "thousand_patients": thousand(pictures)}
+    print(json.dumps(facts, indent=1))
+    write_atomic(ROOT / "bench" / "explorer.json", json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+from .correlated import Seen as Seen, both_censored as both_censored, given_first as given_first
+from .likelihood import (
+    AssayRecords as AssayRecords,
+    Observations as Observations,
+    log_likelihood as log_likelihood,
+    pad_observations as pad_observations,
+    recorded as recorded,
+    standardise as standardise,
+)
+from .qpcr import Nucleated as Nucleated, nucleated_cells as nucleated_cells
+from .residual import (
+    DNA_UG as DNA_UG,
+    FAMILIES as FAMILIES,
+    LOG_FAMILIES as LOG_FAMILIES,
+    NORMAL_ON_LOG as NORMAL_ON_LOG,
+    TINY as TINY,
+    location_scale as location_scale,
+    log_between as log_between,
+    normal_logcdf as normal_logcdf,
+    residual_priors as residual_priors,
+    simulate_residual as simulate_residual,
+    student as student,
+)
+from .scan import Imaging as Imaging, imaging as imaging

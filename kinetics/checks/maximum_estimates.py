@@ -1,0 +1,114 @@
+"""The table that a NONMEM user expects of a fit by `laplace` or `map`: estimates, SE, RSE, shrinkage, the objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame
+
+from kinetics.errors import FitError
+from kinetics.inference import Fit
+
+__all__ = ["Estimates", "estimates"]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """The maximum of a fit by `laplace` (no priors) or `map`; `kinetics.inference.laplace.standard_errors` defines every number.
+
+    table: site, estimate, se, rse_percent, lower, upper (95 %), shrinkage_percent (of an omega's EBEs), held (why a
+    value has no standard error, and what to do). ebes: subject, eta_X, X. `ofv` is NONMEM's objective, `ofv_log` with
+    log-normal records as logs. `condition` is that of the correlation matrix of the estimates. covariance and
+    correlation are of the estimates; `log_likelihood`, `aic` and `bic` (lower is better) have `parameters` free
+    and `records` seen.
+
+    >>> found = kn.checks.estimates(kn.load_fit("runs/theophylline-laplace"))
+    >>> found.method, found.parameters, found.records, round(found.ofv, 1), found.held
+    ('laplace', 6, 132, 111.9, {})
+    >>> list(found.as_dict())[:4]
+    ['fit', 'method', 'ofv', 'ofv_log']
+    """
+
+    fit: str
+    method: str
+    table: DataFrame
+    ebes: DataFrame
+    covariance: DataFrame
+    correlation: DataFrame
+    ofv: float
+    ofv_log: float
+    log_likelihood: float
+    aic: float
+    bic: float
+    parameters: int
+    records: int
+    condition: float
+
+    @property
+    def held(self) -> dict[str, str]:
+        """What the records do not determine: site -> why, and what to do."""
+        rows = self.table[self.table["held"] != ""]
+        return dict(zip(rows["site"], rows["held"], strict=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        numbers = ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "parameters", "records", "condition")
+        return {
+            "fit": self.fit, "method": self.method, **{k: getattr(self, k) for k in numbers},
+            "estimates": self.table.to_dict("records"), "ebes": self.ebes.to_dict("records"),
+            "correlation": self.correlation.to_dict(),
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        kind = "maximum likelihood, no priors" if self.method == "laplace" else "maximum of the posterior"
+        head = f"{self.fit}: {kind}; random effects integrated by Laplace's method (FOCE with interaction)"
+        lines = [
+            head,
+            f"OFV {self.ofv:.3f} (-2 log L less N log 2 pi), log L {self.log_likelihood:.3f}, AIC {self.aic:.2f}, "
+            f"BIC {self.bic:.2f}; {self.parameters} parameters, {self.records} records; condition number "
+            f"{self.condition:.3g}",
+        ]
+        if abs(self.ofv_log - self.ofv) > 1e-9:
+            lines.append(f"OFV with log-normal records as logs: {self.ofv_log:.3f}")
+        shown = self.table.drop(columns="held")
+        lines.append(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
+        lines.append("SE by the delta method from the information; intervals hold 95 %")
+        return "\n".join([*lines, *(f"held: {site}: {why}" for site, why in self.held.items())])
+
+
+def estimates(fit: Fit) -> Estimates:
+    """The estimates of a fit by `laplace` or `map`; FitError for another method, which has no maximum.
+
+    >>> found = kn.checks.estimates(kn.load_fit("runs/theophylline-laplace"))
+    >>> found.table[["site", "estimate", "rse_percent"]].round(1).head(3)
+         site  estimate  rse_percent
+    0  ka_pop      37.9         19.9
+    1  ke_pop       2.0          5.3
+    2  cl_pop      65.2          6.1
+    """
+    if "estimates" not in fit.posterior:
+        raise FitError(
+            f"{fit.name} was fitted by {fit.method}, which estimates no maximum: see `parameter_table`, or fit "
+            'with method = "laplace"'
+        )
+    group = fit.posterior["estimates"].dataset
+    sites = [str(s) for s in group["site"].to_numpy()]
+    columns = ("estimate", "se", "rse_percent", "lower", "upper")
+    table = DataFrame({"site": sites, **{k: group[k].to_numpy() for k in columns}})
+    effects = fit.bound.hierarchy.omega
+    shrinkage = {f"omega_{k}": 100 * (1 - float(np.std(group[f"eta_{k}"].to_numpy()))) for k in effects}
+    table["shrinkage_percent"] = [shrinkage.get(s, np.nan) for s in sites]
+    table["held"] = [str(v) for v in group["held"].to_numpy()]
+    own = [str(k) for k, v in group.data_vars.items() if v.dims == ("subject",)]
+    ebes = DataFrame({"subject": fit.bound.subjects, **{k: group[k].to_numpy() for k in own}})
+    covariance, correlation = (
+        DataFrame(group[k].to_numpy(), index=sites, columns=sites) for k in ("covariance", "correlation")
+    )
+    attrs = {k: float(v) for k, v in group.attrs.items()}
+    numbers = {k: attrs[k] for k in ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "condition")}
+    return Estimates(
+        fit.name, fit.method, table, ebes, covariance, correlation, **numbers,
+        parameters=int(attrs["parameters"]), records=int(attrs["records"]),
+    )  # fmt: skip

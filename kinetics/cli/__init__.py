@@ -1,0 +1,3 @@
+"""The command line: one module for each subject of commands."""
+
+__all__: list[str] = []

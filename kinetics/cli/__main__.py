@@ -1,0 +1,7 @@
+"""`python -m kinetics.cli`."""
+
+from kinetics.cli.main import main
+
+__all__: list[str] = []
+
+main()

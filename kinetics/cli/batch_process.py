@@ -1,0 +1,234 @@
+"""The process that a worker keeps: it takes the batch's tasks, one after another, and is loaded once for all of them.
+
+A task is run as its command would run it, by the same function; what it prints goes to its log. Whoever holds a task's
+lock works on it, so any number of workers on any hosts may share a batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import jax
+import typer
+
+from kinetics.batch import AGAIN, REFUSED, STOPPED, Attempts, BatchFolder, Task, claimed, job_of_slurm
+from kinetics.cli.calibrate import sbc
+from kinetics.cli.console import print_result
+from kinetics.cli.design import design
+from kinetics.cli.fit import fit_to
+from kinetics.cli.simulate import simulate
+from kinetics.errors import KineticsError, Stopped
+from kinetics.files import write_atomic
+from kinetics.inference import split_host, unfinished, use_compile_cache
+from kinetics.plan import read_plan
+
+__all__ = ["main", "serve"]
+
+_MOST = 50  # tasks of one process: what they leave behind in memory goes with it
+_SHOWN = ("SLURM_", "XLA_", "JAX_", "OMP_", "KINETICS_", "CUDA_VISIBLE")  # of the environment, in logs
+
+
+class _Signals:
+    """SIGTERM and SIGUSR1 end a task at once, where the fit under way does not heed them itself."""
+
+    def __init__(self) -> None:
+        self.received = ""
+        self.in_task = False
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _: Any) -> None:
+        first, self.received = not self.received, signal.Signals(number).name
+        if first and self.in_task:
+            raise Stopped(f"{self.received}: stopped")
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        self.in_task = True
+        try:
+            yield
+        finally:
+            self.in_task = False
+
+
+def main() -> int:
+    path, key, token = sys.argv[1:]
+    signals, folder, parent = _Signals(), BatchFolder(Path(path)), os.getppid()
+    worker = {
+        "key": key, "host": socket.gethostname(), "pid": os.getpid(), "job": job_of_slurm() or None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    try:
+        problem = _refusal(folder, token)
+        write_atomic(
+            folder.path / "workers" / f"{key}.json", json.dumps({**worker, "problem": problem}) + "\n"
+        )
+    except (OSError, KineticsError) as error:
+        problem = (
+            f"{socket.gethostname()}: {error}; the batch folder has to be on a file system all nodes write to"
+        )
+    if problem:
+        print(problem, file=sys.stderr)
+        return REFUSED
+    use_compile_cache()
+    return serve(folder, worker, signals, lambda: os.getppid() != parent)
+
+
+def _refusal(folder: BatchFolder, token: str) -> str:
+    """Why this process cannot work here; "" where it can."""
+    host = socket.gethostname()
+    if folder.content["token"] != token:
+        return (
+            f"{host}: {folder.path} is another folder here; put the batch on a file system that all nodes see"
+        )
+    if os.environ.get("KINETICS_BATCH_GPU") == "1" and jax.default_backend() == "cpu":
+        return f"{host}: jax sees no GPU; say [slurm] gpus = 0, or install the extra `cuda` there"
+    return ""
+
+
+def serve(
+    folder: BatchFolder, worker: Mapping[str, Any], signals: _Signals, orphaned: Callable[[], bool]
+) -> int:
+    """Take every task that can be taken, those that failed once more after the others; returns an exit code."""
+    left, devices, done = list(folder.tasks), 0, 0
+    while True:
+        began, other = False, False
+        for task in list(left):
+            if signals.received or orphaned():
+                return STOPPED
+            with claimed(folder.task_folder(task)) as attempts:
+                if attempts is None:
+                    continue
+                _settle(folder, task, attempts)
+                if attempts.state(folder.retries) in ("finished", "failed"):
+                    left.remove(task)
+                    continue
+                if devices not in (0, task.devices) or done == _MOST:
+                    other = True
+                    continue
+                if not devices:
+                    devices = task.devices
+                    split_host(devices)
+                began, done = True, done + 1
+                (folder.path / "workers" / f"{worker['key']}.claims").touch()
+                _run(folder, task, attempts, worker, signals)
+        if not began:
+            return AGAIN if other else 0
+
+
+def _settle(folder: BatchFolder, task: Task, attempts: Attempts) -> None:
+    """An attempt whose process died is said to have: stopped if it was told to stop, else killed."""
+    if (left := attempts.open) is None:
+        return
+    if attempts.finished:
+        attempts.end("finished")
+    elif (folder.path / "workers" / f"{left['worker']}.stopping").exists():
+        attempts.end("stopped", message="killed while it stopped", progress=_progress(task))
+    else:
+        attempts.end("killed", message=f"its process on {left['host']} was killed (out of memory?)")
+
+
+def _run(
+    folder: BatchFolder, task: Task, attempts: Attempts, worker: Mapping[str, Any], signals: _Signals
+) -> None:
+    """One attempt at a task, recorded."""
+    number = attempts.begin(
+        {"worker": worker["key"], "host": worker["host"], "pid": os.getpid(), "job": worker["job"]}
+    )
+    result, outcome, message = None, "failed", ""
+    with _log(folder.task_folder(task) / f"attempt-{number}.log", task):
+        try:
+            with signals.task():
+                result = _result(task)
+            outcome = "finished"
+        except Stopped as stopped:
+            outcome, message = "stopped", str(stopped)
+            signals.received = signals.received or message.partition(":")[0]  # a fit heeds signals itself
+        except (KineticsError, typer.BadParameter) as error:
+            message = str(error)
+        except OSError as error:
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            traceback.print_exc()
+        if message:
+            print(message, file=sys.stderr, flush=True)
+    if result is not None:
+        write_atomic(folder.task_folder(task) / "result.json", json.dumps(result) + "\n")
+    attempts.end(outcome, message=message, progress=_progress(task))
+
+
+def _progress(task: Task) -> int | None:
+    """When the newest checkpoint of a task was written."""
+    place = Path(task.arguments.get("out", ""))
+    file = unfinished(place / task.name) / "state.npz" if task.kind == "fit" else place / "ranks.csv"
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
+def _result(task: Task) -> dict[str, Any]:
+    """What the task's command prints with --json. An exit code of 1 beside a result is a finding, not a failure."""
+    said = StringIO()
+    with redirect_stdout(said):
+        try:
+            _COMMANDS[task.kind](task.arguments)
+        except typer.Exit:
+            if not said.getvalue().strip():
+                raise
+    return json.loads(said.getvalue().strip().splitlines()[-1])
+
+
+def _fit(arguments: Mapping[str, Any]) -> None:
+    plan = read_plan(arguments["plan"])
+    print_result(*fit_to(plan, Path(arguments["out"]) / plan.name, resume=True), True)
+
+
+def _sbc(arguments: Mapping[str, Any]) -> None:
+    sbc(**{**arguments, "out": Path(arguments["out"])}, as_json=True)
+
+
+def _simulate(arguments: Mapping[str, Any]) -> None:
+    paths = {k: Path(v) for k, v in arguments.items() if k in ("out", "regimen")}
+    simulate(**{**arguments, **paths}, as_json=True)
+
+
+_COMMANDS: dict[str, Callable[[Mapping[str, Any]], None]] = {
+    "fit": _fit,
+    "sbc": _sbc,
+    "design": lambda arguments: design(**arguments, as_json=True),
+    "simulate": _simulate,
+}
+
+
+@contextmanager
+def _log(file: Path, task: Task) -> Iterator[None]:
+    """Everything printed goes to the file, what libraries print too."""
+    known = sorted((k, v) for k, v in os.environ.items() if k.startswith(_SHOWN))
+    head = [f"$ {task.command}", f"host {socket.gethostname()}, process {os.getpid()}, {sys.executable}"]
+    with file.open("a", encoding="utf-8") as log:
+        print(*head, *(f"{k}={v}" for k, v in known), sep="\n", file=log, flush=True)
+        saved = {stream: os.dup(stream.fileno()) for stream in (sys.stdout, sys.stderr)}
+        try:
+            for stream in saved:
+                stream.flush()
+                os.dup2(log.fileno(), stream.fileno())
+            yield
+        finally:
+            for stream, handle in saved.items():
+                stream.flush()
+                os.dup2(handle, stream.fileno())
+                os.close(handle)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+from .level_exposures import (
+    Exposures as Exposures,
+    exposures_as_dosed as exposures_as_dosed,
+    exposures_at_levels as exposures_at_levels,
+    exposures_of_table as exposures_of_table,
+)
+from .next_level import AT_RESPONSES as AT_RESPONSES, NextDose as NextDose, next_dose as next_dose
+from .phase_ib.borrowing import (
+    Exnex as Exnex,
+    ExnexPrior as ExnexPrior,
+    exnex as exnex,
+    exnex_prior as exnex_prior,
+)
+from .phase_ib.characteristics import (
+    ExpansionCharacteristics as ExpansionCharacteristics,
+    expansion_characteristics as expansion_characteristics,
+)
+from .phase_ib.cohorts import (
+    CohortRates as CohortRates,
+    ExpansionDesign as ExpansionDesign,
+    design_of as design_of,
+    expansion as expansion,
+)
+from .power_model import (
+    counted_analytes as counted_analytes,
+    exposures_by_power_model as exposures_by_power_model,
+    exposures_from_samples as exposures_from_samples,
+    levels_of as levels_of,
+    power_curve as power_curve,
+    proportionality_table as proportionality_table,
+    usable_exposures as usable_exposures,
+)
+from .recommendation import Recommendation as Recommendation, recommend as recommend
+from .regression import (
+    ExposureResponse as ExposureResponse,
+    Slope as Slope,
+    exposure_response as exposure_response,
+)
+from .trials_of_a_fit import chances_from_fit as chances_from_fit, virtual_trials as virtual_trials
+from .trials_simulated import (
+    MONTH as MONTH,
+    SimulatedTrials as SimulatedTrials,
+    simulate_calendar as simulate_calendar,
+    simulate_exposures as simulate_exposures,
+)
+from .weighing import FEASIBLE as FEASIBLE, GUESS as GUESS, Target as Target

@@ -1,0 +1,114 @@
+"""What a rule does if patients are as a fit says: cells, cytokines, DLTs through them, whole trials under the rule.
+
+In each posterior draw new patients at every level have exposures, and exposure-response gives each a chance of a DLT
+and of a titration trigger. A patient that a trial meets is any of them, so the level's chance is the mean, and given
+the draw the rule's characteristics are exact (`kinetics.escalation.operating_characteristics`): whole trials, not one
+of them simulated. Over the draws they are averaged; how far the draws lie apart is what is not known of the patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kinetics.decision.level_exposures import exposures_as_dosed, exposures_at_levels
+from kinetics.decision.weighing import at_every_level, regressions
+from kinetics.errors import FitError
+from kinetics.escalation import OperatingCharacteristics, Rule, operating_characteristics
+from kinetics.inference import Fit
+from kinetics.outcomes import subject_outcomes
+from kinetics.protocol import Protocol
+
+__all__ = ["VirtualTrials", "chances_from_fit", "virtual_trials"]
+
+GRADES = 3  # of CRS that exposure-response knows: 3 stands for 3 or more
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualTrials:
+    """`p_dlt`, `p_trigger` (draw x level), and one set of exact characteristics a draw."""
+
+    p_dlt: Float[np.ndarray, "draw level"]
+    p_trigger: Float[np.ndarray, "draw level"]
+    each: Sequence[OperatingCharacteristics]
+    overdose_above: float
+
+    @property
+    def p_mtd(self) -> Float[np.ndarray, " outcome"]:
+        """None first, then each level."""
+        return np.mean([c.p_mtd for c in self.each], axis=0)
+
+    @property
+    def expected_n(self) -> float:
+        return float(np.mean([c.expected_n for c in self.each]))
+
+    @property
+    def p_too_high(self) -> float:
+        """P(the MTD is a level whose chance of a DLT is above `overdose_above`)."""
+        above = np.c_[np.zeros(len(self.p_dlt)), self.p_dlt > self.overdose_above]
+        return float(np.mean(np.sum(above * [c.p_mtd for c in self.each], axis=1)))
+
+    @property
+    def p_right(self) -> float:
+        """P(the MTD is the highest level whose chance of a DLT is at most `overdose_above`; none where none is)."""
+        best = np.sum(np.cumprod(self.p_dlt <= self.overdose_above, axis=1), axis=1)
+        return float(np.mean([c.p_mtd[b] for c, b in zip(self.each, best, strict=True)]))
+
+    def as_dict(self, planned: int) -> dict[str, Any]:
+        """For `--json`: averages over draws, and the 90 % interval over draws of each level's chance of a DLT."""
+        lower, middle, upper = np.quantile(self.p_dlt, [0.05, 0.5, 0.95], axis=0)
+        return {
+            "method": "exact in each posterior draw, averaged", "draws": len(self.each),
+            "p_dlt": middle.tolist(), "p_dlt_lower": lower.tolist(), "p_dlt_upper": upper.tolist(),
+            "p_trigger": np.median(self.p_trigger, axis=0).tolist(), "p_mtd": self.p_mtd.tolist(),
+            "expected_n": self.expected_n, "max_n": max(c.max_n for c in self.each),
+            "planned_n": planned, "p_n_over_planned": float(np.mean([c.p_n_over(planned) for c in self.each])),
+            "expected_dlt": float(np.mean([c.expected_dlt for c in self.each])),
+            "overdose_above": self.overdose_above, "p_mtd_too_high": self.p_too_high, "p_mtd_right": self.p_right,
+            "patients_by_level": np.mean([c.patients for c in self.each], axis=0).tolist(),
+        }  # fmt: skip
+
+
+def virtual_trials(
+    rule: Rule,
+    p_dlt: Float[np.ndarray, "draw level"],
+    p_trigger: Float[np.ndarray, "draw level"],
+    *,
+    overdose_above: float = 0.33,
+) -> VirtualTrials:
+    """The rule's exact characteristics in every draw. InputError for what is no probability."""
+    each = [
+        operating_characteristics(rule, tuple(p), trigger_without_dlt=tuple(t))
+        for p, t in zip(p_dlt.tolist(), p_trigger.tolist(), strict=True)
+    ]
+    return VirtualTrials(p_dlt, p_trigger, each, overdose_above)
+
+
+def chances_from_fit(
+    fit: Fit, protocol: Protocol, *, draws: int = 100, level_column: str = "dose_level", seed: int = 1
+) -> tuple[Float[np.ndarray, "draw level"], Float[np.ndarray, "draw level"]]:
+    """P(DLT), and P(CRS of the grade that ends the protocol's titration, no DLT), of a new patient at every level.
+
+    Draw by draw. Other adverse events that would end a titration are not modelled; 0 where none of its triggers is CRS.
+    From the exposures of the fit and the outcomes of its study. FitError where the study has no DLT or CRS assessed.
+    """
+    outcomes = subject_outcomes(fit.study, protocol, level_column=level_column)
+    fits = regressions(outcomes, exposures_as_dosed(fit, protocol, draws=draws), seed)
+    if not {"dlt", "crs"} <= set(fits):
+        raise FitError(
+            f"the study of {fit.name} has no subject assessed for DLT and CRS with a known exposure"
+        )
+    at_levels = exposures_at_levels(fit, protocol, draws=draws, seed=seed)
+    dlt = at_every_level(protocol, fits["dlt"], at_levels, 1)
+    p_dlt = np.stack([p.mean(axis=1) for p in dlt], axis=1)
+    triggers = (protocol.titration.triggers.value or ()) if protocol.titration else ()
+    grades = [min(t.grade, GRADES) for t in triggers if t.term == "crs"]
+    if not grades:
+        return p_dlt, np.zeros_like(p_dlt)
+    crs = at_every_level(protocol, fits["crs"], at_levels, min(grades))
+    p_trigger = np.stack([(c * (1 - p)).mean(axis=1) for c, p in zip(crs, dlt, strict=True)], axis=1)
+    return p_dlt, p_trigger

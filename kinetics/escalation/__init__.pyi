@@ -1,0 +1,43 @@
+from .backfill import Backfill as Backfill, OpenLevel as OpenLevel
+from .blrm import Blrm as Blrm
+from .boin import Boin as Boin
+from .boin12 import Boin12 as Boin12, Utilities as Utilities
+from .calendar import Calendar as Calendar, CalendarTrial as CalendarTrial, calendar_trials as calendar_trials
+from .crm import Crm as Crm, indifference_skeleton as indifference_skeleton
+from .crmpack import CrmPackThreePlusThree as CrmPackThreePlusThree
+from .enumeration import (
+    OperatingCharacteristics as OperatingCharacteristics,
+    operating_characteristics as operating_characteristics,
+)
+from .exposure_simulation import (
+    ExposureTrial as ExposureTrial,
+    ExposureTruth as ExposureTruth,
+    exposure_trials as exposure_trials,
+)
+from .history import Cohort as Cohort, Decision as Decision, Rule as Rule
+from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
+from .pkboin12 import (
+    Exposures as Exposures,
+    ModelExposures as ModelExposures,
+    PkBoin12 as PkBoin12,
+    RawExposures as RawExposures,
+)
+from .published_md_anderson import md_anderson as md_anderson
+from .published_simon_1997 import simon_1997 as simon_1997
+from .response_simulation import (
+    ResponseCharacteristics as ResponseCharacteristics,
+    response_characteristics as response_characteristics,
+)
+from .simulation import simulated_characteristics as simulated_characteristics
+from .three_plus_three import (
+    ThreePlusThree as ThreePlusThree,
+    korn_1994 as korn_1994,
+    storer_1989 as storer_1989,
+)
+from .tite_boin import TiteBoin as TiteBoin
+from .titration import Titration as Titration
+from .whole_cohorts import (
+    WholeCohorts as WholeCohorts,
+    asked_patient_by_patient as asked_patient_by_patient,
+    cohorts_of as cohorts_of,
+)

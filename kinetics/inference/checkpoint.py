@@ -1,0 +1,185 @@
+"""A fit under way, on disk: what a killed job needs to go on and end with the draws it would have had.
+
+runs/NAME.unfinished/plan.toml       the plan
+                     facts.json      what the fit is of: hashes of plan, model, data and code, versions, seconds so far
+                     start.npz       the chart and the start of each chain
+                     draws-N.npz     each chunk of draws, N iterations in
+                     state.npz       the sampler after the last whole chunk, adaptation included: written last
+
+Every file is written under another name and renamed. A finished run keeps start.npz and state.npz in
+runs/NAME/checkpoint, from which more draws can be taken. runs/.NAME.lock is there while a process fits into the run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import numpy as np
+import tomli_w
+
+from kinetics.errors import FitError
+from kinetics.files import whole_folder, write_atomic
+from kinetics.inference.nuts import Saved
+from kinetics.inference.posterior import Chart
+
+__all__ = ["Checkpoint", "alone_in", "unfinished"]
+
+
+def unfinished(run: Path) -> Path:
+    """Where the checkpoint of a run lies while it is under way."""
+    return run.with_name(f"{run.name}.unfinished")
+
+
+@contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Hold a run against every other process that would fit into it; FitError names the one that has it.
+
+    The system lets go of the lock when its holder ends, however it ends. A file system without locks is not guarded.
+    """
+    lock = run.with_name(f".{run.name}.lock")
+    made = [folder for folder in lock.parents if not folder.exists()]
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(lock, run):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # of a fit that wrote something
+                for folder in made:
+                    folder.rmdir()
+
+
+def _locked(lock: Path, run: Path) -> IO[str]:
+    """The lock's file, held and open, with who holds it."""
+    while True:
+        file = lock.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                who = file.read().strip() or "another process"
+            raise FitError(f"{run}: {who} is fitting into it; wait for it, or stop it first") from None
+        except OSError:  # no locks here
+            pass
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {platform.node()}\n")
+                file.flush()
+                return file
+        file.close()  # its holder ended, and removed it, as it was opened
+
+
+class Checkpoint:
+    """The checkpoint in a folder. Reading raises FitError that says which file is missing, damaged or foreign."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin(self, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Start anew: whatever was there is gone."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        write_atomic(self.folder / "plan.toml", tomli_w.dumps(dict(plan)))
+        self.note(facts)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is an iteration to go on from, or the start of one."""
+        return all((self.folder / name).exists() for name in ("plan.toml", "facts.json", "start.npz"))
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        write_atomic(self.folder / "facts.json", json.dumps(facts, indent=2) + "\n")
+
+    def plan(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads((self.folder / "plan.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._damaged("plan.toml", error)
+
+    def facts(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / "facts.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._damaged("facts.json", error)
+
+    def require(self, identity: Mapping[str, Any]) -> None:
+        """FitError unless the checkpoint is of this very plan, model, data, code and versions."""
+        then = self.facts().get("identity", {})
+        other = [k for k in identity if then.get(k) != identity[k]]
+        if other:
+            was = "; ".join(f"{k} was {_short(then.get(k))}, is {_short(identity[k])}" for k in other)
+            raise FitError(
+                f"{self.folder} is the checkpoint of another fit ({was}): its draws would not be those of one "
+                "fit. Bring back what changed, or fit again with --force"
+            )
+
+    def write_start(self, chart: Chart, start: np.ndarray) -> None:
+        arrays = {k: np.asarray(v) for k, v in chart._asdict().items() if v is not None}
+        self._write_arrays("start.npz", arrays | {"start": np.asarray(start)})
+
+    def read_start(self) -> tuple[Chart, np.ndarray] | None:
+        """None where the job was killed before it had one."""
+        if not (self.folder / "start.npz").exists():
+            return None
+        arrays = self._read_arrays("start.npz")
+        return Chart(**{k: v for k, v in arrays.items() if k != "start"}), arrays["start"]
+
+    def save(self, saved: Saved) -> None:
+        """The newest chunk, then the state: a job killed between the two writes the same chunk again."""
+        for trace in saved.kept:
+            self._write_arrays(f"draws-{saved.done:09d}.npz", trace)
+        state = {f"a{i:03d}": x for i, x in enumerate(saved.state)}
+        self._write_arrays("state.npz", {"done": np.array(saved.done), **state})
+
+    def read(self) -> Saved | None:
+        """The sampler and every chunk of draws up to it; None where there is no state yet."""
+        if not (self.folder / "state.npz").exists():
+            return None
+        arrays = self._read_arrays("state.npz")
+        done = int(arrays.pop("done"))
+        names = sorted(
+            p.name for p in self.folder.glob("draws-*.npz") if int(p.stem.partition("-")[2]) <= done
+        )
+        return Saved(done, [arrays[k] for k in sorted(arrays)], [self._read_arrays(name) for name in names])
+
+    def keep_in(self, run: Path) -> None:
+        """Leave in a finished run what more draws start from, and remove the rest."""
+        with whole_folder(run / "checkpoint", replace=True) as partial:
+            for name in ("start.npz", "state.npz", "facts.json"):
+                shutil.copy2(self.folder / name, partial / name)
+        shutil.rmtree(self.folder)
+
+    def _write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        content = BytesIO()
+        np.savez(content, **arrays)  # pyright: ignore[reportArgumentType]
+        write_atomic(self.folder / name, content.getvalue())
+
+    def _read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        try:
+            with np.load(self.folder / name, allow_pickle=False) as file:
+                return {k: file[k] for k in file.files}
+        except Exception as error:  # numpy raises what zipfile, zlib and its own parser raise
+            self._damaged(name, error)
+
+    def _damaged(self, name: str, error: Exception) -> NoReturn:
+        what = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        raise FitError(
+            f"{self.folder / name} is {what}; it cannot be gone on from: fit again with --force"
+        ) from error
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) > 40 else text

@@ -1,0 +1,298 @@
+"""The posterior as one function of one flat real vector: what samplers and optimisers see.
+
+A point is z = (v, u): v stands for the population sites (unconstrained: logs of positive ones, logits of
+fractions), u for the random effects, one row a varying parameter and one column a subject. A `Chart` says how:
+
+    g = centre + scale v                                      population sites, unconstrained
+    A_i = H_i + P(g),  A_i b_i = q_i + X_i (g - g0) + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
+
+where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope and
+curvature of its log-likelihood at the point p_i, all on the link scale; X_i is how that slope changes with population
+sites that move the likelihood itself (a parameter that does not vary, a residual SD), so that the effects follow them.
+Were the likelihood quadratic, u would be standard normal and independent of g, however much or little a subject's data
+say; H = 0 is the usual non-centred parametrisation, a large H the centred one. A plan may ask for either: H is 0 in the
+rows of `non_centred`, and those of `centred` are b = p - c(g) + spread u, each on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erf, erfinv, ndtr, ndtri
+from jaxtyping import Array, Float
+from numpyro.distributions import LKJCholesky
+from numpyro.distributions.transforms import CorrCholeskyTransform
+
+from kinetics.arrays import AnyArray, unstacked
+from kinetics.model import Correlation, HalfCauchy, HalfNormal, Link, Prior, inverse_link, link
+from kinetics.plan import BoundFit, FitData, Predictions
+from kinetics.population import centres, conditional, shift_of
+
+__all__ = ["Chart", "Posterior"]
+
+Sites = dict[str, Array]
+
+
+class Chart(NamedTuple):
+    """How a flat point stands for sites. All arrays; `information` is None for the plain parametrisation."""
+
+    centre: Float[AnyArray, " population"]
+    scale: Float[AnyArray, "population population"]
+    point: Float[AnyArray, "vary subject"] | None = None
+    slope: Float[AnyArray, "vary subject"] | None = None
+    information: Float[AnyArray, "vary vary subject"] | None = None
+    share: Float[AnyArray, " subject"] | None = None  # of the second class of a mixture, in each subject
+    spread: Float[AnyArray, "vary subject"] | None = None  # of the centred rows
+    cross: Float[AnyArray, "vary subject population"] | None = None  # X
+    origin: Float[AnyArray, " population"] | None = None  # g0
+
+
+class Posterior:
+    """The log density of a bound fit, its population sites and its charts; pure functions of arrays."""
+
+    def __init__(self, bound: BoundFit) -> None:
+        self.bound, self.h = bound, bound.hierarchy
+        self.vary, self.subjects = self.h.vary, len(bound.subjects)
+        held = [k in bound.plan.effects.centred for k in self.vary]
+        self.centred, self.free = np.flatnonzero(held), np.flatnonzero(~np.array(held, bool))
+        self.priors = bound.priors()
+        self.names = tuple(k for k in self.priors if not k.startswith("corr_"))
+        self.blocks = self.h.correlated
+        pairs = [len(b) * (len(b) - 1) // 2 for b in self.blocks]
+        self.population = len(self.names) + sum(pairs)
+        self.size = self.population + len(self.vary) * self.subjects
+        chosen = [self.priors[k] for k in self.names]
+        self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
+        self._unit = np.array([_normal(p)[1] for p in chosen])
+        self._middle = np.array([_normal(p)[0] for p in chosen])
+        self._kinds, self._scale = np.array([_kind(p) for p in chosen]), np.array([_scale(p) for p in chosen])
+        self.log_densities = jax.jit(
+            jax.vmap(self.log_density, (0, None, None))
+        )  # of several z, compiled once
+
+    def plain(self) -> Chart:
+        """The chart of prior medians and, but for those that the plan centres, non-centred effects."""
+        medians = {k: jnp.asarray(p.median, float) for k, p in self.priors.items()}
+        chart = Chart(self.unconstrained(medians), np.eye(self.population))
+        if not len(self.centred):
+            return chart
+        spread = np.asarray(self.omega(medians))[:, None] * np.ones(self.subjects)
+        return chart._replace(point=np.asarray(self.centres(medians, self.bound.data)), spread=spread)
+
+    def units(self) -> Float[np.ndarray, " population"]:
+        """The prior's SD of every coordinate of g, or thereabouts: the natural size of a step."""
+        return np.concatenate([self._unit, np.ones(self.population - len(self.names))])
+
+    def unconstrained(self, sites: Mapping[str, Any]) -> Float[np.ndarray, " population"]:
+        """The real vector of population sites given on their own scale."""
+        values = [self.unconstrained_site(k, sites[k]) for k in self.names]
+        corr = self.h.correlation(sites)
+        place = {name: i for i, name in enumerate(self.vary)}
+        for block in self.blocks:
+            rows = np.array([place[k] for k in block])
+            factor = jnp.linalg.cholesky(corr[rows][:, rows])
+            values += list(np.asarray(CorrCholeskyTransform().inv(factor)))
+        return np.array(values, float)
+
+    def unconstrained_site(self, site: str, value: float) -> float:
+        """The coordinate of one population site at a value of its own scale."""
+        return float(self._unconstrained(self.priors[site], jnp.asarray(value, float)))
+
+    def constrained_site(self, site: str, x: Any) -> Array:
+        """The value of one population site at its coordinate."""
+        return _constrained(_kind(self.priors[site]), jnp.asarray(x)) * _scale(self.priors[site])
+
+    def _constrained(self, x: Float[Array, " site"]) -> Float[Array, " site"]:
+        """The values of all of `names` at their coordinates, each kind of site in one step.
+
+        The product that puts them in their order again keeps XLA:CPU from computing them anew in every reader.
+        """
+        order = np.argsort(self._kinds, kind="stable")
+        ordered = np.eye(len(order))[order]
+        x, at, values = jnp.dot(ordered, x, precision="highest"), 0, []
+        for kind, n in zip(*np.unique(self._kinds, return_counts=True), strict=True):
+            values.append(_constrained(str(kind), x[at : at + n]))
+            at += n
+        finite = jnp.minimum(jnp.concatenate(values) * self._scale[order], jnp.finfo(x.dtype).max)
+        return jnp.dot(ordered.T, finite, precision="highest")
+
+    @staticmethod
+    def _unconstrained(prior: Prior, value: Array) -> Array:
+        if isinstance(prior, HalfCauchy):
+            return prior.to_normal(value)
+        if isinstance(prior, HalfNormal):
+            return ndtri(erf(value / (prior.scale * np.sqrt(2.0))))
+        if isinstance(prior, Correlation):
+            return jnp.arctanh(value)
+        return link(prior.link, value)
+
+    def sites(self, g: Float[Array, " population"]) -> tuple[Sites, Float[Array, ""]]:
+        """Population sites of a real vector, and the log prior density of that vector (Jacobian included).
+
+        The effects that share a prior are there too, computed from its sites.
+        """
+        n = len(self.names)
+        x = g[:n]
+        standard = (x - self._middle) / self._unit
+        normal = -0.5 * standard**2 - np.log(self._unit) - 0.5 * np.log(2 * np.pi)
+        log_prior = jnp.sum(jnp.where(self._alone, 0.0, normal))
+        s = dict(zip(self.names, unstacked(self._constrained(x)), strict=True))
+        for k in np.array(self.names)[self._alone]:
+            log_prior += self.priors[k].to_numpyro().log_prob(s[k]) + jnp.log1p(-(s[k] ** 2))
+        for block in self.blocks:
+            size = len(block) * (len(block) - 1) // 2
+            to_factor = CorrCholeskyTransform()
+            factor = to_factor(g[n : n + size])
+            log_prior += LKJCholesky(len(block), self.h.concentration).log_prob(factor)
+            log_prior += to_factor.log_abs_det_jacobian(g[n : n + size], factor)
+            matrix = factor @ factor.T
+            pairs = [(i, j) for i in range(len(block)) for j in range(i + 1, len(block))]
+            s |= {f"corr_{block[i]}_{block[j]}": matrix[i, j] for i, j in pairs}
+            n += size
+        return s | {k: jnp.asarray(v) for k, v in self.h.coefficients(s).items()}, log_prior
+
+    def split(
+        self, z: Float[Array, " size"]
+    ) -> tuple[Float[Array, " population"], Float[Array, "vary subject"]]:
+        """v and u."""
+        return z[: self.population], z[self.population :].reshape(len(self.vary), self.subjects)
+
+    @staticmethod
+    def placed(v: Float[Array, " population"], chart: Chart) -> tuple[Float[Array, " population"], Chart]:
+        """g, and the chart with every subject's slope as it is there."""
+        g = jnp.asarray(chart.centre + chart.scale @ v)
+        if chart.cross is None or chart.origin is None or chart.slope is None:
+            return g, chart
+        return g, chart._replace(slope=chart.slope + jnp.asarray(chart.cross) @ (g - chart.origin))
+
+    def log_density(self, z: Float[Array, " size"], data: FitData, chart: Chart) -> Float[Array, ""]:
+        """Log posterior density of z up to a constant; -inf where a prediction fails, with zero gradient."""
+        v, u = self.split(z)
+        g, chart = self.placed(v, chart)
+        s, log_prior = self.sites(g)
+        b, log_volume = self.effects(s, u, data, chart)
+        return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
+
+    def log_joint(
+        self, s: Sites, b: Float[Array, "vary subject"], data: FitData, read: Predictions | None = None
+    ) -> Float[Array, " subject"]:
+        """Each subject's log-likelihood and log density of its random effects b (link scale).
+
+        `read` is what the model predicts there, where that is known.
+        """
+        s = self.with_effects(s, b)
+        omega = self.omega(s)
+        prior = self.bound.effects_log_prob(s) - jnp.sum(jnp.log(omega))
+        return prior + self.bound.subject_log_likelihood(s, data, read)
+
+    def with_effects(self, s: Sites, b: Float[Array, "vary subject"]) -> Sites:
+        """The population sites and standardised random effects eta_X."""
+        if not self.vary:
+            return s
+        eta = unstacked(b / self.omega(s)[:, None])
+        return s | {f"eta_{k}": row for k, row in zip(self.vary, eta, strict=True)}
+
+    def omega(self, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
+        """The standard deviations of the random effects."""
+        sds = [jnp.asarray(s[self.h.sd_site(k)]) for k in self.vary]
+        return jnp.stack(sds) if sds else jnp.ones(0)
+
+    def centres(self, s: Mapping[str, AnyArray], data: FitData) -> Float[Array, "vary subject"]:
+        """c_i: every subject's varying parameters on the link scale, before its random effects."""
+        return centres(self.h, self.vary, s, data.design, self.subjects)
+
+    def precision(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
+        """Prior precision of the random effects on the link scale."""
+        omega = self.omega(s)
+        if not self.h.correlated:
+            return jnp.diag(omega**-2)
+        return jnp.linalg.inv(self.h.correlation(s)) / jnp.outer(omega, omega)
+
+    def effects(
+        self, s: Sites, u: Float[Array, "vary subject"], data: FitData, chart: Chart
+    ) -> tuple[Float[Array, "vary subject"], Float[Array, " subject"]]:
+        """b, and the log of the volume change |db/du|, of each subject."""
+        if not self.vary:
+            return u, jnp.zeros(self.subjects)
+        if not len(self.centred):
+            return self._conditional(s, u, data, chart, slice(None))
+        assert chart.point is not None
+        assert chart.spread is not None
+        held, free = self.centred, self.free
+        own = jnp.asarray(chart.point)[held] - self.centres(s, data)[held] + chart.spread[held] * u[held]
+        log_volume = jnp.sum(jnp.log(chart.spread[held]), axis=0)
+        if not len(free):
+            return own, log_volume
+        others, more = self._conditional(s, u[free], data, chart, free)
+        return jnp.zeros_like(u).at[held].set(own).at[free].set(others), log_volume + more
+
+    def _conditional(
+        self, s: Sites, u: Float[Array, "row subject"], data: FitData, chart: Chart, rows: Any
+    ) -> tuple[Float[Array, "row subject"], Float[Array, " subject"]]:
+        """The rows that no plan has centred, none of which is correlated with one that is."""
+        omega = self.omega(s)
+        if chart.information is None or chart.point is None or chart.slope is None:
+            log_volume = jnp.sum(jnp.log(omega[rows]))
+            if not self.h.correlated:
+                return omega[rows, None] * u, log_volume * jnp.ones(self.subjects)
+            factor = jnp.linalg.cholesky(self.h.correlation(s)[rows][:, rows])
+            log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
+            return omega[rows, None] * (factor @ u), log_volume * jnp.ones(self.subjects)
+        precision, away = self.precision(s)[rows][:, rows], (chart.point - self.centres(s, data))[rows]
+        moved = jnp.zeros(())
+        if chart.share is not None:
+            moved = ((shift_of(self.h, s) * omega)[:, None] * chart.share)[rows]
+            away = away - moved
+        information = jnp.asarray(chart.information)[rows][:, rows]
+        pull = chart.slope[rows] + jnp.sum(information * away, axis=1)
+        b, log_volume = conditional(information + precision[..., None], pull, u)
+        return b + moved, log_volume
+
+
+def _normal(prior: Prior) -> tuple[float, float]:
+    """Mean and SD of a prior's coordinate; 0 and 1 where it is not that of its link."""
+    if isinstance(prior, HalfNormal | HalfCauchy | Correlation):
+        return 0.0, 1.0
+    return float(link(prior.link, jnp.asarray(prior.median, float))), prior.sd
+
+
+def _kind(prior: Prior) -> str:
+    """Which map takes a coordinate to a site's value: that of its link, or of its prior where it has its own."""
+    own = isinstance(prior, HalfNormal | HalfCauchy | Correlation)
+    return type(prior).__name__ if own else prior.link
+
+
+def _scale(prior: Prior) -> float:
+    return prior.scale if isinstance(prior, HalfNormal | HalfCauchy) else 1.0
+
+
+def _constrained(kind: str, x: Array) -> Array:
+    """Values, before their scale, at coordinates of one kind.
+
+    The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left tail wherever
+    the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has two long tails: no
+    step of a sampler suits both them and the middle.
+    """
+    if kind == "HalfCauchy":
+        return HalfCauchy(1.0).of_normal(x)
+    if kind == "HalfNormal":
+        return _half_normal(x)
+    if kind == "Correlation":
+        return jnp.tanh(x)
+    return inverse_link(cast("Link", kind), x)
+
+
+@jax.custom_jvp
+def _half_normal(x: Array) -> Array:
+    """The value whose rank under a half-normal of scale 1 is that of x under a standard normal."""
+    return np.sqrt(2.0) * erfinv(ndtr(x))
+
+
+@_half_normal.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = _half_normal(primals[0])
+    return value, 0.5 * jnp.exp(0.5 * (jnp.square(value) - jnp.square(primals[0]))) * tangents[0]

@@ -1,0 +1,118 @@
+"""A run folder on disk: written whole or not at all, never over another without being told.
+
+runs/NAME/plan.toml        the plan, every name resolved
+          posterior.nc     the draws (ArviZ DataTree, NetCDF)
+          provenance.json  hashes of model, data and code, versions, seed, device, times
+          log.txt          what the sampler reported
+          estimates.csv    of a fit by laplace or map: every population value with its standard error
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import tomli_w
+import xarray
+from xarray import DataTree
+
+from kinetics.errors import FitError
+from kinetics.files import whole_folder
+from kinetics.plan import BoundFit, FitPlan
+
+__all__ = ["code_sha256", "provenance_of", "read_run", "write_run"]
+
+_PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "pandas", "arviz-base", "diffrax")
+
+
+def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything needed to know where a number came from, as plain values."""
+    return {
+        "fit": plan.name,
+        "seed": plan.seed,
+        "model": {"name": bound.model.name, "path": bound.model.path, "sha256": bound.model.sha256},
+        "data": {
+            "name": bound.study.name,
+            "path": str(bound.study.path),
+            "sha256": bound.study.sha256,
+            "synthetic": bound.study.synthetic,
+            **({"options": dict(bound.study.options)} if bound.study.options else {}),
+        },
+        "code": {"version": version("cellkinetics"), "sha256": code_sha256()},
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+        "device": {
+            "platform": jax.default_backend(),
+            "count": len(jax.devices()),
+            "x64": bool(jax.config.read("jax_enable_x64")),
+        },
+        **facts,
+    }
+
+
+def code_sha256() -> str:
+    """SHA-256 of this package's source files."""
+    folder = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def write_run(
+    folder: Path,
+    plan: FitPlan,
+    posterior: DataTree,
+    provenance: Mapping[str, Any],
+    *,
+    force: bool = False,
+    log: str = "",
+    tables: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a run folder whole or not at all; FitError if it exists and not `force`.
+
+    `tables`: file name -> text of what else belongs in it.
+    """
+    if folder.exists() and not force:
+        raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
+    with whole_folder(folder, replace=force) as partial:
+        (partial / "plan.toml").write_text(tomli_w.dumps(plan.resolved()), encoding="utf-8")
+        (partial / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+        for name, text in {"log.txt": log, **(tables or {})}.items():
+            (partial / name).write_text(text, encoding="utf-8")
+        posterior.to_netcdf(partial / "posterior.nc", engine="h5netcdf")
+    return folder
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
+    """Plan, posterior and provenance of a run folder; FitError says which file is missing."""
+    if not folder.is_dir():
+        runs = (
+            sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc"))
+            if folder.parent.is_dir()
+            else []
+        )
+        known = f"runs there: {', '.join(runs)}" if runs else "fit one with `kinetics fit`"
+        raise FitError(f"no run folder {folder}; {known}")
+    missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not (folder / n).is_file()]
+    if missing:
+        raise FitError(f"{folder} is not a finished run: no {', '.join(missing)}; fit again")
+    name = "plan.toml"
+    try:
+        plan = tomllib.loads((folder / name).read_text(encoding="utf-8"))
+        name = "provenance.json"
+        provenance = json.loads((folder / name).read_text(encoding="utf-8"))
+        absent = {"data", "model"} - set(provenance)
+        if absent:
+            raise ValueError(f"no {' and no '.join(sorted(absent))}")
+        name = "posterior.nc"
+        with xarray.open_datatree(folder / name, engine="h5netcdf") as tree:
+            return plan, tree.load(), provenance
+    except (OSError, ValueError) as error:
+        raise FitError(f"{folder / name} is damaged ({error}); fit again") from error

@@ -1,0 +1,22 @@
+"""A model: states, parameters with unit, prior and source, how doses enter, what an assay would see."""
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+
+__all__ = [
+    "Balance",
+    "Derived",
+    "HalfNormal",
+    "LogNormal",
+    "LogitNormal",
+    "Model",
+    "Normal",
+    "Output",
+    "Parameter",
+    "State",
+    "compose",
+    "library_models",
+    "load_model",
+    "prefixed",
+]

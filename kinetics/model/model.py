@@ -1,0 +1,395 @@
+"""A model: states, parameters with unit, prior and source, how doses enter, what an assay would see.
+
+A model file is read top to bottom: docstring, STATES, PARAMETERS, the equations, OUTPUTS, MODEL.
+`load_model("stein_2019")` is the library's; `load_model("models/mine.py")` is yours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kinetics.content import run_source
+from kinetics.errors import ModelError, Problem, did_you_mean
+from kinetics.library import find, names
+from kinetics.model.priors import HalfNormal, Link, LogNormal, Prior, describe
+from kinetics.units import UnitError, dimension
+
+__all__ = [
+    "Balance",
+    "Derived",
+    "Model",
+    "Output",
+    "Parameter",
+    "State",
+    "allowed",
+    "library_models",
+    "load_model",
+]
+
+
+DOSE_UNITS = ("cells", "mg", "count")  # what a study's doses are converted to
+
+
+@dataclass(frozen=True)
+class State:
+    """What one state counts, in which unit and where in the body.
+
+    `scale` is the size below which its value no longer matters, in the state's unit: an ODE solver's absolute
+    tolerance is its `atol` times this. Keep it far below what an assay can see.
+
+    >>> kn.State("CAR-T", unit="cells", site="blood", scale=1.0).site
+    'blood'
+    """
+
+    label: str
+    unit: str
+    site: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: typical value, unit, prior of the population value, between-subject SD, source.
+
+    `sd` is the standard deviation of the random effect on the scale of the prior's link (log for a
+    LogNormal); None means that subjects do not differ unless a plan says so. `sd_prior` defaults to
+    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. One that is
+    `held` keeps its value unless a plan names it under `priors` or `vary`: what the model's data seldom tell.
+
+    >>> kn.Parameter(0.2, "1/day", kn.LogNormal(0.2, 0.5), sd=0.3, source="a guess", guess=True).omega_prior
+    LogNormal(median=0.3, sd=0.5, link='log')
+    """
+
+    value: float
+    unit: str
+    prior: Prior
+    sd: float | None = None
+    source: str = ""
+    guess: bool = False
+    sd_prior: Prior | None = None
+    held: bool = False
+
+    @property
+    def omega_prior(self) -> Prior:
+        """The prior of the between-subject SD; HalfNormal(0.5) where none was published."""
+        if self.sd_prior is not None:
+            return self.sd_prior
+        return LogNormal(self.sd, 0.5) if self.sd else HalfNormal(0.5)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an assay would see: `value(y, p)` of the states and parameters, in `unit`.
+
+    `label` is its title on a figure.
+
+    >>> kn.Output(lambda y, p: 2.0 * y["blood"], "copies/ug DNA", "CAR transgene").value({"blood": 10.0}, {})
+    20.0
+    """
+
+    value: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+    unit: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity computed from one subject's parameters: `value(p)`, in `unit` (a doubling time, say).
+
+    `label` is its title in a table.
+
+    >>> kn.Derived(lambda p: 1 / p["rate"], "day", "mean life").value({"rate": 0.5})
+    2.0
+    """
+
+    value: Callable[[Mapping[str, Any]], Any]
+    unit: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A law the model claims: with the parameters in `without` at 0, nothing is made or lost.
+
+    Then `total(y, p)` (in the unit of the doses) changes only by what is dosed. Tests hold it.
+
+    >>> kn.Balance(lambda y, p: y["blood"] + y["liver"], without=("growth",)).total({"blood": 3.0, "liver": 4.0}, {})
+    7.0
+    """
+
+    total: Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen model of one subject, its p a mapping of scalars: in closed form, or as differential equations.
+
+    Closed form: `solution(t, p, doses)` gives {state: (record,)} at times t (record,) [day]; doses is one
+    subject's `Doses`.
+
+    Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y;
+    `initial(p)` gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of
+    dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or
+    a product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
+    which a dose is late. `typical_dose` [dose_unit] is one that the equations were written for. `stiff`
+    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept. `dose_units` gives
+    the unit of products that are not dosed in `dose_unit` ({"tocilizumab": "mg", "lymphodepletion": "count"}). `sites`
+    says which outputs, in cells, are a product's cells where: {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
+
+    >>> model = kn.load_model("ogasawara_2021").with_prior_set("solid_tumour")
+    >>> list(model.outputs), model.unit_of("car_t"), round(model.typical()["half_life_contraction"], 1)
+    (['copies', 'cells'], 'cells', 5.0)
+    >>> model.as_dict()["parameters"]["cmax"]["unit"]
+    'copies/ug DNA'
+    """
+
+    states: Mapping[str, State]
+    parameters: Mapping[str, Parameter]
+    outputs: Mapping[str, Output]
+    solution: Callable[..., Mapping[str, Any]] | None = None
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    prior_sets: Mapping[str, Mapping[str, Parameter]] = field(default_factory=dict)
+    dose_unit: str = "cells"
+    dose_units: Mapping[str, str] = field(default_factory=dict)
+    typical_dose: float | None = None
+    vector_field: Callable[..., Mapping[str, Any]] | None = None
+    initial: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    dosing: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
+    lag: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    sites: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stiff: bool = False
+    linear: bool = False
+    balance: Balance | None = None
+    name: str = ""
+    doc: str = ""
+    path: str = ""
+    sha256: str = ""
+    joined: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_prior_set(self, name: str | None) -> Model:
+        """The model with the parameters of a named prior set replaced; ModelError for an unknown name."""
+        if name is None:
+            return self
+        if name not in self.prior_sets:
+            raise ModelError(
+                Problem(
+                    f"model {self.name} has no prior set {name!r}",
+                    did_you_mean(name, self.prior_sets) if self.prior_sets else "it has none",
+                    file=self.path,
+                )
+            )
+        return replace(self, parameters={**self.parameters, **self.prior_sets[name]})
+
+    def unit_of(self, product: str) -> str:
+        """The unit in which doses of a product enter."""
+        return self.dose_units.get(product, self.dose_unit)
+
+    def typical(self) -> dict[str, float]:
+        """The typical value of every parameter."""
+        return {name: p.value for name, p in self.parameters.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The model's card as plain values, for `--json`."""
+        return {
+            "name": self.name,
+            "doc": self.doc,
+            "dose_unit": self.dose_unit,
+            "sha256": self.sha256,
+            "states": {k: vars(s) for k, s in self.states.items()},
+            "outputs": {k: {"label": o.label, "unit": o.unit} for k, o in self.outputs.items()},
+            "derived": {k: {"label": d.label, "unit": d.unit} for k, d in self.derived.items()},
+            "parameters": {k: _card_row(p) for k, p in self.parameters.items()},
+            "prior_sets": {s: {k: _card_row(p) for k, p in ps.items()} for s, ps in self.prior_sets.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = [self.name, "", self.doc.strip(), "", "Outputs"]
+        lines += [f"  {k:<20} {o.label} [{o.unit}]" for k, o in self.outputs.items()]
+        lines += ["Parameters"]
+        for k, p in self.parameters.items():
+            row = _card_row(p)
+            guess = "  GUESS" if p.guess else ""
+            lines.append(
+                f"  {k:<20} {p.value:g} {p.unit}; prior {row['prior']}; sd {row['sd']}; {p.source}{guess}"
+            )
+        return "\n".join(lines)
+
+
+def _card_row(p: Parameter) -> dict[str, Any]:
+    return {
+        "value": p.value,
+        "unit": p.unit,
+        "prior": describe(p.prior),
+        "sd": p.sd,
+        "source": p.source,
+        "guess": p.guess,
+    }
+
+
+def library_models() -> list[str]:
+    """The names of the library's models.
+
+    >>> "stein_2019" in kn.library_models()
+    True
+    """
+    return names("models")
+
+
+def load_model(reference: str | Path, **options: Any) -> Model:
+    """Load a model: a bare name from the library, or a path (with a slash or suffix) to your file.
+
+    The same file content gives the same object, so compiled code is reused. `options` go to the file's own `build`,
+    where it has one (`load_model("tumour_growth_inhibition", form="claret")`). ModelError names every fault found:
+    no MODEL, an unknown unit or option, a missing source, a value outside its prior's support. `reference` is the
+    name or the path.
+
+    >>> list(kn.load_model("tumour_growth_inhibition", form="claret").states)
+    ['TS']
+    """
+    text = str(reference)
+    path, bare = find("models", text)
+    if path.suffix != ".py":
+        raise ModelError(Problem("a model is a .py file", "see a model of the library", file=str(path)))
+    if not path.is_file():
+        remedy = did_you_mean(text, library_models()) if bare else "check the path"
+        raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
+    hashable = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    return _load(path.resolve(), path.read_bytes(), tuple(sorted(hashable.items())))
+
+
+@lru_cache(maxsize=256)
+def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Model:
+    sha = hashlib.sha256(source).hexdigest()
+    try:
+        module = run_source(path, f"kinetics_model_{path.stem}_{sha[:12]}", source)
+    except (Exception, SystemExit) as error:
+        what = f"the file does not run: {type(error).__name__}: {error}"
+        raise ModelError(Problem(what, "run it with python to see the trace", file=str(path))) from error
+    model = _built(module, dict(options), str(path)) if options else getattr(module, "MODEL", None)
+    if not isinstance(model, Model):
+        raise ModelError(
+            Problem("no MODEL at the end of the file", "end it with `MODEL = Model(...)`", file=str(path))
+        )
+    if model.joined or options:
+        sha = hashlib.sha256(repr((sha, model.joined, options)).encode()).hexdigest()
+    model = replace(
+        model, name=path.stem, doc=module.__doc__ or "", path=str(path), sha256=sha, options=dict(options)
+    )
+    problems = list(_problems(model))
+    if problems:
+        raise ModelError(problems)
+    return model
+
+
+def _built(module: ModuleType, options: dict[str, Any], file: str) -> object:
+    """What the file's `build` makes of the options; ModelError where it has none, or not these."""
+    build = getattr(module, "build", None)
+    if build is None:
+        raise ModelError(Problem("the model has no options", "give it `def build(...) -> Model`", file=file))
+    try:
+        return build(**options)
+    except (TypeError, ValueError) as error:
+        raise ModelError(Problem(f"options: {error}", "see the model's build(...)", file=file)) from error
+
+
+def _problems(model: Model) -> list[Problem]:
+    found: list[tuple[str, str]] = []
+    if not model.doc.strip():
+        found.append(
+            ("the file has no docstring", "say the paper, its DOI, the population and what you changed")
+        )
+    sets = {"": model.parameters, **model.prior_sets}
+    for label, parameters in sets.items():
+        for name, p in parameters.items():
+            where = f"parameter {name}" + (f" of prior set {label}" if label else "")
+            if name not in model.parameters:
+                found.append((f"{where} is not a parameter", did_you_mean(name, model.parameters)))
+            if not p.source:
+                found.append((f"{where} has no source", "name the paper and table, or say it is a guess"))
+            if not allowed(p.prior.link, p.value):
+                found.append(
+                    (f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows")
+                )
+            if _spread(p.prior) <= 0:
+                found.append(
+                    (f"{where} has a prior of sd {_spread(p.prior):g}", "give the prior an sd above 0")
+                )
+            found += _unit_problem(where, p.unit)
+    for name, state in model.states.items():
+        found += _unit_problem(f"state {name}", state.unit)
+    for name, output in model.outputs.items():
+        found += _unit_problem(f"output {name}", output.unit)
+    for unit in (model.dose_unit, *model.dose_units.values()):
+        if unit not in DOSE_UNITS:
+            found.append((f"dose_unit {unit!r}", did_you_mean(unit, DOSE_UNITS)))
+    found += [
+        (
+            f"sites of {product}: {output} at {site} is no output in cells",
+            f"outputs: {', '.join(model.outputs)}",
+        )
+        for product, by_site in model.sites.items()
+        for site, output in by_site.items()
+        if output not in model.outputs or model.outputs[output].unit != "cells"
+    ]
+    found += _equation_problems(model)
+    return [Problem(what, remedy, file=model.path) for what, remedy in found]
+
+
+def _equation_problems(model: Model) -> list[tuple[str, str]]:
+    if (model.solution is None) == (model.vector_field is None):
+        return [("a model needs either a solution or a vector_field", "give Model(...) one of the two")]
+    if model.solution is not None:
+        given = [k for k in ("initial", "dosing", "lag", "sites") if getattr(model, k)]
+        return [(f"{k} is for a vector_field, not for a solution", "remove it") for k in given]
+    p, found = model.typical(), []
+    known = f"the states are {', '.join(model.states)}"
+    for route in set(model.lag) - set(model.dosing):
+        found.append((f"lag of {route}, which is not in dosing", did_you_mean(route, model.dosing)))
+    parts = {f"dosing of {route}": enters for route, enters in model.dosing.items()}
+    if model.initial is not None:
+        parts["initial"] = model.initial
+    for where, part in parts.items():
+        try:
+            wrong = set(part(p)) - set(model.states)
+        except Exception as error:
+            found.append((f"{where} fails: {type(error).__name__}: {error}", "it gets the parameters p"))
+            continue
+        found += [(f"{where} names {state}, which is no state", known) for state in sorted(wrong)]
+    return found
+
+
+def allowed(link: Link, value: float) -> bool:
+    """Whether a parameter with this link may have this value."""
+    above = link == "identity" or value > 0
+    return math.isfinite(value) and above and (link != "logit" or value < 1)
+
+
+def _spread(prior: Prior) -> float:
+    return prior.scale if isinstance(prior, HalfNormal) else prior.sd
+
+
+def _unit_problem(where: str, unit: str) -> list[tuple[str, str]]:
+    """A unit of kinetics.units, or a quotient of such units (`L/day`, `1/day`)."""
+    try:
+        dimension(unit)
+    except UnitError as error:
+        parts = unit.split("/")
+        if len(parts) < 2 or any(not _known(part) for part in parts):
+            return [(f"{where}: {error}", "use a unit of kinetics.units, or a quotient of them")]
+    return []
+
+
+def _known(unit: str) -> bool:
+    try:
+        return bool(dimension(unit))
+    except UnitError:
+        return False

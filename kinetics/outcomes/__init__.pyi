@@ -1,0 +1,48 @@
+from .astct import (
+    astct_events as astct_events,
+    astct_grades as astct_grades,
+    disagreements as disagreements,
+    read_signs as read_signs,
+)
+from .by_subject import known_responses as known_responses, subject_outcomes as subject_outcomes
+from .dlts import (
+    Patient as Patient,
+    Step as Step,
+    history_of as history_of,
+    patients_of as patients_of,
+    replayed as replayed,
+)
+from .immune_responses import (
+    best_immune_responses as best_immune_responses,
+    immune_response_rates as immune_response_rates,
+)
+from .lesion_size import (
+    BASELINE as BASELINE,
+    SIZE as SIZE,
+    best_changes as best_changes,
+    size_changes as size_changes,
+)
+from .lesions import (
+    lesion_responses as lesion_responses,
+    other_than_recorded as other_than_recorded,
+    read_lesions as read_lesions,
+)
+from .recist import RECIST_1_1 as RECIST_1_1
+from .responses import (
+    adverse_events as adverse_events,
+    assessments_of as assessments_of,
+    best_responses as best_responses,
+    clopper_pearson as clopper_pearson,
+    dlt_table as dlt_table,
+    first_infusions as first_infusions,
+    response_rates as response_rates,
+)
+from .strata import strata_of as strata_of, strata_table as strata_table
+from .survival import (
+    ENDPOINTS as ENDPOINTS,
+    Criteria as Criteria,
+    Endpoint as Endpoint,
+    survival_times as survival_times,
+)
+from .survival_curve import EVERYONE as EVERYONE, KaplanMeier as KaplanMeier, kaplan_meier as kaplan_meier
+from .vital_status import follow_up as follow_up

@@ -1,0 +1,105 @@
+"""What happened to each subject, as numbers a dose decision weighs: DLT, worst CRS grade, objective response."""
+
+from __future__ import annotations
+
+from math import nan
+
+from pandas import DataFrame
+
+from kinetics.errors import InputError, Problem
+from kinetics.outcomes.dlts import Patient, followed_until, patients_of
+from kinetics.outcomes.responses import (
+    DEATH,
+    NEW_THERAPY,
+    RATES,
+    assessments_of,
+    best_responses,
+    first_infusions,
+)
+from kinetics.protocol import Protocol
+from kinetics.study import Study
+
+__all__ = ["known_responses", "subject_outcomes"]
+
+
+def subject_outcomes(
+    study: Study, protocol: Protocol, *, level_column: str = "dose_level", confirmed: bool = False
+) -> DataFrame:
+    """One row a subject who had the level's product, in the order of subjects.csv.
+
+    subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1, 0, NaN where not evaluable or
+    pending); crs (worst grade by the scale the protocol names for it, from the first infusion of cells, 0 where
+    none, NaN where the protocol names no scale); response (1 for CR or PR, 0 otherwise, NaN where none of the
+    study's subjects was assessed).
+
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.subject_outcomes(study, protocol).head(3)
+      subject  level        dose  dlt  crs  response
+    0     S01      1  15000000.0  0.0  0.0       0.0
+    1     S02      2  30000000.0  0.0  1.0       0.0
+    2     S04      2  30000000.0  0.0  0.0       0.0
+    """
+    dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
+    patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
+    crs, responded = _worst_crs(study, protocol), _responses(study, confirmed, level_column)
+    rows = [
+        {
+            "subject": p.subject,
+            "level": p.level,
+            "dose": float(protocol.levels[p.level - 1]),
+            "dlt": _dlt(p),
+            "crs": nan if crs is None else crs.get(p.subject, 0.0),
+            "response": nan if responded is None else float(responded[p.subject]),
+        }
+        for p in patients
+    ]
+    return DataFrame(rows, columns=["subject", "level", "dose", "dlt", "crs", "response"])
+
+
+def known_responses(
+    study: Study, *, within_days: float, confirmed: bool = False, level_column: str = "dose_level"
+) -> dict[str, bool | None]:
+    """Of every subject whether it responded (CR or PR) within so many days of its first infusion of cells.
+
+    None where that is not known yet: no response so far, and neither progression, another therapy or death nor the end
+    of these days was seen (`kinetics.outcomes.followed_until`). InputError for no days.
+    """
+    if not within_days > 0:
+        raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
+    starts, seen = first_infusions(study), assessments_of(study)
+    best = best_responses(study, confirmed, by=level_column).set_index("subject")
+    ended = study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"]
+    found: dict[str, bool | None] = {}
+    for subject in study.subject_ids:
+        start = starts.get(subject)
+        if start is None:
+            found[subject] = None
+            continue
+        row, over = best.loc[subject], any(a.response == "PD" for a in seen[subject])
+        if row["response"] in RATES["orr"] and row["day"] - start <= within_days:
+            found[subject] = True
+        elif over or subject in set(ended) or followed_until(study, subject)[0] - start >= within_days:
+            found[subject] = False
+        else:
+            found[subject] = None
+    return found
+
+
+def _dlt(patient: Patient) -> float:
+    return float(patient.dlt) if patient.status == "evaluable" else nan
+
+
+def _worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:
+    endpoint = protocol.endpoints.get("crs")
+    system = endpoint.grading.value if endpoint and endpoint.grading else None
+    if system is None:
+        return None
+    own = study.events[(study.events["event"] == "crs") & (study.events["grading_system"] == system)]
+    return {str(k): float(v) for k, v in own.groupby("subject")["grade"].max().items()}
+
+
+def _responses(study: Study, confirmed: bool, level_column: str) -> dict[str, bool] | None:
+    if study.responses.empty:
+        return None
+    best = best_responses(study, confirmed, by=level_column)
+    return {str(s): r in RATES["orr"] for s, r in zip(best["subject"], best["response"], strict=True)}

@@ -1,0 +1,3 @@
+"""The report of a fit, part by part."""
+
+__all__: list[str] = []

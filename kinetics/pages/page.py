@@ -1,0 +1,78 @@
+"""The pieces of a report: sections with figures and tables, every missing number with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.graph_objects import Figure
+from plotly.io import to_html
+from plotly.offline import get_plotlyjs
+
+from kinetics.files import write_atomic
+from kinetics.plot import FIGURE_CONFIG, number_text
+
+__all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
+
+
+@dataclass
+class Table:
+    """A table as the template draws it; `notes` are its footnotes, numbered from 1."""
+
+    caption: str
+    heads: list[str]
+    numeric: list[bool]
+    rows: list[list[dict[str, Any]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def cell(self, value: Any, reason: str = "", *, mark: str = "") -> dict[str, Any]:
+        """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
+        text = _plain_text(value)
+        mark = mark or ("long" if len(text) > 40 else "")
+        if reason and reason not in self.notes:
+            self.notes.append(reason)
+        note = self.notes.index(reason) + 1 if reason else None
+        return {"text": text, "note": note, "reason": reason, "mark": mark, "share": None}
+
+
+@dataclass
+class Section:
+    """A heading, what to know before looking, then figures and tables."""
+
+    name: str
+    title: str
+    words: list[str] = field(default_factory=list)
+    figures: list[Markup] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+
+def _plain_text(value: Any) -> str:
+    """Counts in full, other numbers at 3 significant digits, an em dash for what is missing."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "—"
+    if isinstance(value, bool | np.bool_ | str):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int | np.integer) else number_text(float(value))
+
+
+def add_figure(section: Section, figure: Figure) -> None:
+    name = f"figure-{section.name}-{len(section.figures) + 1}"
+    title = str(figure.to_dict()["layout"]["title"]["text"])
+    html = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)
+    label = Markup('<figure role="group" aria-label="{}">{}</figure>')
+    section.figures.append(label.format(title, Markup(html)))
+
+
+def write_page(template: str, to: str | Path, **content: Any) -> Path:
+    """Render a template that extends `page.html` to the file `to`, whole or not at all; returns its path.
+
+    `content` holds synthetic, cautions and sections, and what the template's own blocks name.
+    """
+    folder = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
+    text = environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **content)
+    return write_atomic(Path(to), text)

@@ -1,0 +1,30 @@
+from .binding import (
+    BoundAssay as BoundAssay,
+    BoundFit as BoundFit,
+    FitData as FitData,
+    Predictions as Predictions,
+    bind as bind,
+    describe_records as describe_records,
+)
+from .plan import (
+    FitPlan as FitPlan,
+    find_plan as find_plan,
+    plan_of as plan_of,
+    plan_sha256 as plan_sha256,
+    read_plan as read_plan,
+)
+from .tables import (
+    Allometry as Allometry,
+    Correlated as Correlated,
+    Covariate as Covariate,
+    Effects as Effects,
+    Expect as Expect,
+    ImagingSpec as ImagingSpec,
+    Method as Method,
+    Mixture as Mixture,
+    Observe as Observe,
+    PriorSpec as PriorSpec,
+    Sampler as Sampler,
+    ShrinkageSpec as ShrinkageSpec,
+    SolverSpec as SolverSpec,
+)

@@ -1,0 +1,36 @@
+from .curves import (
+    QUANTILES as QUANTILES,
+    individual_curves as individual_curves,
+    observed_assays as observed_assays,
+    population_curve as population_curve,
+    predicted_blocks as predicted_blocks,
+)
+from .patients import (
+    ParameterSource as ParameterSource,
+    independent_effects as independent_effects,
+    numbered_patients as numbered_patients,
+    patients_of_each_draw as patients_of_each_draw,
+    population_draws as population_draws,
+    virtual_population as virtual_population,
+)
+from .records import (
+    Replicates as Replicates,
+    individual_records as individual_records,
+    simulate_records as simulate_records,
+    typical_records as typical_records,
+)
+from .sampling_design import (
+    Added as Added,
+    design_information as design_information,
+    most_informative as most_informative,
+)
+from .simulated_curves import (
+    Simulation as Simulation,
+    curve_bands as curve_bands,
+    gave_up_text as gave_up_text,
+    peak_table as peak_table,
+    simulate as simulate,
+    simulate_chunks as simulate_chunks,
+    simulated_values as simulated_values,
+    simulation as simulation,
+)

@@ -1,0 +1,29 @@
+"""A trial's protocol as data, which of its points are open, and the rule that it names."""
+
+import lazy_loader
+
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+
+__all__ = [
+    "Assessments",
+    "Censoring",
+    "DltRule",
+    "Dosing",
+    "Endpoint",
+    "Escalation",
+    "Evaluability",
+    "Expansion",
+    "ExpansionCohort",
+    "Interim",
+    "Lint",
+    "MtdRule",
+    "Point",
+    "Protocol",
+    "Size",
+    "Statement",
+    "TitrationRule",
+    "Trigger",
+    "lint",
+    "read_protocol",
+    "rule_of",
+]

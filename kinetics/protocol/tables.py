@@ -1,0 +1,394 @@
+"""The tables that a protocol.toml may hold, each checked by itself.
+
+A `Point` is a field on which a text may be silent or say several things. It is settled by one `value` and the
+sentence `because`; what the text says stays beside it as `statements`, each with where it says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from kinetics.toml import Spec
+
+__all__ = [
+    "Assessments",
+    "Censoring",
+    "DltRule",
+    "Dosing",
+    "Endpoint",
+    "Escalation",
+    "Evaluability",
+    "Expansion",
+    "ExpansionCohort",
+    "Interim",
+    "MtdRule",
+    "Point",
+    "Protocol",
+    "Size",
+    "Statement",
+    "TitrationRule",
+    "Trigger",
+]
+
+T = TypeVar("T")
+System = Literal["ctcae_v4", "ctcae_v5", "astct_2019", "recist_1.1", "irecist"]
+Product = Literal["car_nk", "car_t"]
+
+
+class Statement(Spec):
+    """What the text says on a point, in its own terms, and where.
+
+    >>> from kinetics.protocol.tables import Statement
+    >>> Statement(value=28, where="arm description")
+    Statement(value=28, where='arm description')
+    """
+
+    value: Any
+    where: str = Field(min_length=1)
+
+
+class Point(Spec, Generic[T]):
+    """One point of the protocol. A bare value in the TOML is `value` without its sentence.
+
+    >>> from kinetics.protocol.tables import Point
+    >>> Point(value=28.0, because="the DLT window of the registry").settled, Point().settled
+    (True, False)
+    """
+
+    value: T | None = None
+    because: str = ""
+    statements: tuple[Statement, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return given
+        return given if isinstance(given, Point) else {"value": given}
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has a value."""
+        return self.value is not None and self.because.strip() != ""
+
+
+class Trigger(Spec):
+    """What ends the titration: an adverse event of at least this grade, by this scale, of this attribution.
+
+    `term` is an event's name, or "any". `after`: it counts from the first infusion of one of these products.
+
+    >>> from kinetics.protocol.tables import Trigger
+    >>> Trigger(term="CRS", system="astct_2019", grade=2, attribution=("car_t",), after=("car_t",)).grade
+    2
+    """
+
+    term: str
+    system: System
+    grade: int = Field(ge=1, le=5)
+    attribution: tuple[Product, ...] = Field(min_length=1)
+    after: tuple[Product, ...] = Field(min_length=1)
+
+
+class Dosing(Spec):
+    """How a product is given. `cells` are its infusions', where they do not depend on the level.
+
+    >>> from kinetics.protocol.tables import Dosing
+    >>> Dosing(route="iv", days=(0, 1), cycles=2, days_between_cycles=14).cycles
+    2
+    """
+
+    route: Literal["iv", "hepatic_artery", "portal_vein"]
+    days: tuple[float, ...] = Field(min_length=1, description="of a cycle's infusions, from its first")
+    cycles: int = Field(1, ge=1)
+    days_between_cycles: float | None = Field(None, gt=0)
+    begins_on_days: tuple[float, float] | None = None
+    decided_by: str = ""
+    cells: Point[tuple[float, ...]] = Point()
+    per: Point[Literal["administration", "cycle", "total"]] = Point()
+
+    @model_validator(mode="after")
+    def _cycles(self) -> Dosing:
+        if self.cycles > 1 and self.days_between_cycles is None:
+            raise ValueError("more than one cycle needs `days_between_cycles`")
+        cells = self.cells.value
+        if cells is not None and (len(cells) != len(self.days) or min(cells) <= 0):
+            raise ValueError(f"`cells` holds a number above 0 for each of the {len(self.days)} days")
+        return self
+
+
+class TitrationRule(Spec):
+    """Accelerated titration at levels 1 to `levels`.
+
+    >>> from kinetics.protocol.tables import TitrationRule
+    >>> TitrationRule(levels=2, clean_patient="counted").size
+    1
+    """
+
+    levels: int = Field(1, ge=1)
+    size: int = Field(1, ge=1)
+    triggers: Point[tuple[Trigger, ...]] = Point()
+    triggers_needed: int = Field(1, ge=1, description="so many triggers end it; a DLT always does")
+    after_trigger: Point[Literal["fill", "leave"]] = Point()
+    clean_patient: Point[Literal["counted", "not_a_level"]] = Point()
+
+    @field_validator("triggers")
+    @classmethod
+    def _some(cls, triggers: Point[tuple[Trigger, ...]]) -> Point[tuple[Trigger, ...]]:
+        if triggers.value == ():
+            raise ValueError("a titration without a trigger never ends: name at least one")
+        return triggers
+
+
+class Escalation(Spec):
+    """The rule above the titration.
+
+    `variant`: "protocol" fills to the MTD rule's number at de-escalation and, if it says so, at the top level; "korn"
+    not at the top; "storer" not at all; "crmpack" is crmPack's coding, which has no titration. `second_dlt`: once a
+    level has too many DLTs, the rest of its cohort "may_stay_away" or "must_stay_away".
+
+    >>> from kinetics.protocol.tables import Escalation
+    >>> Escalation(variant="korn")
+    Escalation(variant='korn', cohort=3, days_between_patients=0.0, second_dlt='may_stay_away')
+    """
+
+    variant: Literal["protocol", "storer", "korn", "crmpack"] = "protocol"
+    cohort: int = Field(3, ge=1)
+    days_between_patients: float = Field(0.0, ge=0)
+    second_dlt: Literal["may_stay_away", "must_stay_away"] = "may_stay_away"
+
+
+class DltRule(Spec):
+    """What a dose-limiting toxicity is, when it counts, and at which level.
+
+    >>> from kinetics.protocol.tables import DltRule
+    >>> DltRule(definition="grade 3 or more", window_days=28.0, clock="first_car_t").window_days.value
+    28.0
+    """
+
+    definition: str
+    window_days: Point[float] = Point()
+    clock: Point[Literal["first_car_nk", "first_car_t", "last_car_t"]] = Point()
+    after_car_nk_only: Point[Literal["at_no_level", "at_assigned_level"]] = Point()
+
+
+class Evaluability(Spec):
+    """Who is counted: `requires` of infusions of the level's product, and a finished window or a DLT in it.
+
+    >>> from kinetics.protocol.tables import Evaluability
+    >>> Evaluability(requires="first_cycle").replaced
+    True
+    """
+
+    requires: Point[Literal["any_infusion", "first_cycle", "every_cycle"]] = Point()
+    replaced: bool = Field(True, description="a patient who is not evaluable is replaced")
+
+
+class MtdRule(Spec):
+    """MTD: the highest level with at least `evaluable` and at most `dlts` of them with a DLT.
+
+    >>> from kinetics.protocol.tables import MtdRule
+    >>> MtdRule(definition="at most 1 of 6 with a DLT", fill_top_level=True).evaluable
+    6
+    """
+
+    definition: str
+    evaluable: int = Field(6, ge=1)
+    dlts: int = Field(1, ge=0)
+    fill_top_level: bool
+    overdose_above: float = Field(0.33, gt=0, lt=1, description="true DLT probability called overdosing")
+
+    @model_validator(mode="after")
+    def _fewer(self) -> MtdRule:
+        if self.dlts >= self.evaluable:
+            raise ValueError(
+                f"{self.dlts} DLTs of {self.evaluable} evaluable: every level would be tolerable"
+            )
+        return self
+
+
+class Size(Spec):
+    """Patients of the dose finding: planned, fewest and most; what happens where the rule wants more.
+
+    >>> from kinetics.protocol.tables import Size
+    >>> Size(planned=(9, 18), more_than_planned="allowed").planned.value
+    (9, 18)
+    """
+
+    planned: Point[tuple[int, int]] = Point()
+    more_than_planned: Point[Literal["allowed", "stops"]] = Point()
+
+    @field_validator("planned")
+    @classmethod
+    def _rising(cls, planned: Point[tuple[int, int]]) -> Point[tuple[int, int]]:
+        if planned.value is not None and not 1 <= planned.value[0] <= planned.value[1]:
+            raise ValueError("`planned` is the fewest and the most patients")
+        return planned
+
+
+class Endpoint(Spec):
+    """What is looked at, by which scale, for how long.
+
+    >>> from kinetics.protocol.tables import Endpoint
+    >>> Endpoint(definition="CR or PR", grading="recist_1.1", within_days=90).within_days
+    90.0
+    """
+
+    definition: str
+    grading: Point[System] | None = None
+    within_days: float | None = Field(None, gt=0)
+
+
+class Assessments(Spec):
+    """The plan of tumour assessments: the days between two, and how late one may be before it is missed.
+
+    >>> from kinetics.protocol.tables import Assessments
+    >>> Assessments(every_days=56, window_days=7)
+    Assessments(every_days=56.0, window_days=7.0)
+    """
+
+    every_days: float = Field(gt=0)
+    window_days: float = Field(0.0, ge=0)
+
+
+class Censoring(Spec):
+    """Progression-free survival and duration of response: missed scans and new anticancer therapy.
+
+    >>> from kinetics.protocol.tables import Censoring
+    >>> Censoring(missed_scans="ignored").new_therapy.settled
+    False
+    """
+
+    missed_scans: Point[Literal["censored_after_two", "ignored"]] = Point()
+    new_therapy: Point[Literal["censored", "event", "ignored"]] = Point()
+    assessments: Assessments | None = None
+
+
+class ExpansionCohort(Spec):
+    """One expansion cohort: planned patients, and rates of its own where they are not the table's.
+
+    >>> from kinetics.protocol.tables import ExpansionCohort
+    >>> ExpansionCohort(name="gastric", patients=12, null_rate=0.05)
+    ExpansionCohort(name='gastric', patients=12, null_rate=0.05, target_rate=None, weight=None)
+    """
+
+    name: str = Field(min_length=1)
+    patients: int = Field(ge=1)
+    null_rate: float | None = Field(None, gt=0, lt=1)
+    target_rate: float | None = Field(None, gt=0, lt=1)
+    weight: float | None = Field(None, ge=0, le=1)
+
+
+class Expansion(Spec):
+    """Phase IB: cohorts, the rates that matter, and when one goes on (`go`) or does not (`no_go`).
+
+    `column` of subjects.csv names the cohort; a value that is none belongs to `others`, where that is given. `only`:
+    values of other columns that make a subject one of phase IB. The cohorts borrow as EXNEX does: `weight` is the prior
+    probability of being exchangeable, `tau_scale` the scale of the SD between those that are, logit.
+
+    >>> from kinetics.protocol.tables import Expansion
+    >>> found = Expansion(column="tumour", cohorts=[{"name": "gastric", "patients": 12}], go=0.9)
+    >>> found.go.value, found.null_rate.settled
+    (0.9, False)
+    """
+
+    column: str
+    cohorts: tuple[ExpansionCohort, ...] = Field(min_length=1)
+    others: str = ""
+    only: dict[str, str] = Field({})
+    null_rate: Point[float] = Point()
+    target_rate: Point[float] = Point()
+    go: Point[float] = Point()
+    no_go: Point[float] = Point()
+    weight: Point[float] = Point()
+    tau_scale: Point[float] = Point()
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Expansion:
+        names = [cohort.name for cohort in self.cohorts]
+        if len(set(names)) < len(names):
+            raise ValueError("two cohorts have one name")
+        if self.others and self.others not in names:
+            raise ValueError(f"`others` is {self.others!r}, which is no cohort: {', '.join(names)}")
+        points = {k: getattr(self, k).value for k in ("null_rate", "target_rate", "go", "no_go", "weight")}
+        for key, value in points.items():
+            low, high = (value is None or value >= 0), (value is None or value <= 1)
+            if not (low and high) or (key.endswith("rate") and value in (0, 1)):
+                raise ValueError(f"`{key}` = {value:g} is no probability")
+        for cohort in self.cohorts:
+            null = cohort.null_rate or self.null_rate.value
+            target = cohort.target_rate or self.target_rate.value
+            if null is not None and target is not None and null >= target:
+                raise ValueError(
+                    f"{cohort.name}: the target rate {target:g} is not above the null rate {null:g}"
+                )
+        if self.tau_scale.value is not None and self.tau_scale.value < 0:
+            raise ValueError("`tau_scale` is an SD: 0 or more")
+        return self
+
+
+class Interim(Spec):
+    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has none.
+
+    >>> from kinetics.protocol.tables import Interim
+    >>> Interim(strata={"tumour type": "tumour"})
+    Interim(strata={'tumour type': 'tumour'})
+    """
+
+    strata: dict[str, str] = Field({})
+
+
+class Protocol(Spec):
+    """A phase I protocol's rules as data: the content of a protocol.toml.
+
+    `levels` are of `level_product`, lowest first, in `level_unit`; what one counts (an administration, a cycle, all) is
+    `dosing.<product>.per`. `utilities` are the weights of outcomes in a decision, 0 to 100.
+
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> [protocol.level_name(level) for level in range(3)], protocol.graded_endpoints()
+    (['none', '1.5e7 cells/kg', '3e7 cells/kg'], ['adverse_events', 'crs', 'response'])
+    """
+
+    title: str
+    registry: str = ""
+    source: str
+    synthetic: bool = False
+    levels: tuple[float, ...] = Field(min_length=1)
+    level_unit: Literal["cells", "cells/kg"]
+    level_product: Product
+    dosing: dict[Product, Dosing] = Field(min_length=1)
+    titration: TitrationRule | None = None
+    escalation: Escalation
+    dlt: DltRule
+    evaluable: Evaluability = Field(default_factory=lambda: Evaluability.model_validate({}))
+    mtd: MtdRule
+    size: Size = Size()
+    endpoints: dict[str, Endpoint] = Field(min_length=1)
+    censoring: Censoring = Censoring()
+    expansion: Expansion | None = None
+    interim: Interim = Field(default_factory=lambda: Interim.model_validate({}))
+    stopping: tuple[str, ...] = Field(
+        (), description="clauses in words; what the escalation itself does is not here"
+    )
+    utilities: dict[str, float] = Field({})
+
+    @field_validator("utilities")
+    @classmethod
+    def _weights(cls, utilities: dict[str, float]) -> dict[str, float]:
+        if any(not 0 <= value <= 100 for value in utilities.values()):
+            raise ValueError("a utility lies between 0 and 100")
+        return utilities
+
+    def graded_endpoints(self) -> list[str]:
+        """The endpoints that are graded by a scale; adverse events always are."""
+        return [
+            "adverse_events",
+            *(k for k, e in self.endpoints.items() if e.grading is not None and k != "adverse_events"),
+        ]
+
+    def level_name(self, level: int) -> str:
+        """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0. `level` counts from 1."""
+        return (
+            f"{self.levels[level - 1]:.4g}".replace("e+0", "e") + f" {self.level_unit}" if level else "none"
+        )

@@ -1,0 +1,264 @@
+"""Cells to values: numbers, times, codes and labels, each with its problems and their remedies."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from pandas import Series
+
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.study.dictionary import Column
+from kinetics.study.raw_table import RawTable, is_missing, read_table
+from kinetics.units import UnitError, convert
+
+__all__ = [
+    "check_columns",
+    "declared",
+    "factor",
+    "flag",
+    "integers",
+    "labels",
+    "names",
+    "nearest",
+    "numbers",
+    "read_columns",
+    "subjects_of",
+    "times",
+]
+
+EXCEL_DATES = (36526.0, 54789.0)  # 2000-01-01 to 2049-12-31 as Excel counts days
+LARGEST_COUNT = 2**31 - 1  # a whole number beyond it is a slip, or no count
+LONGEST_DAYS = 20 * 365.25  # no follow-up is longer: 15 years is the longest asked of a CAR-T product
+TIME_UNITS = ("day", "h", "min", "week")
+
+_DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?$|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2,4}$")
+_CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2})?$")
+_COMMA = re.compile(r"^[+-]?\d+(,\d+)+(\.\d+)?([eE][+-]?\d+)?$")
+_BELOW = re.compile(r"^[<≤]\s*(\S+)$")
+_ABOVE = re.compile(r"^[>≥]\s*(\S+)$")
+_WORDS = {"blq", "bql", "bloq", "lloq", "<lloq", "nd", "not detected", "negative", "undetectable"}
+
+
+def flag(
+    problems: list[Problem], table: RawTable, mask: Iterable[bool], column: str, what: str, remedy: str
+) -> None:
+    """Add one Problem for every row where `mask` holds."""
+    for row, bad in zip(table.frame.index, mask, strict=True):
+        if bad:
+            problems.append(table.problem(what, remedy, row=int(row), column=column))
+
+
+def numbers(table: RawTable, column: str, problems: list[Problem], *, required: bool = True) -> Series:
+    """A column as floats; an empty cell is NaN, and a Problem where the column is required."""
+    values = []
+    for row, cell in table.cells(column).items():
+        values.append(_number(table, int(str(row)), column, cell, problems, required))
+    return Series(values, index=table.frame.index, dtype=float)
+
+
+def _number(
+    table: RawTable, row: int, column: str, cell: str, problems: list[Problem], required: bool
+) -> float:
+    """One cell as a float; NaN and a Problem where it is not one."""
+    if is_missing(cell):
+        if required:
+            problems.append(table.problem("the cell is empty", "write a number", row=row, column=column))
+        return math.nan
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value) and "_" not in cell:
+        return value
+    what, remedy = _diagnose(cell)
+    problems.append(table.problem(what, remedy, row=row, column=column))
+    return math.nan
+
+
+def _diagnose(cell: str) -> tuple[str, str]:
+    """Why a cell is not a number, and what to write."""
+    if _DATE.match(cell):
+        return "a date, not a number", "write the time since the first dose, in the column's declared unit"
+    if _CLOCK.match(cell):
+        return "a clock time, not a number", "write the time since the first dose, as a decimal number"
+    if _COMMA.match(cell):
+        remedy = f"write {cell.replace(',', '.')}" if cell.count(",") == 1 else "remove the commas"
+        return "a comma inside a number", f"{remedy} (decimals take a point, thousands no mark)"
+    if bound := _BELOW.match(cell):
+        return "a limit, not a number", f"write value {bound[1]} and censored = left"
+    if bound := _ABOVE.match(cell):
+        return "a limit, not a number", f"write value {bound[1]} and censored = right"
+    if cell.lower() in _WORDS:
+        return "a word, not a number", "write the LLOQ as the value and censored = left"
+    return "not a finite number", "write a plain number such as 3.5 or 1.5e7"
+
+
+def integers(
+    table: RawTable, column: str, problems: list[Problem], *, default: int, minimum: int = 0
+) -> Series:
+    """A column as whole numbers from `minimum` to `LARGEST_COUNT`; `default` where the cell is empty."""
+    values = numbers(table, column, problems, required=False)
+    bad = values.notna() & ((values % 1 != 0) | (values < minimum))
+    flag(problems, table, bad, column, f"not a whole number from {minimum} up", "write 1, 2, 3, ...")
+    large = values > LARGEST_COUNT
+    flag(problems, table, large & ~bad, column, "too large a whole number", "write 1, 2, 3, ...")
+    return values.mask(bad | large).fillna(default).astype(int)
+
+
+def factor(
+    problems: list[Problem], table: RawTable, column: str, unit: str | None, to: str, remedy: str
+) -> float:
+    """The factor from a column's declared unit to `to`; NaN and a Problem where there is none."""
+    shown = table.names.get(column, column)
+    if unit is None:
+        problems.append(Problem("the unit is missing", remedy, file=table.file, column=shown))
+        return math.nan
+    try:
+        return convert(unit, to)
+    except UnitError as error:
+        problems.append(Problem(str(error), remedy, file=table.file, column=shown, value=unit))
+        return math.nan
+
+
+def times(table: RawTable, column: str, spec: Column | None, name: str, problems: list[Problem]) -> Series:
+    """A time column in days. The unit must be declared; dates and Excel's day counts are refused."""
+    example = f'declare `{column} = {{ unit = "h" }}` under [columns.{name}] (one of {", ".join(TIME_UNITS)})'
+    scale = factor(problems, table, column, spec.unit if spec else None, "day", example)
+    written = numbers(table, column, problems)
+    days = written * scale
+    early, late = EXCEL_DATES
+    dates = written.between(early, late) & ((days > LONGEST_DAYS) | (written.min() >= early))
+    remedy = "write the time since the first dose instead of the calendar date"
+    flag(problems, table, dates, column, "looks like an Excel serial date", remedy)
+    remedy = "check the declared unit and the value"
+    long = (days.abs() > LONGEST_DAYS) & ~dates
+    flag(problems, table, long, column, "more than 20 years from the first dose", remedy)
+    return days
+
+
+def labels(table: RawTable, column: str, spec: Column, problems: list[Problem], *, required: bool) -> Series:
+    """A column of codes as labels (None where empty); a code the dictionary does not list is a Problem."""
+    known = spec.labels
+    values: list[str | None] = []
+    for row, cell in table.cells(column).items():
+        missing = is_missing(cell)
+        if missing and required:
+            what, remedy = "the cell is empty", "write a value"
+            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+        if not missing and known is not None and cell not in known:
+            what = f"the code is not in {table.dictionary}"
+            remedy = f"add it to the column's codes ({nearest(cell, known)})"
+            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+        values.append(None if missing else (known or {}).get(cell, cell))
+    return Series(values, index=table.frame.index, dtype=object)
+
+
+def declared(table: RawTable, column: str, spec: Column, problems: list[Problem]) -> Series:
+    """A column of the user's own: floats where the dictionary says numbers, labels otherwise."""
+    if spec.numeric:
+        return numbers(table, column, problems, required=False)
+    return labels(table, column, spec, problems, required=False)
+
+
+def names(
+    table: RawTable, column: str, problems: list[Problem], *, example: str, near: Iterable[str] = ()
+) -> Series:
+    """A required column of snake_case names; a slip of a well-known one in `near` is a Problem."""
+    cells = table.cells(column)
+    for row, cell in cells.items():
+        what, remedy = "", f"write a snake_case name such as {example}"
+        if is_missing(cell):
+            what = "the cell is empty"
+        elif not re.fullmatch(r"[a-z][a-z0-9_]*", cell):
+            what = "not a snake_case name"
+            guess = re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_")
+            remedy = did_you_mean(guess, near) if guess in near else remedy
+        elif cell not in near and _slip(cell, near):
+            what, remedy = "looks misspelt", did_you_mean(cell, near)
+        if what:
+            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+    return cells
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'PR'?` for `Pr` too; else what is known, the first dozen of it."""
+    names = list(known)
+    for name in names:
+        if name.lower() == word.lower():
+            return f"did you mean {name!r}?"
+    hint = did_you_mean(word, names)
+    if hint.startswith("known") and len(names) > 12:
+        return f"known: {', '.join(names[:12])}, ... ({len(names)} in all)"
+    return hint
+
+
+def _slip(word: str, near: Iterable[str]) -> bool:
+    """Whether `word` differs from a known name by a letter or two."""
+    return bool(get_close_matches(word, list(near), n=1, cutoff=0.85))
+
+
+def subjects_of(table: RawTable, problems: list[Problem]) -> Series:
+    """The subject column; padded and empty ids are Problems."""
+    if "subject" not in table:
+        return table.cells("subject")
+    written, cells = table.frame["subject"], table.cells("subject")
+    empty = table.missing("subject")
+    flag(problems, table, empty, "subject", "the subject is missing", "write the subject's id")
+    remedy = "remove the spaces around the id"
+    flag(problems, table, (written != cells) & ~empty, "subject", "the id has spaces around it", remedy)
+    return cells
+
+
+def check_columns(
+    table: RawTable,
+    name: str,
+    required: Iterable[str],
+    optional: Iterable[str],
+    specs: Mapping[str, Column],
+    problems: list[Problem],
+) -> list[str]:
+    """Missing, unknown and declared-but-absent columns; returns the user's own columns, in file order."""
+    required, optional = list(required), list(optional)
+    known = {*required, *optional}
+    for column in required:
+        if column not in table:
+            what, remedy = "a required column is missing", f"add the column {column!r}"
+            problems.append(Problem(what, remedy, file=table.file, row=1, column=column))
+    for column in table.columns:
+        if column and column not in known and column not in specs:
+            remedy = (
+                f"rename it, or declare it under [columns.{name}] ({nearest(column, known | set(specs))})"
+            )
+            problems.append(Problem("unknown column", remedy, file=table.file, row=1, column=column))
+    for column in specs:
+        if column not in table and column not in known:
+            what = f"declared under [columns.{name}], absent from {table.file}"
+            remedy = f"delete or correct the declaration ({nearest(column, table.columns)})"
+            problems.append(Problem(what, remedy, file=table.dictionary, column=column))
+    return [column for column in table.columns if column in specs and column not in known]
+
+
+def read_columns(
+    path: str | Path, required: Sequence[str], optional: Sequence[str], wanted: str
+) -> tuple[RawTable, list[Problem], bool]:
+    """A file that is a table by itself: its cells, its problems so far, and whether every required column is there.
+
+    StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not there.
+    """
+    file, problems = Path(path), list[Problem]()
+    if not file.is_file():
+        raise StudyError(Problem("no such file", f"name {wanted}", file=str(path)))
+    raw = read_table(file, problems)
+    if raw is None:
+        raise StudyError(problems)
+    for column in (c for c in required if c not in raw):
+        what, remedy = f"no column {column!r}", f"add it: {', '.join(required)}"
+        problems.append(Problem(what, remedy, file=raw.file))
+    known = (*required, *optional)
+    for column in (c for c in raw.columns if c not in known):
+        problems.append(Problem(f"unknown column {column!r}", did_you_mean(column, known), file=raw.file))
+    return raw, problems, all(c in raw for c in required)

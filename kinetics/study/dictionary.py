@@ -1,0 +1,228 @@
+"""`dictionary.toml`: what each column and analyte of a study means, its unit, source and licence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.study.sources.cdisc import snake
+from kinetics.toml import Spec, keys_at, parse_toml, read_toml
+from kinetics.units import dimension
+
+__all__ = [
+    "NOT_DECLARED",
+    "AdamTable",
+    "Analyte",
+    "Column",
+    "Columns",
+    "Dictionary",
+    "EventTable",
+    "dictionary_of",
+    "make_dictionary",
+    "read_dictionary",
+]
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+ByCode = str | dict[str, str]
+NOT_DECLARED = (
+    "not_declared"  # the assay or site of an analyte that a single table names and nobody described
+)
+
+
+class _Table(Spec):
+    """A table of the dictionary: no value is converted, `synthetic = "yes"` is an error."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Analyte(_Table):
+    """One measured quantity: its assay, the site it was sampled from, its unit and limits (in that unit).
+
+    `scale` says how the file writes its numbers; the canonical table is always linear.
+    """
+
+    label: Text
+    assay: Name
+    site: Name
+    unit: Text
+    lloq: float | None = Field(default=None, gt=0)
+    uloq: float | None = Field(default=None, gt=0)
+    scale: Literal["linear", "log10", "ln"] = "linear"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        dimension(self.unit)
+        if self.lloq is not None and self.uloq is not None and self.uloq <= self.lloq:
+            raise ValueError(f"uloq {self.uloq:g} is not above lloq {self.lloq:g}: exchange or correct them")
+        return self
+
+
+class Column(_Table):
+    """One column: its unit, and for a column of the user's own its role, codes and label.
+
+    `codes` maps what the file writes to what it means, or lists the labels allowed.
+    """
+
+    unit: Text | None = None
+    role: Literal["covariate", "note"] | None = None
+    codes: dict[str, str] | list[str] | None = None
+    kind: Literal["number", "category"] | None = None
+    label: str = ""
+
+    @property
+    def labels(self) -> dict[str, str] | None:
+        """Code -> label; None where the column is not coded."""
+        return {code: code for code in self.codes} if isinstance(self.codes, list) else self.codes
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its cells are numbers."""
+        return self.kind == "number" or (self.kind is None and self.codes is None and self.unit is not None)
+
+
+class Columns(_Table):
+    """The columns of each table that have a unit, a role or codes to declare."""
+
+    subjects: dict[str, Column] = Field(default={})
+    doses: dict[str, Column] = Field(default={})
+    observations: dict[str, Column] = Field(default={})
+    events: dict[str, Column] = Field(default={})
+    responses: dict[str, Column] = Field(default={})
+
+
+class _SingleTable(_Table):
+    """What the one table of a study cannot say itself; one word, or one per code."""
+
+    time_unit: Text | None = None
+    dose_unit: ByCode | None = None
+    dv_unit: Text | None = None
+    route: ByCode | None = None
+    product: ByCode | None = None
+    analyte: ByCode | None = None
+    weight_column: Text | None = None
+    cycle_column: Text | None = None
+    columns: dict[str, Name] = Field(default={})
+    drop: list[str] = Field(default=[])
+
+
+class EventTable(_SingleTable):
+    """How a single NONMEM or Monolix table is to be read: see `kinetics.study.sources.nonmem`.
+
+    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code; `analyte` is one name, or
+    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the study's
+    name of a covariate's column.
+    """
+
+    subject: dict[str, str] = Field(default={})
+
+
+class AdamTable(_SingleTable):
+    """How a single ADPC- or ADPPK-shaped table is to be read: see `kinetics.study.sources.adam`.
+
+    `analyte` names one per PARAMCD, `columns` the study's name of a subject-level variable; what the table's own
+    unit variables (FRLTU, DOSEU, AVALU) leave empty, the units here say.
+    """
+
+    subject: Text = "USUBJID"
+    time: Text = "AFRLT"
+
+
+class Dictionary(_Table):
+    """A study's dictionary: provenance, analytes, columns.
+
+    `screening_days` is how long before a subject's first dose a record may lie.
+    """
+
+    title: Text
+    source: Text
+    licence: Text
+    synthetic: bool
+    note: str = ""
+    screening_days: float = Field(default=60.0, ge=0)
+    analytes: dict[str, Analyte] = Field(default={})
+    columns: Columns = Columns()
+    event_table: EventTable | None = None
+    adam: AdamTable | None = None
+
+
+_REMEDIES = {
+    "title": 'add `title = "..."`',
+    "source": 'add `source = "..."`, the citation of the data',
+    "licence": 'add `licence = "..."`',
+    "synthetic": "add `synthetic = true` for simulated data, `synthetic = false` for measured data",
+    "unit": 'add `unit = "..."`',
+}
+
+
+_STAND_IN = {"title": "missing", "source": "missing", "licence": "missing", "synthetic": True}
+
+
+def read_dictionary(path: Path, problems: list[Problem]) -> Dictionary | None:
+    """Read a dictionary; None, and every Problem added, where it cannot be used."""
+    try:
+        content = read_toml(path, StudyError, file=path.name)
+    except StudyError as error:
+        problems.extend(error.problems)
+        return None
+    return make_dictionary(content, path.name, problems)
+
+
+def dictionary_of(text: str, file: str, problems: list[Problem]) -> Dictionary | None:
+    """The Dictionary of a TOML text; `file` is the name that its Problems show."""
+    try:
+        content = parse_toml(text, StudyError, file=file)
+    except StudyError as error:
+        problems.extend(error.problems)
+        return None
+    return make_dictionary(content, file, problems)
+
+
+def make_dictionary(content: Mapping[str, object], file: str, problems: list[Problem]) -> Dictionary | None:
+    """The Dictionary of a parsed TOML; where it has problems, what of it lets the tables be checked."""
+    try:
+        return Dictionary.model_validate(content)
+    except ValidationError as error:
+        for detail in error.errors():
+            problems.append(_problem(file, detail["loc"], detail["type"], detail["msg"], detail.get("input")))
+        patched = _patched(content, [(detail["loc"], detail["type"]) for detail in error.errors()])
+        return None if patched is None else make_dictionary(patched, file, problems)
+
+
+def _patched(
+    content: Mapping[str, object], errors: Sequence[tuple[Sequence[object], str]]
+) -> dict[str, Any] | None:
+    """A stand-in without unknown keys and with provenance filled in; None where the errors go deeper."""
+    copy: dict[str, Any] = deepcopy(dict(content))
+    for loc, kind in errors:
+        table, key = copy, str(loc[-1]) if loc else ""
+        for part in loc[:-1]:
+            table = table[str(part)]
+        if kind == "extra_forbidden":
+            del table[key]
+        elif kind == "missing" and len(loc) == 1 and key in _STAND_IN:
+            table[key] = _STAND_IN[key]
+        else:
+            return None
+    return copy
+
+
+def _problem(file: str, loc: Sequence[object], kind: str, message: str, value: object) -> Problem:
+    """One pydantic error as a Problem: the key's full path, what is wrong, what to write."""
+    path, key = ".".join(str(part) for part in loc), str(loc[-1]) if loc else ""
+    if kind == "missing":
+        return Problem("the key is missing", _REMEDIES.get(key, f"add `{key} = ...`"), file=file, column=path)
+    if kind == "extra_forbidden":
+        remedy = did_you_mean(key, keys_at(loc[:-1], Dictionary))
+        return Problem("unknown key", remedy, file=file, column=path)
+    if kind == "string_pattern_mismatch" and (name := snake(str(value))):
+        what = "a name has lower-case letters, digits and _"
+        return Problem(what, f"write it {name!r}", file=file, column=path, value=str(value))
+    what = message.removeprefix("Value error, ")
+    shown = "" if isinstance(value, dict | BaseModel) else str(value)
+    return Problem(what, _REMEDIES.get(key, "correct the value"), file=file, column=path, value=shown)

@@ -1,0 +1,196 @@
+"""A CSV file as it was written: every cell a string, every row with its number, nothing interpreted.
+
+What a file can have wrong before any meaning is read (encoding, separator, header, ragged rows) is found
+here. Meaning is read in `kinetics.study.cells`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pandas import DataFrame, Index, Series
+
+from kinetics.errors import Problem
+
+__all__ = [
+    "MISSING",
+    "RawTable",
+    "cell_text",
+    "decode",
+    "is_missing",
+    "is_number",
+    "make_table",
+    "read_table",
+]
+
+MISSING = frozenset({"", ".", "NA", "NaN", "nan"})  # what an empty cell may look like
+_SUBJECTS = ("subject", "ID", "USUBJID")  # the column that says whose row it is
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One table of text. `frame`'s index is the row in the file, as a spreadsheet counts (header: row 1).
+
+    `names` maps a column to the name the file gave it, where a problem should show that one; `dictionary` is
+    the file that declares the columns.
+    """
+
+    file: str
+    frame: DataFrame
+    names: Mapping[str, str] = field(default_factory=dict)
+    dictionary: str = "dictionary.toml"
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.frame.columns
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns, in file order."""
+        return list(self.frame.columns)
+
+    def cells(self, column: str) -> Series:
+        """One column of text, stripped; a column of empty cells where the file has none."""
+        if column not in self.frame.columns:
+            return Series("", index=self.frame.index, dtype=object)
+        return self.frame[column].str.strip()
+
+    def missing(self, column: str) -> Series:
+        """Row by row, whether the cell is empty."""
+        return self.cells(column).isin(list(MISSING))
+
+    def words(self, column: str, default: str = "") -> Series:
+        """One column of text, with `default` in the empty cells."""
+        return self.cells(column).mask(self.missing(column), default)
+
+    def problem(self, what: str, remedy: str, *, row: int | None = None, column: str = "") -> Problem:
+        """A Problem placed in this file; subject and value are looked up from `row` and `column`."""
+        subject = value = ""
+        if row is not None:
+            named = next((name for name in _SUBJECTS if name in self), "subject")
+            subject = str(self.cells(named).loc[row])
+            value = str(self.frame.loc[row, column]) if column in self.frame.columns else ""
+        shown = self.names.get(column, column)
+        return Problem(what, remedy, file=self.file, row=row, subject=subject, column=shown, value=value)
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell is empty (`""`, `.`, `NA` or `NaN`)."""
+    return cell.strip() in MISSING
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number as Python reads one."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def cell_text(value: object) -> str:
+    """A typed cell, as Excel and Parquet have them, as a CSV would write it: 72.0 is `72`, nothing is empty.
+
+    Numbers keep every digit; dates become ISO 8601, which no number column takes.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    return str(value)
+
+
+def decode(raw: bytes, file: str) -> str | Problem:
+    """The text of a file. UTF-8, with or without a byte-order mark; anything else is a Problem."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:200]:
+        encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary or utf-16"
+        kind = "an Excel workbook" if raw.startswith(b"PK\x03\x04") else f"{encoding} text"
+        return Problem(f"the file is {kind}, not UTF-8", "save it as 'CSV UTF-8'", file=file)
+    if raw.startswith(b"PK\x03\x04"):
+        remedy = "give it the suffix .xlsx, or save it as 'CSV UTF-8'"
+        return Problem("the file is an Excel workbook, not text", remedy, file=file)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = raw[: error.start].count(b"\n") + 1
+        return Problem(
+            "the file is not UTF-8 (latin-1?)",
+            f"save it as 'CSV UTF-8', or run `iconv -f latin1 -t utf-8 {file}`",
+            file=file,
+            row=row,
+        )
+
+
+def read_table(path: Path, problems: list[Problem]) -> RawTable | None:
+    """Read one comma-separated file; None, and a Problem added, where no table can be made of it."""
+    text = decode(path.read_bytes(), path.name)
+    if isinstance(text, Problem):
+        problems.append(text)
+        return None
+    if not text.strip():
+        problems.append(Problem("the file is empty", "write its header row and its records", file=path.name))
+        return None
+    records = list(csv.reader(io.StringIO(text, newline="")))
+    if len(records[0]) == 1 and (";" in records[0][0] or "\t" in records[0][0]):
+        mark = "semicolons" if ";" in records[0][0] else "tabs"
+        remedy = "export with a comma between columns and a point in decimals"
+        problems.append(Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1))
+        return None
+    return make_table(path.name, records[0], list(enumerate(records[1:], start=2)), problems)
+
+
+def make_table(
+    file: str, header: Sequence[str], records: Sequence[tuple[int, list[str]]], problems: list[Problem]
+) -> RawTable | None:
+    """A RawTable from a header and numbered records; ragged rows and bad headers become Problems."""
+    names = [name.strip() for name in header]
+    found = _header_problems(file, header)
+    problems.extend(found)
+    if any("more than once" in p.what for p in found):
+        return None
+    rows: dict[int, list[str]] = {}
+    for row, cells in records:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(names):
+            problems.append(_ragged(file, row, cells, names))
+        cells = cells[: len(names)] + [""] * (len(names) - len(cells))
+        rows[row] = cells
+    if not rows and not found:
+        problems.append(Problem("the file has a header and no records", "add the records", file=file))
+    frame = DataFrame(list(rows.values()), columns=Index(names), index=list(rows), dtype=object)
+    return RawTable(file, frame)
+
+
+def _header_problems(file: str, header: Sequence[str]) -> list[Problem]:
+    """Empty, padded and repeated column names."""
+    found = []
+    for place, name in enumerate(header, start=1):
+        if not name.strip():
+            remedy = "name the column or delete it (a trailing comma makes an empty column)"
+            found.append(Problem(f"column {place} has no name", remedy, file=file, row=1))
+        elif name != name.strip():
+            what, remedy = "the column name has spaces around it", f"write {name.strip()!r}"
+            found.append(Problem(what, remedy, file=file, row=1, column=name))
+    for name, count in Counter(name.strip() for name in header).items():
+        if count > 1 and name:
+            what, remedy = "the column name occurs more than once", "rename or delete one of them"
+            found.append(Problem(what, remedy, file=file, row=1, column=name))
+    return found
+
+
+def _ragged(file: str, row: int, cells: Sequence[str], names: Sequence[str]) -> Problem:
+    """The Problem of a row with too many or too few cells."""
+    subject = cells[names.index("subject")] if "subject" in names[: len(cells)] else ""
+    what = f"the row has {len(cells)} cells, the header {len(names)}"
+    remedy = "add the missing commas"
+    if len(cells) > len(names):
+        remedy = "remove the extra cells (a decimal comma splits a number in two: write 3.5, not 3,5)"
+    return Problem(what, remedy, file=file, row=row, subject=subject)

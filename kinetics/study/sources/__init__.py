@@ -1,0 +1,3 @@
+"""The kinds of table that a study may come as, one to a module."""
+
+__all__: list[str] = []

@@ -1,0 +1,165 @@
+"""The variables and codes of ADaM-shaped tables that this package reads and writes, each with where it is published.
+
+ADaM: CDISC ADaMIG v1.3 (BDS, time-to-event). NCA: CDISC ADaMIG for Non-compartmental Analysis Input Data v1.0 (2021),
+whose dataset is ADNCA, by custom ADPC. PPK: CDISC Basic Data Structure for ADaM popPK v1.0. PP: SDTMIG v3.3, domain PP.
+Names and labels were read off the public templates and data of admiral, admiralonco (`inst/templates/ad_*.R`) and
+pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides themselves were not at hand, and the labels of
+ACYCLE, ADOSEDUR and DOSEU and the LOC terms in CDISC_ROUTES are FROM MEMORY. `own` marks a variable that no guide
+has. Tables shaped like these are no claim that they conform.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = [
+    "CDISC_ROUTES",
+    "PUBLISHED",
+    "SEX",
+    "TIME_UNITS",
+    "Variable",
+    "adam_name",
+    "route_of",
+    "snake",
+]
+
+
+class Variable(NamedTuple):
+    """A variable: its label (at most 40 characters), type (text, float, integer), and where it is published."""
+
+    label: str
+    kind: str
+    where: str
+
+
+PUBLISHED: dict[str, Variable] = {
+    name: Variable(label, {"C": "text", "N": "float", "I": "integer"}[kind], where)
+    for name, kind, where, label in (
+        line.split(maxsplit=3)
+        for line in """
+STUDYID C ADaM Study Identifier
+USUBJID C ADaM Unique Subject Identifier
+SUBJID C ADaM Subject Identifier for the Study
+STUDYIDN I PPK Study Identifier (N)
+USUBJIDN I PPK Unique Subject Identifier (N)
+TRTA C ADaM Actual Treatment
+PARAM C ADaM Parameter
+PARAMCD C ADaM Parameter Code
+PARAMN I ADaM Parameter (N)
+PARCAT1 C ADaM Parameter Category 1
+PARCAT2 C ADaM Parameter Category 2
+PARCAT3 C ADaM Parameter Category 3
+PARQUAL C ADaM Parameter Qualifier
+AVAL N ADaM Analysis Value
+AVALC C ADaM Analysis Value (C)
+AVALU C ADaM Analysis Value Unit
+AVALCAT1 C ADaM Analysis Value Category 1
+ALLOQ N NCA Analysis Lower Limit of Quantitation
+AVISIT C ADaM Analysis Visit
+AVISITN I ADaM Analysis Visit (N)
+ACYCLE I NCA Analysis Cycle
+ATPT C ADaM Analysis Timepoint
+ATPTN N ADaM Analysis Timepoint (N)
+ATPTREF C ADaM Analysis Timepoint Reference
+NFRLT N NCA Nom. Rel. Time from Analyte First Dose
+AFRLT N NCA Act. Rel. Time from Analyte First Dose
+NRRLT N NCA Nominal Rel. Time from Ref. Dose
+ARRLT N NCA Actual Rel. Time from Ref. Dose
+APRLT N PPK Actual Rel Time from Previous Dose
+NPRLT N PPK Nominal Rel Time from Previous Dose
+FRLTU C NCA Rel. Time from First Dose Unit
+RRLTU C NCA Rel. Time from Ref. Dose Unit
+DOSEA N NCA Actual Treatment Dose
+DOSEU C NCA Treatment Dose Units
+ADOSEDUR N NCA Actual Dose Duration
+ROUTE C NCA Route of Administration
+ROUTEN I PPK Route of Administration (N)
+EXLOC C SDTM Location of Dose Administration
+EVID I PPK Event ID
+MDV I PPK Missing Dependent Variable Result
+CMT I PPK Compartment
+AMT N PPK Actual Amount of Dose Received (unit)
+DV N PPK Dependent Variable Result
+DVL N PPK Log DV
+BLQFL C PPK Below Lower Limit of Quant Flag
+BLQFN I PPK Below Lower Limit of Quant Flag (N)
+PROJID C PPK Project Identifier
+ASEQ I ADaM Analysis Sequence Number
+RECSEQ I PPK Record Sequence
+SRCDOM C ADaM Source Data
+SRCVAR C ADaM Source Variable
+SRCSEQ I ADaM Source Sequence Number
+ANL01FL C ADaM Analysis Flag 01
+AGE N ADaM Age
+AGEU C ADaM Age Units
+SEX C ADaM Sex
+SEXN I ADaM Sex (N)
+WTBL N PPK Weight at Baseline
+WTBLU C PPK Weight at Baseline Unit
+CNSR I ADaM Censor
+EVNTDESC C ADaM Event or Censoring Description
+CNSDTDSC C ADaM Censor Date Description
+PPTESTCD C PP Parameter Short Name
+PPGRPID C PP Group Identifier
+PPSTINT C PP Planned Start of Assessment Interval
+PPENINT C PP Planned End of Assessment Interval
+PPANMETH C PP Analysis Method
+PPREASND C PP Reason Parameter Not Calculated
+STUDYTM N own Study day of the record, from day 0
+DOSELVL C own Dose level as the study names it
+CENSOR C own Censoring: LEFT, RIGHT or INTERVAL
+AULOQ N own Analysis Upper Limit of Quantitation
+ALIMIT N own Other bound of a censored value
+AVALLO N own Lower end of the 90 % credible interval
+AVALHI N own Upper end of the 90 % credible interval
+COMMENT C own What the number rests on
+STARTREL N own Study day on which the time begins
+ENDREL N own Study day on which the time ends
+ASSESREL N own Study day of the assessment
+SYNTHFL C own Synthetic data flag
+""".strip().splitlines()
+    )
+}
+
+# Our route -> CDISC ROUTE (C66729) and LOC (C74456). The terms INTRAVENOUS, INTRA-ARTERIAL and ORAL are the FDA's and
+# CDISC's; that a portal vein is written as INTRAVENOUS with a location is a choice made here.
+CDISC_ROUTES = {
+    "iv": ("INTRAVENOUS", ""),
+    "hepatic_artery": ("INTRA-ARTERIAL", "HEPATIC ARTERY"),
+    "portal_vein": ("INTRAVENOUS", "PORTAL VEIN"),
+    "oral": ("ORAL", ""),
+}
+SEX = {"F": "female", "M": "male", "U": "unknown"}  # CDISC SEX (C66731)
+TIME_UNITS = {  # as FRLTU is written in the wild -> our unit
+    "H": "h", "HR": "h", "HRS": "h", "HOUR": "h", "HOURS": "h", "D": "day", "DAY": "day", "DAYS": "day", "MIN": "min",
+    "MINUTE": "min", "MINUTES": "min", "WEEK": "week", "WEEKS": "week",
+}  # fmt: skip
+
+
+def route_of(route: str, location: str) -> str:
+    """Our name of a CDISC route and location: (INTRA-ARTERIAL, HEPATIC ARTERY) -> hepatic_artery.
+
+    A route that is not in CDISC_ROUTES keeps its name, in snake case.
+    """
+    pair = route.strip().upper(), location.strip().upper()
+    ours = {theirs: name for name, theirs in CDISC_ROUTES.items()}
+    return ours.get(pair, snake(" ".join(pair)))
+
+
+def snake(words: str) -> str:
+    """`IL-6 (serum)` -> `il_6_serum`: a name as a study's tables take it; `x_` before a digit."""
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    return f"x_{name}" if name[:1].isdigit() else name
+
+
+def adam_name(name: str, taken: Iterable[str]) -> str:
+    """`dose_level` -> `DOSELEVE`: at most 8 capitals and digits, a letter first, none of `taken`."""
+    taken, plain = set(taken), re.sub(r"[^A-Z0-9]", "", name.upper()) or "X"
+    plain = f"X{plain}" if plain[0].isdigit() else plain
+    tried, count = plain[:8], 1
+    while tried in taken:
+        count += 1
+        tried = f"{plain[: 8 - len(str(count))]}{count}"
+    return tried

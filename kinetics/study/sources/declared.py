@@ -1,0 +1,173 @@
+"""What an event table cannot say of itself: the dictionary beside it, joined with the options of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
+from kinetics.study.raw_table import is_missing, is_number
+from kinetics.study.sources.event_rows import EventRows
+from kinetics.toml import read_toml
+from kinetics.units import known_units
+
+__all__ = ["EventTableOptions", "describe", "sidecar", "sidecar_content", "text_keys"]
+
+
+class EventTableOptions(TypedDict, total=False):
+    """Options of `read_study` for a single event table; each wins over the same key of the TOML.
+
+    `route`, `product` and `dose_unit`: a word, or one per ADM (or CMT) code. `analyte`: a name, or one per
+    DVID (or CMT) code. `value_unit` is the unit of DV. `drop` names columns to leave out.
+    """
+
+    time_unit: str
+    dose_unit: str | Mapping[str | int, str]
+    value_unit: str
+    analyte: str | Mapping[str | int, str]
+    route: str | Mapping[str | int, str]
+    product: str | Mapping[str | int, str]
+    weight_column: str
+    cycle_column: str
+    drop: list[str]
+    lloq: float
+    synthetic: bool
+    screening_days: float
+
+
+_NEEDED = {
+    "time_unit": ('"h"', "the unit of TIME"),
+    "dose_unit": ('"cells"', "the unit of AMT"),
+    "route": ('"iv"', "how doses are given"),
+    "product": ('"car_t"', "what is given"),
+}
+
+
+def sidecar(path: Path) -> Path:
+    """The TOML beside an event table: the same name, another suffix."""
+    return path.with_suffix(".toml")
+
+
+def describe(
+    path: Path, rows: EventRows, options: Mapping[str, Any], problems: list[Problem]
+) -> Dictionary | None:
+    """The dictionary of an event table; every thing left unsaid is a Problem that names the key to write."""
+    content = sidecar_content(path, options, problems)
+    if content is None:
+        return None
+    spec = content["event_table"]
+    for key, (example, meaning) in _NEEDED.items():
+        if key not in spec:
+            problems.append(_unsaid(path, key, example, meaning))
+            spec[key] = {"time_unit": "min", "dose_unit": "mg"}.get(
+                key, "unknown"
+            )  # so that the rest is checked
+    if spec["time_unit"] not in known_units("time"):
+        what, remedy = (
+            f"unknown unit {spec['time_unit']!r} of time",
+            f"say one of {', '.join(known_units('time'))}",
+        )
+        problems.append(Problem(what, remedy, file=path.name, column="TIME"))
+        spec["time_unit"] = "min"
+    _add_analyte(path, content, options, problems)
+    _add_columns(content, rows)
+    file = sidecar(path).name if sidecar(path).is_file() else path.name
+    dictionary = make_dictionary(content, file, problems)
+    if dictionary is not None and dictionary.event_table is not None:
+        _check_names(rows, dictionary.event_table, file, problems)
+    return dictionary
+
+
+def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
+    """The TOML beside the table with the options laid over it; None where either cannot be used."""
+    for key in options:
+        if key not in EventTableOptions.__annotations__:
+            remedy = did_you_mean(key, EventTableOptions.__annotations__)
+            problems.append(Problem(f"unknown option {key!r}", remedy, file=path.name))
+    content: dict[str, Any] = {"title": path.stem, "source": "not declared", "licence": "not declared"}
+    content["synthetic"] = False
+    if sidecar(path).is_file():
+        try:
+            content = read_toml(sidecar(path), StudyError, file=sidecar(path).name)
+        except StudyError as error:
+            problems.extend(error.problems)
+            return None
+    content.update({key: options[key] for key in ("synthetic", "screening_days") if key in options})
+    spec = content.setdefault("event_table", {})
+    for key in EventTable.model_fields:
+        if key in options:
+            spec[key] = text_keys(options[key])
+    if "value_unit" in options:
+        spec["dv_unit"] = options["value_unit"]
+    return content
+
+
+def text_keys(value: object) -> object:
+    """Codes as text: `{1: "oral"}` and `{"1": "oral"}` are the same."""
+    return {str(key): word for key, word in value.items()} if isinstance(value, Mapping) else value
+
+
+def _unsaid(path: Path, key: str, example: str, meaning: str) -> Problem:
+    """Something the table cannot say and nobody else said."""
+    option = "value_unit" if key == "dv_unit" else key
+    flag = f"--{option.replace('_', '-')} {example if ' ' in example else example.strip(chr(34))}"
+    remedy = f"say {flag} (read_study(..., {option}={example}) in Python), or write {key} = {example} under "
+    remedy += f"[event_table] in {sidecar(path).name}"
+    return Problem(f"{meaning} is not declared ({option})", remedy, file=path.name)
+
+
+def _add_analyte(
+    path: Path, content: dict[str, Any], options: Mapping[str, Any], problems: list[Problem]
+) -> None:
+    """Analytes named by an option but not described: their unit is `value_unit`."""
+    spec, analytes = content["event_table"], content.setdefault("analytes", {})
+    meaning = spec.get("analyte")
+    names = list(meaning.values()) if isinstance(meaning, Mapping) else [meaning] if meaning else []
+    if not names and len(analytes) != 1:
+        problems.append(_unsaid(path, "analyte", '"car_copies"', "what DV measures"))
+        names = ["unknown"]
+    unit = spec.get("dv_unit")
+    undescribed = [name for name in names if name not in analytes]
+    if undescribed and unit is None:
+        problems.append(_unsaid(path, "dv_unit", '"copies/ug DNA"', "the unit of DV"))
+    for name in undescribed:
+        described = {"label": name, "assay": NOT_DECLARED, "site": NOT_DECLARED, "unit": unit or "mg/L"}
+        analytes[name] = described
+    if "lloq" in options:
+        for name in names or analytes:
+            analytes[name] = {**analytes[name], "lloq": options["lloq"]}
+
+
+def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
+    """Units of the standard columns, and the covariates found, as dictionary entries."""
+    spec, columns = content["event_table"], content.setdefault("columns", {})
+    time = {"unit": spec["time_unit"]}
+    columns.setdefault("observations", {})["time"] = time
+    doses = columns.setdefault("doses", {})
+    doses.update(time=time, duration=time)
+    doses.update({name.lower(): {"kind": "number"} for name in ("ADDL", "II") if name in rows.table})
+    subjects = columns.setdefault("subjects", {})
+    apart = {spec.get("weight_column")}
+    kept = EventTable.model_construct(drop=spec.get("drop", []), cycle_column=spec.get("cycle_column"))
+    for column in rows.own_columns(kept):
+        name = spec.get("columns", {}).get(column, column)
+        if column not in apart and name not in subjects:
+            cells = rows.table.cells(column)
+            numeric = all(is_number(cell) for cell in cells if not is_missing(cell))
+            subjects[name] = {"role": "covariate", "kind": "number" if numeric else "category"}
+
+
+def _check_names(rows: EventRows, spec: EventTable, file: str, problems: list[Problem]) -> None:
+    """Columns that the description names must be in the table."""
+    for key in ("weight_column", "cycle_column"):
+        name = getattr(spec, key)
+        if name is not None and name not in rows.table:
+            remedy = did_you_mean(name, rows.table.columns)
+            problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))
+    for key, names in (("drop", spec.drop), ("columns", list(spec.columns))):
+        for name in names:
+            if name not in rows.table:
+                remedy = did_you_mean(name, rows.table.columns)
+                problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))

@@ -1,0 +1,124 @@
+"""The rows of a NONMEM or Monolix table: separator, comments and column names, before any meaning."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kinetics.errors import Problem, did_you_mean
+from kinetics.study.dictionary import EventTable
+from kinetics.study.raw_table import RawTable, decode, make_table
+
+__all__ = ["STANDARD", "EventRows", "read_rows", "rows_of"]
+
+STANDARD = {  # NONMEM's name -> the other names it goes by, in capitals and without spaces
+    "ID": ("IDENTIFIER",),
+    "TIME": (),
+    "DV": ("OBSERVATION", "Y"),
+    "AMT": ("AMOUNT",),
+    "RATE": (),
+    "DUR": ("TINF", "INFUSIONDURATION"),
+    "EVID": ("EVENTIDENTIFIER", "EVENTID"),
+    "CMT": ("COMPARTMENT",),
+    "ADM": ("ADMINISTRATION", "ADMINISTRATIONID"),
+    "DVID": ("YTYPE", "OBSERVATIONTYPE", "OBSERVATIONID", "OBSID"),
+    "MDV": (),
+    "ADDL": ("ADDITIONALDOSES",),
+    "II": ("INTERDOSEINTERVAL",),
+    "SS": ("STEADYSTATE", "NBDOSES"),
+    "CENS": ("CENSORED", "CENSORING"),
+    "LIMIT": (),
+    "LLOQ": (),
+    "ULOQ": (),
+}
+_CANONICAL = {name: name for name in STANDARD} | {
+    other: name for name, others in STANDARD.items() for other in others
+}
+_REQUIRED = ("ID", "TIME", "DV", "AMT")
+
+
+@dataclass(frozen=True)
+class EventRows:
+    """The rows, standard columns under NONMEM's names, and how many comment rows were passed over."""
+
+    table: RawTable
+    comments: int
+
+    def own_columns(self, spec: EventTable) -> list[str]:
+        """The columns of the user's own that are kept: weight and covariates."""
+        apart = {*STANDARD, *spec.drop, spec.cycle_column}
+        return [column for column in self.table.columns if column not in apart]
+
+
+def read_rows(path: Path, problems: list[Problem]) -> EventRows | None:
+    """Read the file; None, and every Problem added, where no table can be made of it."""
+    text = decode(path.read_bytes(), path.name)
+    if isinstance(text, Problem):
+        problems.append(text)
+        return None
+    lines = list(enumerate(text.splitlines(), start=1))
+    start = next((place for place, (_, line) in enumerate(lines) if _is_header(line)), None)
+    if start is None:
+        what = "the file has no header" if text.strip() else "the file is empty"
+        problems.append(
+            Problem(what, "begin it with a row that names the columns (ID, TIME, ...)", file=path.name)
+        )
+        return None
+    header_line = lines[start][1].lstrip().lstrip("#")
+    if ";" in header_line and "," not in header_line:
+        remedy = "export with a comma between columns and a point in decimals"
+        problems.append(Problem("columns are separated by semicolons", remedy, file=path.name, row=start + 1))
+        return None
+    header = _split(header_line, header_line)
+    records = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
+    kept = [(row, cells) for row, cells in records if not _is_comment(cells)]
+    table = make_table(path.name, header, kept, problems)
+    return None if table is None else rows_of(table, problems, comments=len(records) - len(kept))
+
+
+def _is_header(line: str) -> bool:
+    """The first line that is neither empty nor a comment (`#ID ...` is a header too)."""
+    line = line.strip()
+    if line.startswith("#"):
+        return re.match(r"#\s*ID\b", line, re.IGNORECASE) is not None
+    return bool(line) and not line.startswith("@") and not line.upper().startswith("TABLE NO")
+
+
+def _split(line: str, header: str) -> list[str]:
+    """The cells of a line, by the separator that the header uses."""
+    for separator in (",", "\t"):
+        if separator in header:
+            return next(csv.reader([line], delimiter=separator))
+    return line.split()
+
+
+def _is_comment(cells: list[str]) -> bool:
+    """`#...`, `@...`, or a C alone in the first cell."""
+    first = cells[0].strip()
+    return first.startswith(("#", "@")) or first in ("C", "c")
+
+
+def rows_of(table: RawTable, problems: list[Problem], *, comments: int = 0) -> EventRows | None:
+    """A table's standard columns renamed to NONMEM's names; missing and doubled ones are Problems."""
+    wanted = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
+    bad = False
+    for name, count in Counter(wanted.values()).items():
+        if count > 1:
+            bad = True
+            both = " and ".join(source for source, target in wanted.items() if target == name)
+            what, remedy = f"{both} are one column, {name}", "delete one of them"
+            problems.append(Problem(what, remedy, file=table.file, row=1, column=name))
+    for name in _REQUIRED:
+        if name not in wanted.values():
+            bad = True
+            remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
+            problems.append(
+                Problem("a required column is missing", remedy, file=table.file, row=1, column=name)
+            )
+    if bad:
+        return None
+    shown = {target: source for source, target in wanted.items()}
+    return EventRows(replace(table, frame=table.frame.rename(columns=wanted), names=shown), comments)

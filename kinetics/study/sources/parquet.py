@@ -1,0 +1,36 @@
+"""A Parquet file as a raw table. Reading one needs pyarrow: the extra `parquet`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from pandas import read_parquet
+
+from kinetics.errors import Problem
+from kinetics.study.raw_table import RawTable, cell_text, make_table
+
+__all__ = ["need_pyarrow", "read_parquet_table"]
+
+
+def need_pyarrow(file: str) -> Problem | None:
+    """The Problem of Parquet without pyarrow; None where it is there."""
+    if importlib.util.find_spec("pyarrow") is not None:
+        return None
+    remedy = "pip install 'cellkinetics[parquet]', or use CSV"
+    return Problem("Parquet needs pyarrow, which is not installed", remedy, file=file)
+
+
+def read_parquet_table(path: Path, problems: list[Problem]) -> RawTable | None:
+    """Read one file; None, and a Problem added, where no table can be made of it. Row 2 is the first record."""
+    if (missing := need_pyarrow(path.name)) is not None:
+        problems.append(missing)
+        return None
+    try:
+        frame = read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:
+        problems.append(Problem(f"not a readable Parquet file: {error}", "write it anew", file=path.name))
+        return None
+    header = [str(column) for column in frame.columns]
+    rows = [[cell_text(value) for value in row] for row in frame.astype(object).itertuples(index=False)]
+    return make_table(path.name, header, list(enumerate(rows, start=2)), problems)

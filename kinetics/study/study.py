@@ -1,0 +1,305 @@
+"""A study: what was measured, in whom, after which doses. Read once, checked once, converted once.
+
+`read_study("theophylline")` is the library's; `read_study("data/mine")` is the folder you name;
+`read_study("table.csv")` is a NONMEM, Monolix or ADaM-shaped table, a workbook or a Parquet file
+(`kinetics.study.reading`). Times are days, cell doses are cells, observations are in their analyte's unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Unpack
+
+from pandas import DataFrame, Series
+
+from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.library import find, names
+from kinetics.study.assembly import Tables, read_folder, table_files
+from kinetics.study.dictionary import Analyte, Dictionary
+from kinetics.study.fetch import fetched, is_fetchable
+from kinetics.study.reading import read_study_file
+from kinetics.study.sources.declared import EventTableOptions, sidecar
+
+__all__ = ["Study", "read_study", "validate_study"]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Tables of one study, validated, in days, cells (or mg) and analyte units.
+
+    subjects: index `subject`; weight_kg; covariates.
+    doses: subject, time, amount, unit, product, route, duration, cycle, level, row.
+    observations: subject, time, analyte, value, censored, limit, lloq, uloq, row.
+    events: subject, time, event, grade, grading_system, row. responses: subject, time, row.
+
+    >>> study = kn.read_study("synthetic_cart_12")
+    >>> study.subject_ids[:2], study.covariates[:3], study.synthetic, study.summary()["doses"]
+    (['S01', 'S02'], ['weight_kg', 'age', 'sex'], True, 48)
+    >>> {name: (analyte.unit, analyte.lloq) for name, analyte in study.analytes.items()}
+    {'car_copies': ('copies/ug DNA', 50.0), 'car_cells': ('cells/uL', 0.5)}
+    >>> study.observed("car_copies")[["subject", "time", "value", "censored"]].head(2)
+      subject  time  value censored
+    0     S01  -1.0  50.00     left
+    1     S01   1.0  88.58     none
+    """
+
+    name: str
+    path: Path
+    dictionary: Dictionary
+    sha256: str
+    subjects: DataFrame
+    doses: DataFrame
+    observations: DataFrame
+    events: DataFrame
+    responses: DataFrame
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # what was said of a single event table
+
+    @cached_property
+    def analytes(self) -> dict[str, Analyte]:
+        """The analytes that were observed, by name, in dictionary order.
+
+        Where only the records say an LLOQ (their `lloq`, or what they are left-censored at), it is the highest of them:
+        a curve counts as measurable from there on.
+        """
+        seen, rows = set(self.observations["analyte"].unique()), self.observations
+        left = rows["value"].where((rows["censored"] == "left") & (rows["value"] > 0))
+        highest = rows["lloq"].astype(float).fillna(left).groupby(rows["analyte"]).max()
+        return {
+            name: analyte.model_copy(update={"lloq": float(highest[name])})
+            if analyte.lloq is None and highest[name] > 0
+            else analyte
+            for name, analyte in self.dictionary.analytes.items()
+            if name in seen
+        }
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data were simulated."""
+        return self.dictionary.synthetic
+
+    @property
+    def subject_ids(self) -> list[str]:
+        """The subjects, in the order of subjects.csv."""
+        return [str(subject) for subject in self.subjects.index]
+
+    @property
+    def covariates(self) -> list[str]:
+        """The columns of `subjects` declared as covariates; weight_kg where every subject has one."""
+        specs = self.dictionary.columns.subjects
+        own = [name for name in self.subjects.columns if name in specs and specs[name].role == "covariate"]
+        weighed = bool(self.subjects["weight_kg"].notna().all()) and "weight_kg" not in own
+        return ["weight_kg", *own] if weighed else own
+
+    def observed(self, analyte: str) -> DataFrame:
+        """The rows of `observations` of one analyte; StudyError, with the nearest name, if there is none."""
+        if analyte not in self.analytes:
+            what = f"no analyte {analyte!r} in {self.name}"
+            raise StudyError(Problem(what, did_you_mean(analyte, self.analytes)))
+        return self.observations[self.observations["analyte"] == analyte].reset_index(drop=True)
+
+    def summary(self) -> dict[str, Any]:
+        """What the study holds, as plain values for JSON. Times in days."""
+        times = self.observations["time"]
+        products = list(dict.fromkeys(self.doses["product"]))
+        return {
+            "name": self.name,
+            "title": self.dictionary.title,
+            "source": self.dictionary.source,
+            "licence": self.dictionary.licence,
+            "synthetic": self.synthetic,
+            "subjects": len(self.subjects),
+            "doses": len(self.doses),
+            "products": products,
+            "routes": list(dict.fromkeys(self.doses["route"])),
+            "amounts": {product: self._amounts(product) for product in products},
+            "observations": len(self.observations),
+            "time_span_days": [float(times.min()), float(times.max())],
+            "analytes": {name: self._analyte_summary(name) for name in self.analytes},
+            "covariates": self.covariates,
+            "events": len(self.events),
+            "responses": len(self.responses),
+            "sha256": self.sha256,
+            **self.notes,
+        }
+
+    def _amounts(self, product: str) -> str:
+        """What a dose of a product is: from the least to the most, also per kg where every weight is known."""
+        given = self.doses[self.doses["product"] == product]
+        per_kg = given["amount"] / given["subject"].map(self.subjects["weight_kg"])
+        told = [f"{_range(part)} {unit}" for unit, part in given.groupby("unit", sort=False)["amount"]]
+        if per_kg.notna().all() and set(given["unit"]) in ({"cells"}, {"mg"}):
+            told.append(f"{_range(per_kg)} {given['unit'].iloc[0]}/kg")
+        return f"{len(given)} doses of {', '.join(told)}"
+
+    def _analyte_summary(self, name: str) -> dict[str, Any]:
+        """Records, subjects and censoring of one analyte."""
+        records, analyte = self.observed(name), self.analytes[name]
+        below = int((records["censored"] == "left").sum())
+        return {
+            "label": analyte.label,
+            "assay": analyte.assay,
+            "site": analyte.site,
+            "unit": analyte.unit,
+            "lloq": analyte.lloq,
+            "records": len(records),
+            "subjects": int(records["subject"].nunique()),
+            "below_lloq": below,
+            "below_lloq_percent": round(100 * below / len(records), 1),
+        }
+
+    def __str__(self) -> str:
+        s = self.summary()
+        first, last = s["time_span_days"]
+        kind = "SYNTHETIC data" if self.synthetic else "measured data"
+        lines = [
+            f"{self.name}: {self.dictionary.title} [{kind}]",
+            f"  {s['subjects']} subjects, {s['doses']} doses ({', '.join(s['products'])} by "
+            f"{', '.join(s['routes'])}), {s['observations']} observations, day {first:.4g} to {last:.4g}",
+        ]
+        for product, told in s["amounts"].items():
+            lines.append(f"  {product}: {told}")
+        for name, a in s["analytes"].items():
+            limit = f" {a['lloq']:g}" if a["lloq"] else ""
+            blq = (
+                f", {a['below_lloq']} below LLOQ{limit} ({a['below_lloq_percent']:g} %)"
+                if a["below_lloq"]
+                else ""
+            )
+            lines.append(f"  {name} ({a['assay']}, {a['site']}, {a['unit']}): {a['records']} records{blq}")
+        if self.covariates:
+            lines.append(f"  covariates: {', '.join(self.covariates)}")
+        if len(self.events) or len(self.responses):
+            lines.append(f"  {s['events']} events, {s['responses']} responses")
+        for note, value in self.notes.items():
+            lines.append(f"  {note.replace('_', ' ')}: {value}")
+        lines.append(f"  source: {self.dictionary.source} ({self.dictionary.licence})")
+        lines.append(f"  sha256: {self.sha256[:12]}")
+        return "\n".join(lines)
+
+
+def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Study:
+    """Read and check a study. A bare name is the library's; a slash or a suffix makes it your path.
+
+    `options` say what a single event or ADaM-shaped table (`.csv`, `.xlsx`, `.parquet`) cannot say itself. StudyError
+    lists every problem of every file.
+
+    >>> print(kn.read_study("theophylline"))
+    theophylline: Theophylline in serum after one oral dose, 12 subjects [measured data]
+      12 subjects, 12 doses (drug by oral), 132 observations, day 0 to 1.027
+      drug: 12 doses of 268 to 321 mg, 3.1 to 5.86 mg/kg
+      theophylline (immunoassay, serum, mg/L): 132 records
+      covariates: weight_kg
+      source: Boeckmann, Sheiner & Beal (1994), NONMEM Users Guide Part V; ...
+    """
+    study, problems = _read(source, options)
+    if study is None:
+        raise StudyError(problems)
+    return study
+
+
+def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> list[Problem]:
+    """Every problem of a study; an empty list where `read_study` would succeed. `options` are its own.
+
+    >>> kn.validate_study("theophylline")
+    []
+    >>> for problem in kn.validate_study("data/mine"):
+    ...     print(problem)
+    data/mine: no such folder; check the path
+    """
+    return _read(source, options)[1]
+
+
+def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
+    """A study, or else its problems."""
+    problems: list[Problem] = []
+    path = _resolve(source, problems)
+    if path is None:
+        return None, problems
+    if path.suffix and not path.is_dir():
+        return _read_file(path, options, problems), problems
+    if options:
+        what, remedy = (
+            f"options of a single event table ({', '.join(options)})",
+            "a folder says it in dictionary.toml",
+        )
+        problems.append(Problem(what, remedy, file=path.name))
+    tables = read_folder(path, problems)
+    if tables is None or problems:
+        return None, problems
+    files = [path / "dictionary.toml", *table_files(path).values()]
+    return _study(path.resolve().name, path, tables, _hash(files), {}), []
+
+
+def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) -> Study | None:
+    """The study of a single file; its hash covers the file, its TOML and the options."""
+    result = read_study_file(path, options, problems)
+    if result is None or problems:
+        return None
+    tables, notes = result
+    said = json.dumps(options, sort_keys=True).encode() if options else b""
+    study = _study(path.stem, path, tables, _hash([path, sidecar(path)], said), notes)
+    return replace(study, options=dict(options))
+
+
+def _range(values: Series) -> str:
+    low, high = (f"{x:.3g}".replace("e+0", "e").replace("e+", "e") for x in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[str, Any]) -> Study:
+    """A Study of checked tables."""
+    return Study(
+        name=name,
+        path=path.resolve(),
+        dictionary=tables.dictionary,
+        sha256=sha256,
+        subjects=tables.subjects,
+        doses=tables.doses,
+        observations=tables.observations,
+        events=tables.events,
+        responses=tables.responses,
+        notes=notes,
+    )
+
+
+def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
+    """Where a study lies: the library for a bare name, the user's own path for anything else and for a Path."""
+    if isinstance(source, Path):
+        return source.expanduser()
+    path, bare = find("data", source)
+    if not bare:
+        return path.expanduser()
+    library_studies = names("data")
+    if source in library_studies:
+        return _library_study(path, problems)
+    remedy = f"{did_you_mean(source, library_studies)}; a folder of your own needs a slash: './{source}'"
+    problems.append(Problem(f"no study {source!r} in the library", remedy))
+    return None
+
+
+def _library_study(folder: Path, problems: list[Problem]) -> Path | None:
+    """A library study's folder; one that may not be shipped is fetched and converted first."""
+    if not is_fetchable(folder):
+        return folder
+    try:
+        return fetched(folder)
+    except StudyError as error:
+        problems += error.problems
+        return None
+
+
+def _hash(files: Iterable[Path], more: bytes = b"") -> str:
+    """SHA-256 over the names and bytes of the files that exist, sorted by name, and over `more`."""
+    digest = hashlib.sha256()
+    for path in sorted((file for file in files if file.is_file()), key=lambda file: file.name):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode())
+        digest.update(content)
+    digest.update(more)
+    return digest.hexdigest()

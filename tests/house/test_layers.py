@@ -1,0 +1,346 @@
+"""How the house is built: layers whose imports point backwards only, faces, nothing vague, no circle."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import kinetics
+
+ROOT = Path(__file__).parents[2]
+
+# The way data flows. Each layer but the ground is a folder of kinetics/; the ground is the modules that lie beside
+# them. A module imports from the layers before its own, through their faces, and freely inside its own.
+LAYERS = (
+    "ground",
+    "study",
+    "regimen",
+    "model",
+    "solve",
+    "assay",
+    "population",
+    "plan",
+    "inference",
+    "prediction",
+    "checks",
+    "exposures",
+    "escalation",
+    "protocol",
+    "outcomes",
+    "decision",
+    "formats",
+    "plot",
+    "pages",
+    "explore",
+    "batch",
+    "cli",
+)
+WITHOUT_JAX = ("study", "escalation", "protocol", "outcomes")  # what a clinic's machine reads quickly
+VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}
+
+
+def sources(root: Path) -> dict[str, Path]:
+    """Every module of the package: dotted name -> file."""
+    files = {}
+    for file in sorted((root / "kinetics").rglob("*.py")):
+        parts = file.relative_to(root).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return files
+
+
+def imports(module: str, file: Path, modules: Mapping[str, Path]) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of everything that a module imports, wherever in the file it does."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            for name in node.names:
+                inner = f"{source}.{name.name}"
+                yield node.lineno, inner if inner in modules else source
+
+
+def layer_of(module: str, modules: Mapping[str, Path]) -> str:
+    """The layer of a module of the package: the folder it lies in, or the ground."""
+    top = ".".join(module.split(".")[:2])
+    is_folder = top in modules and modules[top].name == "__init__.py"
+    return top.partition(".")[2] if is_folder and top != "kinetics.library" else "ground"
+
+
+def layer_problems(root: Path) -> list[str]:
+    """Imports inside `root`/kinetics that point forwards or go past a face, as sentences."""
+    modules = sources(root)
+    problems = []
+    for module, file in modules.items():
+        if module == "kinetics":
+            continue
+        layer = layer_of(module, modules)
+        if layer not in LAYERS:
+            problems.append(f"{module}: give {layer} a place in LAYERS of tests/house/test_layers.py")
+            continue
+        for line, name in imports(module, file, modules):
+            where = f"{file.relative_to(root)}:{line}"
+            if name == "kinetics":
+                problems.append(f"{where} imports the package root: import from a layer")
+            if not name.startswith("kinetics."):
+                continue
+            imported = layer_of(name, modules)
+            if imported == layer:
+                continue
+            if imported not in LAYERS or LAYERS.index(imported) > LAYERS.index(layer):
+                problems.append(f"{where} imports {name}, which comes after {layer}")
+            elif imported != "ground" and name != f"kinetics.{imported}":
+                problems.append(f"{where} imports {name}: import from the face, kinetics.{imported}")
+    return list(dict.fromkeys(problems))
+
+
+def foreign_problems(root: Path) -> list[str]:
+    """Imports of diffrax outside solve, of jax where there is to be none, and of content as if it were a package."""
+    modules = sources(root)
+    content = [*root.glob("models/*.py"), *root.glob("notebooks/*.py"), *root.glob("data/*/*.py")]
+    tests = list(root.glob("tests/**/*.py"))
+    problems = []
+    for file in [*modules.values(), *content, *tests]:
+        module = ".".join(file.relative_to(root).with_suffix("").parts)
+        layer = module.split(".")[1] if module.startswith("kinetics.") else ""
+        for line, name in imports(module, file, {}):
+            where = f"{file.relative_to(root)}:{line}"
+            top = name.partition(".")[0]
+            if top == "diffrax" and layer != "solve" and file not in tests:
+                problems.append(f"{where} imports diffrax: only kinetics/solve does")
+            if top == "jax" and layer in WITHOUT_JAX:
+                problems.append(f"{where} imports jax: {layer} does without")
+            if top in {"models", "data", "fits"}:
+                problems.append(f"{where} imports {top}, which is content: load it by name or path")
+    return list(dict.fromkeys(problems))
+
+
+def cycle(root: Path) -> list[str]:
+    """The modules of one import cycle, or nothing. Faces load lazily and are left out."""
+    modules = sources(root)
+    graph = {
+        module: {name for _, name in imports(module, file, modules) if name in modules and name != module}
+        for module, file in modules.items()
+        if file.name != "__init__.py"
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def form_problems(root: Path) -> list[str]:
+    """Vague names, modules without `__all__`, modules that a public function of their package is named after."""
+    problems = []
+    for file in sources(root).values():
+        name = file.relative_to(root)
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if file.stem in VAGUE:
+            problems.append(f"{name}: name it by the noun it holds")
+        if not any(_assigns_all(node) for node in tree.body):
+            problems.append(f"{name} has no __all__")
+    for stub in sorted((root / "kinetics").rglob("__init__.pyi")):
+        package = stub.parent
+        names = [
+            alias.name
+            for node in ast.parse(stub.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        ]
+        for name in names:
+            if (package / f"{name}.py").exists() or (package / name).is_dir():
+                problems.append(f"{stub.relative_to(root)}: {name} is both a module and a name")
+    return problems
+
+
+def _assigns_all(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets)
+
+
+def written(root: Path, files: Mapping[str, str]) -> Path:
+    """A small tree to try the checks on."""
+    for name, text in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_imports_point_backwards_only_and_through_faces():
+    assert layer_problems(ROOT) == []
+
+
+def test_every_layer_is_a_folder_and_every_folder_a_layer():
+    folders = {file.parent.name for file in (ROOT / "kinetics").glob("*/__init__.py")}
+    assert folders - {"library"} == set(LAYERS) - {"ground"}
+
+
+def test_the_root_shows_the_layers_in_their_order():
+    shown = [name for name in kinetics.__all__ if name in LAYERS]
+    assert shown == [layer for layer in LAYERS if layer not in ("ground", "cli")]
+
+
+def test_only_solve_imports_diffrax_and_nothing_imports_content():
+    assert foreign_problems(ROOT) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert cycle(ROOT) == []
+
+
+def test_modules_are_named_by_nouns_and_say_what_is_public():
+    assert form_problems(ROOT) == []
+
+
+@pytest.mark.parametrize("layer", WITHOUT_JAX)
+def test_a_layer_without_jax_loads_none(layer):
+    program = (
+        "import importlib, sys\n"
+        f"layer = importlib.import_module('kinetics.{layer}')\n"
+        "[getattr(layer, name) for name in dir(layer)]\n"
+        "assert 'jax' not in sys.modules, 'jax is loaded'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+TREE = {
+    "kinetics/__init__.py": "",
+    "kinetics/errors.py": "",
+    "kinetics/model/__init__.py": "",
+    "kinetics/model/model.py": "",
+    "kinetics/solve/__init__.py": "",
+    "kinetics/solve/lanes.py": "",
+    "kinetics/inference/__init__.py": "",
+    "kinetics/inference/fitting.py": "",
+    "kinetics/pages/__init__.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "complaint"),
+    [
+        ("solve/lanes", "from kinetics.inference import fit", "comes after solve"),
+        ("solve/lanes", "def f():\n    import kinetics.pages", "comes after solve"),
+        ("solve/lanes", "from .. import pages", "comes after solve"),
+        ("solve/lanes", "from kinetics import pages", "comes after solve"),
+        ("solve/lanes", "from ..inference.fitting import fit", "comes after solve"),
+        ("errors", "from kinetics.model import Model", "comes after ground"),
+        ("solve/lanes", "from kinetics.model.model import Model", "import from the face"),
+        ("solve/lanes", "from kinetics import Model", "imports the package root"),
+        ("solve/lanes", "import kinetics as kn", "imports the package root"),
+        ("cellar/__init__", "", "give cellar a place"),
+    ],
+)
+def test_an_import_that_points_forwards_is_found(tmp_path, module, text, complaint):
+    tree = written(tmp_path, {**TREE, f"kinetics/{module}.py": text})
+    problems = layer_problems(tree)
+    assert len(problems) == 1
+    assert complaint in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("inference/fitting", "from kinetics.model import Model"),
+        ("solve/lanes", "from kinetics.solve.sparse import Pattern"),
+        ("solve/lanes", "from kinetics.errors import Problem"),
+        ("pages/__init__", "import jax\nfrom kinetics import inference"),
+    ],
+)
+def test_an_import_that_points_backwards_is_let_be(tmp_path, module, text):
+    assert layer_problems(written(tmp_path, {**TREE, f"kinetics/{module}.py": text})) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    files = {
+        "kinetics/study/cells.py": "import kinetics.study.reading",
+        "kinetics/study/reading.py": "import kinetics.study.cells",
+    }
+    assert set(cycle(written(tmp_path, files))) == {"kinetics.study.cells", "kinetics.study.reading"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("kinetics/model/model.py", "import diffrax", "only kinetics/solve"),
+        ("kinetics/study/cells.py", "import jax.numpy as jnp", "study does without"),
+        ("models/mine.py", "from diffrax import Tsit5", "only kinetics/solve"),
+        ("tests/test_model.py", "import models.stein_2019", "which is content"),
+        ("notebooks/first.py", "from data import theophylline", "which is content"),
+    ],
+)
+def test_a_foreign_import_is_found(tmp_path, file, text, complaint):
+    problems = foreign_problems(
+        written(tmp_path, {file: text, "kinetics/solve/reference.py": "import diffrax"})
+    )
+    assert len(problems) == 1
+    assert complaint in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("kinetics/utils.py", "__all__ = []", "by the noun"),
+        ("kinetics/solve/lanes.py", "x = 1", "no __all__"),
+    ],
+)
+def test_a_file_out_of_form_is_found(tmp_path, file, text, complaint):
+    problems = form_problems(written(tmp_path, {file: text}))
+    assert len(problems) == 1
+    assert complaint in problems[0]
+
+
+def test_a_module_named_as_a_public_function_is_found(tmp_path):
+    files = {
+        "kinetics/checks/__init__.pyi": "from .loo import loo as loo",
+        "kinetics/checks/loo.py": "__all__ = []",
+    }
+    problems = form_problems(written(tmp_path, files))
+    assert problems == ["kinetics/checks/__init__.pyi: loo is both a module and a name"]
+
+
+def faces() -> list[ModuleType]:
+    """The package root and its layers."""
+    return [kinetics, *(importlib.import_module(f"kinetics.{layer}") for layer in LAYERS[1:])]
+
+
+def exported(package: ModuleType) -> set[str]:
+    """The names that the stub of a package exports: what an editor completes."""
+    stub = Path(str(package.__file__)).with_suffix(".pyi")
+    if not stub.exists():
+        return set()
+    nodes = [
+        node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)
+    ]
+    return {alias.asname or alias.name for node in nodes for alias in node.names}
+
+
+@pytest.mark.parametrize("package", faces(), ids=lambda package: package.__name__)
+def test_a_face_gives_what_it_lists_and_its_stub_lists_what_it_gives(package):
+    missing = [name for name in {*package.__all__, *exported(package)} if not hasattr(package, name)]
+    assert missing == []
+    assert set(package.__all__) <= exported(package)
+
+
+def test_every_name_in_a_modules_all_exists():
+    names = [info.name for info in pkgutil.walk_packages(kinetics.__path__, "kinetics.")]
+    public = [name for name in names if not name.rpartition(".")[2].startswith("_")]
+    modules = [importlib.import_module(name) for name in public]
+    missing = [(m.__name__, name) for m in modules for name in m.__all__ if not hasattr(m, name)]
+    assert missing == []
