@@ -2,8 +2,9 @@
 
     python -m bench.accelerator [FILE.json]      (bench/accelerator.json unless FILE.json is named)
 
-Value and gradient of problem A, of the 20-state liver model and of the shipped fit's density, for more and more
-patients; virtual patients a second; the shipped fit's chains. Where there is no accelerator only the CPU is timed.
+Value and gradient of problem A, of the 20-state liver model and of the shipped fit's density, for more and
+more patients; virtual patients a second; the shipped fit's chains. Where there is no accelerator only the CPU
+is timed.
 """
 
 import json
@@ -50,7 +51,9 @@ def case_livermet(n: int) -> Case:
 
 
 def case(model: Any, n: int, times: np.ndarray, days: list[float], amount: float, tolerance: float) -> Case:
-    """The sum of the logs of all outputs, and the logs of n patients' parameters, 30 % about the typical ones."""
+    """The sum of the logs of all outputs, and the logs of n patients' parameters, 30 % about the typical
+    ones.
+    """
     rng, typical = np.random.default_rng(0), model.typical()
     day = np.tile(days, (n, 1))
     cells, none = np.full(day.shape, amount), np.zeros(day.shape, int)
@@ -74,7 +77,9 @@ def case_demo() -> Case:
 
 
 def both(case: Case, repeats: int) -> dict[str, Any]:
-    """Times on the accelerator and the CPU, the first call's, and how far the gradients are apart (of their norm)."""
+    """Times on the accelerator and the CPU, the first call's, and how far the gradients are apart (of
+    their norm).
+    """
     total, at = case
     found: dict[str, Any] = {}
     slopes = {}
@@ -123,7 +128,9 @@ def simulated(patients: int, chunk: int, precision: Any = "float64") -> dict[str
 
 
 def sampled(chains: int, warmup: int, draws: int) -> dict[str, Any]:
-    """The shipped fit's chains on the default device: seconds after compilation; the median of one population value."""
+    """The shipped fit's chains on the default device: seconds after compilation; the median of one
+    population value.
+    """
     posterior = Posterior(bind(read_plan("ogasawara_2021__synthetic_cart_12")))
     data = posterior.bound.data
     settings = Sampler.model_validate(

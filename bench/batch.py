@@ -1,8 +1,8 @@
 """What a batch costs beyond its fits, and what a second core gains: `python -m bench.batch [fits]`.
 
 One worker and two, by turns, on the same cores; beside them plain loops that use nothing but a core, for two
-hyperthreads of one core are not two cores. Others may use the machine at the same time: ratios are of neighbours in
-time.
+hyperthreads of one core are not two cores. Others may use the machine at the same time: ratios are of
+neighbours in time.
 """
 
 import json

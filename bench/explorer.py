@@ -1,8 +1,9 @@
 """How long a reader of the explorer waits: `python -m bench.explorer [folder for pictures]`
 
-In headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the model of 20
-states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over, values moved by 30 %:
-SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to bench/explorer.json; pictures to look at.
+In headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the model
+of 20 states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over, values
+moved by 30 %: SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to
+bench/explorer.json; pictures to look at.
 """
 
 import json

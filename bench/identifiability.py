@@ -1,12 +1,12 @@
 """What blood, a biopsy and scans tell of each parameter: `python -m bench.identifiability [folder]`
 
-The synthetic trial fitted four times by `map`, by the shipped plan of the model of 20 states with nothing held but what
-the model holds: blood from a day after each dose on; all of blood; with the tumour biopsies of
-data/nkg2d_phase1_synthetic; with SYNTHETIC scans of In-111-labelled CAR-NK too (liver and tumour, 20 % error, the same
-virtual patients). Written to bench/identifiability.json: of each parameter the 90 % interval, the prior, and the
-contraction of the prior's variance, 0 where the prior speaks alone. The reduced model cannot be asked: with F_NK free
-it puts it at 0.48 (0.34-0.62) where 0.7 is true, for it does not describe the first hours, and those are where blood
-tells of the liver.
+The synthetic trial fitted four times by `map`, by the shipped plan of the model of 20 states with nothing
+held but what the model holds: blood from a day after each dose on; all of blood; with the tumour biopsies of
+data/nkg2d_phase1_synthetic; with SYNTHETIC scans of In-111-labelled CAR-NK too (liver and tumour, 20 % error,
+the same virtual patients). Written to bench/identifiability.json: of each parameter the 90 % interval, the
+prior, and the contraction of the prior's variance, 0 where the prior speaks alone. The reduced model cannot
+be asked: with F_NK free it puts it at 0.48 (0.34-0.62) where 0.7 is true, for it does not describe the first
+hours, and those are where blood tells of the liver.
 """
 
 import json

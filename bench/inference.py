@@ -1,4 +1,6 @@
-"""Our inference on both problems: chains in the coordinates of Laplace's method, in the plain ones, and the maximum."""
+"""Our inference on both problems: chains in the coordinates of Laplace's method, in the plain ones, and
+the maximum.
+"""
 
 from dataclasses import asdict, dataclass
 from time import perf_counter

@@ -53,7 +53,9 @@ class Livermet:
         return [jnp.log(y[k] + 0.01) for k in self.SEEN]  # 0.01 cells/uL is far below an assay's limit
 
     def timed(self) -> tuple[float, float, float, np.ndarray]:
-        """Milliseconds of value and gradient, error of what is seen, seconds to compile, and what is seen exactly."""
+        """Milliseconds of value and gradient, error of what is seen, seconds to compile, and what is seen
+        exactly.
+        """
         call = jax.jit(jax.value_and_grad(lambda logs: sum(jnp.sum(x) for x in self.seen(logs, 1e-4, 400))))
         compile_s = first_s(lambda: call(self.logs))
         fast, exact = (

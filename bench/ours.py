@@ -49,7 +49,9 @@ def demo() -> dict[str, Any]:
 
 
 def problem_a(source: Path, folder: Path) -> dict[str, float]:
-    """Median over the reference points, and the largest distance to their gradients (of the gradient's norm)."""
+    """Median over the reference points, and the largest distance to their gradients (of the gradient's
+    norm).
+    """
     bound = bound_problem_a(source, folder / "a")
     posterior, points = Posterior(bound), json.loads((source / "problem_a_points.json").read_text())
     call, plain = _gradient(posterior), posterior.plain()
@@ -147,7 +149,9 @@ print(time.perf_counter() - clock)
 
 
 def compiling(source: Path) -> dict[str, Any]:
-    """Seconds to the first gradient of problem A in a fresh process: without, then with the persistent cache."""
+    """Seconds to the first gradient of problem A in a fresh process: without, then with the persistent
+    cache.
+    """
     with tempfile.TemporaryDirectory() as cache:
         seconds = []
         for _ in range(2):

@@ -1,8 +1,9 @@
 """What others would use for the same problems, timed in the same run.
 
-In this environment: diffrax under vmap with its default adjoint (what a user would write without us) and scipy. In
-environments of their own, given by a variable and skipped, with a word, without it: KINETICS_BENCH_STAN and
-KINETICS_BENCH_NUTPIE, each the path of a Python (3.12 or later) that has pystan, or pymc and nutpie.
+In this environment: diffrax under vmap with its default adjoint (what a user would write without us) and
+scipy. In environments of their own, given by a variable and skipped, with a word, without it:
+KINETICS_BENCH_STAN and KINETICS_BENCH_NUTPIE, each the path of a Python (3.12 or later) that has pystan, or
+pymc and nutpie.
 """
 
 import json
@@ -105,21 +106,27 @@ def _elsewhere(variable: str, *arguments: str, folder: Path | None = None) -> li
 
 
 def stan_ms(source: Path) -> float | None:
-    """Milliseconds per gradient while Stan samples problem A with its fastest solver, started at the truth."""
+    """Milliseconds per gradient while Stan samples problem A with its fastest solver, started at the
+    truth.
+    """
     few = ("--solver", "ckrk", "--centring", "non", "--warmup", "6", "--draws", "4")
     lines = _elsewhere("KINETICS_BENCH_STAN", "run_stan.py", "a", *few, folder=source)
     return lines[0]["ms_per_gradient"] if lines else None
 
 
 def stan_livermet(problem: dict[str, Any], folder: Path) -> list[dict[str, float]] | None:
-    """Stan's ode_bdf on the 20-state liver model: milliseconds of value and gradient and error, by tolerance."""
+    """Stan's ode_bdf on the 20-state liver model: milliseconds of value and gradient and error, by
+    tolerance.
+    """
     (folder / "livermet.json").write_text(json.dumps(problem))
     script = Path(__file__).with_name("run_stan_livermet.py")
     return _elsewhere("KINETICS_BENCH_STAN", str(script), str(folder / "livermet.json"))
 
 
 def nutpie(source: Path) -> dict[str, float] | None:
-    """PyMC + nutpie on problem B (its own script, three seeds): processor ms per gradient, worst ESS a second."""
+    """PyMC + nutpie on problem B (its own script, three seeds): processor ms per gradient, worst ESS a
+    second.
+    """
     lines = _elsewhere("KINETICS_BENCH_NUTPIE", "run_nutpie_b.py", folder=source)
     if not lines:
         return None

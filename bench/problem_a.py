@@ -1,4 +1,6 @@
-"""Problem A of the peers' benchmark: 24 patients, 4 states, 14 samples, 4 doses, 184 unconstrained parameters."""
+"""Problem A of the peers' benchmark: 24 patients, 4 states, 14 samples, 4 doses, 184 unconstrained
+parameters.
+"""
 
 import json
 from pathlib import Path
@@ -73,6 +75,8 @@ def sites_of_point(point: list[float], subjects: int) -> dict[str, np.ndarray]:
 
 
 def log_density_of(bound: BoundFit, x: dict[str, jax.Array], data: FitData) -> jax.Array:
-    """Log density of a reference point: that of its sites, and the log of the volume by which exp stretches them."""
+    """Log density of a reference point: that of its sites, and the log of the volume by which exp
+    stretches them.
+    """
     logs = {k: v for k, v in x.items() if not k.startswith("eta_")}
     return bound.log_density(x | {k: jnp.exp(v) for k, v in logs.items()}, data) + sum(logs.values())

@@ -1,4 +1,5 @@
-"""Problem A of the peers' benchmark: effector and memory cells, tumour and a cytokine (shared/bench/README.md).
+"""Problem A of the peers' benchmark: effector and memory cells, tumour and a cytokine
+(shared/bench/README.md).
 
 Simulated data; values are the centres of that problem's priors or its fixed constants.
 

@@ -1,10 +1,11 @@
 """Are a trial's parameters found again? `python -m bench.recovery [trials] [folder] [processes]`
 
-Trials as data/nkg2d_phase1_synthetic is made, each with a seed of its own, from the model of 20 states; each is fitted
-by the shipped plan of that model with nothing held but what the model holds: every spread that was made is estimated.
-Counted is how often the 90 % interval of what is estimated (contraction above a half) holds the value it was made from.
-By `map`: the maximum with the random effects integrated by Laplace's method, and its covariance; chains would take
-hours. What is done is kept, a file a trial, so a stopped run goes on.
+Trials as data/nkg2d_phase1_synthetic is made, each with a seed of its own, from the model of 20 states; each
+is fitted by the shipped plan of that model with nothing held but what the model holds: every spread that was
+made is estimated. Counted is how often the 90 % interval of what is estimated (contraction above a half)
+holds the value it was made from. By `map`: the maximum with the random effects integrated by Laplace's
+method, and its covariance; chains would take hours. What is done is kept, a file a trial, so a stopped run
+goes on.
 """
 
 import json
@@ -39,7 +40,8 @@ def truth() -> dict[str, float]:
     """Site -> the value that every trial is made from."""
     made, model = script(), kn.load_model("nkg2d_nk_t_livermet", drugs=True)
     values = {f"{k}_pop": float(v) for k, v in model.typical().items()}
-    # Of a patient with what allometry refers to: 100 mL of tumour of 1e9 cells/mL, lesions of 100 mm, ligand 1, 70 kg.
+    # Of a patient with what allometry refers to: 100 mL of tumour of 1e9 cells/mL, lesions of 100 mm, ligand
+    # 1, 70 kg.
     values |= {"U0_pop": 1e11, "TS0_pop": 100.0, "ligand_pop": 1.0, "blood_volume_pop": 5.67}
     values |= {f"omega_{k}": v for k, v in made.SPREAD.items()}
     return values | {f"sigma_{k}": v for k, v in made.SIGMA.items()}

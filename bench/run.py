@@ -1,7 +1,7 @@
 """Timings beside the peers', one command: make bench. Medians go to bench/results.json and bench/RESULTS.md.
 
-One core, ours and theirs, in one run: absolute times do not travel between machines, ratios do. A peer that is not
-there is left out with a word (peers.py says how to name it).
+One core, ours and theirs, in one run: absolute times do not travel between machines, ratios do. A peer that
+is not there is left out with a word (peers.py says how to name it).
 """
 
 import json
@@ -70,7 +70,9 @@ def inferred(source: Path, folder: Path) -> dict[str, Row]:
 
 
 def livermet(folder: Path) -> Row:
-    """Beside Stan's ode_bdf at the loosest of its tolerances that is no farther from the exact answer than ours."""
+    """Beside Stan's ode_bdf at the loosest of its tolerances that is no farther from the exact answer than
+    ours.
+    """
     problem = Livermet()
     ms, error, compile_s, exact = problem.timed()
     stan = peers.stan_livermet(problem.for_stan(exact), folder) or []

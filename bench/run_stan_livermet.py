@@ -1,10 +1,12 @@
-"""Stan's side of the 20-state liver model: run by the Python that has PyStan (KINETICS_BENCH_STAN), not by ours.
+"""Stan's side of the 20-state liver model: run by the Python that has PyStan (KINETICS_BENCH_STAN), not by
+ours.
 
     PYTHON run_stan_livermet.py PROBLEM.json
 
-PROBLEM.json: `data` of livermet.stan, the logs `x` (parameter, subject) to evaluate at, and `exact`, what is seen
-there (subject, record, 4). For each tolerance one JSON line: milliseconds of a value and gradient (the median of
-`repeats`, less what a call takes that solves nothing), and the largest distance of what is seen to `exact`.
+PROBLEM.json: `data` of livermet.stan, the logs `x` (parameter, subject) to evaluate at, and `exact`, what is
+seen there (subject, record, 4). For each tolerance one JSON line: milliseconds of a value and gradient (the
+median of `repeats`, less what a call takes that solves nothing), and the largest distance of what is seen to
+`exact`.
 """
 
 import json

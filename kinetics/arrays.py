@@ -12,5 +12,7 @@ AnyArray = jax.Array | np.ndarray
 
 
 def unstacked(x: Shaped[Array, "row *each"]) -> list[Shaped[Array, "*each"]]:
-    """The rows of an array. Reverse mode joins their slopes in one step, where it would add up those of slices."""
+    """The rows of an array. Reverse mode joins their slopes in one step, where it would add up those of
+    slices.
+    """
     return [row.reshape(x.shape[1:]) for row in jax.lax.split(x, [1] * len(x))] if len(x) else []

@@ -84,7 +84,8 @@ class KineticsError(Exception):
 
 
 class InputError(KineticsError):
-    """Bad input. `problems` holds every one found; the message lists them all, a mistake repeated down a column once.
+    """Bad input. `problems` holds every one found; the message lists them all, a mistake repeated down a
+    column once.
 
     >>> try:
     ...     kn.Regimen.iv(on=[0, -1])
@@ -104,7 +105,9 @@ _SHOWN, _ROWS = 3, 8  # of one mistake in many rows: told in full, and the numbe
 
 
 def _lines(problems: Iterable[Problem]) -> Iterator[str]:
-    """One for each problem, but of a mistake that many rows repeat only the first few and the numbers of the rest."""
+    """One for each problem, but of a mistake that many rows repeat only the first few and the numbers of
+    the rest.
+    """
     alike: dict[Any, list[Problem]] = {}
     for i, p in enumerate(problems):
         key = (p.file, p.column, p.what, p.remedy) if p.row is not None else i

@@ -1,7 +1,7 @@
 """Files and folders written whole or not at all.
 
-The content is written beside its place under a hidden name, brought to the disk and renamed. Where that fails or is
-interrupted nothing of it is left, and what was there before stays.
+The content is written beside its place under a hidden name, brought to the disk and renamed. Where that fails
+or is interrupted nothing of it is left, and what was there before stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ __all__ = ["whole_file", "whole_folder", "write_atomic"]
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all, over one that is there, and return its path; a string becomes UTF-8."""
+    """Write a file whole or not at all, over one that is there, and return its path; a string becomes
+    UTF-8.
+    """
     with whole_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
@@ -26,7 +28,8 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """An empty file to write into. At the end of the block it becomes `path`; where the block fails it is removed.
+    """An empty file to write into. At the end of the block it becomes `path`; where the block fails it is
+    removed.
 
     The folders above are made, and a file that is there is replaced. The file's mode is 0644.
     """
@@ -46,11 +49,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty folder to write into. At the end of the block it becomes `folder`; where the block fails it is removed.
+    """An empty folder to write into. At the end of the block it becomes `folder`; where the block fails it is
+    removed.
 
-    The folders above are made. With `replace`, whatever is there is replaced; without, it is a FileExistsError at the
-    start of the block, and an OSError at its end where another process has put something there meanwhile. The folder's
-    mode is 0755.
+    The folders above are made. With `replace`, whatever is there is replaced; without, it is a
+    FileExistsError at the start of the block, and an OSError at its end where another process has put
+    something there meanwhile. The folder's mode is 0755.
     """
     if folder.exists() and not replace:
         raise FileExistsError(errno.EEXIST, "something is there already", str(folder))

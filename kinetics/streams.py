@@ -1,11 +1,12 @@
 """The named random streams of a seed.
 
-One seed serves several parts of an analysis. Each part draws from a stream of its own, so that no two parts use the
-same random numbers, and a part draws the same numbers whichever others ran before it. A stream is numpy's generator
-of `[seed, number]`; its number stands in `STREAMS`, once.
+One seed serves several parts of an analysis. Each part draws from a stream of its own, so that no two parts
+use the same random numbers, and a part draws the same numbers whichever others ran before it. A stream is
+numpy's generator of `[seed, number]`; its number stands in `STREAMS`, once.
 
-Numbers start at 1, because numpy gives the generator of a bare `seed` for `[seed, 0]`. Trials, bootstrap resamples
-and replicated calibrations are numbered, not named; the modules that draw them number their own streams.
+Numbers start at 1, because numpy gives the generator of a bare `seed` for `[seed, 0]`. Trials, bootstrap
+resamples and replicated calibrations are numbered, not named; the modules that draw them number their own
+streams.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ STREAMS = {
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """The generator of one stream of `seed`, at its first number. ValueError where no stream has this name."""
+    """The generator of one stream of `seed`, at its first number. ValueError where no stream has this
+    name.
+    """
     if name not in STREAMS:
         raise ValueError(f"no random stream {name!r}; {did_you_mean(name, STREAMS)}")
     return np.random.default_rng([seed, STREAMS[name]])

@@ -1,4 +1,6 @@
-"""A TOML file as frozen values: `Spec` is one of its tables, `read_toml` its content, `problem_of` a mistake in it."""
+"""A TOML file as frozen values: `Spec` is one of its tables, `read_toml` its content, `problem_of` a
+mistake in it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ __all__ = ["Spec", "keys_at", "parse_toml", "problem_of", "read_toml"]
 
 
 class Spec(BaseModel):
-    """A table of a TOML file: its fields are the keys allowed, any other key is an error, and no value changes later.
+    """A table of a TOML file: its fields are the keys allowed, any other key is an error, and no value
+    changes later.
 
     >>> from kinetics.toml import Spec
     >>> class Sampler(Spec):
@@ -31,8 +34,8 @@ class Spec(BaseModel):
 def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[str, Any]:
     """Content of a TOML file in UTF-8, with or without a byte-order mark.
 
-    `error` is raised, with one Problem, where there is no such file (or it is a folder), where it is not UTF-8, and
-    where it is not TOML. `file` is the name that the Problem shows (default: the path).
+    `error` is raised, with one Problem, where there is no such file (or it is a folder), where it is not
+    UTF-8, and where it is not TOML. `file` is the name that the Problem shows (default: the path).
     """
     file = file or str(path)
     if not path.is_file():
@@ -52,7 +55,8 @@ def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[st
 
 
 def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[str, Any]:
-    """Content of a TOML text; `error` is raised, with a Problem that names `file` and the line, where it is not TOML.
+    """Content of a TOML text; `error` is raised, with a Problem that names `file` and the line, where it is
+    not TOML.
 
     >>> from kinetics.errors import InputError
     >>> from kinetics.toml import parse_toml
@@ -67,7 +71,8 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
 
 
 def problem_of(error: ErrorDetails, file: str, spec: type[Spec]) -> Problem:
-    """One of pydantic's errors as a Problem: the key with its tables, what is wrong, and the nearest key that exists.
+    """One of pydantic's errors as a Problem: the key with its tables, what is wrong, and the nearest key that
+    exists.
 
     `spec` is the class of the whole file, `file` the name that the Problem shows.
     """

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cellkinetics" / "tests"
 DEVICES = "--xla_force_host_platform_device_count"
 # Most of the time goes into compiling programs that run once: they are compiled quickly, not well. With
-# KINETICS_OPTIMISED=1 they are compiled as a user's are; so are they by `make test-slow`, and by jax 0.12, whose
-# compiler does not know the second flag.
+# KINETICS_OPTIMISED=1 they are compiled as a user's are; so are they by `make test-slow`, and by jax 0.12,
+# whose compiler does not know the second flag.
 QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 
 # Before jax is first used; the programs that a test starts inherit all of it.
@@ -30,8 +30,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KINETICS_COMPILE_CACHE", str(CACHE))
 # Where an operation was written is nothing a test asks for: lowering is quicker without.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
-# Tracing makes millions of objects that stay: at its usual pace the collector walks them again and again, a sixth of
-# the suite's time.
+# Tracing makes millions of objects that stay: at its usual pace the collector walks them again and again, a
+# sixth of the suite's time.
 gc.set_threshold(200_000, 50, 100)
 
 import jax  # noqa: E402

@@ -1,6 +1,8 @@
-"""Build the site into site/: `make docs`. Any warning, and anything a page would load from a network, is an error.
+"""Build the site into site/: `make docs`. Any warning, and anything a page would load from a network, is an
+error.
 
-KINETICS_SMALL=1 draws the curve of one model and leaves out the others': a look at the text, in less than a minute.
+KINETICS_SMALL=1 draws the curve of one model and leaves out the others': a look at the text, in less than a
+minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A docstring of this project as reStructuredText: `code` in backticks, equations indented by four, `>>>` examples."""
+"""A docstring of this project as reStructuredText: `code` in backticks, equations indented by four, `>>>`
+examples.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _CODE = re.compile(r"`([^`]+)`(\w?)")
 
 
 def as_rst(lines: Sequence[str]) -> list[str]:
-    """The same text, its code spans and indented blocks literal, its examples as they are; nothing else is markup."""
+    """The same text, its code spans and indented blocks literal, its examples as they are; nothing else is
+    markup.
+    """
     found: list[str] = []
     for block in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
         if block.startswith(">>> "):

@@ -1,4 +1,6 @@
-"""The validation dossier: requirement -> test -> result, from docs/requirements.toml and pytest's junit files."""
+"""The validation dossier: requirement -> test -> result, from docs/requirements.toml and pytest's junit
+files.
+"""
 
 from __future__ import annotations
 

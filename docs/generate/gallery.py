@@ -32,7 +32,9 @@ _NO_EQUATION = {"STATES", "PARAMETERS", "PRIOR_SETS", "OUTPUTS", "DERIVED", "MOD
 
 
 def gallery_pages(figures: Collection[str] | None = None) -> dict[str, str]:
-    """`models/NAME.md` of every model of the library, and `models/index.md`; `figures`: of these alone (None: all)."""
+    """`models/NAME.md` of every model of the library, and `models/index.md`; `figures`: of these alone
+    (None: all).
+    """
     models = {name: kn.load_model(name) for name in kn.library_models()}
     drawn = models if figures is None else figures
     pages = {f"models/{name}.md": _page(model, figure=name in drawn) for name, model in models.items()}
@@ -40,7 +42,9 @@ def gallery_pages(figures: Collection[str] | None = None) -> dict[str, str]:
 
 
 def typical_curve(model: kn.Model) -> Figure:
-    """Every output of the typical patient over 60 days, after the model's typical dose or the one its laws use."""
+    """Every output of the typical patient over 60 days, after the model's typical dose or the one its laws
+    use.
+    """
     prepared, notes = _prepared(model)
     curves = pd.concat([part.curves for part in simulate_chunks(prepared)], ignore_index=True)
     figure = plot_simulation(curves, model, source="typical values", notes=notes)

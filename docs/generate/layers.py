@@ -1,4 +1,6 @@
-"""The layers of the package, a line each, as CONTRIBUTING.md shows them: `python -m docs.generate.layers` writes them."""
+"""The layers of the package, a line each, as CONTRIBUTING.md shows them: `python -m docs.generate.layers`
+writes them.
+"""
 
 from __future__ import annotations
 

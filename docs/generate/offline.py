@@ -18,7 +18,9 @@ _STYLE = re.compile(r"(?:url\(\s*[\"']?|@import\s+[\"'])((?:https?:)?//[^\"')\s]
 
 
 def network_requests(site: Path) -> Iterator[tuple[Path, str]]:
-    """(file, address) of every script, style, font, image or frame that a page or a style would load from elsewhere."""
+    """(file, address) of every script, style, font, image or frame that a page or a style would load from
+    elsewhere.
+    """
     for file in sorted(site.rglob("*.html")):
         text = file.read_text(encoding="utf-8")
         for pattern in (*_LOADED, _STYLE):

@@ -34,7 +34,9 @@ def generated_pages(figures: tuple[str, ...] | None = None) -> dict[str, str]:
 
 
 def write_sources(pages: Mapping[str, str], to: Path) -> None:
-    """The folder as Sphinx reads it: these pages and the static files, nothing of before; what is the same stays."""
+    """The folder as Sphinx reads it: these pages and the static files, nothing of before; what is the same
+    stays.
+    """
     static = {"_static/site.css": (DOCS / "site.css").read_text(encoding="utf-8")}
     wanted = {**pages, **static, "_static/plotly.min.js": get_plotlyjs()}
     for file in [f for f in to.rglob("*") if f.is_file() and str(f.relative_to(to)) not in wanted]:

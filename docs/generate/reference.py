@@ -61,7 +61,9 @@ ARGUMENTS = {
 
 
 def layers() -> list[str]:
-    """The layers of the package that users import from, in the order in which data flows, the errors first."""
+    """The layers of the package that users import from, in the order in which data flows, the errors
+    first.
+    """
     return [name for name in kn.__all__ if inspect.ismodule(getattr(kn, name))]
 
 

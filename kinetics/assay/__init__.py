@@ -1,4 +1,6 @@
-"""What an assay reads of an output: residual errors, records below the LLOQ, qPCR, scans, correlated draws."""
+"""What an assay reads of an output: residual errors, records below the LLOQ, qPCR, scans, correlated
+draws.
+"""
 
 import lazy_loader
 

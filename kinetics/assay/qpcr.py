@@ -2,8 +2,8 @@
 
     copies/ug DNA = 151,515 genomes/ug x VCN x CAR+ cells/uL / nucleated cells/uL
 
-The count changes tenfold within days of lymphodepletion, and a constant one bends the kinetics (golden T9 for the
-constant). Between two counts its logarithm is interpolated; before the first and after the last it stays.
+The count changes tenfold within days of lymphodepletion, and a constant one bends the kinetics (golden T9 for
+the constant). Between two counts its logarithm is interpolated; before the first and after the last it stays.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Nucleated(NamedTuple):
 def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated | None, list[Problem]]:
     """The counts that `analyte` is read with: of its own rows (`source` "row"), or those of another analyte.
 
-    A count below its LLOQ is taken at the LLOQ. Problems: no such analyte, one that is no cell count, a subject with
-    records and without a count.
+    A count below its LLOQ is taken at the LLOQ. Problems: no such analyte, one that is no cell count, a
+    subject with records and without a count.
     """
     if source == ROW:
         table = study.observed(analyte)

@@ -114,7 +114,9 @@ _STRETCH = 0.25  # t = 1/(1 + |z|/4) takes the half line to (0, 1]
 
 
 def _tail() -> np.ndarray:
-    """Coefficients in x = 2t - 1, highest first, of log Phi(-a) + a^2/2 - log t: smooth, bounded on all of (0, 1]."""
+    """Coefficients in x = 2t - 1, highest first, of log Phi(-a) + a^2/2 - log t: smooth, bounded on all of
+    (0, 1].
+    """
     x = chebyshev.chebpts1(21)
     t = (x + 1) / 2
     rest = np.log(erfcx((1 / t - 1) / _STRETCH * np.sqrt(0.5)) / (2 * t))
@@ -126,8 +128,8 @@ _TAIL = _tail()
 
 @jax.custom_jvp
 def normal_logcdf(z: Array) -> Array:
-    """log Phi(z): a polynomial of degree 20, a log and a square below 0, which every z takes. Within 2e-14 of scipy,
-    relative. An erfc would cost as much by itself: XLA:CPU makes four kernels of it.
+    """log Phi(z): a polynomial of degree 20, a log and a square below 0, which every z takes. Within 2e-14 of
+    scipy, relative. An erfc would cost as much by itself: XLA:CPU makes four kernels of it.
     """
     a = jnp.abs(z)
     t = 1.0 / (1.0 + _STRETCH * a)

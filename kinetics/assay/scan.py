@@ -1,10 +1,11 @@
-"""Labelled cells as a scanner reads them: percent of the injected dose in an organ, with or without physical decay.
+"""Labelled cells as a scanner reads them: percent of the injected dose in an organ, with or without physical
+decay.
 
     %ID(t) = 100 cells in the organ / cells injected before t,   times 2^(-(t - t0)/T) where the reading is not
                                                                  corrected for the isotope's half-life T
 
-t0 is when the labelled dose was injected. The label is taken to stay in its cell and to be shared out when it divides,
-so readings are of the first days; what a dead cell leaves behind is not modelled.
+t0 is when the labelled dose was injected. The label is taken to stay in its cell and to be shared out when it
+divides, so readings are of the first days; what a dead cell leaves behind is not modelled.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ HALF_LIVES = {  # days
 
 
 class Imaging(NamedTuple):
-    """Every subject's labelled doses [day; cells], padded by amounts of 0, and the decay [1/day] of the reading."""
+    """Every subject's labelled doses [day; cells], padded by amounts of 0, and the decay [1/day] of the
+    reading.
+    """
 
     time: Float[AnyArray, "subject dose"]
     cells: Float[AnyArray, "subject dose"]
@@ -54,8 +57,8 @@ def imaging(
 ) -> tuple[Imaging | None, list[Problem]]:
     """The labelled doses that `analyte` is read with: the product's, which were all labelled.
 
-    Problems: no such isotope or product; a subject scanned without a dose; scans that are not corrected for decay after
-    two labelled doses, whose shares no reading tells apart.
+    Problems: no such isotope or product; a subject scanned without a dose; scans that are not corrected for
+    decay after two labelled doses, whose shares no reading tells apart.
     """
     if isotope not in HALF_LIVES:
         what = f"observe.{analyte}.imaging: no half-life of {isotope!r} is known here"

@@ -1,12 +1,13 @@
-"""What has been tried of one task, and who may try it now: a folder with a lock, its attempts, and its result.
+"""What has been tried of one task, and who may try it now: a folder with a lock, its attempts, and its
+result.
 
 tasks/NAME/lock            held by the process that works on it; the kernel lets it go with the process
            attempts.json   every attempt: when, where, how it ended and what was said
            attempt-N.log   the command, the environment, and what was printed
            result.json     what the command's --json prints: here the task is finished
 
-An attempt that fails or whose process dies counts; one that was told to stop (requeue, preemption, time limit) does
-not, unless several in a row came to no new checkpoint.
+An attempt that fails or whose process dies counts; one that was told to stop (requeue, preemption, time
+limit) does not, unless several in a row came to no new checkpoint.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ _STATES = ("finished", "running", "stopped", "lost", "waiting", "failed")
 
 @dataclass(frozen=True)
 class Status:
-    """tasks: a row a task (task, kind, state, attempts, failures, seconds, host, said). causes: failures by cause."""
+    """tasks: a row a task (task, kind, state, attempts, failures, seconds, host, said). causes: failures
+    by cause.
+    """
 
     folder: Path
     tasks: DataFrame
@@ -88,7 +90,9 @@ class Status:
 
 
 def status(folder: BatchFolder, *, ask_slurm: bool = True) -> Status:
-    """Read a batch's state off its folder, and off Slurm where it has jobs there. BatchError where it is none."""
+    """Read a batch's state off its folder, and off Slurm where it has jobs there. BatchError where it is
+    none.
+    """
     rows, failed = [], defaultdict(list)
     for task in folder.tasks:
         attempts = folder.attempts(task)

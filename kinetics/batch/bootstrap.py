@@ -1,4 +1,5 @@
-"""A study resampled by subject, written as a study of its own: new subject names, every table's rows with them.
+"""A study resampled by subject, written as a study of its own: new subject names, every table's rows with
+them.
 
 Resample r of seed s is a function of the study's subjects, s and r alone, wherever it is drawn.
 """

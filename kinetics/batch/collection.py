@@ -1,8 +1,9 @@
-"""What a batch found, in one tidy table and one page: every parameter and check of every fit, and how they compare.
+"""What a batch found, in one tidy table and one page: every parameter and check of every fit, and how they
+compare.
 
-BATCH/results.csv (and .parquet with pyarrow): a row a parameter of a fit (its median; its maximum by laplace or map),
-or its objective, or a check, or a number that a calibration, design or simulation gave; `record` says which.
-BATCH/tasks.csv: a row a task. BATCH/batch.html: fits side by side.
+BATCH/results.csv (and .parquet with pyarrow): a row a parameter of a fit (its median; its maximum by laplace
+or map), or its objective, or a check, or a number that a calibration, design or simulation gave; `record`
+says which. BATCH/tasks.csv: a row a task. BATCH/batch.html: fits side by side.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def fits_table(results: DataFrame) -> DataFrame:
 
 
 def bootstrap_table(results: DataFrame) -> DataFrame:
-    """Of each fit with resamples and each site: its estimate, the resamples' median and 2.5 and 97.5 percentiles."""
+    """Of each fit with resamples and each site: its estimate, the resamples' median and 2.5 and 97.5
+    percentiles.
+    """
     own = results[(results["record"] == "parameter") & results["resample"].notna()]
     if own.empty:
         return DataFrame()

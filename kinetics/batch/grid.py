@@ -1,4 +1,6 @@
-"""The tasks of a batch: every combination its tables ask for, each with a name and what its command is told."""
+"""The tasks of a batch: every combination its tables ask for, each with a name and what its command is
+told.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ class Resample:
 class Task:
     """One fit, calibration, design or simulation.
 
-    `arguments` are those of its command; `plan` is a fit's, as plain values. `devices` is how many devices of the host
-    its process has to show. `axes` says where in the grid it is.
+    `arguments` are those of its command; `plan` is a fit's, as plain values. `devices` is how many devices of
+    the host its process has to show. `axes` says where in the grid it is.
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""Workers on this machine: as many as its cores hold, each on cores of its own, started again where one dies."""
+"""Workers on this machine: as many as its cores hold, each on cores of its own, started again where one
+dies.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def cores_of(spec: LocalSpec) -> list[list[int]]:
 
 
 def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable[[], None]) -> None:
-    """Work until nothing can be done; `report` is called every few seconds. Stopped by SIGTERM, SIGUSR1 or Ctrl-C."""
+    """Work until nothing can be done; `report` is called every few seconds. Stopped by SIGTERM, SIGUSR1 or
+    Ctrl-C.
+    """
     command = worker_command(folder, threads=spec.threads, cache=cache)
     running: dict[int, subprocess.Popen[bytes]] = {}
     with _heeded(running) as received:

@@ -1,7 +1,7 @@
 """Before anything runs: can the folder be written and locked, do models and data load, is the memory enough?
 
-What is wrong with one task does not keep the others from running: it is said now, tried, and reported. Each worker asks
-on its own node whether the folder is the same one, and jax whether there is a GPU.
+What is wrong with one task does not keep the others from running: it is said now, tried, and reported. Each
+worker asks on its own node whether the folder is the same one, and jax whether there is a GPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ COPIES = 6  # of the draws at the end of a fit: chunks, joined, container, table
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found: tasks that cannot run as they are (name -> problem), and the memory a worker needs, in MB."""
+    """What was found: tasks that cannot run as they are (name -> problem), and the memory a worker needs,
+    in MB.
+    """
 
     tasks: dict[str, str]
     memory_mb: int
@@ -50,7 +52,9 @@ def writable(folder: Path) -> list[Problem]:
 
 
 def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None, file: str = "") -> Preflight:
-    """Bind every fit that differs in more than its seed and resample; problems are those of Slurm's memory alone."""
+    """Bind every fit that differs in more than its seed and resample; problems are those of Slurm's memory
+    alone.
+    """
     said: dict[str, str] = {}
     found: dict[str, tuple[str, int]] = {}
     for task in tasks:
@@ -79,7 +83,9 @@ def _tried(content: dict[str, object]) -> tuple[str, int]:
 
 
 def memory_mb(bound: BoundFit) -> int:
-    """What a fit's process is estimated to need: itself, and its draws of every site and subject's parameter."""
+    """What a fit's process is estimated to need: itself, and its draws of every site and subject's
+    parameter.
+    """
     sampler, subjects = bound.plan.sampler, len(bound.subjects)
     numbers = len(bound.priors()) + 3 * subjects * len(bound.parameters)
     return int(PROCESS_MB + COPIES * 8 * sampler.chains * sampler.draws * numbers / 1e6)

@@ -1,8 +1,8 @@
 """Workers on Slurm: one job array, submitted by submitit; nothing has to stay alive on the login node.
 
-What submitit pickles is the worker's command, a list of words. It kills a command it runs at the signal it asks Slurm
-to send before the time limit, dies of SIGUSR1, and SIGTERM makes srun end the step. So Slurm is asked to send SIGURG,
-which a process ignores unless it asks for it, as the worker does.
+What submitit pickles is the worker's command, a list of words. It kills a command it runs at the signal it
+asks Slurm to send before the time limit, dies of SIGUSR1, and SIGTERM makes srun end the step. So Slurm is
+asked to send SIGURG, which a process ignores unless it asks for it, as the worker does.
 """
 
 from __future__ import annotations

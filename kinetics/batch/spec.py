@@ -178,7 +178,9 @@ def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
 
 
 def minutes_of(text: str) -> int:
-    """The minutes of a time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-12`, `1-12:30:00`; rounded up."""
+    """The minutes of a time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-12`, `1-12:30:00`; rounded
+    up.
+    """
     days, dash, rest = text.rpartition("-")
     parts = rest.split(":")
     if not all(part.isdigit() for part in [*parts, *([days] if dash else [])]) or len(parts) > 3:

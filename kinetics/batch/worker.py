@@ -1,13 +1,14 @@
 """One worker: keeps a process at work on a batch's tasks, whatever becomes of that process.
 
-Run by itself, `python worker.py FOLDER ...`, by `kinetics batch` on this machine or by Slurm on a node. It imports
-nothing of the package, so it starts at once and costs nothing while it waits. The process it keeps,
-`kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another; where that one dies, another
-takes its place.
+Run by itself, `python worker.py FOLDER ...`, by `kinetics batch` on this machine or by Slurm on a node. It
+imports nothing of the package, so it starts at once and costs nothing while it waits. The process it keeps,
+`kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another; where that one
+dies, another takes its place.
 
-SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM; the task under way writes its checkpoint.
-Under Slurm the job is then put back into the queue, unless it was cancelled or Slurm does so itself. Exit codes: 0
-nothing left to do, 75 stopped, 1 the process cannot work here (workers/*.json says why).
+SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM; the task under way writes its
+checkpoint. Under Slurm the job is then put back into the queue, unless it was cancelled or Slurm does so
+itself. Exit codes: 0 nothing left to do, 75 stopped, 1 the process cannot work here (workers/*.json says
+why).
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _environment(given: argparse.Namespace) -> dict[str, str]:
-    """Threads as many as cores, every compiled program kept, one cache for all workers on such a processor."""
+    """Threads as many as cores, every compiled program kept, one cache for all workers on such a
+    processor.
+    """
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[name] = str(given.threads)
@@ -123,7 +126,9 @@ def _waited(process: subprocess.Popen[bytes], stopping: Path, received: list[int
 
 
 def job_of_slurm() -> str:
-    """The Slurm job this is: of an array this element alone, for the first one's number is the whole array's too."""
+    """The Slurm job this is: of an array this element alone, for the first one's number is the whole
+    array's too.
+    """
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID", "")
 
@@ -165,7 +170,9 @@ def _changed(path: Path) -> int:
 
 
 def _requeue() -> None:
-    """Put the Slurm job back into the queue if it runs: stopped by its time limit. Otherwise Slurm knows what to do."""
+    """Put the Slurm job back into the queue if it runs: stopped by its time limit. Otherwise Slurm knows
+    what to do.
+    """
     job = job_of_slurm()
     if not job or os.environ.get("KINETICS_BATCH_REQUEUE") != "1":
         return

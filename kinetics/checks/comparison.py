@@ -79,11 +79,12 @@ def compare(
     points: int = 256,
     seed: int = 0,
 ) -> Comparison:
-    """Compare fits of the same records by leave-one-out; `by`, `draws`, `points` and `seed` are those of `loo`.
+    """Compare fits of the same records by leave-one-out; `by`, `draws`, `points` and `seed` are those of
+    `loo`.
 
-    `fits`: name -> fit, or a sequence of fits with different names. Analytes that any of them has correlated are
-    left out together from all. InputError for fewer than two, for two of one name, and for fits of different data
-    or of different records of it.
+    `fits`: name -> fit, or a sequence of fits with different names. Analytes that any of them has correlated
+    are left out together from all. InputError for fewer than two, for two of one name, and for fits of
+    different data or of different records of it.
 
     >>> fit = kn.load_fit("runs/theophylline")
     >>> other = kn.load_fit("runs/theophylline-combined")  # another residual error
@@ -129,7 +130,9 @@ def _verdict(rank: int, difference: float, se: float) -> str:
 
 
 def _weights(units: DataFrame) -> np.ndarray:
-    """Stacking weights by ArviZ. A unit's best elpd is subtracted from all: no weight changes, none underflows."""
+    """Stacking weights by ArviZ. A unit's best elpd is subtracted from all: no weight changes, none
+    underflows.
+    """
     values = units.to_numpy(float)
     if not np.isfinite(values).all():
         return np.full(values.shape[1], np.nan)
@@ -169,7 +172,9 @@ def _refuse_other_data(fits: Mapping[str, Fit]) -> None:
 
 
 def _refuse_other_records(fits: Mapping[str, Fit], found: Mapping[str, Loo]) -> None:
-    """Left-out units have to be the same, and mean the same: so many records of each analyte for a subject."""
+    """Left-out units have to be the same, and mean the same: so many records of each analyte for a
+    subject.
+    """
     first, *others = found
 
     def entering(name: str) -> dict[str, set[tuple[Any, ...]]]:

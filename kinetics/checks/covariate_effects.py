@@ -1,9 +1,9 @@
 """What a fit's covariate effects show, and what so few subjects cannot show.
 
-Effects are per SD of a number and against the most frequent level of a category; on a parameter with a log link they
-are ratios, with a logit link odds ratios. Beside each stands what the data alone say, an estimate with its standard
-error: that normal likelihood under which the draws are most likely to have come from the prior. From it follows the
-least effect that could have been told from none, the prior's pull included.
+Effects are per SD of a number and against the most frequent level of a category; on a parameter with a log
+link they are ratios, with a logit link odds ratios. Beside each stands what the data alone say, an estimate
+with its standard error: that normal likelihood under which the draws are most likely to have come from the
+prior. From it follows the least effect that could have been told from none, the prior's pull included.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _SHOWN = ["parameter", "effect", "per", "n", "estimate", "lower", "upper", "p_ab
 
 @dataclass(frozen=True)
 class Subgroups:
-    """table, one row an effect: parameter, covariate, level, reference, effect (the covariate, or level against
-    reference), per (the step: an SD of a number), n (subjects of the level; all, for a number), n_reference, scale
-    (ratio, odds ratio or difference), estimate (median), lower and upper (90 %), p_above (the probability of more
-    than 1, or 0), p_relevant (outside 0.8 to 1.25), prior_lower and prior_upper, contraction, data_estimate and
-    data_se (of the data alone, link scale), detectable (the least ratio above 1, of the data alone, whose 90 %
-    interval would have excluded 1), false_chance (of that, were there no effect), per_unit (of a number: the effect
-    of one unit; of a power the exponent), verdict and says. verdict: "shown" (the interval excludes 1, and a
-    relevant change has a probability of 0.95), "signal" (it excludes 1), "no relevant change" (the 90 % interval
-    of the data alone lies within 0.8 to 1.25), "unlikely" (a relevant change has a probability below 0.05, which
-    the prior helped to), "nothing shown".
+    """table, one row an effect: parameter, covariate, level, reference, effect (the covariate, or level
+    against reference), per (the step: an SD of a number), n (subjects of the level; all, for a number),
+    n_reference, scale (ratio, odds ratio or difference), estimate (median), lower and upper (90 %), p_above
+    (the probability of more than 1, or 0), p_relevant (outside 0.8 to 1.25), prior_lower and prior_upper,
+    contraction, data_estimate and data_se (of the data alone, link scale), detectable (the least ratio above
+    1, of the data alone, whose 90 % interval would have excluded 1), false_chance (of that, were there no
+    effect), per_unit (of a number: the effect of one unit; of a power the exponent), verdict and says.
+    verdict: "shown" (the interval excludes 1, and a relevant change has a probability of 0.95), "signal" (it
+    excludes 1), "no relevant change" (the 90 % interval of the data alone lies within 0.8 to 1.25),
+    "unlikely" (a relevant change has a probability below 0.05, which the prior helped to), "nothing shown".
 
-    m_eff: median and 90 % interval of the effective number of effects that are not 0, m_eff_prior: those of its
-    prior; None without a horseshoe.
+    m_eff: median and 90 % interval of the effective number of effects that are not 0, m_eff_prior: those of
+    its prior; None without a horseshoe.
 
     >>> found = kn.checks.subgroups(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
     >>> len(found.signals) <= len(found.table), round(found.expected_false, 2)
@@ -193,7 +193,9 @@ def _prior(fit: Fit, effect: Effect, step: float) -> ScaleMixture:
 
 
 def _given(fit: Fit, effect: Effect, step: float) -> list[ScaleMixture]:
-    """What each of some draws believes of the effect before the data: by its global scale, where it is shared."""
+    """What each of some draws believes of the effect before the data: by its global scale, where it is
+    shared.
+    """
     shared = fit.bound.hierarchy.shrinkage
     if shared is None or not effect.shrunk:
         return [_prior(fit, effect, step)] * fit.draws
@@ -203,8 +205,9 @@ def _given(fit: Fit, effect: Effect, step: float) -> list[ScaleMixture]:
 def data_alone(beta: Float[np.ndarray, " draw"], given: list[ScaleMixture]) -> tuple[float, float]:
     """Estimate and standard error of an effect by the data alone, from its draws and the prior that each had.
 
-    The two numbers make the draws most likely, were the likelihood of the effect normal: for a normal prior they are
-    those that turn its mean and variance into the draws'. The SE is at most 30 prior SDs: then the data say nothing.
+    The two numbers make the draws most likely, were the likelihood of the effect normal: for a normal prior
+    they are those that turn its mean and variance into the draws'. The SE is at most 30 prior SDs: then the
+    data say nothing.
     """
     keep = np.linspace(0, len(beta) - 1, min(_DRAWS, len(beta))).astype(int)
     if len({id(m) for m in given}) == 1:

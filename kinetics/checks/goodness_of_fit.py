@@ -36,11 +36,12 @@ __all__ = ["Discrepancies", "GoodnessOfFit", "discrepancies", "gof", "normality"
 class GoodnessOfFit:
     """table: one row a record, columns as pharmacometrics names them:
 
-    subject, analyte, time [study day], tad (time after the latest dose [day]; before the first, the negative time
-    to it), dv [unit; the limit where censored], censored, pred (typical subject with its covariates), ipred (the
-    subject's own; both posterior medians [unit]), res (dv - pred [unit]; NaN where censored), iwres (residual of
-    the subject's own prediction in residual SDs, on the normal scale), npd and npde (normalised prediction
-    discrepancy, and decorrelated). iwres and npde are NaN for a censored record that the model cannot miss.
+    subject, analyte, time [study day], tad (time after the latest dose [day]; before the first, the negative
+    time to it), dv [unit; the limit where censored], censored, pred (typical subject with its covariates),
+    ipred (the subject's own; both posterior medians [unit]), res (dv - pred [unit]; NaN where censored),
+    iwres (residual of the subject's own prediction in residual SDs, on the normal scale), npd and npde
+    (normalised prediction discrepancy, and decorrelated). iwres and npde are NaN for a censored record that
+    the model cannot miss.
 
     tests: for each analyte and residual: n, mean, sd, p_mean, p_variance, p_normal, p_global, shrinkage
     (1 - sd, of iwres), verdict.
@@ -85,9 +86,9 @@ def gof(
 ) -> GoodnessOfFit:
     """Predictions and residuals of every record of one analyte (default: of all).
 
-    `replicates` studies are simulated for npde, `draws` posterior draws used for ipred and iwres. The posterior
-    has seen these records, so that npde of a small study are a little too good: they reject a wrong model
-    less often than their p-values say. StudyError for an analyte that the fit does not observe.
+    `replicates` studies are simulated for npde, `draws` posterior draws used for ipred and iwres. The
+    posterior has seen these records, so that npde of a small study are a little too good: they reject a wrong
+    model less often than their p-values say. StudyError for an analyte that the fit does not observe.
 
     >>> found = kn.checks.gof(kn.load_fit("runs/theophylline"), replicates=100, draws=20)
     >>> list(found.table)
@@ -218,7 +219,9 @@ def record_limits(records: DataFrame) -> tuple[Float[np.ndarray, " record"], Flo
 
 
 def discrepancies(replicates: Replicates, *, seed: int = 0) -> Discrepancies:
-    """npd and npde of every record of one analyte; `seed` fixes the imputed records and how ties are broken."""
+    """npd and npde of every record of one analyte; `seed` fixes the imputed records and how ties are
+    broken.
+    """
     records, y = replicates.records, replicates.latent
     n = len(y)
     rng = stream(seed, "prediction discrepancies")
@@ -241,8 +244,8 @@ def discrepancies(replicates: Replicates, *, seed: int = 0) -> Discrepancies:
 
 
 def _replicated_scores(replicates: Replicates, rng: np.random.Generator) -> Float[np.ndarray, "draw record"]:
-    """Normal scores of the replicated records, those outside the assay's limits drawn as the observed ones are:
-    a subject's records below the LLOQ lose their correlation in the data and in the replicates alike.
+    """Normal scores of the replicated records, those outside the assay's limits drawn as the observed ones
+    are: a subject's records below the LLOQ lose their correlation in the data and in the replicates alike.
     """
     y, n = replicates.latent, len(replicates.latent)
     order = np.argsort(rng.random(y.shape), axis=0)  # ranks at random among equals: no cells, and no cells
@@ -273,9 +276,9 @@ def _decorrelated(
 def normality(
     scores: Float[np.ndarray, " record"], replicated: Float[np.ndarray, "draw record"] | None = None
 ) -> dict[str, float]:
-    """n, mean, sd, and p-values: p_mean (of 0), p_variance (of 1), p_normal (Shapiro & Wilk 1965) and p_global,
-    the smallest of the three times three. With the scores of replicates each is a rank among them; without, a t
-    test and Fisher's variance test. NaN for fewer than four scores.
+    """n, mean, sd, and p-values: p_mean (of 0), p_variance (of 1), p_normal (Shapiro & Wilk 1965) and
+    p_global, the smallest of the three times three. With the scores of replicates each is a rank among them;
+    without, a t test and Fisher's variance test. NaN for fewer than four scores.
     """
     there = np.isfinite(scores)
     z, n = scores[there], int(there.sum())
@@ -304,12 +307,13 @@ def _rank(observed: float, replicated: Float[np.ndarray, " draw"]) -> float:
     return float((1 + np.sum(replicated >= observed)) / (1 + len(replicated)))
 
 
-# # MERGED npde: """Normalised prediction distribution errors: where each record lies among its replicates, on the normal scale.
+# # MERGED npde: """Normalised prediction distribution errors: where each record lies among its replicates, on
+# the normal scale.
 #
 # A record's prediction discrepancy is the share of replicated records below it; that of a BLQ record is drawn
 # uniformly between 0 and the replicated share below its LLOQ (the cdf method: Nguyen, Comets & Mentré 2012).
 # Records of one subject go together, so their discrepancies are decorrelated in the order of time (Brendel,
-# Comets, Laffont, Laveille & Mentré 2006). That is done on normal scores of the ranks, so that it does not matter
-# whether an assay is read on a linear or a log scale, and replicates are cut at the same limits. If the model is
-# right, each is N(0, 1); decorrelated is not quite independent, so the tests compare with the replicates' own.
-# """
+# Comets, Laffont, Laveille & Mentré 2006). That is done on normal scores of the ranks, so that it does not
+# matter whether an assay is read on a linear or a log scale, and replicates are cut at the same limits. If
+# the model is right, each is N(0, 1); decorrelated is not quite independent, so the tests compare with the
+# replicates' own. """

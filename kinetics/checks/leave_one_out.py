@@ -1,8 +1,8 @@
 """How well a fit predicts what it has not seen: leave-one-out by Pareto-smoothed importance sampling.
 
-`by="observation"` leaves out one record and knows the patient's others: it asks about another sample of a known
-patient. `by="subject"` leaves out a patient with all records: it asks about a new patient. PSIS is ArviZ's
-(Vehtari, Gelman & Gabry 2017; Vehtari, Simpson, Gelman, Yao & Gabry 2024).
+`by="observation"` leaves out one record and knows the patient's others: it asks about another sample of a
+known patient. `by="subject"` leaves out a patient with all records: it asks about a new patient. PSIS is
+ArviZ's (Vehtari, Gelman & Gabry 2017; Vehtari, Simpson, Gelman, Yao & Gabry 2024).
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def loo(
 ) -> Loo:
     """Leave out one record, or one subject, at a time.
 
-    The records of one subject at one time are left out as one if their analytes are those of a correlated pair,
-    or all in `together`: neither is predicted as if the other had not been seen.
+    The records of one subject at one time are left out as one if their analytes are those of a correlated
+    pair, or all in `together`: neither is predicted as if the other had not been seen.
 
     By subject the likelihood is `marginal`: integrated over the random effects at `points` points, for each
     posterior draw; the conditional one (`marginal=False`) is kept for comparison with other programs, and
@@ -169,7 +169,9 @@ def _loo(name: str, by: By, marginal: bool, found: Pointwise) -> Loo:
 
 
 def _left_out(values: np.ndarray) -> tuple[float, float, float, str]:
-    """elpd, Pareto k, effective parameters and a reason for one unit, from its log-likelihoods (chain, draw)."""
+    """elpd, Pareto k, effective parameters and a reason for one unit, from its log-likelihoods (chain,
+    draw).
+    """
     failed = int((~np.isfinite(values)).sum())
     if failed:
         return -np.inf, np.nan, np.nan, f"{failed} draws give it no likelihood: see `kinetics check`"

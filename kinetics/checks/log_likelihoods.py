@@ -53,9 +53,10 @@ def record_log_likelihoods(
 ) -> Pointwise:
     """Every record that enters the likelihood, given its subject's own random effects.
 
-    units: subject, analyte, time [study day], censored. A BLQ record that the plan leaves out (M1) is not among
-    them. `draws`: at most so many a chain, evenly thinned. Records of one subject at one time are one unit if their
-    analytes are those of a correlated pair, or all in `together`: `analyte` and `censored` then name each.
+    units: subject, analyte, time [study day], censored. A BLQ record that the plan leaves out (M1) is not
+    among them. `draws`: at most so many a chain, evenly thinned. Records of one subject at one time are one
+    unit if their analytes are those of a correlated pair, or all in `together`: `analyte` and `censored` then
+    name each.
     """
     sites, data, assays = _sites(fit, draws), fit.bound.data, fit.bound.assays
 
@@ -83,8 +84,8 @@ def record_log_likelihoods(
 def _joined(
     fit: Fit, values: Float[np.ndarray, "draw subject record assay"], together: Collection[str]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Names and kinds of the units of every assay, (subject, record), "" where there is none; in `values` a unit
-    of several records has their sum, at the first of its assays.
+    """Names and kinds of the units of every assay, (subject, record), "" where there is none; in `values` a
+    unit of several records has their sum, at the first of its assays.
     """
     analytes, kinds = [], []
     for assay in fit.bound.assays:
@@ -129,7 +130,9 @@ def subject_log_likelihoods(
 def _integrated(
     fit: Fit, sites: Mapping[str, np.ndarray], points: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """log p(records of a subject | population values), (draw, subject), and its Monte Carlo error (subject,)."""
+    """log p(records of a subject | population values), (draw, subject), and its Monte Carlo error
+    (subject,).
+    """
     bound, data, h = fit.bound, fit.bound.data, fit.bound.hierarchy
     proposal, subjects = _proposal(fit, points, seed), len(fit.bound.subjects)
 
@@ -168,7 +171,9 @@ class _Proposal:
     root: Float[np.ndarray, "subject effect effect"]  # lower Cholesky factor of the covariance
 
     def at(self, h: Hierarchy, s: Mapping[str, Array], centre: Array) -> tuple[Array, Array]:
-        """Random effects (effect, point, subject) for one draw, and log importance weights (point, subject)."""
+        """Random effects (effect, point, subject) for one draw, and log importance weights (point,
+        subject).
+        """
         omega = jnp.stack([s[h.sd_site(name)] for name in h.vary])[:, None, None]
         shape = (*self.independent.shape, centre.shape[-1])
         drawn = correlate(h, s, jnp.asarray(self.independent))

@@ -1,4 +1,6 @@
-"""The table that a NONMEM user expects of a fit by `laplace` or `map`: estimates, SE, RSE, shrinkage, the objective."""
+"""The table that a NONMEM user expects of a fit by `laplace` or `map`: estimates, SE, RSE, shrinkage, the
+objective.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,14 @@ __all__ = ["Estimates", "estimates"]
 
 @dataclass(frozen=True)
 class Estimates:
-    """The maximum of a fit by `laplace` (no priors) or `map`; `kinetics.inference.laplace.standard_errors` defines every number.
+    """The maximum of a fit by `laplace` (no priors) or `map`; `kinetics.inference.laplace.standard_errors`
+    defines every number.
 
-    table: site, estimate, se, rse_percent, lower, upper (95 %), shrinkage_percent (of an omega's EBEs), held (why a
-    value has no standard error, and what to do). ebes: subject, eta_X, X. `ofv` is NONMEM's objective, `ofv_log` with
-    log-normal records as logs. `condition` is that of the correlation matrix of the estimates. covariance and
-    correlation are of the estimates; `log_likelihood`, `aic` and `bic` (lower is better) have `parameters` free
-    and `records` seen.
+    table: site, estimate, se, rse_percent, lower, upper (95 %), shrinkage_percent (of an omega's EBEs), held
+    (why a value has no standard error, and what to do). ebes: subject, eta_X, X. `ofv` is NONMEM's objective,
+    `ofv_log` with log-normal records as logs. `condition` is that of the correlation matrix of the estimates.
+    covariance and correlation are of the estimates; `log_likelihood`, `aic` and `bic` (lower is better) have
+    `parameters` free and `records` seen.
 
     >>> found = kn.checks.estimates(kn.load_fit("runs/theophylline-laplace"))
     >>> found.method, found.parameters, found.records, round(found.ofv, 1), found.held

@@ -27,8 +27,8 @@ INTERVAL = (0.05, 0.95)  # of every credible interval shown: 90 %
 
 
 def diagnostics(fit: Fit) -> DataFrame:
-    """R-hat, bulk and tail ESS of every sampled scalar and shrunk effect: columns site, subject, r_hat, ess_bulk,
-    ess_tail. NaN where the draws are not of chains.
+    """R-hat, bulk and tail ESS of every sampled scalar and shrunk effect: columns site, subject, r_hat,
+    ess_bulk, ess_tail. NaN where the draws are not of chains.
     """
     h = fit.bound.hierarchy
     sites = [*fit.bound.priors(), *(e.site for e in h.shrunk), *(f"eta_{k}" for k in h.vary)]
@@ -55,10 +55,11 @@ def diagnostics(fit: Fit) -> DataFrame:
 def parameter_table(fit: Fit) -> DataFrame:
     """One row a population site: kind, unit, median, 90 % interval, diagnostics, prior, contraction.
 
-    Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters),
-    `omega` (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. Effects that share
-    a prior follow, kind `covariate effect`, then the model's derived quantities at the population values, `derived`.
-    `method` says whose draws they are (`Fit.caution`); by laplace there is no prior, and no contraction from it.
+    Rows of varying parameters also carry `cv_percent` (between-subject CV, for log-scale parameters), `omega`
+    (median SD), `shrinkage` and `pooling`. `source` and `guess` come from the model file. Effects that share
+    a prior follow, kind `covariate effect`, then the model's derived quantities at the population values,
+    `derived`. `method` says whose draws they are (`Fit.caution`); by laplace there is no prior, and no
+    contraction from it.
 
     >>> table = kn.parameter_table(kn.load_fit("runs/theophylline"))
     >>> table[["site", "kind", "unit", "prior"]].head(3)
@@ -174,7 +175,9 @@ def _pooling(effects: np.ndarray) -> float:
 
 
 def _contraction(prior: Prior | ScaleMixture, draws: np.ndarray) -> float:
-    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log of a HalfNormal or HalfCauchy)."""
+    """1 - Var(posterior)/Var(prior), on the scale where the prior is normal (log of a HalfNormal or
+    HalfCauchy).
+    """
     if isinstance(prior, ScaleMixture):
         return float(1 - np.var(draws) / prior.variance)
     if prior.link == "log":

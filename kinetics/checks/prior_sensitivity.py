@@ -1,11 +1,11 @@
 """What the numbers owe to the prior: power-scaling, prior-posterior overlap, contraction and pooling.
 
-Power-scaling raises the prior, or the likelihood, to a power near 1 and asks how far the posterior moves,
-by importance sampling of the draws (Kallioinen, Paananen, Bürkner & Vehtari 2023; ArviZ's `psense`). The prior
-is that of the population values; the likelihood is the subjects' own, integrated over their random effects, for
-it is through these that the records speak of the population. The overlap is the common area of
-prior and posterior density: 1 where they coincide; above 0.35 a parameter is weakly identified (Garrett &
-Zeger 2000). Pooling is that of Gelman & Pardoe (2006).
+Power-scaling raises the prior, or the likelihood, to a power near 1 and asks how far the posterior moves, by
+importance sampling of the draws (Kallioinen, Paananen, Bürkner & Vehtari 2023; ArviZ's `psense`). The prior
+is that of the population values; the likelihood is the subjects' own, integrated over their random effects,
+for it is through these that the records speak of the population. The overlap is the common area of prior and
+posterior density: 1 where they coincide; above 0.35 a parameter is weakly identified (Garrett & Zeger 2000).
+Pooling is that of Gelman & Pardoe (2006).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ Values = Mapping[str, np.ndarray]  # of sites or densities, each (chain, draw)
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """table: one row a population site: site, prior (sensitivity to all priors), own_prior (to its own alone),
-    likelihood, verdict, overlap, displacement (of the posterior mean from the prior's centre, in prior SDs),
-    contraction, shrinkage, pooling. verdict: "prior-driven" (the prior moves it and the data do not, or the
-    posterior is the prior), "conflict" (both move it, and it lies more than one prior SD from the centre),
-    "prior and data" (both move it) or "-". prior_k and likelihood_k: the worst Pareto k of the two scalings;
-    above 0.7 see `advice`.
+    """table: one row a population site: site, prior (sensitivity to all priors), own_prior (to its own
+    alone), likelihood, verdict, overlap, displacement (of the posterior mean from the prior's centre, in
+    prior SDs), contraction, shrinkage, pooling. verdict: "prior-driven" (the prior moves it and the data do
+    not, or the posterior is the prior), "conflict" (both move it, and it lies more than one prior SD from the
+    centre), "prior and data" (both move it) or "-". prior_k and likelihood_k: the worst Pareto k of the two
+    scalings; above 0.7 see `advice`.
 
     >>> found = kn.checks.sensitivity(kn.load_fit("runs/theophylline"), draws=10, points=8)
     >>> found.advice == "", list(found.as_dict())
@@ -85,8 +85,8 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     At most `draws` a chain, evenly thinned; `points` and `seed` of the integral are those of `loo`.
 
     Priors are scaled where they are normal (log, logit), so that a scaled prior keeps its median and changes
-    its SD; a HalfNormal changes its scale. A correlation's is scaled on Fisher's z (arctanh). `own_prior` of one
-    correlation of a block is to its marginal, `prior` to the block's joint one.
+    its SD; a HalfNormal changes its scale. A correlation's is scaled on Fisher's z (arctanh). `own_prior` of
+    one correlation of a block is to its marginal, `prior` to the block's joint one.
 
     >>> found = kn.checks.sensitivity(kn.load_fit("runs/theophylline"), draws=10, points=8)  # 500 and 256 to be believed
     >>> list(found.table)[:6]
@@ -125,7 +125,9 @@ def _tree(sites: Values, log_prior: Values, log_likelihood: Values) -> DataTree:
 
 
 def _joint_log_prior(fit: Fit, sites: Values, log_prior: Values) -> np.ndarray:
-    """Log density of all priors together, (chain, draw): the marginals, but of a block of correlations its LKJ."""
+    """Log density of all priors together, (chain, draw): the marginals, but of a block of correlations its
+    LKJ.
+    """
     total = np.sum([v for k, v in log_prior.items() if not k.startswith("corr_")], axis=0)
     inside = {k: v for k, v in sites.items() if k.startswith("corr_")}
     if not inside:
@@ -136,7 +138,8 @@ def _joint_log_prior(fit: Fit, sites: Values, log_prior: Values) -> np.ndarray:
 
 
 def prior_posterior_overlap(fit: Fit) -> DataFrame:
-    """The common area of prior and posterior density of every population site: columns site, overlap (0 to 1).
+    """The common area of prior and posterior density of every population site: columns site, overlap (0 to
+    1).
 
     Densities are compared on the scale where the prior is normal; the posterior's is a kernel estimate.
 
@@ -151,7 +154,9 @@ def prior_posterior_overlap(fit: Fit) -> DataFrame:
 def _sense(
     tree: DataTree, group: Literal["prior", "likelihood"], only: str | None = None
 ) -> dict[str, float]:
-    """Sensitivity of every site, or of `only` to its own prior; NaN where no draw weighs more than another."""
+    """Sensitivity of every site, or of `only` to its own prior; NaN where no draw weighs more than
+    another.
+    """
     names = [str(name) for name in tree["posterior"].dataset.data_vars] if only is None else [only]
     own = None if only is None else [only]
     with warnings.catch_warnings():

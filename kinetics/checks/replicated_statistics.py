@@ -1,7 +1,8 @@
-"""Posterior predictive checks: do replicated studies look like the one that was fitted, in numbers that matter?
+"""Posterior predictive checks: do replicated studies look like the one that was fitted, in numbers that
+matter?
 
-The p-value of a statistic is the share of replicates above the observed value, ties counted half (Gelman, Meng
-& Stern 1996): near 0 or 1 the model does not produce such a study.
+The p-value of a statistic is the share of replicates above the observed value, ties counted half (Gelman,
+Meng & Stern 1996): near 0 or 1 the model does not produce such a study.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ def predictive_check(
 ) -> DataFrame:
     """Statistics of the study, observed and in `n` replicates with new patients.
 
-    Columns: [subject,] analyte, statistic, unit, observed, median, lower, upper (90 % interval of the replicates),
-    p, verdict ("unlike" outside that interval, "like" inside, "-" where it cannot be computed). `by="study"`:
-    Cmax (median over subjects, its 90th percentile, spread as SD of log), day of Cmax, day of the last detectable
-    record (medians), % of records below the LLOQ, % of subjects never detectable. `by="subject"`: Cmax, its day,
-    the last detectable day and % below the LLOQ of each subject, against new patients with its doses and
-    sampling times. A censored record counts as not detectable; above the ULOQ, as the ULOQ. StudyError for an
-    unknown analyte, InputError for another `by`.
+    Columns: [subject,] analyte, statistic, unit, observed, median, lower, upper (90 % interval of the
+    replicates), p, verdict ("unlike" outside that interval, "like" inside, "-" where it cannot be computed).
+    `by="study"`: Cmax (median over subjects, its 90th percentile, spread as SD of log), day of Cmax, day of
+    the last detectable record (medians), % of records below the LLOQ, % of subjects never detectable.
+    `by="subject"`: Cmax, its day, the last detectable day and % below the LLOQ of each subject, against new
+    patients with its doses and sampling times. A censored record counts as not detectable; above the ULOQ, as
+    the ULOQ. StudyError for an unknown analyte, InputError for another `by`.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> kn.checks.predictive_check(fit, "car_copies", n=20)[["statistic", "unit"]]

@@ -282,10 +282,11 @@ def _importance(method: str, facts: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-# # MERGED check_approximation: """The checks of a fit whose draws are not NUTS's: was a maximum reached, is it one, may the approximation be used?
+# # MERGED check_approximation: """The checks of a fit whose draws are not NUTS's: was a maximum reached, is
+# it one, may the approximation be used?
 #
-# Thresholds: what a Newton step would still bring < 0.1 in log-likelihood; condition number of the estimates' correlation
-# matrix < 1000, the field's convention; Pareto k < 0.7 (Vehtari et al. 2024, arXiv 1507.02646), of `map` and `vi`, whose
-# target is the posterior; shrinkage of EBEs < 95 %, above which the subjects' own values say nothing (from 30 % on plots
-# of EBEs mislead: Savic & Karlsson 2009, doi 10.1208/s12248-009-9133-0).
-# """
+# Thresholds: what a Newton step would still bring < 0.1 in log-likelihood; condition number of the estimates'
+# correlation matrix < 1000, the field's convention; Pareto k < 0.7 (Vehtari et al. 2024, arXiv 1507.02646),
+# of `map` and `vi`, whose target is the posterior; shrinkage of EBEs < 95 %, above which the subjects' own
+# values say nothing (from 30 % on plots of EBEs mislead: Savic & Karlsson 2009, doi
+# 10.1208/s12248-009-9133-0). """

@@ -55,7 +55,9 @@ class Vpc:
 
 
 class _Records(NamedTuple):
-    """What a check compares: the records, their values in every replicate, and PRED where it corrects by it."""
+    """What a check compares: the records, their values in every replicate, and PRED where it corrects by
+    it.
+    """
 
     points: DataFrame
     simulated: Float[np.ndarray, "draw record"]
@@ -86,8 +88,9 @@ def vpc(
 
     `prediction_corrected` multiplies every value of a record, observed and replicated, and its limits by
     median PRED of its bin / PRED of the record, so that doses and covariates no longer spread a bin
-    (Bergstrand, Hooker, Wallin & Karlsson 2011). A BLQ record stays BLQ: its LLOQ is corrected with it. A record
-    with PRED 0 is left out. StudyError for an analyte that is not observed, or without a record in the bins.
+    (Bergstrand, Hooker, Wallin & Karlsson 2011). A BLQ record stays BLQ: its LLOQ is corrected with it. A
+    record with PRED 0 is left out. StudyError for an analyte that is not observed, or without a record in the
+    bins.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> found = kn.vpc(fit, "car_copies", bins=[0, 7, 14, 28, 91], n=20)  # 500 to be believed
@@ -115,9 +118,9 @@ def stratified_vpc(
 ) -> dict[str, Vpc]:
     """One `vpc` for each group of subjects, by its name, from the same replicates.
 
-    `stratify`: a covariate of the study: categories, a number of at most three values as they are, or any other
-    number cut at its median over subjects. Prediction correction is within a stratum. StudyError for an unknown
-    covariate. `bins`, `n`, `since` and `prediction_corrected` are those of `vpc`.
+    `stratify`: a covariate of the study: categories, a number of at most three values as they are, or any
+    other number cut at its median over subjects. Prediction correction is within a stratum. StudyError for an
+    unknown covariate. `bins`, `n`, `since` and `prediction_corrected` are those of `vpc`.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> list(kn.checks.stratified_vpc(fit, "car_copies", "age", n=20))
@@ -208,7 +211,9 @@ def _vpc(
 def _correction(
     prediction: Float[np.ndarray, " record"], which: Int[np.ndarray, " record"]
 ) -> Float[np.ndarray, " record"]:
-    """Median prediction of each record's bin over its own: the factor of Bergstrand et al. 2011 (lower bound 0)."""
+    """Median prediction of each record's bin over its own: the factor of Bergstrand et al. 2011 (lower
+    bound 0).
+    """
     middle = {b: float(np.median(prediction[which == b])) for b in np.unique(which)}
     return np.array([middle[b] for b in which]) / prediction
 

@@ -53,7 +53,8 @@ def subgroups(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence each.
+    """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence
+    each.
 
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """

@@ -29,10 +29,10 @@ def astct(
 ) -> None:
     """CRS and ICANS by ASTCT 2019 from raw signs, time by time, with the sign that makes each grade.
 
-    ICANS is graded where the table has a column `ice`. Never converted from or into CTCAE. Columns and their codes:
-    subject, time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen (none, low_flow,
-    blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation); vasopressin, treated,
-    other_cause, ice, consciousness, seizure, motor_weakness, oedema.
+    ICANS is graded where the table has a column `ice`. Never converted from or into CTCAE. Columns and their
+    codes: subject, time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen
+    (none, low_flow, blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation);
+    vasopressin, treated, other_cause, ice, consciousness, seizure, motor_weakness, oedema.
 
     Example: `kinetics astct signs.csv --study data/mine --out crs.csv`
     """

@@ -1,4 +1,6 @@
-"""What `kinetics batch` does: write what tasks need, start workers, say how far they are, collect what they found."""
+"""What `kinetics batch` does: write what tasks need, start workers, say how far they are, collect what
+they found.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +53,11 @@ def batch(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Many fits, calibrations, designs and simulations: on this machine, or on Slurm. Exit 1 if a task failed.
+    """Many fits, calibrations, designs and simulations: on this machine, or on Slurm. Exit 1 if a task
+    failed.
 
-    The same command goes on where it was stopped and does nothing that is done. `status` says how far it is, `retry`
-    tries failed tasks again, `collect` writes one table of all parameters and checks and a page.
+    The same command goes on where it was stopped and does nothing that is done. `status` says how far it is,
+    `retry` tries failed tasks again, `collect` writes one table of all parameters and checks and a page.
     Example: `kinetics batch PLAN.toml --on slurm`, then `kinetics batch status PLAN.toml`
     """
     verb, source = _understood(words, on)
@@ -154,7 +157,9 @@ def _over(folder: BatchFolder) -> bool:
 
 
 def _submitted(folder: BatchFolder, plan: BatchPlan, cache: Path, *, again: bool = False) -> list[str]:
-    """Submit as many workers as there should be and are not in the queue, but not more than tasks that are left."""
+    """Submit as many workers as there should be and are not in the queue, but not more than tasks that are
+    left.
+    """
     found = status(folder, ask_slurm=False)
     left = len(found.tasks) - found.counts["finished"] - found.counts["failed"]
     queued = sum(in_queue(folder).values())

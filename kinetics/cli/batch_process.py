@@ -1,7 +1,8 @@
-"""The process that a worker keeps: it takes the batch's tasks, one after another, and is loaded once for all of them.
+"""The process that a worker keeps: it takes the batch's tasks, one after another, and is loaded once for all
+of them.
 
-A task is run as its command would run it, by the same function; what it prints goes to its log. Whoever holds a task's
-lock works on it, so any number of workers on any hosts may share a batch.
+A task is run as its command would run it, by the same function; what it prints goes to its log. Whoever holds
+a task's lock works on it, so any number of workers on any hosts may share a batch.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def _refusal(folder: BatchFolder, token: str) -> str:
 def serve(
     folder: BatchFolder, worker: Mapping[str, Any], signals: _Signals, orphaned: Callable[[], bool]
 ) -> int:
-    """Take every task that can be taken, those that failed once more after the others; returns an exit code."""
+    """Take every task that can be taken, those that failed once more after the others; returns an exit
+    code.
+    """
     left, devices, done = list(folder.tasks), 0, 0
     while True:
         began, other = False, False
@@ -177,7 +180,9 @@ def _progress(task: Task) -> int | None:
 
 
 def _result(task: Task) -> dict[str, Any]:
-    """What the task's command prints with --json. An exit code of 1 beside a result is a finding, not a failure."""
+    """What the task's command prints with --json. An exit code of 1 beside a result is a finding, not a
+    failure.
+    """
     said = StringIO()
     with redirect_stdout(said):
         try:

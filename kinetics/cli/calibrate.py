@@ -1,4 +1,6 @@
-"""What `kinetics sbc` does: replicates into a folder, a line of progress each, then the verdict and its figure."""
+"""What `kinetics sbc` does: replicates into a folder, a line of progress each, then the verdict and its
+figure.
+"""
 
 from __future__ import annotations
 

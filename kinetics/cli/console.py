@@ -76,4 +76,5 @@ class FitProgress:
             self._bar.stop()
 
 
-# # MERGED progress: """Progress of a fit: a bar with an ETA on a terminal, one line every chunk elsewhere; all to stderr."""
+# # MERGED progress: """Progress of a fit: a bar with an ETA on a terminal, one line every chunk elsewhere;
+# all to stderr."""

@@ -35,7 +35,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 
 
 def lint(protocol: Source, as_json: Json = False) -> None:
-    """Name every point a protocol leaves open or contradicts itself on, and what it settles. Exit 1 if one is open.
+    """Name every point a protocol leaves open or contradicts itself on, and what it settles. Exit 1 if one is
+    open.
 
     Example: `kinetics lint data/nkg2d_registry/protocol.toml`
     """
@@ -93,11 +94,13 @@ def design(
     trials: Trials = None, seed: Seed = 0, out: Out = None, jobs: Jobs = 1, run: Run = None, draws: Draws = 100,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """What a protocol's rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
+    """What a protocol's rule does if these are the true DLT probabilities: exact, by enumeration. Table for a
+    protocol.
 
-    boin12 and pkboin12 look at responses (and exposures) and are simulated; with --accrual any other rule is, in
-    calendar time, BOIN and the protocol's rule waiting beside it: what a TITE design saves. Every rule and truth meets
-    the same patients. With --run the chances of a DLT are those of the fit's new patients, in every posterior draw.
+    boin12 and pkboin12 look at responses (and exposures) and are simulated; with --accrual any other rule is,
+    in calendar time, BOIN and the protocol's rule waiting beside it: what a TITE design saves. Every rule and
+    truth meets the same patients. With --run the chances of a DLT are those of the fit's new patients, in
+    every posterior draw.
 
     Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt .15` or
     `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --rule tite_boin --accrual 3`

@@ -35,7 +35,8 @@ def design_sampling(
     out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """What a study can teach of each parameter, the held ones too, and which samples teach it: expected information.
+    """What a study can teach of each parameter, the held ones too, and which samples teach it: expected
+    information.
 
     `learnt` is 0 where the prior speaks alone, near 1 where the data do.
     Example: `kinetics design-sampling fits/NAME.toml --add liver_scan:nk_liver@0.1,0.5,1:0.2 --for F_NK,N`

@@ -1,4 +1,6 @@
-"""What `kinetics design` tells of trials simulated one by one: in calendar time, and with exposures (PKBOIN-12)."""
+"""What `kinetics design` tells of trials simulated one by one: in calendar time, and with exposures
+(PKBOIN-12).
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def calendar_design(
 def exposure_design(
     protocol: Protocol, asked: Asked, truth: ExposureTruth, wanted: float
 ) -> tuple[dict[str, Any], str]:
-    """The answer and the table of PKBOIN-12, asked with the exposures so far; BOIN12 on the same patients beside it."""
+    """The answer and the table of PKBOIN-12, asked with the exposures so far; BOIN12 on the same patients
+    beside it.
+    """
     boin12 = rule_of(protocol, "boin12", target=asked.target)
     assert isinstance(boin12, Boin12)
     rules = {"pkboin12": PkBoin12(boin12, RawExposures(((),) * boin12.levels), wanted), "boin12": boin12}

@@ -47,10 +47,11 @@ def expansion_cohorts(
     plot: Annotated[Path | None, typer.Option(help="Write the forest of a study: .html, .svg, .pdf, .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:  # fmt: skip
-    """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does, exactly.
+    """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does,
+    exactly.
 
-    Example: `kinetics expansion nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plot cohorts.html` or
-    `kinetics expansion --protocol nkg2d_phase1_synthetic --true-response .05,.2,.2,.3`
+    Example: `kinetics expansion nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plot cohorts.html`
+    or `kinetics expansion --protocol nkg2d_phase1_synthetic --true-response .05,.2,.2,.3`
     """
     rules = settled(read_protocol(protocol), protocol)
     _check(study, true_response, patients, plot)

@@ -29,10 +29,10 @@ def explore(
 ) -> None:
     """Look at a study, and at regimens that nobody was given, in a browser; end it with Ctrl-C.
 
-    Curves with filters, cytokines and CRS, time on study, response; with a run, or a study and a --model, what new
-    patients would look like under other regimens. Without anything: the shipped synthetic trial and its model's priors.
-    The page is served on 127.0.0.1 alone, and only to who has the address that is printed; it needs no network.
-    Example: `kinetics explore runs/nkg2d_blood__nkg2d_phase1_synthetic`
+    Curves with filters, cytokines and CRS, time on study, response; with a run, or a study and a --model,
+    what new patients would look like under other regimens. Without anything: the shipped synthetic trial and
+    its model's priors. The page is served on 127.0.0.1 alone, and only to who has the address that is
+    printed; it needs no network. Example: `kinetics explore runs/nkg2d_blood__nkg2d_phase1_synthetic`
     """
     if find_spec("shiny") is None:
         raise KineticsError(

@@ -52,7 +52,8 @@ def validate(
     """Say every problem of a study at once, or sum it up.
 
     Example: `kinetics validate data/mine`, `kinetics validate adpc.csv`, `kinetics validate trial.xlsx` or
-    `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv --product drug`
+    `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
+    --product drug`
     """
     options = _options(time_unit, dose_unit, value_unit, analyte, route, product, weight_column, lloq)
     problems = validate_study(study, **options)
@@ -123,11 +124,12 @@ def export(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results, Excel.
+    """Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results,
+    Excel.
 
     ADaM-shaped tables come with define.xml; no conformance is claimed. All of one call goes into one folder.
-    Example: `kinetics export nkg2d_phase1_synthetic --as adpc,adpp,adtte,adrs --protocol nkg2d_phase1_synthetic` or
-    `kinetics export runs/NAME --as monolix,nonmem,adpp --out NAME-results`
+    Example: `kinetics export nkg2d_phase1_synthetic --as adpc,adpp,adtte,adrs --protocol
+    nkg2d_phase1_synthetic` or `kinetics export runs/NAME --as monolix,nonmem,adpp --out NAME-results`
     """
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULES)}")

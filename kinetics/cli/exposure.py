@@ -1,4 +1,6 @@
-"""The command line of exposure: `kinetics nca` from samples, `kinetics exposure` from a fit, and their figures."""
+"""The command line of exposure: `kinetics nca` from samples, `kinetics exposure` from a fit, and their
+figures.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ def nca(
     product: Product = None,
     as_json: Json = False,
 ) -> None:
-    """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing number.
+    """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing
+    number.
 
     --plots draws every subject's samples, and exposure against dose with a power model.
     Example: `kinetics nca synthetic_cart_12 --analyte car_copies --out nca.csv --plots figures`
@@ -115,10 +118,10 @@ def exposure(
 ) -> None:
     """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
 
-    A model that knows its organs adds, of 200 draws: liver and tumour against blood, what was retained, what the
-    hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 % intervals. --plots draws
-    exposure against dose with a power model, and of such a model its curves by site, organ stack and body map.
-    Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
+    A model that knows its organs adds, of 200 draws: liver and tumour against blood, what was retained, what
+    the hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 % intervals. --plots
+    draws exposure against dose with a power model, and of such a model its curves by site, organ stack and
+    body map. Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     done = load_fit(run)

@@ -1,7 +1,8 @@
 """What `kinetics fit` and `kinetics resume` do: run under a signal's eye, save, check, and sum up.
 
-SIGTERM and SIGUSR1 (what Slurm sends before it kills) end the fit after the chunk under way, with its checkpoint
-written and exit code 75. A fit by another method than NUTS has no chunks, and a signal ends it as any program.
+SIGTERM and SIGUSR1 (what Slurm sends before it kills) end the fit after the chunk under way, with its
+checkpoint written and exit code 75. A fit by another method than NUTS has no chunks, and a signal ends it as
+any program.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ Answer = tuple[dict[str, Any], str]
 def fit_to(plan: FitPlan, folder: Path, *, force: bool = False, resume: bool = False) -> Answer:
     """Fit a plan and write its run folder; FitError if it is there, finished or not, and neither is said.
 
-    `force` begins anew. `resume` begins, goes on from a checkpoint, or sums up what is finished, whichever it is:
-    the same call until it is done. FitError where the folder is of another plan, or another process fits into it.
+    `force` begins anew. `resume` begins, goes on from a checkpoint, or sums up what is finished, whichever it
+    is: the same call until it is done. FitError where the folder is of another plan, or another process fits
+    into it.
     """
     with alone_in(folder):
         return _fit_to(plan, folder, force, resume)

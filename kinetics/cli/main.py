@@ -106,7 +106,8 @@ def check_model(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Try every law on a model: doses, infusions, batches, mass, convergence, gradient. Exit 1 if one is broken.
+    """Try every law on a model: doses, infusions, batches, mass, convergence, gradient. Exit 1 if one is
+    broken.
 
     Example: `kinetics check-model models/mine.py --dose 1e8`
     """

@@ -1,4 +1,6 @@
-"""What `kinetics next` does: the next dose of a running trial by any rule, and the decision tree from there."""
+"""What `kinetics next` does: the next dose of a running trial by any rule, and the decision tree from
+there.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,8 @@ def next_dose(
 ) -> None:  # fmt: skip
     """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
 
-    A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says. With --ahead the
-    decision tree: what the rule will say after every outcome of the next cohorts.
+    A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says. With
+    --ahead the decision tree: what the rule will say after every outcome of the next cohorts.
 
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """

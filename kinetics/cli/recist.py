@@ -29,10 +29,11 @@ def recist(
     out: Annotated[Path | None, typer.Option(help="Write the visits as rows for responses.csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best of each.
+    """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
+    of each.
 
-    One row a lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind: target,
-    non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
+    One row a lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
+    target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
     unequivocal_progression, not_evaluated. Optional: node, larger (yes, no).
 
     Example: `kinetics recist lesions.csv --study data/mine --out responses.csv`

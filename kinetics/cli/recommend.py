@@ -53,7 +53,8 @@ def recommend_dose(
     out: Annotated[Path | None, typer.Option(help="Write the page here, as .html.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """The MTD by the protocol's rule, the RP2D by utility beside it, whether they agree, and what it leans on.
+    """The MTD by the protocol's rule, the RP2D by utility beside it, whether they agree, and what it leans
+    on.
 
     Example: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --out decision.html`
     """

@@ -39,7 +39,8 @@ def tornado(
     plots_as: Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")] = "html",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's posterior.
+    """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's
+    posterior.
 
     Example: `kinetics tornado stein_2019 --quantity transgene_cmax --plots figures`
     """

@@ -1,4 +1,6 @@
-"""The dose that follows: exposures by level, exposure-response, utility, the next and the recommended level."""
+"""The dose that follows: exposures by level, exposure-response, utility, the next and the recommended
+level.
+"""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
 """Exposures for a dose decision: of the subjects as they were dosed, and of new patients at every level.
 
-The same numbers of the same curves, so that what outcomes teach of one holds for the other. New patients have random
-effects of their own and the covariates, lymphodepletion and days of infusion of the study's subjects; they get what the
-protocol plans, and no drug against toxicity.
+The same numbers of the same curves, so that what outcomes teach of one holds for the other. New patients have
+random effects of their own and the covariates, lymphodepletion and days of infusion of the study's subjects;
+they get what the protocol plans, and no drug against toxicity.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _DAYS = np.unique(
 
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """`values` by exposure, each (draw, subject), and their units. NaN for nobody: subjects are those with any.
+    """`values` by exposure, each (draw, subject), and their units. NaN for nobody: subjects are those with
+    any.
 
     >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, {"copies_cmax": np.array([[9e3, 2e4]])})
     >>> seen.only(["copies_cmax"]).of(["S2"])["copies_cmax"].shape
@@ -56,10 +57,10 @@ class Exposures:
 def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exposures:
     """Of every subject who had the level's product, under the doses that it had.
 
-    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day] of each analyte of the fit as its assay reads it, in the
-    28 days from the first infusion of the level's product; `P_SITE_auc_28d` [cells day] of each product and site of the
-    model, blood left out. Areas are linear-up log-down, as in `kinetics.exposure`. FitError where nobody had the
-    product.
+    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day] of each analyte of the fit as its assay reads
+    it, in the 28 days from the first infusion of the level's product; `P_SITE_auc_28d` [cells day] of each
+    product and site of the model, blood left out. Areas are linear-up log-down, as in `kinetics.exposure`.
+    FitError where nobody had the product.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
@@ -78,10 +79,12 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
 
 
 def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures:
-    """The whole course's exposures in a table of `kinetics.exposure` (every draw), or of `kinetics.nca` by course.
+    """The whole course's exposures in a table of `kinetics.exposure` (every draw), or of `kinetics.nca` by
+    course.
 
-    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day], or whatever window the table has; the subjects of all
-    analytes, NaN where one has no number. Example: `exposures_of_table(kinetics.exposure(fit, by="course"))`.
+    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day], or whatever window the table has; the subjects
+    of all analytes, NaN where one has no number. Example: `exposures_of_table(kinetics.exposure(fit,
+    by="course"))`.
     """
     own = table[table["cycle"].astype(str) == course]
     own = own if "draw" in own else own.assign(draw=0)
@@ -123,8 +126,8 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
 def planned_doses(fit: Fit, protocol: Protocol, level: int) -> DataFrame:
     """What the protocol plans at `level` for patients like the fit's subjects: the columns of a dose table.
 
-    A product begins on the day that the subject's did, or else on the first day that the protocol allows. What a
-    subject was given on or before the day of its first cells, such as lymphodepletion, stays.
+    A product begins on the day that the subject's did, or else on the first day that the protocol allows.
+    What a subject was given on or before the day of its first cells, such as lymphodepletion, stays.
     """
     rows = []
     for subject in fit.bound.subjects:

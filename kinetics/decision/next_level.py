@@ -1,8 +1,9 @@
-"""The next dose of a running trial by any rule: who was treated and how long followed, the decision, what may follow.
+"""The next dose of a running trial by any rule: who was treated and how long followed, the decision, what may
+follow.
 
-The protocol's rule is asked with its open windows; another of `kinetics.protocol.RULES` stands on the same levels,
-cohort and planned patients. How far a pending patient was followed and whether a response is known are read from the
-study, never assumed.
+The protocol's rule is asked with its open windows; another of `kinetics.protocol.RULES` stands on the same
+levels, cohort and planned patients. How far a pending patient was followed and whether a response is known
+are read from the study, never assumed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ AT_RESPONSES = ("boin12", "pkboin12")  # rules that look at responses
 
 @dataclass(frozen=True, eq=False)
 class NextDose:
-    """What comes next and why. `responded` by subject (None: not known yet) is None for rules that do not look.
+    """What comes next and why. `responded` by subject (None: not known yet) is None for rules that do not
+    look.
 
     `deviations`: patients whose level was not what a 3+3 said. `ahead`: the decision tree of the next steps.
 

@@ -1,11 +1,12 @@
-"""Exposures without a fit: of the subjects from their samples, of new patients at every level by the power model.
+"""Exposures without a fit: of the subjects from their samples, of new patients at every level by the power
+model.
 
     ln exposure = a + b ln(dose / middle dose) + e,    e ~ N(0, s^2)
 
-b = 1 is dose proportionality (Smith BP et al., Pharm Res 2000;17:1278). The prior is b ~ N(1, s^2), a flat, s^2
-proportional to 1/s^2, so the posterior has a closed form; that prior is a guess, worth about one patient far from the
-middle. What the samples missed, the uncertainty of each subject's exposure and anything but dose are left out: a fit
-knows more (`kinetics.decision.level_exposures`).
+b = 1 is dose proportionality (Smith BP et al., Pharm Res 2000;17:1278). The prior is b ~ N(1, s^2), a flat,
+s^2 proportional to 1/s^2, so the posterior has a closed form; that prior is a guess, worth about one patient
+far from the middle. What the samples missed, the uncertainty of each subject's exposure and anything but dose
+are left out: a fit knows more (`kinetics.decision.level_exposures`).
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ _POSTERIOR = 200  # draws of a fit's exposures that a power model is fitted to, 
 
 
 def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
-    """`A_cmax` and `A_auc_28d` of every analyte A of cells or cytokines, by NCA, from the first infusion of the level's
-    product: one draw; NaN where the samples do not give it. StudyError where nobody had the product.
+    """`A_cmax` and `A_auc_28d` of every analyte A of cells or cytokines, by NCA, from the first infusion of
+    the level's product: one draw; NaN where the samples do not give it. StudyError where nobody had the
+    product.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -124,8 +126,8 @@ def proportionality_table(
 ) -> DataFrame:
     """One row an exposure: n, b with its 90 % interval, geometric CV [%] of patients at one dose.
 
-    `doses` are the subjects' levels, in one unit. Of a fit's exposures each posterior draw has a power model of its
-    own, and the draws of all are one sample.
+    `doses` are the subjects' levels, in one unit. Of a fit's exposures each posterior draw has a power model
+    of its own, and the draws of all are one sample.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -160,9 +162,10 @@ def power_curve(
 ) -> DataFrame:
     """The power model of one exposure over the doses given, a little beyond both ends: one row a dose.
 
-    dose; median, lower, upper: of the middle patient (90 % of the draws); new_lower, new_upper: 90 % of new patients,
-    in the exposure's unit. StudyError where fewer than three subjects have the exposure, or all had one dose.
-    Example: `power_curve(exposures_from_samples(study, protocol), levels_of(study), "car_copies_cmax")`.
+    dose; median, lower, upper: of the middle patient (90 % of the draws); new_lower, new_upper: 90 % of new
+    patients, in the exposure's unit. StudyError where fewer than three subjects have the exposure, or all had
+    one dose. Example: `power_curve(exposures_from_samples(study, protocol), levels_of(study),
+    "car_copies_cmax")`.
     """
     _, dose, values = usable_exposures(seen, doses, exposure)
     if len(dose) < FEWEST or dose.min() == dose.max():
@@ -187,7 +190,8 @@ def counted_analytes(study: Study) -> list[str]:
 
 
 def levels_of(study: Study, column: str = "dose_level") -> dict[str, float]:
-    """subject -> its dose by a column of subjects.csv, in that column's unit; StudyError where it is not such a one.
+    """subject -> its dose by a column of subjects.csv, in that column's unit; StudyError where it is not such
+    a one.
 
     Example: `levels_of(read_study("synthetic_cart_12"))["S01"]` is 1.5e7 [cells/kg].
     """

@@ -1,10 +1,10 @@
 """The recommended dose, with its reasons: the protocol's rule beside the models, and whether they agree.
 
-The protocol's rule decides the MTD. Beside it a BLRM of the same DLTs says how likely each level is an overdose, and,
-with a fit, exposures of new patients at every level with exposure-response say how likely DLT, CRS and response are.
-The recommendation is the level of highest expected utility among those not above the MTD where a whole cohort is
-evaluable and the probability of overdose is at most `FEASIBLE`; where it is not the MTD, that is said and explained.
-Nothing is recommended while the rule has not ended.
+The protocol's rule decides the MTD. Beside it a BLRM of the same DLTs says how likely each level is an
+overdose, and, with a fit, exposures of new patients at every level with exposure-response say how likely DLT,
+CRS and response are. The recommendation is the level of highest expected utility among those not above the
+MTD where a whole cohort is evaluable and the probability of overdose is at most `FEASIBLE`; where it is not
+the MTD, that is said and explained. Nothing is recommended while the rule has not ended.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ NEXT = 3  # patients of the cohort whose outcome is imagined
 class Recommendation:
     """What is recommended and why; every table has one row a level unless it says otherwise.
 
-    `state`: "agreement", "conflict" (the recommended level is not the MTD), "rule only" (nothing but the rule could be
-    computed), "open" (the rule has not ended), "none" (no level is tolerable). `sentences` say it in words.
-    `levels` has a row a level; `sensitivity` one a set of weights, `slopes` an outcome and exposure,
+    `state`: "agreement", "conflict" (the recommended level is not the MTD), "rule only" (nothing but the rule
+    could be computed), "open" (the rule has not ended), "none" (no level is tolerable). `sentences` say it in
+    words. `levels` has a row a level; `sensitivity` one a set of weights, `slopes` an outcome and exposure,
     `next_patients` a number of DLTs among three more, `strata` a stratum and rate, `outcomes` a subject,
     `proportionality` an exposure.
 
@@ -119,10 +119,11 @@ def recommend(
     """Decide by the protocol, weigh by the models.
 
     Exposures come from a fit (`exposures_as_dosed`, `exposures_at_levels`) or from the samples
-    (`exposures_from_samples`, `exposures_by_power_model`, `proportionality_table`); without them only DLTs are weighed.
-    InputError where `at_levels` is not one for each level, PlanError where a point of the protocol is open, StudyError
-    where the study cannot be read by it. `targets` are exposures wanted, `strata` covariates to split the rates
-    by, `proportionality` the table of that name, `audit` what is to be kept beside the answer.
+    (`exposures_from_samples`, `exposures_by_power_model`, `proportionality_table`); without them only DLTs
+    are weighed. InputError where `at_levels` is not one for each level, PlanError where a point of the
+    protocol is open, StudyError where the study cannot be read by it. `targets` are exposures wanted,
+    `strata` covariates to split the rates by, `proportionality` the table of that name, `audit` what is to be
+    kept beside the answer.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.recommend(study, protocol).state  # no exposures: DLTs alone
@@ -164,7 +165,9 @@ def _check_levels(protocol: Protocol, at_levels: Sequence[Exposures]) -> None:
 def _with_utility(
     table: DataFrame, protocol: Protocol, chances: Chances, allowed: Bool[np.ndarray, " level"]
 ) -> tuple[DataFrame, DataFrame]:
-    """The levels with their utilities, and what other weights would choose; none where an outcome has no weight."""
+    """The levels with their utilities, and what other weights would choose; none where an outcome has no
+    weight.
+    """
     if not protocol.utilities or not {"dlt", "response"} <= set(chances):
         return table, DataFrame()
     sensitivity = sensitivity_of(protocol, chances, allowed)
@@ -181,7 +184,9 @@ def _regressed(
 
 
 def _allowed(protocol: Protocol, decision: Decision, table: DataFrame) -> Bool[np.ndarray, " level"]:
-    """Which levels may be recommended: a whole cohort is evaluable, not above the MTD, overdose not too likely."""
+    """Which levels may be recommended: a whole cohort is evaluable, not above the MTD, overdose not too
+    likely.
+    """
     ceiling = decision.mtd if decision.action == "stop" and decision.mtd is not None else len(protocol.levels)
     tried = table["evaluable"].to_numpy() >= protocol.escalation.cohort
     safe = table["p_over"].to_numpy() <= FEASIBLE
@@ -200,7 +205,9 @@ def _chosen(decision: Decision, table: DataFrame, allowed: np.ndarray) -> tuple[
 
 
 def _next_patients(blrm: Blrm, history: Sequence[Cohort], level: int | None) -> DataFrame:
-    """What three more evaluable patients at `level` would make of it: dlts, p_target, p_over, still_allowed."""
+    """What three more evaluable patients at `level` would make of it: dlts, p_target, p_over,
+    still_allowed.
+    """
     rows = []
     if level is None:
         return DataFrame()

@@ -2,18 +2,19 @@
 
     logit P(grade of subject i >= k) = logit P_k + sum_j slope_j ln(x_ij / reference_j),     k = 1 ... K
 
-P_k, the chance of grade k or more at the reference exposures, comes of grade shares with a Dirichlet prior; a slope is
-the log odds ratio of one unit of ln exposure, normal a priori. An exposure is not a number but the subject's posterior
-draws: its likelihood is the mean over them,
+P_k, the chance of grade k or more at the reference exposures, comes of grade shares with a Dirichlet prior; a
+slope is the log odds ratio of one unit of ln exposure, normal a priori. An exposure is not a number but the
+subject's posterior draws: its likelihood is the mean over them,
 
     L_i = 1/S sum_s P(grade_i | x_i^(s)),
 
-the individual-parameters-with-uncertainty approach (IPPSE: Lacroix BD, Friberg LE, Karlsson MO, J Pharmacokinet
-Pharmacodyn 2012;39:177) without its normal approximation. Subjects' draws are taken as independent of one another,
-and what an outcome says of an exposure is not handed back to the kinetic fit.
+the individual-parameters-with-uncertainty approach (IPPSE: Lacroix BD, Friberg LE, Karlsson MO, J
+Pharmacokinet Pharmacodyn 2012;39:177) without its normal approximation. Subjects' draws are taken as
+independent of one another, and what an outcome says of an exposure is not handed back to the kinetic fit.
 
-With a handful of parameters and a few dozen subjects the prior is a good proposal: its draws are weighted by the
-likelihood until they are worth `WORTH` and then resampled. No chain, no tuning; the effective number is reported.
+With a handful of parameters and a few dozen subjects the prior is a good proposal: its draws are weighted by
+the likelihood until they are worth `WORTH` and then resampled. No chain, no tuning; the effective number is
+reported.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ ENOUGH = 400.0  # effective draws below which `ok` is false: the fit's own thres
 
 @dataclass(frozen=True)
 class Slope:
-    """The prior of a log odds ratio a unit of ln exposure, where ln exposure counts from, and where both are from.
+    """The prior of a log odds ratio a unit of ln exposure, where ln exposure counts from, and where both are
+    from.
 
     Normal with this `mean` and `sd` of log odds; `reference` is an exposure in its own unit; `source` says
     both.
@@ -83,7 +85,8 @@ class ExposureResponse:
     def probability(
         self, exposures: Mapping[str, Float[np.ndarray, "draw patient"]], at_least: int = 1
     ) -> Float[np.ndarray, "draw patient"]:
-        """P(grade `at_least` or more) at each exposure; draw s of the exposures meets draw s of the regression.
+        """P(grade `at_least` or more) at each exposure; draw s of the exposures meets draw s of the
+        regression.
 
         Raises InputError for a grade there is none of, an exposure that is missing or not above 0.
         """
@@ -111,7 +114,9 @@ class ExposureResponse:
         return expit(eta)
 
     def table(self) -> DataFrame:
-        """One row a slope: odds ratio for twice the exposure (median, 90 %), P(slope > 0), what the prior said."""
+        """One row a slope: odds ratio for twice the exposure (median, 90 %), P(slope > 0), what the prior
+        said.
+        """
         rows = []
         for k, slope in self.slopes.items():
             prior, ratios = self.priors[k], 2.0 ** np.quantile(slope, [0.05, 0.5, 0.95])
@@ -139,9 +144,9 @@ def exposure_response(
 ) -> ExposureResponse:
     """Fit `grades` (subject,; 0 to categories - 1) to the exposures of the same subjects.
 
-    `shares` is the concentration of the Dirichlet prior of the grades' shares at the reference exposures (default: 1
-    each, uniform). InputError lists what is wrong: lengths, grades, exposures without a prior or not above 0.
-    `outcome` names what is graded.
+    `shares` is the concentration of the Dirichlet prior of the grades' shares at the reference exposures
+    (default: 1 each, uniform). InputError lists what is wrong: lengths, grades, exposures without a prior or
+    not above 0. `outcome` names what is graded.
 
     >>> cmax = np.array([[2e3, 8e3, 2e4, 9e4]])  # one draw, four subjects
     >>> prior = kn.decision.Slope(mean=0.0, sd=1.0, reference=1e4, source="a guess")

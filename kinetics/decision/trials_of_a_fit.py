@@ -1,9 +1,11 @@
-"""What a rule does if patients are as a fit says: cells, cytokines, DLTs through them, whole trials under the rule.
+"""What a rule does if patients are as a fit says: cells, cytokines, DLTs through them, whole trials under the
+rule.
 
-In each posterior draw new patients at every level have exposures, and exposure-response gives each a chance of a DLT
-and of a titration trigger. A patient that a trial meets is any of them, so the level's chance is the mean, and given
-the draw the rule's characteristics are exact (`kinetics.escalation.operating_characteristics`): whole trials, not one
-of them simulated. Over the draws they are averaged; how far the draws lie apart is what is not known of the patients.
+In each posterior draw new patients at every level have exposures, and exposure-response gives each a chance
+of a DLT and of a titration trigger. A patient that a trial meets is any of them, so the level's chance is the
+mean, and given the draw the rule's characteristics are exact
+(`kinetics.escalation.operating_characteristics`): whole trials, not one of them simulated. Over the draws
+they are averaged; how far the draws lie apart is what is not known of the patients.
 """
 
 from __future__ import annotations
@@ -54,12 +56,16 @@ class VirtualTrials:
 
     @property
     def p_right(self) -> float:
-        """P(the MTD is the highest level whose chance of a DLT is at most `overdose_above`; none where none is)."""
+        """P(the MTD is the highest level whose chance of a DLT is at most `overdose_above`; none where
+        none is).
+        """
         best = np.sum(np.cumprod(self.p_dlt <= self.overdose_above, axis=1), axis=1)
         return float(np.mean([c.p_mtd[b] for c, b in zip(self.each, best, strict=True)]))
 
     def as_dict(self, planned: int) -> dict[str, Any]:
-        """For `--json`: averages over draws, and the 90 % interval over draws of each level's chance of a DLT."""
+        """For `--json`: averages over draws, and the 90 % interval over draws of each level's chance of a
+        DLT.
+        """
         lower, middle, upper = np.quantile(self.p_dlt, [0.05, 0.5, 0.95], axis=0)
         return {
             "method": "exact in each posterior draw, averaged", "draws": len(self.each),
@@ -91,10 +97,12 @@ def virtual_trials(
 def chances_from_fit(
     fit: Fit, protocol: Protocol, *, draws: int = 100, level_column: str = "dose_level", seed: int = 1
 ) -> tuple[Float[np.ndarray, "draw level"], Float[np.ndarray, "draw level"]]:
-    """P(DLT), and P(CRS of the grade that ends the protocol's titration, no DLT), of a new patient at every level.
+    """P(DLT), and P(CRS of the grade that ends the protocol's titration, no DLT), of a new patient at every
+    level.
 
-    Draw by draw. Other adverse events that would end a titration are not modelled; 0 where none of its triggers is CRS.
-    From the exposures of the fit and the outcomes of its study. FitError where the study has no DLT or CRS assessed.
+    Draw by draw. Other adverse events that would end a titration are not modelled; 0 where none of its
+    triggers is CRS. From the exposures of the fit and the outcomes of its study. FitError where the study has
+    no DLT or CRS assessed.
     """
     outcomes = subject_outcomes(fit.study, protocol, level_column=level_column)
     fits = regressions(outcomes, exposures_as_dosed(fit, protocol, draws=draws), seed)

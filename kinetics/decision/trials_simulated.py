@@ -1,8 +1,10 @@
-"""Trials simulated one by one, in calendar time or with exposures: side by side, resumable, and what they add up to.
+"""Trials simulated one by one, in calendar time or with exposures: side by side, resumable, and what they add
+up to.
 
-Trial i is a function of the seed and i alone. So any number of processes gives the same trials, a folder goes on where
-it was stopped, and every rule meets the same patients (common random numbers). A folder holds `settings.json` and
-`trials.csv`, one row a rule and trial, rewritten whole after each block. What can be enumerated is not simulated here.
+Trial i is a function of the seed and i alone. So any number of processes gives the same trials, a folder goes
+on where it was stopped, and every rule meets the same patients (common random numbers). A folder holds
+`settings.json` and `trials.csv`, one row a rule and trial, rewritten whole after each block. What can be
+enumerated is not simulated here.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ Block = Callable[[Sequence[int]], list[dict[str, Any]]]
 
 @dataclass(frozen=True, eq=False)
 class SimulatedTrials:
-    """One row a rule and trial: rule, trial, found (0: none), n_1 ..., dlts_1 ..., and responses_1 ... or days."""
+    """One row a rule and trial: rule, trial, found (0: none), n_1 ..., dlts_1 ..., and responses_1 ... or
+    days.
+    """
 
     table: DataFrame
     levels: int
@@ -74,7 +78,9 @@ class SimulatedTrials:
         return known
 
     def saved(self, rule: str, other: str) -> tuple[float, float]:
-        """Days by which `rule` ends before `other` with the same patients, on average, and the standard error."""
+        """Days by which `rule` ends before `other` with the same patients, on average, and the standard
+        error.
+        """
         days = [self.table[self.table["rule"] == r].set_index("trial")["days"] for r in (other, rule)]
         apart = (days[0] - days[1]).to_numpy(float)
         return float(apart.mean()), float(apart.std(ddof=1) / sqrt(len(apart)))

@@ -1,4 +1,6 @@
-"""The models beside the rule of a dose decision: BLRM, exposure-response, utilities; their priors are printed too."""
+"""The models beside the rule of a dose decision: BLRM, exposure-response, utilities; their priors are
+printed too.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def rule_table(
 
 
 def regressions(outcomes: DataFrame, as_dosed: Exposures, seed: int) -> dict[str, ExposureResponse]:
-    """outcome -> its regression, on the exposures that the fit has; none for an outcome nobody was assessed for."""
+    """outcome -> its regression, on the exposures that the fit has; none for an outcome nobody was
+    assessed for.
+    """
     found = {}
     for name, categories, shares, wanted in (
         ("crs", 4, None, [_cells(as_dosed)]),
@@ -135,7 +139,9 @@ def _first(exposures: Exposures, names: Sequence[str], ending: str) -> str:
 def chances_of(
     protocol: Protocol, fits: Mapping[str, ExposureResponse], at_levels: Sequence[Exposures]
 ) -> dict[str, list[np.ndarray]]:
-    """P(outcome) of every level's new patients: dlt, crs_3 (grade 3 or more), response; each (draw, patient)."""
+    """P(outcome) of every level's new patients: dlt, crs_3 (grade 3 or more), response; each (draw,
+    patient).
+    """
     if not at_levels:
         return {}
     return {
@@ -164,7 +170,9 @@ def with_models(
     at_levels: Sequence[Exposures],
     targets: Sequence[Target],
 ) -> DataFrame:
-    """Median and 90 % interval of each outcome's probability, and the share of new patients above each target."""
+    """Median and 90 % interval of each outcome's probability, and the share of new patients above each
+    target.
+    """
     table = table.copy()
     for name, each in chances.items():
         quantiles = np.array([np.quantile(p.mean(axis=1), [0.05, 0.5, 0.95]) for p in each])
@@ -182,7 +190,9 @@ def with_utility(table: DataFrame, protocol: Protocol, chances: Chances, allowed
 
 
 def sensitivity_of(protocol: Protocol, chances: Chances, allowed: np.ndarray) -> DataFrame:
-    """weights, each weight, the level of highest expected utility among the allowed, and how likely it is best."""
+    """weights, each weight, the level of highest expected utility among the allowed, and how likely it is
+    best.
+    """
     rows = []
     for name, weights in weight_variants(protocol.utilities).items():
         u = utilities(chances["dlt"], chances["response"], weights)
@@ -202,7 +212,9 @@ LevelChances = Float[np.ndarray, "draw patient"]
 def utilities(
     p_dlt: Sequence[LevelChances], p_response: Sequence[LevelChances], weights: Mapping[str, float]
 ) -> Float[np.ndarray, "level draw"]:
-    """The mean weight of every level in every draw. InputError for a weight that is missing or not of `OUTCOMES`."""
+    """The mean weight of every level in every draw. InputError for a weight that is missing or not of
+    `OUTCOMES`.
+    """
     if set(weights) != set(OUTCOMES):
         raise InputError(
             Problem(f"weights of {', '.join(sorted(weights)) or 'nothing'}", f"give {', '.join(OUTCOMES)}")
@@ -217,7 +229,9 @@ def utilities(
 def p_best(
     utility: Float[np.ndarray, "level draw"], allowed: Sequence[bool] | np.ndarray
 ) -> Float[np.ndarray, " level"]:
-    """The share of draws in which each level, of those `allowed`, has the highest utility; zeros where none is."""
+    """The share of draws in which each level, of those `allowed`, has the highest utility; zeros where
+    none is.
+    """
     among = np.asarray(allowed, bool)
     if not among.any():
         return np.zeros(len(utility))
@@ -238,9 +252,9 @@ def weight_variants(weights: Mapping[str, float]) -> dict[str, dict[str, float]]
     }
 
 
-# # MERGED utility: """Which level is best: P(DLT) and P(response) of new patients joined by declared weights, draw by draw.
+# # MERGED utility: """Which level is best: P(DLT) and P(response) of new patients joined by declared weights,
+# draw by draw.
 #
-# A patient's outcome is one of four, response or none with a DLT or none. Given the exposures, the two are taken as
-# independent; what they share comes of the exposures. The utility of a level is the mean weight over patients, and the
-# best level of a draw is the one with most of it.
-# """
+# A patient's outcome is one of four, response or none with a DLT or none. Given the exposures, the two are
+# taken as independent; what they share comes of the exposures. The utility of a level is the mean weight over
+# patients, and the best level of a draw is the one with most of it. """

@@ -1,13 +1,14 @@
 """Backfill: which lower levels may take patients whom the escalation has no place for (BF-BOIN).
 
-Zhao 2024, Clin Cancer Res 30:673: the paper was not read, the rules are those of the R package bfboin, which follows
-it. A level is open where it is below the escalation's, a response was seen at it, it has fewer patients than the cap,
-and neither it nor any level below it is unsafe. Unsafe: the DLT rate at or above lambda_d both at the level and pooled
-with the next one up, of the evaluable. Patients go to the highest open level.
+Zhao 2024, Clin Cancer Res 30:673: the paper was not read, the rules are those of the R package bfboin, which
+follows it. A level is open where it is below the escalation's, a response was seen at it, it has fewer
+patients than the cap, and neither it nor any level below it is unsafe. Unsafe: the DLT rate at or above
+lambda_d both at the level and pooled with the next one up, of the evaluable. Patients go to the highest open
+level.
 
-Only where to backfill is said here. The escalation then decides from all patients at its level; that BF-BOIN pools
-levels whose data conflict is not done. In a history the backfilled cohorts stand before the last of the escalation,
-for the last cohort is where the trial is.
+Only where to backfill is said here. The escalation then decides from all patients at its level; that BF-BOIN
+pools levels whose data conflict is not done. In a history the backfilled cohorts stand before the last of the
+escalation, for the last cohort is where the trial is.
 """
 
 from __future__ import annotations

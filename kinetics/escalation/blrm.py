@@ -1,8 +1,8 @@
 """BLRM, Bayesian logistic regression with overdose control (EWOC): Neuenschwander 2008, Stat Med 27:2420.
 
-logit P(dose) = log alpha + beta log(dose / reference), (log alpha, log beta) bivariate normal. A level is admissible
-where P(overdose) does not exceed `feasible`. The intervals are data, for published ones differ: OncoBayes2 has
-0 / .16 / .33 / 1, crmPack's examples .20 and .35. Every decision prints those it used.
+logit P(dose) = log alpha + beta log(dose / reference), (log alpha, log beta) bivariate normal. A level is
+admissible where P(overdose) does not exceed `feasible`. The intervals are data, for published ones differ:
+OncoBayes2 has 0 / .16 / .33 / 1, crmPack's examples .20 and .35. Every decision prints those it used.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class LevelPosterior:
 class Blrm:
     """The rule.
 
-    `mean`, `sd`, `correlation` are the prior of (log alpha, log beta); `target` the interval wanted, above it is
-    overdose; `choose`: among admissible levels the one with most probability in the target ("target") or the highest
-    ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side. `doses` in any one unit,
-    and the `reference` dose in it; `feasible` is the greatest P(overdose) that is admissible. InputError for
-    doses or an interval that do not rise, or a prior that is none.
+    `mean`, `sd`, `correlation` are the prior of (log alpha, log beta); `target` the interval wanted, above it
+    is overdose; `choose`: among admissible levels the one with most probability in the target ("target") or
+    the highest ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side. `doses`
+    in any one unit, and the `reference` dose in it; `feasible` is the greatest P(overdose) that is
+    admissible. InputError for doses or an interval that do not rise, or a prior that is none.
 
     >>> from kinetics.escalation import Blrm, Cohort
     >>> rule = Blrm(doses=(1.5e7, 3e7, 5e7), reference=3e7, mean=(-0.85, 0.0), sd=(2.0, 1.0))
@@ -101,7 +101,9 @@ class Blrm:
 
     @cached_property
     def _read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of every level and grid point: minus the log of P(no DLT); and P(DLT), whether under, whether over."""
+        """Of every level and grid point: minus the log of P(no DLT); and P(DLT), whether under, whether
+        over.
+        """
         logit = self._grid[0]
         low, high = (np.log(p / (1 - p)) for p in self.target)
         chance = np.exp(-np.logaddexp(0, -logit))

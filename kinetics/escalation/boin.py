@@ -1,11 +1,12 @@
-"""BOIN, the Bayesian optimal interval design (Liu & Yuan 2015, J R Stat Soc C 64:507), as the R package BOIN has it.
+"""BOIN, the Bayesian optimal interval design (Liu & Yuan 2015, J R Stat Soc C 64:507), as the R package BOIN
+has it.
 
 With the DLT rate at the level treated last: up at or below lambda_e, down at or above lambda_d, else stay.
 A level and all above it are eliminated where n >= 3 and P(p > target | data) > 0.95 under a uniform prior.
 The MTD is the tried level whose rate, made to rise with dose, is nearest to the target.
 
-The package's quirk is kept: the bound to go down is floor(lambda_d n) + 1, so where lambda_d n is a whole number that
-very count stays; and the bound never exceeds the count that eliminates.
+The package's quirk is kept: the bound to go down is floor(lambda_d n) + 1, so where lambda_d n is a whole
+number that very count stays; and the bound never exceeds the count that eliminates.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ WHOLE = 1e-12  # how near to a whole number counts as one: R package BOIN, get.b
 
 @dataclass(frozen=True)
 class Boundary:
-    """With `n` evaluable: up at so many DLTs or fewer, down at so many or more, eliminated at so many (None: never)."""
+    """With `n` evaluable: up at so many DLTs or fewer, down at so many or more, eliminated at so many
+    (None: never).
+    """
 
     n: int
     escalate: int
@@ -41,7 +44,8 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Boin:
-    """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says stay.
+    """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says
+    stay.
 
     `target` is the DLT rate wanted, 0.05 to 0.6; a level is eliminated where P(DLT rate > target) is above
     `cutoff`, less 0.05 at the lowest if `extra_safe`. InputError for another target.
@@ -101,7 +105,9 @@ class Boin:
         return Decision("treat", clause, self._would(current, own), level=level, size=size)
 
     def titrated(self, known: dict[int, Tally]) -> Decision | None:
-        """The titration's decision, or the filling of the cohort with which it ended; None without or after it."""
+        """The titration's decision, or the filling of the cohort with which it ended; None without or
+        after it.
+        """
         if self.titration is None:
             return None
         if decision := self.titration.decide(known, self.levels, self.cohort):
@@ -151,7 +157,9 @@ class Boin:
 
 
 def lambdas(target: float) -> tuple[float, float]:
-    """lambda_e and lambda_d at phi_1 = 0.6 target, phi_2 = 1.4 target (Liu & Yuan 2015). Targets from .05 to .6."""
+    """lambda_e and lambda_d at phi_1 = 0.6 target, phi_2 = 1.4 target (Liu & Yuan 2015). Targets from .05
+    to .6.
+    """
     if not 0.05 <= target <= 0.6:
         raise InputError(Problem(f"a BOIN target of {target:g}", "choose one between 0.05 and 0.6"))
     low, high = 0.6 * target, 1.4 * target
@@ -162,7 +170,9 @@ def lambdas(target: float) -> tuple[float, float]:
 
 @cache
 def eliminating(n: int, target: float, cutoff: float = 0.95) -> int | None:
-    """The fewest DLTs of n at which P(p > target | Beta(1 + y, 1 + n - y)) > cutoff; None below 3 patients."""
+    """The fewest DLTs of n at which P(p > target | Beta(1 + y, 1 + n - y)) > cutoff; None below 3
+    patients.
+    """
     if n < 3:
         return None
     return next((y for y in range(n + 1) if betaincc(1 + y, 1 + n - y, target) > cutoff), None)
@@ -187,8 +197,8 @@ def select_mtd(
 ) -> int:
     """The MTD of tried levels that are not eliminated; 0 where level 1 is.
 
-    Rates (y + .05)/(n + .1), weights 1/variance of Beta(y + .05, n - y + .05), pooled; 1e-10 a level breaks ties, so
-    upward below the target (R package BOIN, select.mtd).
+    Rates (y + .05)/(n + .1), weights 1/variance of Beta(y + .05, n - y + .05), pooled; 1e-10 a level breaks
+    ties, so upward below the target (R package BOIN, select.mtd).
     """
     tried = []
     for level, t in known.items():

@@ -1,14 +1,16 @@
 """BOIN12 (Lin 2020, JCO Precis Oncol 4:1393): the level with the best trade of response against DLT.
 
-Each outcome has a utility; the score of a level with n patients is P(mean utility > u_b | Beta(1 + x, 1 + n - x)), x
-their utilities over 100. Down where the DLT rate is at or above BOIN's lambda_d; else to the best score of the level,
-the one below and, unless the rate is above lambda_e in N* patients or more, the one above; ties go up. With more than 8
-patients, a rate below lambda_d and nobody yet on the level above: up. A level is admissible where neither P(DLT rate >
-target) >= .95 nor P(response rate < least) >= .90, both under uniform priors; one too toxic closes all above. The OBD
-is the tried admissible level of the highest mean utility at or below BOIN's MTD.
+Each outcome has a utility; the score of a level with n patients is P(mean utility > u_b | Beta(1 + x, 1 + n -
+x)), x their utilities over 100. Down where the DLT rate is at or above BOIN's lambda_d; else to the best
+score of the level, the one below and, unless the rate is above lambda_e in N* patients or more, the one
+above; ties go up. With more than 8 patients, a rate below lambda_d and nobody yet on the level above: up. A
+level is admissible where neither P(DLT rate > target) >= .95 nor P(response rate < least) >= .90, both under
+uniform priors; one too toxic closes all above. The OBD is the tried admissible level of the highest mean
+utility at or below BOIN's MTD.
 
-The moves are those of the R package escalation, which met the authors' software. OURS where the paper is silent: with
-no admissible level among those to choose from the trial stops, and the OBD is sought among the tried ones.
+The moves are those of the R package escalation, which met the authors' software. OURS where the paper is
+silent: with no admissible level among those to choose from the trial stops, and the OBD is sought among the
+tried ones.
 """
 
 from __future__ import annotations
@@ -85,8 +87,8 @@ class Utilities:
 class Limits:
     """What evidence beside DLT and response adds, and why.
 
-    `dropped` levels are not admissible; `lower` ones may be chosen beside the neighbours; the OBD is `obd_from` or
-    above, or the MTD where that is lower.
+    `dropped` levels are not admissible; `lower` ones may be chosen beside the neighbours; the OBD is
+    `obd_from` or above, or the MTD where that is lower.
     """
 
     dropped: frozenset[int] = frozenset()
@@ -99,8 +101,8 @@ class Limits:
 class Boin12:
     """The rule. `most` patients end the trial; `most_at_a_level` at one end it too where the rule says stay.
 
-    `target` is the highest DLT rate, `least_response` the lowest response rate that are acceptable; `toxic` and
-    `futile` are the probabilities above which a level is one, from `enough` evaluable patients on a rate
+    `target` is the highest DLT rate, `least_response` the lowest response rate that are acceptable; `toxic`
+    and `futile` are the probabilities above which a level is one, from `enough` evaluable patients on a rate
     between the bounds does not go up.
 
     >>> from kinetics.escalation import Boin12, Cohort

@@ -1,10 +1,11 @@
-"""One trial in calendar time: patients arrive, DLTs come some days later, and the rule is asked when it would be.
+"""One trial in calendar time: patients arrive, DLTs come some days later, and the rule is asked when it would
+be.
 
-What is told of the time to a DLT: within the window it is uniform, or Weibull with a share of the DLTs in the second
-half of the window, the way of the TITE-BOIN paper's simulations (Yuan 2018, Clin Cancer Res 24:4921). Patients arrive
-by a Poisson process; one who comes while the rule waits is treated as soon as it does not (OURS), and none before
-`days_between` are over. The rule is asked before every patient (`kinetics.escalation.whole_cohorts`), and after the
-last one whenever a window ends or a DLT happens.
+What is told of the time to a DLT: within the window it is uniform, or Weibull with a share of the DLTs in the
+second half of the window, the way of the TITE-BOIN paper's simulations (Yuan 2018, Clin Cancer Res 24:4921).
+Patients arrive by a Poisson process; one who comes while the rule waits is treated as soon as it does not
+(OURS), and none before `days_between` are over. The rule is asked before every patient
+(`kinetics.escalation.whole_cohorts`), and after the last one whenever a window ends or a DLT happens.
 
 Common random numbers: patient i of trial t has the same four uniform numbers whatever the rule and the truth.
 """
@@ -31,7 +32,8 @@ MOST_DECISIONS = 10_000  # a rule that never ends is an error, not a loop
 
 @dataclass(frozen=True)
 class Calendar:
-    """`accrual` [patients a day], DLT `window` [day], `days_between` two patients, `time_to_dlt`: when DLTs come.
+    """`accrual` [patients a day], DLT `window` [day], `days_between` two patients, `time_to_dlt`: when DLTs
+    come.
 
     `late`: of a Weibull, the share of the DLTs of the window that come in its second half. InputError for one
     that is none.
@@ -115,7 +117,8 @@ def calendar_trials(
     trigger_without_dlt: float | Sequence[float] = 0.0,
     seed: int = 0,
 ) -> list[CalendarTrial]:
-    """These trials of this seed, each by its number. InputError for no probability, or a rule that never ends.
+    """These trials of this seed, each by its number. InputError for no probability, or a rule that never
+    ends.
 
     >>> from kinetics.escalation import Boin, Calendar, TiteBoin, calendar_trials
     >>> rule, calendar = Boin(levels=2, target=0.3, most=12), Calendar(accrual=0.1, window=28.0)
@@ -183,8 +186,8 @@ def _patient(
 def time_to_dlt(dlt: float, u: float, calendar: Calendar) -> float:
     """The day of a DLT that comes within the window, from a uniform number.
 
-    Weibull F(t) = 1 - exp(-(t / b)^k) with F(window) = dlt and F(window / 2) = (1 - late) dlt. A certain DLT has no
-    such law and is uniform.
+    Weibull F(t) = 1 - exp(-(t / b)^k) with F(window) = dlt and F(window / 2) = (1 - late) dlt. A certain DLT
+    has no such law and is uniform.
     """
     if calendar.time_to_dlt == "uniform" or not 0 < dlt < 1:
         return u * calendar.window

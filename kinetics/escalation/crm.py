@@ -1,10 +1,10 @@
 """CRM, the continual reassessment method (O'Quigley 1990, Biometrics 46:33), as the R package dfcrm has it.
 
-One parameter, beta ~ N(0, 1.34) (variance; dfcrm's default scale is sqrt(1.34)); the posterior mean of beta is plugged
-into the curve, and the level nearest to the target is next. Empiric: P = skeleton^exp(beta). Logistic, intercept 3:
-logit P = 3 + exp(beta) x, x = logit(skeleton) - 3. No untried level is skipped; no escalation right after a cohort
-whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863). OURS: the MTD is a level that
-somebody was treated at.
+One parameter, beta ~ N(0, 1.34) (variance; dfcrm's default scale is sqrt(1.34)); the posterior mean of beta
+is plugged into the curve, and the level nearest to the target is next. Empiric: P = skeleton^exp(beta).
+Logistic, intercept 3: logit P = 3 + exp(beta) x, x = logit(skeleton) - 3. No untried level is skipped; no
+escalation right after a cohort whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863).
+OURS: the MTD is a level that somebody was treated at.
 """
 
 from __future__ import annotations
@@ -120,11 +120,12 @@ class Crm:
 def indifference_skeleton(
     target: float, levels: int, *, at: int | None = None, half_width: float = HALF_WIDTH
 ) -> tuple[float, ...]:
-    """The empiric skeleton by indifference intervals (Lee & Cheung 2009, Clin Trials 6:227), as dfcrm's getprior.
+    """The empiric skeleton by indifference intervals (Lee & Cheung 2009, Clin Trials 6:227), as dfcrm's
+    getprior.
 
-    Where one level's DLT probability is `target` - `half_width`, the next one's is `target` + `half_width`. `at` is
-    the level that has the target before any data; the middle one, the lower of two, where it is not given: a
-    GUESS. InputError where the interval leaves 0 to 1, or there is no such level.
+    Where one level's DLT probability is `target` - `half_width`, the next one's is `target` + `half_width`.
+    `at` is the level that has the target before any data; the middle one, the lower of two, where it is not
+    given: a GUESS. InputError where the interval leaves 0 to 1, or there is no such level.
 
     >>> from kinetics.escalation import indifference_skeleton
     >>> [round(p, 2) for p in indifference_skeleton(0.25, 4)]

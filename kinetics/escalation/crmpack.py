@@ -1,8 +1,9 @@
 """3+3 as crmPack's NextBestThreePlusThree has it (read in R/Rules-methods.R of openpharma/crmPack).
 
-From the rate at the level treated last: below 1/3 up, unless there is no level above or it was tried (then stay);
-1/3 with at most 3 patients stay; else down. The trial stops when the next level already has more than 3 patients,
-which is then the MTD, or when there is no level left. So the top level is filled to 6 here too, cohort by cohort.
+From the rate at the level treated last: below 1/3 up, unless there is no level above or it was tried (then
+stay); 1/3 with at most 3 patients stay; else down. The trial stops when the next level already has more than
+3 patients, which is then the MTD, or when there is no level left. So the top level is filled to 6 here too,
+cohort by cohort.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Exact operating characteristics: every outcome of every cohort, each with its probability. No simulation.
 
-Histories that a rule cannot tell apart are one state; each state is decided once, in the order of patients treated.
+Histories that a rule cannot tell apart are one state; each state is decided once, in the order of patients
+treated.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class OperatingCharacteristics:
         return sum(p for n, p in self.p_n.items() if n > planned)
 
     def overdosing(self, target: float) -> float:
-        """Share of patients, expected over expected, treated at levels whose true DLT probability is above `target`."""
+        """Share of patients, expected over expected, treated at levels whose true DLT probability is above
+        `target`.
+        """
         above = sum(n for n, p in zip(self.patients, self.true_dlt, strict=True) if p > target)
         return above / sum(self.patients)
 
@@ -81,11 +84,12 @@ def operating_characteristics(
     trigger_without_dlt: float | Sequence[float] = 0.0,
     one_by_one: bool = False,
 ) -> OperatingCharacteristics:
-    """The exact characteristics of a rule; every patient is evaluable and every window ends before the next decision.
+    """The exact characteristics of a rule; every patient is evaluable and every window ends before the next
+    decision.
 
-    `trigger_without_dlt` is P(a titration trigger that is no DLT), one for all levels or one each; it counts where the
-    rule looks at triggers. `one_by_one` asks the rule after every patient: a level closed at its second DLT then takes
-    no more of its cohort. InputError for what is no probability.
+    `trigger_without_dlt` is P(a titration trigger that is no DLT), one for all levels or one each; it counts
+    where the rule looks at triggers. `one_by_one` asks the rule after every patient: a level closed at its
+    second DLT then takes no more of its cohort. InputError for what is no probability.
 
     >>> from kinetics.escalation import operating_characteristics, storer_1989
     >>> found = operating_characteristics(storer_1989(levels=3), [0.05, 0.2, 0.5])
@@ -148,7 +152,9 @@ def next_state(rule: Rule, state: State, cohort: Cohort) -> State:
 
 
 def outcomes(level: int, size: int, dlt: float, trigger: float) -> Iterator[tuple[Cohort, float]]:
-    """Every outcome of a cohort and its probability: so many with a DLT, so many with a trigger that is none."""
+    """Every outcome of a cohort and its probability: so many with a DLT, so many with a trigger that is
+    none.
+    """
     for y in range(size + 1):
         for t in range(size - y + 1 if trigger else 1):
             rest = size - y - t

@@ -1,8 +1,8 @@
 """Trials of BOIN12 and PKBOIN-12 whose patients have exposures: lognormal about each level's true mean.
 
-Exposure, DLT and response of a patient are independent given the level. Every patient is evaluable for all three before
-the next decision. Common random numbers: patient i of trial t has the same three uniform numbers whatever the rule and
-the truth, so BOIN12 beside PKBOIN-12 differs by looking at exposures and not by luck.
+Exposure, DLT and response of a patient are independent given the level. Every patient is evaluable for all
+three before the next decision. Common random numbers: patient i of trial t has the same three uniform numbers
+whatever the rule and the truth, so BOIN12 beside PKBOIN-12 differs by looking at exposures and not by luck.
 """
 
 from __future__ import annotations

@@ -19,14 +19,14 @@ __all__ = ["Cohort", "Decision", "Rule", "Tally", "check_history", "highest_trie
 class Cohort:
     """Patients treated at one level.
 
-    `evaluable` patients have finished the DLT window or had a DLT; `dlts` of them had one. `pending` patients are
-    treated, their window is open and they have had no DLT: they are not among the evaluable. `triggers` patients,
-    evaluable or pending, had a titration trigger and no DLT. A patient who is not evaluable and was replaced is in
-    none of the counts.
+    `evaluable` patients have finished the DLT window or had a DLT; `dlts` of them had one. `pending` patients
+    are treated, their window is open and they have had no DLT: they are not among the evaluable. `triggers`
+    patients, evaluable or pending, had a titration trigger and no DLT. A patient who is not evaluable and was
+    replaced is in none of the counts.
 
-    Only some rules look at the rest. `followed`: the follow-up of the pending patients, each as a share of the window,
-    summed. `responses` of the treated have responded, `dlts_with_response` of these had a DLT too, and of
-    `response_pending` it is not known yet whether they respond.
+    Only some rules look at the rest. `followed`: the follow-up of the pending patients, each as a share of
+    the window, summed. `responses` of the treated have responded, `dlts_with_response` of these had a DLT
+    too, and of `response_pending` it is not known yet whether they respond.
 
     >>> from kinetics.escalation import Cohort
     >>> Cohort(level=2, evaluable=3, dlts=1, pending=1, followed=0.4)
@@ -66,8 +66,9 @@ class Tally:
 class Decision:
     """What to do next, the clause that says so, and what would have changed it.
 
-    `action` is "treat" (`size` patients at `level`), "wait" (for the open DLT windows; nobody is treated) or "stop"
-    (`mtd` is the level found, 0 where there is none). While `titrating`, a trigger in these patients matters.
+    `action` is "treat" (`size` patients at `level`), "wait" (for the open DLT windows; nobody is treated) or
+    "stop" (`mtd` is the level found, 0 where there is none). While `titrating`, a trigger in these patients
+    matters.
 
     >>> from kinetics.escalation import Cohort, storer_1989
     >>> decision = storer_1989(levels=3).decide([Cohort(level=1, evaluable=3, dlts=1)])
@@ -89,9 +90,9 @@ class Decision:
 class Rule(Protocol):
     """A dose rule: it answers one question, and the same history gets the same answer.
 
-    `order_matters` says whether the level treated last is part of the answer, `last_cohort_matters` whether the last
-    cohort is, apart from others at its level. `trigger_levels` are the levels at
-    which a titration may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
+    `order_matters` says whether the level treated last is part of the answer, `last_cohort_matters` whether
+    the last cohort is, apart from others at its level. `trigger_levels` are the levels at which a titration
+    may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
 
     >>> from kinetics.escalation import Boin, Cohort, Rule
     >>> rule: Rule = Boin(levels=4, target=0.3)

@@ -1,7 +1,7 @@
 """What a rule would say next: dose-transition tables and decision trees, before the patients are treated.
 
-The next step is every outcome of the next cohort, or, while DLT windows are open, every way in which they may end.
-Where the rule looks at responses, an outcome is DLTs and responses together.
+The next step is every outcome of the next cohort, or, while DLT windows are open, every way in which they may
+end. Where the rule looks at responses, an outcome is DLTs and responses together.
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ def _next(rule: Rule, level: int, size: int, titrating: bool) -> Iterator[Cohort
 
 
 def _ended(rule: Rule, history: Sequence[Cohort]) -> Iterator[tuple[str, None, list[Cohort]]]:
-    """Every way in which the open windows may end: so many DLTs, and responses, among those who wait at a level."""
+    """Every way in which the open windows may end: so many DLTs, and responses, among those who wait at a
+    level.
+    """
     levels = sorted({c.level for c in history if c.pending or c.response_pending})
     waiting = {i: sum(c.pending for c in history if c.level == i) for i in levels}
     answers = {i: sum(c.response_pending for c in history if c.level == i) for i in levels}

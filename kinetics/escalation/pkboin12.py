@@ -1,15 +1,16 @@
 """PKBOIN-12 (Sun & Tu 2024, Pharm Stat 24:e2444): BOIN12 that also asks whether a level's exposure suffices.
 
-psi0 is the exposure wanted, psi1 = 0.6 psi0 too little, zeta1 = (psi0 + psi1) / 2 = 0.8 psi0 between them. Where the
-mean exposure at the current level is above zeta1, lower levels down to the lowest with a mean above it may be chosen
-too. Where a level has 6 patients and P(its mean exposure < 1.25 zeta1 = psi0) > 0.95, the lowest level below it that is
-left is dropped; at the top level, all are. The OBD is sought from the level up whose mean exposure, made to rise, is
-nearest to psi0 from below.
+psi0 is the exposure wanted, psi1 = 0.6 psi0 too little, zeta1 = (psi0 + psi1) / 2 = 0.8 psi0 between them.
+Where the mean exposure at the current level is above zeta1, lower levels down to the lowest with a mean above
+it may be chosen too. Where a level has 6 patients and P(its mean exposure < 1.25 zeta1 = psi0) > 0.95, the
+lowest level below it that is left is dropped; at the top level, all are. The OBD is sought from the level up
+whose mean exposure, made to rise, is nearest to psi0 from below.
 
-Evidence of exposure is raw values, as in the paper, or posterior draws of a model's mean exposure per level (OURS:
-they know of samples below the limit of quantification and of partial sampling). OURS too, so that the same data get
-the same answer: each level with too little exposure drops one, whereas the authors' code drops one more at every
-decision there; means are made to rise with patients as weights; a level that is not admissible is never the OBD.
+Evidence of exposure is raw values, as in the paper, or posterior draws of a model's mean exposure per level
+(OURS: they know of samples below the limit of quantification and of partial sampling). OURS too, so that the
+same data get the same answer: each level with too little exposure drops one, whereas the authors' code drops
+one more at every decision there; means are made to rise with patients as weights; a level that is not
+admissible is never the OBD.
 """
 
 from __future__ import annotations
@@ -212,7 +213,9 @@ class PkBoin12:
         return frozenset(gone), dropping
 
     def _lowest(self, means: Mapping[int, float], known: Mapping[int, Tally]) -> int:
-        """The tried level whose mean exposure, made to rise, is nearest to the wanted from below; 1 where none is."""
+        """The tried level whose mean exposure, made to rise, is nearest to the wanted from below; 1 where
+        none is.
+        """
         patients = [known[i].evaluable for i in means]
         rising = isotonic_regression(list(means.values()), weights=patients).x
         short = [r for r in rising if r < self.wanted]

@@ -1,8 +1,8 @@
 """Titration as the M. D. Anderson guide to U-BOIN has it, before BOIN (Titration.pdf of V2.4.4.0).
 
-One patient a level from the start until the first DLT, the second moderate (grade 2) toxicity, or the cap. On a trigger
-or at the top level the cohort there is filled; below the top, at a cap without a trigger, cohorts begin one level up.
-Read in a public port's audit of the guide, not in the guide itself.
+One patient a level from the start until the first DLT, the second moderate (grade 2) toxicity, or the cap. On
+a trigger or at the top level the cohort there is filled; below the top, at a cap without a trigger, cohorts
+begin one level up. Read in a public port's audit of the guide, not in the guide itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def md_anderson(
 def ledger(rule: Boin, outcomes: dict[int, str]) -> list[int]:
     """The level of every patient up to the first whole cohort.
 
-    `outcomes` says what the titration patient of a level had: "dlt" or "moderate"; nothing where it is not named.
+    `outcomes` says what the titration patient of a level had: "dlt" or "moderate"; nothing where it is not
+    named.
     """
     history: list[Cohort] = []
     levels: list[int] = []

@@ -1,8 +1,8 @@
 """Operating characteristics of rules that look at responses, by simulated trials.
 
-Common random numbers: patient i of trial t has the same two uniform numbers whatever the rule and the truth, one for
-the DLT and one for the response, so two rules, or two truths, differ by themselves and not by luck. Both are
-independent given the level.
+Common random numbers: patient i of trial t has the same two uniform numbers whatever the rule and the truth,
+one for the DLT and one for the response, so two rules, or two truths, differ by themselves and not by luck.
+Both are independent given the level.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def response_characteristics(
 def _ended(
     rule: Rule, dlt: Sequence[float], response: Sequence[float], trials: int, seed: int
 ) -> Counter[tuple[State, int]]:
-    """How many trials end in each final state, and the level found there. Trials in one state are decided once."""
+    """How many trials end in each final state, and the level found there. Trials in one state are decided
+    once.
+    """
     numbers, ended = _Numbers(trials, seed), Counter[tuple[State, int]]()
     running: dict[State, np.ndarray] = {(): np.arange(trials)}
     while running:

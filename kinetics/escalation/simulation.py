@@ -1,6 +1,7 @@
 """Operating characteristics by simulated trials: for rules whose histories are too many to enumerate.
 
-Trials that stand in the same state are decided once and drawn together, so 200,000 trials of a 3+3 take a second.
+Trials that stand in the same state are decided once and drawn together, so 200,000 trials of a 3+3 take a
+second.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def simulated_characteristics(
     trials: int = 10_000,
     seed: int = 0,
 ) -> OperatingCharacteristics:
-    """As `operating_characteristics`, with shares of `trials` in place of probabilities. The seed fixes all of it.
+    """As `operating_characteristics`, with shares of `trials` in place of probabilities. The seed fixes all
+    of it.
 
     >>> from kinetics.escalation import Boin, simulated_characteristics
     >>> found = simulated_characteristics(Boin(levels=3, target=0.3), [0.05, 0.3, 0.5], trials=50, seed=1)

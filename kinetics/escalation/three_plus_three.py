@@ -1,12 +1,13 @@
-"""3+3, with or without accelerated titration before it: Storer 1989, Korn 1994, and the protocol of NCT07021534.
+"""3+3, with or without accelerated titration before it: Storer 1989, Korn 1994, and the protocol of
+NCT07021534.
 
 At a level: 0 of 3 with a DLT, up; 1 of 3, three more; 1 of 6, up; 2 or more, the level is closed.
 What happens then is where the codings differ, and they find different doses:
 
-Storer 1989 (Biometrics 45:925): the level below is recommended as it is, even with 3 patients; the top level with
-0 of 3 is recommended at once. Korn 1994 (Stat Med 13:1799): the level below is filled to 6, and the MTD is the highest
-level with at least 6 evaluable and at most 1 DLT. The protocol of NCT07021534 ("highest dose level at which no
-more than 1 of 6 evaluable participants has a DLT") is Korn's with 6 at the top level too.
+Storer 1989 (Biometrics 45:925): the level below is recommended as it is, even with 3 patients; the top level
+with 0 of 3 is recommended at once. Korn 1994 (Stat Med 13:1799): the level below is filled to 6, and the MTD
+is the highest level with at least 6 evaluable and at most 1 DLT. The protocol of NCT07021534 ("highest dose
+level at which no more than 1 of 6 evaluable participants has a DLT") is Korn's with 6 at the top level too.
 
 The answer depends on the counts of each level alone, never on the order of the patients.
 """
@@ -27,8 +28,8 @@ __all__ = ["ThreePlusThree", "korn_1994", "passing_probability", "storer_1989"]
 class ThreePlusThree:
     """The rule. `deescalate` and `fill_top` choose the coding; the module says which is which.
 
-    `cohort`, `needed` and `allowed` are 3, 6 and 1: cohorts of 3, an MTD of at least 6 evaluable with at most 1 DLT.
-    `most` is a cap on patients, all levels together, where the protocol has one.
+    `cohort`, `needed` and `allowed` are 3, 6 and 1: cohorts of 3, an MTD of at least 6 evaluable with at most
+    1 DLT. `most` is a cap on patients, all levels together, where the protocol has one.
 
     >>> from kinetics.escalation import Cohort, ThreePlusThree, Titration
     >>> rule = ThreePlusThree(levels=4, titration=Titration(levels=2))

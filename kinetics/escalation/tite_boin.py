@@ -1,12 +1,14 @@
 """TITE-BOIN (Yuan 2018, Clin Cancer Res 24:4921): BOIN that decides while DLT windows are open.
 
-A pending patient counts for the share of the window he was followed: the DLT rate at the current level is DLTs over
-n - pending + (follow-up of the pending) / window, and BOIN's lambdas decide. Accrual is suspended where more than half
-of the level's patients are pending, and at level 1 where the rate is at or above lambda_d and a window is open.
-Elimination counts every treated patient, so it is certain: who is pending has had no DLT yet.
+A pending patient counts for the share of the window he was followed: the DLT rate at the current level is
+DLTs over n - pending + (follow-up of the pending) / window, and BOIN's lambdas decide. Accrual is suspended
+where more than half of the level's patients are pending, and at level 1 where the rate is at or above
+lambda_d and a window is open. Elimination counts every treated patient, so it is certain: who is pending has
+had no DLT yet.
 
-This effective number is that of the R package TITEgBOIN (Lin & Yuan 2020, Biostatistics 21:807); the paper of 2018
-imputes the pending DLTs instead, FROM MEMORY (DLTs + p/(1-p) (pending - follow-up)) / n, close to it for a small p.
+This effective number is that of the R package TITEgBOIN (Lin & Yuan 2020, Biostatistics 21:807); the paper of
+2018 imputes the pending DLTs instead, FROM MEMORY (DLTs + p/(1-p) (pending - follow-up)) / n, close to it for
+a small p.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ MOST_PENDING = 0.5  # of a level's patients, above it accrual is suspended: Yuan
 
 @dataclass(frozen=True)
 class TiteBoin:
-    """The rule: its `boin` where nobody is pending. A titration of `boin` still waits for each of its patients.
+    """The rule: its `boin` where nobody is pending. A titration of `boin` still waits for each of its
+    patients.
 
     More than `most_pending` of a level's patients pending, as a share: wait. InputError for a share outside 0 to
     1.

@@ -19,11 +19,12 @@ __all__ = ["Titration", "why_over"]
 class Titration:
     """How the titration runs and what ends it.
 
-    `levels`: it may run at levels 1 to this one. `size`: patients a level. `triggers`: so many triggers without a
-    DLT, over all its levels, end it. `step`: levels climbed at once. `after_trigger`: "fill" makes the patient who
-    triggered one of a whole cohort at that level; "leave" goes up after a trigger that was no DLT, with whole cohorts
-    from there. `clean_patient`: at de-escalation the untroubled patients of a titrated level are "counted" among
-    those the level needs, or the level is "not_a_level" and cannot become the MTD.
+    `levels`: it may run at levels 1 to this one. `size`: patients a level. `triggers`: so many triggers
+    without a DLT, over all its levels, end it. `step`: levels climbed at once. `after_trigger`: "fill" makes
+    the patient who triggered one of a whole cohort at that level; "leave" goes up after a trigger that was no
+    DLT, with whole cohorts from there. `clean_patient`: at de-escalation the untroubled patients of a
+    titrated level are "counted" among those the level needs, or the level is "not_a_level" and cannot become
+    the MTD.
 
     >>> from kinetics.escalation import Titration
     >>> titration = Titration(levels=2)

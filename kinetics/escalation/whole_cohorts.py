@@ -1,9 +1,10 @@
 """A rule of cohorts asked at any time of a real trial, its last cohort not yet full.
 
-BOIN, CRM, BLRM and their kin decide after whole cohorts. Patients come one by one: while a cohort is being filled its
-places are filled at its level, unless even its best end (nobody else has a DLT, everybody responds) would send the
-trial down or end it; then that is said at once. A cohort is consecutive patients at one level, `cohort` at a time, so
-the order of those who are treated together does not matter. 3+3 needs none of this: it answers with open places.
+BOIN, CRM, BLRM and their kin decide after whole cohorts. Patients come one by one: while a cohort is being
+filled its places are filled at its level, unless even its best end (nobody else has a DLT, everybody
+responds) would send the trial down or end it; then that is said at once. A cohort is consecutive patients at
+one level, `cohort` at a time, so the order of those who are treated together does not matter. 3+3 needs none
+of this: it answers with open places.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ class WholeCohorts:
         return open_ if most is None else min(open_, most - sum(map(_treated, cohorts)))
 
     def _titrated(self, cohorts: Sequence[Cohort]) -> Decision | None:
-        """A titration has cohorts of its own size, and answers with the open places of the one it ends with."""
+        """A titration has cohorts of its own size, and answers with the open places of the one it ends
+        with.
+        """
         boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
         return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
 

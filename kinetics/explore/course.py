@@ -52,9 +52,11 @@ _UNIT = 1e6  # cells/kg that a normalised value is per
 
 @dataclass(frozen=True)
 class View:
-    """What is drawn: `analyte`, others `below` it, `events`, coloured `by` a grouping; `subject` alone in colour.
+    """What is drawn: `analyte`, others `below` it, `events`, coloured `by` a grouping; `subject` alone in
+    colour.
 
-    `per_kg` divides the values of `analyte` by the millions of cells per kg that its subject was infused with in all.
+    `per_kg` divides the values of `analyte` by the millions of cells per kg that its subject was infused with
+    in all.
     """
 
     analyte: str
@@ -74,7 +76,9 @@ class View:
 
 @dataclass(frozen=True)
 class Bands:
-    """Predictions for one subject: time [day since its first dose], q5 ... q95; `individual`, and of new patients."""
+    """Predictions for one subject: time [day since its first dose], q5 ... q95; `individual`, and of new
+    patients.
+    """
 
     individual: DataFrame
     population: DataFrame
@@ -87,7 +91,9 @@ class _Said:
 
 
 def shown_records(study: Study, view: View) -> DataFrame:
-    """The records of every analyte of the view as they are drawn, for download: a row each, with its file's row."""
+    """The records of every analyte of the view as they are drawn, for download: a row each, with its
+    file's row.
+    """
     tables = []
     for analyte in view.analytes:
         records = study.observed(analyte)
@@ -114,10 +120,11 @@ def shown_records(study: Study, view: View) -> DataFrame:
 def plot_course(
     study: Study, view: View, bands: Mapping[str, Bands] | None = None, *, source: str = ""
 ) -> Figure:
-    """Spaghetti of every analyte of the view and its events, on one axis of days since each subject's first dose.
+    """Spaghetti of every analyte of the view and its events, on one axis of days since each subject's first
+    dose.
 
-    `bands` (analyte -> Bands) lie under the records of `view.subject`: what is predicted for it, and for new patients
-    dosed as it was; `source` says where that comes from.
+    `bands` (analyte -> Bands) lie under the records of `view.subject`: what is predicted for it, and for new
+    patients dosed as it was; `source` says where that comes from.
     """
     by = view.by or next(iter(groupings(study)))
     events = rows_where(study.events, "event", *view.events)
@@ -188,7 +195,9 @@ def _add_panel(
 
 @lru_cache(maxsize=24)
 def _measured(study: Study, analyte: str) -> DataFrame:
-    """`drawn_records` with the analyte and the file's row in what hovering says; kept, for a slider asks again."""
+    """`drawn_records` with the analyte and the file's row in what hovering says; kept, for a slider asks
+    again.
+    """
     drawn, label = drawn_records(study, analyte), study.analytes[analyte].label
     rows = zip(drawn["text"], study.observed(analyte)["row"], strict=True)
     return drawn.assign(text=[f"{text}<br>{label} · observations.csv row {row}" for text, row in rows])

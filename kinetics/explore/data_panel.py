@@ -1,4 +1,6 @@
-"""The panel of what was measured: curves with filters, cytokines and graded events on the same axis of time."""
+"""The panel of what was measured: curves with filters, cytokines and graded events on the same axis of
+time.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def _labels(study: Study, assay: str) -> dict[str, str]:
 
 
 def serve_selection(input: Inputs, target: Target) -> Any:
-    """What the filters leave: a function (study, what was left out in words); KineticsError where nobody is left."""
+    """What the filters leave: a function (study, what was left out in words); KineticsError where nobody
+    is left.
+    """
     choices = choices_of(target.study)
 
     @reactive.calc

@@ -1,8 +1,8 @@
 """Who may read the page: whoever has its address with the key in it, and no other web page.
 
-A loopback port is open to every user and every web page of the machine. A request without the key (in the address
-once, then in a cookie) is refused; so is one for another host or from a page of another origin, which is how a page
-elsewhere would try to read patients' data here.
+A loopback port is open to every user and every web page of the machine. A request without the key (in the
+address once, then in a cookie) is refused; so is one for another host or from a page of another origin, which
+is how a page elsewhere would try to read patients' data here.
 """
 
 from __future__ import annotations

@@ -24,10 +24,11 @@ _COURSES = 4  # two products, two cycles
 
 @dataclass(frozen=True)
 class NewPatients:
-    """New patients, `LANES` of them: each a draw of the posterior (or of the priors) with random effects of its own.
+    """New patients, `LANES` of them: each a draw of the posterior (or of the priors) with random effects of
+    its own.
 
-    Covariates are at the fit's reference, but for two that a regimen says itself: body weight, and the cells per kg
-    of an infusion where the fit has an effect of such a dose.
+    Covariates are at the fit's reference, but for two that a regimen says itself: body weight, and the cells
+    per kg of an infusion where the fit has an effect of such a dose.
     """
 
     model: Model
@@ -47,7 +48,9 @@ class NewPatients:
 
     @property
     def moves_with(self) -> tuple[str, ...]:
-        """What of the patients themselves a slider changes: none of it, and they need to be drawn only once."""
+        """What of the patients themselves a slider changes: none of it, and they need to be drawn only
+        once.
+        """
         return () if self.fit is None else tuple(dict(_columns(self.fit, 70.0, 1e7)))
 
     @property
@@ -61,7 +64,9 @@ class NewPatients:
 
 
 def new_like(fit: Fit, subject: str, seed: int = 0) -> tuple[Lanes, dict[str, Any]]:
-    """New patients with the covariates of one subject of the study, and the population sites that each is of."""
+    """New patients with the covariates of one subject of the study, and the population sites that each is
+    of.
+    """
     i = fit.bound.subjects.index(subject)
     sites = population_draws(fit, LANES)
     design = {name: np.asarray(column)[i : i + 1] for name, column in fit.bound.data.design.items()}
@@ -69,7 +74,9 @@ def new_like(fit: Fit, subject: str, seed: int = 0) -> tuple[Lanes, dict[str, An
 
 
 def of_subject(fit: Fit, subject: str) -> tuple[Lanes, dict[str, Any]]:
-    """`LANES` posterior draws of one subject's own parameters (repeated where there are fewer), and all their sites."""
+    """`LANES` posterior draws of one subject's own parameters (repeated where there are fewer), and all
+    their sites.
+    """
     keep = np.linspace(0, fit.draws - 1, LANES).round().astype(int)
     sites, i = {name: values[keep] for name, values in fit.sites().items()}, fit.bound.subjects.index(subject)
     return {name: sites[name][:, i] for name in fit.bound.parameters}, sites
@@ -82,14 +89,18 @@ def _drawn(fit: Fit, sites: dict[str, Any], design: dict[str, Any], seed: int) -
 
 
 def _with_courses(fit: Fit) -> Fit:
-    """The fit with as many courses as a what-if regimen can have: what varies between them is drawn for each."""
+    """The fit with as many courses as a what-if regimen can have: what varies between them is drawn for
+    each.
+    """
     h = fit.bound.hierarchy
     wide = replace(h, courses=max(h.courses, _COURSES)) if h.gamma else h
     return replace(fit, bound=replace(fit.bound, hierarchy=wide))
 
 
 def _columns(fit: Fit, weight_kg: float, cells_per_kg: float) -> Iterator[tuple[str, np.ndarray]]:
-    """Design columns that the regimen itself says: allometry of body weight, and effects of the dose per kg."""
+    """Design columns that the regimen itself says: allometry of body weight, and effects of the dose per
+    kg.
+    """
     plan = fit.bound.plan
     for parameter, spec in plan.allometry.items():
         if spec.covariate == "weight_kg":

@@ -1,7 +1,7 @@
 """One compiled solve of a model, asked again and again: lanes, times and doses keep their shapes.
 
-A slider then costs a solve and never a compilation. What is predicted is every output of the model, of `LANES` draws
-of one patient's parameters, at `TIMES` days, under at most `slots` doses.
+A slider then costs a solve and never a compilation. What is predicted is every output of the model, of
+`LANES` draws of one patient's parameters, at `TIMES` days, under at most `slots` doses.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ class Program:
     def __call__(
         self, times: Float[np.ndarray, " time"], theta: Lanes, doses: Doses
     ) -> dict[str, Float[np.ndarray, "lane time"]]:
-        """Every output at `times` (`TIMES` of them) of `LANES` sets of parameters, all of one row of `doses`."""
+        """Every output at `times` (`TIMES` of them) of `LANES` sets of parameters, all of one row of
+        `doses`.
+        """
         wide = padded(doses, self.slots)
         given = Doses(*(np.repeat(np.asarray(field), LANES, axis=0) for field in wide))
         grid = np.broadcast_to(np.asarray(times, float), (LANES, TIMES))

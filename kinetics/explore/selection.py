@@ -1,4 +1,6 @@
-"""Which subjects of a study are looked at: a smaller study, which every figure takes as it takes a whole one."""
+"""Which subjects of a study are looked at: a smaller study, which every figure takes as it takes a whole
+one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ __all__ = ["Choices", "Selection", "cells_per_kg", "choices_of", "selected"]
 
 @dataclass(frozen=True)
 class Choices:
-    """What there is to choose from. `levels` are groups of subjects by `level_label`; `assays` of analytes."""
+    """What there is to choose from. `levels` are groups of subjects by `level_label`; `assays` of
+    analytes.
+    """
 
     level_label: str
     levels: tuple[str, ...]
@@ -71,7 +75,9 @@ def selected(study: Study, selection: Selection) -> Study:
 
 
 def cells_per_kg(study: Study) -> dict[str, float]:
-    """Cells per kg that each subject was infused with in all; subjects without cells or weight are not there."""
+    """Cells per kg that each subject was infused with in all; subjects without cells or weight are not
+    there.
+    """
     cells = rows_where(study.doses, "unit", "cells").groupby("subject")["amount"].sum()
     weights = study.subjects["weight_kg"].to_dict()
     found = {str(s): float(total) / float(weights[s]) for s, total in cells.items()}

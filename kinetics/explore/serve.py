@@ -33,7 +33,9 @@ class Serving:
     socket: socket.socket
 
     def run(self, *, browser: bool, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until interrupted; `ready` is called, and the browser opened, when the page can be asked for."""
+        """Serve until interrupted; `ready` is called, and the browser opened, when the page can be asked
+        for.
+        """
 
         def announce() -> None:
             while not self.server.started:

@@ -1,4 +1,6 @@
-"""One subject's curve over the curves of new patients dosed as it was, by the program that answers what-ifs."""
+"""One subject's curve over the curves of new patients dosed as it was, by the program that answers
+what-ifs.
+"""
 
 from __future__ import annotations
 

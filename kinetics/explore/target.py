@@ -64,7 +64,8 @@ class Target:
 
 
 def target_of(name: str | None = None, model: str | None = None) -> Target:
-    """A run folder, or a study by name, folder or table; without a name the shipped synthetic trial and its model.
+    """A run folder, or a study by name, folder or table; without a name the shipped synthetic trial and its
+    model.
 
     `model` gives a study a model whose priors predict. Errors are those of reading a run, study or model.
     """

@@ -34,7 +34,9 @@ Curves = Float[np.ndarray, "patient output time"]
 
 @dataclass(frozen=True)
 class Course:
-    """One product's cells in each cycle: `cells_per_kg` in all, in equal parts on `split` days from `start`."""
+    """One product's cells in each cycle: `cells_per_kg` in all, in equal parts on `split` days from
+    `start`.
+    """
 
     product: str
     cells_per_kg: float
@@ -79,8 +81,8 @@ class Choice:
 
 @dataclass(frozen=True)
 class Answer:
-    """`bands`: route, output, unit, time [day], q5 q25 q50 q75 q95. `numbers`: route, output, unit, patient, peak,
-    peak_day and auc_28d, from the product's first infusion.
+    """`bands`: route, output, unit, time [day], q5 q25 q50 q75 q95. `numbers`: route, output, unit, patient,
+    peak, peak_day and auc_28d, from the product's first infusion.
 
     `seconds` is how long it took; `gave_up` of how many patients the solver gave up on, over the routes.
     """
@@ -92,7 +94,9 @@ class Answer:
 
 
 def products_of(model: Model, known: Sequence[str] = ()) -> list[str]:
-    """The products given in cells that a model tells apart; else its only one, or the first of the study's `known`."""
+    """The products given in cells that a model tells apart; else its only one, or the first of the study's
+    `known`.
+    """
     named = [key.partition("/")[0] for key in model.dosing if "/" in key]
     cells = list(dict.fromkeys(p for p in named if model.unit_of(p) == "cells"))
     return cells or [next(iter([*model.sites, *known]), "car_t")]
@@ -105,7 +109,9 @@ def routes_of(model: Model, product: str) -> list[str]:
 
 
 def regimen_of(choice: Choice, *, other_route: bool = False) -> Regimen:
-    """The regimen of the sliders; with `other_route` iv where they say hepatic artery, and the other way about."""
+    """The regimen of the sliders; with `other_route` iv where they say hepatic artery, and the other way
+    about.
+    """
     if not choice.given:
         raise PlanError(Problem("no cells are given", "raise the cells/kg of a product"))
     swap = {"iv": "hepatic_artery", "hepatic_artery": "iv", "portal_vein": "iv"}
@@ -132,7 +138,9 @@ class WhatIf:
 
     @cached_property
     def amount_matters(self) -> bool:
-        """Whether the curves depend on how many cells are given: a description by Cmax and half-lives does not."""
+        """Whether the curves depend on how many cells are given: a description by Cmax and half-lives does
+        not.
+        """
         if self.people.moves_with and any("allometry" not in name for name in self.people.moves_with):
             return True
         if self.model.solution is None:
@@ -168,7 +176,9 @@ class WhatIf:
         return self._lanes[key]
 
     def answer(self, choice: Choice, *, compare: bool = True) -> Answer:
-        """Bands of every output under the regimen chosen, and, where the model knows both routes, by the other."""
+        """Bands of every output under the regimen chosen, and, where the model knows both routes, by the
+        other.
+        """
         clock, lanes, regimens = perf_counter(), self.lanes(choice), dict(self._regimens(choice, compare))
         with ThreadPoolExecutor(2) as two:  # a solve keeps one core busy
             solved = list(two.map(lambda regimen: self._solved(regimen, choice, lanes), regimens.values()))
@@ -229,7 +239,9 @@ def _starts(model: Model, choice: Choice) -> np.ndarray:
 def _numbers(
     model: Model, starts: np.ndarray, who: np.ndarray, times: np.ndarray, curves: Curves
 ) -> DataFrame:
-    """One row an output and patient: peak [unit], its day after the start, the area of 28 days from it [unit x day]."""
+    """One row an output and patient: peak [unit], its day after the start, the area of 28 days from it
+    [unit x day].
+    """
     by_output, since = np.swapaxes(curves, 0, 1), times - starts[:, None]
     inside = (since >= 0) & (since <= WINDOW + 1e-9)
     peaks = np.where((since >= 0)[:, None], by_output, -np.inf)

@@ -48,7 +48,9 @@ _COLUMNS = ("q5", "q50", "q95")
 def plot_sites(
     answer: Answer, target: Target, choice: Choice, *, log: bool = True, notes: Sequence[str] = ()
 ) -> Figure:
-    """A row a product, a column a site; both routes in one panel where the answer has both. The model has sites."""
+    """A row a product, a column a site; both routes in one panel where the answer has both. The model has
+    sites.
+    """
     model = _model(target)
     products = [p for p in model.sites if any(c.product == p for c in choice.given)]
     sites = [site for site in SITES if any(site in model.sites[p] for p in products)]
@@ -100,7 +102,8 @@ def plot_outputs(
 def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequence[str] = ()) -> DataFrame:
     """Median and 90 % of new patients of peak and AUC 0-28 d: a row a site of a product given, or an output.
 
-    `ratio`: the other route's area over the chosen one's, patient by patient; "" where there is one route only.
+    `ratio`: the other route's area over the chosen one's, patient by patient; "" where there is one route
+    only.
     """
     named = [
         (f"{product_name(product)}, {site}", output)

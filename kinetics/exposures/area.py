@@ -1,7 +1,8 @@
 """Area under a curve, by the linear-up log-down rule: for measured samples and for curves on a grid of times.
 
 A segment that falls between positive values is taken for exponential, and any other for a straight line. The
-functions are numpy's. `segment_areas` also runs inside a jax function: give it jax's arrays and `xp=jax.numpy`.
+functions are numpy's. `segment_areas` also runs inside a jax function: give it jax's arrays and
+`xp=jax.numpy`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ __all__ = ["AucMethod", "auc", "segment_areas"]
 AucMethod = Literal["linear_up_log_down", "linear"]
 AnyArray = TypeVar("AnyArray", bound=Any)  # of numpy, or of jax, which is not imported here
 
-# A fall to less than this part of the first value is taken for a fall to 0: the ratio of the two values may overflow.
+# A fall to less than this part of the first value is taken for a fall to 0: the ratio of the two values may
+# overflow.
 _LEAST = 1e-300
 
 
@@ -30,8 +32,8 @@ def segment_areas(
 ) -> Float[AnyArray, "*batch segment"]:
     """The area of each segment between two neighbouring times, in the unit of `values` x that of `time`.
 
-    `time` does not decrease along its last axis, and may be one vector for all `values`. A segment with a NaN at
-    either end is NaN. `xp` is the array library, numpy or `jax.numpy`; within `jax.jit` it is `jax.numpy`.
+    `time` does not decrease along its last axis, and may be one vector for all `values`. A segment with a NaN
+    at either end is NaN. `xp` is the array library, numpy or `jax.numpy`; within `jax.jit` it is `jax.numpy`.
     """
     first = values[..., :-1]
     second = values[..., 1:]
@@ -49,9 +51,9 @@ def auc(
 ) -> Float[np.ndarray, "*batch"]:
     """The area from `start` to `end`, both interpolated on their segment by its own rule.
 
-    NaN where the times do not span `start` to `end`, and where a value is NaN. `time` does not decrease along its
-    last axis; `start` and `end`, in its unit, are one number or one each batch. The area is in the unit of `values`
-    x that of `time`.
+    NaN where the times do not span `start` to `end`, and where a value is NaN. `time` does not decrease along
+    its last axis; `start` and `end`, in its unit, are one number or one each batch. The area is in the unit
+    of `values` x that of `time`.
     """
     left = time[..., :-1]
     right = time[..., 1:]

@@ -49,8 +49,8 @@ def exposure(
     in the analyte's unit as its assay reads it (its scale factor included), areas in that unit x day.
     `window` must start at 0; a cycle ends where the next begins, and `partial` says that the window reaches
     beyond. `draws` thins the posterior evenly (None: all). Tlast is the last time the curve is at or above
-    the LLOQ: the persistence. `by`: rows of each "cycle", of the "course", or "both". FitError for another, or a
-    window that starts later.
+    the LLOQ: the persistence. `by`: rows of each "cycle", of the "course", or "both". FitError for another,
+    or a window that starts later.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> table = kn.exposure(fit, draws=5, by="course")
@@ -219,4 +219,5 @@ def _half_life(time: Array, y: Array, start: Array, end: Array) -> Array:
     return jnp.where((n >= 3) & (slope < 0), jnp.log(2.0) / -slope, jnp.nan)
 
 
-# # MERGED curve: """Exposure numbers of a finely gridded curve, in jax: what NCA computes from samples, from a fitted curve."""
+# # MERGED curve: """Exposure numbers of a finely gridded curve, in jax: what NCA computes from samples, from
+# a fitted curve."""

@@ -1,7 +1,9 @@
-"""Which parameter moves a number most: each alone at the ends of what is believed of it, the others at the middle.
+"""Which parameter moves a number most: each alone at the ends of what is believed of it, the others at the
+middle.
 
-One at a time, so what two parameters do together, and that a posterior's parameters go up and down with each other, is
-not in it: a wide bar is a question worth an experiment, not the width of an interval (`simulate` draws those).
+One at a time, so what two parameters do together, and that a posterior's parameters go up and down with each
+other, is not in it: a wide bar is a question worth an experiment, not the width of an interval (`simulate`
+draws those).
 """
 
 from __future__ import annotations
@@ -34,11 +36,13 @@ Values = dict[str, Float[np.ndarray, " patient"]]
 
 @dataclass(frozen=True, eq=False)
 class Tornado:
-    """`table`: one row a quantity and parameter, the widest swing of a quantity first: quantity, parameter, unit, low,
-    middle, high [of the parameter], at_low, at_middle, at_high [in `units[quantity]`], swing, scale, guess.
+    """`table`: one row a quantity and parameter, the widest swing of a quantity first: quantity, parameter,
+    unit, low, middle, high [of the parameter], at_low, at_middle, at_high [in `units[quantity]`], swing,
+    scale, guess.
 
-    `swing` is the largest of the three over the least where all are above 0 (scale "ratio"), else their difference.
-    `source` says where low and high come from, `level` how much lies between them; `notes` what was assumed.
+    `swing` is the largest of the three over the least where all are above 0 (scale "ratio"), else their
+    difference. `source` says where low and high come from, `level` how much lies between them; `notes` what
+    was assumed.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> found.of("copies_auc_0_28d")["swing"].is_monotonic_decreasing, list(found.as_dict())[:2]
@@ -80,16 +84,18 @@ def tornado(
     weight_kg: float = 70.0,
     level: float = 0.9,
 ) -> Tornado:
-    """Move each parameter alone to the ends of its prior, or of its posterior in a fit, and see what numbers become.
+    """Move each parameter alone to the ends of its prior, or of its posterior in a fit, and see what numbers
+    become.
 
     A model: every parameter from the middle of its prior to the quantiles that hold `level` of it. A fit: its
-    population values, by their posterior; covariates at their reference, random effects at 0, and what the fit held is
-    left out. The patient weighs `weight_kg` [kg] and takes `regimen`, by default the model's typical dose on day 0.
+    population values, by their posterior; covariates at their reference, random effects at 0, and what the
+    fit held is left out. The patient weighs `weight_kg` [kg] and takes `regimen`, by default the model's
+    typical dose on day 0.
 
-    Quantities of the `window` [study day], default all: `OUTPUT_cmax` [unit of the output], `OUTPUT_tmax` [day after
-    the window's start], `OUTPUT_auc_0_28d` [unit x day], `PRODUCT_SITE_to_blood` (ratio of these areas, of a model with
-    sites), and the model's derived quantities. Curves are without residual error and assay scale. PlanError for what
-    is not there. Where the solver gives up a number is NaN.
+    Quantities of the `window` [study day], default all: `OUTPUT_cmax` [unit of the output], `OUTPUT_tmax`
+    [day after the window's start], `OUTPUT_auc_0_28d` [unit x day], `PRODUCT_SITE_to_blood` (ratio of these
+    areas, of a model with sites), and the model's derived quantities. Curves are without residual error and
+    assay scale. PlanError for what is not there. Where the solver gives up a number is NaN.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> str(found.of("copies_auc_0_28d")["parameter"].iloc[0]), found.as_dict()["level"]

@@ -1,8 +1,9 @@
-"""Where the cells go: liver and tumour beside blood, by route and by draw, and what each part of a regimen added.
+"""Where the cells go: liver and tumour beside blood, by route and by draw, and what each part of a regimen
+added.
 
-For models that say which of their outputs are a product's cells where (`Model.sites`). Everything is computed from the
-posterior's curves, under the doses that were given and under the same doses changed: by the other route, without a
-later cycle, without lymphodepletion.
+For models that say which of their outputs are a product's cells where (`Model.sites`). Everything is computed
+from the posterior's curves, under the doses that were given and under the same doses changed: by the other
+route, without a later cycle, without lymphodepletion.
 """
 
 from __future__ import annotations
@@ -36,17 +37,18 @@ Curve = Float[np.ndarray, "draw subject time"]
 
 
 def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> DataFrame:
-    """Every site quantity of every subject, product and posterior draw: subject, product, draw, quantity, unit, value.
+    """Every site quantity of every subject, product and posterior draw: subject, product, draw, quantity,
+    unit, value.
 
     `auc_SITE` [cells day] of the `window` days from the product's first infusion, `peak_SITE` [cells] and
     `peak_day_SITE` [days after that infusion]; `liver_to_blood`, `tumour_to_blood`: ratios of these areas;
     `retained_1h`: share of a first dose in liver and tumour one hour after it, by the route given;
-    `hepatic_artery_advantage_SITE`: area with the product's doses by hepatic artery over that with the same doses iv;
-    `doubling_time` [day]: the fastest of the rise in blood; `second_cycle_share`: what of the area in tumour, to 90
-    days after the last dose, later cycles add; `lymphodepletion_share`: the same for lymphodepletion;
-    `best_lesion_change`: least sum of diameters after day 0 over that at day 0, less 1 (product `all`).
-    Areas are linear-up log-down. A quantity that a model or regimen cannot have is left out. FitError where the
-    model has no sites.
+    `hepatic_artery_advantage_SITE`: area with the product's doses by hepatic artery over that with the same
+    doses iv; `doubling_time` [day]: the fastest of the rise in blood; `second_cycle_share`: what of the area
+    in tumour, to 90 days after the last dose, later cycles add; `lymphodepletion_share`: the same for
+    lymphodepletion; `best_lesion_change`: least sum of diameters after day 0 over that at day 0, less 1
+    (product `all`). Areas are linear-up log-down. A quantity that a model or regimen cannot have is left out.
+    FitError where the model has no sites.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
     >>> table = kn.biodistribution(fit, draws=2)
@@ -64,8 +66,8 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
 
 
 def biodistribution_summary(table: DataFrame) -> DataFrame:
-    """Median and 90 % interval over draws: one row a subject, product and quantity; then, as subject `median patient`,
-    of the median over subjects, taken draw by draw.
+    """Median and 90 % interval over draws: one row a subject, product and quantity; then, as subject `median
+    patient`, of the median over subjects, taken draw by draw.
 
     `table` is that of `biodistribution`.
 
@@ -105,13 +107,15 @@ def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
 def site_shares(
     of: Fit | Model, curves: DataFrame | None = None, *, until: float = 60.0, draws: int = 100
 ) -> DataFrame:
-    """Which part of a product's cells is at which site, over time: of a fit, or of the `curves` of `simulate`.
+    """Which part of a product's cells is at which site, over time: of a fit, or of the `curves` of
+    `simulate`.
 
-    Columns: product, site, time [day], share, lower, median, upper [cells, 5, 50 and 95 %]. `share` is the mean over
-    patients and draws of each one's own, so the shares of a time add to 1; the site `all` is their sum. Who has less
-    than a cell, or than a millionth of the most that it had, has no share, and where that is more than half of them
-    `share` is NaN. Time is from a subject's first infusion of the product, to `until`, in a fit, and that of the
-    simulation for curves. FitError or ModelError where the model has no sites.
+    Columns: product, site, time [day], share, lower, median, upper [cells, 5, 50 and 95 %]. `share` is the
+    mean over patients and draws of each one's own, so the shares of a time add to 1; the site `all` is their
+    sum. Who has less than a cell, or than a millionth of the most that it had, has no share, and where that
+    is more than half of them `share` is NaN. Time is from a subject's first infusion of the product, to
+    `until`, in a fit, and that of the simulation for curves. FitError or ModelError where the model has no
+    sites.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
@@ -221,7 +225,9 @@ class _Curves:
 
 
 def _days(table: DataFrame, subjects: list[str]) -> Float[np.ndarray, "subject time"]:
-    """Days close after every dose, then every day to `_FOLLOWED` after the last; rows padded by their last."""
+    """Days close after every dose, then every day to `_FOLLOWED` after the last; rows padded by their
+    last.
+    """
     rows = []
     for subject in subjects:
         days = table.loc[table["subject"] == subject, "time"].to_numpy(float)
@@ -310,7 +316,9 @@ def _of_lesions(actual: Mapping[str, Curve]) -> Iterator[tuple[str, tuple[str, n
 def _area(
     times: np.ndarray, curve: Curve, start: np.ndarray, length: float | np.ndarray
 ) -> Float[np.ndarray, "draw subject"]:
-    """The area from `start` to `start + length` or the last time, if that is earlier; NaN where there is no start."""
+    """The area from `start` to `start + length` or the last time, if that is earlier; NaN where there is
+    no start.
+    """
     end = np.minimum(start + length, times[:, -1])
     return auc(times, curve, start, end)
 
@@ -318,7 +326,9 @@ def _area(
 def _doubling(
     times: np.ndarray, curve: Curve, start: np.ndarray, window: float
 ) -> Float[np.ndarray, "draw subject"]:
-    """ln 2 over the steepest rise of log cells, from a day and a half after the first dose; NaN where none rises."""
+    """ln 2 over the steepest rise of log cells, from a day and a half after the first dose; NaN where none
+    rises.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.diff(np.log(curve), axis=-1) / np.diff(times, axis=-1)
     begin = start[:, None]

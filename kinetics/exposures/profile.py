@@ -53,7 +53,8 @@ class NCARules:
     - `min_r_squared`, `min_adj_r_squared`, `min_span_ratio`: below it half_life and lambda_z are
       excluded (NaN; the reason holds the estimate). None turns the rule off.
 
-    `max_missing`: no summary statistic where a larger fraction of the profiles has no number. PlanError: no such rule.
+    `max_missing`: no summary statistic where a larger fraction of the profiles has no number. PlanError: no
+    such rule.
 
     >>> kn.NCARules.car_t().min_adj_r_squared, kn.NCARules.winnonlin().extrapolate
     (0.8, 'predicted')

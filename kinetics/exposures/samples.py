@@ -1,7 +1,7 @@
 """Noncompartmental analysis of a study: one row per subject, analyte and cycle, and one for the course.
 
-Numbers and rules are those of `kinetics.exposures.profile`; here a study is cut into profiles. Per cycle, time
-counts from the cycle's first infusion, and its records end just before the next cycle begins; the whole
+Numbers and rules are those of `kinetics.exposures.profile`; here a study is cut into profiles. Per cycle,
+time counts from the cycle's first infusion, and its records end just before the next cycle begins; the whole
 course counts from the subject's first infusion. A cycle is one product's cycle number.
 """
 
@@ -111,9 +111,9 @@ def nca(
     unit x day. `first_measurable` is the first measurable value strictly after the reference infusion and
     fold_expansion = cmax / first_measurable.
 
-    A value above the upper limit counts at that limit. One censored to an interval above the LLOQ counts
-    as missing. `by`: rows of each "cycle", of the "course", or "both". InputError for an unknown analyte, product
-    or `by`.
+    A value above the upper limit counts at that limit. One censored to an interval above the LLOQ counts as
+    missing. `by`: rows of each "cycle", of the "course", or "both". InputError for an unknown analyte,
+    product or `by`.
 
     >>> study = kn.read_study("synthetic_cart_12")
     >>> table = kn.nca(study, analyte="car_copies", rules=kn.NCARules.car_t())
@@ -303,8 +303,8 @@ def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFra
     """Statistics over subjects: one row per analyte, product, cycle and number of an `nca` table.
 
     Columns: analyte, product, cycle, number, n, n_missing, geometric_mean, geometric_cv_percent, mean, sd,
-    median, min, max, reason. All NaN where more than `rules.max_missing` of the subjects have no number;
-    the geometric ones also where a value is 0; sd and geometric_cv_percent where n is 1. InputError where `frame`
+    median, min, max, reason. All NaN where more than `rules.max_missing` of the subjects have no number; the
+    geometric ones also where a value is 0; sd and geometric_cv_percent where n is 1. InputError where `frame`
     is no `nca` table.
 
     >>> summary = kn.nca_summary(kn.nca(kn.read_study("synthetic_cart_12")))

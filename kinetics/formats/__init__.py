@@ -1,4 +1,6 @@
-"""What statisticians and pharmacometricians read: ADaM-shaped tables, Monolix- and NONMEM-like results, workbooks."""
+"""What statisticians and pharmacometricians read: ADaM-shaped tables, Monolix- and NONMEM-like results,
+workbooks.
+"""
 
 import lazy_loader
 

@@ -1,8 +1,9 @@
-"""ADPC- and ADPPK-shaped datasets of a study (CDISC ADaM; `kinetics.study.sources.cdisc` says what is whose), and their TOML.
+"""ADPC- and ADPPK-shaped datasets of a study (CDISC ADaM; `kinetics.study.sources.cdisc` says what is whose),
+and their TOML.
 
-Times are days. AFRLT counts from the subject's first dose of cells; ARRLT and APRLT from the latest before the record
-(the next, where there is none before), for a record at the very time of a dose is read as taken before it.
-A value below its limit has AVALCAT1 `<BLQ`, no AVAL, and ALLOQ, as admiral's templates have it.
+Times are days. AFRLT counts from the subject's first dose of cells; ARRLT and APRLT from the latest before
+the record (the next, where there is none before), for a record at the very time of a dose is read as taken
+before it. A value below its limit has AVALCAT1 `<BLQ`, no AVAL, and ALLOQ, as admiral's templates have it.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ def adpc(study: Study) -> Dataset:
 
 
 def adppk(study: Study) -> Dataset:
-    """One row a record and a dose for a population model: EVID, MDV, CMT, AMT, DV, covariates with numeric copies.
+    """One row a record and a dose for a population model: EVID, MDV, CMT, AMT, DV, covariates with numeric
+    copies.
 
-    As in admiral's ADPPK a value below its limit has no DV and MDV 1. CMT numbers the products, then the analytes.
+    As in admiral's ADPPK a value below its limit has no DV and MDV 1. CMT numbers the products, then the
+    analytes.
     """
     (rows, given), own = timeline(study), subject_variables(study)
     columns = subject_keys(study, rows["subject"]) | _events(study, rows)

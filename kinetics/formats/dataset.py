@@ -15,7 +15,8 @@ __all__ = ["Dataset", "dataset_of"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """`variables` has every column of `frame`; `origins` says where one comes from, `codelists` what its codes mean.
+    """`variables` has every column of `frame`; `origins` says where one comes from, `codelists` what its
+    codes mean.
 
     `notes` are sentences on what the dataset does not carry.
     """
@@ -46,7 +47,9 @@ def dataset_of(
     codelists: Mapping[str, Mapping[str, str]] | None = None,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """A dataset of columns, each (values, origin), with SYNTHFL at the end; `own` describes the study's variables."""
+    """A dataset of columns, each (values, origin), with SYNTHFL at the end; `own` describes the study's
+    variables.
+    """
     frame = DataFrame({name: values for name, (values, _) in columns.items()})
     flag = "Y" if study.synthetic else "N"
     frame["SYNTHFL"] = Series(flag, index=frame.index, dtype=object)

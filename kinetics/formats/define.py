@@ -1,7 +1,7 @@
 """What the exported datasets hold, variable by variable: as define.xml has it, and as a table.
 
-Element names are those of CDISC Define-XML 2.1 on ODM 1.3.2 (ItemGroupDef, ItemDef, CodeList, def:Origin). It is shaped
-like one and is not one: no schema has checked it, and a reviewer's guide it does not replace.
+Element names are those of CDISC Define-XML 2.1 on ODM 1.3.2 (ItemGroupDef, ItemDef, CodeList, def:Origin). It
+is shaped like one and is not one: no schema has checked it, and a reviewer's guide it does not replace.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _PUBLISHED = {
 
 
 def define_table(datasets: Sequence[Dataset]) -> DataFrame:
-    """One row a variable: dataset, variable, label, type, codelist, origin, published (where; none of an own one)."""
+    """One row a variable: dataset, variable, label, type, codelist, origin, published (where; none of an
+    own one).
+    """
     return DataFrame(
         {
             "dataset": dataset.name,
@@ -45,7 +47,9 @@ def define_table(datasets: Sequence[Dataset]) -> DataFrame:
 
 
 def define_xml(study: Study, datasets: Sequence[Dataset]) -> str:
-    """The same as XML: an ItemGroupDef a dataset, an ItemDef a variable with its origin, a CodeList of its codes."""
+    """The same as XML: an ItemGroupDef a dataset, an ItemDef a variable with its origin, a CodeList of its
+    codes.
+    """
     kind = "SYNTHETIC data" if study.synthetic else "measured data"
     odm = Element(
         "ODM", _NAMESPACES | {"ODMVersion": "1.3.2", "FileType": "Snapshot", "FileOID": f"DEF.{study.name}"}

@@ -80,11 +80,11 @@ def export(
 ) -> Exported:
     """Write a study, or a run with the study it was fitted to, in some of FORMATS into one new folder `to`.
 
-    adpc and adppk go with a TOML that `read_study` needs to give the study's own names back; every ADaM-shaped dataset
-    is described in define.xml and define.csv. adtte needs a `protocol`; monolix needs a run; of a run, nonmem adds its
-    estimates, and adpp has its exposures in place of the samples' NCA by `rules`. InputError with every problem;
-    nothing is written then. `formats` as a list, or with commas between. `assessed_every_days` as
-    `survival_times` takes it.
+    adpc and adppk go with a TOML that `read_study` needs to give the study's own names back; every
+    ADaM-shaped dataset is described in define.xml and define.csv. adtte needs a `protocol`; monolix needs a
+    run; of a run, nonmem adds its estimates, and adpp has its exposures in place of the samples' NCA by
+    `rules`. InputError with every problem; nothing is written then. `formats` as a list, or with commas
+    between. `assessed_every_days` as `survival_times` takes it.
 
     >>> done = kn.export(kn.read_study("theophylline"), ["nonmem", "csv"], "theophylline-files")
     >>> done.files

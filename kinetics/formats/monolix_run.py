@@ -1,10 +1,10 @@
 """A run as a Monolix-like result folder, for scripts that read one.
 
-Files and columns are those of Monolix as the public results in nlmixr2/monolix2rx (inst/theo) show them. Two things
-are named for what they are: spreads of a posterior are `sd_posterior` (Monolix: se_sa), and predictions are medians
-over the posterior, `indivPred_median` (Monolix: _mean, _mode). By laplace and map, `se_lin` and the log-likelihood are
-Monolix's own. Residual parameters are a (constant, also on the log scale) and b (proportional), with the analyte where
-there are several.
+Files and columns are those of Monolix as the public results in nlmixr2/monolix2rx (inst/theo) show them. Two
+things are named for what they are: spreads of a posterior are `sd_posterior` (Monolix: se_sa), and
+predictions are medians over the posterior, `indivPred_median` (Monolix: _mean, _mode). By laplace and map,
+`se_lin` and the log-likelihood are Monolix's own. Residual parameters are a (constant, also on the log scale)
+and b (proportional), with the analyte where there are several.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def _effects(fit: Fit, population: Population) -> DataFrame:
 
 
 def _predictions(analyte: str, table: DataFrame) -> DataFrame:
-    """id, time, the observation, predictions and residuals of every record; the limit where it is censored."""
+    """id, time, the observation, predictions and residuals of every record; the limit where it is
+    censored.
+    """
     return DataFrame(
         {
             "id": table["subject"],

@@ -1,9 +1,11 @@
-"""A NM-TRAN-ready data file of a study: numbers alone, `.` where there is none, and the TOML that names the codes.
+"""A NM-TRAN-ready data file of a study: numbers alone, `.` where there is none, and the TOML that names the
+codes.
 
-ID TIME DV AMT RATE EVID MDV CMT DVID CENS LIMIT CYCLE WT and the subjects' columns. Times are days. A value below its
-limit has DV at the limit and CENS 1 (Monolix's, rxode2's and nlmixr2's coding; in NONMEM an M3 likelihood reads it). An
-interval-censored one has CENS 1, DV the upper and LIMIT the lower bound. CMT numbers the products by route, then the
-analytes; DVID the analytes. RATE is AMT over the duration. SYNTH is 1 where the data are simulated.
+ID TIME DV AMT RATE EVID MDV CMT DVID CENS LIMIT CYCLE WT and the subjects' columns. Times are days. A value
+below its limit has DV at the limit and CENS 1 (Monolix's, rxode2's and nlmixr2's coding; in NONMEM an M3
+likelihood reads it). An interval-censored one has CENS 1, DV the upper and LIMIT the lower bound. CMT numbers
+the products by route, then the analytes; DVID the analytes. RATE is AMT over the duration. SYNTH is 1 where
+the data are simulated.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ def nonmem_data(study: Study) -> DataFrame:
 
 
 def nonmem_csv(study: Study) -> str:
-    """The data file: no text but its header, every digit, `.` for what is missing. $DATA ... IGNORE=@ reads it."""
+    """The data file: no text but its header, every digit, `.` for what is missing. $DATA ... IGNORE=@
+    reads it.
+    """
     frame = nonmem_data(study)
     shown = DataFrame({name: [_number(value) for value in frame[name]] for name in frame.columns})
     return shown.to_csv(index=False, lineterminator="\n")

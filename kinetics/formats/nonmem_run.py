@@ -1,10 +1,11 @@
 """A run as NONMEM-like tables: raw estimates (.ext), individual effects (.phi), and which THETA is which.
 
-Layout as NONMEM 7.5 writes it (seen in pharmpy's example pheno.ext and pheno.phi; meanings of the negative iterations:
-NONMEM 7 guide, section on the raw output file): -1000000000 the final values, -1000000001 their standard errors (1E+10
-of a fixed one), -1000000004 OMEGA and SIGMA as standard deviations and correlations, -1000000006 whether fixed. By NUTS
-and VI the values are posterior medians, the errors posterior standard deviations, and there is no objective: NaN.
-OMEGA is of the random effects, on the link scale; SIGMA of the residual standard deviations.
+Layout as NONMEM 7.5 writes it (seen in pharmpy's example pheno.ext and pheno.phi; meanings of the negative
+iterations: NONMEM 7 guide, section on the raw output file): -1000000000 the final values, -1000000001 their
+standard errors (1E+10 of a fixed one), -1000000004 OMEGA and SIGMA as standard deviations and correlations,
+-1000000006 whether fixed. By NUTS and VI the values are posterior medians, the errors posterior standard
+deviations, and there is no objective: NaN. OMEGA is of the random effects, on the link scale; SIGMA of the
+residual standard deviations.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def _put(rows: dict[int, dict[str, float]], column: str, table: DataFrame, site:
 
 
 def _put_square(rows: dict[int, dict[str, float]], column: str, table: DataFrame, site: str | None) -> None:
-    """A variance out of a standard deviation, its error by the delta method; a zero, fixed, where there is none."""
+    """A variance out of a standard deviation, its error by the delta method; a zero, fixed, where there is
+    none.
+    """
     if site is None:
         values = {-1000000000: 0.0, -1000000001: FIXED_SE, -1000000004: 0.0, -1000000006: 1.0}
     else:
@@ -122,7 +125,9 @@ def _omegas(
 
 
 def _phi(fit: Fit, population: Population, effects: list[str]) -> DataFrame:
-    """SUBJECT_NO, ID, ETA(i), ETC(i,j): mean (mode of a maximum) and covariance of each subject's random effects."""
+    """SUBJECT_NO, ID, ETA(i), ETC(i,j): mean (mode of a maximum) and covariance of each subject's random
+    effects.
+    """
     draws = random_effects(fit)
     ids = nonmem_ids(fit.study)
     columns: dict[str, object] = {

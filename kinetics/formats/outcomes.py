@@ -1,10 +1,11 @@
 """ADTTE- and ADRS-shaped datasets of a study: time to event and response.
 
-ADTTE is the BDS for time-to-event of ADaMIG v1.3: CNSR 0 is an event, 1 a censored time. Parameters OS, PFS and DOR
-(admiralonco's template names the last RSD). AVAL is in days, without the one that admiral's derive_vars_duration adds.
-The study has days and no dates for STARTDT and ADT: STARTREL and ENDREL stand for them.
-ADRS: PARAMCD OVRLRESP is CDISC's code of an overall response (RSTESTCD; admiralonco's templates write OVR), BOR and
-CBOR are admiralonco's best responses, AVAL its numbers (aval_resp: CR 1, PR 2, SD 3, PD 5, NE 6, MISSING 7).
+ADTTE is the BDS for time-to-event of ADaMIG v1.3: CNSR 0 is an event, 1 a censored time. Parameters OS, PFS
+and DOR (admiralonco's template names the last RSD). AVAL is in days, without the one that admiral's
+derive_vars_duration adds. The study has days and no dates for STARTDT and ADT: STARTREL and ENDREL stand for
+them. ADRS: PARAMCD OVRLRESP is CDISC's code of an overall response (RSTESTCD; admiralonco's templates write
+OVR), BOR and CBOR are admiralonco's best responses, AVAL its numbers (aval_resp: CR 1, PR 2, SD 3, PD 5, NE
+6, MISSING 7).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """ADPP-shaped datasets (PPTESTCD) of a study's NCA or of a run's exposure, and PKNCA's long table of an NCA.
 
-Codes and names are CDISC's codelists PKPARMCD and PKPARM, as `kinetics.exposures.to_pptestcd` has them; those it marks * are
-this package's own. PKNCA's names (`cmax`, `auclast`, `half.life` ...) and columns (start, end, PPTESTCD, PPORRES,
-exclude) are those of as.data.frame(pk.nca(...)), PKNCA 0.12 (R/class-PKNCAresults.R, R/auc.R, R/half.life.R).
+Codes and names are CDISC's codelists PKPARMCD and PKPARM, as `kinetics.exposures.to_pptestcd` has them; those
+it marks * are this package's own. PKNCA's names (`cmax`, `auclast`, `half.life` ...) and columns (start, end,
+PPTESTCD, PPORRES, exclude) are those of as.data.frame(pk.nca(...)), PKNCA 0.12 (R/class-PKNCAresults.R,
+R/auc.R, R/half.life.R).
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def adpp(study: Study, rules: NCARules = DEFAULT_RULES) -> Dataset:
 
 
 def adpp_of_run(fit: Fit, *, draws: int = 1000) -> Dataset:
-    """One row a subject, analyte, cycle and parameter of a run's exposure: posterior median and 90 % interval."""
+    """One row a subject, analyte, cycle and parameter of a run's exposure: posterior median and 90 %
+    interval.
+    """
     summary = exposure_summary(exposure(fit, draws=draws))
     area = next(q for q in summary["quantity"] if q.startswith("auc_0_"))
     days = area.removeprefix("auc_0_").removesuffix("d")
@@ -100,10 +103,12 @@ def _dataset(study: Study, long: DataFrame, method: str, values: dict[str, tuple
 
 
 def pknca(study: Study, rules: NCARules = DEFAULT_RULES) -> DataFrame:
-    """PKNCA's long results of the study's NCA: subject, analyte, start, end, PPTESTCD, PPORRES, exclude, PPORRESU.
+    """PKNCA's long results of the study's NCA: subject, analyte, start, end, PPTESTCD, PPORRES, exclude,
+    PPORRESU.
 
-    start and end are days of the study: of a cycle up to the next one, Inf of the last and of the course, and of
-    aucint the window. Times in PPORRES count from start, as PKNCA's do. `note` says what a number rests on.
+    start and end are days of the study: of a cycle up to the next one, Inf of the last and of the course, and
+    of aucint the window. Times in PPORRES count from start, as PKNCA's do. `note` says what a number rests
+    on.
     """
     table = nca(study, rules=rules)
     area = next(c for c in map(str, table.columns) if c.startswith("auc_0_") and not c.endswith("_reason"))

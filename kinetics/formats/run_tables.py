@@ -1,4 +1,6 @@
-"""Population values, random effects and predictions of a run, as the Monolix-like and NONMEM-like files need them."""
+"""Population values, random effects and predictions of a run, as the Monolix-like and NONMEM-like files
+need them.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,11 @@ MAXIMA = ("laplace", "map")
 
 @dataclass(frozen=True)
 class Population:
-    """table: site, value, spread, cv_percent; held values have spread NaN and held True. maximum: of laplace or map.
+    """table: site, value, spread, cv_percent; held values have spread NaN and held True. maximum: of laplace
+    or map.
 
-    By NUTS and VI a value is the posterior median and its spread the posterior SD, both `parameter_table`'s; by laplace
-    and map the estimate and its standard error, `estimates`'.
+    By NUTS and VI a value is the posterior median and its spread the posterior SD, both `parameter_table`'s;
+    by laplace and map the estimate and its standard error, `estimates`'.
     """
 
     table: DataFrame
@@ -29,7 +32,9 @@ class Population:
 
 
 def population_of(fit: Fit) -> Population:
-    """The population values of a run, in the order of its parameter table; fixed parameters after their like."""
+    """The population values of a run, in the order of its parameter table; fixed parameters after their
+    like.
+    """
     summary = parameter_table(fit)
     summary = summary[summary["kind"] != "derived"].set_index("site")
     table = DataFrame({"value": summary["median"], "spread": summary["sd"], "cv_percent": np.nan})
@@ -56,7 +61,9 @@ def population_of(fit: Fit) -> Population:
 
 
 def random_effects(fit: Fit) -> dict[str, np.ndarray]:
-    """Effect -> draws (draw, subject) of the random effect on the link scale: its standard deviation times eta."""
+    """Effect -> draws (draw, subject) of the random effect on the link scale: its standard deviation times
+    eta.
+    """
     sites, h = fit.sites(), fit.bound.hierarchy
     return {k: sites[h.sd_site(k)][:, None] * sites[f"eta_{k}"] for k in h.vary}
 

@@ -1,4 +1,6 @@
-"""A study as files again: a folder of CSV or Parquet tables, or a workbook. In days, cells, mg and analyte units."""
+"""A study as files again: a folder of CSV or Parquet tables, or a workbook. In days, cells, mg and analyte
+units.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ def write_study(
 ) -> Path:
     """Write a study as a folder, or as a workbook where `to` ends in .xlsx; whole or not at all.
 
-    What `read_study` gives of it has the same tables. InputError if something is there and not `force`, or where the
-    library that the format needs is not installed.
+    What `read_study` gives of it has the same tables. InputError if something is there and not `force`, or
+    where the library that the format needs is not installed.
 
     >>> folder = kn.write_study(kn.read_study("theophylline"), "data/copy")
     >>> len(kn.read_study("data/copy").observations)

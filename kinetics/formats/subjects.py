@@ -19,7 +19,8 @@ _UNITS = {"year": "YEARS"}  # CDISC AGEU (C66781)
 class SubjectVariables:
     """frame: index subject, one column a variable. names: the study's column -> the variable.
 
-    copies: a variable of words -> the name of its numeric copy (SEXN). codelists: variable -> code -> meaning.
+    copies: a variable of words -> the name of its numeric copy (SEXN). codelists: variable -> code ->
+    meaning.
     """
 
     frame: DataFrame

@@ -12,10 +12,10 @@ __all__ = ["compartments", "products_of", "timeline"]
 def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
     """Doses and records of every subject in order of time, a record before a dose of the same time.
 
-    The rows (columns of both tables; dose, first: the day of the subject's first dose of cells, since: days from the
-    reference dose), and row by row the reference dose: the latest dose of cells before the record, else the next
-    (visit: product and cycle, name: of the dose in it, ROUTE, EXLOC). A dose refers to itself. Every dose counts in a
-    subject who had no cells.
+    The rows (columns of both tables; dose, first: the day of the subject's first dose of cells, since: days
+    from the reference dose), and row by row the reference dose: the latest dose of cells before the record,
+    else the next (visit: product and cycle, name: of the dose in it, ROUTE, EXLOC). A dose refers to itself.
+    Every dose counts in a subject who had no cells.
     """
     doses = study.doses.assign(dose=True, analyte="", censored="", order=1)
     doses["visit"] = doses["product"] + " cycle " + doses["cycle"].astype(str)

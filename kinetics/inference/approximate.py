@@ -38,7 +38,9 @@ _BLOCK = 500  # draws whose density is evaluated at once
 
 
 class Approximate(NamedTuple):
-    """Independent draws in one chain, the estimates at the maximum (None for vi), and facts for the provenance."""
+    """Independent draws in one chain, the estimates at the maximum (None for vi), and facts for the
+    provenance.
+    """
 
     draws: Draws
     estimates: Dataset | None

@@ -7,7 +7,8 @@ runs/NAME.unfinished/plan.toml       the plan
                      state.npz       the sampler after the last whole chunk, adaptation included: written last
 
 Every file is written under another name and renamed. A finished run keeps start.npz and state.npz in
-runs/NAME/checkpoint, from which more draws can be taken. runs/.NAME.lock is there while a process fits into the run.
+runs/NAME/checkpoint, from which more draws can be taken. runs/.NAME.lock is there while a process fits into
+the run.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def unfinished(run: Path) -> Path:
 def alone_in(run: Path) -> Iterator[None]:
     """Hold a run against every other process that would fit into it; FitError names the one that has it.
 
-    The system lets go of the lock when its holder ends, however it ends. A file system without locks is not guarded.
+    The system lets go of the lock when its holder ends, however it ends. A file system without locks is not
+    guarded.
     """
     lock = run.with_name(f".{run.name}.lock")
     made = [folder for folder in lock.parents if not folder.exists()]
@@ -82,7 +84,9 @@ def _locked(lock: Path, run: Path) -> IO[str]:
 
 
 class Checkpoint:
-    """The checkpoint in a folder. Reading raises FitError that says which file is missing, damaged or foreign."""
+    """The checkpoint in a folder. Reading raises FitError that says which file is missing, damaged or
+    foreign.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,7 +1,8 @@
-"""Programs compiled on a second core while the first one searches: equations of 17 states compile for minutes.
+"""Programs compiled on a second core while the first one searches: equations of 17 states compile for
+minutes.
 
-XLA compiles without Python's lock, so a thread is enough. It takes the programs in the order in which they will be
-called; a call waits for its own.
+XLA compiles without Python's lock, so a thread is enough. It takes the programs in the order in which they
+will be called; a call waits for its own.
 """
 
 from __future__ import annotations

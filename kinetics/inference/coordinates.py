@@ -1,9 +1,10 @@
-"""The coordinates in which chains run: each subject's log-likelihood as a quadratic, averaged over where it matters.
+"""The coordinates in which chains run: each subject's log-likelihood as a quadratic, averaged over where it
+matters.
 
-At the mode of a curve with a corner (the end of an expansion at a sampling time) slope and curvature are those of
-one side. A chart takes both over a normal approximation of each subject's random effects instead, and moves that
-approximation to where its own averages put it: Gaussian variational inference by natural gradients with
-Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's method.
+At the mode of a curve with a corner (the end of an expansion at a sampling time) slope and curvature are
+those of one side. A chart takes both over a normal approximation of each subject's random effects instead,
+and moves that approximation to where its own averages put it: Gaussian variational inference by natural
+gradients with Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's method.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _ROUNDS, _PAIRS = 8, 4  # of averaging, antithetic pairs in each: choices, not c
 
 
 def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
-    """The coordinates in which the posterior, were it what the approximation takes it for, is standard normal."""
+    """The coordinates in which the posterior, were it what the approximation takes it for, is standard
+    normal.
+    """
     g, mode, at_mode = found.g, found.modes.b, found.modes.information
     b, slope, information = _averaged(marginal, found, data)
     ok = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
@@ -78,8 +81,9 @@ def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
 def chart_at_mode(
     marginal: Marginal, found: Laplace, data: FitData, covariance: Float[np.ndarray, "population population"]
 ) -> Chart:
-    """The coordinates in which what Laplace's method approximates by is standard normal: population values normal
-    about the maximum with this covariance, the effects of each subject normal about their mode, given these.
+    """The coordinates in which what Laplace's method approximates by is standard normal: population values
+    normal about the maximum with this covariance, the effects of each subject normal about their mode, given
+    these.
 
     Rows of 0 in the covariance hold their value.
     """

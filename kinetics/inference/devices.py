@@ -50,8 +50,9 @@ def split_host(devices: int) -> None:
 def chain_layout(chains: int, at_most: int | None = None) -> ChainLayout:
     """The widest layout that divides the chains evenly over the devices jax shows, `at_most` so many of them.
 
-    Chains in step on one device share what a solver's step costs whatever its size: a gradient of the trial's equations
-    takes 46 ms for one chain on a core, 54 for two, 75 for four. So for equations, as many devices as cores.
+    Chains in step on one device share what a solver's step costs whatever its size: a gradient of the trial's
+    equations takes 46 ms for one chain on a core, 54 for two, 75 for four. So for equations, as many devices
+    as cores.
     """
     most = min(len(jax.devices()), at_most or chains)
     devices = max(d for d in range(1, most + 1) if chains % d == 0)

@@ -92,8 +92,8 @@ class Fit:
     def save(self, folder: str | Path, *, force: bool = False, log: str = "") -> Path:
         """Write the run folder (all of it or nothing); FitError if it exists and not `force`.
 
-        What the checkpoint beside it needs for more draws goes along. `log` is the text of its progress, kept as
-        log.txt.
+        What the checkpoint beside it needs for more draws goes along. `log` is the text of its progress, kept
+        as log.txt.
         """
         run, left = Path(folder), Checkpoint(unfinished(Path(folder)))
         tables = {"estimates.csv": _table(self.posterior)} if "estimates" in self.posterior else {}
@@ -141,17 +141,17 @@ def fit(
 ) -> Fit:
     """Fit a model to a study by the plan's `method`: nuts (the default), map, laplace or vi.
 
-    map maximises the posterior density of the population values with the random effects integrated (Laplace), laplace
-    the likelihood without priors (FOCE with interaction), vi finds a normal approximation: `kinetics.inference.approximate`.
-    Their draws are independent ones of the approximation, chains x draws of them in one chain.
-    With `run`, the folder that the fit is to be saved to, a checkpoint lies beside it after every chunk, and
-    `resume` goes on from there; the other methods are short and leave none.
+    map maximises the posterior density of the population values with the random effects integrated (Laplace),
+    laplace the likelihood without priors (FOCE with interaction), vi finds a normal approximation:
+    `kinetics.inference.approximate`. Their draws are independent ones of the approximation, chains x draws of
+    them in one chain. With `run`, the folder that the fit is to be saved to, a checkpoint lies beside it
+    after every chunk, and `resume` goes on from there; the other methods are short and leave none.
 
     `fit("fits/NAME.toml")` runs a plan; `fit(model, study, observe={...}, vary=[...], sampler={...}, seed=1)`
     takes the same keys as keywords; a plan beside a study is fitted to that study. Further keywords replace
-    keys of a plan. `announce` hears one line on the
-    records and one on where the chains run; `report` hears every chunk of iterations. Raises PlanError or StudyError
-    for bad input and FitError where sampling cannot start; the numbers still have to pass `check`.
+    keys of a plan. `announce` hears one line on the records and one on where the chains run; `report` hears
+    every chunk of iterations. Raises PlanError or StudyError for bad input and FitError where sampling cannot
+    start; the numbers still have to pass `check`.
 
     >>> observe = {"theophylline": {"likelihood": "additive"}}
     >>> fit = kn.fit("one_compartment_oral", "theophylline", observe=observe, method="laplace", seed=1)
@@ -232,8 +232,8 @@ def resume(
 
 
 def _joined(before: DataTree, after: DataTree, first: int) -> DataTree:
-    """The first `first` draws of one posterior, then those of another. There are more before only where a job was
-    killed after the extended run was written and before its checkpoint was removed.
+    """The first `first` draws of one posterior, then those of another. There are more before only where a job
+    was killed after the extended run was written and before its checkpoint was removed.
     """
     return DataTree.from_dict(
         {

@@ -1,8 +1,8 @@
 """How much each record says about its prediction: the curvature that Gauss-Newton and FOCE-I use.
 
-A measured record has the Fisher information of its family's location and scale (so an error that depends on the
-prediction interacts with it, as in FOCE-I: Wang 2007), a censored one minus the second derivative of its log
-probability as its standardised limits move on a straight line. Never negative.
+A measured record has the Fisher information of its family's location and scale (so an error that depends on
+the prediction interacts with it, as in FOCE-I: Wang 2007), a censored one minus the second derivative of its
+log probability as its standardised limits move on a straight line. Never negative.
 """
 
 from __future__ import annotations

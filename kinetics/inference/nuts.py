@@ -41,7 +41,9 @@ class Chunk(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """A sampler stopped after `done` iterations: its state's arrays, and the draws kept so far, chunk by chunk."""
+    """A sampler stopped after `done` iterations: its state's arrays, and the draws kept so far, chunk by
+    chunk.
+    """
 
     done: int
     state: list[np.ndarray]
@@ -49,7 +51,9 @@ class Saved(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """`sites` on their own scale, and the sampler's statistics, all (chain, draw, ...); `state` at the end."""
+    """`sites` on their own scale, and the sampler's statistics, all (chain, draw, ...); `state` at the
+    end.
+    """
 
     sites: dict[str, np.ndarray]
     stats: dict[str, np.ndarray]
@@ -59,8 +63,8 @@ class Draws(NamedTuple):
 class NutsProgram:
     """NumPyro's NUTS on one posterior, compiled once per data shape and reused over data, charts and keys.
 
-    `begun` iterations have been done before, in another process. With `side_by_side` every chain of `layout` has its
-    own data and chart: several fits of one posterior, `settings.chains` chains each, run as one.
+    `begun` iterations have been done before, in another process. With `side_by_side` every chain of `layout`
+    has its own data and chart: several fits of one posterior, `settings.chains` chains each, run as one.
     """
 
     def __init__(
@@ -92,7 +96,9 @@ class NutsProgram:
         return length, 1 if warmup else self.settings.thin
 
     def compile(self, marginal: Marginal, data: FitData, key: Array) -> None:
-        """Begin with what Laplace's method and then `run`, from its start, will call, while the search goes on here."""
+        """Begin with what Laplace's method and then `run`, from its start, will call, while the search
+        goes on here.
+        """
         compiler, chart = Compiler(), chart_shape(self.posterior)
         marginal.compile(compiler, data)
         start = jax.ShapeDtypeStruct((self.settings.chains, self.posterior.size), np.dtype(float))
@@ -124,8 +130,9 @@ class NutsProgram:
     ) -> Draws:
         """Sample from `start`; `key` is split once per chain. With `saved`, go on from there instead.
 
-        Side by side there is a key for each fit, and `data`, `chart` and `start` have a row for each chain of each.
-        `save` is called on the host after every chunk with the state and the newest chunk of draws, then `report`.
+        Side by side there is a key for each fit, and `data`, `chart` and `start` have a row for each chain of
+        each. `save` is called on the host after every chunk with the state and the newest chunk of draws,
+        then `report`.
         """
         settings, inputs = self.settings, (data, chart)
         begin = (_split(key, settings.chains), start)
@@ -157,17 +164,20 @@ class NutsProgram:
 
 
 def _split(key: Array, chains: int, which: int | None = None) -> Array:
-    """A key for each chain, of `key` or of each of several, one fit's after another's; `which` is folded in first."""
+    """A key for each chain, of `key` or of each of several, one fit's after another's; `which` is folded
+    in first.
+    """
     each = jnp.reshape(key, (-1,))
     each = each if which is None else jax.vmap(lambda k: jax.random.fold_in(k, which))(each)
     return jnp.reshape(jax.vmap(lambda k: jax.random.split(k, chains))(each), (-1,))
 
 
 def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
-    """`density` (z, data, chart) whose value and gradient by its first argument are traced once, wherever called.
+    """`density` (z, data, chart) whose value and gradient by its first argument are traced once, wherever
+    called.
 
-    NUTS calls them inside four loops; batching a loop over chains goes through its body again and again, and what is
-    a call of a traced function is then not gone through. Equations of 17 states took minutes of that.
+    NUTS calls them inside four loops; batching a loop over chains goes through its body again and again, and
+    what is a call of a traced function is then not gone through. Equations of 17 states took minutes of that.
     """
     both = jax.jit(jax.value_and_grad(density))
     kept = jax.custom_vjp(lambda z, data, chart: both(z, data, chart)[0])
@@ -185,7 +195,9 @@ def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
 def sites_of(
     posterior: Posterior, z: Float[Array, " size"], key: Array, data: FitData, chart: Chart
 ) -> dict[str, Array]:
-    """Population sites and standardised random effects eta_X of a flat point; in a mixture, a draw of `class`."""
+    """Population sites and standardised random effects eta_X of a flat point; in a mixture, a draw of
+    `class`.
+    """
     v, u = posterior.split(z)
     g, chart = posterior.placed(v, chart)
     s, _ = posterior.sites(g)
@@ -294,7 +306,9 @@ def _scan_chain(move: Callable[..., Any], length: int, every: int, state: Any, i
 
 
 def _told(before: Any, state: Any) -> dict[str, Any]:
-    """The statistics of one iteration; over several, steps add up, and the deepest tree and a divergence count."""
+    """The statistics of one iteration; over several, steps add up, and the deepest tree and a divergence
+    count.
+    """
     return {
         "lp": -state.potential_energy,
         "energy": state.energy,

@@ -1,4 +1,6 @@
-"""Whether a fit can begin somewhere, and a refusal that names the records which make every start impossible."""
+"""Whether a fit can begin somewhere, and a refusal that names the records which make every start
+impossible.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def _refusal(lines: list[str], where: str) -> FitError:
 
 
 def impossible_records(bound: BoundFit, sites: Mapping[str, Array]) -> list[str]:
-    """A line for every record whose likelihood is zero or undefined at these values: subject, day, analyte, why."""
+    """A line for every record whose likelihood is zero or undefined at these values: subject, day,
+    analyte, why.
+    """
     outputs = [a.output for a in bound.assays]
     observations = bound.data.observations
     theta = bound.theta(sites, bound.data)

@@ -1,17 +1,19 @@
 """The posterior as one function of one flat real vector: what samplers and optimisers see.
 
 A point is z = (v, u): v stands for the population sites (unconstrained: logs of positive ones, logits of
-fractions), u for the random effects, one row a varying parameter and one column a subject. A `Chart` says how:
+fractions), u for the random effects, one row a varying parameter and one column a subject. A `Chart` says
+how:
 
     g = centre + scale v                                      population sites, unconstrained
     A_i = H_i + P(g),  A_i b_i = q_i + X_i (g - g0) + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
 
-where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope and
-curvature of its log-likelihood at the point p_i, all on the link scale; X_i is how that slope changes with population
-sites that move the likelihood itself (a parameter that does not vary, a residual SD), so that the effects follow them.
-Were the likelihood quadratic, u would be standard normal and independent of g, however much or little a subject's data
-say; H = 0 is the usual non-centred parametrisation, a large H the centred one. A plan may ask for either: H is 0 in the
-rows of `non_centred`, and those of `centred` are b = p - c(g) + spread u, each on its own.
+where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope
+and curvature of its log-likelihood at the point p_i, all on the link scale; X_i is how that slope changes
+with population sites that move the likelihood itself (a parameter that does not vary, a residual SD), so that
+the effects follow them. Were the likelihood quadratic, u would be standard normal and independent of g,
+however much or little a subject's data say; H = 0 is the usual non-centred parametrisation, a large H the
+centred one. A plan may ask for either: H is 0 in the rows of `non_centred`, and those of `centred` are b = p
+- c(g) + spread u, each on its own.
 """
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ class Posterior:
     def _constrained(self, x: Float[Array, " site"]) -> Float[Array, " site"]:
         """The values of all of `names` at their coordinates, each kind of site in one step.
 
-        The product that puts them in their order again keeps XLA:CPU from computing them anew in every reader.
+        The product that puts them in their order again keeps XLA:CPU from computing them anew in every
+        reader.
         """
         order = np.argsort(self._kinds, kind="stable")
         ordered = np.eye(len(order))[order]
@@ -261,7 +264,9 @@ def _normal(prior: Prior) -> tuple[float, float]:
 
 
 def _kind(prior: Prior) -> str:
-    """Which map takes a coordinate to a site's value: that of its link, or of its prior where it has its own."""
+    """Which map takes a coordinate to a site's value: that of its link, or of its prior where it has its
+    own.
+    """
     own = isinstance(prior, HalfNormal | HalfCauchy | Correlation)
     return type(prior).__name__ if own else prior.link
 
@@ -273,9 +278,9 @@ def _scale(prior: Prior) -> float:
 def _constrained(kind: str, x: Array) -> Array:
     """Values, before their scale, at coordinates of one kind.
 
-    The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left tail wherever
-    the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has two long tails: no
-    step of a sampler suits both them and the middle.
+    The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left tail
+    wherever the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has two
+    long tails: no step of a sampler suits both them and the middle.
     """
     if kind == "HalfCauchy":
         return HalfCauchy(1.0).of_normal(x)

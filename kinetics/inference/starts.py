@@ -30,11 +30,12 @@ def begin(
     marginal: Marginal | None = None,
     centre: Float[np.ndarray, " population"] | None = None,
 ) -> tuple[Chart, Float[Array, "chain size"]]:
-    """The chart, and a start (v, u) for each chain: standard normal in it, or near the prior medians without one.
+    """The chart, and a start (v, u) for each chain: standard normal in it, or near the prior medians without
+    one.
 
-    The chart is that of Laplace's method unless the settings say "prior" or the method finds no maximum, which
-    `announce` hears; with "vi" its population values are those of the normal approximation, from which the starts are
-    drawn. The search begins at `centre`, by default the prior medians.
+    The chart is that of Laplace's method unless the settings say "prior" or the method finds no maximum,
+    which `announce` hears; with "vi" its population values are those of the normal approximation, from which
+    the starts are drawn. The search begins at `centre`, by default the prior medians.
     """
     shape, plain = (settings.chains, posterior.size), posterior.plain()
     plain = plain if centre is None else plain._replace(centre=centre)

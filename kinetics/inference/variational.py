@@ -1,10 +1,11 @@
 """The best normal approximation of the posterior in the coordinates of a chart, and how good it is.
 
-z = (v, u) of `kinetics.inference.posterior`: v normal with any covariance, the u of each subject normal with any covariance,
-subjects independent given v (their dependence on v is in the chart). The evidence lower bound is maximised over one
-set of draws, fixed and with exact first and second moments: deterministic, so that L-BFGS finds its maximum and can
-tell that it has (Giordano, Ingram & Broderick 2024, arXiv 2304.05527). The Pareto k of the importance weights says
-whether the approximation may stand for the posterior (Yao, Vehtari, Simpson & Gelman 2018, arXiv 1802.02538).
+z = (v, u) of `kinetics.inference.posterior`: v normal with any covariance, the u of each subject normal with
+any covariance, subjects independent given v (their dependence on v is in the chart). The evidence lower bound
+is maximised over one set of draws, fixed and with exact first and second moments: deterministic, so that
+L-BFGS finds its maximum and can tell that it has (Giordano, Ingram & Broderick 2024, arXiv 2304.05527). The
+Pareto k of the importance weights says whether the approximation may stand for the posterior (Yao, Vehtari,
+Simpson & Gelman 2018, arXiv 1802.02538).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ Flat = Float[np.ndarray, "draw size"]
 
 
 class Guide(NamedTuple):
-    """Normal in z: mean, factor of the covariance of v, factors of those of each subject's u; the bound, its slope."""
+    """Normal in z: mean, factor of the covariance of v, factors of those of each subject's u; the bound,
+    its slope.
+    """
 
     mean: Float[np.ndarray, " size"]
     population: Float[np.ndarray, "population population"]
@@ -101,7 +104,9 @@ def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int
 def draws_of(
     posterior: Posterior, guide: Guide, key: Array, n: int, *, tails: float | None = None
 ) -> tuple[Flat, Float[np.ndarray, " draw"]]:
-    """`n` draws of z and their log density under the guide, v Student-t with `tails` degrees of freedom if given."""
+    """`n` draws of z and their log density under the guide, v Student-t with `tails` degrees of freedom if
+    given.
+    """
     p = posterior.population
     key_normal, key_scale = jax.random.split(key)
     e = np.array(jax.random.normal(key_normal, (n, posterior.size)))

@@ -1,6 +1,7 @@
 """The library that ships: models/, fits/ and data/, beside this file in a wheel, at the checkout's root else.
 
-A reference with no slash, no backslash and no dot in it is a name of the library; any other is the path of your file.
+A reference with no slash, no backslash and no dot in it is a name of the library; any other is the path of
+your file.
 """
 
 from pathlib import Path
@@ -40,10 +41,11 @@ def is_bare(reference: str) -> bool:
 
 
 def find(kind: Kind, reference: str | Path) -> Location:
-    """Location of a model, fit, data set or protocol: in the library for a bare name, else the path that is given.
+    """Location of a model, fit, data set or protocol: in the library for a bare name, else the path that is
+    given.
 
-    A fit or protocol may be given as the README writes it (`fits/NAME.toml`, `data/NAME/protocol.toml`) outside a
-    checkout too: where there is no such path here, it is the library's.
+    A fit or protocol may be given as the README writes it (`fits/NAME.toml`, `data/NAME/protocol.toml`)
+    outside a checkout too: where there is no such path here, it is the library's.
 
     >>> from kinetics.library import find
     >>> find("protocols", "nkg2d_registry").path.parts[-3:]

@@ -1,9 +1,11 @@
-"""Models joined into one: a parameter of one is read off the states of the others. No equation is written twice.
+"""Models joined into one: a parameter of one is read off the states of the others. No equation is written
+twice.
 
-A block is a model like any other. What drives it is a parameter of it, a constant while the block stands alone;
-`compose` puts a function of the joined states in that parameter's place:
+A block is a model like any other. What drives it is a parameter of it, a constant while the block stands
+alone; `compose` puts a function of the joined states in that parameter's place:
 
-    compose(load_model("nk_persistence"), load_model("cytokine_crs"), links={"kill_flux": lambda y, p: 0.1 * y["K"]})
+    compose(load_model("nk_persistence"), load_model("cytokine_crs"), links={"kill_flux": lambda y, p: 0.1 *
+    y["K"]})
 """
 
 from __future__ import annotations
@@ -30,13 +32,15 @@ def compose(
     sites: Mapping[str, Mapping[str, str]] | None = None,
     balance: Balance | None = None,
 ) -> Model:
-    """One model of several, each of differential equations: their states, parameters, doses and outputs together.
+    """One model of several, each of differential equations: their states, parameters, doses and outputs
+    together.
 
-    `links` maps a parameter of a part to `value(y, p)` of all states (scalars) and parameters; it is a parameter no
-    longer, and every equation and output that reads it reads the value. A later link may read an earlier one. How
-    states begin and how doses enter may not read one, for there are no states yet. Parts may share a parameter that
-    is the same in both. `parameters`, `outputs`, `derived` and `sites` add to the parts', or replace theirs. A dose
-    enters every part that has a rule for it. What a dose is measured in, and the balance, are the first part's.
+    `links` maps a parameter of a part to `value(y, p)` of all states (scalars) and parameters; it is a
+    parameter no longer, and every equation and output that reads it reads the value. A later link may read an
+    earlier one. How states begin and how doses enter may not read one, for there are no states yet. Parts may
+    share a parameter that is the same in both. `parameters`, `outputs`, `derived` and `sites` add to the
+    parts', or replace theirs. A dose enters every part that has a rule for it. What a dose is measured in,
+    and the balance, are the first part's.
 
     ModelError lists every name that two parts use for different things, and every link to nothing.
 
@@ -74,7 +78,8 @@ def compose(
 
 
 def prefixed(model: Model, prefix: str, *, product: str | None = None) -> Model:
-    """The model with `prefix` and `_` before its states, parameters and outputs, so that it can join any other.
+    """The model with `prefix` and `_` before its states, parameters and outputs, so that it can join any
+    other.
 
     With `product` it takes doses of that product only, in the model's own unit. ModelError for a closed form.
 

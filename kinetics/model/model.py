@@ -60,8 +60,9 @@ class Parameter:
 
     `sd` is the standard deviation of the random effect on the scale of the prior's link (log for a
     LogNormal); None means that subjects do not differ unless a plan says so. `sd_prior` defaults to
-    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. One that is
-    `held` keeps its value unless a plan names it under `priors` or `vary`: what the model's data seldom tell.
+    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. One that
+    is `held` keeps its value unless a plan names it under `priors` or `vary`: what the model's data seldom
+    tell.
 
     >>> kn.Parameter(0.2, "1/day", kn.LogNormal(0.2, 0.5), sd=0.3, source="a guess", guess=True).omega_prior
     LogNormal(median=0.3, sd=0.5, link='log')
@@ -130,19 +131,21 @@ class Balance:
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen model of one subject, its p a mapping of scalars: in closed form, or as differential equations.
+    """A frozen model of one subject, its p a mapping of scalars: in closed form, or as differential
+    equations.
 
     Closed form: `solution(t, p, doses)` gives {state: (record,)} at times t (record,) [day]; doses is one
     subject's `Doses`.
 
-    Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y;
-    `initial(p)` gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of
-    dose enters the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or
-    a product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
+    Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y; `initial(p)`
+    gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of dose enters
+    the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or a
+    product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
     which a dose is late. `typical_dose` [dose_unit] is one that the equations were written for. `stiff`
-    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept. `dose_units` gives
-    the unit of products that are not dosed in `dose_unit` ({"tocilizumab": "mg", "lymphodepletion": "count"}). `sites`
-    says which outputs, in cells, are a product's cells where: {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
+    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept.
+    `dose_units` gives the unit of products that are not dosed in `dose_unit` ({"tocilizumab": "mg",
+    "lymphodepletion": "count"}). `sites` says which outputs, in cells, are a product's cells where:
+    {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
 
     >>> model = kn.load_model("ogasawara_2021").with_prior_set("solid_tumour")
     >>> list(model.outputs), model.unit_of("car_t"), round(model.typical()["half_life_contraction"], 1)
@@ -247,10 +250,10 @@ def library_models() -> list[str]:
 def load_model(reference: str | Path, **options: Any) -> Model:
     """Load a model: a bare name from the library, or a path (with a slash or suffix) to your file.
 
-    The same file content gives the same object, so compiled code is reused. `options` go to the file's own `build`,
-    where it has one (`load_model("tumour_growth_inhibition", form="claret")`). ModelError names every fault found:
-    no MODEL, an unknown unit or option, a missing source, a value outside its prior's support. `reference` is the
-    name or the path.
+    The same file content gives the same object, so compiled code is reused. `options` go to the file's own
+    `build`, where it has one (`load_model("tumour_growth_inhibition", form="claret")`). ModelError names
+    every fault found: no MODEL, an unknown unit or option, a missing source, a value outside its prior's
+    support. `reference` is the name or the path.
 
     >>> list(kn.load_model("tumour_growth_inhibition", form="claret").states)
     ['TS']

@@ -119,7 +119,9 @@ class HalfNormal:
 
 @dataclass(frozen=True)
 class HalfCauchy:
-    """`x ~ |Cauchy(0, scale)|`, for the scales of a horseshoe. log x is symmetric about log scale, with SD pi/2."""
+    """`x ~ |Cauchy(0, scale)|`, for the scales of a horseshoe. log x is symmetric about log scale, with SD
+    pi/2.
+    """
 
     scale: float
     link: Link = "log"
@@ -137,7 +139,9 @@ class HalfCauchy:
         return dist.HalfCauchy(self.scale)
 
     def of_normal(self, x: Real[Array, "..."]) -> Real[Array, "..."]:
-        """The value whose rank is that of `x` under a standard normal. Both tails keep their relative precision."""
+        """The value whose rank is that of `x` under a standard normal. Both tails keep their relative
+        precision.
+        """
         lower = jnp.tan(0.5 * jnp.pi * jax.scipy.special.ndtr(-jnp.abs(x)))
         return self.scale * jnp.where(x < 0, lower, 1.0 / lower)
 
@@ -152,8 +156,8 @@ class HalfCauchy:
 class Correlation:
     """One correlation of a matrix of `size` under LKJ(concentration): its marginal, 2 Beta(a, a) - 1.
 
-    Of two (size 2), p(x) ~ (1 - x^2)^(concentration - 1), and 1 is uniform. Lewandowski, Kurowicka & Joe 2009,
-    doi 10.1016/j.jmva.2009.04.008.
+    Of two (size 2), p(x) ~ (1 - x^2)^(concentration - 1), and 1 is uniform. Lewandowski, Kurowicka & Joe
+    2009, doi 10.1016/j.jmva.2009.04.008.
     """
 
     concentration: float = 1.0

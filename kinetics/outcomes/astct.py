@@ -1,10 +1,11 @@
 """CRS and ICANS by the ASTCT consensus (Lee 2019, Biol Blood Marrow Transplant 25:625) from raw signs.
 
-The table was read as PMC9327779 Table 2 and PMC8021214 Table 1 give it, not in the paper. CRS: fever of 38.0 C or
-more that nothing else explains, and the worse of hypotension and hypoxia. Once CRS has begun and antipyretics,
-tocilizumab or steroids were given, fever is no longer needed. ICANS, adults: the worst of the ICE score, consciousness,
-seizures, motor weakness and oedema. Grade 5 (death) is an investigator's judgement and is not made from signs. Grades
-of other scales (CTCAE, Lee 2014, Penn) are not converted from or into these.
+The table was read as PMC9327779 Table 2 and PMC8021214 Table 1 give it, not in the paper. CRS: fever of 38.0
+C or more that nothing else explains, and the worse of hypotension and hypoxia. Once CRS has begun and
+antipyretics, tocilizumab or steroids were given, fever is no longer needed. ICANS, adults: the worst of the
+ICE score, consciousness, seizures, motor weakness and oedema. Grade 5 (death) is an investigator's judgement
+and is not made from signs. Grades of other scales (CTCAE, Lee 2014, Penn) are not converted from or into
+these.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ class Grade:
 
 
 def crs_course(signs: Sequence[Signs]) -> list[Grade]:
-    """The CRS grade at each time of one subject, in order of time; InputError with everything that cannot be."""
+    """The CRS grade at each time of one subject, in order of time; InputError with everything that cannot
+    be.
+    """
     _check(signs)
     began = treated = False
     found = []
@@ -131,7 +134,9 @@ def icans_grade(signs: Signs) -> Grade:
 
 
 def _ice(score: int) -> int:
-    """PMC9327779 Table 2; 0 is grade 3 where the patient can be roused, and grade 4 by consciousness where not."""
+    """PMC9327779 Table 2; 0 is grade 3 where the patient can be roused, and grade 4 by consciousness where
+    not.
+    """
     return 0 if score == 10 else 1 if score >= 7 else 2 if score >= 3 else 3
 
 
@@ -189,7 +194,9 @@ def read_signs(path: str | Path) -> dict[str, list[Signs]]:
 
 
 def astct_grades(signs: dict[str, list[Signs]], *, icans: bool) -> DataFrame:
-    """One row a subject and time: subject, time, crs, crs_why, and icans, icans_why where asked for; NaN: not known."""
+    """One row a subject and time: subject, time, crs, crs_why, and icans, icans_why where asked for; NaN:
+    not known.
+    """
     rows, problems = [], list[Problem]()
     for subject, own in signs.items():
         try:
@@ -207,7 +214,8 @@ def astct_grades(signs: dict[str, list[Signs]], *, icans: bool) -> DataFrame:
 
 
 def astct_events(grades: DataFrame) -> DataFrame:
-    """Rows for events.csv: subject, time (of the worst grade, the first), event, grade, grading_system, begins.
+    """Rows for events.csv: subject, time (of the worst grade, the first), event, grade, grading_system,
+    begins.
 
     One row a subject and toxicity that it had at all. `begins`: the day of the first grade above 0.
     """
@@ -224,7 +232,8 @@ def astct_events(grades: DataFrame) -> DataFrame:
 
 
 def disagreements(events: DataFrame, study: Study, *, icans: bool) -> DataFrame:
-    """Where a study's worst recorded ASTCT grades differ from those of the signs: subject, event, recorded, by_signs.
+    """Where a study's worst recorded ASTCT grades differ from those of the signs: subject, event, recorded,
+    by_signs.
 
     StudyError where a subject of the signs is none of the study.
     """
@@ -272,11 +281,12 @@ def _number(grade: Grade) -> float:
     return nan if grade.grade is None else float(grade.grade)
 
 
-# # MERGED astct_table: """A table of raw signs as ASTCT grades: one row a subject and time in, grades, episodes and events.csv rows out.
+# # MERGED astct_table: """A table of raw signs as ASTCT grades: one row a subject and time in, grades,
+# episodes and events.csv rows out.
 #
-# Columns of the table: subject, time [day], temperature [C], hypotension (yes, no), vasopressors (how many, vasopressin
-# not counted), oxygen (none, low_flow, blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation);
-# if there are any: vasopressin, treated (antipyretic, tocilizumab or steroids by then), other_cause, motor_weakness (yes,
-# no), ice (0 to 10), consciousness (alert, spontaneous, voice, tactile, unarousable), seizure (none, resolved,
-# prolonged), oedema (none, focal, diffuse). ICANS is graded where a column `ice` is there.
-# """
+# Columns of the table: subject, time [day], temperature [C], hypotension (yes, no), vasopressors (how many,
+# vasopressin not counted), oxygen (none, low_flow, blow_by, high_flow, face_mask, non_rebreather, venturi,
+# cpap, bipap, ventilation); if there are any: vasopressin, treated (antipyretic, tocilizumab or steroids by
+# then), other_cause, motor_weakness (yes, no), ice (0 to 10), consciousness (alert, spontaneous, voice,
+# tactile, unarousable), seizure (none, resolved, prolonged), oedema (none, focal, diffuse). ICANS is graded
+# where a column `ice` is there. """

@@ -1,4 +1,6 @@
-"""What happened to each subject, as numbers a dose decision weighs: DLT, worst CRS grade, objective response."""
+"""What happened to each subject, as numbers a dose decision weighs: DLT, worst CRS grade, objective
+response.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,9 @@ def subject_outcomes(
     """One row a subject who had the level's product, in the order of subjects.csv.
 
     subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1, 0, NaN where not evaluable or
-    pending); crs (worst grade by the scale the protocol names for it, from the first infusion of cells, 0 where
-    none, NaN where the protocol names no scale); response (1 for CR or PR, 0 otherwise, NaN where none of the
-    study's subjects was assessed).
+    pending); crs (worst grade by the scale the protocol names for it, from the first infusion of cells, 0
+    where none, NaN where the protocol names no scale); response (1 for CR or PR, 0 otherwise, NaN where none
+    of the study's subjects was assessed).
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.subject_outcomes(study, protocol).head(3)
@@ -61,8 +63,8 @@ def known_responses(
 ) -> dict[str, bool | None]:
     """Of every subject whether it responded (CR or PR) within so many days of its first infusion of cells.
 
-    None where that is not known yet: no response so far, and neither progression, another therapy or death nor the end
-    of these days was seen (`kinetics.outcomes.followed_until`). InputError for no days.
+    None where that is not known yet: no response so far, and neither progression, another therapy or death
+    nor the end of these days was seen (`kinetics.outcomes.followed_until`). InputError for no days.
     """
     if not within_days > 0:
         raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))

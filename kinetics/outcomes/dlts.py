@@ -1,4 +1,6 @@
-"""From a study's tables to the history a dose rule reads: who is evaluable, who had a DLT, whose window is open."""
+"""From a study's tables to the history a dose rule reads: who is evaluable, who had a DLT, whose window is
+open.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Step:
 
 
 def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_level") -> list[Patient]:
-    """Every subject in the order of subjects.csv; StudyError with everything that keeps one from being read."""
+    """Every subject in the order of subjects.csv; StudyError with everything that keeps one from being
+    read.
+    """
     _check_columns(study, level_column)
     levels, problems = _levels(study, protocol, level_column)
     problems += _follow_up_problems(study)
@@ -62,8 +66,8 @@ def history_of(
 ) -> list[Cohort]:
     """One cohort a patient, in their order; who is not evaluable was replaced and is in none.
 
-    `responded` says of each subject whether it responded, None where that is not known yet; for rules that look at
-    responses (`kinetics.outcomes.known_responses`).
+    `responded` says of each subject whether it responded, None where that is not known yet; for rules that
+    look at responses (`kinetics.outcomes.known_responses`).
     """
     found = []
     for p in patients:
@@ -225,8 +229,8 @@ def _fires(trigger: Trigger, doses: DataFrame, events: DataFrame) -> bool:
 def followed_until(study: Study, subject: str) -> tuple[float, str]:
     """The last day up to which a DLT of a subject would be known, and what says so.
 
-    The column `followed_until` of subjects.csv (the visit or the data cutoff), else the last day that anything is
-    recorded of it. Nobody is taken to be followed for longer than that.
+    The column `followed_until` of subjects.csv (the visit or the data cutoff), else the last day that
+    anything is recorded of it. Nobody is taken to be followed for longer than that.
     """
     tables = {"doses": study.doses, "observations": study.observations, "events": study.events}
     tables["responses"] = study.responses

@@ -1,16 +1,18 @@
-"""A study's responses by iRECIST: iBOR, rates, and the progression that iPFS and iDOR end with, as trials report them.
+"""A study's responses by iRECIST: iBOR, rates, and the progression that iPFS and iDOR end with, as trials
+report them.
 
-Where a reader recorded the immune response, the column `irecist` of responses.csv (iCR, iPR, iSD, iUPD, iCPD, NE) is
-taken as it is. Else it is judged from what was measured (`kinetics.outcomes.irecist`): `sum_mm` of the targets, `new_lesions`
-(yes: one is present), and where they are there `new_lesion_count` (so far), `new_lesions_mm` (their sum) and
-`non_target` (absent, present, unequivocal_progression, not_evaluated). A sum cannot show that nodes are normal or that
-other lesions are gone: where `overall` is CR, the visit is an iCR. A PD that neither the sum nor a new lesion explains
-is refused, not guessed at, unless `non_target` is there. Without `new_lesion_count` nobody knows whether a later new
-lesion is another one: it confirms nothing.
+Where a reader recorded the immune response, the column `irecist` of responses.csv (iCR, iPR, iSD, iUPD, iCPD,
+NE) is taken as it is. Else it is judged from what was measured (`kinetics.outcomes.irecist`): `sum_mm` of the
+targets, `new_lesions` (yes: one is present), and where they are there `new_lesion_count` (so far),
+`new_lesions_mm` (their sum) and `non_target` (absent, present, unequivocal_progression, not_evaluated). A sum
+cannot show that nodes are normal or that other lesions are gone: where `overall` is CR, the visit is an iCR.
+A PD that neither the sum nor a new lesion explains is refused, not guessed at, unless `non_target` is there.
+Without `new_lesion_count` nobody knows whether a later new lesion is another one: it confirms nothing.
 
-Progression is the first iUPD that an iCPD confirms or that no later iSD, iPR or iCR resets: FROM MEMORY of the iRECIST
-paper (Seymour 2017, Lancet Oncol 18:e143, on statistical considerations): an unconfirmed iUPD is a progression where
-the patient dies, stops, or is not looked at again. So one on the last scan counts, and its sentence says so.
+Progression is the first iUPD that an iCPD confirms or that no later iSD, iPR or iCR resets: FROM MEMORY of
+the iRECIST paper (Seymour 2017, Lancet Oncol 18:e143, on statistical considerations): an unconfirmed iUPD is
+a progression where the patient dies, stops, or is not looked at again. So one on the last scan counts, and
+its sentence says so.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ TARGETS = "targets"
 
 
 def immune_assessments_of(study: Study) -> dict[str, list[ImmuneAssessment]]:
-    """Every subject's assessments after the first infusion of cells by iRECIST; StudyError with every problem."""
+    """Every subject's assessments after the first infusion of cells by iRECIST; StudyError with every
+    problem.
+    """
     found: dict[str, list[ImmuneAssessment]] = {s: [] for s in study.subject_ids}
     table, problems = study.responses, list[Problem]()
     recorded = RECORDED in table.columns
@@ -77,8 +81,8 @@ def immune_assessments_of(study: Study) -> dict[str, list[ImmuneAssessment]]:
 def best_immune_responses(study: Study, *, by: str = "dose_level") -> DataFrame:
     """One row a subject, as `kinetics.outcomes.best_responses`: the best up to an iCPD, unconfirmed.
 
-    subject; the column `by`; treated; response (iCR, iPR, iSD, iCPD, iUPD, NE, MISSING); day; progressed_on (day of the
-    iUPD that an iCPD confirmed); assessments; why.
+    subject; the column `by`; treated; response (iCR, iPR, iSD, iCPD, iUPD, NE, MISSING); day; progressed_on
+    (day of the iUPD that an iCPD confirmed); assessments; why.
     """
     check_by(study, by)
     seen, starts, rows = immune_assessments_of(study), first_infusions(study), []
@@ -189,7 +193,9 @@ def _judged(
 
 
 def _visit(row: dict[str, Any]) -> ImmuneVisit:
-    """The sum of the new lesions stands in the first of their names; the others are there and not measured."""
+    """The sum of the new lesions stands in the first of their names; the others are there and not
+    measured.
+    """
     mm, yes = row[SIZE], int(row["new_lesions"] == "yes")
     count = max(int(row["new_lesion_count"]), yes) if _known(row, "new_lesion_count") else yes
     names = tuple(f"new {i}" for i in range(1, count + 1))

@@ -1,10 +1,11 @@
 """iRECIST from lesion measurements: progression is unconfirmed (iUPD) until a later scan confirms it (iCPD).
 
-Seymour L et al., Lancet Oncol 2017;18:e143 (PMC5648544; "iRECIST" below), read with the answers of the RECIST working
-group (recist.eortc.org; "FAQ"). Each visit is first judged by RECIST 1.1 (`kinetics.outcomes.recist`), targets, non-target and
-new lesions apart. Further growth is counted from the first iUPD, so small increases add up; a visit at which every
-category that had progressed no longer does resets the bar: the next progression is an iUPD again.
-Not here: confirmation of iCR and iPR, clinical stability, new lesions beyond five measured ones.
+Seymour L et al., Lancet Oncol 2017;18:e143 (PMC5648544; "iRECIST" below), read with the answers of the RECIST
+working group (recist.eortc.org; "FAQ"). Each visit is first judged by RECIST 1.1
+(`kinetics.outcomes.recist`), targets, non-target and new lesions apart. Further growth is counted from the
+first iUPD, so small increases add up; a visit at which every category that had progressed no longer does
+resets the bar: the next progression is an iUPD again. Not here: confirmation of iCR and iPR, clinical
+stability, new lesions beyond five measured ones.
 """
 
 from __future__ import annotations
@@ -70,10 +71,11 @@ IRECIST = ImmuneRules()
 
 @dataclass(frozen=True)
 class ImmuneVisit:
-    """One imaging visit. Growth is since the assessment before; new lesions are those the baseline did not have.
+    """One imaging visit. Growth is since the assessment before; new lesions are those the baseline did not
+    have.
 
-    `new_targets`: up to five new lesions that are measured, 0 where gone again. `new_symptoms`: the scan was made for
-    a new symptom or sign.
+    `new_targets`: up to five new lesions that are measured, 0 where gone again. `new_symptoms`: the scan was
+    made for a new symptom or sign.
     """
 
     day: float
@@ -89,7 +91,9 @@ class ImmuneVisit:
 
 @dataclass(frozen=True)
 class ImmuneAssessment:
-    """The response of one visit and why; `progressed_on` is the iUPD that it leaves open, or that an iCPD confirms."""
+    """The response of one visit and why; `progressed_on` is the iUPD that it leaves open, or that an iCPD
+    confirms.
+    """
 
     day: float
     response: ImmuneResponse
@@ -100,7 +104,9 @@ class ImmuneAssessment:
 
 @dataclass(frozen=True)
 class BestImmuneResponse:
-    """The best response before any iCPD, its day, and the day of progression: the iUPD that an iCPD confirmed."""
+    """The best response before any iCPD, its day, and the day of progression: the iUPD that an iCPD
+    confirmed.
+    """
 
     response: Literal["iCR", "iPR", "iSD", "iCPD", "iUPD", "NE", "MISSING"]
     day: float | None
@@ -170,7 +176,8 @@ def best_immune_response(
     reference_day: float = 0.0,
     rules: ImmuneRules = IRECIST,
 ) -> BestImmuneResponse:
-    """The best response up to the first iCPD, iCR and iPR unconfirmed. `reference_day` is the start of treatment.
+    """The best response up to the first iCPD, iCR and iPR unconfirmed. `reference_day` is the start of
+    treatment.
 
     An iSD before RECIST's minimum of days is NE. An iUPD that nothing confirms and nothing resets is an iUPD.
     """
@@ -222,7 +229,9 @@ def _look(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Seen:
 
 
 def _new_progression(visit: ImmuneVisit, new_mm: float, state: _State, rules: ImmuneRules) -> str:
-    """FAQ on new lesions: after a reset they progress as RECIST has it, 20 % and 5 mm over their smallest sum."""
+    """FAQ on new lesions: after a reset they progress as RECIST has it, 20 % and 5 mm over their smallest
+    sum.
+    """
     if state.new_nadir is None:
         return ""
     grown, r = new_mm - state.new_nadir, rules.recist
@@ -294,9 +303,11 @@ def _grown(visit: ImmuneVisit, seen: _Seen, before: _Open, rules: ImmuneRules) -
 
 
 def _still(seen: _Seen, before: _Open) -> list[str]:
-    """The categories of an iUPD that still stand; new lesions that stay do not, once the targets do better than then.
+    """The categories of an iUPD that still stand; new lesions that stay do not, once the targets do better
+    than then.
 
-    FAQ on responses after new lesions: shrinkage after the iUPD is a response (scenario B), no change is not (F).
+    FAQ on responses after new lesions: shrinkage after the iUPD is a response (scenario B), no change is not
+    (F).
     """
     better = BETTER.index(seen.response) < BETTER.index(
         before.response if before.response in BETTER else "CR"

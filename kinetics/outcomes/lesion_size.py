@@ -1,7 +1,7 @@
 """The sum of target lesion diameters of every subject as change from its baseline, and the best of it.
 
-A size is a column of responses.csv. The baseline is the last size up to the first infusion of cells; where no row of
-responses.csv is that early, a column of subjects.csv that has to be named.
+A size is a column of responses.csv. The baseline is the last size up to the first infusion of cells; where no
+row of responses.csv is that early, a column of subjects.csv that has to be named.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ SIZE, BASELINE = "sum_mm", "baseline_sld"  # of responses.csv; of subjects.csv
 def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> DataFrame:
     """One row an assessment after the first infusion of cells, and one at the baseline (day 0, change 0).
 
-    subject; day (since that infusion); mm; percent (change from baseline); overall ("" at baseline or where there is
-    none); new_lesions (yes or no, "" where not recorded). StudyError with every subject that has no baseline.
+    subject; day (since that infusion); mm; percent (change from baseline); overall ("" at baseline or where
+    there is none); new_lesions (yes or no, "" where not recorded). StudyError with every subject that has no
+    baseline.
     """
     table = study.responses
     if size not in table.columns:
@@ -57,7 +58,9 @@ def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> Da
 def baseline_size(
     study: Study, before: DataFrame, subject: str, size: str = SIZE, column: str = BASELINE
 ) -> float | Problem:
-    """A subject's size before treatment, or what keeps it from being known; `before`: its rows of responses.csv."""
+    """A subject's size before treatment, or what keeps it from being known; `before`: its rows of
+    responses.csv.
+    """
     if len(before):
         value = float(before.sort_values("time")[size].iloc[-1])
     elif column in study.subjects.columns:
@@ -82,8 +85,8 @@ def best_changes(
 ) -> DataFrame:
     """One row a subject: the smallest size up to progression as change from baseline, with the best response.
 
-    subject; the column `by`; percent (NaN where there is no size after baseline); day (since the first infusion);
-    response; why (the reason for the response, or for there being no change).
+    subject; the column `by`; percent (NaN where there is no size after baseline); day (since the first
+    infusion); response; why (the reason for the response, or for there being no change).
     """
     changes, rows = size_changes(study, size, baseline), []
     for row in best_responses(study, confirmed, by=by).to_dict("records"):

@@ -1,10 +1,10 @@
 """A table of lesion measurements as responses by RECIST 1.1 and iRECIST: one row a lesion and visit in.
 
-Columns: subject, time [day], lesion (a name), kind (target, non_target, new), diameter_mm (the longest, of a node the
-short axis; 0 where gone, empty where not measured), state (of a non-target lesion: absent, present,
-unequivocal_progression, not_evaluated); if there are any: node (yes, no), larger (yes: a lesion that is not measured
-grew since the visit before). The first visit of a subject is its baseline. A visit lists every target; a subject
-without non-target lesions has none.
+Columns: subject, time [day], lesion (a name), kind (target, non_target, new), diameter_mm (the longest, of a
+node the short axis; 0 where gone, empty where not measured), state (of a non-target lesion: absent, present,
+unequivocal_progression, not_evaluated); if there are any: node (yes, no), larger (yes: a lesion that is not
+measured grew since the visit before). The first visit of a subject is its baseline. A visit lists every
+target; a subject without non-target lesions has none.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ Visits = dict[str, list[ImmuneVisit]]
 
 @dataclass(frozen=True, eq=False)
 class LesionResponses:
-    """`visits`: subject, time, sum_mm, new_lesions, overall, irecist, why, irecist_why, a row a visit after baseline.
+    """`visits`: subject, time, sum_mm, new_lesions, overall, irecist, why, irecist_why, a row a visit after
+    baseline.
 
-    `best`: subject, unconfirmed, confirmed, irecist and why, a row a subject; days to a stable disease are counted from
-    `reference_day`.
+    `best`: subject, unconfirmed, confirmed, irecist and why, a row a subject; days to a stable disease are
+    counted from `reference_day`.
     """
 
     visits: DataFrame
@@ -52,7 +53,9 @@ class LesionResponses:
 
 
 def read_lesions(path: str | Path) -> Visits:
-    """Every subject's visits in order of time, the baseline first; StudyError with every problem of the file."""
+    """Every subject's visits in order of time, the baseline first; StudyError with every problem of the
+    file.
+    """
     raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of lesion measurements")
     rows = _rows(raw, problems) if whole else []
     if problems:
@@ -64,7 +67,8 @@ def read_lesions(path: str | Path) -> Visits:
 
 
 def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] = 0.0) -> LesionResponses:
-    """Every visit's response and every subject's best; StudyError with everything that keeps one from being read.
+    """Every visit's response and every subject's best; StudyError with everything that keeps one from being
+    read.
 
     `reference_day`: the first infusion of cells, of all subjects or by subject.
     """
@@ -138,7 +142,9 @@ def _visit(day: float, rows: Sequence[dict[str, Any]]) -> ImmuneVisit:
 
 
 def _together(states: Iterable[str]) -> Any:
-    """The state of all non-target lesions: the worst that was seen, absent only where each is (RECIST 4.3.2)."""
+    """The state of all non-target lesions: the worst that was seen, absent only where each is (RECIST
+    4.3.2).
+    """
     seen = set(states)
     for state in ("unequivocal_progression", "present", "not_evaluated"):
         if state in seen:

@@ -2,9 +2,9 @@
 
 The rules are those of Eisenhauer EA et al., Eur J Cancer 2009;45:228 ("RECIST" below); which later assessment
 confirms a response, and which day makes a disease stable, are coded as admiralonco documents them
-(`derive_param_confirmed_bor`, `derive_param_bor`). Diameters are mm: the longest of a lesion, the short axis of a
-node. Days are counted from the start of treatment, and exactly: give whole days where a protocol counts dates.
-Not here: disease without a measurable lesion (NON-CR/NON-PD), how many targets lie in one organ.
+(`derive_param_confirmed_bor`, `derive_param_bor`). Diameters are mm: the longest of a lesion, the short axis
+of a node. Days are counted from the start of treatment, and exactly: give whole days where a protocol counts
+dates. Not here: disease without a measurable lesion (NON-CR/NON-PD), how many targets lie in one organ.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Assessment:
 
 @dataclass(frozen=True)
 class BestResponse:
-    """A subject's best overall response: its first day, the day it was confirmed, and why it is what it is."""
+    """A subject's best overall response: its first day, the day it was confirmed, and why it is what it
+    is.
+    """
 
     response: Literal["CR", "PR", "SD", "PD", "NE", "MISSING"]
     day: float | None
@@ -107,7 +109,9 @@ class BestResponse:
 def overall_responses(
     visits: Sequence[Visit], *, subject: str = "", rules: RecistRules = RECIST_1_1
 ) -> list[Assessment]:
-    """The overall response of every visit after the first, which is the baseline; InputError with every problem."""
+    """The overall response of every visit after the first, which is the baseline; InputError with every
+    problem.
+    """
     problems = visit_problems(visits, subject)
     if problems:
         raise InputError(problems)
@@ -153,7 +157,9 @@ def best_response(
 def first_response(
     assessments: Sequence[Assessment], *, confirmed: bool, rules: RecistRules = RECIST_1_1
 ) -> Assessment | None:
-    """The first CR or PR before any PD, `confirmed` by a later assessment where that is asked; None without one."""
+    """The first CR or PR before any PD, `confirmed` by a later assessment where that is asked; None
+    without one.
+    """
     for i, a in enumerate(assessments):
         if a.response == "PD":
             return None
@@ -218,7 +224,9 @@ def sum_of_diameters(visit: Visit) -> float | None:
 def _candidate(
     seen: Sequence[Assessment], i: int, confirmed: bool, reference_day: float, rules: RecistRules
 ) -> BestResponse:
-    """What one assessment can count as (admiralonco derive_param_bor and derive_param_confirmed_bor, Details 2)."""
+    """What one assessment can count as (admiralonco derive_param_bor and derive_param_confirmed_bor,
+    Details 2).
+    """
     a = seen[i]
     if a.response in ("CR", "PR") and not confirmed:
         why = f"{a.response} on day {a.day:g}, not asked to be confirmed"

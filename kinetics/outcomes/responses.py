@@ -1,8 +1,9 @@
-"""What the subjects of a study had: their best response, adverse events by worst grade, dose-limiting toxicities.
+"""What the subjects of a study had: their best response, adverse events by worst grade, dose-limiting
+toxicities.
 
-Every table is by a column of subjects.csv (`dose_level` unless another is named). Rates are exact: events of n,
-with the interval of Clopper CJ and Pearson ES, Biometrika 1934;26:404. Grades of different systems (a version of
-CTCAE, ASTCT) are never converted or put into one row.
+Every table is by a column of subjects.csv (`dose_level` unless another is named). Rates are exact: events of
+n, with the interval of Clopper CJ and Pearson ES, Biometrika 1934;26:404. Grades of different systems (a
+version of CTCAE, ASTCT) are never converted or put into one row.
 """
 
 from __future__ import annotations
@@ -68,11 +69,12 @@ def clopper_pearson(events: int, n: int, level: float = 0.95) -> tuple[float, fl
 def best_responses(
     study: Study, confirmed: bool = False, *, by: str = "dose_level", rules: RecistRules = RECIST_1_1
 ) -> DataFrame:
-    """One row a subject, in the order of subjects.csv, from the recorded overall responses after first infusion.
+    """One row a subject, in the order of subjects.csv, from the recorded overall responses after first
+    infusion.
 
-    subject; the column `by`; treated (had an infusion of cells); response (CR, PR, SD, PD, NE, MISSING); day (of
-    the study, NaN where MISSING); confirmed_on (day, NaN where not); assessments (how many after first infusion);
-    why (the reason for the response, or for there being none).
+    subject; the column `by`; treated (had an infusion of cells); response (CR, PR, SD, PD, NE, MISSING); day
+    (of the study, NaN where MISSING); confirmed_on (day, NaN where not); assessments (how many after first
+    infusion); why (the reason for the response, or for there being none).
     """
     check_by(study, by)
     seen = assessments_of(study)
@@ -112,9 +114,9 @@ def response_rates(
 ) -> DataFrame:
     """Objective response and disease control rates, two rows a group.
 
-    The column `by`; rate (orr, dcr); confirmed; n; events; estimate; lower; upper (Clopper-Pearson); reason (why
-    there is no estimate). `population` treated counts who is NE or MISSING as without a response; evaluable
-    leaves them out.
+    The column `by`; rate (orr, dcr); confirmed; n; events; estimate; lower; upper (Clopper-Pearson); reason
+    (why there is no estimate). `population` treated counts who is NE or MISSING as without a response;
+    evaluable leaves them out.
     """
     if population not in ("treated", "evaluable"):
         raise InputError(Problem(f"population {population!r}", "write 'treated' or 'evaluable'"))
@@ -131,7 +133,9 @@ def rates_of(
     population: Population = "treated",
     level: float = 0.95,
 ) -> DataFrame:
-    """The rows of `response_rates` from a table of best responses; `rates` says which responses count for each."""
+    """The rows of `response_rates` from a table of best responses; `rates` says which responses count for
+    each.
+    """
     rows = []
     for group in sorted(best[by].unique()):
         own = best[(best[by] == group) & best["treated"]]
@@ -147,13 +151,14 @@ def rates_of(
 def adverse_events(
     study: Study, by: str = "dose_level", *, attribution: Sequence[str] | None = None
 ) -> DataFrame:
-    """How many subjects had each event, by their worst grade of it; one row a group, grading system and event.
+    """How many subjects had each event, by their worst grade of it; one row a group, grading system and
+    event.
 
     The column `by`; grading_system ("" where none is written); event; n (subjects of the group with a dose of
-    anything); subjects (of those, with the event); grade_1 to grade_5 (by worst grade); grade_3_or_more; ungraded
-    (no grade at all). An event graded by two systems has a row in each. Grade 0 is no event, nor are an ungraded
-    death and a new anticancer therapy. A group without the event has a row of zeros. `attribution` keeps the events
-    attributed to these, such as ["car_nk", "car_t"].
+    anything); subjects (of those, with the event); grade_1 to grade_5 (by worst grade); grade_3_or_more;
+    ungraded (no grade at all). An event graded by two systems has a row in each. Grade 0 is no event, nor are
+    an ungraded death and a new anticancer therapy. A group without the event has a row of zeros.
+    `attribution` keeps the events attributed to these, such as ["car_nk", "car_t"].
     """
     check_by(study, by)
     dosed = set(study.doses["subject"])
@@ -188,10 +193,11 @@ def adverse_events(
 def dlt_table(
     study: Study, protocol: Protocol, *, level_column: str = "dose_level", level: float = 0.95
 ) -> DataFrame:
-    """Dose-limiting toxicities as the protocol counts them (its window, clock and evaluability), one row a level.
+    """Dose-limiting toxicities as the protocol counts them (its window, clock and evaluability), one row a
+    level.
 
-    level (from 1); dose (of the protocol); subjects; evaluable; pending; not_evaluable; dlts (evaluable subjects
-    with one); estimate; lower; upper (Clopper-Pearson, of the evaluable); with_dlt (who, and what);
+    level (from 1); dose (of the protocol); subjects; evaluable; pending; not_evaluable; dlts (evaluable
+    subjects with one); estimate; lower; upper (Clopper-Pearson, of the evaluable); with_dlt (who, and what);
     reason (why there is no estimate).
     """
     patients, rows = patients_of(study, protocol, level_column=level_column), []

@@ -1,8 +1,9 @@
-"""Subgroups of the interim analysis: response, disease control, DLTs and grade 3 or more, each with its exact interval.
+"""Subgroups of the interim analysis: response, disease control, DLTs and grade 3 or more, each with its exact
+interval.
 
-A number is split at its median, a word is a stratum of its own, and so is what was not recorded. Grades of different
-systems have rows of their own.
-With a dozen patients these are counts to look at, not comparisons: no stratum is tested against another.
+A number is split at its median, a word is a stratum of its own, and so is what was not recorded. Grades of
+different systems have rows of their own. With a dozen patients these are counts to look at, not comparisons:
+no stratum is tested against another.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ def strata_table(
     study: Study, columns: Sequence[str], protocol: Protocol | None = None, *, confirmed: bool = False,
     level_column: str = "dose_level",
 ) -> DataFrame:  # fmt: skip
-    """One row a column, stratum and rate: by, stratum, rate, n, events, estimate, lower, upper (Clopper-Pearson).
+    """One row a column, stratum and rate: by, stratum, rate, n, events, estimate, lower, upper
+    (Clopper-Pearson).
 
-    rate: orr, dcr (of the treated); dlt (of the evaluable, with a protocol); grade_3_or_more of each grading system (of
-    the treated, attributed to cells). StudyError with every column that is not there.
+    rate: orr, dcr (of the treated); dlt (of the evaluable, with a protocol); grade_3_or_more of each grading
+    system (of the treated, attributed to cells). StudyError with every column that is not there.
     """
     strange = [c for c in columns if c not in study.subjects.columns]
     if strange:

@@ -75,12 +75,12 @@ def survival_times(
 ) -> DataFrame:
     """One row a subject, in the order of subjects.csv: what ended the time, or why it is censored.
 
-    subject; the column `by`; start (day of the study); time (days from it, NaN for who is not counted: no infusion of
-    cells, or for DOR no response); event; why. `confirmed`: DOR begins at the first CR or PR that a later assessment
-    confirms. `assessed_every_days` takes the place of the protocol's `[censoring.assessments]`. `criteria`
-    irecist gives iPFS and iDOR: an iUPD that later scans reset is no progression (`kinetics.outcomes.immune_responses`).
-    `rules` are those of RECIST. InputError for another endpoint or criteria, PlanError where the protocol leaves
-    the censoring open.
+    subject; the column `by`; start (day of the study); time (days from it, NaN for who is not counted: no
+    infusion of cells, or for DOR no response); event; why. `confirmed`: DOR begins at the first CR or PR that
+    a later assessment confirms. `assessed_every_days` takes the place of the protocol's
+    `[censoring.assessments]`. `criteria` irecist gives iPFS and iDOR: an iUPD that later scans reset is no
+    progression (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST. InputError for another
+    endpoint or criteria, PlanError where the protocol leaves the censoring open.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.survival_times(study, protocol, "pfs")[["subject", "time", "event", "why"]].head(2)

@@ -29,9 +29,10 @@ ROUNDING = 1e-12  # of a product of fractions that is one half
 class KaplanMeier:
     """Curves, one a group of the column `by` ("all" where none is named), and their medians.
 
-    curve: `by`, time [day], survival, lower, upper, at_risk (just before), events, censored, reason (why there is no
-    interval). medians: `by`, n, events, median (the smallest t with S(t) <= 0.5), lower, upper (where the interval's
-    ends get there), reason (why one of the three is missing). `level` is the probability of the intervals.
+    curve: `by`, time [day], survival, lower, upper, at_risk (just before), events, censored, reason (why
+    there is no interval). medians: `by`, n, events, median (the smallest t with S(t) <= 0.5), lower, upper
+    (where the interval's ends get there), reason (why one of the three is missing). `level` is the
+    probability of the intervals.
 
     >>> times = pd.DataFrame({"time": [3.0, 5.0, 8.0], "event": [True, False, True], "arm": ["a", "a", "b"]})
     >>> found = kn.outcomes.kaplan_meier(times, by="arm")
@@ -58,16 +59,19 @@ class KaplanMeier:
         return self.curve[self.curve[self.by] == group].reset_index(drop=True)
 
     def at(self, days: Sequence[float]) -> DataFrame:
-        """Survival at these days: `by`, time, survival, lower, upper, at_risk, reason (why it is not known)."""
+        """Survival at these days: `by`, time, survival, lower, upper, at_risk, reason (why it is not
+        known).
+        """
         rows = [{self.by: g} | _at(self.of(g), float(day)) for g in self.groups for day in days]
         return DataFrame(rows, columns=[self.by, "time", "survival", "lower", "upper", "at_risk", "reason"])
 
 
 def kaplan_meier(times: DataFrame, by: str | None = None, level: float = 0.95) -> KaplanMeier:
-    """Kaplan-Meier of a table `times` with `time` [day] and `event`, as `survival_times` makes it; NaN is not counted.
+    """Kaplan-Meier of a table `times` with `time` [day] and `event`, as `survival_times` makes it; NaN is not
+    counted.
 
-    `by`: a column of it to have a curve a group. InputError with every row that cannot be read. `level` is the
-    probability of the intervals.
+    `by`: a column of it to have a curve a group. InputError with every row that cannot be read. `level` is
+    the probability of the intervals.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.outcomes.kaplan_meier(kn.outcomes.survival_times(study, protocol, "os"))

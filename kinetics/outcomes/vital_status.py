@@ -1,7 +1,9 @@
-"""How long each subject was followed: the first infusion of cells, death, the last day known alive, new therapy.
+"""How long each subject was followed: the first infusion of cells, death, the last day known alive, new
+therapy.
 
-Death is an event `death`, another anticancer therapy an event `new_anticancer_therapy` of events.csv. The last day
-known alive is a column of subjects.csv; without it, the last day on which anything of the subject is recorded.
+Death is an event `death`, another anticancer therapy an event `new_anticancer_therapy` of events.csv. The
+last day known alive is a column of subjects.csv; without it, the last day on which anything of the subject is
+recorded.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ TABLES = ("doses", "observations", "events", "responses")
 def follow_up(study: Study) -> DataFrame:
     """One row a subject, in the order of subjects.csv; days of the study, NaN where there was none.
 
-    subject; start (first infusion of cells); died_on; alive_on (last day known alive); known_by (what says so);
-    new_therapy_on (the first after start). StudyError with every contradiction.
+    subject; start (first infusion of cells); died_on; alive_on (last day known alive); known_by (what says
+    so); new_therapy_on (the first after start). StudyError with every contradiction.
     """
     starts, problems, rows = first_infusions(study), list(_fatal_problems(study)), []
     for subject in study.subject_ids:

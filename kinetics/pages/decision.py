@@ -1,4 +1,5 @@
-"""One HTML page of a dose decision: what is recommended, every piece of evidence for it, and where each came from.
+"""One HTML page of a dose decision: what is recommended, every piece of evidence for it, and where each came
+from.
 
 The headings follow those of the evidence table in FDA's Oncology Dosing Tool Kit; no compliance is claimed.
 """
@@ -34,7 +35,8 @@ def recommendation_page(
     found: Recommendation, names: Sequence[str], *, to: str | Path, study: Study | None = None,
     level_column: str = "dose_level",
 ) -> Path:  # fmt: skip
-    """Write the page to the file `to`, whole or not at all; returns its path. `names` are the levels', lowest first.
+    """Write the page to the file `to`, whole or not at all; returns its path. `names` are the levels', lowest
+    first.
 
     With the `study`, exposures are drawn against the subjects' doses, `level_column` of subjects.csv.
 
@@ -128,7 +130,9 @@ def _sections(found: Recommendation, names: list[str], drawn: list[Figure]) -> I
 
 
 def _levels(found: Recommendation, names: list[str]) -> list[Table]:
-    """The levels by the rule and the BLRM, and by what exposure-response adds, an interval joined to its middle."""
+    """The levels by the rule and the BLRM, and by what exposure-response adds, an interval joined to its
+    middle.
+    """
     table = found.levels
     counted = table[["level", "subjects", "evaluable", "dlts", "blrm_mean", "p_under", "p_target", "p_over"]]
     tables = [

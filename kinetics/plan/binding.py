@@ -85,7 +85,8 @@ class BoundAssay:
         times: Float[AnyArray, "subject time"],
         subjects: AnyArray | None = None,
     ) -> AnyArray:
-        """What the assay reads of its output's prediction at `times` [day]: times its factors, where it has any.
+        """What the assay reads of its output's prediction at `times` [day]: times its factors, where it has
+        any.
 
         `subjects`: which of the fit's the rows are; all of them unless given.
         """
@@ -128,7 +129,9 @@ class BoundFit:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Parameters that the model holds at its value and no key of the plan lets go; an output needs them."""
+        """Parameters that the model holds at its value and no key of the plan lets go; an output needs
+        them.
+        """
         named = {*self.plan.fixed, *self.unused}
         return tuple(
             k
@@ -374,7 +377,8 @@ def _pair(plan: FitPlan, observations: Observations) -> BoundPair | None:
 
 
 def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:
-    """Parameters that no observed output depends on: read off the equations, or a NaN in them reaches nothing.
+    """Parameters that no observed output depends on: read off the equations, or a NaN in them reaches
+    nothing.
 
     ModelError where the model's equations cannot be evaluated at all.
     """

@@ -26,10 +26,10 @@ def design_columns(
     """Columns (subject,) by name, the effects that use them, and every problem found.
 
     Continuous: x - centre, or log(x/centre) for `power`. Categorical: an indicator for every level but the
-    most frequent one (of equally frequent ones, the first by name). Where the effect is shrunk, the column of a
-    number is divided by the subjects' SD (n, not n - 1), so that effects are comparable; an indicator stays as it
-    is. Allometry: exponent log(weight/reference), column `allometry_<parameter>`. A column belongs to one
-    parameter: `<parameter>_<name>`.
+    most frequent one (of equally frequent ones, the first by name). Where the effect is shrunk, the column of
+    a number is divided by the subjects' SD (n, not n - 1), so that effects are comparable; an indicator stays
+    as it is. Allometry: exponent log(weight/reference), column `allometry_<parameter>`. A column belongs to
+    one parameter: `<parameter>_<name>`.
     """
     columns: dict[str, np.ndarray] = {}
     effects: list[Effect] = []

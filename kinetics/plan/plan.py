@@ -88,7 +88,9 @@ class FitPlan(Spec):
         return name
 
     def resolved(self) -> dict[str, Any]:
-        """The plan as plain values without those that say nothing (None, empty tables, the method if NUTS)."""
+        """The plan as plain values without those that say nothing (None, empty tables, the method if
+        NUTS).
+        """
         said = _prune(self.model_dump(mode="json"))
         return {k: v for k, v in said.items() if (k, v) != ("method", "nuts")}
 

@@ -67,7 +67,9 @@ def _course_problems(plan: FitPlan, study: Study) -> Iterator[Problem]:
 
 
 def _read_unit(plan: FitPlan, study: Study, analyte: str) -> str:
-    """The unit of what an analyte reads: its own; cells/uL where nucleated cells dilute them; cells of a scan."""
+    """The unit of what an analyte reads: its own; cells/uL where nucleated cells dilute them; cells of a
+    scan.
+    """
     spec = plan.observe[analyte]
     return "cells/uL" if spec.nucleated_cells else "cells" if spec.imaging else study.analytes[analyte].unit
 

@@ -1,4 +1,6 @@
-"""The tables that a plan may hold, each checked by itself: observe, covariates, effects, mixture, sampler ..."""
+"""The tables that a plan may hold, each checked by itself: observe, covariates, effects, mixture, sampler
+...
+"""
 
 from __future__ import annotations
 
@@ -201,7 +203,8 @@ class Covariate(Spec):
 
 
 class ShrinkageSpec(Spec):
-    """The prior that covariate effects share (`kinetics.population.shrinkage`); one with an `sd` keeps its own.
+    """The prior that covariate effects share (`kinetics.population.shrinkage`); one with an `sd` keeps its
+    own.
 
     >>> from kinetics.plan.tables import ShrinkageSpec
     >>> ShrinkageSpec(prior="horseshoe", expected=1)
@@ -229,7 +232,8 @@ class ShrinkageSpec(Spec):
 
 
 class Allometry(Spec):
-    """A known power of body weight, or of another covariate: theta_i = theta_pop (weight_kg/reference)^exponent.
+    """A known power of body weight, or of another covariate: theta_i = theta_pop
+    (weight_kg/reference)^exponent.
 
     Exponent 1 makes a parameter proportional to what was measured: a tumour's cells to its volume by imaging.
 

@@ -28,10 +28,11 @@ _DECADES = 7.0  # below the highest curve: fewer cells than that no organ's assa
 
 
 def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
-    """`curves` of `kinetics.site_curves`: a row of panels for each product, blood, liver and tumour on one axis.
+    """`curves` of `kinetics.site_curves`: a row of panels for each product, blood, liver and tumour on one
+    axis.
 
-    Lines are the posterior medians of the patients, bold the median over them; the band is the 90 % interval of the
-    patient whose peak is in the middle.
+    Lines are the posterior medians of the patients, bold the median over them; the band is the 90 % interval
+    of the patient whose peak is in the middle.
 
     >>> from kinetics.plot import plot_biodistribution
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")

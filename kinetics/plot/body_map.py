@@ -58,11 +58,12 @@ def plot_body_map(
     source: str = "",
     notes: Sequence[str] = (),
 ) -> Figure:
-    """`shares` of `kinetics.site_shares`: a row a product, a body a day of `days` (the nearest time that there is).
+    """`shares` of `kinetics.site_shares`: a row a product, a body a day of `days` (the nearest time that
+    there is).
 
-    `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own.
-    Each site has its share [%] of the cells, under the body is the median of all cells. A site that the model does not
-    have is white and has no words. Flows between organs are not drawn: curves do not determine them.
+    `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own. Each
+    site has its share [%] of the cells, under the body is the median of all cells. A site that the model does
+    not have is white and has no words. Flows between organs are not drawn: curves do not determine them.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)

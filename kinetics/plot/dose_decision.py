@@ -1,4 +1,6 @@
-"""What a dose decision weighs: chances of response, CRS and DLT at every level, and overdose beside usefulness."""
+"""What a dose decision weighs: chances of response, CRS and DLT at every level, and overdose beside
+usefulness.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ _BARS = {  # column -> (name, colour)
 
 
 def plot_dose_decision(found: Recommendation, names: list[str], feasible: float) -> Figure:
-    """Left: P(outcome) of a new patient at each level, median and 90 %. Right: P(overdose) and P(most useful).
+    """Left: P(outcome) of a new patient at each level, median and 90 %. Right: P(overdose) and P(most
+    useful).
 
     `names` are the levels', lowest first; `feasible` is the line at the greatest P(overdose).
 

@@ -48,12 +48,13 @@ def plot_dose_exposure(
     by: str = "dose_level",
     fit: Fit | None = None,
 ) -> Figure:
-    """One panel an exposure (default all of `seen`): subjects at the dose of column `by`, and the power model's line.
+    """One panel an exposure (default all of `seen`): subjects at the dose of column `by`, and the power
+    model's line.
 
-    `seen` holds the exposures (draw, subject) in their units: of samples (`exposures_from_samples`), or of a `fit`
-    (`exposures_as_dosed`, `exposures_of_table`), whose subjects then have lines that hold 90 % of their draws. Bands
-    hold 90 % of the draws of the middle patient and 90 % of new patients. A Cmax has the LLOQ of its analyte.
-    StudyError where fewer than three subjects or only one dose are there to fit.
+    `seen` holds the exposures (draw, subject) in their units: of samples (`exposures_from_samples`), or of a
+    `fit` (`exposures_as_dosed`, `exposures_of_table`), whose subjects then have lines that hold 90 % of their
+    draws. Bands hold 90 % of the draws of the middle patient and 90 % of new patients. A Cmax has the LLOQ of
+    its analyte. StudyError where fewer than three subjects or only one dose are there to fit.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -108,7 +109,9 @@ def _said(
 def dose_exposure_figures(
     study: Study, seen: Exposures, *, by: str = "dose_level", fit: Fit | None = None
 ) -> dict[str, Figure | str]:
-    """`dose_exposure_ANALYTE` -> the figure of its exposures, or why there is none; analytes of cells and cytokines."""
+    """`dose_exposure_ANALYTE` -> the figure of its exposures, or why there is none; analytes of cells and
+    cytokines.
+    """
     found: dict[str, Figure | str] = {}
     for analyte in counted_analytes(study):
         own = [name for name in seen.values if _parts(study, name)[0] == analyte]

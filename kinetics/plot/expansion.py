@@ -20,7 +20,8 @@ _RATES = (("null", "null rate", PALETTE[1], "dash"), ("target", "target rate", P
 
 
 def plot_expansion(found: CohortRates) -> Figure:
-    """Two intervals a cohort, with its null and target rates; beside it responders, P(p > null) and the verdict.
+    """Two intervals a cohort, with its null and target rates; beside it responders, P(p > null) and the
+    verdict.
 
     >>> from kinetics.plot import plot_expansion
     >>> study = kn.read_study("nkg2d_plateau_synthetic")

@@ -1,7 +1,8 @@
-"""A figure as a file: HTML that works offline, or SVG, PDF and PNG for print, drawn by a browser of this machine.
+"""A figure as a file: HTML that works offline, or SVG, PDF and PNG for print, drawn by a browser of this
+machine.
 
-plotly.js draws SVG in a browser alone, so the three need a Chrome or a Chromium, headless and cut off from every
-network. Where there is none, the button of the HTML that saves a figure writes SVG.
+plotly.js draws SVG in a browser alone, so the three need a Chrome or a Chromium, headless and cut off from
+every network. Where there is none, the button of the HTML that saves a figure writes SVG.
 """
 
 from __future__ import annotations
@@ -60,9 +61,10 @@ html, body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"""
 def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
     """Write a figure to the file `to`, whole or not at all; its ending says how: .html, .svg, .pdf or .png.
 
-    `width` [px at 96 dpi] is that of the SVG and of the PDF's page, a third of the PNG's; the height is the figure's
-    own. Menus and the button bar are left out of these three. HTML is as wide as its window. InputError for another
-    ending, and where a browser is needed and there is none (`KINETICS_BROWSER` may name one).
+    `width` [px at 96 dpi] is that of the SVG and of the PDF's page, a third of the PNG's; the height is the
+    figure's own. Menus and the button bar are left out of these three. HTML is as wide as its window.
+    InputError for another ending, and where a browser is needed and there is none (`KINETICS_BROWSER` may
+    name one).
 
     >>> figure = kn.plot.plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies")
     >>> kn.plot.save_figure(figure, "persistence.html").name  # "persistence.pdf" needs a browser on the machine
@@ -93,7 +95,9 @@ def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = 
 
 
 def refuse_figures(files: Iterable[Path]) -> None:
-    """Before any work is done: InputError for files whose ending is no format, or that no browser here can draw."""
+    """Before any work is done: InputError for files whose ending is no format, or that no browser here can
+    draw.
+    """
     found = []
     for path in files:
         if path.suffix[1:] not in FORMATS:

@@ -1,4 +1,6 @@
-"""An outcome against an exposure: the regression with its band, and the subjects, each as uncertain as it is."""
+"""An outcome against an exposure: the regression with its band, and the subjects, each as uncertain as it
+is.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,12 @@ def plot_exposure_response(
     synthetic: bool = False,
     study: str = "",
 ) -> Figure:
-    """P(grade `grade` or more) over `exposure`, other exposures at their reference; 90 % band of the regression.
+    """P(grade `grade` or more) over `exposure`, other exposures at their reference; 90 % band of the
+    regression.
 
     A subject lies at its median exposure, its line holds 90 % of the draws; it is at the top where it had the
-    grade. `grades` (subject,) and exposures `values` (draw, subject) [`unit`] of the `subjects`; `title`, `study`
-    and `synthetic` are written on it.
+    grade. `grades` (subject,) and exposures `values` (draw, subject) [`unit`] of the `subjects`; `title`,
+    `study` and `synthetic` are written on it.
 
     >>> from kinetics.plot import plot_exposure_response
     >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.decision.Slope(0.0, 1.0, reference=1e4, source="a guess")

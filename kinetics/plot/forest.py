@@ -23,8 +23,8 @@ _FAR = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     """One row an effect, those of one parameter together; a filled point where the interval excludes 1.
 
-    Differences (of parameters on a linear scale) are no ratios: they are left out and counted. StudyError where no
-    effect is a ratio.
+    Differences (of parameters on a linear scale) are no ratios: they are left out and counted. StudyError
+    where no effect is a ratio.
 
     >>> from kinetics.plot import plot_forest
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")

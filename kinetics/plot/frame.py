@@ -85,7 +85,9 @@ def faint(colour: str, opacity: float) -> str:
 
 
 def analyte_text(a: Analyte) -> str:
-    """An analyte in words: `CAR transgene, qPCR in blood`; what nobody declared of assay and site is left out."""
+    """An analyte in words: `CAR transgene, qPCR in blood`; what nobody declared of assay and site is left
+    out.
+    """
     words = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", NOT_DECLARED: ""}
     assay, site = (words.get(word, word.replace("_", " ")) for word in (a.assay, a.site))
     how = f"{assay} in {site}" if assay and site else assay or site

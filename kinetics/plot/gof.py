@@ -1,5 +1,5 @@
-"""Goodness of fit in six panels: predictions against records, residuals against time and prediction, and their
-quantiles against the normal ones.
+"""Goodness of fit in six panels: predictions against records, residuals against time and prediction, and
+their quantiles against the normal ones.
 """
 
 from __future__ import annotations

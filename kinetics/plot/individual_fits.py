@@ -53,8 +53,8 @@ def plot_individual_fits(
 ) -> Figure:
     """One panel a subject, on common axes. `curves` of `individual_curves` (computed if not given).
 
-    The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor. `subjects`
-    to draw (default: all).
+    The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor.
+    `subjects` to draw (default: all).
 
     >>> from kinetics.plot import plot_individual_fits
     >>> fit = kn.load_fit("runs/theophylline")

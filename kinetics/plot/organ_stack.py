@@ -1,4 +1,6 @@
-"""Where a product's cells are, organ upon organ over time: each site's share, under how many cells there are in all."""
+"""Where a product's cells are, organ upon organ over time: each site's share, under how many cells there
+are in all.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,11 @@ def plot_organ_stack(
     source: str = "",
     notes: Sequence[str] = (),
 ) -> Figure:
-    """`shares` of `kinetics.site_shares`: a column a product; above all its cells, below each site's share [%].
+    """`shares` of `kinetics.site_shares`: a column a product; above all its cells, below each site's share
+    [%].
 
-    Shares are means over patients and draws and add to 100 %; the line above is the median, its band holds 90 %.
-    `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own.
+    Shares are means over patients and draws and add to 100 %; the line above is the median, its band holds 90
+    %. `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
@@ -119,7 +122,9 @@ def finish_sites(
     top: int,
     bottom: int,
 ) -> Figure:
-    """The frame of a figure of sites: a fit's study and hashes, or a model's, and how much of it is guessed."""
+    """The frame of a figure of sites: a fit's study and hashes, or a model's, and how much of it is
+    guessed.
+    """
     model = of.model if isinstance(of, Fit) else of
     held = of.bound.held if isinstance(of, Fit) else model.parameters
     guesses = [name for name in held if model.parameters[name].guess]

@@ -48,8 +48,8 @@ def plot_population(
 
     `covariates` as in `population_curve`: "subject" gives the curve the covariates of that subject. Inner
     band: what is not known about the typical patient. Outer band: where 90 % of new patients' curves lie.
-    `curves`: `population_curves` with the same `by` and `covariates`, where several analytes are drawn; `draws` and
-    `seed` are then theirs.
+    `curves`: `population_curves` with the same `by` and `covariates`, where several analytes are drawn;
+    `draws` and `seed` are then theirs.
 
     >>> from kinetics.plot import plot_population
     >>> figure = plot_population(kn.load_fit("runs/theophylline"), "theophylline", draws=10, log=False)
@@ -72,9 +72,11 @@ def population_curves(
     draws: int = 400,
     seed: int = 0,
 ) -> dict[str, DataFrame]:
-    """Group -> the table of `kn.population_curve` dosed as its first subject, of every analyte, solved once for all.
+    """Group -> the table of `kn.population_curve` dosed as its first subject, of every analyte, solved once
+    for all.
 
-    Columns: who, analyte, unit, time [study day], q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
+    Columns: who, analyte, unit, time [study day], q5 q25 q50 q75 q95. `by` and `covariates` as in
+    `plot_population`.
 
     >>> from kinetics.plot import plot_population, population_curves
     >>> fit = kn.load_fit("runs/theophylline")

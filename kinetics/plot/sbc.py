@@ -1,4 +1,6 @@
-"""Is a fit calibrated? The ECDF of every quantity's ranks less what uniformity expects, with the band it allows."""
+"""Is a fit calibrated? The ECDF of every quantity's ranks less what uniformity expects, with the band it
+allows.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,12 @@ __all__ = ["plot_sbc"]
 
 
 def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
-    """One panel a quantity, in the order of the fit; one that leaves the band is drawn in the colour of alarm.
+    """One panel a quantity, in the order of the fit; one that leaves the band is drawn in the colour of
+    alarm.
 
-    Above zero there are too many low ranks: the truth tends to lie below the draws. A rise and a fall, or a fall
-    and a rise, are a posterior too narrow or too wide. `calibration` is what `kinetics.checks.sbc` gives.
+    Above zero there are too many low ranks: the truth tends to lie below the draws. A rise and a fall, or a
+    fall and a rise, are a posterior too narrow or too wide. `calibration` is what `kinetics.checks.sbc`
+    gives.
 
     >>> from kinetics.plot import plot_sbc
     >>> found = kn.checks.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP

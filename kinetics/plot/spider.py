@@ -20,7 +20,8 @@ DASHES = {"CR": "longdash", "PR": "dash", "SD": "solid", "PD": "dashdot"}
 def plot_spider(
     study: Study, *, size: str = SIZE, baseline: str = BASELINE, confirmed: bool = False
 ) -> Figure:
-    """One line a subject from its baseline, named at its end; progression is filled, a cross with a new lesion.
+    """One line a subject from its baseline, named at its end; progression is filled, a cross with a new
+    lesion.
 
     `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm].
 

@@ -22,8 +22,8 @@ LANE = 0.3  # assessments lie on the bar, infusions below it
 def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     """A bar from the first infusion of cells to death or the last day known alive, the longest at the top.
 
-    Below a bar its infusions; on it the assessments by response, progression larger; at its end a cross for death or
-    an arrow for who was alive. Who had no cells is in the footer.
+    Below a bar its infusions; on it the assessments by response, progression larger; at its end a cross for
+    death or an arrow for who was alive. Who had no cells is in the footer.
 
     >>> from kinetics.plot import plot_swimmer
     >>> figure = plot_swimmer(kn.read_study("nkg2d_phase1_synthetic"))

@@ -20,10 +20,11 @@ _WIDE = 3.0  # largest over least, above which the axis is logarithmic
 
 
 def plot_tornado(found: Tornado, quantity: str, *, most: int = 15) -> Figure:
-    """The `most` parameters with the widest swing, the widest on top; at each end the parameter's own value there.
+    """The `most` parameters with the widest swing, the widest on top; at each end the parameter's own value
+    there.
 
-    The line is the quantity with every parameter at its middle. An asterisk marks a design guess. PlanError for a
-    quantity that `found` does not have.
+    The line is the quantity with every parameter at its middle. An asterisk marks a design guess. PlanError
+    for a quantity that `found` does not have.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> kn.plot.plot_tornado(found, "copies_auc_0_28d", most=3).layout.title.text
@@ -77,7 +78,9 @@ def _add_ends(
     base: float,
     log: bool,
 ) -> None:
-    """The bars to one end, and the parameter's value beside each; of two bars on one side only the longer has words."""
+    """The bars to one end, and the parameter's value beside each; of two bars on one side only the longer
+    has words.
+    """
     at, other = (shown[f"at_{k}"].to_numpy(float) for k in (column, "low" if column == "high" else "high"))
     values = _words(shown, column)
     figure.add_trace(

@@ -38,9 +38,9 @@ _STYLE = {
 def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     """The quantile panel, and below it the share of records under the LLOQ where the study has one.
 
-    A prediction-corrected check has no line at the LLOQ: each record has its own, where a BLQ record is drawn.
-    A quantile that falls below the LLOQ (or above the ULOQ) is not drawn; an interval that reaches there is
-    cut at the limit.
+    A prediction-corrected check has no line at the LLOQ: each record has its own, where a BLQ record is
+    drawn. A quantile that falls below the LLOQ (or above the ULOQ) is not drawn; an interval that reaches
+    there is cut at the limit.
 
     >>> from kinetics.plot import plot_vpc
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")

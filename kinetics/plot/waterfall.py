@@ -1,4 +1,6 @@
-"""Waterfall: each subject's best change of the sum of diameters, largest growth first, coloured by best response."""
+"""Waterfall: each subject's best change of the sum of diameters, largest growth first, coloured by best
+response.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,11 @@ def plot_waterfall(
     by: str = "dose_level",
     confirmed: bool = False,
 ) -> Figure:
-    """One bar a subject, with its best response above or below it; who has no size after baseline is in the footer.
+    """One bar a subject, with its best response above or below it; who has no size after baseline is in the
+    footer.
 
-    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm]; `by`
-    colours.
+    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm];
+    `by` colours.
 
     >>> from kinetics.plot import plot_waterfall
     >>> figure = plot_waterfall(kn.read_study("nkg2d_phase1_synthetic"))

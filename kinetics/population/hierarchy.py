@@ -2,12 +2,13 @@
 
     link(theta_i) = link(theta_pop) + sum_k beta_k x_ik + allometry_i + omega eta_i
 
-`link` is log for a LogNormal prior, logit for a LogitNormal, the identity for a Normal. The random effects `eta`
-of a subject are standard normal, or Student-t where `tails` says so; those of one block of `correlated` have the
-correlation matrix corr, the others are independent. In a mixture a subject is of the second class with probability
-`prob_class`, and then shift_X is added to the parameters that differ (Mueller-Schoell 2021 has such responders).
-Parameters in `gamma` also differ between the courses c of one subject, by gamma_X eta_X_cyclec on the link scale.
-Sites are named as Monolix names them: X_pop, omega_X, gamma_X, beta_X_COV, corr_X_Y, eta_X.
+`link` is log for a LogNormal prior, logit for a LogitNormal, the identity for a Normal. The random effects
+`eta` of a subject are standard normal, or Student-t where `tails` says so; those of one block of `correlated`
+have the correlation matrix corr, the others are independent. In a mixture a subject is of the second class
+with probability `prob_class`, and then shift_X is added to the parameters that differ (Mueller-Schoell 2021
+has such responders). Parameters in `gamma` also differ between the courses c of one subject, by gamma_X
+eta_X_cyclec on the link scale. Sites are named as Monolix names them: X_pop, omega_X, gamma_X, beta_X_COV,
+corr_X_Y, eta_X.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ __all__ = [
 class Effect:
     """One covariate coefficient: `beta_<parameter>_<name>` times a design column (`column`, or `name`).
 
-    `level` and `reference` are those of a category, `form` that of a number: linear or power. `unit` is what its
-    column was divided by, the subjects' SD where it is `shrunk`: then it has no prior of its own, but the one that
-    all such share.
+    `level` and `reference` are those of a category, `form` that of a number: linear or power. `unit` is what
+    its column was divided by, the subjects' SD where it is `shrunk`: then it has no prior of its own, but the
+    one that all such share.
     """
 
     parameter: str
@@ -74,12 +75,12 @@ class Effect:
 class Hierarchy:
     """The population structure of a fit: priors of every population value and SD, and who has which.
 
-    `fixed` parameters have one known value; `omega` lists those with between-subject variability, `gamma` those that
-    vary between the `courses` of a subject (`Doses.course`). `correlated` are blocks of the former; `tails` maps
-    others to the degrees of freedom of their Student-t effects. `scaled` parameters have an allometric offset in the
-    data. `shifts`, and the `probability` of the second class, make a mixture of the random effects' distribution; a
-    site `class` says who is in it.
-    `shrinkage` is the prior that the shrunk effects share.
+    `fixed` parameters have one known value; `omega` lists those with between-subject variability, `gamma`
+    those that vary between the `courses` of a subject (`Doses.course`). `correlated` are blocks of the
+    former; `tails` maps others to the degrees of freedom of their Student-t effects. `scaled` parameters have
+    an allometric offset in the data. `shifts`, and the `probability` of the second class, make a mixture of
+    the random effects' distribution; a site `class` says who is in it. `shrinkage` is the prior that the
+    shrunk effects share.
     """
 
     priors: Mapping[str, Prior]
@@ -98,7 +99,9 @@ class Hierarchy:
 
     @property
     def vary(self) -> tuple[str, ...]:
-        """The random effects of a subject: parameters, then X_cycle1, X_cycle2 ... of those that vary by cycle."""
+        """The random effects of a subject: parameters, then X_cycle1, X_cycle2 ... of those that vary by
+        cycle.
+        """
         return (*self.omega, *self.by_cycle)
 
     @property
@@ -133,7 +136,9 @@ class Hierarchy:
         return tuple(e for e in self.effects if e.shrunk)
 
     def coefficients(self, s: Mapping[str, AnyArray]) -> dict[str, Float[AnyArray, "*draw"]]:
-        """The beta of every shrunk effect, by the name it would have as a site; those in `s` already as they are."""
+        """The beta of every shrunk effect, by the name it would have as a site; those in `s` already as
+        they are.
+        """
         if self.shrinkage is None or all(e.site in s for e in self.shrunk):
             return {e.site: s[e.site] for e in self.shrunk}
         found = self.shrinkage.coefficients({e.label: e.parameter for e in self.shrunk}, s)
@@ -165,7 +170,9 @@ def centres(
     design: Mapping[str, AnyArray],
     subjects: int,
 ) -> Float[Array, "name subject"]:
-    """Values on the link scale before random effects, of parameters in turn; a cycle's own effect is around 0."""
+    """Values on the link scale before random effects, of parameters in turn; a cycle's own effect is
+    around 0.
+    """
     if not names:
         return jnp.zeros((0, subjects))
     rows = {name: i for i, name in enumerate(names)}
@@ -244,8 +251,8 @@ def effects_log_prob(
 ) -> Float[Array, "*subject"]:
     """Log density of each subject's random effects, in the order of `vary`.
 
-    In a mixture `eta` counts from the first class, and the classes are summed over; with a site `class` it counts
-    from the subject's own.
+    In a mixture `eta` counts from the first class, and the classes are summed over; with a site `class` it
+    counts from the subject's own.
     """
     if h.probability is None or "class" in s:
         return _one_class(h, s, eta)
@@ -294,8 +301,8 @@ def drawn_effects(
 ) -> dict[str, Array]:
     """The sites eta_X, and `class` in a mixture, of subjects who were not in the study.
 
-    `alone` are independent effects, Student-t where `tails` says so; `chance` is uniform on (0, 1) and says who is
-    of the second class of a mixture: nobody, where it is None.
+    `alone` are independent effects, Student-t where `tails` says so; `chance` is uniform on (0, 1) and says
+    who is of the second class of a mixture: nobody, where it is None.
     """
     if not h.vary:
         return {}

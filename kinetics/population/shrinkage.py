@@ -1,21 +1,22 @@
 """A prior that covariate effects share: most are near nothing, a few may be large.
 
-The effect of a covariate on parameter X, per SD of the covariate or against the reference level, on the link scale, is
+The effect of a covariate on parameter X, per SD of the covariate or against the reference level, on the link
+scale, is
 
     beta_j ~ Normal(0, s_j)
     horseshoe: s_j = c t_j / sqrt(c^2 + t_j^2),  t_j = sigma_X tau lambda_j,  lambda_j ~ HalfCauchy(1),
                tau ~ HalfCauchy(p0 / ((D - p0) sqrt(n)))
     normal:    s_j = tau,  tau ~ HalfNormal(c)
 
-the regularised horseshoe of Piironen & Vehtari 2017 (Electron J Stat 11:5018, doi 10.1214/17-EJS1337SI) with a slab
-of known SD c, D effects of which p0 are expected to matter, n subjects, and for sigma_X the prior median of X's
-between-subject SD: a known number, so that what is believed of the effects does not depend on what the data say of
-the SD.
+the regularised horseshoe of Piironen & Vehtari 2017 (Electron J Stat 11:5018, doi 10.1214/17-EJS1337SI) with
+a slab of known SD c, D effects of which p0 are expected to matter, n subjects, and for sigma_X the prior
+median of X's between-subject SD: a known number, so that what is believed of the effects does not depend on
+what the data say of the SD.
 
-The sites are tau (`shrink_global`) and, of each effect, z_j (`shrink_z_X_COV`), standard normal and independent; the
-horseshoe's lambda_j is summed out, and beta_j is the value whose rank given tau is that of z_j. A sampler that sees
-z_j and lambda_j instead has two coordinates for one effect, and seldom finds the way between an effect near nothing
-and a large one.
+The sites are tau (`shrink_global`) and, of each effect, z_j (`shrink_z_X_COV`), standard normal and
+independent; the horseshoe's lambda_j is summed out, and beta_j is the value whose rank given tau is that of
+z_j. A sampler that sees z_j and lambda_j instead has two coordinates for one effect, and seldom finds the way
+between an effect near nothing and a large one.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ class Shrinkage:
     def kept(
         self, parameter: str, sds: Float[np.ndarray, "*sd"], variance: float
     ) -> Float[np.ndarray, "*sd"]:
-        """1 - kappa: the share of a least-squares estimate that an effect of prior SD `sds` would keep, were sigma
-        all the error there is. `variance` is that of its column. Summed over effects it is m_eff.
+        """1 - kappa: the share of a least-squares estimate that an effect of prior SD `sds` would keep, were
+        sigma all the error there is. `variance` is that of its column. Summed over effects it is m_eff.
         """
         signal = self.subjects * variance * (sds / self.sigma[parameter]) ** 2
         return signal / (1.0 + signal)
@@ -153,7 +154,8 @@ def _root(f: Callable[[float], float], low: float, high: float) -> float:
 def _in_slabs(z: Float[Array, "*effect"], log_ratio: Float[Array, "*effect"]) -> Float[Array, "*effect"]:
     """Effects in units of the slab's SD whose rank is that of `z`; `log_ratio` is log(sigma tau / c).
 
-    The quantile function of the sum over lambda, by Newton's method on the log of its upper tail from a table.
+    The quantile function of the sum over lambda, by Newton's method on the log of its upper tail from a
+    table.
     """
     s, _ = _scales(log_ratio)
     size = jnp.maximum(jnp.abs(z), _LEAST)

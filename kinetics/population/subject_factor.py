@@ -2,8 +2,8 @@
 
     b = A^-1 pull + C^-T u,   A = C C'
 
-All subjects at once, the subject last. The loop over columns is one of the program, not unrolled: XLA:CPU copies what
-is unrolled into each of its readers, at a cost that doubles with every column.
+All subjects at once, the subject last. The loop over columns is one of the program, not unrolled: XLA:CPU
+copies what is unrolled into each of its readers, at a cost that doubles with every column.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ Square = Float[Array, "vary vary subject"]
 
 @jax.custom_vjp
 def conditional(a: Square, pull: Rows, u: Rows) -> tuple[Rows, Float[Array, " subject"]]:
-    """b and log |db/du| of each subject; `a` is symmetric and positive definite, else NaN. Reverse mode only."""
+    """b and log |db/du| of each subject; `a` is symmetric and positive definite, else NaN. Reverse mode
+    only.
+    """
     return _forward(a, pull, u)[0]
 
 
@@ -59,8 +61,8 @@ def solved(a: Square, x: Rows) -> Rows:
 def inverse_factor(a: Square) -> Square:
     """C^-1, lower triangular, by elimination column by column; NaN where A = C C' is not positive definite.
 
-    Not by LAPACK: a program of XLA:CPU (jaxlib 0.10.2) that factors a batch beside its other work stops for ever now
-    and then on a machine of two cores, its threads all idle.
+    Not by LAPACK: a program of XLA:CPU (jaxlib 0.10.2) that factors a batch beside its other work stops for
+    ever now and then on a machine of two cores, its threads all idle.
     """
     d = len(a)
     below = jnp.arange(d)[:, None]

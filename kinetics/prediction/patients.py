@@ -1,20 +1,24 @@
-"""New patients: the parameters of people who were not in a study, from a fit, from a model's priors, or typical.
+"""New patients: the parameters of people who were not in a study, from a fit, from a model's priors, or
+typical.
 
 There are two ways to draw them, because two questions are asked.
 
-`numbered_patients` draws virtual patients one by one, each from a jax key of its own. Who patient 17 is depends on the
-seed and on the 17 alone: neither on how many patients there are nor on how many are drawn at once. A parameter that is
-set by hand leaves the draws of the others as they were. Every patient takes a posterior draw of its own at random, and
-covariates are at their reference. `simulate` needs this, to solve any number of patients a chunk at a time.
+`numbered_patients` draws virtual patients one by one, each from a jax key of its own. Who patient 17 is
+depends on the seed and on the 17 alone: neither on how many patients there are nor on how many are drawn at
+once. A parameter that is set by hand leaves the draws of the others as they were. Every patient takes a
+posterior draw of its own at random, and covariates are at their reference. `simulate` needs this, to solve
+any number of patients a chunk at a time.
 
-`patients_of_each_draw` draws the same number of patients for every posterior draw, from a numpy generator. What is not
-known of the population then stays apart from how patients differ: one draw is one replicated study, or one possible
-truth. Patients may have the covariates of a study's subjects, and the generator goes on to draw their measurements.
-Bands of a new patient, replicated studies and exposures at dose levels need this. `kinetics.checks.calibration.prior_study` draws the
-subjects of a study from the priors by the same `independent_effects`.
+`patients_of_each_draw` draws the same number of patients for every posterior draw, from a numpy generator.
+What is not known of the population then stays apart from how patients differ: one draw is one replicated
+study, or one possible truth. Patients may have the covariates of a study's subjects, and the generator goes
+on to draw their measurements. Bands of a new patient, replicated studies and exposures at dose levels need
+this. `kinetics.checks.calibration.prior_study` draws the subjects of a study from the priors by the same
+`independent_effects`.
 
-Both ways give a patient independent effects, Student-t where the plan says so, and in a mixture a uniform number that
-says the class. `kinetics.population.hierarchy` correlates the effects and turns them into parameters.
+Both ways give a patient independent effects, Student-t where the plan says so, and in a mixture a uniform
+number that says the class. `kinetics.population.hierarchy` correlates the effects and turns them into
+parameters.
 """
 
 from __future__ import annotations
@@ -67,9 +71,9 @@ _ALLOWED_VALUES: dict[Link, str] = {
 class VirtualPopulation:
     """The population of virtual patients; the covariates of a fit are at their reference.
 
-    `hierarchy` says what is fixed, what varies and by which priors. `source` is "typical", "prior" or the name of the
-    fit. `posterior` holds a fit's draws by site; where it is None every patient has population values of its own from
-    the priors. `set_by_hand` are the parameters with a value from the user.
+    `hierarchy` says what is fixed, what varies and by which priors. `source` is "typical", "prior" or the
+    name of the fit. `posterior` holds a fit's draws by site; where it is None every patient has population
+    values of its own from the priors. `set_by_hand` are the parameters with a value from the user.
     """
 
     model: Model
@@ -87,7 +91,9 @@ class VirtualPopulation:
 def virtual_population_problems(
     model: Model, parameters: ParameterSource, values: Mapping[str, float]
 ) -> list[Problem]:
-    """Values for parameters that the model lacks, values that a link does not allow, a fit of another model."""
+    """Values for parameters that the model lacks, values that a link does not allow, a fit of another
+    model.
+    """
     problems = []
     priors = {name: p.prior for name, p in model.parameters.items()}
     if isinstance(parameters, Fit):
@@ -116,12 +122,13 @@ def virtual_population(
     *,
     courses: int = 1,
 ) -> VirtualPopulation:
-    """The population of typical patients who are all the same, of patients from the priors, or of a fit's new patients.
+    """The population of typical patients who are all the same, of patients from the priors, or of a fit's new
+    patients.
 
     "prior" draws each population value from its prior and each between-subject SD that was published from its
-    own. What varies between cycles in a fit is drawn for each of `courses`. `values` [each in its parameter's unit]
-    replace typical or population values, and who varies still varies around them. PlanError lists every value that
-    cannot be.
+    own. What varies between cycles in a fit is drawn for each of `courses`. `values` [each in its parameter's
+    unit] replace typical or population values, and who varies still varies around them. PlanError lists every
+    value that cannot be.
     """
     values = dict(values or {})
     problems = virtual_population_problems(model, parameters, values)
@@ -233,8 +240,8 @@ def patients_of_each_draw(
 ) -> PatientParameters:
     """Parameters of `patients` new patients in each draw of `sites`, which are those of `population_draws`.
 
-    `design` has the columns of their covariates, as `fit.bound.data.design` has those of the subjects: one value a
-    patient. The numbers of `rng` are taken as `independent_effects` says.
+    `design` has the columns of their covariates, as `fit.bound.data.design` has those of the subjects: one
+    value a patient. The numbers of `rng` are taken as `independent_effects` says.
     """
     effects, chance = independent_effects(fit.bound.hierarchy, (_draws_in(sites), patients), rng)
     return parameters_from_effects(fit, sites, design, effects, chance)
@@ -243,7 +250,9 @@ def patients_of_each_draw(
 def typical_patients(
     fit: Fit, sites: Mapping[str, Any], design: Mapping[str, Any], patients: int
 ) -> PatientParameters:
-    """Parameters of patients without random effects, in each draw of `sites`; in a mixture, of its first class."""
+    """Parameters of patients without random effects, in each draw of `sites`; in a mixture, of its first
+    class.
+    """
     effects = np.zeros((len(fit.bound.hierarchy.vary), _draws_in(sites), patients))
     return parameters_from_effects(fit, sites, design, effects)
 
@@ -251,8 +260,9 @@ def typical_patients(
 def independent_effects(
     hierarchy: Hierarchy, shape: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "vary *shape"], Float[np.ndarray, "*shape"] | None]:
-    """Random effects before they are correlated, in the order of `vary`: standard normal, Student-t where `tails` says
-    so. Then, in a mixture, uniform numbers on (0, 1) that say who is of the second class; else None.
+    """Random effects before they are correlated, in the order of `vary`: standard normal, Student-t where
+    `tails` says so. Then, in a mixture, uniform numbers on (0, 1) that say who is of the second class; else
+    None.
     """
     effects = np.zeros((len(hierarchy.vary), *shape))
     for i, name in enumerate(hierarchy.vary):

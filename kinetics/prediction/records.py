@@ -1,4 +1,6 @@
-"""Replicated studies: new patients with the doses, times and assay limits of the study, from the posterior."""
+"""Replicated studies: new patients with the doses, times and assay limits of the study, from the
+posterior.
+"""
 
 from __future__ import annotations
 
@@ -85,8 +87,8 @@ _KEPT: dict[
 def _predicted(
     fit: Fit, assay: BoundAssay, sites: Sites, which: tuple[str, int, int]
 ) -> Float[np.ndarray, "draw record"]:
-    """`predicted_records` for the sites that `which` (kind, draws, seed) names; equations are solved for all assays at
-    once and kept.
+    """`predicted_records` for the sites that `which` (kind, draws, seed) names; equations are solved for all
+    assays at once and kept.
 
     A report asks for the same curves several times an analyte, and of equations a solve takes minutes.
     """
@@ -109,8 +111,8 @@ def individual_records(fit: Fit, assay: BoundAssay, *, draws: int = 400) -> Floa
 def predicted_records(
     fit: Fit, assays: Sequence[BoundAssay], sites: Sites
 ) -> dict[str, Float[np.ndarray, "draw record"]]:
-    """Analyte -> what the assay reads [unit] at each of its records, for every draw of `sites`: the fit's own, and
-    every parameter of every subject. One solve at the times of all of `assays`.
+    """Analyte -> what the assay reads [unit] at each of its records, for every draw of `sites`: the fit's
+    own, and every parameter of every subject. One solve at the times of all of `assays`.
     """
     subjects = fit.bound.subjects
     records = {a.analyte: fit.study.observed(a.analyte) for a in assays}

@@ -1,15 +1,17 @@
-"""What a sampling design can teach of each parameter, before a patient is enrolled: expected Fisher information.
+"""What a sampling design can teach of each parameter, before a patient is enrolled: expected Fisher
+information.
 
-Every parameter that an output feels is free here, those that the model holds too: the question is what could be learnt.
-The mixed model is linearised at the prior medians (or at a fit's posterior medians) with no random effect (first-order
-population information: Mentre F et al., Biometrika 1997;84:429; Retout S et al., Stat Med 2002;21:2623):
+Every parameter that an output feels is free here, those that the model holds too: the question is what could
+be learnt. The mixed model is linearised at the prior medians (or at a fit's posterior medians) with no random
+effect (first-order population information: Mentre F et al., Biometrika 1997;84:429; Retout S et al., Stat Med
+2002;21:2623):
 
     V_i = J_i Omega J_i' + R_i,    I = sum_i J_i' V_i^-1 J_i + (prior precision)
 
-J_i are the slopes of the records' locations by the parameters on their link scale, R_i the assay variances. A record
-below its LLOQ at the medians teaches nothing here. The SD of a parameter after the study is that of I^-1; `learnt` is
-1 - (SD after / SD before)^2: 0 where the prior speaks alone, near 1 where the data do. Variability between cycles is
-left out.
+J_i are the slopes of the records' locations by the parameters on their link scale, R_i the assay variances. A
+record below its LLOQ at the medians teaches nothing here. The SD of a parameter after the study is that of
+I^-1; `learnt` is 1 - (SD after / SD before)^2: 0 where the prior speaks alone, near 1 where the data do.
+Variability between cycles is left out.
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ _STEP = 0.02  # of the link scale, either way
 
 @dataclass(frozen=True)
 class Added:
-    """Samples that a study does not have: an output of the model on these days of every subject, log-normal error.
+    """Samples that a study does not have: an output of the model on these days of every subject, log-normal
+    error.
 
-    `lloq`, in the output's unit: what is below it at the medians teaches nothing. `sigma` is the SD of the log of
-    a sample, 0.3 for about 30 %.
+    `lloq`, in the output's unit: what is below it at the medians teaches nothing. `sigma` is the SD of the
+    log of a sample, 0.3 for about 30 %.
 
     >>> kn.prediction.Added("liver_scan", output="nk_liver", days=(0.1, 1.0), sigma=0.2, lloq=0.0).days
     (0.1, 1.0)
@@ -68,8 +71,8 @@ def design_information(
 ) -> DataFrame:
     """What each scenario teaches: scenario, parameter, held, prior_sd, sd (link scale), learnt.
 
-    `scenarios` maps a name to the analytes (of the plan, or of `add`) that are sampled; by default "as planned", and,
-    where something is added, "with NAME" of each. PlanError for a name that is neither.
+    `scenarios` maps a name to the analytes (of the plan, or of `add`) that are sampled; by default "as
+    planned", and, where something is added, "with NAME" of each. PlanError for a name that is neither.
 
     >>> bound = kn.plan.bind(kn.read_plan("ogasawara_2021__synthetic_cart_12"))
     >>> late = kn.prediction.Added("late", output="copies", days=(60.0, 90.0), sigma=0.3)
@@ -103,8 +106,9 @@ def design_information(
 def most_informative(
     source: BoundFit | Fit, targets: Sequence[str], *, add: Sequence[Added] = ()
 ) -> DataFrame:
-    """Which samples buy most: for each analyte and day of the plan, and each of `add`, the SD of the targets with all
-    samples over that without this one, less 1: analyte, day, records, one column a target, `loss` (their mean).
+    """Which samples buy most: for each analyte and day of the plan, and each of `add`, the SD of the targets
+    with all samples over that without this one, less 1: analyte, day, records, one column a target, `loss`
+    (their mean).
 
     Days are rounded to whole days after day 2. PlanError for a target that no output feels.
 
@@ -135,7 +139,9 @@ def most_informative(
 
 
 def _at(source: BoundFit | Fit) -> tuple[BoundFit, dict[str, float], dict[str, float]]:
-    """The fit, the value of every free parameter, and the SDs and residuals: at the posterior's or prior's medians."""
+    """The fit, the value of every free parameter, and the SDs and residuals: at the posterior's or prior's
+    medians.
+    """
     bound = source.bound if isinstance(source, Fit) else source
     drawn = source.sites(at_most=400) if isinstance(source, Fit) else {}
     seen = {k: float(np.median(v)) for k, v in drawn.items() if v.ndim == 1}

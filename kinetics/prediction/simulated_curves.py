@@ -268,7 +268,9 @@ def simulate_chunks(simulation: Simulation, chunk: int = CHUNK) -> Iterator[Virt
 def simulated_values(
     simulation: Simulation, theta: Mapping[str, Float[AnyArray, " patient"]]
 ) -> Float[np.ndarray, "patient output time"]:
-    """The outputs of patients with these parameters, all dosed as the simulation's first; NaN where not solved."""
+    """The outputs of patients with these parameters, all dosed as the simulation's first; NaN where not
+    solved.
+    """
     s, n = simulation, len(next(iter(theta.values())))
     doses = Doses(*(np.repeat(np.asarray(x)[:1], n, axis=0) for x in s.doses))
     solved = _program(solve, s)(np.broadcast_to(s.times, (n, len(s.times))), dict(theta), doses)

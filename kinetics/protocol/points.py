@@ -1,7 +1,7 @@
 """The ten points that a first-in-human cell-therapy protocol must settle, and what a protocol says on each.
 
-A point is open where the text is silent, vague (said, but not in a value that decides), contradicts itself, or gives a
-value without its sentence. Besides the ten: values that contradict each other.
+A point is open where the text is silent, vague (said, but not in a value that decides), contradicts itself,
+or gives a value without its sentence. Besides the ten: values that contradict each other.
 """
 
 from __future__ import annotations

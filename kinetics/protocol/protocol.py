@@ -1,4 +1,6 @@
-"""A protocol as data: read it, lint it, and get its dose rule; one that leaves a point open decides nothing."""
+"""A protocol as data: read it, lint it, and get its dose rule; one that leaves a point open decides
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,8 @@ class Lint:
 
 
 def read_protocol(source: str | Path) -> Protocol:
-    """Read a protocol.toml; a bare name is a data set of the library, a folder is a study's. PlanError lists all.
+    """Read a protocol.toml; a bare name is a data set of the library, a folder is a study's. PlanError lists
+    all.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable
@@ -132,7 +135,9 @@ def read_protocol(source: str | Path) -> Protocol:
 
 
 def find_protocol(source: str | Path) -> Path:
-    """The file of a protocol; a file or folder of that name here comes before the library's. PlanError if none."""
+    """The file of a protocol; a file or folder of that name here comes before the library's. PlanError if
+    none.
+    """
     text = str(source)
     path = Path(text)
     if not path.exists():
@@ -172,11 +177,11 @@ def rule_of(
 ) -> Rule:
     """The dose rule of a settled protocol, or another of `RULES` on its levels.
 
-    Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, the others none. `target` is
-    the DLT rate of BOIN, TITE-BOIN and CRM (0.3), BOIN12 and PKBOIN-12 (0.35). PKBOIN-12 also needs what is known of
-    the exposures of each level, and the mean exposure `wanted`. `assumed` says what else is not the protocol's.
-    `name` is one of `RULES`. PlanError where a point is open, for another name, or where what the rule needs is
-    missing.
+    Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, the others none.
+    `target` is the DLT rate of BOIN, TITE-BOIN and CRM (0.3), BOIN12 and PKBOIN-12 (0.35). PKBOIN-12 also
+    needs what is known of the exposures of each level, and the mean exposure `wanted`. `assumed` says what
+    else is not the protocol's. `name` is one of `RULES`. PlanError where a point is open, for another name,
+    or where what the rule needs is missing.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.protocol.rule_of(protocol)

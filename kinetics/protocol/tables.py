@@ -144,9 +144,9 @@ class TitrationRule(Spec):
 class Escalation(Spec):
     """The rule above the titration.
 
-    `variant`: "protocol" fills to the MTD rule's number at de-escalation and, if it says so, at the top level; "korn"
-    not at the top; "storer" not at all; "crmpack" is crmPack's coding, which has no titration. `second_dlt`: once a
-    level has too many DLTs, the rest of its cohort "may_stay_away" or "must_stay_away".
+    `variant`: "protocol" fills to the MTD rule's number at de-escalation and, if it says so, at the top
+    level; "korn" not at the top; "storer" not at all; "crmpack" is crmPack's coding, which has no titration.
+    `second_dlt`: once a level has too many DLTs, the rest of its cohort "may_stay_away" or "must_stay_away".
 
     >>> from kinetics.protocol.tables import Escalation
     >>> Escalation(variant="korn")
@@ -283,9 +283,10 @@ class ExpansionCohort(Spec):
 class Expansion(Spec):
     """Phase IB: cohorts, the rates that matter, and when one goes on (`go`) or does not (`no_go`).
 
-    `column` of subjects.csv names the cohort; a value that is none belongs to `others`, where that is given. `only`:
-    values of other columns that make a subject one of phase IB. The cohorts borrow as EXNEX does: `weight` is the prior
-    probability of being exchangeable, `tau_scale` the scale of the SD between those that are, logit.
+    `column` of subjects.csv names the cohort; a value that is none belongs to `others`, where that is given.
+    `only`: values of other columns that make a subject one of phase IB. The cohorts borrow as EXNEX does:
+    `weight` is the prior probability of being exchangeable, `tau_scale` the scale of the SD between those
+    that are, logit.
 
     >>> from kinetics.protocol.tables import Expansion
     >>> found = Expansion(column="tumour", cohorts=[{"name": "gastric", "patients": 12}], go=0.9)
@@ -329,7 +330,8 @@ class Expansion(Spec):
 
 
 class Interim(Spec):
-    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has none.
+    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has
+    none.
 
     >>> from kinetics.protocol.tables import Interim
     >>> Interim(strata={"tumour type": "tumour"})
@@ -342,8 +344,8 @@ class Interim(Spec):
 class Protocol(Spec):
     """A phase I protocol's rules as data: the content of a protocol.toml.
 
-    `levels` are of `level_product`, lowest first, in `level_unit`; what one counts (an administration, a cycle, all) is
-    `dosing.<product>.per`. `utilities` are the weights of outcomes in a decision, 0 to 100.
+    `levels` are of `level_product`, lowest first, in `level_unit`; what one counts (an administration, a
+    cycle, all) is `dosing.<product>.per`. `utilities` are the weights of outcomes in a decision, 0 to 100.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> [protocol.level_name(level) for level in range(3)], protocol.graded_endpoints()

@@ -37,8 +37,8 @@ _WEEK = 7 * 1440.0  # minutes: as for a study's doses, no infusion is longer
 class Dose:
     """One dose: `amount` in `unit` (cells, cells/kg, mg, mg/kg, count) from `time` [day] on, over `minutes`.
 
-    0 minutes is a bolus. `cycle` numbers the courses of a product from 1. `at_most` [cells or mg] is the ceiling
-    of a dose per kg.
+    0 minutes is a bolus. `cycle` numbers the courses of a product from 1. `at_most` [cells or mg] is the
+    ceiling of a dose per kg.
     """
 
     time: float

@@ -1,8 +1,8 @@
 """Who got how much, when, by which route: a regimen to simulate, and doses as dense padded arrays.
 
-A `Regimen` is written by hand or read from a TOML (`kinetics.regimen.regimen_file`); a study brings its own doses.
-Both become `Doses`: every subject has the same number of dose slots; an unused slot has amount 0 and repeats the
-last time.
+A `Regimen` is written by hand or read from a TOML (`kinetics.regimen.regimen_file`); a study brings its own
+doses. Both become `Doses`: every subject has the same number of dose slots; an unused slot has amount 0 and
+repeats the last time.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ class Regimen:
 
     @staticmethod
     def lymphodepletion(*, on: Numbers) -> Regimen:
-        """Days of lymphodepletion (such as FC): product `lymphodepletion`, iv, amount 1 of unit `count` a day.
+        """Days of lymphodepletion (such as FC): product `lymphodepletion`, iv, amount 1 of unit `count` a
+        day.
 
         What a day of it does is the model's entry `lymphodepletion/iv`; it never passes for cells or mg.
         """
@@ -161,7 +162,8 @@ class Regimen:
         return Regimen(self.given + other.given) if isinstance(other, Regimen) else NotImplemented
 
     def repeat(self, *, every_days: float | int, times: int) -> Regimen:
-        """`times` courses in all, `every_days` from start to start: NONMEM's ADDL = times - 1, II = every_days.
+        """`times` courses in all, `every_days` from start to start: NONMEM's ADDL = times - 1, II =
+        every_days.
 
         Each product's cycles count on, 1, 2, ...: ADDL leaves them to the table's own cycle column.
         """
@@ -245,7 +247,9 @@ def _places(doses: Sequence[Dose]) -> Iterator[tuple[str, int, int]]:
 def _totals(
     doses: Sequence[Dose], weights: Float[np.ndarray, " subject"]
 ) -> Float[np.ndarray, "subject dose"]:
-    """Whole doses [cells, mg or count] at body weights [kg]; PlanError where one is per kg and a weight is wrong."""
+    """Whole doses [cells, mg or count] at body weights [kg]; PlanError where one is per kg and a weight is
+    wrong.
+    """
     per_kg, found = sorted({dose.product for dose in doses if dose.per_kg}), []
     missing = int(np.isnan(weights).sum())
     strange = [f"{kg:g}" for kg in weights if kg < LIGHTEST_KG or kg > HEAVIEST_KG]
@@ -285,8 +289,8 @@ class Doses(NamedTuple):
 def doses_of(study: Study, *, products: Sequence[str] | None = None, entries: Sequence[str] = ()) -> Doses:
     """The doses of a study, subjects in `study.subject_ids` order. `products` keeps only those products.
 
-    `entries` are the keys of a model's `dosing`. StudyError where a product is not in the study, a dose's route
-    is not among the entries, or cells and milligrams would be mixed.
+    `entries` are the keys of a model's `dosing`. StudyError where a product is not in the study, a dose's
+    route is not among the entries, or cells and milligrams would be mixed.
     """
     doses = study.doses
     if products is not None:
@@ -311,8 +315,9 @@ def doses_for(
 ) -> Doses:
     """The doses of one regimen for many patients of body weights [kg], as arrays (subject, dose).
 
-    `entries` are the keys of a model's `dosing`, `dose_unit` the model's ("" checks less). PlanError lists bad
-    weights, doses that have no entry, and amounts that would be mixed in one: cells with mg, two drugs' mg.
+    `entries` are the keys of a model's `dosing`, `dose_unit` the model's ("" checks less). PlanError lists
+    bad weights, doses that have no entry, and amounts that would be mixed in one: cells with mg, two drugs'
+    mg.
 
     >>> regimen = kn.Regimen.iv(cells_per_kg=1e6, on=[0, 7])
     >>> kn.regimen.doses_for(regimen, np.array([60.0, 80.0]), ["car_t/iv"], dose_unit="cells").amount

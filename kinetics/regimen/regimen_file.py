@@ -24,9 +24,11 @@ __all__ = ["read_regimen"]
 
 
 def read_regimen(source: str | Path) -> Regimen:
-    r"""The regimen of a TOML file, or of TOML text; a text has a line break, or a `=` and no `.toml` at its end.
+    r"""The regimen of a TOML file, or of TOML text; a text has a line break, or a `=` and no `.toml` at its
+    end.
 
-    PlanError lists every problem of every [[dose]], each with the file's name. `source` is the path, or the text.
+    PlanError lists every problem of every [[dose]], each with the file's name. `source` is the path, or the
+    text.
 
     >>> regimen = kn.read_regimen('[[dose]]\nproduct = "car_t"\nroute = "iv"\ncells = 1e8\non = [0, 7]')
     >>> regimen.doses()

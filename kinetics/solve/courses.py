@@ -1,8 +1,8 @@
 """Parameters that differ between the courses of a subject: X_cycle1, X_cycle2 ... of `Doses.course` 0, 1 ...
 
-A closed form gives every course a curve of its own, and they add up. In equations the parameter is a state that
-nothing moves and that each course's first dose sets to its own value, so a course's parameters hold from its start
-to the start of the next, for all cells alike.
+A closed form gives every course a curve of its own, and they add up. In equations the parameter is a state
+that nothing moves and that each course's first dose sets to its own value, so a course's parameters hold from
+its start to the start of the next, for all cells alike.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def _course_of_record(t: Float[Array, " record"], starts: Float[Array, " course"
 
 
 class AtCourses(NamedTuple):
-    """Parameters that courses change: their value at the start, at every dose, and what each dose adds to them."""
+    """Parameters that courses change: their value at the start, at every dose, and what each dose adds to
+    them.
+    """
 
     first: dict[str, Float[Array, " subject"]]
     at_dose: dict[str, Float[Array, "dose subject"]]
@@ -80,7 +82,9 @@ class AtCourses(NamedTuple):
 
     @classmethod
     def of(cls, own: Own, doses: Doses) -> AtCourses:
-        """From each parameter's value in each course; a course's first dose changes it from the one before."""
+        """From each parameter's value in each course; a course's first dose changes it from the one
+        before.
+        """
         if not own:
             return cls({}, {}, {})
         found = jax.vmap(_of_subject, (0, -1), -1)(
@@ -108,7 +112,9 @@ def _of_subject(
 
 
 def superposes(model: Model, doses: Doses) -> bool:
-    """Whether the curves of a subject's courses add up to the closed form of all its doses; always, for equations."""
+    """Whether the curves of a subject's courses add up to the closed form of all its doses; always, for
+    equations.
+    """
     if model.solution is None:
         return True
     closed = model.solution

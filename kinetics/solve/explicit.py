@@ -1,10 +1,10 @@
 """One step of an explicit Runge-Kutta method for all subjects at once, and its exact reverse.
 
-Tsitouras 2011, Comput Math Appl 62:770, order 5(4); the coefficients are diffrax's. States are a tuple of lanes
-(subject,), never one array: XLA then fuses a whole stage into one pass.
+Tsitouras 2011, Comput Math Appl 62:770, order 5(4); the coefficients are diffrax's. States are a tuple of
+lanes (subject,), never one array: XLA then fuses a whole stage into one pass.
 
-A right-hand side is called only through `guard`: a conditional whose predicate is true at run time. Without it
-XLA:CPU copies every stage into each of its readers, and a reverse step costs ten times as much.
+A right-hand side is called only through `guard`: a conditional whose predicate is true at run time. Without
+it XLA:CPU copies every stage into each of its readers, and a reverse step costs ten times as much.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ ORDER = 5.0
 
 
 class Driven:
-    """The right-hand side with infusion rates added to the states `fed`; p is (parameters that vary, rates)."""
+    """The right-hand side with infusion rates added to the states `fed`; p is (parameters that vary,
+    rates).
+    """
 
     def __init__(self, field: Field, fed: tuple[int, ...], held: Mapping[str, Array] | None = None) -> None:
         self.field, self.fed, self.held = field, fed, held or {}
@@ -93,7 +95,9 @@ def step(field: Driven, there: Array, t: Array, h: Array, y: State, p: Any) -> t
 def reverse_step(
     field: Driven, there: Array, t: Array, h: Array, y: State, p: Any, cotangent: State, *, moving: bool
 ) -> tuple[State, Any, Array, Array]:
-    """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless `moving`."""
+    """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless
+    `moving`.
+    """
     points, slopes = _stages(field, there, t, h, y, p)
     of_y, of_p = cotangent, jax.tree.map(jnp.zeros_like, p)
     of_t = of_h = jnp.zeros_like(h)

@@ -1,9 +1,10 @@
 """All subjects through their stops in one loop, each at its own time and step; and the exact gradient.
 
-Every lane (subject) has its own time, step length and next stop, so no subject sets another's error control and
-none fails with another. The forward loop keeps a tape of (state, step); the reverse loop takes the vector-Jacobian
-product of every step: the derivative of the numbers computed, with step lengths held. Batching (`vmap`: chains,
-draws) folds into more lanes; a batched predicate would turn `guard` into a select and lose its worth.
+Every lane (subject) has its own time, step length and next stop, so no subject sets another's error control
+and none fails with another. The forward loop keeps a tape of (state, step); the reverse loop takes the
+vector-Jacobian product of every step: the derivative of the numbers computed, with step lengths held.
+Batching (`vmap`: chains, draws) folds into more lanes; a batched predicate would turn `guard` into a select
+and lose its worth.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class Visited(NamedTuple):
 
 
 class _Tape(NamedTuple):
-    """One row per iteration: the step's start and length (0 if rejected), the next stop, whether it got there."""
+    """One row per iteration: the step's start and length (0 if rejected), the next stop, whether it got
+    there.
+    """
 
     y: tuple[Float[Array, "iteration lane"], ...]
     t: Float[Array, "iteration lane"]
@@ -88,7 +91,8 @@ class _Carry(NamedTuple):
 def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
     """Integrate from day 0 to each lane's last stop; a lane that cannot go on says when. Reverse mode only.
 
-    The gradient reaches start states, p, jumps, rates and, where they depend on parameters (a lag), stop times.
+    The gradient reaches start states, p, jumps, rates and, where they depend on parameters (a lag), stop
+    times.
     """
 
     @jax.custom_vjp
@@ -147,7 +151,9 @@ def _at(rows: Float[Array, "stop lane"], stop: Int[Array, " lane"]) -> Float[Arr
 
 
 def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, " lane"]:
-    """A hundredth of the time in which the states would change by themselves (Hairer, Norsett & Wanner 1993, II.4)."""
+    """A hundredth of the time in which the states would change by themselves (Hairer, Norsett & Wanner
+    1993, II.4).
+    """
     slope = field(jnp.zeros_like(problem.time[0]), problem.start, problem.p)
     size = speed = jnp.zeros_like(problem.time[0])
     for y, k, atol in zip(problem.start, slope, steps.atol, strict=True):

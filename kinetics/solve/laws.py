@@ -1,7 +1,8 @@
 """What every model must obey, whoever wrote it: `kinetics check-model models/mine.py`, and tests/laws.
 
-A law is tried on a few made-up subjects who differ in one thing only: a dose or none, a dose at once or in two parts,
-a bolus or a short infusion. Times are days; the dose is an argument because a mouse's is not a patient's.
+A law is tried on a few made-up subjects who differ in one thing only: a dose or none, a dose at once or in
+two parts, a bolus or a short infusion. Times are days; the dose is an argument because a mouse's is not a
+patient's.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Law:
 
 @dataclass(frozen=True)
 class Trial:
-    """A model under trial, `amount` its dose (cells or mg); the solutions that laws share are computed once."""
+    """A model under trial, `amount` its dose (cells or mg); the solutions that laws share are computed
+    once.
+    """
 
     model: Model
     amount: float
@@ -71,8 +74,8 @@ class Trial:
         *,
         rtol: float = 1e-7,
     ) -> Curves:
-        """Every output of every subject, and the total a mass balance claims; typical parameters unless `theta` has
-        others.
+        """Every output of every subject, and the total a mass balance claims; typical parameters unless
+        `theta` has others.
         """
         n = len(doses.time)
         p = {k: np.full(n, v) for k, v in self.model.typical().items()} | dict(theta or {})

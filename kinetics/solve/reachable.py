@@ -1,6 +1,7 @@
 """What the outputs asked for can depend on: the states to integrate, and the parameters that matter.
 
-Read off the trace of the model's functions; a state that no wanted output feels is left out of the integration.
+Read off the trace of the model's functions; a state that no wanted output feels is left out of the
+integration.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ __all__ = ["Reach", "reach"]
 
 @dataclass(frozen=True)
 class Reach:
-    """`states` to integrate, in the model's order; `field`: parameters their right-hand side reads; `all`: every
-    parameter that the outputs can feel, by way of equations, start values, doses, lags or the outputs themselves.
+    """`states` to integrate, in the model's order; `field`: parameters their right-hand side reads; `all`:
+    every parameter that the outputs can feel, by way of equations, start values, doses, lags or the outputs
+    themselves.
     """
 
     states: tuple[str, ...]

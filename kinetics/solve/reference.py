@@ -1,8 +1,9 @@
-"""Subjects one by one by SciPy, slowly and with tight tolerances: what every model's fast solution is tested against.
+"""Subjects one by one by SciPy, slowly and with tight tolerances: what every model's fast solution is tested
+against.
 
-Interval by interval between stops, LSODA (Petzold 1983, SIAM J Sci Stat Comput 4:136), or Radau IIA (Hairer & Wanner
-1996, section IV.8) where LSODA makes no headway. It shares the model file with `solve` and nothing else: no lanes, no
-sparse pattern, no jump table.
+Interval by interval between stops, LSODA (Petzold 1983, SIAM J Sci Stat Comput 4:136), or Radau IIA (Hairer &
+Wanner 1996, section IV.8) where LSODA makes no headway. It shares the model file with `solve` and nothing
+else: no lanes, no sparse pattern, no jump table.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def reference_solve(
     *,
     rtol: float = 1e-10,
 ) -> dict[str, Float[np.ndarray, "subject record"]]:
-    """Every output at `times` [day] for subjects that differ in their doses only. A record precedes a dose."""
+    """Every output at `times` [day] for subjects that differ in their doses only. A record precedes a
+    dose.
+    """
     run = _interval(model, rtol)
     every = [_one(model, run, times, p, Doses(*(x[i] for x in doses))) for i in range(len(doses.time))]
     return {name: np.stack([one[name] for one in every]) for name in model.outputs}

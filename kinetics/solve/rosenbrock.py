@@ -1,7 +1,8 @@
 """One step of a linearly implicit method for stiff models, all subjects at once, and its exact reverse.
 
-Rodas4 (Hairer & Wanner 1996, Solving Ordinary Differential Equations II, IV.7; coefficients of their code RODAS):
-six stages, order 4(3), L-stable. A stage is one sparse linear solve and no iteration, so lanes stay together:
+Rodas4 (Hairer & Wanner 1996, Solving Ordinary Differential Equations II, IV.7; coefficients of their code
+RODAS): six stages, order 4(3), L-stable. A stage is one sparse linear solve and no iteration, so lanes stay
+together:
 
     (I/gamma - h J) u_i = h f(t + alpha_i h, y + sum_j a_ij u_j) + sum_j c_ij u_j + h^2 gamma_i df/dt
 
@@ -58,7 +59,9 @@ ORDER = 4.0
 
 
 class Rodas4:
-    """The method for one right-hand side: it keeps the pattern of the Jacobian and the order of elimination."""
+    """The method for one right-hand side: it keeps the pattern of the Jacobian and the order of
+    elimination.
+    """
 
     def __init__(self, field: Field, size: int, pattern: Pattern, *, timed: bool) -> None:
         self.size, self.pattern, self.timed = size, pattern, timed
@@ -127,7 +130,9 @@ class Rodas4:
         *,
         moving: bool,
     ) -> tuple[State, Any, Array, Array]:
-        """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless `moving`."""
+        """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless
+        `moving`.
+        """
         if moving:
             _, vjp = jax.vjp(lambda t, h, y, p: self.step(field, there, t, h, y, p)[0], t, h, y, p)
             of_t, of_h, of_y, of_p = vjp(cotangent)

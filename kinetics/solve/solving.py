@@ -1,7 +1,8 @@
 """All subjects at once: a model's states and outputs at every record, and the exact gradient.
 
-Closed-form models are evaluated directly. Equations are integrated from day 0, all subjects in one loop with a
-step length each. Arrays are dense (subject x record), padded by the caller: a repeated time costs nearly nothing.
+Closed-form models are evaluated directly. Equations are integrated from day 0, all subjects in one loop with
+a step length each. Arrays are dense (subject x record), padded by the caller: a repeated time costs nearly
+nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ __all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
 class Solver:
     """How equations are integrated; closed forms ignore it.
 
-    The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most` bounds
-    the steps of one subject, besides one for each record and dose; the memory of a gradient is in proportion.
-    `method`: "explicit" (Tsit5), "stiff" (Rodas4), or "auto": what the model says. `precision="float32"` halves
-    memory and is for simulation. `infusions=False` promises boluses only.
+    The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most`
+    bounds the steps of one subject, besides one for each record and dose; the memory of a gradient is in
+    proportion. `method`: "explicit" (Tsit5), "stiff" (Rodas4), or "auto": what the model says.
+    `precision="float32"` halves memory and is for simulation. `infusions=False` promises boluses only.
     """
 
     rtol: float = 1e-6
@@ -66,10 +67,11 @@ def solve(
 ) -> dict[str, Float[Array, "subject record"]]:
     """The model's outputs, in their units, at `times` [day] for every subject. Pure and differentiable.
 
-    `theta` holds every parameter of the model, one value a subject, and X_cycle1, X_cycle2 ... where parameter X has
-    another value in each of `doses.course` (`kinetics.solve.courses`); `doses` as `regimen.Doses`. A record at the
-    very time of a dose is taken before it. Where the solver gives up on a subject, its later records are NaN and its
-    gradient zero; the other subjects do not notice. Equations have reverse-mode gradients only.
+    `theta` holds every parameter of the model, one value a subject, and X_cycle1, X_cycle2 ... where
+    parameter X has another value in each of `doses.course` (`kinetics.solve.courses`); `doses` as
+    `regimen.Doses`. A record at the very time of a dose is taken before it. Where the solver gives up on a
+    subject, its later records are NaN and its gradient zero; the other subjects do not notice. Equations have
+    reverse-mode gradients only.
     """
     wanted = model.outputs if outputs is None else {k: model.outputs[k] for k in outputs}
 
@@ -114,7 +116,9 @@ def trouble(
     *,
     solver: Solver | None = None,
 ) -> Trouble:
-    """Where and after how many steps the solver of `solve` gives up on a subject; never, for a closed form."""
+    """Where and after how many steps the solver of `solve` gives up on a subject; never, for a closed
+    form.
+    """
     if model.solution is not None:
         n = jnp.shape(times)[0]
         return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))

@@ -1,8 +1,8 @@
 """Which inputs each output of a function depends on, and linear solves that use it.
 
-A model's right-hand side is a scalar program, so the pattern of its Jacobian can be read off its trace; a factorisation
-that touches only the non-zero entries is then a few dozen multiplications on whole lanes: for organs that exchange
-with blood (a star) it costs O(states), not O(states^3).
+A model's right-hand side is a scalar program, so the pattern of its Jacobian can be read off its trace; a
+factorisation that touches only the non-zero entries is then a few dozen multiplications on whole lanes: for
+organs that exchange with blood (a star) it costs O(states), not O(states^3).
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def plan_elimination(size: int, pattern: Pattern) -> Factors:
 
 
 def factorise(matrix: Mapping[tuple[int, int], Array], factors: Factors) -> Entries:
-    """L and U in place (unit lower): multipliers below each pivot, and the inverse of each pivot on the diagonal."""
+    """L and U in place (unit lower): multipliers below each pivot, and the inverse of each pivot on the
+    diagonal.
+    """
     a = dict(matrix)
     done: set[int] = set()
     for k in factors.order:
@@ -131,8 +133,8 @@ def solve_factored(
 
 
 def jacobian(f: Callable[[State], State], y: State, pattern: Pattern) -> Entries:
-    """The entries of df/dy in `pattern`: one pass over the trace of `f`, each value with its slopes by the states
-    that it depends on, so a state costs only the terms it is in.
+    """The entries of df/dy in `pattern`: one pass over the trace of `f`, each value with its slopes by the
+    states that it depends on, so a state costs only the terms it is in.
     """
     traced = jax.make_jaxpr(f)(y)
     by_state = [{j: jnp.ones_like(y_j)} for j, y_j in enumerate(y)]

@@ -28,8 +28,8 @@ class Timeline(NamedTuple):
     """Stops (stop, subject) in time order, with what happens at and before each.
 
     `time` [day], never before day 0; `jump` {state: what is added after the stop}; `rate` {state: constant
-    infusion rate [per day] in the interval that ends at the stop}, None where nothing is infused; `record_stop`
-    (record, subject): the stop of each record.
+    infusion rate [per day] in the interval that ends at the stop}, None where nothing is infused;
+    `record_stop` (record, subject): the stop of each record.
     """
 
     time: Float[Array, "stop subject"]
@@ -50,8 +50,8 @@ def timeline(
 ) -> Timeline:
     """The stops of all subjects; differentiable with respect to doses, entry fractions and lags.
 
-    `infusions=False` promises that every duration is 0, which spares their stops. `own` are parameters with a value
-    for each dose, `sets` what else jumps as a dose begins.
+    `infusions=False` promises that every duration is 0, which spares their stops. `own` are parameters with a
+    value for each dose, `sets` what else jumps as a dose begins.
     """
     record_time = jnp.maximum(
         jnp.asarray(times).T, 0.0
@@ -78,8 +78,8 @@ def timeline(
 
 
 def _places(stops: Float[Array, "stop subject"]) -> Int[Array, "stop subject"]:
-    """Where each stop comes in its subject's order, ties in the order given: counted, which for the few stops of
-    a study is many times faster than XLA's sort, or sorted where there are many.
+    """Where each stop comes in its subject's order, ties in the order given: counted, which for the few stops
+    of a study is many times faster than XLA's sort, or sorted where there are many.
     """
     n = stops.shape[0]
     if n > _COUNTED:
@@ -111,7 +111,9 @@ def _rates(
 def _entries(
     model: Model, theta: Params, doses: Doses, own: Mapping[str, Float[Array, "dose subject"]]
 ) -> tuple[Float[Array, "dose subject"], dict[str, Float[Array, "dose subject"]]]:
-    """Start of every dose (its lag added), and for each state that doses reach how much of it each dose is."""
+    """Start of every dose (its lag added), and for each state that doses reach how much of it each dose
+    is.
+    """
     start, amount = jnp.maximum(jnp.asarray(doses.time).T, 0.0), jnp.asarray(doses.amount).T
     entry, dtype = jnp.asarray(doses.entry).T, start.dtype
     enters: dict[str, Array] = {}

@@ -1,8 +1,8 @@
 """A function traced once for each shape of its arguments, and then replayed.
 
-A step calls the right-hand side up to six times and its Jacobian once, forward, taped and in reverse. Running the
-model's Python each time, under `vmap` and `jvp`, was half of the time to a first gradient, and no cache of compiled
-code saves it: 28 s for 20 states, 6 s when a trace is replayed.
+A step calls the right-hand side up to six times and its Jacobian once, forward, taped and in reverse. Running
+the model's Python each time, under `vmap` and `jvp`, was half of the time to a first gradient, and no cache
+of compiled code saves it: 28 s for 20 states, 6 s when a trace is replayed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Tables of a study in, one checked `Study` out: NONMEM-like, ADaM-shaped, Excel, Parquet or the project's own."""
+"""Tables of a study in, one checked `Study` out: NONMEM-like, ADaM-shaped, Excel, Parquet or the project's
+own.
+"""
 
 import lazy_loader
 

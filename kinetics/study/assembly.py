@@ -84,7 +84,9 @@ def read_folder(folder: Path, problems: list[Problem]) -> Tables | None:
 
 
 def table_files(folder: Path) -> dict[str, Path]:
-    """Table (`subjects.csv` ...) -> the file it is read from: the CSV, or the Parquet file of the same name."""
+    """Table (`subjects.csv` ...) -> the file it is read from: the CSV, or the Parquet file of the same
+    name.
+    """
     found = {}
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
         there = [folder / file for file in (name, _parquet(name)) if (folder / file).is_file()]

@@ -245,9 +245,11 @@ def check_columns(
 def read_columns(
     path: str | Path, required: Sequence[str], optional: Sequence[str], wanted: str
 ) -> tuple[RawTable, list[Problem], bool]:
-    """A file that is a table by itself: its cells, its problems so far, and whether every required column is there.
+    """A file that is a table by itself: its cells, its problems so far, and whether every required column is
+    there.
 
-    StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not there.
+    StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not
+    there.
     """
     file, problems = Path(path), list[Problem]()
     if not file.is_file():

@@ -115,8 +115,8 @@ class EventTable(_SingleTable):
     """How a single NONMEM or Monolix table is to be read: see `kinetics.study.sources.nonmem`.
 
     `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code; `analyte` is one name, or
-    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the study's
-    name of a covariate's column.
+    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the
+    study's name of a covariate's column.
     """
 
     subject: dict[str, str] = Field(default={})
@@ -125,8 +125,8 @@ class EventTable(_SingleTable):
 class AdamTable(_SingleTable):
     """How a single ADPC- or ADPPK-shaped table is to be read: see `kinetics.study.sources.adam`.
 
-    `analyte` names one per PARAMCD, `columns` the study's name of a subject-level variable; what the table's own
-    unit variables (FRLTU, DOSEU, AVALU) leave empty, the units here say.
+    `analyte` names one per PARAMCD, `columns` the study's name of a subject-level variable; what the table's
+    own unit variables (FRLTU, DOSEU, AVALU) leave empty, the units here say.
     """
 
     subject: Text = "USUBJID"

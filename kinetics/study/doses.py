@@ -40,7 +40,8 @@ _OPTIONAL = [*_COLUMNS, "unit", "duration", "cycle", "level"]
 
 
 def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series, problems: list[Problem]) -> DataFrame:
-    """subject, time [day], amount, unit (cells, mg or count), product, route, duration [day], cycle, level, row.
+    """subject, time [day], amount, unit (cells, mg or count), product, route, duration [day], cycle, level,
+    row.
 
     `weights` (kg, by subject) turns an amount per kg into an amount.
     """

@@ -1,9 +1,10 @@
 """One file that is a whole study: an event table, an ADaM-shaped table, a workbook of tables.
 
-A `.csv` or other text, a Parquet file, or a workbook with one sheet is an event table (`kinetics.study.sources.nonmem`) or,
-where it has USUBJID and PARAMCD, an ADPC- or ADPPK-shaped table (`kinetics.study.sources.adam`). A workbook with the sheets
-subjects, doses and observations (events, responses) is a study folder in one file, its dictionary the sheet
-`dictionary` or the TOML of the same name beside it.
+A `.csv` or other text, a Parquet file, or a workbook with one sheet is an event table
+(`kinetics.study.sources.nonmem`) or, where it has USUBJID and PARAMCD, an ADPC- or ADPPK-shaped table
+(`kinetics.study.sources.adam`). A workbook with the sheets subjects, doses and observations (events,
+responses) is a study folder in one file, its dictionary the sheet `dictionary` or the TOML of the same name
+beside it.
 """
 
 from __future__ import annotations

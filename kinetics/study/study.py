@@ -64,8 +64,8 @@ class Study:
     def analytes(self) -> dict[str, Analyte]:
         """The analytes that were observed, by name, in dictionary order.
 
-        Where only the records say an LLOQ (their `lloq`, or what they are left-censored at), it is the highest of them:
-        a curve counts as measurable from there on.
+        Where only the records say an LLOQ (their `lloq`, or what they are left-censored at), it is the
+        highest of them: a curve counts as measurable from there on.
         """
         seen, rows = set(self.observations["analyte"].unique()), self.observations
         left = rows["value"].where((rows["censored"] == "left") & (rows["value"] > 0))
@@ -129,7 +129,9 @@ class Study:
         }
 
     def _amounts(self, product: str) -> str:
-        """What a dose of a product is: from the least to the most, also per kg where every weight is known."""
+        """What a dose of a product is: from the least to the most, also per kg where every weight is
+        known.
+        """
         given = self.doses[self.doses["product"] == product]
         per_kg = given["amount"] / given["subject"].map(self.subjects["weight_kg"])
         told = [f"{_range(part)} {unit}" for unit, part in given.groupby("unit", sort=False)["amount"]]
@@ -186,8 +188,8 @@ class Study:
 def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Study:
     """Read and check a study. A bare name is the library's; a slash or a suffix makes it your path.
 
-    `options` say what a single event or ADaM-shaped table (`.csv`, `.xlsx`, `.parquet`) cannot say itself. StudyError
-    lists every problem of every file.
+    `options` say what a single event or ADaM-shaped table (`.csv`, `.xlsx`, `.parquet`) cannot say itself.
+    StudyError lists every problem of every file.
 
     >>> print(kn.read_study("theophylline"))
     theophylline: Theophylline in serum after one oral dose, 12 subjects [measured data]
@@ -269,7 +271,9 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
 
 
 def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
-    """Where a study lies: the library for a bare name, the user's own path for anything else and for a Path."""
+    """Where a study lies: the library for a bare name, the user's own path for anything else and for a
+    Path.
+    """
     if isinstance(source, Path):
         return source.expanduser()
     path, bare = find("data", source)

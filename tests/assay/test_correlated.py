@@ -1,4 +1,6 @@
-"""Residuals correlated within a blood draw: every pair of kinds of record against scipy's bivariate normal."""
+"""Residuals correlated within a blood draw: every pair of kinds of record against scipy's bivariate
+normal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Batches: what a PLAN asks for, its folder, who tries what how often, workers on this machine, what is collected."""
+"""Batches: what a PLAN asks for, its folder, who tries what how often, workers on this machine, what is
+collected.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A right fit has uniform ranks, a wrong one has not; a stopped run goes on to the same ranks, elsewhere none does."""
+"""A right fit has uniform ranks, a wrong one has not; a stopped run goes on to the same ranks, elsewhere
+none does.
+"""
 
 from __future__ import annotations
 
@@ -222,7 +224,9 @@ def test_a_stopped_run_goes_on_to_the_same_ranks_and_a_folder_of_other_settings_
 @pytest.mark.fit
 @pytest.mark.parametrize("at_once", [3, 8])
 def test_replicates_side_by_side_have_the_ranks_they_have_alone(plan, at_once, monkeypatch):
-    """Three on three devices, or eight on four, of which two have nothing to do; each ends where it would end alone."""
+    """Three on three devices, or eight on four, of which two have nothing to do; each ends where it would
+    end alone.
+    """
     own = sbc(plan, replicates=6, **SHORT)
     runs: list[int] = []
     run = NutsProgram.run

@@ -1,4 +1,6 @@
-"""Subgroup tables against numbers worked out by hand, what the data alone say against the exact answer, the forest."""
+"""Subgroup tables against numbers worked out by hand, what the data alone say against the exact answer,
+the forest.
+"""
 
 from __future__ import annotations
 
@@ -151,7 +153,9 @@ def test_the_statement_counts_what_was_looked_at_and_what_chance_would_find() ->
 
 
 def test_draws_from_the_prior_teach_nothing_and_leave_m_eff_where_it_was() -> None:
-    """The posterior of the Tmax effects is their prior: equal quantiles of m_eff, no contraction, a vast data_se."""
+    """The posterior of the Tmax effects is their prior: equal quantiles of m_eff, no contraction, a vast
+    data_se.
+    """
     after, before = effective_number(known())
     assert after[0] == pytest.approx(before[0], abs=0.06)
     assert after[2] == pytest.approx(before[2], rel=0.05)
@@ -228,7 +232,8 @@ def test_the_parameter_table_has_the_effects_and_their_shared_prior() -> None:
     assert np.isfinite(float(table.loc["beta_tmax_weight_kg", "ess_bulk"]))  # pyright: ignore
 
 
-# --- the forest ----------------------------------------------------------------------------------------------
+# --- the forest
+# ----------------------------------------------------------------------------------------------
 
 
 def test_the_forest_draws_every_ratio_with_its_intervals() -> None:

@@ -1,4 +1,6 @@
-"""Residuals, predictive checks and corrected VPCs: right models pass, wrong ones do not, columns are by hand."""
+"""Residuals, predictive checks and corrected VPCs: right models pass, wrong ones do not, columns are by
+hand.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Leave-one-out and prior sensitivity against exact answers: a level per subject, measured with normal noise.
 
-y_ij = level + omega eta_i + noise: with omega and the noise known, everything is normal, so that the posterior
-is sampled exactly, and what is left out is predicted exactly from the covariance of all records.
+y_ij = level + omega eta_i + noise: with omega and the noise known, everything is normal, so that the
+posterior is sampled exactly, and what is left out is predicted exactly from the covariance of all records.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Leave-one-out and prior sensitivity where something is correlated: random effects, and records of one blood draw."""
+"""Leave-one-out and prior sensitivity where something is correlated: random effects, and records of one
+blood draw.
+"""
 
 from __future__ import annotations
 

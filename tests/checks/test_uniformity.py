@@ -1,4 +1,6 @@
-"""Uniform ranks pass as often as the level says, others do not, and the band is what the test holds ranks to."""
+"""Uniform ranks pass as often as the level says, others do not, and the band is what the test holds ranks
+to.
+"""
 
 from __future__ import annotations
 

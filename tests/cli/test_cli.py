@@ -1,4 +1,6 @@
-"""The command line: exit codes, results on stdout alone, one JSON object, and every command from help to report."""
+"""The command line: exit codes, results on stdout alone, one JSON object, and every command from help to
+report.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`kinetics compare`: a table on stdout, one JSON object, a CSV, and an error that names what does not match."""
+"""`kinetics compare`: a table on stdout, one JSON object, a CSV, and an error that names what does not
+match.
+"""
 
 from __future__ import annotations
 

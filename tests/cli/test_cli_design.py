@@ -1,4 +1,6 @@
-"""`kinetics lint`, `design` and `next`: what they print, one JSON object, exit codes, errors with a remedy."""
+"""`kinetics lint`, `design` and `next`: what they print, one JSON object, exit codes, errors with a
+remedy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`kinetics design-sampling`: a table by scenario, a ranking by sample, and errors that say how to write it."""
+"""`kinetics design-sampling`: a table by scenario, a ranking by sample, and errors that say how to write
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`kinetics subgroups`: a table on stdout, one JSON object, a CSV, a forest, and an error without covariates."""
+"""`kinetics subgroups`: a table on stdout, one JSON object, a CSV, a forest, and an error without
+covariates.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""A throw-away Slurm on loopback: key, sockets, state, logs and configuration in one folder, nothing under /etc.
+"""A throw-away Slurm on loopback: key, sockets, state, logs and configuration in one folder, nothing under
+/etc.
 
-As root, with Debian's slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or slurmdbd. Nodes n1, n2 ... are
-daemons of this machine; the partition `high` preempts `main` by requeue. Only processes of its own pid files are ended.
+As root, with Debian's slurmctld, slurmd, slurm-client and munge; no systemd, cgroups or slurmdbd. Nodes n1,
+n2 ... are daemons of this machine; the partition `high` preempts `main` by requeue. Only processes of its own
+pid files are ended.
 """
 
 from __future__ import annotations

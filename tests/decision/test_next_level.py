@@ -1,4 +1,6 @@
-"""`kinetics next` by any rule: cohorts that are not full, open windows, responses, exposures, the decision tree."""
+"""`kinetics next` by any rule: cohorts that are not full, open windows, responses, exposures, the decision
+tree.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +128,9 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_laws_of_a_trial_whose_patients_come_one_by_one(name):
-    """Asked before each patient, windows open a while: no level skipped, none above an open one but by TITE, order."""
+    """Asked before each patient, windows open a while: no level skipped, none above an open one but by
+    TITE, order.
+    """
     rule, rng, ends = WholeCohorts(RULES[name]), random.Random(3), set()
     for _ in range(25 if name in ("crm", "blrm") else 60):
         p = sorted(rng.random() * 0.7 for _ in range(4))
@@ -179,7 +183,8 @@ def later(c: Cohort, p: list[float], rng: random.Random) -> Cohort:
 
 def test_time_to_event_boin_goes_on_where_boin_waits(protocol, study):
     early = cut(study, 8, 25.0)
-    # 5e7: 1 with a DLT, 1 without, 1 followed 10.1 of 28 days (its CAR-T began on day 14): 1 / 2.36 = .424 > .359
+    # 5e7: 1 with a DLT, 1 without, 1 followed 10.1 of 28 days (its CAR-T began on day 14): 1 / 2.36 = .424 >
+    # .359
     tite = next_dose(protocol, early, rule="tite_boin", target=0.3)
     assert (tite.decision.action, tite.dose) == ("treat", "3e7 cells/kg")
     assert "1 with a DLT in 2.36 effective of 3 treated at level 3" in tite.decision.why

@@ -1,4 +1,6 @@
-"""Phase IB: EXNEX against published, brute-force and limiting answers; go / no-go; the command and the forest."""
+"""Phase IB: EXNEX against published, brute-force and limiting answers; go / no-go; the command and the
+forest.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,9 @@ STUDY = "nkg2d_phase1_synthetic"
 EVENTS, PATIENTS = (0, 3, 4, 9), (9, 12, 12, 18)
 COHORTS = exnex_prior([0.125] * 4)
 
-# Chugh R et al., J Clin Oncol 2009;27:3148: responders of patients of ten sarcomas; priors of Neuenschwander 2016,
-# appendix 5.3, and mean, SD, 2.5, 50 and 97.5 % of 50,000 draws: vignette of the R package bhmbasket, which says that
-# they equal the paper's to the second decimal
+# Chugh R et al., J Clin Oncol 2009;27:3148: responders of patients of ten sarcomas; priors of Neuenschwander
+# 2016, appendix 5.3, and mean, SD, 2.5, 50 and 97.5 % of 50,000 draws: vignette of the R package bhmbasket,
+# which says that they equal the paper's to the second decimal
 SARCOMA_PATIENTS = (15, 13, 12, 28, 29, 29, 26, 5, 2, 20)
 SARCOMA_EVENTS = (2, 0, 1, 6, 7, 3, 5, 1, 0, 3)
 SARCOMA_PRIOR = ExnexPrior((0.5,) * 10, -1.735, 0.146**-0.5, 1.0, (-1.734,) * 10, (0.128**-0.5,) * 10)
@@ -85,7 +87,9 @@ def test_the_published_analysis_of_ten_sarcomas_is_repeated():
 
 
 def test_means_and_exchangeability_are_those_of_brute_force_quadrature():
-    """Trapezoids in mu and (theta - mu) / tau, which are exact for normals, and 50 Gauss-Legendre nodes in tau."""
+    """Trapezoids in mu and (theta - mu) / tau, which are exact for normals, and 50 Gauss-Legendre nodes in
+    tau.
+    """
     y, n, prior = (1, 0, 6), (9, 4, 12), replace(exnex_prior([0.1] * 3), weight=(0.5, 0.3, 0.8))
     z = np.linspace(-8, 8, 401)
     weight = norm.pdf(z) / norm.pdf(z).sum()
@@ -249,7 +253,9 @@ def test_each_verdict_names_the_clauses_that_gave_it(protocol):
 
 
 def test_one_patient_a_cohort_by_hand(protocol):
-    """Weight 0: a cohort's only patient decides it. 1 of 1 is P(p > 0.05) = 0.97, 0 of 1 is 0.30: go is a response."""
+    """Weight 0: a cohort's only patient decides it. 1 of 1 is P(p > 0.05) = 0.97, 0 of 1 is 0.30: go is a
+    response.
+    """
     design = design_of(protocol, patients=[1, 1, 1, 1], weight=0.0)
     found = expansion_characteristics(design, (0.05, 0.02, 0.3, 1.0))
     assert (found.method, found.outcomes) == ("exact enumeration", 16)

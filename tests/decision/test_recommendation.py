@@ -249,7 +249,9 @@ def test_bad_input_of_the_command_is_named(tmp_path: Path) -> None:
 
 
 def test_the_page_of_exposures_from_a_fit(tmp_path: Path, first: kn.Study, protocol: Protocol) -> None:
-    """Exposures with draws: the page draws each subject's interval, and says what a failed fit may not be used for."""
+    """Exposures with draws: the page draws each subject's interval, and says what a failed fit may not be
+    used for.
+    """
     rng = np.random.default_rng(0)
     subjects = subject_outcomes(first, protocol)["subject"].tolist()
     names = {"car_copies_cmax": 5e3, "il6_cmax": 200.0, "car_t_tumour_auc_28d": 1e9}

@@ -28,7 +28,9 @@ def quadrature(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
 
 
 def test_uncertain_exposures_give_the_posterior_of_the_mixture() -> None:
-    """Draws far apart: their mean would be another number. Worth 2000 draws: 4 SE of the means are 0.05 and 0.02."""
+    """Draws far apart: their mean would be another number. Worth 2000 draws: 4 SE of the means are 0.05
+    and 0.02.
+    """
     rng = np.random.default_rng(3)
     y = np.array([0, 0, 1, 0, 1, 1, 1, 0] * 2)
     x = 10.0 * np.exp(rng.normal(0, 1.5, (3, 16)) + 2.0 * (y - 0.5))

@@ -1,4 +1,6 @@
-"""Trials in calendar time and with exposures: against exact answers, the same patients, resumed, by the command."""
+"""Trials in calendar time and with exposures: against exact answers, the same patients, resumed, by the
+command.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def test_time_to_event_boin_saves_time_the_more_the_faster_patients_come():
 
 
 def test_a_trial_by_hand():
-    """Two levels, nobody has a DLT, a patient at once after the days between: 3 at level 1 on days 0, 14, 28; ..."""
+    """Two levels, nobody has a DLT, a patient at once after the days between: 3 at level 1 on days 0, 14,
+    28; ...
+    """
     calendar, rule = Calendar(1e6, 28.0, 14.0), korn_1994(2)
     (trial,) = calendar_trials(rule, (0.0, 0.0), calendar, [0])
     # level 1 on days 0, 14, 28; its last window ends on day 56; level 2 on 56, 70, 84; it ends on day 112

@@ -45,7 +45,9 @@ TRIALS = {"crm": 40, "blrm": 25, "blrm, sure of safety": 10}
 
 
 def trials(name: str, seed: int) -> Iterator[tuple[list[Cohort], Decision]]:
-    """(history, decision) of every step of random trials; outcomes arrive late: some patients are pending a while."""
+    """(history, decision) of every step of random trials; outcomes arrive late: some patients are pending
+    a while.
+    """
     rule, rng = RULES[name], random.Random(seed)
     for _ in range(TRIALS.get(name, 300)):
         p = sorted(rng.random() * 0.7 for _ in range(rule.levels))

@@ -144,8 +144,8 @@ def test_the_titration_ledgers_of_the_guide(cap, outcomes, levels):
 
 
 def test_cheungs_trial_has_its_published_betas(shared_data):
-    # Cheung 2011, Table 3.2: logistic with intercept 3, skeleton .05 .12 .25 .40 .55, one patient at a time. The
-    # skeleton was found by trying: it is this one, and the model logistic, that give all twenty numbers
+    # Cheung 2011, Table 3.2: logistic with intercept 3, skeleton .05 .12 .25 .40 .55, one patient at a time.
+    # The skeleton was found by trying: it is this one, and the model logistic, that give all twenty numbers
     table = csv(shared_data, "published/cheung2011_table3_2_crm_trial.csv")
     rule = Crm((0.05, 0.12, 0.25, 0.40, 0.55), 0.25, model="logistic", start=3, cohort=1, most=20)
     history = []
@@ -172,8 +172,8 @@ def test_crm_does_not_escalate_right_after_a_cohort_at_the_target_rate():
 
 
 def test_the_exact_characteristics_of_crm_keep_its_last_cohort_apart():
-    # coherence looks at the last cohort alone: every history is followed here, unmerged. Merged with the others of its
-    # level, a cohort at the target would hide behind a clean one, and P(MTD) is off by .07
+    # coherence looks at the last cohort alone: every history is followed here, unmerged. Merged with the
+    # others of its level, a cohort at the target would hide behind a clean one, and P(MTD) is off by .07
     rule, true = Crm((0.1, 0.25, 0.5), 0.5, cohort=2, most=10), (0.1, 0.25, 0.4)
     found = [0.0] * 4
 
@@ -199,9 +199,9 @@ def test_a_skeleton_that_does_not_rise_is_refused():
 
 
 def test_neuenschwanders_example_has_its_posterior_means(shared_data):
-    # Neuenschwander 2008 with the prior in escalation and bcrm: log alpha ~ N(2.15, .84), log beta ~ N(.52, .80),
-    # covariance .134 (from memory of bcrm's manual; 0 instead misses by .009), reference 250 mg. The reference is a
-    # JAGS run: .005 is a Monte-Carlo error's worth
+    # Neuenschwander 2008 with the prior in escalation and bcrm: log alpha ~ N(2.15, .84), log beta ~ N(.52,
+    # .80), covariance .134 (from memory of bcrm's manual; 0 instead misses by .009), reference 250 mg. The
+    # reference is a JAGS run: .005 is a Monte-Carlo error's worth
     table = csv(shared_data, "published/neuenschwander2008_example.csv")
     rule = Blrm(tuple(table["dose"]), 250.0, (2.15, 0.52), (0.84, 0.80), 0.134 / (0.84 * 0.80))
     history = [

@@ -1,7 +1,9 @@
-"""3+3 with accelerated titration: exact characteristics against published and independent numbers, clause by clause.
+"""3+3 with accelerated titration: exact characteristics against published and independent numbers, clause by
+clause.
 
-The golden numbers of the protocol's rule are of an enumeration of NCT07021534's rule that was written apart from this
-package and agreed with 200,000 simulated trials: titration at level 1, P(trigger without DLT) = .15, filled to 6.
+The golden numbers of the protocol's rule are of an enumeration of NCT07021534's rule that was written apart
+from this package and agreed with 200,000 simulated trials: titration at level 1, P(trigger without DLT) =
+.15, filled to 6.
 """
 
 from __future__ import annotations
@@ -103,8 +105,8 @@ def test_wheelers_table_agrees_within_its_rounding(shared_data: Path):
         truth = [float(p) for p in true.split()]
         found = operating_characteristics((korn_1994 if deescalation else storer_1989)(len(truth)), truth)
         for level, p in zip(rows["level"], rows["prob_select"], strict=True):
-            # .006, not .005: one printed value is .33 where this and the independent enumeration have .3247; the
-            # row as printed adds up to 1.00, correctly rounded it would to .99
+            # .006, not .005: one printed value is .33 where this and the independent enumeration have .3247;
+            # the row as printed adds up to 1.00, correctly rounded it would to .99
             assert found.p_mtd[level] == pytest.approx(p, abs=0.006)
 
 
@@ -143,7 +145,8 @@ def test_a_titration_of_two_patients_counts_the_ways_that_triggers_fall():
 
 
 def test_a_trial_of_one_level_is_what_a_pen_finds():
-    # one level, no titration: 3 with 0 DLT, filled to 6 with at most 1; or 3 with 1, filled to 6 with no other
+    # one level, no titration: 3 with 0 DLT, filled to 6 with at most 1; or 3 with 1, filled to 6 with no
+    # other
     p, q = 0.3, 0.7
     by_hand = q**3 * (q**3 + 3 * p * q**2) + 3 * p * q**2 * q**3
     assert operating_characteristics(ThreePlusThree(1), (p,)).p_mtd[1] == pytest.approx(by_hand, abs=1e-14)

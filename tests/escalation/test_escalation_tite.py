@@ -1,4 +1,6 @@
-"""TITE-BOIN: what a pending patient counts for, when accrual is suspended, and BOIN where nobody is pending."""
+"""TITE-BOIN: what a pending patient counts for, when accrual is suspended, and BOIN where nobody is
+pending.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def test_a_pending_patient_counts_for_the_share_of_the_window_he_was_followed(co
 
 
 def test_follow_up_alone_carries_a_level_over_the_bound():
-    # 30 %: up at 1 DLT in 1 / .236491 = 4.2285 effective patients or more; down at 1 in 1 / .358519 = 2.789 or fewer
+    # 30 %: up at 1 DLT in 1 / .236491 = 4.2285 effective patients or more; down at 1 in 1 / .358519 = 2.789
+    # or fewer
     def at(evaluable: int, pending: int, followed: float) -> int | None:
         return THIRTY.decide([BELOW, Cohort(2, evaluable, 1, pending=pending, followed=followed)]).level
 
@@ -128,7 +131,9 @@ RULES = {
 
 
 def trials(name: str, seed: int) -> Iterator[tuple[list[Cohort], Decision]]:
-    """(history, decision) of every step of random trials, each patient in a cohort of his own, windows open a while."""
+    """(history, decision) of every step of random trials, each patient in a cohort of his own, windows
+    open a while.
+    """
     rule, rng = RULES[name], random.Random(seed)
     for _ in range(150):
         p = sorted(rng.random() * 0.7 for _ in range(rule.levels))

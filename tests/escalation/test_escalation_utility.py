@@ -1,4 +1,6 @@
-"""BOIN12, PKBOIN-12 and backfill: published numbers, every branch by hand, laws on random trials, what they find."""
+"""BOIN12, PKBOIN-12 and backfill: published numbers, every branch by hand, laws on random trials, what
+they find.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ FIVE = Boin12(5, most=30, most_at_a_level=12)
 
 
 def path(text: str) -> list[Cohort]:
-    """`2NTB`: three at level 2; N nothing, T a DLT, E a response, B both, as the R package escalation writes it."""
+    """`2NTB`: three at level 2; N nothing, T a DLT, E a response, B both, as the R package escalation
+    writes it.
+    """
     found = []
     for word in text.split():
         had = word[1:]
@@ -95,7 +99,8 @@ def test_quasi_events_are_the_patients_utilities_over_100():
 
 
 def test_utilities_that_do_not_add_up_tell_who_had_both():
-    # 100 + 0 is not 20 + 30: a DLT and a response in two patients are worth 0 and 100, in one and the next 30 and 20
+    # 100 + 0 is not 20 + 30: a DLT and a response in two patients are worth 0 and 100, in one and the next 30
+    # and 20
     skewed = Utilities(neither=20, response_with_dlt=30)
     apart, together = tallies(path("1ETN"), 1)[1], tallies(path("1BNN"), 1)[1]
     assert (skewed.events(apart), skewed.events(together)) == pytest.approx((1.2, 0.7))
@@ -444,8 +449,8 @@ def test_ample_exposure_at_two_levels_is_boin12():
 
 
 def test_the_simulation_finds_the_obd_of_a_strong_scenario():
-    # level 3: 70 % respond, 10 % have a DLT; 4 is too toxic, 1 and 2 do little. 2,000 trials: P(OBD 3) = .948. 400
-    # have a standard error of .011: .90 is four of them below
+    # level 3: 70 % respond, 10 % have a DLT; 4 is too toxic, 1 and 2 do little. 2,000 trials: P(OBD 3) =
+    # .948. 400 have a standard error of .011: .90 is four of them below
     found = response_characteristics(
         Boin12(4, most=36), (0.02, 0.05, 0.10, 0.55), (0.05, 0.15, 0.70, 0.72), trials=400, seed=11
     )

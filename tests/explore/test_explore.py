@@ -1,4 +1,6 @@
-"""The explorer without a browser: answers to sliders, who is shown, what a figure says, and who may read the page."""
+"""The explorer without a browser: answers to sliders, who is shown, what a figure says, and who may read
+the page.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def exact_program() -> Any:
 
 
 def exact(own: Choice, days: np.ndarray) -> dict[str, np.ndarray]:
-    """The same patients' curves at `days`, by a solve of its own at a finer tolerance; compiled once for both tests."""
+    """The same patients' curves at `days`, by a solve of its own at a finer tolerance; compiled once for
+    both tests.
+    """
     doses = doses_for(regimen_of(own), np.full(LANES, 70.0), tuple(what_if().model.dosing))
     doses = Doses(*(np.pad(x, ((0, 0), (0, 12 - x.shape[1])), "edge" if k == "time" else "constant")
                     for k, x in doses._asdict().items()))  # fmt: skip

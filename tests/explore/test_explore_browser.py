@@ -1,4 +1,6 @@
-"""The explorer in a browser that has no network: real clicks, what is drawn, files, and a console without errors."""
+"""The explorer in a browser that has no network: real clicks, what is drawn, files, and a console without
+errors.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The area under a curve: one rule for samples and grids, in numpy and in jax, each number against arithmetic."""
+"""The area under a curve: one rule for samples and grids, in numpy and in jax, each number against
+arithmetic.
+"""
 
 from __future__ import annotations
 

@@ -89,7 +89,9 @@ def test_an_area_is_the_sum_of_its_parts_wherever_it_is_cut():
 
 
 def interpolate(time: np.ndarray, conc: np.ndarray, at: float) -> float:
-    """The concentration at `at` between two records: of a line where they rise or reach 0, else of an exponential."""
+    """The concentration at `at` between two records: of a line where they rise or reach 0, else of an
+    exponential.
+    """
     right = max(int(np.searchsorted(time, at)), 1)
     first = conc[right - 1]
     second = conc[right]

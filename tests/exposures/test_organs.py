@@ -1,4 +1,6 @@
-"""Where the cells are: areas, ratios and contributions of a model whose integrals are known, and of the trial's."""
+"""Where the cells are: areas, ratios and contributions of a model whose integrals are known, and of the
+trial's.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,8 @@ from kinetics.plot.biodistribution import plot_biodistribution
 from tests.cli.test_cli import call
 from tests.prediction.test_curves import prior_fit
 
-# Blood -> liver at a, liver -> nowhere at b; hepatic artery: a share F stays in the liver. Areas are in closed form.
+# Blood -> liver at a, liver -> nowhere at b; hepatic artery: a share F stays in the liver. Areas are in
+# closed form.
 MODEL = '''"""Two sites, linear. A guess, 2026."""
 from kinetics import LogitNormal, LogNormal, Model, Output, Parameter, State
 

@@ -98,7 +98,9 @@ a 1,1,il6,0.0045,ng/mL,none,,,
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study with every kind of censoring, limits by row, logs, codes, a first dose after day 0, odd names."""
+    """A study with every kind of censoring, limits by row, logs, codes, a first dose after day 0, odd
+    names.
+    """
     folder = tmp_path_factory.mktemp("odd") / "odd"
     folder.mkdir()
     for name, text in ODD.items():

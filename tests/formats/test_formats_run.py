@@ -1,4 +1,6 @@
-"""A run's exports are its parameter table, estimates, effects, predictions and exposures, number by number."""
+"""A run's exports are its parameter table, estimates, effects, predictions and exposures, number by
+number.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The site: its code runs, its links lead somewhere, what is generated is whole, the dossier names tests there are."""
+"""The site: its code runs, its links lead somewhere, what is generated is whole, the dossier names tests
+there are.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every public name says what it is, its units, shapes and errors, and shows a use of it that is run.
 
-What the reference shows is public (`docs/generate/reference.py`): the names of the root, the figures, the dose rules
-and the tables of a TOML, each class with its own methods and properties.
+What the reference shows is public (`docs/generate/reference.py`): the names of the root, the figures, the
+dose rules and the tables of a TOML, each class with its own methods and properties.
 """
 
 from __future__ import annotations
@@ -252,7 +252,9 @@ EXAMPLES = examples()
 
 @cache
 def run_of(name: str) -> Fit:
-    """What the examples find in runs/: fits whose posterior is written down, and one that is computed in seconds."""
+    """What the examples find in runs/: fits whose posterior is written down, and one that is computed in
+    seconds.
+    """
     if name == "theophylline":
         return theophylline_fit()
     if name == "theophylline-combined":
@@ -297,7 +299,9 @@ def test_few_lines_of_examples_are_left_out_and_only_where_hours_would_be_sample
 
 
 def unlisted() -> dict[str, list[str]]:
-    """Module -> public functions and classes that it defines, or as a package gathers, outside its `__all__`."""
+    """Module -> public functions and classes that it defines, or as a package gathers, outside its
+    `__all__`.
+    """
     found = {}
     for info in pkgutil.walk_packages(kn.__path__, "kinetics."):
         if info.name.rpartition(".")[2].startswith("_") or info.name.startswith(

@@ -18,8 +18,9 @@ import kinetics
 
 ROOT = Path(__file__).parents[2]
 
-# The way data flows. Each layer but the ground is a folder of kinetics/; the ground is the modules that lie beside
-# them. A module imports from the layers before its own, through their faces, and freely inside its own.
+# The way data flows. Each layer but the ground is a folder of kinetics/; the ground is the modules that lie
+# beside them. A module imports from the layers before its own, through their faces, and freely inside its
+# own.
 LAYERS = (
     "ground",
     "study",
@@ -106,7 +107,9 @@ def layer_problems(root: Path) -> list[str]:
 
 
 def foreign_problems(root: Path) -> list[str]:
-    """Imports of diffrax outside solve, of jax where there is to be none, and of content as if it were a package."""
+    """Imports of diffrax outside solve, of jax where there is to be none, and of content as if it were a
+    package.
+    """
     modules = sources(root)
     content = [*root.glob("models/*.py"), *root.glob("notebooks/*.py"), *root.glob("data/*/*.py")]
     tests = list(root.glob("tests/**/*.py"))
@@ -142,7 +145,9 @@ def cycle(root: Path) -> list[str]:
 
 
 def form_problems(root: Path) -> list[str]:
-    """Vague names, modules without `__all__`, modules that a public function of their package is named after."""
+    """Vague names, modules without `__all__`, modules that a public function of their package is named
+    after.
+    """
     problems = []
     for file in sources(root).values():
         name = file.relative_to(root)

@@ -1,4 +1,6 @@
-"""The notebooks run, show what they promise, use the public API alone, and fail where a model's direction is turned."""
+"""The notebooks run, show what they promise, use the public API alone, and fail where a model's direction
+is turned.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ EVERY = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 
 @cache
 def done(file: Path) -> list[Cell]:
-    """The notebook at small size, as in a clean clone, without real data: its assertions hold, or this raises."""
+    """The notebook at small size, as in a clean clone, without real data: its assertions hold, or this
+    raises.
+    """
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
         patch.setenv("KINETICS_SMALL", "1")
         patch.delenv("KINETICS_DATA_DIR", raising=False)
@@ -48,7 +52,9 @@ def words(figure: Figure) -> str:
 
 
 def titles(layout: dict[str, Any]) -> list[str]:
-    """Of the horizontal axes: their own, the one that panels share, or those of panels that name their quantity."""
+    """Of the horizontal axes: their own, the one that panels share, or those of panels that name their
+    quantity.
+    """
     own = [axis.get("title", {}).get("text", "") for k, axis in layout.items() if k.startswith("xaxis")]
     notes = [n["text"] for n in layout["annotations"] if n.get("name") not in ("footer", "labels")]
     return own if any(own) else [text for text in notes if "(" in text]

@@ -1,4 +1,6 @@
-"""A stopped fit goes on and ends with the draws it would have had: kills, signals, damage, strangers, more draws."""
+"""A stopped fit goes on and ends with the draws it would have had: kills, signals, damage, strangers, more
+draws.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ class Killed(Exception):
     pass
 
 
-# Part of the shipped study's parameters and one of its assays: what a stopped fit keeps is the same, and it compiles
-# sooner.
+# Part of the shipped study's parameters and one of its assays: what a stopped fit keeps is the same, and it
+# compiles sooner.
 SMALL = """
 model = "ogasawara_2021"
 data = "synthetic_cart_12"

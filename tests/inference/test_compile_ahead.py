@@ -1,4 +1,6 @@
-"""Programs compiled ahead are those that are called: nothing is compiled twice, and errors stay where they belong."""
+"""Programs compiled ahead are those that are called: nothing is compiled twice, and errors stay where they
+belong.
+"""
 
 import logging
 import threading

@@ -1,4 +1,6 @@
-"""A plan on a model given by equations: the same likelihood as its closed form, and failures that are named."""
+"""A plan on a model given by equations: the same likelihood as its closed form, and failures that are
+named.
+"""
 
 import re
 

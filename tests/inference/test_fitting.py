@@ -126,7 +126,9 @@ def test_provenance_names_hashes_versions_seed_and_device(theophylline: kn.Fit, 
 
 
 def test_what_the_density_calls_is_batched_once_inside_loops_over_chains() -> None:
-    """A solver folds chains into lanes by a rule of its own; loops over chains would call it again and again."""
+    """A solver folds chains into lanes by a rule of its own; loops over chains would call it again and
+    again.
+    """
     folded = []
 
     @jax.custom_batching.custom_vmap

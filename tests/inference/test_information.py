@@ -1,4 +1,6 @@
-"""What a record says about its prediction: against quadrature of the score and second differences of a probability."""
+"""What a record says about its prediction: against quadrature of the score and second differences of a
+probability.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def standard(family: str, y: np.ndarray, f: np.ndarray) -> np.ndarray:
 def test_a_censored_record_has_minus_the_second_derivative_of_its_log_probability(
     family: str, kind: str
 ) -> None:
-    """Along the straight line on which its standardised limits move with the prediction, as Gauss-Newton takes it."""
+    """Along the straight line on which its standardised limits move with the prediction, as Gauss-Newton
+    takes it.
+    """
     law = stats.t(NU) if family == "student_t" else stats.norm
     upper, lower = (np.array([measured_at(family, f, np.array(z)) for f in F[0]]) for z in (0.6, -0.5))
     if family in ("additive", "combined", "proportional"):

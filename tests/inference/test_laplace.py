@@ -145,7 +145,9 @@ def test_the_maximum_is_a_maximum_of_the_exact_marginal_and_near_the_truth(effec
 
 @pytest.mark.parametrize("effects", EFFECTS)
 def test_the_covariance_is_the_inverse_of_the_curvature_of_the_exact_marginal(effects: str) -> None:
-    """Louis's identity holds at any point; here at the maximum with priors, where every direction is bounded."""
+    """Louis's identity holds at any point; here at the maximum with priors, where every direction is
+    bounded.
+    """
     marginal, found = marginal_of(effects), maximum_of(effects, with_prior=True)
     posterior = marginal.posterior
     unit = posterior.units()
@@ -174,7 +176,9 @@ def test_the_chart_of_a_linear_model_has_its_exact_slope_and_information() -> No
 
 
 def test_effects_follow_what_does_not_vary() -> None:
-    """In a linear model the middle of the chart is the mode of the effects at every population value, not at one."""
+    """In a linear model the middle of the chart is the mode of the effects at every population value, not
+    at one.
+    """
     posterior = Posterior(linear_study().bound(*COEFFICIENTS[:2]))
     marginal, data = Marginal(posterior), posterior.bound.data
     found = marginal.maximise(data, posterior.plain().centre, with_prior=True)
@@ -194,7 +198,9 @@ def test_effects_follow_what_does_not_vary() -> None:
 
 
 def known_spread() -> Any:
-    """The linear model with its SDs all but known (prior SDs of 0.1 %): the posterior of the rest is normal."""
+    """The linear model with its SDs all but known (prior SDs of 0.1 %): the posterior of the rest is
+    normal.
+    """
     omega = {k: {"median": float(w), "sd": 1e-3} for k, w in zip(COEFFICIENTS, TRUTH["omega"], strict=True)}
     sampler = {"chains": 2, "warmup": 200, "draws": 500, "chunk": 250}
     bound = linear_study().bound(omega=omega, sampler=sampler)

@@ -1,4 +1,6 @@
-"""map, laplace and vi: exact on a linear model with normal errors, and one kind of Fit whatever the method."""
+"""map, laplace and vi: exact on a linear model with normal errors, and one kind of Fit whatever the
+method.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ def test_laplace_is_the_exact_maximum_with_the_exact_information_and_no_prior() 
 
 
 def without_spread() -> BoundFit:
-    """Subjects of one curve but for a, and of one weight but for milligrams: omega_c and beta are not to be seen."""
+    """Subjects of one curve but for a, and of one weight but for milligrams: omega_c and beta are not to
+    be seen.
+    """
     line = linear_study()
     seen = line.study.observations
     rng = np.random.default_rng(2)

@@ -125,7 +125,9 @@ def flat(posterior: Posterior, sites: dict[str, Any]) -> Any:
 
 @cache
 def densities(name: str) -> Any:
-    """Compiled: the flat density, the density of the sites, log |d sites / d z| by differentiation of every site."""
+    """Compiled: the flat density, the density of the sites, log |d sites / d z| by differentiation of
+    every site.
+    """
     posterior = posterior_of(name)
 
     def every(z: Any, data: Any, chart: Chart) -> tuple[Any, Any, Any]:

@@ -48,7 +48,9 @@ def plan(home: Path, **keys: Any) -> FitPlan:
 
 
 def posterior(bound: BoundFit, number: int = 0) -> DataTree:
-    """Draws from nowhere in the shape of a posterior: what a run folder keeps does not depend on their values."""
+    """Draws from nowhere in the shape of a posterior: what a run folder keeps does not depend on their
+    values.
+    """
     rng = np.random.default_rng(number)
     names = [*bound.priors(), *(f"eta_{k}" for k in bound.hierarchy.vary), *bound.model.parameters]
     shape = {k: (2, 5) if k in bound.priors() else (2, 5, len(bound.subjects)) for k in names}

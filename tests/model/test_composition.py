@@ -1,4 +1,6 @@
-"""Blocks joined into one model: the same curves as equations written out, and every clash of names said at once."""
+"""Blocks joined into one model: the same curves as equations written out, and every clash of names said at
+once.
+"""
 
 from dataclasses import replace
 

@@ -66,7 +66,9 @@ def test_density_of_a_prior_is_scipys(prior: Prior) -> None:
 
 @pytest.mark.parametrize("prior", [p for p in PRIORS if not isinstance(p, HalfNormal)], ids=named)
 def test_sd_of_a_prior_is_a_standard_deviation_on_its_links_scale(prior: Prior) -> None:
-    """One SD above the median on the link scale lies the 84.13 % quantile; a variance would fail for sd != 1."""
+    """One SD above the median on the link scale lies the 84.13 % quantile; a variance would fail for sd !=
+    1.
+    """
     assert not isinstance(prior, HalfNormal)
     up = inverse_link(prior.link, link(prior.link, jnp.asarray(prior.median)) + prior.sd)
     assert float(prior.to_numpyro().cdf(up)) == pytest.approx(stats.norm.cdf(1.0), abs=1e-9)

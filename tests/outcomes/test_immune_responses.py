@@ -1,4 +1,6 @@
-"""A study by iRECIST: recorded or measured, iBOR and rates, and what iPFS and iDOR end with. One patient a rule."""
+"""A study by iRECIST: recorded or measured, iBOR and rates, and what iPFS and iDOR end with. One patient a
+rule.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def protocol() -> Protocol:
 
 
 def study_with(rows: list[dict[str, Any]], died: float | None = None) -> Study:
-    """One subject `a` with cells on day 0 and 100 mm before; `row` has time and the columns of responses.csv."""
+    """One subject `a` with cells on day 0 and 100 mm before; `row` has time and the columns of
+    responses.csv.
+    """
     happened = [] if died is None else [("a", died, "death", nan, "")]
     study = study_of([], happened, {"a": 1.0})
     study.events["row"] = range(2, len(happened) + 2)

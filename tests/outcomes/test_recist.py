@@ -138,9 +138,9 @@ def days(start: str, rows: str) -> list[Assessment]:
     return found
 
 
-# The subjects of the example in admiralonco's documentation of derive_param_confirmed_bor (ref_start_window 28,
-# ref_confirm 28) without its NON-CR/NON-PD: subject 5 is left out, and the last visit of 4. First answer: strict;
-# second: two NE and one SD accepted.
+# The subjects of the example in admiralonco's documentation of derive_param_confirmed_bor (ref_start_window
+# 28, ref_confirm 28) without its NON-CR/NON-PD: subject 5 is left out, and the last visit of 4. First answer:
+# strict; second: two NE and one SD accepted.
 ADMIRALONCO = {
     "1": ("2020-01-01", "01-01 PR, 02-01 CR, 02-16 NE, 03-01 CR, 04-01 SD", ("CR", 31), ("CR", 31)),
     "2": ("2019-12-12", "01-01 SD, 02-01 PR, 03-01 SD, 03-13 CR", ("SD", 51), ("PR", 51)),

@@ -1,4 +1,6 @@
-"""Best responses, rates, adverse events and DLTs of a study: counts done by hand, intervals from the binomial sum."""
+"""Best responses, rates, adverse events and DLTs of a study: counts done by hand, intervals from the
+binomial sum.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""DOR, PFS and OS: one worked patient a rule of censoring. Kaplan-Meier against a published table and by hand."""
+"""DOR, PFS and OS: one worked patient a rule of censoring. Kaplan-Meier against a published table and by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ DEATH, THERAPY = "death", "new_anticancer_therapy"
 
 @pytest.fixture(scope="module")
 def protocol() -> Protocol:
-    """Two missed scans and a new therapy censor; a scan every 56 days and 7 late at most: a gap of 119 at most."""
+    """Two missed scans and a new therapy censor; a scan every 56 days and 7 late at most: a gap of 119 at
+    most.
+    """
     return read_protocol(SYNTHETIC)
 
 
@@ -244,7 +248,9 @@ def test_the_remission_times_of_freireich_give_the_published_curve():
 
 
 def test_the_interval_is_greenwoods_on_the_log_log_scale():
-    """By hand at week 7: S = 6/7 16/17; var(log S) = 3/(21 18) + 1/(17 16); on log(-log S) divided by (log S)^2."""
+    """By hand at week 7: S = 6/7 16/17; var(log S) = 3/(21 18) + 1/(17 16); on log(-log S) divided by (log
+    S)^2.
+    """
     row = kaplan_meier(times_of(SIX_MP)).curve.set_index("time").loc[7.0]
     survival, variance = 18 / 21 * 16 / 17, 3 / (21 * 18) + 1 / (17 * 16)
     width = 1.959964 * np.sqrt(variance) / abs(np.log(survival))

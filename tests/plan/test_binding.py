@@ -1,4 +1,6 @@
-"""A plan meets its study and model: mismatches refused at once, and a density that sees only what it should."""
+"""A plan meets its study and model: mismatches refused at once, and a density that sees only what it
+should.
+"""
 
 from __future__ import annotations
 

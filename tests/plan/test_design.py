@@ -216,7 +216,9 @@ def test_a_power_of_a_category_is_refused(study: Study) -> None:
 
 
 def test_a_covariate_that_is_the_same_in_everyone_is_refused(study: Study) -> None:
-    """Its coefficient would be its prior; the indicator of a one-level category would vanish without a word."""
+    """Its coefficient would be its prior; the indicator of a one-level category would vanish without a
+    word.
+    """
     same = with_subjects(study, sex="female")
     with pytest.raises(PlanError, match="sex"):
         bind(plan(**on("cmax", covariate="sex")), study=same)

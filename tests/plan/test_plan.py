@@ -1,4 +1,6 @@
-"""A fit as a TOML: every wrong key is refused at once with the nearest right one; paths start at the study root."""
+"""A fit as a TOML: every wrong key is refused at once with the nearest right one; paths start at the study
+root.
+"""
 
 from __future__ import annotations
 

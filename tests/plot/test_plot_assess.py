@@ -1,4 +1,6 @@
-"""Figures of model assessment as data: every record is drawn, censored ones open, thresholds where they lie."""
+"""Figures of model assessment as data: every record is drawn, censored ones open, thresholds where they
+lie.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Each subject's parameters from population values, covariates and random effects: against arithmetic by hand."""
+"""Each subject's parameters from population values, covariates and random effects: against arithmetic by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +138,9 @@ def test_correlations_are_named_in_the_order_of_the_block_and_placed_in_that_of_
 
 @pytest.mark.parametrize("concentration", [0.7, 1.0, 2.0])
 def test_the_density_of_a_block_of_correlations_is_the_power_of_its_determinant(concentration: float) -> None:
-    """LKJ: p(R) = det(R)^(eta-1) / c, and for three c = 2^(sum k (2 eta - 2 + k)) prod B(a, a)^k, a = eta + (k-1)/2."""
+    """LKJ: p(R) = det(R)^(eta-1) / c, and for three c = 2^(sum k (2 eta - 2 + k)) prod B(a, a)^k, a = eta
+    + (k-1)/2.
+    """
     h = replace(BLOCK, concentration=concentration)
     log_c = sum(
         k * (2 * concentration - 2 + k) * np.log(2)
@@ -171,7 +175,9 @@ def test_independent_normal_effects_have_the_standard_normal_density() -> None:
 
 
 def test_effects_of_a_batch_are_mixed_and_weighed_without_lapack() -> None:
-    """Its calls in a large program of XLA:CPU wait for ever, now and then, on two cores (`inverse_factor`)."""
+    """Its calls in a large program of XLA:CPU wait for ever, now and then, on two cores
+    (`inverse_factor`).
+    """
 
     def both(s: dict[str, jax.Array], z: jax.Array) -> jax.Array:
         return effects_log_prob(BLOCK, s, correlate(BLOCK, s, z))

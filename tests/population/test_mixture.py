@@ -1,4 +1,6 @@
-"""Two classes of subjects: the density summed over them, who is drawn into which, and a mixture that is found again."""
+"""Two classes of subjects: the density summed over them, who is drawn into which, and a mixture that is
+found again.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,9 @@ def test_three_subjects_far_from_the_others_are_found_and_thinning_keeps_every_t
 
 
 def written(second: int = 3, draws: int = 40) -> Fit:
-    """A posterior at `population`, each subject around its conditional mean; the first few of the second class."""
+    """A posterior at `population`, each subject around its conditional mean; the first few of the second
+    class.
+    """
     b, rng = bound(), np.random.default_rng(7)
     labels = (np.arange(12) < second) * np.ones((draws, 1))
     sites = {k: np.full(draws, float(v)) for k, v in population().items()} | {"class": labels}
@@ -174,7 +178,9 @@ def test_records_are_judged_in_the_class_of_each_draw() -> None:
 def test_a_new_subjects_likelihood_is_that_of_both_classes(
     monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
-    """Normal records given the class: the exact marginal likelihood is a mixture of two multivariate normals."""
+    """Normal records given the class: the exact marginal likelihood is a mixture of two multivariate
+    normals.
+    """
     monkeypatch.setattr(pointwise, "_PRIOR_SHARE", share)
     fit, linear, sites = written(second=0), linear_study(), {k: float(v) for k, v in population().items()}
     integrated = subject_log_likelihoods(fit, points=4096, seed=1)

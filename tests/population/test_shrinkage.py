@@ -1,4 +1,6 @@
-"""The prior that effects share: its coordinates by quadrature, its published properties, plans that ask wrongly."""
+"""The prior that effects share: its coordinates by quadrature, its published properties, plans that ask
+wrongly.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ def over_local(f: Any, tau: float, parameter: str = "cmax") -> float:
     return quad(integrand, -30.0, 30.0, epsabs=1e-12, epsrel=1e-9, limit=400)[0]
 
 
-# --- coordinates ---------------------------------------------------------------------------------------------
+# --- coordinates
+# ---------------------------------------------------------------------------------------------
 
 
 def test_the_coordinate_of_a_half_cauchy_has_its_rank_in_both_tails() -> None:
@@ -100,7 +103,8 @@ def test_a_common_sd_multiplies_a_normal() -> None:
     assert shared.marginal("any").quantile(0.5 + inside / 2) == pytest.approx(0.6, rel=1e-4)
 
 
-# --- what is published of it ---------------------------------------------------------------------------------
+# --- what is published of it
+# ---------------------------------------------------------------------------------
 
 
 def wide(expected: float, count: int = 8) -> Shrinkage:
@@ -109,7 +113,9 @@ def wide(expected: float, count: int = 8) -> Shrinkage:
 
 @pytest.mark.parametrize("expected", [0.5, 2.0, 5.0])
 def test_at_tau0_the_effective_number_of_effects_is_what_was_expected(expected: float) -> None:
-    """Piironen & Vehtari 2017, eq. 3.8 and 3.12: mean D a/(1+a), variance D a/(2 (1+a)^2), a = tau sqrt(n)/sigma."""
+    """Piironen & Vehtari 2017, eq. 3.8 and 3.12: mean D a/(1+a), variance D a/(2 (1+a)^2), a = tau
+    sqrt(n)/sigma.
+    """
     shared = wide(expected)
     at = shared.given("cmax", shared.global_scale)
     kept = shared.kept("cmax", at.sds, 1.0)
@@ -148,7 +154,8 @@ def test_the_least_estimate_of_a_normal_prior_is_known() -> None:
     assert SHARED.marginal("cmax").least(0.2) > prior.least(0.2)  # the horseshoe asks for more
 
 
-# --- plans ---------------------------------------------------------------------------------------------------
+# --- plans
+# ---------------------------------------------------------------------------------------------------
 
 CMAX = [{"covariate": "age"}, {"covariate": "sex"}, {"covariate": "dose_level", "form": "power", "sd": 0.4}]
 

@@ -1,4 +1,6 @@
-"""Random effects through the factor of their own precision: against numpy's Cholesky and jax's own gradient."""
+"""Random effects through the factor of their own precision: against numpy's Cholesky and jax's own
+gradient.
+"""
 
 from __future__ import annotations
 

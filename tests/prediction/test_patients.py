@@ -1,4 +1,6 @@
-"""New patients: those of priors and of fits have the distributions they should, whichever way they are drawn."""
+"""New patients: those of priors and of fits have the distributions they should, whichever way they are
+drawn.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Expected information of a sampling design: by hand in a linear mixed model, in order for the trial's assays."""
+"""Expected information of a sampling design: by hand in a linear mixed model, in order for the trial's
+assays.
+"""
 
 from pathlib import Path
 

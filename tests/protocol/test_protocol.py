@@ -1,4 +1,6 @@
-"""A protocol as data: the registry's ten open points, the synthetic trial that settles them, and its history."""
+"""A protocol as data: the registry's ten open points, the synthetic trial that settles them, and its
+history.
+"""
 
 from __future__ import annotations
 
@@ -295,7 +297,9 @@ def test_who_got_no_car_t_is_not_evaluable_and_was_replaced(protocol, study):
 
 
 def until(study: Study, days: dict[str, float]) -> Study:
-    """The study as it was on some subjects' days: what came later is not there yet, who is not named is not either."""
+    """The study as it was on some subjects' days: what came later is not there yet, who is not named is
+    not either.
+    """
 
     def cut(table):
         return table[table["subject"].map(days).ge(table["time"])].reset_index(drop=True)

@@ -1,9 +1,10 @@
 """Fits at the size of a phase I trial: are their intervals those of the truth? (kinetics/sbc.py)
 
 Every replicate draws population values from the shipped fit's priors, twelve subjects from those, and their
-measurements (BLQ below the LLOQ) at the design of the synthetic study, and is fitted anew. Where the inference is
-right, ranks are uniform and a 90 % interval covers 90 % of the truths, whichever parameter it is; of a closed form and
-of differential equations alike. A likelihood without its BLQ records is wrong, and has to be found so.
+measurements (BLQ below the LLOQ) at the design of the synthetic study, and is fitted anew. Where the
+inference is right, ranks are uniform and a 90 % interval covers 90 % of the truths, whichever parameter it
+is; of a closed form and of differential equations alike. A likelihood without its BLQ records is wrong, and
+has to be found so.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""CD22 CAR-T, real patients (Lichtenstein 2021): the library's fit passes its checks and predicts the data."""
+"""CD22 CAR-T, real patients (Lichtenstein 2021): the library's fit passes its checks and predicts the
+data.
+"""
 
 import os
 from pathlib import Path

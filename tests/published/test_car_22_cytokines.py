@@ -1,4 +1,6 @@
-"""IL-6 and IFN-gamma of CD22 CAR-T patients (Lichtenstein 2021): linked to their cells, against each by itself."""
+"""IL-6 and IFN-gamma of CD22 CAR-T patients (Lichtenstein 2021): linked to their cells, against each by
+itself.
+"""
 
 from pathlib import Path
 
@@ -34,7 +36,9 @@ def implied_peaks(fit: kn.Fit) -> pd.DataFrame:
 
 
 def by_grade(peaks: pd.Series | pd.DataFrame, grade: pd.Series) -> pd.Series:
-    """The median over subjects of worst CRS grade 0, 1, 2, and 3 or 4 (one patient each); of draws, their median."""
+    """The median over subjects of worst CRS grade 0, 1, 2, and 3 or 4 (one patient each); of draws, their
+    median.
+    """
     pooled = grade.astype(int).clip(upper=3)
     if isinstance(peaks, pd.DataFrame):
         return peaks.T.groupby(pooled).median().median(axis=1)

@@ -1,4 +1,6 @@
-"""Golden numbers of CARTmath 2021 (mouse): HDLM-2 is eradicated after a dose on day 42; Raji against another solver."""
+"""Golden numbers of CARTmath 2021 (mouse): HDLM-2 is eradicated after a dose on day 42; Raji against
+another solver.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""The closed form of cytokine_release is the block cytokine_crs on its release; what the turnover asks of it."""
+"""The closed form of cytokine_release is the block cytokine_crs on its release; what the turnover asks of
+it.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,9 @@ def curves(name: str = "cytokine_release", t=DAYS, doses=None, **change: float) 
 
 
 def release(t: jax.Array, p: dict[str, float], name: str) -> jax.Array:
-    """Of one cytokine, of its height, as the docstring of the model has it, from the phases of burst and cells."""
+    """Of one cytokine, of its height, as the docstring of the model has it, from the phases of burst and
+    cells.
+    """
     tlag, rho = p["lag_fraction"] * p["tmet"], np.log(2) / p["doubling_time"]
     tmax = p["tmet"] + p["overshoot"]
     tsat = p["tmet"] - p.get(f"{name}_plateau", 0.0) * (p["tmet"] - tlag)
@@ -40,7 +44,9 @@ def release(t: jax.Array, p: dict[str, float], name: str) -> jax.Array:
 
 
 def by_the_block(t: np.ndarray, p: dict[str, float], name: str) -> np.ndarray:
-    """The block `cytokine_crs`, its equations integrated: 1e10 cells a day are killed at the release's height."""
+    """The block `cytokine_crs`, its equations integrated: 1e10 cells a day are killed at the release's
+    height.
+    """
     clock = kn.Model(
         {"clock": kn.State("time", "day", site="whole body")}, {}, {}, vector_field=lambda t, y, p: {"clock": 1.0},
         initial=lambda p: {"clock": 0.0}, dosing={"iv": lambda p: {}},

@@ -1,4 +1,6 @@
-"""Golden test T5: Kimmel 2021 against the medians of ZUMA-1; and its tumours of few cells against simulated ones."""
+"""Golden test T5: Kimmel 2021 against the medians of ZUMA-1; and its tumours of few cells against
+simulated ones.
+"""
 
 import runpy
 from typing import Any
@@ -65,7 +67,9 @@ def test_equations_are_the_papers() -> None:
 
 
 def simulated(cells: int, times: np.ndarray, repeats: int) -> np.ndarray:
-    """Tumour cells (repeat, time) of the birth and death process, event by event (thinning), CAR-T as solved."""
+    """Tumour cells (repeat, time) of the birth and death process, event by event (thinning), CAR-T as
+    solved.
+    """
     t = np.linspace(0.0, times[-1], 2001)
     y0 = [FEW["N"], FEW["C"]]
 
@@ -132,7 +136,9 @@ def test_mean_of_the_tail_is_the_deterministic_tumour(key: jax.Array) -> None:
 
 
 def test_extinction_probability_at_constant_rates_is_the_textbooks() -> None:
-    """All CAR-T bound (kB = 0): births at rB, deaths at gB; the simple birth and death process of Kendall 1948."""
+    """All CAR-T bound (kB = 0): births at rB, deaths at gB; the simple birth and death process of Kendall
+    1948.
+    """
     p = {**P, "kB": 0.0, "rB": 0.6, "gB": 0.5}
     t = np.array([0.5, 2.0, 10.0, 40.0])
     grown = np.exp((p["rB"] - p["gB"]) * t)

@@ -1,4 +1,6 @@
-"""Golden test T8: the 36 parameter sets of Kirouac 2023, solved together; and the paper's dose depots put back."""
+"""Golden test T8: the 36 parameter sets of Kirouac 2023, solved together; and the paper's dose depots put
+back.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,6 @@
-"""The smooth-gate model collapses to Ogasawara 2021 and to Stein 2019, and its first level follows the dose."""
+"""The smooth-gate model collapses to Ogasawara 2021 and to Stein 2019, and its first level follows the
+dose.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Golden numbers of the closed-form models: T1, T6, T7 and T9 of the models' design sheet, from the papers."""
+"""Golden numbers of the closed-form models: T1, T6, T7 and T9 of the models' design sheet, from the
+papers.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Golden numbers of Mueller-Schoell 2021 (axi-cel phenotypes and tumour), and its equations against another solver."""
+"""Golden numbers of Mueller-Schoell 2021 (axi-cel phenotypes and tumour), and its equations against
+another solver.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""The design model of CAR-NK persistence: its limits have closed forms; it was never published, so no golden number."""
+"""The design model of CAR-NK persistence: its limits have closed forms; it was never published, so no
+golden number.
+"""
 
 from functools import lru_cache
 

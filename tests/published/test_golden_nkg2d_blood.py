@@ -1,4 +1,6 @@
-"""The reduction for studies of blood beside the model it reduces: at its dose levels and at draws of its priors."""
+"""The reduction for studies of blood beside the model it reduces: at its dose levels and at draws of its
+priors.
+"""
 
 from functools import cache
 

@@ -1,7 +1,8 @@
 """The design model's reference run (golden T12): dose against blood peak, cytokines and lesions.
 
-The table is shared/design/science.md section 9: 70 kg, U0 1e11, CAR-NK 1e9 and 2e9 by hepatic artery on days 0 and 1,
-CAR-T iv on days 14, 15, 28, 29, lymphodepletion on day 0 only. Its "day 28" is read before the dose, at 27.9.
+The table is shared/design/science.md section 9: 70 kg, U0 1e11, CAR-NK 1e9 and 2e9 by hepatic artery on days
+0 and 1, CAR-T iv on days 14, 15, 28, 29, lymphodepletion on day 0 only. Its "day 28" is read before the dose,
+at 27.9.
 """
 
 from functools import cache
@@ -15,7 +16,8 @@ from kinetics.solve.solving import Solver, derived, solve
 
 MODEL = "nkg2d_nk_t_livermet"
 DAYS = np.unique(np.concatenate([np.linspace(0, 90, 901), np.linspace(14, 35, 800)]))
-# cells/kg: second peak of CAR-T [cells/uL], its day, CAR-T on day 27.9, IL-6, IFN-gamma, CRP at most, % SLD d28 d42 d90
+# cells/kg: second peak of CAR-T [cells/uL], its day, CAR-T on day 27.9, IL-6, IFN-gamma, CRP at most, % SLD
+# d28 d42 d90
 TABLE = {
     0.0: (0.0, None, 0.0, 7, 3, 6, 5.6, 8.6, 19.5),
     1.5e7: (9.71, 21.6, 8.69, 86, 58, 33, 3.0, 1.8, 7.6),

@@ -1,4 +1,6 @@
-"""Golden numbers T2: Singh 2021 (ide-cel) against its published peaks and nadirs, and against another solver."""
+"""Golden numbers T2: Singh 2021 (ide-cel) against its published peaks and nadirs, and against another
+solver.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -114,7 +116,9 @@ def test_there_are_no_cells_before_a_late_dose() -> None:
 
 
 def test_a_month_takes_few_steps() -> None:
-    """560 to 580 at 1e-6; 97 at 1e-4, which is right to 5e-5 (binding is faster than the rest, and costs order)."""
+    """560 to 580 at 1e-6; 97 at 1e-4, which is right to 5e-5 (binding is faster than the rest, and costs
+    order).
+    """
     solver = Solver(infusions=False)
     end = trouble(MODEL, np.full((4, 1), 31.0), theta_of(4), doses_of(CELLS), solver=solver)
     assert np.isinf(end.at).all()

@@ -1,4 +1,6 @@
-"""Golden numbers T4: Tsai 2022, liver and pleural tumours of mice, by route; and the paper's equations by LSODA."""
+"""Golden numbers T4: Tsai 2022, liver and pleural tumours of mice, by route; and the paper's equations by
+LSODA.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -176,7 +178,9 @@ def liver_per_hour(t: float, y: np.ndarray) -> list[float]:
 def test_solution_is_that_of_lsoda_on_the_liver_papers_equations(
     route: str, month: dict[str, np.ndarray]
 ) -> None:
-    """While there is a tumour: the paper divides by its volume, and of a part of a cell nothing can be said."""
+    """While there is a tumour: the paper divides by its volume, and of a part of a cell nothing can be
+    said.
+    """
     t = np.array([0.25, 0.5, 1, 2, 4, 6, 8, 10, 11, 12, 13, 14, 15, 16])
     to_tumour = 16 / (137 - 0.1508 + 14.88 - 0.01636)
     start = np.zeros(17)

@@ -1,7 +1,9 @@
-"""The liver-tumour model's equations in a man: physiology that adds up, and the direction of the evidence on routes.
+"""The liver-tumour model's equations in a man: physiology that adds up, and the direction of the evidence on
+routes.
 
-Matera 2006 (J Transl Med 4:49): after iv the lung first, then spleen and liver; after intra-arterial cells liver and
-spleen, and liver metastases only then. Tsai 2022: without retention the advantage of the artery is gone in a day.
+Matera 2006 (J Transl Med 4:49): after iv the lung first, then spleen and liver; after intra-arterial cells
+liver and spleen, and liver metastases only then. Tsai 2022: without retention the advantage of the artery is
+gone in a day.
 """
 
 import runpy
@@ -84,7 +86,9 @@ def test_the_portal_vein_brings_a_tumour_that_the_artery_feeds_no_more_than_iv()
 
 
 def test_a_tumour_that_wants_more_blood_than_the_artery_carries_leaves_the_liver_some() -> None:
-    """4 % of the prior's draws are such: without a limit the liver's flow, and then its cells, would be negative."""
+    """4 % of the prior's draws are such: without a limit the liver's flow, and then its cells, would be
+    negative.
+    """
     m, typical = model(), model().typical()
     greedy = {**typical, "qT": 2e6}  # the artery carries 546,000 mL/day
     shares = m.dosing["hepatic_artery"](greedy)

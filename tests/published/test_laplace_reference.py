@@ -36,7 +36,9 @@ def objective(bound: BoundFit, log_likelihood: float) -> float:
 def test_phenobarbitals_objective_estimates_and_standard_errors_are_nonmems(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """pheno_real by FOCE-I: objective 586.276. NONMEM's SEs are by the sandwich, ours by the information: 15 %."""
+    """pheno_real by FOCE-I: objective 586.276. NONMEM's SEs are by the sandwich, ours by the information:
+    15 %.
+    """
     fit = kn.fit(
         "one_compartment_iv",
         phenobarbital(shared_data / "pheno" / "pheno.dta", tmp_path / "pheno"),
@@ -79,7 +81,9 @@ def test_theophyllines_log_likelihood_is_nlmes() -> None:
 
 
 def test_wangs_objective_is_that_of_foce_with_interaction(study: kn.Study) -> None:
-    """Wang 2007, proportional error: FOCE-I 39.458 beside the exact 39.355, everything at the paper's values."""
+    """Wang 2007, proportional error: FOCE-I 39.458 beside the exact 39.355, everything at the paper's
+    values.
+    """
     plan = plan_of(
         {
             "model": str(HERE / "wang_2007.py"),

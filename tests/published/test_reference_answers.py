@@ -39,7 +39,9 @@ def assert_within(fit: kn.Fit, published: dict[str, float], *, posterior_sds: fl
 
 
 def test_theophylline_agrees_with_nlme() -> None:
-    """R nlme 3.1, SSfol by ML, random lKa and lCl, additive error (Pinheiro & Bates 2000); per hour and kg."""
+    """R nlme 3.1, SSfol by ML, random lKa and lCl, additive error (Pinheiro & Bates 2000); per hour and
+    kg.
+    """
     fit = kn.fit(
         "one_compartment_oral",
         "theophylline",

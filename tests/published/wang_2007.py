@@ -1,7 +1,8 @@
-"""The one-parameter decay of Wang Y, J Pharmacokinet Pharmacodyn 2007;34:575 (Table 1: 10 subjects, 20 numbers).
+"""The one-parameter decay of Wang Y, J Pharmacokinet Pharmacodyn 2007;34:575 (Table 1: 10 subjects, 20
+numbers).
 
-y = 10 exp(-k t), k_i = 0.5 exp(eta_i), Var(eta) = 0.04; proportional or additive error of variance 0.1. Values
-fixed as in the paper. Time is in days here as everywhere; the paper's unit does not matter.
+y = 10 exp(-k t), k_i = 0.5 exp(eta_i), Var(eta) = 0.04; proportional or additive error of variance 0.1.
+Values fixed as in the paper. Time is in days here as everywhere; the paper's unit does not matter.
 """
 
 import jax.numpy as jnp

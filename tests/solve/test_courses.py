@@ -71,7 +71,9 @@ def test_an_output_reads_the_parameter_of_the_course_that_began_last() -> None:
 
 
 def test_equations_take_up_a_courses_parameters_at_its_first_dose() -> None:
-    """The second cycle of one solution is a solution of its own that starts from where the first one ended."""
+    """The second cycle of one solution is a solution of its own that starts from where the first one
+    ended.
+    """
     model, doses, p = given("nk_persistence")
     second = {"d0": p["d0"] * 1.7, "f_lung": jnp.array([0.2, 0.4])}
     own = {f"{k}_cycle1": p[k] for k in second} | {f"{k}_cycle2": v for k, v in second.items()}

@@ -1,4 +1,6 @@
-"""ADPC- and ADPPK-shaped tables, workbooks and Parquet as others write them, and every way they can be wrong."""
+"""ADPC- and ADPPK-shaped tables, workbooks and Parquet as others write them, and every way they can be
+wrong.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A data set that may not be shipped is found or fetched, its checksum held to, converted, and kept: or nothing is."""
+"""A data set that may not be shipped is found or fetched, its checksum held to, converted, and kept: or
+nothing is.
+"""
 
 from __future__ import annotations
 

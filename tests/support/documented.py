@@ -1,8 +1,9 @@
-"""The code of a page of docs/, run as its reader would: a page's blocks share a folder, and its Python a namespace.
+"""The code of a page of docs/, run as its reader would: a page's blocks share a folder, and its Python a
+namespace.
 
-A block is a fence of `python`, `console`, or of any language with a title, which is a file that the reader writes.
-In a console block the lines after a command are lines of what it prints; a line `...` stands for others. A comment
-on the line before a fence says what is special of it:
+A block is a fence of `python`, `console`, or of any language with a title, which is a file that the reader
+writes. In a console block the lines after a command are lines of what it prints; a line `...` stands for
+others. A comment on the line before a fence says what is special of it:
 
     <!-- exits 1 -->        the command fails on purpose
     <!-- slow -->           it takes more than a few seconds: run by `make test-slow`, with all of its page before it
@@ -30,7 +31,9 @@ RUN = ("python", "console")
 
 @dataclass(frozen=True)
 class Block:
-    """One fence: its language, the file it is ("" if none), its text, its line on the page, and how it is marked."""
+    """One fence: its language, the file it is ("" if none), its text, its line on the page, and how it is
+    marked.
+    """
 
     language: str
     file: str

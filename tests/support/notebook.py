@@ -1,7 +1,8 @@
 """Run a notebook of `notebooks/` and write it with its tables and figures as one HTML: `make notebooks`.
 
-A notebook is a Python file whose cells begin with `# %%`; those of `# %% [markdown]` are text in comments. As in
-Jupyter, all cells share one namespace; what a cell prints and its last expression are shown. The page works offline.
+A notebook is a Python file whose cells begin with `# %%`; those of `# %% [markdown]` are text in comments. As
+in Jupyter, all cells share one namespace; what a cell prints and its last expression are shown. The page
+works offline.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ GAP = ".scroll { margin-bottom: 1.2rem; }"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell that has been run: its text, from line `line` of the file, what it printed and shows (None: nothing)."""
+    """A cell that has been run: its text, from line `line` of the file, what it printed and shows (None:
+    nothing).
+    """
 
     kind: str
     line: int

@@ -1,4 +1,6 @@
-"""A study and a fit small enough to calibrate in seconds: every subject has one level, seen with additive error."""
+"""A study and a fit small enough to calibrate in seconds: every subject has one level, seen with additive
+error.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ time = {{ unit = "day" }}
 
 
 def level_plan(folder: Path, *, lloq: float = 8.0, rows: str = "", **keys: Any) -> FitPlan:
-    """The plan of the toy, written into `folder`; `rows` replaces the observations (CSV without its header)."""
+    """The plan of the toy, written into `folder`; `rows` replaces the observations (CSV without its
+    header).
+    """
     subjects = [f"S{i}" for i in range(1, SUBJECTS + 1)]
     seen = rows or "".join(f"{s},{t},level,11.0,none,,\n" for s in subjects for t in TIMES)
     tables = {

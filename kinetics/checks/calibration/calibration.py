@@ -57,7 +57,9 @@ class Calibration:
 
     @cached_property
     def table(self) -> DataFrame:
-        """One row a quantity, the least p first: site, p (ECDF), p_chi_square, mean rank [0-1], z of it, rejected."""
+        """One row a quantity, the least p first: site, p (ECDF), p_chi_square, mean rank [0-1], z of it,
+        rejected.
+        """
         rows = []
         for site in self.ranks:
             ranks = self.ranks[site].to_numpy(int)
@@ -156,7 +158,8 @@ def record_calibration(calibration: Calibration, plan: Path) -> Path:
 
 
 def calibration_card(model: str, sha256: str, *, root: Path = ROOT) -> list[str]:
-    """What the fits beside the library's models say of a model's calibration: one line each, none if there is none.
+    """What the fits beside the library's models say of a model's calibration: one line each, none if there is
+    none.
 
     `sha256` is that of the model's file now; a line says where it was another one then.
     """

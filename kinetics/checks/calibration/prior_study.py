@@ -1,9 +1,10 @@
-"""A study drawn from a fit's priors at its own design: the truth, and the records an assay would have reported.
+"""A study drawn from a fit's priors at its own design: the truth, and the records an assay would have
+reported.
 
-The subjects, doses, covariates, record times and limits of quantification are those of the study. Population values
-come from their priors, random effects from those, measurements from the error model; what falls below the LLOQ
-or above the ULOQ is censored as the study does it. All arrays have the shapes of the study's, and the kinds of
-censoring are fixed by the design, so one compiled program serves every drawn study.
+The subjects, doses, covariates, record times and limits of quantification are those of the study. Population
+values come from their priors, random effects from those, measurements from the error model; what falls below
+the LLOQ or above the ULOQ is censored as the study does it. All arrays have the shapes of the study's, and
+the kinds of censoring are fixed by the design, so one compiled program serves every drawn study.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class AssayDesign(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A study and its truth: every site on its own scale (`eta_X` one a subject), and how many were redrawn."""
+    """A study and its truth: every site on its own scale (`eta_X` one a subject), and how many were
+    redrawn.
+    """
 
     sites: dict[str, Array]
     data: FitData
@@ -124,8 +127,8 @@ class PriorStudy:
     def draw(self, seed: int, replicate: int) -> Drawn:
         """The study of one replicate, a function of `seed` and `replicate` alone.
 
-        A truth that cannot be solved, or of which a record without LLOQ would be no number, is redrawn; FitError
-        if a hundred in a row are.
+        A truth that cannot be solved, or of which a record without LLOQ would be no number, is redrawn;
+        FitError if a hundred in a row are.
         """
         for attempt in range(_TRIES):
             rng = np.random.default_rng([seed, replicate, attempt])
@@ -171,7 +174,9 @@ class PriorStudy:
     def _measurements(
         self, sites: Mapping[str, Array], f: Mapping[str, np.ndarray], rng: np.random.Generator
     ) -> dict[str, Float[np.ndarray, "subject record"]]:
-        """Analyte -> what its assay measures; NaN where a log-scale error has no cells to multiply and no LLOQ."""
+        """Analyte -> what its assay measures; NaN where a log-scale error has no cells to multiply and no
+        LLOQ.
+        """
         noise = {
             a.analyte: rng.standard_t(a.nu, f[a.analyte].shape)
             if a.likelihood == "student_t"

@@ -1,11 +1,11 @@
 """Simulation-based calibration: a fit's own priors and design, simulated and fitted again and again.
 
-Where priors, likelihood and sampler agree, the rank of the truth among the draws is uniform, for every site and
-every function of the sites (Talts et al. 2018, arXiv 1804.06788). The joint log-likelihood is ranked too: it sees
-errors that the sites do not (Modrak et al. 2023, Bayesian Analysis).
+Where priors, likelihood and sampler agree, the rank of the truth among the draws is uniform, for every site
+and every function of the sites (Talts et al. 2018, arXiv 1804.06788). The joint log-likelihood is ranked too:
+it sees errors that the sites do not (Modrak et al. 2023, Bayesian Analysis).
 
-A folder holds `settings.json` and `ranks.csv`, one row a replicate, rewritten whole after each: a stopped run goes
-on, and replicate i is the same whenever and wherever it runs.
+A folder holds `settings.json` and `ranks.csv`, one row a replicate, rewritten whole after each: a stopped run
+goes on, and replicate i is the same whenever and wherever it runs.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ _OWN = (
 class Settings:
     """How every replicate is fitted: one chain of `draws`, of which `ranks` are kept, evenly spaced.
 
-    Where its effective sample size is below `ranks` it goes on, to `extend` times the draws at most. `at_once` of them
-    are sampled side by side on a device.
+    Where its effective sample size is below `ranks` it goes on, to `extend` times the draws at most.
+    `at_once` of them are sampled side by side on a device.
     """
 
     seed: int
@@ -192,7 +192,9 @@ class Replicator:
         return [found[lane] for lane in range(len(several))]
 
     def _inputs(self, several: Sequence[_Begun]) -> tuple[FitData, Chart, Array, Array]:
-        """Data, chart, start and key: of the one, or a row for each; the last is repeated where there are fewer."""
+        """Data, chart, start and key: of the one, or a row for each; the last is repeated where there are
+        fewer.
+        """
         if self.settings.at_once == 1:
             ((_, drawn, chart, start, key),) = several
             return drawn.data, chart, start, key
@@ -224,15 +226,17 @@ def sbc(
     at_once: int = 1,
     report: Callable[[Replicated], None] = lambda replicated: None,
 ) -> Calibration:
-    """Calibrate a fit by simulation: are the ranks of `replicates` truths uniform among their posterior draws?
+    """Calibrate a fit by simulation: are the ranks of `replicates` truths uniform among their posterior
+    draws?
 
-    Each replicate is fitted by one chain, `warmup` and `draws` iterations at `target_accept` in the coordinates of
-    Laplace's method, of which `ranks` are kept; it goes on, up to `extend` times the draws, until its ESS is that.
-    `seed` is the plan's unless given. `wrong="drop_blq"` tries the test itself: records below the LLOQ are simulated
-    and then left out of the fit, which has to be rejected. With a `folder` a stopped run goes on where it was;
-    FitError where the folder holds a run of other settings. `jobs` processes work side by side; the ranks are the
-    same for any number of them. `at_once` replicates are sampled as one, in step on one device, so the longest
-    trajectory is waited for; the ranks are the same but for rounding. PlanError or StudyError for bad input.
+    Each replicate is fitted by one chain, `warmup` and `draws` iterations at `target_accept` in the
+    coordinates of Laplace's method, of which `ranks` are kept; it goes on, up to `extend` times the draws,
+    until its ESS is that. `seed` is the plan's unless given. `wrong="drop_blq"` tries the test itself:
+    records below the LLOQ are simulated and then left out of the fit, which has to be rejected. With a
+    `folder` a stopped run goes on where it was; FitError where the folder holds a run of other settings.
+    `jobs` processes work side by side; the ranks are the same for any number of them. `at_once` replicates
+    are sampled as one, in step on one device, so the longest trajectory is waited for; the ranks are the same
+    but for rounding. PlanError or StudyError for bad input.
 
     >>> found = kn.checks.sbc("ogasawara_2021__synthetic_cart_12", replicates=200, folder="runs/sbc")  # doctest: +SKIP
     """
@@ -267,7 +271,9 @@ def _least_ess(chains: Sequence[np.ndarray]) -> float:
 
 
 def _scalars(bound: BoundFit, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
-    """Functions of all sites at once: joint log-likelihood, log density of the random effects, and of everything."""
+    """Functions of all sites at once: joint log-likelihood, log density of the random effects, and of
+    everything.
+    """
     likelihood, effects = jnp.sum(bound.subject_log_likelihood(s, data)), jnp.sum(bound.effects_log_prob(s))
     found = {"log_likelihood": likelihood, "log_posterior": bound.log_density(s, data)}
     found |= {k: jnp.asarray(v) for k, v in bound.hierarchy.coefficients(s).items()}

@@ -1,9 +1,9 @@
 """Are ranks uniform? An exact simultaneous test of their ECDF, and the band that shows it.
 
-Of `n` ranks, each of 0..`most`, the number below k is Binomial(n, k/(most + 1)) under uniformity. A count's level is
-its two-sided tail probability there; a sample's is the smallest over k = 1..most. How often a uniform sample has one
-as small follows from a recursion over k, for the counts are a Markov chain: the simultaneous band of Saeilynoja,
-Buerkner & Vehtari 2022 (doi 10.1007/s11222-022-10090-6), exact for ranks.
+Of `n` ranks, each of 0..`most`, the number below k is Binomial(n, k/(most + 1)) under uniformity. A count's
+level is its two-sided tail probability there; a sample's is the smallest over k = 1..most. How often a
+uniform sample has one as small follows from a recursion over k, for the counts are a Markov chain: the
+simultaneous band of Saeilynoja, Buerkner & Vehtari 2022 (doi 10.1007/s11222-022-10090-6), exact for ranks.
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
     logit p_j ~ w_j N(mu, tau^2) + (1 - w_j) N(m_j, v_j),   mu ~ N(mean, sd^2),   tau ~ half-normal(scale)
 
-Neuenschwander B, Wandel S, Roychoudhury S, Bailey S, Pharm Stat 2016;15:123, with one exchangeable component (they have
-up to two). Its numbers are here from the vignette of the R package bhmbasket that repeats it, not from the paper.
+Neuenschwander B, Wandel S, Roychoudhury S, Bailey S, Pharm Stat 2016;15:123, with one exchangeable component
+(they have up to two). Its numbers are here from the vignette of the R package bhmbasket that repeats it, not
+from the paper.
 
-Given (mu, tau) the cohorts are independent, so everything is a sum over a grid: logits in cells of `STEP`, for p_j and
-mu alike (a normal is what it has in each cell, so that tau may be 0), and tau at Gauss-Legendre nodes. The error is
-about 1e-5 of a mean and 2e-4 of a probability; tests/decision/test_phase_ib.py measures it.
+Given (mu, tau) the cohorts are independent, so everything is a sum over a grid: logits in cells of `STEP`,
+for p_j and mu alike (a normal is what it has in each cell, so that tau may be 0), and tau at Gauss-Legendre
+nodes. The error is about 1e-5 of a mean and 2e-4 of a probability; tests/decision/test_phase_ib.py measures
+it.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ JEFFREYS = (0.5, 0.5)  # the beta prior of a cohort on its own, and of all as on
 
 @dataclass(frozen=True)
 class ExnexPrior:
-    """The prior, logit scale. `weight`, `nex_mean` and `nex_sd` have one number a cohort; `source`: of them all.
+    """The prior, logit scale. `weight`, `nex_mean` and `nex_sd` have one number a cohort; `source`: of them
+    all.
 
     Exchangeable cohorts have N(mu, tau^2), with mu ~ N(`mu_mean`, `mu_sd`^2) and tau half-normal of scale
     `tau_scale`; a cohort of its own N(`nex_mean`, `nex_sd`^2). `weight` is the probability of the first.
@@ -93,9 +96,10 @@ def exnex_prior(
 ) -> ExnexPrior:
     """The paper's prior at a plausible response rate of each cohort: worth about one patient.
 
-    A cohort of its own has N(logit p, 1/p + 1/(1 - p)). mu is centred at the plausible rate farthest from one half, its
-    variance less by tau_scale^2, so that an exchangeable cohort is as uncertain. InputError where that leaves
-    none. `rates` are the plausible ones, `weight` the prior probability that a cohort is exchangeable.
+    A cohort of its own has N(logit p, 1/p + 1/(1 - p)). mu is centred at the plausible rate farthest from one
+    half, its variance less by tau_scale^2, so that an exchangeable cohort is as uncertain. InputError where
+    that leaves none. `rates` are the plausible ones, `weight` the prior probability that a cohort is
+    exchangeable.
 
     >>> prior = kn.decision.exnex_prior([0.2, 0.3], weight=0.5)
     >>> prior.weight, [round(sd, 2) for sd in prior.nex_sd]
@@ -123,7 +127,9 @@ def exnex_prior(
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The points (mu, tau): their prior weight, and there the mass that N(mu, tau^2) has in every logit cell."""
+    """The points (mu, tau): their prior weight, and there the mass that N(mu, tau^2) has in every logit
+    cell.
+    """
 
     weight: Float[np.ndarray, " point"]
     kernel: Float[np.ndarray, "point cell"]
@@ -162,7 +168,8 @@ def _likelihood(events: Sequence[int], patients: int) -> Float[np.ndarray, "outc
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Of one cohort, by outcome and point: its likelihood, and the part of it that each claim of `claims` holds of.
+    """Of one cohort, by outcome and point: its likelihood, and the part of it that each claim of `claims`
+    holds of.
 
     The first claim is "exchangeable", the others that the rate is above the given ones.
     """
@@ -230,7 +237,8 @@ class Exnex:
 
 
 def exnex(events: Sequence[int], patients: Sequence[int], prior: ExnexPrior) -> Exnex:
-    """The posterior of every cohort's response rate after `events` of `patients`; a cohort may still be empty.
+    """The posterior of every cohort's response rate after `events` of `patients`; a cohort may still be
+    empty.
 
     InputError where the cohorts are not those of the prior, or the events are not between 0 and the patients.
 

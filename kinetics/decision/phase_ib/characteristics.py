@@ -1,7 +1,7 @@
 """What the go / no-go rule of the expansion cohorts does if these are the true response rates.
 
-Every outcome is enumerated where there are at most `MOST`; otherwise trials are simulated, every truth on the same
-random numbers (a response is a uniform number below the rate), and the standard error is given.
+Every outcome is enumerated where there are at most `MOST`; otherwise trials are simulated, every truth on the
+same random numbers (a response is a uniform number below the rate), and the standard error is given.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class ExpansionCharacteristics:
     """`table`: a row a cohort; errors are standard errors, 0 where every outcome was enumerated.
 
     cohort; patients; null; true_response; p_go, p_no_go, p_undecided; p_go_error, p_no_go_error; alone_p_go,
-    alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go`: the probability that
-    any cohort goes on whose true rate is not above its null; NaN where there is no such cohort. `method` says
-    whether all `outcomes` were enumerated or `trials` simulated; `false_go_error` is the standard error of
-    `false_go`, `alone_false_go` the same where each cohort is judged by itself.
+    alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go`: the
+    probability that any cohort goes on whose true rate is not above its null; NaN where there is no such
+    cohort. `method` says whether all `outcomes` were enumerated or `trials` simulated; `false_go_error` is
+    the standard error of `false_go`, `alone_false_go` the same where each cohort is judged by itself.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
     >>> found = kn.decision.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
@@ -129,7 +129,8 @@ def _summary(
 def _of_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome cohort 2"]:
     """P(p > null) and P(p > target) after every outcome, the last cohort's events counting fastest.
 
-    The sum over the grid is a product of two matrices: the outcomes of the first cohorts, and those of the others.
+    The sum over the grid is a product of two matrices: the outcomes of the first cohorts, and those of the
+    others.
     """
     half, found = len(shares) // 2, []
     wholes = [s.whole for s in shares]
@@ -147,7 +148,9 @@ def _of_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome 
 def _joint(
     parts: Sequence[Float[np.ndarray, "outcome point"]], grid: Grid
 ) -> Float[np.ndarray, "outcomes point"]:
-    """The product over some cohorts, of every combination of their outcomes; ones where there is no cohort."""
+    """The product over some cohorts, of every combination of their outcomes; ones where there is no
+    cohort.
+    """
     joint = np.ones((1, len(grid.weight)))
     for part in parts:
         joint = (joint[:, None, :] * part[None, :, :]).reshape(-1, part.shape[1])

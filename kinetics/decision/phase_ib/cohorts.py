@@ -1,8 +1,10 @@
-"""Phase IB: response rates of the expansion cohorts, each by itself, all as one, and borrowing by EXNEX; go or no go.
+"""Phase IB: response rates of the expansion cohorts, each by itself, all as one, and borrowing by EXNEX; go
+or no go.
 
-A cohort goes on where P(p > null) is at least `go`, and does not where P(p > target) is less than `no_go`, p being its
-response rate by the EXNEX posterior (`kinetics.decision.exnex`). Where both or neither hold it is undecided: both say that the
-rate is above the null but not as high as was wanted, neither that too few were treated.
+A cohort goes on where P(p > null) is at least `go`, and does not where P(p > target) is less than `no_go`, p
+being its response rate by the EXNEX posterior (`kinetics.decision.exnex`). Where both or neither hold it is
+undecided: both say that the rate is above the null but not as high as was wanted, neither that too few were
+treated.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ class ExpansionDesign:
     """The expansion of a protocol with nothing left open; tuples have one entry a cohort.
 
     `because`: the protocol's sentence for every value of `POINTS`, "" where it has none. `names`, planned
-    `patients`, `null` and `target` response rates by cohort; a cohort goes on where P(p > null) is above `go`,
-    and does not where P(p > target) is below `no_go`.
+    `patients`, `null` and `target` response rates by cohort; a cohort goes on where P(p > null) is above
+    `go`, and does not where P(p > target) is below `no_go`.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"))
     >>> design.null, design.target, design.go
@@ -72,9 +74,9 @@ def design_of(
 ) -> ExpansionDesign:
     """The expansion of a protocol; `patients` and `weight` take the place of the cohorts' own.
 
-    The plausible rate of the prior is the middle of null and target, where Neuenschwander 2016 centres a cohort of its
-    own. PlanError where the protocol has no [expansion], or leaves a value of it out. InputError where `patients`
-    are not one number for each cohort.
+    The plausible rate of the prior is the middle of null and target, where Neuenschwander 2016 centres a
+    cohort of its own. PlanError where the protocol has no [expansion], or leaves a value of it out.
+    InputError where `patients` are not one number for each cohort.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> design = kn.decision.design_of(protocol)
@@ -132,10 +134,11 @@ def decide(
 class CohortRates:
     """The expansion of a study. `table` has a row a cohort; `notes` say who was counted.
 
-    cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean, borrowed_lower, borrowed_upper,
-    p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before and after the data); alone_* and pooled_*
-    (Jeffreys' prior: the cohort by itself, all cohorts as one: mean, lower, upper, p_above_null); verdict; why; reason
-    (why there is no estimate). `level` is the probability of the intervals.
+    cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean, borrowed_lower,
+    borrowed_upper, p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before and after the
+    data); alone_* and pooled_* (Jeffreys' prior: the cohort by itself, all cohorts as one: mean, lower,
+    upper, p_above_null); verdict; why; reason (why there is no estimate). `level` is the probability of the
+    intervals.
 
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
     >>> found = kn.decision.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"), weight=0.0)  # nobody borrows
@@ -164,8 +167,8 @@ def expansion(
     """The cohorts' rates of objective response among the treated, intervals of `level`, and the verdicts.
 
     Who is NE or without an assessment counts as without a response; `weight` takes the place of the
-    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has no
-    cohort. InputError for a weight that is no probability.
+    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has
+    no cohort. InputError for a weight that is no probability.
 
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
     >>> found = kn.decision.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"))

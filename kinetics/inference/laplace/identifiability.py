@@ -1,7 +1,7 @@
 """Which population values the records determine when no prior helps, and the covariance of those.
 
-A between-subject SD that may as well be 0, a correlation at 1, and a value that the likelihood hardly feels are named
-and held where the maximum has them; the covariance is that of the others, given these.
+A between-subject SD that may as well be 0, a correlation at 1, and a value that the likelihood hardly feels
+are named and held where the maximum has them; the covariance is that of the others, given these.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _REMEDY = 'fix it, simplify the model, or let a prior speak: method = "map" or "
 
 
 class Identified(NamedTuple):
-    """Covariance of g (0 for what is held), why and what to do for each coordinate held, and the condition number
-    of the correlation matrix of the others' estimates.
+    """Covariance of g (0 for what is held), why and what to do for each coordinate held, and the condition
+    number of the correlation matrix of the others' estimates.
     """
 
     covariance: Float[np.ndarray, "population population"]

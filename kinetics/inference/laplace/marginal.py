@@ -1,11 +1,13 @@
 """The marginal likelihood with the random effects integrated out by Laplace's method, and its maximum.
 
-For population values g, each subject's random effects are at their mode b(g), with curvature A = P + J' W J: the
-prior precision and the Gauss-Newton information of its records. That is FOCE-I (Lindstrom & Bates 1990; Wang 2007):
+For population values g, each subject's random effects are at their mode b(g), with curvature A = P + J' W J:
+the prior precision and the Gauss-Newton information of its records. That is FOCE-I (Lindstrom & Bates 1990;
+Wang 2007):
 
     log p(y | g) ~ sum_i [log p(y_i, b_i | g) + d/2 log 2 pi - 1/2 log det A_i]
 
-Its maximum, with the priors, is where chains begin and lays out their coordinates (`kinetics.inference.coordinates`).
+Its maximum, with the priors, is where chains begin and lays out their coordinates
+(`kinetics.inference.coordinates`).
 """
 
 from __future__ import annotations
@@ -46,8 +48,8 @@ class _Expected(NamedTuple):
 class Laplace:
     """The maximum: population values `g` (unconstrained), their covariance, and the modes of the subjects.
 
-    `information` about g is in units of the prior SDs, its eigenvalues as they are; in `covariance` they are kept
-    above 0. `gain` is what a Newton step would still bring.
+    `information` about g is in units of the prior SDs, its eigenvalues as they are; in `covariance` they are
+    kept above 0. `gain` is what a Newton step would still bring.
     """
 
     g: Float[np.ndarray, " population"]
@@ -67,8 +69,9 @@ class Laplace:
 class Marginal:
     """The Laplace marginal of a posterior: compiled once, used on any data of the same shapes.
 
-    Two programs solve the model, since each takes long to compile where it is differential equations: the ascent to
-    the modes, which looks at one place where it may take no step, and the slope of what EM maximises.
+    Two programs solve the model, since each takes long to compile where it is differential equations: the
+    ascent to the modes, which looks at one place where it may take no step, and the slope of what EM
+    maximises.
     """
 
     def __init__(self, posterior: Posterior) -> None:
@@ -145,8 +148,8 @@ class Marginal:
     def _informed(
         self, g: Array, b: Array, data: FitData
     ) -> tuple[Predictions, Float[Array, "subject vary vary"]]:
-        """What is predicted, and its information: exact slopes for closed forms, central differences for equations,
-        all in one solve.
+        """What is predicted, and its information: exact slopes for closed forms, central differences for
+        equations, all in one solve.
         """
         s, _ = self.posterior.sites(g)
         bound, d = self.posterior.bound, len(b)
@@ -178,11 +181,12 @@ class Marginal:
         self, g: np.ndarray, b: Effects, data: FitData, cornered: np.ndarray | None = None, *,
         corners: bool = True, steps: int = STEPS,
     ) -> Modes:  # fmt: skip
-        """Newton's method, each subject by itself, from `b`; then along the corner of its density it may lie in.
+        """Newton's method, each subject by itself, from `b`; then along the corner of its density it may lie
+        in.
 
         Subjects said to be `cornered` there begin with short steps: they save the long ones' failing. Without
-        `corners` a subject in one stays where Newton's method left it, a little below its mode, as one does that
-        needs more than `steps`.
+        `corners` a subject in one stays where Newton's method left it, a little below its mode, as one does
+        that needs more than `steps`.
         """
         precision, d = self.precision(g, data), len(b)
         short = np.zeros(b.shape[1], bool) if cornered is None else cornered
@@ -197,11 +201,12 @@ class Marginal:
     def _along_corners(
         self, g: np.ndarray, end: tuple[np.ndarray, ...], cornered: np.ndarray, data: FitData
     ) -> tuple[Effects, Float[np.ndarray, " subject"], Matrices]:
-        """The mode of subjects that lie in a corner of their density, where slope and curvature are one side's.
+        """The mode of subjects that lie in a corner of their density, where slope and curvature are one
+        side's.
 
-        Across a corner the slope jumps along its normal, so Newton's step goes along the corner with the mean of
-        both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from. `end` holds the
-        parts of an `Ascent`.
+        Across a corner the slope jumps along its normal, so Newton's step goes along the corner with the mean
+        of both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from.
+        `end` holds the parts of an `Ascent`.
         """
         precision, (b, value, slope, a, gain) = self.precision(g, data), end
         step = np.linalg.solve(a, slope.T[..., None])[..., 0].T
@@ -252,8 +257,8 @@ class Marginal:
     ) -> tuple[Float[np.ndarray, " population"], Effects]:
         """EM from `g`: slow at the end, not to be led astray at the beginning. Returns g and random effects.
 
-        Each round maximises the expected log density of records (to second order) and of the subjects' parameters
-        theta, given where those are and their covariance.
+        Each round maximises the expected log density of records (to second order) and of the subjects'
+        parameters theta, given where those are and their covariance.
         """
         unit, b = self.posterior.units(), np.zeros((len(self.posterior.vary), self.posterior.subjects))
         for _ in range(rounds):
@@ -291,8 +296,9 @@ class Marginal:
     ) -> Laplace:
         """The maximum from `g` by EM and then BFGS, in units of the prior SDs, and the covariance there.
 
-        Before each of the rounds every subject looks for a higher mode (`highest`); BFGS goes on in units of the
-        covariance where it is, until a round, a higher mode or a Newton step would bring less than `ENOUGH`.
+        Before each of the rounds every subject looks for a higher mode (`highest`); BFGS goes on in units of
+        the covariance where it is, until a round, a higher mode or a Newton step would bring less than
+        `ENOUGH`.
         """
         data = jax.device_put(data)  # once, not at every call
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
@@ -309,8 +315,9 @@ class Marginal:
         return replace(found, evaluations=found.evaluations + counted)
 
     def highest(self, g: np.ndarray, modes: Modes, data: FitData) -> Modes:
-        """Each subject's best mode: the one it has, or one found from 0, from two SDs around it, or from draws of the
-        population: a peak between two records may lie far from where the curve of the middle subject leads.
+        """Each subject's best mode: the one it has, or one found from 0, from two SDs around it, or from
+        draws of the population: a peak between two records may lie far from where the curve of the middle
+        subject leads.
         """
         rng, best = np.random.default_rng(1), modes
         near = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
@@ -359,11 +366,12 @@ class Marginal:
     def observed_information(
         self, data: FitData, g: np.ndarray, modes: Modes, *, with_prior: bool
     ) -> Float[np.ndarray, "population population"]:
-        """Information about g, in units of the prior SDs: of records and effects, less what is missing of the latter.
+        """Information about g, in units of the prior SDs: of records and effects, less what is missing of the
+        latter.
 
-        Louis (1982) with normal random effects: -E[d^2 q] - sum_i (S' V S + 1/2 tr D V D V), where q is the density
-        that EM maximises, S the slopes in g of the score of a subject's parameters and D those of its curvature.
-        The subjects' parameters are held, so a curve with a corner does no harm.
+        Louis (1982) with normal random effects: -E[d^2 q] - sum_i (S' V S + 1/2 tr D V D V), where q is the
+        density that EM maximises, S the slopes in g of the score of a subject's parameters and D those of its
+        curvature. The subjects' parameters are held, so a curve with a corner does no harm.
         """
         unit, h, size = self.posterior.units(), 0.02, len(g)
         v = np.linalg.inv(modes.curvature)
@@ -394,7 +402,9 @@ Matrices = Float[np.ndarray, "subject vary vary"]
 
 
 class Seen(NamedTuple):
-    """Each subject's log joint density (-inf: none there), its slope by the random effects, and the information."""
+    """Each subject's log joint density (-inf: none there), its slope by the random effects, and the
+    information.
+    """
 
     value: Float[np.ndarray, " subject"]
     by_b: Effects
@@ -412,4 +422,5 @@ class Modes(NamedTuple):
     cornered: np.ndarray  # subject: whether its mode lies in a corner of its density
 
 
-# # MERGED modes: """Each subject's random effects where its density is highest, and what is known of the density there."""
+# # MERGED modes: """Each subject's random effects where its density is highest, and what is known of the
+# density there."""

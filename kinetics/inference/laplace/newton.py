@@ -1,4 +1,6 @@
-"""Newton's method with Levenberg's damping for many subjects at once, each by itself, in one compiled loop."""
+"""Newton's method with Levenberg's damping for many subjects at once, each by itself, in one compiled
+loop.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Curvature = Float[Array, "subject vary vary"]
 
 
 class Ascent(NamedTuple):
-    """Where each subject ended: its point, the log density there, slope and curvature, and what a step would bring."""
+    """Where each subject ended: its point, the log density there, slope and curvature, and what a step
+    would bring.
+    """
 
     b: Rows
     value: Each
@@ -50,8 +54,8 @@ def ascend(
 ) -> Ascent:
     """The maximum of each subject's `density` (value and slope) from `b`, or from 0 where it has none there.
 
-    `curvature` is positive definite: that of a Gauss-Newton step. A subject ends where a step would bring less than
-    1e-6, or nothing, and after `steps` of them. `short` says whose first steps are to be short.
+    `curvature` is positive definite: that of a Gauss-Newton step. A subject ends where a step would bring
+    less than 1e-6, or nothing, and after `steps` of them. `short` says whose first steps are to be short.
     """
 
     def step(s: _State) -> _State:

@@ -1,7 +1,7 @@
 """The maximum of Laplace's marginal from several places: the best is kept, and how the others ended is said.
 
-The places, in this order: the prior medians; what the subjects' own values say (each subject's parameters at their
-mode under random effects as wide as the priors allow: their mean and SD); draws of the priors.
+The places, in this order: the prior medians; what the subjects' own values say (each subject's parameters at
+their mode under random effects as wide as the priors allow: their mean and SD); draws of the priors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _SAME = 0.5  # log-likelihood within which two maxima are one
 
 
 class End(NamedTuple):
-    """Where one search began, and how it ended: log-likelihood (with the prior, if it counts), and what failed."""
+    """Where one search began, and how it ended: log-likelihood (with the prior, if it counts), and what
+    failed.
+    """
 
     start: str
     value: float
@@ -128,7 +130,9 @@ def _places(
 def start_of_subjects(
     marginal: Marginal, data: FitData, centre: np.ndarray
 ) -> Float[np.ndarray, " population"] | None:
-    """Population values at the mean and SD of the subjects' own; None where nobody varies or none is found."""
+    """Population values at the mean and SD of the subjects' own; None where nobody varies or none is
+    found.
+    """
     p: Posterior = marginal.posterior
     place = {name: i for i, name in enumerate(p.names)}
     spread = np.array([place[p.h.sd_site(k)] for k in p.vary], int)

@@ -1,11 +1,12 @@
-"""The estimates at a maximum: value, standard error, confidence interval of every site; each subject's own values.
+"""The estimates at a maximum: value, standard error, confidence interval of every site; each subject's own
+values.
 
-The objective (OFV) is NONMEM's: -2 log L less N log 2 pi, N the measured records (a record below the LLOQ has a
-probability, not a density). L is the density of the records on their own scale; `ofv_log` takes log-normal records on
-the log scale, as NONMEM has them when the data are logs (the two differ by 2 sum log y, the same for every model).
-Standard errors are by the delta method from the information at the maximum (Louis 1982), not by the sandwich that is
-NONMEM's default. Intervals hold 95 %, taken where the site is unconstrained. EBEs are the modes of the random effects
-at the estimates, shrinkage 1 - SD(EBE)/omega.
+The objective (OFV) is NONMEM's: -2 log L less N log 2 pi, N the measured records (a record below the LLOQ has
+a probability, not a density). L is the density of the records on their own scale; `ofv_log` takes log-normal
+records on the log scale, as NONMEM has them when the data are logs (the two differ by 2 sum log y, the same
+for every model). Standard errors are by the delta method from the information at the maximum (Louis 1982),
+not by the sandwich that is NONMEM's default. Intervals hold 95 %, taken where the site is unconstrained. EBEs
+are the modes of the random effects at the estimates, shrinkage 1 - SD(EBE)/omega.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _Z = 1.959963984540054  # the 97.5 % quantile of a standard normal
 def estimated(posterior: Posterior, found: Laplace, seen: Identified) -> Dataset:
     """Dims site, site_ (the same, for matrices) and subject.
 
-    By site: estimate, se, lower, upper, rse_percent, held ("" or why); covariance and correlation of the estimates;
-    by subject: eta_X and X. attrs: ofv, ofv_log, log_likelihood, log_prior, parameters (those estimated), records,
-    aic, bic (by records), condition, gain.
+    By site: estimate, se, lower, upper, rse_percent, held ("" or why); covariance and correlation of the
+    estimates; by subject: eta_X and X. attrs: ofv, ofv_log, log_likelihood, log_prior, parameters (those
+    estimated), records, aic, bic (by records), condition, gain.
     """
     sites = list(posterior.priors)
     values = np.array([float(v) for v in _sites(posterior, jnp.asarray(found.g))])

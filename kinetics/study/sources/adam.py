@@ -1,12 +1,14 @@
-"""One ADPC- or ADPPK-shaped table (CDISC ADaM, `kinetics.study.sources.cdisc`) -> the study that a folder of tables gives.
+"""One ADPC- or ADPPK-shaped table (CDISC ADaM, `kinetics.study.sources.cdisc`) -> the study that a folder of
+tables gives.
 
-Doses are the rows with EVID 1 or, without EVID, PARAMCD = DOSE: amount AMT (else AVAL, DOSEA) in DOSEU, product TRTA
-(else DRUG, EXTRT, PROJID), route ROUTE with EXLOC, duration ADOSEDUR, DUR or AMT / RATE. The others are observations:
-analyte PARAMCD, value DV (else AVAL) in AVALU, time AFRLT in FRLTU. A record is below its limit where BLQFL is Y, BLQFN
-1, or AVALCAT1, AVALC or PCSTRESC begins with `<` or is BLQ; its limit is ALLOQ. Derived records (DTYPE filled) and
-records without a value are set aside, and counted in the notes. Variables that are constant in every subject are
-covariates. What the table leaves empty stands in a TOML of the same name beside it, a dictionary with a table `[adam]`,
-or comes as options of `read_study`; it is never guessed.
+Doses are the rows with EVID 1 or, without EVID, PARAMCD = DOSE: amount AMT (else AVAL, DOSEA) in DOSEU,
+product TRTA (else DRUG, EXTRT, PROJID), route ROUTE with EXLOC, duration ADOSEDUR, DUR or AMT / RATE. The
+others are observations: analyte PARAMCD, value DV (else AVAL) in AVALU, time AFRLT in FRLTU. A record is
+below its limit where BLQFL is Y, BLQFN 1, or AVALCAT1, AVALC or PCSTRESC begins with `<` or is BLQ; its limit
+is ALLOQ. Derived records (DTYPE filled) and records without a value are set aside, and counted in the notes.
+Variables that are constant in every subject are covariates. What the table leaves empty stands in a TOML of
+the same name beside it, a dictionary with a table `[adam]`, or comes as options of `read_study`; it is never
+guessed.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ _PRODUCTS = ("TRTA", "DRUG", "EXTRT", "DOSETRT", "PROJID")
 
 
 def is_adam(columns: Sequence[str]) -> bool:
-    """Whether these are the columns of an ADPC- or ADPPK-shaped table: USUBJID and PARAMCD, and no NONMEM ID."""
+    """Whether these are the columns of an ADPC- or ADPPK-shaped table: USUBJID and PARAMCD, and no NONMEM
+    ID.
+    """
     upper = {column.strip().upper() for column in columns}
     return {"USUBJID", "PARAMCD"} <= upper and "ID" not in upper
 
@@ -188,7 +192,9 @@ def _said(
     variable: str,
     problems: list[Problem],
 ) -> Series:
-    """What the rows write in the first filled of `columns`, read by `declared`: one word for all, or one a code."""
+    """What the rows write in the first filled of `columns`, read by `declared`: one word for all, or one a
+    code.
+    """
     written = _amount(table, columns)
     if isinstance(declared, str):
         return Series(declared, index=written[rows].index, dtype=object)
@@ -254,7 +260,9 @@ _ENDINGS = ("DT", "DTM", "DTC", "TM", "DTF", "TMF", "FL")  # dates, times and fl
 def describe_adam(
     path: Path, table: RawTable, doses: list[bool], options: Mapping[str, Any], problems: list[Problem]
 ) -> Dictionary | None:
-    """The dictionary of an ADaM-shaped table; `doses` says which rows are doses. What nobody said is a Problem."""
+    """The dictionary of an ADaM-shaped table; `doses` says which rows are doses. What nobody said is a
+    Problem.
+    """
     content = sidecar_content(path, options, problems)
     if content is None:
         return None
@@ -289,7 +297,8 @@ def analyte_name(spec: Mapping[str, Any] | AdamTable, code: str) -> str:
 
 
 def subject_variables(table: RawTable, spec: AdamTable) -> tuple[dict[str, str], list[str]]:
-    """Variable -> the study's name of each property of a subject; and the variables that vary within one, left out.
+    """Variable -> the study's name of each property of a subject; and the variables that vary within one,
+    left out.
 
     A numeric copy (SEXN beside SEX) and a unit (AGEU beside AGE) are not properties of their own.
     """
@@ -328,7 +337,9 @@ def _synthetic(
 
 
 def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list[Problem]) -> str:
-    """The unit of relative times: FRLTU, or what was declared; minutes stand in, so that the rest is checked."""
+    """The unit of relative times: FRLTU, or what was declared; minutes stand in, so that the rest is
+    checked.
+    """
     written = sorted({word for word in table.words("FRLTU") if word}) if "FRLTU" in table else []
     units: set[str] = {TIME_UNITS.get(str(word).upper(), str(word)) for word in written}
     if spec.get("time_unit"):
@@ -352,7 +363,9 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list
 def _analytes(
     path: Path, table: RawTable, doses: list[bool], content: dict[str, Any], problems: list[Problem]
 ) -> None:
-    """An analyte for each PARAMCD of the observations: PARAM its label, PARCAT1 its specimen, AVALU its unit."""
+    """An analyte for each PARAMCD of the observations: PARAM its label, PARCAT1 its specimen, AVALU its
+    unit.
+    """
     spec, analytes = content["adam"], content.setdefault("analytes", {})
     observed = table.frame.loc[[not dose for dose in doses]]
     part = RawTable(table.file, observed, table.names, table.dictionary)
@@ -419,4 +432,5 @@ def _check_names(table: RawTable, spec: AdamTable, path: Path, problems: list[Pr
                 problems.append(Problem(what, remedy, file=path.name, value=variable))
 
 
-# # MERGED adam_sidecar: """What an ADaM-shaped table says of itself, the dictionary beside it, and the options of a call, joined."""
+# # MERGED adam_sidecar: """What an ADaM-shaped table says of itself, the dictionary beside it, and the
+# options of a call, joined."""

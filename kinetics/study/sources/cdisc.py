@@ -1,11 +1,13 @@
-"""The variables and codes of ADaM-shaped tables that this package reads and writes, each with where it is published.
+"""The variables and codes of ADaM-shaped tables that this package reads and writes, each with where it is
+published.
 
-ADaM: CDISC ADaMIG v1.3 (BDS, time-to-event). NCA: CDISC ADaMIG for Non-compartmental Analysis Input Data v1.0 (2021),
-whose dataset is ADNCA, by custom ADPC. PPK: CDISC Basic Data Structure for ADaM popPK v1.0. PP: SDTMIG v3.3, domain PP.
-Names and labels were read off the public templates and data of admiral, admiralonco (`inst/templates/ad_*.R`) and
-pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides themselves were not at hand, and the labels of
-ACYCLE, ADOSEDUR and DOSEU and the LOC terms in CDISC_ROUTES are FROM MEMORY. `own` marks a variable that no guide
-has. Tables shaped like these are no claim that they conform.
+ADaM: CDISC ADaMIG v1.3 (BDS, time-to-event). NCA: CDISC ADaMIG for Non-compartmental Analysis Input Data v1.0
+(2021), whose dataset is ADNCA, by custom ADPC. PPK: CDISC Basic Data Structure for ADaM popPK v1.0. PP:
+SDTMIG v3.3, domain PP. Names and labels were read off the public templates and data of admiral, admiralonco
+(`inst/templates/ad_*.R`) and pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides
+themselves were not at hand, and the labels of ACYCLE, ADOSEDUR and DOSEU and the LOC terms in CDISC_ROUTES
+are FROM MEMORY. `own` marks a variable that no guide has. Tables shaped like these are no claim that they
+conform.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ __all__ = [
 
 
 class Variable(NamedTuple):
-    """A variable: its label (at most 40 characters), type (text, float, integer), and where it is published."""
+    """A variable: its label (at most 40 characters), type (text, float, integer), and where it is
+    published.
+    """
 
     label: str
     kind: str
@@ -123,8 +127,8 @@ SYNTHFL C own Synthetic data flag
     )
 }
 
-# Our route -> CDISC ROUTE (C66729) and LOC (C74456). The terms INTRAVENOUS, INTRA-ARTERIAL and ORAL are the FDA's and
-# CDISC's; that a portal vein is written as INTRAVENOUS with a location is a choice made here.
+# Our route -> CDISC ROUTE (C66729) and LOC (C74456). The terms INTRAVENOUS, INTRA-ARTERIAL and ORAL are the
+# FDA's and CDISC's; that a portal vein is written as INTRAVENOUS with a location is a choice made here.
 CDISC_ROUTES = {
     "iv": ("INTRAVENOUS", ""),
     "hepatic_artery": ("INTRA-ARTERIAL", "HEPATIC ARTERY"),

@@ -1,7 +1,7 @@
 """An Excel workbook (.xlsx) as raw tables, one a sheet. Reading one needs openpyxl: the extra `excel`.
 
-A sheet's first row names its columns. The sheet `dictionary` holds a dictionary.toml, one line a row. A formula is read
-as the value that was stored with it.
+A sheet's first row names its columns. The sheet `dictionary` holds a dictionary.toml, one line a row. A
+formula is read as the value that was stored with it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def sheet_name(path: Path, sheet: str) -> str:
 def read_workbook(path: Path, problems: list[Problem]) -> tuple[dict[str, Sheet], str | None] | None:
     """Sheet (lower case) -> its table, and the text of the sheet `dictionary`; None where it is no workbook.
 
-    A sheet without any cell is left out. What is wrong with a sheet matters only where it is read: a sheet of notes may
-    look as it likes.
+    A sheet without any cell is left out. What is wrong with a sheet matters only where it is read: a sheet of
+    notes may look as it likes.
     """
     try:
         load = importlib.import_module("openpyxl").load_workbook

@@ -22,7 +22,9 @@ def need_pyarrow(file: str) -> Problem | None:
 
 
 def read_parquet_table(path: Path, problems: list[Problem]) -> RawTable | None:
-    """Read one file; None, and a Problem added, where no table can be made of it. Row 2 is the first record."""
+    """Read one file; None, and a Problem added, where no table can be made of it. Row 2 is the first
+    record.
+    """
     if (missing := need_pyarrow(path.name)) is not None:
         problems.append(missing)
         return None
