@@ -101,7 +101,9 @@ class InputError(KineticsError):
         super().__init__(head + "\n".join(_lines(self.problems)))
 
 
-_SHOWN, _ROWS = 3, 8  # of one mistake in many rows: told in full, and the numbers of the rows after them
+# of one mistake in many rows: told in full, and the numbers of the rows after them
+_SHOWN = 3
+_ROWS = 8
 
 
 def _lines(problems: Iterable[Problem]) -> Iterator[str]:
@@ -128,7 +130,8 @@ def gathered(*reads: Callable[[], Any]) -> list[Any]:
     >>> gathered(lambda: 1, lambda: 2)
     [1, 2]
     """
-    found, problems = [], []
+    found = []
+    problems = []
     for read in reads:
         try:
             found.append(read())

@@ -77,7 +77,8 @@ def dimension(unit: str) -> str:
 
 def convert(unit: str, to: str) -> float:
     """The factor that takes a number in `unit` to `to`; UnitError where the dimensions differ."""
-    source, target = dimension(unit), dimension(to)
+    source = dimension(unit)
+    target = dimension(to)
     if source != target:
         raise UnitError(f"{unit!r} is {source}, {to!r} is {target}: they do not convert")
     factors = _DIMENSIONS[source]

@@ -48,11 +48,13 @@ def given_first(
     are censored (`both_censored`): only so many rectangles are computed, and were there more the others would
     be NaN. -inf where either prediction is not finite.
     """
-    one, two = first.records, second.records
+    one = first.records
+    two = second.records
     rho, wide = _correlation(rho)
     paired = recorded(one) & recorded(two)
     known = paired & one.measured
-    mean, sd = jnp.where(known, rho * first.standard.z, 0.0), jnp.where(known, wide, 1.0)
+    mean = jnp.where(known, rho * first.standard.z, 0.0)
+    sd = jnp.where(known, wide, 1.0)
     total = record_terms(two, _moved(second.standard, mean, sd), present=second.present)
     alone = record_terms(one, first.standard, present=first.present)
     turned = record_terms(one, _moved(first.standard, rho * second.standard.z, wide), present=first.present)
@@ -92,7 +94,8 @@ def _rectangles(first: Seen, second: Seen, rho: Array, both: Array, most: int) -
 
 def _ends(seen: Seen) -> tuple[Array, Array]:
     """Lower and upper end of what is known of a censored record's standardised residual."""
-    r, s = seen.records, seen.standard
+    r = seen.records
+    s = seen.standard
     z = jnp.clip(s.z, -0.1 * FAR, 0.1 * FAR)
     lower = jnp.where(r.interval, jnp.clip(s.lower, -0.2 * FAR, 0.1 * FAR), jnp.where(r.right, z, -FAR))
     return lower, jnp.where(r.right, FAR, z)
@@ -116,7 +119,8 @@ def log_rectangle(
     rho, wide = _correlation(rho)
     low, high, edges = _panels(a, b, c, d, rho, wide)
     cuts = jnp.sort(jnp.clip(jnp.stack([low, high, *edges]), low, high), axis=0)
-    middle, half = 0.5 * (cuts[1:] + cuts[:-1]), 0.5 * (cuts[1:] - cuts[:-1])
+    middle = 0.5 * (cuts[1:] + cuts[:-1])
+    half = 0.5 * (cuts[1:] - cuts[:-1])
     x = middle[:, None] + half[:, None] * _NODES[:, None]
     each = normal_logpdf(x) + _log_share(x, c, d, rho, wide)
     top = jnp.max(each, axis=(0, 1))
@@ -163,7 +167,8 @@ def _panels(
         rate = jnp.maximum(rate, 0.0)
         return 2 * _DROP / (rate + jnp.sqrt(rate**2 + 2 * _DROP))
 
-    low, high = jnp.maximum(a, px - reach(-slope)), jnp.minimum(b, px + reach(slope))
+    low = jnp.maximum(a, px - reach(-slope))
+    high = jnp.minimum(b, px + reach(slope))
     steep = jnp.where(jnp.abs(rho) < 1e-8, 1e-8, rho)
     step = 6 * wide / jnp.abs(steep)
     edges = [px - 6 * wide, px + 6 * wide]

@@ -93,7 +93,8 @@ def pad_observations(
 def _assay_records(
     g: DataFrame, i: np.ndarray, j: np.ndarray, shape: tuple[int, ...], *, drop_left: bool
 ) -> AssayRecords:
-    value, limit = np.ones(shape), np.zeros(shape)
+    value = np.ones(shape)
+    limit = np.zeros(shape)
     value[i, j], limit[i, j] = g["value"], g["limit"].fillna(0.0)
     bounded = g["limit"].notna().to_numpy()
     code = g["censored"].to_numpy(str)

@@ -77,7 +77,8 @@ def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated 
 def _padded(table: DataFrame, subjects: list[str]) -> Nucleated:
     counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
     width = max(map(len, counts.values()))
-    time, log_count = np.zeros((len(subjects), width)), np.zeros((len(subjects), width))
+    time = np.zeros((len(subjects), width))
+    log_count = np.zeros((len(subjects), width))
     for i, subject in enumerate(subjects):
         if subject in counts:
             own = counts[subject]

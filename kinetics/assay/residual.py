@@ -147,8 +147,10 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
 def log_between(logcdf: Callable[[Array], Array], a: Array, b: Array) -> Array:
     """log(F(b) - F(a)) for a symmetric F, without cancellation in either tail."""
     flip = a > 0
-    low, high = jnp.where(flip, -b, a), jnp.where(flip, -a, b)
-    top, bottom = logcdf(high), logcdf(low)
+    low = jnp.where(flip, -b, a)
+    high = jnp.where(flip, -a, b)
+    top = logcdf(high)
+    bottom = logcdf(low)
     gap = jnp.minimum(bottom - top, -1e-300)
     return top + jnp.log(-jnp.expm1(gap))
 

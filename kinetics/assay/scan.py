@@ -44,7 +44,8 @@ class Imaging(NamedTuple):
     ) -> Float[Array, "subject time"]:
         """%ID of one cell at `times` [day] of the subjects (rows); 0 before anything was injected."""
         rows = slice(None) if subjects is None else subjects
-        begun, cells = jnp.asarray(self.time)[rows], jnp.asarray(self.cells)[rows]
+        begun = jnp.asarray(self.time)[rows]
+        cells = jnp.asarray(self.cells)[rows]
         t = jnp.asarray(times)
         injected = jnp.sum(jnp.where(t[:, :, None] >= begun[:, None], cells[:, None], 0.0), axis=-1)
         first = jnp.min(jnp.where(cells > 0, begun, jnp.inf), axis=1, keepdims=True)
@@ -64,11 +65,15 @@ def imaging(
         what = f"observe.{analyte}.imaging: no half-life of {isotope!r} is known here"
         return None, [Problem(what, f"one of {', '.join(HALF_LIVES)}; or correct the readings for decay")]
     doses = study.doses[(study.doses["product"] == product) & (study.doses["unit"] == "cells")]
-    scans, subjects = study.observed(analyte), study.subject_ids
+    scans = study.observed(analyte)
+    subjects = study.subject_ids
     width = int(doses.groupby("subject").size().max()) if len(doses) else 1
-    time, cells, problems = np.zeros((len(subjects), width)), np.zeros((len(subjects), width)), []
+    time = np.zeros((len(subjects), width))
+    cells = np.zeros((len(subjects), width))
+    problems = []
     for i, subject in enumerate(subjects):
-        own, seen = doses[doses["subject"] == subject], scans[scans["subject"] == subject]["time"]
+        own = doses[doses["subject"] == subject]
+        seen = scans[scans["subject"] == subject]["time"]
         time[i, : len(own)], cells[i, : len(own)] = own["time"], own["amount"]
         before = (own["time"].to_numpy(float) <= seen.max()).sum() if len(seen) else 0
         if len(seen) and not before:

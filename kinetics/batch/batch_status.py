@@ -48,10 +48,15 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "batch": str(self.folder), "done": self.done, "counts": self.counts, "slurm": self.queue,
-            "slurm_problem": self.silent, "causes": self.causes, "workers_refused": self.refusals,
+            "batch": str(self.folder),
+            "done": self.done,
+            "counts": self.counts,
+            "slurm": self.queue,
+            "slurm_problem": self.silent,
+            "causes": self.causes,
+            "workers_refused": self.refusals,
             "tasks": records(self.tasks),
-        }  # fmt: skip
+        }
 
     def line(self) -> str:
         """`12/40 finished, 2 running`."""
@@ -84,8 +89,14 @@ class Status:
             lines.append(self.silent)
         if not self.done and not self.queue and not self.silent and not self.counts["running"]:
             failed = self.counts["failed"] == len(self.tasks) - self.counts["finished"]
-            lines.append("nothing is at work; " + ("`kinetics batch retry` tries what failed again" if failed
-                         else "the same `kinetics batch PLAN.toml` goes on"))  # fmt: skip
+            lines.append(
+                "nothing is at work; "
+                + (
+                    "`kinetics batch retry` tries what failed again"
+                    if failed
+                    else "the same `kinetics batch PLAN.toml` goes on"
+                )
+            )
         return "\n".join(lines)
 
 
@@ -93,24 +104,34 @@ def status(folder: BatchFolder, *, ask_slurm: bool = True) -> Status:
     """Read a batch's state off its folder, and off Slurm where it has jobs there. BatchError where it is
     none.
     """
-    rows, failed = [], defaultdict(list)
+    rows = []
+    failed = defaultdict(list)
     for task in folder.tasks:
         attempts = folder.attempts(task)
-        state, last = attempts.state(folder.retries), attempts.last
+        state = attempts.state(folder.retries)
+        last = attempts.last
         log = folder.task_folder(task) / f"attempt-{last.get('number', 1)}.log"
         message = str(last.get("message", ""))
         if state == "failed":
             failed[_cause(message)].append((task.name, message, str(log)))
-        rows.append({
-            "task": task.name, "kind": task.kind, "state": state, "attempts": len(attempts.all),
-            "failures": max(attempts.failures, 0), "seconds": _seconds(last), "host": last.get("host", ""),
-            "said": _last_line(log) if state == "running" else message.splitlines()[0] if message else "",
-        })  # fmt: skip
+        rows.append(
+            {
+                "task": task.name,
+                "kind": task.kind,
+                "state": state,
+                "attempts": len(attempts.all),
+                "failures": max(attempts.failures, 0),
+                "seconds": _seconds(last),
+                "host": last.get("host", ""),
+                "said": _last_line(log) if state == "running" else message.splitlines()[0] if message else "",
+            }
+        )
     causes = [
         {"cause": group[0][1], "tasks": [name for name, *_ in group], "log": group[0][2]}
         for group in sorted(failed.values(), key=len, reverse=True)
     ]
-    queue, silent = {}, ""
+    queue = {}
+    silent = ""
     left = any(row["state"] not in ("finished", "failed") for row in rows)
     if ask_slurm and left and folder.jobs():
         try:

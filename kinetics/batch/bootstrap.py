@@ -35,7 +35,8 @@ def drawn_subjects(study: Study, seed: int, number: int, within: str | None = No
                 f"bootstrap within {within!r}: {study.name} has no such column", did_you_mean(within, known)
             )
         )
-    rng, subjects = np.random.default_rng([seed, number]), study.subject_ids
+    rng = np.random.default_rng([seed, number])
+    subjects = study.subject_ids
     if within is None:
         strata = [subjects]
     else:

@@ -31,8 +31,22 @@ from kinetics.printing import records, table_text
 
 __all__ = ["Collected", "bootstrap_table", "collect", "fits_table"]
 
-_COLUMNS = ("record", "name", "unit", "value", "lower", "upper", "sd", "r_hat", "ess_bulk", "ess_tail", "wanted", "ok",
-            "guess", "note")  # fmt: skip
+_COLUMNS = (
+    "record",
+    "name",
+    "unit",
+    "value",
+    "lower",
+    "upper",
+    "sd",
+    "r_hat",
+    "ess_bulk",
+    "ess_tail",
+    "wanted",
+    "ok",
+    "guess",
+    "note",
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +62,12 @@ class Collected:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "counts": self.status.counts, "rows": len(self.results), "written": [str(p) for p in self.written],
-            "bootstrap": records(self.bootstrap), "comparisons": self.comparisons,
-        }  # fmt: skip
+            "counts": self.status.counts,
+            "rows": len(self.results),
+            "written": [str(p) for p in self.written],
+            "bootstrap": records(self.bootstrap),
+            "comparisons": self.comparisons,
+        }
 
     def __str__(self) -> str:
         lines = [f"{self.status.folder.name}: {self.status.line()}; {len(self.results)} rows"]
@@ -68,7 +85,8 @@ def collect(folder: BatchFolder, *, loo: bool = False) -> Collected:
 
     `loo` compares fits of the same study by leave-one-out (`kinetics.compare`), which takes a while.
     """
-    found, tasks = status(folder), {t.name: t for t in folder.tasks}
+    found = status(folder)
+    tasks = {t.name: t for t in folder.tasks}
     done = [tasks[name] for name in found.tasks.loc[found.tasks["state"] == "finished", "task"]]
     if not done:
         raise BatchError(f"{folder.path}: no task is finished yet; {found.line()}")
@@ -76,14 +94,23 @@ def collect(folder: BatchFolder, *, loo: bool = False) -> Collected:
     rows = [row for task in done for row in _rows(task, known[task.name])]
     results = DataFrame(rows, columns=["task", "kind", *AXES, *_COLUMNS])
     results = results.astype({"seed": "Int64", "resample": "Int64"})
-    boot, fits = bootstrap_table(results), fits_table(results)
+    boot = bootstrap_table(results)
+    fits = fits_table(results)
     comparisons = list(_compared(folder, done)) if loo else []
     synthetic = any(result.get("synthetic") for result in known.values())
     written = _write(folder, found, results)
     page = folder.path / "batch.html"
     sections = list(_sections(found, fits, boot, comparisons, results))
-    write_page("batch.html", page, synthetic=synthetic, name=folder.path.stem, line=found.line(), whole=found.done,
-               cautions=_cautions(known, results), sections=sections)  # fmt: skip
+    write_page(
+        "batch.html",
+        page,
+        synthetic=synthetic,
+        name=folder.path.stem,
+        line=found.line(),
+        whole=found.done,
+        cautions=_cautions(known, results),
+        sections=sections,
+    )
     return Collected(found, results, fits, boot, comparisons, (*written, page))
 
 
@@ -96,8 +123,9 @@ def fits_table(results: DataFrame) -> DataFrame:
         f"{v:.3g} ({lo:.3g} to {hi:.3g})"
         for v, lo, hi in zip(own["value"], own["lower"], own["upper"], strict=True)
     ]
-    table = own.assign(said=said).pivot_table(index=["name", "unit"], columns="task", values="said", aggfunc="first",
-                                              sort=False)  # fmt: skip
+    table = own.assign(said=said).pivot_table(
+        index=["name", "unit"], columns="task", values="said", aggfunc="first", sort=False
+    )
     return DataFrame(table.fillna("")).reset_index().rename_axis(columns=None)
 
 
@@ -108,18 +136,27 @@ def bootstrap_table(results: DataFrame) -> DataFrame:
     own = results[(results["record"] == "parameter") & results["resample"].notna()]
     if own.empty:
         return DataFrame()
-    keys, rows = ["plan", "model", "data", "prior_set", "priors", "method", "seed"], []
+    keys = ["plan", "model", "data", "prior_set", "priors", "method", "seed"]
+    rows = []
     varying = [k for k in keys if own[k].nunique(dropna=False) > 1]
     for where, group in own.groupby([*keys, "name"], sort=False, dropna=False):
         of = dict(zip([*keys, "name"], where, strict=True))
         drawn = group.loc[group["resample"] > 0, "value"].to_numpy(float)
         itself = group.loc[group["resample"] == 0, "value"].to_numpy(float)
         low, middle, high = np.quantile(drawn, [0.025, 0.5, 0.975]) if len(drawn) else (np.nan,) * 3
-        rows.append({
-            **{k: of[k] for k in varying}, "name": of["name"], "unit": group["unit"].iloc[0],
-            "estimate": itself[0] if len(itself) else np.nan, "resamples": len(drawn), "median": middle,
-            "p2_5": low, "p97_5": high, "sd": float(np.std(drawn, ddof=1)) if len(drawn) > 1 else np.nan,
-        })  # fmt: skip
+        rows.append(
+            {
+                **{k: of[k] for k in varying},
+                "name": of["name"],
+                "unit": group["unit"].iloc[0],
+                "estimate": itself[0] if len(itself) else np.nan,
+                "resamples": len(drawn),
+                "median": middle,
+                "p2_5": low,
+                "p97_5": high,
+                "sd": float(np.std(drawn, ddof=1)) if len(drawn) > 1 else np.nan,
+            }
+        )
     return DataFrame(rows)
 
 

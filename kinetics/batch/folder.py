@@ -99,8 +99,12 @@ def write_batch(path: Path, tasks: Sequence[Task], retries: int) -> BatchFolder:
     changed = [t.name for t in tasks if then.get(t.name, t.sha256) != t.sha256]
     if changed:
         remedy = "name it otherwise, or remove the batch folder to begin anew"
-        raise PlanError([Problem("this task was another when the batch began", remedy, file=str(path), value=name)
-                         for name in changed])  # fmt: skip
+        raise PlanError(
+            [
+                Problem("this task was another when the batch began", remedy, file=str(path), value=name)
+                for name in changed
+            ]
+        )
     _resamples(tasks)
     for task in tasks:
         file = path / "fits" / f"{task.name}.toml"

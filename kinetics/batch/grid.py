@@ -155,10 +155,15 @@ def _fit(
     name = _name(grid, base, changes, asked, number)
     plan = plan_of(content | {"name": name}, file=name)
     axes = {
-        "plan": base.name, "model": Path(plan.model).stem, "prior_set": plan.prior_set,
-        "data": Path(resample.data if resample else plan.data).stem, "priors": changes.get("priors"),
-        "method": plan.method, "seed": plan.seed, "resample": number if grid.bootstrap else None,
-    }  # fmt: skip
+        "plan": base.name,
+        "model": Path(plan.model).stem,
+        "prior_set": plan.prior_set,
+        "data": Path(resample.data if resample else plan.data).stem,
+        "priors": changes.get("priors"),
+        "method": plan.method,
+        "seed": plan.seed,
+        "resample": number if grid.bootstrap else None,
+    }
     arguments = {
         "plan": str(folder / "fits" / f"{name}.toml"),
         "out": str(folder / "runs"),
@@ -188,9 +193,14 @@ def _sbcs(grid: SbcGrid, root: Path, folder: Path) -> Iterator[Task]:
             name = _joined(grid.name, "sbc", plan.name, grid.wrong, _nth("seed", seed, grid.seed))
             arguments = {
                 "plan": str(path.resolve()) if path.is_file() else reference,
-                "replicates": grid.replicates, "draws": grid.draws, "warmup": grid.warmup, "ranks": grid.ranks,
-                "seed": seed, "wrong": grid.wrong, "out": str(folder / "sbc" / name),
-            }  # fmt: skip
+                "replicates": grid.replicates,
+                "draws": grid.draws,
+                "warmup": grid.warmup,
+                "ranks": grid.ranks,
+                "seed": seed,
+                "wrong": grid.wrong,
+                "out": str(folder / "sbc" / name),
+            }
             axes = {"plan": plan.name, "model": Path(plan.model).stem, "data": Path(plan.data).stem}
             axes |= {"seed": plan.seed if seed is None else seed}
             yield Task(name, "sbc", axes, _given(arguments))
@@ -203,10 +213,15 @@ def _designs(grid: DesignGrid, root: Path, folder: Path) -> Iterator[Task]:
         stem = Path(protocol).parent.name if protocol.endswith("protocol.toml") else Path(protocol).stem
         name = _joined(grid.name, "design", stem, rule, _nth("truth", number, grid.true_dlt))
         arguments = {
-            "protocol": _path(protocol, root), "rule": rule, "true_dlt": _commas(truth), "target": grid.target,
+            "protocol": _path(protocol, root),
+            "rule": rule,
+            "true_dlt": _commas(truth),
+            "target": grid.target,
             "trigger_without_dlt": _commas(grid.trigger_without_dlt),
-            "true_response": _commas(grid.true_response) or None, "trials": grid.trials, "seed": grid.seed,
-        }  # fmt: skip
+            "true_response": _commas(grid.true_response) or None,
+            "trials": grid.trials,
+            "seed": grid.seed,
+        }
         yield Task(name, "design", {"plan": stem, "priors": rule, "seed": grid.seed}, _given(arguments))
 
 
@@ -215,13 +230,19 @@ def _simulations(grid: SimulateGrid, root: Path, folder: Path) -> Iterator[Task]
         name = _joined(grid.name, "simulate", Path(model).stem, _nth("seed", seed, grid.seed))
         known = grid.source in ("typical", "prior")
         arguments = {
-            "model": _path(model, root), "source": grid.source if known else str((root / grid.source).resolve()),
+            "model": _path(model, root),
+            "source": grid.source if known else str((root / grid.source).resolve()),
             "regimen": None if grid.regimen is None else str((root / grid.regimen).resolve()),
-            "study": None if grid.study is None else _path(grid.study, root), "weight": grid.weight,
-            "patients": grid.patients, "times": grid.times, "outputs": grid.outputs, "products": grid.products,
-            "values": [f"{k}={v!r}" for k, v in grid.set.items()] or None, "seed": seed,
+            "study": None if grid.study is None else _path(grid.study, root),
+            "weight": grid.weight,
+            "patients": grid.patients,
+            "times": grid.times,
+            "outputs": grid.outputs,
+            "products": grid.products,
+            "values": [f"{k}={v!r}" for k, v in grid.set.items()] or None,
+            "seed": seed,
             "out": str(folder / "simulations" / f"{name}.csv"),
-        }  # fmt: skip
+        }
         yield Task(name, "simulate", {"model": Path(model).stem, "seed": seed}, _given(arguments))
 
 

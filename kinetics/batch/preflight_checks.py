@@ -86,7 +86,8 @@ def memory_mb(bound: BoundFit) -> int:
     """What a fit's process is estimated to need: itself, and its draws of every site and subject's
     parameter.
     """
-    sampler, subjects = bound.plan.sampler, len(bound.subjects)
+    sampler = bound.plan.sampler
+    subjects = len(bound.subjects)
     numbers = len(bound.priors()) + 3 * subjects * len(bound.parameters)
     return int(PROCESS_MB + COPIES * 8 * sampler.chains * sampler.draws * numbers / 1e6)
 

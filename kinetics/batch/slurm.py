@@ -41,12 +41,19 @@ def submit(folder: BatchFolder, spec: SlurmSpec, cache: Path, workers: int) -> l
     executor = submitit.SlurmExecutor(folder=folder.path / "jobs")
     more = {"requeue": True} if spec.requeue else {"no-requeue": True}
     parameters = {
-        "job_name": folder.path.stem, "partition": spec.partition, "time": minutes_of(spec.time), "mem": spec.memory,
-        "cpus_per_task": spec.cpus, "ntasks_per_node": 1, "gpus_per_node": spec.gpus or None,
-        "account": spec.account, "array_parallelism": workers, "wckey": None,
+        "job_name": folder.path.stem,
+        "partition": spec.partition,
+        "time": minutes_of(spec.time),
+        "mem": spec.memory,
+        "cpus_per_task": spec.cpus,
+        "ntasks_per_node": 1,
+        "gpus_per_node": spec.gpus or None,
+        "account": spec.account,
+        "array_parallelism": workers,
+        "wckey": None,
         "setup": [*spec.setup, f"export KINETICS_BATCH_REQUEUE={int(spec.requeue)}"],
         "additional_parameters": {**more, "signal": f"{int(SIGURG)}@{spec.warning}", **spec.options},
-    }  # fmt: skip
+    }
     try:
         executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None})
         jobs = executor.map_array(submitit.helpers.CommandFunction([*command, "--number"]), range(workers))

@@ -15,8 +15,18 @@ from kinetics.errors import PlanError, Problem
 from kinetics.plan import Method, PriorSpec
 from kinetics.toml import Spec, problem_of, read_toml
 
-__all__ = ["BatchPlan", "Bootstrap", "DesignGrid", "FitGrid", "LocalSpec", "SbcGrid", "SimulateGrid", "SlurmSpec",
-           "minutes_of", "read_batch"]  # fmt: skip
+__all__ = [
+    "BatchPlan",
+    "Bootstrap",
+    "DesignGrid",
+    "FitGrid",
+    "LocalSpec",
+    "SbcGrid",
+    "SimulateGrid",
+    "SlurmSpec",
+    "minutes_of",
+    "read_batch",
+]
 
 T = TypeVar("T")
 

@@ -26,7 +26,10 @@ from pathlib import Path
 
 __all__ = ["AGAIN", "REFUSED", "STOPPED", "job_of_slurm", "main"]
 
-STOPPED, AGAIN, REFUSED = 75, 76, 77  # exit codes of the process; AGAIN: start another
+# exit codes of the process; AGAIN: start another
+STOPPED = 75
+AGAIN = 76
+REFUSED = 77
 _BARREN = 3  # deaths in a row without a task begun
 
 
@@ -93,7 +96,8 @@ def _kept_at_work(
     folder: Path, key: str, environment: dict[str, str], token: str, received: list[int]
 ) -> int:
     command = [sys.executable, "-P", "-m", "kinetics.cli.batch_process", str(folder), key, token]
-    claims, barren = folder / "workers" / f"{key}.claims", 0
+    claims = folder / "workers" / f"{key}.claims"
+    barren = 0
     while True:
         before = _changed(claims)
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
@@ -135,7 +139,8 @@ def job_of_slurm() -> str:
 
 def _give_up(folder: Path, key: str, code: int) -> None:
     """Say in the worker's file that nothing can be done here."""
-    host, job = socket.gethostname(), job_of_slurm()
+    host = socket.gethostname()
+    job = job_of_slurm()
     where = f"jobs/*_log.err of Slurm's job {job}" if job else "workers/local-*.log"
     problem = (
         f"{host}: the process died {_BARREN} times before it took a task (exit code {code}); see {where}"

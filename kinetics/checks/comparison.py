@@ -108,8 +108,10 @@ def compare(
     weights = _weights(units[order])
     rows = []
     for rank, name in enumerate(order):
-        f, difference = found[name], (units[name] - units[order[0]]).to_numpy(float)
-        total, se = float(difference.sum()), float(np.sqrt(len(difference) * np.var(difference)))
+        f = found[name]
+        difference = (units[name] - units[order[0]]).to_numpy(float)
+        total = float(difference.sum())
+        se = float(np.sqrt(len(difference) * np.var(difference)))
         row = {"rank": rank + 1, "fit": name, "model": named[name].model.name, "elpd": f.elpd, "se": f.se}
         row |= {"p_loo": f.p_loo, "elpd_diff": total, "se_diff": se, "weight": weights[rank]}
         row |= {"worst_k": f.worst_k, "unreliable": len(f.unreliable), "verdict": _verdict(rank, total, se)}
@@ -142,9 +144,17 @@ def _weights(units: DataFrame) -> np.ndarray:
     each = {}
     for k, elpd_i in enumerate(values.T):
         each[str(k)] = ELPDData(
-            **kind, elpd=float(elpd_i.sum()), se=0.0, p=0.0, n_samples=0, n_data_points=len(values),
-            scale="log", warning=False, good_k=0.7, elpd_i=DataArray(elpd_i, dims=["unit"]),
-        )  # fmt: skip
+            **kind,
+            elpd=float(elpd_i.sum()),
+            se=0.0,
+            p=0.0,
+            n_samples=0,
+            n_data_points=len(values),
+            scale="log",
+            warning=False,
+            good_k=0.7,
+            elpd_i=DataArray(elpd_i, dims=["unit"]),
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = arviz_compare(each, method="stacking")
@@ -188,7 +198,8 @@ def _refuse_other_records(fits: Mapping[str, Fit], found: Mapping[str, Loo]) -> 
     for name in others:
         other = entering(name)
         for analyte in sorted({*one, *other}):
-            a, b = one.get(analyte, set()), other.get(analyte, set())
+            a = one.get(analyte, set())
+            b = other.get(analyte, set())
             if a != b:
                 remedy = (
                     f"observe the same analytes with the same below_lloq in both (only in one: {_few(a ^ b)})"

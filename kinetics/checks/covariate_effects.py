@@ -28,7 +28,8 @@ __all__ = ["RELEVANT", "Subgroups", "data_alone", "effective_number", "subgroups
 RELEVANT = (0.8, 1.25)  # ratios between these are no relevant change
 _SURE = 0.95
 _SCALES = {"log": "ratio", "logit": "odds ratio", "identity": "difference"}
-_DRAWS, _WIDEST = 400, 30.0  # for what the data alone say; its SE in prior SDs, at most
+_DRAWS = 400  # for what the data alone say
+_WIDEST = 30.0  # its SE in prior SDs, at most
 _SHOWN = ["parameter", "effect", "per", "n", "estimate", "lower", "upper", "p_above", "p_relevant", "verdict"]
 
 
@@ -85,7 +86,8 @@ class Subgroups:
             f"{len(names)} exclude{'s' * (len(names) == 1)} it" + (f": {', '.join(names)}" if names else ""),
         ]
         if self.m_eff is not None and self.m_eff_prior is not None:
-            (now, low, high), before = self.m_eff, self.m_eff_prior
+            now, low, high = self.m_eff
+            before = self.m_eff_prior
             said.append(
                 f"effective number of shrunk effects {now:.2g} ({low:.2g} to {high:.2g}); "
                 f"before the data {before[0]:.2g} ({before[1]:.2g} to {before[2]:.2g})"
@@ -136,23 +138,30 @@ def _row(fit: Fit, effect: Effect) -> dict[str, Any]:
     column = np.asarray(fit.bound.data.design[effect.column], float)
     step = 1.0 if effect.level else float(np.std(column))
     beta = fit.sites()[effect.site] * step
-    prior, alone = _prior(fit, effect, step), data_alone(beta, _given(fit, effect, step))
+    prior = _prior(fit, effect, step)
+    alone = data_alone(beta, _given(fit, effect, step))
     kind = fit.bound.hierarchy.priors[effect.parameter].link
     back = (lambda x: x) if kind == "identity" else np.exp
     low, middle, high = np.quantile(beta, [INTERVAL[0], 0.5, INTERVAL[1]])
     least = prior.least(alone[1])
     relevant = np.mean((beta < np.log(RELEVANT[0])) | (beta > np.log(RELEVANT[1])))
     row = {
-        **_who(fit, effect, step), "scale": _SCALES[kind],
-        "estimate": float(back(middle)), "lower": float(back(low)), "upper": float(back(high)),
-        "p_above": float(np.mean(beta > 0)), "p_relevant": np.nan if kind == "identity" else float(relevant),
+        **_who(fit, effect, step),
+        "scale": _SCALES[kind],
+        "estimate": float(back(middle)),
+        "lower": float(back(low)),
+        "upper": float(back(high)),
+        "p_above": float(np.mean(beta > 0)),
+        "p_relevant": np.nan if kind == "identity" else float(relevant),
         "prior_lower": float(back(prior.quantile(INTERVAL[0]))),
         "prior_upper": float(back(prior.quantile(INTERVAL[1]))),
         "contraction": float(1 - np.var(beta) / prior.variance),
-        "data_estimate": alone[0], "data_se": alone[1], "detectable": float(back(least)),
+        "data_estimate": alone[0],
+        "data_se": alone[1],
+        "detectable": float(back(least)),
         "false_chance": float(2 * norm.sf(least / alone[1])),
         "per_unit": _per_unit(effect, middle / step, kind == "identity"),
-    }  # fmt: skip
+    }
     return row | _judged(row, _SCALES[kind], fit.model.parameters[effect.parameter].unit)
 
 
@@ -215,7 +224,8 @@ def data_alone(beta: Float[np.ndarray, " draw"], given: list[ScaleMixture]) -> t
         given = given[:1]
     else:
         given = [given[i] for i in keep]
-    drawn, variances = beta[keep], np.stack([m.sds**2 for m in given])
+    drawn = beta[keep]
+    variances = np.stack([m.sds**2 for m in given])
     log_weights = np.log(np.stack([m.weights for m in given]))
     widest = float(np.sqrt(np.mean([m.variance for m in given])))
 
@@ -226,7 +236,8 @@ def data_alone(beta: Float[np.ndarray, " draw"], given: list[ScaleMixture]) -> t
         prior = logsumexp(log_weights - 0.5 * x[0] ** 2 / total - 0.5 * np.log(total), axis=1)
         return float(np.mean(np.asarray(prior)) - likely)
 
-    start, reach = max(float(np.std(drawn)), 1e-6 * widest), 10 * widest + 10 * float(np.abs(drawn).max())
+    start = max(float(np.std(drawn)), 1e-6 * widest)
+    reach = 10 * widest + 10 * float(np.abs(drawn).max())
     bounds = [(-reach, reach), (np.log(start) - 3, np.log(_WIDEST * widest))]
     options = {"xatol": 1e-5, "fatol": 1e-9, "maxiter": 600}
     tries = [
@@ -243,10 +254,13 @@ def _judged(row: dict[str, Any], scale: str, unit: str) -> dict[str, str]:
     """The verdict and its sentence."""
     difference = scale == "difference"
     none, unit = (0.0, f" {unit}".removesuffix(" 1")) if difference else (1.0, "")
-    low, high = row["lower"], row["upper"]
-    who = f"With {row['subjects']} subjects, {row['n']} of them {row['level']}," if row["level"] else (
-        f"With {row['subjects']} subjects"
-    )  # fmt: skip
+    low = row["lower"]
+    high = row["upper"]
+    who = (
+        f"With {row['subjects']} subjects, {row['n']} of them {row['level']},"
+        if row["level"]
+        else (f"With {row['subjects']} subjects")
+    )
     if row["level"] and row["n"] == 1:
         who = f"One subject stands for the level. {who}"
     per = "" if row["level"] else " per SD"
@@ -292,9 +306,12 @@ def effective_number(
     h = fit.bound.hierarchy
     if h.shrinkage is None or h.shrinkage.kind != "horseshoe":
         raise ValueError("m_eff is that of a horseshoe")
-    shared, rng, sites = h.shrinkage, np.random.default_rng(seed), fit.sites()
+    shared = h.shrinkage
+    rng = np.random.default_rng(seed)
+    sites = fit.sites()
     after = np.zeros(fit.draws)
-    before, tau = np.zeros(4000), shared.global_scale * np.abs(rng.standard_cauchy(4000))
+    before = np.zeros(4000)
+    tau = shared.global_scale * np.abs(rng.standard_cauchy(4000))
     for effect in h.shrunk:
         spread = float(np.var(np.asarray(fit.bound.data.design[effect.column], float)))
         sds = np.stack([shared.given(effect.parameter, float(t)).sds for t in sites[GLOBAL]])

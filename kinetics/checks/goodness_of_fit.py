@@ -94,7 +94,8 @@ def gof(
     >>> list(found.table)
     ['subject', 'analyte', 'time', 'tad', 'dv', 'censored', 'pred', 'ipred', 'res', 'iwres', 'npd', 'npde']
     """
-    tables, tests = [], []
+    tables = []
+    tests = []
     for assay in observed_assays(fit, analyte):
         scores = discrepancies(simulate_records(fit, assay.analyte, draws=replicates, seed=seed), seed=seed)
         table = _records(fit, assay, scores, draws, seed)
@@ -153,7 +154,8 @@ def _individual_residuals(
     measured = lower == upper
     below_upper, above_upper = _tails(assay, f, residual, upper)
     z = np.where(below_upper < above_upper, ndtri_exp(below_upper), -ndtri_exp(above_upper))
-    low, high = np.exp(_tails(assay, f, residual, lower)[0]), np.exp(below_upper)
+    low = np.exp(_tails(assay, f, residual, lower)[0])
+    high = np.exp(below_upper)
     u = stream(seed, "individual residuals").random(len(records))
     imputed = ndtri(np.clip(low + u * (high - low), 1e-300, 1 - 1e-16))
     certain = ~measured & np.all(high - low > 1 - 1e-9, axis=0)
@@ -165,7 +167,8 @@ def _tails(
     assay: BoundAssay, f: np.ndarray, residual: dict[str, Array], y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """log P(measurement < y) and log P(> y) for every draw and record; `y` may be infinite."""
-    yes, no = np.ones((1, len(y)), bool), np.zeros((1, len(y)), bool)
+    yes = np.ones((1, len(y)), bool)
+    no = np.zeros((1, len(y)), bool)
     finite = np.where(np.isfinite(y), y, 1.0)[None]
 
     def one(f: Array, residual: dict[str, Array]) -> tuple[Array, Array]:
@@ -178,14 +181,16 @@ def _tails(
         return tail(yes, no), tail(no, yes)
 
     below, above = (np.asarray(x) for x in jax.jit(jax.vmap(one))(jnp.asarray(f), residual))
-    open_below, open_above = np.isneginf(y), np.isposinf(y)
+    open_below = np.isneginf(y)
+    open_above = np.isposinf(y)
     below = np.where(open_below, -np.inf, np.where(open_above, 0.0, below))
     return below, np.where(open_below, 0.0, np.where(open_above, -np.inf, above))
 
 
 def _after_dose(fit: Fit, records: DataFrame) -> Float[np.ndarray, " record"]:
     """Days since the latest dose before each record: one taken at the very time of a dose is before it."""
-    doses, row = fit.bound.data.doses, {s: i for i, s in enumerate(fit.bound.subjects)}
+    doses = fit.bound.data.doses
+    row = {s: i for i, s in enumerate(fit.bound.subjects)}
     out = np.full(len(records), np.nan)
     pairs = zip(records["subject"], records["time"].to_numpy(float), strict=True)
     for k, (subject, time) in enumerate(pairs):
@@ -212,7 +217,8 @@ class Discrepancies:
 
 def record_limits(records: DataFrame) -> tuple[Float[np.ndarray, " record"], Float[np.ndarray, " record"]]:
     """Between which two values each measurement lies: equal where it was measured; -inf or inf where open."""
-    value, limit = records["value"].to_numpy(float), records["limit"].to_numpy(float)
+    value = records["value"].to_numpy(float)
+    limit = records["limit"].to_numpy(float)
     kind = records["censored"].to_numpy(str)
     lower = np.where(np.isin(kind, ["left", "interval"]), np.where(np.isnan(limit), -np.inf, limit), value)
     return lower, np.where(kind == "right", np.inf, value)
@@ -222,19 +228,23 @@ def discrepancies(replicates: Replicates, *, seed: int = 0) -> Discrepancies:
     """npd and npde of every record of one analyte; `seed` fixes the imputed records and how ties are
     broken.
     """
-    records, y = replicates.records, replicates.latent
+    records = replicates.records
+    y = replicates.latent
     n = len(y)
     rng = stream(seed, "prediction discrepancies")
     lower, upper = record_limits(records)
-    low, high = (y < lower).mean(axis=0), (y <= upper).mean(axis=0)
+    low = (y < lower).mean(axis=0)
+    high = (y <= upper).mean(axis=0)
     measured = lower == upper
     u = rng.random(len(records))
     share = np.where(measured, 0.5 * (low + high), low + u * (high - low))
     certain = ~measured & (high - low >= 1.0)
     npd = np.where(certain, np.nan, ndtri(np.clip(share, 0.5 / n, 1 - 0.5 / n)))
     scores = _replicated_scores(replicates, rng)
-    npde, replicated = np.full(len(records), np.nan), np.full(y.shape, np.nan)
-    subjects, time = records["subject"].to_numpy(str), records["time"].to_numpy(float)
+    npde = np.full(len(records), np.nan)
+    replicated = np.full(y.shape, np.nan)
+    subjects = records["subject"].to_numpy(str)
+    time = records["time"].to_numpy(float)
     for subject in dict.fromkeys(subjects):
         own = np.flatnonzero((subjects == subject) & ~certain)
         own = own[np.argsort(time[own], kind="stable")]
@@ -247,14 +257,17 @@ def _replicated_scores(replicates: Replicates, rng: np.random.Generator) -> Floa
     """Normal scores of the replicated records, those outside the assay's limits drawn as the observed ones
     are: a subject's records below the LLOQ lose their correlation in the data and in the replicates alike.
     """
-    y, n = replicates.latent, len(replicates.latent)
+    y = replicates.latent
+    n = len(replicates.latent)
     order = np.argsort(rng.random(y.shape), axis=0)  # ranks at random among equals: no cells, and no cells
     ranks = np.empty_like(y)
     np.put_along_axis(
         ranks, order, rankdata(np.take_along_axis(y, order, axis=0), method="ordinal", axis=0), axis=0
     )
-    share, u = (ranks - 0.5) / n, rng.random(y.shape)
-    below, above = replicates.below, replicates.above
+    share = (ranks - 0.5) / n
+    u = rng.random(y.shape)
+    below = replicates.below
+    above = replicates.above
     share = np.where(below, u * below.mean(axis=0), np.where(above, 1 - u * above.mean(axis=0), share))
     return ndtri(np.clip(share, 0.5 / n, 1 - 0.5 / n))
 
@@ -281,11 +294,13 @@ def normality(
     without, a t test and Fisher's variance test. NaN for fewer than four scores.
     """
     there = np.isfinite(scores)
-    z, n = scores[there], int(there.sum())
+    z = scores[there]
+    n = int(there.sum())
     keys = ("mean", "sd", "p_mean", "p_variance", "p_normal", "p_global")
     if n < 4 or np.ptp(z) == 0:
         return {"n": float(n)} | dict.fromkeys(keys, np.nan)
-    mean, sd = float(z.mean()), float(z.std(ddof=1))
+    mean = float(z.mean())
+    sd = float(z.std(ddof=1))
     if replicated is None:
         tail = float(chi2.cdf((n - 1) * sd**2, n - 1))
         p_mean = 2 * float(student_t.sf(abs(mean) / (sd / np.sqrt(n)), n - 1))

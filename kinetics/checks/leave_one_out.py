@@ -96,10 +96,18 @@ class Loo:
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return {
-            "fit": self.fit, "by": self.by, "marginal": self.marginal, "elpd": self.elpd, "se": self.se,
-            "p_loo": self.p_loo, "worst_k": self.worst_k, "threshold": self.threshold, "draws": self.draws,
-            "advice": self.advice, "units": self.units.to_dict("records"),
-        }  # fmt: skip
+            "fit": self.fit,
+            "by": self.by,
+            "marginal": self.marginal,
+            "elpd": self.elpd,
+            "se": self.se,
+            "p_loo": self.p_loo,
+            "worst_k": self.worst_k,
+            "threshold": self.threshold,
+            "draws": self.draws,
+            "advice": self.advice,
+            "units": self.units.to_dict("records"),
+        }
 
     def __str__(self) -> str:
         what = "records" if self.by == "observation" else "subjects"

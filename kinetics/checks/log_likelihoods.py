@@ -31,7 +31,9 @@ from kinetics.streams import stream
 __all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
 
 _MOST = 4_000_000  # log-likelihoods of records at once
-_WIDER, _LEAST = 1.3, 0.02  # the points: variance over the posterior's, and least SD on the link scale
+# the points: variance over the posterior's, and least SD on the link scale
+_WIDER = 1.3
+_LEAST = 0.02
 _PRIOR_SHARE = 0.15  # of the points, drawn from the population
 
 
@@ -58,7 +60,9 @@ def record_log_likelihoods(
     unit if their analytes are those of a correlated pair, or all in `together`: `analyte` and `censored` then
     name each.
     """
-    sites, data, assays = _sites(fit, draws), fit.bound.data, fit.bound.assays
+    sites = _sites(fit, draws)
+    data = fit.bound.data
+    assays = fit.bound.assays
 
     def one(s: Mapping[str, Array]) -> Array:
         return jnp.stack(list(fit.bound.record_log_likelihood(s, data).values()), axis=-1)
@@ -67,10 +71,12 @@ def record_log_likelihoods(
     values = _in_blocks(jax.vmap(one), sites, max(1, _MOST // width))
     joined = {*together, *(fit.bound.pair.analytes if fit.bound.pair else ())}
     analytes, kinds = _joined(fit, values, joined)
-    units, columns = [], []
+    units = []
+    columns = []
     for a in range(len(assays)):
         i, j = np.nonzero(kinds[a] != "")
-        names, time = np.asarray(fit.bound.subjects, object)[i], np.asarray(data.observations.time)[i, j]
+        names = np.asarray(fit.bound.subjects, object)[i]
+        time = np.asarray(data.observations.time)[i, j]
         units.append(
             {"subject": names, "analyte": analytes[a][i, j], "time": time, "censored": kinds[a][i, j]}
         )
@@ -87,7 +93,8 @@ def _joined(
     """Names and kinds of the units of every assay, (subject, record), "" where there is none; in `values` a
     unit of several records has their sum, at the first of its assays.
     """
-    analytes, kinds = [], []
+    analytes = []
+    kinds = []
     for assay in fit.bound.assays:
         records = fit.bound.data.observations.assays[assay.analyte]
         masks = {"none": records.measured, "left": records.left, "right": records.right}
@@ -113,7 +120,9 @@ def subject_log_likelihoods(
     `marginal`: integrated over the random effects at `points` points, else given the subject's own.
     `draws`: at most so many a chain, evenly thinned. units: subject, records.
     """
-    bound, data, sites = fit.bound, fit.bound.data, _sites(fit, draws)
+    bound = fit.bound
+    data = fit.bound.data
+    sites = _sites(fit, draws)
     counts = sum(np.asarray(recorded(r)).sum(axis=1) for r in data.observations.assays.values())
     rows = np.flatnonzero(counts)
     names = [bound.subjects[i] for i in rows]
@@ -123,7 +132,8 @@ def subject_log_likelihoods(
     else:
         width = data.observations.time.size * len(bound.assays)
         run = jax.vmap(lambda s: bound.subject_log_likelihood(s, data))
-        values, error = _in_blocks(run, sites, max(1, _MOST // width)), np.zeros(len(bound.subjects))
+        values = _in_blocks(run, sites, max(1, _MOST // width))
+        error = np.zeros(len(bound.subjects))
     return Pointwise(units, _by_chain(fit, values[:, rows]), error[rows])
 
 
@@ -133,8 +143,11 @@ def _integrated(
     """log p(records of a subject | population values), (draw, subject), and its Monte Carlo error
     (subject,).
     """
-    bound, data, h = fit.bound, fit.bound.data, fit.bound.hierarchy
-    proposal, subjects = _proposal(fit, points, seed), len(fit.bound.subjects)
+    bound = fit.bound
+    data = fit.bound.data
+    h = fit.bound.hierarchy
+    proposal = _proposal(fit, points, seed)
+    subjects = len(fit.bound.subjects)
 
     def one(s: Mapping[str, Array], eta: Array) -> Array:
         """Log-likelihood of each subject with the random effects `eta` (effect, subject)."""
@@ -193,15 +206,18 @@ class _Proposal:
 def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
     h = fit.bound.hierarchy
     posterior = _positions(fit)
-    size, few = len(h.vary), max(1, round(_PRIOR_SHARE * points))
+    size = len(h.vary)
+    few = max(1, round(_PRIOR_SHARE * points))
     rng = stream(seed, "integration points")
     own, others = (
         np.clip(qmc.Halton(size, rng=rng).random(n), 1e-12, 1 - 1e-12).T for n in (points - few, few)
     )
-    independent = np.stack([
-        student_t.ppf(u, h.tails[name]) if name in h.tails else ndtri(u)
-        for name, u in zip(h.vary, others, strict=True)
-    ])  # fmt: skip
+    independent = np.stack(
+        [
+            student_t.ppf(u, h.tails[name]) if name in h.tails else ndtri(u)
+            for name, u in zip(h.vary, others, strict=True)
+        ]
+    )
     mean = posterior.mean(axis=1)
     away = posterior - mean[:, None]
     spread = np.einsum("ids,jds->sij", away, away) / posterior.shape[1]
@@ -213,7 +229,9 @@ def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
 
 def _positions(fit: Fit) -> Float[np.ndarray, "effect draw subject"]:
     """The subjects' parameters on the link scale, and their cycles' effects."""
-    h, theta, sites = fit.bound.hierarchy, fit.theta(), fit.sites()
+    h = fit.bound.hierarchy
+    theta = fit.theta()
+    sites = fit.sites()
     values = {name: np.asarray(link(h.priors[name].link, jnp.asarray(theta[name]))) for name in h.omega}
     values |= {k: sites[h.sd_site(k)][:, None] * sites[f"eta_{k}"] for k in h.by_cycle}
     return np.stack([values[k] for k in h.vary])
@@ -221,7 +239,8 @@ def _positions(fit: Fit) -> Float[np.ndarray, "effect draw subject"]:
 
 def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:
     """The sampled sites (draw, ...), chains one after the other, at most `draws` of each."""
-    bound, group = fit.bound, fit.posterior["posterior"].dataset
+    bound = fit.bound
+    group = fit.posterior["posterior"].dataset
     n = int(group.sizes["draw"])
     keep = np.linspace(0, n - 1, min(draws or n, n)).round().astype(int)
     found = {name: group[name].to_numpy()[:, keep] for name in bound.site_names()}
@@ -237,7 +256,8 @@ def _in_blocks(run: Any, sites: Mapping[str, np.ndarray], most: int) -> np.ndarr
     """`run` over blocks of draws of one compiled shape; the last block repeats its last draw."""
     n = len(next(iter(sites.values())))
     size = -(-n // -(-n // most))
-    compiled, parts = jax.jit(run), []
+    compiled = jax.jit(run)
+    parts = []
     for start in range(0, n, size):
         rows = np.minimum(np.arange(start, start + size), n - 1)
         part = compiled({k: jnp.asarray(v[rows]) for k, v in sites.items()})

@@ -59,10 +59,13 @@ class Estimates:
         """For `--json`."""
         numbers = ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "parameters", "records", "condition")
         return {
-            "fit": self.fit, "method": self.method, **{k: getattr(self, k) for k in numbers},
-            "estimates": self.table.to_dict("records"), "ebes": self.ebes.to_dict("records"),
+            "fit": self.fit,
+            "method": self.method,
+            **{k: getattr(self, k) for k in numbers},
+            "estimates": self.table.to_dict("records"),
+            "ebes": self.ebes.to_dict("records"),
             "correlation": self.correlation.to_dict(),
-        }  # fmt: skip
+        }
 
     def __str__(self) -> str:
         kind = "maximum likelihood, no priors" if self.method == "laplace" else "maximum of the posterior"
@@ -112,6 +115,13 @@ def estimates(fit: Fit) -> Estimates:
     attrs = {k: float(v) for k, v in group.attrs.items()}
     numbers = {k: attrs[k] for k in ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "condition")}
     return Estimates(
-        fit.name, fit.method, table, ebes, covariance, correlation, **numbers,
-        parameters=int(attrs["parameters"]), records=int(attrs["records"]),
-    )  # fmt: skip
+        fit.name,
+        fit.method,
+        table,
+        ebes,
+        covariance,
+        correlation,
+        **numbers,
+        parameters=int(attrs["parameters"]),
+        records=int(attrs["records"]),
+    )

@@ -70,7 +70,9 @@ def parameter_table(fit: Fit) -> DataFrame:
     """
     table = diagnostics(fit)
     checked = table[table["subject"] == ""].set_index("site")
-    sites, priors, alone = fit.sites(), fit.bound.priors(), fit.method == "laplace"
+    sites = fit.sites()
+    priors = fit.bound.priors()
+    alone = fit.method == "laplace"
     rows = []
     for site, prior in (priors | shared_priors(fit.bound.hierarchy)).items():
         low, median, high = np.quantile(sites[site], [INTERVAL[0], 0.5, INTERVAL[1]])

@@ -102,7 +102,8 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     log_likelihood = {"subjects": found.values.sum(axis=-1)}
     joint = _joint_log_prior(fit, sites, log_prior)
     tree = _tree(sites, {"all": joint}, log_likelihood)
-    by_prior, by_data = _sense(tree, "prior"), _sense(tree, "likelihood")
+    by_prior = _sense(tree, "prior")
+    by_data = _sense(tree, "likelihood")
     tree = _tree(sites, log_prior, log_likelihood)
     own = {name: _sense(tree, "prior", name)[name] for name in priors}
     prior_k = _scaling_k(joint)
@@ -111,9 +112,11 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     summary = parameter_table(fit).set_index("site")
     rows = []
     for name in priors:
-        prior, data = by_prior[name], by_data[name]
+        prior = by_prior[name]
+        data = by_data[name]
         row = {"site": name, "prior": prior, "own_prior": own[name], "likelihood": data}
-        common, shift = float(overlap[name]), _displacement(priors[name], sites[name])
+        common = float(overlap[name])
+        shift = _displacement(priors[name], sites[name])
         row |= {"verdict": _verdict(prior, data, common, shift), "overlap": common, "displacement": shift}
         rows.append(row | {k: float(summary.loc[name, k]) for k in ("contraction", "shrinkage", "pooling")})  # pyright: ignore
     return Sensitivity(fit.name, DataFrame(rows), prior_k, likelihood_k)
@@ -233,7 +236,8 @@ def _overlap(prior: Prior, draws: np.ndarray) -> float:
     centre = float(_real(prior, np.asarray(prior.median)))
     wide = 8.0 if isinstance(prior, HalfNormal) else 6 * _sd(prior)
     reach = 5 * z.std()
-    low, high = min(centre - wide, z.min() - reach), max(centre + wide, z.max() + reach)
+    low = min(centre - wide, z.min() - reach)
+    high = max(centre + wide, z.max() + reach)
     grid = np.linspace(low, high, 4001)
     with np.errstate(all="ignore"):
         fisher = isinstance(prior, Correlation)

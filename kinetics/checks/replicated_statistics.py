@@ -59,7 +59,8 @@ def predictive_check(
     rows: list[dict[str, Any]] = []
     for assay in observed_assays(fit, analyte):
         replicates = simulate_records(fit, assay.analyte, draws=n, seed=seed)
-        own, others = _own(replicates), _replicated(replicates)
+        own = _own(replicates)
+        others = _replicated(replicates)
         head = {"analyte": assay.analyte}
         if by == "study":
             pairs = zip(_study(own, assay.unit), _study(others, assay.unit), strict=True)
@@ -95,7 +96,8 @@ def _statistics(
 ) -> dict[str, Table]:
     """Each statistic, (draw, subject): NaN where no record of the subject is detectable."""
     records = replicates.records
-    subjects, time = records["subject"].to_numpy(str), records["time"].to_numpy(float)
+    subjects = records["subject"].to_numpy(str)
+    time = records["time"].to_numpy(float)
     found: dict[str, list[np.ndarray]] = {name: [] for name in _UNITS}
     for subject in dict.fromkeys(subjects):
         own = np.flatnonzero(subjects == subject)

@@ -24,7 +24,9 @@ from kinetics.solve import trouble
 
 __all__ = ["Check", "approximation_rows", "check"]
 
-R_HAT, ESS, E_BFMI = 1.01, 400.0, 0.3
+R_HAT = 1.01
+ESS = 400.0
+E_BFMI = 0.3
 
 
 @dataclass(frozen=True)
@@ -142,23 +144,36 @@ def _sampler(fit: Fit) -> list[tuple[Any, ...]]:
     low = float(e_bfmi.min())
     return [
         (
-            "divergent transitions", float(divergent), "0", divergent == 0, "",
+            "divergent transitions",
+            float(divergent),
+            "0",
+            divergent == 0,
+            "",
             "a higher target_accept (0.95, 0.99), or centre the parameters with many records per subject",
         ),
         (
-            "E-BFMI, worst chain", low, f"> {E_BFMI}", low > E_BFMI, f"chain {int(e_bfmi.argmin())}",
+            "E-BFMI, worst chain",
+            low,
+            f"> {E_BFMI}",
+            low > E_BFMI,
+            f"chain {int(e_bfmi.argmin())}",
             "longer warm-up; a heavy tail wants a tighter prior on the between-subject SDs",
         ),
         (
-            "draws at full tree depth", float(saturated), "0", saturated == 0, f"max_tree_depth {depth}",
+            "draws at full tree depth",
+            float(saturated),
+            "0",
+            saturated == 0,
+            f"max_tree_depth {depth}",
             "longer warm-up, centring, or a higher max_tree_depth",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _solves(fit: Fit) -> tuple[Any, ...]:
     """Predictions that are not finite in 200 draws, by subject."""
-    bound, data = fit.bound, fit.bound.data
+    bound = fit.bound
+    data = fit.bound.data
     found = fit.sites(at_most=200)
     sites = {k: jnp.asarray(found[k]) for k in bound.site_names()}
 
@@ -171,16 +186,21 @@ def _solves(fit: Fit) -> tuple[Any, ...]:
     count = int(failed.sum())
     where = f"subjects {', '.join(names)}" if names else _beyond(fit)
     return (
-        "failed predictions", float(count), "0", count == 0, where,
+        "failed predictions",
+        float(count),
+        "0",
+        count == 0,
+        where,
         "look at the named subjects' records and doses; bound the prior of the parameter that runs away",
-    )  # fmt: skip
+    )
 
 
 def _beyond(fit: Fit) -> str:
     """Who the solver gives up on, and when, three times as far from the median as the posterior goes: where a
     divergent transition may have been, since a draw that fails is never kept.
     """
-    bound, model = fit.bound, fit.model
+    bound = fit.bound
+    model = fit.model
     if model.vector_field is None:
         return ""
     far = {}
@@ -189,7 +209,8 @@ def _beyond(fit: Fit) -> str:
         on_line = link(kind, jnp.asarray(values))
         centre = jnp.median(on_line, axis=0)
         far[name] = inverse_link(kind, centre + 3.0 * (on_line - centre))
-    times, outputs = bound.data.observations.time, [a.output for a in bound.assays]
+    times = bound.data.observations.time
+    outputs = [a.output for a in bound.assays]
 
     def ends(theta: dict[str, Any]) -> Any:
         return trouble(model, times, theta, bound.data.doses, outputs, solver=bound.solver).at
@@ -208,15 +229,21 @@ def _expected(fit: Fit) -> list[tuple[Any, ...]]:
         median = float(np.median(sites[site])) if site in sites else np.nan
         rows.append(
             (
-                f"expected {name}", median, f"{expect.median:g} +- {expect.within:g}",
-                bool(abs(median - expect.median) <= expect.within), site,
+                f"expected {name}",
+                median,
+                f"{expect.median:g} +- {expect.within:g}",
+                bool(abs(median - expect.median) <= expect.within),
+                site,
                 "the data, model or prior is not the one this plan was written for",
             )
-        )  # fmt: skip
+        )
     return rows
 
 
-CONDITION, SHRINKAGE, SLOPE, EFFECTIVE = 1000.0, 95.0, 0.1, 400.0
+CONDITION = 1000.0
+SHRINKAGE = 95.0
+SLOPE = 0.1
+EFFECTIVE = 400.0
 Row = tuple[str, float, str, bool, str, str]
 
 
@@ -237,37 +264,64 @@ def _maximum(found: Estimates, facts: Mapping[str, Any]) -> list[Row]:
     held = found.held
     rows: list[Row] = [
         (
-            "gradient, gain of a step", gain, f"< {ENOUGH}", gain < ENOUGH,
+            "gradient, gain of a step",
+            gain,
+            f"< {ENOUGH}",
+            gain < ENOUGH,
             f"the search from {better[0]}" if better else "",
             "more starts (`[sampler] starts = 5`); a likelihood with corners or several maxima wants nuts",
         ),
         (
-            "searches that converged", float(len(ends)), ">= 1", len(ends) >= 1, "",
+            "searches that converged",
+            float(len(ends)),
+            ">= 1",
+            len(ends) >= 1,
+            "",
             "tighter solver tolerances, other priors (they place the starts), or nuts",
         ),
         (
-            "values not determined", float(len(held)), "0", not held, ", ".join(held),
+            "values not determined",
+            float(len(held)),
+            "0",
+            not held,
+            ", ".join(held),
             "; ".join(f"{k}: {why}" for k, why in held.items()) or "-",
         ),
         (
-            "condition number", found.condition, f"< {CONDITION:g}", found.condition < CONDITION, "",
+            "condition number",
+            found.condition,
+            f"< {CONDITION:g}",
+            found.condition < CONDITION,
+            "",
             "the estimates are nearly collinear: fix one, or simplify the model",
         ),
-    ]  # fmt: skip
+    ]
     if share == share:
-        rows.append((
-            "EBE shrinkage, worst (%)", share, f"< {SHRINKAGE:g}", share < SHRINKAGE, str(worst["site"]),
-            "the subjects' own values of it say nothing: leave it out of `vary`, and read no EBE of it",
-        ))  # fmt: skip
+        rows.append(
+            (
+                "EBE shrinkage, worst (%)",
+                share,
+                f"< {SHRINKAGE:g}",
+                share < SHRINKAGE,
+                str(worst["site"]),
+                "the subjects' own values of it say nothing: leave it out of `vary`, and read no EBE of it",
+            )
+        )
     return rows
 
 
 def _guide(facts: Mapping[str, Any]) -> list[Row]:
     slope = float(facts["slope"])
-    return [(
-        "slope of the bound", slope, f"< {SLOPE}", slope < SLOPE, f"{facts['steps']} steps",
-        "priors that leave less room; or nuts",
-    )]  # fmt: skip
+    return [
+        (
+            "slope of the bound",
+            slope,
+            f"< {SLOPE}",
+            slope < SLOPE,
+            f"{facts['steps']} steps",
+            "priors that leave less room; or nuts",
+        )
+    ]
 
 
 def _importance(method: str, facts: Mapping[str, Any]) -> list[Row]:

@@ -127,7 +127,8 @@ def stratified_vpc(
     ['age <= 64', 'age > 64']
     """
     found = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
-    groups, whose = strata(fit.study, stratify), found.points["subject"].map(str)
+    groups = strata(fit.study, stratify)
+    whose = found.points["subject"].map(str)
     checked = {}
     for name, subjects in groups.items():
         own = whose.isin(subjects).to_numpy()
@@ -149,7 +150,8 @@ def strata(study: Study, covariate: str) -> dict[str, list[str]]:
         middle = float(np.median(there.to_numpy(float)))
         if not (there > middle).any():
             middle = float(there[there < middle].max())
-        low, high = f"{covariate} <= {middle:.4g}", f"{covariate} > {middle:.4g}"
+        low = f"{covariate} <= {middle:.4g}"
+        high = f"{covariate} > {middle:.4g}"
         labels = {s: low if v <= middle else high for s, v in there.items()}
         order = [low, high]
     else:
@@ -178,8 +180,10 @@ def _records(fit: Fit, analyte: str, *, n: int, since: str, corrected: bool, see
 def _vpc(
     fit: Fit, analyte: str, found: _Records, *, bins: int | Sequence[float], since: Any, stratum: str
 ) -> Vpc:
-    left_out, kept = int(found.left_out.sum()), found.of(~found.left_out)
-    points, simulated = kept.points, kept.simulated
+    left_out = int(found.left_out.sum())
+    kept = found.of(~found.left_out)
+    points = kept.points
+    simulated = kept.simulated
     if points.empty:
         what = f"no record of {analyte} that the model could miss"
         raise StudyError(Problem(what, "its records are all before a first dose, or none is predicted"))
@@ -201,10 +205,12 @@ def _vpc(
             rows.append(head | _bin_row(observed[own], simulated[:, own]))
     if not rows:
         raise StudyError(Problem(f"no record of {analyte} is in the bins", "choose edges around its times"))
-    table, unit = DataFrame(rows), fit.study.analytes[analyte].unit
+    table = DataFrame(rows)
+    unit = fit.study.analytes[analyte].unit
     covered = float(np.mean([_within(table, f"_{q}", f"observed_{q}") for q in (5, 50, 95)]))
     blq = _within(table.rename(columns=lambda c: c.replace("blq_", "")), "", "observed")
-    corrected, n = kept.prediction is not None, len(simulated)
+    corrected = kept.prediction is not None
+    n = len(simulated)
     return Vpc(analyte, unit, since, table, points, covered, blq, n, left_out, corrected, stratum)
 
 
@@ -220,7 +226,8 @@ def _correction(
 
 def _points(records: DataFrame) -> DataFrame:
     """subject, time, value, lloq, below, above; an interval above the LLOQ counts at its middle."""
-    interval, value = records["censored"] == "interval", records["value"]
+    interval = records["censored"] == "interval"
+    value = records["value"]
     below = (records["censored"] == "left") | (interval & (value <= records["lloq"]))
     middle = (value + records["limit"]) / 2
     columns = {"subject": records["subject"], "time": records["time"].astype(float)}
@@ -238,7 +245,8 @@ def time_bins(
     """
     t = np.sort(np.asarray(times, float))
     x = np.arcsinh(t / max(float(np.median(np.abs(t))), 1e-9))
-    cuts, whole = [0, len(t)], set[tuple[int, int]]()
+    cuts = [0, len(t)]
+    whole = set[tuple[int, int]]()
     while len(cuts) <= most:
         parts = [part for part in pairwise(cuts) if part not in whole]
         if not parts:
@@ -272,7 +280,8 @@ def _ranked(values: Float[np.ndarray, "row n"], p: float) -> Float[np.ndarray, "
     """Quantile `p` of each row, linear between ranks; infinite where a rank it uses is."""
     ordered = np.sort(values, axis=1)
     place = (ordered.shape[1] - 1) * p
-    low, high = ordered[:, int(np.floor(place))], ordered[:, int(np.ceil(place))]
+    low = ordered[:, int(np.floor(place))]
+    high = ordered[:, int(np.ceil(place))]
     finite = np.isfinite(low) & np.isfinite(high)
     with np.errstate(invalid="ignore"):
         between = low + (place - np.floor(place)) * (high - low)
@@ -280,18 +289,21 @@ def _ranked(values: Float[np.ndarray, "row n"], p: float) -> Float[np.ndarray, "
 
 
 def _within(table: DataFrame, q: str, observed: str) -> float:
-    low, high = table[f"lower{q}"] - 1e-9, table[f"upper{q}"] + 1e-9
+    low = table[f"lower{q}"] - 1e-9
+    high = table[f"upper{q}"] + 1e-9
     return float(table[observed].between(low, high).mean())
 
 
 def _reference(fit: Fit, records: DataFrame, since: str) -> Float[np.ndarray, " record"]:
     """The study day that each record's time counts from: its subject's first dose, or its cycle's start."""
     doses = fit.bound.data.doses
-    out, subjects = np.zeros(len(records)), records["subject"].to_numpy(str)
+    out = np.zeros(len(records))
+    subjects = records["subject"].to_numpy(str)
     time = records["time"].to_numpy(float)
     for i, subject in enumerate(fit.bound.subjects):
         own = subjects == subject
-        given, course = np.asarray(doses.time[i]), np.asarray(doses.course[i])
+        given = np.asarray(doses.time[i])
+        course = np.asarray(doses.course[i])
         starts = np.unique([given[course == c].min() for c in np.unique(course)])
         if since == "first dose" or not own.any():
             out[own] = starts[0]

@@ -45,7 +45,8 @@ def astct(
     differ = False
     if study is not None:
         other = disagreements(events, read_study(study), icans=icans)
-        answer["disagreements"], differ = records(other), len(other) > 0
+        answer["disagreements"] = records(other)
+        differ = len(other) > 0
         text += "\n\nrecorded grades that differ\n" + (table_text(other) if differ else "none")
     if out is not None:
         write_atomic(out, events.drop(columns="begins").to_csv(index=False))

@@ -130,7 +130,9 @@ def _work(folder: BatchFolder, plan: BatchPlan, on: str, wait: bool) -> list[str
 def _watched(folder: BatchFolder, plan: BatchPlan, cache: Path) -> list[str]:
     """Stay until nothing is left to do, and submit workers again where all were lost."""
     jobs: list[str] = []
-    report, idle, begun = _Reporter(folder), 0, -1
+    report = _Reporter(folder)
+    idle = 0
+    begun = -1
     while not _over(folder):
         sleep(2.0)
         report()
@@ -141,7 +143,8 @@ def _watched(folder: BatchFolder, plan: BatchPlan, cache: Path) -> list[str]:
             continue
         if again:
             now = sum(len(folder.attempts(task).all) for task in folder.tasks)
-            idle, begun = (idle + 1 if now == begun else 0), now
+            idle = idle + 1 if now == begun else 0
+            begun = now
             jobs += again
         if idle == _IDLE:
             raise BatchError(
@@ -175,7 +178,9 @@ class _Reporter:
     """A line on stderr whenever a task is over, and at least once a minute."""
 
     def __init__(self, folder: BatchFolder) -> None:
-        self.folder, self.said, self.at = folder, "", 0.0
+        self.folder = folder
+        self.said = ""
+        self.at = 0.0
 
     def __call__(self) -> None:
         line = status(self.folder, ask_slurm=False).line()

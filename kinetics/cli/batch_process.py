@@ -50,7 +50,8 @@ class _Signals:
             signal.signal(number, self._note)
 
     def _note(self, number: int, _: Any) -> None:
-        first, self.received = not self.received, signal.Signals(number).name
+        first = not self.received
+        self.received = signal.Signals(number).name
         if first and self.in_task:
             raise Stopped(f"{self.received}: stopped")
 
@@ -65,11 +66,16 @@ class _Signals:
 
 def main() -> int:
     path, key, token = sys.argv[1:]
-    signals, folder, parent = _Signals(), BatchFolder(Path(path)), os.getppid()
+    signals = _Signals()
+    folder = BatchFolder(Path(path))
+    parent = os.getppid()
     worker = {
-        "key": key, "host": socket.gethostname(), "pid": os.getpid(), "job": job_of_slurm() or None,
+        "key": key,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job": job_of_slurm() or None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
     try:
         problem = _refusal(folder, token)
         write_atomic(
@@ -104,9 +110,12 @@ def serve(
     """Take every task that can be taken, those that failed once more after the others; returns an exit
     code.
     """
-    left, devices, done = list(folder.tasks), 0, 0
+    left = list(folder.tasks)
+    devices = 0
+    done = 0
     while True:
-        began, other = False, False
+        began = False
+        other = False
         for task in list(left):
             if signals.received or orphaned():
                 return STOPPED
@@ -123,7 +132,8 @@ def serve(
                 if not devices:
                     devices = task.devices
                     split_host(devices)
-                began, done = True, done + 1
+                began = True
+                done = done + 1
                 (folder.path / "workers" / f"{worker['key']}.claims").touch()
                 _run(folder, task, attempts, worker, signals)
         if not began:
@@ -149,14 +159,17 @@ def _run(
     number = attempts.begin(
         {"worker": worker["key"], "host": worker["host"], "pid": os.getpid(), "job": worker["job"]}
     )
-    result, outcome, message = None, "failed", ""
+    result = None
+    outcome = "failed"
+    message = ""
     with _log(folder.task_folder(task) / f"attempt-{number}.log", task):
         try:
             with signals.task():
                 result = _result(task)
             outcome = "finished"
         except Stopped as stopped:
-            outcome, message = "stopped", str(stopped)
+            outcome = "stopped"
+            message = str(stopped)
             signals.received = signals.received or message.partition(":")[0]  # a fit heeds signals itself
         except (KineticsError, typer.BadParameter) as error:
             message = str(error)

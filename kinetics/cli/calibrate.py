@@ -57,9 +57,18 @@ def sbc(
     folder = out or Path("sbc") / (chosen.name + (f"__{wrong}" if wrong else ""))
     use_compile_cache()
     calibration = run_sbc(
-        chosen, replicates=replicates, draws=draws, warmup=warmup, ranks=ranks, seed=seed, wrong=wrong,
-        folder=folder, jobs=jobs, at_once=at_once, report=_say,
-    )  # fmt: skip
+        chosen,
+        replicates=replicates,
+        draws=draws,
+        warmup=warmup,
+        ranks=ranks,
+        seed=seed,
+        wrong=wrong,
+        folder=folder,
+        jobs=jobs,
+        at_once=at_once,
+        report=_say,
+    )
     written = [*_write(calibration, folder)]
     if record:
         written.append(record_calibration(calibration, find_plan(plan)))

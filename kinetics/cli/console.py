@@ -56,7 +56,8 @@ class FitProgress:
             f"{phase} {chunk.done}/{chunk.total}  {now - self._clock:.0f} s, {self._left(chunk, now)}  "
             f"{chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
         )
-        self._last, self._done = now, chunk.done
+        self._last = now
+        self._done = chunk.done
         self.lines.append(line)
         if self._bar is None:
             print(line, file=sys.stderr, flush=True)

@@ -113,7 +113,8 @@ def design(
     if run is not None:
         fitted = (load_fit(run), rule_of(read, rule, target=target))
         return print_result(*_from_fit(read, rule, *fitted, draws, seed), as_json)
-    truth, triggers = _numbers("--true-dlt", true_dlt), _numbers("--trigger-without-dlt", trigger_without_dlt)
+    truth = _numbers("--true-dlt", true_dlt)
+    triggers = _numbers("--trigger-without-dlt", trigger_without_dlt)
     asked = Asked(rule, target, trials or TRIALS, seed, out, jobs)
     if accrual is not None:
         calendar = _calendar(read, accrual, time_to_dlt, late)
@@ -148,22 +149,41 @@ def _check_options(
 ) -> None:
     """PlanError with every option that the rule needs and has not, or has and does not look at."""
     looks = rule in AT_RESPONSES
-    simulated, exposed = accrual is not None or rule == "pkboin12", bool(exposure) and wanted is not None
+    simulated = accrual is not None or rule == "pkboin12"
+    exposed = bool(exposure) and wanted is not None
     unread = exposure or wanted is not None
     checks = [
-        (looks and not response and run is None and accrual is None, f"{rule} looks at responses",
-         "add --true-response .1,.2,.3,.35, one a level"),
-        (response and not looks, f"{rule} looks at no responses",
-         "leave --true-response out, or take --rule boin12 or pkboin12"),
-        (rule == "pkboin12" and not exposed and accrual is None, "pkboin12 looks at exposures",
-         "add --true-exposure 40,80,120,200, one a level, and --wanted-exposure 100"),
-        (unread and rule != "pkboin12", f"{rule} looks at no exposures",
-         "leave --true-exposure and --wanted-exposure out, or take --rule pkboin12"),
-        (run is not None and (looks or accrual is not None), f"--run gives no responses and no days to {rule}",
-         "leave --run out and give --true-dlt, or choose another rule"),
-        (out is not None and not simulated, "--out without trials that are simulated one by one",
-         "leave it out, or add --accrual"),
-    ]  # fmt: skip
+        (
+            looks and not response and run is None and accrual is None,
+            f"{rule} looks at responses",
+            "add --true-response .1,.2,.3,.35, one a level",
+        ),
+        (
+            response and not looks,
+            f"{rule} looks at no responses",
+            "leave --true-response out, or take --rule boin12 or pkboin12",
+        ),
+        (
+            rule == "pkboin12" and not exposed and accrual is None,
+            "pkboin12 looks at exposures",
+            "add --true-exposure 40,80,120,200, one a level, and --wanted-exposure 100",
+        ),
+        (
+            unread and rule != "pkboin12",
+            f"{rule} looks at no exposures",
+            "leave --true-exposure and --wanted-exposure out, or take --rule pkboin12",
+        ),
+        (
+            run is not None and (looks or accrual is not None),
+            f"--run gives no responses and no days to {rule}",
+            "leave --run out and give --true-dlt, or choose another rule",
+        ),
+        (
+            out is not None and not simulated,
+            "--out without trials that are simulated one by one",
+            "leave it out, or add --accrual",
+        ),
+    ]
     if problems := [Problem(what, remedy) for wrong, what, remedy in checks if wrong]:
         raise PlanError(problems)
 
@@ -251,14 +271,24 @@ def _assumed(rule: Rule) -> list[str]:
 def _answer(protocol: Protocol, rule: str, found: OperatingCharacteristics) -> dict[str, Any]:
     planned = (protocol.size.planned.value or (0, 0))[1]
     return {
-        "protocol": protocol.title, "rule": rule, "method": "exact enumeration", "states": found.states,
+        "protocol": protocol.title,
+        "rule": rule,
+        "method": "exact enumeration",
+        "states": found.states,
         "levels": [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)],
-        "true_dlt": found.true_dlt, "trigger_without_dlt": found.trigger_without_dlt,
-        "p_mtd": found.p_mtd, "expected_n": found.expected_n, "max_n": found.max_n,
-        "planned_n": planned, "p_n_over_planned": found.p_n_over(planned), "expected_dlt": found.expected_dlt,
-        "overdosing": found.overdosing(protocol.mtd.overdose_above), "overdosing_above": protocol.mtd.overdose_above,
-        "patients_by_level": found.patients, "dlts_by_level": found.dlts,
-    }  # fmt: skip
+        "true_dlt": found.true_dlt,
+        "trigger_without_dlt": found.trigger_without_dlt,
+        "p_mtd": found.p_mtd,
+        "expected_n": found.expected_n,
+        "max_n": found.max_n,
+        "planned_n": planned,
+        "p_n_over_planned": found.p_n_over(planned),
+        "expected_dlt": found.expected_dlt,
+        "overdosing": found.overdosing(protocol.mtd.overdose_above),
+        "overdosing_above": protocol.mtd.overdose_above,
+        "patients_by_level": found.patients,
+        "dlts_by_level": found.dlts,
+    }
 
 
 def _table(
@@ -269,7 +299,8 @@ def _table(
     must: bool,
 ) -> str:
     """The characteristics as a table and sentences for a protocol's statistics section."""
-    planned, above = (protocol.size.planned.value or (0, 0))[1], protocol.mtd.overdose_above
+    planned = (protocol.size.planned.value or (0, 0))[1]
+    above = protocol.mtd.overdose_above
     rows = [("none", "", "", f"{found.p_mtd[0]:.4f}", "", "")]
     for i, (p, t, m, n, y) in enumerate(
         zip(
@@ -308,22 +339,33 @@ def _response_answer(
     answer = _answer(protocol, name, found.doses)
     del answer["p_mtd"], answer["trigger_without_dlt"]
     return answer | {
-        "method": "simulation", "trials": found.trials, "seed": found.seed, "true_response": found.true_response,
-        "p_obd": found.p_obd, "p_obd_error": found.error, "responses_by_level": found.responses,
+        "method": "simulation",
+        "trials": found.trials,
+        "seed": found.seed,
+        "true_response": found.true_response,
+        "p_obd": found.p_obd,
+        "p_obd_error": found.error,
+        "responses_by_level": found.responses,
         "assumed": _assumed(rule),
-    }  # fmt: skip
+    }
 
 
 def _response_table(protocol: Protocol, name: str, rule: Rule, found: ResponseCharacteristics) -> str:
-    doses, above = found.doses, protocol.mtd.overdose_above
+    doses = found.doses
+    above = protocol.mtd.overdose_above
     levels = [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)]
     each = [
         (f"{p:g}", f"{q:g}", f"{obd:.4f}", f"{n:.2f}", f"{y:.2f}", f"{r:.2f}")
         for p, q, obd, n, y, r in zip(
-            doses.true_dlt, found.true_response, found.p_obd[1:], doses.patients, doses.dlts, found.responses,
+            doses.true_dlt,
+            found.true_response,
+            found.p_obd[1:],
+            doses.patients,
+            doses.dlts,
+            found.responses,
             strict=True,
         )
-    ]  # fmt: skip
+    ]
     rows = [("none", "", "", f"{found.p_obd[0]:.4f}", "", "", "")]
     rows += [(level, *row) for level, row in zip(levels, each, strict=True)]
     columns = ["level", "true P(DLT)", "true P(response)", "P(OBD)", *(f"expected {x}" for x in _COUNTED)]

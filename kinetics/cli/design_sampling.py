@@ -62,7 +62,8 @@ def _source(source: str) -> BoundFit | Fit:
 
 
 def _added(text: str, known: BoundFit | Fit) -> Added:
-    found, model = _ADDED.match(text), known.model
+    found = _ADDED.match(text)
+    model = known.model
     if found is None:
         what = f"--add {text!r} is not NAME:OUTPUT@DAY,DAY:SIGMA"
         raise InputError(Problem(what, "write it as liver_scan:nk_liver@0.1,0.5,1:0.2"))

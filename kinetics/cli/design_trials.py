@@ -46,16 +46,26 @@ def calendar_design(
     rules = {n: rule_of(protocol, n, target=asked.target if n != "protocol" else None) for n in names}
     single = triggers[0] if len(triggers) == 1 else list(triggers)
     done = simulate_calendar(
-        rules, truth, calendar, trigger_without_dlt=single, trials=asked.trials, seed=asked.seed,
-        folder=asked.folder, jobs=asked.jobs, report=_say,
-    )  # fmt: skip
+        rules,
+        truth,
+        calendar,
+        trigger_without_dlt=single,
+        trials=asked.trials,
+        seed=asked.seed,
+        folder=asked.folder,
+        jobs=asked.jobs,
+        report=_say,
+    )
     found = {name: _calendar_answer(protocol, done, name, truth) for name in names}
     saved = {n: done.saved(asked.rule, n) for n in names if n != asked.rule}
     answer = _head(protocol, asked, rules[asked.rule]) | {
-        "method": "simulation in calendar time", "calendar": asdict(calendar), "true_dlt": list(truth),
-        "trigger_without_dlt": single, "rules": found,
+        "method": "simulation in calendar time",
+        "calendar": asdict(calendar),
+        "true_dlt": list(truth),
+        "trigger_without_dlt": single,
+        "rules": found,
         "days_saved": {n: {"than": n, "days": days, "error": error} for n, (days, error) in saved.items()},
-    }  # fmt: skip
+    }
     return answer, _calendar_text(protocol, asked, calendar, found, saved, answer["assumed"])
 
 
@@ -78,9 +88,14 @@ def exposure_design(
         short = [p for p, x in zip(own["p_obd"][1:], truth.exposure, strict=True) if x < wanted]
         own["p_obd_with_too_little_exposure"] = sum(short)
     answer = _head(protocol, asked, rules["pkboin12"]) | {
-        "method": "simulation", "true_dlt": list(truth.dlt), "true_response": list(truth.response),
-        "true_exposure": list(truth.exposure), "exposure_cv": truth.cv, "wanted_exposure": wanted, "rules": found,
-    }  # fmt: skip
+        "method": "simulation",
+        "true_dlt": list(truth.dlt),
+        "true_response": list(truth.response),
+        "true_exposure": list(truth.exposure),
+        "exposure_cv": truth.cv,
+        "wanted_exposure": wanted,
+        "rules": found,
+    }
     answer["assumed"] = [
         "exposure, DLT and response of a patient are independent given the level, and known before the next decision",
         *answer["assumed"],
@@ -92,11 +107,15 @@ def exposure_design(
 
 def _head(protocol: Protocol, asked: Asked, rule: Rule) -> dict[str, Any]:
     return {
-        "protocol": protocol.title, "rule": asked.rule, "trials": asked.trials, "seed": asked.seed,
+        "protocol": protocol.title,
+        "rule": asked.rule,
+        "trials": asked.trials,
+        "seed": asked.seed,
         "levels": [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)],
-        "planned_n": (protocol.size.planned.value or (0, 0))[1], "assumed": assumed(rule),
+        "planned_n": (protocol.size.planned.value or (0, 0))[1],
+        "assumed": assumed(rule),
         "folder": None if asked.folder is None else str(asked.folder),
-    }  # fmt: skip
+    }
 
 
 def _calendar_answer(
@@ -147,10 +166,11 @@ def _calendar_text(
     ]
     lines += [
         f"{asked.rule} ends {days / MONTH:.1f} months before {other} on average (standard error {error / MONTH:.2f}); "
-        "both wait for the last windows before the MTD" if days >= 0 else
-        f"{asked.rule} ends {-days / MONTH:.1f} months after {other} on average (standard error {error / MONTH:.2f})"
+        "both wait for the last windows before the MTD"
+        if days >= 0
+        else f"{asked.rule} ends {-days / MONTH:.1f} months after {other} on average (standard error {error / MONTH:.2f})"
         for other, (days, error) in saved.items()
-    ]  # fmt: skip
+    ]
     return "\n".join([*lines, *(f"assumed: {what}" for what in assumptions)])
 
 
@@ -162,7 +182,8 @@ def _exposure_text(
     found: Mapping[str, Mapping[str, Any]],
     assumptions: Sequence[str],
 ) -> str:
-    pk, plain = found["pkboin12"], found["boin12"]
+    pk = found["pkboin12"]
+    plain = found["boin12"]
     rows: list[tuple[str, ...]] = [
         ("none", "", "", "", f"{pk['p_obd'][0]:.4f}", f"{plain['p_obd'][0]:.4f}", "", "", "")
     ]

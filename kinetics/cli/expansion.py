@@ -102,13 +102,19 @@ def _design(design: ExpansionDesign) -> dict[str, Any]:
 
 def _answer(protocol: Protocol, found: CohortRates, plot: Path | None) -> dict[str, Any]:
     return {
-        "study": found.study, "synthetic": found.synthetic, "protocol": protocol.title, "level": found.level,
-        "notes": found.notes, "cohorts": records(found.table), "plot": None if plot is None else str(plot),
-    } | _design(found.design)  # fmt: skip
+        "study": found.study,
+        "synthetic": found.synthetic,
+        "protocol": protocol.title,
+        "level": found.level,
+        "notes": found.notes,
+        "cohorts": records(found.table),
+        "plot": None if plot is None else str(plot),
+    } | _design(found.design)
 
 
 def _text(protocol: Protocol, found: CohortRates, plot: Path | None) -> str:
-    table, percent = found.table, f"{100 * found.level:g} %"
+    table = found.table
+    percent = f"{100 * found.level:g} %"
     label = " (SYNTHETIC)" if found.synthetic else ""
     lines = [f"{found.study}{label}: {protocol.title}", *(f"  {note}" for note in found.notes), ""]
     exact = {"n": "n", "events": "responders", "estimate": "rate", "lower": "lower", "upper": "upper"}
@@ -142,10 +148,16 @@ def _shown(table: DataFrame, columns: dict[str, str]) -> str:
 
 def _characteristics(protocol: Protocol, found: ExpansionCharacteristics) -> dict[str, Any]:
     return {
-        "protocol": protocol.title, "method": found.method, "outcomes": found.outcomes, "trials": found.trials,
-        "seed": found.seed, "cohorts": records(found.table), "false_go": found.false_go,
-        "false_go_error": found.false_go_error, "alone_false_go": found.alone_false_go,
-    } | _design(found.design)  # fmt: skip
+        "protocol": protocol.title,
+        "method": found.method,
+        "outcomes": found.outcomes,
+        "trials": found.trials,
+        "seed": found.seed,
+        "cohorts": records(found.table),
+        "false_go": found.false_go,
+        "false_go_error": found.false_go_error,
+        "alone_false_go": found.alone_false_go,
+    } | _design(found.design)
 
 
 def _characteristics_text(protocol: Protocol, found: ExpansionCharacteristics) -> str:

@@ -144,14 +144,22 @@ def export(
     study = given.study if isinstance(given, Fit) else given
     name = Path(source).name if _is_run(source) else study.name
     done = export_to(
-        given, wanted, out or Path(f"{name}-export"), protocol=by, rules=NCA_RULES[rules](),
-        assessed_every_days=assessed_every, force=force,
-    )  # fmt: skip
+        given,
+        wanted,
+        out or Path(f"{name}-export"),
+        protocol=by,
+        rules=NCA_RULES[rules](),
+        assessed_every_days=assessed_every,
+        force=force,
+    )
     label = " (SYNTHETIC)" if study.synthetic else ""
     answer = {
-        "source": name, "synthetic": study.synthetic, "folder": str(done.folder), "files": list(done.files),
+        "source": name,
+        "synthetic": study.synthetic,
+        "folder": str(done.folder),
+        "files": list(done.files),
         "notes": list(done.notes),
-    }  # fmt: skip
+    }
     print_result(answer, f"{name}{label}\n{done}", as_json)
 
 
@@ -164,6 +172,13 @@ def _is_run(source: str) -> bool:
 def _options(*given: str | float | None) -> Any:
     """The options of a single table that were given."""
     names = (
-        "time_unit", "dose_unit", "value_unit", "analyte", "route", "product", "weight_column", "lloq",
-    )  # fmt: skip
+        "time_unit",
+        "dose_unit",
+        "value_unit",
+        "analyte",
+        "route",
+        "product",
+        "weight_column",
+        "lloq",
+    )
     return {name: value for name, value in zip(names, given, strict=True) if value is not None}

@@ -106,7 +106,8 @@ def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> A
 
 
 def _summed(done: Fit, folder: Path) -> Answer:
-    verdict, table = check(done), parameter_table(done)
+    verdict = check(done)
+    table = parameter_table(done)
     result = {
         "run": str(folder),
         "method": done.method,

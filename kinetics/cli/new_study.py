@@ -11,7 +11,8 @@ from kinetics.library import ROOT
 
 __all__ = ["new_study"]
 
-MODEL, DATA = "ogasawara_2021", "synthetic_cart_12"
+MODEL = "ogasawara_2021"
+DATA = "synthetic_cart_12"
 
 README = """# {name}
 

@@ -62,17 +62,25 @@ def next_dose(
     if run is not None and rule != "pkboin12":
         raise PlanError(Problem(f"{rule} looks at no exposures", "leave --run out, or take --rule pkboin12"))
     found = ask(
-        read, None if study is None else read_study(study), rule=rule, target=target, ahead=ahead, backfill=backfill,
+        read,
+        None if study is None else read_study(study),
+        rule=rule,
+        target=target,
+        ahead=ahead,
+        backfill=backfill,
         exposure=targets_of([exposure], "--exposure")[0] if exposure else None,
-        fit=None if run is None else load_fit(run), response_within=response_within, level_column=level_column,
-    )  # fmt: skip
+        fit=None if run is None else load_fit(run),
+        response_within=response_within,
+        level_column=level_column,
+    )
     between = read.escalation.days_between_patients
     print_result(found.as_dict() | {"days_between_patients": between}, _text(found), as_json)
 
 
 def _text(found: NextDose) -> str:
     who = found.study or "before anybody was treated"
-    label, d = " (SYNTHETIC)" if found.synthetic else "", found.decision
+    label = " (SYNTHETIC)" if found.synthetic else ""
+    d = found.decision
     lines = [f"{who}{label}: {_said(d, found)}", f"  rule: {found.rule}", f"  why: {d.why}"]
     levels = ", ".join(f"{i} = {dose}" for i, dose in found.level_names.items())
     lines += [f"  would change it: {d.would_change}", f"  levels: {levels}"]

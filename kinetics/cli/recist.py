@@ -46,7 +46,8 @@ def recist(
     differ = False
     if data is not None:
         other = other_than_recorded(found.visits, data)
-        answer["disagreements"], differ = records(other), len(other) > 0
+        answer["disagreements"] = records(other)
+        differ = len(other) > 0
         text += "\n\nrecorded responses that differ\n" + (table_text(other) if differ else "none")
     if out is not None:
         write_atomic(out, found.visits[FOR_RESPONSES].to_csv(index=False))

@@ -58,16 +58,22 @@ def recommend_dose(
 
     Example: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --out decision.html`
     """
-    rules, data = settled(read_protocol(protocol), protocol), read_study(study)
+    rules = settled(read_protocol(protocol), protocol)
+    data = read_study(study)
     fit = None if run is None else load_fit(run)
     wanted = targets_of(target or [])
     columns = [c for c in strata.split(",") if c]
     _check_strata(data, columns)
     evidence = _evidence(fit, data, rules, draws, level_column)
     found = recommend(
-        data, rules, **evidence, targets=_known(wanted, evidence["at_levels"]), strata=columns,
-        level_column=level_column, audit=_audit(protocol, data, fit),
-    )  # fmt: skip
+        data,
+        rules,
+        **evidence,
+        targets=_known(wanted, evidence["at_levels"]),
+        strata=columns,
+        level_column=level_column,
+        audit=_audit(protocol, data, fit),
+    )
     names = [rules.level_name(i) for i in range(1, len(rules.levels) + 1)]
     page = (
         None
@@ -84,9 +90,10 @@ def _evidence(fit: Fit | None, data: Study, rules: Protocol, draws: int, level_c
         seen = exposures_from_samples(data, rules)
         doses = levels_of(data, level_column)
         return {
-            "as_dosed": seen, "at_levels": exposures_by_power_model(seen, doses, rules),
+            "as_dosed": seen,
+            "at_levels": exposures_by_power_model(seen, doses, rules),
             "proportionality": proportionality_table(seen, doses),
-        }  # fmt: skip
+        }
     if fit.study.sha256 != data.sha256:
         what = f"the run {fit.name} was fitted to {fit.study.name} ({fit.study.sha256[:8]}), "
         what += f"the study is {data.name} ({data.sha256[:8]})"
@@ -99,7 +106,8 @@ def _evidence(fit: Fit | None, data: Study, rules: Protocol, draws: int, level_c
 
 def targets_of(texts: list[str], option: str = "--target") -> list[Target]:
     """`NAME=NUMBER` as targets; PlanError for every text that is none."""
-    found, problems = [], []
+    found = []
+    problems = []
     for text in texts:
         name, _, value = text.partition("=")
         try:
@@ -132,17 +140,22 @@ def _audit(protocol: str, data: Study, fit: Fit | None) -> dict[str, Any]:
     """What the decision was made from."""
     file = find_protocol(protocol)
     facts: dict[str, Any] = {
-        "protocol_file": str(file), "protocol_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "study_sha256": data.sha256, "cellkinetics": version("cellkinetics"), "code_sha256": code_sha256(),
-    }  # fmt: skip
+        "protocol_file": str(file),
+        "protocol_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "study_sha256": data.sha256,
+        "cellkinetics": version("cellkinetics"),
+        "code_sha256": code_sha256(),
+    }
     if fit is None:
         facts["exposures"] = "NCA of the samples; new patients by the power model of dose"
     else:
         facts |= {
-            "exposures": "posterior of the fit; new patients simulated from it", "fit": fit.name,
+            "exposures": "posterior of the fit; new patients simulated from it",
+            "fit": fit.name,
             "fit_checks": "passed" if check(fit).ok else "failed",
-            "fit_model_sha256": fit.model.sha256, "fit_seed": fit.bound.plan.seed,
-        }  # fmt: skip
+            "fit_model_sha256": fit.model.sha256,
+            "fit_seed": fit.bound.plan.seed,
+        }
     return facts
 
 

@@ -75,7 +75,8 @@ def response(
     read = read_study(study)
     tables = _responses(read, by, confirmed, irecist)
     tables["adverse events, subjects by worst grade"] = adverse_events(read, by)
-    survival, answer = {}, {}
+    survival = {}
+    answer = {}
     criteria: Criteria = "irecist" if irecist else "recist_1.1"
     if protocol is not None:
         rules = settled(read_protocol(protocol), protocol)
@@ -126,9 +127,14 @@ def _survival(
     found: Survival = {}
     for endpoint in ENDPOINTS:
         times = survival_times(
-            study, protocol, endpoint, by=by, confirmed=confirmed, assessed_every_days=assessed_every,
+            study,
+            protocol,
+            endpoint,
+            by=by,
+            confirmed=confirmed,
+            assessed_every_days=assessed_every,
             criteria=criteria,
-        )  # fmt: skip
+        )
         found[endpoint] = times, kaplan_meier(times), kaplan_meier(times, by)
     return found
 
@@ -143,7 +149,8 @@ def _tables(survival: Survival, by: str) -> dict[str, DataFrame]:
     """Medians in days, and for each subject when its time ended and why."""
     if not survival:
         return {}
-    medians, subjects = [], []
+    medians = []
+    subjects = []
     for endpoint, (times, everyone, groups) in survival.items():
         medians.append(_together(everyone.medians, groups.medians, by).assign(endpoint=endpoint))
         subjects.append(times[times["time"].notna()].assign(endpoint=endpoint))

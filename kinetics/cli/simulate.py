@@ -123,10 +123,20 @@ def simulate(
     """
     use_compile_cache()
     prepared = simulation_from(
-        model, source=source, values=values or [], regimen=regimen, study=study, weight=weight,
-        patients=patients, times=times, outputs=outputs, products=products, seed=seed, rtol=rtol,
+        model,
+        source=source,
+        values=values or [],
+        regimen=regimen,
+        study=study,
+        weight=weight,
+        patients=patients,
+        times=times,
+        outputs=outputs,
+        products=products,
+        seed=seed,
+        rtol=rtol,
         float32=float32,
-    )  # fmt: skip
+    )
     piped = out is None and not as_json and not sys.stdout.isatty()
     done = simulate_to(prepared, Files(out, parameters, plot, organs, plots_as, stdout=piped), chunk=chunk)
     if not piped:
@@ -158,11 +168,18 @@ def simulation_from(
     given = dict(_value(text) for text in values)
     parameters = _source(source)
     prepared = simulation(
-        model, None if regimen is None else read_regimen(regimen), study=study, parameters=parameters,
-        patients=(1 if source == "typical" else 100) if patients is None else patients, times=days,
-        weight_kg=70.0 if weight is None else weight, outputs=_names(outputs), products=_names(products),
-        set=given, seed=seed,
-    )  # fmt: skip
+        model,
+        None if regimen is None else read_regimen(regimen),
+        study=study,
+        parameters=parameters,
+        patients=(1 if source == "typical" else 100) if patients is None else patients,
+        times=days,
+        weight_kg=70.0 if weight is None else weight,
+        outputs=_names(outputs),
+        products=_names(products),
+        set=given,
+        seed=seed,
+    )
     changes: dict[str, Any] = {} if rtol is None else {"rtol": rtol}
     changes |= {"precision": "float32"} if float32 else {}
     return replace(prepared, solver=replace(prepared.solver, **changes))
@@ -225,7 +242,8 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
         if files.plot is not None:
             save_figure(_figure(simulation, curves), files.plot)
         if files.organs is not None:
-            shares, source = site_shares(simulation.model, curves), _source_text(simulation)
+            shares = site_shares(simulation.model, curves)
+            source = _source_text(simulation)
             figures = organ_figures(simulation.model, shares, synthetic=simulation.synthetic, source=source)
             save_figures(files.organs, figures, files.organs_as)
     if shown.gave_up:
@@ -288,7 +306,8 @@ def _csv(path: Path) -> Iterator[Append]:
 @contextmanager
 def _parquet(path: Path) -> Iterator[Append]:
     """One row group a chunk."""
-    parquet, arrow = _pyarrow(), importlib.import_module("pyarrow")
+    parquet = _pyarrow()
+    arrow = importlib.import_module("pyarrow")
     with ExitStack() as stack:
         writers: list[Any] = []
 
@@ -324,9 +343,14 @@ def _figure(simulation: Simulation, curves: DataFrame) -> Figure:
     given_at = np.asarray(s.doses.time)[np.asarray(s.doses.amount) > 0]
     doses = np.unique(given_at).tolist() if len(s.weights) == 1 else []
     return plot_simulation(
-        curves, s.model, guesses=s.population.guesses, source=_source_text(s),
-        notes=notes, doses=doses, synthetic=s.synthetic,
-    )  # fmt: skip
+        curves,
+        s.model,
+        guesses=s.population.guesses,
+        source=_source_text(s),
+        notes=notes,
+        doses=doses,
+        synthetic=s.synthetic,
+    )
 
 
 def _source_text(s: Simulation) -> str:
@@ -337,7 +361,8 @@ def _source_text(s: Simulation) -> str:
 def _summed(
     simulation: Simulation, curves: DataFrame, gave_up: Mapping[int, float], files: Files
 ) -> Simulated:
-    s, table = simulation, peak_table(curves)
+    s = simulation
+    table = peak_table(curves)
     shown = int(curves["patient"].nunique())
     answer = {
         "model": s.model.name,
@@ -349,14 +374,15 @@ def _summed(
         "patients": s.patients,
         "seed": s.seed,
         "notes": list(s.notes),
-        "gave_up": {"patients": len(gave_up), "first": [
-            {"patient": n, "day": day} for n, day in list(gave_up.items())[:10]
-        ]},
+        "gave_up": {
+            "patients": len(gave_up),
+            "first": [{"patient": n, "day": day} for n, day in list(gave_up.items())[:10]],
+        },
         "summary_of": shown,
         "summary": table.to_dict("records"),
         "rows": curve_bands(curves).to_dict("records"),
         "written": files.written,
-    }  # fmt: skip
+    }
     label = "SYNTHETIC DATA  " if s.synthetic else ""
     who = "one patient" if s.patients == 1 else f"{s.patients} patients, median and 90 % interval"
     who += f" of the first {shown}" if shown < s.patients else ""
@@ -372,7 +398,8 @@ def _read(table: DataFrame, *, many: bool) -> DataFrame:
     """The summary as it is read: `12.3 (4.5 to 67)`, or the number alone for one patient."""
 
     def cell(row: Mapping[Any, Any], name: str) -> str:
-        low, high = row[f"{name}_5"], row[f"{name}_95"]
+        low = row[f"{name}_5"]
+        high = row[f"{name}_95"]
         return f"{row[name]:.4g}" + (f" ({low:.3g} to {high:.3g})" if many else "")
 
     heads = {"peak": "peak", "peak_day": "day of the peak", "last": "at the end"}

@@ -89,8 +89,10 @@ def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures
     own = table[table["cycle"].astype(str) == course]
     own = own if "draw" in own else own.assign(draw=0)
     area = next(c for c in map(str, own.columns) if c.startswith("auc_0_") and c.endswith("d"))
-    subjects, draws = list(dict.fromkeys(own["subject"])), sorted(set(own["draw"]))
-    units, values = {}, {}
+    subjects = list(dict.fromkeys(own["subject"]))
+    draws = sorted(set(own["draw"]))
+    units = {}
+    values = {}
     for analyte, rows in own.groupby("analyte", sort=False):
         unit = str(rows["unit"].iloc[0])
         for suffix, column, of in (("cmax", "cmax", unit), (area.replace("_0_", "_"), area, f"{unit} x day")):
@@ -111,7 +113,8 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
     >>> len(levels) == len(protocol.levels), levels[0].values["car_copies_cmax"].shape
     (True, (5, 12))
     """
-    bound, n = fit.bound, len(fit.bound.subjects)
+    bound = fit.bound
+    n = len(fit.bound.subjects)
     rng = stream(seed, "new patients at every level")
     sites = population_draws(fit, draws)
     theta = patients_of_each_draw(fit, sites, bound.data.design, n, rng)
@@ -143,10 +146,17 @@ def planned_doses(fit: Fit, protocol: Protocol, level: int) -> DataFrame:
             begins = float(given.min()) if len(given) else earliest
             amounts = _amounts(protocol, product, dosing, level, weight)
             for cycle, day, amount in _infusions(dosing, amounts):
-                rows.append({
-                    "subject": subject, "product": product, "route": dosing.route, "time": begins + day,
-                    "amount": amount, "duration": 0.0, "cycle": cycle,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "subject": subject,
+                        "product": product,
+                        "route": dosing.route,
+                        "time": begins + day,
+                        "amount": amount,
+                        "duration": 0.0,
+                        "cycle": cycle,
+                    }
+                )
     return DataFrame(rows, columns=_COLUMNS)
 
 
@@ -210,7 +220,8 @@ def _exposures(
     fit: Fit, table: DataFrame, starts: Mapping[str, float], sites: Mapping[str, np.ndarray]
 ) -> dict[str, Float[np.ndarray, "draw subject"]]:
     """Every exposure of every subject of the fit; NaN for one that is not in `starts`."""
-    bound, at_sites = fit.bound, _site_outputs(fit)
+    bound = fit.bound
+    at_sites = _site_outputs(fit)
     begins = np.array([starts.get(s, np.nan) for s in bound.subjects])
     times = np.nan_to_num(begins)[:, None] + _DAYS
     outputs = tuple(dict.fromkeys([*(a.output for a in bound.assays), *at_sites.values()]))

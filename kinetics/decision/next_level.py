@@ -80,13 +80,20 @@ class NextDose:
         if self.responded is not None:
             people = [p | {"responded": self.responded[p["subject"]]} for p in people]
         return {
-            "study": self.study, "synthetic": self.synthetic, "rule": self.rule, "decision": asdict(self.decision),
-            "dose": self.dose, "levels": dict(self.level_names), "patients": people, "assumed": list(self.assumed),
+            "study": self.study,
+            "synthetic": self.synthetic,
+            "rule": self.rule,
+            "decision": asdict(self.decision),
+            "dose": self.dose,
+            "levels": dict(self.level_names),
+            "patients": people,
+            "assumed": list(self.assumed),
             "deviations": [
                 {"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in self.deviations
             ],
-            "ahead": [asdict(b) for b in self.ahead], "backfill": [asdict(x) for x in self.backfill],
-        }  # fmt: skip
+            "ahead": [asdict(b) for b in self.ahead],
+            "backfill": [asdict(x) for x in self.backfill],
+        }
 
 
 def next_dose(
@@ -126,17 +133,25 @@ def next_dose(
     if (rule in AT_RESPONSES or backfill) and study is not None:
         days = _response_days(protocol, response_within)
         responded = known_responses(study, within_days=days, level_column=level_column)
-    history, asked = history_of(patients, responded), asked_patient_by_patient(chosen)
+    history = history_of(patients, responded)
+    asked = asked_patient_by_patient(chosen)
     strays = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
-    decision, levels = asked.decide(history), len(protocol.levels)
+    decision = asked.decide(history)
+    levels = len(protocol.levels)
     opened = Backfill(levels, target or BACKFILL_TARGET).of(decision, history) if backfill and history else []
     return NextDose(
         "" if study is None else study.name,
         protocol.synthetic if study is None else study.synthetic,
-        rule, decision, {i: protocol.level_name(i) for i in range(1, levels + 1)},
-        patients, responded, _assumed(chosen, exposure, fit), [s for s in strays if not s.legal],
-        transitions(asked, history, depth=ahead), opened,
-    )  # fmt: skip
+        rule,
+        decision,
+        {i: protocol.level_name(i) for i in range(1, levels + 1)},
+        patients,
+        responded,
+        _assumed(chosen, exposure, fit),
+        [s for s in strays if not s.legal],
+        transitions(asked, history, depth=ahead),
+        opened,
+    )
 
 
 def _assumed(rule: Rule, exposure: Target | None, fit: Fit | None) -> list[str]:

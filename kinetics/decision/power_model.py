@@ -57,10 +57,14 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
     subjects = [s for s in study.subject_ids if s in set(table["subject"])]
     if not subjects:
         raise StudyError(
-            Problem(f"nobody had {protocol.level_product} and a sample of cells or cytokines after it",
-                    "check `product` in doses.csv", file="doses.csv")
-        )  # fmt: skip
-    units, values = {}, {}
+            Problem(
+                f"nobody had {protocol.level_product} and a sample of cells or cytokines after it",
+                "check `product` in doses.csv",
+                file="doses.csv",
+            )
+        )
+    units = {}
+    values = {}
     for analyte, own in table.groupby("analyte", sort=False):
         unit = str(own["unit"].iloc[0])
         for name, column, of in (
@@ -110,7 +114,8 @@ def power_model(
     Conjugate normal-inverse-gamma: precision diag(0, 1) at (0, 1) a priori (Gelman et al. 2013, Bayesian Data Analysis,
     14.8), n - 1 degrees of freedom.
     """
-    design, prior = np.stack([np.ones_like(x), x], axis=1), np.diag([0.0, 1.0])
+    design = np.stack([np.ones_like(x), x], axis=1)
+    prior = np.diag([0.0, 1.0])
     precision = design.T @ design + prior
     mean = np.linalg.solve(precision, design.T @ y + prior @ np.array([0.0, 1.0]))
     rest = y - design @ mean
@@ -144,10 +149,17 @@ def proportionality_table(
             _, b, s = _power_draws(x - x.mean(), np.log(values), draws, rng)
             low, middle, high = np.quantile(b, [0.05, 0.5, 0.95])
             cv = 100 * float(np.sqrt(np.expm1(np.median(s) ** 2)))
-            rows.append({
-                "exposure": name, "unit": seen.units[name], "n": len(dose), "b": middle, "lower": low,
-                "upper": high, "geometric_cv_percent": cv,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "exposure": name,
+                    "unit": seen.units[name],
+                    "n": len(dose),
+                    "b": middle,
+                    "lower": low,
+                    "upper": high,
+                    "geometric_cv_percent": cv,
+                }
+            )
     return DataFrame(rows)
 
 
@@ -179,9 +191,16 @@ def power_curve(
     new = line + s[:, None] * rng.standard_normal(len(s))[:, None]
     lower, median, upper = np.exp(np.quantile(line, [0.05, 0.5, 0.95], axis=0))
     new_lower, new_upper = np.exp(np.quantile(new, [0.05, 0.95], axis=0))
-    return DataFrame({
-        "dose": at, "median": median, "lower": lower, "upper": upper, "new_lower": new_lower, "new_upper": new_upper,
-    })  # fmt: skip
+    return DataFrame(
+        {
+            "dose": at,
+            "median": median,
+            "lower": lower,
+            "upper": upper,
+            "new_lower": new_lower,
+            "new_upper": new_upper,
+        }
+    )
 
 
 def counted_analytes(study: Study) -> list[str]:

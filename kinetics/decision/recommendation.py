@@ -96,10 +96,15 @@ class Recommendation:
             )
         }
         head = {
-            "study": self.study, "synthetic": self.synthetic, "protocol": self.protocol,
-            "decision": asdict(self.decision), "mtd": self.mtd, "rp2d": self.rp2d, "state": self.state,
+            "study": self.study,
+            "synthetic": self.synthetic,
+            "protocol": self.protocol,
+            "decision": asdict(self.decision),
+            "mtd": self.mtd,
+            "rp2d": self.rp2d,
+            "state": self.state,
             "sentences": self.sentences,
-        }  # fmt: skip
+        }
         return head | tables | {"audit": dict(self.audit)}
 
 
@@ -132,7 +137,8 @@ def recommend(
     protocol = settled(protocol)
     _check_levels(protocol, at_levels)
     history = history_of(patients_of(study, protocol, level_column=level_column))
-    decision, blrm = asked_patient_by_patient(rule_of(protocol)).decide(history), blrm_of(protocol)
+    decision = asked_patient_by_patient(rule_of(protocol)).decide(history)
+    blrm = blrm_of(protocol)
     table = rule_table(study, protocol, blrm, history, level_column)
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
     as_dosed, fits = _regressed(outcomes, as_dosed, at_levels, seed)
@@ -145,15 +151,26 @@ def recommend(
         protocol, decision, state, rp2d, table.to_dict("records"), sensitivity.to_dict("records"), fits
     )
     return Recommendation(
-        study.name, study.synthetic or protocol.synthetic, protocol.title, decision,
-        decision.mtd if decision.action == "stop" else None, rp2d, state, words, table, sensitivity,
+        study.name,
+        study.synthetic or protocol.synthetic,
+        protocol.title,
+        decision,
+        decision.mtd if decision.action == "stop" else None,
+        rp2d,
+        state,
+        words,
+        table,
+        sensitivity,
         pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame(),
         _next_patients(blrm, history, rp2d or decision.level),
         strata_table(study, strata, protocol, level_column=level_column),
         {"rule": protocol.escalation.variant, "clause": decision.why, "blrm": "; ".join(assumed(blrm))}
         | dict(audit or {}),
-        fits, as_dosed, outcomes, DataFrame() if proportionality is None else proportionality,
-    )  # fmt: skip
+        fits,
+        as_dosed,
+        outcomes,
+        DataFrame() if proportionality is None else proportionality,
+    )
 
 
 def _check_levels(protocol: Protocol, at_levels: Sequence[Exposures]) -> None:
@@ -213,8 +230,14 @@ def _next_patients(blrm: Blrm, history: Sequence[Cohort], level: int | None) -> 
         return DataFrame()
     for dlts in range(NEXT + 1):
         p = blrm.posterior([*history, Cohort(level, NEXT, dlts)])[level - 1]
-        rows.append({
-            "level": level, "dlts": dlts, "of": NEXT, "p_target": p.target, "p_over": p.over,
-            "still_allowed": p.over <= FEASIBLE,
-        })  # fmt: skip
+        rows.append(
+            {
+                "level": level,
+                "dlts": dlts,
+                "of": NEXT,
+                "p_target": p.target,
+                "p_over": p.over,
+                "still_allowed": p.over <= FEASIBLE,
+            }
+        )
     return DataFrame(rows)

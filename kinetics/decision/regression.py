@@ -31,8 +31,11 @@ from kinetics.errors import InputError, Problem
 
 __all__ = ["ExposureResponse", "Slope", "exposure_response"]
 
-BATCH, MOST = 5_000, 400_000  # draws of the prior at a time, and in all
-KEPT, WORTH = 4_000, 2_000.0  # draws resampled; effective draws (Kish) that end the search
+# draws of the prior at a time, and in all
+BATCH = 5_000
+MOST = 400_000
+KEPT = 4_000  # draws resampled
+WORTH = 2_000.0  # effective draws (Kish) that end the search
 ENOUGH = 400.0  # effective draws below which `ok` is false: the fit's own threshold for chains
 
 
@@ -119,16 +122,26 @@ class ExposureResponse:
         """
         rows = []
         for k, slope in self.slopes.items():
-            prior, ratios = self.priors[k], 2.0 ** np.quantile(slope, [0.05, 0.5, 0.95])
+            prior = self.priors[k]
+            ratios = 2.0 ** np.quantile(slope, [0.05, 0.5, 0.95])
             before = 2.0 ** (prior.mean + np.array([-1.645, 0.0, 1.645]) * prior.sd)
-            rows.append({
-                "outcome": self.outcome, "exposure": k, "n": self.n,
-                "by_grade": " ".join(map(str, self.counts)),
-                "or_per_doubling": ratios[1], "lower": ratios[0], "upper": ratios[2],
-                "p_positive": float(np.mean(slope > 0)),
-                "prior_or": before[1], "prior_lower": before[0], "prior_upper": before[2],
-                "learnt": max(0.0, 1 - float(np.std(slope)) / prior.sd), "prior_source": prior.source,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "outcome": self.outcome,
+                    "exposure": k,
+                    "n": self.n,
+                    "by_grade": " ".join(map(str, self.counts)),
+                    "or_per_doubling": ratios[1],
+                    "lower": ratios[0],
+                    "upper": ratios[2],
+                    "p_positive": float(np.mean(slope > 0)),
+                    "prior_or": before[1],
+                    "prior_lower": before[0],
+                    "prior_upper": before[2],
+                    "learnt": max(0.0, 1 - float(np.std(slope)) / prior.sd),
+                    "prior_source": prior.source,
+                }
+            )
         return DataFrame(rows)
 
 
@@ -154,19 +167,23 @@ def exposure_response(
     >>> found.n, found.counts
     (4, (2, 1, 1))
     """
-    y, x = np.asarray(grades, int), {k: np.asarray(v, float) for k, v in exposures.items()}
+    y = np.asarray(grades, int)
+    x = {k: np.asarray(v, float) for k, v in exposures.items()}
     concentration = np.ones(categories) if shares is None else np.asarray(shares, float)
     _check(outcome, y, x, priors, categories, concentration)
     logs = np.stack([np.log(x[k] / priors[k].reference) for k in priors])  # exposure, draw, subject
-    rng, ess = np.random.default_rng(seed), 0.0
-    tails, slopes = np.zeros((0, categories - 1)), np.zeros((0, len(priors)))
+    rng = np.random.default_rng(seed)
+    ess = 0.0
+    tails = np.zeros((0, categories - 1))
+    slopes = np.zeros((0, len(priors)))
     weights = relative = np.zeros(0)
     while ess < WORTH and len(weights) < MOST:
         fresh = _drawn(concentration, list(priors.values()), rng)
         weights = np.concatenate([weights, _log_likelihood(fresh[0], fresh[1], logs, y)])
         relative = np.exp(weights - logsumexp(weights))
         ess = float(1 / np.sum(relative**2))
-        tails, slopes = np.concatenate([tails, fresh[0]]), np.concatenate([slopes, fresh[1]])
+        tails = np.concatenate([tails, fresh[0]])
+        slopes = np.concatenate([slopes, fresh[1]])
     positions = (rng.uniform() + np.arange(KEPT)) / KEPT  # systematic resampling
     which = rng.permutation(np.minimum(np.searchsorted(np.cumsum(relative), positions), len(relative) - 1))
     counts = tuple(int(np.sum(y == k)) for k in range(categories))
@@ -212,8 +229,11 @@ def _check(
         problems.append(Problem(f"{categories} grades of {outcome}", "two or more, a share above 0 for each"))
     if not len(y) or y.min() < 0 or y.max() >= categories:
         problems.append(
-            Problem(f"grades of {outcome}: {sorted(set(y.tolist()))}", f"at least one subject, 0 to {categories - 1}")
-        )  # fmt: skip
+            Problem(
+                f"grades of {outcome}: {sorted(set(y.tolist()))}",
+                f"at least one subject, 0 to {categories - 1}",
+            )
+        )
     if set(x) != set(priors) or not x:
         problems.append(
             Problem(f"exposures {sorted(x)}, priors {sorted(priors)}", "give one prior for each exposure")

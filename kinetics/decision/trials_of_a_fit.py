@@ -68,15 +68,23 @@ class VirtualTrials:
         """
         lower, middle, upper = np.quantile(self.p_dlt, [0.05, 0.5, 0.95], axis=0)
         return {
-            "method": "exact in each posterior draw, averaged", "draws": len(self.each),
-            "p_dlt": middle.tolist(), "p_dlt_lower": lower.tolist(), "p_dlt_upper": upper.tolist(),
-            "p_trigger": np.median(self.p_trigger, axis=0).tolist(), "p_mtd": self.p_mtd.tolist(),
-            "expected_n": self.expected_n, "max_n": max(c.max_n for c in self.each),
-            "planned_n": planned, "p_n_over_planned": float(np.mean([c.p_n_over(planned) for c in self.each])),
+            "method": "exact in each posterior draw, averaged",
+            "draws": len(self.each),
+            "p_dlt": middle.tolist(),
+            "p_dlt_lower": lower.tolist(),
+            "p_dlt_upper": upper.tolist(),
+            "p_trigger": np.median(self.p_trigger, axis=0).tolist(),
+            "p_mtd": self.p_mtd.tolist(),
+            "expected_n": self.expected_n,
+            "max_n": max(c.max_n for c in self.each),
+            "planned_n": planned,
+            "p_n_over_planned": float(np.mean([c.p_n_over(planned) for c in self.each])),
             "expected_dlt": float(np.mean([c.expected_dlt for c in self.each])),
-            "overdose_above": self.overdose_above, "p_mtd_too_high": self.p_too_high, "p_mtd_right": self.p_right,
+            "overdose_above": self.overdose_above,
+            "p_mtd_too_high": self.p_too_high,
+            "p_mtd_right": self.p_right,
             "patients_by_level": np.mean([c.patients for c in self.each], axis=0).tolist(),
-        }  # fmt: skip
+        }
 
 
 def virtual_trials(

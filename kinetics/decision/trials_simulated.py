@@ -61,10 +61,13 @@ class SimulatedTrials:
         found = np.bincount(own["found"].to_numpy(int), minlength=self.levels + 1) / self.trials
         total = own[[f"n_{i}" for i in range(1, self.levels + 1)]].sum(axis=1)
         known = {
-            "p_found": found.tolist(), "p_found_error": [sqrt(p * (1 - p) / self.trials) for p in found],
-            "expected_n": float(total.mean()), "max_n": int(total.max()),
-            "patients_by_level": self._by_level(own, "n"), "dlts_by_level": self._by_level(own, "dlts"),
-        }  # fmt: skip
+            "p_found": found.tolist(),
+            "p_found_error": [sqrt(p * (1 - p) / self.trials) for p in found],
+            "expected_n": float(total.mean()),
+            "max_n": int(total.max()),
+            "patients_by_level": self._by_level(own, "n"),
+            "dlts_by_level": self._by_level(own, "dlts"),
+        }
         known["expected_dlt"] = sum(known["dlts_by_level"])
         if "responses_1" in own:
             known["responses_by_level"] = self._by_level(own, "responses")
@@ -201,7 +204,8 @@ def _blocks(block: Block, parts: Sequence[Sequence[int]], jobs: int) -> Iterator
 
 def _read(folder: Path, facts: Mapping[str, Any]) -> DataFrame:
     """The trials that a folder has; its settings are written where it is new."""
-    file, rows = folder / "settings.json", folder / "trials.csv"
+    file = folder / "settings.json"
+    rows = folder / "trials.csv"
     if not file.exists():
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(Problem(f"{folder} holds something else than trials", "choose another folder"))

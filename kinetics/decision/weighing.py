@@ -40,8 +40,11 @@ __all__ = [
 FEASIBLE = Blrm.feasible  # P(overdose) at most: its source stands there
 GUESS = "design guess: no published slope was found"
 SLOPES = {  # of one unit of ln exposure; guesses [D] of this project's design, weak on purpose
-    "cmax": (0.5, 0.35), "il6": (0.8, 0.4), "dose": (0.6, 0.3), "auc": (0.3, 0.3),
-}  # fmt: skip
+    "cmax": (0.5, 0.35),
+    "il6": (0.8, 0.4),
+    "dose": (0.6, 0.3),
+    "auc": (0.3, 0.3),
+}
 DLT_SHARES = (9.0, 1.0)  # a priori one in ten at the reference, worth ten patients; a guess
 
 
@@ -101,7 +104,8 @@ def regressions(outcomes: DataFrame, as_dosed: Exposures, seed: int) -> dict[str
         known = np.all([np.isfinite(v).all(axis=0) & (v > 0).all(axis=0) for v in x.values()], axis=0)
         if not known.any():
             continue
-        own, x = own[known], {k: v[:, known] for k, v in x.items()}
+        own = own[known]
+        x = {k: v[:, known] for k, v in x.items()}
         grades = own[name].astype(int).clip(upper=categories - 1)
         priors = {k: _prior(k, v) for k, v in x.items()}
         found[name] = exposure_response(
@@ -198,10 +202,14 @@ def sensitivity_of(protocol: Protocol, chances: Chances, allowed: np.ndarray) ->
         u = utilities(chances["dlt"], chances["response"], weights)
         shares = p_best(u, allowed)
         best = int(np.argmax(np.where(allowed, u.mean(axis=1), -np.inf))) if allowed.any() else None
-        rows.append({"weights": name} | weights | {
-            "level": None if best is None else best + 1,
-            "p_best": float("nan") if best is None else float(shares[best]),
-        })  # fmt: skip
+        rows.append(
+            {"weights": name}
+            | weights
+            | {
+                "level": None if best is None else best + 1,
+                "p_best": float("nan") if best is None else float(shares[best]),
+            }
+        )
     return DataFrame(rows)
 
 
@@ -220,10 +228,12 @@ def utilities(
             Problem(f"weights of {', '.join(sorted(weights)) or 'nothing'}", f"give {', '.join(OUTCOMES)}")
         )
     w = [weights[k] for k in OUTCOMES]
-    return np.stack([
-        np.mean(r * (1 - t) * w[0] + r * t * w[1] + (1 - r) * (1 - t) * w[2] + (1 - r) * t * w[3], axis=1)
-        for t, r in zip(p_dlt, p_response, strict=True)
-    ])  # fmt: skip
+    return np.stack(
+        [
+            np.mean(r * (1 - t) * w[0] + r * t * w[1] + (1 - r) * (1 - t) * w[2] + (1 - r) * t * w[3], axis=1)
+            for t, r in zip(p_dlt, p_response, strict=True)
+        ]
+    )
 
 
 def p_best(

@@ -27,7 +27,8 @@ def sentences(
     fits: Mapping[str, ExposureResponse],
 ) -> list[str]:
     """What was decided, why, what speaks against it, and what it leans on; `levels` lowest first."""
-    named, said = protocol.level_name, [f"The protocol's rule: {decision.why}."]
+    named = protocol.level_name
+    said = [f"The protocol's rule: {decision.why}."]
     if state == "open":
         return [*said, "The rule has not ended, so no dose is recommended yet."]
     if decision.mtd is not None:
@@ -39,7 +40,8 @@ def sentences(
             "recommended."
         )
         return said
-    best, mtd = levels[rp2d - 1], levels[decision.mtd - 1]
+    best = levels[rp2d - 1]
+    mtd = levels[decision.mtd - 1]
     if state == "rule only":
         said.append(
             f"RP2D: {named(rp2d)}, the highest level not above the MTD with a whole cohort and P(overdose) of at most "

@@ -78,7 +78,8 @@ class Backfill:
         )
 
     def _unsafe(self, level: int, known: Mapping[int, Tally]) -> bool:
-        own, above = known[level], known[level + 1]
+        own = known[level]
+        above = known[level + 1]
         pooled = Tally(own.evaluable + above.evaluable, own.dlts + above.dlts)
         return all(
             t.evaluable and t.dlts >= boundary(t.evaluable, self.target).deescalate for t in (own, pooled)

@@ -111,7 +111,8 @@ class Blrm:
 
     def posterior(self, history: Sequence[Cohort]) -> list[LevelPosterior]:
         """Mean and interval probabilities of every level."""
-        (logit, log_weight), (no_dlt, read) = self._grid, self._read
+        logit, log_weight = self._grid
+        no_dlt, read = self._read
         for level, t in tallies(history, self.levels).items():
             if t.evaluable:
                 log_weight = log_weight + t.dlts * logit[level - 1] - t.evaluable * no_dlt[level - 1]
@@ -126,7 +127,8 @@ class Blrm:
         """What next, after these cohorts."""
         check_history(history, self.levels)
         known = tallies(history, self.levels)
-        treated, tried = sum(t.treated for t in known.values()), highest_tried(known)
+        treated = sum(t.treated for t in known.values())
+        tried = highest_tried(known)
         if treated == 0:
             why = f"BLRM begins with {self.cohort} at level {self.start}"
             return Decision("treat", why, "another starting level", level=self.start, size=self.cohort)

@@ -85,7 +85,8 @@ class Boin:
         if not history:
             why = f"BOIN begins with a cohort of {self.cohort} at level 1"
             return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
-        current, treated = history[-1].level, sum(t.treated for t in known.values())
+        current = history[-1].level
+        treated = sum(t.treated for t in known.values())
         own = known[current]
         if any(t.pending for t in known.values()):
             why = "DLT windows are open: BOIN decides when they have ended (TITE-BOIN would weigh them)"
@@ -162,7 +163,8 @@ def lambdas(target: float) -> tuple[float, float]:
     """
     if not 0.05 <= target <= 0.6:
         raise InputError(Problem(f"a BOIN target of {target:g}", "choose one between 0.05 and 0.6"))
-    low, high = 0.6 * target, 1.4 * target
+    low = 0.6 * target
+    high = 1.4 * target
     escalate = log((1 - low) / (1 - target)) / log(target * (1 - low) / (low * (1 - target)))
     deescalate = log((1 - target) / (1 - high)) / log(high * (1 - target) / (target * (1 - high)))
     return escalate, deescalate
@@ -211,7 +213,8 @@ def select_mtd(
         return 0
     y = np.array([known[level].dlts for level in tried])
     n = np.array([known[level].evaluable for level in tried])
-    a, b = y + 0.05, n - y + 0.05
+    a = y + 0.05
+    b = n - y + 0.05
     variance = a * b / ((n + 0.1) ** 2 * (n + 1.1))
     rates = isotonic_regression(a / (n + 0.1), weights=1 / variance).x
     rates = rates + 1e-10 * np.arange(1, len(tried) + 1)

@@ -54,7 +54,8 @@ class Utilities:
     dlt_without_response: float = 0.0  # u4, Lin 2020
 
     def __post_init__(self) -> None:
-        worst, best = self.dlt_without_response, self.response_without_dlt
+        worst = self.dlt_without_response
+        best = self.response_without_dlt
         if not all(0 <= worst <= u <= best <= 100 for u in (self.neither, self.response_with_dlt)):
             what = f"utilities {self.response_without_dlt:g}, {self.neither:g}, {self.response_with_dlt:g}, {worst:g}"
             raise InputError(
@@ -186,7 +187,9 @@ class Boin12:
 
     def _move(self, current: int, known: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
         """The clause and the next level; 0 where none is left."""
-        own, closed, fit = known[current], self.too_toxic(known), self.admissible(known, limits)
+        own = known[current]
+        closed = self.too_toxic(known)
+        fit = self.admissible(known, limits)
         counted = (
             f"{own.dlts} of {own.evaluable} with a DLT and {own.responses} with a response at level {current}"
         )
@@ -199,7 +202,8 @@ class Boin12:
         if own.evaluable == 0:
             return f"nobody is evaluable at level {current}", current
         low, high = lambdas(self.target)
-        rate, untried = own.dlts / own.evaluable, current < self.levels and not known[current + 1].treated
+        rate = own.dlts / own.evaluable
+        untried = current < self.levels and not known[current + 1].treated
         if own.evaluable > EXPLORED and rate < high and untried:
             return (
                 f"{counted}: below {high:.4f} in more than {EXPLORED}, and nobody on the level above: up",
@@ -207,7 +211,8 @@ class Boin12:
             )
         if rate >= high:
             return self._down(f"{counted}: at least {high:.4f}", current, known, fit, limits)
-        levels, said = [current - 1, current, current + 1], f"{counted}: below {high:.4f}"
+        levels = [current - 1, current, current + 1]
+        said = f"{counted}: below {high:.4f}"
         if rate > low and own.evaluable >= self.enough:
             levels.pop()
             said = f"{counted}: between {low:.4f} and {high:.4f} in {self.enough} or more, so not up"
@@ -238,7 +243,8 @@ class Boin12:
 
     def _found(self, clause: str, known: Mapping[int, Tally], limits: Limits) -> Decision:
         """The end: the OBD, 0 where there is none."""
-        mtd, would = select_mtd(known, self.target, self.toxic), "more patients, or other utilities"
+        mtd = select_mtd(known, self.target, self.toxic)
+        would = "more patients, or other utilities"
         lowest = min(limits.obd_from, mtd)
         fit = [i for i in self.admissible(known, limits) if known[i].evaluable and lowest <= i <= mtd]
         if not fit:

@@ -127,7 +127,8 @@ def calendar_trials(
     >>> sum(trial.days for trial in goes_on) < sum(trial.days for trial in waits)
     True
     """
-    triggers, asked = check_truth(rule, true_dlt, trigger_without_dlt), asked_patient_by_patient(rule)
+    triggers = check_truth(rule, true_dlt, trigger_without_dlt)
+    asked = asked_patient_by_patient(rule)
     said: dict[tuple[Cohort, ...], Decision] = {}
 
     def ask(history: list[Cohort]) -> Decision:
@@ -152,7 +153,9 @@ def _trial(
     weighed: bool,
 ) -> CalendarTrial:
     patients: list[_Patient] = []
-    day, due, numbers = 0.0, 0.0, rng.random(4).tolist()
+    day = 0.0
+    due = 0.0
+    numbers = rng.random(4).tolist()
     for _ in range(MOST_DECISIONS):
         said = ask([p.at(day, weighed) for p in patients])
         if said.mtd is not None:
@@ -198,7 +201,8 @@ def time_to_dlt(dlt: float, u: float, calendar: Calendar) -> float:
 
 
 def _ended(levels: int, patients: Sequence[_Patient], mtd: int, day: float) -> CalendarTrial:
-    treated, toxic = [0] * levels, [0] * levels
+    treated = [0] * levels
+    toxic = [0] * levels
     for p in patients:
         treated[p.level - 1] += 1
         toxic[p.level - 1] += p.dlt_on < inf

@@ -93,12 +93,14 @@ class Crm:
         known = tallies(history, self.levels)
         treated = sum(t.treated for t in known.values())
         if treated == 0:
-            why, would = f"CRM begins with {self.cohort} at level {self.start}", "another starting level"
+            why = f"CRM begins with {self.cohort} at level {self.start}"
+            would = "another starting level"
             return Decision("treat", why, would, level=self.start, size=self.cohort)
         rates = self.rates(history)
         best = int(np.argmin(np.abs(np.array(rates) - self.target))) + 1
         clause = f"level {best} has the DLT probability ({rates[best - 1]:.3f}) nearest to {self.target:g}"
-        current, last = history[-1].level, history[-1]
+        current = history[-1].level
+        last = history[-1]
         if any(t.pending for t in known.values()):
             why = "DLT windows are open: this CRM decides when they have ended"
             return Decision("wait", why, "the end of the open windows", level=current)
@@ -110,7 +112,8 @@ class Crm:
             return Decision("stop", f"{treated} patients were planned; {clause}", would, mtd=min(best, tried))
         level = best
         if level > tried + 1:
-            clause, level = f"{clause}, but no untried level is skipped: level {tried + 1}", tried + 1
+            clause = f"{clause}, but no untried level is skipped: level {tried + 1}"
+            level = tried + 1
         if level > current and last.evaluable and last.dlts / last.evaluable >= self.target:
             clause = f"{clause}, but the last cohort's rate reached the target: no escalation (coherence)"
             level = current

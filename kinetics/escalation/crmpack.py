@@ -38,8 +38,10 @@ class CrmPackThreePlusThree:
         if not history:
             why = f"3+3 begins with a cohort of {self.cohort} at level 1"
             return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
-        known, current = tallies(history, self.levels), history[-1].level
-        own, waiting = known[current], sum(t.pending for t in known.values())
+        known = tallies(history, self.levels)
+        current = history[-1].level
+        own = known[current]
+        waiting = sum(t.pending for t in known.values())
         if waiting:
             why = f"{waiting} patients are still in their DLT window: nothing is decided before it ends"
             return Decision("wait", why, "the end of the open windows", level=current)

@@ -105,7 +105,9 @@ def summed(
 ) -> OperatingCharacteristics:
     """Characteristics of the final states: (state, MTD, probability)."""
     levels = len(true_dlt)
-    mtd, patients, dlts = [0.0] * (levels + 1), [0.0] * levels, [0.0] * levels
+    mtd = [0.0] * (levels + 1)
+    patients = [0.0] * levels
+    dlts = [0.0] * levels
     size: dict[int, float] = defaultdict(float)
     for state, found, probability in reached:
         mtd[found] += probability
@@ -132,7 +134,8 @@ def final_states(
             if decision.mtd is not None:
                 done.append((state, decision.mtd, probability))
                 continue
-            level, size = decision.level or 0, 1 if one_by_one else decision.size
+            level = decision.level or 0
+            size = 1 if one_by_one else decision.size
             if level == 0 or size == 0:
                 raise InputError(
                     Problem(f"the rule neither treats nor stops: {decision.why}", "correct the rule")

@@ -102,7 +102,8 @@ def _trial(rule: Boin12 | PkBoin12, truth: ExposureTruth, rng: np.random.Generat
             raise InputError(Problem(f"the rule neither treats nor stops: {said.why}", "correct the rule"))
         at = said.level - 1
         for dlt_number, response_number, exposure_number in rng.random((said.size, 3)).tolist():
-            dlt, responds = int(dlt_number < truth.dlt[at]), int(response_number < truth.response[at])
+            dlt = int(dlt_number < truth.dlt[at])
+            responds = int(response_number < truth.response[at])
             history.append(Cohort(said.level, 1, dlt, responses=responds, dlts_with_response=dlt * responds))
             z = float(ndtri(exposure_number))
             measured[at].append(truth.exposure[at] * exp(spread * z - spread**2 / 2))

@@ -141,7 +141,8 @@ def check_history(history: Iterable[Cohort], levels: int) -> None:
 
 
 def _responses_add_up(c: Cohort) -> bool:
-    with_either, treated = c.dlts + c.responses - c.dlts_with_response, c.evaluable + c.pending
+    with_either = c.dlts + c.responses - c.dlts_with_response
+    treated = c.evaluable + c.pending
     overlap = c.dlts_with_response <= min(c.dlts, c.responses)
     return overlap and with_either <= treated and c.responses + c.response_pending <= treated
 

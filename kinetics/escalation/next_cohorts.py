@@ -75,11 +75,19 @@ def transition_table(rule: Rule, history: Sequence[Cohort] = (), *, depth: int =
 
     def add(branches: tuple[Branch, ...], path: str) -> None:
         for b in branches:
-            here, d = path + (_short(b.cohort, rule) if b.cohort else f"ended: {b.said}"), b.decision
-            rows.append({
-                "path": here, "action": d.action, "level": d.level, "size": d.size, "mtd": d.mtd, "why": d.why,
-                "would_change": d.would_change,
-            })  # fmt: skip
+            here = path + (_short(b.cohort, rule) if b.cohort else f"ended: {b.said}")
+            d = b.decision
+            rows.append(
+                {
+                    "path": here,
+                    "action": d.action,
+                    "level": d.level,
+                    "size": d.size,
+                    "mtd": d.mtd,
+                    "why": d.why,
+                    "would_change": d.would_change,
+                }
+            )
             add(b.later, f"{here} > ")
 
     add(transitions(rule, history, depth=depth), "")
@@ -122,9 +130,13 @@ def _ended(rule: Rule, history: Sequence[Cohort]) -> Iterator[tuple[str, None, l
         for responses in product(*(range(counts[i] + 1) for i in levels)):
             told = zip(levels, dlts, responses, strict=True)
             said = "; ".join(_told(i, y, waiting[i], r, counts[i]) for i, y, r in told)
-            yield said, None, _resolved(history, dict(zip(levels, dlts, strict=True)), dict(
-                zip(levels, responses, strict=True)
-            ))  # fmt: skip
+            yield (
+                said,
+                None,
+                _resolved(
+                    history, dict(zip(levels, dlts, strict=True)), dict(zip(levels, responses, strict=True))
+                ),
+            )
 
 
 def _told(level: int, dlts: int, pending: int, responses: int, awaited: int) -> str:
@@ -135,7 +147,9 @@ def _told(level: int, dlts: int, pending: int, responses: int, awaited: int) -> 
 
 def _resolved(history: Sequence[Cohort], dlts: dict[int, int], responses: dict[int, int]) -> list[Cohort]:
     """The history once no window is open: these DLTs and responses go to the first who wait."""
-    dlts, responses, found = dict(dlts), dict(responses), []
+    dlts = dict(dlts)
+    responses = dict(responses)
+    found = []
     for c in history:
         y = min(c.pending, dlts.get(c.level, 0))
         r = min(c.response_pending, responses.get(c.level, 0))
@@ -143,11 +157,19 @@ def _resolved(history: Sequence[Cohort], dlts: dict[int, int], responses: dict[i
             dlts[c.level] -= y
             responses[c.level] -= r
         both = min(y, c.responses + r) if y == c.evaluable + c.pending else 0
-        found.append(replace(
-            c, evaluable=c.evaluable + c.pending, dlts=c.dlts + y, triggers=max(0, c.triggers - y), pending=0,
-            followed=0.0, responses=c.responses + r, response_pending=0,
-            dlts_with_response=c.dlts_with_response + both,
-        ))  # fmt: skip
+        found.append(
+            replace(
+                c,
+                evaluable=c.evaluable + c.pending,
+                dlts=c.dlts + y,
+                triggers=max(0, c.triggers - y),
+                pending=0,
+                followed=0.0,
+                responses=c.responses + r,
+                response_pending=0,
+                dlts_with_response=c.dlts_with_response + both,
+            )
+        )
     return found
 
 

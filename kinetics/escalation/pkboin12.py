@@ -185,7 +185,8 @@ class PkBoin12:
         means = {i: r for i, t in known.items() if t.evaluable and (r := self.exposures.mean(i)) is not None}
         if not history or not means:
             return Limits()
-        current, enough = history[-1].level, [i for i, r in means.items() if r > self.zeta]
+        current = history[-1].level
+        enough = [i for i, r in means.items() if r > self.zeta]
         dropped, dropping = self._dropped(known)
         lower = range(enough[0], current - 1) if current in enough else range(0)
         obd_from = self._lowest(means, known)

@@ -85,7 +85,8 @@ def _ended(
     """How many trials end in each final state, and the level found there. Trials in one state are decided
     once.
     """
-    numbers, ended = _Numbers(trials, seed), Counter[tuple[State, int]]()
+    numbers = _Numbers(trials, seed)
+    ended = Counter[tuple[State, int]]()
     running: dict[State, np.ndarray] = {(): np.arange(trials)}
     while running:
         later: dict[State, list[np.ndarray]] = defaultdict(list)
@@ -94,7 +95,8 @@ def _ended(
             if decision.mtd is not None:
                 ended[state, decision.mtd] += len(who)
                 continue
-            level, size = decision.level or 0, decision.size
+            level = decision.level or 0
+            size = decision.size
             if level == 0 or size == 0:
                 what = f"the rule neither treats nor stops: {decision.why}"
                 raise InputError(Problem(what, "correct the rule"))

@@ -137,7 +137,8 @@ class ThreePlusThree:
         return titrated and own.evaluable < self.cohort and not own.dlts and not own.triggers
 
     def _left_at_a_trigger(self, known: dict[int, Tally], level: int) -> bool:
-        own, titration = known[level], self.titration
+        own = known[level]
+        titration = self.titration
         left = titration is not None and titration.after_trigger == "leave" and level <= titration.levels
         return (
             left and not own.dlts and own.triggers > 0 and own.treated >= (titration.size if titration else 1)

@@ -70,7 +70,8 @@ class TiteBoin:
         return self.boin.titrated(known) or self._weighed(history[-1].level, known)
 
     def _weighed(self, current: int, known: Mapping[int, Tally]) -> Decision:
-        boin, own = self.boin, known[current]
+        boin = self.boin
+        own = known[current]
         treated = sum(t.treated for t in known.values())
         eliminated = boin.lowest_eliminated({i: Tally(t.treated, t.dlts) for i, t in known.items()})
         n = effective(own)

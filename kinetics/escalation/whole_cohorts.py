@@ -61,7 +61,8 @@ class WholeCohorts:
             return self.rule.decide(())
         if decision := self._titrated(cohorts):
             return decision
-        said, last = self.rule.decide(cohorts), cohorts[-1]
+        said = self.rule.decide(cohorts)
+        last = cohorts[-1]
         missing = self._missing(cohorts)
         if missing <= 0 or said.action == "stop":
             return said
@@ -77,7 +78,8 @@ class WholeCohorts:
 
     def _missing(self, cohorts: Sequence[Cohort]) -> int:
         """The open places of the last cohort, within the patients planned."""
-        open_, most = _cohort(self.rule) - _treated(cohorts[-1]), _most(self.rule)
+        open_ = _cohort(self.rule) - _treated(cohorts[-1])
+        most = _most(self.rule)
         return open_ if most is None else min(open_, most - sum(map(_treated, cohorts)))
 
     def _titrated(self, cohorts: Sequence[Cohort]) -> Decision | None:
@@ -122,11 +124,15 @@ def _at_best(cohorts: Sequence[Cohort], missing: int) -> list[Cohort]:
     """Every window ended without a DLT, whoever may still respond did, and so did the `missing`."""
     ended = [
         replace(
-            c, evaluable=_treated(c), pending=0, followed=0.0, responses=c.responses + c.response_pending,
+            c,
+            evaluable=_treated(c),
+            pending=0,
+            followed=0.0,
+            responses=c.responses + c.response_pending,
             response_pending=0,
         )
         for c in cohorts
-    ]  # fmt: skip
+    ]
     last = ended.pop()
     whole = replace(last, evaluable=last.evaluable + missing, responses=last.responses + missing)
     return [*ended, whole]

@@ -53,10 +53,17 @@ def _page(target: Target) -> Any:
     icon = ui.head_content(ui.tags.link(rel="icon", href="data:,"))  # or the browser asks for one in vain
     head = [*files(), icon, ui.output_ui("labels")]
     return ui.page_navbar(
-        data_panel(target), what_if_panel(target), *response_panels(target), _about(target),
-        title=f"kinetics explore · {study.name}", id="tab", header=head, window_title=f"{study.name}: kinetics",
-        theme=ui.Theme("bootstrap"), lang="en",
-    )  # fmt: skip
+        data_panel(target),
+        what_if_panel(target),
+        *response_panels(target),
+        _about(target),
+        title=f"kinetics explore · {study.name}",
+        id="tab",
+        header=head,
+        window_title=f"{study.name}: kinetics",
+        theme=ui.Theme("bootstrap"),
+        lang="en",
+    )
 
 
 def _serve_labels(target: Target) -> None:
@@ -85,7 +92,8 @@ def _serve_labels(target: Target) -> None:
 
 
 def _about(target: Target) -> Any:
-    study, model = target.study, target.model
+    study = target.study
+    model = target.model
     said = [ui.tags.pre(str(study)), ui.output_ui("verdict")]
     if study.dictionary.note:
         said.append(ui.p(study.dictionary.note))

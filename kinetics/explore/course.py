@@ -130,10 +130,12 @@ def plot_course(
     events = rows_where(study.events, "event", *view.events)
     heights = [2.2, *[1.0] * (len(view.analytes) - 1), *([0.7] if len(events) else [])]
     every: dict[str, Any] = {"shared_xaxes": True}
-    rows, unit = len(heights), 170
+    rows = len(heights)
+    unit = 170
     spacing = min(0.3 / max(rows, 1), 28 / (unit * sum(heights)))
     figure = make_subplots(rows, 1, row_heights=heights, vertical_spacing=spacing, **every)
-    groups, said = group_subjects(study, by), _Said([f"Bands: {source}."] if bands and source else [])
+    groups = group_subjects(study, by)
+    said = _Said([f"Bands: {source}."] if bands and source else [])
     ends: list[float] = []
     for k, analyte in enumerate(view.analytes):
         own = (bands or {}).get(analyte)
@@ -198,7 +200,8 @@ def _measured(study: Study, analyte: str) -> DataFrame:
     """`drawn_records` with the analyte and the file's row in what hovering says; kept, for a slider asks
     again.
     """
-    drawn, label = drawn_records(study, analyte), study.analytes[analyte].label
+    drawn = drawn_records(study, analyte)
+    label = study.analytes[analyte].label
     rows = zip(drawn["text"], study.observed(analyte)["row"], strict=True)
     return drawn.assign(text=[f"{text}<br>{label} · observations.csv row {row}" for text, row in rows])
 
@@ -215,7 +218,8 @@ def _records(study: Study, analyte: str, view: View, factors: Mapping[str, float
 
 def _floored(drawn: DataFrame, floor: float) -> DataFrame:
     """Values of zero at the floor of a log axis, marked as such."""
-    low, reported = drawn["y"] <= 0, drawn["kind"] == "measured"
+    low = drawn["y"] <= 0
+    reported = drawn["kind"] == "measured"
     return drawn.assign(
         y=drawn["y"].where(~low, 1.01 * floor),
         kind=drawn["kind"].where(~(low & reported), "zero"),
@@ -238,11 +242,18 @@ def _add_grey(figure: Figure, drawn: DataFrame, *, show: bool, **where: Any) -> 
     """The other subjects, thin and grey: one trace."""
     figure.add_trace(
         Scatter(
-            **subject_lines(drawn), mode="lines", name="other subjects", hoverinfo="skip", opacity=0.35,
-            line={"color": GREY, "width": 1}, legendgroup="others", showlegend=show, meta={"role": "lines"},
+            **subject_lines(drawn),
+            mode="lines",
+            name="other subjects",
+            hoverinfo="skip",
+            opacity=0.35,
+            line={"color": GREY, "width": 1},
+            legendgroup="others",
+            showlegend=show,
+            meta={"role": "lines"},
         ),
         **where,
-    )  # fmt: skip
+    )
 
 
 def _add_bands(
@@ -251,7 +262,8 @@ def _add_bands(
     columns = ["q5", "q50", "q95"]
     new, own = (t.assign(**{c: t[c] / factor for c in columns}) for t in (bands.population, bands.individual))
     floor = floor if view.log else -np.inf
-    orange, blue = PALETTE[4], PALETTE[0]
+    orange = PALETTE[4]
+    blue = PALETTE[0]
     add_band(figure, new, "q5", "q95", floor, orange, 0.25, "90 % of new patients", show=show, **where)
     add_band(figure, own, "q5", "q95", floor, blue, 0.35, f"{view.subject}, 90 % band", show=show, **where)
     add_curve(figure, own, "q50", floor, blue, f"{view.subject}, median", show=show, **where)
@@ -265,9 +277,13 @@ def _add_events(
     where: dict[str, Any] = {"row": row, "col": 1}
     order = {label: k for k, label in enumerate(groups.cat.categories)}
     drawn = [e for e in events.to_dict("records") if not view.subject or e["subject"] == view.subject]
-    text, x, y, colours = [], [], [], []
+    text = []
+    x = []
+    y = []
+    colours = []
     for event in drawn:
-        subject, day = str(event["subject"]), float(event["time"]) - zero[str(event["subject"])]
+        subject = str(event["subject"])
+        day = float(event["time"]) - zero[str(event["subject"])]
         graded = not pd.isna(event["grade"])
         more = [
             str(event[k]) for k in ("grading_system", "attribution") if k in event and not pd.isna(event[k])
@@ -282,11 +298,18 @@ def _add_events(
     marker = {"symbol": "square", "size": 9, "color": colours, "line": {"color": "white", "width": 1}}
     figure.add_trace(
         Scatter(
-            x=x, y=y, mode="markers", marker=marker, hovertext=text, hoverinfo="text", showlegend=False,
-            cliponaxis=False, meta={"role": "events"},
+            x=x,
+            y=y,
+            mode="markers",
+            marker=marker,
+            hovertext=text,
+            hoverinfo="text",
+            showlegend=False,
+            cliponaxis=False,
+            meta={"role": "events"},
         ),
         **where,
-    )  # fmt: skip
+    )
     name = " ".join(view.events).replace("_", " ")
     title = f"{'CRS' if name == 'crs' else name} grade"
     figure.update_yaxes(title_text=title, range=[-0.3, 5.3], dtick=1, **where)

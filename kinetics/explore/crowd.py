@@ -31,19 +31,25 @@ def add_medians(figure: Figure, drawn: DataFrame, groups: Series, *, show: bool,
         own = rows_where(drawn, "subject", *(str(s) for s, group in groups.items() if group == label))
         if len(own) < _BINS:
             continue
-        time, y = own["time"].to_numpy(float), own["y"].to_numpy(float)
+        time = own["time"].to_numpy(float)
+        y = own["y"].to_numpy(float)
         place = np.searchsorted(np.unique(np.quantile(time, np.linspace(0, 1, _BINS + 1)[1:-1])), time)
         spans = [place == span for span in np.unique(place)]
         name = f"{label}: median"
         figure.add_trace(
             Scatter(
-                x=[float(np.median(time[s])) for s in spans], y=[float(np.median(y[s])) for s in spans],
-                mode="lines", name=name, line={"color": PALETTE[k % len(PALETTE)], "width": 3.5},
-                legendgroup=str(label), showlegend=show, meta={"role": "median"},
+                x=[float(np.median(time[s])) for s in spans],
+                y=[float(np.median(y[s])) for s in spans],
+                mode="lines",
+                name=name,
+                line={"color": PALETTE[k % len(PALETTE)], "width": 3.5},
+                legendgroup=str(label),
+                showlegend=show,
+                meta={"role": "median"},
                 hovertemplate="day %{x:.3g}: %{y:.3g}<extra>" + name + "</extra>",
             ),
             **where,
-        )  # fmt: skip
+        )
 
 
 def _is(role: str) -> Any:

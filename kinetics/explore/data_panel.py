@@ -27,7 +27,8 @@ _BELOW = ("il6", "ifn_gamma")  # drawn below from the start, where they are ther
 
 def data_panel(target: Target) -> Any:
     """Filters at the left, the figure and its files at the right."""
-    study, choices = target.study, choices_of(target.study)
+    study = target.study
+    choices = choices_of(target.study)
     events = [str(e) for e in study.events["event"].unique()]
     below = [name for name in _BELOW if name in study.analytes]
     filters = [
@@ -114,9 +115,15 @@ def serve_data(input: Inputs, target: Target, chosen: Any, bands: SubjectBands |
         _, filtered = chosen()
         subject = "" if input.subject() in ("", EVERYONE) else input.subject()
         return View(
-            input.analyte(), tuple(input.below()), tuple(input.events()), input.by(), subject,
-            input.scale() == "log", input.per_kg(), filtered,
-        )  # fmt: skip
+            input.analyte(),
+            tuple(input.below()),
+            tuple(input.events()),
+            input.by(),
+            subject,
+            input.scale() == "log",
+            input.per_kg(),
+            filtered,
+        )
 
     @reactive.calc
     def predicted() -> Mapping[str, Bands]:

@@ -18,7 +18,8 @@ from kinetics.plot import FIGURE_CONFIG
 __all__ = ["MANY", "figure_output", "files", "light", "render_figure", "save_buttons", "words"]
 
 MANY = 3000  # points of a figure, above which they are drawn by WebGL
-_HERE, _PLOTLY = Path(__file__).parent / "www", Path(plotly.__file__).parent / "package_data"
+_HERE = Path(__file__).parent / "www"
+_PLOTLY = Path(plotly.__file__).parent / "package_data"
 
 
 def files() -> list[HTMLDependency]:
@@ -27,10 +28,13 @@ def files() -> list[HTMLDependency]:
     return [
         HTMLDependency("plotly", version, source={"subdir": str(_PLOTLY)}, script={"src": "plotly.min.js"}),
         HTMLDependency(
-            "kinetics-explore", "1", source={"subdir": str(_HERE)}, script={"src": "page.js"},
+            "kinetics-explore",
+            "1",
+            source={"subdir": str(_HERE)},
+            script={"src": "page.js"},
             stylesheet={"href": "page.css"},
         ),
-    ]  # fmt: skip
+    ]
 
 
 def figure_output(name: str) -> Tag:
@@ -42,11 +46,13 @@ def save_buttons(name: str, title: str) -> list[Tag]:
     """Buttons that save a figure as SVG or PNG, made in the browser."""
     return [
         ui.tags.button(
-            kind.upper(), type="button", class_="btn btn-outline-secondary",
+            kind.upper(),
+            type="button",
+            class_="btn btn-outline-secondary",
             **{"data-save-figure": name, "data-format": kind, "data-name": title},
         )
         for kind in ("svg", "png")
-    ]  # fmt: skip
+    ]
 
 
 class render_figure(Renderer[Figure]):

@@ -33,7 +33,8 @@ class Guard:
     """An ASGI application in front of another, that lets through what carries `key`."""
 
     def __init__(self, app: App, key: str) -> None:
-        self.app, self.key = app, key
+        self.app = app
+        self.key = key
         self.cookie = f"kinetics_{key[:6].replace('-', '_')}"  # cookies do not tell ports apart
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -48,7 +49,8 @@ class Guard:
         return secrets.compare_digest(text.encode(), self.key.encode())
 
     def _from_here(self, scope: Message) -> bool:
-        host, origin = _header(scope, b"host"), _header(scope, b"origin")
+        host = _header(scope, b"host")
+        origin = _header(scope, b"origin")
         own = urlsplit(f"//{host}").hostname in _NAMES
         return own and (not origin or urlsplit(origin).netloc == host)
 

@@ -58,7 +58,8 @@ class NewPatients:
         """The covariate effects and allometry that stay at the fit's reference."""
         if self.fit is None:
             return []
-        h, moved = self.fit.bound.hierarchy, self.moves_with
+        h = self.fit.bound.hierarchy
+        moved = self.moves_with
         effects = [e.site for e in h.effects if (e.column or e.name) not in moved]
         return [*effects, *(f"allometry of {k}" for k in h.scaled if f"allometry_{k}" not in moved)]
 
@@ -78,7 +79,8 @@ def of_subject(fit: Fit, subject: str) -> tuple[Lanes, dict[str, Any]]:
     their sites.
     """
     keep = np.linspace(0, fit.draws - 1, LANES).round().astype(int)
-    sites, i = {name: values[keep] for name, values in fit.sites().items()}, fit.bound.subjects.index(subject)
+    sites = {name: values[keep] for name, values in fit.sites().items()}
+    i = fit.bound.subjects.index(subject)
     return {name: sites[name][:, i] for name in fit.bound.parameters}, sites
 
 

@@ -22,7 +22,8 @@ from kinetics.solve import Solver, solve
 
 __all__ = ["LANES", "TIMES", "Program", "padded"]
 
-LANES, TIMES = 200, 72
+LANES = 200
+TIMES = 72
 SLOTS = 14  # two products, two cycles, three days of each; two days of lymphodepletion
 _CLOSE = np.array([0.02, 0.3])  # days after a dose that the grid has
 _RTOL = 1e-3  # below the width of a line; tests hold it against 1e-6
@@ -45,13 +46,15 @@ class Program:
     """The solve of one model. `traces` counts compilations: one, whatever is asked."""
 
     def __init__(self, model: Model, fit: Fit | None = None) -> None:
-        self.model, self.traces = model, 0
+        self.model = model
+        self.traces = 0
         width = 0 if fit is None else np.asarray(fit.bound.data.doses.time).shape[1]
         self.slots = max(SLOTS, width)
         self.outputs = tuple(model.outputs)
         base = Solver(infusions=False) if fit is None else fit.bound.solver
         self.solver = replace(base, rtol=max(base.rtol, _RTOL), atol=max(base.atol, _RTOL))
-        self._lock, self._failed = Lock(), ""
+        self._lock = Lock()
+        self._failed = ""
         self._ready = False
         self._run: Callable[..., dict[str, Any]] = jax.jit(self._solved)
 

@@ -60,7 +60,8 @@ def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Ser
         raise KineticsError(
             f"port {port} of {HOST}: {error.strerror}; name another --port, or none"
         ) from None
-    key, found = new_key(), listening.getsockname()[1]
+    key = new_key()
+    found = listening.getsockname()[1]
     config = uvicorn.Config(
         Guard(explorer(target, what_if), key), log_level="warning", lifespan="on", ws_max_size=2**26
     )

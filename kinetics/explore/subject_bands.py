@@ -22,7 +22,8 @@ class SubjectBands:
     """Bands of every analyte of a fit, subject by subject; a subject asked again is answered from memory."""
 
     def __init__(self, fit: Fit, program: Program) -> None:
-        self.fit, self.program = fit, program
+        self.fit = fit
+        self.program = program
         self._kept: dict[str, dict[str, Bands]] = {}
 
     def of(self, subject: str) -> dict[str, Bands]:

@@ -131,7 +131,8 @@ class WhatIf:
     """Answers to sliders: one compiled solve, kept."""
 
     def __init__(self, model: Model, fit: Fit | None = None, *, program: Program | None = None) -> None:
-        self.model, self.fit = model, fit
+        self.model = model
+        self.fit = fit
         self.people = NewPatients(model, fit)
         self.program = program or Program(model, fit)
         self._lanes: dict[tuple[float, ...], Lanes] = {}
@@ -179,7 +180,9 @@ class WhatIf:
         """Bands of every output under the regimen chosen, and, where the model knows both routes, by the
         other.
         """
-        clock, lanes, regimens = perf_counter(), self.lanes(choice), dict(self._regimens(choice, compare))
+        clock = perf_counter()
+        lanes = self.lanes(choice)
+        regimens = dict(self._regimens(choice, compare))
         with ThreadPoolExecutor(2) as two:  # a solve keeps one core busy
             solved = list(two.map(lambda regimen: self._solved(regimen, choice, lanes), regimens.values()))
         lost = sum(LANES - len(who) for who, _, _ in solved)
@@ -242,7 +245,8 @@ def _numbers(
     """One row an output and patient: peak [unit], its day after the start, the area of 28 days from it
     [unit x day].
     """
-    by_output, since = np.swapaxes(curves, 0, 1), times - starts[:, None]
+    by_output = np.swapaxes(curves, 0, 1)
+    since = times - starts[:, None]
     inside = (since >= 0) & (since <= WINDOW + 1e-9)
     peaks = np.where((since >= 0)[:, None], by_output, -np.inf)
     areas = [
@@ -261,7 +265,8 @@ def _numbers(
 
 
 def _labels(model: Model, each: int) -> dict[str, np.ndarray]:
-    names, units = list(model.outputs), [output.unit for output in model.outputs.values()]
+    names = list(model.outputs)
+    units = [output.unit for output in model.outputs.values()]
     return {
         "output": np.repeat(np.array(names, object), each),
         "unit": np.repeat(np.array(units, object), each),

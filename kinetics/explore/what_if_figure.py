@@ -56,9 +56,13 @@ def plot_sites(
     sites = [site for site in SITES if any(site in model.sites[p] for p in products)]
     shared: Any = {"shared_xaxes": True, "shared_yaxes": "rows"}
     figure = make_subplots(
-        len(products), len(sites), **shared, horizontal_spacing=0.03, vertical_spacing=0.14 / max(len(products), 1),
+        len(products),
+        len(sites),
+        **shared,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.14 / max(len(products), 1),
         subplot_titles=[SITES[site] for site in sites],
-    )  # fmt: skip
+    )
     for r, product in enumerate(products):
         outputs = [model.sites[product][site] for site in sites if site in model.sites[product]]
         span = _span(_rows(answer.bands, outputs), log)
@@ -85,9 +89,13 @@ def plot_outputs(
     rows = -(-len(outputs) // columns)
     every: Any = {"shared_xaxes": "all"}
     figure = make_subplots(
-        rows, columns, **every, horizontal_spacing=0.09, vertical_spacing=0.24 / rows,
+        rows,
+        columns,
+        **every,
+        horizontal_spacing=0.09,
+        vertical_spacing=0.24 / rows,
         subplot_titles=[_title(model, name) for name in outputs],
-    )  # fmt: skip
+    )
     for k, name in enumerate(outputs):
         where = {"row": k // columns + 1, "col": k % columns + 1}
         own = _rows(answer.bands, [name])
@@ -117,14 +125,21 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
     for label, output in named:
         own = answer.numbers[answer.numbers["output"] == output]
         arms = {str(route): table.set_index("patient") for route, table in own.groupby("route", sort=False)}
-        chosen, other = arms["chosen"], arms.get("other")
+        chosen = arms["chosen"]
+        other = arms.get("other")
         unit = unit_text(model.outputs[output].unit)
         ratio = "" if other is None else _interval(other["auc_28d"] / chosen["auc_28d"])
-        rows.append({
-            "what": label, "unit": unit, "peak": _interval(chosen["peak"]), "peak day": _interval(chosen["peak_day"]),
-            "AUC 0–28 d": _interval(chosen["auc_28d"]),
-            "other route, AUC": "" if other is None else _interval(other["auc_28d"]), "other / chosen": ratio,
-        })  # fmt: skip
+        rows.append(
+            {
+                "what": label,
+                "unit": unit,
+                "peak": _interval(chosen["peak"]),
+                "peak day": _interval(chosen["peak_day"]),
+                "AUC 0–28 d": _interval(chosen["auc_28d"]),
+                "other route, AUC": "" if other is None else _interval(other["auc_28d"]),
+                "other / chosen": ratio,
+            }
+        )
     return DataFrame(rows)
 
 
@@ -167,7 +182,8 @@ def _add_arms(
     show: bool,
     **where: Any,
 ) -> None:
-    own, floor = _rows(answer.bands, [output]), span[0] if log else -np.inf
+    own = _rows(answer.bands, [output])
+    floor = span[0] if log else -np.inf
     for route, table in own.groupby("route", sort=False):
         colour, dash = ARMS[str(route)]
         name = arm_name(choice, str(route))
@@ -192,14 +208,16 @@ def short_label(model: Model, name: str) -> str:
 
 
 def _title(model: Model, name: str) -> str:
-    words, unit = short_label(model, name), unit_text(model.outputs[name].unit)
+    words = short_label(model, name)
+    unit = unit_text(model.outputs[name].unit)
     return "<br>".join(wrap(f"{words}, {unit}" if unit else words, _WIDE))
 
 
 def _dress(
     figure: Figure, target: Target, choice: Choice, title: str, plot: int, notes: Sequence[str]
 ) -> None:
-    model, guesses = _model(target), target.guesses
+    model = _model(target)
+    guesses = target.guesses
     _mark(figure, _infusion_days(choice))
     said = [
         *notes,
@@ -210,7 +228,8 @@ def _dress(
     data = f"study {target.study.name}, data {target.study.sha256[:8]}" if target.fit else ""
     said += [target.source, " · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}", data]))]
     told = "<br>".join(wrap(describe(choice), 105))
-    top, bottom = 146 + 16 * told.count("<br>"), 96
+    top = 146 + 16 * told.count("<br>")
+    bottom = 96
     height = plot + top + bottom + 15 * (len(said) - 1)
     figure.update_annotations(font_size=13)
     dress(figure, title, told, said, target.labels, height=height, top=top, bottom=bottom)
@@ -228,11 +247,20 @@ def _mark(figure: Figure, days: Sequence[float]) -> None:
     every: Any = figure.select_yaxes()
     axes = [str(axis.plotly_name).removeprefix("yaxis") for axis in every]
     shapes = [
-        {"type": "line", "x0": day, "x1": day, "y0": 0, "y1": 1, "xref": f"x{k}", "yref": f"y{k} domain", "line": line,
-         "layer": "below"}
+        {
+            "type": "line",
+            "x0": day,
+            "x1": day,
+            "y0": 0,
+            "y1": 1,
+            "xref": f"x{k}",
+            "yref": f"y{k} domain",
+            "line": line,
+            "layer": "below",
+        }
         for k in axes
         for day in days
-    ]  # fmt: skip
+    ]
     figure.update_layout(shapes=shapes)
 
 

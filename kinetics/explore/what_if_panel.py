@@ -71,7 +71,9 @@ def what_if_panel(target: Target) -> Any:
 def _sliders(target: Target, model: Model) -> Iterator[Any]:
     products = products_of(model, target.products)
     for product in products:
-        key, routes, named = product, routes_of(model, product), product_name(product)
+        key = product
+        routes = routes_of(model, product)
+        named = product_name(product)
         second = len(products) > 1 and product in _START
         yield ui.tags.h6(named, class_="mt-2 mb-1")
         yield ui.input_switch(f"given_{key}", f"{named} given", True)
@@ -131,7 +133,8 @@ def _choice_of(input: Inputs, target: Target, model: Model) -> Choice:
 
 def serve_what_if(input: Inputs, target: Target, what_if: WhatIf) -> None:
     """Answers, drawn when the equations are compiled."""
-    model, program = what_if.model, what_if.program
+    model = what_if.model
+    program = what_if.program
     can_compare = any(
         {"iv", "hepatic_artery"} <= set(routes_of(model, p)) for p in products_of(model, target.products)
     )
@@ -162,7 +165,8 @@ def serve_what_if(input: Inputs, target: Target, what_if: WhatIf) -> None:
 
     @render_figure
     def assays() -> Figure:
-        log, outputs = input.what_if_scale() == "log", list(input.outputs())
+        log = input.what_if_scale() == "log"
+        outputs = list(input.outputs())
         if not outputs:
             return words("Choose an output under “Assays and lesions”.")
         return drawn(
@@ -209,7 +213,8 @@ def _serve_words(input: Inputs, what_if: WhatIf, answer: Any, choice: Any) -> No
 
 
 def _serve_files(target: Target, answer: Any, choice: Any) -> None:
-    name, said = target.study.name, " | ".join(target.labels)
+    name = target.study.name
+    said = " | ".join(target.labels)
 
     @render.download_button(filename=f"{name}-what-if-bands.csv")
     def what_if_data() -> Iterator[str]:

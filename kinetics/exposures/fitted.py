@@ -23,7 +23,10 @@ from kinetics.solve import solve
 
 __all__ = ["CurveExposure", "curve_exposure", "exposure", "exposure_summary"]
 
-FINE, COARSE, FINE_DAYS = 0.1, 0.5, 35.0  # day: the grid's steps, and how long the fine one lasts
+# day: the grid's steps, and how long the fine one lasts
+FINE = 0.1
+COARSE = 0.5
+FINE_DAYS = 35.0
 NUMBERS = ("cmax", "tmax", "auc_window", "auc_last", "clast", "tlast", "half_life", "fold_expansion")
 
 
@@ -136,7 +139,8 @@ def _numbers(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float)
     inside = span.length - np.where(span.length < horizon, 1e-6, 0.0)
     relative = np.minimum(_grid(horizon, window), np.maximum(inside, FINE)[:, None])
     times = np.nan_to_num(span.start)[:, None] + relative
-    doses, outputs = fit.bound.data.doses, [a.output for a in fit.bound.assays]
+    doses = fit.bound.data.doses
+    outputs = [a.output for a in fit.bound.assays]
 
     def one(a: BoundAssay, read: AnyArray) -> CurveExposure:
         return jax.vmap(lambda t, v: curve_exposure(t, v, window=window, lloq=lloq[a.analyte]))(
@@ -192,7 +196,8 @@ def curve_exposure(
     peak = jnp.argmax(y)
     above = y >= lloq
     last = jnp.where(above.any(), y.shape[0] - 1 - jnp.argmax(above[::-1]), 0)
-    tmax, tlast = time[peak], time[last]
+    tmax = time[peak]
+    tlast = time[last]
     inside = time[1:] <= window + 1e-9
     half = _half_life(time, y, 0.5 * (tmax + tlast), tlast)
     return CurveExposure(

@@ -148,7 +148,8 @@ def _of_prior(model: Model, level: float) -> Ends:
 
 def _of_posterior(fit: Fit, level: float) -> Ends:
     """Of every population value that was sampled."""
-    tail, found = (1 - level) / 2, {}
+    tail = (1 - level) / 2
+    found = {}
     for site, draws in fit.sites().items():
         name = site.removesuffix("_pop")
         if site.endswith("_pop") and name in fit.model.parameters:
@@ -161,13 +162,17 @@ def _quantities(
     prepared: Simulation, theta: Values, window: tuple[float, float]
 ) -> tuple[Values, dict[str, str]]:
     """Every quantity of every patient, and its unit."""
-    model, (start, end) = prepared.model, window
-    values, found, units = simulated_values(prepared, theta), {}, {}
+    model = prepared.model
+    start, end = window
+    values = simulated_values(prepared, theta)
+    found = {}
+    units = {}
     area = f"auc_{start:g}_{end:g}d"
     since = jnp.asarray(prepared.times - start)
     of_curves = jax.vmap(lambda y: curve_exposure(since, y, window=end - start, lloq=0.0))
     for i, name in enumerate(prepared.outputs):
-        seen, unit = of_curves(jnp.asarray(values[:, i])), model.outputs[name].unit
+        seen = of_curves(jnp.asarray(values[:, i]))
+        unit = model.outputs[name].unit
         lost = np.isnan(values[:, i]).any(axis=1)
         for suffix, of, number in (
             ("cmax", unit, seen.cmax),
@@ -181,7 +186,8 @@ def _quantities(
             if site != "blood" and "blood" in sites:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     ratio = found[f"{output}_{area}"] / found[f"{sites['blood']}_{area}"]
-                units[f"{product}_{site}_to_blood"], found[f"{product}_{site}_to_blood"] = "1", ratio
+                units[f"{product}_{site}_to_blood"] = "1"
+                found[f"{product}_{site}_to_blood"] = ratio
     n = len(values)
     for name, derived in model.derived.items():
         number = jax.vmap(derived.value)({k: jnp.asarray(v) for k, v in theta.items()})
@@ -190,16 +196,27 @@ def _quantities(
 
 
 def _rows(model: Model, quantity: str, numbers: np.ndarray, ends: Ends) -> list[dict[str, Any]]:
-    rows, base = [], float(numbers[0])
+    rows = []
+    base = float(numbers[0])
     for i, (name, (low, middle, high)) in enumerate(ends.items()):
         at_low, at_high = (float(x) for x in numbers[1 + 2 * i : 3 + 2 * i])
         three = np.array([at_low, base, at_high])
         ratio = bool((three > 0).all())
         p = model.parameters[name]
-        rows.append({
-            "quantity": quantity, "parameter": name, "unit": p.unit, "low": low, "middle": middle, "high": high,
-            "at_low": at_low, "at_middle": base, "at_high": at_high,
-            "swing": float(three.max() / three.min()) if ratio else float(np.ptp(three)),
-            "scale": "ratio" if ratio else "difference", "guess": p.guess,
-        })  # fmt: skip
+        rows.append(
+            {
+                "quantity": quantity,
+                "parameter": name,
+                "unit": p.unit,
+                "low": low,
+                "middle": middle,
+                "high": high,
+                "at_low": at_low,
+                "at_middle": base,
+                "at_high": at_high,
+                "swing": float(three.max() / three.min()) if ratio else float(np.ptp(three)),
+                "scale": "ratio" if ratio else "difference",
+                "guess": p.guess,
+            }
+        )
     return rows

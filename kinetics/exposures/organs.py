@@ -92,15 +92,24 @@ def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
     (['subject', 'product', 'site', 'time', 'lower', 'median', 'upper'], ['blood', 'liver', 'lung', 'rest', 'tumour'])
     """
     curves = _Curves(fit, draws)
-    seen, rows = curves.under(curves.given), []
+    seen = curves.under(curves.given)
+    rows = []
     for product in curves.products:
         for site, output in fit.model.sites[product].items():
             bands = np.quantile(seen[output], list(_QUANTILES.values()), axis=0)
             for i, subject in enumerate(fit.bound.subjects):
                 columns = dict(zip(_QUANTILES, bands[:, i], strict=True))
-                rows.append(DataFrame({
-                    "subject": subject, "product": product, "site": site, "time": curves.times[i], **columns,
-                }))  # fmt: skip
+                rows.append(
+                    DataFrame(
+                        {
+                            "subject": subject,
+                            "product": product,
+                            "site": site,
+                            "time": curves.times[i],
+                            **columns,
+                        }
+                    )
+                )
     return pd.concat(rows, ignore_index=True).drop_duplicates(["subject", "product", "site", "time"])
 
 
@@ -148,16 +157,24 @@ def _fitted_sites(
 ) -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
     """product, time, and site -> (patient and draw, time)."""
     curves = _Curves(fit, draws)
-    seen, grid = curves.under(curves.given), np.unique([*_AFTER, *np.arange(0.25, until + 0.125, 0.25)])
+    seen = curves.under(curves.given)
+    grid = np.unique([*_AFTER, *np.arange(0.25, until + 0.125, 0.25)])
     for product in curves.products:
         own = curves.given[curves.given["product"] == product].groupby("subject")["time"].min()
         rows = [i for i, subject in enumerate(fit.bound.subjects) if subject in own.index]
-        yield product, grid, {
-            site: np.concatenate([
-                _at(curves.times[i], seen[output][:, i], own[fit.bound.subjects[i]] + grid) for i in rows
-            ])
-            for site, output in fit.model.sites[product].items()
-        }  # fmt: skip
+        yield (
+            product,
+            grid,
+            {
+                site: np.concatenate(
+                    [
+                        _at(curves.times[i], seen[output][:, i], own[fit.bound.subjects[i]] + grid)
+                        for i in rows
+                    ]
+                )
+                for site, output in fit.model.sites[product].items()
+            },
+        )
 
 
 def _simulated_sites(
@@ -180,7 +197,8 @@ def _shares(product: str, time: np.ndarray, cells: Mapping[str, np.ndarray]) -> 
     cells = {site: np.maximum(of, 0.0) for site, of in cells.items()}
     total = np.sum(list(cells.values()), axis=0)
     some = total >= np.maximum(1.0, _TRACE * total.max(axis=1, keepdims=True))
-    kept, enough = (total > 0).any(axis=0), some.mean(axis=0) >= 0.5
+    kept = (total > 0).any(axis=0)
+    enough = some.mean(axis=0) >= 0.5
     rows = []
     for site, of in {"all": total, **cells}.items():
         mean = np.where(some, of / np.where(some, total, 1.0), 0.0).sum(axis=0) / np.maximum(
@@ -188,11 +206,17 @@ def _shares(product: str, time: np.ndarray, cells: Mapping[str, np.ndarray]) -> 
         )
         share = np.where(enough, mean, np.nan)
         bands = np.quantile(of[:, kept], list(_QUANTILES.values()), axis=0)
-        rows.append(DataFrame({
-            "product": product, "site": site, "time": time[kept],
-            "share": share[kept],
-            **dict(zip(_QUANTILES, bands, strict=True)),
-        }))  # fmt: skip
+        rows.append(
+            DataFrame(
+                {
+                    "product": product,
+                    "site": site,
+                    "time": time[kept],
+                    "share": share[kept],
+                    **dict(zip(_QUANTILES, bands, strict=True)),
+                }
+            )
+        )
     return pd.concat(rows, ignore_index=True)
 
 
@@ -209,7 +233,8 @@ class _Curves:
 
     def __init__(self, fit: Fit, draws: int) -> None:
         self.fit, self.theta = fit, fit.theta(at_most=draws)
-        doses, products = fit.study.doses, fit.bound.plan.products
+        doses = fit.study.doses
+        products = fit.bound.plan.products
         self.given = doses if products is None else doses[doses["product"].isin(products)]
         self.products = [p for p in fit.model.sites if (self.given["product"] == p).any()]
         self.times = _days(self.given, fit.bound.subjects)
@@ -231,7 +256,8 @@ def _days(table: DataFrame, subjects: list[str]) -> Float[np.ndarray, "subject t
     rows = []
     for subject in subjects:
         days = table.loc[table["subject"] == subject, "time"].to_numpy(float)
-        near, daily = (days[:, None] + _AFTER).ravel(), np.arange(0, days.max(initial=0.0) + _FOLLOWED)
+        near = (days[:, None] + _AFTER).ravel()
+        daily = np.arange(0, days.max(initial=0.0) + _FOLLOWED)
         rows.append(np.unique(np.concatenate([[0.0], near, daily])))
     width = max(map(len, rows))
     return np.array([np.pad(r, (0, width - len(r)), mode="edge") for r in rows])
@@ -241,8 +267,11 @@ def _quantities(
     curves: _Curves, actual: Mapping[str, Curve], product: str, window: float
 ) -> Iterator[tuple[str, tuple[str, Float[np.ndarray, "draw subject"]]]]:
     """quantity -> (unit, value); NaN for a subject to whom it does not apply."""
-    sites, times, given = curves.fit.model.sites[product], curves.times, curves.given
-    subjects, own = curves.fit.bound.subjects, given[given["product"] == product]
+    sites = curves.fit.model.sites[product]
+    times = curves.times
+    given = curves.given
+    subjects = curves.fit.bound.subjects
+    own = given[given["product"] == product]
     first = own.groupby("subject")["time"].min().reindex(subjects).to_numpy(float)
     area = {site: _area(times, actual[o], first, window) for site, o in sites.items()}
     for site, output in sites.items():
@@ -287,7 +316,8 @@ def _advantages(
     entries = tuple(curves.fit.model.dosing)
     if any(entry_of(product, route, entries) is None for route in _ROUTES):
         return
-    sites, given = curves.fit.model.sites[product], curves.given
+    sites = curves.fit.model.sites[product]
+    given = curves.given
     by = [
         curves.under(given.assign(route=given["route"].where(given["product"] != product, route)))
         for route in _ROUTES
@@ -343,7 +373,13 @@ def _frames(fit: Fit, product: str, found: Mapping[str, tuple[str, np.ndarray]])
     subjects = np.array(fit.bound.subjects)
     for quantity, (unit, value) in found.items():
         draws, n = value.shape
-        yield DataFrame({
-            "subject": np.tile(subjects, draws), "product": product, "draw": np.repeat(np.arange(draws), n),
-            "quantity": quantity, "unit": unit, "value": value.ravel(),
-        })  # fmt: skip
+        yield DataFrame(
+            {
+                "subject": np.tile(subjects, draws),
+                "product": product,
+                "draw": np.repeat(np.arange(draws), n),
+                "quantity": quantity,
+                "unit": unit,
+                "value": value.ravel(),
+            }
+        )

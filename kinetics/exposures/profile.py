@@ -143,7 +143,8 @@ NUMBERS = tuple(f.name for f in fields(Profile) if f.type == "float")
 
 def _records(time: ArrayLike, conc: ArrayLike, blq: ArrayLike | None) -> tuple[Vector, Vector, int]:
     """Sorted times, concentrations with BLQ as 0, and how many missing values at time >= 0 were dropped."""
-    t, c = np.atleast_1d(np.asarray(time, float)), np.atleast_1d(np.asarray(conc, float))
+    t = np.atleast_1d(np.asarray(time, float))
+    c = np.atleast_1d(np.asarray(conc, float))
     below = np.zeros(c.shape, bool) if blq is None else np.atleast_1d(np.asarray(blq, bool))
     if t.ndim != 1 or not t.shape == c.shape == below.shape:
         shapes = f"time {t.shape}, conc {c.shape}, blq {below.shape}"
@@ -205,13 +206,17 @@ def _terminal(
     if rules.after_last_dose and last_dose > tmax:
         after &= t > last_dose
         where = f"the last infusion (day {last_dose:g})"
-    x, y = t[after & (c > 0)][::-1], np.log(c[after & (c > 0)][::-1])
+    x = t[after & (c > 0)][::-1]
+    y = np.log(c[after & (c > 0)][::-1])
     if x.size < rules.min_points:
         return {}, f"{rules.min_points} measurable values after {where} are needed; {x.size} found"
     x, y, n = x - x[0], y - y[0], np.arange(1, x.size + 1)
     sxx, sxy, syy = (np.cumsum(a * b) - np.cumsum(a) * np.cumsum(b) / n for a, b in ((x, x), (x, y), (y, y)))
     fits = slice(rules.min_points - 1, None)
-    n, sxx, sxy, syy = n[fits], sxx[fits], sxy[fits], syy[fits]
+    n = n[fits]
+    sxx = sxx[fits]
+    sxy = sxy[fits]
+    syy = syy[fits]
     varies = syy > 1e-24
     if not varies.any():
         return {}, f"the values after {where} do not vary"
@@ -222,7 +227,8 @@ def _terminal(
     if not best.size:
         return {}, f"no fit after {where} near the best adjusted R^2 has lambda_z > 0: the values do not fall"
     k = best[-1]
-    points, lambda_z = int(n[k]), float(slope[k])
+    points = int(n[k])
+    lambda_z = float(slope[k])
     above_clast = np.mean(y[:points]) + lambda_z * np.mean(x[:points])
     return {
         "lambda_z": lambda_z,
@@ -249,7 +255,8 @@ def _window(
     t: Vector, c: Vector, fit: dict[str, float], window: tuple[float, float], rules: NCARules
 ) -> tuple[float, str]:
     """The area over the window and what must be said of it. `fit` is empty when lambda_z may not be used."""
-    (start, end), tlast = window, float(t[c > 0][-1])
+    start, end = window
+    tlast = float(t[c > 0][-1])
     blq_after = t[t > tlast]
     to_zero = rules.auc_tail == "all" and blq_after.size > 0
     stop = float(blq_after[0]) if to_zero else tlast
@@ -260,7 +267,8 @@ def _window(
     note = f"partial: the last measurable value is at day {tlast:g}, before the window ends at day {end:g}"
     if rules.extrapolate != "none" and fit and not to_zero:
         clast = fit["clast_predicted"] if rules.extrapolate == "predicted" else c[-1]
-        t, c = np.append(t, end), np.append(c, clast * np.exp(-fit["lambda_z"] * (end - tlast)))
+        t = np.append(t, end)
+        c = np.append(c, clast * np.exp(-fit["lambda_z"] * (end - tlast)))
         return float(auc(t, c, start, end, method=rules.auc_method)), f"{note}; extrapolated with lambda_z"
     if stop <= start:
         return float("nan"), f"no measurable value after the window begins at day {start:g}"
@@ -272,7 +280,8 @@ def _join(*sentences: str) -> str:
 
 
 def _fold(t: Vector, c: Vector) -> tuple[dict[str, float], dict[str, str]]:
-    names, later = ("first_measurable", "tfirst", "fold_expansion"), np.flatnonzero((t > 0) & (c > 0))
+    names = ("first_measurable", "tfirst", "fold_expansion")
+    later = np.flatnonzero((t > 0) & (c > 0))
     if not later.size:
         return {}, dict.fromkeys(names, "no measurable value after the infusion")
     first = later[0]
@@ -312,7 +321,8 @@ def _both_areas(
     if t.size < 2:
         return {}, dict.fromkeys(("auc_window", "auc_last"), "an area needs two records; 1 found")
     t, c, note = _start(t, c, carried, rules)
-    found, why = {}, {"auc_window": note if window[0] < t[0] else "", "auc_last": note}
+    found = {}
+    why = {"auc_window": note if window[0] < t[0] else "", "auc_last": note}
     if t[0] == 0:
         found["auc_last"] = float(auc(t, c, 0.0, t[c > 0][-1], method=rules.auc_method))
     if t[0] <= window[0]:
@@ -337,7 +347,8 @@ def nca_profile(
     `window`: days, the area's ends. `dose_times`: days at which infusions began or ended; a negative one
     says that an earlier infusion may still be measurable. Two records at one time are an InputError.
     """
-    start, end = float(window[0]), float(window[1])
+    start = float(window[0])
+    end = float(window[1])
     if not 0 <= start < end < np.inf:
         raise InputError(Problem(f"{window} is no window of days", "give (start, end), 0 <= start < end"))
     t, c, n_missing = _records(time, conc, blq)
@@ -346,7 +357,8 @@ def nca_profile(
     kept_t, kept_c = _apply_blq(t, c, rules)
     if not t.size:
         why = "no record after the infusion" + (f" ({n_missing} missing)" if n_missing else "")
-        found, reasons = {}, dict.fromkeys(NUMBERS, why)
+        found = {}
+        reasons = dict.fromkeys(NUMBERS, why)
     elif n_blq == t.size:
         found, reasons = _all_blq(kept_t, n_blq)
     else:

@@ -127,7 +127,8 @@ def nca(
     infusions = _infusions(study, products)
     if by not in ("cycle", "course", "both"):
         raise InputError(Problem("by says which rows to give", "write 'cycle', 'course' or 'both'", value=by))
-    records, none = _records(study), _Records(*np.zeros((2, 0)), *np.zeros((2, 0), bool))
+    records = _records(study)
+    none = _Records(*np.zeros((2, 0)), *np.zeros((2, 0), bool))
     rows: list[dict[str, Any]] = []
     for subject in study.subjects.index:
         cuts = list(_cuts(infusions.get(str(subject), []), by))
@@ -158,7 +159,8 @@ def _analytes(study: Study, analyte: str | None) -> list[str]:
     if analyte is None:
         return list(study.analytes)
     if analyte not in study.analytes:
-        what, remedy = "no such analyte was observed", did_you_mean(analyte, study.analytes)
+        what = "no such analyte was observed"
+        remedy = did_you_mean(analyte, study.analytes)
         raise InputError(Problem(what, remedy, column="analyte", value=analyte))
     return [analyte]
 
@@ -279,7 +281,8 @@ def to_pptestcd(frame: DataFrame) -> DataFrame:
         )
         for name, (code, test, unit) in CDISC.items():
             column = area if name == "auc_window" else name
-            missing, reason = pd.isna(row[column]), row[f"{column}_reason"]
+            missing = pd.isna(row[column])
+            reason = row[f"{column}_reason"]
             rows.append(
                 {
                     "USUBJID": row["subject"],
@@ -335,7 +338,8 @@ def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFra
 
 def _statistics(every: np.ndarray, max_missing: float) -> dict[str, Any]:
     found = every[~np.isnan(every)]
-    n, n_missing = found.size, every.size - found.size
+    n = found.size
+    n_missing = every.size - found.size
     names = ("geometric_mean", "geometric_cv_percent", "mean", "sd", "median", "min", "max")
     row: dict[str, Any] = {"n": n, "n_missing": n_missing} | dict.fromkeys(names, np.nan) | {"reason": ""}
     if not n or n_missing > max_missing * every.size:

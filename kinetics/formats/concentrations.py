@@ -28,7 +28,8 @@ Columns = dict[str, tuple[Any, str]]
 
 def adpc(study: Study) -> Dataset:
     """One row a concentration and a dose, as admiral's ADPC has them; doses are PARAMCD = DOSE."""
-    (rows, given), own = timeline(study), subject_variables(study)
+    rows, given = timeline(study)
+    own = subject_variables(study)
     dose = rows["dose"]
     columns = subject_keys(study, rows["subject"]) | _parameters(study, rows)
     measured = rows["value"].where(rows["censored"].isin(["none", "interval"]) & ~dose)
@@ -58,8 +59,16 @@ def adpc(study: Study) -> Dataset:
     columns |= _reference(given) | _traced(study, rows) | own.columns(rows["subject"])
     structure = "One record per subject per parameter per time"
     notes = not_carried(study)
-    return dataset_of("ADPC", "PK Concentrations Analysis Data", structure, study, columns,
-                      own.variables, codelists=_codelists(study) | dict(own.codelists), notes=notes)  # fmt: skip
+    return dataset_of(
+        "ADPC",
+        "PK Concentrations Analysis Data",
+        structure,
+        study,
+        columns,
+        own.variables,
+        codelists=_codelists(study) | dict(own.codelists),
+        notes=notes,
+    )
 
 
 def adppk(study: Study) -> Dataset:
@@ -69,12 +78,17 @@ def adppk(study: Study) -> Dataset:
     As in admiral's ADPPK a value below its limit has no DV and MDV 1. CMT numbers the products, then the
     analytes.
     """
-    (rows, given), own = timeline(study), subject_variables(study)
+    rows, given = timeline(study)
+    own = subject_variables(study)
     columns = subject_keys(study, rows["subject"]) | _events(study, rows)
-    columns |= _limits(rows) | _times(rows) | {
-        "NPRLT": (np.nan, "Not Available: the study has actual times alone"),
-        "APRLT": (rows["since"], "Derived: time from the previous dose"),
-    }  # fmt: skip
+    columns |= (
+        _limits(rows)
+        | _times(rows)
+        | {
+            "NPRLT": (np.nan, "Not Available: the study has actual times alone"),
+            "APRLT": (rows["since"], "Derived: time from the previous dose"),
+        }
+    )
     columns |= _reference(given) | _parameters(study, rows)
     columns["ACYCLE"] = given["cycle"], "Predecessor: doses.csv cycle"
     routes = list(dict.fromkeys(given["ROUTE"]))
@@ -88,13 +102,22 @@ def adppk(study: Study) -> Dataset:
         copy: Variable(f"{own.variables[name].label[:36]} (N)", "integer", own.variables[name].where)
         for name, copy in own.copies.items()
     }
-    return dataset_of("ADPPK", "Population PK Analysis Data", "One record per subject per time", study,
-                      columns, variables, codelists=codelists, notes=not_carried(study))  # fmt: skip
+    return dataset_of(
+        "ADPPK",
+        "Population PK Analysis Data",
+        "One record per subject per time",
+        study,
+        columns,
+        variables,
+        codelists=codelists,
+        notes=not_carried(study),
+    )
 
 
 def _events(study: Study, rows: DataFrame) -> Columns:
     """What a population model reads of every row: event, compartment, amount, value, whether there is one."""
-    dose, below = rows["dose"], rows["censored"].eq("left").astype(int)
+    dose = rows["dose"]
+    below = rows["censored"].eq("left").astype(int)
     dv = rows["value"].where(rows["censored"].isin(["none", "interval"]) & ~dose)
     ids = {subject: place for place, subject in enumerate(study.subject_ids, start=1)}
     return {
@@ -139,7 +162,8 @@ def not_carried(study: Study) -> tuple[str, ...]:
 
 def adam_toml(study: Study, dataset: Dataset) -> str:
     """The TOML beside an ADPC or ADPPK: with it, `read_study` gives the study's own names back."""
-    own, content = subject_variables(study), study_dictionary(study, ("subjects",))
+    own = subject_variables(study)
+    content = study_dictionary(study, ("subjects",))
     columns = content.setdefault("columns", {}).setdefault("subjects", {})
     for column, name in own.names.items():
         if name == "SEX" and "SEX" in own.codelists and column in columns:
@@ -160,7 +184,8 @@ def _parameters(study: Study, rows: DataFrame) -> Columns:
     """PARAMCD, PARAM, PARAMN and the parameter's categories of every row."""
     codes = analyte_codes(study)
     numbers = {name: place for place, name in enumerate(codes, start=1)}
-    dose, analyte = rows["dose"], rows["analyte"]
+    dose = rows["dose"]
+    analyte = rows["analyte"]
 
     def of(name: str, at_dose: str) -> Series:
         found = analyte.map({key: getattr(a, name) for key, a in study.analytes.items()})

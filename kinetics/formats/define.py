@@ -74,9 +74,13 @@ def define_xml(study: Study, datasets: Sequence[Dataset]) -> str:
 def _group(parent: Element, dataset: Dataset) -> None:
     """One dataset: its label, structure and variables in order."""
     facts = {
-        "OID": f"IG.{dataset.name}", "Name": dataset.name, "Repeating": "Yes", "IsReferenceData": "No",
-        "Purpose": "Analysis", "def:Structure": dataset.structure,
-    }  # fmt: skip
+        "OID": f"IG.{dataset.name}",
+        "Name": dataset.name,
+        "Repeating": "Yes",
+        "IsReferenceData": "No",
+        "Purpose": "Analysis",
+        "def:Structure": dataset.structure,
+    }
     group = SubElement(parent, "ItemGroupDef", facts)
     _described(group, ". ".join((dataset.label, *dataset.notes)))
     for place, name in enumerate(dataset.variables, start=1):

@@ -17,10 +17,8 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, force: bool =
     InputError if the folder is there and not `force`; with it the old one is replaced.
     """
     if folder.exists() and not force:
-        what, remedy = (
-            "something is there already",
-            "choose another name with --out, or replace it with --force",
-        )
+        what = "something is there already"
+        remedy = "choose another name with --out, or replace it with --force"
         raise InputError(Problem(what, remedy, file=str(folder)))
     with whole_folder(folder, replace=force) as partial:
         for name, content in files.items():

@@ -84,7 +84,8 @@ def _population(fit: Fit, population: Population) -> DataFrame:
 
 def _individual(fit: Fit) -> DataFrame:
     """id, the mean and SD of every subject's own values, and the covariates."""
-    values, own = individual_values(fit), subject_variables(fit.study)
+    values = individual_values(fit)
+    own = subject_variables(fit.study)
     columns = {"id": fit.bound.subjects}
     columns |= {f"{name}_mean": draws.mean(axis=0) for name, draws in values.items()}
     columns |= {f"{name}_sd": draws.std(axis=0) for name, draws in values.items()}

@@ -35,7 +35,9 @@ DROPPED = ("SYNTH",)
 def nonmem_data(study: Study) -> DataFrame:
     """The rows; NaN where the file has `.`."""
     rows, _ = timeline(study)
-    dose, censored, ids = rows["dose"], rows["censored"], nonmem_ids(study)
+    dose = rows["dose"]
+    censored = rows["censored"]
+    ids = nonmem_ids(study)
     numbers = {name: place for place, name in enumerate(study.analytes, start=1)}
     frame = DataFrame(
         {
@@ -96,7 +98,8 @@ def nonmem_ids(study: Study) -> dict[str, int]:
 
 def nonmem_toml(study: Study) -> str:
     """The TOML beside the file: with it, `read_study` gives the study's own names, codes and units back."""
-    content, products = study_dictionary(study, ("subjects",)), products_of(study)
+    content = study_dictionary(study, ("subjects",))
+    products = products_of(study)
     subjects: dict[str, Any] = {}
     for column in _names(study):
         spec = content.get("columns", {}).get("subjects", {}).get(column, {})

@@ -41,7 +41,8 @@ def nonmem_run_tables(fit: Fit) -> tuple[DataFrame, DataFrame, DataFrame]:
     """The raw estimates, the individual effects, and the names: column, site, meaning."""
     population = population_of(fit)
     table = population.table.set_index("site")
-    effects, residual = list(fit.bound.hierarchy.vary), [s for s in table.index if _is_residual(fit, s)]
+    effects = list(fit.bound.hierarchy.vary)
+    residual = [s for s in table.index if _is_residual(fit, s)]
     inner = {f"omega_{k}" for k in fit.bound.hierarchy.omega} | {
         f"gamma_{k}" for k in fit.bound.hierarchy.gamma
     }
@@ -92,9 +93,11 @@ def _put_square(rows: dict[int, dict[str, float]], column: str, table: DataFrame
         sd, spread = (float(table.loc[site, c]) for c in ("value", "spread"))  # pyright: ignore[reportArgumentType]
         known = np.isfinite(spread)
         values = {
-            -1000000000: sd**2, -1000000001: 2 * sd * spread if known else FIXED_SE, -1000000004: sd,
+            -1000000000: sd**2,
+            -1000000001: 2 * sd * spread if known else FIXED_SE,
+            -1000000004: sd,
             -1000000006: float(not known),
-        }  # fmt: skip
+        }
     for code, value in values.items():
         rows[code][column] = value
 
@@ -103,7 +106,8 @@ def _omegas(
     fit: Fit, table: DataFrame, rows: dict[int, dict[str, float]], effects: list[str]
 ) -> list[tuple[str, str, str]]:
     """The lower triangle of OMEGA, row by row; covariances out of correlations, their error at fixed SDs."""
-    h, names = fit.bound.hierarchy, []
+    h = fit.bound.hierarchy
+    names = []
     for i, later in enumerate(effects):
         for j, earlier in enumerate(effects[: i + 1]):
             column = f"OMEGA({i + 1},{j + 1})"
@@ -118,8 +122,10 @@ def _omegas(
             if pair is not None:
                 product = math.prod([float(table.loc[h.sd_site(k), "value"]) for k in (earlier, later)])  # pyright: ignore
                 value, spread = (float(table.loc[pair, c]) for c in ("value", "spread"))  # pyright: ignore
-                rows[-1000000000][column], rows[-1000000001][column] = value * product, spread * product
-                rows[-1000000004][column], rows[-1000000006][column] = value, 0.0
+                rows[-1000000000][column] = value * product
+                rows[-1000000001][column] = spread * product
+                rows[-1000000004][column] = value
+                rows[-1000000006][column] = 0.0
                 names.append((column, pair, "covariance"))
     return names
 

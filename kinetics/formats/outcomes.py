@@ -44,7 +44,8 @@ def adtte(study: Study, protocol: Protocol, *, assessed_every_days: float | None
     place = rows["subject"].map({s: i for i, s in enumerate(study.subject_ids)})
     rows = rows.assign(place=place, number=rows["code"].map(order))
     rows = rows.sort_values(["place", "number"], kind="stable", ignore_index=True)
-    own, censored = subject_variables(study), ~rows["event"].astype(bool)
+    own = subject_variables(study)
+    censored = ~rows["event"].astype(bool)
     said = [
         re.split("; |, by ", why, maxsplit=1) for why in rows["why"]
     ]  # what happened; at what it is censored
@@ -62,13 +63,20 @@ def adtte(study: Study, protocol: Protocol, *, assessed_every_days: float | None
         "CNSDTDSC": (np.where(censored, where, ""), "Derived: the protocol's censoring"),
         "ASEQ": (rows.groupby("subject").cumcount() + 1, "Derived: order within the subject"),
         **own.columns(rows["subject"]),
-    }  # fmt: skip
+    }
     codelists = {
         "CNSR": {"0": "event", "1": "censored"},
         "PARAMCD": {k.upper(): v for k, v in ENDPOINTS.items()},
     }
-    return dataset_of("ADTTE", "Time to Event Analysis Data", "One record per subject per parameter", study, columns,
-                      own.variables, codelists=codelists | dict(own.codelists))  # fmt: skip
+    return dataset_of(
+        "ADTTE",
+        "Time to Event Analysis Data",
+        "One record per subject per parameter",
+        study,
+        columns,
+        own.variables,
+        codelists=codelists | dict(own.codelists),
+    )
 
 
 def adrs(study: Study) -> Dataset:
@@ -101,13 +109,20 @@ def adrs(study: Study) -> Dataset:
         "ANL01FL": (table["flag"], "Derived: up to the first PD"),
         "ASEQ": (table.groupby("subject").cumcount() + 1, "Derived: order within the subject"),
         **own.columns(table["subject"]),
-    }  # fmt: skip
+    }
     codelists = {
         "AVAL": {str(number): word for word, number in RESPONSE_NUMBERS.items()},
         "PARAMCD": {"OVRLRESP": "Overall Response"} | {code: name for code, (name, _) in _BEST.items()},
     }
-    return dataset_of("ADRS", "Response Analysis Data", "One record per subject per parameter per assessment", study,
-                      columns, own.variables, codelists=codelists | dict(own.codelists))  # fmt: skip
+    return dataset_of(
+        "ADRS",
+        "Response Analysis Data",
+        "One record per subject per parameter per assessment",
+        study,
+        columns,
+        own.variables,
+        codelists=codelists | dict(own.codelists),
+    )
 
 
 def _as_one(study: Study) -> Study:

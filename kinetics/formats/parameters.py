@@ -98,8 +98,15 @@ def _dataset(study: Study, long: DataFrame, method: str, values: dict[str, tuple
         code: f"{test.rstrip(' *')}{' (own code)' if test.endswith('*') else ''}"
         for code, test, _ in CDISC.values()
     }
-    return dataset_of("ADPP", "PK Parameters Analysis Data", "One record per subject, analyte, parameter and visit",
-                      study, columns, own.variables, codelists={"PARAMCD": names} | dict(own.codelists))  # fmt: skip
+    return dataset_of(
+        "ADPP",
+        "PK Parameters Analysis Data",
+        "One record per subject, analyte, parameter and visit",
+        study,
+        columns,
+        own.variables,
+        codelists={"PARAMCD": names} | dict(own.codelists),
+    )
 
 
 def pknca(study: Study, rules: NCARules = DEFAULT_RULES) -> DataFrame:
@@ -116,7 +123,8 @@ def pknca(study: Study, rules: NCARules = DEFAULT_RULES) -> DataFrame:
     ends = _ends(table)
     parts = []
     for number, name in {**PKNCA_NAMES, area: _WINDOW[rules.auc_tail]}.items():
-        reason, value = table[f"{number}_reason"], table[number].astype(float)
+        reason = table[f"{number}_reason"]
+        value = table[number].astype(float)
         unit = CDISC["auc_window" if number == area else number][2]
         parts.append(
             DataFrame(

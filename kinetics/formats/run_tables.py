@@ -38,7 +38,8 @@ def population_of(fit: Fit) -> Population:
     summary = parameter_table(fit)
     summary = summary[summary["kind"] != "derived"].set_index("site")
     table = DataFrame({"value": summary["median"], "spread": summary["sd"], "cv_percent": np.nan})
-    maximum, note = None, "posterior median and standard deviation"
+    maximum = None
+    note = "posterior median and standard deviation"
     if fit.method in MAXIMA:
         maximum = estimates(fit)
         found = maximum.table.set_index("site")
@@ -64,7 +65,8 @@ def random_effects(fit: Fit) -> dict[str, np.ndarray]:
     """Effect -> draws (draw, subject) of the random effect on the link scale: its standard deviation times
     eta.
     """
-    sites, h = fit.sites(), fit.bound.hierarchy
+    sites = fit.sites()
+    h = fit.bound.hierarchy
     return {k: sites[h.sd_site(k)][:, None] * sites[f"eta_{k}"] for k in h.vary}
 
 

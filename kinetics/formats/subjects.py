@@ -48,13 +48,16 @@ def subject_keys(study: Study, subjects: Series) -> dict[str, tuple[Any, str]]:
 
 def subject_variables(study: Study) -> SubjectVariables:
     """WTBL of the weight, AGE and SEX of columns so named, an 8-character name of every other column."""
-    specs, made, names = study.dictionary.columns.subjects, {}, {}
+    specs = study.dictionary.columns.subjects
+    made = {}
+    names = {}
     copies: dict[str, str] = {}
     variables: dict[str, Variable] = {}
     origins: dict[str, str] = {}
     codelists: dict[str, Mapping[str, str]] = {}
     for column in map(str, study.subjects.columns):
-        values, spec = study.subjects[column], specs.get(column)
+        values = study.subjects[column]
+        spec = specs.get(column)
         label = spec.label if spec is not None and spec.label else column
         name = {"weight_kg": "WTBL", "age": "AGE", "sex": "SEX"}.get(column, "")
         name = name or adam_name(column, [*PUBLISHED, *made, *copies.values()])
@@ -64,7 +67,9 @@ def subject_variables(study: Study) -> SubjectVariables:
             codelists[name] = SEX
         elif spec is not None and spec.labels is not None:
             codelists[name] = {word: word for word in spec.labels.values()}
-        made[name], names[column], origins[name] = values, name, origin
+        made[name] = values
+        names[column] = name
+        origins[name] = origin
         kind = "float" if values.dtype.kind in "fi" else "text"
         variables[name] = PUBLISHED.get(name) or Variable(label[:40], kind, "own")
         if kind == "text":
@@ -76,9 +81,7 @@ def subject_variables(study: Study) -> SubjectVariables:
             made[f"{name}U"] = Series(
                 [_UNITS.get(unit, unit)] * len(values), index=values.index, dtype=object
             )
-            variables[f"{name}U"], origins[f"{name}U"] = (
-                PUBLISHED[f"{name}U"],
-                "Assigned: the study's dictionary",
-            )
+            variables[f"{name}U"] = PUBLISHED[f"{name}U"]
+            origins[f"{name}U"] = "Assigned: the study's dictionary"
     frame = DataFrame(made, index=study.subjects.index)
     return SubjectVariables(frame, names, copies, variables, origins, codelists)

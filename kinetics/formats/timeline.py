@@ -48,7 +48,8 @@ def _references(rows: DataFrame, doses: DataFrame) -> DataFrame:
         for s, p, counts in zip(rows["subject"][::-1], place[::-1], rows["counts"][::-1], strict=True)
         if counts
     }
-    latest, found = dict(first), []
+    latest = dict(first)
+    found = []
     for subject, is_dose, counts, own in zip(
         rows["subject"], rows["dose"], rows["counts"], place, strict=True
     ):
@@ -64,7 +65,8 @@ def products_of(study: Study) -> list[tuple[str, str, str]]:
 
 def compartments(study: Study, rows: DataFrame) -> list[int]:
     """CMT of every row of a timeline: the products first, then the analytes."""
-    products, analytes = products_of(study), list(study.analytes)
+    products = products_of(study)
+    analytes = list(study.analytes)
     columns = (rows[name] for name in ("dose", "product", "route", "unit", "analyte"))
     return [
         products.index((product, route, unit)) + 1 if dose else len(products) + analytes.index(analyte) + 1

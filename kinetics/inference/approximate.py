@@ -59,13 +59,20 @@ def approximate(
     FitError where no start leads to a maximum.
     """
     bound = posterior.bound
-    plan, data, marginal = bound.plan, bound.data, Marginal(posterior)
+    plan = bound.plan
+    data = bound.data
+    marginal = Marginal(posterior)
     key_search, key_draws = jax.random.split(key)
     found = search(
-        marginal, data, centre, key_search,
-        with_prior=plan.method != "laplace", starts=plan.sampler.starts, exact=plan.method != "vi",
+        marginal,
+        data,
+        centre,
+        key_search,
+        with_prior=plan.method != "laplace",
+        starts=plan.sampler.starts,
+        exact=plan.method != "vi",
         announce=announce,
-    )  # fmt: skip
+    )
     if plan.method == "vi":
         return _variational(posterior, chart_of(marginal, found.best, data), key_draws, announce)
     return _at_maximum(marginal, found, key_draws, announce)
@@ -74,7 +81,8 @@ def approximate(
 def _at_maximum(
     marginal: Marginal, found: Search, key: Array, announce: Callable[[str], None]
 ) -> Approximate:
-    posterior, best = marginal.posterior, found.best
+    posterior = marginal.posterior
+    best = found.best
     bound = posterior.bound
     prior = bound.plan.method == "map"
     seen = (
@@ -115,9 +123,13 @@ def _variational(
     )
     chosen = resampled(weights, np.random.default_rng(posterior.bound.plan.seed)) if use else slice(None)
     facts = {
-        "bound": guide.bound, "slope": guide.slope, "steps": guide.steps, "pareto_k": weights.k,
-        "resampled": use, "effective": weights.effective if use else float(len(z)),
-    }  # fmt: skip
+        "bound": guide.bound,
+        "slope": guide.slope,
+        "steps": guide.steps,
+        "pareto_k": weights.k,
+        "resampled": use,
+        "effective": weights.effective if use else float(len(z)),
+    }
     stats = {"lp": log_p[chosen], "log_q": log_q[chosen]}
     return Approximate(_draws(posterior, z[chosen], chart, key, stats), None, facts)
 

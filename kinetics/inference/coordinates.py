@@ -23,14 +23,18 @@ from kinetics.population import class_log_joint
 
 __all__ = ["chart_at_mode", "chart_of", "chart_shape"]
 
-_ROUNDS, _PAIRS = 8, 4  # of averaging, antithetic pairs in each: choices, not critical
+# of averaging, antithetic pairs in each: choices, not critical
+_ROUNDS = 8
+_PAIRS = 4
 
 
 def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
     """The coordinates in which the posterior, were it what the approximation takes it for, is standard
     normal.
     """
-    g, mode, at_mode = found.g, found.modes.b, found.modes.information
+    g = found.g
+    mode = found.modes.b
+    at_mode = found.modes.information
     b, slope, information = _averaged(marginal, found, data)
     ok = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
     b = np.where(ok, b, mode)
@@ -50,7 +54,9 @@ def chart_shape(p: Posterior) -> Chart:
     def of(*shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, np.dtype(float))
 
-    n, d, g = p.subjects, len(p.vary), p.population
+    n = p.subjects
+    d = len(p.vary)
+    g = p.population
     chart = Chart(of(g), of(g, g), of(d, n), of(d, n), of(d, d, n))
     if p.h.probability is not None:
         chart = chart._replace(share=of(n))
@@ -61,7 +67,9 @@ def chart_shape(p: Posterior) -> Chart:
 
 def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
     """The chart with the rows that the plan wants centred, or not, whatever the data say."""
-    p, h, q = marginal.posterior, chart.information, chart.slope
+    p = marginal.posterior
+    h = chart.information
+    q = chart.slope
     assert h is not None
     assert q is not None
     alone = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
@@ -87,7 +95,9 @@ def chart_at_mode(
 
     Rows of 0 in the covariance hold their value.
     """
-    g, modes, scale = found.g, found.modes, np.zeros_like(covariance)
+    g = found.g
+    modes = found.modes
+    scale = np.zeros_like(covariance)
     free = np.nonzero(np.diag(covariance) > 0)[0]
     scale[np.ix_(free, free)] = np.linalg.cholesky(covariance[np.ix_(free, free)])
     slope = marginal.precision(g, data) @ modes.b  # with which the mode of the effects at g is that found
@@ -98,7 +108,8 @@ def _chart(
     marginal: Marginal, found: Laplace, data: FitData, scale: np.ndarray, b: Effects, slope: Effects,
     information: Matrices,
 ) -> Chart:  # fmt: skip
-    g, p = found.g, marginal.posterior
+    g = found.g
+    p = marginal.posterior
     chart = Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
     if p.h.probability is None:
         return chart
@@ -129,20 +140,25 @@ def _crossed(
 
 def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:
     """Mean of each subject's random effects, mean slope of its log-likelihood there, and mean information."""
-    g, b, information = found.g, found.modes.b, found.modes.information
-    precision, rng = marginal.precision(g, data), np.random.default_rng(0)
+    g = found.g
+    b = found.modes.b
+    information = found.modes.information
+    precision = marginal.precision(g, data)
+    rng = np.random.default_rng(0)
     d, n = b.shape
     slope = marginal.likelihood_slope(g, b, data)
     for i in range(_ROUNDS):
         root = np.linalg.cholesky(np.linalg.inv(information + precision))
         half = np.einsum("sij,ksj->kis", root, rng.standard_normal((_PAIRS, n, d)))
-        seen, pulled = np.zeros_like(information), np.zeros_like(b)
+        seen = np.zeros_like(information)
+        pulled = np.zeros_like(b)
         for away in (*half, *-half):
             there = marginal.look(g, b + away, data)
             seen += there.information / (2 * _PAIRS)
             pulled += (there.by_b - marginal.prior_slope(g, b + away)) / (2 * _PAIRS)
         keep = 2.0 / (3.0 + i)  # the draws are new each round: later rounds move less
-        information, slope = (1 - keep) * information + keep * seen, (1 - keep) * slope + keep * pulled
+        information = (1 - keep) * information + keep * seen
+        slope = (1 - keep) * slope + keep * pulled
         away_from_rest = (pulled + marginal.prior_slope(g, b)).T[..., None]
         b = b + keep * np.linalg.solve(information + precision, away_from_rest)[..., 0].T
     return b, slope, information

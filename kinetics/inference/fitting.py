@@ -95,7 +95,8 @@ class Fit:
         What the checkpoint beside it needs for more draws goes along. `log` is the text of its progress, kept
         as log.txt.
         """
-        run, left = Path(folder), Checkpoint(unfinished(Path(folder)))
+        run = Path(folder)
+        left = Checkpoint(unfinished(Path(folder)))
         tables = {"estimates.csv": _table(self.posterior)} if "estimates" in self.posterior else {}
         write_run(run, self.bound.plan, self.posterior, self.provenance, force=force, log=log, tables=tables)
         if left.folder.exists() and left.facts()["identity"]["plan"] == plan_sha256(self.bound.plan):
@@ -185,7 +186,8 @@ def _keys(plan: FitPlan) -> tuple[jax.Array, jax.Array]:
 def _approximated(
     bound: BoundFit, centre: np.ndarray, facts: Mapping[str, Any], announce: Callable[[str], None]
 ) -> Fit:
-    plan, clock = bound.plan, perf_counter()
+    plan = bound.plan
+    clock = perf_counter()
     draws, estimates, found = approximate(Posterior(bound), centre, _keys(plan)[1], announce=announce)
     told = {
         "started": facts["started"],
@@ -221,7 +223,8 @@ def resume(
         checkpoint = _extended(run, draws)
     elif draws is not None:
         raise FitError(f"{run} is not finished: `kinetics resume {run}` first, then ask for more draws")
-    facts, plan = checkpoint.facts(), plan_of(checkpoint.plan(), file=str(checkpoint.folder / "plan.toml"))
+    facts = checkpoint.facts()
+    plan = plan_of(checkpoint.plan(), file=str(checkpoint.folder / "plan.toml"))
     bound = bind(plan, study=read_study(plan.data, **facts.get("options", {})))
     checkpoint.require(_identity(bound))
     announce(describe_records(bound))
@@ -254,12 +257,15 @@ def _extended(run: Path, draws: int | None) -> Checkpoint:
         raise FitError(
             f"{run} is finished: a fit by {method} has no chains to go on with; fit again with --force"
         )
-    kept, had = Checkpoint(run / "checkpoint"), int(posterior["posterior"].sizes["draw"])
+    kept = Checkpoint(run / "checkpoint")
+    had = int(posterior["posterior"].sizes["draw"])
     if draws is None or draws <= had:
         raise FitError(
             f"{run} is finished, with {had} draws a chain; say --draws and a larger number for more"
         )
-    start, saved, facts = kept.read_start(), kept.read(), kept.facts()
+    start = kept.read_start()
+    saved = kept.read()
+    facts = kept.facts()
     if start is None or saved is None:
         raise FitError(f"{run} has no checkpoint to go on from; fit again")
     before = plan_of(content)
@@ -280,9 +286,13 @@ def _identity(bound: BoundFit) -> dict[str, str]:
     sampler = bound.plan.sampler
     layout = chain_layout(sampler.chains, sampler.devices)
     return {
-        "plan": plan_sha256(bound.plan), "model": bound.model.sha256, "data": bound.study.sha256,
-        "code": code_sha256(), "chains": str(layout), **{k: version(k) for k in ("jax", "jaxlib", "numpyro")},
-    }  # fmt: skip
+        "plan": plan_sha256(bound.plan),
+        "model": bound.model.sha256,
+        "data": bound.study.sha256,
+        "code": code_sha256(),
+        "chains": str(layout),
+        **{k: version(k) for k in ("jax", "jaxlib", "numpyro")},
+    }
 
 
 def _sampled(
@@ -293,9 +303,12 @@ def _sampled(
     announce: Callable[[str], None],
     centre: np.ndarray | None = None,
 ) -> Fit:
-    plan, clock, before = bound.plan, perf_counter(), float(facts["seconds"])
+    plan = bound.plan
+    clock = perf_counter()
+    before = float(facts["seconds"])
     key_start, key_chains = _keys(plan)
-    layout, posterior = chain_layout(plan.sampler.chains, plan.sampler.devices), Posterior(bound)
+    layout = chain_layout(plan.sampler.chains, plan.sampler.devices)
+    posterior = Posterior(bound)
     announce(str(layout))
     known, saved = (None, None) if checkpoint is None else (checkpoint.read_start(), checkpoint.read())
     program = NutsProgram(posterior, plan.sampler, layout, begun=0 if saved is None else saved.done)
@@ -321,9 +334,11 @@ def _sampled(
         bound.data, chart, jnp.asarray(start), key_chains, report=report, saved=saved, save=save
     )
     told = {
-        "started": facts["started"], "seconds": round(before + perf_counter() - clock, 2), "chains": str(layout),
+        "started": facts["started"],
+        "seconds": round(before + perf_counter() - clock, 2),
+        "chains": str(layout),
         "unused_parameters": list(bound.unused),
-    }  # fmt: skip
+    }
     return Fit(bound, _datatree(bound, draws), provenance_of(plan, bound, told))
 
 

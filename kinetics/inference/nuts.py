@@ -71,7 +71,9 @@ class NutsProgram:
         self, posterior: Posterior, settings: Sampler, layout: ChainLayout, *,
         begun: int = 0, side_by_side: bool = False,
     ) -> None:  # fmt: skip
-        self.posterior, self.settings, self.layout = posterior, settings, layout
+        self.posterior = posterior
+        self.settings = settings
+        self.layout = layout
 
         density = _kept_gradient(posterior.log_density)
 
@@ -84,10 +86,8 @@ class NutsProgram:
             (n, every): Ahead(_on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side))
             for n, every in {self._pace(c) for done in (0, begun) for c in chunks(settings, done)}
         }
-        own, of_draws = (
-            0 if side_by_side else None,
-            jax.vmap(partial(sites_of, posterior), (0, 0, None, None)),
-        )
+        own = 0 if side_by_side else None
+        of_draws = jax.vmap(partial(sites_of, posterior), (0, 0, None, None))
         self._sites = jax.jit(jax.vmap(of_draws, (0, 0, own, own)))
 
     def _pace(self, chunk: tuple[int, bool, int]) -> tuple[int, int]:
@@ -99,10 +99,12 @@ class NutsProgram:
         """Begin with what Laplace's method and then `run`, from its start, will call, while the search
         goes on here.
         """
-        compiler, chart = Compiler(), chart_shape(self.posterior)
+        compiler = Compiler()
+        chart = chart_shape(self.posterior)
         marginal.compile(compiler, data)
         start = jax.ShapeDtypeStruct((self.settings.chains, self.posterior.size), np.dtype(float))
-        begin, inputs = (jax.eval_shape(lambda: _split(key, self.settings.chains)), start), (data, chart)
+        begin = (jax.eval_shape(lambda: _split(key, self.settings.chains)), start)
+        inputs = (data, chart)
 
         place = NamedSharding(self.layout.mesh(), PartitionSpec("chain"))
 
@@ -134,17 +136,23 @@ class NutsProgram:
         each. `save` is called on the host after every chunk with the state and the newest chunk of draws,
         then `report`.
         """
-        settings, inputs = self.settings, (data, chart)
+        settings = self.settings
+        inputs = (data, chart)
         begin = (_split(key, settings.chains), start)
         if saved is None:
-            state, done, kept = self._init(begin, inputs), 0, []
+            state = self._init(begin, inputs)
+            done = 0
+            kept = []
         else:
             shape = jax.eval_shape(self._init.function, begin, inputs)  # also tells the kernel its settings
-            state, done, kept = _restored(shape, saved.state), saved.done, list(saved.kept)
+            state = _restored(shape, saved.state)
+            done = saved.done
+            kept = list(saved.kept)
         for length, warmup, before in chunks(settings, done):
             state, trace = self._scan[self._pace((length, warmup, before))](state, inputs)
             diverging = int(jnp.sum(trace["diverging"]))
-            steps, size = float(jnp.mean(trace["n_steps"])), float(jnp.mean(trace["step_size"][:, -1]))
+            steps = float(jnp.mean(trace["n_steps"]))
+            size = float(jnp.mean(trace["step_size"][:, -1]))
             fresh = [] if warmup else [jax.device_get(trace)]
             kept += fresh
             save(Saved(before + length, _arrays(state), fresh))
@@ -204,7 +212,8 @@ def sites_of(
     b, _ = posterior.effects(s, u, data, chart)
     s = posterior.with_effects(s, b)
     if posterior.h.probability is not None:
-        eta, away = jnp.stack([s[f"eta_{k}"] for k in posterior.vary]), shift_of(posterior.h, s)
+        eta = jnp.stack([s[f"eta_{k}"] for k in posterior.vary])
+        away = shift_of(posterior.h, s)
         own = jax.random.categorical(key, class_log_joint(posterior.h, s, eta), axis=0).astype(float)
         s |= {f"eta_{k}": eta[i] - away[i] * own for i, k in enumerate(posterior.vary)} | {"class": own}
     return s
@@ -277,16 +286,22 @@ def _several(one: Callable[..., Any], own_inputs: bool, state: Any, inputs: Any)
 def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs: Any) -> Any:
     key, start = chain
     return begin(
-        start, settings.warmup, step_size=0.5, target_accept_prob=settings.target_accept,
+        start,
+        settings.warmup,
+        step_size=0.5,
+        target_accept_prob=settings.target_accept,
         adapt_mass_matrix=inputs[1].information is None,  # a chart has done better than a few draws could
-        max_tree_depth=settings.max_tree_depth, model_args=inputs, rng_key=key,
-    )  # fmt: skip
+        max_tree_depth=settings.max_tree_depth,
+        model_args=inputs,
+        rng_key=key,
+    )
 
 
 def _scan_chain(move: Callable[..., Any], length: int, every: int, state: Any, inputs: Any) -> Any:
     def again(_: Any, c: Any) -> Any:
         state, told = c
-        before, state = state, move(state, inputs, {})
+        before = state
+        state = move(state, inputs, {})
         now = _told(before, state)
         kept = {
             "n_steps": told["n_steps"] + now["n_steps"],
@@ -296,7 +311,8 @@ def _scan_chain(move: Callable[..., Any], length: int, every: int, state: Any, i
         return state, now | kept | most | {"energy_change": told["energy_change"] + now["energy_change"]}
 
     def step(state: Any, _: None) -> tuple[Any, dict[str, Any]]:
-        before, state = state, move(state, inputs, {})
+        before = state
+        state = move(state, inputs, {})
         told = _told(before, state)
         if every > 1:
             state, told = jax.lax.fori_loop(1, every, again, (state, told))

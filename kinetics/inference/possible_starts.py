@@ -42,7 +42,8 @@ def possible_centre(
 
     FitError names subject, day, analyte and record where none of `_DRAWS` draws is possible either.
     """
-    bound, centre = posterior.bound, np.asarray(posterior.plain().centre)
+    bound = posterior.bound
+    centre = np.asarray(posterior.plain().centre)
     lines = impossible_records(bound, constrained_start(bound))
     if not lines:
         return centre

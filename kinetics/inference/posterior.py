@@ -57,8 +57,10 @@ class Posterior:
     """The log density of a bound fit, its population sites and its charts; pure functions of arrays."""
 
     def __init__(self, bound: BoundFit) -> None:
-        self.bound, self.h = bound, bound.hierarchy
-        self.vary, self.subjects = self.h.vary, len(bound.subjects)
+        self.bound = bound
+        self.h = bound.hierarchy
+        self.vary = self.h.vary
+        self.subjects = len(bound.subjects)
         held = [k in bound.plan.effects.centred for k in self.vary]
         self.centred, self.free = np.flatnonzero(held), np.flatnonzero(~np.array(held, bool))
         self.priors = bound.priors()
@@ -116,7 +118,9 @@ class Posterior:
         """
         order = np.argsort(self._kinds, kind="stable")
         ordered = np.eye(len(order))[order]
-        x, at, values = jnp.dot(ordered, x, precision="highest"), 0, []
+        x = jnp.dot(ordered, x, precision="highest")
+        at = 0
+        values = []
         for kind, n in zip(*np.unique(self._kinds, return_counts=True), strict=True):
             values.append(_constrained(str(kind), x[at : at + n]))
             at += n
@@ -225,7 +229,8 @@ class Posterior:
             return self._conditional(s, u, data, chart, slice(None))
         assert chart.point is not None
         assert chart.spread is not None
-        held, free = self.centred, self.free
+        held = self.centred
+        free = self.free
         own = jnp.asarray(chart.point)[held] - self.centres(s, data)[held] + chart.spread[held] * u[held]
         log_volume = jnp.sum(jnp.log(chart.spread[held]), axis=0)
         if not len(free):
@@ -245,7 +250,8 @@ class Posterior:
             factor = jnp.linalg.cholesky(self.h.correlation(s)[rows][:, rows])
             log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
             return omega[rows, None] * (factor @ u), log_volume * jnp.ones(self.subjects)
-        precision, away = self.precision(s)[rows][:, rows], (chart.point - self.centres(s, data))[rows]
+        precision = self.precision(s)[rows][:, rows]
+        away = (chart.point - self.centres(s, data))[rows]
         moved = jnp.zeros(())
         if chart.share is not None:
             moved = ((shift_of(self.h, s) * omega)[:, None] * chart.share)[rows]

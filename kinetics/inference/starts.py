@@ -37,16 +37,22 @@ def begin(
     which `announce` hears; with "vi" its population values are those of the normal approximation, from which
     the starts are drawn. The search begins at `centre`, by default the prior medians.
     """
-    shape, plain = (settings.chains, posterior.size), posterior.plain()
+    shape = (settings.chains, posterior.size)
+    plain = posterior.plain()
     plain = plain if centre is None else plain._replace(centre=centre)
     if settings.start == "prior":
         return plain, 0.1 * jax.random.normal(key, shape)
     try:
         marginal = marginal or Marginal(posterior)
         found = search(
-            marginal, data, np.asarray(plain.centre), key,
-            with_prior=True, starts=settings.starts, announce=announce,
-        ).best  # fmt: skip
+            marginal,
+            data,
+            np.asarray(plain.centre),
+            key,
+            with_prior=True,
+            starts=settings.starts,
+            announce=announce,
+        ).best
         chart = chart_of(marginal, found, data)
     except (FitError, np.linalg.LinAlgError) as error:
         announce(f"Laplace's method failed ({error}); chains begin at the prior medians")
@@ -70,8 +76,10 @@ def _around_guide(
     """The chart whose v is standard normal under the guide, and draws of the guide."""
     guide = fitted_guide(posterior, data, chart)
     z, _ = draws_of(posterior, guide, key, chains)
-    n, scale = posterior.population, np.asarray(chart.scale)
-    mean, factor = guide.mean[:n], guide.population
+    n = posterior.population
+    scale = np.asarray(chart.scale)
+    mean = guide.mean[:n]
+    factor = guide.population
     z[:, :n] = np.linalg.solve(factor, (z[:, :n] - mean).T).T
     moved = chart._replace(centre=np.asarray(chart.centre) + scale @ mean, scale=scale @ factor)
     announce(

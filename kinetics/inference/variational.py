@@ -28,7 +28,8 @@ __all__ = ["TAILS", "Guide", "Weights", "draws_of", "fitted_guide", "importance"
 TAILS = (
     8.0  # degrees of freedom of the population values' draws: tails above the normal's keep weights bounded
 )
-_DRAWS, _STEPS = 64, 300  # of the bound; of L-BFGS, at most
+_DRAWS = 64  # of the bound
+_STEPS = 300  # of L-BFGS, at most
 _IMPOSSIBLE = -1e5  # what a draw of no density counts in the bound
 Flat = Float[np.ndarray, "draw size"]
 
@@ -59,7 +60,9 @@ class Weights(NamedTuple):
 
 def standard(posterior: Posterior) -> Guide:
     """The standard normal: what a chart takes the posterior for."""
-    p, n, d = posterior.population, posterior.subjects, len(posterior.vary)
+    p = posterior.population
+    n = posterior.subjects
+    d = len(posterior.vary)
     return Guide(np.zeros(posterior.size), np.eye(p), np.tile(np.eye(d), (n, 1, 1)), np.nan, np.nan, 0)
 
 
@@ -67,8 +70,10 @@ def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int
     """Maximise the bound from the standard normal of the chart."""
     begin = standard(posterior)
     v, u = _moments(posterior, np.random.default_rng(seed))
-    p, d = posterior.population, len(posterior.vary)
-    low, own = np.tril_indices(p), np.tril_indices(d)
+    p = posterior.population
+    d = len(posterior.vary)
+    low = np.tril_indices(p)
+    own = np.tril_indices(d)
     shapes = [posterior.size, len(low[0]), posterior.subjects * len(own[0])]
     cuts = np.cumsum(shapes)[:-1]
 
@@ -116,7 +121,8 @@ def draws_of(
     else:
         e[:, :p] *= np.sqrt(tails / np.asarray(jax.random.chisquare(key_scale, tails, (n, 1))))
         log_q += stats.multivariate_t.logpdf(e[:, :p], np.zeros(p), np.eye(p), tails)  # pyright: ignore
-    v, u = e[:, :p], e[:, p:].reshape(n, len(posterior.vary), posterior.subjects)
+    v = e[:, :p]
+    u = e[:, p:].reshape(n, len(posterior.vary), posterior.subjects)
     moved = np.einsum("sij,kjs->kis", guide.subjects, u).reshape(n, -1)
     z = guide.mean + np.concatenate([v @ guide.population.T, moved], axis=1)
     volume = sum(
@@ -156,7 +162,9 @@ def _moved(
 
 def _moments(posterior: Posterior, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Antithetic draws of v and u whose second moments are exact, for v and for each subject's u."""
-    p, d, n = posterior.population, len(posterior.vary), posterior.subjects
+    p = posterior.population
+    d = len(posterior.vary)
+    n = posterior.subjects
     half = max(_DRAWS // 2, 2 * p, 2 * d)
     v = _whitened(rng.standard_normal((1, half, p)))[0]
     u = _whitened(rng.standard_normal((n, half, d))).transpose(1, 2, 0)

@@ -27,7 +27,8 @@ class LibraryHook(BuildHookInterface):
         """Name the files to add; hatchling calls this before it packs."""
         if version == "editable":
             return
-        root, prefix = Path(self.root), "kinetics/library/" if self.target_name == "wheel" else ""
+        root = Path(self.root)
+        prefix = "kinetics/library/" if self.target_name == "wheel" else ""
         tracked = _tracked(root)
         for path in _content(root):
             file = path.relative_to(root).as_posix()

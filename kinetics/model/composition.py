@@ -59,7 +59,8 @@ def compose(
 
     return Model(
         states=_union(parts, "states"),
-        parameters={k: p for k, p in _union(parts, "parameters").items() if k not in links} | dict(parameters or {}),
+        parameters={k: p for k, p in _union(parts, "parameters").items() if k not in links}
+        | dict(parameters or {}),
         outputs={k: seen(o) for k, o in (_union(parts, "outputs") | dict(outputs or {})).items()},
         derived=_union(parts, "derived") | dict(derived or {}),
         prior_sets=_prior_sets(parts, links),
@@ -74,7 +75,7 @@ def compose(
         balance=balance or first.balance,
         sites=_sites(parts) | {product: dict(by_site) for product, by_site in (sites or {}).items()},
         joined=tuple(sha for part in parts for sha in (part.sha256, *part.joined) if sha),
-    )  # fmt: skip
+    )
 
 
 def prefixed(model: Model, prefix: str, *, product: str | None = None) -> Model:
@@ -89,7 +90,8 @@ def prefixed(model: Model, prefix: str, *, product: str | None = None) -> Model:
     if model.vector_field is None:
         what = f"{model.name} is a closed form: only differential equations join others"
         raise ModelError(Problem(what, "write it as a vector_field", file=model.path))
-    field, begin = model.vector_field, model.initial
+    field = model.vector_field
+    begin = model.initial
 
     def inner(values: Values, names: Mapping[str, Any]) -> dict[str, Any]:
         return {k: values[f"{prefix}_{k}"] for k in names if f"{prefix}_{k}" in values}

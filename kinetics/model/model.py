@@ -353,7 +353,8 @@ def _equation_problems(model: Model) -> list[tuple[str, str]]:
     if model.solution is not None:
         given = [k for k in ("initial", "dosing", "lag", "sites") if getattr(model, k)]
         return [(f"{k} is for a vector_field, not for a solution", "remove it") for k in given]
-    p, found = model.typical(), []
+    p = model.typical()
+    found = []
     known = f"the states are {', '.join(model.states)}"
     for route in set(model.lag) - set(model.dosing):
         found.append((f"lag of {route}, which is not in dosing", did_you_mean(route, model.dosing)))

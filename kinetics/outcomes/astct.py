@@ -38,20 +38,35 @@ SYSTEM = "astct_2019"
 FEVER = 38.0  # degrees Celsius, PMC9327779 Table 2
 
 Oxygen = Literal[
-    "none", "low_flow", "blow_by", "high_flow", "face_mask", "non_rebreather", "venturi",
-    "cpap", "bipap", "ventilation",
-]  # fmt: skip
+    "none",
+    "low_flow",
+    "blow_by",
+    "high_flow",
+    "face_mask",
+    "non_rebreather",
+    "venturi",
+    "cpap",
+    "bipap",
+    "ventilation",
+]
 Consciousness = Literal["alert", "spontaneous", "voice", "tactile", "unarousable"]
 Seizure = Literal["none", "resolved", "prolonged"]
 Oedema = Literal["none", "focal", "diffuse"]
 
 WORDS: dict[str, tuple[str, ...]] = {
-    "oxygen": get_args(Oxygen), "consciousness": get_args(Consciousness), "seizure": get_args(Seizure),
+    "oxygen": get_args(Oxygen),
+    "consciousness": get_args(Consciousness),
+    "seizure": get_args(Seizure),
     "oedema": get_args(Oedema),
-}  # fmt: skip
+}
 HYPOXIA: dict[str, int] = dict.fromkeys(get_args(Oxygen), 3) | {  # PMC9327779 Table 2
-    "none": 0, "low_flow": 2, "blow_by": 2, "cpap": 4, "bipap": 4, "ventilation": 4,
-}  # fmt: skip
+    "none": 0,
+    "low_flow": 2,
+    "blow_by": 2,
+    "cpap": 4,
+    "bipap": 4,
+    "ventilation": 4,
+}
 AWAKENS = {"alert": 0, "spontaneous": 1, "voice": 2, "tactile": 3, "unarousable": 4}  # PMC9327779 Table 2
 SEIZURES = {"none": 0, "resolved": 3, "prolonged": 4}  # PMC9327779 Table 2; prolonged: above 5 minutes
 OEDEMA = {"none": 0, "focal": 3, "diffuse": 4}  # PMC9327779 Table 2
@@ -155,7 +170,8 @@ def _circulation_and_oxygen(s: Signs) -> tuple[int, str]:
 
 
 def _check(signs: Iterable[Signs]) -> None:
-    problems, last = [], float("-inf")
+    problems = []
+    last = float("-inf")
     for s in signs:
         on = f"day {s.day:g}"
         if s.day < last:
@@ -197,7 +213,8 @@ def astct_grades(signs: dict[str, list[Signs]], *, icans: bool) -> DataFrame:
     """One row a subject and time: subject, time, crs, crs_why, and icans, icans_why where asked for; NaN:
     not known.
     """
-    rows, problems = [], list[Problem]()
+    rows = []
+    problems = list[Problem]()
     for subject, own in signs.items():
         try:
             crs = crs_course(own)
@@ -223,10 +240,16 @@ def astct_events(grades: DataFrame) -> DataFrame:
     for event in [c for c in ("crs", "icans") if c in grades]:
         for subject, own in grades[grades[event] > 0].groupby("subject", sort=False):
             worst = own.sort_values(event, ascending=False, kind="stable").to_dict("records")[0]
-            rows.append({
-                "subject": subject, "time": worst["time"], "event": event, "grade": int(worst[event]),
-                "grading_system": SYSTEM, "begins": float(own["time"].min()),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "subject": subject,
+                    "time": worst["time"],
+                    "event": event,
+                    "grade": int(worst[event]),
+                    "grading_system": SYSTEM,
+                    "begins": float(own["time"].min()),
+                }
+            )
     columns = ["subject", "time", "event", "grade", "grading_system", "begins"]
     return DataFrame(rows, columns=columns).sort_values(["subject", "event"]).reset_index(drop=True)
 
@@ -240,7 +263,8 @@ def disagreements(events: DataFrame, study: Study, *, icans: bool) -> DataFrame:
     strange = sorted(set(events["subject"]) - set(study.subject_ids))
     if strange:
         raise StudyError(Problem("no such subject in the study", "correct it", subject=s) for s in strange)
-    rows, own = [], study.events[study.events["grading_system"] == SYSTEM]
+    rows = []
+    own = study.events[study.events["grading_system"] == SYSTEM]
     for subject in study.subject_ids:
         for event in ("crs", "icans") if icans else ("crs",):
             recorded = own[(own["subject"] == subject) & (own["event"] == event)]["grade"].max()

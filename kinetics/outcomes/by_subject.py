@@ -43,7 +43,8 @@ def subject_outcomes(
     """
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
     patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
-    crs, responded = _worst_crs(study, protocol), _responses(study, confirmed, level_column)
+    crs = _worst_crs(study, protocol)
+    responded = _responses(study, confirmed, level_column)
     rows = [
         {
             "subject": p.subject,
@@ -68,7 +69,8 @@ def known_responses(
     """
     if not within_days > 0:
         raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
-    starts, seen = first_infusions(study), assessments_of(study)
+    starts = first_infusions(study)
+    seen = assessments_of(study)
     best = best_responses(study, confirmed, by=level_column).set_index("subject")
     ended = study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"]
     found: dict[str, bool | None] = {}
@@ -77,7 +79,8 @@ def known_responses(
         if start is None:
             found[subject] = None
             continue
-        row, over = best.loc[subject], any(a.response == "PD" for a in seen[subject])
+        row = best.loc[subject]
+        over = any(a.response == "PD" for a in seen[subject])
         if row["response"] in RATES["orr"] and row["day"] - start <= within_days:
             found[subject] = True
         elif over or subject in set(ended) or followed_until(study, subject)[0] - start >= within_days:

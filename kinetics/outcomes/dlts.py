@@ -98,7 +98,8 @@ def replayed(rule: Rule, patients: Sequence[Patient]) -> list[Step]:
 def _check_columns(study: Study, level_column: str) -> None:
     problems = []
     if level_column not in study.subjects.columns:
-        what, remedy = f"no column {level_column!r}", did_you_mean(level_column, study.subjects.columns)
+        what = f"no column {level_column!r}"
+        remedy = did_you_mean(level_column, study.subjects.columns)
         problems.append(Problem(what, f"the assigned level of each subject: {remedy}", file="subjects.csv"))
     for column in ("dlt", "attribution"):
         if column not in study.events.columns:
@@ -130,7 +131,8 @@ def _follow_up_problems(study: Study) -> list[Problem]:
 
 def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, int], list[Problem]]:
     """The level of every subject, and a Problem for each that is none of the protocol's."""
-    found, problems = {}, []
+    found = {}
+    problems = []
     for subject, dose in zip(study.subject_ids, study.subjects[column].astype(float), strict=True):
         near = [i for i, level in enumerate(protocol.levels, start=1) if abs(dose / level - 1) < 1e-6]
         found[subject] = near[0] if near else 0
@@ -147,8 +149,10 @@ def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, in
 
 def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Patient:
     doses = _of(study.doses, subject)
-    events, product = _of(study.events, subject), protocol.level_product
-    given, (seen, known_by) = doses[doses["product"] == product], followed_until(study, subject)
+    events = _of(study.events, subject)
+    product = protocol.level_product
+    given = doses[doses["product"] == product]
+    seen, known_by = followed_until(study, subject)
     start = _clock(protocol, doses)
     window = protocol.dlt.window_days.value or 0.0
     trigger = _triggered(protocol, doses, events)

@@ -55,7 +55,8 @@ def immune_assessments_of(study: Study) -> dict[str, list[ImmuneAssessment]]:
     problem.
     """
     found: dict[str, list[ImmuneAssessment]] = {s: [] for s in study.subject_ids}
-    table, problems = study.responses, list[Problem]()
+    table = study.responses
+    problems = list[Problem]()
     recorded = RECORDED in table.columns
     if not recorded and not {SIZE, "new_lesions"} <= set(table.columns):
         remedy = f"record `{RECORDED}`, or `{SIZE}` and `new_lesions`, and declare the columns"
@@ -85,9 +86,12 @@ def best_immune_responses(study: Study, *, by: str = "dose_level") -> DataFrame:
     (day of the iUPD that an iCPD confirmed); assessments; why.
     """
     check_by(study, by)
-    seen, starts, rows = immune_assessments_of(study), first_infusions(study), []
+    seen = immune_assessments_of(study)
+    starts = first_infusions(study)
+    rows = []
     for subject in study.subject_ids:
-        own, start = seen[subject], starts.get(subject)
+        own = seen[subject]
+        start = starts.get(subject)
         best = best_immune_response(own, subject=subject, reference_day=start or 0.0)
         why = best.why if start is not None else "no infusion of cells"
         rows.append(
@@ -129,7 +133,8 @@ def immune_progression(assessments: Sequence[ImmuneAssessment]) -> tuple[float, 
 
 def as_recist(assessments: Sequence[ImmuneAssessment]) -> list[Assessment]:
     """The same scans with one PD, the progression; an iUPD that was reset is a scan without one (SD)."""
-    end, found = immune_progression(assessments), []
+    end = immune_progression(assessments)
+    found = []
     for a in assessments:
         if end is not None and a.day >= end[0]:
             return [*found, Assessment(end[0], "PD", end[1], a.sum_mm)]
@@ -147,7 +152,8 @@ def _recorded(
     found: list[ImmuneAssessment] = []
     opened: float | None = None
     for row in rows:
-        said, day = row[RECORDED], float(row["time"])
+        said = row[RECORDED]
+        day = float(row["time"])
         if isna(said) or said == "":
             continue
         if said not in get_args(ImmuneResponse):
@@ -163,7 +169,8 @@ def _recorded(
             opened = day if opened is None else opened
         elif said not in ("iCPD", "NE"):
             opened = None
-        response, since = cast(ImmuneResponse, said), opened if said in ("iUPD", "iCPD") else None
+        response = cast(ImmuneResponse, said)
+        since = opened if said in ("iUPD", "iCPD") else None
         found.append(ImmuneAssessment(day, response, "as recorded", progressed_on=since))
     return found
 
@@ -196,7 +203,8 @@ def _visit(row: dict[str, Any]) -> ImmuneVisit:
     """The sum of the new lesions stands in the first of their names; the others are there and not
     measured.
     """
-    mm, yes = row[SIZE], int(row["new_lesions"] == "yes")
+    mm = row[SIZE]
+    yes = int(row["new_lesions"] == "yes")
     count = max(int(row["new_lesion_count"]), yes) if _known(row, "new_lesion_count") else yes
     names = tuple(f"new {i}" for i in range(1, count + 1))
     sized = bool(names) and _known(row, "new_lesions_mm")

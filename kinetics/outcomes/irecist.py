@@ -160,7 +160,8 @@ def immune_responses(
     if problems:
         raise InputError(problems)
     first = sum_of_diameters(_plain(visits[0])) or 0.0
-    state, found = _State(first, first), []
+    state = _State(first, first)
+    found = []
     for visit in visits[1:]:
         seen = _look(visit, state, rules)
         assessment = _judge(visit, seen, state, rules)
@@ -191,7 +192,8 @@ def best_immune_response(
         return BestImmuneResponse("MISSING", None, None, "no assessment after baseline")
     end = next((i for i, a in enumerate(assessments) if a.response == "iCPD"), len(assessments) - 1)
     progressed = assessments[end].progressed_on if assessments[end].response == "iCPD" else None
-    minimum, found = reference_day + rules.recist.sd_days - ROUNDING, []
+    minimum = reference_day + rules.recist.sd_days - ROUNDING
+    found = []
     for a in assessments[: end + 1]:
         early = a.response == "iSD" and a.day < minimum
         why = (
@@ -222,7 +224,8 @@ def _look(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Seen:
         progressed["new"] = known
     left = bool(present or visit.new_non_targets)
     if response == "CR" and left:  # iRECIST: iCR needs every new lesion gone too
-        response, why = "PR", f"{why}; new lesions are left"
+        response = "PR"
+        why = f"{why}; new lesions are left"
     measured = visit.evaluable and sum_of_diameters(plain) is not None
     total = sum_of_diameters(plain) if measured else None
     return _Seen(response, why, total, new_mm, appeared, left, progressed)
@@ -234,7 +237,8 @@ def _new_progression(visit: ImmuneVisit, new_mm: float, state: _State, rules: Im
     """
     if state.new_nadir is None:
         return ""
-    grown, r = new_mm - state.new_nadir, rules.recist
+    grown = new_mm - state.new_nadir
+    r = rules.recist
     if grown >= r.pd_absolute_mm - ROUNDING and grown >= r.pd_increase * state.new_nadir - ROUNDING:
         return f"new lesions {grown:g} mm above their smallest sum"
     unequivocal = visit.new_non_targets_growth == "unequivocal"
@@ -252,7 +256,8 @@ def _judge(visit: ImmuneVisit, seen: _Seen, state: _State, rules: ImmuneRules) -
         if seen.progressed:
             return say("iUPD", "; ".join(seen.progressed.values()), visit.day)
         return say(IMMUNE[seen.response], seen.why)
-    grown, since = _grown(visit, seen, before, rules), visit.day - before.day
+    grown = _grown(visit, seen, before, rules)
+    since = visit.day - before.day
     if since < rules.earliest_days - ROUNDING:
         if visit.new_symptoms and seen.appeared:
             return say("iCPD", f"{grown[0]}, and new symptoms, {since:g} days after the iUPD", before.day)
@@ -276,7 +281,8 @@ def _judge(visit: ImmuneVisit, seen: _Seen, state: _State, rules: ImmuneRules) -
 
 def _grown(visit: ImmuneVisit, seen: _Seen, before: _Open, rules: ImmuneRules) -> list[str]:
     """What confirms an iUPD (iRECIST Table 2): growth where it was, or RECIST progression elsewhere."""
-    found, least = [], rules.confirm_mm - ROUNDING
+    found = []
+    least = rules.confirm_mm - ROUNDING
     if seen.appeared:
         found.append(
             f"another new lesion: {', '.join(seen.appeared)}"
@@ -321,7 +327,9 @@ def _still(seen: _Seen, before: _Open) -> list[str]:
 
 def _remember(assessment: ImmuneAssessment, seen: _Seen, state: _State, rules: ImmuneRules) -> None:
     """The state after a visit; FAQ on early scans: one too early to confirm is disregarded."""
-    day, response, before = assessment.day, assessment.response, state.open
+    day = assessment.day
+    response = assessment.response
+    before = state.open
     if before is not None and response != "iCPD" and day - before.day < rules.earliest_days - ROUNDING:
         return
     state.nadir = state.nadir if seen.total is None else min(state.nadir, seen.total)
@@ -352,7 +360,8 @@ def _plain(visit: ImmuneVisit) -> Visit:
 def _new_problems(visits: Sequence[ImmuneVisit], subject: str) -> list[Problem]:
     found: list[tuple[str, str]] = []
     for place, visit in enumerate(visits):
-        on, names = f"day {visit.day:g}", [t.name for t in visit.new_targets] + list(visit.new_non_targets)
+        on = f"day {visit.day:g}"
+        names = [t.name for t in visit.new_targets] + list(visit.new_non_targets)
         if place == 0 and (names or visit.non_target == "unequivocal_progression" or visit.non_target_larger):
             found.append((f"baseline ({on}): a new lesion or growth", "they are judged against the baseline"))
         for name in dict.fromkeys(n for n in names if names.count(n) > 1):

@@ -16,7 +16,8 @@ from kinetics.study import Study
 
 __all__ = ["BASELINE", "SIZE", "baseline_size", "best_changes", "size_changes"]
 
-SIZE, BASELINE = "sum_mm", "baseline_sld"  # of responses.csv; of subjects.csv
+SIZE = "sum_mm"  # of responses.csv
+BASELINE = "baseline_sld"  # of subjects.csv
 
 
 def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> DataFrame:
@@ -28,12 +29,11 @@ def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> Da
     """
     table = study.responses
     if size not in table.columns:
-        what, remedy = (
-            f"no column {size!r}",
-            "write each assessment's sum of diameters in mm and declare the column",
-        )
+        what = f"no column {size!r}"
+        remedy = "write each assessment's sum of diameters in mm and declare the column"
         raise StudyError(Problem(what, remedy, file="responses.csv"))
-    rows, problems = [], []
+    rows = []
+    problems = []
     for subject, start in first_infusions(study).items():
         own = table[(table["subject"] == subject) & table[size].notna()]
         after = own[own["time"] > start]
@@ -45,7 +45,8 @@ def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> Da
             continue
         rows.append((subject, 0.0, first, 0.0, "", ""))
         for row in after.to_dict("records"):
-            mm, overall = float(row[size]), row.get("overall", "")
+            mm = float(row[size])
+            overall = row.get("overall", "")
             new = row.get("new_lesions", "")
             said = ["" if isna(v) else str(v) for v in (overall, new)]
             rows.append((subject, float(row["time"]) - start, mm, 100 * (mm / first - 1), *said))
@@ -70,7 +71,8 @@ def baseline_size(
         remedy = f"record `{size}` before the first infusion, or a column of subjects.csv ({near})"
         return Problem("no size before treatment", remedy, "responses.csv", subject=subject, column=size)
     if not value > 0:
-        what, remedy = "the size before treatment is not above 0", "a change in % needs one: correct it"
+        what = "the size before treatment is not above 0"
+        remedy = "a change in % needs one: correct it"
         return Problem(what, remedy, subject=subject, value=f"{value:g}")
     return value
 
@@ -88,7 +90,8 @@ def best_changes(
     subject; the column `by`; percent (NaN where there is no size after baseline); day (since the first
     infusion); response; why (the reason for the response, or for there being no change).
     """
-    changes, rows = size_changes(study, size, baseline), []
+    changes = size_changes(study, size, baseline)
+    rows = []
     for row in best_responses(study, confirmed, by=by).to_dict("records"):
         own = changes[(changes["subject"] == row["subject"]) & (changes["day"] > 0)]
         progressed = own.loc[own["overall"] == "PD", "day"].min()

@@ -72,7 +72,9 @@ def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] 
 
     `reference_day`: the first infusion of cells, of all subjects or by subject.
     """
-    rows, best, problems = [], [], list[Problem]()
+    rows = []
+    best = []
+    problems = list[Problem]()
     for subject, own in visits.items():
         try:
             plain = overall_responses([_plain(v) for v in own], subject=subject)
@@ -83,14 +85,25 @@ def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] 
         day = reference_day.get(subject, 0.0) if isinstance(reference_day, dict) else reference_day
         for visit, a, i in zip(own[1:], plain, immune, strict=True):
             mm = sum_of_diameters(_plain(visit))
-            rows.append({
-                "subject": subject, "time": visit.day, "sum_mm": nan if mm is None else mm,
-                "new_lesions": "yes" if _new(visit) else "no", "overall": a.response, "irecist": i.response,
-                "why": a.why, "irecist_why": i.why,
-            })  # fmt: skip
-        best.append({"subject": subject} | _best(plain, subject, day) | {
-            "irecist": best_immune_response(immune, subject=subject, reference_day=day).response,
-        })  # fmt: skip
+            rows.append(
+                {
+                    "subject": subject,
+                    "time": visit.day,
+                    "sum_mm": nan if mm is None else mm,
+                    "new_lesions": "yes" if _new(visit) else "no",
+                    "overall": a.response,
+                    "irecist": i.response,
+                    "why": a.why,
+                    "irecist_why": i.why,
+                }
+            )
+        best.append(
+            {"subject": subject}
+            | _best(plain, subject, day)
+            | {
+                "irecist": best_immune_response(immune, subject=subject, reference_day=day).response,
+            }
+        )
     if problems:
         raise StudyError(problems)
     return LesionResponses(DataFrame(rows, columns=_VISIT), DataFrame(best, columns=_BEST))
@@ -98,7 +111,8 @@ def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] 
 
 def other_than_recorded(visits: DataFrame, study: Study, *, within_days: float = 1.0) -> DataFrame:
     """Scans whose recorded `overall` is another: subject, time, recorded ("" where none), by_lesions."""
-    table, rows = study.responses, []
+    table = study.responses
+    rows = []
     if "overall" not in table.columns:
         raise StudyError(
             Problem("no column 'overall'", "record it, or leave --study out", file="responses.csv")
@@ -133,12 +147,15 @@ def _visit(day: float, rows: Sequence[dict[str, Any]]) -> ImmuneVisit:
     sized = tuple(Lesion(r["lesion"], r["mm"]) for r in of["new"] if r["mm"] is not None)
     unsized = [r for r in of["new"] if r["mm"] is None]
     return ImmuneVisit(
-        day, targets, _together([r["state"] for r in of["non_target"]]),
-        non_target_larger=any(r["larger"] for r in of["non_target"]), new_targets=sized,
+        day,
+        targets,
+        _together([r["state"] for r in of["non_target"]]),
+        non_target_larger=any(r["larger"] for r in of["non_target"]),
+        new_targets=sized,
         new_non_targets=tuple(r["lesion"] for r in unsized),
         new_non_targets_growth="larger" if any(r["larger"] for r in unsized) else "none",
         evaluable=any(t.diameter_mm is not None for t in targets),
-    )  # fmt: skip
+    )
 
 
 def _together(states: Iterable[str]) -> Any:
@@ -162,7 +179,8 @@ def _new(v: ImmuneVisit) -> bool:
 
 def _rows(raw: RawTable, problems: list[Problem]) -> list[dict[str, Any]]:
     """The rows, by subject and time."""
-    kind, state = raw.words("kind"), raw.words("state")
+    kind = raw.words("kind")
+    state = raw.words("state")
     flag(problems, raw, ~kind.isin(list(KINDS)), "kind", "not known", f"write one of {', '.join(KINDS)}")
     known = get_args(NonTarget)
     bad = (kind == "non_target") & ~state.isin(list(known))
@@ -181,9 +199,14 @@ def _rows(raw: RawTable, problems: list[Problem]) -> list[dict[str, Any]]:
         words = raw.words(name, "no")
         flag(problems, raw, ~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
     columns = {
-        "subject": subjects_of(raw, problems), "time": numbers(raw, "time", problems), "kind": kind, "state": state,
-        "lesion": raw.words("lesion"), "mm": mm.astype(object).where(mm.notna(), None),
-        "node": raw.words("node", "no") == "yes", "larger": raw.words("larger", "no") == "yes",
-    }  # fmt: skip
+        "subject": subjects_of(raw, problems),
+        "time": numbers(raw, "time", problems),
+        "kind": kind,
+        "state": state,
+        "lesion": raw.words("lesion"),
+        "mm": mm.astype(object).where(mm.notna(), None),
+        "node": raw.words("node", "no") == "yes",
+        "larger": raw.words("larger", "no") == "yes",
+    }
     table = DataFrame(columns).sort_values(["subject", "time"], kind="stable")
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

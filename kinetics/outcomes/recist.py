@@ -37,7 +37,8 @@ Response = Literal["CR", "PR", "SD", "PD", "NE"]
 NonTarget = Literal["absent", "present", "unequivocal_progression", "not_evaluated"]
 
 ORDER = ("CR", "PR", "SD", "PD", "NE", "MISSING")  # admiralonco derive_param_confirmed_bor, Details 2-3
-SMALLEST_LESION_MM, SMALLEST_NODE_MM = 10, 15  # RECIST 3.1.1: measurable by CT; a node by its short axis
+SMALLEST_LESION_MM = 10  # RECIST 3.1.1: measurable by CT
+SMALLEST_NODE_MM = 15  # a node by its short axis
 MOST_TARGETS = 5  # RECIST 4.2: at most five target lesions (and two an organ, which is not seen here)
 ROUNDING = 1e-9  # mm and days: 0.7 * 90 is 62.99... in floats
 
@@ -116,7 +117,9 @@ def overall_responses(
     if problems:
         raise InputError(problems)
     baseline = sum_of_diameters(visits[0]) or 0.0
-    nadir, complete, found = baseline, False, []
+    nadir = baseline
+    complete = False
+    found = []
     for visit in visits[1:]:
         measured = visit.evaluable and sum_of_diameters(visit) is not None
         total = sum_of_diameters(visit) if measured else None
@@ -142,7 +145,8 @@ def best_response(
     problems = _order_problems([a.day for a in assessments], subject)
     for a in assessments:
         if a.response not in get_args(Response):
-            what, remedy = f"day {a.day:g}: response {a.response!r}", ", ".join(get_args(Response))
+            what = f"day {a.day:g}: response {a.response!r}"
+            remedy = ", ".join(get_args(Response))
             problems.append(Problem(what, f"write one of {remedy}", subject=subject))
     if problems:
         raise InputError(problems)
@@ -294,7 +298,8 @@ def _order_problems(days: Sequence[float], subject: str) -> list[Problem]:
 
 
 def _baseline_problems(visit: Visit, subject: str) -> list[Problem]:
-    found, on = [], f"baseline (day {visit.day:g})"
+    found = []
+    on = f"baseline (day {visit.day:g})"
     if not visit.targets:
         found.append((f"{on}: no target lesion", "these rules need measurable disease"))
     if len(visit.targets) > MOST_TARGETS:
@@ -323,7 +328,8 @@ def _baseline_problems(visit: Visit, subject: str) -> list[Problem]:
 
 
 def _visit_problems(visit: Visit, nodes: dict[str, bool], subject: str) -> list[Problem]:
-    found, on = [], f"day {visit.day:g}"
+    found = []
+    on = f"day {visit.day:g}"
     names = [t.name for t in visit.targets]
     for name in dict.fromkeys(n for n in names if names.count(n) > 1):
         found.append((f"{on}: {name} is there twice", "one diameter for each lesion"))

@@ -44,7 +44,9 @@ __all__ = [
 ]
 
 CELLS = ("car_nk", "car_t")  # a response is counted from the first infusion of these
-DEATH, NEW_THERAPY = "death", "new_anticancer_therapy"  # events that are outcomes: ungraded, not adverse
+# events that are outcomes: ungraded, not adverse
+DEATH = "death"
+NEW_THERAPY = "new_anticancer_therapy"
 OVERALL = ("CR", "PR", "SD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
 GRADES = (1, 2, 3, 4, 5)
@@ -81,7 +83,8 @@ def best_responses(
     starts = first_infusions(study)
     rows = []
     for subject in study.subject_ids:
-        own, start = seen[subject], starts.get(subject)
+        own = seen[subject]
+        start = starts.get(subject)
         if start is None:
             best = BestResponse("MISSING", None, None, "no infusion of cells")
         else:
@@ -200,7 +203,8 @@ def dlt_table(
     subjects with one); estimate; lower; upper (Clopper-Pearson, of the evaluable); with_dlt (who, and what);
     reason (why there is no estimate).
     """
-    patients, rows = patients_of(study, protocol, level_column=level_column), []
+    patients = patients_of(study, protocol, level_column=level_column)
+    rows = []
     for number, dose in enumerate(protocol.levels, start=1):
         own = [p for p in patients if p.level == number]
         count = {s: sum(p.status == s for p in own) for s in ("evaluable", "pending", "not_evaluable")}
@@ -228,7 +232,8 @@ def first_infusions(study: Study) -> dict[str, float]:
 
 def assessments_of(study: Study) -> dict[str, list[Assessment]]:
     """Every subject's recorded overall responses after the first infusion of cells, in order of time."""
-    table, starts = study.responses, first_infusions(study)
+    table = study.responses
+    starts = first_infusions(study)
     if "overall" not in table.columns:
         what = "no column 'overall'" if len(table) else "no response is recorded"
         remedy = f"write each assessment's overall response ({', '.join(OVERALL)}) and declare the column"
@@ -236,17 +241,22 @@ def assessments_of(study: Study) -> dict[str, list[Assessment]]:
     found: dict[str, list[Assessment]] = {s: [] for s in study.subject_ids}
     problems = []
     for row in table.sort_values(["subject", "time"], kind="stable").to_dict("records"):
-        subject, day, overall = str(row["subject"]), float(row["time"]), row["overall"]
+        subject = str(row["subject"])
+        day = float(row["time"])
+        overall = row["overall"]
         baseline = day <= starts.get(subject, float("inf"))
         if (isna(overall) or overall == "") and baseline:
             continue  # the measurement before treatment, which has no response
-        what, remedy = "", f"write one of {', '.join(OVERALL)}"
+        what = ""
+        remedy = f"write one of {', '.join(OVERALL)}"
         if overall not in OVERALL:
             what = f"day {day:g}: not an overall response"
         elif baseline:
-            what, remedy = f"day {day:g}: a response before any cells", "leave `overall` empty at baseline"
+            what = f"day {day:g}: a response before any cells"
+            remedy = "leave `overall` empty at baseline"
         elif found[subject] and found[subject][-1].day == day:
-            what, remedy = f"day {day:g}: two responses on it", "keep one"
+            what = f"day {day:g}: two responses on it"
+            remedy = "keep one"
         if what:
             value = "" if isna(overall) else str(overall)
             problems.append(

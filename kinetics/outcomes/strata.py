@@ -75,7 +75,8 @@ def _split(
 
 def _safety(study: Study, column: str, protocol: Protocol | None, level_column: str) -> DataFrame:
     """DLTs of the evaluable, and subjects with grade 3 or more attributed to cells, by grading system."""
-    group, rows = study.subjects[column], []
+    group = study.subjects[column]
+    rows = []
     treated = best_responses(study, by=column)
     dosed = treated.loc[treated["treated"], "subject"].tolist()
     severe = study.events[(study.events["grade"] >= 3) & study.events["attribution"].isin(list(CELLS))]

@@ -101,7 +101,8 @@ def survival_times(
         subject = known["subject"]
         life = _Life(**known, assessments=seen.get(subject, []))
         start, why = _start(life, endpoint, confirmed, rules)
-        ended, event = nan, False
+        ended = nan
+        event = False
         if not isnan(start):
             ended, event, why = _survival(life) if censoring is None else _progression(life, start, censoring)
         found = {"start": start, "time": ended - start, "event": event, "why": why}
@@ -117,13 +118,15 @@ def _assessed(study: Study, criteria: Criteria) -> dict[str, list[Assessment]]:
 
 def _censoring(protocol: Protocol, every: float | None) -> _Censoring:
     """What the protocol settles; PlanError with all that it does not."""
-    said, problems = protocol.censoring, []
+    said = protocol.censoring
+    problems = []
     for name in ("missed_scans", "new_therapy"):
         if getattr(said, name).value is None:
             problems.append(Problem(f"`censoring.{name}` is open", "settle it: kinetics lint says how"))
     if every is not None and not every > 0:
         problems.append(Problem(f"assessments every {every:g} days", "write a number above 0"))
-    plan, longest = said.assessments, inf
+    plan = said.assessments
+    longest = inf
     every = plan.every_days if every is None and plan is not None else every
     if said.missed_scans.value == "censored_after_two":
         if every is None:

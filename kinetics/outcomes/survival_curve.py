@@ -21,7 +21,8 @@ from kinetics.errors import InputError, Problem, did_you_mean
 __all__ = ["EVERYONE", "KaplanMeier", "kaplan_meier"]
 
 EVERYONE = "all"
-NO_EVENT_YET, NOBODY_LEFT = "no interval before the first event", "no interval where survival is 0"
+NO_EVENT_YET = "no interval before the first event"
+NOBODY_LEFT = "no interval where survival is 0"
 ROUNDING = 1e-12  # of a product of fractions that is one half
 
 
@@ -81,8 +82,10 @@ def kaplan_meier(times: DataFrame, by: str | None = None, level: float = 0.95) -
     """
     _check(times, by, level)
     counted = times[times["time"].notna()]
-    name, groups = by or EVERYONE, [EVERYONE] if by is None else sorted(times[by].unique())
-    curves, medians = [], []
+    name = by or EVERYONE
+    groups = [EVERYONE] if by is None else sorted(times[by].unique())
+    curves = []
+    medians = []
     for group in groups:
         own = counted if by is None else counted[counted[by] == group]
         curve = _curve(own["time"].to_numpy(float), own["event"].to_numpy(bool), level)
@@ -156,7 +159,8 @@ def _at(curve: DataFrame, day: float) -> dict[str, Any]:
             "at_risk": 0,
             "reason": "nobody is counted",
         }
-    step, later = curve[curve["time"] <= day].iloc[-1], curve[curve["time"] >= day]
+    step = curve[curve["time"] <= day].iloc[-1]
+    later = curve[curve["time"] >= day]
     at_risk = (
         int(later["events"].sum() + later["censored"].sum()) if day > 0 else int(curve["at_risk"].iloc[0])
     )

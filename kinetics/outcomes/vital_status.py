@@ -32,10 +32,13 @@ def follow_up(study: Study) -> DataFrame:
     subject; start (first infusion of cells); died_on; alive_on (last day known alive); known_by (what says
     so); new_therapy_on (the first after start). StudyError with every contradiction.
     """
-    starts, problems, rows = first_infusions(study), list(_fatal_problems(study)), []
+    starts = first_infusions(study)
+    problems = list(_fatal_problems(study))
+    rows = []
     for subject in study.subject_ids:
         start = starts.get(subject, nan)
-        deaths, therapies = _rows(study, subject, DEATH), _rows(study, subject, NEW_THERAPY)
+        deaths = _rows(study, subject, DEATH)
+        therapies = _rows(study, subject, NEW_THERAPY)
         problems += _event_problems(subject, start, deaths, therapies)
         died = float(deaths[0]["time"]) if deaths else nan
         alive, known_by, found = _alive(study, subject, died)
@@ -57,7 +60,8 @@ def _fatal_problems(study: Study) -> Iterator[Problem]:
     dead = set(study.events.loc[study.events["event"] == DEATH, "subject"])
     for row in study.events[study.events["grade"] == FATAL].to_dict("records"):
         if row["subject"] not in dead:
-            what, remedy = f"{row['event']} of grade 5 and no death", f"add an event `{DEATH}` on its day"
+            what = f"{row['event']} of grade 5 and no death"
+            remedy = f"add an event `{DEATH}` on its day"
             yield _problem(row, what, remedy)
 
 

@@ -188,9 +188,16 @@ def _exposure_response(found: Recommendation) -> Section:
         for exposure in regression.priors:
             if exposure in values:
                 figure = plot_exposure_response(
-                    regression, exposure, own[name].to_numpy(float), values[exposure], subjects=subjects,
-                    title=f"{title} against {exposure.replace('_', ' ')}", grade=grade,
-                    unit=found.as_dosed.units[exposure], synthetic=found.synthetic, study=found.study,
-                )  # fmt: skip
+                    regression,
+                    exposure,
+                    own[name].to_numpy(float),
+                    values[exposure],
+                    subjects=subjects,
+                    title=f"{title} against {exposure.replace('_', ' ')}",
+                    grade=grade,
+                    unit=found.as_dosed.units[exposure],
+                    synthetic=found.synthetic,
+                    study=found.study,
+                )
                 add_figure(section, figure)
     return section

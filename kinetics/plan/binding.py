@@ -210,14 +210,20 @@ class BoundFit:
         Of a correlated pair the first analyte has its own, the second that given the first's record at the
         same time: the sum is the joint one, and a single term of the second is not its own.
         """
-        read, records = self.predicted(s, data) if read is None else read, data.observations.assays
+        read = self.predicted(s, data) if read is None else read
+        records = data.observations.assays
         terms = {
             a.analyte: log_likelihood(
-                a.likelihood, read[a.analyte], records[a.analyte], a.residual(s),
-                nu=a.nu, dna_ug=a.dna_ug, present=a.present,
+                a.likelihood,
+                read[a.analyte],
+                records[a.analyte],
+                a.residual(s),
+                nu=a.nu,
+                dna_ug=a.dna_ug,
+                present=a.present,
             )
             for a in self.assays
-        }  # fmt: skip
+        }
         if self.pair is not None:
             pair = {
                 a.analyte: Seen(
@@ -258,7 +264,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     data = FitData(observations, doses, design)
     unused = _unused(model, assays, data)
     courses = int(np.max(doses.course, initial=0)) + 1
-    hierarchy, pair = _hierarchy(plan, model, effects, unused, courses), _pair(plan, observations)
+    hierarchy = _hierarchy(plan, model, effects, unused, courses)
+    pair = _pair(plan, observations)
     hierarchy = _shrunk(plan, hierarchy, len(study.subject_ids))
     if hierarchy.gamma:
         _refuse(plan, cycle_problems(model, doses))
@@ -287,7 +294,8 @@ def describe_records(bound: BoundFit) -> str:
         one, two = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
         both = int(np.sum(np.asarray(one & two)))
         parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
-    unused, held = ", ".join(bound.unused), ", ".join(bound.held)
+    unused = ", ".join(bound.unused)
+    held = ", ".join(bound.held)
     said = f"; held at their typical value, no output needs them: {unused}" if unused else ""
     said += f"; held at the model's value: {held}" if held else ""
     return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{said}"
@@ -326,7 +334,8 @@ def _hierarchy(
 
 def _shrunk(plan: FitPlan, h: Hierarchy, subjects: int) -> Hierarchy:
     """The hierarchy with the prior that its shrunk effects share."""
-    spec, effects = plan.shrinkage, h.shrunk
+    spec = plan.shrinkage
+    effects = h.shrunk
     if spec is None or not effects:
         return h
     _refuse(plan, expected_problems(plan, len(effects)))

@@ -101,8 +101,10 @@ def _contradictions(plan: FitPlan, model: Model) -> Iterator[Problem]:
     """Keys that another key of the plan would make void."""
     published = [k for k, p in model.parameters.items() if p.sd is not None and k not in plan.fixed]
     varying = published if plan.vary is None else plan.vary
-    blocks, tails = [name for block in plan.effects.correlated for name in block], plan.effects.tails
-    centred, non_centred = plan.effects.centred, plan.effects.non_centred
+    blocks = [name for block in plan.effects.correlated for name in block]
+    tails = plan.effects.tails
+    centred = plan.effects.centred
+    non_centred = plan.effects.non_centred
     of_effects = {"correlated": blocks, "tails": tails, "centred": centred, "non_centred": non_centred}
     for key, names in {"omega": plan.omega, **{f"effects.{k}": v for k, v in of_effects.items()}}.items():
         for name in names:
@@ -240,7 +242,8 @@ def _correlated_problems(plan: FitPlan, study: Study) -> Iterator[Problem]:
 
 
 def _dose_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Problem]:
-    doses, file = study.doses, str(study.path)
+    doses = study.doses
+    file = str(study.path)
     if plan.products is not None:
         there = set(doses["product"])
         for product in plan.products:

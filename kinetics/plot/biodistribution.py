@@ -43,9 +43,13 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     sites = [s for s in _SITES if (curves["site"] == s).any()]
     titles = [f"{product_name(product)}: {site.replace('_', ' ')}" for product in products for site in sites]
     figure = make_subplots(
-        len(products), len(sites), **SHARED, subplot_titles=titles,
-        horizontal_spacing=0.03, vertical_spacing=0.12,
-    )  # fmt: skip
+        len(products),
+        len(sites),
+        **SHARED,
+        subplot_titles=titles,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.12,
+    )
     top = float(curves["median"].max())
     limits = log_range([top, top * 10**-_DECADES])
     for row, product in enumerate(products, start=1):
@@ -62,9 +66,15 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     ]
     subtitle = "Systemic (blood) beside hepatic (liver, tumour): cells in all of each site"
     return finish(
-        figure, fit.study, title="Where the cells are", subtitle=subtitle, notes=notes, fit=fit,
-        height=250 * len(products) + 200, top=110,
-    )  # fmt: skip
+        figure,
+        fit.study,
+        title="Where the cells are",
+        subtitle=subtitle,
+        notes=notes,
+        fit=fit,
+        height=250 * len(products) + 200,
+        top=110,
+    )
 
 
 def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: float) -> None:
@@ -75,20 +85,31 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
     time = shown["time"].to_numpy(float)
     figure.add_trace(
         Scatter(
-            x=np.concatenate([time, time[::-1]]), y=np.concatenate([upper, lower[::-1]]), fill="toself",
-            fillcolor=faint(colour, 0.18), line={"width": 0}, hoverinfo="skip", showlegend=False,
+            x=np.concatenate([time, time[::-1]]),
+            y=np.concatenate([upper, lower[::-1]]),
+            fill="toself",
+            fillcolor=faint(colour, 0.18),
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
         ),
-        row=row, col=column,
-    )  # fmt: skip
+        row=row,
+        col=column,
+    )
     for subject, curve in own.groupby("subject", sort=False):
         figure.add_trace(
             Scatter(
-                x=curve["time"], y=_above(curve["median"], floor), mode="lines", name=str(subject),
-                line={"color": faint(colour, 0.45), "width": 1}, showlegend=False,
+                x=curve["time"],
+                y=_above(curve["median"], floor),
+                mode="lines",
+                name=str(subject),
+                line={"color": faint(colour, 0.45), "width": 1},
+                showlegend=False,
                 hovertemplate=f"{subject}<br>day %{{x:.1f}}: %{{y:.3s}} cells<extra></extra>",
             ),
-            row=row, col=column,
-        )  # fmt: skip
+            row=row,
+            col=column,
+        )
     days = np.arange(0.0, own["time"].max(), 0.25)
     every = [np.interp(days, c["time"], c["median"]) for _, c in own.groupby("subject", sort=False)]
     middle = _above(np.median(every, axis=0), floor)

@@ -78,9 +78,12 @@ def plot_body_map(
     columns = max(map(len, times.values()))
     titles = [[f"{product_name(p)}, {_day(t)}" for t in times[p]] for p in products]
     figure = make_subplots(
-        len(products), columns, subplot_titles=[t for row in titles for t in [*row, *[""] * (columns - len(row))]],
-        horizontal_spacing=0.012, vertical_spacing=0.1 / len(products),
-    )  # fmt: skip
+        len(products),
+        columns,
+        subplot_titles=[t for row in titles for t in [*row, *[""] * (columns - len(row))]],
+        horizontal_spacing=0.012,
+        vertical_spacing=0.1 / len(products),
+    )
     figure.update_annotations(font_size=13)
     for row, product in enumerate(products, start=1):
         for column, time in enumerate(times[product], start=1):
@@ -94,9 +97,16 @@ def plot_body_map(
     )
     said = [f"Share: mean over patients and draws; cells in all: the median. {clock} Organs are a scheme."]
     finish_sites(
-        figure, of, "Where the cells are", [*said, *notes], synthetic=synthetic, source=source,
-        height=330 * len(products) + 250, top=112, bottom=138,
-    )  # fmt: skip
+        figure,
+        of,
+        "Where the cells are",
+        [*said, *notes],
+        synthetic=synthetic,
+        source=source,
+        height=330 * len(products) + 250,
+        top=112,
+        bottom=138,
+    )
     figure.update_xaxes(visible=False, range=[-1.5, 1.5], fixedrange=True)
     return figure.update_yaxes(visible=False, range=[-0.3, 2.42], fixedrange=True)
 
@@ -130,20 +140,32 @@ def _add_body(figure: Figure, own: DataFrame, **where: Any) -> None:
         (x, y), height, side = _LABELS[site]
         figure.add_trace(
             Scatter(
-                x=[x, side * _ASIDE], y=[y, height], mode="lines", line={"color": GREY, "width": 0.8},
-                hoverinfo="skip", showlegend=False, meta={"role": "leader"},
+                x=[x, side * _ASIDE],
+                y=[y, height],
+                mode="lines",
+                line={"color": GREY, "width": 0.8},
+                hoverinfo="skip",
+                showlegend=False,
+                meta={"role": "leader"},
             ),
             **where,
-        )  # fmt: skip
+        )
         _add_words(figure, site, share, own, side * (_ASIDE + 0.03), height, side, **where)
     cells = float(own.loc["all", "median"])  # pyright: ignore[reportArgumentType]
     figure.add_trace(
         Scatter(
-            x=[0], y=[-0.12], mode="text", text=[f"{number_text(cells, 2)} cells in all"], showlegend=False,
-            textfont={"size": 12, "color": INK}, hoverinfo="skip", customdata=[cells], meta={"role": "total"},
+            x=[0],
+            y=[-0.12],
+            mode="text",
+            text=[f"{number_text(cells, 2)} cells in all"],
+            showlegend=False,
+            textfont={"size": 12, "color": INK},
+            hoverinfo="skip",
+            customdata=[cells],
+            meta={"role": "total"},
         ),
         **where,
-    )  # fmt: skip
+    )
 
 
 def _add_words(
@@ -154,12 +176,19 @@ def _add_words(
     cells = float(own.loc[site, "median"])  # pyright: ignore[reportArgumentType]
     figure.add_trace(
         Scatter(
-            x=[x], y=[y], mode="text", text=[text], textposition="middle right" if side > 0 else "middle left",
-            textfont={"size": 12, "color": INK}, customdata=[share], showlegend=False,
-            hovertemplate=f"{name}: {_percent(share)}, {number_text(cells)} cells<extra></extra>", meta={"role": site},
+            x=[x],
+            y=[y],
+            mode="text",
+            text=[text],
+            textposition="middle right" if side > 0 else "middle left",
+            textfont={"size": 12, "color": INK},
+            customdata=[share],
+            showlegend=False,
+            hovertemplate=f"{name}: {_percent(share)}, {number_text(cells)} cells<extra></extra>",
+            meta={"role": site},
         ),
         **where,
-    )  # fmt: skip
+    )
 
 
 def _percent(share: float) -> str:
@@ -175,8 +204,21 @@ def _add_scale(figure: Figure) -> None:
     }  # fmt: skip
     figure.add_trace(
         Scatter(
-            x=[None], y=[None], mode="markers", showlegend=False, hoverinfo="skip", meta={"role": "scale"},
-            marker={"colorscale": _SCALE, "cmin": 0, "cmax": 100, "color": [0], "showscale": True, "colorbar": bar},
+            x=[None],
+            y=[None],
+            mode="markers",
+            showlegend=False,
+            hoverinfo="skip",
+            meta={"role": "scale"},
+            marker={
+                "colorscale": _SCALE,
+                "cmin": 0,
+                "cmax": 100,
+                "color": [0],
+                "showscale": True,
+                "colorbar": bar,
+            },
         ),
-        row=1, col=1,
-    )  # fmt: skip
+        row=1,
+        col=1,
+    )

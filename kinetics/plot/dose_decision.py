@@ -42,16 +42,24 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     >>> figure.layout.yaxis.title.text
     'Probability'
     """
-    table, both = found.levels, "response_median" in found.levels or "dlt_median" in found.levels
+    table = found.levels
+    both = "response_median" in found.levels or "dlt_median" in found.levels
     titles = ["A new patient's chance of …", "Is the level an overdose, is it the most useful?"]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
     _add_chances(figure, table)
     _add_bars(figure, table)
     last = float(table["level"].max())
     figure.add_scatter(
-        x=[0.5, last + 0.5], y=[feasible, feasible], mode="lines", hoverinfo="skip", row=1, col=2,
-        line={"color": GREY, "dash": "dot", "width": 1.2}, name=f"overdose: at most {feasible:g}", legend="legend2",
-    )  # fmt: skip
+        x=[0.5, last + 0.5],
+        y=[feasible, feasible],
+        mode="lines",
+        hoverinfo="skip",
+        row=1,
+        col=2,
+        line={"color": GREY, "dash": "dot", "width": 1.2},
+        name=f"overdose: at most {feasible:g}",
+        legend="legend2",
+    )
     tried = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=tried, title_text="Dose level")
     figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
@@ -64,9 +72,15 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     said = [f"Whiskers: 90 % of the draws. New patients {whose}."] if both else []
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
     dress(
-        figure, "The dose decision", f"study {found.study}", [*said, f"Study {found.study}"], labels,
-        height=580, top=120, bottom=190,
-    )  # fmt: skip
+        figure,
+        "The dose decision",
+        f"study {found.study}",
+        [*said, f"Study {found.study}"],
+        labels,
+        height=580,
+        top=120,
+        bottom=190,
+    )
     side = {"orientation": "v", "y": -0.3, "yanchor": "top", "font": {"size": 12}}
     figure.update_layout(legend=side | {"x": 0.0}, legend2=side | {"x": 0.55}, bargap=0.3)
     return figure
@@ -78,9 +92,18 @@ def _lines(figure: Figure, found: Recommendation) -> None:
     for level, name in {found.mtd: "MTD", found.rp2d: said}.items():
         for col in (1, 2) if level else ():
             figure.add_shape(
-                type="rect", x0=(level or 0) - 0.45, x1=(level or 0) + 0.45, y0=0, y1=1.14, opacity=0.12, layer="below",
-                fillcolor=PALETTE[5] if "RP2D" in name else GREY, line={"width": 0}, row=1, col=col,
-            )  # fmt: skip
+                type="rect",
+                x0=(level or 0) - 0.45,
+                x1=(level or 0) + 0.45,
+                y0=0,
+                y1=1.14,
+                opacity=0.12,
+                layer="below",
+                fillcolor=PALETTE[5] if "RP2D" in name else GREY,
+                line={"width": 0},
+                row=1,
+                col=col,
+            )
             figure.add_annotation(
                 x=level, y=1.12, text=name, showarrow=False, font={"size": 11}, yanchor="top", row=1, col=col
             )
@@ -93,16 +116,25 @@ def _add_chances(figure: Figure, table: DataFrame) -> None:
         middle = table[f"{key}_median"]
         figure.add_trace(
             Scatter(
-                x=table["level"] + 0.12 * (place - 1), y=middle, name=name, mode="markers+lines",
-                marker={"color": colour, "symbol": symbol, "size": 9}, line={"color": colour, "width": 1},
+                x=table["level"] + 0.12 * (place - 1),
+                y=middle,
+                name=name,
+                mode="markers+lines",
+                marker={"color": colour, "symbol": symbol, "size": 9},
+                line={"color": colour, "width": 1},
                 error_y={
-                    "array": table[f"{key}_upper"] - middle, "arrayminus": middle - table[f"{key}_lower"],
-                    "color": colour, "thickness": 1.4, "width": 3,
+                    "array": table[f"{key}_upper"] - middle,
+                    "arrayminus": middle - table[f"{key}_lower"],
+                    "color": colour,
+                    "thickness": 1.4,
+                    "width": 3,
                 },
-                hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>", legend="legend",
+                hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
+                legend="legend",
             ),
-            1, 1,
-        )  # fmt: skip
+            1,
+            1,
+        )
 
 
 def _add_bars(figure: Figure, table: DataFrame) -> None:
@@ -110,8 +142,13 @@ def _add_bars(figure: Figure, table: DataFrame) -> None:
         if key in table:
             figure.add_trace(
                 Bar(
-                    x=table["level"], y=table[key], name=name, marker={"color": colour}, legend="legend2",
+                    x=table["level"],
+                    y=table[key],
+                    name=name,
+                    marker={"color": colour},
+                    legend="legend2",
                     hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
                 ),
-                1, 2,
-            )  # fmt: skip
+                1,
+                2,
+            )

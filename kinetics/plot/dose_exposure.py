@@ -61,13 +61,17 @@ def plot_dose_exposure(
     >>> len(kn.plot.plot_dose_exposure(study, seen, ["car_copies_cmax"]).data) > 3
     True
     """
-    doses, names = levels_of(study, by), list(exposures or seen.values)
+    doses = levels_of(study, by)
+    names = list(exposures or seen.values)
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
     figure = make_subplots(
-        rows, columns, horizontal_spacing=0.14, vertical_spacing=0.27 / rows,
+        rows,
+        columns,
+        horizontal_spacing=0.14,
+        vertical_spacing=0.27 / rows,
         subplot_titles=[_panel_title(study, name) for name in names],
-    )  # fmt: skip
+    )
     figure.update_annotations(font_size=13)
     curves = {name: _curve(seen, doses, name) for name in names}
     fitted = [name for name, curve in curves.items() if isinstance(curve, DataFrame)]
@@ -83,11 +87,20 @@ def plot_dose_exposure(
         "Power model: exposure ~ dose to the power b, 1 is proportional; prior of b about 1, a guess.",
     ]
     subtitle = "Points: subjects" + ("; lines: 90 % of a subject's draws" if _uncertain(seen) else "")
-    plot, top, bottom = 300 * rows, 140, 104
+    plot = 300 * rows
+    top = 140
+    bottom = 104
     finish(
-        figure, study, title="Dose and exposure", subtitle=subtitle, notes=said, fit=fit,
-        height=plot + top + bottom + 15 * len(said), top=top, bottom=bottom,
-    )  # fmt: skip
+        figure,
+        study,
+        title="Dose and exposure",
+        subtitle=subtitle,
+        notes=said,
+        fit=fit,
+        height=plot + top + bottom + 15 * len(said),
+        top=top,
+        bottom=bottom,
+    )
     key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot, "yanchor": "bottom", "font": {"size": 12}}
     return figure.update_layout(legend=key)
 
@@ -139,7 +152,8 @@ def _add_panel(
     **where: Any,
 ) -> None:
     _, dose, values = usable_exposures(seen, doses, name)
-    lloq, ends = _lloq(study, name), np.quantile(values, [0.05, 0.95], axis=0).ravel().tolist()
+    lloq = _lloq(study, name)
+    ends = np.quantile(values, [0.05, 0.95], axis=0).ravel().tolist()
     ends += [lloq] if lloq else []
     if isinstance(curve, DataFrame):
         ends += [curve["new_lower"].min(), curve["new_upper"].max()]
@@ -166,16 +180,24 @@ def _add_curve(figure: Figure, curve: DataFrame, *, first: bool, **where: Any) -
         ("new_", 0.13, "90 % of new patients"),
         ("", 0.3, "the middle patient, 90 %"),
     ):
-        x, colour = curve["dose"].to_numpy(), PALETTE[0]
+        x = curve["dose"].to_numpy()
+        colour = PALETTE[0]
         edges = [curve[f"{kind}upper"].to_numpy(), curve[f"{kind}lower"].to_numpy()[::-1]]
         figure.add_trace(
             Scatter(
-                x=np.concatenate([x, x[::-1]]), y=np.concatenate(edges), fill="toself", name=text, showlegend=first,
-                legendgroup=text, fillcolor=faint(colour, opacity), line={"width": 0}, meta={"role": f"{kind}band"},
+                x=np.concatenate([x, x[::-1]]),
+                y=np.concatenate(edges),
+                fill="toself",
+                name=text,
+                showlegend=first,
+                legendgroup=text,
+                fillcolor=faint(colour, opacity),
+                line={"width": 0},
+                meta={"role": f"{kind}band"},
                 **_LINE,
             ),
             **where,
-        )  # fmt: skip
+        )
     for role, y, style, text in (
         ("power", curve["median"].to_numpy(), {"color": PALETTE[0], "width": 2}, "power model"),
         (
@@ -187,16 +209,23 @@ def _add_curve(figure: Figure, curve: DataFrame, *, first: bool, **where: Any) -
     ):
         figure.add_trace(
             Scatter(
-                x=curve["dose"], y=y, line=style, name=text, legendgroup=text, showlegend=first, meta={"role": role},
+                x=curve["dose"],
+                y=y,
+                line=style,
+                name=text,
+                legendgroup=text,
+                showlegend=first,
+                meta={"role": role},
                 **_LINE,
             ),
             **where,
-        )  # fmt: skip
+        )
 
 
 def _proportional(curve: DataFrame) -> np.ndarray:
     """Through the model's middle, where its line is known best."""
-    dose, middle = curve["dose"].to_numpy(), len(curve) // 2
+    dose = curve["dose"].to_numpy()
+    middle = len(curve) // 2
     return float(curve["median"].iloc[middle]) * dose / dose[middle]
 
 
@@ -212,24 +241,38 @@ def _add_subjects(
     line = {"array": high - middle, "arrayminus": middle - low, "color": INK, "thickness": 1, "width": 0}
     figure.add_trace(
         Scatter(
-            x=dose * aside, y=middle, mode="markers", text=subjects, customdata=dose, showlegend=False,
-            marker={"color": INK, "size": 7}, error_y=line if len(values) > 1 else None,
-            hovertemplate="%{text}, dose %{customdata:.3g}: %{y:.3g}<extra></extra>", meta={"role": "subjects"},
+            x=dose * aside,
+            y=middle,
+            mode="markers",
+            text=subjects,
+            customdata=dose,
+            showlegend=False,
+            marker={"color": INK, "size": 7},
+            error_y=line if len(values) > 1 else None,
+            hovertemplate="%{text}, dose %{customdata:.3g}: %{y:.3g}<extra></extra>",
+            meta={"role": "subjects"},
         ),
         **where,
-    )  # fmt: skip
+    )
 
 
 def _add_lloq(figure: Figure, doses: list[float], lloq: float, **where: Any) -> None:
     text = f"LLOQ {number_text(lloq, trim=True)}"
     figure.add_trace(
         Scatter(
-            x=[min(doses) / 1.25, max(doses) * 1.25], y=[lloq, lloq], mode="lines+text", text=["", text],
-            textposition="top left", textfont={"size": 11, "color": GREY}, hoverinfo="skip", showlegend=False,
-            line={"color": GREY, "dash": "dash", "width": 1}, meta={"role": "lloq"},
+            x=[min(doses) / 1.25, max(doses) * 1.25],
+            y=[lloq, lloq],
+            mode="lines+text",
+            text=["", text],
+            textposition="top left",
+            textfont={"size": 11, "color": GREY},
+            hoverinfo="skip",
+            showlegend=False,
+            line={"color": GREY, "dash": "dash", "width": 1},
+            meta={"role": "lloq"},
         ),
         **where,
-    )  # fmt: skip
+    )
 
 
 def _dose_axes(figure: Figure, study: Study, doses: Mapping[str, float], by: str) -> None:

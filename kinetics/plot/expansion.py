@@ -29,13 +29,16 @@ def plot_expansion(found: CohortRates) -> Figure:
     >>> figure.layout.title.text
     'Expansion cohorts'
     """
-    figure, table, count = Figure(), found.table, len(found.table)
+    figure = Figure()
+    table = found.table
+    count = len(found.table)
     for columns, name, colour, symbol, shift in _KINDS:
         _add_intervals(
             figure, found, columns, f"{100 * found.level:g} % interval, {name}", colour, symbol, shift
         )
     for key, name, colour, dash in _RATES:
-        x, y = [], []
+        x = []
+        y = []
         for row, rate in enumerate(getattr(found.design, key)):
             x += [rate, rate, None]
             y += [-row - 0.42, -row + 0.42, None]
@@ -61,8 +64,11 @@ def plot_expansion(found: CohortRates) -> Figure:
         f"Study {found.study}, data {found.sha256[:8]}",
     ]
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
-    title, said = "Expansion cohorts", f"{sum(table['events'])} responders of {sum(table['n'])} treated"
-    rows, bottom = 86 * (ends[1] - ends[0]), 165  # pixels
+    title = "Expansion cohorts"
+    said = f"{sum(table['events'])} responders of {sum(table['n'])} treated"
+    # pixels
+    rows = 86 * (ends[1] - ends[0])
+    bottom = 165
     height = int(rows) + 84 + bottom + 15 * (len(notes) - 1)
     dress(figure, title, said, notes, labels, height=height, top=84, bottom=bottom)
     figure.update_yaxes(ticks="", showline=False, showgrid=False, ticklabelstandoff=8)
@@ -79,15 +85,25 @@ def _add_intervals(
     at = [-row + shift for row in table.index]
     figure.add_trace(
         Scatter(
-            x=table[point], y=at, mode="markers", name=name, meta={"role": point},
+            x=table[point],
+            y=at,
+            mode="markers",
+            name=name,
+            meta={"role": point},
             marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2, "color": colour}},
             error_x={
-                "type": "data", "symmetric": False, "array": table[upper] - table[point],
-                "arrayminus": table[point] - table[lower], "color": colour, "thickness": 2.4, "width": 0,
+                "type": "data",
+                "symmetric": False,
+                "array": table[upper] - table[point],
+                "arrayminus": table[point] - table[lower],
+                "color": colour,
+                "thickness": 2.4,
+                "width": 0,
             },
-            hovertext=table["cohort"], hovertemplate="%{hovertext}: %{x:.3f}<extra></extra>",
+            hovertext=table["cohort"],
+            hovertemplate="%{hovertext}: %{x:.3f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def _label(figure: Figure, row: dict[Any, Any], at: float) -> None:
@@ -97,6 +113,14 @@ def _label(figure: Figure, row: dict[Any, Any], at: float) -> None:
 
 def _text(figure: Figure, text: str, x: float, y: float) -> None:
     figure.add_annotation(
-        text=text, x=x, xref="paper", y=y, yref="y", xanchor="left", yanchor="middle", showarrow=False,
-        font={"size": 12, "color": INK}, name="row",
-    )  # fmt: skip
+        text=text,
+        x=x,
+        xref="paper",
+        y=y,
+        yref="y",
+        xanchor="left",
+        yanchor="middle",
+        showarrow=False,
+        font={"size": 12, "color": INK},
+        name="row",
+    )

@@ -74,7 +74,8 @@ def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
     refuse_figures([path])
     if path.suffix == ".html":
         return write_atomic(path, to_html(figure, include_plotlyjs=True, config=FIGURE_CONFIG))
-    still, kind = _still(figure, width), path.suffix[1:]
+    still = _still(figure, width)
+    kind = path.suffix[1:]
     drawn = _drawn(still, "svg" if kind == "pdf" else kind)
     if kind == "pdf":
         return write_atomic(path, _printed(drawn, still["layout"]))

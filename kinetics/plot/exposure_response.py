@@ -44,7 +44,8 @@ def plot_exposure_response(
     >>> figure.layout.xaxis.title.text
     'cmax (copies/µg DNA)'
     """
-    low, high = np.quantile(values, 0.05), np.quantile(values, 0.95)
+    low = np.quantile(values, 0.05)
+    high = np.quantile(values, 0.95)
     x = np.geomspace(low / 1.5, high * 1.5, 120)
     at = {k: np.full((_DRAWS, len(x)), p.reference) for k, p in regression.priors.items()}
     at[exposure] = np.broadcast_to(x, (_DRAWS, len(x)))
@@ -52,10 +53,16 @@ def plot_exposure_response(
     figure = Figure()
     figure.add_trace(
         Scatter(
-            x=[*x, *x[::-1]], y=[*p[2], *p[0][::-1]], fill="toself", fillcolor=faint(PALETTE[0], 0.18), mode="lines",
-            line={"width": 0}, name="90 % of the draws", hoverinfo="skip",
+            x=[*x, *x[::-1]],
+            y=[*p[2], *p[0][::-1]],
+            fill="toself",
+            fillcolor=faint(PALETTE[0], 0.18),
+            mode="lines",
+            line={"width": 0},
+            name="90 % of the draws",
+            hoverinfo="skip",
         )
-    )  # fmt: skip
+    )
     figure.add_trace(Scatter(x=x, y=p[1], mode="lines", line={"color": PALETTE[0]}, name="median"))
     had = np.asarray(grades) >= grade
     _add_subjects(figure, had, values, subjects)
@@ -95,10 +102,18 @@ def _add_subjects(
         if own.any():
             figure.add_trace(
                 Scatter(
-                    x=q[1][own], y=y[own], mode="markers", name=name, marker={"color": colour, "size": 8},
+                    x=q[1][own],
+                    y=y[own],
+                    mode="markers",
+                    name=name,
+                    marker={"color": colour, "size": 8},
                     error_x={
-                        "array": (q[2] - q[1])[own], "arrayminus": (q[1] - q[0])[own], "color": colour, "thickness": 1,
+                        "array": (q[2] - q[1])[own],
+                        "arrayminus": (q[1] - q[0])[own],
+                        "color": colour,
+                        "thickness": 1,
                     },
-                    text=[s for s, o in zip(subjects, own, strict=True) if o], hovertemplate="%{text}: %{x:.3g}",
+                    text=[s for s, o in zip(subjects, own, strict=True) if o],
+                    hovertemplate="%{text}: %{x:.3g}",
                 )
-            )  # fmt: skip
+            )

@@ -33,10 +33,12 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     'Covariate effects'
     """
     ratios = _ratios(found)
-    rows, parameters = ratios.to_dict("records"), list(dict.fromkeys(ratios["parameter"]))
+    rows = ratios.to_dict("records")
+    parameters = list(dict.fromkeys(ratios["parameter"]))
     place = -np.arange(len(rows), dtype=float)
     place -= [0.9 * parameters.index(row["parameter"]) for row in rows]
-    figure, (low, high) = Figure(), _range(ratios)
+    figure = Figure()
+    low, high = _range(ratios)
     ends = [float(place.min()) - 0.6, float(place.max()) + 1.0]
     _add_band(figure, ends)
     for role, columns in (("prior", ("prior_lower", "prior_upper")), ("interval", ("lower", "upper"))):
@@ -47,10 +49,12 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
         first = place[[row["parameter"] == name for row in rows]].max()
         _text(figure, f"<b>{name.replace('_', ' ')}</b>", x=0, y=float(first) + 0.65, anchor="left", shift=6)
     ticks = _NEAR if high < 4 else _FAR
-    reach, names = [np.log10(low), np.log10(high)], [_name(fit, row) for row in rows]
+    reach = [np.log10(low), np.log10(high)]
+    names = [_name(fit, row) for row in rows]
     figure.update_xaxes(type="log", range=reach, tickvals=ticks, title_text=_axis(ratios))
     figure.update_yaxes(range=ends, tickvals=place, ticktext=names, showgrid=False)
-    differences, chance = len(found.table) - len(rows), number_text(found.expected_false, 2)
+    differences = len(found.table) - len(rows)
+    chance = number_text(found.expected_false, 2)
     notes = [
         "Line: 90 % interval; filled where it excludes 1. Grey behind it: the 90 % interval of the prior.",
         f"Shaded: {RELEVANT[0]:g} to {RELEVANT[1]:g}, no relevant change. Associations, not causes.",
@@ -91,10 +95,15 @@ def _add_band(figure: Figure, ends: list[float]) -> None:
     box = {"x": [low, high, high, low], "y": [ends[0], ends[0], ends[1], ends[1]]}
     figure.add_trace(
         Scatter(
-            **box, fill="toself", fillcolor=faint(PALETTE[4], 0.14), line={"width": 0}, mode="lines",
-            hoverinfo="skip", meta={"role": "band"},
+            **box,
+            fill="toself",
+            fillcolor=faint(PALETTE[4], 0.14),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            meta={"role": "band"},
         )
-    )  # fmt: skip
+    )
     line = {"color": INK, "width": 1.2}
     figure.add_trace(
         Scatter(x=[1, 1], y=ends, mode="lines", line=line, hoverinfo="skip", meta={"role": "none"})
@@ -104,7 +113,8 @@ def _add_band(figure: Figure, ends: list[float]) -> None:
 def _add_intervals(
     figure: Figure, table: DataFrame, place: np.ndarray, role: str, columns: tuple[str, str]
 ) -> None:
-    x, y = [], []
+    x = []
+    y = []
     for lower, upper, at in zip(table[columns[0]], table[columns[1]], place, strict=True):
         x += [lower, upper, None]
         y += [at, at, None]
@@ -118,14 +128,19 @@ def _add_points(figure: Figure, table: DataFrame, place: np.ndarray) -> None:
     signal = table["verdict"].isin(["shown", "signal"])
     figure.add_trace(
         Scatter(
-            x=table["estimate"], y=place, mode="markers", hovertext=table["says"], hoverinfo="text",
+            x=table["estimate"],
+            y=place,
+            mode="markers",
+            hovertext=table["says"],
+            hoverinfo="text",
             marker={
-                "size": 10, "color": [PALETTE[0] if s else "white" for s in signal],
+                "size": 10,
+                "color": [PALETTE[0] if s else "white" for s in signal],
                 "line": {"color": PALETTE[0], "width": 2},
             },
             meta={"role": "estimate"},
         )
-    )  # fmt: skip
+    )
 
 
 def _label(figure: Figure, rows: list[dict[Any, Any]], place: np.ndarray) -> None:
@@ -138,9 +153,18 @@ def _label(figure: Figure, rows: list[dict[Any, Any]], place: np.ndarray) -> Non
 def _text(figure: Figure, text: str, *, x: float, y: float, anchor: str, shift: float) -> None:
     font = {"size": 12, "color": INK}
     figure.add_annotation(
-        text=text, x=x, xref="paper", y=y, yref="y", xanchor=anchor, yanchor="middle", xshift=shift,
-        showarrow=False, font=font, name="row",
-    )  # fmt: skip
+        text=text,
+        x=x,
+        xref="paper",
+        y=y,
+        yref="y",
+        xanchor=anchor,
+        yanchor="middle",
+        xshift=shift,
+        showarrow=False,
+        font=font,
+        name="row",
+    )
 
 
 def _name(fit: Fit, row: dict[Any, Any]) -> str:

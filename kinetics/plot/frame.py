@@ -36,11 +36,18 @@ __all__ = [
 # Okabe & Ito 2008: told apart with any kind of colour vision. Yellow is last: it is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 RESPONSE_COLOURS = {  # of the same palette: responses cool, progression warm, nothing known grey
-    "CR": PALETTE[2], "PR": PALETTE[0], "SD": PALETTE[4], "PD": PALETTE[1], "NE": "#8a949e", "MISSING": "#8a949e",
-}  # fmt: skip
+    "CR": PALETTE[2],
+    "PR": PALETTE[0],
+    "SD": PALETTE[4],
+    "PD": PALETTE[1],
+    "NE": "#8a949e",
+    "MISSING": "#8a949e",
+}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid", "dash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-INK, GREY, GRID = "#1f2933", "#52606d", "#e4e7eb"
+INK = "#1f2933"
+GREY = "#52606d"
+GRID = "#e4e7eb"
 SHARED: dict[str, Any] = {"shared_xaxes": "all", "shared_yaxes": "all"}  # of a grid of panels
 _REMOVED = ["sendChartToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -113,7 +120,8 @@ def log_range(values: Iterable[float], *, at_least: float = 1.5) -> tuple[float,
     positive = np.array([v for v in values if v is not None and math.isfinite(v) and v > 0])
     if not positive.size:
         return 0.1, 10.0
-    low, high = math.log10(positive.min()) - 0.2, math.log10(positive.max()) + 0.12
+    low = math.log10(positive.min()) - 0.2
+    high = math.log10(positive.max()) + 0.12
     return 10 ** min(low, high - at_least), 10**high
 
 
@@ -171,8 +179,15 @@ def dress(
     bottom += 15 * (len(notes) - 1)
     figure.update_layout(
         title={
-            "text": title, "x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "container",
-            "yanchor": "top", "pad": {"t": 12}, "font": {"size": 17, "color": INK},
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 12},
+            "font": {"size": 17, "color": INK},
             "subtitle": {"text": subtitle, "font": {"size": 12.5, "color": GREY}},
         },
         font={"family": FONT, "size": 13, "color": INK},
@@ -183,7 +198,7 @@ def dress(
         hoverlabel={"font": {"family": FONT}, "align": "left"},
         hovermode="closest",
         modebar={"remove": _REMOVED},
-    )  # fmt: skip
+    )
     line: dict[str, Any] = {
         "showline": True,
         "linecolor": GREY,
@@ -202,11 +217,28 @@ def _add_labels(figure: Figure, footer: str, labels: Sequence[str], top: int, bo
     """The footer in the bottom margin, and the labels in the top one (both in pixels)."""
     paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "showarrow": False}
     figure.add_annotation(
-        text=footer, name="footer", x=0, y=0, xanchor="left", yanchor="bottom", align="left",
-        yshift=-bottom + 8, font={"size": 11, "color": GREY}, **paper,
-    )  # fmt: skip
+        text=footer,
+        name="footer",
+        x=0,
+        y=0,
+        xanchor="left",
+        yanchor="bottom",
+        align="left",
+        yshift=-bottom + 8,
+        font={"size": 11, "color": GREY},
+        **paper,
+    )
     if labels:
         figure.add_annotation(
-            text=f"<b>{' · '.join(labels)}</b>", name="labels", x=1, y=1, xanchor="right", yanchor="top",
-            yshift=top - 38, font={"size": 12.5, "color": "white"}, bgcolor="#B34700", borderpad=4, **paper,
-        )  # fmt: skip
+            text=f"<b>{' · '.join(labels)}</b>",
+            name="labels",
+            x=1,
+            y=1,
+            xanchor="right",
+            yanchor="top",
+            yshift=top - 38,
+            font={"size": 12.5, "color": "white"},
+            bgcolor="#B34700",
+            borderpad=4,
+            **paper,
+        )

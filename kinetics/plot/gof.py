@@ -34,8 +34,10 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
     >>> figure.layout.title.text
     'Theophylline: goodness of fit'
     """
-    study, own = fit.study, checked.table[checked.table["analyte"] == analyte]
-    table, unit = DataFrame(own).reset_index(drop=True), unit_text(study.analytes[analyte].unit)
+    study = fit.study
+    own = checked.table[checked.table["analyte"] == analyte]
+    table = DataFrame(own).reset_index(drop=True)
+    unit = unit_text(study.analytes[analyte].unit)
     figure = make_subplots(2, 3, horizontal_spacing=0.085, vertical_spacing=0.17)
     values = np.concatenate([table[c].to_numpy(float) for c in ("dv", "pred", "ipred")])
     span = _span(table, values, log=log)
@@ -59,9 +61,14 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
     tests = checked.tests[checked.tests["analyte"] == analyte].set_index("residual")
     title = f"{study.analytes[analyte].label}: goodness of fit"
     return finish(
-        figure, study, title=title, subtitle=_said(tests.loc["npde"]), notes=_notes(checked, table, log), fit=fit,
+        figure,
+        study,
+        title=title,
+        subtitle=_said(tests.loc["npde"]),
+        notes=_notes(checked, table, log),
+        fit=fit,
         height=720,
-    )  # fmt: skip
+    )
 
 
 def _said(npde: Any) -> str:
@@ -88,7 +95,8 @@ def _notes(checked: GoodnessOfFit, table: DataFrame, log: bool) -> list[str]:
 
 def _span(table: DataFrame, values: np.ndarray, *, log: bool) -> tuple[float, float]:
     if not log:
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        low = float(np.nanmin(values))
+        high = float(np.nanmax(values))
         return low - 0.04 * (high - low), high + 0.04 * (high - low)
     dv = table["dv"].to_numpy(float)
     least = float(dv[dv > 0].min()) if (dv > 0).any() else 1.0

@@ -58,7 +58,8 @@ def _by_first_dose(study: Study, own: Series) -> Series:
     unit = str(study.doses["unit"].iloc[0])
     per_kg = (own / study.subjects["weight_kg"].reindex(own.index)).map(lambda x: float(f"{x:.2g}"))
     if len(own.unique()) > _FEW >= len(per_kg.unique()) and per_kg.notna().all():
-        own, unit = per_kg, f"{unit}/kg"
+        own = per_kg
+        unit = f"{unit}/kg"
     return _numeric(own, unit, alike=1.5)
 
 

@@ -74,10 +74,15 @@ def plot_individual_fits(
     columns = min(columns, len(chosen))
     rows = -(-len(chosen) // columns)
     figure = make_subplots(
-        rows, columns, **SHARED, subplot_titles=_titles(fit, chosen),
-        horizontal_spacing=0.018, vertical_spacing=min(0.07, 0.25 / rows),
-        x_title=time_title(study), y_title=analyte_title(study, analyte),
-    )  # fmt: skip
+        rows,
+        columns,
+        **SHARED,
+        subplot_titles=_titles(fit, chosen),
+        horizontal_spacing=0.018,
+        vertical_spacing=min(0.07, 0.25 / rows),
+        x_title=time_title(study),
+        y_title=analyte_title(study, analyte),
+    )
     for k, subject in enumerate(chosen):
         where = {"row": k // columns + 1, "col": k % columns + 1}
         _add_subject(figure, fit, drawn, own, subject, span, first=k == 0, **where)

@@ -28,7 +28,8 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
     >>> figure.layout.xaxis.title.text
     'Time since first infusion of cells (days)'
     """
-    groups, below = found.groups, ROW * (len(found.groups) + 2)
+    groups = found.groups
+    below = ROW * (len(found.groups) + 2)
     height = 440 + below
     share = below / (height - 160)
     figure = make_subplots(
@@ -51,16 +52,22 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
     ]
     notes += [_sentence(row, found.by) for row in counts.to_dict("records")]
     finish(
-        figure, study, title=title.capitalize(), notes=notes, height=height,
-        subtitle=f"{counts['n'].sum()} subjects, {_counted(int(counts['events'].sum()))}", bottom=44,
-    )  # fmt: skip
+        figure,
+        study,
+        title=title.capitalize(),
+        notes=notes,
+        height=height,
+        subtitle=f"{counts['n'].sum()} subjects, {_counted(int(counts['events'].sum()))}",
+        bottom=44,
+    )
     figure.update_xaxes(showticklabels=True, title_text=f"Time since {STARTS[endpoint]} (days)", row=1, col=1)
     _dress_table(figure, study, found)
     return figure
 
 
 def _add_curve(figure: Figure, found: KaplanMeier, group: Any, colour: str, dash: str) -> None:
-    curve, name = found.of(group), _name(group)
+    curve = found.of(group)
+    name = _name(group)
     if not len(curve):
         return
     shown = curve[curve["lower"].notna()]
@@ -68,27 +75,52 @@ def _add_curve(figure: Figure, found: KaplanMeier, group: Any, colour: str, dash
         band = _stepped(shown, float(curve["time"].max()))
         figure.add_trace(
             Scatter(
-                x=[*band["time"], *band["time"][::-1]], y=[*band["upper"], *band["lower"][::-1]],
-                fill="toself", fillcolor=faint(colour, 0.13), mode="lines", line={"width": 0}, hoverinfo="skip",
-                legendgroup=name, showlegend=False, meta={"role": "band"},
-            ), row=1, col=1,
-        )  # fmt: skip
+                x=[*band["time"], *band["time"][::-1]],
+                y=[*band["upper"], *band["lower"][::-1]],
+                fill="toself",
+                fillcolor=faint(colour, 0.13),
+                mode="lines",
+                line={"width": 0},
+                hoverinfo="skip",
+                legendgroup=name,
+                showlegend=False,
+                meta={"role": "band"},
+            ),
+            row=1,
+            col=1,
+        )
     said = [_said(name, row) for row in curve.to_dict("records")]
     figure.add_trace(
         Scatter(
-            x=curve["time"], y=100 * curve["survival"], mode="lines", name=name, legendgroup=name,
-            line={"shape": "hv", "color": colour, "dash": dash, "width": 2.2}, hovertext=said, hoverinfo="text",
+            x=curve["time"],
+            y=100 * curve["survival"],
+            mode="lines",
+            name=name,
+            legendgroup=name,
+            line={"shape": "hv", "color": colour, "dash": dash, "width": 2.2},
+            hovertext=said,
+            hoverinfo="text",
             meta={"role": "curve"},
-        ), row=1, col=1,
-    )  # fmt: skip
+        ),
+        row=1,
+        col=1,
+    )
     censored = curve[curve["censored"] > 0]
     figure.add_trace(
         Scatter(
-            x=censored["time"], y=100 * censored["survival"], mode="markers", legendgroup=name, showlegend=False,
-            marker={"symbol": "line-ns", "size": 11, "line": {"color": colour, "width": 2}}, hoverinfo="skip",
-            cliponaxis=False, meta={"role": "censored"},
-        ), row=1, col=1,
-    )  # fmt: skip
+            x=censored["time"],
+            y=100 * censored["survival"],
+            mode="markers",
+            legendgroup=name,
+            showlegend=False,
+            marker={"symbol": "line-ns", "size": 11, "line": {"color": colour, "width": 2}},
+            hoverinfo="skip",
+            cliponaxis=False,
+            meta={"role": "censored"},
+        ),
+        row=1,
+        col=1,
+    )
 
 
 def _stepped(curve: DataFrame, last: float) -> dict[str, list[float]]:
@@ -112,25 +144,47 @@ def _add_table(figure: Figure, found: KaplanMeier, days: list[float]) -> None:
         own = table[table[found.by] == group]
         figure.add_trace(
             Scatter(
-                x=days, y=[-k] * len(days), mode="text", text=[str(n) for n in own["at_risk"]],
-                textfont={"size": 12, "color": PALETTE[k % len(PALETTE)]}, hoverinfo="skip", showlegend=False,
-                cliponaxis=False, meta={"role": "at_risk"},
-            ), row=2, col=1,
-        )  # fmt: skip
+                x=days,
+                y=[-k] * len(days),
+                mode="text",
+                text=[str(n) for n in own["at_risk"]],
+                textfont={"size": 12, "color": PALETTE[k % len(PALETTE)]},
+                hoverinfo="skip",
+                showlegend=False,
+                cliponaxis=False,
+                meta={"role": "at_risk"},
+            ),
+            row=2,
+            col=1,
+        )
 
 
 def _dress_table(figure: Figure, study: Study, found: KaplanMeier) -> None:
     """The table beneath has names for ticks, a heading, and no lines."""
     names = [_name(g) for g in found.groups]
     figure.update_yaxes(
-        tickvals=[-k for k in range(len(names))], ticktext=names, range=[0.4 - len(names), 1.6], showgrid=False,
-        showline=False, ticks="", row=2, col=1,
-    )  # fmt: skip
+        tickvals=[-k for k in range(len(names))],
+        ticktext=names,
+        range=[0.4 - len(names), 1.6],
+        showgrid=False,
+        showline=False,
+        ticks="",
+        row=2,
+        col=1,
+    )
     figure.update_xaxes(showgrid=False, showline=False, showticklabels=False, ticks="", row=2, col=1)
     figure.add_annotation(
-        text="<b>At risk</b>", x=0, xref="paper", y=1, yref="y2", xanchor="right", yanchor="middle", xshift=-5,
-        showarrow=False, font={"size": 12, "color": INK},
-    )  # fmt: skip
+        text="<b>At risk</b>",
+        x=0,
+        xref="paper",
+        y=1,
+        yref="y2",
+        xanchor="right",
+        yanchor="middle",
+        xshift=-5,
+        showarrow=False,
+        font={"size": 12, "color": INK},
+    )
     grouped = found.by != "all"
     column = study.dictionary.columns.subjects.get(found.by)
     unit = f" ({unit_text(column.unit)})" if column and column.unit and unit_text(column.unit) else ""

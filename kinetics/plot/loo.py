@@ -24,7 +24,8 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
     'Pareto k'
     """
     units = found.units.reset_index(drop=True)
-    k, drawn = units["pareto_k"].to_numpy(float), np.isfinite(units["pareto_k"].to_numpy(float))
+    k = units["pareto_k"].to_numpy(float)
+    drawn = np.isfinite(units["pareto_k"].to_numpy(float))
     groups = list(dict.fromkeys(units["analyte"])) if "analyte" in units else ["subjects"]
     figure = Figure()
     for n, group in enumerate(groups):
@@ -37,17 +38,28 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
         side = np.where(place > 0.7 * len(k), "middle left", "middle right")
         figure.add_trace(
             Scatter(
-                x=place + 1, y=k[own], mode="markers+text", name=group,
+                x=place + 1,
+                y=k[own],
+                mode="markers+text",
+                name=group,
                 text=[t if s else "" for t, s in zip(labels, shown, strict=True)],
-                textposition=side.tolist(), textfont={"size": 10.5, "color": GREY}, hovertext=labels,
-                hoverinfo="text+y", marker={"color": PALETTE[n], "size": 6, "opacity": 0.75}, meta={"role": "k"},
+                textposition=side.tolist(),
+                textfont={"size": 10.5, "color": GREY},
+                hovertext=labels,
+                hoverinfo="text+y",
+                marker={"color": PALETTE[n], "size": 6, "opacity": 0.75},
+                meta={"role": "k"},
             )
-        )  # fmt: skip
-    ends, level = [0.5, len(units) + 0.5], [found.threshold] * 2
+        )
+    ends = [0.5, len(units) + 0.5]
+    level = [found.threshold] * 2
     name = f"threshold {number_text(found.threshold, 2)}"
     line = {"color": PALETTE[1], "dash": "dash", "width": 1.6}
-    figure.add_trace(Scatter(x=ends, y=level, mode="lines", line=line, name=name, hoverinfo="skip",
-                             meta={"role": "threshold"}))  # fmt: skip
+    figure.add_trace(
+        Scatter(
+            x=ends, y=level, mode="lines", line=line, name=name, hoverinfo="skip", meta={"role": "threshold"}
+        )
+    )
     what = "record" if found.by == "observation" else "subject"
     figure.update_xaxes(title_text=f"{what.capitalize()}, in the order of the study", range=ends)
     figure.update_yaxes(title_text="Pareto k")

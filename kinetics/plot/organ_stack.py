@@ -20,9 +20,13 @@ __all__ = ["SITE_COLOURS", "finish_sites", "plot_organ_stack", "site_name"]
 
 # Blood, liver and tumour as in `plot_biodistribution`; bottom to top.
 SITE_COLOURS = {
-    "tumour": PALETTE[2], "liver": PALETTE[1], "spleen": PALETTE[3], "blood": PALETTE[0], "lung": PALETTE[5],
+    "tumour": PALETTE[2],
+    "liver": PALETTE[1],
+    "spleen": PALETTE[3],
+    "blood": PALETTE[0],
+    "lung": PALETTE[5],
     "rest": "#c3cad1",
-}  # fmt: skip
+}
 _DECADES = 6.0  # of all cells, below their peak
 
 
@@ -50,9 +54,14 @@ def plot_organ_stack(
     products = list(dict.fromkeys(shares["product"]))
     every: dict[str, Any] = {"shared_xaxes": "columns", "shared_yaxes": "rows"}
     figure = make_subplots(
-        2, len(products), row_heights=[0.38, 0.62], horizontal_spacing=0.05, vertical_spacing=0.06,
-        column_titles=[product_name(p) for p in products], **every,
-    )  # fmt: skip
+        2,
+        len(products),
+        row_heights=[0.38, 0.62],
+        horizontal_spacing=0.05,
+        vertical_spacing=0.06,
+        column_titles=[product_name(p) for p in products],
+        **every,
+    )
     figure.update_annotations(font_size=14)
     total = shares[shares["site"] == "all"]
     high = float(total["upper"].max())
@@ -72,9 +81,16 @@ def plot_organ_stack(
             "A stack ends where more than half have less than a millionth of the most cells that they had."
         )
     finish_sites(
-        figure, of, "Organ upon organ: where the cells are", [*said, *notes], synthetic=synthetic, source=source,
-        height=640, top=138, bottom=96,
-    )  # fmt: skip
+        figure,
+        of,
+        "Organ upon organ: where the cells are",
+        [*said, *notes],
+        synthetic=synthetic,
+        source=source,
+        height=640,
+        top=138,
+        bottom=96,
+    )
     key = {"orientation": "h", "x": 0, "y": 1 + 28 / 400, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(legend=key)
 
@@ -97,17 +113,26 @@ def _add_stack(figure: Figure, own: DataFrame, so_far: Sequence[str], shares: Da
     known = set(shares.loc[shares["product"].isin(list(so_far[:-1])), "site"])
     sites = [s for s in [*SITE_COLOURS, *own["site"]] if s != "all" and (own["site"] == s).any()]
     for site in dict.fromkeys(sites):
-        rows, colour = own[own["site"] == site], SITE_COLOURS.get(site, PALETTE[4])
+        rows = own[own["site"] == site]
+        colour = SITE_COLOURS.get(site, PALETTE[4])
         name = site_name(site)
         figure.add_trace(
             Scatter(
-                x=rows["time"], y=100 * rows["share"], stackgroup=f"product {column}", mode="lines", name=name,
-                line={"color": "white", "width": 0.6}, fillcolor=faint(colour, 0.85), legendgroup=name,
-                showlegend=site not in known, meta={"role": site},
+                x=rows["time"],
+                y=100 * rows["share"],
+                stackgroup=f"product {column}",
+                mode="lines",
+                name=name,
+                line={"color": "white", "width": 0.6},
+                fillcolor=faint(colour, 0.85),
+                legendgroup=name,
+                showlegend=site not in known,
+                meta={"role": site},
                 hovertemplate="day %{x:.3g}: %{y:.3g} %<extra>" + name + "</extra>",
             ),
-            row=2, col=column,
-        )  # fmt: skip
+            row=2,
+            col=column,
+        )
 
 
 def finish_sites(
@@ -132,8 +157,17 @@ def finish_sites(
     said = [*notes, *([f"{len(guesses)} of {len(model.parameters)} parameters {about}."] if guesses else [])]
     subtitle = "Cells in the whole of each site, not per volume"
     if isinstance(of, Fit):
-        finish(figure, of.study, title=title, subtitle=subtitle, notes=said, fit=of, height=height, top=top,
-               bottom=bottom)  # fmt: skip
+        finish(
+            figure,
+            of.study,
+            title=title,
+            subtitle=subtitle,
+            notes=said,
+            fit=of,
+            height=height,
+            top=top,
+            bottom=bottom,
+        )
         return figure
     said.append(" · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}".rstrip(), source])))
     labels = [*(["SYNTHETIC DATA"] if synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]

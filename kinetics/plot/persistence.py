@@ -54,7 +54,8 @@ def plot_persistence(
     raw = drawn_records(study, analyte)
     span = log_range([*raw["y"], *(v for _, v in limits)])
     drawn = drawn_records(study, analyte, floor=span[0]) if log else raw
-    figure, shown = Figure(), []
+    figure = Figure()
+    shown = []
     for name in names:
         before = _traces(figure)
         add_groups(figure, drawn, group_subjects(study, name), visible=name == names[0])
@@ -96,7 +97,8 @@ def add_groups(
     for k, label in enumerate(groups.cat.categories):
         people = [str(subject) for subject, group in groups.items() if group == label]
         own = rows_where(drawn, "subject", *people)
-        colour, dash = PALETTE[k % len(PALETTE)], DASHES[k % len(DASHES)]
+        colour = PALETTE[k % len(PALETTE)]
+        dash = DASHES[k % len(DASHES)]
         count = own["subject"].nunique()
         shared = {"legendgroup": str(label), "visible": visible}
         figure.add_trace(
@@ -133,6 +135,15 @@ def _add_menu(figure: Figure, names: Sequence[str], labels: dict[str, str], show
         updatemenus=[{"buttons": buttons, "bgcolor": "white", "font": {"size": 12.5}, **place}]
     )
     figure.add_annotation(
-        text="Colour by", name="menu", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
-        yshift=15, showarrow=False, font={"size": 12.5, "color": GREY},
-    )  # fmt: skip
+        text="Colour by",
+        name="menu",
+        x=0,
+        y=1,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        yshift=15,
+        showarrow=False,
+        font={"size": 12.5, "color": GREY},
+    )

@@ -111,7 +111,8 @@ def _figure(
     log: bool,
     groups: int,
 ) -> Figure:
-    study, limits = fit.study, limit_lines(fit.study, analyte)
+    study = fit.study
+    limits = limit_lines(fit.study, analyte)
     raw = drawn_records(study, analyte)
     every = pd.concat(curves.values())
     seen = [*raw["y"], *(v for _, v in limits)]
@@ -121,10 +122,15 @@ def _figure(
     columns = 1 if len(members) == 1 else 2 if len(members) in (2, 4) else 3
     rows = -(-len(members) // columns)
     figure = make_subplots(
-        rows, columns, **SHARED, horizontal_spacing=0.03,
-        vertical_spacing=0.16 / rows, x_title=time_title(study), y_title=analyte_title(study, analyte),
+        rows,
+        columns,
+        **SHARED,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.16 / rows,
+        x_title=time_title(study),
+        y_title=analyte_title(study, analyte),
         subplot_titles=[f"{name} (dosed as {people[0]})" for name, people in members.items()],
-    )  # fmt: skip
+    )
     for k, (name, people) in enumerate(members.items()):
         where = {"row": k // columns + 1, "col": k % columns + 1}
         own = rows_where(drawn, "subject", *people)
@@ -134,14 +140,25 @@ def _figure(
     figure.update_yaxes(**value_axis(span, log=log))
     add_symbol_key(figure, list(drawn["kind"]))
     who = "that subject's covariates" if covariates == "subject" else "reference covariates"
-    notes = [f"Patients not in the study, with the doses of the subject named and {who}; no residual error.",
-             *zero_note(drawn)]  # fmt: skip
+    notes = [
+        f"Patients not in the study, with the doses of the subject named and {who}; no residual error.",
+        *zero_note(drawn),
+    ]
     if groups > len(members):
         notes.append(f"{groups - len(members)} more groups are not shown.")
     title = f"{study.analytes[analyte].label}: a typical patient and new patients"
     height = 250 * rows + 280
-    finish(figure, study, title=title, subtitle=f"By {label[0].lower()}{label[1:]}", notes=notes, fit=fit,
-           height=height, top=154, bottom=104)  # fmt: skip
+    finish(
+        figure,
+        study,
+        title=title,
+        subtitle=f"By {label[0].lower()}{label[1:]}",
+        notes=notes,
+        fit=fit,
+        height=height,
+        top=154,
+        bottom=104,
+    )
     plot_height = height - 258 - 15 * len(notes)
     key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot_height, "yanchor": "bottom", "font": {"size": 12}}
     figure.update_layout(legend=key)
@@ -161,7 +178,9 @@ def _add_panel(
 ) -> None:
     curve = curve.assign(time=curve["time"] - first_dose(fit.study)[like])
     new, typical = (rows_where(curve, "who", who) for who in ("new", "typical"))
-    floor, orange, blue = span[0], PALETTE[4], PALETTE[0]
+    floor = span[0]
+    orange = PALETTE[4]
+    blue = PALETTE[0]
     add_band(figure, new, "q5", "q95", floor, orange, 0.28, "90 % of new patients", show=first, **where)
     add_band(
         figure, typical, "q5", "q95", floor, blue, 0.4, "typical patient, 90 % band", show=first, **where

@@ -29,7 +29,8 @@ def plot_prior_posterior(fit: Fit, *, sites: Sequence[str] | None = None, column
     >>> figure.layout.title.text
     'What the data moved: prior and posterior'
     """
-    priors, draws = fit.bound.priors(), fit.sites()
+    priors = fit.bound.priors()
+    draws = fit.sites()
     chosen = list(priors) if sites is None else list(sites)
     columns = min(columns, len(chosen))
     rows = -(-len(chosen) // columns)
@@ -72,7 +73,8 @@ def _add_site(figure: Figure, prior: Prior, draws: np.ndarray, *, first: bool, *
     log = prior.link != "identity" and not fraction
     into, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
     z = into(draws.astype(float))
-    centre, spread = float(into(np.asarray(prior.median))), getattr(prior, "sd", 1.0)
+    centre = float(into(np.asarray(prior.median)))
+    spread = getattr(prior, "sd", 1.0)
     low = min(float(np.quantile(z, 0.001)), centre - 2.3 * spread)
     high = max(float(np.quantile(z, 0.999)), centre + 2.3 * spread)
     if prior.link == "logit":
@@ -110,7 +112,8 @@ def _axis(x: np.ndarray, *, log: bool) -> dict[str, Any]:
     """At most five plain tick labels; on a log axis at 1, 2, 5 or whole decades."""
     if not log:
         return {"nticks": 5}
-    low, high = np.log10(x[0]), np.log10(x[-1])
+    low = np.log10(x[0])
+    high = np.log10(x[-1])
     steps = (1, 2, 5) if high - low < 1.6 else (1, 3) if high - low < 2.6 else (1,)
     every = 1 if high - low < 5 else 2
     decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)

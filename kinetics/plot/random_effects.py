@@ -30,7 +30,8 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
     'Random effects'
     """
     names = _varying(fit)
-    eta, shrinkage = _means(fit), parameter_table(fit).set_index("parameter")["shrinkage"].dropna()
+    eta = _means(fit)
+    shrinkage = parameter_table(fit).set_index("parameter")["shrinkage"].dropna()
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     titles = [f"{name}, shrinkage {100 * float(shrinkage[name]):.0f} %" for name in names]
@@ -43,12 +44,15 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
         bins = {"start": -3.2, "end": 3.2, "size": 0.4}
         figure.add_trace(
             Histogram(
-                x=np.clip(eta[name], -3.19, 3.19), xbins=bins, histnorm="probability density", name=name,
+                x=np.clip(eta[name], -3.19, 3.19),
+                xbins=bins,
+                histnorm="probability density",
+                name=name,
                 marker={"color": PALETTE[5], "line": {"color": "white", "width": 1}},
                 meta={"role": "eta"},
             ),
             **where,
-        )  # fmt: skip
+        )
         line = {"color": INK, "width": 1.5}
         figure.add_trace(
             Scatter(x=x, y=norm.pdf(x), mode="lines", line=line, hoverinfo="skip", meta={"role": "normal"}),
@@ -62,9 +66,15 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
         f"Posterior means of {len(fit.bound.subjects)} subjects; where shrinkage is high they say little"
     )
     return finish(
-        figure, fit.study, title="Random effects", subtitle=subtitle, notes=["Line: N(0, 1), the model's."],
-        fit=fit, height=190 * rows + 200, top=120,
-    )  # fmt: skip
+        figure,
+        fit.study,
+        title="Random effects",
+        subtitle=subtitle,
+        notes=["Line: N(0, 1), the model's."],
+        fit=fit,
+        height=190 * rows + 200,
+        top=120,
+    )
 
 
 def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Figure:
@@ -79,7 +89,8 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
     >>> figure.layout.title.text
     'Random effects and covariates'
     """
-    names, study = _varying(fit), fit.study
+    names = _varying(fit)
+    study = fit.study
     known = sorted({*study.covariates, "weight_kg"} & set(study.subjects.columns))
     chosen = known if covariates is None else list(covariates)
     for name in chosen:
@@ -89,9 +100,13 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
         raise StudyError(Problem("no covariate to draw", "give the subjects one in subjects.csv"))
     eta = _means(fit)
     figure = make_subplots(
-        len(names), len(chosen), shared_xaxes="columns", shared_yaxes="all",  # pyright: ignore
-        horizontal_spacing=min(0.03, 0.2 / len(chosen)), vertical_spacing=min(0.06, 0.4 / len(names)),
-    )  # fmt: skip
+        len(names),
+        len(chosen),
+        shared_xaxes="columns",
+        shared_yaxes="all",  # pyright: ignore
+        horizontal_spacing=min(0.03, 0.2 / len(chosen)),
+        vertical_spacing=min(0.06, 0.4 / len(names)),
+    )
     for r, name in enumerate(names):
         for c, covariate in enumerate(chosen):
             where: dict[str, Any] = {"row": r + 1, "col": c + 1}
@@ -102,11 +117,16 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
     figure.update_yaxes(range=[-3.2, 3.2], dtick=2)
     figure.update_layout(showlegend=False)
     finish(
-        figure, study, title="Random effects and covariates",
+        figure,
+        study,
+        title="Random effects and covariates",
         subtitle="Posterior means in between-subject SDs; ρ is Spearman’s rank correlation, bold where p < 0.05",
-        notes=["Many panels are looked at: one in twenty is bold by chance. Shrunken effects hide relations."],
-        fit=fit, height=125 * len(names) + 210,
-    )  # fmt: skip
+        notes=[
+            "Many panels are looked at: one in twenty is bold by chance. Shrunken effects hide relations."
+        ],
+        fit=fit,
+        height=125 * len(names) + 210,
+    )
     figure.update_yaxes(title_font_size=11)
     return figure
 
@@ -119,30 +139,51 @@ def _add_panel(
         labels = values.map(lambda v: "not recorded" if pd.isna(v) else str(v))
         figure.add_trace(
             Box(
-                x=list(labels), y=eta, boxpoints="all", jitter=0.4, pointpos=0, fillcolor="rgba(0,0,0,0)",
-                line={"color": GREY, "width": 1.3}, marker=marker, text=list(subjects), hoverinfo="text+y",
+                x=list(labels),
+                y=eta,
+                boxpoints="all",
+                jitter=0.4,
+                pointpos=0,
+                fillcolor="rgba(0,0,0,0)",
+                line={"color": GREY, "width": 1.3},
+                marker=marker,
+                text=list(subjects),
+                hoverinfo="text+y",
                 meta={"role": "category"},
             ),
             **where,
-        )  # fmt: skip
+        )
         figure.update_xaxes(categoryorder="category ascending", **where)
         return
     x = values.to_numpy(float)
     figure.add_trace(
         Scatter(
-            x=x, y=eta, mode="markers", marker=marker, text=list(subjects), hoverinfo="text",
+            x=x,
+            y=eta,
+            mode="markers",
+            marker=marker,
+            text=list(subjects),
+            hoverinfo="text",
             meta={"role": "number"},
         ),
         **where,
-    )  # fmt: skip
+    )
     there = np.isfinite(x)
     if there.sum() > 3 and np.ptp(x[there]) > 0 and np.ptp(eta[there]) > 0:
         rho, p = (float(v) for v in np.asarray(spearmanr(x[there], eta[there])))
         text = f"ρ {rho:.2f}".replace("-", "−")
         figure.add_annotation(
-            text=f"<b>{text}</b>" if p < 0.05 else text, x=1, y=1, xanchor="right", yanchor="top",
-            xref="x domain", yref="y domain", showarrow=False, font={"size": 11, "color": INK}, **where,
-        )  # fmt: skip
+            text=f"<b>{text}</b>" if p < 0.05 else text,
+            x=1,
+            y=1,
+            xanchor="right",
+            yanchor="top",
+            xref="x domain",
+            yref="y domain",
+            showarrow=False,
+            font={"size": 11, "color": INK},
+            **where,
+        )
 
 
 def _varying(fit: Fit) -> tuple[str, ...]:

@@ -73,15 +73,20 @@ def drawn_records(study: Study, analyte: str, *, floor: float | None = None) -> 
 
     `floor` is the bottom of a log axis: a value of zero is drawn there, as such; None for a linear axis.
     """
-    records, zero = study.observed(analyte), first_dose(study)
+    records = study.observed(analyte)
+    zero = first_dose(study)
     unit = unit_text(study.analytes[analyte].unit)
     kinds = {"none": "measured", "left": "below", "right": "above", "interval": "interval"}
     rows = []
     for record in records.to_dict("records"):
-        subject, kind, value = str(record["subject"]), kinds[record["censored"]], float(record["value"])
-        y, day = value, float(record["time"]) - zero[subject]
+        subject = str(record["subject"])
+        kind = kinds[record["censored"]]
+        value = float(record["value"])
+        y = value
+        day = float(record["time"]) - zero[subject]
         if floor is not None and value <= 0:
-            kind, y = "zero" if kind == "measured" else kind, 1.01 * floor
+            kind = "zero" if kind == "measured" else kind
+            y = 1.01 * floor
         said = _said(kind, value, float(record["limit"]), unit)
         text = f"{subject}, day {number_text(day, trim=True)}: {said}"
         rows.append((subject, day, y, kind, SYMBOLS[kind][0], text))
@@ -174,7 +179,14 @@ def add_symbol_key(figure: Figure, kinds: Sequence[str], **where: Any) -> None:
         marker = {"symbol": symbol, "size": 8, "color": INK if kind == "measured" else GREY}
         figure.add_trace(
             Scatter(
-                x=[None], y=[None], mode="markers", marker=marker, name=meaning, hoverinfo="skip",
-                legendgroup=f"key {kind}", meta={"role": "key"}, **where,
+                x=[None],
+                y=[None],
+                mode="markers",
+                marker=marker,
+                name=meaning,
+                hoverinfo="skip",
+                legendgroup=f"key {kind}",
+                meta={"role": "key"},
+                **where,
             )
-        )  # fmt: skip
+        )

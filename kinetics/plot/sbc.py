@@ -28,14 +28,19 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
     >>> found = kn.checks.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP
     >>> plot_sbc(found).write_html("sbc.html")  # doctest: +SKIP
     """
-    names, table = [str(k) for k in calibration.ranks], calibration.table.set_index("site")
+    names = [str(k) for k in calibration.ranks]
+    table = calibration.table.set_index("site")
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     titles = [f"{name}, p {number_text(float(table['p'][name]), 2)}" for name in names]
     figure = make_subplots(
-        rows, columns, subplot_titles=titles, horizontal_spacing=0.025, vertical_spacing=min(0.2, 0.3 / rows),
+        rows,
+        columns,
+        subplot_titles=titles,
+        horizontal_spacing=0.025,
+        vertical_spacing=min(0.2, 0.3 / rows),
         **SHARED,
-    )  # fmt: skip
+    )
     tops = [0.05]
     for k, name in enumerate(names):
         where = {"row": k // columns + 1, "col": k % columns + 1}
@@ -80,7 +85,8 @@ def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where:
 
 def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected: bool, **where: Any) -> float:
     """Draw the ECDF less its expectation; returns how far it strays from zero."""
-    ranks, most = calibration.ranks[name].to_numpy(int), calibration.most
+    ranks = calibration.ranks[name].to_numpy(int)
+    most = calibration.most
     x = np.arange(most + 2) / (most + 1)
     share = np.concatenate([[0.0], counts_below(ranks, most) / len(ranks), [1.0]])
     figure.add_trace(
@@ -100,7 +106,8 @@ def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected:
 
 
 def _dress(figure: Figure, calibration: Calibration, rows: int) -> None:
-    facts, wrong = calibration.facts, calibration.wrong
+    facts = calibration.facts
+    wrong = calibration.wrong
     out = int(calibration.table["rejected"].sum())
     said = f"{out} of {len(calibration.table)} quantities leave the band" if out else "none leaves the band"
     settings = facts["settings"]

@@ -44,7 +44,8 @@ def plot_simulation(
     >>> figure.layout.title.text
     'stein_2019: simulated'
     """
-    bands, people = curve_bands(curves), int(curves["patient"].nunique())
+    bands = curve_bands(curves)
+    people = int(curves["patient"].nunique())
     lost = int(curves.loc[curves["value"].isna(), "patient"].nunique())
     guesses = [k for k, p in model.parameters.items() if p.guess] if guesses is None else list(guesses)
     outputs = list(dict.fromkeys(curves["output"]))
@@ -52,9 +53,14 @@ def plot_simulation(
     rows = -(-len(outputs) // columns)
     every: dict[str, Any] = {"shared_xaxes": "all"}  # plotly's annotation says bool
     figure = make_subplots(
-        rows, columns, **every, horizontal_spacing=0.11, vertical_spacing=0.2 / rows,
-        x_title="Time (days)", subplot_titles=[_panel_title(model, name) for name in outputs],
-    )  # fmt: skip
+        rows,
+        columns,
+        **every,
+        horizontal_spacing=0.11,
+        vertical_spacing=0.2 / rows,
+        x_title="Time (days)",
+        subplot_titles=[_panel_title(model, name) for name in outputs],
+    )
     for k, name in enumerate(outputs):
         where = {"row": k // columns + 1, "col": k % columns + 1}
         _add_panel(figure, bands[bands["output"] == name], people=people, log=log, first=k == 0, **where)
@@ -67,7 +73,9 @@ def plot_simulation(
     said = _footer(model, guesses, source, extra)
     subtitle = _subtitle(people, lost)
     labels = [*(["SYNTHETIC DATA"] if synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]
-    plot, top, bottom = 270 * rows, 128, 103
+    plot = 270 * rows
+    top = 128
+    bottom = 103
     height = plot + top + bottom + 15 * (len(said) - 1)
     dress(figure, f"{model.name}: simulated", subtitle, said, labels, height=height, top=top, bottom=bottom)
     return figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 24 / plot, "yanchor": "bottom"})
@@ -111,7 +119,8 @@ def _add_panel(
         low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 1.0)
         margin = 0.05 * (high - low) or 0.5
         span = (0.0 if low == 0 else low - margin), high + margin
-    floor, blue = span[0] if log else -np.inf, PALETTE[0]
+    floor = span[0] if log else -np.inf
+    blue = PALETTE[0]
     if people > 1:
         add_band(figure, bands, "q5", "q95", floor, blue, 0.16, "90 % of patients", show=first, **where)
         add_band(figure, bands, "q25", "q75", floor, blue, 0.3, "50 % of patients", show=first, **where)

@@ -30,7 +30,8 @@ def plot_spider(
     >>> figure.layout.yaxis.title.text
     'Change from baseline, sum of diameters (%)'
     """
-    changes, figure = size_changes(study, size, baseline), Figure()
+    changes = size_changes(study, size, baseline)
+    figure = Figure()
     best = best_responses(study, confirmed).set_index("subject")["response"]
     shown: set[str] = set()
     for subject, own in changes.groupby("subject", sort=False):
@@ -39,8 +40,10 @@ def plot_spider(
         shown.add(response)
     _add_key(figure, changes)
     add_thresholds(figure, pd_side="left")
-    low, high = float(changes["percent"].min()), float(changes["percent"].max())
-    limits, last = [min(-40.0, low - 8), max(30.0, high + 8)], float(changes["day"].max())
+    low = float(changes["percent"].min())
+    high = float(changes["percent"].max())
+    limits = [min(-40.0, low - 8), max(30.0, high + 8)]
+    last = float(changes["day"].max())
     _add_names(figure, changes, apart=(limits[1] - limits[0]) / 26, near=last / 9)
     figure.update_yaxes(
         title_text="Change from baseline, sum of diameters (%)", range=limits, ticksuffix=" %"
@@ -49,11 +52,15 @@ def plot_spider(
         title_text=time_title(study).replace("infusion", "infusion of cells"),
         range=[-0.02 * last, 1.07 * last],
     )
-    people, scans = changes["subject"].nunique(), int((changes["day"] > 0).sum())
+    people = changes["subject"].nunique()
+    scans = int((changes["day"] > 0).sum())
     finish(
-        figure, study, title="Change of the sum of target lesions over time",
-        subtitle=f"{people} subjects, {scans} assessments", height=540,
-    )  # fmt: skip
+        figure,
+        study,
+        title="Change of the sum of target lesions over time",
+        subtitle=f"{people} subjects, {scans} assessments",
+        height=540,
+    )
     figure.update_layout(legend={"title": {"text": "Best response"}, "x": 1.01, "xanchor": "left"})
     return figure
 
@@ -70,12 +77,20 @@ def _add_subject(figure: Figure, subject: str, own: DataFrame, response: str, *,
     ]
     figure.add_trace(
         Scatter(
-            x=own["day"], y=own["percent"], mode="lines+markers", name=response, legendgroup=response,
-            showlegend=first, line={"color": colour, "width": 1.8, "dash": DASHES.get(response, "dot")},
+            x=own["day"],
+            y=own["percent"],
+            mode="lines+markers",
+            name=response,
+            legendgroup=response,
+            showlegend=first,
+            line={"color": colour, "width": 1.8, "dash": DASHES.get(response, "dot")},
             marker={"symbol": [MARKS[m] for m in marks], "size": 8, "line": {"width": 1.6, "color": colour}},
-            hovertext=said, hoverinfo="text", cliponaxis=False, meta={"role": "subject"},
+            hovertext=said,
+            hoverinfo="text",
+            cliponaxis=False,
+            meta={"role": "subject"},
         )
-    )  # fmt: skip
+    )
 
 
 def _add_names(figure: Figure, changes: DataFrame, *, apart: float, near: float) -> None:
@@ -89,11 +104,18 @@ def _add_names(figure: Figure, changes: DataFrame, *, apart: float, near: float)
         placed.append((float(crowd["day"].max()), height))
     figure.add_trace(
         Scatter(
-            x=[x for x, _ in placed], y=[y for _, y in placed], mode="text", text=[f"  {s}" for s in ends.index],
-            textposition="middle right", textfont={"size": 11, "color": INK}, hoverinfo="skip", showlegend=False,
-            cliponaxis=False, meta={"role": "names"},
+            x=[x for x, _ in placed],
+            y=[y for _, y in placed],
+            mode="text",
+            text=[f"  {s}" for s in ends.index],
+            textposition="middle right",
+            textfont={"size": 11, "color": INK},
+            hoverinfo="skip",
+            showlegend=False,
+            cliponaxis=False,
+            meta={"role": "names"},
         )
-    )  # fmt: skip
+    )
 
 
 def _mark(overall: str, new: str) -> str:
@@ -107,7 +129,12 @@ def _add_key(figure: Figure, changes: DataFrame) -> None:
             marker = {"symbol": MARKS[kind], "size": 8, "color": GREY, "line": {"width": 1.6}}
             figure.add_trace(
                 Scatter(
-                    x=[None], y=[None], mode="markers", name=words, marker=marker, hoverinfo="skip",
+                    x=[None],
+                    y=[None],
+                    mode="markers",
+                    name=words,
+                    marker=marker,
+                    hoverinfo="skip",
                     meta={"role": "key"},
                 )
-            )  # fmt: skip
+            )

@@ -52,9 +52,14 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     notes = [f"Beside each subject: {by.replace('_', ' ')}."]
     notes += [f"No infusion of cells, not drawn: {', '.join(without)}."] if without else []
     finish(
-        figure, study, title="Time on study", subtitle=f"{len(drawn)} subjects, {deaths} deaths", notes=notes,
-        height=210 + 32 * len(drawn), bottom=100,
-    )  # fmt: skip
+        figure,
+        study,
+        title="Time on study",
+        subtitle=f"{len(drawn)} subjects, {deaths} deaths",
+        notes=notes,
+        height=210 + 32 * len(drawn),
+        bottom=100,
+    )
     left = 34 + 6.6 * max(map(len, names))
     figure.update_layout(
         margin={"l": left}, barmode="overlay", bargap=0.55, legend={"x": 1.01, "xanchor": "left", "y": 1}
@@ -73,10 +78,17 @@ def _add_bars(figure: Figure, drawn: DataFrame) -> None:
     ]
     figure.add_trace(
         Bar(
-            x=drawn["length"], y=list(range(len(drawn))), orientation="h", width=0.42, hovertext=said,
-            hoverinfo="text", marker={"color": faint(GREY, 0.28)}, showlegend=False, meta={"role": "time"},
+            x=drawn["length"],
+            y=list(range(len(drawn))),
+            orientation="h",
+            width=0.42,
+            hovertext=said,
+            hoverinfo="text",
+            marker={"color": faint(GREY, 0.28)},
+            showlegend=False,
+            meta={"role": "time"},
         )
-    )  # fmt: skip
+    )
 
 
 def _add_infusions(figure: Figure, study: Study, place: dict[str, float], start: dict[str, float]) -> None:
@@ -140,7 +152,14 @@ def _add_points(
 ) -> None:
     figure.add_trace(
         Scatter(
-            x=x, y=y, mode="markers", name=name, marker=marker, hovertext=said, hoverinfo="text", cliponaxis=False,
+            x=x,
+            y=y,
+            mode="markers",
+            name=name,
+            marker=marker,
+            hovertext=said,
+            hoverinfo="text",
+            cliponaxis=False,
             meta={"role": role},
         )
-    )  # fmt: skip
+    )

@@ -15,7 +15,9 @@ from kinetics.plot.frame import GREY, INK, PALETTE, dress, number_text, unit_tex
 
 __all__ = ["plot_tornado"]
 
-_LETTER, _PLOT = 6.6, 820.0  # px: of a letter beside a bar, and of the axis in a figure of 1000
+# px: of a letter beside a bar, and of the axis in a figure of 1000
+_LETTER = 6.6
+_PLOT = 820.0
 _WIDE = 3.0  # largest over least, above which the axis is logarithmic
 
 
@@ -35,7 +37,8 @@ def plot_tornado(found: Tornado, quantity: str, *, most: int = 15) -> Figure:
     shown = usable.head(most).iloc[::-1]
     if not len(shown):
         raise PlanError(Problem(f"no parameter moves {quantity}", "ask for another quantity"))
-    base, percent = float(table["at_middle"].iloc[0]), 50 * (1 - found.level)
+    base = float(table["at_middle"].iloc[0])
+    percent = 50 * (1 - found.level)
     both = shown[["at_low", "at_high"]].to_numpy(float)
     log = bool((both > 0).all() and base > 0 and both.max() > _WIDE * both.min())
     names = [f"{r['parameter']}{'*' if r['guess'] else ''}" for r in shown.to_dict("records")]
@@ -85,22 +88,35 @@ def _add_ends(
     values = _words(shown, column)
     figure.add_trace(
         Bar(
-            y=names, x=at - base, base=base, orientation="h", name=name,
+            y=names,
+            x=at - base,
+            base=base,
+            orientation="h",
+            name=name,
             customdata=np.stack([at, shown[column]], axis=1),
-            marker={"color": colour, "line": {"width": 0}}, opacity=0.85, meta={"role": column},
+            marker={"color": colour, "line": {"width": 0}},
+            opacity=0.85,
+            meta={"role": column},
             hovertemplate="%{y} = %{customdata[1]:.3g}: %{customdata[0]:.3g}<extra>" + name + "</extra>",
         )
-    )  # fmt: skip
+    )
     side = np.where(at == base, np.where(other > base, -1.0, 1.0), np.sign(at - base))
     said = (np.sign(other - base) != side) | (np.abs(at - base) > np.abs(other - base))
     pad = [f"\u2009{v}\u2009" if s else "" for v, s in zip(values, said, strict=True)]
     figure.add_trace(
         Scatter(
-            y=names, x=at, mode="text", text=pad, showlegend=False, hoverinfo="skip", cliponaxis=False,
+            y=names,
+            x=at,
+            mode="text",
+            text=pad,
+            showlegend=False,
+            hoverinfo="skip",
+            cliponaxis=False,
             textposition=["middle right" if s > 0 else "middle left" for s in side],
-            textfont={"size": 11, "color": GREY}, meta={"role": f"{column} values"},
+            textfont={"size": 11, "color": GREY},
+            meta={"role": f"{column} values"},
         )
-    )  # fmt: skip
+    )
 
 
 def _moves(table: DataFrame) -> np.ndarray:
@@ -127,7 +143,8 @@ def _axes(figure: Figure, unit: str, quantity: str, shown: DataFrame, base: floa
     ends = np.log10([min(numbers), max(numbers)]) if log else np.array([min(numbers), max(numbers)])
     words = _LETTER * (2 + max(len(w) for column in ("low", "high") for w in _words(shown, column)))
     room = float(ends[1] - ends[0]) * words / (_PLOT - 2 * words)
-    low, high = float(ends[0]) - room, float(ends[1]) + room
+    low = float(ends[0]) - room
+    high = float(ends[1]) + room
     axis: dict[str, Any] = {"range": [low, high], "tickformat": ",~r"}
     if log:
         steps = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)

@@ -48,7 +48,8 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     >>> figure.layout.title.text
     'CAR transgene: visual predictive check'
     """
-    study, bins = fit.study, checked.bins
+    study = fit.study
+    bins = checked.bins
     limits = limit_lines(study, checked.analyte)
     if checked.corrected:
         limits = [("LLOQ", float(v)) for v in checked.points["lloq"].dropna()]
@@ -71,7 +72,8 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     figure.update_yaxes(title_text=corrected + analyte_title(study, checked.analyte), **axis, row=1, col=1)
     if lloq:
         share = bins.rename(columns=lambda c: c.replace("blq_", ""))
-        colour, name = PALETTE[2], "% below LLOQ, simulated"
+        colour = PALETTE[2]
+        name = "% below LLOQ, simulated"
         _add_interval(figure, share, "", (0.0, 100.0), colour, name, row=2, col=1)
         _add_observed(figure, share, "observed", INK, "solid", "% below LLOQ, observed", row=2, col=1)
         figure.update_yaxes(title_text="Below LLOQ (%)", range=[-4, 104], dtick=25, row=2, col=1)
@@ -80,7 +82,8 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     figure.update_layout(legend={"font": {"size": 12}, "tracegroupgap": 2, "y": 1, "yanchor": "top"})
     subtitle = f"Inside their 90 % interval: {100 * checked.covered:.0f} % of quantiles"
     subtitle += f", {100 * checked.covered_blq:.0f} % of shares below LLOQ" if lloq else ""
-    title, height = _title(study.analytes[checked.analyte].label, checked), 620 if lloq else 520
+    title = _title(study.analytes[checked.analyte].label, checked)
+    height = 620 if lloq else 520
     return finish(
         figure, study, title=title, subtitle=subtitle, notes=_notes(checked), fit=fit, height=height
     )
@@ -120,7 +123,8 @@ def _drawn(checked: Vpc, floor: float | None) -> DataFrame:
     points = checked.points
     kind = np.where(points["below"], "below", np.where(points["above"], "above", "measured"))
     zero = (points["value"] <= 0).to_numpy() & (floor is not None)
-    kind, y = np.where(zero, "zero", kind), np.where(zero, floor or 0.0, points["value"])
+    kind = np.where(zero, "zero", kind)
+    y = np.where(zero, floor or 0.0, points["value"])
     days = [number_text(t, trim=True) for t in points["time"]]
     text = [f"{subject}, day {day}" for subject, day in zip(points["subject"], days, strict=True)]
     symbol = [SYMBOLS[k][0] for k in kind]
@@ -144,7 +148,8 @@ def _add_interval(
     """
     low, high = (bins[f"{end}{suffix}"].to_numpy(float) for end in ("lower", "upper"))
     there = (high > -np.inf) & (low < np.inf)
-    low, high = np.where(np.isinf(low), cut[0], low), np.where(np.isinf(high), cut[1], high)
+    low = np.where(np.isinf(low), cut[0], low)
+    high = np.where(np.isinf(high), cut[1], high)
     middle = bins["middle"].to_numpy(float)
     x: list[float | None] = []
     y: list[float | None] = []

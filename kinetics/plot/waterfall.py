@@ -43,7 +43,8 @@ def plot_waterfall(
         own = drawn[drawn["response"] == response]
         if len(own):
             _add_bars(figure, own, response, colour, by)
-    low, high = float(drawn["percent"].min()), float(drawn["percent"].max())
+    low = float(drawn["percent"].min())
+    high = float(drawn["percent"].max())
     add_thresholds(figure, pd_side="right")
     figure.update_yaxes(
         title_text="Best change from baseline, sum of diameters (%)",
@@ -64,10 +65,12 @@ def add_thresholds(figure: Figure, *, pd_side: str) -> None:
         (100 * rules.pd_increase, "PD", f"top {pd_side}"),
     ):
         figure.add_hline(
-            y=y, line={"color": GREY, "dash": "dot", "width": 1.2}, name=f"{name} threshold",
+            y=y,
+            line={"color": GREY, "dash": "dot", "width": 1.2},
+            name=f"{name} threshold",
             annotation={"text": f"{y:+.0f} %: {name}".replace("-", "−"), "font": {"size": 11, "color": GREY}},
             annotation_position=side,
-        )  # fmt: skip
+        )
     figure.add_hline(y=0, line={"color": INK, "width": 1})
 
 
@@ -80,11 +83,19 @@ def _add_bars(figure: Figure, own: DataFrame, response: str, colour: str, by: st
     ]
     figure.add_trace(
         Bar(
-            x=own["subject"], y=own["percent"], name=f"{response} (n = {len(own)})", marker={"color": colour},
-            text=[response] * len(own), textposition="outside", textfont={"size": 11, "color": INK},
-            hovertext=said, hoverinfo="text", cliponaxis=False, meta={"role": response},
+            x=own["subject"],
+            y=own["percent"],
+            name=f"{response} (n = {len(own)})",
+            marker={"color": colour},
+            text=[response] * len(own),
+            textposition="outside",
+            textfont={"size": 11, "color": INK},
+            hovertext=said,
+            hoverinfo="text",
+            cliponaxis=False,
+            meta={"role": response},
         )
-    )  # fmt: skip
+    )
 
 
 def _short(value: Any) -> str:

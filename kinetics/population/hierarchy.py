@@ -150,13 +150,15 @@ class Hierarchy:
         matrix = jnp.eye(len(place))
         for block in self.correlated:
             for a, b in combinations(block, 2):
-                i, j = place[a], place[b]
+                i = place[a]
+                j = place[b]
                 matrix = matrix.at[i, j].set(s[f"corr_{a}_{b}"]).at[j, i].set(s[f"corr_{a}_{b}"])
         return matrix
 
     def correlation_log_prob(self, s: Mapping[str, AnyArray]) -> Float[Array, ""]:
         """Log density of the correlations of each block (LKJ), per unit of each correlation."""
-        place, total = {name: i for i, name in enumerate(self.vary)}, jnp.zeros(())
+        place = {name: i for i, name in enumerate(self.vary)}
+        total = jnp.zeros(())
         for block in self.correlated:
             rows = np.array([place[name] for name in block])
             total += LKJ(len(block), self.concentration).log_prob(self.correlation(s)[rows][:, rows])
@@ -219,7 +221,8 @@ def individual(
     theta: dict[str, Array] = {}
     for kind in get_args(Link):
         names = [k for k in model.parameters if h.priors[k].link == kind]
-        shared, own = [k for k in names if k not in moved], [k for k in names if k in moved]
+        shared = [k for k in names if k not in moved]
+        own = [k for k in names if k in moved]
         for k in shared:
             theta[k] = _value(h, k, s) * jnp.ones(subjects)
         if own:
@@ -236,7 +239,8 @@ def _random(
     h: Hierarchy, names: Sequence[str], s: Mapping[str, AnyArray], subjects: int
 ) -> Float[Array, "name subject"]:
     """SD times effect of parameters, or of cycles, in turn, and the shift of who is of the second class."""
-    zero, ones = jnp.zeros(()), jnp.ones(subjects)
+    zero = jnp.zeros(())
+    ones = jnp.ones(subjects)
     varies = [k in h.vary for k in names]
     sd = jnp.stack([jnp.asarray(s[h.sd_site(k)]) if v else zero for k, v in zip(names, varies, strict=True)])
     eta = jnp.stack([(s[f"eta_{k}"] if v else 0.0) * ones for k, v in zip(names, varies, strict=True)])
@@ -263,7 +267,8 @@ def class_log_joint(
     h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
 ) -> Float[Array, "class *subject"]:
     """Log probability of each class and log density of the effects in it; `eta` counts from the first."""
-    p, away = jnp.asarray(s["prob_class"]), shift_of(h, s).reshape(-1, *[1] * (eta.ndim - 1))
+    p = jnp.asarray(s["prob_class"])
+    away = shift_of(h, s).reshape(-1, *[1] * (eta.ndim - 1))
     return jnp.stack([jnp.log1p(-p) + _one_class(h, s, eta), jnp.log(p) + _one_class(h, s, eta - away)])
 
 

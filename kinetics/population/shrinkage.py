@@ -47,8 +47,11 @@ _NORMAL = np.arange(
 _WEIGHTS = np.exp(-0.5 * _NORMAL**2) / np.sum(np.exp(-0.5 * _NORMAL**2))
 _LOWER = np.tan(0.5 * np.pi * rank_of(-np.abs(_NORMAL)))
 _CAUCHY = np.where(_NORMAL < 0, _LOWER, 1.0 / _LOWER)  # of the same ranks under a half-Cauchy
-_LOG_Z, _LOG_RATIO = np.linspace(-8.0, 2.2, 61), np.linspace(-14.0, 6.0, 41)
-_HALVINGS, _NEWTON, _LEAST = 20, 5, 1e-9
+_LOG_Z = np.linspace(-8.0, 2.2, 61)
+_LOG_RATIO = np.linspace(-14.0, 6.0, 41)
+_HALVINGS = 20
+_NEWTON = 5
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Shrinkage:
         """The beta of every effect; `effects` maps the names `X_COV` to their parameters."""
         if not effects:
             return {}
-        tau, z = jnp.asarray(s[GLOBAL]), jnp.stack([jnp.asarray(s[f"shrink_z_{k}"]) for k in effects])
+        tau = jnp.asarray(s[GLOBAL])
+        z = jnp.stack([jnp.asarray(s[f"shrink_z_{k}"]) for k in effects])
         if self.kind == "normal":
             return dict(zip(effects, tau * z, strict=True))
         ratio = jnp.stack([jnp.log(self.sigma[p] * tau / self.slab_sd) for p in effects.values()])
@@ -133,7 +137,8 @@ class Shrinkage:
             scale = self.slab_sd * ndtri(0.5 + 0.5 * rank_of(_NORMAL))
             return ScaleMixture(scale, _WEIGHTS)
         each = [self.given(parameter, self.global_scale * x) for x in _CAUCHY]
-        sds, weights = np.concatenate([m.sds for m in each]), np.outer(_WEIGHTS, _WEIGHTS).ravel()
+        sds = np.concatenate([m.sds for m in each])
+        weights = np.outer(_WEIGHTS, _WEIGHTS).ravel()
         return ScaleMixture(sds, weights)
 
     def kept(
@@ -163,7 +168,8 @@ def _in_slabs(z: Float[Array, "*effect"], log_ratio: Float[Array, "*effect"]) ->
 
     def newton(_: Any, log_b: Array) -> Array:
         at = jnp.exp(log_b)[..., None] / s
-        tail, slope = jnp.sum(_WEIGHTS * ndtr(-at), -1), jnp.sum(_WEIGHTS * norm.pdf(at) * at, -1)
+        tail = jnp.sum(_WEIGHTS * ndtr(-at), -1)
+        slope = jnp.sum(_WEIGHTS * norm.pdf(at) * at, -1)
         return log_b + jnp.clip(tail * (jnp.log(tail) - wanted) / slope, -1.0, 1.0)
 
     start = _looked_up(jnp.log(size), log_ratio)
@@ -172,7 +178,8 @@ def _in_slabs(z: Float[Array, "*effect"], log_ratio: Float[Array, "*effect"]) ->
 
 def _looked_up(log_z: Array, log_ratio: Array) -> Array:
     """log |b|, bilinear between the table's points; below them b goes with z, and with tau."""
-    low_z, low_ratio = _LOG_Z[0], _LOG_RATIO[0]
+    low_z = _LOG_Z[0]
+    low_ratio = _LOG_RATIO[0]
     below = jnp.minimum(log_z - low_z, 0.0) + jnp.minimum(log_ratio - low_ratio, 0.0)
     where = [(log_z - low_z) / (_LOG_Z[1] - low_z), (log_ratio - low_ratio) / (_LOG_RATIO[1] - low_ratio)]
     inside = jax.scipy.ndimage.map_coordinates(jnp.asarray(_table()), where, order=1, mode="nearest")
@@ -185,11 +192,13 @@ def _table() -> Float[np.ndarray, "z ratio"]:
     free = np.exp(_LOG_RATIO)[None, :, None] * _CAUCHY
     s = free / np.hypot(1.0, free)
     wanted = rank_of(-np.exp(_LOG_Z))[:, None]
-    low, high = np.full((len(_LOG_Z), len(_LOG_RATIO)), -45.0), np.full((len(_LOG_Z), len(_LOG_RATIO)), 3.0)
+    low = np.full((len(_LOG_Z), len(_LOG_RATIO)), -45.0)
+    high = np.full((len(_LOG_Z), len(_LOG_RATIO)), 3.0)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
         above = rank_of(-np.exp(middle)[..., None] / s) @ _WEIGHTS > wanted
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+        low = np.where(above, middle, low)
+        high = np.where(above, high, middle)
     return 0.5 * (low + high)
 
 
@@ -202,10 +211,12 @@ def _scales(log_ratio: Array) -> tuple[Float[Array, "*effect lambda"], Float[Arr
 @_in_slabs.defjvp
 def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     """The rank held: density d beta = phi(z) dz + what the scales' move brings."""
-    (z, log_ratio), (dz, d_ratio) = primals, tangents
+    z, log_ratio = primals
+    dz, d_ratio = tangents
     b = _in_slabs(z, log_ratio)
     s, bend = _scales(log_ratio)
     at = b[..., None] / s
     pdf = _WEIGHTS * norm.pdf(at)
-    density, moved = jnp.sum(pdf / s, -1), jnp.sum(pdf * at * bend, -1)
+    density = jnp.sum(pdf / s, -1)
+    moved = jnp.sum(pdf * at * bend, -1)
     return b, (norm.pdf(z) * dz + moved * d_ratio) / density

@@ -37,7 +37,8 @@ def _forward(a: Square, pull: Rows, u: Rows) -> tuple[tuple[Rows, Array], tuple[
 
 def _backward(kept: tuple[Square, Rows, Rows], bars: tuple[Rows, Array]) -> tuple[Square, Rows, Rows]:
     """With x = C^-1 b_bar: A_bar = C^-T K C^-1, K from the solve, the volume and the factor (Murray 2016)."""
-    (root, raised, u), (b_bar, volume_bar) = kept, bars
+    root, raised, u = kept
+    b_bar, volume_bar = bars
     x = _times(root, b_bar)
     solve = -0.5 * (x[:, None] * raised[None] + raised[:, None] * x[None])
     through = -u[:, None] * x[None]  # C' C_bar; its lower triangle, with half the diagonal, made symmetric

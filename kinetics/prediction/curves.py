@@ -49,7 +49,8 @@ def curve_times(fit: Fit, *, points: int = 160, until: float | None = None) -> T
 
     It begins at the first record or dose and ends at `until`, by default the last record.
     """
-    seen, doses = fit.bound.data.observations.time, fit.bound.data.doses.time
+    seen = fit.bound.data.observations.time
+    doses = fit.bound.data.doses.time
     around = np.array([-1e-4, 0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.4, 2.0, 3.0])
     rows = []
     for own, given in zip(np.asarray(seen), np.asarray(doses), strict=True):
@@ -72,7 +73,8 @@ def individual_curves(
     `times`: one grid for all, or one row per subject (default: `curve_times`). The bands are of the curve,
     not of a new measurement: no residual error. `analyte`: one, by default every analyte of the fit.
     """
-    sites, subjects = fit.sites(at_most=draws), fit.bound.subjects
+    sites = fit.sites(at_most=draws)
+    subjects = fit.bound.subjects
     own = curve_times(fit) if times is None else np.sort(np.atleast_2d(np.asarray(times, float)), axis=1)
     grid = np.broadcast_to(own, (len(subjects), own.shape[1]))
     return _curve_table(fit, sites, grid, np.arange(len(subjects)), observed_assays(fit, analyte), subjects)
@@ -150,7 +152,8 @@ def predicted_blocks(
     fit: Fit, outputs: tuple[str, ...], times: Times, theta: Theta, doses: Doses
 ) -> Iterator[tuple[slice, dict[str, Float[np.ndarray, "draw subject time"]]]]:
     """The outputs of every draw, for one block of subjects after another; blocks have one compiled shape."""
-    run, n = _solver(fit, outputs), len(times)
+    run = _solver(fit, outputs)
+    n = len(times)
     draws = len(next(iter(theta.values())))
     count = -(-n // max(1, _MOST // (draws * times.shape[1])))
     size = -(-n // count)

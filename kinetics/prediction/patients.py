@@ -155,7 +155,8 @@ def numbered_patients(population: VirtualPopulation, seed: int) -> NumberedPatie
 
     Not compiled as a whole: that would take seconds, and a thousand patients are drawn in a tenth of one.
     """
-    model, h = population.model, population.hierarchy
+    model = population.model
+    h = population.hierarchy
     root = jax.random.key(seed)
 
     def one(number: Array) -> dict[str, Array]:

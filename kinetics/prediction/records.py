@@ -55,7 +55,8 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     analytes are drawn one by one. StudyError for an analyte that the fit does not observe.
     """
     (assay,) = observed_assays(fit, analyte)
-    bound, n = fit.bound, len(fit.bound.subjects)
+    bound = fit.bound
+    n = len(fit.bound.subjects)
     records = fit.study.observed(analyte)
     rng = stream(seed, "replicated studies")
     sites = population_draws(fit, draws)
@@ -63,8 +64,10 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     f = _predicted(fit, assay, sites | theta, ("new", draws, seed))
     residual = {k: np.asarray(v)[:, None] for k, v in assay.residual(dict[str, Any](sites)).items()}
     y = simulate_residual(assay.likelihood, f, residual, rng, nu=assay.nu, dna_ug=assay.dna_ug)
-    lloq, uloq = records["lloq"].to_numpy(float), records["uloq"].to_numpy(float)
-    below, above = y < lloq, y > uloq
+    lloq = records["lloq"].to_numpy(float)
+    uloq = records["uloq"].to_numpy(float)
+    below = y < lloq
+    above = y > uloq
     value = np.where(below, lloq, np.where(above, uloq, y))
     return Replicates(analyte, assay.unit, records, value, below, above, y)
 

@@ -96,10 +96,18 @@ def design_information(
     for scenario, analytes in chosen.items():
         sd = _after(bound, [blocks[k] for k in analytes], names, prior, sites)
         held = [k in bound.hierarchy.fixed for k in names]
-        frames.append(DataFrame({
-            "scenario": scenario, "parameter": names, "held": held, "prior_sd": prior, "sd": sd,
-            "learnt": 1 - (sd / prior) ** 2,
-        }))  # fmt: skip
+        frames.append(
+            DataFrame(
+                {
+                    "scenario": scenario,
+                    "parameter": names,
+                    "held": held,
+                    "prior_sd": prior,
+                    "sd": sd,
+                    "learnt": 1 - (sd / prior) ** 2,
+                }
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -120,7 +128,8 @@ def most_informative(
     names = list(values)
     if unknown := [k for k in targets if k not in values]:
         raise PlanError([Problem(f"no output feels {k!r}", did_you_mean(k, names)) for k in unknown])
-    blocks, at = _slopes(bound, values, sites, add), [names.index(k) for k in targets]
+    blocks = _slopes(bound, values, sites, add)
+    at = [names.index(k) for k in targets]
     prior = np.array([_spread(bound.hierarchy.priors[k]) for k in names])
     whole = _after(bound, list(blocks.values()), names, prior, sites)[at]
     rows = []
@@ -157,7 +166,8 @@ def _slopes(
     bound: BoundFit, values: Mapping[str, float], sites: Mapping[str, float], add: Sequence[Added]
 ) -> dict[str, _Slopes]:
     """Analyte, or name of an addition -> the slopes of its records; all parameters' in one solve."""
-    h, n = replace(bound.hierarchy, fixed={}), len(bound.subjects)
+    h = replace(bound.hierarchy, fixed={})
+    n = len(bound.subjects)
     population: dict[str, Any] = {f"{k}_pop": bound.model.parameters[k].value for k in bound.model.parameters}
     population |= {f"{k}_pop": v for k, v in (bound.plan.fixed | dict(values)).items()} | dict(sites)
     population |= {f"eta_{k}": jnp.zeros(n) for k in h.vary}
@@ -166,7 +176,8 @@ def _slopes(
         np.asarray(bound.data.observations.time),
         *(np.tile(np.array(a.days, float), (n, 1)) for a in add),
     ]
-    grid, order = np.concatenate(times, axis=1), np.cumsum([0, *(t.shape[1] for t in times)])
+    grid = np.concatenate(times, axis=1)
+    order = np.cumsum([0, *(t.shape[1] for t in times)])
     outputs = list(dict.fromkeys([*(a.output for a in bound.assays), *(a.output for a in add)]))
 
     place = {k: i for i, k in enumerate(values)}
@@ -246,7 +257,8 @@ def _after(
         r = np.concatenate([b.scale[i] for b in blocks])
         seen = np.abs(j).max(1) > 0
         if seen.any():
-            j, r = j[seen], r[seen]
+            j = j[seen]
+            r = r[seen]
             v = (j * omega**2) @ j.T + np.diag(r**2)
             information += j.T @ np.linalg.solve(v, j)
     return np.sqrt(np.diag(np.linalg.inv(information)))

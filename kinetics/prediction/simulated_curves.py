@@ -121,9 +121,19 @@ def simulate(
     2        1  28.0  copies  copies/ug DNA
     """
     prepared = simulation(
-        model, regimen, study=study, patients=patients, parameters=parameters, set=set, times=times,
-        weight_kg=weight_kg, outputs=outputs, products=products, seed=seed, solver=solver,
-    )  # fmt: skip
+        model,
+        regimen,
+        study=study,
+        patients=patients,
+        parameters=parameters,
+        set=set,
+        times=times,
+        weight_kg=weight_kg,
+        outputs=outputs,
+        products=products,
+        seed=seed,
+        solver=solver,
+    )
     parts = list(simulate_chunks(prepared))
     if gave_up := {number: day for part in parts for number, day in part.gave_up.items()}:
         warnings.warn(gave_up_text(gave_up, patients), KineticsWarning, stacklevel=2)
@@ -171,10 +181,19 @@ def simulation(
     courses = int(np.max(doses.course, initial=0)) + 1
     population = virtual_population(model, parameters, set, courses=courses)
     return Simulation(
-        model, population, tuple(outputs or model.outputs), days, doses,
-        () if read is None else tuple(read.subject_ids), weights, patients, seed, solver, tuple(notes),
+        model,
+        population,
+        tuple(outputs or model.outputs),
+        days,
+        doses,
+        () if read is None else tuple(read.subject_ids),
+        weights,
+        patients,
+        seed,
+        solver,
+        tuple(notes),
         synthetic,
-    )  # fmt: skip
+    )
 
 
 def _held(fit: Fit) -> list[str]:
@@ -210,7 +229,8 @@ def _doses(
     if study is not None:
         weights = study.subjects["weight_kg"].to_numpy(float)
         return doses_of(study, products=products, entries=entries), weights, []
-    weights, notes = np.array([weight_kg], float), []
+    weights = np.array([weight_kg], float)
+    notes = []
     if regimen is None:
         amount, note = _typical_dose(model)
         notes = [f"no regimen and no study: {note}"]
@@ -243,15 +263,18 @@ def _typical_dose(model: Model) -> tuple[float, str]:
 
 def simulate_chunks(simulation: Simulation, chunk: int = CHUNK) -> Iterator[VirtualPatients]:
     """The patients in the order of their numbers, at most `chunk` solved at once, all compiled once."""
-    s, size = simulation, max(1, min(chunk, simulation.patients))
+    s = simulation
+    size = max(1, min(chunk, simulation.patients))
     patients = numbered_patients(s.population, s.seed)
     run = _program(solve, s)
     times = np.broadcast_to(s.times, (size, len(s.times)))
     for first in range(1, s.patients + 1, size):
         # the last chunk is filled up with its last patient, so that it has the shape of the others
         numbers = np.minimum(np.arange(first, first + size), s.patients)
-        n, rows = min(size, s.patients - first + 1), (numbers - 1) % len(s.weights)
-        theta, doses = patients(numbers), Doses(*(np.asarray(x)[rows] for x in s.doses))
+        n = min(size, s.patients - first + 1)
+        rows = (numbers - 1) % len(s.weights)
+        theta = patients(numbers)
+        doses = Doses(*(np.asarray(x)[rows] for x in s.doses))
         solved = run(times, theta, doses)
         values = np.stack([np.asarray(solved[name]) for name in s.outputs], axis=1)
         lost = np.flatnonzero(np.isnan(values[:n]).any(axis=(1, 2)))
@@ -261,7 +284,8 @@ def simulate_chunks(simulation: Simulation, chunk: int = CHUNK) -> Iterator[Virt
             at = np.asarray(_program(trouble, s)(times, theta, doses).at)
             days = np.where(np.isfinite(at), at, first_nan)
             gave_up = {int(numbers[i]): float(days[i]) for i in lost}
-        curves, parameters = _curves(s, numbers[:n], values[:n]), _parameters(s, numbers[:n], rows[:n], theta)
+        curves = _curves(s, numbers[:n], values[:n])
+        parameters = _parameters(s, numbers[:n], rows[:n], theta)
         yield VirtualPatients(curves, parameters, gave_up)
 
 
@@ -271,7 +295,8 @@ def simulated_values(
     """The outputs of patients with these parameters, all dosed as the simulation's first; NaN where not
     solved.
     """
-    s, n = simulation, len(next(iter(theta.values())))
+    s = simulation
+    n = len(next(iter(theta.values())))
     doses = Doses(*(np.repeat(np.asarray(x)[:1], n, axis=0) for x in s.doses))
     solved = _program(solve, s)(np.broadcast_to(s.times, (n, len(s.times))), dict(theta), doses)
     return np.stack([np.asarray(solved[name]) for name in s.outputs], axis=1)
@@ -279,7 +304,9 @@ def simulated_values(
 
 def _program(what: Callable[..., Any], s: Simulation) -> Callable[..., Any]:
     """`solve` or `trouble`, compiled; kept by the equations themselves, on which alone it depends."""
-    model, outputs, solver = s.model, s.outputs, s.solver
+    model = s.model
+    outputs = s.outputs
+    solver = s.solver
     parts = (*model.dosing.items(), *model.lag.items(), *((k, model.outputs[k].value) for k in outputs))
     scales = tuple((k, state.scale) for k, state in model.states.items())
     given = (model.solution, model.vector_field, model.initial, model.stiff)

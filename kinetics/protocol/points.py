@@ -207,7 +207,8 @@ def _scales(p: Protocol) -> Iterator[tuple[str, str]]:
 
 
 def _windows(p: Protocol) -> Iterator[tuple[str, str]]:
-    given, window = p.dosing.get(p.level_product), p.dlt.window_days.value
+    given = p.dosing.get(p.level_product)
+    window = p.dlt.window_days.value
     if given is None or window is None or p.dlt.clock.value != "first_car_t":
         return
     last = (given.cycles - 1) * (given.days_between_cycles or 0) + max(given.days)

@@ -192,7 +192,9 @@ def rule_of(
     settled(protocol)
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
-    levels, titration, most = len(protocol.levels), _titration(protocol), _most(protocol)
+    levels = len(protocol.levels)
+    titration = _titration(protocol)
+    most = _most(protocol)
     variant = protocol.escalation.variant if name == "protocol" else name
     if variant == "pkboin12":
         if exposures is None or wanted is None:
@@ -211,7 +213,8 @@ def rule_of(
         rule = ThreePlusThree(levels, titration, fill_top=protocol.mtd.fill_top_level)
     else:
         rule = {"storer": storer_1989, "korn": korn_1994}[variant](levels, titration)
-    cohort, mtd = protocol.escalation.cohort, protocol.mtd
+    cohort = protocol.escalation.cohort
+    mtd = protocol.mtd
     return replace(rule, cohort=cohort, needed=mtd.evaluable, allowed=mtd.dlts, most=most)
 
 
@@ -228,7 +231,8 @@ def assumed(rule: Rule) -> list[str]:
             half = "indifference intervals of half width 0.05, the target at the middle level"
             return [f"target DLT rate {rule.target:g}; skeleton {skeleton}: {half}"]
         case Blrm():
-            (log_alpha, log_beta), (sd_alpha, sd_beta) = rule.mean, rule.sd
+            log_alpha, log_beta = rule.mean
+            sd_alpha, sd_beta = rule.sd
             return [
                 f"prior log alpha ~ N({log_alpha:g}, {sd_alpha:g}), log beta ~ N({log_beta:g}, {sd_beta:g}), SDs, "
                 f"independent, alpha the odds at {rule.reference:.4g}: OncoBayes2's, with the top level as reference",
@@ -249,7 +253,8 @@ def assumed(rule: Rule) -> list[str]:
 
 def _modern(protocol: Protocol, variant: str, target: float) -> Rule:
     """A rule by a DLT rate: the cohort, the levels and the planned patients are the protocol's."""
-    levels, cohort = len(protocol.levels), protocol.escalation.cohort
+    levels = len(protocol.levels)
+    cohort = protocol.escalation.cohort
     most = (protocol.size.planned.value or (0, 30))[1]
     if variant == "crm":
         return Crm(indifference_skeleton(target, levels), target, cohort=cohort, most=most)
@@ -276,7 +281,8 @@ def _titration(protocol: Protocol) -> Titration | None:
     t = protocol.titration
     if t is None:
         return None
-    after, clean = t.after_trigger.value or "fill", t.clean_patient.value or "counted"
+    after = t.after_trigger.value or "fill"
+    clean = t.clean_patient.value or "counted"
     return Titration(t.levels, t.size, t.triggers_needed, after_trigger=after, clean_patient=clean)
 
 

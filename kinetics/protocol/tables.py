@@ -314,7 +314,8 @@ class Expansion(Spec):
             raise ValueError(f"`others` is {self.others!r}, which is no cohort: {', '.join(names)}")
         points = {k: getattr(self, k).value for k in ("null_rate", "target_rate", "go", "no_go", "weight")}
         for key, value in points.items():
-            low, high = (value is None or value >= 0), (value is None or value <= 1)
+            low = value is None or value >= 0
+            high = value is None or value <= 1
             if not (low and high) or (key.endswith("rate") and value in (0, 1)):
                 raise ValueError(f"`{key}` = {value:g} is no probability")
         for cohort in self.cohorts:

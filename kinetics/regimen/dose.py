@@ -69,21 +69,41 @@ class Dose:
 def problems_of(dose: Dose) -> list[Problem]:
     """Everything wrong with the values of one dose."""
     key = next((key for key, unit in AMOUNTS.items() if unit == dose.unit), "amount")
-    here, every = f"{dose.product} on day {dose.time:g}: ", f"{dose.product}: "
+    here = f"{dose.product} on day {dose.time:g}: "
+    every = f"{dose.product}: "
     rules = [
-        (0 <= dose.time < math.inf, f"{here}on = {dose.time:g} is not a day from 0 up",
-         "day 0 is the regimen's first event; `.later(days=...)` moves the rest"),
-        (0 < dose.amount < math.inf, f"{here}{key} = {dose.amount:g} is not an amount above 0",
-         "write the amount that was infused; leave out a dose that was not given"),
-        (0 <= dose.minutes <= _WEEK, f"{here}minutes = {dose.minutes:g} is not a duration from 0 to a week",
-         "write 0 for a bolus"),
-        (_whole(dose.cycle, 1), f"{every}cycle = {dose.cycle!r} is not a whole number from 1 up",
-         "write 1, 2, 3, ..."),
+        (
+            0 <= dose.time < math.inf,
+            f"{here}on = {dose.time:g} is not a day from 0 up",
+            "day 0 is the regimen's first event; `.later(days=...)` moves the rest",
+        ),
+        (
+            0 < dose.amount < math.inf,
+            f"{here}{key} = {dose.amount:g} is not an amount above 0",
+            "write the amount that was infused; leave out a dose that was not given",
+        ),
+        (
+            0 <= dose.minutes <= _WEEK,
+            f"{here}minutes = {dose.minutes:g} is not a duration from 0 to a week",
+            "write 0 for a bolus",
+        ),
+        (
+            _whole(dose.cycle, 1),
+            f"{every}cycle = {dose.cycle!r} is not a whole number from 1 up",
+            "write 1, 2, 3, ...",
+        ),
         (dose.at_most > 0, f"{every}a ceiling of {dose.at_most:g} is not above 0", "write the largest dose"),
-        (dose.per_kg or dose.at_most == math.inf, f"{every}a ceiling, and {key} is not per kg",
-         "leave the ceiling out"),
-        (dose.unit in AMOUNTS.values(), f"{every}unit {dose.unit!r}", did_you_mean(dose.unit, AMOUNTS.values())),
-    ]  # fmt: skip
+        (
+            dose.per_kg or dose.at_most == math.inf,
+            f"{every}a ceiling, and {key} is not per kg",
+            "leave the ceiling out",
+        ),
+        (
+            dose.unit in AMOUNTS.values(),
+            f"{every}unit {dose.unit!r}",
+            did_you_mean(dose.unit, AMOUNTS.values()),
+        ),
+    ]
     found = [Problem(what, remedy) for right, what, remedy in rules if not right]
     return [*_name("product", dose.product, "car_t"), *_name("route", dose.route, "iv"), *found]
 
@@ -257,7 +277,8 @@ def _interval(courses: Mapping[int, list[Dose]]) -> float:
     numbers = sorted(courses)
     if len(numbers) < 2:
         return 0.0
-    first, second = courses[numbers[0]], courses[numbers[1]]
+    first = courses[numbers[0]]
+    second = courses[numbers[1]]
     every = second[0].time - first[0].time
     written = sorted(dose for course in courses.values() for dose in course)
     same = every > 0 and sorted(repeated(first, every_days=every, times=len(numbers))) == written

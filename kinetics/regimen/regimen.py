@@ -97,10 +97,19 @@ class Regimen:
           car_nk   1      7    hepatic_artery  2e9 cells  30 min
         """
         keys = {
-            "product": product, "route": route, "on": on, "cells": cells, "cells_per_kg": cells_per_kg, "mg": mg,
-            "mg_per_kg": mg_per_kg, "count": count, "minutes": minutes, "cycle": cycle,
-            "at_most_cells": at_most_cells, "at_most_mg": at_most_mg,
-        }  # fmt: skip
+            "product": product,
+            "route": route,
+            "on": on,
+            "cells": cells,
+            "cells_per_kg": cells_per_kg,
+            "mg": mg,
+            "mg_per_kg": mg_per_kg,
+            "count": count,
+            "minutes": minutes,
+            "cycle": cycle,
+            "at_most_cells": at_most_cells,
+            "at_most_mg": at_most_mg,
+        }
         return Regimen(tuple(doses_from({key: value for key, value in keys.items() if value is not None})))
 
     @staticmethod
@@ -250,7 +259,8 @@ def _totals(
     """Whole doses [cells, mg or count] at body weights [kg]; PlanError where one is per kg and a weight is
     wrong.
     """
-    per_kg, found = sorted({dose.product for dose in doses if dose.per_kg}), []
+    per_kg = sorted({dose.product for dose in doses if dose.per_kg})
+    found = []
     missing = int(np.isnan(weights).sum())
     strange = [f"{kg:g}" for kg in weights if kg < LIGHTEST_KG or kg > HEAVIEST_KG]
     if missing:
@@ -350,12 +360,14 @@ def _without_entry(doses: DataFrame, entries: Sequence[str], leave_out: str) -> 
 
 def _mixed(doses: DataFrame, entries: Sequence[str], dose_unit: str, leave_out: str) -> list[Problem]:
     """Amounts that would enter in a unit that is not taken, or together though they cannot be added up."""
-    found, entering = [], {}
+    found = []
+    entering = {}
     remedy = f"give the model an entry '{{}}', or leave a product out with {leave_out}"
     for product, route, unit in sorted(
         set(zip(doses["product"], doses["route"], doses["unit"], strict=True))
     ):
-        number, own = entry_of(product, route, entries), f"{product}/{route}"
+        number = entry_of(product, route, entries)
+        own = f"{product}/{route}"
         if number is None:
             continue
         entry = entries[number] if entries else "the model's solution"

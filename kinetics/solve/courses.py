@@ -59,10 +59,14 @@ def courses_of(
 
 def _starts(doses: Doses, number: int) -> Float[Array, " course"]:
     """The first dose of each course of one subject; inf for one that it does not have."""
-    time, given = jnp.asarray(doses.time), jnp.asarray(doses.amount) > 0
-    return jnp.stack([
-        jnp.min(jnp.where(given & (doses.course == c), time, jnp.inf), initial=jnp.inf) for c in range(number)
-    ])  # fmt: skip
+    time = jnp.asarray(doses.time)
+    given = jnp.asarray(doses.amount) > 0
+    return jnp.stack(
+        [
+            jnp.min(jnp.where(given & (doses.course == c), time, jnp.inf), initial=jnp.inf)
+            for c in range(number)
+        ]
+    )
 
 
 def _course_of_record(t: Float[Array, " record"], starts: Float[Array, " course"]) -> Int[Array, " record"]:
@@ -123,5 +127,6 @@ def superposes(model: Model, doses: Doses) -> bool:
     p = {k: jnp.asarray(v, float) for k, v in model.typical().items()}
     t = jnp.linspace(0.0, float(jnp.max(d.time)) + 30.0, 40)
     own = {next(iter(p)): jnp.full(int(jnp.max(d.course)) + 1, next(iter(p.values())))}
-    together, apart = closed(t, p, d), courses_of(closed, t, p, own, d)[0]
+    together = closed(t, p, d)
+    apart = courses_of(closed, t, p, own, d)[0]
     return all(bool(jnp.allclose(together[k], apart[k], rtol=1e-9, equal_nan=True)) for k in together)

@@ -39,7 +39,9 @@ class Driven:
     """
 
     def __init__(self, field: Field, fed: tuple[int, ...], held: Mapping[str, Array] | None = None) -> None:
-        self.field, self.fed, self.held = field, fed, held or {}
+        self.field = field
+        self.fed = fed
+        self.held = held or {}
 
     def parameters(self, p: Any) -> dict[str, Array]:
         """Every parameter of the field: those held, and those that vary."""
@@ -68,7 +70,8 @@ def _stages(
     field: Driven, there: Array, t: Array, h: Array, y: State, p: Any
 ) -> tuple[list[State], list[State]]:
     """The points and the slopes of the six stages."""
-    points, slopes = [], []
+    points = []
+    slopes = []
     for i in range(_STAGES):
         at = y if i == 0 else guard(there, lambda y, h, k, i=i: _combined(y, h, k, _A[i - 1]), y, h, slopes)
         points.append(at)
@@ -99,7 +102,8 @@ def reverse_step(
     `moving`.
     """
     points, slopes = _stages(field, there, t, h, y, p)
-    of_y, of_p = cotangent, jax.tree.map(jnp.zeros_like, p)
+    of_y = cotangent
+    of_p = jax.tree.map(jnp.zeros_like, p)
     of_t = of_h = jnp.zeros_like(h)
     of_points: list[State] = [cotangent] * _STAGES
 
@@ -127,8 +131,13 @@ def reverse_step(
             lambda t, at, p, h, c, bars, w=weights, f=slope_bar: pull(
                 t, at, p, f(h, c, list(zip(w, bars, strict=True)))
             ),
-            t + _C[i] * h, points[i], p, h, cotangent, bars,
-        )  # fmt: skip
+            t + _C[i] * h,
+            points[i],
+            p,
+            h,
+            cotangent,
+            bars,
+        )
         of_points[i] = at_bar
         of_y = tuple(a + b for a, b in zip(of_y, at_bar, strict=True))
         of_p = jax.tree.map(jnp.add, of_p, p_bar)

@@ -158,7 +158,8 @@ def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, 
     size = speed = jnp.zeros_like(problem.time[0])
     for y, k, atol in zip(problem.start, slope, steps.atol, strict=True):
         weight = atol + steps.rtol * jnp.abs(y)
-        size, speed = size + (y / weight) ** 2, speed + (k / weight) ** 2
+        size = size + (y / weight) ** 2
+        speed = speed + (k / weight) ** 2
     guess = 0.01 * jnp.sqrt(size / jnp.maximum(speed, 1e-30))
     return jax.lax.stop_gradient(jnp.clip(jnp.nan_to_num(guess, nan=1e-6), 1e-6, 0.1))
 
@@ -166,16 +167,25 @@ def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, 
 def _forward(field: Field, problem: Problem, steps: Steps, *, taped: bool) -> tuple[Visited, _Tape | None]:
     stops, lanes = problem.time.shape
     dtype = problem.time.dtype
-    zero, none = jnp.zeros(lanes, dtype), jnp.zeros(lanes, int)
+    zero = jnp.zeros(lanes, dtype)
+    none = jnp.zeros(lanes, int)
     tape = None
     if taped:
-        row, number = jnp.zeros((steps.most, lanes), dtype), jnp.zeros((steps.most, lanes), int)
+        row = jnp.zeros((steps.most, lanes), dtype)
+        number = jnp.zeros((steps.most, lanes), int)
         tape = _Tape(tuple(row for _ in problem.start), row, row, number, number > 0)
     states = tuple(jnp.zeros_like(problem.time) for _ in problem.start)
     begin = _Carry(
-        jnp.zeros((), int), zero, _first_length(field, problem, steps), none, problem.start, zero + jnp.inf, none,
-        states, tape,
-    )  # fmt: skip
+        jnp.zeros((), int),
+        zero,
+        _first_length(field, problem, steps),
+        none,
+        problem.start,
+        zero + jnp.inf,
+        none,
+        states,
+        tape,
+    )
 
     def unfinished(c: _Carry) -> Array:
         return (c.i < steps.most) & jnp.any((c.stop < stops) & jnp.isinf(c.failed))
@@ -253,7 +263,8 @@ def _backward(
     wanted: Problem,
 ) -> Problem:
     """Cotangents of what is wanted in `problem`, from those of the states at its stops; zeros elsewhere."""
-    fed, moving = _fed(problem), bool(wanted.time)
+    fed = _fed(problem)
+    moving = bool(wanted.time)
     varied = {k: v for k, v in problem.p.items() if wanted.p[k]}
 
     narrow = Driven(field, fed, problem.p)
@@ -277,7 +288,8 @@ def _backward(
 
     begin = _nothing(problem, varied, wanted, jnp.max(rows) - 1)
     end = jax.lax.while_loop(lambda c: c.i >= 0, back, begin)
-    zero, rates = jnp.zeros_like(problem.time), dict(zip(fed, end.rate, strict=True))
+    zero = jnp.zeros_like(problem.time)
+    rates = dict(zip(fed, end.rate, strict=True))
     return Problem(
         zero if end.time is None else end.time,
         end.y,

@@ -28,7 +28,8 @@ __all__ = ["LAWS", "Law", "Trial", "check_laws"]
 
 TIMES = np.array([0.5, 1.0, 1.02, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.0, 42.0, 60.0])
 _TOTAL = "(mass balance)"  # solved with the model's own outputs, so that both share a compilation
-DAY, SHORT = 1.0, 0.02  # of the dose; of the infusion that ends at the third record
+DAY = 1.0  # of the dose
+SHORT = 0.02  # of the infusion that ends at the third record
 Curves = dict[str, Float[np.ndarray, "subject record"]]
 
 
@@ -83,7 +84,8 @@ class Trial:
 
     @cached_property
     def _program(self) -> Callable[..., dict[str, Array]]:
-        law, outputs = self.model.balance, dict(self.model.outputs)
+        law = self.model.balance
+        outputs = dict(self.model.outputs)
         if law is not None:
             outputs[_TOTAL] = Output(law.total, "1", "total")
         return _program(replace(self.model, outputs=outputs), self.traced)
@@ -91,7 +93,8 @@ class Trial:
     @cached_property
     def subjects(self) -> dict[str, list[list[tuple[Any, ...]]]]:
         """Who is solved together, in one compilation, by group."""
-        d, first = self.amount, (DAY, self.amount, 0.0)
+        d = self.amount
+        first = (DAY, self.amount, 0.0)
         split = [(DAY, 0.3 * d, 0.0), (DAY, 0.7 * d, 0.0)]
         others = [[first, (*first, route)] for route in self.routes[1:]]
         durations = [0.0, 1e-3, 1e-4, SHORT, SHORT - 1e-7, SHORT + 1e-7]
@@ -111,7 +114,8 @@ class Trial:
     @cached_property
     def _curves(self) -> Curves:
         keys = jax.random.split(jax.random.key(self.seed), len(self.model.parameters))
-        groups, theta = self.subjects, {}
+        groups = self.subjects
+        theta = {}
         before = sum(len(v) for k, v in groups.items() if k != "drawn") + 1
         for key, (name, q) in zip(keys, self.model.parameters.items(), strict=True):
             draws = np.asarray(q.prior.to_numpyro().sample(key, (len(groups["drawn"]) - 1,)))
@@ -127,7 +131,8 @@ class Trial:
         "converging": a bolus; an infusion.
         "drawn": typical parameters, then eight draws of the priors.
         """
-        curves, rows = self._curves if curves is None else curves, self.rows(name)
+        curves = self._curves if curves is None else curves
+        rows = self.rows(name)
         return {k: v[rows] for k, v in curves.items() if k != _TOTAL}
 
     def rows(self, name: str) -> slice:
@@ -160,7 +165,8 @@ def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> l
         try:
             ok, detail = law(trial)
         except Exception as error:
-            ok, detail = False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            ok = False
+            detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         found.append(Law(name, ok, detail))
     return found
 
@@ -172,7 +178,8 @@ def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float
     """The largest difference between two subjects, relative to value plus `floor` of the output's largest."""
     worst = (0.0, "nothing differs")
     for name in b:
-        x, y = a[name][i], b[name][j]
+        x = a[name][i]
+        y = b[name][j]
         size = np.abs(y) + floor * np.nanmax(np.abs(b[name])) + 1e-300
         gap = float(np.max(np.nan_to_num(np.abs(x - y) / size, nan=np.inf)))
         if gap > worst[0]:
@@ -183,7 +190,8 @@ def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float
 def _answers(trial: Trial) -> Verdict:
     if trial.model.vector_field is not None and not trial.model.dosing:
         return None, "it takes no dose"
-    curves, others = trial.group("answering"), range(len(trial.routes) - 1)
+    curves = trial.group("answering")
+    others = range(len(trial.routes) - 1)
 
     def differ(i: int, j: int) -> bool:
         return _apart(curves, curves, i, j, floor=1e-12)[0] > 1e-6
@@ -219,7 +227,8 @@ def _superposes(trial: Trial) -> Verdict:
 
 def _becomes_bolus(trial: Trial) -> Verdict:
     c = {k: v[:, 3:] for k, v in trial.group("infusions").items()}  # well after the infusion
-    long, short = _apart(c, c, 1, 0)[0], _apart(c, c, 2, 0)[0]
+    long = _apart(c, c, 1, 0)[0]
+    short = _apart(c, c, 2, 0)[0]
     return short <= 0.2 * long + 1e-5, f"{long:.1e} from the bolus at 1e-3 d, {short:.1e} at 1e-4 d"
 
 
@@ -264,7 +273,8 @@ def _balances(trial: Trial) -> Verdict:
 
 
 def _gradient(trial: Trial) -> Verdict:
-    model, step = trial.model, 1e-3
+    model = trial.model
+    step = 1e-3
     names = list(model.parameters)
     if model.vector_field is not None:
         names = list(reach(model, list(model.outputs)).all)

@@ -32,7 +32,9 @@ class Reach:
 
 def reach(model: Model, outputs: Sequence[str]) -> Reach:
     """What `outputs` of a model with a vector_field depend on."""
-    names, p, y = list(model.states), _ones(model.parameters), _ones(model.states)
+    names = list(model.states)
+    p = _ones(model.parameters)
+    y = _ones(model.states)
     vector_field = model.vector_field
     assert vector_field is not None
 
@@ -43,7 +45,8 @@ def reach(model: Model, outputs: Sequence[str]) -> Reach:
     def seen(p: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, Any]:
         return {k: jnp.asarray(model.outputs[k].value(y, p), float) for k in outputs}
 
-    of_slope, of_output = _reads(slope, p, y), _reads(seen, p, y)
+    of_slope = _reads(slope, p, y)
+    of_output = _reads(seen, p, y)
     wanted = {k for reads in of_output.values() for k in reads if k in y}
     while True:
         more = wanted | {k for s in wanted for k in of_slope[s] if k in y}

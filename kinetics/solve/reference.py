@@ -78,7 +78,8 @@ def _one(
 
 def _interval(model: Model, rtol: float) -> Any:
     """From one stop to the next: states are scaled, so that one absolute tolerance serves all."""
-    names, scale = list(model.states), np.array([state.scale for state in model.states.values()])
+    names = list(model.states)
+    scale = np.array([state.scale for state in model.states.values()])
     field = model.vector_field
     assert field is not None
 
@@ -87,7 +88,8 @@ def _interval(model: Model, rtol: float) -> Any:
         found = field(t, {k: z[i] * scale[i] for i, k in enumerate(names)}, q)
         return jnp.stack([(jnp.asarray(found[k], float) + rate[i]) / scale[i] for i, k in enumerate(names)])
 
-    compiled, jacobian = jax.jit(slope), jax.jit(jax.jacfwd(slope, 1))
+    compiled = jax.jit(slope)
+    jacobian = jax.jit(jax.jacfwd(slope, 1))
 
     def run(begin: float, end: float, y: Any, p: Any, rate: Any) -> Any:
         start = np.array([y[k] for k in names]) / scale
@@ -96,9 +98,16 @@ def _interval(model: Model, rtol: float) -> Any:
         for method, most in (("LSODA", _PATIENCE), ("Radau", np.inf)):
             try:
                 found = solve_ivp(
-                    _counted(compiled, most), (begin, end), start, method, t_eval=[end],
-                    args=given, jac=jacobian, rtol=rtol, atol=rtol,
-                )  # fmt: skip
+                    _counted(compiled, most),
+                    (begin, end),
+                    start,
+                    method,
+                    t_eval=[end],
+                    args=given,
+                    jac=jacobian,
+                    rtol=rtol,
+                    atol=rtol,
+                )
             except _Lost:
                 continue
             if found.success:

@@ -64,7 +64,9 @@ class Rodas4:
     """
 
     def __init__(self, field: Field, size: int, pattern: Pattern, *, timed: bool) -> None:
-        self.size, self.pattern, self.timed = size, pattern, timed
+        self.size = size
+        self.pattern = pattern
+        self.timed = timed
         self.slopes = traced_once(partial(self._slopes_of, field))
         self.factors: Factors = plan_elimination(size, pattern)
         self.cells = sorted(self.pattern)
@@ -93,7 +95,8 @@ class Rodas4:
     ) -> tuple[list[State], list[State], Any, Any]:
         entries, by_time = guard(there, lambda t, y, p: self.slopes(t, y, field.parameters(p)), t, y, p)
         lu = guard(there, self._factored, h, entries)
-        points, us = [], []
+        points = []
+        us = []
         for i in range(_STAGES):
             at = y if i == 0 else guard(there, lambda y, us, i=i: _shifted(y, us, _A[i]), y, us)
             slope = guard(there, field, t + _ALPHA[i] * h, at, p)
@@ -138,7 +141,8 @@ class Rodas4:
             of_t, of_h, of_y, of_p = vjp(cotangent)
             return of_y, of_p, of_t, of_h
         points, us, lu, _ = self._stages(field, there, t, h, y, p)
-        of_y, of_p = cotangent, jax.tree.map(jnp.zeros_like, p)
+        of_y = cotangent
+        of_p = jax.tree.map(jnp.zeros_like, p)
         at_bars: list[State] = [()] * _STAGES
         vs: list[State] = [()] * _STAGES
 

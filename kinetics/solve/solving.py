@@ -144,9 +144,14 @@ def _visit(
     own = {k: v for k, v in own.items() if k in needs.all}
     courses = AtCourses.of(own, cast)
     line = timeline(
-        model, jnp.asarray(times, dtype), p, cast, infusions=solver.infusions, own=courses.at_dose,
+        model,
+        jnp.asarray(times, dtype),
+        p,
+        cast,
+        infusions=solver.infusions,
+        own=courses.at_dose,
         sets={_OWN + k: v for k, v in courses.jump.items()},
-    )  # fmt: skip
+    )
     first = p | courses.first
     rest = jax.vmap(lambda p: as_arrays((model.initial or (lambda p: {}))(p), dtype))(first)
     rest |= {_OWN + k: v for k, v in courses.first.items()}

@@ -70,7 +70,8 @@ class Factors:
 def plan_elimination(size: int, pattern: Pattern) -> Factors:
     """Pivots on the diagonal, least fill first (Markowitz 1957, Management Science 3:255)."""
     filled = set(pattern) | {(i, i) for i in range(size)}
-    left, order = set(range(size)), []
+    left = set(range(size))
+    order = []
 
     def cost(k: int) -> tuple[int, int]:
         rows = sum((i, k) in filled for i in left if i != k)
@@ -109,7 +110,8 @@ def solve_factored(
     a: Entries, factors: Factors, b: Sequence[Array], *, transposed: bool = False
 ) -> list[Array]:
     """x with A x = b, or A^T x = b."""
-    x, order = list(b), factors.order
+    x = list(b)
+    order = factors.order
     rank = {k: r for r, k in enumerate(order)}
     below = {k: [i for i in order if rank[i] > rank[k] and (i, k) in a] for k in order}
     right = {k: [j for j in order if rank[j] > rank[k] and (k, j) in a] for k in order}

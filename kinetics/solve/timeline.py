@@ -64,9 +64,11 @@ def timeline(
     place = _places(jax.lax.stop_gradient(stops))  # records first, then doses, where they coincide
     lane = jnp.arange(stops.shape[1])
     time = jnp.zeros_like(stops).at[place, lane].set(stops, unique_indices=True)
-    records, slots = record_time.shape[0], start.shape[0]
+    records = record_time.shape[0]
+    slots = start.shape[0]
     bolus = jnp.asarray(doses.duration).T <= 0 if infusions else jnp.ones_like(start, bool)
-    jump, rate = {}, {} if infusions else None
+    jump = {}
+    rate = {} if infusions else None
     for state, entering in enters.items():
         at_once = jnp.where(bolus, entering, 0.0)
         jump[state] = jnp.zeros_like(stops).at[place[records : records + slots], lane].set(at_once)
@@ -114,8 +116,10 @@ def _entries(
     """Start of every dose (its lag added), and for each state that doses reach how much of it each dose
     is.
     """
-    start, amount = jnp.maximum(jnp.asarray(doses.time).T, 0.0), jnp.asarray(doses.amount).T
-    entry, dtype = jnp.asarray(doses.entry).T, start.dtype
+    start = jnp.maximum(jnp.asarray(doses.time).T, 0.0)
+    amount = jnp.asarray(doses.amount).T
+    entry = jnp.asarray(doses.entry).T
+    dtype = start.dtype
     enters: dict[str, Array] = {}
 
     def of(part: Callable[[Mapping[str, Any]], Any]) -> Any:

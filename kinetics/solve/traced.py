@@ -37,5 +37,6 @@ def traced_once(f: Callable[..., Any]) -> Callable[..., Any]:
 def replayed(f: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], Any]:
     """`f` as traced on arguments of these shapes, and the shapes of what it returns."""
     traced, shapes = jax.make_jaxpr(f, return_shape=True)(*args)
-    replay, tree = core.jaxpr_as_fun(traced), jax.tree.structure(shapes)
+    replay = core.jaxpr_as_fun(traced)
+    tree = jax.tree.structure(shapes)
     return lambda *args: jax.tree.unflatten(tree, replay(*jax.tree.leaves(args))), shapes

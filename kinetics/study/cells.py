@@ -147,7 +147,8 @@ def labels(table: RawTable, column: str, spec: Column, problems: list[Problem], 
     for row, cell in table.cells(column).items():
         missing = is_missing(cell)
         if missing and required:
-            what, remedy = "the cell is empty", "write a value"
+            what = "the cell is empty"
+            remedy = "write a value"
             problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
         if not missing and known is not None and cell not in known:
             what = f"the code is not in {table.dictionary}"
@@ -170,7 +171,8 @@ def names(
     """A required column of snake_case names; a slip of a well-known one in `near` is a Problem."""
     cells = table.cells(column)
     for row, cell in cells.items():
-        what, remedy = "", f"write a snake_case name such as {example}"
+        what = ""
+        remedy = f"write a snake_case name such as {example}"
         if is_missing(cell):
             what = "the cell is empty"
         elif not re.fullmatch(r"[a-z][a-z0-9_]*", cell):
@@ -178,7 +180,8 @@ def names(
             guess = re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_")
             remedy = did_you_mean(guess, near) if guess in near else remedy
         elif cell not in near and _slip(cell, near):
-            what, remedy = "looks misspelt", did_you_mean(cell, near)
+            what = "looks misspelt"
+            remedy = did_you_mean(cell, near)
         if what:
             problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
     return cells
@@ -205,7 +208,8 @@ def subjects_of(table: RawTable, problems: list[Problem]) -> Series:
     """The subject column; padded and empty ids are Problems."""
     if "subject" not in table:
         return table.cells("subject")
-    written, cells = table.frame["subject"], table.cells("subject")
+    written = table.frame["subject"]
+    cells = table.cells("subject")
     empty = table.missing("subject")
     flag(problems, table, empty, "subject", "the subject is missing", "write the subject's id")
     remedy = "remove the spaces around the id"
@@ -222,11 +226,13 @@ def check_columns(
     problems: list[Problem],
 ) -> list[str]:
     """Missing, unknown and declared-but-absent columns; returns the user's own columns, in file order."""
-    required, optional = list(required), list(optional)
+    required = list(required)
+    optional = list(optional)
     known = {*required, *optional}
     for column in required:
         if column not in table:
-            what, remedy = "a required column is missing", f"add the column {column!r}"
+            what = "a required column is missing"
+            remedy = f"add the column {column!r}"
             problems.append(Problem(what, remedy, file=table.file, row=1, column=column))
     for column in table.columns:
         if column and column not in known and column not in specs:
@@ -251,14 +257,16 @@ def read_columns(
     StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not
     there.
     """
-    file, problems = Path(path), list[Problem]()
+    file = Path(path)
+    problems = list[Problem]()
     if not file.is_file():
         raise StudyError(Problem("no such file", f"name {wanted}", file=str(path)))
     raw = read_table(file, problems)
     if raw is None:
         raise StudyError(problems)
     for column in (c for c in required if c not in raw):
-        what, remedy = f"no column {column!r}", f"add it: {', '.join(required)}"
+        what = f"no column {column!r}"
+        remedy = f"add it: {', '.join(required)}"
         problems.append(Problem(what, remedy, file=raw.file))
     known = (*required, *optional)
     for column in (c for c in raw.columns if c not in known):

@@ -200,7 +200,8 @@ def _patched(
     """A stand-in without unknown keys and with provenance filled in; None where the errors go deeper."""
     copy: dict[str, Any] = deepcopy(dict(content))
     for loc, kind in errors:
-        table, key = copy, str(loc[-1]) if loc else ""
+        table = copy
+        key = str(loc[-1]) if loc else ""
         for part in loc[:-1]:
             table = table[str(part)]
         if kind == "extra_forbidden":
@@ -214,7 +215,8 @@ def _patched(
 
 def _problem(file: str, loc: Sequence[object], kind: str, message: str, value: object) -> Problem:
     """One pydantic error as a Problem: the key's full path, what is wrong, what to write."""
-    path, key = ".".join(str(part) for part in loc), str(loc[-1]) if loc else ""
+    path = ".".join(str(part) for part in loc)
+    key = str(loc[-1]) if loc else ""
     if kind == "missing":
         return Problem("the key is missing", _REMEDIES.get(key, f"add `{key} = ...`"), file=file, column=path)
     if kind == "extra_forbidden":

@@ -94,7 +94,8 @@ def _amounts(
     amount = Series(math.nan, index=raw.frame.index)
     unit = Series("", index=raw.frame.index, dtype=object)
     if not given:
-        what, remedy = "no dose column", f"add one of: {', '.join(_COLUMNS)}"
+        what = "no dose column"
+        remedy = f"add one of: {', '.join(_COLUMNS)}"
         problems.append(Problem(what, remedy, file=raw.file, row=1))
         return amount, unit
     filled = DataFrame({column: ~raw.missing(column) for column in given})
@@ -106,7 +107,8 @@ def _amounts(
         rows = filled[column] & (count == 1)
         if rows.any():
             value, word = _amount(raw, column, specs.get(column), weights, rows, problems)
-            amount, unit = amount.where(~rows, value), unit.where(~rows, word)
+            amount = amount.where(~rows, value)
+            unit = unit.where(~rows, word)
     return amount, unit
 
 
@@ -119,7 +121,8 @@ def _amount(
     flag(problems, raw, written == 0, column, "the dose is zero", "delete the row of a dose not given")
     default = spec.unit if spec and spec.unit else _COLUMNS[column]
     units = raw.words("unit", default or "") if column == "amount" else Series(default, index=raw.frame.index)
-    value, word = written * math.nan, Series("", index=written.index, dtype=object)
+    value = written * math.nan
+    word = Series("", index=written.index, dtype=object)
     for unit in dict.fromkeys(units[rows]):
         here = rows & (units == unit)
         scale, target, per_kg = _target(raw, column, unit, here, problems)
@@ -134,7 +137,8 @@ def _target(
     raw: RawTable, column: str, unit: str, rows: Series, problems: list[Problem]
 ) -> tuple[float, str, bool]:
     """Factor, canonical unit, and whether a weight is needed; NaN and a Problem for no dose unit."""
-    first, shown = int(str(rows.idxmax())), raw.names.get(column, column)
+    first = int(str(rows.idxmax()))
+    shown = raw.names.get(column, column)
     if not unit:
         remedy = f'declare `{column} = {{ unit = "mg" }}` under [columns.doses]; {_UNITS}'
         problems.append(Problem("the unit is missing", remedy, file=raw.file, column=shown))

@@ -147,7 +147,8 @@ def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary, proble
         table[bound] = given.fillna(wanted)
     for bound, side in (("lloq", "left"), ("uloq", "right")):
         table[bound] = table[bound].mask((table["censored"] == side) & table[bound].isna(), table["value"])
-    what, remedy = "uloq is not above lloq", "exchange or correct them"
+    what = "uloq is not above lloq"
+    remedy = "exchange or correct them"
     flag(problems, raw, table["uloq"] <= table["lloq"], "uloq", what, remedy)
 
 

@@ -177,11 +177,13 @@ def _header_problems(file: str, header: Sequence[str]) -> list[Problem]:
             remedy = "name the column or delete it (a trailing comma makes an empty column)"
             found.append(Problem(f"column {place} has no name", remedy, file=file, row=1))
         elif name != name.strip():
-            what, remedy = "the column name has spaces around it", f"write {name.strip()!r}"
+            what = "the column name has spaces around it"
+            remedy = f"write {name.strip()!r}"
             found.append(Problem(what, remedy, file=file, row=1, column=name))
     for name, count in Counter(name.strip() for name in header).items():
         if count > 1 and name:
-            what, remedy = "the column name occurs more than once", "rename or delete one of them"
+            what = "the column name occurs more than once"
+            remedy = "rename or delete one of them"
             found.append(Problem(what, remedy, file=file, row=1, column=name))
     return found
 

@@ -111,7 +111,8 @@ def _tables(
         if near := get_close_matches(name, [n for n in _SHEETS if n not in sheets], n=1, cutoff=0.8):
             what = "the sheet is not read: no table has this name"
             problems.append(Problem(what, f"rename it to {near[0]!r}", file=sheet_name(path, name)))
-    found, file = None, sidecar(path).name
+    found = None
+    file = sidecar(path).name
     if dictionary is not None and sidecar(path).is_file():
         what = "a dictionary stands in the workbook and in the file beside it"
         problems.append(Problem(what, "keep one of them", file=file))

@@ -67,7 +67,8 @@ class Study:
         Where only the records say an LLOQ (their `lloq`, or what they are left-censored at), it is the
         highest of them: a curve counts as measurable from there on.
         """
-        seen, rows = set(self.observations["analyte"].unique()), self.observations
+        seen = set(self.observations["analyte"].unique())
+        rows = self.observations
         left = rows["value"].where((rows["censored"] == "left") & (rows["value"] > 0))
         highest = rows["lloq"].astype(float).fillna(left).groupby(rows["analyte"]).max()
         return {
@@ -141,7 +142,8 @@ class Study:
 
     def _analyte_summary(self, name: str) -> dict[str, Any]:
         """Records, subjects and censoring of one analyte."""
-        records, analyte = self.observed(name), self.analytes[name]
+        records = self.observed(name)
+        analyte = self.analytes[name]
         below = int((records["censored"] == "left").sum())
         return {
             "label": analyte.label,
@@ -226,10 +228,8 @@ def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None,
     if path.suffix and not path.is_dir():
         return _read_file(path, options, problems), problems
     if options:
-        what, remedy = (
-            f"options of a single event table ({', '.join(options)})",
-            "a folder says it in dictionary.toml",
-        )
+        what = f"options of a single event table ({', '.join(options)})"
+        remedy = "a folder says it in dictionary.toml"
         problems.append(Problem(what, remedy, file=path.name))
     tables = read_folder(path, problems)
     if tables is None or problems:

@@ -11,7 +11,9 @@ from kinetics.study.raw_table import RawTable
 
 __all__ = ["HEAVIEST_KG", "LIGHTEST_KG", "subject_table"]
 
-LIGHTEST_KG, HEAVIEST_KG = 0.3, 400.0  # outside: grams or pounds were written
+# outside: grams or pounds were written
+LIGHTEST_KG = 0.3
+HEAVIEST_KG = 400.0
 
 
 def subject_table(raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> DataFrame:

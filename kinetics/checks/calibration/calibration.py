@@ -63,7 +63,8 @@ class Calibration:
         rows = []
         for site in self.ranks:
             ranks = self.ranks[site].to_numpy(int)
-            p, middle = ecdf_test(ranks, self.most), float((ranks / self.most).mean())
+            p = ecdf_test(ranks, self.most)
+            middle = float((ranks / self.most).mean())
             sd = np.sqrt((self.most + 2) / (12 * self.most * len(ranks)))
             rows.append(
                 {
@@ -95,7 +96,8 @@ class Calibration:
     @property
     def verdict(self) -> str:
         """One paragraph: is uniformity rejected, by what, and how the replicates went."""
-        worst, rejected = self.table.iloc[0], self.table[self.table["rejected"]]
+        worst = self.table.iloc[0]
+        rejected = self.table[self.table["rejected"]]
         number = f"{self.ranks.shape[1]} quantities, {self.replicates} replicates"
         least = f"least p {worst['p']:.2g} ({worst['site']}), threshold {self.alpha_each:.2g}"
         if self.uniform:
@@ -174,7 +176,8 @@ def calibration_card(model: str, sha256: str, *, root: Path = ROOT) -> list[str]
 
 
 def _line(summary: Mapping[str, Any], sha256: str) -> str:
-    wrong, least = summary["settings"]["wrong"], summary["least_p"]
+    wrong = summary["settings"]["wrong"]
+    least = summary["least_p"]
     what = summary["fit"] + (f", deliberately wrong ({wrong})" if wrong else "")
     verdict = "not rejected" if summary["uniform"] else "REJECTED"
     stale = "" if summary["model"]["sha256"] == sha256 else "; the model file has changed since"

@@ -52,7 +52,8 @@ class AssayDesign(NamedTuple):
         """The design of one analyte of a fit, read off the study's records, dropped ones included."""
         table = bound.study.observations
         own = table[table["analyte"] == analyte]
-        below, bracket = own["censored"] == "left", own["censored"] == "interval"
+        below = own["censored"] == "left"
+        bracket = own["censored"] == "interval"
         bounded = own["limit"].notna()
         lloq = own["lloq"].where(own["lloq"].notna() | ~below, own["value"])
         lloq = own["limit"].where(bracket, _everywhere(lloq))
@@ -75,8 +76,10 @@ class AssayDesign(NamedTuple):
 
     def records(self, y: Float[np.ndarray, "subject record"], *, drop_blq: bool) -> AssayRecords:
         """What is reported of measurements `y`; without the records below the LLOQ if `drop_blq`."""
-        below, above = self.there & (y < self.lloq), self.there & (y > self.uloq)
-        bounded, deep = below & (y >= self.floor), below & (y < self.floor)
+        below = self.there & (y < self.lloq)
+        above = self.there & (y > self.uloq)
+        bounded = below & (y >= self.floor)
+        deep = below & (y < self.floor)
         between = self.there & self.binned & ~below & ~above
         value = np.where(below, np.where(deep, self.floor, self.lloq), np.where(above, self.uloq, y))
         value = np.where(self.there, np.where(between, self.uloq, value), 1.0)

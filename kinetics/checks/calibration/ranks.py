@@ -126,11 +126,15 @@ class Replicator:
         self.marginal = Marginal(self.posterior)
         self.sampler = bound.plan.sampler.model_copy(
             update={
-                "chains": 1, "warmup": settings.warmup, "draws": settings.draws,
-                "target_accept": settings.target_accept, "chunk": max(settings.warmup, settings.draws),
+                "chains": 1,
+                "warmup": settings.warmup,
+                "draws": settings.draws,
+                "target_accept": settings.target_accept,
+                "chunk": max(settings.warmup, settings.draws),
             }
-        )  # fmt: skip
-        layout, beside = chain_layout(settings.at_once), settings.at_once > 1
+        )
+        layout = chain_layout(settings.at_once)
+        beside = settings.at_once > 1
         self.program = NutsProgram(self.posterior, self.sampler, layout, side_by_side=beside)
         self._scalars = jax.jit(jax.vmap(partial(_scalars, self.study.fitted), (0, None)))
 
@@ -139,7 +143,8 @@ class Replicator:
 
         Those whose charts are laid out alike are sampled side by side; `seconds` is each one's share.
         """
-        clock, rows = perf_counter(), []
+        clock = perf_counter()
+        rows = []
         alike: dict[Any, list[_Begun]] = {}
         for begun in map(self._begun, group):
             alike.setdefault(jax.tree.structure(begun.chart), []).append(begun)
@@ -155,7 +160,8 @@ class Replicator:
         return _Begun(i, drawn, chart, start, key)
 
     def _row(self, begun: _Begun, chain: _Chain) -> dict[str, Any]:
-        drawn, ranks = begun.drawn, self.settings.ranks
+        drawn = begun.drawn
+        ranks = self.settings.ranks
         rows = np.arange(1, ranks + 1) * len(chain.diverging) // ranks - 1
         both = {
             k: np.concatenate([np.asarray(drawn.sites[k])[None], v[rows]]) for k, v in chain.sites.items()
@@ -179,7 +185,9 @@ class Replicator:
 
         A chain ends where its own is: what it did beside the others that went on is not kept.
         """
-        settings, parts, saved = self.settings, [], None
+        settings = self.settings
+        parts = []
+        saved = None
         inputs = self._inputs(several)
         found: dict[int, _Chain] = {}
         while len(found) < len(several):
@@ -274,7 +282,8 @@ def _scalars(bound: BoundFit, s: Mapping[str, Array], data: FitData) -> dict[str
     """Functions of all sites at once: joint log-likelihood, log density of the random effects, and of
     everything.
     """
-    likelihood, effects = jnp.sum(bound.subject_log_likelihood(s, data)), jnp.sum(bound.effects_log_prob(s))
+    likelihood = jnp.sum(bound.subject_log_likelihood(s, data))
+    effects = jnp.sum(bound.effects_log_prob(s))
     found = {"log_likelihood": likelihood, "log_posterior": bound.log_density(s, data)}
     found |= {k: jnp.asarray(v) for k, v in bound.hierarchy.coefficients(s).items()}
     return found | ({"log_effects": effects} if bound.hierarchy.vary else {})
@@ -322,13 +331,15 @@ def _facts(bound: BoundFit, settings: Settings) -> dict[str, Any]:
         "fit": bound.plan.name,
         "model": {"name": bound.model.name, "sha256": bound.model.sha256},
         "data": {
-            "name": bound.study.name, "sha256": bound.study.sha256, "synthetic": bound.study.synthetic,
+            "name": bound.study.name,
+            "sha256": bound.study.sha256,
+            "synthetic": bound.study.synthetic,
             "subjects": len(bound.subjects),
         },
         "plan": json.loads(json.dumps(plan)) | {"model": bound.model.name},
         "settings": settings.facts(),
         "versions": {p: version(p) for p in ("cellkinetics", "jax", "numpyro", "numpy")},
-    }  # fmt: skip
+    }
 
 
 def _read(folder: Path, facts: Mapping[str, Any]) -> dict[int, dict[str, Any]]:

@@ -38,7 +38,8 @@ def counts_below(ranks: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m
 
 def ecdf_test(ranks: Int[np.ndarray, " n"], most: int) -> float:
     """P-value of uniformity: how often the ECDF of uniform ranks strays as far from its expectation."""
-    n, counts = len(ranks), counts_below(ranks, most)
+    n = len(ranks)
+    counts = counts_below(ranks, most)
     levels = _levels(n, most)
     return _straying(float(levels[np.arange(most), counts].min()), n, most)
 
@@ -61,7 +62,8 @@ def chi_square(ranks: Int[np.ndarray, " n"], most: int) -> float:
 @lru_cache(maxsize=8)
 def _levels(n: int, most: int) -> Float[np.ndarray, "most counts"]:
     """Two-sided tail probability of every count below every k."""
-    counts, share = np.arange(n + 1), (np.arange(1, most + 1) / (most + 1))[:, None]
+    counts = np.arange(n + 1)
+    share = (np.arange(1, most + 1) / (most + 1))[:, None]
     tail = np.minimum(binom.cdf(counts, n, share), binom.sf(counts - 1, n, share))
     return np.minimum(1.0, 2.0 * tail)
 
@@ -83,7 +85,8 @@ def _straying(level: float, n: int, most: int) -> float:
     for k in range(1, most):
         there = np.arange(low[k], high[k] + 1)
         move = binom.pmf(there[None] - here[:, None], n - here[:, None], 1 / (most + 1 - k))
-        here, alive = there, alive @ move
+        here = there
+        alive = alive @ move
     return float(np.clip(1.0 - alive.sum(), 0.0, 1.0))
 
 
@@ -92,7 +95,8 @@ def _critical(n: int, most: int, alpha: float) -> float:
     """The largest tail probability that a uniform sample reaches or undercuts with probability <= `alpha`."""
     reached = np.unique(_levels(n, most))
     reached = np.concatenate([[0.0], reached[reached <= alpha]])
-    low, high = 0, len(reached)
+    low = 0
+    high = len(reached)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _straying(float(reached[middle]), n, most) <= alpha else (low, middle)

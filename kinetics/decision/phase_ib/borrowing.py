@@ -38,8 +38,11 @@ __all__ = [
     "shares_of",
 ]
 
-STEP, REACH = 0.05, 10.0  # of the logit cells; what lies beyond 10 counts at it (p = 4.5e-5)
-NODES, FAR = 24, 5.0  # of tau, from 0 to 5 scales: a half-normal has 6e-7 beyond
+STEP = 0.05  # of the logit cells
+REACH = 10.0  # what lies beyond 10 counts at it (p = 4.5e-5)
+# of tau, from 0 to 5 scales: a half-normal has 6e-7 beyond
+NODES = 24
+FAR = 5.0
 LOGITS = np.arange(-REACH, REACH + STEP / 2, STEP)
 JEFFREYS = (0.5, 0.5)  # the beta prior of a cohort on its own, and of all as one
 
@@ -184,7 +187,8 @@ def shares_of(
     """The shares of a cohort (from 0) after each of the numbers of events."""
     kernel = grid_of(prior.mu_mean, prior.mu_sd, prior.tau_scale).kernel
     own = _masses(np.array([[prior.nex_mean[cohort]]]), prior.nex_sd[cohort])[0]
-    likelihood, w = _likelihood(events, patients), prior.weight[cohort]
+    likelihood = _likelihood(events, patients)
+    w = prior.weight[cohort]
 
     def of(part: Float[np.ndarray, " cell"]) -> Float[np.ndarray, "outcome point"]:
         kept = likelihood * part
@@ -257,9 +261,11 @@ def exnex(events: Sequence[int], patients: Sequence[int], prior: ExnexPrior) -> 
     wholes = [shares_of(prior, j, [y], n).whole[0] for j, (y, n) in enumerate(pairs)]
     weight = grid.weight * np.prod(wholes, axis=0)
     weight /= weight.sum()
-    masses, exchangeable = [], []
+    masses = []
+    exchangeable = []
     for j, (y, n) in enumerate(pairs):
-        likelihood, w = _likelihood([y], n)[0], prior.weight[j]
+        likelihood = _likelihood([y], n)[0]
+        w = prior.weight[j]
         left = weight / wholes[j]  # the others' word on (mu, tau)
         own = _masses(np.array([[prior.nex_mean[j]]]), prior.nex_sd[j])[0]
         borrowed = w * likelihood * (left @ grid.kernel)
@@ -272,6 +278,7 @@ def exnex(events: Sequence[int], patients: Sequence[int], prior: ExnexPrior) -> 
 
 def beta_answer(events: int, patients: int, level: float, rate: float) -> tuple[float, float, float, float]:
     """Mean, lower, upper and P(p > rate) of a cohort on its own, with Jeffreys' prior."""
-    a, b = JEFFREYS[0] + events, JEFFREYS[1] + patients - events
+    a = JEFFREYS[0] + events
+    b = JEFFREYS[1] + patients - events
     lower, upper = beta.ppf([(1 - level) / 2, (1 + level) / 2], a, b)
     return a / (a + b), float(lower), float(upper), float(beta.sf(rate, a, b))

@@ -83,13 +83,17 @@ def expansion_characteristics(
     ]
     size = prod(n + 1 for n in design.patients)
     if size <= MOST:
-        above, outcomes = _of_all(shares, grid), size
+        above = _of_all(shares, grid)
+        outcomes = size
         masses = [binom.pmf(np.arange(n + 1), n, p) for n, p in zip(design.patients, truth, strict=True)]
         weight = reduce(np.multiply.outer, masses).ravel()
     else:
         seen, times = np.unique(_simulated(design, truth, trials, seed), axis=0, return_counts=True)
-        above, outcomes, weight = _of_each(seen, shares, grid), len(seen), times / trials
-    goes, ends = above[:, :, 0] >= design.go, above[:, :, 1] < design.no_go
+        above = _of_each(seen, shares, grid)
+        outcomes = len(seen)
+        weight = times / trials
+    goes = above[:, :, 0] >= design.go
+    ends = above[:, :, 1] < design.no_go
     simulated = trials if size > MOST else 0
     return _summary(design, truth, goes & ~ends, ends & ~goes, weight, outcomes, simulated, seed)
 
@@ -109,21 +113,39 @@ def _summary(
 
     useless = truth <= np.asarray(design.null)
     false_go = float(weight @ go[:, useless].any(axis=1)) if useless.any() else np.nan
-    rows, alone_none = [], 1.0
+    rows = []
+    alone_none = 1.0
     for j, (name, n) in enumerate(zip(design.names, design.patients, strict=True)):
-        p_go, p_no_go = float(weight @ go[:, j]), float(weight @ no_go[:, j])
+        p_go = float(weight @ go[:, j])
+        p_no_go = float(weight @ no_go[:, j])
         alone_go, alone_no_go = _alone(design, j, float(truth[j]))
         alone_none *= 1 - alone_go if useless[j] else 1.0
-        rows.append({
-            "cohort": name, "patients": n, "null": design.null[j], "true_response": float(truth[j]),
-            "p_go": p_go, "p_no_go": p_no_go, "p_undecided": max(0.0, 1 - p_go - p_no_go),
-            "p_go_error": error(p_go), "p_no_go_error": error(p_no_go),
-            "alone_p_go": alone_go, "alone_p_no_go": alone_no_go,
-        })  # fmt: skip
+        rows.append(
+            {
+                "cohort": name,
+                "patients": n,
+                "null": design.null[j],
+                "true_response": float(truth[j]),
+                "p_go": p_go,
+                "p_no_go": p_no_go,
+                "p_undecided": max(0.0, 1 - p_go - p_no_go),
+                "p_go_error": error(p_go),
+                "p_no_go_error": error(p_no_go),
+                "alone_p_go": alone_go,
+                "alone_p_no_go": alone_no_go,
+            }
+        )
     return ExpansionCharacteristics(
-        design, "simulation" if trials else "exact enumeration", outcomes, trials, seed, DataFrame(rows),
-        false_go, error(false_go) if useless.any() else np.nan, 1 - alone_none if useless.any() else np.nan,
-    )  # fmt: skip
+        design,
+        "simulation" if trials else "exact enumeration",
+        outcomes,
+        trials,
+        seed,
+        DataFrame(rows),
+        false_go,
+        error(false_go) if useless.any() else np.nan,
+        1 - alone_none if useless.any() else np.nan,
+    )
 
 
 def _of_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome cohort 2"]:
@@ -132,7 +154,8 @@ def _of_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome 
     The sum over the grid is a product of two matrices: the outcomes of the first cohorts, and those of the
     others.
     """
-    half, found = len(shares) // 2, []
+    half = len(shares) // 2
+    found = []
     wholes = [s.whole for s in shares]
 
     def total(parts: Sequence[Float[np.ndarray, "outcome point"]]) -> Float[np.ndarray, " all"]:
@@ -193,6 +216,7 @@ def _alone(design: ExpansionDesign, cohort: int, truth: float) -> tuple[float, f
         for y in range(n + 1)
     ]
     above = np.array(answers)
-    goes, ends = above[:, 0] >= design.go, above[:, 1] < design.no_go
+    goes = above[:, 0] >= design.go
+    ends = above[:, 1] < design.no_go
     mass = binom.pmf(np.arange(n + 1), n, truth)
     return float(mass @ (goes & ~ends)), float(mass @ (ends & ~goes))

@@ -117,7 +117,8 @@ def decide(
     above_null: float, above_target: float, design: ExpansionDesign, cohort: int
 ) -> tuple[Verdict, str]:
     """The verdict on a cohort (from 0), and the clauses that gave it."""
-    goes, ends = above_null >= design.go, above_target < design.no_go
+    goes = above_null >= design.go
+    ends = above_target < design.no_go
     said = (
         f"P(p > {design.null[cohort]:g}) is {above_null:.3f}, {'at least' if goes else 'less than'} {design.go:g}; "
         f"P(p > {design.target[cohort]:g}) is {above_target:.3f}, {'less than' if ends else 'at least'} "
@@ -200,31 +201,37 @@ def expansion(
 
 
 def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame:
-    means, low, high = (
-        posterior.mean,
-        posterior.quantile((1 - level) / 2),
-        posterior.quantile((1 + level) / 2),
-    )
+    means = posterior.mean
+    low = posterior.quantile((1 - level) / 2)
+    high = posterior.quantile((1 + level) / 2)
     total = sum(posterior.events), sum(posterior.patients)
     rows = []
     for j, name in enumerate(design.names):
-        y, n = posterior.events[j], posterior.patients[j]
+        y = posterior.events[j]
+        n = posterior.patients[j]
         lower, upper = clopper_pearson(y, n, level)
         null = float(posterior.above(design.null[j])[j])
         target = float(posterior.above(design.target[j])[j])
         verdict, why = decide(null, target, design, j)
         if not n:
-            verdict, why = (
-                "undecided",
-                "no treated patient: what is said of it is the other cohorts' and the prior's",
-            )
+            verdict = "undecided"
+            why = "no treated patient: what is said of it is the other cohorts' and the prior's"
         row = {
-            "cohort": name, "planned": design.patients[j], "n": n, "events": y,
-            "estimate": y / n if n else np.nan, "lower": lower, "upper": upper,
-            "mean": means[j], "borrowed_lower": low[j], "borrowed_upper": high[j],
-            "p_above_null": null, "p_above_target": target,
-            "weight": design.prior.weight[j], "p_exchangeable": float(posterior.exchangeable[j]),
-        }  # fmt: skip
+            "cohort": name,
+            "planned": design.patients[j],
+            "n": n,
+            "events": y,
+            "estimate": y / n if n else np.nan,
+            "lower": lower,
+            "upper": upper,
+            "mean": means[j],
+            "borrowed_lower": low[j],
+            "borrowed_upper": high[j],
+            "p_above_null": null,
+            "p_above_target": target,
+            "weight": design.prior.weight[j],
+            "p_exchangeable": float(posterior.exchangeable[j]),
+        }
         row |= _beside("alone", (y, n), level, design.null[j]) | _beside(
             "pooled", total, level, design.null[j]
         )

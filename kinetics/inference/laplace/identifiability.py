@@ -19,8 +19,10 @@ from kinetics.plan import FitData
 
 __all__ = ["Identified", "coordinates", "identified"]
 
-_SMALL, _LOSS = 0.05, 0.1  # an SD on the link scale; the log-likelihood that 0 in its place may cost
-_WIDE, _WIDER = 3.0, 10.0  # standard errors: on a log or logit scale; on others, in prior SDs or values
+_SMALL = 0.05  # an SD on the link scale
+_LOSS = 0.1  # the log-likelihood that 0 in its place may cost
+_WIDE = 3.0  # standard errors: on a log or logit scale
+_WIDER = 10.0  # on others, in prior SDs or values
 _SINGULAR = 1e-8  # least eigenvalue of the information, its diagonal scaled to 1
 _REMEDY = 'fix it, simplify the model, or let a prior speak: method = "map" or "nuts"'
 
@@ -47,9 +49,11 @@ def coordinates(posterior: Posterior) -> list[str]:
 
 def identified(marginal: Marginal, found: Laplace, data: FitData) -> Identified:
     """Hold, one after the other, what the information at the maximum cannot tell; see the module."""
-    p, names = marginal.posterior, coordinates(marginal.posterior)
+    p = marginal.posterior
+    names = coordinates(marginal.posterior)
     held = {**_zeros(marginal, found, data), **_bounds(p, found)}
-    limit, unit = _limits(p, found), p.units()
+    limit = _limits(p, found)
+    unit = p.units()
     keep = [i for i, name in enumerate(names) if name not in held]
     while keep:
         worst = _worst(found.information[np.ix_(keep, keep)], unit[keep], limit[keep])
@@ -59,7 +63,8 @@ def identified(marginal: Marginal, found: Laplace, data: FitData) -> Identified:
         also = [names[keep[j]] for j in others]
         held[names[keep[at]]] = _unseen(error, also)
         del keep[at]
-    covariance, condition = np.zeros((len(names), len(names))), float("nan")
+    covariance = np.zeros((len(names), len(names)))
+    condition = float("nan")
     if keep:
         own = np.linalg.inv(found.information[np.ix_(keep, keep)])
         covariance[np.ix_(keep, keep)] = own * np.outer(unit[keep], unit[keep])
@@ -113,7 +118,8 @@ def _site_and_slope(p: Posterior, name: str, x: float) -> tuple[float, float]:
 
 def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
     """Between-subject SDs that may as well be 0."""
-    p, reasons = marginal.posterior, {}
+    p = marginal.posterior
+    reasons = {}
     for site in dict.fromkeys(map(p.h.sd_site, p.vary)):
         kind, _, name = site.partition("_")
         who, key = ("subjects", "vary") if kind == "omega" else ("cycles", "gamma")

@@ -32,7 +32,8 @@ __all__ = ["ENOUGH", "Effects", "Laplace", "Marginal", "Matrices", "Modes", "See
 
 ENOUGH = 0.1  # log-likelihood that a Newton step may still bring at a maximum
 _LOOK = 12  # of Newton's steps towards another mode: one that is higher by then is gone on to
-_CORNER, _ACROSS = 4, 0.02  # steps along a corner of a subject's density, at most; SDs from it to either side
+_CORNER = 4  # steps along a corner of a subject's density, at most
+_ACROSS = 0.02  # SDs from it to either side
 _BARRED = 1e10  # what a minimiser is told where the density is zero
 
 
@@ -115,7 +116,8 @@ class Marginal:
 
     def compile(self, compiler: Compiler, data: FitData) -> None:
         """Let `compiler` begin with the slope of what EM maximises."""
-        p, d = self.posterior, len(self.posterior.vary)
+        p = self.posterior
+        d = len(self.posterior.vary)
         of = [
             jax.ShapeDtypeStruct(s, np.dtype(float))
             for s in ((p.population,), (d, p.subjects), (p.subjects, d, d))
@@ -152,7 +154,8 @@ class Marginal:
         equations, all in one solve.
         """
         s, _ = self.posterior.sites(g)
-        bound, d = self.posterior.bound, len(b)
+        bound = self.posterior.bound
+        d = len(b)
 
         def predicted(b: Array) -> dict[str, Array]:
             return bound.predicted(self.posterior.with_effects(s, b), data)
@@ -169,10 +172,14 @@ class Marginal:
         total = jnp.zeros((b.shape[1], d, d))
         for assay in bound.assays:
             weight = record_information(
-                assay.likelihood, here[assay.analyte], data.observations.assays[assay.analyte],
-                assay.residual(s), nu=assay.nu, dna_ug=assay.dna_ug,
+                assay.likelihood,
+                here[assay.analyte],
+                data.observations.assays[assay.analyte],
+                assay.residual(s),
+                nu=assay.nu,
+                dna_ug=assay.dna_ug,
                 present=assay.present,
-            )  # fmt: skip
+            )
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[assay.analyte]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return here, total
@@ -188,7 +195,8 @@ class Marginal:
         `corners` a subject in one stays where Newton's method left it, a little below its mode, as one does
         that needs more than `steps`.
         """
-        precision, d = self.precision(g, data), len(b)
+        precision = self.precision(g, data)
+        d = len(b)
         short = np.zeros(b.shape[1], bool) if cornered is None else cornered
         end = tuple(np.asarray(x) for x in self._ascend(g, b, short, steps, data))
         b, value, slope, a, gain = end
@@ -208,7 +216,8 @@ class Marginal:
         of both sides' slopes; the curvature is the mean of both sides', whichever of them `b` came from.
         `end` holds the parts of an `Ascent`.
         """
-        precision, (b, value, slope, a, gain) = self.precision(g, data), end
+        precision = self.precision(g, data)
+        b, value, slope, a, gain = end
         step = np.linalg.solve(a, slope.T[..., None])[..., 0].T
         length = np.sqrt(np.maximum(gain, 1e-300))
         across = np.where(cornered, _ACROSS * step / length, 0.0)
@@ -216,7 +225,8 @@ class Marginal:
         a = np.where(cornered[:, None, None], 0.5 * (both[0] + both[1]) + precision, a)
         for _ in range(_CORNER):
             sides = [self.look(g, b + k * across, data).by_b for k in (1.0, -1.0)]
-            normal, slope = sides[0] - sides[1], 0.5 * (sides[0] + sides[1])
+            normal = sides[0] - sides[1]
+            slope = 0.5 * (sides[0] + sides[1])
             solved = np.linalg.solve(a, np.stack([slope.T, normal.T], axis=-1))
             share = np.einsum("is,si->s", normal, solved[..., 0])
             share = share / np.maximum(np.einsum("is,si->s", normal, solved[..., 1]), 1e-300)
@@ -225,7 +235,8 @@ class Marginal:
             better = cornered & (tried > value)
             if not better.any():
                 break
-            b, value = np.where(better, b + move, b), np.where(better, tried, value)
+            b = np.where(better, b + move, b)
+            value = np.where(better, tried, value)
         return b, value, a
 
     def _answered(self, g: np.ndarray, b: Effects, w: Effects, data: FitData) -> np.ndarray:
@@ -260,10 +271,12 @@ class Marginal:
         Each round maximises the expected log density of records (to second order) and of the subjects'
         parameters theta, given where those are and their covariance.
         """
-        unit, b = self.posterior.units(), np.zeros((len(self.posterior.vary), self.posterior.subjects))
+        unit = self.posterior.units()
+        b = np.zeros((len(self.posterior.vary), self.posterior.subjects))
         for _ in range(rounds):
             modes = self.modes(g, b, data)
-            theta, covariance = self.centres(g, data) + modes.b, np.linalg.inv(modes.curvature)
+            theta = self.centres(g, data) + modes.b
+            covariance = np.linalg.inv(modes.curvature)
 
             def fall(x: np.ndarray, theta=theta, covariance=covariance, g=g) -> tuple[float, np.ndarray]:
                 at = self._expected(g + unit * x, theta, covariance, data, with_prior=with_prior)
@@ -303,13 +316,16 @@ class Marginal:
         data = jax.device_put(data)  # once, not at every call
         middle, b = self.climb(data, np.asarray(g, float), with_prior=with_prior)
         found = self._ascended(data, middle, b, np.diag(self.posterior.units()), 1e-2, with_prior, 0)
-        gained, counted = np.inf, 0
+        gained = np.inf
+        counted = 0
         for _ in range(rounds):
             modes = self.highest(found.g, found.modes, data)
             gained = min(gained, float(np.sum(modes.value)) - found.log_likelihood)
             if (found.converged and gained < ENOUGH) or not np.isfinite(found.covariance).all():
                 break
-            before, counted, scale = found, counted + found.evaluations, np.linalg.cholesky(found.covariance)
+            before = found
+            counted = counted + found.evaluations
+            scale = np.linalg.cholesky(found.covariance)
             found = self._ascended(data, found.g, modes.b, scale, 0.05, with_prior, most)
             gained = found.log_likelihood - before.log_likelihood
         return replace(found, evaluations=found.evaluations + counted)
@@ -319,7 +335,8 @@ class Marginal:
         draws of the population: a peak between two records may lie far from where the curve of the middle
         subject leads.
         """
-        rng, best = np.random.default_rng(1), modes
+        rng = np.random.default_rng(1)
+        best = modes
         near = 2.0 * np.linalg.cholesky(np.linalg.inv(modes.curvature))
         spread = np.linalg.cholesky(np.linalg.inv(self.precision(g, data)))
         for k in range(3 if self.by_difference else 9):  # equations cost more than a closed form
@@ -353,15 +370,22 @@ class Marginal:
         if not np.isfinite(found.fun) or found.fun >= _BARRED:
             raise FitError("the marginal likelihood is zero there; look at the doses and records")
         g, slope = g + scale @ found.x, np.linalg.solve(scale.T, found.jac)
-        modes, unit = self.modes(g, **best, data=data), self.posterior.units()
+        modes = self.modes(g, **best, data=data)
+        unit = self.posterior.units()
         information = self.observed_information(data, g, modes, with_prior=with_prior)
         values, vectors = np.linalg.eigh(information)
         inverse = vectors / np.maximum(values, 0.5 if with_prior else 0.01) @ vectors.T
         covariance = unit[:, None] * inverse * unit
         return Laplace(
-            g, information, covariance, modes, float(np.sum(modes.value)), float(self._prior(g)[0]),
-            0.5 * float(slope @ covariance @ slope), found.nfev,
-        )  # fmt: skip
+            g,
+            information,
+            covariance,
+            modes,
+            float(np.sum(modes.value)),
+            float(self._prior(g)[0]),
+            0.5 * float(slope @ covariance @ slope),
+            found.nfev,
+        )
 
     def observed_information(
         self, data: FitData, g: np.ndarray, modes: Modes, *, with_prior: bool
@@ -373,7 +397,9 @@ class Marginal:
         density that EM maximises, S the slopes in g of the score of a subject's parameters and D those of its
         curvature. The subjects' parameters are held, so a curve with a corner does no harm.
         """
-        unit, h, size = self.posterior.units(), 0.02, len(g)
+        unit = self.posterior.units()
+        h = 0.02
+        size = len(g)
         v = np.linalg.inv(modes.curvature)
         theta = self.centres(g, data) + modes.b
 

@@ -66,8 +66,10 @@ def ascend(
         stuck = s.stuck | (~s.fresh & better & (s.damping > 1.0) & (value - s.at.value < 1e-5))
         raised = jnp.where(s.done, s.damping, jnp.maximum(16 * s.damping, 1e-2))
         damping = jnp.where(s.fresh, s.damping, jnp.where(better, s.damping / 8, raised))
-        b, slope = jnp.where(better, s.tried, s.at.b), jnp.where(better, slope, s.at.slope)
-        value, a = jnp.where(better, value, s.at.value), curvature(b)
+        b = jnp.where(better, s.tried, s.at.b)
+        slope = jnp.where(better, slope, s.at.slope)
+        value = jnp.where(better, value, s.at.value)
+        a = curvature(b)
         d = len(b)
         damped = jnp.moveaxis(a, 0, -1) * (1.0 + damping * jnp.eye(d)[..., None])
         move = solved(damped, slope)
@@ -76,7 +78,8 @@ def ascend(
         tried = jnp.where(again, 0.0, b + jnp.where(done, 0.0, move))
         return _State(Ascent(b, value, slope, a, gain), tried, damping, again, stuck, done, s.steps + 1)
 
-    n, d = b.shape[1], len(b)
+    n = b.shape[1]
+    d = len(b)
     if not d:
         return Ascent(b, *density(b), curvature(b), jnp.zeros(n))
     nobody = jnp.zeros(n, bool)

@@ -138,7 +138,8 @@ def start_of_subjects(
     spread = np.array([place[p.h.sd_site(k)] for k in p.vary], int)
     if not len(spread):
         return None
-    wide, unit = centre.copy(), p.units()
+    wide = centre.copy()
+    unit = p.units()
     wide[spread] += 2.0 * unit[spread]
     try:
         modes = marginal.modes(wide, np.zeros((len(p.vary), p.subjects)), data)
@@ -147,7 +148,8 @@ def start_of_subjects(
     fine = np.isfinite(modes.value)
     if fine.sum() < 2 or not np.isfinite(modes.b[:, fine]).all():
         return None
-    start, b = centre.copy(), modes.b[:, fine]
+    start = centre.copy()
+    b = modes.b[:, fine]
     for row, name in enumerate(p.vary):
         if f"{name}_pop" in place:
             start[place[f"{name}_pop"]] += b[row].mean()

@@ -96,7 +96,9 @@ def _of_subjects(posterior: Posterior, found: Laplace) -> dict[str, np.ndarray]:
 
 
 def _attrs(bound: BoundFit, found: Laplace, seen: Identified, parameters: int) -> dict[str, float]:
-    records, measured, logs = 0, 0, 0.0
+    records = 0
+    measured = 0
+    logs = 0.0
     for assay in bound.assays:
         r = bound.data.observations.assays[assay.analyte]
         at = np.asarray(r.measured)
@@ -107,8 +109,14 @@ def _attrs(bound: BoundFit, found: Laplace, seen: Identified, parameters: int) -
     minus = -2.0 * found.log_likelihood
     ofv = minus - measured * float(np.log(2 * np.pi))
     return {
-        "ofv": ofv, "ofv_log": ofv - 2.0 * logs, "log_likelihood": found.log_likelihood,
-        "log_prior": found.log_prior, "parameters": parameters, "records": records,
-        "aic": minus + 2.0 * parameters, "bic": minus + parameters * float(np.log(records)),
-        "condition": seen.condition, "gain": found.gain,
-    }  # fmt: skip
+        "ofv": ofv,
+        "ofv_log": ofv - 2.0 * logs,
+        "log_likelihood": found.log_likelihood,
+        "log_prior": found.log_prior,
+        "parameters": parameters,
+        "records": records,
+        "aic": minus + 2.0 * parameters,
+        "bic": minus + parameters * float(np.log(records)),
+        "condition": seen.condition,
+        "gain": found.gain,
+    }

@@ -21,7 +21,8 @@ def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[B
     against covariates. `log` says which analytes have a log axis.
     """
     section = Section("assessment", "Is the model right?")
-    checked, left_out = gof(fit, replicates=replicates, seed=seed), loo(fit)
+    checked = gof(fit, replicates=replicates, seed=seed)
+    left_out = loo(fit)
     section.words.append(
         f"Leaving out one record at a time: elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), effective parameters "
         f"{left_out.p_loo:.1f}. {left_out.advice}{'.' if left_out.advice else ''}"
@@ -42,8 +43,20 @@ def covariate_section(fit: Fit) -> Section:
     section = Section("covariates", "Covariates and subgroups", [found.statement])
     if (found.table["scale"] != "difference").any():
         add_figure(section, plot_forest(fit, found))
-    heads = ["Parameter", "Effect", "Step", "Subjects", "Scale", "Median", "90 % interval", "P (above 1, or 0)",
-             "P (outside 0.8 to 1.25)", "Prior, 90 %", "Contraction", "Says"]  # fmt: skip
+    heads = [
+        "Parameter",
+        "Effect",
+        "Step",
+        "Subjects",
+        "Scale",
+        "Median",
+        "90 % interval",
+        "P (above 1, or 0)",
+        "P (outside 0.8 to 1.25)",
+        "Prior, 90 %",
+        "Contraction",
+        "Says",
+    ]
     numeric = [False] * 3 + [True, False] + [True] * 4 + [False, True, False]
     table = Table("What the covariates show", heads, numeric)
     for row in found.table.to_dict("records"):

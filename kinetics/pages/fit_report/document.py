@@ -40,10 +40,20 @@ from kinetics.prediction import individual_curves
 
 __all__ = ["report"]
 
-PANELS, MOST_PANELS = 24, 96  # subjects in one grid of fits, and in all
+# subjects in one grid of fits, and in all
+PANELS = 24
+MOST_PANELS = 96
 _LINEAR = ("additive", "proportional", "combined")  # likelihoods
-_KINDS = ("population", "derived", "covariate effect", "between-subject SD", "residual SD", "assay scale",
-          "residual correlation", "shrinkage of effects")  # fmt: skip
+_KINDS = (
+    "population",
+    "derived",
+    "covariate effect",
+    "between-subject SD",
+    "residual SD",
+    "assay scale",
+    "residual correlation",
+    "shrinkage of effects",
+)
 _EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
     "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
     "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),
@@ -124,7 +134,8 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
 
 
 def _data_section(fit: Fit) -> Section:
-    study, summary = fit.study, fit.study.summary()
+    study = fit.study
+    summary = fit.study.summary()
     first, last = summary["time_span_days"]
     said = f"{summary['subjects']} subjects, {summary['doses']} doses of {', '.join(summary['products'])} by "
     said += f"{', '.join(r.replace('_', ' ') for r in summary['routes'])}, {summary['observations']} records "
@@ -165,14 +176,16 @@ def _data_section(fit: Fit) -> Section:
 
 def _individual_section(fit: Fit, draws: int) -> Section:
     curves = individual_curves(fit, draws=draws)
-    subjects, words = fit.bound.subjects[:MOST_PANELS], []
+    subjects = fit.bound.subjects[:MOST_PANELS]
+    words = []
     if len(subjects) < len(fit.bound.subjects):
         left = len(fit.bound.subjects) - len(subjects)
         words.append(f"{left} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
     section = Section("fits", "The fit of each subject", words)
     for assay in fit.bound.assays:
         for start in range(0, len(subjects), PANELS):
-            page, log = subjects[start : start + PANELS], _log(fit, assay)
+            page = subjects[start : start + PANELS]
+            log = _log(fit, assay)
             figure = plot_individual_fits(fit, assay.analyte, curves=curves, subjects=page, log=log)
             add_figure(section, figure)
     return section
@@ -198,8 +211,21 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
     people = len(fit.bound.subjects)
     words = [f"What the {people} patients taught us, and what the prior said."]
     section = Section("parameters", "Parameters", words)
-    heads = ["Parameter", "Unit", "Median", "90 % interval", "Prior", "Contraction", "Between-subject CV (%)",
-             "Shrinkage", "R-hat", "ESS bulk", "ESS tail", "Kind", "Source of the prior"]  # fmt: skip
+    heads = [
+        "Parameter",
+        "Unit",
+        "Median",
+        "90 % interval",
+        "Prior",
+        "Contraction",
+        "Between-subject CV (%)",
+        "Shrinkage",
+        "R-hat",
+        "ESS bulk",
+        "ESS tail",
+        "Kind",
+        "Source of the prior",
+    ]
     table = Table("Population values", heads, [False] * 2 + [True] * 2 + [False] + [True] * 6 + [False] * 2)
     rows = sorted(parameters.to_dict("records"), key=lambda row: [*_KINDS, row["kind"]].index(row["kind"]))
     table.rows = [_parameter_row(table, row) for row in rows]
@@ -230,7 +256,8 @@ def _estimates_section(fit: Fit) -> Section:
 
 
 def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    between, derived = ("cv_percent", "shrinkage"), row["kind"] == "derived"
+    between = ("cv_percent", "shrinkage")
+    derived = row["kind"] == "derived"
     why = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
     if derived:
         why = dict.fromkeys(row, "computed from the sampled parameters: see theirs")
@@ -248,7 +275,9 @@ def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]
     def number(key: str) -> dict[str, Any]:
         return table.cell(row[key], why.get(key, "one chain") if pd.isna(row[key]) else "")
 
-    contraction, r_hat, guess = number("contraction"), number("r_hat"), bool(row["guess"])
+    contraction = number("contraction")
+    r_hat = number("r_hat")
+    guess = bool(row["guess"])
     source = f"{row['prior']}; {row['source']}" if derived else str(row["source"])
     if not pd.isna(row["contraction"]):
         contraction["share"] = float(np.clip(row["contraction"], 0, 1))
@@ -355,7 +384,8 @@ def _log(fit: Fit, assay: BoundAssay) -> bool:
 def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFrame]]:
     """Caption, unit and rows of each analyte, in the study's order."""
     for name, analyte in fit.study.analytes.items():
-        own, unit = DataFrame(table[table["analyte"] == name]), unit_text(analyte.unit)
+        own = DataFrame(table[table["analyte"] == name])
+        unit = unit_text(analyte.unit)
         if len(own):
             yield analyte_text(analyte), unit, own
 

@@ -51,8 +51,11 @@ def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
     summary = biodistribution_summary(biodistribution(fit, draws=draws))
     every = summary[summary["subject"] == "median patient"]
     products = list(dict.fromkeys(every["product"]))
-    table = Table("Hepatic against systemic, the median patient", ["Quantity", "Unit", *products],
-                  [False, False] + [True] * len(products))  # fmt: skip
+    table = Table(
+        "Hepatic against systemic, the median patient",
+        ["Quantity", "Unit", *products],
+        [False, False] + [True] * len(products),
+    )
     rows = {(r["product"], r["quantity"]): r for r in every.to_dict("records")}
     for quantity, words in _WORDS.items():
         own = [rows.get((product, quantity)) for product in products]
@@ -61,8 +64,10 @@ def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
         unit = next(r["unit"] for r in own if r)
         cells = [
             table.cell(f"{number_text(r['median'])} ({number_text(r['lower'])} to {number_text(r['upper'])})")
-            if r else table.cell("", "not of this product") for r in own
-        ]  # fmt: skip
+            if r
+            else table.cell("", "not of this product")
+            for r in own
+        ]
         table.rows.append([table.cell(words), table.cell(unit), *cells])
     section.tables.append(table)
     return section

@@ -215,7 +215,8 @@ def _durations(table: RawTable, rows: Series, problems: list[Problem]) -> Series
     written = _amount(table, ("ADOSEDUR", "DUR"))
     if "RATE" in table:
         rate, amount = (numbers(table, name, problems, required=False) for name in ("RATE", "AMT"))
-        what, remedy = "the rate is negative", "write the amount per time, or leave it empty"
+        what = "the rate is negative"
+        remedy = "write the amount per time, or leave it empty"
         flag(problems, table, rows & (rate < 0), "RATE", what, remedy)
         made = (amount / rate.where(rate > 0)).map(cell_text)
         written = written.mask(written == "", made)
@@ -248,12 +249,40 @@ def _subjects(table: RawTable, spec: AdamTable, notes: dict[str, object]) -> Raw
     return replace(part, names=shown)
 
 
-_WEIGHT, _CYCLE = "WTBL", "ACYCLE"
+_WEIGHT = "WTBL"
+_CYCLE = "ACYCLE"
 _RECORD = {  # variables of a record, of the analysis or of the trial's conduct: no property of a subject
-    *PUBLISHED, "DTYPE", "BASETYPE", "BASE", "CHG", "TIME", "TAFD", "TAD", "RATE", "DUR", "II", "SS", "ADDL", "DVID",
-    "DRUG", "EXTRT", "DOSETRT", "TRTP", "TRT01P", "TRT01A", "DOSEP", "UDTC", "SITEID", "PROJIDN", "MRRLT", "PCSTRESC",
-    "FORM", "COHORTC", "ACYCLEC", "METABFL",
-} - {"AGE", "SEX"}  # fmt: skip
+    *PUBLISHED,
+    "DTYPE",
+    "BASETYPE",
+    "BASE",
+    "CHG",
+    "TIME",
+    "TAFD",
+    "TAD",
+    "RATE",
+    "DUR",
+    "II",
+    "SS",
+    "ADDL",
+    "DVID",
+    "DRUG",
+    "EXTRT",
+    "DOSETRT",
+    "TRTP",
+    "TRT01P",
+    "TRT01A",
+    "DOSEP",
+    "UDTC",
+    "SITEID",
+    "PROJIDN",
+    "MRRLT",
+    "PCSTRESC",
+    "FORM",
+    "COHORTC",
+    "ACYCLEC",
+    "METABFL",
+} - {"AGE", "SEX"}
 _ENDINGS = ("DT", "DTM", "DTC", "TM", "DTF", "TMF", "FL")  # dates, times and flags (ADaMIG 1.3, section 3.1)
 
 
@@ -303,7 +332,8 @@ def subject_variables(table: RawTable, spec: AdamTable) -> tuple[dict[str, str],
     A numeric copy (SEXN beside SEX) and a unit (AGEU beside AGE) are not properties of their own.
     """
     apart = {spec.subject, spec.weight_column or _WEIGHT, spec.cycle_column or _CYCLE, *spec.drop}
-    found, varying = {}, []
+    found = {}
+    varying = []
     subjects = table.cells(spec.subject)
     for column in table.columns:
         if column in spec.columns:
@@ -366,7 +396,8 @@ def _analytes(
     """An analyte for each PARAMCD of the observations: PARAM its label, PARCAT1 its specimen, AVALU its
     unit.
     """
-    spec, analytes = content["adam"], content.setdefault("analytes", {})
+    spec = content["adam"]
+    analytes = content.setdefault("analytes", {})
     observed = table.frame.loc[[not dose for dose in doses]]
     part = RawTable(table.file, observed, table.names, table.dictionary)
     unsaid = []

@@ -160,9 +160,11 @@ def snake(words: str) -> str:
 
 def adam_name(name: str, taken: Iterable[str]) -> str:
     """`dose_level` -> `DOSELEVE`: at most 8 capitals and digits, a letter first, none of `taken`."""
-    taken, plain = set(taken), re.sub(r"[^A-Z0-9]", "", name.upper()) or "X"
+    taken = set(taken)
+    plain = re.sub(r"[^A-Z0-9]", "", name.upper()) or "X"
     plain = f"X{plain}" if plain[0].isdigit() else plain
-    tried, count = plain[:8], 1
+    tried = plain[:8]
+    count = 1
     while tried in taken:
         count += 1
         tried = f"{plain[: 8 - len(str(count))]}{count}"

@@ -65,10 +65,8 @@ def describe(
                 key, "unknown"
             )  # so that the rest is checked
     if spec["time_unit"] not in known_units("time"):
-        what, remedy = (
-            f"unknown unit {spec['time_unit']!r} of time",
-            f"say one of {', '.join(known_units('time'))}",
-        )
+        what = f"unknown unit {spec['time_unit']!r} of time"
+        remedy = f"say one of {', '.join(known_units('time'))}"
         problems.append(Problem(what, remedy, file=path.name, column="TIME"))
         spec["time_unit"] = "min"
     _add_analyte(path, content, options, problems)
@@ -122,7 +120,8 @@ def _add_analyte(
     path: Path, content: dict[str, Any], options: Mapping[str, Any], problems: list[Problem]
 ) -> None:
     """Analytes named by an option but not described: their unit is `value_unit`."""
-    spec, analytes = content["event_table"], content.setdefault("analytes", {})
+    spec = content["event_table"]
+    analytes = content.setdefault("analytes", {})
     meaning = spec.get("analyte")
     names = list(meaning.values()) if isinstance(meaning, Mapping) else [meaning] if meaning else []
     if not names and len(analytes) != 1:
@@ -142,7 +141,8 @@ def _add_analyte(
 
 def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
     """Units of the standard columns, and the covariates found, as dictionary entries."""
-    spec, columns = content["event_table"], content.setdefault("columns", {})
+    spec = content["event_table"]
+    columns = content.setdefault("columns", {})
     time = {"unit": spec["time_unit"]}
     columns.setdefault("observations", {})["time"] = time
     doses = columns.setdefault("doses", {})

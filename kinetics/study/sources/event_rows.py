@@ -109,7 +109,8 @@ def rows_of(table: RawTable, problems: list[Problem], *, comments: int = 0) -> E
         if count > 1:
             bad = True
             both = " and ".join(source for source, target in wanted.items() if target == name)
-            what, remedy = f"{both} are one column, {name}", "delete one of them"
+            what = f"{both} are one column, {name}"
+            remedy = "delete one of them"
             problems.append(Problem(what, remedy, file=table.file, row=1, column=name))
     for name in _REQUIRED:
         if name not in wanted.values():

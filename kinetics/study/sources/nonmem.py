@@ -229,7 +229,8 @@ def _subjects(rows: EventRows, spec: EventTable, notes: dict[str, object]) -> Ra
     ids = table.cells("ID")
     first = ~ids.duplicated()
     part = _part(table, first, {"ID": "subject"})
-    shown, varying = {}, []
+    shown = {}
+    varying = []
     for column in rows.own_columns(spec):
         cells = table.cells(column)
         filled = cells[~table.missing(column)]
