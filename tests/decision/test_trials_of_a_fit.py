@@ -11,7 +11,8 @@ from kinetics.escalation.enumeration import operating_characteristics
 from kinetics.inference.fitting import Fit
 from kinetics.outcomes.by_subject import subject_outcomes
 from kinetics.plan.plan import read_plan
-from kinetics.protocol.protocol import read_protocol, rule_of
+from kinetics.protocol.protocol import read_protocol
+from kinetics.protocol.rules import rule_of
 from tests.cli.test_cli import call
 from tests.prediction.test_curves import prior_fit
 

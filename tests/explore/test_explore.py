@@ -31,7 +31,7 @@ from kinetics.explore.what_if import Answer, Choice, Course, WhatIf, products_of
 from kinetics.explore.what_if_figure import exposure_table, plot_outputs, plot_sites
 from kinetics.model.model import load_model
 from kinetics.prediction.curves import individual_curves
-from kinetics.regimen.regimen import Doses, doses_for
+from kinetics.regimen.schedule import Doses, doses_for
 from kinetics.solve.solving import Solver, solve
 from kinetics.study.study import Study, read_study
 from tests.prediction.test_curves import cart_fit

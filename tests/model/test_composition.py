@@ -12,7 +12,8 @@ from kinetics.errors import ModelError
 from kinetics.model.composition import compose, prefixed
 from kinetics.model.model import Model, Output, Parameter, State, load_model
 from kinetics.model.priors import LogNormal
-from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for
 from kinetics.solve.solving import Solver, solve
 
 DAYS = np.linspace(0.0, 12.0, 49)

@@ -24,7 +24,8 @@ from kinetics.prediction.simulated_curves import (
     simulate_chunks,
     simulation,
 )
-from kinetics.regimen.regimen import Regimen, doses_for, doses_of
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for, doses_of
 from kinetics.solve.solving import Solver, solve
 from kinetics.study.study import read_study
 from tests.prediction.test_patients import oral_fit

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 from kinetics.units import GENOMES_PER_UG
 from tests.published.test_golden_models import curve, one_dose

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import solve
 from kinetics.units import GENOMES_PER_UG, copies_per_ug_to_cells_per_uL
 

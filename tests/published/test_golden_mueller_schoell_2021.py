@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 from tests.published.test_golden_models import one_dose
 

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 from tests.published.test_golden_models import one_dose
 

@@ -15,7 +15,8 @@ import pytest
 
 from kinetics.errors import PlanError, StudyError
 from kinetics.regimen.dose import Dose
-from kinetics.regimen.regimen import Doses, Regimen, doses_for, doses_of, pad_doses
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import Doses, doses_for, doses_of, pad_doses
 from kinetics.study.study import Study, read_study
 
 

@@ -19,7 +19,7 @@ from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
 from kinetics.population.hierarchy import individual
 from kinetics.prediction.records import simulate_records
-from kinetics.regimen.regimen import Doses, doses_for
+from kinetics.regimen.schedule import Doses, doses_for
 from kinetics.solve.courses import superposes
 from kinetics.solve.solving import Solver, solve
 from tests.prediction.test_curves import prior_fit

@@ -7,7 +7,7 @@ import pytest
 
 from kinetics.model.model import Model, Output, Parameter, State
 from kinetics.model.priors import LogNormal
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.reachable import Reach, reach
 from kinetics.solve.solving import Solver, solve, trouble
