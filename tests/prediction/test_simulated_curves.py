@@ -29,7 +29,7 @@ from kinetics.solve.solving import Solver, solve
 from kinetics.study.study import read_study
 from tests.prediction.test_patients import oral_fit
 
-module = import_module("kinetics.simulate")
+module = import_module("kinetics.prediction.simulated_curves")
 PROBLEM_A = Path(__file__).parents[2] / "bench" / "problem_a_model.py"
 BLOWS = """\
 \"\"\"y' = k y^2 from y = 1: y = 1/(1 - k t), which is gone on day 1/k. Made for a test.\"\"\"
