@@ -26,7 +26,7 @@ from kinetics.prediction.curves import individual_curves, population_curve
 from kinetics.prediction.records import simulate_records
 from kinetics.solve.solving import solve
 from kinetics.study.study import Study, read_study
-from tests.prediction.test_curves import prior_fit, written_posterior
+from tests.support.fits import prior_fit, written_posterior
 
 SCALE: dict[str, Any] = {"scale": {"median": 1.0, "sd": 0.3}}
 BOTH: dict[str, Any] = {"car_copies": {}, "car_cells": {}}

@@ -10,7 +10,7 @@ import kinetics as kn
 from kinetics.assay.scan import HALF_LIVES
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
-from tests.exposures.test_organs import DICTIONARY, MODEL
+from tests.support.two_sites import TWO_SITES, TWO_SITES_DICTIONARY
 
 SCAN = """
 [analytes.liver_scan]
@@ -25,10 +25,10 @@ F, A, B = 0.7, 2.0, 0.5  # typical values of the two-site model
 def bound(
     root: Path, *, corrected: bool, isotope: str = "In-111", doses: int = 1, product: str = "car_nk"
 ) -> BoundFit:
-    (root / "model.py").write_text(MODEL)
+    (root / "model.py").write_text(TWO_SITES)
     study = root / "study"
     study.mkdir(exist_ok=True)
-    (study / "dictionary.toml").write_text(DICTIONARY + SCAN)
+    (study / "dictionary.toml").write_text(TWO_SITES_DICTIONARY + SCAN)
     pd.DataFrame({"subject": ["S1"]}).to_csv(study / "subjects.csv", index=False)
     pd.DataFrame({
         "subject": "S1", "time": [0.5, 1.5][:doses], "product": "car_nk", "route": "hepatic_artery",

@@ -4,21 +4,15 @@ report.
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
-import typer.main
 
 from kinetics.checks.verdict import Check
 from kinetics.cli import fit as cli_fit, main as cli
@@ -26,63 +20,15 @@ from kinetics.errors import FitError
 from kinetics.inference.fitting import load_fit
 from kinetics.model.model import library_models
 from kinetics.plan.plan import FitPlan
-
-COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # pyright: ignore
-PLAN = """\
-model = "one_compartment_oral"
-data = "theophylline"
-seed = 3
-vary = ["ka"]
-[observe.theophylline]
-likelihood = "additive"
-[allometry]
-cl = { exponent = 1.0, reference = 1.0 }
-[sampler]
-target_accept = 0.85
-"""
-
-
-class Said(NamedTuple):
-    """What a command left: its exit code and what it wrote where."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> dict[str, Any]:
-        """The one JSON object on stdout; NaN and Infinity are no JSON."""
-
-        def refuse(constant: str) -> None:
-            raise AssertionError(f"{constant} is not JSON")
-
-        (line,) = self.out.splitlines()
-        return json.loads(line, parse_constant=refuse)
-
-
-def call(*arguments: object) -> Said:
-    """`kinetics ARGUMENTS` in this process, through `main`."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with (
-        patch.object(sys, "argv", ["kinetics", *map(str, arguments)]),
-        redirect_stdout(out),
-        redirect_stderr(err),
-    ):
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return Said(code, out.getvalue(), err.getvalue())
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+from tests.support.commands import COMMANDS, CommandResult, call, file_contents
+from tests.support.plans import THEOPHYLLINE_PLAN
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     path = tmp_path / "fits" / "theo.toml"
     path.parent.mkdir()
-    path.write_text(PLAN)
+    path.write_text(THEOPHYLLINE_PLAN)
     return path
 
 
@@ -269,14 +215,14 @@ def test_fit_refuses_an_existing_run_before_it_samples(
     run = tmp_path / "runs" / "theo"
     run.mkdir(parents=True)
     (run / "posterior.nc").write_text("of last week")
-    before = everything(tmp_path)
+    before = file_contents(tmp_path)
     said = call("fit", plan, "--out", tmp_path / "runs")
     assert said.code == 1
     assert f"{run} exists; choose another --out, go on with --resume, or replace it with --force" in said.err
     assert stopped == []
     assert "stopped by the test" in call("fit", plan, "--out", tmp_path / "runs", "--force").err
     assert len(stopped) == 1
-    assert everything(tmp_path) == before
+    assert file_contents(tmp_path) == before
 
 
 def test_options_of_fit_replace_keys_of_the_plan_and_leave_the_others(
@@ -294,7 +240,7 @@ def test_options_of_fit_replace_keys_of_the_plan_and_leave_the_others(
 def test_a_plan_in_which_nobody_varies_is_fitted_so_with_any_option(
     plan: Path, stopped: list[FitPlan], tmp_path: Path
 ) -> None:
-    plan.write_text(PLAN.replace('vary = ["ka"]', "vary = []"))
+    plan.write_text(THEOPHYLLINE_PLAN.replace('vary = ["ka"]', "vary = []"))
     call("fit", plan, "--out", tmp_path / "runs", "--seed", 5)
     assert [asked.vary for asked in stopped] == [()]
 
@@ -325,7 +271,7 @@ def test_a_number_that_is_missing_is_null_in_the_json(monkeypatch: pytest.Monkey
 def test_the_installed_command_keeps_stdout_for_the_json_and_shows_no_trace(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kinetics.cli", "validate", "theophyline", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    answer = Said(done.returncode, done.stdout, done.stderr)
+    answer = CommandResult(done.returncode, done.stdout, done.stderr)
     assert answer.code == 1
     assert "did you mean 'theophylline'?" in answer.json()["error"]
     assert "did you mean 'theophylline'?" in answer.err
@@ -334,11 +280,11 @@ def test_the_installed_command_keeps_stdout_for_the_json_and_shows_no_trace(tmp_
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CommandResult]:
     """A tiny fit by the command line: the run folder and what was said."""
     home = tmp_path_factory.mktemp("study")
     (home / "fits").mkdir()
-    (home / "fits" / "theo.toml").write_text(PLAN)
+    (home / "fits" / "theo.toml").write_text(THEOPHYLLINE_PLAN)
     size = ["--chains", 2, "--warmup", 50, "--draws", 50]
     return home / "runs" / "theo", call(
         "fit", home / "fits" / "theo.toml", "--out", home / "runs", *size, "--json"
@@ -346,7 +292,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
 
 
 @pytest.mark.fit
-def test_fit_writes_a_run_logs_to_stderr_and_answers_with_one_json_object(ran: tuple[Path, Said]) -> None:
+def test_fit_writes_a_run_logs_to_stderr_and_answers_with_one_json_object(
+    ran: tuple[Path, CommandResult],
+) -> None:
     run, said = ran
     answer = said.json()
     assert (said.code, answer["run"]) == (0, str(run))
@@ -364,7 +312,9 @@ def test_fit_writes_a_run_logs_to_stderr_and_answers_with_one_json_object(ran: t
 
 
 @pytest.mark.fit
-def test_check_exits_1_with_the_reasons_for_a_fit_that_may_not_be_used(ran: tuple[Path, Said]) -> None:
+def test_check_exits_1_with_the_reasons_for_a_fit_that_may_not_be_used(
+    ran: tuple[Path, CommandResult],
+) -> None:
     said, answer = call("check", ran[0]), call("check", ran[0], "--json")
     assert (said.code, answer.code) == (1, 1)
     assert "these numbers may not be used" in said.out
@@ -374,7 +324,9 @@ def test_check_exits_1_with_the_reasons_for_a_fit_that_may_not_be_used(ran: tupl
 
 
 @pytest.mark.fit
-def test_exposure_writes_every_draw_and_prints_the_summary(ran: tuple[Path, Said], tmp_path: Path) -> None:
+def test_exposure_writes_every_draw_and_prints_the_summary(
+    ran: tuple[Path, CommandResult], tmp_path: Path
+) -> None:
     out = tmp_path / "exposure.csv"
     said = call("exposure", ran[0], "--draws", 20, "--out", out, "--json")
     assert said.code == 0
@@ -387,7 +339,7 @@ def test_exposure_writes_every_draw_and_prints_the_summary(ran: tuple[Path, Said
 
 
 @pytest.mark.fit
-def test_report_is_written_beside_the_run_whole_and_off_line(ran: tuple[Path, Said]) -> None:
+def test_report_is_written_beside_the_run_whole_and_off_line(ran: tuple[Path, CommandResult]) -> None:
     said = call("report", ran[0], "--json")
     path = Path(said.json()["report"])
     assert (said.code, path) == (0, ran[0] / "report.html")

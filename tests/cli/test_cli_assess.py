@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.checks.test_leave_one_out import level_fit
-from tests.cli.test_cli import call
+from tests.support.commands import call
+from tests.support.normal_levels import level_fit
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 REGISTRY = "data/nkg2d_registry/protocol.toml"
 SYNTHETIC = "data/nkg2d_phase1_synthetic/protocol.toml"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 PLAN = "fits/ogasawara_2021__synthetic_cart_12.toml"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from kinetics.study.study import read_study
-from tests.cli.test_cli import call
-from tests.study.test_adam_table import ADPC, ADPPK, put
+from tests.support.adam_tables import ADPC, ADPPK, edited_table
+from tests.support.commands import call
 
 TRIAL = "nkg2d_phase1_synthetic"
 
 
 def test_an_adppk_becomes_a_study_folder_that_validates(tmp_path):
-    table = put(tmp_path / "adppk.csv", ADPPK)
+    table = edited_table(tmp_path / "adppk.csv", ADPPK)
     silent = call("convert", table, tmp_path / "mine", "--json")
     assert silent.code == 1
     assert {p["remedy"] != "" for p in silent.json()["problems"]} == {True}
@@ -27,7 +27,7 @@ def test_an_adppk_becomes_a_study_folder_that_validates(tmp_path):
 
 
 def test_validate_reads_an_adpc(tmp_path):
-    said = call("validate", put(tmp_path / "adpc.csv", ADPC))
+    said = call("validate", edited_table(tmp_path / "adpc.csv", ADPC))
     assert said.code == 0
     assert "cart (not_declared, blood, copies/ug): 2 records, 1 below LLOQ" in said.out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 STUDY = "nkg2d_phase1_synthetic"
 

@@ -26,9 +26,9 @@ from kinetics.prediction.simulated_curves import (
     simulation,
 )
 from kinetics.regimen.regimen import Regimen
-from tests.cli.test_cli import call, everything
-from tests.prediction.test_patients import oral_fit
-from tests.prediction.test_simulated_curves import PROBLEM_A, blows_model
+from tests.support.commands import call, file_contents
+from tests.support.fits import oral_fit
+from tests.support.models import PROBLEM_A, blows_model
 
 
 def test_the_command_pipes_csv_and_says_what_it_assumed_on_stderr() -> None:
@@ -238,7 +238,7 @@ def test_a_run_that_fails_midway_leaves_no_file_and_the_old_ones_as_they_were(
 ) -> None:
     out, people, plot = (tmp_path / name for name in ("out.csv", "people.csv", "plot.html"))
     out.write_text("of last week")
-    before, seen = everything(tmp_path), []
+    before, seen = file_contents(tmp_path), []
 
     def broken(prepared: Simulation, chunk: int) -> Iterator[VirtualPatients]:
         yield next(iter(simulate_chunks(prepared, chunk)))
@@ -250,7 +250,7 @@ def test_a_run_that_fails_midway_leaves_no_file_and_the_old_ones_as_they_were(
     with pytest.raises(stop):
         cli_simulate.simulate_to(simulation("stein_2019", patients=4), files, chunk=2)
     assert len(seen) == 2  # half of both tables was there, under other names
-    assert everything(tmp_path) == before
+    assert file_contents(tmp_path) == before
 
 
 def test_a_plot_that_cannot_be_drawn_leaves_no_table_either(
@@ -263,7 +263,7 @@ def test_a_plot_that_cannot_be_drawn_leaves_no_table_either(
     files = cli_simulate.Files(out=tmp_path / "out.csv", plot=tmp_path / "plot.html")
     with pytest.raises(RuntimeError):
         cli_simulate.simulate_to(simulation("stein_2019"), files, chunk=2)
-    assert everything(tmp_path) == {}
+    assert file_contents(tmp_path) == {}
 
 
 def test_the_summary_is_of_the_first_rows_and_says_so_and_the_file_has_all(
@@ -307,7 +307,7 @@ def test_parquet_without_pyarrow_is_an_error_with_its_remedy(
     assert said.code == 1
     (problem,) = said.json()["problems"]
     assert "pip install 'cellkinetics[parquet]'" in problem["remedy"]
-    assert everything(tmp_path) == {}
+    assert file_contents(tmp_path) == {}
 
 
 def test_parquet_holds_what_the_csv_holds(tmp_path: Path) -> None:
@@ -315,6 +315,6 @@ def test_parquet_holds_what_the_csv_holds(tmp_path: Path) -> None:
     for name in ("out.csv", "out.parquet"):
         prepared = simulation("stein_2019", parameters="prior", patients=5, times=[1.0, 2.0])
         cli_simulate.simulate_to(prepared, cli_simulate.Files(out=tmp_path / name), chunk=2)
-    assert sorted(everything(tmp_path)) == ["out.csv", "out.parquet"]
+    assert sorted(file_contents(tmp_path)) == ["out.csv", "out.parquet"]
     read = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "out.csv"), check_dtype=False)

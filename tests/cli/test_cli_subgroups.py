@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.checks.test_covariate_effects import found, known
-from tests.cli.test_cli import call
-from tests.prediction.test_curves import theophylline_fit
+from tests.support.commands import call
+from tests.support.fits import theophylline_fit
+from tests.support.subgroup_fit import subgroup_fit, subgroup_table
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return known().save(tmp_path_factory.mktemp("runs") / "known")
+    return subgroup_fit().save(tmp_path_factory.mktemp("runs") / "known")
 
 
 def test_the_table_its_sentences_and_the_statement_are_printed(run: Path) -> None:
@@ -26,8 +26,8 @@ def test_the_table_its_sentences_and_the_statement_are_printed(run: Path) -> Non
     lines = said.out.splitlines()
     assert lines[0] == "known: covariate effects"
     assert lines[1].split()[:3] == ["parameter", "effect", "per"]
-    assert sum(line.startswith("  ") and " on " in line for line in lines) == len(found().table)
-    assert found().statement in said.out
+    assert sum(line.startswith("  ") and " on " in line for line in lines) == len(subgroup_table().table)
+    assert subgroup_table().statement in said.out
 
 
 def test_the_json_the_csv_and_the_forest_hold_the_same_effects(run: Path, tmp_path: Path) -> None:

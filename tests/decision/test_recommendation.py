@@ -30,8 +30,8 @@ from kinetics.pages.decision import recommendation_page
 from kinetics.plan.plan import read_plan
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
-from tests.cli.test_cli import call
-from tests.prediction.test_curves import prior_fit
+from tests.support.commands import call
+from tests.support.fits import prior_fit
 
 FIRST, SECOND = "nkg2d_phase1_synthetic", "nkg2d_plateau_synthetic"
 WEIGHTS = dict(zip(OUTCOMES, (100.0, 60.0, 40.0, 0.0), strict=True))

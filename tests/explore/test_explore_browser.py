@@ -4,71 +4,23 @@ errors.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from kinetics.regimen.regimen_file import read_regimen
-from tests.explore.test_explore import answered, trial, what_if
+from tests.support.browser import CHROMIUM, OFFLINE, Visit
+from tests.support.explorer import answered, trial, what_if
 
 pytest.importorskip(
     "shiny", reason="no Shiny (pip install 'cellkinetics[explore]'): the explorer was NOT opened"
 )
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: the explorer was NOT opened")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium: the explorer was NOT opened in a browser"
 )
-
-OFFLINE = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-WAIT = 30_000  # ms
-
-
-class Visit:
-    """A page with everything that it said and asked for."""
-
-    def __init__(self, page: Any, url: str) -> None:
-        self.page, self.url = page, url
-        self.errors: list[str] = []
-        self.asked: list[str] = []
-        page.set_default_timeout(WAIT)
-        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def drawn(self, name: str) -> int:
-        return int(self.page.get_attribute(f"#{name}", "data-drawn") or 0)
-
-    def redrawn(self, name: str, act: Any) -> None:
-        """Do something, and wait until a figure was drawn anew."""
-        before = self.drawn(name)
-        act()
-        self.page.wait_for_function(
-            f"Number(document.querySelector('#{name}').dataset.drawn || 0) > {before}"
-        )
-
-    def figure(self, name: str) -> Any:
-        """The data and layout that the browser drew."""
-        drawing = f"document.querySelector('#{name} .kinetics-drawing')"
-        return json.loads(
-            self.page.evaluate(
-                f"JSON.stringify({{roles: {drawing}.data.map(t => (t.meta || {{}}).role), "
-                f"symbols: {drawing}.data.flatMap(t => (t.meta || {{}}).role === 'records' ? t.marker.symbol : []), "
-                f"axis: {drawing}.layout.yaxis.type, title: {drawing}.layout.yaxis.title.text, "
-                f"words: {drawing}.layout.annotations.map(a => a.text).join(' ')}})"
-            )
-        )
-
-    def saved(self, selector: str) -> Path:
-        with self.page.expect_download() as download:
-            self.page.click(selector)
-        return Path(download.value.path())
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from kinetics.errors import InputError
 from kinetics.exposures.samples import nca, nca_summary, to_pptestcd
 from kinetics.study.study import Study, read_study
-from tests.exposures.test_profile import FREE, LN2
+from tests.support.nca_rules import FREE, LN2
 
 
 @pytest.fixture(scope="module")

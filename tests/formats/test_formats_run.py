@@ -19,7 +19,7 @@ from kinetics.exposures.samples import CDISC
 from kinetics.formats.exporting import export
 from kinetics.formats.nonmem_data import nonmem_ids
 from kinetics.inference.fitting import fit
-from tests.prediction.test_curves import cart_fit, theophylline_fit
+from tests.support.fits import cart_fit, theophylline_fit
 
 
 @pytest.fixture(scope="module")

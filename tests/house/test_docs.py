@@ -24,7 +24,7 @@ from docs.generate.layers import layer_lines
 from docs.generate.offline import network_requests
 from docs.generate.pages import generated_pages, write_sources, written_pages
 from docs.generate.reference import names_by_layer, tables_of_a_toml
-from tests.cli.test_cli import COMMANDS
+from tests.support.commands import COMMANDS
 from tests.support.documented import Block, blocks, run_page
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ import kinetics as kn
 from docs.generate.reference import ARGUMENTS, names_by_layer
 from kinetics.inference.fitting import Fit
 from kinetics.plan.plan import plan_of, read_plan
-from tests.prediction.test_curves import cart_fit, prior_fit, theophylline_fit
+from tests.support.fits import cart_fit, prior_fit, theophylline_fit
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Sampling for minutes: nobody wants to wait for these.

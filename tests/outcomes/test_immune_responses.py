@@ -22,8 +22,8 @@ from kinetics.outcomes.survival import survival_times
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
-from tests.cli.test_cli import call
-from tests.outcomes.test_responses import study_of
+from tests.support.commands import call
+from tests.support.response_studies import study_of
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 

@@ -19,7 +19,7 @@ from kinetics.outcomes.vital_status import follow_up
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
-from tests.outcomes.test_responses import study_of
+from tests.support.response_studies import study_of
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 DEATH, THERAPY = "death", "new_anticancer_therapy"

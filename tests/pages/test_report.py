@@ -16,7 +16,7 @@ from kinetics.exposures.fitted import exposure
 from kinetics.exposures.samples import nca
 from kinetics.inference.fitting import Fit, fit
 from kinetics.pages.fit_report.document import report
-from tests.prediction.test_curves import cart_fit, theophylline_fit
+from tests.support.fits import cart_fit, theophylline_fit
 
 module = import_module("kinetics.pages.fit_report.document")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

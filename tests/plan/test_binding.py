@@ -5,7 +5,7 @@ should.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +20,9 @@ from kinetics.library import ROOT
 from kinetics.model.model import load_model
 from kinetics.model.priors import HalfNormal, LogNormal
 from kinetics.plan.binding import BoundFit, bind, describe_records
-from kinetics.plan.plan import FitPlan, plan_of
 from kinetics.solve.solving import solve
-from kinetics.study.study import Study, read_study
-
-BOTH: dict[str, Any] = {"observe": {"car_copies": {}, "car_cells": {}}}
-RICH = BOTH | {"covariates": {"cmax": [{"covariate": "dose_level", "form": "power", "centre": 3e7}]}}
-
-
-@cache
-def study_of(name: str) -> Study:
-    return read_study(name)
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return study_of("synthetic_cart_12")
-
-
-def plan(**keys: Any) -> FitPlan:
-    content = {
-        "model": "ogasawara_2021",
-        "data": "synthetic_cart_12",
-        "observe": {"car_copies": {}},
-        "name": "mine",
-    }
-    return plan_of({**content, **keys})
+from kinetics.study.study import Study
+from tests.support.plans import BOTH, RICH, plan, study_of
 
 
 def subset(study: Study, subjects: list[str]) -> Study:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,9 @@ from kinetics.plot.vpc import plot_vpc
 from kinetics.prediction.curves import individual_curves
 from kinetics.study.dictionary import NOT_DECLARED, Analyte
 from kinetics.study.study import read_study
-from tests.prediction.test_curves import cart_fit, known_fit, theophylline_fit
+from tests.support.figures import annotation, traces
+from tests.support.fits import cart_fit, theophylline_fit
+from tests.support.simulated_patients import known_fit
 
 FIGURES: dict[str, Callable[[Fit, str, bool], Figure]] = {
     "persistence": lambda fit, analyte, log: plot_persistence(fit.study, analyte, log=log),
@@ -41,18 +42,6 @@ FIGURES: dict[str, Callable[[Fit, str, bool], Figure]] = {
 def figure_of(kind: str, which: str = "cart", log: bool = True) -> Figure:
     fit = cart_fit() if which == "cart" else theophylline_fit()
     return FIGURES[kind](fit, fit.bound.assays[0].analyte, log)
-
-
-def traces(figure: Figure, role: str, *, shown: bool = True) -> list[Any]:
-    """The traces of a role; only those visible when the figure opens."""
-    return [
-        t for t in figure.data if (t.meta or {}).get("role") == role and (t.visible is not False or not shown)
-    ]
-
-
-def annotation(figure: Figure, name: str) -> str:
-    found = [a.text for a in figure.layout.annotations if a.name == name]
-    return found[0] if found else ""
 
 
 def numbers(figure: Figure) -> Iterator[float]:

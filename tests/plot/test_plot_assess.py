@@ -21,8 +21,8 @@ from kinetics.plot.gof import plot_gof
 from kinetics.plot.loo import plot_pareto_k
 from kinetics.plot.random_effects import plot_eta_covariates, plot_etas
 from kinetics.plot.vpc import plot_vpc
-from tests.plot.test_plot import annotation, traces
-from tests.prediction.test_curves import cart_fit, theophylline_fit, written_posterior
+from tests.support.figures import annotation, traces
+from tests.support.fits import cart_fit, theophylline_fit, written_posterior
 
 
 @cache

@@ -15,9 +15,9 @@ from kinetics.decision.level_exposures import Exposures, exposures_of_table
 from kinetics.decision.power_model import levels_of, power_curve, proportionality_table
 from kinetics.errors import StudyError
 from kinetics.plot.dose_exposure import plot_dose_exposure
-from tests.cli.test_cli import call
-from tests.plot.test_plot import annotation, traces
-from tests.prediction.test_curves import cart_fit
+from tests.support.commands import call
+from tests.support.figures import annotation, traces
+from tests.support.fits import cart_fit
 
 STUDY = "synthetic_cart_12"
 DOSES = {f"P{i}": dose for i, dose in enumerate([1e7, 1e7, 3e7, 3e7, 1e8, 1e8])}

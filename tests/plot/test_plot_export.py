@@ -15,7 +15,7 @@ from kinetics.errors import InputError
 from kinetics.plot.export import _BROWSERS, FIGURE_CONFIG, _browser, refuse_figures, save_figure, save_figures
 from kinetics.plot.persistence import plot_persistence
 from kinetics.study.study import read_study
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 BROWSER = pytest.mark.skipif(
     _browser() is None, reason="no Chrome or Chromium: nothing was exported for print"

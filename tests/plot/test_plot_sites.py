@@ -15,8 +15,8 @@ import kinetics as kn
 from kinetics.plot.body_map import plot_body_map
 from kinetics.plot.frame import PALETTE, number_text
 from kinetics.plot.organ_stack import SITE_COLOURS, plot_organ_stack
-from tests.cli.test_cli import call
-from tests.plot.test_plot import annotation, traces
+from tests.support.commands import call
+from tests.support.figures import annotation, traces
 
 SHARES = {"blood": 0.05, "lung": 0.0, "liver": 0.6, "tumour": 0.1, "rest": 0.25}
 TIMES = {"car_nk": [0.04, 1.0, 7.0, 28.0], "car_t": [7.5, 8.5, 14.5, 35.5]}

@@ -23,8 +23,8 @@ from kinetics.plot.swimmer import plot_swimmer
 from kinetics.plot.waterfall import plot_waterfall
 from kinetics.protocol.protocol import read_protocol
 from kinetics.study.study import Study, read_study
-from tests.cli.test_cli import call
-from tests.plot.test_plot import annotation, traces
+from tests.support.commands import call
+from tests.support.figures import annotation, traces
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 

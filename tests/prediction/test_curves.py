@@ -5,150 +5,26 @@ The fits here need no sampler: the posterior is written down, at the truth that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
 from importlib import import_module
-from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any
 
 import numpy as np
 import pytest
-from pandas import DataFrame
 
 from kinetics.checks.visual_check import time_bins, vpc
 from kinetics.errors import StudyError
-from kinetics.inference.fitting import Fit, _datatree
-from kinetics.inference.nuts import Draws
-from kinetics.inference.run_folder import provenance_of
-from kinetics.model.model import load_model
-from kinetics.plan.binding import BoundFit, bind
-from kinetics.plan.plan import plan_of, read_plan
+from kinetics.inference.fitting import Fit
+from kinetics.plan.plan import read_plan
 from kinetics.prediction.curves import curve_times, individual_curves, population_curve, predicted_blocks
 from kinetics.prediction.patients import population_draws, typical_patients
 from kinetics.prediction.records import predicted_records, simulate_records, typical_records
 from kinetics.solve.solving import solve
-from kinetics.study.study import Study
 from kinetics.units import convert
+from tests.support.fits import cart_fit, prior_fit, theophylline_fit
+from tests.support.simulated_patients import PEOPLE, known_fit
 
 predict = import_module("kinetics.prediction.curves")
 checks = import_module("kinetics.checks.visual_check")
 replicates = import_module("kinetics.prediction.records")
-LLOQ, PEOPLE = 50.0, 40
-VISITS = [-1.0, 1, 3, 7, 10, 14, 15, 18, 21, 24, 28, 42, 60, 90]
-SIGMA = 0.3
-ETA = np.random.default_rng(3).standard_normal((8, PEOPLE))
-DICTIONARY = f"""
-title = "Forty simulated patients"
-source = "tests/prediction/test_curves.py"
-licence = "CC0-1.0"
-synthetic = true
-[analytes.copies]
-label = "CAR transgene"
-assay = "qpcr"
-site = "blood"
-unit = "copies/ug DNA"
-lloq = {LLOQ}
-[columns.doses]
-time = {{ unit = "day" }}
-[columns.observations]
-time = {{ unit = "day" }}
-"""
-
-
-def written_posterior(bound: BoundFit, sites: Mapping[str, Any], *, chains: int = 2) -> Fit:
-    """A Fit whose posterior is `sites` (draw, ...), split over the chains; no sampler runs."""
-    split = {k: np.asarray(v).reshape(chains, -1, *np.shape(v)[1:]) for k, v in sites.items()}
-    n = next(iter(split.values())).shape[1]
-    rng = np.random.default_rng(0)
-    stats = {
-        "diverging": np.zeros((chains, n), bool), "n_steps": np.full((chains, n), 7),
-        "tree_depth": np.full((chains, n), 3),
-        "energy": rng.standard_normal((chains, n)), "energy_change": np.full((chains, n), 2.0),
-        "acceptance_rate": np.full((chains, n), 0.9),
-    }  # fmt: skip
-    facts = {
-        "started": "2025-01-01T00:00:00+00:00",
-        "seconds": 0.0,
-        "chains": "written",
-        "unused_parameters": [],
-    }
-    return Fit(bound, _datatree(bound, Draws(split, stats, [])), provenance_of(bound.plan, bound, facts))
-
-
-def prior_fit(plan: Any, *, study: Study | None = None, draws: int = 60) -> Fit:
-    """A Fit whose posterior is a tenth as wide as its prior around the prior's median; etas are standard."""
-    bound = bind(plan, study=study)
-    rng = np.random.default_rng(1)
-    sites: dict[str, np.ndarray] = {}
-    for site, prior in bound.priors().items():
-        centre, width = float(prior.median), 0.1 * rng.standard_normal(draws)
-        sites[site] = centre + 0.1 * width if prior.link == "identity" else centre * np.exp(width)
-    n = len(bound.subjects)
-    for name in bound.hierarchy.vary:
-        eta = 0.5 * rng.standard_normal((1, n)) + 0.1 * rng.standard_normal((draws, n))
-        sites[f"eta_{name}"] = eta
-    return written_posterior(bound, sites)
-
-
-@cache
-def cart_fit() -> Fit:
-    """The demo's study and plan with a written posterior."""
-    return prior_fit(read_plan("ogasawara_2021__synthetic_cart_12"))
-
-
-@cache
-def theophylline_fit() -> Fit:
-    """An oral drug with an additive error and no LLOQ, with a written posterior."""
-    plan = {"model": "one_compartment_oral", "data": "theophylline", "name": "theophylline"}
-    return prior_fit(plan_of(plan | {"observe": {"theophylline": {"likelihood": "additive"}}}))
-
-
-@cache
-def study_folder() -> Path:
-    """Forty patients, two cycles, simulated from the library model at its typical values."""
-    folder = Path(mkdtemp(prefix="known-")) / "known"
-    folder.mkdir()
-    (folder / "dictionary.toml").write_text(DICTIONARY)
-    names = [f"P{i:02d}" for i in range(PEOPLE)]
-    DataFrame({"subject": names}).to_csv(folder / "subjects.csv", index=False)
-    doses = [(s, t, "car_t", "iv", 1e8, c) for s in names for t, c in ((0.0, 1), (14.0, 2))]
-    header = ["subject", "time", "product", "route", "cells", "cycle"]
-    DataFrame(doses, columns=header).to_csv(folder / "doses.csv", index=False)
-    rng = np.random.default_rng(11)
-    rows = [
-        (s, t + (0 if t < 0 else rng.uniform(0, 0.2)), "copies", LLOQ, "left") for s in names for t in VISITS
-    ]
-    columns = ["subject", "time", "analyte", "value", "censored"]
-    table = DataFrame(rows, columns=columns)
-    table.to_csv(folder / "observations.csv", index=False)
-    fit = known_fit(folder=folder)  # bound to records that are all below the LLOQ, to simulate the real ones
-    theta = {k: v[0] for k, v in fit.theta().items()}
-    times = fit.bound.data.observations.time
-    f = np.asarray(solve(fit.model, times, theta, fit.bound.data.doses)["copies"])
-    y = np.where(f > 0, f * np.exp(SIGMA * rng.standard_normal(f.shape)), 0.0).ravel()
-    table["value"], table["censored"] = np.maximum(y, LLOQ), np.where(y < LLOQ, "left", "none")
-    table.to_csv(folder / "observations.csv", index=False)
-    return folder
-
-
-@cache
-def known_fit(*, folder: Path | None = None, cmax_factor: float = 1.0, draws: int = 40) -> Fit:
-    """A posterior that sits on the truth, or off by a factor in Cmax: every draw is the same."""
-    content = {"model": "ogasawara_2021", "data": str(folder or study_folder()), "name": "known", "seed": 1}
-    bound = bind(plan_of(content | {"observe": {"copies": {}}}))
-    model = load_model("ogasawara_2021")
-    ones = np.ones(draws)
-    sites: dict[str, np.ndarray] = {}
-    for site, prior in bound.priors().items():
-        name = site.removeprefix("omega_").removesuffix("_pop")
-        value = SIGMA if site == "sigma_copies" else model.parameters[name].value
-        value = model.parameters[name].sd if site.startswith("omega_") else value
-        sites[site] = ones * float(value if value is not None else prior.median)
-    sites["cmax_pop"] *= cmax_factor
-    for row, name in enumerate(bound.hierarchy.vary):
-        sites[f"eta_{name}"] = np.broadcast_to(ETA[row], (draws, PEOPLE))
-    return written_posterior(bound, sites)
 
 
 # --- curves ---------------------------------------------------------------------------------------------

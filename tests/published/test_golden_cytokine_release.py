@@ -9,7 +9,7 @@ import pytest
 
 import kinetics as kn
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 NAMES = ["cytokine_release", "empirical_rise_and_fall"]
 CYTOKINES = ["il6", "ifn_gamma"]

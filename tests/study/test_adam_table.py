@@ -11,41 +11,13 @@ import pytest
 
 from kinetics.errors import StudyError
 from kinetics.study.study import read_study, validate_study
+from tests.support.adam_tables import ADPC, ADPPK, DOSE_CELLS, edited_table
 
-# The shape of admiral's ADPPK: hours, BLQ without a value, numeric copies, no route on records, no SUBJID.
-ADPPK = """\
-STUDYID,USUBJID,EVID,AFRLT,APRLT,DOSEA,PARAMCD,PARAM,ALLOQ,CMT,BLQFL,AMT,DV,AVALU,MDV,PROJID,AGE,SEX,SEXN,ROUTE,WTBL,BMIBL,CRP
-X1,X1-01,0,-2,-2,100,XAN,Xanomeline,0.01,2,Y,,,ug/mL,1,XAN,60,F,2,ORAL,70,24,5
-X1,X1-01,1,0,0,100,DOSE,Dose,,1,N,100,,,1,XAN,60,F,2,ORAL,70,24,5
-X1,X1-01,0,1.5,1.5,100,XAN,Xanomeline,0.01,2,N,,0.25,ug/mL,0,XAN,60,F,2,ORAL,70,24,6
-X1,X1-01,0,9,9,100,XAN,Xanomeline,0.01,2,N,,,ug/mL,1,XAN,60,F,2,ORAL,70,24,6
-X1,X1-02,1,0,0,100,DOSE,Dose,,1,N,100,,,1,XAN,55,M,1,ORAL,82,,5
-X1,X1-02,0,24,24,100,XAN,Xanomeline,0.01,2,Y,,,ug/mL,1,XAN,55,M,1,ORAL,82,,7
-X1,X1-02,1,24,24,100,DOSE,Dose,,1,N,100,,,1,XAN,55,M,1,ORAL,82,,7
-X1,X1-02,0,30,6,100,XAN,Xanomeline,0.01,2,N,,0.4,ug/mL,0,XAN,55,M,1,ORAL,82,,7
-"""
-# The shape of admiral's ADPC: doses as PARAMCD DOSE, units in FRLTU and DOSEU, derived records, AVALCAT1.
-GIVEN = "1e8,cells,CAR-T,INTRA-ARTERIAL,HEPATIC ARTERY"
-ADPC = f"""\
-USUBJID,PARAMCD,PARAM,PARCAT1,AVAL,AVALU,AVALCAT1,ALLOQ,AFRLT,FRLTU,ARRLT,DOSEA,DOSEU,TRTA,ROUTE,EXLOC,DTYPE,WTBL,SEX
-01,CART,CAR transgene,BLOOD,,copies/ug,<BLQ,50,-0.5,DAYS,-0.5,{GIVEN},,70,M
-01,CART,CAR transgene,BLOOD,25,copies/ug,<BLQ,50,-0.5,DAYS,-0.5,{GIVEN},HALFLLOQ,70,M
-01,DOSE,Dose,,1e8,cells,,,0,DAYS,0,{GIVEN},,70,M
-01,CART,CAR transgene,BLOOD,900,copies/ug,900,50,7,DAYS,7,{GIVEN},,70,M
-"""
 OPTIONS = {"time_unit": "h", "dose_unit": "mg"}
 
 
-def put(path: Path, text: str, *edits: tuple[str, str]) -> Path:
-    for old, new in edits:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-    return path
-
-
 def test_an_adppk_of_others_is_read_with_what_it_cannot_say(tmp_path):
-    study = read_study(put(tmp_path / "adppk.csv", ADPPK), time_unit="h", dose_unit="mg")
+    study = read_study(edited_table(tmp_path / "adppk.csv", ADPPK), time_unit="h", dose_unit="mg")
     assert study.subject_ids == ["X1-01", "X1-02"]
     assert list(study.doses["time"]) == [0.0, 0.0, 1.0]
     assert set(study.doses["product"]) == {"xan"}
@@ -61,7 +33,7 @@ def test_an_adppk_of_others_is_read_with_what_it_cannot_say(tmp_path):
 
 
 def test_an_adpc_of_others_needs_no_options(tmp_path):
-    study = read_study(put(tmp_path / "adpc.csv", ADPC))
+    study = read_study(edited_table(tmp_path / "adpc.csv", ADPC))
     assert list(study.doses[["product", "route", "unit"]].iloc[0]) == ["car_t", "hepatic_artery", "cells"]
     assert list(study.observations["value"]) == [50.0, 900.0]
     assert list(study.observations["censored"]) == ["left", "none"]
@@ -72,7 +44,9 @@ def test_an_adpc_of_others_needs_no_options(tmp_path):
 
 def test_lower_case_names_options_and_a_toml_beside_it(tmp_path):
     lower = ADPC.splitlines()[0].lower() + "\n" + ADPC.split("\n", 1)[1]
-    study = read_study(put(tmp_path / "adpc.csv", lower), analyte={"CART": "car_copies"}, route="portal_vein")
+    study = read_study(
+        edited_table(tmp_path / "adpc.csv", lower), analyte={"CART": "car_copies"}, route="portal_vein"
+    )
     assert list(study.analytes) == ["car_copies"]
     assert set(study.doses["route"]) == {"portal_vein"}
     (tmp_path / "adpc.toml").write_text(
@@ -87,7 +61,7 @@ def test_lower_case_names_options_and_a_toml_beside_it(tmp_path):
 
 UNFLAGGED = ("row 4, subject X1-01", "below the LLOQ and not flagged")
 FLAGGED = ADPC.replace(",SEX", ",SEX,SYNTHFL").replace(",M\n", ",M,Y\n")
-DOSE = f"0,DAYS,0,{GIVEN}"
+DOSE = f"0,DAYS,0,{DOSE_CELLS}"
 BAD = [
     ("no units", ADPPK, (), {}, ("time_unit", "dose_unit", "row 3", "subject X1-01")),
     ("no dose records", ADPC, (("01,DOSE", "01,DOSES"),), {}, ("no dose records", "PARAMCD = DOSE")),
@@ -124,7 +98,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "text", "edits", "options", "says"), BAD, ids=[case[0] for case in BAD])
 def test_a_bad_table_is_said_with_its_row_subject_and_remedy(tmp_path, name, text, edits, options, says):
-    problems = validate_study(put(tmp_path / "t.csv", text, *edits), **options)
+    problems = validate_study(edited_table(tmp_path / "t.csv", text, *edits), **options)
     said = "\n".join(map(str, problems))
     for words in says:
         assert words in said
@@ -140,7 +114,7 @@ def test_all_problems_of_a_table_are_said_at_once(tmp_path):
         ("INTRA-ARTERIAL", "INTRA ARTERIAL!"),
         (",50,7,", ",-50,7,"),
     )
-    problems = validate_study(put(tmp_path / "t.csv", ADPC, *edits))
+    problems = validate_study(edited_table(tmp_path / "t.csv", ADPC, *edits))
     said = "\n".join(map(str, problems))
     for words in ("not a finite number", "the weight is not positive", "the lloq is not positive"):
         assert words in said
@@ -150,7 +124,7 @@ def test_all_problems_of_a_table_are_said_at_once(tmp_path):
 def test_a_nonmem_table_with_an_id_stays_one(tmp_path):
     text = "ID,TIME,DV,AMT,USUBJID,PARAMCD\n1,0,.,100,X,A\n1,1,5,.,X,A\n"
     study = read_study(
-        put(tmp_path / "pk.csv", text), time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="drug", route="iv",
+        edited_table(tmp_path / "pk.csv", text), time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="drug", route="iv",
         product="drug",
     )  # fmt: skip
     assert study.subject_ids == ["1"]
@@ -159,7 +133,7 @@ def test_a_nonmem_table_with_an_id_stays_one(tmp_path):
 def test_the_limits_of_a_row_are_limits_and_no_covariates(tmp_path):
     text = "ID,TIME,DV,AMT,CENS,LLOQ\n1,0,.,100,0,.\n1,1,5,.,0,2\n1,9,4,.,1,4\n"
     study = read_study(
-        put(tmp_path / "pk.csv", text), time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="drug", route="iv",
+        edited_table(tmp_path / "pk.csv", text), time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="drug", route="iv",
         product="drug",
     )  # fmt: skip
     assert list(study.observations["lloq"]) == [2.0, 4.0]

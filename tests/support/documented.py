@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 __all__ = ["Block", "blocks", "run_page"]
 
