@@ -317,5 +317,5 @@ def unlisted() -> dict[str, list[str]]:
 
 
 def test_what_a_module_defines_without_an_underscore_is_in_its_all() -> None:
-    """tests/house/test_house.py holds `kinetics.__all__` itself, and that every name listed exists."""
+    """tests/house/test_faces.py holds `kinetics.__all__` itself, and that every name listed exists."""
     assert unlisted() == {}

@@ -1,16 +1,13 @@
-"""How the house is built: layers whose imports point backwards only, faces, nothing vague, no circle."""
+"""How the package is built: layers whose imports point backwards only, nothing vague, no circle."""
 
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -287,34 +284,3 @@ def test_a_module_named_as_a_public_function_is_found(tmp_path):
     }
     problems = form_problems(file_tree(tmp_path, files))
     assert problems == ["kinetics/checks/__init__.pyi: loo is both a module and a name"]
-
-
-def faces() -> list[ModuleType]:
-    """The package root and its layers."""
-    return [kinetics, *(importlib.import_module(f"kinetics.{layer}") for layer in LAYERS[1:])]
-
-
-def exported(package: ModuleType) -> set[str]:
-    """The names that the stub of a package exports: what an editor completes."""
-    stub = Path(str(package.__file__)).with_suffix(".pyi")
-    if not stub.exists():
-        return set()
-    nodes = [
-        node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)
-    ]
-    return {alias.asname or alias.name for node in nodes for alias in node.names}
-
-
-@pytest.mark.parametrize("package", faces(), ids=lambda package: package.__name__)
-def test_a_face_gives_what_it_lists_and_its_stub_lists_what_it_gives(package):
-    missing = [name for name in {*package.__all__, *exported(package)} if not hasattr(package, name)]
-    assert missing == []
-    assert set(package.__all__) <= exported(package)
-
-
-def test_every_name_in_a_modules_all_exists():
-    names = [info.name for info in pkgutil.walk_packages(kinetics.__path__, "kinetics.")]
-    public = [name for name in names if not name.rpartition(".")[2].startswith("_")]
-    modules = [importlib.import_module(name) for name in public]
-    missing = [(m.__name__, name) for m in modules for name in m.__all__ if not hasattr(m, name)]
-    assert missing == []
