@@ -19,11 +19,11 @@ MOST_TABLES = 40  # fewer `# fmt: skip` than this in the package
 MOST_POSITIONAL = 5  # arguments of a call without their names
 LONGEST_LINE = 110  # characters, in comments and docstrings too
 # Calls of any number of positional arguments: all of them play one part, or the library takes no names.
-FREE_CALLS = {"print", "min", "max", "zip", "map", "chain", "product", "union", "partial"}
-FREE_MODULES = {"np", "numpy", "jnp", "jax", "lax", "os"}
+FREE_CALLS = {"print", "min", "max", "zip", "map", "chain", "product", "union"}
+FREE_MODULES = {"np", "numpy", "jnp", "jax", "lax"}
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-WAYS_TO_FILL = {"append", "extend", "insert"}
+WAYS_TO_FILL = {"problems.append", "problems.extend", "problems.insert"}
 
 
 def package_files() -> list[Path]:
@@ -71,9 +71,8 @@ def _stored(target: ast.expr) -> set[str]:
 def skipped_lines(text: str) -> list[int]:
     """Lines whose layout is kept by a comment `# fmt: skip`."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return [
-        t.start[0] for t in tokens if t.type == tokenize.COMMENT and re.search(r"#\s*fmt:\s*skip", t.string)
-    ]
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    return [token.start[0] for token in comments if re.search(r"#\s*fmt:\s*skip", token.string)]
 
 
 def skipped_code(text: str) -> list[int]:
@@ -119,9 +118,8 @@ def _fills(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     for node in ast.walk(function):
         if isinstance(node, ast.AugAssign) and ast.unparse(node.target) == "problems":
             return True
-        if isinstance(node, ast.Attribute) and node.attr in WAYS_TO_FILL:
-            if ast.unparse(node.value) == "problems":
-                return True
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in WAYS_TO_FILL:
+            return True
     return False
 
 
