@@ -1,30 +1,17 @@
-"""BOIN, CRM, BLRM and the M. D. Anderson titration against published tables."""
+"""BOIN: the formula and the published tables, a published trial, elimination, and exact characteristics."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pandas as pd
 import pytest
 
 from kinetics.errors import InputError
 from kinetics.escalation import boin
-from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin, boundaries, lambdas, select_mtd
-from kinetics.escalation.crm import Crm
-from kinetics.escalation.enumeration import operating_characteristics, outcomes
+from kinetics.escalation.enumeration import operating_characteristics
 from kinetics.escalation.history import Cohort, tallies
-from kinetics.escalation.published_md_anderson import ledger, md_anderson
 from kinetics.escalation.simulation import simulated_characteristics
-
-
-def csv(shared_data: Path, name: str) -> pd.DataFrame:
-    file = shared_data / name
-    if not file.is_file():
-        pytest.skip(f"reference answers are absent: {file}")
-    return pd.read_csv(file)
-
+from tests.support.reference_tables import reference_table
 
 # ------------------------------------------------------------------------------------------------ BOIN
 
@@ -39,7 +26,7 @@ def test_the_lambdas_are_those_of_the_formula(target, escalate, deescalate):
 
 
 def test_every_bound_of_the_reference_table_is_met(shared_data):
-    table = csv(shared_data, "dose_escalation/boin_boundary_table.csv")
+    table = reference_table(shared_data, "dose_escalation/boin_boundary_table.csv")
     assert len(table) == 120
     for target, rows in table.groupby("target"):
         ours = pd.DataFrame([vars(b) for b in boundaries(target, 30)])
@@ -50,7 +37,7 @@ def test_every_bound_of_the_reference_table_is_met(shared_data):
 
 
 def test_the_lambda_table_is_met(shared_data):
-    for row in csv(shared_data, "dose_escalation/boin_lambda.csv").itertuples():
+    for row in reference_table(shared_data, "dose_escalation/boin_lambda.csv").itertuples():
         assert lambdas(row.target) == pytest.approx((row.lambda_e, row.lambda_d), abs=1e-12)
 
 
@@ -72,7 +59,7 @@ def test_one_dlt_of_three_goes_down_at_a_quarter_where_3_plus_3_stays():
 
 def test_a_published_trial_is_followed_step_by_step(shared_data):
     # Han 2019, as escalation's test has it: "2NTN" is a cohort at level 2, N no DLT, T a DLT
-    row = csv(shared_data, "published/boin_published_example.csv").iloc[0]
+    row = reference_table(shared_data, "published/boin_published_example.csv").iloc[0]
     path = row["item"].rpartition("path ")[2].split()
     rule, history, said = Boin(5, 0.3, most=100), [], []
     for cohort in path:
@@ -122,118 +109,3 @@ def test_boin_is_enumerated_exactly_too():
     assert sum(exact.p_mtd) == pytest.approx(1)
     assert drawn.p_mtd == pytest.approx(exact.p_mtd, abs=0.01)
     assert max(exact.p_mtd) == exact.p_mtd[2]
-
-
-# ------------------------------------------------------------------------- M. D. Anderson titration
-
-
-@pytest.mark.parametrize(
-    ("cap", "outcomes", "levels"),
-    [
-        (None, {}, [1, 2, 3, 4, 4, 4]),
-        (None, {2: "dlt"}, [1, 2, 2, 2]),
-        (None, {1: "moderate", 3: "moderate"}, [1, 2, 3, 3, 3]),
-        (2, {}, [1, 2, 3, 3, 3]),
-    ],
-)
-def test_the_titration_ledgers_of_the_guide(cap, outcomes, levels):
-    assert ledger(md_anderson(4, 0.3, cap=cap), outcomes) == levels
-
-
-# ------------------------------------------------------------------------------------------------- CRM
-
-
-def test_cheungs_trial_has_its_published_betas(shared_data):
-    # Cheung 2011, Table 3.2: logistic with intercept 3, skeleton .05 .12 .25 .40 .55, one patient at a time.
-    # The skeleton was found by trying: it is this one, and the model logistic, that give all twenty numbers
-    table = csv(shared_data, "published/cheung2011_table3_2_crm_trial.csv")
-    rule = Crm((0.05, 0.12, 0.25, 0.40, 0.55), 0.25, model="logistic", start=3, cohort=1, most=20)
-    history = []
-    for row in table.itertuples():
-        history.append(Cohort(row.dose, 1, row.dlt))
-        assert rule.beta(history) == pytest.approx(row.beta_hat, abs=0.0051)
-
-
-def test_the_empiric_curve_is_the_skeleton_without_data_and_no_level_is_skipped():
-    rule = Crm((0.05, 0.12, 0.25, 0.40), 0.25)
-    assert rule.rates([]) == pytest.approx(rule.skeleton)
-    said = rule.decide([Cohort(1, 3)])
-    assert said.level == 2
-    assert "no untried level is skipped" in rule.decide([Cohort(1, 6)]).why
-
-
-def test_crm_does_not_escalate_right_after_a_cohort_at_the_target_rate():
-    rule = Crm((0.02, 0.05, 0.25, 0.40), 0.3)
-    history = [Cohort(1, 3), Cohort(2, 6), Cohort(2, 3, 1)]
-    assert max(np.abs(np.array(rule.rates(history)) - 0.3).argsort()[:1]) > 1  # the model alone would go up
-    said = rule.decide(history)
-    assert said.level == 2
-    assert "coherence" in said.why
-
-
-def test_the_exact_characteristics_of_crm_keep_its_last_cohort_apart():
-    # coherence looks at the last cohort alone: every history is followed here, unmerged. Merged with the
-    # others of its level, a cohort at the target would hide behind a clean one, and P(MTD) is off by .07
-    rule, true = Crm((0.1, 0.25, 0.5), 0.5, cohort=2, most=10), (0.1, 0.25, 0.4)
-    found = [0.0] * 4
-
-    def follow(history, probability):
-        said = rule.decide(history)
-        if said.mtd is not None:
-            found[said.mtd] += probability
-            return
-        for cohort, chance in outcomes(said.level or 0, said.size, true[(said.level or 1) - 1], 0.0):
-            follow([*history, cohort], probability * chance)
-
-    follow([], 1.0)
-    exact = operating_characteristics(rule, true)
-    assert exact.p_mtd == pytest.approx(found)
-
-
-def test_a_skeleton_that_does_not_rise_is_refused():
-    with pytest.raises(InputError, match="rising"):
-        Crm((0.2, 0.1), 0.25)
-
-
-# ------------------------------------------------------------------------------------------------ BLRM
-
-
-def test_neuenschwanders_example_has_its_posterior_means(shared_data):
-    # Neuenschwander 2008 with the prior in escalation and bcrm: log alpha ~ N(2.15, .84), log beta ~ N(.52,
-    # .80), covariance .134 (from memory of bcrm's manual; 0 instead misses by .009), reference 250 mg. The
-    # reference is a JAGS run: .005 is a Monte-Carlo error's worth
-    table = csv(shared_data, "published/neuenschwander2008_example.csv")
-    rule = Blrm(tuple(table["dose"]), 250.0, (2.15, 0.52), (0.84, 0.80), 0.134 / (0.84 * 0.80))
-    history = [
-        Cohort(i, n, y)
-        for i, (n, y) in enumerate(zip(table["n_patients"], table["n_dlt"], strict=True), start=1)
-    ]
-    means = [p.mean for p in rule.posterior(history)]
-    assert means == pytest.approx(table["bcrm_jags_posterior_mean"].tolist(), abs=0.005)
-    finer = Blrm(rule.doses, 250.0, rule.mean, rule.sd, rule.correlation, points=481).posterior(history)
-    assert means == pytest.approx([p.mean for p in finer], abs=1e-5)
-
-
-def test_overdose_control_prints_its_intervals_and_stops_where_nothing_is_admissible():
-    rule = Blrm((1.5e7, 3e7, 5e7, 7e7), 5e7, (-0.85, 1.0), (1.0, 1.0), -0.5)
-    said = rule.decide([Cohort(1, 3)])
-    assert said.level == 2  # no untried level is skipped
-    assert "target 0.16 to 0.33, P(overdose) at most 0.25" in said.why
-    toxic = rule.decide([Cohort(1, 6, 5)])
-    assert (toxic.action, toxic.mtd) == ("stop", 0)
-    for p in rule.posterior([Cohort(1, 3, 1)]):
-        assert p.under + p.target + p.over == pytest.approx(1)
-
-
-def test_other_intervals_give_other_doses():
-    history = [Cohort(1, 3), Cohort(2, 3, 1)]
-    prior = ((1.5e7, 3e7, 5e7, 7e7), 5e7, (-0.85, 0.0), (1.0, 1.0), -0.5)
-    strict = Blrm(*prior, target=(0.16, 0.25)).decide(history)
-    loose = Blrm(*prior, target=(0.20, 0.60)).decide(history)
-    assert (strict.level or 0) < (loose.level or 0)
-
-
-def test_a_prior_that_is_none_and_doses_that_do_not_rise_are_refused_together():
-    with pytest.raises(InputError) as error:
-        Blrm((2.0, 1.0), 1.0, (0, 0), (1, 1), 1.5)
-    assert len(error.value.problems) == 2

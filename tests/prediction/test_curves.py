@@ -1,7 +1,4 @@
-"""Predictions against a posterior that is known exactly: curves, replicated studies, the VPC.
-
-The fits here need no sampler: the posterior is written down, at the truth that simulated the data.
-"""
+"""Curves of subjects, of the typical patient and of new ones, from posteriors that are written down."""
 
 from __future__ import annotations
 
@@ -10,21 +7,15 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from kinetics.checks.visual_check import time_bins, vpc
+from kinetics.checks.visual_check import vpc
 from kinetics.errors import StudyError
-from kinetics.inference.fitting import Fit
-from kinetics.plan.plan import read_plan
-from kinetics.prediction.curves import curve_times, individual_curves, population_curve, predicted_blocks
-from kinetics.prediction.patients import population_draws, typical_patients
-from kinetics.prediction.records import predicted_records, simulate_records, typical_records
+from kinetics.prediction.curves import curve_times, individual_curves, population_curve
+from kinetics.prediction.records import simulate_records
 from kinetics.solve.solving import solve
-from kinetics.units import convert
-from tests.support.fits import cart_fit, prior_fit, theophylline_fit
+from tests.support.fits import cart_fit
 from tests.support.simulated_patients import PEOPLE, known_fit
 
 predict = import_module("kinetics.prediction.curves")
-checks = import_module("kinetics.checks.visual_check")
-replicates = import_module("kinetics.prediction.records")
 
 
 # --- curves ---------------------------------------------------------------------------------------------
@@ -119,145 +110,3 @@ def test_an_unknown_subject_or_analyte_is_named_with_the_nearest():
         population_curve(cart_fit(), like="S1")
     with pytest.raises(StudyError, match="car_copies"):
         vpc(cart_fit(), "car_copy")
-
-
-# --- replicated studies ---------------------------------------------------------------------------------
-
-
-def test_replicates_have_the_studys_records_and_its_limits():
-    fit = cart_fit()
-    r = simulate_records(fit, "car_copies", draws=50)
-    records = fit.study.observed("car_copies")
-    assert r.value.shape == (50, len(records))
-    assert (r.value >= 50.0).all()
-    np.testing.assert_array_equal(r.value[r.below], 50.0)
-    before = records["time"].to_numpy() < 0
-    assert r.below[:, before].all()
-    assert 0.1 < r.below.mean() < 0.6
-    assert not r.above.any()
-
-
-def test_replicates_are_cut_at_an_upper_limit_too(monkeypatch):
-    fit = known_fit()
-    records = fit.study.observed("copies").assign(uloq=5000.0)
-    monkeypatch.setattr(type(fit.study), "observed", lambda self, analyte: records)
-    r = simulate_records(fit, "copies", draws=20)
-    assert r.above.any()
-    np.testing.assert_array_equal(r.value[r.above], 5000.0)
-    assert r.value.max() == 5000.0
-
-
-def test_replicated_residuals_have_the_fitted_size():
-    fit = theophylline_fit()
-    r = simulate_records(fit, "theophylline", draws=400)
-    at_zero = r.records["time"].to_numpy() == 0.0  # the model says exactly 0 there: all that is left is noise
-    sigma = float(np.median(fit.sites()["sigma_add_theophylline"]))
-    assert r.value[:, at_zero].std() == pytest.approx(sigma, rel=0.1)
-
-
-# --- the check ------------------------------------------------------------------------------------------
-
-
-def test_the_vpc_accepts_the_truth():
-    checked = vpc(known_fit(), "copies", n=200)
-    assert checked.covered >= 0.8
-    assert checked.covered_blq >= 0.8
-    assert checked.left_out == PEOPLE  # the records before the dose prove nothing
-
-
-def test_the_vpc_rejects_a_cmax_that_is_four_times_too_high():
-    checked = vpc(known_fit(cmax_factor=4.0), "copies", n=200)
-    assert checked.covered < 0.5
-
-
-def test_the_vpc_rejects_a_cmax_that_leaves_too_much_below_the_lloq():
-    checked = vpc(known_fit(cmax_factor=0.03), "copies", n=200)
-    assert checked.covered_blq < 0.6
-
-
-def test_quantiles_rank_blq_records_below_every_number_and_do_not_invent_one():
-    row = np.array([[-np.inf] * 6 + [60.0, 70.0, 80.0, 90.0, 100.0]])  # 6 of 11 below the LLOQ
-    assert checks._ranked(row, 0.5)[0] == -np.inf
-    assert checks._ranked(row, 0.05)[0] == -np.inf
-    assert checks._ranked(row, 0.95)[0] == pytest.approx(95.0)
-    half = np.array([[-np.inf, 60.0]])  # between a censored rank and a number: censored
-    assert checks._ranked(half, 0.5)[0] == -np.inf
-    above = np.array([[60.0, np.inf]])
-    assert checks._ranked(above, 0.5)[0] == np.inf
-
-
-def test_observed_quantiles_and_shares_are_those_of_the_data():
-    fit = known_fit()
-    checked = vpc(fit, "copies", n=20, bins=[0.0, 5.0, 12.0, 100.0])
-    records = fit.study.observed("copies")
-    own = records[(records["time"] >= 5.0) & (records["time"] < 12.0)]
-    bin_ = checked.bins.iloc[1]
-    assert bin_["records"] == len(own)
-    assert bin_["blq_observed"] == pytest.approx(100 * (own["censored"] == "left").mean())
-    y = np.sort(
-        own["value"].mask(own["censored"] == "left", -1.0)
-    )  # any number below the LLOQ ranks the same
-    assert bin_["observed_95"] == pytest.approx(np.quantile(y, 0.95))
-    first = checked.bins.iloc[0]
-    assert first["observed_5"] == -np.inf
-
-
-def test_days_since_the_cycle_never_reach_the_next_one():
-    by_course, by_cycle = (vpc(known_fit(), "copies", n=10, since=s).points for s in ("first dose", "cycle"))
-    assert by_course["time"].max() > 89
-    assert by_cycle["time"].max() == pytest.approx(by_course["time"].max() - 14.0)
-    late = np.asarray(by_course["time"]) >= 14.0
-    np.testing.assert_allclose(by_cycle["time"][late], by_course["time"][late] - 14.0)
-    np.testing.assert_allclose(by_cycle["time"][~late], by_course["time"][~late])
-
-
-def test_bins_keep_a_visit_together():
-    rng = np.random.default_rng(0)
-    visits = np.array([1.0, 3, 7, 14, 28, 90])
-    times = (visits[:, None] + rng.uniform(-0.3, 0.3, (6, 20))).ravel()
-    edges = time_bins(times, 12, least=12)
-    counts = np.histogram(times, edges)[0]
-    np.testing.assert_array_equal(counts, [20] * 6)
-
-
-@pytest.mark.parametrize(
-    "times", [np.zeros(7), np.array([1.0]), np.linspace(0, 1, 200), np.repeat([1.0, 9.0], 3)]
-)
-def test_bins_of_odd_times_still_hold_every_record(times):
-    edges = time_bins(times, 8)
-    assert (np.diff(edges) >= 0).all()
-    assert edges[0] == times.min()
-    assert edges[-1] == times.max()
-    assert len(edges) - 1 <= 8
-
-
-def test_hours_and_days_give_the_same_bins():
-    times = np.random.default_rng(1).uniform(0, 100, 300)
-    scale = convert("h", "day")
-    np.testing.assert_allclose(time_bins(times * scale), time_bins(times) * scale)
-
-
-def test_replicates_of_equations_are_solved_once_for_all_analytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And are what each analyte's own solve gives, within the solver's tolerance of 1e-3 a step."""
-    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=2)
-    solved = []
-
-    def counted(fit, outputs, *args):
-        solved.append(outputs)
-        return predicted_blocks(fit, outputs, *args)
-
-    monkeypatch.setattr(replicates, "predicted_blocks", counted)
-    found = {a: simulate_records(fit, a, draws=2, seed=3) for a in ("il6", "car_copies", "il6")}
-    assert len(solved) == 1
-    assert len(solved[0]) == len(fit.bound.assays)
-    typical = typical_records(fit, "il6", draws=2)
-    assert len(solved) == 2
-    (il6,) = [a for a in fit.bound.assays if a.analyte == "il6"]
-    alone = predicted_records(fit, (il6,), {**population_draws(fit, 2), **_middle(fit)})["il6"]
-    np.testing.assert_allclose(np.median(alone, axis=0), typical, rtol=0.02)
-    assert found["il6"].value.shape == (2, len(found["il6"].records))
-
-
-def _middle(fit: Fit) -> dict[str, np.ndarray]:
-    """Every parameter of every subject without its random effects."""
-    return typical_patients(fit, population_draws(fit, 2), fit.bound.data.design, len(fit.bound.subjects))
