@@ -34,9 +34,15 @@ def bound(
         "subject": "S1", "time": [0.5, 1.5][:doses], "product": "car_nk", "route": "hepatic_artery",
         "cells": [1e8, 3e8][:doses],
     }).to_csv(study / "doses.csv", index=False)  # fmt: skip
-    pd.DataFrame({
-        "subject": "S1", "time": [1.0, 3.0], "analyte": "liver_scan", "value": [70.0, 20.0], "censored": "none",
-    }).to_csv(study / "observations.csv", index=False)  # fmt: skip
+    pd.DataFrame(
+        {
+            "subject": "S1",
+            "time": [1.0, 3.0],
+            "analyte": "liver_scan",
+            "value": [70.0, 20.0],
+            "censored": "none",
+        }
+    ).to_csv(study / "observations.csv", index=False)
     scan = {"product": product, "isotope": isotope, "decay_corrected": corrected}
     plan = {"model": str(root / "model.py"), "data": str(study), "vary": [], "name": "scan",
             "solver": {"rtol": 1e-9, "atol": 1e-9},

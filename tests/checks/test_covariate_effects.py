@@ -29,9 +29,12 @@ def row(effect: str) -> dict[Any, Any]:
 
 def test_an_effect_of_a_measurement_has_its_row() -> None:
     content = {
-        "model": "ogasawara_2021", "data": "synthetic_cart_12", "name": "measured",
-        "observe": {"car_copies": {}}, "covariates": {"cmax": [{"covariate": "car_copies@7", "form": "power"}]},
-    }  # fmt: skip
+        "model": "ogasawara_2021",
+        "data": "synthetic_cart_12",
+        "name": "measured",
+        "observe": {"car_copies": {}},
+        "covariates": {"cmax": [{"covariate": "car_copies@7", "form": "power"}]},
+    }
     bound = bind(plan_of(content))
     sites = {k: np.full(2000, float(p.median)) for k, p in bound.priors().items()}
     sites |= {f"eta_{k}": np.zeros((2000, len(bound.subjects))) for k in bound.hierarchy.vary}

@@ -82,8 +82,21 @@ def test_convert_says_what_the_table_could_not_and_is_to_be_filled_in(tmp_path):
     table = tmp_path / "cart.csv"
     table.write_text("ID,TIME,DV,AMT,EVID\n1,0,.,1e8,1\n1,7,900,.,0\n")
     said = call(
-        "convert", str(table), str(tmp_path / "mine"), "--time-unit", "day", "--dose-unit", "cells", "--value-unit",
-        "copies/ug DNA", "--analyte", "car_copies", "--route", "iv", "--product", "car_t",
-    )  # fmt: skip
+        "convert",
+        str(table),
+        str(tmp_path / "mine"),
+        "--time-unit",
+        "day",
+        "--dose-unit",
+        "cells",
+        "--value-unit",
+        "copies/ug DNA",
+        "--analyte",
+        "car_copies",
+        "--route",
+        "iv",
+        "--product",
+        "car_t",
+    )
     assert said.code == 0, said.err
     assert "source, licence, assay of car_copies, site of car_copies; and say there if" in said.out

@@ -230,8 +230,13 @@ def test_page_and_json_of_the_command(tmp_path: Path) -> None:
     } or any(row["stratum"].startswith("at most") for row in answer["strata"])
     assert len(answer["audit"]["protocol_sha256"]) == 64
     html = page.read_text()
-    for words in ("RP2D: 3e7 cells/kg, below the MTD: a conflict", "Dose- and exposure-response", "Audit trail",
-                  "SYNTHETIC DATA", "no claim of compliance"):  # fmt: skip
+    for words in (
+        "RP2D: 3e7 cells/kg, below the MTD: a conflict",
+        "Dose- and exposure-response",
+        "Audit trail",
+        "SYNTHETIC DATA",
+        "no claim of compliance",
+    ):
         assert words in html
 
 

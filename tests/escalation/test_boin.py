@@ -18,9 +18,14 @@ from tests.support.reference_tables import reference_table
 
 @pytest.mark.parametrize(
     ("target", "escalate", "deescalate"),
-    [(0.20, 0.157242, 0.238462), (0.25, 0.196801, 0.298392), (0.30, 0.236491, 0.358519), (1 / 3, 0.263034, 0.398744),
-     (0.35, 0.276334, 0.418908)],
-)  # fmt: skip
+    [
+        (0.20, 0.157242, 0.238462),
+        (0.25, 0.196801, 0.298392),
+        (0.30, 0.236491, 0.358519),
+        (1 / 3, 0.263034, 0.398744),
+        (0.35, 0.276334, 0.418908),
+    ],
+)
 def test_the_lambdas_are_those_of_the_formula(target, escalate, deescalate):
     assert lambdas(target) == pytest.approx((escalate, deescalate), abs=1e-6)
 

@@ -30,9 +30,16 @@ def test_desirability_ranks_are_those_of_lins_table_3():
             if one.admissible({1: own}):
                 scores[n, dlts, responses] = one.score(own)
     ranks = dict(zip(scores, rankdata([round(s, 12) for s in scores.values()]), strict=True))
-    table = {  # patients, DLTs, responses -> rank; a tie takes the middle, as in the R package's test of the table
-        (0, 0, 0): 60, (3, 0, 3): 91, (6, 1, 5): 87, (9, 0, 8): 99, (9, 2, 3): 32.5, (9, 5, 5): 32.5, (9, 3, 1): 7,
-    }  # fmt: skip
+    # patients, DLTs, responses -> rank; a tie takes the middle, as in the R package's test of the table
+    table = {
+        (0, 0, 0): 60,
+        (3, 0, 3): 91,
+        (6, 1, 5): 87,
+        (9, 0, 8): 99,
+        (9, 2, 3): 32.5,
+        (9, 5, 5): 32.5,
+        (9, 3, 1): 7,
+    }
     assert {outcome: ranks[outcome] for outcome in table} == table
     assert not {(6, 5, 1), (9, 4, 0), (9, 6, 9)} & set(ranks)
 
@@ -50,11 +57,12 @@ def test_the_published_trial_is_followed_step_by_step():
     ("cohort", "level"),
     [
         # the authors' software at its defaults, as the R package's test has it
-        ("1EBB", 1), ("1EEE", 1), ("1EET", 1), ("1ETT", 1), ("1NEB", 1), ("1NEE", 1), ("1NET", 2), ("1NNB", 2),
-        ("1NNN", 2), ("1NNT", 2), ("1NTT", 1),
-        ("2BBB", 1), ("2EEB", 2), ("2EET", 2), ("2NBB", 1), ("2NEB", 2), ("2NET", 3), ("2NNB", 3), ("2NNT", 3),
-        ("2NTB", 1), ("2TTT", 1),
-        ("5EBB", 4), ("5EEB", 5), ("5EET", 5), ("5NEE", 5), ("5NET", 4), ("5NNE", 4), ("5NNN", 4), ("5TTT", 4),
+        ("1EBB", 1), ("1EEE", 1), ("1EET", 1), ("1ETT", 1), ("1NEB", 1), ("1NEE", 1), ("1NET", 2),
+        ("1NNB", 2), ("1NNN", 2), ("1NNT", 2), ("1NTT", 1),
+        ("2BBB", 1), ("2EEB", 2), ("2EET", 2), ("2NBB", 1), ("2NEB", 2), ("2NET", 3), ("2NNB", 3),
+        ("2NNT", 3), ("2NTB", 1), ("2TTT", 1),
+        ("5EBB", 4), ("5EEB", 5), ("5EET", 5), ("5NEE", 5), ("5NET", 4), ("5NNE", 4), ("5NNN", 4),
+        ("5TTT", 4),
     ],
 )  # fmt: skip
 def test_one_cohort_is_answered_as_the_authors_software_does(cohort, level):

@@ -73,8 +73,8 @@ def test_200_000_simulated_trials_agree_with_the_enumeration():
 
 @pytest.mark.parametrize(
     ("dlt", "passed"),
-    [(0.05, 0.9734), (0.10, 0.9061), (0.15, 0.8138), (0.20, 0.7086), (0.25, 0.5999), (0.30, 0.4943), (0.40, 0.3093),
-     (0.50, 0.1719)],
+    [(0.05, 0.9734), (0.10, 0.9061), (0.15, 0.8138), (0.20, 0.7086), (0.25, 0.5999), (0.30, 0.4943),
+     (0.40, 0.3093), (0.50, 0.1719)],
 )  # fmt: skip
 def test_a_level_is_passed_with_the_published_probability(dlt, passed):
     assert passing_probability(dlt) == pytest.approx(passed, abs=5e-5)

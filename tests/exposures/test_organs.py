@@ -42,8 +42,14 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> kn.Fit:
         "subject": ["S1", "S1", "S2"], "time": [1.0, 3.0, 4.0], "analyte": "flow", "value": [1.0, 0.5, 2.0],
         "censored": "none",
     }).to_csv(root / "study/observations.csv", index=False)  # fmt: skip
-    plan = {"model": str(root / "model.py"), "data": str(root / "study"), "name": "sites",
-            "observe": {"flow": {"output": "cells"}}, "vary": [], "solver": {"rtol": 1e-8, "atol": 1e-8}}  # fmt: skip
+    plan = {
+        "model": str(root / "model.py"),
+        "data": str(root / "study"),
+        "name": "sites",
+        "observe": {"flow": {"output": "cells"}},
+        "vary": [],
+        "solver": {"rtol": 1e-8, "atol": 1e-8},
+    }
     return prior_fit(plan_of(plan), draws=4)
 
 
@@ -165,8 +171,16 @@ def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
     fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=4)
     table = biodistribution(fit, draws=4)
     nk, t, every = (set(table.loc[table["product"] == k, "quantity"]) for k in ("car_nk", "car_t", "all"))
-    common = {"liver_to_blood", "tumour_to_blood", "retained_1h", "hepatic_artery_advantage_tumour", "doubling_time",
-              "lymphodepletion_share", "auc_lung", "peak_tumour"}  # fmt: skip
+    common = {
+        "liver_to_blood",
+        "tumour_to_blood",
+        "retained_1h",
+        "hepatic_artery_advantage_tumour",
+        "doubling_time",
+        "lymphodepletion_share",
+        "auc_lung",
+        "peak_tumour",
+    }
     assert common <= nk
     assert common | {"second_cycle_share"} <= t
     assert "second_cycle_share" not in nk

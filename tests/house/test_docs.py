@@ -226,7 +226,8 @@ def test_a_docstring_keeps_its_text_as_markup_of_sphinx() -> None:
         >>> 2 * "*"
         '**'""")
     assert as_rst(doc.splitlines()) == [
-        "One `a_b`\\ s of x\\* and y\\_, [day].".replace("`a_b`", "``a_b``"), "", "::", "", "    f = a * b", "",
+        "One `a_b`\\ s of x\\* and y\\_, [day].".replace("`a_b`", "``a_b``"),
+        "", "::", "", "    f = a * b", "",
         "Split ``over lines``", "here.", "", "Points:", "", "- one that goes on", "", "- ``two``.", "",
         '>>> 2 * "*"', "'**'", "",
     ]  # fmt: skip

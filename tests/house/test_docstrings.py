@@ -40,8 +40,8 @@ SKIPPED = {
 }
 NUMBER = re.compile(r"\bfloat\b|Float\[|Int\[|ndarray|Array")
 UNIT = re.compile(
-    r"\[[^\]]+\]|\bdays?\b|\bcells\b|\bmg\b|%|\bP\(|\bprobabilit|\bshares?\b|\brates?\b|\b0 to 1|\bSDs?\b|\bsd\b|"
-    r"\bratios?\b|\bunits?\b|\bmean\b|\bmedian\b|\bnumber|\bgrade"
+    r"\[[^\]]+\]|\bdays?\b|\bcells\b|\bmg\b|%|\bP\(|\bprobabilit|\bshares?\b|\brates?\b|\b0 to 1|"
+    r"\bSDs?\b|\bsd\b|\bratios?\b|\bunits?\b|\bmean\b|\bmedian\b|\bnumber|\bgrade"
 )
 SAYS_UNIT = re.compile(r"days?|_kg|_mm|mg|cells|minutes|level$")  # in a name
 ROWS = re.compile(r"\brows?\b|\bcolumns?\b|: `?\w+`?(, | [\[(])")

@@ -41,7 +41,10 @@ model = "ogasawara_2021"
 data = "synthetic_cart_12"
 seed = 7
 vary = ["cmax"]
-fixed = { lag_fraction = 0.35, doubling_time = 0.755, half_life_contraction = 5.0, half_life_persistence = 352.0 }
+fixed.lag_fraction = 0.35
+fixed.doubling_time = 0.755
+fixed.half_life_contraction = 5.0
+fixed.half_life_persistence = 352.0
 
 [observe.car_copies]
 output = "copies"
@@ -266,9 +269,12 @@ def test_a_second_process_is_kept_out_of_a_run_until_the_first_ends(tmp_path: Pa
     assert first.stdout.readline() == "in\n"
     unfinished(run).mkdir()  # as of any fit under way: not one that was stopped
     for again in (
-        lambda: fit_to(plan(), run), lambda: fit_to(plan(), run, force=True),
-        lambda: fit_to(plan(), run, resume=True), lambda: resume_to(run, None), lambda: resume_to(unfinished(run), 9),
-    ):  # fmt: skip
+        lambda: fit_to(plan(), run),
+        lambda: fit_to(plan(), run, force=True),
+        lambda: fit_to(plan(), run, resume=True),
+        lambda: resume_to(run, None),
+        lambda: resume_to(unfinished(run), 9),
+    ):
         with pytest.raises(FitError, match=rf"process {first.pid} on .* is fitting into it; wait for it"):
             again()
     first.kill()

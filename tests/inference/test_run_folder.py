@@ -263,8 +263,14 @@ def test_a_fit_of_a_single_table_reads_back_with_what_was_said_of_it(tmp_path: P
     table = tmp_path / "pk.csv"
     table.write_text("ID,TIME,AMT,DV\n1,0,320,.\n1,1,.,5.2\n1,4,.,7.1\n2,0,300,.\n2,2,.,6.0\n")
     study = kn.read_study(
-        table, time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="theophylline", route="oral", product="drug"
-    )  # fmt: skip
+        table,
+        time_unit="h",
+        dose_unit="mg",
+        value_unit="mg/L",
+        analyte="theophylline",
+        route="oral",
+        product="drug",
+    )
     keys = {
         "observe": TINY["observe"],
         "model": "one_compartment_oral",

@@ -199,8 +199,11 @@ def test_the_command_draws_samples_and_exposures_or_says_why_not(tmp_path: Path)
     said = call("nca", STUDY, "--plots", tmp_path / "figures")
     assert (said.code, said.err) == (0, "")
     assert sorted(p.stem for p in (tmp_path / "figures").iterdir()) == [
-        "dose_exposure_car_cells", "dose_exposure_car_copies", "persistence_car_cells", "persistence_car_copies",
-    ]  # fmt: skip
+        "dose_exposure_car_cells",
+        "dose_exposure_car_copies",
+        "persistence_car_cells",
+        "persistence_car_copies",
+    ]
     said = call("nca", STUDY, "--analyte", "car_cells", "--plots", tmp_path / "one", "--by", "sex")
     assert said.code == 0
     assert [p.stem for p in (tmp_path / "one").iterdir()] == ["persistence_car_cells"]

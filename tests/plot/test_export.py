@@ -44,8 +44,13 @@ def test_the_svg_has_the_words_units_label_and_hash_of_the_figure_and_no_menu(tm
     assert svg.startswith("<svg")
     assert 'width="900" height="540"' in svg
     said = words(svg)
-    for text in ("CAR transgene, qPCR in blood (copies/µg DNA)", "Time since first infusion (days)", "LLOQ 50",
-                 "SYNTHETIC DATA", read_study("synthetic_cart_12").sha256[:8]):  # fmt: skip
+    for text in (
+        "CAR transgene, qPCR in blood (copies/µg DNA)",
+        "Time since first infusion (days)",
+        "LLOQ 50",
+        "SYNTHETIC DATA",
+        read_study("synthetic_cart_12").sha256[:8],
+    ):
         assert text in said
     assert said.count("Dose level per infusion") == 1  # in the key, and no more as what the menu chose
     assert "Colour by" not in said  # of the menu, which paper cannot open

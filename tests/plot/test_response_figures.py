@@ -85,11 +85,15 @@ def sizes(rows: list[tuple], **columns: Any) -> Study:
     """Subjects with cells on day 2 and sums of diameters: (subject, day, mm, overall)."""
     names = list(dict.fromkeys(r[0] for r in rows))
     table = DataFrame(rows, columns=["subject", "time", "sum_mm", "overall"])
-    return cast(Study, SimpleNamespace(
-        subjects=DataFrame({"dose_level": 1.0} | columns, index=Index(names, name="subject")), subject_ids=names,
-        doses=DataFrame({"subject": names, "time": 2.0, "product": "car_nk"}),
-        responses=table.assign(row=range(2, len(table) + 2)),
-    ))  # fmt: skip
+    return cast(
+        Study,
+        SimpleNamespace(
+            subjects=DataFrame({"dose_level": 1.0} | columns, index=Index(names, name="subject")),
+            subject_ids=names,
+            doses=DataFrame({"subject": names, "time": 2.0, "product": "car_nk"}),
+            responses=table.assign(row=range(2, len(table) + 2)),
+        ),
+    )
 
 
 def test_a_change_is_from_the_last_size_before_cells_and_days_from_the_first_infusion():

@@ -152,8 +152,18 @@ def test_a_stack_and_a_body_end_with_the_shares_and_the_line_does_not() -> None:
 def test_the_command_draws_where_simulated_cells_are(tmp_path: Path) -> None:
     regimen = tmp_path / "regimen.toml"
     regimen.write_text('[[dose]]\nproduct = "car_t"\nroute = "iv"\non = [0.0]\ncells = 3e6\n')
-    said = call("simulate", "tsai_2022", "--regimen", regimen, "--times", "0,0.04,1,7", "--out", tmp_path / "c.csv",
-                "--organs", tmp_path / "organs")  # fmt: skip
+    said = call(
+        "simulate",
+        "tsai_2022",
+        "--regimen",
+        regimen,
+        "--times",
+        "0,0.04,1,7",
+        "--out",
+        tmp_path / "c.csv",
+        "--organs",
+        tmp_path / "organs",
+    )
     assert said.code == 0, said.err
     assert sorted(p.name for p in (tmp_path / "organs").iterdir()) == ["body_map.html", "organ_stack.html"]
     assert f"written: {tmp_path / 'organs/body_map.html'}" in said.out

@@ -42,9 +42,14 @@ def phenobarbital(table: Path, folder: Path) -> Path:
         {"subject": seen["subject"], "time": seen["TIME"], "analyte": "phenobarbital", "value": seen["DV"]}
     ).to_csv(folder / "observations.csv", index=False)
     _dictionary(
-        folder, "phenobarbital", "mg/L", time="h", dose="mg",
-        subjects='weight_kg = { unit = "kg" }\napgar = { role = "covariate", codes = { low = "low", high = "high" } }',
-    )  # fmt: skip
+        folder,
+        "phenobarbital",
+        "mg/L",
+        time="h",
+        dose="mg",
+        subjects='weight_kg = { unit = "kg" }\n'
+        'apgar = { role = "covariate", codes = { low = "low", high = "high" } }',
+    )
     return folder
 
 
@@ -62,10 +67,13 @@ def actg_315(table: Path, folder: Path, *, lloq: float = 100.0) -> Path:
     start.assign(amount=1).to_csv(folder / "doses.csv", index=False)
     seen = pd.DataFrame(
         {
-            "subject": rows["subject"], "time": rows["Day"], "analyte": "hiv_rna", "value": copies.where(~below, lloq),
+            "subject": rows["subject"],
+            "time": rows["Day"],
+            "analyte": "hiv_rna",
+            "value": copies.where(~below, lloq),
             "censored": below.map({True: "left", False: "none"}),
         }
-    ).drop_duplicates(["subject", "time"])  # fmt: skip
+    ).drop_duplicates(["subject", "time"])
     seen.to_csv(folder / "observations.csv", index=False)
     _dictionary(folder, "hiv_rna", "copies/mL", time="day", dose="cells", lloq=lloq)
     return folder
@@ -102,8 +110,10 @@ def _dictionary(
 ) -> None:
     limit = f"lloq = {lloq}\n" if lloq else ""
     (folder / "dictionary.toml").write_text(
-        f'title = "{analyte}"\nsource = "test copy of a published table"\nlicence = "facts"\nsynthetic = false\n'
-        f'[analytes.{analyte}]\nlabel = "{analyte}"\nassay = "published"\nsite = "blood"\nunit = "{unit}"\n{limit}'
+        f'title = "{analyte}"\nsource = "test copy of a published table"\n'
+        'licence = "facts"\nsynthetic = false\n'
+        f'[analytes.{analyte}]\nlabel = "{analyte}"\nassay = "published"\nsite = "blood"\n'
+        f'unit = "{unit}"\n{limit}'
         f'[columns.subjects]\n{subjects}\n[columns.doses]\ntime = {{ unit = "{time}" }}\n'
         f'amount = {{ unit = "{dose}" }}\n[columns.observations]\ntime = {{ unit = "{time}" }}\n'
     )

@@ -43,9 +43,13 @@ def test_theophylline_agrees_with_nlme() -> None:
         seed=1,
     )
     published = {
-        "ka_pop": 24 * np.exp(0.4657363), "ke_pop": 24 * np.exp(-2.4547044), "cl_pop": 24 * np.exp(-3.2272229),
-        "omega_ka": 0.64357, "omega_cl": 0.16693, "sigma_add_theophylline": 0.70925,
-    }  # fmt: skip
+        "ka_pop": 24 * np.exp(0.4657363),
+        "ke_pop": 24 * np.exp(-2.4547044),
+        "cl_pop": 24 * np.exp(-3.2272229),
+        "omega_ka": 0.64357,
+        "omega_cl": 0.16693,
+        "sigma_add_theophylline": 0.70925,
+    }
     assert_within(fit, published)
 
 

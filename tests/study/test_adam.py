@@ -45,7 +45,8 @@ def test_lower_case_names_options_and_a_toml_beside_it(tmp_path):
     assert list(study.analytes) == ["car_copies"]
     assert set(study.doses["route"]) == {"portal_vein"}
     (tmp_path / "adpc.toml").write_text(
-        'title = "t"\nsource = "s"\nlicence = "l"\nsynthetic = true\n[adam]\nproduct = { "CAR-T" = "car_t_2" }\n'
+        'title = "t"\nsource = "s"\nlicence = "l"\nsynthetic = true\n'
+        '[adam]\nproduct = { "CAR-T" = "car_t_2" }\n'
         'columns = { SEX = "gender" }\n'
     )
     again = read_study(tmp_path / "adpc.csv")
@@ -125,17 +126,27 @@ def test_all_problems_of_a_table_are_said_at_once(tmp_path):
 def test_a_nonmem_table_with_an_id_stays_one(tmp_path):
     text = "ID,TIME,DV,AMT,USUBJID,PARAMCD\n1,0,.,100,X,A\n1,1,5,.,X,A\n"
     study = read_study(
-        edited_table(tmp_path / "pk.csv", text), time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="drug", route="iv",
+        edited_table(tmp_path / "pk.csv", text),
+        time_unit="h",
+        dose_unit="mg",
+        value_unit="mg/L",
+        analyte="drug",
+        route="iv",
         product="drug",
-    )  # fmt: skip
+    )
     assert study.subject_ids == ["1"]
 
 
 def test_the_limits_of_a_row_are_limits_and_no_covariates(tmp_path):
     text = "ID,TIME,DV,AMT,CENS,LLOQ\n1,0,.,100,0,.\n1,1,5,.,0,2\n1,9,4,.,1,4\n"
     study = read_study(
-        edited_table(tmp_path / "pk.csv", text), time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="drug", route="iv",
+        edited_table(tmp_path / "pk.csv", text),
+        time_unit="h",
+        dose_unit="mg",
+        value_unit="mg/L",
+        analyte="drug",
+        route="iv",
         product="drug",
-    )  # fmt: skip
+    )
     assert list(study.observations["lloq"]) == [2.0, 4.0]
     assert study.covariates == []

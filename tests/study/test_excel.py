@@ -55,7 +55,8 @@ time = { unit = "day" }
 SHEETS = {
     "Subjects": "subject,weight_kg\n1,70\n2,80.5",
     "Doses": "subject,time,product,route,cells_per_kg\n1,0,car_t,iv,1000000\n2,0,car_t,iv,1000000",
-    "Observations": "subject,time,analyte,value,censored\n1,1,copies,50,left\n1,7,copies,1234.5,none\n2,7,copies,60,",
+    "Observations": "subject,time,analyte,value,censored\n"
+    "1,1,copies,50,left\n1,7,copies,1234.5,none\n2,7,copies,60,",
     "dictionary": DICTIONARY,
     "Read me": "anything",
 }
@@ -79,9 +80,14 @@ def test_a_workbook_of_one_sheet_is_a_table(openpyxl, tmp_path):
     assert study.analytes["cart"].lloq == 50.0  # that of its records
     events = "ID,TIME,DV,AMT\n1,0,,100\n1,1.5,5,\n"
     study = read_study(
-        workbook(openpyxl, tmp_path / "pk.xlsx", {"pk": events}), time_unit="h", dose_unit="mg", value_unit="mg/L",
-        analyte="drug", route="iv", product="drug",
-    )  # fmt: skip
+        workbook(openpyxl, tmp_path / "pk.xlsx", {"pk": events}),
+        time_unit="h",
+        dose_unit="mg",
+        value_unit="mg/L",
+        analyte="drug",
+        route="iv",
+        product="drug",
+    )
     assert list(study.observations["time"]) == [1.5 / 24]
 
 

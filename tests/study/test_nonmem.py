@@ -194,9 +194,13 @@ def test_phenobarbital_is_read_from_its_spaces() -> None:
 
 
 CELLS: EventTableOptions = {
-    "time_unit": "day", "dose_unit": "cells", "value_unit": "copies/ug DNA", "analyte": "car_copies", "route": "iv",
+    "time_unit": "day",
+    "dose_unit": "cells",
+    "value_unit": "copies/ug DNA",
+    "analyte": "car_copies",
+    "route": "iv",
     "product": "car_t",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("column", "wanted"), [("LLOQ", 80.0), ("OTHER", 50.0)])

@@ -48,7 +48,8 @@ from kinetics import LogNormal, Model, Output, Parameter, State
 STATES = {"y": State("cells", "cells", site="blood")}
 PARAMETERS = {"k": Parameter(0.02, "1/day", LogNormal(0.02, 0.5), source="a test", guess=True)}
 OUTPUTS = {
-    "y": Output(lambda y, p: y["y"], "cells", "cells"), "less": Output(lambda y, p: 1.05 - y["y"], "cells", "less"),
+    "y": Output(lambda y, p: y["y"], "cells", "cells"),
+    "less": Output(lambda y, p: 1.05 - y["y"], "cells", "less"),
 }
 MODEL = Model(
     STATES, PARAMETERS, OUTPUTS, vector_field=lambda t, y, p: {"y": p["k"] * y["y"] ** 2},

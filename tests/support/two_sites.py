@@ -21,8 +21,14 @@ MODEL = Model(
         "blood": Output(lambda y, p: y["blood"], "cells", "blood"),
         "liver": Output(lambda y, p: y["liver"], "cells", "liver"),
     },
-    vector_field=lambda t, y, p: {"blood": -p["a"] * y["blood"], "liver": p["a"] * y["blood"] - p["b"] * y["liver"]},
-    dosing={"iv": lambda p: {"blood": 1.0}, "hepatic_artery": lambda p: {"liver": p["F"], "blood": 1 - p["F"]}},
+    vector_field=lambda t, y, p: {
+        "blood": -p["a"] * y["blood"],
+        "liver": p["a"] * y["blood"] - p["b"] * y["liver"],
+    },
+    dosing={
+        "iv": lambda p: {"blood": 1.0},
+        "hepatic_artery": lambda p: {"liver": p["F"], "blood": 1 - p["F"]},
+    },
     sites={"car_nk": {"blood": "blood", "liver": "liver", "tumour": "liver"}},
 )
 '''
