@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from kinetics.inference.checkpoint import Checkpoint, alone_in, unfinished
 from kinetics.inference.fitting import Fit, fit, load_fit, resume
 from kinetics.inference.nuts import Chunk
 from kinetics.plan.plan import plan_of
+from tests.support.fits import posterior_arrays
 
 SETTINGS = {"chains": 2, "warmup": 60, "draws": 60, "chunk": 20, "target_accept": 0.8}
 
@@ -63,13 +63,8 @@ def killed_after(iterations: int) -> Any:
     return report
 
 
-def arrays(run: Fit) -> Mapping[str, np.ndarray]:
-    groups = ("posterior", "sample_stats")
-    return {str(k): v.to_numpy() for g in groups for k, v in run.posterior[g].dataset.data_vars.items()}
-
-
 def same(a: Fit, b: Fit) -> bool:
-    one, other = arrays(a), arrays(b)
+    one, other = posterior_arrays(a), posterior_arrays(b)
     return set(one) == set(other) and all(np.array_equal(one[k], other[k]) for k in one)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -16,10 +15,10 @@ from kinetics.exposures.fitted import exposure
 from kinetics.exposures.samples import nca
 from kinetics.inference.fitting import Fit, fit
 from kinetics.pages.fit_report.document import report
+from tests.support.browser import CHROMIUM
 from tests.support.fits import cart_fit, theophylline_fit
 
 module = import_module("kinetics.pages.fit_report.document")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def written(of: Fit, to: Path) -> Path:

@@ -15,7 +15,15 @@ from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of, read_plan
 from kinetics.study.study import Study
 
-__all__ = ["cart_fit", "oral_fit", "prior_fit", "sampled_sites", "theophylline_fit", "written_posterior"]
+__all__ = [
+    "cart_fit",
+    "oral_fit",
+    "posterior_arrays",
+    "prior_fit",
+    "sampled_sites",
+    "theophylline_fit",
+    "written_posterior",
+]
 
 
 def written_posterior(bound: BoundFit, sites: Mapping[str, Any], *, chains: int = 2) -> Fit:
@@ -81,3 +89,9 @@ def sampled_sites(fit: Fit) -> dict[str, np.ndarray]:
     """The draws (draw, ...) of the population sites and the random effects, by site."""
     names = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
     return {name: fit.sites()[name] for name in names}
+
+
+def posterior_arrays(fit: Fit) -> Mapping[str, np.ndarray]:
+    """Every array of the posterior and of the sampler's statistics, by name."""
+    groups = ("posterior", "sample_stats")
+    return {str(k): v.to_numpy() for g in groups for k, v in fit.posterior[g].dataset.data_vars.items()}
