@@ -49,9 +49,10 @@ SHAPE = re.compile(r"\(\w+, ?(\w+|\.\.\.)?\)|\w+ x \w+")
 
 
 def public() -> dict[str, Any]:
-    """Dotted name -> object, of all that the reference shows."""
+    """Dotted name -> object, of all classes and functions that the reference shows."""
     names = [name for public in names_by_layer().values() for name in public]
-    return {n: getattr(importlib.import_module(n.rpartition(".")[0]), n.rpartition(".")[2]) for n in names}
+    values = {n: getattr(importlib.import_module(n.rpartition(".")[0]), n.rpartition(".")[2]) for n in names}
+    return {name: value for name, value in values.items() if callable(value)}
 
 
 def members(value: type) -> dict[str, FunctionType]:
