@@ -21,7 +21,7 @@ from kinetics.inference.nuts import NutsProgram
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import FitPlan, plan_of
 from kinetics.plot.sbc import plot_sbc
-from tests.cli.test_cli import call
+from tests.support.commands import call
 from tests.support.toy_level import SUBJECTS, TIMES, level_plan
 
 SHORT: dict[str, Any] = {"draws": 120, "warmup": 60, "ranks": 40}

@@ -31,7 +31,7 @@ from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.rules import rule_of
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 ONE, DLT = Cohort(2, 1), Cohort(2, 1, 1)

@@ -30,7 +30,7 @@ from kinetics.errors import InputError, PlanError, StudyError
 from kinetics.plot.expansion import plot_expansion
 from kinetics.protocol.protocol import lint, read_protocol
 from kinetics.protocol.tables import Expansion, Protocol
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 STUDY = "nkg2d_phase1_synthetic"
 EVENTS, PATIENTS = (0, 3, 4, 9), (9, 12, 12, 18)

@@ -13,8 +13,8 @@ from kinetics.outcomes.by_subject import subject_outcomes
 from kinetics.plan.plan import read_plan
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.rules import rule_of
-from tests.cli.test_cli import call
-from tests.prediction.test_curves import prior_fit
+from tests.support.commands import call
+from tests.support.fits import prior_fit
 
 FIRST = "nkg2d_phase1_synthetic"
 TRUTH, OTHER = (0.05, 0.10, 0.20, 0.35), (0.10, 0.25, 0.45, 0.60)

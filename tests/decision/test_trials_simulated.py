@@ -25,7 +25,7 @@ from kinetics.escalation.response_simulation import response_characteristics
 from kinetics.escalation.three_plus_three import ThreePlusThree, korn_1994
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.escalation.titration import Titration
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 TRUE = (0.05, 0.10, 0.20, 0.35)

@@ -6,11 +6,13 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.source_tree import file_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,15 +109,6 @@ def dependency_problems(root: Path) -> list[str]:
     return problems
 
 
-def written(root: Path, files: Mapping[str, str]) -> Path:
-    """A small tree to try the checks on."""
-    for name, text in files.items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return root
-
-
 def test_pyproject_declares_what_is_imported_and_nothing_else():
     assert dependency_problems(ROOT) == []
 
@@ -157,7 +150,7 @@ STUDY = "kinetics/study/study.py"
     ],
 )
 def test_an_import_and_a_declaration_that_differ_are_found(tmp_path, file, text, complaint):
-    assert dependency_problems(written(tmp_path, DECLARED)) == []
-    problems = dependency_problems(written(tmp_path, {file: text}))
+    assert dependency_problems(file_tree(tmp_path, DECLARED)) == []
+    problems = dependency_problems(file_tree(tmp_path, {file: text}))
     assert len(problems) == 1
     assert complaint in problems[0]

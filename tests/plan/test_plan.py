@@ -235,9 +235,16 @@ def test_every_problem_of_a_plan_is_reported_at_once() -> None:
     }  # fmt: skip
     error = refusal(content)
     wanted = (
-        "missing key 'model'", "unknown key 'observ'", "sampler.draws", "unknown key 'sampler.chain'", "priors.a",
-        "priors.b", "missing key 'covariates.cmax.0.covariate'", "covariates.cmax.0.form", "observe.y",
-    )  # fmt: skip
+        "missing key 'model'",
+        "unknown key 'observ'",
+        "sampler.draws",
+        "unknown key 'sampler.chain'",
+        "priors.a",
+        "priors.b",
+        "missing key 'covariates.cmax.0.covariate'",
+        "covariates.cmax.0.form",
+        "observe.y",
+    )
     assert len(error.problems) == len(wanted)
     assert str(error).startswith(f"{len(wanted)} problems:\n")
     for text in wanted:

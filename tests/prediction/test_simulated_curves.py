@@ -28,33 +28,10 @@ from kinetics.regimen.regimen import Regimen
 from kinetics.regimen.schedule import doses_for, doses_of
 from kinetics.solve.solving import Solver, solve
 from kinetics.study.study import read_study
-from tests.prediction.test_patients import oral_fit
+from tests.support.fits import oral_fit
+from tests.support.models import PROBLEM_A, blows_model
 
-module = import_module("kinetics.simulate")
-PROBLEM_A = Path(__file__).parents[2] / "bench" / "problem_a_model.py"
-BLOWS = """\
-\"\"\"y' = k y^2 from y = 1: y = 1/(1 - k t), which is gone on day 1/k. Made for a test.\"\"\"
-
-from kinetics import LogNormal, Model, Output, Parameter, State
-
-STATES = {"y": State("cells", "cells", site="blood")}
-PARAMETERS = {"k": Parameter(0.02, "1/day", LogNormal(0.02, 0.5), source="a test", guess=True)}
-OUTPUTS = {
-    "y": Output(lambda y, p: y["y"], "cells", "cells"), "less": Output(lambda y, p: 1.05 - y["y"], "cells", "less"),
-}
-MODEL = Model(
-    STATES, PARAMETERS, OUTPUTS, vector_field=lambda t, y, p: {"y": p["k"] * y["y"] ** 2},
-    dosing={"iv": lambda p: {"y": 1.0}}, typical_dose=1.0,
-)
-"""
-
-
-def blows_model(folder: Path) -> Path:
-    """A model file whose solver gives up on day 1/k."""
-    path = folder / "models" / "blows.py"
-    path.parent.mkdir()
-    path.write_text(BLOWS)
-    return path
+module = import_module("kinetics.prediction.simulated_curves")
 
 
 def who(prepared: Simulation, chunk: int = 1000) -> pd.DataFrame:

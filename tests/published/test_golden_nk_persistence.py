@@ -12,7 +12,7 @@ from scipy.special import expit
 import kinetics as kn
 from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 MODEL = kn.load_model("nk_persistence")
 P = MODEL.typical()
