@@ -32,7 +32,7 @@ from kinetics.study.study import Study
 from kinetics.units import convert
 
 predict = import_module("kinetics.prediction.curves")
-checks = import_module("kinetics.vpc")
+checks = import_module("kinetics.checks.visual_check")
 replicates = import_module("kinetics.prediction.records")
 LLOQ, PEOPLE = 50.0, 40
 VISITS = [-1.0, 1, 3, 7, 10, 14, 15, 18, 21, 24, 28, 42, 60, 90]
