@@ -25,7 +25,7 @@ from kinetics.prediction.records import Replicates, simulate_records, typical_re
 from kinetics.solve.solving import solve
 from tests.prediction.test_curves import LLOQ, PEOPLE, SIGMA, cart_fit, known_fit
 
-goodness = import_module("kinetics.checks.gof")
+goodness = import_module("kinetics.checks.goodness_of_fit")
 
 
 @cache

@@ -25,7 +25,7 @@ from kinetics.plan.plan import plan_of
 from tests.checks.test_leave_one_out import NOISE, OMEGA, PEOPLE, level_fit, sampled, values
 from tests.prediction.test_curves import cart_fit, prior_fit, written_posterior
 
-prior_module = import_module("kinetics.checks.sensitivity")
+prior_module = import_module("kinetics.checks.prior_sensitivity")
 
 
 @pytest.mark.parametrize("kind", ["correlated", "tails"])
