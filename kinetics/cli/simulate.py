@@ -96,6 +96,9 @@ def simulate(
     source: Annotated[
         str, typer.Option("--from", help="Parameters: typical, prior, or a run folder, runs/NAME.")
     ] = "typical",
+    prior_set: Annotated[
+        str | None, typer.Option(help="A prior set of the model, as solid_tumour; not with a run folder.")
+    ] = None,
     values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; repeat it.")] = None,
     regimen: Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")] = None,
     study: Annotated[
@@ -125,6 +128,7 @@ def simulate(
     prepared = simulation_from(
         model,
         source=source,
+        prior_set=prior_set,
         values=values or [],
         regimen=regimen,
         study=study,
@@ -149,6 +153,7 @@ def simulation_from(
     model: str,
     *,
     source: str,
+    prior_set: str | None = None,
     values: Sequence[str],
     regimen: Path | None,
     study: str | None,
@@ -172,6 +177,7 @@ def simulation_from(
         None if regimen is None else read_regimen(regimen),
         study=study,
         parameters=parameters,
+        prior_set=prior_set,
         patients=(1 if source == "typical" else 100) if patients is None else patients,
         times=days,
         weight_kg=70.0 if weight is None else weight,
@@ -368,6 +374,7 @@ def _summed(
         "model": s.model.name,
         "sha256": s.model.sha256,
         "parameters": s.population.source,
+        "prior_set": s.prior_set,
         "set": {name: s.population.hierarchy.fixed[name] for name in s.population.set_by_hand},
         "guess": s.population.guesses,
         "synthetic": s.synthetic,
