@@ -95,10 +95,8 @@ def _add_subjects(
     values: Float[np.ndarray, "draw subject"],
     subjects: list[str],
 ) -> None:
-    """Draw each subject at its median exposure, jittered at the top if it had the grade, else at the
-    bottom.
-    """
-    rng = np.random.default_rng(0)
+    """Draw each subject at its median exposure, at the top if it had the grade, else at the bottom."""
+    rng = np.random.default_rng(0)  # heights are jittered
     y = np.where(had, 1.06, -0.06) + rng.uniform(-0.025, 0.025, len(had))
     lower, median, upper = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
     for outcome, name, colour in ((True, "had it", PALETTE[1]), (False, "had it not", GREY)):

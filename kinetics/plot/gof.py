@@ -1,6 +1,4 @@
-"""Goodness of fit in six panels: records against predictions, residuals along time and prediction, QQ
-plot.
-"""
+"""Goodness of fit in six panels: records against predictions, residuals, and a QQ plot."""
 
 from __future__ import annotations
 

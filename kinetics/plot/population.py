@@ -113,13 +113,8 @@ def plot_population(
         bottom=104,
     )
     plot_height = height - 258 - 15 * len(notes)
-    legend = {
-        "orientation": "h",
-        "x": 0,
-        "y": 1 + 26 / plot_height,
-        "yanchor": "bottom",
-        "font": {"size": 12},
-    }
+    y = 1 + 26 / plot_height
+    legend = {"orientation": "h", "x": 0, "y": y, "yanchor": "bottom", "font": {"size": 12}}
     figure.update_layout(legend=legend)
     return figure
 
@@ -144,12 +139,12 @@ def population_curves(
     >>> figure = plot_population(fit, "theophylline", curves=curves, log=False)
     """
     _, members, _ = _members(fit, by)
-    return {
-        label: population_curve(
-            fit, like=people[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
+    curves = {}
+    for label, subjects in members.items():
+        curves[label] = population_curve(
+            fit, like=subjects[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
         )
-        for label, people in members.items()
-    }
+    return curves
 
 
 def _members(fit: Fit, by: str | None) -> tuple[str, dict[str, list[str]], int]:

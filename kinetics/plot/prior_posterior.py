@@ -126,9 +126,7 @@ def _add_densities(figure: Figure, prior: Prior, draws: np.ndarray, *, first: bo
 
 
 def _axis(x: np.ndarray, *, log: bool) -> dict[str, Any]:
-    """Plotly's settings of an axis: at most five labels, or on a log axis ticks at 1, 2, 5 or whole
-    decades.
-    """
+    """Plotly's settings of an axis: at most five labels; a log axis has ticks at 1, 2, 5 or decades."""
     if not log:
         return {"nticks": 5}
     low = np.log10(x[0])

@@ -1,6 +1,4 @@
-"""How records are drawn: a filled circle for a measured value, an open symbol for one that is only
-bounded.
-"""
+"""How records are drawn: a filled circle if measured, an open symbol if only bounded."""
 
 from __future__ import annotations
 

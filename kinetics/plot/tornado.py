@@ -1,6 +1,4 @@
-"""Which parameters move a quantity most: for each a bar over the values that the quantity takes at its
-ends.
-"""
+"""Which parameters move a quantity most: for each a bar from its low to its high end."""
 
 from __future__ import annotations
 

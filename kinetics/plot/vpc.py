@@ -1,6 +1,4 @@
-"""Visual predictive check: observed quantiles over their simulated 90 % intervals, and below the share
-BLQ.
-"""
+"""Visual predictive check: observed quantiles over simulated intervals, and the share BLQ below."""
 
 from __future__ import annotations
 
@@ -127,8 +125,9 @@ def _notes(checked: Vpc) -> list[str]:
 
 
 def _span(checked: Vpc, limits: list[float], *, log: bool) -> tuple[float, float]:
-    """The ends of the value axis: all records, limits and intervals; on a log axis up to 100 times the
-    records.
+    """The ends of the value axis: all records, limits and intervals.
+
+    A log axis reaches to 100 times the records at most.
     """
     quantiles = checked.bins.filter(regex=r"^(observed|lower|upper)_\d").to_numpy(float).ravel()
     quantiles = quantiles[np.isfinite(quantiles)]
