@@ -40,9 +40,7 @@ def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[B
 
 
 def covariate_section(fit: Fit) -> Section:
-    """The section on the covariates: a forest of their effects, and what so many subjects can show of
-    each.
-    """
+    """The section on the covariates: a forest of their effects, and what the data can show of each."""
     effects = subgroups(fit)
     section = Section("covariates", "Covariates and subgroups", [effects.statement])
     if (effects.table["scale"] != "difference").any():

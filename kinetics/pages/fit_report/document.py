@@ -436,9 +436,7 @@ def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFram
 
 
 def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> dict[str, str]:
-    """The heading with its unit of each exposure that the table has, by column; areas follow Cmax and
-    Tmax.
-    """
+    """The headings with units of the exposures that the table has, by column; areas follow Tmax."""
     names = dict(_EXPOSURE)
     for area in areas:
         start, end = area.removeprefix("auc_").removesuffix("d").split("_")
