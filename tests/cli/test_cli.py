@@ -28,6 +28,7 @@ from kinetics.model.model import library_models
 from kinetics.plan.plan import FitPlan
 
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # pyright: ignore
+DESIGNS = ["design exact", "design trials", "design from-fit"]
 PLAN = """\
 model = "one_compartment_oral"
 data = "theophylline"
@@ -99,9 +100,9 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> list[FitPlan]:
     return asked
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *DESIGNS])
 def test_every_command_explains_itself_with_an_example_that_names_it(name: str) -> None:
-    said = call(name, "--help")
+    said = call(*name.split(), "--help")
     text = re.sub(r"\s+", " ", re.sub(r"[│╭╮╰╯─]", " ", said.out))
     assert said.code == 0
     assert re.search(rf"Example: `?kinetics {name}\b", text), text
@@ -315,8 +316,8 @@ def test_a_number_that_is_missing_is_null_in_the_json(monkeypatch: pytest.Monkey
     rows = pd.DataFrame(
         [("R-hat, worst", np.nan, "< 1.01", False, "one chain", "run 2 chains")], columns=columns
     )
-    monkeypatch.setattr(cli, "load_fit", lambda run: None)
-    monkeypatch.setattr(cli, "run_check", lambda fit: Check("mine", rows))
+    monkeypatch.setattr(cli_fit, "load_fit", lambda run: None)
+    monkeypatch.setattr(cli_fit, "run_check", lambda fit: Check("mine", rows))
     said = call("check", "runs/mine", "--json")
     (row,) = said.json()["checks"]
     assert (said.code, row["value"], row["ok"]) == (1, None, False)
