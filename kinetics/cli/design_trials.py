@@ -141,7 +141,9 @@ def design_trials(
         responses = numbers_of("--true-response", true_response)
         asked = rule_of(content, rule, target=target)
         assert isinstance(asked, Boin12)
-        result, text = _with_responses(content, asked, truth, responses, trials or TRIALS_BOIN12, seed)
+        result, text = _with_responses(
+            content, asked, truth, responses, trials=trials or TRIALS_BOIN12, seed=seed
+        )
     print_result(result, text, as_json)
 
 
@@ -204,7 +206,7 @@ def _overdosed_share(patients: Sequence[float], truth: Sequence[float], bound: f
 
 
 def _with_responses(
-    protocol: Protocol, rule: Boin12, truth: list[float], responses: list[float], trials: int, seed: int
+    protocol: Protocol, rule: Boin12, truth: list[float], responses: list[float], *, trials: int, seed: int
 ) -> tuple[dict[str, Any], str]:
     """The answer and the text of BOIN12."""
     simulated = response_characteristics(rule, truth, responses, trials=trials, seed=seed)
