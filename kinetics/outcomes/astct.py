@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 from pandas import DataFrame
 
 from kinetics.errors import InputError, Problem, StudyError
-from kinetics.study import RawTable, Study, flag, integers, numbers, read_columns, subjects_of
+from kinetics.study import RawTable, Study, integers, numbers, read_columns, subjects_of
 
 __all__ = [
     "SYSTEM",
@@ -198,10 +198,10 @@ OPTIONAL = tuple(c for c in (*YES_NO, *WORDS, "ice") if c not in NEEDED)
 
 def read_signs(path: str | Path) -> dict[str, list[Signs]]:
     """Every subject's signs in order of time; StudyError with every problem of the file."""
-    raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of raw signs")
-    columns = _columns(raw, problems) if whole else {}
-    if problems:
-        raise StudyError(problems)
+    raw, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of raw signs")
+    columns = _columns(raw) if whole else {}
+    if raw.problems:
+        raise StudyError(raw.problems)
     found: dict[str, list[Signs]] = {}
     for place in sorted(range(len(columns["day"])), key=lambda i: (columns["subject"][i], columns["day"][i])):
         row = {k: v[place] for k, v in columns.items()}
@@ -275,28 +275,26 @@ def disagreements(events: DataFrame, study: Study, *, icans: bool) -> DataFrame:
     return DataFrame(rows, columns=["subject", "event", "recorded", "by_signs"])
 
 
-def _columns(raw: RawTable, problems: list[Problem]) -> dict[str, Sequence[Any]]:
+def _columns(raw: RawTable) -> dict[str, Sequence[Any]]:
     """The fields of Signs, a value a row."""
     columns: dict[str, Sequence[Any]] = {
-        "subject": subjects_of(raw, problems).tolist(),
-        "day": numbers(raw, "time", problems).tolist(),
-        "temperature": [None if t != t else t for t in numbers(raw, "temperature", problems, required=False)],
-        "vasopressors": integers(raw, "vasopressors", problems, default=0).astype(int).tolist(),
+        "subject": subjects_of(raw).tolist(),
+        "day": numbers(raw, "time").tolist(),
+        "temperature": [None if t != t else t for t in numbers(raw, "temperature", required=False)],
+        "vasopressors": integers(raw, "vasopressors", default=0).astype(int).tolist(),
     }
     for name in (c for c in YES_NO if c in raw):
         words = raw.words(name)
-        flag(problems, raw, ~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
+        raw.flag(~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
         columns[name] = (words == "yes").tolist()
     for name, allowed in ((c, k) for c, k in WORDS.items() if c in raw):
         words = raw.words(name)
-        flag(
-            problems, raw, ~words.isin(list(allowed)), name, "not known", f"write one of {', '.join(allowed)}"
-        )
+        raw.flag(~words.isin(list(allowed)), name, "not known", f"write one of {', '.join(allowed)}")
         columns[name] = words.tolist()
     if "ice" in raw:
-        scores = numbers(raw, "ice", problems, required=False)
+        scores = numbers(raw, "ice", required=False)
         bad = scores.notna() & ((scores % 1 != 0) | (scores < 0) | (scores > 10))
-        flag(problems, raw, bad, "ice", "not an ICE score", "write a whole number from 0 to 10")
+        raw.flag(bad, "ice", "not an ICE score", "write a whole number from 0 to 10")
         columns["ice"] = [None if x != x else int(x) for x in scores]
     return columns
 

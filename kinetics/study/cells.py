@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,9 +20,9 @@ __all__ = [
     "check_columns",
     "declared",
     "factor",
-    "flag",
     "integers",
     "labels",
+    "lenient_numbers",
     "names",
     "nearest",
     "numbers",
@@ -43,30 +44,19 @@ _ABOVE = re.compile(r"^[>≥]\s*(\S+)$")
 _WORDS = {"blq", "bql", "bloq", "lloq", "<lloq", "nd", "not detected", "negative", "undetectable"}
 
 
-def flag(
-    problems: list[Problem], table: RawTable, mask: Iterable[bool], column: str, what: str, remedy: str
-) -> None:
-    """Add one Problem for every row where `mask` holds."""
-    for row, bad in zip(table.frame.index, mask, strict=True):
-        if bad:
-            problems.append(table.problem(what, remedy, row=int(row), column=column))
-
-
-def numbers(table: RawTable, column: str, problems: list[Problem], *, required: bool = True) -> Series:
+def numbers(table: RawTable, column: str, *, required: bool = True) -> Series:
     """A column as floats; an empty cell is NaN, and a Problem where the column is required."""
     values = []
     for row, cell in table.cells(column).items():
-        values.append(_number(table, int(str(row)), column, cell, problems, required))
+        values.append(_number(table, int(str(row)), column, cell, required))
     return Series(values, index=table.frame.index, dtype=float)
 
 
-def _number(
-    table: RawTable, row: int, column: str, cell: str, problems: list[Problem], required: bool
-) -> float:
+def _number(table: RawTable, row: int, column: str, cell: str, required: bool) -> float:
     """One cell as a float; NaN and a Problem where it is not one."""
     if is_missing(cell):
         if required:
-            problems.append(table.problem("the cell is empty", "write a number", row=row, column=column))
+            table.report("the cell is empty", "write a number", row=row, column=column)
         return math.nan
     try:
         value = float(cell)
@@ -75,8 +65,13 @@ def _number(
     if math.isfinite(value) and "_" not in cell:
         return value
     what, remedy = _diagnose(cell)
-    problems.append(table.problem(what, remedy, row=row, column=column))
+    table.report(what, remedy, row=row, column=column)
     return math.nan
+
+
+def lenient_numbers(table: RawTable, column: str) -> Series:
+    """A column as floats, NaN where a cell is empty or no number; nothing is reported."""
+    return numbers(replace(table, problems=[]), column, required=False)
 
 
 def _diagnose(cell: str) -> tuple[str, str]:
@@ -97,50 +92,46 @@ def _diagnose(cell: str) -> tuple[str, str]:
     return "not a finite number", "write a plain number such as 3.5 or 1.5e7"
 
 
-def integers(
-    table: RawTable, column: str, problems: list[Problem], *, default: int, minimum: int = 0
-) -> Series:
+def integers(table: RawTable, column: str, *, default: int, minimum: int = 0) -> Series:
     """A column as whole numbers from `minimum` to `LARGEST_COUNT`; `default` where the cell is empty."""
-    values = numbers(table, column, problems, required=False)
+    values = numbers(table, column, required=False)
     bad = values.notna() & ((values % 1 != 0) | (values < minimum))
-    flag(problems, table, bad, column, f"not a whole number from {minimum} up", "write 1, 2, 3, ...")
+    table.flag(bad, column, f"not a whole number from {minimum} up", "write 1, 2, 3, ...")
     large = values > LARGEST_COUNT
-    flag(problems, table, large & ~bad, column, "too large a whole number", "write 1, 2, 3, ...")
+    table.flag(large & ~bad, column, "too large a whole number", "write 1, 2, 3, ...")
     return values.mask(bad | large).fillna(default).astype(int)
 
 
-def factor(
-    problems: list[Problem], table: RawTable, column: str, unit: str | None, to: str, remedy: str
-) -> float:
+def factor(table: RawTable, column: str, unit: str | None, to: str, remedy: str) -> float:
     """The factor from a column's declared unit to `to`; NaN and a Problem where there is none."""
     shown = table.names.get(column, column)
     if unit is None:
-        problems.append(Problem("the unit is missing", remedy, file=table.file, column=shown))
+        table.report("the unit is missing", remedy, column=column)
         return math.nan
     try:
         return convert(unit, to)
     except UnitError as error:
-        problems.append(Problem(str(error), remedy, file=table.file, column=shown, value=unit))
+        table.problems.append(Problem(str(error), remedy, file=table.file, column=shown, value=unit))
         return math.nan
 
 
-def times(table: RawTable, column: str, spec: Column | None, name: str, problems: list[Problem]) -> Series:
+def times(table: RawTable, column: str, spec: Column | None, name: str) -> Series:
     """A time column in days. The unit must be declared; dates and Excel's day counts are refused."""
     example = f'declare `{column} = {{ unit = "h" }}` under [columns.{name}] (one of {", ".join(TIME_UNITS)})'
-    scale = factor(problems, table, column, spec.unit if spec else None, "day", example)
-    written = numbers(table, column, problems)
+    scale = factor(table, column, spec.unit if spec else None, "day", example)
+    written = numbers(table, column)
     days = written * scale
     early, late = EXCEL_DATES
     dates = written.between(early, late) & ((days > LONGEST_DAYS) | (written.min() >= early))
     remedy = "write the time since the first dose instead of the calendar date"
-    flag(problems, table, dates, column, "looks like an Excel serial date", remedy)
+    table.flag(dates, column, "looks like an Excel serial date", remedy)
     remedy = "check the declared unit and the value"
     long = (days.abs() > LONGEST_DAYS) & ~dates
-    flag(problems, table, long, column, "more than 20 years from the first dose", remedy)
+    table.flag(long, column, "more than 20 years from the first dose", remedy)
     return days
 
 
-def labels(table: RawTable, column: str, spec: Column, problems: list[Problem], *, required: bool) -> Series:
+def labels(table: RawTable, column: str, spec: Column, *, required: bool) -> Series:
     """A column of codes as labels (None where empty); a code the dictionary does not list is a Problem."""
     known = spec.labels
     values: list[str | None] = []
@@ -149,25 +140,23 @@ def labels(table: RawTable, column: str, spec: Column, problems: list[Problem], 
         if missing and required:
             what = "the cell is empty"
             remedy = "write a value"
-            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+            table.report(what, remedy, row=int(str(row)), column=column)
         if not missing and known is not None and cell not in known:
             what = f"the code is not in {table.dictionary}"
             remedy = f"add it to the column's codes ({nearest(cell, known)})"
-            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+            table.report(what, remedy, row=int(str(row)), column=column)
         values.append(None if missing else (known or {}).get(cell, cell))
     return Series(values, index=table.frame.index, dtype=object)
 
 
-def declared(table: RawTable, column: str, spec: Column, problems: list[Problem]) -> Series:
+def declared(table: RawTable, column: str, spec: Column) -> Series:
     """A column of the user's own: floats where the dictionary says numbers, labels otherwise."""
     if spec.numeric:
-        return numbers(table, column, problems, required=False)
-    return labels(table, column, spec, problems, required=False)
+        return numbers(table, column, required=False)
+    return labels(table, column, spec, required=False)
 
 
-def names(
-    table: RawTable, column: str, problems: list[Problem], *, example: str, near: Iterable[str] = ()
-) -> Series:
+def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = ()) -> Series:
     """A required column of snake_case names; a slip of a well-known one in `near` is a Problem."""
     cells = table.cells(column)
     for row, cell in cells.items():
@@ -183,7 +172,7 @@ def names(
             what = "looks misspelt"
             remedy = did_you_mean(cell, near)
         if what:
-            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+            table.report(what, remedy, row=int(str(row)), column=column)
     return cells
 
 
@@ -204,26 +193,21 @@ def _slip(word: str, near: Iterable[str]) -> bool:
     return bool(get_close_matches(word, list(near), n=1, cutoff=0.85))
 
 
-def subjects_of(table: RawTable, problems: list[Problem]) -> Series:
+def subjects_of(table: RawTable) -> Series:
     """The subject column; padded and empty ids are Problems."""
     if "subject" not in table:
         return table.cells("subject")
     written = table.frame["subject"]
     cells = table.cells("subject")
     empty = table.missing("subject")
-    flag(problems, table, empty, "subject", "the subject is missing", "write the subject's id")
+    table.flag(empty, "subject", "the subject is missing", "write the subject's id")
     remedy = "remove the spaces around the id"
-    flag(problems, table, (written != cells) & ~empty, "subject", "the id has spaces around it", remedy)
+    table.flag((written != cells) & ~empty, "subject", "the id has spaces around it", remedy)
     return cells
 
 
 def check_columns(
-    table: RawTable,
-    name: str,
-    required: Iterable[str],
-    optional: Iterable[str],
-    specs: Mapping[str, Column],
-    problems: list[Problem],
+    table: RawTable, name: str, required: Iterable[str], optional: Iterable[str], specs: Mapping[str, Column]
 ) -> list[str]:
     """Missing, unknown and declared-but-absent columns; returns the user's own columns, in file order."""
     required = list(required)
@@ -233,42 +217,41 @@ def check_columns(
         if column not in table:
             what = "a required column is missing"
             remedy = f"add the column {column!r}"
-            problems.append(Problem(what, remedy, file=table.file, row=1, column=column))
+            table.problems.append(Problem(what, remedy, file=table.file, row=1, column=column))
     for column in table.columns:
         if column and column not in known and column not in specs:
             remedy = (
                 f"rename it, or declare it under [columns.{name}] ({nearest(column, known | set(specs))})"
             )
-            problems.append(Problem("unknown column", remedy, file=table.file, row=1, column=column))
+            table.problems.append(Problem("unknown column", remedy, file=table.file, row=1, column=column))
     for column in specs:
         if column not in table and column not in known:
             what = f"declared under [columns.{name}], absent from {table.file}"
             remedy = f"delete or correct the declaration ({nearest(column, table.columns)})"
-            problems.append(Problem(what, remedy, file=table.dictionary, column=column))
+            table.problems.append(Problem(what, remedy, file=table.dictionary, column=column))
     return [column for column in table.columns if column in specs and column not in known]
 
 
 def read_columns(
     path: str | Path, required: Sequence[str], optional: Sequence[str], wanted: str
-) -> tuple[RawTable, list[Problem], bool]:
-    """A file that is a table by itself: its cells, its problems so far, and whether every required column is
-    there.
+) -> tuple[RawTable, bool]:
+    """A file that is a table by itself, with its problems so far, and whether every required column is there.
 
     StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not
     there.
     """
     file = Path(path)
-    problems = list[Problem]()
     if not file.is_file():
         raise StudyError(Problem("no such file", f"name {wanted}", file=str(path)))
-    raw = read_table(file, problems)
+    raw, problems = read_table(file)
     if raw is None:
         raise StudyError(problems)
+    raw.problems.extend(problems)
     for column in (c for c in required if c not in raw):
         what = f"no column {column!r}"
         remedy = f"add it: {', '.join(required)}"
-        problems.append(Problem(what, remedy, file=raw.file))
+        raw.problems.append(Problem(what, remedy, file=raw.file))
     known = (*required, *optional)
     for column in (c for c in raw.columns if c not in known):
-        problems.append(Problem(f"unknown column {column!r}", did_you_mean(column, known), file=raw.file))
-    return raw, problems, all(c in raw for c in required)
+        raw.problems.append(Problem(f"unknown column {column!r}", did_you_mean(column, known), file=raw.file))
+    return raw, all(c in raw for c in required)

@@ -163,35 +163,46 @@ _REMEDIES = {
 _STAND_IN = {"title": "missing", "source": "missing", "licence": "missing", "synthetic": True}
 
 
-def read_dictionary(path: Path, problems: list[Problem]) -> Dictionary | None:
-    """Read a dictionary; None, and every Problem added, where it cannot be used."""
+Described = tuple[Dictionary | None, list[Problem]]
+
+
+def read_dictionary(path: Path) -> Described:
+    """Read a dictionary.toml. Return the Dictionary, None where it cannot be used, and its Problems."""
     try:
         content = read_toml(path, StudyError, file=path.name)
     except StudyError as error:
-        problems.extend(error.problems)
-        return None
-    return make_dictionary(content, path.name, problems)
+        return None, list(error.problems)
+    return make_dictionary(content, path.name)
 
 
-def dictionary_of(text: str, file: str, problems: list[Problem]) -> Dictionary | None:
-    """The Dictionary of a TOML text; `file` is the name that its Problems show."""
+def dictionary_of(text: str, file: str) -> Described:
+    """The Dictionary of a TOML text, None where it cannot be used, and its Problems, which name `file`."""
     try:
         content = parse_toml(text, StudyError, file=file)
     except StudyError as error:
-        problems.extend(error.problems)
-        return None
-    return make_dictionary(content, file, problems)
+        return None, list(error.problems)
+    return make_dictionary(content, file)
 
 
-def make_dictionary(content: Mapping[str, object], file: str, problems: list[Problem]) -> Dictionary | None:
-    """The Dictionary of a parsed TOML; where it has problems, what of it lets the tables be checked."""
+def make_dictionary(content: Mapping[str, object], file: str) -> Described:
+    """The Dictionary of a parsed TOML, and its Problems, which name `file`.
+
+    Where it has Problems, the Dictionary is a stand-in that lets the tables be checked; None where none can
+    be made.
+    """
     try:
-        return Dictionary.model_validate(content)
+        return Dictionary.model_validate(content), []
     except ValidationError as error:
-        for detail in error.errors():
-            problems.append(_problem(file, detail["loc"], detail["type"], detail["msg"], detail.get("input")))
-        patched = _patched(content, [(detail["loc"], detail["type"]) for detail in error.errors()])
-        return None if patched is None else make_dictionary(patched, file, problems)
+        details = error.errors()
+    problems = [
+        _problem(file, detail["loc"], detail["type"], detail["msg"], detail.get("input"))
+        for detail in details
+    ]
+    patched = _patched(content, [(detail["loc"], detail["type"]) for detail in details])
+    if patched is None:
+        return None, problems
+    dictionary, more = make_dictionary(patched, file)
+    return dictionary, problems + more
 
 
 def _patched(

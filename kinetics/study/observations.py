@@ -11,8 +11,7 @@ import math
 import numpy as np
 from pandas import DataFrame, Series
 
-from kinetics.errors import Problem
-from kinetics.study.cells import check_columns, declared, flag, nearest, numbers, subjects_of, times
+from kinetics.study.cells import check_columns, declared, nearest, numbers, subjects_of, times
 from kinetics.study.dictionary import Analyte, Dictionary
 from kinetics.study.raw_table import RawTable, is_missing
 from kinetics.units import GENOMES_PER_UG, UnitError, convert, dimension
@@ -32,57 +31,55 @@ _BRIDGE = {  # (from, to) -> factor at 1 nucleated cell per uL and 1 vector copy
 }
 
 
-def observation_table(raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> DataFrame:
+def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
     """subject, time [day], analyte, value [analyte's unit], censored, limit, lloq, uloq, own columns, row.
 
     `nucleated_cells_per_uL` stays where the file has it.
     """
     specs = dictionary.columns.observations
-    own = check_columns(raw, "observations", _REQUIRED, _OPTIONAL, specs, problems)
-    table = DataFrame({"subject": subjects_of(raw, problems)})
-    table["time"] = times(raw, "time", specs.get("time"), "observations", problems)
-    table["analyte"] = _analytes(raw, dictionary, problems)
-    table["value"] = numbers(raw, "value", problems)
-    table["censored"] = _censored(raw, problems)
+    own = check_columns(raw, "observations", _REQUIRED, _OPTIONAL, specs)
+    table = DataFrame({"subject": subjects_of(raw)})
+    table["time"] = times(raw, "time", specs.get("time"), "observations")
+    table["analyte"] = _analytes(raw, dictionary)
+    table["value"] = numbers(raw, "value")
+    table["censored"] = _censored(raw)
     for column in ("limit", "lloq", "uloq"):
-        table[column] = numbers(raw, column, problems, required=False)
+        table[column] = numbers(raw, column, required=False)
     if "nucleated_cells_per_uL" in raw:
-        counts = numbers(raw, "nucleated_cells_per_uL", problems, required=False)
+        counts = numbers(raw, "nucleated_cells_per_uL", required=False)
         remedy = "write nucleated cells per uL, or leave the cell empty"
-        flag(problems, raw, counts <= 0, "nucleated_cells_per_uL", "the count is not positive", remedy)
+        raw.flag(counts <= 0, "nucleated_cells_per_uL", "the count is not positive", remedy)
         table["nucleated_cells_per_uL"] = counts
-    _check_signs(table, raw, dictionary, problems)
-    table = _in_analyte_units(table, raw, dictionary, problems)
-    _fill_limits(table, raw, dictionary, problems)
-    _check_values(table, raw, problems)
+    _check_signs(table, raw, dictionary)
+    table = _in_analyte_units(table, raw, dictionary)
+    _fill_limits(table, raw, dictionary)
+    _check_values(table, raw)
     for column in own:
-        table[column] = declared(raw, column, specs[column], problems)
+        table[column] = declared(raw, column, specs[column])
     table["row"] = table.index
     return table
 
 
-def _analytes(raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> Series:
+def _analytes(raw: RawTable, dictionary: Dictionary) -> Series:
     """The analyte column; one that the dictionary does not list is a Problem."""
     cells = raw.cells("analyte")
     for row, cell in cells.items():
         if "analyte" in raw and cell not in dictionary.analytes:
             what = "the analyte is missing" if is_missing(cell) else f"the analyte is not in {raw.dictionary}"
             remedy = f"correct it, or add [analytes.{cell or 'name'}] ({nearest(cell, dictionary.analytes)})"
-            problems.append(raw.problem(what, remedy, row=int(str(row)), column="analyte"))
+            raw.report(what, remedy, row=int(str(row)), column="analyte")
     return cells
 
 
-def _censored(raw: RawTable, problems: list[Problem]) -> Series:
+def _censored(raw: RawTable) -> Series:
     """The censoring words; none where the cell is empty."""
     cells = raw.words("censored", "none").str.lower()
     remedy = "write none, left, right or interval (or 0, 1, -1)"
-    flag(problems, raw, ~cells.isin(CENSORED), "censored", "not a censoring code", remedy)
+    raw.flag(~cells.isin(CENSORED), "censored", "not a censoring code", remedy)
     return cells.map(CENSORED).fillna("none")
 
 
-def _in_analyte_units(
-    table: DataFrame, raw: RawTable, dictionary: Dictionary, problems: list[Problem]
-) -> DataFrame:
+def _in_analyte_units(table: DataFrame, raw: RawTable, dictionary: Dictionary) -> DataFrame:
     """Value, limit and limits of quantification of every row, linear and in the analyte's unit."""
     units = raw.cells("unit")
     written = ["value", "limit", "lloq", "uloq"]
@@ -95,12 +92,12 @@ def _in_analyte_units(
         if base is not None:
             table.loc[rows, written] = base ** table.loc[rows, written]
         if not is_missing(unit) and unit != analyte.unit:
-            scale = _scale(raw, rows, unit, analyte, problems)
+            scale = _scale(raw, rows, unit, analyte)
             table.loc[rows, written] = table.loc[rows, written].mul(scale, axis=0)
     return table
 
 
-def _scale(raw: RawTable, rows: Series, unit: str, analyte: Analyte, problems: list[Problem]) -> Series:
+def _scale(raw: RawTable, rows: Series, unit: str, analyte: Analyte) -> Series:
     """Row by row, the factor from `unit` to the analyte's; copies and cells only over their bridge."""
     index = rows[rows].index
     try:
@@ -109,31 +106,31 @@ def _scale(raw: RawTable, rows: Series, unit: str, analyte: Analyte, problems: l
             return Series(convert(unit, analyte.unit), index=index)
     except UnitError as error:
         remedy = f"write the value in {analyte.unit}"
-        flag(problems, raw, rows, "unit", str(error), remedy)
+        raw.flag(rows, "unit", str(error), remedy)
         return Series(math.nan, index=index)
-    bridge = _bridge(raw, rows, unit, analyte, problems)
+    bridge = _bridge(raw, rows, unit, analyte)
     first, last = (
         ("cells/uL", "copies/ug DNA") if pair[0].startswith("cell") else ("copies/ug DNA", "cells/uL")
     )
     return bridge * _BRIDGE[pair] * convert(unit, first) * convert(last, analyte.unit)
 
 
-def _bridge(raw: RawTable, rows: Series, unit: str, analyte: Analyte, problems: list[Problem]) -> Series:
+def _bridge(raw: RawTable, rows: Series, unit: str, analyte: Analyte) -> Series:
     """VCN over nucleated cells (cells -> copies) or its inverse; both counts are needed in the row."""
     index = rows[rows].index
     if not {"nucleated_cells_per_uL", "vcn"} <= set(raw.columns):
         ratio = Series(math.nan, index=index)
     else:
-        cells = numbers(raw, "nucleated_cells_per_uL", problems, required=False)[rows]
-        copies = numbers(raw, "vcn", problems, required=False)[rows]
+        cells = numbers(raw, "nucleated_cells_per_uL", required=False)[rows]
+        copies = numbers(raw, "vcn", required=False)[rows]
         ratio = (copies / cells).where((copies > 0) & (cells > 0))
     what = f"{unit} and {analyte.unit} are joined only by a nucleated-cell count and a vector copy number"
     remedy = "give nucleated_cells_per_uL and vcn (both > 0) in the row, or use two analytes"
-    flag(problems, raw, rows & ~ratio.reindex(rows.index).gt(0), "unit", what, remedy)
+    raw.flag(rows & ~ratio.reindex(rows.index).gt(0), "unit", what, remedy)
     return ratio if dimension(unit) == "cell concentration" else 1 / ratio
 
 
-def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> None:
+def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary) -> None:
     """LLOQ and ULOQ of every row, from the row or the dictionary; where both speak, they must agree."""
     for bound in ("lloq", "uloq"):
         declared_at = {name: getattr(analyte, bound) for name, analyte in dictionary.analytes.items()}
@@ -142,28 +139,28 @@ def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary, proble
         conflict = given.notna() & wanted.notna() & ~np.isclose(given, wanted, rtol=1e-9, atol=0.0)
         what = f"the row's {bound} conflicts with the dictionary's"
         remedy = f"correct one of them; where {bound} differs by row, delete it from {raw.dictionary}"
-        flag(problems, raw, conflict, bound, what, remedy)
-        flag(problems, raw, given <= 0, bound, f"the {bound} is not positive", f"write a positive {bound}")
+        raw.flag(conflict, bound, what, remedy)
+        raw.flag(given <= 0, bound, f"the {bound} is not positive", f"write a positive {bound}")
         table[bound] = given.fillna(wanted)
     for bound, side in (("lloq", "left"), ("uloq", "right")):
         table[bound] = table[bound].mask((table["censored"] == side) & table[bound].isna(), table["value"])
     what = "uloq is not above lloq"
     remedy = "exchange or correct them"
-    flag(problems, raw, table["uloq"] <= table["lloq"], "uloq", what, remedy)
+    raw.flag(table["uloq"] <= table["lloq"], "uloq", what, remedy)
 
 
-def _check_signs(table: DataFrame, raw: RawTable, dictionary: Dictionary, problems: list[Problem]) -> None:
+def _check_signs(table: DataFrame, raw: RawTable, dictionary: Dictionary) -> None:
     """What no unit mends: a negative value, a zero called left-censored. Logarithms may be either."""
     logs = [name for name, analyte in dictionary.analytes.items() if analyte.scale != "linear"]
     value = table["value"].where(~table["analyte"].isin(logs))
     remedy = "write the measured value; below the LLOQ, the LLOQ itself with censored = left"
-    flag(problems, raw, value < 0, "value", "the value is negative", remedy)
+    raw.flag(value < 0, "value", "the value is negative", remedy)
     zero = (table["censored"] == "left") & (value == 0)
     remedy = "write the LLOQ as the value: it is the upper bound"
-    flag(problems, raw, zero, "value", "zero with censored = left", remedy)
+    raw.flag(zero, "value", "zero with censored = left", remedy)
 
 
-def _check_values(table: DataFrame, raw: RawTable, problems: list[Problem]) -> None:
+def _check_values(table: DataFrame, raw: RawTable) -> None:
     """Limits of quantification and censoring bounds must agree in every row."""
     value, limit, lloq, uloq = (table[column] for column in ("value", "limit", "lloq", "uloq"))
     none, left, right, interval = (
@@ -171,7 +168,7 @@ def _check_values(table: DataFrame, raw: RawTable, problems: list[Problem]) -> N
     )
 
     def refuse(mask: Series, column: str, what: str, remedy: str) -> None:
-        flag(problems, raw, mask, column, what, remedy)
+        raw.flag(mask, column, what, remedy)
 
     below = none & (value < lloq * _BELOW) & (value >= 0)
     refuse(

@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,13 +38,15 @@ class RawTable:
     """One table of text. `frame`'s index is the row in the file, as a spreadsheet counts (header: row 1).
 
     `names` maps a column to the name the file gave it, where a problem should show that one; `dictionary` is
-    the file that declares the columns.
+    the file that declares the columns. `problems` are those that the checks of its cells have reported so
+    far, in the order of the checks; a copy made by `dataclasses.replace` adds to the same list.
     """
 
     file: str
     frame: DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     dictionary: str = "dictionary.toml"
+    problems: list[Problem] = field(default_factory=list, compare=False, repr=False)
 
     def __contains__(self, column: str) -> bool:
         return column in self.frame.columns
@@ -77,6 +79,20 @@ class RawTable:
             value = str(self.frame.loc[row, column]) if column in self.frame.columns else ""
         shown = self.names.get(column, column)
         return Problem(what, remedy, file=self.file, row=row, subject=subject, column=shown, value=value)
+
+    def problems_where(self, mask: Iterable[bool], column: str, what: str, remedy: str) -> Iterator[Problem]:
+        """One Problem for every row where `mask` holds."""
+        for row, bad in zip(self.frame.index, mask, strict=True):
+            if bad:
+                yield self.problem(what, remedy, row=int(row), column=column)
+
+    def report(self, what: str, remedy: str, *, row: int | None = None, column: str = "") -> None:
+        """Add the Problem that `problem` makes to `problems`."""
+        self.problems.append(self.problem(what, remedy, row=row, column=column))
+
+    def flag(self, mask: Iterable[bool], column: str, what: str, remedy: str) -> None:
+        """Add one Problem to `problems` for every row where `mask` holds."""
+        self.problems.extend(self.problems_where(mask, column, what, remedy))
 
 
 def is_missing(cell: str) -> bool:
@@ -128,64 +144,58 @@ def decode(raw: bytes, file: str) -> str | Problem:
         )
 
 
-def read_table(path: Path, problems: list[Problem]) -> RawTable | None:
-    """Read one comma-separated file; None, and a Problem added, where no table can be made of it."""
+def read_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
+    """Read one comma-separated file. Return its table (None where none can be made) and its Problems."""
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
-        problems.append(text)
-        return None
+        return None, [text]
     if not text.strip():
-        problems.append(Problem("the file is empty", "write its header row and its records", file=path.name))
-        return None
+        return None, [Problem("the file is empty", "write its header row and its records", file=path.name)]
     records = list(csv.reader(io.StringIO(text, newline="")))
     if len(records[0]) == 1 and (";" in records[0][0] or "\t" in records[0][0]):
         mark = "semicolons" if ";" in records[0][0] else "tabs"
         remedy = "export with a comma between columns and a point in decimals"
-        problems.append(Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1))
-        return None
-    return make_table(path.name, records[0], list(enumerate(records[1:], start=2)), problems)
+        return None, [Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1)]
+    return make_table(path.name, records[0], list(enumerate(records[1:], start=2)))
 
 
 def make_table(
-    file: str, header: Sequence[str], records: Sequence[tuple[int, list[str]]], problems: list[Problem]
-) -> RawTable | None:
-    """A RawTable from a header and numbered records; ragged rows and bad headers become Problems."""
+    file: str, header: Sequence[str], records: Sequence[tuple[int, list[str]]]
+) -> tuple[RawTable | None, list[Problem]]:
+    """Make a RawTable of a header and numbered records. Return it, and the Problems of ragged rows and of bad
+    column names; a repeated name leaves no table.
+    """
     names = [name.strip() for name in header]
-    found = _header_problems(file, header)
-    problems.extend(found)
-    if any("more than once" in p.what for p in found):
-        return None
+    header_problems = list(_header_problems(file, header))
+    if any("more than once" in problem.what for problem in header_problems):
+        return None, header_problems
+    problems = list(header_problems)
     rows: dict[int, list[str]] = {}
     for row, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(names):
             problems.append(_ragged(file, row, cells, names))
-        cells = cells[: len(names)] + [""] * (len(names) - len(cells))
-        rows[row] = cells
-    if not rows and not found:
+        rows[row] = cells[: len(names)] + [""] * (len(names) - len(cells))
+    if not rows and not header_problems:
         problems.append(Problem("the file has a header and no records", "add the records", file=file))
     frame = DataFrame(list(rows.values()), columns=Index(names), index=list(rows), dtype=object)
-    return RawTable(file, frame)
+    return RawTable(file, frame), problems
 
 
-def _header_problems(file: str, header: Sequence[str]) -> list[Problem]:
-    """Empty, padded and repeated column names."""
-    found = []
+def _header_problems(file: str, header: Sequence[str]) -> Iterator[Problem]:
+    """Problems of empty, padded and repeated column names."""
     for place, name in enumerate(header, start=1):
         if not name.strip():
             remedy = "name the column or delete it (a trailing comma makes an empty column)"
-            found.append(Problem(f"column {place} has no name", remedy, file=file, row=1))
+            yield Problem(f"column {place} has no name", remedy, file=file, row=1)
         elif name != name.strip():
             what = "the column name has spaces around it"
-            remedy = f"write {name.strip()!r}"
-            found.append(Problem(what, remedy, file=file, row=1, column=name))
+            yield Problem(what, f"write {name.strip()!r}", file=file, row=1, column=name)
     for name, count in Counter(name.strip() for name in header).items():
         if count > 1 and name:
             what = "the column name occurs more than once"
-            remedy = "rename or delete one of them"
-            found.append(Problem(what, remedy, file=file, row=1, column=name))
-    return found
+            yield Problem(what, "rename or delete one of them", file=file, row=1, column=name)
 
 
 def _ragged(file: str, row: int, cells: Sequence[str], names: Sequence[str]) -> Problem:

@@ -19,7 +19,7 @@ from pandas import DataFrame, Series
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.library import find, names
-from kinetics.study.assembly import Tables, read_folder, table_files
+from kinetics.study.assembly import Reading, read_folder, table_files
 from kinetics.study.dictionary import Analyte, Dictionary
 from kinetics.study.fetch import fetched, is_fetchable
 from kinetics.study.reading import read_study_file
@@ -221,32 +221,40 @@ def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> 
 
 def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
     """A study, or else its problems."""
-    problems: list[Problem] = []
-    path = _resolve(source, problems)
-    if path is None:
-        return None, problems
+    try:
+        path = _resolve(source)
+    except StudyError as error:
+        return None, list(error.problems)
     if path.suffix and not path.is_dir():
-        return _read_file(path, options, problems), problems
+        return _read_file(path, options)
+    return _read_folder(path, options)
+
+
+def _read_folder(path: Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
+    """The study of a folder, or else its problems; its hash covers the dictionary and the tables."""
+    problems = []
     if options:
         what = f"options of a single event table ({', '.join(options)})"
-        remedy = "a folder says it in dictionary.toml"
-        problems.append(Problem(what, remedy, file=path.name))
-    tables = read_folder(path, problems)
-    if tables is None or problems:
+        problems.append(Problem(what, "a folder says it in dictionary.toml", file=path.name))
+    reading = read_folder(path)
+    problems += reading.problems
+    if reading.tables is None or problems:
         return None, problems
     files = [path / "dictionary.toml", *table_files(path).values()]
-    return _study(path.resolve().name, path, tables, _hash(files), {}), []
+    return _study(path.resolve().name, path, reading, _hash(files)), []
 
 
-def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) -> Study | None:
-    """The study of a single file; its hash covers the file, its TOML and the options."""
-    result = read_study_file(path, options, problems)
-    if result is None or problems:
-        return None
-    tables, notes = result
-    said = json.dumps(options, sort_keys=True).encode() if options else b""
-    study = _study(path.stem, path, tables, _hash([path, sidecar(path)], said), notes)
-    return replace(study, options=dict(options))
+def _read_file(path: Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
+    """The study of a single file, or else its problems.
+
+    Its hash covers the file, its TOML and the options.
+    """
+    reading = read_study_file(path, options)
+    if reading.tables is None:
+        return None, reading.problems
+    options_text = json.dumps(options, sort_keys=True).encode() if options else b""
+    study = _study(path.stem, path, reading, _hash([path, sidecar(path)], options_text))
+    return replace(study, options=dict(options)), []
 
 
 def _range(values: Series) -> str:
@@ -254,8 +262,10 @@ def _range(values: Series) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[str, Any]) -> Study:
-    """A Study of checked tables."""
+def _study(name: str, path: Path, reading: Reading, sha256: str) -> Study:
+    """The Study of a reading without problems."""
+    tables = reading.tables
+    assert tables is not None
     return Study(
         name=name,
         path=path.resolve(),
@@ -266,13 +276,15 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
         observations=tables.observations,
         events=tables.events,
         responses=tables.responses,
-        notes=notes,
+        notes=reading.notes,
     )
 
 
-def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
-    """Where a study lies: the library for a bare name, the user's own path for anything else and for a
-    Path.
+def _resolve(source: str | Path) -> Path:
+    """Where a study lies: in the library for a bare name, else the user's own path, which a Path always is.
+
+    A library study that may not be shipped is fetched and converted first. StudyError where the library has
+    no such study, or where it cannot be fetched.
     """
     if isinstance(source, Path):
         return source.expanduser()
@@ -280,22 +292,10 @@ def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
     if not bare:
         return path.expanduser()
     library_studies = names("data")
-    if source in library_studies:
-        return _library_study(path, problems)
-    remedy = f"{did_you_mean(source, library_studies)}; a folder of your own needs a slash: './{source}'"
-    problems.append(Problem(f"no study {source!r} in the library", remedy))
-    return None
-
-
-def _library_study(folder: Path, problems: list[Problem]) -> Path | None:
-    """A library study's folder; one that may not be shipped is fetched and converted first."""
-    if not is_fetchable(folder):
-        return folder
-    try:
-        return fetched(folder)
-    except StudyError as error:
-        problems += error.problems
-        return None
+    if source not in library_studies:
+        remedy = f"{did_you_mean(source, library_studies)}; a folder of your own needs a slash: './{source}'"
+        raise StudyError(Problem(f"no study {source!r} in the library", remedy))
+    return fetched(path) if is_fetchable(path) else path
 
 
 def _hash(files: Iterable[Path], more: bytes = b"") -> str:

@@ -21,8 +21,8 @@ from typing import Any
 from pandas import Series
 
 from kinetics.errors import Problem, did_you_mean
-from kinetics.study.assembly import Tables, build_tables
-from kinetics.study.cells import flag, numbers
+from kinetics.study.assembly import Reading, build_tables
+from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import NOT_DECLARED, AdamTable, Dictionary, make_dictionary
 from kinetics.study.raw_table import RawTable, cell_text, is_missing, is_number
 from kinetics.study.sources.cdisc import PUBLISHED, SEX, TIME_UNITS, route_of, snake
@@ -42,25 +42,23 @@ def is_adam(columns: Sequence[str]) -> bool:
     return {"USUBJID", "PARAMCD"} <= upper and "ID" not in upper
 
 
-def read_adam_table(
-    path: Path, table: RawTable, options: Mapping[str, Any], problems: list[Problem]
-) -> tuple[Tables, dict[str, object]] | None:
-    """Canonical tables of one ADaM-shaped table, and notes on what was set aside; None on any problem."""
+def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> Reading:
+    """Canonical tables of one ADaM-shaped table, with notes on what was set aside."""
     table = replace(
         table,
         frame=table.frame.rename(columns=str.upper),
         names={column.upper(): column for column in table.columns},
         dictionary=path.with_suffix(".toml").name,
     )
-    if not _required(table, problems):
-        return None
-    doses = _is_dose(table, problems)
-    dictionary = describe_adam(path, table, list(doses), options, problems)
+    if not _required(table):
+        return Reading(None, table.problems)
+    doses = _is_dose(table)
+    dictionary = describe_adam(path, table, list(doses), options)
     if dictionary is None:
-        return None
+        return Reading(None, table.problems)
     spec = dictionary.adam or AdamTable()
     if spec.subject not in table or spec.time not in table:
-        return None
+        return Reading(None, table.problems)
     notes: dict[str, object] = {}
     derived = ~table.missing("DTYPE") if "DTYPE" in table else Series(False, index=table.frame.index)
     censored, limits = _censoring(table, spec, dictionary)
@@ -71,42 +69,40 @@ def read_adam_table(
             notes[note] = int(rows.sum())
     raw: dict[str, RawTable | None] = {
         "subjects.csv": _subjects(table, spec, notes),
-        "doses.csv": _doses(table, doses & ~derived, spec, problems),
-        "observations.csv": _observations(table, observed, spec, censored, limits, problems),
+        "doses.csv": _doses(table, doses & ~derived, spec),
+        "observations.csv": _observations(table, observed, spec, censored, limits),
     }
-    tables = build_tables(dictionary, raw, problems)
-    return None if tables is None else (tables, notes)
+    reading = build_tables(dictionary, raw, earlier=table.problems)
+    return replace(reading, notes=notes)
 
 
-def _required(table: RawTable, problems: list[Problem]) -> bool:
+def _required(table: RawTable) -> bool:
     """Whether the variables are there without which nothing can be read, none of them twice."""
-    bad = False
+    problems = []
     for name in {column for column in table.columns if table.columns.count(column) > 1}:
-        bad = True
         what = "the variable occurs more than once (in other letters)"
         problems.append(Problem(what, "delete one of them", file=table.file, row=1, column=name))
     for names in (("AFRLT", "STUDYTM"), ("DV", "AVAL")):
         if not set(names) & set(table.columns):
-            bad = True
+            what = f"no {' or '.join(names)}"
             remedy = f"add {names[0]} ({did_you_mean(names[0], table.columns)})"
-            problems.append(
-                Problem(f"no {' or '.join(names)}", remedy, file=table.file, row=1, column=names[0])
-            )
-    return not bad
+            problems.append(Problem(what, remedy, file=table.file, row=1, column=names[0]))
+    table.problems.extend(problems)
+    return not problems
 
 
-def _is_dose(table: RawTable, problems: list[Problem]) -> Series:
-    """Which rows are doses; an event code other than 0 and 1, and a table without any dose, are Problems."""
-    found = table.cells("PARAMCD").str.upper().eq("DOSE")
+def _is_dose(table: RawTable) -> Series:
+    """Which rows are doses; an event code other than 0 and 1, and a table without any dose, are reported."""
+    doses = table.cells("PARAMCD").str.upper().eq("DOSE")
     if "EVID" in table:
-        evid = numbers(table, "EVID", problems).fillna(0)
+        evid = numbers(table, "EVID").fillna(0)
         remedy = "delete the row; write a reset-and-dose as EVID 1"
-        flag(problems, table, ~evid.isin([0, 1]), "EVID", "neither an observation (0) nor a dose (1)", remedy)
-        found = evid == 1
-    if not found.any():
+        table.flag(~evid.isin([0, 1]), "EVID", "neither an observation (0) nor a dose (1)", remedy)
+        doses = evid == 1
+    if not doses.any():
         remedy = "add the doses as records with PARAMCD = DOSE (or EVID 1): amount, DOSEU, TRTA, ROUTE, AFRLT"
-        problems.append(Problem("the table has no dose records", remedy, file=table.file))
-    return found
+        table.report("the table has no dose records", remedy)
+    return doses
 
 
 def _amount(table: RawTable, columns: Sequence[str]) -> Series:
@@ -122,7 +118,7 @@ def _censoring(table: RawTable, spec: AdamTable, dictionary: Dictionary) -> tupl
     """Every row's censoring word, and the value that goes with it: ALLOQ, AULOQ, or none of its own."""
     word = Series("none", index=table.frame.index, dtype=object)
     texts = [table.cells(c).str.upper() for c in ("AVALCAT1", "AVALC", "PCSTRESC") if c in table]
-    below = table.cells("BLQFL").eq("Y") | numbers(table, "BLQFN", [], required=False).eq(1)
+    below = table.cells("BLQFL").eq("Y") | lenient_numbers(table, "BLQFN").eq(1)
     above = Series(False, index=word.index)
     for cells in texts:
         below |= cells.str.startswith("<") | cells.isin(_BELOW)
@@ -144,7 +140,7 @@ def _censoring(table: RawTable, spec: AdamTable, dictionary: Dictionary) -> tupl
 
 
 def _observations(
-    table: RawTable, rows: Series, spec: AdamTable, censored: Series, limits: Series, problems: list[Problem]
+    table: RawTable, rows: Series, spec: AdamTable, censored: Series, limits: Series
 ) -> RawTable:
     """The observation rows as a table of observations."""
     columns = {
@@ -158,7 +154,7 @@ def _observations(
     unlimited = rows & censored.isin(["left", "right"]) & (limits == "")
     remedy = "fill ALLOQ (or AULOQ), or give lloq"
     what = "outside the limits of quantification, and the limit is not given"
-    flag(problems, table, unlimited, "ALLOQ", what, remedy)
+    table.flag(unlimited, "ALLOQ", what, remedy)
     value = _amount(table, ("DV", "AVAL")).mask(censored.isin(["left", "right"]), limits)
     part.frame["value"] = value[rows]
     part.frame["censored"] = censored[rows]
@@ -167,19 +163,19 @@ def _observations(
     return part
 
 
-def _doses(table: RawTable, rows: Series, spec: AdamTable, problems: list[Problem]) -> RawTable:
+def _doses(table: RawTable, rows: Series, spec: AdamTable) -> RawTable:
     """The dose rows as a table of doses."""
     columns = {spec.subject: "subject", spec.time: "time", "DOSELVL": "level"}
     part = _part(table, rows, columns | {spec.cycle_column or "ACYCLE": "cycle"})
     part.frame["amount"] = _amount(table, ("AMT", "AVAL", "DOSEA"))[rows]
-    part.frame["unit"] = _said(table, rows, ("DOSEU",), spec.dose_unit, "dose_unit", "DOSEU", problems)
-    product = _said(table, rows, _PRODUCTS, spec.product, "product", "TRTA", problems)
+    part.frame["unit"] = _said(table, rows, ("DOSEU",), spec.dose_unit, "dose_unit", "DOSEU")
+    product = _said(table, rows, _PRODUCTS, spec.product, "product", "TRTA")
     part.frame["product"] = product if spec.product else product.map(snake)
-    route = _said(table, rows, ("ROUTE",), spec.route, "route", "ROUTE", problems)
+    route = _said(table, rows, ("ROUTE",), spec.route, "route", "ROUTE")
     places = table.words("EXLOC")[rows]
     paired = [route_of(word, place) for word, place in zip(route, places, strict=True)]
     part.frame["route"] = route if spec.route else Series(paired, index=route.index, dtype=object)
-    part.frame["duration"] = _durations(table, rows, problems)
+    part.frame["duration"] = _durations(table, rows)
     return part
 
 
@@ -190,7 +186,6 @@ def _said(
     declared: str | Mapping[str, str] | None,
     key: str,
     variable: str,
-    problems: list[Problem],
 ) -> Series:
     """What the rows write in the first filled of `columns`, read by `declared`: one word for all, or one a
     code.
@@ -201,23 +196,23 @@ def _said(
     if isinstance(declared, Mapping):
         unknown = rows & ~written.isin(list(declared))
         remedy = f"add it to {key} in [adam] (known: {', '.join(declared)})"
-        flag(problems, table, unknown, variable, f"the code has no {key}", remedy)
+        table.flag(unknown, variable, f"the code has no {key}", remedy)
         return written[rows].map(dict(declared)).fillna("")
     remedy = (
         f"fill {variable}, or write {key} under [adam] in {table.dictionary} (read_study(..., {key}=...))"
     )
-    flag(problems, table, rows & (written == ""), variable, f"the {key} of the dose is not given", remedy)
+    table.flag(rows & (written == ""), variable, f"the {key} of the dose is not given", remedy)
     return written[rows]
 
 
-def _durations(table: RawTable, rows: Series, problems: list[Problem]) -> Series:
+def _durations(table: RawTable, rows: Series) -> Series:
     """Infusion durations as text: ADOSEDUR, DUR, or AMT / RATE."""
     written = _amount(table, ("ADOSEDUR", "DUR"))
     if "RATE" in table:
-        rate, amount = (numbers(table, name, problems, required=False) for name in ("RATE", "AMT"))
+        rate, amount = (numbers(table, name, required=False) for name in ("RATE", "AMT"))
         what = "the rate is negative"
         remedy = "write the amount per time, or leave it empty"
-        flag(problems, table, rows & (rate < 0), "RATE", what, remedy)
+        table.flag(rows & (rate < 0), "RATE", what, remedy)
         made = (amount / rate.where(rate > 0)).map(cell_text)
         written = written.mask(written == "", made)
     return written[rows]
@@ -287,12 +282,13 @@ _ENDINGS = ("DT", "DTM", "DTC", "TM", "DTF", "TMF", "FL")  # dates, times and fl
 
 
 def describe_adam(
-    path: Path, table: RawTable, doses: list[bool], options: Mapping[str, Any], problems: list[Problem]
+    path: Path, table: RawTable, doses: list[bool], options: Mapping[str, Any]
 ) -> Dictionary | None:
     """The dictionary of an ADaM-shaped table; `doses` says which rows are doses. What nobody said is a
     Problem.
     """
-    content = sidecar_content(path, options, problems)
+    content, problems = sidecar_content(path, options)
+    table.problems.extend(problems)
     if content is None:
         return None
     content.pop("event_table", None)
@@ -302,18 +298,18 @@ def describe_adam(
             spec[key] = text_keys(options[key])
     if "value_unit" in options:
         spec["dv_unit"] = options["value_unit"]
-    _synthetic(path, table, content, options, problems)
-    unit = _time_unit(path, table, spec, problems)
-    _analytes(path, table, doses, content, problems)
+    _synthetic(path, table, content, options)
+    unit = _time_unit(path, table, spec)
+    _analytes(path, table, doses, content)
     if "lloq" in options:
         for analyte in content["analytes"].values():
             analyte["lloq"] = options["lloq"]
     _columns(table, content, unit)
-    dictionary = make_dictionary(
-        content, sidecar(path).name if sidecar(path).is_file() else path.name, problems
-    )
+    file = sidecar(path).name if sidecar(path).is_file() else path.name
+    dictionary, problems = make_dictionary(content, file)
+    table.problems.extend(problems)
     if dictionary is not None and dictionary.adam is not None:
-        _check_names(table, dictionary.adam, path, problems)
+        _check_names(table, dictionary.adam, path)
     return dictionary
 
 
@@ -352,9 +348,7 @@ def subject_variables(table: RawTable, spec: AdamTable) -> tuple[dict[str, str],
     return found, varying
 
 
-def _synthetic(
-    path: Path, table: RawTable, content: dict[str, Any], options: Mapping[str, Any], problems: list[Problem]
-) -> None:
+def _synthetic(path: Path, table: RawTable, content: dict[str, Any], options: Mapping[str, Any]) -> None:
     """A table flagged SYNTHFL = Y is synthetic, whatever else is left unsaid."""
     flags = set(table.words("SYNTHFL")) - {""} if "SYNTHFL" in table else set()
     if "Y" not in flags:
@@ -362,11 +356,11 @@ def _synthetic(
     said = options.get("synthetic", content["synthetic"] if sidecar(path).is_file() else True)
     if said is not True:
         what = "SYNTHFL is Y, and the data are declared measured"
-        problems.append(Problem(what, "write synthetic = true", file=path.name, column="SYNTHFL"))
+        table.problems.append(Problem(what, "write synthetic = true", file=path.name, column="SYNTHFL"))
     content["synthetic"] = True
 
 
-def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list[Problem]) -> str:
+def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
     """The unit of relative times: FRLTU, or what was declared; minutes stand in, so that the rest is
     checked.
     """
@@ -375,24 +369,22 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any], problems: list
     if spec.get("time_unit"):
         if units and units != {spec["time_unit"]}:
             what = f"FRLTU is {', '.join(written)}, the time unit is declared {spec['time_unit']}"
-            problems.append(Problem(what, "correct one of them", file=path.name, column="FRLTU"))
+            table.problems.append(Problem(what, "correct one of them", file=path.name, column="FRLTU"))
         return spec["time_unit"]
     if len(units) > 1:
         what = f"several time units ({', '.join(written)})"
-        problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
+        table.problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
     if not units:
         remedy = (
             f'say --time-unit h (read_study(..., time_unit="h") in Python), or write time_unit = "h" under '
             f"[adam] in {sidecar(path).name}"
         )
         what = "the unit of AFRLT is not declared (FRLTU)"
-        problems.append(Problem(what, remedy, file=path.name))
+        table.problems.append(Problem(what, remedy, file=path.name))
     return min(units, default="min")
 
 
-def _analytes(
-    path: Path, table: RawTable, doses: list[bool], content: dict[str, Any], problems: list[Problem]
-) -> None:
+def _analytes(path: Path, table: RawTable, doses: list[bool], content: dict[str, Any]) -> None:
     """An analyte for each PARAMCD of the observations: PARAM its label, PARCAT1 its specimen, AVALU its
     unit.
     """
@@ -422,7 +414,7 @@ def _analytes(
             f'fill AVALU, write dv_unit = "mg/L" under [adam] in {sidecar(path).name}, or value_unit="mg/L"'
         )
         what = f"the unit of {', '.join(unsaid)} is not declared (AVALU)"
-        problems.append(Problem(what, remedy, file=path.name))
+        table.problems.append(Problem(what, remedy, file=path.name))
 
 
 def _first(table: RawTable, column: str, rows: list[Any]) -> str:
@@ -451,7 +443,7 @@ def _columns(table: RawTable, content: dict[str, Any], unit: str) -> None:
             subjects[name] = {"role": "covariate", "kind": kind}
 
 
-def _check_names(table: RawTable, spec: AdamTable, path: Path, problems: list[Problem]) -> None:
+def _check_names(table: RawTable, spec: AdamTable, path: Path) -> None:
     """Variables that the description names must be in the table."""
     named = {"subject": [spec.subject], "time": [spec.time], "columns": list(spec.columns), "drop": spec.drop}
     named |= {key: [v] for key in ("weight_column", "cycle_column") if (v := getattr(spec, key)) is not None}
@@ -460,7 +452,7 @@ def _check_names(table: RawTable, spec: AdamTable, path: Path, problems: list[Pr
             if variable not in table:
                 remedy = did_you_mean(variable, table.columns)
                 what = f"{key} names no variable of the table"
-                problems.append(Problem(what, remedy, file=path.name, value=variable))
+                table.problems.append(Problem(what, remedy, file=path.name, value=variable))
 
 
 # # MERGED adam_sidecar: """What an ADaM-shaped table says of itself, the dictionary beside it, and the

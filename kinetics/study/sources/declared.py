@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
-from kinetics.study.raw_table import is_missing, is_number
+from kinetics.study.raw_table import RawTable, is_missing, is_number
 from kinetics.study.sources.event_rows import EventRows
 from kinetics.toml import read_toml
 from kinetics.units import known_units
@@ -50,48 +50,56 @@ def sidecar(path: Path) -> Path:
     return path.with_suffix(".toml")
 
 
-def describe(
-    path: Path, rows: EventRows, options: Mapping[str, Any], problems: list[Problem]
-) -> Dictionary | None:
-    """The dictionary of an event table; every thing left unsaid is a Problem that names the key to write."""
-    content = sidecar_content(path, options, problems)
+def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Dictionary | None:
+    """The dictionary of an event table, None where it cannot be used.
+
+    Everything left unsaid is a Problem that names the key to write; `rows.table` keeps the Problems.
+    """
+    table = rows.table
+    content, problems = sidecar_content(path, options)
+    table.problems.extend(problems)
     if content is None:
         return None
     spec = content["event_table"]
     for key, (example, meaning) in _NEEDED.items():
         if key not in spec:
-            problems.append(_unsaid(path, key, example, meaning))
+            table.problems.append(_unsaid(path, key, example, meaning))
             spec[key] = {"time_unit": "min", "dose_unit": "mg"}.get(
                 key, "unknown"
             )  # so that the rest is checked
     if spec["time_unit"] not in known_units("time"):
         what = f"unknown unit {spec['time_unit']!r} of time"
         remedy = f"say one of {', '.join(known_units('time'))}"
-        problems.append(Problem(what, remedy, file=path.name, column="TIME"))
+        table.problems.append(Problem(what, remedy, file=path.name, column="TIME"))
         spec["time_unit"] = "min"
-    _add_analyte(path, content, options, problems)
+    table.problems.extend(_add_analyte(path, content, options))
     _add_columns(content, rows)
     file = sidecar(path).name if sidecar(path).is_file() else path.name
-    dictionary = make_dictionary(content, file, problems)
+    dictionary, problems = make_dictionary(content, file)
+    table.problems.extend(problems)
     if dictionary is not None and dictionary.event_table is not None:
-        _check_names(rows, dictionary.event_table, file, problems)
+        table.problems.extend(_unknown_columns(table, dictionary.event_table, file))
     return dictionary
 
 
-def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
-    """The TOML beside the table with the options laid over it; None where either cannot be used."""
-    for key in options:
-        if key not in EventTableOptions.__annotations__:
-            remedy = did_you_mean(key, EventTableOptions.__annotations__)
-            problems.append(Problem(f"unknown option {key!r}", remedy, file=path.name))
+def sidecar_content(path: Path, options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The TOML beside the table with the options laid over it, None where it cannot be read, and the Problems
+    of both.
+    """
+    problems = [
+        Problem(
+            f"unknown option {key!r}", did_you_mean(key, EventTableOptions.__annotations__), file=path.name
+        )
+        for key in options
+        if key not in EventTableOptions.__annotations__
+    ]
     content: dict[str, Any] = {"title": path.stem, "source": "not declared", "licence": "not declared"}
     content["synthetic"] = False
     if sidecar(path).is_file():
         try:
             content = read_toml(sidecar(path), StudyError, file=sidecar(path).name)
         except StudyError as error:
-            problems.extend(error.problems)
-            return None
+            return None, [*problems, *error.problems]
     content.update({key: options[key] for key in ("synthetic", "screening_days") if key in options})
     spec = content.setdefault("event_table", {})
     for key in EventTable.model_fields:
@@ -99,7 +107,7 @@ def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Probl
             spec[key] = text_keys(options[key])
     if "value_unit" in options:
         spec["dv_unit"] = options["value_unit"]
-    return content
+    return content, problems
 
 
 def text_keys(value: object) -> object:
@@ -116,10 +124,11 @@ def _unsaid(path: Path, key: str, example: str, meaning: str) -> Problem:
     return Problem(f"{meaning} is not declared ({option})", remedy, file=path.name)
 
 
-def _add_analyte(
-    path: Path, content: dict[str, Any], options: Mapping[str, Any], problems: list[Problem]
-) -> None:
-    """Analytes named by an option but not described: their unit is `value_unit`."""
+def _add_analyte(path: Path, content: dict[str, Any], options: Mapping[str, Any]) -> list[Problem]:
+    """Add the analytes that an option names and nobody describes: their unit is `value_unit`. Return the
+    Problems of what was not said.
+    """
+    problems = []
     spec = content["event_table"]
     analytes = content.setdefault("analytes", {})
     meaning = spec.get("analyte")
@@ -137,6 +146,7 @@ def _add_analyte(
     if "lloq" in options:
         for name in names or analytes:
             analytes[name] = {**analytes[name], "lloq": options["lloq"]}
+    return problems
 
 
 def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
@@ -159,15 +169,12 @@ def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
             subjects[name] = {"role": "covariate", "kind": "number" if numeric else "category"}
 
 
-def _check_names(rows: EventRows, spec: EventTable, file: str, problems: list[Problem]) -> None:
-    """Columns that the description names must be in the table."""
-    for key in ("weight_column", "cycle_column"):
-        name = getattr(spec, key)
-        if name is not None and name not in rows.table:
-            remedy = did_you_mean(name, rows.table.columns)
-            problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))
-    for key, names in (("drop", spec.drop), ("columns", list(spec.columns))):
-        for name in names:
-            if name not in rows.table:
-                remedy = did_you_mean(name, rows.table.columns)
-                problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))
+def _unknown_columns(table: RawTable, spec: EventTable, file: str) -> Iterator[Problem]:
+    """A Problem for every column that the description names and the table does not have."""
+    named = [(key, getattr(spec, key)) for key in ("weight_column", "cycle_column")]
+    named += [("drop", name) for name in spec.drop]
+    named += [("columns", name) for name in spec.columns]
+    for key, name in named:
+        if name is not None and name not in table:
+            remedy = did_you_mean(name, table.columns)
+            yield Problem(f"{key} names no column of the table", remedy, file=file, value=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,30 +54,29 @@ class EventRows:
         return [column for column in self.table.columns if column not in apart]
 
 
-def read_rows(path: Path, problems: list[Problem]) -> EventRows | None:
-    """Read the file; None, and every Problem added, where no table can be made of it."""
+def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
+    """Read a text file of events. Return its table, None where none can be made of it; the number of comment
+    rows passed over; and its Problems.
+    """
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
-        problems.append(text)
-        return None
+        return None, 0, [text]
     lines = list(enumerate(text.splitlines(), start=1))
     start = next((place for place, (_, line) in enumerate(lines) if _is_header(line)), None)
     if start is None:
         what = "the file has no header" if text.strip() else "the file is empty"
-        problems.append(
-            Problem(what, "begin it with a row that names the columns (ID, TIME, ...)", file=path.name)
-        )
-        return None
+        remedy = "begin it with a row that names the columns (ID, TIME, ...)"
+        return None, 0, [Problem(what, remedy, file=path.name)]
     header_line = lines[start][1].lstrip().lstrip("#")
     if ";" in header_line and "," not in header_line:
+        what = "columns are separated by semicolons"
         remedy = "export with a comma between columns and a point in decimals"
-        problems.append(Problem("columns are separated by semicolons", remedy, file=path.name, row=start + 1))
-        return None
+        return None, 0, [Problem(what, remedy, file=path.name, row=start + 1)]
     header = _split(header_line, header_line)
-    records = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
-    kept = [(row, cells) for row, cells in records if not _is_comment(cells)]
-    table = make_table(path.name, header, kept, problems)
-    return None if table is None else rows_of(table, problems, comments=len(records) - len(kept))
+    rows = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
+    records = [(row, cells) for row, cells in rows if not _is_comment(cells)]
+    table, problems = make_table(path.name, header, records)
+    return table, len(rows) - len(records), problems
 
 
 def _is_header(line: str) -> bool:
@@ -101,25 +101,32 @@ def _is_comment(cells: list[str]) -> bool:
     return first.startswith(("#", "@")) or first in ("C", "c")
 
 
-def rows_of(table: RawTable, problems: list[Problem], *, comments: int = 0) -> EventRows | None:
-    """A table's standard columns renamed to NONMEM's names; missing and doubled ones are Problems."""
+def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
+    """The rows of a table with its standard columns renamed to NONMEM's names.
+
+    None where one of ID, TIME, DV and AMT is missing or a column occurs twice, which the table reports.
+    """
     wanted = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
-    bad = False
-    for name, count in Counter(wanted.values()).items():
-        if count > 1:
-            bad = True
-            both = " and ".join(source for source, target in wanted.items() if target == name)
-            what = f"{both} are one column, {name}"
-            remedy = "delete one of them"
-            problems.append(Problem(what, remedy, file=table.file, row=1, column=name))
-    for name in _REQUIRED:
-        if name not in wanted.values():
-            bad = True
-            remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
-            problems.append(
-                Problem("a required column is missing", remedy, file=table.file, row=1, column=name)
-            )
-    if bad:
+    problems = [*_doubled(table, wanted), *_absent(table, wanted)]
+    if problems:
+        table.problems.extend(problems)
         return None
     shown = {target: source for source, target in wanted.items()}
     return EventRows(replace(table, frame=table.frame.rename(columns=wanted), names=shown), comments)
+
+
+def _doubled(table: RawTable, wanted: Mapping[str, str]) -> Iterator[Problem]:
+    """Problems of columns that go by two names of one standard column."""
+    for name, count in Counter(wanted.values()).items():
+        if count > 1:
+            both = " and ".join(source for source, target in wanted.items() if target == name)
+            what = f"{both} are one column, {name}"
+            yield Problem(what, "delete one of them", file=table.file, row=1, column=name)
+
+
+def _absent(table: RawTable, wanted: Mapping[str, str]) -> Iterator[Problem]:
+    """Problems of required columns that are not there."""
+    for name in _REQUIRED:
+        if name not in wanted.values():
+            remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
+            yield Problem("a required column is missing", remedy, file=table.file, row=1, column=name)

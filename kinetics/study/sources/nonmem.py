@@ -23,9 +23,8 @@ from typing import Any
 from numpy import isclose
 from pandas import Series
 
-from kinetics.errors import Problem
-from kinetics.study.assembly import Tables, build_tables, by_subject
-from kinetics.study.cells import flag, numbers
+from kinetics.study.assembly import Reading, Tables, build_tables, by_subject
+from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import Dictionary, EventTable
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.declared import EventTableOptions, describe
@@ -41,85 +40,92 @@ _OBSERVATION_COLUMNS = {
 }  # fmt: skip
 
 
-def read_event_table(
-    path: Path, options: Mapping[str, Any], problems: list[Problem], *, table: RawTable | None = None
-) -> tuple[Tables, dict[str, object]] | None:
-    """Canonical tables of a single event table, and notes on what was set aside; None on any problem.
+def read_event_table(path: Path, options: Mapping[str, Any], *, table: RawTable | None = None) -> Reading:
+    """Canonical tables of a single event table, with notes on what was set aside.
 
     `table` holds the rows of a file that is not text (a sheet of a workbook, a Parquet file).
     """
-    rows = read_rows(path, problems) if table is None else rows_of(table, problems)
+    comments = 0
+    if table is None:
+        table, comments, problems = read_rows(path)
+        if table is None:
+            return Reading(None, problems)
+        table.problems.extend(problems)
+    rows = rows_of(table, comments=comments)
     if rows is None:
-        return None
-    dictionary = describe(path, rows, options, problems)
+        return Reading(None, table.problems)
+    dictionary = describe(path, rows, options)
     if dictionary is None or dictionary.event_table is None:
-        return None
+        return Reading(None, table.problems)
     spec = dictionary.event_table
-    rows = _named_subjects(rows, spec, problems)
-    _contiguous(rows.table, problems)
-    is_dose, is_observation = _kinds(rows.table, problems)
+    rows = _named_subjects(rows, spec)
+    _contiguous(rows.table)
+    is_dose, is_observation = _kinds(rows.table)
     notes: dict[str, object] = {}
     if rows.comments:
         notes["comment_rows"] = rows.comments
-    if unused := int((~is_dose & ~is_observation).sum()):
+    unused = int((~is_dose & ~is_observation).sum())
+    if unused:
         notes["rows_without_observation"] = unused
     raw: dict[str, RawTable | None] = {
         "subjects.csv": _subjects(rows, spec, notes),
-        "doses.csv": _doses(rows.table, is_dose, spec, problems),
-        "observations.csv": _observations(rows.table, is_observation, spec, dictionary, problems),
+        "doses.csv": _doses(rows.table, is_dose, spec),
+        "observations.csv": _observations(rows.table, is_observation, spec, dictionary),
     }
-    tables = build_tables(dictionary, raw, problems)
-    return None if tables is None else (_expand(tables), notes)
+    reading = build_tables(dictionary, raw, earlier=table.problems)
+    if reading.tables is None:
+        return reading
+    return replace(reading, tables=_expand(reading.tables), notes=notes)
 
 
-def _named_subjects(rows: EventRows, spec: EventTable, problems: list[Problem]) -> EventRows:
+def _named_subjects(rows: EventRows, spec: EventTable) -> EventRows:
     """The rows with the names of the subjects in place of their numbers, where the dictionary has them."""
     if not spec.subject:
         return rows
     codes = rows.table.cells("ID").map(_plain)
     known = codes.isin(spec.subject)
     remedy = f"add the ID to subject in [event_table] of {rows.table.dictionary}"
-    flag(problems, rows.table, ~known & ~rows.table.missing("ID"), "ID", "the ID has no subject", remedy)
+    rows.table.flag(~known & ~rows.table.missing("ID"), "ID", "the ID has no subject", remedy)
     named = codes.map(spec.subject).where(known, codes).astype(object)
     return replace(rows, table=replace(rows.table, frame=rows.table.frame.assign(ID=named)))
 
 
-def _contiguous(table: RawTable, problems: list[Problem]) -> None:
+def _contiguous(table: RawTable) -> None:
     """The rows of an ID must stand together: NONMEM reads an ID that comes back as another subject."""
     ids = table.cells("ID")
     begins = ids != ids.shift()
-    flag(problems, table, table.missing("ID"), "ID", "the ID is missing", "write the subject's ID")
+    table.flag(table.missing("ID"), "ID", "the ID is missing", "write the subject's ID")
     remedy = "sort the rows by ID and TIME"
-    flag(problems, table, begins & ids.duplicated(), "ID", "the ID's rows do not stand together", remedy)
+    table.flag(begins & ids.duplicated(), "ID", "the ID's rows do not stand together", remedy)
 
 
-def _kinds(table: RawTable, problems: list[Problem]) -> tuple[Series, Series]:
+def _kinds(table: RawTable) -> tuple[Series, Series]:
     """Which rows are doses, and which are observations."""
-    amount = numbers(table, "AMT", [], required=False).fillna(0.0)
-    no_value = numbers(table, "MDV", problems, required=False).fillna(0.0)
+    amount = lenient_numbers(table, "AMT").fillna(0.0)
+    no_value = numbers(table, "MDV", required=False).fillna(0.0)
     remedy = "write 0 for an observation, 1 for none"
-    flag(problems, table, ~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", remedy)
-    _steady_state(table, problems)
+    table.flag(~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", remedy)
+    _steady_state(table)
     if "EVID" not in table:
         written = ~table.missing("AMT") & (amount != 0)
         return written, ~written & (no_value != 1)
-    evid = numbers(table, "EVID", problems).fillna(-1).astype(int)
+    evid = numbers(table, "EVID").fillna(-1).astype(int)
     rxode2 = evid.between(101, 9901) & (evid % 100 == 1)
     other = evid.isin([2, 3, 4])
     remedy = "delete the row; begin a new ID after a reset, write a reset-and-dose as EVID 1"
-    flag(problems, table, other, "EVID", "other events and resets (EVID 2, 3, 4) are not supported", remedy)
+    table.flag(other, "EVID", "other events and resets (EVID 2, 3, 4) are not supported", remedy)
     unknown = ~(evid.isin([-1, 0, 1]) | other | rxode2)
-    flag(problems, table, unknown, "EVID", "not an event code", "write 0 (observation) or 1 (dose)")
+    table.flag(unknown, "EVID", "not an event code", "write 0 (observation) or 1 (dose)")
     both = (evid == 0) & (amount != 0)
-    flag(problems, table, both, "AMT", "an amount on an observation row (EVID 0)", "write EVID 1 for a dose")
+    table.flag(both, "AMT", "an amount on an observation row (EVID 0)", "write EVID 1 for a dose")
     return (evid == 1) | rxode2, (evid == 0) & (no_value != 1)
 
 
-def _steady_state(table: RawTable, problems: list[Problem]) -> None:
+def _steady_state(table: RawTable) -> None:
     """SS is refused: a cellular product has no steady state."""
-    state = numbers(table, "SS", problems, required=False).fillna(0.0)
+    state = numbers(table, "SS", required=False).fillna(0.0)
     remedy = "write the earlier doses out, or give them by ADDL and II; then delete SS"
-    flag(problems, table, state != 0, "SS", "steady-state doses are not supported", remedy)
+    table.flag(state != 0, "SS", "steady-state doses are not supported", remedy)
 
 
 def _part(table: RawTable, rows: Series, columns: Mapping[str, str]) -> RawTable:
@@ -131,51 +137,46 @@ def _part(table: RawTable, rows: Series, columns: Mapping[str, str]) -> RawTable
     return RawTable(table.file, frame, shown, table.dictionary)
 
 
-def _doses(table: RawTable, rows: Series, spec: EventTable, problems: list[Problem]) -> RawTable:
+def _doses(table: RawTable, rows: Series, spec: EventTable) -> RawTable:
     """The dose rows as a table of doses."""
     cycle = {spec.cycle_column: "cycle"} if spec.cycle_column else {}
     part = _part(table, rows, {**_DOSE_COLUMNS, **cycle})
-    part.frame["duration"] = _durations(table, rows, problems)
+    part.frame["duration"] = _durations(table, rows)
     code = "ADM" if "ADM" in table else "CMT"
     for column, meaning in (("route", spec.route), ("product", spec.product), ("unit", spec.dose_unit)):
-        part.frame[column] = _by_code(table, rows, code, meaning, column, problems)
-    _check_repeats(table, rows, problems)
+        part.frame[column] = _by_code(table, rows, code, meaning, column)
+    _check_repeats(table, rows)
     return part
 
 
-def _durations(table: RawTable, rows: Series, problems: list[Problem]) -> Series:
+def _durations(table: RawTable, rows: Series) -> Series:
     """Infusion durations as text, in the table's time unit: DUR, or AMT / RATE."""
-    amount = numbers(table, "AMT", [], required=False)
-    rate = numbers(table, "RATE", problems, required=False).fillna(0.0)
-    given = numbers(table, "DUR", problems, required=False).fillna(0.0)
+    amount = lenient_numbers(table, "AMT")
+    rate = numbers(table, "RATE", required=False).fillna(0.0)
+    given = numbers(table, "DUR", required=False).fillna(0.0)
     modelled = rows & rate.isin([-1, -2])
     what = "a rate or duration to be estimated (RATE -1, -2) is not supported"
-    flag(problems, table, modelled, "RATE", what, "write the rate, or give the duration in DUR")
+    table.flag(modelled, "RATE", what, "write the rate, or give the duration in DUR")
     negative = rows & (rate < 0) & ~modelled
-    flag(problems, table, negative, "RATE", "the rate is negative", "write the amount per time, or 0")
+    table.flag(negative, "RATE", "the rate is negative", "write the amount per time, or 0")
     both = rows & (rate > 0) & (given > 0)
-    flag(problems, table, both, "DUR", "the infusion is given twice (RATE and DUR)", "keep one of them")
+    table.flag(both, "DUR", "the infusion is given twice (RATE and DUR)", "keep one of them")
     duration = given.where(rate <= 0, amount / rate.where(rate > 0))
     return duration[rows].map(lambda value: f"{value:.17g}").mask(duration[rows].isna(), "")
 
 
-def _check_repeats(table: RawTable, rows: Series, problems: list[Problem]) -> None:
+def _check_repeats(table: RawTable, rows: Series) -> None:
     """ADDL must be a whole number, and needs an II."""
-    more = numbers(table, "ADDL", problems, required=False).fillna(0.0)
-    every = numbers(table, "II", problems, required=False).fillna(0.0)
+    more = numbers(table, "ADDL", required=False).fillna(0.0)
+    every = numbers(table, "II", required=False).fillna(0.0)
     bad = rows & ((more < 0) | (more % 1 != 0))
-    flag(problems, table, bad, "ADDL", "not a whole number of doses", "write 0, 1, 2, ...")
+    table.flag(bad, "ADDL", "not a whole number of doses", "write 0, 1, 2, ...")
     remedy = "write the time between doses in II"
-    flag(problems, table, rows & (more > 0) & (every <= 0), "II", "ADDL without an interval", remedy)
+    table.flag(rows & (more > 0) & (every <= 0), "II", "ADDL without an interval", remedy)
 
 
 def _by_code(
-    table: RawTable,
-    rows: Series,
-    code: str,
-    meaning: str | Mapping[str, str] | None,
-    word: str,
-    problems: list[Problem],
+    table: RawTable, rows: Series, code: str, meaning: str | Mapping[str, str] | None, word: str
 ) -> Series:
     """The word that holds for every row: one for all, or one per code in the column `code`."""
     codes = table.cells(code)[rows].map(_plain)
@@ -184,7 +185,7 @@ def _by_code(
     unknown = (rows & ~table.cells(code).map(_plain).isin(meaning)).to_numpy()
     remedy = f"add the code to {word} in [event_table] (known: {', '.join(meaning)})"
     what = f"the code has no {word}" if code in table else f"{word} is given per code, and there is no {code}"
-    flag(problems, table, unknown, code, what, remedy)
+    table.flag(unknown, code, what, remedy)
     first = next(iter(meaning.values()), "")
     return codes.map(dict(meaning)).fillna(first)
 
@@ -194,16 +195,14 @@ def _plain(cell: str) -> str:
     return re.sub(r"\.0*$", "", cell)
 
 
-def _observations(
-    table: RawTable, rows: Series, spec: EventTable, dictionary: Dictionary, problems: list[Problem]
-) -> RawTable:
+def _observations(table: RawTable, rows: Series, spec: EventTable, dictionary: Dictionary) -> RawTable:
     """The observation rows as a table of observations."""
     part = _part(table, rows, _OBSERVATION_COLUMNS)
     code = "DVID" if "DVID" in table else "CMT"
     meaning = spec.analyte
     if meaning is None and len(dictionary.analytes) == 1:
         meaning = next(iter(dictionary.analytes))
-    part.frame["analyte"] = _by_code(table, rows, code, meaning, "analyte", problems)
+    part.frame["analyte"] = _by_code(table, rows, code, meaning, "analyte")
     if spec.dv_unit:
         part.frame["unit"] = spec.dv_unit
     if "limit" in part and "censored" in part:
@@ -213,11 +212,11 @@ def _observations(
 
 def _intervals(part: RawTable, dictionary: Dictionary) -> Series:
     """CENS 1 with a LIMIT, and a DV other than the LLOQ, is Monolix's interval (LIMIT, DV)."""
-    value, limit = (numbers(part, column, [], required=False) for column in ("value", "limit"))
+    value, limit = (lenient_numbers(part, column) for column in ("value", "limit"))
     declared = (
         part.cells("analyte").map({name: a.lloq for name, a in dictionary.analytes.items()}).astype(float)
     )
-    lloq = numbers(part, "lloq", [], required=False).fillna(declared)
+    lloq = lenient_numbers(part, "lloq").fillna(declared)
     censored = part.cells("censored")
     apart = limit.notna() & lloq.notna() & ~isclose(value, lloq)
     return censored.mask(apart & censored.map(_plain).eq("1"), "interval")
