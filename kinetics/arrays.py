@@ -1,4 +1,4 @@
-"""Arrays: the type that jax and numpy both give, and the rows of a matrix one by one."""
+"""Arrays of jax or numpy: a type for both, and the split of a matrix into its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ AnyArray = jax.Array | np.ndarray
 
 
 def unstacked(x: Shaped[Array, "row *each"]) -> list[Shaped[Array, "*each"]]:
-    """The rows of an array. Reverse mode joins their slopes in one step, where it would add up those of
-    slices.
+    """The rows of an array, as a list.
+
+    Reverse-mode differentiation joins the gradients of these rows in one step, where for slices `x[i]` it
+    would add up one array of the full size for each row.
     """
-    return [row.reshape(x.shape[1:]) for row in jax.lax.split(x, [1] * len(x))] if len(x) else []
+    if len(x) == 0:
+        return []
+    return [row.reshape(x.shape[1:]) for row in jax.lax.split(x, [1] * len(x))]
