@@ -1,6 +1,7 @@
-"""From raw tables to canonical ones: every file is read, every problem is kept, none stops the next.
+"""From the raw tables of a study to its canonical ones, with every check.
 
-Each table is checked by the module named for it; what only two tables together can show is checked here.
+Every file is read, and a problem in one does not stop the reading of the next. The module of a table checks
+that table; this one checks what only several tables, or several rows, show together.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _TEXT = {  # table -> its standard columns of text
 
 @dataclass(frozen=True)
 class Tables:
-    """The five canonical tables and the dictionary that explains them."""
+    """The five canonical tables of a study and the dictionary that explains them."""
 
     dictionary: Dictionary
     subjects: DataFrame
@@ -58,8 +59,8 @@ class Tables:
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading a study: `tables`, None where there is any problem; every problem; and notes on
-    what was set aside.
+    """The result of reading a study: its tables, None where there is any problem; all of its problems; and
+    notes on what was set aside.
     """
 
     tables: Tables | None
@@ -91,7 +92,7 @@ def read_folder(folder: Path) -> Reading:
 
 
 def _file_problems(folder: Path, present: set[str], files: Mapping[str, Path]) -> Iterator[Problem]:
-    """Problems of the names of the files in a study folder: twice there, missing, nearly a table's."""
+    """Problems with the files of a study folder: tables that are there twice, missing, or misnamed."""
     for name in files:
         if {name, _parquet(name)} <= present:
             what = f"the table stands in {name} and in {_parquet(name)}"
@@ -105,37 +106,40 @@ def _file_problems(folder: Path, present: set[str], files: Mapping[str, Path]) -
 
 
 def table_files(folder: Path) -> dict[str, Path]:
-    """Table (`subjects.csv` ...) -> the file it is read from: the CSV, or the Parquet file of the same
-    name.
+    """Table (`subjects.csv` ...) -> the file it is read from: the CSV, else the Parquet file of that name.
+
+    Tables without a file are left out.
     """
-    found = {}
+    files = {}
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
-        there = [folder / file for file in (name, _parquet(name)) if (folder / file).is_file()]
-        found.update({name: there[0]} if there else {})
-    return found
+        for path in (folder / _parquet(name), folder / name):  # the CSV wins
+            if path.is_file():
+                files[name] = path
+    return files
 
 
 def _parquet(name: str) -> str:
+    """The name of the Parquet file that may hold the table of a CSV: subjects.csv -> subjects.parquet."""
     return f"{name.removesuffix('.csv')}.parquet"
 
 
 def _looks_like(name: str, present: Iterable[str]) -> list[str]:
-    """The optional table a stray file name was probably meant to be."""
+    """The absent optional table that the file `name` was probably meant to be, in a list of at most one."""
     tables = (*REQUIRED_FILES, *OPTIONAL_FILES)
     if name in (*tables, *map(_parquet, tables), "dictionary.toml"):
         return []
-    wanted = [file for file in OPTIONAL_FILES if file not in present]
-    return get_close_matches(name.lower(), wanted, n=1, cutoff=0.8)
+    absent = [file for file in OPTIONAL_FILES if file not in present]
+    return get_close_matches(name.lower(), absent, n=1, cutoff=0.8)
 
 
 def _stray(name: str, present: Iterable[str]) -> Problem:
-    """A file that would be passed over in silence, though it nearly has a table's name."""
+    """The Problem of a file that would be ignored, though it nearly has the name of a table."""
     remedy = f"rename it to {_looks_like(name, present)[0]!r}, or give it another name"
     return Problem("the file is not read: no table has this name", remedy, file=name)
 
 
 def _missing(name: str, present: Iterable[str]) -> Problem:
-    """A required file that is not in the folder."""
+    """The Problem of a required file that is not in the folder."""
     near = get_close_matches(name, sorted(present), n=1, cutoff=0.6)
     remedy = f"add {name}"
     if near and near[0] not in (*REQUIRED_FILES, *OPTIONAL_FILES):
@@ -150,10 +154,10 @@ def _missing(name: str, present: Iterable[str]) -> Problem:
 def build_tables(
     dictionary: Dictionary, raw: Mapping[str, RawTable | None], *, earlier: Sequence[Problem] = ()
 ) -> Reading:
-    """Canonical tables of raw ones, with all checks made.
+    """Canonical tables of raw ones, with every check.
 
-    `earlier` are the problems found before, which the Reading has first. Every raw table hands over the
-    problems of its cells.
+    `raw` maps `subjects.csv` ... to its table, None where it could not be read. The problems of the Reading
+    are `earlier`, those found before, then those of the cells of every table, then those between tables.
     """
     problems = list(earlier)
     made: dict[str, DataFrame] = {}
@@ -175,11 +179,12 @@ def build_tables(
     problems += _problems_across(made, raw, dictionary)
     if problems or not {"subjects", "doses", "observations"} <= set(made):
         return Reading(None, problems)
-    ordered = {
-        name: by_subject(table, made["subjects"]) for name, table in made.items() if name != "subjects"
+    finished = {
+        name: _with_text_columns(name, by_subject(table, made["subjects"]))
+        for name, table in made.items()
+        if name != "subjects"
     }
-    typed = {name: _with_text_columns(name, table) for name, table in ordered.items()}
-    return Reading(Tables(dictionary, subjects=made["subjects"], **typed), [])
+    return Reading(Tables(dictionary, subjects=made["subjects"], **finished), [])
 
 
 def _problems_across(
@@ -269,12 +274,12 @@ def _without(source: RawTable, subjects: DataFrame, table: DataFrame, word: str)
 
 
 def by_subject(table: DataFrame, subjects: DataFrame) -> DataFrame:
-    """A table by subject (in the order of `subjects`), then time; ties stay in file order."""
+    """A table sorted by subject (in the order of `subjects`), then by time; ties stay in file order."""
     place = {subject: rank for rank, subject in enumerate(subjects.index)}
     ranked = table.assign(rank=table["subject"].map(place)).reset_index(drop=True)
     return table.iloc[ranked.sort_values(["rank", "time"], kind="stable").index].reset_index(drop=True)
 
 
 def _with_text_columns(name: str, table: DataFrame) -> DataFrame:
-    """The table with its columns of text as pandas' string type, whatever they were read as."""
+    """The table with its standard columns of text in pandas' string type."""
     return table.astype(dict.fromkeys(_TEXT[name], "str"))

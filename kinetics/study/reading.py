@@ -1,10 +1,10 @@
-"""One file that is a whole study: an event table, an ADaM-shaped table, a workbook of tables.
+"""A single file that is a whole study: an event table, an ADaM-shaped table, or a workbook of tables.
 
-A `.csv` or other text, a Parquet file, or a workbook with one sheet is an event table
-(`kinetics.study.sources.nonmem`) or, where it has USUBJID and PARAMCD, an ADPC- or ADPPK-shaped table
-(`kinetics.study.sources.adam`). A workbook with the sheets subjects, doses and observations (events,
-responses) is a study folder in one file, its dictionary the sheet `dictionary` or the TOML of the same name
-beside it.
+A text (`.csv` or another), a Parquet file, or a workbook with one sheet is an ADPC- or ADPPK-shaped table
+where it has USUBJID and PARAMCD (`kinetics.study.sources.adam`), else an event table
+(`kinetics.study.sources.nonmem`). A workbook with the sheets subjects, doses and observations, and if needed
+events and responses, is a study folder in one file. Its dictionary is its sheet `dictionary`, or the TOML of
+the same name beside the workbook.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from kinetics.study.sources.parquet import read_parquet_table
 
 __all__ = ["read_study_file"]
 
+# sheet -> the file of a study folder that it stands for
 _SHEETS = {name.removesuffix(".csv"): name for name in (*REQUIRED_FILES, *OPTIONAL_FILES)}
 
 
@@ -50,7 +51,7 @@ def read_study_file(path: Path, options: Mapping[str, Any]) -> Reading:
 
 
 def _header(path: Path) -> list[str]:
-    """The column names of a comma-separated text, unchecked."""
+    """The column names in the first line of a comma-separated text, unchecked."""
     text = decode(path.read_bytes(), path.name)
     first = "" if isinstance(text, Problem) else text.partition("\n")[0]
     return [name.strip().strip('"') for name in first.split(",")]
@@ -59,7 +60,7 @@ def _header(path: Path) -> list[str]:
 def _single_table(
     path: Path, table: RawTable | None, problems: list[Problem], options: Mapping[str, Any]
 ) -> Reading:
-    """The study of a single table; `problems` are those found when it was read."""
+    """The study of a single table, event or ADaM-shaped; `problems` are those of reading its file."""
     if table is None:
         return Reading(None, problems)
     table.problems.extend(problems)
@@ -69,7 +70,7 @@ def _single_table(
 
 
 def _workbook(path: Path, options: Mapping[str, Any]) -> Reading:
-    """The study of a workbook: one of tables, or of a single table."""
+    """The study of a workbook: the tables of a study folder, or a single table."""
     workbook = read_workbook(path)
     if isinstance(workbook, Problem):
         return Reading(None, [workbook])
@@ -89,7 +90,7 @@ def _workbook(path: Path, options: Mapping[str, Any]) -> Reading:
 
 
 def _workbook_of_tables(path: Path, workbook: Workbook, options: Mapping[str, Any]) -> Reading:
-    """A study folder in one workbook."""
+    """The study of a workbook that holds the tables of a study folder."""
     problems = []
     if options:
         what = f"options of a single event table ({', '.join(options)})"
@@ -133,8 +134,8 @@ def _stray_sheets(path: Path, others: Iterable[str], tables: Iterable[str]) -> I
 
 
 def _dictionary_of_workbook(path: Path, workbook: Workbook) -> tuple[Dictionary | None, str, list[Problem]]:
-    """The dictionary of a workbook of tables, None where there is none that can be used; the name of the
-    sheet or file that holds it; and its Problems.
+    """The dictionary of a workbook of tables (None where none can be used), the name of the sheet or file
+    that holds it, and its Problems.
     """
     beside = sidecar(path)
     if workbook.dictionary is not None and beside.is_file():

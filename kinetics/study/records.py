@@ -16,7 +16,8 @@ _EMPTY = {"event": "object", "grade": "float", "grading_system": "object"}
 
 
 def event_log(raw: RawTable | None, dictionary: Dictionary) -> DataFrame:
-    """subject, time [day], event, grade (NaN where none), grading_system, own columns, row.
+    """Canonical events: subject, time [day], event, grade (NaN where none), grading_system, the declared
+    columns, row. An empty table where `raw` is None.
 
     A grade needs the system that defines it (`ctcae_v5`, `astct_2019`, ...): grades never convert.
     """
@@ -41,21 +42,27 @@ def event_log(raw: RawTable | None, dictionary: Dictionary) -> DataFrame:
 
 
 def response_log(raw: RawTable | None, dictionary: Dictionary) -> DataFrame:
-    """subject, time [day], own columns, row."""
+    """Canonical responses: subject, time [day], the declared columns, row. An empty table where `raw` is
+    None.
+    """
     return _log(raw, dictionary, "responses")
 
 
 def _log(raw: RawTable | None, dictionary: Dictionary, name: Literal["events", "responses"]) -> DataFrame:
-    """subject, time, the declared columns, row."""
+    """The columns that both tables have: subject, time [day], the declared columns, row."""
     if raw is None:
         kinds = {"subject": object, "time": float, "row": int}
         return DataFrame({column: [] for column in kinds}).astype(kinds)
     specs = getattr(dictionary.columns, name)
-    standard = ["event", "grade", "grading_system"] if name == "events" else []
-    own = check_columns(raw, name, ["subject", "time", *standard[:1]], standard[1:], specs)
+    required = ["subject", "time"]
+    optional: list[str] = []
+    if name == "events":
+        required = ["subject", "time", "event"]
+        optional = ["grade", "grading_system"]
+    declared_columns = check_columns(raw, name, required, optional, specs)
     table = DataFrame({"subject": subjects_of(raw)})
     table["time"] = times(raw, "time", specs.get("time"), name)
-    for column in own:
+    for column in declared_columns:
         table[column] = declared(raw, column, specs[column])
     table["row"] = table.index
     return table

@@ -11,21 +11,23 @@ from kinetics.study.raw_table import RawTable
 
 __all__ = ["HEAVIEST_KG", "LIGHTEST_KG", "subject_table"]
 
-# outside: grams or pounds were written
+# a weight outside of these was written in grams or pounds
 LIGHTEST_KG = 0.3
 HEAVIEST_KG = 400.0
 
 
 def subject_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
-    """Index `subject` (str); `weight_kg` (float, NaN where absent); then the declared columns."""
+    """Canonical subjects: index `subject` (str); `weight_kg` (float, NaN where absent); the declared columns.
+
+    Problems of the cells stay with `raw`.
+    """
     specs = dictionary.columns.subjects
-    own = check_columns(raw, "subjects", ["subject"], ["weight_kg"], specs)
+    declared_columns = check_columns(raw, "subjects", ["subject"], ["weight_kg"], specs)
     subjects = subjects_of(raw)
     repeated = subjects.duplicated() & (subjects != "")
-    remedy = "keep one row per subject"
-    raw.flag(repeated, "subject", "the subject occurs more than once", remedy)
+    raw.flag(repeated, "subject", "the subject occurs more than once", "keep one row per subject")
     table = DataFrame({"weight_kg": _weights(raw, specs.get("weight_kg"))})
-    for column in own:
+    for column in declared_columns:
         _check_kind(raw, column, specs[column])
         table[column] = declared(raw, column, specs[column])
     table.index = Index(subjects.to_numpy(dtype=str), name="subject", dtype="str")
@@ -33,7 +35,7 @@ def subject_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
 
 
 def _weights(raw: RawTable, spec: Column | None) -> Series:
-    """Body weight in kg; NaN where it is not given."""
+    """Body weight in kg, NaN where it is not given; implausible ones are reported."""
     unit = spec.unit if spec and spec.unit else "kg"
     scale = factor(raw, "weight_kg", unit, "kg", "use one of: kg, g body weight, lb")
     weight = numbers(raw, "weight_kg", required=False) * scale

@@ -43,20 +43,20 @@ _REQUIRED = ("ID", "TIME", "DV", "AMT")
 
 @dataclass(frozen=True)
 class EventRows:
-    """The rows, standard columns under NONMEM's names, and how many comment rows were passed over."""
+    """The rows, with the standard columns under NONMEM's names, and the number of comment rows left out."""
 
     table: RawTable
     comments: int
 
     def own_columns(self, spec: EventTable) -> list[str]:
-        """The columns of the user's own that are kept: weight and covariates."""
+        """The columns of the user's own that are kept: the weight and the covariates."""
         apart = {*STANDARD, *spec.drop, spec.cycle_column}
         return [column for column in self.table.columns if column not in apart]
 
 
 def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
-    """Read a text file of events. Return its table, None where none can be made of it; the number of comment
-    rows passed over; and its Problems.
+    """Read a text file of events. Return its table (None where none can be made), the number of comment rows
+    left out, and its Problems.
     """
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
@@ -80,7 +80,7 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
 
 
 def _is_header(line: str) -> bool:
-    """The first line that is neither empty nor a comment (`#ID ...` is a header too)."""
+    """Whether a line is neither empty nor a comment; `#ID ...` is a header too."""
     line = line.strip()
     if line.startswith("#"):
         return re.match(r"#\s*ID\b", line, re.IGNORECASE) is not None
@@ -88,7 +88,7 @@ def _is_header(line: str) -> bool:
 
 
 def _split(line: str, header: str) -> list[str]:
-    """The cells of a line, by the separator that the header uses."""
+    """The cells of a line, separated as the header is: by commas, tabs or spaces."""
     for separator in (",", "\t"):
         if separator in header:
             return next(csv.reader([line], delimiter=separator))
@@ -96,37 +96,38 @@ def _split(line: str, header: str) -> list[str]:
 
 
 def _is_comment(cells: list[str]) -> bool:
-    """`#...`, `@...`, or a C alone in the first cell."""
+    """Whether a row is a comment: `#...`, `@...`, or C alone in its first cell."""
     first = cells[0].strip()
     return first.startswith(("#", "@")) or first in ("C", "c")
 
 
 def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
-    """The rows of a table with its standard columns renamed to NONMEM's names.
+    """The rows of a table with its standard columns under NONMEM's names.
 
-    None where one of ID, TIME, DV and AMT is missing or a column occurs twice, which the table reports.
+    None where one of ID, TIME, DV and AMT is missing or a standard column occurs twice; `table` keeps these
+    Problems. `comments` is the number of comment rows left out of the table.
     """
-    wanted = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
-    problems = [*_doubled(table, wanted), *_absent(table, wanted)]
+    renamed = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
+    problems = [*_doubled_columns(table, renamed), *_missing_columns(table, renamed)]
     if problems:
         table.problems.extend(problems)
         return None
-    shown = {target: source for source, target in wanted.items()}
-    return EventRows(replace(table, frame=table.frame.rename(columns=wanted), names=shown), comments)
+    shown = {standard: source for source, standard in renamed.items()}
+    return EventRows(replace(table, frame=table.frame.rename(columns=renamed), names=shown), comments)
 
 
-def _doubled(table: RawTable, wanted: Mapping[str, str]) -> Iterator[Problem]:
-    """Problems of columns that go by two names of one standard column."""
-    for name, count in Counter(wanted.values()).items():
+def _doubled_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Problem]:
+    """Problems of standard columns that occur under two of their names."""
+    for name, count in Counter(renamed.values()).items():
         if count > 1:
-            both = " and ".join(source for source, target in wanted.items() if target == name)
+            both = " and ".join(source for source, standard in renamed.items() if standard == name)
             what = f"{both} are one column, {name}"
             yield Problem(what, "delete one of them", file=table.file, row=1, column=name)
 
 
-def _absent(table: RawTable, wanted: Mapping[str, str]) -> Iterator[Problem]:
+def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Problem]:
     """Problems of required columns that are not there."""
     for name in _REQUIRED:
-        if name not in wanted.values():
+        if name not in renamed.values():
             remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
             yield Problem("a required column is missing", remedy, file=table.file, row=1, column=name)

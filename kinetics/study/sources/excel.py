@@ -1,7 +1,7 @@
-"""An Excel workbook (.xlsx) as raw tables, one a sheet. Reading one needs openpyxl: the extra `excel`.
+"""An Excel workbook (.xlsx) as raw tables, one per sheet. It needs openpyxl: the extra `excel`.
 
-A sheet's first row names its columns. The sheet `dictionary` holds a dictionary.toml, one line a row. A
-formula is read as the value that was stored with it.
+The first row of a sheet names its columns. The sheet `dictionary` holds a dictionary.toml, one line per row.
+A formula is read as the value that was stored with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DICTIONARY_SHEET = "dictionary"
 
 @dataclass(frozen=True)
 class Sheet:
-    """One sheet as a table (None where none can be made of it), and what is wrong with it."""
+    """One sheet as a table (None where none can be made of it), and its Problems."""
 
     table: RawTable | None
     problems: list[Problem]
@@ -44,10 +44,10 @@ def sheet_name(path: Path, sheet: str) -> str:
 
 
 def read_workbook(path: Path) -> Workbook | Problem:
-    """The sheets of a workbook; the Problem where it is none, or where openpyxl is not installed.
+    """The sheets of a workbook; a Problem where it cannot be read or openpyxl is not installed.
 
-    A sheet without any cell is left out. What is wrong with a sheet matters only where the sheet is used: a
-    sheet of notes may look as it likes.
+    A sheet without any cell is left out. The Problems of a sheet matter only if the sheet is used: a sheet of
+    notes may have any form.
     """
     try:
         load = importlib.import_module("openpyxl").load_workbook

@@ -1,4 +1,4 @@
-"""A Parquet file as a raw table. Reading one needs pyarrow: the extra `parquet`."""
+"""A Parquet file as a raw table. It needs pyarrow: the extra `parquet`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["need_pyarrow", "read_parquet_table"]
 
 
 def need_pyarrow(file: str) -> Problem | None:
-    """The Problem of Parquet without pyarrow; None where it is there."""
+    """The Problem, in `file`, that pyarrow is not installed; None where it is."""
     if importlib.util.find_spec("pyarrow") is not None:
         return None
     remedy = "pip install 'cellkinetics[parquet]', or use CSV"
@@ -22,7 +22,7 @@ def need_pyarrow(file: str) -> Problem | None:
 
 
 def read_parquet_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
-    """Read one Parquet file. Return its table, None where none can be made of it, and its Problems.
+    """Read one Parquet file. Return its table (None where none can be made) and its Problems.
 
     Row 2 is the first record, as in a CSV.
     """
