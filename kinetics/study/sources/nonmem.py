@@ -213,7 +213,8 @@ def _durations(table: RawTable, rows: Series) -> Series:
     both = rows & (rate > 0) & (dur > 0)
     table.flag(both, "DUR", "the infusion is given twice (RATE and DUR)", "keep one of them")
     duration = dur.where(rate <= 0, amount / rate.where(rate > 0))[rows]
-    return duration.map(lambda value: f"{value:.17g}").mask(duration.isna(), "")
+    text = duration.astype(object).map(lambda value: f"{value:.17g}")  # text also where there is no dose row
+    return text.mask(duration.isna(), "")
 
 
 def _by_code(
