@@ -30,7 +30,7 @@ from kinetics.model.model import load_model
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import read_plan
 from kinetics.plan.tables import Sampler
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 
 __all__ = ["measured"]

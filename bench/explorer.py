@@ -27,7 +27,7 @@ from kinetics.explore.serve import serving
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import WhatIf
 from kinetics.files import write_atomic
-from tests.explore.test_explore_browser import CHROMIUM, OFFLINE, Visit
+from tests.support.browser import CHROMIUM, OFFLINE, Visit
 
 ROOT = Path(__file__).parents[1]
 TRIAL, COPIES = "nkg2d_phase1_synthetic", 84

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.timing import first_s, median_ms
 from kinetics.model.model import load_model
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 
 __all__ = ["DAYS", "Livermet"]

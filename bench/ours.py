@@ -19,7 +19,7 @@ from kinetics.inference.posterior import Posterior
 from kinetics.model.model import load_model
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import read_plan
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 
 __all__ = [

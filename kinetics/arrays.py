@@ -1,22 +1,35 @@
-"""Arrays of jax or numpy: a type for both, and the split of a matrix into its rows."""
+"""Arrays: the type that jax and numpy both give, and the rows of a matrix one by one.
+
+This module loads no jax. Layers that only write doses or read tables annotate with `AnyArray` too, and
+`import jax` takes seconds.
+"""
 
 from __future__ import annotations
 
-import jax
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from jaxtyping import Array, Shaped
+
+if TYPE_CHECKING:
+    import jax
+    from jaxtyping import Array, Shaped
+
+    AnyArray = jax.Array | np.ndarray
+else:
+    # `Float[Any, "row"]` still checks shape and dtype where a run holds calls to their annotations.
+    AnyArray = Any
 
 __all__ = ["AnyArray", "unstacked"]
 
-AnyArray = jax.Array | np.ndarray
-
 
 def unstacked(x: Shaped[Array, "row *each"]) -> list[Shaped[Array, "*each"]]:
-    """The rows of an array, as a list.
+    """The rows of an array.
 
-    Reverse-mode differentiation joins the gradients of these rows in one step, where for slices `x[i]` it
-    would add up one array of the full size for each row.
+    Reverse mode joins the slopes of these rows in one step, where it would add up those of slices.
     """
+    import jax
+
     if len(x) == 0:
         return []
-    return [row.reshape(x.shape[1:]) for row in jax.lax.split(x, [1] * len(x))]
+    rows = jax.lax.split(x, [1] * len(x))
+    return [row.reshape(x.shape[1:]) for row in rows]

@@ -42,24 +42,23 @@ jax.config.update("jax_compilation_cache_dir", os.environ["KINETICS_COMPILE_CACH
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-# KINETICS_STRICT=1: every call in these rooms is held to its annotations, shapes included. Before kinetics is
-# first imported, which is why the filter below is not in pyproject.toml.
+# KINETICS_STRICT=1: every call in these modules is held to its annotations, shapes included. Set before
+# kinetics is first imported, which is why the filter below is not in pyproject.toml.
 STRICT = (
-    "distributions",
-    "regimen",
+    "model.priors",
+    "regimen.regimen",
     "solve",
-    "residual",
-    "observe",
-    "correlated",
-    "hierarchy",
-    "bind",
-    "sampler",
-    "area",
-    "curve",
-    "exposure",
+    "assay.residual",
+    "assay.likelihood",
+    "assay.correlated",
+    "population.hierarchy",
+    "plan.binding",
+    "inference.nuts",
+    "exposures.area",
+    "exposures.fitted",
 )
 if os.environ.get("KINETICS_STRICT") == "1":
-    jaxtyping.install_import_hook([f"kinetics.{room}" for room in STRICT], "beartype.beartype")
+    jaxtyping.install_import_hook([f"kinetics.{module}" for module in STRICT], "beartype.beartype")
 
 
 def pytest_collection_finish() -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 
 import kinetics as kn
 from docs.generate.layers import sentence
-from kinetics.toml import Spec
 
-__all__ = ["ARGUMENTS", "layers", "names_by_layer", "reference_pages", "tables_of_a_toml"]
+__all__ = ["ARGUMENTS", "layers", "names_by_layer", "reference_pages"]
 
 EXAMPLES = """## Examples
 
@@ -71,17 +70,6 @@ def names_by_layer() -> dict[str, list[str]]:
     """layer -> dotted names of its public objects: what its face lists."""
     names = {layer: [f"kinetics.{layer}.{name}" for name in getattr(kn, layer).__all__] for layer in layers()}
     return {layer: public for layer, public in names.items() if public}
-
-
-def tables_of_a_toml() -> list[str]:
-    """The tables of fits/*.toml and of protocol.toml: what a user writes, rather than calls."""
-    return [
-        f"kinetics.{layer}.{name}"
-        for layer in ("plan", "protocol")
-        for name in getattr(kn, layer).__all__
-        if inspect.isclass(value := getattr(getattr(kn, layer), name)) and issubclass(value, Spec)
-        if name not in kn.__all__
-    ]
 
 
 def reference_pages() -> dict[str, str]:

@@ -1,4 +1,22 @@
-"""Dose rules: from the cohorts treated so far to the next level, with the clause that says so. No jax."""
+"""Dose rules: from the cohorts treated so far to the next level, with the clause that says so. No jax.
+
+What rules take and answer:
+- `history`: cohorts, the counts of a level, decisions, the `Rule` protocol.
+- `whole_cohorts`: a rule of cohorts asked between patients.
+- `next_cohorts`: dose-transition tables and decision trees.
+- `backfill`: which lower levels may take more patients.
+
+The rules, one a file:
+- `three_plus_three`, `crmpack`: 3+3 in three codings, and crmPack's.
+- `titration`, `published_simon_1997`, `published_md_anderson`: accelerated titration before a cohort rule.
+- `boin`, `tite_boin`, `boin12`, `pkboin12`: the Bayesian optimal interval designs.
+- `crm`, `blrm`: model-based rules.
+
+What a rule does in the long run:
+- `enumeration`: exact operating characteristics.
+- `simulation`, `response_simulation`, `exposure_simulation`: by simulated trials.
+- `calendar`: simulated trials in calendar time.
+"""
 
 import lazy_loader
 

@@ -1,14 +1,14 @@
 """Backfill: which lower levels may take patients whom the escalation has no place for (BF-BOIN).
 
-Zhao 2024, Clin Cancer Res 30:673: the paper was not read, the rules are those of the R package bfboin, which
+Zhao 2024, Clin Cancer Res 30:673: the paper was not read; the rules are those of the R package bfboin, which
 follows it. A level is open where it is below the escalation's, a response was seen at it, it has fewer
-patients than the cap, and neither it nor any level below it is unsafe. Unsafe: the DLT rate at or above
-lambda_d both at the level and pooled with the next one up, of the evaluable. Patients go to the highest open
-level.
+patients than the cap, and neither it nor any level below it is unsafe. A level is unsafe where the DLT rate
+of the evaluable is at or above lambda_d both at the level and pooled with the next one up. Patients go to the
+highest open level.
 
-Only where to backfill is said here. The escalation then decides from all patients at its level; that BF-BOIN
-pools levels whose data conflict is not done. In a history the backfilled cohorts stand before the last of the
-escalation, for the last cohort is where the trial is.
+This module says only where to backfill. The escalation then decides from all patients at its level; BF-BOIN's
+pooling of levels whose data conflict is not done. In a history the backfilled cohorts stand before the last
+cohort of the escalation, because the last cohort is where the trial is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CAP = 12  # patients a level: bfboin, n.cap
 
 @dataclass(frozen=True)
 class OpenLevel:
-    """A level that may take `room` patients, and why; or none, and why not.
+    """A level that may take `room` patients, and why; `room` is 0 where it may not.
 
     >>> from kinetics.escalation import OpenLevel
     >>> OpenLevel(level=1, room=9, why="a response was seen").room
@@ -40,7 +40,9 @@ class OpenLevel:
 
 @dataclass(frozen=True)
 class Backfill:
-    """The rule for `levels` with a `target` DLT rate. `needs_response`: only levels where activity was seen.
+    """The rule for `levels` with a `target` DLT rate.
+
+    `cap` is the most patients of a level. With `needs_response` only levels with a response are open.
 
     >>> from kinetics.escalation import Backfill, Boin, Cohort
     >>> history = [Cohort(1, 3, responses=1), Cohort(2, 3)]
@@ -59,28 +61,30 @@ class Backfill:
         check_history(history, self.levels)
         if decision.action == "stop" or decision.level is None:
             return []
-        known = tallies(history, self.levels)
-        unsafe = next((i for i in range(1, decision.level) if self._unsafe(i, known)), self.levels + 1)
-        return [self._level(i, known[i], unsafe) for i in range(decision.level - 1, 0, -1)]
+        counts = tallies(history, self.levels)
+        below = range(1, decision.level)
+        unsafe = next((level for level in below if self._unsafe(level, counts)), self.levels + 1)
+        return [self._level(level, counts[level], unsafe) for level in reversed(below)]
 
-    def _level(self, level: int, own: Tally, unsafe: int) -> OpenLevel:
+    def _level(self, level: int, tally: Tally, unsafe: int) -> OpenLevel:
+        """What one level may take, where `unsafe` is the lowest unsafe level."""
         if level >= unsafe:
-            which = "its" if level == unsafe else f"level {unsafe}'s"
-            return OpenLevel(level, 0, f"{which} DLT rate is one to go down at, with the level above it too")
-        if own.treated == 0:
+            whose = "its" if level == unsafe else f"level {unsafe}'s"
+            return OpenLevel(level, 0, f"{whose} DLT rate is one to go down at, with the level above it too")
+        if tally.treated == 0:
             return OpenLevel(level, 0, "nobody was treated there: it is not cleared")
-        if self.needs_response and own.responses == 0:
-            return OpenLevel(level, 0, f"no response in {own.treated} yet")
-        room = max(self.cap - own.treated, 0)
-        seen = f"{own.responses} with a response and {own.dlts} with a DLT in {own.treated}"
-        return OpenLevel(
-            level, room, f"{seen}; {self.cap} at most" if room else f"{own.treated} are there: full"
-        )
+        if self.needs_response and tally.responses == 0:
+            return OpenLevel(level, 0, f"no response in {tally.treated} yet")
+        if tally.treated >= self.cap:
+            return OpenLevel(level, 0, f"{tally.treated} are there: full")
+        outcomes = f"{tally.responses} with a response and {tally.dlts} with a DLT in {tally.treated}"
+        return OpenLevel(level, self.cap - tally.treated, f"{outcomes}; {self.cap} at most")
 
-    def _unsafe(self, level: int, known: Mapping[int, Tally]) -> bool:
-        own = known[level]
-        above = known[level + 1]
-        pooled = Tally(own.evaluable + above.evaluable, own.dlts + above.dlts)
+    def _unsafe(self, level: int, counts: Mapping[int, Tally]) -> bool:
+        """Whether the DLT rate is one to go down at, at the level and pooled with the next one up."""
+        tally = counts[level]
+        above = counts[level + 1]
+        pooled = Tally(tally.evaluable + above.evaluable, tally.dlts + above.dlts)
         return all(
-            t.evaluable and t.dlts >= boundary(t.evaluable, self.target).deescalate for t in (own, pooled)
+            t.evaluable and t.dlts >= boundary(t.evaluable, self.target).deescalate for t in (tally, pooled)
         )

@@ -1,8 +1,8 @@
 """BLRM, Bayesian logistic regression with overdose control (EWOC): Neuenschwander 2008, Stat Med 27:2420.
 
 logit P(dose) = log alpha + beta log(dose / reference), (log alpha, log beta) bivariate normal. A level is
-admissible where P(overdose) does not exceed `feasible`. The intervals are data, for published ones differ:
-OncoBayes2 has 0 / .16 / .33 / 1, crmPack's examples .20 and .35. Every decision prints those it used.
+admissible where P(overdose) does not exceed `feasible`. The intervals are data, because published ones
+differ: OncoBayes2 has 0 / .16 / .33 / 1, crmPack's examples .20 and .35. Every decision prints those it used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ["Blrm", "LevelPosterior"]
 
 @dataclass(frozen=True)
 class LevelPosterior:
-    """The posterior of one level's DLT probability."""
+    """The posterior of one level's DLT probability: its mean, and P(under, in, over the target interval)."""
 
     level: int
     mean: float
@@ -35,11 +36,12 @@ class LevelPosterior:
 class Blrm:
     """The rule.
 
-    `mean`, `sd`, `correlation` are the prior of (log alpha, log beta); `target` the interval wanted, above it
-    is overdose; `choose`: among admissible levels the one with most probability in the target ("target") or
-    the highest ("highest", plain EWOC). The grid spans 6 prior SDs either way with `points` a side. `doses`
-    in any one unit, and the `reference` dose in it; `feasible` is the greatest P(overdose) that is
-    admissible. InputError for doses or an interval that do not rise, or a prior that is none.
+    `doses` are in any one unit, and the `reference` dose in the same. `mean`, `sd` and `correlation` are the
+    prior of (log alpha, log beta). `target` is the interval wanted; above it is overdose, and `feasible` is
+    the greatest P(overdose) that is admissible. `choose` picks, among admissible levels, the one with most
+    probability in the target ("target") or the highest one ("highest", plain EWOC). The grid spans 6 prior
+    SDs either way with `points` a side. InputError for doses or an interval that do not rise, or for a prior
+    that is no bivariate normal.
 
     >>> from kinetics.escalation import Blrm, Cohort
     >>> rule = Blrm(doses=(1.5e7, 3e7, 5e7), reference=3e7, mean=(-0.85, 0.0), sd=(2.0, 1.0))
@@ -66,19 +68,15 @@ class Blrm:
 
     def __post_init__(self) -> None:
         problems = []
-        if (
-            not all(a < b for a, b in zip((0.0, *self.doses), self.doses, strict=False))
-            or self.reference <= 0
-        ):
-            problems.append(
-                Problem(f"doses {self.doses}, reference {self.reference:g}", "give rising doses above 0")
-            )
+        rising = all(lower < upper for lower, upper in pairwise((0.0, *self.doses)))
+        if not rising or self.reference <= 0:
+            what = f"doses {self.doses}, reference {self.reference:g}"
+            problems.append(Problem(what, "give rising doses above 0"))
         if not 0 < self.target[0] < self.target[1] < 1:
             problems.append(Problem(f"a target interval of {self.target}", "give two rising probabilities"))
         if not -1 < self.correlation < 1 or min(self.sd) <= 0:
-            problems.append(
-                Problem("the prior is no bivariate normal", "SDs above 0, a correlation between -1 and 1")
-            )
+            remedy = "SDs above 0, a correlation between -1 and 1"
+            problems.append(Problem("the prior is no bivariate normal", remedy))
         if problems:
             raise InputError(problems)
 
@@ -90,7 +88,7 @@ class Blrm:
     @cached_property
     def _grid(self) -> tuple[np.ndarray, np.ndarray]:
         """The logit of P(DLT), level x grid point, and the log prior of every grid point."""
-        z = np.linspace(-6, 6, self.points)
+        z = np.linspace(-6, 6, self.points)  # in prior SDs
         first, second = np.meshgrid(z, z, indexing="ij")
         log_alpha = self.mean[0] + self.sd[0] * first
         mixed = self.correlation * first + np.sqrt(1 - self.correlation**2) * second
@@ -100,9 +98,10 @@ class Blrm:
         return logit, (-0.5 * (first**2 + second**2)).reshape(-1)
 
     @cached_property
-    def _read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of every level and grid point: minus the log of P(no DLT); and P(DLT), whether under, whether
-        over.
+    def _grid_probabilities(self) -> tuple[np.ndarray, np.ndarray]:
+        """-log P(no DLT), level x grid point; and what is averaged: P(DLT), whether under, whether over.
+
+        The second is (P(DLT), under, over) x level x grid point.
         """
         logit = self._grid[0]
         low, high = (np.log(p / (1 - p)) for p in self.target)
@@ -112,12 +111,12 @@ class Blrm:
     def posterior(self, history: Sequence[Cohort]) -> list[LevelPosterior]:
         """Mean and interval probabilities of every level."""
         logit, log_weight = self._grid
-        no_dlt, read = self._read
+        no_dlt, averaged = self._grid_probabilities
         for level, t in tallies(history, self.levels).items():
             if t.evaluable:
                 log_weight = log_weight + t.dlts * logit[level - 1] - t.evaluable * no_dlt[level - 1]
         weight = np.exp(log_weight - log_weight.max())
-        means = (read @ (weight / weight.sum())).T.tolist()
+        means = (averaged @ (weight / weight.sum())).T.tolist()
         return [
             LevelPosterior(level, mean, under, 1 - under - over, over)
             for level, (mean, under, over) in enumerate(means, start=1)
@@ -126,29 +125,31 @@ class Blrm:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts."""
         check_history(history, self.levels)
-        known = tallies(history, self.levels)
-        treated = sum(t.treated for t in known.values())
-        tried = highest_tried(known)
+        counts = tallies(history, self.levels)
+        treated = sum(t.treated for t in counts.values())
+        tried = highest_tried(counts)
         if treated == 0:
             why = f"BLRM begins with {self.cohort} at level {self.start}"
             return Decision("treat", why, "another starting level", level=self.start, size=self.cohort)
-        if any(t.pending for t in known.values()):
+        if any(t.pending for t in counts.values()):
             why = "DLT windows are open: this BLRM decides when they have ended"
             return Decision("wait", why, "the end of the open windows", level=history[-1].level)
-        found = self.posterior(history)
+        posterior = self.posterior(history)
         rule = f"target {self.target[0]:g} to {self.target[1]:g}, P(overdose) at most {self.feasible:g}"
         would = "another prior, another interval, or another outcome of the last cohort"
-        fit = [p for p in found if p.over <= self.feasible and p.level <= tried + 1]
-        if not fit:
-            why = f"no level is admissible: P(overdose) is {found[0].over:.3f} at level 1 ({rule})"
+        admissible = [p for p in posterior if p.over <= self.feasible and p.level <= tried + 1]
+        if not admissible:
+            why = f"no level is admissible: P(overdose) is {posterior[0].over:.3f} at level 1 ({rule})"
             return Decision("stop", why, would, mtd=0)
-        best = max(fit, key=self._merit)
-        why = f"level {best.level}: P(target) {best.target:.3f}, P(overdose) {best.over:.3f} ({rule}; {self.choose})"
+        best = max(admissible, key=self._merit)
+        probabilities = f"P(target) {best.target:.3f}, P(overdose) {best.over:.3f}"
+        why = f"level {best.level}: {probabilities} ({rule}; {self.choose})"
         if treated >= self.most:
-            tested = [p for p in fit if known[p.level].evaluable]
-            best = max(tested, key=self._merit, default=None)
-            return Decision("stop", f"{treated} were planned; {why}", would, mtd=best.level if best else 0)
+            tested = [p for p in admissible if counts[p.level].evaluable]
+            mtd = max(tested, key=self._merit).level if tested else 0
+            return Decision("stop", f"{treated} were planned; {why}", would, mtd=mtd)
         return Decision("treat", why, would, level=best.level, size=min(self.cohort, self.most - treated))
 
     def _merit(self, p: LevelPosterior) -> tuple[float, int]:
+        """What the chosen level has most of; the higher of two equal levels comes first."""
         return (p.target if self.choose == "target" else p.level), p.level

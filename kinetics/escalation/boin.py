@@ -1,12 +1,12 @@
-"""BOIN, the Bayesian optimal interval design (Liu & Yuan 2015, J R Stat Soc C 64:507), as the R package BOIN
-has it.
+"""BOIN, the Bayesian optimal interval design (Liu & Yuan 2015), as the R package BOIN has it.
 
-With the DLT rate at the level treated last: up at or below lambda_e, down at or above lambda_d, else stay.
-A level and all above it are eliminated where n >= 3 and P(p > target | data) > 0.95 under a uniform prior.
-The MTD is the tried level whose rate, made to rise with dose, is nearest to the target.
+J R Stat Soc C 64:507. The DLT rate at the level treated last decides: up at or below lambda_e, down at or
+above lambda_d, else stay. A level and all above it are eliminated where n >= 3 and P(p > target | data) >
+0.95 under a uniform prior. The MTD is the tried level whose rate, made to rise with dose, is nearest to the
+target.
 
-The package's quirk is kept: the bound to go down is floor(lambda_d n) + 1, so where lambda_d n is a whole
-number that very count stays; and the bound never exceeds the count that eliminates.
+Two peculiarities of the package are kept. The bound to go down is floor(lambda_d n) + 1, so where lambda_d n
+is a whole number, exactly that count stays. And the bound never exceeds the count that eliminates.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ WHOLE = 1e-12  # how near to a whole number counts as one: R package BOIN, get.b
 
 @dataclass(frozen=True)
 class Boundary:
-    """With `n` evaluable: up at so many DLTs or fewer, down at so many or more, eliminated at so many
-    (None: never).
+    """The bounds for `n` evaluable patients, in DLTs.
+
+    The trial goes up at `escalate` or fewer, down at `deescalate` or more, and the level is eliminated at
+    `eliminate` or more (None: never).
     """
 
     n: int
@@ -44,11 +46,12 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Boin:
-    """The rule. `most` patients end the trial; `most_at_a_level` at one level end it too where the rule says
-    stay.
+    """The rule.
 
-    `target` is the DLT rate wanted, 0.05 to 0.6; a level is eliminated where P(DLT rate > target) is above
-    `cutoff`, less 0.05 at the lowest if `extra_safe`. InputError for another target.
+    `target` is the DLT rate wanted, 0.05 to 0.6. A level is eliminated where P(DLT rate > target) is above
+    `cutoff`; with `extra_safe`, 0.05 less than `cutoff` at the lowest level. `most` patients end the trial;
+    `most_at_a_level` patients at one level end it too where the rule says stay there. InputError for another
+    target.
 
     >>> from kinetics.escalation import Boin, Cohort
     >>> rule = Boin(levels=4, target=0.3)
@@ -79,46 +82,50 @@ class Boin:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts; the last is where the trial is."""
         check_history(history, self.levels)
-        known = tallies(history, self.levels)
-        if decision := self.titrated(known):
+        counts = tallies(history, self.levels)
+        if decision := self.titrated(counts):
             return decision
         if not history:
             why = f"BOIN begins with a cohort of {self.cohort} at level 1"
             return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
         current = history[-1].level
-        treated = sum(t.treated for t in known.values())
-        own = known[current]
-        if any(t.pending for t in known.values()):
+        treated = sum(t.treated for t in counts.values())
+        tally = counts[current]
+        if any(t.pending for t in counts.values()):
             why = "DLT windows are open: BOIN decides when they have ended (TITE-BOIN would weigh them)"
             return Decision("wait", why, "the end of the open windows", level=current)
-        eliminated = self.lowest_eliminated(known)
-        counted = f"{own.dlts} of {own.evaluable} with a DLT at level {current}"
-        clause, level = self.move(current, own.dlts, own.evaluable, counted, eliminated)
+        eliminated = self.lowest_eliminated(counts)
+        counted = f"{tally.dlts} of {tally.evaluable} with a DLT at level {current}"
+        clause, level = self.move(current, tally.dlts, tally.evaluable, counted, eliminated)
         if level == 0:
             return Decision("stop", clause, "fewer DLTs at level 1", mtd=0)
-        full = self.most_at_a_level is not None and level == current and own.evaluable >= self.most_at_a_level
+        full = (
+            self.most_at_a_level is not None and level == current and tally.evaluable >= self.most_at_a_level
+        )
         if treated >= self.most or full:
-            mtd = select_mtd(known, self.target, self.cutoff, self.extra_safe)
-            ended = f"{treated} patients were planned" if treated >= self.most else f"level {current} is full"
-            why = f"{ended}; level {mtd} has the rising DLT rate nearest to {self.target:g}" if mtd else ended
+            mtd = select_mtd(counts, self.target, self.cutoff, self.extra_safe)
+            why = f"{treated} patients were planned" if treated >= self.most else f"level {current} is full"
+            if mtd:
+                why += f"; level {mtd} has the rising DLT rate nearest to {self.target:g}"
             return Decision("stop", why, "more patients", mtd=mtd)
         size = min(self.cohort, self.most - treated)
-        return Decision("treat", clause, self._would(current, own), level=level, size=size)
+        return Decision("treat", clause, self._would(current, tally), level=level, size=size)
 
     def titrated(self, known: dict[int, Tally]) -> Decision | None:
-        """The titration's decision, or the filling of the cohort with which it ended; None without or
-        after it.
+        """The titration's decision, or the filling of the cohort with which it ended.
+
+        None after it, or without one.
         """
         if self.titration is None:
             return None
         if decision := self.titration.decide(known, self.levels, self.cohort):
             return decision
         current = max(level for level, t in known.items() if t.treated)
-        own = known[current]
-        if current <= self.titration.levels and own.treated < self.cohort:
+        tally = known[current]
+        if current <= self.titration.levels and tally.treated < self.cohort:
             why = f"the titration is over: the cohort at level {current} is filled to {self.cohort}"
             would = "no trigger and no DLT in the titration"
-            return Decision("treat", why, would, level=current, size=self.cohort - own.treated)
+            return Decision("treat", why, would, level=current, size=self.cohort - tally.treated)
         return None
 
     def lowest_eliminated(self, known: Mapping[int, Tally]) -> int:
@@ -131,20 +138,23 @@ class Boin:
         return self.levels + 1
 
     def move(self, current: int, dlts: int, n: float, counted: str, eliminated: int) -> tuple[str, int]:
-        """The clause and the next level (0: none is left); `n` may be an effective number of patients.
+        """The clause and the next level (0: none is left).
 
-        `dlts` of `n` at the level `current`, `counted` in words; `eliminated` as `lowest_eliminated` has it.
+        `dlts` of `n` patients at the level `current` had a DLT, and `counted` says so in words; `n` may be an
+        effective number of patients. `eliminated` is what `lowest_eliminated` gives.
         """
         if eliminated <= current:
-            why = f"{counted}: P(DLT rate > {self.target:g}) is above {self.cutoff:g} at level {eliminated}, eliminated"
-            return (f"{why}; no level is left" if eliminated == 1 else why), eliminated - 1
+            toxic = f"P(DLT rate > {self.target:g}) is above {self.cutoff:g}"
+            why = f"{counted}: {toxic} at level {eliminated}, eliminated"
+            if eliminated == 1:
+                why += "; no level is left"
+            return why, eliminated - 1
         low, high = lambdas(self.target)
         if dlts <= low * n + WHOLE:
+            if current == self.levels:
+                return f"{counted}: at most {low:.4f}, but there is no level above, so stay", current
             if current + 1 >= eliminated:
-                above = (
-                    "there is no level above" if current == self.levels else "the level above is eliminated"
-                )
-                return f"{counted}: at most {low:.4f}, but {above}, so stay", current
+                return f"{counted}: at most {low:.4f}, but the level above is eliminated, so stay", current
             return f"{counted}: at most {low:.4f}, so up", current + 1
         if dlts > high * n + WHOLE:
             if current == 1:
@@ -152,14 +162,16 @@ class Boin:
             return f"{counted}: at least {high:.4f}, so down", current - 1
         return f"{counted}: between {low:.4f} and {high:.4f}, so stay", current
 
-    def _would(self, current: int, own: Tally) -> str:
-        bound = boundary(own.evaluable, self.target, self.cutoff)
-        return f"of {own.evaluable} at level {current}: {bound.escalate} or fewer up, {bound.deescalate} or more down"
+    def _would(self, current: int, tally: Tally) -> str:
+        bound = boundary(tally.evaluable, self.target, self.cutoff)
+        bounds = f"{bound.escalate} or fewer up, {bound.deescalate} or more down"
+        return f"of {tally.evaluable} at level {current}: {bounds}"
 
 
 def lambdas(target: float) -> tuple[float, float]:
-    """lambda_e and lambda_d at phi_1 = 0.6 target, phi_2 = 1.4 target (Liu & Yuan 2015). Targets from .05
-    to .6.
+    """lambda_e and lambda_d at phi_1 = 0.6 target, phi_2 = 1.4 target (Liu & Yuan 2015).
+
+    InputError for a target outside .05 to .6.
     """
     if not 0.05 <= target <= 0.6:
         raise InputError(Problem(f"a BOIN target of {target:g}", "choose one between 0.05 and 0.6"))
@@ -172,12 +184,16 @@ def lambdas(target: float) -> tuple[float, float]:
 
 @cache
 def eliminating(n: int, target: float, cutoff: float = 0.95) -> int | None:
-    """The fewest DLTs of n at which P(p > target | Beta(1 + y, 1 + n - y)) > cutoff; None below 3
-    patients.
+    """The fewest DLTs y of n at which P(p > target | Beta(1 + y, 1 + n - y)) > cutoff.
+
+    None below 3 patients, or where no count of DLTs eliminates.
     """
     if n < 3:
         return None
-    return next((y for y in range(n + 1) if betaincc(1 + y, 1 + n - y, target) > cutoff), None)
+    for dlts in range(n + 1):
+        if betaincc(1 + dlts, 1 + n - dlts, target) > cutoff:
+            return dlts
+    return None
 
 
 @cache
@@ -185,8 +201,11 @@ def boundary(n: int, target: float, cutoff: float = 0.95) -> Boundary:
     """The bounds for n evaluable patients."""
     low, high = lambdas(target)
     eliminate = eliminating(n, target, cutoff)
-    down = floor(high * n + WHOLE) + 1
-    return Boundary(n, floor(low * n + WHOLE), down if eliminate is None else min(down, eliminate), eliminate)
+    escalate = floor(low * n + WHOLE)
+    deescalate = floor(high * n + WHOLE) + 1
+    if eliminate is not None:
+        deescalate = min(deescalate, eliminate)
+    return Boundary(n, escalate, deescalate, eliminate)
 
 
 def boundaries(target: float, most: int, cutoff: float = 0.95) -> list[Boundary]:
@@ -195,24 +214,25 @@ def boundaries(target: float, most: int, cutoff: float = 0.95) -> list[Boundary]
 
 
 def select_mtd(
-    known: Mapping[int, Tally], target: float, cutoff: float = 0.95, extra_safe: bool = False
+    counts: Mapping[int, Tally], target: float, cutoff: float = 0.95, extra_safe: bool = False
 ) -> int:
-    """The MTD of tried levels that are not eliminated; 0 where level 1 is.
+    """The MTD among tried levels that are not eliminated; 0 where level 1 is eliminated.
 
-    Rates (y + .05)/(n + .1), weights 1/variance of Beta(y + .05, n - y + .05), pooled; 1e-10 a level breaks
-    ties, so upward below the target (R package BOIN, select.mtd).
+    The rates are (y + .05)/(n + .1), made to rise by pooling with weights 1/variance of Beta(y + .05, n - y +
+    .05). 1e-10 a level breaks ties, so upward below the target (R package BOIN, select.mtd).
     """
     tried = []
-    for level, t in known.items():
-        bound = eliminating(t.evaluable, target, cutoff - 0.05 if extra_safe and level == 1 else cutoff)
+    for level, t in counts.items():
+        level_cutoff = cutoff - 0.05 if extra_safe and level == 1 else cutoff
+        bound = eliminating(t.evaluable, target, level_cutoff)
         if bound is not None and t.dlts >= bound:
             break
         if t.evaluable:
             tried.append(level)
     if not tried:
         return 0
-    y = np.array([known[level].dlts for level in tried])
-    n = np.array([known[level].evaluable for level in tried])
+    y = np.array([counts[level].dlts for level in tried])
+    n = np.array([counts[level].evaluable for level in tried])
     a = y + 0.05
     b = n - y + 0.05
     variance = a * b / ((n + 0.1) ** 2 * (n + 1.1))

@@ -1,16 +1,19 @@
 """BOIN12 (Lin 2020, JCO Precis Oncol 4:1393): the level with the best trade of response against DLT.
 
-Each outcome has a utility; the score of a level with n patients is P(mean utility > u_b | Beta(1 + x, 1 + n -
-x)), x their utilities over 100. Down where the DLT rate is at or above BOIN's lambda_d; else to the best
-score of the level, the one below and, unless the rate is above lambda_e in N* patients or more, the one
-above; ties go up. With more than 8 patients, a rate below lambda_d and nobody yet on the level above: up. A
-level is admissible where neither P(DLT rate > target) >= .95 nor P(response rate < least) >= .90, both under
-uniform priors; one too toxic closes all above. The OBD is the tried admissible level of the highest mean
-utility at or below BOIN's MTD.
+Each outcome has a utility. The score of a level with n patients is P(mean utility > u_b | Beta(1 + x, 1 + n -
+x)), where x is the sum of their utilities over 100.
+
+The trial goes down where the DLT rate is at or above BOIN's lambda_d. Otherwise it goes to the best score of
+the level, the one below and, unless the rate is above lambda_e in N* patients or more, the one above; ties go
+up. With more than 8 patients, a rate below lambda_d and nobody yet on the level above, it goes up.
+
+A level is admissible where neither P(DLT rate > target) >= .95 nor P(response rate < least) >= .90, both
+under uniform priors; a level that is too toxic closes all above it. The OBD is the tried admissible level of
+the highest mean utility at or below BOIN's MTD.
 
 The moves are those of the R package escalation, which met the authors' software. OURS where the paper is
-silent: with no admissible level among those to choose from the trial stops, and the OBD is sought among the
-tried ones.
+silent: the trial stops where none of the levels to choose from is admissible, and the OBD is sought among the
+tried levels.
 """
 
 from __future__ import annotations
@@ -29,15 +32,15 @@ from kinetics.escalation.history import Cohort, Decision, Tally, check_history, 
 
 __all__ = ["Boin12", "Limits", "Utilities", "above"]
 
-EXPLORED = 8  # more patients than these at a level, and an untried one above is tried: Lin 2020, supplement
+EXPLORED = 8  # with more patients at a level, an untried level above is tried: Lin 2020, supplement
 
 
 @dataclass(frozen=True)
 class Utilities:
-    """What an outcome is worth, 0 to 100: Lin 2020's typical weights, a choice to declare.
+    """What each outcome is worth, 0 to 100. Lin 2020's typical weights, a choice that a report declares.
 
-    One weight an outcome: `response_without_dlt` is best, then `response_with_dlt` and `neither`, and
-    `dlt_without_response`. InputError for weights outside 0 to 100, or another order.
+    `response_without_dlt` is worth most and `dlt_without_response` least; `response_with_dlt` and `neither`
+    lie between. InputError for weights outside 0 to 100, or another order.
 
     >>> from kinetics.escalation import Utilities
     >>> from kinetics.escalation.history import Tally
@@ -56,28 +59,30 @@ class Utilities:
     def __post_init__(self) -> None:
         worst = self.dlt_without_response
         best = self.response_without_dlt
-        if not all(0 <= worst <= u <= best <= 100 for u in (self.neither, self.response_with_dlt)):
-            what = f"utilities {self.response_without_dlt:g}, {self.neither:g}, {self.response_with_dlt:g}, {worst:g}"
-            raise InputError(
-                Problem(what, "0 to 100; response without DLT the most, DLT without response the least")
-            )
+        between = (self.neither, self.response_with_dlt)
+        if not all(0 <= worst <= utility <= best <= 100 for utility in between):
+            what = f"utilities {best:g}, {self.neither:g}, {self.response_with_dlt:g}, {worst:g}"
+            remedy = "0 to 100; response without DLT the most, DLT without response the least"
+            raise InputError(Problem(what, remedy))
 
     def events(self, t: Tally) -> float:
         """The quasi-events x of a level: its patients' utilities, summed, over 100.
 
-        `t` is what is known of the level.
+        `t` are the counts of the level.
         """
         both = t.dlts_with_response
-        without = t.evaluable - t.dlts - t.responses + both
+        neither = t.evaluable - t.dlts - t.responses + both
         worth = self.response_without_dlt * (t.responses - both) + self.response_with_dlt * both
-        return (worth + self.neither * without + self.dlt_without_response * (t.dlts - both)) / 100
+        return (worth + self.neither * neither + self.dlt_without_response * (t.dlts - both)) / 100
 
     def undesirable(self, dlt: float, response: float) -> float:
-        """u_bar: the mean utility at these rates, independent. `dlt` and `response` are probabilities."""
-        without = self.response_without_dlt * response + self.neither * (1 - response)
-        return (1 - dlt) * without + dlt * (
-            self.response_with_dlt * response + self.dlt_without_response * (1 - response)
-        )
+        """u_bar: the mean utility where DLT and response are independent with these probabilities.
+
+        `dlt` and `response` are the probabilities.
+        """
+        without_dlt = self.response_without_dlt * response + self.neither * (1 - response)
+        with_dlt = self.response_with_dlt * response + self.dlt_without_response * (1 - response)
+        return (1 - dlt) * without_dlt + dlt * with_dlt
 
     def benchmark(self, dlt: float, response: float) -> float:
         """u_b: half way from u_bar to 100. `dlt` and `response` are probabilities."""
@@ -88,8 +93,8 @@ class Utilities:
 class Limits:
     """What evidence beside DLT and response adds, and why.
 
-    `dropped` levels are not admissible; `lower` ones may be chosen beside the neighbours; the OBD is
-    `obd_from` or above, or the MTD where that is lower.
+    The levels `dropped` are not admissible. The levels `lower` may be chosen beside the neighbours. The OBD
+    is `obd_from` or above, or the MTD where that is lower. `why` gives the evidence in words.
     """
 
     dropped: frozenset[int] = frozenset()
@@ -100,11 +105,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Boin12:
-    """The rule. `most` patients end the trial; `most_at_a_level` at one end it too where the rule says stay.
+    """The rule.
 
-    `target` is the highest DLT rate, `least_response` the lowest response rate that are acceptable; `toxic`
-    and `futile` are the probabilities above which a level is one, from `enough` evaluable patients on a rate
-    between the bounds does not go up.
+    `target` is the highest acceptable DLT rate, `least_response` the lowest acceptable response rate. `toxic`
+    and `futile` are the probabilities from which on a level is too toxic or futile. With `enough` evaluable
+    patients or more, a DLT rate between the bounds does not go up. `most` patients end the trial;
+    `most_at_a_level` patients at one level end it too where the rule says stay there.
 
     >>> from kinetics.escalation import Boin12, Cohort
     >>> from kinetics.escalation.boin12 import Limits
@@ -137,27 +143,27 @@ class Boin12:
         return self.within(history, Limits())
 
     def within(self, history: Sequence[Cohort], limits: Limits) -> Decision:
-        """The same, within what other evidence says of the levels. `limits` are that evidence."""
+        """The decision, with other evidence on the levels taken into account. `limits` are that evidence."""
         check_history(history, self.levels)
-        known = tallies(history, self.levels)
-        treated = sum(t.treated for t in known.values())
+        counts = tallies(history, self.levels)
+        treated = sum(t.treated for t in counts.values())
         if treated == 0:
             why = f"BOIN12 begins with a cohort of {self.cohort} at level 1"
             return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
         current = history[-1].level
-        if any(t.pending or t.response_pending for t in known.values()):
+        if any(t.pending or t.response_pending for t in counts.values()):
             why = "DLT windows are open or responses awaited: BOIN12 decides when all are known"
             return Decision("wait", why, "the end of the open windows", level=current)
-        clause, level = self._move(current, known, limits)
-        full = self.most_at_a_level is not None and known[current].evaluable >= self.most_at_a_level
+        clause, level = self._move(current, counts, limits)
+        full = self.most_at_a_level is not None and counts[current].evaluable >= self.most_at_a_level
         if level == 0 or treated >= self.most or (full and level == current):
-            if level:
-                clause = (
-                    f"{treated} patients were planned" if treated >= self.most else f"level {current} is full"
-                )
-            return self._found(clause, known, limits)
+            if level and treated >= self.most:
+                clause = f"{treated} patients were planned"
+            elif level:
+                clause = f"level {current} is full"
+            return self._end(clause, counts, limits)
         size = min(self.cohort, self.most - treated)
-        return Decision("treat", clause, self._would(current, known, limits), level=level, size=size)
+        return Decision("treat", clause, self._would(current, counts, limits), level=level, size=size)
 
     @cached_property
     def benchmark(self) -> float:
@@ -165,7 +171,7 @@ class Boin12:
         return self.utilities.benchmark(self.target, self.least_response)
 
     def score(self, own: Tally) -> float:
-        """P(mean utility > u_b) of a level. `own` is what is known of it."""
+        """P(mean utility > u_b) of a level. `own` are its counts."""
         x = self.utilities.events(own)
         return above(x, own.evaluable, self.benchmark / 100)
 
@@ -185,84 +191,100 @@ class Boin12:
         below = range(1, self.too_toxic(known))
         return tuple(i for i in below if i not in limits.dropped and not futile(known[i]))
 
-    def _move(self, current: int, known: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
+    def _move(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
         """The clause and the next level; 0 where none is left."""
-        own = known[current]
-        closed = self.too_toxic(known)
-        fit = self.admissible(known, limits)
-        counted = (
-            f"{own.dlts} of {own.evaluable} with a DLT and {own.responses} with a response at level {current}"
-        )
-        if not fit:
+        tally = counts[current]
+        closed = self.too_toxic(counts)
+        admissible = self.admissible(counts, limits)
+        dlts = f"{tally.dlts} of {tally.evaluable} with a DLT"
+        counted = f"{dlts} and {tally.responses} with a response at level {current}"
+        if not admissible:
             beside = f"; {limits.why}" if limits.dropped else ""
             return f"{counted}: no level is admissible{beside}", 0
         if closed <= current:
-            why = f"{counted}: P(DLT rate > {self.target:g}) is at least {self.toxic:g} at level {closed}, eliminated"
-            return why, max(i for i in range(1, closed) if i not in limits.dropped)
-        if own.evaluable == 0:
+            toxic = f"P(DLT rate > {self.target:g}) is at least {self.toxic:g}"
+            why = f"{counted}: {toxic} at level {closed}, eliminated"
+            return why, max(level for level in range(1, closed) if level not in limits.dropped)
+        if tally.evaluable == 0:
             return f"nobody is evaluable at level {current}", current
         low, high = lambdas(self.target)
-        rate = own.dlts / own.evaluable
-        untried = current < self.levels and not known[current + 1].treated
-        if own.evaluable > EXPLORED and rate < high and untried:
-            return (
-                f"{counted}: below {high:.4f} in more than {EXPLORED}, and nobody on the level above: up",
-                current + 1,
-            )
+        rate = tally.dlts / tally.evaluable
+        untried = current < self.levels and not counts[current + 1].treated
+        if tally.evaluable > EXPLORED and rate < high and untried:
+            why = f"{counted}: below {high:.4f} in more than {EXPLORED}, and nobody on the level above: up"
+            return why, current + 1
         if rate >= high:
-            return self._down(f"{counted}: at least {high:.4f}", current, known, fit, limits)
+            return self._down(f"{counted}: at least {high:.4f}", current, counts, admissible, limits)
         levels = [current - 1, current, current + 1]
-        said = f"{counted}: below {high:.4f}"
-        if rate > low and own.evaluable >= self.enough:
+        clause = f"{counted}: below {high:.4f}"
+        if rate > low and tally.evaluable >= self.enough:
             levels.pop()
-            said = f"{counted}: between {low:.4f} and {high:.4f} in {self.enough} or more, so not up"
-        return self._best(said, [*limits.lower, *levels], known, fit, limits)
+            clause = f"{counted}: between {low:.4f} and {high:.4f} in {self.enough} or more, so not up"
+        return self._best(clause, [*limits.lower, *levels], counts, admissible, limits)
 
     def _down(
-        self, said: str, current: int, known: Mapping[int, Tally], fit: Sequence[int], limits: Limits
+        self,
+        clause: str,
+        current: int,
+        counts: Mapping[int, Tally],
+        admissible: Sequence[int],
+        limits: Limits,
     ) -> tuple[str, int]:
-        """One level down, futile or not, as in the paper; or to the best of the `lower` and that one."""
+        """One level down, futile or not, as in the paper; or the best of that one and the `lower` levels."""
         below = current - 1
         if below == 0 or below in limits.dropped:
-            return f"{said}, but no level is below, so stay", current
-        if any(i in fit for i in limits.lower):
-            return self._best(said, [*limits.lower, below], known, fit, limits)
-        return f"{said}, so down", below
+            return f"{clause}, but no level is below, so stay", current
+        if any(level in admissible for level in limits.lower):
+            return self._best(clause, [*limits.lower, below], counts, admissible, limits)
+        return f"{clause}, so down", below
 
     def _best(
-        self, said: str, levels: Sequence[int], known: Mapping[int, Tally], fit: Sequence[int], limits: Limits
+        self,
+        clause: str,
+        levels: Sequence[int],
+        counts: Mapping[int, Tally],
+        admissible: Sequence[int],
+        limits: Limits,
     ) -> tuple[str, int]:
-        """The admissible level of the best score, the higher of two as good; 0 where none is admissible."""
-        scores = {i: self.score(known[i]) for i in levels if i in fit}
+        """The admissible level of the best score, or the higher of two equal ones; 0 where there is none."""
+        scores = {level: self.score(counts[level]) for level in levels if level in admissible}
         if not scores:
-            return f"{said}; none of the levels to choose from is admissible", 0
-        best = max(scores, key=lambda i: (scores[i], i))
-        shown = ", ".join(f"{score:.3f} at level {i}" for i, score in scores.items())
-        beside = f"; {limits.why}" if limits.lower or limits.dropped else ""
-        return f"{said}{beside}; P(utility > {self.benchmark:.1f}) is {shown}: level {best} is best", best
+            return f"{clause}; none of the levels to choose from is admissible", 0
+        best = max(scores, key=lambda level: (scores[level], level))
+        shown = ", ".join(f"{score:.3f} at level {level}" for level, score in scores.items())
+        evidence = f"; {limits.why}" if limits.lower or limits.dropped else ""
+        utility = f"P(utility > {self.benchmark:.1f}) is {shown}: level {best} is best"
+        return f"{clause}{evidence}; {utility}", best
 
-    def _found(self, clause: str, known: Mapping[int, Tally], limits: Limits) -> Decision:
-        """The end: the OBD, 0 where there is none."""
-        mtd = select_mtd(known, self.target, self.toxic)
+    def _end(self, clause: str, counts: Mapping[int, Tally], limits: Limits) -> Decision:
+        """The end of the trial: the OBD, 0 where there is none."""
+        mtd = select_mtd(counts, self.target, self.toxic)
         would = "more patients, or other utilities"
         lowest = min(limits.obd_from, mtd)
-        fit = [i for i in self.admissible(known, limits) if known[i].evaluable and lowest <= i <= mtd]
-        if not fit:
+        candidates = [
+            level
+            for level in self.admissible(counts, limits)
+            if counts[level].evaluable and lowest <= level <= mtd
+        ]
+        if not candidates:
             return Decision("stop", f"{clause}; no tried level is admissible: no OBD", would, mtd=0)
-        means = {i: 100 * (1 + self.utilities.events(known[i])) / (2 + known[i].evaluable) for i in fit}
-        obd = max(means, key=lambda i: (means[i], i))
-        shown = ", ".join(f"{mean:.1f} at level {i}" for i, mean in means.items())
-        beside = f"; {limits.why}" if limits.obd_from > 1 else ""
-        why = f"{clause}; the MTD is level {mtd}{beside}; mean utility {shown}: the OBD is level {obd}"
+        means = {}
+        for level in candidates:
+            tally = counts[level]
+            means[level] = 100 * (1 + self.utilities.events(tally)) / (2 + tally.evaluable)
+        obd = max(means, key=lambda level: (means[level], level))
+        shown = ", ".join(f"{mean:.1f} at level {level}" for level, mean in means.items())
+        evidence = f"; {limits.why}" if limits.obd_from > 1 else ""
+        why = f"{clause}; the MTD is level {mtd}{evidence}; mean utility {shown}: the OBD is level {obd}"
         return Decision("stop", why, would, mtd=obd)
 
-    def _would(self, current: int, known: Mapping[int, Tally], limits: Limits) -> str:
-        n = known[current].evaluable
+    def _would(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> str:
+        """What would have changed the decision."""
+        n = counts[current].evaluable
         down = ceil(lambdas(self.target)[1] * n - WHOLE)
-        fit = ", ".join(str(i) for i in self.admissible(known, limits))
-        return (
-            f"of {n} at level {current}: {down} or more DLTs down; else other responses (admissible: {fit})"
-        )
+        admissible = ", ".join(str(level) for level in self.admissible(counts, limits))
+        bounds = f"of {n} at level {current}: {down} or more DLTs down"
+        return f"{bounds}; else other responses (admissible: {admissible})"
 
 
 @cache

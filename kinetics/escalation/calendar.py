@@ -1,10 +1,9 @@
-"""One trial in calendar time: patients arrive, DLTs come some days later, and the rule is asked when it would
-be.
+"""Trials simulated in calendar time: patients arrive, DLTs come days later, the rule is asked as it would be.
 
-What is told of the time to a DLT: within the window it is uniform, or Weibull with a share of the DLTs in the
-second half of the window, the way of the TITE-BOIN paper's simulations (Yuan 2018, Clin Cancer Res 24:4921).
-Patients arrive by a Poisson process; one who comes while the rule waits is treated as soon as it does not
-(OURS), and none before `days_between` are over. The rule is asked before every patient
+The time to a DLT within the window is uniform, or Weibull with a share of the DLTs in the second half of the
+window, as in the simulations of the TITE-BOIN paper (Yuan 2018, Clin Cancer Res 24:4921). Patients arrive by
+a Poisson process. A patient who comes while the rule waits is treated as soon as it no longer waits (OURS),
+and nobody is treated before `days_between` are over. The rule is asked before every patient
 (`kinetics.escalation.whole_cohorts`), and after the last one whenever a window ends or a DLT happens.
 
 Common random numbers: patient i of trial t has the same four uniform numbers whatever the rule and the truth.
@@ -32,11 +31,11 @@ MOST_DECISIONS = 10_000  # a rule that never ends is an error, not a loop
 
 @dataclass(frozen=True)
 class Calendar:
-    """`accrual` [patients a day], DLT `window` [day], `days_between` two patients, `time_to_dlt`: when DLTs
-    come.
+    """When patients arrive and DLTs come: `accrual` [patients a day] and the DLT `window` [day].
 
-    `late`: of a Weibull, the share of the DLTs of the window that come in its second half. InputError for one
-    that is none.
+    `days_between` is the least number of days between two patients. `time_to_dlt` is the law of the time to a
+    DLT; for a Weibull, `late` is the share of the window's DLTs that come in its second half. InputError for
+    an impossible value.
 
     >>> from kinetics.escalation import Calendar
     >>> Calendar(accrual=1 / 15, window=28.0, days_between=7.0).time_to_dlt
@@ -66,7 +65,7 @@ class Calendar:
 
 @dataclass(frozen=True)
 class CalendarTrial:
-    """How one trial went: the level found (0: none), patients and DLTs by level, and the day it ended.
+    """How one trial went: the level found (0: none), `patients` and `dlts` by level, and the day it ended.
 
     `days` is that day.
 
@@ -88,24 +87,27 @@ class _Patient:
     """Days of the trial: infusion, DLT and trigger (inf where there is none), and the end of the window."""
 
     level: int
-    on: float
+    infused_on: float
     dlt_on: float
     trigger_on: float
     ends: float
 
-    def at(self, day: float, weighed: bool) -> Cohort:
-        """What is known of the patient on this day; `weighed`: for how long it was followed too."""
+    def on(self, day: float, weighed: bool) -> Cohort:
+        """What is known of the patient on this day; with `weighed`, also for how long it was followed."""
         if self.dlt_on <= day:
             return Cohort(self.level, 1, 1)
-        fired = int(self.trigger_on <= day)
+        triggers = int(self.trigger_on <= day)
         if self.ends <= day:
-            return Cohort(self.level, 1, 0, fired)
-        followed = min((day - self.on) / (self.ends - self.on), 1.0) if weighed else 0.0
-        return Cohort(self.level, 0, 0, fired, pending=1, followed=followed)
+            return Cohort(self.level, 1, 0, triggers)
+        followed = 0.0
+        if weighed:
+            followed = min((day - self.infused_on) / (self.ends - self.infused_on), 1.0)
+        return Cohort(self.level, 0, 0, triggers, pending=1, followed=followed)
 
     def next_after(self, day: float) -> float:
-        """The next day on which more is known."""
-        return min((d for d in (self.dlt_on, self.trigger_on, self.ends) if d > day), default=inf)
+        """The next day on which more is known; inf where there is none."""
+        days = (self.dlt_on, self.trigger_on, self.ends)
+        return min((later for later in days if later > day), default=inf)
 
 
 def calendar_trials(
@@ -117,8 +119,9 @@ def calendar_trials(
     trigger_without_dlt: float | Sequence[float] = 0.0,
     seed: int = 0,
 ) -> list[CalendarTrial]:
-    """These trials of this seed, each by its number. InputError for no probability, or a rule that never
-    ends.
+    """The trials of these numbers, of this seed.
+
+    InputError for a value that is no probability, or a rule that never ends.
 
     >>> from kinetics.escalation import Boin, Calendar, TiteBoin, calendar_trials
     >>> rule, calendar = Boin(levels=2, target=0.3, most=12), Calendar(accrual=0.1, window=28.0)
@@ -129,68 +132,89 @@ def calendar_trials(
     """
     triggers = check_truth(rule, true_dlt, trigger_without_dlt)
     asked = asked_patient_by_patient(rule)
-    said: dict[tuple[Cohort, ...], Decision] = {}
+    decisions: dict[tuple[Cohort, ...], Decision] = {}
 
     def ask(history: list[Cohort]) -> Decision:
         key = tuple(history)
-        if key not in said:
-            said[key] = asked.decide(history)
-        return said[key]
+        if key not in decisions:
+            decisions[key] = asked.decide(history)
+        return decisions[key]
 
     weighed = isinstance(rule, TiteBoin)  # the only rule that looks at follow-up
     return [
-        _trial(ask, tuple(true_dlt), triggers, calendar, np.random.default_rng([seed, trial]), weighed)
+        _trial(
+            ask,
+            true_dlt=tuple(true_dlt),
+            triggers=triggers,
+            calendar=calendar,
+            rng=np.random.default_rng([seed, trial]),
+            weighed=weighed,
+        )
         for trial in trials
     ]
 
 
 def _trial(
     ask: Callable[[list[Cohort]], Decision],
+    *,
     true_dlt: tuple[float, ...],
     triggers: tuple[float, ...],
     calendar: Calendar,
     rng: np.random.Generator,
     weighed: bool,
 ) -> CalendarTrial:
+    """One trial, until the rule stops.
+
+    `numbers` are the four uniform numbers of the next patient; the first sets how long after the patient
+    before, the others are for `_patient`.
+    """
     patients: list[_Patient] = []
     day = 0.0
-    due = 0.0
+    next_arrival = 0.0
     numbers = rng.random(4).tolist()
     for _ in range(MOST_DECISIONS):
-        said = ask([p.at(day, weighed) for p in patients])
-        if said.mtd is not None:
-            return _ended(len(true_dlt), patients, said.mtd, day)
-        if said.action == "wait" or said.level is None:
-            day = min((p.next_after(day) for p in patients), default=inf)
+        decision = ask([patient.on(day, weighed) for patient in patients])
+        if decision.mtd is not None:
+            return _ended(len(true_dlt), patients, decision.mtd, day)
+        if decision.action == "wait" or decision.level is None:
+            day = min((patient.next_after(day) for patient in patients), default=inf)
             if isinf(day):
                 break
-        elif day < due:
-            day = due
+        elif day < next_arrival:
+            day = next_arrival
         else:
-            trigger = triggers[said.level - 1] if said.titrating else 0.0
-            patients.append(_patient(said.level, day, true_dlt[said.level - 1], trigger, numbers, calendar))
+            dlt = true_dlt[decision.level - 1]
+            trigger = triggers[decision.level - 1] if decision.titrating else 0.0
+            patients.append(_patient(decision.level, day, dlt, trigger, numbers=numbers, calendar=calendar))
             numbers = rng.random(4).tolist()
-            due = day + max(-log(1 - numbers[0]) / calendar.accrual, calendar.days_between)
+            until_next = -log(1 - numbers[0]) / calendar.accrual
+            next_arrival = day + max(until_next, calendar.days_between)
     raise InputError(Problem("the rule neither treats nor stops", "correct the rule"))
 
 
 def _patient(
     level: int, day: float, dlt: float, trigger: float, numbers: Sequence[float], calendar: Calendar
 ) -> _Patient:
-    """A patient treated on this day: numbers[1] says whether there is a DLT or trigger, the others when."""
-    dlt_on = trigger_on = inf
+    """A patient treated on this day.
+
+    numbers[1] says whether there is a DLT or a trigger, numbers[2] when the DLT comes, numbers[3] when the
+    trigger does.
+    """
+    dlt_on = inf
+    trigger_on = inf
     if numbers[1] < dlt:
         dlt_on = day + time_to_dlt(dlt, numbers[2], calendar)
     elif numbers[1] < dlt + trigger:
         trigger_on = day + numbers[3] * calendar.window  # uniform: OURS
-    return _Patient(level, day, dlt_on, trigger_on, day + calendar.window)
+    ends = day + calendar.window
+    return _Patient(level, infused_on=day, dlt_on=dlt_on, trigger_on=trigger_on, ends=ends)
 
 
 def time_to_dlt(dlt: float, u: float, calendar: Calendar) -> float:
-    """The day of a DLT that comes within the window, from a uniform number.
+    """Days from the infusion to a DLT that comes within the window, from the uniform number `u`.
 
-    Weibull F(t) = 1 - exp(-(t / b)^k) with F(window) = dlt and F(window / 2) = (1 - late) dlt. A certain DLT
-    has no such law and is uniform.
+    The Weibull is F(t) = 1 - exp(-(t / b)^k) with F(window) = dlt and F(window / 2) = (1 - late) dlt. A
+    certain DLT has no such law and is uniform.
     """
     if calendar.time_to_dlt == "uniform" or not 0 < dlt < 1:
         return u * calendar.window
@@ -201,9 +225,10 @@ def time_to_dlt(dlt: float, u: float, calendar: Calendar) -> float:
 
 
 def _ended(levels: int, patients: Sequence[_Patient], mtd: int, day: float) -> CalendarTrial:
+    """The trial that ended on this day: a DLT is counted even where it came later."""
     treated = [0] * levels
-    toxic = [0] * levels
-    for p in patients:
-        treated[p.level - 1] += 1
-        toxic[p.level - 1] += p.dlt_on < inf
-    return CalendarTrial(mtd, tuple(treated), tuple(toxic), day)
+    dlts = [0] * levels
+    for patient in patients:
+        treated[patient.level - 1] += 1
+        dlts[patient.level - 1] += patient.dlt_on < inf
+    return CalendarTrial(mtd, tuple(treated), tuple(dlts), day)

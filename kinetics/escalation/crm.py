@@ -1,10 +1,11 @@
 """CRM, the continual reassessment method (O'Quigley 1990, Biometrics 46:33), as the R package dfcrm has it.
 
-One parameter, beta ~ N(0, 1.34) (variance; dfcrm's default scale is sqrt(1.34)); the posterior mean of beta
-is plugged into the curve, and the level nearest to the target is next. Empiric: P = skeleton^exp(beta).
-Logistic, intercept 3: logit P = 3 + exp(beta) x, x = logit(skeleton) - 3. No untried level is skipped; no
-escalation right after a cohort whose DLT rate reached the target (coherence, Cheung 2005, Biometrika 92:863).
-OURS: the MTD is a level that somebody was treated at.
+The one parameter is beta ~ N(0, 1.34) (1.34 is the variance; dfcrm's default scale is sqrt(1.34)). The
+posterior mean of beta is plugged into the curve, and the level nearest to the target is next. The empiric
+curve is P = skeleton^exp(beta). The logistic one, with intercept 3, is logit P = 3 + exp(beta) x with x =
+logit(skeleton) - 3. No untried level is skipped, and the trial does not go up right after a cohort whose DLT
+rate reached the target (coherence, Cheung 2005, Biometrika 92:863). OURS: the MTD is a level at which
+somebody was treated.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Crm:
     """The rule. `skeleton` is the prior guess of every level's DLT probability, rising.
 
     `target` is the DLT rate wanted, `variance` that of beta's normal prior, `intercept` that of the logistic
-    `model`. InputError for a skeleton that does not rise from 0 to 1.
+    `model`. InputError for a skeleton that does not rise between 0 and 1.
 
     >>> from kinetics.escalation import Cohort, Crm, indifference_skeleton
     >>> rule = Crm(skeleton=indifference_skeleton(0.25, 4), target=0.25)
@@ -55,10 +56,11 @@ class Crm:
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        s = self.skeleton
-        rising = all(a < b for a, b in pairwise(s))
-        if not s or not rising or not all(0 < x < 1 for x in s):
-            raise InputError(Problem(f"a CRM skeleton of {s}", "give rising probabilities between 0 and 1"))
+        skeleton = self.skeleton
+        rising = all(lower < upper for lower, upper in pairwise(skeleton))
+        if not skeleton or not rising or not all(0 < p < 1 for p in skeleton):
+            what = f"a CRM skeleton of {skeleton}"
+            raise InputError(Problem(what, "give rising probabilities between 0 and 1"))
 
     @property
     def levels(self) -> int:
@@ -81,6 +83,7 @@ class Crm:
         return [float(self._curve(beta, level)[0]) for level in range(1, self.levels + 1)]
 
     def _curve(self, beta: np.ndarray, level: int) -> np.ndarray:
+        """The DLT probability of a level at each beta."""
         prior = self.skeleton[level - 1]
         if self.model == "empiric":
             return prior ** np.exp(beta)
@@ -88,10 +91,10 @@ class Crm:
         return 1 / (1 + np.exp(np.minimum(-(self.intercept + np.exp(beta) * x), 700)))
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts; the last is the one that coherence looks at."""
+        """What next, after these cohorts; coherence looks at the last one."""
         check_history(history, self.levels)
-        known = tallies(history, self.levels)
-        treated = sum(t.treated for t in known.values())
+        counts = tallies(history, self.levels)
+        treated = sum(t.treated for t in counts.values())
         if treated == 0:
             why = f"CRM begins with {self.cohort} at level {self.start}"
             would = "another starting level"
@@ -101,11 +104,11 @@ class Crm:
         clause = f"level {best} has the DLT probability ({rates[best - 1]:.3f}) nearest to {self.target:g}"
         current = history[-1].level
         last = history[-1]
-        if any(t.pending for t in known.values()):
+        if any(t.pending for t in counts.values()):
             why = "DLT windows are open: this CRM decides when they have ended"
             return Decision("wait", why, "the end of the open windows", level=current)
         would = f"another cohort outcome at level {current} (now {last.dlts} of {last.evaluable})"
-        tried = highest_tried(known)
+        tried = highest_tried(counts)
         if treated >= self.most:
             if best > tried:
                 clause = f"{clause}, which nobody was treated at: level {tried} is the nearest that was"
@@ -123,20 +126,22 @@ class Crm:
 def indifference_skeleton(
     target: float, levels: int, *, at: int | None = None, half_width: float = HALF_WIDTH
 ) -> tuple[float, ...]:
-    """The empiric skeleton by indifference intervals (Lee & Cheung 2009, Clin Trials 6:227), as dfcrm's
-    getprior.
+    """The empiric skeleton by indifference intervals, as dfcrm's getprior (Lee & Cheung 2009).
 
-    Where one level's DLT probability is `target` - `half_width`, the next one's is `target` + `half_width`.
-    `at` is the level that has the target before any data; the middle one, the lower of two, where it is not
-    given: a GUESS. InputError where the interval leaves 0 to 1, or there is no such level.
+    Clin Trials 6:227. Where one level's DLT probability is `target` - `half_width`, that of the next is
+    `target` + `half_width`. `at` is the level that has the target before any data. Where it is not given it
+    is the middle level, the lower of two: a GUESS. InputError where the interval leaves 0 to 1, or there is
+    no such level.
 
     >>> from kinetics.escalation import indifference_skeleton
     >>> [round(p, 2) for p in indifference_skeleton(0.25, 4)]
     [0.16, 0.25, 0.35, 0.46]
     """
-    at = (levels + 1) // 2 if at is None else at
+    if at is None:
+        at = (levels + 1) // 2
     if not 1 <= at <= levels or not 0 < half_width < min(target, 1 - target):
         what = f"a skeleton with {target:g} +- {half_width:g} at level {at} of {levels}"
         raise InputError(Problem(what, "choose one of the levels, and an interval between 0 and 1"))
-    ratio = np.log(target - half_width) / np.log(target + half_width)  # of log P: a level to the next one up
+    # The ratio of log P at a level to log P at the next one up.
+    ratio = np.log(target - half_width) / np.log(target + half_width)
     return tuple(float(target ** (ratio ** (at - level))) for level in range(1, levels + 1))

@@ -1,9 +1,9 @@
 """3+3 as crmPack's NextBestThreePlusThree has it (read in R/Rules-methods.R of openpharma/crmPack).
 
-From the rate at the level treated last: below 1/3 up, unless there is no level above or it was tried (then
-stay); 1/3 with at most 3 patients stay; else down. The trial stops when the next level already has more than
-3 patients, which is then the MTD, or when there is no level left. So the top level is filled to 6 here too,
-cohort by cohort.
+The rate at the level treated last decides. Below 1/3 the trial goes up, unless there is no level above or it
+was tried: then it stays. At 1/3 with at most 3 patients it stays; else it goes down. The trial stops when the
+next level already has more than 3 patients, and that level is the MTD, or when there is no level left. So the
+top level is filled to 6 here too, cohort by cohort.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ class CrmPackThreePlusThree:
         if not history:
             why = f"3+3 begins with a cohort of {self.cohort} at level 1"
             return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
-        known = tallies(history, self.levels)
+        counts = tallies(history, self.levels)
         current = history[-1].level
-        own = known[current]
-        waiting = sum(t.pending for t in known.values())
+        tally = counts[current]
+        waiting = sum(t.pending for t in counts.values())
         if waiting:
             why = f"{waiting} patients are still in their DLT window: nothing is decided before it ends"
             return Decision("wait", why, "the end of the open windows", level=current)
-        clause, level = self._move(
-            current, own.dlts, own.evaluable, current + 1 in known and known[current + 1].treated
-        )
+        above_tried = current < self.levels and counts[current + 1].treated > 0
+        clause, level = self._move(current, tally.dlts, tally.evaluable, above_tried)
         would = f"one more or one fewer with a DLT at level {current}"
         if level == 0:
             return Decision("stop", f"{clause}; no level is below, so there is no MTD", would, mtd=0)
-        if known[level].evaluable > self.cohort:
+        if counts[level].evaluable > self.cohort:
             why = f"{clause}; level {level} has more than {self.cohort} patients already"
             return Decision("stop", why, would, mtd=level)
         return Decision("treat", clause, would, level=level, size=self.cohort)
 
-    def _move(self, current: int, dlts: int, evaluable: int, above_tried: int | bool) -> tuple[str, int]:
+    def _move(self, current: int, dlts: int, evaluable: int, above_tried: bool) -> tuple[str, int]:
+        """The clause and the next level; 0 where there is none below."""
         counted = f"{dlts} of {evaluable} with a DLT at level {current}"
         if 3 * dlts < evaluable:
             if current == self.levels or above_tried:

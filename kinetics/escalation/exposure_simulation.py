@@ -1,8 +1,8 @@
-"""Trials of BOIN12 and PKBOIN-12 whose patients have exposures: lognormal about each level's true mean.
+"""Simulated trials of BOIN12 and PKBOIN-12 with exposures, lognormal about each level's true mean.
 
 Exposure, DLT and response of a patient are independent given the level. Every patient is evaluable for all
 three before the next decision. Common random numbers: patient i of trial t has the same three uniform numbers
-whatever the rule and the truth, so BOIN12 beside PKBOIN-12 differs by looking at exposures and not by luck.
+whatever the rule and the truth, so PKBOIN-12 differs from BOIN12 by looking at exposures and not by luck.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.enumeration import check_truth
-from kinetics.escalation.history import Cohort, Decision
+from kinetics.escalation.history import Cohort
 from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 
 __all__ = ["ExposureTrial", "ExposureTruth", "exposure_trials"]
@@ -25,9 +25,10 @@ __all__ = ["ExposureTrial", "ExposureTruth", "exposure_trials"]
 
 @dataclass(frozen=True)
 class ExposureTruth:
-    """True probabilities and mean exposures, one a level; `cv`: between patients of a level, as a share.
+    """True probabilities and mean exposures, one a level.
 
-    `dlt` and `response` are probabilities, `exposure` any positive unit.
+    `dlt` and `response` are probabilities, `exposure` is in any unit. `cv` is the coefficient of variation
+    between the patients of a level, as a share.
 
     >>> from kinetics.escalation import Boin12, ExposureTruth
     >>> truth = ExposureTruth(dlt=(0.1, 0.3), response=(0.2, 0.4), exposure=(5e3, 2e4), cv=0.5)
@@ -40,12 +41,13 @@ class ExposureTruth:
     cv: float
 
     def check(self, rule: Boin12 | PkBoin12) -> None:
-        """InputError with everything that is no truth of this rule's levels."""
+        """InputError with every value that cannot be true of the levels of this rule."""
         check_truth(rule, self.dlt, 0.0)
         problems = []
-        for name, given in (("response probabilities", self.response), ("mean exposures", self.exposure)):
-            if len(given) != rule.levels:
-                what = f"{len(given)} true {name} for {rule.levels} levels"
+        by_level = {"response probabilities": self.response, "mean exposures": self.exposure}
+        for name, values in by_level.items():
+            if len(values) != rule.levels:
+                what = f"{len(values)} true {name} for {rule.levels} levels"
                 problems.append(Problem(what, "give one a level, the lowest first"))
         if wrong := [p for p in self.response if not 0 <= p <= 1]:
             problems.append(Problem(f"a true response probability of {wrong[0]:g}", "write 0 to 1"))
@@ -76,9 +78,9 @@ class ExposureTrial:
 def exposure_trials(
     rule: Boin12 | PkBoin12, truth: ExposureTruth, trials: Iterable[int], *, seed: int = 0
 ) -> list[ExposureTrial]:
-    """These trials of this seed, each by its number. PKBOIN-12 is asked with the exposures measured so far.
+    """The trials of these numbers, of this seed. PKBOIN-12 is asked with the exposures measured so far.
 
-    InputError where the truth is none of this rule's levels, or the rule never ends.
+    InputError where the truth cannot be one of this rule's levels, or the rule neither treats nor stops.
 
     >>> from kinetics.escalation import Boin12, ExposureTruth, exposure_trials
     >>> truth = ExposureTruth(dlt=(0.1, 0.3), response=(0.2, 0.4), exposure=(5e3, 2e4), cv=0.5)
@@ -91,34 +93,38 @@ def exposure_trials(
 
 
 def _trial(rule: Boin12 | PkBoin12, truth: ExposureTruth, rng: np.random.Generator) -> ExposureTrial:
-    spread = sqrt(log1p(truth.cv**2))
+    """One trial, until the rule stops."""
+    log_sd = sqrt(log1p(truth.cv**2))
     history: list[Cohort] = []
     measured: list[list[float]] = [[] for _ in range(rule.levels)]
     while True:
-        said = _asked(rule, history, measured)
-        if said.mtd is not None:
-            return _counted(rule.levels, history, said.mtd)
-        if said.level is None or not said.size:
-            raise InputError(Problem(f"the rule neither treats nor stops: {said.why}", "correct the rule"))
-        at = said.level - 1
-        for dlt_number, response_number, exposure_number in rng.random((said.size, 3)).tolist():
-            dlt = int(dlt_number < truth.dlt[at])
-            responds = int(response_number < truth.response[at])
-            history.append(Cohort(said.level, 1, dlt, responses=responds, dlts_with_response=dlt * responds))
+        if isinstance(rule, PkBoin12):
+            rule = replace(rule, exposures=RawExposures(tuple(map(tuple, measured))))
+        decision = rule.decide(history)
+        if decision.mtd is not None:
+            return _trial_of(rule.levels, history, decision.mtd)
+        if decision.level is None or not decision.size:
+            what = f"the rule neither treats nor stops: {decision.why}"
+            raise InputError(Problem(what, "correct the rule"))
+        level = decision.level
+        p_dlt = truth.dlt[level - 1]
+        p_response = truth.response[level - 1]
+        mean_exposure = truth.exposure[level - 1]
+        for dlt_number, response_number, exposure_number in rng.random((decision.size, 3)).tolist():
+            dlt = int(dlt_number < p_dlt)
+            response = int(response_number < p_response)
+            history.append(Cohort(level, 1, dlt, responses=response, dlts_with_response=dlt * response))
             z = float(ndtri(exposure_number))
-            measured[at].append(truth.exposure[at] * exp(spread * z - spread**2 / 2))
+            measured[level - 1].append(mean_exposure * exp(log_sd * z - log_sd**2 / 2))
 
 
-def _asked(rule: Boin12 | PkBoin12, history: Sequence[Cohort], measured: Sequence[list[float]]) -> Decision:
-    if isinstance(rule, PkBoin12):
-        rule = replace(rule, exposures=RawExposures(tuple(map(tuple, measured))))
-    return rule.decide(history)
-
-
-def _counted(levels: int, history: Sequence[Cohort], obd: int) -> ExposureTrial:
-    counts = [[0] * levels for _ in range(3)]
+def _trial_of(levels: int, history: Sequence[Cohort], obd: int) -> ExposureTrial:
+    """The counts of a history by level, with the OBD found."""
+    patients = [0] * levels
+    dlts = [0] * levels
+    responses = [0] * levels
     for c in history:
-        for each, n in zip(counts, (c.evaluable, c.dlts, c.responses), strict=True):
-            each[c.level - 1] += n
-    patients, dlts, responses = map(tuple, counts)
-    return ExposureTrial(obd, patients, dlts, responses)
+        patients[c.level - 1] += c.evaluable
+        dlts[c.level - 1] += c.dlts
+        responses[c.level - 1] += c.responses
+    return ExposureTrial(obd, tuple(patients), tuple(dlts), tuple(responses))

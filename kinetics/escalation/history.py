@@ -1,4 +1,4 @@
-"""What a dose rule is given and what it answers: cohorts in, one decision out.
+"""What a dose rule takes and what it answers: cohorts in, one decision out.
 
 Levels are counted from 1, the lowest; 0 stands for "none of them" (an MTD of 0: no level is tolerable).
 """
@@ -24,9 +24,9 @@ class Cohort:
     patients, evaluable or pending, had a titration trigger and no DLT. A patient who is not evaluable and was
     replaced is in none of the counts.
 
-    Only some rules look at the rest. `followed`: the follow-up of the pending patients, each as a share of
-    the window, summed. `responses` of the treated have responded, `dlts_with_response` of these had a DLT
-    too, and of `response_pending` it is not known yet whether they respond.
+    Only some rules look at the rest. `followed` is the follow-up of the pending patients, each as a share of
+    the window, summed. `responses` of the treated patients have responded, and `dlts_with_response` of these
+    had a DLT too. For `response_pending` of them it is not known yet whether they respond.
 
     >>> from kinetics.escalation import Cohort
     >>> Cohort(level=2, evaluable=3, dlts=1, pending=1, followed=0.4)
@@ -46,7 +46,7 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Tally:
-    """What is known of one level: the counts of all its cohorts together."""
+    """The counts of one level: those of all its cohorts together, named as in `Cohort`."""
 
     evaluable: int = 0
     dlts: int = 0
@@ -59,6 +59,7 @@ class Tally:
 
     @property
     def treated(self) -> int:
+        """Patients treated, evaluable or pending."""
         return self.evaluable + self.pending
 
 
@@ -67,8 +68,8 @@ class Decision:
     """What to do next, the clause that says so, and what would have changed it.
 
     `action` is "treat" (`size` patients at `level`), "wait" (for the open DLT windows; nobody is treated) or
-    "stop" (`mtd` is the level found, 0 where there is none). While `titrating`, a trigger in these patients
-    matters.
+    "stop" (`mtd` is the level found, 0 where there is none). `why` is the clause. While `titrating`, a
+    trigger in these patients matters.
 
     >>> from kinetics.escalation import Cohort, storer_1989
     >>> decision = storer_1989(levels=3).decide([Cohort(level=1, evaluable=3, dlts=1)])
@@ -88,11 +89,12 @@ class Decision:
 
 
 class Rule(Protocol):
-    """A dose rule: it answers one question, and the same history gets the same answer.
+    """A dose rule: it answers one question, and the same history always gets the same answer.
 
-    `order_matters` says whether the level treated last is part of the answer, `last_cohort_matters` whether
-    the last cohort is, apart from others at its level. `trigger_levels` are the levels at which a titration
-    may run. An exact enumeration keeps apart only what these, and `Decision.titrating`, name.
+    `order_matters` says whether the answer depends on the level treated last. `last_cohort_matters` says
+    whether it depends on the last cohort, apart from the others at its level. `trigger_levels` are the levels
+    at which a titration may run. An exact enumeration distinguishes histories only by these and by
+    `Decision.titrating`.
 
     >>> from kinetics.escalation import Boin, Cohort, Rule
     >>> rule: Rule = Boin(levels=4, target=0.3)
@@ -119,7 +121,7 @@ class Rule(Protocol):
 
 
 def check_history(history: Iterable[Cohort], levels: int) -> None:
-    """InputError with every cohort that cannot be: a level that is not one, counts that do not add up."""
+    """InputError with every impossible cohort: a level that does not exist, counts that do not add up."""
     problems = []
     for place, c in enumerate(history, start=1):
         where = f"cohort {place} ({c.evaluable} evaluable at level {c.level})"
@@ -128,23 +130,28 @@ def check_history(history: Iterable[Cohort], levels: int) -> None:
         if min(_counts(c)) < 0:
             problems.append(Problem(f"{where}: a count is below 0", "count patients from 0 up"))
         if c.dlts > c.evaluable or c.dlts + c.triggers > c.evaluable + c.pending:
-            what = f"{where}: {c.dlts} with a DLT and {c.triggers} with a trigger but no DLT are more than there are"
+            either = f"{c.dlts} with a DLT and {c.triggers} with a trigger but no DLT"
+            what = f"{where}: {either} are more than there are"
             problems.append(Problem(what, "count each patient once; who had a DLT is evaluable"))
         if c.followed > c.pending:
             what = f"{where}: {c.pending} pending were followed for {c.followed:g} windows"
             problems.append(Problem(what, "sum their follow-up as shares of the window, each below 1"))
         if (c.responses or c.dlts_with_response or c.response_pending) and not _responses_add_up(c):
-            what = f"{where}: {c.responses} responses ({c.dlts_with_response} with a DLT) and {c.response_pending}"
-            problems.append(Problem(f"{what} awaited do not add up", "count each patient once"))
+            responses = f"{c.responses} responses ({c.dlts_with_response} with a DLT)"
+            what = f"{where}: {responses} and {c.response_pending} awaited do not add up"
+            problems.append(Problem(what, "count each patient once"))
     if problems:
         raise InputError(problems)
 
 
 def _responses_add_up(c: Cohort) -> bool:
-    with_either = c.dlts + c.responses - c.dlts_with_response
     treated = c.evaluable + c.pending
-    overlap = c.dlts_with_response <= min(c.dlts, c.responses)
-    return overlap and with_either <= treated and c.responses + c.response_pending <= treated
+    with_either = c.dlts + c.responses - c.dlts_with_response
+    return (
+        c.dlts_with_response <= min(c.dlts, c.responses)
+        and with_either <= treated
+        and c.responses + c.response_pending <= treated
+    )
 
 
 _counts = attrgetter(*(field.name for field in fields(Tally)))
@@ -152,26 +159,31 @@ _counts = attrgetter(*(field.name for field in fields(Tally)))
 
 def tallies(history: Iterable[Cohort], levels: int) -> dict[int, Tally]:
     """The counts of every level, 1 to `levels`, in whatever order the patients came."""
-    cohorts: dict[int, list[tuple[float, ...]]] = {level: [] for level in range(1, levels + 1)}
+    rows: dict[int, list[tuple[float, ...]]] = {level: [] for level in range(1, levels + 1)}
     for c in history:
-        cohorts[c.level].append(_counts(c))
-    return {level: Tally(*map(sum, zip(*own, strict=True))) for level, own in cohorts.items()}
+        rows[c.level].append(_counts(c))
+    counts = {}
+    for level, cohorts in rows.items():
+        sums = map(sum, zip(*cohorts, strict=True))
+        counts[level] = Tally(*sums)
+    return counts
 
 
-def highest_tried(known: dict[int, Tally]) -> int:
+def highest_tried(counts: dict[int, Tally]) -> int:
     """The highest level at which anybody was treated; 0 where nobody was."""
-    return max((level for level, t in known.items() if t.treated), default=0)
+    return max((level for level, t in counts.items() if t.treated), default=0)
 
 
 def merged(history: Sequence[Cohort], *, last_is_last: bool, last_alone: bool = False) -> tuple[Cohort, ...]:
-    """One cohort a level, lowest first; with `last_is_last` the level treated last stands at the end.
+    """The history as one cohort a level, lowest first.
 
-    With `last_alone` the last cohort stands there, and the others of its level are merged without it.
+    With `last_is_last` the level treated last stands at the end. With `last_alone` the last cohort stands
+    there by itself, and the others of its level are merged without it.
     """
     if last_alone and history:
         return (*merged(history[:-1], last_is_last=False), history[-1])
-    known = tallies(history, max((c.level for c in history), default=0))
-    one_each = [Cohort(level, *_counts(t)) for level, t in known.items() if t.treated]
+    counts = tallies(history, max((c.level for c in history), default=0))
+    one_each = [Cohort(level, *_counts(t)) for level, t in counts.items() if t.treated]
     if last_is_last and history:
         one_each.sort(key=lambda c: (c.level == history[-1].level, c.level))
     return tuple(one_each)

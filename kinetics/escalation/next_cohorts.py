@@ -1,6 +1,6 @@
-"""What a rule would say next: dose-transition tables and decision trees, before the patients are treated.
+"""What a rule would decide next: dose-transition tables and decision trees, before the patients are treated.
 
-The next step is every outcome of the next cohort, or, while DLT windows are open, every way in which they may
+The next step is every outcome of the next cohort or, while DLT windows are open, every way in which they may
 end. Where the rule looks at responses, an outcome is DLTs and responses together.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["Branch", "transition_table", "transitions"]
 
 @dataclass(frozen=True)
 class Branch:
-    """What may happen (`said` in words), the decision then, and the branches from there.
+    """An outcome (in words: `said`), the decision after it, and the branches from there.
 
     `cohort` is the next cohort's outcome; None where the open windows of those treated before end.
 
@@ -48,17 +48,18 @@ def transitions(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -
     """
     if depth < 1:
         return ()
-    found = []
-    for said, cohort, after in _ends(rule, history):
-        found.append(Branch(said, cohort, rule.decide(after), transitions(rule, after, depth=depth - 1)))
-    return tuple(found)
+    branches = []
+    for words, cohort, after in _next_steps(rule, history):
+        later = transitions(rule, after, depth=depth - 1)
+        branches.append(Branch(words, cohort, rule.decide(after), later))
+    return tuple(branches)
 
 
 def transition_table(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -> DataFrame:
-    """The tree as a table: one row an outcome, `path` as level:DLTs/patients joined by arrows.
+    """The tree of the next `depth` steps as a table: one row an outcome.
 
-    +2t are two triggers without a DLT; 1r/0b one response, none of them with a DLT; `ended` the open windows'
-    end. `depth` steps ahead.
+    `path` writes each cohort as level:DLTs/patients, joined by arrows. +2t are two triggers without a DLT;
+    1r/0b is one response, none of them with a DLT; `ended` is the end of the open windows.
 
     >>> from kinetics.escalation import storer_1989, transition_table
     >>> table = transition_table(storer_1989(levels=3))
@@ -71,106 +72,108 @@ def transition_table(rule: Rule, history: Sequence[Cohort] = (), *, depth: int =
     2  1:2/3   stop   <NA>
     3  1:3/3   stop   <NA>
     """
-    rows: list[dict[str, object]] = []
-
-    def add(branches: tuple[Branch, ...], path: str) -> None:
-        for b in branches:
-            here = path + (_short(b.cohort, rule) if b.cohort else f"ended: {b.said}")
-            d = b.decision
-            rows.append(
-                {
-                    "path": here,
-                    "action": d.action,
-                    "level": d.level,
-                    "size": d.size,
-                    "mtd": d.mtd,
-                    "why": d.why,
-                    "would_change": d.would_change,
-                }
-            )
-            add(b.later, f"{here} > ")
-
-    add(transitions(rule, history, depth=depth), "")
+    rows = list(_table_rows(rule, transitions(rule, history, depth=depth), ""))
     table = DataFrame(rows, columns=["path", "action", "level", "size", "mtd", "why", "would_change"])
     return table.astype({"level": "Int64", "mtd": "Int64"})
 
 
-def _ends(rule: Rule, history: Sequence[Cohort]) -> Iterator[tuple[str, Cohort | None, list[Cohort]]]:
+def _table_rows(rule: Rule, branches: tuple[Branch, ...], path: str) -> Iterator[dict[str, object]]:
+    """A row for each branch, followed by the rows of its later branches; `path` leads to the branches."""
+    for branch in branches:
+        step = _short(branch.cohort, rule) if branch.cohort else f"ended: {branch.said}"
+        decision = branch.decision
+        yield {
+            "path": path + step,
+            "action": decision.action,
+            "level": decision.level,
+            "size": decision.size,
+            "mtd": decision.mtd,
+            "why": decision.why,
+            "would_change": decision.would_change,
+        }
+        yield from _table_rows(rule, branch.later, f"{path}{step} > ")
+
+
+def _next_steps(rule: Rule, history: Sequence[Cohort]) -> Iterator[tuple[str, Cohort | None, list[Cohort]]]:
     """Every outcome of the next step: in words, the cohort, and the history after it."""
     decision = rule.decide(history)
     if decision.action == "stop":
         return
     if any(c.pending or c.response_pending for c in history):
-        yield from _ended(rule, history)
+        yield from _window_ends(rule, history)
     elif decision.action == "treat" and decision.level is not None:
-        for cohort in _next(rule, decision.level, decision.size, decision.titrating):
+        for cohort in _cohort_outcomes(rule, decision.level, decision.size, decision.titrating):
             yield _words(cohort, rule, decision.titrating), cohort, [*history, cohort]
 
 
-def _next(rule: Rule, level: int, size: int, titrating: bool) -> Iterator[Cohort]:
+def _cohort_outcomes(rule: Rule, level: int, size: int, titrating: bool) -> Iterator[Cohort]:
     """Every outcome of a cohort."""
-    for cohort, _ in outcomes(level, size, 0.4, 0.2 if titrating else 0.0):
+    trigger = 0.2 if titrating else 0.0
+    for cohort, _ in outcomes(level, size, 0.4, trigger):  # any probabilities will do: they are not looked at
         if not _looks_at_responses(rule):
             yield cohort
             continue
-        free = size - cohort.dlts
-        for both, alone in product(range(cohort.dlts + 1), range(free + 1)):
+        without_dlt = size - cohort.dlts
+        for both, alone in product(range(cohort.dlts + 1), range(without_dlt + 1)):
             yield replace(cohort, responses=both + alone, dlts_with_response=both)
 
 
-def _ended(rule: Rule, history: Sequence[Cohort]) -> Iterator[tuple[str, None, list[Cohort]]]:
-    """Every way in which the open windows may end: so many DLTs, and responses, among those who wait at a
-    level.
+def _window_ends(rule: Rule, history: Sequence[Cohort]) -> Iterator[tuple[str, None, list[Cohort]]]:
+    """Every way in which the open windows may end: DLTs and responses among the pending of each level.
+
+    Each is given in words, without a cohort, and with the history after it.
     """
     levels = sorted({c.level for c in history if c.pending or c.response_pending})
-    waiting = {i: sum(c.pending for c in history if c.level == i) for i in levels}
-    answers = {i: sum(c.response_pending for c in history if c.level == i) for i in levels}
-    counts = answers if _looks_at_responses(rule) else dict.fromkeys(levels, 0)
-    for dlts in product(*(range(waiting[i] + 1) for i in levels)):
-        for responses in product(*(range(counts[i] + 1) for i in levels)):
-            told = zip(levels, dlts, responses, strict=True)
-            said = "; ".join(_told(i, y, waiting[i], r, counts[i]) for i, y, r in told)
-            yield (
-                said,
-                None,
-                _resolved(
-                    history, dict(zip(levels, dlts, strict=True)), dict(zip(levels, responses, strict=True))
-                ),
+    pending = {level: sum(c.pending for c in history if c.level == level) for level in levels}
+    awaited = dict.fromkeys(levels, 0)
+    if _looks_at_responses(rule):
+        awaited = {level: sum(c.response_pending for c in history if c.level == level) for level in levels}
+    for dlts in product(*(range(pending[level] + 1) for level in levels)):
+        dlts_at = dict(zip(levels, dlts, strict=True))
+        for responses in product(*(range(awaited[level] + 1) for level in levels)):
+            responses_at = dict(zip(levels, responses, strict=True))
+            words = "; ".join(
+                _window_words(level, dlts_at[level], pending[level], responses_at[level], awaited[level])
+                for level in levels
             )
+            yield words, None, _resolved(history, dlts_at, responses_at)
 
 
-def _told(level: int, dlts: int, pending: int, responses: int, awaited: int) -> str:
+def _window_words(level: int, dlts: int, pending: int, responses: int, awaited: int) -> str:
     parts = [f"{dlts} of {pending} pending have a DLT"] if pending else []
     parts += [f"{responses} of {awaited} awaited respond"] if awaited else []
     return f"{' and '.join(parts)} at level {level}"
 
 
 def _resolved(history: Sequence[Cohort], dlts: dict[int, int], responses: dict[int, int]) -> list[Cohort]:
-    """The history once no window is open: these DLTs and responses go to the first who wait."""
-    dlts = dict(dlts)
-    responses = dict(responses)
-    found = []
+    """The history once no window is open: these DLTs and responses (by level) go to the first pending."""
+    dlts_left = dict(dlts)
+    responses_left = dict(responses)
+    resolved = []
     for c in history:
-        y = min(c.pending, dlts.get(c.level, 0))
-        r = min(c.response_pending, responses.get(c.level, 0))
-        if c.level in dlts:
-            dlts[c.level] -= y
-            responses[c.level] -= r
-        both = min(y, c.responses + r) if y == c.evaluable + c.pending else 0
-        found.append(
+        new_dlts = min(c.pending, dlts_left.get(c.level, 0))
+        new_responses = min(c.response_pending, responses_left.get(c.level, 0))
+        if c.level in dlts_left:
+            dlts_left[c.level] -= new_dlts
+            responses_left[c.level] -= new_responses
+        # Where everybody of the cohort has a new DLT, so have all who respond; else no response gets one.
+        new_both = 0
+        if new_dlts == c.evaluable + c.pending:
+            new_both = min(new_dlts, c.responses + new_responses)
+        resolved.append(
             replace(
                 c,
                 evaluable=c.evaluable + c.pending,
-                dlts=c.dlts + y,
-                triggers=max(0, c.triggers - y),
+                dlts=c.dlts + new_dlts,
+                triggers=max(0, c.triggers - new_dlts),
                 pending=0,
                 followed=0.0,
-                responses=c.responses + r,
+                responses=c.responses + new_responses,
                 response_pending=0,
-                dlts_with_response=c.dlts_with_response + both,
+                dlts_with_response=c.dlts_with_response + new_both,
             )
         )
-    return found
+    return resolved
 
 
 def _looks_at_responses(rule: Rule) -> bool:
@@ -179,16 +182,22 @@ def _looks_at_responses(rule: Rule) -> bool:
 
 
 def _words(c: Cohort, rule: Rule, titrating: bool) -> str:
-    said = f"{c.dlts} of {c.evaluable} at level {c.level} have a DLT"
+    """An outcome of a cohort in words."""
+    words = f"{c.dlts} of {c.evaluable} at level {c.level} have a DLT"
     if titrating and not c.dlts:
-        said += f", {c.triggers} a trigger" if c.triggers else ", none a trigger"
+        words += f", {c.triggers or 'none'} a trigger"
     if _looks_at_responses(rule):
-        also = f", {c.dlts_with_response} of them with a DLT" if c.dlts_with_response else ""
-        said += f" and {c.responses} respond{also}"
-    return said
+        words += f" and {c.responses} respond"
+        if c.dlts_with_response:
+            words += f", {c.dlts_with_response} of them with a DLT"
+    return words
 
 
 def _short(c: Cohort, rule: Rule) -> str:
-    extra = f"+{c.triggers}t" if c.triggers else ""
-    extra += f"+{c.responses}r/{c.dlts_with_response}b" if _looks_at_responses(rule) else ""
-    return f"{c.level}:{c.dlts}/{c.evaluable}{extra}"
+    """An outcome of a cohort as `transition_table` writes it in a path."""
+    short = f"{c.level}:{c.dlts}/{c.evaluable}"
+    if c.triggers:
+        short += f"+{c.triggers}t"
+    if _looks_at_responses(rule):
+        short += f"+{c.responses}r/{c.dlts_with_response}b"
+    return short

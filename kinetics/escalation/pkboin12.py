@@ -1,23 +1,23 @@
 """PKBOIN-12 (Sun & Tu 2024, Pharm Stat 24:e2444): BOIN12 that also asks whether a level's exposure suffices.
 
-psi0 is the exposure wanted, psi1 = 0.6 psi0 too little, zeta1 = (psi0 + psi1) / 2 = 0.8 psi0 between them.
-Where the mean exposure at the current level is above zeta1, lower levels down to the lowest with a mean above
-it may be chosen too. Where a level has 6 patients and P(its mean exposure < 1.25 zeta1 = psi0) > 0.95, the
-lowest level below it that is left is dropped; at the top level, all are. The OBD is sought from the level up
-whose mean exposure, made to rise, is nearest to psi0 from below.
+psi0 is the exposure wanted, psi1 = 0.6 psi0 is too little, and zeta1 = (psi0 + psi1) / 2 = 0.8 psi0 lies
+between them. Where the mean exposure at the current level is above zeta1, lower levels may be chosen too,
+down to the lowest with a mean above zeta1. Where a level has 6 patients and P(its mean exposure < 1.25 zeta1
+= psi0) > 0.95, the lowest level below it that is left is dropped; where that is the top level, all levels
+are. The OBD is sought from that level upwards whose mean exposure, made to rise, is nearest to psi0 from
+below.
 
-Evidence of exposure is raw values, as in the paper, or posterior draws of a model's mean exposure per level
-(OURS: they know of samples below the limit of quantification and of partial sampling). OURS too, so that the
-same data get the same answer: each level with too little exposure drops one, whereas the authors' code drops
-one more at every decision there; means are made to rise with patients as weights; a level that is not
-admissible is never the OBD.
+The evidence of exposure is raw values, as in the paper, or posterior draws of a model's mean exposure per
+level (OURS: the draws account for samples below the limit of quantification and for partial sampling). OURS
+too, so that the same data get the same answer: each level with too little exposure drops one level, whereas
+the authors' code drops one more at every decision there; means are made to rise with patients as weights; a
+level that is not admissible is never the OBD.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from math import isfinite, sqrt
 from typing import ClassVar, Protocol
 
@@ -37,7 +37,7 @@ ENOUGH = 6  # patients at a level before its exposure drops any: Sun & Tu 2024
 
 
 class Exposures(Protocol):
-    """What is known of the mean exposure of each level, 1 up.
+    """Evidence of the mean exposure of each level, counted from 1.
 
     >>> from kinetics.escalation import Exposures, RawExposures
     >>> exposures: Exposures = RawExposures(((4e3, 6e3), ()))
@@ -47,7 +47,7 @@ class Exposures(Protocol):
 
     @property
     def levels(self) -> int:
-        """How many levels it knows of."""
+        """How many levels there is evidence of."""
         ...
 
     def mean(self, level: int) -> float | None:
@@ -61,9 +61,10 @@ class Exposures(Protocol):
 
 @dataclass(frozen=True)
 class RawExposures:
-    """Individual exposures, a tuple a level: mean r, and P(mean < bar) = Phi((bar - r) / (s / sqrt n)).
+    """Individual exposures: `values` holds one tuple a level, in any one unit.
 
-    `values` are in any one unit. InputError for a value that is none.
+    With mean r, SD s and n values, P(mean < bar) = Phi((bar - r) / (s / sqrt n)). InputError for a value that
+    is no number from 0 up.
 
     >>> from kinetics.escalation import RawExposures
     >>> exposures = RawExposures(((4e3, 6e3), (1e4, 2e4, 3e4)))
@@ -74,12 +75,10 @@ class RawExposures:
     values: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        if wrong := [
-            i for i, own in enumerate(self.values, 1) if not all(isfinite(x) and x >= 0 for x in own)
-        ]:
-            raise InputError(
-                Problem(f"level {wrong[0]}: an exposure is no number from 0 up", "give measured ones")
-            )
+        for level, values in enumerate(self.values, start=1):
+            if not all(isfinite(x) and x >= 0 for x in values):
+                what = f"level {level}: an exposure is no number from 0 up"
+                raise InputError(Problem(what, "give measured ones"))
 
     @property
     def levels(self) -> int:
@@ -88,24 +87,24 @@ class RawExposures:
 
     def mean(self, level: int) -> float | None:
         """The mean of a level's values; None without any."""
-        own = self.values[level - 1]
-        return sum(own) / len(own) if own else None
+        values = self.values[level - 1]
+        return sum(values) / len(values) if values else None
 
     def below(self, level: int, bar: float) -> float | None:
         """P(mean exposure of a level < bar); None with fewer than two values."""
-        own = self.values[level - 1]
-        if len(own) < 2:
+        values = self.values[level - 1]
+        if len(values) < 2:
             return None
-        error = float(np.std(own, ddof=1)) / sqrt(len(own))
-        distance = bar - float(np.mean(own))
+        error = float(np.std(values, ddof=1)) / sqrt(len(values))
+        distance = bar - float(np.mean(values))
         return float(ndtr(distance / error)) if error else float(distance > 0)
 
 
 @dataclass(frozen=True, eq=False)
 class ModelExposures:
-    """Posterior draws of a model's mean exposure, draw x level: their mean, and their share below a bar.
+    """Posterior `draws` of a model's mean exposure, draw x level: their mean, and their share below a bar.
 
-    InputError for another shape, or what is no number.
+    InputError for another shape, or draws that are not finite.
 
     >>> from kinetics.escalation import ModelExposures
     >>> exposures = ModelExposures(np.array([[4e3, 1e4], [6e3, 3e4]]))  # two draws, two levels
@@ -137,7 +136,7 @@ class ModelExposures:
 
 @dataclass(frozen=True)
 class PkBoin12:
-    """The rule: its `boin12` within what `exposures` say; `wanted` is psi0, in their unit.
+    """The rule: its `boin12`, with the evidence of `exposures`. `wanted` is psi0, in their unit.
 
     InputError where the exposures are of other levels, or `wanted` is not above 0.
 
@@ -181,43 +180,66 @@ class PkBoin12:
         return self.boin12.within(history, self._limits(history))
 
     def _limits(self, history: Sequence[Cohort]) -> Limits:
-        known = tallies(history, self.levels)
-        means = {i: r for i, t in known.items() if t.evaluable and (r := self.exposures.mean(i)) is not None}
+        """What the exposures add to BOIN12, and why."""
+        counts = tallies(history, self.levels)
+        means = {}
+        for level, tally in counts.items():
+            mean = self.exposures.mean(level) if tally.evaluable else None
+            if mean is not None:
+                means[level] = mean
         if not history or not means:
             return Limits()
         current = history[-1].level
-        enough = [i for i, r in means.items() if r > self.zeta]
-        dropped, dropping = self._dropped(known)
-        lower = range(enough[0], current - 1) if current in enough else range(0)
-        obd_from = self._lowest(means, known)
-        said = [f"mean exposure {means[current]:.4g} at level {current}"] if current in means else []
-        for i, p in dropping:
-            what = "every level" if i == self.levels else "the lowest left below it"
-            said.append(f"P(mean exposure < {self.wanted:.4g}) is {p:.3f} at level {i}, which drops {what}")
-        if obd_from > 1:
-            said.append(f"exposure is nearest to {self.wanted:.4g} from below at level {obd_from}")
-        return Limits(dropped, tuple(i for i in lower if i not in dropped), obd_from, ", ".join(said))
+        dropped, dropping = self._dropped(counts)
 
-    def _dropped(self, known: Mapping[int, Tally]) -> tuple[frozenset[int], list[tuple[int, float]]]:
-        """The levels dropped for too little exposure, and the levels that drop them with their P."""
-        gone: list[int] = []
+        # Where the current level has enough exposure, lower ones that have it too may be chosen.
+        enough = [level for level, mean in means.items() if mean > self.zeta]
+        lower = range(enough[0], current - 1) if current in enough else range(0)
+
+        obd_from = self._obd_from(means, counts)
+        reasons = []
+        if current in means:
+            reasons.append(f"mean exposure {means[current]:.4g} at level {current}")
+        for level, p in dropping:
+            dropped_words = "every level" if level == self.levels else "the lowest left below it"
+            too_little = f"P(mean exposure < {self.wanted:.4g}) is {p:.3f} at level {level}"
+            reasons.append(f"{too_little}, which drops {dropped_words}")
+        if obd_from > 1:
+            reasons.append(f"exposure is nearest to {self.wanted:.4g} from below at level {obd_from}")
+        return Limits(
+            dropped=dropped,
+            lower=tuple(level for level in lower if level not in dropped),
+            obd_from=obd_from,
+            why=", ".join(reasons),
+        )
+
+    def _dropped(self, counts: Mapping[int, Tally]) -> tuple[frozenset[int], list[tuple[int, float]]]:
+        """The levels dropped for too little exposure, and (level, P) of each level that drops one."""
+        dropped: list[int] = []
         dropping = []
-        for level, t in known.items():
-            p = self.exposures.below(level, self.wanted) if t.evaluable >= ENOUGH else None
+        for level, tally in counts.items():
+            if tally.evaluable < ENOUGH:
+                continue
+            p = self.exposures.below(level, self.wanted)
             if p is None or p <= CERTAIN:
                 continue
             if level == self.levels:
-                return frozenset(known), [(level, p)]
-            if left := [i for i in range(1, level) if i not in gone]:
-                gone.append(left[0])
+                return frozenset(counts), [(level, p)]
+            left = [lower for lower in range(1, level) if lower not in dropped]
+            if left:
+                dropped.append(left[0])
                 dropping.append((level, p))
-        return frozenset(gone), dropping
+        return frozenset(dropped), dropping
 
-    def _lowest(self, means: Mapping[int, float], known: Mapping[int, Tally]) -> int:
-        """The tried level whose mean exposure, made to rise, is nearest to the wanted from below; 1 where
-        none is.
+    def _obd_from(self, means: Mapping[int, float], counts: Mapping[int, Tally]) -> int:
+        """The tried level whose mean exposure, made to rise, is nearest to the wanted one from below.
+
+        1 where every mean is the wanted exposure or more; the lowest of levels pooled to one mean.
         """
-        patients = [known[i].evaluable for i in means]
+        patients = [counts[level].evaluable for level in means]
         rising = isotonic_regression(list(means.values()), weights=patients).x
-        short = [r for r in rising if r < self.wanted]
-        return next(compress(means, (r == short[-1] for r in rising))) if short else 1
+        too_low = [mean for mean in rising if mean < self.wanted]
+        if not too_low:
+            return 1
+        nearest = too_low[-1]
+        return next(level for level, mean in zip(means, rising, strict=True) if mean == nearest)

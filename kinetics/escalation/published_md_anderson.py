@@ -1,8 +1,9 @@
 """Titration as the M. D. Anderson guide to U-BOIN has it, before BOIN (Titration.pdf of V2.4.4.0).
 
-One patient a level from the start until the first DLT, the second moderate (grade 2) toxicity, or the cap. On
-a trigger or at the top level the cohort there is filled; below the top, at a cap without a trigger, cohorts
-begin one level up. Read in a public port's audit of the guide, not in the guide itself.
+There is one patient a level from the start until the first DLT, the second moderate (grade 2) toxicity, or
+the cap. On a trigger or at the top level the cohort there is filled. Below the top, at a cap without a
+trigger, cohorts begin one level up. This was read in a public port's audit of the guide, not in the guide
+itself.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ def md_anderson(
 def ledger(rule: Boin, outcomes: dict[int, str]) -> list[int]:
     """The level of every patient up to the first whole cohort.
 
-    `outcomes` says what the titration patient of a level had: "dlt" or "moderate"; nothing where it is not
-    named.
+    `outcomes` maps a level to what its titration patient had, "dlt" or "moderate". The patient of a level
+    that is not in it had neither.
     """
     history: list[Cohort] = []
     levels: list[int] = []
     while not history or sum(c.evaluable for c in history if c.level == history[-1].level) < rule.cohort:
         decision = rule.decide(history)
         level = decision.level or 0
-        had = outcomes.get(level, "") if decision.size == 1 else ""
-        history.append(Cohort(level, decision.size, int(had == "dlt"), int(had == "moderate")))
+        outcome = outcomes.get(level, "") if decision.size == 1 else ""
+        history.append(Cohort(level, decision.size, int(outcome == "dlt"), int(outcome == "moderate")))
         levels += [level] * decision.size
     return levels

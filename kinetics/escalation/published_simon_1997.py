@@ -1,12 +1,17 @@
 """Accelerated titration designs 1 to 4 of Simon 1997 (J Natl Cancer Inst 89:1138).
 
 FROM SECONDARY SOURCES: the paper was not read; the triggers agree with the M. D. Anderson guide
-(`md_anderson`). D1: cohorts of three, 3+3. D2: one patient a level until the first DLT or the second moderate
-(grade 2) toxicity in course 1; that cohort is then expanded to three and D1 goes on. D3: the same, two levels
-at once while accelerated. D4: D3 with toxicity of any course counted. Which course a trigger is from is the
-history's to say: D3 and D4 are one rule on different counts (`Cohort.triggers`, `Cohort.dlts`). Escalation
-within a patient (D2 to D4) is not modelled. The end of 3+3 is not described there: Korn's coding (filled to
-6) is a GUESS, `deescalate=False` is Storer's.
+(`md_anderson`).
+
+- D1: cohorts of three, 3+3.
+- D2: one patient a level until the first DLT or the second moderate (grade 2) toxicity in course 1. That
+  cohort is then expanded to three, and D1 goes on.
+- D3: as D2, but two levels at once while accelerated.
+- D4: D3 with toxicity of any course counted.
+
+The history says which course a trigger is from, so D3 and D4 are one rule on different counts
+(`Cohort.triggers`, `Cohort.dlts`). Escalation within a patient (D2 to D4) is not modelled. The sources do not
+describe the end of 3+3: Korn's coding (filled to 6) is a GUESS, `deescalate=False` is Storer's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Operating characteristics of rules that look at responses, by simulated trials.
 
 Common random numbers: patient i of trial t has the same two uniform numbers whatever the rule and the truth,
-one for the DLT and one for the response, so two rules, or two truths, differ by themselves and not by luck.
-Both are independent given the level.
+one for the DLT and one for the response. So two rules, or two truths, differ by themselves and not by luck.
+DLT and response are independent given the level.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ BLOCK = 64  # patients whose numbers are drawn at once: more than most trials ha
 
 @dataclass(frozen=True)
 class ResponseCharacteristics:
-    """`doses` is what it is without responses, its `p_mtd` P(OBD); `responses`: expected, by level.
+    """What a rule that looks at responses does in the long run, estimated from `trials` trials.
+
+    `doses` holds the characteristics of dose and DLT; its `p_mtd` is P(OBD). `responses` is the expected
+    number of responses by level, `true_response` the true probabilities.
 
     >>> from kinetics.escalation import Boin12, response_characteristics
-    >>> found = response_characteristics(Boin12(levels=2), [0.05, 0.1], [0.1, 0.5], trials=50, seed=1)
-    >>> len(found.p_obd), len(found.error), found.doses.max_n <= 36
+    >>> result = response_characteristics(Boin12(levels=2), [0.05, 0.1], [0.1, 0.5], trials=50, seed=1)
+    >>> len(result.p_obd), len(result.error), result.doses.max_n <= 36
     (3, 3, True)
     """
 
@@ -46,7 +49,7 @@ class ResponseCharacteristics:
 
     @property
     def error(self) -> tuple[float, ...]:
-        """The simulation's standard error of each of `p_obd`."""
+        """The simulation's standard error of each probability of `p_obd`."""
         return tuple(sqrt(p * (1 - p) / self.trials) for p in self.p_obd)
 
 
@@ -60,11 +63,12 @@ def response_characteristics(
 ) -> ResponseCharacteristics:
     """What a rule does in `trials` trials if these are the true probabilities; the seed fixes all of it.
 
-    Every patient is evaluable for both before the next decision. InputError for what is no probability.
+    Every patient is evaluable for DLT and response before the next decision. InputError for values that are
+    not probabilities.
 
     >>> from kinetics.escalation import Boin12, response_characteristics
-    >>> found = response_characteristics(Boin12(levels=2), [0.05, 0.1], [0.1, 0.5], trials=50, seed=1)
-    >>> found.p_obd.index(max(found.p_obd))
+    >>> result = response_characteristics(Boin12(levels=2), [0.05, 0.1], [0.1, 0.5], trials=50, seed=1)
+    >>> result.p_obd.index(max(result.p_obd))
     2
     """
     triggers = check_truth(rule, true_dlt, 0.0)
@@ -82,31 +86,30 @@ def response_characteristics(
 def _ended(
     rule: Rule, dlt: Sequence[float], response: Sequence[float], trials: int, seed: int
 ) -> Counter[tuple[State, int]]:
-    """How many trials end in each final state, and the level found there. Trials in one state are decided
-    once.
-    """
+    """How many trials end in each (final state, level found there). Trials in one state are decided once."""
     numbers = _Numbers(trials, seed)
     ended = Counter[tuple[State, int]]()
-    running: dict[State, np.ndarray] = {(): np.arange(trials)}
+    running: dict[State, np.ndarray] = {(): np.arange(trials)}  # state -> the numbers of the trials in it
     while running:
         later: dict[State, list[np.ndarray]] = defaultdict(list)
-        for state, who in running.items():
+        for state, in_state in running.items():
             decision = rule.decide(state)
             if decision.mtd is not None:
-                ended[state, decision.mtd] += len(who)
+                ended[state, decision.mtd] += len(in_state)
                 continue
             level = decision.level or 0
             size = decision.size
             if level == 0 or size == 0:
                 what = f"the rule neither treats nor stops: {decision.why}"
                 raise InputError(Problem(what, "correct the rule"))
-            drawn = numbers.of(who, sum(c.evaluable for c in state), size)
-            had = drawn < (dlt[level - 1], response[level - 1])
-            counts = np.column_stack([had.sum(axis=1), had.all(axis=2).sum(axis=1)])
-            kinds, kind = np.unique(counts, axis=0, return_inverse=True)
-            for i, (dlts, responses, both) in enumerate(kinds.tolist()):
+            treated = sum(c.evaluable for c in state)
+            drawn = numbers.of_trials(in_state, treated, size)
+            events = drawn < (dlt[level - 1], response[level - 1])  # trial x patient x (DLT, response)
+            counts = np.column_stack([events.sum(axis=1), events.all(axis=2).sum(axis=1)])
+            outcomes, outcome_of = np.unique(counts, axis=0, return_inverse=True)
+            for i, (dlts, responses, both) in enumerate(outcomes.tolist()):
                 cohort = Cohort(level, size, dlts, responses=responses, dlts_with_response=both)
-                later[next_state(rule, state, cohort)].append(who[kind.reshape(-1) == i])
+                later[next_state(rule, state, cohort)].append(in_state[outcome_of.reshape(-1) == i])
         running = {state: np.concatenate(parts) for state, parts in later.items()}
     return ended
 
@@ -115,17 +118,20 @@ class _Numbers:
     """The uniform numbers of every trial's patients, drawn in blocks as trials grow."""
 
     def __init__(self, trials: int, seed: int) -> None:
-        self.trials, self.seed, self.blocks = trials, seed, np.empty((trials, 0, 2))
+        self.trials = trials
+        self.seed = seed
+        self.blocks = np.empty((trials, 0, 2))
 
-    def of(self, who: np.ndarray, first: int, size: int) -> np.ndarray:
-        """Of these trials' patients from `first` on: trial x patient x (DLT, response)."""
+    def of_trials(self, trials: np.ndarray, first: int, size: int) -> np.ndarray:
+        """The numbers of `size` patients from `first` on: trial x patient x (DLT, response)."""
         while self.blocks.shape[1] < first + size:
             rng = np.random.default_rng([self.seed, self.blocks.shape[1]])
             self.blocks = np.concatenate([self.blocks, rng.random((self.trials, BLOCK, 2))], axis=1)
-        return self.blocks[who, first : first + size]
+        return self.blocks[trials, first : first + size]
 
 
 def _check(true_dlt: Sequence[float], true_response: Sequence[float], trials: int) -> None:
+    """InputError with everything wrong with the response probabilities and the number of trials."""
     problems = []
     if len(true_response) != len(true_dlt):
         what = f"{len(true_response)} true response probabilities for {len(true_dlt)} levels"

@@ -1,7 +1,6 @@
-"""Operating characteristics by simulated trials: for rules whose histories are too many to enumerate.
+"""Operating characteristics by simulated trials, for rules with too many histories to enumerate.
 
-Trials that stand in the same state are decided once and drawn together, so 200,000 trials of a 3+3 take a
-second.
+Trials in the same state are decided once and drawn together, so 200,000 trials of a 3+3 take a second.
 """
 
 from __future__ import annotations
@@ -25,18 +24,19 @@ def simulated_characteristics(
     trials: int = 10_000,
     seed: int = 0,
 ) -> OperatingCharacteristics:
-    """As `operating_characteristics`, with shares of `trials` in place of probabilities. The seed fixes all
-    of it.
+    """The same as `operating_characteristics`, with shares of `trials` in place of probabilities.
+
+    The seed fixes all of it.
 
     >>> from kinetics.escalation import Boin, simulated_characteristics
-    >>> found = simulated_characteristics(Boin(levels=3, target=0.3), [0.05, 0.3, 0.5], trials=50, seed=1)
-    >>> found.p_mtd.index(max(found.p_mtd))  # the level found most often
+    >>> result = simulated_characteristics(Boin(levels=3, target=0.3), [0.05, 0.3, 0.5], trials=50, seed=1)
+    >>> result.p_mtd.index(max(result.p_mtd))  # the level found most often
     2
     """
     triggers = check_truth(rule, true_dlt, trigger_without_dlt)
     rng = np.random.default_rng(seed)
-    running: dict[State, int] = {(): trials}
-    done: dict[tuple[State, int], int] = defaultdict(int)
+    running: dict[State, int] = {(): trials}  # state -> trials in it
+    done: dict[tuple[State, int], int] = defaultdict(int)  # (final state, MTD) -> trials that ended so
     while running:
         later: dict[State, int] = defaultdict(int)
         for state, count in running.items():
@@ -45,15 +45,14 @@ def simulated_characteristics(
                 done[state, decision.mtd] += count
                 continue
             level = decision.level or 1
-            chances = _chances(true_dlt[level - 1], triggers[level - 1] if decision.titrating else 0.0)
+            dlt = true_dlt[level - 1]
+            trigger = triggers[level - 1] if decision.titrating else 0.0
+            chances = (dlt, trigger, max(0.0, 1 - dlt - trigger))
             drawn = rng.multinomial(decision.size, chances, size=count)
-            for (dlts, fired, _), times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True):
-                cohort = Cohort(level, decision.size, int(dlts), int(fired))
-                later[next_state(rule, state, cohort)] += int(times)
+            outcomes, repeats = np.unique(drawn, axis=0, return_counts=True)
+            for (dlts, with_trigger, _), repeat in zip(outcomes, repeats, strict=True):
+                cohort = Cohort(level, decision.size, int(dlts), int(with_trigger))
+                later[next_state(rule, state, cohort)] += int(repeat)
         running = later
     reached = [(state, mtd, count / trials) for (state, mtd), count in done.items()]
     return summed(reached, tuple(true_dlt), triggers)
-
-
-def _chances(dlt: float, trigger: float) -> tuple[float, float, float]:
-    return dlt, trigger, max(0.0, 1 - dlt - trigger)

@@ -1,14 +1,14 @@
 """TITE-BOIN (Yuan 2018, Clin Cancer Res 24:4921): BOIN that decides while DLT windows are open.
 
-A pending patient counts for the share of the window he was followed: the DLT rate at the current level is
-DLTs over n - pending + (follow-up of the pending) / window, and BOIN's lambdas decide. Accrual is suspended
-where more than half of the level's patients are pending, and at level 1 where the rate is at or above
-lambda_d and a window is open. Elimination counts every treated patient, so it is certain: who is pending has
-had no DLT yet.
+A pending patient counts as the share of the window for which the patient was followed: the DLT rate at the
+current level is DLTs over n - pending + (follow-up of the pending) / window, and BOIN's lambdas decide.
+Accrual is suspended where more than half of the level's patients are pending, and at level 1 where the rate
+is at or above lambda_d and a window is open. Elimination counts every treated patient, so it is certain: a
+pending patient has had no DLT yet.
 
-This effective number is that of the R package TITEgBOIN (Lin & Yuan 2020, Biostatistics 21:807); the paper of
-2018 imputes the pending DLTs instead, FROM MEMORY (DLTs + p/(1-p) (pending - follow-up)) / n, close to it for
-a small p.
+This effective number is that of the R package TITEgBOIN (Lin & Yuan 2020, Biostatistics 21:807). The paper of
+2018 imputes the pending DLTs instead: FROM MEMORY, (DLTs + p/(1-p) (pending - follow-up)) / n, which is close
+for a small p.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ MOST_PENDING = 0.5  # of a level's patients, above it accrual is suspended: Yuan
 
 @dataclass(frozen=True)
 class TiteBoin:
-    """The rule: its `boin` where nobody is pending. A titration of `boin` still waits for each of its
-    patients.
+    """The rule. Where nobody is pending, its `boin` decides.
 
-    More than `most_pending` of a level's patients pending, as a share: wait. InputError for a share outside 0 to
-    1.
+    A titration of `boin` still waits for each of its patients. The rule waits where more than the share
+    `most_pending` of a level's patients are pending. InputError for a share outside 0 to 1.
 
     >>> from kinetics.escalation import Boin, Cohort, TiteBoin
     >>> rule = TiteBoin(Boin(levels=4, target=0.3))
@@ -64,44 +63,47 @@ class TiteBoin:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """What next, after these cohorts; the last is where the trial is."""
         check_history(history, self.levels)
-        known = tallies(history, self.levels)
-        if not any(t.pending for t in known.values()):
+        counts = tallies(history, self.levels)
+        if not any(t.pending for t in counts.values()):
             return self.boin.decide(history)
-        return self.boin.titrated(known) or self._weighed(history[-1].level, known)
+        return self.boin.titrated(counts) or self._weighed(history[-1].level, counts)
 
-    def _weighed(self, current: int, known: Mapping[int, Tally]) -> Decision:
+    def _weighed(self, current: int, counts: Mapping[int, Tally]) -> Decision:
+        """The decision while windows are open, the pending weighed by their follow-up."""
         boin = self.boin
-        own = known[current]
-        treated = sum(t.treated for t in known.values())
-        eliminated = boin.lowest_eliminated({i: Tally(t.treated, t.dlts) for i, t in known.items()})
-        n = effective(own)
-        counted = f"{own.dlts} with a DLT in {n:.2f} effective of {own.treated} treated at level {current}"
-        clause, level = boin.move(current, own.dlts, n, counted, eliminated)
+        tally = counts[current]
+        treated = sum(t.treated for t in counts.values())
+        all_evaluable = {level: Tally(t.treated, t.dlts) for level, t in counts.items()}
+        eliminated = boin.lowest_eliminated(all_evaluable)
+        n = effective(tally)
+        counted = (
+            f"{tally.dlts} with a DLT in {n:.2f} effective of {tally.treated} treated at level {current}"
+        )
+        clause, level = boin.move(current, tally.dlts, n, counted, eliminated)
         if level == 0:
             return Decision("stop", clause, "nothing: who is pending cannot undo a DLT", mtd=0)
         if treated >= boin.most:
-            return self._wait(
-                f"{treated} patients were planned: the MTD waits for the open DLT windows", current
-            )
+            why = f"{treated} patients were planned: the MTD waits for the open DLT windows"
+            return self._wait(why, current)
         if eliminated > current:
-            if held := self._held(current, own, n):
-                return self._wait(held, current)
-            full = boin.most_at_a_level is not None and own.treated >= boin.most_at_a_level
+            if suspended := self._suspended(current, tally, n):
+                return self._wait(suspended, current)
+            full = boin.most_at_a_level is not None and tally.treated >= boin.most_at_a_level
             if level == current and full:
                 return self._wait(f"level {current} is full: the MTD waits for the open DLT windows", current)
         size = min(boin.cohort, boin.most - treated)
         return Decision("treat", clause, self._would(current, n), level=level, size=size)
 
-    def _held(self, current: int, own: Tally, n: float) -> str:
+    def _suspended(self, current: int, tally: Tally, n: float) -> str:
         """Why accrual is suspended; empty where it is not."""
         if n == 0:
             return f"nobody at level {current} was followed yet: accrual is suspended"
-        if own.pending > self.most_pending * own.treated:
-            share = f"{own.pending} of {own.treated} at level {current} are pending"
+        if tally.pending > self.most_pending * tally.treated:
+            share = f"{tally.pending} of {tally.treated} at level {current} are pending"
             return f"{share}, more than {self.most_pending:.0%}: accrual is suspended"
         high = lambdas(self.boin.target)[1]
-        if current == 1 and own.pending and own.dlts >= high * n:
-            rate = f"{own.dlts} with a DLT in {n:.2f} effective at level 1, at least {high:.4f}"
+        if current == 1 and tally.pending and tally.dlts >= high * n:
+            rate = f"{tally.dlts} with a DLT in {n:.2f} effective at level 1, at least {high:.4f}"
             return f"{rate}: no level is below, so accrual is suspended until the open windows end"
         return ""
 
@@ -109,10 +111,11 @@ class TiteBoin:
         return Decision("wait", why, "the end of the open windows, or a DLT in one", level=current)
 
     def _would(self, current: int, n: float) -> str:
-        low, high = (bound * n for bound in lambdas(self.boin.target))
-        return f"in {n:.2f} effective at level {current}: {low:.2f} DLTs or fewer up, {high:.2f} or more down"
+        low, high = lambdas(self.boin.target)
+        bounds = f"{low * n:.2f} DLTs or fewer up, {high * n:.2f} or more down"
+        return f"in {n:.2f} effective at level {current}: {bounds}"
 
 
-def effective(own: Tally) -> float:
-    """The patients of a level, the pending ones at the share of the window that they were followed."""
-    return own.evaluable + own.followed
+def effective(tally: Tally) -> float:
+    """The patients of a level, each pending one counted as the share of the window followed so far."""
+    return tally.evaluable + tally.followed

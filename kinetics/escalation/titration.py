@@ -1,7 +1,7 @@
 """Accelerated titration: one patient a level until something happens, then whole cohorts.
 
-The phase of its own that a cohort rule (3+3, BOIN) begins with. What counts as a trigger is the protocol's
-to say (`Cohort.triggers`); a DLT always ends the titration.
+It is a separate first phase of a cohort rule (3+3, BOIN). The protocol says what counts as a trigger
+(`Cohort.triggers`); a DLT always ends the titration.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from kinetics.escalation.history import Decision, Tally, highest_tried
 __all__ = ["Titration", "why_over"]
 
 
+_AT_THE_START = "nothing: nobody was treated yet"
+_WOULD_CHANGE = "a DLT, or a trigger, in the titration"
+
+
 @dataclass(frozen=True)
 class Titration:
     """How the titration runs and what ends it.
 
-    `levels`: it may run at levels 1 to this one. `size`: patients a level. `triggers`: so many triggers
-    without a DLT, over all its levels, end it. `step`: levels climbed at once. `after_trigger`: "fill" makes
-    the patient who triggered one of a whole cohort at that level; "leave" goes up after a trigger that was no
-    DLT, with whole cohorts from there. `clean_patient`: at de-escalation the untroubled patients of a
-    titrated level are "counted" among those the level needs, or the level is "not_a_level" and cannot become
-    the MTD.
+    It may run at levels 1 to `levels`, with `size` patients at each. `triggers` is the number of triggers
+    without a DLT, over all its levels, that end it. `step` is the number of levels climbed at once.
+    `after_trigger` "fill" makes the patient with the trigger one of a whole cohort at that level; "leave"
+    goes up after a trigger that was no DLT, with whole cohorts from there. `clean_patient` matters at
+    de-escalation: titration patients with neither a trigger nor a DLT are "counted" among those their level
+    needs, or their level is "not_a_level" and cannot become the MTD.
 
     >>> from kinetics.escalation import Titration
     >>> titration = Titration(levels=2)
@@ -49,47 +53,51 @@ class Titration:
         current = highest_tried(dict(known))
         if current == 0:
             why = f"accelerated titration begins with {_patients(self.size)} at level 1"
-            return Decision("treat", why, _BEGUN, level=1, size=self.size, titrating=True)
+            return Decision("treat", why, _AT_THE_START, level=1, size=self.size, titrating=True)
         if current > self.levels or why_over(self, known) or known[current].evaluable > self.size:
             return None
-        own = known[current]
-        if own.treated < self.size:
-            why = f"accelerated titration: level {current} has {own.treated} of {_patients(self.size)}"
-            return Decision("treat", why, _WOULD, level=current, size=self.size - own.treated, titrating=True)
+        tally = known[current]
+        if tally.treated < self.size:
+            why = f"accelerated titration: level {current} has {tally.treated} of {_patients(self.size)}"
+            return Decision(
+                "treat", why, _WOULD_CHANGE, level=current, size=self.size - tally.treated, titrating=True
+            )
         if any(t.pending for t in known.values()):
             why = f"accelerated titration: the DLT window of level {current} is open"
             return Decision("wait", why, "the window's end, or a DLT or trigger in it", level=current)
-        return self._leave(current, levels, cohort)
+        return self._next_level(current, levels, cohort)
 
-    def _leave(self, current: int, levels: int, cohort: int) -> Decision:
+    def _next_level(self, current: int, levels: int, cohort: int) -> Decision:
+        """The decision where the current level has all its patients and none with a trigger or a DLT."""
         if current == levels:
             why = f"accelerated titration reached the top level: its cohort is filled to {cohort}"
-            return Decision("treat", why, _WOULD, level=current, size=max(cohort - self.size, 0))
+            return Decision("treat", why, _WOULD_CHANGE, level=current, size=max(cohort - self.size, 0))
         up = min(current + self.step, levels)
         goes_on = up <= self.levels
-        size = self.size if goes_on else cohort
-        ends = "" if goes_on else f"; titration ends, cohorts of {cohort} from here"
-        why = f"accelerated titration: no trigger and no DLT at level {current}, so up{ends}"
-        return Decision("treat", why, f"a trigger or DLT at level {current}", up, size, titrating=goes_on)
+        why = f"accelerated titration: no trigger and no DLT at level {current}, so up"
+        if not goes_on:
+            why += f"; titration ends, cohorts of {cohort} from here"
+        return Decision(
+            "treat",
+            why,
+            would_change=f"a trigger or DLT at level {current}",
+            level=up,
+            size=self.size if goes_on else cohort,
+            titrating=goes_on,
+        )
 
 
-_BEGUN = "nothing: nobody was treated yet"
-_WOULD = "a DLT, or a trigger, in the titration"
-
-
-def why_over(titration: Titration, known: Mapping[int, Tally]) -> str:
+def why_over(titration: Titration, counts: Mapping[int, Tally]) -> str:
     """The clause that ended the titration; empty while it runs."""
-    for level, t in known.items():
+    for level, t in counts.items():
         if t.dlts:
             return f"a DLT at level {level} ended the titration"
-    fired = sum(t.triggers for level, t in known.items() if level <= titration.levels)
-    if fired >= titration.triggers:
-        return (
-            f"trigger {fired} of the titration ended it"
-            if titration.triggers > 1
-            else "a trigger ended the titration"
-        )
-    return ""
+    triggers = sum(t.triggers for level, t in counts.items() if level <= titration.levels)
+    if triggers < titration.triggers:
+        return ""
+    if titration.triggers > 1:
+        return f"trigger {triggers} of the titration ended it"
+    return "a trigger ended the titration"
 
 
 def _patients(count: int) -> str:

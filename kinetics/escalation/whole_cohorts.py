@@ -1,10 +1,10 @@
 """A rule of cohorts asked at any time of a real trial, its last cohort not yet full.
 
-BOIN, CRM, BLRM and their kin decide after whole cohorts. Patients come one by one: while a cohort is being
-filled its places are filled at its level, unless even its best end (nobody else has a DLT, everybody
-responds) would send the trial down or end it; then that is said at once. A cohort is consecutive patients at
-one level, `cohort` at a time, so the order of those who are treated together does not matter. 3+3 needs none
-of this: it answers with open places.
+BOIN, CRM, BLRM and the like decide after whole cohorts, but patients come one by one. While a cohort is
+incomplete, its places are filled at its level, unless even its best end (nobody else has a DLT, everybody
+responds) would send the trial down or end it: then the rule says so at once. A cohort is consecutive patients
+at one level, `cohort` at a time, so the order of those who are treated together does not matter. 3+3 needs
+none of this: it answers with open places.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 @dataclass(frozen=True)
 class WholeCohorts:
-    """The same rule, answering between the patients of a cohort too.
+    """The same rule, which also answers between the patients of a cohort.
 
     >>> from kinetics.escalation import Boin, Cohort, WholeCohorts
     >>> rule = WholeCohorts(Boin(levels=4, target=0.3))
@@ -61,37 +61,40 @@ class WholeCohorts:
             return self.rule.decide(())
         if decision := self._titrated(cohorts):
             return decision
-        said = self.rule.decide(cohorts)
+        decision = self.rule.decide(cohorts)
         last = cohorts[-1]
         missing = self._missing(cohorts)
-        if missing <= 0 or said.action == "stop":
-            return said
-        even = self.rule.decide(_at_best(cohorts, missing))
-        no_level = even.action == "stop" and even.mtd == 0
-        if no_level or (even.action == "treat" and (even.level or 0) < last.level):
-            return replace(even, why=f"even if nobody else of this cohort had a DLT: {even.why}")
-        filled = (
-            f"the cohort at level {last.level} has {_treated(last)} of {_cohort(self.rule)}: it is filled"
-        )
+        if missing <= 0 or decision.action == "stop":
+            return decision
+        at_best = self.rule.decide(_at_best(cohorts, missing))
+        no_level = at_best.action == "stop" and at_best.mtd == 0
+        lower = at_best.action == "treat" and (at_best.level or 0) < last.level
+        if no_level or lower:
+            return replace(at_best, why=f"even if nobody else of this cohort had a DLT: {at_best.why}")
+        places = f"{_treated(last)} of {_cohort(self.rule)}"
+        why = f"the cohort at level {last.level} has {places}: it is filled"
         would = f"DLTs at level {last.level} that no end of this cohort could make good"
-        return Decision("treat", filled, would, level=last.level, size=missing)
+        return Decision("treat", why, would, level=last.level, size=missing)
 
     def _missing(self, cohorts: Sequence[Cohort]) -> int:
         """The open places of the last cohort, within the patients planned."""
-        open_ = _cohort(self.rule) - _treated(cohorts[-1])
+        missing = _cohort(self.rule) - _treated(cohorts[-1])
         most = _most(self.rule)
-        return open_ if most is None else min(open_, most - sum(map(_treated, cohorts)))
+        if most is None:
+            return missing
+        return min(missing, most - sum(map(_treated, cohorts)))
 
     def _titrated(self, cohorts: Sequence[Cohort]) -> Decision | None:
-        """A titration has cohorts of its own size, and answers with the open places of the one it ends
-        with.
+        """The decision of a titration that runs or has just ended; None otherwise.
+
+        A titration has cohorts of its own size, and answers with the open places of the one it ends with.
         """
         boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
         return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
-    """The rule as a real trial asks it: between the patients of a cohort too.
+    """The rule as a real trial asks it, also between the patients of a cohort.
 
     >>> from kinetics.escalation import Boin, Cohort, asked_patient_by_patient
     >>> asked_patient_by_patient(Boin(levels=4, target=0.3)).decide([Cohort(level=1, evaluable=1)]).level
@@ -110,18 +113,19 @@ def cohorts_of(history: Sequence[Cohort], size: int) -> list[Cohort]:
     >>> [c.evaluable for c in cohorts_of([Cohort(1, 1) for _ in range(4)], size=3)]
     [3, 1]
     """
-    found: list[Cohort] = []
+    cohorts: list[Cohort] = []
     for c in history:
-        if found and found[-1].level == c.level and _treated(found[-1]) < size:
-            both = {name: getattr(found[-1], name) + getattr(c, name) for name in _COUNTS}
-            found[-1] = Cohort(c.level, **both)
+        last = cohorts[-1] if cohorts else None
+        if last is not None and last.level == c.level and _treated(last) < size:
+            sums = {name: getattr(last, name) + getattr(c, name) for name in _COUNTS}
+            cohorts[-1] = Cohort(c.level, **sums)
         elif _treated(c):
-            found.append(c)
-    return found
+            cohorts.append(c)
+    return cohorts
 
 
 def _at_best(cohorts: Sequence[Cohort], missing: int) -> list[Cohort]:
-    """Every window ended without a DLT, whoever may still respond did, and so did the `missing`."""
+    """The best end of these cohorts: nobody else has a DLT, and all who may respond do, the `missing` too."""
     ended = [
         replace(
             c,
@@ -143,6 +147,7 @@ def _treated(c: Cohort) -> int:
 
 
 def _cohort(rule: CohortRule) -> int:
+    """The size of the rule's cohorts."""
     match rule:
         case TiteBoin():
             return rule.boin.cohort
@@ -153,6 +158,7 @@ def _cohort(rule: CohortRule) -> int:
 
 
 def _most(rule: CohortRule) -> int | None:
+    """The patients that end the trial; None where the rule has no such number."""
     match rule:
         case TiteBoin():
             return rule.boin.most

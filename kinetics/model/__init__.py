@@ -1,4 +1,9 @@
-"""A model: states, parameters with unit, prior and source, how doses enter, what an assay would see."""
+"""A model: states, parameters with unit, prior and source, how doses enter, what an assay would see.
+
+- `model`: `Model` and its parts, and loading one from a model file.
+- `priors`: the priors of parameters, and their links to the real line.
+- `composition`: several models joined into one.
+"""
 
 import lazy_loader
 

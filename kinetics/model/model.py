@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +39,7 @@ DOSE_UNITS = ("cells", "mg", "count")  # what a study's doses are converted to
 
 @dataclass(frozen=True)
 class State:
-    """What one state counts, in which unit and where in the body.
+    """One state: what it counts, in which unit and where in the body.
 
     `scale` is the size below which its value no longer matters, in the state's unit: an ODE solver's absolute
     tolerance is its `atol` times this. Keep it far below what an assay can see.
@@ -60,9 +60,9 @@ class Parameter:
 
     `sd` is the standard deviation of the random effect on the scale of the prior's link (log for a
     LogNormal); None means that subjects do not differ unless a plan says so. `sd_prior` defaults to
-    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. One that
-    is `held` keeps its value unless a plan names it under `priors` or `vary`: what the model's data seldom
-    tell.
+    LogNormal(sd, 0.5): centred on the published SD and kept off zero. `guess` marks a design guess. A
+    parameter that is `held` keeps its value unless a plan names it under `priors` or `vary`, because the
+    model's data seldom tell it.
 
     >>> kn.Parameter(0.2, "1/day", kn.LogNormal(0.2, 0.5), sd=0.3, source="a guess", guess=True).omega_prior
     LogNormal(median=0.3, sd=0.5, link='log')
@@ -87,7 +87,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Output:
-    """What an assay would see: `value(y, p)` of the states and parameters, in `unit`.
+    """What an assay would see: `value(y, p)`, a function of the states and parameters, in `unit`.
 
     `label` is its title on a figure.
 
@@ -119,9 +119,10 @@ class Derived:
 class Balance:
     """A law the model claims: with the parameters in `without` at 0, nothing is made or lost.
 
-    Then `total(y, p)` (in the unit of the doses) changes only by what is dosed. Tests hold it.
+    Then `total(y, p)` (in the unit of the doses) changes only by what is dosed. Tests check this.
 
-    >>> kn.Balance(lambda y, p: y["blood"] + y["liver"], without=("growth",)).total({"blood": 3.0, "liver": 4.0}, {})
+    >>> balance = kn.Balance(lambda y, p: y["blood"] + y["liver"], without=("growth",))
+    >>> balance.total({"blood": 3.0, "liver": 4.0}, {})
     7.0
     """
 
@@ -131,21 +132,20 @@ class Balance:
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen model of one subject, its p a mapping of scalars: in closed form, or as differential
-    equations.
+    """A frozen model of one subject, in closed form or as differential equations; p is a mapping of scalars.
 
     Closed form: `solution(t, p, doses)` gives {state: (record,)} at times t (record,) [day]; doses is one
     subject's `Doses`.
 
-    Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y; `initial(p)`
+    Equations: `vector_field(t, y, p)` gives {state: change per day} from t [day] and scalars y. `initial(p)`
     gives the states at day 0, before any dose (0 where not named). `dosing` says how a unit of dose enters
-    the states: {route: lambda p: {state: state units per cell or mg}}, with keys a route ("iv") or a
-    product's route ("car_nk/hepatic_artery"), the more exact winning. `lag` gives, by the same keys, days by
-    which a dose is late. `typical_dose` [dose_unit] is one that the equations were written for. `stiff`
-    chooses an implicit method. `linear` claims that doses superpose; `balance` that mass is kept.
+    the states: {route: lambda p: {state: state units per cell or mg}}. Its keys are a route ("iv") or a
+    product's route ("car_nk/hepatic_artery"), which takes precedence. `lag` gives, by the same keys, the days
+    by which a dose is late. `typical_dose` [dose_unit] is a dose that the equations were written for. `stiff`
+    chooses an implicit method. `linear` claims that doses superpose; `balance` claims that mass is kept.
     `dose_units` gives the unit of products that are not dosed in `dose_unit` ({"tocilizumab": "mg",
-    "lymphodepletion": "count"}). `sites` says which outputs, in cells, are a product's cells where:
-    {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
+    "lymphodepletion": "count"}). `sites` maps a product and a site to the output, in cells, that is the
+    product's cells there: {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
 
     >>> model = kn.load_model("ogasawara_2021").with_prior_set("solid_tumour")
     >>> list(model.outputs), model.unit_of("car_t"), round(model.typical()["half_life_contraction"], 1)
@@ -183,13 +183,9 @@ class Model:
         if name is None:
             return self
         if name not in self.prior_sets:
-            raise ModelError(
-                Problem(
-                    f"model {self.name} has no prior set {name!r}",
-                    did_you_mean(name, self.prior_sets) if self.prior_sets else "it has none",
-                    file=self.path,
-                )
-            )
+            what = f"model {self.name} has no prior set {name!r}"
+            remedy = did_you_mean(name, self.prior_sets) if self.prior_sets else "it has none"
+            raise ModelError(Problem(what, remedy, file=self.path))
         return replace(self, parameters={**self.parameters, **self.prior_sets[name]})
 
     def unit_of(self, product: str) -> str:
@@ -211,7 +207,10 @@ class Model:
             "outputs": {k: {"label": o.label, "unit": o.unit} for k, o in self.outputs.items()},
             "derived": {k: {"label": d.label, "unit": d.unit} for k, d in self.derived.items()},
             "parameters": {k: _card_row(p) for k, p in self.parameters.items()},
-            "prior_sets": {s: {k: _card_row(p) for k, p in ps.items()} for s, ps in self.prior_sets.items()},
+            "prior_sets": {
+                label: {k: _card_row(p) for k, p in parameters.items()}
+                for label, parameters in self.prior_sets.items()
+            },
         }
 
     def __str__(self) -> str:
@@ -228,6 +227,7 @@ class Model:
 
 
 def _card_row(p: Parameter) -> dict[str, Any]:
+    """One parameter as a model's card shows it."""
     return {
         "value": p.value,
         "unit": p.unit,
@@ -250,10 +250,10 @@ def library_models() -> list[str]:
 def load_model(reference: str | Path, **options: Any) -> Model:
     """Load a model: a bare name from the library, or a path (with a slash or suffix) to your file.
 
-    The same file content gives the same object, so compiled code is reused. `options` go to the file's own
-    `build`, where it has one (`load_model("tumour_growth_inhibition", form="claret")`). ModelError names
-    every fault found: no MODEL, an unknown unit or option, a missing source, a value outside its prior's
-    support. `reference` is the name or the path.
+    `reference` is the name or the path. The same file content gives the same object, so compiled code is
+    reused. `options` go to the file's own `build`, where it has one (`load_model("tumour_growth_inhibition",
+    form="claret")`). ModelError names every fault: no MODEL, an unknown unit or option, a missing source, a
+    value outside its prior's support.
 
     >>> list(kn.load_model("tumour_growth_inhibition", form="claret").states)
     ['TS']
@@ -265,12 +265,13 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     if not path.is_file():
         remedy = did_you_mean(text, library_models()) if bare else "check the path"
         raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
-    hashable = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    hashable = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     return _load(path.resolve(), path.read_bytes(), tuple(sorted(hashable.items())))
 
 
 @lru_cache(maxsize=256)
 def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Model:
+    """The checked model of a file's content and options."""
     sha = hashlib.sha256(source).hexdigest()
     try:
         module = run_source(path, f"kinetics_model_{path.stem}_{sha[:12]}", source)
@@ -279,22 +280,26 @@ def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Mo
         raise ModelError(Problem(what, "run it with python to see the trace", file=str(path))) from error
     model = _built(module, dict(options), str(path)) if options else getattr(module, "MODEL", None)
     if not isinstance(model, Model):
-        raise ModelError(
-            Problem("no MODEL at the end of the file", "end it with `MODEL = Model(...)`", file=str(path))
-        )
+        remedy = "end it with `MODEL = Model(...)`"
+        raise ModelError(Problem("no MODEL at the end of the file", remedy, file=str(path)))
     if model.joined or options:
         sha = hashlib.sha256(repr((sha, model.joined, options)).encode()).hexdigest()
     model = replace(
-        model, name=path.stem, doc=module.__doc__ or "", path=str(path), sha256=sha, options=dict(options)
+        model,
+        name=path.stem,
+        doc=module.__doc__ or "",
+        path=str(path),
+        sha256=sha,
+        options=dict(options),
     )
-    problems = list(_problems(model))
+    problems = [Problem(what, remedy, file=model.path) for what, remedy in _problems(model)]
     if problems:
         raise ModelError(problems)
     return model
 
 
 def _built(module: ModuleType, options: dict[str, Any], file: str) -> object:
-    """What the file's `build` makes of the options; ModelError where it has none, or not these."""
+    """What the file's `build` returns for the options; ModelError where it has none, or rejects them."""
     build = getattr(module, "build", None)
     if build is None:
         raise ModelError(Problem("the model has no options", "give it `def build(...) -> Model`", file=file))
@@ -304,95 +309,97 @@ def _built(module: ModuleType, options: dict[str, Any], file: str) -> object:
         raise ModelError(Problem(f"options: {error}", "see the model's build(...)", file=file)) from error
 
 
-def _problems(model: Model) -> list[Problem]:
-    found: list[tuple[str, str]] = []
+def _problems(model: Model) -> Iterator[tuple[str, str]]:
+    """Everything wrong with a loaded model, as (what, remedy)."""
     if not model.doc.strip():
-        found.append(
-            ("the file has no docstring", "say the paper, its DOI, the population and what you changed")
-        )
-    sets = {"": model.parameters, **model.prior_sets}
-    for label, parameters in sets.items():
+        yield "the file has no docstring", "say the paper, its DOI, the population and what you changed"
+    for name, p in model.parameters.items():
+        yield from _parameter_problems(model, name, p, where=f"parameter {name}")
+    for label, parameters in model.prior_sets.items():
         for name, p in parameters.items():
-            where = f"parameter {name}" + (f" of prior set {label}" if label else "")
-            if name not in model.parameters:
-                found.append((f"{where} is not a parameter", did_you_mean(name, model.parameters)))
-            if not p.source:
-                found.append((f"{where} has no source", "name the paper and table, or say it is a guess"))
-            if not allowed(p.prior.link, p.value):
-                found.append(
-                    (f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows")
-                )
-            if _spread(p.prior) <= 0:
-                found.append(
-                    (f"{where} has a prior of sd {_spread(p.prior):g}", "give the prior an sd above 0")
-                )
-            found += _unit_problem(where, p.unit)
+            yield from _parameter_problems(model, name, p, where=f"parameter {name} of prior set {label}")
     for name, state in model.states.items():
-        found += _unit_problem(f"state {name}", state.unit)
+        yield from _unit_problems(f"state {name}", state.unit)
     for name, output in model.outputs.items():
-        found += _unit_problem(f"output {name}", output.unit)
+        yield from _unit_problems(f"output {name}", output.unit)
     for unit in (model.dose_unit, *model.dose_units.values()):
         if unit not in DOSE_UNITS:
-            found.append((f"dose_unit {unit!r}", did_you_mean(unit, DOSE_UNITS)))
-    found += [
-        (
-            f"sites of {product}: {output} at {site} is no output in cells",
-            f"outputs: {', '.join(model.outputs)}",
-        )
-        for product, by_site in model.sites.items()
-        for site, output in by_site.items()
-        if output not in model.outputs or model.outputs[output].unit != "cells"
-    ]
-    found += _equation_problems(model)
-    return [Problem(what, remedy, file=model.path) for what, remedy in found]
+            yield f"dose_unit {unit!r}", did_you_mean(unit, DOSE_UNITS)
+    for product, by_site in model.sites.items():
+        for site, output in by_site.items():
+            if output not in model.outputs or model.outputs[output].unit != "cells":
+                what = f"sites of {product}: {output} at {site} is no output in cells"
+                yield what, f"outputs: {', '.join(model.outputs)}"
+    yield from _equation_problems(model)
 
 
-def _equation_problems(model: Model) -> list[tuple[str, str]]:
+def _parameter_problems(model: Model, name: str, p: Parameter, *, where: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with one parameter, of the model or of a prior set; `where` says which."""
+    if name not in model.parameters:
+        yield f"{where} is not a parameter", did_you_mean(name, model.parameters)
+    if not p.source:
+        yield f"{where} has no source", "name the paper and table, or say it is a guess"
+    if not allowed(p.prior.link, p.value):
+        yield f"{where} has the value {p.value}", f"give a value its {p.prior.link} link allows"
+    if _prior_sd(p.prior) <= 0:
+        yield f"{where} has a prior of sd {_prior_sd(p.prior):g}", "give the prior an sd above 0"
+    yield from _unit_problems(where, p.unit)
+
+
+def _equation_problems(model: Model) -> Iterator[tuple[str, str]]:
+    """What is wrong with the solution or the equations, and with how doses enter."""
     if (model.solution is None) == (model.vector_field is None):
-        return [("a model needs either a solution or a vector_field", "give Model(...) one of the two")]
+        yield "a model needs either a solution or a vector_field", "give Model(...) one of the two"
+        return
     if model.solution is not None:
-        given = [k for k in ("initial", "dosing", "lag", "sites") if getattr(model, k)]
-        return [(f"{k} is for a vector_field, not for a solution", "remove it") for k in given]
-    p = model.typical()
-    found = []
-    known = f"the states are {', '.join(model.states)}"
+        for key in ("initial", "dosing", "lag", "sites"):
+            if getattr(model, key):
+                yield f"{key} is for a vector_field, not for a solution", "remove it"
+        return
     for route in set(model.lag) - set(model.dosing):
-        found.append((f"lag of {route}, which is not in dosing", did_you_mean(route, model.dosing)))
-    parts = {f"dosing of {route}": enters for route, enters in model.dosing.items()}
+        yield f"lag of {route}, which is not in dosing", did_you_mean(route, model.dosing)
+
+    # Every function that gives states is tried at the typical parameters.
+    rules = {f"dosing of {route}": rule for route, rule in model.dosing.items()}
     if model.initial is not None:
-        parts["initial"] = model.initial
-    for where, part in parts.items():
+        rules["initial"] = model.initial
+    for where, rule in rules.items():
         try:
-            wrong = set(part(p)) - set(model.states)
+            unknown = set(rule(model.typical())) - set(model.states)
         except Exception as error:
-            found.append((f"{where} fails: {type(error).__name__}: {error}", "it gets the parameters p"))
+            yield f"{where} fails: {type(error).__name__}: {error}", "it gets the parameters p"
             continue
-        found += [(f"{where} names {state}, which is no state", known) for state in sorted(wrong)]
-    return found
+        for state in sorted(unknown):
+            yield f"{where} names {state}, which is no state", f"the states are {', '.join(model.states)}"
 
 
 def allowed(link: Link, value: float) -> bool:
     """Whether a parameter with this link may have this value."""
-    above = link == "identity" or value > 0
-    return math.isfinite(value) and above and (link != "logit" or value < 1)
+    if not math.isfinite(value):
+        return False
+    if link == "log":
+        return value > 0
+    if link == "logit":
+        return 0 < value < 1
+    return True
 
 
-def _spread(prior: Prior) -> float:
+def _prior_sd(prior: Prior) -> float:
+    """The SD of a prior; the scale of a HalfNormal."""
     return prior.scale if isinstance(prior, HalfNormal) else prior.sd
 
 
-def _unit_problem(where: str, unit: str) -> list[tuple[str, str]]:
-    """A unit of kinetics.units, or a quotient of such units (`L/day`, `1/day`)."""
+def _unit_problems(where: str, unit: str) -> Iterator[tuple[str, str]]:
+    """A unit must be one of kinetics.units, or a quotient of such units (`L/day`, `1/day`)."""
     try:
         dimension(unit)
     except UnitError as error:
         parts = unit.split("/")
-        if len(parts) < 2 or any(not _known(part) for part in parts):
-            return [(f"{where}: {error}", "use a unit of kinetics.units, or a quotient of them")]
-    return []
+        if len(parts) < 2 or not all(_is_unit(part) for part in parts):
+            yield f"{where}: {error}", "use a unit of kinetics.units, or a quotient of them"
 
 
-def _known(unit: str) -> bool:
+def _is_unit(unit: str) -> bool:
     try:
         return bool(dimension(unit))
     except UnitError:

@@ -1,6 +1,6 @@
-"""The priors a model file or a fit TOML may name; each knows its link to the real line.
+"""The priors that a model file or a fit TOML may name. Each knows its link to the real line.
 
-A population value has a `LogNormal`, `LogitNormal` or `Normal` prior; the same link carries the
+A population value has a `LogNormal`, `LogitNormal` or `Normal` prior. The same link carries the
 between-subject variability: an individual parameter is `inverse_link(link(population) + omega * eta)`.
 """
 
@@ -67,9 +67,8 @@ class LogitNormal:
 
     def to_numpyro(self) -> dist.Distribution:
         """The distribution, to sample and to score with."""
-        return dist.TransformedDistribution(
-            dist.Normal(jax.scipy.special.logit(self.median), self.sd), dist.transforms.SigmoidTransform()
-        )
+        logit_x = dist.Normal(jax.scipy.special.logit(self.median), self.sd)
+        return dist.TransformedDistribution(logit_x, dist.transforms.SigmoidTransform())
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,9 @@ class HalfNormal:
 
 @dataclass(frozen=True)
 class HalfCauchy:
-    """`x ~ |Cauchy(0, scale)|`, for the scales of a horseshoe. log x is symmetric about log scale, with SD
-    pi/2.
+    """`x ~ |Cauchy(0, scale)|`, for the scales of a horseshoe.
+
+    log x is symmetric about log scale, with SD pi/2.
     """
 
     scale: float
@@ -128,19 +128,21 @@ class HalfCauchy:
 
     @property
     def median(self) -> float:
+        """The scale: half of the prior lies below it."""
         return self.scale
 
     @property
     def sd(self) -> float:
-        """Of log x."""
+        """The standard deviation of log x: pi/2."""
         return 1.5707963267948966
 
     def to_numpyro(self) -> dist.Distribution:
         return dist.HalfCauchy(self.scale)
 
     def of_normal(self, x: Real[Array, "..."]) -> Real[Array, "..."]:
-        """The value whose rank is that of `x` under a standard normal. Both tails keep their relative
-        precision.
+        """The value with the rank that `x` has under a standard normal.
+
+        Both tails keep their relative precision.
         """
         lower = jnp.tan(0.5 * jnp.pi * jax.scipy.special.ndtr(-jnp.abs(x)))
         return self.scale * jnp.where(x < 0, lower, 1.0 / lower)
@@ -154,10 +156,10 @@ class HalfCauchy:
 
 @dataclass(frozen=True)
 class Correlation:
-    """One correlation of a matrix of `size` under LKJ(concentration): its marginal, 2 Beta(a, a) - 1.
+    """The marginal prior of one correlation of a matrix of `size` under LKJ(concentration).
 
-    Of two (size 2), p(x) ~ (1 - x^2)^(concentration - 1), and 1 is uniform. Lewandowski, Kurowicka & Joe
-    2009, doi 10.1016/j.jmva.2009.04.008.
+    It is 2 Beta(a, a) - 1. At size 2, p(x) ~ (1 - x^2)^(concentration - 1), and concentration 1 is uniform.
+    Lewandowski, Kurowicka & Joe 2009, doi 10.1016/j.jmva.2009.04.008.
     """
 
     concentration: float = 1.0
@@ -166,15 +168,17 @@ class Correlation:
 
     @property
     def median(self) -> float:
+        """0: half of the prior lies below it."""
         return 0.0
 
     @property
     def shape(self) -> float:
-        """Both shapes of the Beta."""
+        """The shape a of Beta(a, a)."""
         return self.concentration - 1.0 + self.size / 2.0
 
     @property
     def sd(self) -> float:
+        """The standard deviation of the correlation."""
         return (2.0 * self.shape + 1.0) ** -0.5
 
     def to_numpyro(self) -> dist.Distribution:
@@ -193,19 +197,25 @@ DISTRIBUTIONS: dict[str, type[Any]] = {
 
 def describe(prior: Prior) -> str:
     """`LogNormal(median 9.3, sd 0.5)`, for cards and tables."""
-    numbers = {k: v for k, v in asdict(prior).items() if k != "link"}
-    return f"{type(prior).__name__}({', '.join(f'{k} {v:g}' for k, v in numbers.items())})"
+    fields = asdict(prior)
+    del fields["link"]
+    numbers = ", ".join(f"{name} {value:g}" for name, value in fields.items())
+    return f"{type(prior).__name__}({numbers})"
 
 
 def link(kind: Link, x: Real[Array, "..."]) -> Real[Array, "..."]:
-    """Take a parameter to the real line."""
+    """Take the values of a parameter to the real line."""
     if kind == "log":
         return jnp.log(x)
-    return jax.scipy.special.logit(x) if kind == "logit" else x
+    if kind == "logit":
+        return jax.scipy.special.logit(x)
+    return x
 
 
 def inverse_link(kind: Link, x: Real[Array, "..."]) -> Real[Array, "..."]:
-    """Bring a value back from the real line."""
+    """Bring the values of a parameter back from the real line."""
     if kind == "log":
         return jnp.exp(x)
-    return jax.nn.sigmoid(x) if kind == "logit" else x
+    if kind == "logit":
+        return jax.nn.sigmoid(x)
+    return x

@@ -1,4 +1,10 @@
-"""A trial's protocol as data, which of its points are open, and the rule that it names."""
+"""A trial's protocol as data, which of its points are open, and the rule that it names.
+
+- `tables`: the tables of a protocol.toml, each checked by itself.
+- `points`: the ten points that a protocol must settle, and values that contradict each other.
+- `protocol`: find, read and lint a protocol.
+- `rules`: the dose rule of a protocol, and what that rule assumes.
+"""
 
 import lazy_loader
 

@@ -1,13 +1,11 @@
 from .protocol import (
-    RULES as RULES,
     Lint as Lint,
-    assumed as assumed,
     find_protocol as find_protocol,
     lint as lint,
     read_protocol as read_protocol,
-    rule_of as rule_of,
     settled as settled,
 )
+from .rules import RULES as RULES, assumed as assumed, rule_of as rule_of
 from .tables import (
     Assessments as Assessments,
     Censoring as Censoring,

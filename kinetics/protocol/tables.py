@@ -1,7 +1,7 @@
 """The tables that a protocol.toml may hold, each checked by itself.
 
 A `Point` is a field on which a text may be silent or say several things. It is settled by one `value` and the
-sentence `because`; what the text says stays beside it as `statements`, each with where it says so.
+sentence `because`. What the text says stays beside it as `statements`, each with the place that says so.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Product = Literal["car_nk", "car_t"]
 
 
 class Statement(Spec):
-    """What the text says on a point, in its own terms, and where.
+    """A statement of the text on a point, in its own terms, and where it stands.
 
     >>> from kinetics.protocol.tables import Statement
     >>> Statement(value=28, where="arm description")
@@ -63,21 +63,22 @@ class Point(Spec, Generic[T]):
 
     @model_validator(mode="before")
     @classmethod
-    def _bare(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return given
-        return given if isinstance(given, Point) else {"value": given}
+    def _bare(cls, content: Any) -> Any:
+        if isinstance(content, dict | Point):
+            return content
+        return {"value": content}
 
     @property
     def settled(self) -> bool:
-        """Whether it has a value."""
+        """Whether it has a value and the sentence that says why."""
         return self.value is not None and self.because.strip() != ""
 
 
 class Trigger(Spec):
     """What ends the titration: an adverse event of at least this grade, by this scale, of this attribution.
 
-    `term` is an event's name, or "any". `after`: it counts from the first infusion of one of these products.
+    `term` is an event's name, or "any". The event counts from the first infusion of one of the products
+    `after`.
 
     >>> from kinetics.protocol.tables import Trigger
     >>> Trigger(term="CRS", system="astct_2019", grade=2, attribution=("car_t",), after=("car_t",)).grade
@@ -92,7 +93,9 @@ class Trigger(Spec):
 
 
 class Dosing(Spec):
-    """How a product is given. `cells` are its infusions', where they do not depend on the level.
+    """How a product is given.
+
+    `cells` are the cells of each infusion of a cycle, for a product whose dose does not depend on the level.
 
     >>> from kinetics.protocol.tables import Dosing
     >>> Dosing(route="iv", days=(0, 1), cycles=2, days_between_cycles=14).cycles
@@ -144,9 +147,10 @@ class TitrationRule(Spec):
 class Escalation(Spec):
     """The rule above the titration.
 
-    `variant`: "protocol" fills to the MTD rule's number at de-escalation and, if it says so, at the top
-    level; "korn" not at the top; "storer" not at all; "crmpack" is crmPack's coding, which has no titration.
-    `second_dlt`: once a level has too many DLTs, the rest of its cohort "may_stay_away" or "must_stay_away".
+    `variant` is the coding of 3+3. "protocol" fills a level to the number of the MTD rule at de-escalation
+    and, if that rule says so, at the top level; "korn" does not fill the top level; "storer" fills none;
+    "crmpack" is crmPack's coding, which has no titration. `second_dlt`: once a level has too many DLTs, the
+    rest of its cohort "may_stay_away" or "must_stay_away".
 
     >>> from kinetics.protocol.tables import Escalation
     >>> Escalation(variant="korn")
@@ -174,7 +178,9 @@ class DltRule(Spec):
 
 
 class Evaluability(Spec):
-    """Who is counted: `requires` of infusions of the level's product, and a finished window or a DLT in it.
+    """Who is evaluable: a patient with the infusions that `requires` names, and a finished window or a DLT.
+
+    The infusions are those of the level's product. A DLT counts if it lies in the window.
 
     >>> from kinetics.protocol.tables import Evaluability
     >>> Evaluability(requires="first_cycle").replaced
@@ -186,7 +192,7 @@ class Evaluability(Spec):
 
 
 class MtdRule(Spec):
-    """MTD: the highest level with at least `evaluable` and at most `dlts` of them with a DLT.
+    """The MTD: the highest level with at least `evaluable` patients, at most `dlts` of them with a DLT.
 
     >>> from kinetics.protocol.tables import MtdRule
     >>> MtdRule(definition="at most 1 of 6 with a DLT", fill_top_level=True).evaluable
@@ -209,7 +215,7 @@ class MtdRule(Spec):
 
 
 class Size(Spec):
-    """Patients of the dose finding: planned, fewest and most; what happens where the rule wants more.
+    """The number of patients in dose finding: the fewest and most planned, and what happens above that.
 
     >>> from kinetics.protocol.tables import Size
     >>> Size(planned=(9, 18), more_than_planned="allowed").planned.value
@@ -228,7 +234,7 @@ class Size(Spec):
 
 
 class Endpoint(Spec):
-    """What is looked at, by which scale, for how long.
+    """An endpoint: what is observed, by which scale it is graded, and for how long.
 
     >>> from kinetics.protocol.tables import Endpoint
     >>> Endpoint(definition="CR or PR", grading="recist_1.1", within_days=90).within_days
@@ -241,7 +247,7 @@ class Endpoint(Spec):
 
 
 class Assessments(Spec):
-    """The plan of tumour assessments: the days between two, and how late one may be before it is missed.
+    """The plan of tumour assessments: days from one to the next, and how late one may be before it is missed.
 
     >>> from kinetics.protocol.tables import Assessments
     >>> Assessments(every_days=56, window_days=7)
@@ -253,7 +259,7 @@ class Assessments(Spec):
 
 
 class Censoring(Spec):
-    """Progression-free survival and duration of response: missed scans and new anticancer therapy.
+    """How missed scans and new anticancer therapy count in progression-free survival and response duration.
 
     >>> from kinetics.protocol.tables import Censoring
     >>> Censoring(missed_scans="ignored").new_therapy.settled
@@ -266,7 +272,7 @@ class Censoring(Spec):
 
 
 class ExpansionCohort(Spec):
-    """One expansion cohort: planned patients, and rates of its own where they are not the table's.
+    """One expansion cohort: its planned patients, and its rates where they differ from those of [expansion].
 
     >>> from kinetics.protocol.tables import ExpansionCohort
     >>> ExpansionCohort(name="gastric", patients=12, null_rate=0.05)
@@ -281,16 +287,16 @@ class ExpansionCohort(Spec):
 
 
 class Expansion(Spec):
-    """Phase IB: cohorts, the rates that matter, and when one goes on (`go`) or does not (`no_go`).
+    """Phase IB: cohorts, the rates that matter, and when a cohort goes on (`go`) or does not (`no_go`).
 
-    `column` of subjects.csv names the cohort; a value that is none belongs to `others`, where that is given.
-    `only`: values of other columns that make a subject one of phase IB. The cohorts borrow as EXNEX does:
-    `weight` is the prior probability of being exchangeable, `tau_scale` the scale of the SD between those
-    that are, logit.
+    `column` of subjects.csv names the cohort. A value that names none belongs to the cohort `others`, where
+    that is given. `only` holds the values of other columns that make a subject one of phase IB. The cohorts
+    borrow as EXNEX does: `weight` is the prior probability of being exchangeable, `tau_scale` the scale of
+    the SD between exchangeable cohorts, on the logit scale.
 
     >>> from kinetics.protocol.tables import Expansion
-    >>> found = Expansion(column="tumour", cohorts=[{"name": "gastric", "patients": 12}], go=0.9)
-    >>> found.go.value, found.null_rate.settled
+    >>> expansion = Expansion(column="tumour", cohorts=[{"name": "gastric", "patients": 12}], go=0.9)
+    >>> expansion.go.value, expansion.null_rate.settled
     (0.9, False)
     """
 
@@ -312,11 +318,11 @@ class Expansion(Spec):
             raise ValueError("two cohorts have one name")
         if self.others and self.others not in names:
             raise ValueError(f"`others` is {self.others!r}, which is no cohort: {', '.join(names)}")
-        points = {k: getattr(self, k).value for k in ("null_rate", "target_rate", "go", "no_go", "weight")}
-        for key, value in points.items():
-            low = value is None or value >= 0
-            high = value is None or value <= 1
-            if not (low and high) or (key.endswith("rate") and value in (0, 1)):
+        for key in ("null_rate", "target_rate", "go", "no_go", "weight"):
+            value = getattr(self, key).value
+            if value is None:
+                continue
+            if not 0 <= value <= 1 or (key.endswith("rate") and value in (0, 1)):
                 raise ValueError(f"`{key}` = {value:g} is no probability")
         for cohort in self.cohorts:
             null = cohort.null_rate or self.null_rate.value
@@ -331,8 +337,9 @@ class Expansion(Spec):
 
 
 class Interim(Spec):
-    """The interim analysis: what it splits patients by -> that column of subjects.csv, "" where the study has
-    none.
+    """The interim analysis. `strata` maps what it splits patients by to that column of subjects.csv.
+
+    The column is "" where the study has none.
 
     >>> from kinetics.protocol.tables import Interim
     >>> Interim(strata={"tumour type": "tumour"})
@@ -343,10 +350,11 @@ class Interim(Spec):
 
 
 class Protocol(Spec):
-    """A phase I protocol's rules as data: the content of a protocol.toml.
+    """The rules of a phase I protocol as data: the content of a protocol.toml.
 
-    `levels` are of `level_product`, lowest first, in `level_unit`; what one counts (an administration, a
-    cycle, all) is `dosing.<product>.per`. `utilities` are the weights of outcomes in a decision, 0 to 100.
+    `levels` are the dose levels of `level_product`, lowest first, in `level_unit`. `dosing.<product>.per`
+    says what a level counts: an administration, a cycle, or all. `utilities` are the weights of outcomes in a
+    decision, 0 to 100.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> [protocol.level_name(level) for level in range(3)], protocol.graded_endpoints()
@@ -385,13 +393,12 @@ class Protocol(Spec):
 
     def graded_endpoints(self) -> list[str]:
         """The endpoints that are graded by a scale; adverse events always are."""
-        return [
-            "adverse_events",
-            *(k for k, e in self.endpoints.items() if e.grading is not None and k != "adverse_events"),
-        ]
+        graded = [name for name, endpoint in self.endpoints.items() if endpoint.grading is not None]
+        return ["adverse_events", *(name for name in graded if name != "adverse_events")]
 
     def level_name(self, level: int) -> str:
         """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0. `level` counts from 1."""
-        return (
-            f"{self.levels[level - 1]:.4g}".replace("e+0", "e") + f" {self.level_unit}" if level else "none"
-        )
+        if level == 0:
+            return "none"
+        amount = f"{self.levels[level - 1]:.4g}".replace("e+0", "e")
+        return f"{amount} {self.level_unit}"

@@ -6,11 +6,13 @@ route = "iv"
 cells_per_kg = 3e7
 on = [14, 15]
 repeat = { every_days = 14, times = 2 }
+
+`Regimen.to_toml` writes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,10 @@ __all__ = ["read_regimen"]
 
 
 def read_regimen(source: str | Path) -> Regimen:
-    r"""The regimen of a TOML file, or of TOML text; a text has a line break, or a `=` and no `.toml` at its
-    end.
+    r"""The regimen of a TOML file, or of TOML text.
 
-    PlanError lists every problem of every [[dose]], each with the file's name. `source` is the path, or the
-    text.
+    `source` is the path or the text. A string is text where it has a line break, or a `=` and no `.toml` at
+    its end. PlanError lists every problem of every [[dose]], each with the file's name.
 
     >>> regimen = kn.read_regimen('[[dose]]\nproduct = "car_t"\nroute = "iv"\ncells = 1e8\non = [0, 7]')
     >>> regimen.doses()
@@ -37,15 +38,16 @@ def read_regimen(source: str | Path) -> Regimen:
     1   car_t    iv   7.0  100000000.0  cells       0.0      1
     """
     content, file = _content(source)
-    found = [Problem(f"unknown key {key!r}", did_you_mean(key, ["dose"])) for key in content if key != "dose"]
+    problems = list(_table_problems(content))
     doses: list[Dose] = []
-    for number, table in enumerate(_tables(content, found), start=1):
+    for number, table in enumerate(_dose_tables(content), start=1):
         try:
             doses += doses_from(table)
         except PlanError as error:
-            found += [replace(p, what=f"[[dose]] {number}: {p.what}") for p in error.problems]
-    if found:
-        raise PlanError([replace(problem, file=file) for problem in found])
+            for problem in error.problems:
+                problems.append(replace(problem, what=f"[[dose]] {number}: {problem.what}"))
+    if problems:
+        raise PlanError([replace(problem, file=file) for problem in problems])
     return Regimen(tuple(doses))
 
 
@@ -56,11 +58,19 @@ def _content(source: str | Path) -> tuple[dict[str, Any], str]:
     return read_toml(Path(source).expanduser(), PlanError, file=str(source)), str(source)
 
 
-def _tables(content: Mapping[str, Any], found: list[Problem]) -> list[Mapping[str, Any]]:
-    """The [[dose]] tables; none and a Problem where there is no list of them."""
+def _dose_tables(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The [[dose]] tables; none where `dose` is not a list of tables."""
     tables = content.get("dose", [])
-    if isinstance(tables, list) and tables and all(isinstance(table, Mapping) for table in tables):
+    if isinstance(tables, list) and all(isinstance(table, Mapping) for table in tables):
         return tables
-    what = "`dose` is no list of tables" if tables else "no [[dose]]"
-    found.append(Problem(what, "begin each dose with a line `[[dose]]`"))
     return []
+
+
+def _table_problems(content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Keys beside `dose`, and the absence of [[dose]] tables."""
+    for key in content:
+        if key != "dose":
+            yield Problem(f"unknown key {key!r}", did_you_mean(key, ["dose"]))
+    if not _dose_tables(content):
+        what = "`dose` is no list of tables" if content.get("dose") else "no [[dose]]"
+        yield Problem(what, "begin each dose with a line `[[dose]]`")

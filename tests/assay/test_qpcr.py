@@ -16,7 +16,7 @@ from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
 from kinetics.prediction.records import predicted_records
 from kinetics.solve.solving import solve
-from tests.prediction.test_curves import prior_fit
+from tests.support.fits import prior_fit
 
 SUBJECTS = "subject,weight_kg\nP1,70\nP2,60\nP3,80\n"
 DOSES = "subject,time,product,route,cells,duration,cycle\n" + "".join(

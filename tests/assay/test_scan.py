@@ -10,7 +10,7 @@ import kinetics as kn
 from kinetics.assay.scan import HALF_LIVES
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
-from tests.exposures.test_organs import DICTIONARY, MODEL
+from tests.support.two_sites import TWO_SITES, TWO_SITES_DICTIONARY
 
 SCAN = """
 [analytes.liver_scan]
@@ -25,18 +25,24 @@ F, A, B = 0.7, 2.0, 0.5  # typical values of the two-site model
 def bound(
     root: Path, *, corrected: bool, isotope: str = "In-111", doses: int = 1, product: str = "car_nk"
 ) -> BoundFit:
-    (root / "model.py").write_text(MODEL)
+    (root / "model.py").write_text(TWO_SITES)
     study = root / "study"
     study.mkdir(exist_ok=True)
-    (study / "dictionary.toml").write_text(DICTIONARY + SCAN)
+    (study / "dictionary.toml").write_text(TWO_SITES_DICTIONARY + SCAN)
     pd.DataFrame({"subject": ["S1"]}).to_csv(study / "subjects.csv", index=False)
     pd.DataFrame({
         "subject": "S1", "time": [0.5, 1.5][:doses], "product": "car_nk", "route": "hepatic_artery",
         "cells": [1e8, 3e8][:doses],
     }).to_csv(study / "doses.csv", index=False)  # fmt: skip
-    pd.DataFrame({
-        "subject": "S1", "time": [1.0, 3.0], "analyte": "liver_scan", "value": [70.0, 20.0], "censored": "none",
-    }).to_csv(study / "observations.csv", index=False)  # fmt: skip
+    pd.DataFrame(
+        {
+            "subject": "S1",
+            "time": [1.0, 3.0],
+            "analyte": "liver_scan",
+            "value": [70.0, 20.0],
+            "censored": "none",
+        }
+    ).to_csv(study / "observations.csv", index=False)
     scan = {"product": product, "isotope": isotope, "decay_corrected": corrected}
     plan = {"model": str(root / "model.py"), "data": str(study), "vary": [], "name": "scan",
             "solver": {"rtol": 1e-9, "atol": 1e-9},

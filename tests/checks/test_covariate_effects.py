@@ -4,7 +4,6 @@ the forest.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,64 +11,30 @@ import pytest
 from scipy.stats import norm
 
 import kinetics as kn
-from kinetics.checks.covariate_effects import Subgroups, data_alone, effective_number, subgroups
+from kinetics.checks.covariate_effects import data_alone, effective_number, subgroups
 from kinetics.errors import StudyError
-from kinetics.inference.fitting import Fit
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import plan_of
 from kinetics.plot.forest import plot_forest
 from kinetics.population.shrinkage import GLOBAL, ScaleMixture
-from tests.plot.test_plot import annotation, traces
-from tests.prediction.test_curves import cart_fit, theophylline_fit, written_posterior
+from tests.support.figures import annotation, traces
+from tests.support.fits import cart_fit, theophylline_fit, written_posterior
 from tests.support.linear import linear_study
-
-CMAX = [
-    {"covariate": "age", "sd": 0.02},
-    {"covariate": "sex", "sd": 0.5},
-    {"covariate": "dose_level", "form": "power", "centre": 3e7, "sd": 0.5},
-]
-TMAX = [{"covariate": "weight_kg"}, {"covariate": "tumour"}]
-QUANTILES = (np.arange(2000) + 0.5) / 2000
-
-
-@cache
-def known() -> Fit:
-    """Effects on Cmax with priors of their own and normal posteriors; those on Tmax share a horseshoe."""
-    content = {
-        "model": "ogasawara_2021", "data": "synthetic_cart_12", "name": "known",
-        "observe": {"car_copies": {}}, "covariates": {"cmax": CMAX, "tmax": TMAX},
-        "shrinkage": {"prior": "horseshoe", "expected": 1},
-    }  # fmt: skip
-    bound = bind(plan_of(content))
-    rng, n = np.random.default_rng(1), len(bound.subjects)
-    sites = {k: np.full(2000, float(p.median)) for k, p in bound.priors().items()}
-    sites |= {f"eta_{k}": np.zeros((2000, n)) for k in bound.hierarchy.vary}
-    normal = norm.ppf(QUANTILES)
-    sites["beta_cmax_age"] = 0.01 + 0.004 * normal
-    sites["beta_cmax_sex_male"] = 0.1 + 0.3 * normal
-    sites["beta_cmax_dose_level"] = 0.8 + 0.2 * normal
-    for k in ("shrink_z_tmax_weight_kg", "shrink_z_tmax_tumour_gastric"):
-        sites[k] = rng.standard_normal(2000)
-    sites[GLOBAL] = bound.hierarchy.shrinkage.global_scale * np.abs(rng.standard_cauchy(2000))  # pyright: ignore
-    return written_posterior(
-        bound, {k: rng.permutation(v) if k == "beta_cmax_age" else v for k, v in sites.items()}
-    )
-
-
-@cache
-def found() -> Subgroups:
-    return subgroups(known())
+from tests.support.subgroup_fit import QUANTILES, subgroup_fit, subgroup_table
 
 
 def row(effect: str) -> dict[Any, Any]:
-    return found().table.set_index("covariate").loc[effect].to_dict()
+    return subgroup_table().table.set_index("covariate").loc[effect].to_dict()
 
 
 def test_an_effect_of_a_measurement_has_its_row() -> None:
     content = {
-        "model": "ogasawara_2021", "data": "synthetic_cart_12", "name": "measured",
-        "observe": {"car_copies": {}}, "covariates": {"cmax": [{"covariate": "car_copies@7", "form": "power"}]},
-    }  # fmt: skip
+        "model": "ogasawara_2021",
+        "data": "synthetic_cart_12",
+        "name": "measured",
+        "observe": {"car_copies": {}},
+        "covariates": {"cmax": [{"covariate": "car_copies@7", "form": "power"}]},
+    }
     bound = bind(plan_of(content))
     sites = {k: np.full(2000, float(p.median)) for k, p in bound.priors().items()}
     sites |= {f"eta_{k}": np.zeros((2000, len(bound.subjects))) for k in bound.hierarchy.vary}
@@ -80,7 +45,7 @@ def test_an_effect_of_a_measurement_has_its_row() -> None:
 
 
 def test_a_level_is_a_ratio_against_the_most_frequent_one() -> None:
-    sex, subjects = row("sex"), known().study.subjects["sex"]
+    sex, subjects = row("sex"), subgroup_fit().study.subjects["sex"]
     assert (sex["level"], sex["reference"]) == ("male", "female")
     assert (sex["n"], sex["n_reference"]) == ((subjects == "male").sum(), (subjects == "female").sum())
     assert sex["scale"] == "ratio"
@@ -110,23 +75,23 @@ def test_what_the_data_alone_say_undoes_a_normal_prior() -> None:
 
 
 def test_a_number_is_told_per_sd_and_per_unit() -> None:
-    age = known().study.subjects["age"].to_numpy(float)
+    age = subgroup_fit().study.subjects["age"].to_numpy(float)
     assert row("age")["estimate"] == pytest.approx(np.exp(0.01 * age.std()), rel=1e-3)
     assert row("age")["per_unit"] == pytest.approx(np.exp(0.01), rel=1e-4)
     assert row("age")["prior_upper"] == pytest.approx(np.exp(1.645 * 0.02 * age.std()), rel=1e-3)
     assert row("age")["per"] == f"SD, {age.std():.3g} year"
-    level = np.log(known().study.subjects["dose_level"].to_numpy(float))
+    level = np.log(subgroup_fit().study.subjects["dose_level"].to_numpy(float))
     assert row("dose_level")["per_unit"] == pytest.approx(0.8, rel=1e-3)  # the exponent
     assert row("dose_level")["per"] == f"SD, x{np.exp(level.std()):.3g}"
     assert row("dose_level")["estimate"] == pytest.approx(np.exp(0.8 * level.std()), rel=1e-3)
 
 
 def test_a_shrunk_number_has_the_effect_of_one_unit_too() -> None:
-    beta = known().sites()["beta_tmax_weight_kg"]
-    sd = known().study.subjects["weight_kg"].to_numpy(float).std()
+    beta = subgroup_fit().sites()["beta_tmax_weight_kg"]
+    sd = subgroup_fit().study.subjects["weight_kg"].to_numpy(float).std()
     assert row("weight_kg")["estimate"] == pytest.approx(np.exp(np.median(beta)))
     assert row("weight_kg")["per_unit"] == pytest.approx(np.exp(np.median(beta) / sd))
-    prior = known().bound.hierarchy.shrinkage.marginal("tmax")  # pyright: ignore
+    prior = subgroup_fit().bound.hierarchy.shrinkage.marginal("tmax")  # pyright: ignore
     assert row("weight_kg")["prior_lower"] == pytest.approx(np.exp(prior.quantile(0.05)))
     assert row("weight_kg")["contraction"] == pytest.approx(1 - np.var(beta) / prior.variance)
 
@@ -140,13 +105,13 @@ def test_an_interval_that_excludes_1_is_a_signal_and_a_sure_relevant_change_is_s
     assert age["p_relevant"] < 0.95
     assert age["verdict"] == "signal"
     assert "its size is open" in age["says"]
-    assert set(found().signals["covariate"]) == {"age", "dose_level"}
+    assert set(subgroup_table().signals["covariate"]) == {"age", "dose_level"}
 
 
 def test_the_statement_counts_what_was_looked_at_and_what_chance_would_find() -> None:
-    table, said = found().table, found().statement
+    table, said = subgroup_table().table, subgroup_table().statement
     assert said.startswith("5 effects in 12 subjects")
-    assert found().expected_false == pytest.approx(table["false_chance"].sum())
+    assert subgroup_table().expected_false == pytest.approx(table["false_chance"].sum())
     assert "0.5 with flat priors" in said
     assert "2 exclude it: age on cmax, dose_level on cmax" in said
     assert "Effective number of shrunk effects" in said
@@ -156,11 +121,11 @@ def test_draws_from_the_prior_teach_nothing_and_leave_m_eff_where_it_was() -> No
     """The posterior of the Tmax effects is their prior: equal quantiles of m_eff, no contraction, a vast
     data_se.
     """
-    after, before = effective_number(known())
+    after, before = effective_number(subgroup_fit())
     assert after[0] == pytest.approx(before[0], abs=0.06)
     assert after[2] == pytest.approx(before[2], rel=0.05)
     assert abs(row("weight_kg")["contraction"]) < 0.25
-    shared = known().bound.hierarchy.shrinkage
+    shared = subgroup_fit().bound.hierarchy.shrinkage
     assert shared is not None
     assert row("weight_kg")["data_se"] > 3 * np.sqrt(shared.marginal("tmax").variance)
     assert row("weight_kg")["verdict"] == "nothing shown"
@@ -186,7 +151,7 @@ def test_what_the_data_alone_say_is_the_exact_answer_of_a_linear_model() -> None
 
 def test_what_the_data_alone_say_is_found_through_a_horseshoe() -> None:
     """Draws of effects from the exact posterior given each tau, for a likelihood that is known."""
-    shared, rng = known().bound.hierarchy.shrinkage, np.random.default_rng(3)
+    shared, rng = subgroup_fit().bound.hierarchy.shrinkage, np.random.default_rng(3)
     assert shared is not None
     for estimate, se in ((0.9, 0.2), (0.05, 0.15)):
         given, draws = [], []
@@ -225,7 +190,7 @@ def test_a_fit_without_covariates_says_so() -> None:
 
 
 def test_the_parameter_table_has_the_effects_and_their_shared_prior() -> None:
-    table = kn.parameter_table(known()).set_index("site")
+    table = kn.parameter_table(subgroup_fit()).set_index("site")
     assert table.loc["beta_tmax_weight_kg", "kind"] == "covariate effect"
     assert str(table.loc["beta_tmax_weight_kg", "prior"]).startswith("shared, 90 % between")
     assert table.loc[GLOBAL, "kind"] == "shrinkage of effects"
@@ -237,7 +202,7 @@ def test_the_parameter_table_has_the_effects_and_their_shared_prior() -> None:
 
 
 def test_the_forest_draws_every_ratio_with_its_intervals() -> None:
-    figure, table = plot_forest(known(), found()), found().table
+    figure, table = plot_forest(subgroup_fit(), subgroup_table()), subgroup_table().table
     (points,), (interval,), (prior,) = (traces(figure, k) for k in ("estimate", "interval", "prior"))
     np.testing.assert_allclose(points.x, table["estimate"])
     assert len(set(points.y)) == len(table)
@@ -252,7 +217,7 @@ def test_the_forest_draws_every_ratio_with_its_intervals() -> None:
     assert set(none.x) == {1}
     assert figure.layout.xaxis.type == "log"
     assert "SYNTHETIC DATA" in annotation(figure, "labels")
-    assert known().study.sha256[:8] in annotation(figure, "footer")
+    assert subgroup_fit().study.sha256[:8] in annotation(figure, "footer")
     names = list(figure.layout.yaxis.ticktext)
     assert "Sex: male" in names[1]
     assert "NaN" not in str(figure.to_json())

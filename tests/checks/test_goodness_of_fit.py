@@ -23,9 +23,10 @@ from kinetics.inference.fitting import Fit
 from kinetics.model.priors import LogNormal
 from kinetics.prediction.records import Replicates, simulate_records, typical_records
 from kinetics.solve.solving import solve
-from tests.prediction.test_curves import LLOQ, PEOPLE, SIGMA, cart_fit, known_fit
+from tests.support.fits import cart_fit
+from tests.support.simulated_patients import LLOQ, PEOPLE, SIGMA, known_fit
 
-goodness = import_module("kinetics.checks.gof")
+goodness = import_module("kinetics.checks.goodness_of_fit")
 
 
 @cache

@@ -6,16 +6,11 @@ posterior is sampled exactly, and what is left out is predicted exactly from the
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
-from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any
 
 import numpy as np
 import pytest
 from arviz_stats.base import array_stats
-from pandas import DataFrame
 from scipy.stats import multivariate_normal, norm
 
 from kinetics.checks.comparison import compare
@@ -27,66 +22,10 @@ from kinetics.errors import InputError
 from kinetics.inference.fitting import Fit
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import plan_of
-from tests.prediction.test_curves import cart_fit, theophylline_fit, written_posterior
+from tests.support.fits import cart_fit, sampled_sites, theophylline_fit, written_posterior
+from tests.support.normal_levels import CENTRE, EACH, NOISE, OMEGA, PEOPLE, SD, level_fit, values
 
 summary_module = import_module("kinetics.checks.parameters")
-PEOPLE, EACH, OMEGA, NOISE, CENTRE, SD = 7, 6, 0.8, 0.5, 5.0, 2.0
-MODEL = '''"""A level for each subject, and a parameter that no record can see. Made up for a test."""
-
-from kinetics import Model, Normal, Output, Parameter, State
-
-STATES = {"blood": State("drug", "mg/L", site="serum")}
-PARAMETERS = {
-    "level": Parameter(5.0, "mg/L", Normal(5.0, 2.0), sd=0.8, source="made up"),
-    "idle": Parameter(0.0, "1", Normal(0.0, 1.0), source="made up"),
-}
-
-
-def solution(t, p, doses):
-    return {"blood": p["level"] + 1e-12 * p["idle"] + 0.0 * t}
-
-
-OUTPUTS = {"blood": Output(lambda y, p: y["blood"], "mg/L", "in serum")}
-MODEL = Model(STATES, PARAMETERS, OUTPUTS, solution, dose_unit="mg")
-'''
-DICTIONARY = """
-title = "A level"
-source = "tests/checks/test_leave_one_out.py"
-licence = "CC0-1.0"
-synthetic = true
-[analytes.drug]
-label = "Drug"
-assay = "immunoassay"
-site = "serum"
-unit = "mg/L"
-[columns.doses]
-time = { unit = "day" }
-amount = { unit = "mg" }
-[columns.observations]
-time = { unit = "day" }
-"""
-
-
-@cache
-def folder() -> Path:
-    """The study and its model; the third subject lies 2.5 SDs away."""
-    to = Path(mkdtemp(prefix="level-"))
-    (to / "dictionary.toml").write_text(DICTIONARY)
-    (to / "level.py").write_text(MODEL)
-    rng = np.random.default_rng(2)
-    eta = np.where(np.arange(PEOPLE) == 2, 2.5, rng.standard_normal(PEOPLE))
-    names = [f"A{i}" for i in range(PEOPLE)]
-    DataFrame({"subject": names}).to_csv(to / "subjects.csv", index=False)
-    doses = DataFrame({"subject": names, "time": 0.0, "amount": 1.0, "product": "drug", "route": "oral"})
-    doses.to_csv(to / "doses.csv", index=False)
-    rows = [
-        (s, float(day), "drug", 5.5 + OMEGA * e + NOISE * rng.standard_normal())
-        for s, e in zip(names, eta, strict=True)
-        for day in range(1, EACH + 1)
-    ]
-    table = DataFrame(rows, columns=["subject", "time", "analyte", "value"])
-    table.to_csv(to / "observations.csv", index=False)
-    return to
 
 
 def covariance(*, varies: bool, sd: float = SD) -> np.ndarray:
@@ -94,32 +33,6 @@ def covariance(*, varies: bool, sd: float = SD) -> np.ndarray:
     whose = np.repeat(np.arange(PEOPLE), EACH)
     same = whose[:, None] == whose[None, :]
     return sd**2 + varies * OMEGA**2 * same + NOISE**2 * np.eye(len(whose))
-
-
-@cache
-def level_fit(*, varies: bool = True, centre: float = CENTRE, draws: int = 4000) -> Fit:
-    """The exact posterior; `centre` is that of the prior of the level."""
-    content: dict[str, Any] = {
-        "model": str(folder() / "level.py"), "data": str(folder()), "vary": ["level"] if varies else [],
-        "name": "varies" if varies else "alike", "observe": {"drug": {"likelihood": "additive"}},
-        "priors": {"level": {"distribution": "Normal", "mean": centre, "sd": SD}},
-    }  # fmt: skip
-    bound = bind(plan_of(content))
-    y = values(bound)
-    design = np.hstack([np.ones((len(y), 1)), OMEGA * varies * np.repeat(np.eye(PEOPLE), EACH, axis=0)])
-    precision = design.T @ design / NOISE**2 + np.diag([1 / SD**2, *np.ones(PEOPLE)])
-    mean = np.linalg.solve(precision, design.T @ y / NOISE**2 + np.array([centre / SD**2, *np.zeros(PEOPLE)]))
-    rng = np.random.default_rng(5)
-    u = rng.multivariate_normal(mean, np.linalg.inv(precision), size=draws)
-    ones = np.ones(draws)
-    sites = {"level_pop": u[:, 0], "idle_pop": rng.standard_normal(draws), "sigma_add_drug": NOISE * ones}
-    if varies:
-        sites |= {"omega_level": OMEGA * ones, "eta_level": u[:, 1:]}
-    return written_posterior(bound, sites)
-
-
-def values(bound: Any) -> np.ndarray:
-    return bound.study.observations.sort_values(["subject", "time"], kind="stable")["value"].to_numpy(float)
 
 
 def exact(fit: Fit, *, varies: bool, by: str) -> np.ndarray:
@@ -271,7 +184,7 @@ def test_fits_of_different_data_are_refused_and_both_are_named():
 def test_fits_of_different_records_are_refused_with_the_records():
     left_out = cart_fit().bound.plan.resolved()
     left_out["observe"]["car_copies"]["below_lloq"] = "drop"
-    other = written_posterior(bind(plan_of(left_out)), sampled(cart_fit()))
+    other = written_posterior(bind(plan_of(left_out)), sampled_sites(cart_fit()))
     with pytest.raises(InputError, match=r"records of car_copies.*below_lloq.*day"):
         compare({"M3": cart_fit(), "M1": other})
 
@@ -281,11 +194,6 @@ def test_one_fit_and_two_of_one_name_are_refused():
         compare([level_fit()])
     with pytest.raises(InputError, match="two fits of one name"):
         compare([level_fit(), level_fit()])
-
-
-def sampled(fit: Fit) -> dict[str, np.ndarray]:
-    wanted = [*fit.bound.priors(), *(f"eta_{k}" for k in fit.bound.hierarchy.vary)]
-    return {k: fit.sites()[k] for k in wanted}
 
 
 # --- the prior --------------------------------------------------------------------------------------------

@@ -22,10 +22,10 @@ from kinetics.inference.fitting import Fit
 from kinetics.model.priors import Correlation
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import plan_of
-from tests.checks.test_leave_one_out import NOISE, OMEGA, PEOPLE, level_fit, sampled, values
-from tests.prediction.test_curves import cart_fit, prior_fit, written_posterior
+from tests.support.fits import cart_fit, prior_fit, sampled_sites, written_posterior
+from tests.support.normal_levels import NOISE, OMEGA, PEOPLE, level_fit, values
 
-prior_module = import_module("kinetics.checks.sensitivity")
+prior_module = import_module("kinetics.checks.prior_sensitivity")
 
 
 @pytest.mark.parametrize("kind", ["correlated", "tails"])
@@ -47,7 +47,7 @@ def test_the_integral_knows_correlated_and_heavy_tailed_random_effects(kind):
 @cache
 def _effects_fit(key: str) -> Fit:
     content = level_fit().bound.plan.resolved() | {"vary": ["level", "idle"], "effects": json.loads(key)}
-    bound, sites, rng = bind(plan_of(content)), sampled(level_fit()), np.random.default_rng(9)
+    bound, sites, rng = bind(plan_of(content)), sampled_sites(level_fit()), np.random.default_rng(9)
     own = sites["eta_level"]
     sites |= {"omega_idle": np.ones(len(own)), "eta_idle": 0.7 * own + 0.7 * rng.standard_normal(own.shape)}
     if bound.hierarchy.correlated:  # as if nothing were known of it: concentration 2 is Beta(2, 2)

@@ -39,7 +39,10 @@ TINY = """
 model = "ogasawara_2021"
 data = "synthetic_cart_12"
 vary = ["cmax"]
-fixed = { lag_fraction = 0.35, doubling_time = 0.755, half_life_contraction = 5.0, half_life_persistence = 352.0 }
+fixed.lag_fraction = 0.35
+fixed.doubling_time = 0.755
+fixed.half_life_contraction = 5.0
+fixed.half_life_persistence = 352.0
 [observe.car_copies]
 output = "copies"
 [sampler]

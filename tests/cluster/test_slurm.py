@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from kinetics.batch.attempts import Attempts
 from kinetics.inference.fitting import fit, load_fit
 from tests.cluster.sandbox import Sandbox, until
+from tests.support.fits import posterior_arrays
 
 pytestmark = pytest.mark.cluster
 
@@ -93,11 +93,6 @@ def kill_one(batch: Batch, killed: list[str]) -> None:
     until(victim, 60, "a task to kill")
 
 
-def arrays(run: Any) -> Mapping[str, np.ndarray]:
-    groups = ("posterior", "sample_stats")
-    return {str(k): v.to_numpy() for g in groups for k, v in run.posterior[g].dataset.data_vars.items()}
-
-
 def test_forty_fits_survive_kills_preemption_a_lost_node_and_a_new_controller(
     slurm: Sandbox, folder: Path
 ) -> None:
@@ -141,8 +136,8 @@ def test_forty_fits_survive_kills_preemption_a_lost_node_and_a_new_controller(
     assert "going on after" in log
     for name in [*killed[:3], "tiny__seed39"]:
         there = load_fit(batch.folder / "runs" / name)
-        here = arrays(fit(batch.folder / "fits" / f"{name}.toml"))
-        assert all(np.array_equal(here[k], v) for k, v in arrays(there).items())
+        here = posterior_arrays(fit(batch.folder / "fits" / f"{name}.toml"))
+        assert all(np.array_equal(here[k], v) for k, v in posterior_arrays(there).items())
     # The same PLAN on this machine: nothing is left to do.
     again = kinetics(slurm, folder, "grid.toml", "--on", "local")
     assert again["done"]

@@ -30,8 +30,8 @@ from kinetics.pages.decision import recommendation_page
 from kinetics.plan.plan import read_plan
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
-from tests.cli.test_cli import call
-from tests.prediction.test_curves import prior_fit
+from tests.support.commands import call
+from tests.support.fits import prior_fit
 
 FIRST, SECOND = "nkg2d_phase1_synthetic", "nkg2d_plateau_synthetic"
 WEIGHTS = dict(zip(OUTCOMES, (100.0, 60.0, 40.0, 0.0), strict=True))
@@ -230,8 +230,13 @@ def test_page_and_json_of_the_command(tmp_path: Path) -> None:
     } or any(row["stratum"].startswith("at most") for row in answer["strata"])
     assert len(answer["audit"]["protocol_sha256"]) == 64
     html = page.read_text()
-    for words in ("RP2D: 3e7 cells/kg, below the MTD: a conflict", "Dose- and exposure-response", "Audit trail",
-                  "SYNTHETIC DATA", "no claim of compliance"):  # fmt: skip
+    for words in (
+        "RP2D: 3e7 cells/kg, below the MTD: a conflict",
+        "Dose- and exposure-response",
+        "Audit trail",
+        "SYNTHETIC DATA",
+        "no claim of compliance",
+    ):
         assert words in html
 
 

@@ -77,8 +77,12 @@ def test_the_first_draws_meet_the_first() -> None:
 def test_every_problem_is_named_at_once() -> None:
     with pytest.raises(InputError) as error:
         exposure_response(
-            "dlt", [0, 3], {"cmax": np.array([[1.0, -1.0]]), "auc": np.ones((2, 3))}, {"cmax": PRIOR}, categories=2
-        )  # fmt: skip
+            "dlt",
+            [0, 3],
+            {"cmax": np.array([[1.0, -1.0]]), "auc": np.ones((2, 3))},
+            {"cmax": PRIOR},
+            categories=2,
+        )
     said = str(error.value)
     assert "0 to 1" in said
     assert "one prior for each exposure" in said

@@ -27,39 +27,15 @@ from kinetics.explore.program import LANES, TIMES
 from kinetics.explore.selection import Selection, cells_per_kg, choices_of, selected
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target, target_of
-from kinetics.explore.what_if import Answer, Choice, Course, WhatIf, products_of, regimen_of, routes_of
+from kinetics.explore.what_if import Choice, Course, WhatIf, products_of, regimen_of, routes_of
 from kinetics.explore.what_if_figure import exposure_table, plot_outputs, plot_sites
 from kinetics.model.model import load_model
 from kinetics.prediction.curves import individual_curves
-from kinetics.regimen.regimen import Doses, doses_for
+from kinetics.regimen.schedule import Doses, doses_for
 from kinetics.solve.solving import Solver, solve
-from kinetics.study.study import Study, read_study
-from tests.prediction.test_curves import cart_fit
-
-MODEL = "nkg2d_nk_t_livermet"  # 20 states
-
-
-@cache
-def trial() -> Study:
-    return read_study("nkg2d_phase1_synthetic")
-
-
-@cache
-def what_if() -> WhatIf:
-    return WhatIf(load_model(MODEL))
-
-
-def choice(**changes: Any) -> Choice:
-    courses = (
-        Course("car_nk", 3e7, "hepatic_artery", split=2),
-        Course("car_t", 6e7, "iv", split=2, start=11.0),
-    )
-    return replace(Choice(courses, 70.0, None, "first"), **changes)
-
-
-@cache
-def answered() -> Answer:
-    return what_if().answer(choice())
+from kinetics.study.study import read_study
+from tests.support.explorer import answered, choice, trial, what_if
+from tests.support.fits import cart_fit
 
 
 def traces(figure: Any, role: str) -> list[Any]:

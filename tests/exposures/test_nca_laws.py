@@ -12,7 +12,7 @@ from kinetics.exposures.area import auc
 from kinetics.exposures.profile import NUMBERS, NCARules, nca_profile
 from kinetics.exposures.samples import nca, nca_summary
 from kinetics.study.study import Study, read_study
-from tests.exposures.test_profile import FREE, LN2, STRICT
+from tests.support.nca_rules import FREE, LN2, STRICT
 
 # -------------------------------------------------------------------------------- laws and oracles
 

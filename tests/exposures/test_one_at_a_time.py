@@ -11,10 +11,10 @@ from scipy.stats import norm
 
 import kinetics as kn
 from kinetics.plot.tornado import plot_tornado
-from tests.cli.test_cli import call
-from tests.exposures.test_organs import MODEL
-from tests.plot.test_plot import annotation, traces
-from tests.prediction.test_curves import cart_fit
+from tests.support.commands import call
+from tests.support.figures import annotation, traces
+from tests.support.fits import cart_fit
+from tests.support.two_sites import TWO_SITES
 
 Z = norm.ppf(0.95)
 IV = kn.Regimen.dose(product="car_nk", route="iv", on=[0.0], cells=1e8)
@@ -24,7 +24,7 @@ ARTERY = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=[0.0], cel
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> kn.Model:
     path = tmp_path_factory.mktemp("tornado") / "model.py"
-    path.write_text(MODEL)
+    path.write_text(TWO_SITES)
     return kn.load_model(path)
 
 

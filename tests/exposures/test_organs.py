@@ -21,55 +21,18 @@ from kinetics.pages.fit_report.document import _cautions
 from kinetics.pages.fit_report.organs import biodistribution_section
 from kinetics.plan.plan import plan_of, read_plan
 from kinetics.plot.biodistribution import plot_biodistribution
-from tests.cli.test_cli import call
-from tests.prediction.test_curves import prior_fit
-
-# Blood -> liver at a, liver -> nowhere at b; hepatic artery: a share F stays in the liver. Areas are in
-# closed form.
-MODEL = '''"""Two sites, linear. A guess, 2026."""
-from kinetics import LogitNormal, LogNormal, Model, Output, Parameter, State
-
-STATES = {k: State("CAR-NK", "cells", k, scale=1e-3) for k in ("blood", "liver")}
-PARAMETERS = {
-    "a": Parameter(2.0, "1/day", LogNormal(2.0, 0.3), source="a guess", guess=True),
-    "b": Parameter(0.5, "1/day", LogNormal(0.5, 0.3), source="a guess", guess=True),
-    "F": Parameter(0.7, "1", LogitNormal(0.7, 0.3), source="a guess", guess=True),
-}
-MODEL = Model(
-    STATES, PARAMETERS, {
-        "cells": Output(lambda y, p: y["blood"] / 5e6, "cells/uL", "blood"),
-        "blood": Output(lambda y, p: y["blood"], "cells", "blood"),
-        "liver": Output(lambda y, p: y["liver"], "cells", "liver"),
-    },
-    vector_field=lambda t, y, p: {"blood": -p["a"] * y["blood"], "liver": p["a"] * y["blood"] - p["b"] * y["liver"]},
-    dosing={"iv": lambda p: {"blood": 1.0}, "hepatic_artery": lambda p: {"liver": p["F"], "blood": 1 - p["F"]}},
-    sites={"car_nk": {"blood": "blood", "liver": "liver", "tumour": "liver"}},
-)
-'''
-DICTIONARY = """title = "two sites"
-source = "tests"
-licence = "CC0-1.0"
-synthetic = true
-[analytes.flow]
-label = "CAR-NK"
-assay = "flow"
-site = "blood"
-unit = "cells/uL"
-lloq = 0.01
-[columns.doses]
-time = { unit = "day" }
-[columns.observations]
-time = { unit = "day" }
-"""
+from tests.support.commands import call
+from tests.support.fits import prior_fit
+from tests.support.two_sites import TWO_SITES, TWO_SITES_DICTIONARY
 
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> kn.Fit:
     """S1: by hepatic artery on days 0 and, in a second cycle, 60. S2: iv on day 2."""
     root = tmp_path_factory.mktemp("sites")
-    (root / "model.py").write_text(MODEL)
+    (root / "model.py").write_text(TWO_SITES)
     (root / "study").mkdir()
-    (root / "study/dictionary.toml").write_text(DICTIONARY)
+    (root / "study/dictionary.toml").write_text(TWO_SITES_DICTIONARY)
     pd.DataFrame({"subject": ["S1", "S2"]}).to_csv(root / "study/subjects.csv", index=False)
     pd.DataFrame({
         "subject": ["S1", "S1", "S2"], "time": [0.0, 60.0, 2.0], "product": "car_nk",
@@ -79,8 +42,14 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> kn.Fit:
         "subject": ["S1", "S1", "S2"], "time": [1.0, 3.0, 4.0], "analyte": "flow", "value": [1.0, 0.5, 2.0],
         "censored": "none",
     }).to_csv(root / "study/observations.csv", index=False)  # fmt: skip
-    plan = {"model": str(root / "model.py"), "data": str(root / "study"), "name": "sites",
-            "observe": {"flow": {"output": "cells"}}, "vary": [], "solver": {"rtol": 1e-8, "atol": 1e-8}}  # fmt: skip
+    plan = {
+        "model": str(root / "model.py"),
+        "data": str(root / "study"),
+        "name": "sites",
+        "observe": {"flow": {"output": "cells"}},
+        "vary": [],
+        "solver": {"rtol": 1e-8, "atol": 1e-8},
+    }
     return prior_fit(plan_of(plan), draws=4)
 
 
@@ -202,8 +171,16 @@ def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
     fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=4)
     table = biodistribution(fit, draws=4)
     nk, t, every = (set(table.loc[table["product"] == k, "quantity"]) for k in ("car_nk", "car_t", "all"))
-    common = {"liver_to_blood", "tumour_to_blood", "retained_1h", "hepatic_artery_advantage_tumour", "doubling_time",
-              "lymphodepletion_share", "auc_lung", "peak_tumour"}  # fmt: skip
+    common = {
+        "liver_to_blood",
+        "tumour_to_blood",
+        "retained_1h",
+        "hepatic_artery_advantage_tumour",
+        "doubling_time",
+        "lymphodepletion_share",
+        "auc_lung",
+        "peak_tumour",
+    }
     assert common <= nk
     assert common | {"second_cycle_share"} <= t
     assert "second_cycle_share" not in nk
@@ -265,7 +242,7 @@ def test_the_report_has_the_figure_and_the_table_and_says_what_is_held() -> None
 
 
 def test_a_site_without_an_output_in_cells_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(MODEL.replace('"blood": "blood"', '"blood": "cells"'))
+    (tmp_path / "model.py").write_text(TWO_SITES.replace('"blood": "blood"', '"blood": "cells"'))
     with pytest.raises(kn.errors.ModelError, match="cells at blood is no output in cells"):
         kn.load_model(tmp_path / "model.py")
 

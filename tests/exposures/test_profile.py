@@ -10,10 +10,8 @@ import pytest
 
 from kinetics.errors import InputError, PlanError
 from kinetics.exposures.profile import NCARules, nca_profile
+from tests.support.nca_rules import FREE, LN2, STRICT
 
-LN2 = log(2)
-FREE = NCARules(min_r_squared=None, min_span_ratio=None)  # excludes no half-life
-STRICT = NCARules(start="missing", predose_days=0.0)  # PKNCA at time 0
 BLQ = -1.0  # marks a BLQ record in the lists below
 
 

@@ -28,7 +28,7 @@ import kinetics as kn
 from docs.generate.reference import ARGUMENTS, names_by_layer
 from kinetics.inference.fitting import Fit
 from kinetics.plan.plan import plan_of, read_plan
-from tests.prediction.test_curves import cart_fit, prior_fit, theophylline_fit
+from tests.support.fits import cart_fit, prior_fit, theophylline_fit
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Sampling for minutes: nobody wants to wait for these.
@@ -40,8 +40,8 @@ SKIPPED = {
 }
 NUMBER = re.compile(r"\bfloat\b|Float\[|Int\[|ndarray|Array")
 UNIT = re.compile(
-    r"\[[^\]]+\]|\bdays?\b|\bcells\b|\bmg\b|%|\bP\(|\bprobabilit|\bshares?\b|\brates?\b|\b0 to 1|\bSDs?\b|\bsd\b|"
-    r"\bratios?\b|\bunits?\b|\bmean\b|\bmedian\b|\bnumber|\bgrade"
+    r"\[[^\]]+\]|\bdays?\b|\bcells\b|\bmg\b|%|\bP\(|\bprobabilit|\bshares?\b|\brates?\b|\b0 to 1|"
+    r"\bSDs?\b|\bsd\b|\bratios?\b|\bunits?\b|\bmean\b|\bmedian\b|\bnumber|\bgrade"
 )
 SAYS_UNIT = re.compile(r"days?|_kg|_mm|mg|cells|minutes|level$")  # in a name
 ROWS = re.compile(r"\brows?\b|\bcolumns?\b|: `?\w+`?(, | [\[(])")
@@ -49,9 +49,10 @@ SHAPE = re.compile(r"\(\w+, ?(\w+|\.\.\.)?\)|\w+ x \w+")
 
 
 def public() -> dict[str, Any]:
-    """Dotted name -> object, of all that the reference shows."""
+    """Dotted name -> object, of all classes and functions that the reference shows."""
     names = [name for public in names_by_layer().values() for name in public]
-    return {n: getattr(importlib.import_module(n.rpartition(".")[0]), n.rpartition(".")[2]) for n in names}
+    values = {n: getattr(importlib.import_module(n.rpartition(".")[0]), n.rpartition(".")[2]) for n in names}
+    return {name: value for name, value in values.items() if callable(value)}
 
 
 def members(value: type) -> dict[str, FunctionType]:
@@ -317,5 +318,5 @@ def unlisted() -> dict[str, list[str]]:
 
 
 def test_what_a_module_defines_without_an_underscore_is_in_its_all() -> None:
-    """tests/house/test_house.py holds `kinetics.__all__` itself, and that every name listed exists."""
+    """tests/house/test_faces.py holds `kinetics.__all__` itself, and that every name listed exists."""
     assert unlisted() == {}

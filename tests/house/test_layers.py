@@ -1,20 +1,18 @@
-"""How the house is built: layers whose imports point backwards only, faces, nothing vague, no circle."""
+"""How the package is built: layers whose imports point backwards only, nothing vague, no circle."""
 
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 import kinetics
+from tests.support.source_tree import file_tree, imports, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,29 +45,6 @@ LAYERS = (
 )
 WITHOUT_JAX = ("study", "escalation", "protocol", "outcomes")  # what a clinic's machine reads quickly
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}
-
-
-def sources(root: Path) -> dict[str, Path]:
-    """Every module of the package: dotted name -> file."""
-    files = {}
-    for file in sorted((root / "kinetics").rglob("*.py")):
-        parts = file.relative_to(root).with_suffix("").parts
-        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    return files
-
-
-def imports(module: str, file: Path, modules: Mapping[str, Path]) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of everything that a module imports, wherever in the file it does."""
-    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, name.name) for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            source = ".".join([*above, *([node.module] if node.module else [])])
-            for name in node.names:
-                inner = f"{source}.{name.name}"
-                yield node.lineno, inner if inner in modules else source
 
 
 def layer_of(module: str, modules: Mapping[str, Path]) -> str:
@@ -175,15 +150,6 @@ def _assigns_all(node: ast.stmt) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets)
 
 
-def written(root: Path, files: Mapping[str, str]) -> Path:
-    """A small tree to try the checks on."""
-    for name, text in files.items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return root
-
-
 def test_imports_point_backwards_only_and_through_faces():
     assert layer_problems(ROOT) == []
 
@@ -253,7 +219,7 @@ TREE = {
     ],
 )
 def test_an_import_that_points_forwards_is_found(tmp_path, module, text, complaint):
-    tree = written(tmp_path, {**TREE, f"kinetics/{module}.py": text})
+    tree = file_tree(tmp_path, {**TREE, f"kinetics/{module}.py": text})
     problems = layer_problems(tree)
     assert len(problems) == 1
     assert complaint in problems[0]
@@ -269,7 +235,7 @@ def test_an_import_that_points_forwards_is_found(tmp_path, module, text, complai
     ],
 )
 def test_an_import_that_points_backwards_is_let_be(tmp_path, module, text):
-    assert layer_problems(written(tmp_path, {**TREE, f"kinetics/{module}.py": text})) == []
+    assert layer_problems(file_tree(tmp_path, {**TREE, f"kinetics/{module}.py": text})) == []
 
 
 def test_a_circle_is_found(tmp_path):
@@ -277,7 +243,7 @@ def test_a_circle_is_found(tmp_path):
         "kinetics/study/cells.py": "import kinetics.study.reading",
         "kinetics/study/reading.py": "import kinetics.study.cells",
     }
-    assert set(cycle(written(tmp_path, files))) == {"kinetics.study.cells", "kinetics.study.reading"}
+    assert set(cycle(file_tree(tmp_path, files))) == {"kinetics.study.cells", "kinetics.study.reading"}
 
 
 @pytest.mark.parametrize(
@@ -292,7 +258,7 @@ def test_a_circle_is_found(tmp_path):
 )
 def test_a_foreign_import_is_found(tmp_path, file, text, complaint):
     problems = foreign_problems(
-        written(tmp_path, {file: text, "kinetics/solve/reference.py": "import diffrax"})
+        file_tree(tmp_path, {file: text, "kinetics/solve/reference.py": "import diffrax"})
     )
     assert len(problems) == 1
     assert complaint in problems[0]
@@ -306,7 +272,7 @@ def test_a_foreign_import_is_found(tmp_path, file, text, complaint):
     ],
 )
 def test_a_file_out_of_form_is_found(tmp_path, file, text, complaint):
-    problems = form_problems(written(tmp_path, {file: text}))
+    problems = form_problems(file_tree(tmp_path, {file: text}))
     assert len(problems) == 1
     assert complaint in problems[0]
 
@@ -316,36 +282,5 @@ def test_a_module_named_as_a_public_function_is_found(tmp_path):
         "kinetics/checks/__init__.pyi": "from .loo import loo as loo",
         "kinetics/checks/loo.py": "__all__ = []",
     }
-    problems = form_problems(written(tmp_path, files))
+    problems = form_problems(file_tree(tmp_path, files))
     assert problems == ["kinetics/checks/__init__.pyi: loo is both a module and a name"]
-
-
-def faces() -> list[ModuleType]:
-    """The package root and its layers."""
-    return [kinetics, *(importlib.import_module(f"kinetics.{layer}") for layer in LAYERS[1:])]
-
-
-def exported(package: ModuleType) -> set[str]:
-    """The names that the stub of a package exports: what an editor completes."""
-    stub = Path(str(package.__file__)).with_suffix(".pyi")
-    if not stub.exists():
-        return set()
-    nodes = [
-        node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)
-    ]
-    return {alias.asname or alias.name for node in nodes for alias in node.names}
-
-
-@pytest.mark.parametrize("package", faces(), ids=lambda package: package.__name__)
-def test_a_face_gives_what_it_lists_and_its_stub_lists_what_it_gives(package):
-    missing = [name for name in {*package.__all__, *exported(package)} if not hasattr(package, name)]
-    assert missing == []
-    assert set(package.__all__) <= exported(package)
-
-
-def test_every_name_in_a_modules_all_exists():
-    names = [info.name for info in pkgutil.walk_packages(kinetics.__path__, "kinetics.")]
-    public = [name for name in names if not name.rpartition(".")[2].startswith("_")]
-    modules = [importlib.import_module(name) for name in public]
-    missing = [(m.__name__, name) for m in modules for name in m.__all__ if not hasattr(m, name)]
-    assert missing == []

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from kinetics.inference.checkpoint import Checkpoint, alone_in, unfinished
 from kinetics.inference.fitting import Fit, fit, load_fit, resume
 from kinetics.inference.nuts import Chunk
 from kinetics.plan.plan import plan_of
+from tests.support.fits import posterior_arrays
 
 SETTINGS = {"chains": 2, "warmup": 60, "draws": 60, "chunk": 20, "target_accept": 0.8}
 
@@ -41,7 +41,10 @@ model = "ogasawara_2021"
 data = "synthetic_cart_12"
 seed = 7
 vary = ["cmax"]
-fixed = { lag_fraction = 0.35, doubling_time = 0.755, half_life_contraction = 5.0, half_life_persistence = 352.0 }
+fixed.lag_fraction = 0.35
+fixed.doubling_time = 0.755
+fixed.half_life_contraction = 5.0
+fixed.half_life_persistence = 352.0
 
 [observe.car_copies]
 output = "copies"
@@ -60,13 +63,8 @@ def killed_after(iterations: int) -> Any:
     return report
 
 
-def arrays(run: Fit) -> Mapping[str, np.ndarray]:
-    groups = ("posterior", "sample_stats")
-    return {str(k): v.to_numpy() for g in groups for k, v in run.posterior[g].dataset.data_vars.items()}
-
-
 def same(a: Fit, b: Fit) -> bool:
-    one, other = arrays(a), arrays(b)
+    one, other = posterior_arrays(a), posterior_arrays(b)
     return set(one) == set(other) and all(np.array_equal(one[k], other[k]) for k in one)
 
 
@@ -266,9 +264,12 @@ def test_a_second_process_is_kept_out_of_a_run_until_the_first_ends(tmp_path: Pa
     assert first.stdout.readline() == "in\n"
     unfinished(run).mkdir()  # as of any fit under way: not one that was stopped
     for again in (
-        lambda: fit_to(plan(), run), lambda: fit_to(plan(), run, force=True),
-        lambda: fit_to(plan(), run, resume=True), lambda: resume_to(run, None), lambda: resume_to(unfinished(run), 9),
-    ):  # fmt: skip
+        lambda: fit_to(plan(), run),
+        lambda: fit_to(plan(), run, force=True),
+        lambda: fit_to(plan(), run, resume=True),
+        lambda: resume_to(run, None),
+        lambda: resume_to(unfinished(run), 9),
+    ):
         with pytest.raises(FitError, match=rf"process {first.pid} on .* is fitting into it; wait for it"):
             again()
     first.kill()

@@ -40,9 +40,8 @@ def vector_field(t, y, p):
 
 
 OUTPUTS = {"concentration": Output(lambda y, p: y["body"] * p["ke"] / p["cl"], "mg/L", "serum")}
-MODEL = Model(
-    STATES, PARAMETERS, OUTPUTS, vector_field=vector_field, dosing={"oral": lambda p: {"gut": 1.0}}, dose_unit="mg"
-)
+DOSING = {"oral": lambda p: {"gut": 1.0}}
+MODEL = Model(STATES, PARAMETERS, OUTPUTS, vector_field=vector_field, dosing=DOSING, dose_unit="mg")
 '''
 KEYS = {
     "data": "theophylline",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import jax
 import numpy as np
@@ -16,19 +14,9 @@ from kinetics.inference.laplace.marginal import Laplace, Marginal
 from kinetics.inference.nuts import NutsProgram
 from kinetics.inference.posterior import Posterior
 from kinetics.inference.starts import begin
-from kinetics.model.priors import LogNormal
 from kinetics.plan.plan import plan_of
 from tests.support.linear import COEFFICIENTS, TRUTH, linear_study
-
-EFFECTS: dict[str, dict[str, Any]] = {
-    "independent": {},
-    "correlated": {"correlated": [["c", "a", "b"]], "concentration": 1.5},
-}
-
-
-@cache
-def marginal_of(effects: str) -> Marginal:
-    return Marginal(Posterior(linear_study().bound(effects=EFFECTS[effects])))
+from tests.support.linear_marginal import EFFECTS, exact, hessian, known_spread, marginal_of, sites_of
 
 
 @cache
@@ -42,17 +30,6 @@ def points(marginal: Marginal) -> list[np.ndarray]:
     rng, posterior = np.random.default_rng(11), marginal.posterior
     centre = posterior.plain().centre
     return [centre + 0.5 * posterior.units() * rng.standard_normal(posterior.population) for _ in range(2)]
-
-
-@cache
-def sites_of(posterior: Posterior) -> Any:
-    return jax.jit(posterior.sites)
-
-
-def exact(marginal: Marginal, g: np.ndarray) -> float:
-    """The exact log marginal likelihood."""
-    sites, _ = sites_of(marginal.posterior)(g)
-    return float(np.sum(linear_study().log_marginal(sites, marginal.posterior.bound)))
 
 
 def zeros(marginal: Marginal) -> np.ndarray:
@@ -114,18 +91,6 @@ def test_the_gradient_of_the_marginal_is_that_of_the_exact_one(effects: str, wit
         assert value == pytest.approx(total(g), abs=1e-5)
         by_hand = np.array([(total(g + h * e) - total(g - h * e)) / (2 * h) for e in np.eye(len(g))])
         np.testing.assert_allclose(slope, by_hand, rtol=1e-3, atol=1e-4 * np.abs(by_hand).max())
-
-
-def hessian(function: Any, g: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    h, eye = 1e-3, np.diag(unit)
-    d = len(g)
-    out = np.empty((d, d))
-    for i in range(d):
-        for j in range(i, d):
-            a, b = h * eye[i], h * eye[j]
-            corners = function(g + a + b) - function(g + a - b) - function(g - a + b) + function(g - a - b)
-            out[i, j] = out[j, i] = corners / (4 * h**2 * unit[i] * unit[j])
-    return out
 
 
 @pytest.mark.parametrize("effects", EFFECTS)
@@ -195,17 +160,6 @@ def test_effects_follow_what_does_not_vary() -> None:
         b, _ = posterior.effects(s, np.zeros((2, posterior.subjects)), data, placed)
         size = np.abs(marginal.precision(g, data) @ np.asarray(b)).max()
         np.testing.assert_allclose(marginal.look(g, np.asarray(b), data).by_b, 0.0, atol=2e-3 * size)
-
-
-def known_spread() -> Any:
-    """The linear model with its SDs all but known (prior SDs of 0.1 %): the posterior of the rest is
-    normal.
-    """
-    omega = {k: {"median": float(w), "sd": 1e-3} for k, w in zip(COEFFICIENTS, TRUTH["omega"], strict=True)}
-    sampler = {"chains": 2, "warmup": 200, "draws": 500, "chunk": 250}
-    bound = linear_study().bound(omega=omega, sampler=sampler)
-    tight = {"sigma_add_theophylline": LogNormal(TRUTH["sigma"], 1e-3)}
-    return replace(bound, assays=tuple(replace(a, priors=tight) for a in bound.assays))
 
 
 @pytest.mark.fit

@@ -28,10 +28,10 @@ from kinetics.inference.posterior import Posterior
 from kinetics.inference.starts import begin
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of, plan_sha256
-from tests.cli.test_cli import PLAN, call
-from tests.inference.test_laplace import exact, hessian, known_spread, marginal_of
-from tests.plan.test_binding import BOTH, plan, study
+from tests.support.commands import call
 from tests.support.linear import COEFFICIENTS, MODEL, TRUTH, linear_study
+from tests.support.linear_marginal import exact, hessian, known_spread, marginal_of
+from tests.support.plans import BOTH, THEOPHYLLINE_PLAN, plan, study
 
 __all__ = ["study"]
 
@@ -238,7 +238,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict
     home = tmp_path_factory.mktemp("methods")
     (home / "fits").mkdir()
     file = home / "fits" / "theo.toml"
-    file.write_text(PLAN)
+    file.write_text(THEOPHYLLINE_PLAN)
     said = {}
     for method in METHODS:
         left = unfinished(home / "runs" / f"theo-{method}")

@@ -23,6 +23,7 @@ from kinetics.inference.run_folder import code_sha256, provenance_of, read_run
 from kinetics.library import ROOT
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import FitPlan, plan_of
+from tests.support.commands import file_contents
 
 FILES = {"plan.toml", "posterior.nc", "provenance.json", "log.txt"}
 TINY: dict[str, Any] = {
@@ -68,10 +69,6 @@ def made(home: Path, number: int = 0, **keys: Any) -> Fit:
     """A fit that was never sampled."""
     bound = bind(plan(home, **keys))
     return Fit(bound, posterior(bound, number), provenance_of(bound.plan, bound, {"seconds": 0.0}))
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_a_run_folder_holds_the_plan_the_draws_their_provenance_and_the_log(home: Path) -> None:
@@ -130,11 +127,11 @@ def test_a_plan_with_any_keys_survives_its_run_folder(home: Path, keys: dict[str
 
 def test_a_run_is_not_overwritten_unless_forced(home: Path) -> None:
     folder = made(home, 0).save(home / "runs" / "mine")
-    before = everything(home)
+    before = file_contents(home)
     with pytest.raises(FitError, match=r"exists; choose another --out, or replace it with --force") as caught:
         made(home, 1).save(folder)
     assert str(folder) in str(caught.value)
-    assert everything(home) == before
+    assert file_contents(home) == before
     (folder / "report.html").write_text("of the old run")
     made(home, 1).save(folder, force=True)
     assert {p.name for p in folder.iterdir()} == FILES
@@ -151,7 +148,7 @@ def test_a_write_that_fails_leaves_nothing_of_itself_and_the_old_run_whole(
     folder = home / "runs" / "mine"
     if force:
         old.save(folder)
-    before = everything(home)
+    before = file_contents(home)
 
     def half(self: DataTree, path: Path, **options: Any) -> None:
         Path(path).write_bytes(b"half of it")
@@ -160,13 +157,13 @@ def test_a_write_that_fails_leaves_nothing_of_itself_and_the_old_run_whole(
     monkeypatch.setattr(DataTree, "to_netcdf", half)
     with pytest.raises(type(error)):
         new.save(folder, force=force)
-    assert everything(home) == before
+    assert file_contents(home) == before
     assert [p.name for p in (home / "runs").iterdir()] == (["mine"] if force else [])
 
 
 def test_a_failed_exchange_brings_the_old_run_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(home, 0).save(home / "runs" / "mine")
-    before, replace_folder = everything(home), os.replace
+    before, replace_folder = file_contents(home), os.replace
 
     def stumble(source: Any, target: Any) -> None:
         if Path(target) == folder and Path(source).name.startswith("."):
@@ -176,7 +173,7 @@ def test_a_failed_exchange_brings_the_old_run_back(home: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "replace", stumble)
     with pytest.raises(OSError, match="no permission"):
         made(home, 1).save(folder, force=True)
-    assert everything(home) == before
+    assert file_contents(home) == before
 
 
 @pytest.mark.parametrize(
@@ -263,8 +260,14 @@ def test_a_fit_of_a_single_table_reads_back_with_what_was_said_of_it(tmp_path: P
     table = tmp_path / "pk.csv"
     table.write_text("ID,TIME,AMT,DV\n1,0,320,.\n1,1,.,5.2\n1,4,.,7.1\n2,0,300,.\n2,2,.,6.0\n")
     study = kn.read_study(
-        table, time_unit="h", dose_unit="mg", value_unit="mg/L", analyte="theophylline", route="oral", product="drug"
-    )  # fmt: skip
+        table,
+        time_unit="h",
+        dose_unit="mg",
+        value_unit="mg/L",
+        analyte="theophylline",
+        route="oral",
+        product="drug",
+    )
     keys = {
         "observe": TINY["observe"],
         "model": "one_compartment_oral",

@@ -20,8 +20,8 @@ from kinetics.inference.starts import begin
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import read_plan
 from kinetics.study.study import Study
-from tests.plan.test_binding import BOTH, RICH, plan, study, study_of
 from tests.support.linear import linear_study
+from tests.support.plans import BOTH, RICH, plan, study, study_of
 
 __all__ = ["study"]
 

@@ -11,7 +11,7 @@ import pytest
 from kinetics.model.model import Balance, Model, library_models, load_model
 from kinetics.solve import reference
 from kinetics.solve.laws import LAWS, TIMES, Law, Trial, check_laws
-from tests.solve.test_solve import decay
+from tests.support.models import decay
 
 
 @cache

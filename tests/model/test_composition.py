@@ -12,7 +12,8 @@ from kinetics.errors import ModelError
 from kinetics.model.composition import compose, prefixed
 from kinetics.model.model import Model, Output, Parameter, State, load_model
 from kinetics.model.priors import LogNormal
-from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for
 from kinetics.solve.solving import Solver, solve
 
 DAYS = np.linspace(0.0, 12.0, 49)
@@ -88,10 +89,13 @@ def test_a_prefixed_model_takes_its_own_product_in_its_own_unit() -> None:
 
 def test_a_dose_enters_every_part_that_has_a_rule_for_it() -> None:
     counter = Model(
-        {"given": State("given", "cells", "body")}, {}, {"given": Output(lambda y, p: y["given"], "cells", "given")},
-        vector_field=lambda t, y, p: {"given": 0.0 * y["given"]}, dosing={"iv": lambda p: {"given": 1.0}},
+        {"given": State("given", "cells", "body")},
+        {},
+        {"given": Output(lambda y, p: y["given"], "cells", "given")},
+        vector_field=lambda t, y, p: {"given": 0.0 * y["given"]},
+        dosing={"iv": lambda p: {"given": 1.0}},
         name="counter",
-    )  # fmt: skip
+    )
     y = curves(compose(cells(), counter, links={}), Regimen.iv(cells=[1e8, 2e8], on=[0, 3], product="car_nk"))
     assert y["given"][-1] == pytest.approx(3e8)
     assert y["cells"][-1] == pytest.approx(1e8 * np.exp(-3.6) + 2e8 * np.exp(-2.7), rel=1e-6)
@@ -106,9 +110,12 @@ def test_every_clash_and_every_link_to_nothing_is_named_at_once() -> None:
         compose(protein(), other, closed, links={"mode": lambda y, p: 1.0})
     said = str(error.value)
     for part in (
-        "stein_2019 is a closed form", "no part has a parameter 'mode'", "state P: protein and other both have it",
-        "parameter made: protein and other both have it", "output protein: protein and other",
-    ):  # fmt: skip
+        "stein_2019 is a closed form",
+        "no part has a parameter 'mode'",
+        "state P: protein and other both have it",
+        "parameter made: protein and other both have it",
+        "output protein: protein and other",
+    ):
         assert part in said
     assert "parameter gone" not in said  # the same in both: shared
 

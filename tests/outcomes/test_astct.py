@@ -19,7 +19,7 @@ from kinetics.outcomes.astct import (
     read_signs,
 )
 from kinetics.study.study import read_study
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 

@@ -22,8 +22,8 @@ from kinetics.outcomes.survival import survival_times
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
-from tests.cli.test_cli import call
-from tests.outcomes.test_responses import study_of
+from tests.support.commands import call
+from tests.support.response_studies import study_of
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 
@@ -124,15 +124,23 @@ def test_the_best_and_the_rates_are_by_immune_response():
 IPFS = [
     ("a confirmed progression is on the day of its iUPD", recorded((42, "iUPD"), (84, "iCPD")), (42, True)),
     ("one that was reset is none", recorded((42, "iUPD"), (84, "iSD"), (126, "iSD")), (126, False)),
-    ("the later one counts then", recorded((42, "iUPD"), (84, "iPR"), (126, "iUPD"), (168, "iCPD")), (126, True)),
+    (
+        "the later one counts then",
+        recorded((42, "iUPD"), (84, "iPR"), (126, "iUPD"), (168, "iCPD")),
+        (126, True),
+    ),
     ("iUPD after iUPD without a reset: the first", recorded((42, "iUPD"), (84, "iUPD")), (42, True)),
     ("on the last scan, unconfirmed", recorded((42, "iSD"), (84, "iUPD")), (84, True)),
     ("and before a death", recorded((42, "iSD"), (84, "iUPD"), died=100), (84, True)),
     ("a scan not evaluable resets nothing", recorded((42, "iUPD"), (84, "NE")), (42, True)),
-    ("after a reset a death in time is the event", recorded((42, "iUPD"), (84, "iSD"), died=100), (100, True)),
+    (
+        "after a reset a death in time is the event",
+        recorded((42, "iUPD"), (84, "iSD"), died=100),
+        (100, True),
+    ),
     ("no progression: the last evaluable scan", recorded((42, "iSD"), (84, "NE")), (42, False)),
     ("two scans missed before it censor", recorded((42, "iSD"), (300, "iUPD")), (42, False)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "study", "expected"), IPFS, ids=[c[0] for c in IPFS])

@@ -12,7 +12,7 @@ from kinetics.outcomes.lesions import lesion_responses, other_than_recorded, rea
 from kinetics.outcomes.strata import strata_of, strata_table
 from kinetics.protocol.protocol import read_protocol
 from kinetics.study.study import read_study
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 HEAD = "subject,time,lesion,kind,diameter_mm,state,node,larger\n"

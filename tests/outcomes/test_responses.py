@@ -5,24 +5,19 @@ binomial sum.
 from __future__ import annotations
 
 from math import comb, isnan
-from types import SimpleNamespace
-from typing import cast
 
-import pandas as pd
 import pytest
 from scipy.stats import beta
 
 from kinetics.errors import InputError, StudyError
+from kinetics.outcomes.adverse_event_counts import adverse_events
+from kinetics.outcomes.dlts import dlt_table
+from kinetics.outcomes.proportions import clopper_pearson
 from kinetics.outcomes.recist import Lesion, Visit, overall_responses
-from kinetics.outcomes.responses import (
-    adverse_events,
-    best_responses,
-    clopper_pearson,
-    dlt_table,
-    response_rates,
-)
+from kinetics.outcomes.responses import best_responses, response_rates
 from kinetics.protocol.protocol import read_protocol
 from kinetics.study.study import Study, read_study
+from tests.support.response_studies import study_of
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 
@@ -30,30 +25,6 @@ SYNTHETIC = "nkg2d_phase1_synthetic"
 @pytest.fixture(scope="module")
 def synthetic() -> Study:
     return read_study(SYNTHETIC)
-
-
-def study_of(
-    responses: list[tuple] = (),  # type: ignore[assignment]
-    events: list[tuple] = (),  # type: ignore[assignment]
-    levels: dict[str, float] | None = None,
-    undosed: str = "",
-) -> Study:
-    """A study's tables: every subject but the undosed has cells on day 0; rows are (subject, day, ...)."""
-    levels = {"a": 1.0, "b": 1.0, "c": 2.0, "d": 2.0} if levels is None else levels
-    subjects = pd.DataFrame({"dose_level": levels.values()}, index=pd.Index(levels, name="subject"))
-    doses = [
-        (s, t, p) for s in levels if s not in undosed for t, p in ((-3.0, "lymphodepletion"), (0.0, "car_t"))
-    ]
-    logged = pd.DataFrame(responses, columns=["subject", "time", "overall"])
-    happened = pd.DataFrame(events, columns=["subject", "time", "event", "grade", "grading_system"])
-    tables = {
-        "subjects": subjects,
-        "doses": pd.DataFrame(doses, columns=["subject", "time", "product"]),
-        "responses": logged.assign(row=range(2, len(logged) + 2)),
-        "events": happened.assign(attribution="car_t"),
-        "subject_ids": list(levels),
-    }
-    return cast(Study, SimpleNamespace(**tables))
 
 
 # -------------------------------------------------------------------------------------------- intervals

@@ -19,7 +19,7 @@ from kinetics.outcomes.vital_status import follow_up
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
-from tests.outcomes.test_responses import study_of
+from tests.support.response_studies import study_of
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 DEATH, THERAPY = "death", "new_anticancer_therapy"
@@ -65,28 +65,81 @@ PFS = [
     ("progression is the event", {42: "SD", 98: "PD"}, None, None, (98, True, "progression on day 98")),
     ("progression comes before a later death", {42: "PD"}, 90, None, (42, True, "progression on day 42")),
     ("death without progression is an event", SD42, 90, None, (90, True, "death on day 90")),
-    ("119 days after the last scan is in time", {42: "SD", 161: "PD"}, None, None, (161, True, "progression")),
-    ("120 days after it two scans were missed: censored there", {42: "SD", 162: "PD"}, None, None,
-     (42, False, "progression on day 162, 120 days after the last evaluable scan: two due every 56 days missed; last")),
+    (
+        "119 days after the last scan is in time",
+        {42: "SD", 161: "PD"},
+        None,
+        None,
+        (161, True, "progression"),
+    ),
+    (
+        "120 days after it two scans were missed: censored there",
+        {42: "SD", 162: "PD"},
+        None,
+        None,
+        (
+            42,
+            False,
+            "progression on day 162, 120 days after the last evaluable scan: "
+            "two due every 56 days missed; last",
+        ),
+    ),
     ("a death 119 days after it counts", SD42, 161, None, (161, True, "death")),
     ("a death 120 days after it does not", SD42, 162, None, (42, False, "death on day 162, 120 days")),
     ("a death before any scan was due counts", {}, 119, None, (119, True, "death")),
-    ("two scans never made: censored at the start", {}, 120, None,
-     (0, False, "death on day 120, 120 days after the start: two due every 56 days missed; no evaluable")),
-    ("no scan at all: censored at the start", {}, None, None,
-     (0, False, "no progression or death; no evaluable assessment: start, day 0")),
-    ("a scan that cannot be read is no assessment", {42: "SD", 98: "NE"}, None, None,
-     (42, False, "no progression or death; last evaluable assessment, day 42")),
-    ("nor does it keep two from being missed", {42: "SD", 98: "NE", 162: "PD"}, None, None, (42, False, "progression")),
-    ("new therapy: censored at the scan before it", {42: "SD", 98: "PD"}, None, 60,
-     (42, False, "new anticancer therapy on day 60; last evaluable assessment, day 42")),
+    (
+        "two scans never made: censored at the start",
+        {},
+        120,
+        None,
+        (0, False, "death on day 120, 120 days after the start: two due every 56 days missed; no evaluable"),
+    ),
+    (
+        "no scan at all: censored at the start",
+        {},
+        None,
+        None,
+        (0, False, "no progression or death; no evaluable assessment: start, day 0"),
+    ),
+    (
+        "a scan that cannot be read is no assessment",
+        {42: "SD", 98: "NE"},
+        None,
+        None,
+        (42, False, "no progression or death; last evaluable assessment, day 42"),
+    ),
+    (
+        "nor does it keep two from being missed",
+        {42: "SD", 98: "NE", 162: "PD"},
+        None,
+        None,
+        (42, False, "progression"),
+    ),
+    (
+        "new therapy: censored at the scan before it",
+        {42: "SD", 98: "PD"},
+        None,
+        60,
+        (42, False, "new anticancer therapy on day 60; last evaluable assessment, day 42"),
+    ),
     ("new therapy: later scans do not count", {42: "SD", 98: "SD", 154: "SD"}, None, 100, (98, False, "new")),
-    ("new therapy before any scan: censored at the start", {42: "PD"}, None, 20, (0, False, "new anticancer")),
+    (
+        "new therapy before any scan: censored at the start",
+        {42: "PD"},
+        None,
+        20,
+        (0, False, "new anticancer"),
+    ),
     ("new therapy on the day of progression comes after it", {98: "PD"}, None, 98, (98, True, "progression")),
     ("new therapy after progression changes nothing", {98: "PD"}, None, 110, (98, True, "progression")),
-    ("a scan on the day that new therapy began counts", {42: "SD", 98: "SD"}, None, 98,
-     (98, False, "new anticancer therapy on day 98; last evaluable assessment, day 98")),
-]  # fmt: skip
+    (
+        "a scan on the day that new therapy began counts",
+        {42: "SD", 98: "SD"},
+        None,
+        98,
+        (98, False, "new anticancer therapy on day 98; last evaluable assessment, day 98"),
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "scans", "died", "therapy", "expected"), PFS, ids=[c[0] for c in PFS])
@@ -203,7 +256,8 @@ def test_every_contradiction_of_a_follow_up_is_named_at_once():
         "subjects.csv, subject a, column last_known_alive = '55': known alive after the death on day 50",
         "events.csv row 4, subject b: day -1: a new therapy, and no cells before it",
         "subjects.csv, subject b, column last_known_alive: neither a death nor a day known alive; fill it",
-        "subjects.csv, subject d, column last_known_alive = '60': a record on day 98 of responses.csv is later",
+        "subjects.csv, subject d, column last_known_alive = '60': "
+        "a record on day 98 of responses.csv is later",
     ):
         assert line in said
     assert said.startswith("8 problems")

@@ -5,7 +5,7 @@ should.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +20,9 @@ from kinetics.library import ROOT
 from kinetics.model.model import load_model
 from kinetics.model.priors import HalfNormal, LogNormal
 from kinetics.plan.binding import BoundFit, bind, describe_records
-from kinetics.plan.plan import FitPlan, plan_of
 from kinetics.solve.solving import solve
-from kinetics.study.study import Study, read_study
-
-BOTH: dict[str, Any] = {"observe": {"car_copies": {}, "car_cells": {}}}
-RICH = BOTH | {"covariates": {"cmax": [{"covariate": "dose_level", "form": "power", "centre": 3e7}]}}
-
-
-@cache
-def study_of(name: str) -> Study:
-    return read_study(name)
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return study_of("synthetic_cart_12")
-
-
-def plan(**keys: Any) -> FitPlan:
-    content = {
-        "model": "ogasawara_2021",
-        "data": "synthetic_cart_12",
-        "observe": {"car_copies": {}},
-        "name": "mine",
-    }
-    return plan_of({**content, **keys})
+from kinetics.study.study import Study
+from tests.support.plans import BOTH, RICH, plan, study_of
 
 
 def subset(study: Study, subjects: list[str]) -> Study:
@@ -90,12 +67,18 @@ PLACES = [
 @pytest.mark.parametrize("key", PLACES)
 def test_an_unknown_parameter_is_refused_in_every_key_with_the_nearest(study: Study, key: str) -> None:
     spec: dict[str, Any] = {
-        "vary": ["cmaxx"], "effects.correlated": [["cmaxx"]], "effects.tails": {"cmaxx": 4.0},
-        "effects.centred": ["cmaxx"], "effects.non_centred": ["cmaxx"], "gamma": {"cmaxx": {"median": 1, "sd": 1}},
-        "fixed": {"cmaxx": 1.0}, "priors": {"cmaxx": {"median": 1, "sd": 1}},
-        "omega": {"cmaxx": {"median": 1, "sd": 1}}, "covariates": {"cmaxx": [{"covariate": "age"}]},
+        "vary": ["cmaxx"],
+        "effects.correlated": [["cmaxx"]],
+        "effects.tails": {"cmaxx": 4.0},
+        "effects.centred": ["cmaxx"],
+        "effects.non_centred": ["cmaxx"],
+        "gamma": {"cmaxx": {"median": 1, "sd": 1}},
+        "fixed": {"cmaxx": 1.0},
+        "priors": {"cmaxx": {"median": 1, "sd": 1}},
+        "omega": {"cmaxx": {"median": 1, "sd": 1}},
+        "covariates": {"cmaxx": [{"covariate": "age"}]},
         "allometry": {"cmaxx": {"exponent": 1}},
-    }  # fmt: skip
+    }
     table, _, inner = key.partition(".")
     with pytest.raises(PlanError) as caught:
         bind(plan(**{table: {inner: spec[key]} if inner else spec[key]}), study=study)
@@ -146,9 +129,13 @@ def test_a_prior_on_another_scale_than_the_models_is_refused(study: Study) -> No
 
 def test_every_mismatch_is_reported_at_once(study: Study) -> None:
     wrong = plan(
-        vary=["cmaxx"], fixed={"tmaxx": 1.0}, covariates={"cmax": [{"covariate": "agee"}]}, products=["car_nk"],
-        observe={"car_copy": {}, "car_cells": {"output": "cell"}}, priors={"fb": {"median": 0.1, "sd": 1}},
-    )  # fmt: skip
+        vary=["cmaxx"],
+        fixed={"tmaxx": 1.0},
+        covariates={"cmax": [{"covariate": "agee"}]},
+        products=["car_nk"],
+        observe={"car_copy": {}, "car_cells": {"output": "cell"}},
+        priors={"fb": {"median": 0.1, "sd": 1}},
+    )
     holes = study.subjects.assign(weight_kg=study.subjects["weight_kg"].mask(study.subjects.index == "S07"))
     with pytest.raises(PlanError) as caught:
         bind(wrong, study=replace(study, subjects=holes))

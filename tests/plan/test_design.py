@@ -14,23 +14,13 @@ from kinetics.errors import PlanError
 from kinetics.model.priors import Normal
 from kinetics.plan.binding import bind
 from kinetics.plan.design import design_columns
-from kinetics.plan.plan import FitPlan, plan_of
 from kinetics.study.study import Study, read_study
+from tests.support.plans import plan
 
 
 @pytest.fixture(scope="module")
 def study() -> Study:
     return read_study("synthetic_cart_12")
-
-
-def plan(**keys: Any) -> FitPlan:
-    content = {
-        "model": "ogasawara_2021",
-        "data": "synthetic_cart_12",
-        "observe": {"car_copies": {}},
-        "name": "mine",
-    }
-    return plan_of({**content, **keys})
 
 
 def on(parameter: str, **spec: Any) -> dict[str, Any]:

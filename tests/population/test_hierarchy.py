@@ -99,8 +99,11 @@ def test_a_fixed_parameter_needs_no_site_and_may_still_vary(name: str) -> None:
 
 def test_everything_together_is_the_sum_of_its_parts() -> None:
     h = Hierarchy(
-        PRIORS, {"cmax": HalfNormal(1.0)}, effects=(Effect("cmax", "age"), Effect("cmax", "sex_male")), scaled=("cmax",)
-    )  # fmt: skip
+        PRIORS,
+        {"cmax": HalfNormal(1.0)},
+        effects=(Effect("cmax", "age"), Effect("cmax", "sex_male")),
+        scaled=("cmax",),
+    )
     sites = population(omega_cmax=0.6, eta_cmax=ETA, beta_cmax_age=0.03, beta_cmax_sex_male=-0.4)
     by_hand = np.log(1500.0) + 0.03 * AGE - 0.4 * SEX + WEIGHT + 0.6 * ETA
     np.testing.assert_allclose(individual(h, model(), sites, DESIGN, N)["cmax"], np.exp(by_hand), rtol=1e-12)
@@ -111,8 +114,11 @@ def test_everything_together_is_the_sum_of_its_parts() -> None:
 
 def test_sites_are_named_as_monolix_names_them() -> None:
     h = Hierarchy(
-        PRIORS, {"cmax": HalfNormal(1.0)}, fixed={"tlag": 3.0}, effects=(Effect("fb", "age", Normal(0.0, 0.2)),)
-    )  # fmt: skip
+        PRIORS,
+        {"cmax": HalfNormal(1.0)},
+        fixed={"tlag": 3.0},
+        effects=(Effect("fb", "age", Normal(0.0, 0.2)),),
+    )
     assert set(h.population_priors()) == {"cmax_pop", "fb_pop", "shift_pop", "omega_cmax", "beta_fb_age"}
     assert h.population_priors()["omega_cmax"] == HalfNormal(1.0)
     assert h.population_priors()["beta_fb_age"] == Normal(0.0, 0.2)

@@ -24,7 +24,7 @@ from kinetics.inference.posterior import Chart, Posterior
 from kinetics.plan.binding import BoundFit
 from kinetics.population.hierarchy import class_log_joint, effects_log_prob, individual
 from kinetics.prediction.patients import parameters_from_effects
-from tests.prediction.test_curves import written_posterior
+from tests.support.fits import written_posterior
 from tests.support.linear import COEFFICIENTS, MODEL, linear_study
 
 SHIFT = {"distribution": "Normal", "mean": 6.0, "sd": 2.0}

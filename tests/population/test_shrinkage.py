@@ -212,13 +212,16 @@ def test_named_parameters_alone_are_shrunk() -> None:
     [
         ({"covariates": {}}, "the plan has no covariate without an `sd`"),
         ({"covariates": {"cmax": [CMAX[2]]}}, "the plan has no covariate without an `sd`"),
-        ({"shrinkage": {"prior": "horseshoe", "expected": 2}}, "2 effects are expected to matter, and there are 2"),
+        (
+            {"shrinkage": {"prior": "horseshoe", "expected": 2}},
+            "2 effects are expected to matter, and there are 2",
+        ),
         ({"vary": ["tmax"]}, "cmax does not vary between subjects"),
         ({"shrinkage": {"prior": "horseshoe"}}, "a horseshoe takes `expected`"),
         ({"shrinkage": {"prior": "normal", "expected": 1}}, "`expected` is the horseshoe's"),
         ({"shrinkage": {"prior": "horsehoe", "expected": 1}}, "horseshoe"),
     ],
-)  # fmt: skip
+)
 def test_a_shared_prior_that_cannot_be_is_refused(keys: dict[str, Any], words: str) -> None:
     with pytest.raises(PlanError, match=words):
         bind(plan(**keys))

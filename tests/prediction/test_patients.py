@@ -28,15 +28,8 @@ from kinetics.prediction.patients import (
     virtual_population,
 )
 from kinetics.prediction.simulated_curves import simulation
-from tests.prediction.test_curves import cart_fit, known_fit, prior_fit
-
-
-@cache
-def oral_fit() -> Fit:
-    """Sixty draws; only ka varies, and cl grows with body weight from 1 kg."""
-    plan = {"model": "one_compartment_oral", "data": "theophylline", "name": "oral", "vary": ["ka"]}
-    plan |= {"observe": {"theophylline": {"likelihood": "additive"}}}
-    return prior_fit(plan_of(plan | {"allometry": {"cl": {"exponent": 1.0, "reference": 1.0}}}))
+from tests.support.fits import cart_fit, oral_fit, prior_fit
+from tests.support.simulated_patients import known_fit
 
 
 def drawn(

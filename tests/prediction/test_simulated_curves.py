@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kinetics.errors import KineticsWarning, PlanError
+from kinetics.errors import KineticsWarning, ModelError, PlanError
 from kinetics.model.model import load_model
 from kinetics.plot.simulation import plot_simulation
+from kinetics.prediction.patients import chosen_model
 from kinetics.prediction.simulated_curves import (
     Simulation,
     curve_bands,
@@ -24,36 +25,14 @@ from kinetics.prediction.simulated_curves import (
     simulate_chunks,
     simulation,
 )
-from kinetics.regimen.regimen import Regimen, doses_for, doses_of
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for, doses_of
 from kinetics.solve.solving import Solver, solve
 from kinetics.study.study import read_study
-from tests.prediction.test_patients import oral_fit
+from tests.support.fits import oral_fit
+from tests.support.models import PROBLEM_A, blows_model
 
-module = import_module("kinetics.simulate")
-PROBLEM_A = Path(__file__).parents[2] / "bench" / "problem_a_model.py"
-BLOWS = """\
-\"\"\"y' = k y^2 from y = 1: y = 1/(1 - k t), which is gone on day 1/k. Made for a test.\"\"\"
-
-from kinetics import LogNormal, Model, Output, Parameter, State
-
-STATES = {"y": State("cells", "cells", site="blood")}
-PARAMETERS = {"k": Parameter(0.02, "1/day", LogNormal(0.02, 0.5), source="a test", guess=True)}
-OUTPUTS = {
-    "y": Output(lambda y, p: y["y"], "cells", "cells"), "less": Output(lambda y, p: 1.05 - y["y"], "cells", "less"),
-}
-MODEL = Model(
-    STATES, PARAMETERS, OUTPUTS, vector_field=lambda t, y, p: {"y": p["k"] * y["y"] ** 2},
-    dosing={"iv": lambda p: {"y": 1.0}}, typical_dose=1.0,
-)
-"""
-
-
-def blows_model(folder: Path) -> Path:
-    """A model file whose solver gives up on day 1/k."""
-    path = folder / "models" / "blows.py"
-    path.parent.mkdir()
-    path.write_text(BLOWS)
-    return path
+module = import_module("kinetics.prediction.simulated_curves")
 
 
 def who(prepared: Simulation, chunk: int = 1000) -> pd.DataFrame:
@@ -161,6 +140,37 @@ def test_a_fit_is_solved_as_its_plan_says_and_belongs_to_its_model() -> None:
     asked = {"study": "theophylline", "parameters": fit}
     assert simulation("one_compartment_oral", **asked).solver.rtol == 1e-9
     assert simulation("one_compartment_oral", **asked, solver=Solver(rtol=1e-3)).solver.rtol == 1e-3
+
+
+def test_a_prior_set_replaces_typical_values_and_priors() -> None:
+    solid = load_model("ogasawara_2021").with_prior_set("solid_tumour")
+    regimen = Regimen.iv(cells=1e8, on=0)
+    for source in ("typical", "prior"):
+        asked = {"parameters": source, "patients": 3, "times": [7, 28], "seed": 2}
+        got = simulate("ogasawara_2021", regimen, prior_set="solid_tumour", **asked)
+        pd.testing.assert_frame_equal(got, simulate(solid, regimen, **asked), check_exact=True)
+        assert not got.equals(simulate("ogasawara_2021", regimen, **asked))
+    prepared = simulation("ogasawara_2021", regimen, prior_set="solid_tumour")
+    assert prepared.prior_set == "solid_tumour"
+    assert prepared.notes == ("typical values and priors of the prior set solid_tumour",)
+    assert who(prepared)["cmax"].tolist() == [2000.0]
+    assert "cmax" in prepared.population.guesses
+    assert simulation("ogasawara_2021", regimen).prior_set is None
+
+
+def test_an_unknown_prior_set_is_refused_with_those_there_are_and_a_fit_has_its_own() -> None:
+    with pytest.raises(ModelError, match="has no prior set 'liver'; known: solid_tumour"):
+        simulate("ogasawara_2021", prior_set="liver")
+    with pytest.raises(ModelError, match="has no prior set 'liver'; it has none"):
+        simulate("one_compartment_oral", prior_set="liver")
+    refused = refusal(lambda: simulate("one_compartment_oral", parameters=oral_fit(), prior_set="liver"))
+    assert refused == [
+        "prior_set 'liver' with the fit oral, whose plan has its own; "
+        "leave prior_set out; parameters 'typical' and 'prior' take one"
+    ]
+    assert chosen_model(oral_fit()) is oral_fit().model
+    with pytest.raises(PlanError, match="with the fit oral"):
+        chosen_model(oral_fit(), "liver")
 
 
 def test_everything_that_cannot_be_is_said_at_once_with_the_nearest_name() -> None:

@@ -24,7 +24,8 @@ from kinetics.escalation.pkboin12 import RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.outcomes.dlts import history_of, patients_of, replayed
-from kinetics.protocol.protocol import MODERN, RULES, assumed, lint, read_protocol, rule_of, settled
+from kinetics.protocol.protocol import lint, read_protocol, settled
+from kinetics.protocol.rules import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
 
@@ -150,10 +151,13 @@ def test_a_trial_without_titration_and_with_one_product_has_fewer_points_to_sett
         ({"escalation.variant": "korn"}, "recommends a top level with 3"),
         ({"escalation.variant": "crmpack"}, "has no titration"),
         ({"endpoints.crs": None}, "grades never convert"),
-        ({"dlt.window_days.value": 14, "evaluable.requires.value": "every_cycle"}, "its last infusion, day 15"),
+        (
+            {"dlt.window_days.value": 14, "evaluable.requires.value": "every_cycle"},
+            "its last infusion, day 15",
+        ),
         ({"dlt.clock.value": "first_car_nk", "dosing.car_nk": None}, "which nobody is given"),
     ],
-)  # fmt: skip
+)
 def test_values_that_cannot_hold_together_are_named(changed, fields, says):
     found = lint(read_protocol(changed(fields)))
     assert not found.ok

@@ -1,10 +1,21 @@
-"""The reference ladder's real tables as studies in our layout, written to a temporary folder by the tests."""
+"""Published tables as studies in our layout, written to a temporary folder by the tests: the reference
+ladder's real tables, and Table 1 of Wang 2007 with its model and its exact objectives.
+"""
 
 from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["actg_315", "phenobarbital"]
+__all__ = ["WANG_MODEL", "WANG_OBJECTIVES", "actg_315", "phenobarbital", "wang_2007"]
+
+WANG_MODEL = Path(__file__).parent / "wang_2007.py"
+# Wang Y 2007, J Pharmacokinet Pharmacodyn 34:575, Table 1 (subject: value at time 0, value at time 1)
+WANG_TABLE_1 = {
+    1: (10.68, 3.6837), 2: (10.402, 6.454), 3: (9.8814, 5.8565), 4: (9.3408, 5.6209), 5: (10.082, 6.7583),
+    6: (9.8938, 6.5049), 7: (9.8908, 6.9557), 8: (10.234, 6.4488), 9: (9.9882, 6.7112), 10: (9.6736, 6.6402),
+}  # fmt: skip
+# -2 log L by the error model: 200-point Gauss-Hermite of the exact likelihood
+WANG_OBJECTIVES = {"proportional": 39.35480346, "additive": -1.98961426}
 
 
 def phenobarbital(table: Path, folder: Path) -> Path:
@@ -31,9 +42,14 @@ def phenobarbital(table: Path, folder: Path) -> Path:
         {"subject": seen["subject"], "time": seen["TIME"], "analyte": "phenobarbital", "value": seen["DV"]}
     ).to_csv(folder / "observations.csv", index=False)
     _dictionary(
-        folder, "phenobarbital", "mg/L", time="h", dose="mg",
-        subjects='weight_kg = { unit = "kg" }\napgar = { role = "covariate", codes = { low = "low", high = "high" } }',
-    )  # fmt: skip
+        folder,
+        "phenobarbital",
+        "mg/L",
+        time="h",
+        dose="mg",
+        subjects='weight_kg = { unit = "kg" }\n'
+        'apgar = { role = "covariate", codes = { low = "low", high = "high" } }',
+    )
     return folder
 
 
@@ -51,12 +67,34 @@ def actg_315(table: Path, folder: Path, *, lloq: float = 100.0) -> Path:
     start.assign(amount=1).to_csv(folder / "doses.csv", index=False)
     seen = pd.DataFrame(
         {
-            "subject": rows["subject"], "time": rows["Day"], "analyte": "hiv_rna", "value": copies.where(~below, lloq),
+            "subject": rows["subject"],
+            "time": rows["Day"],
+            "analyte": "hiv_rna",
+            "value": copies.where(~below, lloq),
             "censored": below.map({True: "left", False: "none"}),
         }
-    ).drop_duplicates(["subject", "time"])  # fmt: skip
+    ).drop_duplicates(["subject", "time"])
     seen.to_csv(folder / "observations.csv", index=False)
     _dictionary(folder, "hiv_rna", "copies/mL", time="day", dose="cells", lloq=lloq)
+    return folder
+
+
+def wang_2007(folder: Path) -> Path:
+    """Table 1 of Wang 2007: ten subjects, measured on days 0 and 1."""
+    folder.mkdir()
+    subjects = list(WANG_TABLE_1)
+    pd.DataFrame({"subject": subjects}).to_csv(folder / "subjects.csv", index=False)
+    doses = pd.DataFrame({"subject": subjects, "time": 0, "product": "drug", "route": "iv", "amount": 1})
+    doses.to_csv(folder / "doses.csv", index=False)
+    rows = [(s, t, "drug", y[t]) for s, y in WANG_TABLE_1.items() for t in (0, 1)]
+    observations = pd.DataFrame(rows, columns=["subject", "time", "analyte", "value"])
+    observations.to_csv(folder / "observations.csv", index=False)
+    (folder / "dictionary.toml").write_text(
+        'title = "Wang 2007 Table 1"\nsource = "Wang 2007"\nlicence = "facts"\nsynthetic = true\n'
+        '[analytes.drug]\nlabel = "drug"\nassay = "none"\nsite = "plasma"\nunit = "mg/L"\n'
+        '[columns.doses]\ntime = { unit = "day" }\namount = { unit = "mg" }\n'
+        '[columns.observations]\ntime = { unit = "day" }\n'
+    )
     return folder
 
 
@@ -72,8 +110,10 @@ def _dictionary(
 ) -> None:
     limit = f"lloq = {lloq}\n" if lloq else ""
     (folder / "dictionary.toml").write_text(
-        f'title = "{analyte}"\nsource = "test copy of a published table"\nlicence = "facts"\nsynthetic = false\n'
-        f'[analytes.{analyte}]\nlabel = "{analyte}"\nassay = "published"\nsite = "blood"\nunit = "{unit}"\n{limit}'
+        f'title = "{analyte}"\nsource = "test copy of a published table"\n'
+        'licence = "facts"\nsynthetic = false\n'
+        f'[analytes.{analyte}]\nlabel = "{analyte}"\nassay = "published"\nsite = "blood"\n'
+        f'unit = "{unit}"\n{limit}'
         f'[columns.subjects]\n{subjects}\n[columns.doses]\ntime = {{ unit = "{time}" }}\n'
         f'amount = {{ unit = "{dose}" }}\n[columns.observations]\ntime = {{ unit = "{time}" }}\n'
     )

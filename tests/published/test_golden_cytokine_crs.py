@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for
 from kinetics.solve.solving import Solver, solve
 
 DAYS = np.linspace(0.0, 10.0, 401)

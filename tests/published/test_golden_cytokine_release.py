@@ -9,7 +9,7 @@ import pytest
 
 import kinetics as kn
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 NAMES = ["cytokine_release", "empirical_rise_and_fall"]
 CYTOKINES = ["il6", "ifn_gamma"]
@@ -48,9 +48,13 @@ def by_the_block(t: np.ndarray, p: dict[str, float], name: str) -> np.ndarray:
     height.
     """
     clock = kn.Model(
-        {"clock": kn.State("time", "day", site="whole body")}, {}, {}, vector_field=lambda t, y, p: {"clock": 1.0},
-        initial=lambda p: {"clock": 0.0}, dosing={"iv": lambda p: {}},
-    )  # fmt: skip
+        {"clock": kn.State("time", "day", site="whole body")},
+        {},
+        {},
+        vector_field=lambda t, y, p: {"clock": 1.0},
+        initial=lambda p: {"clock": 0.0},
+        dosing={"iv": lambda p: {}},
+    )
     block = kn.load_model("cytokine_crs", cytokines=(name,), drugs=False)
     joined = kn.compose(clock, block, links={"kill_flux": lambda y, _: 1e10 * release(y["clock"], p, name)})
     theirs = {f"{name}_{what}": p[f"{name}_{what}"] for what in ("baseline", "loss")}

@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses, pad_doses
+from kinetics.regimen.schedule import Doses, pad_doses
 from kinetics.solve.solving import Solver, derived, solve, trouble
 
 MODEL = kn.load_model("hardiansyah_2019")

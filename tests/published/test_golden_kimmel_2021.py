@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 import kinetics as kn
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 MODEL = kn.load_model("kimmel_2021")
 FILE = runpy.run_path(MODEL.path)  # the functions beside the model

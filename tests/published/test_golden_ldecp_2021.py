@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 from kinetics.units import GENOMES_PER_UG
-from tests.published.test_golden_models import curve, one_dose
+from tests.published.single_dose import curve, one_dose
 
 MODEL = kn.load_model("ldecp_2021")
 P = MODEL.typical()

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 
 import kinetics as kn
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 MODEL = kn.load_model("liu_2022")
 DOSE = 1e8

@@ -6,29 +6,10 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
-from kinetics.solve.solving import solve
 from kinetics.units import GENOMES_PER_UG, copies_per_ug_to_cells_per_uL
+from tests.published.single_dose import curve, one_dose
 
 CLOSED_FORM = ["stein_2019", "ogasawara_2021", "transit_2022"]
-
-
-def one_dose(times=(0.0,), amounts=(1.0,), courses=(0,)) -> Doses:
-    amount = np.array([amounts], float)
-    course = np.array([courses])
-    total = np.array([[amount[0][course[0] == c].sum() for c in course[0]]])
-    return Doses(
-        np.array([times], float), amount, np.zeros_like(amount), amount / total, course, np.zeros_like(course)
-    )
-
-
-def curve(
-    model: kn.Model, t: np.ndarray, output: str = "copies", doses: Doses | None = None, **change: float
-):
-    theta = {k: np.array([change.get(k, v)]) for k, v in model.typical().items()}
-    return np.asarray(solve(model, t[None], theta, one_dose() if doses is None else doses, [output])[output])[
-        0
-    ]
 
 
 def test_stein_2019_doubling_time_and_half_lives_are_the_papers() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import lambertw
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, derived, solve
 
 MODEL = kn.load_model("moes_2022_tocilizumab")

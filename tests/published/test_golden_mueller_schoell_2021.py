@@ -9,9 +9,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 MODEL = kn.load_model("mueller_schoell_2021")
 DAYS = np.linspace(0.0, 28.0, 561)

@@ -10,9 +10,9 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
-from tests.published.test_golden_models import one_dose
+from tests.published.single_dose import one_dose
 
 MODEL = kn.load_model("nk_persistence")
 P = MODEL.typical()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for
 from kinetics.solve.solving import Solver, solve
 
 FULL, REDUCED = "nkg2d_nk_t_livermet", "nkg2d_blood"

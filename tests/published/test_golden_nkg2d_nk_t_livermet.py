@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for
 from kinetics.solve.solving import Solver, derived, solve
 
 MODEL = "nkg2d_nk_t_livermet"

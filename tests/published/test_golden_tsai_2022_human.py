@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.regimen.regimen import Regimen, doses_for
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import doses_for
 from kinetics.solve.solving import Solver, solve
 
 DAYS = np.array([5 / 60, 1.0, 4.0, 24.0, 72.0]) / 24

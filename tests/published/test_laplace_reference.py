@@ -12,11 +12,13 @@ from kinetics.inference.laplace.marginal import Laplace, Marginal
 from kinetics.inference.posterior import Posterior
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
-from tests.published.reference_studies import phenobarbital
-from tests.published.test_reference_answers import WEIGHT, spread, wide
-from tests.published.test_wang_2007 import EXACT, HERE, study
+from tests.published.reference_studies import WANG_MODEL, WANG_OBJECTIVES, phenobarbital, wang_2007
+from tests.published.wide_priors import WEIGHT, spread, wide
 
-__all__ = ["study"]
+
+@pytest.fixture
+def study(tmp_path: Path) -> kn.Study:
+    return kn.read_study(wang_2007(tmp_path / "wang"))
 
 
 def maximum(model: str, study: kn.Study, **keys: Any) -> tuple[BoundFit, Laplace, dict[str, float]]:
@@ -86,7 +88,7 @@ def test_wangs_objective_is_that_of_foce_with_interaction(study: kn.Study) -> No
     """
     plan = plan_of(
         {
-            "model": str(HERE / "wang_2007.py"),
+            "model": str(WANG_MODEL),
             "data": "-",
             "observe": {"drug": {"likelihood": "proportional"}},
         }
@@ -97,4 +99,4 @@ def test_wangs_objective_is_that_of_foce_with_interaction(study: kn.Study) -> No
     modes = Marginal(posterior).modes(g, np.zeros((1, 10)), bound.data)
     found = objective(bound, float(modes.value.sum()))
     assert found == pytest.approx(39.458, abs=0.1)
-    assert abs(found - EXACT["proportional"]) > 0.01  # an approximation, and seen to be one
+    assert abs(found - WANG_OBJECTIVES["proportional"]) > 0.01  # an approximation, and seen to be one

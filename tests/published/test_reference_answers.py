@@ -4,27 +4,17 @@ Priors are wide and deliberately off-centre (by a factor of 1.5), so agreement i
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import kinetics as kn
 from tests.published.reference_studies import phenobarbital
+from tests.published.wide_priors import WEIGHT, spread, wide
 
 pytestmark = [pytest.mark.fit, pytest.mark.slow]
 
-OFF = 1.5
 SAMPLER = {"chains": 4, "warmup": 500, "draws": 2000, "target_accept": 0.9}
-WEIGHT = {"exponent": 1.0, "reference": 1.0}
-
-
-def wide(value: float) -> dict[str, float]:
-    return {"median": OFF * value, "sd": 1.0}
-
-
-def spread(*names: str) -> dict[str, Any]:
-    return {name: {"distribution": "HalfNormal", "scale": 1.0} for name in names}
 
 
 def assert_within(fit: kn.Fit, published: dict[str, float], *, posterior_sds: float = 1.5) -> None:
@@ -53,9 +43,13 @@ def test_theophylline_agrees_with_nlme() -> None:
         seed=1,
     )
     published = {
-        "ka_pop": 24 * np.exp(0.4657363), "ke_pop": 24 * np.exp(-2.4547044), "cl_pop": 24 * np.exp(-3.2272229),
-        "omega_ka": 0.64357, "omega_cl": 0.16693, "sigma_add_theophylline": 0.70925,
-    }  # fmt: skip
+        "ka_pop": 24 * np.exp(0.4657363),
+        "ke_pop": 24 * np.exp(-2.4547044),
+        "cl_pop": 24 * np.exp(-3.2272229),
+        "omega_ka": 0.64357,
+        "omega_cl": 0.16693,
+        "sigma_add_theophylline": 0.70925,
+    }
     assert_within(fit, published)
 
 

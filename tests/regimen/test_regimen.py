@@ -15,7 +15,8 @@ import pytest
 
 from kinetics.errors import PlanError, StudyError
 from kinetics.regimen.dose import Dose
-from kinetics.regimen.regimen import Doses, Regimen, doses_for, doses_of, pad_doses
+from kinetics.regimen.regimen import Regimen
+from kinetics.regimen.schedule import Doses, doses_for, doses_of, pad_doses
 from kinetics.study.study import Study, read_study
 
 
@@ -345,11 +346,20 @@ def test_everything_wrong_with_a_dose_is_said_at_once() -> None:
 @pytest.mark.parametrize(
     ("make", "wanted"),
     [
-        (lambda: Regimen.iv(on=0), "no amount is given; give exactly one of cells, cells_per_kg, mg, mg_per_kg"),
+        (
+            lambda: Regimen.iv(on=0),
+            "no amount is given; give exactly one of cells, cells_per_kg, mg, mg_per_kg",
+        ),
         (lambda: Regimen.iv(on=0, cells=1, mg_per_kg=2), "the amount is given 2 times (cells, mg_per_kg)"),
-        (lambda: Regimen.iv(on=0, cells=0), "cells = 0 is not an amount above 0; write the amount that was infused"),
+        (
+            lambda: Regimen.iv(on=0, cells=0),
+            "cells = 0 is not an amount above 0; write the amount that was infused",
+        ),
         (lambda: Regimen.iv(on=[], cells=1e9), "on = [] is not a number or a list of numbers"),
-        (lambda: Regimen.iv(on=0, cells=1e9, minutes=20000), "minutes = 20000 is not a duration from 0 to a week"),
+        (
+            lambda: Regimen.iv(on=0, cells=1e9, minutes=20000),
+            "minutes = 20000 is not a duration from 0 to a week",
+        ),
         (lambda: Regimen.iv(on=0, cells=1e9, at_most_cells=1e8), "at_most_cells without cells_per_kg"),
         (lambda: Regimen.iv(on=0, cells_per_kg=1e7, at_most_mg=9), "at_most_mg without mg_per_kg"),
         (lambda: Regimen.iv(on=0, cells_per_kg=1e7, at_most_cells=-9), "a ceiling of -9 is not above 0"),
@@ -359,15 +369,30 @@ def test_everything_wrong_with_a_dose_is_said_at_once() -> None:
         (lambda: NK.later(days=-1), "on = -1 is not a day from 0 up; day 0 is the regimen's first event"),
         (lambda: NK.later(days=np.nan), "on = nan is not a day from 0 up"),
         (lambda: CAR_T.repeat(every_days=0, times=2), "every_days = 0 is not a number of days above 0"),
-        (lambda: CAR_T.repeat(every_days=np.nan, times=2), "every_days = nan is not a number of days above 0"),
+        (
+            lambda: CAR_T.repeat(every_days=np.nan, times=2),
+            "every_days = nan is not a number of days above 0",
+        ),
         (lambda: CAR_T.repeat(every_days=14, times=0), "times = 0 is not a whole number from 1 up"),
-        (lambda: Regimen((Dose(0.0, "car_t", "iv", 1, 1.0, "grams"),)), "unit 'grams'; known: cells, cells/kg"),
-        (lambda: Regimen((Dose(0.0, "car_t", "iv", 1, 1.0, "mg", 0.0, 5.0),)), "a ceiling, and mg is not per kg"),
-        (lambda: CAR_T.doses(), "car_t is dosed per kg, and 1 of 1 body weights are missing; give `weight_kg`"),
-        (lambda: CAR_T.doses(70000), "1 of 1 body weights are implausible in kg: 70000; write kg, from 0.3 to 400"),
+        (
+            lambda: Regimen((Dose(0.0, "car_t", "iv", 1, 1.0, "grams"),)),
+            "unit 'grams'; known: cells, cells/kg",
+        ),
+        (
+            lambda: Regimen((Dose(0.0, "car_t", "iv", 1, 1.0, "mg", 0.0, 5.0),)),
+            "a ceiling, and mg is not per kg",
+        ),
+        (
+            lambda: CAR_T.doses(),
+            "car_t is dosed per kg, and 1 of 1 body weights are missing; give `weight_kg`",
+        ),
+        (
+            lambda: CAR_T.doses(70000),
+            "1 of 1 body weights are implausible in kg: 70000; write kg, from 0.3 to 400",
+        ),
         (lambda: CAR_T.doses(-70), "1 of 1 body weights are implausible in kg: -70"),
     ],
-)  # fmt: skip
+)
 def test_each_wrong_dose_is_refused_with_what_to_do(make: Callable[[], object], wanted: str) -> None:
     (found,) = refusal(make)
     assert wanted in found

@@ -120,16 +120,19 @@ def test_every_mistake_of_every_dose_is_named_with_the_file(tmp_path: Path) -> N
         "[[dose]] 1: missing key 'product'": "add `product = ...`",
         "[[dose]] 1: unknown key 'repeat.every'": "did you mean 'every_days'?",
         "[[dose]] 1: missing key 'repeat.every_days'": "add `every_days = ...`",
-        "[[dose]] 1: times = 2.5 is not a whole number from 1 up":
-            "write the number of courses in all: 2 is the first and one more",
+        "[[dose]] 1: times = 2.5 is not a whole number from 1 up": (
+            "write the number of courses in all: 2 is the first and one more"
+        ),
         "[[dose]] 1: cells = '1e9' is not a number or a list of numbers": "write 14 or [14, 15]",
         "[[dose]] 1: route = 'hepatic_arterie' looks misspelt": "did you mean 'hepatic_artery'?",
-        "[[dose]] 2: cells_per_kg has 3 values, on has 2 days": "write one value for all days, or one for each",
+        "[[dose]] 2: cells_per_kg has 3 values, on has 2 days": (
+            "write one value for all days, or one for each"
+        ),
         "[[dose]] 2: minutes = True is not a number or a list of numbers": "write 14 or [14, 15]",
         "[[dose]] 3: missing key 'on'": "add `on = ...`",
         "[[dose]] 3: no amount is given": "give exactly one of cells, cells_per_kg, mg, mg_per_kg, count",
         "[[dose]] 3: product = 3 is not a snake_case name": "write a snake_case name such as 'car_t'",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -137,14 +140,29 @@ def test_every_mistake_of_every_dose_is_named_with_the_file(tmp_path: Path) -> N
     [
         (f"{DOSE}cells = 1e9\nmg = 2\non = 0\n", "the amount is given 2 times (cells, mg)"),
         (f"{DOSE}cells = 1e9\non = [0, [1]]\n", "on = [0, [1]] is not a number or a list of numbers"),
-        (f"{DOSE}cells = 1e9\non = -5\n", "on = -5 is not a day from 0 up; day 0 is the regimen's first event"),
+        (
+            f"{DOSE}cells = 1e9\non = -5\n",
+            "on = -5 is not a day from 0 up; day 0 is the regimen's first event",
+        ),
         (f"{DOSE}cells = 1e9\non = 2025-01-01\n", "is not a number or a list of numbers"),
         (f"{LEAST}cycle = 1.5\n", "cycle = 1.5 is not a whole number from 1 up"),
         (f"{LEAST}cycle = true\n", "cycle = True is not a whole number from 1 up"),
-        (f"{LEAST}repeat = 3\n", "repeat = 3 is not a table; write `repeat = { every_days = 14, times = 2 }`"),
-        (f"{LEAST}repeat = {{ every_days = '14', times = 2 }}\n", "every_days = '14' is not a number of days above 0"),
-        (f"{LEAST}repeat = {{ every_days = 14, times = true }}\n", "times = True is not a whole number from 1 up"),
-        (f"{LEAST}at_most_cells = 1e9\n", "at_most_cells without cells_per_kg; a ceiling belongs to a dose per kg"),
+        (
+            f"{LEAST}repeat = 3\n",
+            "repeat = 3 is not a table; write `repeat = { every_days = 14, times = 2 }`",
+        ),
+        (
+            f"{LEAST}repeat = {{ every_days = '14', times = 2 }}\n",
+            "every_days = '14' is not a number of days above 0",
+        ),
+        (
+            f"{LEAST}repeat = {{ every_days = 14, times = true }}\n",
+            "times = True is not a whole number from 1 up",
+        ),
+        (
+            f"{LEAST}at_most_cells = 1e9\n",
+            "at_most_cells without cells_per_kg; a ceiling belongs to a dose per kg",
+        ),
         (f"{DOSE}on = 0\ncells_per_kg = 1\nat_most_cells = [3]\n", "at_most_cells = [3] is a list"),
         (f"{DOSE}on = 0\ncells_per_kg = 1\nat_most_cells = 'x'\n", "at_most_cells = 'x' is not a number"),
         (f"{LEAST}mintues = 30\n", "unknown key 'mintues'; did you mean 'minutes'?"),
@@ -154,7 +172,7 @@ def test_every_mistake_of_every_dose_is_named_with_the_file(tmp_path: Path) -> N
         ("dose = [1, 2]", "`dose` is no list of tables"),
         ("[[dose]\n", "not valid TOML"),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_is_refused_with_what_to_do(text: str, wanted: str) -> None:
     (problem,) = refusal(text).problems
     assert wanted in str(problem)

@@ -19,10 +19,10 @@ from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
 from kinetics.population.hierarchy import individual
 from kinetics.prediction.records import simulate_records
-from kinetics.regimen.regimen import Doses, doses_for
+from kinetics.regimen.schedule import Doses, doses_for
 from kinetics.solve.courses import superposes
 from kinetics.solve.solving import Solver, solve
-from tests.prediction.test_curves import prior_fit
+from tests.support.fits import prior_fit
 
 TWO = kn.Regimen.iv(cells=1e9, on=[0, 1]).repeat(every_days=14, times=2)
 DAYS = np.tile(np.linspace(0.3, 27.0, 12), (2, 1))

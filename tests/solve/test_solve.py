@@ -5,39 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kinetics.model.model import Model, Output, Parameter, State
-from kinetics.model.priors import LogNormal
-from kinetics.regimen.regimen import Doses
+from kinetics.model.model import Model, Output, State
+from kinetics.regimen.schedule import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.reachable import Reach, reach
 from kinetics.solve.solving import Solver, solve, trouble
 from kinetics.solve.sparse import dependencies, factorise, plan_elimination, solve_factored
+from tests.support.models import decay, parameter
 
 TIGHT = Solver(rtol=1e-10, atol=1e-10, most=4000)
-
-
-def parameter(value: float) -> Parameter:
-    return Parameter(value, "1/day", LogNormal(value, 0.5), source="made up")
-
-
-def decay(*, stiff: bool = False) -> Model:
-    """A dose enters a depot (a share f, after a lag) or the centre; both decay. Linear: known exactly."""
-    return Model(
-        {"depot": State("depot", "cells", "skin"), "centre": State("centre", "cells", "blood")},
-        {k: parameter(v) for k, v in {"ka": 1.3, "ke": 0.4, "f": 0.6, "late": 0.25, "base": 2.0}.items()},
-        {
-            "depot": Output(lambda y, p: y["depot"], "cells", "depot"),
-            "centre": Output(lambda y, p: y["centre"], "cells", "centre"),
-        },
-        vector_field=lambda t, y, p: {
-            "depot": -p["ka"] * y["depot"],
-            "centre": p["ka"] * y["depot"] - p["ke"] * y["centre"],
-        },
-        initial=lambda p: {"centre": p["base"]},
-        dosing={"skin": lambda p: {"depot": p["f"]}, "iv": lambda p: {"centre": 1.0}},
-        lag={"skin": lambda p: p["late"]},
-        stiff=stiff,
-    )
 
 
 def doses(*subjects: list[tuple[float, float, float, int]]) -> Doses:

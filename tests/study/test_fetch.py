@@ -46,11 +46,14 @@ import pandas as pd
 
 
 def convert(raw, out):
-    people, cells = pd.read_csv(raw / "people.csv"), pd.read_csv(raw / "cells.csv")
+    people = pd.read_csv(raw / "people.csv")
+    cells = pd.read_csv(raw / "cells.csv")
     people.rename(columns={"id": "subject", "kg": "weight_kg"}).to_csv(out / "subjects.csv", index=False)
-    doses = pd.DataFrame({"subject": people["id"], "time": 0, "product": "car_t", "route": "iv", "cells": 1e8})
+    doses = pd.DataFrame({"subject": people["id"], "time": 0, "product": "car_t"})
+    doses = doses.assign(route="iv", cells=1e8)
     doses.to_csv(out / "doses.csv", index=False)
-    cells = cells.rename(columns={"id": "subject", "day": "time", "copies": "value"}).assign(analyte="car_copies")
+    cells = cells.rename(columns={"id": "subject", "day": "time", "copies": "value"})
+    cells = cells.assign(analyte="car_copies")
     cells.to_csv(out / "observations.csv", index=False)
 '''
 

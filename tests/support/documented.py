@@ -6,7 +6,7 @@ writes. In a console block the lines after a command are lines of what it prints
 others. A comment on the line before a fence says what is special of it:
 
     <!-- exits 1 -->        the command fails on purpose
-    <!-- slow -->           it takes more than a few seconds: run by `make test-slow`, with all of its page before it
+    <!-- slow -->           it takes more than a few seconds: run by `make test-slow`, after its page so far
     <!-- not run: why -->   it is not run
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cli.test_cli import call
+from tests.support.commands import call
 
 __all__ = ["Block", "blocks", "run_page"]
 

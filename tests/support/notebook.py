@@ -24,7 +24,7 @@ from plotly.offline import get_plotlyjs
 
 from kinetics.plot.export import FIGURE_CONFIG
 
-STYLE = Path(__file__).parents[2] / "kinetics" / "templates" / "report.css"
+STYLE = Path(__file__).parents[2] / "kinetics" / "pages" / "templates" / "report.css"
 PRE = "pre { background: var(--soft); padding: 0.6rem 0.9rem; font-size: 0.8rem; white-space: pre-wrap; }"
 GAP = ".scroll { margin-bottom: 1.2rem; }"
 

@@ -1,0 +1,202 @@
+"""The commands about studies: `kinetics validate`, `convert`, `export` and `new`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kinetics.cli.console import print_result
+from kinetics.cli.new_study import new_study
+from kinetics.cli.options import AssessedEvery, Force, Json
+from kinetics.errors import InputError, gathered
+from kinetics.exposures import NCARules
+from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
+from kinetics.inference import Fit, load_fit
+from kinetics.protocol import read_protocol, settled
+from kinetics.study import NOT_DECLARED, Study, read_study, validate_study
+
+__all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
+
+NCA_RULES = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
+
+# what a single table does not say of itself
+Time = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]
+Dose = Annotated[str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...")]
+Value = Annotated[str | None, typer.Option(help="One table only: the unit of DV.")]
+Analyte = Annotated[str | None, typer.Option(help="One table only: what DV measures.")]
+Route = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...")]
+Product = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...")]
+Weight = Annotated[str | None, typer.Option(help="One table only: the column of body weight in kg.")]
+Lloq = Annotated[float | None, typer.Option(help="One table only: LLOQ of DV.")]
+
+
+def validate(
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A study's name or folder, a workbook, or one NONMEM-, Monolix- or ADaM-style table."
+        ),
+    ],
+    time_unit: Time = None,
+    dose_unit: Dose = None,
+    value_unit: Value = None,
+    analyte: Analyte = None,
+    route: Route = None,
+    product: Product = None,
+    weight_column: Weight = None,
+    lloq: Lloq = None,
+    as_json: Json = False,
+) -> None:
+    """Say every problem of a study at once, or sum it up.
+
+    Example: `kinetics validate data/mine`, `kinetics validate adpc.csv`, `kinetics validate trial.xlsx` or
+    `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
+    --product drug`
+    """
+    options = _table_options(
+        time_unit=time_unit,
+        dose_unit=dose_unit,
+        value_unit=value_unit,
+        analyte=analyte,
+        route=route,
+        product=product,
+        weight_column=weight_column,
+        lloq=lloq,
+    )
+    problems = validate_study(study, **options)
+    if problems:
+        raise InputError(problems)
+    checked = read_study(study, **options)
+    print_result(checked.summary(), str(checked), as_json)
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="What `kinetics validate` reads.")],
+    out: Annotated[Path, typer.Argument(help="The study folder to make, or a workbook, OUT.xlsx.")],
+    time_unit: Time = None,
+    dose_unit: Dose = None,
+    value_unit: Value = None,
+    analyte: Analyte = None,
+    route: Route = None,
+    product: Product = None,
+    weight_column: Weight = None,
+    lloq: Lloq = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet, not CSV.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make a study folder of any table or workbook, in days, cells, mg and the analytes' units.
+
+    Example: `kinetics convert adpc.csv data/mine` or `kinetics convert trial.xlsx data/trial`
+    """
+    options = _table_options(
+        time_unit=time_unit,
+        dose_unit=dose_unit,
+        value_unit=value_unit,
+        analyte=analyte,
+        route=route,
+        product=product,
+        weight_column=weight_column,
+        lloq=lloq,
+    )
+    study = read_study(source, **options)
+    written = write_study(study, out, tables="parquet" if parquet else "csv", force=force)
+    label = " (SYNTHETIC)" if study.synthetic else ""
+    path = str(written) if len(written.parts) > 1 else f"./{written}"  # a bare name would be the library's
+    text = f"written: {written}{label}\n{_to_fill_in(study, written)}next: kinetics validate {path}"
+    print_result({"study": str(written)} | study.summary(), text, as_json)
+
+
+def _table_options(**options: str | float | None) -> dict[str, Any]:
+    """The options of a single table that have a value."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _to_fill_in(study: Study, written: Path) -> str:
+    """A line naming what the table could not say and nobody was asked for; "" where nothing is open."""
+    open_keys = [key for key in ("source", "licence") if getattr(study.dictionary, key) == "not declared"]
+    for key in ("assay", "site"):
+        analytes = [name for name, a in study.analytes.items() if getattr(a, key) == NOT_DECLARED]
+        if analytes:
+            open_keys.append(f"{key} of {', '.join(analytes)}")
+    if not open_keys:
+        return ""
+    place = written / "dictionary.toml" if written.is_dir() else f"the sheet dictionary of {written.name}"
+    line = f"fill in {place}: {', '.join(open_keys)}"
+    if not study.synthetic:
+        line += "; and say there if these data are synthetic: they are called measured now"
+    return f"{line}\n"
+
+
+def export(
+    source: Annotated[
+        str, typer.Argument(help="A study (as `kinetics validate` reads it) or a run, runs/NAME.")
+    ],
+    formats: Annotated[str, typer.Option("--as", help=f"One or more, with commas: {', '.join(FORMATS)}.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to make.  [default: NAME-export]", show_default=False)
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="adtte: the protocol.toml whose censoring holds.")
+    ] = None,
+    assessed_every: AssessedEvery = None,
+    rules: Annotated[str, typer.Option(help="adpp, pknca: NCA rules, car_t, pknca or winnonlin.")] = "car_t",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results,
+    Excel.
+
+    ADaM-shaped tables come with define.xml; no conformance is claimed. All of one call goes into one folder.
+    Example: `kinetics export nkg2d_phase1_synthetic --as adpc,adpp,adtte,adrs --protocol
+    nkg2d_phase1_synthetic` or `kinetics export runs/NAME --as monolix,nonmem,adpp --out NAME-results`
+    """
+    if rules not in NCA_RULES:
+        raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULES)}")
+    wanted = [word.strip() for word in formats.split(",") if word.strip()]
+    is_run = _is_run(source)
+    try:
+        content, censoring = gathered(
+            lambda: load_fit(source) if is_run else read_study(source),
+            lambda: None if protocol is None else settled(read_protocol(protocol), protocol),
+        )
+    except InputError as error:
+        raise InputError([*unknown_formats(wanted), *error.problems]) from error
+    study = content.study if isinstance(content, Fit) else content
+    name = Path(source).name if is_run else study.name
+    exported = export_to(
+        content,
+        wanted,
+        out or Path(f"{name}-export"),
+        protocol=censoring,
+        rules=NCA_RULES[rules](),
+        assessed_every_days=assessed_every,
+        force=force,
+    )
+    label = " (SYNTHETIC)" if study.synthetic else ""
+    answer = {
+        "source": name,
+        "synthetic": study.synthetic,
+        "folder": str(exported.folder),
+        "files": list(exported.files),
+        "notes": list(exported.notes),
+    }
+    print_result(answer, f"{name}{label}\n{exported}", as_json)
+
+
+def _is_run(source: str) -> bool:
+    """Whether a path is a run folder, finished or not."""
+    folder = Path(source)
+    return folder.is_dir() and any((folder / name).exists() for name in ("plan.toml", "posterior.nc"))
+
+
+def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_json: Json = False) -> None:
+    """Make a study folder laid out like the library, with a working example.
+
+    Example: `kinetics new my-study`
+    """
+    made = new_study(folder)
+    text = f"made: {made}\nnext: cd {made} && kinetics fit fits/example.toml"
+    print_result({"study": str(made)}, text, as_json)

@@ -1,0 +1,192 @@
+"""The dose rule of a protocol, or another rule on its levels, and what the rule assumes beside the protocol."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.escalation import (
+    Blrm,
+    Boin,
+    Boin12,
+    Crm,
+    CrmPackThreePlusThree,
+    Exposures,
+    PkBoin12,
+    Rule,
+    ThreePlusThree,
+    TiteBoin,
+    Titration,
+    Utilities,
+    indifference_skeleton,
+    korn_1994,
+    simon_1997,
+    storer_1989,
+)
+from kinetics.protocol.protocol import settled
+from kinetics.protocol.tables import Protocol
+
+__all__ = ["MODERN", "RULES", "assumed", "rule_of"]
+
+RULES = (
+    *("protocol", "korn", "storer", "crmpack", "simon_1", "simon_2", "simon_3", "simon_4"),
+    *("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12"),
+)
+MODERN = RULES[RULES.index("boin") :]
+TARGETS = {"boin12": 0.35, "pkboin12": 0.35}  # the paper's (Lin 2020); every other rule's is 0.3
+PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
+
+
+def rule_of(
+    protocol: Protocol,
+    name: str = "protocol",
+    *,
+    target: float | None = None,
+    exposures: Exposures | None = None,
+    wanted: float | None = None,
+) -> Rule:
+    """The dose rule of a settled protocol, or another of `RULES` on its levels.
+
+    Storer, Korn and BOIN keep the protocol's titration; Simon's designs have their own, the others none.
+    `name` is one of `RULES`. `target` is the DLT rate of BOIN, TITE-BOIN and CRM (0.3 if not given), or of
+    BOIN12 and PKBOIN-12 (0.35). PKBOIN-12 also needs what is known of the `exposures` of each level, and the
+    mean exposure `wanted`. `assumed` lists what else the rule stands on that is not the protocol's. PlanError
+    where a point is open, for another name, or where something that the rule needs is missing.
+
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.protocol.rule_of(protocol)
+    ThreePlusThree(levels=4, titration=Titration(levels=1, size=1, triggers=1, ...), ...)
+    >>> kn.protocol.rule_of(protocol, "boin", target=0.25).target
+    0.25
+    """
+    settled(protocol)
+    if name not in RULES:
+        raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
+    variant = protocol.escalation.variant if name == "protocol" else name
+    if target is None:
+        target = TARGETS.get(variant, 0.3)
+    if variant == "pkboin12":
+        if exposures is None or wanted is None:
+            remedy = "say which mean exposure is wanted, and what is known of each level's"
+            raise PlanError(Problem("pkboin12 looks at exposures", remedy))
+        return PkBoin12(_boin12(protocol, target), exposures, wanted)
+    if variant in MODERN:
+        return _modern(protocol, variant, target)
+    if variant == "crmpack":
+        return CrmPackThreePlusThree(len(protocol.levels), protocol.escalation.cohort)
+    return _three_plus_three(protocol, variant)
+
+
+def assumed(rule: Rule) -> list[str]:
+    """What a rule of `rule_of` stands on that no protocol says, a sentence each."""
+    match rule:
+        case Boin():
+            return [f"target DLT rate {rule.target:g}"]
+        case TiteBoin():
+            pending = f"accrual is suspended above {rule.most_pending:.0%} pending"
+            return [f"target DLT rate {rule.boin.target:g}; {pending}"]
+        case Crm():
+            skeleton = ", ".join(f"{p:.3f}" for p in rule.skeleton)
+            half = "indifference intervals of half width 0.05, the target at the middle level"
+            return [f"target DLT rate {rule.target:g}; skeleton {skeleton}: {half}"]
+        case Blrm():
+            log_alpha, log_beta = rule.mean
+            sd_alpha, sd_beta = rule.sd
+            low, high = rule.target
+            return [
+                f"prior log alpha ~ N({log_alpha:g}, {sd_alpha:g}), log beta ~ N({log_beta:g}, {sd_beta:g}), "
+                f"SDs, independent, alpha the odds at {rule.reference:.4g}: "
+                "OncoBayes2's, with the top level as reference",
+                f"target interval {low:g} to {high:g}, P(overdose) at most {rule.feasible:g}",
+            ]
+        case Boin12():
+            u = rule.utilities
+            return [
+                f"utilities: response {u.response_without_dlt:g}, with DLT {u.response_with_dlt:g}, "
+                f"neither {u.neither:g}, DLT alone {u.dlt_without_response:g}; "
+                f"response rate wanted {rule.least_response:g}",
+                f"highest DLT rate {rule.target:g}",
+            ]
+        case PkBoin12():
+            return [*assumed(rule.boin12), f"mean exposure wanted {rule.wanted:g}"]
+        case _:
+            return []
+
+
+def _three_plus_three(protocol: Protocol, variant: str) -> ThreePlusThree:
+    """A coding of 3+3 with the protocol's cohort, MTD rule and cap on patients."""
+    levels = len(protocol.levels)
+    if variant.startswith("simon_"):
+        rule = simon_1997(levels, int(variant[-1]))  # type: ignore[arg-type]
+    elif variant == "storer":
+        rule = storer_1989(levels, _titration(protocol))
+    elif variant == "korn":
+        rule = korn_1994(levels, _titration(protocol))
+    else:
+        rule = ThreePlusThree(levels, _titration(protocol), fill_top=protocol.mtd.fill_top_level)
+    planned = protocol.size.planned.value
+    stops = protocol.size.more_than_planned.value == "stops"
+    return replace(
+        rule,
+        cohort=protocol.escalation.cohort,
+        needed=protocol.mtd.evaluable,
+        allowed=protocol.mtd.dlts,
+        most=planned[1] if planned and stops else None,
+    )
+
+
+def _modern(protocol: Protocol, variant: str, target: float) -> Rule:
+    """A rule by a DLT rate: the cohort, the levels and the planned patients are the protocol's."""
+    levels = len(protocol.levels)
+    cohort = protocol.escalation.cohort
+    most = _most_planned(protocol)
+    if variant == "crm":
+        return Crm(indifference_skeleton(target, levels), target, cohort=cohort, most=most)
+    if variant == "blrm":
+        return Blrm(protocol.levels, protocol.levels[-1], *PRIOR, cohort=cohort, most=most)
+    if variant == "boin12":
+        return _boin12(protocol, target)
+    boin = Boin(levels, target, cohort, most=most, titration=_titration(protocol))
+    return TiteBoin(boin) if variant == "tite_boin" else boin
+
+
+def _boin12(protocol: Protocol, target: float) -> Boin12:
+    return Boin12(
+        len(protocol.levels),
+        target,
+        utilities=_utilities(protocol),
+        cohort=protocol.escalation.cohort,
+        most=_most_planned(protocol),
+    )
+
+
+def _most_planned(protocol: Protocol) -> int:
+    """The most patients planned; 30 where the protocol does not say."""
+    planned = protocol.size.planned.value
+    return planned[1] if planned else 30
+
+
+def _utilities(protocol: Protocol) -> Utilities:
+    """The protocol's utilities, or the paper's where it has none. PlanError for any but the four outcomes."""
+    if not protocol.utilities:
+        return Utilities()
+    outcomes = {field.name for field in fields(Utilities)}
+    if set(protocol.utilities) != outcomes:
+        in_protocol = ", ".join(sorted(protocol.utilities))
+        what = f"BOIN12 knows the utilities {', '.join(sorted(outcomes))}, not {in_protocol}"
+        raise PlanError(Problem(what, "give these four in [utilities], or none for the published ones"))
+    return Utilities(**protocol.utilities)
+
+
+def _titration(protocol: Protocol) -> Titration | None:
+    """The protocol's titration as the rules have it; None without one."""
+    titration = protocol.titration
+    if titration is None:
+        return None
+    return Titration(
+        titration.levels,
+        titration.size,
+        titration.triggers_needed,
+        after_trigger=titration.after_trigger.value or "fill",
+        clean_patient=titration.clean_patient.value or "counted",
+    )

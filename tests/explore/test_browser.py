@@ -1,0 +1,129 @@
+"""The explorer in a browser that has no network: real clicks, what is drawn, files, and a console without
+errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+
+import pandas as pd
+import pytest
+
+from kinetics.regimen.regimen_file import read_regimen
+from tests.support.browser import CHROMIUM, OFFLINE, Visit
+from tests.support.explorer import answered, trial, what_if
+
+pytest.importorskip(
+    "shiny", reason="no Shiny (pip install 'cellkinetics[explore]'): the explorer was NOT opened"
+)
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: the explorer was NOT opened")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium: the explorer was NOT opened in a browser"
+)
+
+
+@pytest.fixture(scope="module")
+def visit() -> Iterator[Visit]:
+    from kinetics.explore.serve import serving
+    from kinetics.explore.target import Target
+
+    answered()  # compiled before the page asks
+    server = serving(Target(trial(), what_if().model), what_if=what_if())
+    thread = Thread(target=server.run, kwargs={"browser": False}, daemon=True)
+    thread.start()
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        found = Visit(browser.new_page(viewport={"width": 1280, "height": 900}), server.url)
+        found.page.goto(server.url)
+        found.page.wait_for_selector("#course[data-drawn]")
+        yield found
+        browser.close()
+    server.server.should_exit = True
+    thread.join(10)
+
+
+def test_the_curves_have_their_records_limits_events_and_label(visit):
+    figure = visit.figure("course")
+    assert {"records", "lines", "lloq", "events"} <= set(figure["roles"])
+    assert "circle-open" in figure["symbols"]
+    assert figure["axis"] == "log"
+    assert "SYNTHETIC DATA" in figure["words"]
+    assert "SYNTHETIC DATA" in visit.page.inner_text("#kinetics-labels")
+
+
+def test_filters_and_axes_redraw_the_curves(visit):
+    page = visit.page
+    visit.redrawn("course", lambda: page.get_by_label("linear").first.click())
+    assert visit.figure("course")["axis"] == "linear"
+    visit.redrawn("course", lambda: page.get_by_label("Per 10⁶ cells/kg infused").click())
+    assert "per 10⁶ cells/kg" in visit.figure("course")["title"]
+    level = page.locator("#levels input").first
+    visit.redrawn("course", level.click)
+    assert "11 subjects" in page.inner_text("#course")
+    table = pd.read_csv(visit.saved("#course_data"))
+    assert table["subject"].nunique() == 11
+    assert table["synthetic"].all()
+    visit.redrawn("course", level.click)
+    visit.redrawn("course", lambda: page.select_option("#assay", "flow"))
+    assert "CAR-NK (CD56+ CD3-)" in page.inner_text("#course")
+    assert (
+        visit.saved("#course button, [data-save-figure=course][data-format=svg]")
+        .read_text()
+        .startswith("<svg")
+    )
+
+
+def test_hovering_a_point_names_its_record(visit):
+    page = visit.page
+    point = page.locator("#course .scatterlayer .points path.point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 - 1, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#course .hoverlayer .hovertext")
+    assert "observations.csv row" in page.text_content("#course .hoverlayer")
+
+
+def test_a_slider_redraws_liver_tumour_and_blood_without_compiling_again(visit):
+    page = visit.page
+    visit.redrawn("sites", lambda: page.get_by_role("tab", name="What if").click())
+    figure = visit.figure("sites")
+    assert figure["roles"].count("band q5 q95") == 12
+    assert "Liver (hepatic)" in figure["words"]
+    assert "PRIOR, NO FIT" in figure["words"]
+    before = page.inner_text("#answered")
+    handle = page.locator(".shiny-input-container:has(#amount_car_t) .irs-handle.single")
+    box = handle.bounding_box()
+
+    def drag() -> None:
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 35, box["y"] + 5, steps=2)
+        page.mouse.up()
+
+    visit.redrawn("sites", drag)
+    assert page.inner_text("#answered") != before
+    assert "200 new patients, answered in" in page.inner_text("#answered")
+    visit.redrawn("sites", lambda: page.get_by_label("Second cycle").click())
+    visit.redrawn("sites", lambda: page.get_by_label("The other route beside it").click())
+    assert visit.figure("sites")["roles"].count("band q5 q95") == 6
+    regimen = read_regimen(visit.saved("#what_if_regimen"))
+    assert {dose.cycle for dose in regimen.given if dose.product == "car_t"} == {1, 2}
+    assert what_if().program.traces == 1
+
+
+def test_time_on_study_response_and_provenance_are_there(visit):
+    page = visit.page
+    for tab, figure in (("Time on study", "swimmer"), ("Response", "waterfall")):
+        visit.redrawn(figure, lambda tab=tab: page.get_by_role("tab", name=tab).click())
+        assert "SYNTHETIC DATA" in visit.figure(figure)["words"]
+    page.get_by_role("tab", name="About").click()
+    assert "Design guesses" in page.inner_text(".tab-pane.active")
+
+
+def test_nothing_was_asked_of_a_network_and_the_console_is_clean(visit):
+    elsewhere = [u for u in visit.asked if not u.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert elsewhere == []
+    assert len(visit.asked) > 10
+    assert visit.errors == []

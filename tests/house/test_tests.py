@@ -1,0 +1,66 @@
+"""The tests mirror the package: a folder for each layer, and what several tests share in tests/support."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.source_tree import file_tree, imports
+
+ROOT = Path(__file__).parents[2]
+
+# Folders of tests/ that are no layer of the package.
+BESIDE_THE_LAYERS = {"ground", "support", "published", "laws", "house", "wheel", "cluster", "bench"}
+
+
+def imported_tests(root: Path) -> list[str]:
+    """Imports of a test module by a module of tests/, bench/ or docs/, as sentences."""
+    files = [file for folder in ("tests", "bench", "docs") for file in sorted((root / folder).rglob("*.py"))]
+    modules = {".".join(file.relative_to(root).with_suffix("").parts): file for file in files}
+    problems = []
+    for module, file in modules.items():
+        for line, name in imports(module, file, modules):
+            if any(part.startswith("test_") for part in name.split(".")):
+                place = f"{file.relative_to(root)}:{line}"
+                problems.append(f"{place} imports {name}: what several tests share lies in tests/support")
+    return list(dict.fromkeys(problems))
+
+
+def folder_problems(root: Path) -> list[str]:
+    """Folders of tests/ that are neither a layer of the package nor one of the others, as sentences."""
+    layers = {file.parent.name for file in (root / "kinetics").glob("*/__init__.py")} - {"library"}
+    folders = {file.relative_to(root / "tests").parts[0] for file in (root / "tests").glob("*/**/*.py")}
+    return [f"tests/{name} is no layer of kinetics" for name in sorted(folders - layers - BESIDE_THE_LAYERS)]
+
+
+def test_no_test_is_imported():
+    assert imported_tests(ROOT) == []
+
+
+def test_every_folder_of_tests_is_a_layer_or_one_of_the_others():
+    assert folder_problems(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tests/plot/test_vpc.py", "from tests.checks.test_loo import level_fit"),
+        ("tests/plot/test_vpc.py", "from ..checks import test_loo"),
+        ("tests/support/fits.py", "def f():\n    import tests.checks.test_loo"),
+        ("bench/explorer.py", "from tests.checks import test_loo as loo"),
+        ("docs/generate/gallery.py", "from tests.checks.test_loo import level_fit"),
+    ],
+)
+def test_a_test_that_is_imported_is_found(tmp_path, file, text):
+    tree = file_tree(tmp_path, {"tests/checks/test_loo.py": "from tests.support.fits import x", file: text})
+    (problem,) = imported_tests(tree)
+    assert problem.startswith(f"{file}:")
+    assert "imports tests.checks.test_loo" in problem
+
+
+def test_a_folder_that_mirrors_no_layer_is_found(tmp_path):
+    files = {"kinetics/solve/__init__.py": "", "tests/solve/test_x.py": "", "tests/house/test_x.py": ""}
+    assert folder_problems(file_tree(tmp_path, files)) == []
+    file_tree(tmp_path, {"tests/cellar/inner/test_x.py": ""})
+    assert folder_problems(tmp_path) == ["tests/cellar is no layer of kinetics"]

@@ -1,0 +1,59 @@
+"""The explorer in headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+__all__ = ["CHROMIUM", "OFFLINE", "Visit"]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OFFLINE = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+WAIT = 30_000  # ms
+
+
+class Visit:
+    """A page of the explorer, with the errors of its console and the addresses it asked for."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        page.set_default_timeout(WAIT)
+        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.asked.append(request.url))
+
+    def drawn(self, name: str) -> int:
+        """How many times a figure has been drawn."""
+        return int(self.page.get_attribute(f"#{name}", "data-drawn") or 0)
+
+    def redrawn(self, name: str, act: Any) -> None:
+        """Do something, and wait until the figure is drawn again."""
+        before = self.drawn(name)
+        act()
+        self.page.wait_for_function(
+            f"Number(document.querySelector('#{name}').dataset.drawn || 0) > {before}"
+        )
+
+    def figure(self, name: str) -> Any:
+        """The data and layout that the browser drew."""
+        drawing = f"document.querySelector('#{name} .kinetics-drawing')"
+        return json.loads(
+            self.page.evaluate(
+                f"JSON.stringify({{roles: {drawing}.data.map(t => (t.meta || {{}}).role), "
+                f"symbols: {drawing}.data.flatMap("
+                "t => (t.meta || {}).role === 'records' ? t.marker.symbol : []), "
+                f"axis: {drawing}.layout.yaxis.type, title: {drawing}.layout.yaxis.title.text, "
+                f"words: {drawing}.layout.annotations.map(a => a.text).join(' ')}})"
+            )
+        )
+
+    def saved(self, selector: str) -> Path:
+        """The file that a click on `selector` downloads."""
+        with self.page.expect_download() as download:
+            self.page.click(selector)
+        return Path(download.value.path())

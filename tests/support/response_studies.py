@@ -1,0 +1,36 @@
+"""Studies that hold a few responses and events and nothing else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pandas as pd
+
+from kinetics.study.study import Study
+
+__all__ = ["study_of"]
+
+
+def study_of(
+    responses: list[tuple] = (),  # type: ignore[assignment]
+    events: list[tuple] = (),  # type: ignore[assignment]
+    levels: dict[str, float] | None = None,
+    undosed: str = "",
+) -> Study:
+    """A study's tables: every subject but the undosed has cells on day 0; rows are (subject, day, ...)."""
+    levels = {"a": 1.0, "b": 1.0, "c": 2.0, "d": 2.0} if levels is None else levels
+    subjects = pd.DataFrame({"dose_level": levels.values()}, index=pd.Index(levels, name="subject"))
+    doses = [
+        (s, t, p) for s in levels if s not in undosed for t, p in ((-3.0, "lymphodepletion"), (0.0, "car_t"))
+    ]
+    logged = pd.DataFrame(responses, columns=["subject", "time", "overall"])
+    happened = pd.DataFrame(events, columns=["subject", "time", "event", "grade", "grading_system"])
+    tables = {
+        "subjects": subjects,
+        "doses": pd.DataFrame(doses, columns=["subject", "time", "product"]),
+        "responses": logged.assign(row=range(2, len(logged) + 2)),
+        "events": happened.assign(attribution="car_t"),
+        "subject_ids": list(levels),
+    }
+    return cast(Study, SimpleNamespace(**tables))
