@@ -36,8 +36,11 @@ class Seen(NamedTuple):
 
 def both_censored(first: AssayRecords, second: AssayRecords) -> int:
     """The number of slots in which both analytes have a censored record."""
-    both = np.asarray(_censored(first)) & np.asarray(_censored(second))
-    return int(np.sum(both))
+    censored = [
+        np.asarray(records.left) | np.asarray(records.right) | np.asarray(records.interval)
+        for records in (first, second)
+    ]
+    return int(np.sum(censored[0] & censored[1]))
 
 
 def given_first(
