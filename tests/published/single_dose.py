@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import kinetics as kn
-from kinetics.regimen.regimen import Doses
+from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import solve
 
 __all__ = ["curve", "one_dose"]
