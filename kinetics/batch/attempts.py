@@ -1,12 +1,11 @@
-"""What has been tried of one task, and who may try it now: a folder with a lock, its attempts, and its
-result.
+"""The attempts at one task, and who may try it now: a folder with a lock, the attempts and the result.
 
-tasks/NAME/lock            held by the process that works on it; the kernel lets it go with the process
-           attempts.json   every attempt: when, where, how it ended and what was said
+tasks/NAME/lock            held by the process that works on the task; the kernel frees it with the process
+           attempts.json   every attempt: when, where, how it ended and with which message
            attempt-N.log   the command, the environment, and what was printed
-           result.json     what the command's --json prints: here the task is finished
+           result.json     what the command's --json prints; where it exists the task is finished
 
-An attempt that fails or whose process dies counts; one that was told to stop (requeue, preemption, time
+An attempt that fails or whose process dies counts. One that was told to stop (requeue, preemption, time
 limit) does not, unless several in a row came to no new checkpoint.
 """
 
@@ -32,7 +31,7 @@ _IDLE_STOPS = 3  # stops in a row without a new checkpoint, after which a stop c
 
 
 class Attempts:
-    """The attempts of the task in a folder; written only by who has claimed it."""
+    """The attempts at the task of a folder. Only the process that has claimed the task writes them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,40 +46,45 @@ class Attempts:
 
     @property
     def finished(self) -> bool:
+        """Whether the task has a result."""
         return (self.folder / "result.json").exists()
 
     @property
     def open(self) -> dict[str, Any] | None:
-        """The attempt under way, or whose process died before it could say so."""
-        return self.all[-1] if self.all and "outcome" not in self.all[-1] else None
+        """The attempt under way, or one whose process died before it could record its end; else None."""
+        if self.all and "outcome" not in self.all[-1]:
+            return self.all[-1]
+        return None
 
     @property
     def failures(self) -> int:
         """Failed and killed attempts since the last `retry`."""
-        return sum(a.get("outcome") in _COUNTED for a in self.all) - self.forgiven
+        return sum(attempt.get("outcome") in _COUNTED for attempt in self.all) - self.forgiven
 
     @property
     def last(self) -> dict[str, Any]:
+        """The last attempt; empty where there is none."""
         return self.all[-1] if self.all else {}
 
     def state(self, retries: int) -> State:
+        """The state of the task, which is tried once and `retries` times again."""
         if self.finished:
             return "finished"
         if self.open is not None:
-            return "running" if _busy(self.folder / "lock") else "lost"
+            return "running" if _is_locked(self.folder / "lock") else "lost"
         if self.failures > retries:
             return "failed"
         return "stopped" if self.last.get("outcome") == "stopped" else "waiting"
 
     def begin(self, facts: Mapping[str, Any]) -> int:
-        """A new attempt; returns its number."""
+        """Record a new attempt and return its number."""
         self.all.append({"number": len(self.all) + 1, "started": _now(), **facts})
         self._write()
         return len(self.all)
 
     def end(self, outcome: str, *, message: str = "", progress: int | None = None) -> None:
-        """The attempt under way ended: finished, failed, stopped or killed."""
-        if outcome == "stopped" and self._idle(progress):
+        """Record how the attempt under way ended: finished, failed, stopped or killed."""
+        if outcome == "stopped" and self._is_idle(progress):
             outcome = "failed"
             message = (
                 f"stopped {_IDLE_STOPS} times without a new checkpoint; give it more time ([slurm] time)"
@@ -89,14 +93,15 @@ class Attempts:
         self._write()
 
     def forgive(self) -> None:
-        """Count no failure there was."""
+        """Count none of the failures so far."""
         self.forgiven += self.failures
         self._write()
 
-    def _idle(self, progress: int | None) -> bool:
-        stops = self.all[-_IDLE_STOPS:-1]
-        return len(stops) == _IDLE_STOPS - 1 and all(
-            a.get("outcome") == "stopped" and a.get("progress") == progress for a in stops
+    def _is_idle(self, progress: int | None) -> bool:
+        """Whether the attempts before this one stopped too, with the same checkpoint."""
+        former = self.all[-_IDLE_STOPS:-1]
+        return len(former) == _IDLE_STOPS - 1 and all(
+            attempt.get("outcome") == "stopped" and attempt.get("progress") == progress for attempt in former
         )
 
     def _write(self) -> None:
@@ -106,7 +111,7 @@ class Attempts:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Attempts | None]:
-    """The attempts of a task for as long as nobody else works on it; None where somebody does."""
+    """The attempts at a task, which nobody else works on meanwhile; None where somebody already does."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -120,8 +125,8 @@ def claimed(folder: Path) -> Iterator[Attempts | None]:
         os.close(handle)
 
 
-def _busy(lock: Path) -> bool:
-    """Whether a process holds it."""
+def _is_locked(lock: Path) -> bool:
+    """Whether a process holds the lock."""
     try:
         handle = os.open(lock, os.O_RDWR)
     except OSError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,8 +24,11 @@ _STATES = ("finished", "running", "stopped", "lost", "waiting", "failed")
 
 @dataclass(frozen=True)
 class Status:
-    """tasks: a row a task (task, kind, state, attempts, failures, seconds, host, said). causes: failures
-    by cause.
+    """How far a batch is.
+
+    tasks: a row a task (task, kind, state, attempts, failures, seconds, host, said). causes: failures by
+    cause. refusals: why workers refused to work. queue: workers in Slurm's queue by state. silent: why Slurm
+    gives no answer, else "".
     """
 
     folder: Path
@@ -38,8 +40,9 @@ class Status:
 
     @property
     def counts(self) -> dict[str, int]:
-        found = Counter(self.tasks["state"])
-        return {state: found[state] for state in _STATES}
+        """The number of tasks in each state."""
+        counter = Counter(self.tasks["state"])
+        return {state: counter[state] for state in _STATES}
 
     @property
     def done(self) -> bool:
@@ -47,6 +50,7 @@ class Status:
         return self.counts["finished"] == len(self.tasks)
 
     def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for `--json`."""
         return {
             "batch": str(self.folder),
             "done": self.done,
@@ -59,27 +63,24 @@ class Status:
         }
 
     def line(self) -> str:
-        """`12/40 finished, 2 running`."""
+        """One line, as `12/40 finished, 2 running`."""
         rest = [f"{n} {state}" for state, n in self.counts.items() if n and state != "finished"]
         return ", ".join([f"{self.counts['finished']}/{len(self.tasks)} finished", *rest])
 
     def __str__(self) -> str:
-        lines = [f"{self.folder.name}: {self.line()}"]
-        kinds = self.tasks.groupby("kind", sort=False)["state"].value_counts().unstack(fill_value=0)
-        kinds = kinds.reindex(columns=[s for s in _STATES if s in kinds.columns]).reset_index()
-        lines.append(table_text(DataFrame(kinds)))
-        shown = self.tasks[self.tasks["state"].isin(["running", "stopped", "lost"])]
-        if len(shown):
-            lines += [
-                "",
-                table_text(DataFrame(shown[["task", "state", "attempts", "host", "said"]]).head(20)),
-            ]
+        lines = [f"{self.folder.name}: {self.line()}", self._table_of_kinds()]
+        under_way = self.tasks[self.tasks["state"].isin(["running", "stopped", "lost"])]
+        if len(under_way):
+            shown = DataFrame(under_way[["task", "state", "attempts", "host", "said"]])
+            lines += ["", table_text(shown.head(20))]
         for cause in self.causes:
-            tasks = ", ".join(cause["tasks"][:5]) + (" ..." if len(cause["tasks"]) > 5 else "")
+            names = ", ".join(cause["tasks"][:5])
+            if len(cause["tasks"]) > 5:
+                names += " ..."
             lines += [
                 "",
                 f"{len(cause['tasks'])} failed: {cause['cause']}",
-                f"  {tasks}",
+                f"  {names}",
                 f"  log: {cause['log']}",
             ]
         lines += [f"a worker refused to work: {line}" for line in self.refusals]
@@ -87,25 +88,29 @@ class Status:
             lines.append("Slurm: " + ", ".join(f"{n} workers {state}" for state, n in self.queue.items()))
         elif self.silent:
             lines.append(self.silent)
-        if not self.done and not self.queue and not self.silent and not self.counts["running"]:
-            failed = self.counts["failed"] == len(self.tasks) - self.counts["finished"]
-            lines.append(
-                "nothing is at work; "
-                + (
-                    "`kinetics batch retry` tries what failed again"
-                    if failed
-                    else "the same `kinetics batch PLAN.toml` goes on"
-                )
-            )
+        elif not self.done and not self.counts["running"]:
+            failed_only = self.counts["failed"] == len(self.tasks) - self.counts["finished"]
+            if failed_only:
+                remedy = "`kinetics batch retry` tries what failed again"
+            else:
+                remedy = "the same `kinetics batch PLAN.toml` goes on"
+            lines.append(f"nothing is at work; {remedy}")
         return "\n".join(lines)
+
+    def _table_of_kinds(self) -> str:
+        """How many tasks of each kind are in each state, as text."""
+        counts = self.tasks.groupby("kind", sort=False)["state"].value_counts().unstack(fill_value=0)
+        states = [state for state in _STATES if state in counts.columns]
+        return table_text(DataFrame(counts.reindex(columns=states).reset_index()))
 
 
 def status(folder: BatchFolder, *, ask_slurm: bool = True) -> Status:
-    """Read a batch's state off its folder, and off Slurm where it has jobs there. BatchError where it is
-    none.
+    """Read the state of a batch from its folder, and from Slurm where it has jobs there.
+
+    BatchError where the folder is no batch.
     """
     rows = []
-    failed = defaultdict(list)
+    failed = defaultdict(list)  # cause -> the tasks that failed for it
     for task in folder.tasks:
         attempts = folder.attempts(task)
         state = attempts.state(folder.retries)
@@ -114,6 +119,10 @@ def status(folder: BatchFolder, *, ask_slurm: bool = True) -> Status:
         message = str(last.get("message", ""))
         if state == "failed":
             failed[_cause(message)].append((task.name, message, str(log)))
+        if state == "running":
+            line = _last_line(log)
+        else:
+            line = message.splitlines()[0] if message else ""
         rows.append(
             {
                 "task": task.name,
@@ -123,26 +132,35 @@ def status(folder: BatchFolder, *, ask_slurm: bool = True) -> Status:
                 "failures": max(attempts.failures, 0),
                 "seconds": _seconds(last),
                 "host": last.get("host", ""),
-                "said": _last_line(log) if state == "running" else message.splitlines()[0] if message else "",
+                "said": line,
             }
         )
-    causes = [
-        {"cause": group[0][1], "tasks": [name for name, *_ in group], "log": group[0][2]}
-        for group in sorted(failed.values(), key=len, reverse=True)
-    ]
+
+    causes = []
+    for group in sorted(failed.values(), key=len, reverse=True):
+        _, message, log = group[0]
+        causes.append({"cause": message, "tasks": [name for name, *_ in group], "log": log})
+
     queue = {}
     silent = ""
-    left = any(row["state"] not in ("finished", "failed") for row in rows)
-    if ask_slurm and left and folder.jobs():
+    unended = any(row["state"] not in ("finished", "failed") for row in rows)
+    if ask_slurm and unended and folder.jobs():
         try:
             queue = in_queue(folder)
         except BatchError as error:
             silent = str(error)
-    return Status(folder.path, DataFrame(rows), causes, _refusals(folder), queue, silent)
+    return Status(
+        folder.path,
+        tasks=DataFrame(rows),
+        causes=causes,
+        refusals=_refusals(folder),
+        queue=queue,
+        silent=silent,
+    )
 
 
 def forgive(folder: BatchFolder) -> list[str]:
-    """Let every failed task be tried again, as often as at first; returns their names."""
+    """Let every failed task be tried again, as often as at first, and return their names."""
     names = []
     for task in folder.tasks:
         with claimed(folder.task_folder(task)) as attempts:
@@ -154,27 +172,32 @@ def forgive(folder: BatchFolder) -> list[str]:
 
 def _cause(message: str) -> str:
     """A message without what differs between tasks of one cause: numbers and paths."""
-    first = " ".join(message.split())
-    first = re.sub(r"(?:[\w.~-]*/)+[\w.-]+", "<path>", first)
-    return re.sub(r"\b[\w.+-]*\d[\w.+-]*", "<n>", first)[:200]
+    text = " ".join(message.split())
+    text = re.sub(r"(?:[\w.~-]*/)+[\w.-]+", "<path>", text)
+    return re.sub(r"\b[\w.+-]*\d[\w.+-]*", "<n>", text)[:200]
 
 
 def _refusals(folder: BatchFolder) -> list[str]:
-    """What kept the workers that began last from working, once each."""
+    """What kept workers from working since the last one that worked began, each problem once."""
     workers = folder.workers()
-    latest = max((w["started"] for w in workers if not w["problem"]), default="")
-    return list(dict.fromkeys(w["problem"] for w in workers if w["problem"] and w["started"] >= latest))
+    latest = max((worker["started"] for worker in workers if not worker["problem"]), default="")
+    problems = [w["problem"] for w in workers if w["problem"] and w["started"] >= latest]
+    return list(dict.fromkeys(problems))
 
 
 def _seconds(attempt: dict[str, Any]) -> float | None:
+    """How long an attempt took; None where it has not ended."""
     if "ended" not in attempt:
         return None
-    began, ended = (datetime.fromisoformat(attempt[k]) for k in ("started", "ended"))
+    began = datetime.fromisoformat(attempt["started"])
+    ended = datetime.fromisoformat(attempt["ended"])
     return round((ended - began).total_seconds(), 1)
 
 
 def _last_line(log: Path) -> str:
-    """The last that a running task said."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    said: Sequence[str] = [line for line in lines if line.strip()]
-    return said[-1].strip()[:100] if said else ""
+    """The last line of a log that is not blank, at most 100 characters; "" without one."""
+    if not log.exists():
+        return ""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:100] if lines else ""

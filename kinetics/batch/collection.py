@@ -1,5 +1,4 @@
-"""What a batch found, in one tidy table and one page: every parameter and check of every fit, and how they
-compare.
+"""The results of a batch in one tidy table and one page: every parameter and check of every fit.
 
 BATCH/results.csv (and .parquet with pyarrow): a row a parameter of a fit (its median; its maximum by laplace
 or map), or its objective, or a check, or a number that a calibration, design or simulation gave; `record`
@@ -47,11 +46,17 @@ _COLUMNS = (
     "guess",
     "note",
 )
+_OF_A_PARAMETER = ("unit", "lower", "upper", "sd", "r_hat", "ess_bulk", "ess_tail", "guess")
+_OF_ONE_FIT = ["plan", "model", "data", "prior_set", "priors", "method", "seed"]  # shared by its resamples
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected. results: a row a parameter, check or number; fits and bootstrap compare them."""
+    """What was collected.
+
+    results: a row a parameter, check or number. fits: population values, a column a fit. bootstrap:
+    percentiles of the resamples. comparisons: leave-one-out of the fits of each study. written: the files.
+    """
 
     status: Status
     results: DataFrame
@@ -61,10 +66,11 @@ class Collected:
     written: tuple[Path, ...]
 
     def as_dict(self) -> dict[str, Any]:
+        """Everything but the long tables as plain values, for `--json`."""
         return {
             "counts": self.status.counts,
             "rows": len(self.results),
-            "written": [str(p) for p in self.written],
+            "written": [str(path) for path in self.written],
             "bootstrap": records(self.bootstrap),
             "comparisons": self.comparisons,
         }
@@ -75,207 +81,242 @@ class Collected:
             lines += ["", "population values, median or maximum (90 % interval)", table_text(self.fits)]
         if len(self.bootstrap):
             lines += ["", "bootstrap by subject: percentiles of the estimates", table_text(self.bootstrap)]
-        for found in self.comparisons:
-            lines += ["", f"leave-one-out, {found['data']}", table_text(DataFrame(found["fits"]))]
+        for comparison in self.comparisons:
+            lines += ["", f"leave-one-out, {comparison['data']}", table_text(DataFrame(comparison["fits"]))]
         return "\n".join([*lines, "", *(f"written: {path}" for path in self.written)])
 
 
 def collect(folder: BatchFolder, *, loo: bool = False) -> Collected:
-    """Read every finished task's result and write the tables and the page; BatchError where none is finished.
+    """Read every finished task's result and write the tables and the page. BatchError where none is finished.
 
     `loo` compares fits of the same study by leave-one-out (`kinetics.compare`), which takes a while.
     """
-    found = status(folder)
-    tasks = {t.name: t for t in folder.tasks}
-    done = [tasks[name] for name in found.tasks.loc[found.tasks["state"] == "finished", "task"]]
-    if not done:
-        raise BatchError(f"{folder.path}: no task is finished yet; {found.line()}")
-    known = {task.name: folder.result(task) for task in done}
-    rows = [row for task in done for row in _rows(task, known[task.name])]
+    progress = status(folder)
+    by_name = {task.name: task for task in folder.tasks}
+    is_finished = progress.tasks["state"] == "finished"
+    finished = [by_name[name] for name in progress.tasks.loc[is_finished, "task"]]
+    if not finished:
+        raise BatchError(f"{folder.path}: no task is finished yet; {progress.line()}")
+    results_of = {task.name: folder.result(task) for task in finished}
+
+    rows = [row for task in finished for row in _rows(task, results_of[task.name])]
     results = DataFrame(rows, columns=["task", "kind", *AXES, *_COLUMNS])
     results = results.astype({"seed": "Int64", "resample": "Int64"})
-    boot = bootstrap_table(results)
     fits = fits_table(results)
-    comparisons = list(_compared(folder, done)) if loo else []
-    synthetic = any(result.get("synthetic") for result in known.values())
-    written = _write(folder, found, results)
+    bootstrap = bootstrap_table(results)
+    comparisons = list(_compared(folder, finished)) if loo else []
+
+    tables = _write_tables(folder, progress, results)
     page = folder.path / "batch.html"
-    sections = list(_sections(found, fits, boot, comparisons, results))
     write_page(
         "batch.html",
         page,
-        synthetic=synthetic,
+        synthetic=any(result.get("synthetic") for result in results_of.values()),
         name=folder.path.stem,
-        line=found.line(),
-        whole=found.done,
-        cautions=_cautions(known, results),
-        sections=sections,
+        line=progress.line(),
+        whole=progress.done,
+        cautions=_cautions(results_of, results),
+        sections=list(_sections(progress, fits, bootstrap, comparisons, results)),
     )
-    return Collected(found, results, fits, boot, comparisons, (*written, page))
+    return Collected(
+        progress,
+        results=results,
+        fits=fits,
+        bootstrap=bootstrap,
+        comparisons=comparisons,
+        written=(*tables, page),
+    )
+
+
+# ------------------------------------------------------------------------------------------------- the tables
+
+
+def _rows(task: Task, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of results.csv of one task."""
+    head = {"task": task.name, "kind": task.kind, **{axis: task.axes.get(axis) for axis in AXES}}
+    rows = _fit_rows(result) if task.kind == "fit" else _number_rows(task.kind, result)
+    for row in rows:
+        yield {**head, **row}
+
+
+def _fit_rows(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for every parameter, objective and check of a fit."""
+    # a fit by laplace or map gives its maximum, not the median of draws about it
+    estimates = result.get("estimates", {})
+    maximum = {row["site"]: row["estimate"] for row in estimates.get("estimates", ())}
+    for parameter in result["parameters"]:
+        site = parameter["site"]
+        yield {
+            "record": "parameter",
+            "name": site,
+            "value": maximum.get(site, parameter["median"]),
+            **{key: parameter.get(key) for key in _OF_A_PARAMETER},
+        }
+    for name in ("ofv", "aic", "bic"):
+        if name in estimates:
+            yield {"record": "objective", "name": name, "value": estimates[name]}
+    for check in result["checks"]:
+        note = ""
+        if not check["ok"]:
+            note = "; ".join(text for text in (check["where"], check["what_to_try"]) if text)
+        yield {
+            "record": "check",
+            "name": check["check"],
+            "value": check["value"],
+            "wanted": check["threshold"],
+            "ok": check["ok"],
+            "note": note,
+        }
+
+
+def _number_rows(record: str, result: Mapping[str, Any], path: str = "") -> Iterator[dict[str, Any]]:
+    """A row for every number of a result, named by its path, as `p_mtd.0`."""
+    for key, value in result.items():
+        name = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping):
+            yield from _number_rows(record, value, name)
+        elif isinstance(value, list):
+            yield from _number_rows(record, {str(i): item for i, item in enumerate(value)}, name)
+        elif isinstance(value, int | float):
+            yield {"record": record, "name": name, "value": float(value)}
 
 
 def fits_table(results: DataFrame) -> DataFrame:
     """Population values of the fits that are no resamples, a column a fit: `value (lower to upper)`."""
-    own = results[(results["record"] == "parameter") & (results["resample"].fillna(0) == 0)]
-    if own.empty:
+    is_resample = results["resample"].fillna(0) != 0
+    rows = results[(results["record"] == "parameter") & ~is_resample]
+    if rows.empty:
         return DataFrame()
-    said = [
-        f"{v:.3g} ({lo:.3g} to {hi:.3g})"
-        for v, lo, hi in zip(own["value"], own["lower"], own["upper"], strict=True)
+    cells = [
+        f"{value:.3g} ({lower:.3g} to {upper:.3g})"
+        for value, lower, upper in zip(rows["value"], rows["lower"], rows["upper"], strict=True)
     ]
-    table = own.assign(said=said).pivot_table(
-        index=["name", "unit"], columns="task", values="said", aggfunc="first", sort=False
+    table = rows.assign(cell=cells).pivot_table(
+        index=["name", "unit"], columns="task", values="cell", aggfunc="first", sort=False
     )
     return DataFrame(table.fillna("")).reset_index().rename_axis(columns=None)
 
 
 def bootstrap_table(results: DataFrame) -> DataFrame:
-    """Of each fit with resamples and each site: its estimate, the resamples' median and 2.5 and 97.5
-    percentiles.
+    """A row for each fit with resamples and each site: its estimate, and percentiles of the resamples.
+
+    The percentiles are 2.5, 50 (the median) and 97.5. A column says of what differs between fits.
     """
-    own = results[(results["record"] == "parameter") & results["resample"].notna()]
-    if own.empty:
+    rows = results[(results["record"] == "parameter") & results["resample"].notna()]
+    if rows.empty:
         return DataFrame()
-    keys = ["plan", "model", "data", "prior_set", "priors", "method", "seed"]
-    rows = []
-    varying = [k for k in keys if own[k].nunique(dropna=False) > 1]
-    for where, group in own.groupby([*keys, "name"], sort=False, dropna=False):
-        of = dict(zip([*keys, "name"], where, strict=True))
-        drawn = group.loc[group["resample"] > 0, "value"].to_numpy(float)
+    varying = [key for key in _OF_ONE_FIT if rows[key].nunique(dropna=False) > 1]
+    summaries = []
+    for keys, group in rows.groupby([*_OF_ONE_FIT, "name"], sort=False, dropna=False):
+        place = dict(zip([*_OF_ONE_FIT, "name"], keys, strict=True))
+        resampled = group.loc[group["resample"] > 0, "value"].to_numpy(float)
         itself = group.loc[group["resample"] == 0, "value"].to_numpy(float)
-        low, middle, high = np.quantile(drawn, [0.025, 0.5, 0.975]) if len(drawn) else (np.nan,) * 3
-        rows.append(
+        low = median = high = np.nan
+        if len(resampled):
+            low, median, high = np.quantile(resampled, [0.025, 0.5, 0.975])
+        summaries.append(
             {
-                **{k: of[k] for k in varying},
-                "name": of["name"],
+                **{key: place[key] for key in varying},
+                "name": place["name"],
                 "unit": group["unit"].iloc[0],
                 "estimate": itself[0] if len(itself) else np.nan,
-                "resamples": len(drawn),
-                "median": middle,
+                "resamples": len(resampled),
+                "median": median,
                 "p2_5": low,
                 "p97_5": high,
-                "sd": float(np.std(drawn, ddof=1)) if len(drawn) > 1 else np.nan,
+                "sd": float(np.std(resampled, ddof=1)) if len(resampled) > 1 else np.nan,
             }
         )
-    return DataFrame(rows)
+    return DataFrame(summaries)
 
 
-def _rows(task: Task, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    head = {"task": task.name, "kind": task.kind, **{axis: task.axes.get(axis) for axis in AXES}}
-    if task.kind != "fit":
-        yield from ({**head, **row} for row in _numbers(task.kind, result))
-        return
-    found = result.get(
-        "estimates", {}
-    )  # of a fit by laplace or map: its maximum, not the median of draws about it
-    maximum = {e["site"]: e["estimate"] for e in found.get("estimates", ())}
-    for p in result["parameters"]:
-        row = {
-            k: p.get(k) for k in ("unit", "lower", "upper", "sd", "r_hat", "ess_bulk", "ess_tail", "guess")
-        }
-        yield {
-            **head,
-            "record": "parameter",
-            "name": p["site"],
-            "value": maximum.get(p["site"], p["median"]),
-            **row,
-        }
-    for name in ("ofv", "aic", "bic"):
-        if name in found:
-            yield {**head, "record": "objective", "name": name, "value": found[name]}
-    for c in result["checks"]:
-        row = {"name": c["check"], "value": c["value"], "wanted": c["threshold"], "ok": c["ok"]}
-        note = "" if c["ok"] else "; ".join(x for x in (c["where"], c["what_to_try"]) if x)
-        yield {**head, "record": "check", **row, "note": note}
-
-
-def _numbers(record: str, result: Mapping[str, Any], at: str = "") -> Iterator[dict[str, Any]]:
-    """Every number of a result, named by the way to it."""
-    for key, value in result.items():
-        name = f"{at}.{key}" if at else key
-        if isinstance(value, Mapping):
-            yield from _numbers(record, value, name)
-        elif isinstance(value, list):
-            yield from _numbers(record, {str(i): v for i, v in enumerate(value)}, name)
-        elif isinstance(value, int | float):
-            yield {"record": record, "name": name, "value": float(value)}
-
-
-def _compared(folder: BatchFolder, done: list[Task]) -> Iterator[dict[str, Any]]:
-    """Leave-one-out of the fits of each study, where there are two."""
-    by_data: dict[str, list[Task]] = {}
-    for task in done:
+def _compared(folder: BatchFolder, finished: list[Task]) -> Iterator[dict[str, Any]]:
+    """Leave-one-out of the fits of each study that has two or more."""
+    by_study: dict[str, list[Task]] = {}
+    for task in finished:
         if task.kind == "fit" and not task.axes.get("resample"):
-            by_data.setdefault(str(task.axes["data"]), []).append(task)
-    for data, tasks in by_data.items():
+            by_study.setdefault(str(task.axes["data"]), []).append(task)
+    for study, tasks in by_study.items():
         if len(tasks) < 2:
             continue
         try:
-            found = compare({t.name: load_fit(folder.path / "runs" / t.name) for t in tasks})
-            yield {"data": data, "fits": records(found.table), "advice": list(found.advice)}
+            comparison = compare({task.name: load_fit(folder.path / "runs" / task.name) for task in tasks})
+            yield {"data": study, "fits": records(comparison.table), "advice": list(comparison.advice)}
         except InputError as error:  # other records of the data, for instance
-            yield {"data": data, "fits": [], "advice": [str(error)]}
+            yield {"data": study, "fits": [], "advice": [str(error)]}
 
 
-def _write(folder: BatchFolder, found: Status, results: DataFrame) -> tuple[Path, ...]:
+def _write_tables(folder: BatchFolder, progress: Status, results: DataFrame) -> tuple[Path, ...]:
+    """Write results, tasks and status into the batch folder, and return the paths of the tables."""
     paths = [
         write_atomic(folder.path / "results.csv", results.to_csv(index=False)),
-        write_atomic(folder.path / "tasks.csv", found.tasks.to_csv(index=False)),
+        write_atomic(folder.path / "tasks.csv", progress.tasks.to_csv(index=False)),
     ]
     if importlib.util.find_spec("pyarrow") is not None:
-        content = results.assign(value=pd.to_numeric(results["value"])).astype(
-            {c: "string" for c in ("prior_set", "priors", "unit", "wanted", "note")}
-        )
-        paths.append(write_atomic(folder.path / "results.parquet", content.to_parquet(None, index=False)))
-    write_atomic(folder.path / "status.json", json.dumps(found.as_dict(), indent=1, default=str) + "\n")
+        typed = results.assign(value=pd.to_numeric(results["value"]))
+        typed = typed.astype(dict.fromkeys(("prior_set", "priors", "unit", "wanted", "note"), "string"))
+        paths.append(write_atomic(folder.path / "results.parquet", typed.to_parquet(None, index=False)))
+    write_atomic(folder.path / "status.json", json.dumps(progress.as_dict(), indent=1, default=str) + "\n")
     return tuple(paths)
 
 
-def _cautions(known: Mapping[str, Mapping[str, Any]], results: DataFrame) -> list[str]:
-    failed = sum(not r["ok"] for r in known.values() if "checks" in r)
-    lines = [f"{failed} of the fits did not pass their checks: see the table of checks."] if failed else []
+# --------------------------------------------------------------------------------------------------- the page
+
+
+def _cautions(results_of: Mapping[str, Mapping[str, Any]], results: DataFrame) -> list[str]:
+    """What a reader has to know first: failed checks, design guesses, and the cautions of fits."""
+    cautions = []
+    failed = sum(not result["ok"] for result in results_of.values() if "checks" in result)
+    if failed:
+        cautions.append(f"{failed} of the fits did not pass their checks: see the table of checks.")
     guesses = results.loc[results["guess"].eq(True), "name"].unique()
-    lines += [f"Priors of {', '.join(guesses)} are design guesses."] if len(guesses) else []
-    return lines + list(dict.fromkeys(str(r["caution"]) for r in known.values() if r.get("caution")))
+    if len(guesses):
+        cautions.append(f"Priors of {', '.join(guesses)} are design guesses.")
+    of_fits = [str(result["caution"]) for result in results_of.values() if result.get("caution")]
+    return cautions + list(dict.fromkeys(of_fits))
 
 
 def _sections(
-    found: Status, fits: DataFrame, boot: DataFrame, comparisons: list[dict[str, Any]], results: DataFrame
+    progress: Status,
+    fits: DataFrame,
+    bootstrap: DataFrame,
+    comparisons: list[dict[str, Any]],
+    results: DataFrame,
 ) -> Iterator[Section]:
-    section = Section("tasks", "Tasks")
-    section.tables.append(_table("How each ended", found.tasks.drop(columns=["kind"])))
-    yield section
-    for name, title, caption, table in (
-        ("side_by_side", "Fits side by side", "Population values: median or maximum (90 % interval)", fits),
-        ("bootstrap", "Bootstrap by subject", "The fit's estimate, and percentiles of its resamples' estimates", boot),
-        ("checks", "Checks", "May these numbers be used? What failed", _failed_checks(results)),
-        ("others", "Calibrations, designs, simulations", "Their numbers", _others(results)),
-    ):  # fmt: skip
-        if len(table):
-            section = Section(name, title)
-            section.tables.append(_table(caption, table))
-            yield section
-    for number, of in enumerate(comparisons):
-        section = Section(f"loo{number}", f"Leave-one-out: {of['data']}", words=of["advice"])
-        if of["fits"]:
-            section.tables.append(_table("The best first", DataFrame(of["fits"])))
+    """The sections of the page; a table without rows has none."""
+    yield _section("tasks", "Tasks", "How each ended", progress.tasks.drop(columns=["kind"]))
+    if len(fits):
+        caption = "Population values: median or maximum (90 % interval)"
+        yield _section("side_by_side", "Fits side by side", caption, fits)
+    if len(bootstrap):
+        caption = "The fit's estimate, and percentiles of its resamples' estimates"
+        yield _section("bootstrap", "Bootstrap by subject", caption, bootstrap)
+    is_failed = (results["record"] == "check") & results["ok"].eq(False)
+    failed = DataFrame(results.loc[is_failed, ["task", "name", "value", "wanted", "note"]])
+    if len(failed):
+        yield _section("checks", "Checks", "May these numbers be used? What failed", failed)
+    others = DataFrame(results.loc[~results["kind"].eq("fit"), ["task", "name", "value"]]).head(500)
+    if len(others):
+        yield _section("others", "Calibrations, designs, simulations", "Their numbers", others)
+    for number, comparison in enumerate(comparisons):
+        title = f"Leave-one-out: {comparison['data']}"
+        section = Section(f"loo{number}", title, words=comparison["advice"])
+        if comparison["fits"]:
+            section.tables.append(_table("The best first", DataFrame(comparison["fits"])))
         yield section
 
 
-def _failed_checks(results: DataFrame) -> DataFrame:
-    failed = results[(results["record"] == "check") & results["ok"].eq(False)]
-    return DataFrame(failed[["task", "name", "value", "wanted", "note"]])
-
-
-def _others(results: DataFrame) -> DataFrame:
-    return DataFrame(results.loc[~results["kind"].eq("fit"), ["task", "name", "value"]]).head(500)
+def _section(name: str, title: str, caption: str, rows: DataFrame) -> Section:
+    """A section with one table."""
+    section = Section(name, title)
+    section.tables.append(_table(caption, rows))
+    return section
 
 
 def _table(caption: str, rows: DataFrame) -> Table:
-    table = Table(
-        caption, [str(c).replace("_", " ") for c in rows.columns], [rows[c].dtype.kind in "fiu" for c in rows]
-    )
+    """A table of the page; numbers are aligned to the right."""
+    heads = [str(column).replace("_", " ") for column in rows.columns]
+    table = Table(caption, heads, [rows[column].dtype.kind in "fiu" for column in rows])
     for row in rows.itertuples(index=False):
-        cells = [table.cell(None if pd.isna(value) or value == "" else value) for value in row]
-        table.rows.append(cells)
+        table.rows.append([table.cell(None if pd.isna(value) or value == "" else value) for value in row])
     return table

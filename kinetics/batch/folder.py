@@ -1,6 +1,6 @@
 """A batch on disk, on a file system that every worker sees; everything in it appears whole or not at all.
 
-runs/NAME.batch/tasks.json       the tasks, how often they are tried, and a token that says which folder this is
+runs/NAME.batch/tasks.json       the tasks, how often they are tried, and the token of this folder
                 fits/TASK.toml   the plan of each fit
                 data/            resampled studies
                 runs/TASK        the run folder of each fit; sbc/TASK, simulations/TASK.csv likewise
@@ -33,12 +33,13 @@ __all__ = ["BatchFolder", "write_batch"]
 
 @dataclass(frozen=True)
 class BatchFolder:
-    """A batch's folder. BatchError where there is none, or it is damaged."""
+    """The folder of a batch. Reading raises BatchError where it is no batch, or is damaged."""
 
     path: Path
 
     @cached_property
     def content(self) -> dict[str, Any]:
+        """The content of tasks.json."""
         file = self.path / "tasks.json"
         try:
             return json.loads(file.read_text(encoding="utf-8"))
@@ -51,33 +52,37 @@ class BatchFolder:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        return [
-            Task(
-                **{
-                    **{k: v for k, v in t.items() if k != "sha256"},
-                    "resample": None if t["resample"] is None else Resample(**t["resample"]),
-                }
-            )
-            for t in self.content["tasks"]
-        ]
+        """The tasks, in the order of the PLAN."""
+        tasks = []
+        for fields in self.content["tasks"]:
+            values = {key: value for key, value in fields.items() if key != "sha256"}
+            if values["resample"] is not None:
+                values["resample"] = Resample(**values["resample"])
+            tasks.append(Task(**values))
+        return tasks
 
     @property
     def retries(self) -> int:
+        """How often a failed task is tried again."""
         return int(self.content["retries"])
 
     def task_folder(self, task: Task) -> Path:
+        """The folder of a task's lock, attempts, logs and result."""
         return self.path / "tasks" / task.name
 
     def attempts(self, task: Task) -> Attempts:
+        """The attempts at a task so far."""
         return Attempts(self.task_folder(task))
 
     def result(self, task: Task) -> dict[str, Any]:
+        """The result of a finished task: what its command prints with --json."""
         return json.loads((self.task_folder(task) / "result.json").read_text(encoding="utf-8"))
 
     def workers(self) -> list[dict[str, Any]]:
-        """What every worker process said of itself, the last to begin last."""
-        found = [json.loads(p.read_text(encoding="utf-8")) for p in (self.path / "workers").glob("*.json")]
-        return sorted(found, key=lambda worker: worker["started"])
+        """The record of every worker process, the last to begin last."""
+        files = (self.path / "workers").glob("*.json")
+        workers = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        return sorted(workers, key=lambda worker: worker["started"])
 
     def jobs(self) -> list[dict[str, Any]]:
         """The Slurm jobs that were submitted."""
@@ -85,18 +90,17 @@ class BatchFolder:
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     def note_job(self, job: Mapping[str, Any]) -> None:
+        """Record that a Slurm job was submitted."""
         write_atomic(self.path / "jobs.json", json.dumps([*self.jobs(), dict(job)], indent=1) + "\n")
 
 
 def write_batch(path: Path, tasks: Sequence[Task], retries: int) -> BatchFolder:
-    """Write what a batch's tasks need, or add to it. PlanError where a task of that name was another."""
-    old = (
-        BatchFolder(path).content
-        if (path / "tasks.json").exists()
-        else {"token": uuid.uuid4().hex, "tasks": []}
-    )
-    then = {t["name"]: t["sha256"] for t in old["tasks"]}
-    changed = [t.name for t in tasks if then.get(t.name, t.sha256) != t.sha256]
+    """Write what the tasks of a batch need, or add to it. PlanError where a task of that name was another."""
+    former: dict[str, Any] = {"token": uuid.uuid4().hex, "tasks": []}
+    if (path / "tasks.json").exists():
+        former = BatchFolder(path).content
+    former_hashes = {fields["name"]: fields["sha256"] for fields in former["tasks"]}
+    changed = [task.name for task in tasks if former_hashes.get(task.name, task.sha256) != task.sha256]
     if changed:
         remedy = "name it otherwise, or remove the batch folder to begin anew"
         raise PlanError(
@@ -105,27 +109,31 @@ def write_batch(path: Path, tasks: Sequence[Task], retries: int) -> BatchFolder:
                 for name in changed
             ]
         )
-    _resamples(tasks)
+    _write_resamples(tasks)
     for task in tasks:
         file = path / "fits" / f"{task.name}.toml"
         if task.plan is not None and not file.exists():
             write_atomic(file, tomli_w.dumps(dict(task.plan)))
     listed = [{**asdict(task), "sha256": task.sha256} for task in tasks]
-    content = {"token": old["token"], "retries": retries, "tasks": listed}
+    content = {"token": former["token"], "retries": retries, "tasks": listed}
     write_atomic(path / "tasks.json", json.dumps(content, indent=1) + "\n")
     return BatchFolder(path)
 
 
-def _resamples(tasks: Iterable[Task]) -> None:
-    """Write the resampled studies that are not there yet; PlanError with every problem."""
+def _write_resamples(tasks: Iterable[Task]) -> None:
+    """Write the resampled studies that are not there yet. PlanError lists the problems of every study."""
+    by_folder = {task.resample.folder: task.resample for task in tasks if task.resample is not None}
     studies: dict[str, Study] = {}
-    problems: dict[Problem, None] = {}
-    for r in {t.resample.folder: t.resample for t in tasks if t.resample is not None}.values():
-        if Path(r.folder).exists() or any(p.file == r.data for p in problems):
+    problems: dict[Problem, None] = {}  # each once, in their order
+    for resample in by_folder.values():
+        folder = Path(resample.folder)
+        if folder.exists() or any(problem.file == resample.data for problem in problems):
             continue
         try:
-            study = studies.get(r.data) or studies.setdefault(r.data, read_study(r.data))
-            write_resample(study, Path(r.folder), seed=r.seed, number=r.number, within=r.within)
+            if resample.data not in studies:
+                studies[resample.data] = read_study(resample.data)
+            study = studies[resample.data]
+            write_resample(study, folder, seed=resample.seed, number=resample.number, within=resample.within)
         except PlanError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:

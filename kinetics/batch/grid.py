@@ -1,5 +1,6 @@
-"""The tasks of a batch: every combination its tables ask for, each with a name and what its command is
-told.
+"""The tasks of a batch: every combination that its tables ask for.
+
+Each has a name, the arguments of its command, and its place in the grid.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from kinetics.batch.bootstrap import resample_name
 from kinetics.batch.spec import BatchPlan, DesignGrid, FitGrid, SbcGrid, SimulateGrid
+from kinetics.decision import AT_RESPONSES
 from kinetics.errors import PlanError, Problem
 from kinetics.library import is_bare
 from kinetics.plan import FitPlan, plan_of, read_plan
@@ -23,6 +25,8 @@ from kinetics.plan import FitPlan, plan_of, read_plan
 __all__ = ["AXES", "Resample", "Task", "tasks_of"]
 
 AXES = ("plan", "model", "data", "prior_set", "priors", "method", "seed", "resample")
+_POSITIONAL = ("plan", "protocol", "model")
+_OPTIONS = {"source": "--from", "values": "--set"}  # where an option has another name than its argument
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class Resample:
 class Task:
     """One fit, calibration, design or simulation.
 
-    `arguments` are those of its command; `plan` is a fit's, as plain values. `devices` is how many devices of
-    the host its process has to show. `axes` says where in the grid it is.
+    arguments: those of its command. plan: a fit's plan as plain values. devices: how many devices of the host
+    its process has to show. axes: where in the grid it is.
     """
 
     name: str
@@ -54,33 +58,41 @@ class Task:
 
     @property
     def sha256(self) -> str:
+        """The hash of everything in the task."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def command(self) -> str:
         """What a user would type for it."""
         words = ["kinetics", self.kind]
+        if self.kind == "design" and "trials" in self.arguments:
+            words.append("trials")
+        words += [str(value) for key, value in self.arguments.items() if key in _POSITIONAL]
         for key, value in self.arguments.items():
             if key in _POSITIONAL:
-                words.insert(2, str(value))
-            else:
-                option = {"source": "--from", "values": "--set"}.get(key, "--" + key.replace("_", "-"))
-                many = value if isinstance(value, list) else [value]
-                words += [option] if value is True else [w for v in many for w in (option, str(v))]
+                continue
+            option = _OPTIONS.get(key, "--" + key.replace("_", "-"))
+            if value is True:
+                words.append(option)
+                continue
+            for one in value if isinstance(value, list) else [value]:
+                words += [option, str(one)]
         return shlex.join(words)
 
 
-_POSITIONAL = ("plan", "protocol", "model")
-
-
 def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
-    """Every task of a batch whose PLAN lies in `root`; PlanError lists every problem."""
+    """Every task of a batch whose PLAN lies in `root`. PlanError lists every problem."""
     problems: list[Problem] = []
     tasks: list[Task] = []
-    for kind, make in (("fit", _fits), ("sbc", _sbcs), ("design", _designs), ("simulate", _simulations)):
+    for kind, tasks_of_grid in (
+        ("fit", _fits),
+        ("sbc", _sbcs),
+        ("design", _designs),
+        ("simulate", _simulations),
+    ):
         for number, grid in enumerate(getattr(plan, kind), start=1):
             try:
-                tasks += make(grid, root, folder)
+                tasks += tasks_of_grid(grid, root, folder)
             except PlanError as error:
                 problems += [Problem(f"[[{kind}]] {number}: {p}", "see there") for p in error.problems]
     for name, count in Counter(task.name for task in tasks).items():
@@ -93,38 +105,42 @@ def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
 
 
 def _path(reference: str, root: Path) -> str:
-    """A bare name stays; a path becomes absolute, for tasks run elsewhere."""
+    """The reference as an absolute path, for tasks run elsewhere; a bare name stays as it is."""
     if is_bare(reference):
         return reference
     return str((root / reference).resolve())
 
 
 def _plan(reference: str, root: Path) -> FitPlan:
+    """The plan of a file relative to `root`, or of a bare name."""
     path = root / reference
     return read_plan(path if path.is_file() else reference)
 
 
 def _fits(grid: FitGrid, root: Path, folder: Path) -> Iterator[Task]:
+    """The fits of a table, each with its resamples. PlanError at the end lists the problems of all plans."""
     problems: list[Problem] = []
     priors = {
-        name: {k: s.model_dump(exclude_none=True) for k, s in t.items()} for name, t in grid.priors.items()
+        name: {key: prior.model_dump(exclude_none=True) for key, prior in table.items()}
+        for name, table in grid.priors.items()
     }
-    axes = {
-        "model": [_path(m, root) for m in grid.model or ()],
-        "data": [_path(d, root) for d in grid.data or ()],
+    every_axis = {
+        "model": [_path(model, root) for model in grid.model or ()],
+        "data": [_path(data, root) for data in grid.data or ()],
         "prior_set": list(grid.prior_set or ()),
         "priors": list(priors),
         "method": list(grid.method or ()),
         "seed": list(grid.seed or ()),
     }
-    asked = {name: values for name, values in axes.items() if values}
+    axes = {key: values for key, values in every_axis.items() if values}
+    resamples = 0 if grid.bootstrap is None else grid.bootstrap.resamples
     for reference in grid.plan:
         base = _plan(reference, root)
-        for values in product(*asked.values()):
-            changes = dict(zip(asked, values, strict=True))
-            for resample in range(1 + (grid.bootstrap.resamples if grid.bootstrap else 0)):
+        for combination in product(*axes.values()):
+            changes = dict(zip(axes, combination, strict=True))
+            for number in range(1 + resamples):  # 0 is the study itself
                 try:
-                    yield _fit(grid, base, changes, priors, resample, asked, folder)
+                    yield _fit(grid, base, changes, priors=priors, number=number, axes=axes, folder=folder)
                 except PlanError as error:
                     problems += error.problems
     if problems:
@@ -135,26 +151,34 @@ def _fit(
     grid: FitGrid,
     base: FitPlan,
     changes: Mapping[str, Any],
+    *,
     priors: Mapping[str, Any],
     number: int,
-    asked: Mapping[str, list[Any]],
+    axes: Mapping[str, list[Any]],
     folder: Path,
 ) -> Task:
+    """One fit: the plan `base` with `changes`, on the study (number 0) or one of its resamples."""
     content = base.resolved() | dict(changes)
     if "priors" in changes:
         content["priors"] = {**base.resolved().get("priors", {}), **priors[changes["priors"]]}
     content["sampler"] = {**content.get("sampler", {}), **grid.sampler}
     resample = None
     if number and grid.bootstrap is not None:
-        drawn = grid.bootstrap
-        data = str(folder / "data" / resample_name(content["data"], drawn.seed, number, drawn.within))
-        resample = Resample(content["data"], drawn.seed, number, drawn.within, data)
-        content["data"] = data
+        bootstrap = grid.bootstrap
+        name = resample_name(content["data"], bootstrap.seed, number, bootstrap.within)
+        resample = Resample(
+            data=content["data"],
+            seed=bootstrap.seed,
+            number=number,
+            within=bootstrap.within,
+            folder=str(folder / "data" / name),
+        )
+        content["data"] = resample.folder
     if number or set(changes) - {"seed"}:
-        content.pop("expect", None)  # what the plan's own fit has to give
-    name = _name(grid, base, changes, asked, number)
+        content.pop("expect", None)  # it holds for the plan's own fit only
+    name = _fit_name(grid, base, changes, axes, number)
     plan = plan_of(content | {"name": name}, file=name)
-    axes = {
+    place = {
         "plan": base.name,
         "model": Path(plan.model).stem,
         "prior_set": plan.prior_set,
@@ -169,28 +193,40 @@ def _fit(
         "out": str(folder / "runs"),
         "resume": True,
     }
-    chains = plan.sampler.chains if plan.method == "nuts" else 1
-    return Task(name, "fit", axes, arguments, chains, plan.resolved(), resample)
+    return Task(
+        name,
+        "fit",
+        axes=place,
+        arguments=arguments,
+        devices=plan.sampler.chains if plan.method == "nuts" else 1,
+        plan=plan.resolved(),
+        resample=resample,
+    )
 
 
-def _name(
-    grid: FitGrid, base: FitPlan, changes: Mapping[str, Any], asked: Mapping[str, list[Any]], number: int
+def _fit_name(
+    grid: FitGrid, base: FitPlan, changes: Mapping[str, Any], axes: Mapping[str, list[Any]], number: int
 ) -> str:
-    """The plan's name, or model and data where they vary; then whatever else does."""
-    parts = [base.name] if len(grid.plan) > 1 or not {"model", "data"} & set(changes) else []
+    """The plan's name, or model and data where they vary, and then every other axis that varies."""
+    parts = []
+    if len(grid.plan) > 1 or not {"model", "data"} & set(changes):
+        parts.append(base.name)
     parts += [Path(changes[key]).stem for key in ("model", "data") if key in changes]
-    varies = [key for key in ("prior_set", "priors", "method", "seed") if len(asked.get(key, ())) > 1]
-    parts += [f"{key if key == 'seed' else ''}{changes[key]}" for key in varies]
-    parts += [f"boot{number:04d}"] if number else []
-    return "__".join([grid.name, *parts] if grid.name else parts)
+    for key in ("prior_set", "priors", "method", "seed"):
+        if len(axes.get(key, ())) > 1:
+            parts.append(f"seed{changes[key]}" if key == "seed" else str(changes[key]))
+    if number:
+        parts.append(f"boot{number:04d}")
+    return _joined(grid.name, *parts)
 
 
 def _sbcs(grid: SbcGrid, root: Path, folder: Path) -> Iterator[Task]:
+    """A calibration of every plan and seed."""
     for reference in grid.plan:
         plan = _plan(reference, root)
         path = root / reference
         for seed in grid.seed or (None,):
-            name = _joined(grid.name, "sbc", plan.name, grid.wrong, _nth("seed", seed, grid.seed))
+            name = _joined(grid.name, "sbc", plan.name, grid.wrong, _numbered("seed", seed, grid.seed))
             arguments = {
                 "plan": str(path.resolve()) if path.is_file() else reference,
                 "replicates": grid.replicates,
@@ -201,37 +237,55 @@ def _sbcs(grid: SbcGrid, root: Path, folder: Path) -> Iterator[Task]:
                 "wrong": grid.wrong,
                 "out": str(folder / "sbc" / name),
             }
-            axes = {"plan": plan.name, "model": Path(plan.model).stem, "data": Path(plan.data).stem}
-            axes |= {"seed": plan.seed if seed is None else seed}
-            yield Task(name, "sbc", axes, _given(arguments))
+            axes = {
+                "plan": plan.name,
+                "model": Path(plan.model).stem,
+                "data": Path(plan.data).stem,
+                "seed": plan.seed if seed is None else seed,
+            }
+            yield Task(name, "sbc", axes, _without_none(arguments))
 
 
 def _designs(grid: DesignGrid, root: Path, folder: Path) -> Iterator[Task]:
-    for protocol, rule, (number, truth) in product(
-        grid.protocol, grid.rule, enumerate(grid.true_dlt, start=1)
-    ):
-        stem = Path(protocol).parent.name if protocol.endswith("protocol.toml") else Path(protocol).stem
-        name = _joined(grid.name, "design", stem, rule, _nth("truth", number, grid.true_dlt))
+    """A design of every protocol, rule and truth: simulated for rules that look at responses, else exact.
+
+    PlanError for true responses that no rule looks at.
+    """
+    if grid.true_response and not set(grid.rule) & set(AT_RESPONSES):
+        what = f"true_response, and {', '.join(grid.rule)} looks at no responses"
+        raise PlanError(Problem(what, "leave true_response out, or add the rule boin12"))
+    truths = enumerate(grid.true_dlt, start=1)
+    for protocol, rule, (number, truth) in product(grid.protocol, grid.rule, truths):
+        path = Path(protocol)
+        stem = path.parent.name if protocol.endswith("protocol.toml") else path.stem
+        name = _joined(grid.name, "design", stem, rule, _numbered("truth", number, grid.true_dlt))
         arguments = {
             "protocol": _path(protocol, root),
             "rule": rule,
             "true_dlt": _commas(truth),
             "target": grid.target,
             "trigger_without_dlt": _commas(grid.trigger_without_dlt),
-            "true_response": _commas(grid.true_response) or None,
-            "trials": grid.trials,
-            "seed": grid.seed,
         }
-        yield Task(name, "design", {"plan": stem, "priors": rule, "seed": grid.seed}, _given(arguments))
+        if rule in AT_RESPONSES:
+            arguments |= {
+                "true_response": _commas(grid.true_response) or None,
+                "trials": grid.trials,
+                "seed": grid.seed,
+            }
+        axes = {"plan": stem, "priors": rule, "seed": grid.seed}
+        yield Task(name, "design", axes, _without_none(arguments))
 
 
 def _simulations(grid: SimulateGrid, root: Path, folder: Path) -> Iterator[Task]:
+    """A simulation of every model and seed."""
+    source = grid.source
+    if source not in ("typical", "prior"):
+        source = str((root / source).resolve())
     for model, seed in product(grid.model, grid.seed):
-        name = _joined(grid.name, "simulate", Path(model).stem, _nth("seed", seed, grid.seed))
-        known = grid.source in ("typical", "prior")
+        name = _joined(grid.name, "simulate", Path(model).stem, _numbered("seed", seed, grid.seed))
         arguments = {
             "model": _path(model, root),
-            "source": grid.source if known else str((root / grid.source).resolve()),
+            "source": source,
             "regimen": None if grid.regimen is None else str((root / grid.regimen).resolve()),
             "study": None if grid.study is None else _path(grid.study, root),
             "weight": grid.weight,
@@ -239,24 +293,26 @@ def _simulations(grid: SimulateGrid, root: Path, folder: Path) -> Iterator[Task]
             "times": grid.times,
             "outputs": grid.outputs,
             "products": grid.products,
-            "values": [f"{k}={v!r}" for k, v in grid.set.items()] or None,
+            "values": [f"{key}={value!r}" for key, value in grid.set.items()] or None,
             "seed": seed,
             "out": str(folder / "simulations" / f"{name}.csv"),
         }
-        yield Task(name, "simulate", {"model": Path(model).stem, "seed": seed}, _given(arguments))
+        yield Task(name, "simulate", {"model": Path(model).stem, "seed": seed}, _without_none(arguments))
 
 
 def _joined(*parts: str | None) -> str:
+    """The parts that are not empty, as the name of a task."""
     return "__".join(part for part in parts if part)
 
 
-def _nth(word: str, value: object, of: tuple[Any, ...] | None) -> str | None:
-    return f"{word}{value}" if of is not None and len(of) > 1 else None
+def _numbered(word: str, value: object, values: tuple[Any, ...] | None) -> str | None:
+    """A part of a task's name, as `seed2`; None where there is one value only."""
+    return f"{word}{value}" if values is not None and len(values) > 1 else None
 
 
 def _commas(values: tuple[float, ...]) -> str:
-    return ",".join(f"{v:g}" for v in values)
+    return ",".join(f"{value:g}" for value in values)
 
 
-def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in arguments.items() if v is not None}
+def _without_none(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in arguments.items() if value is not None}

@@ -1,6 +1,4 @@
-"""Workers on this machine: as many as its cores hold, each on cores of its own, started again where one
-dies.
-"""
+"""Workers on this machine: as many as its cores hold, each on its own cores, started again if one dies."""
 
 from __future__ import annotations
 
@@ -27,27 +25,31 @@ def worker_command(folder: BatchFolder, *, threads: int, cache: Path, gpu: bool 
     """The command of one worker, the same on this machine and on a node."""
     command = [sys.executable, "-I", "-S", str(Path(worker.__file__).resolve()), str(folder.path)]
     command += ["--token", folder.content["token"], "--threads", str(threads), "--cache", str(cache)]
-    return command + (["--gpu"] if gpu else [])
+    if gpu:
+        command.append("--gpu")
+    return command
 
 
 def cores_of(spec: LocalSpec) -> list[list[int]]:
-    """The cores of each worker; more workers than there are cores share them."""
+    """The cores of each worker. More workers than there are cores share them."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    slots = [cores[i : i + spec.threads] for i in range(0, len(cores) - spec.threads + 1, spec.threads)]
-    slots = slots or [cores]
+    firsts = range(0, len(cores) - spec.threads + 1, spec.threads)
+    slots = [cores[first : first + spec.threads] for first in firsts] or [cores]
     workers = len(slots) if spec.workers is None else spec.workers
     return [slots[i % len(slots)] for i in range(workers)]
 
 
 def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable[[], None]) -> None:
-    """Work until nothing can be done; `report` is called every few seconds. Stopped by SIGTERM, SIGUSR1 or
-    Ctrl-C.
+    """Work until nothing more can be done, and call `report` every few seconds.
+
+    Stopped where SIGTERM, SIGUSR1 or Ctrl-C ended it.
     """
     command = worker_command(folder, threads=spec.threads, cache=cache)
     running: dict[int, subprocess.Popen[bytes]] = {}
-    with _heeded(running) as received:
+    with _passed_on(running) as received:
 
-        def keep(number: int, cores: list[int]) -> None:
+        def keep_running(number: int, cores: list[int]) -> None:
+            """Run a worker, and start it again each time it dies."""
             for _ in range(_RESTARTS):
                 cpus = ["--cpus", ",".join(map(str, cores))] if cores else []
                 log = folder.path / "workers" / f"local-{number}.log"
@@ -60,21 +62,19 @@ def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable
                         stderr=file,
                         start_new_session=True,
                     )
-                    if received:  # between two workers, where nobody would have told this one
+                    if received:  # a signal between two workers, which reached neither
                         running[number].send_signal(signal.SIGTERM)
                     if running[number].wait() in (0, 1) or received:
                         return
 
         slots = cores_of(spec)
         with ThreadPoolExecutor(len(slots)) as pool:
-            futures = [pool.submit(keep, number, cores) for number, cores in enumerate(slots)]
+            futures = [pool.submit(keep_running, number, cores) for number, cores in enumerate(slots)]
             while not all(future.done() for future in futures):
-                for future in futures:
-                    if future.done():
-                        continue
+                under_way = next((future for future in futures if not future.done()), None)
+                if under_way is not None:
                     with suppress(TimeoutError):
-                        future.result(timeout=2.0)
-                    break
+                        under_way.result(timeout=2.0)
                 report()
             for future in futures:
                 future.result()
@@ -83,8 +83,8 @@ def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable
 
 
 @contextmanager
-def _heeded(running: dict[int, subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """The signals received, each passed on to the workers."""
+def _passed_on(running: dict[int, subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """The signals received, each passed on to the workers as SIGTERM."""
     received: list[int] = []
 
     def stop(number: int, _: object) -> None:
@@ -93,10 +93,10 @@ def _heeded(running: dict[int, subprocess.Popen[bytes]]) -> Iterator[list[int]]:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
 
-    caught = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-    before = {number: signal.signal(number, stop) for number in caught}
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    former = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in former.items():
             signal.signal(number, handler)

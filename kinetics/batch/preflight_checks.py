@@ -1,7 +1,7 @@
-"""Before anything runs: can the folder be written and locked, do models and data load, is the memory enough?
+"""Checks before anything runs: can the folder be written and locked, do models and data load, does memory do?
 
-What is wrong with one task does not keep the others from running: it is said now, tried, and reported. Each
-worker asks on its own node whether the folder is the same one, and jax whether there is a GPU.
+A problem of one task does not keep the others from running: it is reported now, and the task is tried all the
+same. Whether the folder is the same one and jax sees a GPU, each worker checks on its own node.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ COPIES = 6  # of the draws at the end of a fit: chunks, joined, container, table
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found: tasks that cannot run as they are (name -> problem), and the memory a worker needs,
-    in MB.
+    """What the checks say.
+
+    tasks: those that cannot run as they are, name -> problem. memory_mb: the memory a worker needs, in MB.
     """
 
     tasks: dict[str, str]
@@ -36,46 +37,47 @@ class Preflight:
 
 
 def writable(folder: Path) -> list[Problem]:
-    """What keeps the batch's folder from being used; it is made."""
+    """Make the batch's folder, and return what keeps it from being used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         remedy = "choose another `out`, on a file system with locks that all nodes share"
-        return [
-            Problem(
-                f"cannot be written and locked: {os.strerror(error.errno or 0)}", remedy, file=str(folder)
-            )
-        ]
+        what = f"cannot be written and locked: {os.strerror(error.errno or 0)}"
+        return [Problem(what, remedy, file=str(folder))]
     return []
 
 
 def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None, file: str = "") -> Preflight:
-    """Bind every fit that differs in more than its seed and resample; problems are those of Slurm's memory
-    alone.
+    """Bind every fit to its model and study, and estimate the memory that a worker needs.
+
+    Fits that differ in nothing but seed and resample are bound once. InputError where `slurm` asks for too
+    little memory; problems of tasks are returned, not raised.
     """
-    said: dict[str, str] = {}
-    found: dict[str, tuple[str, int]] = {}
+    problems: dict[str, str] = {}
+    bound: dict[str, tuple[str, int]] = {}  # content of a plan -> problem, memory
     for task in tasks:
         if task.plan is None:
             continue
-        content = {k: v for k, v in task.plan.items() if k not in ("seed", "name")}
+        content = {key: value for key, value in task.plan.items() if key not in ("seed", "name")}
         if task.resample is not None:
             content["data"] = task.resample.data
         key = json.dumps(content, sort_keys=True)
-        if key not in found:
-            found[key] = _tried({**content, "name": task.name})
-        if found[key][0]:
-            said[task.name] = found[key][0]
-    need = max((memory for _, memory in found.values()), default=PROCESS_MB)
+        if key not in bound:
+            bound[key] = _problem_and_memory({**content, "name": task.name})
+        problem, _ = bound[key]
+        if problem:
+            problems[task.name] = problem
+    need = max((memory for _, memory in bound.values()), default=PROCESS_MB)
     if slurm is not None and _megabytes(slurm.memory) < need:
         what = f"slurm.memory = {slurm.memory!r}, and a fit is estimated to need {need} MB"
         raise InputError(Problem(what, f'write memory = "{need}M" or more', file=file))
-    return Preflight(said, need)
+    return Preflight(problems, need)
 
 
-def _tried(content: dict[str, object]) -> tuple[str, int]:
+def _problem_and_memory(content: dict[str, object]) -> tuple[str, int]:
+    """What keeps a plan from being bound ("" if nothing), and the memory of its fit in MB."""
     try:
         return "", memory_mb(bind(plan_of(content)))
     except (KineticsError, OSError) as error:
@@ -83,9 +85,7 @@ def _tried(content: dict[str, object]) -> tuple[str, int]:
 
 
 def memory_mb(bound: BoundFit) -> int:
-    """What a fit's process is estimated to need: itself, and its draws of every site and subject's
-    parameter.
-    """
+    """The memory that a fit's process needs in MB, estimated: itself, and draws of sites and parameters."""
     sampler = bound.plan.sampler
     subjects = len(bound.subjects)
     numbers = len(bound.priors()) + 3 * subjects * len(bound.parameters)
@@ -93,6 +93,6 @@ def memory_mb(bound: BoundFit) -> int:
 
 
 def _megabytes(text: str) -> float:
-    """`4G` in megabytes, as Slurm reads it."""
+    """A size such as `4G` in megabytes, as Slurm reads it."""
     factor = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
     return float(text.rstrip("KMGT")) * factor.get(text[-1], 1.0)

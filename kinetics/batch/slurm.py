@@ -1,8 +1,9 @@
 """Workers on Slurm: one job array, submitted by submitit; nothing has to stay alive on the login node.
 
-What submitit pickles is the worker's command, a list of words. It kills a command it runs at the signal it
-asks Slurm to send before the time limit, dies of SIGUSR1, and SIGTERM makes srun end the step. So Slurm is
-asked to send SIGURG, which a process ignores unless it asks for it, as the worker does.
+What submitit pickles is the worker's command, a list of words. The signal before the time limit has to be
+SIGURG: submitit kills the command it runs at the signal that it itself asks Slurm to send, it dies of
+SIGUSR1, and SIGTERM makes srun end the step. A process ignores SIGURG unless it asks for it, as the worker
+does.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["in_queue", "require_slurm", "submit"]
 
 
 def require_slurm() -> Any:
-    """submitit; BatchError where it or Slurm is missing."""
+    """The module submitit. BatchError where it or Slurm is missing."""
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise BatchError("no sbatch here: run this where Slurm is, or say --on local")
     try:
@@ -35,11 +36,11 @@ def require_slurm() -> Any:
 
 
 def submit(folder: BatchFolder, spec: SlurmSpec, cache: Path, workers: int) -> list[str]:
-    """Submit an array of workers; returns the names of its elements. BatchError where Slurm refuses it."""
+    """Submit an array of workers and return the names of its elements. BatchError where Slurm refuses it."""
     submitit = require_slurm()
     command = worker_command(folder, threads=spec.cpus, cache=cache, gpu=spec.gpus > 0)
     executor = submitit.SlurmExecutor(folder=folder.path / "jobs")
-    more = {"requeue": True} if spec.requeue else {"no-requeue": True}
+    requeue = "requeue" if spec.requeue else "no-requeue"
     parameters = {
         "job_name": folder.path.stem,
         "partition": spec.partition,
@@ -52,11 +53,12 @@ def submit(folder: BatchFolder, spec: SlurmSpec, cache: Path, workers: int) -> l
         "array_parallelism": workers,
         "wckey": None,
         "setup": [*spec.setup, f"export KINETICS_BATCH_REQUEUE={int(spec.requeue)}"],
-        "additional_parameters": {**more, "signal": f"{int(SIGURG)}@{spec.warning}", **spec.options},
+        "additional_parameters": {requeue: True, "signal": f"{int(SIGURG)}@{spec.warning}", **spec.options},
     }
     try:
-        executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None})
-        jobs = executor.map_array(submitit.helpers.CommandFunction([*command, "--number"]), range(workers))
+        executor.update_parameters(**{key: value for key, value in parameters.items() if value is not None})
+        run_worker = submitit.helpers.CommandFunction([*command, "--number"])  # and the number of each
+        jobs = executor.map_array(run_worker, range(workers))
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
         raise BatchError(f"Slurm does not take the job: {_last_line(str(error))}") from error
     names = [str(job.job_id) for job in jobs]
@@ -72,16 +74,17 @@ def in_queue(folder: BatchFolder) -> dict[str, int]:
     names = {name for job in folder.jobs() for name in job["workers"]}
     if not names:
         return {}
-    ask = ["squeue", "--noheader", "--array", "--me", "--format=%i %T"]
+    command = ["squeue", "--noheader", "--array", "--me", "--format=%i %T"]
     try:
-        said = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=60)
+        squeue = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
         reason = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
         raise BatchError(f"Slurm does not say what it runs: {_last_line(reason)}") from error
-    listed = dict(line.split() for line in said.stdout.splitlines() if line.strip())
-    return dict(Counter(state for name, state in listed.items() if name in names))
+    states = dict(line.split() for line in squeue.stdout.splitlines() if line.strip())
+    return dict(Counter(state for name, state in states.items() if name in names))
 
 
 def _last_line(text: str) -> str:
+    """The last line that is not blank, or that there is none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it gave no reason"

@@ -1,11 +1,10 @@
-"""What a batch's PLAN.toml holds, checked before anything is written.
+"""The PLAN.toml of a batch, checked before anything is written.
 
-Every path in it is relative to the folder the PLAN lies in; a bare name is the library's, as everywhere.
+Every path in it is relative to the folder of the PLAN; a bare name is the library's, as everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,17 +30,16 @@ __all__ = [
 T = TypeVar("T")
 
 
-def _listed(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Many = Annotated[
-    tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)
-]  # one, or a list: an axis of the grid
+# one value, or a list of them: an axis of the grid
+Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
 class Bootstrap(Spec):
-    """Resamples of the subjects beside the study itself."""
+    """Resamples of the study by subject, fitted beside the study itself."""
 
     resamples: int = Field(ge=1, le=100_000)
     seed: int = Field(0, ge=0)
@@ -49,7 +47,7 @@ class Bootstrap(Spec):
 
 
 class FitGrid(Spec):
-    """Fits: every combination of what is a list. What is not said here is the plan's."""
+    """Fits: every combination of the keys that are lists. A key that is not here is the plan's."""
 
     plan: Many[str]
     model: Many[str] | None = None
@@ -66,7 +64,7 @@ class FitGrid(Spec):
 
 
 class SbcGrid(Spec):
-    """`kinetics sbc` of each plan."""
+    """`kinetics sbc` of each plan and seed."""
 
     plan: Many[str]
     replicates: int = Field(200, ge=1)
@@ -79,7 +77,11 @@ class SbcGrid(Spec):
 
 
 class DesignGrid(Spec):
-    """`kinetics design` of a protocol: a task each rule and truth."""
+    """`kinetics design` of a protocol: a task each rule and truth.
+
+    A rule that looks at responses (boin12) is simulated with `true_response`, `trials` and `seed`, as by
+    `kinetics design trials`. Every other rule is enumerated.
+    """
 
     protocol: Many[str]
     true_dlt: tuple[tuple[float, ...], ...] = Field(min_length=1)
@@ -93,7 +95,7 @@ class DesignGrid(Spec):
 
 
 class SimulateGrid(Spec):
-    """`kinetics simulate` of each model and seed; `from` is typical, prior, or a run folder."""
+    """`kinetics simulate` of each model and seed. `from` is typical, prior, or a run folder."""
 
     model: Many[str]
     source: str = Field("typical", alias="from")
@@ -110,14 +112,14 @@ class SimulateGrid(Spec):
 
 
 class LocalSpec(Spec):
-    """This machine: by default as many workers as `threads` go into its cores."""
+    """Workers on this machine: by default as many as its cores hold with `threads` cores each."""
 
     workers: int | None = Field(None, ge=1)
     threads: int = Field(1, ge=1, description="cores of each worker")
 
 
 class SlurmSpec(Spec):
-    """An array of `workers` elements; each takes tasks until none is left."""
+    """Workers on Slurm: an array of `workers` elements, each of which takes tasks until none is left."""
 
     workers: int = Field(
         10, ge=1, le=1000, description="the size of the job array; Slurm's usual limit is 1000"
@@ -175,7 +177,10 @@ class BatchPlan(Spec):
 
 
 def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
-    """The batch of a PLAN.toml, and its folder, OUT/NAME.batch beside it. PlanError lists every problem."""
+    """Read a PLAN.toml, and return the batch and its folder, OUT/NAME.batch beside the file.
+
+    PlanError lists every problem.
+    """
     path = Path(source)
     if not path.is_file():
         raise PlanError(Problem("no such file", "name a PLAN.toml; the README shows one", file=str(source)))
@@ -183,25 +188,28 @@ def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
     try:
         plan = BatchPlan.model_validate(content)
     except ValidationError as error:
-        raise PlanError(_problems(error.errors(), str(path))) from error
+        problems = [problem_of(e, str(path), BatchPlan) for e in error.errors()]
+        raise PlanError(problems) from error
     return plan, (path.resolve().parent / plan.out / f"{plan.name}.batch").resolve()
 
 
 def minutes_of(text: str) -> int:
-    """The minutes of a time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-12`, `1-12:30:00`; rounded
-    up.
+    """The minutes of a time as Slurm writes it: `90`, `30:00`, `2:00:00`, `1-12`, `1-12:30:00`.
+
+    Rounded up, at least 1. ValueError for anything else.
     """
     days, dash, rest = text.rpartition("-")
     parts = rest.split(":")
-    if not all(part.isdigit() for part in [*parts, *([days] if dash else [])]) or len(parts) > 3:
+    words = [days, *parts] if dash else parts
+    if not all(word.isdigit() for word in words) or len(parts) > 3:
         raise ValueError(f"{text!r} is no time; write hours:minutes:seconds, or days-hours:minutes:seconds")
-    n = [int(part) for part in parts]
-    if dash:
-        h, m, s = (*n, 0, 0)[:3]
+    numbers = [int(part) for part in parts]
+    if dash:  # hours, hours:minutes or hours:minutes:seconds
+        hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    elif len(numbers) == 1:
+        hours, minutes, seconds = 0, numbers[0], 0
+    elif len(numbers) == 2:
+        hours, minutes, seconds = 0, numbers[0], numbers[1]
     else:
-        h, m, s = {1: (0, n[0], 0), 2: (0, *n), 3: tuple(n)}[len(n)]
-    return max(1, int(days or 0) * 1440 + h * 60 + m + (s > 0))
-
-
-def _problems(errors: Iterable[Any], file: str) -> list[Problem]:
-    return [problem_of(error, file, BatchPlan) for error in errors]
+        hours, minutes, seconds = numbers
+    return max(1, int(days or 0) * 1440 + hours * 60 + minutes + (seconds > 0))

@@ -1,11 +1,11 @@
-"""One worker: keeps a process at work on a batch's tasks, whatever becomes of that process.
+"""The program of one worker: it keeps a process at work on a batch's tasks, whatever becomes of that process.
 
-Run by itself, `python worker.py FOLDER ...`, by `kinetics batch` on this machine or by Slurm on a node. It
-imports nothing of the package, so it starts at once and costs nothing while it waits. The process it keeps,
-`kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another; where that one
-dies, another takes its place.
+It is run by itself, as `python worker.py FOLDER ...`, by `kinetics batch` on this machine or by Slurm on a
+node. It imports nothing of the package, so it starts at once and costs nothing while it waits. The process it
+keeps, `kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another; if that
+process dies, another takes its place.
 
-SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM; the task under way writes its
+SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM, and the task under way writes its
 checkpoint. Under Slurm the job is then put back into the queue, unless it was cancelled or Slurm does so
 itself. Exit codes: 0 nothing left to do, 75 stopped, 1 the process cannot work here (workers/*.json says
 why).
@@ -26,23 +26,24 @@ from pathlib import Path
 
 __all__ = ["AGAIN", "REFUSED", "STOPPED", "job_of_slurm", "main"]
 
-# exit codes of the process; AGAIN: start another
-STOPPED = 75
-AGAIN = 76
-REFUSED = 77
-_BARREN = 3  # deaths in a row without a task begun
+# exit codes of the process
+STOPPED = 75  # by a signal
+AGAIN = 76  # another process has to take the remaining tasks
+REFUSED = 77  # no process can work here
+_BARREN = 3  # deaths in a row without a task begun, after which the worker gives up
 
 
 def main() -> int:
-    given = _arguments()
-    folder = Path(given.folder)
+    """Run the worker and return its exit code."""
+    arguments = _arguments()
+    folder = Path(arguments.folder)
     key = f"{socket.gethostname()}-{os.getpid()}-{int(time.time())}"
-    if given.cpus:
-        os.sched_setaffinity(0, {int(cpu) for cpu in given.cpus.split(",")})
+    if arguments.cpus:
+        os.sched_setaffinity(0, {int(cpu) for cpu in arguments.cpus.split(",")})
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGURG):
         signal.signal(number, lambda n, _: received.append(n))
-    code = _kept_at_work(folder, key, _environment(given), given.token, received)
+    code = _keep_at_work(folder, key, _environment(arguments), arguments.token, received)
     if received and code not in (0, 1):
         code = STOPPED
         _requeue()
@@ -53,7 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A worker of `kinetics batch`.")
     parser.add_argument("folder")
     parser.add_argument(
-        "--token", required=True, help="what tasks.json says, where the folder is the same one"
+        "--token", required=True, help="the token in tasks.json, by which the folder is recognised"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpus", default="", help="the cores to stay on, with commas")
@@ -61,24 +62,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", default="", help="folder of the compile cache; a folder in it for each processor"
     )
-    parser.add_argument("--number", default="", help="of the worker among its likes")
+    parser.add_argument("--number", default="", help="the number of the worker in its array")
     return parser.parse_args()
 
 
-def _environment(given: argparse.Namespace) -> dict[str, str]:
-    """Threads as many as cores, every compiled program kept, one cache for all workers on such a
-    processor.
+def _environment(arguments: argparse.Namespace) -> dict[str, str]:
+    """The environment of the process.
+
+    It has as many threads as cores, keeps every compiled program, and shares one cache with all workers on
+    the same kind of processor.
     """
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[name] = str(given.threads)
-    if given.threads == 1 and "xla_cpu_multi_thread_eigen" not in environment.get("XLA_FLAGS", ""):
+        environment[name] = str(arguments.threads)
+    if arguments.threads == 1 and "xla_cpu_multi_thread_eigen" not in environment.get("XLA_FLAGS", ""):
         flags = f"{environment.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
         environment["XLA_FLAGS"] = flags.strip()
     environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    if given.cache:
-        environment["KINETICS_COMPILE_CACHE"] = str(Path(given.cache) / _processor())
-    environment["KINETICS_BATCH_GPU"] = str(int(given.gpu))
+    if arguments.cache:
+        environment["KINETICS_COMPILE_CACHE"] = str(Path(arguments.cache) / _processor())
+    environment["KINETICS_BATCH_GPU"] = str(int(arguments.gpu))
     return environment
 
 
@@ -88,72 +91,79 @@ def _processor() -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         text = ""
-    lines = [line for line in text.splitlines() if line.startswith(("flags", "Features"))][:1]
-    return f"{os.uname().machine}-{hashlib.sha256(''.join(lines).encode()).hexdigest()[:8]}"
+    features = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return f"{os.uname().machine}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
 
 
-def _kept_at_work(
+def _keep_at_work(
     folder: Path, key: str, environment: dict[str, str], token: str, received: list[int]
 ) -> int:
+    """Keep a process at work until there is nothing left, it is stopped, or none can work; its exit code."""
     command = [sys.executable, "-P", "-m", "kinetics.cli.batch_process", str(folder), key, token]
     claims = folder / "workers" / f"{key}.claims"
     barren = 0
     while True:
-        before = _changed(claims)
+        before = _modified(claims)
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-        code = _waited(process, folder / "workers" / f"{key}.stopping", received)
-        if received:
-            return code
-        if code in (0, STOPPED):
+        code = _wait(process, folder / "workers" / f"{key}.stopping", received)
+        if received or code in (0, STOPPED):
             return code
         if code == REFUSED:
             return 1
         if code != AGAIN:
-            barren = 0 if _changed(claims) != before else barren + 1
+            barren = 0 if _modified(claims) != before else barren + 1
             print(f"the process of {key} died ({code}); another takes its place", file=sys.stderr, flush=True)
             if barren == _BARREN:
                 _give_up(folder, key, code)
                 return 1
 
 
-def _waited(process: subprocess.Popen[bytes], stopping: Path, received: list[int]) -> int:
-    """The exit code of the process. Told to stop, it is told again: it may have just begun another task."""
-    told = 0.0
+def _wait(process: subprocess.Popen[bytes], stopping: Path, received: list[int]) -> int:
+    """Wait for the process and return its exit code.
+
+    After a signal it gets SIGTERM every two seconds, because it may just have begun another task.
+    """
+    signalled = 0.0
     while (code := process.poll()) is None:
-        if received and time.monotonic() - told > 2.0:
-            if not told:
+        if received and time.monotonic() - signalled > 2.0:
+            if not signalled:
                 _touch(stopping)
-            told = time.monotonic()
+            signalled = time.monotonic()
             process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
     return code
 
 
 def job_of_slurm() -> str:
-    """The Slurm job this is: of an array this element alone, for the first one's number is the whole
-    array's too.
+    """The Slurm job that this process runs in; "" outside Slurm.
+
+    Within an array it is this element alone, as ARRAY_ELEMENT: the number of the first element is also that
+    of the whole array.
     """
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID", "")
+    if array:
+        return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return os.environ.get("SLURM_JOB_ID", "")
 
 
 def _give_up(folder: Path, key: str, code: int) -> None:
-    """Say in the worker's file that nothing can be done here."""
+    """Record in the worker's file that nothing can be done here."""
     host = socket.gethostname()
     job = job_of_slurm()
     where = f"jobs/*_log.err of Slurm's job {job}" if job else "workers/local-*.log"
     problem = (
         f"{host}: the process died {_BARREN} times before it took a task (exit code {code}); see {where}"
     )
-    said = {
+    record = {
         "key": key,
         "host": host,
         "job": job,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+        "problem": problem,
     }
     partial = folder / "workers" / f".{key}"
     try:
-        partial.write_text(json.dumps({**said, "problem": problem}), encoding="utf-8")
+        partial.write_text(json.dumps(record), encoding="utf-8")
         partial.replace(folder / "workers" / f"{key}.json")
     except OSError as error:
         print(f"{problem}; {error}", file=sys.stderr, flush=True)
@@ -167,7 +177,8 @@ def _touch(path: Path) -> None:
         print(f"{path}: {error}", file=sys.stderr, flush=True)
 
 
-def _changed(path: Path) -> int:
+def _modified(path: Path) -> int:
+    """When a file was last modified, in nanoseconds; 0 where it is not there."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -175,17 +186,18 @@ def _changed(path: Path) -> int:
 
 
 def _requeue() -> None:
-    """Put the Slurm job back into the queue if it runs: stopped by its time limit. Otherwise Slurm knows
-    what to do.
+    """Put the Slurm job back into the queue if it still runs, which means that its time limit stopped it.
+
+    In every other case Slurm does what has to be done.
     """
     job = job_of_slurm()
     if not job or os.environ.get("KINETICS_BATCH_REQUEUE") != "1":
         return
     for _ in range(30):  # the controller may be away
         show = ["scontrol", "show", "job", job, "-o"]
-        said = subprocess.run(show, capture_output=True, text=True, check=False)
-        if said.returncode == 0:
-            if "JobState=RUNNING" in said.stdout:
+        scontrol = subprocess.run(show, capture_output=True, text=True, check=False)
+        if scontrol.returncode == 0:
+            if "JobState=RUNNING" in scontrol.stdout:
                 subprocess.run(["scontrol", "requeue", job], check=False)
             return
         time.sleep(1.0)

@@ -1,4 +1,18 @@
-"""Whether the numbers of a fit may be used, and which of several fits to prefer."""
+"""Whether the numbers of a fit may be used, and which of several fits to prefer.
+
+- `verdict`: `check`, every check of a fit with its threshold and what to try.
+- `parameters`: the parameter table and its diagnostics.
+- `maximum_estimates`: estimates and standard errors of a fit by `laplace` or `map`.
+- `goodness_of_fit`: predictions and residuals record by record (iwres, npde).
+- `visual_check`: visual predictive checks (VPC), also by covariate and prediction-corrected.
+- `replicated_statistics`: statistics of the study beside those of replicated studies.
+- `log_likelihoods`: log-likelihoods of records and of subjects, which the next three use.
+- `leave_one_out`: how well a fit predicts a record or a subject that it has not seen.
+- `comparison`: which of several fits predicts best.
+- `prior_sensitivity`: how far the prior moves each number.
+- `covariate_effects`: what covariate effects show, and what they cannot show.
+- `calibration`: whether a fit recovers known truths (SBC).
+"""
 
 import lazy_loader
 

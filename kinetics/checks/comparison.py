@@ -1,9 +1,9 @@
-"""Which of several fits of the same records predicts best, and by how much.
+"""Comparison of several fits of the same records: which predicts best, and by how much.
 
-The difference in elpd is summed over the same left-out units, so its standard error is that of the
-differences, not of the sums (Vehtari, Gelman & Gabry 2017); weights are by stacking (Yao, Vehtari, Simpson &
-Gelman 2018). A difference below 4 cannot tell two fits apart whatever its standard error (Sivula, Magnusson &
-Vehtari 2020).
+The difference in elpd is summed over the same left-out units, so its standard error is that of the unit by
+unit differences, not of the two sums (Vehtari, Gelman & Gabry 2017). Weights are by stacking (Yao, Vehtari,
+Simpson & Gelman 2018). A difference below 4 cannot tell two fits apart, whatever its standard error (Sivula,
+Magnusson & Vehtari 2020).
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ from arviz_stats import (
 from pandas import DataFrame
 from xarray import DataArray
 
-from kinetics.checks.leave_one_out import By, Loo, loo
+from kinetics.checks.leave_one_out import By, loo
 from kinetics.errors import InputError, Problem
 from kinetics.inference import Fit
 
 __all__ = ["Comparison", "compare"]
 
-_SMALL = 4.0  # a difference in elpd
+_SMALL = 4.0  # a difference in elpd below which two fits cannot be told apart
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Several fits, the best first.
 
-    table: rank, fit, model, elpd, se, p_loo, elpd_diff (to the best; 0 for it), se_diff, weight, worst_k,
-    unreliable (units whose elpd may not be used), verdict. parameters: one row a site, three columns a fit:
-    `<fit>` (median), `<fit>_lower`, `<fit>_upper` (90 % interval). units: each unit's elpd, one column a fit.
+    table: rank, fit, model, elpd, se, p_loo, elpd_diff (to the best fit, for which it is 0), se_diff, weight,
+    worst_k, unreliable (number of units whose elpd may not be used), verdict. parameters: one row for each
+    site, three columns for each fit: `<fit>` (median), `<fit>_lower`, `<fit>_upper` (90 % interval). units:
+    the elpd of each unit, one column for each fit.
 
     >>> found = kn.compare([kn.load_fit("runs/theophylline"), kn.load_fit("runs/theophylline-combined")])
     >>> found.by, list(found.units)
@@ -53,7 +54,7 @@ class Comparison:
     advice: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The comparison as plain values, for `--json`."""
         return {
             "by": self.by,
             "fits": self.table.to_dict("records"),
@@ -66,9 +67,10 @@ class Comparison:
             return table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}")
 
         names = list(self.table["fit"])
-        parts = [f"leave one {self.by} out, {len(self.units)} units; the best first", text(self.table)]
-        parts += ["", "population values, median", text(self.parameters[["site", *names]])]
-        return "\n".join([*parts, *(f"note: {line}" for line in self.advice)])
+        lines = [f"leave one {self.by} out, {len(self.units)} units; the best first", text(self.table)]
+        lines += ["", "population values, median", text(self.parameters[["site", *names]])]
+        lines += [f"note: {advice}" for advice in self.advice]
+        return "\n".join(lines)
 
 
 def compare(
@@ -79,12 +81,12 @@ def compare(
     points: int = 256,
     seed: int = 0,
 ) -> Comparison:
-    """Compare fits of the same records by leave-one-out; `by`, `draws`, `points` and `seed` are those of
-    `loo`.
+    """Compare fits of the same records by leave-one-out.
 
-    `fits`: name -> fit, or a sequence of fits with different names. Analytes that any of them has correlated
-    are left out together from all. InputError for fewer than two, for two of one name, and for fits of
-    different data or of different records of it.
+    `fits` maps names to fits, or is a sequence of fits with different names. `by`, `draws`, `points` and
+    `seed` are those of `loo`. Analytes that any of the fits has correlated are left out together from all.
+    InputError for fewer than two fits, for two of one name, and for fits of different data or of different
+    records of the same data.
 
     >>> fit = kn.load_fit("runs/theophylline")
     >>> other = kn.load_fit("runs/theophylline-combined")  # another residual error
@@ -94,45 +96,66 @@ def compare(
     """
     named = _named(fits)
     _refuse_other_data(named)
-    pairs = {analyte for fit in named.values() if fit.bound.pair for analyte in fit.bound.pair.analytes}
-    found = {
-        name: loo(fit, by, draws=draws, points=points, seed=seed, together=pairs)
-        for name, fit in named.items()
-    }
-    _refuse_other_records(named, found)
-    order = sorted(named, key=lambda name: -found[name].elpd)
-    keys = [c for c in ("subject", "analyte", "time") if c in found[order[0]].units]
-    units = DataFrame(found[order[0]].units[keys])
+    correlated = {analyte for fit in named.values() if fit.bound.pair for analyte in fit.bound.pair.analytes}
+    loos = {}
+    for name, fit in named.items():
+        loos[name] = loo(fit, by, draws=draws, points=points, seed=seed, together=correlated)
+    _refuse_other_records(named)
+
+    # the elpd of every unit, the fits in the order of their elpd
+    order = sorted(named, key=lambda name: -loos[name].elpd)
+    best = order[0]
+    keys = [c for c in ("subject", "analyte", "time") if c in loos[best].units]
+    units = DataFrame(loos[best].units[keys])
     for name in named:
-        units[name] = found[name].units["elpd"].to_numpy()
+        units[name] = loos[name].units["elpd"].to_numpy()
     weights = _weights(units[order])
+
     rows = []
     for rank, name in enumerate(order):
-        f = found[name]
-        difference = (units[name] - units[order[0]]).to_numpy(float)
-        total = float(difference.sum())
-        se = float(np.sqrt(len(difference) * np.var(difference)))
-        row = {"rank": rank + 1, "fit": name, "model": named[name].model.name, "elpd": f.elpd, "se": f.se}
-        row |= {"p_loo": f.p_loo, "elpd_diff": total, "se_diff": se, "weight": weights[rank]}
-        row |= {"worst_k": f.worst_k, "unreliable": len(f.unreliable), "verdict": _verdict(rank, total, se)}
-        rows.append(row)
-    advice = tuple(f"{name}: {found[name].advice}" for name in order if found[name].advice)
-    advice += tuple(f"{name}: {named[name].caution}" for name in order if named[name].caution)
-    return Comparison(by, DataFrame(rows), _parameters({name: named[name] for name in order}), units, advice)
+        result = loos[name]
+        difference = (units[name] - units[best]).to_numpy(float)
+        elpd_diff = float(difference.sum())
+        se_diff = float(np.sqrt(len(difference) * np.var(difference)))
+        rows.append(
+            {
+                "rank": rank + 1,
+                "fit": name,
+                "model": named[name].model.name,
+                "elpd": result.elpd,
+                "se": result.se,
+                "p_loo": result.p_loo,
+                "elpd_diff": elpd_diff,
+                "se_diff": se_diff,
+                "weight": weights[rank],
+                "worst_k": result.worst_k,
+                "unreliable": len(result.unreliable),
+                "verdict": _verdict(rank, elpd_diff, se_diff),
+            }
+        )
+    advice = [f"{name}: {loos[name].advice}" for name in order if loos[name].advice]
+    advice += [f"{name}: {named[name].caution}" for name in order if named[name].caution]
+    parameters = _parameters({name: named[name] for name in order})
+    return Comparison(by, DataFrame(rows), parameters, units, tuple(advice))
 
 
 def _verdict(rank: int, difference: float, se: float) -> str:
+    """The verdict on a fit whose elpd differs from the best by `difference`, with the standard error `se`."""
     if rank == 0:
         return "best"
     if not np.isfinite(difference):
         return "gives some record no likelihood"
     if -difference < _SMALL:
         return "cannot be told from the best (difference below 4)"
-    return "cannot be told from the best (within 2 SE)" if -difference < 2 * se else "worse"
+    if -difference < 2 * se:
+        return "cannot be told from the best (within 2 SE)"
+    return "worse"
 
 
 def _weights(units: DataFrame) -> np.ndarray:
-    """Stacking weights by ArviZ. A unit's best elpd is subtracted from all: no weight changes, none
+    """Stacking weights by ArviZ.
+
+    The best elpd of each unit is subtracted from that of every fit. This changes no weight, and no density
     underflows.
     """
     values = units.to_numpy(float)
@@ -141,9 +164,9 @@ def _weights(units: DataFrame) -> np.ndarray:
     values = values - values.max(axis=1, keepdims=True)
     # arviz-stats 1.3, for Python 3.12 and later, has no `kind`
     kind: dict[str, Any] = {"kind": "loo"} if "kind" in signature(ELPDData).parameters else {}
-    each = {}
+    elpds = {}
     for k, elpd_i in enumerate(values.T):
-        each[str(k)] = ELPDData(
+        elpds[str(k)] = ELPDData(
             **kind,
             elpd=float(elpd_i.sum()),
             se=0.0,
@@ -157,11 +180,12 @@ def _weights(units: DataFrame) -> np.ndarray:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        table = arviz_compare(each, method="stacking")
+        table = arviz_compare(elpds, method="stacking")
     return np.array([float(table.loc[str(k), "weight"]) for k in range(values.shape[1])])  # pyright: ignore
 
 
 def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
+    """The fits by name; InputError for two of one name, and for fewer than two."""
     named = dict(fits) if isinstance(fits, Mapping) else {fit.name: fit for fit in fits}
     if len(named) < len(fits):
         raise InputError(Problem("two fits of one name", 'name them: compare({"a": fit, "b": other})'))
@@ -171,47 +195,58 @@ def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
 
 
 def _refuse_other_data(fits: Mapping[str, Fit]) -> None:
-    first, *others = fits.items()
+    """InputError where a fit is not of the same study as the first."""
+    (first, first_fit), *others = fits.items()
     for name, fit in others:
-        if fit.study.sha256 != first[1].study.sha256:
+        if fit.study.sha256 != first_fit.study.sha256:
             what = f"{name} was fitted to {fit.study.name} ({fit.study.sha256[:8]}), "
-            what += f"{first[0]} to {first[1].study.name} ({first[1].study.sha256[:8]})"
+            what += f"{first} to {first_fit.study.name} ({first_fit.study.sha256[:8]})"
             raise InputError(
                 Problem(what, "only fits of the same data can be compared: fit both to one study")
             )
 
 
-def _refuse_other_records(fits: Mapping[str, Fit], found: Mapping[str, Loo]) -> None:
-    """Left-out units have to be the same, and mean the same: so many records of each analyte for a
-    subject.
+def _refuse_other_records(fits: Mapping[str, Fit]) -> None:
+    """InputError where a fit uses other records of an analyte than the first: the left-out units have to be
+    the same, and a subject has to have the same records in each.
     """
-    first, *others = found
-
-    def entering(name: str) -> dict[str, set[tuple[Any, ...]]]:
-        bound = fits[name].bound
-        masks = {a: r[2:] for a, r in bound.data.observations.assays.items()}
-        present = {a: np.argwhere(np.any([np.asarray(m) for m in mask], axis=0)) for a, mask in masks.items()}
-        time = np.asarray(bound.data.observations.time)
-        return {a: {(bound.subjects[i], float(time[i, j])) for i, j in at} for a, at in present.items()}
-
-    one = entering(first)
+    first, *others = fits
+    first_records = _records_used(fits[first])
     for name in others:
-        other = entering(name)
-        for analyte in sorted({*one, *other}):
-            a = one.get(analyte, set())
-            b = other.get(analyte, set())
+        records = _records_used(fits[name])
+        for analyte in sorted({*first_records, *records}):
+            a = first_records.get(analyte, set())
+            b = records.get(analyte, set())
             if a != b:
                 remedy = (
                     f"observe the same analytes with the same below_lloq in both (only in one: {_few(a ^ b)})"
                 )
-                what = f"{first} uses {len(a)} records of {analyte}, {name} {len(b)}: their elpd cannot be compared"
+                what = (
+                    f"{first} uses {len(a)} records of {analyte}, {name} {len(b)}: "
+                    "their elpd cannot be compared"
+                )
                 raise InputError(Problem(what, remedy))
 
 
-def _few(records: Iterable[tuple[Any, ...]]) -> str:
+def _records_used(fit: Fit) -> dict[str, set[tuple[str, float]]]:
+    """Analyte -> the (subject, study day) of every record that enters the likelihood."""
+    bound = fit.bound
+    time = np.asarray(bound.data.observations.time)
+    used = {}
+    for analyte, records in bound.data.observations.assays.items():
+        masks = records[2:]  # measured, left, right, interval
+        entering = np.argwhere(np.any([np.asarray(m) for m in masks], axis=0))
+        used[analyte] = {(bound.subjects[i], float(time[i, j])) for i, j in entering}
+    return used
+
+
+def _few(records: Iterable[tuple[str, float]]) -> str:
+    """The first three records, and how many more there are."""
     ordered = sorted(records)
-    said = ", ".join(f"{subject} on day {time:g}" for subject, time in ordered[:3])
-    return said + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
+    named = ", ".join(f"{subject} on day {time:g}" for subject, time in ordered[:3])
+    if len(ordered) > 3:
+        return f"{named} and {len(ordered) - 3} more"
+    return named
 
 
 def _parameters(fits: Mapping[str, Fit]) -> DataFrame:

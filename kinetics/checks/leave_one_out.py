@@ -1,7 +1,7 @@
-"""How well a fit predicts what it has not seen: leave-one-out by Pareto-smoothed importance sampling.
+"""Leave-one-out by Pareto-smoothed importance sampling: how well a fit predicts what it has not seen.
 
-`by="observation"` leaves out one record and knows the patient's others: it asks about another sample of a
-known patient. `by="subject"` leaves out a patient with all records: it asks about a new patient. PSIS is
+`by="observation"` leaves out one record and keeps the patient's others: it asks about another sample of the
+same patient. `by="subject"` leaves out a patient with all records: it asks about a new patient. PSIS is
 ArviZ's (Vehtari, Gelman & Gabry 2017; Vehtari, Simpson, Gelman, Yao & Gabry 2024).
 """
 
@@ -25,7 +25,7 @@ __all__ = ["By", "Loo", "loo"]
 
 By = Literal["observation", "subject"]
 _EVEN = 0.5  # a unit whose log-likelihood varies by less over all draws needs no smoothing
-_NOISY = 0.3  # Monte Carlo error of an integrated log-likelihood
+_NOISY = 0.3  # the greatest Monte Carlo error of an integrated log-likelihood that may be used
 _CONDITIONAL = (
     "conditional on each subject's own random effects, which only its own records inform: leaving a subject "
     "out by reweighting is unreliable here; use marginal=True"
@@ -34,12 +34,12 @@ _CONDITIONAL = (
 
 @dataclass(frozen=True)
 class Loo:
-    """Expected log predictive density of left-out units, and how far it may be trusted.
+    """The expected log predictive density of left-out units, and how far it may be trusted.
 
-    elpd: sum over units, se: its standard error (from the spread of the units), p_loo: effective number of
-    parameters. units: one row a unit: subject[, analyte, time [study day], censored], elpd, pareto_k, p_loo,
-    reason ("" where the unit's elpd may be used). threshold: the Pareto k above which PSIS fails with so many
-    draws, at most 0.7.
+    elpd: the sum over units. se: its standard error (from the spread of the units). p_loo: effective number
+    of parameters. units: one row for each unit: subject[, analyte, time [study day], censored], elpd,
+    pareto_k, p_loo, reason ("" where the unit's elpd may be used). threshold: the Pareto k above which PSIS
+    fails with this number of draws, at most 0.7.
 
     >>> found = kn.loo(kn.load_fit("runs/theophylline"))
     >>> len(found.unreliable) == sum(found.units["reason"] != ""), found.threshold <= 0.7
@@ -73,28 +73,28 @@ class Loo:
     def advice(self) -> str:
         """What to do about the unreliable units; "" where there are none."""
         high = int((self.units["pareto_k"] > self.threshold).sum())
-        said = []
+        sentences = []
         if high and self.by == "observation":
-            said.append(
-                f"{high} of {len(self.units)} records have a Pareto k above {self.threshold:.2f}: the fit leans on "
-                "each of them, and elpd is too optimistic. Look at these records, try an error model with heavier "
-                "tails (student_t), or fit again without each of them for an exact answer"
+            sentences.append(
+                f"{high} of {len(self.units)} records have a Pareto k above {self.threshold:.2f}: the fit "
+                "leans on each of them, and elpd is too optimistic. Look at these records, try an error "
+                "model with heavier tails (student_t), or fit again without each of them for an exact answer"
             )
         elif high:
-            said.append(
-                f"{high} of {len(self.units)} subjects have a Pareto k above {self.threshold:.2f}: the population "
-                "values would move if they were left out, and elpd is too optimistic. Fit again without each of "
-                "them for an exact answer, or take more draws"
+            sentences.append(
+                f"{high} of {len(self.units)} subjects have a Pareto k above {self.threshold:.2f}: the "
+                "population values would move if they were left out, and elpd is too optimistic. Fit again "
+                "without each of them for an exact answer, or take more draws"
             )
         other = int((self.units["reason"] != "").sum()) - high
         if other > 0:
-            said.append(f"{other} more units have a reason in their row")
+            sentences.append(f"{other} more units have a reason in their row")
         if self.by == "subject" and not self.marginal:
-            said.append(_CONDITIONAL)
-        return "; ".join(said)
+            sentences.append(_CONDITIONAL)
+        return "; ".join(sentences)
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The result as plain values, for `--json`."""
         return {
             "fit": self.fit,
             "by": self.by,
@@ -110,13 +110,15 @@ class Loo:
         }
 
     def __str__(self) -> str:
-        what = "records" if self.by == "observation" else "subjects"
+        units = "records" if self.by == "observation" else "subjects"
         lines = [
-            f"{self.fit}: leave one {self.by} out, {len(self.units)} {what}, {self.draws} draws",
+            f"{self.fit}: leave one {self.by} out, {len(self.units)} {units}, {self.draws} draws",
             f"  elpd {self.elpd:.1f} (SE {self.se:.1f}), effective parameters {self.p_loo:.1f}, "
             f"worst Pareto k {self.worst_k:.2f}",
         ]
-        return "\n".join([*lines, *([f"  {self.advice}"] if self.advice else [])])
+        if self.advice:
+            lines.append(f"  {self.advice}")
+        return "\n".join(lines)
 
 
 def loo(
@@ -131,35 +133,36 @@ def loo(
 ) -> Loo:
     """Leave out one record, or one subject, at a time.
 
-    The records of one subject at one time are left out as one if their analytes are those of a correlated
-    pair, or all in `together`: neither is predicted as if the other had not been seen.
+    The records of one subject at one time are left out as one unit, with their joint density, if their
+    analytes are those of a correlated pair, or all in `together`.
 
-    By subject the likelihood is `marginal`: integrated over the random effects at `points` points, for each
-    posterior draw; the conditional one (`marginal=False`) is kept for comparison with other programs, and
-    is unreliable. `draws`: at most so many a chain (default: all by observation, 500 by subject).
-    InputError for another `by`.
+    By subject the likelihood is `marginal`: for each posterior draw it is integrated over the random effects
+    at `points` points, which `seed` places. The conditional likelihood (`marginal=False`) is kept for
+    comparison with other programs, and is unreliable. `draws` is the greatest number of draws from each chain
+    (default: all by observation, 500 by subject). InputError for another `by`.
 
     >>> found = kn.loo(kn.load_fit("runs/theophylline"))
     >>> found.by, len(found.units)
     ('observation', 132)
     """
     if by == "observation":
-        found = record_log_likelihoods(fit, draws=draws, together=together)
+        pointwise = record_log_likelihoods(fit, draws=draws, together=together)
     elif by == "subject":
         thinned = 500 if draws is None else draws
-        found = subject_log_likelihoods(fit, marginal=marginal, points=points, draws=thinned, seed=seed)
+        pointwise = subject_log_likelihoods(fit, marginal=marginal, points=points, draws=thinned, seed=seed)
     else:
         raise InputError(
             Problem(f"cannot leave one {by!r} out", did_you_mean(str(by), ["observation", "subject"]))
         )
-    return _loo(fit.name, by, marginal and by == "subject", found)
+    return _loo(fit.name, by, marginal and by == "subject", pointwise)
 
 
-def _loo(name: str, by: By, marginal: bool, found: Pointwise) -> Loo:
-    n = found.values.shape[0] * found.values.shape[1]
-    threshold = min(1 - 1 / float(np.log10(n)), 0.7)
+def _loo(name: str, by: By, marginal: bool, pointwise: Pointwise) -> Loo:
+    """The sums over units, and for each unit whether its elpd may be used."""
+    draws = pointwise.values.shape[0] * pointwise.values.shape[1]
+    threshold = min(1 - 1 / float(np.log10(draws)), 0.7)
     rows = []
-    for values, error in zip(np.moveaxis(found.values, -1, 0), found.error, strict=True):
+    for values, error in zip(np.moveaxis(pointwise.values, -1, 0), pointwise.error, strict=True):
         elpd, k, p, reason = _left_out(values)
         if k > threshold:
             reason = (
@@ -168,24 +171,34 @@ def _loo(name: str, by: By, marginal: bool, found: Pointwise) -> Loo:
         elif not reason and error > _NOISY:
             reason = f"the integral over random effects has an error of {error:.2f}: give more points"
         rows.append({"elpd": elpd, "pareto_k": k, "p_loo": p, "reason": reason})
-    units = DataFrame({**found.units, **DataFrame(rows)})
+    units = DataFrame({**pointwise.units, **DataFrame(rows)})
     if marginal:
-        units.insert(units.columns.get_loc("reason"), "integration_error", found.error)  # pyright: ignore
-    each = units["elpd"].to_numpy(float)
-    se = float(np.sqrt(len(each) * np.var(each))) if np.isfinite(each).all() else np.nan
-    return Loo(name, by, marginal, float(each.sum()), se, float(units["p_loo"].sum()), units, threshold, n)
+        units.insert(units.columns.get_loc("reason"), "integration_error", pointwise.error)  # pyright: ignore
+    elpd_of_unit = units["elpd"].to_numpy(float)
+    se = np.nan
+    if np.isfinite(elpd_of_unit).all():
+        se = float(np.sqrt(len(elpd_of_unit) * np.var(elpd_of_unit)))
+    return Loo(
+        fit=name,
+        by=by,
+        marginal=marginal,
+        elpd=float(elpd_of_unit.sum()),
+        se=se,
+        p_loo=float(units["p_loo"].sum()),
+        units=units,
+        threshold=threshold,
+        draws=draws,
+    )
 
 
 def _left_out(values: np.ndarray) -> tuple[float, float, float, str]:
-    """elpd, Pareto k, effective parameters and a reason for one unit, from its log-likelihoods (chain,
-    draw).
-    """
+    """elpd, Pareto k, effective parameters and a reason of a unit with log-likelihoods (chain, draw)."""
     failed = int((~np.isfinite(values)).sum())
     if failed:
         return -np.inf, np.nan, np.nan, f"{failed} draws give it no likelihood: see `kinetics check`"
     mean = float(logsumexp(values) - np.log(values.size))
     plain = float(np.log(values.size) - logsumexp(-values))
-    if np.ptp(values) < _EVEN:  # the weights are nearly even: there is no tail to smooth, and k says nothing
+    if np.ptp(values) < _EVEN:  # nearly even weights have no tail to smooth, and k says nothing
         return plain, np.nan, mean - plain, ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -193,8 +206,7 @@ def _left_out(values: np.ndarray) -> tuple[float, float, float, str]:
             density = np.exp(values - values.max())
             efficiency = float(np.asarray(array_stats.ess(density, method="mean"))) / values.size
             usable = np.isfinite(efficiency) and efficiency > 0
-            found = array_stats.loo(values, r_eff=min(efficiency, 1.0) if usable else 1.0)
+            elpd, k, p = array_stats.loo(values, r_eff=min(efficiency, 1.0) if usable else 1.0)
         except ValueError as error:
             return plain, np.nan, mean - plain, f"no tail to smooth ({error}): more draws"
-    elpd, k, p = (float(x) for x in found)
-    return elpd, k, p, ""
+    return float(elpd), float(k), float(p), ""

@@ -1,9 +1,10 @@
 """The log-likelihood of every record, and of every subject, in every posterior draw.
 
-A subject's own likelihood is either conditional on its random effects, or marginal: integrated over those of
-a patient like it who was not in the study. The integral is by importance sampling: points around the
-subject's posterior and, so that no weight is unbounded, points of the population; the same points serve
-every draw (Vehtari, Mononen, Tolvanen, Sivula & Winther 2016; Merkle, Furr & Rabe-Hesketh 2019).
+The likelihood of a subject is either conditional on its own random effects, or marginal: integrated over the
+random effects of a patient like it who was not in the study. The integral is by importance sampling. Most
+points lie around the subject's posterior; some come from the population, so that no weight is unbounded. The
+same points serve every draw (Vehtari, Mononen, Tolvanen, Sivula & Winther 2016; Merkle, Furr & Rabe-Hesketh
+2019).
 """
 
 from __future__ import annotations
@@ -30,19 +31,18 @@ from kinetics.streams import stream
 
 __all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
 
-_MOST = 4_000_000  # log-likelihoods of records at once
-# the points: variance over the posterior's, and least SD on the link scale
-_WIDER = 1.3
-_LEAST = 0.02
-_PRIOR_SHARE = 0.15  # of the points, drawn from the population
+_MOST = 4_000_000  # the most log-likelihoods of records that are computed at once
+_WIDER = 1.3  # variance of the points around a subject's posterior, over the variance of that posterior
+_LEAST = 0.02  # the least SD of these points, on the link scale
+_PRIOR_SHARE = 0.15  # share of the points that are drawn from the population
 
 
 @dataclass(frozen=True)
 class Pointwise:
-    """Log-likelihoods: `values` by unit, `units` what each is (subject; time [study day] and analyte).
+    """Log-likelihoods of units: `values`, and `units`, one row for each (subject; time [study day], analyte).
 
-    `error`: Monte Carlo standard error of each unit's log-likelihood, the median over draws; 0 where it is
-    not an integral.
+    `error` is the Monte Carlo standard error of each unit's log-likelihood, the median over draws; it is 0
+    where the log-likelihood is not an integral.
     """
 
     units: DataFrame
@@ -53,72 +53,77 @@ class Pointwise:
 def record_log_likelihoods(
     fit: Fit, *, draws: int | None = None, together: Collection[str] = ()
 ) -> Pointwise:
-    """Every record that enters the likelihood, given its subject's own random effects.
+    """Log-likelihoods of the records that enter the likelihood, given their subjects' own random effects.
 
     units: subject, analyte, time [study day], censored. A BLQ record that the plan leaves out (M1) is not
-    among them. `draws`: at most so many a chain, evenly thinned. Records of one subject at one time are one
-    unit if their analytes are those of a correlated pair, or all in `together`: `analyte` and `censored` then
-    name each.
+    among them. `draws` is the greatest number of draws from each chain, evenly thinned. Records of one
+    subject at one time are one unit if their analytes are those of a correlated pair, or all in `together`;
+    `analyte` and `censored` then name each of them.
     """
     sites = _sites(fit, draws)
     data = fit.bound.data
     assays = fit.bound.assays
 
-    def one(s: Mapping[str, Array]) -> Array:
+    def log_likelihoods(s: Mapping[str, Array]) -> Array:
         return jnp.stack(list(fit.bound.record_log_likelihood(s, data).values()), axis=-1)
 
-    width = data.observations.time.size * len(assays)
-    values = _in_blocks(jax.vmap(one), sites, max(1, _MOST // width))
-    joined = {*together, *(fit.bound.pair.analytes if fit.bound.pair else ())}
-    analytes, kinds = _joined(fit, values, joined)
-    units = []
-    columns = []
-    for a in range(len(assays)):
-        i, j = np.nonzero(kinds[a] != "")
-        names = np.asarray(fit.bound.subjects, object)[i]
-        time = np.asarray(data.observations.time)[i, j]
-        units.append(
-            {"subject": names, "analyte": analytes[a][i, j], "time": time, "censored": kinds[a][i, j]}
-        )
-        columns.append(values[:, i, j, a])
-    table = DataFrame({k: np.concatenate([np.asarray(u[k], object) for u in units]) for k in units[0]})
-    table["time"] = table["time"].astype(float)
-    by_unit = _by_chain(fit, np.concatenate(columns, axis=1))
-    return Pointwise(table, by_unit, np.zeros(len(table)))
+    # (draw, subject, record, assay)
+    size_of_draw = data.observations.time.size * len(assays)
+    values = _in_blocks(jax.vmap(log_likelihoods), sites, max(1, _MOST // size_of_draw))
 
-
-def _joined(
-    fit: Fit, values: Float[np.ndarray, "draw subject record assay"], together: Collection[str]
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Names and kinds of the units of every assay, (subject, record), "" where there is none; in `values` a
-    unit of several records has their sum, at the first of its assays.
-    """
-    analytes = []
+    # the kind and the analyte of every unit, (subject, record) for each assay; "" where there is none
     kinds = []
-    for assay in fit.bound.assays:
-        records = fit.bound.data.observations.assays[assay.analyte]
-        masks = {"none": records.measured, "left": records.left, "right": records.right}
-        masks |= {"interval": records.interval}
-        found = np.select([np.asarray(m) for m in masks.values()], list(masks), default="")
-        kinds.append(found.astype(object))
-        analytes.append(np.full(found.shape, assay.analyte, object))
-    one_draw = [k for k, assay in enumerate(fit.bound.assays) if assay.analyte in together]
-    for a, b in combinations(one_draw, 2):
+    analytes = []
+    for assay in assays:
+        records = data.observations.assays[assay.analyte]
+        masks = {
+            "none": records.measured,
+            "left": records.left,
+            "right": records.right,
+            "interval": records.interval,
+        }
+        kind = np.select([np.asarray(m) for m in masks.values()], list(masks), default="")
+        kinds.append(kind.astype(object))
+        analytes.append(np.full(kind.shape, assay.analyte, object))
+
+    # a unit of several records has their sum, at the first of its assays
+    joint = {*together, *(fit.bound.pair.analytes if fit.bound.pair else ())}
+    joint_assays = [k for k, assay in enumerate(assays) if assay.analyte in joint]
+    for a, b in combinations(joint_assays, 2):
         both = (kinds[a] != "") & (kinds[b] != "")
         values[:, both, a] += values[:, both, b]
         analytes[a][both] += " and " + analytes[b][both]
         kinds[a][both] += " and " + kinds[b][both]
         kinds[b][both] = ""
-    return analytes, kinds
+
+    # one row, and one column of values, for each unit
+    tables = []
+    columns = []
+    for a in range(len(assays)):
+        i, j = np.nonzero(kinds[a] != "")
+        tables.append(
+            {
+                "subject": np.asarray(fit.bound.subjects, object)[i],
+                "analyte": analytes[a][i, j],
+                "time": np.asarray(data.observations.time)[i, j],
+                "censored": kinds[a][i, j],
+            }
+        )
+        columns.append(values[:, i, j, a])
+    units = DataFrame({k: np.concatenate([np.asarray(t[k], object) for t in tables]) for k in tables[0]})
+    units["time"] = units["time"].astype(float)
+    by_unit = _by_chain(fit, np.concatenate(columns, axis=1))
+    return Pointwise(units, by_unit, np.zeros(len(units)))
 
 
 def subject_log_likelihoods(
     fit: Fit, *, marginal: bool = True, points: int = 256, draws: int | None = 500, seed: int = 0
 ) -> Pointwise:
-    """Every subject's records together; subjects without a record are left out.
+    """Log-likelihoods of the subjects, each of all its records; subjects without a record are left out.
 
-    `marginal`: integrated over the random effects at `points` points, else given the subject's own.
-    `draws`: at most so many a chain, evenly thinned. units: subject, records.
+    `marginal`: integrated over the random effects at `points` points, which `seed` places; else given the
+    subject's own random effects. `draws` is the greatest number of draws from each chain, evenly thinned.
+    units: subject, records.
     """
     bound = fit.bound
     data = fit.bound.data
@@ -130,9 +135,9 @@ def subject_log_likelihoods(
     if marginal and bound.hierarchy.vary:
         values, error = _integrated(fit, sites, points, seed)
     else:
-        width = data.observations.time.size * len(bound.assays)
+        size_of_draw = data.observations.time.size * len(bound.assays)
         run = jax.vmap(lambda s: bound.subject_log_likelihood(s, data))
-        values = _in_blocks(run, sites, max(1, _MOST // width))
+        values = _in_blocks(run, sites, max(1, _MOST // size_of_draw))
         error = np.zeros(len(bound.subjects))
     return Pointwise(units, _by_chain(fit, values[:, rows]), error[rows])
 
@@ -140,95 +145,100 @@ def subject_log_likelihoods(
 def _integrated(
     fit: Fit, sites: Mapping[str, np.ndarray], points: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """log p(records of a subject | population values), (draw, subject), and its Monte Carlo error
-    (subject,).
-    """
+    """log p(records of a subject | population values), (draw, subject), and its Monte Carlo error."""
     bound = fit.bound
     data = fit.bound.data
     h = fit.bound.hierarchy
     proposal = _proposal(fit, points, seed)
     subjects = len(fit.bound.subjects)
 
-    def one(s: Mapping[str, Array], eta: Array) -> Array:
+    def conditional(s: Mapping[str, Array], eta: Array) -> Array:
         """Log-likelihood of each subject with the random effects `eta` (effect, subject)."""
-        own = dict(s) | {f"eta_{name}": eta[k] for k, name in enumerate(h.vary)}
-        return bound.subject_log_likelihood(own, data)
+        effects = {f"eta_{name}": eta[k] for k, name in enumerate(h.vary)}
+        return bound.subject_log_likelihood(dict(s) | effects, data)
 
-    def reduced(s: Mapping[str, Array]) -> Array:
+    def integral(s: Mapping[str, Array]) -> Array:
+        """The log of the integral and its relative error, (2, subject), for the population values `s`."""
         centre = centres(h, h.vary, s, data.design, subjects)
-        eta, log_weight = proposal.at(h, s, centre)
-        terms = jax.vmap(one, in_axes=(None, 1))(s, eta) + log_weight
+        eta, log_weight = proposal.weighted(h, s, centre)
+        terms = jax.vmap(conditional, in_axes=(None, 1))(s, eta) + log_weight
         top = jnp.max(terms, axis=0)
         w = jnp.exp(terms - jnp.where(jnp.isfinite(top), top, 0.0))
         total = jnp.sum(w, axis=0)
-        relative = jnp.sqrt(jnp.maximum(jnp.sum(w**2, axis=0) / total**2 - 1 / points, 0.0))
-        return jnp.stack([jnp.log(total) + top - jnp.log(points), relative])
+        error = jnp.sqrt(jnp.maximum(jnp.sum(w**2, axis=0) / total**2 - 1 / points, 0.0))
+        return jnp.stack([jnp.log(total) + top - jnp.log(points), error])
 
-    width = points * data.observations.time.size * len(bound.assays)
+    size_of_draw = points * data.observations.time.size * len(bound.assays)
     population = {name: sites[name] for name in bound.priors()}
-    found = _in_blocks(jax.vmap(reduced), population, max(1, _MOST // width))
-    return found[:, 0], np.median(found[:, 1], axis=0)
+    integrals = _in_blocks(jax.vmap(integral), population, max(1, _MOST // size_of_draw))
+    return integrals[:, 0], np.median(integrals[:, 1], axis=0)
 
 
 @dataclass(frozen=True)
 class _Proposal:
-    """Points to integrate over, on the link scale of the varying parameters, where a subject's records hold
-    them in place whatever the population values are: most around the subject's own posterior, the others
-    from the population of the draw.
+    """Points to integrate over: most around each subject's own posterior, the others from the population.
+
+    The points around the posterior are on the link scale of the varying parameters. There the subject's
+    records determine where they lie, whatever the population values are.
     """
 
     near: Float[np.ndarray, "effect point subject"]
-    independent: Float[np.ndarray, "effect point"]  # of the population, before effects are correlated
-    chance: Float[np.ndarray, " point"]  # uniform: which of these are of the second class of a mixture
+    independent: Float[np.ndarray, "effect point"]  # from the population, before effects are correlated
+    chance: Float[np.ndarray, " point"]  # uniform: says which of these are of the second class of a mixture
     mean: Float[np.ndarray, "effect subject"]
     root: Float[np.ndarray, "subject effect effect"]  # lower Cholesky factor of the covariance
 
-    def at(self, h: Hierarchy, s: Mapping[str, Array], centre: Array) -> tuple[Array, Array]:
-        """Random effects (effect, point, subject) for one draw, and log importance weights (point,
-        subject).
-        """
+    def weighted(self, h: Hierarchy, s: Mapping[str, Array], centre: Array) -> tuple[Array, Array]:
+        """Random effects (effect, point, subject) of one draw, and log weights (point, subject)."""
+        # the points as random effects of this draw's population
         omega = jnp.stack([s[h.sd_site(name)] for name in h.vary])[:, None, None]
         shape = (*self.independent.shape, centre.shape[-1])
-        drawn = correlate(h, s, jnp.asarray(self.independent))
+        from_population = correlate(h, s, jnp.asarray(self.independent))
         if h.probability is not None:
-            drawn = drawn + shift_of(h, s)[:, None] * (self.chance < s["prob_class"])
-        drawn = jnp.broadcast_to(drawn[..., None], shape)
-        eta = jnp.concatenate([(self.near - centre[:, None]) / omega, drawn], axis=1)
-        prior = effects_log_prob(h, s, eta) - jnp.sum(jnp.log(omega))  # of the value, not of eta
-        away = centre[:, None] + omega * eta - self.mean[:, None]
-        z = jnp.einsum("sij,jps->ips", np.linalg.inv(self.root), away)
-        scale = np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum(axis=1)
-        own = jnp.sum(norm.logpdf(z), axis=0) - scale
-        share = drawn.shape[1] / eta.shape[1]
-        return eta, prior - jnp.logaddexp(np.log(share) + prior, np.log(1 - share) + own)
+            second_class = self.chance < s["prob_class"]
+            from_population = from_population + shift_of(h, s)[:, None] * second_class
+        from_population = jnp.broadcast_to(from_population[..., None], shape)
+        eta = jnp.concatenate([(self.near - centre[:, None]) / omega, from_population], axis=1)
+
+        # log densities of the value (not of eta) in the population, and around the subject's posterior
+        population = effects_log_prob(h, s, eta) - jnp.sum(jnp.log(omega))
+        deviation = centre[:, None] + omega * eta - self.mean[:, None]
+        z = jnp.einsum("sij,jps->ips", np.linalg.inv(self.root), deviation)
+        log_determinant = np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum(axis=1)
+        near = jnp.sum(norm.logpdf(z), axis=0) - log_determinant
+
+        share = from_population.shape[1] / eta.shape[1]
+        mixture = jnp.logaddexp(np.log(share) + population, np.log(1 - share) + near)
+        return eta, population - mixture
 
 
 def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
+    """The points for one fit, low-discrepancy (Halton) numbers in both parts."""
     h = fit.bound.hierarchy
     posterior = _positions(fit)
     size = len(h.vary)
     few = max(1, round(_PRIOR_SHARE * points))
     rng = stream(seed, "integration points")
-    own, others = (
-        np.clip(qmc.Halton(size, rng=rng).random(n), 1e-12, 1 - 1e-12).T for n in (points - few, few)
-    )
-    independent = np.stack(
-        [
-            student_t.ppf(u, h.tails[name]) if name in h.tails else ndtri(u)
-            for name, u in zip(h.vary, others, strict=True)
-        ]
-    )
+    uniform_near = np.clip(qmc.Halton(size, rng=rng).random(points - few), 1e-12, 1 - 1e-12).T
+    uniform_population = np.clip(qmc.Halton(size, rng=rng).random(few), 1e-12, 1 - 1e-12).T
+    independent = []
+    for name, u in zip(h.vary, uniform_population, strict=True):
+        independent.append(student_t.ppf(u, h.tails[name]) if name in h.tails else ndtri(u))
     mean = posterior.mean(axis=1)
-    away = posterior - mean[:, None]
-    spread = np.einsum("ids,jds->sij", away, away) / posterior.shape[1]
-    root = np.linalg.cholesky(_WIDER * spread + _LEAST**2 * np.eye(size))
-    near = mean[:, None] + np.einsum("sij,jp->ips", root, ndtri(own))
-    chance = rng.uniform(size=few) if h.probability is not None else np.ones(few)
-    return _Proposal(near, independent, chance, mean, root)
+    deviation = posterior - mean[:, None]
+    covariance = np.einsum("ids,jds->sij", deviation, deviation) / posterior.shape[1]
+    root = np.linalg.cholesky(_WIDER * covariance + _LEAST**2 * np.eye(size))
+    return _Proposal(
+        near=mean[:, None] + np.einsum("sij,jp->ips", root, ndtri(uniform_near)),
+        independent=np.stack(independent),
+        chance=rng.uniform(size=few) if h.probability is not None else np.ones(few),
+        mean=mean,
+        root=root,
+    )
 
 
 def _positions(fit: Fit) -> Float[np.ndarray, "effect draw subject"]:
-    """The subjects' parameters on the link scale, and their cycles' effects."""
+    """The subjects' varying parameters on the link scale, and the effects of their cycles."""
     h = fit.bound.hierarchy
     theta = fit.theta()
     sites = fit.sites()
@@ -238,24 +248,30 @@ def _positions(fit: Fit) -> Float[np.ndarray, "effect draw subject"]:
 
 
 def _sites(fit: Fit, draws: int | None) -> dict[str, np.ndarray]:
-    """The sampled sites (draw, ...), chains one after the other, at most `draws` of each."""
-    bound = fit.bound
+    """The sampled sites (draw, ...), one chain after the other, at most `draws` of each chain."""
     group = fit.posterior["posterior"].dataset
     n = int(group.sizes["draw"])
     keep = np.linspace(0, n - 1, min(draws or n, n)).round().astype(int)
-    found = {name: group[name].to_numpy()[:, keep] for name in bound.site_names()}
-    return {name: v.reshape(-1, *v.shape[2:]) for name, v in found.items()}
+    sites = {}
+    for name in fit.bound.site_names():
+        values = group[name].to_numpy()[:, keep]
+        sites[name] = values.reshape(-1, *values.shape[2:])
+    return sites
 
 
 def _by_chain(fit: Fit, values: np.ndarray) -> np.ndarray:
+    """Values (chain x draw, unit) as (chain, draw, unit)."""
     chains = int(fit.posterior["posterior"].sizes["chain"])
     return values.reshape(chains, -1, values.shape[-1])
 
 
 def _in_blocks(run: Any, sites: Mapping[str, np.ndarray], most: int) -> np.ndarray:
-    """`run` over blocks of draws of one compiled shape; the last block repeats its last draw."""
+    """`run` over blocks of at most `most` draws. All have one compiled shape; the last repeats its last
+    draw.
+    """
     n = len(next(iter(sites.values())))
-    size = -(-n // -(-n // most))
+    blocks = -(-n // most)
+    size = -(-n // blocks)
     compiled = jax.jit(run)
     parts = []
     for start in range(0, n, size):

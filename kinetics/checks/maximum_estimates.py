@@ -1,6 +1,4 @@
-"""The table that a NONMEM user expects of a fit by `laplace` or `map`: estimates, SE, RSE, shrinkage, the
-objective.
-"""
+"""Estimates of a fit by `laplace` or `map`, as a NONMEM user expects them: SE, RSE, shrinkage, objective."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ __all__ = ["Estimates", "estimates"]
 
 @dataclass(frozen=True)
 class Estimates:
-    """The maximum of a fit by `laplace` (no priors) or `map`; `kinetics.inference.laplace.standard_errors`
-    defines every number.
+    """The maximum of a fit by `laplace` (no priors) or `map`.
 
-    table: site, estimate, se, rse_percent, lower, upper (95 %), shrinkage_percent (of an omega's EBEs), held
-    (why a value has no standard error, and what to do). ebes: subject, eta_X, X. `ofv` is NONMEM's objective,
-    `ofv_log` with log-normal records as logs. `condition` is that of the correlation matrix of the estimates.
-    covariance and correlation are of the estimates; `log_likelihood`, `aic` and `bic` (lower is better) have
-    `parameters` free and `records` seen.
+    `kinetics.inference.laplace.standard_errors` defines every number. table: site, estimate, se, rse_percent,
+    lower, upper (95 %), shrinkage_percent (of the EBEs that belong to an omega), held (why a value has no
+    standard error, and what to do). ebes: subject, eta_X, X. `ofv` is NONMEM's objective, `ofv_log` the same
+    with log-normal records taken as logs. covariance, correlation and `condition` are the covariance matrix
+    of the estimates, their correlation matrix, and the condition number of the latter. `log_likelihood`,
+    `aic` and `bic` (lower is better) count `parameters` free parameters and `records` records.
 
     >>> found = kn.checks.estimates(kn.load_fit("runs/theophylline-laplace"))
     >>> found.method, found.parameters, found.records, round(found.ofv, 1), found.held
@@ -51,12 +49,12 @@ class Estimates:
 
     @property
     def held(self) -> dict[str, str]:
-        """What the records do not determine: site -> why, and what to do."""
+        """The sites that the records do not determine: site -> why, and what to do."""
         rows = self.table[self.table["held"] != ""]
         return dict(zip(rows["site"], rows["held"], strict=True))
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The estimates as plain values, for `--json`."""
         numbers = ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "parameters", "records", "condition")
         return {
             "fit": self.fit,
@@ -72,20 +70,21 @@ class Estimates:
         head = f"{self.fit}: {kind}; random effects integrated by Laplace's method (FOCE with interaction)"
         lines = [
             head,
-            f"OFV {self.ofv:.3f} (-2 log L less N log 2 pi), log L {self.log_likelihood:.3f}, AIC {self.aic:.2f}, "
-            f"BIC {self.bic:.2f}; {self.parameters} parameters, {self.records} records; condition number "
-            f"{self.condition:.3g}",
+            f"OFV {self.ofv:.3f} (-2 log L less N log 2 pi), log L {self.log_likelihood:.3f}, "
+            f"AIC {self.aic:.2f}, BIC {self.bic:.2f}; {self.parameters} parameters, {self.records} records; "
+            f"condition number {self.condition:.3g}",
         ]
         if abs(self.ofv_log - self.ofv) > 1e-9:
             lines.append(f"OFV with log-normal records as logs: {self.ofv_log:.3f}")
-        shown = self.table.drop(columns="held")
-        lines.append(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
+        table = self.table.drop(columns="held")
+        lines.append(table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
         lines.append("SE by the delta method from the information; intervals hold 95 %")
-        return "\n".join([*lines, *(f"held: {site}: {why}" for site, why in self.held.items())])
+        lines.extend(f"held: {site}: {reason}" for site, reason in self.held.items())
+        return "\n".join(lines)
 
 
 def estimates(fit: Fit) -> Estimates:
-    """The estimates of a fit by `laplace` or `map`; FitError for another method, which has no maximum.
+    """The estimates of a fit by `laplace` or `map`. FitError for another method, which has no maximum.
 
     >>> found = kn.checks.estimates(kn.load_fit("runs/theophylline-laplace"))
     >>> found.table[["site", "estimate", "rse_percent"]].round(1).head(3)
@@ -96,32 +95,33 @@ def estimates(fit: Fit) -> Estimates:
     """
     if "estimates" not in fit.posterior:
         raise FitError(
-            f"{fit.name} was fitted by {fit.method}, which estimates no maximum: see `parameter_table`, or fit "
-            'with method = "laplace"'
+            f"{fit.name} was fitted by {fit.method}, which estimates no maximum: see `parameter_table`, or "
+            'fit with method = "laplace"'
         )
     group = fit.posterior["estimates"].dataset
     sites = [str(s) for s in group["site"].to_numpy()]
     columns = ("estimate", "se", "rse_percent", "lower", "upper")
     table = DataFrame({"site": sites, **{k: group[k].to_numpy() for k in columns}})
-    effects = fit.bound.hierarchy.omega
-    shrinkage = {f"omega_{k}": 100 * (1 - float(np.std(group[f"eta_{k}"].to_numpy()))) for k in effects}
+    shrinkage = {}
+    for name in fit.bound.hierarchy.omega:
+        shrinkage[f"omega_{name}"] = 100 * (1 - float(np.std(group[f"eta_{name}"].to_numpy())))
     table["shrinkage_percent"] = [shrinkage.get(s, np.nan) for s in sites]
     table["held"] = [str(v) for v in group["held"].to_numpy()]
-    own = [str(k) for k, v in group.data_vars.items() if v.dims == ("subject",)]
-    ebes = DataFrame({"subject": fit.bound.subjects, **{k: group[k].to_numpy() for k in own}})
-    covariance, correlation = (
-        DataFrame(group[k].to_numpy(), index=sites, columns=sites) for k in ("covariance", "correlation")
-    )
-    attrs = {k: float(v) for k, v in group.attrs.items()}
-    numbers = {k: attrs[k] for k in ("ofv", "ofv_log", "log_likelihood", "aic", "bic", "condition")}
+    by_subject = [str(k) for k, v in group.data_vars.items() if v.dims == ("subject",)]
+    ebes = DataFrame({"subject": fit.bound.subjects, **{k: group[k].to_numpy() for k in by_subject}})
     return Estimates(
-        fit.name,
-        fit.method,
-        table,
-        ebes,
-        covariance,
-        correlation,
-        **numbers,
-        parameters=int(attrs["parameters"]),
-        records=int(attrs["records"]),
+        fit=fit.name,
+        method=fit.method,
+        table=table,
+        ebes=ebes,
+        covariance=DataFrame(group["covariance"].to_numpy(), index=sites, columns=sites),
+        correlation=DataFrame(group["correlation"].to_numpy(), index=sites, columns=sites),
+        ofv=float(group.attrs["ofv"]),
+        ofv_log=float(group.attrs["ofv_log"]),
+        log_likelihood=float(group.attrs["log_likelihood"]),
+        aic=float(group.attrs["aic"]),
+        bic=float(group.attrs["bic"]),
+        parameters=int(group.attrs["parameters"]),
+        records=int(group.attrs["records"]),
+        condition=float(group.attrs["condition"]),
     )

@@ -1,11 +1,11 @@
-"""What the numbers owe to the prior: power-scaling, prior-posterior overlap, contraction and pooling.
+"""Sensitivity to the prior: power-scaling, prior-posterior overlap, contraction and pooling.
 
 Power-scaling raises the prior, or the likelihood, to a power near 1 and asks how far the posterior moves, by
 importance sampling of the draws (Kallioinen, Paananen, Bürkner & Vehtari 2023; ArviZ's `psense`). The prior
-is that of the population values; the likelihood is the subjects' own, integrated over their random effects,
-for it is through these that the records speak of the population. The overlap is the common area of prior and
-posterior density: 1 where they coincide; above 0.35 a parameter is weakly identified (Garrett & Zeger 2000).
-Pooling is that of Gelman & Pardoe (2006).
+is that of the population values. The likelihood is that of the subjects, integrated over their random
+effects, because only through these do the records inform the population. The overlap is the common area of
+the prior and posterior densities: 1 where they coincide; above 0.35 a parameter is weakly identified (Garrett
+& Zeger 2000). Pooling is that of Gelman & Pardoe (2006).
 """
 
 from __future__ import annotations
@@ -33,17 +33,19 @@ from kinetics.model import Correlation, HalfNormal, Prior, inverse_link, link
 
 __all__ = ["Sensitivity", "prior_posterior_overlap", "sensitivity"]
 
-THRESHOLD = 0.05  # of a sensitivity (Kallioinen et al. 2023)
-_ALPHAS = (0.99, 1.01)
+THRESHOLD = 0.05  # from which a sensitivity counts (Kallioinen et al. 2023)
+_ALPHAS = (0.99, 1.01)  # the powers
 _WORST_K = 0.7
-_SAME = 0.9  # an overlap
+_SAME = 0.9  # the overlap from which the posterior counts as the prior
 
-Values = Mapping[str, np.ndarray]  # of sites or densities, each (chain, draw)
+Values = Mapping[str, np.ndarray]  # site -> values or log densities, each (chain, draw)
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """table: one row a population site: site, prior (sensitivity to all priors), own_prior (to its own
+    """The sensitivity of every population site to the prior and to the data.
+
+    table: one row for each site: site, prior (sensitivity to all priors), own_prior (to the site's own prior
     alone), likelihood, verdict, overlap, displacement (of the posterior mean from the prior's centre, in
     prior SDs), contraction, shrinkage, pooling. verdict: "prior-driven" (the prior moves it and the data do
     not, or the posterior is the prior), "conflict" (both move it, and it lies more than one prior SD from the
@@ -62,33 +64,46 @@ class Sensitivity:
 
     @property
     def advice(self) -> str:
-        """Why the sensitivities may not be used; "" where they may."""
+        """The reason why the sensitivities may not be used; "" where they may."""
         worst = max(self.prior_k, self.likelihood_k)
         if worst > _WORST_K:
-            return f"the draws do not reach far enough to be reweighted (Pareto k {worst:.2f}): fit with other priors"
+            return (
+                f"the draws do not reach far enough to be reweighted (Pareto k {worst:.2f}): "
+                "fit with other priors"
+            )
         return ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        numbers = {"prior_k": self.prior_k, "likelihood_k": self.likelihood_k, "advice": self.advice}
-        return {"fit": self.fit, "parameters": self.table.to_dict("records"), **numbers}
+        """The sensitivities as plain values, for `--json`."""
+        return {
+            "fit": self.fit,
+            "parameters": self.table.to_dict("records"),
+            "prior_k": self.prior_k,
+            "likelihood_k": self.likelihood_k,
+            "advice": self.advice,
+        }
 
     def __str__(self) -> str:
         text = self.table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.3g}")
         lines = [f"{self.fit}: sensitivity to a power of the prior and of the likelihood", text]
-        return "\n".join([*lines, *([f"note: {self.advice}"] if self.advice else [])])
+        if self.advice:
+            lines.append(f"note: {self.advice}")
+        return "\n".join(lines)
 
 
 def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0) -> Sensitivity:
     """How far every population site would move with a little more or less of the prior, and of the data.
 
-    At most `draws` a chain, evenly thinned; `points` and `seed` of the integral are those of `loo`.
+    At most `draws` draws of each chain are used, evenly thinned; `points` and `seed` of the integral are
+    those of `loo`.
 
     Priors are scaled where they are normal (log, logit), so that a scaled prior keeps its median and changes
-    its SD; a HalfNormal changes its scale. A correlation's is scaled on Fisher's z (arctanh). `own_prior` of
-    one correlation of a block is to its marginal, `prior` to the block's joint one.
+    its SD; a HalfNormal changes its scale. The prior of a correlation is scaled on Fisher's z (arctanh). For
+    one correlation of a block, `own_prior` is the sensitivity to its marginal prior, `prior` to the joint
+    prior of the block.
 
-    >>> found = kn.checks.sensitivity(kn.load_fit("runs/theophylline"), draws=10, points=8)  # 500 and 256 to be believed
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> found = kn.checks.sensitivity(fit, draws=10, points=8)  # 500 and 256 to be believed
     >>> list(found.table)[:6]
     ['site', 'prior', 'own_prior', 'likelihood', 'verdict', 'overlap']
     """
@@ -97,54 +112,67 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     n = int(group.sizes["draw"])
     keep = np.linspace(0, n - 1, min(draws, n)).round().astype(int)
     sites = {name: group[name].to_numpy()[:, keep] for name in priors}
+
+    # log densities, (chain, draw): of each prior, of all priors together, and of the records
     log_prior = {name: _log_prior(prior, sites[name]) for name, prior in priors.items()}
-    found = subject_log_likelihoods(fit, points=points, draws=draws, seed=seed)
-    log_likelihood = {"subjects": found.values.sum(axis=-1)}
     joint = _joint_log_prior(fit, sites, log_prior)
-    tree = _tree(sites, {"all": joint}, log_likelihood)
-    by_prior = _sense(tree, "prior")
-    by_data = _sense(tree, "likelihood")
-    tree = _tree(sites, log_prior, log_likelihood)
-    own = {name: _sense(tree, "prior", name)[name] for name in priors}
-    prior_k = _scaling_k(joint)
-    likelihood_k = _scaling_k(log_likelihood["subjects"])
-    overlap = prior_posterior_overlap(fit).set_index("site")["overlap"]
+    subjects = subject_log_likelihoods(fit, points=points, draws=draws, seed=seed)
+    log_likelihood = subjects.values.sum(axis=-1)
+
+    # sensitivities to all priors, to the data, and to each site's own prior
+    tree = _tree(sites, {"all": joint}, {"subjects": log_likelihood})
+    to_all_priors = _sensitivities(tree, "prior")
+    to_data = _sensitivities(tree, "likelihood")
+    tree = _tree(sites, log_prior, {"subjects": log_likelihood})
+    to_own_prior = {name: _sensitivities(tree, "prior", name)[name] for name in priors}
+
+    overlaps = prior_posterior_overlap(fit).set_index("site")["overlap"]
     summary = parameter_table(fit).set_index("site")
     rows = []
-    for name in priors:
-        prior = by_prior[name]
-        data = by_data[name]
-        row = {"site": name, "prior": prior, "own_prior": own[name], "likelihood": data}
-        common = float(overlap[name])
-        shift = _displacement(priors[name], sites[name])
-        row |= {"verdict": _verdict(prior, data, common, shift), "overlap": common, "displacement": shift}
-        rows.append(row | {k: float(summary.loc[name, k]) for k in ("contraction", "shrinkage", "pooling")})  # pyright: ignore
-    return Sensitivity(fit.name, DataFrame(rows), prior_k, likelihood_k)
+    for name, prior in priors.items():
+        overlap = float(overlaps[name])
+        displacement = _displacement(prior, sites[name])
+        rows.append(
+            {
+                "site": name,
+                "prior": to_all_priors[name],
+                "own_prior": to_own_prior[name],
+                "likelihood": to_data[name],
+                "verdict": _verdict(to_all_priors[name], to_data[name], overlap, displacement),
+                "overlap": overlap,
+                "displacement": displacement,
+                **{k: float(summary.loc[name, k]) for k in ("contraction", "shrinkage", "pooling")},  # pyright: ignore
+            }
+        )
+    return Sensitivity(fit.name, DataFrame(rows), _scaling_k(joint), _scaling_k(log_likelihood))
 
 
 def _tree(sites: Values, log_prior: Values, log_likelihood: Values) -> DataTree:
+    """ArviZ's container of the draws and their log densities."""
     groups = {"posterior": sites, "log_prior": log_prior, "log_likelihood": log_likelihood}
     return arviz_base.from_dict({group: dict(values) for group, values in groups.items()})
 
 
 def _joint_log_prior(fit: Fit, sites: Values, log_prior: Values) -> np.ndarray:
-    """Log density of all priors together, (chain, draw): the marginals, but of a block of correlations its
-    LKJ.
+    """Log density of all priors together, (chain, draw).
+
+    It is the sum of the marginals, with the LKJ prior for a block of correlations.
     """
     total = np.sum([v for k, v in log_prior.items() if not k.startswith("corr_")], axis=0)
-    inside = {k: v for k, v in sites.items() if k.startswith("corr_")}
-    if not inside:
+    correlations = {k: v for k, v in sites.items() if k.startswith("corr_")}
+    if not correlations:
         return total
     block = jax.vmap(jax.vmap(fit.bound.hierarchy.correlation_log_prob))
-    values = {k: jnp.asarray(v) for k, v in inside.items()}
-    return total + np.asarray(block(values)) + np.sum([np.log1p(-(v**2)) for v in inside.values()], axis=0)
+    log_density = np.asarray(block({k: jnp.asarray(v) for k, v in correlations.items()}))
+    log_jacobian = np.sum([np.log1p(-(v**2)) for v in correlations.values()], axis=0)
+    return total + log_density + log_jacobian
 
 
 def prior_posterior_overlap(fit: Fit) -> DataFrame:
-    """The common area of prior and posterior density of every population site: columns site, overlap (0 to
-    1).
+    """The common area of the prior and posterior densities of every population site.
 
-    Densities are compared on the scale where the prior is normal; the posterior's is a kernel estimate.
+    Columns: site, overlap (0 to 1). Densities are compared on the scale where the prior is normal; that of
+    the posterior is a kernel estimate.
 
     >>> kn.checks.prior_posterior_overlap(kn.load_fit("runs/theophylline"))["site"].tolist()
     ['ka_pop', 'ke_pop', 'cl_pop', 'omega_ka', 'omega_cl', 'sigma_add_theophylline']
@@ -154,24 +182,27 @@ def prior_posterior_overlap(fit: Fit) -> DataFrame:
     return DataFrame(rows, columns=["site", "overlap"])
 
 
-def _sense(
+def _sensitivities(
     tree: DataTree, group: Literal["prior", "likelihood"], only: str | None = None
 ) -> dict[str, float]:
-    """Sensitivity of every site, or of `only` to its own prior; NaN where no draw weighs more than
-    another.
-    """
-    names = [str(name) for name in tree["posterior"].dataset.data_vars] if only is None else [only]
-    own = None if only is None else [only]
+    """Sensitivity of every site, or of `only` to its own prior; NaN where all draws have the same weight."""
+    if only is None:
+        names = [str(name) for name in tree["posterior"].dataset.data_vars]
+        densities = None
+    else:
+        names = [only]
+        densities = [only]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = psense(tree, var_names=names, group=group, alphas=_ALPHAS, group_var_names=own)
+            values = psense(tree, var_names=names, group=group, alphas=_ALPHAS, group_var_names=densities)
         except ValueError:  # a tail of equal weights has no shape
             return dict.fromkeys(names, np.nan)
-    return {name: float(found[name]) for name in names}
+    return {name: float(values[name]) for name in names}
 
 
 def _verdict(prior: float, likelihood: float, overlap: float, displacement: float) -> str:
+    """The verdict of `Sensitivity`; a sensitivity that is NaN moves nothing."""
     if overlap >= _SAME or prior >= THRESHOLD > likelihood:
         return "prior-driven"
     if not prior >= THRESHOLD:
@@ -181,21 +212,21 @@ def _verdict(prior: float, likelihood: float, overlap: float, displacement: floa
 
 def _displacement(prior: Prior, values: np.ndarray) -> float:
     """Distance of the posterior mean from the prior's centre in prior SDs, where the prior is normal."""
-    centre = float(_real(prior, np.asarray(prior.median)))
+    centre = float(_normal_scale(prior, np.asarray(prior.median)))
     if isinstance(prior, HalfNormal):  # the mean of log |normal|
         centre = np.log(prior.scale) - 0.5 * (np.euler_gamma + np.log(2))
-    return float(abs(_real(prior, values).mean() - centre) / _sd(prior))
+    return float(abs(_normal_scale(prior, values).mean() - centre) / _sd(prior))
 
 
-def _real(prior: Prior, values: np.ndarray) -> np.ndarray:
-    """Where the prior is normal, or nearly: Fisher's z of a correlation, the link of any other."""
+def _normal_scale(prior: Prior, values: np.ndarray) -> np.ndarray:
+    """Values on the scale where the prior is nearly normal: Fisher's z of a correlation, else the link."""
     if isinstance(prior, Correlation):
         return np.arctanh(values)
     return np.asarray(link(prior.link, jnp.asarray(values, float)))
 
 
 def _sd(prior: Prior) -> float:
-    """Of the prior on that scale."""
+    """SD of the prior on that scale."""
     if isinstance(prior, HalfNormal):
         return float(np.pi / np.sqrt(8))
     if isinstance(prior, Correlation):  # half the log of B / (1 - B), with B ~ Beta(shape, shape)
@@ -204,44 +235,56 @@ def _sd(prior: Prior) -> float:
 
 
 def _log_prior(prior: Prior, values: np.ndarray) -> np.ndarray:
-    """Log density of the prior where it is normal, or nearly (`_real`); a HalfNormal's on its own scale."""
-    own = np.asarray(prior.to_numpyro().log_prob(jnp.asarray(values)))
-    return own if isinstance(prior, HalfNormal) else own + _log_jacobian(prior, values)
+    """Log density of the prior on the scale of `_normal_scale`; of a HalfNormal, on its own scale."""
+    log_density = np.asarray(prior.to_numpyro().log_prob(jnp.asarray(values)))
+    if isinstance(prior, HalfNormal):
+        return log_density
+    return log_density + _log_jacobian(prior, values)
 
 
 def _log_jacobian(prior: Prior, values: np.ndarray) -> np.ndarray:
-    """log |dx / dz|, z that of `_real`."""
+    """log |dx / dz|, where z is x on the scale of `_normal_scale`."""
     if isinstance(prior, Correlation):
         return np.log1p(-(values**2))
     if prior.link == "log":
         return np.log(values)
-    return np.log(values) + np.log1p(-values) if prior.link == "logit" else np.zeros_like(values)
+    if prior.link == "logit":
+        return np.log(values) + np.log1p(-values)
+    return np.zeros_like(values)
 
 
 def _scaling_k(log_density: np.ndarray) -> float:
     """The worse Pareto k of the two importance samplings; NaN where every draw has the same density."""
-    found = []
+    pareto_k = []
     for alpha in _ALPHAS:
         try:
-            found.append(float(array_stats.psislw((1 - alpha) * log_density.ravel())[1]))
+            pareto_k.append(float(array_stats.psislw((1 - alpha) * log_density.ravel())[1]))
         except ValueError:
-            found.append(np.nan)
-    return max(found)
+            pareto_k.append(np.nan)
+    return max(pareto_k)
 
 
 def _overlap(prior: Prior, draws: np.ndarray) -> float:
-    z = _real(prior, draws)
+    """The common area of the prior's density and of a kernel estimate of the draws' density."""
+    z = _normal_scale(prior, draws)
     if z.std() < 1e-9 * (1 + abs(z.mean())):
         return 0.0
-    centre = float(_real(prior, np.asarray(prior.median)))
-    wide = 8.0 if isinstance(prior, HalfNormal) else 6 * _sd(prior)
-    reach = 5 * z.std()
-    low = min(centre - wide, z.min() - reach)
-    high = max(centre + wide, z.max() + reach)
+
+    # a grid that holds both
+    centre = float(_normal_scale(prior, np.asarray(prior.median)))
+    prior_reach = 8.0 if isinstance(prior, HalfNormal) else 6 * _sd(prior)
+    draws_reach = 5 * z.std()
+    low = min(centre - prior_reach, z.min() - draws_reach)
+    high = max(centre + prior_reach, z.max() + draws_reach)
     grid = np.linspace(low, high, 4001)
+
     with np.errstate(all="ignore"):
-        fisher = isinstance(prior, Correlation)
-        x = np.tanh(grid) if fisher else np.asarray(inverse_link(prior.link, jnp.asarray(grid)))
-        density = np.exp(np.asarray(prior.to_numpyro().log_prob(jnp.asarray(x))) + _log_jacobian(prior, x))
+        if isinstance(prior, Correlation):
+            x = np.tanh(grid)
+        else:
+            x = np.asarray(inverse_link(prior.link, jnp.asarray(grid)))
+        log_density = np.asarray(prior.to_numpyro().log_prob(jnp.asarray(x))) + _log_jacobian(prior, x)
+        density = np.nan_to_num(np.exp(log_density))
     posterior = gaussian_kde(z)(grid)
-    return float(np.clip(np.trapezoid(np.minimum(np.nan_to_num(density), posterior), grid), 0.0, 1.0))
+    area = np.trapezoid(np.minimum(density, posterior), grid)
+    return float(np.clip(area, 0.0, 1.0))

@@ -1,8 +1,7 @@
-"""Posterior predictive checks: do replicated studies look like the one that was fitted, in numbers that
-matter?
+"""Posterior predictive checks: statistics of the study that was fitted, beside those of replicated studies.
 
 The p-value of a statistic is the share of replicates above the observed value, ties counted half (Gelman,
-Meng & Stern 1996): near 0 or 1 the model does not produce such a study.
+Meng & Stern 1996). Near 0 or 1 it says that the model does not produce such a study.
 """
 
 from __future__ import annotations
@@ -37,11 +36,12 @@ def predictive_check(
 
     Columns: [subject,] analyte, statistic, unit, observed, median, lower, upper (90 % interval of the
     replicates), p, verdict ("unlike" outside that interval, "like" inside, "-" where it cannot be computed).
-    `by="study"`: Cmax (median over subjects, its 90th percentile, spread as SD of log), day of Cmax, day of
-    the last detectable record (medians), % of records below the LLOQ, % of subjects never detectable.
-    `by="subject"`: Cmax, its day, the last detectable day and % below the LLOQ of each subject, against new
-    patients with its doses and sampling times. A censored record counts as not detectable; above the ULOQ, as
-    the ULOQ. StudyError for an unknown analyte, InputError for another `by`.
+    `by="study"`: Cmax (median over subjects, 90th percentile, spread as the SD of its log), day of Cmax, day
+    of the last detectable record (medians over subjects), % of records below the LLOQ, % of subjects who are
+    never detectable. `by="subject"`: Cmax, its day, the last detectable day and % below the LLOQ of each
+    subject, compared with new patients who have its doses and sampling times. A record below the LLOQ counts
+    as not detectable, a record above the ULOQ as the ULOQ. StudyError for an unknown analyte, InputError for
+    another `by`.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> kn.checks.predictive_check(fit, "car_copies", n=20)[["statistic", "unit"]]
@@ -59,16 +59,17 @@ def predictive_check(
     rows: list[dict[str, Any]] = []
     for assay in observed_assays(fit, analyte):
         replicates = simulate_records(fit, assay.analyte, draws=n, seed=seed)
-        own = _own(replicates)
-        others = _replicated(replicates)
+        observed = _observed_statistics(replicates)
+        replicated = _statistics(replicates, replicates.value, replicates.below)
         head = {"analyte": assay.analyte}
         if by == "study":
-            pairs = zip(_study(own, assay.unit), _study(others, assay.unit), strict=True)
-            rows += [head | _row(name, unit, x[0], y) for (name, unit, x), (_, _, y) in pairs]
+            of_replicates = _study_statistics(replicated, assay.unit)
+            for name, (unit, value) in _study_statistics(observed, assay.unit).items():
+                rows.append(head | _row(name, unit, value[0], of_replicates[name][1]))
         else:
             for k, subject in enumerate(dict.fromkeys(replicates.records["subject"])):
                 for name, unit in _UNITS.items():
-                    row = _row(name, unit.format(u=assay.unit), own[name][0, k], others[name][:, k])
+                    row = _row(name, unit.format(u=assay.unit), observed[name][0, k], replicated[name][:, k])
                     rows.append({"subject": subject} | head | row)
     return DataFrame(rows, columns=[*(["subject"] if by == "subject" else []), *_COLUMNS])
 
@@ -76,8 +77,8 @@ def predictive_check(
 _UNITS = {"cmax": "{u}", "tmax": "day", "last detectable": "day", "below LLOQ": "%"}
 
 
-def _own(replicates: Replicates) -> dict[str, Table]:
-    """The statistics of the observed subjects, as one replicate."""
+def _observed_statistics(replicates: Replicates) -> dict[str, Table]:
+    """The statistics of the observed subjects, as one replicate; an interval counts at its middle."""
     records = replicates.records
     below = np.isin(records["censored"].to_numpy(str), ["left"])
     interval = (records["censored"] == "interval").to_numpy()
@@ -87,55 +88,57 @@ def _own(replicates: Replicates) -> dict[str, Table]:
     return _statistics(replicates, value[None], below[None])
 
 
-def _replicated(replicates: Replicates) -> dict[str, Table]:
-    return _statistics(replicates, replicates.value, replicates.below)
-
-
 def _statistics(
     replicates: Replicates, value: Float[np.ndarray, "draw record"], below: Bool[np.ndarray, "draw record"]
 ) -> dict[str, Table]:
-    """Each statistic, (draw, subject): NaN where no record of the subject is detectable."""
+    """The statistics of every subject in every replicate: statistic -> (draw, subject).
+
+    Those of Cmax and of days are NaN where no record of the subject is detectable.
+    """
     records = replicates.records
     subjects = records["subject"].to_numpy(str)
     time = records["time"].to_numpy(float)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in _UNITS}
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in _UNITS}
     for subject in dict.fromkeys(subjects):
-        own = np.flatnonzero(subjects == subject)
-        seen = np.where(below[:, own], -np.inf, value[:, own])
-        there = np.isfinite(seen).any(axis=1)
-        top = seen.argmax(axis=1)
-        last = np.where(np.isfinite(seen), time[own], -np.inf).max(axis=1)
-        found["cmax"].append(np.where(there, seen.max(axis=1), np.nan))
-        found["tmax"].append(np.where(there, time[own][top], np.nan))
-        found["last detectable"].append(np.where(there, last, np.nan))
-        found["below LLOQ"].append(100 * below[:, own].mean(axis=1))
-    return {name: np.stack(columns, axis=1) for name, columns in found.items()}
+        rows = np.flatnonzero(subjects == subject)
+        detected = np.where(below[:, rows], -np.inf, value[:, rows])
+        detectable = np.isfinite(detected).any(axis=1)
+        peak = detected.argmax(axis=1)
+        last = np.where(np.isfinite(detected), time[rows], -np.inf).max(axis=1)
+        columns["cmax"].append(np.where(detectable, detected.max(axis=1), np.nan))
+        columns["tmax"].append(np.where(detectable, time[rows][peak], np.nan))
+        columns["last detectable"].append(np.where(detectable, last, np.nan))
+        columns["below LLOQ"].append(100 * below[:, rows].mean(axis=1))
+    return {name: np.stack(values, axis=1) for name, values in columns.items()}
 
 
-def _study(by_subject: dict[str, Table], unit: str) -> list[tuple[str, str, Float[np.ndarray, " draw"]]]:
-    """(statistic, unit, value in every replicate) over the subjects that have one."""
+def _study_statistics(
+    by_subject: dict[str, Table], unit: str
+) -> dict[str, tuple[str, Float[np.ndarray, " draw"]]]:
+    """Statistic -> its unit, and its value in every replicate over the subjects that have one."""
     cmax = by_subject["cmax"]
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore")  # a replicate in which nothing is detectable has no median
         positive = np.where(cmax > 0, cmax, np.nan)
-        return [
-            ("median cmax", unit, np.nanmedian(cmax, axis=1)),
-            ("90th percentile of cmax", unit, np.nanquantile(cmax, 0.9, axis=1)),
-            ("SD of log cmax", "1", np.nanstd(np.log(positive), axis=1)),
-            ("median tmax", "day", np.nanmedian(by_subject["tmax"], axis=1)),
-            ("median last detectable", "day", np.nanmedian(by_subject["last detectable"], axis=1)),
-            ("mean below LLOQ", "%", by_subject["below LLOQ"].mean(axis=1)),
-            ("subjects never detectable", "%", 100 * np.isnan(cmax).mean(axis=1)),
-        ]
+        return {
+            "median cmax": (unit, np.nanmedian(cmax, axis=1)),
+            "90th percentile of cmax": (unit, np.nanquantile(cmax, 0.9, axis=1)),
+            "SD of log cmax": ("1", np.nanstd(np.log(positive), axis=1)),
+            "median tmax": ("day", np.nanmedian(by_subject["tmax"], axis=1)),
+            "median last detectable": ("day", np.nanmedian(by_subject["last detectable"], axis=1)),
+            "mean below LLOQ": ("%", by_subject["below LLOQ"].mean(axis=1)),
+            "subjects never detectable": ("%", 100 * np.isnan(cmax).mean(axis=1)),
+        }
 
 
 def _row(name: str, unit: str, observed: float, replicated: Float[np.ndarray, " draw"]) -> dict[str, Any]:
-    there = replicated[np.isfinite(replicated)]
+    """One row of the table: a statistic as observed, and over the replicates that have it."""
+    finite = replicated[np.isfinite(replicated)]
     row: dict[str, Any] = {"statistic": name, "unit": unit, "observed": float(observed)}
-    if not len(there) or not np.isfinite(observed):
+    if not len(finite) or not np.isfinite(observed):
         return row | dict.fromkeys(("median", "lower", "upper", "p"), np.nan) | {"verdict": "-"}
-    low, median, high = np.quantile(there, [0.05, 0.5, 0.95])
-    p = float(np.mean(there > observed) + 0.5 * np.mean(there == observed))
+    low, median, high = np.quantile(finite, [0.05, 0.5, 0.95])
+    p = float(np.mean(finite > observed) + 0.5 * np.mean(finite == observed))
     inside = low - 1e-9 * abs(low) <= observed <= high + 1e-9 * abs(high)
     numbers = {"median": float(median), "lower": float(low), "upper": float(high), "p": p}
     return row | numbers | {"verdict": "like" if inside else "unlike"}

@@ -1,14 +1,20 @@
-"""May these numbers be used? Each check has a value, a threshold, a verdict, and what to try.
+"""The checks of a fit and their verdict: each has a value, a threshold, and what to try where it fails.
 
-Thresholds: R-hat < 1.01 and ESS > 400 (Vehtari et al. 2021, doi 10.1214/20-BA1221); no divergent transition;
-E-BFMI > 0.3 (Betancourt 2016, arXiv 1604.00695). Fits by other methods: `kinetics.checks.verdict`.
+Thresholds of draws by NUTS: R-hat < 1.01 and ESS > 400 (Vehtari et al. 2021, doi 10.1214/20-BA1221); no
+divergent transition; E-BFMI > 0.3 (Betancourt 2016, arXiv 1604.00695).
+
+The checks of a fit by another method ask: was a maximum reached, is it one, may the approximation be used?
+Thresholds: the log-likelihood that one more Newton step would gain < 0.1; condition number of the estimates'
+correlation matrix < 1000, the field's convention; Pareto k < 0.7 (Vehtari et al. 2024, arXiv 1507.02646), of
+`map` and `vi`, whose target is the posterior; shrinkage of EBEs < 95 %, above which the subjects' own values
+say nothing (from 30 % on plots of EBEs mislead: Savic & Karlsson 2009, doi 10.1208/s12248-009-9133-0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +28,26 @@ from kinetics.inference import ENOUGH, K_HAT, Fit
 from kinetics.model import inverse_link, link
 from kinetics.solve import trouble
 
-__all__ = ["Check", "approximation_rows", "check"]
+__all__ = ["Check", "CheckRow", "approximation_rows", "check"]
 
 R_HAT = 1.01
 ESS = 400.0
 E_BFMI = 0.3
+CONDITION = 1000.0
+SHRINKAGE = 95.0
+SLOPE = 0.1
+EFFECTIVE = 400.0
+
+
+class CheckRow(NamedTuple):
+    """One check of a fit: `value`, the `threshold` as text, whether it passes, where the value comes from."""
+
+    check: str
+    value: float
+    threshold: str
+    ok: bool
+    where: str
+    what_to_try: str
 
 
 @dataclass(frozen=True)
@@ -55,292 +76,329 @@ class Check:
 
     @property
     def failures(self) -> list[str]:
-        """One sentence a failed check, with what to try."""
-        return [
-            f"{r['check']}: {r['value']:.4g}, wanted {r['threshold']}"
-            + (f" ({r['where']})" if r["where"] else "")
-            + f"; {r['what_to_try']}"
-            for r in self.rows[~self.rows["ok"]].to_dict("records")
-        ]
+        """One sentence for each failed check, with what to try."""
+        sentences = []
+        for row in self.rows[~self.rows["ok"]].to_dict("records"):
+            where = f" ({row['where']})" if row["where"] else ""
+            sentences.append(
+                f"{row['check']}: {row['value']:.4g}, wanted {row['threshold']}{where}; {row['what_to_try']}"
+            )
+        return sentences
 
     def raise_for_status(self) -> None:
-        """CheckError with every reason, unless all checks passed."""
+        """Raise CheckError with every failure, unless all checks passed."""
         if not self.ok:
             raise CheckError(f"{self.fit}: these numbers may not be used\n" + "\n".join(self.failures))
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The checks as plain values, for `--json`."""
         return {"fit": self.fit, "ok": self.ok, "checks": self.rows.to_dict("records")}
 
     def __str__(self) -> str:
         verdict = "all checks pass" if self.ok else "these numbers may not be used"
         lines = [f"{self.fit}: {verdict}"]
-        for r in self.rows.itertuples():
-            mark = "ok  " if r.ok else "FAIL"
-            where = f"  {r.where}" if r.where else ""
-            lines.append(f"  {mark} {r.check:<24} {r.value:>10.4g}  wanted {r.threshold}{where}")
-            if not r.ok:
-                lines.append(f"       try: {r.what_to_try}")
+        for row in self.rows.itertuples():
+            mark = "ok  " if row.ok else "FAIL"
+            where = f"  {row.where}" if row.where else ""
+            lines.append(f"  {mark} {row.check:<24} {row.value:>10.4g}  wanted {row.threshold}{where}")
+            if not row.ok:
+                lines.append(f"       try: {row.what_to_try}")
         return "\n".join(lines)
 
 
 def check(fit: Fit) -> Check:
-    """Run every check on a fit; never raises for a bad fit (see `Check.raise_for_status`).
+    """Run every check on a fit. A bad fit raises nothing here: see `Check.raise_for_status`.
 
     >>> found = kn.check(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
     >>> list(found.rows["check"])[:4]
     ['R-hat, worst', 'ESS bulk, worst', 'ESS tail, worst', 'divergent transitions']
     """
-    how = [*_convergence(fit), *_sampler(fit)] if fit.method == "nuts" else approximation_rows(fit)
-    rows = [*how, _solves(fit), *_expected(fit)]
-    columns = ["check", "value", "threshold", "ok", "where", "what_to_try"]
-    return Check(fit.name, DataFrame(rows, columns=columns))
+    if fit.method == "nuts":
+        rows = [*_convergence(fit), *_sampler(fit)]
+    else:
+        rows = approximation_rows(fit)
+    rows += [_failed_predictions(fit), *_expected(fit)]
+    return Check(fit.name, DataFrame(rows, columns=list(CheckRow._fields)))
 
 
-def _convergence(fit: Fit) -> list[tuple[Any, ...]]:
+# --- draws by NUTS ----------------------------------------------------------------------------------------
+
+
+def _convergence(fit: Fit) -> list[CheckRow]:
+    """R-hat and ESS, each of the site where it is worst."""
     table = diagnostics(fit)
 
     def place(i: Any) -> str:
         row = table.loc[i]
         return f"{row['site']}, subject {row['subject']}" if row["subject"] else str(row["site"])
 
-    more = "more draws (kinetics resume RUN --draws N); if it stays, a stronger prior or fewer varying parameters"
-    chains = fit.posterior["posterior"].sizes["chain"]
-    r_hat = table["r_hat"] if chains > 1 else table["r_hat"] * np.nan
-    worst = float(r_hat.max())
-    rows = [
-        (
-            "R-hat, worst",
-            worst,
-            f"< {R_HAT}",
-            worst < R_HAT,
-            place(r_hat.idxmax()) if worst == worst else "",
-            more,
+    remedy = "more draws (kinetics resume RUN --draws N); "
+    remedy += "if it stays, a stronger prior or fewer varying parameters"
+    if fit.posterior["posterior"].sizes["chain"] > 1:
+        worst = float(table["r_hat"].max())
+        r_hat = CheckRow(
+            check="R-hat, worst",
+            value=worst,
+            threshold=f"< {R_HAT}",
+            ok=worst < R_HAT,
+            where="" if np.isnan(worst) else place(table["r_hat"].idxmax()),
+            what_to_try=remedy,
         )
-        if chains > 1
-        else (
-            "R-hat, worst",
-            np.nan,
-            f"< {R_HAT}",
-            False,
-            "one chain",
-            "run at least 2 chains (4 by default)",
+    else:
+        r_hat = CheckRow(
+            check="R-hat, worst",
+            value=np.nan,
+            threshold=f"< {R_HAT}",
+            ok=False,
+            where="one chain",
+            what_to_try="run at least 2 chains (4 by default)",
         )
-    ]
+    rows = [r_hat]
     for kind in ("bulk", "tail"):
         column = table[f"ess_{kind}"]
-        low = float(column.min())
-        rows.append((f"ESS {kind}, worst", low, f"> {ESS:g}", low > ESS, place(column.idxmin()), more))
+        least = float(column.min())
+        rows.append(
+            CheckRow(
+                check=f"ESS {kind}, worst",
+                value=least,
+                threshold=f"> {ESS:g}",
+                ok=least > ESS,
+                where=place(column.idxmin()),
+                what_to_try=remedy,
+            )
+        )
     return rows
 
 
-def _sampler(fit: Fit) -> list[tuple[Any, ...]]:
+def _sampler(fit: Fit) -> list[CheckRow]:
+    """Divergent transitions, E-BFMI, and draws that ended at the full tree depth."""
     stats = fit.posterior["sample_stats"].dataset
     divergent = int(stats["diverging"].sum())
     energy = stats["energy"].to_numpy()
     e_bfmi = stats["energy_change"].to_numpy().mean(axis=1) / energy.var(axis=1)
-    depth = fit.bound.plan.sampler.max_tree_depth
-    saturated = int((stats["tree_depth"].to_numpy() >= depth).sum())
-    low = float(e_bfmi.min())
+    least_e_bfmi = float(e_bfmi.min())
+    max_depth = fit.bound.plan.sampler.max_tree_depth
+    saturated = int((stats["tree_depth"].to_numpy() >= max_depth).sum())
     return [
-        (
-            "divergent transitions",
-            float(divergent),
-            "0",
-            divergent == 0,
-            "",
-            "a higher target_accept (0.95, 0.99), or centre the parameters with many records per subject",
+        CheckRow(
+            check="divergent transitions",
+            value=float(divergent),
+            threshold="0",
+            ok=divergent == 0,
+            where="",
+            what_to_try="a higher target_accept (0.95, 0.99), or centre the parameters with many records per "
+            "subject",
         ),
-        (
-            "E-BFMI, worst chain",
-            low,
-            f"> {E_BFMI}",
-            low > E_BFMI,
-            f"chain {int(e_bfmi.argmin())}",
-            "longer warm-up; a heavy tail wants a tighter prior on the between-subject SDs",
+        CheckRow(
+            check="E-BFMI, worst chain",
+            value=least_e_bfmi,
+            threshold=f"> {E_BFMI}",
+            ok=least_e_bfmi > E_BFMI,
+            where=f"chain {int(e_bfmi.argmin())}",
+            what_to_try="longer warm-up; a heavy tail wants a tighter prior on the between-subject SDs",
         ),
-        (
-            "draws at full tree depth",
-            float(saturated),
-            "0",
-            saturated == 0,
-            f"max_tree_depth {depth}",
-            "longer warm-up, centring, or a higher max_tree_depth",
+        CheckRow(
+            check="draws at full tree depth",
+            value=float(saturated),
+            threshold="0",
+            ok=saturated == 0,
+            where=f"max_tree_depth {max_depth}",
+            what_to_try="longer warm-up, centring, or a higher max_tree_depth",
         ),
     ]
 
 
-def _solves(fit: Fit) -> tuple[Any, ...]:
-    """Predictions that are not finite in 200 draws, by subject."""
+# --- draws by other methods -------------------------------------------------------------------------------
+
+
+def approximation_rows(fit: Fit) -> list[CheckRow]:
+    """The checks of a fit by laplace, map or vi: of its maximum or its guide, and of its reweighted draws."""
+    facts = fit.provenance["method"]
+    if "estimates" in fit.posterior:
+        rows = _maximum(estimates(fit), facts)
+    else:
+        rows = [_guide(facts)]
+    if "pareto_k" in facts:
+        rows.extend(_importance(fit.method, facts))
+    return rows
+
+
+def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
+    """Whether the searches reached a maximum, and whether it determines the values and the EBEs."""
+    gain = float(facts["gain"])
+    searches = facts["searches"]
+    converged = [s for s in searches if s["converged"]]
+    highest = max(s["value"] for s in searches if not np.isnan(s["value"]))
+    better = [s["start"] for s in searches if not s["converged"] and s["value"] >= highest]
+    held = maximum.held
+    rows = [
+        CheckRow(
+            check="gradient, gain of a step",
+            value=gain,
+            threshold=f"< {ENOUGH}",
+            ok=gain < ENOUGH,
+            where=f"the search from {better[0]}" if better else "",
+            what_to_try="more starts (`[sampler] starts = 5`); a likelihood with corners or several maxima "
+            "wants nuts",
+        ),
+        CheckRow(
+            check="searches that converged",
+            value=float(len(converged)),
+            threshold=">= 1",
+            ok=len(converged) >= 1,
+            where="",
+            what_to_try="tighter solver tolerances, other priors (they place the starts), or nuts",
+        ),
+        CheckRow(
+            check="values not determined",
+            value=float(len(held)),
+            threshold="0",
+            ok=not held,
+            where=", ".join(held),
+            what_to_try="; ".join(f"{site}: {reason}" for site, reason in held.items()) or "-",
+        ),
+        CheckRow(
+            check="condition number",
+            value=maximum.condition,
+            threshold=f"< {CONDITION:g}",
+            ok=maximum.condition < CONDITION,
+            where="",
+            what_to_try="the estimates are nearly collinear: fix one, or simplify the model",
+        ),
+    ]
+    shrinkage = maximum.table["shrinkage_percent"]
+    worst = maximum.table.iloc[int(np.argmax(shrinkage.fillna(-1.0).to_numpy()))]
+    percent = float(worst["shrinkage_percent"])
+    if not np.isnan(percent):
+        rows.append(
+            CheckRow(
+                check="EBE shrinkage, worst (%)",
+                value=percent,
+                threshold=f"< {SHRINKAGE:g}",
+                ok=percent < SHRINKAGE,
+                where=str(worst["site"]),
+                what_to_try="the subjects' own values of it say nothing: leave it out of `vary`, and read no "
+                "EBE of it",
+            )
+        )
+    return rows
+
+
+def _guide(facts: Mapping[str, Any]) -> CheckRow:
+    """Whether the bound of a variational fit had stopped rising."""
+    slope = float(facts["slope"])
+    return CheckRow(
+        check="slope of the bound",
+        value=slope,
+        threshold=f"< {SLOPE}",
+        ok=slope < SLOPE,
+        where=f"{facts['steps']} steps",
+        what_to_try="priors that leave less room; or nuts",
+    )
+
+
+def _importance(method: str, facts: Mapping[str, Any]) -> list[CheckRow]:
+    """Whether the draws of the approximation can be reweighted to the posterior."""
+    k = float(facts["pareto_k"])
+    alternative = "; or vi"
+    if method == "vi":
+        alternative = '; nuts can begin from it (`[sampler] start = "vi"`)'
+    rows = [
+        CheckRow(
+            check="Pareto k of the draws",
+            value=k,
+            threshold=f"< {K_HAT}",
+            ok=k < K_HAT,
+            where="",
+            what_to_try=f"nuts: the posterior is not as this approximation has it{alternative}",
+        )
+    ]
+    if facts.get("resampled"):
+        effective = float(facts["effective"])
+        rows.append(
+            CheckRow(
+                check="effective draws",
+                value=effective,
+                threshold=f"> {EFFECTIVE:g}",
+                ok=effective > EFFECTIVE,
+                where="",
+                what_to_try="more draws, or nuts",
+            )
+        )
+    return rows
+
+
+# --- every fit --------------------------------------------------------------------------------------------
+
+
+def _failed_predictions(fit: Fit) -> CheckRow:
+    """The number of predictions that are not finite in 200 draws, with the subjects they are of."""
     bound = fit.bound
     data = fit.bound.data
-    found = fit.sites(at_most=200)
-    sites = {k: jnp.asarray(found[k]) for k in bound.site_names()}
+    draws = fit.sites(at_most=200)
+    sites = {k: jnp.asarray(draws[k]) for k in bound.site_names()}
 
     def finite(s: dict[str, Any]) -> Any:
         terms = bound.record_log_likelihood(s, data)
         return jnp.all(jnp.stack([jnp.isfinite(t).all(axis=1) for t in terms.values()]), axis=0)
 
     failed = ~np.asarray(jax.jit(jax.vmap(finite))(sites))
-    names = [bound.subjects[i] for i in np.nonzero(failed.any(axis=0))[0]]
+    subjects = [bound.subjects[i] for i in np.nonzero(failed.any(axis=0))[0]]
     count = int(failed.sum())
-    where = f"subjects {', '.join(names)}" if names else _beyond(fit)
-    return (
-        "failed predictions",
-        float(count),
-        "0",
-        count == 0,
-        where,
-        "look at the named subjects' records and doses; bound the prior of the parameter that runs away",
+    return CheckRow(
+        check="failed predictions",
+        value=float(count),
+        threshold="0",
+        ok=count == 0,
+        where=f"subjects {', '.join(subjects)}" if subjects else _failures_farther_out(fit),
+        what_to_try="look at the named subjects' records and doses; bound the prior of the parameter that "
+        "runs away",
     )
 
 
-def _beyond(fit: Fit) -> str:
-    """Who the solver gives up on, and when, three times as far from the median as the posterior goes: where a
-    divergent transition may have been, since a draw that fails is never kept.
+def _failures_farther_out(fit: Fit) -> str:
+    """The subjects that the solver gives up on, and when, three times as far from the median as the draws
+    are.
+
+    A divergent transition may have been there, since a draw that fails is never kept.
     """
     bound = fit.bound
     model = fit.model
     if model.vector_field is None:
         return ""
-    far = {}
+    theta = {}
     for name, values in fit.theta(at_most=100).items():
         kind = model.parameters[bound.parameters[name]].prior.link
-        on_line = link(kind, jnp.asarray(values))
-        centre = jnp.median(on_line, axis=0)
-        far[name] = inverse_link(kind, centre + 3.0 * (on_line - centre))
+        linked = link(kind, jnp.asarray(values))
+        centre = jnp.median(linked, axis=0)
+        theta[name] = inverse_link(kind, centre + 3.0 * (linked - centre))
     times = bound.data.observations.time
     outputs = [a.output for a in bound.assays]
 
-    def ends(theta: dict[str, Any]) -> Any:
-        return trouble(model, times, theta, bound.data.doses, outputs, solver=bound.solver).at
+    def failure_day(parameters: dict[str, Any]) -> Any:
+        return trouble(model, times, parameters, bound.data.doses, outputs, solver=bound.solver).at
 
-    at = np.asarray(jax.jit(jax.vmap(ends))(far))
-    first = [(bound.subjects[i], at[:, i].min()) for i in np.nonzero(np.isfinite(at).any(axis=0))[0]]
-    said = ", ".join(f"subject {who} from day {day:.3g}" for who, day in first[:10])
-    return f"the solver gives up three times as far out: {said}" if said else ""
+    days = np.asarray(jax.jit(jax.vmap(failure_day))(theta))
+    failing = np.nonzero(np.isfinite(days).any(axis=0))[0]
+    first = [f"subject {bound.subjects[i]} from day {days[:, i].min():.3g}" for i in failing[:10]]
+    return f"the solver gives up three times as far out: {', '.join(first)}" if first else ""
 
 
-def _expected(fit: Fit) -> list[tuple[Any, ...]]:
+def _expected(fit: Fit) -> list[CheckRow]:
+    """The medians that the plan says to expect."""
     sites = fit.sites()
     rows = []
     for name, expect in fit.bound.plan.expect.items():
         site = name if name in sites and f"{name}_pop" not in sites else f"{name}_pop"
         median = float(np.median(sites[site])) if site in sites else np.nan
         rows.append(
-            (
-                f"expected {name}",
-                median,
-                f"{expect.median:g} +- {expect.within:g}",
-                bool(abs(median - expect.median) <= expect.within),
-                site,
-                "the data, model or prior is not the one this plan was written for",
+            CheckRow(
+                check=f"expected {name}",
+                value=median,
+                threshold=f"{expect.median:g} +- {expect.within:g}",
+                ok=bool(abs(median - expect.median) <= expect.within),
+                where=site,
+                what_to_try="the data, model or prior is not the one this plan was written for",
             )
         )
     return rows
-
-
-CONDITION = 1000.0
-SHRINKAGE = 95.0
-SLOPE = 0.1
-EFFECTIVE = 400.0
-Row = tuple[str, float, str, bool, str, str]
-
-
-def approximation_rows(fit: Fit) -> list[Row]:
-    """check, value, threshold, ok, where, what to try."""
-    facts = fit.provenance["method"]
-    rows = _maximum(estimates(fit), facts) if "estimates" in fit.posterior else _guide(facts)
-    return rows + (_importance(fit.method, facts) if "pareto_k" in facts else [])
-
-
-def _maximum(found: Estimates, facts: Mapping[str, Any]) -> list[Row]:
-    gain = float(facts["gain"])
-    ends = [e for e in facts["searches"] if e["converged"]]
-    apart = max(e["value"] for e in facts["searches"] if e["value"] == e["value"])
-    better = [e["start"] for e in facts["searches"] if not e["converged"] and e["value"] >= apart]
-    worst = found.table.iloc[int(np.argmax(found.table["shrinkage_percent"].fillna(-1.0).to_numpy()))]
-    share = float(worst["shrinkage_percent"])
-    held = found.held
-    rows: list[Row] = [
-        (
-            "gradient, gain of a step",
-            gain,
-            f"< {ENOUGH}",
-            gain < ENOUGH,
-            f"the search from {better[0]}" if better else "",
-            "more starts (`[sampler] starts = 5`); a likelihood with corners or several maxima wants nuts",
-        ),
-        (
-            "searches that converged",
-            float(len(ends)),
-            ">= 1",
-            len(ends) >= 1,
-            "",
-            "tighter solver tolerances, other priors (they place the starts), or nuts",
-        ),
-        (
-            "values not determined",
-            float(len(held)),
-            "0",
-            not held,
-            ", ".join(held),
-            "; ".join(f"{k}: {why}" for k, why in held.items()) or "-",
-        ),
-        (
-            "condition number",
-            found.condition,
-            f"< {CONDITION:g}",
-            found.condition < CONDITION,
-            "",
-            "the estimates are nearly collinear: fix one, or simplify the model",
-        ),
-    ]
-    if share == share:
-        rows.append(
-            (
-                "EBE shrinkage, worst (%)",
-                share,
-                f"< {SHRINKAGE:g}",
-                share < SHRINKAGE,
-                str(worst["site"]),
-                "the subjects' own values of it say nothing: leave it out of `vary`, and read no EBE of it",
-            )
-        )
-    return rows
-
-
-def _guide(facts: Mapping[str, Any]) -> list[Row]:
-    slope = float(facts["slope"])
-    return [
-        (
-            "slope of the bound",
-            slope,
-            f"< {SLOPE}",
-            slope < SLOPE,
-            f"{facts['steps']} steps",
-            "priors that leave less room; or nuts",
-        )
-    ]
-
-
-def _importance(method: str, facts: Mapping[str, Any]) -> list[Row]:
-    k = float(facts["pareto_k"])
-    remedy = "nuts: the posterior is not as this approximation has it" + (
-        '; nuts can begin from it (`[sampler] start = "vi"`)' if method == "vi" else "; or vi"
-    )
-    rows: list[Row] = [("Pareto k of the draws", k, f"< {K_HAT}", k < K_HAT, "", remedy)]
-    if facts.get("resampled"):
-        n = float(facts["effective"])
-        rows.append(("effective draws", n, f"> {EFFECTIVE:g}", n > EFFECTIVE, "", "more draws, or nuts"))
-    return rows
-
-
-# # MERGED check_approximation: """The checks of a fit whose draws are not NUTS's: was a maximum reached, is
-# it one, may the approximation be used?
-#
-# Thresholds: what a Newton step would still bring < 0.1 in log-likelihood; condition number of the estimates'
-# correlation matrix < 1000, the field's convention; Pareto k < 0.7 (Vehtari et al. 2024, arXiv 1507.02646),
-# of `map` and `vi`, whose target is the posterior; shrinkage of EBEs < 95 %, above which the subjects' own
-# values say nothing (from 30 % on plots of EBEs mislead: Savic & Karlsson 2009, doi
-# 10.1208/s12248-009-9133-0). """

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from kinetics.assay import TINY
 from kinetics.errors import Problem, StudyError, did_you_mean
@@ -25,15 +25,16 @@ __all__ = ["Vpc", "strata", "stratified_vpc", "time_bins", "vpc"]
 class Vpc:
     """A visual predictive check of one analyte as numbers.
 
-    bins: one row per time bin: start, end, middle [day since `since`], records; observed_5, _50, _95, and
-    for each lower_, median_, upper_: the 90 % interval and median of that quantile over replicates [unit];
-    blq_observed, blq_lower, blq_median, blq_upper [%]. A quantile in the censored part is -inf (below the
-    LLOQ) or inf (above the ULOQ): known to lie there, and not to be drawn.
-    points: the observed records: subject, time [day since `since`], value, lloq, below, above. `left_out`
-    counts the records before a first dose that no replicate can see anything in: they prove nothing.
-    covered: share of observed quantiles (5, 50, 95 %; all bins) inside their simulated 90 % interval.
-    covered_blq: the same for the % BLQ. corrected: values and limits are prediction-corrected. stratum: whose
-    records these are, as "age <= 55"; "" for all.
+    bins: one row for each time bin: start, end, middle [day since `since`], records; observed_5, _50, _95,
+    and for each of these lower_, median_, upper_: the 90 % interval and the median of that quantile over
+    replicates [unit]; blq_observed, blq_lower, blq_median, blq_upper [%]. A quantile that falls among
+    censored records is -inf (below the LLOQ) or inf (above the ULOQ): it is known to lie there, and cannot be
+    drawn. points: the observed records: subject, time [day since `since`], value, lloq, below, above.
+    `left_out` is the number of records that prove nothing: before a first dose, with cells neither in the
+    data nor in any replicate, and, where the check is corrected, with PRED 0. covered: share of the observed
+    quantiles (5, 50, 95 %; all bins) inside their simulated 90 % interval. covered_blq: the same for the %
+    BLQ. corrected: whether values and limits are prediction-corrected. stratum: the group of subjects, as
+    "age <= 55"; "" for all.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> found = kn.vpc(fit, "car_copies", n=20)
@@ -55,9 +56,7 @@ class Vpc:
 
 
 class _Records(NamedTuple):
-    """What a check compares: the records, their values in every replicate, and PRED where it corrects by
-    it.
-    """
+    """The records, their values in every replicate, PRED if the check corrects by it, and who is left out."""
 
     points: DataFrame
     simulated: Float[np.ndarray, "draw record"]
@@ -65,6 +64,7 @@ class _Records(NamedTuple):
     left_out: Bool[np.ndarray, " record"]
 
     def of(self, rows: Bool[np.ndarray, " record"]) -> _Records:
+        """These records alone."""
         prediction = None if self.prediction is None else self.prediction[rows]
         points = self.points.loc[rows].reset_index(drop=True)
         return _Records(points, self.simulated[:, rows], prediction, self.left_out[rows])
@@ -82,13 +82,13 @@ def vpc(
 ) -> Vpc:
     """Compare observed quantiles over time with those of `n` replicated studies, BLQ records included.
 
-    A record below the LLOQ ranks below every number, in the data and in the replicates alike. `bins`: how
-    many at most (cut at the widest gaps in time), or their edges [day]. `since` counts days from each
-    subject's first dose, or from the start of its latest cycle (all cycles pooled).
+    A record below the LLOQ ranks below every number, both in the data and in the replicates. `bins` is the
+    greatest number of time bins (cut at the widest gaps in time), or their edges [day]. `since` counts days
+    from each subject's first dose, or from the start of its latest cycle (all cycles pooled).
 
-    `prediction_corrected` multiplies every value of a record, observed and replicated, and its limits by
-    median PRED of its bin / PRED of the record, so that doses and covariates no longer spread a bin
-    (Bergstrand, Hooker, Wallin & Karlsson 2011). A BLQ record stays BLQ: its LLOQ is corrected with it. A
+    `prediction_corrected` multiplies every value of a record, observed and replicated, and its limits by the
+    median PRED of its bin / PRED of the record, so that doses and covariates no longer spread the values of a
+    bin (Bergstrand, Hooker, Wallin & Karlsson 2011). A BLQ record stays BLQ: its LLOQ is corrected with it. A
     record with PRED 0 is left out. StudyError for an analyte that is not observed, or without a record in the
     bins.
 
@@ -101,8 +101,8 @@ def vpc(
     2   14.0  28.0       51
     3   28.0  91.0       41
     """
-    found = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
-    return _vpc(fit, analyte, found, bins=bins, since=since, stratum="")
+    records = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
+    return _vpc(fit, analyte, records, bins=bins, since=since, stratum="")
 
 
 def stratified_vpc(
@@ -116,139 +116,181 @@ def stratified_vpc(
     prediction_corrected: bool = False,
     seed: int = 0,
 ) -> dict[str, Vpc]:
-    """One `vpc` for each group of subjects, by its name, from the same replicates.
+    """One `vpc` for each group of subjects, by the name of the group, from the same replicates.
 
-    `stratify`: a covariate of the study: categories, a number of at most three values as they are, or any
-    other number cut at its median over subjects. Prediction correction is within a stratum. StudyError for an
-    unknown covariate. `bins`, `n`, `since` and `prediction_corrected` are those of `vpc`.
+    `stratify` names a covariate of the study: its categories, or the values of a number that has at most
+    three, are the groups; any other number is cut at its median over subjects. Prediction correction is
+    within a stratum. `bins`, `n`, `since` and `prediction_corrected` are those of `vpc`. StudyError for an
+    unknown covariate.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> list(kn.checks.stratified_vpc(fit, "car_copies", "age", n=20))
     ['age <= 64', 'age > 64']
     """
-    found = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
+    records = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
     groups = strata(fit.study, stratify)
-    whose = found.points["subject"].map(str)
-    checked = {}
+    subject_of_record = records.points["subject"].map(str)
+    checks = {}
     for name, subjects in groups.items():
-        own = whose.isin(subjects).to_numpy()
-        if (own & ~found.left_out).any():
-            checked[name] = _vpc(fit, analyte, found.of(own), bins=bins, since=since, stratum=name)
-    return checked
+        in_group = subject_of_record.isin(subjects).to_numpy()
+        if (in_group & ~records.left_out).any():
+            checks[name] = _vpc(fit, analyte, records.of(in_group), bins=bins, since=since, stratum=name)
+    return checks
 
 
 def strata(study: Study, covariate: str) -> dict[str, list[str]]:
-    """Name of each group -> its subjects; subjects without a value are "... not recorded"."""
-    known = sorted({*study.covariates, "weight_kg"})
-    if covariate not in known or covariate not in study.subjects:
+    """Name of each group of subjects -> its subjects; subjects without a value are "... not recorded".
+
+    StudyError for an unknown covariate.
+    """
+    covariates = sorted({*study.covariates, "weight_kg"})
+    if covariate not in covariates or covariate not in study.subjects:
         raise StudyError(
-            Problem(f"no covariate {covariate!r} to stratify by", did_you_mean(covariate, known))
+            Problem(f"no covariate {covariate!r} to stratify by", did_you_mean(covariate, covariates))
         )
     values = study.subjects[covariate]
-    there = values.dropna()
-    if pd.api.types.is_numeric_dtype(values) and there.nunique() > 3:
-        middle = float(np.median(there.to_numpy(float)))
-        if not (there > middle).any():
-            middle = float(there[there < middle].max())
-        low = f"{covariate} <= {middle:.4g}"
-        high = f"{covariate} > {middle:.4g}"
-        labels = {s: low if v <= middle else high for s, v in there.items()}
+    recorded = values.dropna()
+    if pd.api.types.is_numeric_dtype(values) and recorded.nunique() > 3:
+        cut = float(np.median(recorded.to_numpy(float)))
+        if not (recorded > cut).any():  # the median is the largest value: cut below it
+            cut = float(recorded[recorded < cut].max())
+        low = f"{covariate} <= {cut:.4g}"
+        high = f"{covariate} > {cut:.4g}"
+        labels = {s: low if v <= cut else high for s, v in recorded.items()}
         order = [low, high]
     else:
-        labels = {
-            s: f"{covariate} {v:g}" if isinstance(v, float) else f"{covariate} {v}" for s, v in there.items()
-        }
-        order = [labels[s] for s in there.sort_values(kind="stable").index]
-    groups = {name: [str(s) for s, label in labels.items() if label == name] for name in dict.fromkeys(order)}
+        labels = {}
+        for subject, value in recorded.items():
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            labels[subject] = f"{covariate} {text}"
+        order = [labels[s] for s in recorded.sort_values(kind="stable").index]
+    groups = {}
+    for name in dict.fromkeys(order):
+        groups[name] = [str(s) for s, label in labels.items() if label == name]
     missing = [str(s) for s in values.index[values.isna()]]
-    return groups | ({f"{covariate} not recorded": missing} if missing else {})
+    if missing:
+        groups[f"{covariate} not recorded"] = missing
+    return groups
 
 
 def _records(fit: Fit, analyte: str, *, n: int, since: str, corrected: bool, seed: int) -> _Records:
+    """The records of an analyte and `n` replicates of them.
+
+    Left out are records before the first dose where neither the data nor any replicate has cells, and, where
+    the check is `corrected`, records that are predicted to be 0.
+    """
     replicates = simulate_records(fit, analyte, draws=n, seed=seed)
     points = _points(replicates.records).reset_index(drop=True)
     points["time"] -= _reference(fit, replicates.records, since)
     simulated = np.where(replicates.below, -np.inf, np.where(replicates.above, np.inf, replicates.value))
     before = replicates.records["time"].to_numpy(float) < _reference(fit, replicates.records, "first dose")
-    certain = before & np.all(simulated <= 0, axis=0) & np.asarray(points["below"] | (points["value"] <= 0))
-    prediction = typical_records(fit, analyte) if corrected else None
-    if prediction is not None:
-        certain |= ~(prediction > TINY)
-    return _Records(points, simulated, prediction, certain)
+    observed_none = np.asarray(points["below"] | (points["value"] <= 0))
+    left_out = before & np.all(simulated <= 0, axis=0) & observed_none
+    prediction = None
+    if corrected:
+        prediction = typical_records(fit, analyte)
+        left_out |= ~(prediction > TINY)
+    return _Records(points, simulated, prediction, left_out)
 
 
 def _vpc(
-    fit: Fit, analyte: str, found: _Records, *, bins: int | Sequence[float], since: Any, stratum: str
+    fit: Fit, analyte: str, records: _Records, *, bins: int | Sequence[float], since: Any, stratum: str
 ) -> Vpc:
-    left_out = int(found.left_out.sum())
-    kept = found.of(~found.left_out)
+    """The check of some records: their time bins, and the quantiles in each."""
+    kept = records.of(~records.left_out)
     points = kept.points
     simulated = kept.simulated
     if points.empty:
         what = f"no record of {analyte} that the model could miss"
         raise StudyError(Problem(what, "its records are all before a first dose, or none is predicted"))
+
+    # the bin of each record
     time = points["time"].to_numpy(float)
-    least = max(5, min(points["subject"].nunique() * 6 // 10, len(points) // 8))  # never half a visit
+    least = max(5, min(points["subject"].nunique() * 6 // 10, len(points) // 8))  # a visit is not cut in half
     edges = time_bins(time, bins, least=least) if isinstance(bins, int) else np.asarray(bins, float)
-    which = np.clip(np.searchsorted(edges, time, side="right") - 1, 0, len(edges) - 2)
+    bin_of_record = np.clip(np.searchsorted(edges, time, side="right") - 1, 0, len(edges) - 2)
     inside = (time >= edges[0]) & (time <= edges[-1])
+
     if kept.prediction is not None:
-        factor = _correction(kept.prediction, np.where(inside, which, -1))
+        factor = _correction(kept.prediction, np.where(inside, bin_of_record, -1))
         points = points.assign(value=points["value"] * factor, lloq=points["lloq"] * factor)
         simulated = simulated * factor
+
+    # observed and simulated quantiles in each bin
     observed = np.where(points["below"], -np.inf, np.where(points["above"], np.inf, points["value"]))
     rows = []
     for b in range(len(edges) - 1):
-        own = inside & (which == b)
-        if own.any():
-            head = {"start": edges[b], "end": edges[b + 1], "middle": float(np.median(time[own]))}
-            rows.append(head | _bin_row(observed[own], simulated[:, own]))
+        in_bin = inside & (bin_of_record == b)
+        if in_bin.any():
+            head = {"start": edges[b], "end": edges[b + 1], "middle": float(np.median(time[in_bin]))}
+            rows.append(head | _bin_row(observed[in_bin], simulated[:, in_bin]))
     if not rows:
         raise StudyError(Problem(f"no record of {analyte} is in the bins", "choose edges around its times"))
     table = DataFrame(rows)
-    unit = fit.study.analytes[analyte].unit
-    covered = float(np.mean([_within(table, f"_{q}", f"observed_{q}") for q in (5, 50, 95)]))
-    blq = _within(table.rename(columns=lambda c: c.replace("blq_", "")), "", "observed")
-    corrected = kept.prediction is not None
-    n = len(simulated)
-    return Vpc(analyte, unit, since, table, points, covered, blq, n, left_out, corrected, stratum)
+    shares = [
+        _share_within(table[f"observed_{q}"], table[f"lower_{q}"], table[f"upper_{q}"]) for q in (5, 50, 95)
+    ]
+    return Vpc(
+        analyte=analyte,
+        unit=fit.study.analytes[analyte].unit,
+        since=since,
+        bins=table,
+        points=points,
+        covered=float(np.mean(shares)),
+        covered_blq=_share_within(table["blq_observed"], table["blq_lower"], table["blq_upper"]),
+        replicates=len(simulated),
+        left_out=int(records.left_out.sum()),
+        corrected=kept.prediction is not None,
+        stratum=stratum,
+    )
 
 
 def _correction(
-    prediction: Float[np.ndarray, " record"], which: Int[np.ndarray, " record"]
+    prediction: Float[np.ndarray, " record"], bin_of_record: Int[np.ndarray, " record"]
 ) -> Float[np.ndarray, " record"]:
-    """Median prediction of each record's bin over its own: the factor of Bergstrand et al. 2011 (lower
-    bound 0).
+    """The median prediction of a record's bin over its own prediction, for every record.
+
+    This is the factor of Bergstrand et al. 2011 (with the lower bound 0).
     """
-    middle = {b: float(np.median(prediction[which == b])) for b in np.unique(which)}
-    return np.array([middle[b] for b in which]) / prediction
+    medians = {b: float(np.median(prediction[bin_of_record == b])) for b in np.unique(bin_of_record)}
+    return np.array([medians[b] for b in bin_of_record]) / prediction
 
 
 def _points(records: DataFrame) -> DataFrame:
-    """subject, time, value, lloq, below, above; an interval above the LLOQ counts at its middle."""
+    """The records as points: subject, time, value, lloq, below, above.
+
+    An interval above the LLOQ counts at its middle.
+    """
     interval = records["censored"] == "interval"
     value = records["value"]
     below = (records["censored"] == "left") | (interval & (value <= records["lloq"]))
     middle = (value + records["limit"]) / 2
-    columns = {"subject": records["subject"], "time": records["time"].astype(float)}
-    columns |= {"value": value.mask(interval & ~below, middle), "lloq": records["lloq"]}
-    return DataFrame(columns | {"below": below, "above": records["censored"] == "right"})
+    return DataFrame(
+        {
+            "subject": records["subject"],
+            "time": records["time"].astype(float),
+            "value": value.mask(interval & ~below, middle),
+            "lloq": records["lloq"],
+            "below": below,
+            "above": records["censored"] == "right",
+        }
+    )
 
 
 def time_bins(
     times: Float[np.ndarray, " record"], most: int = 15, *, least: int = 5
 ) -> Float[np.ndarray, " edge"]:
-    """Edges of at most `most` time bins: again and again, the fullest bin is cut at its widest gap.
+    """Edges of at most `most` time bins: the fullest bin is cut at its widest gap, until none can be cut.
 
-    Gaps are measured on a scale that is linear near zero and logarithmic beyond, so a visit's records stay
-    together; no bin holds fewer than `least` records.
+    Gaps are measured on a scale that is linear near zero and logarithmic beyond, so that the records of a
+    visit stay together. No bin holds fewer than `least` records.
     """
     t = np.sort(np.asarray(times, float))
     x = np.arcsinh(t / max(float(np.median(np.abs(t))), 1e-9))
     cuts = [0, len(t)]
-    whole = set[tuple[int, int]]()
+    uncuttable = set[tuple[int, int]]()
     while len(cuts) <= most:
-        parts = [part for part in pairwise(cuts) if part not in whole]
+        parts = [part for part in pairwise(cuts) if part not in uncuttable]
         if not parts:
             break
         low, high = max(parts, key=lambda part: part[1] - part[0])
@@ -256,19 +298,19 @@ def time_bins(
         if gaps.size and gaps.max() > 0:
             cuts = sorted([*cuts, low + least + int(gaps.argmax())])
         else:
-            whole.add((low, high))
+            uncuttable.add((low, high))
     inner = [(t[c - 1] + t[c]) / 2 for c in cuts[1:-1]]
     return np.array([t[0], *inner, t[-1]])
 
 
 def _bin_row(observed: np.ndarray, simulated: np.ndarray) -> dict[str, Any]:
-    """One bin's observed quantiles and % BLQ, with the 90 % interval of each over the replicates."""
+    """The observed quantiles and % BLQ of one bin, with the 90 % interval of each over the replicates."""
     row: dict[str, Any] = {"records": len(observed)}
     for q in (5, 50, 95):
-        (row[f"observed_{q}"],) = _ranked(observed[None], q / 100)
-        over = _ranked(simulated, q / 100)
+        row[f"observed_{q}"] = _ranked(observed[None], q / 100)[0]
+        replicated = _ranked(simulated, q / 100)
         for name, p in (("lower", 0.05), ("median", 0.5), ("upper", 0.95)):
-            (row[f"{name}_{q}"],) = _ranked(over[None], p)
+            row[f"{name}_{q}"] = _ranked(replicated[None], p)[0]
     row["blq_observed"] = 100 * float(np.mean(np.isneginf(observed)))
     share = 100 * np.mean(np.isneginf(simulated), axis=1)
     for name, p in (("lower", 0.05), ("median", 0.5), ("upper", 0.95)):
@@ -277,7 +319,7 @@ def _bin_row(observed: np.ndarray, simulated: np.ndarray) -> dict[str, Any]:
 
 
 def _ranked(values: Float[np.ndarray, "row n"], p: float) -> Float[np.ndarray, " row"]:
-    """Quantile `p` of each row, linear between ranks; infinite where a rank it uses is."""
+    """Quantile `p` of each row, linear between ranks; infinite where a rank that it uses is infinite."""
     ordered = np.sort(values, axis=1)
     place = (ordered.shape[1] - 1) * p
     low = ordered[:, int(np.floor(place))]
@@ -288,25 +330,25 @@ def _ranked(values: Float[np.ndarray, "row n"], p: float) -> Float[np.ndarray, "
     return np.where(finite, between, np.where(np.isfinite(low), high, low))
 
 
-def _within(table: DataFrame, q: str, observed: str) -> float:
-    low = table[f"lower{q}"] - 1e-9
-    high = table[f"upper{q}"] + 1e-9
-    return float(table[observed].between(low, high).mean())
+def _share_within(values: Series, lower: Series, upper: Series) -> float:
+    """Share of values from lower to upper, to within rounding."""
+    return float(values.between(lower - 1e-9, upper + 1e-9).mean())
 
 
 def _reference(fit: Fit, records: DataFrame, since: str) -> Float[np.ndarray, " record"]:
     """The study day that each record's time counts from: its subject's first dose, or its cycle's start."""
     doses = fit.bound.data.doses
-    out = np.zeros(len(records))
+    reference = np.zeros(len(records))
     subjects = records["subject"].to_numpy(str)
     time = records["time"].to_numpy(float)
     for i, subject in enumerate(fit.bound.subjects):
-        own = subjects == subject
-        given = np.asarray(doses.time[i])
+        of_subject = subjects == subject
+        dose_times = np.asarray(doses.time[i])
         course = np.asarray(doses.course[i])
-        starts = np.unique([given[course == c].min() for c in np.unique(course)])
-        if since == "first dose" or not own.any():
-            out[own] = starts[0]
+        starts = np.unique([dose_times[course == c].min() for c in np.unique(course)])
+        if since == "first dose" or not of_subject.any():
+            reference[of_subject] = starts[0]
         else:
-            out[own] = starts[np.clip(np.searchsorted(starts, time[own], side="right") - 1, 0, None)]
-    return out
+            latest = np.searchsorted(starts, time[of_subject], side="right") - 1
+            reference[of_subject] = starts[np.clip(latest, 0, None)]
+    return reference

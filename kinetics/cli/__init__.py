@@ -1,3 +1,32 @@
-"""The command line: one module for each subject of commands."""
+"""The command line: one module for each subject of commands.
+
+The program and its parts:
+`main`: the program `kinetics`, its commands, and what becomes of an error
+`options`: arguments and options that several commands share
+`console`: printing a result as text or JSON; progress of a fit
+
+From data to a fit:
+`study`: `validate`, `convert`, `export`, `new`
+`models`: `models`, `check-model`
+`fit`: `fit`, `resume`, `check`
+`assess`: `report`, `compare`, `subgroups`, `sbc`
+
+From a fit to numbers:
+`exposure`: `nca`, `exposure`, `tornado`
+`simulate`: `simulate`
+`design_sampling`: `design-sampling`
+`explore`: `explore`
+
+Trials:
+`protocol`: `lint`, `design`, `design from-fit`
+`design_trials`: `design trials`
+`trial`: `next`, `recommend`
+`expansion`: `expansion`
+`outcomes`: `response`, `recist`, `astct`
+
+Many tasks:
+`batch`: `batch`
+`batch_process`: the process of a worker, which runs tasks by the functions of the commands above
+"""
 
 __all__: list[str] = []

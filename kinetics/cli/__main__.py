@@ -1,4 +1,4 @@
-"""`python -m kinetics.cli`."""
+"""Run the command line as `python -m kinetics.cli`."""
 
 from kinetics.cli.main import main
 

@@ -1,20 +1,50 @@
-"""The command line of assessment: `kinetics compare`, `kinetics subgroups`."""
+"""The commands that assess fits: `kinetics report`, `compare`, `subgroups` and `sbc`."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kinetics.checks import compare as run_compare, subgroups as run_subgroups
+from kinetics.checks import (
+    WRONG,
+    Replicated,
+    check as run_check,
+    compare as run_compare,
+    record_calibration,
+    sbc as run_sbc,
+    subgroups as run_subgroups,
+)
 from kinetics.cli.console import print_result
-from kinetics.errors import InputError, Problem
+from kinetics.cli.options import Json, PlanName, RunFolder, TableOut
+from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
 from kinetics.inference import load_fit, use_compile_cache
-from kinetics.plot import plot_forest, refuse_figures, save_figure
+from kinetics.pages import report as write_report
+from kinetics.plan import find_plan, read_plan
+from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
 
-__all__ = ["compare", "subgroups"]
+__all__ = ["compare", "report", "sbc", "subgroups"]
+
+
+def report(run: RunFolder, as_json: Json = False) -> None:
+    """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
+
+    Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
+    """
+    fit = load_fit(run)
+    path = write_report(
+        fit,
+        run_check(fit),
+        run_nca(fit.study, rules=NCARules.car_t()),
+        run_exposure(fit, draws=500),
+        to=run / "report.html",
+    )
+    print_result({"report": str(path)}, f"written: {path}", as_json)
 
 
 def compare(
@@ -24,8 +54,8 @@ def compare(
         int | None, typer.Option(min=100, help="Draws a chain; default all, by subject 500.")
     ] = None,
     points: Annotated[int, typer.Option(min=16, help="By subject: points of the integral.")] = 256,
-    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    out: TableOut = None,
+    as_json: Json = False,
 ) -> None:
     """Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by side.
 
@@ -34,24 +64,34 @@ def compare(
     """
     use_compile_cache()
     names = _names(runs)
-    found = run_compare(
+    comparison = run_compare(
         {name: load_fit(run) for name, run in zip(names, runs, strict=True)},
-        by,  # pyright: ignore[reportArgumentType]  # compare says what is possible
+        by,  # pyright: ignore[reportArgumentType]  # compare refuses any other word
         draws=draws,
         points=points,
     )
+    text = str(comparison)
     if out is not None:
-        write_atomic(out, found.table.to_csv(index=False))
-    print_result(found.as_dict(), str(found) + (f"\nwritten: {out}" if out else ""), as_json)
+        write_atomic(out, comparison.table.to_csv(index=False))
+        text += f"\nwritten: {out}"
+    print_result(comparison.as_dict(), text, as_json)
+
+
+def _names(runs: list[Path]) -> list[str]:
+    """The names of the folders, or their whole paths where two share a name."""
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise InputError(Problem("one run folder is given twice", "give different ones"))
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
 
 
 def subgroups(
     run: Annotated[Path, typer.Argument(help="A run folder, runs/NAME, of a fit with covariates.")],
-    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+    out: TableOut = None,
     plot: Annotated[
         Path | None, typer.Option(help="Write the forest plot: .html, .svg, .pdf or .png.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence
     each.
@@ -59,17 +99,80 @@ def subgroups(
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """
     refuse_figures([] if plot is None else [plot])
-    done = load_fit(run)
-    found = run_subgroups(done)
-    written = [] if out is None else [write_atomic(out, found.table.to_csv(index=False))]
-    written += [] if plot is None else [save_figure(plot_forest(done, found), plot)]
-    said = "".join(f"\nwritten: {path}" for path in written)
-    print_result(found.as_dict(), f"{found}{said}", as_json)
+    fit = load_fit(run)
+    effects = run_subgroups(fit)
+    lines = [str(effects)]
+    if out is not None:
+        lines.append(f"written: {write_atomic(out, effects.table.to_csv(index=False))}")
+    if plot is not None:
+        lines.append(f"written: {save_figure(plot_forest(fit, effects), plot)}")
+    print_result(effects.as_dict(), "\n".join(lines), as_json)
 
 
-def _names(runs: list[Path]) -> list[str]:
-    """The folders' names, or their whole paths where two share one."""
-    if len({run.resolve() for run in runs}) < len(runs):
-        raise InputError(Problem("one run folder is given twice", "give different ones"))
-    names = [run.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+def sbc(
+    plan: PlanName,
+    replicates: Annotated[int, typer.Option(min=1, help="Studies to draw and fit.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: sbc/NAME]")] = None,
+    draws: Annotated[
+        int, typer.Option(min=10, help="Draws of a chain; a chain that mixes badly takes more.")
+    ] = 500,
+    warmup: Annotated[int, typer.Option(min=10, help="Warm-up iterations.")] = 150,
+    ranks: Annotated[int, typer.Option(min=1, help="Draws that are kept of a chain.")] = 100,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of every random number; default: the plan's.")
+    ] = None,
+    wrong: Annotated[
+        str | None, typer.Option(help="Fit wrongly on purpose: drop_blq. The check should then reject.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Replicates that are sampled as one, in step, on a device.")
+    ] = 1,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the summary beside the plan, for the model's card.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Is a fit calibrated? Draw studies from its priors and fit each. Exit 1 if ranks are not uniform.
+
+    The same command goes on where it was stopped.
+    Example: `kinetics sbc fits/ogasawara_2021__synthetic_cart_12.toml --replicates 200 --out sbc/ogasawara`
+    """
+    fit_plan = read_plan(plan)
+    if wrong is not None and wrong not in WRONG:
+        raise PlanError(Problem(f"unknown wrong likelihood {wrong!r}", did_you_mean(wrong, WRONG)))
+    name = fit_plan.name if wrong is None else f"{fit_plan.name}__{wrong}"
+    folder = out or Path("sbc") / name
+    use_compile_cache()
+    calibration = run_sbc(
+        fit_plan,
+        replicates=replicates,
+        draws=draws,
+        warmup=warmup,
+        ranks=ranks,
+        seed=seed,
+        wrong=wrong,
+        folder=folder,
+        jobs=jobs,
+        at_once=at_once,
+        report=_print_replicate,
+    )
+    summary = calibration.summary()
+    written = [
+        write_atomic(folder / "summary.json", json.dumps(summary, indent=2) + "\n"),
+        save_figure(plot_sbc(calibration), folder / "ranks.html"),
+    ]
+    if record:
+        written.append(record_calibration(calibration, find_plan(plan)))
+    paths = [str(path) for path in written]
+    print_result(summary | {"written": paths}, f"{calibration}\n\nwritten: {', '.join(paths)}", as_json)
+    if not calibration.uniform:
+        raise typer.Exit(1)
+
+
+def _print_replicate(replicate: Replicated) -> None:
+    """Print one line of progress after a replicate."""
+    r = replicate
+    trouble = f", {r.divergences} divergences" if r.divergences else ""
+    line = f"{r.done}/{r.total}  replicate {r.replicate}: {r.seconds:.1f} s, ESS {r.ess:.0f}{trouble}"
+    print(line, file=sys.stderr, flush=True)

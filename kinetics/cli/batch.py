@@ -1,6 +1,4 @@
-"""What `kinetics batch` does: write what tasks need, start workers, say how far they are, collect what
-they found.
-"""
+"""The command `kinetics batch`: write what tasks need, start workers, report progress, collect results."""
 
 from __future__ import annotations
 
@@ -29,14 +27,15 @@ from kinetics.batch import (
     write_batch,
 )
 from kinetics.cli.console import print_result
+from kinetics.cli.options import Json
 from kinetics.errors import BatchError, InputError, PlanError, Problem, did_you_mean
 from kinetics.inference import compile_cache
 
 __all__ = ["batch"]
 
 _VERBS = ("run", "status", "retry", "collect")
-_WHERE = ("local", "slurm")
-_IDLE = 3
+_PLACES = ("local", "slurm")
+_FRUITLESS = 3  # submissions in a row after which no task was begun
 
 
 def batch(
@@ -51,7 +50,7 @@ def batch(
     loo: Annotated[
         bool, typer.Option("--loo", help="collect: compare fits of the same data by leave-one-out too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Many fits, calibrations, designs and simulations: on this machine, or on Slurm. Exit 1 if a task
     failed.
@@ -60,111 +59,123 @@ def batch(
     `retry` tries failed tasks again, `collect` writes one table of all parameters and checks and a page.
     Example: `kinetics batch PLAN.toml --on slurm`, then `kinetics batch status PLAN.toml`
     """
-    verb, source = _understood(words, on)
+    if on not in _PLACES:
+        raise PlanError(Problem(f"no place {on!r} to run on", did_you_mean(on, _PLACES)))
+    verb, source = _verb_and_plan(words)
     plan, path = read_batch(source)
     if verb == "status":
-        found = status(BatchFolder(path))
-        return print_result(found.as_dict(), str(found), as_json)
+        progress = status(BatchFolder(path))
+        print_result(progress.as_dict(), str(progress), as_json)
+        return
     if verb == "collect":
         collected = collect(BatchFolder(path), loo=loo)
-        return print_result(collected.as_dict(), str(collected), as_json)
+        print_result(collected.as_dict(), str(collected), as_json)
+        return
+
+    # check before anything is written
     if on == "slurm":
         require_slurm()
-    if problems := writable(path):
+    problems = writable(path)
+    if problems:
         raise InputError(problems)
     tasks = tasks_of(plan, Path(source).resolve().parent, path)
-    ready = preflight(tasks, plan.slurm if on == "slurm" else None, source)
+    checked = preflight(tasks, plan.slurm if on == "slurm" else None, source)
+
     folder = write_batch(path, tasks, plan.retries)
-    for line in _said(ready, len(tasks)):
+    for line in _preflight_lines(checked, len(tasks)):
         print(line, file=sys.stderr)
     if verb == "retry":
-        again = forgive(folder)
-        print(f"{len(again)} failed tasks are tried again", file=sys.stderr)
+        print(f"{len(forgive(folder))} failed tasks are tried again", file=sys.stderr)
     jobs = _work(folder, plan, on, wait)
-    found = status(folder)
-    result = found.as_dict() | {"on": on, "submitted": jobs, "preflight": ready.tasks}
-    submitted = f"submitted: {', '.join(jobs)}\n" if jobs else ""
-    print_result(result, f"{submitted}{found}", as_json)
-    if found.counts["failed"] or (found.refusals and not found.done) or (on == "local" and not found.done):
+    progress = status(folder)
+    text = str(progress)
+    if jobs:
+        text = f"submitted: {', '.join(jobs)}\n{text}"
+    print_result(
+        progress.as_dict() | {"on": on, "submitted": jobs, "preflight": checked.tasks}, text, as_json
+    )
+    unfinished = not progress.done
+    if progress.counts["failed"] or (unfinished and (progress.refusals or on == "local")):
         raise typer.Exit(1)
 
 
-def _understood(words: list[str], on: str) -> tuple[str, str]:
-    """What to do with which PLAN."""
-    if on not in _WHERE:
-        raise PlanError(Problem(f"no place {on!r} to run on", did_you_mean(on, _WHERE)))
-    verb, source = ("run", words[0]) if len(words) == 1 else (words[0], words[-1])
+def _verb_and_plan(words: list[str]) -> tuple[str, str]:
+    """What to do with which PLAN; PlanError where the words do not say it."""
+    verb = "run" if len(words) == 1 else words[0]
     if verb not in _VERBS or len(words) > 2:
-        raise PlanError(
-            Problem(
-                f"`kinetics batch {' '.join(words)}`: {verb!r} is nothing to do", did_you_mean(verb, _VERBS)
-            )
-        )
-    return verb, source
+        what = f"`kinetics batch {' '.join(words)}`: {verb!r} is nothing to do"
+        raise PlanError(Problem(what, did_you_mean(verb, _VERBS)))
+    return verb, words[-1]
 
 
-def _said(ready: Preflight, tasks: int) -> list[str]:
-    """What the pre-flight found, for stderr."""
-    lines = [f"{tasks} tasks; a worker needs about {ready.memory_mb} MB"]
-    if ready.tasks:
-        lines.append(f"{len(ready.tasks)} of them cannot run as they are, and will be reported:")
-        by_problem: dict[str, list[str]] = {}
-        for name, problem in ready.tasks.items():
-            by_problem.setdefault(problem, []).append(name)
-        for problem, names in by_problem.items():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            lines.append(f"  {names[0]}{more}: {problem}")
+def _preflight_lines(checked: Preflight, tasks: int) -> list[str]:
+    """What the pre-flight checks say, with tasks that have the same problem in one line."""
+    lines = [f"{tasks} tasks; a worker needs about {checked.memory_mb} MB"]
+    if not checked.tasks:
+        return lines
+    lines.append(f"{len(checked.tasks)} of them cannot run as they are, and will be reported:")
+    by_problem: dict[str, list[str]] = {}
+    for name, problem in checked.tasks.items():
+        by_problem.setdefault(problem, []).append(name)
+    for problem, names in by_problem.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"  {names[0]}{more}: {problem}")
     return lines
 
 
 def _work(folder: BatchFolder, plan: BatchPlan, on: str, wait: bool) -> list[str]:
-    """Have the tasks worked on; returns the Slurm jobs submitted."""
-    cache = compile_cache() if plan.compile_cache is None else Path(plan.compile_cache).expanduser().resolve()
+    """Have the tasks worked on, and return the Slurm jobs that were submitted."""
+    chosen = plan.compile_cache
+    cache = compile_cache() if chosen is None else Path(chosen).expanduser().resolve()
     if on == "local":
         run_here(folder, plan.local, cache, _Reporter(folder))
         return []
-    jobs = _submitted(folder, plan, cache)
-    return [*jobs, *_watched(folder, plan, cache)] if wait else jobs
+    jobs = _submit_missing(folder, plan, cache)
+    if wait:
+        jobs = [*jobs, *_stay(folder, plan, cache)]
+    return jobs
 
 
-def _watched(folder: BatchFolder, plan: BatchPlan, cache: Path) -> list[str]:
-    """Stay until nothing is left to do, and submit workers again where all were lost."""
+def _stay(folder: BatchFolder, plan: BatchPlan, cache: Path) -> list[str]:
+    """Stay until nothing is left to do, submit workers again where all were lost, and return their jobs."""
     jobs: list[str] = []
     report = _Reporter(folder)
-    idle = 0
-    begun = -1
-    while not _over(folder):
+    fruitless = 0
+    attempts_then = -1
+    while not _is_over(folder):
         sleep(2.0)
         report()
         try:
-            again = _submitted(folder, plan, cache, again=True)
+            resubmitted = _submit_missing(folder, plan, cache, again=True)
         except BatchError as error:  # the controller may be away
             print(error, file=sys.stderr)
             continue
-        if again:
-            now = sum(len(folder.attempts(task).all) for task in folder.tasks)
-            idle = idle + 1 if now == begun else 0
-            begun = now
-            jobs += again
-        if idle == _IDLE:
+        if resubmitted:
+            attempts = sum(len(folder.attempts(task).all) for task in folder.tasks)
+            fruitless = fruitless + 1 if attempts == attempts_then else 0
+            attempts_then = attempts
+            jobs += resubmitted
+        if fruitless == _FRUITLESS:
             raise BatchError(
-                f"workers were submitted {_IDLE} times and none began a task; see {folder.path / 'jobs'}"
+                f"workers were submitted {_FRUITLESS} times and none began a task; see {folder.path / 'jobs'}"
             )
     return jobs
 
 
-def _over(folder: BatchFolder) -> bool:
-    """Whether nothing is left that a worker could do, or workers refuse."""
-    found = status(folder, ask_slurm=False)
-    return found.counts["finished"] + found.counts["failed"] == len(found.tasks) or bool(found.refusals)
+def _is_over(folder: BatchFolder) -> bool:
+    """Whether nothing is left that a worker could do, or workers refuse to work."""
+    progress = status(folder, ask_slurm=False)
+    ended = progress.counts["finished"] + progress.counts["failed"]
+    return ended == len(progress.tasks) or bool(progress.refusals)
 
 
-def _submitted(folder: BatchFolder, plan: BatchPlan, cache: Path, *, again: bool = False) -> list[str]:
-    """Submit as many workers as there should be and are not in the queue, but not more than tasks that are
-    left.
+def _submit_missing(folder: BatchFolder, plan: BatchPlan, cache: Path, *, again: bool = False) -> list[str]:
+    """Submit the workers that should be in the queue and are not, at most one a task that is left.
+
+    With `again` only where the queue has none of them.
     """
-    found = status(folder, ask_slurm=False)
-    left = len(found.tasks) - found.counts["finished"] - found.counts["failed"]
+    progress = status(folder, ask_slurm=False)
+    left = len(progress.tasks) - progress.counts["finished"] - progress.counts["failed"]
     queued = sum(in_queue(folder).values())
     if queued and not again:
         print(f"{queued} workers are in the queue already", file=sys.stderr)
@@ -175,15 +186,16 @@ def _submitted(folder: BatchFolder, plan: BatchPlan, cache: Path, *, again: bool
 
 
 class _Reporter:
-    """A line on stderr whenever a task is over, and at least once a minute."""
+    """Prints a line of progress on stderr whenever a task is over, and at least once a minute."""
 
     def __init__(self, folder: BatchFolder) -> None:
         self.folder = folder
-        self.said = ""
-        self.at = 0.0
+        self.last_line = ""
+        self.printed_at = 0.0
 
     def __call__(self) -> None:
         line = status(self.folder, ask_slurm=False).line()
-        if line != self.said or monotonic() - self.at > 60.0:
-            self.said, self.at = line, monotonic()
+        if line != self.last_line or monotonic() - self.printed_at > 60.0:
+            self.last_line = line
+            self.printed_at = monotonic()
             print(line, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""The process that a worker keeps: it takes the batch's tasks, one after another, and is loaded once for all
-of them.
+"""The process that a worker keeps: it takes the tasks of a batch, one after another.
 
-A task is run as its command would run it, by the same function; what it prints goes to its log. Whoever holds
-a task's lock works on it, so any number of workers on any hosts may share a batch.
+It is loaded once for all of them. A task is run by the same function as its command, and what it prints goes
+to its log. A task belongs to the process that holds its lock, so any number of workers on any hosts may share
+a batch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import jax
 import typer
 
 from kinetics.batch import AGAIN, REFUSED, STOPPED, Attempts, BatchFolder, Task, claimed, job_of_slurm
-from kinetics.cli.calibrate import sbc
+from kinetics.cli.assess import sbc
 from kinetics.cli.console import print_result
-from kinetics.cli.design import design
+from kinetics.cli.design_trials import design_trials
 from kinetics.cli.fit import fit_to
+from kinetics.cli.protocol import design_exact
 from kinetics.cli.simulate import simulate
 from kinetics.errors import KineticsError, Stopped
 from kinetics.files import write_atomic
@@ -37,19 +38,19 @@ from kinetics.plan import read_plan
 __all__ = ["main", "serve"]
 
 _MOST = 50  # tasks of one process: what they leave behind in memory goes with it
-_SHOWN = ("SLURM_", "XLA_", "JAX_", "OMP_", "KINETICS_", "CUDA_VISIBLE")  # of the environment, in logs
+_LOGGED = ("SLURM_", "XLA_", "JAX_", "OMP_", "KINETICS_", "CUDA_VISIBLE")  # of the environment, in logs
 
 
 class _Signals:
-    """SIGTERM and SIGUSR1 end a task at once, where the fit under way does not heed them itself."""
+    """SIGTERM and SIGUSR1 end a task at once, unless the fit under way heeds them itself."""
 
     def __init__(self) -> None:
         self.received = ""
         self.in_task = False
         for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._note)
+            signal.signal(number, self._receive)
 
-    def _note(self, number: int, _: Any) -> None:
+    def _receive(self, number: int, _: Any) -> None:
         first = not self.received
         self.received = signal.Signals(number).name
         if first and self.in_task:
@@ -57,6 +58,7 @@ class _Signals:
 
     @contextmanager
     def task(self) -> Iterator[None]:
+        """Within it a signal raises Stopped."""
         self.in_task = True
         try:
             yield
@@ -65,6 +67,7 @@ class _Signals:
 
 
 def main() -> int:
+    """Work on the batch that the command line names, and return the exit code."""
     path, key, token = sys.argv[1:]
     signals = _Signals()
     folder = BatchFolder(Path(path))
@@ -107,55 +110,58 @@ def _refusal(folder: BatchFolder, token: str) -> str:
 def serve(
     folder: BatchFolder, worker: Mapping[str, Any], signals: _Signals, orphaned: Callable[[], bool]
 ) -> int:
-    """Take every task that can be taken, those that failed once more after the others; returns an exit
-    code.
+    """Take every task that can be taken, and return an exit code.
+
+    A task that failed is tried again after the others. `orphaned` says whether the worker has died. The exit
+    code is 0 where no task is left, AGAIN where another process has to take the rest, STOPPED after a signal.
     """
-    left = list(folder.tasks)
-    devices = 0
+    remaining = list(folder.tasks)
+    devices = 0  # of this process; jax fixes them with the first task
     done = 0
     while True:
         began = False
-        other = False
-        for task in list(left):
+        left_over = False
+        for task in list(remaining):
             if signals.received or orphaned():
                 return STOPPED
             with claimed(folder.task_folder(task)) as attempts:
-                if attempts is None:
+                if attempts is None:  # another process works on it
                     continue
-                _settle(folder, task, attempts)
+                _close_dead_attempt(folder, task, attempts)
                 if attempts.state(folder.retries) in ("finished", "failed"):
-                    left.remove(task)
+                    remaining.remove(task)
                     continue
                 if devices not in (0, task.devices) or done == _MOST:
-                    other = True
+                    left_over = True
                     continue
                 if not devices:
                     devices = task.devices
                     split_host(devices)
                 began = True
-                done = done + 1
+                done += 1
                 (folder.path / "workers" / f"{worker['key']}.claims").touch()
-                _run(folder, task, attempts, worker, signals)
+                _attempt(folder, task, attempts, worker, signals)
         if not began:
-            return AGAIN if other else 0
+            return AGAIN if left_over else 0
 
 
-def _settle(folder: BatchFolder, task: Task, attempts: Attempts) -> None:
-    """An attempt whose process died is said to have: stopped if it was told to stop, else killed."""
-    if (left := attempts.open) is None:
+def _close_dead_attempt(folder: BatchFolder, task: Task, attempts: Attempts) -> None:
+    """Record how an attempt ended whose process died: stopped if it had been told to stop, else killed."""
+    attempt = attempts.open
+    if attempt is None:
         return
     if attempts.finished:
         attempts.end("finished")
-    elif (folder.path / "workers" / f"{left['worker']}.stopping").exists():
+    elif (folder.path / "workers" / f"{attempt['worker']}.stopping").exists():
         attempts.end("stopped", message="killed while it stopped", progress=_progress(task))
     else:
-        attempts.end("killed", message=f"its process on {left['host']} was killed (out of memory?)")
+        attempts.end("killed", message=f"its process on {attempt['host']} was killed (out of memory?)")
 
 
-def _run(
+def _attempt(
     folder: BatchFolder, task: Task, attempts: Attempts, worker: Mapping[str, Any], signals: _Signals
 ) -> None:
-    """One attempt at a task, recorded."""
+    """Try a task once, and record how it ended."""
     number = attempts.begin(
         {"worker": worker["key"], "host": worker["host"], "pid": os.getpid(), "job": worker["job"]}
     )
@@ -170,7 +176,8 @@ def _run(
         except Stopped as stopped:
             outcome = "stopped"
             message = str(stopped)
-            signals.received = signals.received or message.partition(":")[0]  # a fit heeds signals itself
+            if not signals.received:  # a fit heeds signals itself
+                signals.received = message.partition(":")[0]
         except (KineticsError, typer.BadParameter) as error:
             message = str(error)
         except OSError as error:
@@ -186,55 +193,70 @@ def _run(
 
 
 def _progress(task: Task) -> int | None:
-    """When the newest checkpoint of a task was written."""
+    """When the newest checkpoint of a task was written, in nanoseconds; None where there is none."""
     place = Path(task.arguments.get("out", ""))
-    file = unfinished(place / task.name) / "state.npz" if task.kind == "fit" else place / "ranks.csv"
-    return file.stat().st_mtime_ns if file.exists() else None
+    checkpoint = place / "ranks.csv"
+    if task.kind == "fit":
+        checkpoint = unfinished(place / task.name) / "state.npz"
+    return checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
 
 
 def _result(task: Task) -> dict[str, Any]:
-    """What the task's command prints with --json. An exit code of 1 beside a result is a finding, not a
-    failure.
+    """What the task's command prints with --json.
+
+    An exit code of 1 beside a result is a finding, not a failure.
     """
-    said = StringIO()
-    with redirect_stdout(said):
+    stdout = StringIO()
+    with redirect_stdout(stdout):
         try:
             _COMMANDS[task.kind](task.arguments)
         except typer.Exit:
-            if not said.getvalue().strip():
+            if not stdout.getvalue().strip():
                 raise
-    return json.loads(said.getvalue().strip().splitlines()[-1])
+    return json.loads(stdout.getvalue().strip().splitlines()[-1])
 
 
 def _fit(arguments: Mapping[str, Any]) -> None:
     plan = read_plan(arguments["plan"])
-    print_result(*fit_to(plan, Path(arguments["out"]) / plan.name, resume=True), True)
+    result, text = fit_to(plan, Path(arguments["out"]) / plan.name, resume=True)
+    print_result(result, text, True)
 
 
 def _sbc(arguments: Mapping[str, Any]) -> None:
     sbc(**{**arguments, "out": Path(arguments["out"])}, as_json=True)
 
 
+def _design(arguments: Mapping[str, Any]) -> None:
+    if "trials" in arguments:
+        design_trials(**arguments, as_json=True)
+    else:
+        design_exact(**arguments, as_json=True)
+
+
 def _simulate(arguments: Mapping[str, Any]) -> None:
-    paths = {k: Path(v) for k, v in arguments.items() if k in ("out", "regimen")}
+    paths = {key: Path(value) for key, value in arguments.items() if key in ("out", "regimen")}
     simulate(**{**arguments, **paths}, as_json=True)
 
 
 _COMMANDS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "fit": _fit,
     "sbc": _sbc,
-    "design": lambda arguments: design(**arguments, as_json=True),
+    "design": _design,
     "simulate": _simulate,
 }
 
 
 @contextmanager
 def _log(file: Path, task: Task) -> Iterator[None]:
-    """Everything printed goes to the file, what libraries print too."""
-    known = sorted((k, v) for k, v in os.environ.items() if k.startswith(_SHOWN))
-    head = [f"$ {task.command}", f"host {socket.gethostname()}, process {os.getpid()}, {sys.executable}"]
+    """Within it everything printed goes to the file, what libraries print too."""
+    environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(_LOGGED))
+    head = [
+        f"$ {task.command}",
+        f"host {socket.gethostname()}, process {os.getpid()}, {sys.executable}",
+        *(f"{name}={value}" for name, value in environment),
+    ]
     with file.open("a", encoding="utf-8") as log:
-        print(*head, *(f"{k}={v}" for k, v in known), sep="\n", file=log, flush=True)
+        print(*head, sep="\n", file=log, flush=True)
         saved = {stream: os.dup(stream.fileno()) for stream in (sys.stdout, sys.stderr)}
         try:
             for stream in saved:

@@ -1,4 +1,4 @@
-"""What a command prints: text, or one JSON object."""
+"""What a command prints: a result as text or as one JSON object, and the progress of a fit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ def print_result(result: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 class FitProgress:
-    """Call it with every `Chunk`; `lines` keeps what was said, for the run's log."""
+    """The progress of a fit on stderr: a bar with the time left on a terminal, elsewhere one line a chunk.
+
+    Call it with every `Chunk`. `lines` keeps every line, for the log of the run.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._clock = self._last = perf_counter()
+        self._began = perf_counter()
+        self._last = self._began
         self._done = 0
         self._divergences = 0
         self._bar: Progress | None = None
@@ -44,16 +48,18 @@ class FitProgress:
             self._bar.start()
 
     def say(self, line: str) -> None:
-        """A line for the log and stderr."""
+        """Print a line on stderr and keep it for the log."""
         self.lines.append(line)
         print(line, file=sys.stderr, flush=True)
 
     def __call__(self, chunk: Chunk) -> None:
-        self._divergences += 0 if chunk.warmup else chunk.divergences
+        """Show a chunk of draws."""
+        if not chunk.warmup:
+            self._divergences += chunk.divergences
         phase = "warm-up" if chunk.warmup else "sampling"
         now = perf_counter()
         line = (
-            f"{phase} {chunk.done}/{chunk.total}  {now - self._clock:.0f} s, {self._left(chunk, now)}  "
+            f"{phase} {chunk.done}/{chunk.total}  {now - self._began:.0f} s, {self._left(chunk, now)}  "
             f"{chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
         )
         self._last = now
@@ -62,20 +68,17 @@ class FitProgress:
         if self._bar is None:
             print(line, file=sys.stderr, flush=True)
         else:
-            what = f"{phase}, {chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
-            self._bar.update(self._task, completed=chunk.done, total=chunk.total, description=what)
+            description = f"{phase}, {chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
+            self._bar.update(self._task, completed=chunk.done, total=chunk.total, description=description)
 
     def _left(self, chunk: Chunk, now: float) -> str:
-        """The time left at the pace of the last chunk; the first one compiled, so it tells nothing."""
+        """The time left at the pace of the last chunk. The first chunk compiled, so it has no pace."""
         if self._done == 0:
             return "compiled"
         pace = (now - self._last) / (chunk.done - self._done)
         return f"about {pace * (chunk.total - chunk.done):.0f} s left"
 
     def close(self) -> None:
+        """Stop the bar."""
         if self._bar is not None:
             self._bar.stop()
-
-
-# # MERGED progress: """Progress of a fit: a bar with an ETA on a terminal, one line every chunk elsewhere;
-# all to stderr."""

@@ -1,4 +1,4 @@
-"""The command line of sampling designs: `kinetics design-sampling`."""
+"""The command `kinetics design-sampling`: what a study can teach, and which samples teach it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from pandas import DataFrame
 
 from kinetics.cli.console import print_result
+from kinetics.cli.options import Json, TableOut
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.inference import Fit, load_fit, use_compile_cache
@@ -19,6 +20,7 @@ from kinetics.printing import records, table_text
 
 __all__ = ["design_sampling"]
 
+# NAME:OUTPUT@DAY,DAY:SIGMA[:LLOQ]
 _ADDED = re.compile(
     r"^(?P<name>\w+):(?P<output>\w+)@(?P<days>[\d.,]+):(?P<sigma>[\d.]+)(:(?P<lloq>[\d.eE+-]+))?$"
 )
@@ -32,8 +34,8 @@ def design_sampling(
     targets: Annotated[
         str | None, typer.Option("--for", help="Parameters with commas: which samples tell most of them.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    out: TableOut = None,
+    as_json: Json = False,
 ) -> None:
     """What a study can teach of each parameter, the held ones too, and which samples teach it: expected
     information.
@@ -42,34 +44,38 @@ def design_sampling(
     Example: `kinetics design-sampling fits/NAME.toml --add liver_scan:nk_liver@0.1,0.5,1:0.2 --for F_NK,N`
     """
     use_compile_cache()
-    known = _source(source)
-    extra = [_added(text, known) for text in add or []]
+    fit = _fit_or_plan(source)
+    added = [_added_samples(text, fit) for text in add or []]
     if targets is not None:
-        table = most_informative(known, [k.strip() for k in targets.split(",")], add=extra)
+        table = most_informative(fit, [name.strip() for name in targets.split(",")], add=added)
     else:
-        whole = design_information(known, add=extra)
-        table = whole.pivot_table(
+        rows = design_information(fit, add=added)
+        table = rows.pivot_table(
             index=["parameter", "held", "prior_sd"], columns="scenario", values="learnt", sort=False
         ).reset_index()
     table = DataFrame(table.to_dict("list"))  # plain columns
+    text = table_text(table)
     if out is not None:
         write_atomic(out, table.to_csv(index=False))
-    print_result({"rows": records(table)}, table_text(table) + (f"\nwritten: {out}" if out else ""), as_json)
+        text += f"\nwritten: {out}"
+    print_result({"rows": records(table)}, text, as_json)
 
 
-def _source(source: str) -> BoundFit | Fit:
-    return load_fit(source) if (Path(source) / "provenance.json").is_file() else bind(read_plan(source))
+def _fit_or_plan(source: str) -> BoundFit | Fit:
+    """The fit of a run folder, or a plan bound to its model and study."""
+    if (Path(source) / "provenance.json").is_file():
+        return load_fit(source)
+    return bind(read_plan(source))
 
 
-def _added(text: str, known: BoundFit | Fit) -> Added:
-    found = _ADDED.match(text)
-    model = known.model
-    if found is None:
+def _added_samples(text: str, fit: BoundFit | Fit) -> Added:
+    """The samples that one --add asks for; InputError where it cannot be read or names no output."""
+    parts = _ADDED.match(text)
+    if parts is None:
         what = f"--add {text!r} is not NAME:OUTPUT@DAY,DAY:SIGMA"
         raise InputError(Problem(what, "write it as liver_scan:nk_liver@0.1,0.5,1:0.2"))
-    if found["output"] not in model.outputs:
-        raise InputError(
-            Problem(f"--add: no output {found['output']!r}", f"outputs: {', '.join(model.outputs)}")
-        )
-    days = tuple(float(d) for d in found["days"].split(",") if d)
-    return Added(found["name"], found["output"], days, float(found["sigma"]), float(found["lloq"] or 0.0))
+    outputs = fit.model.outputs
+    if parts["output"] not in outputs:
+        raise InputError(Problem(f"--add: no output {parts['output']!r}", f"outputs: {', '.join(outputs)}"))
+    days = tuple(float(day) for day in parts["days"].split(",") if day)
+    return Added(parts["name"], parts["output"], days, float(parts["sigma"]), float(parts["lloq"] or 0.0))

@@ -1,31 +1,54 @@
-"""What `kinetics design` tells of trials simulated one by one: in calendar time, and with exposures
-(PKBOIN-12).
+"""The command `kinetics design trials`: what a rule does in simulated trials.
+
+boin12 looks at responses, pkboin12 at responses and exposures. Every other rule is simulated in calendar
+time, with BOIN and the protocol's rule, which wait for every DLT window, beside it. All rules and truths meet
+the same patients.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pandas import DataFrame
 
-from kinetics.decision import MONTH, SimulatedTrials, simulate_calendar, simulate_exposures
-from kinetics.errors import PlanError, Problem
-from kinetics.escalation import Boin12, Calendar, ExposureTruth, PkBoin12, RawExposures, Rule
-from kinetics.protocol import Protocol, assumed, rule_of
+from kinetics.cli.console import print_result
+from kinetics.cli.options import Json, ProtocolFile, RuleName, TargetRate
+from kinetics.decision import AT_RESPONSES, MONTH, SimulatedTrials, simulate_calendar, simulate_exposures
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.escalation import (
+    Boin12,
+    Calendar,
+    ExposureTruth,
+    PkBoin12,
+    RawExposures,
+    response_characteristics,
+)
+from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
 
-__all__ = ["TRIALS", "Asked", "calendar_design", "exposure_design"]
+__all__ = ["TriggerWithoutDlt", "TrueDlt", "design_trials", "numbers_of", "planned_patients"]
 
-TRIALS = 2000  # simulated one by one unless said otherwise
-WAITING = ("boin", "protocol")  # rules that wait for every window, shown beside the one asked for
+TRIALS = 2_000  # default number of trials that are simulated one by one
+TRIALS_BOIN12 = 10_000  # default number of trials of boin12
+WAITING = ("boin", "protocol")  # rules that wait for every DLT window, shown beside the one asked for
+
+_LEVELS = "one a level, with commas"
+TrueDlt = Annotated[str, typer.Option(help=f"True P(DLT), {_LEVELS}.")]
+TriggerWithoutDlt = Annotated[
+    str, typer.Option(help="P(a titration trigger that is no DLT): one, or one a level.")
+]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options of the command that these designs share."""
+class TrialSettings:
+    """How trials are simulated one by one.
+
+    folder: where they are kept, None for nowhere. jobs: processes side by side.
+    """
 
     rule: str
     target: float | None
@@ -35,177 +58,441 @@ class Asked:
     jobs: int
 
 
-def calendar_design(
-    protocol: Protocol, asked: Asked, truth: Sequence[float], triggers: Sequence[float], calendar: Calendar
+def design_trials(
+    protocol: ProtocolFile,
+    true_dlt: TrueDlt,
+    rule: RuleName = "protocol",
+    target: TargetRate = None,
+    trigger_without_dlt: TriggerWithoutDlt = "0",
+    accrual: Annotated[
+        float | None, typer.Option(help="Patients a month; not for boin12 and pkboin12.", show_default=False)
+    ] = None,
+    time_to_dlt: Annotated[
+        str, typer.Option(help="With --accrual: uniform or weibull, in the DLT window.")
+    ] = "uniform",
+    late: Annotated[
+        float, typer.Option(help="With weibull: the share of DLTs in the window's second half.")
+    ] = 0.5,
+    true_response: Annotated[
+        str, typer.Option(help=f"True P(response), {_LEVELS}, for boin12 and pkboin12.")
+    ] = "",
+    true_exposure: Annotated[str, typer.Option(help=f"True mean exposure, {_LEVELS}, for pkboin12.")] = "",
+    exposure_cv: Annotated[float, typer.Option(help="CV % of exposure between patients, for pkboin12.")] = 50,
+    wanted_exposure: Annotated[
+        float | None, typer.Option(help="The mean exposure wanted, for pkboin12.", show_default=False)
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help=f"Simulated trials.  [default: {TRIALS_BOIN12} boin12, else {TRIALS}]",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Keep the trials in this folder; the same command goes on. Not for boin12."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes side by side; boin12 has one.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """What a rule does in simulated trials, if these are the true probabilities.
+
+    With --accrual in calendar time, BOIN and the protocol's rule waiting beside the rule: what a TITE design
+    saves. boin12 weighs responses; pkboin12 looks at exposures too, with boin12 beside it. Every rule and
+    truth meets the same patients.
+
+    Example: `kinetics design trials nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --rule tite_boin
+    --accrual 3` or `kinetics design trials nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --rule boin12
+    --true-response .1,.2,.4,.4`
+    """
+    content = settled(read_protocol(protocol), protocol)
+    problems = list(
+        _problems(
+            rule,
+            responses=bool(true_response),
+            exposures=bool(true_exposure),
+            wanted=wanted_exposure is not None,
+            accrual=accrual is not None,
+            out=out is not None,
+        )
+    )
+    if problems:
+        raise PlanError(problems)
+    truth = numbers_of("--true-dlt", true_dlt)
+    triggers = numbers_of("--trigger-without-dlt", trigger_without_dlt)
+    settings = TrialSettings(
+        rule=rule, target=target, trials=trials or TRIALS, seed=seed, folder=out, jobs=jobs
+    )
+    if accrual is not None:
+        calendar = _calendar(content, accrual, time_to_dlt, late)
+        result, text = _in_calendar_time(content, settings, truth, triggers, calendar)
+    elif rule == "pkboin12":
+        assert wanted_exposure is not None  # as _problems asks for
+        patients = ExposureTruth(
+            tuple(truth),
+            tuple(numbers_of("--true-response", true_response)),
+            tuple(numbers_of("--true-exposure", true_exposure)),
+            exposure_cv / 100,
+        )
+        result, text = _with_exposures(content, settings, patients, wanted_exposure)
+    else:
+        responses = numbers_of("--true-response", true_response)
+        asked = rule_of(content, rule, target=target)
+        assert isinstance(asked, Boin12)
+        result, text = _with_responses(
+            content, asked, truth, responses, trials=trials or TRIALS_BOIN12, seed=seed
+        )
+    print_result(result, text, as_json)
+
+
+def _problems(
+    rule: str, *, responses: bool, exposures: bool, wanted: bool, accrual: bool, out: bool
+) -> Iterator[Problem]:
+    """Every option that the rule needs and has not, or has and does not look at."""
+    if rule not in RULES:
+        yield Problem(f"unknown rule {rule!r}", did_you_mean(rule, RULES))
+        return
+    if rule in AT_RESPONSES:
+        if accrual:
+            remedy = "leave --accrual out, or choose another rule"
+            yield Problem(f"{rule} in calendar time: when responses come is not modelled", remedy)
+        if not responses and not accrual:
+            yield Problem(f"{rule} looks at responses", "add --true-response .1,.2,.3,.35, one a level")
+    else:
+        if responses:
+            remedy = "leave --true-response out, or take --rule boin12 or pkboin12"
+            yield Problem(f"{rule} looks at no responses", remedy)
+        if not accrual:
+            remedy = "add --accrual 3, patients a month, or take kinetics design exact"
+            yield Problem(f"{rule} is simulated in calendar time", remedy)
+    if rule == "pkboin12":
+        if not (exposures and wanted) and not accrual:
+            remedy = "add --true-exposure 40,80,120,200, one a level, and --wanted-exposure 100"
+            yield Problem("pkboin12 looks at exposures", remedy)
+    elif exposures or wanted:
+        remedy = "leave --true-exposure and --wanted-exposure out, or take --rule pkboin12"
+        yield Problem(f"{rule} looks at no exposures", remedy)
+    if rule == "boin12" and out:
+        yield Problem("--out without trials that are simulated one by one", "leave it out")
+
+
+def numbers_of(option: str, text: str) -> list[float]:
+    """The numbers of an option's text, with commas; PlanError where one is none."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise PlanError(
+            Problem(f"{option} {text!r} is no list of numbers", "write .05,.10,.20,.35")
+        ) from None
+
+
+def planned_patients(protocol: Protocol) -> int:
+    """The greatest number of patients that the protocol plans; 0 where it plans none."""
+    return (protocol.size.planned.value or (0, 0))[1]
+
+
+def _level_names(protocol: Protocol) -> list[str]:
+    return [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)]
+
+
+def _overdosed_share(patients: Sequence[float], truth: Sequence[float], bound: float) -> float:
+    """The share of patients at a level whose true P(DLT) is above a bound."""
+    return sum(n for n, p in zip(patients, truth, strict=True) if p > bound) / sum(patients)
+
+
+# ------------------------------------------------------------------------------------------------- boin12
+
+
+def _with_responses(
+    protocol: Protocol, rule: Boin12, truth: list[float], responses: list[float], *, trials: int, seed: int
 ) -> tuple[dict[str, Any], str]:
-    """The answer and the table of a rule in calendar time, BOIN and the protocol's rule waiting beside it."""
-    if asked.rule in ("boin12", "pkboin12"):
-        what = f"{asked.rule} in calendar time: when responses come is not modelled"
-        raise PlanError(Problem(what, "leave --accrual out, or choose another rule"))
-    names = list(dict.fromkeys([asked.rule, *WAITING]))
-    rules = {n: rule_of(protocol, n, target=asked.target if n != "protocol" else None) for n in names}
-    single = triggers[0] if len(triggers) == 1 else list(triggers)
-    done = simulate_calendar(
+    """The answer and the text of BOIN12."""
+    simulated = response_characteristics(rule, truth, responses, trials=trials, seed=seed)
+    doses = simulated.doses
+    planned = planned_patients(protocol)
+    above = protocol.mtd.overdose_above
+    assumptions = [
+        "DLT and response of a patient are independent, and both are known before the next decision",
+        *assumed(rule),
+    ]
+    answer = {
+        "protocol": protocol.title,
+        "rule": "boin12",
+        "method": "simulation",
+        "states": doses.states,
+        "levels": _level_names(protocol),
+        "true_dlt": doses.true_dlt,
+        "expected_n": doses.expected_n,
+        "max_n": doses.max_n,
+        "planned_n": planned,
+        "p_n_over_planned": doses.p_n_over(planned),
+        "expected_dlt": doses.expected_dlt,
+        "overdosing": doses.overdosing(above),
+        "overdosing_above": above,
+        "patients_by_level": doses.patients,
+        "dlts_by_level": doses.dlts,
+        "trials": simulated.trials,
+        "seed": simulated.seed,
+        "true_response": simulated.true_response,
+        "p_obd": simulated.p_obd,
+        "p_obd_error": simulated.error,
+        "responses_by_level": simulated.responses,
+        "assumed": assumptions,
+    }
+    rows = [("none", "", "", f"{simulated.p_obd[0]:.4f}", "", "", "")]
+    for i, name in enumerate(_level_names(protocol)):
+        rows.append(
+            (
+                name,
+                f"{doses.true_dlt[i]:g}",
+                f"{simulated.true_response[i]:g}",
+                f"{simulated.p_obd[i + 1]:.4f}",
+                f"{doses.patients[i]:.2f}",
+                f"{doses.dlts[i]:.2f}",
+                f"{simulated.responses[i]:.2f}",
+            )
+        )
+    columns = ["level", "true P(DLT)", "true P(response)", "P(OBD)"]
+    columns += ["expected patients", "expected DLTs", "expected responses"]
+    lines = [
+        protocol.title,
+        f"rule: boin12; {simulated.trials} simulated trials, seed {simulated.seed}; "
+        f"standard error of P(OBD) at most {max(simulated.error):.4f}",
+        DataFrame(rows, columns=columns).to_string(index=False),
+        f"expected N {doses.expected_n:.2f}, at most {doses.max_n}; expected DLTs {doses.expected_dlt:.2f}, "
+        f"responses {sum(simulated.responses):.2f}; {100 * doses.overdosing(above):.1f} % of patients at a "
+        f"level whose true P(DLT) is above {above:g}",
+        *(f"assumed: {line}" for line in assumptions),
+    ]
+    return answer, "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------ calendar time
+
+
+def _calendar(protocol: Protocol, accrual: float, time_to_dlt: str, late: float) -> Calendar:
+    """When patients come and DLTs happen; `accrual` is patients a month."""
+    law: Any = time_to_dlt  # Calendar refuses any other word
+    window = protocol.dlt.window_days.value or 0.0
+    return Calendar(accrual / MONTH, window, protocol.escalation.days_between_patients, law, late)
+
+
+def _in_calendar_time(
+    protocol: Protocol,
+    settings: TrialSettings,
+    truth: Sequence[float],
+    triggers: Sequence[float],
+    calendar: Calendar,
+) -> tuple[dict[str, Any], str]:
+    """The answer and the text of a rule in calendar time, with BOIN and the protocol's rule beside it."""
+    names = list(dict.fromkeys([settings.rule, *WAITING]))
+    rules = {
+        name: rule_of(protocol, name, target=None if name == "protocol" else settings.target)
+        for name in names
+    }
+    trigger = triggers[0] if len(triggers) == 1 else list(triggers)
+    trials = simulate_calendar(
         rules,
         truth,
         calendar,
-        trigger_without_dlt=single,
-        trials=asked.trials,
-        seed=asked.seed,
-        folder=asked.folder,
-        jobs=asked.jobs,
-        report=_say,
+        trigger_without_dlt=trigger,
+        trials=settings.trials,
+        seed=settings.seed,
+        folder=settings.folder,
+        jobs=settings.jobs,
+        report=_print_progress,
     )
-    found = {name: _calendar_answer(protocol, done, name, truth) for name in names}
-    saved = {n: done.saved(asked.rule, n) for n in names if n != asked.rule}
-    answer = _head(protocol, asked, rules[asked.rule]) | {
+    by_rule = {name: _calendar_result(protocol, trials, name, truth) for name in names}
+    saved = {name: trials.saved(settings.rule, name) for name in names if name != settings.rule}
+    assumptions = assumed(rules[settings.rule])
+    answer = _head(protocol, settings, assumptions) | {
         "method": "simulation in calendar time",
         "calendar": asdict(calendar),
         "true_dlt": list(truth),
-        "trigger_without_dlt": single,
-        "rules": found,
-        "days_saved": {n: {"than": n, "days": days, "error": error} for n, (days, error) in saved.items()},
+        "trigger_without_dlt": trigger,
+        "rules": by_rule,
+        "days_saved": {
+            name: {"than": name, "days": days, "error": error} for name, (days, error) in saved.items()
+        },
     }
-    return answer, _calendar_text(protocol, asked, calendar, found, saved, answer["assumed"])
+    lines = _calendar_lines(protocol, settings, calendar, by_rule, saved)
+    return answer, "\n".join([*lines, *(f"assumed: {line}" for line in assumptions)])
 
 
-def exposure_design(
-    protocol: Protocol, asked: Asked, truth: ExposureTruth, wanted: float
+def _head(protocol: Protocol, settings: TrialSettings, assumptions: list[str]) -> dict[str, Any]:
+    """What the answers of trials simulated one by one have in common."""
+    return {
+        "protocol": protocol.title,
+        "rule": settings.rule,
+        "trials": settings.trials,
+        "seed": settings.seed,
+        "levels": _level_names(protocol),
+        "planned_n": planned_patients(protocol),
+        "assumed": assumptions,
+        "folder": None if settings.folder is None else str(settings.folder),
+    }
+
+
+def _calendar_result(
+    protocol: Protocol, trials: SimulatedTrials, name: str, truth: Sequence[float]
+) -> dict[str, Any]:
+    """The summary of one rule, with `p_mtd` and the share of patients overdosed."""
+    summary = trials.of(name)
+    summary["p_mtd"] = summary.pop("p_found")
+    summary["p_mtd_error"] = summary.pop("p_found_error")
+    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth, protocol.mtd.overdose_above)
+    return summary
+
+
+def _calendar_lines(
+    protocol: Protocol,
+    settings: TrialSettings,
+    calendar: Calendar,
+    by_rule: Mapping[str, Mapping[str, Any]],
+    saved: Mapping[str, tuple[float, float]],
+) -> list[str]:
+    """The table of the rules in calendar time, and how many months one saves."""
+    rows = []
+    for name, result in by_rule.items():
+        low, _, high = (days / MONTH for days in result["days_quantiles"])
+        rows.append(
+            (
+                name,
+                *(f"{p:.3f}" for p in result["p_mtd"]),
+                f"{result['expected_n']:.2f}",
+                f"{result['expected_dlt']:.2f}",
+                f"{100 * result['overdosing']:.1f}",
+                f"{result['expected_days'] / MONTH:.1f} ({low:.1f} to {high:.1f})",
+                f"{result['expected_days'] / result['expected_n']:.1f}",
+            )
+        )
+    columns = ["rule", *(f"P(MTD {name})" for name in ["none", *_level_names(protocol)])]
+    columns += ["N", "DLTs", "% overdosed", "months (90 %)", "days a patient"]
+    late = f", {calendar.late:.0%} of them in its second half" if calendar.time_to_dlt == "weibull" else ""
+    error = max(max(result["p_mtd_error"]) for result in by_rule.values())
+    lines = [
+        protocol.title,
+        f"in calendar time: {calendar.accrual * MONTH:g} patients a month (Poisson), at least "
+        f"{calendar.days_between:g} days between two, a DLT window of {calendar.window:g} days, DLTs "
+        f"{calendar.time_to_dlt} in it{late}",
+        f"{settings.trials} simulated trials, seed {settings.seed}, every rule on the same patients; "
+        f"standard error of a P(MTD) at most {error:.4f}",
+        DataFrame(rows, columns=columns).to_string(index=False),
+    ]
+    for other, (days, days_error) in saved.items():
+        months = f"{abs(days) / MONTH:.1f} months"
+        precision = f"on average (standard error {days_error / MONTH:.2f})"
+        if days >= 0:
+            lines.append(
+                f"{settings.rule} ends {months} before {other} {precision}; "
+                "both wait for the last windows before the MTD"
+            )
+        else:
+            lines.append(f"{settings.rule} ends {months} after {other} {precision}")
+    return lines
+
+
+# ----------------------------------------------------------------------------------------------- pkboin12
+
+
+def _with_exposures(
+    protocol: Protocol, settings: TrialSettings, truth: ExposureTruth, wanted: float
 ) -> tuple[dict[str, Any], str]:
-    """The answer and the table of PKBOIN-12, asked with the exposures so far; BOIN12 on the same patients
-    beside it.
+    """The answer and the text of PKBOIN-12, with BOIN12 on the same patients beside it.
+
+    At each decision PKBOIN-12 has the exposures of the patients so far.
     """
-    boin12 = rule_of(protocol, "boin12", target=asked.target)
+    boin12 = rule_of(protocol, "boin12", target=settings.target)
     assert isinstance(boin12, Boin12)
-    rules = {"pkboin12": PkBoin12(boin12, RawExposures(((),) * boin12.levels), wanted), "boin12": boin12}
-    done = simulate_exposures(
-        rules, truth, trials=asked.trials, seed=asked.seed, folder=asked.folder, jobs=asked.jobs, report=_say
+    pkboin12 = PkBoin12(boin12, RawExposures(((),) * boin12.levels), wanted)
+    rules = {"pkboin12": pkboin12, "boin12": boin12}
+    trials = simulate_exposures(
+        rules,
+        truth,
+        trials=settings.trials,
+        seed=settings.seed,
+        folder=settings.folder,
+        jobs=settings.jobs,
+        report=_print_progress,
     )
-    found = {name: done.of(name) for name in rules}
-    for own in found.values():
-        own["p_obd"], own["p_obd_error"] = own.pop("p_found"), own.pop("p_found_error")
-        own["overdosing"] = _above(own["patients_by_level"], truth.dlt, protocol.mtd.overdose_above)
-        short = [p for p, x in zip(own["p_obd"][1:], truth.exposure, strict=True) if x < wanted]
-        own["p_obd_with_too_little_exposure"] = sum(short)
-    answer = _head(protocol, asked, rules["pkboin12"]) | {
+    by_rule = {name: _exposure_result(protocol, trials, name, truth, wanted) for name in rules}
+    assumptions = [
+        "exposure, DLT and response of a patient are independent given the level, and known before the next "
+        "decision",
+        *assumed(pkboin12),
+    ]
+    answer = _head(protocol, settings, assumptions) | {
         "method": "simulation",
         "true_dlt": list(truth.dlt),
         "true_response": list(truth.response),
         "true_exposure": list(truth.exposure),
         "exposure_cv": truth.cv,
         "wanted_exposure": wanted,
-        "rules": found,
+        "rules": by_rule,
     }
-    answer["assumed"] = [
-        "exposure, DLT and response of a patient are independent given the level, and known before the next decision",
-        *answer["assumed"],
-    ]
-    return answer | found["pkboin12"], _exposure_text(
-        protocol, asked, truth, wanted, found, answer["assumed"]
-    )
+    lines = _exposure_lines(protocol, settings, truth, wanted, by_rule)
+    text = "\n".join([*lines, *(f"assumed: {line}" for line in assumptions)])
+    return answer | by_rule["pkboin12"], text
 
 
-def _head(protocol: Protocol, asked: Asked, rule: Rule) -> dict[str, Any]:
-    return {
-        "protocol": protocol.title,
-        "rule": asked.rule,
-        "trials": asked.trials,
-        "seed": asked.seed,
-        "levels": [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)],
-        "planned_n": (protocol.size.planned.value or (0, 0))[1],
-        "assumed": assumed(rule),
-        "folder": None if asked.folder is None else str(asked.folder),
-    }
-
-
-def _calendar_answer(
-    protocol: Protocol, done: SimulatedTrials, name: str, truth: Sequence[float]
+def _exposure_result(
+    protocol: Protocol, trials: SimulatedTrials, name: str, truth: ExposureTruth, wanted: float
 ) -> dict[str, Any]:
-    own = done.of(name)
-    own["p_mtd"], own["p_mtd_error"] = own.pop("p_found"), own.pop("p_found_error")
-    return own | {"overdosing": _above(own["patients_by_level"], truth, protocol.mtd.overdose_above)}
+    """The summary of one rule, with `p_obd`, overdosing, and P(OBD at too low an exposure)."""
+    summary = trials.of(name)
+    summary["p_obd"] = summary.pop("p_found")
+    summary["p_obd_error"] = summary.pop("p_found_error")
+    summary["overdosing"] = _overdosed_share(
+        summary["patients_by_level"], truth.dlt, protocol.mtd.overdose_above
+    )
+    p_at_levels = summary["p_obd"][1:]
+    summary["p_obd_with_too_little_exposure"] = sum(
+        p for p, exposure in zip(p_at_levels, truth.exposure, strict=True) if exposure < wanted
+    )
+    return summary
 
 
-def _above(patients: Sequence[float], truth: Sequence[float], bound: float) -> float:
-    return sum(n for n, p in zip(patients, truth, strict=True) if p > bound) / sum(patients)
-
-
-def _calendar_text(
+def _exposure_lines(
     protocol: Protocol,
-    asked: Asked,
-    calendar: Calendar,
-    found: Mapping[str, Mapping[str, Any]],
-    saved: Mapping[str, tuple[float, float]],
-    assumptions: Sequence[str],
-) -> str:
-    names = ["none", *(protocol.level_name(i) for i in range(1, len(protocol.levels) + 1))]
-    rows = []
-    for name, own in found.items():
-        low, _, high = (d / MONTH for d in own["days_quantiles"])
-        months = f"{own['expected_days'] / MONTH:.1f} ({low:.1f} to {high:.1f})"
-        chances = [f"{p:.3f}" for p in own["p_mtd"]]
-        counts = (f"{own['expected_n']:.2f}", f"{own['expected_dlt']:.2f}", f"{100 * own['overdosing']:.1f}")
-        rows.append((name, *chances, *counts, months, f"{own['expected_days'] / own['expected_n']:.1f}"))
-    columns = [
-        "rule",
-        *(f"P(MTD {n})" for n in names),
-        "N",
-        "DLTs",
-        "% overdosed",
-        "months (90 %)",
-        "days a patient",
-    ]
-    late = f", {calendar.late:.0%} of them in its second half" if calendar.time_to_dlt == "weibull" else ""
-    lines = [
-        f"{protocol.title}\nin calendar time: {calendar.accrual * MONTH:g} patients a month (Poisson), at least "
-        f"{calendar.days_between:g} days between two, a DLT window of {calendar.window:g} days, DLTs "
-        f"{calendar.time_to_dlt} in it{late}",
-        f"{asked.trials} simulated trials, seed {asked.seed}, every rule on the same patients; standard error of a "
-        f"P(MTD) at most {max(max(own['p_mtd_error']) for own in found.values()):.4f}",
-        DataFrame(rows, columns=columns).to_string(index=False),
-    ]
-    lines += [
-        f"{asked.rule} ends {days / MONTH:.1f} months before {other} on average (standard error {error / MONTH:.2f}); "
-        "both wait for the last windows before the MTD"
-        if days >= 0
-        else f"{asked.rule} ends {-days / MONTH:.1f} months after {other} on average (standard error {error / MONTH:.2f})"
-        for other, (days, error) in saved.items()
-    ]
-    return "\n".join([*lines, *(f"assumed: {what}" for what in assumptions)])
-
-
-def _exposure_text(
-    protocol: Protocol,
-    asked: Asked,
+    settings: TrialSettings,
     truth: ExposureTruth,
     wanted: float,
-    found: Mapping[str, Mapping[str, Any]],
-    assumptions: Sequence[str],
-) -> str:
-    pk = found["pkboin12"]
-    plain = found["boin12"]
-    rows: list[tuple[str, ...]] = [
-        ("none", "", "", "", f"{pk['p_obd'][0]:.4f}", f"{plain['p_obd'][0]:.4f}", "", "", "")
-    ]
-    for i in range(len(truth.dlt)):
-        true = (f"{truth.dlt[i]:g}", f"{truth.response[i]:g}", f"{truth.exposure[i]:g}")
-        chances = (f"{pk['p_obd'][i + 1]:.4f}", f"{plain['p_obd'][i + 1]:.4f}")
-        counts = (f"{pk[k][i]:.2f}" for k in ("patients_by_level", "dlts_by_level", "responses_by_level"))
-        rows.append((protocol.level_name(i + 1), *true, *chances, *counts))
+    by_rule: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """The table of PKBOIN-12 by level, and what exposures gain over BOIN12."""
+    pk = by_rule["pkboin12"]
+    plain = by_rule["boin12"]
+    rows = [("none", "", "", "", f"{pk['p_obd'][0]:.4f}", f"{plain['p_obd'][0]:.4f}", "", "", "")]
+    for i, name in enumerate(_level_names(protocol)):
+        rows.append(
+            (
+                name,
+                f"{truth.dlt[i]:g}",
+                f"{truth.response[i]:g}",
+                f"{truth.exposure[i]:g}",
+                f"{pk['p_obd'][i + 1]:.4f}",
+                f"{plain['p_obd'][i + 1]:.4f}",
+                f"{pk['patients_by_level'][i]:.2f}",
+                f"{pk['dlts_by_level'][i]:.2f}",
+                f"{pk['responses_by_level'][i]:.2f}",
+            )
+        )
     columns = ["level", "true P(DLT)", "true P(response)", "true exposure", "P(OBD)", "P(OBD) boin12"]
     columns += ["expected patients", "expected DLTs", "expected responses"]
-    short = [f"{own['p_obd_with_too_little_exposure']:.3f}" for own in (pk, plain)]
-    lines = [
-        f"{protocol.title}\nrule: pkboin12, boin12 on the same patients beside it; {asked.trials} simulated trials, "
-        f"seed {asked.seed}; standard error of P(OBD) at most {max(pk['p_obd_error']):.4f}",
+    return [
+        protocol.title,
+        f"rule: pkboin12, boin12 on the same patients beside it; {settings.trials} simulated trials, "
+        f"seed {settings.seed}; standard error of P(OBD) at most {max(pk['p_obd_error']):.4f}",
         f"exposures: lognormal about each level's mean, CV {100 * truth.cv:g} %; wanted {wanted:g}",
         DataFrame(rows, columns=columns).to_string(index=False),
-        f"P(OBD at a level whose true exposure is below the wanted) {short[0]}, boin12 {short[1]}",
-        f"expected N {pk['expected_n']:.2f}, at most {pk['max_n']}; {100 * pk['overdosing']:.1f} % of patients at a "
-        f"level whose true P(DLT) is above {protocol.mtd.overdose_above:g}",
+        "P(OBD at a level whose true exposure is below the wanted) "
+        f"{pk['p_obd_with_too_little_exposure']:.3f}, boin12 {plain['p_obd_with_too_little_exposure']:.3f}",
+        f"expected N {pk['expected_n']:.2f}, at most {pk['max_n']}; {100 * pk['overdosing']:.1f} % of "
+        f"patients at a level whose true P(DLT) is above {protocol.mtd.overdose_above:g}",
     ]
-    return "\n".join([*lines, *(f"assumed: {what}" for what in assumptions)])
 
 
-def _say(done: int, total: int) -> None:
+def _print_progress(done: int, total: int) -> None:
     print(f"{done}/{total} trials", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The command line of phase IB: `kinetics expansion`, of a study's cohorts or of true response rates."""
+"""The command of phase IB: `kinetics expansion`, of a study's cohorts or of stated true response rates."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from pandas import DataFrame
 
 from kinetics.cli.console import print_result
+from kinetics.cli.options import Confirmed, Json
 from kinetics.decision import (
     CohortRates,
     ExpansionCharacteristics,
@@ -35,39 +36,51 @@ def expansion_cohorts(
         str, typer.Option(help="True P(response) of every cohort, with commas: what the rule does then.")
     ] = "",
     patients: Annotated[
-        str, typer.Option(help="With --true-response: patients of every cohort, not the planned.")
+        str, typer.Option(help="With --true-response: patients of every cohort, instead of the planned.")
     ] = "",
     weight: Annotated[
-        float | None, typer.Option(min=0, max=1, help="P(exchangeable) of every cohort, not the protocol's.")
+        float | None,
+        typer.Option(min=0, max=1, help="P(exchangeable) of every cohort, instead of the protocol's."),
     ] = None,
-    confirmed: Annotated[bool, typer.Option(help="A response counts once a later scan confirms it.")] = False,
-    level: Annotated[float, typer.Option(help="Of every interval.")] = 0.9,
-    trials: Annotated[int, typer.Option(min=2, help="Simulated trials, of too many outcomes to list.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
-    plot: Annotated[Path | None, typer.Option(help="Write the forest of a study: .html, .svg, .pdf, .png.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
-) -> None:  # fmt: skip
+    confirmed: Confirmed = False,
+    level: Annotated[float, typer.Option(help="Coverage of every interval.")] = 0.9,
+    trials: Annotated[
+        int, typer.Option(min=2, help="Simulated trials, where there are too many outcomes to list.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the forest of a study: .html, .svg, .pdf, .png.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does,
     exactly.
 
     Example: `kinetics expansion nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plot cohorts.html`
     or `kinetics expansion --protocol nkg2d_phase1_synthetic --true-response .05,.2,.2,.3`
     """
-    rules = settled(read_protocol(protocol), protocol)
-    _check(study, true_response, patients, plot)
+    content = settled(read_protocol(protocol), protocol)
+    _require_one_question(study, true_response, patients, plot)
     if study is not None:
-        found = expansion(read_study(study), rules, confirmed=confirmed, level=level, weight=weight)
+        rates = expansion(read_study(study), content, confirmed=confirmed, level=level, weight=weight)
+        lines = _rates_lines(content, rates)
         if plot is not None:
-            save_figure(plot_expansion(found), plot)
-        return print_result(_answer(rules, found, plot), _text(rules, found, plot), as_json)
-    sizes = [int(n) for n in _numbers("--patients", patients, whole=True)] if patients else None
-    design = design_of(rules, patients=sizes, weight=weight)
-    truth = _numbers("--true-response", true_response)
-    done = expansion_characteristics(design, truth, trials=trials, seed=seed)
-    print_result(_characteristics(rules, done), _characteristics_text(rules, done), as_json)
+            save_figure(plot_expansion(rates), plot)
+            lines.append(f"written: {plot}")
+        answer = _rates_answer(content, rates) | {"plot": None if plot is None else str(plot)}
+        print_result(answer | _design_answer(rates.design), "\n".join(lines), as_json)
+    else:
+        sizes = None
+        if patients:
+            sizes = [int(number) for number in _numbers("--patients", patients, whole=True)]
+        design = design_of(content, patients=sizes, weight=weight)
+        truth = _numbers("--true-response", true_response)
+        characteristics = expansion_characteristics(design, truth, trials=trials, seed=seed)
+        answer = _characteristics_answer(content, characteristics) | _design_answer(design)
+        print_result(answer, "\n".join(_characteristics_lines(content, characteristics)), as_json)
 
 
-def _check(study: str | None, true_response: str, patients: str, plot: Path | None) -> None:
+def _require_one_question(study: str | None, true_response: str, patients: str, plot: Path | None) -> None:
     """PlanError unless it is clear whether a study is read or a truth is tried."""
     if (study is None) == (not true_response):
         what = "neither a study nor --true-response" if study is None else "a study and --true-response"
@@ -83,6 +96,7 @@ def _check(study: str | None, true_response: str, patients: str, plot: Path | No
 
 
 def _numbers(option: str, text: str, *, whole: bool = False) -> list[float]:
+    """The numbers of an option's text, with commas; PlanError where one is none."""
     try:
         return [int(part) if whole else float(part) for part in text.split(",")]
     except ValueError:
@@ -90,8 +104,8 @@ def _numbers(option: str, text: str, *, whole: bool = False) -> list[float]:
         raise PlanError(Problem(f"{option} {text!r} is no list of numbers", remedy)) from None
 
 
-def _design(design: ExpansionDesign) -> dict[str, Any]:
-    """For `--json`."""
+def _design_answer(design: ExpansionDesign) -> dict[str, Any]:
+    """The rule and the prior, for `--json`."""
     return {
         "go": design.go,
         "no_go": design.no_go,
@@ -100,87 +114,121 @@ def _design(design: ExpansionDesign) -> dict[str, Any]:
     }
 
 
-def _answer(protocol: Protocol, found: CohortRates, plot: Path | None) -> dict[str, Any]:
+# --------------------------------------------------------------------------------------- cohorts of a study
+
+
+def _rates_answer(protocol: Protocol, rates: CohortRates) -> dict[str, Any]:
+    """The cohorts of a study, for `--json`."""
     return {
-        "study": found.study,
-        "synthetic": found.synthetic,
+        "study": rates.study,
+        "synthetic": rates.synthetic,
         "protocol": protocol.title,
-        "level": found.level,
-        "notes": found.notes,
-        "cohorts": records(found.table),
-        "plot": None if plot is None else str(plot),
-    } | _design(found.design)
-
-
-def _text(protocol: Protocol, found: CohortRates, plot: Path | None) -> str:
-    table = found.table
-    percent = f"{100 * found.level:g} %"
-    label = " (SYNTHETIC)" if found.synthetic else ""
-    lines = [f"{found.study}{label}: {protocol.title}", *(f"  {note}" for note in found.notes), ""]
-    exact = {"n": "n", "events": "responders", "estimate": "rate", "lower": "lower", "upper": "upper"}
-    borrowed = {
-        "mean": "EXNEX",
-        "borrowed_lower": "lower",
-        "borrowed_upper": "upper",
-        "p_exchangeable": "P(exch.)",
+        "level": rates.level,
+        "notes": rates.notes,
+        "cohorts": records(rates.table),
     }
-    chances = {"p_above_null": "P(p > null)", "p_above_target": "P(p > target)", "verdict": "verdict"}
-    lines += [
-        f"objective response: exact {percent} interval; EXNEX mean, {percent} interval; P(exchangeable | data)",
-        _shown(table, {"cohort": "cohort"} | exact | borrowed | chances),
-        "",
-        f"the same cohorts by themselves, and all as one (Jeffreys' prior): mean, {percent} interval, P(p > null)",
+
+
+def _rates_lines(protocol: Protocol, rates: CohortRates) -> list[str]:
+    """Two tables of the cohorts, the verdict of each, and what the rule assumes."""
+    percent = f"{100 * rates.level:g} %"
+    label = " (SYNTHETIC)" if rates.synthetic else ""
+    borrowed = [
+        ("cohort", "cohort"),
+        ("n", "n"),
+        ("events", "responders"),
+        ("estimate", "rate"),
+        ("lower", "lower"),
+        ("upper", "upper"),
+        ("mean", "EXNEX"),
+        ("borrowed_lower", "lower"),
+        ("borrowed_upper", "upper"),
+        ("p_exchangeable", "P(exch.)"),
+        ("p_above_null", "P(p > null)"),
+        ("p_above_target", "P(p > target)"),
+        ("verdict", "verdict"),
     ]
-    beside = {f"{k}_{q}": k if q == "mean" else n for k in ("alone", "pooled") for q, n in _BESIDE.items()}
-    lines += [_shown(table, {"cohort": "cohort"} | beside), ""]
-    lines += [f"{row['cohort']}: {row['verdict']}: {row['why']}" for row in records(table)]
-    lines += ["", *(f"assumed: {what}" for what in found.design.assumed())]
-    return "\n".join([*lines, *([f"written: {plot}"] if plot else [])])
+    beside = [("cohort", "cohort")]
+    for kind in ("alone", "pooled"):
+        beside += [
+            (f"{kind}_mean", kind),
+            (f"{kind}_lower", "lower"),
+            (f"{kind}_upper", "upper"),
+            (f"{kind}_p_above_null", "P(p > null)"),
+        ]
+    return [
+        f"{rates.study}{label}: {protocol.title}",
+        *(f"  {note}" for note in rates.notes),
+        "",
+        f"objective response: exact {percent} interval; EXNEX mean, {percent} interval; "
+        "P(exchangeable | data)",
+        _with_heads(rates.table, borrowed),
+        "",
+        f"the same cohorts by themselves, and all as one (Jeffreys' prior): mean, {percent} interval, "
+        "P(p > null)",
+        _with_heads(rates.table, beside),
+        "",
+        *(f"{row['cohort']}: {row['verdict']}: {row['why']}" for row in records(rates.table)),
+        "",
+        *(f"assumed: {line}" for line in rates.design.assumed()),
+    ]
 
 
-_BESIDE = {"mean": "mean", "lower": "lower", "upper": "upper", "p_above_null": "P(p > null)"}
+def _with_heads(table: DataFrame, columns: list[tuple[str, str]]) -> str:
+    """Some columns of a table, each `(column, head)`, as text. Heads may repeat."""
+    names = [name for name, _ in columns]
+    heads = [head for _, head in columns]
+    return table_text(table[names].round(4).set_axis(heads, axis=1))
 
 
-def _shown(table: DataFrame, columns: dict[str, str]) -> str:
-    """Some columns under other heads, which may repeat."""
-    return table_text(table[list(columns)].round(4).set_axis(list(columns.values()), axis=1))
+# ------------------------------------------------------------------------------- characteristics of the rule
 
 
-def _characteristics(protocol: Protocol, found: ExpansionCharacteristics) -> dict[str, Any]:
+def _characteristics_answer(protocol: Protocol, characteristics: ExpansionCharacteristics) -> dict[str, Any]:
+    """What the rule does, for `--json`."""
     return {
         "protocol": protocol.title,
-        "method": found.method,
-        "outcomes": found.outcomes,
-        "trials": found.trials,
-        "seed": found.seed,
-        "cohorts": records(found.table),
-        "false_go": found.false_go,
-        "false_go_error": found.false_go_error,
-        "alone_false_go": found.alone_false_go,
-    } | _design(found.design)
+        "method": characteristics.method,
+        "outcomes": characteristics.outcomes,
+        "trials": characteristics.trials,
+        "seed": characteristics.seed,
+        "cohorts": records(characteristics.table),
+        "false_go": characteristics.false_go,
+        "false_go_error": characteristics.false_go_error,
+        "alone_false_go": characteristics.alone_false_go,
+    }
 
 
-def _characteristics_text(protocol: Protocol, found: ExpansionCharacteristics) -> str:
-    design = found.design
-    how = f"exact, {found.outcomes} outcomes"
-    if found.trials:
-        most = max(found.table["p_go_error"].max(), found.table["p_no_go_error"].max())
-        how = f"{found.trials} simulated trials, seed {found.seed}; standard error at most {most:.4f}"
-    heads = {
-        "cohort": "cohort", "patients": "patients", "null": "null", "true_response": "true rate", "p_go": "P(go)",
-        "p_no_go": "P(no go)", "p_undecided": "P(undecided)", "alone_p_go": "alone: P(go)", "alone_p_no_go": "P(no go)",
-    }  # fmt: skip
-    rule = f"go: P(p > null) at least {design.go:g}; no go: P(p > target) less than {design.no_go:g}"
-    lines = [
-        f"{protocol.title}\n{rule}; {how}",
-        _shown(found.table, heads),
+def _characteristics_lines(protocol: Protocol, characteristics: ExpansionCharacteristics) -> list[str]:
+    """What the rule does, as a table of cohorts and a sentence on false decisions."""
+    c = characteristics
+    design = c.design
+    method = f"exact, {c.outcomes} outcomes"
+    if c.trials:
+        error = max(c.table["p_go_error"].max(), c.table["p_no_go_error"].max())
+        method = f"{c.trials} simulated trials, seed {c.seed}; standard error at most {error:.4f}"
+    columns = [
+        ("cohort", "cohort"),
+        ("patients", "patients"),
+        ("null", "null"),
+        ("true_response", "true rate"),
+        ("p_go", "P(go)"),
+        ("p_no_go", "P(no go)"),
+        ("p_undecided", "P(undecided)"),
+        ("alone_p_go", "alone: P(go)"),
+        ("alone_p_no_go", "P(no go)"),
     ]
-    if found.false_go == found.false_go:
-        error = f" (SE {found.false_go_error:.4f})" if found.trials else ""
+    lines = [
+        protocol.title,
+        f"go: P(p > null) at least {design.go:g}; no go: P(p > target) less than {design.no_go:g}; {method}",
+        _with_heads(c.table, columns),
+    ]
+    if c.false_go == c.false_go:  # nan where no cohort could go on falsely
+        error = f" (SE {c.false_go_error:.4f})" if c.trials else ""
         lines.append(
-            f"P(any cohort not above its null goes on) {found.false_go:.4f}{error}; "
-            f"{found.alone_false_go:.4f} with every cohort by itself"
+            f"P(any cohort not above its null goes on) {c.false_go:.4f}{error}; "
+            f"{c.alone_false_go:.4f} with every cohort by itself"
         )
     else:
         lines.append("every true rate is above its null: no go would be false")
-    return "\n".join([*lines, *(f"assumed: {what}" for what in design.assumed())])
+    return [*lines, *(f"assumed: {line}" for line in design.assumed())]

@@ -1,23 +1,23 @@
-"""The command line of exposure: `kinetics nca` from samples, `kinetics exposure` from a fit, and their
-figures.
-"""
+"""The commands about exposure: `kinetics nca` of samples, `exposure` of a fit, and `tornado`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.export import NCA_RULES
+from kinetics.cli.options import FigureFormat, Figures, Json, RegimenFile, RunFolder, TableOut
+from kinetics.cli.study import NCA_RULES
 from kinetics.decision import Exposures, exposures_of_table
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import (
     NCARules,
+    Tornado,
     biodistribution,
     biodistribution_summary,
     exposure as run_exposure,
@@ -25,41 +25,46 @@ from kinetics.exposures import (
     nca as run_nca,
     site_curves,
     site_shares,
+    tornado as run_tornado,
 )
 from kinetics.files import write_atomic
-from kinetics.inference import Fit, load_fit
+from kinetics.inference import Fit, load_fit, use_compile_cache
+from kinetics.model import load_model
 from kinetics.pages import organ_figures
 from kinetics.plot import (
     dose_exposure_figures,
     plot_biodistribution,
     plot_persistence,
+    plot_tornado,
     refuse_figures,
     save_figures,
 )
 from kinetics.printing import records, table_text
+from kinetics.regimen import read_regimen
 from kinetics.study import Study, read_study
 
-__all__ = ["exposure", "nca"]
+__all__ = ["exposure", "nca", "tornado"]
 
-_SHOWN = ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")
+_NCA_SHOWN = ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")
+_EXPOSURE_SHOWN = ["cmax", "tmax", "auc_0_28d", "half_life", "tlast"]
+_TORNADO_SHOWN = ["parameter", "unit", "low", "high", "at_low", "at_high", "swing", "scale", "guess"]
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-Plots = Annotated[Path | None, typer.Option(help="Write the figures into this folder.")]
-PlotsAs = Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")]
 Product = Annotated[
     str | None,
-    typer.Option(help="Figures of dose: those who had this product; of samples, from its first infusion."),
+    typer.Option(
+        help="Figures of dose: only subjects who had this product; of samples, from its first infusion."
+    ),
 ]
-By = Annotated[str, typer.Option(help="Column of subjects.csv that the figures of dose go by.")]
+By = Annotated[str, typer.Option(help="Column of subjects.csv by which the figures of dose are grouped.")]
 
 
 def nca(
     study: Annotated[str, typer.Argument(help="A study's name or folder.")],
     analyte: Annotated[str | None, typer.Option(help="One analyte; default all.")] = None,
     rules: Annotated[str, typer.Option(help="BLQ rules: car_t, pknca or winnonlin.")] = "car_t",
-    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
-    plots: Plots = None,
-    plots_as: PlotsAs = "html",
+    out: TableOut = None,
+    plots: Figures = None,
+    plots_as: FigureFormat = "html",
     by: By = "dose_level",
     product: Product = None,
     as_json: Json = False,
@@ -73,89 +78,171 @@ def nca(
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
-    read = read_study(study)
-    table = run_nca(read, analyte=analyte, rules=NCA_RULES[rules]())
-    text = table_text(table[[c for c in _SHOWN if c in table]])
-    if out is None and table[["half_life", "auc_0_28d"]].isna().any(axis=None):
-        text += "\nwhy a number is missing: the columns *_reason of --out nca.csv"
-    written = [] if out is None else [f"written: {write_atomic(out, table.to_csv(index=False))}"]
+    data = read_study(study)
+    nca_rules = NCA_RULES[rules]()
+    table = run_nca(data, analyte=analyte, rules=nca_rules)
+    lines = [table_text(table[[c for c in _NCA_SHOWN if c in table]])]
+    if out is not None:
+        lines.append(f"written: {write_atomic(out, table.to_csv(index=False))}")
+    elif table[["half_life", "auc_0_28d"]].isna().any(axis=None):
+        lines.append("why a number is missing: the columns *_reason of --out nca.csv")
     if plots is not None:
-        figures = _figures_of_samples(read, analyte, NCA_RULES[rules](), by, product)
-        written += save_figures(plots, figures, plots_as)
-    print_result({"rows": records(table)}, "\n".join([text, *written]), as_json)
+        figures = _figures_of_samples(data, analyte, nca_rules, by, product)
+        lines += save_figures(plots, figures, plots_as)
+    print_result({"rows": records(table)}, "\n".join(lines), as_json)
 
 
 def _figures_of_samples(
     study: Study, analyte: str | None, rules: NCARules, by: str, product: str | None
 ) -> dict[str, Figure | str]:
-    chosen = list(study.analytes) if analyte is None else [analyte]
-    figures: dict[str, Figure | str] = {f"persistence_{a}": plot_persistence(study, a) for a in chosen}
-    course = run_nca(study, analyte=analyte, rules=rules, by="course", products=product and [product])
+    """The figures of `nca` by file name, or why one is not drawn."""
+    analytes = list(study.analytes) if analyte is None else [analyte]
+    figures: dict[str, Figure | str] = {f"persistence_{a}": plot_persistence(study, a) for a in analytes}
+    products = None if product is None else [product]
+    course = run_nca(study, analyte=analyte, rules=rules, by="course", products=products)
     return figures | dose_exposure_figures(study, _of_those_who_had(study, product, course), by=by)
 
 
 def _of_those_who_had(study: Study, product: str | None, table: DataFrame) -> Exposures:
-    """The exposures of the whole course; with a product, of those to whom it was given."""
-    given = study.doses if product is None else study.doses[study.doses["product"] == product]
-    if not len(given):
-        known = sorted(set(study.doses["product"]))
+    """The exposures of the whole course; with a product, of the subjects to whom it was given."""
+    doses = study.doses if product is None else study.doses[study.doses["product"] == product]
+    if not len(doses):
+        products = sorted(set(study.doses["product"]))
         raise StudyError(
-            Problem(f"nobody had {product!r}", did_you_mean(str(product), known), file="doses.csv")
+            Problem(f"nobody had {product!r}", did_you_mean(str(product), products), file="doses.csv")
         )
-    return exposures_of_table(DataFrame(table[table["subject"].isin(given["subject"])]))
+    return exposures_of_table(DataFrame(table[table["subject"].isin(doses["subject"])]))
 
 
 def exposure(
-    run: Annotated[Path, typer.Argument(help="A run folder, runs/NAME.")],
+    run: RunFolder,
     out: Annotated[Path | None, typer.Option(help="Write every draw as CSV.")] = None,
     sites: Annotated[Path | None, typer.Option(help="Write every draw's site quantities as CSV.")] = None,
     draws: Annotated[int, typer.Option(help="Posterior draws to use, thinned evenly.")] = 1000,
-    plots: Plots = None,
-    plots_as: PlotsAs = "html",
+    plots: Figures = None,
+    plots_as: FigureFormat = "html",
     by: By = "dose_level",
     product: Product = None,
     as_json: Json = False,
 ) -> None:
     """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
 
-    A model that knows its organs adds, of 200 draws: liver and tumour against blood, what was retained, what
-    the hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 % intervals. --plots
-    draws exposure against dose with a power model, and of such a model its curves by site, organ stack and
-    body map. Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
+    For a model that knows its organs it adds, from 200 draws: liver and tumour against blood, what was
+    retained, and what the hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 %
+    intervals. --plots draws exposure against dose with a power model, and for such a model its curves by
+    site, organ stack and body map.
+    Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
-    done = load_fit(run)
-    if done.caution:
-        print(f"note: {done.caution}", file=sys.stderr)
-    table = run_exposure(done, draws=draws)
+    fit = load_fit(run)
+    if fit.caution:
+        print(f"note: {fit.caution}", file=sys.stderr)
+    table = run_exposure(fit, draws=draws)
     summary = exposure_summary(table)
     if out is not None:
         write_atomic(out, table.to_csv(index=False))
-    shown = summary[summary["quantity"].isin(["cmax", "tmax", "auc_0_28d", "half_life", "tlast"])]
-    one = summary["cycle"].astype(str).isin(["1", "course"]).all()  # of one cycle the course says nothing new
-    text = table_text(shown[shown["cycle"].astype(str) != "course"] if one else shown)
-    found = {"rows": records(summary)}
-    if done.model.sites or sites is not None:
-        where = biodistribution(done, draws=min(draws, 200))
+
+    shown = summary[summary["quantity"].isin(_EXPOSURE_SHOWN)]
+    one_cycle = summary["cycle"].astype(str).isin(["1", "course"]).all()
+    if one_cycle:  # then the whole course says nothing new
+        shown = shown[shown["cycle"].astype(str) != "course"]
+    text = table_text(shown)
+    answer = {"rows": records(summary)}
+
+    if fit.model.sites or sites is not None:
+        by_draw = biodistribution(fit, draws=min(draws, 200))
         if sites is not None:
-            write_atomic(sites, where.to_csv(index=False))
-        by_site = biodistribution_summary(where)
-        text += f"\n\n{table_text(by_site[by_site['subject'] == 'median patient'].drop(columns='subject'))}"
-        found |= {"sites": records(by_site)}
-    written = (
-        []
-        if plots is None
-        else save_figures(plots, _figures_of_fit(done, table, draws, by, product), plots_as)
-    )
-    print_result(found, "\n".join([text, *written]), as_json)
+            write_atomic(sites, by_draw.to_csv(index=False))
+        site_summary = biodistribution_summary(by_draw)
+        median_patient = site_summary[site_summary["subject"] == "median patient"].drop(columns="subject")
+        text += f"\n\n{table_text(median_patient)}"
+        answer |= {"sites": records(site_summary)}
+
+    lines = [text]
+    if plots is not None:
+        lines += save_figures(plots, _figures_of_fit(fit, table, draws, by, product), plots_as)
+    print_result(answer, "\n".join(lines), as_json)
 
 
 def _figures_of_fit(
     fit: Fit, table: DataFrame, draws: int, by: str, product: str | None
 ) -> dict[str, Figure | str]:
+    """The figures of `exposure` by file name, or why one is not drawn."""
     figures = dose_exposure_figures(fit.study, _of_those_who_had(fit.study, product, table), by=by, fit=fit)
     if fit.model.sites:
-        curves = site_curves(fit, draws=min(draws, 100))
-        figures |= {"biodistribution": plot_biodistribution(fit, curves)}
-        figures |= organ_figures(fit, site_shares(fit, draws=min(draws, 100)))
+        few = min(draws, 100)
+        figures |= {"biodistribution": plot_biodistribution(fit, site_curves(fit, draws=few))}
+        figures |= organ_figures(fit, site_shares(fit, draws=few))
     return figures
+
+
+def tornado(
+    model: Annotated[str, typer.Argument(help="A model's name or file, or a run folder, runs/NAME.")],
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(help="What is moved, as copies_cmax; may be repeated. Default: the first AUC."),
+    ] = None,
+    regimen: RegimenFile = None,
+    window: Annotated[str, typer.Option(help="Study days of the quantities, start:stop.")] = "0:28",
+    weight: Annotated[float, typer.Option(help="Body weight in kg, for doses per kg.")] = 70.0,
+    level: Annotated[
+        float, typer.Option(help="How much of a prior or posterior lies between its ends.")
+    ] = 0.9,
+    most: Annotated[int, typer.Option(min=1, help="Parameters shown.")] = 15,
+    out: Annotated[Path | None, typer.Option(help="Write every quantity and parameter as CSV.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write one figure a quantity into this folder.")] = None,
+    plots_as: FigureFormat = "html",
+    as_json: Json = False,
+) -> None:
+    """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's
+    posterior.
+
+    Example: `kinetics tornado stein_2019 --quantity transgene_cmax --plots figures`
+    """
+    use_compile_cache()
+    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    days = _window(window)
+    source = load_fit(model) if Path(model).is_dir() else load_model(model)
+    doses = None if regimen is None else read_regimen(regimen)
+    result = run_tornado(source, doses, window=days, weight_kg=weight, level=level)
+    quantities = quantity or [next(name for name in result.units if "_auc_" in name)]
+    for name in quantities:
+        result.of(name)  # an error for one that is not there, before anything is written
+    written = []
+    if out is not None:
+        written.append(f"written: {write_atomic(out, result.table.to_csv(index=False))}")
+    if plots is not None:
+        figures = {f"tornado_{name}": plot_tornado(result, name, most=most) for name in quantities}
+        written += save_figures(plots, figures, plots_as)
+    answer = result.as_dict()
+    rows: list[dict[str, Any]] = [row for row in answer["rows"] if row["quantity"] in quantities]
+    text = "\n".join([*_tornado_lines(result, quantities, most), *written])
+    print_result(answer | {"quantities": quantities, "rows": rows}, text, as_json)
+
+
+def _window(text: str) -> tuple[float, float]:
+    """The days of `start:stop`; BadParameter for anything else."""
+    try:
+        start, end = map(float, text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: write start:stop, as 0:28", param_hint="'--window'") from None
+    return start, end
+
+
+def _tornado_lines(result: Tornado, quantities: list[str], most: int) -> list[str]:
+    """A table for each quantity, the parameters that move it most first."""
+    label = "SYNTHETIC DATA  " if result.synthetic else ""
+    percent = f"{100 * result.level:g} %"
+    lines = [
+        f"{label}{result.model.name}: each parameter alone at the ends of its {percent} ({result.source})",
+        *(f"{note[0].upper()}{note[1:]}." for note in result.notes),
+    ]
+    for name in quantities:
+        table = result.of(name)
+        middle = f"{table['at_middle'].iloc[0]:.4g}"
+        if result.units[name] != "1":
+            middle += f" {result.units[name]}"
+        lines += ["", f"{name}, {middle} with all at the middle"]
+        lines.append(table_text(table.head(most)[_TORNADO_SHOWN]))
+    lines.append(f"\nquantities: {', '.join(result.units)}")
+    return lines

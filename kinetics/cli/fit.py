@@ -1,8 +1,8 @@
-"""What `kinetics fit` and `kinetics resume` do: run under a signal's eye, save, check, and sum up.
+"""The commands that fit: `kinetics fit`, `resume` and `check`.
 
-SIGTERM and SIGUSR1 (what Slurm sends before it kills) end the fit after the chunk under way, with its
-checkpoint written and exit code 75. A fit by another method than NUTS has no chunks, and a signal ends it as
-any program.
+SIGTERM and SIGUSR1 (which Slurm sends before it kills) end a fit after the chunk under way, with its
+checkpoint written and exit code 75. A fit by another method than NUTS has no chunks; a signal ends it as it
+ends any program.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pandas import DataFrame
 
-from kinetics.checks import check, estimates, parameter_table
-from kinetics.cli.console import FitProgress
+from kinetics.checks import check as run_check, estimates, parameter_table
+from kinetics.cli.console import FitProgress, print_result
+from kinetics.cli.options import Force, Json, PlanName, RunFolder
 from kinetics.errors import FitError, Stopped
 from kinetics.inference import (
     Checkpoint,
@@ -31,27 +33,97 @@ from kinetics.inference import (
     unfinished,
     use_compile_cache,
 )
-from kinetics.plan import FitPlan, plan_of, plan_sha256
+from kinetics.plan import FitPlan, plan_of, plan_sha256, read_plan
 from kinetics.printing import records, table_text
 
-__all__ = ["fit_to", "overridden", "resume_to"]
+__all__ = ["check", "fit_plan", "fit_to", "overridden", "resume_run", "resume_to"]
 
-Answer = tuple[dict[str, Any], str]
+Answer = tuple[dict[str, Any], str]  # the result as one JSON object, and as text
+
+_SHOWN = ["site", "unit", "median", "lower", "upper", "cv_percent", "shrinkage", "contraction"]
+_SHOWN_OF_CHAINS = ["r_hat", "ess_bulk"]
+
+
+def fit_plan(
+    plan: PlanName,
+    out: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    draws: Annotated[int | None, typer.Option(help="Draws per chain.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Warm-up iterations per chain.")] = None,
+    chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random number.")] = None,
+    method: Annotated[str | None, typer.Option(help="nuts, map, laplace (FOCE-I, no priors) or vi.")] = None,
+    starts: Annotated[
+        int | None, typer.Option(min=1, help="Points from which a maximum is searched for.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Begin, go on, or sum up what is finished: whichever applies.")
+    ] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a model to a study and write a run folder, runs/NAME, or runs/NAME-METHOD for another --method.
+
+    Example: `kinetics fit fits/ogasawara_2021__synthetic_cart_12.toml --method laplace`
+    """
+    changed = overridden(
+        read_plan(plan), draws=draws, warmup=warmup, chains=chains, seed=seed, method=method, starts=starts
+    )
+    result, text = fit_to(changed, out / changed.name, force=force, resume=resume)
+    print_result(result, text, as_json)
+
+
+def resume_run(
+    run: RunFolder,
+    draws: Annotated[int | None, typer.Option(help="Take a finished run to this many draws a chain.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a fit that was stopped, or take more draws of a finished one.
+
+    Example: `kinetics resume runs/ogasawara_2021__synthetic_cart_12 --draws 2000`
+    """
+    result, text = resume_to(run, draws)
+    print_result(result, text, as_json)
+
+
+def check(run: RunFolder, as_json: Json = False) -> None:
+    """May these numbers be used? Exit 1 with reasons if not.
+
+    Example: `kinetics check runs/ogasawara_2021__synthetic_cart_12`
+    """
+    verdict = run_check(load_fit(run))
+    print_result(verdict.as_dict(), str(verdict), as_json)
+    if not verdict.ok:
+        raise typer.Exit(1)
+
+
+def overridden(
+    plan: FitPlan, *, seed: int | None, method: str | None = None, **sampler: int | None
+) -> FitPlan:
+    """The plan with the values that the command line gives. A plan by another method is named NAME-METHOD."""
+    content = plan.resolved()
+    if method is not None and method.lower() != plan.method:
+        content |= {"method": method, "name": f"{plan.name}-{method.lower()}"}
+    content["sampler"] |= {key: value for key, value in sampler.items() if value is not None}
+    if seed is not None:
+        content |= {"seed": seed}
+    return plan_of(content, file=plan.name)
 
 
 def fit_to(plan: FitPlan, folder: Path, *, force: bool = False, resume: bool = False) -> Answer:
-    """Fit a plan and write its run folder; FitError if it is there, finished or not, and neither is said.
+    """Fit a plan and write its run folder. FitError if it exists, finished or not, without either option.
 
-    `force` begins anew. `resume` begins, goes on from a checkpoint, or sums up what is finished, whichever it
-    is: the same call until it is done. FitError where the folder is of another plan, or another process fits
-    into it.
+    `force` begins anew. `resume` begins, goes on from a checkpoint, or sums up what is finished, whichever
+    applies: the same call until the fit is done. FitError where the folder is of another plan, or another
+    process fits into it.
     """
     with alone_in(folder):
         return _fit_to(plan, folder, force, resume)
 
 
 def _fit_to(plan: FitPlan, folder: Path, force: bool, resume: bool) -> Answer:
-    if force or not (folder.exists() or unfinished(folder).exists()):
+    """`fit_to`, in a folder that no other process works in."""
+    checkpoint = Checkpoint(unfinished(folder))
+    if force or not (folder.exists() or checkpoint.folder.exists()):
         return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
     if not resume:
         if folder.exists():
@@ -59,22 +131,22 @@ def _fit_to(plan: FitPlan, folder: Path, force: bool, resume: bool) -> Answer:
                 f"{folder} exists; choose another --out, go on with --resume, or replace it with --force"
             )
         raise FitError(
-            f"{unfinished(folder)} holds a fit that was stopped; go on with `kinetics resume {folder}`, "
+            f"{checkpoint.folder} holds a fit that was stopped; go on with `kinetics resume {folder}`, "
             "or begin anew with --force"
         )
-    left = Checkpoint(unfinished(folder))
-    if not left.folder.exists():
-        _require(plan, plan_of(read_run(folder)[0]), folder)
+    if not checkpoint.folder.exists():
+        _require_same(plan, plan_of(read_run(folder)[0]), folder)
         use_compile_cache()
         return _summed(load_fit(folder), folder)
-    if not left.begun:  # killed before there was anything to lose
+    if not checkpoint.begun:  # killed before there was anything to lose
         return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
-    _require(plan, plan_of(left.plan()), folder)
+    _require_same(plan, plan_of(checkpoint.plan()), folder)
     return _resume_to(folder, None)
 
 
-def _require(plan: FitPlan, then: FitPlan, folder: Path) -> None:
-    if plan_sha256(plan) != plan_sha256(then):
+def _require_same(plan: FitPlan, former: FitPlan, folder: Path) -> None:
+    """FitError unless the plan is the one that the folder was made from."""
+    if plan_sha256(plan) != plan_sha256(former):
         raise FitError(f"{folder} is of another plan; choose another --out, or replace it with --force")
 
 
@@ -86,18 +158,20 @@ def resume_to(folder: Path, draws: int | None) -> Answer:
 
 
 def _resume_to(folder: Path, draws: int | None) -> Answer:
-    left = Checkpoint(unfinished(folder))
-    content = left.plan() if left.folder.exists() else read_run(folder)[0]
+    """`resume_to`, in a folder that no other process works in."""
+    checkpoint = Checkpoint(unfinished(folder))
+    content = checkpoint.plan() if checkpoint.folder.exists() else read_run(folder)[0]
     return _run(plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, **keys))
 
 
 def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:
-    chained = plan.method == "nuts"
-    split_host(plan.sampler.devices or plan.sampler.chains if chained else 1)
+    """Call `run` with progress on stderr, save its fit into the folder, and sum it up."""
+    by_chains = plan.method == "nuts"
+    split_host(plan.sampler.devices or plan.sampler.chains if by_chains else 1)
     use_compile_cache()
     progress = FitProgress()
     try:
-        with _heeding_signals(progress, folder) if chained else nullcontext(progress) as report:
+        with _heeding_signals(progress, folder) if by_chains else nullcontext(progress) as report:
             done = run(report=report, announce=progress.say)
     finally:
         progress.close()
@@ -105,37 +179,13 @@ def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> A
     return _summed(done, folder)
 
 
-def _summed(done: Fit, folder: Path) -> Answer:
-    verdict = check(done)
-    table = parameter_table(done)
-    result = {
-        "run": str(folder),
-        "method": done.method,
-        "synthetic": done.study.synthetic,
-        "ok": verdict.ok,
-        "failures": verdict.failures,
-        "checks": records(verdict.rows),
-        "parameters": records(table),
-    }
-    shown = _key_table(done, table)
-    if "estimates" in done.posterior:
-        found = estimates(done)
-        result |= {"estimates": found.as_dict()}
-        shown = f"{'SYNTHETIC DATA  ' if done.study.synthetic else ''}{found}"
-    if done.caution:
-        result |= {"caution": done.caution}
-        shown += f"\nnote: {done.caution}"
-    return result, f"{shown}\n\n{verdict}\n\nwritten: {folder}"
-
-
 @contextmanager
 def _heeding_signals(progress: FitProgress, folder: Path) -> Iterator[Callable[[Chunk], None]]:
-    """A report of chunks that raises Stopped after the first one to end with a signal received."""
+    """A report of chunks that raises Stopped after the first chunk that ends with a signal received."""
     received: list[str] = []
-    caught = (signal.SIGTERM, signal.SIGUSR1)
-    before = {
+    former = {
         number: signal.signal(number, lambda n, _: received.append(signal.Signals(n).name))
-        for number in caught
+        for number in (signal.SIGTERM, signal.SIGUSR1)
     }
 
     def report(chunk: Chunk) -> None:
@@ -148,37 +198,37 @@ def _heeding_signals(progress: FitProgress, folder: Path) -> Iterator[Callable[[
     try:
         yield report
     finally:
-        for number, handler in before.items():
+        for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def overridden(
-    plan: FitPlan, *, seed: int | None, method: str | None = None, **sampler: int | None
-) -> FitPlan:
-    """The plan with what the command line says instead; one by another method is named NAME-METHOD."""
-    content = plan.resolved()
-    if method is not None and method.lower() != plan.method:
-        content |= {"method": method, "name": f"{plan.name}-{method.lower()}"}
-    content["sampler"] |= {k: v for k, v in sampler.items() if v is not None}
-    return plan_of(content | ({} if seed is None else {"seed": seed}), file=plan.name)
-
-
-def _key_table(fit: Fit, table: DataFrame) -> str:
-    """Population values with 90 % interval, between-subject CV, shrinkage and contraction."""
+def _summed(fit: Fit, folder: Path) -> Answer:
+    """The parameters, the estimates of a maximum, and the verdict of the checks."""
+    verdict = run_check(fit)
+    table = parameter_table(fit)
+    result = {
+        "run": str(folder),
+        "method": fit.method,
+        "synthetic": fit.study.synthetic,
+        "ok": verdict.ok,
+        "failures": verdict.failures,
+        "checks": records(verdict.rows),
+        "parameters": records(table),
+    }
     label = "SYNTHETIC DATA  " if fit.study.synthetic else ""
-    shown = table[
-        [
-            "site",
-            "unit",
-            "median",
-            "lower",
-            "upper",
-            "cv_percent",
-            "shrinkage",
-            "contraction",
-            "r_hat",
-            "ess_bulk",
-        ]
-    ]
-    shown = shown.drop(columns=[] if fit.method == "nuts" else ["r_hat", "ess_bulk"])
-    return f"{label}{fit.name}: median, 90 % interval\n{table_text(shown)}"
+    if "estimates" in fit.posterior:
+        maximum = estimates(fit)
+        result |= {"estimates": maximum.as_dict()}
+        text = f"{label}{maximum}"
+    else:
+        text = f"{label}{fit.name}: median, 90 % interval\n{_parameter_text(fit, table)}"
+    if fit.caution:
+        result |= {"caution": fit.caution}
+        text += f"\nnote: {fit.caution}"
+    return result, f"{text}\n\n{verdict}\n\nwritten: {folder}"
+
+
+def _parameter_text(fit: Fit, table: DataFrame) -> str:
+    """Population values with 90 % interval, between-subject CV, shrinkage and contraction."""
+    columns = _SHOWN + _SHOWN_OF_CHAINS if fit.method == "nuts" else _SHOWN
+    return table_text(table[columns])

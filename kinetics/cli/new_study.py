@@ -1,4 +1,4 @@
-"""`kinetics new my-study`: a study folder laid out like the library, with a working example in it."""
+"""The study folder that `kinetics new` makes: laid out like the library, with a working example in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ README = """# {name}
     kinetics report runs/example
 
 `data/example` is SYNTHETIC: replace its tables by yours and declare your columns in its dictionary.toml.
-`models/example.py` is a copy of the library's {model}: change it, or name a library model in fits/example.toml.
+`models/example.py` is a copy of the library's {model}: change it, or name a library model in
+fits/example.toml.
 """
 
 PLAN = """# One file is one fit; `kinetics fit fits/example.toml` writes runs/example.
@@ -48,7 +49,7 @@ target_accept = 0.95
 
 
 def new_study(folder: str | Path) -> Path:
-    """Make the folder (all of it or nothing) and return it; InputError if something is there already."""
+    """Make the folder, whole or not at all, and return its path. InputError if something is there already."""
     target = Path(folder)
     if target.exists():
         raise InputError(Problem("something is there already", "choose another name", file=str(target)))

@@ -1,5 +1,17 @@
-"""The dose that follows: exposures by level, exposure-response, utility, the next and the recommended
-level.
+"""The dose that follows: exposures by level, exposure-response, utility, the next and the recommended level.
+
+Which module to open for what, in the order in which they build on each other:
+
+- `level_exposures`: exposures from a fit, of the subjects as dosed and of new patients at every level.
+- `power_model`: the same without a fit, from samples and the power model of dose.
+- `regression`: exposure-response, a proportional-odds regression that uses the uncertainty of exposures.
+- `weighing`: the BLRM, the regressions and the utilities that stand beside the protocol's rule.
+- `wording`: a recommendation in sentences.
+- `recommendation`: the recommended dose with its reasons.
+- `next_level`: the next dose of a running trial, by any rule.
+- `trials_simulated`: whole trials simulated, in calendar time or with exposures.
+- `trials_of_a_fit`: the operating characteristics of a rule if patients are as a fit says.
+- `phase_ib`: the expansion cohorts, their response rates, and go or no go.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""Exposures for a dose decision: of the subjects as they were dosed, and of new patients at every level.
+"""Exposures for a dose decision from a fit: of the subjects as dosed, and of new patients at every level.
 
-The same numbers of the same curves, so that what outcomes teach of one holds for the other. New patients have
-random effects of their own and the covariates, lymphodepletion and days of infusion of the study's subjects;
-they get what the protocol plans, and no drug against toxicity.
+Both are the same numbers of the same curves, so that what outcomes teach about one holds for the other. New
+patients have random effects of their own, and the covariates, lymphodepletion and days of infusion of the
+study's subjects. They get what the protocol plans, and no drug against toxicity.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ from kinetics.streams import stream
 __all__ = ["Exposures", "exposures_as_dosed", "exposures_at_levels", "exposures_of_table", "planned_doses"]
 
 FOLLOWED = 28.0  # days from the first infusion of the level's product
-_DAYS = np.unique(
+DAYS = np.unique(
     [0.0, 0.02, 0.1, 0.25, 0.5, 0.75, *np.arange(1.0, 15.0, 0.5), *np.arange(15.0, FOLLOWED + 0.5)]
-)
+)  # at which curves are read, finer in the first two weeks
+DOSE_COLUMNS = ["subject", "product", "route", "time", "amount", "duration", "cycle"]
 
 
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """`values` by exposure, each (draw, subject), and their units. NaN for nobody: subjects are those with
-    any.
+    """Exposures by name, each an array (draw, subject), and their units.
 
-    >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, {"copies_cmax": np.array([[9e3, 2e4]])})
+    `subjects` are only those who have an exposure, so none of them is NaN throughout.
+
+    >>> values = {"copies_cmax": np.array([[9e3, 2e4]])}
+    >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, values)
     >>> seen.only(["copies_cmax"]).of(["S2"])["copies_cmax"].shape
     (1, 1)
     """
@@ -50,17 +53,18 @@ class Exposures:
 
     def of(self, subjects: list[str]) -> dict[str, Float[np.ndarray, "draw subject"]]:
         """The columns of these subjects, in their order."""
-        rows = [self.subjects.index(s) for s in subjects]
-        return {k: v[:, rows] for k, v in self.values.items()}
+        columns = [self.subjects.index(s) for s in subjects]
+        return {name: values[:, columns] for name, values in self.values.items()}
 
 
 def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exposures:
-    """Of every subject who had the level's product, under the doses that it had.
+    """Exposures of every subject who had the level's product, under the doses that the subject had.
 
-    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day] of each analyte of the fit as its assay reads
-    it, in the 28 days from the first infusion of the level's product; `P_SITE_auc_28d` [cells day] of each
-    product and site of the model, blood left out. Areas are linear-up log-down, as in `kinetics.exposure`.
-    FitError where nobody had the product.
+    They cover the 28 days from the first infusion of the level's product: `A_cmax` [unit of analyte A] and
+    `A_auc_28d` [that unit x day] of each analyte A of the fit, as its assay reads it; `P_SITE_auc_28d` [cells
+    day] of each product and site of the model, blood left out. Areas are linear-up log-down, as in
+    `kinetics.exposure`. `draws` is the number of posterior draws at most. FitError where nobody had the
+    product.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
@@ -73,39 +77,45 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
     subjects = [s for s in fit.bound.subjects if s in starts]
     if not subjects:
         raise FitError(f"nobody in {fit.name} had {protocol.level_product}: there is no exposure to it")
-    found = _exposures(fit, table, starts, fit.sites(at_most=draws))
-    rows = [fit.bound.subjects.index(s) for s in subjects]
-    return Exposures(subjects, _units(fit), {k: v[:, rows] for k, v in found.items()})
+    values = _exposures(fit, table, starts, fit.sites(at_most=draws))
+    columns = [fit.bound.subjects.index(s) for s in subjects]
+    return Exposures(subjects, _units(fit), {name: array[:, columns] for name, array in values.items()})
 
 
 def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures:
-    """The whole course's exposures in a table of `kinetics.exposure` (every draw), or of `kinetics.nca` by
-    course.
+    """The whole course's exposures from a table of `kinetics.exposure` (every draw) or `kinetics.nca`.
 
-    `A_cmax` [unit of analyte A] and `A_auc_28d` [that x day], or whatever window the table has; the subjects
-    of all analytes, NaN where one has no number. Example: `exposures_of_table(kinetics.exposure(fit,
-    by="course"))`.
+    The table is by course. Exposures: `A_cmax` [unit of analyte A] and `A_auc_28d` [that unit x day], or
+    whatever window the table has. The subjects are those of all analytes, NaN where one has no number.
+    `course` is the value of the column `cycle` that stands for the whole course. Example:
+    `exposures_of_table(kinetics.exposure(fit, by="course"))`.
     """
-    own = table[table["cycle"].astype(str) == course]
-    own = own if "draw" in own else own.assign(draw=0)
-    area = next(c for c in map(str, own.columns) if c.startswith("auc_0_") and c.endswith("d"))
-    subjects = list(dict.fromkeys(own["subject"]))
-    draws = sorted(set(own["draw"]))
+    rows = table[table["cycle"].astype(str) == course]
+    if "draw" not in rows:
+        rows = rows.assign(draw=0)
+    area = next(name for name in map(str, rows.columns) if name.startswith("auc_0_") and name.endswith("d"))
+    subjects = list(dict.fromkeys(rows["subject"]))
+    draws = sorted(set(rows["draw"]))
     units = {}
     values = {}
-    for analyte, rows in own.groupby("analyte", sort=False):
-        unit = str(rows["unit"].iloc[0])
-        for suffix, column, of in (("cmax", "cmax", unit), (area.replace("_0_", "_"), area, f"{unit} x day")):
-            wide = rows.pivot(index="draw", columns="subject", values=column).reindex(draws, columns=subjects)
-            units[f"{analyte}_{suffix}"] = of
-            values[f"{analyte}_{suffix}"] = wide.to_numpy(float)
+    for analyte, of_analyte in rows.groupby("analyte", sort=False):
+        unit = str(of_analyte["unit"].iloc[0])
+        area_name = f"{analyte}_{area.replace('_0_', '_')}"
+        for name, column, column_unit in (
+            (f"{analyte}_cmax", "cmax", unit),
+            (area_name, area, f"{unit} x day"),
+        ):
+            wide = of_analyte.pivot(index="draw", columns="subject", values=column)
+            units[name] = column_unit
+            values[name] = wide.reindex(draws, columns=subjects).to_numpy(float)
     return Exposures(subjects, units, values)
 
 
 def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed: int = 0) -> list[Exposures]:
-    """Of new patients at every level, lowest first: one like each subject in each posterior draw.
+    """Exposures of new patients at every level, lowest first: one like each subject in each posterior draw.
 
-    The same patients at every level (common random numbers). Exposures as `exposures_as_dosed`.
+    The patients are the same at every level (common random numbers), `seed` draws them. Exposures and `draws`
+    are as in `exposures_as_dosed`.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
@@ -114,36 +124,36 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
     (True, (5, 12))
     """
     bound = fit.bound
-    n = len(fit.bound.subjects)
     rng = stream(seed, "new patients at every level")
     sites = population_draws(fit, draws)
-    theta = patients_of_each_draw(fit, sites, bound.data.design, n, rng)
-    found = []
+    theta = patients_of_each_draw(fit, sites, bound.data.design, len(bound.subjects), rng)
+    at_levels = []
     for level in range(1, len(protocol.levels) + 1):
         table = _in_the_fit(fit, planned_doses(fit, protocol, level))
         values = _exposures(fit, table, _starts(table, protocol), sites | theta)
-        found.append(Exposures(list(bound.subjects), _units(fit), values))
-    return found
+        at_levels.append(Exposures(list(bound.subjects), _units(fit), values))
+    return at_levels
 
 
 def planned_doses(fit: Fit, protocol: Protocol, level: int) -> DataFrame:
-    """What the protocol plans at `level` for patients like the fit's subjects: the columns of a dose table.
+    """The doses that the protocol plans at `level` for patients like the fit's subjects, as a dose table.
 
-    A product begins on the day that the subject's did, or else on the first day that the protocol allows.
-    What a subject was given on or before the day of its first cells, such as lymphodepletion, stays.
+    A product begins on the day on which the subject had it first, or else on the first day that the protocol
+    allows. Doses that a subject had on or before the day of its first cells, such as lymphodepletion, stay.
     """
     rows = []
     for subject in fit.bound.subjects:
-        own = fit.study.doses[fit.study.doses["subject"] == subject]
-        cells = own[own["product"].isin(list(protocol.dosing))]
+        doses = fit.study.doses[fit.study.doses["subject"] == subject]
+        of_protocol = doses["product"].isin(list(protocol.dosing))
+        cells = doses[of_protocol]
         first = float(cells["time"].min()) if len(cells) else 0.0
-        other = own[~own["product"].isin(list(protocol.dosing)) & (own["time"] <= first)]
-        rows += other[_COLUMNS].to_dict("records")
+        before = doses[~of_protocol & (doses["time"] <= first)]
+        rows += before[DOSE_COLUMNS].to_dict("records")
         weight = _weight(fit, subject, protocol)
         for product, dosing in protocol.dosing.items():
-            given = cells[cells["product"] == product]["time"]
+            times = cells[cells["product"] == product]["time"]
             earliest = first + (dosing.begins_on_days or (0.0, 0.0))[0]
-            begins = float(given.min()) if len(given) else earliest
+            begins = float(times.min()) if len(times) else earliest
             amounts = _amounts(protocol, product, dosing, level, weight)
             for cycle, day, amount in _infusions(dosing, amounts):
                 rows.append(
@@ -157,18 +167,15 @@ def planned_doses(fit: Fit, protocol: Protocol, level: int) -> DataFrame:
                         "cycle": cycle,
                     }
                 )
-    return DataFrame(rows, columns=_COLUMNS)
-
-
-_COLUMNS = ["subject", "product", "route", "time", "amount", "duration", "cycle"]
+    return DataFrame(rows, columns=DOSE_COLUMNS)
 
 
 def _infusions(dosing: Dosing, amounts: tuple[float, ...]) -> Iterator[tuple[int, float, float]]:
-    """Cycle, day from the product's first infusion, and amount."""
+    """Cycle (from 1), day from the product's first infusion, and amount of every infusion."""
     for cycle in range(dosing.cycles):
-        later = cycle * (dosing.days_between_cycles or 0.0)
+        begins = cycle * (dosing.days_between_cycles or 0.0)
         for day, amount in zip(dosing.days, amounts, strict=True):
-            yield cycle + 1, later + day - dosing.days[0], amount
+            yield cycle + 1, begins + day - dosing.days[0], amount
 
 
 def _amounts(
@@ -177,29 +184,33 @@ def _amounts(
     """Cells of each infusion of a cycle."""
     if product != protocol.level_product:
         return dosing.cells.value or (0.0,) * len(dosing.days)
-    parts = {"cycle": len(dosing.days), "total": len(dosing.days) * dosing.cycles}
-    each = protocol.levels[level - 1] * weight / parts.get(dosing.per.value or "administration", 1)
-    return (each,) * len(dosing.days)
+    infusions = {"cycle": len(dosing.days), "total": len(dosing.days) * dosing.cycles}
+    shared_by = infusions.get(dosing.per.value or "administration", 1)
+    amount = protocol.levels[level - 1] * weight / shared_by
+    return (amount,) * len(dosing.days)
 
 
 def _weight(fit: Fit, subject: str, protocol: Protocol) -> float:
-    """By what a level is multiplied: body weight [kg], or 1."""
+    """The factor by which a level is multiplied: body weight [kg], or 1 for a level in cells."""
     if protocol.level_unit == "cells":
         return 1.0
     return float(fit.study.subjects["weight_kg"].to_dict()[subject])
 
 
 def _in_the_fit(fit: Fit, table: DataFrame) -> DataFrame:
+    """The doses of the products that the fit looks at."""
     products = fit.bound.plan.products
     return table if products is None else table[table["product"].isin(products)]
 
 
 def _starts(table: DataFrame, protocol: Protocol) -> dict[str, float]:
-    own = table[table["product"] == protocol.level_product]
-    return {str(s): float(t) for s, t in own.groupby("subject")["time"].min().items()}
+    """Subject -> day of its first infusion of the level's product."""
+    infusions = table[table["product"] == protocol.level_product]
+    return {str(s): float(t) for s, t in infusions.groupby("subject")["time"].min().items()}
 
 
 def _units(fit: Fit) -> dict[str, str]:
+    """The unit of every exposure."""
     units = {}
     for assay in fit.bound.assays:
         units |= {f"{assay.analyte}_cmax": assay.unit, f"{assay.analyte}_auc_28d": f"{assay.unit} x day"}
@@ -207,7 +218,7 @@ def _units(fit: Fit) -> dict[str, str]:
 
 
 def _site_outputs(fit: Fit) -> dict[str, str]:
-    """Name of the exposure -> the model's output that is cells there."""
+    """Name of the exposure -> the model's output that is the cells at that site."""
     return {
         f"{product}_{site}_auc_28d": output
         for product, sites in fit.model.sites.items()
@@ -219,22 +230,24 @@ def _site_outputs(fit: Fit) -> dict[str, str]:
 def _exposures(
     fit: Fit, table: DataFrame, starts: Mapping[str, float], sites: Mapping[str, np.ndarray]
 ) -> dict[str, Float[np.ndarray, "draw subject"]]:
-    """Every exposure of every subject of the fit; NaN for one that is not in `starts`."""
+    """Every exposure of every subject of the fit under the doses of `table`; NaN for one not in `starts`."""
     bound = fit.bound
-    at_sites = _site_outputs(fit)
-    begins = np.array([starts.get(s, np.nan) for s in bound.subjects])
-    times = np.nan_to_num(begins)[:, None] + _DAYS
-    outputs = tuple(dict.fromkeys([*(a.output for a in bound.assays), *at_sites.values()]))
+    site_outputs = _site_outputs(fit)
+    outputs = tuple(dict.fromkeys([*(assay.output for assay in bound.assays), *site_outputs.values()]))
+    begins = np.array([starts.get(subject, np.nan) for subject in bound.subjects])
+    times = np.nan_to_num(begins)[:, None] + DAYS
     doses = pad_doses(table, bound.subjects, tuple(fit.model.dosing))
     theta = {name: sites[name] for name in bound.parameters}
     parts: dict[str, list[np.ndarray]] = {}
     for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
-        which = np.arange(len(times))[rows]
-        for a in bound.assays:
-            read = np.asarray(a.seen(sites, predicted[a.output], times[rows], which))
-            parts.setdefault(f"{a.analyte}_cmax", []).append(read.max(axis=-1))
-            parts.setdefault(f"{a.analyte}_auc_28d", []).append(segment_areas(_DAYS, read).sum(axis=-1))
-        for name, output in at_sites.items():
-            parts.setdefault(name, []).append(segment_areas(_DAYS, predicted[output]).sum(axis=-1))
+        subjects = np.arange(len(times))[rows]
+        for assay in bound.assays:
+            curve = np.asarray(assay.seen(sites, predicted[assay.output], times[rows], subjects))
+            areas = segment_areas(DAYS, curve).sum(axis=-1)
+            parts.setdefault(f"{assay.analyte}_cmax", []).append(curve.max(axis=-1))
+            parts.setdefault(f"{assay.analyte}_auc_28d", []).append(areas)
+        for name, output in site_outputs.items():
+            areas = segment_areas(DAYS, predicted[output]).sum(axis=-1)
+            parts.setdefault(name, []).append(areas)
     missing = np.isnan(begins)
-    return {k: np.where(missing, np.nan, np.concatenate(v, axis=1)) for k, v in parts.items()}
+    return {name: np.where(missing, np.nan, np.concatenate(blocks, axis=1)) for name, blocks in parts.items()}

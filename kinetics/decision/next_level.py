@@ -1,8 +1,7 @@
-"""The next dose of a running trial by any rule: who was treated and how long followed, the decision, what may
-follow.
+"""The next dose of a running trial by any rule: who was treated, how long each was followed, the decision.
 
-The protocol's rule is asked with its open windows; another of `kinetics.protocol.RULES` stands on the same
-levels, cohort and planned patients. How far a pending patient was followed and whether a response is known
+The protocol's rule is asked with its open windows. Another rule of `kinetics.protocol.RULES` uses the same
+levels, cohort and planned patients. How far a pending patient was followed, and whether a response is known,
 are read from the study, never assumed.
 """
 
@@ -38,16 +37,17 @@ from kinetics.study import Study
 
 __all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
 
-BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target says another
+BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target gives another
 AT_RESPONSES = ("boin12", "pkboin12")  # rules that look at responses
 
 
 @dataclass(frozen=True, eq=False)
 class NextDose:
-    """What comes next and why. `responded` by subject (None: not known yet) is None for rules that do not
-    look.
+    """The next step of a trial and the reason for it.
 
-    `deviations`: patients whose level was not what a 3+3 said. `ahead`: the decision tree of the next steps.
+    `responded`: subject -> whether it responded (None: not known yet); None altogether for rules that do not
+    look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
+    the next steps. `backfill`: the lower levels that may take patients meanwhile.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -70,15 +70,16 @@ class NextDose:
 
     @property
     def dose(self) -> str:
-        """The level to treat at, or the MTD (OBD); `none` for no level, empty while waiting for nothing."""
-        at = self.decision.mtd if self.decision.mtd is not None else self.decision.level
-        return "" if at is None else self.level_names.get(at, "none")
+        """The name of the level to treat at, or of the MTD (OBD); "none" for no level, "" while waiting."""
+        level = self.decision.mtd if self.decision.mtd is not None else self.decision.level
+        return "" if level is None else self.level_names.get(level, "none")
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        people = [asdict(p) for p in self.patients]
+        """The answer as plain values, for `--json`."""
+        patients = [asdict(p) for p in self.patients]
         if self.responded is not None:
-            people = [p | {"responded": self.responded[p["subject"]]} for p in people]
+            for patient in patients:
+                patient["responded"] = self.responded[patient["subject"]]
         return {
             "study": self.study,
             "synthetic": self.synthetic,
@@ -86,7 +87,7 @@ class NextDose:
             "decision": asdict(self.decision),
             "dose": self.dose,
             "levels": dict(self.level_names),
-            "patients": people,
+            "patients": patients,
             "assumed": list(self.assumed),
             "deviations": [
                 {"subject": s.subject, "level": s.level, "rule_said": s.decision.why} for s in self.deviations
@@ -109,14 +110,16 @@ def next_dose(
     ahead: int = 0,
     backfill: bool = False,
 ) -> NextDose:
-    """Ask a rule what comes next; without a study, before anybody was treated.
+    """Ask a rule for the next dose; without a study, before anybody was treated.
 
-    `target`: the DLT rate of BOIN and the like. `exposure`: for pkboin12, the exposure looked at and the mean wanted;
-    of the study's samples, or of a fit of it. `response_within`: for boin12 and pkboin12, days until who has not
-    responded is taken not to; else `endpoints.response.within_days` of the protocol. `ahead`: steps of the decision
-    tree. `backfill`: which lower levels may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or
-    0.3). PlanError where a point of the protocol is open, or what the rule needs is missing; StudyError where the study
-    cannot be read by it. InputError for an exposure that there is not.
+    `target`: the DLT rate of BOIN and similar rules. `exposure`: for pkboin12, the exposure looked at and the
+    mean wanted, from the study's samples, or from a fit of the study. `response_within`: for boin12 and
+    pkboin12, the days after which a patient without a response is taken not to respond; by default
+    `endpoints.response.within_days` of the protocol. `level_column`: the column of subjects.csv with each
+    subject's level. `ahead`: steps of the decision tree. `backfill`: also find the lower levels that may take
+    patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3). PlanError where a point of the
+    protocol is open, or where something is missing that the rule needs; StudyError where the rule cannot read
+    the study; InputError for an unknown exposure.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> print(kn.next_dose(protocol).decision.why)
@@ -126,45 +129,56 @@ def next_dose(
     """
     settled(protocol)
     patients = [] if study is None else patients_of(study, protocol, level_column=level_column)
-    known = _exposures(protocol, study, patients, rule, exposure, fit)
+    level_exposures = _exposures(protocol, study, patients, rule, exposure, fit=fit)
     wanted = exposure.above if exposure else None
-    chosen = rule_of(protocol, rule, target=target, exposures=known, wanted=wanted)
+    chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
+
     responded = None
     if (rule in AT_RESPONSES or backfill) and study is not None:
         days = _response_days(protocol, response_within)
         responded = known_responses(study, within_days=days, level_column=level_column)
     history = history_of(patients, responded)
+
     asked = asked_patient_by_patient(chosen)
-    strays = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
     decision = asked.decide(history)
+    steps = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
     levels = len(protocol.levels)
-    opened = Backfill(levels, target or BACKFILL_TARGET).of(decision, history) if backfill and history else []
+    open_levels = []
+    if backfill and history:
+        open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
     return NextDose(
-        "" if study is None else study.name,
-        protocol.synthetic if study is None else study.synthetic,
-        rule,
-        decision,
-        {i: protocol.level_name(i) for i in range(1, levels + 1)},
-        patients,
-        responded,
-        _assumed(chosen, exposure, fit),
-        [s for s in strays if not s.legal],
-        transitions(asked, history, depth=ahead),
-        opened,
+        study="" if study is None else study.name,
+        synthetic=protocol.synthetic if study is None else study.synthetic,
+        rule=rule,
+        decision=decision,
+        level_names={i: protocol.level_name(i) for i in range(1, levels + 1)},
+        patients=patients,
+        responded=responded,
+        assumed=_assumptions(chosen, exposure, fit),
+        deviations=[step for step in steps if not step.legal],
+        ahead=transitions(asked, history, depth=ahead),
+        backfill=open_levels,
     )
 
 
-def _assumed(rule: Rule, exposure: Target | None, fit: Fit | None) -> list[str]:
-    said = assumed(rule)
+def _assumptions(rule: Rule, exposure: Target | None, fit: Fit | None) -> list[str]:
+    """What the rule assumes, and where the exposures come from."""
+    assumptions = assumed(rule)
     if exposure is not None:
-        of = "draws of new patients' means by the fit" if fit is not None else "NCA of the patients' samples"
-        said.append(f"exposure {exposure.exposure}: {of}")
-    return said
+        if fit is not None:
+            source = "draws of new patients' means by the fit"
+        else:
+            source = "NCA of the patients' samples"
+        assumptions.append(f"exposure {exposure.exposure}: {source}")
+    return assumptions
 
 
-def _response_days(protocol: Protocol, given: float | None) -> float:
-    said = protocol.endpoints.get("response")
-    days = given if given is not None else said.within_days if said is not None else None
+def _response_days(protocol: Protocol, response_within: float | None) -> float:
+    """Days until a response may come: the caller's, or else the protocol's; PlanError without either."""
+    endpoint = protocol.endpoints.get("response")
+    days = response_within
+    if days is None and endpoint is not None:
+        days = endpoint.within_days
     if days is None:
         what = "it is not said until when a response may come"
         remedy = "write `within_days` in [endpoints.response], or give the days (--response-within)"
@@ -178,9 +192,10 @@ def _exposures(
     patients: Sequence[Patient],
     rule: str,
     exposure: Target | None,
+    *,
     fit: Fit | None,
 ) -> Exposures | None:
-    """What is known of each level's exposure, for a rule that looks at it."""
+    """The exposures of every level that are known, for a rule that looks at them; None for another."""
     if rule != "pkboin12":
         if exposure is not None:
             remedy = "leave --exposure out, or take --rule pkboin12"
@@ -192,19 +207,23 @@ def _exposures(
     if fit is not None:
         at_levels = exposures_at_levels(fit, protocol)
         _check_name(exposure.exposure, list(at_levels[0].values))
-        means = [of.values[exposure.exposure].mean(axis=1) for of in at_levels]
+        means = [exposures.values[exposure.exposure].mean(axis=1) for exposures in at_levels]
         return ModelExposures(np.stack(means, axis=1))
     if study is None:
         return RawExposures(((),) * len(protocol.levels))
-    seen = exposures_from_samples(study, protocol)
-    _check_name(exposure.exposure, list(seen.values))
-    of = dict(zip(seen.subjects, seen.values[exposure.exposure][0].tolist(), strict=True))
-    treated = {p.subject: p.level for p in patients if p.status != "not_evaluable"}
-    known = [(level, of[s]) for s, level in treated.items() if s in of and np.isfinite(of[s])]
-    levels = range(1, len(protocol.levels) + 1)
-    return RawExposures(tuple(tuple(x for at, x in known if at == level) for level in levels))
+    sampled = exposures_from_samples(study, protocol)
+    _check_name(exposure.exposure, list(sampled.values))
+    values = sampled.values[exposure.exposure][0].tolist()
+    by_subject = dict(zip(sampled.subjects, values, strict=True))
+    by_level: list[list[float]] = [[] for _ in protocol.levels]
+    for p in patients:
+        value = by_subject.get(p.subject, np.nan)
+        if p.status != "not_evaluable" and np.isfinite(value):
+            by_level[p.level - 1].append(value)
+    return RawExposures(tuple(tuple(values) for values in by_level))
 
 
-def _check_name(name: str, known: list[str]) -> None:
-    if name not in known:
-        raise InputError(Problem(f"no exposure {name!r}", did_you_mean(name, known)))
+def _check_name(name: str, names: list[str]) -> None:
+    """Raise InputError for an exposure that is not among `names`."""
+    if name not in names:
+        raise InputError(Problem(f"no exposure {name!r}", did_you_mean(name, names)))

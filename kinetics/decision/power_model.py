@@ -1,12 +1,11 @@
-"""Exposures without a fit: of the subjects from their samples, of new patients at every level by the power
-model.
+"""Exposures without a fit: of the subjects from their samples, of new patients by the power model of dose.
 
     ln exposure = a + b ln(dose / middle dose) + e,    e ~ N(0, s^2)
 
 b = 1 is dose proportionality (Smith BP et al., Pharm Res 2000;17:1278). The prior is b ~ N(1, s^2), a flat,
-s^2 proportional to 1/s^2, so the posterior has a closed form; that prior is a guess, worth about one patient
-far from the middle. What the samples missed, the uncertainty of each subject's exposure and anything but dose
-are left out: a fit knows more (`kinetics.decision.level_exposures`).
+s^2 proportional to 1/s^2, so that the posterior has a closed form. That prior is a guess, worth about one
+patient far from the middle dose. What the samples missed, the uncertainty of each subject's exposure and
+anything but dose are left out; a fit knows more (`kinetics.decision.level_exposures`).
 """
 
 from __future__ import annotations
@@ -37,15 +36,16 @@ __all__ = [
 ]
 
 UNITS = ("copies/ug DNA", "cells/uL", "pg/mL")  # of cells and cytokines; a lesion has no exposure
-FEWEST = 3  # subjects that a power model is fitted to
-_AREA = "auc_0_28d"
-_POSTERIOR = 200  # draws of a fit's exposures that a power model is fitted to, each by itself
+FEWEST = 3  # subjects for a power model
+AREA = "auc_0_28d"
+MOST_DRAWS = 200  # of a fit's exposures; each gets a power model of its own
 
 
 def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
-    """`A_cmax` and `A_auc_28d` of every analyte A of cells or cytokines, by NCA, from the first infusion of
-    the level's product: one draw; NaN where the samples do not give it. StudyError where nobody had the
-    product.
+    """Exposures of the subjects by NCA of their samples, from the first infusion of the level's product.
+
+    `A_cmax` [unit of analyte A] and `A_auc_28d` [that unit x day] of every analyte A of cells or cytokines,
+    as one draw; NaN where the samples do not give one. StudyError where nobody had the product.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -54,85 +54,95 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
     """
     table = nca(study, by="course", products=[protocol.level_product])
     table = table[table["start"].notna() & table["analyte"].isin(counted_analytes(study))]
-    subjects = [s for s in study.subject_ids if s in set(table["subject"])]
+    sampled = set(table["subject"])
+    subjects = [subject for subject in study.subject_ids if subject in sampled]
     if not subjects:
-        raise StudyError(
-            Problem(
-                f"nobody had {protocol.level_product} and a sample of cells or cytokines after it",
-                "check `product` in doses.csv",
-                file="doses.csv",
-            )
-        )
+        what = f"nobody had {protocol.level_product} and a sample of cells or cytokines after it"
+        raise StudyError(Problem(what, "check `product` in doses.csv", file="doses.csv"))
     units = {}
     values = {}
-    for analyte, own in table.groupby("analyte", sort=False):
-        unit = str(own["unit"].iloc[0])
-        for name, column, of in (
+    for analyte, rows in table.groupby("analyte", sort=False):
+        unit = str(rows["unit"].iloc[0])
+        for name, column, column_unit in (
             (f"{analyte}_cmax", "cmax", unit),
-            (f"{analyte}_auc_28d", _AREA, f"{unit} x day"),
+            (f"{analyte}_auc_28d", AREA, f"{unit} x day"),
         ):
-            found = dict(zip(own["subject"], own[column].astype(float), strict=True))
-            units[name] = of
-            values[name] = np.array([[found.get(s, np.nan) for s in subjects]])
+            by_subject = dict(zip(rows["subject"], rows[column].astype(float), strict=True))
+            units[name] = column_unit
+            values[name] = np.array([[by_subject.get(subject, np.nan) for subject in subjects]])
     return Exposures(subjects, units, values)
 
 
 def exposures_by_power_model(
-    seen: Exposures, doses: Mapping[str, float], protocol: Protocol, *, draws: int = 1000, patients: int = 20,
+    seen: Exposures,
+    doses: Mapping[str, float],
+    protocol: Protocol,
+    *,
+    draws: int = 1000,
+    patients: int = 20,
     seed: int = 0,
-) -> list[Exposures]:  # fmt: skip
-    """New patients at every level, lowest first; `doses` are the subjects' levels. Exposures are drawn apart.
+) -> list[Exposures]:
+    """Exposures of new patients at every level, lowest first, by the power model of each exposure of `seen`.
 
-    Doses are in the unit of the protocol's levels.
+    `doses`: subject -> its level, in the unit of the protocol's levels. Each exposure is drawn independently
+    of the others: `draws` of the posterior for each of `patients` new patients, by `seed`.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
-    >>> levels = kn.decision.exposures_by_power_model(seen, study.subjects["dose_level"], protocol, draws=50, patients=2)
+    >>> doses = study.subjects["dose_level"]
+    >>> levels = kn.decision.exposures_by_power_model(seen, doses, protocol, draws=50, patients=2)
     >>> len(levels), levels[0].values["car_copies_cmax"].shape
     (4, (50, 2))
     """
     rng = stream(seed, "new patients of the power model")
     names = [f"new {i + 1}" for i in range(patients)]
     middle = float(np.exp(np.mean(np.log(protocol.levels))))
-    found: list[dict[str, np.ndarray]] = [{} for _ in protocol.levels]
+    by_level: list[dict[str, np.ndarray]] = [{} for _ in protocol.levels]
     for name in seen.values:
         _, dose, values = usable_exposures(seen, doses, name)
         if len(dose) < FEWEST:
             continue
-        a, b, s = (v[:draws] for v in _power_draws(np.log(dose / middle), np.log(values), draws, rng))
+        posterior = _power_draws(np.log(dose / middle), np.log(values), draws, rng)
+        a, b, s = (column[:draws] for column in posterior)
         noise = s[:, None] * rng.standard_normal((draws, patients))
-        for level, of in zip(protocol.levels, found, strict=True):
-            of[name] = np.exp((a + b * np.log(level / middle))[:, None] + noise)
-    return [Exposures(names, {k: seen.units[k] for k in of}, of) for of in found]
+        for level, level_values in zip(protocol.levels, by_level, strict=True):
+            level_values[name] = np.exp((a + b * np.log(level / middle))[:, None] + noise)
+    return [
+        Exposures(names, {name: seen.units[name] for name in level_values}, level_values)
+        for level_values in by_level
+    ]
 
 
 def power_model(
     x: Float[np.ndarray, " subject"], y: Float[np.ndarray, " subject"], draws: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, " draw"], Float[np.ndarray, " draw"], Float[np.ndarray, " draw"]]:
-    """Draws of a, b and s of the model above, from ln dose `x` and ln exposure `y`; three subjects or more.
+    """Posterior draws of a, b and s from ln dose `x` and ln exposure `y` of three subjects or more.
 
-    Conjugate normal-inverse-gamma: precision diag(0, 1) at (0, 1) a priori (Gelman et al. 2013, Bayesian Data Analysis,
-    14.8), n - 1 degrees of freedom.
+    Conjugate normal-inverse-gamma: precision diag(0, 1) at (0, 1) a priori (Gelman et al. 2013, Bayesian Data
+    Analysis, 14.8), n - 1 degrees of freedom.
     """
     design = np.stack([np.ones_like(x), x], axis=1)
     prior = np.diag([0.0, 1.0])
     precision = design.T @ design + prior
     mean = np.linalg.solve(precision, design.T @ y + prior @ np.array([0.0, 1.0]))
-    rest = y - design @ mean
-    scatter = rest @ rest + (mean[1] - 1.0) ** 2
+    residuals = y - design @ mean
+    scatter = residuals @ residuals + (mean[1] - 1.0) ** 2
     s = np.sqrt(scatter / rng.chisquare(len(y) - 1, draws))
     root = np.linalg.cholesky(np.linalg.inv(precision))
-    both = mean + s[:, None] * (rng.standard_normal((draws, 2)) @ root.T)
-    return both[:, 0], both[:, 1], s
+    coefficients = mean + s[:, None] * (rng.standard_normal((draws, 2)) @ root.T)
+    return coefficients[:, 0], coefficients[:, 1], s
 
 
 def proportionality_table(
     seen: Exposures, doses: Mapping[str, float], *, draws: int = 4000, seed: int = 0
 ) -> DataFrame:
-    """One row an exposure: n, b with its 90 % interval, geometric CV [%] of patients at one dose.
+    """The power model of each exposure: one row an exposure.
 
-    `doses` are the subjects' levels, in one unit. Of a fit's exposures each posterior draw has a power model
-    of its own, and the draws of all are one sample.
+    Columns: exposure, unit, n (subjects), b with its 90 % interval (lower, upper), geometric_cv_percent (of
+    patients at one dose).
+
+    `doses`: subject -> its level, all in one unit. Where the exposures come from a fit, each posterior draw
+    has a power model of its own, and their `draws` are pooled into one sample.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -144,22 +154,22 @@ def proportionality_table(
     rows = []
     for name in seen.values:
         _, dose, values = usable_exposures(seen, doses, name)
-        if len(dose) >= FEWEST:
-            x = np.log(dose)
-            _, b, s = _power_draws(x - x.mean(), np.log(values), draws, rng)
-            low, middle, high = np.quantile(b, [0.05, 0.5, 0.95])
-            cv = 100 * float(np.sqrt(np.expm1(np.median(s) ** 2)))
-            rows.append(
-                {
-                    "exposure": name,
-                    "unit": seen.units[name],
-                    "n": len(dose),
-                    "b": middle,
-                    "lower": low,
-                    "upper": high,
-                    "geometric_cv_percent": cv,
-                }
-            )
+        if len(dose) < FEWEST:
+            continue
+        x = np.log(dose)
+        _, b, s = _power_draws(x - x.mean(), np.log(values), draws, rng)
+        lower, median, upper = np.quantile(b, [0.05, 0.5, 0.95])
+        rows.append(
+            {
+                "exposure": name,
+                "unit": seen.units[name],
+                "n": len(dose),
+                "b": median,
+                "lower": lower,
+                "upper": upper,
+                "geometric_cv_percent": 100 * float(np.sqrt(np.expm1(np.median(s) ** 2))),
+            }
+        )
     return DataFrame(rows)
 
 
@@ -172,12 +182,12 @@ def power_curve(
     draws: int = 4000,
     seed: int = 0,
 ) -> DataFrame:
-    """The power model of one exposure over the doses given, a little beyond both ends: one row a dose.
+    """The power model of one exposure over the doses that the subjects had, a little beyond both ends.
 
-    dose; median, lower, upper: of the middle patient (90 % of the draws); new_lower, new_upper: 90 % of new
-    patients, in the exposure's unit. StudyError where fewer than three subjects have the exposure, or all had
-    one dose. Example: `power_curve(exposures_from_samples(study, protocol), levels_of(study),
-    "car_copies_cmax")`.
+    One row a dose, `points` in all: dose; median, lower, upper (of the middle patient, 90 % of the draws);
+    new_lower, new_upper (90 % of new patients), in the exposure's unit. `doses`: subject -> its level.
+    StudyError where fewer than three subjects have the exposure, or all had one dose. Example:
+    `power_curve(exposures_from_samples(study, protocol), levels_of(study), "car_copies_cmax")`.
     """
     _, dose, values = usable_exposures(seen, doses, exposure)
     if len(dose) < FEWEST or dose.min() == dose.max():
@@ -186,14 +196,14 @@ def power_curve(
     rng = stream(seed, "power model")
     middle = np.log(dose).mean()
     a, b, s = _power_draws(np.log(dose) - middle, np.log(values), draws, rng)
-    at = np.geomspace(dose.min() / 1.25, dose.max() * 1.25, points)
-    line = a[:, None] + b[:, None] * (np.log(at) - middle)
+    grid = np.geomspace(dose.min() / 1.25, dose.max() * 1.25, points)
+    line = a[:, None] + b[:, None] * (np.log(grid) - middle)
     new = line + s[:, None] * rng.standard_normal(len(s))[:, None]
     lower, median, upper = np.exp(np.quantile(line, [0.05, 0.5, 0.95], axis=0))
     new_lower, new_upper = np.exp(np.quantile(new, [0.05, 0.95], axis=0))
     return DataFrame(
         {
-            "dose": at,
+            "dose": grid,
             "median": median,
             "lower": lower,
             "upper": upper,
@@ -205,35 +215,42 @@ def power_curve(
 
 def counted_analytes(study: Study) -> list[str]:
     """The analytes whose exposure means something: cells and cytokines, not lesions or blood counts."""
-    return [a for a, of in study.analytes.items() if of.unit in UNITS and of.assay != "haematology"]
+    return [
+        name
+        for name, analyte in study.analytes.items()
+        if analyte.unit in UNITS and analyte.assay != "haematology"
+    ]
 
 
 def levels_of(study: Study, column: str = "dose_level") -> dict[str, float]:
-    """subject -> its dose by a column of subjects.csv, in that column's unit; StudyError where it is not such
-    a one.
+    """Subject -> its dose by a column of subjects.csv, in that column's unit.
 
-    Example: `levels_of(read_study("synthetic_cart_12"))["S01"]` is 1.5e7 [cells/kg].
+    Subjects without a dose above 0 are left out. StudyError where there is no such column, or no dose above 0
+    in it. Example: `levels_of(read_study("synthetic_cart_12"))["S01"]` is 1.5e7 [cells/kg].
     """
     if column not in study.subjects.columns:
-        known = map(str, study.subjects.columns)
-        remedy = f"{did_you_mean(column, known)}; name the dose's: --by COLUMN (--level-column)"
+        names = map(str, study.subjects.columns)
+        remedy = f"{did_you_mean(column, names)}; name the dose's: --by COLUMN (--level-column)"
         raise StudyError(Problem(f"no column {column!r}", remedy, file="subjects.csv"))
     numbers = pd.to_numeric(study.subjects[column], errors="coerce")
-    found = {str(s): float(v) for s, v in numbers.items() if np.isfinite(v) and v > 0}
-    if not found:
+    levels = {
+        str(subject): float(dose) for subject, dose in numbers.items() if np.isfinite(dose) and dose > 0
+    }
+    if not levels:
         what = f"no subject has a dose above 0 in {column!r}"
         raise StudyError(Problem(what, "name the column of the dose", file="subjects.csv", column=column))
-    return found
+    return levels
 
 
 def usable_exposures(
     seen: Exposures, doses: Mapping[str, float], exposure: str
 ) -> tuple[list[str], Float[np.ndarray, " subject"], Float[np.ndarray, "draw subject"]]:
-    """The subjects who have a dose and, in every draw, the exposure; with both."""
+    """The subjects who have a dose and, in every draw, the exposure; their doses; their exposures."""
     values = np.atleast_2d(seen.values[exposure])
-    given = np.array([doses.get(s, np.nan) for s in seen.subjects])
-    own = np.isfinite(given) & np.all(np.isfinite(values) & (values > 0), axis=0)
-    return [s for s, kept in zip(seen.subjects, own, strict=True) if kept], given[own], values[:, own]
+    subject_doses = np.array([doses.get(subject, np.nan) for subject in seen.subjects])
+    usable = np.isfinite(subject_doses) & np.all(np.isfinite(values) & (values > 0), axis=0)
+    subjects = [subject for subject, keep in zip(seen.subjects, usable, strict=True) if keep]
+    return subjects, subject_doses[usable], values[:, usable]
 
 
 def _power_draws(
@@ -242,8 +259,9 @@ def _power_draws(
     draws: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`power_model` of every row of `y`, about `draws` in all."""
-    rows = y[np.linspace(0, len(y) - 1, min(len(y), _POSTERIOR)).round().astype(int)]
-    parts = [power_model(x, row, -(-draws // len(rows)), rng) for row in rows]
+    """Draws of `power_model` for the rows of `y` (at most `MOST_DRAWS` of them), about `draws` in all."""
+    rows = y[np.linspace(0, len(y) - 1, min(len(y), MOST_DRAWS)).round().astype(int)]
+    draws_each = -(-draws // len(rows))  # rounded up
+    parts = [power_model(x, row, draws_each, rng) for row in rows]
     a, b, s = (np.concatenate(part) for part in zip(*parts, strict=True))
     return a, b, s

@@ -1,11 +1,10 @@
-"""What a rule does if patients are as a fit says: cells, cytokines, DLTs through them, whole trials under the
-rule.
+"""Operating characteristics of a rule if patients are as a fit says: DLTs by way of cells and cytokines.
 
 In each posterior draw new patients at every level have exposures, and exposure-response gives each a chance
-of a DLT and of a titration trigger. A patient that a trial meets is any of them, so the level's chance is the
-mean, and given the draw the rule's characteristics are exact
-(`kinetics.escalation.operating_characteristics`): whole trials, not one of them simulated. Over the draws
-they are averaged; how far the draws lie apart is what is not known of the patients.
+of a DLT and of a titration trigger. A patient in a trial is any of them, so the level's chance is their mean.
+Given the draw, the rule's characteristics are exact (`kinetics.escalation.operating_characteristics`): they
+sum over whole trials and simulate none. They are averaged over the draws; the spread between draws is the
+uncertainty about the patients.
 """
 
 from __future__ import annotations
@@ -27,12 +26,15 @@ from kinetics.protocol import Protocol
 
 __all__ = ["VirtualTrials", "chances_from_fit", "virtual_trials"]
 
-GRADES = 3  # of CRS that exposure-response knows: 3 stands for 3 or more
+GRADES = 3  # grades of CRS in exposure-response: 3 stands for 3 or more
 
 
 @dataclass(frozen=True, eq=False)
 class VirtualTrials:
-    """`p_dlt`, `p_trigger` (draw x level), and one set of exact characteristics a draw."""
+    """The chances of a DLT and of a trigger in every draw, and the rule's exact characteristics in each.
+
+    `overdose_above` is the chance of a DLT above which a level is an overdose.
+    """
 
     p_dlt: Float[np.ndarray, "draw level"]
     p_trigger: Float[np.ndarray, "draw level"]
@@ -41,36 +43,40 @@ class VirtualTrials:
 
     @property
     def p_mtd(self) -> Float[np.ndarray, " outcome"]:
-        """None first, then each level."""
+        """P(the MTD is none), then P(the MTD is each level)."""
         return np.mean([c.p_mtd for c in self.each], axis=0)
 
     @property
     def expected_n(self) -> float:
+        """The expected number of patients of a trial."""
         return float(np.mean([c.expected_n for c in self.each]))
 
     @property
     def p_too_high(self) -> float:
         """P(the MTD is a level whose chance of a DLT is above `overdose_above`)."""
-        above = np.c_[np.zeros(len(self.p_dlt)), self.p_dlt > self.overdose_above]
-        return float(np.mean(np.sum(above * [c.p_mtd for c in self.each], axis=1)))
+        too_high = np.c_[np.zeros(len(self.p_dlt)), self.p_dlt > self.overdose_above]
+        p_mtd = np.array([c.p_mtd for c in self.each])
+        return float(np.mean(np.sum(too_high * p_mtd, axis=1)))
 
     @property
     def p_right(self) -> float:
-        """P(the MTD is the highest level whose chance of a DLT is at most `overdose_above`; none where
-        none is).
+        """P(the MTD is the highest level whose chance of a DLT is at most `overdose_above`).
+
+        Where there is no such level, "no MTD" is right.
         """
-        best = np.sum(np.cumprod(self.p_dlt <= self.overdose_above, axis=1), axis=1)
-        return float(np.mean([c.p_mtd[b] for c, b in zip(self.each, best, strict=True)]))
+        right = np.sum(np.cumprod(self.p_dlt <= self.overdose_above, axis=1), axis=1)
+        return float(np.mean([c.p_mtd[level] for c, level in zip(self.each, right, strict=True)]))
 
     def as_dict(self, planned: int) -> dict[str, Any]:
-        """For `--json`: averages over draws, and the 90 % interval over draws of each level's chance of a
-        DLT.
+        """Averages over draws as plain values, for `--json`; `planned` is the planned number of patients.
+
+        The chance of a DLT at each level has the median and the 90 % interval over draws.
         """
-        lower, middle, upper = np.quantile(self.p_dlt, [0.05, 0.5, 0.95], axis=0)
+        lower, median, upper = np.quantile(self.p_dlt, [0.05, 0.5, 0.95], axis=0)
         return {
             "method": "exact in each posterior draw, averaged",
             "draws": len(self.each),
-            "p_dlt": middle.tolist(),
+            "p_dlt": median.tolist(),
             "p_dlt_lower": lower.tolist(),
             "p_dlt_upper": upper.tolist(),
             "p_trigger": np.median(self.p_trigger, axis=0).tolist(),
@@ -94,10 +100,14 @@ def virtual_trials(
     *,
     overdose_above: float = 0.33,
 ) -> VirtualTrials:
-    """The rule's exact characteristics in every draw. InputError for what is no probability."""
+    """The rule's exact characteristics in every draw, from the chances of a DLT and of a trigger without DLT.
+
+    `overdose_above` is the chance of a DLT above which a level is an overdose. InputError for a chance that
+    is no probability.
+    """
     each = [
-        operating_characteristics(rule, tuple(p), trigger_without_dlt=tuple(t))
-        for p, t in zip(p_dlt.tolist(), p_trigger.tolist(), strict=True)
+        operating_characteristics(rule, tuple(dlt), trigger_without_dlt=tuple(trigger))
+        for dlt, trigger in zip(p_dlt.tolist(), p_trigger.tolist(), strict=True)
     ]
     return VirtualTrials(p_dlt, p_trigger, each, overdose_above)
 
@@ -105,12 +115,13 @@ def virtual_trials(
 def chances_from_fit(
     fit: Fit, protocol: Protocol, *, draws: int = 100, level_column: str = "dose_level", seed: int = 1
 ) -> tuple[Float[np.ndarray, "draw level"], Float[np.ndarray, "draw level"]]:
-    """P(DLT), and P(CRS of the grade that ends the protocol's titration, no DLT), of a new patient at every
-    level.
+    """P(DLT), and P(a titration trigger but no DLT), of a new patient at every level, draw by draw.
 
-    Draw by draw. Other adverse events that would end a titration are not modelled; 0 where none of its
-    triggers is CRS. From the exposures of the fit and the outcomes of its study. FitError where the study has
-    no DLT or CRS assessed.
+    The trigger is CRS of the grade that ends the protocol's titration. Other adverse events that would end it
+    are not modelled; the second array is 0 where none of the triggers is CRS. Both come from the exposures of
+    the fit (`draws` at most, new patients by `seed`) and the outcomes of its study (`level_column`: the
+    column of subjects.csv with each subject's level). FitError where the study has no subject assessed for
+    DLT and CRS.
     """
     outcomes = subject_outcomes(fit.study, protocol, level_column=level_column)
     fits = regressions(outcomes, exposures_as_dosed(fit, protocol, draws=draws), seed)
@@ -121,10 +132,11 @@ def chances_from_fit(
     at_levels = exposures_at_levels(fit, protocol, draws=draws, seed=seed)
     dlt = at_every_level(protocol, fits["dlt"], at_levels, 1)
     p_dlt = np.stack([p.mean(axis=1) for p in dlt], axis=1)
-    triggers = (protocol.titration.triggers.value or ()) if protocol.titration else ()
-    grades = [min(t.grade, GRADES) for t in triggers if t.term == "crs"]
+    titration = protocol.titration
+    triggers = titration.triggers.value if titration else None
+    grades = [min(trigger.grade, GRADES) for trigger in triggers or () if trigger.term == "crs"]
     if not grades:
         return p_dlt, np.zeros_like(p_dlt)
     crs = at_every_level(protocol, fits["crs"], at_levels, min(grades))
-    p_trigger = np.stack([(c * (1 - p)).mean(axis=1) for c, p in zip(crs, dlt, strict=True)], axis=1)
-    return p_dlt, p_trigger
+    triggered = [p_crs * (1 - p) for p_crs, p in zip(crs, dlt, strict=True)]
+    return p_dlt, np.stack([p.mean(axis=1) for p in triggered], axis=1)

@@ -1,10 +1,9 @@
-"""Trials simulated one by one, in calendar time or with exposures: side by side, resumable, and what they add
-up to.
+"""Trials simulated one by one, in calendar time or with exposures: rules side by side, resumable.
 
-Trial i is a function of the seed and i alone. So any number of processes gives the same trials, a folder goes
-on where it was stopped, and every rule meets the same patients (common random numbers). A folder holds
+Trial i is a function of the seed and i alone. So any number of processes gives the same trials, a folder
+continues where it was stopped, and every rule meets the same patients (common random numbers). A folder holds
 `settings.json` and `trials.csv`, one row a rule and trial, rewritten whole after each block. What can be
-enumerated is not simulated here.
+enumerated exactly is not simulated here.
 """
 
 from __future__ import annotations
@@ -46,8 +45,10 @@ Block = Callable[[Sequence[int]], list[dict[str, Any]]]
 
 @dataclass(frozen=True, eq=False)
 class SimulatedTrials:
-    """One row a rule and trial: rule, trial, found (0: none), n_1 ..., dlts_1 ..., and responses_1 ... or
-    days.
+    """Simulated trials of one or several rules.
+
+    `table` has one row a rule and trial: rule, trial, found (the level, 0: none), n_1 ..., dlts_1 ..., and
+    responses_1 ... or days.
     """
 
     table: DataFrame
@@ -56,40 +57,40 @@ class SimulatedTrials:
     seed: int
 
     def of(self, rule: str) -> dict[str, Any]:
-        """A rule's characteristics; errors are the simulation's standard errors."""
-        own = self.table[self.table["rule"] == rule].sort_values("trial")
-        found = np.bincount(own["found"].to_numpy(int), minlength=self.levels + 1) / self.trials
-        total = own[[f"n_{i}" for i in range(1, self.levels + 1)]].sum(axis=1)
-        known = {
-            "p_found": found.tolist(),
-            "p_found_error": [sqrt(p * (1 - p) / self.trials) for p in found],
-            "expected_n": float(total.mean()),
-            "max_n": int(total.max()),
-            "patients_by_level": self._by_level(own, "n"),
-            "dlts_by_level": self._by_level(own, "dlts"),
+        """A rule's characteristics; the errors are standard errors of the simulation."""
+        trials = self.table[self.table["rule"] == rule].sort_values("trial")
+        p_found = np.bincount(trials["found"].to_numpy(int), minlength=self.levels + 1) / self.trials
+        n = trials[[f"n_{i}" for i in range(1, self.levels + 1)]].sum(axis=1)
+        dlts = self._by_level(trials, "dlts")
+        characteristics = {
+            "p_found": p_found.tolist(),
+            "p_found_error": [sqrt(p * (1 - p) / self.trials) for p in p_found],
+            "expected_n": float(n.mean()),
+            "max_n": int(n.max()),
+            "patients_by_level": self._by_level(trials, "n"),
+            "dlts_by_level": dlts,
+            "expected_dlt": sum(dlts),
         }
-        known["expected_dlt"] = sum(known["dlts_by_level"])
-        if "responses_1" in own:
-            known["responses_by_level"] = self._by_level(own, "responses")
-        if "days" in own:
-            days = own["days"].to_numpy(float)
-            known |= {
-                "expected_days": float(days.mean()),
-                "days_error": float(days.std(ddof=1) / sqrt(len(days))),
-            }
-            known["days_quantiles"] = np.quantile(days, [0.05, 0.5, 0.95]).tolist()
-        return known
+        if "responses_1" in trials:
+            characteristics["responses_by_level"] = self._by_level(trials, "responses")
+        if "days" in trials:
+            days = trials["days"].to_numpy(float)
+            characteristics["expected_days"] = float(days.mean())
+            characteristics["days_error"] = float(days.std(ddof=1) / sqrt(len(days)))
+            characteristics["days_quantiles"] = np.quantile(days, [0.05, 0.5, 0.95]).tolist()
+        return characteristics
 
     def saved(self, rule: str, other: str) -> tuple[float, float]:
-        """Days by which `rule` ends before `other` with the same patients, on average, and the standard
-        error.
-        """
-        days = [self.table[self.table["rule"] == r].set_index("trial")["days"] for r in (other, rule)]
-        apart = (days[0] - days[1]).to_numpy(float)
-        return float(apart.mean()), float(apart.std(ddof=1) / sqrt(len(apart)))
+        """The mean days by which `rule` ends before `other` on the same patients, and the standard error."""
+        by_rule = {}
+        for name in (rule, other):
+            by_rule[name] = self.table[self.table["rule"] == name].set_index("trial")["days"]
+        saved = (by_rule[other] - by_rule[rule]).to_numpy(float)
+        return float(saved.mean()), float(saved.std(ddof=1) / sqrt(len(saved)))
 
-    def _by_level(self, own: DataFrame, name: str) -> list[float]:
-        return [float(own[f"{name}_{i}"].mean()) for i in range(1, self.levels + 1)]
+    def _by_level(self, trials: DataFrame, name: str) -> list[float]:
+        """The mean over trials of a count, for each level."""
+        return [float(trials[f"{name}_{i}"].mean()) for i in range(1, self.levels + 1)]
 
 
 def simulate_calendar(
@@ -104,10 +105,24 @@ def simulate_calendar(
     jobs: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> SimulatedTrials:
-    """Every rule in calendar time, on the same patients. InputError where the folder holds other trials."""
-    facts = {"calendar": asdict(calendar), "true_dlt": list(true_dlt), "trigger": trigger_without_dlt}
-    block = partial(_calendar_block, dict(rules), tuple(true_dlt), calendar, trigger_without_dlt, seed)
-    return _simulated(block, rules, facts, trials, seed, folder, jobs, report)
+    """Simulate every rule in calendar time, on the same patients.
+
+    `rules`: name -> rule; `true_dlt`: the true chance of a DLT at each level. `folder` keeps the trials and
+    lets the simulation continue, `jobs` is the number of processes, `report` is called with the trials done
+    and all. InputError where the folder holds other trials.
+    """
+    settings = {"calendar": asdict(calendar), "true_dlt": list(true_dlt), "trigger": trigger_without_dlt}
+    block = partial(
+        _calendar_block,
+        rules=dict(rules),
+        true_dlt=tuple(true_dlt),
+        calendar=calendar,
+        trigger=trigger_without_dlt,
+        seed=seed,
+    )
+    return _simulate(
+        block, rules, settings, trials=trials, seed=seed, folder=folder, jobs=jobs, report=report
+    )
 
 
 def simulate_exposures(
@@ -120,75 +135,107 @@ def simulate_exposures(
     jobs: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> SimulatedTrials:
-    """Every rule on the same patients with exposures. InputError where the folder holds other trials."""
-    block = partial(_exposure_block, dict(rules), truth, seed)
-    return _simulated(block, rules, {"truth": asdict(truth)}, trials, seed, folder, jobs, report)
+    """Simulate every rule on the same patients with exposures.
+
+    `rules`: name -> rule. `folder`, `jobs` and `report` are as in `simulate_calendar`. InputError where the
+    folder holds other trials.
+    """
+    block = partial(_exposure_block, rules=dict(rules), truth=truth, seed=seed)
+    settings = {"truth": asdict(truth)}
+    return _simulate(
+        block, rules, settings, trials=trials, seed=seed, folder=folder, jobs=jobs, report=report
+    )
 
 
 # ------------------------------------------------------------------------------------- blocks of trials
 
 
 def _calendar_block(
+    numbers: Sequence[int],
+    *,
     rules: Mapping[str, Rule],
     true_dlt: tuple[float, ...],
     calendar: Calendar,
     trigger: float | Sequence[float],
     seed: int,
-    which: Sequence[int],
 ) -> list[dict[str, Any]]:
+    """The rows of the trials with these numbers, in calendar time."""
     rows = []
     for name, rule in rules.items():
-        done = calendar_trials(rule, true_dlt, calendar, which, trigger_without_dlt=trigger, seed=seed)
-        for trial, t in zip(which, done, strict=True):
-            counts = {"n": t.patients, "dlts": t.dlts}
-            rows.append({"rule": name, "trial": trial, "found": t.mtd, "days": t.days} | _columns(counts))
+        trials = calendar_trials(rule, true_dlt, calendar, numbers, trigger_without_dlt=trigger, seed=seed)
+        for number, trial in zip(numbers, trials, strict=True):
+            row = {"rule": name, "trial": number, "found": trial.mtd, "days": trial.days}
+            counts = {"n": trial.patients, "dlts": trial.dlts}
+            rows.append(row | _columns(counts))
     return rows
 
 
 def _exposure_block(
-    rules: Mapping[str, Boin12 | PkBoin12], truth: ExposureTruth, seed: int, which: Sequence[int]
+    numbers: Sequence[int],
+    *,
+    rules: Mapping[str, Boin12 | PkBoin12],
+    truth: ExposureTruth,
+    seed: int,
 ) -> list[dict[str, Any]]:
+    """The rows of the trials with these numbers, with exposures."""
     rows = []
     for name, rule in rules.items():
-        for trial, t in zip(which, exposure_trials(rule, truth, which, seed=seed), strict=True):
-            counts = {"n": t.patients, "dlts": t.dlts, "responses": t.responses}
-            rows.append({"rule": name, "trial": trial, "found": t.obd} | _columns(counts))
+        trials = exposure_trials(rule, truth, numbers, seed=seed)
+        for number, trial in zip(numbers, trials, strict=True):
+            row = {"rule": name, "trial": number, "found": trial.obd}
+            counts = {"n": trial.patients, "dlts": trial.dlts, "responses": trial.responses}
+            rows.append(row | _columns(counts))
     return rows
 
 
 def _columns(counts: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    return {f"{name}_{i}": n for name, each in counts.items() for i, n in enumerate(each, start=1)}
+    """Counts by level as the columns n_1, n_2, ... of a row."""
+    columns = {}
+    for name, by_level in counts.items():
+        for level, count in enumerate(by_level, start=1):
+            columns[f"{name}_{level}"] = count
+    return columns
 
 
-def _simulated(
+def _simulate(
     block: Block,
     rules: Mapping[str, Rule],
-    facts: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
     trials: int,
     seed: int,
     folder: Path | None,
     jobs: int,
     report: Callable[[int, int], None],
 ) -> SimulatedTrials:
+    """Simulate the trials that the folder does not have yet, block by block."""
     if trials < 2 or jobs < 1:
-        raise InputError(
-            Problem(f"{trials} trials, {jobs} jobs", "simulate at least 2 trials, by at least 1")
-        )
-    told = {name: repr(rule) for name, rule in rules.items()}
-    facts = {**facts, "rules": told, "seed": seed, "cellkinetics": version("cellkinetics")}
-    table = DataFrame() if folder is None else _read(folder, json.loads(json.dumps(facts)))
+        what = f"{trials} trials, {jobs} jobs"
+        raise InputError(Problem(what, "simulate at least 2 trials, by at least 1"))
+    settings = {
+        **settings,
+        "rules": {name: repr(rule) for name, rule in rules.items()},
+        "seed": seed,
+        "cellkinetics": version("cellkinetics"),
+    }
+    table = DataFrame()
+    if folder is not None:
+        table = _read_folder(folder, json.loads(json.dumps(settings)))
     done = set(table["trial"]) if len(table) else set()
-    left = [i for i in range(trials) if i not in done]
-    for rows in _blocks(block, [left[i : i + BLOCK] for i in range(0, len(left), BLOCK)], jobs):
+    left = [number for number in range(trials) if number not in done]
+    parts = [left[start : start + BLOCK] for start in range(0, len(left), BLOCK)]
+    for rows in _blocks(block, parts, jobs):
         table = pd.concat([table, DataFrame(rows)], ignore_index=True)
         if folder is not None:
             write_atomic(folder / "trials.csv", table.to_csv(index=False))
         report(int(table["trial"].nunique()), trials)
-    kept = table[table["trial"] < trials].sort_values(["rule", "trial"]).reset_index(drop=True)
-    return SimulatedTrials(kept, next(iter(rules.values())).levels, trials, seed)
+    table = table[table["trial"] < trials].sort_values(["rule", "trial"]).reset_index(drop=True)
+    levels = next(iter(rules.values())).levels
+    return SimulatedTrials(table, levels, trials, seed)
 
 
 def _blocks(block: Block, parts: Sequence[Sequence[int]], jobs: int) -> Iterator[list[dict[str, Any]]]:
+    """The rows of each part as it is done, here or by `jobs` processes."""
     jobs = min(jobs, len(parts))
     if jobs <= 1:
         yield from map(block, parts)
@@ -202,21 +249,27 @@ def _blocks(block: Block, parts: Sequence[Sequence[int]], jobs: int) -> Iterator
             pool.shutdown(cancel_futures=True)
 
 
-def _read(folder: Path, facts: Mapping[str, Any]) -> DataFrame:
-    """The trials that a folder has; its settings are written where it is new."""
-    file = folder / "settings.json"
-    rows = folder / "trials.csv"
-    if not file.exists():
+def _read_folder(folder: Path, settings: Mapping[str, Any]) -> DataFrame:
+    """The trials that a folder has; a new folder gets the settings.
+
+    InputError where the folder holds something else, is damaged, or has trials of other settings.
+    """
+    settings_file = folder / "settings.json"
+    trials_file = folder / "trials.csv"
+    if not settings_file.exists():
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(Problem(f"{folder} holds something else than trials", "choose another folder"))
-        write_atomic(file, json.dumps(facts, indent=2) + "\n")
+        write_atomic(settings_file, json.dumps(settings, indent=2) + "\n")
         return DataFrame()
     try:
-        then = json.loads(file.read_text(encoding="utf-8"))
-        table = pd.read_csv(StringIO(rows.read_text(encoding="utf-8"))) if rows.exists() else DataFrame()
+        earlier = json.loads(settings_file.read_text(encoding="utf-8"))
+        table = DataFrame()
+        if trials_file.exists():
+            table = pd.read_csv(StringIO(trials_file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise InputError(Problem(f"{folder} is damaged: {error}", "choose another folder")) from error
-    if other := [k for k in facts if then.get(k) != facts[k]]:
-        what = f"{folder} holds trials of another {', '.join(other)}"
+    different = [key for key in settings if earlier.get(key) != settings[key]]
+    if different:
+        what = f"{folder} holds trials of another {', '.join(different)}"
         raise InputError(Problem(what, "choose another folder, or say the same again to go on"))
     return table

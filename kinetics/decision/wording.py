@@ -1,4 +1,4 @@
-"""A dose decision in words, in the order that a reader asks."""
+"""A dose decision in sentences, in the order in which a reader asks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["State", "sentences"]
 
 State = Literal["agreement", "conflict", "rule only", "open", "none"]
 Row = Mapping[Hashable, Any]
-LITTLE = 0.2  # of a slope's SD: less than this learnt, and the slope is called the prior's
+LITTLE = 0.2  # share of a slope's prior SD: where less than this is learnt, the slope is called the prior's
 
 
 def sentences(
@@ -26,61 +26,65 @@ def sentences(
     sensitivity: Sequence[Row],
     fits: Mapping[str, ExposureResponse],
 ) -> list[str]:
-    """What was decided, why, what speaks against it, and what it leans on; `levels` lowest first."""
-    named = protocol.level_name
-    said = [f"The protocol's rule: {decision.why}."]
+    """The sentences of a recommendation: what was decided, why, what speaks against it, and its assumptions.
+
+    `levels` are the rows of the table of levels, lowest first; `sensitivity` those of the table of weights;
+    `fits` the regressions by outcome.
+    """
+    name = protocol.level_name
+    text = [f"The protocol's rule: {decision.why}."]
     if state == "open":
-        return [*said, "The rule has not ended, so no dose is recommended yet."]
+        return [*text, "The rule has not ended, so no dose is recommended yet."]
     if decision.mtd is not None:
-        said.append(f"MTD: {named(decision.mtd)}.")
+        text.append(f"MTD: {name(decision.mtd)}.")
     if rp2d is None or decision.mtd is None:
         cohort = protocol.escalation.cohort
-        said.append(
+        text.append(
             f"No level with {cohort} evaluable patients has P(overdose) of at most {FEASIBLE:g}: no dose is "
             "recommended."
         )
-        return said
+        return text
     best = levels[rp2d - 1]
     mtd = levels[decision.mtd - 1]
     if state == "rule only":
-        said.append(
-            f"RP2D: {named(rp2d)}, the highest level not above the MTD with a whole cohort and P(overdose) of at most "
-            f"{FEASIBLE:g} ({best['p_over']:.3f}). No exposure was given, or the protocol has no utilities: nothing "
-            "but DLTs was weighed."
+        text.append(
+            f"RP2D: {name(rp2d)}, the highest level not above the MTD with a whole cohort and P(overdose) of "
+            f"at most {FEASIBLE:g} ({best['p_over']:.3f}). No exposure was given, or the protocol has no "
+            "utilities: nothing but DLTs was weighed."
         )
-        return said
-    said.append(
-        f"RP2D: {named(rp2d)}: the highest expected utility ({best['utility']:.1f} of 100), most useful of the levels "
-        f"allowed in {100 * best['p_best']:.0f} % of draws; P(overdose) {best['p_over']:.3f}."
+        return text
+    text.append(
+        f"RP2D: {name(rp2d)}: the highest expected utility ({best['utility']:.1f} of 100), most useful of "
+        f"the levels allowed in {100 * best['p_best']:.0f} % of draws; P(overdose) {best['p_over']:.3f}."
     )
     if state == "conflict":
-        said += _conflict(named(rp2d), named(decision.mtd), best, mtd)
+        text += _conflict(name(rp2d), name(decision.mtd), best, mtd)
     else:
-        said.append("The MTD and the utility agree.")
+        text.append("The MTD and the utility agree.")
     if best["evaluable"] < protocol.mtd.evaluable:
-        said.append(
+        text.append(
             f"{best['evaluable']} evaluable patients were treated at it; the protocol asks for "
             f"{protocol.mtd.evaluable} at an MTD."
         )
-    return said + _caveats(protocol, rp2d, levels, sensitivity, fits)
+    return text + _caveats(protocol, rp2d, levels, sensitivity, fits)
 
 
-def _conflict(low: str, high: str, a: Row, b: Row) -> list[str]:
-    """Why the recommended level, `a`, is not the MTD, `b`."""
-    if b["p_over"] > FEASIBLE:
-        clash = f"P(overdose) there is {b['p_over']:.3f}, above {FEASIBLE:g}, by the BLRM of the same DLTs"
+def _conflict(best_name: str, mtd_name: str, best: Row, mtd: Row) -> list[str]:
+    """Why the recommended level, `best`, is not the MTD, and what lies between the two."""
+    if mtd["p_over"] > FEASIBLE:
+        clash = f"P(overdose) there is {mtd['p_over']:.3f}, above {FEASIBLE:g}, by the BLRM of the same DLTs"
     else:
-        clash = f"the utility prefers {low}"
-    said = [f"Conflict: the MTD is {high}, {clash}."]
-    gains = [
-        f"P({label}) from {a[f'{k}_median']:.2f} to {b[f'{k}_median']:.2f}"
-        for k, label in (("response", "response"), ("dlt", "DLT"), ("crs_3", "CRS of grade 3 or more"))
-        if f"{k}_median" in a
+        clash = f"the utility prefers {best_name}"
+    gains = []
+    for key, label in (("response", "response"), ("dlt", "DLT"), ("crs_3", "CRS of grade 3 or more")):
+        median = f"{key}_median"
+        if median in best:
+            gains.append(f"P({label}) from {best[median]:.2f} to {mtd[median]:.2f}")
+    utility = f"utility {best['utility']:.1f} to {mtd['utility']:.1f}"
+    return [
+        f"Conflict: the MTD is {mtd_name}, {clash}.",
+        f"From {best_name} to {mtd_name}: {', '.join(gains)}; {utility}.",
     ]
-    said.append(
-        f"From {low} to {high}: {', '.join(gains)}; utility {a['utility']:.1f} to {b['utility']:.1f}."
-    )
-    return said
 
 
 def _caveats(
@@ -90,26 +94,27 @@ def _caveats(
     sensitivity: Sequence[Row],
     fits: Mapping[str, ExposureResponse],
 ) -> list[str]:
-    """What the recommendation leans on."""
-    named = protocol.level_name
-    said = [
-        f"With other weights ({row['weights']}) the level would be {named(row['level'])}."
+    """The weights, draws and priors on which the recommendation depends."""
+    name = protocol.level_name
+    text = [
+        f"With other weights ({row['weights']}) the level would be {name(row['level'])}."
         for row in sensitivity
         if row["level"] != rp2d
     ]
-    share, best = max((row["p_best_of_all"], i) for i, row in enumerate(levels, start=1))
-    if best != rp2d:
-        said.append(
-            f"Of all levels, allowed or not, {named(best)} is most often the most useful ({100 * share:.0f} % of "
-            "draws)."
+    share, most_useful = max((row["p_best_of_all"], level) for level, row in enumerate(levels, start=1))
+    if most_useful != rp2d:
+        text.append(
+            f"Of all levels, allowed or not, {name(most_useful)} is most often the most useful "
+            f"({100 * share:.0f} % of draws)."
         )
-    prior = [name for name, f in fits.items() if f.table()["learnt"].max() < LITTLE]
-    if prior:
-        most = max(f.n for f in fits.values())
-        said.append(
-            f"The slopes of {', '.join(prior)} are the prior's: {most} patients taught less than a fifth of them."
+    unlearnt = [outcome for outcome, fit in fits.items() if fit.table()["learnt"].max() < LITTLE]
+    if unlearnt:
+        most = max(fit.n for fit in fits.values())
+        text.append(
+            f"The slopes of {', '.join(unlearnt)} are the prior's: {most} patients taught less than a fifth "
+            "of them."
         )
-    weak = [name for name, f in fits.items() if not f.ok]
+    weak = [outcome for outcome, fit in fits.items() if not fit.ok]
     if weak:
-        said.append(f"The regression of {', '.join(weak)} has too few effective draws: do not use it.")
-    return said
+        text.append(f"The regression of {', '.join(weak)} has too few effective draws: do not use it.")
+    return text

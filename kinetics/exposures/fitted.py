@@ -1,4 +1,7 @@
-"""Exposure per subject, cycle and posterior draw: the NCA columns, from the fitted curve."""
+"""Exposures of a fit: for each subject, cycle and posterior draw the numbers of NCA, from the fitted curve.
+
+`curve_exposure` has the numbers of one finely gridded curve, in jax: what NCA computes from samples.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from kinetics.solve import solve
 
 __all__ = ["CurveExposure", "curve_exposure", "exposure", "exposure_summary"]
 
-# day: the grid's steps, and how long the fine one lasts
+# In days: the steps of the grid, and how long the fine steps last.
 FINE = 0.1
 COARSE = 0.5
 FINE_DAYS = 35.0
@@ -46,14 +49,14 @@ def exposure(
     draws: int | None = 1000,
     by: str = "both",
 ) -> DataFrame:
-    """Cmax, Tmax, AUC, Tlast, half-life ... of every subject, cycle, analyte and posterior draw.
+    """Cmax, Tmax, AUC, Tlast, half-life ...: one row for each subject, cycle, analyte and posterior draw.
 
-    One row each; times in days after the first infusion of the cycle (of all, for `course`), concentrations
-    in the analyte's unit as its assay reads it (its scale factor included), areas in that unit x day.
-    `window` must start at 0; a cycle ends where the next begins, and `partial` says that the window reaches
-    beyond. `draws` thins the posterior evenly (None: all). Tlast is the last time the curve is at or above
-    the LLOQ: the persistence. `by`: rows of each "cycle", of the "course", or "both". FitError for another,
-    or a window that starts later.
+    Times are in days after the first infusion of the cycle (of the course: after the first of all),
+    concentrations in the unit of the analyte as its assay reads it (its scale factor included), areas in that
+    unit x day. `window` must start at 0. A cycle ends where the next one begins, and `partial` says that the
+    window reaches beyond that. `draws` thins the posterior evenly (None: all draws). Tlast, the persistence,
+    is the last time at which the curve is at or above the LLOQ. `by` asks for rows of each "cycle", of the
+    "course", or "both". FitError for another `by`, and for a window that starts later than 0.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> table = kn.exposure(fit, draws=5, by="course")
@@ -65,20 +68,19 @@ def exposure(
     if by not in ("both", "cycle", "course"):
         raise FitError(f"by = {by!r}: choose 'cycle', 'course' or 'both'")
     sites = fit.sites(at_most=draws)
-    frames = [
-        frame
-        for span in _spans(fit, window[1])
-        if by == "both" or (span.label == "course") == (by == "course")
-        for frame in _frames(fit, span, sites, window[1])
-    ]
+    frames = []
+    for span in _spans(fit, window[1]):
+        kind = "course" if span.label == "course" else "cycle"
+        if by in ("both", kind):
+            frames += _frames(fit, span, sites, window[1])
     table = pd.concat(frames, ignore_index=True).sort_values("analyte", kind="stable", ignore_index=True)
     return table.rename(columns={"auc_window": f"auc_0_{window[1]:g}d"})
 
 
 def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
-    """Median and credible interval over draws, one row a subject, analyte, cycle and quantity.
+    """The median and credible interval over draws: one row for each subject, analyte, cycle and quantity.
 
-    `table` is that of `exposure`; `level` the probability of the interval, 0.9 for 90 %.
+    `table` is what `exposure` returns; `level` is the probability of the interval, 0.9 for 90 %.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> summary = kn.exposure_summary(kn.exposure(fit, draws=5, by="course"))
@@ -95,7 +97,7 @@ def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
 
 
 def _spans(fit: Fit, window: float) -> Iterator[_Span]:
-    """Whole course, then each cycle; a subject without that cycle has length 0."""
+    """The whole course, then each cycle; a subject without a cycle has length 0 in it."""
     subjects = fit.bound.subjects
     doses = fit.study.doses
     if fit.bound.plan.products is not None:
@@ -107,34 +109,40 @@ def _spans(fit: Fit, window: float) -> Iterator[_Span]:
     cycles = list(starts.columns)
     for i, cycle in enumerate(cycles):
         start = starts[cycle].to_numpy(float)
-        later = starts[cycles[i + 1 :]].min(axis=1).to_numpy(float) if i + 1 < len(cycles) else np.nan * start
-        end = np.where(np.isnan(later), np.maximum(last, start + window), later)
+        next_start = np.full_like(start, np.nan)
+        if i + 1 < len(cycles):
+            next_start = starts[cycles[i + 1 :]].min(axis=1).to_numpy(float)
+        end = np.where(np.isnan(next_start), np.maximum(last, start + window), next_start)
         yield _Span(str(cycle), start, np.where(np.isnan(start), 0.0, end - start))
 
 
 def _frames(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float) -> Iterator[DataFrame]:
-    numbers = _numbers(fit, span, sites, window)
+    """One table for each analyte, of the subjects who have the cycle."""
+    exposures = _curve_exposures(fit, span, sites, window)
     draws = len(next(iter(sites.values())))
-    given = np.nonzero(span.length > 0)[0]
-    subjects = np.array(fit.bound.subjects)[given]
+    dosed = np.nonzero(span.length > 0)[0]
+    subjects = np.array(fit.bound.subjects)[dosed]
     for assay in fit.bound.assays:
-        columns = {name: getattr(numbers[assay.analyte], name)[:, given].ravel() for name in NUMBERS}
+        columns = {name: getattr(exposures[assay.analyte], name)[:, dosed].ravel() for name in NUMBERS}
         yield DataFrame(
             {
                 "analyte": assay.analyte,
                 "unit": assay.unit,
                 "cycle": span.label,
                 "subject": np.tile(subjects, draws),
-                "draw": np.repeat(np.arange(draws), len(given)),
+                "draw": np.repeat(np.arange(draws), len(dosed)),
                 **columns,
-                "partial": np.tile(span.length[given] < window - 1e-9, draws),
+                "partial": np.tile(span.length[dosed] < window - 1e-9, draws),
             }
         )
 
 
-def _numbers(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float) -> dict[str, CurveExposure]:
-    """Analyte -> CurveExposure of arrays (draw, subject). A grid stops just before the next cycle."""
+def _curve_exposures(
+    fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float
+) -> dict[str, CurveExposure]:
+    """The exposures of each analyte, as arrays (draw, subject)."""
     lloq = {a.analyte: fit.study.analytes[a.analyte].lloq or 0.0 for a in fit.bound.assays}
+    # The times of each subject, from the start of the cycle to just before the next one.
     horizon = float(span.length.max())
     inside = span.length - np.where(span.length < horizon, 1e-6, 0.0)
     relative = np.minimum(_grid(horizon, window), np.maximum(inside, FINE)[:, None])
@@ -142,35 +150,35 @@ def _numbers(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float)
     doses = fit.bound.data.doses
     outputs = [a.output for a in fit.bound.assays]
 
-    def one(a: BoundAssay, read: AnyArray) -> CurveExposure:
-        return jax.vmap(lambda t, v: curve_exposure(t, v, window=window, lloq=lloq[a.analyte]))(
-            jnp.asarray(relative), jnp.asarray(read)
-        )
+    def of_assay(assay: BoundAssay, curves: AnyArray) -> CurveExposure:
+        lloq_of_assay = lloq[assay.analyte]
+        of_curve = jax.vmap(lambda t, y: curve_exposure(t, y, window=window, lloq=lloq_of_assay))
+        return of_curve(jnp.asarray(relative), jnp.asarray(curves))
 
-    def all_of(s: dict[str, jax.Array], at: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
-        p = {name: s[name] for name in fit.bound.parameters}
-        y = solve(fit.model, at, p, doses, outputs, solver=fit.bound.solver)
-        return {a.analyte: one(a, a.seen(s, y[a.output], times)) for a in fit.bound.assays}
+    def of_draw(draw: dict[str, jax.Array], days: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
+        parameters = {name: draw[name] for name in fit.bound.parameters}
+        curves = solve(fit.model, days, parameters, doses, outputs, solver=fit.bound.solver)
+        return {a.analyte: of_assay(a, a.seen(draw, curves[a.output], times)) for a in fit.bound.assays}
+
+    # Times and doses are arguments, because XLA would take minutes to fold them into a solver as constants.
+    @jax.jit
+    def of_draws(draws: dict[str, jax.Array], days: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
+        return jax.lax.map(lambda draw: of_draw(draw, days, doses), draws, batch_size=8)
 
     factors = {k for k in fit.bound.priors() if k.startswith(("scale_", "vcn_"))}
     draws = {k: jnp.asarray(v) for k, v in sites.items() if k in factors | {*fit.bound.parameters}}
-
-    @jax.jit  # times and doses are arguments: as constants XLA would fold what a solver does with them, for minutes
-    def every(d: dict[str, jax.Array], at: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
-        return jax.lax.map(lambda s: all_of(s, at, doses), d, batch_size=8)
-
-    return jax.device_get(every(draws, jnp.asarray(times), doses))
+    return jax.device_get(of_draws(draws, jnp.asarray(times), doses))
 
 
 def _grid(horizon: float, window: float) -> np.ndarray:
-    """Times from 0 to `horizon`: fine first, then coarse, with a point exactly on `window`."""
+    """The times from 0 to `horizon` [day]: fine steps, then coarse ones, and a point at `window`."""
     fine = np.arange(0.0, min(FINE_DAYS, horizon), FINE)
     coarse = np.arange(FINE_DAYS, horizon, COARSE)
     return np.unique(np.concatenate([fine, coarse, [min(window, horizon), horizon]]))
 
 
 class CurveExposure(NamedTuple):
-    """One curve's exposure; times in days from the start of the grid, areas in unit x day."""
+    """The exposure of a curve; times in days from the start of the grid, areas in unit x day."""
 
     cmax: Float[Array, "..."]
     tmax: Float[Array, "..."]
@@ -185,12 +193,13 @@ class CurveExposure(NamedTuple):
 def curve_exposure(
     time: Float[Array, " grid"], y: Float[Array, " grid"], *, window: float, lloq: float
 ) -> CurveExposure:
-    """Exposure of a curve `y` at `time` [day], 0 at the first infusion.
+    """The exposure of a curve `y` (grid,) at `time` [day] (grid,), which is 0 at the first infusion.
 
-    `auc_window` runs from 0 to `window` by linear-up log-down; `tlast` is the last time at or above `lloq`
-    (0 if never; the end of the grid if still above), `clast` and `auc_last` belong to it. `half_life` is
-    that of the log-linear line through the curve's second half between Tmax and Tlast; NaN where the curve
-    does not fall there. `fold_expansion` is Cmax over the curve's value at 0.
+    `auc_window` is the area from 0 to `window` by the linear-up log-down rule. `tlast` is the last time at or
+    above `lloq` (0 if there is none, the end of the grid if the curve is still above); `clast` and `auc_last`
+    belong to it. `half_life` is that of the log-linear line through the second half of the curve between Tmax
+    and Tlast, NaN where the curve does not fall there. `fold_expansion` is Cmax over the value of the curve
+    at 0.
     """
     areas = segment_areas(time, y, xp=jnp)
     peak = jnp.argmax(y)
@@ -199,7 +208,7 @@ def curve_exposure(
     tmax = time[peak]
     tlast = time[last]
     inside = time[1:] <= window + 1e-9
-    half = _half_life(time, y, 0.5 * (tmax + tlast), tlast)
+    half_life = _half_life(time, y, 0.5 * (tmax + tlast), tlast)
     return CurveExposure(
         cmax=y[peak],
         tmax=tmax,
@@ -207,22 +216,20 @@ def curve_exposure(
         auc_last=jnp.sum(jnp.where(time[1:] <= tlast, areas, 0.0)),
         clast=jnp.where(above.any(), y[last], jnp.nan),
         tlast=jnp.where(above.any(), tlast, 0.0),
-        half_life=half,
+        half_life=half_life,
         fold_expansion=y[peak] / y[0],
     )
 
 
 def _half_life(time: Array, y: Array, start: Array, end: Array) -> Array:
+    """The half-life of the line through log `y` from `start` to `end`; NaN where that does not fall.
+
+    Points are weighted by the length of their step, so that the line fits the curve and not the grid.
+    """
     inside = (time >= start) & (time <= end) & (y > 0)
-    weight = jnp.where(
-        inside, jnp.asarray(jnp.gradient(time)), 0.0
-    )  # a line through the curve, not through the grid
+    weight = jnp.where(inside, jnp.asarray(jnp.gradient(time)), 0.0)
     n = jnp.sum(inside)
     x = time - jnp.sum(weight * time) / jnp.sum(weight)
     logy = jnp.log(jnp.where(y > 0, y, 1.0))
     slope = jnp.sum(weight * x * logy) / jnp.sum(weight * x**2)
     return jnp.where((n >= 3) & (slope < 0), jnp.log(2.0) / -slope, jnp.nan)
-
-
-# # MERGED curve: """Exposure numbers of a finely gridded curve, in jax: what NCA computes from samples, from
-# a fitted curve."""

@@ -1,9 +1,8 @@
-"""Which parameter moves a number most: each alone at the ends of what is believed of it, the others at the
-middle.
+"""Which parameter moves an exposure most: each moves to the ends of its interval, one at a time.
 
-One at a time, so what two parameters do together, and that a posterior's parameters go up and down with each
-other, is not in it: a wide bar is a question worth an experiment, not the width of an interval (`simulate`
-draws those).
+The other parameters stay in the middle, so the joint effect of two parameters and the correlations of a
+posterior are not in the numbers. A wide bar is a question worth an experiment, not the width of an interval;
+`simulate` gives intervals.
 """
 
 from __future__ import annotations
@@ -30,19 +29,20 @@ from kinetics.regimen import Regimen
 __all__ = ["Tornado", "tornado"]
 
 _CLOSE = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75)  # days after the start of the window
-_STEP = 0.1  # day: to which a Tmax is known
+_STEP = 0.1  # days between two times of a curve, and so the precision of Tmax
+Ends = dict[str, tuple[float, float, float]]  # parameter -> low, middle, high
 Values = dict[str, Float[np.ndarray, " patient"]]
 
 
 @dataclass(frozen=True, eq=False)
 class Tornado:
-    """`table`: one row a quantity and parameter, the widest swing of a quantity first: quantity, parameter,
-    unit, low, middle, high [of the parameter], at_low, at_middle, at_high [in `units[quantity]`], swing,
-    scale, guess.
+    """How far each parameter moves each quantity.
 
-    `swing` is the largest of the three over the least where all are above 0 (scale "ratio"), else their
-    difference. `source` says where low and high come from, `level` how much lies between them; `notes` what
-    was assumed.
+    `table` has one row for each quantity and parameter, the widest swing of a quantity first: quantity,
+    parameter, unit, low, middle, high [of the parameter], at_low, at_middle, at_high [in `units[quantity]`],
+    swing, scale, guess. `swing` is the largest of the three values over the least where all are above 0
+    (scale "ratio"), otherwise their difference. `source` says where low and high come from, `level` which
+    probability lies between them, and `notes` what was assumed.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> found.of("copies_auc_0_28d")["swing"].is_monotonic_decreasing, list(found.as_dict())[:2]
@@ -64,15 +64,16 @@ class Tornado:
         return DataFrame(self.table[self.table["quantity"] == quantity]).reset_index(drop=True)
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        head = {
+        """The result as plain values, for `--json`; a missing number is None."""
+        return {
             "model": self.model.name,
             "source": self.source,
             "level": self.level,
             "synthetic": self.synthetic,
+            "units": dict(self.units),
+            "notes": list(self.notes),
+            "rows": self.table.astype(object).where(self.table.notna(), None).to_dict("records"),
         }
-        rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
-        return head | {"units": dict(self.units), "notes": list(self.notes), "rows": rows}
 
 
 def tornado(
@@ -84,139 +85,176 @@ def tornado(
     weight_kg: float = 70.0,
     level: float = 0.9,
 ) -> Tornado:
-    """Move each parameter alone to the ends of its prior, or of its posterior in a fit, and see what numbers
-    become.
+    """Move each parameter alone to the ends of its prior or posterior; return the quantities there.
 
-    A model: every parameter from the middle of its prior to the quantiles that hold `level` of it. A fit: its
-    population values, by their posterior; covariates at their reference, random effects at 0, and what the
-    fit held is left out. The patient weighs `weight_kg` [kg] and takes `regimen`, by default the model's
-    typical dose on day 0.
+    Of a model, every parameter moves from the middle of its prior to the quantiles that hold `level` of it.
+    Of a fit, the population values move by their posterior; covariates are at their reference, random effects
+    at 0, and parameters that the fit held are left out. The patient weighs `weight_kg` [kg] and takes
+    `regimen`, by default the typical dose of the model on day 0.
 
-    Quantities of the `window` [study day], default all: `OUTPUT_cmax` [unit of the output], `OUTPUT_tmax`
-    [day after the window's start], `OUTPUT_auc_0_28d` [unit x day], `PRODUCT_SITE_to_blood` (ratio of these
-    areas, of a model with sites), and the model's derived quantities. Curves are without residual error and
-    assay scale. PlanError for what is not there. Where the solver gives up a number is NaN.
+    The `quantities` (default: all) of the `window` [study day] are `OUTPUT_cmax` [unit of the output],
+    `OUTPUT_tmax` [day after the start of the window], `OUTPUT_auc_0_28d` [unit x day],
+    `PRODUCT_SITE_to_blood` (the ratio of these areas, in a model with sites), and the derived quantities of
+    the model. Curves are without residual error and assay scale. A number is NaN where the solver gives up.
+    PlanError for a quantity that is not there, and for a level or window that is none.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> str(found.of("copies_auc_0_28d")["parameter"].iloc[0]), found.as_dict()["level"]
     ('cmax', 0.9)
     """
-    fit = of if isinstance(of, Fit) else None
-    model = of.model if isinstance(of, Fit) else of if isinstance(of, Model) else load_model(of)
+    fit = None
+    if isinstance(of, Fit):
+        fit = of
+        model = fit.model
+    elif isinstance(of, Model):
+        model = of
+    else:
+        model = load_model(of)
     if not 0 < level < 1 or not window[0] < window[1]:
-        what = f"level {level:g}, window {window}"
-        raise PlanError(Problem(what, "give a level in (0, 1) and a window that ends after it starts"))
-    ends = _of_posterior(fit, level) if fit is not None else _of_prior(model, level)
-    middle = model.typical() | (dict(fit.bound.hierarchy.fixed) if fit is not None else {})
-    middle = {k: middle[k] for k in model.parameters} | {k: m for k, (_, m, _) in ends.items()}
-    days = np.unique([*(window[0] + np.array(_CLOSE)), *np.arange(window[0], window[1], _STEP), window[1]])
-    solver = None if fit is None else fit.bound.plan.solver.solver()
-    prepared = simulation(model, regimen, times=days, weight_kg=weight_kg, solver=solver)
-    theta = {k: np.full(1 + 2 * len(ends), float(v)) for k, v in middle.items()}
+        raise PlanError(
+            Problem(
+                f"level {level:g}, window {window}",
+                "give a level in (0, 1) and a window that ends after it starts",
+            )
+        )
+    # The ends of each parameter, and the middle of all.
+    typical = model.typical()
+    solver = None
+    if fit is None:
+        ends = _ends_of_prior(model, level)
+    else:
+        ends = _ends_of_posterior(fit, level)
+        typical = typical | dict(fit.bound.hierarchy.fixed)
+        solver = fit.bound.plan.solver.solver()
+    middle = {name: typical[name] for name in model.parameters}
+    middle |= {name: value for name, (_, value, _) in ends.items()}
+    # Patient 0 is at the middle; two more for each parameter have it alone at its low and its high end.
+    theta = {name: np.full(1 + 2 * len(ends), float(value)) for name, value in middle.items()}
     for i, (name, (low, _, high)) in enumerate(ends.items()):
-        theta[name][1 + 2 * i : 3 + 2 * i] = low, high
-    found, units = _quantities(prepared, theta, window)
-    chosen = list(found) if quantities is None else list(quantities)
-    if strange := [q for q in chosen if q not in found]:
-        raise PlanError(Problem(f"no quantity {q!r}", did_you_mean(q, list(found))) for q in strange)
-    rows = [row for q in chosen for row in _rows(model, q, found[q], ends)]
+        theta[name][1 + 2 * i] = low
+        theta[name][2 + 2 * i] = high
+    # The quantities of all patients, and the table.
+    days = np.unique([*(window[0] + np.array(_CLOSE)), *np.arange(window[0], window[1], _STEP), window[1]])
+    prepared = simulation(model, regimen, times=days, weight_kg=weight_kg, solver=solver)
+    values, units = _quantities(prepared, theta, window)
+    chosen = list(values) if quantities is None else list(quantities)
+    unknown = [quantity for quantity in chosen if quantity not in values]
+    if unknown:
+        raise PlanError(Problem(f"no quantity {q!r}", did_you_mean(q, list(values))) for q in unknown)
+    rows = [row for quantity in chosen for row in _rows(model, quantity, values[quantity], ends)]
     table = DataFrame(rows).sort_values("swing", ascending=False, kind="stable", na_position="last")
     table["quantity"] = table["quantity"].astype("category").cat.set_categories(chosen)
     table = table.sort_values("quantity", kind="stable", ignore_index=True).astype({"quantity": str})
     source = "priors" if fit is None else f"posterior of {fit.name}"
-    synthetic = fit is not None and fit.study.synthetic
-    return Tornado(model, source, level, table, {q: units[q] for q in chosen}, prepared.notes, synthetic)
+    return Tornado(
+        model=model,
+        source=source,
+        level=level,
+        table=table,
+        units={quantity: units[quantity] for quantity in chosen},
+        notes=prepared.notes,
+        synthetic=fit is not None and fit.study.synthetic,
+    )
 
 
-Ends = dict[str, tuple[float, float, float]]  # parameter -> low, middle, high
-
-
-def _of_prior(model: Model, level: float) -> Ends:
-    """Of every parameter's prior, on the scale on which it is normal."""
-    found: Ends = {}
+def _ends_of_prior(model: Model, level: float) -> Ends:
+    """The ends of every parameter's prior, taken on the scale on which the prior is normal."""
+    ends: Ends = {}
     for name, p in model.parameters.items():
         z = np.array([-1.0, 0.0, 1.0]) * norm.ppf(0.5 + level / 2)
         if isinstance(p.prior, HalfNormal):
             values = p.prior.scale * norm.ppf(0.5 + 0.5 * norm.cdf(z))
         else:
-            kind = p.prior.link
-            values = inverse_link(kind, link(kind, jnp.asarray(p.prior.median)) + p.prior.sd * z)
+            scale = p.prior.link
+            centre = link(scale, jnp.asarray(p.prior.median))
+            values = inverse_link(scale, centre + p.prior.sd * z)
         low, middle, high = (float(v) for v in values)
-        found[name] = low, middle, high
-    return found
+        ends[name] = (low, middle, high)
+    return ends
 
 
-def _of_posterior(fit: Fit, level: float) -> Ends:
-    """Of every population value that was sampled."""
+def _ends_of_posterior(fit: Fit, level: float) -> Ends:
+    """The ends of every population value that was sampled."""
     tail = (1 - level) / 2
-    found = {}
+    ends: Ends = {}
     for site, draws in fit.sites().items():
         name = site.removesuffix("_pop")
         if site.endswith("_pop") and name in fit.model.parameters:
             low, middle, high = (float(v) for v in np.quantile(draws, [tail, 0.5, 1 - tail]))
-            found[name] = low, middle, high
-    return found
+            ends[name] = (low, middle, high)
+    return ends
 
 
 def _quantities(
     prepared: Simulation, theta: Values, window: tuple[float, float]
 ) -> tuple[Values, dict[str, str]]:
-    """Every quantity of every patient, and its unit."""
+    """The value of every quantity for every patient, and its unit."""
     model = prepared.model
     start, end = window
-    values = simulated_values(prepared, theta)
-    found = {}
+    curves = simulated_values(prepared, theta)
+    values = {}
     units = {}
+    # Exposures of each output.
     area = f"auc_{start:g}_{end:g}d"
     since = jnp.asarray(prepared.times - start)
-    of_curves = jax.vmap(lambda y: curve_exposure(since, y, window=end - start, lloq=0.0))
+    exposures_of = jax.vmap(lambda y: curve_exposure(since, y, window=end - start, lloq=0.0))
     for i, name in enumerate(prepared.outputs):
-        seen = of_curves(jnp.asarray(values[:, i]))
+        exposures = exposures_of(jnp.asarray(curves[:, i]))
+        failed = np.isnan(curves[:, i]).any(axis=1)
         unit = model.outputs[name].unit
-        lost = np.isnan(values[:, i]).any(axis=1)
-        for suffix, of, number in (
-            ("cmax", unit, seen.cmax),
-            ("tmax", "day", seen.tmax),
-            (area, f"{unit} x day", seen.auc_window),
-        ):
-            units[f"{name}_{suffix}"] = of
-            found[f"{name}_{suffix}"] = np.where(lost, np.nan, np.asarray(number))
+        numbers = (
+            (f"{name}_cmax", unit, exposures.cmax),
+            (f"{name}_tmax", "day", exposures.tmax),
+            (f"{name}_{area}", f"{unit} x day", exposures.auc_window),
+        )
+        for quantity, unit_of_quantity, number in numbers:
+            units[quantity] = unit_of_quantity
+            values[quantity] = np.where(failed, np.nan, np.asarray(number))
+    # Ratios of the areas of sites.
     for product, sites in model.sites.items():
         for site, output in sites.items():
             if site != "blood" and "blood" in sites:
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    ratio = found[f"{output}_{area}"] / found[f"{sites['blood']}_{area}"]
+                    ratio = values[f"{output}_{area}"] / values[f"{sites['blood']}_{area}"]
                 units[f"{product}_{site}_to_blood"] = "1"
-                found[f"{product}_{site}_to_blood"] = ratio
-    n = len(values)
+                values[f"{product}_{site}_to_blood"] = ratio
+    # Derived quantities of the model.
     for name, derived in model.derived.items():
         number = jax.vmap(derived.value)({k: jnp.asarray(v) for k, v in theta.items()})
-        units[name], found[name] = derived.unit, np.broadcast_to(np.asarray(number, float), (n,))
-    return found, units
+        units[name] = derived.unit
+        values[name] = np.broadcast_to(np.asarray(number, float), (len(curves),))
+    return values, units
 
 
-def _rows(model: Model, quantity: str, numbers: np.ndarray, ends: Ends) -> list[dict[str, Any]]:
+def _rows(model: Model, quantity: str, values: np.ndarray, ends: Ends) -> list[dict[str, Any]]:
+    """The rows of one quantity, a row for each parameter; `values` are those of the patients of `tornado`."""
     rows = []
-    base = float(numbers[0])
+    at_middle = float(values[0])
     for i, (name, (low, middle, high)) in enumerate(ends.items()):
-        at_low, at_high = (float(x) for x in numbers[1 + 2 * i : 3 + 2 * i])
-        three = np.array([at_low, base, at_high])
-        ratio = bool((three > 0).all())
-        p = model.parameters[name]
+        at_low = float(values[1 + 2 * i])
+        at_high = float(values[2 + 2 * i])
+        three = np.array([at_low, at_middle, at_high])
+        if (three > 0).all():
+            scale = "ratio"
+            swing = float(three.max() / three.min())
+        else:
+            scale = "difference"
+            swing = float(np.ptp(three))
+        parameter = model.parameters[name]
         rows.append(
             {
                 "quantity": quantity,
                 "parameter": name,
-                "unit": p.unit,
+                "unit": parameter.unit,
                 "low": low,
                 "middle": middle,
                 "high": high,
                 "at_low": at_low,
-                "at_middle": base,
+                "at_middle": at_middle,
                 "at_high": at_high,
-                "swing": float(three.max() / three.min()) if ratio else float(np.ptp(three)),
-                "scale": "ratio" if ratio else "difference",
-                "guess": p.guess,
+                "swing": swing,
+                "scale": scale,
+                "guess": parameter.guess,
             }
         )
     return rows

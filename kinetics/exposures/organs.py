@@ -1,14 +1,13 @@
-"""Where the cells go: liver and tumour beside blood, by route and by draw, and what each part of a regimen
-added.
+"""Where in the body the cells are, and what the route and each part of a regimen contribute to that.
 
-For models that say which of their outputs are a product's cells where (`Model.sites`). Everything is computed
-from the posterior's curves, under the doses that were given and under the same doses changed: by the other
-route, without a later cycle, without lymphodepletion.
+This is for models that name the outputs which are a product's cells at a site (`Model.sites`). All quantities
+are computed from the curves of the posterior, under the doses that were given and under the same doses
+changed: by the other route, without later cycles, without lymphodepletion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -25,11 +24,12 @@ from kinetics.regimen import entry_of, pad_doses
 __all__ = ["biodistribution", "biodistribution_summary", "site_curves", "site_shares"]
 
 HOUR = 1 / 24
+# Days after each dose at which curves are computed, besides every whole day.
 _AFTER = np.array(
     [0.002, 0.02, HOUR, 0.08, 0.125, 0.17, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
 )
 _FOLLOWED = 90.0  # days after the last dose
-_TRACE = 1e-6  # of the most cells of a patient: below it the solver's error is most of what there is
+_TRACE = 1e-6  # a share of the most cells of a patient; below it most of the number is the solver's error
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
 _ROUTES = ("hepatic_artery", "iv")
 
@@ -37,18 +37,23 @@ Curve = Float[np.ndarray, "draw subject time"]
 
 
 def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> DataFrame:
-    """Every site quantity of every subject, product and posterior draw: subject, product, draw, quantity,
-    unit, value.
+    """Quantities of where the cells are: one row for each subject, product, posterior draw and quantity.
 
-    `auc_SITE` [cells day] of the `window` days from the product's first infusion, `peak_SITE` [cells] and
-    `peak_day_SITE` [days after that infusion]; `liver_to_blood`, `tumour_to_blood`: ratios of these areas;
-    `retained_1h`: share of a first dose in liver and tumour one hour after it, by the route given;
-    `hepatic_artery_advantage_SITE`: area with the product's doses by hepatic artery over that with the same
-    doses iv; `doubling_time` [day]: the fastest of the rise in blood; `second_cycle_share`: what of the area
-    in tumour, to 90 days after the last dose, later cycles add; `lymphodepletion_share`: the same for
-    lymphodepletion; `best_lesion_change`: least sum of diameters after day 0 over that at day 0, less 1
-    (product `all`). Areas are linear-up log-down. A quantity that a model or regimen cannot have is left out.
-    FitError where the model has no sites.
+    Columns: subject, product, draw, quantity, unit, value. Quantities:
+    - `auc_SITE` [cells day]: the area over the `window` days from the product's first infusion
+    - `peak_SITE` [cells] and `peak_day_SITE` [days after that infusion]
+    - `liver_to_blood`, `tumour_to_blood`: ratios of these areas
+    - `retained_1h`: the share of a first dose in liver and tumour one hour after it, by the route given
+    - `hepatic_artery_advantage_SITE`: the area with the product's doses by hepatic artery over the area with
+      the same doses iv
+    - `doubling_time` [day]: the shortest in the rise in blood
+    - `second_cycle_share`: the share that later cycles add to the area in tumour until 90 days after the last
+      dose
+    - `lymphodepletion_share`: the same for lymphodepletion
+    - `best_lesion_change`: the least sum of diameters after day 0 over that at day 0, less 1 (product `all`)
+
+    Areas are computed by the linear-up log-down rule from `draws` of the posterior. A quantity that a model
+    or a regimen cannot have is left out. FitError where the model has no sites.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
     >>> table = kn.biodistribution(fit, draws=2)
@@ -58,18 +63,18 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     if not fit.model.sites:
         raise FitError(f"model {fit.model.name} does not say which outputs are cells at a site (Model.sites)")
     curves = _Curves(fit, draws)
-    actual = curves.under(curves.given)
-    frames = list(_frames(fit, "all", dict(_of_lesions(actual))))
+    actual = curves.under(curves.doses)
+    frames = list(_frames(fit, "all", _lesion_change(actual)))
     for product in curves.products:
-        frames += _frames(fit, product, dict(_quantities(curves, actual, product, window)))
+        frames += _frames(fit, product, _quantities(curves, actual, product, window))
     return pd.concat(frames, ignore_index=True).dropna(subset=["value"], ignore_index=True)
 
 
 def biodistribution_summary(table: DataFrame) -> DataFrame:
-    """Median and 90 % interval over draws: one row a subject, product and quantity; then, as subject `median
-    patient`, of the median over subjects, taken draw by draw.
+    """The median and 90 % interval over draws: one row for each subject, product and quantity.
 
-    `table` is that of `biodistribution`.
+    The rows of the subject `median patient` are those of the median over subjects, taken draw by draw.
+    `table` is what `biodistribution` returns.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
     >>> summary = kn.exposures.biodistribution_summary(kn.biodistribution(fit, draws=2))
@@ -78,53 +83,47 @@ def biodistribution_summary(table: DataFrame) -> DataFrame:
     """
     keys = ["product", "quantity", "unit"]
     groups = table.groupby([*keys, "subject"], sort=False)["value"]
-    own = DataFrame({name: groups.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
-    typical = table.groupby([*keys, "draw"], sort=False)["value"].median().groupby(keys, sort=False)
-    every = DataFrame({name: typical.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
-    return pd.concat([own, every.assign(subject="median patient")], ignore_index=True)
+    subjects = DataFrame({name: groups.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
+    medians = table.groupby([*keys, "draw"], sort=False)["value"].median().groupby(keys, sort=False)
+    middle = DataFrame({name: medians.quantile(q) for name, q in _QUANTILES.items()}).reset_index()
+    return pd.concat([subjects, middle.assign(subject="median patient")], ignore_index=True)
 
 
 def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
-    """Cells over time: subject, product, site, time [study day], lower, median, upper (90 % of the draws).
+    """The cells at each site over time: subject, product, site, time [study day], lower, median, upper.
+
+    `lower` to `upper` [cells] hold 90 % of the `draws`.
 
     >>> curves = kn.exposures.site_curves(kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic"), draws=2)
-    >>> list(curves), sorted(set(curves["site"]))
-    (['subject', 'product', 'site', 'time', 'lower', 'median', 'upper'], ['blood', 'liver', 'lung', 'rest', 'tumour'])
+    >>> list(curves)
+    ['subject', 'product', 'site', 'time', 'lower', 'median', 'upper']
+    >>> sorted(set(curves["site"]))
+    ['blood', 'liver', 'lung', 'rest', 'tumour']
     """
     curves = _Curves(fit, draws)
-    seen = curves.under(curves.given)
-    rows = []
+    cells = curves.under(curves.doses)
+    tables = []
     for product in curves.products:
         for site, output in fit.model.sites[product].items():
-            bands = np.quantile(seen[output], list(_QUANTILES.values()), axis=0)
+            bands = np.quantile(cells[output], list(_QUANTILES.values()), axis=0)
             for i, subject in enumerate(fit.bound.subjects):
-                columns = dict(zip(_QUANTILES, bands[:, i], strict=True))
-                rows.append(
-                    DataFrame(
-                        {
-                            "subject": subject,
-                            "product": product,
-                            "site": site,
-                            "time": curves.times[i],
-                            **columns,
-                        }
-                    )
-                )
-    return pd.concat(rows, ignore_index=True).drop_duplicates(["subject", "product", "site", "time"])
+                columns = {"subject": subject, "product": product, "site": site, "time": curves.times[i]}
+                tables.append(DataFrame(columns | dict(zip(_QUANTILES, bands[:, i], strict=True))))
+    return pd.concat(tables, ignore_index=True).drop_duplicates(["subject", "product", "site", "time"])
 
 
 def site_shares(
     of: Fit | Model, curves: DataFrame | None = None, *, until: float = 60.0, draws: int = 100
 ) -> DataFrame:
-    """Which part of a product's cells is at which site, over time: of a fit, or of the `curves` of
-    `simulate`.
+    """The share of a product's cells at each site over time, of a fit or of a simulation.
 
-    Columns: product, site, time [day], share, lower, median, upper [cells, 5, 50 and 95 %]. `share` is the
-    mean over patients and draws of each one's own, so the shares of a time add to 1; the site `all` is their
-    sum. Who has less than a cell, or than a millionth of the most that it had, has no share, and where that
-    is more than half of them `share` is NaN. Time is from a subject's first infusion of the product, to
-    `until`, in a fit, and that of the simulation for curves. FitError or ModelError where the model has no
-    sites.
+    `of` is a fit, from which `draws` are taken, or the model of the `curves` that `kinetics.simulate`
+    returned. Columns: product, site, time [day], share, lower, median, upper [cells, 5, 50 and 95 %]. `share`
+    is the mean over patients and draws of the share of each, so the shares at one time add up to 1; the site
+    `all` is their sum. A patient with less than one cell, or less than a millionth of the most that it had,
+    has no share, and where that is more than half of them `share` is NaN. In a fit time counts from a
+    subject's first infusion of the product and ends at `until` [day]; for curves it is that of the
+    simulation. FitError or ModelError where the model has no sites.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
@@ -139,48 +138,48 @@ def site_shares(
             raise FitError(
                 f"model {of.model.name} does not say which outputs are cells at a site (Model.sites)"
             )
-        found = _fitted_sites(of, until, draws)
+        products = _fitted_sites(of, until, draws)
     elif curves is None or not of.sites:
         what = "no curves of `simulate`" if of.sites else f"model {of.name} has no sites (Model.sites)"
         raise ModelError(Problem(what, "give a model with sites, and the curves that `simulate` makes of it"))
     else:
-        found = _simulated_sites(of, curves)
-    parts = [table for product, time, cells in found if len(table := _shares(product, time, cells))]
-    if not parts:
-        what = "there are no cells at any site of these curves"
-        raise ModelError(Problem(what, "give cells, and keep the outputs of the sites"))
-    return pd.concat(parts, ignore_index=True)
+        products = _simulated_sites(of, curves)
+    tables = [_shares(product, time, cells) for product, time, cells in products]
+    tables = [table for table in tables if len(table)]
+    if not tables:
+        raise ModelError(
+            Problem(
+                "there are no cells at any site of these curves",
+                "give cells, and keep the outputs of the sites",
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
 
 
 def _fitted_sites(
     fit: Fit, until: float, draws: int
 ) -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
-    """product, time, and site -> (patient and draw, time)."""
+    """For each product of a fit: its name, times, and cells (patient and draw, time) by site."""
     curves = _Curves(fit, draws)
-    seen = curves.under(curves.given)
+    actual = curves.under(curves.doses)
     grid = np.unique([*_AFTER, *np.arange(0.25, until + 0.125, 0.25)])
     for product in curves.products:
-        own = curves.given[curves.given["product"] == product].groupby("subject")["time"].min()
-        rows = [i for i, subject in enumerate(fit.bound.subjects) if subject in own.index]
-        yield (
-            product,
-            grid,
-            {
-                site: np.concatenate(
-                    [
-                        _at(curves.times[i], seen[output][:, i], own[fit.bound.subjects[i]] + grid)
-                        for i in rows
-                    ]
-                )
-                for site, output in fit.model.sites[product].items()
-            },
-        )
+        first = curves.doses[curves.doses["product"] == product].groupby("subject")["time"].min()
+        cells = {}
+        for site, output in fit.model.sites[product].items():
+            by_subject = [
+                _interpolated(curves.times[i], actual[output][:, i], first[subject] + grid)
+                for i, subject in enumerate(fit.bound.subjects)
+                if subject in first.index
+            ]
+            cells[site] = np.concatenate(by_subject)
+        yield product, grid, cells
 
 
 def _simulated_sites(
     model: Model, curves: DataFrame
 ) -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
-    """The same of a simulation; patients whom the solver gave up on are left out."""
+    """The same for a simulation; patients for whom the solver gave up are left out."""
     whole = curves[~curves["patient"].isin(curves.loc[curves["value"].isna(), "patient"])]
     for product, sites in model.sites.items():
         wide = {
@@ -193,65 +192,63 @@ def _simulated_sites(
 
 
 def _shares(product: str, time: np.ndarray, cells: Mapping[str, np.ndarray]) -> DataFrame:
-    """One row a site and time at which anybody has cells."""
-    cells = {site: np.maximum(of, 0.0) for site, of in cells.items()}
+    """The shares of one product: a row for each site and time at which any patient has cells."""
+    cells = {site: np.maximum(at_site, 0.0) for site, at_site in cells.items()}
     total = np.sum(list(cells.values()), axis=0)
-    some = total >= np.maximum(1.0, _TRACE * total.max(axis=1, keepdims=True))
-    kept = (total > 0).any(axis=0)
-    enough = some.mean(axis=0) >= 0.5
-    rows = []
-    for site, of in {"all": total, **cells}.items():
-        mean = np.where(some, of / np.where(some, total, 1.0), 0.0).sum(axis=0) / np.maximum(
-            some.sum(axis=0), 1
-        )
-        share = np.where(enough, mean, np.nan)
-        bands = np.quantile(of[:, kept], list(_QUANTILES.values()), axis=0)
-        rows.append(
-            DataFrame(
-                {
-                    "product": product,
-                    "site": site,
-                    "time": time[kept],
-                    "share": share[kept],
-                    **dict(zip(_QUANTILES, bands, strict=True)),
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
+    any_cells = (total > 0).any(axis=0)
+    # A patient with a mere trace of cells has no share; most patients need one for a mean.
+    has_share = total >= np.maximum(1.0, _TRACE * total.max(axis=1, keepdims=True))
+    enough = has_share.mean(axis=0) >= 0.5
+    patients = np.maximum(has_share.sum(axis=0), 1)
+    tables = []
+    for site, at_site in {"all": total, **cells}.items():
+        shares = np.where(has_share, at_site / np.where(has_share, total, 1.0), 0.0)
+        mean = np.where(enough, shares.sum(axis=0) / patients, np.nan)
+        bands = np.quantile(at_site[:, any_cells], list(_QUANTILES.values()), axis=0)
+        columns = {"product": product, "site": site, "time": time[any_cells], "share": mean[any_cells]}
+        tables.append(DataFrame(columns | dict(zip(_QUANTILES, bands, strict=True))))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _at(times: np.ndarray, curve: Float[np.ndarray, "draw time"], wanted: np.ndarray) -> np.ndarray:
-    """Every draw's curve at `wanted`, linear between its own days."""
-    right = np.clip(np.searchsorted(times, wanted, side="left"), 1, len(times) - 1)
+def _interpolated(
+    times: np.ndarray, curve: Float[np.ndarray, "draw time"], days: np.ndarray
+) -> Float[np.ndarray, "draw day"]:
+    """The curve of every draw on `days`, linear between its own `times`."""
+    right = np.clip(np.searchsorted(times, days, side="left"), 1, len(times) - 1)
     width = times[right] - times[right - 1]
-    weight = np.clip((wanted - times[right - 1]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
+    weight = np.clip((days - times[right - 1]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
     return curve[:, right - 1] * (1 - weight) + curve[:, right] * weight
 
 
 class _Curves:
-    """Every site's curve, under the doses given or the same doses changed, which keep their days."""
+    """The curves of every site, under the `doses` of the study or under changed doses on the same days."""
 
     def __init__(self, fit: Fit, draws: int) -> None:
-        self.fit, self.theta = fit, fit.theta(at_most=draws)
-        doses = fit.study.doses
+        self.fit = fit
+        self.theta = fit.theta(at_most=draws)
+        self.doses = fit.study.doses
         products = fit.bound.plan.products
-        self.given = doses if products is None else doses[doses["product"].isin(products)]
-        self.products = [p for p in fit.model.sites if (self.given["product"] == p).any()]
-        self.times = _days(self.given, fit.bound.subjects)
-        wanted = [o for by_site in fit.model.sites.values() for o in by_site.values()]
-        wanted += [o for o in ("lesions",) if o in fit.model.outputs]
-        self.outputs = tuple(dict.fromkeys(wanted))
+        if products is not None:
+            self.doses = self.doses[self.doses["product"].isin(products)]
+        self.products = [p for p in fit.model.sites if (self.doses["product"] == p).any()]
+        self.times = _days(self.doses, fit.bound.subjects)
+        outputs = [output for sites in fit.model.sites.values() for output in sites.values()]
+        if "lesions" in fit.model.outputs:
+            outputs.append("lesions")
+        self.outputs = tuple(dict.fromkeys(outputs))
 
-    def under(self, table: DataFrame) -> dict[str, Curve]:
-        doses = pad_doses(table, self.fit.bound.subjects, tuple(self.fit.model.dosing))
-        blocks = predicted_blocks(self.fit, self.outputs, self.times, self.theta, doses)
-        parts = [found for _, found in blocks]
+    def under(self, doses: DataFrame) -> dict[str, Curve]:
+        """The curve of each output (draw, subject, time) under a table of doses."""
+        padded = pad_doses(doses, self.fit.bound.subjects, tuple(self.fit.model.dosing))
+        blocks = predicted_blocks(self.fit, self.outputs, self.times, self.theta, padded)
+        parts = [curves for _, curves in blocks]
         return {k: np.concatenate([part[k] for part in parts], axis=1) for k in self.outputs}
 
 
 def _days(table: DataFrame, subjects: list[str]) -> Float[np.ndarray, "subject time"]:
-    """Days close after every dose, then every day to `_FOLLOWED` after the last; rows padded by their
-    last.
+    """The days of each subject's curves: days close after every dose, and every day until `_FOLLOWED`.
+
+    A row is padded with its last day.
     """
     rows = []
     for subject in subjects:
@@ -266,89 +263,99 @@ def _days(table: DataFrame, subjects: list[str]) -> Float[np.ndarray, "subject t
 def _quantities(
     curves: _Curves, actual: Mapping[str, Curve], product: str, window: float
 ) -> Iterator[tuple[str, tuple[str, Float[np.ndarray, "draw subject"]]]]:
-    """quantity -> (unit, value); NaN for a subject to whom it does not apply."""
+    """The quantities of a product with unit and value; NaN for a subject to whom one does not apply."""
     sites = curves.fit.model.sites[product]
     times = curves.times
-    given = curves.given
+    doses = curves.doses
     subjects = curves.fit.bound.subjects
-    own = given[given["product"] == product]
-    first = own.groupby("subject")["time"].min().reindex(subjects).to_numpy(float)
-    area = {site: _area(times, actual[o], first, window) for site, o in sites.items()}
+    of_product = doses[doses["product"] == product]
+    first = of_product.groupby("subject")["time"].min().reindex(subjects).to_numpy(float)
+    # The area and the peak of each site, within the window.
+    area = {site: _area(times, actual[output], first, window) for site, output in sites.items()}
+    inside = (times >= first[:, None]) & (times <= first[:, None] + window)
     for site, output in sites.items():
-        inside = (times >= first[:, None]) & (times <= first[:, None] + window)
-        seen = np.where(inside, actual[output], -np.inf)
-        day = np.take_along_axis(times[None], seen.argmax(-1)[..., None], -1)[..., 0] - first
+        cells = np.where(inside, actual[output], -np.inf)
+        day = np.take_along_axis(times[None], cells.argmax(-1)[..., None], -1)[..., 0] - first
         yield f"auc_{site}", ("cells day", area[site])
-        yield f"peak_{site}", ("cells", np.where(np.isnan(first), np.nan, seen.max(-1)))
+        yield f"peak_{site}", ("cells", np.where(np.isnan(first), np.nan, cells.max(-1)))
         yield f"peak_day_{site}", ("day", day)
+    # What the actual doses did.
     for site in ("liver", "tumour"):
         if site in sites and "blood" in sites:
             yield f"{site}_to_blood", ("1", area[site] / area["blood"])
     if "blood" in sites:
         yield "doubling_time", ("day", _doubling(times, actual[sites["blood"]], first, window))
-    yield from _retained(curves, own, actual, sites)
+    yield from _retained(curves, of_product, actual, sites)
+    # What changed doses would have done.
     yield from _advantages(curves, product, first, window)
+    if "tumour" not in sites:
+        return
     until = np.full_like(first, np.inf)
-    whole = _area(times, actual[sites["tumour"]], first, until) if "tumour" in sites else None
-    for name, gone in _left_out(given, product) if whole is not None else ():
-        rest = given.assign(amount=given["amount"].where(~gone, 0.0))  # the rows stay: all days and shapes do
-        without = _area(times, curves.under(rest)[sites["tumour"]], first, until)
-        had = given[gone].groupby("subject").size().reindex(subjects).notna().to_numpy()
-        yield name, ("1", np.where(had, 1 - without / whole, np.nan))
+    area_with = _area(times, actual[sites["tumour"]], first, until)
+    for name, omitted in _omissions(doses, product):
+        # Omitted doses stay in the table with no cells, so that all days and shapes stay the same.
+        changed = doses.assign(amount=doses["amount"].where(~omitted, 0.0))
+        area_without = _area(times, curves.under(changed)[sites["tumour"]], first, until)
+        had_them = doses[omitted].groupby("subject").size().reindex(subjects).notna().to_numpy()
+        yield name, ("1", np.where(had_them, 1 - area_without / area_with, np.nan))
 
 
 def _retained(
-    curves: _Curves, own: DataFrame, actual: Mapping[str, Curve], sites: Mapping[str, str]
+    curves: _Curves, doses: DataFrame, actual: Mapping[str, Curve], sites: Mapping[str, str]
 ) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
-    """Of the first dose, before which there was nothing to add to it."""
+    """The share of the first dose in liver and tumour after an hour, when no other dose has added to it."""
+    present = [site for site in ("liver", "tumour") if site in sites]
+    if not present:
+        return
     subjects = curves.fit.bound.subjects
-    start = own.sort_values("time").groupby("subject")[["time", "amount"]].first().reindex(subjects)
-    at = np.abs(curves.times - (start["time"].to_numpy(float)[:, None] + HOUR)).argmin(1)
-    held = sum(actual[sites[s]] for s in ("liver", "tumour") if s in sites)
-    if np.ndim(held):
-        there = np.take_along_axis(np.asarray(held), at[None, :, None], -1)[..., 0]
-        yield "retained_1h", ("1", there / start["amount"].to_numpy(float))
+    first = doses.sort_values("time").groupby("subject")[["time", "amount"]].first().reindex(subjects)
+    hour_after = first["time"].to_numpy(float)[:, None] + HOUR
+    nearest = np.abs(curves.times - hour_after).argmin(1)
+    cells = np.asarray(sum(actual[sites[site]] for site in present))
+    retained = np.take_along_axis(cells, nearest[None, :, None], -1)[..., 0]
+    yield "retained_1h", ("1", retained / first["amount"].to_numpy(float))
 
 
 def _advantages(
     curves: _Curves, product: str, first: np.ndarray, window: float
 ) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
+    """The areas with all doses of a product by hepatic artery over those with all doses iv."""
     entries = tuple(curves.fit.model.dosing)
     if any(entry_of(product, route, entries) is None for route in _ROUTES):
         return
     sites = curves.fit.model.sites[product]
-    given = curves.given
-    by = [
-        curves.under(given.assign(route=given["route"].where(given["product"] != product, route)))
-        for route in _ROUTES
-    ]
+    doses = curves.doses
+    by_route = []
+    for route in _ROUTES:
+        rerouted = doses.assign(route=doses["route"].where(doses["product"] != product, route))
+        by_route.append(curves.under(rerouted))
     for site in ("liver", "tumour"):
         if site in sites:
-            artery, iv = (_area(curves.times, seen[sites[site]], first, window) for seen in by)
+            artery, iv = (_area(curves.times, cells[sites[site]], first, window) for cells in by_route)
             yield f"hepatic_artery_advantage_{site}", ("1", artery / iv)
 
 
-def _left_out(given: DataFrame, product: str) -> Iterator[tuple[str, pd.Series]]:
-    """quantity -> the doses without which its course is run."""
-    later = (given["product"] == product) & (given["cycle"] > 1)
-    depleting = given["product"] == "lymphodepletion"
-    for name, gone in (("second_cycle_share", later), ("lymphodepletion_share", depleting)):
-        if gone.any():
-            yield name, gone
+def _omissions(doses: DataFrame, product: str) -> Iterator[tuple[str, pd.Series]]:
+    """The doses to leave out for each quantity that says what they add, as a mask of the rows."""
+    later_cycles = (doses["product"] == product) & (doses["cycle"] > 1)
+    lymphodepletion = doses["product"] == "lymphodepletion"
+    if later_cycles.any():
+        yield "second_cycle_share", later_cycles
+    if lymphodepletion.any():
+        yield "lymphodepletion_share", lymphodepletion
 
 
-def _of_lesions(actual: Mapping[str, Curve]) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
+def _lesion_change(actual: Mapping[str, Curve]) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
+    """The best change of the sum of diameters, where the model has lesions."""
     if "lesions" in actual:
-        seen = actual["lesions"]
-        yield "best_lesion_change", ("1", seen[..., 1:].min(-1) / seen[..., 0] - 1)
+        diameters = actual["lesions"]
+        yield "best_lesion_change", ("1", diameters[..., 1:].min(-1) / diameters[..., 0] - 1)
 
 
 def _area(
     times: np.ndarray, curve: Curve, start: np.ndarray, length: float | np.ndarray
 ) -> Float[np.ndarray, "draw subject"]:
-    """The area from `start` to `start + length` or the last time, if that is earlier; NaN where there is
-    no start.
-    """
+    """The area from `start` to `start + length` or the last time, if earlier; NaN without a start."""
     end = np.minimum(start + length, times[:, -1])
     return auc(times, curve, start, end)
 
@@ -356,8 +363,9 @@ def _area(
 def _doubling(
     times: np.ndarray, curve: Curve, start: np.ndarray, window: float
 ) -> Float[np.ndarray, "draw subject"]:
-    """ln 2 over the steepest rise of log cells, from a day and a half after the first dose; NaN where none
-    rises.
+    """The doubling time of the steepest rise of log cells; NaN where there is no rise.
+
+    Steps of more than 0.4 day are taken from a day and a half after `start` to the end of the window.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.diff(np.log(curve), axis=-1) / np.diff(times, axis=-1)
@@ -369,9 +377,12 @@ def _doubling(
     return np.where(steepest > 0, np.log(2) / np.where(steepest > 0, steepest, 1.0), np.nan)
 
 
-def _frames(fit: Fit, product: str, found: Mapping[str, tuple[str, np.ndarray]]) -> Iterator[DataFrame]:
+def _frames(
+    fit: Fit, product: str, quantities: Iterable[tuple[str, tuple[str, np.ndarray]]]
+) -> Iterator[DataFrame]:
+    """A table for each quantity (draw, subject) of a product."""
     subjects = np.array(fit.bound.subjects)
-    for quantity, (unit, value) in found.items():
+    for quantity, (unit, value) in quantities:
         draws, n = value.shape
         yield DataFrame(
             {

@@ -1,13 +1,15 @@
-"""The methods that are not NUTS, each giving draws of an approximation and what is known of its quality.
+"""The methods that are not NUTS. Each returns draws of an approximation and measures of its quality.
 
-laplace: the maximum of the marginal likelihood, random effects integrated by Laplace's method (FOCE with interaction,
-    as NONMEM), no prior. Its draws are of the asymptotic normal of the estimates, in unconstrained coordinates, and of
-    the conditional normal of the random effects: not of a posterior.
-map: the same with the priors: the maximum of the posterior density of the population values, random effects
-    integrated, in unconstrained coordinates (logs, logits, normal scores of HalfNormals). The joint density of effects
-    and their SDs has no maximum of use: it grows without bound as an SD and its effects go to 0.
-vi: the normal approximation of greatest evidence lower bound (`kinetics.inference.variational`), its draws resampled by their
-    importance where their Pareto k is below 0.7.
+laplace: the maximum of the marginal likelihood, with random effects integrated out by Laplace's method (FOCE
+    with interaction, as in NONMEM) and without priors. Its draws are of the asymptotic normal distribution of
+    the estimates, in unconstrained coordinates, and of the conditional normal distribution of the random
+    effects. They are not draws of a posterior.
+map: the same with the priors, that is the maximum of the posterior density of the population values with
+    random effects integrated out, in unconstrained coordinates (logs, logits, normal scores of HalfNormals).
+    The joint density of effects and their SDs has no useful maximum: it grows without bound as an SD and its
+    effects go to 0.
+vi: the normal approximation with the greatest evidence lower bound (`kinetics.inference.variational`). Its
+    draws are resampled by their importance where their Pareto k is below 0.7.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ _BLOCK = 500  # draws whose density is evaluated at once
 
 
 class Approximate(NamedTuple):
-    """Independent draws in one chain, the estimates at the maximum (None for vi), and facts for the
+    """Independent draws in one chain, the estimates at the maximum (None for vi), and facts for
     provenance.
     """
 
@@ -54,16 +56,16 @@ def approximate(
     *,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Approximate:
-    """Run the plan's method, its search for a maximum beginning at `centre`.
+    """Run the plan's method; its search for a maximum begins at `centre`.
 
-    FitError where no start leads to a maximum.
+    FitError is raised where no start leads to a maximum.
     """
     bound = posterior.bound
     plan = bound.plan
     data = bound.data
     marginal = Marginal(posterior)
     key_search, key_draws = jax.random.split(key)
-    found = search(
+    maxima = search(
         marginal,
         data,
         centre,
@@ -74,34 +76,40 @@ def approximate(
         announce=announce,
     )
     if plan.method == "vi":
-        return _variational(posterior, chart_of(marginal, found.best, data), key_draws, announce)
-    return _at_maximum(marginal, found, key_draws, announce)
+        return _variational(posterior, chart_of(marginal, maxima.best, data), key_draws, announce)
+    return _at_maximum(marginal, maxima, key_draws, announce)
 
 
 def _at_maximum(
-    marginal: Marginal, found: Search, key: Array, announce: Callable[[str], None]
+    marginal: Marginal, maxima: Search, key: Array, announce: Callable[[str], None]
 ) -> Approximate:
+    """Return draws of the normal approximation at the best maximum (map and laplace), and the estimates."""
     posterior = marginal.posterior
-    best = found.best
+    best = maxima.best
     bound = posterior.bound
-    prior = bound.plan.method == "map"
-    seen = (
-        Identified(best.covariance, {}, _condition(best.covariance))
-        if prior
-        else identified(marginal, best, bound.data)
-    )
-    for name, why in seen.held.items():
-        announce(f"{name}: {why}")
-    chart = chart_at_mode(marginal, best, bound.data, seen.covariance)
-    z, log_q = draws_of(posterior, standard(posterior), key, _many(posterior))
+    with_prior = bound.plan.method == "map"
+    # the covariance; without priors some values may not be determined, and are held
+    if with_prior:
+        identification = Identified(best.covariance, {}, _condition(best.covariance))
+    else:
+        identification = identified(marginal, best, bound.data)
+    for name, reason in identification.held.items():
+        announce(f"{name}: {reason}")
+    # draws, and with priors their importance
+    chart = chart_at_mode(marginal, best, bound.data, identification.covariance)
+    z, log_q = draws_of(posterior, standard(posterior), key, _number_of_draws(posterior))
     stats = {"log_q": log_q}
-    facts: dict[str, Any] = {"searches": [e._asdict() for e in found.ends], "gain": best.gain}
-    facts |= {"evaluations": best.evaluations, "cornered": int(best.modes.cornered.sum())}
-    if prior:
+    facts: dict[str, Any] = {
+        "searches": [end._asdict() for end in maxima.ends],
+        "gain": best.gain,
+        "evaluations": best.evaluations,
+        "cornered": int(best.modes.cornered.sum()),
+    }
+    if with_prior:
         stats["lp"] = _log_density(posterior, z, chart)
         weights = importance(stats["lp"], log_q)
         facts |= {"pareto_k": weights.k, "effective": weights.effective}
-    estimates = estimated(posterior, best, seen)
+    estimates = estimated(posterior, best, identification)
     announce(
         f"{bound.plan.method}: objective (OFV) {estimates.attrs['ofv']:.3f}, log-likelihood "
         f"{best.log_likelihood:.3f}, {best.evaluations} evaluations"
@@ -112,35 +120,45 @@ def _at_maximum(
 def _variational(
     posterior: Posterior, chart: Chart, key: Array, announce: Callable[[str], None]
 ) -> Approximate:
+    """Return draws of the variational approximation, resampled by their importance where that is reliable."""
     guide = fitted_guide(posterior, posterior.bound.data, chart)
-    z, log_q = draws_of(posterior, guide, key, _many(posterior), tails=TAILS)
+    z, log_q = draws_of(posterior, guide, key, _number_of_draws(posterior), tails=TAILS)
     log_p = _log_density(posterior, z, chart)
     weights = importance(log_p, log_q)
-    use = bool(weights.k < K_HAT)
+    reliable = bool(weights.k < K_HAT)
+    if reliable:
+        rows = resampled(weights, np.random.default_rng(posterior.bound.plan.seed))
+        effective = weights.effective
+        treatment = "draws resampled by their importance"
+    else:
+        rows = slice(None)
+        effective = float(len(z))
+        treatment = "draws as the approximation has them"
     announce(
         f"vi: evidence lower bound {guide.bound:.2f} after {guide.steps} steps, Pareto k {weights.k:.2f}: "
-        + ("draws resampled by their importance" if use else "draws as the approximation has them")
+        f"{treatment}"
     )
-    chosen = resampled(weights, np.random.default_rng(posterior.bound.plan.seed)) if use else slice(None)
     facts = {
         "bound": guide.bound,
         "slope": guide.slope,
         "steps": guide.steps,
         "pareto_k": weights.k,
-        "resampled": use,
-        "effective": weights.effective if use else float(len(z)),
+        "resampled": reliable,
+        "effective": effective,
     }
-    stats = {"lp": log_p[chosen], "log_q": log_q[chosen]}
-    return Approximate(_draws(posterior, z[chosen], chart, key, stats), None, facts)
+    stats = {"lp": log_p[rows], "log_q": log_q[rows]}
+    return Approximate(_draws(posterior, z[rows], chart, key, stats), None, facts)
 
 
-def _many(posterior: Posterior) -> int:
-    return posterior.bound.plan.sampler.chains * posterior.bound.plan.sampler.draws
+def _number_of_draws(posterior: Posterior) -> int:
+    sampler = posterior.bound.plan.sampler
+    return sampler.chains * sampler.draws
 
 
 def _log_density(posterior: Posterior, z: np.ndarray, chart: Chart) -> Float[np.ndarray, " draw"]:
-    """The log posterior density of each z, in blocks of one compiled shape."""
-    rows = np.minimum(np.arange(-(-len(z) // _BLOCK) * _BLOCK), len(z) - 1).reshape(-1, _BLOCK)
+    """Return the log posterior density of each z, computed in blocks of one compiled shape."""
+    blocks = -(-len(z) // _BLOCK)
+    rows = np.minimum(np.arange(blocks * _BLOCK), len(z) - 1).reshape(-1, _BLOCK)  # the last draw fills up
     parts = [posterior.log_densities(jnp.asarray(z[r]), posterior.bound.data, chart) for r in rows]
     return np.concatenate([np.asarray(p) for p in parts])[: len(z)]
 
@@ -148,15 +166,16 @@ def _log_density(posterior: Posterior, z: np.ndarray, chart: Chart) -> Float[np.
 def _draws(
     posterior: Posterior, z: np.ndarray, chart: Chart, key: Array, stats: dict[str, np.ndarray]
 ) -> Draws:
-    """The sites of flat points, as one chain."""
-    sites = jax.jit(jax.vmap(partial(sites_of, posterior), (0, 0, None, None)))
-    found = sites(jnp.asarray(z), jax.random.split(key, len(z)), posterior.bound.data, chart)
+    """Return the sites of flat points, as one chain."""
+    sites_of_draws = jax.jit(jax.vmap(partial(sites_of, posterior), (0, 0, None, None)))
+    sites = sites_of_draws(jnp.asarray(z), jax.random.split(key, len(z)), posterior.bound.data, chart)
     return Draws(
-        {k: np.asarray(v)[None] for k, v in found.items()}, {k: v[None] for k, v in stats.items()}, []
+        {k: np.asarray(v)[None] for k, v in sites.items()}, {k: v[None] for k, v in stats.items()}, []
     )
 
 
 def _condition(covariance: np.ndarray) -> float:
+    """Return the condition number of the correlation matrix."""
     sd = np.sqrt(np.diag(covariance))
     values = np.linalg.eigvalsh(covariance / np.outer(sd, sd))
     return float(values[-1] / values[0])

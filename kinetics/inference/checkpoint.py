@@ -1,14 +1,15 @@
-"""A fit under way, on disk: what a killed job needs to go on and end with the draws it would have had.
+"""A fit under way, on disk: what a killed job needs to go on and to end with the draws that it would have
+had.
 
 runs/NAME.unfinished/plan.toml       the plan
-                     facts.json      what the fit is of: hashes of plan, model, data and code, versions, seconds so far
+                     facts.json      hashes of plan, model, data and code, versions, seconds so far
                      start.npz       the chart and the start of each chain
                      draws-N.npz     each chunk of draws, N iterations in
                      state.npz       the sampler after the last whole chunk, adaptation included: written last
 
-Every file is written under another name and renamed. A finished run keeps start.npz and state.npz in
-runs/NAME/checkpoint, from which more draws can be taken. runs/.NAME.lock is there while a process fits into
-the run.
+Every file is written under another name and then renamed. A finished run keeps start.npz, state.npz and
+facts.json in runs/NAME/checkpoint, from which more draws can be taken. runs/.NAME.lock exists while a process
+fits into the run.
 """
 
 from __future__ import annotations
@@ -37,32 +38,32 @@ __all__ = ["Checkpoint", "alone_in", "unfinished"]
 
 
 def unfinished(run: Path) -> Path:
-    """Where the checkpoint of a run lies while it is under way."""
+    """Return the path of a run's checkpoint while the run is under way."""
     return run.with_name(f"{run.name}.unfinished")
 
 
 @contextmanager
 def alone_in(run: Path) -> Iterator[None]:
-    """Hold a run against every other process that would fit into it; FitError names the one that has it.
+    """Lock a run against every other process that would fit into it; FitError names the process that has it.
 
-    The system lets go of the lock when its holder ends, however it ends. A file system without locks is not
+    The system releases the lock when its holder ends, however it ends. A file system without locks is not
     guarded.
     """
     lock = run.with_name(f".{run.name}.lock")
-    made = [folder for folder in lock.parents if not folder.exists()]
+    new_folders = [folder for folder in lock.parents if not folder.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)
     with _locked(lock, run):
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
-            with suppress(OSError):  # of a fit that wrote something
-                for folder in made:
+            with suppress(OSError):  # a folder in which the fit wrote something is not empty, and stays
+                for folder in new_folders:
                     folder.rmdir()
 
 
 def _locked(lock: Path, run: Path) -> IO[str]:
-    """The lock's file, held and open, with who holds it."""
+    """Return the lock's file, open and locked, with the name of this process in it."""
     while True:
         file = lock.open("a+")
         try:
@@ -70,9 +71,9 @@ def _locked(lock: Path, run: Path) -> IO[str]:
         except BlockingIOError:
             with file:
                 file.seek(0)
-                who = file.read().strip() or "another process"
-            raise FitError(f"{run}: {who} is fitting into it; wait for it, or stop it first") from None
-        except OSError:  # no locks here
+                holder = file.read().strip() or "another process"
+            raise FitError(f"{run}: {holder} is fitting into it; wait for it, or stop it first") from None
+        except OSError:  # this file system has no locks
             pass
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
@@ -80,19 +81,17 @@ def _locked(lock: Path, run: Path) -> IO[str]:
                 file.write(f"process {os.getpid()} on {platform.node()}\n")
                 file.flush()
                 return file
-        file.close()  # its holder ended, and removed it, as it was opened
+        file.close()  # its holder ended and removed it while it was being opened: try again
 
 
 class Checkpoint:
-    """The checkpoint in a folder. Reading raises FitError that says which file is missing, damaged or
-    foreign.
-    """
+    """The checkpoint in a folder. Reading raises FitError, naming the file that is missing or damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def begin(self, plan: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Start anew: whatever was there is gone."""
+        """Write the plan and the facts of a new fit; whatever was in the folder is removed."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         write_atomic(self.folder / "plan.toml", tomli_w.dumps(dict(plan)))
@@ -100,66 +99,73 @@ class Checkpoint:
 
     @property
     def begun(self) -> bool:
-        """Whether there is an iteration to go on from, or the start of one."""
+        """Whether there is something to go on from: an iteration, or at least the start of the chains."""
         return all((self.folder / name).exists() for name in ("plan.toml", "facts.json", "start.npz"))
 
     def note(self, facts: Mapping[str, Any]) -> None:
+        """Write the facts of the fit in place of those that stood there."""
         write_atomic(self.folder / "facts.json", json.dumps(facts, indent=2) + "\n")
 
     def plan(self) -> dict[str, Any]:
+        """Read the content of the plan."""
         try:
             return tomllib.loads((self.folder / "plan.toml").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             self._damaged("plan.toml", error)
 
     def facts(self) -> dict[str, Any]:
+        """Read the facts of the fit."""
         try:
             return json.loads((self.folder / "facts.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             self._damaged("facts.json", error)
 
     def require(self, identity: Mapping[str, Any]) -> None:
-        """FitError unless the checkpoint is of this very plan, model, data, code and versions."""
+        """Raise FitError unless the checkpoint is of this very plan, model, data, code and versions."""
         then = self.facts().get("identity", {})
-        other = [k for k in identity if then.get(k) != identity[k]]
-        if other:
-            was = "; ".join(f"{k} was {_short(then.get(k))}, is {_short(identity[k])}" for k in other)
+        changed = [k for k in identity if then.get(k) != identity[k]]
+        if changed:
+            was = "; ".join(f"{k} was {_short(then.get(k))}, is {_short(identity[k])}" for k in changed)
             raise FitError(
-                f"{self.folder} is the checkpoint of another fit ({was}): its draws would not be those of one "
-                "fit. Bring back what changed, or fit again with --force"
+                f"{self.folder} is the checkpoint of another fit ({was}): its draws would not be those of "
+                "one fit. Bring back what changed, or fit again with --force"
             )
 
     def write_start(self, chart: Chart, start: np.ndarray) -> None:
+        """Write the chart and the start of each chain."""
         arrays = {k: np.asarray(v) for k, v in chart._asdict().items() if v is not None}
         self._write_arrays("start.npz", arrays | {"start": np.asarray(start)})
 
     def read_start(self) -> tuple[Chart, np.ndarray] | None:
-        """None where the job was killed before it had one."""
+        """Read the chart and the start of each chain; None where the job was killed before it had them."""
         if not (self.folder / "start.npz").exists():
             return None
         arrays = self._read_arrays("start.npz")
         return Chart(**{k: v for k, v in arrays.items() if k != "start"}), arrays["start"]
 
     def save(self, saved: Saved) -> None:
-        """The newest chunk, then the state: a job killed between the two writes the same chunk again."""
+        """Write the newest chunk, then the state; a job killed in between will write the same chunk again."""
         for trace in saved.kept:
             self._write_arrays(f"draws-{saved.done:09d}.npz", trace)
         state = {f"a{i:03d}": x for i, x in enumerate(saved.state)}
         self._write_arrays("state.npz", {"done": np.array(saved.done), **state})
 
     def read(self) -> Saved | None:
-        """The sampler and every chunk of draws up to it; None where there is no state yet."""
+        """Read the sampler's state and every chunk of draws up to it; None where there is no state yet."""
         if not (self.folder / "state.npz").exists():
             return None
         arrays = self._read_arrays("state.npz")
         done = int(arrays.pop("done"))
-        names = sorted(
-            p.name for p in self.folder.glob("draws-*.npz") if int(p.stem.partition("-")[2]) <= done
-        )
-        return Saved(done, [arrays[k] for k in sorted(arrays)], [self._read_arrays(name) for name in names])
+        state = [arrays[k] for k in sorted(arrays)]
+        chunk_names = []
+        for path in sorted(self.folder.glob("draws-*.npz")):
+            _, _, iterations = path.stem.partition("-")
+            if int(iterations) <= done:
+                chunk_names.append(path.name)
+        return Saved(done, state, [self._read_arrays(name) for name in chunk_names])
 
     def keep_in(self, run: Path) -> None:
-        """Leave in a finished run what more draws start from, and remove the rest."""
+        """Move into a finished run the files that more draws start from, and remove the rest."""
         with whole_folder(run / "checkpoint", replace=True) as partial:
             for name in ("start.npz", "state.npz", "facts.json"):
                 shutil.copy2(self.folder / name, partial / name)
@@ -178,12 +184,14 @@ class Checkpoint:
             self._damaged(name, error)
 
     def _damaged(self, name: str, error: Exception) -> NoReturn:
-        what = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        """Raise FitError for a file that cannot be read."""
+        fault = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
         raise FitError(
-            f"{self.folder / name} is {what}; it cannot be gone on from: fit again with --force"
+            f"{self.folder / name} is {fault}; it cannot be gone on from: fit again with --force"
         ) from error
 
 
 def _short(value: Any) -> str:
+    """Return a value as text, a hash by its first 12 characters."""
     text = str(value)
     return text[:12] if len(text) > 40 else text

@@ -1,8 +1,7 @@
-"""Programs compiled on a second core while the first one searches: equations of 17 states compile for
-minutes.
+"""Programs compiled on a second core while the first one searches for a maximum.
 
-XLA compiles without Python's lock, so a thread is enough. It takes the programs in the order in which they
-will be called; a call waits for its own.
+Equations of 17 states take minutes to compile. XLA compiles without Python's lock, so a thread is enough. The
+thread takes the programs in the order in which they will be called, and a call waits for its own program.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ class Jitted(Protocol):
 
 
 class Compiler:
-    """A thread that compiles, one program after another; none where there is one processor.
+    """A thread that compiles one program after another; there is no thread where there is one processor.
 
-    It is a daemon: a program that ends does not wait for what nobody will call.
+    It is a daemon thread: a process that ends does not wait for programs that nobody will call.
     """
 
     def __init__(self) -> None:
@@ -38,7 +37,7 @@ class Compiler:
             Thread(target=self._work, name="compiler", daemon=True).start()
 
     def submit(self, task: Callable[[], Any]) -> Future[None] | None:
-        """Done when `task` is; None where nothing works ahead."""
+        """Return a future that is done when `task` is; None where there is no thread."""
         if self._tasks is None:
             return None
         future: Future[None] = Future()
@@ -46,23 +45,27 @@ class Compiler:
         return future
 
     def close(self) -> None:
-        """Nothing more will come: the thread ends after what it has, and keeps nothing."""
+        """Let the thread end after the tasks that it has; none may be submitted later."""
         if self._tasks is not None:
             self._tasks.put(None)
 
     def _work(self) -> None:
+        """Take task after task until `close`."""
         assert self._tasks is not None
-        while (given := self._tasks.get()) is not None:
-            future, task = given
+        while True:
+            submitted = self._tasks.get()
+            if submitted is None:
+                return
+            future, task = submitted
             try:
                 task()
                 future.set_result(None)
-            except Exception as error:  # the call itself meets it again, where it can be told
+            except Exception as error:  # the call itself raises it again, where the user can be told
                 future.set_exception(error)
 
 
 class Ahead:
-    """A jitted function; `compile` lets a compiler begin with it, and the first call waits for that.
+    """A jitted function that a compiler may begin with (`compile`); the first call waits for it.
 
     >>> import jax
     >>> double, compiler = Ahead(jax.jit(lambda x: 2 * x)), Compiler()
@@ -77,7 +80,9 @@ class Ahead:
         self._compiling: Future[None] | None = None
 
     def compile(self, compiler: Compiler, arguments: Callable[[], tuple[Any, ...]]) -> None:
-        """Begin, for arguments (or their shapes) that are asked for when their turn has come."""
+        """Let the compiler begin; it calls `arguments` (for values or their shapes) when their turn has
+        come.
+        """
         self._compiling = compiler.submit(lambda: self.function.lower(*arguments()).compile())
 
     def __call__(self, *args: Any) -> Any:

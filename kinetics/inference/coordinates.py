@@ -1,10 +1,13 @@
-"""The coordinates in which chains run: each subject's log-likelihood as a quadratic, averaged over where it
-matters.
+"""The coordinates in which chains run, from an averaged quadratic of each subject's log-likelihood.
 
-At the mode of a curve with a corner (the end of an expansion at a sampling time) slope and curvature are
-those of one side. A chart takes both over a normal approximation of each subject's random effects instead,
-and moves that approximation to where its own averages put it: Gaussian variational inference by natural
-gradients with Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's method.
+A curve may have a corner (the end of an expansion at a sampling time). At a mode there, slope and curvature
+are those of one side only. A chart instead averages both over a normal approximation of each subject's random
+effects, and moves that approximation to where its own averages put it. That is Gaussian variational inference
+by natural gradients with Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's
+method.
+
+`chart_of` makes the chart of a maximum, `chart_at_mode` the one without averaging, in which Laplace's own
+approximation is standard normal.
 """
 
 from __future__ import annotations
@@ -23,112 +26,136 @@ from kinetics.population import class_log_joint
 
 __all__ = ["chart_at_mode", "chart_of", "chart_shape"]
 
-# of averaging, antithetic pairs in each: choices, not critical
-_ROUNDS = 8
-_PAIRS = 4
+# choices, not critical
+_ROUNDS = 8  # rounds of averaging
+_PAIRS = 4  # antithetic pairs of draws in each round
 
 
 def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
-    """The coordinates in which the posterior, were it what the approximation takes it for, is standard
-    normal.
+    """Return the coordinates in which the posterior would be standard normal if the approximation were exact.
+
+    `found` is the maximum of Laplace's method. A subject whose averages are not finite keeps its mode, with
+    the slope and the information there.
     """
     g = found.g
     mode = found.modes.b
-    at_mode = found.modes.information
     b, slope, information = _averaged(marginal, found, data)
-    ok = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
-    b = np.where(ok, b, mode)
-    slope = np.where(ok, slope, marginal.likelihood_slope(g, mode, data))
-    information = np.where(np.asarray(ok)[:, None, None], information, at_mode)
+    finite = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
+    b = np.where(finite, b, mode)
+    slope = np.where(finite, slope, marginal.likelihood_slope(g, mode, data))
+    information = np.where(np.asarray(finite)[:, None, None], information, found.modes.information)
     root = np.linalg.cholesky(found.covariance)
-    chart = _chart(marginal, found, data, root, b, slope, information)
+    chart = _chart(marginal, found, data, scale=root, b=b, slope=slope, information=information)
     if len(b):
-        cross = _crossed(marginal, g, b, data, np.sqrt(np.diag(found.covariance)))
+        cross = _slope_changes(marginal, g, b, data, np.sqrt(np.diag(found.covariance)))
         chart = chart._replace(cross=np.where(np.isfinite(cross), cross, 0.0), origin=g)
-    return _as_asked(marginal, data, chart)
+    return _with_centring(marginal, data, chart)
 
 
 def chart_shape(p: Posterior) -> Chart:
-    """The shapes of what `chart_of` will give, for programs to be compiled with before it is known."""
+    """Return the shapes of what `chart_of` will return, so that programs can be compiled before it is
+    computed.
+    """
 
-    def of(*shape: int) -> Any:
+    def array(*shape: int) -> Any:
         return jax.ShapeDtypeStruct(shape, np.dtype(float))
 
     n = p.subjects
     d = len(p.vary)
     g = p.population
-    chart = Chart(of(g), of(g, g), of(d, n), of(d, n), of(d, d, n))
+    chart = Chart(
+        centre=array(g),
+        scale=array(g, g),
+        point=array(d, n),
+        slope=array(d, n),
+        information=array(d, d, n),
+    )
     if p.h.probability is not None:
-        chart = chart._replace(share=of(n))
+        chart = chart._replace(share=array(n))
     if len(p.centred):
-        chart = chart._replace(spread=of(d, n))
-    return chart._replace(cross=of(d, n, g), origin=of(g)) if d else chart
+        chart = chart._replace(spread=array(d, n))
+    if d:
+        chart = chart._replace(cross=array(d, n, g), origin=array(g))
+    return chart
 
 
-def _as_asked(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
-    """The chart with the rows that the plan wants centred, or not, whatever the data say."""
+def _with_centring(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
+    """Return the chart with the rows centred, or non-centred, for which the plan asks that."""
     p = marginal.posterior
     h = chart.information
     q = chart.slope
     assert h is not None
     assert q is not None
-    alone = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
-    keep = 1.0 - np.isin(np.arange(len(p.vary)), alone)
+    non_centred = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
+    keep = 1.0 - np.isin(np.arange(len(p.vary)), non_centred)
     cross = None if chart.cross is None else chart.cross * keep[:, None, None]
-    told = chart._replace(
+    zeroed = chart._replace(
         information=h * (keep[:, None] * keep)[..., None], slope=q * keep[:, None], cross=cross
     )
     if not len(p.centred):
-        return told if alone else chart
-    spread = np.linalg.inv(
-        np.moveaxis(np.asarray(h), -1, 0) + marginal.precision(np.asarray(chart.centre), data)
-    )
-    return told._replace(spread=np.sqrt(np.diagonal(spread, axis1=1, axis2=2)).T)
+        return zeroed if non_centred else chart
+    precision = marginal.precision(np.asarray(chart.centre), data)
+    covariance = np.linalg.inv(np.moveaxis(np.asarray(h), -1, 0) + precision)
+    return zeroed._replace(spread=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T)
 
 
 def chart_at_mode(
     marginal: Marginal, found: Laplace, data: FitData, covariance: Float[np.ndarray, "population population"]
 ) -> Chart:
-    """The coordinates in which what Laplace's method approximates by is standard normal: population values
-    normal about the maximum with this covariance, the effects of each subject normal about their mode, given
-    these.
+    """Return the coordinates in which the approximation of Laplace's method is standard normal.
 
-    Rows of 0 in the covariance hold their value.
+    In it the population values are normal about the maximum with this covariance. Given them, the effects of
+    each subject are normal about their mode. A coordinate whose row of the covariance is 0 is held at its
+    value.
     """
     g = found.g
     modes = found.modes
     scale = np.zeros_like(covariance)
     free = np.nonzero(np.diag(covariance) > 0)[0]
     scale[np.ix_(free, free)] = np.linalg.cholesky(covariance[np.ix_(free, free)])
-    slope = marginal.precision(g, data) @ modes.b  # with which the mode of the effects at g is that found
-    return _chart(marginal, found, data, scale, modes.b, slope, modes.information)
+    slope = marginal.precision(g, data) @ modes.b  # the one with which the effects have their mode there
+    return _chart(marginal, found, data, scale=scale, b=modes.b, slope=slope, information=modes.information)
 
 
 def _chart(
-    marginal: Marginal, found: Laplace, data: FitData, scale: np.ndarray, b: Effects, slope: Effects,
+    marginal: Marginal,
+    found: Laplace,
+    data: FitData,
+    *,
+    scale: np.ndarray,
+    b: Effects,
+    slope: Effects,
     information: Matrices,
-) -> Chart:  # fmt: skip
+) -> Chart:
+    """Return the chart at the maximum's population values; in a mixture with each subject's share."""
     g = found.g
     p = marginal.posterior
-    chart = Chart(g, scale, marginal.centres(g, data) + b, slope, np.moveaxis(information, 0, -1).copy())
+    chart = Chart(
+        centre=g,
+        scale=scale,
+        point=marginal.centres(g, data) + b,
+        slope=slope,
+        information=np.moveaxis(information, 0, -1).copy(),
+    )
     if p.h.probability is None:
         return chart
     s, _ = p.sites(jnp.asarray(g))
-    likely = class_log_joint(p.h, s, jnp.asarray(b) / p.omega(s)[:, None])
-    return chart._replace(share=np.asarray(jax.nn.softmax(likely, axis=0)[1]))
+    log_classes = class_log_joint(p.h, s, jnp.asarray(b) / p.omega(s)[:, None])
+    return chart._replace(share=np.asarray(jax.nn.softmax(log_classes, axis=0)[1]))
 
 
-def _crossed(
+def _slope_changes(
     marginal: Marginal, g: np.ndarray, b: Effects, data: FitData, sd: np.ndarray
 ) -> Float[np.ndarray, "vary subject population"]:
-    """How each subject's slope, its parameters held where they are, changes with every coordinate of g.
+    """Return the change of each subject's slope with every coordinate of g, its parameters held.
 
-    Central differences over half a posterior SD: wide enough not to see a corner of a curve.
+    They are central differences over half a posterior SD, which is wide enough not to notice a corner of a
+    curve. `sd` are the posterior SDs.
     """
-    held = marginal.centres(g, data) + b
+    theta = marginal.centres(g, data) + b
 
-    def slope(at: np.ndarray) -> Effects:
-        return marginal.likelihood_slope(at, held - marginal.centres(at, data), data)
+    def slope(x: np.ndarray) -> Effects:
+        return marginal.likelihood_slope(x, theta - marginal.centres(x, data), data)
 
     columns = []
     for j, h in enumerate(0.5 * sd):
@@ -139,7 +166,7 @@ def _crossed(
 
 
 def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:
-    """Mean of each subject's random effects, mean slope of its log-likelihood there, and mean information."""
+    """Return means over each subject's normal approximation: of effects, of slope and of information."""
     g = found.g
     b = found.modes.b
     information = found.modes.information
@@ -150,15 +177,17 @@ def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effect
     for i in range(_ROUNDS):
         root = np.linalg.cholesky(np.linalg.inv(information + precision))
         half = np.einsum("sij,ksj->kis", root, rng.standard_normal((_PAIRS, n, d)))
-        seen = np.zeros_like(information)
-        pulled = np.zeros_like(b)
+        # means over antithetic draws
+        mean_information = np.zeros_like(information)
+        mean_slope = np.zeros_like(b)
         for away in (*half, *-half):
-            there = marginal.look(g, b + away, data)
-            seen += there.information / (2 * _PAIRS)
-            pulled += (there.by_b - marginal.prior_slope(g, b + away)) / (2 * _PAIRS)
-        keep = 2.0 / (3.0 + i)  # the draws are new each round: later rounds move less
-        information = (1 - keep) * information + keep * seen
-        slope = (1 - keep) * slope + keep * pulled
-        away_from_rest = (pulled + marginal.prior_slope(g, b)).T[..., None]
-        b = b + keep * np.linalg.solve(information + precision, away_from_rest)[..., 0].T
+            density = marginal.look(g, b + away, data)
+            mean_information += density.information / (2 * _PAIRS)
+            mean_slope += (density.by_b - marginal.prior_slope(g, b + away)) / (2 * _PAIRS)
+        # a natural gradient step towards them
+        weight = 2.0 / (3.0 + i)  # the draws are new each round: later rounds move less
+        information = (1 - weight) * information + weight * mean_information
+        slope = (1 - weight) * slope + weight * mean_slope
+        total_slope = (mean_slope + marginal.prior_slope(g, b)).T[..., None]
+        b = b + weight * np.linalg.solve(information + precision, total_slope)[..., 0].T
     return b, slope, information

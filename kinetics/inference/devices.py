@@ -1,7 +1,7 @@
-"""Where chains run: in parallel on the devices there are, said out loud, never silently one after another.
+"""Where chains run: in parallel on the devices there are, announced to the user, never silently one by one.
 
-On a CPU, jax shows one device unless told before its first use to split the host; `split_host` does that.
-On one accelerator the chains are vectorised on it.
+On a CPU, jax shows one device unless it is asked to split the host before its first use; `split_host` asks
+for that. On one accelerator the chains are vectorised on it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAG = "--xla_force_host_platform_device_count"
 
 @dataclass(frozen=True)
 class ChainLayout:
-    """How chains map to devices: `devices` of them, `per_device` chains vectorised on each."""
+    """How chains map to devices: there are `devices` of them, with `per_device` chains vectorised on each."""
 
     devices: int
     per_device: int
@@ -31,28 +31,29 @@ class ChainLayout:
         chains = self.devices * self.per_device
         if self.devices == 1 and chains > 1:
             return f"{chains} chains vectorised on one {self.platform} device"
-        each = f", {self.per_device} on each" if self.per_device > 1 else ""
         if chains == 1:
             return f"1 chain on one {self.platform} device"
+        each = f", {self.per_device} on each" if self.per_device > 1 else ""
         return f"{chains} chains in parallel on {self.devices} {self.platform} devices{each}"
 
     def mesh(self) -> Mesh:
+        """Return the devices as a mesh with the one axis "chain"."""
         return Mesh(np.array(jax.devices()[: self.devices]), ("chain",))
 
 
 def split_host(devices: int) -> None:
-    """Ask for this many CPU devices. Works only before jax is first used; does nothing later."""
+    """Ask jax for this many CPU devices; this does nothing once jax has been used."""
     flags = os.environ.get("XLA_FLAGS", "")
     if _FLAG not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={devices}".strip()
 
 
 def chain_layout(chains: int, at_most: int | None = None) -> ChainLayout:
-    """The widest layout that divides the chains evenly over the devices jax shows, `at_most` so many of them.
+    """Return the widest layout that divides the chains evenly over the devices that jax shows.
 
-    Chains in step on one device share what a solver's step costs whatever its size: a gradient of the trial's
-    equations takes 46 ms for one chain on a core, 54 for two, 75 for four. So for equations, as many devices
-    as cores.
+    `at_most` limits the number of devices. Chains in step on one device share the fixed cost of a solver's
+    step: a gradient of the trial's equations takes 46 ms for one chain on a core, 54 ms for two, 75 ms for
+    four. So for equations ask for as many devices as there are cores.
     """
     most = min(len(jax.devices()), at_most or chains)
     devices = max(d for d in range(1, most + 1) if chains % d == 0)
@@ -60,17 +61,19 @@ def chain_layout(chains: int, at_most: int | None = None) -> ChainLayout:
 
 
 def compile_cache() -> Path:
-    """The folder of the compile cache: $KINETICS_COMPILE_CACHE, or one in the user's cache folder."""
+    """Return the folder of the compile cache: $KINETICS_COMPILE_CACHE, or one in the user's cache folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return Path(os.environ.get("KINETICS_COMPILE_CACHE", base / "cellkinetics" / "xla"))
 
 
 def use_compile_cache(folder: Path | None = None) -> Path:
-    """Turn on jax's persistent compile cache, by default in the user's cache folder; returns the folder.
+    """Turn on jax's persistent compile cache in `folder`, by default `compile_cache()`; return the folder.
 
-    Programs that compile in half a second are not kept, unless jax's own variable says other seconds.
+    Programs that compile within half a second are not kept. jax's own environment variable sets another
+    limit.
     """
-    folder = compile_cache() if folder is None else folder
+    if folder is None:
+        folder = compile_cache()
     folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:

@@ -1,8 +1,8 @@
-"""How much each record says about its prediction: the curvature that Gauss-Newton and FOCE-I use.
+"""The information of each record about its prediction: the curvature that Gauss-Newton and FOCE-I use.
 
-A measured record has the Fisher information of its family's location and scale (so an error that depends on
-the prediction interacts with it, as in FOCE-I: Wang 2007), a censored one minus the second derivative of its
-log probability as its standardised limits move on a straight line. Never negative.
+A measured record has the Fisher information of its family's location and scale. So an error that depends on
+the prediction interacts with it, as in FOCE-I (Wang 2007). A censored record has minus the second derivative
+of its log probability as its standardised limits move on a straight line. Information is never negative.
 """
 
 from __future__ import annotations
@@ -37,36 +37,45 @@ def record_information(
     dna_ug: float = DNA_UG,
     present: Sequence[str] = ("left", "right", "interval"),
 ) -> Float[Array, "subject record"]:
-    """Information of each record about its prediction `f` [per squared unit of the assay]; 0 in padded slots.
+    """Return the information of each record about its prediction `f` [per squared unit of the assay].
 
-    `present` names the kinds of censoring in the data; leaving one out saves its work.
+    It is 0 in padded slots. `present` names the kinds of censoring in the data; leaving one out saves its
+    work.
     """
-    there = jnp.isfinite(f)
-    at = jnp.where(there, f, 1.0)
+    finite = jnp.isfinite(f)
+    prediction = jnp.where(finite, f, 1.0)
 
     def parts(x: Array) -> tuple[Array, Array]:
         location, scale = location_scale(family, x, residual, dna_ug)
         return location, jnp.log(scale) + jnp.zeros_like(x)
 
-    (_, log_scale), (d_location, d_scale) = jax.jvp(parts, (at,), (jnp.ones_like(at),))
-    of_z = d_location / jnp.exp(log_scale)
-    heavy = family == "student_t"
-    of_location, of_scale = ((nu + 1) / (nu + 3), 2 * nu / (nu + 3)) if heavy else (1.0, 2.0)
-    total = jnp.where(records.measured, of_location * of_z**2 + of_scale * d_scale**2, 0.0)
-    logcdf = student(nu)[1] if heavy else normal_logcdf
-    seen = standardise(family, at, records, residual, dna_ug=dna_ug)
-    # how far the standardised limits move with the prediction, the sign turned
-    by_z, by_lower = (of_z + x * d_scale for x in (seen.z, seen.lower))
+    # measured records: the Fisher information of location and log scale, times their slopes
+    (_, log_scale), (d_location, d_scale) = jax.jvp(parts, (prediction,), (jnp.ones_like(prediction),))
+    d_z = d_location / jnp.exp(log_scale)
+    if family == "student_t":
+        location_information = (nu + 1) / (nu + 3)
+        scale_information = 2 * nu / (nu + 3)
+    else:
+        location_information = 1.0
+        scale_information = 2.0
+    total = jnp.where(records.measured, location_information * d_z**2 + scale_information * d_scale**2, 0.0)
+
+    # censored records: minus the second derivative of the log probability
+    logcdf = student(nu)[1] if family == "student_t" else normal_logcdf
+    standard = standardise(family, prediction, records, residual, dna_ug=dna_ug)
+    # how far the standardised limits move with the prediction, with the sign reversed
+    by_z, by_lower = (d_z + x * d_scale for x in (standard.z, standard.lower))
     kinds = {
-        "left": (records.left, lambda t: logcdf(seen.z + t * by_z)),
-        "right": (records.right, lambda t: logcdf(-seen.z - t * by_z)),
+        "left": (records.left, lambda t: logcdf(standard.z + t * by_z)),
+        "right": (records.right, lambda t: logcdf(-standard.z - t * by_z)),
         "interval": (
             records.interval,
-            lambda t: log_between(logcdf, seen.lower + t * by_lower, seen.z + t * by_z),
+            lambda t: log_between(logcdf, standard.lower + t * by_lower, standard.z + t * by_z),
         ),
     }
-    shift = jnp.zeros_like(at)
-    for mask, log_probability in (kinds[kind] for kind in present):
+    shift = jnp.zeros_like(prediction)
+    for kind in present:
+        mask, log_probability = kinds[kind]
         bend = jax.grad(lambda t, f=log_probability: jnp.sum(jax.grad(lambda x: jnp.sum(f(x)))(t)))(shift)
         total += jnp.where(mask, jnp.maximum(-bend, 0.0), 0.0)
-    return jnp.where(there & jnp.isfinite(total), total, 0.0)
+    return jnp.where(finite & jnp.isfinite(total), total, 0.0)

@@ -1,7 +1,7 @@
-"""NUTS in chunks: the host sees every chunk, so progress and checkpoints cost no callback.
+"""NUTS in chunks: the host gets every chunk, so progress and checkpoints need no callback.
 
 One compiled scan of NumPyro's kernel serves warm-up and sampling; chains lie on a device axis. Chunk
-boundaries are a function of the settings only, so they never change the draws.
+boundaries depend on the settings only, so they never change the draws.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ __all__ = ["Chunk", "Draws", "NutsProgram", "Saved", "chunks", "sites_of"]
 
 
 class Chunk(NamedTuple):
-    """What the host learns after each chunk, for progress."""
+    """Progress after each chunk.
+
+    `done` of `total` iterations are done, `warmup` says whether the chunk was warm-up, and of the chunk are
+    the number of `divergences`, the mean steps of an iteration, and the step size, a mean over chains.
+    """
 
     done: int
     total: int
@@ -41,9 +45,7 @@ class Chunk(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """A sampler stopped after `done` iterations: its state's arrays, and the draws kept so far, chunk by
-    chunk.
-    """
+    """A sampler stopped after `done` iterations: the arrays of its state, and the draws so far by chunk."""
 
     done: int
     state: list[np.ndarray]
@@ -51,8 +53,9 @@ class Saved(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """`sites` on their own scale, and the sampler's statistics, all (chain, draw, ...); `state` at the
-    end.
+    """Draws of `sites` on their own scale, and the sampler's statistics, all (chain, draw, ...).
+
+    `state` has the arrays of the sampler's state at the end.
     """
 
     sites: dict[str, np.ndarray]
@@ -64,13 +67,18 @@ class NutsProgram:
     """NumPyro's NUTS on one posterior, compiled once per data shape and reused over data, charts and keys.
 
     `begun` iterations have been done before, in another process. With `side_by_side` every chain of `layout`
-    has its own data and chart: several fits of one posterior, `settings.chains` chains each, run as one.
+    has its own data and chart: several fits of one posterior, of `settings.chains` chains each, run as one.
     """
 
     def __init__(
-        self, posterior: Posterior, settings: Sampler, layout: ChainLayout, *,
-        begun: int = 0, side_by_side: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        posterior: Posterior,
+        settings: Sampler,
+        layout: ChainLayout,
+        *,
+        begun: int = 0,
+        side_by_side: bool = False,
+    ) -> None:
         self.posterior = posterior
         self.settings = settings
         self.layout = layout
@@ -82,22 +90,25 @@ class NutsProgram:
 
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
         self._init = Ahead(_on_devices(partial(_init_chain, begin, settings), layout, side_by_side))
+        # a scan for each length of chunk, of a run from its start and of one from `begun`
+        paces = {self._pace(chunk) for done in (0, begun) for chunk in chunks(settings, done)}
         self._scan = {
             (n, every): Ahead(_on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side))
-            for n, every in {self._pace(c) for done in (0, begun) for c in chunks(settings, done)}
+            for n, every in paces
         }
-        own = 0 if side_by_side else None
-        of_draws = jax.vmap(partial(sites_of, posterior), (0, 0, None, None))
-        self._sites = jax.jit(jax.vmap(of_draws, (0, 0, own, own)))
+        chain_axis = 0 if side_by_side else None
+        sites_of_draws = jax.vmap(partial(sites_of, posterior), (0, 0, None, None))
+        self._sites = jax.jit(jax.vmap(sites_of_draws, (0, 0, chain_axis, chain_axis)))
 
     def _pace(self, chunk: tuple[int, bool, int]) -> tuple[int, int]:
-        """How many draws a chunk keeps, and after how many iterations each."""
+        """Number of draws in a chunk, and of iterations for each of them."""
         length, warmup, _ = chunk
         return length, 1 if warmup else self.settings.thin
 
     def compile(self, marginal: Marginal, data: FitData, key: Array) -> None:
-        """Begin with what Laplace's method and then `run`, from its start, will call, while the search
-        goes on here.
+        """Begin to compile, on another core, the programs of Laplace's method and of `run` from its start.
+
+        Meanwhile the search for a maximum goes on in this thread.
         """
         compiler = Compiler()
         chart = chart_shape(self.posterior)
@@ -106,13 +117,14 @@ class NutsProgram:
         begin = (jax.eval_shape(lambda: _split(key, self.settings.chains)), start)
         inputs = (data, chart)
 
-        place = NamedSharding(self.layout.mesh(), PartitionSpec("chain"))
+        sharding = NamedSharding(self.layout.mesh(), PartitionSpec("chain"))
 
-        def state() -> tuple[Any, Any]:  # `_init` tells the kernel its settings, so it is traced before
-            shape = jax.eval_shape(self._init.function, begin, inputs)
-            return jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shape
-            ), inputs
+        def state() -> tuple[Any, Any]:  # `_init` gives the kernel its settings, so it is traced first
+            shapes = jax.eval_shape(self._init.function, begin, inputs)
+            sharded = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
+            )
+            return sharded, inputs
 
         self._init.compile(compiler, lambda: (begin, inputs))
         for scan in self._scan.values():
@@ -130,62 +142,73 @@ class NutsProgram:
         saved: Saved | None = None,
         save: Callable[[Saved], None] = lambda saved: None,
     ) -> Draws:
-        """Sample from `start`; `key` is split once per chain. With `saved`, go on from there instead.
+        """Sample from `start`, or go on from `saved`; `key` is split once per chain.
 
-        Side by side there is a key for each fit, and `data`, `chart` and `start` have a row for each chain of
-        each. `save` is called on the host after every chunk with the state and the newest chunk of draws,
-        then `report`.
+        Side by side, there is a key for each fit, and `data`, `chart` and `start` have a row for each chain
+        of each fit. After every chunk the host calls `save` with the state and the newest chunk of draws, and
+        then `report`. FitError is raised where no draw is left to take and `saved` holds none.
         """
         settings = self.settings
         inputs = (data, chart)
         begin = (_split(key, settings.chains), start)
+        # the state to begin with
         if saved is None:
             state = self._init(begin, inputs)
             done = 0
             kept = []
         else:
-            shape = jax.eval_shape(self._init.function, begin, inputs)  # also tells the kernel its settings
-            state = _restored(shape, saved.state)
+            shapes = jax.eval_shape(self._init.function, begin, inputs)  # also gives the kernel its settings
+            state = _restored(shapes, saved.state)
             done = saved.done
             kept = list(saved.kept)
+        # chunk after chunk
         for length, warmup, before in chunks(settings, done):
             state, trace = self._scan[self._pace((length, warmup, before))](state, inputs)
             diverging = int(jnp.sum(trace["diverging"]))
             steps = float(jnp.mean(trace["n_steps"]))
             size = float(jnp.mean(trace["step_size"][:, -1]))
-            fresh = [] if warmup else [jax.device_get(trace)]
-            kept += fresh
-            save(Saved(before + length, _arrays(state), fresh))
-            total = settings.warmup + settings.draws
-            report(Chunk(before + length, total, warmup, diverging, steps, size))
+            newest = [] if warmup else [jax.device_get(trace)]
+            kept += newest
+            save(Saved(before + length, _arrays(state), newest))
+            report(
+                Chunk(
+                    done=before + length,
+                    total=settings.warmup + settings.draws,
+                    warmup=warmup,
+                    divergences=diverging,
+                    mean_steps=steps,
+                    step_size=size,
+                )
+            )
         if not kept:
             raise FitError(f"{settings.draws} draws were taken before; ask for more")
-        joined = {k: np.concatenate([t[k] for t in kept], axis=1) for k in kept[0]}
-        z = joined.pop("z")
-        number = settings.draws - z.shape[1] + jnp.arange(z.shape[1])  # of each draw, wherever the run began
+        # the sites of the draws; the key of a draw is that of its number, wherever the run began
+        stats = {k: np.concatenate([trace[k] for trace in kept], axis=1) for k in kept[0]}
+        z = stats.pop("z")
+        number = settings.draws - z.shape[1] + jnp.arange(z.shape[1])
         keys = jax.vmap(lambda c: jax.vmap(lambda i: jax.random.fold_in(c, i))(number))(
             _split(key, settings.chains, 1)
         )
-        return Draws(
-            {k: np.asarray(v) for k, v in self._sites(z, keys, data, chart).items()}, joined, _arrays(state)
-        )
+        sites = self._sites(z, keys, data, chart)
+        return Draws({k: np.asarray(v) for k, v in sites.items()}, stats, _arrays(state))
 
 
-def _split(key: Array, chains: int, which: int | None = None) -> Array:
-    """A key for each chain, of `key` or of each of several, one fit's after another's; `which` is folded
-    in first.
+def _split(key: Array, chains: int, number: int | None = None) -> Array:
+    """Return a key for each chain, split from `key`, or from each of several keys, one fit after another.
+
+    `number` is folded into the keys first, if given.
     """
-    each = jnp.reshape(key, (-1,))
-    each = each if which is None else jax.vmap(lambda k: jax.random.fold_in(k, which))(each)
-    return jnp.reshape(jax.vmap(lambda k: jax.random.split(k, chains))(each), (-1,))
+    keys = jnp.reshape(key, (-1,))
+    if number is not None:
+        keys = jax.vmap(lambda k: jax.random.fold_in(k, number))(keys)
+    return jnp.reshape(jax.vmap(lambda k: jax.random.split(k, chains))(keys), (-1,))
 
 
 def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
-    """`density` (z, data, chart) whose value and gradient by its first argument are traced once, wherever
-    called.
+    """Return `density` (z, data, chart) with its value and gradient by z traced once, wherever it is called.
 
-    NUTS calls them inside four loops; batching a loop over chains goes through its body again and again, and
-    what is a call of a traced function is then not gone through. Equations of 17 states took minutes of that.
+    NUTS calls them inside four loops. Batching a loop over chains goes through its body again and again, but
+    not through a call of a function that has been traced. Equations of 17 states took minutes of that.
     """
     both = jax.jit(jax.value_and_grad(density))
     kept = jax.custom_vjp(lambda z, data, chart: both(z, data, chart)[0])
@@ -203,8 +226,9 @@ def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
 def sites_of(
     posterior: Posterior, z: Float[Array, " size"], key: Array, data: FitData, chart: Chart
 ) -> dict[str, Array]:
-    """Population sites and standardised random effects eta_X of a flat point; in a mixture, a draw of
-    `class`.
+    """Return the population sites and the standardised random effects eta_X of a flat point.
+
+    In a mixture a draw of each subject's `class` is among them.
     """
     v, u = posterior.split(z)
     g, chart = posterior.placed(v, chart)
@@ -213,35 +237,40 @@ def sites_of(
     s = posterior.with_effects(s, b)
     if posterior.h.probability is not None:
         eta = jnp.stack([s[f"eta_{k}"] for k in posterior.vary])
-        away = shift_of(posterior.h, s)
-        own = jax.random.categorical(key, class_log_joint(posterior.h, s, eta), axis=0).astype(float)
-        s |= {f"eta_{k}": eta[i] - away[i] * own for i, k in enumerate(posterior.vary)} | {"class": own}
+        shift = shift_of(posterior.h, s)
+        label = jax.random.categorical(key, class_log_joint(posterior.h, s, eta), axis=0).astype(float)
+        s |= {f"eta_{k}": eta[i] - shift[i] * label for i, k in enumerate(posterior.vary)}
+        s["class"] = label
     return s
 
 
 def chunks(settings: Sampler, done: int = 0) -> list[tuple[int, bool, int]]:
-    """(length, is warm-up, iterations done before) of every chunk after `done`; none spans both phases."""
-    out = []
+    """Return (length, is warm-up, iterations done before) of every chunk after `done`.
+
+    No chunk spans both phases.
+    """
+    rows = []
     for end, warmup in ((settings.warmup, True), (settings.warmup + settings.draws, False)):
         while done < end:
             length = min(settings.chunk, end - done)
-            out.append((length, warmup, done))
+            rows.append((length, warmup, done))
             done += length
-    return out
+    return rows
 
 
 def _arrays(state: Any) -> list[np.ndarray]:
-    """The leaves of a sampler's state as plain arrays; random keys as their data."""
+    """Return the leaves of a sampler's state as plain arrays, random keys as their data."""
     leaves = jax.tree.leaves(state)
     plain = [jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in leaves]
     return [np.asarray(x) for x in jax.device_get(plain)]
 
 
-def _restored(shape: Any, arrays: list[np.ndarray]) -> Any:
-    leaves, tree = jax.tree.flatten(shape)
+def _restored(shapes: Any, arrays: list[np.ndarray]) -> Any:
+    """Return a sampler's state from its arrays; ValueError where they do not have the state's `shapes`."""
+    leaves, tree = jax.tree.flatten(shapes)
     if len(leaves) != len(arrays):
         raise ValueError(f"a sampler's state has {len(leaves)} arrays, this has {len(arrays)}")
-    back = []
+    restored = []
     for leaf, x in zip(leaves, arrays, strict=True):
         value = jnp.asarray(x)
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -250,14 +279,14 @@ def _restored(shape: Any, arrays: list[np.ndarray]) -> Any:
             raise ValueError(
                 f"an array of {value.shape} {value.dtype} where {leaf.shape} {leaf.dtype} belongs"
             )
-        back.append(value)
-    return jax.tree.unflatten(tree, back)
+        restored.append(value)
+    return jax.tree.unflatten(tree, restored)
 
 
 def _on_devices(one: Callable[..., Any], layout: ChainLayout, own_inputs: bool) -> Jitted:
-    """Compile `one(chain_tree, inputs)` for all chains: one to a device, or several vectorised on each.
+    """Compile `one(chain_tree, inputs)` for all chains: one chain to a device, or several vectorised on each.
 
-    The inputs are the same for all, or with `own_inputs` a row for each chain.
+    All chains share the inputs, unless `own_inputs`: then the inputs have a row for each chain.
     """
     local = _single if layout.per_device == 1 else _several
     spec = PartitionSpec("chain")
@@ -273,24 +302,28 @@ def _on_devices(one: Callable[..., Any], layout: ChainLayout, own_inputs: bool) 
 
 
 def _single(one: Callable[..., Any], own_inputs: bool, state: Any, inputs: Any) -> Any:
-    """One chain on this device, without vmap: a batched loop would run every branch."""
+    """Run one chain on this device, without vmap: a batched loop would run every branch."""
     state = jax.tree.map(lambda x: x[0], state)
-    inputs = jax.tree.map(lambda x: x[0], inputs) if own_inputs else inputs
+    if own_inputs:
+        inputs = jax.tree.map(lambda x: x[0], inputs)
     return jax.tree.map(lambda x: x[None], one(state, inputs))
 
 
 def _several(one: Callable[..., Any], own_inputs: bool, state: Any, inputs: Any) -> Any:
+    """Run the chains of this device as one batch."""
     return jax.vmap(one, in_axes=(0, 0 if own_inputs else None))(state, inputs)
 
 
 def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs: Any) -> Any:
+    """Return the kernel's state at the start of one chain (its key and its z)."""
     key, start = chain
+    _, chart = inputs
     return begin(
         start,
         settings.warmup,
         step_size=0.5,
         target_accept_prob=settings.target_accept,
-        adapt_mass_matrix=inputs[1].information is None,  # a chart has done better than a few draws could
+        adapt_mass_matrix=chart.information is None,  # a chart does better than a few draws could
         max_tree_depth=settings.max_tree_depth,
         model_args=inputs,
         rng_key=key,
@@ -298,33 +331,38 @@ def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs
 
 
 def _scan_chain(move: Callable[..., Any], length: int, every: int, state: Any, inputs: Any) -> Any:
-    def again(_: Any, c: Any) -> Any:
-        state, told = c
+    """Return the state after `length` draws of `every` iterations each, and the statistics of every draw.
+
+    Over the iterations of a draw, steps add up, one divergence makes it divergent, the deepest tree counts,
+    and the squared changes of energy are averaged. The other statistics are those of the last iteration.
+    """
+
+    def iterate(_: Any, carry: Any) -> Any:
+        state, stats = carry
         before = state
         state = move(state, inputs, {})
-        now = _told(before, state)
-        kept = {
-            "n_steps": told["n_steps"] + now["n_steps"],
-            "diverging": told["diverging"] | now["diverging"],
+        latest = _statistics(before, state)
+        combined = {
+            "n_steps": stats["n_steps"] + latest["n_steps"],
+            "diverging": stats["diverging"] | latest["diverging"],
+            "tree_depth": jnp.maximum(stats["tree_depth"], latest["tree_depth"]),
+            "energy_change": stats["energy_change"] + latest["energy_change"],
         }
-        most = {"tree_depth": jnp.maximum(told["tree_depth"], now["tree_depth"])}
-        return state, now | kept | most | {"energy_change": told["energy_change"] + now["energy_change"]}
+        return state, latest | combined
 
     def step(state: Any, _: None) -> tuple[Any, dict[str, Any]]:
         before = state
         state = move(state, inputs, {})
-        told = _told(before, state)
+        stats = _statistics(before, state)
         if every > 1:
-            state, told = jax.lax.fori_loop(1, every, again, (state, told))
-        return state, told | {"energy_change": told["energy_change"] / every, "z": state.z}
+            state, stats = jax.lax.fori_loop(1, every, iterate, (state, stats))
+        return state, stats | {"energy_change": stats["energy_change"] / every, "z": state.z}
 
     return jax.lax.scan(step, state, None, length=length)
 
 
-def _told(before: Any, state: Any) -> dict[str, Any]:
-    """The statistics of one iteration; over several, steps add up, and the deepest tree and a divergence
-    count.
-    """
+def _statistics(before: Any, state: Any) -> dict[str, Any]:
+    """Return the statistics of one iteration, from the states before and after it."""
     return {
         "lp": -state.potential_energy,
         "energy": state.energy,

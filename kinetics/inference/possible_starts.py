@@ -1,6 +1,4 @@
-"""Whether a fit can begin somewhere, and a refusal that names the records which make every start
-impossible.
-"""
+"""Where a fit can begin, or a refusal that names the records which make every start impossible."""
 
 from __future__ import annotations
 
@@ -19,17 +17,24 @@ from kinetics.solve import solve, trouble
 
 __all__ = ["constrained_start", "impossible_records", "possible_centre", "prior_draw", "require_possible"]
 
-_DRAWS = 20  # of the priors, tried where their medians are impossible
+_DRAWS = 20  # draws of the priors that are tried where the prior medians are impossible
 
 
 def constrained_start(bound: BoundFit) -> dict[str, Array]:
-    """Every site at its prior median, random effects at 0: the typical patient of the prior."""
+    """Return every site at its prior median, with random effects of 0: the typical patient of the prior."""
     values = {site: jnp.asarray(prior.median, float) for site, prior in bound.priors().items()}
-    return values | {f"eta_{name}": jnp.zeros(len(bound.subjects)) for name in bound.hierarchy.vary}
+    return values | _no_effects(bound)
+
+
+def _no_effects(bound: BoundFit) -> dict[str, Array]:
+    """Return every random effect at 0."""
+    return {f"eta_{name}": jnp.zeros(len(bound.subjects)) for name in bound.hierarchy.vary}
 
 
 def prior_draw(posterior: Posterior, key: Array) -> Float[np.ndarray, " population"]:
-    """Population values drawn from their priors, unconstrained; correlations at half their spread."""
+    """Return population values drawn from their priors, unconstrained; correlations with half their
+    spread.
+    """
     v = np.array(jax.random.normal(key, (posterior.population,)))
     v[len(posterior.names) :] *= 0.5
     return np.asarray(posterior.plain().centre) + posterior.units() * v
@@ -38,73 +43,78 @@ def prior_draw(posterior: Posterior, key: Array) -> Float[np.ndarray, " populati
 def possible_centre(
     posterior: Posterior, key: Array, *, announce: Callable[[str], None] = lambda line: None
 ) -> Float[np.ndarray, " population"]:
-    """Population values at which every record is possible: the prior medians, else a draw of the priors.
+    """Return population values at which every record is possible: the prior medians, or a draw of the priors.
 
-    FitError names subject, day, analyte and record where none of `_DRAWS` draws is possible either.
+    FitError names subject, day, analyte and reason of each record where none of `_DRAWS` draws is possible
+    either.
     """
     bound = posterior.bound
     centre = np.asarray(posterior.plain().centre)
     lines = impossible_records(bound, constrained_start(bound))
     if not lines:
         return centre
-    effects = {f"eta_{name}": jnp.zeros(len(bound.subjects)) for name in bound.hierarchy.vary}
+    effects = _no_effects(bound)
     sites = jax.jit(lambda g: posterior.sites(g)[0])
     for i in range(_DRAWS):
         g = prior_draw(posterior, jax.random.fold_in(key, i))
         if not impossible_records(bound, sites(g) | effects):
             announce(
-                f"{len(lines)} records are impossible at the prior medians ({lines[0]}); the search begins at a "
-                "draw of the priors, where none is: look at the priors"
+                f"{len(lines)} records are impossible at the prior medians ({lines[0]}); the search begins "
+                "at a draw of the priors, where none is: look at the priors"
             )
             return g
     raise _refusal(lines, f"at the prior medians, and some at each of {_DRAWS} draws of the priors")
 
 
 def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
-    """FitError naming every subject and record whose likelihood is zero or undefined at these values."""
+    """Raise FitError if any record is impossible at these values; it names them by subject, day and
+    analyte.
+    """
     lines = impossible_records(bound, sites)
     if lines:
         raise _refusal(lines, "at the prior medians")
 
 
 def _refusal(lines: list[str], where: str) -> FitError:
-    shown = "\n".join(lines[:20]) + (f"\n... and {len(lines) - 20} more" if len(lines) > 20 else "")
+    """Return the error that shows the first 20 impossible records."""
+    records = "\n".join(lines[:20])
+    if len(lines) > 20:
+        records += f"\n... and {len(lines) - 20} more"
     return FitError(
-        f"sampling cannot start: {len(lines)} records are impossible {where}\n{shown}\n"
+        f"sampling cannot start: {len(lines)} records are impossible {where}\n{records}\n"
         "check dose and sample times (a record before the first infusion must be below the LLOQ), "
         "the priors, or drop the record"
     )
 
 
 def impossible_records(bound: BoundFit, sites: Mapping[str, Array]) -> list[str]:
-    """A line for every record whose likelihood is zero or undefined at these values: subject, day,
-    analyte, why.
+    """Return a line for every record whose likelihood is zero or undefined at these values.
+
+    A line names the subject, the day, the analyte and the reason.
     """
     outputs = [a.output for a in bound.assays]
     observations = bound.data.observations
+    doses = bound.data.doses
     theta = bound.theta(sites, bound.data)
-    predicted = solve(bound.model, observations.time, theta, bound.data.doses, outputs, solver=bound.solver)
-    gave_up = trouble(
-        bound.model, observations.time, theta, bound.data.doses, outputs, solver=bound.solver
-    ).at
+    predicted = solve(bound.model, observations.time, theta, doses, outputs, solver=bound.solver)
+    gave_up = trouble(bound.model, observations.time, theta, doses, outputs, solver=bound.solver).at
     likelihood = bound.record_log_likelihood(sites, bound.data)
     lines = []
     for assay in bound.assays:
         f = np.asarray(predicted[assay.output])
-        measured = np.asarray(observations.assays[assay.analyte].measured)
-        nothing = measured & (f <= TINY) & (np.asarray(observations.assays[assay.analyte].value) > 0)
+        records = observations.assays[assay.analyte]
+        # a measured value above 0 where no cells are predicted; an error with an additive part allows for it
+        nothing = np.asarray(records.measured) & (f <= TINY) & (np.asarray(records.value) > 0)
         if assay.likelihood in ("additive", "combined"):
             nothing &= False
-        bad = ~np.isfinite(np.asarray(likelihood[assay.analyte])) | nothing
-        for i, j in zip(*np.nonzero(bad), strict=True):
-            why = (
-                "a measured value where the model predicts none"
-                if nothing[i, j]
-                else f"the solver gave up at day {float(gave_up[i]):.4g}"
-                if np.isfinite(gave_up[i])
-                else f"prediction {f[i, j]:g}"
-            )
-            lines.append(
-                f"subject {bound.subjects[i]}, day {float(observations.time[i, j]):g}, {assay.analyte}: {why}"
-            )
+        impossible = ~np.isfinite(np.asarray(likelihood[assay.analyte])) | nothing
+        for i, j in zip(*np.nonzero(impossible), strict=True):
+            if nothing[i, j]:
+                reason = "a measured value where the model predicts none"
+            elif np.isfinite(gave_up[i]):
+                reason = f"the solver gave up at day {float(gave_up[i]):.4g}"
+            else:
+                reason = f"prediction {f[i, j]:g}"
+            day = float(observations.time[i, j])
+            lines.append(f"subject {bound.subjects[i]}, day {day:g}, {assay.analyte}: {reason}")
     return lines

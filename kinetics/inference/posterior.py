@@ -1,19 +1,21 @@
-"""The posterior as one function of one flat real vector: what samplers and optimisers see.
+"""The posterior as one function of one flat real vector, as samplers and optimisers take it.
 
-A point is z = (v, u): v stands for the population sites (unconstrained: logs of positive ones, logits of
-fractions), u for the random effects, one row a varying parameter and one column a subject. A `Chart` says
-how:
+A point is z = (v, u). v stands for the population sites (unconstrained: logs of positive ones, logits of
+fractions). u stands for the random effects, with one row for each varying parameter and one column for each
+subject. A `Chart` says how:
 
     g = centre + scale v                                      population sites, unconstrained
     A_i = H_i + P(g),  A_i b_i = q_i + X_i (g - g0) + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
 
-where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i, H_i slope
-and curvature of its log-likelihood at the point p_i, all on the link scale; X_i is how that slope changes
-with population sites that move the likelihood itself (a parameter that does not vary, a residual SD), so that
-the effects follow them. Were the likelihood quadratic, u would be standard normal and independent of g,
-however much or little a subject's data say; H = 0 is the usual non-centred parametrisation, a large H the
-centred one. A plan may ask for either: H is 0 in the rows of `non_centred`, and those of `centred` are b = p
-- c(g) + spread u, each on its own.
+where c_i(g) is the subject's centre, b_i its random effects, P(g) their prior precision, and q_i and H_i are
+the slope and the curvature of its log-likelihood at the point p_i, all on the link scale. X_i is how that
+slope changes with population sites that move the likelihood itself (a parameter that does not vary, a
+residual SD), so that the effects follow them. If the likelihood were quadratic, u would be standard normal
+and independent of g, however much or little a subject's data say.
+
+H = 0 is the usual non-centred parametrisation, a large H the centred one. A plan may ask for either. H is 0
+in the rows of `non_centred`. The rows of `centred` are b = p - c(g) + spread u, each independent of the
+others.
 """
 
 from __future__ import annotations
@@ -40,46 +42,55 @@ Sites = dict[str, Array]
 
 
 class Chart(NamedTuple):
-    """How a flat point stands for sites. All arrays; `information` is None for the plain parametrisation."""
+    """How a flat point stands for sites: the arrays of the module's equations.
+
+    `point`, `slope` and `information` are p, q and H; `information` is None for the plain parametrisation.
+    """
 
     centre: Float[AnyArray, " population"]
     scale: Float[AnyArray, "population population"]
     point: Float[AnyArray, "vary subject"] | None = None
     slope: Float[AnyArray, "vary subject"] | None = None
     information: Float[AnyArray, "vary vary subject"] | None = None
-    share: Float[AnyArray, " subject"] | None = None  # of the second class of a mixture, in each subject
+    share: Float[AnyArray, " subject"] | None = None  # probability of a mixture's second class
     spread: Float[AnyArray, "vary subject"] | None = None  # of the centred rows
     cross: Float[AnyArray, "vary subject population"] | None = None  # X
     origin: Float[AnyArray, " population"] | None = None  # g0
 
 
 class Posterior:
-    """The log density of a bound fit, its population sites and its charts; pure functions of arrays."""
+    """The log density of a bound fit, its population sites and its charts, as pure functions of arrays.
+
+    `names` are the population sites of the first coordinates of g, but for correlation matrices; `blocks` are
+    the correlated blocks, whose coordinates come after them. `population` is the size of g, `size` that of z.
+    """
 
     def __init__(self, bound: BoundFit) -> None:
         self.bound = bound
         self.h = bound.hierarchy
         self.vary = self.h.vary
         self.subjects = len(bound.subjects)
-        held = [k in bound.plan.effects.centred for k in self.vary]
-        self.centred, self.free = np.flatnonzero(held), np.flatnonzero(~np.array(held, bool))
+        centred = np.array([k in bound.plan.effects.centred for k in self.vary], bool)
+        self.centred = np.flatnonzero(centred)
+        self.free = np.flatnonzero(~centred)
         self.priors = bound.priors()
         self.names = tuple(k for k in self.priors if not k.startswith("corr_"))
         self.blocks = self.h.correlated
         pairs = [len(b) * (len(b) - 1) // 2 for b in self.blocks]
         self.population = len(self.names) + sum(pairs)
         self.size = self.population + len(self.vary) * self.subjects
-        chosen = [self.priors[k] for k in self.names]
-        self._alone = np.array([isinstance(p, Correlation) for p in chosen], bool)
-        self._unit = np.array([_normal(p)[1] for p in chosen])
-        self._middle = np.array([_normal(p)[0] for p in chosen])
-        self._kinds, self._scale = np.array([_kind(p) for p in chosen]), np.array([_scale(p) for p in chosen])
-        self.log_densities = jax.jit(
-            jax.vmap(self.log_density, (0, None, None))
-        )  # of several z, compiled once
+        site_priors = [self.priors[k] for k in self.names]
+        # a correlation of residuals, whose coordinate has no normal prior
+        self._correlation = np.array([isinstance(p, Correlation) for p in site_priors], bool)
+        self._unit = np.array([_normal(p)[1] for p in site_priors])
+        self._middle = np.array([_normal(p)[0] for p in site_priors])
+        self._kinds = np.array([_kind(p) for p in site_priors])
+        self._scale = np.array([_scale(p) for p in site_priors])
+        # the densities of several z, compiled once
+        self.log_densities = jax.jit(jax.vmap(self.log_density, (0, None, None)))
 
     def plain(self) -> Chart:
-        """The chart of prior medians and, but for those that the plan centres, non-centred effects."""
+        """Return the chart of prior medians, with non-centred effects but for those that the plan centres."""
         medians = {k: jnp.asarray(p.median, float) for k, p in self.priors.items()}
         chart = Chart(self.unconstrained(medians), np.eye(self.population))
         if not len(self.centred):
@@ -88,44 +99,44 @@ class Posterior:
         return chart._replace(point=np.asarray(self.centres(medians, self.bound.data)), spread=spread)
 
     def units(self) -> Float[np.ndarray, " population"]:
-        """The prior's SD of every coordinate of g, or thereabouts: the natural size of a step."""
+        """Return roughly the prior's SD of every coordinate of g, which is the natural size of a step."""
         return np.concatenate([self._unit, np.ones(self.population - len(self.names))])
 
     def unconstrained(self, sites: Mapping[str, Any]) -> Float[np.ndarray, " population"]:
-        """The real vector of population sites given on their own scale."""
+        """Return the vector g of population sites given on their own scale."""
         values = [self.unconstrained_site(k, sites[k]) for k in self.names]
         corr = self.h.correlation(sites)
-        place = {name: i for i, name in enumerate(self.vary)}
+        row_of = {name: i for i, name in enumerate(self.vary)}
         for block in self.blocks:
-            rows = np.array([place[k] for k in block])
+            rows = np.array([row_of[k] for k in block])
             factor = jnp.linalg.cholesky(corr[rows][:, rows])
             values += list(np.asarray(CorrCholeskyTransform().inv(factor)))
         return np.array(values, float)
 
     def unconstrained_site(self, site: str, value: float) -> float:
-        """The coordinate of one population site at a value of its own scale."""
+        """Return the coordinate of one population site at a value on its own scale."""
         return float(self._unconstrained(self.priors[site], jnp.asarray(value, float)))
 
     def constrained_site(self, site: str, x: Any) -> Array:
-        """The value of one population site at its coordinate."""
+        """Return the value of one population site at its coordinate."""
         return _constrained(_kind(self.priors[site]), jnp.asarray(x)) * _scale(self.priors[site])
 
     def _constrained(self, x: Float[Array, " site"]) -> Float[Array, " site"]:
-        """The values of all of `names` at their coordinates, each kind of site in one step.
+        """Return the values of all of `names` at their coordinates, each kind of site in one step.
 
-        The product that puts them in their order again keeps XLA:CPU from computing them anew in every
-        reader.
+        The matrix product that restores their order keeps XLA:CPU from computing them again wherever they are
+        read.
         """
         order = np.argsort(self._kinds, kind="stable")
-        ordered = np.eye(len(order))[order]
-        x = jnp.dot(ordered, x, precision="highest")
-        at = 0
+        by_kind = np.eye(len(order))[order]
+        x = jnp.dot(by_kind, x, precision="highest")
+        first = 0
         values = []
         for kind, n in zip(*np.unique(self._kinds, return_counts=True), strict=True):
-            values.append(_constrained(str(kind), x[at : at + n]))
-            at += n
+            values.append(_constrained(str(kind), x[first : first + n]))
+            first += n
         finite = jnp.minimum(jnp.concatenate(values) * self._scale[order], jnp.finfo(x.dtype).max)
-        return jnp.dot(ordered.T, finite, precision="highest")
+        return jnp.dot(by_kind.T, finite, precision="highest")
 
     @staticmethod
     def _unconstrained(prior: Prior, value: Array) -> Array:
@@ -138,18 +149,21 @@ class Posterior:
         return link(prior.link, value)
 
     def sites(self, g: Float[Array, " population"]) -> tuple[Sites, Float[Array, ""]]:
-        """Population sites of a real vector, and the log prior density of that vector (Jacobian included).
+        """Return the population sites of a vector g, and its log prior density (Jacobian included).
 
-        The effects that share a prior are there too, computed from its sites.
+        The effects that share a prior are among the sites, computed from the sites of that prior.
         """
         n = len(self.names)
         x = g[:n]
+        # the sites that have a normal prior in their coordinate
         standard = (x - self._middle) / self._unit
         normal = -0.5 * standard**2 - np.log(self._unit) - 0.5 * np.log(2 * np.pi)
-        log_prior = jnp.sum(jnp.where(self._alone, 0.0, normal))
+        log_prior = jnp.sum(jnp.where(self._correlation, 0.0, normal))
         s = dict(zip(self.names, unstacked(self._constrained(x)), strict=True))
-        for k in np.array(self.names)[self._alone]:
+        # the correlations of residuals
+        for k in np.array(self.names)[self._correlation]:
             log_prior += self.priors[k].to_numpyro().log_prob(s[k]) + jnp.log1p(-(s[k] ** 2))
+        # the correlation matrices of random effects, as Cholesky factors
         for block in self.blocks:
             size = len(block) * (len(block) - 1) // 2
             to_factor = CorrCholeskyTransform()
@@ -165,19 +179,19 @@ class Posterior:
     def split(
         self, z: Float[Array, " size"]
     ) -> tuple[Float[Array, " population"], Float[Array, "vary subject"]]:
-        """v and u."""
+        """Return v and u."""
         return z[: self.population], z[self.population :].reshape(len(self.vary), self.subjects)
 
     @staticmethod
     def placed(v: Float[Array, " population"], chart: Chart) -> tuple[Float[Array, " population"], Chart]:
-        """g, and the chart with every subject's slope as it is there."""
+        """Return g, and the chart with every subject's slope as it is at g."""
         g = jnp.asarray(chart.centre + chart.scale @ v)
         if chart.cross is None or chart.origin is None or chart.slope is None:
             return g, chart
         return g, chart._replace(slope=chart.slope + jnp.asarray(chart.cross) @ (g - chart.origin))
 
     def log_density(self, z: Float[Array, " size"], data: FitData, chart: Chart) -> Float[Array, ""]:
-        """Log posterior density of z up to a constant; -inf where a prediction fails, with zero gradient."""
+        """Log posterior density of z, up to a constant; -inf with zero gradient where a prediction fails."""
         v, u = self.split(z)
         g, chart = self.placed(v, chart)
         s, log_prior = self.sites(g)
@@ -187,9 +201,9 @@ class Posterior:
     def log_joint(
         self, s: Sites, b: Float[Array, "vary subject"], data: FitData, read: Predictions | None = None
     ) -> Float[Array, " subject"]:
-        """Each subject's log-likelihood and log density of its random effects b (link scale).
+        """Sum of each subject's log-likelihood and the log density of its random effects b (link scale).
 
-        `read` is what the model predicts there, where that is known.
+        `read` is the model's predictions there, where they have been computed already.
         """
         s = self.with_effects(s, b)
         omega = self.omega(s)
@@ -197,19 +211,19 @@ class Posterior:
         return prior + self.bound.subject_log_likelihood(s, data, read)
 
     def with_effects(self, s: Sites, b: Float[Array, "vary subject"]) -> Sites:
-        """The population sites and standardised random effects eta_X."""
+        """Return the population sites, and with them the standardised random effects eta_X."""
         if not self.vary:
             return s
         eta = unstacked(b / self.omega(s)[:, None])
         return s | {f"eta_{k}": row for k, row in zip(self.vary, eta, strict=True)}
 
     def omega(self, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
-        """The standard deviations of the random effects."""
+        """Return the standard deviations of the random effects."""
         sds = [jnp.asarray(s[self.h.sd_site(k)]) for k in self.vary]
         return jnp.stack(sds) if sds else jnp.ones(0)
 
     def centres(self, s: Mapping[str, AnyArray], data: FitData) -> Float[Array, "vary subject"]:
-        """c_i: every subject's varying parameters on the link scale, before its random effects."""
+        """Return c_i, every subject's varying parameters on the link scale before its random effects."""
         return centres(self.h, self.vary, s, data.design, self.subjects)
 
     def precision(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
@@ -222,27 +236,34 @@ class Posterior:
     def effects(
         self, s: Sites, u: Float[Array, "vary subject"], data: FitData, chart: Chart
     ) -> tuple[Float[Array, "vary subject"], Float[Array, " subject"]]:
-        """b, and the log of the volume change |db/du|, of each subject."""
+        """Return b, and the log of the volume change |db/du|, of each subject."""
         if not self.vary:
             return u, jnp.zeros(self.subjects)
         if not len(self.centred):
             return self._conditional(s, u, data, chart, slice(None))
         assert chart.point is not None
         assert chart.spread is not None
-        held = self.centred
+        # the rows that the plan centres
+        rows = self.centred
+        centred = jnp.asarray(chart.point)[rows] - self.centres(s, data)[rows] + chart.spread[rows] * u[rows]
+        log_volume = jnp.sum(jnp.log(chart.spread[rows]), axis=0)
+        # the others
         free = self.free
-        own = jnp.asarray(chart.point)[held] - self.centres(s, data)[held] + chart.spread[held] * u[held]
-        log_volume = jnp.sum(jnp.log(chart.spread[held]), axis=0)
         if not len(free):
-            return own, log_volume
-        others, more = self._conditional(s, u[free], data, chart, free)
-        return jnp.zeros_like(u).at[held].set(own).at[free].set(others), log_volume + more
+            return centred, log_volume
+        others, others_log_volume = self._conditional(s, u[free], data, chart, free)
+        b = jnp.zeros_like(u).at[rows].set(centred).at[free].set(others)
+        return b, log_volume + others_log_volume
 
     def _conditional(
         self, s: Sites, u: Float[Array, "row subject"], data: FitData, chart: Chart, rows: Any
     ) -> tuple[Float[Array, "row subject"], Float[Array, " subject"]]:
-        """The rows that no plan has centred, none of which is correlated with one that is."""
+        """Return b and log |db/du| of the rows that the plan does not centre.
+
+        None of them is correlated with a row that it does.
+        """
         omega = self.omega(s)
+        # the plain parametrisation
         if chart.information is None or chart.point is None or chart.slope is None:
             log_volume = jnp.sum(jnp.log(omega[rows]))
             if not self.h.correlated:
@@ -250,43 +271,46 @@ class Posterior:
             factor = jnp.linalg.cholesky(self.h.correlation(s)[rows][:, rows])
             log_volume += jnp.sum(jnp.log(jnp.diagonal(factor)))
             return omega[rows, None] * (factor @ u), log_volume * jnp.ones(self.subjects)
+        # the equation of A_i b_i
         precision = self.precision(s)[rows][:, rows]
         away = (chart.point - self.centres(s, data))[rows]
-        moved = jnp.zeros(())
+        mixture_shift = jnp.zeros(())
         if chart.share is not None:
-            moved = ((shift_of(self.h, s) * omega)[:, None] * chart.share)[rows]
-            away = away - moved
+            mixture_shift = ((shift_of(self.h, s) * omega)[:, None] * chart.share)[rows]
+            away = away - mixture_shift
         information = jnp.asarray(chart.information)[rows][:, rows]
         pull = chart.slope[rows] + jnp.sum(information * away, axis=1)
         b, log_volume = conditional(information + precision[..., None], pull, u)
-        return b + moved, log_volume
+        return b + mixture_shift, log_volume
 
 
 def _normal(prior: Prior) -> tuple[float, float]:
-    """Mean and SD of a prior's coordinate; 0 and 1 where it is not that of its link."""
+    """Mean and SD of a prior in its coordinate; 0 and 1 where the coordinate is not that of its link."""
     if isinstance(prior, HalfNormal | HalfCauchy | Correlation):
         return 0.0, 1.0
     return float(link(prior.link, jnp.asarray(prior.median, float))), prior.sd
 
 
 def _kind(prior: Prior) -> str:
-    """Which map takes a coordinate to a site's value: that of its link, or of its prior where it has its
-    own.
+    """Name of the map from a coordinate to a site's value: the prior's class if it has its own, else a
+    link.
     """
-    own = isinstance(prior, HalfNormal | HalfCauchy | Correlation)
-    return type(prior).__name__ if own else prior.link
+    if isinstance(prior, HalfNormal | HalfCauchy | Correlation):
+        return type(prior).__name__
+    return prior.link
 
 
 def _scale(prior: Prior) -> float:
+    """Factor on the values of `_constrained`."""
     return prior.scale if isinstance(prior, HalfNormal | HalfCauchy) else 1.0
 
 
 def _constrained(kind: str, x: Array) -> Array:
-    """Values, before their scale, at coordinates of one kind.
+    """Return the values, before their scale, at coordinates of one kind.
 
-    The coordinate of a HalfNormal is that in which it is standard normal: the log would have a long left tail
-    wherever the data do not keep a standard deviation off zero. So is that of a HalfCauchy, whose log has two
-    long tails: no step of a sampler suits both them and the middle.
+    The coordinate of a HalfNormal is the one in which it is standard normal. Its log would have a long left
+    tail wherever the data do not keep a standard deviation off zero. The coordinate of a HalfCauchy is
+    standard normal too. Its log has two long tails, and no step of a sampler suits both them and the middle.
     """
     if kind == "HalfCauchy":
         return HalfCauchy(1.0).of_normal(x)
@@ -299,7 +323,7 @@ def _constrained(kind: str, x: Array) -> Array:
 
 @jax.custom_jvp
 def _half_normal(x: Array) -> Array:
-    """The value whose rank under a half-normal of scale 1 is that of x under a standard normal."""
+    """Return the value whose rank under a half-normal of scale 1 is that of x under a standard normal."""
     return np.sqrt(2.0) * erfinv(ndtr(x))
 
 

@@ -1,10 +1,10 @@
-"""A run folder on disk: written whole or not at all, never over another without being told.
+"""A run folder on disk: written whole or not at all, and never over another unless that is forced.
 
 runs/NAME/plan.toml        the plan, every name resolved
           posterior.nc     the draws (ArviZ DataTree, NetCDF)
           provenance.json  hashes of model, data and code, versions, seed, device, times
           log.txt          what the sampler reported
-          estimates.csv    of a fit by laplace or map: every population value with its standard error
+          estimates.csv    every population value with its standard error, of a fit by laplace or map
 """
 
 from __future__ import annotations
@@ -33,18 +33,22 @@ _PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "pandas", "arviz-base", "diffr
 
 
 def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything needed to know where a number came from, as plain values."""
+    """Return everything needed to know where a number came from, as plain values; `facts` are added to it."""
+    model = bound.model
+    study = bound.study
+    data: dict[str, Any] = {
+        "name": study.name,
+        "path": str(study.path),
+        "sha256": study.sha256,
+        "synthetic": study.synthetic,
+    }
+    if study.options:
+        data["options"] = dict(study.options)
     return {
         "fit": plan.name,
         "seed": plan.seed,
-        "model": {"name": bound.model.name, "path": bound.model.path, "sha256": bound.model.sha256},
-        "data": {
-            "name": bound.study.name,
-            "path": str(bound.study.path),
-            "sha256": bound.study.sha256,
-            "synthetic": bound.study.synthetic,
-            **({"options": dict(bound.study.options)} if bound.study.options else {}),
-        },
+        "model": {"name": model.name, "path": model.path, "sha256": model.sha256},
+        "data": data,
         "code": {"version": version("cellkinetics"), "sha256": code_sha256()},
         "versions": {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
         "device": {
@@ -57,7 +61,7 @@ def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> d
 
 
 def code_sha256() -> str:
-    """SHA-256 of this package's source files."""
+    """Return the SHA-256 of this package's source files: their paths and their contents."""
     folder = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
@@ -75,9 +79,9 @@ def write_run(
     log: str = "",
     tables: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a run folder whole or not at all; FitError if it exists and not `force`.
+    """Write a run folder whole or not at all, and return it; FitError if it exists, unless `force`.
 
-    `tables`: file name -> text of what else belongs in it.
+    `tables` are the other files that belong in it: file name -> text. `log` is the text of log.txt.
     """
     if folder.exists() and not force:
         raise FitError(f"{folder} exists; choose another --out, or replace it with --force")
@@ -91,15 +95,15 @@ def write_run(
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
-    """Plan, posterior and provenance of a run folder; FitError says which file is missing."""
+    """Read plan, posterior and provenance of a run folder; FitError names a file that is missing or
+    damaged.
+    """
     if not folder.is_dir():
-        runs = (
-            sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc"))
-            if folder.parent.is_dir()
-            else []
-        )
-        known = f"runs there: {', '.join(runs)}" if runs else "fit one with `kinetics fit`"
-        raise FitError(f"no run folder {folder}; {known}")
+        runs = []
+        if folder.parent.is_dir():
+            runs = sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc"))
+        remedy = f"runs there: {', '.join(runs)}" if runs else "fit one with `kinetics fit`"
+        raise FitError(f"no run folder {folder}; {remedy}")
     missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not (folder / n).is_file()]
     if missing:
         raise FitError(f"{folder} is not a finished run: no {', '.join(missing)}; fit again")

@@ -1,4 +1,4 @@
-"""Where chains begin and in which coordinates."""
+"""Where chains begin, and in which coordinates they run."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ def begin(
     marginal: Marginal | None = None,
     centre: Float[np.ndarray, " population"] | None = None,
 ) -> tuple[Chart, Float[Array, "chain size"]]:
-    """The chart, and a start (v, u) for each chain: standard normal in it, or near the prior medians without
-    one.
+    """Return the chart, and a start (v, u) for each chain.
 
-    The chart is that of Laplace's method unless the settings say "prior" or the method finds no maximum,
-    which `announce` hears; with "vi" its population values are those of the normal approximation, from which
-    the starts are drawn. The search begins at `centre`, by default the prior medians.
+    The chart is that of Laplace's method, and the starts are standard normal in it. If the settings say
+    "prior", or if the method finds no maximum (which `announce` is told), the chart is the plain one, and the
+    starts lie near the prior medians. If the settings say "vi", the chart's population values are those of
+    the variational approximation, and the starts are draws of that. The search begins at `centre`, by default
+    the prior medians.
     """
     shape = (settings.chains, posterior.size)
     plain = posterior.plain()
-    plain = plain if centre is None else plain._replace(centre=centre)
+    if centre is not None:
+        plain = plain._replace(centre=centre)
     if settings.start == "prior":
         return plain, 0.1 * jax.random.normal(key, shape)
     try:
         marginal = marginal or Marginal(posterior)
-        found = search(
+        maximum = search(
             marginal,
             data,
             np.asarray(plain.centre),
@@ -53,14 +55,15 @@ def begin(
             starts=settings.starts,
             announce=announce,
         ).best
-        chart = chart_of(marginal, found, data)
+        chart = chart_of(marginal, maximum, data)
     except (FitError, np.linalg.LinAlgError) as error:
         announce(f"Laplace's method failed ({error}); chains begin at the prior medians")
         return plain, 0.1 * jax.random.normal(key, shape)
     if settings.start == "vi":
-        return _around_guide(posterior, data, chart, key, settings.chains, announce)
+        return _around_guide(posterior, data, chart, key, chains=settings.chains, announce=announce)
     announce(
-        f"Laplace's method: log marginal likelihood {found.log_likelihood:.2f}; chains begin around its maximum"
+        f"Laplace's method: log marginal likelihood {maximum.log_likelihood:.2f}; chains begin around its "
+        "maximum"
     )
     return chart, _possible(posterior, data, chart, jax.random.normal(key, shape))
 
@@ -70,10 +73,11 @@ def _around_guide(
     data: FitData,
     chart: Chart,
     key: Array,
+    *,
     chains: int,
     announce: Callable[[str], None],
 ) -> tuple[Chart, Float[Array, "chain size"]]:
-    """The chart whose v is standard normal under the guide, and draws of the guide."""
+    """Return the chart whose v is standard normal under the variational approximation, and draws of it."""
     guide = fitted_guide(posterior, data, chart)
     z, _ = draws_of(posterior, guide, key, chains)
     n = posterior.population
@@ -91,10 +95,10 @@ def _around_guide(
 def _possible(
     posterior: Posterior, data: FitData, chart: Chart, z: Float[Array, "chain size"]
 ) -> Float[Array, "chain size"]:
-    """The starts, drawn towards the middle until all of them have a density above 0."""
+    """Return the starts, those of density 0 halved until they have a density (20 times at most)."""
     for _ in range(20):
-        bad = ~np.isfinite(np.asarray(posterior.log_densities(z, data, chart)))
-        if not bad.any():
+        impossible = ~np.isfinite(np.asarray(posterior.log_densities(z, data, chart)))
+        if not impossible.any():
             break
-        z = jnp.where(bad[:, None], 0.5 * z, z)
+        z = jnp.where(impossible[:, None], 0.5 * z, z)
     return z

@@ -1,4 +1,24 @@
-"""Clinical outcomes by subject: RECIST and iRECIST, ASTCT grades, DLTs, responses and survival."""
+"""Clinical outcomes by subject: RECIST and iRECIST, ASTCT grades, DLTs, responses and survival.
+
+Which module to open for what, in the order in which they build on each other:
+
+- `recist`: RECIST 1.1 from lesion diameters, and the best response of a sequence of assessments.
+- `irecist`: iRECIST from lesion diameters, on top of `recist`.
+- `lesions`: a table of lesion measurements as responses by both.
+- `astct`: CRS and ICANS grades from a table of raw signs.
+- `grouping`: the column of subjects.csv by which a table is grouped.
+- `proportions`: proportions with exact intervals.
+- `responses`: a study's recorded responses: best response and response rates.
+- `lesion_size`: the sum of diameters as change from baseline.
+- `immune_responses`: a study's responses by iRECIST, recorded or judged from its measurements.
+- `vital_status`: death, the last day known alive, new therapies.
+- `survival`: DOR, PFS and OS by a protocol's censoring.
+- `survival_curve`: Kaplan-Meier curves of such times.
+- `adverse_event_counts`: subjects with each adverse event, by worst grade.
+- `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.
+- `by_subject`: DLT, CRS grade and response of each subject as numbers for a dose decision.
+- `strata`: rates by subgroup for the interim analysis.
+"""
 
 import lazy_loader
 

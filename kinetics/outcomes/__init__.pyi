@@ -1,3 +1,4 @@
+from .adverse_event_counts import adverse_events as adverse_events
 from .astct import (
     astct_events as astct_events,
     astct_grades as astct_grades,
@@ -8,6 +9,7 @@ from .by_subject import known_responses as known_responses, subject_outcomes as 
 from .dlts import (
     Patient as Patient,
     Step as Step,
+    dlt_table as dlt_table,
     history_of as history_of,
     patients_of as patients_of,
     replayed as replayed,
@@ -27,13 +29,11 @@ from .lesions import (
     other_than_recorded as other_than_recorded,
     read_lesions as read_lesions,
 )
+from .proportions import clopper_pearson as clopper_pearson
 from .recist import RECIST_1_1 as RECIST_1_1
 from .responses import (
-    adverse_events as adverse_events,
     assessments_of as assessments_of,
     best_responses as best_responses,
-    clopper_pearson as clopper_pearson,
-    dlt_table as dlt_table,
     first_infusions as first_infusions,
     response_rates as response_rates,
 )

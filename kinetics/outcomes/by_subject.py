@@ -1,6 +1,4 @@
-"""What happened to each subject, as numbers a dose decision weighs: DLT, worst CRS grade, objective
-response.
-"""
+"""Outcomes by subject as numbers for a dose decision: DLT, worst CRS grade, objective response."""
 
 from __future__ import annotations
 
@@ -9,15 +7,9 @@ from math import nan
 from pandas import DataFrame
 
 from kinetics.errors import InputError, Problem
-from kinetics.outcomes.dlts import Patient, followed_until, patients_of
-from kinetics.outcomes.responses import (
-    DEATH,
-    NEW_THERAPY,
-    RATES,
-    assessments_of,
-    best_responses,
-    first_infusions,
-)
+from kinetics.outcomes.dlts import followed_until, patients_of
+from kinetics.outcomes.responses import RATES, assessments_of, best_responses, first_infusions
+from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
@@ -27,12 +19,12 @@ __all__ = ["known_responses", "subject_outcomes"]
 def subject_outcomes(
     study: Study, protocol: Protocol, *, level_column: str = "dose_level", confirmed: bool = False
 ) -> DataFrame:
-    """One row a subject who had the level's product, in the order of subjects.csv.
+    """One row for each subject who had the level's product, in the order of subjects.csv.
 
-    subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1, 0, NaN where not evaluable or
-    pending); crs (worst grade by the scale the protocol names for it, from the first infusion of cells, 0
-    where none, NaN where the protocol names no scale); response (1 for CR or PR, 0 otherwise, NaN where none
-    of the study's subjects was assessed).
+    Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
+    evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
+    infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
+    PR, 0 otherwise, NaN where none of the study's subjects was assessed).
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.subject_outcomes(study, protocol).head(3)
@@ -50,7 +42,7 @@ def subject_outcomes(
             "subject": p.subject,
             "level": p.level,
             "dose": float(protocol.levels[p.level - 1]),
-            "dlt": _dlt(p),
+            "dlt": float(p.dlt) if p.status == "evaluable" else nan,
             "crs": nan if crs is None else crs.get(p.subject, 0.0),
             "response": nan if responded is None else float(responded[p.subject]),
         }
@@ -62,48 +54,48 @@ def subject_outcomes(
 def known_responses(
     study: Study, *, within_days: float, confirmed: bool = False, level_column: str = "dose_level"
 ) -> dict[str, bool | None]:
-    """Of every subject whether it responded (CR or PR) within so many days of its first infusion of cells.
+    """Whether each subject responded (CR or PR) within `within_days` of its first infusion of cells.
 
-    None where that is not known yet: no response so far, and neither progression, another therapy or death
-    nor the end of these days was seen (`kinetics.outcomes.followed_until`). InputError for no days.
+    The value is None where this is not known yet: there is no response so far, and neither progression,
+    another therapy or death nor the end of these days was seen (`kinetics.outcomes.followed_until`).
+    InputError where `within_days` is not above 0.
     """
     if not within_days > 0:
         raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
     starts = first_infusions(study)
-    seen = assessments_of(study)
+    assessments = assessments_of(study)
     best = best_responses(study, confirmed, by=level_column).set_index("subject")
-    ended = study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"]
-    found: dict[str, bool | None] = {}
+    ended = set(study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"])
+    responses: dict[str, bool | None] = {}
     for subject in study.subject_ids:
         start = starts.get(subject)
         if start is None:
-            found[subject] = None
+            responses[subject] = None
             continue
         row = best.loc[subject]
-        over = any(a.response == "PD" for a in seen[subject])
+        progressed = any(a.response == "PD" for a in assessments[subject])
         if row["response"] in RATES["orr"] and row["day"] - start <= within_days:
-            found[subject] = True
-        elif over or subject in set(ended) or followed_until(study, subject)[0] - start >= within_days:
-            found[subject] = False
+            responses[subject] = True
+        elif progressed or subject in ended or followed_until(study, subject)[0] - start >= within_days:
+            responses[subject] = False
         else:
-            found[subject] = None
-    return found
-
-
-def _dlt(patient: Patient) -> float:
-    return float(patient.dlt) if patient.status == "evaluable" else nan
+            responses[subject] = None
+    return responses
 
 
 def _worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:
+    """Subject -> worst CRS grade, without subjects who had none; None where the protocol names no scale."""
     endpoint = protocol.endpoints.get("crs")
     system = endpoint.grading.value if endpoint and endpoint.grading else None
     if system is None:
         return None
-    own = study.events[(study.events["event"] == "crs") & (study.events["grading_system"] == system)]
-    return {str(k): float(v) for k, v in own.groupby("subject")["grade"].max().items()}
+    crs = study.events[(study.events["event"] == "crs") & (study.events["grading_system"] == system)]
+    worst = crs.groupby("subject")["grade"].max()
+    return {str(subject): float(grade) for subject, grade in worst.items()}
 
 
 def _responses(study: Study, confirmed: bool, level_column: str) -> dict[str, bool] | None:
+    """Subject -> whether its best response is CR or PR; None where the study has no responses."""
     if study.responses.empty:
         return None
     best = best_responses(study, confirmed, by=level_column)

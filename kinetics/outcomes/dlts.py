@@ -1,11 +1,10 @@
-"""From a study's tables to the history a dose rule reads: who is evaluable, who had a DLT, whose window is
-open.
-"""
+"""DLTs as a protocol counts them: by subject, as the history that a dose rule reads, and by level."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Literal
 
 from pandas import DataFrame
@@ -13,21 +12,32 @@ from pandas.api.types import is_numeric_dtype
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.escalation import Cohort, Decision, Rule
+from kinetics.outcomes.proportions import proportion_columns
 from kinetics.protocol import Protocol, Trigger
 from kinetics.study import Study
 
-__all__ = ["FOLLOWED_UNTIL", "Patient", "Step", "followed_until", "history_of", "patients_of", "replayed"]
+__all__ = [
+    "FOLLOWED_UNTIL",
+    "Patient",
+    "Step",
+    "dlt_table",
+    "followed_until",
+    "history_of",
+    "patients_of",
+    "replayed",
+]
 
 FOLLOWED_UNTIL = "followed_until"  # a column of subjects.csv: the day up to which a DLT was looked for
 
-WHOLE_DAY = 0.5  # an infusion or sample is on its planned day within this: a guess, for jittered actual times
+WHOLE_DAY = 0.5  # days within which an infusion or sample is on its planned day: a guess, for jittered times
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One subject as the rule sees it, and why. `level` counts from 1.
+    """One subject as the rule sees it, and the reason for it. `level` counts from 1.
 
-    `followed` is the share of the DLT window that a pending subject was followed; 0 before the window began.
+    `followed` is the share of the DLT window for which a pending subject was followed; 0 before the window
+    began.
     """
 
     subject: str
@@ -41,7 +51,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Step:
-    """What the rule said before a patient was treated, and whether the patient's level is what it said."""
+    """The rule's decision before a patient was treated; `legal`: the patient had the level that it gave."""
 
     subject: str
     level: int
@@ -50,8 +60,9 @@ class Step:
 
 
 def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_level") -> list[Patient]:
-    """Every subject in the order of subjects.csv; StudyError with everything that keeps one from being
-    read.
+    """Every subject as the rule sees it, in the order of subjects.csv.
+
+    StudyError lists everything that keeps a subject from being read.
     """
     _check_columns(study, level_column)
     levels, problems = _levels(study, protocol, level_column)
@@ -64,28 +75,32 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
 def history_of(
     patients: Sequence[Patient], responded: Mapping[str, bool | None] | None = None
 ) -> list[Cohort]:
-    """One cohort a patient, in their order; who is not evaluable was replaced and is in none.
+    """One cohort a patient, in their order; a patient who is not evaluable was replaced and has none.
 
-    `responded` says of each subject whether it responded, None where that is not known yet; for rules that
-    look at responses (`kinetics.outcomes.known_responses`).
+    `responded`: subject -> whether it responded, None where that is not known yet; for rules that look at
+    responses (`kinetics.outcomes.known_responses`).
     """
-    found = []
+    history = []
     for p in patients:
         answer = False if responded is None else responded[p.subject]
         responses = {"responses": int(answer is True), "response_pending": int(answer is None)}
         if p.status == "pending":
-            found.append(Cohort(p.level, 0, 0, int(p.trigger), pending=1, followed=p.followed, **responses))
+            trigger = int(p.trigger)
+            cohort = Cohort(p.level, 0, 0, trigger, pending=1, followed=p.followed, **responses)
+            history.append(cohort)
         elif p.status == "evaluable":
+            trigger = int(p.trigger and not p.dlt)
             both = int(p.dlt and answer is True)
-            fired = int(p.trigger and not p.dlt)
-            found.append(Cohort(p.level, 1, int(p.dlt), fired, dlts_with_response=both, **responses))
-    return found
+            cohort = Cohort(p.level, 1, int(p.dlt), trigger, dlts_with_response=both, **responses)
+            history.append(cohort)
+    return history
 
 
 def replayed(rule: Rule, patients: Sequence[Patient]) -> list[Step]:
-    """The rule asked before each patient, as if every window before had ended: was the level what it said?
+    """Compare each patient's level with the rule's decision, as if every earlier window had ended.
 
-    For rules of cohorts that answer with the open places of a cohort (3+3), not for those that decide anew.
+    For rules that answer with the open places of a cohort (3+3), not for those that decide anew for each
+    patient.
     """
     steps = []
     for place, p in enumerate(patients):
@@ -95,157 +110,201 @@ def replayed(rule: Rule, patients: Sequence[Patient]) -> list[Step]:
     return steps
 
 
+def dlt_table(
+    study: Study, protocol: Protocol, *, level_column: str = "dose_level", level: float = 0.95
+) -> DataFrame:
+    """Dose-limiting toxicities by the protocol's window, clock and evaluability: one row a level.
+
+    Columns: level (from 1); dose (of the protocol); subjects; evaluable; pending; not_evaluable; dlts
+    (evaluable subjects with one); estimate; lower; upper (Clopper-Pearson, of the evaluable, with probability
+    `level`); with_dlt (who, and what); reason (why there is no estimate). StudyError as `patients_of`.
+    """
+    patients = patients_of(study, protocol, level_column=level_column)
+    rows = []
+    for number, dose in enumerate(protocol.levels, start=1):
+        at_level = [p for p in patients if p.level == number]
+        row: dict[str, float | str] = {"level": number, "dose": float(dose), "subjects": len(at_level)}
+        for status in ("evaluable", "pending", "not_evaluable"):
+            row[status] = sum(p.status == status for p in at_level)
+        with_dlt = [p for p in at_level if p.status == "evaluable" and p.dlt]
+        evaluable = sum(p.status == "evaluable" for p in at_level)
+        row["dlts"] = len(with_dlt)
+        row |= proportion_columns(len(with_dlt), evaluable, level, "no evaluable subject")
+        row["with_dlt"] = "; ".join(f"{p.subject}: {p.why}" for p in with_dlt)
+        rows.append(row)
+    return DataFrame(rows)
+
+
 def _check_columns(study: Study, level_column: str) -> None:
+    """Raise StudyError where a column is missing that the history needs."""
     problems = []
     if level_column not in study.subjects.columns:
         what = f"no column {level_column!r}"
         remedy = did_you_mean(level_column, study.subjects.columns)
         problems.append(Problem(what, f"the assigned level of each subject: {remedy}", file="subjects.csv"))
-    for column in ("dlt", "attribution"):
+    for column, values in (("dlt", "yes or no"), ("attribution", "a product")):
         if column not in study.events.columns:
-            remedy = f"add `{column}` ({'yes or no' if column == 'dlt' else 'a product'}) and declare it"
+            remedy = f"add `{column}` ({values}) and declare it"
             problems.append(Problem(f"no column {column!r}", remedy, file="events.csv"))
     if problems:
         raise StudyError(problems)
 
 
-def _follow_up_problems(study: Study) -> list[Problem]:
-    """Records after the day until which a subject is said to be followed."""
+def _follow_up_problems(study: Study) -> Iterator[Problem]:
+    """Records after the day up to which a subject was followed."""
     if FOLLOWED_UNTIL not in study.subjects.columns:
-        return []
+        return
     if not is_numeric_dtype(study.subjects[FOLLOWED_UNTIL]):
         remedy = 'declare it in dictionary.toml with unit = "day"'
-        return [Problem("not a number of days", remedy, "subjects.csv", column=FOLLOWED_UNTIL)]
-    problems = []
+        yield Problem("not a number of days", remedy, "subjects.csv", column=FOLLOWED_UNTIL)
+        return
+    last_days = study.subjects[FOLLOWED_UNTIL].to_dict()
     for name in ("doses", "observations", "events"):
         table = getattr(study, name)
-        until = table["subject"].map(study.subjects[FOLLOWED_UNTIL].to_dict())
+        until = table["subject"].map(last_days)
         for row in table[table["time"] > until + WHOLE_DAY].to_dict("records"):
             what = f"day {row['time']:g}: later than {FOLLOWED_UNTIL} of subjects.csv"
-            where = int(row["row"]) if "row" in row else None
-            problems.append(
-                Problem(what, "correct one of the days", f"{name}.csv", where, str(row["subject"]))
-            )
-    return problems
+            number = int(row["row"]) if "row" in row else None
+            yield Problem(what, "correct one of the days", f"{name}.csv", number, str(row["subject"]))
 
 
 def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, int], list[Problem]]:
-    """The level of every subject, and a Problem for each that is none of the protocol's."""
-    found = {}
+    """The level of every subject, and a Problem for each dose that is not a level of the protocol."""
+    levels = {}
     problems = []
     for subject, dose in zip(study.subject_ids, study.subjects[column].astype(float), strict=True):
         near = [i for i, level in enumerate(protocol.levels, start=1) if abs(dose / level - 1) < 1e-6]
-        found[subject] = near[0] if near else 0
+        levels[subject] = near[0] if near else 0
         if not near:
-            known = ", ".join(protocol.level_name(i) for i in range(1, len(protocol.levels) + 1))
-            what = "is no level of the protocol"
-            problems.append(
-                Problem(
-                    what, f"known: {known}", "subjects.csv", subject=subject, column=column, value=f"{dose:g}"
-                )
+            names = ", ".join(protocol.level_name(i) for i in range(1, len(protocol.levels) + 1))
+            problem = Problem(
+                "is no level of the protocol",
+                f"known: {names}",
+                file="subjects.csv",
+                subject=subject,
+                column=column,
+                value=f"{dose:g}",
             )
-    return found, problems
+            problems.append(problem)
+    return levels, problems
 
 
 def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Patient:
-    doses = _of(study.doses, subject)
-    events = _of(study.events, subject)
+    """One subject as the rule sees it, by the protocol's clock, DLT window and evaluability."""
+
+    def patient(
+        status: Literal["evaluable", "pending", "not_evaluable"],
+        why: str,
+        *,
+        dlt: bool = False,
+        followed: float = 0.0,
+    ) -> Patient:
+        return Patient(subject, level, status, dlt=dlt, trigger=trigger, why=why, followed=followed)
+
+    doses = _rows_of(study.doses, subject)
+    events = _rows_of(study.events, subject)
     product = protocol.level_product
-    given = doses[doses["product"] == product]
-    seen, known_by = followed_until(study, subject)
+    infusions = doses[doses["product"] == product]
+    first = infusions["time"].min() if len(infusions) else float("inf")
+    followed_to, known_by = followed_until(study, subject)
     start = _clock(protocol, doses)
     window = protocol.dlt.window_days.value or 0.0
     trigger = _triggered(protocol, doses, events)
     toxic = events[events["dlt"] == "yes"]
-    first = given["time"].min() if len(given) else float("inf")
+
+    # a DLT before any infusion of the level's product, and none after
+    before_level = protocol.dlt.after_car_nk_only.value
     if len(toxic[toxic["time"] < first]) and not len(toxic[toxic["time"] >= first]):
-        if protocol.dlt.after_car_nk_only.value == "at_assigned_level":
-            return Patient(
-                subject, level, "evaluable", True, trigger, "a DLT before any infusion of the level"
-            )
-        if not len(given):
-            why = "a DLT before any infusion of the level counts at no level"
-            return Patient(subject, level, "not_evaluable", False, trigger, why)
-    if start is None or not len(given):
-        return _undosed(protocol, subject, level, seen, trigger)
-    counts_from = first if protocol.dlt.after_car_nk_only.value == "at_no_level" else min(first, start)
+        if before_level == "at_assigned_level":
+            return patient("evaluable", "a DLT before any infusion of the level", dlt=True)
+        if not len(infusions):
+            return patient("not_evaluable", "a DLT before any infusion of the level counts at no level")
+
+    # no infusion, or no window yet: not evaluable once the days for the first infusion are over
+    if start is None or not len(infusions):
+        days = protocol.dosing[product].begins_on_days
+        if days is not None and followed_to <= days[1]:
+            return patient("pending", f"day {followed_to:.0f}: {product} may begin until day {days[1]:g}")
+        return patient("not_evaluable", f"no {product}")
+
+    counts_from = first if before_level == "at_no_level" else min(first, start)
     within = toxic[(toxic["time"] >= counts_from) & (toxic["time"] <= start + window)]
     if len(within):
         e = within.iloc[0]
-        why = (
-            f"DLT: {e['event']} grade {e['grade']:g} ({e['grading_system']}) {e['time'] - start:.1f} days in"
-        )
-        return Patient(subject, level, "evaluable", True, trigger, why)
-    if seen < start + window - WHOLE_DAY:
-        why = f"followed {max(seen - start, 0.0):.1f} of {window:g} days, by {known_by}"
-        followed = max(seen - start, 0.0) / window
-        return Patient(subject, level, "pending", False, trigger, why, followed)
-    wanted = _wanted(protocol)
-    if len(given) < wanted:
-        why = f"{len(given)} of {wanted} infusions that make a patient evaluable"
-        return Patient(subject, level, "not_evaluable", False, trigger, why)
+        event = f"{e['event']} grade {e['grade']:g} ({e['grading_system']})"
+        return patient("evaluable", f"DLT: {event} {e['time'] - start:.1f} days in", dlt=True)
+
+    if followed_to < start + window - WHOLE_DAY:
+        days_followed = max(followed_to - start, 0.0)
+        why = f"followed {days_followed:.1f} of {window:g} days, by {known_by}"
+        return patient("pending", why, followed=days_followed / window)
+
+    needed = _needed_infusions(protocol)
+    if len(infusions) < needed:
+        why = f"{len(infusions)} of {needed} infusions that make a patient evaluable"
+        return patient("not_evaluable", why)
+
     late = toxic[toxic["time"] > start + window]["time"]
     outside = "".join(f"; a DLT {day - start:.1f} days in is outside the window" for day in late)
-    return Patient(subject, level, "evaluable", False, trigger, f"{window:g} days without a DLT{outside}")
+    return patient("evaluable", f"{window:g} days without a DLT{outside}")
 
 
-def _undosed(protocol: Protocol, subject: str, level: int, seen: float, trigger: bool) -> Patient:
-    """A subject without an infusion of the level's product: not evaluable once the days for it are over."""
-    days = protocol.dosing[protocol.level_product].begins_on_days
-    if days is not None and seen <= days[1]:
-        why = f"day {seen:.0f}: {protocol.level_product} may begin until day {days[1]:g}"
-        return Patient(subject, level, "pending", False, trigger, why)
-    return Patient(subject, level, "not_evaluable", False, trigger, f"no {protocol.level_product}")
-
-
-def _wanted(protocol: Protocol) -> int:
+def _needed_infusions(protocol: Protocol) -> int:
     """Infusions of the level's product that make a patient evaluable."""
-    given = protocol.dosing[protocol.level_product]
-    per_cycle = len(given.days)
-    return {"any_infusion": 1, "first_cycle": per_cycle, "every_cycle": per_cycle * given.cycles}[
-        protocol.evaluable.requires.value or "any_infusion"
-    ]
+    dosing = protocol.dosing[protocol.level_product]
+    per_cycle = len(dosing.days)
+    infusions = {"any_infusion": 1, "first_cycle": per_cycle, "every_cycle": per_cycle * dosing.cycles}
+    return infusions[protocol.evaluable.requires.value or "any_infusion"]
 
 
 def _clock(protocol: Protocol, doses: DataFrame) -> float | None:
-    """The day that the DLT window begins; None before it has."""
-    which = protocol.dlt.clock.value or "first_car_t"
-    end, _, product = which.partition("_")
+    """The day on which the DLT window begins; None before it has."""
+    clock = protocol.dlt.clock.value or "first_car_t"
+    end, _, product = clock.partition("_")
     times = doses[doses["product"] == product]["time"]
-    return None if times.empty else float(times.min() if end == "first" else times.max())
+    if times.empty:
+        return None
+    return float(times.min() if end == "first" else times.max())
 
 
 def _triggered(protocol: Protocol, doses: DataFrame, events: DataFrame) -> bool:
+    """Whether a subject had an event that ends the protocol's accelerated titration."""
     if protocol.titration is None:
         return False
     return any(_fires(trigger, doses, events) for trigger in protocol.titration.triggers.value or ())
 
 
 def _fires(trigger: Trigger, doses: DataFrame, events: DataFrame) -> bool:
+    """Whether an event is a trigger's term, grade and attribution, from the first dose of its products on."""
     after = doses[doses["product"].isin(trigger.after)]["time"]
     if after.empty:
         return False
     named = events if trigger.term == "any" else events[events["event"] == trigger.term]
-    hit = (named["grading_system"] == trigger.system) & (named["grade"] >= trigger.grade)
-    return bool((hit & named["attribution"].isin(trigger.attribution) & (named["time"] >= after.min())).any())
+    graded = (named["grading_system"] == trigger.system) & (named["grade"] >= trigger.grade)
+    attributed = named["attribution"].isin(trigger.attribution)
+    return bool((graded & attributed & (named["time"] >= after.min())).any())
 
 
 def followed_until(study: Study, subject: str) -> tuple[float, str]:
-    """The last day up to which a DLT of a subject would be known, and what says so.
+    """The last day up to which a DLT of a subject would be known, and the record that says so.
 
-    The column `followed_until` of subjects.csv (the visit or the data cutoff), else the last day that
-    anything is recorded of it. Nobody is taken to be followed for longer than that.
+    It is the column `followed_until` of subjects.csv (the visit or the data cutoff), else the last day on
+    which anything of the subject is recorded. No subject is taken to be followed for longer than that.
     """
-    tables = {"doses": study.doses, "observations": study.observations, "events": study.events}
-    tables["responses"] = study.responses
-    last = {name: float(rows["time"].max()) for name, t in tables.items() if len(rows := _of(t, subject))}
-    name = max(last, key=lambda k: last[k], default="")
     if FOLLOWED_UNTIL in study.subjects.columns:
         day = float(study.subjects[FOLLOWED_UNTIL][subject])
-        if day == day:  # not empty
+        if not isnan(day):  # the cell is not empty
             return day, FOLLOWED_UNTIL
-    return last.get(name, 0.0), f"last record ({name}.csv)" if name else "no record"
+    last: dict[str, float] = {}
+    for name in ("doses", "observations", "events", "responses"):
+        rows = _rows_of(getattr(study, name), subject)
+        if len(rows):
+            last[name] = float(rows["time"].max())
+    if not last:
+        return 0.0, "no record"
+    latest = max(last, key=lambda name: last[name])
+    return last[latest], f"last record ({latest}.csv)"
 
 
-def _of(table: DataFrame, subject: str) -> DataFrame:
+def _rows_of(table: DataFrame, subject: str) -> DataFrame:
     return table[table["subject"] == subject]

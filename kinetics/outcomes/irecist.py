@@ -1,16 +1,18 @@
 """iRECIST from lesion measurements: progression is unconfirmed (iUPD) until a later scan confirms it (iCPD).
 
-Seymour L et al., Lancet Oncol 2017;18:e143 (PMC5648544; "iRECIST" below), read with the answers of the RECIST
-working group (recist.eortc.org; "FAQ"). Each visit is first judged by RECIST 1.1
-(`kinetics.outcomes.recist`), targets, non-target and new lesions apart. Further growth is counted from the
-first iUPD, so small increases add up; a visit at which every category that had progressed no longer does
-resets the bar: the next progression is an iUPD again. Not here: confirmation of iCR and iPR, clinical
-stability, new lesions beyond five measured ones.
+The rules are those of Seymour L et al., Lancet Oncol 2017;18:e143 (PMC5648544; "iRECIST" below), read
+together with the answers of the RECIST working group (recist.eortc.org; "FAQ").
+
+RECIST 1.1 (`kinetics.outcomes.recist`) first judges each visit, with targets, non-target lesions and new
+lesions apart. Further growth is counted from the first iUPD, so that small increases add up. A visit at which
+no category that had progressed still does so resets the bar: the next progression is an iUPD again.
+
+Not covered: confirmation of iCR and iPR, clinical stability, and new lesions beyond five measured ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
@@ -43,21 +45,15 @@ ImmuneResponse = Literal["iCR", "iPR", "iSD", "iUPD", "iCPD", "NE"]
 Growth = Literal["none", "larger", "unequivocal"]
 
 BETTER = ("CR", "PR", "SD", "PD")
-ORDER = (
-    "iCR",
-    "iPR",
-    "iSD",
-    "iCPD",
-    "iUPD",
-    "NE",
-)  # iRECIST Table 3: a response before progression is the best
+# iRECIST Table 3: a response before progression is the best
+ORDER = ("iCR", "iPR", "iSD", "iCPD", "iUPD", "NE")
 IMMUNE: dict[Response, ImmuneResponse] = {"CR": "iCR", "PR": "iPR", "SD": "iSD", "NE": "NE"}
 ROUNDING = 1e-9  # mm and days
 
 
 @dataclass(frozen=True)
 class ImmuneRules:
-    """The numbers of iRECIST, each with its source; those of RECIST 1.1 are `recist`."""
+    """The thresholds of iRECIST, each with its source; `recist` holds those of RECIST 1.1."""
 
     recist: RecistRules = RECIST_1_1
     confirm_mm: float = 5.0  # iRECIST Table 2: targets, or measured new lesions, 5 mm larger than at the iUPD
@@ -71,11 +67,10 @@ IRECIST = ImmuneRules()
 
 @dataclass(frozen=True)
 class ImmuneVisit:
-    """One imaging visit. Growth is since the assessment before; new lesions are those the baseline did not
-    have.
+    """One imaging visit. Growth counts since the assessment before; a lesion is new if absent at baseline.
 
-    `new_targets`: up to five new lesions that are measured, 0 where gone again. `new_symptoms`: the scan was
-    made for a new symptom or sign.
+    `new_targets`: up to five new lesions that are measured, 0 mm where one is gone again. `new_symptoms`: the
+    scan was made because of a new symptom or sign.
     """
 
     day: float
@@ -91,8 +86,9 @@ class ImmuneVisit:
 
 @dataclass(frozen=True)
 class ImmuneAssessment:
-    """The response of one visit and why; `progressed_on` is the iUPD that it leaves open, or that an iCPD
-    confirms.
+    """The response at one visit and the reason for it.
+
+    `progressed_on` is the day of the iUPD that the visit leaves open, or that its iCPD confirms.
     """
 
     day: float
@@ -104,8 +100,9 @@ class ImmuneAssessment:
 
 @dataclass(frozen=True)
 class BestImmuneResponse:
-    """The best response before any iCPD, its day, and the day of progression: the iUPD that an iCPD
-    confirmed.
+    """The best response before any iCPD, its day, and the reason for it.
+
+    `progressed_on` is the day of progression: that of the iUPD which an iCPD confirmed.
     """
 
     response: Literal["iCR", "iPR", "iSD", "iCPD", "iUPD", "NE", "MISSING"]
@@ -115,8 +112,12 @@ class BestImmuneResponse:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A visit as RECIST sees it: the response of targets and non-target lesions, and what progressed."""
+class _Findings:
+    """A visit in the terms of RECIST 1.1: the response of targets and non-target lesions, and progression.
+
+    `total` and `new_mm` are the sums of target and of new lesions [mm]; `appeared` names lesions that are new
+    at this visit; `left` says that some new lesion is still there; `progressed`: category -> the reason.
+    """
 
     response: Response
     why: str
@@ -128,8 +129,8 @@ class _Seen:
 
 
 @dataclass(frozen=True)
-class _Open:
-    """An iUPD that is not confirmed: when, in what, and how large everything was."""
+class _Unconfirmed:
+    """An iUPD that is not confirmed: its first and last day, its categories, and the sizes at it [mm]."""
 
     day: float
     last_day: float
@@ -141,33 +142,36 @@ class _Open:
 
 @dataclass
 class _State:
-    """What is known before a visit."""
+    """The state before a visit: sums of diameters [mm], new lesions named so far, the open iUPD."""
 
     baseline: float
     nadir: float
     new_nadir: float | None = None
     complete: bool = False
     names: set[str] = field(default_factory=set)
-    open: _Open | None = None
+    open: _Unconfirmed | None = None
     confirmed: float | None = None
 
 
 def immune_responses(
     visits: Sequence[ImmuneVisit], *, subject: str = "", rules: ImmuneRules = IRECIST
 ) -> list[ImmuneAssessment]:
-    """The response of every visit after the first, which is the baseline; InputError with every problem."""
-    problems = visit_problems([_plain(v) for v in visits], subject) + _new_problems(visits, subject)
+    """The response at every visit after the first, which is the baseline.
+
+    InputError lists every problem of the visits.
+    """
+    problems = [*visit_problems([_by_recist(v) for v in visits], subject), *_problems(visits, subject)]
     if problems:
         raise InputError(problems)
-    first = sum_of_diameters(_plain(visits[0])) or 0.0
+    first = sum_of_diameters(_by_recist(visits[0])) or 0.0
     state = _State(first, first)
-    found = []
+    assessments = []
     for visit in visits[1:]:
-        seen = _look(visit, state, rules)
-        assessment = _judge(visit, seen, state, rules)
-        found.append(assessment)
-        _remember(assessment, seen, state, rules)
-    return found
+        findings = _findings(visit, state, rules)
+        assessment = _judge(visit, findings, state, rules)
+        assessments.append(assessment)
+        _update(assessment, findings, state, rules)
+    return assessments
 
 
 def best_immune_response(
@@ -177,10 +181,10 @@ def best_immune_response(
     reference_day: float = 0.0,
     rules: ImmuneRules = IRECIST,
 ) -> BestImmuneResponse:
-    """The best response up to the first iCPD, iCR and iPR unconfirmed. `reference_day` is the start of
-    treatment.
+    """The best response up to the first iCPD, without confirmation of iCR and iPR.
 
-    An iSD before RECIST's minimum of days is NE. An iUPD that nothing confirms and nothing resets is an iUPD.
+    `reference_day` is the day on which treatment starts. An iSD before RECIST's minimum of days counts as NE.
+    An iUPD that nothing confirms and nothing resets stays an iUPD.
     """
     late = [b.day for a, b in pairwise(assessments) if not b.day > a.day]
     if late:
@@ -192,26 +196,25 @@ def best_immune_response(
         return BestImmuneResponse("MISSING", None, None, "no assessment after baseline")
     end = next((i for i, a in enumerate(assessments) if a.response == "iCPD"), len(assessments) - 1)
     progressed = assessments[end].progressed_on if assessments[end].response == "iCPD" else None
-    minimum = reference_day + rules.recist.sd_days - ROUNDING
-    found = []
+    first_day = reference_day + rules.recist.sd_days - ROUNDING
+    candidates = []
     for a in assessments[: end + 1]:
-        early = a.response == "iSD" and a.day < minimum
-        why = (
-            f"iSD on day {a.day:g}, before day {minimum:g}"
-            if early
-            else f"{a.response} on day {a.day:g}: {a.why}"
-        )
-        found.append(BestImmuneResponse("NE" if early else a.response, a.day, progressed, why))
-    return min(found, key=lambda b: ORDER.index(b.response))
+        response = a.response
+        why = f"{a.response} on day {a.day:g}: {a.why}"
+        if a.response == "iSD" and a.day < first_day:
+            response = "NE"
+            why = f"iSD on day {a.day:g}, before day {first_day:g}"
+        candidates.append(BestImmuneResponse(response, a.day, progressed, why))
+    return min(candidates, key=lambda b: ORDER.index(b.response))
 
 
 # -------------------------------------------------------------------------------------------- one visit
 
 
-def _look(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Seen:
-    """What RECIST 1.1 says of each category by itself."""
-    plain = _plain(visit)
-    response, why = visit_response(plain, state.baseline, state.nadir, state.complete, rules.recist)
+def _findings(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Findings:
+    """Return what RECIST 1.1 says of each category by itself."""
+    by_recist = _by_recist(visit)
+    response, why = visit_response(by_recist, state.baseline, state.nadir, state.complete, rules.recist)
     present = [t.name for t in visit.new_targets if t.diameter_mm]
     appeared = tuple(n for n in (*present, *visit.new_non_targets) if n not in state.names)
     new_mm = float(sum(t.diameter_mm or 0.0 for t in visit.new_targets))
@@ -220,130 +223,162 @@ def _look(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Seen:
         progressed["non_target"] = "unequivocal progression of non-target lesions"
     if appeared:
         progressed["new"] = f"a new lesion: {', '.join(appeared)}"
-    elif known := _new_progression(visit, new_mm, state, rules):
-        progressed["new"] = known
-    left = bool(present or visit.new_non_targets)
-    if response == "CR" and left:  # iRECIST: iCR needs every new lesion gone too
+    else:
+        progression = _new_progression(visit, new_mm, state, rules)
+        if progression:
+            progressed["new"] = progression
+    remains = bool(present or visit.new_non_targets)
+    if response == "CR" and remains:  # iRECIST: iCR needs every new lesion gone too
         response = "PR"
         why = f"{why}; new lesions are left"
-    measured = visit.evaluable and sum_of_diameters(plain) is not None
-    total = sum_of_diameters(plain) if measured else None
-    return _Seen(response, why, total, new_mm, appeared, left, progressed)
+    return _Findings(
+        response=response,
+        why=why,
+        total=sum_of_diameters(by_recist) if visit.evaluable else None,
+        new_mm=new_mm,
+        appeared=appeared,
+        left=remains,
+        progressed=progressed,
+    )
 
 
 def _new_progression(visit: ImmuneVisit, new_mm: float, state: _State, rules: ImmuneRules) -> str:
-    """FAQ on new lesions: after a reset they progress as RECIST has it, 20 % and 5 mm over their smallest
-    sum.
+    """The reason why new lesions progress after a reset, or "".
+
+    FAQ on new lesions: as in RECIST, 20 % and 5 mm over their smallest sum.
     """
     if state.new_nadir is None:
         return ""
-    grown = new_mm - state.new_nadir
-    r = rules.recist
-    if grown >= r.pd_absolute_mm - ROUNDING and grown >= r.pd_increase * state.new_nadir - ROUNDING:
-        return f"new lesions {grown:g} mm above their smallest sum"
-    unequivocal = visit.new_non_targets_growth == "unequivocal"
-    return "unequivocal progression of new lesions not measured" if unequivocal else ""
+    growth = new_mm - state.new_nadir
+    absolute = growth >= rules.recist.pd_absolute_mm - ROUNDING
+    relative = growth >= rules.recist.pd_increase * state.new_nadir - ROUNDING
+    if absolute and relative:
+        return f"new lesions {growth:g} mm above their smallest sum"
+    if visit.new_non_targets_growth == "unequivocal":
+        return "unequivocal progression of new lesions not measured"
+    return ""
 
 
-def _judge(visit: ImmuneVisit, seen: _Seen, state: _State, rules: ImmuneRules) -> ImmuneAssessment:
-    def say(response: ImmuneResponse, why: str, progressed_on: float | None = None) -> ImmuneAssessment:
-        return ImmuneAssessment(visit.day, response, why, seen.total, progressed_on)
+def _judge(visit: ImmuneVisit, findings: _Findings, state: _State, rules: ImmuneRules) -> ImmuneAssessment:
+    """The response at a visit, given what earlier visits left open."""
 
+    def assessment(
+        response: ImmuneResponse, why: str, progressed_on: float | None = None
+    ) -> ImmuneAssessment:
+        return ImmuneAssessment(visit.day, response, why, findings.total, progressed_on)
+
+    iupd = state.open
     if state.confirmed is not None:
-        return say("iCPD", f"after the iCPD of day {state.confirmed:g}", state.open and state.open.day)
-    before = state.open
-    if before is None:
-        if seen.progressed:
-            return say("iUPD", "; ".join(seen.progressed.values()), visit.day)
-        return say(IMMUNE[seen.response], seen.why)
-    grown = _grown(visit, seen, before, rules)
-    since = visit.day - before.day
+        return assessment("iCPD", f"after the iCPD of day {state.confirmed:g}", iupd and iupd.day)
+    if iupd is None:
+        if findings.progressed:
+            return assessment("iUPD", "; ".join(findings.progressed.values()), visit.day)
+        return assessment(IMMUNE[findings.response], findings.why)
+
+    growth = _confirming_growth(visit, findings, iupd, rules)
+    since = visit.day - iupd.day
     if since < rules.earliest_days - ROUNDING:
-        if visit.new_symptoms and seen.appeared:
-            return say("iCPD", f"{grown[0]}, and new symptoms, {since:g} days after the iUPD", before.day)
+        if visit.new_symptoms and findings.appeared:
+            why = f"{growth[0]}, and new symptoms, {since:g} days after the iUPD"
+            return assessment("iCPD", why, iupd.day)
         why = f"{since:g} days after the iUPD is too early: {rules.earliest_days:g} are needed"
-        return say("iUPD", why, before.day)
-    late = visit.day - before.last_day > rules.latest_days + ROUNDING
-    if grown and not (late and rules.later == "does_not_confirm"):
-        return say("iCPD", "; ".join(grown), before.day)
-    if grown:
-        why = f"{'; '.join(grown)}, but {visit.day - before.last_day:g} days after the last iUPD"
-        return say("iUPD", why, before.day)
-    if seen.response == "NE":
-        return say("NE", seen.why, before.day)
-    still = _still(seen, before)
-    if still:
-        return say(
-            "iUPD", f"not confirmed: {' and '.join(still)} no better, no further growth measured", before.day
-        )
-    return say(IMMUNE[seen.response], f"{seen.why}; the iUPD of day {before.day:g} is not confirmed: reset")
+        return assessment("iUPD", why, iupd.day)
+
+    since_last = visit.day - iupd.last_day
+    late = since_last > rules.latest_days + ROUNDING
+    if growth and not (late and rules.later == "does_not_confirm"):
+        return assessment("iCPD", "; ".join(growth), iupd.day)
+    if growth:
+        why = f"{'; '.join(growth)}, but {since_last:g} days after the last iUPD"
+        return assessment("iUPD", why, iupd.day)
+    if findings.response == "NE":
+        return assessment("NE", findings.why, iupd.day)
+    standing = _standing(findings, iupd)
+    if standing:
+        why = f"not confirmed: {' and '.join(standing)} no better, no further growth measured"
+        return assessment("iUPD", why, iupd.day)
+    why = f"{findings.why}; the iUPD of day {iupd.day:g} is not confirmed: reset"
+    return assessment(IMMUNE[findings.response], why)
 
 
-def _grown(visit: ImmuneVisit, seen: _Seen, before: _Open, rules: ImmuneRules) -> list[str]:
+def _confirming_growth(
+    visit: ImmuneVisit, findings: _Findings, iupd: _Unconfirmed, rules: ImmuneRules
+) -> list[str]:
     """What confirms an iUPD (iRECIST Table 2): growth where it was, or RECIST progression elsewhere."""
-    found = []
+    growth = []
     least = rules.confirm_mm - ROUNDING
-    if seen.appeared:
-        found.append(
-            f"another new lesion: {', '.join(seen.appeared)}"
-            if "new" in before.categories
-            else seen.progressed["new"]
-        )
-    if "target" in before.categories:
-        if seen.total is not None and before.total is not None and seen.total - before.total >= least:
-            found.append(f"targets {seen.total - before.total:g} mm larger than at the iUPD")
-    elif "target" in seen.progressed:
-        found.append(seen.progressed["target"])
-    if "non_target" in before.categories:
-        found += ["non-target lesions larger again"] if visit.non_target_larger else []  # FAQ: any increase
-    elif "non_target" in seen.progressed:
-        found.append(seen.progressed["non_target"])
-    if "new" in before.categories:
-        if seen.new_mm - before.new_mm >= least and not seen.appeared:
-            found.append(f"new lesions {seen.new_mm - before.new_mm:g} mm larger than at the iUPD")
+    if findings.appeared:
+        if "new" in iupd.categories:
+            growth.append(f"another new lesion: {', '.join(findings.appeared)}")
+        else:
+            growth.append(findings.progressed["new"])
+    if "target" in iupd.categories:
+        if findings.total is not None and iupd.total is not None and findings.total - iupd.total >= least:
+            growth.append(f"targets {findings.total - iupd.total:g} mm larger than at the iUPD")
+    elif "target" in findings.progressed:
+        growth.append(findings.progressed["target"])
+    if "non_target" in iupd.categories:
+        if visit.non_target_larger:  # FAQ: any increase
+            growth.append("non-target lesions larger again")
+    elif "non_target" in findings.progressed:
+        growth.append(findings.progressed["non_target"])
+    if "new" in iupd.categories:
+        if findings.new_mm - iupd.new_mm >= least and not findings.appeared:
+            growth.append(f"new lesions {findings.new_mm - iupd.new_mm:g} mm larger than at the iUPD")
         if visit.new_non_targets_growth != "none":  # iRECIST Table 2: any increase
-            found.append("new lesions not measured larger")
-    elif "new" in seen.progressed and not seen.appeared:
-        found.append(seen.progressed["new"])
-    return found
+            growth.append("new lesions not measured larger")
+    elif "new" in findings.progressed and not findings.appeared:
+        growth.append(findings.progressed["new"])
+    return growth
 
 
-def _still(seen: _Seen, before: _Open) -> list[str]:
-    """The categories of an iUPD that still stand; new lesions that stay do not, once the targets do better
-    than then.
+def _standing(findings: _Findings, iupd: _Unconfirmed) -> list[str]:
+    """The categories of an iUPD that still stand.
 
-    FAQ on responses after new lesions: shrinkage after the iUPD is a response (scenario B), no change is not
-    (F).
+    New lesions that stay no longer count once the targets respond better than at the iUPD. FAQ on responses
+    after new lesions: shrinkage after the iUPD is a response (scenario B), no change is not (F).
     """
-    better = BETTER.index(seen.response) < BETTER.index(
-        before.response if before.response in BETTER else "CR"
-    )
-    named = {"target": "targets", "non_target": "non-target lesions"}
-    still = [name for c, name in named.items() if c in before.categories and c in seen.progressed]
-    if "new" in before.categories and seen.left and not better:
-        still.append("new lesions")
-    return still
+    then = iupd.response if iupd.response in BETTER else "CR"
+    better = BETTER.index(findings.response) < BETTER.index(then)
+    names = {"target": "targets", "non_target": "non-target lesions"}
+    standing = [name for c, name in names.items() if c in iupd.categories and c in findings.progressed]
+    if "new" in iupd.categories and findings.left and not better:
+        standing.append("new lesions")
+    return standing
 
 
-def _remember(assessment: ImmuneAssessment, seen: _Seen, state: _State, rules: ImmuneRules) -> None:
-    """The state after a visit; FAQ on early scans: one too early to confirm is disregarded."""
+def _update(assessment: ImmuneAssessment, findings: _Findings, state: _State, rules: ImmuneRules) -> None:
+    """Bring the state up to date; FAQ on early scans: a scan too early to confirm is disregarded."""
     day = assessment.day
     response = assessment.response
-    before = state.open
-    if before is not None and response != "iCPD" and day - before.day < rules.earliest_days - ROUNDING:
+    iupd = state.open
+    if iupd is not None and response != "iCPD" and day - iupd.day < rules.earliest_days - ROUNDING:
         return
-    state.nadir = state.nadir if seen.total is None else min(state.nadir, seen.total)
-    state.complete = state.complete or seen.response == "CR"
-    state.names |= set(seen.appeared)
+
+    if findings.total is not None:
+        state.nadir = min(state.nadir, findings.total)
+    state.complete = state.complete or findings.response == "CR"
+    state.names |= set(findings.appeared)
     if state.names:
-        state.new_nadir = seen.new_mm if state.new_nadir is None else min(state.new_nadir, seen.new_mm)
+        if state.new_nadir is None:
+            state.new_nadir = findings.new_mm
+        else:
+            state.new_nadir = min(state.new_nadir, findings.new_mm)
+
     if response == "iCPD" and state.confirmed is None:
         state.confirmed = day
-    elif response == "iUPD" and before is None:
-        state.open = _Open(day, day, frozenset(seen.progressed), seen.response, seen.total, seen.new_mm)
-    elif response == "iUPD" and before is not None:
-        total = seen.total if before.total is None else before.total
-        state.open = replace(before, last_day=day, total=total)
+    elif response == "iUPD" and iupd is None:
+        state.open = _Unconfirmed(
+            day=day,
+            last_day=day,
+            categories=frozenset(findings.progressed),
+            response=findings.response,
+            total=findings.total,
+            new_mm=findings.new_mm,
+        )
+    elif response == "iUPD" and iupd is not None:
+        total = findings.total if iupd.total is None else iupd.total
+        state.open = replace(iupd, last_day=day, total=total)
     elif response in ("iCR", "iPR", "iSD"):
         state.open = None
 
@@ -351,25 +386,31 @@ def _remember(assessment: ImmuneAssessment, seen: _Seen, state: _State, rules: I
 # ---------------------------------------------------------------------------------------------- problems
 
 
-def _plain(visit: ImmuneVisit) -> Visit:
-    """Targets and non-target lesions alone; unequivocal progression is looked at by itself."""
+def _by_recist(visit: ImmuneVisit) -> Visit:
+    """Targets and non-target lesions alone, for RECIST 1.1; unequivocal progression is judged apart."""
     lesions = "present" if visit.non_target == "unequivocal_progression" else visit.non_target
     return Visit(visit.day, visit.targets, lesions, evaluable=visit.evaluable)
 
 
-def _new_problems(visits: Sequence[ImmuneVisit], subject: str) -> list[Problem]:
-    found: list[tuple[str, str]] = []
+def _problems(visits: Sequence[ImmuneVisit], subject: str) -> Iterator[Problem]:
+    """What is wrong with new lesions and growth; `visit_problems` looks at everything else."""
+    baseline_names = [t.name for t in visits[0].targets] if visits else []
     for place, visit in enumerate(visits):
-        on = f"day {visit.day:g}"
+        when = f"day {visit.day:g}"
         names = [t.name for t in visit.new_targets] + list(visit.new_non_targets)
-        if place == 0 and (names or visit.non_target == "unequivocal_progression" or visit.non_target_larger):
-            found.append((f"baseline ({on}): a new lesion or growth", "they are judged against the baseline"))
+        growth = visit.non_target == "unequivocal_progression" or visit.non_target_larger
+        if place == 0 and (names or growth):
+            what = f"baseline ({when}): a new lesion or growth"
+            yield Problem(what, "they are judged against the baseline", subject=subject)
         for name in dict.fromkeys(n for n in names if names.count(n) > 1):
-            found.append((f"{on}: new lesion {name} is there twice", "one entry for each lesion"))
-        for name in (t.name for t in visits[0].targets if t.name in names):
-            found.append((f"{on}: {name} is new and a target of the baseline", "give it another name"))
+            what = f"{when}: new lesion {name} is there twice"
+            yield Problem(what, "one entry for each lesion", subject=subject)
+        for name in baseline_names:
+            if name in names:
+                what = f"{when}: {name} is new and a target of the baseline"
+                yield Problem(what, "give it another name", subject=subject)
         for t in visit.new_targets:
             if t.diameter_mm is None or not t.diameter_mm >= 0:
-                what = f"{on}: new lesion {t.name} has a diameter of {t.diameter_mm}"
-                found.append((what, "write mm, 0 where gone; name one not measured in new_non_targets"))
-    return [Problem(what, remedy, subject=subject) for what, remedy in found]
+                what = f"{when}: new lesion {t.name} has a diameter of {t.diameter_mm}"
+                remedy = "write mm, 0 where gone; name one not measured in new_non_targets"
+                yield Problem(what, remedy, subject=subject)

@@ -1,12 +1,14 @@
-"""The sum of target lesion diameters of every subject as change from its baseline, and the best of it.
+"""The sum of target lesion diameters of every subject: its change from baseline, and the best change.
 
-A size is a column of responses.csv. The baseline is the last size up to the first infusion of cells; where no
-row of responses.csv is that early, a column of subjects.csv that has to be named.
+A size is a column of responses.csv. The baseline is the last size up to the first infusion of cells. Where no
+row of responses.csv is that early, it is a column of subjects.csv, which has to be named.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from math import nan
+from typing import Any
 
 from pandas import DataFrame, isna
 
@@ -23,9 +25,9 @@ BASELINE = "baseline_sld"  # of subjects.csv
 def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> DataFrame:
     """One row an assessment after the first infusion of cells, and one at the baseline (day 0, change 0).
 
-    subject; day (since that infusion); mm; percent (change from baseline); overall ("" at baseline or where
-    there is none); new_lesions (yes or no, "" where not recorded). StudyError with every subject that has no
-    baseline.
+    Columns: subject; day (since that infusion); mm; percent (change from baseline); overall ("" at baseline
+    or where there is none); new_lesions (yes or no, "" where not recorded). `size` is the column of
+    responses.csv, `baseline` that of subjects.csv. StudyError lists every subject that has no baseline.
     """
     table = study.responses
     if size not in table.columns:
@@ -35,32 +37,39 @@ def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> Da
     rows = []
     problems = []
     for subject, start in first_infusions(study).items():
-        own = table[(table["subject"] == subject) & table[size].notna()]
-        after = own[own["time"] > start]
+        measured = table[(table["subject"] == subject) & table[size].notna()]
+        after = measured[measured["time"] > start]
         if after.empty:
             continue
-        first = baseline_size(study, DataFrame(own[own["time"] <= start]), subject, size, baseline)
+        before = DataFrame(measured[measured["time"] <= start])
+        first = baseline_size(study, before, subject, size, baseline)
         if isinstance(first, Problem):
             problems.append(first)
             continue
         rows.append((subject, 0.0, first, 0.0, "", ""))
         for row in after.to_dict("records"):
+            day = float(row["time"]) - start
             mm = float(row[size])
-            overall = row.get("overall", "")
-            new = row.get("new_lesions", "")
-            said = ["" if isna(v) else str(v) for v in (overall, new)]
-            rows.append((subject, float(row["time"]) - start, mm, 100 * (mm / first - 1), *said))
+            percent = 100 * (mm / first - 1)
+            rows.append((subject, day, mm, percent, _text(row, "overall"), _text(row, "new_lesions")))
     if problems:
         raise StudyError(problems)
     columns = ["subject", "day", "mm", "percent", "overall", "new_lesions"]
     return DataFrame(rows, columns=columns)
 
 
+def _text(row: Mapping[Hashable, Any], column: str) -> str:
+    """A cell as text; "" where the column or the value is missing."""
+    cell = row.get(column, "")
+    return "" if isna(cell) else str(cell)
+
+
 def baseline_size(
     study: Study, before: DataFrame, subject: str, size: str = SIZE, column: str = BASELINE
 ) -> float | Problem:
-    """A subject's size before treatment, or what keeps it from being known; `before`: its rows of
-    responses.csv.
+    """A subject's size [mm] before treatment, or the problem that keeps it from being known.
+
+    `before` holds the subject's rows of responses.csv up to the first infusion.
     """
     if len(before):
         value = float(before.sort_values("time")[size].iloc[-1])
@@ -87,17 +96,34 @@ def best_changes(
 ) -> DataFrame:
     """One row a subject: the smallest size up to progression as change from baseline, with the best response.
 
-    subject; the column `by`; percent (NaN where there is no size after baseline); day (since the first
-    infusion); response; why (the reason for the response, or for there being no change).
+    Columns: subject; the column `by`; percent (NaN where there is no size after baseline); day (since the
+    first infusion); response; why (the reason for the response, or for there being no change). `size`,
+    `baseline`: as `size_changes`. `confirmed`: a CR or PR needs a later assessment that confirms it.
     """
     changes = size_changes(study, size, baseline)
     rows = []
     for row in best_responses(study, confirmed, by=by).to_dict("records"):
-        own = changes[(changes["subject"] == row["subject"]) & (changes["day"] > 0)]
-        progressed = own.loc[own["overall"] == "PD", "day"].min()
-        own = own if isna(progressed) else own[own["day"] <= progressed]
-        best = own.loc[own["percent"].idxmin()] if len(own) else None
-        found = {k: nan if best is None else float(best[k]) for k in ("percent", "day")}
-        why = row["why"] if best is not None else f"no size after baseline; {row['why']}"
-        rows.append({k: row[k] for k in ("subject", by)} | found | {"response": row["response"], "why": why})
+        after = changes[(changes["subject"] == row["subject"]) & (changes["day"] > 0)]
+        progression = after.loc[after["overall"] == "PD", "day"].min()
+        if not isna(progression):
+            after = after[after["day"] <= progression]
+        if len(after):
+            best = after.loc[after["percent"].idxmin()]
+            percent = float(best["percent"])
+            day = float(best["day"])
+            why = row["why"]
+        else:
+            percent = nan
+            day = nan
+            why = f"no size after baseline; {row['why']}"
+        rows.append(
+            {
+                "subject": row["subject"],
+                by: row[by],
+                "percent": percent,
+                "day": day,
+                "response": row["response"],
+                "why": why,
+            }
+        )
     return DataFrame(rows)

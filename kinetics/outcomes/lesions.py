@@ -1,10 +1,12 @@
-"""A table of lesion measurements as responses by RECIST 1.1 and iRECIST: one row a lesion and visit in.
+"""Responses by RECIST 1.1 and iRECIST from a table of lesion measurements, one row a lesion and visit.
 
-Columns: subject, time [day], lesion (a name), kind (target, non_target, new), diameter_mm (the longest, of a
-node the short axis; 0 where gone, empty where not measured), state (of a non-target lesion: absent, present,
-unequivocal_progression, not_evaluated); if there are any: node (yes, no), larger (yes: a lesion that is not
-measured grew since the visit before). The first visit of a subject is its baseline. A visit lists every
-target; a subject without non-target lesions has none.
+Columns: subject, time [day], lesion (a name), kind (target, non_target, new), diameter_mm (the longest
+diameter, of a node the short axis; 0 where gone, empty where not measured), state (of a non-target lesion:
+absent, present, unequivocal_progression, not_evaluated). Optional columns: node (yes, no), larger (yes: a
+lesion that is not measured grew since the visit before).
+
+The first visit of a subject is its baseline. A visit lists every target. A subject without rows of non-target
+lesions has none.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from pandas import DataFrame
 from kinetics.errors import InputError, Problem, StudyError
 from kinetics.outcomes.irecist import ImmuneVisit, best_immune_response, immune_responses
 from kinetics.outcomes.recist import (
-    Assessment,
     Lesion,
     NonTarget,
     Visit,
@@ -36,16 +37,18 @@ __all__ = ["LesionResponses", "lesion_responses", "other_than_recorded", "read_l
 NEEDED = ("subject", "time", "lesion", "kind", "diameter_mm", "state")
 OPTIONAL = ("node", "larger")
 KINDS = ("target", "non_target", "new")
+VISIT_COLUMNS = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist", "why", "irecist_why"]
+BEST_COLUMNS = ["subject", "unconfirmed", "confirmed", "irecist", "why"]
 Visits = dict[str, list[ImmuneVisit]]
 
 
 @dataclass(frozen=True, eq=False)
 class LesionResponses:
-    """`visits`: subject, time, sum_mm, new_lesions, overall, irecist, why, irecist_why, a row a visit after
-    baseline.
+    """The responses of all visits and subjects.
 
-    `best`: subject, unconfirmed, confirmed, irecist and why, a row a subject; days to a stable disease are
-    counted from `reference_day`.
+    `visits` has one row a visit after baseline: subject, time [day], sum_mm, new_lesions, overall, irecist,
+    why, irecist_why. `best` has one row a subject: subject, unconfirmed, confirmed, irecist, why; the days to
+    a stable disease are counted from `reference_day`.
     """
 
     visits: DataFrame
@@ -53,138 +56,145 @@ class LesionResponses:
 
 
 def read_lesions(path: str | Path) -> Visits:
-    """Every subject's visits in order of time, the baseline first; StudyError with every problem of the
-    file.
+    """Read a table of lesions: subject -> its visits in order of time, the baseline first.
+
+    StudyError lists every problem of the file.
     """
     raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of lesion measurements")
     rows = _rows(raw, problems) if whole else []
     if problems:
         raise StudyError(problems)
-    found: Visits = {}
-    for (subject, day), own in groupby(rows, key=lambda r: (r["subject"], r["time"])):
-        found.setdefault(subject, []).append(_visit(day, list(own)))
-    return found
+    visits: Visits = {}
+    for (subject, day), lesions in groupby(rows, key=lambda r: (r["subject"], r["time"])):
+        visits.setdefault(subject, []).append(_visit(day, list(lesions)))
+    return visits
 
 
 def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] = 0.0) -> LesionResponses:
-    """Every visit's response and every subject's best; StudyError with everything that keeps one from being
-    read.
+    """The response at every visit, and the best response of every subject.
 
-    `reference_day`: the first infusion of cells, of all subjects or by subject.
+    `reference_day` is the day of the first infusion of cells, of all subjects or by subject. StudyError lists
+    everything that keeps a visit from being judged.
     """
     rows = []
     best = []
     problems = list[Problem]()
-    for subject, own in visits.items():
+    for subject, course in visits.items():
         try:
-            plain = overall_responses([_plain(v) for v in own], subject=subject)
-            immune = immune_responses(own, subject=subject)
+            by_recist = overall_responses([_plain(visit) for visit in course], subject=subject)
+            by_irecist = immune_responses(course, subject=subject)
         except InputError as error:
             problems += error.problems
             continue
-        day = reference_day.get(subject, 0.0) if isinstance(reference_day, dict) else reference_day
-        for visit, a, i in zip(own[1:], plain, immune, strict=True):
+        for visit, assessment, immune in zip(course[1:], by_recist, by_irecist, strict=True):
             mm = sum_of_diameters(_plain(visit))
             rows.append(
                 {
                     "subject": subject,
                     "time": visit.day,
                     "sum_mm": nan if mm is None else mm,
-                    "new_lesions": "yes" if _new(visit) else "no",
-                    "overall": a.response,
-                    "irecist": i.response,
-                    "why": a.why,
-                    "irecist_why": i.why,
+                    "new_lesions": "yes" if _has_new_lesion(visit) else "no",
+                    "overall": assessment.response,
+                    "irecist": immune.response,
+                    "why": assessment.why,
+                    "irecist_why": immune.why,
                 }
             )
+        day = reference_day.get(subject, 0.0) if isinstance(reference_day, dict) else reference_day
+        unconfirmed = best_response(by_recist, confirmed=False, subject=subject, reference_day=day)
+        confirmed = best_response(by_recist, confirmed=True, subject=subject, reference_day=day)
+        best_immune = best_immune_response(by_irecist, subject=subject, reference_day=day)
         best.append(
-            {"subject": subject}
-            | _best(plain, subject, day)
-            | {
-                "irecist": best_immune_response(immune, subject=subject, reference_day=day).response,
+            {
+                "subject": subject,
+                "unconfirmed": unconfirmed.response,
+                "confirmed": confirmed.response,
+                "why": confirmed.why,
+                "irecist": best_immune.response,
             }
         )
     if problems:
         raise StudyError(problems)
-    return LesionResponses(DataFrame(rows, columns=_VISIT), DataFrame(best, columns=_BEST))
+    return LesionResponses(DataFrame(rows, columns=VISIT_COLUMNS), DataFrame(best, columns=BEST_COLUMNS))
 
 
 def other_than_recorded(visits: DataFrame, study: Study, *, within_days: float = 1.0) -> DataFrame:
-    """Scans whose recorded `overall` is another: subject, time, recorded ("" where none), by_lesions."""
+    """Visits whose recorded `overall` differs: subject, time, recorded ("" where none is), by_lesions.
+
+    `visits` is that table of `LesionResponses`; a response recorded within `within_days` of a visit is that
+    visit's. StudyError where the study records no `overall`.
+    """
     table = study.responses
-    rows = []
     if "overall" not in table.columns:
-        raise StudyError(
-            Problem("no column 'overall'", "record it, or leave --study out", file="responses.csv")
-        )
+        what = "no column 'overall'"
+        raise StudyError(Problem(what, "record it, or leave --study out", file="responses.csv"))
+    rows = []
     for row in visits.to_dict("records"):
-        own = table[
-            (table["subject"] == row["subject"]) & ((table["time"] - row["time"]).abs() <= within_days)
-        ]
-        said = "" if own.empty else str(own["overall"].iloc[0])
-        if said != row["overall"]:
+        near = (table["time"] - row["time"]).abs() <= within_days
+        matches = table[(table["subject"] == row["subject"]) & near]
+        recorded = "" if matches.empty else str(matches["overall"].iloc[0])
+        if recorded != row["overall"]:
             rows.append(
-                {k: row[k] for k in ("subject", "time")} | {"recorded": said, "by_lesions": row["overall"]}
+                {
+                    "subject": row["subject"],
+                    "time": row["time"],
+                    "recorded": recorded,
+                    "by_lesions": row["overall"],
+                }
             )
     return DataFrame(rows, columns=["subject", "time", "recorded", "by_lesions"])
 
 
-_VISIT = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist", "why", "irecist_why"]
-_BEST = ["subject", "unconfirmed", "confirmed", "irecist", "why"]
-
-
-def _best(plain: Sequence[Assessment], subject: str, day: float) -> dict[str, str]:
-    either, both = (
-        best_response(plain, confirmed=c, subject=subject, reference_day=day) for c in (False, True)
-    )
-    return {"unconfirmed": either.response, "confirmed": both.response, "why": both.why}
-
-
 def _visit(day: float, rows: Sequence[dict[str, Any]]) -> ImmuneVisit:
-    """One visit of its lesions' rows."""
-    of = {kind: [r for r in rows if r["kind"] == kind] for kind in KINDS}
-    targets = tuple(Lesion(r["lesion"], r["mm"], r["node"]) for r in of["target"])
-    sized = tuple(Lesion(r["lesion"], r["mm"]) for r in of["new"] if r["mm"] is not None)
-    unsized = [r for r in of["new"] if r["mm"] is None]
+    """One visit from the rows of its lesions."""
+    targets = tuple(Lesion(r["lesion"], r["mm"], r["node"]) for r in rows if r["kind"] == "target")
+    non_targets = [r for r in rows if r["kind"] == "non_target"]
+    new = [r for r in rows if r["kind"] == "new"]
+    unmeasured = [r for r in new if r["mm"] is None]
     return ImmuneVisit(
         day,
         targets,
-        _together([r["state"] for r in of["non_target"]]),
-        non_target_larger=any(r["larger"] for r in of["non_target"]),
-        new_targets=sized,
-        new_non_targets=tuple(r["lesion"] for r in unsized),
-        new_non_targets_growth="larger" if any(r["larger"] for r in unsized) else "none",
+        _worst_state([r["state"] for r in non_targets]),
+        non_target_larger=any(r["larger"] for r in non_targets),
+        new_targets=tuple(Lesion(r["lesion"], r["mm"]) for r in new if r["mm"] is not None),
+        new_non_targets=tuple(r["lesion"] for r in unmeasured),
+        new_non_targets_growth="larger" if any(r["larger"] for r in unmeasured) else "none",
         evaluable=any(t.diameter_mm is not None for t in targets),
     )
 
 
-def _together(states: Iterable[str]) -> Any:
-    """The state of all non-target lesions: the worst that was seen, absent only where each is (RECIST
-    4.3.2).
-    """
-    seen = set(states)
+def _worst_state(states: Iterable[str]) -> Any:
+    """The state of all non-target lesions: the worst of them, absent only where each is (RECIST 4.3.2)."""
+    present = set(states)
     for state in ("unequivocal_progression", "present", "not_evaluated"):
-        if state in seen:
+        if state in present:
             return state
     return "absent"
 
 
-def _plain(v: ImmuneVisit) -> Visit:
-    return Visit(v.day, v.targets, v.non_target, new_lesion=_new(v), evaluable=v.evaluable)
+def _plain(visit: ImmuneVisit) -> Visit:
+    """A visit for RECIST 1.1."""
+    return Visit(
+        visit.day,
+        visit.targets,
+        visit.non_target,
+        new_lesion=_has_new_lesion(visit),
+        evaluable=visit.evaluable,
+    )
 
 
-def _new(v: ImmuneVisit) -> bool:
-    return bool(v.new_non_targets) or any(t.diameter_mm for t in v.new_targets)
+def _has_new_lesion(visit: ImmuneVisit) -> bool:
+    return bool(visit.new_non_targets) or any(t.diameter_mm for t in visit.new_targets)
 
 
 def _rows(raw: RawTable, problems: list[Problem]) -> list[dict[str, Any]]:
-    """The rows, by subject and time."""
+    """The rows of the table in order of subject and time, as typed values."""
     kind = raw.words("kind")
     state = raw.words("state")
     flag(problems, raw, ~kind.isin(list(KINDS)), "kind", "not known", f"write one of {', '.join(KINDS)}")
-    known = get_args(NonTarget)
-    bad = (kind == "non_target") & ~state.isin(list(known))
-    flag(problems, raw, bad, "state", "not known", f"write one of {', '.join(known)}")
+    states = get_args(NonTarget)
+    bad = (kind == "non_target") & ~state.isin(list(states))
+    flag(problems, raw, bad, "state", "not known", f"write one of {', '.join(states)}")
     mm = numbers(raw, "diameter_mm", problems, required=False)
     flag(problems, raw, mm < 0, "diameter_mm", "below 0", "write mm, 0 where the lesion is gone")
     flag(
@@ -195,7 +205,9 @@ def _rows(raw: RawTable, problems: list[Problem]) -> list[dict[str, Any]]:
         "the lesion has no name",
         "write one, the same at every visit",
     )
-    for name in (c for c in OPTIONAL if c in raw):
+    for name in OPTIONAL:
+        if name not in raw:
+            continue
         words = raw.words(name, "no")
         flag(problems, raw, ~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
     columns = {

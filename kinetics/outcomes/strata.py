@@ -1,22 +1,24 @@
-"""Subgroups of the interim analysis: response, disease control, DLTs and grade 3 or more, each with its exact
-interval.
+"""Subgroups of the interim analysis: response, disease control, DLTs, grade 3 or more, with exact intervals.
 
-A number is split at its median, a word is a stratum of its own, and so is what was not recorded. Grades of
-different systems have rows of their own. With a dozen patients these are counts to look at, not comparisons:
-no stratum is tested against another.
+A number is split at its median. A word is a stratum of its own, and so are subjects for whom nothing was
+recorded. Grades of different systems have rows of their own. With a dozen patients these are counts to look
+at, not comparisons: no stratum is tested against another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 
 import pandas as pd
 from pandas import DataFrame
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.outcomes.dlts import patients_of
-from kinetics.outcomes.responses import CELLS, best_responses, check_by, clopper_pearson, response_rates
+from kinetics.outcomes.grouping import check_by
+from kinetics.outcomes.proportions import clopper_pearson
+from kinetics.outcomes.responses import CELLS, best_responses, response_rates
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
@@ -28,76 +30,94 @@ COLUMNS = ["by", "stratum", "rate", "n", "events", "estimate", "lower", "upper"]
 
 def strata_of(protocol: Protocol) -> tuple[list[str], list[str]]:
     """The columns of the protocol's interim strata, and the strata for which the study has no column."""
-    named = protocol.interim.strata
-    return [column for column in named.values() if column], [
-        label for label, column in named.items() if not column
-    ]
+    strata = protocol.interim.strata
+    columns = [column for column in strata.values() if column]
+    without = [label for label, column in strata.items() if not column]
+    return columns, without
 
 
 def strata_table(
-    study: Study, columns: Sequence[str], protocol: Protocol | None = None, *, confirmed: bool = False,
+    study: Study,
+    columns: Sequence[str],
+    protocol: Protocol | None = None,
+    *,
+    confirmed: bool = False,
     level_column: str = "dose_level",
-) -> DataFrame:  # fmt: skip
-    """One row a column, stratum and rate: by, stratum, rate, n, events, estimate, lower, upper
-    (Clopper-Pearson).
+) -> DataFrame:
+    """One row a column, stratum and rate.
 
-    rate: orr, dcr (of the treated); dlt (of the evaluable, with a protocol); grade_3_or_more of each grading
-    system (of the treated, attributed to cells). StudyError with every column that is not there.
+    Columns: by, stratum, rate, n, events, estimate, lower, upper (Clopper-Pearson). The rates are orr and dcr
+    (of the treated), dlt (of the evaluable, with a protocol), and grade_3_or_more of each grading system (of
+    the treated, attributed to cells). StudyError lists every one of `columns` that the study does not have.
     """
-    strange = [c for c in columns if c not in study.subjects.columns]
+    strange = [column for column in columns if column not in study.subjects.columns]
     if strange:
-        known = list(map(str, study.subjects.columns))
+        names = list(map(str, study.subjects.columns))
         raise StudyError(
-            Problem(f"no column {c!r}", did_you_mean(c, known), file="subjects.csv") for c in strange
+            Problem(f"no column {column!r}", did_you_mean(column, names), file="subjects.csv")
+            for column in strange
         )
-    rows = [_split(study, column, protocol, confirmed, level_column) for column in columns]
-    return pd.concat(rows, ignore_index=True) if rows else DataFrame()
+    if not columns:
+        return DataFrame()
+    tables = [_rates_by(study, column, protocol, confirmed, level_column) for column in columns]
+    return pd.concat(tables, ignore_index=True)
 
 
-def _split(
+def _rates_by(
     study: Study, column: str, protocol: Protocol | None, confirmed: bool, level_column: str
 ) -> DataFrame:
+    """The rows of one column: its strata, sorted, each with all of its rates."""
     values = study.subjects[column]
     if pd.api.types.is_numeric_dtype(values):
-        middle = float(values.median())
-        split = values.map(lambda v: f"above {middle:g}" if v > middle else f"at most {middle:g}")
-        split = split.where(values.notna(), NOT_RECORDED)
+        median = float(values.median())
+        strata = values.map(lambda value: f"above {median:g}" if value > median else f"at most {median:g}")
+        strata = strata.where(values.notna(), NOT_RECORDED)
     else:
-        split = values.where(values.notna() & (values != ""), NOT_RECORDED)
-    study = replace(study, subjects=study.subjects.assign(**{column: split}))
+        strata = values.where(values.notna() & (values != ""), NOT_RECORDED)
+    study = replace(study, subjects=study.subjects.assign(**{column: strata}))
     check_by(study, column)
-    found = response_rates(study, column, confirmed=confirmed).rename(columns={column: "stratum"})
-    parts = [found.assign(by=column)[COLUMNS], _safety(study, column, protocol, level_column)]
-    order = {name: i for i, name in enumerate(dict.fromkeys(found["stratum"]))}
-    both = pd.concat(parts, ignore_index=True)
-    return both.sort_values("stratum", key=lambda s: s.map(order), kind="stable")
+    rates = response_rates(study, column, confirmed=confirmed).rename(columns={column: "stratum"})
+    rates = rates.assign(by=column)[COLUMNS]
+    order = {name: i for i, name in enumerate(dict.fromkeys(rates["stratum"]))}
+    safety = _safety(study, column, protocol, level_column)
+    table = pd.concat([rates, safety], ignore_index=True)
+    return table.sort_values("stratum", key=lambda names: names.map(order), kind="stable")
 
 
 def _safety(study: Study, column: str, protocol: Protocol | None, level_column: str) -> DataFrame:
     """DLTs of the evaluable, and subjects with grade 3 or more attributed to cells, by grading system."""
-    group = study.subjects[column]
-    rows = []
-    treated = best_responses(study, by=column)
-    dosed = treated.loc[treated["treated"], "subject"].tolist()
+    stratum_of = study.subjects[column]
+    best = best_responses(study, by=column)
+    treated = best.loc[best["treated"], "subject"].tolist()
     severe = study.events[(study.events["grade"] >= 3) & study.events["attribution"].isin(list(CELLS))]
     systems = sorted(set(study.events.loc[study.events["grade"].notna(), "grading_system"]))
-    evaluable = {}
+    dlts = {}  # of the evaluable
     if protocol is not None:
-        people = patients_of(study, protocol, level_column=level_column)
-        evaluable = {p.subject: p.dlt for p in people if p.status == "evaluable"}
-    for stratum in sorted(group.unique()):
-        members = [s for s in dosed if group[s] == stratum]
-        counted = [evaluable[s] for s in study.subject_ids if s in evaluable and group[s] == stratum]
+        patients = patients_of(study, protocol, level_column=level_column)
+        dlts = {p.subject: p.dlt for p in patients if p.status == "evaluable"}
+    rows = []
+    for stratum in sorted(stratum_of.unique()):
         if protocol is not None:
+            counted = [dlts[s] for s in study.subject_ids if s in dlts and stratum_of[s] == stratum]
             rows.append(_row(column, stratum, "dlt", sum(counted), len(counted)))
+        members = [s for s in treated if stratum_of[s] == stratum]
         for system in systems:
-            own = set(severe.loc[severe["grading_system"] == system, "subject"])
-            rate = f"grade_3_or_more {system}"
-            rows.append(_row(column, stratum, rate, sum(s in own for s in members), len(members)))
+            with_severe = set(severe.loc[severe["grading_system"] == system, "subject"])
+            events = sum(s in with_severe for s in members)
+            rows.append(_row(column, stratum, f"grade_3_or_more {system}", events, len(members)))
     return DataFrame(rows, columns=COLUMNS)
 
 
 def _row(by: str, stratum: str, rate: str, events: int, n: int) -> dict[str, object]:
+    """One row of the table, with the exact interval of its proportion."""
     lower, upper = clopper_pearson(events, n)
-    estimate = events / n if n else float("nan")
-    return dict(zip(COLUMNS, (by, stratum, rate, n, events, estimate, lower, upper), strict=True))
+    return {
+        "by": by,
+        "stratum": stratum,
+        "rate": rate,
+        "n": n,
+        "events": events,
+        "estimate": events / n if n else nan,
+        "lower": lower,
+        "upper": upper,
+    }

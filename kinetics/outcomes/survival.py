@@ -1,13 +1,17 @@
 """Duration of response, progression-free and overall survival of a study, by a protocol's censoring.
 
-PFS and OS begin at the first infusion of CAR-NK or CAR-T, DOR at the first CR or PR. PFS and DOR end with progression
-(an overall response PD) or death, or are censored at the last evaluable assessment (not NE); without one, at the start.
-OS ends with death or is censored at the last day known alive. What a protocol settles in `[censoring]`:
-  missed_scans = "censored_after_two": progression or death more than two planned intervals (and the window of a
-    scan) after the last evaluable assessment, or the start, is censored there;
-  new_therapy = "censored": at the last evaluable assessment up to the first other anticancer therapy; "event": that
-    therapy is an event like progression.
-An endpoint's `within_days` is when it is read, not a rule of censoring: nothing is cut off there.
+PFS and OS begin at the first infusion of CAR-NK or CAR-T, DOR at the first CR or PR. PFS and DOR end with
+progression (an overall response PD) or death, or are censored at the last evaluable assessment (not NE), or
+at the start where there is none. OS ends with death or is censored at the last day known alive.
+
+A protocol settles two points in `[censoring]`:
+  missed_scans = "censored_after_two": progression or death more than two planned intervals (and the window of
+    a scan) after the last evaluable assessment, or the start, is censored there;
+  new_therapy = "censored": at the last evaluable assessment up to the first other anticancer therapy;
+    "event": that therapy is an event like progression.
+
+An endpoint's `within_days` is the time at which it is read, not a rule of censoring: nothing is cut off
+there.
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ from typing import Any, Literal, get_args
 from pandas import DataFrame
 
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.outcomes.grouping import check_by
 from kinetics.outcomes.immune_responses import as_recist, immune_assessments_of
 from kinetics.outcomes.recist import RECIST_1_1, Assessment, RecistRules, best_response, first_response
-from kinetics.outcomes.responses import assessments_of, check_by
+from kinetics.outcomes.responses import assessments_of
 from kinetics.outcomes.vital_status import follow_up
 from kinetics.protocol import Protocol
 from kinetics.study import Study
@@ -42,7 +47,11 @@ MISSED = 2  # FDA guidance on endpoints, Appendix 3 Table A: two or more assessm
 
 @dataclass(frozen=True)
 class _Censoring:
-    """The two options, and the longest gap between assessments that leaves fewer than two missed [day]."""
+    """The two points of a protocol's censoring, and its assessments.
+
+    `longest_gap` [day] is the longest gap between assessments in which fewer than two are missed;
+    `every_days` the planned days between assessments, NaN where none are planned.
+    """
 
     new_therapy: Literal["censored", "event", "ignored"]
     longest_gap: float
@@ -51,7 +60,7 @@ class _Censoring:
 
 @dataclass(frozen=True)
 class _Life:
-    """A subject's days of the study: NaN for what was not."""
+    """A subject's days of the study, NaN for what did not happen, and its assessments."""
 
     subject: str
     start: float
@@ -75,12 +84,12 @@ def survival_times(
 ) -> DataFrame:
     """One row a subject, in the order of subjects.csv: what ended the time, or why it is censored.
 
-    subject; the column `by`; start (day of the study); time (days from it, NaN for who is not counted: no
-    infusion of cells, or for DOR no response); event; why. `confirmed`: DOR begins at the first CR or PR that
-    a later assessment confirms. `assessed_every_days` takes the place of the protocol's
-    `[censoring.assessments]`. `criteria` irecist gives iPFS and iDOR: an iUPD that later scans reset is no
-    progression (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST. InputError for another
-    endpoint or criteria, PlanError where the protocol leaves the censoring open.
+    Columns: subject; the column `by`; start (day of the study); time (days from the start, NaN for a subject
+    who is not counted: no infusion of cells, or for DOR no response); event; why. With `confirmed`, DOR
+    begins at the first CR or PR that a later assessment confirms. `assessed_every_days` replaces the
+    protocol's `[censoring.assessments]`. `criteria` "irecist" gives iPFS and iDOR: an iUPD that later scans
+    reset is no progression (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST. InputError
+    for another endpoint or criteria, PlanError where the protocol leaves the censoring open.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.survival_times(study, protocol, "pfs")[["subject", "time", "event", "why"]].head(2)
@@ -94,54 +103,71 @@ def survival_times(
         raise InputError(Problem(f"criteria {criteria!r}", did_you_mean(str(criteria), get_args(Criteria))))
     check_by(study, by, COLUMNS)
     censoring = None if endpoint == "os" else _censoring(protocol, assessed_every_days)
-    seen = {} if censoring is None else _assessed(study, criteria)
+    assessments = {} if censoring is None else _assessments(study, criteria)
     rows = []
-    for row in follow_up(study).to_dict("records"):
-        known: dict[str, Any] = {str(k): v for k, v in row.items()}
-        subject = known["subject"]
-        life = _Life(**known, assessments=seen.get(subject, []))
+    for record in follow_up(study).to_dict("records"):
+        days: dict[str, Any] = {str(column): value for column, value in record.items()}
+        subject = days["subject"]
+        life = _Life(**days, assessments=assessments.get(subject, []))
         start, why = _start(life, endpoint, confirmed, rules)
-        ended = nan
+        end = nan
         event = False
         if not isnan(start):
-            ended, event, why = _survival(life) if censoring is None else _progression(life, start, censoring)
-        found = {"start": start, "time": ended - start, "event": event, "why": why}
-        rows.append({"subject": subject, by: study.subjects.loc[subject, by]} | found)
+            if censoring is None:
+                end, event, why = _survival(life)
+            else:
+                end, event, why = _progression(life, start, censoring)
+        rows.append(
+            {
+                "subject": subject,
+                by: study.subjects.loc[subject, by],
+                "start": start,
+                "time": end - start,
+                "event": event,
+                "why": why,
+            }
+        )
     return DataFrame(rows)
 
 
-def _assessed(study: Study, criteria: Criteria) -> dict[str, list[Assessment]]:
+def _assessments(study: Study, criteria: Criteria) -> dict[str, list[Assessment]]:
+    """Every subject's assessments by these criteria."""
     if criteria == "recist_1.1":
         return assessments_of(study)
-    return {subject: as_recist(own) for subject, own in immune_assessments_of(study).items()}
+    return {subject: as_recist(immune) for subject, immune in immune_assessments_of(study).items()}
 
 
-def _censoring(protocol: Protocol, every: float | None) -> _Censoring:
-    """What the protocol settles; PlanError with all that it does not."""
-    said = protocol.censoring
+def _censoring(protocol: Protocol, every_days: float | None) -> _Censoring:
+    """The censoring that the protocol settles; PlanError lists everything that it leaves open.
+
+    `every_days` between assessments replaces the protocol's.
+    """
+    points = protocol.censoring
     problems = []
     for name in ("missed_scans", "new_therapy"):
-        if getattr(said, name).value is None:
+        if getattr(points, name).value is None:
             problems.append(Problem(f"`censoring.{name}` is open", "settle it: kinetics lint says how"))
-    if every is not None and not every > 0:
-        problems.append(Problem(f"assessments every {every:g} days", "write a number above 0"))
-    plan = said.assessments
-    longest = inf
-    every = plan.every_days if every is None and plan is not None else every
-    if said.missed_scans.value == "censored_after_two":
-        if every is None:
+    if every_days is not None and not every_days > 0:
+        problems.append(Problem(f"assessments every {every_days:g} days", "write a number above 0"))
+    planned = points.assessments
+    if every_days is None and planned is not None:
+        every_days = planned.every_days
+    longest_gap = inf
+    if points.missed_scans.value == "censored_after_two":
+        if every_days is None:
             what = "two missed scans censor, and the days between two scans are not said"
             remedy = "write `every_days` in [censoring.assessments], or give the days (--assessed-every)"
             problems.append(Problem(what, remedy))
         else:
-            longest = MISSED * every + (plan.window_days if plan is not None else 0.0)
+            window = planned.window_days if planned is not None else 0.0
+            longest_gap = MISSED * every_days + window
     if problems:
         raise PlanError(problems)
-    return _Censoring(said.new_therapy.value or "ignored", longest, every or nan)
+    return _Censoring(points.new_therapy.value or "ignored", longest_gap, every_days or nan)
 
 
 def _start(life: _Life, endpoint: Endpoint, confirmed: bool, rules: RecistRules) -> tuple[float, str]:
-    """The day the time begins; NaN, and why, for who is not counted."""
+    """The day on which the time begins; NaN and the reason for a subject who is not counted."""
     if isnan(life.start):
         return nan, "no infusion of cells"
     if endpoint != "dor":
@@ -154,7 +180,7 @@ def _start(life: _Life, endpoint: Endpoint, confirmed: bool, rules: RecistRules)
 
 
 def _survival(life: _Life) -> tuple[float, bool, str]:
-    """The day of death, or the last day known alive."""
+    """The end of OS: the day of death, or the last day known alive; whether it is an event; and why."""
     if not isnan(life.died_on):
         return life.died_on, True, f"death on day {life.died_on:g}"
     alive = max(life.alive_on, life.start)
@@ -162,37 +188,38 @@ def _survival(life: _Life) -> tuple[float, bool, str]:
 
 
 def _progression(life: _Life, start: float, censoring: _Censoring) -> tuple[float, bool, str]:
-    """The day of progression or death, or of the assessment that PFS or DOR is censored at."""
+    """The end of PFS or DOR: the day of progression, death or censoring; whether it is an event; and why."""
     evaluable = [a.day for a in life.assessments if a.response != "NE" and a.day >= start]
-    progressed = [(a.day, _progressed(a)) for a in life.assessments if a.response == "PD"]
-    ends = [(day, what) for day, what in progressed if day > start][:1]
+    ends = []
+    for a in life.assessments:
+        if a.response == "PD" and a.day > start:
+            immune = f" ({a.why})" if a.why.startswith("iUPD") else ""
+            ends.append((a.day, f"progression on day {a.day:g}{immune}"))
+            break
     if not isnan(life.died_on):
         ends.append((life.died_on, f"death on day {life.died_on:g}"))
-    day, what = min(ends, default=(inf, "no progression or death"))
+    end, what = min(ends, default=(inf, "no progression or death"))
+
     therapy = life.new_therapy_on  # NaN where none: no comparison holds
-    if therapy < day and censoring.new_therapy == "event":
+    if therapy < end and censoring.new_therapy == "event":
         return max(therapy, start), True, f"new anticancer therapy on day {therapy:g}"
-    if therapy < day and censoring.new_therapy == "censored":
-        until = [d for d in evaluable if d <= therapy]
+    if therapy < end and censoring.new_therapy == "censored":
+        until = [day for day in evaluable if day <= therapy]
         return _censored(until, start, f"new anticancer therapy on day {therapy:g}")
-    before = [d for d in evaluable if d < day]
-    if day == inf:
+
+    before = [day for day in evaluable if day < end]
+    if end == inf:
         return _censored(before, start, what)
-    gap = day - max(before, default=start)
+    gap = end - max(before, default=start)
     if gap > censoring.longest_gap:
         after = f"{gap:.4g} days after the {'last evaluable scan' if before else 'start'}"
         missed = f"{what}, {after}: two due every {censoring.every_days:g} days missed"
         return _censored(before, start, missed)
-    return day, True, what
-
-
-def _progressed(a: Assessment) -> str:
-    immune = f" ({a.why})" if a.why.startswith("iUPD") else ""
-    return f"progression on day {a.day:g}{immune}"
+    return end, True, what
 
 
 def _censored(evaluable: Sequence[float], start: float, why: str) -> tuple[float, bool, str]:
-    """Censored at the last of these assessments, at the start where there is none."""
+    """Censor at the last of these evaluable assessments, at the start where there is none."""
     last = max(evaluable, default=start)
-    at = "last evaluable assessment" if evaluable else "no evaluable assessment: start"
-    return last, False, f"{why}; {at}, day {last:g}"
+    where = "last evaluable assessment" if evaluable else "no evaluable assessment: start"
+    return last, False, f"{why}; {where}, day {last:g}"

@@ -1,4 +1,4 @@
-"""The pieces of a report: sections with figures and tables, every missing number with its reason."""
+"""The parts of a page: sections with figures and tables, in which every missing number has its reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ __all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
 
 @dataclass
 class Table:
-    """A table as the template draws it; `notes` are its footnotes, numbered from 1."""
+    """A table as the template draws it: `rows` of cells, and `notes`, its footnotes numbered from 1.
+
+    `numeric` says for each column whether it holds numbers.
+    """
 
     caption: str
     heads: list[str]
@@ -30,18 +33,21 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def cell(self, value: Any, reason: str = "", *, mark: str = "") -> dict[str, Any]:
-        """One cell: text of the value, a footnote where there is a reason, `mark` its CSS class."""
+        """One cell with the text of a value; a `reason` becomes a footnote, `mark` is the CSS class."""
         text = _plain_text(value)
-        mark = mark or ("long" if len(text) > 40 else "")
-        if reason and reason not in self.notes:
-            self.notes.append(reason)
-        note = self.notes.index(reason) + 1 if reason else None
+        if not mark and len(text) > 40:
+            mark = "long"
+        note = None
+        if reason:
+            if reason not in self.notes:
+                self.notes.append(reason)
+            note = self.notes.index(reason) + 1
         return {"text": text, "note": note, "reason": reason, "mark": mark, "share": None}
 
 
 @dataclass
 class Section:
-    """A heading, what to know before looking, then figures and tables."""
+    """A heading, `words` to read before looking, then tables and figures."""
 
     name: str
     title: str
@@ -56,10 +62,13 @@ def _plain_text(value: Any) -> str:
         return "—"
     if isinstance(value, bool | np.bool_ | str):
         return str(value)
-    return f"{value:,}" if isinstance(value, int | np.integer) else number_text(float(value))
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return number_text(float(value))
 
 
 def add_figure(section: Section, figure: Figure) -> None:
+    """Add a figure to a section as HTML, labelled with its title for screen readers."""
     name = f"figure-{section.name}-{len(section.figures) + 1}"
     title = str(figure.to_dict()["layout"]["title"]["text"])
     html = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)
@@ -68,9 +77,10 @@ def add_figure(section: Section, figure: Figure) -> None:
 
 
 def write_page(template: str, to: str | Path, **content: Any) -> Path:
-    """Render a template that extends `page.html` to the file `to`, whole or not at all; returns its path.
+    """Render a template that extends `page.html` to the file `to`, whole or not at all; return its path.
 
-    `content` holds synthetic, cautions and sections, and what the template's own blocks name.
+    `content` holds `synthetic`, `cautions` and `sections`, and the values that the blocks of the template
+    name.
     """
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)

@@ -1,4 +1,11 @@
-"""One fit as data: a TOML read, checked, and bound to its model and study."""
+"""One fit as data: a TOML read, checked, and bound to its model and study.
+
+`plan` reads a TOML and holds all of its keys (`FitPlan`, and `FitKeys` for the keywords of `kinetics.fit`).
+`tables` holds the tables in it, each checked by itself.
+`problems` says what a plan asks that its model and study cannot give.
+`design` makes the columns of covariates and of allometry.
+`binding` brings plan, study and model together: dense data, the hierarchy, the joint density.
+"""
 
 import lazy_loader
 
@@ -10,6 +17,7 @@ __all__ = [
     "Covariate",
     "Effects",
     "Expect",
+    "FitKeys",
     "FitPlan",
     "ImagingSpec",
     "Mixture",

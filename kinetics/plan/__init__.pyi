@@ -7,6 +7,7 @@ from .binding import (
     describe_records as describe_records,
 )
 from .plan import (
+    FitKeys as FitKeys,
     FitPlan as FitPlan,
     find_plan as find_plan,
     plan_of as plan_of,

@@ -1,7 +1,8 @@
-"""A plan meets its study and its model: every mismatch found, then the dense data and the joint density.
+"""A plan bound to its study and its model: every mismatch refused, then dense data and a joint density.
 
-`bind` is the only place that knows all three. What it returns has everything a sampler, a check or an
-exposure needs: the NumPyro model, each subject's parameters from a draw, the likelihood of every record.
+`bind` is the only place that knows all three. The `BoundFit` that it returns has everything that a sampler, a
+check or an exposure needs: the log density, each subject's parameters from a draw, the likelihood of every
+record.
 """
 
 from __future__ import annotations
@@ -48,22 +49,24 @@ __all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "Predictions", "bin
 
 
 class FitData(NamedTuple):
-    """What the density is conditioned on, as arrays: one pytree, passed to compiled code as an argument."""
+    """The data that the density is conditioned on, as arrays: one pytree, an argument of compiled code."""
 
     observations: Observations
     doses: Doses
     design: Mapping[str, Float[AnyArray, " subject"]]
 
 
-Predictions = dict[str, Float[Array, "subject record"]]  # or log-likelihoods: a matrix of each analyte
+# analyte -> a matrix of predictions, or of log-likelihoods
+Predictions = dict[str, Float[Array, "subject record"]]
 
 
 @dataclass(frozen=True)
 class BoundAssay:
-    """One analyte of the fit: its model output, error model, and which kinds of censoring occur.
+    """One analyte of the fit: its model output, its error model, and the kinds of censoring that occur.
 
-    `priors` are of the residual parameters, and of the `scale` and `vcn` sites where the assay has them. With
-    `nucleated` counts the output, in cells/uL, is read as copies/ug DNA; of a scan (`imaging`) as %ID.
+    `priors` are those of the residual parameters, and of the `scale` and `vcn` sites where the assay has
+    them. With `nucleated` counts the output, in cells/uL, is read as copies/ug DNA. With `imaging` (a scan)
+    the output, in cells, is read as %ID.
     """
 
     analyte: str
@@ -85,25 +88,31 @@ class BoundAssay:
         times: Float[AnyArray, "subject time"],
         subjects: AnyArray | None = None,
     ) -> AnyArray:
-        """What the assay reads of its output's prediction at `times` [day]: times its factors, where it has
-        any.
+        """Return what the assay reads where its output is predicted to be `f` at `times` [day].
 
-        `subjects`: which of the fit's the rows are; all of them unless given.
+        That is `f` times the assay's factors, where it has any. `subjects` says which subjects of the fit the
+        rows are; by default all of them.
         """
         for site in (f"scale_{self.analyte}", f"vcn_{self.analyte}"):
-            f = f * s[site][..., None, None] if site in self.priors else f
+            if site in self.priors:
+                f = f * s[site][..., None, None]
         if self.imaging is not None:
             return f * self.imaging.percent_per_cell(times, subjects)
-        return f if self.nucleated is None else f * self.vcn * self.nucleated.copies_per_cell(times, subjects)
+        if self.nucleated is not None:
+            return f * self.vcn * self.nucleated.copies_per_cell(times, subjects)
+        return f
 
     def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
-        """The family's residual parameters out of the sampled sites."""
+        """Return the residual parameters of the assay's family, taken from the sampled sites."""
         return {name: s[f"{name}_{self.analyte}"] for name in FAMILIES[self.likelihood]}
 
 
 @dataclass(frozen=True)
 class BoundPair:
-    """Two analytes of one blood draw with correlated residuals; `most` slots have both of them censored."""
+    """Two analytes of one blood draw with correlated residuals.
+
+    `most` is the number of slots in which both are censored, over all subjects.
+    """
 
     analytes: tuple[str, str]
     prior: Prior
@@ -116,7 +125,11 @@ class BoundPair:
 
 @dataclass(frozen=True)
 class BoundFit:
-    """A plan bound to its study and model. `unused` parameters reach no observed output and stay fixed."""
+    """A plan bound to its study and model.
+
+    `unused` parameters reach no observed output and stay fixed. `pair` is the two analytes with correlated
+    residuals, if the plan has them.
+    """
 
     plan: FitPlan
     study: Study
@@ -129,54 +142,63 @@ class BoundFit:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Parameters that the model holds at its value and no key of the plan lets go; an output needs
-        them.
+        """Names of the parameters that the model holds at its own value and that an output needs.
+
+        No key of the plan lets them go, and none fixes them.
         """
-        named = {*self.plan.fixed, *self.unused}
+        elsewhere = {*self.plan.fixed, *self.unused}
         return tuple(
-            k
-            for k, q in self.model.parameters.items()
-            if q.held and k in self.hierarchy.fixed and k not in named
+            name
+            for name, parameter in self.model.parameters.items()
+            if parameter.held and name in self.hierarchy.fixed and name not in elsewhere
         )
 
     @property
     def subjects(self) -> list[str]:
+        """Identifiers of the subjects, in the order of every `subject` axis."""
         return self.study.subject_ids
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What a subject is solved with -> the model's parameter: X -> X, and X_cyclec -> X."""
+        """Name of each value that a subject is solved with -> the model's parameter.
+
+        X -> X, and X_cyclec -> X for cycle c of a parameter that varies between cycles.
+        """
         return {name: name for name in self.model.parameters} | self.hierarchy.by_cycle
 
     @property
     def solver(self) -> Solver:
-        """How the plan wants equations solved; a study of boluses only spares the stops of infusions."""
-        return replace(
-            self.plan.solver.solver(), infusions=bool(np.any(np.asarray(self.data.doses.duration) > 0))
-        )
+        """The plan's solver, without the stops of infusions where the study has boluses only."""
+        infusions = bool(np.any(np.asarray(self.data.doses.duration) > 0))
+        return replace(self.plan.solver.solver(), infusions=infusions)
 
     def priors(self) -> dict[str, Prior]:
-        """Site -> prior for population values, between-subject SDs, covariate effects and the assays."""
+        """Return site -> prior, of population values, between-subject SDs, covariate effects and assays."""
         return self.hierarchy.population_priors() | self._assay_priors()
 
     def site_names(self) -> tuple[str, ...]:
-        """Every site of a draw: the population's, the random effects, and in a mixture the class."""
+        """Return every site of a draw: the population's, the random effects, and in a mixture the class."""
         h = self.hierarchy
         labels = () if h.probability is None else ("class",)
         return (*self.priors(), *(f"eta_{k}" for k in h.vary), *labels)
 
     def _assay_priors(self) -> dict[str, Prior]:
         sites = {site: prior for assay in self.assays for site, prior in assay.priors.items()}
-        return sites | ({self.pair.site: self.pair.prior} if self.pair else {})
+        if self.pair is not None:
+            sites[self.pair.site] = self.pair.prior
+        return sites
 
     def log_density(self, s: Mapping[str, Array], data: FitData) -> Float[Array, ""]:
-        """Log posterior density of the sites, each on its own scale, random effects standardised (eta_X)."""
+        """Log posterior density of the sites `s`.
+
+        Each site is on its own scale, and the random effects are standardised (eta_X).
+        """
         prior = [p.to_numpyro().log_prob(s[k]) for k, p in self.priors().items() if not k.startswith("corr_")]
         subjects = self.effects_log_prob(s) + self.subject_log_likelihood(s, data)
         return jnp.sum(jnp.stack(prior)) + self.hierarchy.correlation_log_prob(s) + jnp.sum(subjects)
 
     def effects_log_prob(self, s: Mapping[str, Array]) -> Float[Array, " subject"]:
-        """Log density of every subject's standardised random effects."""
+        """Log density of every subject's standardised random effects; 0 where no parameter varies."""
         vary = self.hierarchy.vary
         if not vary:
             return jnp.zeros(len(self.subjects))
@@ -185,32 +207,36 @@ class BoundFit:
     def subject_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
     ) -> Float[Array, " subject"]:
-        """Log-likelihood of each subject's records; `read` is what is `predicted`, where that is known."""
+        """Log-likelihood of each subject's records.
+
+        `read` is the result of `predicted`, where it has been computed already.
+        """
         terms = self.record_log_likelihood(s, data, read).values()
-        return sum((jnp.sum(each, axis=1) for each in terms), start=jnp.zeros(len(self.subjects)))
+        return sum((jnp.sum(term, axis=1) for term in terms), start=jnp.zeros(len(self.subjects)))
 
     def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
-        """Every parameter of every subject from one draw of the sites."""
+        """Return every parameter of every subject, each (subject,), from one draw of the sites."""
         return individual(self.hierarchy, self.model, s, data.design, len(self.subjects))
 
     def predicted(self, s: Mapping[str, Array], data: FitData) -> Predictions:
-        """Analyte -> what the model predicts at each of the common times, in the assay's unit."""
+        """Return analyte -> the model's prediction at each of the common times, in the assay's unit."""
         outputs = [assay.output for assay in self.assays]
-        found = solve(
-            self.model, data.observations.time, self.theta(s, data), data.doses, outputs, solver=self.solver
-        )
         times = data.observations.time
-        return {a.analyte: jnp.asarray(a.seen(s, found[a.output], times)) for a in self.assays}
+        curves = solve(self.model, times, self.theta(s, data), data.doses, outputs, solver=self.solver)
+        return {a.analyte: jnp.asarray(a.seen(s, curves[a.output], times)) for a in self.assays}
 
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
     ) -> Predictions:
-        """Analyte -> log-likelihood of each of its records; 0 in padded slots.
+        """Return analyte -> log-likelihood of each of its records; 0 in padded slots.
 
-        Of a correlated pair the first analyte has its own, the second that given the first's record at the
-        same time: the sum is the joint one, and a single term of the second is not its own.
+        In a correlated pair, the first analyte has its own log-likelihood. The second has its log-likelihood
+        given the first's record at the same time. So their sum is the joint one, and a term of the second
+        alone is not its marginal one. `read` is the result of `predicted`, where it has been computed
+        already.
         """
-        read = self.predicted(s, data) if read is None else read
+        if read is None:
+            read = self.predicted(s, data)
         records = data.observations.assays
         terms = {
             a.analyte: log_likelihood(
@@ -240,20 +266,23 @@ class BoundFit:
 
 
 def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = None) -> BoundFit:
-    """Bind a plan to its study and model (read from the plan's names unless given).
+    """Bind a plan to its study and model, which are read by the names in the plan unless given.
 
     PlanError lists every mismatch: unknown parameters, analytes, outputs or covariates, units that do not
-    agree, missing covariate values. ModelError where the model's equations fail.
+    agree, missing covariate values. ModelError is raised where the model's equations fail.
 
     >>> list(kn.plan.bind(kn.read_plan("ogasawara_2021__synthetic_cart_12")).priors())[:2]
     ['lag_fraction_pop', 'doubling_time_pop']
     """
-    study = read_study(plan.data) if study is None else study
-    model = (load_model(plan.model, **plan.options) if model is None else model).with_prior_set(
-        plan.prior_set
-    )
-    design, effects, found = design_columns(plan, study)
-    _refuse(plan, [*plan_problems(plan, study, model), *found])
+    if study is None:
+        study = read_study(plan.data)
+    if model is None:
+        model = load_model(plan.model, **plan.options)
+    model = model.with_prior_set(plan.prior_set)
+    design, effects, design_problems = design_columns(plan, study)
+    _refuse(plan, [*plan_problems(plan, study, model), *design_problems])
+
+    # dense arrays of records, doses and covariates
     assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
     dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
     after = {a: o.after for a, o in plan.observe.items() if o.after is not None}
@@ -262,6 +291,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     )
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
     data = FitData(observations, doses, design)
+
+    # the hierarchy, which leaves out what no observed output depends on
     unused = _unused(model, assays, data)
     courses = int(np.max(doses.course, initial=0)) + 1
     hierarchy = _hierarchy(plan, model, effects, unused, courses)
@@ -269,18 +300,31 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     hierarchy = _shrunk(plan, hierarchy, len(study.subject_ids))
     if hierarchy.gamma:
         _refuse(plan, cycle_problems(model, doses))
-    bound = BoundFit(plan, study, model, hierarchy, assays, data, unused, pair)
+    bound = BoundFit(
+        plan=plan,
+        study=study,
+        model=model,
+        hierarchy=hierarchy,
+        assays=assays,
+        data=data,
+        unused=unused,
+        pair=pair,
+    )
     _refuse(plan, expect_problems(plan, [*bound.priors(), *(e.site for e in hierarchy.shrunk)]))
     return bound
 
 
 def _refuse(plan: FitPlan, problems: list[Problem]) -> None:
+    """Raise PlanError with the problems, if there are any; those without a file are of the plan."""
     if problems:
         raise PlanError([replace(p, file=p.file or plan.name) for p in problems])
 
 
 def describe_records(bound: BoundFit) -> str:
-    """How many records of each analyte enter, and how each kind of censoring is treated."""
+    """Return a line on how many records of each analyte enter and how each kind of censoring is treated.
+
+    It also names the parameters that are held.
+    """
     parts = []
     for a in bound.assays:
         r = bound.data.observations.assays[a.analyte]
@@ -291,19 +335,24 @@ def describe_records(bound: BoundFit) -> str:
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
     if bound.pair is not None:
-        one, two = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
-        both = int(np.sum(np.asarray(one & two)))
+        first, second = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
+        both = int(np.sum(np.asarray(first & second)))
         parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
-    unused = ", ".join(bound.unused)
-    held = ", ".join(bound.held)
-    said = f"; held at their typical value, no output needs them: {unused}" if unused else ""
-    said += f"; held at the model's value: {held}" if held else ""
-    return f"{len(bound.subjects)} subjects; {'; '.join(parts)}{said}"
+    if bound.unused:
+        parts.append(f"held at their typical value, no output needs them: {', '.join(bound.unused)}")
+    if bound.held:
+        parts.append(f"held at the model's value: {', '.join(bound.held)}")
+    return f"{len(bound.subjects)} subjects; {'; '.join(parts)}"
 
 
 def _hierarchy(
     plan: FitPlan, model: Model, effects: tuple, unused: tuple[str, ...], courses: int
 ) -> Hierarchy:
+    """Return the hierarchy of the plan: which parameters vary or are held, and every prior.
+
+    A parameter is held at a value where the plan fixes it, no output needs it, or the model holds it and
+    neither `priors` nor `vary` lets it go.
+    """
     vary = plan.vary
     if vary is None:
         vary = tuple(k for k, p in model.parameters.items() if p.sd is not None and not p.held)
@@ -312,20 +361,22 @@ def _hierarchy(
     vary = tuple(k for k in vary if k not in unused and (k not in plan.fixed or k in plan.omega))
     priors = {k: plan.priors[k].prior() if k in plan.priors else p.prior for k, p in model.parameters.items()}
     omega = {k: plan.omega[k].prior() if k in plan.omega else model.parameters[k].omega_prior for k in vary}
+    blocks = [tuple(k for k in block if k in omega) for block in plan.effects.correlated]
+    shifts = {}
+    probability = None
+    if plan.mixture is not None:
+        shifts = {k: p.prior() for k, p in plan.mixture.shifts.items()}
+        probability = plan.mixture.probability.prior()
     return Hierarchy(
         priors=priors,
         omega=omega,
         fixed=fixed,
         effects=tuple(e for e in effects if e.parameter not in unused),
         scaled=tuple(k for k in plan.allometry if k not in unused),
-        correlated=tuple(
-            kept
-            for block in plan.effects.correlated
-            if len(kept := tuple(k for k in block if k in omega)) > 1
-        ),
+        correlated=tuple(block for block in blocks if len(block) > 1),
         concentration=plan.effects.concentration,
-        shifts={k: p.prior() for k, p in plan.mixture.shifts.items()} if plan.mixture else {},
-        probability=plan.mixture.probability.prior() if plan.mixture else None,
+        shifts=shifts,
+        probability=probability,
         tails={k: nu for k, nu in plan.effects.tails.items() if k in omega},
         gamma={k: p.prior() for k, p in plan.gamma.items() if k not in unused},
         courses=courses,
@@ -333,27 +384,36 @@ def _hierarchy(
 
 
 def _shrunk(plan: FitPlan, h: Hierarchy, subjects: int) -> Hierarchy:
-    """The hierarchy with the prior that its shrunk effects share."""
+    """Return the hierarchy with the prior that its shrunk effects share; `subjects` is their number."""
     spec = plan.shrinkage
     effects = h.shrunk
     if spec is None or not effects:
         return h
     _refuse(plan, expected_problems(plan, len(effects)))
     sigma = {e.parameter: float(h.omega[e.parameter].median) for e in effects if e.parameter in h.omega}
-    shared = Shrinkage(spec.prior, spec.slab_sd, len(effects), subjects, spec.expected or 1.0, sigma)
+    shared = Shrinkage(
+        kind=spec.prior,
+        slab_sd=spec.slab_sd,
+        count=len(effects),
+        subjects=subjects,
+        expected=spec.expected or 1.0,
+        sigma=sigma,
+    )
     return replace(h, shrinkage=shared)
 
 
 def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
+    """Return one analyte of the plan as bound to its output, its priors and the censoring of its records."""
     spec = plan.observe[analyte]
     records = study.observed(analyte)
+    # a record below the LLOQ with a lower limit as well is one of an interval
     bounded = records["limit"].notna()
+    left = records["censored"] == "left"
+    interval = (records["censored"] == "interval") | (left & bounded)
     kinds = {
-        "left": bool(((records["censored"] == "left") & ~bounded).any()) and spec.below_lloq == "censor",
+        "left": bool((left & ~bounded).any()) and spec.below_lloq == "censor",
         "right": bool((records["censored"] == "right").any()),
-        "interval": bool(
-            ((records["censored"] == "interval") | ((records["censored"] == "left") & bounded)).any()
-        ),
+        "interval": bool(interval.any()),
     }
     output = output_of(plan, study, model, analyte)
     assert output is not None
@@ -362,22 +422,29 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     )
     factors = {"scale": spec.scale, "vcn": spec.vcn}
     priors |= {f"{k}_{analyte}": p.prior() for k, p in factors.items() if isinstance(p, PriorSpec)}
+    nucleated = None
+    if spec.nucleated_cells:
+        nucleated, _ = nucleated_cells(study, analyte, spec.nucleated_cells)
+    scan = None
+    if spec.imaging:
+        scan, _ = imaging(study, analyte, **spec.imaging.model_dump())
     return BoundAssay(
-        analyte,
-        output,
-        study.analytes[analyte].unit,
-        spec.likelihood,
-        spec.nu,
-        priors,
-        tuple(k for k, there in kinds.items() if there),
-        DNA_UG if spec.dna_ug is None else spec.dna_ug,
-        nucleated_cells(study, analyte, spec.nucleated_cells)[0] if spec.nucleated_cells else None,
-        imaging(study, analyte, **spec.imaging.model_dump())[0] if spec.imaging else None,
-        spec.vcn if isinstance(spec.vcn, float) else 1.0,
+        analyte=analyte,
+        output=output,
+        unit=study.analytes[analyte].unit,
+        likelihood=spec.likelihood,
+        nu=spec.nu,
+        priors=priors,
+        present=tuple(kind for kind, occurs in kinds.items() if occurs),
+        dna_ug=DNA_UG if spec.dna_ug is None else spec.dna_ug,
+        nucleated=nucleated,
+        imaging=scan,
+        vcn=spec.vcn if isinstance(spec.vcn, float) else 1.0,
     )
 
 
 def _pair(plan: FitPlan, observations: Observations) -> BoundPair | None:
+    """Return the plan's analytes with correlated residuals; None if it has none."""
     if plan.correlated is None:
         return None
     first, second = plan.correlated.analytes
@@ -386,15 +453,15 @@ def _pair(plan: FitPlan, observations: Observations) -> BoundPair | None:
 
 
 def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:
-    """Parameters that no observed output depends on: read off the equations, or a NaN in them reaches
-    nothing.
+    """Return the parameters that no observed output depends on.
 
-    ModelError where the model's equations cannot be evaluated at all.
+    For differential equations they are read off the equations. For a closed form they are those of which a
+    NaN reaches no output. ModelError is raised where the model's equations cannot be evaluated at all.
     """
     outputs = [a.output for a in assays]
     if model.vector_field is not None:
-        felt = _checked(model, lambda: reach(model, outputs).all)
-        return tuple(name for name in model.parameters if name not in felt)
+        reaching = _checked(model, lambda: reach(model, outputs).all)
+        return tuple(name for name in model.parameters if name not in reaching)
     n = data.observations.time.shape[0]
 
     @jax.jit
@@ -402,17 +469,19 @@ def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tupl
         predicted = solve(model, data.observations.time, theta, data.doses, outputs)
         return jnp.all(jnp.stack([jnp.isfinite(y).all() for y in predicted.values()]))
 
-    def unfelt() -> tuple[str, ...]:
-        return tuple(
-            name
-            for name in model.parameters
-            if finite({k: jnp.full(n, jnp.nan if k == name else v) for k, v in model.typical().items()})
-        )
+    def without_reach() -> tuple[str, ...]:
+        names = []
+        for name in model.parameters:
+            theta = {k: jnp.full(n, jnp.nan if k == name else v) for k, v in model.typical().items()}
+            if finite(theta):
+                names.append(name)
+        return tuple(names)
 
-    return _checked(model, unfelt)
+    return _checked(model, without_reach)
 
 
 def _checked(model: Model, evaluate: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Return what `evaluate` returns; ModelError with its reason where the model's equations fail in it."""
     try:
         return evaluate()
     except Exception as error:

@@ -1,15 +1,16 @@
 """One fit as data: what a fits/*.toml holds, checked before anything runs.
 
 Every key of the TOML is a keyword of `kinetics.fit`; an unknown key is an error with the nearest match.
+`FitPlan` holds the checked values, `FitKeys` the types that `kinetics.fit` accepts for them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -32,11 +33,11 @@ from kinetics.plan.tables import (
 )
 from kinetics.toml import Spec, problem_of, read_toml
 
-__all__ = ["FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
+__all__ = ["FitKeys", "FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
 
 
 class FitPlan(Spec):
-    """One fit. `model` and `data` are library names or paths; see the fields for the rest.
+    """One fit. `model` and `data` are library names or paths; the fields describe the rest.
 
     >>> observe = {"theophylline": {"likelihood": "additive"}}
     >>> plan = kn.FitPlan(model="one_compartment_oral", data="theophylline", observe=observe, method="map")
@@ -44,31 +45,81 @@ class FitPlan(Spec):
     {'likelihood': 'additive', 'below_lloq': 'censor', 'sigma_scale': 1.0, 'nu': 4.0}
     """
 
-    model: str
-    data: str
-    seed: int = 0
-    method: Method = Field("nuts", description="how the posterior or the maximum is found")
-    prior_set: str | None = None
-    options: dict[str, bool | str | tuple[str, ...]] = Field(
-        {}, description="of the model file's own `build`"
+    model: str = Field(description="the model: a name in the library, or the path of a model file")
+    data: str = Field(description="the study: a name in the library, or the path of its folder or file")
+    seed: int = Field(default=0, description="seed of every random number of the fit")
+    method: Method = Field(
+        default="nuts", description="how the posterior or its maximum is computed; case does not matter"
     )
-    products: tuple[str, ...] | None = Field(None, min_length=1, description="default: every product")
-    vary: tuple[str, ...] | None = Field(None, description="default: every parameter with a published SD")
-    mixture: Mixture | None = Field(None, description="default: one class of subjects")
-    effects: Effects = Field(default_factory=lambda: Effects.model_validate({}))
-    fixed: dict[str, float] = Field({})
-    observe: dict[str, Observe] = Field(min_length=1)
-    correlated: Correlated | None = Field(None, description="default: every record's error is its own")
-    covariates: dict[str, tuple[Covariate, ...]] = Field({})
-    shrinkage: ShrinkageSpec | None = Field(None, description="default: every effect has its own prior")
-    allometry: dict[str, Allometry] = Field({})
-    priors: dict[str, PriorSpec] = Field({})
-    omega: dict[str, PriorSpec] = Field({})
-    gamma: dict[str, PriorSpec] = Field({}, description="who varies between cycles, and the prior of its SD")
-    sampler: Sampler = Field(default_factory=lambda: Sampler.model_validate({}))
-    solver: SolverSpec = Field(default_factory=lambda: SolverSpec.model_validate({}))
-    expect: dict[str, Expect] = Field({})
-    name: str = ""
+    prior_set: str | None = Field(
+        default=None,
+        description="name of one of the model's alternative sets of priors; default: its own priors",
+    )
+    options: dict[str, bool | str | tuple[str, ...]] = Field(
+        default={}, description="arguments of the model file's own `build`; default: none"
+    )
+    products: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="the products whose doses count; default: every product"
+    )
+    vary: tuple[str, ...] | None = Field(
+        default=None,
+        description="parameters that vary between subjects; default: every parameter with a published SD "
+        "that the model does not hold",
+    )
+    mixture: Mixture | None = Field(
+        default=None, description="two classes of subjects; default: one class of subjects"
+    )
+    effects: Effects = Field(
+        default_factory=Effects,
+        description="how random effects are distributed and sampled; default: independent and normal",
+    )
+    fixed: dict[str, float] = Field(
+        default={},
+        description="parameters held at a value, in the parameter's unit; default: none but the model's own",
+    )
+    observe: dict[str, Observe] = Field(
+        min_length=1, description="the analytes that the fit uses, each with how it is observed"
+    )
+    correlated: Correlated | None = Field(
+        default=None,
+        description="two analytes with correlated residuals; default: every record's error is independent",
+    )
+    covariates: dict[str, tuple[Covariate, ...]] = Field(
+        default={}, description="parameters with covariates, each with a list of them; default: none"
+    )
+    shrinkage: ShrinkageSpec | None = Field(
+        default=None,
+        description="the prior that covariate effects share; default: every effect has its own prior",
+    )
+    allometry: dict[str, Allometry] = Field(
+        default={},
+        description="parameters in proportion to a power of body weight or another covariate; default: none",
+    )
+    priors: dict[str, PriorSpec] = Field(
+        default={},
+        description="priors of population values, in place of the model's; in the parameter's unit",
+    )
+    omega: dict[str, PriorSpec] = Field(
+        default={}, description="priors of between-subject SDs (link scale), in place of the model's"
+    )
+    gamma: dict[str, PriorSpec] = Field(
+        default={},
+        description="parameters that vary between cycles, each with the prior of that SD (link scale)",
+    )
+    sampler: Sampler = Field(
+        default_factory=Sampler,
+        description="chains, warm-up, draws and where they begin; default: 4 chains of 1000 draws",
+    )
+    solver: SolverSpec = Field(
+        default_factory=SolverSpec,
+        description="how the model's equations are integrated; closed forms ignore it",
+    )
+    expect: dict[str, Expect] = Field(
+        default={}, description="posterior medians that a correct run must give; default: none is checked"
+    )
+    name: str = Field(
+        default="", description="name of the fit and of its run folder; default: the TOML's, or model__study"
+    )
 
     @field_validator("method", mode="before")
     @classmethod
@@ -88,26 +139,71 @@ class FitPlan(Spec):
         return name
 
     def resolved(self) -> dict[str, Any]:
-        """The plan as plain values without those that say nothing (None, empty tables, the method if
-        NUTS).
+        """Return the plan as plain values, without those that say nothing.
+
+        Left out are None, empty tables, and the method if it is NUTS.
         """
-        said = _prune(self.model_dump(mode="json"))
-        return {k: v for k, v in said.items() if (k, v) != ("method", "nuts")}
+        values = _prune(self.model_dump(mode="json"))
+        return {k: v for k, v in values.items() if (k, v) != ("method", "nuts")}
+
+
+Names = list[str] | tuple[str, ...]  # not any sequence: a str is one too
+Table = Mapping[str, object]  # a table of the TOML as plain values; its keys are checked when the fit begins
+
+
+class FitKeys(TypedDict, total=False):
+    """The keywords of `kinetics.fit`: every key of `FitPlan` but `model`, with the types that it accepts.
+
+    Editors complete them and type checkers refuse a misspelt one. A table is written as a mapping, or as its
+    class (`Observe`, `Sampler` ...). The fields of `FitPlan` say what each key means, its unit and its
+    default.
+
+    >>> keys: kn.plan.FitKeys = {"observe": {"theophylline": {"likelihood": "additive"}}, "method": "map"}
+    >>> kn.FitPlan(model="one_compartment_oral", data="theophylline", **keys).method
+    'map'
+    """
+
+    data: str
+    seed: int
+    method: Method
+    prior_set: str | None
+    options: Mapping[str, bool | str | Names]
+    products: Names | None
+    vary: Names | None
+    mixture: Mixture | Table | None
+    effects: Effects | Table
+    fixed: Mapping[str, float]
+    observe: Mapping[str, Observe | Table]
+    correlated: Correlated | Table | None
+    covariates: Mapping[str, Sequence[Covariate | Table]]
+    shrinkage: ShrinkageSpec | Table | None
+    allometry: Mapping[str, Allometry | Table]
+    priors: Mapping[str, PriorSpec | Table]
+    omega: Mapping[str, PriorSpec | Table]
+    gamma: Mapping[str, PriorSpec | Table]
+    sampler: Sampler | Table
+    solver: SolverSpec | Table
+    expect: Mapping[str, Expect | Table]
+    name: str
 
 
 def plan_sha256(plan: FitPlan) -> str:
-    """SHA-256 of everything a plan says."""
+    """SHA-256 of everything that a plan says."""
     return hashlib.sha256(json.dumps(plan.resolved(), sort_keys=True).encode()).hexdigest()
 
 
 def _prune(value: Any) -> Any:
+    """Drop None and empty tables from plain values, at every depth."""
     if isinstance(value, dict):
         return {k: _prune(v) for k, v in value.items() if v is not None and v != {}}
     return [_prune(v) for v in value] if isinstance(value, list) else value
 
 
 def find_plan(source: str | Path) -> Path:
-    """The TOML of a fit: a bare name is the library's, a path is yours. PlanError if there is none."""
+    """Return the path of a fit's TOML; PlanError if there is none.
+
+    A bare name is looked up in the library; a path is the user's own file.
+    """
     text = str(source)
     path = find("fits", text).path
     if not path.is_file():
@@ -136,13 +232,17 @@ def read_plan(source: str | Path) -> FitPlan:
 
 
 def _from_root(reference: str, root: Path) -> str:
+    """Return a bare name or an absolute path as it is, and any other path as one below `root`."""
     if is_bare(reference) or Path(reference).is_absolute():
         return reference
     return str(root / reference)
 
 
 def plan_of(content: Mapping[str, Any], *, file: str = "") -> FitPlan:
-    """A checked FitPlan from plain values; PlanError lists every problem."""
+    """Return a checked FitPlan from plain values; PlanError lists every problem.
+
+    `file` is the name that the problems show.
+    """
     try:
         return FitPlan.model_validate(dict(content))
     except ValidationError as error:

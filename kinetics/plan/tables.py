@@ -1,5 +1,7 @@
-"""The tables that a plan may hold, each checked by itself: observe, covariates, effects, mixture, sampler
-...
+"""The tables that a plan may hold, each checked by itself.
+
+Each table of the TOML (`observe`, `covariates`, `effects`, `mixture`, `sampler` ...) is one `Spec` here. What
+a table asks of the model or the study is checked later, in `kinetics.plan.problems`.
 """
 
 from __future__ import annotations
@@ -48,17 +50,31 @@ class PriorSpec(Spec):
     LogNormal(median=2000.0, sd=1.3, link='log')
     """
 
-    distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal"] = "LogNormal"
-    median: float | None = None
-    mean: float | None = None
-    sd: float | None = Field(None, gt=0)
-    scale: float | None = Field(None, gt=0)
+    distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal"] = Field(
+        default="LogNormal", description="family of the prior; each family takes its own keys and no others"
+    )
+    median: float | None = Field(
+        default=None,
+        description="median of a LogNormal (above 0) or LogitNormal (0 to 1), in the unit of the value",
+    )
+    mean: float | None = Field(default=None, description="mean of a Normal, in the unit of the value")
+    sd: float | None = Field(
+        default=None,
+        gt=0,
+        description="SD of log x (LogNormal), of logit x (LogitNormal) or of x itself (Normal)",
+    )
+    scale: float | None = Field(
+        default=None,
+        gt=0,
+        description="scale of a HalfNormal, in the unit of the value: the SD of the normal that is folded "
+        "at 0",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> PriorSpec:
         needs = {"Normal": ("mean", "sd"), "HalfNormal": ("scale",)}.get(self.distribution, ("median", "sd"))
-        given = {k for k in ("median", "mean", "sd", "scale") if getattr(self, k) is not None}
-        if given != set(needs):
+        present = {k for k in ("median", "mean", "sd", "scale") if getattr(self, k) is not None}
+        if present != set(needs):
             raise ValueError(f"{self.distribution} takes {' and '.join(needs)}")
         if self.distribution == "LogNormal" and self.median is not None and self.median <= 0:
             raise ValueError("the median of a LogNormal is above 0")
@@ -67,16 +83,17 @@ class PriorSpec(Spec):
         return self
 
     def prior(self) -> Prior:
-        """The prior that it names."""
+        """Return the prior that the table names."""
         if self.distribution == "HalfNormal":
             return HalfNormal(self.scale or 1.0)
         if self.distribution == "Normal":
             return Normal(self.mean or 0.0, self.sd or 1.0)
-        kind = LogNormal if self.distribution == "LogNormal" else LogitNormal
-        return kind(self.median or 1.0, self.sd or 1.0)
+        family = LogNormal if self.distribution == "LogNormal" else LogitNormal
+        return family(self.median or 1.0, self.sd or 1.0)
 
 
 def of_a_deviation(spec: PriorSpec) -> PriorSpec:
+    """Return the prior of a standard deviation unchanged; ValueError unless it is LogNormal or HalfNormal."""
     if spec.distribution not in ("LogNormal", "HalfNormal"):
         raise ValueError(
             f"a standard deviation is above 0; a {spec.distribution} is not: LogNormal or HalfNormal"
@@ -85,44 +102,80 @@ def of_a_deviation(spec: PriorSpec) -> PriorSpec:
 
 
 class ImagingSpec(Spec):
-    """A scan of labelled cells in percent of the injected dose: which product was labelled, with what.
+    """A scan of labelled cells in percent of the injected dose: which product was labelled, and with what.
 
     >>> from kinetics.plan.tables import ImagingSpec
     >>> ImagingSpec(product="car_nk", isotope="In-111", decay_corrected=True)
     ImagingSpec(product='car_nk', isotope='In-111', decay_corrected=True)
     """
 
-    product: str
-    isotope: str
-    decay_corrected: bool
+    product: str = Field(description="the product whose cells were labelled, as named in the doses")
+    isotope: str = Field(description='the label, for example "In-111"; its half-life is used for decay')
+    decay_corrected: bool = Field(
+        description="whether the recorded %ID are corrected for the isotope's decay"
+    )
 
 
 class Observe(Spec):
-    """How one analyte is seen: which model output, which residual error, what happens below the LLOQ.
+    """How one analyte is observed: its model output, its residual error, and its records below the LLOQ.
 
     >>> from kinetics.plan.tables import Observe
     >>> Observe(output="copies", sigma={"distribution": "HalfNormal", "scale": 0.5})
     Observe(output='copies', likelihood='lognormal', below_lloq='censor', after=None, ...)
     """
 
-    output: str | None = None
-    likelihood: str = "lognormal"
-    below_lloq: Literal["censor", "drop"] = "censor"
+    output: str | None = Field(
+        default=None,
+        description="the model output that the analyte reads; default: the output of the analyte's name, or "
+        "the first one in its unit",
+    )
+    likelihood: str = Field(
+        default="lognormal", description=f"residual error family: one of {', '.join(FAMILIES)}"
+    )
+    below_lloq: Literal["censor", "drop"] = Field(
+        default="censor",
+        description="records below the LLOQ: `censor` uses their probability (M3), `drop` omits them (M1)",
+    )
     after: float | None = Field(
-        None, description="only records after this study day: a baseline that is a covariate"
+        default=None,
+        description="use only records after this study day [day], for an analyte whose baseline is a "
+        "covariate; default: all records",
     )
-    sigma_scale: float = Field(1.0, gt=0, description="scale of the HalfNormal prior of the residual SD")
-    sigma: PriorSpec | None = Field(None, description="prior of the residual SD (log or relative scale)")
-    nu: float = Field(4.0, gt=2, description="degrees of freedom of student_t")
+    sigma_scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="scale of the HalfNormal prior of each residual SD: on the log scale, relative, or in "
+        "the assay's unit, as the family has it",
+    )
+    sigma: PriorSpec | None = Field(
+        default=None,
+        description="prior of the residual SD `sigma` (log scale or relative); default: HalfNormal of "
+        "`sigma_scale`",
+    )
+    nu: float = Field(
+        default=4.0, gt=2, description="degrees of freedom of student_t; other families ignore it"
+    )
     dna_ug: float | None = Field(
-        None, gt=0, description=f"DNA in a reaction of lognormal_poisson [ug]; default {DNA_UG}"
+        default=None, gt=0, description=f"DNA in one reaction of lognormal_poisson [ug]; default {DNA_UG}"
     )
-    scale: PriorSpec | None = Field(None, description="LogNormal prior of the factor on what the assay reads")
+    scale: PriorSpec | None = Field(
+        default=None,
+        description="LogNormal prior of a factor on what the assay reads; default: no such factor",
+    )
     nucleated_cells: str | None = Field(
-        None, description="counts that qPCR of an output in cells/uL is diluted by: `row`, or an analyte"
+        default=None,
+        description="the nucleated cell counts by which qPCR of an output in cells/uL is diluted: `row` "
+        "(each record has its own count) or the name of an analyte; default: no dilution",
     )
-    vcn: PriorSpec | PositiveFloat | None = Field(None, description="vector copies of a CAR+ cell")
-    imaging: ImagingSpec | None = Field(None, description="an output in cells, read as %ID")
+    vcn: PriorSpec | PositiveFloat | None = Field(
+        default=None,
+        description="vector copies in a CAR+ cell: a number, or a LogNormal prior; goes with "
+        "`nucleated_cells`",
+    )
+    imaging: ImagingSpec | None = Field(
+        default=None,
+        description="the scan that reads an output in cells as %ID; default: the analyte is not a scan",
+    )
 
     @field_validator("likelihood")
     @classmethod
@@ -140,8 +193,8 @@ class Observe(Spec):
     @classmethod
     def _factor(cls, factor: PriorSpec | float | None, info: ValidationInfo) -> PriorSpec | float | None:
         if isinstance(factor, PriorSpec) and factor.distribution != "LogNormal":
-            what = {"scale": "a scale factor", "vcn": "a vector copy number"}[info.field_name or "scale"]
-            raise ValueError(f"{what} has a LogNormal prior, not a {factor.distribution}")
+            noun = {"scale": "a scale factor", "vcn": "a vector copy number"}[info.field_name or "scale"]
+            raise ValueError(f"{noun} has a LogNormal prior, not a {factor.distribution}")
         return factor
 
     @model_validator(mode="after")
@@ -162,15 +215,19 @@ class Observe(Spec):
 class Correlated(Spec):
     """Two analytes whose log residuals are correlated where both were recorded at one time (one blood draw).
 
-    `concentration` is that of the correlation's prior (`kinetics.model.Correlation`).
+    `concentration` is the one parameter of the correlation's prior (`kinetics.model.Correlation`).
 
     >>> from kinetics.plan.tables import Correlated
     >>> Correlated(analytes=("car_copies", "car_cells"), concentration=2.0).prior().median
     0.0
     """
 
-    analytes: tuple[str, str]
-    concentration: float = Field(1.0, ge=1)
+    analytes: tuple[str, str] = Field(description="the two analytes; both must be under `observe`")
+    concentration: float = Field(
+        default=1.0,
+        ge=1,
+        description="concentration of the correlation's prior; 1 is uniform, larger favours 0",
+    )
 
     @field_validator("analytes")
     @classmethod
@@ -180,7 +237,7 @@ class Correlated(Spec):
         return analytes
 
     def prior(self) -> Correlation:
-        """The prior of the correlation."""
+        """Return the prior of the correlation."""
         return Correlation(self.concentration)
 
 
@@ -192,35 +249,55 @@ class Covariate(Spec):
     Covariate(covariate='dose_level', form='power', centre=30000000.0, sd=None)
     """
 
-    covariate: str
-    form: Literal["linear", "power"] = "linear"
-    centre: float | None = Field(None, description="default: the median of the subjects")
+    covariate: str = Field(
+        description="a covariate of subjects.csv, `weight_kg`, or `analyte@day` for a measured value [day]"
+    )
+    form: Literal["linear", "power"] = Field(
+        default="linear",
+        description="`linear`: beta (x - centre); `power`: beta log(x/centre), for x above 0",
+    )
+    centre: float | None = Field(
+        default=None,
+        description="value at which the effect is 0, in the covariate's unit; default: the subjects' median",
+    )
     sd: float | None = Field(
-        None,
+        default=None,
         gt=0,
-        description="SD of the Normal(0, sd) prior of beta; default 0.5, or shrunk where that is asked",
+        description="SD of the Normal(0, sd) prior of beta, on the link scale; default 0.5, or the shared "
+        "prior where `shrinkage` covers this effect",
     )
 
 
 class ShrinkageSpec(Spec):
-    """The prior that covariate effects share (`kinetics.population.shrinkage`); one with an `sd` keeps its
-    own.
+    """The prior that covariate effects share (`kinetics.population.shrinkage`).
+
+    An effect with an `sd` of its own keeps its own prior.
 
     >>> from kinetics.plan.tables import ShrinkageSpec
     >>> ShrinkageSpec(prior="horseshoe", expected=1)
     ShrinkageSpec(prior='horseshoe', expected=1.0, slab_sd=0.5, parameters=None)
     """
 
-    prior: Literal["horseshoe", "normal"]
+    prior: Literal["horseshoe", "normal"] = Field(
+        description="`horseshoe`: few effects matter; `normal`: all effects have one common SD, which is "
+        "estimated"
+    )
     expected: float | None = Field(
-        None, gt=0, description="horseshoe: how many effects are believed to matter"
+        default=None,
+        gt=0,
+        description="horseshoe only, and required there: how many effects are believed to matter",
     )
     slab_sd: float = Field(
-        0.5,
+        default=0.5,
         gt=0,
-        description="the largest effects believable (link scale); of normal, the scale of the common SD",
+        description="horseshoe: SD of the largest effects believable (link scale); normal: scale of the "
+        "prior of the common SD",
     )
-    parameters: tuple[str, ...] | None = Field(None, min_length=1, description="default: all with covariates")
+    parameters: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="the parameters whose effects share the prior; default: all parameters with covariates",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> ShrinkageSpec:
@@ -232,7 +309,7 @@ class ShrinkageSpec(Spec):
 
 
 class Allometry(Spec):
-    """A known power of body weight, or of another covariate: theta_i = theta_pop
+    """A fixed power of body weight, or of another covariate: theta_i = theta_pop
     (weight_kg/reference)^exponent.
 
     Exponent 1 makes a parameter proportional to what was measured: a tumour's cells to its volume by imaging.
@@ -242,37 +319,75 @@ class Allometry(Spec):
     Allometry(exponent=0.75, reference=70.0, covariate='weight_kg')
     """
 
-    exponent: float
-    reference: float = Field(70.0, gt=0)
-    covariate: str = "weight_kg"
+    exponent: float = Field(description="the power; 0.75 is usual for clearances, 1 for volumes; no unit")
+    reference: float = Field(
+        default=70.0,
+        gt=0,
+        description="value at which the factor is 1, in the covariate's unit; default 70 [kg]",
+    )
+    covariate: str = Field(
+        default="weight_kg",
+        description="the covariate whose power is taken: as in `covariates`; default body weight [kg]",
+    )
 
 
 class Sampler(Spec):
     """NUTS (Hoffman & Gelman 2014): draws and warm-up per chain.
 
-    The other methods give chains x draws independent draws, and look for their maximum from `starts` places.
+    The other methods give chains x draws independent draws. They search for their maximum from `starts`
+    places.
 
     >>> from kinetics.plan.tables import Sampler
     >>> Sampler(chains=2, draws=500)
     Sampler(kind='NUTS', chains=2, warmup=1000, draws=500, thin=1, target_accept=0.9, ...)
     """
 
-    kind: Literal["NUTS"] = "NUTS"
-    chains: int = Field(4, ge=1)
-    warmup: int = Field(1000, ge=10)
-    draws: int = Field(1000, ge=10)
-    thin: int = Field(1, ge=1, description="iterations for each draw kept")
-    target_accept: float = Field(0.9, gt=0, lt=1)
-    max_tree_depth: int = Field(10, ge=1, le=15)
+    kind: Literal["NUTS"] = Field(default="NUTS", description="the sampler of method nuts; there is one")
+    chains: int = Field(default=4, ge=1, description="number of independent chains")
+    warmup: int = Field(default=1000, ge=10, description="iterations of adaptation in each chain, not kept")
+    draws: int = Field(
+        default=1000,
+        ge=10,
+        description="draws kept of each chain after warm-up; each takes `thin` iterations",
+    )
+    thin: int = Field(
+        default=1, ge=1, description="iterations for each draw that is kept; 1 keeps every iteration"
+    )
+    target_accept: float = Field(
+        default=0.9,
+        gt=0,
+        lt=1,
+        description="mean acceptance probability (0 to 1) to which warm-up adapts the step size; a larger "
+        "value gives smaller steps and fewer divergences",
+    )
+    max_tree_depth: int = Field(
+        default=10,
+        ge=1,
+        le=15,
+        description="doublings of a trajectory, at most: 10 allows 1023 steps in one iteration",
+    )
     start: Literal["laplace", "vi", "prior"] = Field(
-        "laplace", description="where chains begin and how z is laid out"
+        default="laplace",
+        description="where chains begin and in which coordinates they run: around the maximum of Laplace's "
+        "method, at draws of the variational approximation, or near the prior medians",
     )
     starts: int | None = Field(
-        None, ge=1, description="of a search for a maximum; default 1, others where it fails"
+        default=None,
+        ge=1,
+        description="number of places from which the maximum is searched for; default: one, and others "
+        "where it fails",
     )
-    chunk: int = Field(100, ge=1, description="iterations between two reports of progress")
+    chunk: int = Field(
+        default=100,
+        ge=1,
+        description="iterations of warm-up, or draws, between two reports of progress and between two "
+        "checkpoints",
+    )
     devices: int | None = Field(
-        None, ge=1, description="at most so many of those that there are; chains on one are in step"
+        default=None,
+        ge=1,
+        description="devices used, at most; chains that share one run in step; default: as many as there "
+        "are and as divide the chains evenly",
     )
 
     @field_validator("kind", mode="before")
@@ -293,8 +408,8 @@ class Expect(Spec):
     Expect(median=14.0, within=2.0)
     """
 
-    median: float
-    within: float = Field(gt=0)
+    median: float = Field(description="the posterior median expected, in the unit of the site")
+    within: float = Field(gt=0, description="largest difference from it that passes, in the same unit")
 
 
 class SolverSpec(Spec):
@@ -305,29 +420,60 @@ class SolverSpec(Spec):
     1e-08
     """
 
-    rtol: float = Field(1e-6, gt=0, lt=0.1, description="error of a step relative to each state")
-    atol: float = Field(1e-6, gt=0, description="and absolute, times each state's scale")
-    max_steps: int = Field(2000, ge=10, description="of one subject")
-    method: Literal["auto", "explicit", "stiff"] = "auto"
+    rtol: float = Field(
+        default=1e-6, gt=0, lt=0.1, description="error allowed in each step, relative to each state; no unit"
+    )
+    atol: float = Field(
+        default=1e-6,
+        gt=0,
+        description="error allowed in each step besides, as a multiple of each state's scale",
+    )
+    max_steps: int = Field(
+        default=2000, ge=10, description="steps of one subject, at most, besides one for each record and dose"
+    )
+    method: Literal["auto", "explicit", "stiff"] = Field(
+        default="auto",
+        description="`explicit` (Tsit5), `stiff` (Rodas4), or `auto`: the one that the model names",
+    )
 
     def solver(self) -> Solver:
-        """The solver that it names."""
+        """Return the solver that the table names."""
         return Solver(rtol=self.rtol, atol=self.atol, most=self.max_steps, method=self.method)
 
 
 class Effects(Spec):
-    """The random effects of the parameters that vary: independent and normal, unless said otherwise here.
+    """The random effects of the parameters that vary: independent and normal, unless this table says
+    otherwise.
 
     >>> from kinetics.plan.tables import Effects
     >>> Effects(correlated=[["cmax", "tmax"]], tails={"cmax": 4})
-    Effects(correlated=(('cmax', 'tmax'),), concentration=2.0, tails={'cmax': 4.0}, centred=(), non_centred=())
+    Effects(correlated=(('cmax', 'tmax'),), concentration=2.0, tails={'cmax': 4.0}, centred=(), ...)
     """
 
-    correlated: tuple[tuple[str, ...], ...] = Field((), description="blocks of parameters, each LKJ")
-    concentration: float = Field(2.0, gt=0, description="of the LKJ prior of a block; 1 is uniform")
-    tails: dict[str, float] = Field({}, description="Student-t parameters: their degrees of freedom")
-    centred: tuple[str, ...] = Field((), description="sampled as each subject's own value")
-    non_centred: tuple[str, ...] = Field((), description="as deviations in SDs; the others as their data ask")
+    correlated: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description="blocks of parameters whose effects are correlated, each with an LKJ prior; default: "
+        "none",
+    )
+    concentration: float = Field(
+        default=2.0,
+        gt=0,
+        description="concentration of the LKJ prior of every block; 1 is uniform, larger favours 0",
+    )
+    tails: dict[str, float] = Field(
+        default={},
+        description="parameters with Student-t effects, each with its degrees of freedom (above 2); "
+        "default: none",
+    )
+    centred: tuple[str, ...] = Field(
+        default=(),
+        description="parameters sampled as each subject's own value; default: as far as the data ask for it",
+    )
+    non_centred: tuple[str, ...] = Field(
+        default=(),
+        description="parameters sampled as deviations in SDs; default: those not named here or in `centred` "
+        "are centred as far as their data ask for it",
+    )
 
     @field_validator("tails")
     @classmethod
@@ -345,12 +491,13 @@ class Mixture(Spec):
     LogitNormal(median=0.2, sd=1.0, link='logit')
     """
 
-    shifts: dict[str, PriorSpec] = Field(min_length=1)
+    shifts: dict[str, PriorSpec] = Field(
+        min_length=1, description="parameters that differ in the second class: the Normal prior of each shift"
+    )
     probability: PriorSpec = Field(
-        default_factory=lambda: PriorSpec.model_validate(
-            {"distribution": "LogitNormal", "median": 0.2, "sd": 1.0}
-        ),
-        description="of the second class",
+        default_factory=lambda: PriorSpec(distribution="LogitNormal", median=0.2, sd=1.0),
+        description="LogitNormal prior of the share of subjects in the second class (0 to 1); default "
+        "median 0.2",
     )
 
     @model_validator(mode="after")

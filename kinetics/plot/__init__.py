@@ -1,4 +1,43 @@
-"""Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic."""
+"""Figures (Plotly), one to a file; each says its units, its data's hash, and if the data are synthetic.
+
+What figures share:
+    frame: palette, axes, numbers as text; title, labels and footer
+    bands: a band or a curve over time
+    records: the records of a study with their symbols, and lines at LLOQ and ULOQ
+    grouping: subjects grouped by dose level, CRS grade or a covariate
+    export: a figure as HTML, SVG, PDF or PNG
+
+A study and a fit:
+    persistence: every subject's records over time
+    individual_fits: a panel for each subject with its records and fitted curve
+    population: a typical patient and new patients for each dosing regimen
+    prior_posterior: prior and posterior densities
+    random_effects: histograms of random effects, and random effects against covariates
+    simulation: simulated curves of virtual patients
+
+Whether a fit may be used:
+    vpc: visual predictive check
+    gof: goodness of fit, residuals
+    loo: Pareto k of left-out records
+    forest: covariate effects
+    sbc: simulation-based calibration
+
+Exposures and organs:
+    dose_exposure: exposures against dose, with the power model
+    tornado: which parameters move an exposure most
+    biodistribution: cells in blood, liver and tumour over time
+    organ_stack: shares of the organs over time; the frame of figures of organs
+    body_map: shares of the organs drawn in a body
+
+Outcomes and the dose decision:
+    waterfall: best change of the sum of diameters
+    spider: change of the sum of diameters over time
+    swimmer: time on study with infusions and assessments
+    kaplan_meier: survival curves with numbers at risk
+    exposure_response: P(outcome) against exposure
+    dose_decision: P(response), P(DLT), P(overdose) by level
+    expansion: response rates of expansion cohorts
+"""
 
 import lazy_loader
 

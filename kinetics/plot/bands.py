@@ -1,4 +1,4 @@
-"""A band and a curve on any axis; on a log axis a value at or below the floor ends at the floor."""
+"""Bands and curves over time. Below the floor of a log axis a band is cut and a curve has a gap."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ def add_band(
     show: bool = True,
     **where: Any,
 ) -> None:
-    """The region between two columns of a table with `time`; `floor` is the axis's."""
-    low, high = (np.maximum(curve[c].to_numpy(float), floor) for c in (lower, upper))
+    """Fill the region between the columns `lower` and `upper` of `curve`, a table with `time`.
+
+    Values below `floor`, the bottom of the axis, are drawn at it. `show` puts the band in the legend.
+    """
+    low = np.maximum(curve[lower].to_numpy(float), floor)
+    high = np.maximum(curve[upper].to_numpy(float), floor)
     time = curve["time"].to_numpy(float)
     figure.add_trace(
         Scatter(
@@ -59,7 +63,7 @@ def add_curve(
     show: bool = True,
     **where: Any,
 ) -> None:
-    """One column over `time`; a gap where it lies below the axis."""
+    """Draw one column of `curve` over its `time`, with a gap where it lies below `floor`."""
     y = curve[column].to_numpy(float)
     figure.add_trace(
         Scatter(

@@ -1,4 +1,4 @@
-"""Hepatic beside systemic: each product's cells in blood, liver and tumour over time, one line a patient."""
+"""Cells of each product in blood, liver and tumour over time, one line a patient: systemic beside hepatic."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from kinetics.plot.frame import (
 __all__ = ["plot_biodistribution"]
 
 _SITES = ("blood", "liver", "tumour")
-_DECADES = 7.0  # below the highest curve: fewer cells than that no organ's assay sees
+_DECADES = 7.0  # shown below the highest curve; no assay of an organ sees fewer cells
 
 
 def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
-    """`curves` of `kinetics.site_curves`: a row of panels for each product, blood, liver and tumour on one
-    axis.
+    """A row of panels for each product: its cells in blood, liver and tumour, on one axis.
 
-    Lines are the posterior medians of the patients, bold the median over them; the band is the 90 % interval
-    of the patient whose peak is in the middle.
+    `curves` is the table of `kinetics.site_curves`. Thin lines are the posterior medians of the patients, the
+    bold line is the median over patients. The band is the 90 % interval of the patient with the middle peak.
 
     >>> from kinetics.plot import plot_biodistribution
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
@@ -54,15 +53,17 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     limits = log_range([top, top * 10**-_DECADES])
     for row, product in enumerate(products, start=1):
         for column, site in enumerate(sites, start=1):
-            own = curves[(curves["product"] == product) & (curves["site"] == site)]
-            _add_panel(figure, own, row, column, limits[0])
+            panel_curves = curves[(curves["product"] == product) & (curves["site"] == site)]
+            _add_panel(figure, panel_curves, row, column, limits[0])
     figure.update_yaxes(**value_axis(limits, log=True))
     for row in range(1, len(products) + 1):
         figure.update_yaxes(title_text="Cells", row=row, col=1)
     figure.update_xaxes(title_text=time_title(fit.study), row=len(products))
     notes = [
-        "Thin: posterior median of each patient; bold: the median over patients; band: 90 % interval of one patient.",
-        f"Where cells are follows from the model {fit.model.name}; what blood cannot tell is held at its values.",
+        "Thin: posterior median of each patient; bold: the median over patients; "
+        "band: 90 % interval of one patient.",
+        f"Where cells are follows from the model {fit.model.name}; "
+        "what blood cannot tell is held at its values.",
     ]
     subtitle = "Systemic (blood) beside hepatic (liver, tumour): cells in all of each site"
     return finish(
@@ -77,12 +78,15 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     )
 
 
-def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: float) -> None:
+def _add_panel(figure: Figure, curves: DataFrame, row: int, column: int, floor: float) -> None:
+    """Draw one product in one site: a band, the patients' lines and the line of the median."""
     colour = PALETTE[column - 1]
-    peaks = own.groupby("subject")["median"].max().sort_values()
-    shown = own[own["subject"] == peaks.index[len(peaks) // 2]]
-    lower, upper = (np.maximum(shown[k].to_numpy(float), floor) for k in ("lower", "upper"))
-    time = shown["time"].to_numpy(float)
+    # The 90 % interval of the patient with the middle peak.
+    peaks = curves.groupby("subject")["median"].max().sort_values()
+    middle_patient = curves[curves["subject"] == peaks.index[len(peaks) // 2]]
+    lower = np.maximum(middle_patient["lower"].to_numpy(float), floor)
+    upper = np.maximum(middle_patient["upper"].to_numpy(float), floor)
+    time = middle_patient["time"].to_numpy(float)
     figure.add_trace(
         Scatter(
             x=np.concatenate([time, time[::-1]]),
@@ -96,7 +100,8 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
         row=row,
         col=column,
     )
-    for subject, curve in own.groupby("subject", sort=False):
+    # A line for each patient.
+    for subject, curve in curves.groupby("subject", sort=False):
         figure.add_trace(
             Scatter(
                 x=curve["time"],
@@ -110,9 +115,10 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
             row=row,
             col=column,
         )
-    days = np.arange(0.0, own["time"].max(), 0.25)
-    every = [np.interp(days, c["time"], c["median"]) for _, c in own.groupby("subject", sort=False)]
-    middle = _above(np.median(every, axis=0), floor)
+    # The median over patients, on days common to all.
+    days = np.arange(0.0, curves["time"].max(), 0.25)
+    by_patient = [np.interp(days, c["time"], c["median"]) for _, c in curves.groupby("subject", sort=False)]
+    middle = _above(np.median(by_patient, axis=0), floor)
     figure.add_trace(
         Scatter(
             x=days,
@@ -128,6 +134,6 @@ def _add_panel(figure: Figure, own: DataFrame, row: int, column: int, floor: flo
 
 
 def _above(cells: AnyArray | Series, floor: float) -> np.ndarray:
-    """NaN below the axis: a line that has left it is not drawn along its bottom."""
+    """The values, NaN below `floor`, so that a line that leaves the axis is not drawn along its bottom."""
     values = np.asarray(cells, float)
     return np.where(values < floor, np.nan, values)

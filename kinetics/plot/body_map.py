@@ -1,4 +1,4 @@
-"""A body on chosen days, its organs shaded by the share of a product's cells that they hold."""
+"""A drawing of the body on chosen days, each organ shaded by the share of a product's cells that it holds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _SCALE = [
     [0.02, "#eaf3fa"],
     [0.5, "#4a9bd0"],
     [1.0, "#003f63"],
-]  # light to dark: for every eye
-# Seen from the front, in units of which the body is 2.4 high: the patient's right is on the left.
+]  # from light to dark, so that it works with any kind of colour vision
+# The body is seen from the front, so the patient's right is on the left; it is 2.4 units high.
 _BODY = (
-    "M -0.12 1.92 Q -0.44 1.9 -0.5 1.68 L -0.58 1.04 L -0.47 1.02 L -0.36 1.5 L -0.34 0.95 L -0.34 0.06 L -0.1 0.06 "
-    "L -0.03 0.84 L 0.03 0.84 L 0.1 0.06 L 0.34 0.06 L 0.34 0.95 L 0.36 1.5 L 0.47 1.02 L 0.58 1.04 L 0.5 1.68 "
-    "Q 0.44 1.9 0.12 1.92 Z"
+    "M -0.12 1.92 Q -0.44 1.9 -0.5 1.68 L -0.58 1.04 L -0.47 1.02 L -0.36 1.5 L -0.34 0.95 L -0.34 0.06 "
+    "L -0.1 0.06 L -0.03 0.84 L 0.03 0.84 L 0.1 0.06 L 0.34 0.06 L 0.34 0.95 L 0.36 1.5 L 0.47 1.02 "
+    "L 0.58 1.04 L 0.5 1.68 Q 0.44 1.9 0.12 1.92 Z"
 )
 _HEAD = (-0.15, 1.97, 0.15, 2.33)
 _ELLIPSES = {  # site -> boxes x0, y0, x1, y1
@@ -41,12 +41,12 @@ _ELLIPSES = {  # site -> boxes x0, y0, x1, y1
 _LIVER = (
     "M -0.31 1.2 Q -0.33 1.42 -0.2 1.44 Q -0.02 1.45 0.14 1.4 Q 0.06 1.26 -0.1 1.2 Q -0.24 1.12 -0.31 1.2 Z"
 )
-_LABELS = {  # site -> where its leader begins, and at which height and on which side its words are
+_LABELS = {  # site -> where its leader line begins, the height of its text, and the side (-1 left, 1 right)
     "lung": ((0.24, 1.68), 1.86, 1), "blood": ((0.03, 1.56), 1.55, 1), "spleen": ((0.25, 1.29), 1.22, 1),
     "liver": ((-0.25, 1.32), 1.55, -1), "tumour": ((-0.08, 1.3), 1.12, -1), "rest": ((0.22, 0.5), 0.5, 1),
 }  # fmt: skip
-_ORDER = ("rest", "lung", "blood", "liver", "spleen", "tumour")
-_ASIDE = 0.66
+_ORDER = ("rest", "lung", "blood", "liver", "spleen", "tumour")  # from the back to the front
+_LEADER_END = 0.66  # how far to the side of the middle line a leader line ends
 
 
 def plot_body_map(
@@ -58,12 +58,13 @@ def plot_body_map(
     source: str = "",
     notes: Sequence[str] = (),
 ) -> Figure:
-    """`shares` of `kinetics.site_shares`: a row a product, a body a day of `days` (the nearest time that
-    there is).
+    """A row for each product with a body for each of `days` (at the nearest time in `shares`).
 
-    `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own. Each
-    site has its share [%] of the cells, under the body is the median of all cells. A site that the model does
-    not have is white and has no words. Flows between organs are not drawn: curves do not determine them.
+    `shares` is the table of `kinetics.site_shares` and `of` the fit or model that it comes from. Each site is
+    labelled with its share [%] of the cells; under the body is the median of all cells. A site that the model
+    does not have is white and has no label. Flows between organs are not drawn, because curves do not
+    determine them. `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the figure;
+    a fit carries its own.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
@@ -76,31 +77,32 @@ def plot_body_map(
     products = list(dict.fromkeys(shares["product"]))
     times = {p: _nearest(shares[shares["product"] == p], days) for p in products}
     columns = max(map(len, times.values()))
-    titles = [[f"{product_name(p)}, {_day(t)}" for t in times[p]] for p in products]
+    titles = []
+    for product in products:
+        titles += [f"{product_name(product)}, {_day(time)}" for time in times[product]]
+        titles += [""] * (columns - len(times[product]))
     figure = make_subplots(
         len(products),
         columns,
-        subplot_titles=[t for row in titles for t in [*row, *[""] * (columns - len(row))]],
+        subplot_titles=titles,
         horizontal_spacing=0.012,
         vertical_spacing=0.1 / len(products),
     )
     figure.update_annotations(font_size=13)
     for row, product in enumerate(products, start=1):
         for column, time in enumerate(times[product], start=1):
-            own = shares[(shares["product"] == product) & np.isclose(shares["time"], time)]
-            _add_body(figure, DataFrame(own).set_index("site"), row=row, col=column)
+            on_day = shares[(shares["product"] == product) & np.isclose(shares["time"], time)]
+            _add_body(figure, DataFrame(on_day).set_index("site"), row=row, col=column)
     _add_scale(figure)
-    clock = (
-        "Days are from a subject's first infusion of the product."
-        if isinstance(of, Fit)
-        else "Days of the simulation."
-    )
-    said = [f"Share: mean over patients and draws; cells in all: the median. {clock} Organs are a scheme."]
+    clock = "Days of the simulation."
+    if isinstance(of, Fit):
+        clock = "Days are from a subject's first infusion of the product."
+    key = f"Share: mean over patients and draws; cells in all: the median. {clock} Organs are a scheme."
     finish_sites(
         figure,
         of,
         "Where the cells are",
-        [*said, *notes],
+        [key, *notes],
         synthetic=synthetic,
         source=source,
         height=330 * len(products) + 250,
@@ -111,36 +113,40 @@ def plot_body_map(
     return figure.update_yaxes(visible=False, range=[-0.3, 2.42], fixedrange=True)
 
 
-def _nearest(own: DataFrame, days: Sequence[float]) -> list[float]:
-    """The times next to `days`; of a product that a simulation gives later, `days` after its first cells."""
-    times = np.unique(own["time"].to_numpy(float))
+def _nearest(shares: DataFrame, days: Sequence[float]) -> list[float]:
+    """The times of one product's `shares` that are nearest to `days`, each once.
+
+    Where a simulation gives the product later than day 1, `days` count from its first cells.
+    """
+    times = np.unique(shares["time"].to_numpy(float))
     start = times[0] if times[0] > 1.0 else 0.0
-    return list(dict.fromkeys(float(times[np.abs(times - start - day).argmin()]) for day in days))
+    nearest = [float(times[np.abs(times - start - day).argmin()]) for day in days]
+    return list(dict.fromkeys(nearest))
 
 
 def _day(time: float) -> str:
     return f"hour {24 * time:.2g}" if time < 0.99 else f"day {time:g}"
 
 
-def _add_body(figure: Figure, own: DataFrame, **where: Any) -> None:
-    """The outline, its organs from the back to the front, their words and the sum."""
+def _add_body(figure: Figure, shares: DataFrame, **where: Any) -> None:
+    """Draw one body from its `shares`, indexed by site: outline, organs from back to front, labels, total."""
     shape: dict[str, Any] = {"line": {"color": GREY, "width": 1}, "layer": "below", **where}
-    here = {site: float(own.loc[site, "share"]) for site in _ORDER if site in own.index}  # pyright: ignore
-    shade = {site: sample_colorscale(_SCALE, [share])[0] for site, share in here.items()}
+    share_of = {site: float(shares.loc[site, "share"]) for site in _ORDER if site in shares.index}  # pyright: ignore
+    shade = {site: sample_colorscale(_SCALE, [share])[0] for site, share in share_of.items()}
     rest = shade.get("rest", "#ffffff")
     figure.add_shape(type="path", path=_BODY, fillcolor=rest, **shape)
     x0, y0, x1, y1 = _HEAD
     figure.add_shape(type="circle", x0=x0, y0=y0, x1=x1, y1=y1, fillcolor=rest, **shape)
-    for site in _ORDER:
-        if site in here and site == "liver":
+    for site in share_of:
+        if site == "liver":
             figure.add_shape(type="path", path=_LIVER, fillcolor=shade[site], **shape)
-        for x0, y0, x1, y1 in _ELLIPSES.get(site, ()) if site in here else ():
+        for x0, y0, x1, y1 in _ELLIPSES.get(site, ()):
             figure.add_shape(type="circle", x0=x0, y0=y0, x1=x1, y1=y1, fillcolor=shade[site], **shape)
-    for site, share in here.items():
+    for site, share in share_of.items():
         (x, y), height, side = _LABELS[site]
         figure.add_trace(
             Scatter(
-                x=[x, side * _ASIDE],
+                x=[x, side * _LEADER_END],
                 y=[y, height],
                 mode="lines",
                 line={"color": GREY, "width": 0.8},
@@ -150,8 +156,9 @@ def _add_body(figure: Figure, own: DataFrame, **where: Any) -> None:
             ),
             **where,
         )
-        _add_words(figure, site, share, own, side * (_ASIDE + 0.03), height, side, **where)
-    cells = float(own.loc["all", "median"])  # pyright: ignore[reportArgumentType]
+        cells = float(shares.loc[site, "median"])  # pyright: ignore[reportArgumentType]
+        _add_label(figure, site, share, cells, height=height, side=side, **where)
+    cells = float(shares.loc["all", "median"])  # pyright: ignore[reportArgumentType]
     figure.add_trace(
         Scatter(
             x=[0],
@@ -168,16 +175,16 @@ def _add_body(figure: Figure, own: DataFrame, **where: Any) -> None:
     )
 
 
-def _add_words(
-    figure: Figure, site: str, share: float, own: DataFrame, x: float, y: float, side: int, **where: Any
+def _add_label(
+    figure: Figure, site: str, share: float, cells: float, *, height: float, side: int, **where: Any
 ) -> None:
+    """Write the name of a site and its share at the end of its leader line."""
     name = "Rest" if site == "rest" else site_name(site)
     text = f"{name}<br>{_percent(share)}"
-    cells = float(own.loc[site, "median"])  # pyright: ignore[reportArgumentType]
     figure.add_trace(
         Scatter(
-            x=[x],
-            y=[y],
+            x=[side * (_LEADER_END + 0.03)],
+            y=[height],
             mode="text",
             text=[text],
             textposition="middle right" if side > 0 else "middle left",
@@ -196,7 +203,7 @@ def _percent(share: float) -> str:
 
 
 def _add_scale(figure: Figure) -> None:
-    """The key of the shades, below."""
+    """Draw the colour bar of the shares, below the bodies."""
     bar = {
         "orientation": "h", "len": 0.36, "thickness": 10, "x": 0.5, "y": -0.02, "yanchor": "top",
         "tickvals": [0, 25, 50, 75, 100], "outlinewidth": 0.5,

@@ -1,6 +1,4 @@
-"""What a dose decision weighs: chances of response, CRS and DLT at every level, and overdose beside
-usefulness.
-"""
+"""What a dose decision weighs at every level: P(response), P(CRS), P(DLT), P(overdose) and P(most useful)."""
 
 from __future__ import annotations
 
@@ -30,10 +28,11 @@ _BARS = {  # column -> (name, colour)
 
 
 def plot_dose_decision(found: Recommendation, names: list[str], feasible: float) -> Figure:
-    """Left: P(outcome) of a new patient at each level, median and 90 %. Right: P(overdose) and P(most
-    useful).
+    """A new patient's chances at each level on the left, P(overdose) and P(most useful) on the right.
 
-    `names` are the levels', lowest first; `feasible` is the line at the greatest P(overdose).
+    `found` is what `kinetics.recommend` returns. The chances of response, CRS and DLT have whiskers that hold
+    90 % of the draws. `names` are the names of the levels, lowest first. `feasible` is the greatest
+    P(overdose) allowed, drawn as a line.
 
     >>> from kinetics.plot import plot_dose_decision
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
@@ -43,7 +42,6 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     'Probability'
     """
     table = found.levels
-    both = "response_median" in found.levels or "dlt_median" in found.levels
     titles = ["A new patient's chance of …", "Is the level an overdose, is it the most useful?"]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
     _add_chances(figure, table)
@@ -60,22 +58,23 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
         name=f"overdose: at most {feasible:g}",
         legend="legend2",
     )
-    tried = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
-    figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=tried, title_text="Dose level")
+    level_text = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
+    figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=level_text, title_text="Dose level")
     figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
-    _lines(figure, found)
-    whose = (
-        "come of a power model of dose"
-        if len(found.proportionality)
-        else "have the covariates of those enrolled"
-    )
-    said = [f"Whiskers: 90 % of the draws. New patients {whose}."] if both else []
+    _mark_levels(figure, found)
+    notes = []
+    if "response_median" in table or "dlt_median" in table:
+        new_patients = "have the covariates of those enrolled"
+        if len(found.proportionality):
+            new_patients = "come of a power model of dose"
+        notes.append(f"Whiskers: 90 % of the draws. New patients {new_patients}.")
+    notes.append(f"Study {found.study}")
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
     dress(
         figure,
         "The dose decision",
         f"study {found.study}",
-        [*said, f"Study {found.study}"],
+        notes,
         labels,
         height=580,
         top=120,
@@ -86,15 +85,19 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     return figure
 
 
-def _lines(figure: Figure, found: Recommendation) -> None:
-    """Where the MTD and the RP2D are."""
-    said = "RP2D and MTD" if found.rp2d == found.mtd else "RP2D"
-    for level, name in {found.mtd: "MTD", found.rp2d: said}.items():
-        for col in (1, 2) if level else ():
+def _mark_levels(figure: Figure, recommendation: Recommendation) -> None:
+    """Shade and name the levels of the MTD and the RP2D in both panels."""
+    rp2d_name = "RP2D"
+    if recommendation.rp2d == recommendation.mtd:
+        rp2d_name = "RP2D and MTD"
+    for level, name in {recommendation.mtd: "MTD", recommendation.rp2d: rp2d_name}.items():
+        if not level:
+            continue
+        for col in (1, 2):
             figure.add_shape(
                 type="rect",
-                x0=(level or 0) - 0.45,
-                x1=(level or 0) + 0.45,
+                x0=level - 0.45,
+                x1=level + 0.45,
                 y0=0,
                 y1=1.14,
                 opacity=0.12,
@@ -110,6 +113,7 @@ def _lines(figure: Figure, found: Recommendation) -> None:
 
 
 def _add_chances(figure: Figure, table: DataFrame) -> None:
+    """Draw a new patient's chance of each outcome, side by side at each level."""
     for place, (key, (name, colour, symbol)) in enumerate(_CHANCES.items()):
         if f"{key}_median" not in table:
             continue
@@ -138,6 +142,7 @@ def _add_chances(figure: Figure, table: DataFrame) -> None:
 
 
 def _add_bars(figure: Figure, table: DataFrame) -> None:
+    """Draw P(overdose) and P(most useful) of each level."""
     for key, (name, colour) in _BARS.items():
         if key in table:
             figure.add_trace(

@@ -1,4 +1,4 @@
-"""Each subject's exposure against its dose, with the power model of dose and its bands."""
+"""Each subject's exposure against its dose, with the power model of exposure on dose and its bands."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def plot_dose_exposure(
     by: str = "dose_level",
     fit: Fit | None = None,
 ) -> Figure:
-    """One panel an exposure (default all of `seen`): subjects at the dose of column `by`, and the power
-    model's line.
+    """One panel for each of `exposures` (default: all of `seen`): subjects against dose, and the power model.
 
-    `seen` holds the exposures (draw, subject) in their units: of samples (`exposures_from_samples`), or of a
-    `fit` (`exposures_as_dosed`, `exposures_of_table`), whose subjects then have lines that hold 90 % of their
-    draws. Bands hold 90 % of the draws of the middle patient and 90 % of new patients. A Cmax has the LLOQ of
-    its analyte. StudyError where fewer than three subjects or only one dose are there to fit.
+    `seen` holds the exposures (draw, subject) in their units: from samples (`exposures_from_samples`) or from
+    a `fit` (`exposures_as_dosed`, `exposures_of_table`). With a fit each subject has a line that holds 90 %
+    of its draws. `by` is the column of subjects.csv with the dose. Bands hold 90 % of the draws of the middle
+    patient and 90 % of new patients. A panel of Cmax shows the LLOQ of its analyte. StudyError where there
+    are fewer than three subjects or only one dose to fit.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -79,15 +79,18 @@ def plot_dose_exposure(
         raise StudyError(why for why in curves.values() if isinstance(why, Problem))
     for k, name in enumerate(names):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        _add_panel(figure, study, seen, doses, name, curves[name], first=name == fitted[0], **where)
+        first = name == fitted[0]
+        _add_panel(figure, study, seen, doses, name=name, curve=curves[name], first=first, **where)
     _dose_axes(figure, study, doses, by)
-    said = [
-        *_said(study, seen, doses, names, fitted),
+    notes = [
+        *_model_notes(study, seen, doses, names, fitted),
         f"Dose: column {by} of subjects.csv, as assigned, given or not.",
         "Power model: exposure ~ dose to the power b, 1 is proportional; prior of b about 1, a guess.",
     ]
-    subtitle = "Points: subjects" + ("; lines: 90 % of a subject's draws" if _uncertain(seen) else "")
-    plot = 300 * rows
+    subtitle = "Points: subjects"
+    if any(len(values) > 1 for values in seen.values.values()):
+        subtitle += "; lines: 90 % of a subject's draws"
+    plot_height = 300 * rows
     top = 140
     bottom = 104
     finish(
@@ -95,93 +98,94 @@ def plot_dose_exposure(
         study,
         title="Dose and exposure",
         subtitle=subtitle,
-        notes=said,
+        notes=notes,
         fit=fit,
-        height=plot + top + bottom + 15 * len(said),
+        height=plot_height + top + bottom + 15 * len(notes),
         top=top,
         bottom=bottom,
     )
-    key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot, "yanchor": "bottom", "font": {"size": 12}}
+    key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot_height, "yanchor": "bottom", "font": {"size": 12}}
     return figure.update_layout(legend=key)
 
 
-def _said(
-    study: Study, seen: Exposures, doses: Mapping[str, float], names: Sequence[str], fitted: Sequence[str]
+def _model_notes(
+    study: Study,
+    exposures: Exposures,
+    doses: Mapping[str, float],
+    names: Sequence[str],
+    fitted: Sequence[str],
 ) -> Iterator[str]:
-    """The power models, and who is in none."""
-    table = proportionality_table(seen.only(fitted), doses)
+    """A line for each power model, and for each exposure the number of subjects that it does not have."""
+    table = proportionality_table(exposures.only(fitted), doses)
     yield from (_power_text(study, row) for row in table.to_dict("records"))
     for name in names:
         if name not in fitted:
             yield f"{_short(study, name)}: too few for a power model."
-        without = len(seen.subjects) - len(usable_exposures(seen, doses, name)[0])
+        without = len(exposures.subjects) - len(usable_exposures(exposures, doses, name)[0])
         if without:
-            yield f"No {_short(study, name)}: {without} of {len(seen.subjects)} subjects."
+            yield f"No {_short(study, name)}: {without} of {len(exposures.subjects)} subjects."
 
 
 def dose_exposure_figures(
     study: Study, seen: Exposures, *, by: str = "dose_level", fit: Fit | None = None
 ) -> dict[str, Figure | str]:
-    """`dose_exposure_ANALYTE` -> the figure of its exposures, or why there is none; analytes of cells and
-    cytokines.
+    """A figure for each analyte of cells or cytokines, as `dose_exposure_ANALYTE` -> figure.
+
+    The value is a text that says why where there is no figure.
     """
-    found: dict[str, Figure | str] = {}
+    figures: dict[str, Figure | str] = {}
     for analyte in counted_analytes(study):
-        own = [name for name in seen.values if _parts(study, name)[0] == analyte]
-        if own:
+        names = [name for name in seen.values if _parts(study, name)[0] == analyte]
+        if names:
             try:
-                found[f"dose_exposure_{analyte}"] = plot_dose_exposure(study, seen, own, by=by, fit=fit)
+                figures[f"dose_exposure_{analyte}"] = plot_dose_exposure(study, seen, names, by=by, fit=fit)
             except StudyError as error:
-                found[f"dose_exposure_{analyte}"] = "; ".join(str(error).splitlines())
-    return found
-
-
-def _uncertain(seen: Exposures) -> bool:
-    return any(len(values) > 1 for values in seen.values.values())
+                figures[f"dose_exposure_{analyte}"] = "; ".join(str(error).splitlines())
+    return figures
 
 
 def _add_panel(
     figure: Figure,
     study: Study,
-    seen: Exposures,
+    exposures: Exposures,
     doses: Mapping[str, float],
+    *,
     name: str,
     curve: DataFrame | Problem,
-    *,
     first: bool,
     **where: Any,
 ) -> None:
-    _, dose, values = usable_exposures(seen, doses, name)
+    """Draw one exposure: the power model where there is one, the subjects, and the LLOQ."""
+    _, dose, values = usable_exposures(exposures, doses, name)
     lloq = _lloq(study, name)
     ends = np.quantile(values, [0.05, 0.95], axis=0).ravel().tolist()
-    ends += [lloq] if lloq else []
+    if lloq:
+        ends.append(lloq)
     if isinstance(curve, DataFrame):
         ends += [curve["new_lower"].min(), curve["new_upper"].max()]
         _add_curve(figure, curve, first=first, **where)
     if len(dose):
-        _add_subjects(figure, seen, doses, name, **where)
+        _add_subjects(figure, exposures, doses, name, **where)
     if lloq:
         _add_lloq(figure, list(doses.values()), lloq, **where)
-    title = _axis_title(study, seen, name)
+    title = _axis_title(study, exposures, name)
     figure.update_yaxes(title_text=title, **value_axis(log_range(ends), log=True), **where)
 
 
-def _curve(seen: Exposures, doses: Mapping[str, float], name: str) -> DataFrame | Problem:
-    """The power model's curve, or why there is none."""
+def _curve(exposures: Exposures, doses: Mapping[str, float], name: str) -> DataFrame | Problem:
+    """The curve of the power model, or why there is none."""
     try:
-        return power_curve(seen, doses, name)
+        return power_curve(exposures, doses, name)
     except StudyError as error:
         return error.problems[0]
 
 
 def _add_curve(figure: Figure, curve: DataFrame, *, first: bool, **where: Any) -> None:
-    """Both bands, the line, and the line that is proportional to dose."""
-    for kind, opacity, text in (
-        ("new_", 0.13, "90 % of new patients"),
-        ("", 0.3, "the middle patient, 90 %"),
-    ):
-        x = curve["dose"].to_numpy()
-        colour = PALETTE[0]
+    """Draw both bands of the power model, its line, and the line that is proportional to dose."""
+    x = curve["dose"].to_numpy()
+    colour = PALETTE[0]
+    bands = (("new_", 0.13, "90 % of new patients"), ("", 0.3, "the middle patient, 90 %"))
+    for kind, opacity, text in bands:
         edges = [curve[f"{kind}upper"].to_numpy(), curve[f"{kind}lower"].to_numpy()[::-1]]
         figure.add_trace(
             Scatter(
@@ -198,15 +202,13 @@ def _add_curve(figure: Figure, curve: DataFrame, *, first: bool, **where: Any) -
             ),
             **where,
         )
-    for role, y, style, text in (
-        ("power", curve["median"].to_numpy(), {"color": PALETTE[0], "width": 2}, "power model"),
-        (
-            "proportional",
-            _proportional(curve),
-            {"color": GREY, "dash": "dot", "width": 1.4},
-            "proportional to dose",
-        ),
-    ):
+    power_line = {"color": colour, "width": 2}
+    proportional_line = {"color": GREY, "dash": "dot", "width": 1.4}
+    lines = (
+        ("power", curve["median"].to_numpy(), power_line, "power model"),
+        ("proportional", _proportional(curve), proportional_line, "proportional to dose"),
+    )
+    for role, y, style, text in lines:
         figure.add_trace(
             Scatter(
                 x=curve["dose"],
@@ -223,32 +225,32 @@ def _add_curve(figure: Figure, curve: DataFrame, *, first: bool, **where: Any) -
 
 
 def _proportional(curve: DataFrame) -> np.ndarray:
-    """Through the model's middle, where its line is known best."""
+    """Exposure proportional to dose, through the middle of the model's line, where that is most certain."""
     dose = curve["dose"].to_numpy()
     middle = len(curve) // 2
     return float(curve["median"].iloc[middle]) * dose / dose[middle]
 
 
 def _add_subjects(
-    figure: Figure, seen: Exposures, doses: Mapping[str, float], name: str, **where: Any
+    figure: Figure, exposures: Exposures, doses: Mapping[str, float], name: str, **where: Any
 ) -> None:
-    """Each at its median; those of one dose side by side, in the order of the exposure."""
-    subjects, dose, values = usable_exposures(seen, doses, name)
+    """Draw each subject at its median; subjects of one dose lie side by side, ordered by exposure."""
+    subjects, dose, values = usable_exposures(exposures, doses, name)
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
     rank = pd.Series(middle).groupby(dose).rank(method="first").to_numpy()
     size = pd.Series(middle).groupby(dose).transform("size").to_numpy()
-    aside = np.exp(0.025 * (rank - (size + 1) / 2))  # of the dose
-    line = {"array": high - middle, "arrayminus": middle - low, "color": INK, "thickness": 1, "width": 0}
+    shift = np.exp(0.025 * (rank - (size + 1) / 2))  # a factor on the dose
+    error = {"array": high - middle, "arrayminus": middle - low, "color": INK, "thickness": 1, "width": 0}
     figure.add_trace(
         Scatter(
-            x=dose * aside,
+            x=dose * shift,
             y=middle,
             mode="markers",
             text=subjects,
             customdata=dose,
             showlegend=False,
             marker={"color": INK, "size": 7},
-            error_y=line if len(values) > 1 else None,
+            error_y=error if len(values) > 1 else None,
             hovertemplate="%{text}, dose %{customdata:.3g}: %{y:.3g}<extra></extra>",
             meta={"role": "subjects"},
         ),
@@ -276,7 +278,7 @@ def _add_lloq(figure: Figure, doses: list[float], lloq: float, **where: Any) -> 
 
 
 def _dose_axes(figure: Figure, study: Study, doses: Mapping[str, float], by: str) -> None:
-    """A tick at every dose; where there are many, at powers of ten."""
+    """Set the dose axes: a tick at each dose, or at powers of ten where there are more than eight doses."""
     spec = study.dictionary.columns.subjects.get(by)
     label = (spec.label if spec else "") or by.replace("_", " ").capitalize()
     unit = unit_text((spec.unit or "") if spec else "")
@@ -290,10 +292,11 @@ def _dose_axes(figure: Figure, study: Study, doses: Mapping[str, float], by: str
 
 
 def _parts(study: Study, name: str) -> tuple[str, str]:
-    """(analyte, "cmax" or "auc_28d"), of an analyte of the study; else ("", name)."""
+    """The analyte of an exposure and its kind ("cmax", "auc_28d"); ("", name) where no analyte fits."""
     for analyte in sorted(study.analytes, key=len, reverse=True):
-        if name.startswith(f"{analyte}_") and name[len(analyte) + 1 :].partition("_")[0] in ("cmax", "auc"):
-            return analyte, name[len(analyte) + 1 :]
+        kind = name.removeprefix(f"{analyte}_")
+        if kind != name and kind.partition("_")[0] in ("cmax", "auc"):
+            return analyte, kind
     return "", name
 
 
@@ -302,13 +305,15 @@ def _lloq(study: Study, name: str) -> float | None:
     return study.analytes[analyte].lloq if analyte and kind == "cmax" else None
 
 
-def _words(kind: str) -> str:
+def _kind_text(kind: str) -> str:
+    """`Cmax`; `AUC0–28d`."""
     return "Cmax" if kind == "cmax" else f"AUC0–{kind.removeprefix('auc_')}"
 
 
 def _short(study: Study, name: str) -> str:
+    """`AUC0–28d of CAR transgene`."""
     analyte, kind = _parts(study, name)
-    return f"{_words(kind)} of {study.analytes[analyte].label}" if analyte else name.replace("_", " ")
+    return f"{_kind_text(kind)} of {study.analytes[analyte].label}" if analyte else name.replace("_", " ")
 
 
 def _panel_title(study: Study, name: str) -> str:
@@ -317,24 +322,24 @@ def _panel_title(study: Study, name: str) -> str:
     return analyte_title(study, analyte).rpartition(" (")[0] if analyte else name.replace("_", " ")
 
 
-def _axis_title(study: Study, seen: Exposures, name: str) -> str:
+def _axis_title(study: Study, exposures: Exposures, name: str) -> str:
     """`AUC0–28d (day·cells/µL)`."""
     analyte, kind = _parts(study, name)
-    unit = unit_text(seen.units[name])
-    unit = f"day·{unit.removesuffix(' x day')}" if unit.endswith(" x day") else unit
-    words = (
-        _words(kind)
-        if analyte
-        else "Cmax"
-        if name.endswith("_cmax")
-        else "AUC"
-        if "_auc_" in name
-        else "Exposure"
-    )
-    return f"{words} ({unit})"
+    unit = unit_text(exposures.units[name])
+    if unit.endswith(" x day"):
+        unit = f"day·{unit.removesuffix(' x day')}"
+    quantity = "Exposure"
+    if analyte:
+        quantity = _kind_text(kind)
+    elif name.endswith("_cmax"):
+        quantity = "Cmax"
+    elif "_auc_" in name:
+        quantity = "AUC"
+    return f"{quantity} ({unit})"
 
 
 def _power_text(study: Study, row: Mapping[Any, Any]) -> str:
+    """One power model in words: its exponent b with interval, the number of subjects and their CV."""
     b = f"b {number_text(row['b'], 2)} ({number_text(row['lower'], 2)} to {number_text(row['upper'], 2)})"
     cv = f"CV at one dose {number_text(row['geometric_cv_percent'], 2)} %"
     return f"{_short(study, row['exposure'])}: {b}, n = {row['n']}, {cv}."

@@ -1,9 +1,10 @@
-"""Response rates of the expansion cohorts as a forest: the exact interval of each beside the borrowed one."""
+"""Response rates of the expansion cohorts as a forest: the exact interval beside the one with borrowing."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
 from kinetics.decision import CohortRates
@@ -11,8 +12,8 @@ from kinetics.plot.frame import GREY, INK, PALETTE, dress
 
 __all__ = ["plot_expansion"]
 
-_APART = 0.17  # of the two intervals of a cohort from its row
-_KINDS = (  # columns of the point and its interval, name, colour, symbol, place
+_APART = 0.17  # distance of each of a cohort's two intervals from the middle of its row
+_KINDS = (  # columns of the point and its interval, name, colour, symbol, height above the middle of the row
     (("estimate", "lower", "upper"), "exact (Clopper-Pearson)", GREY, "circle-open", _APART),
     (("mean", "borrowed_lower", "borrowed_upper"), "borrowing (EXNEX)", PALETTE[0], "circle", -_APART),
 )
@@ -20,8 +21,9 @@ _RATES = (("null", "null rate", PALETTE[1], "dash"), ("target", "target rate", P
 
 
 def plot_expansion(found: CohortRates) -> Figure:
-    """Two intervals a cohort, with its null and target rates; beside it responders, P(p > null) and the
-    verdict.
+    """Two intervals for each cohort with its null and target rates, and in numbers P(p > null) and verdict.
+
+    `found` is what `kinetics.decision.expansion` returns. A cohort's name carries its responders of treated.
 
     >>> from kinetics.plot import plot_expansion
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
@@ -31,11 +33,10 @@ def plot_expansion(found: CohortRates) -> Figure:
     """
     figure = Figure()
     table = found.table
-    count = len(found.table)
+    count = len(table)
     for columns, name, colour, symbol, shift in _KINDS:
-        _add_intervals(
-            figure, found, columns, f"{100 * found.level:g} % interval, {name}", colour, symbol, shift
-        )
+        name = f"{100 * found.level:g} % interval, {name}"
+        _add_intervals(figure, table, columns, shift, name=name, colour=colour, symbol=symbol)
     for key, name, colour, dash in _RATES:
         x = []
         y = []
@@ -48,8 +49,8 @@ def plot_expansion(found: CohortRates) -> Figure:
         )
     for row, values in enumerate(table.to_dict("records")):
         _label(figure, values, -row)
-    for place, head in ((0.012, "P(p > null)"), (0.15, "verdict")):
-        _text(figure, f"<b>{head}</b>", 1 + place, 0.72)
+    _text(figure, "<b>P(p > null)</b>", 1.012, 0.72)
+    _text(figure, "<b>verdict</b>", 1.15, 0.72)
     names = [
         f"{row['cohort']}<br><span style='font-size:11px'>{row['events']} of {row['n']}</span>"
         for row in table.to_dict("records")
@@ -59,18 +60,18 @@ def plot_expansion(found: CohortRates) -> Figure:
     figure.update_yaxes(range=ends, tickvals=[-r for r in range(count)], ticktext=names)
     notes = [
         "Empty circle: responders of treated. Filled: posterior mean, borrowing as far as the data agree.",
-        f"{found.design.prior}",
+        str(found.design.prior),
         *(note.replace("`", "") for note in found.notes if not note.startswith("fewer")),
         f"Study {found.study}, data {found.sha256[:8]}",
     ]
     labels = ["SYNTHETIC DATA"] if found.synthetic else []
     title = "Expansion cohorts"
-    said = f"{sum(table['events'])} responders of {sum(table['n'])} treated"
-    # pixels
+    subtitle = f"{sum(table['events'])} responders of {sum(table['n'])} treated"
+    # In pixels: the height of all rows, of the lower margin and of the figure.
     rows = 86 * (ends[1] - ends[0])
     bottom = 165
     height = int(rows) + 84 + bottom + 15 * (len(notes) - 1)
-    dress(figure, title, said, notes, labels, height=height, top=84, bottom=bottom)
+    dress(figure, title, subtitle, notes, labels, height=height, top=84, bottom=bottom)
     figure.update_yaxes(ticks="", showline=False, showgrid=False, ticklabelstandoff=8)
     legend = {"orientation": "h", "x": 0, "y": -58 / rows, "yanchor": "top", "font": {"size": 12}}
     figure.update_layout(legend=legend, margin={"l": 110, "r": 190})
@@ -78,15 +79,23 @@ def plot_expansion(found: CohortRates) -> Figure:
 
 
 def _add_intervals(
-    figure: Figure, found: CohortRates, columns: tuple[str, str, str], name: str, colour: str, symbol: str, shift: float
-) -> None:  # fmt: skip
+    figure: Figure,
+    cohorts: DataFrame,
+    columns: tuple[str, str, str],
+    shift: float,
+    *,
+    name: str,
+    colour: str,
+    symbol: str,
+) -> None:
+    """Draw one kind of interval of every cohort, `shift` above the middle of its row."""
     point, lower, upper = columns
-    table = found.table[found.table[lower].notna()]
-    at = [-row + shift for row in table.index]
+    table = cohorts[cohorts[lower].notna()]
+    heights = [-row + shift for row in table.index]
     figure.add_trace(
         Scatter(
             x=table[point],
-            y=at,
+            y=heights,
             mode="markers",
             name=name,
             meta={"role": point},
@@ -106,9 +115,10 @@ def _add_intervals(
     )
 
 
-def _label(figure: Figure, row: dict[Any, Any], at: float) -> None:
-    _text(figure, f"{row['p_above_null']:.3f}", 1.012, at)
-    _text(figure, f"<b>{row['verdict']}</b>" if row["n"] else "nobody yet", 1.15, at)
+def _label(figure: Figure, row: dict[Any, Any], height: float) -> None:
+    """Write P(p > null) and the verdict beside the row of a cohort."""
+    _text(figure, f"{row['p_above_null']:.3f}", 1.012, height)
+    _text(figure, f"<b>{row['verdict']}</b>" if row["n"] else "nobody yet", 1.15, height)
 
 
 def _text(figure: Figure, text: str, x: float, y: float) -> None:

@@ -1,8 +1,7 @@
-"""A figure as a file: HTML that works offline, or SVG, PDF and PNG for print, drawn by a browser of this
-machine.
+"""A figure as a file: HTML that works offline, or SVG, PDF and PNG for print, drawn by a local browser.
 
-plotly.js draws SVG in a browser alone, so the three need a Chrome or a Chromium, headless and cut off from
-every network. Where there is none, the button of the HTML that saves a figure writes SVG.
+plotly.js draws SVG only in a browser, so SVG, PDF and PNG need a Chrome or Chromium on this machine; it runs
+headless and cut off from every network. Where there is none, the save button of the HTML figure writes SVG.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,8 @@ FIGURE_CONFIG: dict[str, Any] = {
     "toImageButtonOptions": {"format": "svg"},
 }
 _BROWSERS = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge",
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
+    "microsoft-edge", "msedge",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
@@ -46,8 +46,8 @@ _OFFLINE = (
     "--headless", "--disable-gpu", "--no-first-run", "--disable-quic", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip
-_SECONDS = 120
-_SHARP = 3  # pixels of a PNG for each of the figure: 1000 wide is 3000, 300 dpi at 25 cm
+_SECONDS = 120  # the time allowed to the browser
+_PNG_SCALE = 3  # pixels of the PNG for one pixel of the figure: a width of 1000 gives 3000, 300 dpi at 25 cm
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _DRAW = """<!doctype html><meta charset="utf-8"><script src="{plotly}"></script><pre id="drawn"></pre><script>
 const say = text => document.getElementById("drawn").textContent = text;
@@ -59,31 +59,35 @@ html, body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"""
 
 
 def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
-    """Write a figure to the file `to`, whole or not at all; its ending says how: .html, .svg, .pdf or .png.
+    """Write a figure to the file `to`, whole or not at all, as its ending says: .html, .svg, .pdf or .png.
 
-    `width` [px at 96 dpi] is that of the SVG and of the PDF's page, a third of the PNG's; the height is the
-    figure's own. Menus and the button bar are left out of these three. HTML is as wide as its window.
-    InputError for another ending, and where a browser is needed and there is none (`KINETICS_BROWSER` may
-    name one).
+    `width` [px at 96 dpi] is the width of the SVG and of the page of the PDF, and a third of the width of the
+    PNG. The height is that of the figure. SVG, PDF and PNG have no menus and no button bar. HTML is as wide
+    as its window. Returns the path. InputError for another ending, and where a browser is needed and there is
+    none (`KINETICS_BROWSER` may name one).
 
     >>> figure = kn.plot.plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies")
-    >>> kn.plot.save_figure(figure, "persistence.html").name  # "persistence.pdf" needs a browser on the machine
+    >>> kn.plot.save_figure(figure, "persistence.html").name  # "persistence.pdf" needs a browser
     'persistence.html'
     """
     path = Path(to)
     refuse_figures([path])
     if path.suffix == ".html":
         return write_atomic(path, to_html(figure, include_plotlyjs=True, config=FIGURE_CONFIG))
-    still = _still(figure, width)
-    kind = path.suffix[1:]
-    drawn = _drawn(still, "svg" if kind == "pdf" else kind)
-    if kind == "pdf":
-        return write_atomic(path, _printed(drawn, still["layout"]))
-    return write_atomic(path, drawn if kind == "svg" else base64.b64decode(drawn))
+    content = _without_controls(figure, width)
+    if path.suffix == ".png":
+        return write_atomic(path, base64.b64decode(_image(content, "png")))
+    svg = _image(content, "svg")
+    if path.suffix == ".pdf":
+        return write_atomic(path, _pdf(svg, content["layout"]))
+    return write_atomic(path, svg)
 
 
 def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = "html") -> list[str]:
-    """Write each figure to FOLDER/NAME.`kind`; a line each of what was written or not (a text says why)."""
+    """Write each figure to FOLDER/NAME.`kind`; return a line for each figure, written or not.
+
+    A text in place of a figure says why it is not drawn.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for name, figure in figures.items():
@@ -96,31 +100,41 @@ def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = 
 
 
 def refuse_figures(files: Iterable[Path]) -> None:
-    """Before any work is done: InputError for files whose ending is no format, or that no browser here can
-    draw.
+    """Refuse, before any work is done, files that cannot be written.
+
+    InputError for files whose ending is not a format, or that need a browser where there is none.
     """
-    found = []
+    problems = list(_unwritable(files))
+    if problems:
+        raise InputError(problems)
+
+
+def _unwritable(files: Iterable[Path]) -> Iterator[Problem]:
+    """A problem for each file that has no known ending or that needs a browser where there is none."""
     for path in files:
         if path.suffix[1:] not in FORMATS:
-            known = ", ".join(f".{kind}" for kind in FORMATS)
-            found.append(Problem(f"{path} is no format of a figure", f"end it with one of {known}"))
+            endings = ", ".join(f".{kind}" for kind in FORMATS)
+            yield Problem(f"{path} is no format of a figure", f"end it with one of {endings}")
         elif path.suffix != ".html" and _browser() is None:
-            what = f"{path}: no Chrome or Chromium is on this machine to draw it"
-            remedy = (
-                "install one, or name it in KINETICS_BROWSER; or name a .html: its camera button saves SVG"
+            yield Problem(
+                f"{path}: no Chrome or Chromium is on this machine to draw it",
+                "install one, or name it in KINETICS_BROWSER; or name a .html: its camera button saves SVG",
             )
-            found.append(Problem(what, remedy))
-    if found:
-        raise InputError(found)
 
 
 def _browser() -> str | None:
+    """The path of the browser that `KINETICS_BROWSER` names, else of the first one on this machine."""
     named = os.environ.get("KINETICS_BROWSER")
-    return next(filter(None, map(shutil.which, (named,) if named else _BROWSERS)), None)
+    names = (named,) if named else _BROWSERS
+    for name in names:
+        path = shutil.which(name)
+        if path:
+            return path
+    return None
 
 
-def _still(figure: Figure, width: int) -> dict[str, Any]:
-    """The figure as plain values at its size, without what can only be clicked."""
+def _without_controls(figure: Figure, width: int) -> dict[str, Any]:
+    """The figure as plain values at its size, without menus, sliders and their annotations."""
     content = json.loads(str(to_json(figure)))
     layout = content["layout"]
     layout |= {"width": width, "height": int(layout.get("height") or 480), "updatemenus": [], "sliders": []}
@@ -128,30 +142,30 @@ def _still(figure: Figure, width: int) -> dict[str, Any]:
     return content
 
 
-def _drawn(figure: Mapping[str, Any], kind: str) -> str:
-    """SVG as text, or PNG in base64."""
+def _image(figure: Mapping[str, Any], kind: str) -> str:
+    """The figure drawn by the browser: SVG as text, or PNG in base64."""
     layout = figure["layout"]
     options = {"format": kind, "width": layout["width"], "height": layout["height"], "imageDataOnly": True}
     page = _DRAW.format(
         plotly=_PLOTLY.as_uri(),
         figure=json.dumps(figure).replace("</", "<\\/"),
-        options=json.dumps(options | {"scale": _SHARP if kind == "png" else 1}),
+        options=json.dumps(options | {"scale": _PNG_SCALE if kind == "png" else 1}),
     )
-    dom = _visited(page, ["--virtual-time-budget=30000", "--dump-dom"]).decode("utf-8", "replace")
-    found = re.search(r'<pre id="drawn">drawn:(.*?)</pre>', dom, re.DOTALL)
-    if found is None:
-        said = re.search(r'<pre id="drawn">failed:(.*?)</pre>', dom, re.DOTALL)
-        why = unescape(said[1]) if said else "it showed nothing"
-        raise InputError(Problem(f"{_browser()} drew no figure: {why}", "name a .html instead"))
-    return unescape(found[1])
+    dom = _run_browser(page, ["--virtual-time-budget=30000", "--dump-dom"]).decode("utf-8", "replace")
+    image = re.search(r'<pre id="drawn">drawn:(.*?)</pre>', dom, re.DOTALL)
+    if image is None:
+        failure = re.search(r'<pre id="drawn">failed:(.*?)</pre>', dom, re.DOTALL)
+        reason = unescape(failure[1]) if failure else "it showed nothing"
+        raise InputError(Problem(f"{_browser()} drew no figure: {reason}", "name a .html instead"))
+    return unescape(image[1])
 
 
-def _printed(svg: str, layout: Mapping[str, Any]) -> bytes:
-    """One page of PDF, vectors and text."""
+def _pdf(svg: str, layout: Mapping[str, Any]) -> bytes:
+    """The SVG printed as one page of PDF, with vectors and text."""
     title = escape(str((layout.get("title") or {}).get("text", "")))
     with tempfile.TemporaryDirectory(prefix="kinetics-") as folder:
         file = Path(folder) / "figure.pdf"
-        _visited(
+        _run_browser(
             _PRINT.format(width=layout["width"], height=layout["height"], title=title, svg=svg),
             ["--no-pdf-header-footer", f"--print-to-pdf={file}"],
         )
@@ -160,9 +174,11 @@ def _printed(svg: str, layout: Mapping[str, Any]) -> bytes:
         return file.read_bytes()
 
 
-def _visited(page: str, flags: Sequence[str]) -> bytes:
-    """What the browser prints of a page of this machine."""
-    root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # which it refuses as root
+def _run_browser(page: str, flags: Sequence[str]) -> bytes:
+    """Open a page in the browser, offline, and return what the browser writes to its standard output."""
+    root = []
+    if getattr(os, "geteuid", lambda: 1)() == 0:  # a browser run by root refuses to start with its sandbox
+        root = ["--no-sandbox"]
     with tempfile.TemporaryDirectory(prefix="kinetics-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "figure.html"
         file.write_text(page, encoding="utf-8")

@@ -1,6 +1,4 @@
-"""An outcome against an exposure: the regression with its band, and the subjects, each as uncertain as it
-is.
-"""
+"""An outcome against an exposure: the regression with its band, and the subjects with their uncertainty."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from kinetics.plot.frame import GREY, PALETTE, dress, faint, number_text, unit_t
 
 __all__ = ["plot_exposure_response"]
 
-_DRAWS = 1000  # of the regression, for the band
+_DRAWS = 1000  # draws of the regression from which the band is computed
 
 
 def plot_exposure_response(
@@ -29,32 +27,37 @@ def plot_exposure_response(
     synthetic: bool = False,
     study: str = "",
 ) -> Figure:
-    """P(grade `grade` or more) over `exposure`, other exposures at their reference; 90 % band of the
-    regression.
+    """P(grade `grade` or more) over `exposure`, with a 90 % band; other exposures are at their reference.
 
-    A subject lies at its median exposure, its line holds 90 % of the draws; it is at the top where it had the
-    grade. `grades` (subject,) and exposures `values` (draw, subject) [`unit`] of the `subjects`; `title`,
-    `study` and `synthetic` are written on it.
+    `regression` is what `kinetics.decision.exposure_response` returns. `grades` (subject,) and the exposures
+    `values` (draw, subject) [`unit`] are those of the `subjects`. A subject lies at its median exposure, at
+    the top where it had the grade; its line holds 90 % of the draws. `title`, `study` and `synthetic` are
+    written on the figure.
 
     >>> from kinetics.plot import plot_exposure_response
-    >>> cmax, prior = np.array([[2e3, 8e3, 2e4, 9e4]]), kn.decision.Slope(0.0, 1.0, reference=1e4, source="a guess")
-    >>> grades, names = np.array([0, 0, 1, 2]), ["S1", "S2", "S3", "S4"]
-    >>> found = kn.decision.exposure_response("CRS", grades, {"cmax": cmax}, {"cmax": prior}, categories=3)
-    >>> figure = plot_exposure_response(found, "cmax", grades, cmax, subjects=names, title="CRS", unit="copies/ug DNA")
+    >>> cmax = np.array([[2e3, 8e3, 2e4, 9e4]])
+    >>> prior = kn.decision.Slope(0.0, 1.0, reference=1e4, source="a guess")
+    >>> grades = np.array([0, 0, 1, 2])
+    >>> fitted = kn.decision.exposure_response("CRS", grades, {"cmax": cmax}, {"cmax": prior}, categories=3)
+    >>> names = ["S1", "S2", "S3", "S4"]
+    >>> figure = plot_exposure_response(
+    ...     fitted, "cmax", grades, cmax, subjects=names, title="CRS", unit="copies/ug DNA"
+    ... )
     >>> figure.layout.xaxis.title.text
     'cmax (copies/µg DNA)'
     """
     low = np.quantile(values, 0.05)
     high = np.quantile(values, 0.95)
     x = np.geomspace(low / 1.5, high * 1.5, 120)
-    at = {k: np.full((_DRAWS, len(x)), p.reference) for k, p in regression.priors.items()}
-    at[exposure] = np.broadcast_to(x, (_DRAWS, len(x)))
-    p = np.quantile(regression.probability(at, grade), [0.05, 0.5, 0.95], axis=0)
+    exposures = {k: np.full((_DRAWS, len(x)), prior.reference) for k, prior in regression.priors.items()}
+    exposures[exposure] = np.broadcast_to(x, (_DRAWS, len(x)))
+    p = regression.probability(exposures, grade)
+    lower, median, upper = np.quantile(p, [0.05, 0.5, 0.95], axis=0)
     figure = Figure()
     figure.add_trace(
         Scatter(
             x=[*x, *x[::-1]],
-            y=[*p[2], *p[0][::-1]],
+            y=[*upper, *lower[::-1]],
             fill="toself",
             fillcolor=faint(PALETTE[0], 0.18),
             mode="lines",
@@ -63,26 +66,25 @@ def plot_exposure_response(
             hoverinfo="skip",
         )
     )
-    figure.add_trace(Scatter(x=x, y=p[1], mode="lines", line={"color": PALETTE[0]}, name="median"))
+    figure.add_trace(Scatter(x=x, y=median, mode="lines", line={"color": PALETTE[0]}, name="median"))
     had = np.asarray(grades) >= grade
     _add_subjects(figure, had, values, subjects)
     name = exposure.replace("_", " ")
     figure.update_xaxes(type="log", title_text=f"{name} ({unit_text(unit)})" if unit else name)
     figure.update_yaxes(title_text="Probability", range=[-0.12, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     notes = _notes(regression, exposure, study)
-    said = f"n = {regression.n}, {int(had.sum())} had it"
-    return dress(
-        figure, title, said, notes, ["SYNTHETIC DATA"] if synthetic else [], height=430, top=84, bottom=96
-    )
+    subtitle = f"n = {regression.n}, {int(had.sum())} had it"
+    labels = ["SYNTHETIC DATA"] if synthetic else []
+    return dress(figure, title, subtitle, notes, labels, height=430, top=84, bottom=96)
 
 
 def _notes(regression: ExposureResponse, exposure: str, study: str) -> list[str]:
-    """What the slope is, and what its prior was."""
+    """The slope of an exposure as an odds ratio, and its prior."""
     slope = next(row for row in regression.table().to_dict("records") if row["exposure"] == exposure)
+    interval = f"({number_text(slope['lower'])} to {number_text(slope['upper'])})"
     return [
-        f"Odds ratio for twice the exposure {number_text(slope['or_per_doubling'])} "
-        f"({number_text(slope['lower'])} to {number_text(slope['upper'])}); {100 * slope['learnt']:.0f} % of the "
-        "slope's SD learnt.",
+        f"Odds ratio for twice the exposure {number_text(slope['or_per_doubling'])} {interval}; "
+        f"{100 * slope['learnt']:.0f} % of the slope's SD learnt.",
         f"Prior of the odds ratio {number_text(slope['prior_or'])} ({slope['prior_source']}). Study {study}",
     ]
 
@@ -93,27 +95,27 @@ def _add_subjects(
     values: Float[np.ndarray, "draw subject"],
     subjects: list[str],
 ) -> None:
-    """Each at its median, above the curve if it had the grade and else below, jittered."""
-    rng = np.random.default_rng(0)
+    """Draw each subject at its median exposure, at the top if it had the grade, else at the bottom."""
+    rng = np.random.default_rng(0)  # heights are jittered
     y = np.where(had, 1.06, -0.06) + rng.uniform(-0.025, 0.025, len(had))
-    q = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
-    for yes, name, colour in ((True, "had it", PALETTE[1]), (False, "had it not", GREY)):
-        own = had == yes
-        if own.any():
+    lower, median, upper = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
+    for outcome, name, colour in ((True, "had it", PALETTE[1]), (False, "had it not", GREY)):
+        group = had == outcome
+        if group.any():
             figure.add_trace(
                 Scatter(
-                    x=q[1][own],
-                    y=y[own],
+                    x=median[group],
+                    y=y[group],
                     mode="markers",
                     name=name,
                     marker={"color": colour, "size": 8},
                     error_x={
-                        "array": (q[2] - q[1])[own],
-                        "arrayminus": (q[1] - q[0])[own],
+                        "array": (upper - median)[group],
+                        "arrayminus": (median - lower)[group],
                         "color": colour,
                         "thickness": 1,
                     },
-                    text=[s for s, o in zip(subjects, own, strict=True) if o],
+                    text=[subject for subject, is_in in zip(subjects, group, strict=True) if is_in],
                     hovertemplate="%{text}: %{x:.3g}",
                 )
             )

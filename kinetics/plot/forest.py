@@ -1,8 +1,8 @@
-"""Covariate effects as a forest: ratios with their 90 % intervals, the prior's behind them, none at 1."""
+"""Covariate effects as a forest: ratios with 90 % intervals, of the posterior and behind it of the prior."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pandas import DataFrame
@@ -15,16 +15,18 @@ from kinetics.plot.frame import GREY, INK, PALETTE, faint, finish, number_text
 
 __all__ = ["plot_forest"]
 
-_WIDE = 40.0  # how far from 1 the axis reaches, at most
-_NEAR = (0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3)  # ticks of a narrow axis, and of a wide one
-_FAR = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+_MOST = 40.0  # the largest ratio that the axis can hold; its least is the inverse
+# Ticks of a narrow axis, and of a wide one.
+_NARROW_TICKS = (0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3)
+_WIDE_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def plot_forest(fit: Fit, found: Subgroups) -> Figure:
-    """One row an effect, those of one parameter together; a filled point where the interval excludes 1.
+    """One row for each effect, grouped by parameter; the point is filled where the interval excludes 1.
 
-    Differences (of parameters on a linear scale) are no ratios: they are left out and counted. StudyError
-    where no effect is a ratio.
+    `found` is what `kinetics.checks.subgroups` returns for the `fit`. Effects on parameters with a linear
+    scale are differences, not ratios: they are counted in a note and not drawn. StudyError where no effect is
+    a ratio.
 
     >>> from kinetics.plot import plot_forest
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
@@ -35,32 +37,34 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     ratios = _ratios(found)
     rows = ratios.to_dict("records")
     parameters = list(dict.fromkeys(ratios["parameter"]))
-    place = -np.arange(len(rows), dtype=float)
-    place -= [0.9 * parameters.index(row["parameter"]) for row in rows]
+    # The height of each row, with a gap above each parameter.
+    heights = -np.arange(len(rows), dtype=float)
+    heights -= [0.9 * parameters.index(row["parameter"]) for row in rows]
+    ends = [float(heights.min()) - 0.6, float(heights.max()) + 1.0]
     figure = Figure()
-    low, high = _range(ratios)
-    ends = [float(place.min()) - 0.6, float(place.max()) + 1.0]
     _add_band(figure, ends)
-    for role, columns in (("prior", ("prior_lower", "prior_upper")), ("interval", ("lower", "upper"))):
-        _add_intervals(figure, ratios, place, role, columns)
-    _add_points(figure, ratios, place)
-    _label(figure, rows, place)
+    _add_intervals(figure, ratios, heights, "prior")
+    _add_intervals(figure, ratios, heights, "interval")
+    _add_points(figure, ratios, heights)
+    _label(figure, rows, heights)
     for name in parameters:
-        first = place[[row["parameter"] == name for row in rows]].max()
-        _text(figure, f"<b>{name.replace('_', ' ')}</b>", x=0, y=float(first) + 0.65, anchor="left", shift=6)
-    ticks = _NEAR if high < 4 else _FAR
-    reach = [np.log10(low), np.log10(high)]
+        first = float(heights[[row["parameter"] == name for row in rows]].max())
+        _text(figure, f"<b>{name.replace('_', ' ')}</b>", x=0, y=first + 0.65, anchor="left", shift=6)
+    low, high = _range(ratios)
+    ticks = _NARROW_TICKS if high < 4 else _WIDE_TICKS
     names = [_name(fit, row) for row in rows]
-    figure.update_xaxes(type="log", range=reach, tickvals=ticks, title_text=_axis(ratios))
-    figure.update_yaxes(range=ends, tickvals=place, ticktext=names, showgrid=False)
+    log_range = [np.log10(low), np.log10(high)]
+    figure.update_xaxes(type="log", range=log_range, tickvals=ticks, title_text=_axis_title(ratios))
+    figure.update_yaxes(range=ends, tickvals=heights, ticktext=names, showgrid=False)
     differences = len(found.table) - len(rows)
     chance = number_text(found.expected_false, 2)
     notes = [
         "Line: 90 % interval; filled where it excludes 1. Grey behind it: the 90 % interval of the prior.",
         f"Shaded: {RELEVANT[0]:g} to {RELEVANT[1]:g}, no relevant change. Associations, not causes.",
         f"Were no effect real, {chance} intervals would be expected to exclude 1 by chance.",
-        *([f"Not drawn: {differences} effects on parameters with a linear scale."] if differences else []),
     ]
+    if differences:
+        notes.append(f"Not drawn: {differences} effects on parameters with a linear scale.")
     subtitle = f"{len(found.table)} effects in {found.subjects} subjects"
     height = int(31 * np.ptp(ends)) + 250
     finish(
@@ -75,22 +79,24 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
 
 
 def _ratios(found: Subgroups) -> DataFrame:
-    """The effects that are ratios."""
+    """The effects that are ratios; StudyError where none is."""
     ratios = found.table[found.table["scale"] != "difference"].reset_index(drop=True)
     if not len(ratios):
-        what = "no covariate effect of this fit is a ratio"
-        raise StudyError(Problem(what, "read the table of `subgroups` instead"))
+        raise StudyError(
+            Problem("no covariate effect of this fit is a ratio", "read the table of `subgroups` instead")
+        )
     return ratios
 
 
 def _range(table: DataFrame) -> tuple[float, float]:
-    """A symmetric axis that holds every posterior interval and the relevant band."""
-    reach = float(np.abs(np.log(table[["lower", "upper"]].to_numpy(float))).max())
-    high = float(np.exp(np.clip(1.15 * reach, np.log(2.2), np.log(_WIDE))))
+    """The ends of an axis, symmetric about 1, that holds every posterior interval and the relevant band."""
+    farthest = float(np.abs(np.log(table[["lower", "upper"]].to_numpy(float))).max())
+    high = float(np.exp(np.clip(1.15 * farthest, np.log(2.2), np.log(_MOST))))
     return 1 / high, high
 
 
 def _add_band(figure: Figure, ends: list[float]) -> None:
+    """Shade the ratios that are no relevant change, and draw the line at 1."""
     low, high = RELEVANT
     box = {"x": [low, high, high, low], "y": [ends[0], ends[0], ends[1], ends[1]]}
     figure.add_trace(
@@ -111,25 +117,32 @@ def _add_band(figure: Figure, ends: list[float]) -> None:
 
 
 def _add_intervals(
-    figure: Figure, table: DataFrame, place: np.ndarray, role: str, columns: tuple[str, str]
+    figure: Figure, table: DataFrame, heights: np.ndarray, role: Literal["prior", "interval"]
 ) -> None:
+    """Draw the interval of each effect, of the prior or of the posterior."""
+    if role == "prior":
+        lower = table["prior_lower"]
+        upper = table["prior_upper"]
+        line = {"color": faint(GREY, 0.22), "width": 13}
+    else:
+        lower = table["lower"]
+        upper = table["upper"]
+        line = {"color": PALETTE[0], "width": 2.6}
     x = []
     y = []
-    for lower, upper, at in zip(table[columns[0]], table[columns[1]], place, strict=True):
-        x += [lower, upper, None]
-        y += [at, at, None]
-    line = (
-        {"color": faint(GREY, 0.22), "width": 13} if role == "prior" else {"color": PALETTE[0], "width": 2.6}
-    )
+    for low, high, height in zip(lower, upper, heights, strict=True):
+        x += [low, high, None]
+        y += [height, height, None]
     figure.add_trace(Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", meta={"role": role}))
 
 
-def _add_points(figure: Figure, table: DataFrame, place: np.ndarray) -> None:
+def _add_points(figure: Figure, table: DataFrame, heights: np.ndarray) -> None:
+    """Draw the estimate of each effect, filled where its interval excludes 1."""
     signal = table["verdict"].isin(["shown", "signal"])
     figure.add_trace(
         Scatter(
             x=table["estimate"],
-            y=place,
+            y=heights,
             mode="markers",
             hovertext=table["says"],
             hoverinfo="text",
@@ -143,11 +156,11 @@ def _add_points(figure: Figure, table: DataFrame, place: np.ndarray) -> None:
     )
 
 
-def _label(figure: Figure, rows: list[dict[Any, Any]], place: np.ndarray) -> None:
-    """The numbers beside each row."""
-    for row, at in zip(rows, place, strict=True):
+def _label(figure: Figure, rows: list[dict[Any, Any]], heights: np.ndarray) -> None:
+    """Write the estimate and its interval beside each row."""
+    for row, height in zip(rows, heights, strict=True):
         low, middle, high = (number_text(row[k]) for k in ("lower", "estimate", "upper"))
-        _text(figure, f"{middle} ({low} to {high})", x=1, y=float(at), anchor="left", shift=8)
+        _text(figure, f"{middle} ({low} to {high})", x=1, y=float(height), anchor="left", shift=8)
 
 
 def _text(figure: Figure, text: str, *, x: float, y: float, anchor: str, shift: float) -> None:
@@ -168,7 +181,7 @@ def _text(figure: Figure, text: str, *, x: float, y: float, anchor: str, shift: 
 
 
 def _name(fit: Fit, row: dict[Any, Any]) -> str:
-    """The covariate's label with its step, or the level with its subjects."""
+    """The name of a row: the covariate with its step, or its level against the reference, with subjects."""
     column = fit.study.dictionary.columns.subjects.get(row["covariate"])
     label = (column and column.label) or row["covariate"].replace("_", " ")
     if not row["level"]:
@@ -177,6 +190,6 @@ def _name(fit: Fit, row: dict[Any, Any]) -> str:
     return f"{label}: {level} ({row['n']}) against {reference} ({row['n_reference']})"
 
 
-def _axis(table: DataFrame) -> str:
+def _axis_title(table: DataFrame) -> str:
     scales = list(dict.fromkeys(table["scale"]))
     return f"{' or '.join(scales).capitalize()}: per SD, or against the reference level"

@@ -33,9 +33,9 @@ __all__ = [
     "value_axis",
 ]
 
-# Okabe & Ito 2008: told apart with any kind of colour vision. Yellow is last: it is faint on white.
+# Okabe & Ito 2008: distinguishable with any kind of colour vision. Yellow comes last: it is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-RESPONSE_COLOURS = {  # of the same palette: responses cool, progression warm, nothing known grey
+RESPONSE_COLOURS = {  # from the same palette: responses cool, progression warm, not evaluable grey
     "CR": PALETTE[2],
     "PR": PALETTE[0],
     "SD": PALETTE[4],
@@ -48,15 +48,19 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 INK = "#1f2933"
 GREY = "#52606d"
 GRID = "#e4e7eb"
-SHARED: dict[str, Any] = {"shared_xaxes": "all", "shared_yaxes": "all"}  # of a grid of panels
-_REMOVED = ["sendChartToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+SHARED: dict[str, Any] = {
+    "shared_xaxes": "all",
+    "shared_yaxes": "all",
+}  # for a grid of panels with common axes
+_REMOVED_BUTTONS = ["sendChartToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number_text(x: float, digits: int = 3, *, trim: bool = False) -> str:
-    """A number at 3 significant digits: `0.0126`, `24,000`, `1.52 × 10⁷`; an em dash for a missing one.
+    """A number as text with `digits` significant digits: `0.0126`, `24,000`, `1.52 × 10⁷`.
 
-    `trim` drops trailing zeros, for a number that was set rather than estimated.
+    A missing number is an em dash. `trim` drops trailing zeros, as suits a number that was set rather than
+    estimated.
     """
     if x is None or math.isnan(x):
         return "—"
@@ -69,9 +73,12 @@ def number_text(x: float, digits: int = 3, *, trim: bool = False) -> str:
     if -4 < power < 6:
         rounded = round(abs(x), digits - 1 - power)
         text = f"{sign}{rounded:,.{max(0, digits - 1 - power)}f}"
-        return text.rstrip("0").rstrip(".") if trim and "." in text else text
+        if trim and "." in text:
+            text = text.rstrip("0").rstrip(".")
+        return text
     scale = f"{abs(x) / 10.0**power:.{digits - 1}f}"
-    scale = scale.rstrip("0").rstrip(".") if trim else scale
+    if trim:
+        scale = scale.rstrip("0").rstrip(".")
     return f"{sign}{scale} × 10{str(power).translate(_SUPERSCRIPT)}"
 
 
@@ -81,42 +88,46 @@ def unit_text(unit: str) -> str:
 
 
 def product_name(product: str) -> str:
-    """`CAR-NK` of `car_nk`."""
+    """The name of a product as it is printed: `CAR-NK` for `car_nk`."""
     return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product.replace("_", " "))
 
 
 def faint(colour: str, opacity: float) -> str:
-    """`rgba(...)` of a `#rrggbb` colour."""
+    """A `#rrggbb` colour with an opacity (0 to 1), as `rgba(...)`."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
 def analyte_text(a: Analyte) -> str:
-    """An analyte in words: `CAR transgene, qPCR in blood`; what nobody declared of assay and site is left
-    out.
-    """
+    """An analyte in words: `CAR transgene, qPCR in blood`. An assay or a site not declared is left out."""
     words = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", NOT_DECLARED: ""}
     assay, site = (words.get(word, word.replace("_", " ")) for word in (a.assay, a.site))
-    how = f"{assay} in {site}" if assay and site else assay or site
-    return f"{a.label}, {how}" if how else a.label
+    method = assay or site
+    if assay and site:
+        method = f"{assay} in {site}"
+    return f"{a.label}, {method}" if method else a.label
 
 
 def analyte_title(study: Study, analyte: str) -> str:
-    """Axis title of an analyte: label, assay and unit."""
+    """The axis title of an analyte: its label, assay and unit."""
     a = study.analytes[analyte]
     unit = unit_text(a.unit)
     return f"{analyte_text(a)} ({unit})" if unit else analyte_text(a)
 
 
 def time_title(study: Study, since: str = "first dose") -> str:
-    """Axis title of time: since the first infusion (dose, where one was not an infusion), or of the cycle."""
-    infused = bool((study.doses["route"] != "oral").all())
-    what = "infusion" if infused else "dose"
-    return f"Time since {'the cycle’s ' if since == 'cycle' else ''}first {what} (days)"
+    """The axis title of time since the first infusion, of the study or (`since="cycle"`) of the cycle.
+
+    It says "dose" rather than "infusion" where any dose is oral.
+    """
+    all_infused = bool((study.doses["route"] != "oral").all())
+    dosing = "infusion" if all_infused else "dose"
+    cycle = "the cycle’s " if since == "cycle" else ""
+    return f"Time since {cycle}first {dosing} (days)"
 
 
 def log_range(values: Iterable[float], *, at_least: float = 1.5) -> tuple[float, float]:
-    """Floor and top of a log axis that holds every positive value, `at_least` so many decades."""
+    """The floor and top of a log axis that holds every positive value and at least `at_least` decades."""
     positive = np.array([v for v in values if v is not None and math.isfinite(v) and v > 0])
     if not positive.size:
         return 0.1, 10.0
@@ -126,16 +137,18 @@ def log_range(values: Iterable[float], *, at_least: float = 1.5) -> tuple[float,
 
 
 def value_axis(limits: tuple[float, float], *, log: bool) -> dict[str, Any]:
-    """Settings of a value axis: powers of ten with minor ticks, or linear from `limits`."""
+    """Plotly's settings of a value axis over `limits`: powers of ten with minor ticks, or linear."""
     if not log:
         return {"type": "linear", "range": list(limits)}
     low, high = (math.log10(v) for v in limits)
-    plain = low >= -3 and high < 6.5  # 0.001 to 1,000,000 are written out
+    tick_text = {"exponentformat": "power"}
+    if low >= -3 and high < 6.5:  # 0.001 to 1,000,000 are written out
+        tick_text = {"tickformat": ",~r"}
     return {
         "type": "log",
         "range": [low, high],
         "dtick": 1 if high - low < 9 else 2,
-        **({"tickformat": ",~r"} if plain else {"exponentformat": "power"}),
+        **tick_text,
         "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 2, "tickcolor": GREY},
     }
 
@@ -152,15 +165,16 @@ def finish(
     top: int = 84,
     bottom: int = 96,
 ) -> Figure:
-    """Title, style, the synthetic label, and the footer: notes, study, and hashes of data and model.
+    """Give a figure its title, style, synthetic label and footer: notes, study, hashes of data and model.
 
-    The button that would send a figure, patients' data and all, to a web service is taken away.
+    `height`, `top` and `bottom` (margins) are in pixels. The button that would send a figure, with its
+    patients' data, to a web service is removed.
     """
-    said = [f"Study {study.name}, data {study.sha256[:8]}"]
+    sources = [f"Study {study.name}, data {study.sha256[:8]}"]
     if fit is not None:
-        said.append(f"model {fit.model.name} {fit.model.sha256[:8]}, fit {fit.name}")
+        sources.append(f"model {fit.model.name} {fit.model.sha256[:8]}, fit {fit.name}")
     labels = ["SYNTHETIC DATA"] if study.synthetic else []
-    notes = [*notes, " · ".join(said)]
+    notes = [*notes, " · ".join(sources)]
     return dress(figure, title, subtitle, notes, labels, height=height, top=top, bottom=bottom)
 
 
@@ -175,7 +189,11 @@ def dress(
     top: int,
     bottom: int,
 ) -> Figure:
-    """Title, style, the labels that warn, and the notes as a footer; `bottom` holds one line of notes."""
+    """Give a figure its title, style, warning `labels`, and `notes` as a footer.
+
+    `height`, `top` and `bottom` (margins) are in pixels; `bottom` has room for one line of notes and grows
+    with each further line.
+    """
     bottom += 15 * (len(notes) - 1)
     figure.update_layout(
         title={
@@ -197,24 +215,27 @@ def dress(
         margin={"l": 78, "r": 24, "t": top, "b": bottom},
         hoverlabel={"font": {"family": FONT}, "align": "left"},
         hovermode="closest",
-        modebar={"remove": _REMOVED},
+        modebar={"remove": _REMOVED_BUTTONS},
     )
-    line: dict[str, Any] = {
+    axis: dict[str, Any] = {
         "showline": True,
         "linecolor": GREY,
         "ticks": "outside",
         "tickcolor": GREY,
         "ticklen": 4,
+        "gridcolor": GRID,
+        "zeroline": False,
+        "title_font_size": 13,
+        "tickfont_size": 12,
     }
-    line |= {"gridcolor": GRID, "zeroline": False, "title_font_size": 13, "tickfont_size": 12}
-    figure.update_xaxes(title_standoff=10, **line)
-    figure.update_yaxes(title_standoff=8, **line)
+    figure.update_xaxes(title_standoff=10, **axis)
+    figure.update_yaxes(title_standoff=8, **axis)
     _add_labels(figure, "<br>".join(notes), labels, top, bottom)
     return figure
 
 
 def _add_labels(figure: Figure, footer: str, labels: Sequence[str], top: int, bottom: int) -> None:
-    """The footer in the bottom margin, and the labels in the top one (both in pixels)."""
+    """Write the footer into the bottom margin and the labels into the top margin (both in pixels)."""
     paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "showarrow": False}
     figure.add_annotation(
         text=footer,

@@ -1,6 +1,4 @@
-"""Goodness of fit in six panels: predictions against records, residuals against time and prediction, and
-their quantiles against the normal ones.
-"""
+"""Goodness of fit in six panels: records against predictions, residuals, and a QQ plot."""
 
 from __future__ import annotations
 
@@ -19,14 +17,15 @@ from kinetics.plot.records import SYMBOLS
 
 __all__ = ["plot_gof"]
 
-_LEVELS = (-1.96, 0.0, 1.96)
+_GUIDES = (-1.96, 0.0, 1.96)  # residuals at which a dashed line is drawn
 
 
 def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True) -> Figure:
     """DV against PRED and IPRED, IWRES against time, npde against time and PRED, and a QQ plot of npde.
 
-    A censored record is an open symbol: at its limit in the first two panels, at a residual drawn inside its
-    limits in the others. A heavy line is the median of the residuals along the axis.
+    `checked` is what `kinetics.checks.gof` returns for the `fit`; one `analyte` is drawn, on log axes if
+    `log`. A censored record is an open symbol: at its limit in the first two panels, at a residual drawn
+    inside its limits in the others. The heavy line is the running median of the residuals.
 
     >>> from kinetics.plot import plot_gof
     >>> fit = kn.load_fit("runs/theophylline")
@@ -35,19 +34,22 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
     'Theophylline: goodness of fit'
     """
     study = fit.study
-    own = checked.table[checked.table["analyte"] == analyte]
-    table = DataFrame(own).reset_index(drop=True)
+    table = DataFrame(checked.table[checked.table["analyte"] == analyte]).reset_index(drop=True)
     unit = unit_text(study.analytes[analyte].unit)
     figure = make_subplots(2, 3, horizontal_spacing=0.085, vertical_spacing=0.17)
     values = np.concatenate([table[c].to_numpy(float) for c in ("dv", "pred", "ipred")])
     span = _span(table, values, log=log)
-    for col, column in ((1, "pred"), (2, "ipred")):
-        shown = table[(table[["dv", column]] > 0).all(axis=1)] if log else table
+    # Records against predictions, with the line of identity.
+    panels = ((1, "pred", "Typical prediction, PRED"), (2, "ipred", "Individual prediction, IPRED"))
+    for col, column, title in panels:
+        shown = table
+        if log:
+            shown = table[(table[["dv", column]] > 0).all(axis=1)]
         _add_points(figure, DataFrame(shown), column, "dv", row=1, col=col)
-        _add_line(figure, [*span], [*span], row=1, col=col)
-        title = "Typical prediction, PRED" if column == "pred" else "Individual prediction, IPRED"
+        _add_guide(figure, [*span], [*span], row=1, col=col)
         figure.update_xaxes(title_text=f"{title} ({unit})", **value_axis(span, log=log), row=1, col=col)
         figure.update_yaxes(title_text=f"Record ({unit})", **value_axis(span, log=log), row=1, col=col)
+    # Residuals along time and prediction, and their quantiles.
     panels = ((1, 3, "time", "iwres"), (2, 1, "time", "npde"), (2, 2, "pred", "npde"))
     for row, col, x, y in panels:
         _add_residuals(figure, table, x, y, log=log and x == "pred", row=row, col=col)
@@ -64,36 +66,44 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
         figure,
         study,
         title=title,
-        subtitle=_said(tests.loc["npde"]),
+        subtitle=_verdict_text(tests.loc["npde"]),
         notes=_notes(checked, table, log),
         fit=fit,
         height=720,
     )
 
 
-def _said(npde: Any) -> str:
-    p = f"p {number_text(npde['p_global'], 2)}" if np.isfinite(npde["p_global"]) else "no test"
-    return (
-        f"npde: mean {number_text(npde['mean'], 2)}, SD {number_text(npde['sd'], 2)} ({p}): {npde['verdict']}"
-    )
+def _verdict_text(npde: Any) -> str:
+    """The row of tests of the npde in words: mean, SD, p and verdict."""
+    p = "no test"
+    if np.isfinite(npde["p_global"]):
+        p = f"p {number_text(npde['p_global'], 2)}"
+    mean = number_text(npde["mean"], 2)
+    sd = number_text(npde["sd"], 2)
+    return f"npde: mean {mean}, SD {sd} ({p}): {npde['verdict']}"
 
 
 def _notes(checked: GoodnessOfFit, table: DataFrame, log: bool) -> list[str]:
+    """How the npde were made, and how censored records and zeros are drawn."""
     censored = int((table["censored"] != "none").sum())
     notes = [f"npde from {checked.replicates} replicated studies. Dashed: 0 and ±1.96. Line: running median."]
     if censored:
         notes.append(
             f"Open symbols: {censored} censored records, at their limit or at a residual drawn inside it."
         )
-    zero = int((table[["dv", "pred", "ipred"]] <= 0).any(axis=1).sum())
-    if log and zero:
+    zeros = int((table[["dv", "pred", "ipred"]] <= 0).any(axis=1).sum())
+    if log and zeros:
         notes.append(
-            f"A log axis has no 0: {zero} records are 0, or predicted as 0, and are not drawn on it."
+            f"A log axis has no 0: {zeros} records are 0, or predicted as 0, and are not drawn on it."
         )
     return notes
 
 
 def _span(table: DataFrame, values: np.ndarray, *, log: bool) -> tuple[float, float]:
+    """The ends of the axes of records and predictions.
+
+    A log axis holds the values above a twentieth of the least record.
+    """
     if not log:
         low = float(np.nanmin(values))
         high = float(np.nanmax(values))
@@ -104,6 +114,7 @@ def _span(table: DataFrame, values: np.ndarray, *, log: bool) -> tuple[float, fl
 
 
 def _add_points(figure: Figure, table: DataFrame, x: str, y: str, **where: Any) -> None:
+    """Draw column `y` against column `x`, one symbol a record."""
     kinds = {"none": "measured", "left": "below", "right": "above", "interval": "interval"}
     symbols = [SYMBOLS[kinds[c]][0] for c in table["censored"]]
     pairs = zip(table["subject"], table["time"], strict=True)
@@ -128,34 +139,45 @@ def _add_points(figure: Figure, table: DataFrame, x: str, y: str, **where: Any) 
     )
 
 
-def _add_line(figure: Figure, x: list[float], y: list[float], *, dash: str = "dash", **where: Any) -> None:
-    line = {"color": GREY if dash == "dash" else INK, "dash": dash, "width": 1.2 if dash == "dash" else 2.2}
-    role = {"role": "guide" if dash == "dash" else "median"}
-    figure.add_trace(Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", meta=role), **where)
+def _add_guide(figure: Figure, x: list[float], y: list[float], **where: Any) -> None:
+    """Draw a dashed line for the eye."""
+    line = {"color": GREY, "dash": "dash", "width": 1.2}
+    guide = Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", meta={"role": "guide"})
+    figure.add_trace(guide, **where)
 
 
 def _add_residuals(figure: Figure, table: DataFrame, x: str, y: str, *, log: bool, **where: Any) -> None:
-    own = DataFrame(table[table[y].notna() & ((table[x] > 0) | (not log))])
-    _add_points(figure, own, x, y, **where)
-    ends = [float(own[x].min()), float(own[x].max())] if len(own) else [0.0, 1.0]
-    for level in _LEVELS:
-        _add_line(figure, ends, [level, level], **where)
-    middle = _running_median(own[x].to_numpy(float), own[y].to_numpy(float))
-    _add_line(figure, list(middle[0]), list(middle[1]), dash="solid", **where)
+    """Draw residuals `y` along `x` with guides at 0 and ±1.96 and their running median."""
+    rows = DataFrame(table[table[y].notna() & ((table[x] > 0) | (not log))])
+    _add_points(figure, rows, x, y, **where)
+    ends = [0.0, 1.0]
+    if len(rows):
+        ends = [float(rows[x].min()), float(rows[x].max())]
+    for level in _GUIDES:
+        _add_guide(figure, ends, [level, level], **where)
+    median_x, median_y = _running_median(rows[x].to_numpy(float), rows[y].to_numpy(float))
+    line = {"color": INK, "dash": "solid", "width": 2.2}
+    median = Scatter(
+        x=list(median_x), y=list(median_y), mode="lines", line=line, hoverinfo="skip", meta={"role": "median"}
+    )
+    figure.add_trace(median, **where)
 
 
 def _running_median(x: np.ndarray, y: np.ndarray, *, parts: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Medians of as many equally filled parts along x as hold five points or more."""
+    """The medians of x and of y in equally filled parts along x.
+
+    There are at most `parts` parts, and so few that each holds five points or more.
+    """
     parts = max(1, min(parts, len(x) // 5))
-    order = np.array_split(np.argsort(x, kind="stable"), parts)
-    order = [own for own in order if len(own)]
-    return (
-        np.array([np.median(x[own]) for own in order]),
-        np.array([np.median(y[own]) for own in order]),
-    )
+    indices = np.array_split(np.argsort(x, kind="stable"), parts)
+    indices = [part for part in indices if len(part)]
+    median_x = np.array([np.median(x[part]) for part in indices])
+    median_y = np.array([np.median(y[part]) for part in indices])
+    return median_x, median_y
 
 
 def _add_quantiles(figure: Figure, scores: np.ndarray, **where: Any) -> None:
+    """Draw the sorted scores against the quantiles of a standard normal, with the line of identity."""
     z = np.sort(scores[np.isfinite(scores)])
     expected = ndtri((np.arange(len(z)) + 0.5) / max(len(z), 1))
     figure.add_trace(
@@ -170,6 +192,6 @@ def _add_quantiles(figure: Figure, scores: np.ndarray, **where: Any) -> None:
         **where,
     )
     ends = [float(expected.min()), float(expected.max())] if len(z) else [-1.0, 1.0]
-    _add_line(figure, ends, ends, **where)
+    _add_guide(figure, ends, ends, **where)
     figure.update_xaxes(title_text="Normal quantile", **where)
     figure.update_yaxes(title_text="npde, sorted", **where)

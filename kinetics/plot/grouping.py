@@ -1,4 +1,4 @@
-"""How subjects are told apart by colour: dose level, worst CRS grade, or any covariate."""
+"""Groups of subjects, each drawn in its own colour: by dose level, worst CRS grade or any covariate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kinetics.units import UnitError, dimension
 __all__ = ["group_subjects", "groupings"]
 
 _DOSES = ("cells", "cells per body weight", "mass", "mass per body weight")
-_FEW = 6  # values that are groups of their own
+_FEW = 6  # so many distinct values are each a group; more are cut into thirds
 MISSING = "not recorded"
 
 
 def groupings(study: Study) -> dict[str, str]:
-    """What subjects can be grouped by: name -> label. Dose first, then CRS, then the other covariates."""
+    """What subjects can be grouped by, as name -> label: dose first, then CRS, then the other covariates."""
     labels = {name: _label(study, name) for name in study.covariates}
     dose = {name: label for name, label in labels.items() if _measures_dose(study, name)}
     if any(level != "" for level in study.doses["level"]):
@@ -41,29 +41,39 @@ def group_subjects(study: Study, by: str) -> Series:
         raise StudyError(Problem(f"cannot group by {by!r}", did_you_mean(by, groupings(study))))
     if by in ("level", "dose"):
         first = study.doses.sort_values("time").drop_duplicates("subject").set_index("subject")
-        own = Series(first["level" if by == "level" else "amount"].reindex(study.subject_ids))
-        return _ordered(own) if by == "level" else _by_first_dose(study, own)
+        if by == "level":
+            return _ordered(Series(first["level"].reindex(study.subject_ids)))
+        return _by_first_dose(study, Series(first["amount"].reindex(study.subject_ids)))
     if by == "crs":
         return _ordered(Series(_worst_crs(study)))
     values = Series(study.subjects[by])
     spec = study.dictionary.columns.subjects.get(by)
     if pd.api.types.is_numeric_dtype(values):
-        return _numeric(values, "kg" if by == "weight_kg" else (spec.unit or "1") if spec else "1")
-    order = list(dict.fromkeys(spec.labels.values())) if spec and spec.labels else None
+        unit = "1"
+        if by == "weight_kg":
+            unit = "kg"
+        elif spec and spec.unit:
+            unit = spec.unit
+        return _numeric(values, unit)
+    order = None
+    if spec and spec.labels:
+        order = list(dict.fromkeys(spec.labels.values()))
     return _ordered(values, order)
 
 
-def _by_first_dose(study: Study, own: Series) -> Series:
-    """Amounts as they are, or per kg where that, and only that, leaves the few levels of a protocol."""
+def _by_first_dose(study: Study, amounts: Series) -> Series:
+    """Groups by the amount of the first dose; per kg where only that leaves the few levels of a protocol."""
     unit = str(study.doses["unit"].iloc[0])
-    per_kg = (own / study.subjects["weight_kg"].reindex(own.index)).map(lambda x: float(f"{x:.2g}"))
-    if len(own.unique()) > _FEW >= len(per_kg.unique()) and per_kg.notna().all():
-        own = per_kg
+    weights = study.subjects["weight_kg"].reindex(amounts.index)
+    per_kg = (amounts / weights).map(lambda x: float(f"{x:.2g}"))
+    if len(amounts.unique()) > _FEW >= len(per_kg.unique()) and per_kg.notna().all():
+        amounts = per_kg
         unit = f"{unit}/kg"
-    return _numeric(own, unit, alike=1.5)
+    return _numeric(amounts, unit, alike=1.5)
 
 
 def _worst_crs(study: Study) -> dict[str, str]:
+    """The worst CRS grade of each subject, in words."""
     worst: dict[str, float] = {}
     for event in study.events.to_dict("records"):
         if event["event"] == "crs" and not pd.isna(event["grade"]):
@@ -86,17 +96,18 @@ def _measures_dose(study: Study, name: str) -> bool:
 
 
 def _ordered(values: Series, order: list[str] | None = None) -> Series:
+    """Values as an ordered category: in the given order (default: sorted), then whatever that leaves out."""
     labels = values.map(lambda v: MISSING if pd.isna(v) or v == "" else str(v))
     present = list(dict.fromkeys(labels))
-    known = [label for label in order or sorted(present) if label in present]
-    rest = [label for label in present if label not in known]
-    return Series(pd.Categorical(labels, [*known, *rest], ordered=True), index=values.index)
+    ordered = [label for label in order or sorted(present) if label in present]
+    rest = [label for label in present if label not in ordered]
+    return Series(pd.Categorical(labels, [*ordered, *rest], ordered=True), index=values.index)
 
 
 def _numeric(values: Series, unit: str, *, alike: float = 1.0) -> Series:
-    """Numbers as categories: themselves if six or fewer, else thirds named by their range.
+    """Numbers as categories: one for each if there are six or fewer, else thirds named by their range.
 
-    One category where the largest is less than `alike` times the smallest.
+    There is one category only where the largest number is less than `alike` times the smallest.
     """
     x = values.to_numpy(float)
     distinct = np.unique(x[~np.isnan(x)])
@@ -105,11 +116,15 @@ def _numeric(values: Series, unit: str, *, alike: float = 1.0) -> Series:
         names = [f"{number_text(v, 5, trim=True)} {unit}".strip() for v in distinct]
         labels = [MISSING if np.isnan(v) else names[int(np.searchsorted(distinct, v))] for v in x]
     else:
-        one = distinct[-1] < alike * distinct[0]
-        cuts = np.quantile(distinct, [] if one else [1 / 3, 2 / 3])
-        place = np.searchsorted(cuts, x)
-        parts = [distinct[np.searchsorted(cuts, distinct) == k] for k in range(len(cuts) + 1)]
-        ends = [(number_text(p.min(), 4, trim=True), number_text(p.max(), 4, trim=True)) for p in parts]
-        names = [f"{low} to {high} {unit}".strip() for low, high in ends]
-        labels = [MISSING if np.isnan(v) else names[k] for v, k in zip(x, place, strict=True)]
+        all_alike = distinct[-1] < alike * distinct[0]
+        cuts = np.quantile(distinct, [] if all_alike else [1 / 3, 2 / 3])
+        part_of_distinct = np.searchsorted(cuts, distinct)
+        names = []
+        for k in range(len(cuts) + 1):
+            part = distinct[part_of_distinct == k]
+            low = number_text(part.min(), 4, trim=True)
+            high = number_text(part.max(), 4, trim=True)
+            names.append(f"{low} to {high} {unit}".strip())
+        part_of_x = np.searchsorted(cuts, x)
+        labels = [MISSING if np.isnan(v) else names[k] for v, k in zip(x, part_of_x, strict=True)]
     return _ordered(Series(labels, index=values.index), names)

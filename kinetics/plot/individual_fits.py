@@ -1,4 +1,4 @@
-"""A grid of subjects: records, the fitted curve with its 50 and 90 % bands, and the doses."""
+"""A panel for each subject: records, the fitted curve with its 50 and 90 % bands, and the doses."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def plot_individual_fits(
     log: bool = True,
     columns: int = 4,
 ) -> Figure:
-    """One panel a subject, on common axes. `curves` of `individual_curves` (computed if not given).
+    """One panel for each of `subjects` (default: all), on common axes.
 
-    The bands are of the curve; a new measurement scatters around them. Doses are ticks at the floor.
-    `subjects` to draw (default: all).
+    `curves` is the table of `kinetics.individual_curves` (computed by default). The bands are those of the
+    curve; a new measurement scatters around them. Doses are triangles at the floor of the axis.
 
     >>> from kinetics.plot import plot_individual_fits
     >>> fit = kn.load_fit("runs/theophylline")
@@ -64,11 +64,12 @@ def plot_individual_fits(
     """
     study = fit.study
     chosen = list(fit.bound.subjects if subjects is None else subjects)
-    every = individual_curves(fit, analyte=analyte) if curves is None else curves
-    own = rows_where(rows_where(every, "analyte", analyte), "subject", *chosen)
-    limits = limit_lines(study, analyte)
-    raw = rows_where(drawn_records(study, analyte), "subject", *chosen)
-    span = _span(raw, own, [v for _, v in limits], log=log)
+    if curves is None:
+        curves = individual_curves(fit, analyte=analyte)
+    curves = rows_where(rows_where(curves, "analyte", analyte), "subject", *chosen)
+    limits = [value for _, value in limit_lines(study, analyte)]
+    records = rows_where(drawn_records(study, analyte), "subject", *chosen)
+    span = _span(records, curves, limits, log=log)
     drawn = drawn_records(study, analyte, floor=span[0] if log else None)
     drawn = rows_where(drawn, "subject", *chosen)
     columns = min(columns, len(chosen))
@@ -85,7 +86,7 @@ def plot_individual_fits(
     )
     for k, subject in enumerate(chosen):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        _add_subject(figure, fit, drawn, own, subject, span, first=k == 0, **where)
+        _add_subject(figure, fit, subject, drawn, curves, floor=span[0], first=k == 0, **where)
     figure.update_annotations(font_size=13)
     figure.update_annotations(selector={"textangle": -90}, xshift=-60)
     figure.update_yaxes(**value_axis(span, log=log))
@@ -100,14 +101,14 @@ def plot_individual_fits(
 
 
 def _show_days(figure: Figure, panels: int, columns: int) -> None:
-    """Under the lowest panel of every column; the last row may be short."""
+    """Show the days under the lowest panel of every column; the last row may be short."""
     figure.update_xaxes(tickangle=0, nticks=5)
     for k in range(panels - columns, panels):
         figure.update_xaxes(showticklabels=True, row=k // columns + 1, col=k % columns + 1)
 
 
 def _titles(fit: Fit, chosen: Sequence[str]) -> list[str]:
-    """`S01, 15 × 10⁶ cells/kg`: the subject and its group by dose, where there is more than one."""
+    """The panels' titles: `S01, 15 × 10⁶ cells/kg`, the subject and its dose group, if there are several."""
     groups = group_subjects(fit.study, next(iter(groupings(fit.study))))
     if len(groups.cat.categories) == 1:
         return [f"Subject {subject}" for subject in chosen]
@@ -115,46 +116,50 @@ def _titles(fit: Fit, chosen: Sequence[str]) -> list[str]:
 
 
 def _span(drawn: DataFrame, curves: DataFrame, limits: list[float], *, log: bool) -> tuple[float, float]:
-    """The common value axis: every record, every limit, and the bands as far as a decade above them."""
-    seen = [*drawn["y"], *limits]
-    top = min(float(np.max(curves["q95"])), 10 * float(np.max(seen)))
-    return log_range([*seen, top]) if log else (0.0, 1.05 * max(top, *seen))
+    """The ends of the common value axis: every record and limit, and the bands up to a decade above them."""
+    values = [*drawn["y"], *limits]
+    top = min(float(np.max(curves["q95"])), 10 * float(np.max(values)))
+    if log:
+        return log_range([*values, top])
+    return 0.0, 1.05 * max(top, *values)
 
 
 def _add_subject(
     figure: Figure,
     fit: Fit,
+    subject: str,
     drawn: DataFrame,
     curves: DataFrame,
-    subject: str,
-    span: tuple[float, float],
     *,
+    floor: float,
     first: bool,
     **where: Any,
 ) -> None:
-    """The traces of one panel; the first one's are in the legend."""
-    own = rows_where(drawn, "subject", subject)
+    """Draw the panel of one subject; the traces of the first panel are in the legend."""
     zero = first_dose(fit.study)[subject]
     curve = rows_where(curves, "subject", subject)
     curve = curve.assign(time=curve["time"] - zero)
-    blue = PALETTE[0]
-    add_band(figure, curve, "q5", "q95", span[0], blue, 0.2, "90 % band of the curve", show=first, **where)
-    add_band(figure, curve, "q25", "q75", span[0], blue, 0.4, "50 %", show=first, **where)
-    add_curve(figure, curve, "q50", span[0], blue, "median", show=first, **where)
+    style: dict[str, Any] = {"floor": floor, "colour": PALETTE[0], "show": first, **where}
+    add_band(figure, curve, "q5", "q95", opacity=0.2, name="90 % band of the curve", **style)
+    add_band(figure, curve, "q25", "q75", opacity=0.4, name="50 %", **style)
+    add_curve(figure, curve, "q50", name="median", **style)
     add_limits(figure, fit.study, str(curve["analyte"].iloc[0]), time_ends(curve), show=first, **where)
-    _add_doses(figure, fit, subject, zero, span[0], first=first, **where)
-    add_records(figure, own, INK, meta={"role": "records", "subject": subject}, **where)
+    _add_doses(figure, fit, subject, zero, floor, first=first, **where)
+    records = rows_where(drawn, "subject", subject)
+    add_records(figure, records, INK, meta={"role": "records", "subject": subject}, **where)
 
 
 def _add_doses(
     figure: Figure, fit: Fit, subject: str, zero: float, floor: float, *, first: bool, **where: Any
 ) -> None:
+    """Draw the doses of a subject as triangles at the floor; `zero` is the study day of its first dose."""
     doses = rows_where(fit.study.doses, "subject", subject)
-    text = [
-        f"dose of {d['product']}, {d['route'].replace('_', ' ')}: {number_text(d['amount'], trim=True)} "
-        f"{d['unit']}, day {number_text(d['time'] - zero, trim=True)}"
-        for d in doses.to_dict("records")
-    ]
+    text = []
+    for dose in doses.to_dict("records"):
+        route = dose["route"].replace("_", " ")
+        amount = number_text(dose["amount"], trim=True)
+        day = number_text(dose["time"] - zero, trim=True)
+        text.append(f"dose of {dose['product']}, {route}: {amount} {dose['unit']}, day {day}")
     figure.add_trace(
         Scatter(
             x=doses["time"] - zero,

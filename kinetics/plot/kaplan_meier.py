@@ -1,4 +1,4 @@
-"""Kaplan-Meier curves with their intervals, a tick at each censored time, and the numbers at risk beneath."""
+"""Kaplan-Meier curves with their intervals, a tick at each censored time, and the numbers at risk below."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from kinetics.study import Study
 
 __all__ = ["plot_kaplan_meier"]
 
-ROW = 22  # pixels a group in the table beneath
+ROW = 22  # height of a group in the table below the curves, in pixels
 STARTS = {"dor": "first response", "pfs": "first infusion of cells", "os": "first infusion of cells"}
 
 
 def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> Figure:
-    """The curves of one endpoint. A group of whom nobody is counted has a row of zeros and no curve.
+    """The survival curves of one endpoint, a curve for each group, with the numbers at risk below.
+
+    `found` is what `kinetics.outcomes.kaplan_meier` returns for the `endpoint`, whose name is on the axis. A
+    group in which nobody is counted has no curve and a row of zeros.
 
     >>> from kinetics.plot import plot_kaplan_meier
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> figure = plot_kaplan_meier(study, kn.outcomes.kaplan_meier(kn.outcomes.survival_times(study, protocol, "os")), "os")
+    >>> estimate = kn.outcomes.kaplan_meier(kn.outcomes.survival_times(study, protocol, "os"))
+    >>> figure = plot_kaplan_meier(study, estimate, "os")
     >>> figure.layout.xaxis.title.text
     'Time since first infusion of cells (days)'
     """
     groups = found.groups
-    below = ROW * (len(found.groups) + 2)
+    below = ROW * (len(groups) + 2)
     height = 440 + below
     share = below / (height - 160)
     figure = make_subplots(
@@ -46,18 +50,18 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
     figure.update_yaxes(
         title_text=f"{title.capitalize()} (%)", range=[-3, 103], tickvals=[0, 25, 50, 75, 100], row=1, col=1
     )
-    counts = found.medians
+    medians = found.medians
     notes = [
         f"Bands: {100 * found.level:g} % log-log intervals; none before the first event. Tick: censored."
     ]
-    notes += [_sentence(row, found.by) for row in counts.to_dict("records")]
+    notes += [_median_note(row, found.by) for row in medians.to_dict("records")]
     finish(
         figure,
         study,
         title=title.capitalize(),
         notes=notes,
         height=height,
-        subtitle=f"{counts['n'].sum()} subjects, {_counted(int(counts['events'].sum()))}",
+        subtitle=f"{medians['n'].sum()} subjects, {_events_text(int(medians['events'].sum()))}",
         bottom=44,
     )
     figure.update_xaxes(showticklabels=True, title_text=f"Time since {STARTS[endpoint]} (days)", row=1, col=1)
@@ -65,14 +69,15 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
     return figure
 
 
-def _add_curve(figure: Figure, found: KaplanMeier, group: Any, colour: str, dash: str) -> None:
-    curve = found.of(group)
-    name = _name(group)
+def _add_curve(figure: Figure, estimate: KaplanMeier, group: Any, colour: str, dash: str) -> None:
+    """Draw one group: the band of its interval, its curve, and a tick at each censored time."""
+    curve = estimate.of(group)
+    name = _group_text(group)
     if not len(curve):
         return
-    shown = curve[curve["lower"].notna()]
-    if len(shown):
-        band = _stepped(shown, float(curve["time"].max()))
+    with_interval = curve[curve["lower"].notna()]
+    if len(with_interval):
+        band = _stepped(with_interval, float(curve["time"].max()))
         figure.add_trace(
             Scatter(
                 x=[*band["time"], *band["time"][::-1]],
@@ -89,7 +94,6 @@ def _add_curve(figure: Figure, found: KaplanMeier, group: Any, colour: str, dash
             row=1,
             col=1,
         )
-    said = [_said(name, row) for row in curve.to_dict("records")]
     figure.add_trace(
         Scatter(
             x=curve["time"],
@@ -98,7 +102,7 @@ def _add_curve(figure: Figure, found: KaplanMeier, group: Any, colour: str, dash
             name=name,
             legendgroup=name,
             line={"shape": "hv", "color": colour, "dash": dash, "width": 2.2},
-            hovertext=said,
+            hovertext=[_hover_text(name, row) for row in curve.to_dict("records")],
             hoverinfo="text",
             meta={"role": "curve"},
         ),
@@ -124,30 +128,36 @@ def _add_curve(figure: Figure, found: KaplanMeier, group: Any, colour: str, dash
 
 
 def _stepped(curve: DataFrame, last: float) -> dict[str, list[float]]:
-    """The corners of the two ends of an interval, each held until the next time; where S is 0 it ends."""
+    """The corners of an interval [%] that is held from each time to the next, and from the last to `last`."""
     time = np.asarray(curve["time"], float)
     until = np.append(time[1:], last)
-    corners = {"time": np.column_stack([time, until]).ravel().tolist()}
-    return corners | {k: np.repeat(100 * np.asarray(curve[k], float), 2).tolist() for k in ("lower", "upper")}
+    return {
+        "time": np.column_stack([time, until]).ravel().tolist(),
+        "lower": np.repeat(100 * np.asarray(curve["lower"], float), 2).tolist(),
+        "upper": np.repeat(100 * np.asarray(curve["upper"], float), 2).tolist(),
+    }
 
 
-def _said(name: str, row: dict[Any, Any]) -> str:
-    interval = "" if np.isnan(row["lower"]) else f" ({100 * row['lower']:.0f} to {100 * row['upper']:.0f} %)"
-    happened = f"{_counted(row['events'])}, {row['censored']} censored, {row['at_risk']} at risk"
-    return f"{name}, day {row['time']:.0f}: {100 * row['survival']:.0f} %{interval}<br>{happened}"
+def _hover_text(name: str, row: dict[Any, Any]) -> str:
+    """One time of a curve in words: survival, its interval, and the counts."""
+    interval = ""
+    if not np.isnan(row["lower"]):
+        interval = f" ({100 * row['lower']:.0f} to {100 * row['upper']:.0f} %)"
+    counts = f"{_events_text(row['events'])}, {row['censored']} censored, {row['at_risk']} at risk"
+    return f"{name}, day {row['time']:.0f}: {100 * row['survival']:.0f} %{interval}<br>{counts}"
 
 
-def _add_table(figure: Figure, found: KaplanMeier, days: list[float]) -> None:
-    """The numbers at risk at each tick, one row a group, in its colour."""
-    table = found.at(days)
-    for k, group in enumerate(found.groups):
-        own = table[table[found.by] == group]
+def _add_table(figure: Figure, estimate: KaplanMeier, days: list[float]) -> None:
+    """Write the numbers at risk at each tick, one row a group, in the colour of the group."""
+    table = estimate.at(days)
+    for k, group in enumerate(estimate.groups):
+        rows = table[table[estimate.by] == group]
         figure.add_trace(
             Scatter(
                 x=days,
                 y=[-k] * len(days),
                 mode="text",
-                text=[str(n) for n in own["at_risk"]],
+                text=[str(n) for n in rows["at_risk"]],
                 textfont={"size": 12, "color": PALETTE[k % len(PALETTE)]},
                 hoverinfo="skip",
                 showlegend=False,
@@ -159,9 +169,9 @@ def _add_table(figure: Figure, found: KaplanMeier, days: list[float]) -> None:
         )
 
 
-def _dress_table(figure: Figure, study: Study, found: KaplanMeier) -> None:
-    """The table beneath has names for ticks, a heading, and no lines."""
-    names = [_name(g) for g in found.groups]
+def _dress_table(figure: Figure, study: Study, estimate: KaplanMeier) -> None:
+    """Give the table below the curves the groups' names, a heading and no lines; title the legend."""
+    names = [_group_text(group) for group in estimate.groups]
     figure.update_yaxes(
         tickvals=[-k for k in range(len(names))],
         ticktext=names,
@@ -185,34 +195,39 @@ def _dress_table(figure: Figure, study: Study, found: KaplanMeier) -> None:
         showarrow=False,
         font={"size": 12, "color": INK},
     )
-    grouped = found.by != "all"
-    column = study.dictionary.columns.subjects.get(found.by)
-    unit = f" ({unit_text(column.unit)})" if column and column.unit and unit_text(column.unit) else ""
-    title = {"text": found.by.replace("_", " ").capitalize() + unit} if grouped else None
+    grouped = estimate.by != "all"
+    title = None
+    if grouped:
+        column = study.dictionary.columns.subjects.get(estimate.by)
+        unit = unit_text(column.unit) if column and column.unit else ""
+        label = estimate.by.replace("_", " ").capitalize()
+        title = {"text": f"{label} ({unit})" if unit else label}
     figure.update_layout(showlegend=grouped, legend={"title": title, "x": 1.01, "xanchor": "left", "y": 1})
     figure.update_layout(margin={"l": 96})
 
 
 def _ticks(longest: float) -> list[float]:
-    """Days of the axis, at most eight, in weeks of seven."""
+    """The days with a tick: at most eight steps, each of whole weeks."""
     step = next(s for s in (7, 14, 28, 56, 84, 168, 364, 728, 10**6) if longest / s <= 8)
     return [float(step * i) for i in range(int(longest // step) + 1)]
 
 
-def _name(group: Any) -> str:
-    return number_text(group, trim=True) if isinstance(group, float) else str(group).replace("_", " ")
+def _group_text(group: Any) -> str:
+    """A group as it is printed: a number without trailing zeros, or words."""
+    if isinstance(group, float):
+        return number_text(group, trim=True)
+    return str(group).replace("_", " ")
 
 
-def _counted(events: int) -> str:
+def _events_text(events: int) -> str:
+    """`1 event`; `2 events`."""
     return f"{events} event{'' if events == 1 else 's'}"
 
 
-def _sentence(row: dict[Any, Any], by: str) -> str:
-    """What a group's median is, or why there is none."""
+def _median_note(row: dict[Any, Any], by: str) -> str:
+    """The median of a group with its interval, or why there is none."""
     low, middle, high = (number_text(row[k]) for k in ("lower", "median", "upper"))
-    said = (
-        f"median {middle} days ({low} to {high})"
-        if not np.isnan(row["median"])
-        else f"median {row['reason']}"
-    )
-    return f"{_name(row[by])}: n = {row['n']}, {_counted(row['events'])}, {said}."
+    median = f"{middle} days ({low} to {high})"
+    if np.isnan(row["median"]):
+        median = row["reason"]
+    return f"{_group_text(row[by])}: n = {row['n']}, {_events_text(row['events'])}, median {median}."

@@ -1,4 +1,4 @@
-"""Which records, or subjects, a fit leans on: Pareto k of each left-out unit."""
+"""Pareto k of each left-out record or subject: the ones above the threshold are those that a fit leans on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ __all__ = ["plot_pareto_k"]
 
 
 def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
-    """Pareto k of every unit in the order of the study; those above the threshold are named.
+    """Pareto k of every unit (a record or a subject), in the order of the study.
 
-    Units without a k (every draw gives them nearly the same likelihood) are not drawn, but counted.
+    `found` is what `kinetics.loo` returns for the `fit`. Units above the threshold are named, at most the six
+    highest. Units without a k, because every draw gives them nearly the same likelihood, are counted in a
+    note and not drawn.
 
     >>> from kinetics.plot import plot_pareto_k
     >>> fit = kn.load_fit("runs/theophylline")
@@ -25,24 +27,29 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
     """
     units = found.units.reset_index(drop=True)
     k = units["pareto_k"].to_numpy(float)
-    drawn = np.isfinite(units["pareto_k"].to_numpy(float))
-    groups = list(dict.fromkeys(units["analyte"])) if "analyte" in units else ["subjects"]
+    drawn = np.isfinite(k)
+    # One trace for each analyte, or one for all subjects.
+    if "analyte" in units:
+        groups = {str(name): (units["analyte"] == name).to_numpy() for name in units["analyte"].unique()}
+    else:
+        groups = {"subjects": np.full(len(units), True)}
     figure = Figure()
-    for n, group in enumerate(groups):
-        own = drawn & ((units["analyte"] == group).to_numpy() if "analyte" in units else True)
-        if not own.any():
+    for n, (group, members) in enumerate(groups.items()):
+        shown = drawn & members
+        if not shown.any():
             continue
-        labels = [_label(row) for row in units[own].to_dict("records")]
-        shown = k[own] > max(found.threshold, np.sort(k[drawn])[-min(6, drawn.sum())] - 1e-12)
-        place = np.flatnonzero(own)
+        labels = [_label(row) for row in units[shown].to_dict("records")]
+        sixth_highest = np.sort(k[drawn])[-min(6, drawn.sum())]
+        is_named = k[shown] > max(found.threshold, sixth_highest - 1e-12)
+        place = np.flatnonzero(shown)
         side = np.where(place > 0.7 * len(k), "middle left", "middle right")
         figure.add_trace(
             Scatter(
                 x=place + 1,
-                y=k[own],
+                y=k[shown],
                 mode="markers+text",
                 name=group,
-                text=[t if s else "" for t, s in zip(labels, shown, strict=True)],
+                text=np.where(is_named, labels, "").tolist(),
                 textposition=side.tolist(),
                 textfont={"size": 10.5, "color": GREY},
                 hovertext=labels,
@@ -60,21 +67,25 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
             x=ends, y=level, mode="lines", line=line, name=name, hoverinfo="skip", meta={"role": "threshold"}
         )
     )
-    what = "record" if found.by == "observation" else "subject"
-    figure.update_xaxes(title_text=f"{what.capitalize()}, in the order of the study", range=ends)
+    unit = "record" if found.by == "observation" else "subject"
+    figure.update_xaxes(title_text=f"{unit.capitalize()}, in the order of the study", range=ends)
     figure.update_yaxes(title_text="Pareto k")
     high = int((k[drawn] > found.threshold).sum())
     notes = ["Above the line, the draws cannot stand in for a fit without the unit."]
-    if (~drawn).any():
-        said = f"Not drawn: {int((~drawn).sum())} units that every draw gives nearly the same likelihood"
-        notes.append(f"{said}, or that have a reason.")
-    subtitle = f"{high} of {len(units)} {what}s above the threshold; elpd {number_text(found.elpd, 4)} "
+    without_k = int((~drawn).sum())
+    if without_k:
+        notes.append(
+            f"Not drawn: {without_k} units that every draw gives nearly the same likelihood, "
+            "or that have a reason."
+        )
+    subtitle = f"{high} of {len(units)} {unit}s above the threshold; elpd {number_text(found.elpd, 4)} "
     subtitle += f"(SE {number_text(found.se)})"
     title = f"Leave one {found.by} out: Pareto k"
     return finish(figure, fit.study, title=title, subtitle=subtitle, notes=notes, fit=fit)
 
 
 def _label(row: dict) -> str:
+    """The subject of a unit, and the day if it is a record."""
     if "analyte" not in row:
         return str(row["subject"])
     return f"{row['subject']}, day {number_text(float(row['time']), trim=True)}"

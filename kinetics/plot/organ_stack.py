@@ -1,5 +1,6 @@
-"""Where a product's cells are, organ upon organ over time: each site's share, under how many cells there
-are in all.
+"""Where a product's cells are over time: the number of all cells, and below it a stack of the organs' shares.
+
+`finish_sites` and `site_name` serve every figure of organs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kinetics.plot.frame import INK, PALETTE, dress, faint, finish, log_range, p
 
 __all__ = ["SITE_COLOURS", "finish_sites", "plot_organ_stack", "site_name"]
 
-# Blood, liver and tumour as in `plot_biodistribution`; bottom to top.
+# From the bottom of the stack to its top. Blood, liver and tumour have the colours of `plot_biodistribution`.
 SITE_COLOURS = {
     "tumour": PALETTE[2],
     "liver": PALETTE[1],
@@ -27,7 +28,7 @@ SITE_COLOURS = {
     "lung": PALETTE[5],
     "rest": "#c3cad1",
 }
-_DECADES = 6.0  # of all cells, below their peak
+_DECADES = 6.0  # shown below the peak of all cells
 
 
 def plot_organ_stack(
@@ -38,11 +39,12 @@ def plot_organ_stack(
     source: str = "",
     notes: Sequence[str] = (),
 ) -> Figure:
-    """`shares` of `kinetics.site_shares`: a column a product; above all its cells, below each site's share
-    [%].
+    """A column for each product: all its cells above, and below them a stack of each site's share [%].
 
-    Shares are means over patients and draws and add to 100 %; the line above is the median, its band holds 90
-    %. `synthetic`, `source` (of the parameters) and `notes` are said of a simulation; a fit says its own.
+    `shares` is the table of `kinetics.site_shares` and `of` the fit or model that it comes from. Shares are
+    means over patients and draws and add up to 100 %. The line above is the median, its band holds 90 %.
+    `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the figure; a fit carries
+    its own.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)
@@ -52,7 +54,7 @@ def plot_organ_stack(
     True
     """
     products = list(dict.fromkeys(shares["product"]))
-    every: dict[str, Any] = {"shared_xaxes": "columns", "shared_yaxes": "rows"}
+    shared_axes: dict[str, Any] = {"shared_xaxes": "columns", "shared_yaxes": "rows"}
     figure = make_subplots(
         2,
         len(products),
@@ -60,39 +62,47 @@ def plot_organ_stack(
         horizontal_spacing=0.05,
         vertical_spacing=0.06,
         column_titles=[product_name(p) for p in products],
-        **every,
+        **shared_axes,
     )
     figure.update_annotations(font_size=14)
     total = shares[shares["site"] == "all"]
     high = float(total["upper"].max())
-    limits = log_range([high, max(high * 10**-_DECADES, float(total["lower"].clip(lower=0).min()))])
+    least = float(total["lower"].clip(lower=0).min())
+    limits = log_range([high, max(high * 10**-_DECADES, least)])
+    in_legend: set[str] = set()
     for column, product in enumerate(products, start=1):
-        own = DataFrame(total[total["product"] == product])
-        first = column == 1
-        add_band(figure, own, "lower", "upper", limits[0], INK, 0.14, "90 %", show=first, row=1, col=column)
-        add_curve(figure, own, "median", limits[0], INK, "all cells, median", show=first, row=1, col=column)
-        _add_stack(figure, DataFrame(shares[shares["product"] == product]), products[:column], shares, column)
+        cells = DataFrame(total[total["product"] == product])
+        style: dict[str, Any] = {
+            "floor": limits[0],
+            "colour": INK,
+            "show": column == 1,
+            "row": 1,
+            "col": column,
+        }
+        add_band(figure, cells, "lower", "upper", opacity=0.14, name="90 %", **style)
+        add_curve(figure, cells, "median", name="all cells, median", **style)
+        of_product = DataFrame(shares[shares["product"] == product])
+        _add_stack(figure, of_product, column, in_legend)
+        in_legend |= set(of_product["site"])
     _stack_axes(figure, products, limits, of_fit=isinstance(of, Fit))
-    said = [
-        "Stack: mean share of each site, over patients and draws. Line, band: all cells, median and 90 %."
-    ]
+    key = ["Stack: mean share of each site, over patients and draws. Line, band: all cells, median and 90 %."]
     if shares["share"].isna().any():
-        said.append(
+        key.append(
             "A stack ends where more than half have less than a millionth of the most cells that they had."
         )
     finish_sites(
         figure,
         of,
         "Organ upon organ: where the cells are",
-        [*said, *notes],
+        [*key, *notes],
         synthetic=synthetic,
         source=source,
         height=640,
         top=138,
         bottom=96,
     )
-    key = {"orientation": "h", "x": 0, "y": 1 + 28 / 400, "yanchor": "bottom", "traceorder": "normal"}
-    return figure.update_layout(legend=key)
+    legend = {"orientation": "h", "x": 0, "y": 1 + 28 / 400, "yanchor": "bottom", "traceorder": "normal"}
+    return figure.update_layout(legend=legend)
 
 
 def _stack_axes(
@@ -107,13 +117,13 @@ def _stack_axes(
         figure.update_xaxes(title_text=title if of_fit else "Time (days)", row=2, col=column)
 
 
-def _add_stack(figure: Figure, own: DataFrame, so_far: Sequence[str], shares: DataFrame, column: int) -> None:
-    """One product's sites; a site enters the key with the first product that has it."""
-    own = own.dropna(subset=["share"])
-    known = set(shares.loc[shares["product"].isin(list(so_far[:-1])), "site"])
-    sites = [s for s in [*SITE_COLOURS, *own["site"]] if s != "all" and (own["site"] == s).any()]
-    for site in dict.fromkeys(sites):
-        rows = own[own["site"] == site]
+def _add_stack(figure: Figure, shares: DataFrame, column: int, in_legend: set[str]) -> None:
+    """Stack the sites of one product; a site that is `in_legend` already is not entered again."""
+    shares = shares.dropna(subset=["share"])
+    present = set(shares["site"]) - {"all"}
+    sites = dict.fromkeys([*SITE_COLOURS, *shares["site"]])  # those with a colour first, each once
+    for site in [s for s in sites if s in present]:
+        rows = shares[shares["site"] == site]
         colour = SITE_COLOURS.get(site, PALETTE[4])
         name = site_name(site)
         figure.add_trace(
@@ -126,7 +136,7 @@ def _add_stack(figure: Figure, own: DataFrame, so_far: Sequence[str], shares: Da
                 line={"color": "white", "width": 0.6},
                 fillcolor=faint(colour, 0.85),
                 legendgroup=name,
-                showlegend=site not in known,
+                showlegend=site not in in_legend,
                 meta={"role": site},
                 hovertemplate="day %{x:.3g}: %{y:.3g} %<extra>" + name + "</extra>",
             ),
@@ -147,33 +157,46 @@ def finish_sites(
     top: int,
     bottom: int,
 ) -> Figure:
-    """The frame of a figure of sites: a fit's study and hashes, or a model's, and how much of it is
-    guessed.
+    """Give a figure of organs its title, labels and footer.
+
+    The footer has `notes`, the number of parameters that are design guesses, and the study and hashes of a
+    fit or the hash of a model. `height`, `top` and `bottom` (margins) are in pixels.
     """
     model = of.model if isinstance(of, Fit) else of
-    held = of.bound.held if isinstance(of, Fit) else model.parameters
-    guesses = [name for name in held if model.parameters[name].guess]
-    about = "are held at design guesses" if isinstance(of, Fit) else "are design guesses"
-    said = [*notes, *([f"{len(guesses)} of {len(model.parameters)} parameters {about}."] if guesses else [])]
+    notes = list(notes)
+    if isinstance(of, Fit):
+        guesses = [name for name in of.bound.held if model.parameters[name].guess]
+        verb = "are held at"
+    else:
+        guesses = [name for name in model.parameters if model.parameters[name].guess]
+        verb = "are"
+    if guesses:
+        notes.append(f"{len(guesses)} of {len(model.parameters)} parameters {verb} design guesses.")
     subtitle = "Cells in the whole of each site, not per volume"
     if isinstance(of, Fit):
-        finish(
+        return finish(
             figure,
             of.study,
             title=title,
             subtitle=subtitle,
-            notes=said,
+            notes=notes,
             fit=of,
             height=height,
             top=top,
             bottom=bottom,
         )
-        return figure
-    said.append(" · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}".rstrip(), source])))
-    labels = [*(["SYNTHETIC DATA"] if synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]
-    return dress(figure, title, subtitle, said, labels, height=height, top=top, bottom=bottom)
+    name = f"Model {model.name} {model.sha256[:8]}".rstrip()
+    notes.append(f"{name} · {source}" if source else name)
+    labels = []
+    if synthetic:
+        labels.append("SYNTHETIC DATA")
+    if guesses:
+        labels.append("DESIGN GUESSES")
+    return dress(figure, title, subtitle, notes, labels, height=height, top=top, bottom=bottom)
 
 
 def site_name(site: str) -> str:
-    """`Lung`; "Rest of the body"."""
-    return "Rest of the body" if site == "rest" else site.replace("_", " ").capitalize()
+    """The name of a site as it is printed: `Lung`, `Rest of the body`."""
+    if site == "rest":
+        return "Rest of the body"
+    return site.replace("_", " ").capitalize()

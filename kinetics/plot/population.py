@@ -1,4 +1,4 @@
-"""The curve of a typical patient and of new patients, one panel a dosing regimen, with the records seen."""
+"""The curves of a typical patient and of new patients with the study's records, a panel a dosing regimen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from kinetics.prediction import population_curve
 
 __all__ = ["plot_population", "population_curves"]
 
-MOST = 6
+MOST = 6  # panels
 
 
 def plot_population(
@@ -44,12 +44,12 @@ def plot_population(
     log: bool = True,
     curves: Mapping[str, DataFrame] | None = None,
 ) -> Figure:
-    """One panel a group of `by` (default: dose level), dosed as its first subject; at most six panels.
+    """One panel for each group of `by` (default: dose level), dosed as its first subject; at most six panels.
 
-    `covariates` as in `population_curve`: "subject" gives the curve the covariates of that subject. Inner
-    band: what is not known about the typical patient. Outer band: where 90 % of new patients' curves lie.
-    `curves`: `population_curves` with the same `by` and `covariates`, where several analytes are drawn;
-    `draws` and `seed` are then theirs.
+    `covariates` as in `kinetics.population_curve`: "subject" gives the curves the covariates of that subject.
+    The inner band is the uncertainty about the typical patient; the outer band holds 90 % of new patients'
+    curves. `curves` is what `population_curves` returns for the same `by` and `covariates`: pass it where
+    several analytes are drawn; `draws` and `seed` are then those of the curves.
 
     >>> from kinetics.plot import plot_population
     >>> figure = plot_population(kn.load_fit("runs/theophylline"), "theophylline", draws=10, log=False)
@@ -59,8 +59,64 @@ def plot_population(
     by, members, groups = _members(fit, by)
     if curves is None:
         curves = population_curves(fit, by=by, covariates=covariates, analyte=analyte, draws=draws, seed=seed)
-    own = {label: table[table["analyte"] == analyte] for label, table in curves.items()}
-    return _figure(fit, analyte, groupings(fit.study)[by], members, own, covariates, log, groups)
+    curves = {label: table[table["analyte"] == analyte] for label, table in curves.items()}
+    study = fit.study
+    # The value axis holds every record and limit, and the outer bands up to 30 times these.
+    drawn = drawn_records(study, analyte)
+    values = [*drawn["y"], *(value for _, value in limit_lines(study, analyte))]
+    highest = float(np.max(pd.concat(curves.values())["q95"]))
+    top = min(highest, 30 * float(np.max(values)))
+    span = (0.0, 1.05 * max(top, *values))
+    if log:
+        span = log_range([*values, top])
+        drawn = drawn_records(study, analyte, floor=span[0])
+    # A panel for each group.
+    columns = _columns(len(members))
+    rows = -(-len(members) // columns)
+    figure = make_subplots(
+        rows,
+        columns,
+        **SHARED,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.16 / rows,
+        x_title=time_title(study),
+        y_title=analyte_title(study, analyte),
+        subplot_titles=[f"{name} (dosed as {subjects[0]})" for name, subjects in members.items()],
+    )
+    for k, (name, subjects) in enumerate(members.items()):
+        where = {"row": k // columns + 1, "col": k % columns + 1}
+        records = rows_where(drawn, "subject", *subjects)
+        _add_panel(figure, fit, subjects[0], curves[name], records, floor=span[0], first=k == 0, **where)
+    figure.update_annotations(font_size=13)
+    figure.update_annotations(selector={"textangle": -90}, xshift=-60)
+    figure.update_yaxes(**value_axis(span, log=log))
+    add_symbol_key(figure, list(drawn["kind"]))
+    # The frame.
+    whose = "that subject's covariates" if covariates == "subject" else "reference covariates"
+    notes = [
+        f"Patients not in the study, with the doses of the subject named and {whose}; no residual error.",
+        *zero_note(drawn),
+    ]
+    if groups > len(members):
+        notes.append(f"{groups - len(members)} more groups are not shown.")
+    label = groupings(study)[by]
+    height = 250 * rows + 280
+    finish(
+        figure,
+        study,
+        title=f"{study.analytes[analyte].label}: a typical patient and new patients",
+        subtitle=f"By {label[0].lower()}{label[1:]}",
+        notes=notes,
+        fit=fit,
+        height=height,
+        top=154,
+        bottom=104,
+    )
+    plot_height = height - 258 - 15 * len(notes)
+    y = 1 + 26 / plot_height
+    legend = {"orientation": "h", "x": 0, "y": y, "yanchor": "bottom", "font": {"size": 12}}
+    figure.update_layout(legend=legend)
+    return figure
 
 
 def population_curves(
@@ -72,11 +128,10 @@ def population_curves(
     draws: int = 400,
     seed: int = 0,
 ) -> dict[str, DataFrame]:
-    """Group -> the table of `kn.population_curve` dosed as its first subject, of every analyte, solved once
-    for all.
+    """The tables of `kn.population_curve` by group, each dosed as the first subject of its group.
 
-    Columns: who, analyte, unit, time [study day], q5 q25 q50 q75 q95. `by` and `covariates` as in
-    `plot_population`.
+    All analytes are solved at once unless `analyte` names one. Columns: who, analyte, unit, time [study day],
+    q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
 
     >>> from kinetics.plot import plot_population, population_curves
     >>> fit = kn.load_fit("runs/theophylline")
@@ -84,107 +139,54 @@ def population_curves(
     >>> figure = plot_population(fit, "theophylline", curves=curves, log=False)
     """
     _, members, _ = _members(fit, by)
-    return {
-        label: population_curve(
-            fit, like=people[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
+    curves = {}
+    for label, subjects in members.items():
+        curves[label] = population_curve(
+            fit, like=subjects[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
         )
-        for label, people in members.items()
-    }
+    return curves
 
 
 def _members(fit: Fit, by: str | None) -> tuple[str, dict[str, list[str]], int]:
-    """By what subjects are grouped, who is in each group that is drawn, and how many groups there are."""
-    by = next(iter(groupings(fit.study))) if by is None else by
+    """The name of the grouping, the subjects in each group that is drawn, and the number of all groups."""
+    if by is None:
+        by = next(iter(groupings(fit.study)))
     groups = group_subjects(fit.study, by)
     shown = [str(label) for label in groups.cat.categories][:MOST]
     members = {label: [str(s) for s, g in groups.items() if g == label] for label in shown}
     return by, members, len(groups.cat.categories)
 
 
-def _figure(
-    fit: Fit,
-    analyte: str,
-    label: str,
-    members: Mapping[str, list[str]],
-    curves: Mapping[str, DataFrame],
-    covariates: str,
-    log: bool,
-    groups: int,
-) -> Figure:
-    study = fit.study
-    limits = limit_lines(fit.study, analyte)
-    raw = drawn_records(study, analyte)
-    every = pd.concat(curves.values())
-    seen = [*raw["y"], *(v for _, v in limits)]
-    top = min(float(np.max(every["q95"])), 30 * float(np.max(seen)))
-    span = log_range([*seen, top]) if log else (0.0, 1.05 * max(top, *seen))
-    drawn = drawn_records(study, analyte, floor=span[0]) if log else raw
-    columns = 1 if len(members) == 1 else 2 if len(members) in (2, 4) else 3
-    rows = -(-len(members) // columns)
-    figure = make_subplots(
-        rows,
-        columns,
-        **SHARED,
-        horizontal_spacing=0.03,
-        vertical_spacing=0.16 / rows,
-        x_title=time_title(study),
-        y_title=analyte_title(study, analyte),
-        subplot_titles=[f"{name} (dosed as {people[0]})" for name, people in members.items()],
-    )
-    for k, (name, people) in enumerate(members.items()):
-        where = {"row": k // columns + 1, "col": k % columns + 1}
-        own = rows_where(drawn, "subject", *people)
-        _add_panel(figure, fit, curves[name], own, people[0], span, first=k == 0, **where)
-    figure.update_annotations(font_size=13)
-    figure.update_annotations(selector={"textangle": -90}, xshift=-60)
-    figure.update_yaxes(**value_axis(span, log=log))
-    add_symbol_key(figure, list(drawn["kind"]))
-    who = "that subject's covariates" if covariates == "subject" else "reference covariates"
-    notes = [
-        f"Patients not in the study, with the doses of the subject named and {who}; no residual error.",
-        *zero_note(drawn),
-    ]
-    if groups > len(members):
-        notes.append(f"{groups - len(members)} more groups are not shown.")
-    title = f"{study.analytes[analyte].label}: a typical patient and new patients"
-    height = 250 * rows + 280
-    finish(
-        figure,
-        study,
-        title=title,
-        subtitle=f"By {label[0].lower()}{label[1:]}",
-        notes=notes,
-        fit=fit,
-        height=height,
-        top=154,
-        bottom=104,
-    )
-    plot_height = height - 258 - 15 * len(notes)
-    key = {"orientation": "h", "x": 0, "y": 1 + 26 / plot_height, "yanchor": "bottom", "font": {"size": 12}}
-    figure.update_layout(legend=key)
-    return figure
+def _columns(panels: int) -> int:
+    """The number of columns of a grid of so many panels."""
+    if panels == 1:
+        return 1
+    if panels in (2, 4):
+        return 2
+    return 3
 
 
 def _add_panel(
     figure: Figure,
     fit: Fit,
-    curve: DataFrame,
-    drawn: DataFrame,
     like: str,
-    span: tuple[float, float],
+    curves: DataFrame,
+    records: DataFrame,
     *,
+    floor: float,
     first: bool,
     **where: Any,
 ) -> None:
-    curve = curve.assign(time=curve["time"] - first_dose(fit.study)[like])
-    new, typical = (rows_where(curve, "who", who) for who in ("new", "typical"))
-    floor = span[0]
+    """Draw the curves of one group, dosed as subject `like`, with the limits and the records of the group."""
+    curves = curves.assign(time=curves["time"] - first_dose(fit.study)[like])
+    new = rows_where(curves, "who", "new")
+    typical = rows_where(curves, "who", "typical")
+    style: dict[str, Any] = {"floor": floor, "show": first, **where}
     orange = PALETTE[4]
     blue = PALETTE[0]
-    add_band(figure, new, "q5", "q95", floor, orange, 0.28, "90 % of new patients", show=first, **where)
-    add_band(
-        figure, typical, "q5", "q95", floor, blue, 0.4, "typical patient, 90 % band", show=first, **where
-    )
-    add_curve(figure, typical, "q50", floor, blue, "typical patient, median", show=first, **where)
-    add_limits(figure, fit.study, str(curve["analyte"].iloc[0]), time_ends(curve), show=first, **where)
-    add_records(figure, drawn, INK, size=5, opacity=0.7, **where)
+    add_band(figure, new, "q5", "q95", colour=orange, opacity=0.28, name="90 % of new patients", **style)
+    name = "typical patient, 90 % band"
+    add_band(figure, typical, "q5", "q95", colour=blue, opacity=0.4, name=name, **style)
+    add_curve(figure, typical, "q50", colour=blue, name="typical patient, median", **style)
+    add_limits(figure, fit.study, str(curves["analyte"].iloc[0]), time_ends(curves), show=first, **where)
+    add_records(figure, records, INK, size=5, opacity=0.7, **where)

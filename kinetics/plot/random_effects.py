@@ -1,4 +1,4 @@
-"""Random effects of the subjects: their distribution, and what of it a covariate would explain."""
+"""Random effects of the subjects: their distribution, and how they go with the covariates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["plot_eta_covariates", "plot_etas"]
 
 
 def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
-    """Histogram of each random effect (posterior means, in between-subject SDs) and the N(0, 1) of the model.
+    """A histogram of each random effect of the `fit`, with the N(0, 1) of the model.
 
-    StudyError where nothing varies.
+    The effects are posterior means in between-subject SDs. StudyError where no parameter varies.
 
     >>> from kinetics.plot import plot_etas
     >>> figure = plot_etas(kn.load_fit("runs/theophylline"))
@@ -40,7 +40,8 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
     )
     x = np.linspace(-3.2, 3.2, 121)
     for k, name in enumerate(names):
-        where: dict[str, Any] = {"row": k // columns + 1, "col": k % columns + 1}
+        row = k // columns + 1
+        where: dict[str, Any] = {"row": row, "col": k % columns + 1}
         bins = {"start": -3.2, "end": 3.2, "size": 0.4}
         figure.add_trace(
             Histogram(
@@ -58,7 +59,7 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
             Scatter(x=x, y=norm.pdf(x), mode="lines", line=line, hoverinfo="skip", meta={"role": "normal"}),
             **where,
         )
-        figure.update_xaxes(title_text="η (SD)" if where["row"] == rows else "", range=[-3.3, 3.3], **where)
+        figure.update_xaxes(title_text="η (SD)" if row == rows else "", range=[-3.3, 3.3], **where)
     figure.update_annotations(font_size=12)
     figure.update_yaxes(showticklabels=False, showgrid=False)
     figure.update_layout(showlegend=False, bargap=0)
@@ -78,11 +79,11 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
 
 
 def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Figure:
-    """A grid: a row for each random effect, a column for each covariate (default: all of the study).
+    """A grid with a row for each random effect and a column for each of `covariates` (default: all).
 
-    Points for a number, with Spearman's rank correlation; boxes for a category. An effect that is in the plan
-    should show nothing here. StudyError for an unknown covariate, and where nothing varies. `covariates` are
-    names of the study's.
+    `covariates` are names of the study's covariates. A number is drawn as points with Spearman's rank
+    correlation, a category as boxes. A covariate effect that is in the plan should show nothing here.
+    StudyError for an unknown covariate, and where no parameter varies.
 
     >>> from kinetics.plot import plot_eta_covariates
     >>> figure = plot_eta_covariates(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"), ["age", "sex"])
@@ -91,36 +92,38 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
     """
     names = _varying(fit)
     study = fit.study
-    known = sorted({*study.covariates, "weight_kg"} & set(study.subjects.columns))
-    chosen = known if covariates is None else list(covariates)
+    available = sorted({*study.covariates, "weight_kg"} & set(study.subjects.columns))
+    chosen = available if covariates is None else list(covariates)
     for name in chosen:
-        if name not in known:
-            raise StudyError(Problem(f"no covariate {name!r}", did_you_mean(name, known)))
+        if name not in available:
+            raise StudyError(Problem(f"no covariate {name!r}", did_you_mean(name, available)))
     if not chosen:
         raise StudyError(Problem("no covariate to draw", "give the subjects one in subjects.csv"))
     eta = _means(fit)
+    shared_axes: dict[str, Any] = {"shared_xaxes": "columns", "shared_yaxes": "all"}
     figure = make_subplots(
         len(names),
         len(chosen),
-        shared_xaxes="columns",
-        shared_yaxes="all",  # pyright: ignore
+        **shared_axes,
         horizontal_spacing=min(0.03, 0.2 / len(chosen)),
         vertical_spacing=min(0.06, 0.4 / len(names)),
     )
-    for r, name in enumerate(names):
-        for c, covariate in enumerate(chosen):
-            where: dict[str, Any] = {"row": r + 1, "col": c + 1}
+    for row, name in enumerate(names, start=1):
+        for col, covariate in enumerate(chosen, start=1):
+            where: dict[str, Any] = {"row": row, "col": col}
             _add_panel(figure, study.subjects[covariate], eta[name], fit.bound.subjects, **where)
-            if r == len(names) - 1:
+            if row == len(names):
                 figure.update_xaxes(title_text=covariate.replace("_", " "), **where)
-        figure.update_yaxes(title_text=name.replace("_", "<br>"), row=r + 1, col=1)
+        figure.update_yaxes(title_text=name.replace("_", "<br>"), row=row, col=1)
     figure.update_yaxes(range=[-3.2, 3.2], dtick=2)
     figure.update_layout(showlegend=False)
     finish(
         figure,
         study,
         title="Random effects and covariates",
-        subtitle="Posterior means in between-subject SDs; ρ is Spearman’s rank correlation, bold where p < 0.05",
+        subtitle=(
+            "Posterior means in between-subject SDs; ρ is Spearman’s rank correlation, bold where p < 0.05"
+        ),
         notes=[
             "Many panels are looked at: one in twenty is bold by chance. Shrunken effects hide relations."
         ],
@@ -134,6 +137,7 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
 def _add_panel(
     figure: Figure, values: pd.Series, eta: np.ndarray, subjects: Sequence[str], **where: Any
 ) -> None:
+    """Draw one random effect against one covariate: boxes of a category, or points of a number."""
     marker = {"color": PALETTE[0], "size": 6, "opacity": 0.75}
     if not pd.api.types.is_numeric_dtype(values):
         labels = values.map(lambda v: "not recorded" if pd.isna(v) else str(v))
@@ -168,9 +172,9 @@ def _add_panel(
         ),
         **where,
     )
-    there = np.isfinite(x)
-    if there.sum() > 3 and np.ptp(x[there]) > 0 and np.ptp(eta[there]) > 0:
-        rho, p = (float(v) for v in np.asarray(spearmanr(x[there], eta[there])))
+    finite = np.isfinite(x)
+    if finite.sum() > 3 and np.ptp(x[finite]) > 0 and np.ptp(eta[finite]) > 0:
+        rho, p = (float(v) for v in np.asarray(spearmanr(x[finite], eta[finite])))
         text = f"ρ {rho:.2f}".replace("-", "−")
         figure.add_annotation(
             text=f"<b>{text}</b>" if p < 0.05 else text,
@@ -187,11 +191,13 @@ def _add_panel(
 
 
 def _varying(fit: Fit) -> tuple[str, ...]:
+    """The parameters that vary between subjects; StudyError where there are none."""
     if not fit.bound.hierarchy.omega:
         raise StudyError(Problem("no parameter varies in this fit", "name some in the plan: vary = [...]"))
     return tuple(fit.bound.hierarchy.omega)
 
 
 def _means(fit: Fit) -> dict[str, np.ndarray]:
+    """The posterior mean of each random effect, as parameter -> (subject,)."""
     sites = fit.sites()
     return {name: sites[f"eta_{name}"].mean(axis=0) for name in fit.bound.hierarchy.omega}

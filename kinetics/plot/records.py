@@ -1,4 +1,4 @@
-"""How one record is drawn: a filled circle where it was measured, an open symbol where it is only bounded."""
+"""How records are drawn: a filled circle if measured, an open symbol if only bounded."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = [
     "zero_note",
 ]
 
-MANY = 1000  # records of a trace
-SYMBOLS = {  # kind -> (symbol, what the key says)
+MANY = 1000  # a trace of more records than this is drawn with one symbol
+SYMBOLS = {  # kind -> (symbol, its meaning in the legend)
     "measured": ("circle", "measured"),
     "below": ("circle-open", "below LLOQ, drawn at it"),
     "above": ("triangle-up-open", "above ULOQ, drawn at it"),
@@ -40,28 +40,29 @@ SYMBOLS = {  # kind -> (symbol, what the key says)
 
 
 def rows_where(table: DataFrame, column: str, *wanted: object) -> DataFrame:
-    """The rows whose `column` is one of `wanted`."""
+    """The rows of a table whose `column` is one of `wanted`."""
     return DataFrame(table[table[column].isin(wanted)])
 
 
 def time_ends(table: DataFrame) -> tuple[float, float]:
-    """First and last `time` of a table."""
+    """The first and the last `time` of a table."""
     time = np.asarray(table["time"], float)
     return float(time.min()), float(time.max())
 
 
 def subject_lines(drawn: DataFrame) -> dict[str, Float[np.ndarray, " point"]]:
-    """`x` and `y` of one line a subject, in the order of the rows; NaN between two subjects."""
-    order = drawn.sort_values("subject", kind="stable", key=lambda s: pd.factorize(s)[0])
-    change = np.flatnonzero(order["subject"].to_numpy()[1:] != order["subject"].to_numpy()[:-1]) + 1
+    """`x` and `y` of a line for each subject, in the order of the rows, with NaN between two subjects."""
+    by_subject = drawn.sort_values("subject", kind="stable", key=lambda s: pd.factorize(s)[0])
+    subjects = by_subject["subject"].to_numpy()
+    change = np.flatnonzero(subjects[1:] != subjects[:-1]) + 1
     return {
-        axis: np.insert(order[column].to_numpy(float), change, np.nan)
-        for axis, column in (("x", "time"), ("y", "y"))
+        "x": np.insert(by_subject["time"].to_numpy(float), change, np.nan),
+        "y": np.insert(by_subject["y"].to_numpy(float), change, np.nan),
     }
 
 
 def first_dose(study: Study) -> dict[str, float]:
-    """Study day of each subject's first dose; 0 for a subject without one."""
+    """The study day of each subject's first dose; 0 for a subject without a dose."""
     first = dict.fromkeys(study.subject_ids, np.inf)
     for subject, time in zip(study.doses["subject"], study.doses["time"], strict=True):
         first[str(subject)] = min(first[str(subject)], float(time))
@@ -71,7 +72,8 @@ def first_dose(study: Study) -> dict[str, float]:
 def drawn_records(study: Study, analyte: str, *, floor: float | None = None) -> DataFrame:
     """Every record of an analyte as it is drawn: subject, time [day since first dose], y, kind, symbol, text.
 
-    `floor` is the bottom of a log axis: a value of zero is drawn there, as such; None for a linear axis.
+    `floor` is the bottom of a log axis, where a value of zero is drawn with a symbol of its own; None for a
+    linear axis.
     """
     records = study.observed(analyte)
     zero = first_dose(study)
@@ -85,15 +87,17 @@ def drawn_records(study: Study, analyte: str, *, floor: float | None = None) -> 
         y = value
         day = float(record["time"]) - zero[subject]
         if floor is not None and value <= 0:
-            kind = "zero" if kind == "measured" else kind
             y = 1.01 * floor
-        said = _said(kind, value, float(record["limit"]), unit)
-        text = f"{subject}, day {number_text(day, trim=True)}: {said}"
+            if kind == "measured":
+                kind = "zero"
+        value_text = _value_text(kind, value, float(record["limit"]), unit)
+        text = f"{subject}, day {number_text(day, trim=True)}: {value_text}"
         rows.append((subject, day, y, kind, SYMBOLS[kind][0], text))
     return DataFrame(rows, columns=["subject", "time", "y", "kind", "symbol", "text"])
 
 
-def _said(kind: str, value: float, limit: float, unit: str) -> str:
+def _value_text(kind: str, value: float, limit: float, unit: str) -> str:
+    """The value of a record in words; `limit` is the lower end of a censored one, NaN where it has none."""
     number = f"{number_text(value)} {unit}".strip()
     lower = "" if pd.isna(limit) else f" and above {number_text(limit)}"
     return {
@@ -105,33 +109,31 @@ def _said(kind: str, value: float, limit: float, unit: str) -> str:
 
 
 def limit_lines(study: Study, analyte: str) -> list[tuple[str, float]]:
-    """Name and value of each distinct LLOQ and ULOQ in the records, at most three of each."""
+    """The name and value of each distinct LLOQ and ULOQ in the records, at most three of each."""
     records = study.observed(analyte)
-    found = []
+    limits = []
     for column in ("lloq", "uloq"):
         values = np.unique(np.asarray(records[column].dropna(), float))[:3]
-        found += [(column.upper(), float(value)) for value in values]
-    return found
+        limits += [(column.upper(), float(value)) for value in values]
+    return limits
 
 
 def zero_note(drawn: DataFrame) -> list[str]:
     """A footnote where zeros lie on a log axis."""
     zeros = list(drawn["kind"]).count("zero")
-    return (
-        [f"{zeros} values reported as 0 are drawn at the axis floor (×): a log axis has no 0."]
-        if zeros
-        else []
-    )
+    if not zeros:
+        return []
+    return [f"{zeros} values reported as 0 are drawn at the axis floor (×): a log axis has no 0."]
 
 
 def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 6, **trace: Any) -> None:
-    """The records as markers; `trace` may set any property of it, and `row` and `col` of a grid."""
+    """Draw records as markers; `trace` may set any property of the trace, and `row` and `col` of a grid."""
     where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
     symbols = list(drawn["symbol"])
     if len(symbols) > MANY and len(set(symbols)) == 1:
-        symbols = symbols[0]  # plotly looks at every one of a list
+        symbols = symbols[0]  # plotly validates every item of a list
     marker = {"color": colour, "symbol": symbols, "size": size}
-    given = {"meta": {"role": "records"}, "name": "records", "showlegend": False} | trace
+    properties = {"meta": {"role": "records"}, "name": "records", "showlegend": False} | trace
     figure.add_trace(
         Scatter(
             x=drawn["time"],
@@ -141,7 +143,7 @@ def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 
             hoverinfo="text",
             marker=marker | {"line": {"width": 1.4, "color": colour}},
             cliponaxis=False,
-            **given,
+            **properties,
         ),
         **where,
     )
@@ -150,7 +152,7 @@ def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 
 def add_limits(
     figure: Figure, study: Study, analyte: str, ends: Sequence[float], *, show: bool = True, **trace: Any
 ) -> None:
-    """A dotted line at each limit of quantification, from `ends[0]` to `ends[1]` [day]."""
+    """Draw a dotted line at each limit of quantification, from `ends[0]` to `ends[1]` [day]."""
     where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
     for name, value in limit_lines(study, analyte):
         text = f"{name} {number_text(value, trim=True)}"
@@ -172,9 +174,11 @@ def add_limits(
 
 
 def add_symbol_key(figure: Figure, kinds: Sequence[str], **where: Any) -> None:
-    """Legend entries for the kinds of record present, where more than one is, in neutral ink."""
+    """Add legend entries for the kinds of record that are present, unless all records are measured values."""
     present = [kind for kind in SYMBOLS if kind in set(kinds)]
-    for kind in present if present != ["measured"] else []:
+    if present == ["measured"]:
+        return
+    for kind in present:
         symbol, meaning = SYMBOLS[kind]
         marker = {"symbol": symbol, "size": 8, "color": INK if kind == "measured" else GREY}
         figure.add_trace(

@@ -1,6 +1,4 @@
-"""Is a fit calibrated? The ECDF of every quantity's ranks less what uniformity expects, with the band it
-allows.
-"""
+"""Whether a fit is calibrated: the ECDF of each quantity's ranks less that of a uniform, with its band."""
 
 from __future__ import annotations
 
@@ -17,12 +15,11 @@ __all__ = ["plot_sbc"]
 
 
 def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
-    """One panel a quantity, in the order of the fit; one that leaves the band is drawn in the colour of
-    alarm.
+    """One panel for each quantity, in the order of the fit; a curve that leaves its band is vermilion.
 
-    Above zero there are too many low ranks: the truth tends to lie below the draws. A rise and a fall, or a
-    fall and a rise, are a posterior too narrow or too wide. `calibration` is what `kinetics.checks.sbc`
-    gives.
+    `calibration` is what `kinetics.checks.sbc` returns. A curve above zero has too many low ranks: the truth
+    tends to lie below the draws. A curve first above and then below zero means a posterior too narrow, first
+    below and then above zero one too wide.
 
     >>> from kinetics.plot import plot_sbc
     >>> found = kn.checks.sbc("ogasawara_2021__synthetic_cart_12", folder="runs/sbc")  # doctest: +SKIP
@@ -60,12 +57,12 @@ def plot_sbc(calibration: Calibration, *, columns: int = 4) -> Figure:
 
 
 def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where: Any) -> float:
-    """Draw the band; returns how far it reaches from zero."""
-    allowed = calibration.band()
-    x = np.concatenate([[0.0], allowed.expected, [1.0]])
-    lower, upper = (
-        np.concatenate([[0.0], ends - allowed.expected, [0.0]]) for ends in (allowed.lower, allowed.upper)
-    )
+    """Draw the band of uniform ranks; return how far it reaches from zero."""
+    band = calibration.band()
+    percent = f"{100 * (1 - calibration.alpha):g} %"
+    x = np.concatenate([[0.0], band.expected, [1.0]])
+    lower = np.concatenate([[0.0], band.lower - band.expected, [0.0]])
+    upper = np.concatenate([[0.0], band.upper - band.expected, [0.0]])
     figure.add_trace(
         Scatter(
             x=np.concatenate([x, x[::-1]]),
@@ -73,7 +70,7 @@ def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where:
             fill="toself",
             fillcolor=faint(GREY, 0.18),
             line={"width": 0},
-            name=f"uniform ranks stay within, in all panels at once, with {100 * (1 - calibration.alpha):g} %",
+            name=f"uniform ranks stay within, in all panels at once, with {percent}",
             showlegend=first,
             hoverinfo="skip",
             meta={"role": "band"},
@@ -84,7 +81,7 @@ def _add_band(figure: Figure, calibration: Calibration, *, first: bool, **where:
 
 
 def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected: bool, **where: Any) -> float:
-    """Draw the ECDF less its expectation; returns how far it strays from zero."""
+    """Draw the ECDF of the ranks less its expectation; return its greatest distance from zero."""
     ranks = calibration.ranks[name].to_numpy(int)
     most = calibration.most
     x = np.arange(most + 2) / (most + 1)
@@ -106,25 +103,29 @@ def _add_ranks(figure: Figure, calibration: Calibration, name: str, *, rejected:
 
 
 def _dress(figure: Figure, calibration: Calibration, rows: int) -> None:
+    """Give the figure its title, labels, legend and a footer that says how the calibration was made."""
     facts = calibration.facts
-    wrong = calibration.wrong
-    out = int(calibration.table["rejected"].sum())
-    said = f"{out} of {len(calibration.table)} quantities leave the band" if out else "none leaves the band"
-    settings = facts["settings"]
+    rejected = int(calibration.table["rejected"].sum())
+    subtitle = "none leaves the band"
+    if rejected:
+        subtitle = f"{rejected} of {len(calibration.table)} quantities leave the band"
     notes = [
         f"{calibration.replicates} studies drawn from the priors at the design of {facts['data']['name']} "
         f"({facts['data']['subjects']} subjects), each fitted anew; rank among {calibration.most} draws",
         f"Fit {facts['fit']} · model {facts['model']['name']} {facts['model']['sha256'][:8]} · "
-        f"design {facts['data']['sha256'][:8]} · seed {settings['seed']}",
+        f"design {facts['data']['sha256'][:8]} · seed {facts['settings']['seed']}",
     ]
-    labels = ["SIMULATED STUDIES", *([f"WRONG ON PURPOSE: {wrong}"] if wrong else [])]
+    labels = ["SIMULATED STUDIES"]
+    if calibration.wrong:
+        labels.append(f"WRONG ON PURPOSE: {calibration.wrong}")
     height = 128 * rows + 230
-    dress(figure, "Simulation-based calibration", said, notes, labels, height=height, top=124, bottom=84)
-    key = {
+    title = "Simulation-based calibration"
+    dress(figure, title, subtitle, notes, labels, height=height, top=124, bottom=84)
+    legend = {
         "orientation": "h",
         "x": 0,
         "y": 1 + 24 / (height - 223),
         "yanchor": "bottom",
         "font": {"size": 12},
     }
-    figure.update_layout(legend=key)
+    figure.update_layout(legend=legend)

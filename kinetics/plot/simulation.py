@@ -1,4 +1,4 @@
-"""Curves of virtual patients: one panel an output, the median and the bands of many, or the curve of one."""
+"""Curves of virtual patients, one panel an output: the median and bands of many, or the curve of one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kinetics.prediction import curve_bands
 
 __all__ = ["plot_simulation"]
 
-DECADES = 10  # of a log axis at most: a curve that falls for ever would leave no room for the others
-_NAMED = 12  # design guesses that the footer names
+DECADES = 10  # the most that a log axis spans: a curve that falls for ever would leave no room for the others
+_NAMED = 12  # so many design guesses are named in the footer
 
 
 def plot_simulation(
@@ -32,11 +32,12 @@ def plot_simulation(
     synthetic: bool = False,
     log: bool = True,
 ) -> Figure:
-    """The `curves` of `simulate`, a panel an output, on a log axis where it is never negative.
+    """One panel for each output of `curves`, on a log axis where the output is never negative.
 
-    `guesses`: the parameters that are design guesses (default: those of the model file), said on the figure.
-    `source`: where the parameters come from. `doses`: days to mark. `synthetic`: it leans on simulated data.
-    `notes`: further lines of the footer.
+    `curves` is the table of `kinetics.simulate` for the `model`. `guesses` are the parameters that are design
+    guesses (default: those of the model file); the figure names them. `source` says where the parameters come
+    from. `doses` are days to mark. `synthetic` says that the figure rests on simulated data. `notes` are
+    further lines of the footer.
 
     >>> from kinetics.plot import plot_simulation
     >>> model = kn.load_model("stein_2019")
@@ -45,17 +46,18 @@ def plot_simulation(
     'stein_2019: simulated'
     """
     bands = curve_bands(curves)
-    people = int(curves["patient"].nunique())
-    lost = int(curves.loc[curves["value"].isna(), "patient"].nunique())
-    guesses = [k for k, p in model.parameters.items() if p.guess] if guesses is None else list(guesses)
+    patients = int(curves["patient"].nunique())
+    failed = int(curves.loc[curves["value"].isna(), "patient"].nunique())
+    if guesses is None:
+        guesses = [name for name, parameter in model.parameters.items() if parameter.guess]
     outputs = list(dict.fromkeys(curves["output"]))
     columns = 1 if len(outputs) == 1 else 2
     rows = -(-len(outputs) // columns)
-    every: dict[str, Any] = {"shared_xaxes": "all"}  # plotly's annotation says bool
+    shared_axes: dict[str, Any] = {"shared_xaxes": "all"}  # plotly annotates this argument as bool
     figure = make_subplots(
         rows,
         columns,
-        **every,
+        **shared_axes,
         horizontal_spacing=0.11,
         vertical_spacing=0.2 / rows,
         x_title="Time (days)",
@@ -63,68 +65,97 @@ def plot_simulation(
     )
     for k, name in enumerate(outputs):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        _add_panel(figure, bands[bands["output"] == name], people=people, log=log, first=k == 0, **where)
+        panel_bands = bands[bands["output"] == name]
+        _add_panel(figure, panel_bands, patients=patients, log=log, first=k == 0, **where)
     for day in doses:
         figure.add_vline(day, line={"color": GREY, "dash": "dot", "width": 1}, layer="below")
     figure.update_annotations(font_size=13)
     figure.update_xaxes(showticklabels=True)
-    extra = [*notes, *(["Dotted lines: doses."] if len(doses) else [])]
-    extra += [f"{lost} of {people} patients are left out: the solver gave up on them."] if lost else []
-    said = _footer(model, guesses, source, extra)
-    subtitle = _subtitle(people, lost)
-    labels = [*(["SYNTHETIC DATA"] if synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]
-    plot = 270 * rows
+    footer = ["Curves of the model, without residual error.", *notes]
+    if len(doses):
+        footer.append("Dotted lines: doses.")
+    if failed:
+        footer.append(f"{failed} of {patients} patients are left out: the solver gave up on them.")
+    labels = []
+    if synthetic:
+        labels.append("SYNTHETIC DATA")
+    if guesses:
+        labels.append("DESIGN GUESSES")
+        footer.append(_guess_note(model, guesses))
+    name = f"Model {model.name} {model.sha256[:8]}".rstrip()
+    footer.append(f"{name} · {source}" if source else name)
+    plot_height = 270 * rows
     top = 128
     bottom = 103
-    height = plot + top + bottom + 15 * (len(said) - 1)
-    dress(figure, f"{model.name}: simulated", subtitle, said, labels, height=height, top=top, bottom=bottom)
-    return figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 24 / plot, "yanchor": "bottom"})
+    dress(
+        figure,
+        f"{model.name}: simulated",
+        _subtitle(patients, failed),
+        footer,
+        labels,
+        height=plot_height + top + bottom + 15 * (len(footer) - 1),
+        top=top,
+        bottom=bottom,
+    )
+    legend = {"orientation": "h", "x": 0, "y": 1 + 24 / plot_height, "yanchor": "bottom"}
+    return figure.update_layout(legend=legend)
 
 
 def _panel_title(model: Model, name: str) -> str:
+    """The label of an output with its unit."""
     output = model.outputs[name]
     unit = unit_text(output.unit)
     return f"{output.label}, {unit}" if unit else output.label
 
 
-def _subtitle(people: int, lost: int) -> str:
-    whole = f"{people - lost:,} of {people:,}" if lost else f"{people:,}"
-    return "One patient" if people == 1 else f"{whole} virtual patients: median, 50 % and 90 % of them"
+def _subtitle(patients: int, failed: int) -> str:
+    if patients == 1:
+        return "One patient"
+    count = f"{patients:,}"
+    if failed:
+        count = f"{patients - failed:,} of {patients:,}"
+    return f"{count} virtual patients: median, 50 % and 90 % of them"
 
 
-def _footer(model: Model, guesses: list[str], source: str, notes: list[str]) -> list[str]:
-    """The lines below the panels, the model and where its parameters come from last."""
-    origin = " · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}".rstrip(), source]))
-    return ["Curves of the model, without residual error.", *notes, *_guess_note(model, guesses), origin]
-
-
-def _guess_note(model: Model, guesses: Sequence[str]) -> list[str]:
-    if not guesses:
-        return []
-    more = f" and {len(guesses) - _NAMED} more" if len(guesses) > _NAMED else ""
-    named = ", ".join(guesses[:_NAMED])
-    return [f"{len(guesses)} of {len(model.parameters)} parameters are design guesses: {named}{more}."]
+def _guess_note(model: Model, guesses: Sequence[str]) -> str:
+    """How many parameters are design guesses, and the names of the first of them."""
+    names = ", ".join(guesses[:_NAMED])
+    if len(guesses) > _NAMED:
+        names += f" and {len(guesses) - _NAMED} more"
+    return f"{len(guesses)} of {len(model.parameters)} parameters are design guesses: {names}."
 
 
 def _add_panel(
-    figure: Figure, bands: DataFrame, *, people: int, log: bool, first: bool, **where: Any
+    figure: Figure, bands: DataFrame, *, patients: int, log: bool, first: bool, **where: Any
 ) -> None:
-    """The bands of one output and their median; of one patient the curve alone."""
-    shown = bands[["q50"] if people == 1 else ["q5", "q50", "q95"]].to_numpy(float)
-    log = log and bool((shown > 0).any()) and not (shown < 0).any()
-    if log:
-        low, high = log_range(shown.ravel())
-        span = max(low, high / 10**DECADES), high
-    else:
-        low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 1.0)
-        margin = 0.05 * (high - low) or 0.5
-        span = (0.0 if low == 0 else low - margin), high + margin
+    """Draw the bands of one output and their median; for one patient the curve alone."""
+    columns = ["q50"] if patients == 1 else ["q5", "q50", "q95"]
+    values = bands[columns].to_numpy(float)
+    log = log and bool((values > 0).any()) and not (values < 0).any()
+    span = _span(values, log=log)
     floor = span[0] if log else -np.inf
     blue = PALETTE[0]
-    if people > 1:
-        add_band(figure, bands, "q5", "q95", floor, blue, 0.16, "90 % of patients", show=first, **where)
-        add_band(figure, bands, "q25", "q75", floor, blue, 0.3, "50 % of patients", show=first, **where)
-    add_curve(figure, bands, "q50", floor, blue, "median", show=first and people > 1, **where)
+    if patients > 1:
+        style: dict[str, Any] = {"floor": floor, "colour": blue, "show": first, **where}
+        add_band(figure, bands, "q5", "q95", opacity=0.16, name="90 % of patients", **style)
+        add_band(figure, bands, "q25", "q75", opacity=0.3, name="50 % of patients", **style)
+    in_legend = first and patients > 1
+    add_curve(figure, bands, "q50", floor=floor, colour=blue, name="median", show=in_legend, **where)
     figure.update_yaxes(**value_axis(span, log=log), **where)
-    if log and span[1] < 100 * span[0]:  # powers of ten alone would label it once
+    if log and span[1] < 100 * span[0]:  # with powers of ten alone the axis would have a single label
         figure.update_yaxes(dtick="D2", minor=None, **where)
+
+
+def _span(values: np.ndarray, *, log: bool) -> tuple[float, float]:
+    """The ends of a value axis that holds all values, on a log axis at most ten decades of them."""
+    if log:
+        low, high = log_range(values.ravel())
+        return max(low, high / 10**DECADES), high
+    low = 0.0
+    high = 1.0
+    if values.size:
+        low = float(values.min())
+        high = float(values.max())
+    margin = 0.05 * (high - low) or 0.5
+    bottom = 0.0 if low == 0 else low - margin
+    return bottom, high + margin

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
@@ -13,17 +15,17 @@ from kinetics.study import Study
 __all__ = ["plot_spider"]
 
 MARKS = {"new": "x", "PD": "circle", "": "circle-open"}  # a new lesion, progression without one, neither
-
 DASHES = {"CR": "longdash", "PR": "dash", "SD": "solid", "PD": "dashdot"}
 
 
 def plot_spider(
     study: Study, *, size: str = SIZE, baseline: str = BASELINE, confirmed: bool = False
 ) -> Figure:
-    """One line a subject from its baseline, named at its end; progression is filled, a cross with a new
-    lesion.
+    """One line for each subject from its baseline, with the subject's name at its end.
 
-    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm].
+    A filled circle is progression, a cross an assessment with a new lesion. `size` and `baseline` are the
+    columns of responses.csv and subjects.csv with the sum of diameters [mm]. `confirmed` asks for a best
+    response that was confirmed.
 
     >>> from kinetics.plot import plot_spider
     >>> figure = plot_spider(kn.read_study("nkg2d_phase1_synthetic"))
@@ -33,11 +35,11 @@ def plot_spider(
     changes = size_changes(study, size, baseline)
     figure = Figure()
     best = best_responses(study, confirmed).set_index("subject")["response"]
-    shown: set[str] = set()
-    for subject, own in changes.groupby("subject", sort=False):
+    in_legend: set[str] = set()
+    for subject, scans in changes.groupby("subject", sort=False):
         response = str(best[subject])
-        _add_subject(figure, str(subject), own, response, first=response not in shown)
-        shown.add(response)
+        _add_subject(figure, str(subject), scans, response, first=response not in in_legend)
+        in_legend.add(response)
     _add_key(figure, changes)
     add_thresholds(figure, pd_side="left")
     low = float(changes["percent"].min())
@@ -52,40 +54,35 @@ def plot_spider(
         title_text=time_title(study).replace("infusion", "infusion of cells"),
         range=[-0.02 * last, 1.07 * last],
     )
-    people = changes["subject"].nunique()
-    scans = int((changes["day"] > 0).sum())
+    subjects = changes["subject"].nunique()
+    assessments = int((changes["day"] > 0).sum())
     finish(
         figure,
         study,
         title="Change of the sum of target lesions over time",
-        subtitle=f"{people} subjects, {scans} assessments",
+        subtitle=f"{subjects} subjects, {assessments} assessments",
         height=540,
     )
     figure.update_layout(legend={"title": {"text": "Best response"}, "x": 1.01, "xanchor": "left"})
     return figure
 
 
-def _add_subject(figure: Figure, subject: str, own: DataFrame, response: str, *, first: bool) -> None:
+def _add_subject(figure: Figure, subject: str, scans: DataFrame, response: str, *, first: bool) -> None:
+    """Draw the line of one subject, with a symbol for each of its scans."""
     colour = RESPONSE_COLOURS[response]
-    marks = [_mark(o, n) for o, n in zip(own["overall"], own["new_lesions"], strict=True)]
-    rows = zip(own["day"], own["mm"], own["percent"], own["overall"], own["new_lesions"], strict=True)
-    said = [
-        f"{subject}, day {day:.0f}: {mm:g} mm ({percent:+.1f} %)"
-        + (f"<br>{overall}" if overall else "<br>baseline" if day == 0 else "")
-        + (", new lesions" if new == "yes" else "")
-        for day, mm, percent, overall, new in rows
-    ]
+    rows: list[dict[Any, Any]] = scans.to_dict("records")
+    marks = [_mark(row["overall"], row["new_lesions"]) for row in rows]
     figure.add_trace(
         Scatter(
-            x=own["day"],
-            y=own["percent"],
+            x=scans["day"],
+            y=scans["percent"],
             mode="lines+markers",
             name=response,
             legendgroup=response,
             showlegend=first,
             line={"color": colour, "width": 1.8, "dash": DASHES.get(response, "dot")},
             marker={"symbol": [MARKS[m] for m in marks], "size": 8, "line": {"width": 1.6, "color": colour}},
-            hovertext=said,
+            hovertext=[_hover_text(subject, row) for row in rows],
             hoverinfo="text",
             cliponaxis=False,
             meta={"role": "subject"},
@@ -93,8 +90,23 @@ def _add_subject(figure: Figure, subject: str, own: DataFrame, response: str, *,
     )
 
 
+def _hover_text(subject: str, scan: dict[Any, Any]) -> str:
+    """One scan in words: day, sum of diameters, change, response and new lesions."""
+    text = f"{subject}, day {scan['day']:.0f}: {scan['mm']:g} mm ({scan['percent']:+.1f} %)"
+    if scan["overall"]:
+        text += f"<br>{scan['overall']}"
+    elif scan["day"] == 0:
+        text += "<br>baseline"
+    if scan["new_lesions"] == "yes":
+        text += ", new lesions"
+    return text
+
+
 def _add_names(figure: Figure, changes: DataFrame, *, apart: float, near: float) -> None:
-    """Each subject's name right of its last point; those `near` in time are moved `apart` in height."""
+    """Write each subject's name to the right of its last point.
+
+    Names whose points are less than `near` [day] apart in time are moved `apart` [%] in height.
+    """
     ends = changes.groupby("subject", sort=False).last().sort_values(["percent", "day"])
     placed: list[tuple[float, float]] = []
     for day, percent in zip(ends["day"], ends["percent"], strict=True):
@@ -118,13 +130,19 @@ def _add_names(figure: Figure, changes: DataFrame, *, apart: float, near: float)
     )
 
 
-def _mark(overall: str, new: str) -> str:
-    return "new" if new == "yes" else "PD" if overall == "PD" else ""
+def _mark(overall: str, new_lesions: str) -> str:
+    """The key of a scan in `MARKS`."""
+    if new_lesions == "yes":
+        return "new"
+    if overall == "PD":
+        return "PD"
+    return ""
 
 
 def _add_key(figure: Figure, changes: DataFrame) -> None:
+    """Add legend entries for the symbols of scans that are present."""
     present = {_mark(o, n) for o, n in zip(changes["overall"], changes["new_lesions"], strict=True)}
-    for kind, words in (("", "assessment"), ("PD", "progression"), ("new", "a new lesion")):
+    for kind, meaning in (("", "assessment"), ("PD", "progression"), ("new", "a new lesion")):
         if kind in present:
             marker = {"symbol": MARKS[kind], "size": 8, "color": GREY, "line": {"width": 1.6}}
             figure.add_trace(
@@ -132,7 +150,7 @@ def _add_key(figure: Figure, changes: DataFrame) -> None:
                     x=[None],
                     y=[None],
                     mode="markers",
-                    name=words,
+                    name=meaning,
                     marker=marker,
                     hoverinfo="skip",
                     meta={"role": "key"},

@@ -16,14 +16,15 @@ from kinetics.study import Study
 __all__ = ["plot_swimmer"]
 
 INFUSIONS = {"car_nk": ("CAR-NK infusion", "triangle-up"), "car_t": ("CAR-T infusion", "triangle-down")}
-LANE = 0.3  # assessments lie on the bar, infusions below it
+LANE = 0.3  # how far below its bar a subject's infusions lie; assessments lie on the bar
 
 
 def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     """A bar from the first infusion of cells to death or the last day known alive, the longest at the top.
 
-    Below a bar its infusions; on it the assessments by response, progression larger; at its end a cross for
-    death or an arrow for who was alive. Who had no cells is in the footer.
+    The infusions lie below a bar and the assessments, coloured by response, on it; progression is a larger
+    square. A bar ends with a cross for death, or with an arrow where the subject was alive. Subjects without
+    an infusion of cells are listed in the footer. `by` is the grouping written beside each subject.
 
     >>> from kinetics.plot import plot_swimmer
     >>> figure = plot_swimmer(kn.read_study("nkg2d_phase1_synthetic"))
@@ -33,16 +34,16 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     lives = follow_up(study)
     lives["length"] = lives["alive_on"].where(lives["died_on"].isna(), lives["died_on"]) - lives["start"]
     drawn = lives[lives["start"].notna()].sort_values("length", kind="stable").reset_index(drop=True)
-    place = {str(s): float(i) for i, s in enumerate(drawn["subject"])}
+    heights = {str(subject): float(row) for row, subject in enumerate(drawn["subject"])}
     start = dict(zip(drawn["subject"], drawn["start"], strict=True))
     figure = Figure()
     _add_bars(figure, drawn)
-    _add_infusions(figure, study, place, start)
-    _add_assessments(figure, study, place, start)
-    _add_ends(figure, drawn, place)
+    _add_infusions(figure, study, heights, start)
+    _add_assessments(figure, study, heights, start)
+    _add_ends(figure, drawn, heights)
     groups = group_subjects(study, by)
     names = [f"{s} · {groups[s]}" for s in drawn["subject"]]
-    figure.update_yaxes(tickvals=list(place.values()), ticktext=names, range=[-0.75, len(drawn) - 0.25])
+    figure.update_yaxes(tickvals=list(heights.values()), ticktext=names, range=[-0.75, len(drawn) - 0.25])
     longest = float(drawn["length"].max())
     figure.update_xaxes(
         title_text="Time since first infusion of cells (days)", range=[-0.015 * longest, 1.06 * longest]
@@ -50,7 +51,8 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     without = lives[lives["start"].isna()]["subject"].tolist()
     deaths = int(drawn["died_on"].notna().sum())
     notes = [f"Beside each subject: {by.replace('_', ' ')}."]
-    notes += [f"No infusion of cells, not drawn: {', '.join(without)}."] if without else []
+    if without:
+        notes.append(f"No infusion of cells, not drawn: {', '.join(without)}.")
     finish(
         figure,
         study,
@@ -71,18 +73,20 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
 
 
 def _add_bars(figure: Figure, drawn: DataFrame) -> None:
-    said = [
-        f"{r['subject']}: {r['length']:.0f} days, "
-        + (f"alive by {r['known_by'].replace('_', ' ')}" if isnan(r["died_on"]) else "died")
-        for r in drawn.to_dict("records")
-    ]
+    """Draw the time on study of each subject."""
+    hover_text = []
+    for row in drawn.to_dict("records"):
+        outcome = "died"
+        if isnan(row["died_on"]):
+            outcome = f"alive by {row['known_by'].replace('_', ' ')}"
+        hover_text.append(f"{row['subject']}: {row['length']:.0f} days, {outcome}")
     figure.add_trace(
         Bar(
             x=drawn["length"],
             y=list(range(len(drawn))),
             orientation="h",
             width=0.42,
-            hovertext=said,
+            hovertext=hover_text,
             hoverinfo="text",
             marker={"color": faint(GREY, 0.28)},
             showlegend=False,
@@ -91,65 +95,88 @@ def _add_bars(figure: Figure, drawn: DataFrame) -> None:
     )
 
 
-def _add_infusions(figure: Figure, study: Study, place: dict[str, float], start: dict[str, float]) -> None:
+def _add_infusions(figure: Figure, study: Study, heights: dict[str, float], start: dict[str, float]) -> None:
+    """Draw the infusions of each product, below the bars."""
     for product, (name, symbol) in INFUSIONS.items():
-        own = study.doses[study.doses["product"] == product]
-        rows: list[dict[Any, Any]] = [r for r in own.to_dict("records") if r["subject"] in place]
-        if rows:
-            x = [r["time"] - start[r["subject"]] for r in rows]
-            said = [f"{r['subject']}, day {day:.1f}: {name}" for r, day in zip(rows, x, strict=True)]
-            y = [place[r["subject"]] - LANE for r in rows]
-            marker = {"symbol": symbol, "size": 8, "color": INK if product == "car_t" else "white"}
-            _add_points(figure, x, y, name, said, marker | {"line": {"color": INK, "width": 1.2}}, product)
+        x = []
+        y = []
+        hover_text = []
+        for dose in study.doses[study.doses["product"] == product].to_dict("records"):
+            subject = dose["subject"]
+            if subject not in heights:
+                continue
+            day = dose["time"] - start[subject]
+            x.append(day)
+            y.append(heights[subject] - LANE)
+            hover_text.append(f"{subject}, day {day:.1f}: {name}")
+        marker = {
+            "symbol": symbol,
+            "size": 8,
+            "color": INK if product == "car_t" else "white",
+            "line": {"color": INK, "width": 1.2},
+        }
+        _add_points(figure, x, y, hover_text, name=name, marker=marker, role=product)
 
 
-def _add_assessments(figure: Figure, study: Study, place: dict[str, float], start: dict[str, float]) -> None:
-    seen = assessments_of(study)
+def _add_assessments(
+    figure: Figure, study: Study, heights: dict[str, float], start: dict[str, float]
+) -> None:
+    """Draw the assessments of each response, on the bars."""
+    assessments = assessments_of(study)
     for response, colour in RESPONSE_COLOURS.items():
-        rows = [(s, a) for s in place for a in seen[s] if a.response == response]
-        if rows:
-            x = [a.day - start[s] for s, a in rows]
-            said = [
-                f"{s}, day {d:.0f}: {response} {a.why}".rstrip() for (s, a), d in zip(rows, x, strict=True)
-            ]
-            shape = {"symbol": "square", "size": 12} if response == "PD" else {"symbol": "circle", "size": 10}
-            marker = shape | {"color": colour, "line": {"color": "white", "width": 1}}
-            name = "PD (progression)" if response == "PD" else response
-            _add_points(figure, x, [place[s] for s, _ in rows], name, said, marker, response)
+        x = []
+        y = []
+        hover_text = []
+        for subject, height in heights.items():
+            for assessment in assessments[subject]:
+                if assessment.response == response:
+                    day = assessment.day - start[subject]
+                    x.append(day)
+                    y.append(height)
+                    hover_text.append(f"{subject}, day {day:.0f}: {response} {assessment.why}".rstrip())
+        name = response
+        marker: dict[str, Any] = {"symbol": "circle", "size": 10}
+        if response == "PD":
+            name = "PD (progression)"
+            marker = {"symbol": "square", "size": 12}
+        marker |= {"color": colour, "line": {"color": "white", "width": 1}}
+        _add_points(figure, x, y, hover_text, name=name, marker=marker, role=response)
 
 
-def _add_ends(figure: Figure, drawn: DataFrame, place: dict[str, float]) -> None:
-    """New therapy, death, or an arrow."""
-    rows: list[dict[Any, Any]] = drawn.to_dict("records")
-    dead = [r for r in rows if not isnan(r["died_on"])]
-    alive = [r for r in rows if isnan(r["died_on"])]
-    treated = [r for r in rows if not isnan(r["new_therapy_on"])]
+def _add_ends(figure: Figure, drawn: DataFrame, heights: dict[str, float]) -> None:
+    """Draw the starts of a new therapy, the deaths, and an arrow for each subject who was alive."""
+    died = drawn["died_on"].notna()
+    treated = drawn["new_therapy_on"].notna()
+    therapy_marker = {"symbol": "diamond", "size": 10, "color": "#CC79A7"}
+    death_marker = {"symbol": "x", "size": 10, "color": INK}
+    alive_marker = {"symbol": "triangle-right", "size": 13, "color": GREY}
     kinds = (
-        (
-            "New anticancer therapy",
-            treated,
-            "new_therapy_on",
-            {"symbol": "diamond", "size": 10, "color": "#CC79A7"},
-        ),
-        ("Death", dead, "died_on", {"symbol": "x", "size": 10, "color": INK}),
-        ("Alive when last known", alive, "alive_on", {"symbol": "triangle-right", "size": 13, "color": GREY}),
+        ("New anticancer therapy", drawn[treated], "new_therapy_on", therapy_marker),
+        ("Death", drawn[died], "died_on", death_marker),
+        ("Alive when last known", drawn[~died], "alive_on", alive_marker),
     )
-    for name, own, column, marker in kinds:
-        if own:
-            x = [r[column] - r["start"] for r in own]
-            said = [f"{r['subject']}, day {day:.0f}: {name.lower()}" for r, day in zip(own, x, strict=True)]
-            _add_points(figure, x, [place[r["subject"]] for r in own], name, said, marker, column)
+    for name, lives, column, marker in kinds:
+        rows: list[dict[Any, Any]] = lives.to_dict("records")
+        x = [row[column] - row["start"] for row in rows]
+        y = [heights[row["subject"]] for row in rows]
+        pairs = zip(rows, x, strict=True)
+        hover_text = [f"{row['subject']}, day {day:.0f}: {name.lower()}" for row, day in pairs]
+        _add_points(figure, x, y, hover_text, name=name, marker=marker, role=column)
 
 
 def _add_points(
     figure: Figure,
     x: list[float],
     y: list[float],
+    hover_text: list[str],
+    *,
     name: str,
-    said: list[str],
     marker: dict[str, Any],
     role: str,
 ) -> None:
+    """Draw one kind of symbol, if there is any."""
+    if not x:
+        return
     figure.add_trace(
         Scatter(
             x=x,
@@ -157,7 +184,7 @@ def _add_points(
             mode="markers",
             name=name,
             marker=marker,
-            hovertext=said,
+            hovertext=hover_text,
             hoverinfo="text",
             cliponaxis=False,
             meta={"role": role},

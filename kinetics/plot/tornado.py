@@ -1,4 +1,4 @@
-"""Which parameter moves a number most: a bar each, from the number at its low end to that at its high one."""
+"""Which parameters move a quantity most: for each a bar from its low to its high end."""
 
 from __future__ import annotations
 
@@ -15,144 +15,172 @@ from kinetics.plot.frame import GREY, INK, PALETTE, dress, number_text, unit_tex
 
 __all__ = ["plot_tornado"]
 
-# px: of a letter beside a bar, and of the axis in a figure of 1000
+# In pixels: the width of a letter beside a bar, and of the axis in a figure 1000 wide.
 _LETTER = 6.6
 _PLOT = 820.0
-_WIDE = 3.0  # largest over least, above which the axis is logarithmic
+_WIDE = 3.0  # the axis is logarithmic where the largest value is more than so many times the least
 
 
 def plot_tornado(found: Tornado, quantity: str, *, most: int = 15) -> Figure:
-    """The `most` parameters with the widest swing, the widest on top; at each end the parameter's own value
-    there.
+    """The `most` parameters with the widest swing, the widest at the top.
 
-    The line is the quantity with every parameter at its middle. An asterisk marks a design guess. PlanError
-    for a quantity that `found` does not have.
+    `found` is what `kinetics.tornado` returns. At each end of a bar is the value of the parameter there. The
+    vertical line is the `quantity` with every parameter at its middle. An asterisk marks a design guess.
+    PlanError for a quantity that `found` does not have, and for one that no parameter moves.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> kn.plot.plot_tornado(found, "copies_auc_0_28d", most=3).layout.title.text
     'What moves copies_auc_0_28d'
     """
     table = found.of(quantity)
-    usable = DataFrame(table[_moves(table)])
-    shown = usable.head(most).iloc[::-1]
+    moving = DataFrame(table[_moves(table)])
+    shown = moving.head(most).iloc[::-1]
     if not len(shown):
         raise PlanError(Problem(f"no parameter moves {quantity}", "ask for another quantity"))
     base = float(table["at_middle"].iloc[0])
     percent = 50 * (1 - found.level)
-    both = shown[["at_low", "at_high"]].to_numpy(float)
-    log = bool((both > 0).all() and base > 0 and both.max() > _WIDE * both.min())
-    names = [f"{r['parameter']}{'*' if r['guess'] else ''}" for r in shown.to_dict("records")]
+    values = shown[["at_low", "at_high"]].to_numpy(float)
+    log = bool((values > 0).all() and base > 0 and values.max() > _WIDE * values.min())
     figure = Figure()
-    for column, colour, p in (("low", PALETTE[1], percent), ("high", PALETTE[0], 100 - percent)):
-        _add_ends(figure, shown, names, column, colour, f"parameter at its {p:g} %", base, log)
+    _add_bars(figure, shown, base, end="low", other_end="high", percent=percent, colour=PALETTE[1])
+    _add_bars(figure, shown, base, end="high", other_end="low", percent=100 - percent, colour=PALETTE[0])
     figure.add_vline(base, line={"color": INK, "width": 1.2})
-    _axes(figure, found.units[quantity], quantity, shown, base, log)
-    said = ["Beside a bar: the parameter's values at its ends. One at a time, the others at their middle."]
-    if len(usable) > len(shown):
-        rest = usable.iloc[len(shown)]
-        change = (
-            f"{number_text(rest['swing'])}-fold" if rest["scale"] == "ratio" else number_text(rest["swing"])
-        )
-        said.append(f"{len(usable) - len(shown)} more parameters move it less, by at most {change}.")
-    lost = int(table["swing"].isna().sum())
-    said += [f"{still} parameters do not move it."] if (still := len(table) - len(usable) - lost) else []
-    said += [f"{lost} parameters are not drawn: the solver gave up at an end of theirs."] if lost else []
-    if shown["guess"].any():
-        said.append("* a design guess.")
-    said += [f"{note[0].upper()}{note[1:]}." for note in found.notes]
-    said.append(f"Model {found.model.name} {found.model.sha256[:8]} · ends from the {found.source}")
+    unit = _unit(found.units[quantity])
+    title = f"{quantity} ({unit})" if unit else quantity
+    figure.update_xaxes(title_text=title, **_value_axis(shown, base, log=log))
+    figure.update_yaxes(title_text="Parameter", title_standoff=12)
     guesses = bool(shown["guess"].any())
-    labels = [*(["SYNTHETIC DATA"] if found.synthetic else []), *(["DESIGN GUESSES"] if guesses else [])]
+    notes = ["Beside a bar: the parameter's values at its ends. One at a time, the others at their middle."]
+    if len(moving) > len(shown):
+        next_one = moving.iloc[len(shown)]
+        change = number_text(next_one["swing"])
+        if next_one["scale"] == "ratio":
+            change += "-fold"
+        notes.append(f"{len(moving) - len(shown)} more parameters move it less, by at most {change}.")
+    failed = int(table["swing"].isna().sum())
+    without_effect = len(table) - len(moving) - failed
+    if without_effect:
+        notes.append(f"{without_effect} parameters do not move it.")
+    if failed:
+        notes.append(f"{failed} parameters are not drawn: the solver gave up at an end of theirs.")
+    if guesses:
+        notes.append("* a design guess.")
+    notes += [f"{note[0].upper()}{note[1:]}." for note in found.notes]
+    notes.append(f"Model {found.model.name} {found.model.sha256[:8]} · ends from the {found.source}")
+    labels = []
+    if found.synthetic:
+        labels.append("SYNTHETIC DATA")
+    if guesses:
+        labels.append("DESIGN GUESSES")
     subtitle = f"Each alone at its {percent:g} % and {100 - percent:g} %; line: all at the middle, "
-    subtitle += f"{number_text(base)} {_unit(found.units[quantity])}".rstrip()
-    height = 26 * len(shown) + 232 + 15 * len(said)
-    dress(figure, f"What moves {quantity}", subtitle, said, labels, height=height, top=120, bottom=100)
-    key = {"orientation": "h", "x": 0, "y": 1 + 8 / (26 * len(shown) + 12), "yanchor": "bottom"}
-    return figure.update_layout(barmode="overlay", bargap=0.3, legend=key, margin={"l": 150})
+    subtitle += f"{number_text(base)} {unit}".rstrip()
+    height = 26 * len(shown) + 232 + 15 * len(notes)
+    dress(figure, f"What moves {quantity}", subtitle, notes, labels, height=height, top=120, bottom=100)
+    legend = {"orientation": "h", "x": 0, "y": 1 + 8 / (26 * len(shown) + 12), "yanchor": "bottom"}
+    return figure.update_layout(barmode="overlay", bargap=0.3, legend=legend, margin={"l": 150})
 
 
-def _add_ends(
+def _add_bars(
     figure: Figure,
     shown: DataFrame,
-    names: list[str],
-    column: str,
-    colour: str,
-    name: str,
     base: float,
-    log: bool,
+    *,
+    end: str,
+    other_end: str,
+    percent: float,
+    colour: str,
 ) -> None:
-    """The bars to one end, and the parameter's value beside each; of two bars on one side only the longer
-    has words.
+    """Draw the bars to one end of the parameters, and the value of the parameter beside each bar.
+
+    Where both bars of a parameter lie on one side of `base`, only the longer one has its value written.
     """
-    at, other = (shown[f"at_{k}"].to_numpy(float) for k in (column, "low" if column == "high" else "high"))
-    values = _words(shown, column)
+    at_end = shown[f"at_{end}"].to_numpy(float)
+    at_other = shown[f"at_{other_end}"].to_numpy(float)
+    names = [f"{row['parameter']}{'*' if row['guess'] else ''}" for row in shown.to_dict("records")]
+    name = f"parameter at its {percent:g} %"
     figure.add_trace(
         Bar(
             y=names,
-            x=at - base,
+            x=at_end - base,
             base=base,
             orientation="h",
             name=name,
-            customdata=np.stack([at, shown[column]], axis=1),
+            customdata=np.stack([at_end, shown[end]], axis=1),
             marker={"color": colour, "line": {"width": 0}},
             opacity=0.85,
-            meta={"role": column},
+            meta={"role": end},
             hovertemplate="%{y} = %{customdata[1]:.3g}: %{customdata[0]:.3g}<extra>" + name + "</extra>",
         )
     )
-    side = np.where(at == base, np.where(other > base, -1.0, 1.0), np.sign(at - base))
-    said = (np.sign(other - base) != side) | (np.abs(at - base) > np.abs(other - base))
-    pad = [f"\u2009{v}\u2009" if s else "" for v, s in zip(values, said, strict=True)]
+    # The side of the line on which the bar ends; a bar without length goes opposite the other one.
+    side = np.sign(at_end - base)
+    side = np.where(at_end == base, np.where(at_other > base, -1.0, 1.0), side)
+    has_text = (np.sign(at_other - base) != side) | (np.abs(at_end - base) > np.abs(at_other - base))
+    values = _values_text(shown, end)
+    text = [
+        f"\u2009{value}\u2009" if written else "" for value, written in zip(values, has_text, strict=True)
+    ]
     figure.add_trace(
         Scatter(
             y=names,
-            x=at,
+            x=at_end,
             mode="text",
-            text=pad,
+            text=text,
             showlegend=False,
             hoverinfo="skip",
             cliponaxis=False,
             textposition=["middle right" if s > 0 else "middle left" for s in side],
             textfont={"size": 11, "color": GREY},
-            meta={"role": f"{column} values"},
+            meta={"role": f"{end} values"},
         )
     )
 
 
 def _moves(table: DataFrame) -> np.ndarray:
-    """Whether each parameter moves the quantity at all; not where the solver gave up."""
-    still = np.where(table["scale"] == "ratio", 1.0, 0.0)
-    least = 1e-6 * np.where(table["scale"] == "ratio", 1.0, table["at_middle"].abs())
-    return table["swing"].to_numpy(float) - still > least
+    """Whether each parameter moves the quantity at all; False where the solver gave up."""
+    is_ratio = table["scale"] == "ratio"
+    no_swing = np.where(is_ratio, 1.0, 0.0)
+    least = 1e-6 * np.where(is_ratio, 1.0, table["at_middle"].abs())
+    return table["swing"].to_numpy(float) - no_swing > least
 
 
-def _words(shown: DataFrame, column: str) -> list[str]:
-    """The parameters' values at one end, with their units."""
-    pairs = zip(shown[column], shown["unit"], strict=True)
+def _values_text(shown: DataFrame, end: str) -> list[str]:
+    """The values of the parameters at one end, with their units."""
+    pairs = zip(shown[end], shown["unit"], strict=True)
     return [f"{number_text(v, 2)} {unit_text(u)}".rstrip() for v, u in pairs]
 
 
 def _unit(unit: str) -> str:
-    """`day·copies/µg DNA` of an area."""
-    return f"day·{unit_text(unit.removesuffix(' x day'))}" if unit.endswith(" x day") else unit_text(unit)
+    """A unit as it is printed; that of an area is `day·copies/µg DNA`."""
+    if unit.endswith(" x day"):
+        return f"day·{unit_text(unit.removesuffix(' x day'))}"
+    return unit_text(unit)
 
 
-def _axes(figure: Figure, unit: str, quantity: str, shown: DataFrame, base: float, log: bool) -> None:
-    """Room beside the bars for the longest words."""
-    numbers = [*shown[["at_low", "at_high"]].to_numpy(float).ravel(), base]
-    ends = np.log10([min(numbers), max(numbers)]) if log else np.array([min(numbers), max(numbers)])
-    words = _LETTER * (2 + max(len(w) for column in ("low", "high") for w in _words(shown, column)))
-    room = float(ends[1] - ends[0]) * words / (_PLOT - 2 * words)
-    low = float(ends[0]) - room
-    high = float(ends[1]) + room
-    axis: dict[str, Any] = {"range": [low, high], "tickformat": ",~r"}
+def _value_axis(shown: DataFrame, base: float, *, log: bool) -> dict[str, Any]:
+    """Plotly's settings of the value axis, with room beside the bars for the longest text."""
+    ends = np.array([*shown[["at_low", "at_high"]].to_numpy(float).ravel(), base])
     if log:
-        steps = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)
-        ticks = [m * 10.0**d for d in range(math.floor(low), math.ceil(high)) for m in steps]
-        ticks = [t for t in ticks if low <= math.log10(t) <= high]
-        ticks = ticks[:: max(1, len(ticks) // 9)]
-        axis = {"type": "log", "range": [low, high], "tickvals": ticks, "tickangle": 0}
-        axis |= {"ticktext": [number_text(t, trim=True) for t in ticks]}
-    unit = _unit(unit)
-    figure.update_xaxes(title_text=f"{quantity} ({unit})" if unit else quantity, **axis)
-    figure.update_yaxes(title_text="Parameter", title_standoff=12)
+        ends = np.log10(ends)
+    longest = max(map(len, _values_text(shown, "low") + _values_text(shown, "high")))
+    text_width = _LETTER * (2 + longest)
+    room = float(ends.max() - ends.min()) * text_width / (_PLOT - 2 * text_width)
+    low = float(ends.min()) - room
+    high = float(ends.max()) + room
+    if not log:
+        return {"range": [low, high], "tickformat": ",~r"}
+    steps = (1,)
+    if high - low < 2:
+        steps = (1, 2, 5)
+    elif high - low < 3:
+        steps = (1, 3)
+    ticks = [m * 10.0**d for d in range(math.floor(low), math.ceil(high)) for m in steps]
+    ticks = [t for t in ticks if low <= math.log10(t) <= high]
+    ticks = ticks[:: max(1, len(ticks) // 9)]
+    return {
+        "type": "log",
+        "range": [low, high],
+        "tickvals": ticks,
+        "ticktext": [number_text(t, trim=True) for t in ticks],
+        "tickangle": 0,
+    }

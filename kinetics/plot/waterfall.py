@@ -1,6 +1,4 @@
-"""Waterfall: each subject's best change of the sum of diameters, largest growth first, coloured by best
-response.
-"""
+"""Waterfall plot: each subject's best change of the sum of diameters, the largest growth first."""
 
 from __future__ import annotations
 
@@ -25,11 +23,11 @@ def plot_waterfall(
     by: str = "dose_level",
     confirmed: bool = False,
 ) -> Figure:
-    """One bar a subject, with its best response above or below it; who has no size after baseline is in the
-    footer.
+    """One bar for each subject, coloured by its best response, which is written at the end of the bar.
 
-    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm];
-    `by` colours.
+    `size` and `baseline` are the columns of responses.csv and subjects.csv with the sum of diameters [mm].
+    `by` is the grouping shown when the pointer is on a bar. `confirmed` asks for a best response that was
+    confirmed. Subjects without a size after baseline are listed in the footer.
 
     >>> from kinetics.plot import plot_waterfall
     >>> figure = plot_waterfall(kn.read_study("nkg2d_phase1_synthetic"))
@@ -40,9 +38,9 @@ def plot_waterfall(
     drawn = table[table["percent"].notna()].sort_values("percent", ascending=False, kind="stable")
     figure = Figure()
     for response, colour in RESPONSE_COLOURS.items():
-        own = drawn[drawn["response"] == response]
-        if len(own):
-            _add_bars(figure, own, response, colour, by)
+        rows = drawn[drawn["response"] == response]
+        if len(rows):
+            _add_bars(figure, rows, response, colour, by)
     low = float(drawn["percent"].min())
     high = float(drawn["percent"].max())
     add_thresholds(figure, pd_side="right")
@@ -58,12 +56,15 @@ def plot_waterfall(
 
 
 def add_thresholds(figure: Figure, *, pd_side: str) -> None:
-    """Lines at 0 and where RECIST's PR (named at the left) and PD begin."""
-    rules = RECIST_1_1
-    for y, name, side in (
-        (-100 * rules.pr_decrease, "PR", "bottom left"),
-        (100 * rules.pd_increase, "PD", f"top {pd_side}"),
-    ):
+    """Draw lines at 0 and at the changes [%] at which PR and PD begin by RECIST 1.1.
+
+    PR is named at the left, PD at the side `pd_side`: "left" or "right".
+    """
+    thresholds = (
+        (-100 * RECIST_1_1.pr_decrease, "PR", "bottom left"),
+        (100 * RECIST_1_1.pd_increase, "PD", f"top {pd_side}"),
+    )
+    for y, name, side in thresholds:
         figure.add_hline(
             y=y,
             line={"color": GREY, "dash": "dot", "width": 1.2},
@@ -74,23 +75,23 @@ def add_thresholds(figure: Figure, *, pd_side: str) -> None:
     figure.add_hline(y=0, line={"color": INK, "width": 1})
 
 
-def _add_bars(figure: Figure, own: DataFrame, response: str, colour: str, by: str) -> None:
-    rows: list[dict[Any, Any]] = own.to_dict("records")
-    said = [
-        f"{r['subject']} ({by.replace('_', ' ')} {_short(r[by])}): {r['percent']:+.1f} % on day {r['day']:.0f}"
-        f"<br>{r['why']}"
-        for r in rows
-    ]
+def _add_bars(figure: Figure, rows: DataFrame, response: str, colour: str, by: str) -> None:
+    """Draw the bars of the subjects with one best response."""
+    hover_text = []
+    for row in rows.to_dict("records"):
+        group = f"{by.replace('_', ' ')} {_short(row[by])}"
+        change = f"{row['percent']:+.1f} % on day {row['day']:.0f}"
+        hover_text.append(f"{row['subject']} ({group}): {change}<br>{row['why']}")
     figure.add_trace(
         Bar(
-            x=own["subject"],
-            y=own["percent"],
-            name=f"{response} (n = {len(own)})",
+            x=rows["subject"],
+            y=rows["percent"],
+            name=f"{response} (n = {len(rows)})",
             marker={"color": colour},
-            text=[response] * len(own),
+            text=[response] * len(rows),
             textposition="outside",
             textfont={"size": 11, "color": INK},
-            hovertext=said,
+            hovertext=hover_text,
             hoverinfo="text",
             cliponaxis=False,
             meta={"role": response},
@@ -99,15 +100,20 @@ def _add_bars(figure: Figure, own: DataFrame, response: str, colour: str, by: st
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}".replace("e+0", "e") if isinstance(value, float | np.floating) else str(value)
+    """A value as short text: a number with three significant digits."""
+    if isinstance(value, float | np.floating):
+        return f"{value:.3g}".replace("e+0", "e")
+    return str(value)
 
 
 def _finish(figure: Figure, study: Study, table: DataFrame, confirmed: bool) -> None:
+    """Give the figure its title, legend and footer; `table` has every subject, drawn or not."""
     without = table[table["percent"].isna()]["subject"].tolist()
     notes = [
         "The smallest sum up to progression; a PD below +20 %: new or non-target lesions, or later growth."
     ]
-    notes += [f"No size after baseline, not drawn: {', '.join(without)}."] if without else []
+    if without:
+        notes.append(f"No size after baseline, not drawn: {', '.join(without)}.")
     kind = "confirmed" if confirmed else "not asked to be confirmed"
     subtitle = f"{len(table) - len(without)} of {len(table)} subjects; best response by RECIST 1.1, {kind}"
     finish(

@@ -1,4 +1,11 @@
-"""What a model or a fit predicts: curves, replicated records, new patients, and which samples tell most."""
+"""What a model or a fit predicts: curves, replicated records, new patients, and which samples tell most.
+
+- `curves`: curves of a fit's subjects and of a new patient, with bands over the posterior.
+- `records`: predictions at the study's records: replicated studies, PRED and IPRED.
+- `patients`: parameters of new patients, from a fit, from a model's priors, or typical.
+- `simulated_curves`: `simulate`, a model and a regimen in, the curves of virtual patients out.
+- `sampling_design`: what a sampling design can teach, and which samples teach most.
+"""
 
 import lazy_loader
 

@@ -7,6 +7,7 @@ from .curves import (
 )
 from .patients import (
     ParameterSource as ParameterSource,
+    chosen_model as chosen_model,
     independent_effects as independent_effects,
     numbered_patients as numbered_patients,
     patients_of_each_draw as patients_of_each_draw,

@@ -1,5 +1,4 @@
-"""New patients: the parameters of people who were not in a study, from a fit, from a model's priors, or
-typical.
+"""New patients: parameters of people who were not in a study, from a fit, from a model's priors, or typical.
 
 There are two ways to draw them, because two questions are asked.
 
@@ -10,7 +9,7 @@ posterior draw of its own at random, and covariates are at their reference. `sim
 any number of patients a chunk at a time.
 
 `patients_of_each_draw` draws the same number of patients for every posterior draw, from a numpy generator.
-What is not known of the population then stays apart from how patients differ: one draw is one replicated
+What is not known about the population then stays apart from how patients differ: one draw is one replicated
 study, or one possible truth. Patients may have the covariates of a study's subjects, and the generator goes
 on to draw their measurements. Bands of a new patient, replicated studies and exposures at dose levels need
 this. `kinetics.checks.calibration.prior_study` draws the subjects of a study from the priors by the same
@@ -25,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -35,7 +35,7 @@ from jaxtyping import Array, Float, Int
 from kinetics.arrays import AnyArray
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.inference import Fit
-from kinetics.model import HalfNormal, Link, Model, Prior, allowed, inverse_link, link
+from kinetics.model import HalfNormal, Link, Model, Prior, allowed, inverse_link, link, load_model
 from kinetics.population import Hierarchy, drawn_effects, individual
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ParameterSource",
     "PatientParameters",
     "VirtualPopulation",
+    "chosen_model",
     "independent_effects",
     "numbered_patients",
     "parameters_from_effects",
@@ -64,16 +65,47 @@ _ALLOWED_VALUES: dict[Link, str] = {
 }
 
 
+# --- the model -------------------------------------------------------------------------------------------
+
+
+def chosen_model(
+    source: Model | str | Path | Fit,
+    prior_set: str | None = None,
+    *,
+    parameters: ParameterSource = "typical",
+) -> Model:
+    """The model of a name, a file or a fit, with the parameters of one of its prior sets in place.
+
+    A prior set replaces the priors and the typical values that it names. ModelError for a model, or a prior
+    set of it, that does not exist. PlanError for a prior set where `source` or `parameters` is a Fit: the
+    plan of the fit has chosen its own.
+
+    >>> from kinetics.prediction import chosen_model
+    >>> model = chosen_model("ogasawara_2021", "solid_tumour")
+    >>> model.typical()["cmax"], chosen_model(model) is model
+    (2000.0, True)
+    """
+    fit = source if isinstance(source, Fit) else parameters
+    if isinstance(fit, Fit) and prior_set is not None:
+        what = f"prior_set {prior_set!r} with the fit {fit.name}, whose plan has its own"
+        raise PlanError(Problem(what, "leave prior_set out; parameters 'typical' and 'prior' take one"))
+    if isinstance(source, Fit):
+        return source.model
+    model = source if isinstance(source, Model) else load_model(source)
+    return model.with_prior_set(prior_set)
+
+
 # --- one by one, by number --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class VirtualPopulation:
-    """The population of virtual patients; the covariates of a fit are at their reference.
+    """The population that virtual patients come from; the covariates of a fit are at their reference.
 
-    `hierarchy` says what is fixed, what varies and by which priors. `source` is "typical", "prior" or the
-    name of the fit. `posterior` holds a fit's draws by site; where it is None every patient has population
-    values of its own from the priors. `set_by_hand` are the parameters with a value from the user.
+    `hierarchy` says what is fixed, what varies and by which priors. `source` is "typical", "prior" or "fit "
+    and the name of the fit. `posterior` holds a fit's draws by site; where it is None every patient has
+    population values of its own from the priors. `set_by_hand` names the parameters with a value from the
+    user.
     """
 
     model: Model
@@ -91,8 +123,10 @@ class VirtualPopulation:
 def virtual_population_problems(
     model: Model, parameters: ParameterSource, values: Mapping[str, float]
 ) -> list[Problem]:
-    """Values for parameters that the model lacks, values that a link does not allow, a fit of another
-    model.
+    """The problems of a virtual population.
+
+    They are values for parameters that the model lacks, values that a link does not allow, and a fit of
+    another model.
     """
     problems = []
     priors = {name: p.prior for name, p in model.parameters.items()}
@@ -122,13 +156,13 @@ def virtual_population(
     *,
     courses: int = 1,
 ) -> VirtualPopulation:
-    """The population of typical patients who are all the same, of patients from the priors, or of a fit's new
-    patients.
+    """The population of typical patients, of patients from the priors, or of new patients of a fit.
 
-    "prior" draws each population value from its prior and each between-subject SD that was published from its
-    own. What varies between cycles in a fit is drawn for each of `courses`. `values` [each in its parameter's
-    unit] replace typical or population values, and who varies still varies around them. PlanError lists every
-    value that cannot be.
+    Typical patients are all the same. "prior" draws each population value from its prior, and each
+    between-subject SD that was published from the prior of that SD. What varies between cycles in a fit is
+    drawn for each of `courses`. `values` [each in its parameter's unit] replace typical or population values;
+    patients still vary around them where the parameter varies. PlanError lists every value that is not
+    possible.
     """
     values = dict(values or {})
     problems = virtual_population_problems(model, parameters, values)
@@ -153,7 +187,7 @@ def virtual_population(
 def numbered_patients(population: VirtualPopulation, seed: int) -> NumberedPatients:
     """A function from patients' numbers to their parameters, each (patient,).
 
-    Not compiled as a whole: that would take seconds, and a thousand patients are drawn in a tenth of one.
+    It is not compiled as a whole: compiling takes seconds, drawing a thousand patients a tenth of one.
     """
     model = population.model
     h = population.hierarchy
@@ -161,7 +195,7 @@ def numbered_patients(population: VirtualPopulation, seed: int) -> NumberedPatie
 
     def one(number: Array) -> dict[str, Array]:
         key, key_of_draw = jax.random.split(jax.random.fold_in(root, number))
-        # three numbers a parameter, needed or not: for its population value, its SD, its random effect
+        # three numbers for each parameter, used or not: for its population value, its SD, its random effect
         normal = jax.random.normal(key, (len(model.parameters), 3))
         z = dict(zip(model.parameters, normal, strict=True))
         sites = _population_sites(population, z, key_of_draw)
@@ -175,7 +209,7 @@ def numbered_patients(population: VirtualPopulation, seed: int) -> NumberedPatie
 
     def patients(numbers: AnyArray) -> dict[str, Array]:
         drawn = many(jnp.asarray(numbers))
-        # to the last digit, which a link and its inverse would not keep
+        # these values are exact to the last digit, which a link and its inverse would not keep
         exact = {name: jnp.full(len(numbers), value, float) for name, value in constant.items()}
         return {name: exact.get(name, drawn[name]) for name in (*model.parameters, *h.by_cycle)}
 
@@ -185,7 +219,10 @@ def numbered_patients(population: VirtualPopulation, seed: int) -> NumberedPatie
 def _population_sites(
     population: VirtualPopulation, z: Mapping[str, Float[Array, " three"]], key: Array
 ) -> dict[str, Array]:
-    """The population sites of one patient: one posterior draw, or the priors at the first two of `z`."""
+    """The population sites of one patient: one posterior draw, or values of the priors.
+
+    The priors are taken at the first two numbers of each parameter in `z`.
+    """
     posterior = population.posterior
     if posterior is None:
         priors = population.hierarchy.population_priors()
@@ -202,13 +239,14 @@ def _population_sites(
 def _effects_by_key(
     population: VirtualPopulation, z: Mapping[str, Float[Array, " three"]], key: Array
 ) -> Float[Array, " vary"]:
-    """The random effects of one patient before they are correlated, in the order of `vary`: the last of `z`,
-    Student-t where `tails` says so, and normal numbers of their own for the cycles.
+    """The random effects of one patient before they are correlated, in the order of `vary`.
+
+    They are the last numbers of `z`, Student-t numbers where `tails` says so, and normal numbers of their own
+    for the cycles.
     """
     h = population.hierarchy
-    cycles = jax.random.normal(
-        jax.random.fold_in(key, len(population.model.parameters) + 1), (len(h.by_cycle),)
-    )
+    key_of_cycles = jax.random.fold_in(key, len(population.model.parameters) + 1)
+    cycles = jax.random.normal(key_of_cycles, (len(h.by_cycle),))
     effects = {name: z[name][2] for name in h.omega} | dict(zip(h.by_cycle, cycles, strict=True))
     for i, (name, degrees) in enumerate(h.tails.items()):
         effects[name] = jax.random.t(jax.random.fold_in(key, i), degrees)
@@ -216,7 +254,7 @@ def _effects_by_key(
 
 
 def _prior_value(prior: Prior, z: Array) -> Array:
-    """The value of a prior at a standard normal draw; quicker to compile than `prior.to_numpyro()`."""
+    """The value of a prior at a standard normal number; quicker to compile than `prior.to_numpyro()`."""
     if isinstance(prior, HalfNormal):
         return prior.scale * jnp.abs(z)
     return inverse_link(prior.link, link(prior.link, jnp.asarray(prior.median)) + prior.sd * z)
@@ -241,8 +279,8 @@ def patients_of_each_draw(
 ) -> PatientParameters:
     """Parameters of `patients` new patients in each draw of `sites`, which are those of `population_draws`.
 
-    `design` has the columns of their covariates, as `fit.bound.data.design` has those of the subjects: one
-    value a patient. The numbers of `rng` are taken as `independent_effects` says.
+    `design` has the columns of their covariates, as `fit.bound.data.design` has those of the subjects, with
+    one value for each patient. `rng` is used as `independent_effects` says.
     """
     effects, chance = independent_effects(fit.bound.hierarchy, (_draws_in(sites), patients), rng)
     return parameters_from_effects(fit, sites, design, effects, chance)
@@ -251,8 +289,9 @@ def patients_of_each_draw(
 def typical_patients(
     fit: Fit, sites: Mapping[str, Any], design: Mapping[str, Any], patients: int
 ) -> PatientParameters:
-    """Parameters of patients without random effects, in each draw of `sites`; in a mixture, of its first
-    class.
+    """Parameters of patients without random effects, in each draw of `sites`.
+
+    In a mixture they are of its first class.
     """
     effects = np.zeros((len(fit.bound.hierarchy.vary), _draws_in(sites), patients))
     return parameters_from_effects(fit, sites, design, effects)
@@ -261,9 +300,10 @@ def typical_patients(
 def independent_effects(
     hierarchy: Hierarchy, shape: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "vary *shape"], Float[np.ndarray, "*shape"] | None]:
-    """Random effects before they are correlated, in the order of `vary`: standard normal, Student-t where
-    `tails` says so. Then, in a mixture, uniform numbers on (0, 1) that say who is of the second class; else
-    None.
+    """Random effects before they are correlated, in the order of `vary`, and the numbers that say the class.
+
+    The effects are standard normal, or Student-t where `tails` says so. In a mixture, uniform numbers on
+    (0, 1) drawn after them say who is of the second class; without a mixture they are None.
     """
     effects = np.zeros((len(hierarchy.vary), *shape))
     for i, name in enumerate(hierarchy.vary):

@@ -1,5 +1,7 @@
-"""Replicated studies: new patients with the doses, times and assay limits of the study, from the
-posterior.
+"""Predicted records of a study: replicated with new patients, typical (PRED) and individual (IPRED).
+
+A replicated study has new patients, drawn from the posterior, with the doses, record times and assay limits
+of the study that was fitted.
 """
 
 from __future__ import annotations
@@ -32,10 +34,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Replicates:
-    """Simulated studies: the columns of `value` [unit] are the rows of `records`, the rows replicates.
+    """Simulated studies. In `value` [unit] a row is a replicate, and the columns are the rows of `records`.
 
-    `below` and `above`: the simulated measurement lay outside the limits of its record, and `value` is then
-    that limit; `latent` is the measurement that no limit had cut. `records` are the study's own: subject,
+    `below` and `above` mark simulated measurements outside the limits of their record, whose `value` is that
+    limit. `latent` is the measurement before any limit censored it. `records` are the study's own: subject,
     time [study day], value, censored, lloq, uloq.
     """
 
@@ -69,12 +71,22 @@ def simulate_records(fit: Fit, analyte: str, *, draws: int = 500, seed: int = 0)
     below = y < lloq
     above = y > uloq
     value = np.where(below, lloq, np.where(above, uloq, y))
-    return Replicates(analyte, assay.unit, records, value, below, above, y)
+    return Replicates(
+        analyte=analyte,
+        unit=assay.unit,
+        records=records,
+        value=value,
+        below=below,
+        above=above,
+        latent=y,
+    )
 
 
 def typical_records(fit: Fit, analyte: str, *, draws: int = 200) -> Float[np.ndarray, " record"]:
-    """What the model says of each record's subject without its random effects (PRED) [unit]: the posterior
-    median over `draws`. The rows are those of `fit.study.observed(analyte)`.
+    """The prediction of each record without its subject's random effects (PRED) [unit of the analyte].
+
+    It is the posterior median over `draws`. The entries are in the order of `fit.study.observed(analyte)`.
+    StudyError for an analyte that the fit does not observe.
     """
     (assay,) = observed_assays(fit, analyte)
     sites = population_draws(fit, min(draws, fit.draws))
@@ -82,18 +94,23 @@ def typical_records(fit: Fit, analyte: str, *, draws: int = 200) -> Float[np.nda
     return np.median(_predicted(fit, assay, sites | theta, ("typical", draws, 0)), axis=0)
 
 
-_KEPT: dict[
-    int, dict[tuple[str, int, int], dict[str, Float[np.ndarray, "draw record"]]]
-] = {}  # by id of a living fit
+def individual_records(fit: Fit, assay: BoundAssay, *, draws: int = 400) -> Float[np.ndarray, "draw record"]:
+    """What the assay reads [unit] at each of its records, by each subject's own posterior draws (IPRED)."""
+    return _predicted(fit, assay, fit.sites(at_most=draws), ("individual", draws, 0))
+
+
+# Predicted records of fits whose model is equations: by the id of a living fit, then by (kind, draws, seed)
+# of the sites, then by analyte.
+_KEPT: dict[int, dict[tuple[str, int, int], dict[str, Float[np.ndarray, "draw record"]]]] = {}
 
 
 def _predicted(
-    fit: Fit, assay: BoundAssay, sites: Sites, which: tuple[str, int, int]
+    fit: Fit, assay: BoundAssay, sites: Sites, key: tuple[str, int, int]
 ) -> Float[np.ndarray, "draw record"]:
-    """`predicted_records` for the sites that `which` (kind, draws, seed) names; equations are solved for all
-    assays at once and kept.
+    """`predicted_records` of one assay for the sites that `key` (kind, draws, seed) names.
 
-    A report asks for the same curves several times an analyte, and of equations a solve takes minutes.
+    Equations are solved for all assays at once and the result is kept: a report asks for the same curves
+    several times for each analyte, and a solve of equations takes minutes.
     """
     if fit.model.vector_field is None:
         return predicted_records(fit, (assay,), sites)[assay.analyte]
@@ -101,50 +118,59 @@ def _predicted(
         _KEPT[id(fit)] = {}
         weakref.finalize(fit, _KEPT.pop, id(fit), None)
     kept = _KEPT[id(fit)]
-    if which not in kept:
-        kept[which] = predicted_records(fit, fit.bound.assays, sites)
-    return kept[which][assay.analyte]
-
-
-def individual_records(fit: Fit, assay: BoundAssay, *, draws: int = 400) -> Float[np.ndarray, "draw record"]:
-    """What the assay reads [unit] at each of its records by each subject's own posterior draws."""
-    return _predicted(fit, assay, fit.sites(at_most=draws), ("individual", draws, 0))
+    if key not in kept:
+        kept[key] = predicted_records(fit, fit.bound.assays, sites)
+    return kept[key][assay.analyte]
 
 
 def predicted_records(
     fit: Fit, assays: Sequence[BoundAssay], sites: Sites
 ) -> dict[str, Float[np.ndarray, "draw record"]]:
-    """Analyte -> what the assay reads [unit] at each of its records, for every draw of `sites`: the fit's
-    own, and every parameter of every subject. One solve at the times of all of `assays`.
+    """Analyte -> what the assay reads [unit] at each of its records, for every draw of `sites`.
+
+    `sites` holds the fit's own sites and every parameter of every subject. All of `assays` are solved once,
+    at the times of all their records.
     """
     subjects = fit.bound.subjects
     records = {a.analyte: fit.study.observed(a.analyte) for a in assays}
-    every = pd.concat([r[["subject", "time"]] for r in records.values()]).drop_duplicates()
-    every = every.sort_values(["subject", "time"], kind="stable") if len(assays) > 1 else every
-    i, j, times = _dense_times(every, subjects)
-    slot = dict(zip(zip(i.tolist(), every["time"], strict=True), j.tolist(), strict=True))
+
+    # the distinct times of every subject, as a dense array (subject, slot)
+    distinct = pd.concat([r[["subject", "time"]] for r in records.values()]).drop_duplicates()
+    if len(assays) > 1:
+        distinct = distinct.sort_values(["subject", "time"], kind="stable")
+    row_of_time, slot_of_time, times = _dense_times(distinct, subjects)
+
+    # the subject's row and the time's slot of every record
+    slots = {
+        (row, time): slot
+        for row, time, slot in zip(row_of_time.tolist(), distinct["time"], slot_of_time.tolist(), strict=True)
+    }
+    row_of_subject = {subject: k for k, subject in enumerate(subjects)}
+    places = {}
+    for analyte, table in records.items():
+        rows = [row_of_subject[str(s)] for s in table["subject"]]
+        record_slots = [slots[row, time] for row, time in zip(rows, table["time"], strict=True)]
+        places[analyte] = (np.array(rows), np.array(record_slots))
+
+    # what the assays read at every slot, one block of subjects after another
     theta = {name: sites[name] for name in fit.bound.parameters}
-    row = {subject: k for k, subject in enumerate(subjects)}
-    at = {}
-    for name, r in records.items():
-        rows = [row[str(s)] for s in r["subject"]]
-        at[name] = (np.array(rows), np.array([slot[k, t] for k, t in zip(rows, r["time"], strict=True)]))
-    f = {a.analyte: np.empty((len(next(iter(theta.values()))), *times.shape)) for a in assays}
+    draws = len(next(iter(theta.values())))
+    read = {a.analyte: np.empty((draws, *times.shape)) for a in assays}
     outputs = tuple(dict.fromkeys(a.output for a in assays))
-    for rows, predicted in predicted_blocks(fit, outputs, times, theta, fit.bound.data.doses):
+    for block, predicted in predicted_blocks(fit, outputs, times, theta, fit.bound.data.doses):
         for a in assays:
-            seen = a.seen(sites, predicted[a.output], times[rows], np.arange(len(times))[rows])
-            f[a.analyte][:, rows] = seen
-    return {name: values[:, at[name][0], at[name][1]] for name, values in f.items()}
+            block_rows = np.arange(len(times))[block]
+            read[a.analyte][:, block] = a.seen(sites, predicted[a.output], times[block], block_rows)
+    return {name: values[:, places[name][0], places[name][1]] for name, values in read.items()}
 
 
 def _dense_times(
     records: DataFrame, subjects: Sequence[str]
 ) -> tuple[Int[np.ndarray, " record"], Int[np.ndarray, " record"], Times]:
-    """Row and slot of each record, and the times there; a free slot repeats its subject's last time."""
-    row = {subject: i for i, subject in enumerate(subjects)}
-    i = np.array([row[str(subject)] for subject in records["subject"]])
-    j = records.groupby("subject", sort=False).cumcount().to_numpy(int)
-    times = np.full((len(subjects), j.max() + 1), np.nan)
-    times[i, j] = records["time"]
-    return i, j, np.asarray(DataFrame(times).ffill(axis=1).fillna(0.0))
+    """Row and slot of each record, and the times (subject, slot); a free slot repeats its subject's last."""
+    row_of_subject = {subject: i for i, subject in enumerate(subjects)}
+    rows = np.array([row_of_subject[str(subject)] for subject in records["subject"]])
+    slots = records.groupby("subject", sort=False).cumcount().to_numpy(int)
+    times = np.full((len(subjects), slots.max() + 1), np.nan)
+    times[rows, slots] = records["time"]
+    return rows, slots, np.asarray(DataFrame(times).ffill(axis=1).fillna(0.0))

@@ -300,6 +300,23 @@ def test_percentiles_of_a_bootstrap_are_those_of_its_resamples() -> None:
     assert found.loc[0, "p2_5"] == pytest.approx(np.quantile(np.arange(1, 102), 0.025))
 
 
+def test_a_design_of_a_rule_that_looks_at_responses_is_simulated(tmp_path: Path) -> None:
+    design = (
+        '[[design]]\nprotocol = "nkg2d_phase1_synthetic"\ntrue_dlt = [[0.05, 0.1, 0.2, 0.35]]\ntrials = 300\n'
+    )
+    (tmp_path / "PLAN.toml").write_text(
+        f'{design}rule = ["boin", "boin12"]\ntrue_response = [0.1, 0.2, 0.4, 0.4]'
+    )
+    exact, simulated = tasks(tmp_path / "PLAN.toml")
+    assert exact.command.startswith("kinetics design nkg2d_phase1_synthetic --rule boin ")
+    assert exact.command.endswith("--true-dlt 0.05,0.1,0.2,0.35 --trigger-without-dlt 0")
+    assert simulated.command.startswith("kinetics design trials nkg2d_phase1_synthetic --rule boin12 ")
+    assert simulated.command.endswith("--true-response 0.1,0.2,0.4,0.4 --trials 300 --seed 0")
+    (tmp_path / "PLAN.toml").write_text(f'{design}rule = "boin"\ntrue_response = [0.1, 0.2, 0.4, 0.4]')
+    with pytest.raises(PlanError, match="boin looks at no responses"):
+        tasks(tmp_path / "PLAN.toml")
+
+
 def test_the_readmes_plan_is_one(tmp_path: Path, root: Path) -> None:
     blocks = (root / "README.md").read_text().split("```toml\n")[1:]
     plan = next(block.split("```")[0] for block in blocks if "[[fit]]" in block)

@@ -15,7 +15,7 @@ import pytest
 from kinetics.checks.calibration.calibration import Calibration, calibration_card, record_calibration
 from kinetics.checks.calibration.prior_study import PriorStudy
 from kinetics.checks.calibration.ranks import sbc
-from kinetics.cli import main as cli
+from kinetics.cli import models as cli_models
 from kinetics.errors import FitError
 from kinetics.inference.nuts import NutsProgram
 from kinetics.plan.binding import bind
@@ -263,7 +263,7 @@ def test_the_command_writes_its_results_and_its_exit_code_is_the_verdict(tmp_pat
 
 def test_the_command_exits_1_where_uniformity_is_rejected_and_refuses_an_unknown_wrong(tmp_path, monkeypatch):
     bad = made_up(lean=1.8)
-    monkeypatch.setattr("kinetics.cli.calibrate.run_sbc", lambda *args, **keys: bad)
+    monkeypatch.setattr("kinetics.cli.assess.run_sbc", lambda *args, **keys: bad)
     said = call("sbc", "ogasawara_2021__synthetic_cart_12", "--out", tmp_path / "out")
     assert said.code == 1
     assert "rejected for log_likelihood" in said.out
@@ -274,7 +274,7 @@ def test_the_command_exits_1_where_uniformity_is_rejected_and_refuses_an_unknown
 
 def test_the_models_card_shows_what_was_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        cli, "calibration_card", lambda name, sha256: [f"{name}: rank uniformity not rejected"]
+        cli_models, "calibration_card", lambda name, sha256: [f"{name}: rank uniformity not rejected"]
     )
     shown = call("models", "stein_2019")
     assert shown.out.rstrip().endswith("Calibration\n  stein_2019: rank uniformity not rejected")

@@ -75,21 +75,51 @@ def test_time_to_event_boin_with_every_window_ended_is_boin():
 
 def test_design_of_a_rule_that_looks_at_responses_is_simulated():
     options = ["--rule", "boin12", "--true-response", ".1,.2,.5,.55", "--trials", "300"]
-    answer = call("design", SYNTHETIC, *TRUE[:2], *options, "--json").json()
+    answer = call("design", "trials", SYNTHETIC, *TRUE[:2], *options, "--json").json()
     keys = {"p_obd", "p_obd_error", "true_response", "responses_by_level", "trials", "seed", "assumed"}
     assert keys <= set(answer)
     assert (answer["method"], answer["trials"], answer["seed"]) == ("simulation", 300, 0)
     assert sum(answer["p_obd"]) == pytest.approx(1)
     assert len(answer["p_obd"]) == 1 + len(answer["patients_by_level"]) == 5
     assert answer["max_n"] == answer["planned_n"] == 18
-    again = call("design", SYNTHETIC, *TRUE[:2], *options, "--json").json()
+    again = call("design", "trials", SYNTHETIC, *TRUE[:2], *options, "--json").json()
     assert again == answer
-    other = call("design", SYNTHETIC, *TRUE[:2], *options, "--seed", "1", "--json").json()
+    other = call("design", "trials", SYNTHETIC, *TRUE[:2], *options, "--seed", "1", "--json").json()
     assert other["p_obd"] != answer["p_obd"]
-    text = call("design", SYNTHETIC, *TRUE[:2], *options).out
+    text = call("design", "trials", SYNTHETIC, *TRUE[:2], *options).out
     assert "300 simulated trials, seed 0" in text
     assert "P(OBD)" in text
     assert "assumed: utilities: response 100" in text
+
+
+def test_design_without_a_command_is_the_exact_one():
+    assert call("design", SYNTHETIC, *TRUE, "--json") == call("design", "exact", SYNTHETIC, *TRUE, "--json")
+    assert call("design", *TRUE, SYNTHETIC).code == 0
+    for words in (["design"], ["design", "--help"], ["design", "exact", "--help"]):
+        assert "--json" in call(*words).out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [SYNTHETIC, *TRUE, "--accrual", "3"],
+        [SYNTHETIC, *TRUE, "--seed", "1"],
+        ["trials", SYNTHETIC, *TRUE, "--draws", "100"],
+        ["from-fit", SYNTHETIC, "runs/x", "--true-dlt", ".1"],
+        ["from-fit", SYNTHETIC, "runs/x", "--trials", "100"],
+    ],
+)
+def test_an_option_of_another_design_is_unknown(words):
+    said = call("design", *words)
+    assert said.code == 2
+    assert "No such option" in said.err
+
+
+@pytest.mark.parametrize("words", [[SYNTHETIC], ["trials", SYNTHETIC]])
+def test_a_design_needs_a_truth(words):
+    said = call("design", *words)
+    assert said.code == 2
+    assert "--true-dlt" in said.err
 
 
 def test_design_prints_a_table_for_a_protocol():
@@ -134,12 +164,26 @@ def test_an_open_protocol_is_refused_with_the_list(command):
         (["--true-dlt", ".1,.2,.3,.4", "--rule", "stoorer"], "did you mean 'storer'"),
         (["--true-dlt", ".1,.2,.3,.4", "--rule", "boin", "--target", ".9"], "between 0.05 and 0.6"),
         (["--true-dlt", ".1,.2,.3,.4", "--rule", "boin12"], "add --true-response"),
-        (["--true-dlt", ".1,.2,.3,.4", "--true-response", ".1,.2,.3,.4"], "protocol looks at no responses"),
-        (["--true-dlt", ".1,.2,.3,.4", "--rule", "boin12", "--true-response", ".1"], "1 true response prob"),
     ],
 )
 def test_wrong_numbers_are_errors_with_a_remedy(options, says):
     said = call("design", SYNTHETIC, *options)
+    assert said.code == 1
+    assert says in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--rule", "boin12"], "add --true-response"),
+        (["--true-response", ".1,.2,.3,.4"], "protocol looks at no responses"),
+        (["--rule", "boin12", "--true-response", ".1"], "1 true response prob"),
+        (["--rule", "boin12", "--true-response", ".1,.2,.3,.4", "--out", "x"], "--out without trials"),
+        (["--rule", "stoorer"], "did you mean 'storer'"),
+    ],
+)
+def test_wrong_options_of_simulated_trials_are_errors_with_a_remedy(options, says):
+    said = call("design", "trials", SYNTHETIC, "--true-dlt", ".1,.2,.3,.4", *options)
     assert said.code == 1
     assert says in said.err
 

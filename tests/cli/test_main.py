@@ -15,13 +15,15 @@ import pandas as pd
 import pytest
 
 from kinetics.checks.verdict import Check
-from kinetics.cli import fit as cli_fit, main as cli
+from kinetics.cli import fit as cli_fit
 from kinetics.errors import FitError
 from kinetics.inference.fitting import load_fit
 from kinetics.model.model import library_models
 from kinetics.plan.plan import FitPlan
 from tests.support.commands import COMMANDS, CommandResult, call, file_contents
 from tests.support.plans import THEOPHYLLINE_PLAN
+
+DESIGNS = ["design exact", "design trials", "design from-fit"]
 
 
 @pytest.fixture
@@ -45,9 +47,9 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> list[FitPlan]:
     return asked
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *DESIGNS])
 def test_every_command_explains_itself_with_an_example_that_names_it(name: str) -> None:
-    said = call(name, "--help")
+    said = call(*name.split(), "--help")
     text = re.sub(r"\s+", " ", re.sub(r"[│╭╮╰╯─]", " ", said.out))
     assert said.code == 0
     assert re.search(rf"Example: `?kinetics {name}\b", text), text
@@ -261,8 +263,8 @@ def test_a_number_that_is_missing_is_null_in_the_json(monkeypatch: pytest.Monkey
     rows = pd.DataFrame(
         [("R-hat, worst", np.nan, "< 1.01", False, "one chain", "run 2 chains")], columns=columns
     )
-    monkeypatch.setattr(cli, "load_fit", lambda run: None)
-    monkeypatch.setattr(cli, "run_check", lambda fit: Check("mine", rows))
+    monkeypatch.setattr(cli_fit, "load_fit", lambda run: None)
+    monkeypatch.setattr(cli_fit, "run_check", lambda fit: Check("mine", rows))
     said = call("check", "runs/mine", "--json")
     (row,) = said.json()["checks"]
     assert (said.code, row["value"], row["ok"]) == (1, None, False)

@@ -103,6 +103,26 @@ def test_the_command_simulates_equations_at_their_typical_dose() -> None:
     assert [row["q50"] for row in answer["rows"]] == pytest.approx(wanted["value"].tolist())
 
 
+def test_the_command_takes_a_prior_set_of_the_model_and_refuses_one_beside_a_run(tmp_path: Path) -> None:
+    asked = ["ogasawara_2021", "--times", "7,28", "--from", "prior", "--patients", 3, "--seed", 2]
+    said = call("simulate", *asked, "--prior-set", "solid_tumour", "--json")
+    answer = said.json()
+    wanted = simulate(
+        "ogasawara_2021", parameters="prior", prior_set="solid_tumour", patients=3, times=[7, 28], seed=2
+    )
+    assert (said.code, answer["prior_set"]) == (0, "solid_tumour")
+    assert [row["q50"] for row in answer["rows"]] == pytest.approx(curve_bands(wanted)["q50"].tolist())
+    assert "typical values and priors of the prior set solid_tumour" in said.err
+    assert call("simulate", *asked, "--json").json()["prior_set"] is None
+    unknown = call("simulate", *asked, "--prior-set", "liver")
+    assert unknown.code == 1
+    assert "has no prior set 'liver'; known: solid_tumour" in unknown.err
+    run = oral_fit().save(tmp_path / "runs" / "oral")
+    beside = call("simulate", "one_compartment_oral", "--from", run, "--prior-set", "liver")
+    assert beside.code == 1
+    assert "prior_set 'liver' with the fit oral, whose plan has its own" in beside.err
+
+
 def test_the_command_simulates_new_patients_of_a_run(tmp_path: Path) -> None:
     fit = oral_fit()
     run = fit.save(tmp_path / "runs" / "oral")

@@ -196,7 +196,7 @@ def test_the_order_of_the_cohorts_does_not_matter():
 
 
 def test_a_finer_grid_says_the_same(monkeypatch):
-    module = sys.modules["kinetics.decision.exnex"]
+    module = sys.modules["kinetics.decision.phase_ib.borrowing"]
 
     def told() -> np.ndarray:
         found = exnex((0, 20, 4, 9), (9, 100, 12, 18), COHORTS)
@@ -283,7 +283,7 @@ def test_enumeration_is_the_sum_over_every_posterior(protocol):
 def test_simulation_agrees_within_its_error_and_can_be_repeated(protocol, monkeypatch):
     design, truth = design_of(protocol), (0.05, 0.2, 0.2, 0.3)
     exact = expansion_characteristics(design, truth)
-    monkeypatch.setattr(sys.modules["kinetics.decision.expansion_characteristics"], "MOST", 10)
+    monkeypatch.setattr(sys.modules["kinetics.decision.phase_ib.characteristics"], "MOST", 10)
     drawn, again = (expansion_characteristics(design, truth, trials=4000, seed=3) for _ in range(2))
     assert (exact.method, exact.false_go_error, drawn.method) == ("exact enumeration", 0.0, "simulation")
     for key in ("p_go", "p_no_go"):

@@ -80,10 +80,10 @@ def test_chances_of_a_fit_are_those_of_its_exposures(fitted: Fit) -> None:
     assert set(dlt.priors) == {"il6_cmax", "dose"}
 
 
-def test_the_command_asks_for_one_truth(tmp_path) -> None:
-    done = call("design", FIRST)
+def test_the_command_refuses_what_is_no_run_and_rules_that_look_at_responses(tmp_path) -> None:
+    done = call("design", "from-fit", FIRST, tmp_path)
     assert done.code == 1
-    assert "give --true-dlt" in done.err
-    done = call("design", FIRST, "--true-dlt", ".1,.2,.3,.4", "--run", str(tmp_path))
+    assert str(tmp_path) in done.err
+    done = call("design", "from-fit", FIRST, tmp_path, "--rule", "boin12")
     assert done.code == 1
-    assert "two sources" in done.err
+    assert "gives no responses to boin12" in done.err

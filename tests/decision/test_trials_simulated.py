@@ -209,12 +209,14 @@ def test_two_processes_give_the_trials_of_one(monkeypatch):
 
 def test_the_command_shows_what_waiting_costs(tmp_path: Path):
     options = ["--true-dlt", ".05,.10,.20,.35", "--rule", "tite_boin", "--accrual", "3", "--trials", "60"]
-    said = call("design", SYNTHETIC, *options, "--time-to-dlt", "weibull", "--out", tmp_path / "runs")
+    said = call(
+        "design", "trials", SYNTHETIC, *options, "--time-to-dlt", "weibull", "--out", tmp_path / "runs"
+    )
     assert said.code == 0
     for text in ("in calendar time: 3 patients a month", "50% of them in its second half", "tite_boin ends"):
         assert text in said.out
     assert (tmp_path / "runs" / "trials.csv").is_file()
-    answer = call("design", SYNTHETIC, *options, "--json").json()
+    answer = call("design", "trials", SYNTHETIC, *options, "--json").json()
     assert set(answer["rules"]) == {"tite_boin", "boin", "protocol"}
     assert answer["days_saved"]["boin"]["days"] > 0
     for own in answer["rules"].values():
@@ -225,12 +227,12 @@ def test_the_command_shows_what_waiting_costs(tmp_path: Path):
 def test_the_command_puts_boin12_beside_pkboin12():
     options = ["--true-dlt", ".05,.10,.20,.35", "--true-response", ".1,.3,.4,.4", "--rule", "pkboin12"]
     exposed = ["--true-exposure", "40,80,120,200", "--wanted-exposure", "100", "--trials", "60"]
-    answer = call("design", SYNTHETIC, *options, *exposed, "--json").json()
+    answer = call("design", "trials", SYNTHETIC, *options, *exposed, "--json").json()
     assert set(answer["rules"]) == {"pkboin12", "boin12"}
     assert answer["p_obd"] == answer["rules"]["pkboin12"]["p_obd"]
     assert sum(answer["p_obd"]) == pytest.approx(1)
     assert "mean exposure wanted 100" in answer["assumed"]
-    assert "P(OBD) boin12" in call("design", SYNTHETIC, *options, *exposed).out
+    assert "P(OBD) boin12" in call("design", "trials", SYNTHETIC, *options, *exposed).out
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_the_command_puts_boin12_beside_pkboin12():
     ],
 )
 def test_wrong_options_are_errors_with_a_remedy(options, says):
-    said = call("design", SYNTHETIC, "--true-dlt", ".05,.10,.20,.35", *options)
+    said = call("design", "trials", SYNTHETIC, "--true-dlt", ".05,.10,.20,.35", *options)
     assert (said.code, says in said.err) == (1, True)
 
 

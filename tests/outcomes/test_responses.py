@@ -10,14 +10,11 @@ import pytest
 from scipy.stats import beta
 
 from kinetics.errors import InputError, StudyError
+from kinetics.outcomes.adverse_event_counts import adverse_events
+from kinetics.outcomes.dlts import dlt_table
+from kinetics.outcomes.proportions import clopper_pearson
 from kinetics.outcomes.recist import Lesion, Visit, overall_responses
-from kinetics.outcomes.responses import (
-    adverse_events,
-    best_responses,
-    clopper_pearson,
-    dlt_table,
-    response_rates,
-)
+from kinetics.outcomes.responses import best_responses, response_rates
 from kinetics.protocol.protocol import read_protocol
 from kinetics.study.study import Study, read_study
 from tests.support.response_studies import study_of

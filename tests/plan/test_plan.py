@@ -4,19 +4,26 @@ root.
 
 from __future__ import annotations
 
+import inspect
+import json
+import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import tomli_w
 
 from kinetics.errors import PlanError
+from kinetics.inference.fitting import fit
 from kinetics.library import ROOT
 from kinetics.model.priors import HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.plan.binding import bind
-from kinetics.plan.plan import FitPlan, find_plan, plan_of, read_plan
+from kinetics.plan.plan import FitKeys, FitPlan, find_plan, plan_of, read_plan
 from kinetics.plan.tables import PriorSpec
+from kinetics.toml import Spec
 
 LEAST: dict[str, Any] = {
     "model": "ogasawara_2021", "data": "synthetic_cart_12", "observe": {"car_copies": {}}, "name": "least",
@@ -363,3 +370,61 @@ def test_every_library_fit_binds_and_all_its_records_enter(
         seen = seen if after is None else seen[seen["time"] > after]
         assert entered == len(seen[seen["censored"] != "left"] if dropped else seen) > 0
     assert set(bound.hierarchy.vary) >= set(plan.vary or ()) - set(bound.unused)
+
+
+def specs_in(annotation: Any) -> Iterator[type[Spec]]:
+    """Every Spec in an annotation such as `dict[str, tuple[Covariate, ...]]`, and every Spec in those."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from specs_in(field.annotation)
+    for part in get_args(annotation):
+        yield from specs_in(part)
+
+
+def test_every_key_of_a_plan_and_of_its_tables_is_described() -> None:
+    specs = set(specs_in(FitPlan))
+    assert len(specs) > 10
+    bare = [
+        f"{spec.__name__}.{name}"
+        for spec in specs
+        for name, field in spec.model_fields.items()
+        if not field.description
+    ]
+    assert bare == []
+
+
+def test_the_keywords_of_fit_are_the_keys_of_a_plan() -> None:
+    arguments = set(inspect.signature(fit).parameters) - {"keys"}
+    assert set(FitKeys.__annotations__) == set(FitPlan.model_fields) - arguments
+    assert FitKeys.__required_keys__ == frozenset()
+    assert get_args(get_type_hints(fit)["keys"]) == (FitKeys,)
+
+
+GOOD_CALL = """
+from kinetics import fit
+from kinetics.plan import Covariate, Observe, Sampler
+
+fit(
+    "one_compartment_oral",
+    "theophylline",
+    observe={"theophylline": {"likelihood": "additive"}, "other": Observe(nu=5.0)},
+    covariates={"ka": [{"covariate": "weight_kg"}, Covariate(covariate="age")]},
+    sampler=Sampler(chains=2),
+    vary=["ka"],
+    method="laplace",
+)
+"""
+MISSPELT_CALL = """fit("one_compartment_oral", "theophylline", observ={})\n"""
+
+
+def test_an_editor_accepts_a_good_call_of_fit_and_marks_a_misspelt_key(tmp_path: Path) -> None:
+    pytest.importorskip("pyright")
+    file = tmp_path / "calls.py"
+    file.write_text(GOOD_CALL + MISSPELT_CALL, encoding="utf-8")
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, str(file)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=300)
+    problems = json.loads(done.stdout)["generalDiagnostics"]
+    lines = [(p["range"]["start"]["line"], p["rule"]) for p in problems]
+    assert lines == [(GOOD_CALL.count("\n"), "reportCallIssue")], problems

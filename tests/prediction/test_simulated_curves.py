@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kinetics.errors import KineticsWarning, PlanError
+from kinetics.errors import KineticsWarning, ModelError, PlanError
 from kinetics.model.model import load_model
 from kinetics.plot.simulation import plot_simulation
+from kinetics.prediction.patients import chosen_model
 from kinetics.prediction.simulated_curves import (
     Simulation,
     curve_bands,
@@ -139,6 +140,37 @@ def test_a_fit_is_solved_as_its_plan_says_and_belongs_to_its_model() -> None:
     asked = {"study": "theophylline", "parameters": fit}
     assert simulation("one_compartment_oral", **asked).solver.rtol == 1e-9
     assert simulation("one_compartment_oral", **asked, solver=Solver(rtol=1e-3)).solver.rtol == 1e-3
+
+
+def test_a_prior_set_replaces_typical_values_and_priors() -> None:
+    solid = load_model("ogasawara_2021").with_prior_set("solid_tumour")
+    regimen = Regimen.iv(cells=1e8, on=0)
+    for source in ("typical", "prior"):
+        asked = {"parameters": source, "patients": 3, "times": [7, 28], "seed": 2}
+        got = simulate("ogasawara_2021", regimen, prior_set="solid_tumour", **asked)
+        pd.testing.assert_frame_equal(got, simulate(solid, regimen, **asked), check_exact=True)
+        assert not got.equals(simulate("ogasawara_2021", regimen, **asked))
+    prepared = simulation("ogasawara_2021", regimen, prior_set="solid_tumour")
+    assert prepared.prior_set == "solid_tumour"
+    assert prepared.notes == ("typical values and priors of the prior set solid_tumour",)
+    assert who(prepared)["cmax"].tolist() == [2000.0]
+    assert "cmax" in prepared.population.guesses
+    assert simulation("ogasawara_2021", regimen).prior_set is None
+
+
+def test_an_unknown_prior_set_is_refused_with_those_there_are_and_a_fit_has_its_own() -> None:
+    with pytest.raises(ModelError, match="has no prior set 'liver'; known: solid_tumour"):
+        simulate("ogasawara_2021", prior_set="liver")
+    with pytest.raises(ModelError, match="has no prior set 'liver'; it has none"):
+        simulate("one_compartment_oral", prior_set="liver")
+    refused = refusal(lambda: simulate("one_compartment_oral", parameters=oral_fit(), prior_set="liver"))
+    assert refused == [
+        "prior_set 'liver' with the fit oral, whose plan has its own; "
+        "leave prior_set out; parameters 'typical' and 'prior' take one"
+    ]
+    assert chosen_model(oral_fit()) is oral_fit().model
+    with pytest.raises(PlanError, match="with the fit oral"):
+        chosen_model(oral_fit(), "liver")
 
 
 def test_everything_that_cannot_be_is_said_at_once_with_the_nearest_name() -> None:

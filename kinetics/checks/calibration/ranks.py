@@ -1,11 +1,11 @@
-"""Simulation-based calibration: a fit's own priors and design, simulated and fitted again and again.
+"""Simulation-based calibration (SBC): studies drawn from a fit's priors at its design, fitted, and ranked.
 
 Where priors, likelihood and sampler agree, the rank of the truth among the draws is uniform, for every site
-and every function of the sites (Talts et al. 2018, arXiv 1804.06788). The joint log-likelihood is ranked too:
-it sees errors that the sites do not (Modrak et al. 2023, Bayesian Analysis).
+and every function of the sites (Talts et al. 2018, arXiv 1804.06788). The joint log-likelihood is ranked too,
+because it detects errors that the sites do not (Modrak et al. 2023, Bayesian Analysis).
 
-A folder holds `settings.json` and `ranks.csv`, one row a replicate, rewritten whole after each: a stopped run
-goes on, and replicate i is the same whenever and wherever it runs.
+A folder holds `settings.json` and `ranks.csv`, which has one row for each replicate and is rewritten whole
+after each. A stopped run can go on, and replicate i is the same whenever and wherever it runs.
 """
 
 from __future__ import annotations
@@ -50,24 +50,17 @@ from kinetics.plan import BoundFit, FitData, FitPlan, bind, plan_of, read_plan
 __all__ = ["WRONG", "Replicated", "Replicator", "Settings", "sbc"]
 
 WRONG = ("drop_blq",)  # likelihoods that are wrong on purpose
-_OWN = (
-    "replicate",
-    "seconds",
-    "redrawn",
-    "blq",
-    "draws",
-    "divergences",
-    "gradients",
-    "ess",
-)  # columns that are no rank
+# columns of ranks.csv that are not ranks
+_RUN_COLUMNS = ("replicate", "seconds", "redrawn", "blq", "draws", "divergences", "gradients", "ess")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How every replicate is fitted: one chain of `draws`, of which `ranks` are kept, evenly spaced.
+    """How every replicate is fitted: one chain of `draws` after `warmup`; `ranks` of them are kept, evenly
+    spaced.
 
-    Where its effective sample size is below `ranks` it goes on, to `extend` times the draws at most.
-    `at_once` of them are sampled side by side on a device.
+    Where its effective sample size is below `ranks` the chain goes on, to at most `extend` times the draws.
+    `at_once` replicates are sampled side by side on a device.
     """
 
     seed: int
@@ -80,12 +73,12 @@ class Settings:
     at_once: int = 1
 
     def facts(self) -> dict[str, Any]:
-        """What the ranks depend on."""
+        """The settings that the ranks depend on."""
         return {k: v for k, v in asdict(self).items() if (k, v) != ("at_once", 1)}
 
 
 class Replicated(NamedTuple):
-    """What is said after each replicate: its number, how many are done of how many, and what it took."""
+    """Progress after each replicate: its number, how many are done of how many, and what it took."""
 
     replicate: int
     done: int
@@ -96,7 +89,7 @@ class Replicated(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    """A replicate that is to be sampled: what was drawn, where its chain begins, and with which key."""
+    """A replicate that is ready to be sampled: its study, and the chart, start and key of its chain."""
 
     number: int
     drawn: Drawn
@@ -106,7 +99,7 @@ class _Begun(NamedTuple):
 
 
 class _Chain(NamedTuple):
-    """One chain: sites (draw, ...), whether each draw diverged, what it took, and the least ESS of a site."""
+    """One chain: sites (draw, ...), whether each draw diverged, its gradients, the least ESS of a site."""
 
     sites: dict[str, np.ndarray]
     diverging: np.ndarray
@@ -115,7 +108,10 @@ class _Chain(NamedTuple):
 
 
 class Replicator:
-    """Draws a study from the priors, fits it, ranks the truth; compiled once for all replicates."""
+    """Draws a study from the priors, fits it and ranks the truth; compiled once for all replicates.
+
+    FitError for a fit by another method than NUTS.
+    """
 
     def __init__(self, bound: BoundFit, settings: Settings) -> None:
         if bound.plan.method != "nuts":
@@ -134,40 +130,46 @@ class Replicator:
             }
         )
         layout = chain_layout(settings.at_once)
-        beside = settings.at_once > 1
-        self.program = NutsProgram(self.posterior, self.sampler, layout, side_by_side=beside)
+        side_by_side = settings.at_once > 1
+        self.program = NutsProgram(self.posterior, self.sampler, layout, side_by_side=side_by_side)
         self._scalars = jax.jit(jax.vmap(partial(_scalars, self.study.fitted), (0, None)))
 
     def replicates(self, group: Sequence[int]) -> list[dict[str, Any]]:
-        """Ranks of the truth of each replicate, a function of the seed and its number, and how the fit went.
+        """The row of each replicate in `ranks.csv`: the ranks of its truth, and how its fit went.
 
-        Those whose charts are laid out alike are sampled side by side; `seconds` is each one's share.
+        The ranks are a function of the seed and the replicate's number. Replicates whose charts have the same
+        structure are sampled side by side; `seconds` is the share of each.
         """
         clock = perf_counter()
+        by_structure: dict[Any, list[_Begun]] = {}
+        for number in group:
+            begun = self._begun(number)
+            by_structure.setdefault(jax.tree.structure(begun.chart), []).append(begun)
         rows = []
-        alike: dict[Any, list[_Begun]] = {}
-        for begun in map(self._begun, group):
-            alike.setdefault(jax.tree.structure(begun.chart), []).append(begun)
-        for several in alike.values():
-            rows += [self._row(b, chain) for b, chain in zip(several, self._chains(several), strict=True)]
+        for several in by_structure.values():
+            for begun, chain in zip(several, self._chains(several), strict=True):
+                rows.append(self._row(begun, chain))
         seconds = round((perf_counter() - clock) / len(group), 2)
         return [row | {"seconds": seconds} for row in rows]
 
     def _begun(self, i: int) -> _Begun:
+        """Draw the study of replicate `i` and find where its chain starts."""
         drawn = self.study.draw(self.settings.seed, i)
         key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(self.settings.seed), i))
         chart, start = begin(self.posterior, drawn.data, self.sampler, key_start, marginal=self.marginal)
         return _Begun(i, drawn, chart, start, key)
 
     def _row(self, begun: _Begun, chain: _Chain) -> dict[str, Any]:
+        """The row of one replicate in `ranks.csv`."""
         drawn = begun.drawn
         ranks = self.settings.ranks
-        rows = np.arange(1, ranks + 1) * len(chain.diverging) // ranks - 1
-        both = {
-            k: np.concatenate([np.asarray(drawn.sites[k])[None], v[rows]]) for k, v in chain.sites.items()
-        }
-        values = {k: both[k] for k in self.posterior.priors}
-        values |= {k: np.asarray(v) for k, v in self._scalars(both, drawn.data).items()}
+        kept = np.arange(1, ranks + 1) * len(chain.diverging) // ranks - 1
+        # the truth, followed by the kept draws
+        sites = {}
+        for name, draws in chain.sites.items():
+            sites[name] = np.concatenate([np.asarray(drawn.sites[name])[None], draws[kept]])
+        values = {k: sites[k] for k in self.posterior.priors}
+        values |= {k: np.asarray(v) for k, v in self._scalars(sites, drawn.data).items()}
         return {
             "replicate": begun.number,
             "seconds": 0.0,
@@ -181,41 +183,49 @@ class Replicator:
         }
 
     def _chains(self, several: Sequence[_Begun]) -> list[_Chain]:
-        """Runs of `draws` after one warm-up, each on from the last, until the ESS of every site is `ranks`.
+        """The chains of replicates that are sampled side by side.
 
-        A chain ends where its own is: what it did beside the others that went on is not kept.
+        After one warm-up, runs of `draws` continue one another until the ESS of every site is `ranks`. A
+        chain ends when its own ESS is; draws that it makes while others go on are not kept.
         """
         settings = self.settings
-        parts = []
+        runs = []
         saved = None
-        inputs = self._inputs(several)
-        found: dict[int, _Chain] = {}
-        while len(found) < len(several):
-            parts.append(self.program.run(*inputs, saved=saved))
-            saved = Saved(settings.warmup, parts[-1].state, [])
+        data, chart, start, key = self._inputs(several)
+        chains: dict[int, _Chain] = {}
+        while len(chains) < len(several):
+            runs.append(self.program.run(data, chart, start, key, saved=saved))
+            saved = Saved(settings.warmup, runs[-1].state, [])
             for lane in range(len(several)):
-                chain = _joined(parts, lane, self.posterior.priors)
-                if lane not in found and (chain.ess >= settings.ranks or len(parts) == settings.extend):
-                    found[lane] = chain
-        return [found[lane] for lane in range(len(several))]
+                chain = _joined(runs, lane, self.posterior.priors)
+                if lane not in chains and (chain.ess >= settings.ranks or len(runs) == settings.extend):
+                    chains[lane] = chain
+        return [chains[lane] for lane in range(len(several))]
 
     def _inputs(self, several: Sequence[_Begun]) -> tuple[FitData, Chart, Array, Array]:
-        """Data, chart, start and key: of the one, or a row for each; the last is repeated where there are
-        fewer.
+        """Data, chart, start and key of one replicate, or stacked with a row for each of `at_once`.
+
+        Where there are fewer replicates, the last is repeated.
         """
         if self.settings.at_once == 1:
-            ((_, drawn, chart, start, key),) = several
-            return drawn.data, chart, start, key
+            (begun,) = several
+            return begun.drawn.data, begun.chart, begun.start, begun.key
         padded = [*several, *[several[-1]] * (self.settings.at_once - len(several))]
         data, chart = jax.tree.map(lambda *x: jnp.stack(x), *[(b.drawn.data, b.chart) for b in padded])
-        return data, chart, jnp.concatenate([b.start for b in padded]), jnp.stack([b.key for b in padded])
+        start = jnp.concatenate([b.start for b in padded])
+        key = jnp.stack([b.key for b in padded])
+        return data, chart, start, key
 
 
-def _joined(parts: Sequence[Draws], lane: int, sites: Iterable[str]) -> _Chain:
-    """One chain's runs, one after another."""
-    joined = {k: np.concatenate([p.sites[k][lane] for p in parts]) for k in parts[0].sites}
-    diverging, n_steps = (np.concatenate([p.stats[k][lane] for p in parts]) for k in ("diverging", "n_steps"))
-    return _Chain(joined, diverging, n_steps, _least_ess([joined[k] for k in sites]))
+def _joined(runs: Sequence[Draws], lane: int, sites: Iterable[str]) -> _Chain:
+    """The runs of one chain, one after another."""
+    joined = {k: np.concatenate([run.sites[k][lane] for run in runs]) for k in runs[0].sites}
+    return _Chain(
+        sites=joined,
+        diverging=np.concatenate([run.stats["diverging"][lane] for run in runs]),
+        n_steps=np.concatenate([run.stats["n_steps"][lane] for run in runs]),
+        ess=_least_ess([joined[k] for k in sites]),
+    )
 
 
 def sbc(
@@ -234,76 +244,110 @@ def sbc(
     at_once: int = 1,
     report: Callable[[Replicated], None] = lambda replicated: None,
 ) -> Calibration:
-    """Calibrate a fit by simulation: are the ranks of `replicates` truths uniform among their posterior
-    draws?
+    """Calibrate a fit by simulation: are the ranks of known truths among their posterior draws uniform?
 
-    Each replicate is fitted by one chain, `warmup` and `draws` iterations at `target_accept` in the
-    coordinates of Laplace's method, of which `ranks` are kept; it goes on, up to `extend` times the draws,
-    until its ESS is that. `seed` is the plan's unless given. `wrong="drop_blq"` tries the test itself:
-    records below the LLOQ are simulated and then left out of the fit, which has to be rejected. With a
-    `folder` a stopped run goes on where it was; FitError where the folder holds a run of other settings.
-    `jobs` processes work side by side; the ranks are the same for any number of them. `at_once` replicates
-    are sampled as one, in step on one device, so the longest trajectory is waited for; the ranks are the same
-    but for rounding. PlanError or StudyError for bad input.
+    `replicates` truths are drawn from the priors. Each replicate is fitted by one chain of `warmup` and
+    `draws` iterations at `target_accept`, in the coordinates of Laplace's method. `ranks` of the draws are
+    kept; the chain goes on, up to `extend` times the draws, until its ESS is `ranks`. `seed` is the plan's
+    unless given.
 
-    >>> found = kn.checks.sbc("ogasawara_2021__synthetic_cart_12", replicates=200, folder="runs/sbc")  # doctest: +SKIP
+    `wrong="drop_blq"` tests the test itself: records below the LLOQ are simulated and then left out of the
+    fit, which has to be rejected. With a `folder` a stopped run goes on where it was. `jobs` processes work
+    side by side; the ranks are the same for any number of them. `at_once` replicates are sampled in step on
+    one device, where all wait for the longest trajectory; the ranks are the same but for rounding. `report`
+    is called after each replicate.
+
+    FitError for numbers that are too small, an unknown `wrong`, or a folder with a run of other settings.
+    PlanError or StudyError for bad input.
+
+    >>> found = kn.checks.sbc(  # doctest: +SKIP
+    ...     "ogasawara_2021__synthetic_cart_12", replicates=200, folder="runs/sbc"
+    ... )
     """
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
     if not 1 <= ranks <= draws or min(replicates, jobs, at_once) < 1:
-        said = f"{ranks} ranks out of {draws} draws, {replicates} replicates, {jobs} jobs, {at_once} at once"
-        raise FitError(f"{said}: too few")
+        numbers = (
+            f"{ranks} ranks out of {draws} draws, {replicates} replicates, {jobs} jobs, {at_once} at once"
+        )
+        raise FitError(f"{numbers}: too few")
     if wrong is not None and wrong not in WRONG:
         raise FitError(f"unknown wrong likelihood {wrong!r}; known: {', '.join(WRONG)}")
     settings = Settings(
-        plan.seed if seed is None else seed, draws, warmup, ranks, target_accept, extend, wrong, at_once
+        seed=plan.seed if seed is None else seed,
+        draws=draws,
+        warmup=warmup,
+        ranks=ranks,
+        target_accept=target_accept,
+        extend=extend,
+        wrong=wrong,
+        at_once=at_once,
     )
     bound = bind(plan)
     facts = _facts(bound, settings)
     rows = {} if folder is None else _read(Path(folder), facts)
-    left = [i for i in range(replicates) if i not in rows]
-    for row in _replicated(bound, settings, left, jobs):
+    remaining = [i for i in range(replicates) if i not in rows]
+    for row in _replicated(bound, settings, remaining, jobs):
         rows[row["replicate"]] = row
         if folder is not None:
             write_atomic(Path(folder) / "ranks.csv", _table(rows).to_csv(index=False))
-        own = (row[k] for k in ("seconds", "divergences", "ess"))
-        report(Replicated(row["replicate"], len(rows), replicates, *own))
+        report(
+            Replicated(
+                replicate=row["replicate"],
+                done=len(rows),
+                total=replicates,
+                seconds=row["seconds"],
+                divergences=row["divergences"],
+                ess=row["ess"],
+            )
+        )
     table = _table({i: row for i, row in rows.items() if i < replicates})
-    runs = table[[c for c in table if c in _OWN]]
-    return Calibration(facts, runs, table.drop(columns=list(_OWN)).astype(int), ranks)
+    runs = table[[c for c in table if c in _RUN_COLUMNS]]
+    return Calibration(facts, runs, table.drop(columns=list(_RUN_COLUMNS)).astype(int), ranks)
 
 
 def _least_ess(chains: Sequence[np.ndarray]) -> float:
-    """The least effective sample size of several scalars' draws; 0 where one never moves."""
+    """The least effective sample size of several scalars' draws; 0 if one of them never moves."""
     ess = array_stats.ess(np.stack(chains)[:, None], chain_axis=1, draw_axis=2)
     return float(np.min(np.nan_to_num(ess)))
 
 
 def _scalars(bound: BoundFit, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
-    """Functions of all sites at once: joint log-likelihood, log density of the random effects, and of
-    everything.
+    """Functions of all sites that are ranked too: the joint log-likelihood, the log posterior, the
+    coefficients of shrunk effects, and the log density of the random effects where there are any.
     """
-    likelihood = jnp.sum(bound.subject_log_likelihood(s, data))
-    effects = jnp.sum(bound.effects_log_prob(s))
-    found = {"log_likelihood": likelihood, "log_posterior": bound.log_density(s, data)}
-    found |= {k: jnp.asarray(v) for k, v in bound.hierarchy.coefficients(s).items()}
-    return found | ({"log_effects": effects} if bound.hierarchy.vary else {})
+    scalars = {
+        "log_likelihood": jnp.sum(bound.subject_log_likelihood(s, data)),
+        "log_posterior": bound.log_density(s, data),
+    }
+    for name, value in bound.hierarchy.coefficients(s).items():
+        scalars[name] = jnp.asarray(value)
+    if bound.hierarchy.vary:
+        scalars["log_effects"] = jnp.sum(bound.effects_log_prob(s))
+    return scalars
+
+
+# --- replicates in this process, or in several ------------------------------------------------------------
 
 
 def _replicated(
-    bound: BoundFit, settings: Settings, left: Sequence[int], jobs: int
+    bound: BoundFit, settings: Settings, numbers: Sequence[int], jobs: int
 ) -> Iterator[dict[str, Any]]:
-    groups = [left[i : i + settings.at_once] for i in range(0, len(left), settings.at_once)]
-    if not left:
+    """The rows of the replicates with these numbers, as they are done."""
+    if not numbers:
         return
+    groups = [numbers[i : i + settings.at_once] for i in range(0, len(numbers), settings.at_once)]
     if jobs == 1:
         replicator = Replicator(bound, settings)
         for group in groups:
             yield from replicator.replicates(group)
         return
-    start = (bound.plan.resolved(), settings)
-    with ProcessPoolExecutor(
-        min(jobs, len(groups)), mp_context=get_context("spawn"), initializer=_begin_worker, initargs=start
-    ) as pool:
+    pool = ProcessPoolExecutor(
+        min(jobs, len(groups)),
+        mp_context=get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(bound.plan.resolved(), settings),
+    )
+    with pool:
         tasks = [pool.submit(_in_worker, group) for group in groups]
         try:
             for task in as_completed(tasks):
@@ -312,20 +356,25 @@ def _replicated(
             pool.shutdown(cancel_futures=True)
 
 
-_worker: list[Replicator] = []
+_worker: list[Replicator] = []  # the one replicator of a worker process
 
 
 def _begin_worker(plan: dict[str, Any], settings: Settings) -> None:
+    """Bind the plan and make the replicator of this worker process."""
     use_compile_cache()
     _worker[:] = [Replicator(bind(plan_of(plan)), settings)]
 
 
 def _in_worker(group: Sequence[int]) -> list[dict[str, Any]]:
+    """The rows of a group of replicates, by this worker process."""
     return _worker[0].replicates(group)
 
 
+# --- the folder of a run ----------------------------------------------------------------------------------
+
+
 def _facts(bound: BoundFit, settings: Settings) -> dict[str, Any]:
-    """What a run of replicates depends on, as plain values: two runs with equal facts may be joined."""
+    """All that a run of replicates depends on, as plain values: two runs with equal facts may be joined."""
     plan = {k: v for k, v in bound.plan.resolved().items() if k not in ("sampler", "expect", "seed", "data")}
     return {
         "fit": bound.plan.name,
@@ -343,7 +392,7 @@ def _facts(bound: BoundFit, settings: Settings) -> dict[str, Any]:
 
 
 def _read(folder: Path, facts: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """The replicates a folder has; the settings are written where it is new. FitError if they are others."""
+    """The replicates that a folder has; a new folder gets its settings. FitError if it has other settings."""
     file = folder / "settings.json"
     if not file.exists():
         if folder.is_dir() and any(folder.iterdir()):
@@ -351,29 +400,35 @@ def _read(folder: Path, facts: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
         write_atomic(file, json.dumps(facts, indent=2) + "\n")
         return {}
     try:
-        then = json.loads(file.read_text(encoding="utf-8"))
-        text = (folder / "ranks.csv").read_text(encoding="utf-8") if (folder / "ranks.csv").exists() else ""
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        ranks = folder / "ranks.csv"
+        text = ranks.read_text(encoding="utf-8") if ranks.exists() else ""
         table = pd.read_csv(StringIO(text)) if text else DataFrame()
     except (OSError, ValueError) as error:
         raise FitError(f"{folder} is damaged ({error}); choose another folder") from error
-    other = [_said(k, then.get(k), facts[k]) for k in facts if then.get(k) != facts[k]]
-    if other:
-        raise FitError(f"{folder} is of another calibration: {'; '.join(other)}; choose another folder")
+    differences = [_difference(k, earlier.get(k), facts[k]) for k in facts if earlier.get(k) != facts[k]]
+    if differences:
+        raise FitError(f"{folder} is of another calibration: {'; '.join(differences)}; choose another folder")
     return {int(row["replicate"]): row for row in table.to_dict("records")}  # pyright: ignore
 
 
-def _said(name: str, then: Any, now: Any) -> str:
-    """`settings: draws was 300, now 500`: which parts differ."""
-    if not (isinstance(then, Mapping) and isinstance(now, Mapping)):
-        return f"{name} was {then}, now {now}"
-    keys = [k for k in {**then, **now} if then.get(k) != now.get(k)]
-    return f"{name}: " + ", ".join(f"{k} was {_short(then.get(k))}, now {_short(now.get(k))}" for k in keys)
+def _difference(name: str, earlier: Any, now: Any) -> str:
+    """How a fact differs: `settings: draws was 300, now 500`."""
+    if not (isinstance(earlier, Mapping) and isinstance(now, Mapping)):
+        return f"{name} was {earlier}, now {now}"
+    changes = []
+    for key in {**earlier, **now}:
+        if earlier.get(key) != now.get(key):
+            changes.append(f"{key} was {_short(earlier.get(key))}, now {_short(now.get(key))}")
+    return f"{name}: {', '.join(changes)}"
 
 
 def _short(value: Any) -> str:
+    """A value as text of at most 40 characters."""
     text = str(value)
     return text if len(text) <= 40 else text[:12] + "..."
 
 
 def _table(rows: Mapping[int, Mapping[str, Any]]) -> DataFrame:
+    """The rows in the order of their replicates."""
     return DataFrame([rows[i] for i in sorted(rows)])

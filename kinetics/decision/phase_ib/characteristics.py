@@ -1,7 +1,8 @@
-"""What the go / no-go rule of the expansion cohorts does if these are the true response rates.
+"""Operating characteristics of the go / no-go rule of the expansion cohorts under true response rates.
 
-Every outcome is enumerated where there are at most `MOST`; otherwise trials are simulated, every truth on the
-same random numbers (a response is a uniform number below the rate), and the standard error is given.
+Every outcome is enumerated where there are at most `MOST` of them. Otherwise trials are simulated, every
+truth on the same random numbers (a response is a uniform number below the rate), and the standard error is
+given.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from math import prod, sqrt
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pandas import DataFrame
 from scipy.stats import binom
 
@@ -29,13 +30,14 @@ AT_ONCE = 400  # simulated outcomes at a time: the grid has ten thousand points
 
 @dataclass(frozen=True, eq=False)
 class ExpansionCharacteristics:
-    """`table`: a row a cohort; errors are standard errors, 0 where every outcome was enumerated.
+    """What the go / no-go rule does, by cohort and for all cohorts together.
 
-    cohort; patients; null; true_response; p_go, p_no_go, p_undecided; p_go_error, p_no_go_error; alone_p_go,
-    alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go`: the
-    probability that any cohort goes on whose true rate is not above its null; NaN where there is no such
-    cohort. `method` says whether all `outcomes` were enumerated or `trials` simulated; `false_go_error` is
-    the standard error of `false_go`, `alone_false_go` the same where each cohort is judged by itself.
+    `table` has one row a cohort: cohort; patients; null; true_response; p_go, p_no_go, p_undecided;
+    p_go_error, p_no_go_error (standard errors, 0 where every outcome was enumerated); alone_p_go,
+    alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go` is the
+    probability that any cohort goes on whose true rate is not above its null, NaN where there is no such
+    cohort; `false_go_error` its standard error; `alone_false_go` the same probability where each cohort is
+    judged by itself. `method` says whether all `outcomes` were enumerated or `trials` simulated.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
     >>> found = kn.decision.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
@@ -57,9 +59,10 @@ class ExpansionCharacteristics:
 def expansion_characteristics(
     design: ExpansionDesign, true_response: Sequence[float], *, trials: int = 10_000, seed: int = 0
 ) -> ExpansionCharacteristics:
-    """P(go), P(no go) of every cohort with the design's patients, and the family-wise P(false go).
+    """P(go) and P(no go) of every cohort with the design's patients, and the family-wise P(false go).
 
-    InputError where `true_response` is not a probability for each cohort.
+    `true_response` are the true response rates, one a cohort. `trials` and `seed` count where outcomes are
+    too many to enumerate. InputError where `true_response` is not a probability for each cohort.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
     >>> found = kn.decision.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
@@ -81,45 +84,37 @@ def expansion_characteristics(
         shares_of(design.prior, j, range(n + 1), n, (design.null[j], design.target[j]))
         for j, n in enumerate(design.patients)
     ]
+
+    # P(p > null) and P(p > target) after every outcome, and the probability of the outcome
     size = prod(n + 1 for n in design.patients)
-    if size <= MOST:
-        above = _of_all(shares, grid)
-        outcomes = size
+    enumerated = size <= MOST
+    if enumerated:
+        above = _above_after_all(shares, grid)
         masses = [binom.pmf(np.arange(n + 1), n, p) for n, p in zip(design.patients, truth, strict=True)]
         weight = reduce(np.multiply.outer, masses).ravel()
     else:
-        seen, times = np.unique(_simulated(design, truth, trials, seed), axis=0, return_counts=True)
-        above = _of_each(seen, shares, grid)
-        outcomes = len(seen)
-        weight = times / trials
+        responses = _simulated_responses(design, truth, trials, seed)
+        outcomes, counts = np.unique(responses, axis=0, return_counts=True)
+        above = _above_after(outcomes, shares, grid)
+        weight = counts / trials
     goes = above[:, :, 0] >= design.go
     ends = above[:, :, 1] < design.no_go
-    simulated = trials if size > MOST else 0
-    return _summary(design, truth, goes & ~ends, ends & ~goes, weight, outcomes, simulated, seed)
+    go = goes & ~ends
+    no_go = ends & ~goes
 
-
-def _summary(
-    design: ExpansionDesign,
-    truth: Float[np.ndarray, " cohort"],
-    go: Bool[np.ndarray, "outcome cohort"],
-    no_go: Bool[np.ndarray, "outcome cohort"],
-    weight: Float[np.ndarray, " outcome"],
-    outcomes: int,
-    trials: int,
-    seed: int,
-) -> ExpansionCharacteristics:
     def error(p: float) -> float:
-        return sqrt(max(p * (1 - p), 0.0) / trials) if trials else 0.0
+        """The standard error of a simulated probability; 0 for an enumerated one."""
+        return 0.0 if enumerated else sqrt(max(p * (1 - p), 0.0) / trials)
 
     useless = truth <= np.asarray(design.null)
-    false_go = float(weight @ go[:, useless].any(axis=1)) if useless.any() else np.nan
     rows = []
-    alone_none = 1.0
+    alone_no_false_go = 1.0
     for j, (name, n) in enumerate(zip(design.names, design.patients, strict=True)):
         p_go = float(weight @ go[:, j])
         p_no_go = float(weight @ no_go[:, j])
         alone_go, alone_no_go = _alone(design, j, float(truth[j]))
-        alone_none *= 1 - alone_go if useless[j] else 1.0
+        if useless[j]:
+            alone_no_false_go *= 1 - alone_go
         rows.append(
             {
                 "cohort": name,
@@ -135,88 +130,95 @@ def _summary(
                 "alone_p_no_go": alone_no_go,
             }
         )
+
+    false_go = np.nan
+    false_go_error = np.nan
+    alone_false_go = np.nan
+    if useless.any():
+        false_go = float(weight @ go[:, useless].any(axis=1))
+        false_go_error = error(false_go)
+        alone_false_go = 1 - alone_no_false_go
     return ExpansionCharacteristics(
-        design,
-        "simulation" if trials else "exact enumeration",
-        outcomes,
-        trials,
-        seed,
-        DataFrame(rows),
-        false_go,
-        error(false_go) if useless.any() else np.nan,
-        1 - alone_none if useless.any() else np.nan,
+        design=design,
+        method="exact enumeration" if enumerated else "simulation",
+        outcomes=len(above),
+        trials=0 if enumerated else trials,
+        seed=seed,
+        table=DataFrame(rows),
+        false_go=false_go,
+        false_go_error=false_go_error,
+        alone_false_go=alone_false_go,
     )
 
 
-def _of_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome cohort 2"]:
+def _above_after_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome cohort 2"]:
     """P(p > null) and P(p > target) after every outcome, the last cohort's events counting fastest.
 
-    The sum over the grid is a product of two matrices: the outcomes of the first cohorts, and those of the
-    others.
+    The sum over the grid is a product of two matrices: one of the outcomes of the first half of the cohorts,
+    one of those of the other half.
     """
     half = len(shares) // 2
-    found = []
     wholes = [s.whole for s in shares]
 
     def total(parts: Sequence[Float[np.ndarray, "outcome point"]]) -> Float[np.ndarray, " all"]:
         return ((_joint(parts[:half], grid) * grid.weight) @ _joint(parts[half:], grid).T).ravel()
 
-    every = total(wholes)
-    for j, own in enumerate(shares):
-        parts = [total([*wholes[:j], claim, *wholes[j + 1 :]]) / every for claim in own.claims[1:]]
-        found.append(np.stack(parts, axis=-1))
-    return np.stack(found, axis=1)
+    likelihood = total(wholes)
+    by_cohort = []
+    for j, cohort in enumerate(shares):
+        ratios = []
+        for claim in cohort.claims[1:]:  # above null, above target
+            parts = [*wholes[:j], claim, *wholes[j + 1 :]]
+            ratios.append(total(parts) / likelihood)
+        by_cohort.append(np.stack(ratios, axis=-1))
+    return np.stack(by_cohort, axis=1)
 
 
 def _joint(
     parts: Sequence[Float[np.ndarray, "outcome point"]], grid: Grid
 ) -> Float[np.ndarray, "outcomes point"]:
-    """The product over some cohorts, of every combination of their outcomes; ones where there is no
-    cohort.
-    """
+    """The product over some cohorts, for every combination of their outcomes; ones without a cohort."""
     joint = np.ones((1, len(grid.weight)))
     for part in parts:
         joint = (joint[:, None, :] * part[None, :, :]).reshape(-1, part.shape[1])
     return joint
 
 
-def _of_each(
+def _above_after(
     outcomes: Int[np.ndarray, "outcome cohort"], shares: Sequence[Shares], grid: Grid
 ) -> Float[np.ndarray, "outcome cohort 2"]:
-    """The same after these outcomes alone."""
-    found = np.empty((*outcomes.shape, 2))
+    """P(p > null) and P(p > target) after these outcomes (events by cohort) alone."""
+    above = np.empty((*outcomes.shape, 2))
     for start in range(0, len(outcomes), AT_ONCE):
         some = outcomes[start : start + AT_ONCE]
         weight = grid.weight * np.ones((len(some), 1))
-        for j, own in enumerate(shares):
-            weight = weight * own.whole[some[:, j]]
+        for j, cohort in enumerate(shares):
+            weight = weight * cohort.whole[some[:, j]]
         weight /= weight.sum(axis=1, keepdims=True)
-        for j, own in enumerate(shares):
-            for k, claim in enumerate(own.claims[1:]):
-                part = (claim / own.whole)[some[:, j]]
-                found[start : start + AT_ONCE, j, k] = np.einsum("op,op->o", weight, part)
-    return found
+        for j, cohort in enumerate(shares):
+            for k, claim in enumerate(cohort.claims[1:]):
+                part = (claim / cohort.whole)[some[:, j]]
+                above[start : start + AT_ONCE, j, k] = np.einsum("op,op->o", weight, part)
+    return above
 
 
-def _simulated(
+def _simulated_responses(
     design: ExpansionDesign, truth: np.ndarray, trials: int, seed: int
 ) -> Int[np.ndarray, "trial cohort"]:
+    """The number of responses of every cohort in every trial."""
     rng = np.random.default_rng(seed)
-    return np.stack(
-        [(rng.random((trials, n)) < p).sum(axis=1) for n, p in zip(design.patients, truth, strict=True)],
-        axis=1,
-    )
+    responses = []
+    for n, p in zip(design.patients, truth, strict=True):
+        responses.append((rng.random((trials, n)) < p).sum(axis=1))
+    return np.stack(responses, axis=1)
 
 
 def _alone(design: ExpansionDesign, cohort: int, truth: float) -> tuple[float, float]:
-    """P(go) and P(no go) of a cohort by itself."""
+    """P(go) and P(no go) of a cohort by itself, at its true response rate."""
     n = design.patients[cohort]
-    answers = [
-        [beta_answer(y, n, 0.9, rate)[3] for rate in (design.null[cohort], design.target[cohort])]
-        for y in range(n + 1)
-    ]
-    above = np.array(answers)
-    goes = above[:, 0] >= design.go
-    ends = above[:, 1] < design.no_go
+    above_null = np.array([beta_answer(y, n, 0.9, design.null[cohort])[3] for y in range(n + 1)])
+    above_target = np.array([beta_answer(y, n, 0.9, design.target[cohort])[3] for y in range(n + 1)])
+    goes = above_null >= design.go
+    ends = above_target < design.no_go
     mass = binom.pmf(np.arange(n + 1), n, truth)
     return float(mass @ (goes & ~ends)), float(mass @ (ends & ~goes))

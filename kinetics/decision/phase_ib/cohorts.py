@@ -1,10 +1,8 @@
-"""Phase IB: response rates of the expansion cohorts, each by itself, all as one, and borrowing by EXNEX; go
-or no go.
+"""Phase IB: response rates of the expansion cohorts, each alone, pooled, and borrowing by EXNEX; verdicts.
 
-A cohort goes on where P(p > null) is at least `go`, and does not where P(p > target) is less than `no_go`, p
-being its response rate by the EXNEX posterior (`kinetics.decision.exnex`). Where both or neither hold it is
-undecided: both say that the rate is above the null but not as high as was wanted, neither that too few were
-treated.
+A cohort goes on where P(p > null) is at least `go`, and does not where P(p > target) is less than `no_go`; p
+is its response rate by the EXNEX posterior (`kinetics.decision.exnex`). Where both or neither hold, it is
+undecided. Both: the rate is above the null but not as high as wanted. Neither: too few were treated to tell.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from kinetics.study import Study
 __all__ = ["CohortRates", "ExpansionDesign", "Verdict", "decide", "design_of", "expansion"]
 
 Verdict = Literal["go", "no go", "undecided"]
-POINTS = {  # key of [expansion] -> what it is
+POINTS = {  # key of [expansion] -> its meaning
     "null_rate": "the response rate that is not worth it",
     "target_rate": "the response rate that is wanted",
     "go": "P(p > null) from which a cohort goes on",
@@ -40,9 +38,9 @@ RESPONDED = ("CR", "PR")
 class ExpansionDesign:
     """The expansion of a protocol with nothing left open; tuples have one entry a cohort.
 
-    `because`: the protocol's sentence for every value of `POINTS`, "" where it has none. `names`, planned
-    `patients`, `null` and `target` response rates by cohort; a cohort goes on where P(p > null) is above
-    `go`, and does not where P(p > target) is below `no_go`.
+    `names`, planned `patients`, `null` and `target` response rates are by cohort. A cohort goes on where P(p
+    > null) is at least `go`, and does not where P(p > target) is below `no_go`. `because`: key of `POINTS` ->
+    the protocol's sentence for the value, "" where it has none.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"))
     >>> design.null, design.target, design.go
@@ -61,22 +59,21 @@ class ExpansionDesign:
     because: Mapping[str, str]
 
     def assumed(self) -> list[str]:
-        """What every answer stands on, a sentence each."""
-        said = [
-            f"{key}: {sentence or 'without a sentence in the protocol'}"
-            for key, sentence in self.because.items()
-        ]
-        return [f"prior: {self.prior}: {self.prior.source}", *said]
+        """The assumptions of every answer, a sentence each."""
+        sentences = [f"prior: {self.prior}: {self.prior.source}"]
+        for key, sentence in self.because.items():
+            sentences.append(f"{key}: {sentence or 'without a sentence in the protocol'}")
+        return sentences
 
 
 def design_of(
     protocol: Protocol, *, patients: Sequence[int] | None = None, weight: float | None = None
 ) -> ExpansionDesign:
-    """The expansion of a protocol; `patients` and `weight` take the place of the cohorts' own.
+    """The design of a protocol's expansion; `patients` and `weight` replace those of the cohorts.
 
     The plausible rate of the prior is the middle of null and target, where Neuenschwander 2016 centres a
-    cohort of its own. PlanError where the protocol has no [expansion], or leaves a value of it out.
-    InputError where `patients` are not one number for each cohort.
+    cohort by itself. PlanError where the protocol has no [expansion], or leaves a value of it out. InputError
+    where `patients` is not one number for each cohort.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> design = kn.decision.design_of(protocol)
@@ -100,49 +97,65 @@ def design_of(
     if len(planned) != len(table.cohorts) or min(planned) < 1:
         what = f"{len(planned)} numbers of patients for {len(table.cohorts)} cohorts"
         raise InputError(Problem(what, "give one, from 1, for each cohort"))
-    value: dict[str, Any] = {key: point.value for key, point in points.items()}
-    null = tuple(c.null_rate or value["null_rate"] for c in table.cohorts)
-    target = tuple(c.target_rate or value["target_rate"] for c in table.cohorts)
-    own = [c.weight if weight is None else None for c in table.cohorts]
-    plausible = [(a + b) / 2 for a, b in zip(null, target, strict=True)]
-    weights = [value["weight"] if w is None else w for w in own]
-    prior = exnex_prior(plausible, weights, tau_scale=value["tau_scale"])
+    values: dict[str, Any] = {key: point.value for key, point in points.items()}
+    null = tuple(c.null_rate or values["null_rate"] for c in table.cohorts)
+    target = tuple(c.target_rate or values["target_rate"] for c in table.cohorts)
+
+    weights = []
+    for cohort in table.cohorts:
+        replaced = weight is not None or cohort.weight is None
+        weights.append(values["weight"] if replaced else cohort.weight)
+    plausible = [(low + high) / 2 for low, high in zip(null, target, strict=True)]
+    prior = exnex_prior(plausible, weights, tau_scale=values["tau_scale"])
     prior = replace(prior, source=f"{prior.source}: the middle of null and target")
-    because = {key: point.because for key, point in points.items()}
-    names = tuple(c.name for c in table.cohorts)
-    return ExpansionDesign(names, planned, null, target, value["go"], value["no_go"], prior, because)
+    return ExpansionDesign(
+        names=tuple(c.name for c in table.cohorts),
+        patients=planned,
+        null=null,
+        target=target,
+        go=values["go"],
+        no_go=values["no_go"],
+        prior=prior,
+        because={key: point.because for key, point in points.items()},
+    )
 
 
 def decide(
     above_null: float, above_target: float, design: ExpansionDesign, cohort: int
 ) -> tuple[Verdict, str]:
-    """The verdict on a cohort (from 0), and the clauses that gave it."""
+    """The verdict on a cohort (from 0), and the clauses that gave it.
+
+    `above_null` and `above_target` are P(p > null) and P(p > target).
+    """
     goes = above_null >= design.go
     ends = above_target < design.no_go
-    said = (
-        f"P(p > {design.null[cohort]:g}) is {above_null:.3f}, {'at least' if goes else 'less than'} {design.go:g}; "
-        f"P(p > {design.target[cohort]:g}) is {above_target:.3f}, {'less than' if ends else 'at least'} "
-        f"{design.no_go:g}"
+    null_side = "at least" if goes else "less than"
+    target_side = "less than" if ends else "at least"
+    clauses = (
+        f"P(p > {design.null[cohort]:g}) is {above_null:.3f}, {null_side} {design.go:g}; "
+        f"P(p > {design.target[cohort]:g}) is {above_target:.3f}, {target_side} {design.no_go:g}"
     )
     if goes and ends:
-        return "undecided", f"{said}: above the null, but not as high as wanted"
-    if not goes and not ends:
-        return "undecided", f"{said}: neither shown nor ruled out"
-    return ("go" if goes else "no go"), said
+        return "undecided", f"{clauses}: above the null, but not as high as wanted"
+    if goes:
+        return "go", clauses
+    if ends:
+        return "no go", clauses
+    return "undecided", f"{clauses}: neither shown nor ruled out"
 
 
 @dataclass(frozen=True, eq=False)
 class CohortRates:
-    """The expansion of a study. `table` has a row a cohort; `notes` say who was counted.
+    """The expansion of a study: the cohorts' response rates and the verdicts.
 
-    cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean, borrowed_lower,
-    borrowed_upper, p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before and after the
-    data); alone_* and pooled_* (Jeffreys' prior: the cohort by itself, all cohorts as one: mean, lower,
-    upper, p_above_null); verdict; why; reason (why there is no estimate). `level` is the probability of the
-    intervals.
+    `table` has one row a cohort: cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean,
+    borrowed_lower, borrowed_upper, p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before
+    and after the data); alone_* and pooled_* (Jeffreys' prior, for the cohort by itself and for all cohorts
+    as one: mean, lower, upper, p_above_null); verdict; why; reason (why there is no estimate). `notes` say
+    which subjects were counted. `level` is the probability of the intervals.
 
-    >>> study = kn.read_study("nkg2d_plateau_synthetic")
-    >>> found = kn.decision.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"), weight=0.0)  # nobody borrows
+    >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> found = kn.decision.expansion(study, protocol, weight=0.0)  # nobody borrows
     >>> found.level, found.synthetic, found.posterior.mean.shape
     (0.9, True, (4,))
     """
@@ -165,11 +178,12 @@ def expansion(
     level: float = 0.9,
     weight: float | None = None,
 ) -> CohortRates:
-    """The cohorts' rates of objective response among the treated, intervals of `level`, and the verdicts.
+    """The cohorts' rates of objective response among the treated, with intervals, and the verdicts.
 
-    Who is NE or without an assessment counts as without a response; `weight` takes the place of the
-    protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a subject has
-    no cohort. InputError for a weight that is no probability.
+    A subject who is NE or without an assessment counts as one without a response. With `confirmed`, a CR or
+    PR needs a later assessment that confirms it. `level` is the probability of the intervals; `weight`
+    replaces the protocol's. PlanError where [expansion] is missing or leaves a value out, StudyError where a
+    subject has no cohort, InputError for a weight that is no probability.
 
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
     >>> found = kn.decision.expansion(study, kn.read_protocol("nkg2d_phase1_synthetic"))
@@ -181,38 +195,48 @@ def expansion(
     3        other        9   0       0  undecided
     """
     design = design_of(protocol, weight=weight)
-    assert protocol.expansion is not None  # design_of has looked
-    found, notes = _counted(study, protocol.expansion, confirmed)
-    patients = tuple(int((found["cohort"] == name).sum()) for name in design.names)
-    events = tuple(
-        int(found.loc[found["cohort"] == n, "response"].isin(RESPONDED).sum()) for n in design.names
-    )
-    early = [
-        f"{name} {n} of {m}"
-        for name, n, m in zip(design.names, patients, design.patients, strict=True)
-        if n < m
-    ]
-    if early:
-        notes.append(f"fewer than planned: {', '.join(early)}; characteristics are of the planned numbers")
+    assert protocol.expansion is not None  # or design_of had raised
+    subjects, notes = _counted(study, protocol.expansion, confirmed)
+    patients = []
+    events = []
+    fewer = []
+    for name, planned in zip(design.names, design.patients, strict=True):
+        responses = subjects.loc[subjects["cohort"] == name, "response"]
+        patients.append(len(responses))
+        events.append(int(responses.isin(RESPONDED).sum()))
+        if len(responses) < planned:
+            fewer.append(f"{name} {len(responses)} of {planned}")
+    if fewer:
+        notes.append(f"fewer than planned: {', '.join(fewer)}; characteristics are of the planned numbers")
     posterior = exnex(events, patients, design.prior)
-    table = _table(design, posterior, level)
-    synthetic = study.synthetic or protocol.synthetic
-    return CohortRates(study.name, study.sha256, synthetic, level, design, posterior, table, notes)
+    return CohortRates(
+        study=study.name,
+        sha256=study.sha256,
+        synthetic=study.synthetic or protocol.synthetic,
+        level=level,
+        design=design,
+        posterior=posterior,
+        table=_table(design, posterior, level),
+        notes=notes,
+    )
 
 
 def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame:
+    """One row a cohort: its rate by four estimates, and the verdict."""
     means = posterior.mean
     low = posterior.quantile((1 - level) / 2)
     high = posterior.quantile((1 + level) / 2)
-    total = sum(posterior.events), sum(posterior.patients)
+    all_events = sum(posterior.events)
+    all_patients = sum(posterior.patients)
     rows = []
     for j, name in enumerate(design.names):
-        y = posterior.events[j]
+        events = posterior.events[j]
         n = posterior.patients[j]
-        lower, upper = clopper_pearson(y, n, level)
-        null = float(posterior.above(design.null[j])[j])
-        target = float(posterior.above(design.target[j])[j])
-        verdict, why = decide(null, target, design, j)
+        null = design.null[j]
+        lower, upper = clopper_pearson(events, n, level)
+        above_null = float(posterior.above(null)[j])
+        above_target = float(posterior.above(design.target[j])[j])
+        verdict, why = decide(above_null, above_target, design, j)
         if not n:
             verdict = "undecided"
             why = "no treated patient: what is said of it is the other cohorts' and the prior's"
@@ -220,69 +244,88 @@ def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame
             "cohort": name,
             "planned": design.patients[j],
             "n": n,
-            "events": y,
-            "estimate": y / n if n else np.nan,
+            "events": events,
+            "estimate": events / n if n else np.nan,
             "lower": lower,
             "upper": upper,
             "mean": means[j],
             "borrowed_lower": low[j],
             "borrowed_upper": high[j],
-            "p_above_null": null,
-            "p_above_target": target,
+            "p_above_null": above_null,
+            "p_above_target": above_target,
             "weight": design.prior.weight[j],
             "p_exchangeable": float(posterior.exchangeable[j]),
         }
-        row |= _beside("alone", (y, n), level, design.null[j]) | _beside(
-            "pooled", total, level, design.null[j]
-        )
-        rows.append(row | {"verdict": verdict, "why": why, "reason": "" if n else "no treated subject"})
+        row |= _jeffreys_columns("alone", events, n, level, null)
+        row |= _jeffreys_columns("pooled", all_events, all_patients, level, null)
+        row |= {"verdict": verdict, "why": why, "reason": "" if n else "no treated subject"}
+        rows.append(row)
     return DataFrame(rows)
 
 
-def _beside(key: str, counted: tuple[int, int], level: float, null: float) -> dict[str, float]:
-    """The answer of Jeffreys' prior; NaN where nobody was treated."""
-    answer = beta_answer(*counted, level, null) if counted[1] else (np.nan,) * 4
-    return {f"{key}_{k}": v for k, v in zip(("mean", "lower", "upper", "p_above_null"), answer, strict=True)}
+def _jeffreys_columns(prefix: str, events: int, n: int, level: float, null: float) -> dict[str, float]:
+    """The columns of the answer by Jeffreys' prior; NaN where nobody was treated."""
+    answer = beta_answer(events, n, level, null) if n else (np.nan,) * 4
+    names = ("mean", "lower", "upper", "p_above_null")
+    return {f"{prefix}_{name}": value for name, value in zip(names, answer, strict=True)}
 
 
 def _counted(study: Study, table: Expansion, confirmed: bool) -> tuple[DataFrame, list[str]]:
-    """The treated subjects of the expansion with their cohort and best response; who they are, in words."""
-    missing = [c for c in (table.column, *table.only) if c not in study.subjects.columns]
+    """The treated subjects of the expansion with their cohort and best response; notes on who they are."""
+    missing = [column for column in (table.column, *table.only) if column not in study.subjects.columns]
     if missing:
-        known = list(map(str, study.subjects.columns))
+        names = list(map(str, study.subjects.columns))
         raise StudyError(
-            Problem(f"no column {c!r}, which [expansion] names", did_you_mean(c, known), file="subjects.csv")
-            for c in missing
+            Problem(
+                f"no column {column!r}, which [expansion] names",
+                did_you_mean(column, names),
+                file="subjects.csv",
+            )
+            for column in missing
         )
     responses = best_responses(study, confirmed, by=table.column)
-    own = Series(True, index=study.subjects.index)
+    selected = Series(True, index=study.subjects.index)
     for column, value in table.only.items():
-        own &= study.subjects[column].astype(str) == value
-    chosen = responses["subject"].map(own).astype(bool).to_numpy() & responses["treated"].to_numpy(bool)
-    if not chosen.any():
+        selected &= study.subjects[column].astype(str) == value
+    in_expansion = responses["subject"].map(selected).astype(bool).to_numpy()
+    counted = in_expansion & responses["treated"].to_numpy(bool)
+    if not counted.any():
         what = f"no treated subject with {', '.join(f'{c} = {v}' for c, v in table.only.items())}"
         raise StudyError(Problem(what, "mend `expansion.only`, or wait for the first", file="subjects.csv"))
-    names = [cohort.name for cohort in table.cohorts]
-    found = responses[chosen].assign(cohort=lambda t: t[table.column].astype(str))
-    strays = found[~found["cohort"].isin(names)]
+
+    # every subject belongs to a cohort, or to the cohort of all others
+    cohorts = [cohort.name for cohort in table.cohorts]
+    subjects = responses[counted].assign(cohort=lambda t: t[table.column].astype(str))
+    strays = subjects[~subjects["cohort"].isin(cohorts)]
     if len(strays) and not table.others:
-        remedy = f"one of {', '.join(names)}, or let `expansion.others` name the cohort of all others"
+        remedy = f"one of {', '.join(cohorts)}, or let `expansion.others` name the cohort of all others"
         raise StudyError(
-            Problem("belongs to no cohort", remedy, "subjects.csv", int(i) + 2, s, table.column, str(value))  # type: ignore[arg-type]
-            for i, s, value in zip(strays.index, strays["subject"], strays["cohort"], strict=True)
+            Problem(
+                "belongs to no cohort",
+                remedy,
+                file="subjects.csv",
+                row=int(i) + 2,  # type: ignore[arg-type]
+                subject=subject,
+                column=table.column,
+                value=str(value),
+            )
+            for i, subject, value in zip(strays.index, strays["subject"], strays["cohort"], strict=True)
         )
-    found.loc[strays.index, "cohort"] = table.others
-    return found, _notes(study, table, found, strays, confirmed)
+    subjects.loc[strays.index, "cohort"] = table.others
+    return subjects, _notes(study, table, subjects, strays, confirmed)
 
 
-def _notes(study: Study, table: Expansion, found: DataFrame, strays: DataFrame, confirmed: bool) -> list[str]:
-    notes = [f"{len(found)} treated subjects; {'confirmed' if confirmed else 'unconfirmed'} responses"]
+def _notes(
+    study: Study, table: Expansion, subjects: DataFrame, strays: DataFrame, confirmed: bool
+) -> list[str]:
+    """Who was counted, a sentence each."""
+    notes = [f"{len(subjects)} treated subjects; {'confirmed' if confirmed else 'unconfirmed'} responses"]
     if table.only:
         notes.append("only subjects with " + ", ".join(f"{c} = {v}" for c, v in table.only.items()))
     else:
         notes.append("`expansion.only` names nobody: every treated subject counts, those of phase IA too")
     if "dose_level" in study.subjects.columns:
-        levels = study.subjects.loc[found["subject"], "dose_level"].nunique()
+        levels = study.subjects.loc[subjects["subject"], "dose_level"].nunique()
         if levels > 1:
             notes.append(
                 f"they had {levels} dose levels, taken together here: phase IB has one, the recommended"

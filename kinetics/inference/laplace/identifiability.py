@@ -1,7 +1,8 @@
-"""Which population values the records determine when no prior helps, and the covariance of those.
+"""Which population values the records determine without a prior, and the covariance of those.
 
-A between-subject SD that may as well be 0, a correlation at 1, and a value that the likelihood hardly feels
-are named and held where the maximum has them; the covariance is that of the others, given these.
+Three kinds of value are not determined: a between-subject SD that may as well be 0, a correlation at 1, and a
+value that the likelihood hardly depends on. They are named, and held at their value at the maximum. The
+covariance is that of the other values, given these.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from kinetics.plan import FitData
 
 __all__ = ["Identified", "coordinates", "identified"]
 
-_SMALL = 0.05  # an SD on the link scale
-_LOSS = 0.1  # the log-likelihood that 0 in its place may cost
-_WIDE = 3.0  # standard errors: on a log or logit scale
-_WIDER = 10.0  # on others, in prior SDs or values
-_SINGULAR = 1e-8  # least eigenvalue of the information, its diagonal scaled to 1
+_SMALL = 0.05  # a between-subject SD (link scale) up to which it is compared with 0
+_LOSS = 0.1  # decrease of the log-likelihood up to which an SD may as well be 0
+_WIDE = 3.0  # largest standard error on a log or logit scale
+_WIDER = 10.0  # largest standard error on other scales, in prior SDs or in values
+_SINGULAR = 1e-8  # least eigenvalue of the information, with its diagonal scaled to 1
 _REMEDY = 'fix it, simplify the model, or let a prior speak: method = "map" or "nuts"'
 
 
 class Identified(NamedTuple):
-    """Covariance of g (0 for what is held), why and what to do for each coordinate held, and the condition
-    number of the correlation matrix of the others' estimates.
+    """The covariance of g (0 for held coordinates), and the coordinates held, each with its reason and
+    remedy.
+
+    `condition` is the condition number of the correlation matrix of the other estimates; NaN if all are held.
     """
 
     covariance: Float[np.ndarray, "population population"]
@@ -38,38 +41,46 @@ class Identified(NamedTuple):
 
 
 def coordinates(posterior: Posterior) -> list[str]:
-    """A name for every coordinate of g: the site's, or the block's of a correlation matrix."""
+    """Return a name for every coordinate of g: its site's, or one made of its block of a correlation
+    matrix.
+    """
     names = list(posterior.names)
     for block in posterior.blocks:
         size = len(block) * (len(block) - 1) // 2
-        pair = f"corr_{block[0]}_{block[1]}"
-        names += [pair] if size == 1 else [f"corr {'-'.join(block)} ({i + 1})" for i in range(size)]
+        if size == 1:
+            names.append(f"corr_{block[0]}_{block[1]}")
+        else:
+            names += [f"corr {'-'.join(block)} ({i + 1})" for i in range(size)]
     return names
 
 
 def identified(marginal: Marginal, found: Laplace, data: FitData) -> Identified:
-    """Hold, one after the other, what the information at the maximum cannot tell; see the module."""
+    """Return the covariance of the determined values at the maximum `found`, and the others as held.
+
+    After SDs of 0 and correlations at a bound, the least determined coordinate is held, one after the other,
+    until the information determines all the rest.
+    """
     p = marginal.posterior
     names = coordinates(marginal.posterior)
     held = {**_zeros(marginal, found, data), **_bounds(p, found)}
     limit = _limits(p, found)
     unit = p.units()
-    keep = [i for i, name in enumerate(names) if name not in held]
-    while keep:
-        worst = _worst(found.information[np.ix_(keep, keep)], unit[keep], limit[keep])
+    free = [i for i, name in enumerate(names) if name not in held]
+    while free:
+        worst = _worst(found.information[np.ix_(free, free)], unit[free], limit[free])
         if worst is None:
             break
-        at, others, error = worst
-        also = [names[keep[j]] for j in others]
-        held[names[keep[at]]] = _unseen(error, also)
-        del keep[at]
+        row, others, error = worst
+        other_names = [names[free[j]] for j in others]
+        held[names[free[row]]] = _undetermined(error, other_names)
+        del free[row]
     covariance = np.zeros((len(names), len(names)))
     condition = float("nan")
-    if keep:
-        own = np.linalg.inv(found.information[np.ix_(keep, keep)])
-        covariance[np.ix_(keep, keep)] = own * np.outer(unit[keep], unit[keep])
-        sd = np.sqrt(np.diag(own))
-        values = np.linalg.eigvalsh(own / np.outer(sd, sd))
+    if free:
+        inverse = np.linalg.inv(found.information[np.ix_(free, free)])
+        covariance[np.ix_(free, free)] = inverse * np.outer(unit[free], unit[free])
+        sd = np.sqrt(np.diag(inverse))
+        values = np.linalg.eigvalsh(inverse / np.outer(sd, sd))
         condition = float(values[-1] / values[0])
     return Identified(covariance, held, condition)
 
@@ -77,7 +88,10 @@ def identified(marginal: Marginal, found: Laplace, data: FitData) -> Identified:
 def _worst(
     information: np.ndarray, unit: np.ndarray, limit: np.ndarray
 ) -> tuple[int, list[int], float] | None:
-    """The coordinate least seen, those that go with it, and its standard error; None if all are seen."""
+    """Return the least determined coordinate, those that go with it, and its standard error.
+
+    None is returned if all are determined. `limit` is the largest standard error of each that counts as that.
+    """
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
     along = np.abs(vectors[:, 0] / scale) * unit / limit  # the flattest direction, in standard errors allowed
@@ -85,24 +99,25 @@ def _worst(
     if values[0] < _SINGULAR:
         return others[0], others[1:], float("inf")
     error = unit * np.sqrt(np.diag(np.linalg.inv(information)))
-    at = int(np.argmax(error / limit))
-    if error[at] <= limit[at]:
+    row = int(np.argmax(error / limit))
+    if error[row] <= limit[row]:
         return None
-    return at, [j for j in others if j != at], float(error[at])
+    return row, [j for j in others if j != row], float(error[row])
 
 
-def _unseen(error: float, also: list[str]) -> str:
+def _undetermined(error: float, others: list[str]) -> str:
+    """Return why a value is held that the likelihood hardly depends on, unless with `others`."""
     size = f"its standard error is {error:.2g} on the link scale" if np.isfinite(error) else "no curvature"
-    together = f", only a combination with {', '.join(also)} is" if also else ""
+    together = f", only a combination with {', '.join(others)} is" if others else ""
     return f"not determined by these records ({size}){together}: {_REMEDY}"
 
 
 def _limits(p: Posterior, found: Laplace) -> Float[np.ndarray, " population"]:
-    """The largest standard error of each coordinate with which it is called determined."""
+    """Return the largest standard error with which each coordinate counts as determined."""
     limits = np.full(len(found.g), _WIDE)
     for i, name in enumerate(p.names):
         prior = p.priors[name]
-        if isinstance(prior, HalfNormal):  # in terms of the log of the SD
+        if isinstance(prior, HalfNormal):  # the limit is on the log of the SD
             value, slope = _site_and_slope(p, name, found.g[i])
             limits[i] = _WIDE * value / max(slope, 1e-300)
         elif prior.link == "identity" and not isinstance(prior, Correlation):
@@ -111,41 +126,53 @@ def _limits(p: Posterior, found: Laplace) -> Float[np.ndarray, " population"]:
 
 
 def _site_and_slope(p: Posterior, name: str, x: float) -> tuple[float, float]:
+    """Return the value of a site at its coordinate x, and the slope of the value there."""
     h = 1e-5
     low, here, high = (float(p.constrained_site(name, x + k)) for k in (-h, 0.0, h))
     return here, (high - low) / (2 * h)
 
 
 def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
-    """Between-subject SDs that may as well be 0."""
+    """Return the between-subject and between-cycle SDs that may as well be 0, each with the reason."""
     p = marginal.posterior
     reasons = {}
     for site in dict.fromkeys(map(p.h.sd_site, p.vary)):
         kind, _, name = site.partition("_")
-        who, key = ("subjects", "vary") if kind == "omega" else ("cycles", "gamma")
+        if kind == "omega":
+            level = "subjects"
+            key = "vary"
+        else:
+            level = "cycles"
+            key = "gamma"
         i = p.names.index(site)
         value, slope = _site_and_slope(p, site, float(found.g[i]))
         error = slope * np.sqrt(max(found.covariance[i, i], 0.0)) / value
         if value > _SMALL and error < 1.0:
             continue
+        # the log-likelihood with an SD near 0, at the other values of the maximum
         g = found.g.copy()
         g[i] = p.unconstrained_site(site, value / 20)
         modes = marginal.modes(g, found.modes.b, data)
         if float(np.sum(modes.value)) > found.log_likelihood - _LOSS:
             reasons[site] = (
-                f"not told from 0: no variability of {name} between {who} is seen in these records; leave {name} "
-                f'out of `{key}`, or let a prior speak: method = "map" or "nuts"'
+                f"not told from 0: no variability of {name} between {level} is seen in these records; leave "
+                f'{name} out of `{key}`, or let a prior speak: method = "map" or "nuts"'
             )
     return reasons
 
 
 def _bounds(p: Posterior, found: Laplace) -> dict[str, str]:
-    """Correlations of two effects that ended at -1 or 1."""
+    """Return the correlations of two effects, or of residuals, that ended at -1 or 1, each with the
+    reason.
+    """
     sites, _ = p.sites(jnp.asarray(found.g))
     reasons = {}
     for name in coordinates(p):
-        if name.startswith(("corr_", "rho_")) and abs(float(sites[name])) > 0.999:
+        if not name.startswith(("corr_", "rho_")):
+            continue
+        correlation = float(sites[name])
+        if abs(correlation) > 0.999:
             reasons[name] = (
-                f"at {float(sites[name]):.3f}, its bound: leave the block out of `correlated`, or `map`/`nuts`"
+                f"at {correlation:.3f}, its bound: leave the block out of `correlated`, or `map`/`nuts`"
             )
     return reasons

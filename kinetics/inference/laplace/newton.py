@@ -1,5 +1,6 @@
-"""Newton's method with Levenberg's damping for many subjects at once, each by itself, in one compiled
-loop.
+"""Newton's method with Levenberg's damping for many subjects at once, in one compiled loop.
+
+Each subject has its own steps, damping and end.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from kinetics.population import solved
 
 __all__ = ["STEPS", "Ascent", "ascend"]
 
-STEPS = 30  # of a subject, at most
-_SHORT = 30.0  # damping at first of those told to begin with short steps
+STEPS = 30  # steps of a subject, at most
+_SHORT = 30.0  # first damping of the subjects that begin with short steps
 
 Rows = Float[Array, "vary subject"]
 Each = Float[Array, " subject"]
@@ -24,9 +25,7 @@ Curvature = Float[Array, "subject vary vary"]
 
 
 class Ascent(NamedTuple):
-    """Where each subject ended: its point, the log density there, slope and curvature, and what a step
-    would bring.
-    """
+    """Where each subject ended: its point, the log density, slope and curvature there, and a step's gain."""
 
     b: Rows
     value: Each
@@ -36,10 +35,12 @@ class Ascent(NamedTuple):
 
 
 class _State(NamedTuple):
-    at: Ascent
+    """The loop's state: the best point of each subject, and the point that it tries next."""
+
+    best: Ascent
     tried: Rows
     damping: Each
-    fresh: Bool[Array, " subject"]  # nothing to compare with yet
+    fresh: Bool[Array, " subject"]  # no density to compare with yet
     stuck: Bool[Array, " subject"]
     done: Bool[Array, " subject"]
     steps: Array
@@ -52,23 +53,28 @@ def ascend(
     short: Bool[Array, " subject"],
     steps: Array | int = STEPS,
 ) -> Ascent:
-    """The maximum of each subject's `density` (value and slope) from `b`, or from 0 where it has none there.
+    """Return the maximum of each subject's `density` from `b`, or from 0 where the density at b is 0.
 
-    `curvature` is positive definite: that of a Gauss-Newton step. A subject ends where a step would bring
-    less than 1e-6, or nothing, and after `steps` of them. `short` says whose first steps are to be short.
+    `density` returns values and slopes. `curvature` returns positive definite matrices, as of a Gauss-Newton
+    step. A subject ends where a step would bring less than 1e-6, where no step goes up, and after `steps`
+    steps. `short` are the subjects whose first steps are to be short.
     """
 
     def step(s: _State) -> _State:
+        # the density where each subject tries next, and whether it is higher
         value, slope = density(s.tried)
-        again = s.fresh & ~jnp.isfinite(value) & (s.steps == 0)  # from 0, then
-        rises = ~s.done & (value > s.at.value - 1e-10 * jnp.abs(s.at.value))
+        again = s.fresh & ~jnp.isfinite(value) & (s.steps == 0)  # begins again, from 0
+        rises = ~s.done & (value > s.best.value - 1e-10 * jnp.abs(s.best.value))
         better = ~again & (s.fresh | rises)
-        stuck = s.stuck | (~s.fresh & better & (s.damping > 1.0) & (value - s.at.value < 1e-5))
+        stuck = s.stuck | (~s.fresh & better & (s.damping > 1.0) & (value - s.best.value < 1e-5))
+        # less damping after a success, more after a failure
         raised = jnp.where(s.done, s.damping, jnp.maximum(16 * s.damping, 1e-2))
         damping = jnp.where(s.fresh, s.damping, jnp.where(better, s.damping / 8, raised))
-        b = jnp.where(better, s.tried, s.at.b)
-        slope = jnp.where(better, slope, s.at.slope)
-        value = jnp.where(better, value, s.at.value)
+        # the best point
+        b = jnp.where(better, s.tried, s.best.b)
+        slope = jnp.where(better, slope, s.best.slope)
+        value = jnp.where(better, value, s.best.value)
+        # the step from there
         a = curvature(b)
         d = len(b)
         damped = jnp.moveaxis(a, 0, -1) * (1.0 + damping * jnp.eye(d)[..., None])
@@ -76,7 +82,15 @@ def ascend(
         gain = jnp.sum(move * slope, axis=0)
         done = ~again & (stuck | (gain < 1e-6) | (damping > 1e4))
         tried = jnp.where(again, 0.0, b + jnp.where(done, 0.0, move))
-        return _State(Ascent(b, value, slope, a, gain), tried, damping, again, stuck, done, s.steps + 1)
+        return _State(
+            best=Ascent(b, value, slope, a, gain),
+            tried=tried,
+            damping=damping,
+            fresh=again,
+            stuck=stuck,
+            done=done,
+            steps=s.steps + 1,
+        )
 
     n = b.shape[1]
     d = len(b)
@@ -84,7 +98,16 @@ def ascend(
         return Ascent(b, *density(b), curvature(b), jnp.zeros(n))
     nobody = jnp.zeros(n, bool)
     nowhere = Ascent(b, jnp.full(n, -jnp.inf), jnp.zeros_like(b), jnp.zeros((n, d, d)), jnp.zeros(n))
-    start = _State(nowhere, b, jnp.where(short, _SHORT, 0.0), ~nobody, nobody, nobody, jnp.zeros((), int))
-    end = jax.lax.while_loop(lambda s: (s.steps <= steps) & ~jnp.all(s.done), step, start).at
+    start = _State(
+        best=nowhere,
+        tried=b,
+        damping=jnp.where(short, _SHORT, 0.0),
+        fresh=~nobody,
+        stuck=nobody,
+        done=nobody,
+        steps=jnp.zeros((), int),
+    )
+    end = jax.lax.while_loop(lambda s: (s.steps <= steps) & ~jnp.all(s.done), step, start).best
+    # the gain of an undamped step
     move = solved(jnp.moveaxis(end.curvature, 0, -1), end.slope)
     return end._replace(gain=jnp.sum(move * end.slope, axis=0))

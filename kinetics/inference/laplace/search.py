@@ -1,12 +1,14 @@
-"""The maximum of Laplace's marginal from several places: the best is kept, and how the others ended is said.
+"""The maximum of Laplace's marginal, searched for from several places.
 
-The places, in this order: the prior medians; what the subjects' own values say (each subject's parameters at
-their mode under random effects as wide as the priors allow: their mean and SD); draws of the priors.
+The best maximum is kept, and the user is told how the other searches ended. The places are, in this order:
+the prior medians; the mean and SD of the subjects' own values (each subject's parameters at their mode under
+random effects as wide as the priors allow); draws of the priors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 import jax
@@ -21,13 +23,15 @@ from kinetics.plan import FitData
 
 __all__ = ["End", "Search", "search", "start_of_subjects"]
 
-_TRIES = 4  # places, where the first ones fail and no number was asked for
-_SAME = 0.5  # log-likelihood within which two maxima are one
+_TRIES = 4  # places tried, where the first ones fail and no number was asked for
+_SAME = 0.5  # difference of log-likelihood within which two maxima count as one
 
 
 class End(NamedTuple):
-    """Where one search began, and how it ended: log-likelihood (with the prior, if it counts), and what
-    failed.
+    """Where one search began (`start`), and how it ended.
+
+    `value` is the log-likelihood, plus the log prior where that is maximised too; NaN if the search failed.
+    `why` is what failed; "" if the search converged.
     """
 
     start: str
@@ -37,14 +41,17 @@ class End(NamedTuple):
 
 
 class Search(NamedTuple):
-    """The best maximum, and the end of every search."""
+    """The best maximum, and the ends of all searches."""
 
     best: Laplace
     ends: tuple[End, ...]
 
     @property
     def apart(self) -> float:
-        """How much lower the lowest maximum is than the highest, of the searches that converged."""
+        """Difference of `value` between the highest and the lowest maximum of the searches that converged.
+
+        It is NaN where none converged.
+        """
         values = [e.value for e in self.ends if e.converged]
         return max(values) - min(values) if values else float("nan")
 
@@ -60,53 +67,56 @@ def search(
     exact: bool = False,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Search:
-    """Maximise from `starts` places, `centre` the first; with None from one, and from others while it fails.
+    """Maximise from `starts` places, of which `centre` is the first; with None from one, or more if it fails.
 
-    `exact`: a search that does not end where a Newton step would bring nothing counts as failed.
-    FitError where no place leads to a maximum.
+    With `exact`, a search also counts as failed if a Newton step would still bring something at its end.
+    `announce` is told how searches failed or differ. FitError is raised where no place leads to a maximum.
     """
     best: Laplace | None = None
     ends: list[End] = []
     for start, g in _places(marginal, data, centre, key):
-        found, end = _from(marginal, data, start, g, with_prior)
+        maximum, end = _from(marginal, data, start, g, with_prior)
         ends.append(end)
-        if found is not None and (best is None or end.value > _value(best, with_prior)):
-            best = found
+        if maximum is not None and (best is None or end.value > _value(best, with_prior)):
+            best = maximum
         if starts is None and best is not None and (best.converged or not exact):
             break
         if len(ends) >= (starts or _TRIES):
             break
     if best is None:
         raise FitError("; ".join(f"from {e.start}: {e.why}" for e in ends))
-    for line in _said(ends, _value(best, with_prior)):
+    for line in _remarks(ends, _value(best, with_prior)):
         announce(line)
     return Search(best, tuple(ends))
 
 
-def _value(found: Laplace, with_prior: bool) -> float:
-    return found.log_likelihood + (found.log_prior if with_prior else 0.0)
+def _value(maximum: Laplace, with_prior: bool) -> float:
+    """Return the log-likelihood at a maximum, plus the log prior where that counts."""
+    return maximum.log_likelihood + (maximum.log_prior if with_prior else 0.0)
 
 
 def _from(
     marginal: Marginal, data: FitData, start: str, g: np.ndarray, with_prior: bool
 ) -> tuple[Laplace | None, End]:
+    """Return the maximum that one search leads to (None if it fails), and how the search ended."""
     try:
-        found = marginal.maximise(data, g, with_prior=with_prior)
-        if not np.isfinite(found.covariance).all():
-            raise FitError(f"no maximum in {found.evaluations} evaluations")
+        maximum = marginal.maximise(data, g, with_prior=with_prior)
+        if not np.isfinite(maximum.covariance).all():
+            raise FitError(f"no maximum in {maximum.evaluations} evaluations")
     except (FitError, np.linalg.LinAlgError) as error:
         return None, End(start, float("nan"), False, str(error))
-    why = "" if found.converged else f"a Newton step would still bring {found.gain:.2g}"
-    return found, End(start, _value(found, with_prior), found.converged, why)
+    why = "" if maximum.converged else f"a Newton step would still bring {maximum.gain:.2g}"
+    return maximum, End(start, _value(maximum, with_prior), maximum.converged, why)
 
 
-def _said(ends: list[End], best: float) -> Iterator[str]:
-    """What a user should know of searches that failed or ended elsewhere."""
+def _remarks(ends: list[End], best: float) -> Iterator[str]:
+    """Yield what a user should know of searches that failed or ended elsewhere."""
     for e in ends:
         if not np.isfinite(e.value):
             yield f"no maximum from {e.start}: {e.why}"
         elif best - e.value > _SAME:
-            yield f"the search from {e.start} ended {best - e.value:.2f} lower: the likelihood has several maxima"
+            lower = f"{best - e.value:.2f} lower"
+            yield f"the search from {e.start} ended {lower}: the likelihood has several maxima"
     if len(ends) > 1:
         same = sum(best - e.value <= _SAME for e in ends)
         yield f"{same} of {len(ends)} searches end at the best maximum, {best:.2f}"
@@ -115,45 +125,48 @@ def _said(ends: list[End], best: float) -> Iterator[str]:
 def _places(
     marginal: Marginal, data: FitData, centre: np.ndarray, key: Array
 ) -> Iterator[tuple[str, Float[np.ndarray, " population"]]]:
-    """Names and population values, without end."""
+    """Yield places, each with its name, without end."""
     medians = np.array_equal(centre, np.asarray(marginal.posterior.plain().centre))
     yield "the prior medians" if medians else "a draw of the priors", centre
-    own = start_of_subjects(marginal, data, centre)
-    if own is not None:
-        yield "the subjects' own values", own
-    k = 0
-    while True:
+    subjects_values = start_of_subjects(marginal, data, centre)
+    if subjects_values is not None:
+        yield "the subjects' own values", subjects_values
+    for k in count():
         yield f"draw {k + 1} of the priors", prior_draw(marginal.posterior, jax.random.fold_in(key, k))
-        k += 1
 
 
 def start_of_subjects(
     marginal: Marginal, data: FitData, centre: np.ndarray
 ) -> Float[np.ndarray, " population"] | None:
-    """Population values at the mean and SD of the subjects' own; None where nobody varies or none is
-    found.
+    """Return population values at the mean and SD of the subjects' own values.
+
+    None is returned where no parameter varies, and where fewer than two subjects have a mode or a mode is not
+    finite.
     """
     p: Posterior = marginal.posterior
-    place = {name: i for i, name in enumerate(p.names)}
-    spread = np.array([place[p.h.sd_site(k)] for k in p.vary], int)
-    if not len(spread):
+    index = {name: i for i, name in enumerate(p.names)}
+    sd_index = np.array([index[p.h.sd_site(k)] for k in p.vary], int)
+    if not len(sd_index):
         return None
+    # the subjects' modes under wide random effects
     wide = centre.copy()
     unit = p.units()
-    wide[spread] += 2.0 * unit[spread]
+    wide[sd_index] += 2.0 * unit[sd_index]
     try:
         modes = marginal.modes(wide, np.zeros((len(p.vary), p.subjects)), data)
     except np.linalg.LinAlgError:
         return None
-    fine = np.isfinite(modes.value)
-    if fine.sum() < 2 or not np.isfinite(modes.b[:, fine]).all():
+    finite = np.isfinite(modes.value)
+    if finite.sum() < 2 or not np.isfinite(modes.b[:, finite]).all():
         return None
+    # their mean and SD
     start = centre.copy()
-    b = modes.b[:, fine]
+    b = modes.b[:, finite]
     for row, name in enumerate(p.vary):
-        if f"{name}_pop" in place:
-            start[place[f"{name}_pop"]] += b[row].mean()
+        if f"{name}_pop" in index:
+            start[index[f"{name}_pop"]] += b[row].mean()
+        i = sd_index[row]
         x = p.unconstrained_site(p.h.sd_site(name), max(float(b[row].std()), 0.05))
-        low, high = centre[spread[row]] + np.array([-2.5, 2.5]) * unit[spread[row]]
-        start[spread[row]] = np.clip(x, low, high)
+        low, high = centre[i] + np.array([-2.5, 2.5]) * unit[i]
+        start[i] = np.clip(x, low, high)
     return start

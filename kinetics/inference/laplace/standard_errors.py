@@ -1,12 +1,13 @@
-"""The estimates at a maximum: value, standard error, confidence interval of every site; each subject's own
-values.
+"""The estimates at a maximum: value, standard error and interval of every site, and each subject's values.
 
-The objective (OFV) is NONMEM's: -2 log L less N log 2 pi, N the measured records (a record below the LLOQ has
-a probability, not a density). L is the density of the records on their own scale; `ofv_log` takes log-normal
-records on the log scale, as NONMEM has them when the data are logs (the two differ by 2 sum log y, the same
-for every model). Standard errors are by the delta method from the information at the maximum (Louis 1982),
-not by the sandwich that is NONMEM's default. Intervals hold 95 %, taken where the site is unconstrained. EBEs
-are the modes of the random effects at the estimates, shrinkage 1 - SD(EBE)/omega.
+The objective (OFV) is NONMEM's: -2 log L less N log 2 pi, where N is the number of measured records (a record
+below the LLOQ has a probability, not a density). L is the density of the records on their own scale.
+`ofv_log` takes log-normal records on the log scale, as NONMEM has them when the data are logs. The two differ
+by 2 sum log y, which is the same for every model.
+
+Standard errors are by the delta method from the information at the maximum (Louis 1982), not by the sandwich
+estimator that is NONMEM's default. Intervals have 95 % confidence and are made on the site's unconstrained
+scale. EBEs are the modes of the random effects at the estimates; shrinkage is 1 - SD(EBE)/omega.
 """
 
 from __future__ import annotations
@@ -28,29 +29,32 @@ _Z = 1.959963984540054  # the 97.5 % quantile of a standard normal
 
 
 def estimated(posterior: Posterior, found: Laplace, seen: Identified) -> Dataset:
-    """Dims site, site_ (the same, for matrices) and subject.
+    """Return the estimates at the maximum `found`, with the covariance and the held values of `seen`.
 
-    By site: estimate, se, lower, upper, rse_percent, held ("" or why); covariance and correlation of the
-    estimates; by subject: eta_X and X. attrs: ofv, ofv_log, log_likelihood, log_prior, parameters (those
-    estimated), records, aic, bic (by records), condition, gain.
+    Dimensions are site, site_ (the same sites, for matrices) and subject. By site there are estimate, se,
+    lower, upper, rse_percent and held ("" or why). By site and site_ there are covariance and correlation of
+    the estimates. By subject there are eta_X and X. attrs are ofv, ofv_log, log_likelihood, log_prior,
+    parameters (the number estimated), records, aic, bic (by records), condition and gain.
     """
+    # values, and their covariance by the delta method
     sites = list(posterior.priors)
     values = np.array([float(v) for v in _sites(posterior, jnp.asarray(found.g))])
     slopes = np.asarray(jax.jacfwd(lambda g: _sites(posterior, g))(jnp.asarray(found.g)))
     covariance = slopes @ seen.covariance @ slopes.T
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    held = [_held(posterior, seen, s) for s in sites]
-    free = np.array([not h for h in held]) & (se > 0)
+    # NaN for whatever is held
+    held = [_held(posterior, seen, site) for site in sites]
+    free = np.array([not reason for reason in held]) & (se > 0)
     lower, upper = _interval(posterior, sites, values, se)
     se, lower, upper = (np.where(free, x, np.nan) for x in (se, lower, upper))
     scale = np.where(free, se, 1.0)
     correlation = np.where(np.outer(free, free), covariance / np.outer(scale, scale), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         rse = 100.0 * se / np.abs(values)
-    columns = {"estimate": values, "se": se, "rse_percent": rse, "lower": lower, "upper": upper}
+    by_site = {"estimate": values, "se": se, "rse_percent": rse, "lower": lower, "upper": upper}
     matrices = {"covariance": covariance, "correlation": correlation}
     return Dataset(
-        {k: ("site", v) for k, v in columns.items()}
+        {k: ("site", v) for k, v in by_site.items()}
         | {"held": ("site", np.array(held, dtype=str))}
         | {k: (("site", "site_"), v) for k, v in matrices.items()}
         | {k: ("subject", v) for k, v in _of_subjects(posterior, found).items()},
@@ -60,23 +64,29 @@ def estimated(posterior: Posterior, found: Laplace, seen: Identified) -> Dataset
 
 
 def _sites(posterior: Posterior, g: jax.Array) -> jax.Array:
+    """Return the values of all sites, in the order of the priors."""
     s, _ = posterior.sites(g)
     return jnp.stack([s[k] for k in posterior.priors])
 
 
 def _held(posterior: Posterior, seen: Identified, site: str) -> str:
-    """Why a site is held; one of a correlation matrix where any coordinate of its block is."""
+    """Return why a site is held; "" if it is not.
+
+    A site of a correlation matrix is held where any coordinate of its block is.
+    """
     if site in seen.held or site in posterior.names:
         return seen.held.get(site, "")
     block = next(b for b in posterior.blocks if site in {f"corr_{i}_{j}" for i in b for j in b})
-    own = [why for name, why in seen.held.items() if name.startswith(f"corr {'-'.join(block)} ")]
-    return own[0] if own else ""
+    reasons = [reason for name, reason in seen.held.items() if name.startswith(f"corr {'-'.join(block)} ")]
+    return reasons[0] if reasons else ""
 
 
 def _interval(
     posterior: Posterior, sites: list[str], values: np.ndarray, se: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 95 % interval: normal on the site's unconstrained scale, then brought back."""
+    """Return the ends of the 95 % interval: normal on the site's unconstrained scale, then transformed
+    back.
+    """
     ends = np.full((2, len(sites)), np.nan)
     for i, site in enumerate(sites):
         x = posterior.unconstrained_site(site, float(values[i]))
@@ -88,7 +98,7 @@ def _interval(
 
 
 def _of_subjects(posterior: Posterior, found: Laplace) -> dict[str, np.ndarray]:
-    """EBEs: standardised random effects at their mode, and the parameters that they give."""
+    """Return the EBEs: standardised random effects at their mode, and each subject's parameters there."""
     bound = posterior.bound
     s = posterior.with_effects(posterior.sites(jnp.asarray(found.g))[0], jnp.asarray(found.modes.b))
     effects = {f"eta_{k}": np.asarray(s[f"eta_{k}"]) for k in posterior.vary}
@@ -96,27 +106,28 @@ def _of_subjects(posterior: Posterior, found: Laplace) -> dict[str, np.ndarray]:
 
 
 def _attrs(bound: BoundFit, found: Laplace, seen: Identified, parameters: int) -> dict[str, float]:
+    """Return the objective, the information criteria and the counts that they rest on."""
     records = 0
     measured = 0
-    logs = 0.0
+    sum_of_logs = 0.0
     for assay in bound.assays:
         r = bound.data.observations.assays[assay.analyte]
-        at = np.asarray(r.measured)
-        measured += int(at.sum())
+        is_measured = np.asarray(r.measured)
+        measured += int(is_measured.sum())
         records += sum(int(np.sum(np.asarray(m))) for m in (r.measured, r.left, r.right, r.interval))
         if assay.likelihood in LOG_FAMILIES:
-            logs += float(np.sum(np.log(np.asarray(r.value)[at])))
-    minus = -2.0 * found.log_likelihood
-    ofv = minus - measured * float(np.log(2 * np.pi))
+            sum_of_logs += float(np.sum(np.log(np.asarray(r.value)[is_measured])))
+    deviance = -2.0 * found.log_likelihood
+    ofv = deviance - measured * float(np.log(2 * np.pi))
     return {
         "ofv": ofv,
-        "ofv_log": ofv - 2.0 * logs,
+        "ofv_log": ofv - 2.0 * sum_of_logs,
         "log_likelihood": found.log_likelihood,
         "log_prior": found.log_prior,
         "parameters": parameters,
         "records": records,
-        "aic": minus + 2.0 * parameters,
-        "bic": minus + parameters * float(np.log(records)),
+        "aic": deviance + 2.0 * parameters,
+        "bic": deviance + parameters * float(np.log(records)),
         "condition": seen.condition,
         "gain": found.gain,
     }

@@ -1,4 +1,4 @@
-"""The report's sections on whether the model is right, and on what its covariates show."""
+"""The sections of the report on whether the model is right and on what its covariates show."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ __all__ = ["assessment_section", "covariate_section"]
 
 
 def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[BoundAssay], bool]) -> Section:
-    """Residuals of every analyte, statistics of replicated studies, Pareto k of every record, random effects
-    against covariates. `log` says which analytes have a log axis.
+    """The section that assesses the model.
+
+    It has the residuals of every analyte, the statistics of replicated studies, Pareto k of every record, and
+    random effects against covariates. `log` says which analytes have a log axis.
     """
     section = Section("assessment", "Is the model right?")
     checked = gof(fit, replicates=replicates, seed=seed)
     left_out = loo(fit)
     section.words.append(
-        f"Leaving out one record at a time: elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), effective parameters "
-        f"{left_out.p_loo:.1f}. {left_out.advice}{'.' if left_out.advice else ''}"
+        f"Leaving out one record at a time: elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), "
+        f"effective parameters {left_out.p_loo:.1f}. {left_out.advice}{'.' if left_out.advice else ''}"
     )
     section.tables.append(_residual_table(fit, checked.tests))
     section.tables.append(_statistic_table(fit, predictive_check(fit, n=replicates, seed=seed)))
@@ -38,11 +40,11 @@ def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[B
 
 
 def covariate_section(fit: Fit) -> Section:
-    """The forest of the covariate effects, and for each what so many subjects can and cannot show."""
-    found = subgroups(fit)
-    section = Section("covariates", "Covariates and subgroups", [found.statement])
-    if (found.table["scale"] != "difference").any():
-        add_figure(section, plot_forest(fit, found))
+    """The section on the covariates: a forest of their effects, and what the data can show of each."""
+    effects = subgroups(fit)
+    section = Section("covariates", "Covariates and subgroups", [effects.statement])
+    if (effects.table["scale"] != "difference").any():
+        add_figure(section, plot_forest(fit, effects))
     heads = [
         "Parameter",
         "Effect",
@@ -59,21 +61,20 @@ def covariate_section(fit: Fit) -> Section:
     ]
     numeric = [False] * 3 + [True, False] + [True] * 4 + [False, True, False]
     table = Table("What the covariates show", heads, numeric)
-    for row in found.table.to_dict("records"):
-        between = [
-            f"{number_text(row[low])} to {number_text(row[high])}"
-            for low, high in (("lower", "upper"), ("prior_lower", "prior_upper"))
-        ]
+    for row in effects.table.to_dict("records"):
+        posterior = f"{number_text(row['lower'])} to {number_text(row['upper'])}"
+        prior = f"{number_text(row['prior_lower'])} to {number_text(row['prior_upper'])}"
         cells = [table.cell(row[k]) for k in ("parameter", "effect", "per", "n", "scale", "estimate")]
-        cells += [table.cell(between[0]), table.cell(row["p_above"])]
+        cells += [table.cell(posterior), table.cell(row["p_above"])]
         cells.append(_number(table, row, "p_relevant", "a difference has no such range"))
-        cells += [table.cell(between[1]), table.cell(row["contraction"]), table.cell(row["says"])]
+        cells += [table.cell(prior), table.cell(row["contraction"]), table.cell(row["says"])]
         table.rows.append(cells)
     section.tables.append(table)
     return section
 
 
 def _residual_table(fit: Fit, tests: pd.DataFrame) -> Table:
+    """The mean, SD and tests of each kind of residual of each analyte."""
     heads = [
         "Analyte",
         "Residual",
@@ -95,18 +96,20 @@ def _residual_table(fit: Fit, tests: pd.DataFrame) -> Table:
     return table
 
 
-def _statistic_table(fit: Fit, found: pd.DataFrame) -> Table:
+def _statistic_table(fit: Fit, statistics: pd.DataFrame) -> Table:
+    """The statistics of the study among those of its replicates."""
     heads = ["Analyte", "Statistic", "Unit", "Observed", "Median", "5 %", "95 %", "p", "Verdict"]
     table = Table("The study and its replicates", heads, [False] * 3 + [True] * 5 + [False])
-    why = "nothing is detectable, in the study or in every replicate"
-    for row in found.to_dict("records"):
+    reason = "nothing is detectable, in the study or in every replicate"
+    for row in statistics.to_dict("records"):
         cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(row["statistic"])]
         cells.append(table.cell(unit_text(row["unit"]) or "1"))
-        cells += [_number(table, row, c, why) for c in ("observed", "median", "lower", "upper", "p")]
+        cells += [_number(table, row, c, reason) for c in ("observed", "median", "lower", "upper", "p")]
         mark = {"like": "pass", "unlike": "fail"}.get(row["verdict"], "")
         table.rows.append([*cells, table.cell(row["verdict"], mark=mark)])
     return table
 
 
-def _number(table: Table, row: Mapping[Any, Any], column: str, why: str) -> dict[str, Any]:
-    return table.cell(row[column], why if pd.isna(row[column]) else "")
+def _number(table: Table, row: Mapping[Any, Any], column: str, reason: str) -> dict[str, Any]:
+    """The cell of a number, with a reason if it is missing."""
+    return table.cell(row[column], reason if pd.isna(row[column]) else "")

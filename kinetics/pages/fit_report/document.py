@@ -1,7 +1,7 @@
-"""One HTML file of a fit: the data, the fit, what it teaches, and whether its numbers may be used.
+"""The report of a fit as one HTML file: the data, the fit, its results, and whether its numbers may be used.
 
-The file needs nothing else: scripts, style and figures are in it, and it loads nothing from a network. Every
-missing number is an em dash whose footnote says why.
+The file is complete: it holds scripts, style and figures and loads nothing from a network. Every missing
+number is an em dash with a footnote that says why.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ from kinetics.prediction import individual_curves
 
 __all__ = ["report"]
 
-# subjects in one grid of fits, and in all
-PANELS = 24
-MOST_PANELS = 96
-_LINEAR = ("additive", "proportional", "combined")  # likelihoods
-_KINDS = (
+PANELS = 24  # subjects in one grid of fits
+MOST_PANELS = 96  # subjects in all grids
+_LINEAR = ("additive", "proportional", "combined")  # likelihoods with an error on the linear scale
+_KINDS = (  # kinds of parameter, in the order of the table
     "population",
     "derived",
     "covariate effect",
@@ -54,11 +53,15 @@ _KINDS = (
     "residual correlation",
     "shrinkage of effects",
 )
-_EXPOSURE = {  # column -> (heading, unit: {u} is the analyte's)
-    "cmax": ("Cmax", "{u}"), "tmax": ("Tmax", "day"), "auc_last": ("AUC to Tlast", "day·{u}"),
-    "clast": ("Clast", "{u}"), "tlast": ("Tlast", "day"), "half_life": ("Half-life", "day"),
+_EXPOSURE = {  # column -> (heading, unit, in which {u} stands for the unit of the analyte)
+    "cmax": ("Cmax", "{u}"),
+    "tmax": ("Tmax", "day"),
+    "auc_last": ("AUC to Tlast", "day·{u}"),
+    "clast": ("Clast", "{u}"),
+    "tlast": ("Tlast", "day"),
+    "half_life": ("Half-life", "day"),
     "fold_expansion": ("Fold expansion", ""),
-}  # fmt: skip
+}
 
 
 def report(
@@ -72,33 +75,40 @@ def report(
     replicates: int = 500,
     seed: int | None = None,
 ) -> Path:
-    """Write the report of a fit to the file `to`, whole or not at all; returns its path.
+    """Write the report of a fit to the file `to`, whole or not at all; return its path.
 
-    `nca_table` of `kinetics.nca`, `exposure_table` of `kinetics.exposure` (or its summary); None leaves the
-    section out. `draws` are used for curves, `replicates` simulated for each visual predictive check;
-    `seed` (default: the plan's) fixes both.
+    `check` is what `kinetics.check` returns for the `fit`, `nca_table` the table of `kinetics.nca` and
+    `exposure_table` that of `kinetics.exposure` (or its summary); None leaves the section out. Curves are
+    computed from `draws` of the posterior, and `replicates` studies are simulated for each visual predictive
+    check; `seed` (default: the plan's) fixes both.
 
     >>> fit = kn.load_fit("runs/theophylline")
     >>> kn.report(fit, kn.check(fit), to="report.html", draws=10, replicates=20).name
     'report.html'
     """
-    seed = fit.bound.plan.seed if seed is None else seed
+    if seed is None:
+        seed = fit.bound.plan.seed
     parameters = parameter_table(fit)
     sections = [
         _data_section(fit),
         _individual_section(fit, draws),
         _population_section(fit, draws, seed),
         _vpc_section(fit, replicates, seed),
-        assessment_section(fit, replicates=replicates, seed=seed, log=partial(_log, fit)),
+        assessment_section(fit, replicates=replicates, seed=seed, log=partial(_has_log_axis, fit)),
         _parameter_section(fit, parameters),
-        *([_estimates_section(fit)] if "estimates" in fit.posterior else []),
-        *([covariate_section(fit)] if fit.bound.hierarchy.effects else []),
-        *([_nca_section(fit, nca_table)] if nca_table is not None else []),
-        *([_exposure_section(fit, exposure_table)] if exposure_table is not None else []),
-        *([biodistribution_section(fit)] if fit.model.sites else []),
-        _check_section(check),
-        _provenance_section(fit),
     ]
+    if "estimates" in fit.posterior:
+        sections.append(_estimates_section(fit))
+    if fit.bound.hierarchy.effects:
+        sections.append(covariate_section(fit))
+    if nca_table is not None:
+        sections.append(_nca_section(fit, nca_table))
+    if exposure_table is not None:
+        sections.append(_exposure_section(fit, exposure_table))
+    if fit.model.sites:
+        sections.append(biodistribution_section(fit))
+    sections.append(_check_section(check))
+    sections.append(_provenance_section(fit))
     return write_page(
         "report.html",
         to,
@@ -125,24 +135,30 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
     if weak:
         yield f"Numbers that are mostly the prior's (contraction below 30 %): {', '.join(weak)}."
     if fit.bound.held:
-        guessed = [k for k in fit.bound.held if fit.model.parameters[k].guess]
-        design = f"; of them design guesses: {', '.join(guessed)}" if guessed else ""
         held = f"Held at the model's values, so in no interval: {', '.join(fit.bound.held)}"
-        yield f"{held}{design}."
+        guesses = [name for name in fit.bound.held if fit.model.parameters[name].guess]
+        if guesses:
+            held += f"; of them design guesses: {', '.join(guesses)}"
+        yield f"{held}."
     if fit.bound.unused:
         yield f"Parameters that no observed output depends on, and so fixed: {', '.join(fit.bound.unused)}."
 
 
 def _data_section(fit: Fit) -> Section:
+    """The section on the study: its size and source, a table of the analytes, and their records."""
     study = fit.study
-    summary = fit.study.summary()
+    summary = study.summary()
     first, last = summary["time_span_days"]
-    said = f"{summary['subjects']} subjects, {summary['doses']} doses of {', '.join(summary['products'])} by "
-    said += f"{', '.join(r.replace('_', ' ') for r in summary['routes'])}, {summary['observations']} records "
-    said += (
-        f"from day {first:g} to day {last:g}. Source: {study.dictionary.source} ({study.dictionary.licence})."
+    products = ", ".join(summary["products"])
+    routes = ", ".join(route.replace("_", " ") for route in summary["routes"])
+    section = Section("data", "Data")
+    section.words.append(
+        f"{summary['subjects']} subjects, {summary['doses']} doses of {products} by {routes}, "
+        f"{summary['observations']} records from day {first:g} to day {last:g}. "
+        f"Source: {study.dictionary.source} ({study.dictionary.licence})."
     )
-    section = Section("data", "Data", [said, *([study.dictionary.note] if study.dictionary.note else [])])
+    if study.dictionary.note:
+        section.words.append(study.dictionary.note)
     heads = [
         "Analyte",
         "Assay",
@@ -156,37 +172,35 @@ def _data_section(fit: Fit) -> Section:
     ]
     table = Table("What was measured", heads, [False] * 4 + [True] * 5)
     for analyte in summary["analytes"].values():
-        lloq = analyte["lloq"]
-        cells = [
-            analyte["label"],
-            analyte["assay"],
-            analyte["site"].replace("_", " "),
-            unit_text(analyte["unit"]),
-        ]
-        row = [table.cell(v) for v in cells]
-        why = "" if lloq is not None else "the study states no LLOQ for this analyte"
-        row.append(table.cell(lloq if lloq is None else number_text(lloq, trim=True), why))
+        site = analyte["site"].replace("_", " ")
+        texts = [analyte["label"], analyte["assay"], site, unit_text(analyte["unit"])]
+        row = [table.cell(text) for text in texts]
+        if analyte["lloq"] is None:
+            row.append(table.cell(None, "the study states no LLOQ for this analyte"))
+        else:
+            row.append(table.cell(number_text(analyte["lloq"], trim=True)))
         row += [table.cell(analyte[k]) for k in ("subjects", "records", "below_lloq", "below_lloq_percent")]
         table.rows.append(row)
     section.tables.append(table)
     for assay in fit.bound.assays:
-        add_figure(section, plot_persistence(study, assay.analyte, log=_log(fit, assay)))
+        add_figure(section, plot_persistence(study, assay.analyte, log=_has_log_axis(fit, assay)))
     return section
 
 
 def _individual_section(fit: Fit, draws: int) -> Section:
+    """The section with the fit of each subject, in grids of panels."""
     curves = individual_curves(fit, draws=draws)
     subjects = fit.bound.subjects[:MOST_PANELS]
     words = []
     if len(subjects) < len(fit.bound.subjects):
-        left = len(fit.bound.subjects) - len(subjects)
-        words.append(f"{left} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
+        omitted = len(fit.bound.subjects) - len(subjects)
+        words.append(f"{omitted} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
     section = Section("fits", "The fit of each subject", words)
     for assay in fit.bound.assays:
+        log = _has_log_axis(fit, assay)
         for start in range(0, len(subjects), PANELS):
-            page = subjects[start : start + PANELS]
-            log = _log(fit, assay)
-            figure = plot_individual_fits(fit, assay.analyte, curves=curves, subjects=page, log=log)
+            grid = subjects[start : start + PANELS]
+            figure = plot_individual_fits(fit, assay.analyte, curves=curves, subjects=grid, log=log)
             add_figure(section, figure)
     return section
 
@@ -195,7 +209,8 @@ def _population_section(fit: Fit, draws: int, seed: int) -> Section:
     section = Section("population", "A typical patient and new patients")
     curves = population_curves(fit, draws=draws, seed=seed)
     for assay in fit.bound.assays:
-        add_figure(section, plot_population(fit, assay.analyte, curves=curves, log=_log(fit, assay)))
+        log = _has_log_axis(fit, assay)
+        add_figure(section, plot_population(fit, assay.analyte, curves=curves, log=log))
     return section
 
 
@@ -203,13 +218,13 @@ def _vpc_section(fit: Fit, replicates: int, seed: int) -> Section:
     section = Section("vpc", "Visual predictive check")
     for assay in fit.bound.assays:
         checked = vpc(fit, assay.analyte, n=replicates, seed=seed)
-        add_figure(section, plot_vpc(fit, checked, log=_log(fit, assay)))
+        add_figure(section, plot_vpc(fit, checked, log=_has_log_axis(fit, assay)))
     return section
 
 
 def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
-    people = len(fit.bound.subjects)
-    words = [f"What the {people} patients taught us, and what the prior said."]
+    """The section on the parameters: a table of all, and the prior and posterior of the population values."""
+    words = [f"What the {len(fit.bound.subjects)} patients taught us, and what the prior said."]
     section = Section("parameters", "Parameters", words)
     heads = [
         "Parameter",
@@ -235,60 +250,80 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
 
 
 def _estimates_section(fit: Fit) -> Section:
-    found = estimates(fit)
-    head, *rest = str(found).split("\n")[:2]
-    section = Section("estimates", "Estimates at the maximum", [head, *rest])
+    """The section on the estimates at the maximum, with their standard errors."""
+    at_maximum = estimates(fit)
+    section = Section("estimates", "Estimates at the maximum", str(at_maximum).split("\n")[:2])
     heads = ["Parameter", "Estimate", "SE", "RSE (%)", "95 % interval", "Shrinkage (%)"]
     table = Table(
         "SE by the delta method; shrinkage 1 - SD(EBE)/omega", heads, [False, *[True] * 3, False, True]
     )
-    for row in found.table.to_dict("records"):
-        why = str(row["held"]) or "no standard error"
-        numbers = [table.cell(row[k], why if pd.isna(row[k]) else "") for k in ("se", "rse_percent")]
-        ends = f"{number_text(row['lower'])} to {number_text(row['upper'])}"
-        interval = table.cell(np.nan, why) if pd.isna(row["lower"]) else table.cell(ends)
-        share = table.cell(
-            row["shrinkage_percent"], "not a between-subject SD" if pd.isna(row["shrinkage_percent"]) else ""
-        )
-        table.rows.append([table.cell(row["site"]), table.cell(row["estimate"]), *numbers, interval, share])
+    for row in at_maximum.table.to_dict("records"):
+        reason = str(row["held"]) or "no standard error"
+        cells = [table.cell(row["site"]), table.cell(row["estimate"])]
+        cells += [_number(table, row, column, reason) for column in ("se", "rse_percent")]
+        if pd.isna(row["lower"]):
+            cells.append(table.cell(np.nan, reason))
+        else:
+            cells.append(table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"))
+        cells.append(_number(table, row, "shrinkage_percent", "not a between-subject SD"))
+        table.rows.append(cells)
     section.tables.append(table)
     return section
 
 
-def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    between = ("cv_percent", "shrinkage")
+def _number(table: Table, row: Mapping[Any, Any], column: str, reason: str) -> dict[str, Any]:
+    """The cell of a number, with a reason if it is missing."""
+    return table.cell(row[column], reason if pd.isna(row[column]) else "")
+
+
+def _reasons(row: Mapping[Any, Any]) -> dict[str, str]:
+    """Why numbers of a parameter may be missing, by column of `kinetics.parameter_table`."""
     derived = row["kind"] == "derived"
-    why = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
+    reasons: dict[str, str]
     if derived:
-        why = dict.fromkeys(row, "computed from the sampled parameters: see theirs")
+        reasons = dict.fromkeys(row, "computed from the sampled parameters: see theirs")
     elif row["kind"] != "population":
-        why = dict.fromkeys(between, "not a population value")
+        reasons = dict.fromkeys(("cv_percent", "shrinkage"), "not a population value")
     elif pd.isna(row["omega"]):
-        why = dict.fromkeys(between, "does not vary between subjects in this fit")
-
+        reasons = dict.fromkeys(("cv_percent", "shrinkage"), "does not vary between subjects in this fit")
+    else:
+        reasons = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
     if row["method"] != "nuts":
-        why |= dict.fromkeys(
-            ("r_hat", "ess_bulk", "ess_tail"), f"independent draws, not chains ({row['method']})"
-        )
-        why |= {} if derived else {"contraction": "no prior was used (laplace)"}
+        no_chains = f"independent draws, not chains ({row['method']})"
+        reasons |= dict.fromkeys(("r_hat", "ess_bulk", "ess_tail"), no_chains)
+        if not derived:
+            reasons["contraction"] = "no prior was used (laplace)"
+    return reasons
 
-    def number(key: str) -> dict[str, Any]:
-        return table.cell(row[key], why.get(key, "one chain") if pd.isna(row[key]) else "")
+
+def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    """The cells of one parameter."""
+    reasons = _reasons(row)
+
+    def number(column: str) -> dict[str, Any]:
+        return _number(table, row, column, reasons.get(column, "one chain"))
 
     contraction = number("contraction")
-    r_hat = number("r_hat")
-    guess = bool(row["guess"])
-    source = f"{row['prior']}; {row['source']}" if derived else str(row["source"])
     if not pd.isna(row["contraction"]):
         contraction["share"] = float(np.clip(row["contraction"], 0, 1))
+    r_hat = number("r_hat")
     if not pd.isna(row["r_hat"]):
         r_hat["text"] = f"{row['r_hat']:.3f}"
+    prior = table.cell(row["prior"])
+    source = str(row["source"])
+    if row["kind"] == "derived":
+        prior = table.cell(np.nan, reasons["prior"])
+        source = f"{row['prior']}; {row['source']}"
+    mark = ""
+    if row["guess"]:
+        source += " (GUESS)"
+        mark = "guess"
     return [
         table.cell(row["site"]),
         table.cell(unit_text(row["unit"]) or "1"),
         number("median"),
         table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"),
-        table.cell(np.nan, why["prior"]) if derived else table.cell(row["prior"]),
+        prior,
         contraction,
         number("cv_percent"),
         number("shrinkage"),
@@ -296,52 +331,59 @@ def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]
         number("ess_bulk"),
         number("ess_tail"),
         table.cell(row["kind"]),
-        table.cell(source + " (GUESS)" * guess, mark="guess" if guess else ""),
+        table.cell(source, mark=mark),
     ]
 
 
 def _nca_section(fit: Fit, nca_table: DataFrame) -> Section:
+    """The section on the exposures computed from the records alone: a table for each analyte."""
     section = Section("nca", "Noncompartmental analysis")
     labels = ["subject", "product", "cycle", "n_records", "n_blq"]
     heads = ["Subject", "Product", "Cycle", "Records", "Below LLOQ"]
     areas = [c for c in nca_table.columns if c.startswith("auc_") and c[4:5].isdigit() and c.endswith("d")]
-    for caption, unit, own in _by_analyte(fit, nca_table):
-        named = _exposure_heads(own.columns, areas, unit)
-        numeric = [False] * 3 + [True] * (2 + len(named))
-        table = Table(caption, [*heads, *named.values()], numeric)
-        for row in own.to_dict("records"):
+    for caption, unit, rows in _by_analyte(fit, nca_table):
+        exposure_heads = _exposure_heads(rows.columns, areas, unit)
+        numeric = [False] * 3 + [True] * (2 + len(exposure_heads))
+        table = Table(caption, [*heads, *exposure_heads.values()], numeric)
+        for row in rows.to_dict("records"):
             cells = [table.cell(row[c]) for c in labels if c in row]
-            cells += [table.cell(row[c], _reason(row, c)) for c in named]
+            cells += [table.cell(row[c], _reason(row, c)) for c in exposure_heads]
             table.rows.append(cells)
         section.tables.append(table)
     return section
 
 
 def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
+    """The section on the exposures of the fitted curves.
+
+    A table of draws is also drawn against dose; of its summary there are only the tables of each analyte.
+    """
     section = Section("exposure", "Exposure")
+    summary = exposure_table
     if "draw" in exposure_table:
+        summary = exposure_summary(exposure_table)
         figures = dose_exposure_figures(fit.study, exposures_of_table(exposure_table), fit=fit)
         for figure in figures.values():
             if isinstance(figure, Figure):
                 add_figure(section, figure)
-    summary = exposure_summary(exposure_table) if "draw" in exposure_table else exposure_table
     quantities = list(dict.fromkeys(summary["quantity"]))
     areas = [q for q in quantities if q.startswith("auc_") and q[4:5].isdigit()]
-    for caption, unit, own in _by_analyte(fit, summary):
-        named = _exposure_heads(quantities, areas, unit)
-        table = Table(caption, ["Subject", "Cycle", *named.values()], [False] * 2 + [True] * len(named))
-        numbers = {(r["subject"], r["cycle"], r["quantity"]): r for r in own.to_dict("records")}
-        order = {subject: k for k, subject in enumerate(fit.bound.subjects)}
-        pairs = {(s, c) for s, c, _ in numbers}
-        for subject, cycle in sorted(pairs, key=lambda pair: (order.get(pair[0], -1), pair[1])):
-            found = [numbers.get((subject, cycle, q)) for q in named]
-            cells = [_interval(table, r) for r in found]
-            table.rows.append([table.cell(subject), table.cell(cycle), *cells])
+    order = {subject: k for k, subject in enumerate(fit.bound.subjects)}
+    for caption, unit, rows in _by_analyte(fit, summary):
+        heads = _exposure_heads(quantities, areas, unit)
+        table = Table(caption, ["Subject", "Cycle", *heads.values()], [False] * 2 + [True] * len(heads))
+        intervals = {(r["subject"], r["cycle"], r["quantity"]): r for r in rows.to_dict("records")}
+        courses = {(subject, cycle) for subject, cycle, _ in intervals}
+        for subject, cycle in sorted(courses, key=lambda course: (order.get(course[0], -1), course[1])):
+            cells = [table.cell(subject), table.cell(cycle)]
+            cells += [_interval(table, intervals.get((subject, cycle, quantity))) for quantity in heads]
+            table.rows.append(cells)
         section.tables.append(table)
     return section
 
 
 def _interval(table: Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
+    """The cell of a posterior median with its interval; a row without one gives a reason."""
     if row is None or pd.isna(row["median"]):
         return table.cell(np.nan, "no posterior draw has this quantity (the curve never has it)")
     return table.cell(
@@ -350,17 +392,20 @@ def _interval(table: Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
 
 
 def _check_section(check: Check) -> Section:
+    """The section on the checks: the value and threshold of each, and what to try if it fails."""
     section = Section("checks", "Checks")
     heads = ["Check", "Verdict", "Value", "Wanted", "Where", "What to try if it fails"]
     table = Table("May these numbers be used?", heads, [False, False, True, True, False, False])
     for row in check.rows.to_dict("records"):
-        ok = bool(row["ok"])
-        cells = [
-            table.cell(row["check"]),
-            table.cell("pass" if ok else "FAIL", mark="pass" if ok else "fail"),
-        ]
-        value = row["value"] if pd.isna(row["value"]) else number_text(row["value"], 4, trim=True)
-        cells.append(table.cell(value, str(row.get("where", "")) if pd.isna(row["value"]) else ""))
+        cells = [table.cell(row["check"])]
+        if row["ok"]:
+            cells.append(table.cell("pass", mark="pass"))
+        else:
+            cells.append(table.cell("FAIL", mark="fail"))
+        if pd.isna(row["value"]):
+            cells.append(table.cell(row["value"], str(row.get("where", ""))))
+        else:
+            cells.append(table.cell(number_text(row["value"], 4, trim=True)))
         cells += [table.cell(row.get(k, "")) for k in ("threshold", "where", "what_to_try")]
         table.rows.append(cells)
     section.tables.append(table)
@@ -368,6 +413,7 @@ def _check_section(check: Check) -> Section:
 
 
 def _provenance_section(fit: Fit) -> Section:
+    """The section on where the numbers come from: inputs, code, versions and machine."""
     section = Section("provenance", "Provenance")
     table = Table("Inputs, code, versions and machine", ["What", "Value"], [False, False])
     for name, value in _flat(fit.provenance):
@@ -376,44 +422,50 @@ def _provenance_section(fit: Fit) -> Section:
     return section
 
 
-def _log(fit: Fit, assay: BoundAssay) -> bool:
-    """Whether an analyte has a log axis: always for cells, else where its error is on the log scale."""
+def _has_log_axis(fit: Fit, assay: BoundAssay) -> bool:
+    """Whether an analyte has a log axis: always for cells, otherwise where its error is on the log scale."""
     return fit.model.dose_unit == "cells" or assay.likelihood not in _LINEAR
 
 
 def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFrame]]:
-    """Caption, unit and rows of each analyte, in the study's order."""
+    """The caption, unit and rows of each analyte, in the order of the study."""
     for name, analyte in fit.study.analytes.items():
-        own = DataFrame(table[table["analyte"] == name])
-        unit = unit_text(analyte.unit)
-        if len(own):
-            yield analyte_text(analyte), unit, own
+        rows = DataFrame(table[table["analyte"] == name])
+        if len(rows):
+            yield analyte_text(analyte), unit_text(analyte.unit), rows
 
 
 def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> dict[str, str]:
-    """Column -> heading with its unit, of the exposure numbers that the table has."""
+    """The headings with units of the exposures that the table has, by column; areas follow Tmax."""
     names = dict(_EXPOSURE)
     for area in areas:
         start, end = area.removeprefix("auc_").removesuffix("d").split("_")
         names[area] = (f"AUC {start}–{end} d", "day·{u}")
-    order = ["cmax", "tmax", *areas, *(k for k in names if k not in ("cmax", "tmax", *areas))]
-    present = [k for k in order if k in set(columns)]
-    units = {k: names[k][1].format(u=unit) for k in present}
-    return {k: f"{names[k][0]} ({units[k]})" if units[k] else names[k][0] for k in present}
+    present = set(columns)
+    heads = {}
+    for column in dict.fromkeys(["cmax", "tmax", *areas, *names]):
+        if column in present:
+            name, unit_pattern = names[column]
+            column_unit = unit_pattern.format(u=unit)
+            heads[column] = f"{name} ({column_unit})" if column_unit else name
+    return heads
 
 
 def _reason(row: Mapping[Any, Any], column: str) -> str:
+    """The recorded reason of a number; a missing number has one in any case."""
     reason = str(row.get(f"{column}_reason") or "")
-    return reason or ("no reason was recorded" if pd.isna(row[column]) else "")
+    if not reason and pd.isna(row[column]):
+        return "no reason was recorded"
+    return reason
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested mappings as (path, text)."""
     for key, value in values.items():
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, Mapping):
             yield from _flat(value, f"{name}: ")
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(map(str, value)) or "none"
         else:
-            yield (
-                name,
-                ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value),
-            )
+            yield name, str(value)

@@ -1,4 +1,4 @@
-"""The report's section on where the cells are: hepatic and systemic curves side by side, and their table."""
+"""The section of the report on where the cells are: hepatic and systemic curves side by side, and a table."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ from kinetics.plot import number_text, plot_biodistribution, plot_body_map, plot
 
 __all__ = ["biodistribution_section", "organ_figures"]
 
-_WORDS = {
-    "auc_blood": "AUC0-28d in blood", "auc_liver": "AUC0-28d in liver", "auc_tumour": "AUC0-28d in tumour",
-    "liver_to_blood": "AUC liver over blood", "tumour_to_blood": "AUC tumour over blood",
+_LABELS = {  # quantity -> its label in the table
+    "auc_blood": "AUC0-28d in blood",
+    "auc_liver": "AUC0-28d in liver",
+    "auc_tumour": "AUC0-28d in tumour",
+    "liver_to_blood": "AUC liver over blood",
+    "tumour_to_blood": "AUC tumour over blood",
     "retained_1h": "Share of the first dose in liver and tumour after an hour",
     "hepatic_artery_advantage_liver": "AUC in liver, hepatic artery over iv, same cells",
     "hepatic_artery_advantage_tumour": "AUC in tumour, hepatic artery over iv, same cells",
-    "peak_tumour": "Peak in tumour", "peak_day_tumour": "Day of the peak in tumour, from the first infusion",
-    "doubling_time": "Fastest doubling in blood", "second_cycle_share": "Share of the tumour AUC that later cycles add",
+    "peak_tumour": "Peak in tumour",
+    "peak_day_tumour": "Day of the peak in tumour, from the first infusion",
+    "doubling_time": "Fastest doubling in blood",
+    "second_cycle_share": "Share of the tumour AUC that later cycles add",
     "lymphodepletion_share": "Share of the tumour AUC that lymphodepletion adds",
     "best_lesion_change": "Best change of the sum of diameters, predicted",
-}  # fmt: skip
+}
 
 
 def organ_figures(
     of: Fit | Model, shares: DataFrame, *, synthetic: bool = False, source: str = ""
 ) -> dict[str, Figure]:
-    """The organ stack and the body map of `kinetics.site_shares`, by their files' names."""
+    """The organ stack and the body map of `shares`, under the names of their files.
+
+    `shares` is the table of `kinetics.site_shares`, of a fit or of a simulation of a model.
+    """
     return {
         "organ_stack": plot_organ_stack(of, shares, synthetic=synthetic, source=source),
         "body_map": plot_body_map(of, shares, synthetic=synthetic, source=source),
@@ -37,37 +45,45 @@ def organ_figures(
 
 
 def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
-    """The figure and the table of `draws`, after what of them the data cannot know."""
+    """The section on where the cells are, from `draws` of the posterior.
+
+    Its first words say which values are design guesses that blood samples cannot inform.
+    """
     section = Section("biodistribution", "Where the cells are")
     guesses = [k for k in fit.bound.held if fit.model.parameters[k].guess]
     if guesses:
         section.words.append(
-            f"Blood samples do not see organs. These curves lean on {len(guesses)} values that are held at design "
-            f"guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
+            f"Blood samples do not see organs. These curves lean on {len(guesses)} values that are held at "
+            f"design guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
         )
     add_figure(section, plot_biodistribution(fit, site_curves(fit, draws=draws)))
     for figure in organ_figures(fit, site_shares(fit, draws=draws)).values():
         add_figure(section, figure)
-    summary = biodistribution_summary(biodistribution(fit, draws=draws))
-    every = summary[summary["subject"] == "median patient"]
-    products = list(dict.fromkeys(every["product"]))
+    section.tables.append(_summary_table(biodistribution_summary(biodistribution(fit, draws=draws))))
+    return section
+
+
+def _summary_table(summary: DataFrame) -> Table:
+    """The exposures of the median patient: a row for each quantity, a column for each product."""
+    summary = summary[summary["subject"] == "median patient"]
+    products = list(dict.fromkeys(summary["product"]))
     table = Table(
         "Hepatic against systemic, the median patient",
         ["Quantity", "Unit", *products],
         [False, False] + [True] * len(products),
     )
-    rows = {(r["product"], r["quantity"]): r for r in every.to_dict("records")}
-    for quantity, words in _WORDS.items():
-        own = [rows.get((product, quantity)) for product in products]
-        if not any(own):
+    rows = {(row["product"], row["quantity"]): row for row in summary.to_dict("records")}
+    for quantity, label in _LABELS.items():
+        of_products = [rows.get((product, quantity)) for product in products]
+        units = [row["unit"] for row in of_products if row]
+        if not units:
             continue
-        unit = next(r["unit"] for r in own if r)
-        cells = [
-            table.cell(f"{number_text(r['median'])} ({number_text(r['lower'])} to {number_text(r['upper'])})")
-            if r
-            else table.cell("", "not of this product")
-            for r in own
-        ]
-        table.rows.append([table.cell(words), table.cell(unit), *cells])
-    section.tables.append(table)
-    return section
+        cells = [table.cell(label), table.cell(units[0])]
+        for row in of_products:
+            if row:
+                interval = f"({number_text(row['lower'])} to {number_text(row['upper'])})"
+                cells.append(table.cell(f"{number_text(row['median'])} {interval}"))
+            else:
+                cells.append(table.cell("", "not of this product"))
+        table.rows.append(cells)
+    return table

@@ -1,4 +1,4 @@
-"""The command line of files: `kinetics validate`, `convert` and `export`."""
+"""The commands about studies: `kinetics validate`, `convert`, `export` and `new`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from kinetics.cli.console import print_result
+from kinetics.cli.new_study import new_study
+from kinetics.cli.options import AssessedEvery, Force, Json
 from kinetics.errors import InputError, gathered
 from kinetics.exposures import NCARules
 from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
@@ -15,13 +17,11 @@ from kinetics.inference import Fit, load_fit
 from kinetics.protocol import read_protocol, settled
 from kinetics.study import NOT_DECLARED, Study, read_study, validate_study
 
-__all__ = ["NCA_RULES", "convert", "export", "validate"]
+__all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
 
 NCA_RULES = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
-_KINDS = ", ".join(FORMATS)
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+# what a single table does not say of itself
 Time = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]
 Dose = Annotated[str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...")]
 Value = Annotated[str | None, typer.Option(help="One table only: the unit of DV.")]
@@ -55,12 +55,21 @@ def validate(
     `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
     --product drug`
     """
-    options = _options(time_unit, dose_unit, value_unit, analyte, route, product, weight_column, lloq)
+    options = _table_options(
+        time_unit=time_unit,
+        dose_unit=dose_unit,
+        value_unit=value_unit,
+        analyte=analyte,
+        route=route,
+        product=product,
+        weight_column=weight_column,
+        lloq=lloq,
+    )
     problems = validate_study(study, **options)
     if problems:
         raise InputError(problems)
-    table = read_study(study, **options)
-    print_result(table.summary(), str(table), as_json)
+    checked = read_study(study, **options)
+    print_result(checked.summary(), str(checked), as_json)
 
 
 def convert(
@@ -82,44 +91,57 @@ def convert(
 
     Example: `kinetics convert adpc.csv data/mine` or `kinetics convert trial.xlsx data/trial`
     """
-    options = _options(time_unit, dose_unit, value_unit, analyte, route, product, weight_column, lloq)
-    study = read_study(source, **options)
-    made = write_study(study, out, tables="parquet" if parquet else "csv", force=force)
-    label = " (SYNTHETIC)" if study.synthetic else ""
-    text = f"written: {made}{label}\n{_left_open(study, made)}"
-    text += f"next: kinetics validate {made if len(made.parts) > 1 else f'./{made}'}"
-    print_result({"study": str(made)} | study.summary(), text, as_json)
-
-
-def _left_open(study: Study, made: Path) -> str:
-    """What the table could not say and nobody was asked for, to be filled in."""
-    open_ones = [k for k in ("source", "licence") if getattr(study.dictionary, k) == "not declared"]
-    for key in ("assay", "site"):
-        names = [name for name, a in study.analytes.items() if getattr(a, key) == NOT_DECLARED]
-        open_ones += [f"{key} of {', '.join(names)}"] if names else []
-    if not open_ones:
-        return ""
-    where = made / "dictionary.toml" if made.is_dir() else f"the sheet dictionary of {made.name}"
-    said = (
-        "" if study.synthetic else "; and say there if these data are synthetic: they are called measured now"
+    options = _table_options(
+        time_unit=time_unit,
+        dose_unit=dose_unit,
+        value_unit=value_unit,
+        analyte=analyte,
+        route=route,
+        product=product,
+        weight_column=weight_column,
+        lloq=lloq,
     )
-    return f"fill in {where}: {', '.join(open_ones)}{said}\n"
+    study = read_study(source, **options)
+    written = write_study(study, out, tables="parquet" if parquet else "csv", force=force)
+    label = " (SYNTHETIC)" if study.synthetic else ""
+    path = str(written) if len(written.parts) > 1 else f"./{written}"  # a bare name would be the library's
+    text = f"written: {written}{label}\n{_to_fill_in(study, written)}next: kinetics validate {path}"
+    print_result({"study": str(written)} | study.summary(), text, as_json)
+
+
+def _table_options(**options: str | float | None) -> dict[str, Any]:
+    """The options of a single table that have a value."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _to_fill_in(study: Study, written: Path) -> str:
+    """A line naming what the table could not say and nobody was asked for; "" where nothing is open."""
+    open_keys = [key for key in ("source", "licence") if getattr(study.dictionary, key) == "not declared"]
+    for key in ("assay", "site"):
+        analytes = [name for name, a in study.analytes.items() if getattr(a, key) == NOT_DECLARED]
+        if analytes:
+            open_keys.append(f"{key} of {', '.join(analytes)}")
+    if not open_keys:
+        return ""
+    place = written / "dictionary.toml" if written.is_dir() else f"the sheet dictionary of {written.name}"
+    line = f"fill in {place}: {', '.join(open_keys)}"
+    if not study.synthetic:
+        line += "; and say there if these data are synthetic: they are called measured now"
+    return f"{line}\n"
 
 
 def export(
     source: Annotated[
         str, typer.Argument(help="A study (as `kinetics validate` reads it) or a run, runs/NAME.")
     ],
-    formats: Annotated[str, typer.Option("--as", help=f"One or more, with commas: {_KINDS}.")],
+    formats: Annotated[str, typer.Option("--as", help=f"One or more, with commas: {', '.join(FORMATS)}.")],
     out: Annotated[
         Path | None, typer.Option(help="The folder to make.  [default: NAME-export]", show_default=False)
     ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="adtte: the protocol.toml whose censoring holds.")
     ] = None,
-    assessed_every: Annotated[
-        float | None, typer.Option(help="adtte: days between planned scans, where the protocol does not say.")
-    ] = None,
+    assessed_every: AssessedEvery = None,
     rules: Annotated[str, typer.Option(help="adpp, pknca: NCA rules, car_t, pknca or winnonlin.")] = "car_t",
     force: Force = False,
     as_json: Json = False,
@@ -134,20 +156,21 @@ def export(
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULES)}")
     wanted = [word.strip() for word in formats.split(",") if word.strip()]
+    is_run = _is_run(source)
     try:
-        given, by = gathered(
-            lambda: load_fit(source) if _is_run(source) else read_study(source),
+        content, censoring = gathered(
+            lambda: load_fit(source) if is_run else read_study(source),
             lambda: None if protocol is None else settled(read_protocol(protocol), protocol),
         )
     except InputError as error:
         raise InputError([*unknown_formats(wanted), *error.problems]) from error
-    study = given.study if isinstance(given, Fit) else given
-    name = Path(source).name if _is_run(source) else study.name
-    done = export_to(
-        given,
+    study = content.study if isinstance(content, Fit) else content
+    name = Path(source).name if is_run else study.name
+    exported = export_to(
+        content,
         wanted,
         out or Path(f"{name}-export"),
-        protocol=by,
+        protocol=censoring,
         rules=NCA_RULES[rules](),
         assessed_every_days=assessed_every,
         force=force,
@@ -156,11 +179,11 @@ def export(
     answer = {
         "source": name,
         "synthetic": study.synthetic,
-        "folder": str(done.folder),
-        "files": list(done.files),
-        "notes": list(done.notes),
+        "folder": str(exported.folder),
+        "files": list(exported.files),
+        "notes": list(exported.notes),
     }
-    print_result(answer, f"{name}{label}\n{done}", as_json)
+    print_result(answer, f"{name}{label}\n{exported}", as_json)
 
 
 def _is_run(source: str) -> bool:
@@ -169,16 +192,11 @@ def _is_run(source: str) -> bool:
     return folder.is_dir() and any((folder / name).exists() for name in ("plan.toml", "posterior.nc"))
 
 
-def _options(*given: str | float | None) -> Any:
-    """The options of a single table that were given."""
-    names = (
-        "time_unit",
-        "dose_unit",
-        "value_unit",
-        "analyte",
-        "route",
-        "product",
-        "weight_column",
-        "lloq",
-    )
-    return {name: value for name, value in zip(names, given, strict=True) if value is not None}
+def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_json: Json = False) -> None:
+    """Make a study folder laid out like the library, with a working example.
+
+    Example: `kinetics new my-study`
+    """
+    made = new_study(folder)
+    text = f"made: {made}\nnext: cd {made} && kinetics fit fits/example.toml"
+    print_result({"study": str(made)}, text, as_json)

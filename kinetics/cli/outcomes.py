@@ -1,0 +1,298 @@
+"""The commands about outcomes: `kinetics response`, `recist` and `astct`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pandas import DataFrame, concat
+from plotly.graph_objects import Figure
+
+from kinetics.cli.console import print_result
+from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json
+from kinetics.errors import PlanError, Problem
+from kinetics.files import write_atomic
+from kinetics.outcomes import (
+    ENDPOINTS,
+    EVERYONE,
+    SIZE,
+    Criteria,
+    Endpoint,
+    KaplanMeier,
+    adverse_events,
+    astct_events,
+    astct_grades,
+    best_immune_responses,
+    best_responses,
+    disagreements,
+    dlt_table,
+    first_infusions,
+    immune_response_rates,
+    kaplan_meier,
+    lesion_responses,
+    other_than_recorded,
+    read_lesions,
+    read_signs,
+    response_rates,
+    strata_of,
+    strata_table,
+    survival_times,
+)
+from kinetics.plot import (
+    plot_kaplan_meier,
+    plot_spider,
+    plot_swimmer,
+    plot_waterfall,
+    refuse_figures,
+    save_figures,
+)
+from kinetics.printing import records, table_text
+from kinetics.protocol import Protocol, read_protocol, settled
+from kinetics.study import Study, read_study
+
+__all__ = ["astct", "recist", "response"]
+
+PROTOCOL_ENDPOINTS = {"dor": "response", "pfs": "progression_free_survival", "os": "overall_survival"}
+FOR_RESPONSES = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist"]  # columns of responses.csv
+
+# of each endpoint: the times, everyone's curve, the curves of the groups
+Survival = dict[Endpoint, tuple[DataFrame, KaplanMeier, KaplanMeier]]
+
+
+def response(
+    study: Annotated[str, typer.Argument(help="A study with events.csv and responses.csv.")],
+    by: Annotated[str, typer.Option(help="A column of subjects.csv.")] = "dose_level",
+    confirmed: Confirmed = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="A protocol.toml: DLTs by its window, DOR, PFS and OS by its censoring."),
+    ] = None,
+    assessed_every: AssessedEvery = None,
+    irecist: Annotated[
+        bool, typer.Option("--irecist", help="By iRECIST: iBOR, iORR, iPFS, iDOR; an iUPD must stand.")
+    ] = False,
+    plots: Figures = None,
+    plots_as: FigureFormat = "html",
+    as_json: Json = False,
+) -> None:
+    """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
+
+    With --irecist from the column `irecist` of responses.csv, or from its sums and new lesions.
+
+    Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
+    """
+    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    data = read_study(study)
+    criteria: Criteria = "irecist" if irecist else "recist_1.1"
+
+    tables = _response_tables(data, by, confirmed, irecist)  # title -> table, in the order of the text
+    best, rates = tables.values()
+    adverse = adverse_events(data, by)
+    tables["adverse events, subjects by worst grade"] = adverse
+    answer = {
+        "study": data.name,
+        "criteria": criteria,
+        "best_responses": records(best),
+        "response_rates": records(rates),
+        "adverse_events": records(adverse),
+    }
+
+    survival: Survival = {}
+    if protocol is not None:
+        rules = settled(read_protocol(protocol), protocol)
+        dlts = dlt_table(data, rules)
+        tables["dose-limiting toxicities"] = dlts
+        answer["dlts"] = records(dlts)
+        for endpoint in ENDPOINTS:
+            times = survival_times(
+                data,
+                rules,
+                endpoint,
+                by=by,
+                confirmed=confirmed,
+                assessed_every_days=assessed_every,
+                criteria=criteria,
+            )
+            survival[endpoint] = times, kaplan_meier(times), kaplan_meier(times, by)
+        answer["time_to_event"] = _survival_answer(survival, rules, by)
+        columns, not_recorded = strata_of(rules)
+        if columns:
+            strata = strata_table(data, columns, rules, confirmed=confirmed)
+            title = "interim analysis, by stratum, exact 95 % intervals"
+            if not_recorded:
+                title += f"; not recorded: {', '.join(not_recorded)}"
+            tables[title] = strata
+            answer |= {"strata": records(strata), "strata_not_recorded": not_recorded}
+        tables |= _survival_tables(survival, by)
+
+    label = " (SYNTHETIC)" if data.synthetic else ""
+    text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
+    lines = [text]
+    if plots is not None:
+        lines += save_figures(plots, _figures(data, survival, by, confirmed), plots_as)
+    print_result(answer, "\n".join(lines), as_json)
+
+
+def _response_tables(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:
+    """Best responses and response rates by the criteria asked for, by their titles."""
+    if not irecist:
+        return {
+            "best responses (RECIST 1.1)": best_responses(study, confirmed, by=by),
+            "response rates": response_rates(study, by, confirmed=confirmed),
+        }
+    if confirmed:
+        what = "--irecist with --confirmed: confirmation of iCR and iPR is not judged"
+        raise PlanError(Problem(what, "leave one of them out"))
+    return {
+        "best responses (iRECIST)": best_immune_responses(study, by=by),
+        "response rates (iRECIST)": immune_response_rates(study, by),
+    }
+
+
+def _with_everyone(everyone: DataFrame, groups: DataFrame, by: str) -> DataFrame:
+    """The rows of everyone, called "all" in the column `by`, and then those of the groups."""
+    whole = everyone.rename(columns={EVERYONE: by}).astype({by: object})
+    return concat([whole, groups.astype({by: object})], ignore_index=True)
+
+
+def _survival_tables(survival: Survival, by: str) -> dict[str, DataFrame]:
+    """Medians in days, and for each subject when its time ended and why."""
+    medians = []
+    subjects = []
+    for endpoint, (times, everyone, groups) in survival.items():
+        medians.append(_with_everyone(everyone.medians, groups.medians, by).assign(endpoint=endpoint))
+        subjects.append(times[times["time"].notna()].assign(endpoint=endpoint))
+    _, everyone, _ = next(iter(survival.values()))
+    percent = f"{100 * everyone.level:g} %"
+    median_columns = ["endpoint", by, "n", "events", "median", "lower", "upper", "reason"]
+    subject_columns = ["endpoint", "subject", "start", "time", "event", "why"]
+    return {
+        f"time to event: Kaplan-Meier medians in days, {percent} log-log intervals": concat(medians)[
+            median_columns
+        ],
+        "time to event by subject": concat(subjects)[subject_columns],
+    }
+
+
+def _survival_answer(survival: Survival, protocol: Protocol, by: str) -> dict[str, Any]:
+    """For `--json`: medians, survival on the day the protocol reads the endpoint, times and curves."""
+    answer = {}
+    for endpoint, (times, everyone, groups) in survival.items():
+        planned = protocol.endpoints.get(PROTOCOL_ENDPOINTS[endpoint])
+        days = []
+        if planned is not None and planned.within_days is not None:
+            days = [planned.within_days]
+        answer[endpoint] = {
+            "name": ENDPOINTS[endpoint],
+            "medians": records(_with_everyone(everyone.medians, groups.medians, by)),
+            "landmarks": records(_with_everyone(everyone.at(days), groups.at(days), by)),
+            "subjects": records(times),
+            "curves": records(_with_everyone(everyone.curve, groups.curve, by)),
+        }
+    return answer
+
+
+def _figures(study: Study, survival: Survival, by: str, confirmed: bool) -> dict[str, Figure | str]:
+    """Every figure by its file's name, or why it is not drawn."""
+    figures: dict[str, Figure | str] = {"swimmer": plot_swimmer(study, by=by)}
+    if SIZE in study.responses.columns:
+        figures["waterfall"] = plot_waterfall(study, by=by, confirmed=confirmed)
+        figures["spider"] = plot_spider(study, confirmed=confirmed)
+    else:
+        figures |= dict.fromkeys(("waterfall", "spider"), f"responses.csv has no column {SIZE!r}")
+    for endpoint, name in ENDPOINTS.items():
+        key = f"kaplan_meier_{endpoint}"
+        if endpoint not in survival:
+            figures[key] = f"{name} needs --protocol"
+            continue
+        _, _, groups = survival[endpoint]
+        if len(groups.curve):
+            figures[key] = plot_kaplan_meier(study, groups, endpoint)
+        else:
+            figures[key] = f"nobody is counted for {name}"
+    return figures
+
+
+def recist(
+    lesions: Annotated[
+        Path, typer.Argument(help="A CSV: subject, time, lesion, kind, diameter_mm, state ...")
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(
+            help="A study: gives the first infusions, and its recorded responses are compared; "
+            "exit 1 if one differs."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the visits as rows for responses.csv.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
+    of each.
+
+    One row a lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
+    target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
+    unequivocal_progression, not_evaluated. Optional: node, larger (yes, no).
+
+    Example: `kinetics recist lesions.csv --study data/mine --out responses.csv`
+    """
+    data = None if study is None else read_study(study)
+    visits = read_lesions(lesions)
+    responses = lesion_responses(visits, reference_day=0.0 if data is None else first_infusions(data))
+    answer = {"visits": records(responses.visits), "best": records(responses.best)}
+    text = f"visits\n{table_text(responses.visits)}\n\nbest responses\n{table_text(responses.best)}"
+    differ = None
+    if data is not None:
+        differ = other_than_recorded(responses.visits, data)
+        answer["disagreements"] = records(differ)
+        text += f"\n\nrecorded responses that differ\n{_table_or_none(differ)}"
+    if out is not None:
+        write_atomic(out, responses.visits[FOR_RESPONSES].to_csv(index=False))
+        text += f"\nwritten: {out}"
+    print_result(answer, text, as_json)
+    if differ is not None and len(differ):
+        raise typer.Exit(1)
+
+
+def astct(
+    signs: Annotated[
+        Path, typer.Argument(help="A CSV: subject, time, temperature, hypotension, vasopressors, oxygen ...")
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(help="A study whose recorded ASTCT grades are compared; exit 1 if one differs."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the worst grades as rows for events.csv.")] = None,
+    as_json: Json = False,
+) -> None:
+    """CRS and ICANS by ASTCT 2019 from raw signs, time by time, with the sign that makes each grade.
+
+    ICANS is graded where the table has a column `ice`. Never converted from or into CTCAE. Columns and their
+    codes: subject, time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen
+    (none, low_flow, blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation);
+    vasopressin, treated, other_cause, ice, consciousness, seizure, motor_weakness, oedema.
+
+    Example: `kinetics astct signs.csv --study data/mine --out crs.csv`
+    """
+    by_subject = read_signs(signs)
+    icans = any(row.ice is not None for rows in by_subject.values() for row in rows)
+    grades = astct_grades(by_subject, icans=icans)
+    events = astct_events(grades)
+    answer = {"grading_system": "astct_2019", "grades": records(grades), "events": records(events)}
+    text = f"grades, ASTCT 2019\n{table_text(grades)}\n\nworst of each subject\n{table_text(events)}"
+    differ = None
+    if study is not None:
+        differ = disagreements(events, read_study(study), icans=icans)
+        answer["disagreements"] = records(differ)
+        text += f"\n\nrecorded grades that differ\n{_table_or_none(differ)}"
+    if out is not None:
+        write_atomic(out, events.drop(columns="begins").to_csv(index=False))
+        text += f"\nwritten: {out}"
+    print_result(answer, text, as_json)
+    if differ is not None and len(differ):
+        raise typer.Exit(1)
+
+
+def _table_or_none(table: DataFrame) -> str:
+    return table_text(table) if len(table) else "none"

@@ -1,0 +1,319 @@
+"""The commands of a running trial: `kinetics next` and `kinetics recommend`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pandas import DataFrame
+
+from kinetics.checks import check
+from kinetics.cli.console import print_result
+from kinetics.cli.options import Json, LevelColumn, ProtocolFile, RuleName, TargetRate
+from kinetics.decision import (
+    Exposures,
+    NextDose,
+    Recommendation,
+    Target,
+    exposures_as_dosed,
+    exposures_at_levels,
+    exposures_by_power_model,
+    exposures_from_samples,
+    levels_of,
+    next_dose as ask_rule,
+    proportionality_table,
+    recommend,
+)
+from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.escalation import Branch, Decision
+from kinetics.inference import Fit, code_sha256, load_fit
+from kinetics.pages import recommendation_page
+from kinetics.printing import table_text
+from kinetics.protocol import Protocol, find_protocol, read_protocol, settled
+from kinetics.study import Study, read_study
+
+__all__ = ["next_dose", "recommend_dose"]
+
+
+# -------------------------------------------------------------------------------------------- the next dose
+
+
+def next_dose(
+    protocol: ProtocolFile,
+    study: Annotated[
+        str | None, typer.Option(help="A study's name or folder; without it, before anybody was treated.")
+    ] = None,
+    rule: RuleName = "protocol",
+    target: TargetRate = None,
+    ahead: Annotated[int, typer.Option(min=0, max=4, help="Steps of the decision tree to print.")] = 0,
+    response_within: Annotated[
+        float | None,
+        typer.Option(
+            help="Days in which a response may come, for boin12 and pkboin12; default the protocol's."
+        ),
+    ] = None,
+    exposure: Annotated[
+        str, typer.Option(help="For pkboin12: an exposure and the mean wanted, car_copies_auc_28d=1e5.")
+    ] = "",
+    run: Annotated[
+        Path | None, typer.Option(help="A run folder: pkboin12 takes exposures of its fit.")
+    ] = None,
+    backfill: Annotated[
+        bool,
+        typer.Option("--backfill", help="Say which lower levels may take patients meanwhile (BF-BOIN)."),
+    ] = False,
+    level_column: LevelColumn = "dose_level",
+    as_json: Json = False,
+) -> None:
+    """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
+
+    A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says. With
+    --ahead the decision tree: what the rule will say after every outcome of the next cohorts.
+
+    Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
+    """
+    content = settled(read_protocol(protocol), protocol)
+    if run is not None and rule != "pkboin12":
+        raise PlanError(Problem(f"{rule} looks at no exposures", "leave --run out, or take --rule pkboin12"))
+    answer = ask_rule(
+        content,
+        None if study is None else read_study(study),
+        rule=rule,
+        target=target,
+        ahead=ahead,
+        backfill=backfill,
+        exposure=_targets([exposure], "--exposure")[0] if exposure else None,
+        fit=None if run is None else load_fit(run),
+        response_within=response_within,
+        level_column=level_column,
+    )
+    between = {"days_between_patients": content.escalation.days_between_patients}
+    print_result(answer.as_dict() | between, "\n".join(_next_dose_lines(answer)), as_json)
+
+
+def _next_dose_lines(answer: NextDose) -> list[str]:
+    """The decision with its clause, the patients it counts, deviations, backfill and the decision tree."""
+    trial = answer.study or "before anybody was treated"
+    label = " (SYNTHETIC)" if answer.synthetic else ""
+    decision = answer.decision
+    levels = ", ".join(f"{number} = {dose}" for number, dose in answer.level_names.items())
+    lines = [
+        f"{trial}{label}: {_action(decision, answer)}",
+        f"  rule: {answer.rule}",
+        f"  why: {decision.why}",
+        f"  would change it: {decision.would_change}",
+        f"  levels: {levels}",
+        *(f"  assumed: {line}" for line in answer.assumed),
+    ]
+    if answer.patients:
+        lines += ["", table_text(_patient_table(answer))]
+    for step in answer.deviations:
+        lines.append(f"deviation: {step.subject} at level {step.level}; the rule said: {step.decision.why}")
+    for level in answer.backfill:
+        room = f"{level.room} more" if level.room else "nobody"
+        lines.append(f"backfill at {answer.level_names[level.level]}: {room}; {level.why}")
+    if answer.ahead:
+        lines += ["", "decision tree", *_tree(answer.ahead, answer, "")]
+    return lines
+
+
+def _patient_table(answer: NextDose) -> DataFrame:
+    """How each patient counts, the reason in the last column."""
+    table = DataFrame(answer.as_dict()["patients"])
+    table["followed"] = [f"{p.followed:.2f}" if p.status == "pending" else "" for p in answer.patients]
+    if answer.responded is not None:
+        words = {True: "yes", False: "no", None: "not known yet"}
+        table["responded"] = [words[answer.responded[p.subject]] for p in answer.patients]
+    if "why" in table:
+        table = table[[*table.columns.drop("why"), "why"]]
+    return DataFrame(table)
+
+
+def _action(decision: Decision, answer: NextDose) -> str:
+    """What to do: `MTD: DOSE`, `wait`, or `treat 3 at DOSE`."""
+    if decision.action == "stop":
+        best = "OBD" if answer.rule in ("boin12", "pkboin12") else "MTD"
+        return f"{best}: {answer.dose}"
+    if decision.action == "wait":
+        return "wait"
+    return f"treat {decision.size} at {answer.dose}"
+
+
+def _tree(branches: Sequence[Branch], answer: NextDose, indent: str) -> list[str]:
+    """For each branch a line with the action and a line with the clause, later branches indented below."""
+    lines = []
+    for branch in branches:
+        then = NextDose(**{**vars(answer), "decision": branch.decision})
+        lines.append(f"{indent}- {branch.said}: {_action(branch.decision, then)}")
+        lines.append(f"{indent}    {branch.decision.why}")
+        lines += _tree(branch.later, answer, indent + "  ")
+    return lines
+
+
+# --------------------------------------------------------------------------------------- the recommended dose
+
+
+def recommend_dose(
+    protocol: ProtocolFile,
+    study: Annotated[str, typer.Option(help="A study's name or folder: subjects, doses, events, responses.")],
+    run: Annotated[
+        Path | None, typer.Option(help="A run folder, runs/NAME, for exposures; default the samples'.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="An exposure wanted, such as car_copies_cmax=1e4; may be repeated."),
+    ] = None,
+    strata: Annotated[
+        str, typer.Option(help="Columns of subjects.csv to split responses by, with commas.")
+    ] = "",
+    draws: Annotated[int, typer.Option(min=20, help="Posterior draws of the exposures.")] = 200,
+    level_column: LevelColumn = "dose_level",
+    out: Annotated[Path | None, typer.Option(help="Write the page here, as .html.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The MTD by the protocol's rule, the RP2D by utility beside it, whether they agree, and what it leans
+    on.
+
+    Example: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --out decision.html`
+    """
+    content = settled(read_protocol(protocol), protocol)
+    data = read_study(study)
+    fit = None if run is None else load_fit(run)
+    targets = _targets(target or [], "--target")
+    columns = [column for column in strata.split(",") if column]
+    _require_columns(data, columns)
+    evidence = _evidence(fit, data, content, draws, level_column)
+    _require_exposures(targets, evidence["at_levels"])
+    recommendation = recommend(
+        data,
+        content,
+        **evidence,
+        targets=targets,
+        strata=columns,
+        level_column=level_column,
+        audit=_audit(protocol, data, fit),
+    )
+    names = [content.level_name(i) for i in range(1, len(content.levels) + 1)]
+    page = None
+    if out is not None:
+        page = recommendation_page(recommendation, names, to=out, study=data, level_column=level_column)
+    answer = recommendation.as_dict() | {"page": None if page is None else str(page)}
+    lines = _recommendation_lines(recommendation, names)
+    if page is not None:
+        lines.append(f"\nwritten: {page}")
+    print_result(answer, "\n".join(lines), as_json)
+
+
+def _targets(texts: list[str], option: str) -> list[Target]:
+    """`NAME=NUMBER` as targets; PlanError for every text that is none."""
+    targets = []
+    problems = []
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            targets.append(Target(name, float(value)))
+        except ValueError:
+            problems.append(Problem(f"{option} {text!r}", "write NAME=NUMBER, such as car_copies_cmax=1e4"))
+    if problems:
+        raise PlanError(problems)
+    return targets
+
+
+def _require_columns(study: Study, columns: list[str]) -> None:
+    """PlanError for every column that subjects.csv has not."""
+    existing = [str(column) for column in study.subjects.columns]
+    missing = [column for column in columns if column not in existing]
+    if missing:
+        raise PlanError(
+            Problem(f"no column {column!r}", did_you_mean(column, existing), file="subjects.csv")
+            for column in missing
+        )
+
+
+def _require_exposures(targets: list[Target], at_levels: list[Exposures]) -> None:
+    """PlanError for every target whose exposure is not there."""
+    existing = list(at_levels[0].values) if at_levels else []
+    missing = [target.exposure for target in targets if target.exposure not in existing]
+    if missing:
+        raise PlanError(Problem(f"no exposure {name!r}", did_you_mean(name, existing)) for name in missing)
+
+
+def _evidence(
+    fit: Fit | None, study: Study, protocol: Protocol, draws: int, level_column: str
+) -> dict[str, Any]:
+    """The exposures of the fit, or of the samples without one, as arguments of `recommend`."""
+    if fit is None:
+        as_dosed = exposures_from_samples(study, protocol)
+        doses = levels_of(study, level_column)
+        return {
+            "as_dosed": as_dosed,
+            "at_levels": exposures_by_power_model(as_dosed, doses, protocol),
+            "proportionality": proportionality_table(as_dosed, doses),
+        }
+    if fit.study.sha256 != study.sha256:
+        what = f"the run {fit.name} was fitted to {fit.study.name} ({fit.study.sha256[:8]}), "
+        what += f"the study is {study.name} ({study.sha256[:8]})"
+        raise PlanError(Problem(what, "give the study that was fitted, or fit this one"))
+    return {
+        "as_dosed": exposures_as_dosed(fit, protocol, draws=draws),
+        "at_levels": exposures_at_levels(fit, protocol, draws=draws),
+    }
+
+
+def _audit(protocol: str, study: Study, fit: Fit | None) -> dict[str, Any]:
+    """The files, versions and hashes that the decision was made from."""
+    file = find_protocol(protocol)
+    facts: dict[str, Any] = {
+        "protocol_file": str(file),
+        "protocol_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "study_sha256": study.sha256,
+        "cellkinetics": version("cellkinetics"),
+        "code_sha256": code_sha256(),
+    }
+    if fit is None:
+        facts["exposures"] = "NCA of the samples; new patients by the power model of dose"
+    else:
+        facts |= {
+            "exposures": "posterior of the fit; new patients simulated from it",
+            "fit": fit.name,
+            "fit_checks": "passed" if check(fit).ok else "failed",
+            "fit_model_sha256": fit.model.sha256,
+            "fit_seed": fit.bound.plan.seed,
+        }
+    return facts
+
+
+def _recommendation_lines(recommendation: Recommendation, names: list[str]) -> list[str]:
+    """The decision in sentences, then every table that has rows."""
+    label = " (SYNTHETIC)" if recommendation.synthetic else ""
+    columns = [c for c in map(str, recommendation.levels.columns) if not c.endswith(("_lower", "_upper"))]
+    lines = [
+        f"{recommendation.study}{label}: {recommendation.state}",
+        *(f"  {sentence}" for sentence in recommendation.sentences),
+        "",
+        "every level",
+        table_text(recommendation.levels[columns].assign(dose=names)),
+    ]
+    for title, table in (
+        (
+            "dose proportionality: exposure goes with dose to the power b (90 %)",
+            recommendation.proportionality,
+        ),
+        ("exposure-response, odds ratio for twice the exposure", recommendation.slopes),
+        ("other weights", recommendation.sensitivity),
+        ("three more patients at the level", recommendation.next_patients),
+        ("by stratum", recommendation.strata),
+    ):
+        if len(table):
+            lines += ["", title, table_text(table)]
+    if recommendation.audit.get("fit_checks") == "failed":
+        lines += [
+            "",
+            "The fit behind the exposures did not pass its checks (kinetics check): "
+            "do not use what leans on it.",
+        ]
+    return lines
