@@ -135,7 +135,7 @@ def export(
 
 
 def unknown_formats(names: Iterable[str]) -> list[Problem]:
-    """A problem for each name that is not a format, with the nearest format as remedy.
+    """A problem for each of `names` that is not a format, with the nearest format as remedy.
 
     >>> [p.remedy for p in kn.formats.unknown_formats(["nonmem", "adpk"])]
     ["did you mean 'adppk'?"]
