@@ -1,4 +1,4 @@
-"""The page: its panels, what stands above them, and the program that they share."""
+"""The page: its panels, the labels above them, and the compiled program that they share."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ __all__ = ["explorer"]
 
 
 def explorer(target: Target, what_if: WhatIf | None = None) -> App:
-    """The Shiny app of a target. Compiling (unless `what_if` is) and checking begin at once, in a thread."""
+    """The Shiny app of a target.
+
+    A thread starts at once to compile the equations (unless those of `what_if` are compiled) and to check the
+    fit.
+    """
     model = target.model
     if what_if is None and model is not None and model.dose_unit == "cells":
         what_if = WhatIf(model, target.fit)
-    bands = (
-        SubjectBands(target.fit, what_if.program) if target.fit is not None and what_if is not None else None
-    )
+    bands = None
+    if target.fit is not None and what_if is not None:
+        bands = SubjectBands(target.fit, what_if.program)
     Thread(target=_prepare, args=(target, what_if), daemon=True, name="prepare").start()
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
-        chosen = serve_selection(input, target)
-        serve_data(input, target, chosen, bands)
-        serve_responses(input, target, chosen)
+        selected_study = serve_selection(input, target)
+        serve_data(input, target, selected_study, bands)
+        serve_responses(input, target, selected_study)
         if what_if is not None:
             serve_what_if(input, target, what_if)
         _serve_labels(target)
@@ -40,18 +44,19 @@ def explorer(target: Target, what_if: WhatIf | None = None) -> App:
 
 
 def _prepare(target: Target, what_if: WhatIf | None) -> None:
-    """Compile, then check the fit: both can take a minute, and the page is there meanwhile."""
+    """Compile, then check the fit. Each can take a minute, during which the page is already shown."""
     if what_if is not None and not what_if.program.ready:
-        first = products_of(what_if.model)[0]
-        what_if.program.warm(what_if.lanes(Choice((Course(first, 1e7),)))).join()
+        product = products_of(what_if.model)[0]
+        typical = Choice((Course(product, 1e7),))
+        what_if.program.warm(what_if.lanes(typical)).join()
     if target.fit is not None:
         target.verdict.find(target.fit)
 
 
 def _page(target: Target) -> Any:
     study = target.study
-    icon = ui.head_content(ui.tags.link(rel="icon", href="data:,"))  # or the browser asks for one in vain
-    head = [*files(), icon, ui.output_ui("labels")]
+    icon = ui.head_content(ui.tags.link(rel="icon", href="data:,"))  # else the browser asks for one in vain
+    header = [*files(), icon, ui.output_ui("labels")]
     return ui.page_navbar(
         data_panel(target),
         what_if_panel(target),
@@ -59,7 +64,7 @@ def _page(target: Target) -> Any:
         _about(target),
         title=f"kinetics explore · {study.name}",
         id="tab",
-        header=head,
+        header=header,
         window_title=f"{study.name}: kinetics",
         theme=ui.Theme("bootstrap"),
         lang="en",
@@ -67,12 +72,15 @@ def _page(target: Target) -> Any:
 
 
 def _serve_labels(target: Target) -> None:
+    """Serve the labels above the panels and the verdict on the fit, renewed until the fit is checked."""
+
     @render.ui
     def labels() -> Any:
         if target.fit is not None and target.verdict.failures is None:
             reactive.invalidate_later(2.0)
-        said = target.labels
-        return ui.div(" · ".join(said), class_="kinetics-labels", id="kinetics-labels") if said else None
+        if not target.labels:
+            return None
+        return ui.div(" · ".join(target.labels), class_="kinetics-labels", id="kinetics-labels")
 
     @render.ui
     def verdict() -> Any:
@@ -92,24 +100,20 @@ def _serve_labels(target: Target) -> None:
 
 
 def _about(target: Target) -> Any:
+    """The panel that describes the study, the model and the fit."""
     study = target.study
     model = target.model
-    said = [ui.tags.pre(str(study)), ui.output_ui("verdict")]
+    paragraphs = [ui.tags.pre(str(study)), ui.output_ui("verdict")]
     if study.dictionary.note:
-        said.append(ui.p(study.dictionary.note))
+        paragraphs.append(ui.p(study.dictionary.note))
     if target.source:
-        said.append(ui.p(f"{target.source}."))
+        paragraphs.append(ui.p(f"{target.source}."))
     if model is not None:
-        said.append(
-            ui.p(f"Model {model.name}, sha256 {model.sha256[:12]}: {model.doc.strip().splitlines()[0]}")
-        )
+        summary = model.doc.strip().splitlines()[0]
+        paragraphs.append(ui.p(f"Model {model.name}, sha256 {model.sha256[:12]}: {summary}"))
     if target.guesses:
-        said.append(
-            ui.p(
-                f"Design guesses, not published values: {', '.join(target.guesses)}.",
-                class_="kinetics-caution",
-            )
-        )
+        guesses = f"Design guesses, not published values: {', '.join(target.guesses)}."
+        paragraphs.append(ui.p(guesses, class_="kinetics-caution"))
     if target.fit is not None and target.fit.caution:
-        said.append(ui.p(target.fit.caution, class_="kinetics-caution"))
-    return ui.nav_panel("About", ui.div(*said, class_="p-3"), value="about")
+        paragraphs.append(ui.p(target.fit.caution, class_="kinetics-caution"))
+    return ui.nav_panel("About", ui.div(*paragraphs, class_="p-3"), value="about")

@@ -1,4 +1,7 @@
-"""The course of a study on one time axis: an analyte, others below it (cytokines), and graded events."""
+"""The course of a study on one time axis: an analyte, others below it (cytokines), and graded events.
+
+`plot_course` draws what a `View` asks for; `shown_records` gives the records behind the figure.
+"""
 
 from __future__ import annotations
 
@@ -52,11 +55,11 @@ _UNIT = 1e6  # cells/kg that a normalised value is per
 
 @dataclass(frozen=True)
 class View:
-    """What is drawn: `analyte`, others `below` it, `events`, coloured `by` a grouping; `subject` alone in
-    colour.
+    """The content of the figure: an `analyte`, others `below` it, and `events`, coloured `by` a grouping.
 
-    `per_kg` divides the values of `analyte` by the millions of cells per kg that its subject was infused with
-    in all.
+    With a `subject`, it alone has colour. `per_kg` divides the values of `analyte` by the total cells infused
+    into the subject, in millions per kg of body weight. `filtered` is the selection in words, for the
+    subtitle.
     """
 
     analyte: str
@@ -70,14 +73,15 @@ class View:
 
     @property
     def analytes(self) -> tuple[str, ...]:
-        """The panels' analytes from the top, each once."""
+        """The analytes of the panels from the top, each once."""
         return tuple(dict.fromkeys((self.analyte, *self.below)))
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Predictions for one subject: time [day since its first dose], q5 ... q95; `individual`, and of new
-    patients.
+    """Predicted bands: of one subject (`individual`), and of new patients like it (`population`).
+
+    Each table has time [day since the subject's first dose] and q5 ... q95.
     """
 
     individual: DataFrame
@@ -85,15 +89,20 @@ class Bands:
 
 
 @dataclass
-class _Said:
+class _Remarks:
+    """Collected while the panels are drawn: notes for the footer, and the kind of every record drawn."""
+
     notes: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
 
+    def note(self, text: str) -> None:
+        """Add a note unless it is there already."""
+        if text not in self.notes:
+            self.notes.append(text)
+
 
 def shown_records(study: Study, view: View) -> DataFrame:
-    """The records of every analyte of the view as they are drawn, for download: a row each, with its
-    file's row.
-    """
+    """The records of every analyte of the view, for download, each with its row in observations.csv."""
     tables = []
     for analyte in view.analytes:
         records = study.observed(analyte)
@@ -101,54 +110,67 @@ def shown_records(study: Study, view: View) -> DataFrame:
             continue
         unit = study.analytes[analyte].unit
         columns = ["subject", "time", "analyte", "value", "censored", "limit", "lloq", "uloq", "row"]
-        table = DataFrame(records[columns]).assign(
-            unit=unit, day=_measured(study, analyte)["time"].to_numpy()
-        )
+        day = _measured(study, analyte)["time"].to_numpy()
+        table = DataFrame(records[columns]).assign(unit=unit, day=day)
         if view.per_kg and analyte == view.analyte:
-            given = records["subject"].map(cells_per_kg(study))
-            table = table.assign(
-                cells_per_kg=given, value_per_million_cells_per_kg=table["value"] / given * _UNIT
-            )
+            infused = records["subject"].map(cells_per_kg(study))
+            normalised = table["value"] / infused * _UNIT
+            table = table.assign(cells_per_kg=infused, value_per_million_cells_per_kg=normalised)
         tables.append(table)
-    found = pd.concat(tables, ignore_index=True)
-    found = found.rename(
-        columns={"time": "study_day", "day": "day_since_first_dose", "row": "observations_csv_row"}
-    )
-    return found.assign(study=study.name, synthetic=study.synthetic)
+    names = {"time": "study_day", "day": "day_since_first_dose", "row": "observations_csv_row"}
+    rows = pd.concat(tables, ignore_index=True).rename(columns=names)
+    return rows.assign(study=study.name, synthetic=study.synthetic)
 
 
 def plot_course(
     study: Study, view: View, bands: Mapping[str, Bands] | None = None, *, source: str = ""
 ) -> Figure:
-    """Spaghetti of every analyte of the view and its events, on one axis of days since each subject's first
-    dose.
+    """The analytes and events of the view, on one axis of days since each subject's first dose.
 
-    `bands` (analyte -> Bands) lie under the records of `view.subject`: what is predicted for it, and for new
-    patients dosed as it was; `source` says where that comes from.
+    `bands` (analyte -> Bands) lie under the records of `view.subject`: the prediction for it, and for new
+    patients dosed as it was. `source` says where the bands come from.
     """
     by = view.by or next(iter(groupings(study)))
-    events = rows_where(study.events, "event", *view.events)
-    heights = [2.2, *[1.0] * (len(view.analytes) - 1), *([0.7] if len(events) else [])]
-    every: dict[str, Any] = {"shared_xaxes": True}
-    rows = len(heights)
-    unit = 170
-    spacing = min(0.3 / max(rows, 1), 28 / (unit * sum(heights)))
-    figure = make_subplots(rows, 1, row_heights=heights, vertical_spacing=spacing, **every)
     groups = group_subjects(study, by)
-    said = _Said([f"Bands: {source}."] if bands and source else [])
+    events = rows_where(study.events, "event", *view.events)
+
+    # one row of panels for each analyte, and one for the events
+    heights = [2.2, *[1.0] * (len(view.analytes) - 1)]
+    if len(events):
+        heights.append(0.7)
+    rows = len(heights)
+    pixels = 170 * sum(heights)
+    spacing = min(0.3 / rows, 28 / pixels)
+    shared: dict[str, Any] = {"shared_xaxes": True}
+    figure = make_subplots(rows, 1, row_heights=heights, vertical_spacing=spacing, **shared)
+
+    # the analytes
+    remarks = _Remarks()
+    if bands and source:
+        remarks.note(f"Bands: {source}.")
     ends: list[float] = []
-    for k, analyte in enumerate(view.analytes):
-        own = (bands or {}).get(analyte)
-        ends += _add_panel(figure, study, analyte, view, groups, own, said, row=k + 1)
+    for row, analyte in enumerate(view.analytes, start=1):
+        ends += _add_panel(
+            figure,
+            study,
+            analyte,
+            view=view,
+            groups=groups,
+            bands=(bands or {}).get(analyte),
+            remarks=remarks,
+            row=row,
+        )
     if not view.subject and study.observed(view.analyte)["subject"].nunique() > CROWD:
         fade(figure)
-        said.notes.append("Thick lines: medians of each group, records below the LLOQ counted as it.")
-    add_symbol_key(figure, said.kinds, legend="legend2")
+        remarks.note("Thick lines: medians of each group, records below the LLOQ counted as it.")
+    add_symbol_key(figure, remarks.kinds, legend="legend2")
+
+    # the events, the axis of days, and the frame
     if len(events):
         _add_events(figure, study, events, view, groups, row=rows)
     figure.update_xaxes(range=[min(ends) - 0.02 * (max(ends) - min(ends)), max(ends) * 1.02])
     figure.update_xaxes(title_text=time_title(study), row=rows, col=1)
-    _finish(figure, study, view, groupings(study)[by], said, int(unit * sum(heights)) + 40)
+    _finish(figure, study, view, label=groupings(study)[by], remarks=remarks, height=int(pixels) + 40)
     return figure
 
 
@@ -159,47 +181,59 @@ def _add_panel(
     view: View,
     groups: Series,
     bands: Bands | None,
-    said: _Said,
+    remarks: _Remarks,
     *,
     row: int,
 ) -> tuple[float, float]:
-    """One analyte; returns the first and last day drawn."""
+    """Draw one analyte, and return the first and last day drawn."""
     where: dict[str, Any] = {"row": row, "col": 1}
-    view = view if row == 1 else replace(view, per_kg=False)  # cytokines are not per cell infused
-    factors = _factors(study, view, said) if view.per_kg else {}
-    limits = [] if view.per_kg else [value for _, value in limit_lines(study, analyte)]
-    raw = _records(study, analyte, view, factors)
-    span = log_range([*raw["y"], *limits])
-    drawn = _floored(raw, span[0]) if view.log else raw
-    others = drawn
+    show = row == 1  # in the legend, once for all panels
+    if row > 1:
+        view = replace(view, per_kg=False)  # cytokines are not per cell infused
+
+    # the records: normalised, and zeros lifted to the floor of a log axis
+    factors: dict[str, float] = {}
+    limits: list[float] = []
+    if view.per_kg:
+        factors = _million_cells_per_kg(study)
+        remarks.note(_normalisation_note(study, factors))
+    else:
+        limits = [value for _, value in limit_lines(study, analyte)]
+    records = _records(study, analyte, view, factors)
+    span = log_range([*records["y"], *limits])
+    drawn = _floored(records, span[0]) if view.log else records
+
+    # one subject over the others in grey, or every group in its colour
     if view.subject:
         others = rows_where(drawn, "subject", *(s for s in study.subject_ids if s != view.subject))
-        _add_grey(figure, others, show=row == 1, **where)
+        _add_grey(figure, others, show=show, **where)
         if bands is not None:
-            _add_bands(figure, bands, view, factors.get(view.subject, 1.0), span[0], show=row == 1, **where)
-        add_records(
-            figure, rows_where(drawn, "subject", view.subject), INK, size=8, name=view.subject, **where
-        )
+            factor = factors.get(view.subject, 1.0)
+            _add_bands(figure, bands, view, factor, span[0], show=show, **where)
+        subject_records = rows_where(drawn, "subject", view.subject)
+        add_records(figure, subject_records, INK, size=8, name=view.subject, **where)
     else:
-        add_groups(figure, drawn, groups, show=row == 1, **where)
+        add_groups(figure, drawn, groups, show=show, **where)
         if drawn["subject"].nunique() > CROWD:
-            add_medians(figure, drawn, groups, show=row == 1, **where)
+            add_medians(figure, drawn, groups, show=show, **where)
+
+    # limits of quantification and the axis
     ends = time_ends(drawn) if len(drawn) else (0.0, 1.0)
     if not view.per_kg:
-        add_limits(figure, study, analyte, ends, show=row == 1, legend="legend2", **where)
-    top = 1.05 * float(raw["y"].max()) if len(raw) else 1.0
-    axis = value_axis(span if view.log else (0.0, top), log=view.log)
+        add_limits(figure, study, analyte, ends, show=show, legend="legend2", **where)
+    if not view.log:
+        span = (0.0, 1.05 * float(records["y"].max()) if len(records) else 1.0)
+    axis = value_axis(span, log=view.log)
     figure.update_yaxes(title_text=_title(study, analyte, view, short=row > 1), **axis, **where)
-    said.kinds += list(drawn["kind"])
-    said.notes += [note for note in zero_note(drawn) if note not in said.notes]
+    remarks.kinds += list(drawn["kind"])
+    for note in zero_note(drawn):
+        remarks.note(note)
     return ends
 
 
 @lru_cache(maxsize=24)
 def _measured(study: Study, analyte: str) -> DataFrame:
-    """`drawn_records` with the analyte and the file's row in what hovering says; kept, for a slider asks
-    again.
-    """
+    """`drawn_records` with the analyte and the file's row in the hover text; cached for the next redraw."""
     drawn = drawn_records(study, analyte)
     label = study.analytes[analyte].label
     rows = zip(drawn["text"], study.observed(analyte)["row"], strict=True)
@@ -207,17 +241,20 @@ def _measured(study: Study, analyte: str) -> DataFrame:
 
 
 def _records(study: Study, analyte: str, view: View, factors: Mapping[str, float]) -> DataFrame:
-    """The records, normalised where asked; without those of subjects that have no factor."""
+    """The records of an analyte; if normalised, without those of subjects that have no factor."""
     drawn = _measured(study, analyte)
     if not view.per_kg:
         return drawn
-    given = drawn["subject"].map(dict(factors))
-    said = [f"{t}<br>÷ {million:.3g} × 10⁶ cells/kg" for t, million in zip(drawn["text"], given, strict=True)]
-    return DataFrame(drawn.assign(y=drawn["y"] / given, text=said)[given.notna()])
+    millions = drawn["subject"].map(dict(factors))
+    text = [
+        f"{text}<br>÷ {million:.3g} × 10⁶ cells/kg"
+        for text, million in zip(drawn["text"], millions, strict=True)
+    ]
+    return DataFrame(drawn.assign(y=drawn["y"] / millions, text=text)[millions.notna()])
 
 
 def _floored(drawn: DataFrame, floor: float) -> DataFrame:
-    """Values of zero at the floor of a log axis, marked as such."""
+    """The records, with values of zero or less at the floor of a log axis; measured ones are marked zero."""
     low = drawn["y"] <= 0
     reported = drawn["kind"] == "measured"
     return drawn.assign(
@@ -227,19 +264,22 @@ def _floored(drawn: DataFrame, floor: float) -> DataFrame:
     )
 
 
-def _factors(study: Study, view: View, said: _Said) -> dict[str, float]:
-    """Subject -> millions of cells per kg infused; who has none is said."""
-    given = {s: value / _UNIT for s, value in cells_per_kg(study).items()}
-    without = [s for s in study.subject_ids if s not in given]
+def _million_cells_per_kg(study: Study) -> dict[str, float]:
+    """Subject -> millions of cells per kg infused in total; subjects without cells or weight are left out."""
+    return {subject: value / _UNIT for subject, value in cells_per_kg(study).items()}
+
+
+def _normalisation_note(study: Study, factors: Mapping[str, float]) -> str:
+    """A note on what values are divided by, and on how many subjects are not drawn for lack of it."""
     note = "Values over the millions of cells/kg that the subject was infused with in all, LLOQ too."
-    note += f" Without cells or weight, not drawn: {len(without)} subjects." if without else ""
-    if note not in said.notes:
-        said.notes.append(note)
-    return given
+    without = [subject for subject in study.subject_ids if subject not in factors]
+    if without:
+        note += f" Without cells or weight, not drawn: {len(without)} subjects."
+    return note
 
 
 def _add_grey(figure: Figure, drawn: DataFrame, *, show: bool, **where: Any) -> None:
-    """The other subjects, thin and grey: one trace."""
+    """Draw the other subjects thin and grey, as one trace."""
     figure.add_trace(
         Scatter(
             **subject_lines(drawn),
@@ -259,20 +299,29 @@ def _add_grey(figure: Figure, drawn: DataFrame, *, show: bool, **where: Any) -> 
 def _add_bands(
     figure: Figure, bands: Bands, view: View, factor: float, floor: float, *, show: bool, **where: Any
 ) -> None:
-    columns = ["q5", "q50", "q95"]
-    new, own = (t.assign(**{c: t[c] / factor for c in columns}) for t in (bands.population, bands.individual))
-    floor = floor if view.log else -np.inf
+    """Draw the band of new patients, and the band and median of the subject, all divided by `factor`."""
+    new_patients = _divided(bands.population, factor)
+    subject = _divided(bands.individual, factor)
+    if not view.log:
+        floor = -np.inf
+    shared: dict[str, Any] = {"floor": floor, "show": show, **where}
+    ends: dict[str, Any] = {"lower": "q5", "upper": "q95"}
     orange = PALETTE[4]
     blue = PALETTE[0]
-    add_band(figure, new, "q5", "q95", floor, orange, 0.25, "90 % of new patients", show=show, **where)
-    add_band(figure, own, "q5", "q95", floor, blue, 0.35, f"{view.subject}, 90 % band", show=show, **where)
-    add_curve(figure, own, "q50", floor, blue, f"{view.subject}, median", show=show, **where)
+    name = view.subject
+    add_band(figure, new_patients, **ends, colour=orange, opacity=0.25, name="90 % of new patients", **shared)
+    add_band(figure, subject, **ends, colour=blue, opacity=0.35, name=f"{name}, 90 % band", **shared)
+    add_curve(figure, subject, column="q50", colour=blue, name=f"{name}, median", **shared)
+
+
+def _divided(bands: DataFrame, factor: float) -> DataFrame:
+    return bands.assign(**{name: bands[name] / factor for name in ("q5", "q50", "q95")})
 
 
 def _add_events(
     figure: Figure, study: Study, events: DataFrame, view: View, groups: Series, *, row: int
 ) -> None:
-    """Graded events as squares at their grade, in the colour of the subject's group."""
+    """Draw graded events as squares at their grade, in the colour of the subject's group."""
     zero = first_dose(study)
     where: dict[str, Any] = {"row": row, "col": 1}
     order = {label: k for k, label in enumerate(groups.cat.categories)}
@@ -283,17 +332,22 @@ def _add_events(
     colours = []
     for event in drawn:
         subject = str(event["subject"])
-        day = float(event["time"]) - zero[str(event["subject"])]
-        graded = not pd.isna(event["grade"])
-        more = [
-            str(event[k]) for k in ("grading_system", "attribution") if k in event and not pd.isna(event[k])
+        day = float(event["time"]) - zero[subject]
+        if pd.isna(event["grade"]):
+            grade = "not graded"
+            height = 0.0
+        else:
+            grade = f"grade {event['grade']:g}"
+            height = float(event["grade"])
+        details = [
+            str(event[column])
+            for column in ("grading_system", "attribution")
+            if column in event and not pd.isna(event[column])
         ]
-        grade = f"grade {event['grade']:g}" if graded else "not graded"
-        text.append(
-            f"{subject}, day {day:.1f}: {str(event['event']).replace('_', ' ')}, {grade}<br>{' · '.join(more)}"
-        )
+        name = str(event["event"]).replace("_", " ")
+        text.append(f"{subject}, day {day:.1f}: {name}, {grade}<br>{' · '.join(details)}")
         x.append(day)
-        y.append(float(event["grade"]) if graded else 0.0)
+        y.append(height)
         colours.append(INK if view.subject else PALETTE[order[groups[subject]] % len(PALETTE)])
     marker = {"symbol": "square", "size": 9, "color": colours, "line": {"color": "white", "width": 1}}
     figure.add_trace(
@@ -316,24 +370,29 @@ def _add_events(
 
 
 def _title(study: Study, analyte: str, view: View, *, short: bool) -> str:
-    a = study.analytes[analyte]
+    """The title of a panel's axis: label and unit; if `short`, the name in place of a long label."""
+    entry = study.analytes[analyte]
     if short:
-        return (
-            f"{a.label}<br>({unit_text(a.unit)})"
-            if len(a.label) < 22
-            else f"{analyte}<br>({unit_text(a.unit)})"
-        )
-    label, _, rest = analyte_title(study, analyte).rpartition(", ")
-    return f"{label}<br>{rest}" + (f"<br>{PER_KG}" if view.per_kg else "")
+        label = entry.label if len(entry.label) < 22 else analyte
+        return f"{label}<br>({unit_text(entry.unit)})"
+    label, _, unit = analyte_title(study, analyte).rpartition(", ")
+    title = f"{label}<br>{unit}"
+    if view.per_kg:
+        title += f"<br>{PER_KG}"
+    return title
 
 
-def _finish(figure: Figure, study: Study, view: View, label: str, said: _Said, height: int) -> None:
-    people = study.observed(view.analyte)["subject"].nunique()
-    kinds = said.kinds.count("below")
-    subtitle = f"{people} subjects" + (f", {kinds} records below the LLOQ" if kinds else "")
-    subtitle += f"; {view.filtered}" if view.filtered else ""
-    title = study.analytes[view.analyte].label + (f": {view.subject}" if view.subject else ": every subject")
-    finish(figure, study, title=title, subtitle=subtitle, notes=said.notes, height=height + 180)
+def _finish(figure: Figure, study: Study, view: View, *, label: str, remarks: _Remarks, height: int) -> None:
+    """Give the figure its title, subtitle, notes and legends."""
+    subjects = study.observed(view.analyte)["subject"].nunique()
+    subtitle = f"{subjects} subjects"
+    below = remarks.kinds.count("below")
+    if below:
+        subtitle += f", {below} records below the LLOQ"
+    if view.filtered:
+        subtitle += f"; {view.filtered}"
+    title = f"{study.analytes[view.analyte].label}: {view.subject or 'every subject'}"
+    finish(figure, study, title=title, subtitle=subtitle, notes=remarks.notes, height=height + 180)
     corner = {"x": 1.01, "xanchor": "left", "font": {"size": 12}, "itemwidth": 40}
     figure.update_layout(
         legend={"title": {"text": view.subject or label}, "y": 1, "yanchor": "top", **corner},

@@ -1,6 +1,4 @@
-"""The panel of what was measured: curves with filters, cytokines and graded events on the same axis of
-time.
-"""
+"""The panel of measurements: curves with filters, and cytokines and graded events on the same time axis."""
 
 from __future__ import annotations
 
@@ -22,11 +20,11 @@ from kinetics.study import Study
 __all__ = ["data_panel", "serve_data", "serve_selection"]
 
 EVERYONE = "every subject"
-_BELOW = ("il6", "ifn_gamma")  # drawn below from the start, where they are there
+_BELOW = ("il6", "ifn_gamma")  # analytes drawn below at first, if the study has them
 
 
 def data_panel(target: Target) -> Any:
-    """Filters at the left, the figure and its files at the right."""
+    """The panel: filters at the left, the figure and its files at the right."""
     study = target.study
     choices = choices_of(target.study)
     events = [str(e) for e in study.events["event"].unique()]
@@ -51,59 +49,59 @@ def data_panel(target: Target) -> Any:
         ui.download_button("course_page", "Figure, HTML", class_="btn-outline-secondary"),
         ui.download_button("course_data", "Data, CSV", class_="btn-outline-secondary"),
     ]
-    shown = [
+    outputs = [
         ui.div(*tools, class_="kinetics-tools"),
         ui.output_text("course_status"),
         figure_output("course"),
     ]
-    return ui.nav_panel(
-        "Kinetics", ui.layout_sidebar(ui.sidebar(*filters, width=290), *shown), value="kinetics"
-    )
+    layout = ui.layout_sidebar(ui.sidebar(*filters, width=290), *outputs)
+    return ui.nav_panel("Kinetics", layout, value="kinetics")
 
 
 def _group_filters(choices: Choices) -> Iterator[Any]:
-    """A filter where there is more than one thing to choose from."""
-    for name, label, known in (
+    """A filter each for levels, routes and products, where there is more than one to choose from."""
+    for name, label, options in (
         ("levels", choices.level_label, choices.levels),
         ("routes", "Route", choices.routes),
         ("products", "Product", choices.products),
     ):
-        if len(known) > 1:
-            yield ui.input_checkbox_group(
-                name, label, {k: k.replace("_", " ") for k in known}, selected=list(known)
-            )
+        if len(options) > 1:
+            labels = {option: option.replace("_", " ") for option in options}
+            yield ui.input_checkbox_group(name, label, labels, selected=list(options))
 
 
 def _labels(study: Study, assay: str) -> dict[str, str]:
+    """Analyte -> label, for the analytes of an assay or of "all"."""
     return {name: a.label for name, a in study.analytes.items() if assay in ("all", a.assay)}
 
 
 def serve_selection(input: Inputs, target: Target) -> Any:
-    """What the filters leave: a function (study, what was left out in words); KineticsError where nobody
-    is left.
+    """A reactive function that returns the study of the subjects selected, and the selection in words.
+
+    It raises KineticsError where no subject is left.
     """
     choices = choices_of(target.study)
 
     @reactive.calc
-    def chosen() -> tuple[Study, str]:
-        picked: dict[str, tuple[str, ...]] = {}
+    def selected_study() -> tuple[Study, str]:
+        ticked: dict[str, tuple[str, ...]] = {}
         for name in ("levels", "routes", "products"):
-            known = getattr(choices, name)
-            own = tuple(input[name]()) if len(known) > 1 else known
-            if not own:
+            options = getattr(choices, name)
+            values = tuple(input[name]()) if len(options) > 1 else options
+            if not values:
                 raise KineticsError(f"No {name.removesuffix('s')} is ticked: tick one to see its subjects.")
-            picked[name] = () if set(own) == set(known) else own
-        selection = Selection(**picked)
+            ticked[name] = () if set(values) == set(options) else values
+        selection = Selection(**ticked)
         study = selected(target.study, selection)
         if not len(study.subjects):
             raise KineticsError(f"No subject is left: {selection}. Tick more.")
         return study, str(selection)
 
-    return chosen
+    return selected_study
 
 
-def serve_data(input: Inputs, target: Target, chosen: Any, bands: SubjectBands | None) -> None:
-    """The figure, its files, and the analytes that an assay leaves to choose from."""
+def serve_data(input: Inputs, target: Target, selected_study: Any, bands: SubjectBands | None) -> None:
+    """Serve the figure, its files, and the analytes that the chosen assay leaves to choose from."""
 
     @reactive.effect
     @reactive.event(input.assay, ignore_init=True)
@@ -112,21 +110,20 @@ def serve_data(input: Inputs, target: Target, chosen: Any, bands: SubjectBands |
 
     @reactive.calc
     def view() -> View:
-        _, filtered = chosen()
-        subject = "" if input.subject() in ("", EVERYONE) else input.subject()
+        _, filtered = selected_study()
         return View(
-            input.analyte(),
-            tuple(input.below()),
-            tuple(input.events()),
-            input.by(),
-            subject,
-            input.scale() == "log",
-            input.per_kg(),
-            filtered,
+            analyte=input.analyte(),
+            below=tuple(input.below()),
+            events=tuple(input.events()),
+            by=input.by(),
+            subject="" if input.subject() == EVERYONE else input.subject(),
+            log=input.scale() == "log",
+            per_kg=input.per_kg(),
+            filtered=filtered,
         )
 
     @reactive.calc
-    def predicted() -> Mapping[str, Bands]:
+    def predictions() -> Mapping[str, Bands]:
         if bands is None or not view().subject:
             return {}
         if not bands.program.ready:
@@ -134,17 +131,17 @@ def serve_data(input: Inputs, target: Target, chosen: Any, bands: SubjectBands |
             return {}
         return bands.of(view().subject)
 
-    def drawn() -> Figure:
-        study, _ = chosen()
+    def figure() -> Figure:
+        study, _ = selected_study()
         if view().subject and view().subject not in study.subject_ids:
             raise KineticsError(f"{view().subject} is not among the subjects that the filters leave.")
         source = f"{target.source}, without residual error ({', '.join(target.labels).lower()})"
-        return plot_course(study, view(), predicted(), source=source)
+        return plot_course(study, view(), predictions(), source=source)
 
     @render_figure
     def course() -> Figure:
         try:
-            return drawn()
+            return figure()
         except KineticsError as error:
             return words(str(error))
 
@@ -152,12 +149,15 @@ def serve_data(input: Inputs, target: Target, chosen: Any, bands: SubjectBands |
     def course_status() -> str:
         return _status(target, bands, view().subject)
 
-    _serve_files(target, chosen, view, drawn)
+    _serve_files(target, selected_study, view, figure)
 
 
 def _status(target: Target, bands: SubjectBands | None, subject: str) -> str:
+    """A sentence on the predictions in the figure, or on why there are none."""
+    if bands is None and not subject:
+        return ""
     if bands is None:
-        return "" if not subject else "No run: only its records are drawn, no prediction."
+        return "No run: only its records are drawn, no prediction."
     if not subject:
         return "Choose one subject to see its fitted curve over that of new patients."
     if bands.program.failed:
@@ -168,13 +168,15 @@ def _status(target: Target, bands: SubjectBands | None, subject: str) -> str:
     return f"{target.source}; curves without residual error."
 
 
-def _serve_files(target: Target, chosen: Any, view: Any, drawn: Any) -> None:
+def _serve_files(target: Target, selected_study: Any, view: Any, figure: Any) -> None:
+    """Serve the figure as HTML and its records as CSV."""
     name = target.study.name
 
     @render.download_button(filename=f"{name}-course.html")
     def course_page() -> Iterator[str]:
-        yield drawn().to_html(include_plotlyjs=True)
+        yield figure().to_html(include_plotlyjs=True)
 
     @render.download_button(filename=f"{name}-records.csv")
     def course_data() -> Iterator[str]:
-        yield shown_records(chosen()[0], view()).to_csv(index=False)
+        study, _ = selected_study()
+        yield shown_records(study, view()).to_csv(index=False)

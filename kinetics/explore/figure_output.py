@@ -1,4 +1,4 @@
-"""A Plotly figure as an output of a Shiny page: drawn by the plotly.js that lies in the plotly package."""
+"""A Plotly figure as an output of a Shiny page, drawn by the plotly.js that ships with the plotly package."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from kinetics.plot import FIGURE_CONFIG
 
 __all__ = ["MANY", "figure_output", "files", "light", "render_figure", "save_buttons", "words"]
 
-MANY = 3000  # points of a figure, above which they are drawn by WebGL
+MANY = 3000  # number of points above which a figure is drawn by WebGL
 _HERE = Path(__file__).parent / "www"
 _PLOTLY = Path(plotly.__file__).parent / "package_data"
 
 
 def files() -> list[HTMLDependency]:
-    """The scripts and the style of the page, all from packages on this machine."""
+    """The scripts and the style sheet of the page, all from packages on this machine."""
     version = plotly.__version__
     return [
         HTMLDependency("plotly", version, source={"subdir": str(_PLOTLY)}, script={"src": "plotly.min.js"}),
@@ -38,12 +38,12 @@ def files() -> list[HTMLDependency]:
 
 
 def figure_output(name: str) -> Tag:
-    """Where a figure is drawn."""
+    """The element in which the figure of this name is drawn."""
     return div(div(class_="kinetics-drawing"), id=name, class_="kinetics-figure shiny-report-size")
 
 
 def save_buttons(name: str, title: str) -> list[Tag]:
-    """Buttons that save a figure as SVG or PNG, made in the browser."""
+    """Buttons with which the browser saves the figure `name` as SVG or PNG, in a file called `title`."""
     return [
         ui.tags.button(
             kind.upper(),
@@ -56,21 +56,21 @@ def save_buttons(name: str, title: str) -> list[Tag]:
 
 
 class render_figure(Renderer[Figure]):
-    """Render the figure that a function returns; the zoom stays while the title does."""
+    """Render the figure that a function returns; the zoom is kept as long as the title stays the same."""
 
     def auto_output_ui(self) -> Tag:
         return figure_output(self.output_id)
 
     async def transform(self, value: Figure) -> dict[str, Any]:
-        """The figure as JSON, many points by WebGL."""
+        """The figure as JSON, set to be drawn by WebGL if it has many points."""
         title = str(value.layout.title.text)  # pyright: ignore[reportAttributeAccessIssue]
         return {"figure": to_json(light(value)), "config": FIGURE_CONFIG, "revision": title}
 
 
 def light(value: Figure) -> Figure:
-    """The same figure, its scatters drawn by WebGL where there are many points."""
-    every: Any = value.select_traces(selector={"type": "scatter"})
-    points = sum(len(trace.x) for trace in every if trace.x is not None)
+    """The figure itself, or, if it has more than MANY points, a copy whose scatters are drawn by WebGL."""
+    traces: Any = value.select_traces(selector={"type": "scatter"})
+    points = sum(len(trace.x) for trace in traces if trace.x is not None)
     if points <= MANY:
         return value
     content: dict[str, Any] = value.to_dict()
@@ -83,12 +83,18 @@ def light(value: Figure) -> Figure:
 
 
 def words(text: str) -> Figure:
-    """A figure that says why there is none."""
-    said = "<br>".join(wrap(text, 100))
+    """An empty figure with a text that says why there is nothing to draw."""
     figure = Figure(
         layout={"height": 160, "paper_bgcolor": "white", "plot_bgcolor": "white", "title": {"text": ""}}
     )
     figure.add_annotation(
-        text=said, x=0, y=0.5, xref="paper", yref="paper", xanchor="left", showarrow=False, align="left"
+        text="<br>".join(wrap(text, 100)),
+        x=0,
+        y=0.5,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        showarrow=False,
+        align="left",
     )
     return figure.update_xaxes(visible=False).update_yaxes(visible=False)

@@ -1,8 +1,8 @@
-"""Who may read the page: whoever has its address with the key in it, and no other web page.
+"""Access to the page: only for whoever has its address with the key, and for no other web page.
 
-A loopback port is open to every user and every web page of the machine. A request without the key (in the
-address once, then in a cookie) is refused; so is one for another host or from a page of another origin, which
-is how a page elsewhere would try to read patients' data here.
+A loopback port is open to every user of the machine and to every web page in its browsers. A request without
+the key (which is in the address at first, then in a cookie) is refused. So is a request for another host or
+from a page of another origin, which is how a foreign page would try to read patients' data.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-_NAMES = {"127.0.0.1", "localhost"}  # localhost: through an ssh tunnel
+_HOSTS = {"127.0.0.1", "localhost"}  # localhost: through an ssh tunnel
 _REFUSED = "This page needs the whole address that `kinetics explore` printed, key and all.\n"
 
 
 def new_key() -> str:
-    """A key that nobody guesses."""
+    """A random key that nobody can guess."""
     return secrets.token_urlsafe(16)
 
 
 class Guard:
-    """An ASGI application in front of another, that lets through what carries `key`."""
+    """An ASGI application in front of another, which lets only requests with `key` through."""
 
     def __init__(self, app: App, key: str) -> None:
         self.app = app
@@ -40,44 +40,49 @@ class Guard:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("key", [""])[0]
-        if self._from_here(scope) and self._is_key(asked or self._kept(scope)):
-            return await self.app(scope, receive, self._keeping(send) if asked else send)
-        await _refuse(scope, receive, send)
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        key_in_address = query.get("key", [""])[0]
+        key = key_in_address or self._key_in_cookie(scope)
+        if not (self._is_same_origin(scope) and self._is_key(key)):
+            return await _refuse(scope, receive, send)
+        if key_in_address:
+            send = self._with_cookie(send)
+        await self.app(scope, receive, send)
 
     def _is_key(self, text: str) -> bool:
         return secrets.compare_digest(text.encode(), self.key.encode())
 
-    def _from_here(self, scope: Message) -> bool:
+    def _is_same_origin(self, scope: Message) -> bool:
+        """Whether the request is for this machine, and not from a page of another origin."""
         host = _header(scope, b"host")
         origin = _header(scope, b"origin")
-        own = urlsplit(f"//{host}").hostname in _NAMES
-        return own and (not origin or urlsplit(origin).netloc == host)
+        is_local = urlsplit(f"//{host}").hostname in _HOSTS
+        return is_local and (not origin or urlsplit(origin).netloc == host)
 
-    def _kept(self, scope: Message) -> str:
+    def _key_in_cookie(self, scope: Message) -> str:
         cookie = SimpleCookie(_header(scope, b"cookie")).get(self.cookie)
         return cookie.value if cookie else ""
 
-    def _keeping(self, send: Send) -> Send:
-        """What sends an answer on with the key as a cookie."""
+    def _with_cookie(self, send: Send) -> Send:
+        """A `send` that sets the key as a cookie in the response."""
 
-        async def sent(message: Message) -> None:
+        async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 cookie = f"{self.cookie}={self.key}; HttpOnly; SameSite=Strict; Path=/"
-                message = {
-                    **message,
-                    "headers": [*message.get("headers", []), (b"set-cookie", cookie.encode())],
-                }
+                headers = [*message.get("headers", []), (b"set-cookie", cookie.encode())]
+                message = {**message, "headers": headers}
             await send(message)
 
-        return sent
+        return send_with_cookie
 
 
 def _header(scope: Message, name: bytes) -> str:
+    """The first header of this name, "" if there is none."""
     return next((value.decode("latin-1") for key, value in scope.get("headers", []) if key == name), "")
 
 
 async def _refuse(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer with status 403, or close a websocket."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008})

@@ -1,4 +1,4 @@
-"""The explorer's server: bound to 127.0.0.1, behind a key, on a free port or the one asked for."""
+"""The explorer's server: bound to 127.0.0.1, protected by a key, on a free port or on one that is named."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, eq=False)
 class Serving:
-    """A server that has its port and is not running yet."""
+    """A server that has taken its port and does not run yet."""
 
     url: str
     port: int
@@ -33,9 +33,7 @@ class Serving:
     socket: socket.socket
 
     def run(self, *, browser: bool, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until interrupted; `ready` is called, and the browser opened, when the page can be asked
-        for.
-        """
+        """Serve until interrupted; when the page can be loaded, call `ready` and open a `browser`."""
 
         def announce() -> None:
             while not self.server.started:
@@ -50,19 +48,21 @@ class Serving:
 
 
 def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Serving:
-    """Everything but running: the port is taken, 0 for a free one. KineticsError where it is not free."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Take the port (0: any free one) and prepare the server, without running it.
+
+    KineticsError if the port is not free.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
+        listener.bind((HOST, port))
     except OSError as error:
-        listening.close()
+        listener.close()
         raise KineticsError(
             f"port {port} of {HOST}: {error.strerror}; name another --port, or none"
         ) from None
+    port = listener.getsockname()[1]
     key = new_key()
-    found = listening.getsockname()[1]
-    config = uvicorn.Config(
-        Guard(explorer(target, what_if), key), log_level="warning", lifespan="on", ws_max_size=2**26
-    )
-    return Serving(f"http://{HOST}:{found}/?key={key}", found, uvicorn.Server(config), listening)
+    app = Guard(explorer(target, what_if), key)
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", ws_max_size=2**26)
+    return Serving(f"http://{HOST}:{port}/?key={key}", port, uvicorn.Server(config), listener)

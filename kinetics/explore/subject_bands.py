@@ -1,6 +1,4 @@
-"""One subject's curve over the curves of new patients dosed as it was, by the program that answers
-what-ifs.
-"""
+"""The predicted bands of one subject and of new patients dosed as it was, by the program of the what-ifs."""
 
 from __future__ import annotations
 
@@ -19,36 +17,42 @@ __all__ = ["SubjectBands"]
 
 
 class SubjectBands:
-    """Bands of every analyte of a fit, subject by subject; a subject asked again is answered from memory."""
+    """The bands of every analyte of a fit for one subject at a time; each subject is computed once."""
 
     def __init__(self, fit: Fit, program: Program) -> None:
         self.fit = fit
         self.program = program
-        self._kept: dict[str, dict[str, Bands]] = {}
+        self._cache: dict[str, dict[str, Bands]] = {}
 
     def of(self, subject: str) -> dict[str, Bands]:
         """Analyte -> bands of the subject, in days since its first dose; without residual error."""
-        if subject not in self._kept:
-            self._kept[subject] = self._solved(subject)
-        return self._kept[subject]
+        if subject not in self._cache:
+            self._cache[subject] = self._solve(subject)
+        return self._cache[subject]
 
-    def _solved(self, subject: str) -> dict[str, Bands]:
+    def _solve(self, subject: str) -> dict[str, Bands]:
         bound = self.fit.bound
         i = bound.subjects.index(subject)
         doses = Doses(*(np.asarray(field)[i : i + 1] for field in bound.data.doses))
-        seen = self.fit.study.observations
-        own = seen[(seen["subject"] == subject) & seen["analyte"].isin([a.analyte for a in bound.assays])]
-        given = np.asarray(doses.time)[np.asarray(doses.amount) > 0]
-        until = max(float(own["time"].max()) if len(own) else 28.0, float(given.max(initial=0.0)) + 1.0)
+
+        # days up to the subject's last record, and to a day after its last dose at least
+        analytes = [assay.analyte for assay in bound.assays]
+        records = self.fit.study.observations
+        records = records[(records["subject"] == subject) & records["analyte"].isin(analytes)]
+        last_record = float(records["time"].max()) if len(records) else 28.0
+        dose_days = np.asarray(doses.time)[np.asarray(doses.amount) > 0]
+        until = max(last_record, float(dose_days.max(initial=0.0)) + 1.0)
         times = self.program.times(doses, until)
         assert len(times) == TIMES
+
+        # quantiles of what each assay would read, of the subject and then of new patients
         start = first_dose(self.fit.study)[subject]
-        found: dict[str, list[DataFrame]] = {a.analyte: [] for a in bound.assays}
+        tables: dict[str, list[DataFrame]] = {analyte: [] for analyte in analytes}
         for lanes, sites in (of_subject(self.fit, subject), new_like(self.fit, subject)):
             curves = self.program(times, lanes, doses)
             for assay in bound.assays:
-                read = assay.seen(sites, curves[assay.output][:, None, :], times[None], np.array([i]))
-                bands = np.nanquantile(np.asarray(read)[:, 0], list(QUANTILES.values()), axis=0)
+                readings = assay.seen(sites, curves[assay.output][:, None, :], times[None], np.array([i]))
+                bands = np.nanquantile(np.asarray(readings)[:, 0], list(QUANTILES.values()), axis=0)
                 columns = {"time": times - start, **dict(zip(QUANTILES, bands, strict=True))}
-                found[assay.analyte].append(DataFrame(columns))
-        return {name: Bands(individual, new) for name, (individual, new) in found.items()}
+                tables[assay.analyte].append(DataFrame(columns))
+        return {analyte: Bands(individual, new) for analyte, (individual, new) in tables.items()}

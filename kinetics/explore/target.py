@@ -1,4 +1,4 @@
-"""What the explorer shows: a study, and where there is one the fit or the model that predicts."""
+"""The subject of the explorer: a study and, if there is one, the fit or the model that predicts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from kinetics.study import Study, read_study
 
 __all__ = ["SHIPPED", "Target", "Verdict", "target_of"]
 
-SHIPPED = ("nkg2d_phase1_synthetic", "nkg2d_nk_t_livermet")  # a study and a model to look round in
+SHIPPED = ("nkg2d_phase1_synthetic", "nkg2d_nk_t_livermet")  # a study and a model to explore at first
 
 
 class Verdict:
-    """Whether a fit's numbers may be used: found out in a thread, for it can take a minute."""
+    """Whether a fit's numbers may be used. A thread computes it, because it can take a minute."""
 
-    failures: tuple[str, ...] | None = None  # sentences; none is known before it is done
+    failures: tuple[str, ...] | None = None  # sentences; None until the fit is checked
 
     def find(self, fit: Fit) -> None:
-        """Check the fit here and now."""
+        """Check the fit, and keep the failures."""
         self.failures = tuple(check(fit).failures)
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A study; `model` predicts, with the posterior of `fit` or, without one, from its priors."""
+    """A study; `model` predicts, with the posterior of `fit` or, without a fit, from its priors."""
 
     study: Study
     model: Model | None = None
@@ -37,10 +37,12 @@ class Target:
 
     @property
     def source(self) -> str:
-        """Where predictions come from, in a sentence; "" where there are none."""
+        """Where predictions come from, in words; "" if there are none."""
         if self.fit is not None:
             return f"Posterior of the fit {self.fit.name}: {self.fit.draws:,} draws"
-        return "" if self.model is None else f"Priors of {self.model.name}: nothing was fitted"
+        if self.model is not None:
+            return f"Priors of {self.model.name}: nothing was fitted"
+        return ""
 
     @property
     def products(self) -> list[str]:
@@ -51,27 +53,37 @@ class Target:
     @property
     def guesses(self) -> list[str]:
         """The model's parameters that are design guesses."""
-        return [] if self.model is None else [name for name, p in self.model.parameters.items() if p.guess]
+        if self.model is None:
+            return []
+        return [name for name, parameter in self.model.parameters.items() if parameter.guess]
 
     @property
     def labels(self) -> list[str]:
-        """What every prediction has to say of itself, in capitals."""
-        found = ["SYNTHETIC DATA"] if self.study.synthetic else []
-        found += ["PRIOR, NO FIT"] if self.model is not None and self.fit is None else []
-        if self.fit is not None and self.verdict.failures != ():
-            found.append("NOT YET CHECKED" if self.verdict.failures is None else "CHECKS FAILED")
-        return found + (["DESIGN GUESSES"] if self.guesses else [])
+        """The warnings that every prediction must carry, in capitals."""
+        labels = []
+        if self.study.synthetic:
+            labels.append("SYNTHETIC DATA")
+        if self.model is not None and self.fit is None:
+            labels.append("PRIOR, NO FIT")
+        if self.fit is not None and self.verdict.failures is None:
+            labels.append("NOT YET CHECKED")
+        elif self.fit is not None and self.verdict.failures:
+            labels.append("CHECKS FAILED")
+        if self.guesses:
+            labels.append("DESIGN GUESSES")
+        return labels
 
 
 def target_of(name: str | None = None, model: str | None = None) -> Target:
-    """A run folder, or a study by name, folder or table; without a name the shipped synthetic trial and its
-    model.
+    """The target of a name: a run folder, or a study by name, folder or table.
 
-    `model` gives a study a model whose priors predict. Errors are those of reading a run, study or model.
+    Without a name it is the shipped synthetic trial and its model. `model` names a model whose priors predict
+    for a study. Errors are those of reading a run, study or model; PlanError if `model` is named beside a
+    run.
     """
     if name is None:
-        study, shipped = SHIPPED
-        return Target(read_study(study), load_model(model or shipped))
+        shipped_study, shipped_model = SHIPPED
+        return Target(read_study(shipped_study), load_model(model or shipped_model))
     if (Path(name) / "plan.toml").is_file():
         if model is not None:
             raise PlanError(
@@ -79,4 +91,7 @@ def target_of(name: str | None = None, model: str | None = None) -> Target:
             )
         fit = load_fit(name)
         return Target(fit.study, fit.model, fit)
-    return Target(read_study(name), None if model is None else load_model(model))
+    study = read_study(name)
+    if model is None:
+        return Target(study)
+    return Target(study, load_model(model))

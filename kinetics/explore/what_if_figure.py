@@ -1,9 +1,14 @@
-"""What new patients' curves would be: liver and tumour beside blood, by the chosen route and by the other."""
+"""The figures and the table of an answer: new patients in liver, tumour and blood, by one or two routes.
+
+`plot_sites` draws the places in the body, `plot_outputs` what assays would see, `exposure_table` has the
+numbers.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import ceil
 from textwrap import wrap
 from typing import Any
 
@@ -13,7 +18,7 @@ from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
 from kinetics.explore.target import Target
-from kinetics.explore.what_if import Answer, Choice
+from kinetics.explore.what_if import OTHER_ROUTE, Answer, Choice
 from kinetics.model import Model
 from kinetics.plot import (
     GREY,
@@ -39,21 +44,25 @@ __all__ = [
 ]
 
 SITES = {"liver": "Liver (hepatic)", "tumour": "Liver tumour (hepatic)", "blood": "Blood (systemic)"}
-ARMS = {"chosen": (PALETTE[0], "solid"), "other": (PALETTE[1], "dash")}
-_DECADES = 7  # of a log axis at most
-_WIDE = 36  # characters of a panel's title in a line
+ARMS = {
+    "chosen": (PALETTE[0], "solid"),
+    "other": (PALETTE[1], "dash"),
+}  # colour and dash of each route's lines
+_DECADES = 7  # most decades of a log axis
+_WIDE = 36  # most characters in a line of a panel's title
 _COLUMNS = ("q5", "q50", "q95")
 
 
 def plot_sites(
     answer: Answer, target: Target, choice: Choice, *, log: bool = True, notes: Sequence[str] = ()
 ) -> Figure:
-    """A row a product, a column a site; both routes in one panel where the answer has both. The model has
-    sites.
+    """The curves in each site, for a model that has sites: a row for each product, a column for each site.
+
+    A panel has both routes if the answer has them.
     """
     model = _model(target)
-    products = [p for p in model.sites if any(c.product == p for c in choice.given)]
-    sites = [site for site in SITES if any(site in model.sites[p] for p in products)]
+    products = [product for product in model.sites if product in choice.starts]
+    sites = [site for site in SITES if any(site in model.sites[product] for product in products)]
     shared: Any = {"shared_xaxes": True, "shared_yaxes": "rows"}
     figure = make_subplots(
         len(products),
@@ -63,14 +72,18 @@ def plot_sites(
         vertical_spacing=0.14 / max(len(products), 1),
         subplot_titles=[SITES[site] for site in sites],
     )
-    for r, product in enumerate(products):
-        outputs = [model.sites[product][site] for site in sites if site in model.sites[product]]
+    for row, product in enumerate(products, start=1):
+        output_of_site = model.sites[product]
+        outputs = [output_of_site[site] for site in sites if site in output_of_site]
         span = _span(_rows(answer.bands, outputs), log)
-        for c, site in enumerate(sites):
-            if output := model.sites[product].get(site):
-                _add_arms(figure, answer, output, choice, span, log, show=r == c == 0, row=r + 1, col=c + 1)
-        figure.update_yaxes(title_text=f"{product_name(product)} (cells)", row=r + 1, col=1)
-    _dress(figure, target, choice, "Where the cells would be", 250 * len(products), notes)
+        for col, site in enumerate(sites, start=1):
+            if site in output_of_site:
+                first = row == 1 and col == 1
+                bands = _rows(answer.bands, [output_of_site[site]])
+                _add_arms(figure, bands, choice, span=span, log=log, show=first, row=row, col=col)
+        figure.update_yaxes(title_text=f"{product_name(product)} (cells)", row=row, col=1)
+    title = "Where the cells would be"
+    _dress(figure, target, choice, title=title, plot_height=250 * len(products), notes=notes)
     return figure
 
 
@@ -83,60 +96,62 @@ def plot_outputs(
     log: bool = True,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """A panel an output: what assays would see, cytokines, lesions."""
+    """A panel for each of the outputs: what assays would see, cytokines, lesions."""
     model = _model(target)
     columns = min(3, len(outputs))
-    rows = -(-len(outputs) // columns)
-    every: Any = {"shared_xaxes": "all"}
+    rows = ceil(len(outputs) / columns)
+    shared: Any = {"shared_xaxes": "all"}
     figure = make_subplots(
         rows,
         columns,
-        **every,
+        **shared,
         horizontal_spacing=0.09,
         vertical_spacing=0.24 / rows,
         subplot_titles=[_title(model, name) for name in outputs],
     )
     for k, name in enumerate(outputs):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        own = _rows(answer.bands, [name])
-        shown = own[list(_COLUMNS)].to_numpy(float)
-        as_log = log and bool((shown >= 0).all() and shown.max() > 10 * shown[shown > 0].min(initial=np.inf))
-        _add_arms(figure, answer, name, choice, _span(own, as_log), as_log, show=k == 0, **where)
+        bands = _rows(answer.bands, [name])
+        panel_log = log and _suits_log_axis(bands)
+        span = _span(bands, panel_log)
+        _add_arms(figure, bands, choice, span=span, log=panel_log, show=k == 0, **where)
     figure.update_xaxes(showticklabels=True)
-    _dress(figure, target, choice, "What assays would see", 240 * rows, notes)
+    _dress(figure, target, choice, title="What assays would see", plot_height=240 * rows, notes=notes)
     return figure
 
 
 def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequence[str] = ()) -> DataFrame:
-    """Median and 90 % of new patients of peak and AUC 0-28 d: a row a site of a product given, or an output.
+    """Median and 90 % interval over new patients of peak and AUC 0-28 d.
 
-    `ratio`: the other route's area over the chosen one's, patient by patient; "" where there is one route
-    only.
+    One row for each site of a product that is given, and for each of `outputs`. "other / chosen" is the ratio
+    of the areas by both routes in the same patient; it is "" if there is one route only.
     """
-    named = [
+    outputs_by_label = [
         (f"{product_name(product)}, {site}", output)
         for product, sites in model.sites.items()
-        if any(c.product == product for c in choice.given)
+        if product in choice.starts
         for site, output in sites.items()
         if site in SITES
     ]
-    named += [(short_label(model, name), name) for name in outputs]
+    outputs_by_label += [(short_label(model, name), name) for name in outputs]
     rows = []
-    for label, output in named:
-        own = answer.numbers[answer.numbers["output"] == output]
-        arms = {str(route): table.set_index("patient") for route, table in own.groupby("route", sort=False)}
-        chosen = arms["chosen"]
-        other = arms.get("other")
-        unit = unit_text(model.outputs[output].unit)
-        ratio = "" if other is None else _interval(other["auc_28d"] / chosen["auc_28d"])
+    for label, output in outputs_by_label:
+        numbers = answer.numbers[answer.numbers["output"] == output].set_index("patient")
+        chosen = numbers[numbers["route"] == "chosen"]
+        other = numbers[numbers["route"] == "other"]
+        other_area = ""
+        ratio = ""
+        if (answer.numbers["route"] == "other").any():
+            other_area = _interval(other["auc_28d"])
+            ratio = _interval(other["auc_28d"] / chosen["auc_28d"])
         rows.append(
             {
                 "what": label,
-                "unit": unit,
+                "unit": unit_text(model.outputs[output].unit),
                 "peak": _interval(chosen["peak"]),
                 "peak day": _interval(chosen["peak_day"]),
                 "AUC 0–28 d": _interval(chosen["auc_28d"]),
-                "other route, AUC": "" if other is None else _interval(other["auc_28d"]),
+                "other route, AUC": other_area,
                 "other / chosen": ratio,
             }
         )
@@ -144,11 +159,12 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
 
 
 def _interval(values: Any) -> str:
-    kept = np.asarray(values, float)
-    kept = kept[np.isfinite(kept)]
-    if not kept.size:
+    """The median and 90 % interval of the finite values as text, "—" if there are none."""
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
         return "—"
-    low, middle, high = np.quantile(kept, [0.05, 0.5, 0.95])
+    low, middle, high = np.quantile(finite, [0.05, 0.5, 0.95])
     return f"{number_text(middle, 2)} ({number_text(low, 2)} to {number_text(high, 2)})"
 
 
@@ -158,48 +174,69 @@ def _model(target: Target) -> Model:
 
 
 def _rows(bands: DataFrame, outputs: Sequence[str]) -> DataFrame:
+    """The rows of these outputs."""
     return DataFrame(bands[bands["output"].isin(list(outputs))])
 
 
+def _suits_log_axis(bands: DataFrame) -> bool:
+    """Whether no value is negative and the largest is more than 10 times the smallest positive one."""
+    values = bands[list(_COLUMNS)].to_numpy(float)
+    return bool((values >= 0).all() and values.max() > 10 * values[values > 0].min(initial=np.inf))
+
+
 def _span(bands: DataFrame, log: bool) -> tuple[float, float]:
-    shown = bands[list(_COLUMNS)].to_numpy(float).ravel()
-    shown = shown[np.isfinite(shown)]
+    """The range of an axis that holds the bands: at most 7 decades if logarithmic, else with 0."""
+    values = bands[list(_COLUMNS)].to_numpy(float).ravel()
+    values = values[np.isfinite(values)]
     if log:
-        low, high = log_range(shown)
+        low, high = log_range(values)
         return max(low, high / 10**_DECADES), high
-    low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 1.0)
+    if not values.size:
+        return 0.0, 1.05
+    low = float(values.min())
+    high = float(values.max())
     return min(low, 0.0), (1.05 * high if high > 0 else 1.0)
 
 
 def _add_arms(
     figure: Figure,
-    answer: Answer,
-    output: str,
+    bands: DataFrame,
     choice: Choice,
+    *,
     span: tuple[float, float],
     log: bool,
-    *,
     show: bool,
     **where: Any,
 ) -> None:
-    own = _rows(answer.bands, [output])
+    """Draw the median and the 90 % band of one output by each route."""
     floor = span[0] if log else -np.inf
-    for route, table in own.groupby("route", sort=False):
+    for route, table in bands.groupby("route", sort=False):
         colour, dash = ARMS[str(route)]
         name = arm_name(choice, str(route))
-        add_band(figure, table, "q5", "q95", floor, colour, 0.18, f"{name}: 90 %", show=False, **where)
-        add_curve(figure, table, "q50", floor, colour, name, dash=dash, show=show, **where)
+        shared: dict[str, Any] = {"floor": floor, "colour": colour, **where}
+        add_band(
+            figure,
+            table,
+            lower="q5",
+            upper="q95",
+            opacity=0.18,
+            name=f"{name}: 90 %",
+            show=False,
+            **shared,
+        )
+        add_curve(figure, table, column="q50", name=name, dash=dash, show=show, **shared)
     figure.update_yaxes(**value_axis(span, log=log), **where)
 
 
 def arm_name(choice: Choice, route: str) -> str:
-    """`hepatic artery`, or `CAR-NK hepatic artery, CAR-T iv`: the routes of one arm."""
-    swap = {"iv": "hepatic_artery", "hepatic_artery": "iv", "portal_vein": "iv"}
-    routes = {c.product: c.route if route == "chosen" else swap[c.route] for c in choice.given}
-    said = {product: name.replace("_", " ") for product, name in routes.items()}
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{product_name(product)} {name}" for product, name in said.items())
+    """The routes of one arm: `hepatic artery`, or `CAR-NK hepatic artery, CAR-T iv` where products differ."""
+    names = {}
+    for course in choice.given:
+        course_route = course.route if route == "chosen" else OTHER_ROUTE[course.route]
+        names[course.product] = course_route.replace("_", " ")
+    if len(set(names.values())) == 1:
+        return next(iter(names.values()))
+    return ", ".join(f"{product_name(product)} {name}" for product, name in names.items())
 
 
 def short_label(model: Model, name: str) -> str:
@@ -208,33 +245,49 @@ def short_label(model: Model, name: str) -> str:
 
 
 def _title(model: Model, name: str) -> str:
-    words = short_label(model, name)
+    """The title of an output's panel: its label and unit."""
+    title = short_label(model, name)
     unit = unit_text(model.outputs[name].unit)
-    return "<br>".join(wrap(f"{words}, {unit}" if unit else words, _WIDE))
+    if unit:
+        title += f", {unit}"
+    return "<br>".join(wrap(title, _WIDE))
 
 
 def _dress(
-    figure: Figure, target: Target, choice: Choice, title: str, plot: int, notes: Sequence[str]
+    figure: Figure,
+    target: Target,
+    choice: Choice,
+    *,
+    title: str,
+    plot_height: int,
+    notes: Sequence[str],
 ) -> None:
+    """Give the figure its marks, title, regimen, notes, labels, legend and axis of days."""
     model = _model(target)
-    guesses = target.guesses
     _mark(figure, _infusion_days(choice))
-    said = [
+
+    # notes: how to read the figure, design guesses, and where the numbers come from
+    footer = [
         *notes,
         "Line: median. Band: 90 % of new patients, each of a draw of its own. Dotted: infusions of cells.",
     ]
+    guesses = len(target.guesses)
     if guesses:
-        said.append(f"{len(guesses)} of {len(model.parameters)} parameters of the model are design guesses.")
-    data = f"study {target.study.name}, data {target.study.sha256[:8]}" if target.fit else ""
-    said += [target.source, " · ".join(filter(None, [f"Model {model.name} {model.sha256[:8]}", data]))]
-    told = "<br>".join(wrap(describe(choice), 105))
-    top = 146 + 16 * told.count("<br>")
+        footer.append(f"{guesses} of {len(model.parameters)} parameters of the model are design guesses.")
+    origin = f"Model {model.name} {model.sha256[:8]}"
+    if target.fit:
+        origin += f" · study {target.study.name}, data {target.study.sha256[:8]}"
+    footer += [target.source, origin]
+
+    # the frame, with as many lines for the regimen as it needs
+    regimen = "<br>".join(wrap(describe(choice), 105))
+    top = 146 + 16 * regimen.count("<br>")
     bottom = 96
-    height = plot + top + bottom + 15 * (len(said) - 1)
+    height = plot_height + top + bottom + 15 * (len(footer) - 1)
     figure.update_annotations(font_size=13)
-    dress(figure, title, told, said, target.labels, height=height, top=top, bottom=bottom)
+    dress(figure, title, regimen, footer, target.labels, height=height, top=top, bottom=bottom)
     figure.update_annotations(selector={"name": "labels"}, yshift=top - 12)  # the regimen has the line below
-    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 38 / plot, "yanchor": "bottom"})
+    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 38 / plot_height, "yanchor": "bottom"})
     figure.update_xaxes(range=[0, choice.until])
     figure.update_xaxes(
         title_text="Time (study days)", selector=lambda axis: axis.showticklabels is not False
@@ -242,10 +295,10 @@ def _dress(
 
 
 def _mark(figure: Figure, days: Sequence[float]) -> None:
-    """A dotted line a day in every panel, all set at once: `add_vline` takes a third of a second for each."""
+    """Draw a dotted line per day in every panel, all at once: `add_vline` takes a third of a second each."""
     line = {"color": GREY, "dash": "dot", "width": 1}
-    every: Any = figure.select_yaxes()
-    axes = [str(axis.plotly_name).removeprefix("yaxis") for axis in every]
+    axes: Any = figure.select_yaxes()
+    numbers = [str(axis.plotly_name).removeprefix("yaxis") for axis in axes]
     shapes = [
         {
             "type": "line",
@@ -258,27 +311,30 @@ def _mark(figure: Figure, days: Sequence[float]) -> None:
             "line": line,
             "layer": "below",
         }
-        for k in axes
+        for k in numbers
         for day in days
     ]
     figure.update_layout(shapes=shapes)
 
 
 def _infusion_days(choice: Choice) -> list[float]:
-    first = {course.start + day for course in choice.given for day in range(course.split)}
-    again = {day + choice.second_cycle for day in first} if choice.second_cycle is not None else set()
-    return sorted(day for day in first | again if day <= choice.until)
+    """The days of all infusions of cells that are on the axis."""
+    days = {course.start + day for course in choice.given for day in range(course.split)}
+    if choice.second_cycle is not None:
+        days |= {day + choice.second_cycle for day in days}
+    return sorted(day for day in days if day <= choice.until)
 
 
 def describe(choice: Choice) -> str:
-    """The regimen in a line: `CAR-NK 3 × 10⁷ cells/kg by hepatic artery on days 0, 1; ...`."""
+    """The regimen in a line: `CAR-NK 2 × 3 × 10⁷ cells/kg hepatic artery, day 0, 1; ...; 70 kg`."""
     parts = []
     for course in choice.given:
         days = ", ".join(f"{course.start + day:g}" for day in range(course.split))
-        each = f"{course.split} × " if course.split > 1 else ""
+        times = f"{course.split} × " if course.split > 1 else ""
         amount = number_text(course.cells_per_kg / course.split, 2, trim=True)
         name = product_name(course.product)
-        parts.append(f"{name} {each}{amount} cells/kg {course.route.replace('_', ' ')}, day {days}")
+        route = course.route.replace("_", " ")
+        parts.append(f"{name} {times}{amount} cells/kg {route}, day {days}")
     if choice.second_cycle is not None:
         parts.append(f"again after {choice.second_cycle:g} days")
     if choice.lymphodepletion != "none":

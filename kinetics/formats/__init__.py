@@ -1,5 +1,19 @@
-"""What statisticians and pharmacometricians read: ADaM-shaped tables, Monolix- and NONMEM-like results,
-workbooks.
+"""Files for other programs: ADaM-shaped tables, Monolix- and NONMEM-like results, workbooks.
+
+exporting: `export`, the list of formats, and how the files of each are made.
+dataset: an ADaM-shaped dataset, with the description of its variables.
+define: that description as define.xml and as a table.
+concentrations: ADPC and ADPPK, and the TOML with which `read_study` reads them again.
+parameters: ADPP, and PKNCA's long table.
+outcomes: ADTTE and ADRS.
+subjects: the subject-level variables of every dataset.
+timeline: doses and records in one order of time, each with its reference dose.
+nonmem_data: the NM-TRAN-ready data file and its TOML.
+nonmem_run: a run's .ext and .phi tables.
+monolix_run: a run as a Monolix-like result folder.
+run_tables: population values, random effects and predictions of a run, for the last two.
+study_folder: `write_study`: a study as a folder of CSV or Parquet tables, or as a workbook.
+files: a folder of files, written whole or not at all.
 """
 
 import lazy_loader

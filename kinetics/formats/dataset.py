@@ -1,4 +1,4 @@
-"""An analysis dataset to be written: its rows, and what a define.xml would say of its variables."""
+"""An analysis dataset to be written: its rows, and the description of its variables for a define.xml."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Dataset", "dataset_of"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """`variables` has every column of `frame`; `origins` says where one comes from, `codelists` what its
-    codes mean.
+    """An ADaM-shaped dataset and the description of its variables.
 
-    `notes` are sentences on what the dataset does not carry.
+    `variables` describes every column of `frame`, `origins` says where each comes from, and `codelists` what
+    the codes of a coded column mean. `notes` are sentences on what the dataset does not carry.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Dataset:
 
     @property
     def csv(self) -> str:
-        """The rows as CSV: UTF-8, every digit, an empty cell where nothing is known."""
+        """The rows as CSV: UTF-8, every digit, an empty cell for a missing value."""
         return self.frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -42,19 +42,32 @@ def dataset_of(
     structure: str,
     study: Study,
     columns: Mapping[str, tuple[Any, str]],
-    own: Mapping[str, Variable],
+    study_variables: Mapping[str, Variable],
     *,
     codelists: Mapping[str, Mapping[str, str]] | None = None,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """A dataset of columns, each (values, origin), with SYNTHFL at the end; `own` describes the study's
-    variables.
+    """A dataset made of `columns`, name -> (values, origin), with SYNTHFL as the last column.
+
+    `study_variables` describes the columns that come from the study; the others are described as published.
     """
     frame = DataFrame({name: values for name, (values, _) in columns.items()})
     flag = "Y" if study.synthetic else "N"
     frame["SYNTHFL"] = Series(flag, index=frame.index, dtype=object)
     origins = {name: origin for name, (_, origin) in columns.items()}
     origins["SYNTHFL"] = "Assigned: `synthetic` of the study's dictionary"
-    variables = {column: own[column] if column in own else PUBLISHED[column] for column in frame.columns}
+    variables = {
+        column: study_variables[column] if column in study_variables else PUBLISHED[column]
+        for column in frame.columns
+    }
     lists = {"SYNTHFL": {"Y": "simulated data", "N": "measured data"}} | dict(codelists or {})
-    return Dataset(name, label, structure, frame, variables, origins, lists, notes)
+    return Dataset(
+        name=name,
+        label=label,
+        structure=structure,
+        frame=frame,
+        variables=variables,
+        origins=origins,
+        codelists=lists,
+        notes=notes,
+    )

@@ -1,7 +1,8 @@
-"""What the exported datasets hold, variable by variable: as define.xml has it, and as a table.
+"""A description of the exported datasets, variable by variable: as define.xml, and as a table.
 
-Element names are those of CDISC Define-XML 2.1 on ODM 1.3.2 (ItemGroupDef, ItemDef, CodeList, def:Origin). It
-is shaped like one and is not one: no schema has checked it, and a reviewer's guide it does not replace.
+Element names are those of CDISC Define-XML 2.1 on ODM 1.3.2 (ItemGroupDef, ItemDef, CodeList, def:Origin).
+The file has the shape of a Define-XML and is none: it was not checked against a schema, and it does not
+replace a reviewer's guide.
 """
 
 from __future__ import annotations
@@ -21,15 +22,21 @@ _NAMESPACES = {
     "xmlns:def": "http://www.cdisc.org/ns/def/v2.1",
     "xmlns:xlink": "http://www.w3.org/1999/xlink",
 }
-_PUBLISHED = {
-    "ADaM": "ADaMIG 1.3", "NCA": "ADaMIG NCA 1.0", "PPK": "ADaM popPK 1.0", "PP": "SDTMIG 3.3 PP", "SDTM": "SDTMIG 3.3",
+# Variable.where -> the guide that publishes the variable
+_GUIDES = {
+    "ADaM": "ADaMIG 1.3",
+    "NCA": "ADaMIG NCA 1.0",
+    "PPK": "ADaM popPK 1.0",
+    "PP": "SDTMIG 3.3 PP",
+    "SDTM": "SDTMIG 3.3",
     "own": "none",
-}  # fmt: skip
+}
 
 
 def define_table(datasets: Sequence[Dataset]) -> DataFrame:
-    """One row a variable: dataset, variable, label, type, codelist, origin, published (where; none of an
-    own one).
+    """One row per variable: dataset, variable, label, type, codelist, origin, published.
+
+    `published` names the guide that defines the variable; it is "none" where the study or this package does.
     """
     return DataFrame(
         {
@@ -39,7 +46,7 @@ def define_table(datasets: Sequence[Dataset]) -> DataFrame:
             "type": variable.kind,
             "codelist": "; ".join(f"{k} = {v}" for k, v in dataset.codelists.get(name, {}).items()),
             "origin": dataset.origins[name],
-            "published": _PUBLISHED[variable.where],
+            "published": _GUIDES[variable.where],
         }
         for dataset in datasets
         for name, variable in dataset.variables.items()
@@ -47,8 +54,10 @@ def define_table(datasets: Sequence[Dataset]) -> DataFrame:
 
 
 def define_xml(study: Study, datasets: Sequence[Dataset]) -> str:
-    """The same as XML: an ItemGroupDef a dataset, an ItemDef a variable with its origin, a CodeList of its
-    codes.
+    """The description as XML.
+
+    An ItemGroupDef for each dataset, an ItemDef with its origin for each variable, and a CodeList for each
+    coded variable.
     """
     kind = "SYNTHETIC data" if study.synthetic else "measured data"
     odm = Element(
@@ -57,22 +66,21 @@ def define_xml(study: Study, datasets: Sequence[Dataset]) -> str:
     root = SubElement(odm, "Study", OID=f"STUDY.{study.name}")
     facts = SubElement(root, "GlobalVariables")
     SubElement(facts, "StudyName").text = study.name
-    SubElement(
-        facts, "StudyDescription"
-    ).text = f"{study.dictionary.title} [{kind}]. {study.dictionary.source}"
+    description = SubElement(facts, "StudyDescription")
+    description.text = f"{study.dictionary.title} [{kind}]. {study.dictionary.source}"
     SubElement(facts, "ProtocolName").text = study.name
     version = {"OID": f"MDV.{study.name}", "Name": f"{study.name}, ADaM-shaped: no conformance is claimed"}
     metadata = SubElement(root, "MetaDataVersion", version | {"def:DefineVersion": "2.1.0"})
     for dataset in datasets:
-        _group(metadata, dataset)
+        _add_group(metadata, dataset)
     for element in (*_items(datasets), *_codelists(datasets)):
         metadata.append(element)
     indent(odm)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(odm, encoding="unicode") + "\n"
 
 
-def _group(parent: Element, dataset: Dataset) -> None:
-    """One dataset: its label, structure and variables in order."""
+def _add_group(parent: Element, dataset: Dataset) -> None:
+    """Add the ItemGroupDef of a dataset: its label, structure and variables in order."""
     facts = {
         "OID": f"IG.{dataset.name}",
         "Name": dataset.name,
@@ -82,7 +90,7 @@ def _group(parent: Element, dataset: Dataset) -> None:
         "def:Structure": dataset.structure,
     }
     group = SubElement(parent, "ItemGroupDef", facts)
-    _described(group, ". ".join((dataset.label, *dataset.notes)))
+    _describe(group, ". ".join((dataset.label, *dataset.notes)))
     for place, name in enumerate(dataset.variables, start=1):
         required = "Yes" if name in ("STUDYID", "USUBJID") else "No"
         SubElement(
@@ -96,14 +104,15 @@ def _items(datasets: Sequence[Dataset]) -> Iterator[Element]:
         for name, variable in dataset.variables.items():
             item = Element("ItemDef", OID=f"IT.{dataset.name}.{name}", Name=name, DataType=variable.kind)
             if variable.kind == "text":
-                item.set("Length", str(max((len(str(v)) for v in dataset.frame[name]), default=1) or 1))
-            _described(item, variable.label)
+                longest = max((len(str(value)) for value in dataset.frame[name]), default=1)
+                item.set("Length", str(longest or 1))
+            _describe(item, variable.label)
             if name in dataset.codelists:
                 SubElement(item, "CodeListRef", CodeListOID=f"CL.{dataset.name}.{name}")
-            kind, _, how = dataset.origins[name].partition(": ")
+            kind, _, derivation = dataset.origins[name].partition(": ")
             origin = SubElement(item, "def:Origin", {"Type": kind, "Source": "Sponsor"})
-            if how:
-                _described(origin, how)
+            if derivation:
+                _describe(origin, derivation)
             yield item
 
 
@@ -113,12 +122,13 @@ def _codelists(datasets: Sequence[Dataset]) -> Iterator[Element]:
         for name, codes in dataset.codelists.items():
             if name in dataset.variables:
                 kind = dataset.variables[name].kind
-                listed = Element("CodeList", OID=f"CL.{dataset.name}.{name}", Name=name, DataType=kind)
+                codelist = Element("CodeList", OID=f"CL.{dataset.name}.{name}", Name=name, DataType=kind)
                 for code, meaning in codes.items():
-                    item = SubElement(listed, "CodeListItem", CodedValue=code)
+                    item = SubElement(codelist, "CodeListItem", CodedValue=code)
                     SubElement(SubElement(item, "Decode"), "TranslatedText").text = meaning
-                yield listed
+                yield codelist
 
 
-def _described(parent: Element, text: str) -> None:
+def _describe(parent: Element, text: str) -> None:
+    """Add an English description to an element."""
     SubElement(SubElement(parent, "Description"), "TranslatedText", {"xml:lang": "en"}).text = text

@@ -1,10 +1,14 @@
-"""A study or a run as files of other programs, all of one call in one folder, whole or not at all."""
+"""A study or a run as files for other programs; one call writes one folder, whole or not at all.
+
+`FORMATS`, at the end, says what each format is and which function makes its files.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kinetics.checks import parameter_table
 from kinetics.errors import InputError, Problem, did_you_mean
@@ -30,7 +34,7 @@ Files = dict[str, str | bytes]
 
 @dataclass(frozen=True)
 class Exported:
-    """Where the files are, their names, and what they could not carry. `folder`, `files` in it, and `notes`.
+    """The `folder` that was written, the `files` in it, and `notes` on what they could not carry.
 
     >>> done = kn.export(kn.read_study("synthetic_cart_12"), "adppk", "adppk-files")
     >>> done.folder.name, done.files
@@ -50,7 +54,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported: a study, the run that it was fitted in, the protocol and NCA rules to read it by."""
+    """What is exported: a study, the run that was fitted to it, and the protocol and NCA rules that apply."""
 
     study: Study
     fit: Fit | None
@@ -60,8 +64,8 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """The files of one format, its datasets, and what they could not carry."""
+class _FormatFiles:
+    """The files of one format, its ADaM-shaped datasets, and notes on what they could not carry."""
 
     files: Files
     datasets: tuple[Dataset, ...] = ()
@@ -80,47 +84,60 @@ def export(
 ) -> Exported:
     """Write a study, or a run with the study it was fitted to, in some of FORMATS into one new folder `to`.
 
-    adpc and adppk go with a TOML that `read_study` needs to give the study's own names back; every
-    ADaM-shaped dataset is described in define.xml and define.csv. adtte needs a `protocol`; monolix needs a
-    run; of a run, nonmem adds its estimates, and adpp has its exposures in place of the samples' NCA by
-    `rules`. InputError with every problem; nothing is written then. `formats` as a list, or with commas
-    between. `assessed_every_days` as `survival_times` takes it.
+    `formats` is the name of one format, or a list of names. adpc and adppk come with a TOML that `read_study`
+    needs to give the study's own names back. Every ADaM-shaped dataset is described in define.xml and
+    define.csv. adtte needs a `protocol`, and takes `assessed_every_days` as `survival_times` does; monolix
+    needs a run. For a run, nonmem adds the estimates, and adpp has the run's exposures in place of the
+    samples' NCA by `rules`. InputError lists every problem; nothing is written then.
 
     >>> done = kn.export(kn.read_study("theophylline"), ["nonmem", "csv"], "theophylline-files")
     >>> done.files
     ('nonmem.csv', 'nonmem.toml', 'csv/dictionary.toml', 'csv/subjects.csv', 'csv/doses.csv', 'csv/observations.csv')
     """
-    wanted = [formats] if isinstance(formats, str) else list(formats)
-    study, fit = (source.study, source) if isinstance(source, Fit) else (source, None)
-    problems = unknown_formats(dict.fromkeys(wanted)) + _refused(dict.fromkeys(wanted), fit, protocol)
-    if problems or not wanted:
-        nothing = Problem("no format is named", f"name some of {', '.join(FORMATS)}")
-        raise InputError(problems or [nothing])
-    made = {
-        name: FORMATS[name][1](_Source(study, fit, protocol, rules, assessed_every_days)) for name in wanted
-    }
+    names = [formats] if isinstance(formats, str) else list(formats)
+    if isinstance(source, Fit):
+        study = source.study
+        fit = source
+    else:
+        study = source
+        fit = None
+
+    # refuse what cannot be written, before anything is made
+    distinct = dict.fromkeys(names)
+    problems = [*unknown_formats(distinct), *_missing_inputs(distinct, fit, protocol)]
+    if problems:
+        raise InputError(problems)
+    if not names:
+        raise InputError(Problem("no format is named", f"name some of {', '.join(FORMATS)}"))
+
+    # make the files of every format in memory
+    inputs = _Source(study, fit, protocol, rules, assessed_every_days)
     files: Files = {}
-    for found in made.values():
-        files |= found.files
-    datasets = [dataset for found in made.values() for dataset in found.datasets]
+    datasets: list[Dataset] = []
+    notes: list[str] = []
+    for name in distinct:
+        _, make = FORMATS[name]
+        format_files = make(inputs)
+        files |= format_files.files
+        datasets += format_files.datasets
+        notes += [f"{name}: {note}" for note in format_files.notes]
     if datasets:
         files["define.xml"] = define_xml(study, datasets)
         files["define.csv"] = define_table(datasets).to_csv(index=False, lineterminator="\n")
-    folder = write_files(Path(to), files, force=force)
-    said = [f"{name}: {note}" for name, found in made.items() for note in found.notes]
-    if datasets:
-        said.append("ADaM-shaped: no conformance to a CDISC guide is claimed")
+        notes.append("ADaM-shaped: no conformance to a CDISC guide is claimed")
     if study.synthetic:
-        said.append(
+        notes.append(
             "SYNTHETIC data: the tables say so (SYNTHFL = Y, SYNTH = 1), and the titles of the others"
         )
-    return Exported(folder, tuple(files), tuple(said))
+
+    folder = write_files(Path(to), files, force=force)
+    return Exported(folder, tuple(files), tuple(notes))
 
 
 def unknown_formats(names: Iterable[str]) -> list[Problem]:
-    """A problem for each name that is no format.
+    """A problem for each of `names` that is not a format, with the nearest format as remedy.
 
-    >>> [p.remedy for p in unknown_formats(["nonmem", "adpk"])]
+    >>> [p.remedy for p in kn.formats.unknown_formats(["nonmem", "adpk"])]
     ["did you mean 'adppk'?"]
     """
     return [
@@ -128,79 +145,88 @@ def unknown_formats(names: Iterable[str]) -> list[Problem]:
     ]
 
 
-def _refused(wanted: Mapping[str, object], fit: Fit | None, protocol: Protocol | None) -> list[Problem]:
-    """The formats that lack what they need."""
-    found = []
-    for name in wanted:
+def _missing_inputs(
+    names: Mapping[str, object], fit: Fit | None, protocol: Protocol | None
+) -> Iterator[Problem]:
+    """A problem for each format that needs a run or a protocol where there is none."""
+    for name in names:
         if name == "monolix" and fit is None:
             remedy = "export a run folder, runs/NAME; Monolix reads the data file of `nonmem`"
-            found.append(Problem("monolix is a result folder, of a run", remedy))
+            yield Problem("monolix is a result folder, of a run", remedy)
         elif name == "adtte" and protocol is None:
             remedy = "give the protocol whose censoring holds (--protocol)"
-            found.append(Problem("adtte needs a protocol", remedy))
-    return found
+            yield Problem("adtte needs a protocol", remedy)
 
 
-def _of_concentrations(name: str, make: Callable[[Study], Dataset]) -> Callable[[_Source], _Made]:
-    def made(source: _Source) -> _Made:
-        dataset = make(source.study)
+def _concentrations(
+    name: str, dataset_of_study: Callable[[Study], Dataset]
+) -> Callable[[_Source], _FormatFiles]:
+    """The maker of adpc or adppk: NAME.csv and the NAME.toml that `read_study` needs."""
+
+    def make(source: _Source) -> _FormatFiles:
+        dataset = dataset_of_study(source.study)
         files: Files = {f"{name}.csv": dataset.csv, f"{name}.toml": adam_toml(source.study, dataset)}
-        return _Made(files, (dataset,), dataset.notes)
+        return _FormatFiles(files, (dataset,), dataset.notes)
 
-    return made
-
-
-def _adpp(source: _Source) -> _Made:
-    dataset = adpp(source.study, source.rules) if source.fit is None else adpp_of_run(source.fit)
-    return _Made({"adpp.csv": dataset.csv}, (dataset,))
+    return make
 
 
-def _adtte(source: _Source) -> _Made:
+def _adpp(source: _Source) -> _FormatFiles:
+    if source.fit is None:
+        dataset = adpp(source.study, source.rules)
+    else:
+        dataset = adpp_of_run(source.fit)
+    return _FormatFiles({"adpp.csv": dataset.csv}, (dataset,))
+
+
+def _adtte(source: _Source) -> _FormatFiles:
     assert source.protocol is not None
     dataset = adtte(source.study, source.protocol, assessed_every_days=source.assessed_every_days)
-    return _Made({"adtte.csv": dataset.csv}, (dataset,))
+    return _FormatFiles({"adtte.csv": dataset.csv}, (dataset,))
 
 
-def _adrs(source: _Source) -> _Made:
+def _adrs(source: _Source) -> _FormatFiles:
     dataset = adrs(source.study)
-    return _Made({"adrs.csv": dataset.csv}, (dataset,))
+    return _FormatFiles({"adrs.csv": dataset.csv}, (dataset,))
 
 
-def _monolix(source: _Source) -> _Made:
+def _monolix(source: _Source) -> _FormatFiles:
     assert source.fit is not None
-    return _Made({f"monolix/{name}": content for name, content in monolix_files(source.fit).items()})
+    return _FormatFiles({f"monolix/{name}": content for name, content in monolix_files(source.fit).items()})
 
 
-def _nonmem(source: _Source) -> _Made:
+def _nonmem(source: _Source) -> _FormatFiles:
     files: Files = {"nonmem.csv": nonmem_csv(source.study), "nonmem.toml": nonmem_toml(source.study)}
     if source.fit is not None:
         files |= nonmem_run_files(source.fit)
         files["parameters.csv"] = parameter_table(source.fit).to_csv(index=False, lineterminator="\n")
-    return _Made(files, notes=nonmem_notes(source.study))
+    return _FormatFiles(files, notes=nonmem_notes(source.study))
 
 
-def _pknca(source: _Source) -> _Made:
-    return _Made(
-        {"pknca.csv": pknca(source.study, source.rules).to_csv(index=False, na_rep="NA", lineterminator="\n")}
-    )
+def _pknca(source: _Source) -> _FormatFiles:
+    table = pknca(source.study, source.rules)
+    return _FormatFiles({"pknca.csv": table.to_csv(index=False, na_rep="NA", lineterminator="\n")})
 
 
-def _tables(kind: str) -> Callable[[_Source], _Made]:
-    def made(source: _Source) -> _Made:
-        if kind == "excel":
-            return _Made(
-                {f"{source.study.name}.xlsx": workbook_bytes(source.study, f"{source.study.name}.xlsx")}
-            )
-        folder = study_files(source.study, "parquet" if kind == "parquet" else "csv")
-        return _Made({f"{kind}/{name}": content for name, content in folder.items()})
-
-    return made
+def _excel(source: _Source) -> _FormatFiles:
+    name = f"{source.study.name}.xlsx"
+    return _FormatFiles({name: workbook_bytes(source.study, name)})
 
 
-# Name -> what it is, and how it is made.
-FORMATS: dict[str, tuple[str, Callable[[_Source], _Made]]] = {
-    "adpc": ("ADPC-shaped concentrations and doses", _of_concentrations("adpc", adpc)),
-    "adppk": ("ADPPK-shaped population PK data", _of_concentrations("adppk", adppk)),
+def _tables(kind: Literal["csv", "parquet"]) -> Callable[[_Source], _FormatFiles]:
+    """The maker of the study's own tables, in a folder named after their kind."""
+
+    def make(source: _Source) -> _FormatFiles:
+        files = study_files(source.study, kind)
+        return _FormatFiles({f"{kind}/{name}": content for name, content in files.items()})
+
+    return make
+
+
+# name -> what the format is, and the function that makes its files
+FORMATS: dict[str, tuple[str, Callable[[_Source], _FormatFiles]]] = {
+    "adpc": ("ADPC-shaped concentrations and doses", _concentrations("adpc", adpc)),
+    "adppk": ("ADPPK-shaped population PK data", _concentrations("adppk", adppk)),
     "adpp": ("ADPP-shaped PK parameters: NCA, or a run's exposures", _adpp),
     "adtte": ("ADTTE-shaped OS, PFS and DOR; needs a protocol", _adtte),
     "adrs": ("ADRS-shaped responses", _adrs),
@@ -208,6 +234,6 @@ FORMATS: dict[str, tuple[str, Callable[[_Source], _Made]]] = {
     "nonmem": ("NM-TRAN-ready data; of a run also .ext, .phi and the parameter table", _nonmem),
     "pknca": ("PKNCA's long table of the NCA", _pknca),
     "csv": ("the study as a folder of CSV", _tables("csv")),
-    "excel": ("the study as a workbook; needs openpyxl", _tables("excel")),
+    "excel": ("the study as a workbook; needs openpyxl", _excel),
     "parquet": ("the study as a folder of Parquet; needs pyarrow", _tables("parquet")),
 }

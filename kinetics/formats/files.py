@@ -12,14 +12,13 @@ __all__ = ["write_files"]
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes], *, force: bool = False) -> Path:
-    """Write `files` (path inside the folder -> content), all of them or none.
+    """Write `files` (path inside the folder -> content), all of them or none, and return the folder.
 
-    InputError if the folder is there and not `force`; with it the old one is replaced.
+    InputError if the folder exists, unless `force` says to replace it.
     """
     if folder.exists() and not force:
-        what = "something is there already"
         remedy = "choose another name with --out, or replace it with --force"
-        raise InputError(Problem(what, remedy, file=str(folder)))
+        raise InputError(Problem("something is there already", remedy, file=str(folder)))
     with whole_folder(folder, replace=force) as partial:
         for name, content in files.items():
             path = partial / name

@@ -1,11 +1,11 @@
-"""A run as NONMEM-like tables: raw estimates (.ext), individual effects (.phi), and which THETA is which.
+"""A run as NONMEM-like tables: raw estimates (.ext), individual effects (.phi), and the names of its THETAs.
 
-Layout as NONMEM 7.5 writes it (seen in pharmpy's example pheno.ext and pheno.phi; meanings of the negative
-iterations: NONMEM 7 guide, section on the raw output file): -1000000000 the final values, -1000000001 their
-standard errors (1E+10 of a fixed one), -1000000004 OMEGA and SIGMA as standard deviations and correlations,
--1000000006 whether fixed. By NUTS and VI the values are posterior medians, the errors posterior standard
-deviations, and there is no objective: NaN. OMEGA is of the random effects, on the link scale; SIGMA of the
-residual standard deviations.
+The layout is that of NONMEM 7.5 (from pharmpy's example pheno.ext and pheno.phi; the meanings of the negative
+iterations are from the NONMEM 7 guide, section on the raw output file): -1000000000 has the final values,
+-1000000001 their standard errors (1E+10 for a fixed value), -1000000004 OMEGA and SIGMA as standard
+deviations and correlations, -1000000006 whether a value is fixed. For a run by NUTS or VI the values are
+posterior medians, their errors are posterior standard deviations, and the objective is NaN, because there is
+none. OMEGA has the variances of the random effects, on the link scale; SIGMA those of the residuals.
 """
 
 from __future__ import annotations
@@ -17,12 +17,22 @@ import numpy as np
 from pandas import DataFrame
 
 from kinetics.formats.nonmem_data import nonmem_ids
-from kinetics.formats.run_tables import Population, population_of, random_effects
+from kinetics.formats.run_tables import MAXIMA, Population, population_of, random_effects
 from kinetics.inference import Fit
 
 __all__ = ["nonmem_run_files", "nonmem_run_tables"]
 
 FIXED_SE = 1e10  # NONMEM's standard error of what was not estimated
+
+# iterations of an .ext file that are summaries
+_FINAL = -1000000000
+_STANDARD_ERROR = -1000000001
+_SD_AND_CORRELATION = -1000000004
+_FIXED = -1000000006
+
+_PROBLEM = "Problem=1 Subproblem=0 Superproblem1=0 Iteration1=0 Superproblem2=0 Iteration2=0"
+
+Rows = dict[int, dict[str, float]]  # iteration -> column -> value
 
 
 def nonmem_run_files(fit: Fit) -> dict[str, str | bytes]:
@@ -38,32 +48,37 @@ def nonmem_run_files(fit: Fit) -> dict[str, str | bytes]:
 
 
 def nonmem_run_tables(fit: Fit) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """The raw estimates, the individual effects, and the names: column, site, meaning."""
+    """Three tables: the raw estimates, the individual effects, and the names (column, site, meaning)."""
     population = population_of(fit)
     table = population.table.set_index("site")
-    effects = list(fit.bound.hierarchy.vary)
-    residual = [s for s in table.index if _is_residual(fit, s)]
-    inner = {f"omega_{k}" for k in fit.bound.hierarchy.omega} | {
-        f"gamma_{k}" for k in fit.bound.hierarchy.gamma
-    }
-    inner |= {s for s in table.index if s.startswith("corr_")}
-    thetas = [s for s in table.index if s not in inner and s not in residual]
+    hierarchy = fit.bound.hierarchy
+    effects = list(hierarchy.vary)
+
+    # sort the sites into residual SDs, SDs and correlations of random effects, and THETAs
+    residual = [site for site in table.index if _is_residual(fit, site)]
+    random = {f"omega_{name}" for name in hierarchy.omega}
+    random |= {f"gamma_{name}" for name in hierarchy.gamma}
+    random |= {site for site in table.index if site.startswith("corr_")}
+    thetas = [site for site in table.index if site not in random and site not in residual]
+
+    # fill the columns of the raw estimates: THETAs, then SIGMA, then OMEGA
     names = [(f"THETA{i}", site, "population value") for i, site in enumerate(thetas, start=1)]
-    rows = {code: {} for code in (-1000000000, -1000000001, -1000000004, -1000000006)}
+    rows: Rows = {iteration: {} for iteration in (_FINAL, _STANDARD_ERROR, _SD_AND_CORRELATION, _FIXED)}
     for column, site, _ in names:
-        _put(rows, column, table, site)
-        rows[-1000000004][column] = 0.0
+        _put_value(rows, column, table, site)
+        rows[_SD_AND_CORRELATION][column] = 0.0
     for i, site in enumerate(residual, start=1):
         for j in range(1, i):
-            _put_square(rows, f"SIGMA({i},{j})", table, None)
-        _put_square(rows, f"SIGMA({i},{i})", table, site)
+            _put_zero(rows, f"SIGMA({i},{j})")
+        _put_variance(rows, f"SIGMA({i},{i})", table, site)
         names.append((f"SIGMA({i},{i})", site, "residual SD, squared"))
-    omegas = _omegas(fit, table, rows, effects)
+    names += _put_omega(rows, fit, table, effects)
+
+    ext = DataFrame([{"ITERATION": iteration, **values} for iteration, values in rows.items()])
     objective = population.maximum.ofv if population.maximum is not None else np.nan
-    ext = DataFrame([{"ITERATION": code, **values} for code, values in rows.items()])
     ext["OBJ"] = [objective, 0.0, 0.0, 0.0]
     phi = _phi(fit, population, effects)
-    return ext, phi, DataFrame(names + omegas, columns=["column", "site", "meaning"])
+    return ext, phi, DataFrame(names, columns=["column", "site", "meaning"])
 
 
 def _is_residual(fit: Fit, site: str) -> bool:
@@ -74,65 +89,73 @@ def _is_residual(fit: Fit, site: str) -> bool:
     )
 
 
-def _put(rows: dict[int, dict[str, float]], column: str, table: DataFrame, site: str) -> None:
-    """A value, its spread and whether it is fixed."""
+def _put_value(rows: Rows, column: str, table: DataFrame, site: str) -> None:
+    """Put a value, its error and whether it is fixed into a column of `rows`."""
     held = bool(table.loc[site, "held"])
-    spread = float(table.loc[site, "spread"])  # pyright: ignore[reportArgumentType]
-    rows[-1000000000][column] = float(table.loc[site, "value"])  # pyright: ignore[reportArgumentType]
-    rows[-1000000001][column] = spread if np.isfinite(spread) else FIXED_SE
-    rows[-1000000006][column] = float(held or not np.isfinite(spread))
+    spread = _number(table, site, "spread")
+    rows[_FINAL][column] = _number(table, site, "value")
+    rows[_STANDARD_ERROR][column] = spread if np.isfinite(spread) else FIXED_SE
+    rows[_FIXED][column] = float(held or not np.isfinite(spread))
 
 
-def _put_square(rows: dict[int, dict[str, float]], column: str, table: DataFrame, site: str | None) -> None:
-    """A variance out of a standard deviation, its error by the delta method; a zero, fixed, where there is
-    none.
+def _put_variance(rows: Rows, column: str, table: DataFrame, site: str) -> None:
+    """Put the variance that belongs to a standard deviation; its error is by the delta method."""
+    sd = _number(table, site, "value")
+    spread = _number(table, site, "spread")
+    estimated = np.isfinite(spread)
+    rows[_FINAL][column] = sd**2
+    rows[_STANDARD_ERROR][column] = 2 * sd * spread if estimated else FIXED_SE
+    rows[_SD_AND_CORRELATION][column] = sd
+    rows[_FIXED][column] = float(not estimated)
+
+
+def _put_zero(rows: Rows, column: str) -> None:
+    """Put a covariance that is fixed at zero."""
+    rows[_FINAL][column] = 0.0
+    rows[_STANDARD_ERROR][column] = FIXED_SE
+    rows[_SD_AND_CORRELATION][column] = 0.0
+    rows[_FIXED][column] = 1.0
+
+
+def _put_omega(rows: Rows, fit: Fit, table: DataFrame, effects: list[str]) -> list[tuple[str, str, str]]:
+    """Put the lower triangle of OMEGA, row by row, and return its names (column, site, meaning).
+
+    A covariance is the correlation times both standard deviations; its error takes these as fixed.
     """
-    if site is None:
-        values = {-1000000000: 0.0, -1000000001: FIXED_SE, -1000000004: 0.0, -1000000006: 1.0}
-    else:
-        sd, spread = (float(table.loc[site, c]) for c in ("value", "spread"))  # pyright: ignore[reportArgumentType]
-        known = np.isfinite(spread)
-        values = {
-            -1000000000: sd**2,
-            -1000000001: 2 * sd * spread if known else FIXED_SE,
-            -1000000004: sd,
-            -1000000006: float(not known),
-        }
-    for code, value in values.items():
-        rows[code][column] = value
-
-
-def _omegas(
-    fit: Fit, table: DataFrame, rows: dict[int, dict[str, float]], effects: list[str]
-) -> list[tuple[str, str, str]]:
-    """The lower triangle of OMEGA, row by row; covariances out of correlations, their error at fixed SDs."""
-    h = fit.bound.hierarchy
+    hierarchy = fit.bound.hierarchy
     names = []
     for i, later in enumerate(effects):
         for j, earlier in enumerate(effects[: i + 1]):
             column = f"OMEGA({i + 1},{j + 1})"
-            pair = next(
-                (s for s in (f"corr_{earlier}_{later}", f"corr_{later}_{earlier}") if s in table.index), None
-            )
             if i == j:
-                _put_square(rows, column, table, h.sd_site(later))
-                names.append((column, h.sd_site(later), f"variance of eta_{later}: ETA({i + 1})"))
+                site = hierarchy.sd_site(later)
+                _put_variance(rows, column, table, site)
+                names.append((column, site, f"variance of eta_{later}: ETA({i + 1})"))
                 continue
-            _put_square(rows, column, table, None)
-            if pair is not None:
-                product = math.prod([float(table.loc[h.sd_site(k), "value"]) for k in (earlier, later)])  # pyright: ignore
-                value, spread = (float(table.loc[pair, c]) for c in ("value", "spread"))  # pyright: ignore
-                rows[-1000000000][column] = value * product
-                rows[-1000000001][column] = spread * product
-                rows[-1000000004][column] = value
-                rows[-1000000006][column] = 0.0
-                names.append((column, pair, "covariance"))
+            sites = (f"corr_{earlier}_{later}", f"corr_{later}_{earlier}")
+            pair = next((site for site in sites if site in table.index), None)
+            if pair is None:
+                _put_zero(rows, column)
+                continue
+            sds = [_number(table, hierarchy.sd_site(name), "value") for name in (earlier, later)]
+            product = math.prod(sds)
+            correlation = _number(table, pair, "value")
+            rows[_FINAL][column] = correlation * product
+            rows[_STANDARD_ERROR][column] = _number(table, pair, "spread") * product
+            rows[_SD_AND_CORRELATION][column] = correlation
+            rows[_FIXED][column] = 0.0
+            names.append((column, pair, "covariance"))
     return names
 
 
+def _number(table: DataFrame, site: str, column: str) -> float:
+    return float(table.loc[site, column])  # pyright: ignore[reportArgumentType]
+
+
 def _phi(fit: Fit, population: Population, effects: list[str]) -> DataFrame:
-    """SUBJECT_NO, ID, ETA(i), ETC(i,j): mean (mode of a maximum) and covariance of each subject's random
-    effects.
+    """Columns SUBJECT_NO, ID, ETA(i), ETC(i,j), OBJ: one row per subject.
+
+    ETA is the mean of a random effect (for laplace and map its mode), ETC the covariance of two, OBJ is NaN.
     """
     draws = random_effects(fit)
     ids = nonmem_ids(fit.study)
@@ -141,22 +164,20 @@ def _phi(fit: Fit, population: Population, effects: list[str]) -> DataFrame:
         "ID": [ids[s] for s in fit.bound.subjects],
     }
     for i, name in enumerate(effects, start=1):
-        columns[f"ETA({i})"] = draws[name].mean(axis=0)
-        if population.maximum is not None:
+        if population.maximum is None:
+            columns[f"ETA({i})"] = draws[name].mean(axis=0)
+        else:
             sd = population.table.set_index("site")["value"][fit.bound.hierarchy.sd_site(name)]
             columns[f"ETA({i})"] = sd * population.maximum.ebes[f"eta_{name}"].to_numpy()
+    deviations = {name: draws[name] - draws[name].mean(axis=0) for name in effects}
     for i, later in enumerate(effects):
         for j, earlier in enumerate(effects[: i + 1]):
-            a, b = (draws[k] - draws[k].mean(axis=0) for k in (later, earlier))
-            columns[f"ETC({i + 1},{j + 1})"] = (a * b).mean(axis=0)
+            columns[f"ETC({i + 1},{j + 1})"] = (deviations[later] * deviations[earlier]).mean(axis=0)
     return DataFrame(columns | {"OBJ": np.nan})
 
 
-_PROBLEM = "Problem=1 Subproblem=0 Superproblem1=0 Iteration1=0 Superproblem2=0 Iteration2=0"
-
-
 def _title(fit: Fit) -> str:
-    """TABLE NO. 1 and what was done: the method, and that the data are synthetic."""
+    """TABLE NO. 1 and the method, marked where the data are synthetic."""
     methods = {
         "nuts": "NUTS Bayesian Analysis (posterior medians)",
         "vi": "Variational Bayes (posterior medians)",
@@ -168,18 +189,26 @@ def _title(fit: Fit) -> str:
 
 
 def _goal(fit: Fit) -> str:
-    return "MINIMUM VALUE OF OBJECTIVE FUNCTION" if fit.method in ("laplace", "map") else "NONE (POSTERIOR)"
+    """The kind of objective, as the title of an .ext table names it."""
+    if fit.method in MAXIMA:
+        return "MINIMUM VALUE OF OBJECTIVE FUNCTION"
+    return "NONE (POSTERIOR)"
 
 
-def _table(title: str, table: DataFrame, first: str) -> str:
-    """A NONMEM table: a title, a header, and columns 13 wide with six digits; counts as they are."""
+def _table(title: str, table: DataFrame, count_column: str) -> str:
+    """A NONMEM table: a title, a header, and columns 13 wide with six digits; OBJ is wider.
+
+    The count column (ITERATION or SUBJECT_NO) and ID are whole numbers.
+    """
     lines = [title, " " + "".join(f"{name:<13}" for name in table.columns).rstrip()]
     for row in table.to_dict("records"):
         cells = []
         for name, value in row.items():
-            whole = name in (first, "ID")
-            cells.append(
-                f"{int(value):>12d}" if whole else f"{value:>18.13f}" if name == "OBJ" else f"{value:>12.5E}"
-            )
+            if name in (count_column, "ID"):
+                cells.append(f"{int(value):>12d}")
+            elif name == "OBJ":
+                cells.append(f"{value:>18.13f}")
+            else:
+                cells.append(f"{value:>12.5E}")
         lines.append(" " + " ".join(cells))
     return "\n".join(lines) + "\n"

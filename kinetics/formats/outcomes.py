@@ -1,10 +1,12 @@
 """ADTTE- and ADRS-shaped datasets of a study: time to event and response.
 
-ADTTE is the BDS for time-to-event of ADaMIG v1.3: CNSR 0 is an event, 1 a censored time. Parameters OS, PFS
-and DOR (admiralonco's template names the last RSD). AVAL is in days, without the one that admiral's
-derive_vars_duration adds. The study has days and no dates for STARTDT and ADT: STARTREL and ENDREL stand for
-them. ADRS: PARAMCD OVRLRESP is CDISC's code of an overall response (RSTESTCD; admiralonco's templates write
-OVR), BOR and CBOR are admiralonco's best responses, AVAL its numbers (aval_resp: CR 1, PR 2, SD 3, PD 5, NE
+ADTTE is the BDS for time-to-event of ADaMIG v1.3: CNSR is 0 for an event and 1 for a censored time. The
+parameters are OS, PFS and DOR (admiralonco's template names the last RSD). AVAL is in days, without the one
+day that admiral's derive_vars_duration adds. A study has days but no dates, so STARTREL and ENDREL stand for
+STARTDT and ADT.
+
+ADRS: PARAMCD OVRLRESP is CDISC's code of an overall response (RSTESTCD; admiralonco's templates write OVR).
+BOR and CBOR are admiralonco's best responses, and AVAL has its numbers (aval_resp: CR 1, PR 2, SD 3, PD 5, NE
 6, MISSING 7).
 """
 
@@ -25,7 +27,8 @@ from kinetics.study import Study
 __all__ = ["RESPONSE_NUMBERS", "adrs", "adtte"]
 
 RESPONSE_NUMBERS = {"CR": 1, "PR": 2, "SD": 3, "NON-CR/NON-PD": 4, "PD": 5, "NE": 6, "MISSING": 7}
-_ONE = "everyone"  # a group of all subjects: these datasets are by subject, and need no column to group by
+_ONE = "everyone"  # a group of all subjects: these datasets are by subject and need no other grouping
+# PARAMCD of a best response -> (PARAM, whether it must be confirmed)
 _BEST = {
     "BOR": ("Best Overall Response (confirmation not required)", False),
     "CBOR": ("Best Confirmed Overall Response", True),
@@ -33,23 +36,28 @@ _BEST = {
 
 
 def adtte(study: Study, protocol: Protocol, *, assessed_every_days: float | None = None) -> Dataset:
-    """One row a subject and endpoint, by the protocol's censoring; none where the subject is not counted."""
-    parts = []
+    """The ADTTE-shaped dataset: one row per subject and endpoint, by the protocol's censoring.
+
+    A subject that does not count for an endpoint has no row for it.
+    """
+    # the times to every endpoint, in order of subjects
+    tables = []
     for endpoint, name in ENDPOINTS.items():
         every = None if endpoint == "os" else assessed_every_days
-        times = survival_times(_as_one(study), protocol, endpoint, by=_ONE, assessed_every_days=every)
-        parts.append(times[times["time"].notna()].assign(code=endpoint.upper(), name=name.capitalize()))
-    rows = concat(parts, ignore_index=True)
-    order = {"OS": 1, "PFS": 2, "DOR": 3}
-    place = rows["subject"].map({s: i for i, s in enumerate(study.subject_ids)})
-    rows = rows.assign(place=place, number=rows["code"].map(order))
-    rows = rows.sort_values(["place", "number"], kind="stable", ignore_index=True)
-    own = subject_variables(study)
+        times = survival_times(_in_one_group(study), protocol, endpoint, by=_ONE, assessed_every_days=every)
+        tables.append(times[times["time"].notna()].assign(code=endpoint.upper(), name=name.capitalize()))
+    rows = concat(tables, ignore_index=True)
+    rank = rows["subject"].map({subject: rank for rank, subject in enumerate(study.subject_ids)})
+    rows = rows.assign(rank=rank, number=rows["code"].map({"OS": 1, "PFS": 2, "DOR": 3}))
+    rows = rows.sort_values(["rank", "number"], kind="stable", ignore_index=True)
+
+    # a reason says what happened and, after "; " or ", by ", at what the time is censored
     censored = ~rows["event"].astype(bool)
-    said = [
-        re.split("; |, by ", why, maxsplit=1) for why in rows["why"]
-    ]  # what happened; at what it is censored
-    where = [parts[-1] for parts in said]
+    reasons = [re.split("; |, by ", why, maxsplit=1) for why in rows["why"]]
+    descriptions = [parts[0] for parts in reasons]
+    censored_at = [parts[-1] for parts in reasons]
+
+    subjects = subject_variables(study)
     columns = subject_keys(study, rows["subject"]) | {
         "PARAMCD": (rows["code"], "Assigned"),
         "PARAM": (rows["name"], "Assigned"),
@@ -59,45 +67,47 @@ def adtte(study: Study, protocol: Protocol, *, assessed_every_days: float | None
         "STARTREL": (rows["start"], "Derived: first cells; of DOR the first CR or PR"),
         "ENDREL": (rows["start"] + rows["time"], "Derived: event or censoring"),
         "CNSR": (censored.astype(int), "Derived: 0 event, 1 censored"),
-        "EVNTDESC": ([parts[0] for parts in said], "Derived: events.csv, responses.csv"),
-        "CNSDTDSC": (np.where(censored, where, ""), "Derived: the protocol's censoring"),
+        "EVNTDESC": (descriptions, "Derived: events.csv, responses.csv"),
+        "CNSDTDSC": (np.where(censored, censored_at, ""), "Derived: the protocol's censoring"),
         "ASEQ": (rows.groupby("subject").cumcount() + 1, "Derived: order within the subject"),
-        **own.columns(rows["subject"]),
+        **subjects.columns(rows["subject"]),
     }
     codelists = {
         "CNSR": {"0": "event", "1": "censored"},
-        "PARAMCD": {k.upper(): v for k, v in ENDPOINTS.items()},
+        "PARAMCD": {endpoint.upper(): name for endpoint, name in ENDPOINTS.items()},
     }
     return dataset_of(
-        "ADTTE",
-        "Time to Event Analysis Data",
-        "One record per subject per parameter",
-        study,
-        columns,
-        own.variables,
-        codelists=codelists | dict(own.codelists),
+        name="ADTTE",
+        label="Time to Event Analysis Data",
+        structure="One record per subject per parameter",
+        study=study,
+        columns=columns,
+        study_variables=subjects.variables,
+        codelists=codelists | dict(subjects.codelists),
     )
 
 
 def adrs(study: Study) -> Dataset:
-    """One row a subject and assessment (OVRLRESP), and one for each best response (BOR, CBOR; RECIST 1.1)."""
-    rows = []
+    """The ADRS-shaped dataset: one row per subject and assessment, and one for each best response.
+
+    Responses are those of RECIST 1.1. PARAMCD is OVRLRESP for an assessment, BOR or CBOR for a best response.
+    """
     best = {
-        code: best_responses(_as_one(study), confirmed, by=_ONE).set_index("subject")
+        code: best_responses(_in_one_group(study), confirmed, by=_ONE).set_index("subject")
         for code, (_, confirmed) in _BEST.items()
     }
+    rows = []
     for subject, assessments in assessments_of(study).items():
-        progressed = False
-        for a in assessments:
-            rows.append(
-                (subject, "OVRLRESP", "Overall Response", a.response, a.day, "" if progressed else "Y")
-            )
-            progressed = progressed or a.response == "PD"
+        flag = "Y"  # up to and with the first PD
+        for assessment in assessments:
+            rows.append((subject, "OVRLRESP", "Overall Response", assessment.response, assessment.day, flag))
+            if assessment.response == "PD":
+                flag = ""
         for code, (name, _) in _BEST.items():
-            found = best[code].loc[subject]
-            rows.append((subject, code, name, found["response"], found["day"], "Y"))
+            response = best[code].loc[subject]
+            rows.append((subject, code, name, response["response"], response["day"], "Y"))
     table = DataFrame(rows, columns=["subject", "code", "name", "response", "day", "flag"])
-    own = subject_variables(study)
+    subjects = subject_variables(study)
     columns = subject_keys(study, table["subject"]) | {
         "PARAMCD": (table["code"], "Assigned"),
         "PARAM": (table["name"], "Assigned"),
@@ -108,23 +118,23 @@ def adrs(study: Study) -> Dataset:
         "ASSESREL": (table["day"].astype(float), "Predecessor: responses.csv time"),
         "ANL01FL": (table["flag"], "Derived: up to the first PD"),
         "ASEQ": (table.groupby("subject").cumcount() + 1, "Derived: order within the subject"),
-        **own.columns(table["subject"]),
+        **subjects.columns(table["subject"]),
     }
     codelists = {
         "AVAL": {str(number): word for word, number in RESPONSE_NUMBERS.items()},
         "PARAMCD": {"OVRLRESP": "Overall Response"} | {code: name for code, (name, _) in _BEST.items()},
     }
     return dataset_of(
-        "ADRS",
-        "Response Analysis Data",
-        "One record per subject per parameter per assessment",
-        study,
-        columns,
-        own.variables,
-        codelists=codelists | dict(own.codelists),
+        name="ADRS",
+        label="Response Analysis Data",
+        structure="One record per subject per parameter per assessment",
+        study=study,
+        columns=columns,
+        study_variables=subjects.variables,
+        codelists=codelists | dict(subjects.codelists),
     )
 
 
-def _as_one(study: Study) -> Study:
+def _in_one_group(study: Study) -> Study:
     """The study with all its subjects in one group."""
     return replace(study, subjects=study.subjects.assign(**{_ONE: "all"}))

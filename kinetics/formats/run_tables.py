@@ -1,6 +1,4 @@
-"""Population values, random effects and predictions of a run, as the Monolix-like and NONMEM-like files
-need them.
-"""
+"""Population values, random effects and predictions of a run, for its Monolix-like and NONMEM-like files."""
 
 from __future__ import annotations
 
@@ -12,18 +10,18 @@ from pandas import DataFrame, concat
 from kinetics.checks import Estimates, estimates, gof, parameter_table
 from kinetics.inference import Fit
 
-__all__ = ["Population", "individual_values", "population_of", "predictions_of", "random_effects"]
+__all__ = ["MAXIMA", "Population", "individual_values", "population_of", "predictions_of", "random_effects"]
 
-MAXIMA = ("laplace", "map")
+MAXIMA = ("laplace", "map")  # the methods whose result is a maximum, with standard errors
 
 
 @dataclass(frozen=True)
 class Population:
-    """table: site, value, spread, cv_percent; held values have spread NaN and held True. maximum: of laplace
-    or map.
+    """The population values of a run: `table` has the columns site, value, spread, cv_percent and held.
 
-    By NUTS and VI a value is the posterior median and its spread the posterior SD, both `parameter_table`'s;
-    by laplace and map the estimate and its standard error, `estimates`'.
+    A value that was held fixed has held True and spread NaN. By NUTS and VI a value is the posterior median
+    and its spread the posterior SD, both from `parameter_table`; by laplace and map they are the estimate and
+    its standard error, from `estimates`, which `maximum` keeps. `note` says which of these the values are.
     """
 
     table: DataFrame
@@ -32,50 +30,54 @@ class Population:
 
 
 def population_of(fit: Fit) -> Population:
-    """The population values of a run, in the order of its parameter table; fixed parameters after their
-    like.
-    """
+    """The population values of a run, in the order of its parameter table; fixed parameters come last."""
+    hierarchy = fit.bound.hierarchy
     summary = parameter_table(fit)
     summary = summary[summary["kind"] != "derived"].set_index("site")
     table = DataFrame({"value": summary["median"], "spread": summary["sd"], "cv_percent": np.nan})
     maximum = None
     note = "posterior median and standard deviation"
+
+    # by laplace and map, the estimates and their standard errors instead
     if fit.method in MAXIMA:
         maximum = estimates(fit)
-        found = maximum.table.set_index("site")
-        shared = [site for site in table.index if site in found.index]
-        table.loc[shared, "value"] = found.loc[shared, "estimate"]
-        table.loc[shared, "spread"] = found.loc[shared, "se"]
-        note = (
-            "maximum of the likelihood (no priors)" if fit.method == "laplace" else "maximum of the posterior"
-        )
-        note += " and standard error"
-    for name in fit.bound.hierarchy.omega:
+        estimated = maximum.table.set_index("site")
+        shared = [site for site in table.index if site in estimated.index]
+        table.loc[shared, "value"] = estimated.loc[shared, "estimate"]
+        table.loc[shared, "spread"] = estimated.loc[shared, "se"]
+        if fit.method == "laplace":
+            note = "maximum of the likelihood (no priors) and standard error"
+        else:
+            note = "maximum of the posterior and standard error"
+
+    # the CV of lognormal parameters
+    for name in hierarchy.omega:
         site = f"omega_{name}"
-        if site in table.index and fit.bound.hierarchy.priors[name].link == "log":
+        if site in table.index and hierarchy.priors[name].link == "log":
             omega = float(table["value"][site])
             table.loc[site, "cv_percent"] = 100 * np.sqrt(np.expm1(omega**2))
-    held = DataFrame({"value": {f"{k}_pop": float(v) for k, v in fit.bound.hierarchy.fixed.items()}})
-    held = held.reindex([f"{k}_pop" for k in fit.bound.hierarchy.fixed if f"{k}_pop" not in table.index])
+
+    # the values that were held fixed
+    fixed = {f"{name}_pop": float(value) for name, value in hierarchy.fixed.items()}
+    held = DataFrame({"value": fixed})
+    held = held.reindex([site for site in fixed if site not in table.index])
     table = concat([table.assign(held=False), held.assign(spread=np.nan, cv_percent=np.nan, held=True)])
     return Population(table.rename_axis("site").reset_index(), maximum, note)
 
 
 def random_effects(fit: Fit) -> dict[str, np.ndarray]:
-    """Effect -> draws (draw, subject) of the random effect on the link scale: its standard deviation times
-    eta.
-    """
+    """Name -> draws (draw, subject) of the random effect on the link scale: its SD times eta."""
     sites = fit.sites()
-    h = fit.bound.hierarchy
-    return {k: sites[h.sd_site(k)][:, None] * sites[f"eta_{k}"] for k in h.vary}
+    hierarchy = fit.bound.hierarchy
+    return {name: sites[hierarchy.sd_site(name)][:, None] * sites[f"eta_{name}"] for name in hierarchy.vary}
 
 
 def individual_values(fit: Fit) -> dict[str, np.ndarray]:
-    """Parameter -> draws (draw, subject) of every subject's own value."""
+    """Parameter -> draws (draw, subject) of every subject's value."""
     return fit.theta()
 
 
 def predictions_of(fit: Fit) -> dict[str, DataFrame]:
-    """Analyte -> `gof`'s table of its records."""
+    """Analyte -> the table that `gof` makes of its records."""
     table = gof(fit).table
-    return {str(name): own.reset_index(drop=True) for name, own in table.groupby("analyte", sort=False)}
+    return {str(name): rows.reset_index(drop=True) for name, rows in table.groupby("analyte", sort=False)}

@@ -1,5 +1,6 @@
-"""A study as files again: a folder of CSV or Parquet tables, or a workbook. In days, cells, mg and analyte
-units.
+"""A study written as files: a folder of CSV or Parquet tables, or a workbook.
+
+Times are in days, doses in cells or mg, values in the units of their analytes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from kinetics.study import WORKBOOK_SUFFIXES, Column, Study, need_pyarrow
 
 __all__ = ["study_dictionary", "study_files", "study_tables", "workbook_bytes", "write_study"]
 
-_OBSERVATIONS = ["subject", "time", "analyte", "value", "censored", "limit", "lloq", "uloq"]
 _TABLES = ("subjects", "doses", "observations", "events", "responses")
 
 
@@ -28,8 +28,8 @@ def write_study(
 ) -> Path:
     """Write a study as a folder, or as a workbook where `to` ends in .xlsx; whole or not at all.
 
-    What `read_study` gives of it has the same tables. InputError if something is there and not `force`, or
-    where the library that the format needs is not installed.
+    Return the path written, from which `read_study` reads the same tables. InputError if `to` exists, unless
+    `force` says to replace it, or if the library that the format needs is not installed.
 
     >>> folder = kn.write_study(kn.read_study("theophylline"), "data/copy")
     >>> len(kn.read_study("data/copy").observations)
@@ -46,10 +46,12 @@ def write_study(
 
 
 def study_files(study: Study, kind: Literal["csv", "parquet"] = "csv") -> dict[str, str | bytes]:
-    """File name -> content of a study folder."""
+    """The files of a study folder: name -> content. InputError for parquet without pyarrow."""
     files: dict[str, str | bytes] = {"dictionary.toml": tomli_w.dumps(study_dictionary(study))}
-    if kind == "parquet" and (missing := need_pyarrow("parquet")) is not None:
-        raise InputError(missing)
+    if kind == "parquet":
+        problem = need_pyarrow("parquet")
+        if problem is not None:
+            raise InputError(problem)
     for name, table in study_tables(study).items():
         if kind == "csv":
             files[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
@@ -61,55 +63,63 @@ def study_files(study: Study, kind: Literal["csv", "parquet"] = "csv") -> dict[s
 
 
 def study_tables(study: Study) -> dict[str, DataFrame]:
-    """The tables as a folder has them, without empty optional ones and without columns that say nothing."""
-    subjects = study.subjects.rename_axis("subject").reset_index()
-    found = {"subjects": subjects}
+    """The tables of a study folder: name -> table, without empty optional tables and redundant columns."""
+    tables = {"subjects": study.subjects.rename_axis("subject").reset_index()}
     for name in _TABLES[1:]:
         table = getattr(study, name).drop(columns="row", errors="ignore")
         if not table.empty:
-            found[name] = table
-    observations = found["observations"]
-    for bound in ("lloq", "uloq"):  # where the dictionary says it for all, the rows need not
-        declared = observations["analyte"].map({n: getattr(a, bound) for n, a in study.analytes.items()})
-        if (observations[bound].isna() | (observations[bound] == declared.astype(float))).all():
+            tables[name] = table
+
+    # drop limits of quantification that are those of the dictionary in every row
+    observations = tables["observations"]
+    for bound in ("lloq", "uloq"):
+        limits = {name: getattr(analyte, bound) for name, analyte in study.analytes.items()}
+        declared = observations["analyte"].map(limits).astype(float)
+        if (observations[bound].isna() | (observations[bound] == declared)).all():
             observations = observations.drop(columns=bound)
-    found["observations"] = observations
+    tables["observations"] = observations
+
+    # drop optional columns without a value
     optional = {"doses": ("level",), "observations": ("limit",), "events": ("grade", "grading_system")}
     for name, columns in optional.items():
-        if name in found:
-            table = found[name]
-            empty = [c for c in columns if (table[c].isna() | (table[c] == "")).all()]
-            found[name] = table.drop(columns=empty)
-    return found
+        if name in tables:
+            table = tables[name]
+            empty = [column for column in columns if (table[column].isna() | (table[column] == "")).all()]
+            tables[name] = table.drop(columns=empty)
+    return tables
 
 
 def study_dictionary(study: Study, tables: tuple[str, ...] = _TABLES) -> dict[str, Any]:
     """The dictionary of the tables as they are written: days, kg, labels in place of codes, analytes linear.
 
-    `tables` are those whose own columns are written.
+    It declares the study-specific columns of `tables` only.
     """
     content = study.dictionary.model_dump(exclude_none=True, exclude_defaults=True)
-    for apart in ("event_table", "adam", "columns"):
-        content.pop(apart, None)
+    for section in ("event_table", "adam", "columns"):
+        content.pop(section, None)
     for analyte in content.get("analytes", {}).values():
         analyte.pop("scale", None)
     content["synthetic"] = study.synthetic
+    standard = {"time", "duration", "amount", "cells", "cells_per_kg", "weight_kg"}
     columns: dict[str, dict[str, Any]] = {}
     for name in tables:
         specs: dict[str, Column] = getattr(study.dictionary.columns, name)
-        own = Index(getattr(study, name).columns)
-        standard = {"time", "duration", "amount", "cells", "cells_per_kg", "weight_kg"}
-        columns[name] = {c: _plain(spec) for c, spec in specs.items() if c in own and c not in standard}
+        present = Index(getattr(study, name).columns)
+        columns[name] = {
+            column: _declaration(spec)
+            for column, spec in specs.items()
+            if column in present and column not in standard
+        }
         if name != "subjects":
             columns[name]["time"] = {"unit": "day"}
     if "doses" in tables:
         columns["doses"]["duration"] = {"unit": "day"}
-    content["columns"] = {name: found for name, found in columns.items() if found}
+    content["columns"] = {name: specs for name, specs in columns.items() if specs}
     return content
 
 
-def _plain(spec: Column) -> dict[str, Any]:
-    """A column's declaration, its codes the labels themselves."""
+def _declaration(spec: Column) -> dict[str, Any]:
+    """The declaration of a column whose cells hold the labels, no longer the codes."""
     content = spec.model_dump(exclude_none=True, exclude_defaults=True)
     if spec.labels is not None:
         content["codes"] = list(dict.fromkeys(spec.labels.values()))
@@ -117,7 +127,10 @@ def _plain(spec: Column) -> dict[str, Any]:
 
 
 def workbook_bytes(study: Study, file: str) -> bytes:
-    """The workbook of a study: a sheet a table, and the dictionary's lines; InputError without openpyxl."""
+    """The workbook of a study: a sheet for each table, and one with the lines of the dictionary.
+
+    InputError, which names `file`, if openpyxl is not installed.
+    """
     try:
         openpyxl = importlib.import_module("openpyxl")
     except ImportError:

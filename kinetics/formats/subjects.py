@@ -12,14 +12,16 @@ from kinetics.study import PUBLISHED, SEX, Study, Variable, adam_name
 
 __all__ = ["SubjectVariables", "subject_keys", "subject_variables"]
 
+_NAMES = {"weight_kg": "WTBL", "age": "AGE", "sex": "SEX"}
 _UNITS = {"year": "YEARS"}  # CDISC AGEU (C66781)
 
 
 @dataclass(frozen=True)
 class SubjectVariables:
-    """frame: index subject, one column a variable. names: the study's column -> the variable.
+    """The subject-level variables: `frame` has one column for each, by subject (its index).
 
-    copies: a variable of words -> the name of its numeric copy (SEXN). codelists: variable -> code ->
+    `names` maps a column of the study to its variable, `copies` a variable of words to the name of its
+    numeric copy (SEXN), `origins` a variable to where it comes from, and `codelists` a variable to code ->
     meaning.
     """
 
@@ -31,13 +33,13 @@ class SubjectVariables:
     codelists: Mapping[str, Mapping[str, str]]
 
     def columns(self, subjects: Series) -> dict[str, tuple[Any, str]]:
-        """Every variable at the rows of `subjects`, with its origin."""
+        """Variable -> (values, origin), with a value for each row of `subjects`."""
         rows = self.frame.loc[list(subjects)].reset_index(drop=True)
         return {name: (rows[name], self.origins[name]) for name in rows.columns}
 
 
 def subject_keys(study: Study, subjects: Series) -> dict[str, tuple[Any, str]]:
-    """STUDYID, USUBJID (study and subject joined) and SUBJID of some rows."""
+    """STUDYID, USUBJID (study and subject joined) and SUBJID for each row of `subjects`, with origins."""
     ids = [str(subject) for subject in subjects]
     return {
         "STUDYID": ([study.name] * len(ids), "Assigned: the study's name"),
@@ -47,9 +49,12 @@ def subject_keys(study: Study, subjects: Series) -> dict[str, tuple[Any, str]]:
 
 
 def subject_variables(study: Study) -> SubjectVariables:
-    """WTBL of the weight, AGE and SEX of columns so named, an 8-character name of every other column."""
+    """The variables of a study's subjects: WTBL, AGE, SEX, and an 8-character name for every other column.
+
+    WTBL is the weight; AGE and SEX are the columns of these names.
+    """
     specs = study.dictionary.columns.subjects
-    made = {}
+    values_by_name: dict[str, Series] = {}
     names = {}
     copies: dict[str, str] = {}
     variables: dict[str, Variable] = {}
@@ -58,30 +63,43 @@ def subject_variables(study: Study) -> SubjectVariables:
     for column in map(str, study.subjects.columns):
         values = study.subjects[column]
         spec = specs.get(column)
-        label = spec.label if spec is not None and spec.label else column
-        name = {"weight_kg": "WTBL", "age": "AGE", "sex": "SEX"}.get(column, "")
-        name = name or adam_name(column, [*PUBLISHED, *made, *copies.values()])
-        origin = f"Predecessor: subjects.csv {column}"
+        name = _NAMES.get(column) or adam_name(column, [*PUBLISHED, *values_by_name, *copies.values()])
+
+        # the values and the meaning of their codes
         if name == "SEX" and set(values.dropna()) <= set(SEX.values()):
             values = values.map({word: code for code, word in SEX.items()})
             codelists[name] = SEX
         elif spec is not None and spec.labels is not None:
             codelists[name] = {word: word for word in spec.labels.values()}
-        made[name] = values
+        values_by_name[name] = values
         names[column] = name
-        origins[name] = origin
+        origins[name] = f"Predecessor: subjects.csv {column}"
+
+        # its description, and the name of a numeric copy
         kind = "float" if values.dtype.kind in "fi" else "text"
+        label = spec.label if spec is not None and spec.label else column
         variables[name] = PUBLISHED.get(name) or Variable(label[:40], kind, "own")
-        if kind == "text":
-            copies[name] = (
-                "SEXN" if name == "SEX" else adam_name(f"{name[:7]}N", [*PUBLISHED, *made, *copies.values()])
-            )
-        unit = "kg" if column == "weight_kg" else spec.unit if spec is not None and name == "AGE" else None
+        if kind == "text" and name == "SEX":
+            copies[name] = "SEXN"
+        elif kind == "text":
+            copies[name] = adam_name(f"{name[:7]}N", [*PUBLISHED, *values_by_name, *copies.values()])
+
+        # its unit, a variable of its own
+        unit = None
+        if column == "weight_kg":
+            unit = "kg"
+        elif name == "AGE" and spec is not None:
+            unit = spec.unit
         if unit is not None:
-            made[f"{name}U"] = Series(
-                [_UNITS.get(unit, unit)] * len(values), index=values.index, dtype=object
-            )
+            units = [_UNITS.get(unit, unit)] * len(values)
+            values_by_name[f"{name}U"] = Series(units, index=values.index, dtype=object)
             variables[f"{name}U"] = PUBLISHED[f"{name}U"]
             origins[f"{name}U"] = "Assigned: the study's dictionary"
-    frame = DataFrame(made, index=study.subjects.index)
-    return SubjectVariables(frame, names, copies, variables, origins, codelists)
+    return SubjectVariables(
+        frame=DataFrame(values_by_name, index=study.subjects.index),
+        names=names,
+        copies=copies,
+        variables=variables,
+        origins=origins,
+        codelists=codelists,
+    )
