@@ -1,7 +1,7 @@
 """Cellular kinetics of CAR-NK and CAR-T cells: a study in, a fitted model and its exposure out.
 
-The names below load when they are first used. jax runs in its 64-bit mode: a likelihood of LLOQ tails and
-eight-decade curves is not safe in 32 bits.
+The names below load when they are first used. jax runs in its 64-bit mode, because a likelihood with LLOQ
+tails and curves over eight decades is not safe in 32 bits.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""Content that is Python: a model, the conversion of a data set, the script that made one. Run from its
-source.
+"""Run Python content from its source: a model, the conversion of a data set, the script that made one.
 
-Python's own import takes a compiled copy from `__pycache__` where size and second of the source are those it
-was made of, and leaves such a copy beside the source. A file edited twice within a second would then run as
-it was before, and a data set's folder would not stay as it was shipped.
+Python's own import would use a compiled copy in `__pycache__` where the size of the source and the second in
+which it was written are those recorded in the copy, and it would leave such a copy beside the source. A file
+edited twice within a second could then run as it was before the edit, and the folder of a data set would not
+stay as it was shipped.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["run_source"]
 def run_source(path: Path, name: str, source: bytes | None = None) -> ModuleType:
     """Run a Python file and return its module, called `name`; no compiled copy is read or written.
 
-    `source` is the file's content where the caller has read it already, to hash it say: what was hashed is
-    then what runs. The module stands in `sys.modules` only while it runs, for dataclasses look up their
-    annotations there. Raises what the file raises, a SyntaxError included.
+    `source` is the content of the file where the caller has read it already, for example to hash it: what was
+    hashed is then what runs. The module is in `sys.modules` only while it runs, because dataclasses look up
+    their annotations there. Raises whatever the file raises, a SyntaxError included.
     """
     if source is None:
         source = path.read_bytes()

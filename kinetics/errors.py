@@ -1,7 +1,7 @@
-"""What can go wrong, and how it is said: where, what, and the remedy.
+"""The errors of this package. Every one says where the mistake is, what is wrong and how to mend it.
 
 KineticsError
-├── InputError            bad input: carries every Problem found, not only the first
+├── InputError            bad input: carries every Problem, not only the first
 │   ├── StudyError        a data table or its dictionary
 │   ├── ModelError        a model file
 │   └── PlanError         a fit, protocol or batch TOML
@@ -38,10 +38,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with an input: what, where, and what to do about it.
+    """One thing wrong with an input: what it is, where it is, and what to do about it.
 
-    `row` counts as a spreadsheet shows it: the header is row 1. Where: `file`, `subject`, `column` and the
-    `value` found there, each "" where it says nothing; `what` is wrong, and the `remedy`.
+    `what` is wrong, `remedy` mends it. `file`, `row`, `subject`, `column` and the `value` in that cell say
+    where it is. `row` counts as a spreadsheet does: the header is row 1. A part that does not apply is "",
+    and `row` is None.
 
     >>> problem = kn.Problem("an amount below 0", "give the cells infused", file="doses.csv", row=3)
     >>> print(problem)
@@ -60,20 +61,25 @@ class Problem:
 
     def __str__(self) -> str:
         where = self.file
-        where += f" row {self.row}" if self.row is not None else ""
-        where += f", subject {self.subject}" if self.subject else ""
-        where += f", column {self.column}" if self.column else ""
-        where += f" = {self.value!r}" if self.value else ""
+        if self.row is not None:
+            where += f" row {self.row}"
+        if self.subject:
+            where += f", subject {self.subject}"
+        if self.column:
+            where += f", column {self.column}"
+        if self.value:
+            where += f" = {self.value!r}"
         where = where.strip(", ")
-        return f"{where}: {self.what}; {self.remedy}" if where else f"{self.what}; {self.remedy}"
+        message = f"{self.what}; {self.remedy}"
+        return f"{where}: {message}" if where else message
 
     def as_dict(self) -> dict[str, object]:
-        """The problem as plain values, for `--json`."""
+        """The fields by name, as plain values, for `--json`."""
         return asdict(self)
 
 
 class KineticsError(Exception):
-    """The root of every error this package raises on purpose.
+    """The base class of every error that this package raises on purpose.
 
     >>> try:
     ...     kn.load_model("stien_2019")
@@ -84,8 +90,10 @@ class KineticsError(Exception):
 
 
 class InputError(KineticsError):
-    """Bad input. `problems` holds every one found; the message lists them all, a mistake repeated down a
-    column once.
+    """Bad input. `problems` holds all of its Problems.
+
+    The message lists them all; a mistake that many rows of a column repeat is written out for the first rows
+    and then listed by row numbers.
 
     >>> try:
     ...     kn.Regimen.iv(on=[0, -1])
@@ -101,45 +109,50 @@ class InputError(KineticsError):
         super().__init__(head + "\n".join(_lines(self.problems)))
 
 
-# of one mistake in many rows: told in full, and the numbers of the rows after them
-_SHOWN = 3
-_ROWS = 8
+_FULL_LINES = 3  # lines written out for one mistake that more than _FULL_LINES + 2 rows repeat
+_ROW_NUMBERS = 8  # row numbers listed for the rest of them, at most
 
 
 def _lines(problems: Iterable[Problem]) -> Iterator[str]:
-    """One for each problem, but of a mistake that many rows repeat only the first few and the numbers of
-    the rest.
+    """Lines of a message: one a problem, except that a mistake which many rows repeat is shortened.
+
+    Such a mistake has a line for each of its first rows and one line with the numbers of the other rows.
     """
     alike: dict[Any, list[Problem]] = {}
-    for i, p in enumerate(problems):
-        key = (p.file, p.column, p.what, p.remedy) if p.row is not None else i
-        alike.setdefault(key, []).append(p)
+    for place, problem in enumerate(problems):
+        key = place
+        if problem.row is not None:
+            key = (problem.file, problem.column, problem.what, problem.remedy)
+        alike.setdefault(key, []).append(problem)
     for same in alike.values():
-        told = same if len(same) <= _SHOWN + 2 else same[:_SHOWN]
-        yield from map(str, told)
-        if rest := [str(p.row) for p in same[len(told) :]]:
-            rows = rest if len(rest) <= _ROWS else [*rest[: _ROWS - 1], "...", rest[-1]]
+        count = len(same) if len(same) <= _FULL_LINES + 2 else _FULL_LINES
+        yield from map(str, same[:count])
+        rest = [str(problem.row) for problem in same[count:]]
+        if rest:
+            rows = rest if len(rest) <= _ROW_NUMBERS else [*rest[: _ROW_NUMBERS - 1], "...", rest[-1]]
             where = f", column {same[0].column}" if same[0].column else ""
             yield f"{same[0].file}: the same in {len(rest)} more rows{where}: {', '.join(rows)}"
 
 
 def gathered(*reads: Callable[[], Any]) -> list[Any]:
-    """What each of `reads` gives; InputError with the problems of all of them, if there are any.
+    """The results of `reads`, in order.
+
+    All of them are called. InputError with the problems of all, where any raises an InputError.
 
     >>> from kinetics.errors import gathered
     >>> gathered(lambda: 1, lambda: 2)
     [1, 2]
     """
-    found = []
+    results = []
     problems = []
     for read in reads:
         try:
-            found.append(read())
+            results.append(read())
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems)
-    return found
+    return results
 
 
 class StudyError(InputError):
@@ -165,7 +178,7 @@ class ModelError(InputError):
 
 
 class PlanError(InputError):
-    """A fit plan (or another TOML) is wrong.
+    """A fit plan or another TOML is wrong.
 
     >>> try:
     ...     kn.Regimen.iv(on=0, cells=-1)
@@ -200,11 +213,11 @@ class BatchError(KineticsError):
 
 
 class Stopped(KineticsError):
-    """A fit was told to stop; its checkpoint is written."""
+    """A fit that was asked to stop; its checkpoint is written."""
 
 
 class CheckError(KineticsError):
-    """A fit failed its checks: its numbers may not be used.
+    """A fit that failed its checks: its numbers may not be used.
 
     >>> try:
     ...     kn.check(kn.load_fit("runs/theophylline")).raise_for_status()
@@ -219,14 +232,14 @@ class KineticsWarning(UserWarning):
 
     >>> import warnings
     >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("error", kn.KineticsWarning)  # a curve the solver gave up on would end the job
+    ...     warnings.simplefilter("error", kn.KineticsWarning)  # a curve that the solver fails on ends the job
     ...     curves = kn.simulate("stein_2019", times=[0, 28])
     """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'cmax'?`, or the list of what is known when nothing is near."""
+    """A remedy for a misspelt word: `did you mean 'cmax'?`, or all of `known` where none of it is near."""
     known = sorted(set(known))
     near = get_close_matches(word, known, n=3, cutoff=0.6)
-    near.sort(key=lambda k: k[:3] != word[:3])  # of near ones, first what begins alike
+    near.sort(key=lambda candidate: candidate[:3] != word[:3])  # a candidate that begins alike comes first
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -1,7 +1,7 @@
 """Files and folders written whole or not at all.
 
-The content is written beside its place under a hidden name, brought to the disk and renamed. Where that fails
-or is interrupted nothing of it is left, and what was there before stays.
+The content is written under a hidden name beside its destination, flushed to the disk, and renamed. Where
+that fails or is interrupted, nothing of it is left and what was there before stays.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ __all__ = ["whole_file", "whole_folder", "write_atomic"]
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all, over one that is there, and return its path; a string becomes
-    UTF-8.
+    """Write a file whole or not at all and return its path.
+
+    A file that is there is replaced. A string is written in UTF-8.
     """
     with whole_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -28,10 +29,10 @@ def write_atomic(path: Path, content: str | bytes) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """An empty file to write into. At the end of the block it becomes `path`; where the block fails it is
-    removed.
+    """An empty file to write into, which becomes `path` at the end of the block.
 
-    The folders above are made, and a file that is there is replaced. The file's mode is 0644.
+    Where the block fails, the file is removed. Missing parent folders are made, and a file that is there is
+    replaced. The mode of the file is 0644.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -39,7 +40,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        _bring_to_disk(partial)
+        _flush_to_disk(partial)
         partial.chmod(0o644)
         os.replace(partial, path)
     except BaseException:
@@ -49,12 +50,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty folder to write into. At the end of the block it becomes `folder`; where the block fails it is
-    removed.
+    """An empty folder to write into, which becomes `folder` at the end of the block.
 
-    The folders above are made. With `replace`, whatever is there is replaced; without, it is a
-    FileExistsError at the start of the block, and an OSError at its end where another process has put
-    something there meanwhile. The folder's mode is 0755.
+    Where the block fails, the folder is removed. Missing parent folders are made. With `replace`, whatever is
+    there is replaced. Without it, FileExistsError is raised at the start of the block where something is
+    there, and OSError at its end where another process has put something there meanwhile. The mode of the
+    folder is 0755.
     """
     if folder.exists() and not replace:
         raise FileExistsError(errno.EEXIST, "something is there already", str(folder))
@@ -64,7 +65,7 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         yield partial
         for path in partial.rglob("*"):
             if path.is_file():
-                _bring_to_disk(path)
+                _flush_to_disk(path)
         partial.chmod(0o755)
         if folder.exists() and replace:
             _exchange(partial, folder)
@@ -75,7 +76,8 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         raise
 
 
-def _bring_to_disk(path: Path) -> None:
+def _flush_to_disk(path: Path) -> None:
+    """Have the operating system write a file's content to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -84,7 +86,7 @@ def _bring_to_disk(path: Path) -> None:
 
 
 def _exchange(partial: Path, folder: Path) -> None:
-    """Rename `partial` to `folder` and delete what was there, which is put back where the renaming fails."""
+    """Rename `partial` to `folder` and delete what was there; put it back where the renaming fails."""
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
     old = aside / folder.name
     try:
@@ -93,7 +95,7 @@ def _exchange(partial: Path, folder: Path) -> None:
     except BaseException:
         if os.path.lexists(old) and not os.path.lexists(folder):
             os.replace(old, folder)
-        with suppress(OSError):  # not empty where even that failed: the old one is not deleted then
+        with suppress(OSError):  # where even putting it back failed, `aside` holds it and is kept
             aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)

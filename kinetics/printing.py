@@ -1,4 +1,4 @@
-"""A table as plain text, and values as JSON has them: what commands print and batches write."""
+"""Tables as text and values as JSON, as commands print them and batches write them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ def table_text(table: DataFrame) -> str:
 
 
 def records(table: DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table, each a dictionary of column name -> value."""
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+    """The rows of a table as dictionaries, column name -> value."""
+    return [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: a missing number is null."""
+    """A value made of JSON types; a number that is not finite becomes None."""
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,12 +1,12 @@
 """The named random streams of a seed.
 
 One seed serves several parts of an analysis. Each part draws from a stream of its own, so that no two parts
-use the same random numbers, and a part draws the same numbers whichever others ran before it. A stream is
-numpy's generator of `[seed, number]`; its number stands in `STREAMS`, once.
+use the same random numbers, and a part draws the same numbers whichever parts ran before it. A stream is
+numpy's generator of `[seed, number]`; `STREAMS` has the number of every name.
 
 Numbers start at 1, because numpy gives the generator of a bare `seed` for `[seed, 0]`. Trials, bootstrap
-resamples and replicated calibrations are numbered, not named; the modules that draw them number their own
-streams.
+resamples and replicated calibrations have numbers instead of names; the modules that draw them number their
+own streams.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["STREAMS", "stream"]
 STREAMS = {
     "new patients of a curve": 1,
     "replicated studies": 2,
-    "integration points": 3,  # of a subject's marginal likelihood
+    "integration points": 3,  # for a subject's marginal likelihood
     "new patients of the power model": 4,
-    "power model": 5,  # its coefficients: the table and the curve of one exposure agree
+    "power model": 5,  # its coefficients, so that the table and the curve of one exposure agree
     "new patients at every level": 6,
     "prediction discrepancies": 7,
     "individual residuals": 8,
@@ -31,8 +31,9 @@ STREAMS = {
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """The generator of one stream of `seed`, at its first number. ValueError where no stream has this
-    name.
+    """The generator of one stream of `seed`, before its first draw.
+
+    ValueError where no stream has this name.
     """
     if name not in STREAMS:
         raise ValueError(f"no random stream {name!r}; {did_you_mean(name, STREAMS)}")

@@ -1,5 +1,7 @@
-"""A TOML file as frozen values: `Spec` is one of its tables, `read_toml` its content, `problem_of` a
-mistake in it.
+"""TOML files as frozen values.
+
+`Spec` is the class of one table of a file, `read_toml` and `parse_toml` give its content, and `problem_of`
+and `keys_at` say what is wrong with a key and which keys are allowed.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ __all__ = ["Spec", "keys_at", "parse_toml", "problem_of", "read_toml"]
 
 
 class Spec(BaseModel):
-    """A table of a TOML file: its fields are the keys allowed, any other key is an error, and no value
-    changes later.
+    """A table of a TOML file. Its fields are the keys allowed; any other key is an error, and no value can be
+    reassigned.
 
     >>> from kinetics.toml import Spec
     >>> class Sampler(Spec):
@@ -32,10 +34,10 @@ class Spec(BaseModel):
 
 
 def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[str, Any]:
-    """Content of a TOML file in UTF-8, with or without a byte-order mark.
+    """The content of a TOML file in UTF-8, with or without a byte-order mark.
 
     `error` is raised, with one Problem, where there is no such file (or it is a folder), where it is not
-    UTF-8, and where it is not TOML. `file` is the name that the Problem shows (default: the path).
+    UTF-8, and where it is not TOML. `file` is the name that the Problem shows; by default it is the path.
     """
     file = file or str(path)
     if not path.is_file():
@@ -55,8 +57,9 @@ def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[st
 
 
 def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[str, Any]:
-    """Content of a TOML text; `error` is raised, with a Problem that names `file` and the line, where it is
-    not TOML.
+    """The content of a TOML text.
+
+    `error` is raised, with a Problem that names `file` and the line, where it is not TOML.
 
     >>> from kinetics.errors import InputError
     >>> from kinetics.toml import parse_toml
@@ -71,10 +74,10 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
 
 
 def problem_of(error: ErrorDetails, file: str, spec: type[Spec]) -> Problem:
-    """One of pydantic's errors as a Problem: the key with its tables, what is wrong, and the nearest key that
-    exists.
+    """One of pydantic's errors as a Problem: the key with the tables that lead to it, what is wrong, and for
+    an unknown key the nearest one that exists.
 
-    `spec` is the class of the whole file, `file` the name that the Problem shows.
+    `spec` is the class of the whole file, and `file` is the name that the Problem shows.
     """
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
@@ -90,7 +93,8 @@ def problem_of(error: ErrorDetails, file: str, spec: type[Spec]) -> Problem:
 
 
 def keys_at(tables: Sequence[object], spec: type[Spec]) -> list[str]:
-    """Keys allowed in a table of a file of class `spec`; `tables` are the keys that lead to it, from the top.
+    """The keys allowed in one table of a file of class `spec`; `tables` are the keys that lead to that table,
+    from the top.
 
     >>> from kinetics.study.dictionary import Dictionary
     >>> from kinetics.toml import keys_at
@@ -104,12 +108,12 @@ def keys_at(tables: Sequence[object], spec: type[Spec]) -> list[str]:
             continue
         spec = _spec_in(field.annotation) or spec
         if get_origin(field.annotation) is dict:
-            next(parts, None)  # a name: of an analyte, a parameter
+            next(parts, None)  # skip the name of the entry: of an analyte, a parameter
     return list(spec.model_fields)
 
 
 def _spec_in(annotation: Any) -> type[Spec] | None:
-    """The Spec inside an annotation such as `dict[str, tuple[Covariate, ...]]`; None where there is none."""
+    """The Spec inside an annotation such as `dict[str, tuple[Covariate, ...]]`, or None."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return annotation
     for part in get_args(annotation):

@@ -1,8 +1,8 @@
-"""The only unit conversion. Units of different dimensions never mix silently.
+"""All unit conversions. Units of different dimensions never convert silently.
 
-Time is days everywhere inside the package. Cells are not cells per kg, and copies/ug DNA is not
-cells/uL: the first pair is joined by a body weight, the second by a nucleated-cell count and a vector
-copy number, and each such bridge is a function of its own here.
+Time is in days everywhere inside the package. Cells are not cells per kg: a body weight joins the two.
+Copies/ug DNA is not cells/uL: a nucleated-cell count and a vector copy number join those, in two functions of
+their own below.
 """
 
 from __future__ import annotations
@@ -60,23 +60,23 @@ _DIMENSION_OF = {unit: name for name, units in _DIMENSIONS.items() for unit in u
 
 
 class UnitError(ValueError):
-    """A unit is unknown, or two units are not of one dimension."""
+    """An unknown unit, or two units of different dimensions."""
 
 
 def known_units(of: str = "") -> list[str]:
-    """Every unit this package reads, or those of one dimension."""
+    """The units that this package reads, sorted: all of them, or those of the dimension `of`."""
     return sorted(_DIMENSIONS[of] if of else _DIMENSION_OF)
 
 
 def dimension(unit: str) -> str:
-    """The dimension of a unit (`"cells/kg"` -> `"cells per body weight"`); UnitError if unknown."""
+    """The dimension of a unit: `"cells/kg"` -> `"cells per body weight"`. UnitError if it is unknown."""
     if unit not in _DIMENSION_OF:
         raise UnitError(f"unknown unit {unit!r}; {did_you_mean(unit, _DIMENSION_OF)}")
     return _DIMENSION_OF[unit]
 
 
 def convert(unit: str, to: str) -> float:
-    """The factor that takes a number in `unit` to `to`; UnitError where the dimensions differ."""
+    """The factor that turns a number in `unit` into one in `to`. UnitError where the dimensions differ."""
     source = dimension(unit)
     target = dimension(to)
     if source != target:
@@ -86,14 +86,15 @@ def convert(unit: str, to: str) -> float:
 
 
 def copies_per_ug_to_cells_per_uL(copies: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:
-    """CAR+ cells/uL from copies/ug DNA: copies * 6.6e-6 * NC / VCN (golden T9: 24,000 at NC 1000 = 158.4).
+    """CAR+ cells/uL from copies/ug DNA: copies * 6.6e-6 * NC / VCN.
 
-    `nucleated_cells_per_uL` is the count in the extracted specimen (WBC for whole blood, PBMC count for
-    PBMC); `vcn` the vector copies per CAR+ cell.
+    `nucleated_cells_per_uL` (NC) is the count in the extracted specimen: WBC for whole blood, the PBMC count
+    for PBMC. `vcn` is the number of vector copies per CAR+ cell. Golden value T9: 24,000 copies/ug DNA at an
+    NC of 1000 and a VCN of 1 are 158.4 cells/uL.
     """
     return copies / GENOMES_PER_UG * nucleated_cells_per_uL / vcn
 
 
 def cells_per_uL_to_copies_per_ug(cells: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:
-    """The inverse of `copies_per_ug_to_cells_per_uL`."""
+    """Copies/ug DNA from CAR+ cells/uL: the inverse of `copies_per_ug_to_cells_per_uL`."""
     return cells * GENOMES_PER_UG * vcn / nucleated_cells_per_uL

@@ -1,7 +1,7 @@
-"""What an assay reports of a prediction: records, and the exact likelihood of censored ones.
+"""The likelihood of an assay's records given the predictions, exact for censored records.
 
 A record is measured, left-censored (below the LLOQ: M3), right-censored (above the ULOQ) or known to lie in
-an interval; each contributes its density or its probability (Beal 2001, doi 10.1023/A:1012299115260). Arrays
+an interval. It contributes its density or its probability (Beal 2001, doi 10.1023/A:1012299115260). Arrays
 are dense (subject x record); a padded slot contributes zero.
 """
 
@@ -40,7 +40,9 @@ __all__ = [
 
 
 class AssayRecords(NamedTuple):
-    """One analyte's records on the common time grid; exactly one mask is true where there is a record."""
+    """The records of one analyte on the common time grid; where there is a record exactly one mask is
+    true.
+    """
 
     value: Float[AnyArray, "subject record"]
     limit: Float[AnyArray, "subject record"]  # lower bound of an interval
@@ -51,7 +53,9 @@ class AssayRecords(NamedTuple):
 
 
 class Observations(NamedTuple):
-    """All records: `time` [day] is the union of the analytes' times per subject, padded by its last."""
+    """All records. `time` [day] is the union of the analytes' times of each subject, padded by its last
+    time.
+    """
 
     time: Float[AnyArray, "subject record"]
     assays: dict[str, AssayRecords]
@@ -65,54 +69,65 @@ def pad_observations(
     drop_left: Sequence[str] = (),
     after: Mapping[str, float] | None = None,
 ) -> Observations:
-    """Dense arrays from a canonical observation table.
+    """Dense arrays from the observation table of a study.
 
-    `drop_left` analytes lose their BLQ records (M1), those in `after` all up to that study day.
+    The BLQ records of the `drop_left` analytes are left out (M1). `after` maps analytes to a study day; their
+    records up to that day are left out.
     """
     early = table["time"] <= table["analyte"].map(dict(after or {})).astype(float)
     table = table[table["analyte"].isin(list(analytes)) & ~early]
-    times = {s: np.array([]) for s in subjects}
-    times |= {str(s): np.unique(g["time"].to_numpy()) for s, g in table.groupby("subject", sort=False)}
-    width = max(1, *(len(t) for t in times.values()))
+    # The union of each subject's times, padded.
+    times = {subject: np.array([]) for subject in subjects}
+    for subject, rows in table.groupby("subject", sort=False):
+        times[str(subject)] = np.unique(rows["time"].to_numpy())
+    width = max(1, *(len(days) for days in times.values()))
     time = np.zeros((len(subjects), width))
-    row = {s: i for i, s in enumerate(subjects)}
-    for s in subjects:
-        if len(times[s]):
-            time[row[s], : len(times[s])], time[row[s], len(times[s]) :] = times[s], times[s][-1]
+    for i, subject in enumerate(subjects):
+        days = times[subject]
+        if len(days):
+            time[i, : len(days)] = days
+            time[i, len(days) :] = days[-1]
+    # Every record into the slot of its subject and time.
+    row_of = {subject: i for i, subject in enumerate(subjects)}
     assays = {}
     for analyte in analytes:
-        g = table[table["analyte"] == analyte]
-        i = g["subject"].map(row).to_numpy(int)
-        j = np.array(
-            [np.searchsorted(times[str(s)], t) for s, t in zip(g["subject"], g["time"], strict=True)], int
-        )
-        assays[analyte] = _assay_records(g, i, j, time.shape, drop_left=analyte in drop_left)
+        rows = table[table["analyte"] == analyte]
+        i = rows["subject"].map(row_of).to_numpy(int)
+        slots = [
+            np.searchsorted(times[str(subject)], day)
+            for subject, day in zip(rows["subject"], rows["time"], strict=True)
+        ]
+        j = np.array(slots, int)
+        assays[analyte] = _assay_records(rows, i, j, time.shape, drop_left=analyte in drop_left)
     return Observations(time, assays)
 
 
 def _assay_records(
-    g: DataFrame, i: np.ndarray, j: np.ndarray, shape: tuple[int, ...], *, drop_left: bool
+    rows: DataFrame, i: np.ndarray, j: np.ndarray, shape: tuple[int, ...], *, drop_left: bool
 ) -> AssayRecords:
+    """One analyte's records, row k of the table in slot (i[k], j[k]); a BLQ value with a limit is an
+    interval.
+    """
     value = np.ones(shape)
     limit = np.zeros(shape)
-    value[i, j], limit[i, j] = g["value"], g["limit"].fillna(0.0)
-    bounded = g["limit"].notna().to_numpy()
-    code = g["censored"].to_numpy(str)
-    masks = {k: np.zeros(shape, bool) for k in ("measured", "left", "right", "interval")}
-    masks["measured"][i, j] = code == "none"
-    masks["left"][i, j] = (code == "left") & ~bounded & (not drop_left)
-    masks["right"][i, j] = code == "right"
-    masks["interval"][i, j] = ((code == "interval") | ((code == "left") & bounded)) & (
-        (code != "left") | (not drop_left)
-    )
+    value[i, j] = rows["value"]
+    limit[i, j] = rows["limit"].fillna(0.0)
+    has_limit = rows["limit"].notna().to_numpy()
+    censoring = rows["censored"].to_numpy(str)
+    blq = (censoring == "left") & (not drop_left)
+    masks = {kind: np.zeros(shape, bool) for kind in ("measured", "left", "right", "interval")}
+    masks["measured"][i, j] = censoring == "none"
+    masks["left"][i, j] = blq & ~has_limit
+    masks["right"][i, j] = censoring == "right"
+    masks["interval"][i, j] = (censoring == "interval") | (blq & has_limit)
     return AssayRecords(value, limit, **masks)
 
 
 class Standard(NamedTuple):
-    """Records on the scale where the residual error is a standard normal, or a standard Student's t.
+    """Records on the scale on which the residual error is a standard normal or a standard Student's t.
 
-    `unit` is log |dz/dy|: what turns a density of z into one per unit of the measurement. `there` is false
-    where the prediction is not finite; the numbers there are finite and mean nothing.
+    `unit` is log |dz/dy|, which turns a density of z into a density per unit of the measurement. `there` is
+    false where the prediction is not finite; the other numbers are then finite and have no meaning.
     """
 
     z: Float[Array, "subject record"]
@@ -129,9 +144,9 @@ def standardise(
     *,
     dna_ug: float = DNA_UG,
 ) -> Standard:
-    """The records less their location, over their scale; `f` in the assay's unit."""
+    """The records minus their location, divided by their scale; predictions `f` are in the assay's unit."""
     logged = family in LOG_FAMILIES
-    there = jnp.isfinite(f)  # where the solver gave up: impossible, and no gradient
+    there = jnp.isfinite(f)  # false where the solver gave up: likelihood 0, and no gradient
     location, scale = location_scale(family, jnp.where(there, f, 1.0), residual, dna_ug)
 
     def standard(y: AnyArray) -> Array:
@@ -150,7 +165,10 @@ def record_terms(
     nu: float | None = None,
     present: Sequence[str] = ("left", "right", "interval"),
 ) -> Float[Array, "subject record"]:
-    """Log density or log probability of every record, 0 in padded slots; normal, or Student's t of `nu`."""
+    """Log density or log probability of every record; 0 in padded slots.
+
+    The residual is normal, or Student's t with `nu` degrees of freedom.
+    """
     logpdf, logcdf = (normal_logpdf, normal_logcdf) if nu is None else student(nu)
     z = seen.z
     total = jnp.asarray(jnp.where(records.measured, logpdf(z) + seen.unit, 0.0))
@@ -180,13 +198,13 @@ def log_likelihood(
 ) -> Float[Array, "subject record"]:
     """Log-likelihood of every record, 0 in padded slots.
 
-    `f` is the prediction in the assay's unit, `residual` the family's parameters (`sigma` on the log or
-    relative scale, `sigma_add` in the assay's unit); `kinetics.assay.location_scale` says what they do.
-    `nu` is the degrees of freedom of `student_t`, `dna_ug` the DNA [ug] in a reaction of `lognormal_poisson`.
-    Densities are per unit of the measurement, so families compare by LOO. A record whose prediction is not
-    finite has -inf and no gradient. `present` names the kinds of censoring in the data; leaving one out saves
-    its work.
+    `f` is the prediction in the assay's unit and `residual` the parameters of the family: `sigma` on the log
+    or relative scale, `sigma_add` in the assay's unit (see `kinetics.assay.location_scale`). `nu` is the
+    degrees of freedom of `student_t`, `dna_ug` the DNA [ug] in a reaction of `lognormal_poisson`. Densities
+    are per unit of the measurement, so that families can be compared by LOO. A record whose prediction is not
+    finite has a log-likelihood of -inf and no gradient. `present` names the kinds of censoring in the data; a
+    kind that is left out costs nothing.
     """
-    seen = standardise(family, f, records, residual, dna_ug=dna_ug)
-    total = record_terms(records, seen, nu=nu if family == "student_t" else None, present=present)
-    return jnp.asarray(jnp.where(recorded(records) & ~seen.there, -jnp.inf, total))
+    standard = standardise(family, f, records, residual, dna_ug=dna_ug)
+    total = record_terms(records, standard, nu=nu if family == "student_t" else None, present=present)
+    return jnp.asarray(jnp.where(recorded(records) & ~standard.there, -jnp.inf, total))

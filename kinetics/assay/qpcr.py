@@ -1,9 +1,10 @@
-"""Nucleated cells in the blood over time: what a qPCR's copies per ug DNA are diluted by.
+"""Nucleated cells in the blood over time: they dilute the transgene copies that a qPCR reads per ug DNA.
 
     copies/ug DNA = 151,515 genomes/ug x VCN x CAR+ cells/uL / nucleated cells/uL
 
-The count changes tenfold within days of lymphodepletion, and a constant one bends the kinetics (golden T9 for
-the constant). Between two counts its logarithm is interpolated; before the first and after the last it stays.
+The count changes tenfold within days of lymphodepletion, so that assuming a constant count distorts the
+kinetics (golden T9 checks the constant). The logarithm of the count is interpolated between two counts;
+before the first and after the last it is constant.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COLUMN = "nucleated_cells_per_uL"
 
 
 class Nucleated(NamedTuple):
-    """Every subject's counts: days, and log cells/uL; a free slot repeats the last."""
+    """The counts of every subject: times [day] and log cells/uL, padded by the last count."""
 
     time: Float[AnyArray, "subject count"]
     log_count: Float[AnyArray, "subject count"]
@@ -38,20 +39,25 @@ class Nucleated(NamedTuple):
     ) -> Float[Array, "subject time"]:
         """copies/ug DNA of one CAR+ cell/uL with one vector copy, at `times` [day] of the subjects (rows)."""
         rows = slice(None) if subjects is None else subjects
-        own = (jnp.asarray(x)[rows] for x in self)
-        return GENOMES_PER_UG * jnp.exp(-jax.vmap(jnp.interp)(jnp.asarray(times), *own))
+        counted = jnp.asarray(self.time)[rows]
+        log_count = jnp.asarray(self.log_count)[rows]
+        return GENOMES_PER_UG * jnp.exp(-jax.vmap(jnp.interp)(jnp.asarray(times), counted, log_count))
 
 
 def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated | None, list[Problem]]:
-    """The counts that `analyte` is read with: of its own rows (`source` "row"), or those of another analyte.
+    """The counts by which the records of `analyte` are diluted, and what is wrong with them.
 
-    A count below its LLOQ is taken at the LLOQ. Problems: no such analyte, one that is no cell count, a
-    subject with records and without a count.
+    `source` is "row" where the count stands in the qPCR record's own row, or else the analyte that holds the
+    counts. A count below its LLOQ is taken as the LLOQ. Problems: no such analyte, an analyte that is no cell
+    count, a subject with records but no count.
     """
     if source == ROW:
         table = study.observed(analyte)
         if COLUMN not in table:
-            remedy = f"add the column, or name the analyte that holds the counts: nucleated_cells = {ROW!r} reads rows"
+            remedy = (
+                "add the column, or name the analyte that holds the counts: "
+                f"nucleated_cells = {ROW!r} reads rows"
+            )
             return None, [Problem(f"observe.{analyte}: no column {COLUMN}", remedy, file="observations.csv")]
         table = table.assign(count=table[COLUMN])
     elif source not in study.analytes:
@@ -75,14 +81,15 @@ def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated 
 
 
 def _padded(table: DataFrame, subjects: list[str]) -> Nucleated:
+    """Dense arrays of the counts, one row a subject in this order."""
     counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
     width = max(map(len, counts.values()))
     time = np.zeros((len(subjects), width))
     log_count = np.zeros((len(subjects), width))
     for i, subject in enumerate(subjects):
         if subject in counts:
-            own = counts[subject]
-            rows = np.minimum(np.arange(width), len(own) - 1)
-            time[i] = own["time"].to_numpy(float)[rows]
-            log_count[i] = np.log(own["count"].to_numpy(float)[rows])
+            table_rows = counts[subject]
+            slots = np.minimum(np.arange(width), len(table_rows) - 1)
+            time[i] = table_rows["time"].to_numpy(float)[slots]
+            log_count[i] = np.log(table_rows["count"].to_numpy(float)[slots])
     return Nucleated(time, log_count)

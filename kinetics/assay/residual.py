@@ -1,7 +1,7 @@
-"""Residual error: what an assay adds to a prediction, as families of distributions.
+"""Residual error: the families of distributions by which measurements scatter about a prediction.
 
-A family has a location and a scale, in the assay's unit or in its logarithm, and a standard distribution: the
-normal, or Student's t. The likelihood of records stands on these in `kinetics.assay.likelihood`.
+A family has a location and a scale, in the assay's unit or its logarithm, and a standard distribution: the
+normal or Student's t. `kinetics.assay.likelihood` builds the likelihood of records on them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ __all__ = [
     "student",
 ]
 
-TINY = 1e-30  # a prediction at or below this is "no cells": the log of it is never taken
-DNA_UG = 0.2  # ug of DNA in one reaction: a guess, with which 50 copies/ug DNA are 10 molecules
+TINY = 1e-30  # a prediction at or below this means "no cells"; its logarithm is never taken
+DNA_UG = 0.2  # ug of DNA in one reaction, a guess: 50 copies/ug DNA are then 10 molecules
 FAMILIES: dict[str, tuple[str, ...]] = {  # likelihood -> its residual parameters
     "lognormal": ("sigma",),
     "additive_on_log": ("sigma",),
@@ -45,34 +45,35 @@ FAMILIES: dict[str, tuple[str, ...]] = {  # likelihood -> its residual parameter
     "combined": ("sigma_add", "sigma"),
 }
 LOG_FAMILIES = {"lognormal", "additive_on_log", "lognormal_poisson", "student_t"}
-NORMAL_ON_LOG = ("lognormal", "additive_on_log")  # of one SD: residuals that can be correlated
+NORMAL_ON_LOG = ("lognormal", "additive_on_log")  # normal residuals of one SD, which can be correlated
 
 
 def residual_priors(
     family: str, analyte: str, scale: float = 1.0, sigma: Prior | None = None
 ) -> dict[str, Prior]:
-    """Site name -> prior of one assay's residual parameters: HalfNormal(`scale`), or `sigma` where given.
+    """Site name -> prior of each residual parameter of an assay.
 
-    `sigma` is the prior of the SD on the log or relative scale; `sigma_add` keeps the HalfNormal.
+    The prior is HalfNormal(`scale`). `sigma`, if given, replaces the prior of the SD on the log or relative
+    scale; `sigma_add` keeps the HalfNormal.
     """
-    given = {
-        name: sigma if name == "sigma" and sigma is not None else HalfNormal(scale)
-        for name in FAMILIES[family]
-    }
-    return {f"{name}_{analyte}": prior for name, prior in given.items()}
+    priors: dict[str, Prior] = {}
+    for name in FAMILIES[family]:
+        replaced = name == "sigma" and sigma is not None
+        priors[f"{name}_{analyte}"] = sigma if replaced else HalfNormal(scale)
+    return priors
 
 
 def location_scale(
     family: str, prediction: AnyArray, residual: Mapping[str, AnyArray], dna_ug: float = DNA_UG
 ) -> tuple[Array, Array]:
-    """Location and scale of a family at a prediction; of the logarithm for `LOG_FAMILIES`.
+    """Location and scale of a family at a prediction; on the log scale for `LOG_FAMILIES`.
 
     `combined` has variance sigma_add^2 + (sigma f)^2. `lognormal_poisson` multiplies log-normal error by the
-    counting error of n = f [copies/ug DNA] x `dna_ug` [ug] molecules: the count is Poisson(n), and
-    Poisson(n)/n is taken as the log-normal of its mean 1 and variance 1/n. So the log-variance is
-    sigma^2 + log(1 + 1/n), that is sigma^2 + 1/n (the delta method) where n is large, and the location
-    log f - log(1 + 1/n)/2.
-    A prediction of no cells lies below every limit, where 1/n about log f would leave it an even chance.
+    counting error of n = f [copies/ug DNA] x `dna_ug` [ug] molecules. The count is Poisson(n), and
+    Poisson(n)/n is approximated by the log-normal of the same mean, 1, and variance, 1/n. The log-variance is
+    therefore sigma^2 + log(1 + 1/n), which is sigma^2 + 1/n (the delta method) for large n, and the location
+    is log f - log(1 + 1/n)/2. A prediction of no cells then lies below every limit; a variance of 1/n about
+    log f would put it there with probability one half.
     """
     f = jnp.asarray(prediction)
     r = {name: jnp.asarray(value) for name, value in residual.items()}
@@ -98,11 +99,18 @@ def simulate_residual(
     nu: float = 4.0,
     dna_ug: float = DNA_UG,
 ) -> np.ndarray:
-    """One noisy measurement per prediction (numpy, any shape that broadcasts with the parameters)."""
-    location, scale = (np.asarray(x) for x in location_scale(family, jnp.asarray(f), residual, dna_ug))
-    noise = rng.standard_t(nu, f.shape) if family == "student_t" else rng.standard_normal(f.shape)
-    y = location + scale * noise
-    return np.where(f > TINY, np.exp(y), 0.0) if family in LOG_FAMILIES else y
+    """One measurement with residual error per prediction (numpy, any shape that broadcasts with the
+    parameters).
+    """
+    location, scale = location_scale(family, jnp.asarray(f), residual, dna_ug)
+    if family == "student_t":
+        noise = rng.standard_t(nu, f.shape)
+    else:
+        noise = rng.standard_normal(f.shape)
+    y = np.asarray(location) + np.asarray(scale) * noise
+    if family in LOG_FAMILIES:
+        return np.where(f > TINY, np.exp(y), 0.0)
+    return y
 
 
 def normal_logpdf(z: Array) -> Array:
@@ -110,12 +118,13 @@ def normal_logpdf(z: Array) -> Array:
     return -0.5 * z**2 - jnp.asarray(0.5 * jnp.log(2 * jnp.pi))
 
 
-_STRETCH = 0.25  # t = 1/(1 + |z|/4) takes the half line to (0, 1]
+_STRETCH = 0.25  # t = 1/(1 + |z|/4) maps the half line to (0, 1]
 
 
 def _tail() -> np.ndarray:
-    """Coefficients in x = 2t - 1, highest first, of log Phi(-a) + a^2/2 - log t: smooth, bounded on all of
-    (0, 1].
+    """Coefficients in x = 2t - 1, highest power first, of log Phi(-a) + a^2/2 - log t.
+
+    That function is smooth and bounded on all of (0, 1].
     """
     x = chebyshev.chebpts1(21)
     t = (x + 1) / 2
@@ -128,8 +137,10 @@ _TAIL = _tail()
 
 @jax.custom_jvp
 def normal_logcdf(z: Array) -> Array:
-    """log Phi(z): a polynomial of degree 20, a log and a square below 0, which every z takes. Within 2e-14 of
-    scipy, relative. An erfc would cost as much by itself: XLA:CPU makes four kernels of it.
+    """log Phi(z), within a relative 2e-14 of scipy.
+
+    Every z takes the branch below 0: a polynomial of degree 20, a logarithm and a square. An erfc alone would
+    cost as much, because XLA:CPU makes four kernels of it.
     """
     a = jnp.abs(z)
     t = 1.0 / (1.0 + _STRETCH * a)
@@ -145,7 +156,7 @@ def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
 
 
 def log_between(logcdf: Callable[[Array], Array], a: Array, b: Array) -> Array:
-    """log(F(b) - F(a)) for a symmetric F, without cancellation in either tail."""
+    """log(F(b) - F(a)) for a symmetric distribution function F, without cancellation in either tail."""
     flip = a > 0
     low = jnp.where(flip, -b, a)
     high = jnp.where(flip, -a, b)
@@ -156,7 +167,9 @@ def log_between(logcdf: Callable[[Array], Array], a: Array, b: Array) -> Array:
 
 
 def student(nu: float) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """Log density and log CDF of Student's t with `nu` degrees of freedom; elementary where `nu` is 4."""
+    """Log density and log CDF of Student's t with `nu` degrees of freedom; in elementary functions for
+    `nu` 4.
+    """
     constant = (
         jax.scipy.special.gammaln((nu + 1) / 2)
         - jax.scipy.special.gammaln(nu / 2)
@@ -167,7 +180,7 @@ def student(nu: float) -> tuple[Callable[[Array], Array], Callable[[Array], Arra
         return constant - (nu + 1) / 2 * jnp.log1p(z**2 / nu)
 
     def lower(z: Array) -> Array:
-        """F(-|z|); with u = |z|/sqrt(4+z^2), that of 4 degrees of freedom is (1-u)^2 (2+u)/4."""
+        """F(-|z|); for 4 degrees of freedom it is (1-u)^2 (2+u)/4 with u = |z|/sqrt(4+z^2)."""
         if nu != 4:
             return 0.5 * jax.scipy.special.betainc(nu / 2, 0.5, nu / (nu + z**2))
         u = jnp.abs(z) / jnp.sqrt(4 + z**2)

@@ -1,11 +1,11 @@
-"""Labelled cells as a scanner reads them: percent of the injected dose in an organ, with or without physical
-decay.
+"""Scans of labelled cells: percent of the injected dose in an organ, with or without physical decay.
 
-    %ID(t) = 100 cells in the organ / cells injected before t,   times 2^(-(t - t0)/T) where the reading is not
-                                                                 corrected for the isotope's half-life T
+    %ID(t) = 100 cells in the organ / cells injected before t
 
-t0 is when the labelled dose was injected. The label is taken to stay in its cell and to be shared out when it
-divides, so readings are of the first days; what a dead cell leaves behind is not modelled.
+    times 2^(-(t - t0)/T) where the reading is not corrected for the isotope's half-life T.
+t0 is the time at which the labelled dose was injected. The label is assumed to stay in its cell and to be
+divided among the daughters of a dividing cell, so that readings describe the first days. The label that a
+dead cell leaves behind is not modelled.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ HALF_LIVES = {  # days
 
 
 class Imaging(NamedTuple):
-    """Every subject's labelled doses [day; cells], padded by amounts of 0, and the decay [1/day] of the
-    reading.
+    """The labelled doses of every subject and the physical decay of the readings.
+
+    `time` [day] and `cells` are padded by doses of 0 cells; `decay` [1/day] is 0 for corrected readings.
     """
 
     time: Float[AnyArray, "subject dose"]
@@ -42,24 +43,25 @@ class Imaging(NamedTuple):
     def percent_per_cell(
         self, times: Float[AnyArray, "subject time"], subjects: AnyArray | None = None
     ) -> Float[Array, "subject time"]:
-        """%ID of one cell at `times` [day] of the subjects (rows); 0 before anything was injected."""
+        """%ID of one cell at `times` [day] of the subjects (rows); 0 before the first dose."""
         rows = slice(None) if subjects is None else subjects
-        begun = jnp.asarray(self.time)[rows]
+        dose_time = jnp.asarray(self.time)[rows]
         cells = jnp.asarray(self.cells)[rows]
         t = jnp.asarray(times)
-        injected = jnp.sum(jnp.where(t[:, :, None] >= begun[:, None], cells[:, None], 0.0), axis=-1)
-        first = jnp.min(jnp.where(cells > 0, begun, jnp.inf), axis=1, keepdims=True)
-        left = jnp.exp(-self.decay * jnp.maximum(t - jnp.where(jnp.isfinite(first), first, 0.0), 0.0))
-        return jnp.where(injected > 0, 100.0 * left / jnp.where(injected > 0, injected, 1.0), 0.0)
+        injected = jnp.sum(jnp.where(t[:, :, None] >= dose_time[:, None], cells[:, None], 0.0), axis=-1)
+        first = jnp.min(jnp.where(cells > 0, dose_time, jnp.inf), axis=1, keepdims=True)
+        since_first = jnp.maximum(t - jnp.where(jnp.isfinite(first), first, 0.0), 0.0)
+        activity = jnp.exp(-self.decay * since_first)
+        return jnp.where(injected > 0, 100.0 * activity / jnp.where(injected > 0, injected, 1.0), 0.0)
 
 
 def imaging(
     study: Study, analyte: str, product: str, isotope: str, *, decay_corrected: bool
 ) -> tuple[Imaging | None, list[Problem]]:
-    """The labelled doses that `analyte` is read with: the product's, which were all labelled.
+    """The labelled doses that the scans of `analyte` refer to (every dose of `product`), and what is wrong.
 
-    Problems: no such isotope or product; a subject scanned without a dose; scans that are not corrected for
-    decay after two labelled doses, whose shares no reading tells apart.
+    Problems: an isotope whose half-life is unknown here; a subject scanned without an earlier dose; scans not
+    corrected for decay after two labelled doses, whose contributions a reading cannot tell apart.
     """
     if isotope not in HALF_LIVES:
         what = f"observe.{analyte}.imaging: no half-life of {isotope!r} is known here"
@@ -72,11 +74,12 @@ def imaging(
     cells = np.zeros((len(subjects), width))
     problems = []
     for i, subject in enumerate(subjects):
-        own = doses[doses["subject"] == subject]
-        seen = scans[scans["subject"] == subject]["time"]
-        time[i, : len(own)], cells[i, : len(own)] = own["time"], own["amount"]
-        before = (own["time"].to_numpy(float) <= seen.max()).sum() if len(seen) else 0
-        if len(seen) and not before:
+        labelled = doses[doses["subject"] == subject]
+        scanned = scans[scans["subject"] == subject]["time"]
+        time[i, : len(labelled)] = labelled["time"]
+        cells[i, : len(labelled)] = labelled["amount"]
+        before = (labelled["time"].to_numpy(float) <= scanned.max()).sum() if len(scanned) else 0
+        if len(scanned) and not before:
             what = f"observe.{analyte}: scanned, and no {product} was given before"
             problems.append(
                 Problem(what, "name the labelled product, or leave the scans out", subject=subject)
@@ -87,4 +90,6 @@ def imaging(
                 Problem(what, "correct the readings for decay, from each dose on", subject=subject)
             )
     decay = 0.0 if decay_corrected else math.log(2) / HALF_LIVES[isotope]
-    return (None, problems) if problems else (Imaging(time, cells, decay), [])
+    if problems:
+        return None, problems
+    return Imaging(time, cells, decay), []

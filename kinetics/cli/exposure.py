@@ -182,6 +182,9 @@ def tornado(
         list[str] | None,
         typer.Option(help="What is moved, as copies_cmax; may be repeated. Default: the first AUC."),
     ] = None,
+    prior_set: Annotated[
+        str | None, typer.Option(help="A prior set of the model, as solid_tumour; not with a run folder.")
+    ] = None,
     regimen: RegimenFile = None,
     window: Annotated[str, typer.Option(help="Study days of the quantities, start:stop.")] = "0:28",
     weight: Annotated[float, typer.Option(help="Body weight in kg, for doses per kg.")] = 70.0,
@@ -197,14 +200,14 @@ def tornado(
     """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's
     posterior.
 
-    Example: `kinetics tornado stein_2019 --quantity transgene_cmax --plots figures`
+    Example: `kinetics tornado stein_2019 --quantity copies_cmax --plots figures`
     """
     use_compile_cache()
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     days = _window(window)
     source = load_fit(model) if Path(model).is_dir() else load_model(model)
     doses = None if regimen is None else read_regimen(regimen)
-    result = run_tornado(source, doses, window=days, weight_kg=weight, level=level)
+    result = run_tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
     quantities = quantity or [next(name for name in result.units if "_auc_" in name)]
     for name in quantities:
         result.of(name)  # an error for one that is not there, before anything is written

@@ -22,8 +22,8 @@ from scipy.stats import norm
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures.fitted import curve_exposure
 from kinetics.inference import Fit
-from kinetics.model import HalfNormal, Model, inverse_link, link, load_model
-from kinetics.prediction import Simulation, simulated_values, simulation
+from kinetics.model import HalfNormal, Model, inverse_link, link
+from kinetics.prediction import Simulation, chosen_model, simulated_values, simulation
 from kinetics.regimen import Regimen
 
 __all__ = ["Tornado", "tornado"]
@@ -84,32 +84,29 @@ def tornado(
     window: tuple[float, float] = (0.0, 28.0),
     weight_kg: float = 70.0,
     level: float = 0.9,
+    prior_set: str | None = None,
 ) -> Tornado:
     """Move each parameter alone to the ends of its prior or posterior; return the quantities there.
 
     Of a model, every parameter moves from the middle of its prior to the quantiles that hold `level` of it.
     Of a fit, the population values move by their posterior; covariates are at their reference, random effects
-    at 0, and parameters that the fit held are left out. The patient weighs `weight_kg` [kg] and takes
-    `regimen`, by default the typical dose of the model on day 0.
+    at 0, and parameters that the fit held are left out. `prior_set` names a prior set of a model; a fit has
+    its own. The patient weighs `weight_kg` [kg] and takes `regimen`, by default the typical dose of the model
+    on day 0.
 
     The `quantities` (default: all) of the `window` [study day] are `OUTPUT_cmax` [unit of the output],
     `OUTPUT_tmax` [day after the start of the window], `OUTPUT_auc_0_28d` [unit x day],
     `PRODUCT_SITE_to_blood` (the ratio of these areas, in a model with sites), and the derived quantities of
     the model. Curves are without residual error and assay scale. A number is NaN where the solver gives up.
-    PlanError for a quantity that is not there, and for a level or window that is none.
+    PlanError for a quantity that is not there, for a level or window that is none, and for a prior set beside
+    a fit; ModelError for a prior set that the model does not have.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> str(found.of("copies_auc_0_28d")["parameter"].iloc[0]), found.as_dict()["level"]
     ('cmax', 0.9)
     """
-    fit = None
-    if isinstance(of, Fit):
-        fit = of
-        model = fit.model
-    elif isinstance(of, Model):
-        model = of
-    else:
-        model = load_model(of)
+    fit = of if isinstance(of, Fit) else None
+    model = chosen_model(of, prior_set)
     if not 0 < level < 1 or not window[0] < window[1]:
         raise PlanError(
             Problem(
@@ -146,13 +143,16 @@ def tornado(
     table["quantity"] = table["quantity"].astype("category").cat.set_categories(chosen)
     table = table.sort_values("quantity", kind="stable", ignore_index=True).astype({"quantity": str})
     source = "priors" if fit is None else f"posterior of {fit.name}"
+    notes = prepared.notes
+    if prior_set is not None:
+        notes = (f"typical values and priors of the prior set {prior_set}", *notes)
     return Tornado(
         model=model,
         source=source,
         level=level,
         table=table,
         units={quantity: units[quantity] for quantity in chosen},
-        notes=prepared.notes,
+        notes=notes,
         synthetic=fit is not None and fit.study.synthetic,
     )
 

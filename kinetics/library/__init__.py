@@ -1,7 +1,7 @@
-"""The library that ships: models/, fits/ and data/, beside this file in a wheel, at the checkout's root else.
+"""The library that ships with the package: models/, fits/ and data/.
 
-A reference with no slash, no backslash and no dot in it is a name of the library; any other is the path of
-your file.
+In a wheel these folders lie beside this file, otherwise at the root of the checkout. A reference without a
+slash, a backslash or a dot is a name of the library; any other is the path of a file of the user's.
 """
 
 from pathlib import Path
@@ -14,24 +14,24 @@ ROOT = _HERE if (_HERE / "models").is_dir() else _HERE.parent.parent
 
 Kind = Literal["models", "fits", "data", "protocols"]
 
-_PLACES: dict[Kind, str] = {  # of a name: a data set is a folder, the others are files
+_PLACES: dict[Kind, str] = {  # where a name lies below ROOT: a data set is a folder, the others are files
     "models": "models/{}.py",
     "fits": "fits/{}.toml",
     "data": "data/{}",
     "protocols": "data/{}/protocol.toml",
 }
-_QUOTED: dict[Kind, str] = {"fits": "fits/", "protocols": "data/"}  # how paths begin in the README
+_README_PREFIX: dict[Kind, str] = {"fits": "fits/", "protocols": "data/"}  # how paths begin in the README
 
 
 class Location(NamedTuple):
-    """Where a reference points to, which may not exist, and whether it was a bare name."""
+    """The path that a reference points to, which may not exist, and whether the reference was a bare name."""
 
     path: Path
     bare: bool
 
 
 def is_bare(reference: str) -> bool:
-    """Whether a reference is a name of the library rather than a path.
+    """Whether a reference is a name of the library and not a path.
 
     >>> from kinetics.library import is_bare
     >>> is_bare("stein_2019"), is_bare("models/mine.py"), is_bare("my.study"), is_bare("./mine")
@@ -41,11 +41,10 @@ def is_bare(reference: str) -> bool:
 
 
 def find(kind: Kind, reference: str | Path) -> Location:
-    """Location of a model, fit, data set or protocol: in the library for a bare name, else the path that is
-    given.
+    """The location of a model, fit, data set or protocol: in the library for a bare name, else the path.
 
-    A fit or protocol may be given as the README writes it (`fits/NAME.toml`, `data/NAME/protocol.toml`)
-    outside a checkout too: where there is no such path here, it is the library's.
+    A fit or protocol may be written as the README does (`fits/NAME.toml`, `data/NAME/protocol.toml`) outside
+    a checkout too: where the working folder has no such path, it is the library's.
 
     >>> from kinetics.library import find
     >>> find("protocols", "nkg2d_registry").path.parts[-3:]
@@ -57,7 +56,7 @@ def find(kind: Kind, reference: str | Path) -> Location:
     if is_bare(text):
         return Location(ROOT / _PLACES[kind].format(text), bare=True)
     path = Path(reference)
-    if kind in _QUOTED and text.startswith(_QUOTED[kind]):
+    if kind in _README_PREFIX and text.startswith(_README_PREFIX[kind]):
         shipped = ROOT / text
         if shipped.exists() and not path.exists():
             path = shipped
@@ -65,7 +64,7 @@ def find(kind: Kind, reference: str | Path) -> Location:
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of the library's models, fits, data sets or protocols, sorted.
+    """The names of the library's models, fits, data sets or protocols, sorted.
 
     >>> from kinetics.library import names
     >>> names("protocols")

@@ -1,7 +1,7 @@
-"""What of models/, fits/ and data/ is packed when the distribution is built: the build hook of hatchling.
+"""The build hook of hatchling: which files of models/, fits/ and data/ a distribution contains.
 
-A file is packed when it is a model, a fit, or belongs to a data set that has a dictionary, and git tracks it.
-An editable install packs nothing: it reads the checkout.
+A file is packed if git tracks it and it is a model, a fit, or part of a data set that has a dictionary. An
+editable install packs nothing, because it reads the checkout.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ DATA_FILES = {*OTHERS, *(f"{table}.csv" for table in TABLES)}
 
 
 class LibraryHook(BuildHookInterface):
-    """Adds the library's content to a wheel (under kinetics/library/) and to an sdist (where it lies)."""
+    """Adds the library's content to a wheel, under kinetics/library/, and to an sdist, at its own path."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Name the files to add; hatchling calls this before it packs."""
+        """Register the files to add. Hatchling calls this before it packs."""
         if version == "editable":
             return
         root = Path(self.root)
@@ -37,7 +37,7 @@ class LibraryHook(BuildHookInterface):
 
 
 def _content(root: Path) -> Iterator[Path]:
-    """The files that may be packed, by place and name."""
+    """The files that may be packed, judged by folder and name."""
     yield from root.glob("models/*.py")
     yield from root.glob("fits/*.toml")
     yield from root.glob("fits/*.sbc.json")
@@ -47,7 +47,7 @@ def _content(root: Path) -> Iterator[Path]:
 
 
 def _tracked(root: Path) -> set[str] | None:
-    """The files that git tracks; None outside a checkout, as in an unpacked sdist."""
+    """The paths of the files that git tracks, or None outside a checkout, as in an unpacked sdist."""
     if not (root / ".git").exists():
         return None
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)

@@ -29,7 +29,7 @@ from typing import Any, Literal, get_args
 from pandas import DataFrame, isna
 
 from kinetics.errors import InputError, Problem, StudyError
-from kinetics.study import RawTable, Study, flag, integers, numbers, read_columns, subjects_of
+from kinetics.study import RawTable, Study, integers, numbers, read_columns, subjects_of
 
 __all__ = [
     "SYSTEM",
@@ -234,10 +234,10 @@ def read_signs(path: str | Path) -> dict[str, list[Signs]]:
 
     StudyError lists every problem of the file.
     """
-    raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of raw signs")
-    columns = _columns(raw, problems) if whole else {}
-    if problems:
-        raise StudyError(problems)
+    raw, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of raw signs")
+    columns = _columns(raw) if whole else {}
+    if raw.problems:
+        raise StudyError(raw.problems)
     by_subject: dict[str, list[Signs]] = {}
     rows = range(len(columns["day"]))
     for place in sorted(rows, key=lambda i: (columns["subject"][i], columns["day"][i])):
@@ -322,32 +322,30 @@ def _worst(events: DataFrame, subject: str, event: str) -> int:
     return 0 if isna(worst) else int(worst)
 
 
-def _columns(raw: RawTable, problems: list[Problem]) -> dict[str, Sequence[Any]]:
+def _columns(raw: RawTable) -> dict[str, Sequence[Any]]:
     """The fields of `Signs`: name -> one value a row."""
     columns: dict[str, Sequence[Any]] = {
-        "subject": subjects_of(raw, problems).tolist(),
-        "day": numbers(raw, "time", problems).tolist(),
-        "temperature": [None if t != t else t for t in numbers(raw, "temperature", problems, required=False)],
-        "vasopressors": integers(raw, "vasopressors", problems, default=0).astype(int).tolist(),
+        "subject": subjects_of(raw).tolist(),
+        "day": numbers(raw, "time").tolist(),
+        "temperature": [None if t != t else t for t in numbers(raw, "temperature", required=False)],
+        "vasopressors": integers(raw, "vasopressors", default=0).astype(int).tolist(),
     }
     for name in YES_NO:
         if name not in raw:
             continue
         words = raw.words(name)
-        flag(problems, raw, ~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
+        raw.flag(~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
         columns[name] = (words == "yes").tolist()
     for name, allowed in WORDS.items():
         if name not in raw:
             continue
         words = raw.words(name)
-        flag(
-            problems, raw, ~words.isin(list(allowed)), name, "not known", f"write one of {', '.join(allowed)}"
-        )
+        raw.flag(~words.isin(list(allowed)), name, "not known", f"write one of {', '.join(allowed)}")
         columns[name] = words.tolist()
     if "ice" in raw:
-        scores = numbers(raw, "ice", problems, required=False)
+        scores = numbers(raw, "ice", required=False)
         bad = scores.notna() & ((scores % 1 != 0) | (scores < 0) | (scores > 10))
-        flag(problems, raw, bad, "ice", "not an ICE score", "write a whole number from 0 to 10")
+        raw.flag(bad, "ice", "not an ICE score", "write a whole number from 0 to 10")
         columns["ice"] = [None if x != x else int(x) for x in scores]
     return columns
 

@@ -30,7 +30,7 @@ from kinetics.outcomes.recist import (
     overall_responses,
     sum_of_diameters,
 )
-from kinetics.study import RawTable, Study, flag, numbers, read_columns, subjects_of
+from kinetics.study import RawTable, Study, numbers, read_columns, subjects_of
 
 __all__ = ["LesionResponses", "lesion_responses", "other_than_recorded", "read_lesions"]
 
@@ -60,10 +60,10 @@ def read_lesions(path: str | Path) -> Visits:
 
     StudyError lists every problem of the file.
     """
-    raw, problems, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of lesion measurements")
-    rows = _rows(raw, problems) if whole else []
-    if problems:
-        raise StudyError(problems)
+    raw, whole = read_columns(path, NEEDED, OPTIONAL, "a CSV of lesion measurements")
+    rows = _rows(raw) if whole else []
+    if raw.problems:
+        raise StudyError(raw.problems)
     visits: Visits = {}
     for (subject, day), lesions in groupby(rows, key=lambda r: (r["subject"], r["time"])):
         visits.setdefault(subject, []).append(_visit(day, list(lesions)))
@@ -187,19 +187,17 @@ def _has_new_lesion(visit: ImmuneVisit) -> bool:
     return bool(visit.new_non_targets) or any(t.diameter_mm for t in visit.new_targets)
 
 
-def _rows(raw: RawTable, problems: list[Problem]) -> list[dict[str, Any]]:
+def _rows(raw: RawTable) -> list[dict[str, Any]]:
     """The rows of the table in order of subject and time, as typed values."""
     kind = raw.words("kind")
     state = raw.words("state")
-    flag(problems, raw, ~kind.isin(list(KINDS)), "kind", "not known", f"write one of {', '.join(KINDS)}")
+    raw.flag(~kind.isin(list(KINDS)), "kind", "not known", f"write one of {', '.join(KINDS)}")
     states = get_args(NonTarget)
     bad = (kind == "non_target") & ~state.isin(list(states))
-    flag(problems, raw, bad, "state", "not known", f"write one of {', '.join(states)}")
-    mm = numbers(raw, "diameter_mm", problems, required=False)
-    flag(problems, raw, mm < 0, "diameter_mm", "below 0", "write mm, 0 where the lesion is gone")
-    flag(
-        problems,
-        raw,
+    raw.flag(bad, "state", "not known", f"write one of {', '.join(states)}")
+    mm = numbers(raw, "diameter_mm", required=False)
+    raw.flag(mm < 0, "diameter_mm", "below 0", "write mm, 0 where the lesion is gone")
+    raw.flag(
         raw.missing("lesion"),
         "lesion",
         "the lesion has no name",
@@ -209,10 +207,10 @@ def _rows(raw: RawTable, problems: list[Problem]) -> list[dict[str, Any]]:
         if name not in raw:
             continue
         words = raw.words(name, "no")
-        flag(problems, raw, ~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
+        raw.flag(~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
     columns = {
-        "subject": subjects_of(raw, problems),
-        "time": numbers(raw, "time", problems),
+        "subject": subjects_of(raw),
+        "time": numbers(raw, "time"),
         "kind": kind,
         "state": state,
         "lesion": raw.words("lesion"),

@@ -30,7 +30,7 @@ _DECADES = 7.0  # shown below the highest curve; no assay of an organ sees fewer
 def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     """A row of panels for each product: its cells in blood, liver and tumour, on one axis.
 
-    `curves` is the table of `kinetics.site_curves`. Thin lines are the posterior medians of the patients, the
+    `curves` is the table of `kinetics.exposures.site_curves`. Thin lines are the posterior medians of the patients, the
     bold line is the median over patients. The band is the 90 % interval of the patient with the middle peak.
 
     >>> from kinetics.plot import plot_biodistribution

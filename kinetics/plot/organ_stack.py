@@ -41,7 +41,7 @@ def plot_organ_stack(
 ) -> Figure:
     """A column for each product: all its cells above, and below them a stack of each site's share [%].
 
-    `shares` is the table of `kinetics.site_shares` and `of` the fit or model that it comes from. Shares are
+    `shares` is the table of `kinetics.exposures.site_shares` and `of` the fit or model that it comes from. Shares are
     means over patients and draws and add up to 100 %. The line above is the median, its band holds 90 %.
     `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the figure; a fit carries
     its own.

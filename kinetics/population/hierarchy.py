@@ -1,14 +1,14 @@
-"""Who varies, and by which covariates: from population values to each subject's parameters.
+"""The population model: from population values, covariates and random effects to each subject's parameters.
 
     link(theta_i) = link(theta_pop) + sum_k beta_k x_ik + allometry_i + omega eta_i
 
-`link` is log for a LogNormal prior, logit for a LogitNormal, the identity for a Normal. The random effects
-`eta` of a subject are standard normal, or Student-t where `tails` says so; those of one block of `correlated`
-have the correlation matrix corr, the others are independent. In a mixture a subject is of the second class
-with probability `prob_class`, and then shift_X is added to the parameters that differ (Mueller-Schoell 2021
-has such responders). Parameters in `gamma` also differ between the courses c of one subject, by gamma_X
-eta_X_cyclec on the link scale. Sites are named as Monolix names them: X_pop, omega_X, gamma_X, beta_X_COV,
-corr_X_Y, eta_X.
+The link is log for a LogNormal prior, logit for a LogitNormal and the identity for a Normal. The random
+effects eta of a subject are standard normal, or Student-t for the parameters in `tails`. The effects of one
+block of `correlated` have the correlation matrix corr; all others are independent. In a mixture a subject
+belongs to the second class with probability `prob_class`, and shift_X is then added to each parameter X that
+differs between the classes (Mueller-Schoell 2021 has such responders). Parameters in `gamma` also differ
+between the courses c of one subject, by gamma_X eta_X_cyclec on the link scale. Sites have Monolix's names:
+X_pop, omega_X, gamma_X, beta_X_COV, corr_X_Y, eta_X.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ __all__ = [
 class Effect:
     """One covariate coefficient: `beta_<parameter>_<name>` times a design column (`column`, or `name`).
 
-    `level` and `reference` are those of a category, `form` that of a number: linear or power. `unit` is what
-    its column was divided by, the subjects' SD where it is `shrunk`: then it has no prior of its own, but the
-    one that all such share.
+    A categorical covariate has a `level` and a `reference`, a numeric one a `form`: linear or power. `unit`
+    is the number by which the column was divided. For a `shrunk` effect that is the SD of the subjects, and
+    the prior is the one that all shrunk effects share instead of `prior`.
     """
 
     parameter: str
@@ -64,23 +64,28 @@ class Effect:
 
     @property
     def label(self) -> str:
+        """`<parameter>_<name>`, as in the names of sites."""
         return f"{self.parameter}_{self.name}"
 
     @property
     def site(self) -> str:
+        """The name of the coefficient's site."""
         return f"beta_{self.parameter}_{self.name}"
 
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The population structure of a fit: priors of every population value and SD, and who has which.
+    """The population structure of a fit: the priors of every population value and SD, and which effects
+    exist.
 
-    `fixed` parameters have one known value; `omega` lists those with between-subject variability, `gamma`
-    those that vary between the `courses` of a subject (`Doses.course`). `correlated` are blocks of the
-    former; `tails` maps others to the degrees of freedom of their Student-t effects. `scaled` parameters have
-    an allometric offset in the data. `shifts`, and the `probability` of the second class, make a mixture of
-    the random effects' distribution; a site `class` says who is in it. `shrinkage` is the prior that the
-    shrunk effects share.
+    `priors` maps every parameter to the prior of its population value, and `fixed` parameters to one known
+    value instead. `omega` maps the parameters with between-subject variability to the priors of their SDs,
+    `gamma` those that vary between the `courses` of a subject (`Doses.course`). `correlated` are blocks of
+    parameters of `omega`, with the LKJ `concentration`; `tails` maps parameters outside the blocks to the
+    degrees of freedom of their Student-t effects. `scaled` parameters have an allometric offset in the data.
+    `shifts` and the `probability` of the second class make the random effects a mixture of two classes; a
+    site `class`, where there is one, holds each subject's class. `shrinkage` is the prior of the shrunk
+    effects.
     """
 
     priors: Mapping[str, Prior]
@@ -99,25 +104,23 @@ class Hierarchy:
 
     @property
     def vary(self) -> tuple[str, ...]:
-        """The random effects of a subject: parameters, then X_cycle1, X_cycle2 ... of those that vary by
-        cycle.
-        """
+        """The random effects of a subject: of `omega`, then X_cycle1, X_cycle2 ... of every X in `gamma`."""
         return (*self.omega, *self.by_cycle)
 
     @property
     def by_cycle(self) -> dict[str, str]:
-        """X_cyclec -> X."""
+        """The parameter X that each random effect X_cyclec belongs to."""
         return {f"{k}_cycle{c + 1}": k for k in self.gamma for c in range(self.courses)}
 
     def sd_site(self, effect: str) -> str:
-        """The site of the standard deviation of one of `vary`."""
-        own = self.by_cycle.get(effect)
-        return f"omega_{effect}" if own is None else f"gamma_{own}"
+        """The site of the standard deviation of a random effect of `vary`."""
+        parameter = self.by_cycle.get(effect)
+        return f"omega_{effect}" if parameter is None else f"gamma_{parameter}"
 
     def population_priors(self) -> dict[str, Prior]:
-        """Site name -> prior for everything that is not a random effect or a residual parameter.
+        """Site name -> prior, for every site that is neither a random effect nor a residual parameter.
 
-        A correlation's is its marginal under the LKJ distribution of its block.
+        The prior of a correlation is its marginal under the LKJ distribution of its block.
         """
         sites: dict[str, Prior] = {f"{k}_pop": v for k, v in self.priors.items() if k not in self.fixed}
         sites |= {f"omega_{k}": v for k, v in self.omega.items()}
@@ -126,41 +129,45 @@ class Hierarchy:
             prior = Correlation(self.concentration, len(block))
             sites |= {f"corr_{a}_{b}": prior for a, b in combinations(block, 2)}
         if self.probability is not None:
-            sites |= {"prob_class": self.probability} | {f"shift_{k}": v for k, v in self.shifts.items()}
-        shrunk = self.shrinkage.priors(e.label for e in self.shrunk) if self.shrinkage else {}
-        return sites | {e.site: e.prior for e in self.effects if not e.shrunk} | shrunk
+            sites["prob_class"] = self.probability
+            sites |= {f"shift_{k}": v for k, v in self.shifts.items()}
+        sites |= {effect.site: effect.prior for effect in self.effects if not effect.shrunk}
+        if self.shrinkage:
+            sites |= self.shrinkage.priors(effect.label for effect in self.shrunk)
+        return sites
 
     @property
     def shrunk(self) -> tuple[Effect, ...]:
-        """The effects that share a prior."""
+        """The effects that share the shrinkage prior."""
         return tuple(e for e in self.effects if e.shrunk)
 
     def coefficients(self, s: Mapping[str, AnyArray]) -> dict[str, Float[AnyArray, "*draw"]]:
-        """The beta of every shrunk effect, by the name it would have as a site; those in `s` already as
-        they are.
+        """Site name -> beta of every shrunk effect, computed from the sites of the shrinkage prior.
+
+        Where `s` holds the coefficients themselves they are returned as they are.
         """
-        if self.shrinkage is None or all(e.site in s for e in self.shrunk):
-            return {e.site: s[e.site] for e in self.shrunk}
-        found = self.shrinkage.coefficients({e.label: e.parameter for e in self.shrunk}, s)
-        return {e.site: found[e.label] for e in self.shrunk}
+        if self.shrinkage is None or all(effect.site in s for effect in self.shrunk):
+            return {effect.site: s[effect.site] for effect in self.shrunk}
+        betas = self.shrinkage.coefficients({effect.label: effect.parameter for effect in self.shrunk}, s)
+        return {effect.site: betas[effect.label] for effect in self.shrunk}
 
     def correlation(self, s: Mapping[str, AnyArray]) -> Float[Array, "vary vary"]:
         """The correlation matrix of the random effects, in the order of `vary`."""
-        place = {name: i for i, name in enumerate(self.vary)}
-        matrix = jnp.eye(len(place))
+        position = {name: i for i, name in enumerate(self.vary)}
+        matrix = jnp.eye(len(position))
         for block in self.correlated:
             for a, b in combinations(block, 2):
-                i = place[a]
-                j = place[b]
+                i = position[a]
+                j = position[b]
                 matrix = matrix.at[i, j].set(s[f"corr_{a}_{b}"]).at[j, i].set(s[f"corr_{a}_{b}"])
         return matrix
 
     def correlation_log_prob(self, s: Mapping[str, AnyArray]) -> Float[Array, ""]:
         """Log density of the correlations of each block (LKJ), per unit of each correlation."""
-        place = {name: i for i, name in enumerate(self.vary)}
+        position = {name: i for i, name in enumerate(self.vary)}
         total = jnp.zeros(())
         for block in self.correlated:
-            rows = np.array([place[name] for name in block])
+            rows = np.array([position[name] for name in block])
             total += LKJ(len(block), self.concentration).log_prob(self.correlation(s)[rows][:, rows])
         return total
 
@@ -172,30 +179,30 @@ def centres(
     design: Mapping[str, AnyArray],
     subjects: int,
 ) -> Float[Array, "name subject"]:
-    """Values on the link scale before random effects, of parameters in turn; a cycle's own effect is
-    around 0.
-    """
+    """Link-scale values of the parameters `names` before random effects; 0 for the effect of a cycle."""
     if not names:
         return jnp.zeros((0, subjects))
     rows = {name: i for i, name in enumerate(names)}
     value = _linked(h, names, s)[:, None] * jnp.ones(subjects)
-    own = [effect for effect in h.effects if effect.parameter in rows]
-    if own:
-        beta = {**s, **h.coefficients(s)} if any(effect.shrunk for effect in own) else s
-        column = jnp.stack([jnp.asarray(design[e.column or e.name], float) for e in own])
-        chosen = np.zeros((len(names), len(own)))
-        chosen[[rows[e.parameter] for e in own], range(len(own))] = 1.0
-        value = value + chosen @ (jnp.stack([jnp.asarray(beta[e.site]) for e in own])[:, None] * column)
-    if any(k in h.scaled for k in names):
-        none = jnp.zeros(subjects)
-        value = value + jnp.stack(
-            [jnp.asarray(design[f"allometry_{k}"]) if k in h.scaled else none for k in names]
-        )
+    # Covariate effects: beta times the design column, added to the row of its parameter.
+    effects = [effect for effect in h.effects if effect.parameter in rows]
+    if effects:
+        betas = {**s, **h.coefficients(s)} if any(effect.shrunk for effect in effects) else s
+        column = jnp.stack([jnp.asarray(design[effect.column or effect.name], float) for effect in effects])
+        incidence = np.zeros((len(names), len(effects)))
+        incidence[[rows[effect.parameter] for effect in effects], range(len(effects))] = 1.0
+        beta = jnp.stack([jnp.asarray(betas[effect.site]) for effect in effects])
+        value = value + incidence @ (beta[:, None] * column)
+    # Allometry: a known offset of each subject.
+    if any(name in h.scaled for name in names):
+        zeros = jnp.zeros(subjects)
+        offsets = [jnp.asarray(design[f"allometry_{k}"]) if k in h.scaled else zeros for k in names]
+        value = value + jnp.stack(offsets)
     return value
 
 
 def _linked(h: Hierarchy, names: Sequence[str], s: Mapping[str, AnyArray]) -> Float[Array, " name"]:
-    """Population values on the link scale; 0 for a cycle's effect."""
+    """Population values on the link scale; 0 for the effect of a cycle."""
     kinds = np.array(["identity" if k in h.by_cycle else h.priors[k].link for k in names])
     value = jnp.stack([jnp.zeros(()) if k in h.by_cycle else _value(h, k, s) for k in names])
     for kind in ("log", "logit"):
@@ -205,45 +212,47 @@ def _linked(h: Hierarchy, names: Sequence[str], s: Mapping[str, AnyArray]) -> Fl
 
 
 def _value(h: Hierarchy, name: str, s: Mapping[str, AnyArray]) -> Float[Array, ""]:
-    """A parameter's population value, or the one it is held at."""
+    """The population value of a parameter, or the value at which it is fixed."""
     return jnp.asarray(h.fixed[name] if name in h.fixed else s[f"{name}_pop"], float)
 
 
 def individual(
     h: Hierarchy, model: Model, s: Mapping[str, AnyArray], design: Mapping[str, AnyArray], subjects: int
 ) -> dict[str, Float[Array, " subject"]]:
-    """Every parameter of every subject (shape (subject,)) from the sites; pure.
+    """Every parameter of every subject, each (subject,), from the sites `s`. A pure function.
 
-    Those that vary by cycle come twice: X, and X_cycle1, X_cycle2 ... of the courses.
+    A parameter X that varies by cycle appears as X and again as X_cycle1, X_cycle2 ... for each course.
     """
-    moved = {*h.omega, *h.by_cycle.values(), *h.scaled, *(e.parameter for e in h.effects)}
-    moved |= set(h.shifts) if "class" in s else set()
+    individual_names = {*h.omega, *h.by_cycle.values(), *h.scaled, *(e.parameter for e in h.effects)}
+    if "class" in s:
+        individual_names |= set(h.shifts)
     theta: dict[str, Array] = {}
+    # The parameters of one link are transformed together.
     for kind in get_args(Link):
-        names = [k for k in model.parameters if h.priors[k].link == kind]
-        shared = [k for k in names if k not in moved]
-        own = [k for k in names if k in moved]
-        for k in shared:
-            theta[k] = _value(h, k, s) * jnp.ones(subjects)
-        if own:
-            line = centres(h, own, s, design, subjects) + _random(h, own, s, subjects)
-            cycles = [effect for effect, k in h.by_cycle.items() if k in own]
-            if cycles:
-                base = line[np.array([own.index(h.by_cycle[effect]) for effect in cycles])]
-                line = jnp.concatenate([line, base + _random(h, cycles, s, subjects)])
-            theta |= zip([*own, *cycles], unstacked(inverse_link(kind, line)), strict=True)
+        names = [name for name in model.parameters if h.priors[name].link == kind]
+        for name in names:
+            if name not in individual_names:
+                theta[name] = _value(h, name, s) * jnp.ones(subjects)
+        varying = [name for name in names if name in individual_names]
+        if not varying:
+            continue
+        linked = centres(h, varying, s, design, subjects) + _random(h, varying, s, subjects)
+        cycles = [effect for effect, name in h.by_cycle.items() if name in varying]
+        if cycles:
+            base = linked[np.array([varying.index(h.by_cycle[effect]) for effect in cycles])]
+            linked = jnp.concatenate([linked, base + _random(h, cycles, s, subjects)])
+        theta |= zip([*varying, *cycles], unstacked(inverse_link(kind, linked)), strict=True)
     return {name: theta[name] for name in (*model.parameters, *h.by_cycle)}
 
 
 def _random(
     h: Hierarchy, names: Sequence[str], s: Mapping[str, AnyArray], subjects: int
 ) -> Float[Array, "name subject"]:
-    """SD times effect of parameters, or of cycles, in turn, and the shift of who is of the second class."""
+    """SD times random effect of each name, plus the shift of the subjects in the second class."""
     zero = jnp.zeros(())
     ones = jnp.ones(subjects)
-    varies = [k in h.vary for k in names]
-    sd = jnp.stack([jnp.asarray(s[h.sd_site(k)]) if v else zero for k, v in zip(names, varies, strict=True)])
-    eta = jnp.stack([(s[f"eta_{k}"] if v else 0.0) * ones for k, v in zip(names, varies, strict=True)])
+    sd = jnp.stack([jnp.asarray(s[h.sd_site(k)]) if k in h.vary else zero for k in names])
+    eta = jnp.stack([(s[f"eta_{k}"] if k in h.vary else 0.0) * ones for k in names])
     if "class" not in s or not any(k in h.shifts for k in names):
         return sd[:, None] * eta
     shift = jnp.stack([jnp.asarray(s[f"shift_{k}"]) if k in h.shifts else zero for k in names])
@@ -253,10 +262,10 @@ def _random(
 def effects_log_prob(
     h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
 ) -> Float[Array, "*subject"]:
-    """Log density of each subject's random effects, in the order of `vary`.
+    """Log density of each subject's random effects `eta`, in the order of `vary`.
 
-    In a mixture `eta` counts from the first class, and the classes are summed over; with a site `class` it
-    counts from the subject's own.
+    In a mixture `eta` is relative to the centre of the first class and the density is summed over the
+    classes. With a site `class` it is relative to the centre of the subject's own class.
     """
     if h.probability is None or "class" in s:
         return _one_class(h, s, eta)
@@ -266,14 +275,14 @@ def effects_log_prob(
 def class_log_joint(
     h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
 ) -> Float[Array, "class *subject"]:
-    """Log probability of each class and log density of the effects in it; `eta` counts from the first."""
+    """Log joint density of each class and the effects; `eta` is relative to the first class."""
     p = jnp.asarray(s["prob_class"])
-    away = shift_of(h, s).reshape(-1, *[1] * (eta.ndim - 1))
-    return jnp.stack([jnp.log1p(-p) + _one_class(h, s, eta), jnp.log(p) + _one_class(h, s, eta - away)])
+    shift = shift_of(h, s).reshape(-1, *[1] * (eta.ndim - 1))
+    return jnp.stack([jnp.log1p(-p) + _one_class(h, s, eta), jnp.log(p) + _one_class(h, s, eta - shift)])
 
 
 def shift_of(h: Hierarchy, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
-    """How far the second class lies from the first, in between-subject SDs."""
+    """The distance of the second class from the first for every random effect, in between-subject SDs."""
     zero = jnp.zeros(())
     return jnp.stack([s[f"shift_{k}"] / s[f"omega_{k}"] if k in h.shifts else zero for k in h.vary])
 
@@ -281,21 +290,19 @@ def shift_of(h: Hierarchy, s: Mapping[str, AnyArray]) -> Float[Array, " vary"]:
 def _one_class(
     h: Hierarchy, s: Mapping[str, AnyArray], eta: Float[Array, "vary *subject"]
 ) -> Float[Array, "*subject"]:
-    heavy = np.array([name in h.tails for name in h.vary], bool)
+    """Log density of the effects of subjects who are all of one class, relative to its centre."""
     if h.correlated:
         root = _uncorrelating(h.correlation(s))
         eta = jnp.tensordot(root, eta, axes=1)
-        constant = jnp.sum(jnp.log(jnp.diagonal(root)))
+        log_volume = jnp.sum(jnp.log(jnp.diagonal(root)))
     else:
-        constant = 0.0
-    normal = -0.5 * eta**2 - 0.5 * np.log(2 * np.pi)
-    if not heavy.any():
-        return jnp.sum(normal, axis=0) + constant
-    nu = jnp.asarray([h.tails.get(name, 3.0) for name in h.vary]).reshape(-1, *[1] * (eta.ndim - 1))
-    return (
-        jnp.sum(jnp.where(heavy.reshape(nu.shape), jax.scipy.stats.t.logpdf(eta, nu), normal), axis=0)
-        + constant
-    )
+        log_volume = 0.0
+    density = -0.5 * eta**2 - 0.5 * np.log(2 * np.pi)
+    heavy = np.array([name in h.tails for name in h.vary], bool)
+    if heavy.any():
+        nu = jnp.asarray([h.tails.get(name, 3.0) for name in h.vary]).reshape(-1, *[1] * (eta.ndim - 1))
+        density = jnp.where(heavy.reshape(nu.shape), jax.scipy.stats.t.logpdf(eta, nu), density)
+    return jnp.sum(density, axis=0) + log_volume
 
 
 def drawn_effects(
@@ -304,10 +311,10 @@ def drawn_effects(
     alone: Float[AnyArray, "vary *subject"],
     chance: Float[AnyArray, "*subject"] | None = None,
 ) -> dict[str, Array]:
-    """The sites eta_X, and `class` in a mixture, of subjects who were not in the study.
+    """The sites eta_X, and in a mixture `class`, of subjects who were not in the study.
 
-    `alone` are independent effects, Student-t where `tails` says so; `chance` is uniform on (0, 1) and says
-    who is of the second class of a mixture: nobody, where it is None.
+    `alone` are independent effects, Student-t for the parameters in `tails`. `chance` is uniform on (0, 1)
+    and decides who belongs to the second class of a mixture; where it is None nobody does.
     """
     if not h.vary:
         return {}
@@ -322,7 +329,7 @@ def drawn_effects(
 def correlate(
     h: Hierarchy, s: Mapping[str, AnyArray], z: Float[Array, "vary *subject"]
 ) -> Float[Array, "vary *subject"]:
-    """Random effects out of independent ones: those of a correlated block mixed, the others as they are."""
+    """Random effects from independent ones: mixed within each correlated block, unchanged elsewhere."""
     if not h.correlated:
         return z
     correlation = h.correlation(s)
@@ -330,5 +337,5 @@ def correlate(
 
 
 def _uncorrelating(correlation: Float[Array, "vary vary"]) -> Float[Array, "vary vary"]:
-    """The inverse of its lower Cholesky factor."""
+    """The inverse of the lower Cholesky factor of a correlation matrix."""
     return inverse_factor(correlation[..., None])[..., 0]

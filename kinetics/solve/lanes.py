@@ -1,10 +1,11 @@
-"""All subjects through their stops in one loop, each at its own time and step; and the exact gradient.
+"""The loop that takes all subjects through their stops, each with its own time and step, and its exact
+reverse.
 
-Every lane (subject) has its own time, step length and next stop, so no subject sets another's error control
-and none fails with another. The forward loop keeps a tape of (state, step); the reverse loop takes the
-vector-Jacobian product of every step: the derivative of the numbers computed, with step lengths held.
-Batching (`vmap`: chains, draws) folds into more lanes; a batched predicate would turn `guard` into a select
-and lose its worth.
+Every lane (a subject) has its own time, step length and next stop, so that no subject influences the error
+control of another or fails with it. The forward loop keeps a tape of states and steps. The reverse loop takes
+the vector-Jacobian product of every step, which is the derivative of the computed numbers for the given step
+lengths. A batch (`vmap` over chains or draws) becomes more lanes: with a batched predicate `guard` would turn
+into a select and lose its purpose.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ __all__ = ["Problem", "Steps", "Visited", "visit"]
 
 @dataclass(frozen=True)
 class Steps:
-    """How a problem is stepped. `atol` per state; `reverse` and `step` are a method's (see explicit.py)."""
+    """The method and its tolerances: `step` and `reverse` as in explicit.py, `atol` for each state.
+
+    `most` is the largest number of iterations of the loop.
+    """
 
     step: Callable[..., tuple[State, State]]
     reverse: Callable[..., tuple[State, Any, Array, Array]]
@@ -39,9 +43,9 @@ class Steps:
 
 
 class Problem(NamedTuple):
-    """What is integrated, lanes last: stops (stop, lane), start states, p, jumps and rates by state.
+    """An initial value problem, lanes last: stop times, start states, parameters, jumps and infusion rates.
 
-    `jump` and `rate` hold, for each state, (stop, lane), or None where nothing enters that state.
+    `jump` and `rate` have one entry for each state, (stop, lane), or None where nothing enters that state.
     """
 
     time: Float[Array, "stop lane"]
@@ -52,10 +56,10 @@ class Problem(NamedTuple):
 
 
 class Visited(NamedTuple):
-    """`states` at every stop, before its jump: a tuple over states of (stop, lane); 0 at stops not reached.
+    """The states at every stop, before its jump: a tuple over states of (stop, lane), 0 at stops not reached.
 
-    `reached` counts the stops that a lane came to, `steps` the steps it tried, and `failed_at` is the time
-    [day] where it gave up: inf where it did not.
+    `reached` is the number of stops that a lane reached, `steps` the number of steps it tried, and
+    `failed_at` the time [day] at which it gave up (inf where it did not).
     """
 
     states: tuple[Float[Array, "stop lane"], ...]
@@ -65,8 +69,8 @@ class Visited(NamedTuple):
 
 
 class _Tape(NamedTuple):
-    """One row per iteration: the step's start and length (0 if rejected), the next stop, whether it got
-    there.
+    """One row an iteration: state and time before the step, its length (0 if rejected), the next stop, and
+    whether the step reached it.
     """
 
     y: tuple[Float[Array, "iteration lane"], ...]
@@ -77,6 +81,10 @@ class _Tape(NamedTuple):
 
 
 class _Carry(NamedTuple):
+    """The state of the forward loop; `h` is the length of the next step, `stop` the number of the next
+    stop.
+    """
+
     i: Int[Array, ""]
     t: Float[Array, " lane"]
     h: Float[Array, " lane"]
@@ -89,10 +97,10 @@ class _Carry(NamedTuple):
 
 
 def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
-    """Integrate from day 0 to each lane's last stop; a lane that cannot go on says when. Reverse mode only.
+    """Integrate from day 0 to the last stop of each lane. Differentiable in reverse mode only.
 
-    The gradient reaches start states, p, jumps, rates and, where they depend on parameters (a lag), stop
-    times.
+    A lane that cannot go on reports the time. The gradient reaches start states, parameters, jumps, rates
+    and, where they depend on parameters (a lag), stop times.
     """
 
     @jax.custom_vjp
@@ -105,8 +113,8 @@ def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
         visited, tape = _lanes_last(lambda q: _forward(field, q, steps, taped=True))(problem)
         return visited, (problem, tape, visited.steps, flags)
 
-    def backward(kept: Any, cotangent: Visited) -> tuple[Problem]:
-        problem, tape, rows, flags = kept
+    def backward(residuals: Any, cotangent: Visited) -> tuple[Problem]:
+        problem, tape, rows, flags = residuals
         wanted = jax.tree.map(lambda f: f is not None, flags, is_leaf=lambda f: f is None)
         bars = tuple(jnp.zeros_like(problem.time) if _is_zero(b) else b for b in cotangent.states)
         pull = _lanes_last(lambda *args: _backward(field, *args, steps=steps, wanted=wanted))
@@ -116,7 +124,7 @@ def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
     return run(problem)
 
 
-_ONE = np.zeros(())  # says "wanted" in a tree that may hold arrays only
+_ONE = np.zeros(())  # marks a wanted gradient in a tree that may hold nothing but arrays
 
 
 def _is_traced(x: Any) -> bool:
@@ -128,7 +136,7 @@ def _is_zero(x: Any) -> bool:
 
 
 def _lanes_last(f: Callable[..., Any]) -> Callable[..., Any]:
-    """`f` on lanes-last trees; under `vmap` the batch becomes more lanes of one call."""
+    """`f` of trees whose last axis is the lane; under `vmap` the batch becomes more lanes of one call."""
     batched = custom_vmap(f)
 
     @batched.def_vmap
@@ -147,12 +155,14 @@ def _lanes_last(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _at(rows: Float[Array, "stop lane"], stop: Int[Array, " lane"]) -> Float[Array, " lane"]:
+    """The row of each lane's own stop."""
     return jnp.take_along_axis(rows, stop[None], axis=0)[0]
 
 
 def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, " lane"]:
-    """A hundredth of the time in which the states would change by themselves (Hairer, Norsett & Wanner
-    1993, II.4).
+    """The length of the first step: a hundredth of the time in which the states change by their own size.
+
+    Hairer, Norsett & Wanner 1993, II.4.
     """
     slope = field(jnp.zeros_like(problem.time[0]), problem.start, problem.p)
     size = speed = jnp.zeros_like(problem.time[0])
@@ -165,26 +175,28 @@ def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, 
 
 
 def _forward(field: Field, problem: Problem, steps: Steps, *, taped: bool) -> tuple[Visited, _Tape | None]:
+    """The forward loop, with its tape if `taped`."""
     stops, lanes = problem.time.shape
     dtype = problem.time.dtype
     zero = jnp.zeros(lanes, dtype)
-    none = jnp.zeros(lanes, int)
+    zero_count = jnp.zeros(lanes, int)
     tape = None
     if taped:
-        row = jnp.zeros((steps.most, lanes), dtype)
-        number = jnp.zeros((steps.most, lanes), int)
-        tape = _Tape(tuple(row for _ in problem.start), row, row, number, number > 0)
-    states = tuple(jnp.zeros_like(problem.time) for _ in problem.start)
+        rows = jnp.zeros((steps.most, lanes), dtype)
+        stop_rows = jnp.zeros((steps.most, lanes), int)
+        tape = _Tape(
+            y=tuple(rows for _ in problem.start), t=rows, h=rows, stop=stop_rows, reached=stop_rows > 0
+        )
     begin = _Carry(
-        jnp.zeros((), int),
-        zero,
-        _first_length(field, problem, steps),
-        none,
-        problem.start,
-        zero + jnp.inf,
-        none,
-        states,
-        tape,
+        i=jnp.zeros((), int),
+        t=zero,
+        h=_first_length(field, problem, steps),
+        stop=zero_count,
+        y=problem.start,
+        failed=zero + jnp.inf,
+        steps=zero_count,
+        states=tuple(jnp.zeros_like(problem.time) for _ in problem.start),
+        tape=tape,
     )
 
     def unfinished(c: _Carry) -> Array:
@@ -192,60 +204,70 @@ def _forward(field: Field, problem: Problem, steps: Steps, *, taped: bool) -> tu
 
     end = jax.lax.while_loop(unfinished, partial(_advance, field, problem, steps), begin)
     failed = jnp.where((end.stop < stops) & jnp.isinf(end.failed), end.t, end.failed)
-    return Visited(end.states, end.stop, end.steps, failed), end.tape
+    return Visited(states=end.states, reached=end.stop, steps=end.steps, failed_at=failed), end.tape
 
 
 def _advance(field: Field, problem: Problem, steps: Steps, c: _Carry) -> _Carry:
-    """One step tried in every lane that is not done."""
+    """One iteration: every lane that is not done tries a step."""
     stops, lanes = problem.time.shape
-    there = c.i >= 0  # always, which the compiler cannot know
+    there = c.i >= 0  # always true, but the compiler cannot know
+
+    # The step ends at the next stop if it would reach it.
     active = (c.stop < stops) & jnp.isinf(c.failed)
     stop = jnp.minimum(c.stop, stops - 1)
     remaining = _at(problem.time, stop) - c.t
     last = c.h * (1 + 1e-9) >= remaining
     h = jnp.where(active, jnp.where(last, remaining, c.h), 0.0)
+
+    # Try it and compare its error with the tolerance.
     fed = _fed(problem)
     p = (problem.p, tuple(_at(r, stop) for r in problem.rate if r is not None))
     new, error = explicit.guard(there, partial(steps.step, Driven(field, fed), there), c.t, h, c.y, p)
     norm = _norm(c.y, new, error, steps)
-    accepted = active & (norm <= 1.0)  # a NaN is not
+    accepted = active & (norm <= 1.0)  # false for a NaN
     reached = accepted & last
+
+    # The length of the next step; a lane whose step has become too small gives up.
     factor = _factor(norm, steps.order)
     proposed = h * jnp.where(accepted, factor, jnp.minimum(factor, 0.5))
     next_h = jnp.where(active, jnp.where(reached, jnp.maximum(proposed, c.h), proposed), c.h)
     smallest = 1e-10 if c.t.dtype == jnp.float64 else 1e-6
     gave_up = active & ~accepted & (next_h < smallest * jnp.maximum(1.0, c.t))
-    kept = tuple(jnp.where(accepted, y1, y0) for y0, y1 in zip(c.y, new, strict=True))
-    place = (jnp.where(reached, stop, stops), jnp.arange(lanes))  # stop `stops` is out of bounds: dropped
-    jumped = tuple(
-        y if j is None else y + jnp.where(reached, _at(j, stop), 0.0)
-        for y, j in zip(kept, problem.jump, strict=True)
+
+    # At a stop the state is written down, and then the doses of that stop are added.
+    y = tuple(jnp.where(accepted, y1, y0) for y0, y1 in zip(c.y, new, strict=True))
+    slot = (jnp.where(reached, stop, stops), jnp.arange(lanes))  # stop `stops` is out of bounds: dropped
+    after_jump = tuple(
+        y_s if jump is None else y_s + jnp.where(reached, _at(jump, stop), 0.0)
+        for y_s, jump in zip(y, problem.jump, strict=True)
     )
     tape = c.tape
     if tape is not None:
-        rows = _Tape(c.y, c.t, jnp.where(accepted, h, 0.0), stop, reached)
-        tape = jax.tree.map(lambda all_rows, r: all_rows.at[c.i].set(r), tape, rows)
+        row = _Tape(y=c.y, t=c.t, h=jnp.where(accepted, h, 0.0), stop=stop, reached=reached)
+        tape = jax.tree.map(lambda rows, r: rows.at[c.i].set(r), tape, row)
     return _Carry(
-        c.i + 1,
-        jnp.where(accepted, c.t + h, c.t),
-        next_h,
-        c.stop + reached,
-        jumped,
-        jnp.where(gave_up, c.t, c.failed),
-        c.steps + active,
-        tuple(s.at[place].set(y, mode="drop") for s, y in zip(c.states, kept, strict=True)),
-        tape,
+        i=c.i + 1,
+        t=jnp.where(accepted, c.t + h, c.t),
+        h=next_h,
+        stop=c.stop + reached,
+        y=after_jump,
+        failed=jnp.where(gave_up, c.t, c.failed),
+        steps=c.steps + active,
+        states=tuple(s.at[slot].set(y_s, mode="drop") for s, y_s in zip(c.states, y, strict=True)),
+        tape=tape,
     )
 
 
 def _factor(norm: Float[Array, " lane"], order: float) -> Float[Array, " lane"]:
-    """What a step's length should be multiplied by; in single precision, which suffices and is vectorised."""
+    """The factor by which to change the step length; in single precision, which suffices and is
+    vectorised.
+    """
     single = jnp.maximum(jnp.nan_to_num(norm, nan=1e8), 1e-8).astype(jnp.float32)
     return jnp.clip(0.9 * jnp.exp(jnp.log(single) * (-1.0 / order)), 0.2, 8.0).astype(norm.dtype)
 
 
 def _norm(y0: State, y1: State, error: State, steps: Steps) -> Float[Array, " lane"]:
-    """Root mean square of the error in units of what is tolerated; NaN where a new state is not finite."""
+    """Root mean square of the error in units of the tolerance; NaN where a new state is not finite."""
     square = jnp.zeros_like(y0[0])
     for a, b, e, atol in zip(y0, y1, error, steps.atol, strict=True):
         square = square + (e / (atol + steps.rtol * jnp.maximum(jnp.abs(a), jnp.abs(b)))) ** 2 + 0.0 * b
@@ -262,7 +284,10 @@ def _backward(
     steps: Steps,
     wanted: Problem,
 ) -> Problem:
-    """Cotangents of what is wanted in `problem`, from those of the states at its stops; zeros elsewhere."""
+    """Cotangents of the wanted parts of `problem`, from those of the states at its stops; zeros elsewhere.
+
+    `rows` is the number of tape rows that each lane used.
+    """
     fed = _fed(problem)
     moving = bool(wanted.time)
     varied = {k: v for k, v in problem.p.items() if wanted.p[k]}
@@ -278,7 +303,7 @@ def _backward(
             c.i >= 0, partial(steps.reverse, narrow, c.i >= 0, moving=moving), t, h, y, p, y_bar
         )
         time = c.time
-        if time is not None:  # a step that ends at a stop is as long as what the steps before left of it
+        if time is not None:  # a step that ends at a stop has the length that the steps before it left
             of_length = jnp.where(reached, of_h, 0.0)
             lane = jnp.arange(len(stop))
             before = jnp.where(stop > 0, stop - 1, len(problem.time))
@@ -286,24 +311,27 @@ def _backward(
         rate = tuple(r.at[stop, jnp.arange(len(stop))].add(b) for r, b in zip(c.rate, of_rate, strict=True))
         return _Reverse(c.i - 1, y_bar, jax.tree.map(jnp.add, c.p, of_p), jump, rate, time)
 
-    begin = _nothing(problem, varied, wanted, jnp.max(rows) - 1)
+    begin = _zero_cotangents(problem, varied, wanted, jnp.max(rows) - 1)
     end = jax.lax.while_loop(lambda c: c.i >= 0, back, begin)
     zero = jnp.zeros_like(problem.time)
     rates = dict(zip(fed, end.rate, strict=True))
+    jumps: list[Array | None] = []
+    for jump, bar in zip(problem.jump, end.jump, strict=True):
+        if jump is None:
+            jumps.append(None)
+        else:
+            jumps.append(zero if bar is None else bar)
     return Problem(
-        zero if end.time is None else end.time,
-        end.y,
-        {k: end.p.get(k, jnp.zeros_like(v)) for k, v in problem.p.items()},
-        tuple(
-            None if j is None else zero if b is None else b
-            for j, b in zip(problem.jump, end.jump, strict=True)
-        ),
-        tuple(rates.get(s) for s in range(len(problem.rate))),
+        time=zero if end.time is None else end.time,
+        start=end.y,
+        p={k: end.p.get(k, jnp.zeros_like(v)) for k, v in problem.p.items()},
+        jump=tuple(jumps),
+        rate=tuple(rates.get(s) for s in range(len(problem.rate))),
     )
 
 
 class _Reverse(NamedTuple):
-    """Cotangents on the way back; None where they are not wanted."""
+    """The state of the reverse loop: cotangents, None where they are not wanted."""
 
     i: Int[Array, ""]
     y: State
@@ -313,27 +341,28 @@ class _Reverse(NamedTuple):
     time: Array | None
 
 
-def _nothing(problem: Problem, varied: dict[str, Array], wanted: Problem, last: Array) -> _Reverse:
-    """No cotangent yet, at the last row of the tape."""
+def _zero_cotangents(problem: Problem, varied: dict[str, Array], wanted: Problem, last: Array) -> _Reverse:
+    """Zero cotangents, before the last row of the tape."""
     zero = jnp.zeros_like(problem.time)
     return _Reverse(
-        last,
-        jax.tree.map(jnp.zeros_like, problem.start),
-        jax.tree.map(jnp.zeros_like, varied),
-        tuple(zero if w else None for w in wanted.jump),
-        tuple(zero for _ in _fed(problem)),
-        zero if wanted.time else None,
+        i=last,
+        y=jax.tree.map(jnp.zeros_like, problem.start),
+        p=jax.tree.map(jnp.zeros_like, varied),
+        jump=tuple(zero if is_wanted else None for is_wanted in wanted.jump),
+        rate=tuple(zero for _ in _fed(problem)),
+        time=zero if wanted.time else None,
     )
 
 
 def _fed(problem: Problem) -> tuple[int, ...]:
-    """The states that something is infused into."""
+    """The states into which something is infused."""
     return tuple(s for s, r in enumerate(problem.rate) if r is not None)
 
 
 def _scatter(
     into: tuple[Array | None, ...], stop: Int[Array, " lane"], values: State
 ) -> tuple[Array | None, ...]:
+    """Values written into the row of each lane's stop; a stop out of bounds is dropped."""
     lane = jnp.arange(len(stop))
     return tuple(
         None if rows is None else rows.at[stop, lane].set(v, mode="drop")

@@ -1,8 +1,9 @@
-"""What every model must obey, whoever wrote it: `kinetics check-model models/mine.py`, and tests/laws.
+"""The laws that every model must obey, whoever wrote it: `kinetics check-model models/mine.py`, and
+tests/laws.
 
-A law is tried on a few made-up subjects who differ in one thing only: a dose or none, a dose at once or in
-two parts, a bolus or a short infusion. Times are days; the dose is an argument because a mouse's is not a
-patient's.
+A law is tried on a few made-up subjects who differ in one respect only: a dose or none, a dose given at once
+or in two parts, a bolus or a short infusion. Times are days. The dose is an argument because a mouse's dose
+is not a patient's.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from kinetics.solve.solving import Solver, solve
 __all__ = ["LAWS", "Law", "Trial", "check_laws"]
 
 TIMES = np.array([0.5, 1.0, 1.02, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.0, 42.0, 60.0])
-_TOTAL = "(mass balance)"  # solved with the model's own outputs, so that both share a compilation
-DAY = 1.0  # of the dose
-SHORT = 0.02  # of the infusion that ends at the third record
+_TOTAL = "(mass balance)"  # an output added to the model's own, so that all share a compilation
+DAY = 1.0  # day of the dose
+SHORT = 0.02  # days: the duration of an infusion that ends at the third record
 Curves = dict[str, Float[np.ndarray, "subject record"]]
 
 
 @dataclass(frozen=True)
 class Law:
-    """One law tried: `ok`, None where the model claims nothing of the kind, and what was seen."""
+    """The result of one law: `ok`, None where the model makes no such claim, and the details in words."""
 
     name: str
     ok: bool | None
@@ -44,26 +45,32 @@ class Law:
 
 @dataclass(frozen=True)
 class Trial:
-    """A model under trial, `amount` its dose (cells or mg); the solutions that laws share are computed
-    once.
+    """A model under trial with its dose `amount` (cells or mg).
+
+    The solutions that several laws need are computed once.
     """
 
     model: Model
     amount: float
     seed: int = 0
-    traced: list[tuple[int, ...]] = field(default_factory=list)  # the shape of the doses, once a trace
+    traced: list[tuple[int, ...]] = field(default_factory=list)  # the shape of the doses, one for each trace
 
     @property
     def routes(self) -> list[str]:
+        """The routes by which the model takes doses."""
         return list(self.model.dosing) or ["iv"]
 
     def doses(self, subjects: Sequence[Sequence[tuple[Any, ...]]]) -> Doses:
-        """(time, amount, duration) of each dose of each subject, by the first route; or (..., route)."""
+        """Arrays of the doses (time, amount, duration) or (time, amount, duration, route) of each subject.
+
+        Without a route it is the first of the model.
+        """
         rows = []
-        for i, given in enumerate(subjects):
-            for time, amount, duration, *by in given:
-                product, _, way = (by[0] if by else self.routes[0]).rpartition("/")
-                rows.append((str(i), time, amount, duration, product or "car_t", way, 1))
+        for i, subject_doses in enumerate(subjects):
+            for time, amount, duration, *by_route in subject_doses:
+                key = by_route[0] if by_route else self.routes[0]
+                product, _, route = key.rpartition("/")
+                rows.append((str(i), time, amount, duration, product or "car_t", route, 1))
         names = ["subject", "time", "amount", "duration", "product", "route", "cycle"]
         table = pd.DataFrame(rows, columns=names)
         return pad_doses(table, [str(i) for i in range(len(subjects))], tuple(self.model.dosing))
@@ -75,8 +82,9 @@ class Trial:
         *,
         rtol: float = 1e-7,
     ) -> Curves:
-        """Every output of every subject, and the total a mass balance claims; typical parameters unless
-        `theta` has others.
+        """Every output of every subject, and the total of the mass balance.
+
+        Parameters are typical unless `theta` has others.
         """
         n = len(doses.time)
         p = {k: np.full(n, v) for k, v in self.model.typical().items()} | dict(theta or {})
@@ -92,7 +100,7 @@ class Trial:
 
     @cached_property
     def subjects(self) -> dict[str, list[list[tuple[Any, ...]]]]:
-        """Who is solved together, in one compilation, by group."""
+        """The doses of the subjects of each group; all groups are solved in one compilation."""
         d = self.amount
         first = (DAY, self.amount, 0.0)
         split = [(DAY, 0.3 * d, 0.0), (DAY, 0.7 * d, 0.0)]
@@ -108,8 +116,8 @@ class Trial:
 
     @cached_property
     def all_doses(self) -> Doses:
-        """Of the subjects of every group, in one array: what is solved with these shares a compilation."""
-        return self.doses([s for group in self.subjects.values() for s in group])
+        """The doses of the subjects of all groups; whatever is solved with these shares a compilation."""
+        return self.doses([subject for group in self.subjects.values() for subject in group])
 
     @cached_property
     def _curves(self) -> Curves:
@@ -123,27 +131,27 @@ class Trial:
         return self.run(self.all_doses, theta)
 
     def group(self, name: str, curves: Curves | None = None) -> Curves:
-        """The curves of one group of subjects:
+        """The curves of one group of subjects.
 
-        "answering": no dose; one on day 3; one on day 1; that with one by each other route.
-        "doses": a dose; none; it in two parts at one time; one on day 5; both days.
+        "answering": no dose; a dose on day 3; a dose on day 1; that dose with one more by each other route.
+        "doses": a dose; none; the dose in two parts at one time; a dose on day 5; doses on both days.
         "infusions": over 0, 1e-3 and 1e-4 d; ending at a record, just before it, just after it.
         "converging": a bolus; an infusion.
-        "drawn": typical parameters, then eight draws of the priors.
+        "drawn": typical parameters, then eight draws from the priors.
         """
         curves = self._curves if curves is None else curves
         rows = self.rows(name)
         return {k: v[rows] for k, v in curves.items() if k != _TOTAL}
 
     def rows(self, name: str) -> slice:
-        """Where a group is among all subjects."""
+        """The rows of a group among all subjects."""
         sizes = {k: len(v) for k, v in self.subjects.items()}
         start = sum(list(sizes.values())[: list(sizes).index(name)])
         return slice(start, start + sizes[name])
 
 
 def _program(model: Model, traced: list[tuple[int, ...]]) -> Callable[..., dict[str, Array]]:
-    """Every output as a function of parameters, doses and tolerance; `traced` is told of every trace."""
+    """Every output as a function of parameters, doses and tolerance; each trace is noted in `traced`."""
 
     def run(p: dict[str, Array], doses: Doses, rtol: Any) -> dict[str, Array]:
         traced.append(doses.time.shape)
@@ -154,28 +162,32 @@ def _program(model: Model, traced: list[tuple[int, ...]]) -> Callable[..., dict[
 
 
 def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> list[Law]:
-    """Try every law on `model`. `amount`: the dose [cells or mg], by default the model's typical dose.
+    """Try every law on `model`. `amount` is the dose [cells or mg], by default the model's typical dose.
 
     >>> [(law.name, law.ok) for law in kn.solve.check_laws(kn.load_model("one_compartment_iv"))][:3]
     [('answers a dose', True), ('finite and not negative', True), ('a dose in two parts is the dose', True)]
     """
-    trial = Trial(model, amount or model.typical_dose or (1e8 if model.dose_unit == "cells" else 100.0), seed)
-    found = []
+    default = 1e8 if model.dose_unit == "cells" else 100.0
+    trial = Trial(model, amount or model.typical_dose or default, seed)
+    results = []
     for name, law in LAWS.items():
         try:
             ok, detail = law(trial)
         except Exception as error:
             ok = False
             detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        found.append(Law(name, ok, detail))
-    return found
+        results.append(Law(name, ok, detail))
+    return results
 
 
 Verdict = tuple[bool | None, str]
 
 
 def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float = 1e-6) -> tuple[float, str]:
-    """The largest difference between two subjects, relative to value plus `floor` of the output's largest."""
+    """The largest difference between two subjects, and what differs.
+
+    It is relative to the value plus `floor` times the largest value of the output.
+    """
     worst = (0.0, "nothing differs")
     for name in b:
         x = a[name][i]
@@ -188,6 +200,7 @@ def _apart(a: Curves, b: Curves, i: int | slice, j: int | slice, *, floor: float
 
 
 def _answers(trial: Trial) -> Verdict:
+    """A dose by each route changes an output."""
     if trial.model.vector_field is not None and not trial.model.dosing:
         return None, "it takes no dose"
     curves = trial.group("answering")
@@ -196,36 +209,48 @@ def _answers(trial: Trial) -> Verdict:
     def differ(i: int, j: int) -> bool:
         return _apart(curves, curves, i, j, floor=1e-12)[0] > 1e-6
 
-    heard = [differ(2, 0) or differ(2, 1)]  # how much, or when: a dose may only mark the start of treatment
-    heard += [differ(3 + i, 2) for i in others]  # a route may act on what another has brought
-    deaf = [route for route, there in zip(trial.routes, heard, strict=True) if not there]
-    return not deaf, f"no output answers a dose by {', '.join(deaf)}" if deaf else "every route is answered"
+    # The amount matters, or at least the day: a dose may only mark the start of treatment.
+    answered = [differ(2, 0) or differ(2, 1)]
+    # A route may act on what another has brought, so the others are tried after the first.
+    answered += [differ(3 + i, 2) for i in others]
+    silent = [route for route, is_answered in zip(trial.routes, answered, strict=True) if not is_answered]
+    if silent:
+        return False, f"no output answers a dose by {', '.join(silent)}"
+    return True, "every route is answered"
 
 
 def _finite(trial: Trial) -> Verdict:
+    """Outputs are finite and not negative."""
     curves = trial.group("drawn")
     bad = [k for k, v in curves.items() if not np.isfinite(v).all()]
     below = [k for k, v in curves.items() if k not in bad and v.min() < -1e-5 * np.abs(v).max()]
-    said = [f"{', '.join(x)} {what}" for x, what in ((bad, "not finite"), (below, "below zero")) if x]
-    return not said, "; ".join(said) or "at the typical values and at 8 draws of the priors"
+    faults = []
+    if bad:
+        faults.append(f"{', '.join(bad)} not finite")
+    if below:
+        faults.append(f"{', '.join(below)} below zero")
+    return not faults, "; ".join(faults) or "at the typical values and at 8 draws of the priors"
 
 
 def _split(trial: Trial) -> Verdict:
+    """A dose in two parts at one time is the whole dose."""
     c = trial.group("doses")
-    gap, said = _apart(c, c, 2, 0)
-    return gap < 1e-5, said
+    gap, detail = _apart(c, c, 2, 0)
+    return gap < 1e-5, detail
 
 
 def _superposes(trial: Trial) -> Verdict:
+    """The curves of two doses add up, where the model claims it."""
     if not trial.model.linear:
         return None, "it does not claim that doses superpose"
     c = trial.group("doses")
     joined = {k: (v[0] + v[3] - v[1])[None] for k, v in c.items()}
-    gap, said = _apart(joined, c, 0, 4)
-    return gap < 1e-4, said
+    gap, detail = _apart(joined, c, 0, 4)
+    return gap < 1e-4, detail
 
 
 def _becomes_bolus(trial: Trial) -> Verdict:
+    """A short infusion approaches the bolus."""
     c = {k: v[:, 3:] for k, v in trial.group("infusions").items()}  # well after the infusion
     long = _apart(c, c, 1, 0)[0]
     short = _apart(c, c, 2, 0)[0]
@@ -233,46 +258,51 @@ def _becomes_bolus(trial: Trial) -> Verdict:
 
 
 def _ends_at_a_record(trial: Trial) -> Verdict:
+    """It makes no difference whether an infusion ends at a record or beside it."""
     c = trial.group("infusions")
-    gap, said = max(_apart(c, c, 4, 3), _apart(c, c, 5, 3))
-    return gap < 1e-3, said
+    gap, detail = max(_apart(c, c, 4, 3), _apart(c, c, 5, 3))
+    return gap < 1e-3, detail
 
 
 def _batch(trial: Trial) -> Verdict:
+    """A subject has the same curves alone and among others."""
     alone = trial.run(trial.doses([[(DAY, trial.amount, 0.0)]]))
-    gap, said = _apart(alone, trial.group("doses"), 0, 0)
-    return gap < 1e-9, said
+    gap, detail = _apart(alone, trial.group("doses"), 0, 0)
+    return gap < 1e-9, detail
 
 
 def _converges(trial: Trial) -> Verdict:
+    """The solution converges to the reference as the tolerance falls."""
     if trial.model.vector_field is None:
         return None, "it is a closed form"
-    fine, coarse = (trial.group("converging", trial.run(trial.all_doses, rtol=rtol)) for rtol in (1e-9, 1e-5))
+    fine = trial.group("converging", trial.run(trial.all_doses, rtol=1e-9))
+    coarse = trial.group("converging", trial.run(trial.all_doses, rtol=1e-5))
     doses = trial.doses(trial.subjects["converging"])
     truth = reference_solve(trial.model, TIMES, trial.model.typical(), doses)
-    truth = {k: np.where(np.abs(v) < 1e-18, 0.0, v) for k, v in truth.items()}  # rounding where nothing is
+    truth = {k: np.where(np.abs(v) < 1e-18, 0.0, v) for k, v in truth.items()}  # rounding error about 0
     every = slice(None)
-    # a thousandth of an output's largest value: what falls below it is for `scale` to say
-    far, near = (_apart(curves, truth, every, every, floor=1e-3)[0] for curves in (coarse, fine))
-    return (
-        near < 1e-5 and near <= far + 1e-7,
-        f"{far:.1e} from the reference at rtol 1e-5, {near:.1e} at 1e-9",
-    )
+    # The floor is a thousandth of an output's largest value: below it the accuracy is a matter of `scale`.
+    far = _apart(coarse, truth, every, every, floor=1e-3)[0]
+    near = _apart(fine, truth, every, every, floor=1e-3)[0]
+    detail = f"{far:.1e} from the reference at rtol 1e-5, {near:.1e} at 1e-9"
+    return near < 1e-5 and near <= far + 1e-7, detail
 
 
 def _balances(trial: Trial) -> Verdict:
+    """Nothing is made or lost, where the model claims it."""
     law = trial.model.balance
     if law is None:
         return None, "it does not claim a mass balance"
     theta = {k: np.zeros(len(trial.all_doses.time)) for k in law.without}
     total = trial.run(trial.all_doses, theta, rtol=1e-10)[_TOTAL][trial.rows("infusions")]
-    given = trial.amount * (TIMES > DAY + SHORT)
+    dosed = trial.amount * (TIMES > DAY + SHORT)
     settled = (TIMES < DAY) | (TIMES > DAY + SHORT)
-    gap = float(np.max(np.abs(total - total[:, :1] - given)[:, settled]) / trial.amount)
+    gap = float(np.max(np.abs(total - total[:, :1] - dosed)[:, settled]) / trial.amount)
     return gap < 1e-8, f"off by {gap:.1e} of the dose"
 
 
 def _gradient(trial: Trial) -> Verdict:
+    """The gradient equals the finite difference."""
     model = trial.model
     step = 1e-3
     names = list(model.parameters)
@@ -291,15 +321,14 @@ def _gradient(trial: Trial) -> Verdict:
         return jnp.sum(each), each
 
     one = trial.doses([[(DAY, trial.amount, 0.0)]])
-    moved = np.concatenate(
-        [x * step * np.eye(len(names)) for x in (1, -1, 2, -2)] + [np.zeros((1, len(names)))]
-    )
-    many = Doses(*(np.repeat(x, len(moved), axis=0) for x in one))
-    slopes, values = jax.jit(jax.grad(loss, has_aux=True))(
-        {k: moved[:, i] for i, k in enumerate(names)}, many
-    )
+    # Subjects with one parameter changed by one and two steps up and down, and the typical subject last.
+    changes = [x * step * np.eye(len(names)) for x in (1, -1, 2, -2)]
+    logs = np.concatenate([*changes, np.zeros((1, len(names)))])
+    many = Doses(*(np.repeat(x, len(logs), axis=0) for x in one))
+    by_name = {k: logs[:, i] for i, k in enumerate(names)}
+    slopes, values = jax.jit(jax.grad(loss, has_aux=True))(by_name, many)
     up, down, up2, down2 = np.asarray(values)[:-1].reshape(4, len(names))
-    finite = (8 * (up - down) - (up2 - down2)) / (12 * step)  # of fourth order
+    finite = (8 * (up - down) - (up2 - down2)) / (12 * step)  # a difference of fourth order
     exact = np.array([float(slopes[k][-1]) for k in names])
     gap = np.abs(exact - finite) / (np.abs(finite) + 1e-3 * np.abs(finite).max() + 1e-12)
     worst = int(np.nan_to_num(gap, nan=np.inf).argmax())
@@ -307,6 +336,7 @@ def _gradient(trial: Trial) -> Verdict:
 
 
 def _compiles_once(trial: Trial) -> Verdict:
+    """New parameter values do not cause another compilation."""
     alone = trial.doses([[(DAY, trial.amount, 0.0)]])
     for factor in (1.0, 1.1):
         trial.run(alone, {k: np.full(1, v * factor) for k, v in trial.model.typical().items()})

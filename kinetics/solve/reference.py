@@ -1,9 +1,8 @@
-"""Subjects one by one by SciPy, slowly and with tight tolerances: what every model's fast solution is tested
-against.
+"""The slow reference solution, by SciPy with tight tolerances, against which the fast one is tested.
 
-Interval by interval between stops, LSODA (Petzold 1983, SIAM J Sci Stat Comput 4:136), or Radau IIA (Hairer &
-Wanner 1996, section IV.8) where LSODA makes no headway. It shares the model file with `solve` and nothing
-else: no lanes, no sparse pattern, no jump table.
+Subjects are solved one by one, interval by interval between stops, by LSODA (Petzold 1983, SIAM J Sci Stat
+Comput 4:136), or by Radau IIA (Hairer & Wanner 1996, section IV.8) where LSODA makes no progress. It has the
+model file in common with `solve` and nothing else: no lanes, no sparse pattern, no jump table.
 """
 
 from __future__ import annotations
@@ -23,7 +22,9 @@ from kinetics.regimen import Doses
 
 __all__ = ["reference_solve"]
 
-_PATIENCE = 3000  # calls between two stops: where a tumour vanishes LSODA may never end; Radau, slower, does
+_PATIENCE = (
+    3000  # calls of LSODA between two stops: where a tumour vanishes it may never end, while Radau does
+)
 
 
 def reference_solve(
@@ -34,50 +35,58 @@ def reference_solve(
     *,
     rtol: float = 1e-10,
 ) -> dict[str, Float[np.ndarray, "subject record"]]:
-    """Every output at `times` [day] for subjects that differ in their doses only. A record precedes a
-    dose.
+    """Every output at `times` [day] of subjects who differ in their doses only.
+
+    A record at the time of a dose is taken before it.
     """
     run = _interval(model, rtol)
-    every = [_one(model, run, times, p, Doses(*(x[i] for x in doses))) for i in range(len(doses.time))]
-    return {name: np.stack([one[name] for one in every]) for name in model.outputs}
+    subjects = [_subject(model, run, times, p, Doses(*(x[i] for x in doses))) for i in range(len(doses.time))]
+    return {name: np.stack([curves[name] for curves in subjects]) for name in model.outputs}
 
 
-def _one(
+def _subject(
     model: Model, run: Any, times: Float[np.ndarray, " record"], p: Mapping[str, float], doses: Doses
 ) -> dict[str, Float[np.ndarray, " record"]]:
-    routes = list(model.dosing.items()) or [("", lambda q: {})]  # a block may take no dose
+    """Every output of one subject."""
+    routes = list(model.dosing.items()) or [("", lambda q: {})]  # a model may take no dose
     q = {k: jnp.asarray(v, float) for k, v in p.items()}
     y = {k: 0.0 for k in model.states} | dict((model.initial or (lambda p: {}))(q))
     y = {k: jnp.asarray(v, float) for k, v in y.items()}
-    given = []
+    # Every dose as its start, its duration, and what enters each state.
+    entries = []
     for time, amount, duration, entry in zip(
         doses.time, doses.amount, doses.duration, doses.entry, strict=True
     ):
         route, fraction = routes[int(entry)]
         start = float(time) + float(model.lag[route](q) if route in model.lag else 0.0)
         parts = {k: float(amount) * jnp.asarray(v, float) for k, v in fraction(q).items()}
-        given.append((start, float(duration), parts))
-    starts = [s for s, _, _ in given]
-    stops = sorted({0.0, *starts, *(s + d for s, d, _ in given), *np.maximum(times, 0.0).tolist()})
-    seen: dict[float, dict[str, Any]] = {}
+        entries.append((start, float(duration), parts))
+    starts = [start for start, _, _ in entries]
+    ends = [start + duration for start, duration, _ in entries]
+    stops = sorted({0.0, *starts, *ends, *np.maximum(times, 0.0).tolist()})
+    # From stop to stop; the states of a stop are kept before its boluses are added.
+    states: dict[float, dict[str, Any]] = {}
     for begin, end in zip([0.0, *stops], stops, strict=False):
         if end > begin:
             rate = {k: jnp.zeros(()) for k in y}
-            for start, duration, parts in given:
+            for start, duration, parts in entries:
                 if duration > 0 and start <= begin and end <= start + duration + 1e-12:
                     rate |= {k: rate[k] + v / duration for k, v in parts.items()}
             y = run(begin, end, y, q, rate)
-        seen[end] = y
-        for start, duration, parts in given:
+        states[end] = y
+        for start, duration, parts in entries:
             if start == end and duration <= 0:
                 y = y | {k: y[k] + v for k, v in parts.items()}
-    at = [seen[max(float(t), 0.0)] for t in times]
-    stacked = {k: jnp.stack([row[k] for row in at]) for k in model.states}
+    at_records = [states[max(float(t), 0.0)] for t in times]
+    stacked = {k: jnp.stack([row[k] for row in at_records]) for k in model.states}
     return {k: np.asarray(o.value(stacked, q)) for k, o in model.outputs.items()}
 
 
 def _interval(model: Model, rtol: float) -> Any:
-    """From one stop to the next: states are scaled, so that one absolute tolerance serves all."""
+    """A function that integrates from one stop to the next.
+
+    The states are scaled, so that one absolute tolerance serves all.
+    """
     names = list(model.states)
     scale = np.array([state.scale for state in model.states.values()])
     field = model.vector_field
@@ -85,40 +94,40 @@ def _interval(model: Model, rtol: float) -> Any:
 
     def slope(t: Any, z: Any, p: Any, rate: Any) -> Any:
         q = {k: p[i] for i, k in enumerate(model.parameters)}
-        found = field(t, {k: z[i] * scale[i] for i, k in enumerate(names)}, q)
-        return jnp.stack([(jnp.asarray(found[k], float) + rate[i]) / scale[i] for i, k in enumerate(names)])
+        slopes = field(t, {k: z[i] * scale[i] for i, k in enumerate(names)}, q)
+        return jnp.stack([(jnp.asarray(slopes[k], float) + rate[i]) / scale[i] for i, k in enumerate(names)])
 
     compiled = jax.jit(slope)
     jacobian = jax.jit(jax.jacfwd(slope, 1))
 
     def run(begin: float, end: float, y: Any, p: Any, rate: Any) -> Any:
         start = np.array([y[k] for k in names]) / scale
-        # one array each: handing over dictionaries would cost more than the slope
-        given = np.array([p[k] for k in model.parameters]), np.array([rate[k] for k in names])
+        # As arrays: handing over dictionaries would cost more than the slope itself.
+        arguments = (np.array([p[k] for k in model.parameters]), np.array([rate[k] for k in names]))
         for method, most in (("LSODA", _PATIENCE), ("Radau", np.inf)):
             try:
-                found = solve_ivp(
+                solution = solve_ivp(
                     _counted(compiled, most),
                     (begin, end),
                     start,
                     method,
                     t_eval=[end],
-                    args=given,
+                    args=arguments,
                     jac=jacobian,
                     rtol=rtol,
                     atol=rtol,
                 )
             except _Lost:
                 continue
-            if found.success:
-                return dict(zip(names, found.y[:, -1] * scale, strict=True))
+            if solution.success:
+                return dict(zip(names, solution.y[:, -1] * scale, strict=True))
         raise ArithmeticError(f"no reference between days {begin:g} and {end:g}")
 
     return run
 
 
 class _Lost(Exception):
-    """A method that makes no headway."""
+    """A method makes no progress."""
 
 
 def _counted(f: Callable[..., Any], most: float) -> Callable[..., Any]:

@@ -1,12 +1,12 @@
 """One step of a linearly implicit method for stiff models, all subjects at once, and its exact reverse.
 
 Rodas4 (Hairer & Wanner 1996, Solving Ordinary Differential Equations II, IV.7; coefficients of their code
-RODAS): six stages, order 4(3), L-stable. A stage is one sparse linear solve and no iteration, so lanes stay
-together:
+RODAS) has six stages, order 4(3), and is L-stable. A stage is one sparse linear solve without iteration, so
+that lanes stay together:
 
     (I/gamma - h J) u_i = h f(t + alpha_i h, y + sum_j a_ij u_j) + sum_j c_ij u_j + h^2 gamma_i df/dt
 
-The reverse is the exact derivative of that, with J's own dependence on states and parameters.
+The reverse is the exact derivative of this step, including the dependence of J on states and parameters.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ ORDER = 4.0
 
 
 class Rodas4:
-    """The method for one right-hand side: it keeps the pattern of the Jacobian and the order of
-    elimination.
-    """
+    """The method for one right-hand side, with the pattern of its Jacobian and the order of elimination."""
 
     def __init__(self, field: Field, size: int, pattern: Pattern, *, timed: bool) -> None:
         self.size = size
@@ -73,18 +71,22 @@ class Rodas4:
 
     @classmethod
     def of(cls, field: Field, size: int, p: Any) -> Rodas4:
-        """Read the pattern off the trace of `field` (t, y, p), lanes of length 1."""
+        """Read the pattern from the trace of `field` (t, y, p) with lanes of length 1."""
         flows = dependencies(field, jnp.zeros(1), tuple(jnp.ones(1) for _ in range(size)), p)
-        pattern = frozenset((i, j - 1) for i, given in enumerate(flows) for j in given if 1 <= j <= size)
-        return cls(field, size, pattern, timed=any(0 in given for given in flows))
+        # Input 0 is the time, inputs 1 to `size` are the states.
+        pattern = frozenset((i, j - 1) for i, inputs in enumerate(flows) for j in inputs if 1 <= j <= size)
+        return cls(field, size, pattern, timed=any(0 in inputs for inputs in flows))
 
     def _slopes_of(self, field: Field, t: Array, y: State, p: Any) -> tuple[list[Array], State | None]:
-        """The Jacobian's entries, and df/dt where the equations know the time."""
+        """The entries of the Jacobian, and df/dt where the equations depend on time."""
         entries = jacobian(lambda y: field(t, y, p), y, self.pattern)
-        by_time = jax.jvp(lambda t: field(t, y, p), (t,), (jnp.ones_like(t),))[1] if self.timed else None
+        by_time = None
+        if self.timed:
+            _, by_time = jax.jvp(lambda t: field(t, y, p), (t,), (jnp.ones_like(t),))
         return [entries[c] for c in self.cells], by_time
 
     def _factored(self, h: Array, entries: Sequence[Array]) -> dict[tuple[int, int], Array]:
+        """I/gamma - h J, factorised."""
         w = {c: -h * e for c, e in zip(self.cells, entries, strict=True)}
         for k in range(self.size):
             w[k, k] = w.get((k, k), jnp.zeros_like(h)) + 1.0 / _GAMMA
@@ -93,13 +95,14 @@ class Rodas4:
     def _stages(
         self, field: Driven, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
     ) -> tuple[list[State], list[State], Any, Any]:
+        """The points and increments u of the six stages, the factorised matrix, and df/dt."""
         entries, by_time = guard(there, lambda t, y, p: self.slopes(t, y, field.parameters(p)), t, y, p)
         lu = guard(there, self._factored, h, entries)
         points = []
         us = []
         for i in range(_STAGES):
-            at = y if i == 0 else guard(there, lambda y, us, i=i: _shifted(y, us, _A[i]), y, us)
-            slope = guard(there, field, t + _ALPHA[i] * h, at, p)
+            point = y if i == 0 else guard(there, lambda y, us, i=i: _shifted(y, us, _A[i]), y, us)
+            slope = guard(there, field, t + _ALPHA[i] * h, point, p)
 
             def stage(h: Array, slope: State, us: Any, by_time: Any, i: int = i) -> State:
                 b = [
@@ -111,7 +114,7 @@ class Rodas4:
 
             b = guard(there, stage, h, slope, us, by_time)
             us.append(tuple(guard(there, lambda lu, b: solve_factored(lu, self.factors, b), lu, list(b))))
-            points.append(at)
+            points.append(point)
         return points, us, lu, by_time
 
     def step(
@@ -133,8 +136,9 @@ class Rodas4:
         *,
         moving: bool,
     ) -> tuple[State, Any, Array, Array]:
-        """Cotangents of y, p, t and h, given that of the state after the step; t and h are zero unless
-        `moving`.
+        """The cotangents of y, p, t and h, given the cotangent of the state after the step.
+
+        Those of t and h are zero unless `moving`, which says that stop times depend on parameters.
         """
         if moving:
             _, vjp = jax.vjp(lambda t, h, y, p: self.step(field, there, t, h, y, p)[0], t, h, y, p)
@@ -143,28 +147,31 @@ class Rodas4:
         points, us, lu, _ = self._stages(field, there, t, h, y, p)
         of_y = cotangent
         of_p = jax.tree.map(jnp.zeros_like, p)
-        at_bars: list[State] = [()] * _STAGES
-        vs: list[State] = [()] * _STAGES
+        point_bars: list[State] = [()] * _STAGES
+        vs: list[State] = [()] * _STAGES  # the cotangents of the right-hand sides of the linear systems
 
-        def pull(t: Array, at: State, p: Any, v: State, h: Array) -> tuple[State, Any]:
-            return jax.vjp(lambda at, p: field(t, at, p), at, p)[1](tuple(h * x for x in v))
+        def pull(t: Array, point: State, p: Any, v: State, h: Array) -> tuple[State, Any]:
+            """The cotangents of one call of the field."""
+            return jax.vjp(lambda point, p: field(t, point, p), point, p)[1](tuple(h * x for x in v))
 
+        # The stages from last to first: u_i is read by the result, by later points and by later systems.
         for i in reversed(range(_STAGES)):
 
-            def bar(cotangent: State, at_bars: list[State], vs: list[State], i: int = i) -> State:
+            def bar(cotangent: State, point_bars: list[State], vs: list[State], i: int = i) -> State:
                 return tuple(
                     _M[i] * c
-                    + sum(_A[j][i] * at_bars[j][s] + _C[j][i] * vs[j][s] for j in range(i + 1, _STAGES))
+                    + sum(_A[j][i] * point_bars[j][s] + _C[j][i] * vs[j][s] for j in range(i + 1, _STAGES))
                     for s, c in enumerate(cotangent)
                 )
 
-            b = guard(there, bar, cotangent, at_bars, vs)
+            b = guard(there, bar, cotangent, point_bars, vs)
             vs[i] = tuple(
                 guard(there, lambda lu, b: solve_factored(lu, self.factors, b, transposed=True), lu, list(b))
             )
-            at_bars[i], p_bar = guard(there, pull, t + _ALPHA[i] * h, points[i], p, vs[i], h)
-            of_y = tuple(a + b for a, b in zip(of_y, at_bars[i], strict=True))
+            point_bars[i], p_bar = guard(there, pull, t + _ALPHA[i] * h, points[i], p, vs[i], h)
+            of_y = tuple(a + b for a, b in zip(of_y, point_bars[i], strict=True))
             of_p = jax.tree.map(jnp.add, of_p, p_bar)
+        # J and df/dt depend on the state and the parameters too.
         y_bar, p_bar = guard(there, lambda *args: self._through_slopes(field, *args), t, h, y, p, us, vs)
         return (
             tuple(a + b for a, b in zip(of_y, y_bar, strict=True)),
@@ -176,7 +183,7 @@ class Rodas4:
     def _through_slopes(
         self, field: Driven, t: Array, h: Array, y: State, p: Any, us: list[State], vs: list[State]
     ) -> tuple[State, Any]:
-        """What the step owes to the states and parameters inside J and df/dt."""
+        """The cotangents of states and parameters through J and df/dt."""
         of_entries = [h * sum(v[i] * u[j] for u, v in zip(us, vs, strict=True)) for i, j in self.cells]
         of_time = None
         if self.timed:
@@ -188,4 +195,5 @@ class Rodas4:
 
 
 def _shifted(y: State, us: Sequence[State], weights: Sequence[float]) -> State:
+    """y plus the weighted sum of the increments."""
     return tuple(y_s + sum(w * u[s] for w, u in zip(weights, us, strict=True)) for s, y_s in enumerate(y))

@@ -1,8 +1,8 @@
-"""All subjects at once: a model's states and outputs at every record, and the exact gradient.
+"""A model's outputs at every record of all subjects, with the exact gradient.
 
-Closed-form models are evaluated directly. Equations are integrated from day 0, all subjects in one loop with
-a step length each. Arrays are dense (subject x record), padded by the caller: a repeated time costs nearly
-nothing.
+Closed-form models are evaluated directly. Equations are integrated from day 0 in one loop over all subjects,
+each with its own step length. Arrays are dense (subject x record) and padded by the caller; a repeated time
+costs almost nothing.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ __all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
 
 @dataclass(frozen=True)
 class Solver:
-    """How equations are integrated; closed forms ignore it.
+    """Settings of the integration of equations; closed forms ignore them.
 
-    The error of each step is held below `rtol` of a state plus `atol` times the state's `scale`. `most`
-    bounds the steps of one subject, besides one for each record and dose; the memory of a gradient is in
-    proportion. `method`: "explicit" (Tsit5), "stiff" (Rodas4), or "auto": what the model says.
-    `precision="float32"` halves memory and is for simulation. `infusions=False` promises boluses only.
+    The error of each step stays below `rtol` times the state plus `atol` times the `scale` of the state.
+    `most` is the largest number of steps of one subject, in addition to one step for each record and dose;
+    the memory of a gradient is proportional to it. `method` is "explicit" (Tsit5), "stiff" (Rodas4) or
+    "auto", which takes what the model says. `precision="float32"` halves the memory and is for simulation.
+    `infusions=False` promises that all doses are boluses.
     """
 
     rtol: float = 1e-6
@@ -46,11 +47,11 @@ class Solver:
     infusions: bool = True
 
 
-_OWN = "parameter "  # before the name of a parameter that is integrated as a state, since courses change it
+_OWN = "parameter "  # prefix of a parameter that is integrated as a state because courses change it
 
 
 class Trouble(NamedTuple):
-    """Where the solver gave up: the day for each subject (inf where it did not), and the steps each took."""
+    """The day on which the solver gave up on each subject (inf where it did not), and the steps it took."""
 
     at: Float[Array, " subject"]
     steps: Int[Array, " subject"]
@@ -65,12 +66,13 @@ def solve(
     *,
     solver: Solver | None = None,
 ) -> dict[str, Float[Array, "subject record"]]:
-    """The model's outputs, in their units, at `times` [day] for every subject. Pure and differentiable.
+    """The outputs of a model, in their units, at `times` [day] of every subject. A pure, differentiable
+    function.
 
-    `theta` holds every parameter of the model, one value a subject, and X_cycle1, X_cycle2 ... where
-    parameter X has another value in each of `doses.course` (`kinetics.solve.courses`); `doses` as
-    `regimen.Doses`. A record at the very time of a dose is taken before it. Where the solver gives up on a
-    subject, its later records are NaN and its gradient zero; the other subjects do not notice. Equations have
+    `theta` holds every parameter of the model, one value a subject. A parameter X that differs between the
+    courses of a subject also comes as X_cycle1, X_cycle2 ... (see `kinetics.solve.courses`). A record at
+    exactly the time of a dose is taken before the dose. Where the solver gives up on a subject, the later
+    records of that subject are NaN and its gradient is zero; other subjects are not affected. Equations have
     reverse-mode gradients only.
     """
     wanted = model.outputs if outputs is None else {k: model.outputs[k] for k in outputs}
@@ -81,15 +83,16 @@ def solve(
     if model.solution is not None:
         return _closed(model.solution, value, jnp.asarray(times), by_course(model, theta), doses)
     line, visited, names, p = _visit(model, times, theta, doses, list(wanted), solver or Solver())
-    found = line.record_stop < visited.reached
-    blank = jnp.ones_like(found, line.time.dtype)
-    states = dict.fromkeys(model.states, blank) | {
-        name: jnp.where(found, jnp.take_along_axis(y, line.record_stop, axis=0), 1.0)
-        for name, y in zip(names, visited.states, strict=True)
-    }
-    at_record = {k: states.pop(_OWN + k) for k in model.parameters if _OWN + k in states}
-    result = jax.vmap(value, in_axes=-1, out_axes=0)(states, p | at_record)
-    return {k: jnp.where(found.T, v, jnp.nan).astype(float) for k, v in result.items()}
+    # The states at each record; 1 where the solver did not get there or the state was not needed.
+    reached = line.record_stop < visited.reached
+    ones = jnp.ones_like(reached, line.time.dtype)
+    states = dict.fromkeys(model.states, ones)
+    for name, y in zip(names, visited.states, strict=True):
+        at_records = jnp.take_along_axis(y, line.record_stop, axis=0)
+        states[name] = jnp.where(reached, at_records, 1.0)
+    course_parameters = {k: states.pop(_OWN + k) for k in model.parameters if _OWN + k in states}
+    result = jax.vmap(value, in_axes=-1, out_axes=0)(states, p | course_parameters)
+    return {k: jnp.where(reached.T, v, jnp.nan).astype(float) for k, v in result.items()}
 
 
 def _closed(
@@ -99,12 +102,15 @@ def _closed(
     theta: tuple[dict[str, Array], dict[str, Array]],
     doses: Doses,
 ) -> dict[str, Float[Array, "subject record"]]:
-    plain, own = theta
+    """The outputs of a closed form; `theta` is what `by_course` gives."""
+    plain, by_courses = theta
 
-    def one(t: Array, p: dict[str, Array], own: dict[str, Array], d: Doses) -> dict[str, Array]:
-        return value(*courses_of(closed, t, p, own, d)) if own else value(closed(t, p, d), p)
+    def subject(t: Array, p: dict[str, Array], by_courses: dict[str, Array], d: Doses) -> dict[str, Array]:
+        if by_courses:
+            return value(*courses_of(closed, t, p, by_courses, d))
+        return value(closed(t, p, d), p)
 
-    return jax.vmap(one, (0, 0, -1, 0))(times, plain, own, doses)
+    return jax.vmap(subject, (0, 0, -1, 0))(times, plain, by_courses, doses)
 
 
 def trouble(
@@ -116,9 +122,7 @@ def trouble(
     *,
     solver: Solver | None = None,
 ) -> Trouble:
-    """Where and after how many steps the solver of `solve` gives up on a subject; never, for a closed
-    form.
-    """
+    """When, and after how many steps, `solve` gives up on each subject; a closed form never does."""
     if model.solution is not None:
         n = jnp.shape(times)[0]
         return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))
@@ -135,14 +139,16 @@ def _visit(
     solver: Solver,
 ) -> tuple[Timeline, Visited, tuple[str, ...], dict[str, Array]]:
     """The stops, the states at them, the names of the states integrated, and the parameters as arrays."""
+    # Floating-point input in the solver's precision.
     dtype = jnp.dtype(solver.precision)
     cast = Doses(
         *(x if jnp.issubdtype(jnp.asarray(x).dtype, jnp.integer) else jnp.asarray(x, dtype) for x in doses)
     )
+    p, by_courses = jax.tree.map(lambda x: jnp.asarray(x, dtype), by_course(model, theta))
+    # Only what the outputs depend on is integrated; parameters that courses change are states as well.
     needs = reach(model, outputs)
-    p, own = jax.tree.map(lambda x: jnp.asarray(x, dtype), by_course(model, theta))
-    own = {k: v for k, v in own.items() if k in needs.all}
-    courses = AtCourses.of(own, cast)
+    by_courses = {k: v for k, v in by_courses.items() if k in needs.all}
+    courses = AtCourses.of(by_courses, cast)
     line = timeline(
         model,
         jnp.asarray(times, dtype),
@@ -152,56 +158,62 @@ def _visit(
         own=courses.at_dose,
         sets={_OWN + k: v for k, v in courses.jump.items()},
     )
-    first = p | courses.first
-    rest = jax.vmap(lambda p: as_arrays((model.initial or (lambda p: {}))(p), dtype))(first)
-    rest |= {_OWN + k: v for k, v in courses.first.items()}
+    # The states at day 0.
+    initial = model.initial or (lambda p: {})
+    start = jax.vmap(lambda p: as_arrays(initial(p), dtype))(p | courses.first)
+    start |= {_OWN + k: v for k, v in courses.first.items()}
     zero = jnp.zeros(line.time.shape[1], dtype)
-    names = (*needs.states, *(_OWN + k for k in own))
+    names = (*needs.states, *(_OWN + k for k in by_courses))
     problem = Problem(
-        line.time,
-        tuple(rest.get(k, zero) for k in names),
-        {k: p[k] for k in needs.field},
-        tuple(line.jump.get(k) for k in names),
-        tuple((line.rate or {}).get(k) for k in names),
+        time=line.time,
+        start=tuple(start.get(k, zero) for k in names),
+        p={k: p[k] for k in needs.field},
+        jump=tuple(line.jump.get(k) for k in names),
+        rate=tuple((line.rate or {}).get(k) for k in names),
     )
-    field = _field(model, needs, tuple(own))
-    return line, visit(field, problem, _steps(model, field, names, needs, solver, len(line.time))), names, p
+    field = _field(model, needs, tuple(by_courses))
+    steps = _steps(model, field, names, needs, solver, stops=len(line.time))
+    return line, visit(field, problem, steps), names, p
 
 
-def _field(model: Model, needs: Reach, own: tuple[str, ...]) -> explicit.Field:
-    """The right-hand side of the states needed, on tuples of lanes; whatever else it may read is 1.
+def _field(model: Model, needs: Reach, by_courses: tuple[str, ...]) -> explicit.Field:
+    """The right-hand side of the states that are needed, on tuples of lanes.
 
-    Parameters in `own` are the last states, and do not move.
+    States and parameters that are not needed are given as 1. The parameters `by_courses` are the last states;
+    their slopes are 0.
     """
     vector_field = model.vector_field
     assert vector_field is not None
 
-    def one(t: Any, y: tuple[Any, ...], p: Mapping[str, Any]) -> tuple[Any, ...]:
-        blank = jnp.ones_like(t)
-        of_course = dict(zip(own, y[len(needs.states) :], strict=True))
-        states = dict.fromkeys(model.states, blank) | dict(zip(needs.states, y, strict=False))
-        slope = vector_field(t, states, dict.fromkeys(model.parameters, blank) | dict(p) | of_course)
-        moved = tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in needs.states)
-        return (*moved, *(jnp.zeros_like(t) for _ in own))
+    def subject(t: Any, y: tuple[Any, ...], p: Mapping[str, Any]) -> tuple[Any, ...]:
+        one = jnp.ones_like(t)
+        states = dict.fromkeys(model.states, one) | dict(zip(needs.states, y, strict=False))
+        course_parameters = dict(zip(by_courses, y[len(needs.states) :], strict=True))
+        parameters = dict.fromkeys(model.parameters, one) | dict(p) | course_parameters
+        slope = vector_field(t, states, parameters)
+        slopes = tuple(jnp.asarray(slope[k], jnp.result_type(t)) for k in needs.states)
+        return (*slopes, *(jnp.zeros_like(t) for _ in by_courses))
 
-    return traced_once(jax.vmap(one))
+    return traced_once(jax.vmap(subject))
 
 
 def _steps(
     model: Model, field: explicit.Field, names: tuple[str, ...], needs: Reach, solver: Solver, stops: int
 ) -> Steps:
+    """The method of the solver with its tolerances and the largest number of iterations."""
     stiff = model.stiff if solver.method == "auto" else solver.method == "stiff"
-    limits = (
-        solver.rtol,
-        tuple(solver.atol * (model.states[k].scale if k in model.states else 1.0) for k in names),
-        solver.most + stops,
-    )
+    scales = [model.states[k].scale if k in model.states else 1.0 for k in names]
+    limits = {
+        "rtol": solver.rtol,
+        "atol": tuple(solver.atol * scale for scale in scales),
+        "most": solver.most + stops,
+    }
     if not stiff:
-        return Steps(explicit.step, explicit.reverse_step, explicit.ORDER, *limits)
+        return Steps(explicit.step, explicit.reverse_step, explicit.ORDER, **limits)
     method = rosenbrock.Rodas4.of(field, len(names), {k: jnp.ones(1) for k in needs.field})
-    return Steps(method.step, method.reverse_step, rosenbrock.ORDER, *limits)
+    return Steps(method.step, method.reverse_step, rosenbrock.ORDER, **limits)
 
 
 def derived(model: Model, theta: Mapping[str, Float[AnyArray, "..."]]) -> dict[str, Float[Array, "..."]]:
-    """The model's derived quantities (doubling time, half-lives ...), elementwise over `theta`."""
+    """The derived quantities of a model (doubling time, half-lives ...), elementwise over `theta`."""
     return {name: d.value(theta) for name, d in model.derived.items()}

@@ -1,8 +1,8 @@
-"""Which inputs each output of a function depends on, and linear solves that use it.
+"""The inputs that each output of a function depends on, and linear solves that use this pattern.
 
-A model's right-hand side is a scalar program, so the pattern of its Jacobian can be read off its trace; a
-factorisation that touches only the non-zero entries is then a few dozen multiplications on whole lanes: for
-organs that exchange with blood (a star) it costs O(states), not O(states^3).
+The right-hand side of a model is a scalar program, so that the pattern of its Jacobian can be read from its
+trace. A factorisation that touches only the non-zero entries then takes a few dozen multiplications on whole
+lanes: for organs that exchange with blood (a star) it costs O(states) rather than O(states^3).
 """
 
 from __future__ import annotations
@@ -29,46 +29,47 @@ __all__ = [
 Pattern = frozenset[tuple[int, int]]  # (row, column) of the entries that may be non-zero
 Entries = dict[tuple[int, int], Array]
 State = tuple[Array, ...]
-Slopes = dict[int, Array]  # of one value, by the number of a state
+Slopes = dict[int, Array]  # the derivatives of one value, by the number of the state
 
 
 def dependencies(f: Callable[..., Any], *args: Any) -> list[set[int]]:
-    """For each output leaf of `f(*args)`, the numbers of the input leaves that it may depend on."""
+    """The numbers of the input leaves that each output leaf of `f(*args)` may depend on."""
     jaxpr = jax.make_jaxpr(f)(*args).jaxpr
     return _flow(jaxpr, [{i} for i in range(len(jaxpr.invars))])
 
 
+_LOOPS = {"while", "scan", "cond"}  # iterations mix their values: every output depends on every input
+
+
 def _flow(jaxpr: Any, inputs: Sequence[set[int]]) -> list[set[int]]:
-    known: dict[Any, set[int]] = dict(zip(jaxpr.invars, inputs, strict=True))
+    """The inputs that each result of a trace may depend on, given those that its arguments depend on."""
+    sources: dict[Any, set[int]] = dict(zip(jaxpr.invars, inputs, strict=True))
 
     def of(atom: Any) -> set[int]:
-        return set() if isinstance(atom, core.Literal) else known.get(atom, set())
+        return set() if isinstance(atom, core.Literal) else sources.get(atom, set())
 
     for eqn in jaxpr.eqns:
-        given = [of(v) for v in eqn.invars]
+        arguments = [of(v) for v in eqn.invars]
         inner = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr")
         inner = getattr(inner, "jaxpr", inner)
-        if inner is not None and len(inner.invars) == len(given) and eqn.primitive.name not in _LOOPS:
-            results = _flow(inner, given)
+        if inner is not None and len(inner.invars) == len(arguments) and eqn.primitive.name not in _LOOPS:
+            results = _flow(inner, arguments)
         else:
-            results = [set().union(*given)] * len(eqn.outvars)
-        known.update(zip(eqn.outvars, results, strict=True))
+            results = [set().union(*arguments)] * len(eqn.outvars)
+        sources.update(zip(eqn.outvars, results, strict=True))
     return [of(v) for v in jaxpr.outvars]
-
-
-_LOOPS = {"while", "scan", "cond"}  # an iteration carries dependence round: every output on every input
 
 
 @dataclass(frozen=True)
 class Factors:
-    """How to eliminate: the order of pivots, and the pattern with what elimination fills in."""
+    """The order of the pivots, and the pattern of the matrix after elimination has filled entries in."""
 
     order: tuple[int, ...]
     filled: Pattern
 
 
 def plan_elimination(size: int, pattern: Pattern) -> Factors:
-    """Pivots on the diagonal, least fill first (Markowitz 1957, Management Science 3:255)."""
+    """Pivots on the diagonal, those with the least fill first (Markowitz 1957, Management Science 3:255)."""
     filled = set(pattern) | {(i, i) for i in range(size)}
     left = set(range(size))
     order = []
@@ -89,16 +90,15 @@ def plan_elimination(size: int, pattern: Pattern) -> Factors:
 
 
 def factorise(matrix: Mapping[tuple[int, int], Array], factors: Factors) -> Entries:
-    """L and U in place (unit lower): multipliers below each pivot, and the inverse of each pivot on the
-    diagonal.
-    """
+    """L (unit lower triangular) and U in one matrix, with the inverse of each pivot on the diagonal."""
     a = dict(matrix)
     done: set[int] = set()
     for k in factors.order:
         done.add(k)
         a[k, k] = 1.0 / a[k, k]
         columns = [j for j in factors.order if j not in done and (k, j) in factors.filled]
-        for i in (i for i in factors.order if i not in done and (i, k) in factors.filled):
+        rows = [i for i in factors.order if i not in done and (i, k) in factors.filled]
+        for i in rows:
             m = a[i, k] * a[k, k]
             a[i, k] = m
             for j in columns:
@@ -109,7 +109,7 @@ def factorise(matrix: Mapping[tuple[int, int], Array], factors: Factors) -> Entr
 def solve_factored(
     a: Entries, factors: Factors, b: Sequence[Array], *, transposed: bool = False
 ) -> list[Array]:
-    """x with A x = b, or A^T x = b."""
+    """The solution x of A x = b, or of A^T x = b if `transposed`."""
     x = list(b)
     order = factors.order
     rank = {k: r for r, k in enumerate(order)}
@@ -135,8 +135,10 @@ def solve_factored(
 
 
 def jacobian(f: Callable[[State], State], y: State, pattern: Pattern) -> Entries:
-    """The entries of df/dy in `pattern`: one pass over the trace of `f`, each value with its slopes by the
-    states that it depends on, so a state costs only the terms it is in.
+    """The entries of df/dy in `pattern`.
+
+    One pass over the trace of `f` carries, with every value, its derivatives by the states that it depends
+    on. A state thus costs only the terms in which it occurs.
     """
     traced = jax.make_jaxpr(f)(y)
     by_state = [{j: jnp.ones_like(y_j)} for j, y_j in enumerate(y)]
@@ -146,30 +148,27 @@ def jacobian(f: Callable[[State], State], y: State, pattern: Pattern) -> Entries
 
 
 def _slopes(jaxpr: Any, consts: Sequence[Any], values: Sequence[Array], slopes: Sequence[Slopes]) -> Any:
-    """The values and slopes of a trace's results, from those of its arguments."""
+    """The values and derivatives of the results of a trace, from those of its arguments."""
     value: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *values), strict=True))
     slope: dict[Any, Slopes] = dict(zip(jaxpr.invars, slopes, strict=True))
 
-    def known(atoms: Sequence[Any]) -> tuple[list[Any], list[Slopes]]:
-        fixed = [isinstance(v, core.Literal) for v in atoms]
-        return (
-            [v.val if literal else value[v] for v, literal in zip(atoms, fixed, strict=True)],
-            [{} if literal else slope.get(v, {}) for v, literal in zip(atoms, fixed, strict=True)],
-        )
+    def read(atoms: Sequence[Any]) -> tuple[list[Any], list[Slopes]]:
+        values = [atom.val if isinstance(atom, core.Literal) else value[atom] for atom in atoms]
+        return values, [{} if isinstance(atom, core.Literal) else slope.get(atom, {}) for atom in atoms]
 
     for eqn in jaxpr.eqns:
         inner = eqn.params.get("jaxpr") if eqn.primitive.name in _CALLS else None
         if inner is not None:
-            out, moved = _slopes(inner.jaxpr, inner.consts, *known(eqn.invars))
+            results, result_slopes = _slopes(inner.jaxpr, inner.consts, *read(eqn.invars))
         else:
             arguments = list(dict.fromkeys(v for v in eqn.invars if not isinstance(v, core.Literal)))
-            out, moved = _chained(_of_one(jaxpr, eqn, arguments), *known(arguments))
-        value.update(zip(eqn.outvars, out, strict=True))
-        slope.update(zip(eqn.outvars, moved, strict=True))
-    return known(jaxpr.outvars)
+            results, result_slopes = _chained(_function_of(jaxpr, eqn, arguments), *read(arguments))
+        value.update(zip(eqn.outvars, results, strict=True))
+        slope.update(zip(eqn.outvars, result_slopes, strict=True))
+    return read(jaxpr.outvars)
 
 
-def _of_one(jaxpr: Any, eqn: Any, arguments: Sequence[Any]) -> Callable[..., Sequence[Array]]:
+def _function_of(jaxpr: Any, eqn: Any, arguments: Sequence[Any]) -> Callable[..., Sequence[Array]]:
     """One equation of a trace as a function of its arguments."""
     names = jaxpr.debug_info._replace(arg_names=("",) * len(arguments), result_paths=("",) * len(eqn.outvars))
     return core.jaxpr_as_fun(
@@ -181,19 +180,19 @@ _CALLS = {"jit", "pjit", "closed_call"}
 
 
 def _chained(
-    f: Callable[..., Sequence[Array]], xs: Sequence[Array], given: Sequence[Slopes]
+    f: Callable[..., Sequence[Array]], xs: Sequence[Array], x_slopes: Sequence[Slopes]
 ) -> tuple[Sequence[Array], list[Slopes]]:
-    """The results of one operation, and each one's slopes by every state that an argument moves with."""
-    out = f(*xs)
-    moved: list[Slopes] = [{} for _ in out]
-    for j in sorted({j for slopes in given for j in slopes}):
-        moving = [k for k, slopes in enumerate(given) if j in slopes]
+    """The results of one operation, and their derivatives by every state that an argument depends on."""
+    results = f(*xs)
+    result_slopes: list[Slopes] = [{} for _ in results]
+    for j in sorted({j for slopes in x_slopes for j in slopes}):
+        moving = [k for k, slopes in enumerate(x_slopes) if j in slopes]
 
         def along(*some: Array, moving: Sequence[int] = moving) -> Sequence[Array]:
             return f(*(some[moving.index(k)] if k in moving else x for k, x in enumerate(xs)))
 
-        _, by_j = jax.jvp(along, tuple(xs[k] for k in moving), tuple(given[k][j] for k in moving))
-        for slopes, s in zip(moved, by_j, strict=True):
+        _, by_j = jax.jvp(along, tuple(xs[k] for k in moving), tuple(x_slopes[k][j] for k in moving))
+        for slopes, s in zip(result_slopes, by_j, strict=True):
             if s.dtype != jax.dtypes.float0:
                 slopes[j] = s
-    return out, moved
+    return results, result_slopes

@@ -1,10 +1,14 @@
-"""Cells to values: numbers, times, codes and labels, each with its problems and their remedies."""
+"""Cells of a raw table to values: numbers, times, codes and labels.
+
+Every function takes the table and reports what is wrong with its cells to that table.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,9 +23,9 @@ __all__ = [
     "check_columns",
     "declared",
     "factor",
-    "flag",
     "integers",
     "labels",
+    "lenient_numbers",
     "names",
     "nearest",
     "numbers",
@@ -31,7 +35,7 @@ __all__ = [
 ]
 
 EXCEL_DATES = (36526.0, 54789.0)  # 2000-01-01 to 2049-12-31 as Excel counts days
-LARGEST_COUNT = 2**31 - 1  # a whole number beyond it is a slip, or no count
+LARGEST_COUNT = 2**31 - 1  # a larger whole number is a slip or no count
 LONGEST_DAYS = 20 * 365.25  # no follow-up is longer: 15 years is the longest asked of a CAR-T product
 TIME_UNITS = ("day", "h", "min", "week")
 
@@ -43,44 +47,42 @@ _ABOVE = re.compile(r"^[>≥]\s*(\S+)$")
 _WORDS = {"blq", "bql", "bloq", "lloq", "<lloq", "nd", "not detected", "negative", "undetectable"}
 
 
-def flag(
-    problems: list[Problem], table: RawTable, mask: Iterable[bool], column: str, what: str, remedy: str
-) -> None:
-    """Add one Problem for every row where `mask` holds."""
-    for row, bad in zip(table.frame.index, mask, strict=True):
-        if bad:
-            problems.append(table.problem(what, remedy, row=int(row), column=column))
+def numbers(table: RawTable, column: str, *, required: bool = True) -> Series:
+    """A column as floats.
 
-
-def numbers(table: RawTable, column: str, problems: list[Problem], *, required: bool = True) -> Series:
-    """A column as floats; an empty cell is NaN, and a Problem where the column is required."""
+    A cell that is not a finite number is reported and becomes NaN. So does an empty cell, which is reported
+    where the column is `required`.
+    """
     values = []
     for row, cell in table.cells(column).items():
-        values.append(_number(table, int(str(row)), column, cell, problems, required))
+        values.append(_number(table, int(str(row)), column, cell, required=required))
     return Series(values, index=table.frame.index, dtype=float)
 
 
-def _number(
-    table: RawTable, row: int, column: str, cell: str, problems: list[Problem], required: bool
-) -> float:
-    """One cell as a float; NaN and a Problem where it is not one."""
+def _number(table: RawTable, row: int, column: str, cell: str, *, required: bool) -> float:
+    """One cell as a float; NaN, and a report, where it is not one."""
     if is_missing(cell):
         if required:
-            problems.append(table.problem("the cell is empty", "write a number", row=row, column=column))
+            table.report("the cell is empty", "write a number", row=row, column=column)
         return math.nan
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
-    if math.isfinite(value) and "_" not in cell:
+    if math.isfinite(value) and "_" not in cell:  # Python reads 1_0 as 10
         return value
     what, remedy = _diagnose(cell)
-    problems.append(table.problem(what, remedy, row=row, column=column))
+    table.report(what, remedy, row=row, column=column)
     return math.nan
 
 
+def lenient_numbers(table: RawTable, column: str) -> Series:
+    """A column as floats, NaN where a cell is empty or is not a number. Nothing is reported."""
+    return numbers(replace(table, problems=[]), column, required=False)
+
+
 def _diagnose(cell: str) -> tuple[str, str]:
-    """Why a cell is not a number, and what to write."""
+    """Why a cell is not a number, and what to write instead."""
     if _DATE.match(cell):
         return "a date, not a number", "write the time since the first dose, in the column's declared unit"
     if _CLOCK.match(cell):
@@ -97,78 +99,78 @@ def _diagnose(cell: str) -> tuple[str, str]:
     return "not a finite number", "write a plain number such as 3.5 or 1.5e7"
 
 
-def integers(
-    table: RawTable, column: str, problems: list[Problem], *, default: int, minimum: int = 0
-) -> Series:
+def integers(table: RawTable, column: str, *, default: int, minimum: int = 0) -> Series:
     """A column as whole numbers from `minimum` to `LARGEST_COUNT`; `default` where the cell is empty."""
-    values = numbers(table, column, problems, required=False)
+    values = numbers(table, column, required=False)
     bad = values.notna() & ((values % 1 != 0) | (values < minimum))
-    flag(problems, table, bad, column, f"not a whole number from {minimum} up", "write 1, 2, 3, ...")
+    table.flag(bad, column, f"not a whole number from {minimum} up", "write 1, 2, 3, ...")
     large = values > LARGEST_COUNT
-    flag(problems, table, large & ~bad, column, "too large a whole number", "write 1, 2, 3, ...")
+    table.flag(large & ~bad, column, "too large a whole number", "write 1, 2, 3, ...")
     return values.mask(bad | large).fillna(default).astype(int)
 
 
-def factor(
-    problems: list[Problem], table: RawTable, column: str, unit: str | None, to: str, remedy: str
-) -> float:
-    """The factor from a column's declared unit to `to`; NaN and a Problem where there is none."""
-    shown = table.names.get(column, column)
+def factor(table: RawTable, column: str, unit: str | None, to: str, remedy: str) -> float:
+    """The factor from a column's declared unit to the unit `to`; NaN, and a report, where there is none."""
     if unit is None:
-        problems.append(Problem("the unit is missing", remedy, file=table.file, column=shown))
+        table.report("the unit is missing", remedy, column=column)
         return math.nan
     try:
         return convert(unit, to)
     except UnitError as error:
-        problems.append(Problem(str(error), remedy, file=table.file, column=shown, value=unit))
+        shown = table.names.get(column, column)
+        table.problems.append(Problem(str(error), remedy, file=table.file, column=shown, value=unit))
         return math.nan
 
 
-def times(table: RawTable, column: str, spec: Column | None, name: str, problems: list[Problem]) -> Series:
-    """A time column in days. The unit must be declared; dates and Excel's day counts are refused."""
-    example = f'declare `{column} = {{ unit = "h" }}` under [columns.{name}] (one of {", ".join(TIME_UNITS)})'
-    scale = factor(problems, table, column, spec.unit if spec else None, "day", example)
-    written = numbers(table, column, problems)
+def times(table: RawTable, column: str, spec: Column | None, name: str) -> Series:
+    """A time column in days; `name` is the table's name in the dictionary.
+
+    Reported are a unit that is not declared, dates, Excel's day counts, and times beyond `LONGEST_DAYS`.
+    """
+    remedy = f'declare `{column} = {{ unit = "h" }}` under [columns.{name}] (one of {", ".join(TIME_UNITS)})'
+    scale = factor(table, column, spec.unit if spec else None, "day", remedy)
+    written = numbers(table, column)
     days = written * scale
     early, late = EXCEL_DATES
     dates = written.between(early, late) & ((days > LONGEST_DAYS) | (written.min() >= early))
     remedy = "write the time since the first dose instead of the calendar date"
-    flag(problems, table, dates, column, "looks like an Excel serial date", remedy)
-    remedy = "check the declared unit and the value"
+    table.flag(dates, column, "looks like an Excel serial date", remedy)
     long = (days.abs() > LONGEST_DAYS) & ~dates
-    flag(problems, table, long, column, "more than 20 years from the first dose", remedy)
+    remedy = "check the declared unit and the value"
+    table.flag(long, column, "more than 20 years from the first dose", remedy)
     return days
 
 
-def labels(table: RawTable, column: str, spec: Column, problems: list[Problem], *, required: bool) -> Series:
-    """A column of codes as labels (None where empty); a code the dictionary does not list is a Problem."""
-    known = spec.labels
+def labels(table: RawTable, column: str, spec: Column, *, required: bool) -> Series:
+    """A column of codes as labels, None where the cell is empty.
+
+    A code that the dictionary does not list is reported, and so is an empty cell of a `required` column.
+    """
+    label_of = spec.labels
     values: list[str | None] = []
     for row, cell in table.cells(column).items():
-        missing = is_missing(cell)
-        if missing and required:
-            what = "the cell is empty"
-            remedy = "write a value"
-            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
-        if not missing and known is not None and cell not in known:
+        if is_missing(cell):
+            if required:
+                table.report("the cell is empty", "write a value", row=int(str(row)), column=column)
+            values.append(None)
+            continue
+        if label_of is not None and cell not in label_of:
             what = f"the code is not in {table.dictionary}"
-            remedy = f"add it to the column's codes ({nearest(cell, known)})"
-            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
-        values.append(None if missing else (known or {}).get(cell, cell))
+            remedy = f"add it to the column's codes ({nearest(cell, label_of)})"
+            table.report(what, remedy, row=int(str(row)), column=column)
+        values.append((label_of or {}).get(cell, cell))
     return Series(values, index=table.frame.index, dtype=object)
 
 
-def declared(table: RawTable, column: str, spec: Column, problems: list[Problem]) -> Series:
-    """A column of the user's own: floats where the dictionary says numbers, labels otherwise."""
+def declared(table: RawTable, column: str, spec: Column) -> Series:
+    """A column of the user's own: floats where the dictionary says that it holds numbers, else labels."""
     if spec.numeric:
-        return numbers(table, column, problems, required=False)
-    return labels(table, column, spec, problems, required=False)
+        return numbers(table, column, required=False)
+    return labels(table, column, spec, required=False)
 
 
-def names(
-    table: RawTable, column: str, problems: list[Problem], *, example: str, near: Iterable[str] = ()
-) -> Series:
-    """A required column of snake_case names; a slip of a well-known one in `near` is a Problem."""
+def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = ()) -> Series:
+    """A required column of snake_case names; a misspelling of a standard name in `near` is reported too."""
     cells = table.cells(column)
     for row, cell in cells.items():
         what = ""
@@ -178,17 +180,21 @@ def names(
         elif not re.fullmatch(r"[a-z][a-z0-9_]*", cell):
             what = "not a snake_case name"
             guess = re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_")
-            remedy = did_you_mean(guess, near) if guess in near else remedy
+            if guess in near:
+                remedy = did_you_mean(guess, near)
         elif cell not in near and _slip(cell, near):
             what = "looks misspelt"
             remedy = did_you_mean(cell, near)
         if what:
-            problems.append(table.problem(what, remedy, row=int(str(row)), column=column))
+            table.report(what, remedy, row=int(str(row)), column=column)
     return cells
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'PR'?` for `Pr` too; else what is known, the first dozen of it."""
+    """A remedy for a misspelt word: `did you mean 'PR'?`, for `Pr` too.
+
+    Where nothing is near, it is a list of what is known, at most the first dozen.
+    """
     names = list(known)
     for name in names:
         if name.lower() == word.lower():
@@ -200,20 +206,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _slip(word: str, near: Iterable[str]) -> bool:
-    """Whether `word` differs from a known name by a letter or two."""
+    """Whether `word` differs from one of `near` by only a letter or two."""
     return bool(get_close_matches(word, list(near), n=1, cutoff=0.85))
 
 
-def subjects_of(table: RawTable, problems: list[Problem]) -> Series:
-    """The subject column; padded and empty ids are Problems."""
+def subjects_of(table: RawTable) -> Series:
+    """The subject column; padded and empty ids are reported."""
     if "subject" not in table:
         return table.cells("subject")
     written = table.frame["subject"]
     cells = table.cells("subject")
     empty = table.missing("subject")
-    flag(problems, table, empty, "subject", "the subject is missing", "write the subject's id")
-    remedy = "remove the spaces around the id"
-    flag(problems, table, (written != cells) & ~empty, "subject", "the id has spaces around it", remedy)
+    table.flag(empty, "subject", "the subject is missing", "write the subject's id")
+    padded = (written != cells) & ~empty
+    table.flag(padded, "subject", "the id has spaces around it", "remove the spaces around the id")
     return cells
 
 
@@ -223,52 +229,55 @@ def check_columns(
     required: Iterable[str],
     optional: Iterable[str],
     specs: Mapping[str, Column],
-    problems: list[Problem],
 ) -> list[str]:
-    """Missing, unknown and declared-but-absent columns; returns the user's own columns, in file order."""
+    """Return the columns of the user's own that are declared, in file order; report the wrong ones.
+
+    Reported are required columns that are missing, columns that are neither standard nor declared in `specs`,
+    and declared columns that are absent. `name` is the table's name in the dictionary.
+    """
     required = list(required)
-    optional = list(optional)
-    known = {*required, *optional}
+    standard = {*required, *optional}
     for column in required:
         if column not in table:
             what = "a required column is missing"
             remedy = f"add the column {column!r}"
-            problems.append(Problem(what, remedy, file=table.file, row=1, column=column))
+            table.problems.append(Problem(what, remedy, file=table.file, row=1, column=column))
     for column in table.columns:
-        if column and column not in known and column not in specs:
-            remedy = (
-                f"rename it, or declare it under [columns.{name}] ({nearest(column, known | set(specs))})"
-            )
-            problems.append(Problem("unknown column", remedy, file=table.file, row=1, column=column))
+        if column and column not in standard and column not in specs:
+            near = nearest(column, standard | set(specs))
+            remedy = f"rename it, or declare it under [columns.{name}] ({near})"
+            table.problems.append(Problem("unknown column", remedy, file=table.file, row=1, column=column))
     for column in specs:
-        if column not in table and column not in known:
+        if column not in table and column not in standard:
             what = f"declared under [columns.{name}], absent from {table.file}"
             remedy = f"delete or correct the declaration ({nearest(column, table.columns)})"
-            problems.append(Problem(what, remedy, file=table.dictionary, column=column))
-    return [column for column in table.columns if column in specs and column not in known]
+            table.problems.append(Problem(what, remedy, file=table.dictionary, column=column))
+    return [column for column in table.columns if column in specs and column not in standard]
 
 
 def read_columns(
     path: str | Path, required: Sequence[str], optional: Sequence[str], wanted: str
-) -> tuple[RawTable, list[Problem], bool]:
-    """A file that is a table by itself: its cells, its problems so far, and whether every required column is
-    there.
+) -> tuple[RawTable, bool]:
+    """Read a CSV that stands by itself, outside of a study. Return its table, which has its problems so far,
+    and whether every required column is there.
 
-    StudyError where no table can be made of it; `wanted` says what to name instead of a file that is not
-    there.
+    StudyError where no table can be made of the file. `wanted` says what to name instead of a file that does
+    not exist.
     """
     file = Path(path)
-    problems = list[Problem]()
     if not file.is_file():
         raise StudyError(Problem("no such file", f"name {wanted}", file=str(path)))
-    raw = read_table(file, problems)
+    raw, problems = read_table(file)
     if raw is None:
         raise StudyError(problems)
-    for column in (c for c in required if c not in raw):
-        what = f"no column {column!r}"
-        remedy = f"add it: {', '.join(required)}"
-        problems.append(Problem(what, remedy, file=raw.file))
-    known = (*required, *optional)
-    for column in (c for c in raw.columns if c not in known):
-        problems.append(Problem(f"unknown column {column!r}", did_you_mean(column, known), file=raw.file))
-    return raw, problems, all(c in raw for c in required)
+    raw.problems.extend(problems)
+    for column in required:
+        if column not in raw:
+            remedy = f"add it: {', '.join(required)}"
+            raw.problems.append(Problem(f"no column {column!r}", remedy, file=raw.file))
+    standard = (*required, *optional)
+    for column in raw.columns:
+        if column not in standard:
+            what = f"unknown column {column!r}"
+            raw.problems.append(Problem(what, did_you_mean(column, standard), file=raw.file))
+    return raw, all(column in raw for column in required)

@@ -1,4 +1,8 @@
-"""`dictionary.toml`: what each column and analyte of a study means, its unit, source and licence."""
+"""`dictionary.toml`: what each column and analyte of a study means, and the source and licence of its data.
+
+`Dictionary` is the whole file. `read_dictionary`, `dictionary_of` and `make_dictionary` give one with its
+Problems, from a file, a text and parsed content.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +34,20 @@ __all__ = [
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 ByCode = str | dict[str, str]
-NOT_DECLARED = (
-    "not_declared"  # the assay or site of an analyte that a single table names and nobody described
-)
+NOT_DECLARED = "not_declared"  # assay or site of an analyte that a table names and nobody describes
 
 
 class _Table(Spec):
-    """A table of the dictionary: no value is converted, `synthetic = "yes"` is an error."""
+    """A table of the dictionary. No value is converted: `synthetic = "yes"` is an error."""
 
     model_config = ConfigDict(strict=True)
 
 
 class Analyte(_Table):
-    """One measured quantity: its assay, the site it was sampled from, its unit and limits (in that unit).
+    """One measured quantity: its assay, the site it was sampled from, its unit, and its limits of
+    quantification in that unit.
 
-    `scale` says how the file writes its numbers; the canonical table is always linear.
+    `scale` says how the file writes the numbers; the canonical table is always linear.
     """
 
     label: Text
@@ -64,9 +67,9 @@ class Analyte(_Table):
 
 
 class Column(_Table):
-    """One column: its unit, and for a column of the user's own its role, codes and label.
+    """One column: its unit, and for a column of the user's own its role, codes, kind and label.
 
-    `codes` maps what the file writes to what it means, or lists the labels allowed.
+    `codes` maps what the file writes to what it means, or lists the labels that are allowed.
     """
 
     unit: Text | None = None
@@ -77,13 +80,17 @@ class Column(_Table):
 
     @property
     def labels(self) -> dict[str, str] | None:
-        """Code -> label; None where the column is not coded."""
-        return {code: code for code in self.codes} if isinstance(self.codes, list) else self.codes
+        """Code -> label, or None where the column has no codes."""
+        if isinstance(self.codes, list):
+            return {code: code for code in self.codes}
+        return self.codes
 
     @property
     def numeric(self) -> bool:
-        """Whether its cells are numbers."""
-        return self.kind == "number" or (self.kind is None and self.codes is None and self.unit is not None)
+        """Whether the cells are numbers: declared so, or with a unit and neither a kind nor codes."""
+        if self.kind is not None:
+            return self.kind == "number"
+        return self.codes is None and self.unit is not None
 
 
 class Columns(_Table):
@@ -97,7 +104,7 @@ class Columns(_Table):
 
 
 class _SingleTable(_Table):
-    """What the one table of a study cannot say itself; one word, or one per code."""
+    """What a study in a single table cannot say itself; one word for all rows, or one per code."""
 
     time_unit: Text | None = None
     dose_unit: ByCode | None = None
@@ -112,21 +119,21 @@ class _SingleTable(_Table):
 
 
 class EventTable(_SingleTable):
-    """How a single NONMEM or Monolix table is to be read: see `kinetics.study.sources.nonmem`.
+    """How to read a single NONMEM or Monolix table; see `kinetics.study.sources.nonmem`.
 
-    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code; `analyte` is one name, or
-    one per DVID (or CMT) code; `subject` names the subjects whose IDs are numbers for NM-TRAN, `columns` the
-    study's name of a covariate's column.
+    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code. `analyte` is one name, or
+    one per DVID (or CMT) code. `subject` maps the numbers that NM-TRAN needs as IDs to the names of the
+    subjects. `columns` maps the column of a covariate to the study's name of it.
     """
 
     subject: dict[str, str] = Field(default={})
 
 
 class AdamTable(_SingleTable):
-    """How a single ADPC- or ADPPK-shaped table is to be read: see `kinetics.study.sources.adam`.
+    """How to read a single ADPC- or ADPPK-shaped table; see `kinetics.study.sources.adam`.
 
-    `analyte` names one per PARAMCD, `columns` the study's name of a subject-level variable; what the table's
-    own unit variables (FRLTU, DOSEU, AVALU) leave empty, the units here say.
+    `analyte` maps a PARAMCD to an analyte, `columns` a subject-level variable to the study's name of it. The
+    units here hold where the unit variables of the table (FRLTU, DOSEU, AVALU) are empty.
     """
 
     subject: Text = "USUBJID"
@@ -134,9 +141,9 @@ class AdamTable(_SingleTable):
 
 
 class Dictionary(_Table):
-    """A study's dictionary: provenance, analytes, columns.
+    """The dictionary of a study: provenance, analytes and columns.
 
-    `screening_days` is how long before a subject's first dose a record may lie.
+    `screening_days` is the longest time before a subject's first dose at which a record may lie.
     """
 
     title: Text
@@ -160,44 +167,56 @@ _REMEDIES = {
 }
 
 
+# provenance with which the tables are checked where it is missing; the study is refused all the same
 _STAND_IN = {"title": "missing", "source": "missing", "licence": "missing", "synthetic": True}
 
 
-def read_dictionary(path: Path, problems: list[Problem]) -> Dictionary | None:
-    """Read a dictionary; None, and every Problem added, where it cannot be used."""
+Described = tuple[Dictionary | None, list[Problem]]
+
+
+def read_dictionary(path: Path) -> Described:
+    """Read a dictionary.toml. Return the Dictionary (None where it cannot be used) and its Problems."""
     try:
         content = read_toml(path, StudyError, file=path.name)
     except StudyError as error:
-        problems.extend(error.problems)
-        return None
-    return make_dictionary(content, path.name, problems)
+        return None, list(error.problems)
+    return make_dictionary(content, path.name)
 
 
-def dictionary_of(text: str, file: str, problems: list[Problem]) -> Dictionary | None:
-    """The Dictionary of a TOML text; `file` is the name that its Problems show."""
+def dictionary_of(text: str, file: str) -> Described:
+    """The Dictionary of a TOML text (None where it cannot be used) and its Problems, which name `file`."""
     try:
         content = parse_toml(text, StudyError, file=file)
     except StudyError as error:
-        problems.extend(error.problems)
-        return None
-    return make_dictionary(content, file, problems)
+        return None, list(error.problems)
+    return make_dictionary(content, file)
 
 
-def make_dictionary(content: Mapping[str, object], file: str, problems: list[Problem]) -> Dictionary | None:
-    """The Dictionary of a parsed TOML; where it has problems, what of it lets the tables be checked."""
+def make_dictionary(content: Mapping[str, object], file: str) -> Described:
+    """The Dictionary of parsed TOML and its Problems, which name `file`.
+
+    Where there are Problems, the Dictionary is a stand-in with which the tables can still be checked, or None
+    where none can be made.
+    """
     try:
-        return Dictionary.model_validate(content)
+        return Dictionary.model_validate(content), []
     except ValidationError as error:
-        for detail in error.errors():
-            problems.append(_problem(file, detail["loc"], detail["type"], detail["msg"], detail.get("input")))
-        patched = _patched(content, [(detail["loc"], detail["type"]) for detail in error.errors()])
-        return None if patched is None else make_dictionary(patched, file, problems)
+        details = error.errors()
+    problems = [
+        _problem(file, detail["loc"], detail["type"], detail["msg"], detail.get("input"))
+        for detail in details
+    ]
+    patched = _patched(content, [(detail["loc"], detail["type"]) for detail in details])
+    if patched is None:
+        return None, problems
+    dictionary, more = make_dictionary(patched, file)
+    return dictionary, problems + more
 
 
 def _patched(
     content: Mapping[str, object], errors: Sequence[tuple[Sequence[object], str]]
 ) -> dict[str, Any] | None:
-    """A stand-in without unknown keys and with provenance filled in; None where the errors go deeper."""
+    """Content without unknown keys and with provenance filled in; None where there are other errors."""
     copy: dict[str, Any] = deepcopy(dict(content))
     for loc, kind in errors:
         table = copy
@@ -214,7 +233,7 @@ def _patched(
 
 
 def _problem(file: str, loc: Sequence[object], kind: str, message: str, value: object) -> Problem:
-    """One pydantic error as a Problem: the key's full path, what is wrong, what to write."""
+    """One of pydantic's errors as a Problem: the full path of the key, what is wrong, what to write."""
     path = ".".join(str(part) for part in loc)
     key = str(loc[-1]) if loc else ""
     if kind == "missing":

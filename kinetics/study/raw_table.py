@@ -1,7 +1,7 @@
-"""A CSV file as it was written: every cell a string, every row with its number, nothing interpreted.
+"""A file as it was written: every cell is a string, every row has its number, and nothing is interpreted.
 
-What a file can have wrong before any meaning is read (encoding, separator, header, ragged rows) is found
-here. Meaning is read in `kinetics.study.cells`.
+What can be wrong with a file before its meaning is read (encoding, separator, header, ragged rows) is checked
+here. `kinetics.study.cells` reads the meaning.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,22 +29,25 @@ __all__ = [
     "read_table",
 ]
 
-MISSING = frozenset({"", ".", "NA", "NaN", "nan"})  # what an empty cell may look like
-_SUBJECTS = ("subject", "ID", "USUBJID")  # the column that says whose row it is
+MISSING = frozenset({"", ".", "NA", "NaN", "nan"})  # the ways to write an empty cell
+_SUBJECTS = ("subject", "ID", "USUBJID")  # the names of the column that says whose row it is
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """One table of text. `frame`'s index is the row in the file, as a spreadsheet counts (header: row 1).
+    """One table of text, and the problems of its cells.
 
-    `names` maps a column to the name the file gave it, where a problem should show that one; `dictionary` is
-    the file that declares the columns.
+    `frame` has the row number of the file as its index, counted as a spreadsheet does (the header is row 1).
+    `names` maps a column to the name that the file gave it, which its Problems show. `dictionary` is the file
+    that declares the columns. `problems` are those that the checks of the cells have reported so far, in the
+    order of the checks; a copy made by `dataclasses.replace` reports to the same list.
     """
 
     file: str
     frame: DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     dictionary: str = "dictionary.toml"
+    problems: list[Problem] = field(default_factory=list, compare=False, repr=False)
 
     def __contains__(self, column: str) -> bool:
         return column in self.frame.columns
@@ -55,32 +58,48 @@ class RawTable:
         return list(self.frame.columns)
 
     def cells(self, column: str) -> Series:
-        """One column of text, stripped; a column of empty cells where the file has none."""
+        """The stripped text of a column; a column of empty cells where the table has none of this name."""
         if column not in self.frame.columns:
             return Series("", index=self.frame.index, dtype=object)
         return self.frame[column].str.strip()
 
     def missing(self, column: str) -> Series:
-        """Row by row, whether the cell is empty."""
+        """Whether the cell is empty, for every row."""
         return self.cells(column).isin(list(MISSING))
 
     def words(self, column: str, default: str = "") -> Series:
-        """One column of text, with `default` in the empty cells."""
+        """The stripped text of a column, with `default` in the empty cells."""
         return self.cells(column).mask(self.missing(column), default)
 
     def problem(self, what: str, remedy: str, *, row: int | None = None, column: str = "") -> Problem:
-        """A Problem placed in this file; subject and value are looked up from `row` and `column`."""
-        subject = value = ""
+        """A Problem in this file. Its subject and its value are those of `row` and `column`."""
+        subject = ""
+        value = ""
         if row is not None:
-            named = next((name for name in _SUBJECTS if name in self), "subject")
-            subject = str(self.cells(named).loc[row])
-            value = str(self.frame.loc[row, column]) if column in self.frame.columns else ""
+            subject_column = next((name for name in _SUBJECTS if name in self), "subject")
+            subject = str(self.cells(subject_column).loc[row])
+            if column in self.frame.columns:
+                value = str(self.frame.loc[row, column])
         shown = self.names.get(column, column)
         return Problem(what, remedy, file=self.file, row=row, subject=subject, column=shown, value=value)
 
+    def problems_where(self, mask: Iterable[bool], column: str, what: str, remedy: str) -> Iterator[Problem]:
+        """One Problem for every row where `mask` holds."""
+        for row, bad in zip(self.frame.index, mask, strict=True):
+            if bad:
+                yield self.problem(what, remedy, row=int(row), column=column)
+
+    def report(self, what: str, remedy: str, *, row: int | None = None, column: str = "") -> None:
+        """Add the Problem that `problem` makes of these arguments to `problems`."""
+        self.problems.append(self.problem(what, remedy, row=row, column=column))
+
+    def flag(self, mask: Iterable[bool], column: str, what: str, remedy: str) -> None:
+        """Add one Problem to `problems` for every row where `mask` holds."""
+        self.problems.extend(self.problems_where(mask, column, what, remedy))
+
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell is empty (`""`, `.`, `NA` or `NaN`)."""
+    """Whether a cell is empty: one of `MISSING`."""
     return cell.strip() in MISSING
 
 
@@ -94,98 +113,95 @@ def is_number(cell: str) -> bool:
 
 
 def cell_text(value: object) -> str:
-    """A typed cell, as Excel and Parquet have them, as a CSV would write it: 72.0 is `72`, nothing is empty.
+    """A typed cell of Excel or Parquet as the text that a CSV would have.
 
-    Numbers keep every digit; dates become ISO 8601, which no number column takes.
+    72.0 becomes `72`, and a missing value becomes "". Numbers keep every digit. Dates become ISO 8601, which
+    no number column accepts.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+        is_exact_integer = value.is_integer() and abs(value) < 2**53
+        return str(int(value)) if is_exact_integer else repr(value)
     return str(value)
 
 
 def decode(raw: bytes, file: str) -> str | Problem:
-    """The text of a file. UTF-8, with or without a byte-order mark; anything else is a Problem."""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in raw[:200]:
-        encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary or utf-16"
-        kind = "an Excel workbook" if raw.startswith(b"PK\x03\x04") else f"{encoding} text"
+    """The text of a file in UTF-8, with or without a byte-order mark; a Problem for anything else."""
+    utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    workbook = raw.startswith(b"PK\x03\x04")
+    if utf_16 or b"\x00" in raw[:200]:
+        kind = "utf-16 text" if utf_16 else "binary or utf-16 text"
+        if workbook:
+            kind = "an Excel workbook"
         return Problem(f"the file is {kind}, not UTF-8", "save it as 'CSV UTF-8'", file=file)
-    if raw.startswith(b"PK\x03\x04"):
+    if workbook:
         remedy = "give it the suffix .xlsx, or save it as 'CSV UTF-8'"
         return Problem("the file is an Excel workbook, not text", remedy, file=file)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = raw[: error.start].count(b"\n") + 1
-        return Problem(
-            "the file is not UTF-8 (latin-1?)",
-            f"save it as 'CSV UTF-8', or run `iconv -f latin1 -t utf-8 {file}`",
-            file=file,
-            row=row,
-        )
+        remedy = f"save it as 'CSV UTF-8', or run `iconv -f latin1 -t utf-8 {file}`"
+        return Problem("the file is not UTF-8 (latin-1?)", remedy, file=file, row=row)
 
 
-def read_table(path: Path, problems: list[Problem]) -> RawTable | None:
-    """Read one comma-separated file; None, and a Problem added, where no table can be made of it."""
+def read_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
+    """Read one comma-separated file. Return its table (None where none can be made) and its Problems."""
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
-        problems.append(text)
-        return None
+        return None, [text]
     if not text.strip():
-        problems.append(Problem("the file is empty", "write its header row and its records", file=path.name))
-        return None
+        return None, [Problem("the file is empty", "write its header row and its records", file=path.name)]
     records = list(csv.reader(io.StringIO(text, newline="")))
-    if len(records[0]) == 1 and (";" in records[0][0] or "\t" in records[0][0]):
-        mark = "semicolons" if ";" in records[0][0] else "tabs"
+    header = records[0]
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        mark = "semicolons" if ";" in header[0] else "tabs"
         remedy = "export with a comma between columns and a point in decimals"
-        problems.append(Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1))
-        return None
-    return make_table(path.name, records[0], list(enumerate(records[1:], start=2)), problems)
+        return None, [Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1)]
+    return make_table(path.name, header, list(enumerate(records[1:], start=2)))
 
 
 def make_table(
-    file: str, header: Sequence[str], records: Sequence[tuple[int, list[str]]], problems: list[Problem]
-) -> RawTable | None:
-    """A RawTable from a header and numbered records; ragged rows and bad headers become Problems."""
+    file: str, header: Sequence[str], records: Sequence[tuple[int, list[str]]]
+) -> tuple[RawTable | None, list[Problem]]:
+    """Make a table of a header and numbered records; records of empty cells are left out.
+
+    Return the table, None where a column name is repeated, and the Problems of column names and ragged rows.
+    """
     names = [name.strip() for name in header]
-    found = _header_problems(file, header)
-    problems.extend(found)
-    if any("more than once" in p.what for p in found):
-        return None
+    header_problems = list(_header_problems(file, header))
+    if any("more than once" in problem.what for problem in header_problems):
+        return None, header_problems
+    problems = list(header_problems)
     rows: dict[int, list[str]] = {}
     for row, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(names):
             problems.append(_ragged(file, row, cells, names))
-        cells = cells[: len(names)] + [""] * (len(names) - len(cells))
-        rows[row] = cells
-    if not rows and not found:
+        rows[row] = cells[: len(names)] + [""] * (len(names) - len(cells))
+    if not rows and not header_problems:
         problems.append(Problem("the file has a header and no records", "add the records", file=file))
     frame = DataFrame(list(rows.values()), columns=Index(names), index=list(rows), dtype=object)
-    return RawTable(file, frame)
+    return RawTable(file, frame), problems
 
 
-def _header_problems(file: str, header: Sequence[str]) -> list[Problem]:
-    """Empty, padded and repeated column names."""
-    found = []
+def _header_problems(file: str, header: Sequence[str]) -> Iterator[Problem]:
+    """Problems of empty, padded and repeated column names."""
     for place, name in enumerate(header, start=1):
         if not name.strip():
             remedy = "name the column or delete it (a trailing comma makes an empty column)"
-            found.append(Problem(f"column {place} has no name", remedy, file=file, row=1))
+            yield Problem(f"column {place} has no name", remedy, file=file, row=1)
         elif name != name.strip():
             what = "the column name has spaces around it"
-            remedy = f"write {name.strip()!r}"
-            found.append(Problem(what, remedy, file=file, row=1, column=name))
+            yield Problem(what, f"write {name.strip()!r}", file=file, row=1, column=name)
     for name, count in Counter(name.strip() for name in header).items():
         if count > 1 and name:
             what = "the column name occurs more than once"
-            remedy = "rename or delete one of them"
-            found.append(Problem(what, remedy, file=file, row=1, column=name))
-    return found
+            yield Problem(what, "rename or delete one of them", file=file, row=1, column=name)
 
 
 def _ragged(file: str, row: int, cells: Sequence[str], names: Sequence[str]) -> Problem:

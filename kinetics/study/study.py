@@ -1,8 +1,8 @@
-"""A study: what was measured, in whom, after which doses. Read once, checked once, converted once.
+"""A study: what was measured, in whom, after which doses. It is read, checked and converted once.
 
-`read_study("theophylline")` is the library's; `read_study("data/mine")` is the folder you name;
-`read_study("table.csv")` is a NONMEM, Monolix or ADaM-shaped table, a workbook or a Parquet file
-(`kinetics.study.reading`). Times are days, cell doses are cells, observations are in their analyte's unit.
+`read_study("theophylline")` reads a study of the library, `read_study("data/mine")` a folder of the user's,
+and `read_study("table.csv")` a NONMEM, Monolix or ADaM-shaped table, a workbook or a Parquet file
+(`kinetics.study.reading`). Times are in days, cell doses in cells, observations in the unit of their analyte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pandas import DataFrame, Series
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.library import find, names
-from kinetics.study.assembly import Tables, read_folder, table_files
+from kinetics.study.assembly import Reading, read_folder, table_files
 from kinetics.study.dictionary import Analyte, Dictionary
 from kinetics.study.fetch import fetched, is_fetchable
 from kinetics.study.reading import read_study_file
@@ -30,12 +30,13 @@ __all__ = ["Study", "read_study", "validate_study"]
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Tables of one study, validated, in days, cells (or mg) and analyte units.
+    """The checked tables of one study, in days, cells (or mg) and the units of the analytes.
 
     subjects: index `subject`; weight_kg; covariates.
     doses: subject, time, amount, unit, product, route, duration, cycle, level, row.
     observations: subject, time, analyte, value, censored, limit, lloq, uloq, row.
-    events: subject, time, event, grade, grading_system, row. responses: subject, time, row.
+    events: subject, time, event, grade, grading_system, row.
+    responses: subject, time, row.
 
     >>> study = kn.read_study("synthetic_cart_12")
     >>> study.subject_ids[:2], study.covariates[:3], study.synthetic, study.summary()["doses"]
@@ -58,30 +59,32 @@ class Study:
     events: DataFrame
     responses: DataFrame
     notes: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # what was said of a single event table
+    options: Mapping[str, Any] = field(default_factory=dict)  # the options of `read_study`
 
     @cached_property
     def analytes(self) -> dict[str, Analyte]:
         """The analytes that were observed, by name, in dictionary order.
 
-        Where only the records say an LLOQ (their `lloq`, or what they are left-censored at), it is the
-        highest of them: a curve counts as measurable from there on.
+        Where the dictionary has no LLOQ of an analyte but its records do (their `lloq`, or the value at which
+        they are left-censored), the analyte's LLOQ is the highest of these: above it a curve counts as
+        measurable.
         """
-        seen = set(self.observations["analyte"].unique())
         rows = self.observations
+        observed = set(rows["analyte"].unique())
         left = rows["value"].where((rows["censored"] == "left") & (rows["value"] > 0))
         highest = rows["lloq"].astype(float).fillna(left).groupby(rows["analyte"]).max()
-        return {
-            name: analyte.model_copy(update={"lloq": float(highest[name])})
-            if analyte.lloq is None and highest[name] > 0
-            else analyte
-            for name, analyte in self.dictionary.analytes.items()
-            if name in seen
-        }
+        analytes = {}
+        for name, analyte in self.dictionary.analytes.items():
+            if name not in observed:
+                continue
+            if analyte.lloq is None and highest[name] > 0:
+                analyte = analyte.model_copy(update={"lloq": float(highest[name])})
+            analytes[name] = analyte
+        return analytes
 
     @property
     def synthetic(self) -> bool:
-        """Whether the data were simulated."""
+        """Whether the data were simulated, and not measured."""
         return self.dictionary.synthetic
 
     @property
@@ -93,19 +96,23 @@ class Study:
     def covariates(self) -> list[str]:
         """The columns of `subjects` declared as covariates; weight_kg where every subject has one."""
         specs = self.dictionary.columns.subjects
-        own = [name for name in self.subjects.columns if name in specs and specs[name].role == "covariate"]
-        weighed = bool(self.subjects["weight_kg"].notna().all()) and "weight_kg" not in own
-        return ["weight_kg", *own] if weighed else own
+        covariates = [
+            name for name in self.subjects.columns if name in specs and specs[name].role == "covariate"
+        ]
+        all_weighed = bool(self.subjects["weight_kg"].notna().all())
+        if all_weighed and "weight_kg" not in covariates:
+            return ["weight_kg", *covariates]
+        return covariates
 
     def observed(self, analyte: str) -> DataFrame:
-        """The rows of `observations` of one analyte; StudyError, with the nearest name, if there is none."""
+        """The rows of `observations` of one analyte. StudyError, with the nearest name, if there is none."""
         if analyte not in self.analytes:
             what = f"no analyte {analyte!r} in {self.name}"
             raise StudyError(Problem(what, did_you_mean(analyte, self.analytes)))
         return self.observations[self.observations["analyte"] == analyte].reset_index(drop=True)
 
     def summary(self) -> dict[str, Any]:
-        """What the study holds, as plain values for JSON. Times in days."""
+        """The content of the study as plain values for JSON, with times in days."""
         times = self.observations["time"]
         products = list(dict.fromkeys(self.doses["product"]))
         return {
@@ -130,18 +137,20 @@ class Study:
         }
 
     def _amounts(self, product: str) -> str:
-        """What a dose of a product is: from the least to the most, also per kg where every weight is
-        known.
+        """The number of doses of a product and the range of their amounts, also per kg where every weight is
+        known: `12 doses of 268 to 321 mg, 3.1 to 5.86 mg/kg`.
         """
-        given = self.doses[self.doses["product"] == product]
-        per_kg = given["amount"] / given["subject"].map(self.subjects["weight_kg"])
-        told = [f"{_range(part)} {unit}" for unit, part in given.groupby("unit", sort=False)["amount"]]
-        if per_kg.notna().all() and set(given["unit"]) in ({"cells"}, {"mg"}):
-            told.append(f"{_range(per_kg)} {given['unit'].iloc[0]}/kg")
-        return f"{len(given)} doses of {', '.join(told)}"
+        doses = self.doses[self.doses["product"] == product]
+        ranges = [
+            f"{_range(amounts)} {unit}" for unit, amounts in doses.groupby("unit", sort=False)["amount"]
+        ]
+        per_kg = doses["amount"] / doses["subject"].map(self.subjects["weight_kg"])
+        if per_kg.notna().all() and set(doses["unit"]) in ({"cells"}, {"mg"}):
+            ranges.append(f"{_range(per_kg)} {doses['unit'].iloc[0]}/kg")
+        return f"{len(doses)} doses of {', '.join(ranges)}"
 
     def _analyte_summary(self, name: str) -> dict[str, Any]:
-        """Records, subjects and censoring of one analyte."""
+        """Label, assay, site, unit, LLOQ, and the counts of records and subjects of one analyte."""
         records = self.observed(name)
         analyte = self.analytes[name]
         below = int((records["censored"] == "left").sum())
@@ -158,28 +167,29 @@ class Study:
         }
 
     def __str__(self) -> str:
-        s = self.summary()
-        first, last = s["time_span_days"]
+        summary = self.summary()
+        first, last = summary["time_span_days"]
         kind = "SYNTHETIC data" if self.synthetic else "measured data"
+        products = ", ".join(summary["products"])
+        routes = ", ".join(summary["routes"])
         lines = [
             f"{self.name}: {self.dictionary.title} [{kind}]",
-            f"  {s['subjects']} subjects, {s['doses']} doses ({', '.join(s['products'])} by "
-            f"{', '.join(s['routes'])}), {s['observations']} observations, day {first:.4g} to {last:.4g}",
+            f"  {summary['subjects']} subjects, {summary['doses']} doses ({products} by {routes}), "
+            f"{summary['observations']} observations, day {first:.4g} to {last:.4g}",
         ]
-        for product, told in s["amounts"].items():
-            lines.append(f"  {product}: {told}")
-        for name, a in s["analytes"].items():
-            limit = f" {a['lloq']:g}" if a["lloq"] else ""
-            blq = (
-                f", {a['below_lloq']} below LLOQ{limit} ({a['below_lloq_percent']:g} %)"
-                if a["below_lloq"]
-                else ""
-            )
-            lines.append(f"  {name} ({a['assay']}, {a['site']}, {a['unit']}): {a['records']} records{blq}")
+        for product, amounts in summary["amounts"].items():
+            lines.append(f"  {product}: {amounts}")
+        for name, analyte in summary["analytes"].items():
+            place = f"{analyte['assay']}, {analyte['site']}, {analyte['unit']}"
+            line = f"  {name} ({place}): {analyte['records']} records"
+            if analyte["below_lloq"]:
+                limit = f" {analyte['lloq']:g}" if analyte["lloq"] else ""
+                line += f", {analyte['below_lloq']} below LLOQ{limit} ({analyte['below_lloq_percent']:g} %)"
+            lines.append(line)
         if self.covariates:
             lines.append(f"  covariates: {', '.join(self.covariates)}")
         if len(self.events) or len(self.responses):
-            lines.append(f"  {s['events']} events, {s['responses']} responses")
+            lines.append(f"  {summary['events']} events, {summary['responses']} responses")
         for note, value in self.notes.items():
             lines.append(f"  {note.replace('_', ' ')}: {value}")
         lines.append(f"  source: {self.dictionary.source} ({self.dictionary.licence})")
@@ -188,10 +198,10 @@ class Study:
 
 
 def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Study:
-    """Read and check a study. A bare name is the library's; a slash or a suffix makes it your path.
+    """Read and check a study. A bare name is the library's; a slash or a suffix makes it your own path.
 
     `options` say what a single event or ADaM-shaped table (`.csv`, `.xlsx`, `.parquet`) cannot say itself.
-    StudyError lists every problem of every file.
+    StudyError lists all problems of all files.
 
     >>> print(kn.read_study("theophylline"))
     theophylline: Theophylline in serum after one oral dose, 12 subjects [measured data]
@@ -208,7 +218,7 @@ def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Stud
 
 
 def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> list[Problem]:
-    """Every problem of a study; an empty list where `read_study` would succeed. `options` are its own.
+    """All problems of a study; an empty list where `read_study`, with the same `options`, would succeed.
 
     >>> kn.validate_study("theophylline")
     []
@@ -221,41 +231,52 @@ def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> 
 
 def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
     """A study, or else its problems."""
-    problems: list[Problem] = []
-    path = _resolve(source, problems)
-    if path is None:
-        return None, problems
+    try:
+        path = _resolve(source)
+    except StudyError as error:
+        return None, list(error.problems)
     if path.suffix and not path.is_dir():
-        return _read_file(path, options, problems), problems
+        return _read_file(path, options)
+    return _read_folder(path, options)
+
+
+def _read_folder(path: Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
+    """The study of a folder, or else its problems; its hash covers the dictionary and the tables."""
+    problems = []
     if options:
         what = f"options of a single event table ({', '.join(options)})"
-        remedy = "a folder says it in dictionary.toml"
-        problems.append(Problem(what, remedy, file=path.name))
-    tables = read_folder(path, problems)
-    if tables is None or problems:
+        problems.append(Problem(what, "a folder says it in dictionary.toml", file=path.name))
+    reading = read_folder(path)
+    problems += reading.problems
+    if reading.tables is None or problems:
         return None, problems
     files = [path / "dictionary.toml", *table_files(path).values()]
-    return _study(path.resolve().name, path, tables, _hash(files), {}), []
+    return _study(path.resolve().name, path, reading, _hash(files)), []
 
 
-def _read_file(path: Path, options: EventTableOptions, problems: list[Problem]) -> Study | None:
-    """The study of a single file; its hash covers the file, its TOML and the options."""
-    result = read_study_file(path, options, problems)
-    if result is None or problems:
-        return None
-    tables, notes = result
-    said = json.dumps(options, sort_keys=True).encode() if options else b""
-    study = _study(path.stem, path, tables, _hash([path, sidecar(path)], said), notes)
-    return replace(study, options=dict(options))
+def _read_file(path: Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
+    """The study of a single file, or else its problems.
+
+    Its hash covers the file, its TOML and the options.
+    """
+    reading = read_study_file(path, options)
+    if reading.tables is None:
+        return None, reading.problems
+    options_text = json.dumps(options, sort_keys=True).encode() if options else b""
+    study = _study(path.stem, path, reading, _hash([path, sidecar(path)], options_text))
+    return replace(study, options=dict(options)), []
 
 
 def _range(values: Series) -> str:
+    """The least and the largest value to three digits, `1e9 to 3e9`; one number where the two agree."""
     low, high = (f"{x:.3g}".replace("e+0", "e").replace("e+", "e") for x in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
 
 
-def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[str, Any]) -> Study:
-    """A Study of checked tables."""
+def _study(name: str, path: Path, reading: Reading, sha256: str) -> Study:
+    """The Study of a reading without problems."""
+    tables = reading.tables
+    assert tables is not None
     return Study(
         name=name,
         path=path.resolve(),
@@ -266,13 +287,15 @@ def _study(name: str, path: Path, tables: Tables, sha256: str, notes: Mapping[st
         observations=tables.observations,
         events=tables.events,
         responses=tables.responses,
-        notes=notes,
+        notes=reading.notes,
     )
 
 
-def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
-    """Where a study lies: the library for a bare name, the user's own path for anything else and for a
-    Path.
+def _resolve(source: str | Path) -> Path:
+    """Where a study lies: in the library for a bare name, else the user's own path, which a Path always is.
+
+    A library study that may not be shipped is fetched and converted first. StudyError where the library has
+    no such study, or where it cannot be fetched.
     """
     if isinstance(source, Path):
         return source.expanduser()
@@ -280,22 +303,10 @@ def _resolve(source: str | Path, problems: list[Problem]) -> Path | None:
     if not bare:
         return path.expanduser()
     library_studies = names("data")
-    if source in library_studies:
-        return _library_study(path, problems)
-    remedy = f"{did_you_mean(source, library_studies)}; a folder of your own needs a slash: './{source}'"
-    problems.append(Problem(f"no study {source!r} in the library", remedy))
-    return None
-
-
-def _library_study(folder: Path, problems: list[Problem]) -> Path | None:
-    """A library study's folder; one that may not be shipped is fetched and converted first."""
-    if not is_fetchable(folder):
-        return folder
-    try:
-        return fetched(folder)
-    except StudyError as error:
-        problems += error.problems
-        return None
+    if source not in library_studies:
+        remedy = f"{did_you_mean(source, library_studies)}; a folder of your own needs a slash: './{source}'"
+        raise StudyError(Problem(f"no study {source!r} in the library", remedy))
+    return fetched(path) if is_fetchable(path) else path
 
 
 def _hash(files: Iterable[Path], more: bytes = b"") -> str:

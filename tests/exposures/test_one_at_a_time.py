@@ -102,6 +102,20 @@ def test_of_a_fit_the_ends_are_its_posteriors_and_held_parameters_stay_out() -> 
     assert "SYNTHETIC DATA" in annotation(plot_tornado(found, "copies_cmax"), "labels")
 
 
+def test_a_prior_set_moves_the_ends_and_a_fit_has_its_own() -> None:
+    usual = kn.tornado("ogasawara_2021", quantities=["copies_cmax"])
+    solid = kn.tornado("ogasawara_2021", quantities=["copies_cmax"], prior_set="solid_tumour")
+    prior = kn.load_model("ogasawara_2021").with_prior_set("solid_tumour").parameters["cmax"].prior
+    row = solid.table.set_index("parameter").loc["cmax"]
+    assert row["middle"] == pytest.approx(prior.median)
+    assert usual.table.set_index("parameter").loc["cmax"]["middle"] != row["middle"]
+    assert solid.notes[0] == "typical values and priors of the prior set solid_tumour"
+    with pytest.raises(kn.errors.ModelError, match="known: solid_tumour"):
+        kn.tornado("ogasawara_2021", prior_set="liver")
+    with pytest.raises(kn.errors.PlanError, match="whose plan has its own"):
+        kn.tornado(cart_fit(), prior_set="solid_tumour")
+
+
 def test_what_is_not_there_is_named(model: kn.Model) -> None:
     with pytest.raises(kn.errors.PlanError, match="no quantity 'blood_cmx'; did you mean 'blood_cmax'"):
         kn.tornado(model, IV, quantities=["blood_cmx"])

@@ -36,7 +36,7 @@ def organ_figures(
 ) -> dict[str, Figure]:
     """The organ stack and the body map of `shares`, under the names of their files.
 
-    `shares` is the table of `kinetics.site_shares`, of a fit or of a simulation of a model.
+    `shares` is the table of `kinetics.exposures.site_shares`, of a fit or of a simulation of a model.
     """
     return {
         "organ_stack": plot_organ_stack(of, shares, synthetic=synthetic, source=source),

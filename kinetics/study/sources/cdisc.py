@@ -1,13 +1,12 @@
-"""The variables and codes of ADaM-shaped tables that this package reads and writes, each with where it is
-published.
+"""The variables and codes of ADaM-shaped tables that this package reads and writes, with their sources.
 
 ADaM: CDISC ADaMIG v1.3 (BDS, time-to-event). NCA: CDISC ADaMIG for Non-compartmental Analysis Input Data v1.0
 (2021), whose dataset is ADNCA, by custom ADPC. PPK: CDISC Basic Data Structure for ADaM popPK v1.0. PP:
 SDTMIG v3.3, domain PP. Names and labels were read off the public templates and data of admiral, admiralonco
-(`inst/templates/ad_*.R`) and pharmaverseadam (`adppk`), and of CDISC's own example pages; the guides
-themselves were not at hand, and the labels of ACYCLE, ADOSEDUR and DOSEU and the LOC terms in CDISC_ROUTES
-are FROM MEMORY. `own` marks a variable that no guide has. Tables shaped like these are no claim that they
-conform.
+(`inst/templates/ad_*.R`) and pharmaverseadam (`adppk`), and off CDISC's own example pages. The guides
+themselves were not at hand: the labels of ACYCLE, ADOSEDUR and DOSEU and the LOC terms in CDISC_ROUTES are
+FROM MEMORY. `own` marks a variable that no guide has. That a table has this shape does not mean that it
+conforms to a guide.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ __all__ = [
 
 
 class Variable(NamedTuple):
-    """A variable: its label (at most 40 characters), type (text, float, integer), and where it is
-    published.
-    """
+    """A variable: its label (at most 40 characters), its type (text, float, integer) and its source."""
 
     label: str
     kind: str
     where: str
 
 
+# variable -> its label, type and source; below, a line a variable: name, type (C text, N float, I integer),
+# source, label
 PUBLISHED: dict[str, Variable] = {
     name: Variable(label, {"C": "text", "N": "float", "I": "integer"}[kind], where)
     for name, kind, where, label in (
@@ -127,8 +126,8 @@ SYNTHFL C own Synthetic data flag
     )
 }
 
-# Our route -> CDISC ROUTE (C66729) and LOC (C74456). The terms INTRAVENOUS, INTRA-ARTERIAL and ORAL are the
-# FDA's and CDISC's; that a portal vein is written as INTRAVENOUS with a location is a choice made here.
+# our route -> CDISC ROUTE (C66729) and LOC (C74456). The terms INTRAVENOUS, INTRA-ARTERIAL and ORAL are the
+# FDA's and CDISC's. Writing the portal vein as INTRAVENOUS with a location is a choice of this package.
 CDISC_ROUTES = {
     "iv": ("INTRAVENOUS", ""),
     "hepatic_artery": ("INTRA-ARTERIAL", "HEPATIC ARTERY"),
@@ -136,14 +135,16 @@ CDISC_ROUTES = {
     "oral": ("ORAL", ""),
 }
 SEX = {"F": "female", "M": "male", "U": "unknown"}  # CDISC SEX (C66731)
-TIME_UNITS = {  # as FRLTU is written in the wild -> our unit
-    "H": "h", "HR": "h", "HRS": "h", "HOUR": "h", "HOURS": "h", "D": "day", "DAY": "day", "DAYS": "day", "MIN": "min",
-    "MINUTE": "min", "MINUTES": "min", "WEEK": "week", "WEEKS": "week",
+TIME_UNITS = {  # FRLTU as other people's tables have it -> our unit
+    "H": "h", "HR": "h", "HRS": "h", "HOUR": "h", "HOURS": "h",
+    "D": "day", "DAY": "day", "DAYS": "day",
+    "MIN": "min", "MINUTE": "min", "MINUTES": "min",
+    "WEEK": "week", "WEEKS": "week",
 }  # fmt: skip
 
 
 def route_of(route: str, location: str) -> str:
-    """Our name of a CDISC route and location: (INTRA-ARTERIAL, HEPATIC ARTERY) -> hepatic_artery.
+    """Our name of a CDISC route at a location: (INTRA-ARTERIAL, HEPATIC ARTERY) -> hepatic_artery.
 
     A route that is not in CDISC_ROUTES keeps its name, in snake case.
     """
@@ -153,19 +154,23 @@ def route_of(route: str, location: str) -> str:
 
 
 def snake(words: str) -> str:
-    """`IL-6 (serum)` -> `il_6_serum`: a name as a study's tables take it; `x_` before a digit."""
+    """A name in snake case, with `x_` before a first digit: `IL-6 (serum)` -> `il_6_serum`."""
     name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
     return f"x_{name}" if name[:1].isdigit() else name
 
 
 def adam_name(name: str, taken: Iterable[str]) -> str:
-    """`dose_level` -> `DOSELEVE`: at most 8 capitals and digits, a letter first, none of `taken`."""
+    """The name of an ADaM variable: `dose_level` -> `DOSELEVE`.
+
+    It has at most 8 capitals and digits, begins with a letter, and is none of `taken`.
+    """
     taken = set(taken)
     plain = re.sub(r"[^A-Z0-9]", "", name.upper()) or "X"
-    plain = f"X{plain}" if plain[0].isdigit() else plain
-    tried = plain[:8]
+    if plain[0].isdigit():
+        plain = f"X{plain}"
+    candidate = plain[:8]
     count = 1
-    while tried in taken:
+    while candidate in taken:
         count += 1
-        tried = f"{plain[: 8 - len(str(count))]}{count}"
-    return tried
+        candidate = f"{plain[: 8 - len(str(count))]}{count}"
+    return candidate

@@ -1,14 +1,14 @@
-"""What an event table cannot say of itself: the dictionary beside it, joined with the options of a call."""
+"""What a single table cannot say of itself: the dictionary beside it, joined with the options of a call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
-from kinetics.study.raw_table import is_missing, is_number
+from kinetics.study.raw_table import RawTable, is_missing, is_number
 from kinetics.study.sources.event_rows import EventRows
 from kinetics.toml import read_toml
 from kinetics.units import known_units
@@ -19,8 +19,8 @@ __all__ = ["EventTableOptions", "describe", "sidecar", "sidecar_content", "text_
 class EventTableOptions(TypedDict, total=False):
     """Options of `read_study` for a single event table; each wins over the same key of the TOML.
 
-    `route`, `product` and `dose_unit`: a word, or one per ADM (or CMT) code. `analyte`: a name, or one per
-    DVID (or CMT) code. `value_unit` is the unit of DV. `drop` names columns to leave out.
+    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code. `analyte` is one name, or
+    one per DVID (or CMT) code. `value_unit` is the unit of DV. `drop` names columns to leave out.
     """
 
     time_unit: str
@@ -37,49 +37,57 @@ class EventTableOptions(TypedDict, total=False):
     screening_days: float
 
 
-_NEEDED = {
+_NEEDED = {  # key -> an example, and what it says
     "time_unit": ('"h"', "the unit of TIME"),
     "dose_unit": ('"cells"', "the unit of AMT"),
     "route": ('"iv"', "how doses are given"),
     "product": ('"car_t"', "what is given"),
 }
+# values with which the table is checked where nobody declares them; the study is refused all the same
+_STAND_IN = {"time_unit": "min", "dose_unit": "mg", "route": "unknown", "product": "unknown"}
 
 
 def sidecar(path: Path) -> Path:
-    """The TOML beside an event table: the same name, another suffix."""
+    """The TOML beside a table: the same name with the suffix .toml."""
     return path.with_suffix(".toml")
 
 
-def describe(
-    path: Path, rows: EventRows, options: Mapping[str, Any], problems: list[Problem]
-) -> Dictionary | None:
-    """The dictionary of an event table; every thing left unsaid is a Problem that names the key to write."""
-    content = sidecar_content(path, options, problems)
+def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Dictionary | None:
+    """The dictionary of an event table, None where it cannot be used.
+
+    Everything left unsaid is a Problem that names the key to write; `rows.table` keeps the Problems.
+    """
+    table = rows.table
+    content, problems = sidecar_content(path, options)
+    table.problems.extend(problems)
     if content is None:
         return None
     spec = content["event_table"]
     for key, (example, meaning) in _NEEDED.items():
         if key not in spec:
-            problems.append(_unsaid(path, key, example, meaning))
-            spec[key] = {"time_unit": "min", "dose_unit": "mg"}.get(
-                key, "unknown"
-            )  # so that the rest is checked
+            table.problems.append(_unsaid(path, key, example, meaning))
+            spec[key] = _STAND_IN[key]
     if spec["time_unit"] not in known_units("time"):
         what = f"unknown unit {spec['time_unit']!r} of time"
         remedy = f"say one of {', '.join(known_units('time'))}"
-        problems.append(Problem(what, remedy, file=path.name, column="TIME"))
-        spec["time_unit"] = "min"
-    _add_analyte(path, content, options, problems)
+        table.problems.append(Problem(what, remedy, file=path.name, column="TIME"))
+        spec["time_unit"] = _STAND_IN["time_unit"]
+    table.problems.extend(_add_analytes(path, content, options))
     _add_columns(content, rows)
     file = sidecar(path).name if sidecar(path).is_file() else path.name
-    dictionary = make_dictionary(content, file, problems)
+    dictionary, problems = make_dictionary(content, file)
+    table.problems.extend(problems)
     if dictionary is not None and dictionary.event_table is not None:
-        _check_names(rows, dictionary.event_table, file, problems)
+        table.problems.extend(_unknown_columns(table, dictionary.event_table, file))
     return dictionary
 
 
-def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
-    """The TOML beside the table with the options laid over it; None where either cannot be used."""
+def sidecar_content(path: Path, options: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The content of the TOML beside a table, with the options written over it, and the Problems of both.
+
+    The content is None where the TOML cannot be read. Without a TOML it says that nothing is declared.
+    """
+    problems = []
     for key in options:
         if key not in EventTableOptions.__annotations__:
             remedy = did_you_mean(key, EventTableOptions.__annotations__)
@@ -90,8 +98,7 @@ def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Probl
         try:
             content = read_toml(sidecar(path), StudyError, file=sidecar(path).name)
         except StudyError as error:
-            problems.extend(error.problems)
-            return None
+            return None, [*problems, *error.problems]
     content.update({key: options[key] for key in ("synthetic", "screening_days") if key in options})
     spec = content.setdefault("event_table", {})
     for key in EventTable.model_fields:
@@ -99,31 +106,42 @@ def sidecar_content(path: Path, options: Mapping[str, Any], problems: list[Probl
             spec[key] = text_keys(options[key])
     if "value_unit" in options:
         spec["dv_unit"] = options["value_unit"]
-    return content
+    return content, problems
 
 
 def text_keys(value: object) -> object:
-    """Codes as text: `{1: "oral"}` and `{"1": "oral"}` are the same."""
-    return {str(key): word for key, word in value.items()} if isinstance(value, Mapping) else value
+    """A mapping with its codes as text, so that `{1: "oral"}` and `{"1": "oral"}` agree; any other value as
+    it is.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): word for key, word in value.items()}
+    return value
 
 
 def _unsaid(path: Path, key: str, example: str, meaning: str) -> Problem:
-    """Something the table cannot say and nobody else said."""
+    """The Problem of something that neither the table nor anyone else declares."""
     option = "value_unit" if key == "dv_unit" else key
-    flag = f"--{option.replace('_', '-')} {example if ' ' in example else example.strip(chr(34))}"
+    shell_example = example if " " in example else example.strip('"')
+    flag = f"--{option.replace('_', '-')} {shell_example}"
     remedy = f"say {flag} (read_study(..., {option}={example}) in Python), or write {key} = {example} under "
     remedy += f"[event_table] in {sidecar(path).name}"
     return Problem(f"{meaning} is not declared ({option})", remedy, file=path.name)
 
 
-def _add_analyte(
-    path: Path, content: dict[str, Any], options: Mapping[str, Any], problems: list[Problem]
-) -> None:
-    """Analytes named by an option but not described: their unit is `value_unit`."""
+def _add_analytes(path: Path, content: dict[str, Any], options: Mapping[str, Any]) -> list[Problem]:
+    """Add the analytes that are named and not described to the content; their unit is `value_unit`.
+
+    Return the Problems of an analyte or a unit that nobody declares.
+    """
+    problems = []
     spec = content["event_table"]
     analytes = content.setdefault("analytes", {})
     meaning = spec.get("analyte")
-    names = list(meaning.values()) if isinstance(meaning, Mapping) else [meaning] if meaning else []
+    names = []
+    if isinstance(meaning, Mapping):
+        names = list(meaning.values())
+    elif meaning:
+        names = [meaning]
     if not names and len(analytes) != 1:
         problems.append(_unsaid(path, "analyte", '"car_copies"', "what DV measures"))
         names = ["unknown"]
@@ -132,15 +150,16 @@ def _add_analyte(
     if undescribed and unit is None:
         problems.append(_unsaid(path, "dv_unit", '"copies/ug DNA"', "the unit of DV"))
     for name in undescribed:
-        described = {"label": name, "assay": NOT_DECLARED, "site": NOT_DECLARED, "unit": unit or "mg/L"}
-        analytes[name] = described
+        description = {"label": name, "assay": NOT_DECLARED, "site": NOT_DECLARED, "unit": unit or "mg/L"}
+        analytes[name] = description
     if "lloq" in options:
         for name in names or analytes:
             analytes[name] = {**analytes[name], "lloq": options["lloq"]}
+    return problems
 
 
 def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
-    """Units of the standard columns, and the covariates found, as dictionary entries."""
+    """Add the units of the standard columns and the covariates of the table to the content."""
     spec = content["event_table"]
     columns = content.setdefault("columns", {})
     time = {"unit": spec["time_unit"]}
@@ -149,25 +168,21 @@ def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
     doses.update(time=time, duration=time)
     doses.update({name.lower(): {"kind": "number"} for name in ("ADDL", "II") if name in rows.table})
     subjects = columns.setdefault("subjects", {})
-    apart = {spec.get("weight_column")}
     kept = EventTable.model_construct(drop=spec.get("drop", []), cycle_column=spec.get("cycle_column"))
     for column in rows.own_columns(kept):
         name = spec.get("columns", {}).get(column, column)
-        if column not in apart and name not in subjects:
+        if column != spec.get("weight_column") and name not in subjects:
             cells = rows.table.cells(column)
             numeric = all(is_number(cell) for cell in cells if not is_missing(cell))
             subjects[name] = {"role": "covariate", "kind": "number" if numeric else "category"}
 
 
-def _check_names(rows: EventRows, spec: EventTable, file: str, problems: list[Problem]) -> None:
-    """Columns that the description names must be in the table."""
-    for key in ("weight_column", "cycle_column"):
-        name = getattr(spec, key)
-        if name is not None and name not in rows.table:
-            remedy = did_you_mean(name, rows.table.columns)
-            problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))
-    for key, names in (("drop", spec.drop), ("columns", list(spec.columns))):
-        for name in names:
-            if name not in rows.table:
-                remedy = did_you_mean(name, rows.table.columns)
-                problems.append(Problem(f"{key} names no column of the table", remedy, file=file, value=name))
+def _unknown_columns(table: RawTable, spec: EventTable, file: str) -> Iterator[Problem]:
+    """Problems of columns that the description names and the table does not have."""
+    named = [("weight_column", spec.weight_column), ("cycle_column", spec.cycle_column)]
+    named += [("drop", name) for name in spec.drop]
+    named += [("columns", name) for name in spec.columns]
+    for key, name in named:
+        if name is not None and name not in table:
+            remedy = did_you_mean(name, table.columns)
+            yield Problem(f"{key} names no column of the table", remedy, file=file, value=name)

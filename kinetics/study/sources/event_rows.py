@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,45 +43,44 @@ _REQUIRED = ("ID", "TIME", "DV", "AMT")
 
 @dataclass(frozen=True)
 class EventRows:
-    """The rows, standard columns under NONMEM's names, and how many comment rows were passed over."""
+    """The rows, with the standard columns under NONMEM's names, and the number of comment rows left out."""
 
     table: RawTable
     comments: int
 
     def own_columns(self, spec: EventTable) -> list[str]:
-        """The columns of the user's own that are kept: weight and covariates."""
+        """The columns of the user's own that are kept: the weight and the covariates."""
         apart = {*STANDARD, *spec.drop, spec.cycle_column}
         return [column for column in self.table.columns if column not in apart]
 
 
-def read_rows(path: Path, problems: list[Problem]) -> EventRows | None:
-    """Read the file; None, and every Problem added, where no table can be made of it."""
+def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
+    """Read a text file of events. Return its table (None where none can be made), the number of comment rows
+    left out, and its Problems.
+    """
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
-        problems.append(text)
-        return None
+        return None, 0, [text]
     lines = list(enumerate(text.splitlines(), start=1))
     start = next((place for place, (_, line) in enumerate(lines) if _is_header(line)), None)
     if start is None:
         what = "the file has no header" if text.strip() else "the file is empty"
-        problems.append(
-            Problem(what, "begin it with a row that names the columns (ID, TIME, ...)", file=path.name)
-        )
-        return None
+        remedy = "begin it with a row that names the columns (ID, TIME, ...)"
+        return None, 0, [Problem(what, remedy, file=path.name)]
     header_line = lines[start][1].lstrip().lstrip("#")
     if ";" in header_line and "," not in header_line:
+        what = "columns are separated by semicolons"
         remedy = "export with a comma between columns and a point in decimals"
-        problems.append(Problem("columns are separated by semicolons", remedy, file=path.name, row=start + 1))
-        return None
+        return None, 0, [Problem(what, remedy, file=path.name, row=start + 1)]
     header = _split(header_line, header_line)
-    records = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
-    kept = [(row, cells) for row, cells in records if not _is_comment(cells)]
-    table = make_table(path.name, header, kept, problems)
-    return None if table is None else rows_of(table, problems, comments=len(records) - len(kept))
+    rows = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
+    records = [(row, cells) for row, cells in rows if not _is_comment(cells)]
+    table, problems = make_table(path.name, header, records)
+    return table, len(rows) - len(records), problems
 
 
 def _is_header(line: str) -> bool:
-    """The first line that is neither empty nor a comment (`#ID ...` is a header too)."""
+    """Whether a line is neither empty nor a comment; `#ID ...` is a header too."""
     line = line.strip()
     if line.startswith("#"):
         return re.match(r"#\s*ID\b", line, re.IGNORECASE) is not None
@@ -88,7 +88,7 @@ def _is_header(line: str) -> bool:
 
 
 def _split(line: str, header: str) -> list[str]:
-    """The cells of a line, by the separator that the header uses."""
+    """The cells of a line, separated as the header is: by commas, tabs or spaces."""
     for separator in (",", "\t"):
         if separator in header:
             return next(csv.reader([line], delimiter=separator))
@@ -96,30 +96,38 @@ def _split(line: str, header: str) -> list[str]:
 
 
 def _is_comment(cells: list[str]) -> bool:
-    """`#...`, `@...`, or a C alone in the first cell."""
+    """Whether a row is a comment: `#...`, `@...`, or C alone in its first cell."""
     first = cells[0].strip()
     return first.startswith(("#", "@")) or first in ("C", "c")
 
 
-def rows_of(table: RawTable, problems: list[Problem], *, comments: int = 0) -> EventRows | None:
-    """A table's standard columns renamed to NONMEM's names; missing and doubled ones are Problems."""
-    wanted = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
-    bad = False
-    for name, count in Counter(wanted.values()).items():
-        if count > 1:
-            bad = True
-            both = " and ".join(source for source, target in wanted.items() if target == name)
-            what = f"{both} are one column, {name}"
-            remedy = "delete one of them"
-            problems.append(Problem(what, remedy, file=table.file, row=1, column=name))
-    for name in _REQUIRED:
-        if name not in wanted.values():
-            bad = True
-            remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
-            problems.append(
-                Problem("a required column is missing", remedy, file=table.file, row=1, column=name)
-            )
-    if bad:
+def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
+    """The rows of a table with its standard columns under NONMEM's names.
+
+    None where one of ID, TIME, DV and AMT is missing or a standard column occurs twice; `table` keeps these
+    Problems. `comments` is the number of comment rows left out of the table.
+    """
+    renamed = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
+    problems = [*_doubled_columns(table, renamed), *_missing_columns(table, renamed)]
+    if problems:
+        table.problems.extend(problems)
         return None
-    shown = {target: source for source, target in wanted.items()}
-    return EventRows(replace(table, frame=table.frame.rename(columns=wanted), names=shown), comments)
+    shown = {standard: source for source, standard in renamed.items()}
+    return EventRows(replace(table, frame=table.frame.rename(columns=renamed), names=shown), comments)
+
+
+def _doubled_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Problem]:
+    """Problems of standard columns that occur under two of their names."""
+    for name, count in Counter(renamed.values()).items():
+        if count > 1:
+            both = " and ".join(source for source, standard in renamed.items() if standard == name)
+            what = f"{both} are one column, {name}"
+            yield Problem(what, "delete one of them", file=table.file, row=1, column=name)
+
+
+def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Problem]:
+    """Problems of required columns that are not there."""
+    for name in _REQUIRED:
+        if name not in renamed.values():
+            remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
+            yield Problem("a required column is missing", remedy, file=table.file, row=1, column=name)

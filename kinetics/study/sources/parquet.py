@@ -1,4 +1,4 @@
-"""A Parquet file as a raw table. Reading one needs pyarrow: the extra `parquet`."""
+"""A Parquet file as a raw table. It needs pyarrow: the extra `parquet`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["need_pyarrow", "read_parquet_table"]
 
 
 def need_pyarrow(file: str) -> Problem | None:
-    """The Problem of Parquet without pyarrow; None where it is there."""
+    """The Problem, in `file`, that pyarrow is not installed; None where it is."""
     if importlib.util.find_spec("pyarrow") is not None:
         return None
     remedy = "pip install 'cellkinetics[parquet]', or use CSV"
     return Problem("Parquet needs pyarrow, which is not installed", remedy, file=file)
 
 
-def read_parquet_table(path: Path, problems: list[Problem]) -> RawTable | None:
-    """Read one file; None, and a Problem added, where no table can be made of it. Row 2 is the first
-    record.
+def read_parquet_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
+    """Read one Parquet file. Return its table (None where none can be made) and its Problems.
+
+    Row 2 is the first record, as in a CSV.
     """
-    if (missing := need_pyarrow(path.name)) is not None:
-        problems.append(missing)
-        return None
+    missing = need_pyarrow(path.name)
+    if missing is not None:
+        return None, [missing]
     try:
         frame = read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:
-        problems.append(Problem(f"not a readable Parquet file: {error}", "write it anew", file=path.name))
-        return None
+        return None, [Problem(f"not a readable Parquet file: {error}", "write it anew", file=path.name)]
     header = [str(column) for column in frame.columns]
     rows = [[cell_text(value) for value in row] for row in frame.astype(object).itertuples(index=False)]
-    return make_table(path.name, header, list(enumerate(rows, start=2)), problems)
+    return make_table(path.name, header, list(enumerate(rows, start=2)))
