@@ -28,7 +28,7 @@ and the folder has runs to read:
   name the same with another residual error, with `-laplace` the same by Laplace's method;
 - `runs/nkg2d_blood__nkg2d_phase1_synthetic`, which has the sites of CAR-NK cells.
 
-In the tests all posteriors but that of `-laplace` are written down, not sampled: their numbers are no results.
+In the tests all posteriors but that of `-laplace` are written down, not sampled: their numbers mean nothing.
 """
 
 # Arguments that mean the same in every function, so that no docstring need repeat them.
