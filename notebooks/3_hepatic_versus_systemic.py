@@ -3,12 +3,14 @@
 #
 # Two models of liver metastases, the hepatic artery against a vein, and a two-product regimen.
 #
-# **Everything here is a model, not patients.** `tsai_2022` with `species="human"` has the equations of a mouse study
-# (Tsai 2022, J Pharmacokinet Pharmacodyn 49:525) in a man of 70 kg; `nkg2d_nk_t_livermet` is a design of this
-# project. Most human values of both are guesses, and the models say which: `print(nkg2d)`. What can be held against
-# evidence is the direction and the order, not the size; those are asserted, and this notebook fails if they go.
+# **Everything here is a model, not patients.** `tsai_2022` with `species="human"` has the equations of a
+# mouse study (Tsai 2022, J Pharmacokinet Pharmacodyn 49:525) in a man of 70 kg; `nkg2d_nk_t_livermet` is a
+# design of this project. Most human values of both are guesses, and the models say which: `print(nkg2d)`.
+# Only the direction and the order of effects can be compared with evidence, not their size. They are
+# asserted, and this notebook fails if they change.
 #
-# Open it in an editor that knows `# %%` cells (in Jupyter: through jupytext), run it as a script, or `make notebooks`.
+# Open it in an editor that knows `# %%` cells (in Jupyter through jupytext), run it as a script, or use `make
+# notebooks`.
 
 # %%
 import os
@@ -29,7 +31,7 @@ COLOURS = {"hepatic artery": "#0072B2", "iv": "#D55E00"}
 TICKS = [0.5, 1, 2, 5, 10, 20, 50]
 
 # %% [markdown]
-# Two helpers: `where` gives one dose and says where its cells are, `drawn` makes a figure.
+# Two functions: `cells_by_site` gives one dose and says where its cells are, `labelled` makes a figure.
 
 
 # %%
@@ -91,10 +93,10 @@ figure.update_yaxes(dtick=1)
 # %% [markdown]
 # ### How long the advantage lasts
 #
-# The advantage is the number of cells in the tumour after the artery over that after iv. Without retention it is gone
-# within about a day, for both routes end in the same circulation; what is retained keeps it. In the flow model
-# retention is binding to tumour cells (`kon`); in the design it is the rate at which cells leave the tumour
-# (`kUB`, 0.3 a day: a guess; "without": 24 a day, an hour's stay, to compare with).
+# The advantage is the number of cells in the tumour after the artery over that after iv. Without retention it
+# is gone within about a day, because both routes end in the same circulation; cells that are retained keep
+# it. In the flow model retention is binding to tumour cells (`kon`). In the design it is the rate at which
+# cells leave the tumour (`kUB`, 0.3 a day, a guess; "without" is 24 a day, an hour's stay, for comparison).
 
 # %%
 RETENTION = {"with retention": {}, "without retention": {"kon": 1e-12, "kUB": 24.0}}
@@ -122,11 +124,12 @@ figure.update_yaxes(tickvals=TICKS).add_hline(1, line_dash="dot", line_color="#5
 # %% [markdown]
 # ### Beside the published evidence
 #
-# Matera 2006 (J Transl Med 4:49): In-111 labelled NK cells in three patients with colon cancer, each by artery and
-# then iv; its abstract gives no percentages. Tsai 2022: mice; its tumour is a simulation, and its arterial dose enters
-# the tumour alone (super-selective), here liver and tumour share it as they share the flow. That the advantage is gone
-# in a day is no sentence of that paper: it is what its equations say with binding taken out (in the mouse, recomputed:
-# 18.8 % of the dose in the tumour at 5 minutes, 1.6 % at 24 hours, as after iv).
+# Matera 2006 (J Transl Med 4:49): In-111 labelled NK cells in three patients with colon cancer, each by
+# artery and then iv; its abstract gives no percentages. Tsai 2022: mice; its tumour is a simulation, and its
+# arterial dose enters the tumour alone (super-selective), while here liver and tumour share it as they share
+# the flow. That paper does not say that the advantage is gone in a day: its equations say so once binding is
+# taken out (recomputed for the mouse: 18.8 % of the dose in the tumour at 5 minutes, 1.6 % at 24 hours, as
+# after iv).
 
 
 # %%
@@ -189,15 +192,15 @@ assert evidence["same direction"].all(), evidence[~evidence["same direction"]].t
 evidence.set_index("published")
 
 # %% [markdown]
-# Read with care. The design took its lung share after iv (`fP`) and what stays after the artery (`F_NK`) from Matera
-# 2006, and its "without retention" is a number chosen here: that it agrees is no test of it. The flow model was
-# not made from Matera 2006; of it the agreement says something.
+# Read this with care. The design took its lung share after iv (`fP`) and the share that stays after the
+# artery (`F_NK`) from Matera 2006, and its "without retention" is a number chosen here: its agreement is no
+# test. The flow model was not made from Matera 2006, so its agreement says something.
 #
-# Matera 2006 found the arterial cells "virtually confined" to liver and spleen: **neither model has that**, for cells
-# that pass the liver go round; the flow model puts the liver only just before the lung. Its tumour grows by every route
-# at this dose, while the simulated tumours of the mice were cleared: only the order is compared. Brown 2021 (J R Soc
-# Interface 18:20201013): the most that reaches a tumour is up to 10,000-fold more in mice than in men, so the size of
-# every tumour number is open.
+# Matera 2006 found the arterial cells "virtually confined" to liver and spleen: **neither model does that**,
+# because cells that pass the liver recirculate; in the flow model the liver is only just ahead of the lung.
+# Its tumour grows by every route at this dose, while the simulated tumours of the mice were cleared: only the
+# order is compared. Brown 2021 (J R Soc Interface 18:20201013): the most that reaches a tumour is up to
+# 10,000-fold more in mice than in men, so the size of every tumour number is open.
 
 # %%
 confined = {name: at(name, "hepatic_artery", 1, "liver", "tumour") for name in MODELS}
@@ -206,8 +209,9 @@ pd.DataFrame({"liver and tumour an hour after the artery (% of the dose)": confi
 # %% [markdown]
 # ## 2. Ratios of areas: typical, and over the prior
 #
-# Areas under the cells of each site to day 28. "Typical" is the model at the medians of its priors; the other columns
-# are virtual patients whose every value is drawn from its prior (`parameters="prior"`), the same ones by both routes.
+# Areas under the cells of each site to day 28. "Typical" is the model at the medians of its priors. The other
+# columns are virtual patients whose every value is drawn from its prior (`parameters="prior"`), the same
+# patients by both routes.
 
 
 # %%
@@ -253,15 +257,17 @@ figure = drawn(
 figure.update_xaxes(tickvals=TICKS).update_yaxes(title="").add_vline(1, line_dash="dot", line_color="#52606d")
 
 # %% [markdown]
-# Left of the line the artery brings fewer cells than iv over the whole month: a minority of the draws says so.
+# Left of the line the artery brings fewer cells than iv over the whole month; a minority of the draws is
+# there.
 
 # %% [markdown]
 # ### What of it is the prior's
 #
-# The size of it. Flows and volumes of a man are known, but no human biodistribution by route enters either model:
-# these intervals say what was assumed, not what was learned, and the two models do not agree. They narrow when a fit
-# has scans or biopsies (`kn.biodistribution(fit)`, `kinetics design-sampling`). Which assumption matters: each one
-# that the model calls a guess and that moves cells is set to the 5 % and 95 % of its prior, the others stay typical.
+# The size is. Flows and volumes of a man are known, but no human biodistribution by route enters either
+# model: these intervals say what was assumed, not what was learned, and the two models do not agree. They
+# narrow when a fit has scans or biopsies (`kn.biodistribution(fit)`, `kinetics design-sampling`). To see
+# which assumption matters, each guess of the model that moves cells is set to the 5 % and the 95 % point of
+# its prior, while the others stay typical.
 
 # %%
 GUESSES = {FLOW: ("passage", "qT", "artery_part", "kon", "u0", "ki", "kel"),
@@ -286,17 +292,18 @@ figure.update_traces(marker_size=8, selector={"name": "high end"})
 figure.update_xaxes(tickvals=TICKS).update_yaxes(title="", autorange="reversed")
 
 # %% [markdown]
-# Most of it hangs on how readily cells leave the blood for tissue (`passage`) in the flow model, and on how much the
-# tumour takes from blood (`EU_NK`) in the design: the less a tumour takes up, the more the first pass is worth. `kUB`
-# says how long the advantage is seen (above), but not the ratio of areas: by either route cells in the tumour stay as
-# long.
+# Most of it hangs on how readily cells leave the blood for tissue (`passage`) in the flow model, and on how
+# much the tumour takes from blood (`EU_NK`) in the design: the less a tumour takes up, the more the first
+# pass is worth. `kUB` determines how long the advantage lasts (above), but not the ratio of areas: cells in
+# the tumour stay equally long by either route.
 
 # %% [markdown]
 # ## 3. The trial's regimen: CAR-NK by the artery, then CAR-T iv
 #
-# As in NCT07021534: CAR-NK on days 0 and 1 (1e9, then 2e9 cells; the registry's arm text says 1e9 twice), CAR-T iv one
-# to two weeks later, here 3e7 cells/kg on days 10 and 11 and again two weeks on. Lymphodepletion on day 0 is an option
-# of the trial, not a rule. 70 kg, typical values. Beside it, to compare with: the same CAR-NK iv.
+# As in NCT07021534: CAR-NK on days 0 and 1 (1e9, then 2e9 cells; the registry's arm text says 1e9 twice),
+# CAR-T iv one to two weeks later, here 3e7 cells/kg on days 10 and 11 and again two weeks on. Lymphodepletion
+# on day 0 is an option of the trial, not a rule. 70 kg, typical values. The same CAR-NK given iv are beside
+# it for comparison.
 
 # %%
 NK = {"product": "car_nk", "cells": [1e9, 2e9], "on": [0, 1]}
@@ -342,7 +349,8 @@ assert of_nk["hepatic: tumour"] > 1 > of_nk["systemic: blood"]
 area.map("{:.3g}".format).rename_axis(columns="cells x days; CAR-NK by")
 
 # %% [markdown]
-# What the figure says of the model: the artery puts CAR-NK where the tumour is and fewer into blood, for the days they
-# live. CAR-T are given iv in both arms: blood shows a spike of hours, then the rise of those that divided; in this
-# design they divide in the tumour as well as in the rest of the body. How CAR-NK were given hardly changes them.
-# It does not say that patients gain: that is what the trial is for.
+# What the figure says about the model: for the days that they live, the artery puts CAR-NK where the tumour
+# is and fewer into blood. CAR-T are given iv in both arms: blood shows a spike of hours, then the rise of
+# those that divided; in this design they divide in the tumour as well as in the rest of the body. The route
+# of the CAR-NK hardly changes them. The figure does not say that patients benefit: that is what the trial is
+# for.

@@ -1,15 +1,16 @@
 # %% [markdown]
 # # Cytokines and CRS: cells, IL-6 and IFN-gamma on one time axis
 #
-# Who had cytokine release syndrome (CRS) of which grade, how high their cytokines went, and what a model that links
-# cytokines to cells says of it.
+# Who had cytokine release syndrome (CRS) of which grade, how high their cytokines went, and what a model that
+# links cytokines to cells says about it.
 #
-# **The study is of real patients, and is not shipped**: `car22`, CD22 CAR-T in children and young adults with B-ALL
-# (Lichtenstein et al., Blood 2021;138:2469). Where its files are absent, the first cell says so, and everything below
-# is drawn from a **synthetic** trial instead. Every figure says which of the two it shows.
+# **The study is of real patients, and is not shipped**: `car22`, CD22 CAR-T in children and young adults with
+# B-ALL (Lichtenstein et al., Blood 2021;138:2469). Where its files are absent, the first cell says so, and
+# everything below is drawn from a **synthetic** trial instead. Every figure says which of the two it shows.
 #
-# The fit is the run `runs/cytokine_release__car22` where there is one (`$KINETICS_RUNS`: another folder of runs). It is
-# made by `kinetics fit fits/cytokine_release__car22.toml`, about half an hour. Without it a quick fit stands in.
+# The fit is the run `runs/cytokine_release__car22` where there is one (`$KINETICS_RUNS`: another folder of
+# runs). `kinetics fit fits/cytokine_release__car22.toml` makes it in about half an hour. Without it a quick
+# fit takes its place.
 
 # %%
 import os
@@ -40,9 +41,9 @@ print(study)
 # %% [markdown]
 # ## 1. The two studies, in the same words
 #
-# CAR+ T cells by flow, IL-6, IFN-gamma. Time counts from the first infusion of CAR-T: in the synthetic trial CAR-NK
-# comes before it. `car22` has the worst grade of each patient among its covariates, its scale not stated; the trial has
-# CRS as events, graded by ASTCT.
+# CAR+ T cells by flow, IL-6, IFN-gamma. Time counts from the first infusion of CAR-T: in the synthetic trial
+# CAR-NK comes before it. `car22` has the worst grade of each patient among its covariates and does not state
+# the scale; the trial has CRS as events, graded by ASTCT.
 
 # %%
 ANALYTES = {"car_cells" if REAL else "t_cells": "CAR+ T cells (cells/µL)", "il6": "IL-6 (pg/mL)",
@@ -70,8 +71,8 @@ pd.DataFrame({"patients": counts, "records": records["grade"].value_counts()}).r
 # %% [markdown]
 # ## 2. The records
 #
-# One line a patient. Open circles lie at a lower limit of quantification, triangles at an upper one: the value is
-# known to be below or above. A fit takes both as that; a mean of the values would not.
+# One line a patient. Open circles are at a lower limit of quantification, triangles at an upper one: the
+# value is known to be below or above it. A fit uses both in this way; a mean of the values would not.
 
 # %%
 COLOURS = {0: "#8a949e", 1: "#56B4E9", 2: "#E69F00", 3: "#D55E00", 4: "#000000"}
@@ -120,9 +121,9 @@ figure.update_xaxes(title_text="Time since the first CAR-T infusion (days)", row
 dressed(figure, "Cells and cytokines by worst CRS grade", 780)
 
 # %% [markdown]
-# ## 3. The peaks that were seen, by grade
+# ## 3. The observed peaks, by grade
 #
-# The highest record of each patient. A right-censored one is at least that.
+# The highest record of each patient. The true peak is higher where that record is right-censored.
 
 # %%
 peaks = records.groupby(["subject", "analyte"])["value"].max().unstack()[list(ANALYTES)]
@@ -136,9 +137,10 @@ if REAL:
 medians.assign(patients=counts).rename_axis("CRS grade")
 
 # %% [markdown]
-# Grades 2 and above have higher peaks of IL-6 than grades 0 and 1. Finer than that these few patients do not say: in
-# `car22` grades 3 and 4 are one patient each, grade 0 three, and the median does not rise at every step. The grades
-# overlap: in `car22` one patient of grade 1 had a peak above that of the patient with grade 4.
+# Grades 2 and above have higher peaks of IL-6 than grades 0 and 1. So few patients do not say more than that:
+# in `car22` grades 3 and 4 are one patient each, grade 0 is three, and the median does not rise at every
+# step. The grades overlap: in `car22` one patient of grade 1 had a peak above that of the patient with grade
+# 4.
 
 # %%
 PANELS = {name: title for name, title in ANALYTES.items() if name != CELLS}
@@ -182,9 +184,9 @@ dressed(by_grade(0.0), "Highest records by CRS grade", 470)
 # %% [markdown]
 # ## 4. A model with a link
 #
-# `cytokine_release`: cells that grow, meet antigen, and release cytokines while they do, the block `cytokine_crs` in
-# closed form. The burst grows with the cells and dies away when the first antigen runs out; a part that lasts follows
-# the cells. It is a design, with guesses.
+# `cytokine_release`: cells that grow, meet antigen, and release cytokines while they do, the block
+# `cytokine_crs` in closed form. The burst grows with the cells and dies away when the first antigen runs out;
+# a lasting part follows the cells. The model is a design, with guesses.
 
 # %%
 model = kn.load_model("cytokine_release")
@@ -193,11 +195,12 @@ print(model)
 # %% [markdown]
 # ### The fit
 #
-# With a run of the full plan, its draws. Without, a quick fit of fewer between-patient differences: `method = "map"`,
-# the normal approximation about the maximum, or, in a test, NUTS with far too few draws. **A quick fit has no posterior
-# that was checked**: what follows from it shows how the numbers are got, and none of them may be used.
-# It takes a minute or a few; of `car22` it fails its checks, and where patients should differ in how fast antigen runs
-# out and they may not, it misses the highest of them.
+# Where there is a run of the full plan, its draws are used. Where there is none, a quick fit with fewer
+# differences between patients is: `method = "map"`, the normal approximation about the maximum, or, in a
+# test, NUTS with far too few draws. **The posterior of a quick fit has not been checked**: it shows how the
+# numbers are computed, and none of them may be used. It takes a minute or a few. With `car22` it fails its
+# checks, and because it does not let patients differ in how fast antigen runs out, it misses the highest
+# peaks.
 
 # %%
 plan = kn.read_plan("cytokine_release__car22")
@@ -234,7 +237,7 @@ print(verdict)
 # %% [markdown]
 # ## 5. The curves
 #
-# One patient of each grade, the one with most records: the curve with its bands, and the records.
+# For each grade the patient with most records: the curve with its bands, and the records.
 
 # %%
 shown = records[records["subject"].isin(fit.bound.subjects)]
@@ -260,9 +263,10 @@ individual(CELLS)
 # %% [markdown]
 # ## 6. What the model implies for the peak by grade
 #
-# The model knows no grade. Each patient's curve has a peak in every draw; the median of them within a grade is drawn
-# with its 90 % interval, beside the records. A record is the curve with its error, the highest one the luckiest, and
-# taken on some days only: the two need not agree, least where a plate's upper limit cut the records off.
+# The model does not know the grades. Each patient's curve has a peak in every draw; the median of the peaks
+# within a grade is drawn with its 90 % interval, beside the records. A record is the curve plus an error and
+# is taken on some days only, and the highest record has the luckiest error. The two need not agree, least of
+# all where a plate's upper limit cut the records off.
 
 # %%
 exposure = kn.exposure(fit, draws=60 if SMALL else 1000, by="course")
@@ -295,8 +299,9 @@ table.rename_axis(["median peak", "CRS grade"]).round(1)
 # %% [markdown]
 # ### Cells or release?
 #
-# Grades 2 and above over grades 0 and 1, as a ratio of geometric means, in every draw. The last two lines are the level
-# that a patient's cells at their height would hold: antigen and what one cell releases, which no record tells apart.
+# Grades 2 and above over grades 0 and 1, as a ratio of geometric means, in every draw. The last two lines are
+# the cytokine level that a patient's cells would hold at their height: the product of antigen and of what one
+# cell releases, which no record separates.
 
 
 # %%
@@ -325,12 +330,14 @@ ratios.round(2)
 # %% [markdown]
 # ## 7. What it cannot say
 #
-# - **What tocilizumab and steroids did.** Who was given them is not who was not: they follow the grade (below), and the
-#   model has neither. An effect on the curves is in `lasting`, the half-lives and the errors. Equations with both drugs
-#   are in `cytokine_crs`; they need the days on which they were given, which `car22` does not have.
+# - **What tocilizumab and steroids did.** Patients who were given them differ from those who were not: the
+#   drugs follow the grade (below), and the model has neither drug. An effect on the curves is in `lasting`,
+#   the half-lives and the errors. Equations with both drugs are in `cytokine_crs`; they need the days on
+#   which they were given, which `car22` does not have.
 # - **What a dose does.** The cells infused in `car22` are not published: its doses are shares of a course.
-# - **Who will have CRS.** A fit to a whole course describes; it was not asked to predict a grade from early days.
-# - **Anything of grade 3 or 4 alone**: see the numbers of patients above.
+# - **Who will have CRS.** A fit to a whole course describes it; it was not asked to predict a grade from the
+#   first days.
+# - **Anything about grade 3 or 4 alone**: see the numbers of patients above.
 
 # %%
 if REAL:
@@ -350,8 +357,9 @@ drugs.rename_axis("CRS grade")
 # %% [markdown]
 # ## 8. Is the link worth having?
 #
-# `empirical_rise_and_fall` has the same cells, and cytokines that each rise and fall by themselves. `kn.compare` asks
-# which of the two predicts a record left out better; it needs both fits sampled.
+# `empirical_rise_and_fall` has the same cells, and cytokines that each rise and fall by themselves.
+# `kn.compare` asks which of the two better predicts a record that was left out; it needs both fits to be
+# sampled.
 
 # %%
 empirical = fitted("empirical_rise_and_fall")
@@ -366,5 +374,5 @@ else:
     print("\n".join(compared.advice))
 
 # %% [markdown]
-# Whichever predicts better, check both first (`kinetics check runs/NAME`): of draws that do not agree among themselves
-# no comparison means much. By patient instead of by record: `kn.compare(..., by="subject")`.
+# Whichever predicts better, check both first (`kinetics check runs/NAME`): where chains do not agree, no
+# comparison means much. `kn.compare(..., by="subject")` compares by patient instead of by record.

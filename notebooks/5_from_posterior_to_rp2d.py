@@ -1,14 +1,16 @@
 # %% [markdown]
 # # From posterior to RP2D: exposures, exposure-response, the dose decision
 #
-# Phase IA is over: who had a DLT, CRS, a response is known, and how high each patient's cells went. What follows is the
-# way from there to a recommended dose (RP2D), and what the answer owes to whom: the protocol's rule, the models, the
-# priors, the weights.
+# Phase IA is over: it is known who had a DLT, CRS or a response, and how high each patient's cells went. This
+# notebook goes from there to a recommended dose (RP2D), and shows what the answer owes to the protocol's
+# rule, the models, the priors and the weights.
 #
-# **Synthetic data throughout.** The two trials, `nkg2d_phase1_synthetic` and `nkg2d_plateau_synthetic`, were drawn from
-# `models/nkg2d_nk_t_livermet.py`, a design of this project; the layout is that of NCT07021534. No patient is in them.
+# **Synthetic data throughout.** The two trials, `nkg2d_phase1_synthetic` and `nkg2d_plateau_synthetic`, were
+# drawn from `models/nkg2d_nk_t_livermet.py`, a design of this project; the layout is that of NCT07021534. No
+# patient is in them.
 #
-# It is the way of `kinetics recommend` on the command line. A run of `make notebooks` and a test's are the same size.
+# `kinetics recommend` does the same on the command line. `make notebooks` and the tests run it at the same
+# size.
 
 # %%
 import tempfile
@@ -34,8 +36,9 @@ print(trial)
 # %% [markdown]
 # ## 1. Outcomes
 #
-# DLTs are those that the protocol counts: its window, its clock, who is evaluable. `crs` is the worst grade (ASTCT),
-# `response` is 1 for a CR or PR. One patient has no row: it never had the CAR-T whose dose is escalated.
+# DLTs are those that the protocol counts: its window, its clock, who is evaluable. `crs` is the worst grade
+# (ASTCT), `response` is 1 for a CR or PR. One patient has no row: it never had the CAR-T whose dose is
+# escalated.
 
 # %%
 outcomes = kn.subject_outcomes(trial, protocol).set_index("subject")
@@ -46,11 +49,11 @@ outcomes.astype({"dose": float}).map("{:g}".format)
 # %% [markdown]
 # ## 2. Exposures
 #
-# An exposure of a **fit** is its posterior: as uncertain as the patient's curve is, at times that nobody sampled too.
-# Without one it is what the **samples** say (NCA), taken as exact, and new patients come of a power model of dose
-# alone, ln exposure = a + b ln dose + e. This page takes the samples'; name a run in `RUN` (on the command line
-# `kinetics recommend ... --run runs/NAME`) and a fit's take the same places. That fit
-# (`kinetics fit fits/nkg2d_blood__nkg2d_phase1_synthetic.toml`) takes about ten minutes on two cores.
+# An exposure of a **fit** is its posterior: as uncertain as the patient's curve is, at times that nobody
+# sampled too. Without one it is what the **samples** say (NCA), taken as exact, and new patients come of a
+# power model of dose alone, ln exposure = a + b ln dose + e. This page takes the samples'; name a run in
+# `RUN` (on the command line `kinetics recommend ... --run runs/NAME`) and a fit's take the same places. That
+# fit (`kinetics fit fits/nkg2d_blood__nkg2d_phase1_synthetic.toml`) takes about ten minutes on two cores.
 
 
 # %%
@@ -81,8 +84,9 @@ assert (proportional["upper"] - proportional["lower"]).idxmin() == area.name
 proportional.round(2)
 
 # %% [markdown]
-# `b` is the power, 1 is dose proportionality. With eleven patients its 90 % interval is more than half a unit wide even
-# for the best determined exposure here, the area under the transgene: "proportional" is not refuted, no more.
+# `b` is the power; 1 is dose proportionality. With eleven patients its 90 % interval is more than half a unit
+# wide even for the best determined exposure here, the area under the transgene: proportionality is not
+# refuted, and nothing more.
 
 # %%
 AREA = "car_copies_auc_28d"
@@ -122,9 +126,10 @@ figure.update_layout(font_size=13)
 # %% [markdown]
 # ## 3. Exposure-response
 #
-# A proportional-odds regression of the CRS grade on the peak of the transgene. The prior of its slope is a **design
-# guess**: twice the peak, an odds ratio of 2^0.5 = 1.4 (90 %: 0.95 to 2.1). `kn.decision.exposure_response` averages a patient's
-# likelihood over the draws of its exposure; of the samples there is one.
+# A proportional-odds regression of the CRS grade on the peak of the transgene. The prior of its slope is a
+# **design guess**: twice the peak, an odds ratio of 2^0.5 = 1.4 (90 %: 0.95 to 2.1).
+# `kn.decision.exposure_response` averages a patient's likelihood over the draws of its exposure; samples give
+# one draw.
 
 # %%
 PEAK = "car_copies_cmax"
@@ -147,8 +152,8 @@ figure.update_xaxes(
 )
 
 # %% [markdown]
-# The curve rises, and it would with no data: it is the prior that says so. Held against priors of other means, the
-# slope follows its prior. `learnt` is how much narrower the posterior is than the prior: less than a fifth here.
+# The curve rises, and it would rise without data: the prior says so. Under priors with other means, the slope
+# follows its prior. `learnt` is how much narrower the posterior is than the prior: less than a fifth here.
 
 
 # %%
@@ -170,10 +175,11 @@ priors.round(2)
 # %% [markdown]
 # ## 4. The decision of the first trial
 #
-# The protocol's rule decides the MTD; nothing below can raise it. A BLRM of the same DLTs says how likely each level is
-# an overdose; the regressions, at the exposures of new patients, how likely DLT, CRS and response are; the protocol's
-# `[utilities]` weigh those. The RP2D is the level of highest expected utility that is not above the MTD, had a whole
-# cohort, and is an overdose with a probability of at most 0.25.
+# The protocol's rule decides the MTD; nothing below can raise it. A BLRM of the same DLTs says how likely
+# each level is an overdose; the regressions, at the exposures of new patients, how likely DLT, CRS and
+# response are; the protocol's `[utilities]` weigh those. The RP2D is the level of highest expected utility
+# among those that are not above the MTD, had a whole cohort, and are an overdose with a probability of at
+# most 0.25.
 
 # %%
 first = kn.recommend(
@@ -187,9 +193,10 @@ print("\n".join(first.sentences))
 plot.plot_dose_decision(first, NAMES, 0.25)
 
 # %% [markdown]
-# No one responded, so the level is chosen by what does least harm, and the lowest would be "most useful" of all in nine
-# draws of ten. It is not recommended: one patient had it, and a whole cohort is asked for. A utility without a
-# condition on evidence would have recommended a dose on one patient.
+# No one responded, so the utility chooses the level that does least harm, and the lowest would be "most
+# useful" of all in nine draws of ten. It is not recommended, because one patient had it and a whole cohort is
+# required. A utility without a condition on evidence would have recommended a dose on the strength of one
+# patient.
 
 # %%
 levels = first.levels.set_index(pd.Index(NAMES, name="level"))
@@ -205,8 +212,8 @@ levels[["subjects", "evaluable", "dlts", "blrm_mean", "p_over", "utility", "p_be
 # %% [markdown]
 # ### What three more patients would change
 #
-# The next cohort at the RP2D, every outcome of it. Two DLTs among three would leave the level allowed (P(overdose) just
-# below 0.25), three would not.
+# Every outcome of the next cohort at the RP2D. Two DLTs among three would leave the level allowed
+# (P(overdose) just below 0.25); three would not.
 
 # %%
 assert first.next_patients["still_allowed"].tolist() == [True, True, True, False]
@@ -215,8 +222,9 @@ first.next_patients.round(3)
 # %% [markdown]
 # ## 5. A plateau: the rule and the utility disagree
 #
-# In the second trial everyone responds and the top level had one DLT in six: the MTD is the highest level. Exposure
-# still rises with dose, the chance of a response hardly does, that of a DLT doubles: the utility prefers a lower level.
+# In the second trial everyone responds and the top level had one DLT in six, so the MTD is the highest level.
+# Exposure still rises with dose, while the chance of a response hardly does and that of a DLT doubles: the
+# utility prefers a lower level.
 
 # %%
 plateau = studies[TRIALS[1]]
@@ -240,8 +248,8 @@ plot.plot_dose_decision(second, NAMES, 0.25)
 # %% [markdown]
 # ### What it owes to the weights
 #
-# Four of five sets of weights choose the same level; "response alone", which does not mind a DLT, chooses the MTD. The
-# conflict is one of values as much as of data, and the page says it rather than hides it.
+# Four of five sets of weights choose the same level; "response alone", which does not mind a DLT, chooses the
+# MTD. The conflict is one of values as much as of data, and the page shows it.
 
 # %%
 weights = second.sensitivity.set_index("weights")
@@ -250,7 +258,8 @@ assert weights.loc["response alone", "level"] == 4
 weights.round(2)
 
 # %% [markdown]
-# And to the priors: every slope of both trials is a design guess that the patients moved by less than a fifth.
+# It owes much to the priors too: every slope of both trials is a design guess that the patients moved by less
+# than a fifth.
 
 # %%
 slopes = pd.concat({name: r.slopes for name, r in zip(TRIALS, (first, second), strict=True)}).droplevel(1)
@@ -261,8 +270,8 @@ slopes[["outcome", "exposure", "n", "or_per_doubling", "lower", "upper", "prior_
 # %% [markdown]
 # ## 6. The page for the meeting
 #
-# One HTML file that needs no network: the verdict, every table above, and the audit trail. The same by
-# `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_plateau_synthetic --out decision.html`.
+# One HTML file that needs no network: the verdict, every table above, and the audit trail. On the command
+# line: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_plateau_synthetic --out decision.html`.
 
 # %%
 page = kn.pages.recommendation_page(

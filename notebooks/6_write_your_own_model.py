@@ -1,15 +1,16 @@
 # %% [markdown]
 # # Write your own model
 #
-# A model is one file: what its states are, every number with unit, prior and source, the equations, what an assay would
-# see. This notebook writes one, tries the laws on it, simulates from it, makes a study, and fits that study.
+# A model is one file: its states, every number with unit, prior and source, the equations, and what an assay
+# would measure. This notebook writes one, tries the laws on it, simulates from it, makes a study, and fits
+# that study.
 #
-# **The model is a teaching design and every kinetic value in it a guess**: CAR-NK cells in blood that die, and die
-# faster once the host's lymphocytes are back. **The study is synthetic**, drawn from that model, so that what the fit
-# should find is known.
+# **The model is a teaching design and every kinetic value in it a guess**: CAR-NK cells in blood that die,
+# and die faster once the host's lymphocytes are back. **The study is synthetic**, drawn from that model, so
+# it is known what the fit should find.
 #
-# `make notebooks` runs it in full: 4 chains of 1,000 warm-up iterations and 1,000 draws, a minute or two on two cores.
-# Tests run it with 2 chains of 40 and 40; such numbers may not be used.
+# `make notebooks` runs it in full: 4 chains of 1,000 warm-up iterations and 1,000 draws, a minute or two on
+# two cores. Tests run it with 2 chains of 40 and 40; such numbers may not be used.
 
 # %%
 import os
@@ -31,12 +32,13 @@ FILE = FOLDER / "nk_rejected.py"
 # %% [markdown]
 # ## 1. The file
 #
-# Read it from the top: states, parameters (one line each, the source last), the equations, the outputs. `sd` is the
-# between-subject SD on the log scale; a parameter with one varies between patients unless a plan says otherwise.
+# Read it from the top: states, parameters (one line each, the source last), the equations, the outputs. `sd`
+# is the between-subject SD on the log scale; a parameter with one varies between patients unless a plan says
+# otherwise.
 #
-# Equations in closed form are a function `solution(t, p, doses)`: times (record,), parameters by name, doses (dose,).
-# The rate of loss is `loss + rejection / (1 + exp(-(t - return_day) / WIDTH))`; its integral is known, so no
-# solver is needed.
+# Equations in closed form are a function `solution(t, p, doses)` of times (record,), parameters by name and
+# doses (dose,). The rate of loss is `loss + rejection / (1 + exp(-(t - return_day) / WIDTH))`; its integral
+# is known, so no solver is needed.
 
 # %%
 FILE.write_text('''"""CAR-NK in blood that die, faster once the host's lymphocytes return. A teaching design."""
@@ -83,9 +85,10 @@ print(model)
 # %% [markdown]
 # ## 2. The laws
 #
-# What every model must obey, whoever wrote it: it answers a dose, is finite, a dose in two parts is the dose, one
-# subject is solved as many are, its gradient is the finite difference ... `kinetics check-model nk_rejected.py` on the
-# command line. `None`: the model claims nothing of the kind.
+# Every model must obey them, whoever wrote it: it responds to a dose and is finite, a dose in two parts is
+# the same dose, one subject is solved as it is among many, the gradient agrees with finite differences, and
+# so on. On the command line this is `kinetics check-model nk_rejected.py`. `None` says that the model makes
+# no such claim.
 
 
 # %%
@@ -103,7 +106,8 @@ assert (laws["ok"] == True).sum() >= 8  # noqa: E712
 laws.fillna("None")
 
 # %% [markdown]
-# A mistake that is easily made: every infusion taken for one given on the day of the first. One law sees it.
+# A mistake that is easily made: every infusion is taken to be given on the day of the first. One law catches
+# it.
 
 # %%
 WRONG = FOLDER / "wrong.py"
@@ -116,8 +120,8 @@ broken.head(9)
 # %% [markdown]
 # ## 3. The same as differential equations
 #
-# Where no closed form is known, say how the states change and how each route's dose enters them. Both files say the
-# same, so their curves must agree: a check worth making whenever both are to be had.
+# Where no closed form is known, say how the states change and how each route's dose enters them. Both files
+# say the same, so their curves must agree: a check worth making whenever both forms are available.
 
 # %%
 ODE = FOLDER / "nk_rejected_ode.py"
@@ -151,8 +155,8 @@ f"the two differ by at most {apart:.0e} of the value"
 # %% [markdown]
 # ## 4. Simulate
 #
-# Virtual patients from the priors, before any data: is this what could happen? A prior that
-# says otherwise is mended now.
+# Simulate virtual patients from the priors before there are any data. Could this happen? If not, correct the
+# prior now.
 
 # %%
 curves = kn.simulate(
@@ -166,9 +170,9 @@ plot.plot_simulation(
 # %% [markdown]
 # ## 5. A study whose truth is known
 #
-# Nine patients about population values other than the priors' medians, records with an error of 25 %, an LLOQ of 0.1
-# cells/µL. It is written as a CSV and read as yours would be (notebook 2); what the file cannot say stands in a TOML of
-# the same name beside it.
+# Nine patients around population values that differ from the priors' medians, records with an error of 25 %,
+# an LLOQ of 0.1 cells/µL. The study is written as a CSV and read as yours would be (notebook 2); what the
+# file cannot say is in a TOML of the same name beside it.
 
 # %%
 TRUE = {"seen": 0.03, "loss": 0.22, "rejection": 0.6, "return_day": 12.0, "blood": 5.67}
@@ -210,8 +214,8 @@ print(study)
 # %% [markdown]
 # ## 6. Fit
 #
-# The model is named by its path; a slash or a suffix makes it your file. `blood` is held at its value: with `seen` it
-# appears only as a ratio, and no record could tell the two apart.
+# The model is named by its path; a slash or a suffix makes it your file. `blood` is held at its value: it
+# appears only in a ratio with `seen`, and no record could separate the two.
 
 # %%
 fit = kn.fit(
@@ -250,18 +254,19 @@ found.round(3)
 plot.plot_prior_posterior(fit)
 
 # %% [markdown]
-# In full, `loss`, `rejection` and `return_day` are found: their true values lie inside the 90 % intervals. `seen` just
-# is not, and nothing is wrong with model or fit: the nine patients that were drawn happen to have
-# less than their population.
+# In the full run the true values of `loss`, `rejection` and `return_day` are inside the 90 % intervals. That
+# of `seen` is just outside, and nothing is wrong with model or fit: the nine patients that were drawn happen
+# to have less than their population.
 
 # %%
 assert seen_by_nine < 0.85 * TRUE["seen"]
 f"share of a dose seen in blood: population {TRUE['seen']}, geometric mean of these nine {seen_by_nine:.4f}"
 
 # %% [markdown]
-# The fit found the nine. One study proves nothing, well or badly as it comes out: in a calibrated fit one 90 %
-# interval in ten misses. `kinetics sbc fits/NAME.toml --replicates 200` draws studies from the priors, fits each, and
-# asks whether the truth lies where it should. Then the model is a file of your study like any other:
+# The fit found the value of the nine. One study proves nothing, however it comes out: in a calibrated fit one
+# 90 % interval in ten misses. `kinetics sbc fits/NAME.toml --replicates 200` draws studies from the priors,
+# fits each, and asks whether the truth lies where it should. Then the model is a file of your study like any
+# other:
 #
 # ```toml
 # model = "models/nk_rejected.py"
