@@ -140,9 +140,18 @@ exposure = kn.exposure(fit)
 summary = kn.exposure_summary(exposure)
 nca = kn.nca(study, analyte="car_copies", by="course").set_index("subject")
 peak = summary.query("cycle == 'course' and quantity == 'cmax'").set_index("subject")
-both = pd.DataFrame({
-    "fit: median": peak["median"], "fit: 5 %": peak["lower"], "fit: 95 %": peak["upper"], "NCA": nca["cmax"],
-}).round(-1).astype(int)  # fmt: skip
+both = (
+    pd.DataFrame(
+        {
+            "fit: median": peak["median"],
+            "fit: 5 %": peak["lower"],
+            "fit: 95 %": peak["upper"],
+            "NCA": nca["cmax"],
+        }
+    )
+    .round(-1)
+    .astype(int)
+)
 assert np.corrcoef(np.log(both["fit: median"]), np.log(both["NCA"]))[0, 1] > 0.9
 assert both.loc["S03", "fit: median"] < 0.7 * both.loc["S03", "NCA"]
 both.rename_axis("Cmax (copies/µg DNA)")

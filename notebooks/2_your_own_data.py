@@ -42,17 +42,28 @@ assert shipped.synthetic
 ASSAYS = {"car_copies": 1, "car_cells": 2}
 doses = shipped.doses.assign(EVID=1, AMT=shipped.doses["amount"], DVID=0, CENS=0)
 records = shipped.observations.assign(
-    EVID=0, DV=shipped.observations["value"], DVID=shipped.observations["analyte"].map(ASSAYS),
+    EVID=0,
+    DV=shipped.observations["value"],
+    DVID=shipped.observations["analyte"].map(ASSAYS),
     CENS=(shipped.observations["censored"] == "left").astype(int),
-)  # fmt: skip
+)
 rows = pd.concat([doses, records]).sort_values(["subject", "time", "EVID"], kind="stable")
-people = shipped.subjects.loc[rows["subject"]]
-table = pd.DataFrame({
-    "ID": rows["subject"].str.removeprefix("S").astype(int), "TIME": (24 * rows["time"]).round(3), "DV": rows["DV"],
-    "AMT": rows["AMT"], "EVID": rows["EVID"], "DVID": rows["DVID"], "CENS": rows["CENS"], "CYCLE": rows["cycle"],
-    "WT": people["weight_kg"].to_numpy(float), "AGE": people["age"].to_numpy(float),
-    "DOSE": people["dose_level"].to_numpy(float),
-})  # fmt: skip
+patients = shipped.subjects.loc[rows["subject"]]
+table = pd.DataFrame(
+    {
+        "ID": rows["subject"].str.removeprefix("S").astype(int),
+        "TIME": (24 * rows["time"]).round(3),
+        "DV": rows["DV"],
+        "AMT": rows["AMT"],
+        "EVID": rows["EVID"],
+        "DVID": rows["DVID"],
+        "CENS": rows["CENS"],
+        "CYCLE": rows["cycle"],
+        "WT": patients["weight_kg"].to_numpy(float),
+        "AGE": patients["age"].to_numpy(float),
+        "DOSE": patients["dose_level"].to_numpy(float),
+    }
+)
 table.to_csv(CSV, index=False, na_rep=".")
 table.astype({"ID": str}).head(8)
 
@@ -63,10 +74,10 @@ table.astype({"ID": str}).head(8)
 # guessed: everything that is missing is listed at once, each with what to write.
 
 # %%
-asked = kn.validate_study(CSV)
-assert len(asked) >= 5
-assert all(problem.remedy and problem.row is None for problem in asked)  # the file as such, no row of it
-print("\n".join(f"- {problem}" for problem in asked))
+missing = kn.validate_study(CSV)
+assert len(missing) >= 5
+assert all(problem.remedy and problem.row is None for problem in missing)  # of the file as such, of no row
+print("\n".join(f"- {problem}" for problem in missing))
 
 # %% [markdown]
 # The answers are in a TOML of the same name beside the CSV. `synthetic = true` is true of this file; leave it
@@ -116,18 +127,18 @@ print("\n".join(map(str, kn.validate_study(CSV))) or "nothing is wrong with it")
 
 # %%
 broken = table.astype(object).where(table.notna(), ".")
-first_blq, first_dose = table["CENS"].eq(1).to_numpy().argmax(), table["EVID"].eq(1).to_numpy().argmax()
+first_blq = table["CENS"].eq(1).to_numpy().argmax()
+first_dose = table["EVID"].eq(1).to_numpy().argmax()
 last = len(table) - 1
 broken.iloc[first_blq, broken.columns.get_loc("DV")] = "<50"
 broken.iloc[first_dose, broken.columns.get_loc("AMT")] = "."
 broken.iloc[last, broken.columns.get_loc("DV")] = -3.0
 broken.to_csv(FOLDER / "broken.csv", index=False)
 (FOLDER / "broken.toml").write_bytes((FOLDER / "mine.toml").read_bytes())
-said = kn.validate_study(FOLDER / "broken.csv")
-assert {place + 2 for place in (first_blq, first_dose, last)} <= {
-    problem.row for problem in said
-}  # row 1: the header
-print("\n".join(f"- {problem}" for problem in said))
+problems = kn.validate_study(FOLDER / "broken.csv")
+spoilt_rows = {place + 2 for place in (first_blq, first_dose, last)}  # row 1 is the header
+assert spoilt_rows <= {problem.row for problem in problems}
+print("\n".join(f"- {problem}" for problem in problems))
 
 # %% [markdown]
 # `kinetics validate mine.csv` reports the same on the command line; `kinetics convert mine.csv data/mine`
@@ -143,9 +154,10 @@ study = kn.read_study(CSV)
 assert study.synthetic
 
 
-def sorted_records(of):
+def sorted_records(study):
     """Time and value of every record, in an order that does not depend on the names of the subjects."""
-    records = of.observations.assign(subject=of.observations["subject"].str.removeprefix("S").astype(int))
+    numbers = study.observations["subject"].str.removeprefix("S").astype(int)
+    records = study.observations.assign(subject=numbers)
     return records.sort_values(["analyte", "subject", "time"])[["time", "value"]]
 
 
@@ -164,8 +176,8 @@ plot.plot_persistence(study, "car_copies", by="dose_level")
 
 # %%
 nca = kn.nca(study, analyte="car_copies", by="course")
-missing = nca["half_life"].isna()
-assert (nca.loc[missing, "half_life_reason"] != "").all()
+no_half_life = nca["half_life"].isna()
+assert (nca.loc[no_half_life, "half_life_reason"] != "").all()
 assert nca["cmax"].notna().all()
 nca[["subject", "cmax", "tmax", "auc_0_28d", "tlast", "half_life", "half_life_reason"]].round(1)
 

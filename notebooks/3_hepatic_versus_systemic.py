@@ -23,7 +23,7 @@ import kinetics as kn
 
 DRAWS = 1 if os.environ.get("KINETICS_SMALL") == "1" else 48  # of the priors; one where a test runs this file
 man = kn.load_model("tsai_2022", species="human")
-nkg2d = kn.load_model("nkg2d_nk_t_livermet", cytokines=())  # IL-6 and the like are not asked for
+nkg2d = kn.load_model("nkg2d_nk_t_livermet", cytokines=())  # without IL-6 and the like
 MODELS = {"tsai_2022, human": (man, "car_t"), "nkg2d design": (nkg2d, "car_nk")}
 DOSE = 1e9  # cells at once: CAR-T of the first model, CAR-NK of the second
 DAYS = np.unique([0.0, *np.geomspace(1 / 60, 23, 40) / 24, 5 / 60 / 24, 1 / 24, *range(1, 29)])
@@ -35,7 +35,7 @@ TICKS = [0.5, 1, 2, 5, 10, 20, 50]
 
 
 # %%
-def where(name, route, **how):
+def cells_by_site(name, route, **how):
     """Cells at each site in % of the dose: a row a patient and day, a column a site."""
     model, product = MODELS[name]
     regimen = kn.Regimen.dose(product=product, route=route, on=0, cells=DOSE)
@@ -45,22 +45,39 @@ def where(name, route, **how):
     return wide.rename(columns=sites) * 100 / DOSE
 
 
-def drawn(plot, table, title, *, height=430, **how):
+def labelled(plot, table, title, *, height=430, **how):
     """A figure of plotly express: columns name its axes with their units, and it says that it is a model."""
     figure = plot(table, title=title, height=height, template="plotly_white", **how)
     figure.for_each_annotation(lambda panel: panel.update(text=panel.text.partition("=")[2]))
     figure.add_annotation(
-        text="<b>MODEL, NOT PATIENTS</b>", font={"color": "white", "size": 12}, bgcolor="#B34700", borderpad=4,
-        xref="paper", x=1, xanchor="right", yref="paper", y=1, yanchor="bottom", yshift=38, showarrow=False,
-    )  # fmt: skip
+        text="<b>MODEL, NOT PATIENTS</b>",
+        font={"color": "white", "size": 12},
+        bgcolor="#B34700",
+        borderpad=4,
+        xref="paper",
+        x=1,
+        xanchor="right",
+        yref="paper",
+        y=1,
+        yanchor="bottom",
+        yshift=38,
+        showarrow=False,
+    )
     figure.update_xaxes(ticks="outside", linecolor="#52606d").update_yaxes(
         ticks="outside", linecolor="#52606d"
     )
     return figure.update_layout(
         margin={"t": 105, "l": 80, "r": 30},
         title={"x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}},
-        legend={"title": "", "orientation": "h", "x": 0, "yref": "container", "y": 1 - 48 / height, "yanchor": "top"},
-    )  # fmt: skip
+        legend={
+            "title": "",
+            "orientation": "h",
+            "x": 0,
+            "yref": "container",
+            "y": 1 - 48 / height,
+            "yanchor": "top",
+        },
+    )
 
 
 # %% [markdown]
@@ -72,7 +89,7 @@ def drawn(plot, table, title, *, height=430, **how):
 # %%
 def by_route(name):
     """Both routes over the first three days, long."""
-    both = [where(name, k.replace(" ", "_")).loc[1].assign(route=k) for k in COLOURS]
+    both = [cells_by_site(name, k.replace(" ", "_")).loc[1].assign(route=k) for k in COLOURS]
     table = pd.concat(both).rename_axis("time").reset_index()
     table["Time (hours)"] = 24 * table.pop("time")
     table = table[table["Time (hours)"].between(1 / 60, 72)]
@@ -83,11 +100,13 @@ def by_route(name):
 HOURS = {"x": "Time (hours)", "y": "Cells (% of the dose)", "color": "route", "color_discrete_map": COLOURS}
 HOURS |= {"facet_col": "site", "category_orders": {"site": ["lung", "blood", "liver", "tumour"]}}
 HOURS |= {"log_x": True, "log_y": True}
-figure = drawn(px.line, by_route("tsai_2022, human"), "CAR-T after 1e9 cells, flow model of a man", **HOURS)
+figure = labelled(
+    px.line, by_route("tsai_2022, human"), "CAR-T after 1e9 cells, flow model of a man", **HOURS
+)
 figure.update_yaxes(dtick=1)
 
 # %%
-figure = drawn(px.line, by_route("nkg2d design"), "CAR-NK after 1e9 cells, the NKG2D design", **HOURS)
+figure = labelled(px.line, by_route("nkg2d design"), "CAR-NK after 1e9 cells, the NKG2D design", **HOURS)
 figure.update_yaxes(dtick=1)
 
 # %% [markdown]
@@ -103,8 +122,9 @@ RETENTION = {"with retention": {}, "without retention": {"kon": 1e-12, "kUB": 24
 
 
 def advantage(name, values):
-    own = {k: v for k, v in values.items() if k in MODELS[name][0].parameters}
-    artery, iv = (where(name, route, set=own).loc[1, "tumour"] for route in ("hepatic_artery", "iv"))
+    parameters = {k: v for k, v in values.items() if k in MODELS[name][0].parameters}
+    artery = cells_by_site(name, "hepatic_artery", set=parameters).loc[1, "tumour"]
+    iv = cells_by_site(name, "iv", set=parameters).loc[1, "tumour"]
     return (artery / iv)[DAYS > 0]
 
 
@@ -113,12 +133,17 @@ long = gain.melt(
     ignore_index=False, var_name=["model", "retention"], value_name="Cells in tumour: artery / iv"
 )
 long = long.rename_axis("Time since the infusion (days)").reset_index()
-figure = drawn(
-    px.line, long[long["Time since the infusion (days)"].between(1 / 24, 7)],
+figure = labelled(
+    px.line,
+    long[long["Time since the infusion (days)"].between(1 / 24, 7)],
     "What the artery adds in the tumour, from an hour on",
-    x="Time since the infusion (days)", y="Cells in tumour: artery / iv", color="retention", facet_col="model",
-    log_y=True, color_discrete_sequence=["#009E73", "#CC79A7"],
-)  # fmt: skip
+    x="Time since the infusion (days)",
+    y="Cells in tumour: artery / iv",
+    color="retention",
+    facet_col="model",
+    log_y=True,
+    color_discrete_sequence=["#009E73", "#CC79A7"],
+)
 figure.update_yaxes(tickvals=TICKS).add_hline(1, line_dash="dot", line_color="#52606d")
 
 # %% [markdown]
@@ -135,7 +160,7 @@ figure.update_yaxes(tickvals=TICKS).add_hline(1, line_dash="dot", line_color="#5
 # %%
 def at(name, route, hours, *sites):
     """% of the dose at these sites together."""
-    table = where(name, route).loc[1, list(sites)]
+    table = cells_by_site(name, route).loc[1, list(sites)]
     return float(np.interp(hours / 24, table.index, table.sum(axis=1)))
 
 
@@ -147,13 +172,23 @@ tumours = {
 }
 grown = {route: float(100 * (t["value"][1] / t["value"][0] - 1)) for route, t in tumours.items()}
 
-FLOW, DESIGN, soon, day = "tsai_2022, human", "nkg2d design", 5 / 60, 24
+FLOW = "tsai_2022, human"
+DESIGN = "nkg2d design"
+soon = 5 / 60  # hours
+day = 24
 evidence = []
 
 
-def state(said, source, model, numbers, holds):
-    columns = ("published", "source", "model", "computed here", "same direction")
-    evidence.append(dict(zip(columns, (said, source, model, numbers, bool(holds)), strict=True)))
+def state(statement, source, model, numbers, holds):
+    evidence.append(
+        {
+            "published": statement,
+            "source": source,
+            "model": model,
+            "computed here": numbers,
+            "same direction": bool(holds),
+        }
+    )
 
 
 # %%
@@ -162,7 +197,8 @@ for name, model in ((FLOW, man), (DESIGN, nkg2d)):
     lung, liver = (at(name, "iv", soon, site) for site in ("lung", "liver"))
     text = f"5 min after iv: lung {lung:.0f} %, liver {liver:.0f} %"
     state("iv: the lung first", "Matera 2006", name, text, lung > liver)
-    lung, later = at(name, "iv", day, "lung"), at(name, "iv", day, *organs)
+    lung = at(name, "iv", day, "lung")
+    later = at(name, "iv", day, *organs)
     text = f"a day after iv: lung {lung:.1f} %, {' and '.join(organs)} {later:.0f} %"
     state("iv: then spleen and liver", "Matera 2006", name, text, later > lung)
     lung, liver = (at(name, "hepatic_artery", soon, site) for site in ("lung", "liver"))
@@ -179,7 +215,8 @@ for name, model in ((FLOW, man), (DESIGN, nkg2d)):
     state("with retention it lasts", source, name, text, kept[0] > 1.5 and kept[1] > 1.25)
 
 text = "tumour by day 28: " + ", ".join(f"{k.replace('_', ' ')} {v:+.2f} %" for k, v in grown.items())
-less, alike = grown["iv"] - grown["hepatic_artery"], abs(grown["iv"] - grown["portal_vein"])
+less = grown["iv"] - grown["hepatic_artery"]
+alike = abs(grown["iv"] - grown["portal_vein"])
 state(
     "artery kills most, portal vein is like iv",
     "Tsai 2022, mice",
@@ -217,7 +254,7 @@ pd.DataFrame({"liver and tumour an hour after the artery (% of the dose)": confi
 # %%
 def areas(name, route, **how):
     """% of the dose times days, to day 28: a row a patient, a column a site."""
-    wide = where(name, route, **how).unstack("patient")
+    wide = cells_by_site(name, route, **how).unstack("patient")
     return pd.DataFrame(
         {site: np.trapezoid(wide[site], DAYS, axis=0) for site in ("blood", "liver", "tumour")}
     )
@@ -226,20 +263,24 @@ def areas(name, route, **how):
 def ratios(name, **how):
     """A row a patient."""
     iv, artery = (areas(name, route, **how) for route in ("iv", "hepatic_artery"))
-    own = {f"{site} / blood, {route}": area[site] / area["blood"]
-           for route, area in (("artery", artery), ("iv", iv)) for site in ("liver", "tumour")}  # fmt: skip
-    return pd.DataFrame(
-        own | {f"{site}: artery / iv": artery[site] / iv[site] for site in ("liver", "tumour")}
-    )
+    columns = {}
+    for route, area in (("artery", artery), ("iv", iv)):
+        for site in ("liver", "tumour"):
+            columns[f"{site} / blood, {route}"] = area[site] / area["blood"]
+    for site in ("liver", "tumour"):
+        columns[f"{site}: artery / iv"] = artery[site] / iv[site]
+    return pd.DataFrame(columns)
 
 
 typical = {name: ratios(name).loc[0] for name in MODELS}
 drawn_from = {name: ratios(name, patients=DRAWS, parameters="prior", seed=1) for name in MODELS}
-table = pd.concat({
-    name: pd.DataFrame({"typical": typical[name], **{f"prior {q:.0%}": d.quantile(q) for q in (0.05, 0.5, 0.95)},
-                        "draws above 1": (d > 1).mean().map("{:.0%}".format)})
-    for name, d in drawn_from.items()
-})  # fmt: skip
+tables = {}
+for name, draws in drawn_from.items():
+    columns = {"typical": typical[name]}
+    columns |= {f"prior {q:.0%}": draws.quantile(q) for q in (0.05, 0.5, 0.95)}
+    columns["draws above 1"] = (draws > 1).mean().map("{:.0%}".format)
+    tables[name] = pd.DataFrame(columns)
+table = pd.concat(tables)
 assert all(
     typical[name][[f"{site}: artery / iv" for site in ("liver", "tumour")]].gt(1).all() for name in MODELS
 )
@@ -250,10 +291,17 @@ spread = pd.concat({name: d[["liver: artery / iv", "tumour: artery / iv"]] for n
 spread = spread.rename_axis(["model", "patient"]).reset_index().drop(columns="patient")
 spread = spread.melt("model", var_name="site", value_name="Area to day 28: artery / iv")
 spread["site"] = spread["site"].str.partition(":")[0]
-figure = drawn(
-    px.box, spread, f"The hepatic artery's advantage over the prior, {DRAWS} draws", points="all", log_x=True,
-    y="site", x="Area to day 28: artery / iv", color="model", color_discrete_sequence=["#0072B2", "#CC79A7"],
-)  # fmt: skip
+figure = labelled(
+    px.box,
+    spread,
+    f"The hepatic artery's advantage over the prior, {DRAWS} draws",
+    points="all",
+    log_x=True,
+    y="site",
+    x="Area to day 28: artery / iv",
+    color="model",
+    color_discrete_sequence=["#0072B2", "#CC79A7"],
+)
 figure.update_xaxes(tickvals=TICKS).update_yaxes(title="").add_vline(1, line_dash="dot", line_color="#52606d")
 
 # %% [markdown]
@@ -270,8 +318,10 @@ figure.update_xaxes(tickvals=TICKS).update_yaxes(title="").add_vline(1, line_das
 # its prior, while the others stay typical.
 
 # %%
-GUESSES = {FLOW: ("passage", "qT", "artery_part", "kon", "u0", "ki", "kel"),
-           DESIGN: ("F_NK", "kUB", "EU_NK", "TN", "U0", "phiL", "fP", "kPB", "dK0")}  # fmt: skip
+GUESSES = {
+    FLOW: ("passage", "qT", "artery_part", "kon", "u0", "ki", "kel"),
+    DESIGN: ("F_NK", "kUB", "EU_NK", "TN", "U0", "phiL", "fP", "kPB", "dK0"),
+}
 rows = []
 for name, names in GUESSES.items():
     for guess in names[: 2 if DRAWS == 1 else None]:
@@ -279,14 +329,22 @@ for name, names in GUESSES.items():
         prior = MODELS[name][0].parameters[guess].prior.to_numpyro()
         ends = [float(prior.icdf(q)) for q in (0.05, 0.95)]
         for end, value in zip(("low end", "high end"), ends, strict=True):
-            found = ratios(name, set={guess: value}).loc[0, "tumour: artery / iv"]
-            rows.append((f"{name.split()[0].strip(',')}: {guess}", end, found))
+            ratio = ratios(name, set={guess: value}).loc[0, "tumour: artery / iv"]
+            rows.append((f"{name.split()[0].strip(',')}: {guess}", end, ratio))
 moved = pd.DataFrame(rows, columns=["Guess", "prior", "Area in tumour: artery / iv"])
-figure = drawn(
-    px.scatter, moved, "One guess at a time, to the 5 % and 95 % of its prior", height=560, log_x=True, color="prior",
-    x="Area in tumour: artery / iv", y="Guess", color_discrete_sequence=["#0072B2", "#D55E00"],
-    symbol="prior", symbol_sequence=["circle-open", "circle"],
-)  # fmt: skip
+figure = labelled(
+    px.scatter,
+    moved,
+    "One guess at a time, to the 5 % and 95 % of its prior",
+    height=560,
+    log_x=True,
+    color="prior",
+    x="Area in tumour: artery / iv",
+    y="Guess",
+    color_discrete_sequence=["#0072B2", "#D55E00"],
+    symbol="prior",
+    symbol_sequence=["circle-open", "circle"],
+)
 figure.update_traces(marker_size=12, marker_line_width=2, selector={"name": "low end"})
 figure.update_traces(marker_size=8, selector={"name": "high end"})
 figure.update_xaxes(tickvals=TICKS).update_yaxes(title="", autorange="reversed")
@@ -328,11 +386,20 @@ curves = pd.concat(
 curves["product"] = curves["output"].map(lambda o: {"car_nk": "CAR-NK", "car_t": "CAR-T"}[outputs[o][0]])
 curves["site"] = curves["output"].map(lambda o: SITES[outputs[o][1]])
 shown = curves[curves["value"] > 1e5].rename(columns={"time": "Time (days)", "value": "Cells"})
-figure = drawn(
-    px.line, shown, "Systemic beside hepatic, colour: route of the CAR-NK", height=620, log_y=True,
-    x="Time (days)", y="Cells", color="CAR-NK by", line_dash="CAR-NK by", facet_col="site", facet_row="product",
+figure = labelled(
+    px.line,
+    shown,
+    "Systemic beside hepatic, colour: route of the CAR-NK",
+    height=620,
+    log_y=True,
+    x="Time (days)",
+    y="Cells",
+    color="CAR-NK by",
+    line_dash="CAR-NK by",
+    facet_col="site",
+    facet_row="product",
     color_discrete_map=COLOURS,
-)  # fmt: skip
+)
 figure.update_yaxes(exponentformat="power", dtick=1, tickfont_size=12)
 
 # %% [markdown]
@@ -340,7 +407,7 @@ figure.update_yaxes(exponentformat="power", dtick=1, tickfont_size=12)
 
 # %%
 area = curves.groupby(["CAR-NK by", "product", "site"])[["time", "value"]].apply(
-    lambda own: np.trapezoid(own["value"], own["time"])
+    lambda curve: np.trapezoid(curve["value"], curve["time"])
 )
 area = area.unstack("CAR-NK by")
 area["artery / iv"] = area["hepatic artery"] / area["iv"]

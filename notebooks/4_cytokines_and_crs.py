@@ -46,8 +46,11 @@ print(study)
 # the scale; the trial has CRS as events, graded by ASTCT.
 
 # %%
-ANALYTES = {"car_cells" if REAL else "t_cells": "CAR+ T cells (cells/µL)", "il6": "IL-6 (pg/mL)",
-            "ifn_gamma": "IFN-gamma (pg/mL)"}  # fmt: skip
+ANALYTES = {
+    "car_cells" if REAL else "t_cells": "CAR+ T cells (cells/µL)",
+    "il6": "IL-6 (pg/mL)",
+    "ifn_gamma": "IFN-gamma (pg/mL)",
+}
 CELLS = next(iter(ANALYTES))
 assert [study.analytes[name].unit for name in ANALYTES] == ["cells/uL", "pg/mL", "pg/mL"]
 car_t = study.doses.query("product == 'car_t'")
@@ -88,34 +91,62 @@ DECADES = {
 def dressed(figure, title, height):
     """Title, axes, and whose data it shows."""
     figure.add_annotation(
-        text=f"<b>{LABEL}</b>", font={"color": "white", "size": 12}, bgcolor="#0B5E3C" if REAL else "#B34700",
-        borderpad=4, showarrow=False, xref="paper", x=1, xanchor="right", yref="paper", y=1, yanchor="bottom",
+        text=f"<b>{LABEL}</b>",
+        font={"color": "white", "size": 12},
+        bgcolor="#0B5E3C" if REAL else "#B34700",
+        borderpad=4,
+        showarrow=False,
+        xref="paper",
+        x=1,
+        xanchor="right",
+        yref="paper",
+        y=1,
+        yanchor="bottom",
         yshift=42,
-    )  # fmt: skip
+    )
     figure.update_xaxes(ticks="outside", linecolor="#52606d").update_yaxes(
         ticks="outside", linecolor="#52606d"
     )
     return figure.update_layout(
-        title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}},
-        height=height, margin={"t": 105, "l": 80, "r": 30, "b": 60}, template="plotly_white", font_size=13,
+        title={
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 14},
+        },
+        height=height,
+        margin={"t": 105, "l": 80, "r": 30, "b": 60},
+        template="plotly_white",
+        font_size=13,
         legend={"orientation": "h", "x": 0, "yref": "container", "y": 1 - 48 / height, "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 figure = make_subplots(3, 1, shared_xaxes=True, vertical_spacing=0.04)
 for row, (analyte, title) in enumerate(ANALYTES.items(), start=1):
-    own = records[(records["analyte"] == analyte) & (records["value"] > 0)]
-    for number, patients in own.sort_values(["subject", "day"]).groupby("grade"):
+    positive = records[(records["analyte"] == analyte) & (records["value"] > 0)]
+    for number, patients in positive.sort_values(["subject", "day"]).groupby("grade"):
         gaps = patients.drop_duplicates("subject").assign(
             day=np.inf, value=np.nan
         )  # a line ends with its patient
         lines = pd.concat([patients, gaps]).sort_values(["subject", "day"])
         figure.add_scatter(
-            x=lines["day"].replace(np.inf, np.nan), y=lines["value"], mode="lines+markers", text=lines["subject"],
-            marker={"color": COLOURS[number], "size": 5, "symbol": lines["censored"].map(SYMBOLS)}, opacity=0.8,
-            line={"color": COLOURS[number], "width": 1}, name=f"grade {number}", legendgroup=str(number),
-            showlegend=row == 2, row=row, col=1,
-        )  # fmt: skip
+            x=lines["day"].replace(np.inf, np.nan),
+            y=lines["value"],
+            mode="lines+markers",
+            text=lines["subject"],
+            marker={"color": COLOURS[number], "size": 5, "symbol": lines["censored"].map(SYMBOLS)},
+            opacity=0.8,
+            line={"color": COLOURS[number], "width": 1},
+            name=f"grade {number}",
+            legendgroup=str(number),
+            showlegend=row == 2,
+            row=row,
+            col=1,
+        )
     figure.update_yaxes(title_text=title, **DECADES, row=row, col=1)
 figure.update_xaxes(title_text="Time since the first CAR-T infusion (days)", row=3, col=1)
 dressed(figure, "Cells and cytokines by worst CRS grade", 780)
@@ -156,15 +187,29 @@ def by_grade(spread):
     figure = make_subplots(1, 2, horizontal_spacing=0.12)
     for col, (analyte, title) in enumerate(PANELS.items(), start=1):
         figure.add_scatter(
-            x=grade + spread + jitter, y=peaks.loc[grade.index, analyte], mode="markers", text=grade.index,
+            x=grade + spread + jitter,
+            y=peaks.loc[grade.index, analyte],
+            mode="markers",
+            text=grade.index,
             marker={"color": grade.map(COLOURS), "size": 8, "line": {"color": "white", "width": 1}},
-            name="a patient's highest record", legendgroup="seen", showlegend=col == 1, row=1, col=col,
-        )  # fmt: skip
+            name="a patient's highest record",
+            legendgroup="records",
+            showlegend=col == 1,
+            row=1,
+            col=col,
+        )
         figure.add_scatter(
-            x=np.array(GRADES) + spread, y=peaks[analyte].groupby(grade).median(), mode="markers", marker_size=26,
-            marker={"symbol": "line-ew-open", "color": "#1f2933", "line_width": 3}, name="their median",
-            legendgroup="median", showlegend=col == 1, row=1, col=col,
-        )  # fmt: skip
+            x=np.array(GRADES) + spread,
+            y=peaks[analyte].groupby(grade).median(),
+            mode="markers",
+            marker_size=26,
+            marker={"symbol": "line-ew-open", "color": "#1f2933", "line_width": 3},
+            name="their median",
+            legendgroup="median",
+            showlegend=col == 1,
+            row=1,
+            col=col,
+        )
         figure.update_xaxes(
             title_text="Worst CRS grade",
             tickvals=GRADES,
@@ -223,9 +268,15 @@ def quick():
     keys = plan.resolved()
     observe = {analyte: keys["observe"]["car_cells" if analyte == CELLS else analyte] for analyte in ANALYTES}
     return kn.fit(
-        model, study, observe=observe, fixed=keys["fixed"], products=["car_t"], seed=1, **QUICK,
+        model,
+        study,
+        observe=observe,
+        fixed=keys["fixed"],
+        products=["car_t"],
+        seed=1,
+        **QUICK,
         vary=["tmet", "cmax", "il6_released", "ifn_gamma_released"],
-    )  # fmt: skip
+    )
 
 
 full = fitted("cytokine_release")
@@ -249,9 +300,19 @@ def individual(analyte):
     figure = plot.plot_individual_fits(fit, analyte, subjects=chosen.tolist(), columns=3)
     if REAL:  # a synthetic study is labelled already
         figure.add_annotation(
-            text=f"<b>{LABEL}</b>", font={"color": "white", "size": 12.5}, bgcolor="#0B5E3C", borderpad=4, xref="paper",
-            x=1, xanchor="right", yref="paper", y=1, yanchor="top", yshift=127, showarrow=False,
-        )  # fmt: skip
+            text=f"<b>{LABEL}</b>",
+            font={"color": "white", "size": 12.5},
+            bgcolor="#0B5E3C",
+            borderpad=4,
+            xref="paper",
+            x=1,
+            xanchor="right",
+            yref="paper",
+            y=1,
+            yanchor="top",
+            yshift=127,
+            showarrow=False,
+        )
     return figure
 
 
@@ -279,20 +340,33 @@ figure = by_grade(-0.15)
 for col, analyte in enumerate(PANELS, start=1):
     low, middle, high = (implied.loc[analyte][q] for q in (0.05, 0.5, 0.95))
     figure.add_scatter(
-        x=np.array(GRADES) + 0.25, y=middle, mode="markers", name="the fit: median peak, 90 % interval",
-        marker={"symbol": "diamond", "size": 10, "color": "#0072B2"}, legendgroup="fit", showlegend=col == 1,
-        error_y={"array": high - middle, "arrayminus": middle - low, "thickness": 2}, row=1, col=col,
-    )  # fmt: skip
+        x=np.array(GRADES) + 0.25,
+        y=middle,
+        mode="markers",
+        name="the fit: median peak, 90 % interval",
+        marker={"symbol": "diamond", "size": 10, "color": "#0072B2"},
+        legendgroup="fit",
+        showlegend=col == 1,
+        error_y={"array": high - middle, "arrayminus": middle - low, "thickness": 2},
+        row=1,
+        col=col,
+    )
 quality = "" if full and verdict.ok else ": a fit that failed its checks" if full else ": a quick fit"
-dressed(figure, f"Peaks by CRS grade, seen and implied{quality}", 490)
+dressed(figure, f"Peaks by CRS grade, recorded and implied{quality}", 490)
 
 # %%
-table = pd.concat({
-    title: pd.DataFrame({"patients": counts, "seen": peaks[analyte].groupby(grade).median(),
-                         "fit: median": implied.loc[analyte][0.5], "fit: 5 %": implied.loc[analyte][0.05],
-                         "fit: 95 %": implied.loc[analyte][0.95]})
-    for analyte, title in ANALYTES.items()
-})  # fmt: skip
+tables = {}
+for analyte, title in ANALYTES.items():
+    tables[title] = pd.DataFrame(
+        {
+            "patients": counts,
+            "recorded": peaks[analyte].groupby(grade).median(),
+            "fit: median": implied.loc[analyte][0.5],
+            "fit: 5 %": implied.loc[analyte][0.05],
+            "fit: 95 %": implied.loc[analyte][0.95],
+        }
+    )
+table = pd.concat(tables)
 assert (table["fit: 5 %"] <= table["fit: median"]).all()
 table.rename_axis(["median peak", "CRS grade"]).round(1)
 
@@ -308,11 +382,10 @@ table.rename_axis(["median peak", "CRS grade"]).round(1)
 def ratio(values, subjects):
     """Quantiles of the ratio; `values` (draw, subject)."""
     high = grade.reindex(subjects).ge(2).to_numpy()
-    known = grade.reindex(subjects).notna().to_numpy()
+    graded = grade.reindex(subjects).notna().to_numpy()
     logs = np.log(values)
-    return np.quantile(
-        np.exp(logs[:, known & high].mean(axis=1) - logs[:, known & ~high].mean(axis=1)), [0.5, 0.05, 0.95]
-    )
+    difference = logs[:, graded & high].mean(axis=1) - logs[:, graded & ~high].mean(axis=1)
+    return np.quantile(np.exp(difference), [0.5, 0.05, 0.95])
 
 
 theta = fit.theta(at_most=1000)
@@ -343,12 +416,11 @@ ratios.round(2)
 if REAL:
     drugs = study.subjects[["tocilizumab", "steroids"]].eq("yes")
 else:
-    given = {"tocilizumab": "tocilizumab", "steroids": "corticosteroid"}
-    drugs = pd.DataFrame(
-        {name: grade.index.isin(study.doses.query(f"product == '{product}'")["subject"])
-         for name, product in given.items()},
-        index=grade.index,
-    )  # fmt: skip
+    products = {"tocilizumab": "tocilizumab", "steroids": "corticosteroid"}
+    drugs = pd.DataFrame(index=grade.index)
+    for name, product in products.items():
+        treated = study.doses.query(f"product == '{product}'")["subject"]
+        drugs[name] = grade.index.isin(treated)
 drugs = drugs.groupby(grade).sum().assign(patients=counts)
 share = drugs[["tocilizumab", "steroids"]].div(drugs["patients"], axis=0)
 assert share.loc[2:].max().min() > share.loc[:1].max().max()

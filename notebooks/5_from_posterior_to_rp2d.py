@@ -23,7 +23,8 @@ import plotly.express as px
 import kinetics as kn
 from kinetics import plot
 
-RUN = None  # a fit's folder, such as "runs/nkg2d_blood__nkg2d_phase1_synthetic": its exposures, not the samples'
+# A fit whose exposures are used, such as "runs/nkg2d_blood__nkg2d_phase1_synthetic"; None: the samples'.
+RUN = None
 TRIALS = ("nkg2d_phase1_synthetic", "nkg2d_plateau_synthetic")
 protocol = kn.read_protocol(TRIALS[0])  # of both
 studies = {name: kn.read_study(name) for name in TRIALS}
@@ -65,17 +66,18 @@ def evidence(study, run=None):
             "as_dosed": kn.decision.exposures_as_dosed(fit, protocol),
             "at_levels": kn.decision.exposures_at_levels(fit, protocol),
         }
-    seen = kn.decision.exposures_from_samples(study, protocol)
+    sampled = kn.decision.exposures_from_samples(study, protocol)
     doses = study.subjects["dose_level"].astype(float).to_dict()
     return {
-        "as_dosed": seen,
-        "at_levels": kn.decision.exposures_by_power_model(seen, doses, protocol),
-        "proportionality": kn.decision.proportionality_table(seen, doses),
+        "as_dosed": sampled,
+        "at_levels": kn.decision.exposures_by_power_model(sampled, doses, protocol),
+        "proportionality": kn.decision.proportionality_table(sampled, doses),
     }
 
 
-found = evidence(trial, RUN)
-as_dosed, at_levels = found["as_dosed"], found["at_levels"]
+first_evidence = evidence(trial, RUN)
+as_dosed = first_evidence["as_dosed"]
+at_levels = first_evidence["at_levels"]
 proportional = evidence(trial)["proportionality"].set_index("exposure")
 area = proportional.loc["car_copies_auc_28d"]
 assert area["lower"] < 1 < area["upper"]  # dose proportionality is compatible with the data ...
@@ -90,36 +92,66 @@ proportional.round(2)
 
 # %%
 AREA = "car_copies_auc_28d"
-seen = pd.DataFrame({
-    "dose": outcomes.loc[as_dosed.subjects, "dose"],
-    "area": np.median(as_dosed.values[AREA], axis=0),
-    "DLT": outcomes.loc[as_dosed.subjects, "dlt"].map({0.0: "no", 1.0: "yes"}).fillna("not evaluable"),
-})  # fmt: skip
+patients = pd.DataFrame(
+    {
+        "dose": outcomes.loc[as_dosed.subjects, "dose"],
+        "area": np.median(as_dosed.values[AREA], axis=0),
+        "DLT": outcomes.loc[as_dosed.subjects, "dlt"].map({0.0: "no", 1.0: "yes"}).fillna("not evaluable"),
+    }
+)
 UNIT = as_dosed.units[AREA].replace(" x ", " · ").replace("ug", "µg")
 TITLES = {"dose": "Dose level (cells/kg, each infusion)", "area": f"AUC, days 0 to 28 ({UNIT})"}
 figure = px.scatter(
-    seen, x="dose", y="area", color="DLT", symbol="DLT", log_x=True, log_y=True, height=480, template="plotly_white",
-    color_discrete_map={"no": "#0072B2", "yes": "#D55E00"}, labels=TITLES, hover_name=seen.index,
+    patients,
+    x="dose",
+    y="area",
+    color="DLT",
+    symbol="DLT",
+    log_x=True,
+    log_y=True,
+    height=480,
+    template="plotly_white",
+    color_discrete_map={"no": "#0072B2", "yes": "#D55E00"},
+    labels=TITLES,
+    hover_name=patients.index,
     title="Exposure to CAR-T, each patient over 90 % of new patients",
-)  # fmt: skip
+)
 figure.update_traces(marker_size=11, marker_line={"width": 1, "color": "white"})
 low, middle, high = np.array([np.quantile(level.values[AREA], [0.05, 0.5, 0.95]) for level in at_levels]).T
 figure.add_scatter(
-    x=[*protocol.levels, *protocol.levels[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", line_width=0,
-    fillcolor="rgba(0, 114, 178, 0.13)", name="90 % of new patients", hoverinfo="skip",
-)  # fmt: skip
+    x=[*protocol.levels, *protocol.levels[::-1]],
+    y=[*high, *low[::-1]],
+    fill="toself",
+    mode="lines",
+    line_width=0,
+    fillcolor="rgba(0, 114, 178, 0.13)",
+    name="90 % of new patients",
+    hoverinfo="skip",
+)
 figure.add_scatter(x=list(protocol.levels), y=middle, mode="lines", line_color="#0072B2", name="their median")
 figure.update_xaxes(tickvals=list(protocol.levels), ticktext=LEVELS)
 figure.update_yaxes(tickvals=[5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5], exponentformat="power")
 figure.update_xaxes(ticks="outside", linecolor="#52606d").update_yaxes(ticks="outside", linecolor="#52606d")
 figure.add_annotation(
-    text="<b>SYNTHETIC DATA</b>", font={"color": "white", "size": 12}, bgcolor="#B34700", borderpad=4,
-    xref="paper", x=1, xanchor="right", yref="paper", y=1, yanchor="bottom", yshift=12, showarrow=False,
-)  # fmt: skip
-inside = np.mean([
-    low[level - 1] < value < high[level - 1]
-    for level, value in zip(outcomes.loc[as_dosed.subjects, "level"], seen["area"], strict=True)
-])  # fmt: skip
+    text="<b>SYNTHETIC DATA</b>",
+    font={"color": "white", "size": 12},
+    bgcolor="#B34700",
+    borderpad=4,
+    xref="paper",
+    x=1,
+    xanchor="right",
+    yref="paper",
+    y=1,
+    yanchor="bottom",
+    yshift=12,
+    showarrow=False,
+)
+inside = np.mean(
+    [
+        low[level - 1] < value < high[level - 1]
+        for level, value in zip(outcomes.loc[as_dosed.subjects, "level"], patients["area"], strict=True)
+    ]
+)
 assert inside > 0.7  # the power model is not absurd for those it was made from
 figure.update_layout(font_size=13)
 
@@ -133,9 +165,9 @@ figure.update_layout(font_size=13)
 
 # %%
 PEAK = "car_copies_cmax"
-known = [s for s in as_dosed.subjects if np.isfinite(as_dosed.of([s])[PEAK]).all()]
-x = {PEAK: as_dosed.of(known)[PEAK]}
-grades = outcomes.loc[known, "crs"].astype(int).clip(upper=3)
+measured = [s for s in as_dosed.subjects if np.isfinite(as_dosed.of([s])[PEAK]).all()]
+x = {PEAK: as_dosed.of(measured)[PEAK]}
+grades = outcomes.loc[measured, "crs"].astype(int).clip(upper=3)
 prior = kn.decision.Slope(mean=0.5, sd=0.35, reference=float(np.median(x[PEAK])), source="a guess")
 crs = kn.decision.exposure_response("crs", grades.tolist(), x, {PEAK: prior}, categories=4, seed=1)
 assert crs.ok  # the draws are worth 400 independent ones
@@ -144,9 +176,17 @@ crs.table().set_index("exposure").transpose()
 # %%
 assert all(len(values) == 1 for values in evidence(trial)["as_dosed"].values.values())
 figure = plot.plot_exposure_response(
-    crs, PEAK, grades.to_numpy(float), x[PEAK], subjects=known, title="CRS of grade 2 or more against the peak",
-    grade=2, unit=as_dosed.units[PEAK], synthetic=trial.synthetic, study=trial.name,
-)  # fmt: skip
+    crs,
+    PEAK,
+    grades.to_numpy(float),
+    x[PEAK],
+    subjects=measured,
+    title="CRS of grade 2 or more against the peak",
+    grade=2,
+    unit=as_dosed.units[PEAK],
+    synthetic=trial.synthetic,
+    study=trial.name,
+)
 figure.update_xaxes(
     tickvals=[2e3, 5e3, 1e4, 2e4, 5e4], ticktext=["2,000", "5,000", "10,000", "20,000", "50,000"]
 )
@@ -160,10 +200,8 @@ figure.update_xaxes(
 def slope_from(mean):
     """The odds ratio for twice the peak under a prior of this mean."""
     moved = kn.decision.Slope(mean, prior.sd, prior.reference, "for comparison")
-    own = kn.decision.exposure_response(
-        "crs", grades.tolist(), x, {PEAK: moved}, categories=4, seed=1
-    ).table()
-    return own[["prior_or", "or_per_doubling", "lower", "upper", "learnt"]].iloc[0]
+    response = kn.decision.exposure_response("crs", grades.tolist(), x, {PEAK: moved}, categories=4, seed=1)
+    return response.table()[["prior_or", "or_per_doubling", "lower", "upper", "learnt"]].iloc[0]
 
 
 priors = pd.DataFrame({f"prior mean {mean}": slope_from(mean) for mean in (0.0, 0.5, 1.0)}).T
@@ -183,9 +221,13 @@ priors.round(2)
 
 # %%
 first = kn.recommend(
-    trial, protocol, **found, targets=[kn.decision.Target(PEAK, 1e4)], strata=["tumour"],
+    trial,
+    protocol,
+    **first_evidence,
+    targets=[kn.decision.Target(PEAK, 1e4)],
+    strata=["tumour"],
     audit={"exposures": RUN or "samples"},
-)  # fmt: skip
+)
 assert (first.state, first.mtd, first.rp2d) == ("agreement", 2, 2)
 print("\n".join(first.sentences))
 
@@ -205,9 +247,8 @@ assert levels["p_best_of_all"].idxmax() == NAMES[0]
 assert levels["p_best_of_all"].iloc[0] > 0.85
 assert levels["evaluable"].iloc[0] == 1 < protocol.escalation.cohort
 assert levels["p_over"].iloc[1] <= 0.25 < levels["p_over"].iloc[2]
-levels[["subjects", "evaluable", "dlts", "blrm_mean", "p_over", "utility", "p_best", "p_best_of_all"]].round(
-    3
-)
+columns = ["subjects", "evaluable", "dlts", "blrm_mean", "p_over", "utility", "p_best", "p_best_of_all"]
+levels[columns].round(3)
 
 # %% [markdown]
 # ### What three more patients would change
@@ -231,12 +272,8 @@ plateau = studies[TRIALS[1]]
 second = kn.recommend(plateau, protocol, **evidence(plateau), strata=["tumour"])
 assert (second.state, second.mtd, second.rp2d) == ("conflict", 4, 2)
 assert (second.outcomes["response"] == 1).all()
-assert (
-    kn.decision.proportionality_table(
-        second.as_dosed, plateau.subjects["dose_level"].astype(float).to_dict()
-    )["b"].median()
-    > 0.5
-)
+plateau_doses = plateau.subjects["dose_level"].astype(float).to_dict()
+assert kn.decision.proportionality_table(second.as_dosed, plateau_doses)["b"].median() > 0.5
 gained = second.levels.iloc[3] - second.levels.iloc[1]
 assert gained["response_median"] < 0.02 < 0.05 < gained["dlt_median"]
 assert second.levels["dlt_median"].iloc[3] > 2 * second.levels["dlt_median"].iloc[1]

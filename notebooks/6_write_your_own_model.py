@@ -41,7 +41,7 @@ FILE = FOLDER / "nk_rejected.py"
 # is known, so no solver is needed.
 
 # %%
-FILE.write_text('''"""CAR-NK in blood that die, faster once the host's lymphocytes return. A teaching design."""
+FILE.write_text('''"""CAR-NK in blood that die, faster once host lymphocytes return. A teaching design."""
 
 import jax
 import jax.numpy as jnp
@@ -53,11 +53,15 @@ WIDTH = 1.0  # day: how gradually the host returns; a guess
 STATES = {"cells": State("CAR-NK", "cells", site="blood")}
 
 PARAMETERS = {
-    "seen": Parameter(0.02, "1", LogNormal(0.02, 1.0), sd=0.4, source="a guess: share of a dose in blood", guess=True),
-    "loss": Parameter(0.15, "1/day", LogNormal(0.15, 0.5), sd=0.3, source="a guess: half-life 4.6 days", guess=True),
+    "seen": Parameter(0.02, "1", LogNormal(0.02, 1.0), sd=0.4, source="a guess: share in blood", guess=True),
+    "loss": Parameter(
+        0.15, "1/day", LogNormal(0.15, 0.5), sd=0.3, source="a guess: half-life 4.6 days", guess=True
+    ),
     "rejection": Parameter(0.4, "1/day", LogNormal(0.4, 0.5), source="a guess", guess=True),
-    "return_day": Parameter(14.0, "day", LogNormal(14.0, 0.25), source="a guess: about two weeks", guess=True),
-    "blood": Parameter(5.67, "L", LogNormal(5.67, 0.1), source="BayesPBPK-tutorial, 70 kg: 1.89 + 3.78 L; sd a guess"),
+    "return_day": Parameter(14.0, "day", LogNormal(14.0, 0.25), source="a guess: about 2 weeks", guess=True),
+    "blood": Parameter(
+        5.67, "L", LogNormal(5.67, 0.1), source="BayesPBPK-tutorial, 70 kg: 1.89 + 3.78 L; sd a guess"
+    ),
 }
 
 
@@ -68,11 +72,13 @@ def lost(t, p):
 
 def solution(t, p, doses):
     survived = jnp.exp(lost(doses.time, p) - lost(t[:, None], p))
-    given = jnp.where(t[:, None] >= doses.time, doses.amount * p["seen"], 0.0)
-    return {"cells": jnp.sum(given * survived, axis=1)}
+    entered = jnp.where(t[:, None] >= doses.time, doses.amount * p["seen"], 0.0)
+    return {"cells": jnp.sum(entered * survived, axis=1)}
 
 
-OUTPUTS = {"per_ul": Output(lambda y, p: y["cells"] / (p["blood"] * 1e6), "cells/uL", "CAR-NK in blood (flow)")}
+OUTPUTS = {
+    "per_ul": Output(lambda y, p: y["cells"] / (p["blood"] * 1e6), "cells/uL", "CAR-NK in blood (flow)")
+}
 
 DERIVED = {"half_life": Derived(lambda p: jnp.log(2) / p["loss"], "day", "half-life before the host returns")}
 
@@ -92,15 +98,15 @@ print(model)
 
 
 # %%
-def tried(file):
+def laws_of(file):
     """One row a law."""
     laws = kn.solve.check_laws(kn.load_model(file))
     return pd.DataFrame(
-        [(law.name, law.ok, law.detail) for law in laws], columns=["law", "ok", "seen"]
+        [(law.name, law.ok, law.detail) for law in laws], columns=["law", "ok", "detail"]
     ).set_index("law")
 
 
-laws = tried(FILE)
+laws = laws_of(FILE)
 assert not (laws["ok"] == False).any()  # noqa: E712
 assert (laws["ok"] == True).sum() >= 8  # noqa: E712
 laws.fillna("None")
@@ -112,7 +118,7 @@ laws.fillna("None")
 # %%
 WRONG = FOLDER / "wrong.py"
 WRONG.write_text(FILE.read_text(encoding="utf-8").replace("lost(doses.time, p)", "lost(doses.time[0], p)"))
-broken = tried(WRONG)
+broken = laws_of(WRONG)
 broken = broken[broken["ok"] == False]  # noqa: E712
 assert broken.index.tolist() == ["doses superpose"]
 broken.head(9)
@@ -176,15 +182,22 @@ plot.plot_simulation(
 
 # %%
 TRUE = {"seen": 0.03, "loss": 0.22, "rejection": 0.6, "return_day": 12.0, "blood": 5.67}
-LLOQ, ERROR = 0.1, 0.25
+LLOQ = 0.1
+ERROR = 0.25
 truth = kn.simulate(model, regimen, patients=9, parameters="prior", set=TRUE, times=days, seed=4)
 measured = truth["value"] * np.exp(ERROR * np.random.default_rng(4).standard_normal(len(truth)))
-records = pd.DataFrame({
-    "ID": truth["patient"], "TIME": truth["time"], "DV": measured.clip(lower=LLOQ).round(4), "AMT": ".", "EVID": 0,
-    "CENS": (measured < LLOQ).astype(int),
-})  # fmt: skip
-doses = pd.DataFrame([(i, day, ".", cells, 1, 0) for i in range(1, 10) for day, cells in ((0, 1e9), (1, 2e9))],
-                     columns=records.columns)  # fmt: skip
+records = pd.DataFrame(
+    {
+        "ID": truth["patient"],
+        "TIME": truth["time"],
+        "DV": measured.clip(lower=LLOQ).round(4),
+        "AMT": ".",
+        "EVID": 0,
+        "CENS": (measured < LLOQ).astype(int),
+    }
+)
+dose_rows = [(i, day, ".", cells, 1, 0) for i in range(1, 10) for day, cells in ((0, 1e9), (1, 2e9))]
+doses = pd.DataFrame(dose_rows, columns=records.columns)
 rows = pd.concat([doses, records]).sort_values(["ID", "TIME"], kind="stable")
 rows.to_csv(FOLDER / "simulated.csv", index=False)
 (FOLDER / "simulated.toml").write_text(f"""
@@ -219,9 +232,14 @@ print(study)
 
 # %%
 fit = kn.fit(
-    FILE, study, observe={"nk_cells": {"output": "per_ul"}}, vary=["seen", "loss"], fixed={"blood": 5.67},
-    sampler=SAMPLER, seed=1,
-)  # fmt: skip
+    FILE,
+    study,
+    observe={"nk_cells": {"output": "per_ul"}},
+    vary=["seen", "loss"],
+    fixed={"blood": 5.67},
+    sampler=SAMPLER,
+    seed=1,
+)
 verdict = kn.check(fit)
 assert verdict.ok != SMALL
 print(verdict)
@@ -230,25 +248,25 @@ print(verdict)
 plot.plot_individual_fits(fit, "nk_cells", columns=3)
 
 # %% [markdown]
-# ## 7. Was the truth found?
+# ## 7. Did the fit find the truth?
 
 # %%
 table = kn.parameter_table(fit).set_index("parameter").query("kind == 'population'")
-found = table[["unit", "median", "lower", "upper", "contraction"]].assign(
+estimates = table[["unit", "median", "lower", "upper", "contraction"]].assign(
     true=pd.Series(TRUE), prior={name: parameter.value for name, parameter in model.parameters.items()}
 )
 first = truth.loc[
     truth["time"] == 0.5, "value"
 ].to_numpy()  # cells/µL without error, half a day after 1e9 cells
 seen_by_nine = float(np.exp(np.mean(np.log(first * 5.67e6 / 1e9))) * np.exp(0.5 * TRUE["loss"]))
-assert (found["median"] / found["true"]).between(0.5, 2).all()
+assert (estimates["median"] / estimates["true"]).between(0.5, 2).all()
 if not SMALL:
-    inside = found["true"].between(found["lower"], found["upper"])
-    assert inside.drop("seen").all(), found
-    assert not inside["seen"], found
-    assert found.loc["seen", "lower"] < seen_by_nine < found.loc["seen", "upper"]
-    assert (found["contraction"] > 0.5).all()
-found.round(3)
+    inside = estimates["true"].between(estimates["lower"], estimates["upper"])
+    assert inside.drop("seen").all(), estimates
+    assert not inside["seen"], estimates
+    assert estimates.loc["seen", "lower"] < seen_by_nine < estimates.loc["seen", "upper"]
+    assert (estimates["contraction"] > 0.5).all()
+estimates.round(3)
 
 # %%
 plot.plot_prior_posterior(fit)

@@ -31,7 +31,8 @@ SMALL = os.environ.get("KINETICS_SMALL") == "1"  # where a test runs this file
 FOLDER = Path(tempfile.mkdtemp(prefix="kinetics-"))  # yours: your study's folder
 HERE = (Path.cwd(), *Path.cwd().parents)  # the checkout, from its root or from notebooks/
 BENCH = next(folder / "bench" for folder in HERE if (folder / "bench" / "accelerator.json").exists())
-BLUE, ORANGE = "#0072B2", "#D55E00"
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
 shipped = kn.read_study("synthetic_cart_12")
 assert shipped.synthetic
 
@@ -45,7 +46,8 @@ assert shipped.synthetic
 platform = jax.default_backend()
 assert jnp.zeros(1).dtype == jnp.float64
 print(
-    f"{len(jax.devices())} device(s), {jax.devices()[0].device_kind!r}, platform {platform}; jax {jax.__version__}"
+    f"{len(jax.devices())} device(s), {jax.devices()[0].device_kind!r}, platform {platform};",
+    f"jax {jax.__version__}",
 )
 
 # %% [markdown]
@@ -63,11 +65,11 @@ CHAINS = (1, 4) if SMALL else (1, 4, 16)
 def repeated(n):
     """The study with its subjects taken n / 12 times, under new names."""
     copies = range(n // len(shipped.subject_ids))
-    tables = {
-        name: pd.concat([getattr(shipped, name).assign(subject=lambda t, k=k: t["subject"] + f"_{k}") for k in copies],
-                        ignore_index=True)
-        for name in ("doses", "observations", "events", "responses")
-    }  # fmt: skip
+    tables = {}
+    for name in ("doses", "observations", "events", "responses"):
+        table = getattr(shipped, name)
+        renamed = [table.assign(subject=table["subject"] + f"_{k}") for k in copies]
+        tables[name] = pd.concat(renamed, ignore_index=True)
     subjects = pd.concat([shipped.subjects.rename(index=lambda s, k=k: f"{s}_{k}") for k in copies])
     return replace(shipped, subjects=subjects, **tables)
 
@@ -98,17 +100,38 @@ def milliseconds(call, at, times=10):
 def dressed(figure, title, label, height=430):
     """Title, axes, and what the figure is of."""
     figure.add_annotation(
-        text=f"<b>{label}</b>", font={"color": "white", "size": 12}, bgcolor="#B34700", borderpad=4, showarrow=False,
-        xref="paper", x=1, xanchor="right", yref="paper", y=1, yanchor="bottom", yshift=36,
-    )  # fmt: skip
+        text=f"<b>{label}</b>",
+        font={"color": "white", "size": 12},
+        bgcolor="#B34700",
+        borderpad=4,
+        showarrow=False,
+        xref="paper",
+        x=1,
+        xanchor="right",
+        yref="paper",
+        y=1,
+        yanchor="bottom",
+        yshift=36,
+    )
     figure.update_xaxes(ticks="outside", linecolor="#52606d").update_yaxes(
         ticks="outside", linecolor="#52606d"
     )
     return figure.update_layout(
-        title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}},
-        height=height, margin={"t": 105, "l": 80, "r": 30, "b": 60}, template="plotly_white", font_size=13,
+        title={
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 14},
+        },
+        height=height,
+        margin={"t": 105, "l": 80, "r": 30, "b": 60},
+        template="plotly_white",
+        font_size=13,
         legend={"orientation": "h", "x": 0, "yref": "container", "y": 1 - 48 / height, "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 # %% [markdown]
@@ -153,9 +176,13 @@ cost.assign(**{"1 chain, µs a patient": 1e3 * cost[1] / cost.index}).round(2)
 # %%
 bench = json.loads((BENCH / "accelerator.json").read_text(encoding="utf-8"))
 CASES = {
-    "demo_12": "shipped fit, 12", "problem_a_24": "4 equations, 24", "problem_a_1000": "4 equations, 1,000",
-    "problem_a_10000": "4 equations, 10,000", "livermet_12": "20 states, 12", "livermet_1000": "20 states, 1,000",
-}  # fmt: skip
+    "demo_12": "shipped fit, 12",
+    "problem_a_24": "4 equations, 24",
+    "problem_a_1000": "4 equations, 1,000",
+    "problem_a_10000": "4 equations, 10,000",
+    "livermet_12": "20 states, 12",
+    "livermet_1000": "20 states, 1,000",
+}
 measured = pd.DataFrame({words: bench[case] for case, words in CASES.items()}).T
 measured = measured[["cpu_ms", "gpu_ms", "ratio", "cpu_first_s", "gpu_first_s", "gradient_apart"]].astype(
     float
@@ -166,15 +193,21 @@ for column, name, colour in (
     ("gpu_ms", bench["machine"]["kind"], BLUE),
 ):
     figure.add_bar(
-        x=measured.index, y=measured[column], name=name, marker_color=colour,
-        text=[f"{ms:.3g}" for ms in measured[column]], textposition="outside", cliponaxis=False,
-    )  # fmt: skip
+        x=measured.index,
+        y=measured[column],
+        name=name,
+        marker_color=colour,
+        text=[f"{ms:.3g}" for ms in measured[column]],
+        textposition="outside",
+        cliponaxis=False,
+    )
 figure.update_xaxes(title="Model and number of patients")
 figure.update_yaxes(type="log", title="Value and gradient (ms)", tickformat=",~r", dtick=1, range=[-1.2, 3.1])
 dressed(figure, "CPU and GPU, value and gradient (bench/accelerator.json)", "MODEL, NOT PATIENTS", 470)
 
 # %%
-small, large = ["demo_12", "problem_a_24", "livermet_12"], ["problem_a_10000", "livermet_1000"]
+small = ["demo_12", "problem_a_24", "livermet_12"]
+large = ["problem_a_10000", "livermet_1000"]
 assert all(bench[case]["ratio"] < 1 for case in small)
 assert all(bench[case]["ratio"] > 5 for case in large)
 assert bench["sampled_64_chains"]["s"] == 2 * bench["sampled_4_chains"]["s"]
@@ -192,8 +225,11 @@ measured.rename(columns={"ratio": "CPU / GPU"})
 # plain cores is for: section 5.
 
 # %%
-CHUNKS = {"simulated_chunk_1000": "chunks of 1,000", "simulated_chunk_20000": "chunks of 20,000",
-          "simulated_float32": "chunks of 20,000, 32 bits"}  # fmt: skip
+CHUNKS = {
+    "simulated_chunk_1000": "chunks of 1,000",
+    "simulated_chunk_20000": "chunks of 20,000",
+    "simulated_float32": "chunks of 20,000, 32 bits",
+}
 virtual = {
     f"{where}, {what}": bench[row][f"{where}_per_s"]
     for row, what in CHUNKS.items()
@@ -215,8 +251,12 @@ both = {}
 for precision in ("float64", "float32"):
     clock = perf_counter()
     curves = kn.simulate(
-        "kimmel_2021", study=shipped, patients=12, times=range(0, 61, 4), solver=replace(solver, precision=precision)
-    )  # fmt: skip
+        "kimmel_2021",
+        study=shipped,
+        patients=12,
+        times=range(0, 61, 4),
+        solver=replace(solver, precision=precision),
+    )
     both[precision] = curves.set_index(["output", "patient", "time"])["value"]
 top = both["float64"].groupby("output").transform("max")
 apart = ((both["float32"] - both["float64"]).abs() / top).groupby("output").max()
@@ -239,7 +279,12 @@ apart.rename("largest difference, share of the output's highest value").to_frame
 model = "ogasawara_2021"
 data = "synthetic_cart_12"
 vary = ["cmax"]
-fixed = {{ lag_fraction = 0.35, doubling_time = 0.755, half_life_contraction = 5.0, half_life_persistence = 352.0 }}
+
+[fixed]
+lag_fraction = 0.35
+doubling_time = 0.755
+half_life_contraction = 5.0
+half_life_persistence = 352.0
 
 [observe.car_copies]
 output = "copies"
@@ -278,17 +323,17 @@ memory = "4G"
 
 def command(*words):
     """`kinetics ...` in FOLDER, as on the command line; what it says with --json."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "kinetics.cli", *words, "--json"], cwd=FOLDER, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout), done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
+    return json.loads(process.stdout), process.stderr
 
 
-result, said = command("batch", PLAN.name, "--on", "local")
+result, messages = command("batch", PLAN.name, "--on", "local")
 assert result["done"]
 assert result["counts"]["finished"] == 3
-print(said.strip().splitlines()[0])
+print(messages.strip().splitlines()[0])
 
 # %% [markdown]
 # ### Status
@@ -313,21 +358,29 @@ tasks[["kind", "state", "attempts", "failures", "seconds"]]
 collected, _ = command("batch", "collect", PLAN.name)
 results = pd.read_csv(FOLDER / "runs" / "batch.batch" / "results.csv")
 assert set(results["task"]) == set(tasks.index)
-found = results[
+parameters = results[
     (results["record"] == "parameter") & results["name"].isin(["cmax_pop", "omega_cmax", "sigma_car_copies"])
 ]
-assert len(found) == 6
+assert len(parameters) == 6
 print("\n".join(Path(path).name for path in collected["written"]))
-found[["task", "name", "unit", "value", "lower", "upper", "r_hat"]].set_index("task").round(3)
+parameters[["task", "name", "unit", "value", "lower", "upper", "r_hat"]].set_index("task").round(3)
 
 # %%
-peaks = found[found["name"] == "cmax_pop"]
+peaks = parameters[parameters["name"] == "cmax_pop"]
 figure = go.Figure()
 figure.add_scatter(
-    x=peaks["value"], y=peaks["task"], mode="markers", marker={"size": 11, "color": BLUE}, name="median, 90 % interval",
-    error_x={"array": peaks["upper"] - peaks["value"], "arrayminus": peaks["value"] - peaks["lower"], "thickness": 2},
+    x=peaks["value"],
+    y=peaks["task"],
+    mode="markers",
+    marker={"size": 11, "color": BLUE},
+    name="median, 90 % interval",
+    error_x={
+        "array": peaks["upper"] - peaks["value"],
+        "arrayminus": peaks["value"] - peaks["lower"],
+        "thickness": 2,
+    },
     showlegend=True,
-)  # fmt: skip
+)
 figure.update_xaxes(title="Population Cmax (copies/µg DNA)", tickformat=",").update_yaxes(
     range=[-0.6, len(peaks) - 0.4], automargin=True
 )
