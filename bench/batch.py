@@ -25,7 +25,11 @@ FIT = """
 model = "ogasawara_2021"
 data = "synthetic_cart_12"
 vary = ["cmax"]
-fixed = { lag_fraction = 0.35, doubling_time = 0.755, half_life_contraction = 5.0, half_life_persistence = 352.0 }
+[fixed]
+lag_fraction = 0.35
+doubling_time = 0.755
+half_life_contraction = 5.0
+half_life_persistence = 352.0
 [observe.car_copies]
 output = "copies"
 [sampler]
@@ -107,11 +111,16 @@ def measured(fits: int) -> dict[str, Any]:
             two = batch(folder, f"two{i}", fits, 2)
             alone = kinetics(folder, "fit", "fits/tiny.toml", "--out", f"alone{i}")
             machine = [loops(cores[:1]), loops(cores)]
-            rounds.append({
-                "one": one, "two": two, "kinetics_fit_s": alone, "gain": two["fits_per_s"] / one["fits_per_s"],
-                "gain_of_plain_loops": machine[1] / machine[0],
-                "overhead_s": one["between_s"] + one["start_s"] / fits,
-            })  # fmt: skip
+            rounds.append(
+                {
+                    "one": one,
+                    "two": two,
+                    "kinetics_fit_s": alone,
+                    "gain": two["fits_per_s"] / one["fits_per_s"],
+                    "gain_of_plain_loops": machine[1] / machine[0],
+                    "overhead_s": one["between_s"] + one["start_s"] / fits,
+                }
+            )
     return {"fits": fits, "load": os.getloadavg()[0], "cpus": os.cpu_count(), "rounds": rounds}
 
 

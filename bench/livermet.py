@@ -16,15 +16,64 @@ __all__ = ["DAYS", "Livermet"]
 DAYS = np.array([0.08, 0.25, 1, 2, 4, 7, 10, 13.9, 14.2, 15.3, 16, 18, 21, 24, 27.9, 29.5, 32, 42, 56, 90])
 Logs = dict[str, Any]
 STAN_STATES = [
-    "KP", "KB", "KL", "KU", "KS", "aP", "aB", "aL", "aU", "aS", "bB", "bL", "bU", "bS", "M", "IL15", "U",
-    "il6", "ifn_gamma", "crp",
-]  # fmt: skip
+    "KP",
+    "KB",
+    "KL",
+    "KU",
+    "KS",
+    "aP",
+    "aB",
+    "aL",
+    "aU",
+    "aS",
+    "bB",
+    "bL",
+    "bU",
+    "bS",
+    "M",
+    "IL15",
+    "U",
+    "il6",
+    "ifn_gamma",
+    "crp",
+]
 STAN_FIXED = (
-    "blood_volume", "kin", "kout", "phiL", "kPB", "rho", "QU", "EU_NK", "EU_T", "kUB", "rK", "EC15", "trej", "N",
-    "uH", "NH", "d1", "kEM", "dM", "kapK", "theta", "ligand", "wK", "il6_baseline", "il6_loss",
-    "ifn_gamma_baseline", "ifn_gamma_loss", "ifn_gamma_per_kill", "crp_baseline", "crp_loss", "crp_gain",
-    "crp_half", "release", "il6_receptor", "crp_synthesis",
-)  # fmt: skip
+    "blood_volume",
+    "kin",
+    "kout",
+    "phiL",
+    "kPB",
+    "rho",
+    "QU",
+    "EU_NK",
+    "EU_T",
+    "kUB",
+    "rK",
+    "EC15",
+    "trej",
+    "N",
+    "uH",
+    "NH",
+    "d1",
+    "kEM",
+    "dM",
+    "kapK",
+    "theta",
+    "ligand",
+    "wK",
+    "il6_baseline",
+    "il6_loss",
+    "ifn_gamma_baseline",
+    "ifn_gamma_loss",
+    "ifn_gamma_per_kill",
+    "crp_baseline",
+    "crp_loss",
+    "crp_gain",
+    "crp_half",
+    "release",
+    "il6_receptor",
+    "crp_synthesis",
+)
 
 
 class Livermet:
@@ -78,9 +127,17 @@ class Livermet:
         start = np.zeros(20)
         start[15:] = 5.0, p["U0"] / 1e7, p["il6_baseline"], p["ifn_gamma_baseline"], p["crp_baseline"]
         data = {
-            "N": 12, "J": 20, "K": len(days), "t_obs": self.times.tolist(), "t_dose": days.tolist(),
-            "given": given.tolist(), "start": start.tolist(), "f": [p.get(k, 1.0) for k in STAN_FIXED],
-            "U0": p["U0"], "TS0": p["TS0"], "max_steps": 100_000,
-        }  # fmt: skip
+            "N": 12,
+            "J": 20,
+            "K": len(days),
+            "t_obs": self.times.tolist(),
+            "t_dose": days.tolist(),
+            "given": given.tolist(),
+            "start": start.tolist(),
+            "f": [p.get(k, 1.0) for k in STAN_FIXED],
+            "U0": p["U0"],
+            "TS0": p["TS0"],
+            "max_steps": 100_000,
+        }
         x = np.stack([self.logs[k] for k in self.VARIED])
         return {"data": data, "x": x.tolist(), "exact": exact.tolist(), "repeats": repeats}

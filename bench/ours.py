@@ -23,9 +23,15 @@ from kinetics.regimen.schedule import Doses
 from kinetics.solve.solving import Solver, solve
 
 __all__ = [
-    "DAYS", "chains", "compiling", "demo", "individuals", "problem_a", "scaling",
+    "DAYS",
+    "chains",
+    "compiling",
+    "demo",
+    "individuals",
+    "problem_a",
+    "scaling",
     "simulated_per_s",
-]  # fmt: skip
+]
 
 DAYS = np.linspace(0.0, 90.0, 91)
 BOLUSES = Solver(infusions=False)
@@ -158,7 +164,10 @@ def compiling(source: Path) -> dict[str, Any]:
             done = subprocess.run(
                 [sys.executable, "-c", _FRESH, str(source / "problem_a.json")],
                 env={**os.environ, "XDG_CACHE_HOME": cache},
-                cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True,
-            )  # fmt: skip
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             seconds.append(round(float(done.stdout.split()[-1]), 2))
     return {"ours_ms": None, "first_s": seconds[0], "from_cache_s": seconds[1], "bounds": "15 s, 3 s"}

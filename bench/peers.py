@@ -46,9 +46,16 @@ def diffrax_ms(problem: dict[str, Any], theta: dict[str, np.ndarray], tol: float
             mine = obs[(obs > begin) & (obs <= end)]
             at = mine if len(mine) and mine[-1] == end else np.append(mine, end)
             found = diffrax.diffeqsolve(
-                diffrax.ODETerm(_slope), diffrax.Tsit5(), begin, end, None, y, p, saveat=diffrax.SaveAt(ts=at),
+                diffrax.ODETerm(_slope),
+                diffrax.Tsit5(),
+                begin,
+                end,
+                None,
+                y,
+                p,
+                saveat=diffrax.SaveAt(ts=at),
                 stepsize_controller=diffrax.PIDController(rtol=tol, atol=tol),
-            )  # fmt: skip
+            )
             assert found.ys is not None
             seen.append(found.ys[: len(mine)])
             y = found.ys[-1]
@@ -75,9 +82,11 @@ def scipy_patients_per_s(problem: dict[str, Any], theta: dict[str, np.ndarray], 
         e, m, u, c = y
         act = e * u / (h + u)
         return [
-            p[0] * act - (p[1] + p[2]) * e, p[2] * e - p[3] * m,
-            g * u * (1 - u / k) - p[4] * e * u / (s + u), p[5] * act - kc * (c - c0),
-        ]  # fmt: skip
+            p[0] * act - (p[1] + p[2]) * e,
+            p[2] * e - p[3] * m,
+            g * u * (1 - u / k) - p[4] * e * u / (s + u),
+            p[5] * act - kc * (c - c0),
+        ]
 
     n = 30
     start = perf_counter()

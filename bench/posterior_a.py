@@ -34,11 +34,13 @@ def measured(source: Path, folder: Path) -> dict[str, Any]:
     return {
         "seconds": round(perf_counter() - clock, 1),
         "cores": len(os.sched_getaffinity(0)),
-        "chains": CHAINS, "warmup": WARMUP, "draws": DRAWS,
+        "chains": CHAINS,
+        "warmup": WARMUP,
+        "draws": DRAWS,
         "gradients_a_draw": round(sum(steps) / len(steps), 1),
         "checks": str(verdict).splitlines(),
         "worst_population_ess_bulk": round(float(table["ess_bulk"].min())),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -52,7 +52,10 @@ def bound_problem_a(source: Path, folder: Path, *, copies: int = 1, **solver: An
     seen = {"likelihood": "additive_on_log", "sigma_scale": 0.5}
     plan = plan_of(
         {
-            "model": str(MODEL_FILE), "data": "-", "vary": list(ORDER), "omega": dict.fromkeys(ORDER, half),
+            "model": str(MODEL_FILE),
+            "data": "-",
+            "vary": list(ORDER),
+            "omega": dict.fromkeys(ORDER, half),
             "observe": {"cells": {**seen, "output": "cells"}, "cytokine": {**seen, "output": "cytokine"}},
             "priors": {
                 k: {"median": float(np.exp(m)), "sd": 0.5}
@@ -60,7 +63,7 @@ def bound_problem_a(source: Path, folder: Path, *, copies: int = 1, **solver: An
             },
             "solver": solver,
         }
-    )  # fmt: skip
+    )
     return bind(plan, study=kn.read_study(folder))
 
 

@@ -27,9 +27,14 @@ def _prior(value, unit):
 
 
 PARAMETERS = {
-    "rho": _prior(0.99, "1/day"), "dE": _prior(0.16, "1/day"), "r": _prior(0.0078, "1/day"),
-    "dM": _prior(0.0032, "1/day"), "kill": _prior(1.0, "1/day"), "kp": _prior(1.0, "1/day"), "T0": _prior(1000.0, "1"),
-}  # fmt: skip
+    "rho": _prior(0.99, "1/day"),
+    "dE": _prior(0.16, "1/day"),
+    "r": _prior(0.0078, "1/day"),
+    "dM": _prior(0.0032, "1/day"),
+    "kill": _prior(1.0, "1/day"),
+    "kp": _prior(1.0, "1/day"),
+    "T0": _prior(1000.0, "1"),
+}
 
 DOSING = {"iv": lambda p: {"E": 1.0}}
 

@@ -48,10 +48,14 @@ def bound_problem_b(source: Path, folder: Path) -> BoundFit:
     priors["fb"] = {"distribution": "LogitNormal", "median": fb, "sd": 0.5}
     plan = plan_of(
         {
-            "model": "stein_2019", "data": "-", "observe": {"copies": {"sigma_scale": 1.0}},
-            "vary": list(ORDER), "priors": priors, "omega": dict.fromkeys(ORDER, half),
+            "model": "stein_2019",
+            "data": "-",
+            "observe": {"copies": {"sigma_scale": 1.0}},
+            "vary": list(ORDER),
+            "priors": priors,
+            "omega": dict.fromkeys(ORDER, half),
         }
-    )  # fmt: skip
+    )
     return bind(plan, study=kn.read_study(folder))
 
 

@@ -74,9 +74,12 @@ def counted(tables: list[pd.DataFrame]) -> pd.DataFrame:
     rows["held"] = rows["truth"].between(rows["lower"], rows["upper"])
     by_site = rows.groupby("site", sort=False)
     return by_site.agg(
-        truth=("truth", "first"), median=("median", "median"), held=("held", "sum"), trials=("held", "size"),
+        truth=("truth", "first"),
+        median=("median", "median"),
+        held=("held", "sum"),
+        trials=("held", "size"),
         contraction=("contraction", "median"),
-    )  # fmt: skip
+    )
 
 
 def kept(seed: int, folder: Path) -> None:
@@ -99,10 +102,13 @@ def main() -> None:
     print(found.to_string(float_format="{:.3g}".format), flush=True)
     estimated = found[found["contraction"] > ESTIMATED]
     facts = {
-        "trials": trials, "method": "map", "estimated": len(estimated),
-        "intervals": int(estimated["trials"].sum()), "held": int(estimated["held"].sum()),
+        "trials": trials,
+        "method": "map",
+        "estimated": len(estimated),
+        "intervals": int(estimated["trials"].sum()),
+        "held": int(estimated["held"].sum()),
         "sites": found.round(4).reset_index().to_dict("records"),
-    }  # fmt: skip
+    }
     write_atomic(ROOT / "bench" / "recovery.json", json.dumps(facts, indent=1) + "\n")
 
 

@@ -136,7 +136,8 @@ def written(rows: dict[str, Row]) -> str:
             f"| {name} | {row.get('ours_ms')} | {row.get('peer_ms')} | {row.get('ratio')} | {said} |"
         )
     table = "\n".join(lines)
-    head = "# Timings\n\nValue and gradient on one core unless the line says otherwise; ratio: how much faster ours is."
+    head = "# Timings\n\n"
+    head += "Value and gradient on one core unless the line says otherwise; ratio: how much faster ours is."
     (out / "RESULTS.md").write_text(f"{head}\n\n{machine}\n\n{table}\n")
     return table
 

@@ -232,7 +232,7 @@ class KineticsWarning(UserWarning):
 
     >>> import warnings
     >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("error", kn.KineticsWarning)  # a curve that the solver fails on ends the job
+    ...     warnings.simplefilter("error", kn.KineticsWarning)  # a failed curve ends the job
     ...     curves = kn.simulate("stein_2019", times=[0, 28])
     """
 

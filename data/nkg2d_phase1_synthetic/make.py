@@ -1,17 +1,19 @@
 """Make the synthetic phase I study of this folder: python data/nkg2d_phase1_synthetic/make.py
 
-SYNTHETIC: no patient stands behind any row. Twelve virtual patients in the order of NCT07021534: CAR-NK by hepatic
-artery on days 0 and 1, CAR-T iv one to two weeks later, two consecutive days a cycle, two cycles two weeks apart.
+SYNTHETIC: no patient stands behind any row. Twelve virtual patients in the order of NCT07021534: CAR-NK by
+hepatic artery on days 0 and 1, CAR-T iv one to two weeks later, two consecutive days a cycle, two cycles two
+weeks apart.
 
-What is a scenario, written by hand: the dose levels in their order (1.5e7/kg: one patient, no trigger; 3e7: S02-S05,
-of whom S03 got no CAR-T and was replaced; 5e7: S06-S08 with one DLT, S09 with the second, so back to 3e7: S10-S12, six
-evaluable there), and cell source with lymphodepletion (none with autologous cells). What is simulated: concentrations,
-cytokines, lesions and biopsies, from models/nkg2d_nk_t_livermet.py with tocilizumab and steroids, at its typical values
-with between-patient variability and assay error. CRS grades follow each patient's simulated peak of IL-6, grade 3 is a
-DLT, and the seed is one whose grades agree with the scenario; tocilizumab and steroids follow the grade; RECIST follows
-the sums of diameters. Samples keep a phase I calendar with jittered actual times and missed visits. What came after
-(another anticancer therapy, death, the last day known alive) is drawn with a seed of its own, no model behind it. The
-same seed gives the same files.
+What is a scenario, written by hand: the dose levels in their order (1.5e7/kg: one patient, no trigger; 3e7:
+S02-S05, of whom S03 got no CAR-T and was replaced; 5e7: S06-S08 with one DLT, S09 with the second, so back to
+3e7: S10-S12, six evaluable there), and cell source with lymphodepletion (none with autologous cells). What is
+simulated: concentrations, cytokines, lesions and biopsies, from models/nkg2d_nk_t_livermet.py with
+tocilizumab and steroids, at its typical values with between-patient variability and assay error. CRS grades
+follow each patient's simulated peak of IL-6, grade 3 is a DLT, and the seed is one whose grades agree with
+the scenario; tocilizumab and steroids follow the grade; RECIST follows the sums of diameters. Samples keep a
+phase I calendar with jittered actual times and missed visits. What came after (another anticancer therapy,
+death, the last day known alive) is drawn with a seed of its own, no model behind it. The same seed gives the
+same files.
 """
 
 from pathlib import Path
@@ -46,9 +48,15 @@ CRS_AT = [
 ]  # pg/mL of IL-6 from which CRS is of grade 1, 2, 3: a guess, for this study only
 TYPICAL: dict[str, float] = {}  # values other than the model's
 SIGMA = {
-    "car_copies": 0.4, "nk_cells": 0.35, "t_cells": 0.35, "il6": 0.35, "ifn_gamma": 0.35, "crp": 0.25,
-    "lesions": 0.06, "tumour_biopsy": 0.6,
-}  # fmt: skip
+    "car_copies": 0.4,
+    "nk_cells": 0.35,
+    "t_cells": 0.35,
+    "il6": 0.35,
+    "ifn_gamma": 0.35,
+    "crp": 0.25,
+    "lesions": 0.06,
+    "tumour_biopsy": 0.6,
+}
 LLOQ = {
     "car_copies": 50.0,
     "nk_cells": 0.5,
@@ -109,10 +117,21 @@ def doses(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     def give(
         s: object, product: str, route: str, time: float, cycle: int, hours: float = 0.0, **amount: object
     ) -> None:
-        rows.append({
-            "subject": s.subject, "time": round(time, 3), "product": product, "route": route, "cells": None,
-            "cells_per_kg": None, "amount": None, "unit": None, "duration": round(hours, 2), "cycle": cycle, **amount,
-        })  # fmt: skip
+        rows.append(
+            {
+                "subject": s.subject,
+                "time": round(time, 3),
+                "product": product,
+                "route": route,
+                "cells": None,
+                "cells_per_kg": None,
+                "amount": None,
+                "unit": None,
+                "duration": round(hours, 2),
+                "cycle": cycle,
+                **amount,
+            }
+        )
 
     for s in table.itertuples():
         if s.lymphodepletion == "yes":
@@ -138,7 +157,9 @@ def doses(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def drugs(table: pd.DataFrame, graded: pd.DataFrame) -> pd.DataFrame:
-    """Tocilizumab 8 mg/kg (at most 800) to who has CRS of grade 2 or more, steroids for two days to grade 3."""
+    """Tocilizumab 8 mg/kg (at most 800) to who has CRS of grade 2 or more, steroids for two days to grade
+    3.
+    """
     kg, rows = table.set_index("subject")["weight_kg"], []
     for e in graded.itertuples():
         base = {"subject": e.subject, "cycle": 1, "duration": 1.0, "unit": "mg"}
@@ -232,7 +253,9 @@ def white_cells(table: pd.DataFrame, time: np.ndarray, rng: np.random.Generator)
 
 
 def crs(table: pd.DataFrame, peak: np.ndarray, when: np.ndarray) -> pd.DataFrame:
-    """CRS (ASTCT) of a patient by the peak of its simulated IL-6 [pg/mL]: a guess, for this synthetic study only."""
+    """CRS (ASTCT) of a patient by the peak of its simulated IL-6 [pg/mL]: a guess, for this synthetic
+    study only.
+    """
     rows = []
     for s, il6, day in zip(table.itertuples(), peak, when, strict=True):
         grade = int(np.digitize(il6, CRS_AT))
@@ -245,9 +268,16 @@ def crs(table: pd.DataFrame, peak: np.ndarray, when: np.ndarray) -> pd.DataFrame
 
 def observations(table, given, theta, rng) -> tuple[pd.DataFrame, pd.DataFrame]:
     outputs = {
-        "car_copies": "transgenes", "wbc": "", "nk_cells": "nk_cells", "t_cells": "t_cells", "il6": "il6",
-        "ifn_gamma": "ifn_gamma", "crp": "crp", "lesions": "lesions", "tumour_biopsy": "tumour_biopsy",
-    }  # fmt: skip
+        "car_copies": "transgenes",
+        "wbc": "",
+        "nk_cells": "nk_cells",
+        "t_cells": "t_cells",
+        "il6": "il6",
+        "ifn_gamma": "ifn_gamma",
+        "crp": "crp",
+        "lesions": "lesions",
+        "tumour_biopsy": "tumour_biopsy",
+    }
     planned = {a: [calendar(s, a) for s in table.itertuples()] for a in outputs}
     every = [sorted({d for a in outputs for d in planned[a][i]}) for i in range(len(table))]
     jitter = [
@@ -284,10 +314,15 @@ def observations(table, given, theta, rng) -> tuple[pd.DataFrame, pd.DataFrame]:
                     sld.append({"subject": s.subject, "time": round(float(times[i, j]), 2), "sum_mm": value})
                 low, high = LLOQ.get(analyte, 0.0), ULOQ.get(analyte, np.inf)
                 censored = "left" if value < low else "right" if value > high else "none"
-                rows.append({
-                    "subject": s.subject, "time": round(float(times[i, j]), 3), "analyte": analyte,
-                    "value": float(f"{np.clip(value, low, high):.4g}"), "censored": censored,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "subject": s.subject,
+                        "time": round(float(times[i, j]), 3),
+                        "analyte": analyte,
+                        "value": float(f"{np.clip(value, low, high):.4g}"),
+                        "censored": censored,
+                    }
+                )
     return pd.DataFrame(rows), pd.DataFrame(sld)
 
 
@@ -300,10 +335,15 @@ def responses(sld: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
             new = bool(scan.sum_mm > 1.1 * nadir and rng.random() < 0.25)
             worse = scan.sum_mm >= 1.2 * nadir and scan.sum_mm - nadir >= 5
             overall = "PD" if worse or new else "PR" if scan.sum_mm <= 0.7 * base else "SD"
-            rows.append({
-                "subject": subject, "time": scan.time, "sum_mm": scan.sum_mm, "new_lesions": "yes" if new else "no",
-                "overall": overall,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "subject": subject,
+                    "time": scan.time,
+                    "sum_mm": scan.sum_mm,
+                    "new_lesions": "yes" if new else "no",
+                    "overall": overall,
+                }
+            )
             nadir = min(nadir, float(scan.sum_mm))
             if overall == "PD":
                 break
@@ -311,7 +351,9 @@ def responses(sld: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def events(table: pd.DataFrame, graded: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """CRS by ASTCT; other adverse events by CTCAE, their systems kept apart. dlt: within 28 days after CAR-T."""
+    """CRS by ASTCT; other adverse events by CTCAE, their systems kept apart. dlt: within 28 days after
+    CAR-T.
+    """
     crs_rows = graded.assign(
         grading_system="astct_2019", attribution="car_t", dlt=np.where(graded["grade"] >= 3, "yes", "no")
     )
@@ -341,7 +383,9 @@ def events(table: pd.DataFrame, graded: pd.DataFrame, rng: np.random.Generator) 
 def outcomes(
     table: pd.DataFrame, happened: pd.DataFrame, seen: pd.DataFrame, assessed: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """subjects with `last_known_alive`, and events with deaths and other therapies: ungraded, no adverse events."""
+    """subjects with `last_known_alive`, and events with deaths and other therapies: ungraded, no adverse
+    events.
+    """
     rng, rows, alive = np.random.default_rng(OUTCOME_SEED), [], []
     for s in table.itertuples():
         own = assessed[assessed["subject"] == s.subject]

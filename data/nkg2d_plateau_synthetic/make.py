@@ -1,10 +1,11 @@
 """Make the second synthetic phase I study: python data/nkg2d_plateau_synthetic/make.py
 
-SYNTHETIC: no patient stands behind any row. The layout, calendar, models and assay errors of ../nkg2d_phase1_synthetic,
-whose make.py does the work, with another scenario: thirteen patients in the rule's order, one DLT, at the top, where
-six are evaluable, so the MTD is 7e7 cells/kg; tumours that a smaller dose shrinks as well as a larger one, while IL-6
-and CRS go on rising with dose. The dose of most use to a patient is then not the MTD. The two values other than the
-model's and the IL-6 from which CRS has a grade are guesses, chosen for that.
+SYNTHETIC: no patient stands behind any row. The layout, calendar, models and assay errors of
+../nkg2d_phase1_synthetic, whose make.py does the work, with another scenario: thirteen patients in the rule's
+order, one DLT, at the top, where six are evaluable, so the MTD is 7e7 cells/kg; tumours that a smaller dose
+shrinks as well as a larger one, while IL-6 and CRS go on rising with dose. The dose of most use to a patient
+is then not the MTD. The two values other than the model's and the IL-6 from which CRS has a grade are
+guesses, chosen for that.
 """
 
 from pathlib import Path

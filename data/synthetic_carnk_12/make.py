@@ -1,8 +1,8 @@
 """Make the synthetic CAR-NK study of this folder: python data/synthetic_carnk_12/make.py
 
-SYNTHETIC: no patient stands behind any row. Twelve virtual patients are given 1e9 and 2e9 CAR-NK by the hepatic
-artery on days 0 and 1 (the description of NCT07021534) after lymphodepletion. Cells and IL-15 are drawn from
-models/nk_persistence.py at its typical values. The same seed gives the same files.
+SYNTHETIC: no patient stands behind any row. Twelve virtual patients are given 1e9 and 2e9 CAR-NK by the
+hepatic artery on days 0 and 1 (the description of NCT07021534) after lymphodepletion. Cells and IL-15 are
+drawn from models/nk_persistence.py at its typical values. The same seed gives the same files.
 """
 
 from pathlib import Path
@@ -28,13 +28,17 @@ MISSED = 0.05
 def doses(subjects: list[str], rng: np.random.Generator) -> pd.DataFrame:
     rows = [
         {
-            "subject": s, "time": day, "product": "car_nk", "route": "hepatic_artery",
+            "subject": s,
+            "time": day,
+            "product": "car_nk",
+            "route": "hepatic_artery",
             "cells": cells * (1.0 if rng.random() > 0.08 else 0.8),  # infused is not always planned
-            "duration": round(rng.uniform(0.3, 0.6), 2), "cycle": 1,
+            "duration": round(rng.uniform(0.3, 0.6), 2),
+            "cycle": 1,
         }
         for s in subjects
         for day, cells in CELLS.items()
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -59,11 +63,13 @@ def observations(subjects: list[str], given: pd.DataFrame, rng: np.random.Genera
             below = value[i, j] < LLOQ[analyte]
             rows.append(
                 {
-                    "subject": subjects[i], "time": round(float(time[i, j]), 2), "analyte": analyte,
+                    "subject": subjects[i],
+                    "time": round(float(time[i, j]), 2),
+                    "analyte": analyte,
                     "value": LLOQ[analyte] if below else float(f"{value[i, j]:.4g}"),
                     "censored": "left" if below else "none",
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows).sort_values(["subject", "time"], kind="stable")
 
 

@@ -1,10 +1,10 @@
 """Make the synthetic CAR-T study of this folder: python data/synthetic_cart_subgroups/make.py
 
-SYNTHETIC: no patient stands behind any row. Twenty-four virtual patients with the baseline covariates that NCT07021534
-names for its subgroups (histology, NKG2D ligand, prior regimens, tumour burden, tumour marker, neutrophils to
-lymphocytes, metastatic sites), six at each dose level, one cycle of two infusions. Kinetics are drawn from
-models/ogasawara_2021.py. One covariate matters: Cmax goes with tumour burden to a power. The tumour marker goes with
-the burden and has no effect of its own. The same seed gives the same files.
+SYNTHETIC: no patient stands behind any row. Twenty-four virtual patients with the baseline covariates that
+NCT07021534 names for its subgroups (histology, NKG2D ligand, prior regimens, tumour burden, tumour marker,
+neutrophils to lymphocytes, metastatic sites), six at each dose level, one cycle of two infusions. Kinetics
+are drawn from models/ogasawara_2021.py. One covariate matters: Cmax goes with tumour burden to a power. The
+tumour marker goes with the burden and has no effect of its own. The same seed gives the same files.
 """
 
 from pathlib import Path
@@ -55,12 +55,17 @@ def subjects(rng: np.random.Generator) -> pd.DataFrame:
 def doses(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     rows = [
         {
-            "subject": s.subject, "time": float(day), "product": "car_t", "route": "iv",
-            "cells_per_kg": s.dose_level, "duration": round(rng.uniform(0.25, 0.75), 2), "cycle": 1,
+            "subject": s.subject,
+            "time": float(day),
+            "product": "car_t",
+            "route": "iv",
+            "cells_per_kg": s.dose_level,
+            "duration": round(rng.uniform(0.25, 0.75), 2),
+            "cycle": 1,
         }
         for s in table.itertuples()
         for day in (0, 1)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -86,12 +91,14 @@ def observations(table: pd.DataFrame, given: pd.DataFrame, rng: np.random.Genera
     value = truth * np.exp(SIGMA * rng.standard_normal(truth.shape))
     rows = [
         {
-            "subject": table["subject"][i], "time": round(float(time[i, j]), 2), "analyte": "car_copies",
+            "subject": table["subject"][i],
+            "time": round(float(time[i, j]), 2),
+            "analyte": "car_copies",
             "value": LLOQ if value[i, j] < LLOQ else float(f"{value[i, j]:.4g}"),
             "censored": "left" if value[i, j] < LLOQ else "none",
         }
         for i, j in zip(*np.nonzero(rng.random(truth.shape) > MISSED), strict=True)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows).sort_values(["subject", "time"], kind="stable")
 
 

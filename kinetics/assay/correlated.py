@@ -135,8 +135,8 @@ def log_rectangle(
     It integrates the density of X times the probability of Y given X by Gauss-Legendre quadrature in log
     space. The panels end at the steps of that probability (c/rho and d/rho) and beside its peak, so that the
     result keeps its relative accuracy in every tail. The gradient is exact: with respect to an edge it is the
-    density along that edge, and with respect to `rho` the bivariate density at the corners (Plackett 1954, doi
-    10.1093/biomet/41.3-4.351).
+    density along that edge, and with respect to `rho` the bivariate density at the corners
+    (Plackett 1954, doi 10.1093/biomet/41.3-4.351).
     """
     rho, wide = _correlation(rho)
     low, high, edges = _panels(a, b, c, d, rho, wide)

@@ -30,8 +30,9 @@ _DECADES = 7.0  # shown below the highest curve; no assay of an organ sees fewer
 def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     """A row of panels for each product: its cells in blood, liver and tumour, on one axis.
 
-    `curves` is the table of `kinetics.exposures.site_curves`. Thin lines are the posterior medians of the patients, the
-    bold line is the median over patients. The band is the 90 % interval of the patient with the middle peak.
+    `curves` is the table of `kinetics.exposures.site_curves`. Thin lines are the posterior medians of the
+    patients, the bold line is the median over patients. The band is the 90 % interval of the patient with the
+    middle peak.
 
     >>> from kinetics.plot import plot_biodistribution
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")

@@ -60,11 +60,11 @@ def plot_body_map(
 ) -> Figure:
     """A row for each product with a body for each of `days` (at the nearest time in `shares`).
 
-    `shares` is the table of `kinetics.exposures.site_shares` and `of` the fit or model that it comes from. Each site is
-    labelled with its share [%] of the cells; under the body is the median of all cells. A site that the model
-    does not have is white and has no label. Flows between organs are not drawn, because curves do not
-    determine them. `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the figure;
-    a fit carries its own.
+    `shares` is the table of `kinetics.exposures.site_shares` and `of` the fit or model that it comes from.
+    Each site is labelled with its share [%] of the cells; under the body is the median of all cells. A site
+    that the model does not have is white and has no label. Flows between organs are not drawn, because curves
+    do not determine them. `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the
+    figure; a fit carries its own.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)

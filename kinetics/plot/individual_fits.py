@@ -53,8 +53,8 @@ def plot_individual_fits(
 ) -> Figure:
     """One panel for each of `subjects` (default: all), on common axes.
 
-    `curves` is the table of `kinetics.prediction.individual_curves` (computed by default). The bands are those of the
-    curve; a new measurement scatters around them. Doses are triangles at the floor of the axis.
+    `curves` is the table of `kinetics.prediction.individual_curves` (computed by default). The bands are
+    those of the curve; a new measurement scatters around them. Doses are triangles at the floor of the axis.
 
     >>> from kinetics.plot import plot_individual_fits
     >>> fit = kn.load_fit("runs/theophylline")

@@ -41,10 +41,10 @@ def plot_organ_stack(
 ) -> Figure:
     """A column for each product: all its cells above, and below them a stack of each site's share [%].
 
-    `shares` is the table of `kinetics.exposures.site_shares` and `of` the fit or model that it comes from. Shares are
-    means over patients and draws and add up to 100 %. The line above is the median, its band holds 90 %.
-    `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the figure; a fit carries
-    its own.
+    `shares` is the table of `kinetics.exposures.site_shares` and `of` the fit or model that it comes from.
+    Shares are means over patients and draws and add up to 100 %. The line above is the median, its band holds
+    90 %. `synthetic`, `source` (of the parameters) and `notes` describe a simulation on the figure; a fit
+    carries its own.
 
     >>> model, times = kn.load_model("nkg2d_blood"), [0.5, 1.0, 7.0, 28.0]
     >>> regimen = kn.Regimen.dose(product="car_nk", route="hepatic_artery", on=0, cells=1e9)

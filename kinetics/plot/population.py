@@ -46,10 +46,10 @@ def plot_population(
 ) -> Figure:
     """One panel for each group of `by` (default: dose level), dosed as its first subject; at most six panels.
 
-    `covariates` as in `kinetics.prediction.population_curve`: "subject" gives the curves the covariates of that subject.
-    The inner band is the uncertainty about the typical patient; the outer band holds 90 % of new patients'
-    curves. `curves` is what `population_curves` returns for the same `by` and `covariates`: pass it where
-    several analytes are drawn; `draws` and `seed` are then those of the curves.
+    `covariates` as in `kinetics.prediction.population_curve`: "subject" gives the curves the covariates of
+    that subject. The inner band is the uncertainty about the typical patient; the outer band holds 90 % of
+    new patients' curves. `curves` is what `population_curves` returns for the same `by` and `covariates`:
+    pass it where several analytes are drawn; `draws` and `seed` are then those of the curves.
 
     >>> from kinetics.plot import plot_population
     >>> figure = plot_population(kn.load_fit("runs/theophylline"), "theophylline", draws=10, log=False)

@@ -1,4 +1,6 @@
-"""The dose rule of a protocol, or another rule on its levels, and what the rule assumes beside the protocol."""
+"""The dose rule of a protocol, or another rule on its levels, and what the rule assumes beside the
+protocol.
+"""
 
 from __future__ import annotations
 
