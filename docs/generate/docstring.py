@@ -14,7 +14,7 @@ from pydantic import BaseModel
 __all__ = ["as_rst", "fields_of"]
 
 _CODE = re.compile(r"`([^`]+)`(\w?)")
-_CODE_OVER_TWO_LINES = re.compile(r"`([^`\n]*)\n\s*([^`\n]*)`\s*")
+_SPAN = re.compile(r"(`[^`]+`)(\s*)")
 _BEFORE_A_POINT = re.compile(r"\n(?=\s*- )")
 
 
@@ -34,9 +34,7 @@ def as_rst(lines: Sequence[str]) -> list[str]:
 
 def _prose(block: str) -> Iterator[str]:
     """A paragraph, and each point of a list after it as a paragraph of its own."""
-    if _has_split_code(block):
-        block = _CODE_OVER_TWO_LINES.sub(r"`\1 \2`\n", block)
-    for part in _BEFORE_A_POINT.split(block):
+    for part in _BEFORE_A_POINT.split(_SPAN.sub(_on_one_line, block)):
         is_point = part.lstrip().startswith("- ")
         lines = [" ".join(part.split())] if is_point else part.splitlines()
         for line in lines:
@@ -44,9 +42,12 @@ def _prose(block: str) -> Iterator[str]:
         yield ""
 
 
-def _has_split_code(block: str) -> bool:
-    """Whether a code span goes over the end of a line."""
-    return any(line.count("`") % 2 for line in block.splitlines())
+def _on_one_line(span: re.Match[str]) -> str:
+    """A code span that goes over the end of a line, on one line; the line ends after it instead."""
+    code, space = span.groups()
+    if "\n" not in code:
+        return span[0]
+    return " ".join(code.split()) + ("\n" if space else "")
 
 
 def _text(line: str) -> str:
