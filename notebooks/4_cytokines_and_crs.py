@@ -1,15 +1,16 @@
 # %% [markdown]
 # # Cytokines and CRS: cells, IL-6 and IFN-gamma on one time axis
 #
-# Who had cytokine release syndrome (CRS) of which grade, how high their cytokines went, and what a model that links
-# cytokines to cells says of it.
+# Who had cytokine release syndrome (CRS) of which grade, how high their cytokines went, and what a model that
+# links cytokines to cells says about it.
 #
-# **The study is of real patients, and is not shipped**: `car22`, CD22 CAR-T in children and young adults with B-ALL
-# (Lichtenstein et al., Blood 2021;138:2469). Where its files are absent, the first cell says so, and everything below
-# is drawn from a **synthetic** trial instead. Every figure says which of the two it shows.
+# **The study is of real patients, and is not shipped**: `car22`, CD22 CAR-T in children and young adults with
+# B-ALL (Lichtenstein et al., Blood 2021;138:2469). Where its files are absent, the first cell says so, and
+# everything below is drawn from a **synthetic** trial instead. Every figure says which of the two it shows.
 #
-# The fit is the run `runs/cytokine_release__car22` where there is one (`$KINETICS_RUNS`: another folder of runs). It is
-# made by `kinetics fit fits/cytokine_release__car22.toml`, about half an hour. Without it a quick fit stands in.
+# The fit is the run `runs/cytokine_release__car22` where there is one (`$KINETICS_RUNS`: another folder of
+# runs). `kinetics fit fits/cytokine_release__car22.toml` makes it in about half an hour. Without it a quick
+# fit takes its place.
 
 # %%
 import os
@@ -40,13 +41,16 @@ print(study)
 # %% [markdown]
 # ## 1. The two studies, in the same words
 #
-# CAR+ T cells by flow, IL-6, IFN-gamma. Time counts from the first infusion of CAR-T: in the synthetic trial CAR-NK
-# comes before it. `car22` has the worst grade of each patient among its covariates, its scale not stated; the trial has
-# CRS as events, graded by ASTCT.
+# CAR+ T cells by flow, IL-6, IFN-gamma. Time counts from the first infusion of CAR-T: in the synthetic trial
+# CAR-NK comes before it. `car22` has the worst grade of each patient among its covariates and does not state
+# the scale; the trial has CRS as events, graded by ASTCT.
 
 # %%
-ANALYTES = {"car_cells" if REAL else "t_cells": "CAR+ T cells (cells/µL)", "il6": "IL-6 (pg/mL)",
-            "ifn_gamma": "IFN-gamma (pg/mL)"}  # fmt: skip
+ANALYTES = {
+    "car_cells" if REAL else "t_cells": "CAR+ T cells (cells/µL)",
+    "il6": "IL-6 (pg/mL)",
+    "ifn_gamma": "IFN-gamma (pg/mL)",
+}
 CELLS = next(iter(ANALYTES))
 assert [study.analytes[name].unit for name in ANALYTES] == ["cells/uL", "pg/mL", "pg/mL"]
 car_t = study.doses.query("product == 'car_t'")
@@ -70,8 +74,8 @@ pd.DataFrame({"patients": counts, "records": records["grade"].value_counts()}).r
 # %% [markdown]
 # ## 2. The records
 #
-# One line a patient. Open circles lie at a lower limit of quantification, triangles at an upper one: the value is
-# known to be below or above. A fit takes both as that; a mean of the values would not.
+# One line a patient. Open circles are at a lower limit of quantification, triangles at an upper one: the
+# value is known to be below or above it. A fit uses both in this way; a mean of the values would not.
 
 # %%
 COLOURS = {0: "#8a949e", 1: "#56B4E9", 2: "#E69F00", 3: "#D55E00", 4: "#000000"}
@@ -87,42 +91,70 @@ DECADES = {
 def dressed(figure, title, height):
     """Title, axes, and whose data it shows."""
     figure.add_annotation(
-        text=f"<b>{LABEL}</b>", font={"color": "white", "size": 12}, bgcolor="#0B5E3C" if REAL else "#B34700",
-        borderpad=4, showarrow=False, xref="paper", x=1, xanchor="right", yref="paper", y=1, yanchor="bottom",
+        text=f"<b>{LABEL}</b>",
+        font={"color": "white", "size": 12},
+        bgcolor="#0B5E3C" if REAL else "#B34700",
+        borderpad=4,
+        showarrow=False,
+        xref="paper",
+        x=1,
+        xanchor="right",
+        yref="paper",
+        y=1,
+        yanchor="bottom",
         yshift=42,
-    )  # fmt: skip
+    )
     figure.update_xaxes(ticks="outside", linecolor="#52606d").update_yaxes(
         ticks="outside", linecolor="#52606d"
     )
     return figure.update_layout(
-        title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}},
-        height=height, margin={"t": 105, "l": 80, "r": 30, "b": 60}, template="plotly_white", font_size=13,
+        title={
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 14},
+        },
+        height=height,
+        margin={"t": 105, "l": 80, "r": 30, "b": 60},
+        template="plotly_white",
+        font_size=13,
         legend={"orientation": "h", "x": 0, "yref": "container", "y": 1 - 48 / height, "yanchor": "top"},
-    )  # fmt: skip
+    )
 
 
 figure = make_subplots(3, 1, shared_xaxes=True, vertical_spacing=0.04)
 for row, (analyte, title) in enumerate(ANALYTES.items(), start=1):
-    own = records[(records["analyte"] == analyte) & (records["value"] > 0)]
-    for number, patients in own.sort_values(["subject", "day"]).groupby("grade"):
+    positive = records[(records["analyte"] == analyte) & (records["value"] > 0)]
+    for number, patients in positive.sort_values(["subject", "day"]).groupby("grade"):
         gaps = patients.drop_duplicates("subject").assign(
             day=np.inf, value=np.nan
         )  # a line ends with its patient
         lines = pd.concat([patients, gaps]).sort_values(["subject", "day"])
         figure.add_scatter(
-            x=lines["day"].replace(np.inf, np.nan), y=lines["value"], mode="lines+markers", text=lines["subject"],
-            marker={"color": COLOURS[number], "size": 5, "symbol": lines["censored"].map(SYMBOLS)}, opacity=0.8,
-            line={"color": COLOURS[number], "width": 1}, name=f"grade {number}", legendgroup=str(number),
-            showlegend=row == 2, row=row, col=1,
-        )  # fmt: skip
+            x=lines["day"].replace(np.inf, np.nan),
+            y=lines["value"],
+            mode="lines+markers",
+            text=lines["subject"],
+            marker={"color": COLOURS[number], "size": 5, "symbol": lines["censored"].map(SYMBOLS)},
+            opacity=0.8,
+            line={"color": COLOURS[number], "width": 1},
+            name=f"grade {number}",
+            legendgroup=str(number),
+            showlegend=row == 2,
+            row=row,
+            col=1,
+        )
     figure.update_yaxes(title_text=title, **DECADES, row=row, col=1)
 figure.update_xaxes(title_text="Time since the first CAR-T infusion (days)", row=3, col=1)
 dressed(figure, "Cells and cytokines by worst CRS grade", 780)
 
 # %% [markdown]
-# ## 3. The peaks that were seen, by grade
+# ## 3. The observed peaks, by grade
 #
-# The highest record of each patient. A right-censored one is at least that.
+# The highest record of each patient. The true peak is higher where that record is right-censored.
 
 # %%
 peaks = records.groupby(["subject", "analyte"])["value"].max().unstack()[list(ANALYTES)]
@@ -136,9 +168,10 @@ if REAL:
 medians.assign(patients=counts).rename_axis("CRS grade")
 
 # %% [markdown]
-# Grades 2 and above have higher peaks of IL-6 than grades 0 and 1. Finer than that these few patients do not say: in
-# `car22` grades 3 and 4 are one patient each, grade 0 three, and the median does not rise at every step. The grades
-# overlap: in `car22` one patient of grade 1 had a peak above that of the patient with grade 4.
+# Grades 2 and above have higher peaks of IL-6 than grades 0 and 1. So few patients do not say more than that:
+# in `car22` grades 3 and 4 are one patient each, grade 0 is three, and the median does not rise at every
+# step. The grades overlap: in `car22` one patient of grade 1 had a peak above that of the patient with grade
+# 4.
 
 # %%
 PANELS = {name: title for name, title in ANALYTES.items() if name != CELLS}
@@ -154,15 +187,29 @@ def by_grade(spread):
     figure = make_subplots(1, 2, horizontal_spacing=0.12)
     for col, (analyte, title) in enumerate(PANELS.items(), start=1):
         figure.add_scatter(
-            x=grade + spread + jitter, y=peaks.loc[grade.index, analyte], mode="markers", text=grade.index,
+            x=grade + spread + jitter,
+            y=peaks.loc[grade.index, analyte],
+            mode="markers",
+            text=grade.index,
             marker={"color": grade.map(COLOURS), "size": 8, "line": {"color": "white", "width": 1}},
-            name="a patient's highest record", legendgroup="seen", showlegend=col == 1, row=1, col=col,
-        )  # fmt: skip
+            name="a patient's highest record",
+            legendgroup="records",
+            showlegend=col == 1,
+            row=1,
+            col=col,
+        )
         figure.add_scatter(
-            x=np.array(GRADES) + spread, y=peaks[analyte].groupby(grade).median(), mode="markers", marker_size=26,
-            marker={"symbol": "line-ew-open", "color": "#1f2933", "line_width": 3}, name="their median",
-            legendgroup="median", showlegend=col == 1, row=1, col=col,
-        )  # fmt: skip
+            x=np.array(GRADES) + spread,
+            y=peaks[analyte].groupby(grade).median(),
+            mode="markers",
+            marker_size=26,
+            marker={"symbol": "line-ew-open", "color": "#1f2933", "line_width": 3},
+            name="their median",
+            legendgroup="median",
+            showlegend=col == 1,
+            row=1,
+            col=col,
+        )
         figure.update_xaxes(
             title_text="Worst CRS grade",
             tickvals=GRADES,
@@ -182,9 +229,9 @@ dressed(by_grade(0.0), "Highest records by CRS grade", 470)
 # %% [markdown]
 # ## 4. A model with a link
 #
-# `cytokine_release`: cells that grow, meet antigen, and release cytokines while they do, the block `cytokine_crs` in
-# closed form. The burst grows with the cells and dies away when the first antigen runs out; a part that lasts follows
-# the cells. It is a design, with guesses.
+# `cytokine_release`: cells that grow, meet antigen, and release cytokines while they do, the block
+# `cytokine_crs` in closed form. The burst grows with the cells and dies away when the first antigen runs out;
+# a lasting part follows the cells. The model is a design, with guesses.
 
 # %%
 model = kn.load_model("cytokine_release")
@@ -193,11 +240,12 @@ print(model)
 # %% [markdown]
 # ### The fit
 #
-# With a run of the full plan, its draws. Without, a quick fit of fewer between-patient differences: `method = "map"`,
-# the normal approximation about the maximum, or, in a test, NUTS with far too few draws. **A quick fit has no posterior
-# that was checked**: what follows from it shows how the numbers are got, and none of them may be used.
-# It takes a minute or a few; of `car22` it fails its checks, and where patients should differ in how fast antigen runs
-# out and they may not, it misses the highest of them.
+# Where there is a run of the full plan, its draws are used. Where there is none, a quick fit with fewer
+# differences between patients is: `method = "map"`, the normal approximation about the maximum, or, in a
+# test, NUTS with far too few draws. **The posterior of a quick fit has not been checked**: it shows how the
+# numbers are computed, and none of them may be used. It takes a minute or a few. With `car22` it fails its
+# checks, and because it does not let patients differ in how fast antigen runs out, it misses the highest
+# peaks.
 
 # %%
 plan = kn.read_plan("cytokine_release__car22")
@@ -220,9 +268,15 @@ def quick():
     keys = plan.resolved()
     observe = {analyte: keys["observe"]["car_cells" if analyte == CELLS else analyte] for analyte in ANALYTES}
     return kn.fit(
-        model, study, observe=observe, fixed=keys["fixed"], products=["car_t"], seed=1, **QUICK,
+        model,
+        study,
+        observe=observe,
+        fixed=keys["fixed"],
+        products=["car_t"],
+        seed=1,
+        **QUICK,
         vary=["tmet", "cmax", "il6_released", "ifn_gamma_released"],
-    )  # fmt: skip
+    )
 
 
 full = fitted("cytokine_release")
@@ -234,7 +288,7 @@ print(verdict)
 # %% [markdown]
 # ## 5. The curves
 #
-# One patient of each grade, the one with most records: the curve with its bands, and the records.
+# For each grade the patient with most records: the curve with its bands, and the records.
 
 # %%
 shown = records[records["subject"].isin(fit.bound.subjects)]
@@ -246,9 +300,19 @@ def individual(analyte):
     figure = plot.plot_individual_fits(fit, analyte, subjects=chosen.tolist(), columns=3)
     if REAL:  # a synthetic study is labelled already
         figure.add_annotation(
-            text=f"<b>{LABEL}</b>", font={"color": "white", "size": 12.5}, bgcolor="#0B5E3C", borderpad=4, xref="paper",
-            x=1, xanchor="right", yref="paper", y=1, yanchor="top", yshift=127, showarrow=False,
-        )  # fmt: skip
+            text=f"<b>{LABEL}</b>",
+            font={"color": "white", "size": 12.5},
+            bgcolor="#0B5E3C",
+            borderpad=4,
+            xref="paper",
+            x=1,
+            xanchor="right",
+            yref="paper",
+            y=1,
+            yanchor="top",
+            yshift=127,
+            showarrow=False,
+        )
     return figure
 
 
@@ -260,9 +324,10 @@ individual(CELLS)
 # %% [markdown]
 # ## 6. What the model implies for the peak by grade
 #
-# The model knows no grade. Each patient's curve has a peak in every draw; the median of them within a grade is drawn
-# with its 90 % interval, beside the records. A record is the curve with its error, the highest one the luckiest, and
-# taken on some days only: the two need not agree, least where a plate's upper limit cut the records off.
+# The model does not know the grades. Each patient's curve has a peak in every draw; the median of the peaks
+# within a grade is drawn with its 90 % interval, beside the records. A record is the curve plus an error and
+# is taken on some days only, and the highest record has the luckiest error. The two need not agree, least of
+# all where a plate's upper limit cut the records off.
 
 # %%
 exposure = kn.exposure(fit, draws=60 if SMALL else 1000, by="course")
@@ -275,39 +340,52 @@ figure = by_grade(-0.15)
 for col, analyte in enumerate(PANELS, start=1):
     low, middle, high = (implied.loc[analyte][q] for q in (0.05, 0.5, 0.95))
     figure.add_scatter(
-        x=np.array(GRADES) + 0.25, y=middle, mode="markers", name="the fit: median peak, 90 % interval",
-        marker={"symbol": "diamond", "size": 10, "color": "#0072B2"}, legendgroup="fit", showlegend=col == 1,
-        error_y={"array": high - middle, "arrayminus": middle - low, "thickness": 2}, row=1, col=col,
-    )  # fmt: skip
+        x=np.array(GRADES) + 0.25,
+        y=middle,
+        mode="markers",
+        name="the fit: median peak, 90 % interval",
+        marker={"symbol": "diamond", "size": 10, "color": "#0072B2"},
+        legendgroup="fit",
+        showlegend=col == 1,
+        error_y={"array": high - middle, "arrayminus": middle - low, "thickness": 2},
+        row=1,
+        col=col,
+    )
 quality = "" if full and verdict.ok else ": a fit that failed its checks" if full else ": a quick fit"
-dressed(figure, f"Peaks by CRS grade, seen and implied{quality}", 490)
+dressed(figure, f"Peaks by CRS grade, recorded and implied{quality}", 490)
 
 # %%
-table = pd.concat({
-    title: pd.DataFrame({"patients": counts, "seen": peaks[analyte].groupby(grade).median(),
-                         "fit: median": implied.loc[analyte][0.5], "fit: 5 %": implied.loc[analyte][0.05],
-                         "fit: 95 %": implied.loc[analyte][0.95]})
-    for analyte, title in ANALYTES.items()
-})  # fmt: skip
+tables = {}
+for analyte, title in ANALYTES.items():
+    tables[title] = pd.DataFrame(
+        {
+            "patients": counts,
+            "recorded": peaks[analyte].groupby(grade).median(),
+            "fit: median": implied.loc[analyte][0.5],
+            "fit: 5 %": implied.loc[analyte][0.05],
+            "fit: 95 %": implied.loc[analyte][0.95],
+        }
+    )
+table = pd.concat(tables)
 assert (table["fit: 5 %"] <= table["fit: median"]).all()
 table.rename_axis(["median peak", "CRS grade"]).round(1)
 
 # %% [markdown]
 # ### Cells or release?
 #
-# Grades 2 and above over grades 0 and 1, as a ratio of geometric means, in every draw. The last two lines are the level
-# that a patient's cells at their height would hold: antigen and what one cell releases, which no record tells apart.
+# Grades 2 and above over grades 0 and 1, as a ratio of geometric means, in every draw. The last two lines are
+# the cytokine level that a patient's cells would hold at their height: the product of antigen and of what one
+# cell releases, which no record separates.
 
 
 # %%
 def ratio(values, subjects):
     """Quantiles of the ratio; `values` (draw, subject)."""
     high = grade.reindex(subjects).ge(2).to_numpy()
-    known = grade.reindex(subjects).notna().to_numpy()
+    graded = grade.reindex(subjects).notna().to_numpy()
     logs = np.log(values)
-    return np.quantile(
-        np.exp(logs[:, known & high].mean(axis=1) - logs[:, known & ~high].mean(axis=1)), [0.5, 0.05, 0.95]
-    )
+    difference = logs[:, graded & high].mean(axis=1) - logs[:, graded & ~high].mean(axis=1)
+    return np.quantile(np.exp(difference), [0.5, 0.05, 0.95])
 
 
 theta = fit.theta(at_most=1000)
@@ -325,23 +403,24 @@ ratios.round(2)
 # %% [markdown]
 # ## 7. What it cannot say
 #
-# - **What tocilizumab and steroids did.** Who was given them is not who was not: they follow the grade (below), and the
-#   model has neither. An effect on the curves is in `lasting`, the half-lives and the errors. Equations with both drugs
-#   are in `cytokine_crs`; they need the days on which they were given, which `car22` does not have.
+# - **What tocilizumab and steroids did.** Patients who were given them differ from those who were not: the
+#   drugs follow the grade (below), and the model has neither drug. An effect on the curves is in `lasting`,
+#   the half-lives and the errors. Equations with both drugs are in `cytokine_crs`; they need the days on
+#   which they were given, which `car22` does not have.
 # - **What a dose does.** The cells infused in `car22` are not published: its doses are shares of a course.
-# - **Who will have CRS.** A fit to a whole course describes; it was not asked to predict a grade from early days.
-# - **Anything of grade 3 or 4 alone**: see the numbers of patients above.
+# - **Who will have CRS.** A fit to a whole course describes it; it was not asked to predict a grade from the
+#   first days.
+# - **Anything about grade 3 or 4 alone**: see the numbers of patients above.
 
 # %%
 if REAL:
     drugs = study.subjects[["tocilizumab", "steroids"]].eq("yes")
 else:
-    given = {"tocilizumab": "tocilizumab", "steroids": "corticosteroid"}
-    drugs = pd.DataFrame(
-        {name: grade.index.isin(study.doses.query(f"product == '{product}'")["subject"])
-         for name, product in given.items()},
-        index=grade.index,
-    )  # fmt: skip
+    products = {"tocilizumab": "tocilizumab", "steroids": "corticosteroid"}
+    drugs = pd.DataFrame(index=grade.index)
+    for name, product in products.items():
+        treated = study.doses.query(f"product == '{product}'")["subject"]
+        drugs[name] = grade.index.isin(treated)
 drugs = drugs.groupby(grade).sum().assign(patients=counts)
 share = drugs[["tocilizumab", "steroids"]].div(drugs["patients"], axis=0)
 assert share.loc[2:].max().min() > share.loc[:1].max().max()
@@ -350,8 +429,9 @@ drugs.rename_axis("CRS grade")
 # %% [markdown]
 # ## 8. Is the link worth having?
 #
-# `empirical_rise_and_fall` has the same cells, and cytokines that each rise and fall by themselves. `kn.compare` asks
-# which of the two predicts a record left out better; it needs both fits sampled.
+# `empirical_rise_and_fall` has the same cells, and cytokines that each rise and fall by themselves.
+# `kn.compare` asks which of the two better predicts a record that was left out; it needs both fits to be
+# sampled.
 
 # %%
 empirical = fitted("empirical_rise_and_fall")
@@ -366,5 +446,5 @@ else:
     print("\n".join(compared.advice))
 
 # %% [markdown]
-# Whichever predicts better, check both first (`kinetics check runs/NAME`): of draws that do not agree among themselves
-# no comparison means much. By patient instead of by record: `kn.compare(..., by="subject")`.
+# Whichever predicts better, check both first (`kinetics check runs/NAME`): where chains do not agree, no
+# comparison means much. `kn.compare(..., by="subject")` compares by patient instead of by record.

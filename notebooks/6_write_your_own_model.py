@@ -1,15 +1,16 @@
 # %% [markdown]
 # # Write your own model
 #
-# A model is one file: what its states are, every number with unit, prior and source, the equations, what an assay would
-# see. This notebook writes one, tries the laws on it, simulates from it, makes a study, and fits that study.
+# A model is one file: its states, every number with unit, prior and source, the equations, and what an assay
+# would measure. This notebook writes one, tries the laws on it, simulates from it, makes a study, and fits
+# that study.
 #
-# **The model is a teaching design and every kinetic value in it a guess**: CAR-NK cells in blood that die, and die
-# faster once the host's lymphocytes are back. **The study is synthetic**, drawn from that model, so that what the fit
-# should find is known.
+# **The model is a teaching design and every kinetic value in it a guess**: CAR-NK cells in blood that die,
+# and die faster once the host's lymphocytes are back. **The study is synthetic**, drawn from that model, so
+# it is known what the fit should find.
 #
-# `make notebooks` runs it in full: 4 chains of 1,000 warm-up iterations and 1,000 draws, a minute or two on two cores.
-# Tests run it with 2 chains of 40 and 40; such numbers may not be used.
+# `make notebooks` runs it in full: 4 chains of 1,000 warm-up iterations and 1,000 draws, a minute or two on
+# two cores. Tests run it with 2 chains of 40 and 40; such numbers may not be used.
 
 # %%
 import os
@@ -31,15 +32,16 @@ FILE = FOLDER / "nk_rejected.py"
 # %% [markdown]
 # ## 1. The file
 #
-# Read it from the top: states, parameters (one line each, the source last), the equations, the outputs. `sd` is the
-# between-subject SD on the log scale; a parameter with one varies between patients unless a plan says otherwise.
+# Read it from the top: states, parameters (one line each, the source last), the equations, the outputs. `sd`
+# is the between-subject SD on the log scale; a parameter with one varies between patients unless a plan says
+# otherwise.
 #
-# Equations in closed form are a function `solution(t, p, doses)`: times (record,), parameters by name, doses (dose,).
-# The rate of loss is `loss + rejection / (1 + exp(-(t - return_day) / WIDTH))`; its integral is known, so no
-# solver is needed.
+# Equations in closed form are a function `solution(t, p, doses)` of times (record,), parameters by name and
+# doses (dose,). The rate of loss is `loss + rejection / (1 + exp(-(t - return_day) / WIDTH))`; its integral
+# is known, so no solver is needed.
 
 # %%
-FILE.write_text('''"""CAR-NK in blood that die, faster once the host's lymphocytes return. A teaching design."""
+FILE.write_text('''"""CAR-NK in blood that die, faster once host lymphocytes return. A teaching design."""
 
 import jax
 import jax.numpy as jnp
@@ -51,11 +53,15 @@ WIDTH = 1.0  # day: how gradually the host returns; a guess
 STATES = {"cells": State("CAR-NK", "cells", site="blood")}
 
 PARAMETERS = {
-    "seen": Parameter(0.02, "1", LogNormal(0.02, 1.0), sd=0.4, source="a guess: share of a dose in blood", guess=True),
-    "loss": Parameter(0.15, "1/day", LogNormal(0.15, 0.5), sd=0.3, source="a guess: half-life 4.6 days", guess=True),
+    "seen": Parameter(0.02, "1", LogNormal(0.02, 1.0), sd=0.4, source="a guess: share in blood", guess=True),
+    "loss": Parameter(
+        0.15, "1/day", LogNormal(0.15, 0.5), sd=0.3, source="a guess: half-life 4.6 days", guess=True
+    ),
     "rejection": Parameter(0.4, "1/day", LogNormal(0.4, 0.5), source="a guess", guess=True),
-    "return_day": Parameter(14.0, "day", LogNormal(14.0, 0.25), source="a guess: about two weeks", guess=True),
-    "blood": Parameter(5.67, "L", LogNormal(5.67, 0.1), source="BayesPBPK-tutorial, 70 kg: 1.89 + 3.78 L; sd a guess"),
+    "return_day": Parameter(14.0, "day", LogNormal(14.0, 0.25), source="a guess: about 2 weeks", guess=True),
+    "blood": Parameter(
+        5.67, "L", LogNormal(5.67, 0.1), source="BayesPBPK-tutorial, 70 kg: 1.89 + 3.78 L; sd a guess"
+    ),
 }
 
 
@@ -66,11 +72,13 @@ def lost(t, p):
 
 def solution(t, p, doses):
     survived = jnp.exp(lost(doses.time, p) - lost(t[:, None], p))
-    given = jnp.where(t[:, None] >= doses.time, doses.amount * p["seen"], 0.0)
-    return {"cells": jnp.sum(given * survived, axis=1)}
+    entered = jnp.where(t[:, None] >= doses.time, doses.amount * p["seen"], 0.0)
+    return {"cells": jnp.sum(entered * survived, axis=1)}
 
 
-OUTPUTS = {"per_ul": Output(lambda y, p: y["cells"] / (p["blood"] * 1e6), "cells/uL", "CAR-NK in blood (flow)")}
+OUTPUTS = {
+    "per_ul": Output(lambda y, p: y["cells"] / (p["blood"] * 1e6), "cells/uL", "CAR-NK in blood (flow)")
+}
 
 DERIVED = {"half_life": Derived(lambda p: jnp.log(2) / p["loss"], "day", "half-life before the host returns")}
 
@@ -83,32 +91,34 @@ print(model)
 # %% [markdown]
 # ## 2. The laws
 #
-# What every model must obey, whoever wrote it: it answers a dose, is finite, a dose in two parts is the dose, one
-# subject is solved as many are, its gradient is the finite difference ... `kinetics check-model nk_rejected.py` on the
-# command line. `None`: the model claims nothing of the kind.
+# Every model must obey them, whoever wrote it: it responds to a dose and is finite, a dose in two parts is
+# the same dose, one subject is solved as it is among many, the gradient agrees with finite differences, and
+# so on. On the command line this is `kinetics check-model nk_rejected.py`. `None` says that the model makes
+# no such claim.
 
 
 # %%
-def tried(file):
+def laws_of(file):
     """One row a law."""
     laws = kn.solve.check_laws(kn.load_model(file))
     return pd.DataFrame(
-        [(law.name, law.ok, law.detail) for law in laws], columns=["law", "ok", "seen"]
+        [(law.name, law.ok, law.detail) for law in laws], columns=["law", "ok", "detail"]
     ).set_index("law")
 
 
-laws = tried(FILE)
+laws = laws_of(FILE)
 assert not (laws["ok"] == False).any()  # noqa: E712
 assert (laws["ok"] == True).sum() >= 8  # noqa: E712
 laws.fillna("None")
 
 # %% [markdown]
-# A mistake that is easily made: every infusion taken for one given on the day of the first. One law sees it.
+# A mistake that is easily made: every infusion is taken to be given on the day of the first. One law catches
+# it.
 
 # %%
 WRONG = FOLDER / "wrong.py"
 WRONG.write_text(FILE.read_text(encoding="utf-8").replace("lost(doses.time, p)", "lost(doses.time[0], p)"))
-broken = tried(WRONG)
+broken = laws_of(WRONG)
 broken = broken[broken["ok"] == False]  # noqa: E712
 assert broken.index.tolist() == ["doses superpose"]
 broken.head(9)
@@ -116,8 +126,8 @@ broken.head(9)
 # %% [markdown]
 # ## 3. The same as differential equations
 #
-# Where no closed form is known, say how the states change and how each route's dose enters them. Both files say the
-# same, so their curves must agree: a check worth making whenever both are to be had.
+# Where no closed form is known, say how the states change and how each route's dose enters them. Both files
+# say the same, so their curves must agree: a check worth making whenever both forms are available.
 
 # %%
 ODE = FOLDER / "nk_rejected_ode.py"
@@ -151,8 +161,8 @@ f"the two differ by at most {apart:.0e} of the value"
 # %% [markdown]
 # ## 4. Simulate
 #
-# Virtual patients from the priors, before any data: is this what could happen? A prior that
-# says otherwise is mended now.
+# Simulate virtual patients from the priors before there are any data. Could this happen? If not, correct the
+# prior now.
 
 # %%
 curves = kn.simulate(
@@ -166,21 +176,28 @@ plot.plot_simulation(
 # %% [markdown]
 # ## 5. A study whose truth is known
 #
-# Nine patients about population values other than the priors' medians, records with an error of 25 %, an LLOQ of 0.1
-# cells/µL. It is written as a CSV and read as yours would be (notebook 2); what the file cannot say stands in a TOML of
-# the same name beside it.
+# Nine patients around population values that differ from the priors' medians, records with an error of 25 %,
+# an LLOQ of 0.1 cells/µL. The study is written as a CSV and read as yours would be (notebook 2); what the
+# file cannot say is in a TOML of the same name beside it.
 
 # %%
 TRUE = {"seen": 0.03, "loss": 0.22, "rejection": 0.6, "return_day": 12.0, "blood": 5.67}
-LLOQ, ERROR = 0.1, 0.25
+LLOQ = 0.1
+ERROR = 0.25
 truth = kn.simulate(model, regimen, patients=9, parameters="prior", set=TRUE, times=days, seed=4)
 measured = truth["value"] * np.exp(ERROR * np.random.default_rng(4).standard_normal(len(truth)))
-records = pd.DataFrame({
-    "ID": truth["patient"], "TIME": truth["time"], "DV": measured.clip(lower=LLOQ).round(4), "AMT": ".", "EVID": 0,
-    "CENS": (measured < LLOQ).astype(int),
-})  # fmt: skip
-doses = pd.DataFrame([(i, day, ".", cells, 1, 0) for i in range(1, 10) for day, cells in ((0, 1e9), (1, 2e9))],
-                     columns=records.columns)  # fmt: skip
+records = pd.DataFrame(
+    {
+        "ID": truth["patient"],
+        "TIME": truth["time"],
+        "DV": measured.clip(lower=LLOQ).round(4),
+        "AMT": ".",
+        "EVID": 0,
+        "CENS": (measured < LLOQ).astype(int),
+    }
+)
+dose_rows = [(i, day, ".", cells, 1, 0) for i in range(1, 10) for day, cells in ((0, 1e9), (1, 2e9))]
+doses = pd.DataFrame(dose_rows, columns=records.columns)
 rows = pd.concat([doses, records]).sort_values(["ID", "TIME"], kind="stable")
 rows.to_csv(FOLDER / "simulated.csv", index=False)
 (FOLDER / "simulated.toml").write_text(f"""
@@ -210,14 +227,19 @@ print(study)
 # %% [markdown]
 # ## 6. Fit
 #
-# The model is named by its path; a slash or a suffix makes it your file. `blood` is held at its value: with `seen` it
-# appears only as a ratio, and no record could tell the two apart.
+# The model is named by its path; a slash or a suffix makes it your file. `blood` is held at its value: it
+# appears only in a ratio with `seen`, and no record could separate the two.
 
 # %%
 fit = kn.fit(
-    FILE, study, observe={"nk_cells": {"output": "per_ul"}}, vary=["seen", "loss"], fixed={"blood": 5.67},
-    sampler=SAMPLER, seed=1,
-)  # fmt: skip
+    FILE,
+    study,
+    observe={"nk_cells": {"output": "per_ul"}},
+    vary=["seen", "loss"],
+    fixed={"blood": 5.67},
+    sampler=SAMPLER,
+    seed=1,
+)
 verdict = kn.check(fit)
 assert verdict.ok != SMALL
 print(verdict)
@@ -226,42 +248,43 @@ print(verdict)
 plot.plot_individual_fits(fit, "nk_cells", columns=3)
 
 # %% [markdown]
-# ## 7. Was the truth found?
+# ## 7. Did the fit find the truth?
 
 # %%
 table = kn.parameter_table(fit).set_index("parameter").query("kind == 'population'")
-found = table[["unit", "median", "lower", "upper", "contraction"]].assign(
+estimates = table[["unit", "median", "lower", "upper", "contraction"]].assign(
     true=pd.Series(TRUE), prior={name: parameter.value for name, parameter in model.parameters.items()}
 )
 first = truth.loc[
     truth["time"] == 0.5, "value"
 ].to_numpy()  # cells/µL without error, half a day after 1e9 cells
 seen_by_nine = float(np.exp(np.mean(np.log(first * 5.67e6 / 1e9))) * np.exp(0.5 * TRUE["loss"]))
-assert (found["median"] / found["true"]).between(0.5, 2).all()
+assert (estimates["median"] / estimates["true"]).between(0.5, 2).all()
 if not SMALL:
-    inside = found["true"].between(found["lower"], found["upper"])
-    assert inside.drop("seen").all(), found
-    assert not inside["seen"], found
-    assert found.loc["seen", "lower"] < seen_by_nine < found.loc["seen", "upper"]
-    assert (found["contraction"] > 0.5).all()
-found.round(3)
+    inside = estimates["true"].between(estimates["lower"], estimates["upper"])
+    assert inside.drop("seen").all(), estimates
+    assert not inside["seen"], estimates
+    assert estimates.loc["seen", "lower"] < seen_by_nine < estimates.loc["seen", "upper"]
+    assert (estimates["contraction"] > 0.5).all()
+estimates.round(3)
 
 # %%
 plot.plot_prior_posterior(fit)
 
 # %% [markdown]
-# In full, `loss`, `rejection` and `return_day` are found: their true values lie inside the 90 % intervals. `seen` just
-# is not, and nothing is wrong with model or fit: the nine patients that were drawn happen to have
-# less than their population.
+# In the full run the true values of `loss`, `rejection` and `return_day` are inside the 90 % intervals. That
+# of `seen` is just outside, and nothing is wrong with model or fit: the nine patients that were drawn happen
+# to have less than their population.
 
 # %%
 assert seen_by_nine < 0.85 * TRUE["seen"]
 f"share of a dose seen in blood: population {TRUE['seen']}, geometric mean of these nine {seen_by_nine:.4f}"
 
 # %% [markdown]
-# The fit found the nine. One study proves nothing, well or badly as it comes out: in a calibrated fit one 90 %
-# interval in ten misses. `kinetics sbc fits/NAME.toml --replicates 200` draws studies from the priors, fits each, and
-# asks whether the truth lies where it should. Then the model is a file of your study like any other:
+# The fit found the value of the nine. One study proves nothing, however it comes out: in a calibrated fit one
+# 90 % interval in ten misses. `kinetics sbc fits/NAME.toml --replicates 200` draws studies from the priors,
+# fits each, and asks whether the truth lies where it should. Then the model is a file of your study like any
+# other:
 #
 # ```toml
 # model = "models/nk_rejected.py"

@@ -1,8 +1,7 @@
-"""Build the site into site/: `make docs`. Any warning, and anything a page would load from a network, is an
-error.
+"""Build the site into site/: `make docs`.
 
-KINETICS_SMALL=1 draws the curve of one model and leaves out the others': a look at the text, in less than a
-minute.
+A warning is an error, and so is anything that a page would load from a network. With KINETICS_SMALL=1 only
+one model's curve is drawn: a look at the text in less than a minute.
 """
 
 from __future__ import annotations
@@ -23,32 +22,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, default=DOCS.parent / "site")
     parser.add_argument("--work", type=Path, default=DOCS.parent / "build")
-    given = parser.parse_args()
+    options = parser.parse_args()
     use_compile_cache()
-    small = ("stein_2019",) if os.environ.get("KINETICS_SMALL") == "1" else None
-    sources = given.work / "docs"
-    write_sources({**written_pages(), **generated_pages(small)}, sources)
-    arguments = [
-        "-q",
-        "-W",
-        "--keep-going",
-        "-b",
-        "html",
-        "-c",
-        str(DOCS),
-        "-d",
-        str(given.work / "doctrees"),
-    ]
-    if code := build_main(
-        [*arguments, "-D", f"html_static_path={sources / '_static'}", str(sources), str(given.out)]
-    ):
-        return code
-    asked = [f"{file.relative_to(given.out)}: {address}" for file, address in network_requests(given.out)]
-    if asked:
-        print("the site would ask a network for:", *dict.fromkeys(asked), sep="\n", file=sys.stderr)
+    drawn_models = ("stein_2019",) if os.environ.get("KINETICS_SMALL") == "1" else None
+    sources = options.work / "docs"
+    write_sources({**written_pages(), **generated_pages(drawn_models)}, sources)
+    exit_code = _build(sources, options.work / "doctrees", options.out)
+    if exit_code:
+        return exit_code
+    requests = [f"{file.relative_to(options.out)}: {url}" for file, url in network_requests(options.out)]
+    if requests:
+        print("the site would ask a network for:", *dict.fromkeys(requests), sep="\n", file=sys.stderr)
         return 1
-    print(given.out / "index.html")
+    print(options.out / "index.html")
     return 0
+
+
+def _build(sources: Path, doctrees: Path, site: Path) -> int:
+    """The exit code of Sphinx."""
+    arguments = ["-q", "-W", "--keep-going"]
+    arguments += ["-b", "html"]
+    arguments += ["-c", str(DOCS)]
+    arguments += ["-d", str(doctrees)]
+    arguments += ["-D", f"html_static_path={sources / '_static'}"]
+    return build_main([*arguments, str(sources), str(site)])
 
 
 if __name__ == "__main__":

@@ -1,61 +1,81 @@
-"""A docstring of this project as reStructuredText: `code` in backticks, equations indented by four, `>>>`
-examples.
+"""A docstring of this project as reStructuredText.
+
+Docstrings have `code` in backticks, equations indented by four, lists whose points begin with a dash, and
+examples in `>>>` lines. Nothing else in them is markup.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
 __all__ = ["as_rst", "fields_of"]
 
 _CODE = re.compile(r"`([^`]+)`(\w?)")
+_SPAN = re.compile(r"(`[^`]+`)(\s*)")
+_BEFORE_A_POINT = re.compile(r"\n(?=\s*- )")
 
 
 def as_rst(lines: Sequence[str]) -> list[str]:
-    """The same text, its code spans and indented blocks literal, its examples as they are; nothing else is
-    markup.
-    """
-    found: list[str] = []
+    """The same text with code spans and indented blocks literal, and examples unchanged."""
+    rst: list[str] = []
     for block in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
+        block_lines = block.splitlines()
         if block.startswith(">>> "):
-            found += [*block.splitlines(), ""]
-        elif all(line.startswith("    ") for line in block.splitlines()):
-            found += ["::", "", *block.splitlines(), ""]
+            rst += [*block_lines, ""]
+        elif all(line.startswith("    ") for line in block_lines):
+            rst += ["::", "", *block_lines, ""]
         else:
-            text = re.sub(r"`([^`\n]*)\n\s*([^`\n]*)`\s*", r"`\1 \2`\n", block) if _split(block) else block
-            for part in re.split(r"\n(?=\s*- )", text):  # a paragraph, and each point of a list after it
-                point = part.lstrip().startswith("- ")
-                said = [" ".join(part.split())] if point else part.splitlines()
-                found += [*(_text(line.strip()) for line in said), ""]
-    return found
+            rst += _prose(block)
+    return rst
 
 
-def _split(block: str) -> bool:
-    """Whether a code span goes over a line's end."""
-    return any(line.count("`") % 2 for line in block.splitlines())
+def _prose(block: str) -> Iterator[str]:
+    """A paragraph, and each point of a list after it as a paragraph of its own."""
+    for part in _BEFORE_A_POINT.split(_SPAN.sub(_on_one_line, block)):
+        is_point = part.lstrip().startswith("- ")
+        lines = [" ".join(part.split())] if is_point else part.splitlines()
+        for line in lines:
+            yield _text(line.strip())
+        yield ""
+
+
+def _on_one_line(span: re.Match[str]) -> str:
+    """A code span that goes over the end of a line, on one line; the line ends after it instead."""
+    code, space = span.groups()
+    if "\n" not in code:
+        return span[0]
+    return " ".join(code.split()) + ("\n" if space else "")
 
 
 def _text(line: str) -> str:
-    found, end = [], 0
-    for code in _CODE.finditer(line):
-        found += [_plain(line[end : code.start()]), f"``{code[1]}``", f"\\ {code[2]}" if code[2] else ""]
-        end = code.end()
-    return "".join([*found, _plain(line[end:])])
+    """A line with its code spans literal and every other mark escaped."""
+    parts = []
+    end = 0
+    for span in _CODE.finditer(line):
+        code, letter = span.groups()
+        parts.append(_escaped(line[end : span.start()]))
+        parts.append(f"``{code}``")
+        if letter:  # the s of `name`s
+            parts.append(f"\\ {letter}")
+        end = span.end()
+    parts.append(_escaped(line[end:]))
+    return "".join(parts)
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     return re.sub(r"([*_|\\`])", r"\\\1", text)
 
 
 def fields_of(table: type[BaseModel]) -> list[str]:
-    """The keys of a TOML's table: name, type, what it means."""
+    """The keys of a TOML's table, a line each: name, type, meaning."""
     lines = []
     for name, field in table.model_fields.items():
-        kind = re.sub(r"(typing|kinetics\.\w+)\.", "", str(table.__annotations__.get(name, field.annotation)))
-        need = ", needed" if field.is_required() else ""
-        said = f": {_text(field.description)}" if field.description else ""
-        lines.append(f"- ``{name}`` (``{kind}``{need}){said}")
+        annotation = str(table.__annotations__.get(name, field.annotation))
+        kind = re.sub(r"(typing|kinetics\.\w+)\.", "", annotation)
+        needed = ", needed" if field.is_required() else ""
+        meaning = f": {_text(field.description)}" if field.description else ""
+        lines.append(f"- ``{name}`` (``{kind}``{needed}){meaning}")
     return [*lines, ""]

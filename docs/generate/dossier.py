@@ -1,5 +1,6 @@
-"""The validation dossier: requirement -> test -> result, from docs/requirements.toml and pytest's junit
-files.
+"""The validation dossier: each requirement, the tests that show it, and their results.
+
+Requirements are read from docs/requirements.toml, results from pytest's junit files.
 """
 
 from __future__ import annotations
@@ -17,8 +18,16 @@ __all__ = ["REQUIREMENTS", "RESULTS", "Requirement", "dossier_page", "read_requi
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "docs" / "requirements.toml"
 RESULTS = ROOT / "build" / "tests"  # where make test and make test-slow leave their junit files
-WORST = ("failed", "passed", "skipped", "not run")  # the first that occurs is the result of the whole
+WORST_FIRST = ("failed", "passed", "skipped", "not run")  # the first that occurs is the result of a test
 SYMBOL = {"passed": "passed", "failed": "**FAILED**", "skipped": "*skipped*", "not run": "*not run*"}
+
+HEAD = """# Validation dossier
+
+Each requirement, the tests that show it, and their results in the runs below.
+
+The requirements are in `docs/requirements.toml`; a test checks that every test named there exists.
+This page shows what these tests show and no more: it does not qualify an installation.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Requirement:
     """What the software must do, in one sentence, and the tests (file::name) that show it."""
 
     id: str
-    room: str
+    section: str
     sentence: str
     tests: tuple[str, ...]
 
@@ -45,9 +54,9 @@ def read_requirements(file: Path = REQUIREMENTS) -> list[Requirement]:
     """The requirements in the order of the file."""
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
     return [
-        Requirement(r["id"], room, r["requirement"], tuple(r["tests"]))
-        for room, requirements in tables.items()
-        for r in requirements
+        Requirement(entry["id"], section, entry["requirement"], tuple(entry["tests"]))
+        for section, entries in tables.items()
+        for entry in entries
     ]
 
 
@@ -57,30 +66,41 @@ def read_results(folder: Path = RESULTS) -> list[Run]:
 
 
 def _run(file: Path) -> Run:
-    cases, code, when = [], "", ""
+    code = ""
+    when = ""
+    cases = []
     for suite in ElementTree.parse(file).iter("testsuite"):
-        code, when = suite.get("name", ""), suite.get("timestamp", "")[:16].replace("T", " ")
-        for case in suite.iter("testcase"):
-            test = (
-                f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
-            )
-            kinds = {child.tag for child in case}
-            failed = kinds & {"failure", "error"}
-            cases.append((test, "failed" if failed else "skipped" if "skipped" in kinds else "passed"))
+        code = suite.get("name", "")
+        when = suite.get("timestamp", "")[:16].replace("T", " ")
+        cases += [(_test_of(case), _outcome(case)) for case in suite.iter("testcase")]
     return Run(file.stem, code, when, tuple(cases))
 
 
-def _worst(results: Iterable[str]) -> str:
-    seen = set(results)
-    return next((r for r in WORST if r in seen), "not run")
+def _test_of(case: ElementTree.Element) -> str:
+    """The test of a case as file::name, without the case's parameters."""
+    file = case.get("classname", "").replace(".", "/")
+    name = case.get("name", "").partition("[")[0]
+    return f"{file}.py::{name}"
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    tags = {child.tag for child in case}
+    if tags & {"failure", "error"}:
+        return "failed"
+    return "skipped" if "skipped" in tags else "passed"
+
+
+def _result_of_cases(results: Iterable[str]) -> str:
+    occurring = set(results)
+    return next((result for result in WORST_FIRST if result in occurring), "not run")
 
 
 def _result(requirement: Requirement, cases: dict[str, Counter[str]]) -> str:
-    """passed only where every one of its tests passed; a test that was not run leaves it not run."""
-    each = [_worst(cases.get(test, ())) for test in requirement.tests]
-    if "failed" in each:
+    """Passed only where every one of its tests passed; a test that was not run leaves it not run."""
+    results = [_result_of_cases(cases.get(test, ())) for test in requirement.tests]
+    if "failed" in results:
         return "failed"
-    return next((r for r in ("not run", "skipped") if r in each), "passed")
+    return next((result for result in ("not run", "skipped") if result in results), "passed")
 
 
 def dossier_page(requirements: list[Requirement], runs: list[Run]) -> str:
@@ -89,24 +109,15 @@ def dossier_page(requirements: list[Requirement], runs: list[Run]) -> str:
     for run in runs:
         for test, result in run.cases:
             cases.setdefault(test, Counter())[result] += 1
-    counts = Counter(_result(r, cases) for r in requirements)
-    said = ", ".join(f"{counts[r]} {r}" for r in ("passed", "failed", "skipped", "not run") if counts[r])
-    parts = [
-        "# Validation dossier\n",
-        "Requirement, the tests that show it, and their result in the runs below.",
-        "",
-    ]
-    parts += [
-        "The requirements stand in `docs/requirements.toml`; that every test named there exists is a test."
-    ]
-    parts += [
-        "This page shows what these tests show and no more: it is no qualification of an installation.\n"
-    ]
-    parts += [f"**{len(requirements)} requirements: {said}.**\n", *_runs(runs)]
-    for room in dict.fromkeys(r.room for r in requirements):
-        parts += [f"## {room.replace('_', ' ').capitalize()}\n"]
-        for r in (r for r in requirements if r.room == room):
-            parts += _section(r, cases)
+    counts = Counter(_result(requirement, cases) for requirement in requirements)
+    kinds = [kind for kind in ("passed", "failed", "skipped", "not run") if counts[kind]]
+    summary = ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
+    parts = [HEAD, f"**{len(requirements)} requirements: {summary}.**\n", *_runs(runs)]
+    for section in dict.fromkeys(requirement.section for requirement in requirements):
+        parts += [f"## {section.replace('_', ' ').capitalize()}\n"]
+        for requirement in requirements:
+            if requirement.section == section:
+                parts += _requirement(requirement, cases)
     return "\n".join(parts)
 
 
@@ -117,20 +128,21 @@ def _runs(runs: list[Run]) -> Iterator[str]:
         return
     yield "| run | code | when | cases | passed | failed | skipped |\n|---|---|---|---:|---:|---:|---:|"
     for run in runs:
-        n = Counter(result for _, result in run.cases)
-        numbers = f"{len(run.cases)} | {n['passed']} | {n['failed']} | {n['skipped']}"
+        counts = Counter(result for _, result in run.cases)
+        numbers = f"{len(run.cases)} | {counts['passed']} | {counts['failed']} | {counts['skipped']}"
         yield f"| {run.name} | `{run.code}` | {run.when} | {numbers} |"
     yield ""
 
 
-def _section(r: Requirement, cases: dict[str, Counter[str]]) -> Iterator[str]:
-    yield f"### {r.id}\n"
-    yield f"{r.sentence} Result: {SYMBOL[_result(r, cases)]}.\n"
+def _requirement(requirement: Requirement, cases: dict[str, Counter[str]]) -> Iterator[str]:
+    yield f"### {requirement.id}\n"
+    yield f"{requirement.sentence} Result: {SYMBOL[_result(requirement, cases)]}.\n"
     yield "| test | result |\n|---|---|"
-    for test in r.tests:
+    for test in requirement.tests:
         file, _, name = test.partition("::")
-        found = cases.get(test, Counter())
-        number = f" ({found.total()} cases)" if found.total() > 1 else ""
-        sentence = re.sub(r"^test_", "", name).replace("_", " ")
-        yield f"| {sentence}<br><small>`{file}`</small> | {SYMBOL[_worst(found)]}{number} |"
+        counts = cases.get(test, Counter())
+        number = f" ({counts.total()} cases)" if counts.total() > 1 else ""
+        words = re.sub(r"^test_", "", name).replace("_", " ")
+        symbol = SYMBOL[_result_of_cases(counts)]
+        yield f"| {words}<br><small>`{file}`</small> | {symbol}{number} |"
     yield ""

@@ -1,5 +1,6 @@
-"""The layers of the package, a line each, as CONTRIBUTING.md shows them: `python -m docs.generate.layers`
-writes them.
+"""The layers of the package, a line each, as CONTRIBUTING.md shows them.
+
+`python -m docs.generate.layers` writes them there.
 """
 
 from __future__ import annotations
@@ -33,4 +34,5 @@ def layer_lines() -> str:
 
 
 if __name__ == "__main__":
-    write_atomic(CONTRIBUTING, BLOCK.sub(lambda _: layer_lines(), CONTRIBUTING.read_text(encoding="utf-8")))
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    write_atomic(CONTRIBUTING, BLOCK.sub(lambda _: layer_lines(), text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,11 +19,15 @@ DOCS = Path(__file__).parents[1]
 
 def written_pages() -> dict[str, str]:
     """Path -> Markdown of every page of docs/."""
-    return {str(f.relative_to(DOCS)): f.read_text(encoding="utf-8") for f in sorted(DOCS.rglob("*.md"))}
+    files = sorted(DOCS.rglob("*.md"))
+    return {str(file.relative_to(DOCS)): file.read_text(encoding="utf-8") for file in files}
 
 
 def generated_pages(figures: tuple[str, ...] | None = None) -> dict[str, str]:
-    """Path -> Markdown of every page that is made and not written; `figures`: of these models alone."""
+    """Path -> Markdown of every page that is made from the code.
+
+    `figures`: the models whose curves are drawn (None: all).
+    """
     return {
         **gallery_pages(figures),
         **reference_pages(),
@@ -33,19 +36,30 @@ def generated_pages(figures: tuple[str, ...] | None = None) -> dict[str, str]:
     }
 
 
-def write_sources(pages: Mapping[str, str], to: Path) -> None:
-    """The folder as Sphinx reads it: these pages and the static files, nothing of before; what is the same
-    stays.
+def write_sources(pages: Mapping[str, str], folder: Path) -> None:
+    """Write the folder that Sphinx reads: these pages and the static files.
+
+    Files of an earlier build are removed. A file whose text is the same is left alone.
     """
-    static = {"_static/site.css": (DOCS / "site.css").read_text(encoding="utf-8")}
-    wanted = {**pages, **static, "_static/plotly.min.js": get_plotlyjs()}
-    for file in [f for f in to.rglob("*") if f.is_file() and str(f.relative_to(to)) not in wanted]:
-        file.unlink()
-    for name, text in wanted.items():
-        file = to / name
+    texts = {
+        **pages,
+        "_static/site.css": (DOCS / "site.css").read_text(encoding="utf-8"),
+        "_static/plotly.min.js": get_plotlyjs(),
+    }
+    _remove_others(folder, set(texts))
+    for name, text in texts.items():
+        file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
-    for folder in sorted((f for f in to.rglob("*") if f.is_dir()), reverse=True):
-        if not any(folder.iterdir()):
-            shutil.rmtree(folder)
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    """Remove every file below `folder` that is none of `names`, and then the folders that are empty."""
+    paths = sorted(folder.rglob("*"), reverse=True)  # what lies in a folder comes before the folder
+    for path in paths:
+        if path.is_file() and str(path.relative_to(folder)) not in names:
+            path.unlink()
+    for path in paths:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

@@ -13,7 +13,7 @@ __all__ = ["ARGUMENTS", "layers", "names_by_layer", "reference_pages"]
 
 EXAMPLES = """## Examples
 
-Every name has an example; the tests run them. Before each of them comes
+Every name has an example, and the tests run it. Each example is preceded by
 
 ```python
 import kinetics as kn
@@ -21,48 +21,50 @@ import numpy as np
 import pandas as pd
 ```
 
-and the folder has runs to read: `runs/ogasawara_2021__synthetic_cart_12` is the demo's, `runs/theophylline` a fit of
-`one_compartment_oral` to `theophylline`, `-combined` the same with another residual error, `-laplace` the same by
-Laplace's method, and `runs/nkg2d_blood__nkg2d_phase1_synthetic` has the sites of CAR-NK cells. In the tests
-the posterior of all but `-laplace` is written down, not sampled: no number of theirs is a result.
+and the folder has runs to read:
+
+- `runs/ogasawara_2021__synthetic_cart_12`, the fit of the demo;
+- `runs/theophylline`, a fit of `one_compartment_oral` to `theophylline`; with `-combined` at the end of its
+  name the same with another residual error, with `-laplace` the same by Laplace's method;
+- `runs/nkg2d_blood__nkg2d_phase1_synthetic`, which has the sites of CAR-NK cells.
+
+In the tests all posteriors but that of `-laplace` are written down, not sampled: their numbers mean nothing.
 """
 
-# Arguments that are the same wherever they are taken, so that no docstring need repeat it.
+# Arguments that mean the same in every function, so that no docstring need repeat them.
 ARGUMENTS = {
     "analyte": "the name of one that the study observed",
     "source": "a name of the library, or a path (a slash or a suffix makes it one)",
-    "seed": "fixes every random number: the same seed gives the same answer",
-    "draws": "posterior draws, at most; the others are left out evenly",
-    "trials": "how many are simulated",
-    "report": "called with every piece of progress",
-    "announce": "called with every line of progress",
+    "seed": "determines every random number: the same seed gives the same answer",
+    "draws": "the most posterior draws to use; they are taken at even steps",
+    "trials": "the number of trials to simulate",
+    "report": "a function called with each step of progress",
+    "announce": "a function called with each line of progress",
     "run": "a run folder",
-    "force": "replaces what is there",
-    "log": "a logarithmic axis of values",
-    "columns": "panels side by side",
-    "by": "the column whose groups are told apart",
+    "force": "replaces what is there already",
+    "log": "a logarithmic axis for values",
+    "columns": "the number of panels side by side",
+    "by": "the column that groups subjects",
     "confirmed": "a response counts once a later assessment confirms it",
     "level_column": "the column of subjects.csv with each subject's dose level",
     "levels": "dose levels, numbered from 1, the lowest first",
     "history": "the cohorts treated so far, in their order",
-    "known": "dose level -> what is known of it, summed over its cohorts",
-    "cohort": "patients who are treated together",
-    "target": "the DLT rate wanted, a probability",
+    "known": "dose level -> what its cohorts showed, summed",
+    "cohort": "patients treated together",
+    "target": "the target DLT rate, a probability",
     "true_dlt": "the true DLT probability of each level",
     "true_response": "the true response probability of each level",
-    "trigger_without_dlt": "the probability of a titration trigger that is no DLT",
-    "deescalate": "a level may take more patients after a higher one was closed",
+    "trigger_without_dlt": "the probability of a titration trigger that is not a DLT",
+    "deescalate": "whether a level may take more patients after a higher one was closed",
     "titration": "single patients first, until one has a trigger",
-    "depth": "how many steps ahead",
-    "synthetic": "the data were simulated",
+    "depth": "the number of steps ahead",
+    "synthetic": "whether the data were simulated",
     "sha256": "of the data or the model file",
 }
 
 
 def layers() -> list[str]:
-    """The layers of the package that users import from, in the order in which data flows, the errors
-    first.
-    """
+    """The layers that users import from: the errors first, then in the order in which data flows."""
     return [name for name in kn.__all__ if inspect.ismodule(getattr(kn, name))]
 
 
@@ -82,16 +84,19 @@ def reference_pages() -> dict[str, str]:
 def _page(layer: str, names: Iterable[str]) -> str:
     parts = [f"# kinetics.{layer}\n", f"{sentence(layer)}\n"]
     for name in names:
-        module, _, short = name.rpartition(".")
-        value = getattr(importlib.import_module(module), short)
-        members = ""
-        if not inspect.isclass(value):
-            kind = "autofunction" if callable(value) else "autodata"
-        else:
-            kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-            members = "\n   :members:"
-        parts.append(f"```{{eval-rst}}\n.. {kind}:: {name}{members}\n```\n")
+        directive = _directive(name)
+        members = "\n   :members:" if directive in ("autoclass", "autoexception") else ""
+        parts.append(f"```{{eval-rst}}\n.. {directive}:: {name}{members}\n```\n")
     return "\n".join(parts)
+
+
+def _directive(name: str) -> str:
+    """The directive of Sphinx's autodoc that shows a public name."""
+    module, _, short_name = name.rpartition(".")
+    value = getattr(importlib.import_module(module), short_name)
+    if inspect.isclass(value):
+        return "autoexception" if issubclass(value, BaseException) else "autoclass"
+    return "autofunction" if callable(value) else "autodata"
 
 
 def _index(names: dict[str, list[str]]) -> str:
@@ -103,7 +108,7 @@ def _index(names: dict[str, list[str]]) -> str:
     for layer, public in names.items():
         links = ", ".join(_link(name) for name in public)
         parts += [f"**[kinetics.{layer}]({layer}.md)**: {sentence(layer)}\n", f"{links}\n"]
-    parts += [EXAMPLES, "## Arguments\n", "Some arguments are the same wherever they are taken:\n"]
+    parts += [EXAMPLES, "## Arguments\n", "These arguments mean the same in every function:\n"]
     parts += ["| argument | what it is |", "|---|---|"]
     parts += [f"| `{argument}` | {meaning} |" for argument, meaning in ARGUMENTS.items()]
     parts += ["", "```{toctree}", ":hidden:", *names, "```\n"]
@@ -112,6 +117,6 @@ def _index(names: dict[str, list[str]]) -> str:
 
 def _link(name: str) -> str:
     """A link to a public name, bold where it is a name of the root."""
-    short = name.rpartition(".")[2]
-    link = f"{{any}}`{short} <{name}>`"
-    return f"**{link}**" if short in kn.__all__ else link
+    short_name = name.rpartition(".")[2]
+    link = f"{{any}}`{short_name} <{name}>`"
+    return f"**{link}**" if short_name in kn.__all__ else link
