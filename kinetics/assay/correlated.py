@@ -139,7 +139,7 @@ def log_rectangle(
     (Plackett 1954, doi 10.1093/biomet/41.3-4.351).
     """
     rho, wide = _correlation(rho)
-    low, high, edges = _panels(a, b, c, d, rho, wide)
+    low, high, edges = _panels(a, b, c, d, rho=rho, wide=wide)
     cuts = jnp.sort(jnp.clip(jnp.stack([low, high, *edges]), low, high), axis=0)
     middle = 0.5 * (cuts[1:] + cuts[:-1])
     half = 0.5 * (cuts[1:] - cuts[:-1])

@@ -204,12 +204,7 @@ def minutes_of(text: str) -> int:
     if not all(word.isdigit() for word in words) or len(parts) > 3:
         raise ValueError(f"{text!r} is no time; write hours:minutes:seconds, or days-hours:minutes:seconds")
     numbers = [int(part) for part in parts]
-    if dash:  # hours, hours:minutes or hours:minutes:seconds
-        hours, minutes, seconds = (*numbers, 0, 0)[:3]
-    elif len(numbers) == 1:
-        hours, minutes, seconds = 0, numbers[0], 0
-    elif len(numbers) == 2:
-        hours, minutes, seconds = 0, numbers[0], numbers[1]
-    else:
-        hours, minutes, seconds = numbers
+    if not dash and len(numbers) < 3:  # minutes or minutes:seconds
+        numbers = [0, *numbers]
+    hours, minutes, seconds = (*numbers, 0, 0)[:3]
     return max(1, int(days or 0) * 1440 + hours * 60 + minutes + (seconds > 0))

@@ -23,6 +23,9 @@ def explore(
     model: Annotated[
         str | None, typer.Option(help="With a study: a model whose priors predict what-ifs.")
     ] = None,
+    prior_set: Annotated[
+        str | None, typer.Option(help="A prior set of the model, as solid_tumour; not with a run.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address as one JSON object.")] = False,
@@ -40,7 +43,7 @@ def explore(
             "the explorer needs Shiny, which is not installed; pip install 'cellkinetics[explore]'"
         )
     use_compile_cache()
-    target = importlib.import_module("kinetics.explore.target").target_of(source, model)
+    target = importlib.import_module("kinetics.explore.target").target_of(source, model, prior_set)
     server = importlib.import_module("kinetics.explore.serve").serving(target, port)
     answer = {
         "url": server.url,

@@ -8,7 +8,8 @@ from pathlib import Path
 from kinetics.checks import check
 from kinetics.errors import PlanError, Problem
 from kinetics.inference import Fit, load_fit
-from kinetics.model import Model, load_model
+from kinetics.model import Model
+from kinetics.prediction import chosen_model
 from kinetics.study import Study, read_study
 
 __all__ = ["SHIPPED", "Target", "Verdict", "target_of"]
@@ -28,11 +29,15 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A study; `model` predicts, with the posterior of `fit` or, without a fit, from its priors."""
+    """A study; `model` predicts, with the posterior of `fit` or, without a fit, from its priors.
+
+    `prior_set` is the name of the prior set whose priors `model` has, if any.
+    """
 
     study: Study
     model: Model | None = None
     fit: Fit | None = None
+    prior_set: str | None = None
     verdict: Verdict = field(default_factory=lambda: Verdict())
 
     @property
@@ -41,7 +46,8 @@ class Target:
         if self.fit is not None:
             return f"Posterior of the fit {self.fit.name}: {self.fit.draws:,} draws"
         if self.model is not None:
-            return f"Priors of {self.model.name}: nothing was fitted"
+            prior_set = f", prior set {self.prior_set}" if self.prior_set else ""
+            return f"Priors of {self.model.name}{prior_set}: nothing was fitted"
         return ""
 
     @property
@@ -74,24 +80,31 @@ class Target:
         return labels
 
 
-def target_of(name: str | None = None, model: str | None = None) -> Target:
+def target_of(name: str | None = None, model: str | None = None, prior_set: str | None = None) -> Target:
     """The target of a name: a run folder, or a study by name, folder or table.
 
     Without a name it is the shipped synthetic trial and its model. `model` names a model whose priors predict
-    for a study. Errors are those of reading a run, study or model; PlanError if `model` is named beside a
-    run.
+    for a study, `prior_set` one of its prior sets. Errors are those of reading a run, study or model;
+    PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a model.
     """
     if name is None:
         shipped_study, shipped_model = SHIPPED
-        return Target(read_study(shipped_study), load_model(model or shipped_model))
+        predicting = chosen_model(model or shipped_model, prior_set)
+        return Target(read_study(shipped_study), predicting, prior_set=prior_set)
     if (Path(name) / "plan.toml").is_file():
         if model is not None:
             raise PlanError(
                 Problem(f"--model {model} beside the run {name}", "a run has its model: leave --model out")
             )
         fit = load_fit(name)
-        return Target(fit.study, fit.model, fit)
+        return Target(fit.study, chosen_model(fit, prior_set), fit)
+    if model is None and prior_set is not None:
+        raise PlanError(
+            Problem(
+                f"--prior-set {prior_set} without a model", "name the model whose prior set it is: --model"
+            )
+        )
     study = read_study(name)
     if model is None:
         return Target(study)
-    return Target(study, load_model(model))
+    return Target(study, chosen_model(model, prior_set), prior_set=prior_set)

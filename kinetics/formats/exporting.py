@@ -91,8 +91,8 @@ def export(
     samples' NCA by `rules`. InputError lists every problem; nothing is written then.
 
     >>> done = kn.export(kn.read_study("theophylline"), ["nonmem", "csv"], "theophylline-files")
-    >>> done.files
-    ('nonmem.csv', 'nonmem.toml', 'csv/dictionary.toml', 'csv/subjects.csv', 'csv/doses.csv', 'csv/observations.csv')
+    >>> done.files[:3]
+    ('nonmem.csv', 'nonmem.toml', 'csv/dictionary.toml')
     """
     names = [formats] if isinstance(formats, str) else list(formats)
     if isinstance(source, Fit):

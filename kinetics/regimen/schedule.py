@@ -185,4 +185,4 @@ def pad_doses(doses: DataFrame, subjects: Sequence[str], entries: Sequence[str] 
         if entries:
             routes = zip(rows["product"], rows["route"], strict=True)
             entry[i, :n] = [entry_of(product, route, entries) for product, route in routes]
-    return Doses(time, amount, duration, share, course, entry)
+    return Doses(time=time, amount=amount, duration=duration, share=share, course=course, entry=entry)

@@ -110,7 +110,7 @@ def reverse_step(
 
     Those of t and h are zero unless `moving`, which says that stop times depend on parameters.
     """
-    points, slopes = _stages(field, there, t, h, y, p)
+    points, slopes = _stages(field, there, t=t, h=h, y=y, p=p)
     of_y = cotangent
     of_p = jax.tree.map(jnp.zeros_like, p)
     of_t = of_h = jnp.zeros_like(h)

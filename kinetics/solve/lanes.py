@@ -309,7 +309,9 @@ def _backward(
             before = jnp.where(stop > 0, stop - 1, len(problem.time))
             time = time.at[stop, lane].add(of_length).at[before, lane].add(of_t - of_length, mode="drop")
         rate = tuple(r.at[stop, jnp.arange(len(stop))].add(b) for r, b in zip(c.rate, of_rate, strict=True))
-        return _Reverse(c.i - 1, y_bar, jax.tree.map(jnp.add, c.p, of_p), jump, rate, time)
+        return _Reverse(
+            i=c.i - 1, y=y_bar, p=jax.tree.map(jnp.add, c.p, of_p), jump=jump, rate=rate, time=time
+        )
 
     begin = _zero_cotangents(problem, varied, wanted, jnp.max(rows) - 1)
     end = jax.lax.while_loop(lambda c: c.i >= 0, back, begin)

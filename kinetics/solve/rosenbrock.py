@@ -121,7 +121,7 @@ class Rodas4:
         self, field: Driven, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
     ) -> tuple[State, State]:
         """The state after a step of length `h` (0: no step), and the estimated error of each state."""
-        _, us, _, _ = self._stages(field, there, t, h, y, p)
+        _, us, _, _ = self._stages(field, there, t=t, h=h, y=y, p=p)
         return _shifted(y, us, _M), us[-1]
 
     def reverse_step(
@@ -141,10 +141,10 @@ class Rodas4:
         Those of t and h are zero unless `moving`, which says that stop times depend on parameters.
         """
         if moving:
-            _, vjp = jax.vjp(lambda t, h, y, p: self.step(field, there, t, h, y, p)[0], t, h, y, p)
+            _, vjp = jax.vjp(lambda t, h, y, p: self.step(field, there, t=t, h=h, y=y, p=p)[0], t, h, y, p)
             of_t, of_h, of_y, of_p = vjp(cotangent)
             return of_y, of_p, of_t, of_h
-        points, us, lu, _ = self._stages(field, there, t, h, y, p)
+        points, us, lu, _ = self._stages(field, there, t=t, h=h, y=y, p=p)
         of_y = cotangent
         of_p = jax.tree.map(jnp.zeros_like, p)
         point_bars: list[State] = [()] * _STAGES

@@ -82,7 +82,9 @@ def solve(
 
     if model.solution is not None:
         return _closed(model.solution, value, jnp.asarray(times), by_course(model, theta), doses)
-    line, visited, names, p = _visit(model, times, theta, doses, list(wanted), solver or Solver())
+    line, visited, names, p = _visit(
+        model, times, theta, doses, outputs=list(wanted), solver=solver or Solver()
+    )
     # The states at each record; 1 where the solver did not get there or the state was not needed.
     reached = line.record_stop < visited.reached
     ones = jnp.ones_like(reached, line.time.dtype)
@@ -126,7 +128,9 @@ def trouble(
     if model.solution is not None:
         n = jnp.shape(times)[0]
         return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))
-    _, visited, _, _ = _visit(model, times, theta, doses, list(outputs or model.outputs), solver or Solver())
+    _, visited, _, _ = _visit(
+        model, times, theta, doses, outputs=list(outputs or model.outputs), solver=solver or Solver()
+    )
     return Trouble(visited.failed_at, visited.steps)
 
 

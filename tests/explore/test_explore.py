@@ -355,6 +355,17 @@ def test_a_port_that_is_taken_is_an_error_with_a_remedy():
             serving(Target(read_study("theophylline")), taken.getsockname()[1])
 
 
+def test_a_prior_set_belongs_to_a_model_and_is_said():
+    target = target_of("synthetic_cart_12", "ogasawara_2021", "solid_tumour")
+    assert target.model is not None
+    assert target.model.typical()["cmax"] == 2000.0
+    assert target.source == "Priors of ogasawara_2021, prior set solid_tumour: nothing was fitted"
+    with pytest.raises(KineticsError, match="without a model"):
+        target_of("synthetic_cart_12", prior_set="solid_tumour")
+    with pytest.raises(KineticsError, match="known: solid_tumour"):
+        target_of("synthetic_cart_12", "ogasawara_2021", "liver")
+
+
 def test_a_run_beside_a_model_is_refused(tmp_path: Path):
     (tmp_path / "plan.toml").write_text("")
     with pytest.raises(PlanError, match="a run has its model"):

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 MOST_TABLES = 40  # fewer `# fmt: skip` than this in the package
 MOST_POSITIONAL = 5  # arguments of a call without their names
 LONGEST_LINE = 110  # characters, in comments and docstrings too
-# Calls of any number of positional arguments: all of them play one part, or the library takes no names.
-FREE_CALLS = {"print", "min", "max", "zip", "map", "chain", "product", "union"}
+# Calls of any number of positional arguments: all of them play one part, or are handed on, or have no names.
+FREE_CALLS = {"print", "min", "max", "zip", "map", "chain", "product", "union", "guard", "Progress"}
 FREE_MODULES = {"np", "numpy", "jnp", "jax", "lax"}
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -140,8 +140,9 @@ def _is_free(function: ast.expr) -> bool:
 
 
 def long_lines(text: str) -> list[int]:
-    """Lines of more than 110 characters."""
-    return [number for number, line in enumerate(text.splitlines(), start=1) if len(line) > LONGEST_LINE]
+    """Lines of more than 110 characters, a remark to the type checker aside."""
+    lines = [line.partition("  # pyright: ")[0] for line in text.splitlines()]
+    return [number for number, line in enumerate(lines, start=1) if len(line) > LONGEST_LINE]
 
 
 def places(check: Callable[[str], list[int]]) -> Iterator[str]:
@@ -151,31 +152,23 @@ def places(check: Callable[[str], list[int]]) -> Iterator[str]:
             yield f"{file.relative_to(ROOT)}:{line}"
 
 
-NOT_YET = pytest.mark.xfail(strict=False, reason="the sub-packages are being rewritten to this form")
-
-
-@NOT_YET
 def test_no_two_assignments_share_a_line():
     assert list(places(packed_assignments)) == []
 
 
-@NOT_YET
 def test_the_formatter_lays_out_all_but_a_few_literal_tables():
     assert list(places(skipped_code)) == []
     assert len(list(places(skipped_lines))) < MOST_TABLES
 
 
-@NOT_YET
 def test_problems_are_returned_and_no_list_is_handed_in_to_be_filled():
     assert list(places(filled_problems)) == []
 
 
-@NOT_YET
 def test_arguments_beyond_the_fifth_are_named():
     assert list(places(unnamed_arguments)) == []
 
 
-@NOT_YET
 def test_lines_fit_their_length():
     assert list(places(long_lines)) == []
 

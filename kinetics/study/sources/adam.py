@@ -35,12 +35,13 @@ _BELOW = ("BLQ", "BQL", "BLOQ", "LLOQ")
 _PRODUCTS = ("TRTA", "DRUG", "EXTRT", "DOSETRT", "PROJID")
 _WEIGHT = "WTBL"
 _CYCLE = "ACYCLE"
-_RECORD = {  # variables of a record, of the analysis or of the trial's conduct, which describe no subject
-    *PUBLISHED,
+_CONDUCT = (
     "DTYPE", "BASETYPE", "BASE", "CHG", "TIME", "TAFD", "TAD", "RATE", "DUR", "II", "SS", "ADDL", "DVID",
     "DRUG", "EXTRT", "DOSETRT", "TRTP", "TRT01P", "TRT01A", "DOSEP", "UDTC", "SITEID", "PROJIDN", "MRRLT",
     "PCSTRESC", "FORM", "COHORTC", "ACYCLEC", "METABFL",
-} - {"AGE", "SEX"}  # fmt: skip
+)  # fmt: skip
+# Variables of a record, of the analysis or of the trial's conduct, which describe no subject.
+_RECORD = {*PUBLISHED, *_CONDUCT} - {"AGE", "SEX"}
 _ENDINGS = ("DT", "DTM", "DTC", "TM", "DTF", "TMF", "FL")  # dates, times and flags (ADaMIG 1.3, section 3.1)
 
 
