@@ -213,7 +213,11 @@ class BatchError(KineticsError):
 
 
 class Stopped(KineticsError):
-    """A fit that was asked to stop; its checkpoint is written."""
+    """A fit that was asked to stop; its checkpoint is written.
+
+    >>> issubclass(kn.errors.Stopped, kn.KineticsError)
+    True
+    """
 
 
 class CheckError(KineticsError):
@@ -237,9 +241,13 @@ class KineticsWarning(UserWarning):
     """
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt word: `did you mean 'cmax'?`, or all of `known` where none of it is near."""
-    known = sorted(set(known))
-    near = get_close_matches(word, known, n=3, cutoff=0.6)
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """A remedy for a misspelt `word`: the nearest of `words`, or all of them where none is near.
+
+    >>> kn.errors.did_you_mean("cmx", ["cmax", "tmax"])
+    "did you mean 'cmax'?"
+    """
+    words = sorted(set(words))
+    near = get_close_matches(word, words, n=3, cutoff=0.6)
     near.sort(key=lambda candidate: candidate[:3] != word[:3])  # a candidate that begins alike comes first
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words)}"

@@ -49,7 +49,7 @@ ARGUMENTS = {
     "level_column": "the column of subjects.csv with each subject's dose level",
     "levels": "dose levels, numbered from 1, the lowest first",
     "history": "the cohorts treated so far, in their order",
-    "known": "dose level -> what its cohorts showed, summed",
+    "counts": "dose level -> what its cohorts showed, summed",
     "cohort": "patients treated together",
     "target": "the target DLT rate, a probability",
     "true_dlt": "the true DLT probability of each level",

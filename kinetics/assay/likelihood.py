@@ -160,7 +160,7 @@ def standardise(
 
 def record_terms(
     records: AssayRecords,
-    seen: Standard,
+    standard: Standard,
     *,
     nu: float | None = None,
     present: Sequence[str] = ("left", "right", "interval"),
@@ -170,14 +170,14 @@ def record_terms(
     The residual is normal, or Student's t with `nu` degrees of freedom.
     """
     logpdf, logcdf = (normal_logpdf, normal_logcdf) if nu is None else student(nu)
-    z = seen.z
-    total = jnp.asarray(jnp.where(records.measured, logpdf(z) + seen.unit, 0.0))
+    z = standard.z
+    total = jnp.asarray(jnp.where(records.measured, logpdf(z) + standard.unit, 0.0))
     if "left" in present:
         total += jnp.where(records.left, logcdf(z), 0.0)
     if "right" in present:
         total += jnp.where(records.right, logcdf(-z), 0.0)
     if "interval" in present:
-        total += jnp.where(records.interval, log_between(logcdf, seen.lower, z), 0.0)
+        total += jnp.where(records.interval, log_between(logcdf, standard.lower, z), 0.0)
     return total
 
 

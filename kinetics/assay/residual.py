@@ -58,8 +58,10 @@ def residual_priors(
     """
     priors: dict[str, Prior] = {}
     for name in FAMILIES[family]:
-        replaced = name == "sigma" and sigma is not None
-        priors[f"{name}_{analyte}"] = sigma if replaced else HalfNormal(scale)
+        prior: Prior = HalfNormal(scale)
+        if name == "sigma" and sigma is not None:
+            prior = sigma
+        priors[f"{name}_{analyte}"] = prior
     return priors
 
 

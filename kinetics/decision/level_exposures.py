@@ -33,9 +33,10 @@ DOSE_COLUMNS = ["subject", "product", "route", "time", "amount", "duration", "cy
 
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """Exposures by name, each an array (draw, subject), and their units.
+    """Exposures by name, and their units.
 
-    `subjects` are only those who have an exposure, so none of them is NaN throughout.
+    `values` has an array (draw, subject) for each exposure, `units` its unit. `subjects` are only those who
+    have an exposure, so none of them is NaN throughout.
 
     >>> values = {"copies_cmax": np.array([[9e3, 2e4]])}
     >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, values)

@@ -74,7 +74,7 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
 
 
 def exposures_by_power_model(
-    seen: Exposures,
+    exposures: Exposures,
     doses: Mapping[str, float],
     protocol: Protocol,
     *,
@@ -82,7 +82,7 @@ def exposures_by_power_model(
     patients: int = 20,
     seed: int = 0,
 ) -> list[Exposures]:
-    """Exposures of new patients at every level, lowest first, by the power model of each exposure of `seen`.
+    """Exposures of new patients at every level, lowest first, by the power model of each of `exposures`.
 
     `doses`: subject -> its level, in the unit of the protocol's levels. Each exposure is drawn independently
     of the others: `draws` of the posterior for each of `patients` new patients, by `seed`.
@@ -98,8 +98,8 @@ def exposures_by_power_model(
     names = [f"new {i + 1}" for i in range(patients)]
     middle = float(np.exp(np.mean(np.log(protocol.levels))))
     by_level: list[dict[str, np.ndarray]] = [{} for _ in protocol.levels]
-    for name in seen.values:
-        _, dose, values = usable_exposures(seen, doses, name)
+    for name in exposures.values:
+        _, dose, values = usable_exposures(exposures, doses, name)
         if len(dose) < FEWEST:
             continue
         posterior = _power_draws(np.log(dose / middle), np.log(values), draws, rng)
@@ -108,7 +108,7 @@ def exposures_by_power_model(
         for level, level_values in zip(protocol.levels, by_level, strict=True):
             level_values[name] = np.exp((a + b * np.log(level / middle))[:, None] + noise)
     return [
-        Exposures(names, {name: seen.units[name] for name in level_values}, level_values)
+        Exposures(names, {name: exposures.units[name] for name in level_values}, level_values)
         for level_values in by_level
     ]
 
@@ -134,7 +134,7 @@ def power_model(
 
 
 def proportionality_table(
-    seen: Exposures, doses: Mapping[str, float], *, draws: int = 4000, seed: int = 0
+    exposures: Exposures, doses: Mapping[str, float], *, draws: int = 4000, seed: int = 0
 ) -> DataFrame:
     """The power model of each exposure: one row an exposure.
 
@@ -152,8 +152,8 @@ def proportionality_table(
     """
     rng = stream(seed, "power model")
     rows = []
-    for name in seen.values:
-        _, dose, values = usable_exposures(seen, doses, name)
+    for name in exposures.values:
+        _, dose, values = usable_exposures(exposures, doses, name)
         if len(dose) < FEWEST:
             continue
         x = np.log(dose)
@@ -162,7 +162,7 @@ def proportionality_table(
         rows.append(
             {
                 "exposure": name,
-                "unit": seen.units[name],
+                "unit": exposures.units[name],
                 "n": len(dose),
                 "b": median,
                 "lower": lower,
@@ -174,7 +174,7 @@ def proportionality_table(
 
 
 def power_curve(
-    seen: Exposures,
+    exposures: Exposures,
     doses: Mapping[str, float],
     exposure: str,
     *,
@@ -189,7 +189,7 @@ def power_curve(
     StudyError where fewer than three subjects have the exposure, or all had one dose. Example:
     `power_curve(exposures_from_samples(study, protocol), levels_of(study), "car_copies_cmax")`.
     """
-    _, dose, values = usable_exposures(seen, doses, exposure)
+    _, dose, values = usable_exposures(exposures, doses, exposure)
     if len(dose) < FEWEST or dose.min() == dose.max():
         what = f"{exposure}: {len(dose)} subjects have it, at {len(np.unique(dose))} doses"
         raise StudyError(Problem(what, f"a power model needs {FEWEST} subjects and two doses"))
@@ -243,13 +243,13 @@ def levels_of(study: Study, column: str = "dose_level") -> dict[str, float]:
 
 
 def usable_exposures(
-    seen: Exposures, doses: Mapping[str, float], exposure: str
+    exposures: Exposures, doses: Mapping[str, float], exposure: str
 ) -> tuple[list[str], Float[np.ndarray, " subject"], Float[np.ndarray, "draw subject"]]:
     """The subjects who have a dose and, in every draw, the exposure; their doses; their exposures."""
-    values = np.atleast_2d(seen.values[exposure])
-    subject_doses = np.array([doses.get(subject, np.nan) for subject in seen.subjects])
+    values = np.atleast_2d(exposures.values[exposure])
+    subject_doses = np.array([doses.get(subject, np.nan) for subject in exposures.subjects])
     usable = np.isfinite(subject_doses) & np.all(np.isfinite(values) & (values > 0), axis=0)
-    subjects = [subject for subject, keep in zip(seen.subjects, usable, strict=True) if keep]
+    subjects = [subject for subject, keep in zip(exposures.subjects, usable, strict=True) if keep]
     return subjects, subject_doses[usable], values[:, usable]
 
 

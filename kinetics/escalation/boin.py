@@ -111,26 +111,26 @@ class Boin:
         size = min(self.cohort, self.most - treated)
         return Decision("treat", clause, self._would(current, tally), level=level, size=size)
 
-    def titrated(self, known: dict[int, Tally]) -> Decision | None:
+    def titrated(self, counts: dict[int, Tally]) -> Decision | None:
         """The titration's decision, or the filling of the cohort with which it ended.
 
         None after it, or without one.
         """
         if self.titration is None:
             return None
-        if decision := self.titration.decide(known, self.levels, self.cohort):
+        if decision := self.titration.decide(counts, self.levels, self.cohort):
             return decision
-        current = max(level for level, t in known.items() if t.treated)
-        tally = known[current]
+        current = max(level for level, t in counts.items() if t.treated)
+        tally = counts[current]
         if current <= self.titration.levels and tally.treated < self.cohort:
             why = f"the titration is over: the cohort at level {current} is filled to {self.cohort}"
             would = "no trigger and no DLT in the titration"
             return Decision("treat", why, would, level=current, size=self.cohort - tally.treated)
         return None
 
-    def lowest_eliminated(self, known: Mapping[int, Tally]) -> int:
+    def lowest_eliminated(self, counts: Mapping[int, Tally]) -> int:
         """The lowest eliminated level; one above the highest where none is."""
-        for level, t in known.items():
+        for level, t in counts.items():
             cutoff = self.cutoff - 0.05 if self.extra_safe and level == 1 else self.cutoff
             bound = eliminating(t.evaluable, self.target, cutoff)
             if bound is not None and t.dlts >= bound:

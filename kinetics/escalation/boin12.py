@@ -170,26 +170,26 @@ class Boin12:
         """u_b, 0 to 100."""
         return self.utilities.benchmark(self.target, self.least_response)
 
-    def score(self, own: Tally) -> float:
-        """P(mean utility > u_b) of a level. `own` are its counts."""
-        x = self.utilities.events(own)
-        return above(x, own.evaluable, self.benchmark / 100)
+    def score(self, tally: Tally) -> float:
+        """P(mean utility > u_b) of a level. `tally` are its counts."""
+        x = self.utilities.events(tally)
+        return above(x, tally.evaluable, self.benchmark / 100)
 
-    def too_toxic(self, known: Mapping[int, Tally]) -> int:
+    def too_toxic(self, counts: Mapping[int, Tally]) -> int:
         """The lowest level that is too toxic; one above the highest where none is."""
-        for level, t in known.items():
+        for level, t in counts.items():
             if above(t.dlts, t.evaluable, self.target) >= self.toxic:
                 return level
         return self.levels + 1
 
-    def admissible(self, known: Mapping[int, Tally], limits: Limits = Limits()) -> tuple[int, ...]:
+    def admissible(self, counts: Mapping[int, Tally], limits: Limits = Limits()) -> tuple[int, ...]:
         """The levels that are neither too toxic nor futile nor dropped, tried or not."""
 
         def futile(t: Tally) -> bool:
             return 1 - above(t.responses, t.evaluable, self.least_response) >= self.futile
 
-        below = range(1, self.too_toxic(known))
-        return tuple(i for i in below if i not in limits.dropped and not futile(known[i]))
+        below = range(1, self.too_toxic(counts))
+        return tuple(i for i in below if i not in limits.dropped and not futile(counts[i]))
 
     def _move(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
         """The clause and the next level; 0 where none is left."""

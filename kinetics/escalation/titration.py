@@ -48,21 +48,21 @@ class Titration:
         """The levels at which it may run."""
         return frozenset(range(1, self.levels + 1))
 
-    def decide(self, known: Mapping[int, Tally], levels: int, cohort: int) -> Decision | None:
+    def decide(self, counts: Mapping[int, Tally], levels: int, cohort: int) -> Decision | None:
         """The titration's decision; None once it is over and whole cohorts are treated."""
-        current = highest_tried(dict(known))
+        current = highest_tried(dict(counts))
         if current == 0:
             why = f"accelerated titration begins with {_patients(self.size)} at level 1"
             return Decision("treat", why, _AT_THE_START, level=1, size=self.size, titrating=True)
-        if current > self.levels or why_over(self, known) or known[current].evaluable > self.size:
+        if current > self.levels or why_over(self, counts) or counts[current].evaluable > self.size:
             return None
-        tally = known[current]
+        tally = counts[current]
         if tally.treated < self.size:
             why = f"accelerated titration: level {current} has {tally.treated} of {_patients(self.size)}"
             return Decision(
                 "treat", why, _WOULD_CHANGE, level=current, size=self.size - tally.treated, titrating=True
             )
-        if any(t.pending for t in known.values()):
+        if any(t.pending for t in counts.values()):
             why = f"accelerated titration: the DLT window of level {current} is open"
             return Decision("wait", why, "the window's end, or a DLT or trigger in it", level=current)
         return self._next_level(current, levels, cohort)

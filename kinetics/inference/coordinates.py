@@ -31,23 +31,23 @@ _ROUNDS = 8  # rounds of averaging
 _PAIRS = 4  # antithetic pairs of draws in each round
 
 
-def chart_of(marginal: Marginal, found: Laplace, data: FitData) -> Chart:
+def chart_of(marginal: Marginal, laplace: Laplace, data: FitData) -> Chart:
     """Return the coordinates in which the posterior would be standard normal if the approximation were exact.
 
-    `found` is the maximum of Laplace's method. A subject whose averages are not finite keeps its mode, with
+    `laplace` is the maximum of Laplace's method. A subject whose averages are not finite keeps its mode, with
     the slope and the information there.
     """
-    g = found.g
-    mode = found.modes.b
-    b, slope, information = _averaged(marginal, found, data)
+    g = laplace.g
+    mode = laplace.modes.b
+    b, slope, information = _averaged(marginal, laplace, data)
     finite = np.isfinite(information).all((1, 2)) & np.isfinite(b).all(0) & np.isfinite(slope).all(0)
     b = np.where(finite, b, mode)
     slope = np.where(finite, slope, marginal.likelihood_slope(g, mode, data))
-    information = np.where(np.asarray(finite)[:, None, None], information, found.modes.information)
-    root = np.linalg.cholesky(found.covariance)
-    chart = _chart(marginal, found, data, scale=root, b=b, slope=slope, information=information)
+    information = np.where(np.asarray(finite)[:, None, None], information, laplace.modes.information)
+    root = np.linalg.cholesky(laplace.covariance)
+    chart = _chart(marginal, laplace, data, scale=root, b=b, slope=slope, information=information)
     if len(b):
-        cross = _slope_changes(marginal, g, b, data, np.sqrt(np.diag(found.covariance)))
+        cross = _slope_changes(marginal, g, b, data, np.sqrt(np.diag(laplace.covariance)))
         chart = chart._replace(cross=np.where(np.isfinite(cross), cross, 0.0), origin=g)
     return _with_centring(marginal, data, chart)
 
@@ -100,7 +100,10 @@ def _with_centring(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
 
 
 def chart_at_mode(
-    marginal: Marginal, found: Laplace, data: FitData, covariance: Float[np.ndarray, "population population"]
+    marginal: Marginal,
+    laplace: Laplace,
+    data: FitData,
+    covariance: Float[np.ndarray, "population population"],
 ) -> Chart:
     """Return the coordinates in which the approximation of Laplace's method is standard normal.
 
@@ -108,18 +111,18 @@ def chart_at_mode(
     each subject are normal about their mode. A coordinate whose row of the covariance is 0 is held at its
     value.
     """
-    g = found.g
-    modes = found.modes
+    g = laplace.g
+    modes = laplace.modes
     scale = np.zeros_like(covariance)
     free = np.nonzero(np.diag(covariance) > 0)[0]
     scale[np.ix_(free, free)] = np.linalg.cholesky(covariance[np.ix_(free, free)])
     slope = marginal.precision(g, data) @ modes.b  # the one with which the effects have their mode there
-    return _chart(marginal, found, data, scale=scale, b=modes.b, slope=slope, information=modes.information)
+    return _chart(marginal, laplace, data, scale=scale, b=modes.b, slope=slope, information=modes.information)
 
 
 def _chart(
     marginal: Marginal,
-    found: Laplace,
+    laplace: Laplace,
     data: FitData,
     *,
     scale: np.ndarray,
@@ -128,7 +131,7 @@ def _chart(
     information: Matrices,
 ) -> Chart:
     """Return the chart at the maximum's population values; in a mixture with each subject's share."""
-    g = found.g
+    g = laplace.g
     p = marginal.posterior
     chart = Chart(
         centre=g,
@@ -165,11 +168,11 @@ def _slope_changes(
     return np.stack(columns, axis=-1)
 
 
-def _averaged(marginal: Marginal, found: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:
+def _averaged(marginal: Marginal, laplace: Laplace, data: FitData) -> tuple[Effects, Effects, Matrices]:
     """Return means over each subject's normal approximation: of effects, of slope and of information."""
-    g = found.g
-    b = found.modes.b
-    information = found.modes.information
+    g = laplace.g
+    b = laplace.modes.b
+    information = laplace.modes.information
     precision = marginal.precision(g, data)
     rng = np.random.default_rng(0)
     d, n = b.shape

@@ -47,7 +47,7 @@ _HEADS = {  # column -> heading
 
 
 def recommendation_page(
-    found: Recommendation,
+    recommendation: Recommendation,
     names: Sequence[str],
     *,
     to: str | Path,
@@ -56,8 +56,8 @@ def recommendation_page(
 ) -> Path:
     """Write the page of a dose decision to the file `to`, whole or not at all; return its path.
 
-    `found` is what `kinetics.recommend` returns. `names` are the names of the levels, lowest first. With a
-    `study` the page shows its exposures against the subjects' doses, the column `level_column` of
+    `recommendation` is what `kinetics.recommend` returns. `names` are the names of the levels, lowest first.
+    With a `study` the page shows its exposures against the subjects' doses, the column `level_column` of
     subjects.csv.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
@@ -66,19 +66,19 @@ def recommendation_page(
     'decision.html'
     """
     verdict = "No dose is recommended"
-    if found.rp2d:
-        verdict = f"RP2D: {names[found.rp2d - 1]}"
-    if found.state == "conflict":
+    if recommendation.rp2d:
+        verdict = f"RP2D: {names[recommendation.rp2d - 1]}"
+    if recommendation.state == "conflict":
         verdict += ", below the MTD: a conflict"
-    dose_exposure = _dose_exposure(found, study, level_column)
+    dose_exposure = _dose_exposure(recommendation, study, level_column)
     return write_page(
         "recommendation.html",
         to,
-        synthetic=found.synthetic,
-        found=found,
+        synthetic=recommendation.synthetic,
+        found=recommendation,
         verdict=verdict,
-        cautions=list(_cautions(found)),
-        sections=list(_sections(found, list(names), dose_exposure)),
+        cautions=list(_cautions(recommendation)),
+        sections=list(_sections(recommendation, list(names), dose_exposure)),
     )
 
 

@@ -27,11 +27,11 @@ _BARS = {  # column -> (name, colour)
 }
 
 
-def plot_dose_decision(found: Recommendation, names: list[str], feasible: float) -> Figure:
+def plot_dose_decision(recommendation: Recommendation, names: list[str], feasible: float) -> Figure:
     """A new patient's chances at each level on the left, P(overdose) and P(most useful) on the right.
 
-    `found` is what `kinetics.recommend` returns. The chances of response, CRS and DLT have whiskers that hold
-    90 % of the draws. `names` are the names of the levels, lowest first. `feasible` is the greatest
+    `recommendation` is what `kinetics.recommend` returns. The chances of response, CRS and DLT have whiskers
+    that hold 90 % of the draws. `names` are the names of the levels, lowest first. `feasible` is the greatest
     P(overdose) allowed, drawn as a line.
 
     >>> from kinetics.plot import plot_dose_decision
@@ -41,7 +41,7 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     >>> figure.layout.yaxis.title.text
     'Probability'
     """
-    table = found.levels
+    table = recommendation.levels
     titles = ["A new patient's chance of …", "Is the level an overdose, is it the most useful?"]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
     _add_chances(figure, table)
@@ -61,19 +61,19 @@ def plot_dose_decision(found: Recommendation, names: list[str], feasible: float)
     level_text = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=level_text, title_text="Dose level")
     figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
-    _mark_levels(figure, found)
+    _mark_levels(figure, recommendation)
     notes = []
     if "response_median" in table or "dlt_median" in table:
         new_patients = "have the covariates of those enrolled"
-        if len(found.proportionality):
+        if len(recommendation.proportionality):
             new_patients = "come of a power model of dose"
         notes.append(f"Whiskers: 90 % of the draws. New patients {new_patients}.")
-    notes.append(f"Study {found.study}")
-    labels = ["SYNTHETIC DATA"] if found.synthetic else []
+    notes.append(f"Study {recommendation.study}")
+    labels = ["SYNTHETIC DATA"] if recommendation.synthetic else []
     dress(
         figure,
         "The dose decision",
-        f"study {found.study}",
+        f"study {recommendation.study}",
         notes,
         labels,
         height=580,

@@ -42,19 +42,19 @@ _LINE = {"mode": "lines", "hoverinfo": "skip"}
 
 def plot_dose_exposure(
     study: Study,
-    seen: Exposures,
+    observed: Exposures,
     exposures: Sequence[str] | None = None,
     *,
     by: str = "dose_level",
     fit: Fit | None = None,
 ) -> Figure:
-    """One panel for each of `exposures` (default: all of `seen`): subjects against dose, and the power model.
+    """A panel for each of `exposures` (default: all that are `observed`): subjects and the power model.
 
-    `seen` holds the exposures (draw, subject) in their units: from samples (`exposures_from_samples`) or from
-    a `fit` (`exposures_as_dosed`, `exposures_of_table`). With a fit each subject has a line that holds 90 %
-    of its draws. `by` is the column of subjects.csv with the dose. Bands hold 90 % of the draws of the middle
-    patient and 90 % of new patients. A panel of Cmax shows the LLOQ of its analyte. StudyError where there
-    are fewer than three subjects or only one dose to fit.
+    `observed` holds the exposures (draw, subject) in their units: from samples (`exposures_from_samples`) or
+    from a `fit` (`exposures_as_dosed`, `exposures_of_table`). With a fit each subject has a line that holds
+    90 % of its draws. `by` is the column of subjects.csv with the dose. Bands hold 90 % of the draws of the
+    middle patient and 90 % of new patients. A panel of Cmax shows the LLOQ of its analyte. StudyError where
+    there are fewer than three subjects or only one dose to fit.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -62,7 +62,7 @@ def plot_dose_exposure(
     True
     """
     doses = levels_of(study, by)
-    names = list(exposures or seen.values)
+    names = list(exposures or observed.values)
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
     figure = make_subplots(
@@ -73,22 +73,22 @@ def plot_dose_exposure(
         subplot_titles=[_panel_title(study, name) for name in names],
     )
     figure.update_annotations(font_size=13)
-    curves = {name: _curve(seen, doses, name) for name in names}
+    curves = {name: _curve(observed, doses, name) for name in names}
     fitted = [name for name, curve in curves.items() if isinstance(curve, DataFrame)]
     if not fitted:
         raise StudyError(why for why in curves.values() if isinstance(why, Problem))
     for k, name in enumerate(names):
         where = {"row": k // columns + 1, "col": k % columns + 1}
         first = name == fitted[0]
-        _add_panel(figure, study, seen, doses, name=name, curve=curves[name], first=first, **where)
+        _add_panel(figure, study, observed, doses, name=name, curve=curves[name], first=first, **where)
     _dose_axes(figure, study, doses, by)
     notes = [
-        *_model_notes(study, seen, doses, names, fitted),
+        *_model_notes(study, observed, doses, names, fitted),
         f"Dose: column {by} of subjects.csv, as assigned, given or not.",
         "Power model: exposure ~ dose to the power b, 1 is proportional; prior of b about 1, a guess.",
     ]
     subtitle = "Points: subjects"
-    if any(len(values) > 1 for values in seen.values.values()):
+    if any(len(values) > 1 for values in observed.values.values()):
         subtitle += "; lines: 90 % of a subject's draws"
     plot_height = 300 * rows
     top = 140
@@ -127,7 +127,7 @@ def _model_notes(
 
 
 def dose_exposure_figures(
-    study: Study, seen: Exposures, *, by: str = "dose_level", fit: Fit | None = None
+    study: Study, observed: Exposures, *, by: str = "dose_level", fit: Fit | None = None
 ) -> dict[str, Figure | str]:
     """A figure for each analyte of cells or cytokines, as `dose_exposure_ANALYTE` -> figure.
 
@@ -135,10 +135,12 @@ def dose_exposure_figures(
     """
     figures: dict[str, Figure | str] = {}
     for analyte in counted_analytes(study):
-        names = [name for name in seen.values if _parts(study, name)[0] == analyte]
+        names = [name for name in observed.values if _parts(study, name)[0] == analyte]
         if names:
             try:
-                figures[f"dose_exposure_{analyte}"] = plot_dose_exposure(study, seen, names, by=by, fit=fit)
+                figures[f"dose_exposure_{analyte}"] = plot_dose_exposure(
+                    study, observed, names, by=by, fit=fit
+                )
             except StudyError as error:
                 figures[f"dose_exposure_{analyte}"] = "; ".join(str(error).splitlines())
     return figures

@@ -20,10 +20,10 @@ _KINDS = (  # columns of the point and its interval, name, colour, symbol, heigh
 _RATES = (("null", "null rate", PALETTE[1], "dash"), ("target", "target rate", PALETTE[2], "dot"))
 
 
-def plot_expansion(found: CohortRates) -> Figure:
+def plot_expansion(rates: CohortRates) -> Figure:
     """Two intervals for each cohort with its null and target rates, and in numbers P(p > null) and verdict.
 
-    `found` is what `kinetics.decision.expansion` returns. A cohort's name carries its responders of treated.
+    `rates` is what `kinetics.decision.expansion` returns. A cohort's name carries its responders of treated.
 
     >>> from kinetics.plot import plot_expansion
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
@@ -32,15 +32,15 @@ def plot_expansion(found: CohortRates) -> Figure:
     'Expansion cohorts'
     """
     figure = Figure()
-    table = found.table
+    table = rates.table
     count = len(table)
     for columns, name, colour, symbol, shift in _KINDS:
-        name = f"{100 * found.level:g} % interval, {name}"
+        name = f"{100 * rates.level:g} % interval, {name}"
         _add_intervals(figure, table, columns, shift, name=name, colour=colour, symbol=symbol)
     for key, name, colour, dash in _RATES:
         x = []
         y = []
-        for row, rate in enumerate(getattr(found.design, key)):
+        for row, rate in enumerate(getattr(rates.design, key)):
             x += [rate, rate, None]
             y += [-row - 0.42, -row + 0.42, None]
         line = {"color": colour, "width": 1.6, "dash": dash}
@@ -60,11 +60,11 @@ def plot_expansion(found: CohortRates) -> Figure:
     figure.update_yaxes(range=ends, tickvals=[-r for r in range(count)], ticktext=names)
     notes = [
         "Empty circle: responders of treated. Filled: posterior mean, borrowing as far as the data agree.",
-        str(found.design.prior),
-        *(note.replace("`", "") for note in found.notes if not note.startswith("fewer")),
-        f"Study {found.study}, data {found.sha256[:8]}",
+        str(rates.design.prior),
+        *(note.replace("`", "") for note in rates.notes if not note.startswith("fewer")),
+        f"Study {rates.study}, data {rates.sha256[:8]}",
     ]
-    labels = ["SYNTHETIC DATA"] if found.synthetic else []
+    labels = ["SYNTHETIC DATA"] if rates.synthetic else []
     title = "Expansion cohorts"
     subtitle = f"{sum(table['events'])} responders of {sum(table['n'])} treated"
     # In pixels: the height of all rows, of the lower margin and of the figure.

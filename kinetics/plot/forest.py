@@ -21,10 +21,10 @@ _NARROW_TICKS = (0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3)
 _WIDE_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
-def plot_forest(fit: Fit, found: Subgroups) -> Figure:
+def plot_forest(fit: Fit, subgroups: Subgroups) -> Figure:
     """One row for each effect, grouped by parameter; the point is filled where the interval excludes 1.
 
-    `found` is what `kinetics.checks.subgroups` returns for the `fit`. Effects on parameters with a linear
+    `subgroups` is what `kinetics.checks.subgroups` returns for the `fit`. Effects on parameters with a linear
     scale are differences, not ratios: they are counted in a note and not drawn. StudyError where no effect is
     a ratio.
 
@@ -34,7 +34,7 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     >>> figure.layout.title.text
     'Covariate effects'
     """
-    ratios = _ratios(found)
+    ratios = _ratios(subgroups)
     rows = ratios.to_dict("records")
     parameters = list(dict.fromkeys(ratios["parameter"]))
     # The height of each row, with a gap above each parameter.
@@ -56,8 +56,8 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     log_range = [np.log10(low), np.log10(high)]
     figure.update_xaxes(type="log", range=log_range, tickvals=ticks, title_text=_axis_title(ratios))
     figure.update_yaxes(range=ends, tickvals=heights, ticktext=names, showgrid=False)
-    differences = len(found.table) - len(rows)
-    chance = number_text(found.expected_false, 2)
+    differences = len(subgroups.table) - len(rows)
+    chance = number_text(subgroups.expected_false, 2)
     notes = [
         "Line: 90 % interval; filled where it excludes 1. Grey behind it: the 90 % interval of the prior.",
         f"Shaded: {RELEVANT[0]:g} to {RELEVANT[1]:g}, no relevant change. Associations, not causes.",
@@ -65,7 +65,7 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     ]
     if differences:
         notes.append(f"Not drawn: {differences} effects on parameters with a linear scale.")
-    subtitle = f"{len(found.table)} effects in {found.subjects} subjects"
+    subtitle = f"{len(subgroups.table)} effects in {subgroups.subjects} subjects"
     height = int(31 * np.ptp(ends)) + 250
     finish(
         figure, fit.study, title="Covariate effects", subtitle=subtitle, notes=notes, fit=fit, height=height
@@ -78,9 +78,9 @@ def plot_forest(fit: Fit, found: Subgroups) -> Figure:
     return figure
 
 
-def _ratios(found: Subgroups) -> DataFrame:
+def _ratios(subgroups: Subgroups) -> DataFrame:
     """The effects that are ratios; StudyError where none is."""
-    ratios = found.table[found.table["scale"] != "difference"].reset_index(drop=True)
+    ratios = subgroups.table[subgroups.table["scale"] != "difference"].reset_index(drop=True)
     if not len(ratios):
         raise StudyError(
             Problem("no covariate effect of this fit is a ratio", "read the table of `subgroups` instead")

@@ -19,11 +19,11 @@ ROW = 22  # height of a group in the table below the curves, in pixels
 STARTS = {"dor": "first response", "pfs": "first infusion of cells", "os": "first infusion of cells"}
 
 
-def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> Figure:
+def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: Endpoint) -> Figure:
     """The survival curves of one endpoint, a curve for each group, with the numbers at risk below.
 
-    `found` is what `kinetics.outcomes.kaplan_meier` returns for the `endpoint`, whose name is on the axis. A
-    group in which nobody is counted has no curve and a row of zeros.
+    `survival` is what `kinetics.outcomes.kaplan_meier` returns for the `endpoint`, whose name is on the axis.
+    A group in which nobody is counted has no curve and a row of zeros.
 
     >>> from kinetics.plot import plot_kaplan_meier
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
@@ -32,7 +32,7 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
     >>> figure.layout.xaxis.title.text
     'Time since first infusion of cells (days)'
     """
-    groups = found.groups
+    groups = survival.groups
     below = ROW * (len(groups) + 2)
     height = 440 + below
     share = below / (height - 160)
@@ -40,21 +40,21 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
         rows=2, cols=1, shared_xaxes=True, row_heights=[1 - share, share], vertical_spacing=0.12
     )
     for k, group in enumerate(groups):
-        _add_curve(figure, found, group, PALETTE[k % len(PALETTE)], DASHES[k % len(DASHES)])
-    longest = float(found.curve["time"].max()) if len(found.curve) else 1.0
+        _add_curve(figure, survival, group, PALETTE[k % len(PALETTE)], DASHES[k % len(DASHES)])
+    longest = float(survival.curve["time"].max()) if len(survival.curve) else 1.0
     days = _ticks(longest)
-    _add_table(figure, found, days)
+    _add_table(figure, survival, days)
     axis: dict[str, Any] = {"range": [-0.02 * days[-1], 1.02 * max(days[-1], longest)], "tickvals": days}
     figure.update_xaxes(**axis)
     title = ENDPOINTS[endpoint]
     figure.update_yaxes(
         title_text=f"{title.capitalize()} (%)", range=[-3, 103], tickvals=[0, 25, 50, 75, 100], row=1, col=1
     )
-    medians = found.medians
+    medians = survival.medians
     notes = [
-        f"Bands: {100 * found.level:g} % log-log intervals; none before the first event. Tick: censored."
+        f"Bands: {100 * survival.level:g} % log-log intervals; none before the first event. Tick: censored."
     ]
-    notes += [_median_note(row, found.by) for row in medians.to_dict("records")]
+    notes += [_median_note(row, survival.by) for row in medians.to_dict("records")]
     finish(
         figure,
         study,
@@ -65,7 +65,7 @@ def plot_kaplan_meier(study: Study, found: KaplanMeier, endpoint: Endpoint) -> F
         bottom=44,
     )
     figure.update_xaxes(showticklabels=True, title_text=f"Time since {STARTS[endpoint]} (days)", row=1, col=1)
-    _dress_table(figure, study, found)
+    _dress_table(figure, study, survival)
     return figure
 
 

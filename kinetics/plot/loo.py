@@ -12,10 +12,10 @@ from kinetics.plot.frame import GREY, PALETTE, finish, number_text
 __all__ = ["plot_pareto_k"]
 
 
-def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
+def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
     """Pareto k of every unit (a record or a subject), in the order of the study.
 
-    `found` is what `kinetics.loo` returns for the `fit`. Units above the threshold are named, at most the six
+    `loo` is what `kinetics.loo` returns for the `fit`. Units above the threshold are named, at most the six
     highest. Units without a k, because every draw gives them nearly the same likelihood, are counted in a
     note and not drawn.
 
@@ -25,7 +25,7 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
     >>> figure.layout.yaxis.title.text
     'Pareto k'
     """
-    units = found.units.reset_index(drop=True)
+    units = loo.units.reset_index(drop=True)
     k = units["pareto_k"].to_numpy(float)
     drawn = np.isfinite(k)
     # One trace for each analyte, or one for all subjects.
@@ -40,7 +40,7 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
             continue
         labels = [_label(row) for row in units[shown].to_dict("records")]
         sixth_highest = np.sort(k[drawn])[-min(6, drawn.sum())]
-        is_named = k[shown] > max(found.threshold, sixth_highest - 1e-12)
+        is_named = k[shown] > max(loo.threshold, sixth_highest - 1e-12)
         place = np.flatnonzero(shown)
         side = np.where(place > 0.7 * len(k), "middle left", "middle right")
         figure.add_trace(
@@ -59,18 +59,18 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
             )
         )
     ends = [0.5, len(units) + 0.5]
-    level = [found.threshold] * 2
-    name = f"threshold {number_text(found.threshold, 2)}"
+    level = [loo.threshold] * 2
+    name = f"threshold {number_text(loo.threshold, 2)}"
     line = {"color": PALETTE[1], "dash": "dash", "width": 1.6}
     figure.add_trace(
         Scatter(
             x=ends, y=level, mode="lines", line=line, name=name, hoverinfo="skip", meta={"role": "threshold"}
         )
     )
-    unit = "record" if found.by == "observation" else "subject"
+    unit = "record" if loo.by == "observation" else "subject"
     figure.update_xaxes(title_text=f"{unit.capitalize()}, in the order of the study", range=ends)
     figure.update_yaxes(title_text="Pareto k")
-    high = int((k[drawn] > found.threshold).sum())
+    high = int((k[drawn] > loo.threshold).sum())
     notes = ["Above the line, the draws cannot stand in for a fit without the unit."]
     without_k = int((~drawn).sum())
     if without_k:
@@ -78,9 +78,9 @@ def plot_pareto_k(fit: Fit, found: Loo) -> Figure:
             f"Not drawn: {without_k} units that every draw gives nearly the same likelihood, "
             "or that have a reason."
         )
-    subtitle = f"{high} of {len(units)} {unit}s above the threshold; elpd {number_text(found.elpd, 4)} "
-    subtitle += f"(SE {number_text(found.se)})"
-    title = f"Leave one {found.by} out: Pareto k"
+    subtitle = f"{high} of {len(units)} {unit}s above the threshold; elpd {number_text(loo.elpd, 4)} "
+    subtitle += f"(SE {number_text(loo.se)})"
+    title = f"Leave one {loo.by} out: Pareto k"
     return finish(figure, fit.study, title=title, subtitle=subtitle, notes=notes, fit=fit)
 
 

@@ -128,7 +128,7 @@ def population_curves(
     draws: int = 400,
     seed: int = 0,
 ) -> dict[str, DataFrame]:
-    """The tables of `kn.population_curve` by group, each dosed as the first subject of its group.
+    """The tables of `kn.prediction.population_curve` by group, each dosed as the first subject of its group.
 
     All analytes are solved at once unless `analyte` names one. Columns: who, analyte, unit, time [study day],
     q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.

@@ -21,31 +21,31 @@ _PLOT = 820.0
 _WIDE = 3.0  # the axis is logarithmic where the largest value is more than so many times the least
 
 
-def plot_tornado(found: Tornado, quantity: str, *, most: int = 15) -> Figure:
+def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
     """The `most` parameters with the widest swing, the widest at the top.
 
-    `found` is what `kinetics.tornado` returns. At each end of a bar is the value of the parameter there. The
-    vertical line is the `quantity` with every parameter at its middle. An asterisk marks a design guess.
-    PlanError for a quantity that `found` does not have, and for one that no parameter moves.
+    `tornado` is what `kinetics.tornado` returns. At each end of a bar is the value of the parameter there.
+    The vertical line is the `quantity` with every parameter at its middle. An asterisk marks a design guess.
+    PlanError for a quantity that `tornado` does not have, and for one that no parameter moves.
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> kn.plot.plot_tornado(found, "copies_auc_0_28d", most=3).layout.title.text
     'What moves copies_auc_0_28d'
     """
-    table = found.of(quantity)
+    table = tornado.of(quantity)
     moving = DataFrame(table[_moves(table)])
     shown = moving.head(most).iloc[::-1]
     if not len(shown):
         raise PlanError(Problem(f"no parameter moves {quantity}", "ask for another quantity"))
     base = float(table["at_middle"].iloc[0])
-    percent = 50 * (1 - found.level)
+    percent = 50 * (1 - tornado.level)
     values = shown[["at_low", "at_high"]].to_numpy(float)
     log = bool((values > 0).all() and base > 0 and values.max() > _WIDE * values.min())
     figure = Figure()
     _add_bars(figure, shown, base, end="low", other_end="high", percent=percent, colour=PALETTE[1])
     _add_bars(figure, shown, base, end="high", other_end="low", percent=100 - percent, colour=PALETTE[0])
     figure.add_vline(base, line={"color": INK, "width": 1.2})
-    unit = _unit(found.units[quantity])
+    unit = _unit(tornado.units[quantity])
     title = f"{quantity} ({unit})" if unit else quantity
     figure.update_xaxes(title_text=title, **_value_axis(shown, base, log=log))
     figure.update_yaxes(title_text="Parameter", title_standoff=12)
@@ -65,10 +65,10 @@ def plot_tornado(found: Tornado, quantity: str, *, most: int = 15) -> Figure:
         notes.append(f"{failed} parameters are not drawn: the solver gave up at an end of theirs.")
     if guesses:
         notes.append("* a design guess.")
-    notes += [f"{note[0].upper()}{note[1:]}." for note in found.notes]
-    notes.append(f"Model {found.model.name} {found.model.sha256[:8]} · ends from the {found.source}")
+    notes += [f"{note[0].upper()}{note[1:]}." for note in tornado.notes]
+    notes.append(f"Model {tornado.model.name} {tornado.model.sha256[:8]} · ends from the {tornado.source}")
     labels = []
-    if found.synthetic:
+    if tornado.synthetic:
         labels.append("SYNTHETIC DATA")
     if guesses:
         labels.append("DESIGN GUESSES")

@@ -43,24 +43,28 @@ def by_course(
 
 
 def courses_of(
-    closed: Closed, t: Float[Array, " record"], p: Mapping[str, Array], own: Mapping[str, Array], doses: Doses
+    closed: Closed,
+    t: Float[Array, " record"],
+    p: Mapping[str, Array],
+    by_courses: Mapping[str, Array],
+    doses: Doses,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """The states of one subject, summed over its courses, and its parameters at each record.
 
-    `own` holds the parameters that differ between courses, each (course,).
+    `by_courses` holds the parameters that differ between courses, each (course,).
     """
-    number = len(next(iter(own.values())))
+    number = len(next(iter(by_courses.values())))
     curves = []
     for c in range(number):
         in_course = doses.course == c
         course_doses = doses._replace(
             amount=jnp.where(in_course, doses.amount, 0.0), share=jnp.where(in_course, doses.share, 0.0)
         )
-        course_parameters = {**p, **{k: v[c] for k, v in own.items()}}
+        course_parameters = {**p, **{k: v[c] for k, v in by_courses.items()}}
         curves.append(closed(t, course_parameters, course_doses))
     y = jax.tree.map(lambda *each: sum(each[1:], start=each[0]), *map(dict, curves))
     course = _course_of_record(t, _starts(doses, number))
-    return y, {**p, **{k: v[course] for k, v in own.items()}}
+    return y, {**p, **{k: v[course] for k, v in by_courses.items()}}
 
 
 def _starts(doses: Doses, number: int) -> Float[Array, " course"]:

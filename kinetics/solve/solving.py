@@ -159,7 +159,7 @@ def _visit(
         p,
         cast,
         infusions=solver.infusions,
-        own=courses.at_dose,
+        by_dose=courses.at_dose,
         sets={_OWN + k: v for k, v in courses.jump.items()},
     )
     # The states at day 0.

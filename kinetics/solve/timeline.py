@@ -45,18 +45,18 @@ def timeline(
     doses: Doses,
     *,
     infusions: bool,
-    own: Mapping[str, Float[Array, "dose subject"]] | None = None,
+    by_dose: Mapping[str, Float[Array, "dose subject"]] | None = None,
     sets: Mapping[str, Float[Array, "dose subject"]] | None = None,
 ) -> Timeline:
     """The stops of all subjects, differentiable with respect to doses, entry fractions and lags.
 
-    `infusions=False` promises that every duration is 0, which saves the stops of their ends. `own` are
+    `infusions=False` promises that every duration is 0, which saves the stops of their ends. `by_dose` are
     parameters with one value for each dose. `sets` maps other states to what is added to them when a dose
     begins.
     """
     duration = jnp.asarray(doses.duration).T
     record_time = jnp.maximum(jnp.asarray(times).T, 0.0)  # before day 0 the states are at rest
-    start, entering = _entries(model, theta, doses, own or {})
+    start, entering = _entries(model, theta, doses, by_dose or {})
 
     # All stops in time order; at one time records come first, then doses.
     parts = [record_time, start]
@@ -115,7 +115,7 @@ def _rates(
 
 
 def _entries(
-    model: Model, theta: Params, doses: Doses, own: Mapping[str, Float[Array, "dose subject"]]
+    model: Model, theta: Params, doses: Doses, by_dose: Mapping[str, Float[Array, "dose subject"]]
 ) -> tuple[Float[Array, "dose subject"], dict[str, Float[Array, "dose subject"]]]:
     """The start of every dose, its lag included, and for each state that doses enter the amount of each
     dose.
@@ -128,9 +128,9 @@ def _entries(
 
     def of_each_subject(f: Callable[[Mapping[str, Any]], Any]) -> Any:
         """`f` of the parameters of every subject, and of every dose where parameters differ between doses."""
-        if not own:
+        if not by_dose:
             return jax.vmap(f)(dict(theta))
-        return jax.vmap(lambda o: jax.vmap(lambda p, o: f({**p, **o}))(dict(theta), o))(dict(own))
+        return jax.vmap(lambda o: jax.vmap(lambda p, o: f({**p, **o}))(dict(theta), o))(dict(by_dose))
 
     for number, (route, fraction) in enumerate(model.dosing.items()):
         by_route = entry == number

@@ -190,12 +190,12 @@ def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = (
     return cells
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
     """A remedy for a misspelt word: `did you mean 'PR'?`, for `Pr` too.
 
     Where nothing is near, it is a list of what is known, at most the first dozen.
     """
-    names = list(known)
+    names = list(words)
     for name in names:
         if name.lower() == word.lower():
             return f"did you mean {name!r}?"

@@ -218,7 +218,9 @@ def read_study(source: str | Path, **options: Unpack[EventTableOptions]) -> Stud
 
 
 def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> list[Problem]:
-    """All problems of a study; an empty list where `read_study`, with the same `options`, would succeed.
+    """All problems of a study, those with which `read_study` would raise a StudyError.
+
+    `options` are those of `read_study`. The list is empty for a study that can be read.
 
     >>> kn.validate_study("theophylline")
     []

@@ -179,7 +179,7 @@ def raised(value: Any, module: ModuleType, seen: set[Any]) -> set[str]:
             called = getattr(module, node.func.id, None)
             if inspect.isfunction(called) and called.__module__ == module.__name__:
                 found |= raised(called, module, seen)
-    return {e for e in found if issubclass(getattr(kn, e, ValueError), kn.KineticsError)}
+    return {e for e in found if issubclass(getattr(kn.errors, e, ValueError), kn.KineticsError)}
 
 
 def unsaid_errors(name: str, value: FunctionType, said: str) -> list[str]:

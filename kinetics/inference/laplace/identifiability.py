@@ -54,20 +54,20 @@ def coordinates(posterior: Posterior) -> list[str]:
     return names
 
 
-def identified(marginal: Marginal, found: Laplace, data: FitData) -> Identified:
-    """Return the covariance of the determined values at the maximum `found`, and the others as held.
+def identified(marginal: Marginal, laplace: Laplace, data: FitData) -> Identified:
+    """Return the covariance of the determined values at the maximum `laplace`, and the others as held.
 
     After SDs of 0 and correlations at a bound, the least determined coordinate is held, one after the other,
     until the information determines all the rest.
     """
     p = marginal.posterior
     names = coordinates(marginal.posterior)
-    held = {**_zeros(marginal, found, data), **_bounds(p, found)}
-    limit = _limits(p, found)
+    held = {**_zeros(marginal, laplace, data), **_bounds(p, laplace)}
+    limit = _limits(p, laplace)
     unit = p.units()
     free = [i for i, name in enumerate(names) if name not in held]
     while free:
-        worst = _worst(found.information[np.ix_(free, free)], unit[free], limit[free])
+        worst = _worst(laplace.information[np.ix_(free, free)], unit[free], limit[free])
         if worst is None:
             break
         row, others, error = worst
@@ -77,7 +77,7 @@ def identified(marginal: Marginal, found: Laplace, data: FitData) -> Identified:
     covariance = np.zeros((len(names), len(names)))
     condition = float("nan")
     if free:
-        inverse = np.linalg.inv(found.information[np.ix_(free, free)])
+        inverse = np.linalg.inv(laplace.information[np.ix_(free, free)])
         covariance[np.ix_(free, free)] = inverse * np.outer(unit[free], unit[free])
         sd = np.sqrt(np.diag(inverse))
         values = np.linalg.eigvalsh(inverse / np.outer(sd, sd))
@@ -112,16 +112,16 @@ def _undetermined(error: float, others: list[str]) -> str:
     return f"not determined by these records ({size}){together}: {_REMEDY}"
 
 
-def _limits(p: Posterior, found: Laplace) -> Float[np.ndarray, " population"]:
+def _limits(p: Posterior, laplace: Laplace) -> Float[np.ndarray, " population"]:
     """Return the largest standard error with which each coordinate counts as determined."""
-    limits = np.full(len(found.g), _WIDE)
+    limits = np.full(len(laplace.g), _WIDE)
     for i, name in enumerate(p.names):
         prior = p.priors[name]
         if isinstance(prior, HalfNormal):  # the limit is on the log of the SD
-            value, slope = _site_and_slope(p, name, found.g[i])
+            value, slope = _site_and_slope(p, name, laplace.g[i])
             limits[i] = _WIDE * value / max(slope, 1e-300)
         elif prior.link == "identity" and not isinstance(prior, Correlation):
-            limits[i] = _WIDER * max(prior.sd, abs(float(found.g[i])))
+            limits[i] = _WIDER * max(prior.sd, abs(float(laplace.g[i])))
     return limits
 
 
@@ -132,7 +132,7 @@ def _site_and_slope(p: Posterior, name: str, x: float) -> tuple[float, float]:
     return here, (high - low) / (2 * h)
 
 
-def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
+def _zeros(marginal: Marginal, laplace: Laplace, data: FitData) -> dict[str, str]:
     """Return the between-subject and between-cycle SDs that may as well be 0, each with the reason."""
     p = marginal.posterior
     reasons = {}
@@ -145,15 +145,15 @@ def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
             level = "cycles"
             key = "gamma"
         i = p.names.index(site)
-        value, slope = _site_and_slope(p, site, float(found.g[i]))
-        error = slope * np.sqrt(max(found.covariance[i, i], 0.0)) / value
+        value, slope = _site_and_slope(p, site, float(laplace.g[i]))
+        error = slope * np.sqrt(max(laplace.covariance[i, i], 0.0)) / value
         if value > _SMALL and error < 1.0:
             continue
         # the log-likelihood with an SD near 0, at the other values of the maximum
-        g = found.g.copy()
+        g = laplace.g.copy()
         g[i] = p.unconstrained_site(site, value / 20)
-        modes = marginal.modes(g, found.modes.b, data)
-        if float(np.sum(modes.value)) > found.log_likelihood - _LOSS:
+        modes = marginal.modes(g, laplace.modes.b, data)
+        if float(np.sum(modes.value)) > laplace.log_likelihood - _LOSS:
             reasons[site] = (
                 f"not told from 0: no variability of {name} between {level} is seen in these records; leave "
                 f'{name} out of `{key}`, or let a prior speak: method = "map" or "nuts"'
@@ -161,11 +161,11 @@ def _zeros(marginal: Marginal, found: Laplace, data: FitData) -> dict[str, str]:
     return reasons
 
 
-def _bounds(p: Posterior, found: Laplace) -> dict[str, str]:
+def _bounds(p: Posterior, laplace: Laplace) -> dict[str, str]:
     """Return the correlations of two effects, or of residuals, that ended at -1 or 1, each with the
     reason.
     """
-    sites, _ = p.sites(jnp.asarray(found.g))
+    sites, _ = p.sites(jnp.asarray(laplace.g))
     reasons = {}
     for name in coordinates(p):
         if not name.startswith(("corr_", "rho_")):

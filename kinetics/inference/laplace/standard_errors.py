@@ -28,8 +28,8 @@ __all__ = ["estimated"]
 _Z = 1.959963984540054  # the 97.5 % quantile of a standard normal
 
 
-def estimated(posterior: Posterior, found: Laplace, seen: Identified) -> Dataset:
-    """Return the estimates at the maximum `found`, with the covariance and the held values of `seen`.
+def estimated(posterior: Posterior, laplace: Laplace, identification: Identified) -> Dataset:
+    """Return the estimates at the maximum `laplace`, with the covariance and held values of `identification`.
 
     Dimensions are site, site_ (the same sites, for matrices) and subject. By site there are estimate, se,
     lower, upper, rse_percent and held ("" or why). By site and site_ there are covariance and correlation of
@@ -38,12 +38,12 @@ def estimated(posterior: Posterior, found: Laplace, seen: Identified) -> Dataset
     """
     # values, and their covariance by the delta method
     sites = list(posterior.priors)
-    values = np.array([float(v) for v in _sites(posterior, jnp.asarray(found.g))])
-    slopes = np.asarray(jax.jacfwd(lambda g: _sites(posterior, g))(jnp.asarray(found.g)))
-    covariance = slopes @ seen.covariance @ slopes.T
+    values = np.array([float(v) for v in _sites(posterior, jnp.asarray(laplace.g))])
+    slopes = np.asarray(jax.jacfwd(lambda g: _sites(posterior, g))(jnp.asarray(laplace.g)))
+    covariance = slopes @ identification.covariance @ slopes.T
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     # NaN for whatever is held
-    held = [_held(posterior, seen, site) for site in sites]
+    held = [_held(posterior, identification, site) for site in sites]
     free = np.array([not reason for reason in held]) & (se > 0)
     lower, upper = _interval(posterior, sites, values, se)
     se, lower, upper = (np.where(free, x, np.nan) for x in (se, lower, upper))
@@ -57,9 +57,9 @@ def estimated(posterior: Posterior, found: Laplace, seen: Identified) -> Dataset
         {k: ("site", v) for k, v in by_site.items()}
         | {"held": ("site", np.array(held, dtype=str))}
         | {k: (("site", "site_"), v) for k, v in matrices.items()}
-        | {k: ("subject", v) for k, v in _of_subjects(posterior, found).items()},
+        | {k: ("subject", v) for k, v in _of_subjects(posterior, laplace).items()},
         coords={"site": sites, "site_": sites, "subject": posterior.bound.subjects},
-        attrs=_attrs(posterior.bound, found, seen, len(found.g) - len(seen.held)),
+        attrs=_attrs(posterior.bound, laplace, identification, len(laplace.g) - len(identification.held)),
     )
 
 
@@ -69,15 +69,17 @@ def _sites(posterior: Posterior, g: jax.Array) -> jax.Array:
     return jnp.stack([s[k] for k in posterior.priors])
 
 
-def _held(posterior: Posterior, seen: Identified, site: str) -> str:
+def _held(posterior: Posterior, identification: Identified, site: str) -> str:
     """Return why a site is held; "" if it is not.
 
     A site of a correlation matrix is held where any coordinate of its block is.
     """
-    if site in seen.held or site in posterior.names:
-        return seen.held.get(site, "")
+    if site in identification.held or site in posterior.names:
+        return identification.held.get(site, "")
     block = next(b for b in posterior.blocks if site in {f"corr_{i}_{j}" for i in b for j in b})
-    reasons = [reason for name, reason in seen.held.items() if name.startswith(f"corr {'-'.join(block)} ")]
+    reasons = [
+        reason for name, reason in identification.held.items() if name.startswith(f"corr {'-'.join(block)} ")
+    ]
     return reasons[0] if reasons else ""
 
 
@@ -97,15 +99,17 @@ def _interval(
     return ends[0], ends[1]
 
 
-def _of_subjects(posterior: Posterior, found: Laplace) -> dict[str, np.ndarray]:
+def _of_subjects(posterior: Posterior, laplace: Laplace) -> dict[str, np.ndarray]:
     """Return the EBEs: standardised random effects at their mode, and each subject's parameters there."""
     bound = posterior.bound
-    s = posterior.with_effects(posterior.sites(jnp.asarray(found.g))[0], jnp.asarray(found.modes.b))
+    s = posterior.with_effects(posterior.sites(jnp.asarray(laplace.g))[0], jnp.asarray(laplace.modes.b))
     effects = {f"eta_{k}": np.asarray(s[f"eta_{k}"]) for k in posterior.vary}
     return effects | {k: np.asarray(v) for k, v in bound.theta(s, bound.data).items()}
 
 
-def _attrs(bound: BoundFit, found: Laplace, seen: Identified, parameters: int) -> dict[str, float]:
+def _attrs(
+    bound: BoundFit, laplace: Laplace, identification: Identified, parameters: int
+) -> dict[str, float]:
     """Return the objective, the information criteria and the counts that they rest on."""
     records = 0
     measured = 0
@@ -117,17 +121,17 @@ def _attrs(bound: BoundFit, found: Laplace, seen: Identified, parameters: int) -
         records += sum(int(np.sum(np.asarray(m))) for m in (r.measured, r.left, r.right, r.interval))
         if assay.likelihood in LOG_FAMILIES:
             sum_of_logs += float(np.sum(np.log(np.asarray(r.value)[is_measured])))
-    deviance = -2.0 * found.log_likelihood
+    deviance = -2.0 * laplace.log_likelihood
     ofv = deviance - measured * float(np.log(2 * np.pi))
     return {
         "ofv": ofv,
         "ofv_log": ofv - 2.0 * sum_of_logs,
-        "log_likelihood": found.log_likelihood,
-        "log_prior": found.log_prior,
+        "log_likelihood": laplace.log_likelihood,
+        "log_prior": laplace.log_prior,
         "parameters": parameters,
         "records": records,
         "aic": deviance + 2.0 * parameters,
         "bic": deviance + parameters * float(np.log(records)),
-        "condition": seen.condition,
-        "gain": found.gain,
+        "condition": identification.condition,
+        "gain": laplace.gain,
     }
