@@ -4,8 +4,10 @@ The names below load when they are first used. jax runs in its 64-bit mode, beca
 tails and curves over eight decades is not safe in 32 bits.
 """
 
+import importlib
 import os
 import sys
+from typing import Any
 
 import lazy_loader
 
@@ -14,7 +16,18 @@ if "jax" in sys.modules:
 else:
     os.environ["JAX_ENABLE_X64"] = "true"  # read when jax is imported
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the root; an AttributeError says in which sub-package a name is that is not here."""
+    if name in __all__ or name.startswith("_"):
+        return _load(name)
+    homes = [layer for layer in _LAYERS if name in importlib.import_module(f"{__name__}.{layer}").__all__]
+    if homes:
+        raise AttributeError(f"kinetics has no {name!r} at its root: it is kinetics.{homes[0]}.{name}")
+    return _load(name)
+
 
 __all__ = [
     # errors
@@ -41,7 +54,6 @@ __all__ = [
     "State",
     "compose",
     "prefixed",
-    "library_models",
     "load_model",
     # plan
     "FitPlan",
@@ -63,26 +75,21 @@ __all__ = [
     # exposures
     "NCARules",
     "exposure",
-    "exposure_summary",
     "nca",
-    "nca_summary",
     "biodistribution",
     "tornado",
     # protocol
     "Protocol",
     "lint",
     "read_protocol",
-    # outcomes
-    "subject_outcomes",
     # decision
     "next_dose",
     "recommend",
     # formats
     "export",
-    "write_study",
     # pages
     "report",
-    # the sub-packages
+    # the sub-packages, in the order in which data flows
     "errors",
     "study",
     "regimen",
@@ -105,3 +112,5 @@ __all__ = [
     "explore",
     "batch",
 ]
+
+_LAYERS = __all__[__all__.index("errors") :]

@@ -35,12 +35,10 @@ from .exposures import (
     NCARules as NCARules,
     biodistribution as biodistribution,
     exposure as exposure,
-    exposure_summary as exposure_summary,
     nca as nca,
-    nca_summary as nca_summary,
     tornado as tornado,
 )
-from .formats import export as export, write_study as write_study
+from .formats import export as export
 from .inference import Fit as Fit, fit as fit, load_fit as load_fit, resume as resume
 from .model import (
     Balance as Balance,
@@ -54,11 +52,9 @@ from .model import (
     Parameter as Parameter,
     State as State,
     compose as compose,
-    library_models as library_models,
     load_model as load_model,
     prefixed as prefixed,
 )
-from .outcomes import subject_outcomes as subject_outcomes
 from .pages import report as report
 from .plan import FitPlan as FitPlan, read_plan as read_plan
 from .prediction import simulate as simulate

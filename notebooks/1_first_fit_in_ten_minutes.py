@@ -137,7 +137,7 @@ plot.plot_prior_posterior(fit)
 
 # %%
 exposure = kn.exposure(fit)
-summary = kn.exposure_summary(exposure)
+summary = kn.exposures.exposure_summary(exposure)
 nca = kn.nca(study, analyte="car_copies", by="course").set_index("subject")
 peak = summary.query("cycle == 'course' and quantity == 'cmax'").set_index("subject")
 both = (

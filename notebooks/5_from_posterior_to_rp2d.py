@@ -42,7 +42,7 @@ print(trial)
 # escalated.
 
 # %%
-outcomes = kn.subject_outcomes(trial, protocol).set_index("subject")
+outcomes = kn.outcomes.subject_outcomes(trial, protocol).set_index("subject")
 assert set(trial.subject_ids) - set(outcomes.index) == {"S03"}
 assert trial.doses.loc[trial.doses["subject"] == "S03", "product"].ne(protocol.level_product).all()
 outcomes.astype({"dose": float}).map("{:g}".format)

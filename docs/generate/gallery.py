@@ -45,7 +45,7 @@ def gallery_pages(figures: Collection[str] | None = None) -> dict[str, str]:
 
     `figures`: the models whose curves are drawn (None: all).
     """
-    models = {name: kn.load_model(name) for name in kn.library_models()}
+    models = {name: kn.load_model(name) for name in kn.model.library_models()}
     drawn_models = models if figures is None else figures
     pages = {"models/index.md": _index(models)}
     for name, model in models.items():

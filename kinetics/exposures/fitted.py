@@ -83,7 +83,7 @@ def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
     `table` is what `exposure` returns; `level` is the probability of the interval, 0.9 for 90 %.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
-    >>> summary = kn.exposure_summary(kn.exposure(fit, draws=5, by="course"))
+    >>> summary = kn.exposures.exposure_summary(kn.exposure(fit, draws=5, by="course"))
     >>> list(summary)
     ['analyte', 'unit', 'cycle', 'subject', 'quantity', 'lower', 'median', 'upper']
     """

@@ -323,7 +323,7 @@ def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFra
     no number; the geometric ones are NaN also where a value is 0; sd and geometric_cv_percent are NaN where n
     is 1. InputError where `frame` is no `nca` table.
 
-    >>> summary = kn.nca_summary(kn.nca(kn.read_study("synthetic_cart_12")))
+    >>> summary = kn.exposures.nca_summary(kn.nca(kn.read_study("synthetic_cart_12")))
     >>> rows = summary.query("analyte == 'car_copies' and cycle == '1' and number == 'cmax'")
     >>> rows[["n", "n_missing", "geometric_mean"]].round(1)
         n  n_missing  geometric_mean

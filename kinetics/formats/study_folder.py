@@ -31,7 +31,7 @@ def write_study(
     Return the path written, from which `read_study` reads the same tables. InputError if `to` exists, unless
     `force` says to replace it, or if the library that the format needs is not installed.
 
-    >>> folder = kn.write_study(kn.read_study("theophylline"), "data/copy")
+    >>> folder = kn.formats.write_study(kn.read_study("theophylline"), "data/copy")
     >>> len(kn.read_study("data/copy").observations)
     132
     """

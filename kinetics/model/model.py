@@ -241,7 +241,7 @@ def _card_row(p: Parameter) -> dict[str, Any]:
 def library_models() -> list[str]:
     """The names of the library's models.
 
-    >>> "stein_2019" in kn.library_models()
+    >>> "stein_2019" in kn.model.library_models()
     True
     """
     return names("models")

@@ -27,7 +27,7 @@ def subject_outcomes(
     PR, 0 otherwise, NaN where none of the study's subjects was assessed).
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> kn.subject_outcomes(study, protocol).head(3)
+    >>> kn.outcomes.subject_outcomes(study, protocol).head(3)
       subject  level        dose  dlt  crs  response
     0     S01      1  15000000.0  0.0  0.0       0.0
     1     S02      2  30000000.0  0.0  1.0       0.0

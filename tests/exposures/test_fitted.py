@@ -122,7 +122,7 @@ def test_a_subject_that_never_had_the_product_of_a_fit_has_no_row(fake_fit: kn.F
 
 
 def test_summary_has_quantiles_of_every_number_and_bad_windows_are_refused(fake_fit: kn.Fit) -> None:
-    summary = kn.exposure_summary(kn.exposure(fake_fit))
+    summary = kn.exposures.exposure_summary(kn.exposure(fake_fit))
     row = summary[
         (summary["subject"] == "S01") & (summary["cycle"] == "course") & (summary["quantity"] == "cmax")
     ]

@@ -152,7 +152,7 @@ def test_a_broken_link_is_found() -> None:
     assert [line.split(": ")[1] for line in broken(site)] == ["#c", "a/c.md", "a/d.md"]
 
 
-@pytest.mark.parametrize("model", kn.library_models())
+@pytest.mark.parametrize("model", kn.model.library_models())
 def test_the_gallery_has_every_model_with_its_equations_numbers_and_sources(model: str) -> None:
     page, card = pages()[f"models/{model}.md"], kn.load_model(model)
     assert f"[`{model}`]({model}.md)" in pages()["models/index.md"]

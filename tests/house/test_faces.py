@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -66,3 +68,18 @@ def test_every_name_in_a_modules_all_exists():
     modules = [importlib.import_module(name) for name in submodules()]
     missing = [(m.__name__, name) for m in modules for name in m.__all__ if not hasattr(m, name)]
     assert missing == []
+
+
+def test_a_name_that_is_not_at_the_root_is_told_with_its_place():
+    with pytest.raises(AttributeError, match=r"it is kinetics\.outcomes\.kaplan_meier"):
+        _ = kinetics.kaplan_meier
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = kinetics.nonsense
+
+
+def test_the_root_loads_neither_jax_nor_pandas():
+    program = "import sys, kinetics; print(sorted({'jax', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
