@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
+from kinetics.errors import InputError, Problem
 from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin
 from kinetics.escalation.boin12 import Boin12
@@ -94,7 +95,7 @@ class WholeCohorts:
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
-    """The rule as a real trial asks it, also between the patients of a cohort.
+    """The rule as a real trial asks it, also between the patients of a cohort. InputError where it cannot be.
 
     >>> from kinetics.escalation import Boin, Cohort, asked_patient_by_patient
     >>> asked_patient_by_patient(Boin(levels=4, target=0.3)).decide([Cohort(level=1, evaluable=1)]).level
@@ -102,7 +103,10 @@ def asked_patient_by_patient(rule: Rule) -> Rule:
     """
     if isinstance(rule, ThreePlusThree | WholeCohorts):
         return rule
-    assert isinstance(rule, CohortRule)
+    if not isinstance(rule, CohortRule):
+        what = f"{type(rule).__name__} does not say how it answers between the patients of a cohort"
+        remedy = "add it to CohortRule, _cohort and _most of kinetics/escalation/whole_cohorts.py"
+        raise InputError(Problem(what, remedy))
     return WholeCohorts(rule)
 
 

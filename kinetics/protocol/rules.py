@@ -30,11 +30,10 @@ from kinetics.protocol.tables import Protocol
 
 __all__ = ["MODERN", "RULES", "assumed", "rule_of"]
 
-RULES = (
-    *("protocol", "korn", "storer", "crmpack", "simon_1", "simon_2", "simon_3", "simon_4"),
-    *("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12"),
-)
-MODERN = RULES[RULES.index("boin") :]
+SIMON = ("simon_1", "simon_2", "simon_3", "simon_4")
+# Rules that assume more than a protocol says (see `assumed`).
+MODERN = ("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12")
+RULES = ("protocol", "korn", "storer", "crmpack", *SIMON, *MODERN)
 TARGETS = {"boin12": 0.35, "pkboin12": 0.35}  # the paper's (Lin 2020); every other rule's is 0.3
 PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
@@ -67,16 +66,39 @@ def rule_of(
     variant = protocol.escalation.variant if name == "protocol" else name
     if target is None:
         target = TARGETS.get(variant, 0.3)
-    if variant == "pkboin12":
-        if exposures is None or wanted is None:
-            remedy = "say which mean exposure is wanted, and what is known of each level's"
-            raise PlanError(Problem("pkboin12 looks at exposures", remedy))
-        return PkBoin12(_boin12(protocol, target), exposures, wanted)
-    if variant in MODERN:
-        return _modern(protocol, variant, target)
-    if variant == "crmpack":
-        return CrmPackThreePlusThree(len(protocol.levels), protocol.escalation.cohort)
-    return _three_plus_three(protocol, variant)
+    levels = len(protocol.levels)
+    cohort = protocol.escalation.cohort
+    most = _most_planned(protocol)
+    match variant:
+        case "protocol":
+            rule = ThreePlusThree(levels, _titration(protocol), fill_top=protocol.mtd.fill_top_level)
+            return _with_protocol_numbers(rule, protocol)
+        case "korn":
+            return _with_protocol_numbers(korn_1994(levels, _titration(protocol)), protocol)
+        case "storer":
+            return _with_protocol_numbers(storer_1989(levels, _titration(protocol)), protocol)
+        case "crmpack":
+            return CrmPackThreePlusThree(levels, cohort)
+        case "simon_1" | "simon_2" | "simon_3" | "simon_4":
+            rule = simon_1997(levels, int(variant[-1]))  # type: ignore[arg-type]
+            return _with_protocol_numbers(rule, protocol)
+        case "boin":
+            return Boin(levels, target, cohort, most=most, titration=_titration(protocol))
+        case "tite_boin":
+            return TiteBoin(Boin(levels, target, cohort, most=most, titration=_titration(protocol)))
+        case "crm":
+            return Crm(indifference_skeleton(target, levels), target, cohort=cohort, most=most)
+        case "blrm":
+            return Blrm(protocol.levels, protocol.levels[-1], *PRIOR, cohort=cohort, most=most)
+        case "boin12":
+            return _boin12(protocol, target)
+        case "pkboin12":
+            if exposures is None or wanted is None:
+                remedy = "say which mean exposure is wanted, and what is known of each level's"
+                raise PlanError(Problem("pkboin12 looks at exposures", remedy))
+            return PkBoin12(_boin12(protocol, target), exposures, wanted)
+        case _:
+            raise AssertionError(f"{variant} is one of RULES and has no case in rule_of")
 
 
 def assumed(rule: Rule) -> list[str]:
@@ -115,17 +137,8 @@ def assumed(rule: Rule) -> list[str]:
             return []
 
 
-def _three_plus_three(protocol: Protocol, variant: str) -> ThreePlusThree:
+def _with_protocol_numbers(rule: ThreePlusThree, protocol: Protocol) -> ThreePlusThree:
     """A coding of 3+3 with the protocol's cohort, MTD rule and cap on patients."""
-    levels = len(protocol.levels)
-    if variant.startswith("simon_"):
-        rule = simon_1997(levels, int(variant[-1]))  # type: ignore[arg-type]
-    elif variant == "storer":
-        rule = storer_1989(levels, _titration(protocol))
-    elif variant == "korn":
-        rule = korn_1994(levels, _titration(protocol))
-    else:
-        rule = ThreePlusThree(levels, _titration(protocol), fill_top=protocol.mtd.fill_top_level)
     planned = protocol.size.planned.value
     stops = protocol.size.more_than_planned.value == "stops"
     return replace(
@@ -137,22 +150,8 @@ def _three_plus_three(protocol: Protocol, variant: str) -> ThreePlusThree:
     )
 
 
-def _modern(protocol: Protocol, variant: str, target: float) -> Rule:
-    """A rule by a DLT rate: the cohort, the levels and the planned patients are the protocol's."""
-    levels = len(protocol.levels)
-    cohort = protocol.escalation.cohort
-    most = _most_planned(protocol)
-    if variant == "crm":
-        return Crm(indifference_skeleton(target, levels), target, cohort=cohort, most=most)
-    if variant == "blrm":
-        return Blrm(protocol.levels, protocol.levels[-1], *PRIOR, cohort=cohort, most=most)
-    if variant == "boin12":
-        return _boin12(protocol, target)
-    boin = Boin(levels, target, cohort, most=most, titration=_titration(protocol))
-    return TiteBoin(boin) if variant == "tite_boin" else boin
-
-
 def _boin12(protocol: Protocol, target: float) -> Boin12:
+    """BOIN12 with the protocol's levels, cohort, planned patients and utilities."""
     return Boin12(
         len(protocol.levels),
         target,

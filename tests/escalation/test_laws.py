@@ -19,6 +19,7 @@ from kinetics.escalation.published_md_anderson import md_anderson
 from kinetics.escalation.published_simon_1997 import simon_1997
 from kinetics.escalation.three_plus_three import ThreePlusThree, korn_1994, storer_1989
 from kinetics.escalation.titration import Titration
+from kinetics.escalation.whole_cohorts import asked_patient_by_patient
 
 RULES: dict[str, Rule] = {
     "protocol": ThreePlusThree(4, Titration()),
@@ -42,6 +43,13 @@ RULES: dict[str, Rule] = {
 STEP = {"simon 3": 2}
 BY_CURVE = ("crm", "blrm, sure of safety")
 TRIALS = {"crm": 40, "blrm": 25, "blrm, sure of safety": 10}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_can_be_asked_between_the_patients_of_a_cohort(name):
+    asked = asked_patient_by_patient(RULES[name])
+    assert asked.decide([]).action == "treat"
+    assert asked.decide([Cohort(1, evaluable=1)]).action == "treat"
 
 
 def trials(name: str, seed: int) -> Iterator[tuple[list[Cohort], Decision]]:

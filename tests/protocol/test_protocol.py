@@ -19,8 +19,9 @@ from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin
 from kinetics.escalation.boin12 import Boin12, Utilities
 from kinetics.escalation.crm import Crm, indifference_skeleton
+from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort
-from kinetics.escalation.pkboin12 import RawExposures
+from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.outcomes.dlts import history_of, patients_of, replayed
@@ -231,10 +232,22 @@ def test_the_rule_is_the_one_the_fields_describe(changed, protocol):
     assert (rule.titration.after_trigger, rule.titration.clean_patient) == ("leave", "not_a_level")
 
 
+KINDS = {
+    "crmpack": CrmPackThreePlusThree,
+    "boin": Boin,
+    "tite_boin": TiteBoin,
+    "crm": Crm,
+    "blrm": Blrm,
+    "boin12": Boin12,
+    "pkboin12": PkBoin12,
+}  # the others are codings of 3+3
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
     known = RawExposures(((),) * 4) if name == "pkboin12" else None
     rule = rule_of(protocol, name, exposures=known, wanted=None if known is None else 100.0)
+    assert type(rule) is KINDS.get(name, ThreePlusThree)
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
     if isinstance(rule, Boin | Blrm | Boin12 | Crm):
