@@ -4,30 +4,17 @@ The names below load when they are first used. jax runs in its 64-bit mode, beca
 tails and curves over eight decades is not safe in 32 bits.
 """
 
-import importlib
 import os
 import sys
-from typing import Any
 
-import lazy_loader
+from kinetics.faces import attach
 
 if "jax" in sys.modules:
     sys.modules["jax"].config.update("jax_enable_x64", True)
 else:
     os.environ["JAX_ENABLE_X64"] = "true"  # read when jax is imported
 
-_load, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name of the root; an AttributeError says in which sub-package a name is that is not here."""
-    if name in __all__ or name.startswith("_"):
-        return _load(name)
-    homes = [layer for layer in _LAYERS if name in importlib.import_module(f"{__name__}.{layer}").__all__]
-    if homes:
-        raise AttributeError(f"kinetics has no {name!r} at its root: it is kinetics.{homes[0]}.{name}")
-    return _load(name)
-
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     # errors
@@ -112,5 +99,3 @@ __all__ = [
     "explore",
     "batch",
 ]
-
-_LAYERS = __all__[__all__.index("errors") :]

@@ -5,8 +5,8 @@ likelihood terms. `correlated` joins two analytes that were measured in one bloo
 into copies/ug DNA by the count of nucleated cells, and `scan` turns cells into percent of the injected dose.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__: list[str] = []

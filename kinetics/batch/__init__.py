@@ -19,8 +19,8 @@ Workers:
 The process that a worker keeps is `kinetics.cli.batch_process`.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = []

@@ -14,9 +14,9 @@
 - `calibration`: whether a fit recovers known truths (SBC).
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "Check",

@@ -71,7 +71,7 @@ class Subgroups:
 
     @property
     def signals(self) -> DataFrame:
-        """The rows of `table` whose 90 % interval excludes none at all."""
+        """The rows of `table` whose 90 % interval excludes no effect."""
         return DataFrame(self.table[self.table["verdict"].isin(["shown", "signal"])])
 
     @property

@@ -14,9 +14,9 @@ Which module to open for what, in the order in which they build on each other:
 - `phase_ib`: the expansion cohorts, their response rates, and go or no go.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "CohortRates",

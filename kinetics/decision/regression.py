@@ -84,7 +84,7 @@ class ExposureResponse:
 
     @property
     def ok(self) -> bool:
-        """Whether the draws are worth 400 independent ones."""
+        """Whether the effective sample size of the draws is at least 400."""
         return self.ess > ENOUGH
 
     def probability(

@@ -18,9 +18,9 @@ What a rule does in the long run:
 - `calendar`: simulated trials in calendar time.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "Backfill",

@@ -34,7 +34,7 @@ class LevelPosterior:
 
 @dataclass(frozen=True)
 class Blrm:
-    """The rule.
+    """Bayesian logistic regression of DLT on dose, with overdose control.
 
     `doses` are in any one unit, and the `reference` dose in the same. `mean`, `sd` and `correlation` are the
     prior of (log alpha, log beta). `target` is the interval wanted; above it is overdose, and `feasible` is
@@ -123,7 +123,7 @@ class Blrm:
         ]
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts."""
+        """The decision after these cohorts."""
         check_history(history, self.levels)
         counts = tallies(history, self.levels)
         treated = sum(t.treated for t in counts.values())

@@ -46,7 +46,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Boin:
-    """The rule.
+    """The Bayesian optimal interval design.
 
     `target` is the DLT rate wanted, 0.05 to 0.6. A level is eliminated where P(DLT rate > target) is above
     `cutoff`; with `extra_safe`, 0.05 less than `cutoff` at the lowest level. `most` patients end the trial;
@@ -80,7 +80,7 @@ class Boin:
         return self.titration.at if self.titration else frozenset()
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts; the last is where the trial is."""
+        """The decision after these cohorts. The trial is at the level of the last one."""
         check_history(history, self.levels)
         counts = tallies(history, self.levels)
         if decision := self.titrated(counts):

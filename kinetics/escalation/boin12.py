@@ -105,7 +105,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Boin12:
-    """The rule.
+    """The Bayesian optimal interval design that weighs responses against DLTs.
 
     `target` is the highest acceptable DLT rate, `least_response` the lowest acceptable response rate. `toxic`
     and `futile` are the probabilities from which on a level is too toxic or futile. With `enough` evaluable
@@ -139,7 +139,7 @@ class Boin12:
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts; the last is where the trial is."""
+        """The decision after these cohorts. The trial is at the level of the last one."""
         return self.within(history, Limits())
 
     def within(self, history: Sequence[Cohort], limits: Limits) -> Decision:

@@ -65,9 +65,9 @@ class Calendar:
 
 @dataclass(frozen=True)
 class CalendarTrial:
-    """How one trial went: the level found (0: none), `patients` and `dlts` by level, and the day it ended.
+    """The result of one trial: the level found (0: none), `patients` and `dlts` by level.
 
-    `days` is that day.
+    `days` is the day on which the trial ended.
 
     >>> from kinetics.escalation import Boin, Calendar, calendar_trials
     >>> rule, calendar = Boin(levels=2, target=0.3, most=12), Calendar(accrual=0.1, window=28.0)
@@ -119,7 +119,7 @@ def calendar_trials(
     trigger_without_dlt: float | Sequence[float] = 0.0,
     seed: int = 0,
 ) -> list[CalendarTrial]:
-    """The trials of these numbers, of this seed.
+    """Simulate the numbered trials in calendar time. A number and a seed always give the same trial.
 
     InputError for a value that is no probability, or a rule that never ends.
 

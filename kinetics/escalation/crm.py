@@ -29,8 +29,9 @@ VARIANCE = 1.34  # of the prior of beta: dfcrm's default, scale = sqrt(1.34)
 
 @dataclass(frozen=True)
 class Crm:
-    """The rule. `skeleton` is the prior guess of every level's DLT probability, rising.
+    """The continual reassessment method.
 
+    `skeleton` is the prior guess of every level's DLT probability, rising.
     `target` is the DLT rate wanted, `variance` that of beta's normal prior, `intercept` that of the logistic
     `model`. InputError for a skeleton that does not rise between 0 and 1.
 
@@ -91,7 +92,7 @@ class Crm:
         return 1 / (1 + np.exp(np.minimum(-(self.intercept + np.exp(beta) * x), 700)))
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts; coherence looks at the last one."""
+        """The decision after these cohorts. Coherence looks at the last one."""
         check_history(history, self.levels)
         counts = tallies(history, self.levels)
         treated = sum(t.treated for t in counts.values())

@@ -19,7 +19,7 @@ __all__ = ["CrmPackThreePlusThree"]
 
 @dataclass(frozen=True)
 class CrmPackThreePlusThree:
-    """The rule; no titration.
+    """The 3+3 of the R package crmPack; no titration.
 
     >>> from kinetics.escalation import Cohort, CrmPackThreePlusThree
     >>> CrmPackThreePlusThree(levels=3).decide([Cohort(level=1, evaluable=3, dlts=2)]).mtd
@@ -33,7 +33,7 @@ class CrmPackThreePlusThree:
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts; the last is where the trial is."""
+        """The decision after these cohorts. The trial is at the level of the last one."""
         check_history(history, self.levels)
         if not history:
             why = f"3+3 begins with a cohort of {self.cohort} at level 1"

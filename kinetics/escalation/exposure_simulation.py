@@ -78,7 +78,9 @@ class ExposureTrial:
 def exposure_trials(
     rule: Boin12 | PkBoin12, truth: ExposureTruth, trials: Iterable[int], *, seed: int = 0
 ) -> list[ExposureTrial]:
-    """The trials of these numbers, of this seed. PKBOIN-12 is asked with the exposures measured so far.
+    """Simulate the numbered trials with exposures. A number and a seed always give the same trial.
+
+    PKBOIN-12 decides with the exposures measured so far.
 
     InputError where the truth cannot be one of this rule's levels, or the rule neither treats nor stops.
 

@@ -116,7 +116,7 @@ class Rule(Protocol):
         ...
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts."""
+        """The decision after these cohorts."""
         ...
 
 

@@ -136,8 +136,9 @@ class ModelExposures:
 
 @dataclass(frozen=True)
 class PkBoin12:
-    """The rule: its `boin12`, with the evidence of `exposures`. `wanted` is psi0, in their unit.
+    """BOIN12 that also looks at exposures: its `boin12`, with the evidence of `exposures`.
 
+    `wanted` is psi0, in the unit of the exposures.
     InputError where the exposures are of other levels, or `wanted` is not above 0.
 
     >>> from kinetics.escalation import Boin12, Cohort, PkBoin12, RawExposures
@@ -175,7 +176,7 @@ class PkBoin12:
         return self.wanted * (1 + TOO_LITTLE) / 2
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts and with these exposures; the last cohort is where the trial is."""
+        """The decision after these cohorts and exposures. The trial is at the level of the last cohort."""
         check_history(history, self.levels)
         return self.boin12.within(history, self._limits(history))
 

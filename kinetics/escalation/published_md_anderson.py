@@ -18,7 +18,7 @@ __all__ = ["ledger", "md_anderson"]
 def md_anderson(
     levels: int, target: float, *, cap: int | None = None, cohort: int = 3, most: int = 30
 ) -> Boin:
-    """BOIN that begins with this titration; `cap` is the last level it may run at.
+    """BOIN after an accelerated titration, which may run up to level `cap`.
 
     `most` patients end the trial.
 

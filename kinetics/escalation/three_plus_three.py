@@ -30,7 +30,7 @@ _FEWER = "fewer DLTs at that level"
 
 @dataclass(frozen=True)
 class ThreePlusThree:
-    """The rule. `deescalate` and `fill_top` choose the coding; the module says which is which.
+    """A 3+3 design. `deescalate` and `fill_top` choose the coding; the module says which is which.
 
     `cohort`, `needed` and `allowed` are 3, 6 and 1: cohorts of 3, an MTD of at least 6 evaluable with at most
     1 DLT. `most` is a cap on patients, all levels together, where the protocol has one.
@@ -58,7 +58,7 @@ class ThreePlusThree:
         return self.titration.at if self.titration else frozenset()
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts."""
+        """The decision after these cohorts."""
         check_history(history, self.levels)
         counts = tallies(history, self.levels)
         closed = next((level for level, t in counts.items() if t.dlts > self.allowed), None)

@@ -28,7 +28,7 @@ MOST_PENDING = 0.5  # of a level's patients, above it accrual is suspended: Yuan
 
 @dataclass(frozen=True)
 class TiteBoin:
-    """The rule. Where nobody is pending, its `boin` decides.
+    """BOIN with time-to-event weights for pending patients. Where nobody is pending, its `boin` decides.
 
     A titration of `boin` still waits for each of its patients. The rule waits where more than the share
     `most_pending` of a level's patients are pending. InputError for a share outside 0 to 1.
@@ -61,7 +61,7 @@ class TiteBoin:
         return self.boin.trigger_levels
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these cohorts; the last is where the trial is."""
+        """The decision after these cohorts. The trial is at the level of the last one."""
         check_history(history, self.levels)
         counts = tallies(history, self.levels)
         if not any(t.pending for t in counts.values()):

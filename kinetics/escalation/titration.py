@@ -45,7 +45,7 @@ class Titration:
 
     @property
     def at(self) -> frozenset[int]:
-        """The levels at which it may run."""
+        """The levels at which the titration may run."""
         return frozenset(range(1, self.levels + 1))
 
     def decide(self, counts: Mapping[int, Tally], levels: int, cohort: int) -> Decision | None:

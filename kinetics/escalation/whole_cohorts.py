@@ -32,7 +32,7 @@ _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 @dataclass(frozen=True)
 class WholeCohorts:
-    """The same rule, which also answers between the patients of a cohort.
+    """A rule of whole cohorts that also decides while a cohort is incomplete.
 
     >>> from kinetics.escalation import Boin, Cohort, WholeCohorts
     >>> rule = WholeCohorts(Boin(levels=4, target=0.3))

@@ -8,9 +8,9 @@ organs: cells by organ, and what route and cycles contribute
 one_at_a_time: which parameter moves an exposure most
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "NCARules",

@@ -16,8 +16,8 @@ study_folder: `write_study`: a study as a folder of CSV or Parquet tables, or as
 files: a folder of files, written whole or not at all.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["FORMATS", "Exported", "export", "unknown_formats", "write_study"]

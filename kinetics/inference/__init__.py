@@ -9,8 +9,8 @@
 `checkpoint` holds a fit under way on disk, `run_folder` a finished one.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["Fit", "fit", "load_fit", "resume"]

@@ -232,7 +232,7 @@ def resume(
     report: Callable[[Chunk], None] = lambda chunk: None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Fit:
-    """Go on with the fit in the folder `run` that was stopped, or take a finished one to `draws` a chain.
+    """Continue an interrupted fit in the folder `run`, or extend a finished one to `draws` a chain.
 
     Save the result to finish the run. The draws are those of a fit that was never stopped, to the last bit,
     on the same machine with the same versions. FitError is raised where there is no checkpoint, where it is

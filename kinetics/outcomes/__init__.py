@@ -20,8 +20,8 @@ Which module to open for what, in the order in which they build on each other:
 - `strata`: rates by subgroup for the interim analysis.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["KaplanMeier", "kaplan_meier", "subject_outcomes", "survival_times"]

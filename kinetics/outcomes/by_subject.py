@@ -57,7 +57,7 @@ def known_responses(
     """Whether each subject responded (CR or PR) within `within_days` of its first infusion of cells.
 
     The value is None where this is not known yet: there is no response so far, and neither progression,
-    another therapy or death nor the end of these days was seen (`kinetics.outcomes.followed_until`).
+    another therapy or death nor the end of these days was seen (`kinetics.outcomes.dlts.followed_until`).
     InputError where `within_days` is not above 0.
     """
     if not within_days > 0:

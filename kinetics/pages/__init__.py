@@ -6,8 +6,8 @@ decision: the page of a dose decision
 templates: the HTML and CSS of both
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["recommendation_page", "report"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.graph_objects import Figure
@@ -43,6 +45,10 @@ class Table:
                 self.notes.append(reason)
             note = self.notes.index(reason) + 1
         return {"text": text, "note": note, "reason": reason, "mark": mark, "share": None}
+
+    def number(self, row: Mapping[Any, Any], column: str, reason: str) -> dict[str, Any]:
+        """The cell of a number of a row; `reason` says why where it is missing."""
+        return self.cell(row[column], reason if pd.isna(row[column]) else "")
 
 
 @dataclass

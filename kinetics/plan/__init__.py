@@ -7,9 +7,9 @@
 `binding` brings plan, study and model together: dense data, the hierarchy, the joint density.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "Allometry",

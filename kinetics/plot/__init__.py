@@ -39,9 +39,9 @@ Outcomes and the dose decision:
     expansion: response rates of expansion cohorts
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "plot_biodistribution",

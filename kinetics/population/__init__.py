@@ -5,8 +5,8 @@ mixtures. `shrinkage` is the prior that many covariate effects share (regularise
 SD). `subject_factor` draws each subject's random effects through the factor of its own precision matrix.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__: list[str] = []

@@ -7,8 +7,8 @@
 - `sampling_design`: what a sampling design can teach, and which samples teach most.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["Added", "design_information", "most_informative", "simulate"]

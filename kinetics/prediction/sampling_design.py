@@ -113,7 +113,7 @@ def design_information(
 def most_informative(
     source: BoundFit | Fit, targets: Sequence[str], *, add: Sequence[Added] = ()
 ) -> DataFrame:
-    """Which samples teach most about the target parameters, by what it costs to leave them out.
+    """Rank samples by the information on the target parameters that is lost without them.
 
     Columns: analyte, day, records, one column for each target, `loss`; the most costly day first. The column
     of a target is its SD without these samples over its SD with all samples, less 1; `loss` is the mean over

@@ -6,9 +6,9 @@
 - `rules`: the dose rule of a protocol, and what that rule assumes.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
     "Assessments",

@@ -6,8 +6,8 @@
 - `schedule`: the doses of a study or a regimen as padded arrays.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["Regimen", "doses_for", "read_regimen"]

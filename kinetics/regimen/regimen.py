@@ -199,7 +199,7 @@ class Regimen:
         return Regimen(tuple(dose for dose in self.given if dose.product in products))
 
     def but_infused(self, amounts: Mapping[tuple[str, int, int], float | int]) -> Regimen:
-        """The regimen with what was infused in place of what was planned.
+        """The regimen with the planned amounts replaced by the infused ones.
 
         `amounts` maps (product, cycle, number of the infusion in that cycle, from 1) to the whole dose [cells
         or mg] that left the bag, never per kg. An amount of 0 was not given, and its dose is left out.

@@ -9,8 +9,8 @@ model's Python once a shape. `reference` is the slow, independent solver of the 
 every model must obey.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["check_laws"]

@@ -16,8 +16,8 @@ and `assembly.build_tables` collects them. What reads a file returns it together
 several tables yields its problems. So all problems of all files are reported at once.
 """
 
-import lazy_loader
+from kinetics.faces import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = ["Study", "read_study", "validate_study"]

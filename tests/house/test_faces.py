@@ -73,8 +73,15 @@ def test_every_name_in_a_modules_all_exists():
 def test_a_name_that_is_not_at_the_root_is_told_with_its_place():
     with pytest.raises(AttributeError, match=r"it is kinetics\.outcomes\.kaplan_meier"):
         _ = kinetics.kaplan_meier
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = kinetics.nonsense
+    with pytest.raises(AttributeError, match=r"did you mean kinetics\.read_study\?"):
+        _ = kinetics.read_stduy
+    with pytest.raises(AttributeError, match=r"kinetics\.study has no 'nca'; it is kinetics\.nca"):
+        _ = kinetics.study.nca
+
+
+def test_completion_lists_what_is_for_users():
+    assert dir(kinetics.study) == ["Study", "read_study", "validate_study"]
+    assert "Pattern" not in dir(kinetics.solve)
 
 
 def test_the_root_loads_neither_jax_nor_pandas():

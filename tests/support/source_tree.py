@@ -29,6 +29,10 @@ def imports(module: str, file: Path, modules: Mapping[str, Path]) -> Iterator[tu
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            # A module loaded by its name goes past the face on purpose; its layer is what matters.
+            if node.args and isinstance(node.args[0], ast.Constant):
+                yield node.lineno, ".".join(str(node.args[0].value).split(".")[:2])
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])

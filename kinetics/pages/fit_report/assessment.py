@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -66,7 +65,7 @@ def covariate_section(fit: Fit) -> Section:
         prior = f"{number_text(row['prior_lower'])} to {number_text(row['prior_upper'])}"
         cells = [table.cell(row[k]) for k in ("parameter", "effect", "per", "n", "scale", "estimate")]
         cells += [table.cell(posterior), table.cell(row["p_above"])]
-        cells.append(_number(table, row, "p_relevant", "a difference has no such range"))
+        cells.append(table.number(row, "p_relevant", "a difference has no such range"))
         cells += [table.cell(prior), table.cell(row["contraction"]), table.cell(row["says"])]
         table.rows.append(cells)
     section.tables.append(table)
@@ -91,7 +90,7 @@ def _residual_table(fit: Fit, tests: pd.DataFrame) -> Table:
         cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(row["residual"])]
         cells.append(table.cell(int(row["n"])))
         columns = ("mean", "sd", "p_mean", "p_variance", "p_normal")
-        cells += [_number(table, row, c, "fewer than four residuals, or all the same") for c in columns]
+        cells += [table.number(row, c, "fewer than four residuals, or all the same") for c in columns]
         table.rows.append([*cells, table.cell(row["verdict"])])
     return table
 
@@ -104,12 +103,7 @@ def _statistic_table(fit: Fit, statistics: pd.DataFrame) -> Table:
     for row in statistics.to_dict("records"):
         cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(row["statistic"])]
         cells.append(table.cell(unit_text(row["unit"]) or "1"))
-        cells += [_number(table, row, c, reason) for c in ("observed", "median", "lower", "upper", "p")]
+        cells += [table.number(row, c, reason) for c in ("observed", "median", "lower", "upper", "p")]
         mark = {"like": "pass", "unlike": "fail"}.get(row["verdict"], "")
         table.rows.append([*cells, table.cell(row["verdict"], mark=mark)])
     return table
-
-
-def _number(table: Table, row: Mapping[Any, Any], column: str, reason: str) -> dict[str, Any]:
-    """The cell of a number, with a reason if it is missing."""
-    return table.cell(row[column], reason if pd.isna(row[column]) else "")

@@ -260,20 +260,15 @@ def _estimates_section(fit: Fit) -> Section:
     for row in at_maximum.table.to_dict("records"):
         reason = str(row["held"]) or "no standard error"
         cells = [table.cell(row["site"]), table.cell(row["estimate"])]
-        cells += [_number(table, row, column, reason) for column in ("se", "rse_percent")]
+        cells += [table.number(row, column, reason) for column in ("se", "rse_percent")]
         if pd.isna(row["lower"]):
             cells.append(table.cell(np.nan, reason))
         else:
             cells.append(table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"))
-        cells.append(_number(table, row, "shrinkage_percent", "not a between-subject SD"))
+        cells.append(table.number(row, "shrinkage_percent", "not a between-subject SD"))
         table.rows.append(cells)
     section.tables.append(table)
     return section
-
-
-def _number(table: Table, row: Mapping[Any, Any], column: str, reason: str) -> dict[str, Any]:
-    """The cell of a number, with a reason if it is missing."""
-    return table.cell(row[column], reason if pd.isna(row[column]) else "")
 
 
 def _reasons(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -301,7 +296,7 @@ def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]
     reasons = _reasons(row)
 
     def number(column: str) -> dict[str, Any]:
-        return _number(table, row, column, reasons.get(column, "one chain"))
+        return table.number(row, column, reasons.get(column, "one chain"))
 
     contraction = number("contraction")
     if not pd.isna(row["contraction"]):
