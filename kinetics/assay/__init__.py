@@ -3,6 +3,7 @@
 `residual` has the families of residual error. `likelihood` turns records, censored ones included, into
 likelihood terms. `correlated` joins two analytes that were measured in one blood draw. `qpcr` turns cells
 into copies/ug DNA by the count of nucleated cells, and `scan` turns cells into percent of the injected dose.
+`kinetics/plan/binding.py` brings the terms of all records together.
 """
 
 from kinetics.faces import attach

@@ -1,10 +1,11 @@
 """One fit as data: a TOML read, checked, and bound to its model and study.
 
-`plan` reads a TOML and holds all of its keys (`FitPlan`, and `FitKeys` for the keywords of `kinetics.fit`).
-`tables` holds the tables in it, each checked by itself.
-`problems` says what a plan asks that its model and study cannot give.
-`design` makes the columns of covariates and of allometry.
-`binding` brings plan, study and model together: dense data, the hierarchy, the joint density.
+- `plan`: reads a TOML and holds all its keys (`FitPlan`, and `FitKeys` for the keywords of `kinetics.fit`).
+- `tables`: the tables in it, each checked by itself. An unknown key is refused by `kinetics.toml.Spec`, their
+  common form.
+- `problems`: what a plan asks that its model and study cannot give.
+- `design`: the columns of covariates and of allometry.
+- `binding`: plan, study and model brought together: dense data, the hierarchy, the joint density.
 """
 
 from kinetics.faces import attach

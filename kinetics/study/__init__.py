@@ -1,5 +1,4 @@
-"""Tables of a study in, one checked `Study` out: NONMEM-like, ADaM-shaped, Excel, Parquet or the project's
-own.
+"""Tables of a study in, one checked `Study` out: NONMEM-like, ADaM-shaped, Excel, Parquet or our own.
 
 - `study`: `Study`, `read_study` and `validate_study`: begin here.
 - `assembly`: a folder of tables, and the checks that need more than one table.
@@ -7,7 +6,8 @@ own.
 - `dictionary`: dictionary.toml, which says what columns and analytes mean.
 - `raw_table`: a file as text, before any meaning; a `RawTable` keeps the problems of its cells.
 - `cells`: cells of a raw table to numbers, times, codes and labels.
-- `subjects`, `doses`, `observations`, `records` (events and responses): one canonical table each.
+- `subjects`, `doses`, `observations` (BLQ and other censoring are read here), `events` (and responses): one
+  canonical table each.
 - `sources`: the formats of others, one a module: NONMEM and Monolix, ADaM, Excel, Parquet.
 - `fetch`: library data sets that may not be shipped.
 

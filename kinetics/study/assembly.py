@@ -17,9 +17,9 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.study.cells import nearest
 from kinetics.study.dictionary import Dictionary, read_dictionary
 from kinetics.study.doses import dose_table
+from kinetics.study.events import event_log, response_log
 from kinetics.study.observations import observation_table
 from kinetics.study.raw_table import RawTable, read_table
-from kinetics.study.records import event_log, response_log
 from kinetics.study.sources.parquet import read_parquet_table
 from kinetics.study.subjects import subject_table
 
