@@ -25,7 +25,7 @@ __all__ = ["simon_1997"]
 
 
 def simon_1997(levels: int, design: Literal[1, 2, 3, 4], *, deescalate: bool = True) -> ThreePlusThree:
-    """Design 1, 2, 3 or 4 of Simon et al. (1997) as a rule.
+    """Design 1, 2, 3 or 4 of Simon et al. (1997) as a rule; `design` is the number of the paper.
 
     >>> from kinetics.escalation import simon_1997
     >>> simon_1997(levels=4, design=2).titration.step
