@@ -108,6 +108,10 @@ class InputError(KineticsError):
         head = "" if count == 1 else f"{count} problems:\n"
         super().__init__(head + "\n".join(_lines(self.problems)))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        """Pickle by the problems: an error of a worker process reaches the process that waits for it."""
+        return type(self), (self.problems,)
+
 
 _FULL_LINES = 3  # lines written out for one mistake that more than _FULL_LINES + 2 rows repeat
 _ROW_NUMBERS = 8  # row numbers listed for the rest of them, at most

@@ -15,6 +15,7 @@ from kinetics.decision.level_exposures import Exposures
 from kinetics.decision.power_model import exposures_by_power_model
 from kinetics.decision.recommendation import _allowed, _chosen, _with_utility
 from kinetics.decision.weighing import blrm_of, chances_of, regressions, with_models
+from kinetics.errors import InputError
 from kinetics.escalation import Boin12, Cohort, Decision, PkBoin12, RawExposures, Rule
 from kinetics.protocol import Protocol, read_protocol, rule_of
 
@@ -133,7 +134,7 @@ def recommendation(patients: Patients) -> Outcome:
     """What `kinetics recommend` with exposures of the samples says after a trial of the protocol's rule.
 
     The statistics of `kinetics.decision.recommend`, on tables made from the patients instead of read from
-    files.
+    files. A trial in which they end in an error has no recommended level.
     """
     rule = rule_of(protocol())
     history, decision = _history(patients, lambda history, cmax: rule)
@@ -166,8 +167,11 @@ def recommendation(patients: Patients) -> Outcome:
     )
     doses = dict(zip(subjects, LEVELS[columns].tolist(), strict=True))
     at_levels = exposures_by_power_model(as_dosed, doses, protocol(), draws=400, seed=1)
-    fits = regressions(outcomes, as_dosed.only(at_levels[0].values), 1) if at_levels[0].values else {}
-    chances = chances_of(protocol(), fits, at_levels)
+    try:
+        fits = regressions(outcomes, as_dosed.only(at_levels[0].values), 1) if at_levels[0].values else {}
+        chances = chances_of(protocol(), fits, at_levels)
+    except InputError:  # with three subjects the power model's new patients may have infinite exposures
+        return trial
     posterior = blrm_of(protocol()).posterior(history)
     table = pd.DataFrame(
         {
