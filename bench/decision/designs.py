@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,17 @@ from kinetics.decision.power_model import exposures_by_power_model
 from kinetics.decision.recommendation import _allowed, _chosen, _with_utility
 from kinetics.decision.weighing import blrm_of, chances_of, regressions, with_models
 from kinetics.errors import InputError
-from kinetics.escalation import Boin12, Cohort, Decision, PkBoin12, RawExposures, Rule
+from kinetics.escalation import (
+    Boin12,
+    Cohort,
+    Decision,
+    Joint,
+    JointDecision,
+    PkBoin12,
+    RawExposures,
+    Rule,
+    Seen,
+)
 from kinetics.protocol import Protocol, read_protocol, rule_of
 
 __all__ = ["DESIGNS", "PLANNED", "Outcome"]
@@ -130,6 +141,81 @@ def pkboin12(patients: Patients) -> Outcome:
     return _outcome(history, decision.mtd or 0)
 
 
+def _seen(patients: Patients, number: int, level: int, *, graded: bool = True) -> Seen:
+    """What is known of patient `number` at a level; without `graded` only the DLT and the response."""
+    row = (number, level - 1)
+    details: dict[str, Any] = {}
+    if graded:
+        details = {
+            "crs": int(patients.grade[row]),
+            "change": float(patients.change[row]),
+            "dlt_exposure": (float(np.log(patients.il6[row])),) * 2,
+            "response_exposure": (float(np.log(patients.auc[row])),) * 2,
+        }
+    return Seen(
+        level,
+        dlt=bool(patients.dlt[row]),
+        trigger=bool(patients.trigger[row]),
+        response=bool(patients.response[row]),
+        **details,
+    )
+
+
+def joint_rule(cohort: int = 3) -> Joint:
+    """The joint rule as the protocol has it, with `cohort` patients at a time."""
+    rule = rule_of(protocol(), "joint")
+    assert isinstance(rule, Joint)
+    return replace(rule, limit=LIMIT, most=PLANNED, cohort=cohort)
+
+
+def _joint_trial(patients: Patients, rule: Joint, *, graded: bool = True) -> Outcome:
+    """A trial by the joint rule."""
+    seen: list[Seen] = []
+    while True:
+        found = rule.decide_on(seen)
+        decision = found.decision
+        if decision.action == "stop" or decision.level is None:
+            return _joint_outcome(seen, found)
+        for _ in range(decision.size):
+            seen.append(_seen(patients, len(seen), decision.level, graded=graded))
+
+
+def _joint_outcome(seen: Sequence[Seen], found: JointDecision) -> Outcome:
+    at = np.array([p.level for p in seen])
+    had_dlt = np.array([p.dlt is True for p in seen])
+    levels = range(1, len(LEVELS) + 1)
+    return Outcome(
+        found.recommended,
+        tuple(int(np.sum(at == level)) for level in levels),
+        tuple(int(np.sum(had_dlt & (at == level))) for level in levels),
+        tuple(found.posterior.p_best().tolist()),
+        tuple(found.posterior.p_over.tolist()),
+    )
+
+
+def joint(patients: Patients) -> Outcome:
+    """The joint rule, with CRS grades, depth of response and exposures."""
+    return _joint_trial(patients, joint_rule())
+
+
+def joint_of_two(patients: Patients) -> Outcome:
+    """The same with cohorts of two."""
+    return _joint_trial(patients, joint_rule(cohort=2))
+
+
+def joint_counts(patients: Patients) -> Outcome:
+    """The same knowing of each patient only whether it had a DLT and responded."""
+    return _joint_trial(patients, joint_rule(), graded=False)
+
+
+def joint_pick(patients: Patients) -> Outcome:
+    """What the joint model recommends after a trial of the protocol's rule: `kinetics recommend`."""
+    rule = rule_of(protocol())
+    history, _ = _history(patients, lambda history, cmax: rule)
+    seen = [_seen(patients, number, cohort.level) for number, cohort in enumerate(history)]
+    return _joint_outcome(seen, joint_rule().decide_on(seen))
+
+
 def recommendation(patients: Patients) -> Outcome:
     """What `kinetics recommend` with exposures of the samples says after a trial of the protocol's rule.
 
@@ -194,4 +280,8 @@ DESIGNS: dict[str, Callable[[Patients], Outcome]] = {
     "recommend + exposures": recommendation,
     "BOIN12": boin12,
     "PKBOIN-12": pkboin12,
+    "joint": joint,
+    "joint of two": joint_of_two,
+    "joint of counts": joint_counts,
+    "joint pick": joint_pick,
 }

@@ -11,6 +11,7 @@ The rules, one a file:
 - `titration`, `published_simon_1997`, `published_md_anderson`: accelerated titration before a cohort rule.
 - `boin`, `tite_boin`, `boin12`, `pkboin12`: the Bayesian optimal interval designs.
 - `crm`, `blrm`: model-based rules.
+- `joint/`: the joint model of DLT and response, and the rule that decides by it.
 
 What a rule does in the long run:
 - `enumeration`: exact operating characteristics.
@@ -37,6 +38,10 @@ __all__ = [
     "ExposureTrial",
     "ExposureTruth",
     "Exposures",
+    "Joint",
+    "JointDecision",
+    "JointPosterior",
+    "JointPrior",
     "ModelExposures",
     "OpenLevel",
     "OperatingCharacteristics",
@@ -44,6 +49,7 @@ __all__ = [
     "RawExposures",
     "ResponseCharacteristics",
     "Rule",
+    "Seen",
     "ThreePlusThree",
     "TiteBoin",
     "Titration",
@@ -54,6 +60,7 @@ __all__ = [
     "cohorts_of",
     "exposure_trials",
     "indifference_skeleton",
+    "joint_posterior",
     "korn_1994",
     "md_anderson",
     "operating_characteristics",

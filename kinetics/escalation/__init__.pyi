@@ -15,6 +15,10 @@ from .exposure_simulation import (
     exposure_trials as exposure_trials,
 )
 from .history import Cohort as Cohort, Decision as Decision, Rule as Rule
+from .joint.patients import Seen as Seen
+from .joint.posterior import JointPosterior as JointPosterior, joint_posterior as joint_posterior
+from .joint.prior import JointPrior as JointPrior
+from .joint.rule import Joint as Joint, JointDecision as JointDecision
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
 from .pkboin12 import (
     Exposures as Exposures,

@@ -14,6 +14,7 @@ from kinetics.escalation import (
     Crm,
     CrmPackThreePlusThree,
     Exposures,
+    Joint,
     PkBoin12,
     Rule,
     ThreePlusThree,
@@ -32,9 +33,9 @@ __all__ = ["MODERN", "RULES", "assumed", "rule_of"]
 
 SIMON = ("simon_1", "simon_2", "simon_3", "simon_4")
 # Rules that assume more than a protocol says (see `assumed`).
-MODERN = ("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12")
+MODERN = ("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12", "joint")
 RULES = ("protocol", "korn", "storer", "crmpack", *SIMON, *MODERN)
-TARGETS = {"boin12": 0.35, "pkboin12": 0.35}  # the paper's (Lin 2020); every other rule's is 0.3
+TARGETS = {"boin12": 0.35, "pkboin12": 0.35}  # the paper's (Lin 2020); most other rules' is 0.3
 PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
 
@@ -65,7 +66,7 @@ def rule_of(
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
     variant = protocol.escalation.variant if name == "protocol" else name
     if target is None:
-        target = TARGETS.get(variant, 0.3)
+        target = protocol.mtd.overdose_above if variant == "joint" else TARGETS.get(variant, 0.3)
     levels = len(protocol.levels)
     cohort = protocol.escalation.cohort
     most = _most_planned(protocol)
@@ -97,6 +98,8 @@ def rule_of(
                 remedy = "say which mean exposure is wanted, and what is known of each level's"
                 raise PlanError(Problem("pkboin12 looks at exposures", remedy))
             return PkBoin12(_boin12(protocol, target), exposures, wanted)
+        case "joint":
+            return _joint(protocol, target)
         case _:
             raise AssertionError(f"{variant} is one of RULES and has no case in rule_of")
 
@@ -124,13 +127,14 @@ def assumed(rule: Rule) -> list[str]:
                 f"target interval {low:g} to {high:g}, P(overdose) at most {rule.feasible:g}",
             ]
         case Boin12():
-            u = rule.utilities
             return [
-                f"utilities: response {u.response_without_dlt:g}, with DLT {u.response_with_dlt:g}, "
-                f"neither {u.neither:g}, DLT alone {u.dlt_without_response:g}; "
-                f"response rate wanted {rule.least_response:g}",
+                f"{_weights_line(rule.utilities)}; response rate wanted {rule.least_response:g}",
                 f"highest DLT rate {rule.target:g}",
             ]
+        case Joint():
+            limit = f"highest acceptable P(DLT) {rule.limit:g}; a level is not treated from "
+            limit += f"P(above it) {rule.bound:g}"
+            return [_weights_line(rule.utilities), limit, *rule.prior.sentences()]
         case PkBoin12():
             return [*assumed(rule.boin12), f"mean exposure wanted {rule.wanted:g}"]
         case _:
@@ -158,6 +162,28 @@ def _boin12(protocol: Protocol, target: float) -> Boin12:
         utilities=_utilities(protocol),
         cohort=protocol.escalation.cohort,
         most=_most_planned(protocol),
+    )
+
+
+def _weights_line(utilities: Utilities) -> str:
+    u = utilities
+    return (
+        f"utilities: response {u.response_without_dlt:g}, with DLT {u.response_with_dlt:g}, "
+        f"neither {u.neither:g}, DLT alone {u.dlt_without_response:g}"
+    )
+
+
+def _joint(protocol: Protocol, limit: float) -> Joint:
+    """The joint rule with the protocol's levels, cohort, MTD rule, patients, titration and utilities."""
+    return Joint(
+        protocol.levels,
+        _utilities(protocol),
+        limit,
+        cohort=protocol.escalation.cohort,
+        most=_most_planned(protocol),
+        titration=_titration(protocol),
+        needed=protocol.mtd.evaluable,
+        allowed=protocol.mtd.dlts,
     )
 
 
