@@ -18,8 +18,8 @@ from kinetics.outcomes import (
     EVERYONE,
     SIZE,
     Criteria,
-    Endpoint,
     KaplanMeier,
+    SurvivalEndpoint,
     adverse_events,
     astct_events,
     astct_grades,
@@ -57,7 +57,7 @@ PROTOCOL_ENDPOINTS = {"dor": "response", "pfs": "progression_free_survival", "os
 FOR_RESPONSES = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist"]  # columns of responses.csv
 
 # of each endpoint: the times, everyone's curve, the curves of the groups
-Survival = dict[Endpoint, tuple[DataFrame, KaplanMeier, KaplanMeier]]
+Survival = dict[SurvivalEndpoint, tuple[DataFrame, KaplanMeier, KaplanMeier]]
 
 
 def response(

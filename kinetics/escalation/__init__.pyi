@@ -17,7 +17,7 @@ from .exposure_simulation import (
 from .history import Cohort as Cohort, Decision as Decision, Rule as Rule
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
 from .pkboin12 import (
-    Exposures as Exposures,
+    ExposureEvidence as ExposureEvidence,
     ModelExposures as ModelExposures,
     PkBoin12 as PkBoin12,
     RawExposures as RawExposures,

@@ -13,7 +13,7 @@ from kinetics.assay import TINY
 from kinetics.errors import FitError
 from kinetics.inference.posterior import Posterior
 from kinetics.plan import BoundFit
-from kinetics.solve import solve, trouble
+from kinetics.solve import solve, solver_failures
 
 __all__ = ["constrained_start", "impossible_records", "possible_centre", "prior_draw", "require_possible"]
 
@@ -97,7 +97,7 @@ def impossible_records(bound: BoundFit, sites: Mapping[str, Array]) -> list[str]
     doses = bound.data.doses
     theta = bound.theta(sites, bound.data)
     predicted = solve(bound.model, observations.time, theta, doses, outputs, solver=bound.solver)
-    gave_up = trouble(bound.model, observations.time, theta, doses, outputs, solver=bound.solver).at
+    gave_up = solver_failures(bound.model, observations.time, theta, doses, outputs, solver=bound.solver).day
     likelihood = bound.record_log_likelihood(sites, bound.data)
     lines = []
     for assay in bound.assays:

@@ -9,7 +9,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.outcomes import ENDPOINTS, Endpoint, KaplanMeier
+from kinetics.outcomes import ENDPOINTS, KaplanMeier, SurvivalEndpoint
 from kinetics.plot.frame import DASHES, INK, PALETTE, faint, finish, number_text, unit_text
 from kinetics.study import Study
 
@@ -19,7 +19,7 @@ ROW = 22  # height of a group in the table below the curves, in pixels
 STARTS = {"dor": "first response", "pfs": "first infusion of cells", "os": "first infusion of cells"}
 
 
-def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: Endpoint) -> Figure:
+def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEndpoint) -> Figure:
     """The survival curves of one endpoint, a curve for each group, with the numbers at risk below.
 
     `survival` is what `kinetics.outcomes.kaplan_meier` returns for the `endpoint`, whose name is on the axis.

@@ -20,12 +20,12 @@ from kinetics.model import Model
 from kinetics.regimen import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.courses import AtCourses, by_course, courses_of
-from kinetics.solve.lanes import Problem, Steps, Visited, visit
+from kinetics.solve.lanes import InitialValueProblem, Steps, Visited, visit
 from kinetics.solve.reachable import Reach, reach
 from kinetics.solve.timeline import Timeline, as_arrays, timeline
 from kinetics.solve.traced import traced_once
 
-__all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
+__all__ = ["Solver", "SolverFailures", "derived", "solve", "solver_failures"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Solver:
 _OWN = "parameter "  # prefix of a parameter that is integrated as a state because courses change it
 
 
-class Trouble(NamedTuple):
+class SolverFailures(NamedTuple):
     """The day on which the solver gave up on each subject (inf where it did not), and the steps it took."""
 
-    at: Float[Array, " subject"]
+    day: Float[Array, " subject"]
     steps: Int[Array, " subject"]
 
 
@@ -115,7 +115,7 @@ def _closed(
     return jax.vmap(subject, (0, 0, -1, 0))(times, plain, by_courses, doses)
 
 
-def trouble(
+def solver_failures(
     model: Model,
     times: Float[AnyArray, "subject record"],
     theta: Mapping[str, Float[AnyArray, " subject"]],
@@ -123,15 +123,15 @@ def trouble(
     outputs: Sequence[str] | None = None,
     *,
     solver: Solver | None = None,
-) -> Trouble:
+) -> SolverFailures:
     """When, and after how many steps, `solve` gives up on each subject; a closed form never does."""
     if model.solution is not None:
         n = jnp.shape(times)[0]
-        return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))
+        return SolverFailures(jnp.full(n, jnp.inf), jnp.zeros(n, int))
     _, visited, _, _ = _visit(
         model, times, theta, doses, outputs=list(outputs or model.outputs), solver=solver or Solver()
     )
-    return Trouble(visited.failed_at, visited.steps)
+    return SolverFailures(visited.failed_at, visited.steps)
 
 
 def _visit(
@@ -168,7 +168,7 @@ def _visit(
     start |= {_OWN + k: v for k, v in courses.first.items()}
     zero = jnp.zeros(line.time.shape[1], dtype)
     names = (*needs.states, *(_OWN + k for k in by_courses))
-    problem = Problem(
+    problem = InitialValueProblem(
         time=line.time,
         start=tuple(start.get(k, zero) for k in names),
         p={k: p[k] for k in needs.field},

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import kinetics
+from tests.support.source_tree import file_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +46,38 @@ def submodules() -> list[str]:
     """The package's public modules, by dotted name."""
     names = (info.name for info in pkgutil.walk_packages(kinetics.__path__, "kinetics."))
     return [name for name in names if not name.rpartition(".")[2].startswith("_")]
+
+
+def namesakes(packages: list[ModuleType]) -> list[str]:
+    """Names that the stubs of two packages give to two different things, as sentences; layers aside."""
+    problems = []
+    first: dict[str, ModuleType] = {}
+    for package in packages:
+        for name in sorted(exported(package)):
+            if isinstance(getattr(package, name), ModuleType):
+                continue
+            other = first.setdefault(name, package)
+            if getattr(other, name) is not getattr(package, name):
+                problems.append(f"{name} is one thing in {other.__name__} and another in {package.__name__}")
+    return problems
+
+
+def test_no_two_layers_give_one_name_to_two_things():
+    problems = namesakes(faces())
+    assert not problems, "\n".join(["Rename one of each pair to a noun of its own:", *problems])
+
+
+def test_a_name_of_two_things_is_found(tmp_path):
+    layers = []
+    for layer, value in (("outcomes", "os"), ("protocol", "response")):
+        stub = file_tree(tmp_path, {f"{layer}/__init__.pyi": "from .x import Endpoint as Endpoint"})
+        package = ModuleType(layer)
+        package.__file__ = str(stub / layer / "__init__.py")
+        package.Endpoint = value
+        layers.append(package)
+    assert namesakes(layers) == ["Endpoint is one thing in outcomes and another in protocol"]
+    layers[1].Endpoint = layers[0].Endpoint
+    assert namesakes(layers) == []
 
 
 def test_all_names_exactly_what_is_public():
