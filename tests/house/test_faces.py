@@ -37,9 +37,11 @@ def exported(package: ModuleType) -> set[str]:
 
 @pytest.mark.parametrize("package", faces(), ids=lambda package: package.__name__)
 def test_a_face_gives_what_it_lists_and_its_stub_lists_what_it_gives(package):
-    missing = [name for name in {*package.__all__, *exported(package)} if not hasattr(package, name)]
-    assert missing == []
-    assert set(package.__all__) <= exported(package)
+    face = f"kinetics/{package.__name__.partition('.')[2]}/__init__".replace("//", "/")
+    missing = sorted(name for name in {*package.__all__, *exported(package)} if not hasattr(package, name))
+    assert not missing, f"{face}.py and .pyi list what no module has: {', '.join(missing)}"
+    unsaid = sorted(set(package.__all__) - exported(package))
+    assert not unsaid, f"{face}.pyi does not say in which module these of __all__ are: {', '.join(unsaid)}"
 
 
 def submodules() -> list[str]:
@@ -86,7 +88,8 @@ def test_all_names_exactly_what_is_public():
         is_own_module = isinstance(value, ModuleType) and value.__name__.startswith("kinetics.")
         return not name.startswith("_") and (name in kinetics.__all__ or not is_own_module)
 
-    assert sorted(kinetics.__all__) == sorted(name for name in dir(kinetics) if public(name))
+    odd = sorted(set(kinetics.__all__) ^ {name for name in dir(kinetics) if public(name)})
+    assert not odd, f"in __all__ of kinetics/__init__.py and not there, or the reverse: {', '.join(odd)}"
 
 
 def test_no_public_name_is_hidden_by_the_module_of_that_name():
@@ -94,13 +97,18 @@ def test_no_public_name_is_hidden_by_the_module_of_that_name():
     for name in submodules():
         importlib.import_module(name)
     hidden = [name for name, value in before.items() if getattr(kinetics, name) is not value]
-    assert hidden == []
+    assert not hidden, f"a module of the same name hides these; rename the module: {', '.join(hidden)}"
 
 
 def test_every_name_in_a_modules_all_exists():
     modules = [importlib.import_module(name) for name in submodules()]
-    missing = [(m.__name__, name) for m in modules for name in m.__all__ if not hasattr(m, name)]
-    assert missing == []
+    missing = [
+        f"{module.__name__}.__all__ lists {name}, which is not there"
+        for module in modules
+        for name in module.__all__
+        if not hasattr(module, name)
+    ]
+    assert not missing, "\n".join(missing)
 
 
 def test_a_name_that_is_not_at_the_root_is_told_with_its_place():
