@@ -36,7 +36,7 @@ from kinetics.assay import (
 )
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.model import Model, Prior, load_model
-from kinetics.plan.design import design_columns, expected_problems
+from kinetics.plan.covariate_columns import design_columns, expected_problems
 from kinetics.plan.plan import FitPlan
 from kinetics.plan.problems import cycle_problems, expect_problems, output_of, plan_problems
 from kinetics.plan.tables import PriorSpec

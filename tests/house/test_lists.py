@@ -102,7 +102,7 @@ def rule_classes(root: Path) -> Iterator[tuple[str, str]]:
 def hidden_rules(root: Path) -> list[str]:
     """Dose rules that a face, `rule_of` or the tests of `escalation` leave out, as sentences."""
     face = root / "kinetics" / "escalation"
-    chooser = tree_of(root / "kinetics" / "protocol" / "rules.py")
+    chooser = tree_of(root / "kinetics" / "protocol" / "dose_rule.py")
     functions = [node for node in chooser.body if isinstance(node, ast.FunctionDef)]
     chosen = set().union(*(names_in(node) for node in functions if node.name != "assumed"))
     tried: set[str] = set()
@@ -118,7 +118,7 @@ def hidden_rules(root: Path) -> list[str]:
         if name not in chosen | NOT_NAMED:
             problems.append(
                 f"{place} {name}: give it a name in RULES and a case in rule_of, both in "
-                "kinetics/protocol/rules.py"
+                "kinetics/protocol/dose_rule.py"
             )
         if name not in tried | NOT_NAMED:
             problems.append(
@@ -192,7 +192,7 @@ RULE_FILES = {
     "kinetics/escalation/__init__.py": '__all__ = ["Crm"]',
     "kinetics/escalation/__init__.pyi": "from .crm import Crm as Crm",
     "kinetics/escalation/crm.py": "class Crm:\n    def decide(self, history):\n        return history",
-    "kinetics/protocol/rules.py": "def rule_of(protocol):\n    return Crm()",
+    "kinetics/protocol/dose_rule.py": "def rule_of(protocol):\n    return Crm()",
     "tests/escalation/test_laws.py": "RULES = [Crm()]",
 }
 
@@ -202,7 +202,7 @@ RULE_FILES = {
     [
         ("kinetics/escalation/__init__.py", "crm.py:1 Crm: list it in both files of the face"),
         ("kinetics/escalation/__init__.pyi", "crm.py:1 Crm: list it in both files of the face"),
-        ("kinetics/protocol/rules.py", "crm.py:1 Crm: give it a name in RULES"),
+        ("kinetics/protocol/dose_rule.py", "crm.py:1 Crm: give it a name in RULES"),
         ("tests/escalation/test_laws.py", "crm.py:1 Crm: add it to RULES of tests/escalation"),
     ],
 )

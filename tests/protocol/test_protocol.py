@@ -25,8 +25,8 @@ from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.outcomes.dlts import history_of, patients_of, replayed
+from kinetics.protocol.dose_rule import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.protocol import lint, read_protocol, settled
-from kinetics.protocol.rules import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
 
