@@ -81,7 +81,7 @@ def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated 
 
 
 def _padded(table: DataFrame, subjects: list[str]) -> Nucleated:
-    """Dense arrays of the counts, one row a subject in this order."""
+    """Dense arrays of the counts, one row per subject in this order."""
     counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
     width = max(map(len, counts.values()))
     time = np.zeros((len(subjects), width))

@@ -231,7 +231,7 @@ def recist(
     """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
     of each.
 
-    One row a lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
+    One row per lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
     target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
     unequivocal_progression, not_evaluated. Optional: node, larger (yes, no).
 

@@ -61,7 +61,7 @@ class ExposureEvidence(Protocol):
 
 @dataclass(frozen=True)
 class RawExposures:
-    """Individual exposures: `values` holds one tuple a level, in any one unit.
+    """Individual exposures: `values` holds one tuple per level, in any one unit.
 
     With mean r, SD s and n values, P(mean < bar) = Phi((bar - r) / (s / sqrt n)). InputError for a value that
     is no number from 0 up.
@@ -118,7 +118,7 @@ class ModelExposures:
         draws = np.asarray(self.draws, dtype=float)
         if draws.ndim != 2 or draws.shape[0] == 0 or not np.isfinite(draws).all():
             what = f"draws of shape {draws.shape}"
-            raise InputError(Problem(what, "give a table of numbers, a row a draw and a column a level"))
+            raise InputError(Problem(what, "give a table of numbers, a row per draw and a column per level"))
 
     @property
     def levels(self) -> int:

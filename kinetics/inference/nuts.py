@@ -66,11 +66,9 @@ class Draws(NamedTuple):
 class NutsProgram:
     """NumPyro's NUTS on one posterior, compiled once per data shape.
 
-    The program is reused over data, coordinates and keys.
-
-    `begun` iterations have been done before, in another process. With `side_by_side` every chain of `layout`
-    has its own data and coordinates: several fits of one posterior, of `settings.chains` chains each, run as
-    one.
+    The program is reused over data, coordinates and keys. `begun` iterations have been done before, in
+    another process. With `side_by_side` every chain of `layout` has its own data and coordinates: several fits of one
+    posterior, of `settings.chains` chains each, run as one.
     """
 
     def __init__(

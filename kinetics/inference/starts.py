@@ -35,8 +35,8 @@ def begin(
     The coordinates are those of Laplace's method, and the starts are standard normal in them. If the settings
     say "prior", or if the method finds no maximum (which `announce` is told), the coordinates are the plain
     ones, and the starts lie near the prior medians. If the settings say "vi", the population values of the
-    coordinates are those of the variational approximation, and the starts are draws of that. The
-    search begins at `centre`, by default the prior medians.
+    coordinates are those of the variational approximation, and the starts are draws of that. The search
+    begins at `centre`, by default the prior medians.
     """
     shape = (settings.chains, posterior.size)
     plain = posterior.plain()

@@ -82,7 +82,7 @@ def survival_times(
     criteria: Criteria = "recist_1.1",
     rules: RecistRules = RECIST_1_1,
 ) -> DataFrame:
-    """One row a subject, in the order of subjects.csv: what ended the time, or why it is censored.
+    """One row per subject, in the order of subjects.csv: what ended the time, or why it is censored.
 
     Columns: subject; the column `by`; start (day of the study); time (days from the start, NaN for a subject
     who is not counted: no infusion of cells, or for DOR no response); event; why. With `confirmed`, DOR

@@ -148,7 +148,7 @@ def _hover_text(name: str, row: dict[Any, Any]) -> str:
 
 
 def _add_table(figure: Figure, estimate: KaplanMeier, days: list[float]) -> None:
-    """Write the numbers at risk at each tick, one row a group, in the colour of the group."""
+    """Write the numbers at risk at each tick, one row per group, in the colour of the group."""
     table = estimate.at(days)
     for k, group in enumerate(estimate.groups):
         rows = table[table[estimate.by] == group]

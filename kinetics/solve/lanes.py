@@ -69,7 +69,7 @@ class Visited(NamedTuple):
 
 
 class _Tape(NamedTuple):
-    """One row an iteration: state and time before the step, its length (0 if rejected), the next stop, and
+    """One row per iteration: state and time before the step, its length (0 if rejected), the next stop, and
     whether the step reached it.
     """
 

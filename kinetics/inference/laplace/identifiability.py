@@ -90,7 +90,8 @@ def _worst(
 ) -> tuple[int, list[int], float] | None:
     """Return the least determined coordinate, those that go with it, and its standard error.
 
-    None is returned if all are determined. `limit` is the largest standard error of each that counts as that.
+    None is returned if all are determined. `limit` is the largest standard error of each that
+    counts as determined.
     """
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))

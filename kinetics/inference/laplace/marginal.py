@@ -494,7 +494,7 @@ class Marginal:
             score = self.look(x, theta - self.centres(x, data), data).by_b
             return unit * expected.slope, score, expected.curvature
 
-        # central differences of the slope of q, of the score and of the curvature, one row a coordinate of g
+        # central differences of the slope of q, the score and the curvature, one row per coordinate of g
         ends = [(parts(g + h * step), parts(g - h * step)) for step in unit * np.eye(size)]
         slopes = [tuple((x - y) / (2 * h) for x, y in zip(*both, strict=True)) for both in ends]
         complete, by_score, by_curvature = (np.array(x) for x in zip(*slopes, strict=True))
