@@ -245,7 +245,7 @@ def _exposures(
     for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
         subjects = np.arange(len(times))[rows]
         for assay in bound.assays:
-            curve = np.asarray(assay.seen(sites, predicted[assay.output], times[rows], subjects))
+            curve = np.asarray(assay.reading(sites, predicted[assay.output], times[rows], subjects))
             areas = segment_areas(DAYS, curve).sum(axis=-1)
             parts.setdefault(f"{assay.analyte}_cmax", []).append(curve.max(axis=-1))
             parts.setdefault(f"{assay.analyte}_auc_28d", []).append(areas)

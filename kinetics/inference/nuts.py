@@ -67,8 +67,8 @@ class NutsProgram:
     """NumPyro's NUTS on one posterior, compiled once per data shape.
 
     The program is reused over data, coordinates and keys. `begun` iterations have been done before, in
-    another process. With `side_by_side` every chain of `layout` has its own data and coordinates: several fits of one
-    posterior, of `settings.chains` chains each, run as one.
+    another process. With `side_by_side` every chain of `layout` has its own data and coordinates: several
+    fits of one posterior, of `settings.chains` chains each, run as one.
     """
 
     def __init__(
