@@ -139,12 +139,12 @@ def sampled(chains: int, warmup: int, draws: int) -> dict[str, Any]:
     layout = chain_layout(chains)
     key_start, key = jax.random.split(jax.random.key(1))
     clock = perf_counter()
-    chart, at = begin(posterior, data, settings, key_start)
+    coordinates, at = begin(posterior, data, settings, key_start)
     found: dict[str, Any] = {"layout": str(layout), "start_s": round(perf_counter() - clock, 1)}
     program = NutsProgram(posterior, settings, layout)
     for said in ("first_s", "s"):
         clock = perf_counter()
-        drawn = program.run(data, chart, at, key)
+        drawn = program.run(data, coordinates, at, key)
         found[said] = round(perf_counter() - clock, 1)
     finite = all(np.isfinite(v).all() for v in drawn.sites.values())
     return found | {"finite": finite, "cmax_pop": round(float(np.median(drawn.sites["cmax_pop"])))}

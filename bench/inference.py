@@ -66,8 +66,10 @@ def sampling(
         key_start, key = jax.random.split(jax.random.key(seed))
         steps: list[float] = []
         clock = perf_counter()
-        chart, at = begin(posterior, data, settings, key_start, marginal=marginal)
-        drawn = program.run(data, chart, at, key, report=lambda c, steps=steps: steps.append(c.mean_steps))
+        coordinates, at = begin(posterior, data, settings, key_start, marginal=marginal)
+        drawn = program.run(
+            data, coordinates, at, key, report=lambda c, steps=steps: steps.append(c.mean_steps)
+        )
         seconds = perf_counter() - clock
         if compiled:
             gradients = round(sum(c[0] * mean for c, mean in zip(chunks(settings), steps, strict=True)))

@@ -118,7 +118,7 @@ _ROW_NUMBERS = 8  # row numbers listed for the rest of them, at most
 
 
 def _lines(problems: Iterable[Problem]) -> Iterator[str]:
-    """Lines of a message: one a problem, except that a mistake which many rows repeat is shortened.
+    """Lines of a message: one per problem, except that a mistake which many rows repeat is shortened.
 
     Such a mistake has a line for each of its first rows and one line with the numbers of the other rows.
     """

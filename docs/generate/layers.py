@@ -28,7 +28,7 @@ def sentence(layer: str) -> str:
 
 
 def layer_lines() -> str:
-    """One line a layer, in the order in which data flows."""
+    """One line per layer, in the order in which data flows."""
     layers = [name for name in kn.__all__ if inspect.ismodule(getattr(kn, name)) and name != "errors"]
     return "".join(f"- `{layer}`: {sentence(layer)}\n" for layer in [*layers, "cli"])
 

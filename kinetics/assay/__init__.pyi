@@ -1,4 +1,8 @@
-from .correlated import Seen as Seen, both_censored as both_censored, given_first as given_first
+from .correlated import (
+    StandardisedRecords as StandardisedRecords,
+    both_censored as both_censored,
+    given_first as given_first,
+)
 from .likelihood import (
     AssayRecords as AssayRecords,
     Observations as Observations,
@@ -7,7 +11,7 @@ from .likelihood import (
     recorded as recorded,
     standardise as standardise,
 )
-from .qpcr import Nucleated as Nucleated, nucleated_cells as nucleated_cells
+from .qpcr import NucleatedCounts as NucleatedCounts, nucleated_cells as nucleated_cells
 from .residual import (
     DNA_UG as DNA_UG,
     FAMILIES as FAMILIES,

@@ -19,15 +19,15 @@ from jaxtyping import Array, Float
 from kinetics.assay.likelihood import AssayRecords, Standard, record_terms, recorded
 from kinetics.assay.residual import log_between, normal_logcdf, normal_logpdf
 
-__all__ = ["Seen", "both_censored", "given_first", "log_rectangle"]
+__all__ = ["StandardisedRecords", "both_censored", "given_first", "log_rectangle"]
 
 FAR = 1e8  # standard deviations: stands for the end of a half-line
 _DROP = 45.0  # the quadrature covers the range in which the integrand falls by a factor of e^45
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 
-class Seen(NamedTuple):
-    """The records of one analyte, the same standardised, and the kinds of censoring that occur among them."""
+class StandardisedRecords(NamedTuple):
+    """The records of one analyte, their standardised residuals, and the kinds of censoring that occur."""
 
     records: AssayRecords
     standard: Standard
@@ -44,7 +44,7 @@ def both_censored(first: AssayRecords, second: AssayRecords) -> int:
 
 
 def given_first(
-    first: Seen, second: Seen, rho: Float[Array, ""], *, most: int
+    first: StandardisedRecords, second: StandardisedRecords, rho: Float[Array, ""], *, most: int
 ) -> Float[Array, "subject record"]:
     """Log-likelihood of the second analyte's records given the first's at the same time; 0 in padded slots.
 
@@ -101,7 +101,9 @@ def _rescaled(standard: Standard, mean: Array, sd: Array) -> Standard:
     )
 
 
-def _rectangles(first: Seen, second: Seen, rho: Array, both: Array, most: int) -> Array:
+def _rectangles(
+    first: StandardisedRecords, second: StandardisedRecords, rho: Array, both: Array, most: int
+) -> Array:
     """Log probability of the rectangle in every slot of `both`, and 0 elsewhere; NaN with more than
     `most`.
     """
@@ -112,11 +114,11 @@ def _rectangles(first: Seen, second: Seen, rho: Array, both: Array, most: int) -
     return jnp.full(both.size, elsewhere).at[slots].set(probabilities, mode="drop").reshape(both.shape)
 
 
-def _ends(seen: Seen) -> tuple[Array, Array]:
+def _ends(side: StandardisedRecords) -> tuple[Array, Array]:
     """Lower and upper limit of the standardised residual of every censored record."""
-    records = seen.records
-    z = jnp.clip(seen.standard.z, -0.1 * FAR, 0.1 * FAR)
-    interval_start = jnp.clip(seen.standard.lower, -0.2 * FAR, 0.1 * FAR)
+    records = side.records
+    z = jnp.clip(side.standard.z, -0.1 * FAR, 0.1 * FAR)
+    interval_start = jnp.clip(side.standard.lower, -0.2 * FAR, 0.1 * FAR)
     lower = jnp.where(records.interval, interval_start, jnp.where(records.right, z, -FAR))
     upper = jnp.where(records.right, FAR, z)
     return lower, upper

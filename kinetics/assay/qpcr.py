@@ -22,13 +22,13 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.study import Study
 from kinetics.units import GENOMES_PER_UG, UnitError, convert
 
-__all__ = ["ROW", "Nucleated", "nucleated_cells"]
+__all__ = ["ROW", "NucleatedCounts", "nucleated_cells"]
 
 ROW = "row"  # the count stands in the qPCR record's own row
 COLUMN = "nucleated_cells_per_uL"
 
 
-class Nucleated(NamedTuple):
+class NucleatedCounts(NamedTuple):
     """The counts of every subject: times [day] and log cells/uL, padded by the last count."""
 
     time: Float[AnyArray, "subject count"]
@@ -44,7 +44,7 @@ class Nucleated(NamedTuple):
         return GENOMES_PER_UG * jnp.exp(-jax.vmap(jnp.interp)(jnp.asarray(times), counted, log_count))
 
 
-def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated | None, list[Problem]]:
+def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[NucleatedCounts | None, list[Problem]]:
     """The counts by which the records of `analyte` are diluted, and what is wrong with them.
 
     `source` is "row" where the count stands in the qPCR record's own row, or else the analyte that holds the
@@ -80,8 +80,8 @@ def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[Nucleated 
     return _padded(table, study.subject_ids), []
 
 
-def _padded(table: DataFrame, subjects: list[str]) -> Nucleated:
-    """Dense arrays of the counts, one row a subject in this order."""
+def _padded(table: DataFrame, subjects: list[str]) -> NucleatedCounts:
+    """Dense arrays of the counts, one row per subject in this order."""
     counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
     width = max(map(len, counts.values()))
     time = np.zeros((len(subjects), width))
@@ -92,4 +92,4 @@ def _padded(table: DataFrame, subjects: list[str]) -> Nucleated:
             slots = np.minimum(np.arange(width), len(table_rows) - 1)
             time[i] = table_rows["time"].to_numpy(float)[slots]
             log_count[i] = np.log(table_rows["count"].to_numpy(float)[slots])
-    return Nucleated(time, log_count)
+    return NucleatedCounts(time, log_count)

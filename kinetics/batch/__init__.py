@@ -4,7 +4,7 @@ What is to be done:
 `spec`: the PLAN.toml of a batch, checked
 `grid`: its tasks, every combination that its tables ask for
 `bootstrap`: studies resampled by subject
-`preflight_checks`: whether folder, models, data and memory will do
+`preflight_checks`: whether folder, models, data and memory are fit for the batch
 
 The batch on disk:
 `folder`: the batch folder and how it is written
@@ -13,7 +13,7 @@ The batch on disk:
 `collection`: all results in one table and one page
 
 Workers:
-`worker`: the program that keeps a process at work
+`worker`: the program that keeps a process at work, and replaces it if it dies
 `local`: workers on this machine
 `slurm`: workers on Slurm
 The process that a worker keeps is `kinetics.cli.batch_process`.

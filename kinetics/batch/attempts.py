@@ -5,8 +5,8 @@ tasks/NAME/lock            held by the process that works on the task; the kerne
            attempt-N.log   the command, the environment, and what was printed
            result.json     what the command's --json prints; where it exists the task is finished
 
-An attempt that fails or whose process dies counts. One that was told to stop (requeue, preemption, time
-limit) does not, unless several in a row came to no new checkpoint.
+An attempt that fails, or whose process dies, counts as a failure. One that was told to stop (requeue,
+preemption, time limit) does not, unless several in a row reached no new checkpoint.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _STATES = ("finished", "running", "stopped", "lost", "waiting", "failed")
 class Status:
     """How far a batch is.
 
-    tasks: a row a task (task, kind, state, attempts, failures, seconds, host, said). causes: failures by
+    tasks: a row per task (task, kind, state, attempts, failures, seconds, host, said). causes: failures by
     cause. refusals: why workers refused to work. queue: workers in Slurm's queue by state. silent: why Slurm
     gives no answer, else "".
     """

@@ -1,8 +1,8 @@
 """The results of a batch in one tidy table and one page: every parameter and check of every fit.
 
-BATCH/results.csv (and .parquet with pyarrow): a row a parameter of a fit (its median; its maximum by laplace
-or map), or its objective, or a check, or a number that a calibration, design or simulation gave; `record`
-says which. BATCH/tasks.csv: a row a task. BATCH/batch.html: fits side by side.
+BATCH/results.csv (and .parquet with pyarrow): a row per parameter of a fit (its median; its maximum by
+laplace or map), its objective, a check, or a number that a calibration, design or simulation gave; the column
+`record` says which. BATCH/tasks.csv: a row per task. BATCH/batch.html: fits side by side.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _OF_ONE_FIT = ["plan", "model", "data", "prior_set", "priors", "method", "seed"]
 class Collected:
     """What was collected.
 
-    results: a row a parameter, check or number. fits: population values, a column a fit. bootstrap:
+    results: a row per parameter, check or number. fits: population values, a column per fit. bootstrap:
     percentiles of the resamples. comparisons: leave-one-out of the fits of each study. written: the files.
     """
 
@@ -182,7 +182,7 @@ def _number_rows(record: str, result: Mapping[str, Any], path: str = "") -> Iter
 
 
 def fits_table(results: DataFrame) -> DataFrame:
-    """Population values of the fits that are no resamples, a column a fit: `value (lower to upper)`."""
+    """Population values of the fits that are no resamples, a column per fit: `value (lower to upper)`."""
     is_resample = results["resample"].fillna(0) != 0
     rows = results[(results["record"] == "parameter") & ~is_resample]
     if rows.empty:

@@ -63,7 +63,7 @@ class Task:
 
     @property
     def command(self) -> str:
-        """What a user would type for it."""
+        """The command that a user would type for the task."""
         words = ["kinetics", self.kind]
         if self.kind == "design" and "trials" in self.arguments:
             words.append("trials")

@@ -1,4 +1,4 @@
-"""Workers on this machine: as many as its cores hold, each on its own cores, started again if one dies."""
+"""Workers on this machine: as many as its cores allow, each on cores of its own, started again if it dies."""
 
 from __future__ import annotations
 

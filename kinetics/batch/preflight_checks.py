@@ -1,7 +1,7 @@
-"""Checks before anything runs: can the folder be written and locked, do models and data load, does memory do?
+"""Checks before anything runs: the folder can be written and locked, models and data load, memory suffices.
 
 A problem of one task does not keep the others from running: it is reported now, and the task is tried all the
-same. Whether the folder is the same one and jax sees a GPU, each worker checks on its own node.
+same. Each worker checks on its own node that the folder is the same one and that jax sees a GPU.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""The program of one worker: it keeps a process at work on a batch's tasks, whatever becomes of that process.
+"""The program of one worker: it keeps a process at work on the tasks of a batch, and replaces it if it dies.
 
-It is run by itself, as `python worker.py FOLDER ...`, by `kinetics batch` on this machine or by Slurm on a
-node. It imports nothing of the package, so it starts at once and costs nothing while it waits. The process it
-keeps, `kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another; if that
-process dies, another takes its place.
+`kinetics batch` on this machine, or Slurm on a node, runs it as a script: `python worker.py FOLDER ...`. The
+worker imports nothing from the package, so it starts at once and costs nothing while it waits. Its process,
+`kinetics.cli.batch_process`, has jax and the package loaded and takes one task after another.
 
-SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) are passed on as SIGTERM, and the task under way writes its
-checkpoint. Under Slurm the job is then put back into the queue, unless it was cancelled or Slurm does so
-itself. Exit codes: 0 nothing left to do, 75 stopped, 1 the process cannot work here (workers/*.json says
+The worker passes SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) to the process as SIGTERM, and the running
+task writes its checkpoint. Under Slurm the job then goes back into the queue, unless it was cancelled or
+Slurm requeues it. Exit codes: 0 no task is left, 75 stopped, 1 no process can work here (workers/*.json says
 why).
 """
 
@@ -30,7 +29,7 @@ __all__ = ["AGAIN", "REFUSED", "STOPPED", "job_of_slurm", "main"]
 STOPPED = 75  # by a signal
 AGAIN = 76  # another process has to take the remaining tasks
 REFUSED = 77  # no process can work here
-_BARREN = 3  # deaths in a row without a task begun, after which the worker gives up
+_BARREN = 3  # the worker gives up after this many deaths in a row without a task begun
 
 
 def main() -> int:
@@ -57,10 +56,10 @@ def _arguments() -> argparse.Namespace:
         "--token", required=True, help="the token in tasks.json, by which the folder is recognised"
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cpus", default="", help="the cores to stay on, with commas")
+    parser.add_argument("--cpus", default="", help="the cores to run on, separated by commas")
     parser.add_argument("--gpu", action="store_true", help="jax has to see a GPU")
     parser.add_argument(
-        "--cache", default="", help="folder of the compile cache; a folder in it for each processor"
+        "--cache", default="", help="folder of the compile cache; it has a folder for each kind of processor"
     )
     parser.add_argument("--number", default="", help="the number of the worker in its array")
     return parser.parse_args()
@@ -69,8 +68,8 @@ def _arguments() -> argparse.Namespace:
 def _environment(arguments: argparse.Namespace) -> dict[str, str]:
     """The environment of the process.
 
-    It has as many threads as cores, keeps every compiled program, and shares one cache with all workers on
-    the same kind of processor.
+    It sets the number of threads, has jax keep every compiled program, however quickly it was compiled, and
+    shares one cache among all workers on the same kind of processor.
     """
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -86,7 +85,7 @@ def _environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """A name for what the processor can do: a program compiled for one may not run on another."""
+    """A name for the processor's features; a program compiled for others may not run on it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -98,7 +97,7 @@ def _processor() -> str:
 def _keep_at_work(
     folder: Path, key: str, environment: dict[str, str], token: str, received: list[int]
 ) -> int:
-    """Keep a process at work until there is nothing left, it is stopped, or none can work; its exit code."""
+    """Keep a process at work until no task is left, it is stopped, or none can work; return the exit code."""
     command = [sys.executable, "-P", "-m", "kinetics.cli.batch_process", str(folder), key, token]
     claims = folder / "workers" / f"{key}.claims"
     barren = 0
@@ -121,7 +120,7 @@ def _keep_at_work(
 def _wait(process: subprocess.Popen[bytes], stopping: Path, received: list[int]) -> int:
     """Wait for the process and return its exit code.
 
-    After a signal it gets SIGTERM every two seconds, because it may just have begun another task.
+    After a signal the process gets SIGTERM every two seconds, because it may just have begun another task.
     """
     signalled = 0.0
     while (code := process.poll()) is None:
@@ -137,8 +136,8 @@ def _wait(process: subprocess.Popen[bytes], stopping: Path, received: list[int])
 def job_of_slurm() -> str:
     """The Slurm job that this process runs in; "" outside Slurm.
 
-    Within an array it is this element alone, as ARRAY_ELEMENT: the number of the first element is also that
-    of the whole array.
+    Within an array it is ARRAY_ELEMENT, which means this element alone. The plain number of the first element
+    would mean the whole array.
     """
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     if array:
@@ -147,7 +146,7 @@ def job_of_slurm() -> str:
 
 
 def _give_up(folder: Path, key: str, code: int) -> None:
-    """Record in the worker's file that nothing can be done here."""
+    """Record in the worker's file that no process can work here, and which log says why."""
     host = socket.gethostname()
     job = job_of_slurm()
     where = f"jobs/*_log.err of Slurm's job {job}" if job else "workers/local-*.log"
@@ -186,9 +185,10 @@ def _modified(path: Path) -> int:
 
 
 def _requeue() -> None:
-    """Put the Slurm job back into the queue if it still runs, which means that its time limit stopped it.
+    """Put the Slurm job back into the queue if it still runs.
 
-    In every other case Slurm does what has to be done.
+    A job that still runs was stopped by its time limit. In every other case Slurm cancels or requeues the job
+    without our help.
     """
     job = job_of_slurm()
     if not job or os.environ.get("KINETICS_BATCH_REQUEUE") != "1":

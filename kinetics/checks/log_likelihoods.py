@@ -39,10 +39,11 @@ _PRIOR_SHARE = 0.15  # share of the points that are drawn from the population
 
 @dataclass(frozen=True)
 class Pointwise:
-    """Log-likelihoods of units: `values`, and `units`, one row for each (subject; time [study day], analyte).
+    """Log-likelihoods of units, which are records or subjects.
 
-    `error` is the Monte Carlo standard error of each unit's log-likelihood, the median over draws; it is 0
-    where the log-likelihood is not an integral.
+    `values` are the log-likelihoods. `units` has one row for each unit: subject, and for a record also its
+    time [study day] and analyte. `error` is the Monte Carlo standard error of each unit's log-likelihood, the
+    median over draws; it is 0 where the log-likelihood is not an integral.
     """
 
     units: DataFrame
@@ -55,10 +56,10 @@ def record_log_likelihoods(
 ) -> Pointwise:
     """Log-likelihoods of the records that enter the likelihood, given their subjects' own random effects.
 
-    units: subject, analyte, time [study day], censored. A BLQ record that the plan leaves out (M1) is not
-    among them. `draws` is the greatest number of draws from each chain, evenly thinned. Records of one
-    subject at one time are one unit if their analytes are those of a correlated pair, or all in `together`;
-    `analyte` and `censored` then name each of them.
+    The columns of `units` are subject, analyte, time [study day] and censored. A BLQ record that the plan
+    leaves out (M1) is not among them. At most `draws` draws of each chain are used, evenly thinned. Records
+    of one subject at one time are one unit if their analytes are those of a correlated pair, or are all in
+    `together`; `analyte` and `censored` then name each of them.
     """
     sites = _sites(fit, draws)
     data = fit.bound.data
@@ -119,11 +120,11 @@ def record_log_likelihoods(
 def subject_log_likelihoods(
     fit: Fit, *, marginal: bool = True, points: int = 256, draws: int | None = 500, seed: int = 0
 ) -> Pointwise:
-    """Log-likelihoods of the subjects, each of all its records; subjects without a record are left out.
+    """The log-likelihood of all records of each subject; subjects without a record are left out.
 
-    `marginal`: integrated over the random effects at `points` points, which `seed` places; else given the
-    subject's own random effects. `draws` is the greatest number of draws from each chain, evenly thinned.
-    units: subject, records.
+    If `marginal`, the likelihood is integrated over the random effects at `points` points, which `seed`
+    places. Otherwise it is conditional on the subject's own random effects. At most `draws` draws of each
+    chain are used, evenly thinned. The columns of `units` are subject and records, the number of its records.
     """
     bound = fit.bound
     data = fit.bound.data
@@ -178,13 +179,13 @@ def _integrated(
 class _Proposal:
     """Points to integrate over: most around each subject's own posterior, the others from the population.
 
-    The points around the posterior are on the link scale of the varying parameters. There the subject's
-    records determine where they lie, whatever the population values are.
+    The points around the posterior are values of the varying parameters on their link scale, not random
+    effects, because a subject's records determine these values whatever the population values are.
     """
 
     near: Float[np.ndarray, "effect point subject"]
     independent: Float[np.ndarray, "effect point"]  # from the population, before effects are correlated
-    chance: Float[np.ndarray, " point"]  # uniform: says which of these are of the second class of a mixture
+    chance: Float[np.ndarray, " point"]  # uniform: below P(second class), the point is of that class
     mean: Float[np.ndarray, "effect subject"]
     root: Float[np.ndarray, "subject effect effect"]  # lower Cholesky factor of the covariance
 
@@ -213,7 +214,7 @@ class _Proposal:
 
 
 def _proposal(fit: Fit, points: int, seed: int) -> _Proposal:
-    """The points for one fit, low-discrepancy (Halton) numbers in both parts."""
+    """The points for one fit; both kinds are low-discrepancy (Halton) points."""
     h = fit.bound.hierarchy
     posterior = _positions(fit)
     size = len(h.vary)
@@ -266,8 +267,9 @@ def _by_chain(fit: Fit, values: np.ndarray) -> np.ndarray:
 
 
 def _in_blocks(run: Any, sites: Mapping[str, np.ndarray], most: int) -> np.ndarray:
-    """`run` over blocks of at most `most` draws. All have one compiled shape; the last repeats its last
-    draw.
+    """The results of `run` on all draws, computed in blocks of at most `most` draws.
+
+    All blocks have one shape, so `run` is compiled once; the last block is filled up with its last draw.
     """
     n = len(next(iter(sites.values())))
     blocks = -(-n // most)

@@ -26,7 +26,7 @@ from kinetics.checks.parameters import diagnostics
 from kinetics.errors import CheckError
 from kinetics.inference import ENOUGH, K_HAT, Fit
 from kinetics.model import inverse_link, link
-from kinetics.solve import trouble
+from kinetics.solve import solver_failures
 
 __all__ = ["Check", "CheckRow", "approximation_rows", "check"]
 
@@ -376,7 +376,7 @@ def _failures_farther_out(fit: Fit) -> str:
     outputs = [a.output for a in bound.assays]
 
     def failure_day(parameters: dict[str, Any]) -> Any:
-        return trouble(model, times, parameters, bound.data.doses, outputs, solver=bound.solver).at
+        return solver_failures(model, times, parameters, bound.data.doses, outputs, solver=bound.solver).day
 
     days = np.asarray(jax.jit(jax.vmap(failure_day))(theta))
     failing = np.nonzero(np.isfinite(days).any(axis=0))[0]

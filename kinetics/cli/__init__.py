@@ -7,6 +7,7 @@ The program and its parts:
 
 From data to a fit:
 `study`: `validate`, `convert`, `export`, `new`
+`new_study`: the files that `new` writes
 `models`: `models`, `check-model`
 `fit`: `fit`, `resume`, `check`
 `assess`: `report`, `compare`, `subgroups`, `sbc`

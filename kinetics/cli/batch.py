@@ -170,7 +170,7 @@ def _is_over(folder: BatchFolder) -> bool:
 
 
 def _submit_missing(folder: BatchFolder, plan: BatchPlan, cache: Path, *, again: bool = False) -> list[str]:
-    """Submit the workers that should be in the queue and are not, at most one a task that is left.
+    """Submit the workers that should be in the queue and are not, at most one per task that is left.
 
     With `again` only where the queue has none of them.
     """

@@ -22,7 +22,7 @@ def print_result(result: dict[str, Any], text: str, as_json: bool) -> None:
 
 
 class FitProgress:
-    """The progress of a fit on stderr: a bar with the time left on a terminal, elsewhere one line a chunk.
+    """The progress of a fit on stderr: a bar with the time left on a terminal, elsewhere one line per chunk.
 
     Call it with every `Chunk`. `lines` keeps every line, for the log of the run.
     """

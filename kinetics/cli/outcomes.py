@@ -18,8 +18,8 @@ from kinetics.outcomes import (
     EVERYONE,
     SIZE,
     Criteria,
-    Endpoint,
     KaplanMeier,
+    SurvivalEndpoint,
     adverse_events,
     astct_events,
     astct_grades,
@@ -57,7 +57,7 @@ PROTOCOL_ENDPOINTS = {"dor": "response", "pfs": "progression_free_survival", "os
 FOR_RESPONSES = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist"]  # columns of responses.csv
 
 # of each endpoint: the times, everyone's curve, the curves of the groups
-Survival = dict[Endpoint, tuple[DataFrame, KaplanMeier, KaplanMeier]]
+Survival = dict[SurvivalEndpoint, tuple[DataFrame, KaplanMeier, KaplanMeier]]
 
 
 def response(
@@ -231,7 +231,7 @@ def recist(
     """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
     of each.
 
-    One row a lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
+    One row per lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
     target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
     unequivocal_progression, not_evaluated. Optional: node, larger (yes, no).
 

@@ -91,7 +91,7 @@ def design_exact(
     """
     content = settled(read_protocol(protocol), protocol)
     if rule in AT_RESPONSES:
-        remedy = "use kinetics design trials, and add --true-response .1,.2,.3,.35, one a level"
+        remedy = "use kinetics design trials, and add --true-response .1,.2,.3,.35, one per level"
         raise PlanError(Problem(f"{rule} looks at responses", remedy))
     truth = numbers_of("--true-dlt", true_dlt)
     triggers = numbers_of("--trigger-without-dlt", trigger_without_dlt)

@@ -1,8 +1,9 @@
-"""Exposures for a dose decision from a fit: of the subjects as dosed, and of new patients at every level.
+"""Exposures for a dose decision, from a fit: of the subjects as dosed, and of new patients at every level.
 
-Both are the same numbers of the same curves, so that what outcomes teach about one holds for the other. New
-patients have random effects of their own, and the covariates, lymphodepletion and days of infusion of the
-study's subjects. They get what the protocol plans, and no drug against toxicity.
+Both are computed from fitted curves in the same way, so what the outcomes say about the exposures of the
+subjects holds for those of new patients. New patients have their own random effects, and the covariates,
+lymphodepletion and days of infusion of the study's subjects. They get the doses that the protocol plans, and
+no drug against toxicity.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["Exposures", "exposures_as_dosed", "exposures_at_levels", "exposures_
 FOLLOWED = 28.0  # days from the first infusion of the level's product
 DAYS = np.unique(
     [0.0, 0.02, 0.1, 0.25, 0.5, 0.75, *np.arange(1.0, 15.0, 0.5), *np.arange(15.0, FOLLOWED + 0.5)]
-)  # at which curves are read, finer in the first two weeks
+)  # days at which curves are read, finer in the first two weeks
 DOSE_COLUMNS = ["subject", "product", "route", "time", "amount", "duration", "cycle"]
 
 
@@ -35,8 +36,8 @@ DOSE_COLUMNS = ["subject", "product", "route", "time", "amount", "duration", "cy
 class Exposures:
     """Exposures by name, and their units.
 
-    `values` has an array (draw, subject) for each exposure, `units` its unit. `subjects` are only those who
-    have an exposure, so none of them is NaN throughout.
+    `values` has an array (draw, subject) for each exposure, `units` its unit. `subjects` are those who have
+    an exposure: none of them is NaN throughout.
 
     >>> values = {"copies_cmax": np.array([[9e3, 2e4]])}
     >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, values)
@@ -49,11 +50,11 @@ class Exposures:
     values: Mapping[str, Float[np.ndarray, "draw subject"]]
 
     def only(self, names: Collection[str]) -> Exposures:
-        """The exposures of these names."""
+        """The same exposures without those of other names."""
         return replace(self, values={k: v for k, v in self.values.items() if k in names})
 
     def of(self, subjects: list[str]) -> dict[str, Float[np.ndarray, "draw subject"]]:
-        """The columns of these subjects, in their order."""
+        """The columns of these subjects, in the order in which they are named."""
         columns = [self.subjects.index(s) for s in subjects]
         return {name: values[:, columns] for name, values in self.values.items()}
 
@@ -84,12 +85,12 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
 
 
 def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures:
-    """The whole course's exposures from a table of `kinetics.exposure` (every draw) or `kinetics.nca`.
+    """Exposures over the whole course, from a table of `kinetics.exposure` (every draw) or `kinetics.nca`.
 
-    The table is by course. Exposures: `A_cmax` [unit of analyte A] and `A_auc_28d` [that unit x day], or
-    whatever window the table has. The subjects are those of all analytes, NaN where one has no number.
-    `course` is the value of the column `cycle` that stands for the whole course. Example:
-    `exposures_of_table(kinetics.exposure(fit, by="course"))`.
+    The table has its numbers by course. The exposures are `A_cmax` [unit of analyte A] and `A_auc_28d` [that
+    unit x day], or the area over whatever window the table has. The subjects are those of any analyte; where
+    a subject has no number, the value is NaN. `course` is the value of the column `cycle` that stands for the
+    whole course. Example: `exposures_of_table(kinetics.exposure(fit, by="course"))`.
     """
     rows = table[table["cycle"].astype(str) == course]
     if "draw" not in rows:
@@ -113,10 +114,10 @@ def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures
 
 
 def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed: int = 0) -> list[Exposures]:
-    """Exposures of new patients at every level, lowest first: one like each subject in each posterior draw.
+    """Exposures of new patients at every level, the lowest level first.
 
-    The patients are the same at every level (common random numbers), `seed` draws them. Exposures and `draws`
-    are as in `exposures_as_dosed`.
+    Each posterior draw has one new patient like each subject. `seed` draws the patients, and they are the
+    same at every level (common random numbers). Exposures and `draws` are as in `exposures_as_dosed`.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
@@ -139,8 +140,9 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
 def planned_doses(fit: Fit, protocol: Protocol, level: int) -> DataFrame:
     """The doses that the protocol plans at `level` for patients like the fit's subjects, as a dose table.
 
-    A product begins on the day on which the subject had it first, or else on the first day that the protocol
-    allows. Doses that a subject had on or before the day of its first cells, such as lymphodepletion, stay.
+    A product begins on the day of the subject's first dose of it, or, if the subject had none, on the first
+    day that the protocol allows. Doses on or before the day of the subject's first cells, such as
+    lymphodepletion, are kept.
     """
     rows = []
     for subject in fit.bound.subjects:
@@ -192,14 +194,14 @@ def _amounts(
 
 
 def _weight(fit: Fit, subject: str, protocol: Protocol) -> float:
-    """The factor by which a level is multiplied: body weight [kg], or 1 for a level in cells."""
+    """What a level is multiplied by to give cells: body weight [kg], or 1 for a level in cells."""
     if protocol.level_unit == "cells":
         return 1.0
     return float(fit.study.subjects["weight_kg"].to_dict()[subject])
 
 
 def _in_the_fit(fit: Fit, table: DataFrame) -> DataFrame:
-    """The doses of the products that the fit looks at."""
+    """The doses of the products that the plan of the fit names; all doses if it names none."""
     products = fit.bound.plan.products
     return table if products is None else table[table["product"].isin(products)]
 
@@ -243,7 +245,7 @@ def _exposures(
     for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
         subjects = np.arange(len(times))[rows]
         for assay in bound.assays:
-            curve = np.asarray(assay.seen(sites, predicted[assay.output], times[rows], subjects))
+            curve = np.asarray(assay.reading(sites, predicted[assay.output], times[rows], subjects))
             areas = segment_areas(DAYS, curve).sum(axis=-1)
             parts.setdefault(f"{assay.analyte}_cmax", []).append(curve.max(axis=-1))
             parts.setdefault(f"{assay.analyte}_auc_28d", []).append(areas)

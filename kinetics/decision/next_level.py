@@ -21,7 +21,7 @@ from kinetics.escalation import (
     Backfill,
     Branch,
     Decision,
-    Exposures,
+    ExposureEvidence,
     ModelExposures,
     OpenLevel,
     RawExposures,
@@ -194,7 +194,7 @@ def _exposures(
     exposure: Target | None,
     *,
     fit: Fit | None,
-) -> Exposures | None:
+) -> ExposureEvidence | None:
     """The exposures of every level that are known, for a rule that looks at them; None for another."""
     if rule != "pkboin12":
         if exposure is not None:

@@ -4,8 +4,9 @@
 
 b = 1 is dose proportionality (Smith BP et al., Pharm Res 2000;17:1278). The prior is b ~ N(1, s^2), a flat,
 s^2 proportional to 1/s^2, so that the posterior has a closed form. That prior is a guess, worth about one
-patient far from the middle dose. What the samples missed, the uncertainty of each subject's exposure and
-anything but dose are left out; a fit knows more (`kinetics.decision.level_exposures`).
+patient far from the middle dose. The model ignores what happened between the samples, the uncertainty of each
+subject's exposure, and every influence but dose. A fit accounts for these
+(`kinetics.decision.level_exposures`).
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def power_model(
 def proportionality_table(
     exposures: Exposures, doses: Mapping[str, float], *, draws: int = 4000, seed: int = 0
 ) -> DataFrame:
-    """The power model of each exposure: one row an exposure.
+    """The power model of each exposure: one row per exposure.
 
     Columns: exposure, unit, n (subjects), b with its 90 % interval (lower, upper), geometric_cv_percent (of
     patients at one dose).
@@ -184,7 +185,7 @@ def power_curve(
 ) -> DataFrame:
     """The power model of one exposure over the doses that the subjects had, a little beyond both ends.
 
-    One row a dose, `points` in all: dose; median, lower, upper (of the middle patient, 90 % of the draws);
+    One row per dose, `points` in all: dose; median, lower, upper (of the middle patient, 90 % of the draws);
     new_lower, new_upper (90 % of new patients), in the exposure's unit. `doses`: subject -> its level.
     StudyError where fewer than three subjects have the exposure, or all had one dose. Example:
     `power_curve(exposures_from_samples(study, protocol), levels_of(study), "car_copies_cmax")`.

@@ -117,7 +117,7 @@ class ExposureResponse:
         return expit(eta)
 
     def table(self) -> DataFrame:
-        """One row a slope: the odds ratio for twice the exposure (median, 90 %), P(slope > 0), and the prior.
+        """One row per slope: odds ratio for twice the exposure (median, 90 %), P(slope > 0), and the prior.
 
         Columns: outcome, exposure, n, by_grade (subjects of each grade), or_per_doubling, lower, upper,
         p_positive, prior_or, prior_lower, prior_upper, learnt (share by which the SD is below the prior's),
@@ -259,7 +259,7 @@ def _problems(
     for name, values in x.items():
         if values.ndim != 2 or values.shape[1] != len(y):
             what = f"{name} has shape {values.shape}"
-            yield Problem(what, f"(draws, {len(y)}): a column a subject")
+            yield Problem(what, f"(draws, {len(y)}): a column per subject")
         elif not (np.isfinite(values) & (values > 0)).all():
             what = f"{name} is not above 0 for a subject"
             yield Problem(what, "leave that subject out, or clip at the LLOQ")

@@ -1,7 +1,8 @@
 """Operating characteristics of a rule if patients are as a fit says: DLTs by way of cells and cytokines.
 
 In each posterior draw new patients at every level have exposures, and exposure-response gives each a chance
-of a DLT and of a titration trigger. A patient in a trial is any of them, so the level's chance is their mean.
+of a DLT and of a titration trigger. A patient of a trial is one of them at random, so the level's chance is
+their mean.
 Given the draw, the rule's characteristics are exact (`kinetics.escalation.operating_characteristics`): they
 sum over whole trials and simulate none. They are averaged over the draws; the spread between draws is the
 uncertainty about the patients.

@@ -2,7 +2,7 @@
 
 Trial i is a function of the seed and i alone. So any number of processes gives the same trials, a folder
 continues where it was stopped, and every rule meets the same patients (common random numbers). A folder holds
-`settings.json` and `trials.csv`, one row a rule and trial, rewritten whole after each block. What can be
+`settings.json` and `trials.csv`, one row per rule and trial, rewritten whole after each block. What can be
 enumerated exactly is not simulated here.
 """
 
@@ -47,7 +47,7 @@ Block = Callable[[Sequence[int]], list[dict[str, Any]]]
 class SimulatedTrials:
     """Simulated trials of one or several rules.
 
-    `table` has one row a rule and trial: rule, trial, found (the level, 0: none), n_1 ..., dlts_1 ..., and
+    `table` has one row per rule and trial: rule, trial, found (the level, 0: none), n_1 ..., dlts_1 ..., and
     responses_1 ... or days.
     """
 

@@ -6,7 +6,7 @@ What rules take and answer:
 - `next_cohorts`: dose-transition tables and decision trees.
 - `backfill`: which lower levels may take more patients.
 
-The rules, one a file:
+The rules, one per file:
 - `three_plus_three`, `crmpack`: 3+3 in three codings, and crmPack's.
 - `titration`, `published_simon_1997`, `published_md_anderson`: accelerated titration before a cohort rule.
 - `boin`, `tite_boin`, `boin12`, `pkboin12`: the Bayesian optimal interval designs.
@@ -35,9 +35,9 @@ __all__ = [
     "Crm",
     "CrmPackThreePlusThree",
     "Decision",
+    "ExposureEvidence",
     "ExposureTrial",
     "ExposureTruth",
-    "Exposures",
     "Joint",
     "JointDecision",
     "JointPosterior",

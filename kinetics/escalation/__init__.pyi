@@ -21,7 +21,7 @@ from .joint.prior import JointPrior as JointPrior
 from .joint.rule import Joint as Joint, JointDecision as JointDecision
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
 from .pkboin12 import (
-    Exposures as Exposures,
+    ExposureEvidence as ExposureEvidence,
     ModelExposures as ModelExposures,
     PkBoin12 as PkBoin12,
     RawExposures as RawExposures,

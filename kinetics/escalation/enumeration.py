@@ -181,14 +181,14 @@ def check_truth(
     problems = []
     if len(true_dlt) != rule.levels:
         what = f"{len(true_dlt)} true DLT probabilities for {rule.levels} levels"
-        problems.append(Problem(what, "give one a level, the lowest first"))
+        problems.append(Problem(what, "give one per level, the lowest first"))
     if isinstance(trigger_without_dlt, int | float):
         by_level = [float(trigger_without_dlt)] * len(true_dlt)
     else:
         by_level = list(trigger_without_dlt)
     if len(by_level) != len(true_dlt):
         what = f"{len(by_level)} trigger probabilities for {len(true_dlt)} levels"
-        problems.append(Problem(what, "give one, or one a level"))
+        problems.append(Problem(what, "give one, or one per level"))
         by_level = [0.0] * len(true_dlt)
     triggers = [p if level in rule.trigger_levels else 0.0 for level, p in enumerate(by_level, start=1)]
     for level, (dlt, trigger) in enumerate(zip(true_dlt, triggers, strict=True), start=1):

@@ -25,7 +25,7 @@ __all__ = ["ExposureTrial", "ExposureTruth", "exposure_trials"]
 
 @dataclass(frozen=True)
 class ExposureTruth:
-    """True probabilities and mean exposures, one a level.
+    """True probabilities and mean exposures, one per level.
 
     `dlt` and `response` are probabilities, `exposure` is in any unit. `cv` is the coefficient of variation
     between the patients of a level, as a share.
@@ -48,7 +48,7 @@ class ExposureTruth:
         for name, values in by_level.items():
             if len(values) != rule.levels:
                 what = f"{len(values)} true {name} for {rule.levels} levels"
-                problems.append(Problem(what, "give one a level, the lowest first"))
+                problems.append(Problem(what, "give one per level, the lowest first"))
         if wrong := [p for p in self.response if not 0 <= p <= 1]:
             problems.append(Problem(f"a true response probability of {wrong[0]:g}", "write 0 to 1"))
         if wrong := [x for x in self.exposure if not x > 0]:

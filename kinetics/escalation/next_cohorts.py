@@ -56,7 +56,7 @@ def transitions(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -
 
 
 def transition_table(rule: Rule, history: Sequence[Cohort] = (), *, depth: int = 1) -> DataFrame:
-    """The tree of the next `depth` steps as a table: one row an outcome.
+    """The tree of the next `depth` steps as a table: one row per outcome.
 
     `path` writes each cohort as level:DLTs/patients, joined by arrows. +2t are two triggers without a DLT;
     1r/0b is one response, none of them with a DLT; `ended` is the end of the open windows.

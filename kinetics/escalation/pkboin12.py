@@ -29,18 +29,18 @@ from kinetics.errors import InputError, Problem
 from kinetics.escalation.boin12 import Boin12, Limits
 from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
 
-__all__ = ["Exposures", "ModelExposures", "PkBoin12", "RawExposures"]
+__all__ = ["ExposureEvidence", "ModelExposures", "PkBoin12", "RawExposures"]
 
 TOO_LITTLE = 0.6  # psi1 / psi0: Sun & Tu 2024
 CERTAIN = 0.95  # P(too little exposure) above it drops a level: Sun & Tu 2024
 ENOUGH = 6  # patients at a level before its exposure drops any: Sun & Tu 2024
 
 
-class Exposures(Protocol):
+class ExposureEvidence(Protocol):
     """Evidence of the mean exposure of each level, counted from 1.
 
-    >>> from kinetics.escalation import Exposures, RawExposures
-    >>> exposures: Exposures = RawExposures(((4e3, 6e3), ()))
+    >>> from kinetics.escalation import ExposureEvidence, RawExposures
+    >>> exposures: ExposureEvidence = RawExposures(((4e3, 6e3), ()))
     >>> exposures.levels, exposures.mean(1), exposures.below(2, 1e4)
     (2, 5000.0, None)
     """
@@ -61,7 +61,7 @@ class Exposures(Protocol):
 
 @dataclass(frozen=True)
 class RawExposures:
-    """Individual exposures: `values` holds one tuple a level, in any one unit.
+    """Individual exposures: `values` holds one tuple per level, in any one unit.
 
     With mean r, SD s and n values, P(mean < bar) = Phi((bar - r) / (s / sqrt n)). InputError for a value that
     is no number from 0 up.
@@ -118,7 +118,7 @@ class ModelExposures:
         draws = np.asarray(self.draws, dtype=float)
         if draws.ndim != 2 or draws.shape[0] == 0 or not np.isfinite(draws).all():
             what = f"draws of shape {draws.shape}"
-            raise InputError(Problem(what, "give a table of numbers, a row a draw and a column a level"))
+            raise InputError(Problem(what, "give a table of numbers, a row per draw and a column per level"))
 
     @property
     def levels(self) -> int:
@@ -151,7 +151,7 @@ class PkBoin12:
     order_matters: ClassVar[bool] = True
     last_cohort_matters: ClassVar[bool] = False
     boin12: Boin12
-    exposures: Exposures
+    exposures: ExposureEvidence
     wanted: float
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 

@@ -135,7 +135,7 @@ def _check(true_dlt: Sequence[float], true_response: Sequence[float], trials: in
     problems = []
     if len(true_response) != len(true_dlt):
         what = f"{len(true_response)} true response probabilities for {len(true_dlt)} levels"
-        problems.append(Problem(what, "give one a level, the lowest first"))
+        problems.append(Problem(what, "give one per level, the lowest first"))
     if wrong := [p for p in true_response if not 0 <= p <= 1]:
         problems.append(Problem(f"a true response probability of {wrong[0]:g}", "write 0 to 1"))
     if trials < 1:

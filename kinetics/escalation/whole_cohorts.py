@@ -1,10 +1,10 @@
-"""A rule of cohorts asked at any time of a real trial, its last cohort not yet full.
+"""A cohort rule asked at any time of a real trial, also while its last cohort is incomplete.
 
-BOIN, CRM, BLRM and the like decide after whole cohorts, but patients come one by one. While a cohort is
-incomplete, its places are filled at its level, unless even its best end (nobody else has a DLT, everybody
-responds) would send the trial down or end it: then the rule says so at once. A cohort is consecutive patients
-at one level, `cohort` at a time, so the order of those who are treated together does not matter. 3+3 needs
-none of this: it answers with open places.
+BOIN, CRM, BLRM and similar rules decide after whole cohorts, but patients arrive one by one. The open places
+of an incomplete cohort are filled at its level. The exception is a cohort whose best possible end (no further
+DLT, and every patient responds) would still send the trial to a lower level or end it: the rule says so at
+once. A cohort is `cohort` consecutive patients at one level, so the order of patients who are treated
+together does not matter. 3+3 needs none of this: its decisions count the open places.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class WholeCohorts:
         return self.rule.trigger_levels
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
-        """What next, after these patients; the last is where the trial is."""
+        """The decision after these patients; the trial is at the level of the last one."""
         check_history(history, self.levels)
         cohorts = cohorts_of(history, _cohort(self.rule))
         if not cohorts:
@@ -88,14 +88,17 @@ class WholeCohorts:
     def _titrated(self, cohorts: Sequence[Cohort]) -> Decision | None:
         """The decision of a titration that runs or has just ended; None otherwise.
 
-        A titration has cohorts of its own size, and answers with the open places of the one it ends with.
+        A titration has cohorts of its own size. The decision that ends it already counts the open places of
+        the cohort that it ends with.
         """
         boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
         return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
-    """The rule as a real trial asks it, also between the patients of a cohort. InputError where it cannot be.
+    """The rule in a form that also decides between the patients of a cohort, as a real trial needs.
+
+    InputError for a rule that `WholeCohorts` does not know.
 
     >>> from kinetics.escalation import Boin, Cohort, asked_patient_by_patient
     >>> asked_patient_by_patient(Boin(levels=4, target=0.3)).decide([Cohort(level=1, evaluable=1)]).level
@@ -111,7 +114,7 @@ def asked_patient_by_patient(rule: Rule) -> Rule:
 
 
 def cohorts_of(history: Sequence[Cohort], size: int) -> list[Cohort]:
-    """Consecutive patients at one level as cohorts of `size`; the last of a level may be smaller.
+    """Consecutive patients at one level joined into cohorts of `size`; the last at a level may be smaller.
 
     >>> from kinetics.escalation import Cohort, cohorts_of
     >>> [c.evaluable for c in cohorts_of([Cohort(1, 1) for _ in range(4)], size=3)]
@@ -129,7 +132,10 @@ def cohorts_of(history: Sequence[Cohort], size: int) -> list[Cohort]:
 
 
 def _at_best(cohorts: Sequence[Cohort], missing: int) -> list[Cohort]:
-    """The best end of these cohorts: nobody else has a DLT, and all who may respond do, the `missing` too."""
+    """The cohorts at their best possible end, with the `missing` patients of the last one.
+
+    Nobody else has a DLT, and everyone who may still respond does, the missing patients too.
+    """
     ended = [
         replace(
             c,
@@ -147,6 +153,7 @@ def _at_best(cohorts: Sequence[Cohort], missing: int) -> list[Cohort]:
 
 
 def _treated(c: Cohort) -> int:
+    """The patients of a cohort, evaluable or pending."""
     return c.evaluable + c.pending
 
 
@@ -162,7 +169,7 @@ def _cohort(rule: CohortRule) -> int:
 
 
 def _most(rule: CohortRule) -> int | None:
-    """The patients that end the trial; None where the rule has no such number."""
+    """The number of patients at which the trial ends; None if the rule has no such number."""
     match rule:
         case TiteBoin():
             return rule.boin.most

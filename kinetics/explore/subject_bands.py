@@ -51,7 +51,7 @@ class SubjectBands:
         for lanes, sites in (of_subject(self.fit, subject), new_like(self.fit, subject)):
             curves = self.program(times, lanes, doses)
             for assay in bound.assays:
-                readings = assay.seen(sites, curves[assay.output][:, None, :], times[None], np.array([i]))
+                readings = assay.reading(sites, curves[assay.output][:, None, :], times[None], np.array([i]))
                 bands = np.nanquantile(np.asarray(readings)[:, 0], list(QUANTILES.values()), axis=0)
                 columns = {"time": times - start, **dict(zip(QUANTILES, bands, strict=True))}
                 tables[assay.analyte].append(DataFrame(columns))

@@ -158,7 +158,7 @@ def _curve_exposures(
     def of_draw(draw: dict[str, jax.Array], days: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
         parameters = {name: draw[name] for name in fit.bound.parameters}
         curves = solve(fit.model, days, parameters, doses, outputs, solver=fit.bound.solver)
-        return {a.analyte: of_assay(a, a.seen(draw, curves[a.output], times)) for a in fit.bound.assays}
+        return {a.analyte: of_assay(a, a.reading(draw, curves[a.output], times)) for a in fit.bound.assays}
 
     # Times and doses are arguments, because XLA would take minutes to fold them into a solver as constants.
     @jax.jit

@@ -9,6 +9,6 @@ from .devices import (
 from .fitting import Fit as Fit, fit as fit, load_fit as load_fit, resume as resume
 from .laplace.marginal import ENOUGH as ENOUGH, Marginal as Marginal
 from .nuts import Chunk as Chunk, Draws as Draws, NutsProgram as NutsProgram, Saved as Saved
-from .posterior import Chart as Chart, Posterior as Posterior
+from .posterior import Coordinates as Coordinates, Posterior as Posterior
 from .run_folder import code_sha256 as code_sha256, read_run as read_run
 from .starts import begin as begin

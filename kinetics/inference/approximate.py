@@ -24,13 +24,13 @@ import numpy as np
 from jaxtyping import Array, Float
 from xarray import Dataset
 
-from kinetics.inference.coordinates import chart_at_mode, chart_of
+from kinetics.inference.coordinates import coordinates_at_mode, coordinates_of
 from kinetics.inference.laplace.identifiability import Identified, identified
 from kinetics.inference.laplace.marginal import Marginal
 from kinetics.inference.laplace.search import Search, search
 from kinetics.inference.laplace.standard_errors import estimated
 from kinetics.inference.nuts import Draws, sites_of
-from kinetics.inference.posterior import Chart, Posterior
+from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.inference.variational import TAILS, draws_of, fitted_guide, importance, resampled, standard
 
 __all__ = ["K_HAT", "Approximate", "approximate"]
@@ -76,7 +76,7 @@ def approximate(
         announce=announce,
     )
     if plan.method == "vi":
-        return _variational(posterior, chart_of(marginal, maxima.best, data), key_draws, announce)
+        return _variational(posterior, coordinates_of(marginal, maxima.best, data), key_draws, announce)
     return _at_maximum(marginal, maxima, key_draws, announce)
 
 
@@ -96,7 +96,7 @@ def _at_maximum(
     for name, reason in identification.held.items():
         announce(f"{name}: {reason}")
     # draws, and with priors their importance
-    chart = chart_at_mode(marginal, best, bound.data, identification.covariance)
+    coordinates = coordinates_at_mode(marginal, best, bound.data, identification.covariance)
     z, log_q = draws_of(posterior, standard(posterior), key, _number_of_draws(posterior))
     stats = {"log_q": log_q}
     facts: dict[str, Any] = {
@@ -106,7 +106,7 @@ def _at_maximum(
         "cornered": int(best.modes.cornered.sum()),
     }
     if with_prior:
-        stats["lp"] = _log_density(posterior, z, chart)
+        stats["lp"] = _log_density(posterior, z, coordinates)
         weights = importance(stats["lp"], log_q)
         facts |= {"pareto_k": weights.k, "effective": weights.effective}
     estimates = estimated(posterior, best, identification)
@@ -114,16 +114,16 @@ def _at_maximum(
         f"{bound.plan.method}: objective (OFV) {estimates.attrs['ofv']:.3f}, log-likelihood "
         f"{best.log_likelihood:.3f}, {best.evaluations} evaluations"
     )
-    return Approximate(_draws(posterior, z, chart, key, stats), estimates, facts)
+    return Approximate(_draws(posterior, z, coordinates, key, stats), estimates, facts)
 
 
 def _variational(
-    posterior: Posterior, chart: Chart, key: Array, announce: Callable[[str], None]
+    posterior: Posterior, coordinates: Coordinates, key: Array, announce: Callable[[str], None]
 ) -> Approximate:
     """Return draws of the variational approximation, resampled by their importance where that is reliable."""
-    guide = fitted_guide(posterior, posterior.bound.data, chart)
+    guide = fitted_guide(posterior, posterior.bound.data, coordinates)
     z, log_q = draws_of(posterior, guide, key, _number_of_draws(posterior), tails=TAILS)
-    log_p = _log_density(posterior, z, chart)
+    log_p = _log_density(posterior, z, coordinates)
     weights = importance(log_p, log_q)
     reliable = bool(weights.k < K_HAT)
     if reliable:
@@ -147,7 +147,7 @@ def _variational(
         "effective": effective,
     }
     stats = {"lp": log_p[rows], "log_q": log_q[rows]}
-    return Approximate(_draws(posterior, z[rows], chart, key, stats), None, facts)
+    return Approximate(_draws(posterior, z[rows], coordinates, key, stats), None, facts)
 
 
 def _number_of_draws(posterior: Posterior) -> int:
@@ -155,20 +155,20 @@ def _number_of_draws(posterior: Posterior) -> int:
     return sampler.chains * sampler.draws
 
 
-def _log_density(posterior: Posterior, z: np.ndarray, chart: Chart) -> Float[np.ndarray, " draw"]:
+def _log_density(posterior: Posterior, z: np.ndarray, coordinates: Coordinates) -> Float[np.ndarray, " draw"]:
     """Return the log posterior density of each z, computed in blocks of one compiled shape."""
     blocks = -(-len(z) // _BLOCK)
     rows = np.minimum(np.arange(blocks * _BLOCK), len(z) - 1).reshape(-1, _BLOCK)  # the last draw fills up
-    parts = [posterior.log_densities(jnp.asarray(z[r]), posterior.bound.data, chart) for r in rows]
+    parts = [posterior.log_densities(jnp.asarray(z[r]), posterior.bound.data, coordinates) for r in rows]
     return np.concatenate([np.asarray(p) for p in parts])[: len(z)]
 
 
 def _draws(
-    posterior: Posterior, z: np.ndarray, chart: Chart, key: Array, stats: dict[str, np.ndarray]
+    posterior: Posterior, z: np.ndarray, coordinates: Coordinates, key: Array, stats: dict[str, np.ndarray]
 ) -> Draws:
     """Return the sites of flat points, as one chain."""
     sites_of_draws = jax.jit(jax.vmap(partial(sites_of, posterior), (0, 0, None, None)))
-    sites = sites_of_draws(jnp.asarray(z), jax.random.split(key, len(z)), posterior.bound.data, chart)
+    sites = sites_of_draws(jnp.asarray(z), jax.random.split(key, len(z)), posterior.bound.data, coordinates)
     return Draws(
         {k: np.asarray(v)[None] for k, v in sites.items()}, {k: v[None] for k, v in stats.items()}, []
     )

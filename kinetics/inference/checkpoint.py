@@ -3,7 +3,7 @@ had.
 
 runs/NAME.unfinished/plan.toml       the plan
                      facts.json      hashes of plan, model, data and code, versions, seconds so far
-                     start.npz       the chart and the start of each chain
+                     start.npz       the coordinates and the start of each chain
                      draws-N.npz     each chunk of draws, N iterations in
                      state.npz       the sampler after the last whole chunk, adaptation included: written last
 
@@ -32,7 +32,7 @@ import tomli_w
 from kinetics.errors import FitError
 from kinetics.files import whole_folder, write_atomic
 from kinetics.inference.nuts import Saved
-from kinetics.inference.posterior import Chart
+from kinetics.inference.posterior import Coordinates
 
 __all__ = ["Checkpoint", "alone_in", "unfinished"]
 
@@ -131,17 +131,17 @@ class Checkpoint:
                 "one fit. Bring back what changed, or fit again with --force"
             )
 
-    def write_start(self, chart: Chart, start: np.ndarray) -> None:
-        """Write the chart and the start of each chain."""
-        arrays = {k: np.asarray(v) for k, v in chart._asdict().items() if v is not None}
+    def write_start(self, coordinates: Coordinates, start: np.ndarray) -> None:
+        """Write the coordinates and the start of each chain."""
+        arrays = {k: np.asarray(v) for k, v in coordinates._asdict().items() if v is not None}
         self._write_arrays("start.npz", arrays | {"start": np.asarray(start)})
 
-    def read_start(self) -> tuple[Chart, np.ndarray] | None:
-        """Read the chart and the start of each chain; None where the job was killed before it had them."""
+    def read_start(self) -> tuple[Coordinates, np.ndarray] | None:
+        """Read the coordinates and the start of each chain; None where the job was killed before that."""
         if not (self.folder / "start.npz").exists():
             return None
         arrays = self._read_arrays("start.npz")
-        return Chart(**{k: v for k, v in arrays.items() if k != "start"}), arrays["start"]
+        return Coordinates(**{k: v for k, v in arrays.items() if k != "start"}), arrays["start"]
 
     def save(self, saved: Saved) -> None:
         """Write the newest chunk, then the state; a job killed in between will write the same chunk again."""

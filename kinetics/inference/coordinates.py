@@ -1,13 +1,13 @@
 """The coordinates in which chains run, from an averaged quadratic of each subject's log-likelihood.
 
 A curve may have a corner (the end of an expansion at a sampling time). At a mode there, slope and curvature
-are those of one side only. A chart instead averages both over a normal approximation of each subject's random
-effects, and moves that approximation to where its own averages put it. That is Gaussian variational inference
-by natural gradients with Gauss-Newton curvature (Khan & Rue 2023), at the population values of Laplace's
-method.
+are those of one side only. The coordinates instead average both over a normal approximation of each subject's
+random effects, and move that approximation to where its own averages put it. That is Gaussian variational
+inference by natural gradients with Gauss-Newton curvature (Khan & Rue 2023), at the population values of
+Laplace's method.
 
-`chart_of` makes the chart of a maximum, `chart_at_mode` the one without averaging, in which Laplace's own
-approximation is standard normal.
+`coordinates_of` gives the coordinates at a maximum. `coordinates_at_mode` does not average: in its
+coordinates Laplace's own approximation is standard normal.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import numpy as np
 from jaxtyping import Float
 
 from kinetics.inference.laplace.marginal import Effects, Laplace, Marginal, Matrices
-from kinetics.inference.posterior import Chart, Posterior
+from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.plan import FitData
 from kinetics.population import class_log_joint
 
-__all__ = ["chart_at_mode", "chart_of", "chart_shape"]
+__all__ = ["coordinates_at_mode", "coordinates_of", "coordinates_shape"]
 
 # choices, not critical
 _ROUNDS = 8  # rounds of averaging
 _PAIRS = 4  # antithetic pairs of draws in each round
 
 
-def chart_of(marginal: Marginal, laplace: Laplace, data: FitData) -> Chart:
+def coordinates_of(marginal: Marginal, laplace: Laplace, data: FitData) -> Coordinates:
     """Return the coordinates in which the posterior would be standard normal if the approximation were exact.
 
     `laplace` is the maximum of Laplace's method. A subject whose averages are not finite keeps its mode, with
@@ -45,15 +45,15 @@ def chart_of(marginal: Marginal, laplace: Laplace, data: FitData) -> Chart:
     slope = np.where(finite, slope, marginal.likelihood_slope(g, mode, data))
     information = np.where(np.asarray(finite)[:, None, None], information, laplace.modes.information)
     root = np.linalg.cholesky(laplace.covariance)
-    chart = _chart(marginal, laplace, data, scale=root, b=b, slope=slope, information=information)
+    coordinates = _coordinates(marginal, laplace, data, scale=root, b=b, slope=slope, information=information)
     if len(b):
         cross = _slope_changes(marginal, g, b, data, np.sqrt(np.diag(laplace.covariance)))
-        chart = chart._replace(cross=np.where(np.isfinite(cross), cross, 0.0), origin=g)
-    return _with_centring(marginal, data, chart)
+        coordinates = coordinates._replace(cross=np.where(np.isfinite(cross), cross, 0.0), origin=g)
+    return _with_centring(marginal, data, coordinates)
 
 
-def chart_shape(p: Posterior) -> Chart:
-    """Return the shapes of what `chart_of` will return, so that programs can be compiled before it is
+def coordinates_shape(p: Posterior) -> Coordinates:
+    """Return the shapes of what `coordinates_of` will return, so that programs can be compiled before it is
     computed.
     """
 
@@ -63,7 +63,7 @@ def chart_shape(p: Posterior) -> Chart:
     n = p.subjects
     d = len(p.vary)
     g = p.population
-    chart = Chart(
+    coordinates = Coordinates(
         centre=array(g),
         scale=array(g, g),
         point=array(d, n),
@@ -71,40 +71,40 @@ def chart_shape(p: Posterior) -> Chart:
         information=array(d, d, n),
     )
     if p.h.probability is not None:
-        chart = chart._replace(share=array(n))
+        coordinates = coordinates._replace(share=array(n))
     if len(p.centred):
-        chart = chart._replace(spread=array(d, n))
+        coordinates = coordinates._replace(spread=array(d, n))
     if d:
-        chart = chart._replace(cross=array(d, n, g), origin=array(g))
-    return chart
+        coordinates = coordinates._replace(cross=array(d, n, g), origin=array(g))
+    return coordinates
 
 
-def _with_centring(marginal: Marginal, data: FitData, chart: Chart) -> Chart:
-    """Return the chart with the rows centred, or non-centred, for which the plan asks that."""
+def _with_centring(marginal: Marginal, data: FitData, coordinates: Coordinates) -> Coordinates:
+    """Return the coordinates with the rows centred, or non-centred, for which the plan asks that."""
     p = marginal.posterior
-    h = chart.information
-    q = chart.slope
+    h = coordinates.information
+    q = coordinates.slope
     assert h is not None
     assert q is not None
     non_centred = [i for i, k in enumerate(p.vary) if k in p.bound.plan.effects.non_centred]
     keep = 1.0 - np.isin(np.arange(len(p.vary)), non_centred)
-    cross = None if chart.cross is None else chart.cross * keep[:, None, None]
-    zeroed = chart._replace(
+    cross = None if coordinates.cross is None else coordinates.cross * keep[:, None, None]
+    zeroed = coordinates._replace(
         information=h * (keep[:, None] * keep)[..., None], slope=q * keep[:, None], cross=cross
     )
     if not len(p.centred):
-        return zeroed if non_centred else chart
-    precision = marginal.precision(np.asarray(chart.centre), data)
+        return zeroed if non_centred else coordinates
+    precision = marginal.precision(np.asarray(coordinates.centre), data)
     covariance = np.linalg.inv(np.moveaxis(np.asarray(h), -1, 0) + precision)
     return zeroed._replace(spread=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T)
 
 
-def chart_at_mode(
+def coordinates_at_mode(
     marginal: Marginal,
     laplace: Laplace,
     data: FitData,
     covariance: Float[np.ndarray, "population population"],
-) -> Chart:
+) -> Coordinates:
     """Return the coordinates in which the approximation of Laplace's method is standard normal.
 
     In it the population values are normal about the maximum with this covariance. Given them, the effects of
@@ -117,10 +117,12 @@ def chart_at_mode(
     free = np.nonzero(np.diag(covariance) > 0)[0]
     scale[np.ix_(free, free)] = np.linalg.cholesky(covariance[np.ix_(free, free)])
     slope = marginal.precision(g, data) @ modes.b  # the one with which the effects have their mode there
-    return _chart(marginal, laplace, data, scale=scale, b=modes.b, slope=slope, information=modes.information)
+    return _coordinates(
+        marginal, laplace, data, scale=scale, b=modes.b, slope=slope, information=modes.information
+    )
 
 
-def _chart(
+def _coordinates(
     marginal: Marginal,
     laplace: Laplace,
     data: FitData,
@@ -129,11 +131,11 @@ def _chart(
     b: Effects,
     slope: Effects,
     information: Matrices,
-) -> Chart:
-    """Return the chart at the maximum's population values; in a mixture with each subject's share."""
+) -> Coordinates:
+    """Return the coordinates at the maximum's population values; in a mixture with each subject's share."""
     g = laplace.g
     p = marginal.posterior
-    chart = Chart(
+    coordinates = Coordinates(
         centre=g,
         scale=scale,
         point=marginal.centres(g, data) + b,
@@ -141,10 +143,10 @@ def _chart(
         information=np.moveaxis(information, 0, -1).copy(),
     )
     if p.h.probability is None:
-        return chart
+        return coordinates
     s, _ = p.sites(jnp.asarray(g))
     log_classes = class_log_joint(p.h, s, jnp.asarray(b) / p.omega(s)[:, None])
-    return chart._replace(share=np.asarray(jax.nn.softmax(log_classes, axis=0)[1]))
+    return coordinates._replace(share=np.asarray(jax.nn.softmax(log_classes, axis=0)[1]))
 
 
 def _slope_changes(

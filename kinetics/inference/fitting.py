@@ -351,13 +351,13 @@ def _sampled(
     # the coordinates and a start for each chain: read, or searched for while programs compile
     marginal = Marginal(posterior)
     if written_start is not None:
-        chart, start = written_start
+        coordinates, start = written_start
     else:
         if plan.sampler.start != "prior":
             program.compile(marginal, bound.data, key_chains)
         if centre is None:
             centre = possible_centre(posterior, key_start)
-        chart, start = begin(
+        coordinates, start = begin(
             posterior,
             bound.data,
             plan.sampler,
@@ -367,7 +367,7 @@ def _sampled(
             centre=centre,
         )
         if checkpoint is not None:
-            checkpoint.write_start(chart, np.asarray(start))
+            checkpoint.write_start(coordinates, np.asarray(start))
     if saved is not None:
         announce(f"going on after {saved.done} iterations")
 
@@ -381,7 +381,7 @@ def _sampled(
             checkpoint.note({**facts, "seconds": seconds()})
 
     draws = program.run(
-        bound.data, chart, jnp.asarray(start), key_chains, report=report, saved=saved, save=save
+        bound.data, coordinates, jnp.asarray(start), key_chains, report=report, saved=saved, save=save
     )
     run_facts = {
         "started": facts["started"],

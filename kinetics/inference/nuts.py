@@ -19,10 +19,10 @@ from numpyro.infer.hmc import hmc
 
 from kinetics.errors import FitError
 from kinetics.inference.compile_ahead import Ahead, Compiler, Jitted
-from kinetics.inference.coordinates import chart_shape
+from kinetics.inference.coordinates import coordinates_shape
 from kinetics.inference.devices import ChainLayout
 from kinetics.inference.laplace.marginal import Marginal
-from kinetics.inference.posterior import Chart, Posterior
+from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.plan import FitData, Sampler
 from kinetics.population import class_log_joint, shift_of
 
@@ -64,10 +64,11 @@ class Draws(NamedTuple):
 
 
 class NutsProgram:
-    """NumPyro's NUTS on one posterior, compiled once per data shape and reused over data, charts and keys.
+    """NumPyro's NUTS on one posterior, compiled once per data shape.
 
-    `begun` iterations have been done before, in another process. With `side_by_side` every chain of `layout`
-    has its own data and chart: several fits of one posterior, of `settings.chains` chains each, run as one.
+    The program is reused over data, coordinates and keys. `begun` iterations have been done before, in
+    another process. With `side_by_side` every chain of `layout` has its own data and coordinates: several
+    fits of one posterior, of `settings.chains` chains each, run as one.
     """
 
     def __init__(
@@ -85,8 +86,8 @@ class NutsProgram:
 
         density = _kept_gradient(posterior.log_density)
 
-        def potential(data: FitData, chart: Chart) -> Callable[[Array], Array]:
-            return lambda z: -density(z, data, chart)
+        def potential(data: FitData, coordinates: Coordinates) -> Callable[[Array], Array]:
+            return lambda z: -density(z, data, coordinates)
 
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
         self._init = Ahead(_on_devices(partial(_init_chain, begin, settings), layout, side_by_side))
@@ -111,11 +112,11 @@ class NutsProgram:
         Meanwhile the search for a maximum goes on in this thread.
         """
         compiler = Compiler()
-        chart = chart_shape(self.posterior)
+        coordinates = coordinates_shape(self.posterior)
         marginal.compile(compiler, data)
         start = jax.ShapeDtypeStruct((self.settings.chains, self.posterior.size), np.dtype(float))
         begin = (jax.eval_shape(lambda: _split(key, self.settings.chains)), start)
-        inputs = (data, chart)
+        inputs = (data, coordinates)
 
         sharding = NamedSharding(self.layout.mesh(), PartitionSpec("chain"))
 
@@ -134,7 +135,7 @@ class NutsProgram:
     def run(
         self,
         data: FitData,
-        chart: Chart,
+        coordinates: Coordinates,
         start: Float[Array, "chain size"],
         key: Array,
         *,
@@ -144,12 +145,12 @@ class NutsProgram:
     ) -> Draws:
         """Sample from `start`, or go on from `saved`; `key` is split once per chain.
 
-        Side by side, there is a key for each fit, and `data`, `chart` and `start` have a row for each chain
-        of each fit. After every chunk the host calls `save` with the state and the newest chunk of draws, and
-        then `report`. FitError is raised where no draw is left to take and `saved` holds none.
+        Side by side, there is a key for each fit, and `data`, `coordinates` and `start` have a row for each
+        chain of each fit. After every chunk the host calls `save` with the state and the newest chunk of
+        draws, and then `report`. FitError is raised where no draw is left to take and `saved` holds none.
         """
         settings = self.settings
-        inputs = (data, chart)
+        inputs = (data, coordinates)
         begin = (_split(key, settings.chains), start)
         # the state to begin with
         if saved is None:
@@ -189,7 +190,7 @@ class NutsProgram:
         keys = jax.vmap(lambda c: jax.vmap(lambda i: jax.random.fold_in(c, i))(number))(
             _split(key, settings.chains, 1)
         )
-        sites = self._sites(z, keys, data, chart)
+        sites = self._sites(z, keys, data, coordinates)
         return Draws({k: np.asarray(v) for k, v in sites.items()}, stats, _arrays(state))
 
 
@@ -205,16 +206,16 @@ def _split(key: Array, chains: int, number: int | None = None) -> Array:
 
 
 def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
-    """Return `density` (z, data, chart) with its value and gradient by z traced once, wherever it is called.
+    """Return `density` (z, data, coordinates) whose value and gradient by z are traced once for all calls.
 
     NUTS calls them inside four loops. Batching a loop over chains goes through its body again and again, but
     not through a call of a function that has been traced. Equations of 17 states took minutes of that.
     """
     both = jax.jit(jax.value_and_grad(density))
-    kept = jax.custom_vjp(lambda z, data, chart: both(z, data, chart)[0])
+    kept = jax.custom_vjp(lambda z, data, coordinates: both(z, data, coordinates)[0])
 
-    def forward(z: Array, data: FitData, chart: Chart) -> tuple[Array, Array]:
-        return both(z, data, chart)
+    def forward(z: Array, data: FitData, coordinates: Coordinates) -> tuple[Array, Array]:
+        return both(z, data, coordinates)
 
     def backward(slope: Array, bar: Array) -> tuple[Array, None, None]:
         return bar * slope, None, None
@@ -224,16 +225,16 @@ def _kept_gradient(density: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def sites_of(
-    posterior: Posterior, z: Float[Array, " size"], key: Array, data: FitData, chart: Chart
+    posterior: Posterior, z: Float[Array, " size"], key: Array, data: FitData, coordinates: Coordinates
 ) -> dict[str, Array]:
     """Return the population sites and the standardised random effects eta_X of a flat point.
 
     In a mixture a draw of each subject's `class` is among them.
     """
     v, u = posterior.split(z)
-    g, chart = posterior.placed(v, chart)
+    g, coordinates = posterior.placed(v, coordinates)
     s, _ = posterior.sites(g)
-    b, _ = posterior.effects(s, u, data, chart)
+    b, _ = posterior.effects(s, u, data, coordinates)
     s = posterior.with_effects(s, b)
     if posterior.h.probability is not None:
         eta = jnp.stack([s[f"eta_{k}"] for k in posterior.vary])
@@ -317,13 +318,13 @@ def _several(one: Callable[..., Any], own_inputs: bool, state: Any, inputs: Any)
 def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs: Any) -> Any:
     """Return the kernel's state at the start of one chain (its key and its z)."""
     key, start = chain
-    _, chart = inputs
+    _, coordinates = inputs
     return begin(
         start,
         settings.warmup,
         step_size=0.5,
         target_accept_prob=settings.target_accept,
-        adapt_mass_matrix=chart.information is None,  # a chart does better than a few draws could
+        adapt_mass_matrix=coordinates.information is None,  # the coordinates do better than a few draws
         max_tree_depth=settings.max_tree_depth,
         model_args=inputs,
         rng_key=key,

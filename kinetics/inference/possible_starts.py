@@ -1,4 +1,4 @@
-"""Where a fit can begin, or a refusal that names the records which make every start impossible."""
+"""Values at which a fit can begin, or an error that names the records that make every start impossible."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kinetics.assay import TINY
 from kinetics.errors import FitError
 from kinetics.inference.posterior import Posterior
 from kinetics.plan import BoundFit
-from kinetics.solve import solve, trouble
+from kinetics.solve import solve, solver_failures
 
 __all__ = ["constrained_start", "impossible_records", "possible_centre", "prior_draw", "require_possible"]
 
-_DRAWS = 20  # draws of the priors that are tried where the prior medians are impossible
+_DRAWS = 20  # draws of the priors that are tried if the prior medians are impossible
 
 
 def constrained_start(bound: BoundFit) -> dict[str, Array]:
-    """Return every site at its prior median, with random effects of 0: the typical patient of the prior."""
+    """Return every site at its prior median and every random effect at 0: the prior's typical patient."""
     values = {site: jnp.asarray(prior.median, float) for site, prior in bound.priors().items()}
     return values | _no_effects(bound)
 
@@ -32,8 +32,9 @@ def _no_effects(bound: BoundFit) -> dict[str, Array]:
 
 
 def prior_draw(posterior: Posterior, key: Array) -> Float[np.ndarray, " population"]:
-    """Return population values drawn from their priors, unconstrained; correlations with half their
-    spread.
+    """Return population values drawn from their priors, in unconstrained coordinates.
+
+    The coordinates of correlations have half the spread of their prior.
     """
     v = np.array(jax.random.normal(key, (posterior.population,)))
     v[len(posterior.names) :] *= 0.5
@@ -45,8 +46,8 @@ def possible_centre(
 ) -> Float[np.ndarray, " population"]:
     """Return population values at which every record is possible: the prior medians, or a draw of the priors.
 
-    FitError names subject, day, analyte and reason of each record where none of `_DRAWS` draws is possible
-    either.
+    FitError is raised if no such values are among `_DRAWS` draws either. It names the records that are
+    impossible at the medians, each with subject, day, analyte and reason.
     """
     bound = posterior.bound
     centre = np.asarray(posterior.plain().centre)
@@ -76,7 +77,7 @@ def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
 
 
 def _refusal(lines: list[str], where: str) -> FitError:
-    """Return the error that shows the first 20 impossible records."""
+    """Return the error that lists the impossible records, the first 20 of them."""
     records = "\n".join(lines[:20])
     if len(lines) > 20:
         records += f"\n... and {len(lines) - 20} more"
@@ -97,13 +98,13 @@ def impossible_records(bound: BoundFit, sites: Mapping[str, Array]) -> list[str]
     doses = bound.data.doses
     theta = bound.theta(sites, bound.data)
     predicted = solve(bound.model, observations.time, theta, doses, outputs, solver=bound.solver)
-    gave_up = trouble(bound.model, observations.time, theta, doses, outputs, solver=bound.solver).at
+    gave_up = solver_failures(bound.model, observations.time, theta, doses, outputs, solver=bound.solver).day
     likelihood = bound.record_log_likelihood(sites, bound.data)
     lines = []
     for assay in bound.assays:
         f = np.asarray(predicted[assay.output])
         records = observations.assays[assay.analyte]
-        # a measured value above 0 where no cells are predicted; an error with an additive part allows for it
+        # a measured value above 0 where the prediction is 0: only an error with an additive part allows it
         nothing = np.asarray(records.measured) & (f <= TINY) & (np.asarray(records.value) > 0)
         if assay.likelihood in ("additive", "combined"):
             nothing &= False

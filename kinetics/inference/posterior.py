@@ -2,7 +2,7 @@
 
 A point is z = (v, u). v stands for the population sites (unconstrained: logs of positive ones, logits of
 fractions). u stands for the random effects, with one row for each varying parameter and one column for each
-subject. A `Chart` says how:
+subject. `Coordinates` hold the arrays of this map:
 
     g = centre + scale v                                      population sites, unconstrained
     A_i = H_i + P(g),  A_i b_i = q_i + X_i (g - g0) + H_i (p_i - c_i(g)) + C_i u_i,  C_i C_i' = A_i
@@ -36,13 +36,13 @@ from kinetics.model import Correlation, HalfCauchy, HalfNormal, Link, Prior, inv
 from kinetics.plan import BoundFit, FitData, Predictions
 from kinetics.population import centres, conditional, shift_of
 
-__all__ = ["Chart", "Posterior"]
+__all__ = ["Coordinates", "Posterior"]
 
 Sites = dict[str, Array]
 
 
-class Chart(NamedTuple):
-    """How a flat point stands for sites: the arrays of the module's equations.
+class Coordinates(NamedTuple):
+    """The coordinates v and u of a flat point, by the arrays of the module's equations.
 
     `point`, `slope` and `information` are p, q and H; `information` is None for the plain parametrisation.
     """
@@ -59,7 +59,7 @@ class Chart(NamedTuple):
 
 
 class Posterior:
-    """The log density of a bound fit, its population sites and its charts, as pure functions of arrays.
+    """The log density of a bound fit, its population sites and its coordinates, as pure functions of arrays.
 
     `names` are the population sites of the first coordinates of g, but for correlation matrices; `blocks` are
     the correlated blocks, whose coordinates come after them. `population` is the size of g, `size` that of z.
@@ -89,14 +89,14 @@ class Posterior:
         # the densities of several z, compiled once
         self.log_densities = jax.jit(jax.vmap(self.log_density, (0, None, None)))
 
-    def plain(self) -> Chart:
-        """Return the chart of prior medians, with non-centred effects but for those that the plan centres."""
+    def plain(self) -> Coordinates:
+        """Return the coordinates at the prior medians, non-centred except for what the plan centres."""
         medians = {k: jnp.asarray(p.median, float) for k, p in self.priors.items()}
-        chart = Chart(self.unconstrained(medians), np.eye(self.population))
+        coordinates = Coordinates(self.unconstrained(medians), np.eye(self.population))
         if not len(self.centred):
-            return chart
+            return coordinates
         spread = np.asarray(self.omega(medians))[:, None] * np.ones(self.subjects)
-        return chart._replace(point=np.asarray(self.centres(medians, self.bound.data)), spread=spread)
+        return coordinates._replace(point=np.asarray(self.centres(medians, self.bound.data)), spread=spread)
 
     def units(self) -> Float[np.ndarray, " population"]:
         """Return roughly the prior's SD of every coordinate of g, which is the natural size of a step."""
@@ -183,19 +183,25 @@ class Posterior:
         return z[: self.population], z[self.population :].reshape(len(self.vary), self.subjects)
 
     @staticmethod
-    def placed(v: Float[Array, " population"], chart: Chart) -> tuple[Float[Array, " population"], Chart]:
-        """Return g, and the chart with every subject's slope as it is at g."""
-        g = jnp.asarray(chart.centre + chart.scale @ v)
-        if chart.cross is None or chart.origin is None or chart.slope is None:
-            return g, chart
-        return g, chart._replace(slope=chart.slope + jnp.asarray(chart.cross) @ (g - chart.origin))
+    def placed(
+        v: Float[Array, " population"], coordinates: Coordinates
+    ) -> tuple[Float[Array, " population"], Coordinates]:
+        """Return g, and the coordinates with every subject's slope as it is at g."""
+        g = jnp.asarray(coordinates.centre + coordinates.scale @ v)
+        if coordinates.cross is None or coordinates.origin is None or coordinates.slope is None:
+            return g, coordinates
+        return g, coordinates._replace(
+            slope=coordinates.slope + jnp.asarray(coordinates.cross) @ (g - coordinates.origin)
+        )
 
-    def log_density(self, z: Float[Array, " size"], data: FitData, chart: Chart) -> Float[Array, ""]:
+    def log_density(
+        self, z: Float[Array, " size"], data: FitData, coordinates: Coordinates
+    ) -> Float[Array, ""]:
         """Log posterior density of z, up to a constant; -inf with zero gradient where a prediction fails."""
         v, u = self.split(z)
-        g, chart = self.placed(v, chart)
+        g, coordinates = self.placed(v, coordinates)
         s, log_prior = self.sites(g)
-        b, log_volume = self.effects(s, u, data, chart)
+        b, log_volume = self.effects(s, u, data, coordinates)
         return log_prior + jnp.sum(self.log_joint(s, b, data) + log_volume)
 
     def log_joint(
@@ -234,29 +240,30 @@ class Posterior:
         return jnp.linalg.inv(self.h.correlation(s)) / jnp.outer(omega, omega)
 
     def effects(
-        self, s: Sites, u: Float[Array, "vary subject"], data: FitData, chart: Chart
+        self, s: Sites, u: Float[Array, "vary subject"], data: FitData, coordinates: Coordinates
     ) -> tuple[Float[Array, "vary subject"], Float[Array, " subject"]]:
         """Return b, and the log of the volume change |db/du|, of each subject."""
         if not self.vary:
             return u, jnp.zeros(self.subjects)
         if not len(self.centred):
-            return self._conditional(s, u, data, chart, slice(None))
-        assert chart.point is not None
-        assert chart.spread is not None
+            return self._conditional(s, u, data, coordinates, slice(None))
+        assert coordinates.point is not None
+        assert coordinates.spread is not None
         # the rows that the plan centres
         rows = self.centred
-        centred = jnp.asarray(chart.point)[rows] - self.centres(s, data)[rows] + chart.spread[rows] * u[rows]
-        log_volume = jnp.sum(jnp.log(chart.spread[rows]), axis=0)
+        spread = coordinates.spread[rows]
+        centred = jnp.asarray(coordinates.point)[rows] - self.centres(s, data)[rows] + spread * u[rows]
+        log_volume = jnp.sum(jnp.log(spread), axis=0)
         # the others
         free = self.free
         if not len(free):
             return centred, log_volume
-        others, others_log_volume = self._conditional(s, u[free], data, chart, free)
+        others, others_log_volume = self._conditional(s, u[free], data, coordinates, free)
         b = jnp.zeros_like(u).at[rows].set(centred).at[free].set(others)
         return b, log_volume + others_log_volume
 
     def _conditional(
-        self, s: Sites, u: Float[Array, "row subject"], data: FitData, chart: Chart, rows: Any
+        self, s: Sites, u: Float[Array, "row subject"], data: FitData, coordinates: Coordinates, rows: Any
     ) -> tuple[Float[Array, "row subject"], Float[Array, " subject"]]:
         """Return b and log |db/du| of the rows that the plan does not centre.
 
@@ -264,7 +271,7 @@ class Posterior:
         """
         omega = self.omega(s)
         # the plain parametrisation
-        if chart.information is None or chart.point is None or chart.slope is None:
+        if coordinates.information is None or coordinates.point is None or coordinates.slope is None:
             log_volume = jnp.sum(jnp.log(omega[rows]))
             if not self.h.correlated:
                 return omega[rows, None] * u, log_volume * jnp.ones(self.subjects)
@@ -273,13 +280,13 @@ class Posterior:
             return omega[rows, None] * (factor @ u), log_volume * jnp.ones(self.subjects)
         # the equation of A_i b_i
         precision = self.precision(s)[rows][:, rows]
-        away = (chart.point - self.centres(s, data))[rows]
+        away = (coordinates.point - self.centres(s, data))[rows]
         mixture_shift = jnp.zeros(())
-        if chart.share is not None:
-            mixture_shift = ((shift_of(self.h, s) * omega)[:, None] * chart.share)[rows]
+        if coordinates.share is not None:
+            mixture_shift = ((shift_of(self.h, s) * omega)[:, None] * coordinates.share)[rows]
             away = away - mixture_shift
-        information = jnp.asarray(chart.information)[rows][:, rows]
-        pull = chart.slope[rows] + jnp.sum(information * away, axis=1)
+        information = jnp.asarray(coordinates.information)[rows][:, rows]
+        pull = coordinates.slope[rows] + jnp.sum(information * away, axis=1)
         b, log_volume = conditional(information + precision[..., None], pull, u)
         return b + mixture_shift, log_volume
 

@@ -1,11 +1,11 @@
-"""The best normal approximation of the posterior in the coordinates of a chart, and how good it is.
+"""The best normal approximation of the posterior in given coordinates, and how good it is.
 
 The coordinates are z = (v, u) of `kinetics.inference.posterior`. v is normal with any covariance, and so is
-the u of each subject. Subjects are independent given v (their dependence on v is in the chart). The evidence
-lower bound is maximised over one fixed set of draws, with exact first and second moments. So the bound is
-deterministic, and L-BFGS finds its maximum and can tell that it has (Giordano, Ingram & Broderick 2024, arXiv
-2304.05527). The Pareto k of the importance weights says whether the approximation may stand for the posterior
-(Yao, Vehtari, Simpson & Gelman 2018, arXiv 1802.02538).
+the u of each subject. Subjects are independent given v (their dependence on v is in the coordinates). The
+evidence lower bound is maximised over one fixed set of draws, with exact first and second moments. So the
+bound is deterministic, and L-BFGS finds its maximum and can tell that it has (Giordano, Ingram & Broderick
+2024, arXiv 2304.05527). The Pareto k of the importance weights says whether the approximation may stand for
+the posterior (Yao, Vehtari, Simpson & Gelman 2018, arXiv 1802.02538).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from kinetics.arrays import AnyArray
-from kinetics.inference.posterior import Chart, Posterior
+from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.plan import FitData
 
 __all__ = ["TAILS", "Guide", "Weights", "draws_of", "fitted_guide", "importance", "resampled", "standard"]
@@ -62,7 +62,7 @@ class Weights(NamedTuple):
 
 
 def standard(posterior: Posterior) -> Guide:
-    """Return the standard normal, which the posterior would be in its chart if the chart were exact."""
+    """Return the standard normal, which the posterior would be in its coordinates if they were exact."""
     return Guide(
         mean=np.zeros(posterior.size),
         population=np.eye(posterior.population),
@@ -73,8 +73,8 @@ def standard(posterior: Posterior) -> Guide:
     )
 
 
-def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int = 0) -> Guide:
-    """Return the normal distribution that maximises the bound, searched for from the chart's standard
+def fitted_guide(posterior: Posterior, data: FitData, coordinates: Coordinates, *, seed: int = 0) -> Guide:
+    """Return the normal distribution that maximises the bound, searched for from the coordinates' standard
     normal.
     """
     v, u = _moments(posterior, np.random.default_rng(seed))
@@ -94,7 +94,7 @@ def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int
         subjects = subjects.at[(slice(None), *u_entries)].set(of_u.reshape(n, -1))
         return mean, _positive(population), _positive(subjects)
 
-    def negative_bound(x: Array, data: FitData, chart: Chart) -> Array:
+    def negative_bound(x: Array, data: FitData, coordinates: Coordinates) -> Array:
         mean, population, subjects = parts(x)
 
         def point(v: AnyArray, u: AnyArray) -> Array:
@@ -103,7 +103,7 @@ def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int
             return mean + jnp.concatenate([of_v, of_u])
 
         z = jax.vmap(point)(v, u)
-        density = jax.vmap(lambda z: posterior.log_density(z, data, chart))(z)
+        density = jax.vmap(lambda z: posterior.log_density(z, data, coordinates))(z)
         factors = (population, subjects)
         volume = sum(jnp.sum(jnp.log(jnp.diagonal(m, axis1=-2, axis2=-1))) for m in factors)
         return -jnp.mean(jnp.where(jnp.isfinite(density), density, _IMPOSSIBLE)) - volume
@@ -111,7 +111,7 @@ def fitted_guide(posterior: Posterior, data: FitData, chart: Chart, *, seed: int
     evaluate = jax.jit(jax.value_and_grad(negative_bound))
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = evaluate(jnp.asarray(x), data, chart)
+        value, slope = evaluate(jnp.asarray(x), data, coordinates)
         return float(value), np.nan_to_num(np.asarray(slope, float))
 
     x = np.zeros(sum(sizes))  # the standard normal

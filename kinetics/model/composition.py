@@ -19,7 +19,7 @@ from kinetics.model.model import Balance, Derived, Model, Output, Parameter
 __all__ = ["Links", "compose", "prefixed"]
 
 Values = Mapping[str, Any]
-Rule = Callable[[Values], Mapping[str, Any]]  # from the parameters to states
+StateFunction = Callable[[Values], Mapping[str, Any]]  # from the parameters to states
 Links = Mapping[str, Callable[[Values, Values], Any]]
 
 
@@ -162,7 +162,7 @@ def _joined(parts: tuple[Model, ...], links: Links) -> Callable[..., dict[str, A
     return vector_field
 
 
-def _merged(rules: Sequence[Rule]) -> Rule:
+def _merged(rules: Sequence[StateFunction]) -> StateFunction:
     """One function of the parameters that gives the states of all rules together."""
 
     def merged(p: Values) -> dict[str, Any]:
@@ -204,9 +204,9 @@ def _dose_units(part: Model, first: Model) -> dict[str, str]:
     return units | dict(part.dose_units)
 
 
-def _dosing(parts: tuple[Model, ...]) -> dict[str, Rule]:
+def _dosing(parts: tuple[Model, ...]) -> dict[str, StateFunction]:
     """The dosing rules of all parts; where two parts have one for the same doses, both hold."""
-    rules: dict[str, list[Rule]] = {}
+    rules: dict[str, list[StateFunction]] = {}
     for part in parts:
         for key, rule in part.dosing.items():
             rules.setdefault(key, []).append(rule)

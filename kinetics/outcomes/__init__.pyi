@@ -41,7 +41,7 @@ from .strata import strata_of as strata_of, strata_table as strata_table
 from .survival import (
     ENDPOINTS as ENDPOINTS,
     Criteria as Criteria,
-    Endpoint as Endpoint,
+    SurvivalEndpoint as SurvivalEndpoint,
     survival_times as survival_times,
 )
 from .survival_curve import EVERYONE as EVERYONE, KaplanMeier as KaplanMeier, kaplan_meier as kaplan_meier

@@ -23,7 +23,7 @@ GRADES = (1, 2, 3, 4, 5)
 def adverse_events(
     study: Study, by: str = "dose_level", *, attribution: Sequence[str] | None = None
 ) -> DataFrame:
-    """Subjects with each event, by their worst grade of it: one row a group, grading system and event.
+    """Subjects with each event, by their worst grade of it: one row per group, grading system and event.
 
     Columns: the column `by`; grading_system ("" where none is written); event; n (subjects of the group with
     a dose of anything); subjects (of those, with the event); grade_1 to grade_5 (by worst grade);

@@ -9,10 +9,10 @@ worst of the ICE score, consciousness, seizures, motor weakness and oedema. Grad
 investigator's judgement and is not derived from signs. Grades of other scales (CTCAE, Lee 2014, Penn) are not
 converted to or from these.
 
-A file of raw signs has one row a subject and time. Columns: subject, time [day], temperature [C], hypotension
-(yes, no), vasopressors (how many, vasopressin not counted), oxygen (none, low_flow, blow_by, high_flow,
-face_mask, non_rebreather, venturi, cpap, bipap, ventilation). Optional columns: vasopressin, treated
-(antipyretic, tocilizumab or steroids by then), other_cause, motor_weakness (yes, no), ice (0 to 10),
+A file of raw signs has one row per subject and time. Columns: subject, time [day], temperature [C],
+hypotension (yes, no), vasopressors (how many, vasopressin not counted), oxygen (none, low_flow, blow_by,
+high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation). Optional columns: vasopressin,
+treated (antipyretic, tocilizumab or steroids by then), other_cause, motor_weakness (yes, no), ice (0 to 10),
 consciousness (alert, spontaneous, voice, tactile, unarousable), seizure (none, resolved, prolonged), oedema
 (none, focal, diffuse). ICANS is graded where there is a column `ice`. The result is a grade at each time, and
 one row for events.csv for each subject and toxicity.
@@ -248,7 +248,7 @@ def read_signs(path: str | Path) -> dict[str, list[Signs]]:
 
 
 def astct_grades(signs: dict[str, list[Signs]], *, icans: bool) -> DataFrame:
-    """The grades at each time: one row a subject and time; NaN where a grade is not known.
+    """The grades at each time: one row per subject and time; NaN where a grade is not known.
 
     Columns: subject, time [day], crs, crs_why; with `icans` also icans, icans_why. StudyError lists every
     sign that cannot be, by subject.
@@ -323,7 +323,7 @@ def _worst(events: DataFrame, subject: str, event: str) -> int:
 
 
 def _columns(raw: RawTable) -> dict[str, Sequence[Any]]:
-    """The fields of `Signs`: name -> one value a row."""
+    """The fields of `Signs`: name -> one value per row."""
     columns: dict[str, Sequence[Any]] = {
         "subject": subjects_of(raw).tolist(),
         "day": numbers(raw, "time").tolist(),

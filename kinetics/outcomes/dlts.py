@@ -113,7 +113,7 @@ def replayed(rule: Rule, patients: Sequence[Patient]) -> list[Step]:
 def dlt_table(
     study: Study, protocol: Protocol, *, level_column: str = "dose_level", level: float = 0.95
 ) -> DataFrame:
-    """Dose-limiting toxicities by the protocol's window, clock and evaluability: one row a level.
+    """Dose-limiting toxicities by the protocol's window, clock and evaluability: one row per level.
 
     Columns: level (from 1); dose (of the protocol); subjects; evaluable; pending; not_evaluable; dlts
     (evaluable subjects with one); estimate; lower; upper (Clopper-Pearson, of the evaluable, with probability

@@ -88,10 +88,11 @@ def immune_assessments_of(study: Study) -> dict[str, list[ImmuneAssessment]]:
 
 
 def best_immune_responses(study: Study, *, by: str = "dose_level") -> DataFrame:
-    """One row a subject, as `kinetics.outcomes.best_responses`: the best response up to an iCPD, unconfirmed.
+    """The best response of each subject up to an iCPD, unconfirmed; one row per subject.
 
-    Columns: subject; the column `by`; treated; response (iCR, iPR, iSD, iCPD, iUPD, NE, MISSING); day;
-    progressed_on (day of the iUPD that an iCPD confirmed); assessments (how many); why.
+    The table is like that of `kinetics.outcomes.best_responses`. Columns: subject; the column `by`; treated;
+    response (iCR, iPR, iSD, iCPD, iUPD, NE, MISSING); day; progressed_on (day of the iUPD that an iCPD
+    confirmed); assessments (how many); why.
     """
     check_by(study, by)
     by_subject = immune_assessments_of(study)

@@ -23,7 +23,7 @@ BASELINE = "baseline_sld"  # of subjects.csv
 
 
 def size_changes(study: Study, size: str = SIZE, baseline: str = BASELINE) -> DataFrame:
-    """One row an assessment after the first infusion of cells, and one at the baseline (day 0, change 0).
+    """One row per assessment after the first infusion of cells, and one at the baseline (day 0, change 0).
 
     Columns: subject; day (since that infusion); mm; percent (change from baseline); overall ("" at baseline
     or where there is none); new_lesions (yes or no, "" where not recorded). `size` is the column of
@@ -94,7 +94,7 @@ def best_changes(
     by: str = "dose_level",
     confirmed: bool = False,
 ) -> DataFrame:
-    """One row a subject: the smallest size up to progression as change from baseline, with the best response.
+    """The smallest size up to progression as change from baseline, with the best response; a row per subject.
 
     Columns: subject; the column `by`; percent (NaN where there is no size after baseline); day (since the
     first infusion); response; why (the reason for the response, or for there being no change). `size`,

@@ -1,4 +1,4 @@
-"""Responses by RECIST 1.1 and iRECIST from a table of lesion measurements, one row a lesion and visit.
+"""Responses by RECIST 1.1 and iRECIST from a table of lesion measurements, one row per lesion and visit.
 
 Columns: subject, time [day], lesion (a name), kind (target, non_target, new), diameter_mm (the longest
 diameter, of a node the short axis; 0 where gone, empty where not measured), state (of a non-target lesion:
@@ -46,9 +46,9 @@ Visits = dict[str, list[ImmuneVisit]]
 class LesionResponses:
     """The responses of all visits and subjects.
 
-    `visits` has one row a visit after baseline: subject, time [day], sum_mm, new_lesions, overall, irecist,
-    why, irecist_why. `best` has one row a subject: subject, unconfirmed, confirmed, irecist, why; the days to
-    a stable disease are counted from `reference_day`.
+    `visits` has one row per visit after baseline: subject, time [day], sum_mm, new_lesions, overall, irecist,
+    why, irecist_why. `best` has one row per subject: subject, unconfirmed, confirmed, irecist, why; the days
+    to a stable disease are counted from `reference_day`.
     """
 
     visits: DataFrame

@@ -36,7 +36,7 @@ Population = Literal["treated", "evaluable"]
 def best_responses(
     study: Study, confirmed: bool = False, *, by: str = "dose_level", rules: RecistRules = RECIST_1_1
 ) -> DataFrame:
-    """Best overall response among those recorded after the first infusion of cells: one row a subject.
+    """Best overall response among those recorded after the first infusion of cells: one row per subject.
 
     Rows are in the order of subjects.csv. Columns: subject; the column `by`; treated (had an infusion of
     cells); response (CR, PR, SD, PD, NE, MISSING); day (of the study, NaN where MISSING); confirmed_on (day,

@@ -44,7 +44,7 @@ def strata_table(
     confirmed: bool = False,
     level_column: str = "dose_level",
 ) -> DataFrame:
-    """One row a column, stratum and rate.
+    """One row per column, stratum and rate.
 
     Columns: by, stratum, rate, n, events, estimate, lower, upper (Clopper-Pearson). The rates are orr and dcr
     (of the treated), dlt (of the evaluable, with a protocol), and grade_3_or_more of each grading system (of

@@ -32,11 +32,11 @@ from kinetics.outcomes.vital_status import follow_up
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
-__all__ = ["ENDPOINTS", "Criteria", "Endpoint", "survival_times"]
+__all__ = ["ENDPOINTS", "Criteria", "SurvivalEndpoint", "survival_times"]
 
-Endpoint = Literal["dor", "pfs", "os"]
+SurvivalEndpoint = Literal["dor", "pfs", "os"]
 Criteria = Literal["recist_1.1", "irecist"]
-ENDPOINTS: dict[Endpoint, str] = {
+ENDPOINTS: dict[SurvivalEndpoint, str] = {
     "dor": "duration of response",
     "pfs": "progression-free survival",
     "os": "overall survival",
@@ -74,7 +74,7 @@ class _Life:
 def survival_times(
     study: Study,
     protocol: Protocol,
-    endpoint: Endpoint,
+    endpoint: SurvivalEndpoint,
     *,
     by: str = "dose_level",
     confirmed: bool = False,
@@ -82,7 +82,7 @@ def survival_times(
     criteria: Criteria = "recist_1.1",
     rules: RecistRules = RECIST_1_1,
 ) -> DataFrame:
-    """One row a subject, in the order of subjects.csv: what ended the time, or why it is censored.
+    """One row per subject, in the order of subjects.csv: what ended the time, or why it is censored.
 
     Columns: subject; the column `by`; start (day of the study); time (days from the start, NaN for a subject
     who is not counted: no infusion of cells, or for DOR no response); event; why. With `confirmed`, DOR
@@ -97,8 +97,10 @@ def survival_times(
     0     S01  142.99   True  progression on day 142.99
     1     S02  140.06   True  progression on day 140.06
     """
-    if endpoint not in get_args(Endpoint):
-        raise InputError(Problem(f"endpoint {endpoint!r}", did_you_mean(str(endpoint), get_args(Endpoint))))
+    if endpoint not in get_args(SurvivalEndpoint):
+        raise InputError(
+            Problem(f"endpoint {endpoint!r}", did_you_mean(str(endpoint), get_args(SurvivalEndpoint)))
+        )
     if criteria not in get_args(Criteria):
         raise InputError(Problem(f"criteria {criteria!r}", did_you_mean(str(criteria), get_args(Criteria))))
     check_by(study, by, COLUMNS)
@@ -166,7 +168,7 @@ def _censoring(protocol: Protocol, every_days: float | None) -> _Censoring:
     return _Censoring(points.new_therapy.value or "ignored", longest_gap, every_days or nan)
 
 
-def _start(life: _Life, endpoint: Endpoint, confirmed: bool, rules: RecistRules) -> tuple[float, str]:
+def _start(life: _Life, endpoint: SurvivalEndpoint, confirmed: bool, rules: RecistRules) -> tuple[float, str]:
     """The day on which the time begins; NaN and the reason for a subject who is not counted."""
     if isnan(life.start):
         return nan, "no infusion of cells"

@@ -29,7 +29,7 @@ ROUNDING = 1e-12  # of a product of fractions that is one half
 
 @dataclass(frozen=True)
 class KaplanMeier:
-    """Curves, one a group of the column `by` ("all" where none is named), and their medians.
+    """Curves, one per group of the column `by` ("all" where none is named), and their medians.
 
     `curve` has the columns `by`, time [day], survival, lower, upper, at_risk (just before), events, censored,
     reason (why there is no interval). `medians` has `by`, n, events, median (the smallest t with S(t) <=
@@ -61,7 +61,7 @@ class KaplanMeier:
         return self.curve[self.curve[self.by] == group].reset_index(drop=True)
 
     def at(self, days: Sequence[float]) -> DataFrame:
-        """Survival on these days, one row a group and day.
+        """Survival on these days, one row per group and day.
 
         Columns: `by`, time [day], survival, lower, upper, at_risk, reason (why survival is not known).
         """
@@ -101,7 +101,7 @@ def kaplan_meier(times: DataFrame, by: str | None = None, level: float = 0.95) -
 
 
 def _curve(time: np.ndarray, event: np.ndarray, level: float) -> DataFrame:
-    """One row at time 0 and one a distinct time; empty without subjects."""
+    """One row at time 0 and one per distinct time; empty without subjects."""
     if not len(time):
         return DataFrame(columns=list(CURVE_COLUMNS))
     function = ecdf(CensoredData.right_censored(time, ~event)).sf

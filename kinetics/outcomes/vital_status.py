@@ -29,7 +29,7 @@ TABLES = ("doses", "observations", "events", "responses")
 
 
 def follow_up(study: Study) -> DataFrame:
-    """One row a subject, in the order of subjects.csv; days of the study, NaN where there was none.
+    """One row per subject, in the order of subjects.csv; days of the study, NaN where there was none.
 
     Columns: subject; start (first infusion of cells); died_on; alive_on (last day known alive); known_by (the
     record that says so); new_therapy_on (the first after start). StudyError lists every contradiction.

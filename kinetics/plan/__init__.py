@@ -4,7 +4,7 @@
 - `tables`: the tables in it, each checked by itself. An unknown key is refused by `kinetics.toml.Spec`, their
   common form.
 - `problems`: what a plan asks that its model and study cannot give.
-- `design`: the columns of covariates and of allometry.
+- `covariate_columns`: the design columns of covariates and of allometry.
 - `binding`: plan, study and model brought together: dense data, the hierarchy, the joint density.
 """
 

@@ -21,9 +21,9 @@ from kinetics.assay import (
     DNA_UG,
     FAMILIES,
     Imaging,
-    Nucleated,
+    NucleatedCounts,
     Observations,
-    Seen,
+    StandardisedRecords,
     both_censored,
     given_first,
     imaging,
@@ -36,7 +36,7 @@ from kinetics.assay import (
 )
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.model import Model, Prior, load_model
-from kinetics.plan.design import design_columns, expected_problems
+from kinetics.plan.covariate_columns import design_columns, expected_problems
 from kinetics.plan.plan import FitPlan
 from kinetics.plan.problems import cycle_problems, expect_problems, output_of, plan_problems
 from kinetics.plan.tables import PriorSpec
@@ -77,11 +77,11 @@ class BoundAssay:
     priors: Mapping[str, Prior]
     present: tuple[str, ...]
     dna_ug: float = DNA_UG
-    nucleated: Nucleated | None = None
+    nucleated: NucleatedCounts | None = None
     imaging: Imaging | None = None
     vcn: float = 1.0
 
-    def seen(
+    def reading(
         self,
         s: Mapping[str, Any],
         f: Float[AnyArray, "*draw subject time"],
@@ -223,7 +223,7 @@ class BoundFit:
         outputs = [assay.output for assay in self.assays]
         times = data.observations.time
         curves = solve(self.model, times, self.theta(s, data), data.doses, outputs, solver=self.solver)
-        return {a.analyte: jnp.asarray(a.seen(s, curves[a.output], times)) for a in self.assays}
+        return {a.analyte: jnp.asarray(a.reading(s, curves[a.output], times)) for a in self.assays}
 
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
@@ -252,7 +252,7 @@ class BoundFit:
         }
         if self.pair is not None:
             pair = {
-                a.analyte: Seen(
+                a.analyte: StandardisedRecords(
                     records[a.analyte],
                     standardise(a.likelihood, read[a.analyte], records[a.analyte], a.residual(s)),
                     a.present,

@@ -1,4 +1,4 @@
-"""Cells of each product in blood, liver and tumour over time, one line a patient: systemic beside hepatic."""
+"""Cells of each product in blood, liver and tumour over time, a line per patient: systemic beside hepatic."""
 
 from __future__ import annotations
 

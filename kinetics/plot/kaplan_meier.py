@@ -9,7 +9,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
-from kinetics.outcomes import ENDPOINTS, Endpoint, KaplanMeier
+from kinetics.outcomes import ENDPOINTS, KaplanMeier, SurvivalEndpoint
 from kinetics.plot.frame import DASHES, INK, PALETTE, faint, finish, number_text, unit_text
 from kinetics.study import Study
 
@@ -19,7 +19,7 @@ ROW = 22  # height of a group in the table below the curves, in pixels
 STARTS = {"dor": "first response", "pfs": "first infusion of cells", "os": "first infusion of cells"}
 
 
-def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: Endpoint) -> Figure:
+def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEndpoint) -> Figure:
     """The survival curves of one endpoint, a curve for each group, with the numbers at risk below.
 
     `survival` is what `kinetics.outcomes.kaplan_meier` returns for the `endpoint`, whose name is on the axis.
@@ -148,7 +148,7 @@ def _hover_text(name: str, row: dict[Any, Any]) -> str:
 
 
 def _add_table(figure: Figure, estimate: KaplanMeier, days: list[float]) -> None:
-    """Write the numbers at risk at each tick, one row a group, in the colour of the group."""
+    """Write the numbers at risk at each tick, one row per group, in the colour of the group."""
     table = estimate.at(days)
     for k, group in enumerate(estimate.groups):
         rows = table[table[estimate.by] == group]

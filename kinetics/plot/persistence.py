@@ -40,7 +40,7 @@ __all__ = ["add_groups", "plot_persistence"]
 def plot_persistence(
     study: Study, analyte: str, *, by: str | Sequence[str] | None = None, log: bool = True
 ) -> Figure:
-    """Every subject's records of one analyte over time, a line a subject.
+    """Every subject's records of one analyte over time, a line per subject.
 
     `by` names what colours the subjects; several names make a menu (default: all groupings). Records below
     the LLOQ are open symbols at the LLOQ, and zeros lie at the floor of a log axis, so no record is left out.

@@ -1,4 +1,4 @@
-"""The curves of a typical patient and of new patients with the study's records, a panel a dosing regimen."""
+"""Curves of a typical patient and of new patients with the study's records, a panel per dosing regimen."""
 
 from __future__ import annotations
 

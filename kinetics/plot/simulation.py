@@ -1,4 +1,4 @@
-"""Curves of virtual patients, one panel an output: the median and bands of many, or the curve of one."""
+"""Curves of virtual patients, one panel per output: the median and bands of many, or the curve of one."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _curve_table(
     outputs = tuple(dict.fromkeys(a.output for a in assays))
     for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
         for a in assays:
-            read = a.seen(sites, predicted[a.output], times[rows], subjects[rows])
+            read = a.reading(sites, predicted[a.output], times[rows], subjects[rows])
             quantiles[a.analyte][:, rows] = np.quantile(read, list(QUANTILES.values()), axis=0)
     tables = []
     for assay in assays:

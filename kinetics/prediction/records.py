@@ -160,7 +160,7 @@ def predicted_records(
     for block, predicted in predicted_blocks(fit, outputs, times, theta, fit.bound.data.doses):
         for a in assays:
             block_rows = np.arange(len(times))[block]
-            read[a.analyte][:, block] = a.seen(sites, predicted[a.output], times[block], block_rows)
+            read[a.analyte][:, block] = a.reading(sites, predicted[a.output], times[block], block_rows)
     return {name: values[:, places[name][0], places[name][1]] for name, values in read.items()}
 
 

@@ -235,7 +235,7 @@ def _slopes_of_assay(
     """The slopes of an assay's records above its LLOQ."""
     times = np.asarray(bound.data.observations.time)
     jax_sites = {k: jnp.asarray(v) for k, v in sites.items()}
-    read = np.stack([np.asarray(a.seen(jax_sites, f, times)) for f in curves])
+    read = np.stack([np.asarray(a.reading(jax_sites, f, times)) for f in curves])
     location, scale = location_scale(a.likelihood, read, a.residual(sites), a.dna_ug)
     scale = np.broadcast_to(np.asarray(scale), read.shape)[0]
     lloq = bound.study.analytes[a.analyte].lloq or 0.0

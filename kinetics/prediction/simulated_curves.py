@@ -33,7 +33,7 @@ from kinetics.prediction.patients import (
     virtual_population_problems,
 )
 from kinetics.regimen import Doses, Regimen, doses_for, doses_of
-from kinetics.solve import Solver, solve, trouble
+from kinetics.solve import Solver, solve, solver_failures
 from kinetics.study import Study, read_study
 
 __all__ = [
@@ -321,7 +321,7 @@ def simulate_chunks(simulation: Simulation, chunk: int = CHUNK) -> Iterator[Virt
         gave_up: dict[int, float] = {}
         if lost.size:
             first_nan = s.times[np.argmax(np.isnan(values).any(axis=1), axis=1)]
-            stopped = np.asarray(_program(trouble, s)(times, theta, doses).at)
+            stopped = np.asarray(_program(solver_failures, s)(times, theta, doses).day)
             days = np.where(np.isfinite(stopped), stopped, first_nan)
             gave_up = {int(numbers[i]): float(days[i]) for i in lost}
         curves = _curves(s, numbers[:n], values[:n])
@@ -344,7 +344,7 @@ def simulated_values(
 
 
 def _program(function: Callable[..., Any], s: Simulation) -> Callable[..., Any]:
-    """`solve` or `trouble`, compiled.
+    """`solve` or `solver_failures`, compiled.
 
     It depends on the equations, the outputs and the solver only, and is kept by these.
     """

@@ -3,7 +3,7 @@
 - `tables`: the tables of a protocol.toml, each checked by itself.
 - `points`: the ten points that a protocol must settle, and values that contradict each other.
 - `protocol`: find, read and lint a protocol.
-- `rules`: the dose rule of a protocol, and what that rule assumes.
+- `dose_rule`: the dose rule of a protocol, and what that rule assumes.
 """
 
 from kinetics.faces import attach

@@ -1,3 +1,4 @@
+from .dose_rule import RULES as RULES, assumed as assumed, rule_of as rule_of
 from .protocol import (
     Lint as Lint,
     find_protocol as find_protocol,
@@ -5,7 +6,6 @@ from .protocol import (
     read_protocol as read_protocol,
     settled as settled,
 )
-from .rules import RULES as RULES, assumed as assumed, rule_of as rule_of
 from .tables import (
     Assessments as Assessments,
     Censoring as Censoring,

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from kinetics.solve import explicit
 from kinetics.solve.explicit import Driven, Field, State
 
-__all__ = ["Problem", "Steps", "Visited", "visit"]
+__all__ = ["InitialValueProblem", "Steps", "Visited", "visit"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Steps:
     most: int
 
 
-class Problem(NamedTuple):
+class InitialValueProblem(NamedTuple):
     """An initial value problem, lanes last: stop times, start states, parameters, jumps and infusion rates.
 
     `jump` and `rate` have one entry for each state, (stop, lane), or None where nothing enters that state.
@@ -69,7 +69,7 @@ class Visited(NamedTuple):
 
 
 class _Tape(NamedTuple):
-    """One row an iteration: state and time before the step, its length (0 if rejected), the next stop, and
+    """One row per iteration: state and time before the step, its length (0 if rejected), the next stop, and
     whether the step reached it.
     """
 
@@ -96,7 +96,7 @@ class _Carry(NamedTuple):
     tape: _Tape | None
 
 
-def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
+def visit(field: Field, problem: InitialValueProblem, steps: Steps) -> Visited:
     """Integrate from day 0 to the last stop of each lane. Differentiable in reverse mode only.
 
     A lane that cannot go on reports the time. The gradient reaches start states, parameters, jumps, rates
@@ -104,16 +104,16 @@ def visit(field: Field, problem: Problem, steps: Steps) -> Visited:
     """
 
     @jax.custom_vjp
-    def run(problem: Problem) -> Visited:
+    def run(problem: InitialValueProblem) -> Visited:
         return _lanes_last(lambda q: _forward(field, q, steps, taped=False)[0])(problem)
 
-    def forward(traced: Problem) -> tuple[Visited, Any]:
+    def forward(traced: InitialValueProblem) -> tuple[Visited, Any]:
         problem = jax.tree.map(lambda x: x.value, traced, is_leaf=_is_traced)
         flags = jax.tree.map(lambda x: _ONE if x.perturbed else None, traced, is_leaf=_is_traced)
         visited, tape = _lanes_last(lambda q: _forward(field, q, steps, taped=True))(problem)
         return visited, (problem, tape, visited.steps, flags)
 
-    def backward(residuals: Any, cotangent: Visited) -> tuple[Problem]:
+    def backward(residuals: Any, cotangent: Visited) -> tuple[InitialValueProblem]:
         problem, tape, rows, flags = residuals
         wanted = jax.tree.map(lambda f: f is not None, flags, is_leaf=lambda f: f is None)
         bars = tuple(jnp.zeros_like(problem.time) if _is_zero(b) else b for b in cotangent.states)
@@ -159,7 +159,7 @@ def _at(rows: Float[Array, "stop lane"], stop: Int[Array, " lane"]) -> Float[Arr
     return jnp.take_along_axis(rows, stop[None], axis=0)[0]
 
 
-def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, " lane"]:
+def _first_length(field: Field, problem: InitialValueProblem, steps: Steps) -> Float[Array, " lane"]:
     """The length of the first step: a hundredth of the time in which the states change by their own size.
 
     Hairer, Norsett & Wanner 1993, II.4.
@@ -174,7 +174,9 @@ def _first_length(field: Field, problem: Problem, steps: Steps) -> Float[Array, 
     return jax.lax.stop_gradient(jnp.clip(jnp.nan_to_num(guess, nan=1e-6), 1e-6, 0.1))
 
 
-def _forward(field: Field, problem: Problem, steps: Steps, *, taped: bool) -> tuple[Visited, _Tape | None]:
+def _forward(
+    field: Field, problem: InitialValueProblem, steps: Steps, *, taped: bool
+) -> tuple[Visited, _Tape | None]:
     """The forward loop, with its tape if `taped`."""
     stops, lanes = problem.time.shape
     dtype = problem.time.dtype
@@ -207,7 +209,7 @@ def _forward(field: Field, problem: Problem, steps: Steps, *, taped: bool) -> tu
     return Visited(states=end.states, reached=end.stop, steps=end.steps, failed_at=failed), end.tape
 
 
-def _advance(field: Field, problem: Problem, steps: Steps, c: _Carry) -> _Carry:
+def _advance(field: Field, problem: InitialValueProblem, steps: Steps, c: _Carry) -> _Carry:
     """One iteration: every lane that is not done tries a step."""
     stops, lanes = problem.time.shape
     there = c.i >= 0  # always true, but the compiler cannot know
@@ -276,14 +278,14 @@ def _norm(y0: State, y1: State, error: State, steps: Steps) -> Float[Array, " la
 
 def _backward(
     field: Field,
-    problem: Problem,
+    problem: InitialValueProblem,
     tape: _Tape,
     rows: Int[Array, " lane"],
     bars: tuple[Float[Array, "stop lane"], ...],
     *,
     steps: Steps,
-    wanted: Problem,
-) -> Problem:
+    wanted: InitialValueProblem,
+) -> InitialValueProblem:
     """Cotangents of the wanted parts of `problem`, from those of the states at its stops; zeros elsewhere.
 
     `rows` is the number of tape rows that each lane used.
@@ -323,7 +325,7 @@ def _backward(
             jumps.append(None)
         else:
             jumps.append(zero if bar is None else bar)
-    return Problem(
+    return InitialValueProblem(
         time=zero if end.time is None else end.time,
         start=end.y,
         p={k: end.p.get(k, jnp.zeros_like(v)) for k, v in problem.p.items()},
@@ -343,7 +345,9 @@ class _Reverse(NamedTuple):
     time: Array | None
 
 
-def _zero_cotangents(problem: Problem, varied: dict[str, Array], wanted: Problem, last: Array) -> _Reverse:
+def _zero_cotangents(
+    problem: InitialValueProblem, varied: dict[str, Array], wanted: InitialValueProblem, last: Array
+) -> _Reverse:
     """Zero cotangents, before the last row of the tape."""
     zero = jnp.zeros_like(problem.time)
     return _Reverse(
@@ -356,7 +360,7 @@ def _zero_cotangents(problem: Problem, varied: dict[str, Array], wanted: Problem
     )
 
 
-def _fed(problem: Problem) -> tuple[int, ...]:
+def _fed(problem: InitialValueProblem) -> tuple[int, ...]:
     """The states into which something is infused."""
     return tuple(s for s, r in enumerate(problem.rate) if r is not None)
 

@@ -20,12 +20,12 @@ from kinetics.model import Model
 from kinetics.regimen import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.courses import AtCourses, by_course, courses_of
-from kinetics.solve.lanes import Problem, Steps, Visited, visit
+from kinetics.solve.lanes import InitialValueProblem, Steps, Visited, visit
 from kinetics.solve.reachable import Reach, reach
 from kinetics.solve.timeline import Timeline, as_arrays, timeline
 from kinetics.solve.traced import traced_once
 
-__all__ = ["Solver", "Trouble", "derived", "solve", "trouble"]
+__all__ = ["Solver", "SolverFailures", "derived", "solve", "solver_failures"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Solver:
     The error of each step stays below `rtol` times the state plus `atol` times the `scale` of the state.
     `most` is the largest number of steps of one subject, in addition to one step for each record and dose;
     the memory of a gradient is proportional to it. `method` is "explicit" (Tsit5), "stiff" (Rodas4) or
-    "auto", which takes what the model says. `precision="float32"` halves the memory and is for simulation.
+    "auto", which takes the model's own method. `precision="float32"` halves the memory and is for simulation.
     `infusions=False` promises that all doses are boluses.
     """
 
@@ -50,10 +50,10 @@ class Solver:
 _OWN = "parameter "  # prefix of a parameter that is integrated as a state because courses change it
 
 
-class Trouble(NamedTuple):
-    """The day on which the solver gave up on each subject (inf where it did not), and the steps it took."""
+class SolverFailures(NamedTuple):
+    """The day on which the solver gave up on each subject (inf if it did not), and the number of steps."""
 
-    at: Float[Array, " subject"]
+    day: Float[Array, " subject"]
     steps: Int[Array, " subject"]
 
 
@@ -69,8 +69,8 @@ def solve(
     """The outputs of a model, in their units, at `times` [day] of every subject. A pure, differentiable
     function.
 
-    `theta` holds every parameter of the model, one value a subject. A parameter X that differs between the
-    courses of a subject also comes as X_cycle1, X_cycle2 ... (see `kinetics.solve.courses`). A record at
+    `theta` holds every parameter of the model, one value for each subject. For a parameter X that differs
+    between courses it also holds X_cycle1, X_cycle2 ... (see `kinetics.solve.courses`). A record at
     exactly the time of a dose is taken before the dose. Where the solver gives up on a subject, the later
     records of that subject are NaN and its gradient is zero; other subjects are not affected. Equations have
     reverse-mode gradients only.
@@ -104,7 +104,7 @@ def _closed(
     theta: tuple[dict[str, Array], dict[str, Array]],
     doses: Doses,
 ) -> dict[str, Float[Array, "subject record"]]:
-    """The outputs of a closed form; `theta` is what `by_course` gives."""
+    """The outputs of a closed form; `theta` is what `by_course` returns."""
     plain, by_courses = theta
 
     def subject(t: Array, p: dict[str, Array], by_courses: dict[str, Array], d: Doses) -> dict[str, Array]:
@@ -115,7 +115,7 @@ def _closed(
     return jax.vmap(subject, (0, 0, -1, 0))(times, plain, by_courses, doses)
 
 
-def trouble(
+def solver_failures(
     model: Model,
     times: Float[AnyArray, "subject record"],
     theta: Mapping[str, Float[AnyArray, " subject"]],
@@ -123,15 +123,15 @@ def trouble(
     outputs: Sequence[str] | None = None,
     *,
     solver: Solver | None = None,
-) -> Trouble:
+) -> SolverFailures:
     """When, and after how many steps, `solve` gives up on each subject; a closed form never does."""
     if model.solution is not None:
         n = jnp.shape(times)[0]
-        return Trouble(jnp.full(n, jnp.inf), jnp.zeros(n, int))
+        return SolverFailures(jnp.full(n, jnp.inf), jnp.zeros(n, int))
     _, visited, _, _ = _visit(
         model, times, theta, doses, outputs=list(outputs or model.outputs), solver=solver or Solver()
     )
-    return Trouble(visited.failed_at, visited.steps)
+    return SolverFailures(visited.failed_at, visited.steps)
 
 
 def _visit(
@@ -142,7 +142,7 @@ def _visit(
     outputs: Sequence[str],
     solver: Solver,
 ) -> tuple[Timeline, Visited, tuple[str, ...], dict[str, Array]]:
-    """The stops, the states at them, the names of the states integrated, and the parameters as arrays."""
+    """Return the timeline, the states at its stops, the names of the integrated states and the parameters."""
     # Floating-point input in the solver's precision.
     dtype = jnp.dtype(solver.precision)
     cast = Doses(
@@ -168,7 +168,7 @@ def _visit(
     start |= {_OWN + k: v for k, v in courses.first.items()}
     zero = jnp.zeros(line.time.shape[1], dtype)
     names = (*needs.states, *(_OWN + k for k in by_courses))
-    problem = Problem(
+    problem = InitialValueProblem(
         time=line.time,
         start=tuple(start.get(k, zero) for k in names),
         p={k: p[k] for k in needs.field},
@@ -183,8 +183,8 @@ def _visit(
 def _field(model: Model, needs: Reach, by_courses: tuple[str, ...]) -> explicit.Field:
     """The right-hand side of the states that are needed, on tuples of lanes.
 
-    States and parameters that are not needed are given as 1. The parameters `by_courses` are the last states;
-    their slopes are 0.
+    States and parameters that are not needed are 1. The parameters `by_courses`, which courses change, are
+    the last states, with slopes of 0.
     """
     vector_field = model.vector_field
     assert vector_field is not None

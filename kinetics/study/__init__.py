@@ -8,7 +8,7 @@
 - `cells`: cells of a raw table to numbers, times, codes and labels.
 - `subjects`, `doses`, `observations` (BLQ and other censoring are read here), `events` (and responses): one
   canonical table each.
-- `sources`: the formats of others, one a module: NONMEM and Monolix, ADaM, Excel, Parquet.
+- `sources`: the formats of others, one per module: NONMEM and Monolix, ADaM, Excel, Parquet.
 - `fetch`: library data sets that may not be shipped.
 
 Problems follow one convention. The checks of a table's cells report to the table (`RawTable.report`, `flag`),

@@ -56,7 +56,7 @@ def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
         table["nucleated_cells_per_uL"] = counts
     _check_signs(table, raw, dictionary)
     table = _in_analyte_units(table, raw, dictionary)
-    _fill_limits(table, raw, dictionary)
+    table = _with_limits(table, raw, dictionary)
     _check_limits(table, raw)
     for column in declared_columns:
         table[column] = declared(raw, column, specs[column])
@@ -157,11 +157,12 @@ def _bridge(raw: RawTable, rows: Series, unit: str, analyte: Analyte) -> Series:
     return ratio if dimension(unit) == "cell concentration" else 1 / ratio
 
 
-def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary) -> None:
-    """Fill lloq and uloq of every row: from the row, else from the dictionary, else from a censored value.
+def _with_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary) -> DataFrame:
+    """The table with lloq and uloq in every row: from the row, else the dictionary, else a censored value.
 
     Where both the row and the dictionary have one, they must agree.
     """
+    filled = table.copy()
     for bound in ("lloq", "uloq"):
         by_analyte = {name: getattr(analyte, bound) for name, analyte in dictionary.analytes.items()}
         of_dictionary = table["analyte"].map(by_analyte).astype(float)
@@ -172,10 +173,12 @@ def _fill_limits(table: DataFrame, raw: RawTable, dictionary: Dictionary) -> Non
         remedy = f"correct one of them; where {bound} differs by row, delete it from {raw.dictionary}"
         raw.flag(conflict, bound, what, remedy)
         raw.flag(of_row <= 0, bound, f"the {bound} is not positive", f"write a positive {bound}")
-        table[bound] = of_row.fillna(of_dictionary)
+        filled[bound] = of_row.fillna(of_dictionary)
     for bound, side in (("lloq", "left"), ("uloq", "right")):
-        table[bound] = table[bound].mask((table["censored"] == side) & table[bound].isna(), table["value"])
-    raw.flag(table["uloq"] <= table["lloq"], "uloq", "uloq is not above lloq", "exchange or correct them")
+        at_limit = (table["censored"] == side) & filled[bound].isna()
+        filled[bound] = filled[bound].mask(at_limit, table["value"])
+    raw.flag(filled["uloq"] <= filled["lloq"], "uloq", "uloq is not above lloq", "exchange or correct them")
+    return filled
 
 
 def _check_limits(table: DataFrame, raw: RawTable) -> None:

@@ -149,5 +149,7 @@ def _dictionary_of_workbook(path: Path, workbook: Workbook) -> tuple[Dictionary 
         dictionary, problems = read_dictionary(beside)
         return dictionary, beside.name, problems
     what = "the workbook has no dictionary"
-    remedy = f"write {beside.name} beside the workbook, or put its lines into a sheet 'dictionary', one a row"
+    remedy = (
+        f"write {beside.name} beside the workbook, or put its lines into a sheet 'dictionary', one per row"
+    )
     return None, beside.name, [Problem(what, remedy, file=path.name)]

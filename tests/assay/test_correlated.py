@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from kinetics.assay.correlated import FAR, Seen, both_censored, given_first, log_rectangle
+from kinetics.assay.correlated import FAR, StandardisedRecords, both_censored, given_first, log_rectangle
 from kinetics.assay.likelihood import AssayRecords, log_likelihood, standardise
 
 KINDS = ("measured", "left", "right", "interval")
@@ -38,7 +38,7 @@ def compiled(first: AssayRecords, second: AssayRecords, rho: Any, f: Any, sd: An
     sides, own = [], jnp.zeros(())
     for records, x, s in zip((first, second), f, sd, strict=True):
         predicted, residual = x * jnp.ones(records.value.shape), {"sigma": s}
-        sides.append(Seen(records, standardise("lognormal", predicted, records, residual)))
+        sides.append(StandardisedRecords(records, standardise("lognormal", predicted, records, residual)))
         own = own if len(sides) > 1 else log_likelihood("lognormal", predicted, records, residual)
     return own + given_first(*sides, rho, most=most)
 
@@ -223,7 +223,7 @@ def test_a_prediction_that_is_not_finite_is_impossible_and_has_no_gradient() -> 
     @jax.jit
     def terms(f: jax.Array) -> jax.Array:
         residual = {"sigma": jnp.asarray(0.45)}
-        sides = [Seen(r, standardise("lognormal", f, r, residual)) for r in (wide, other)]
+        sides = [StandardisedRecords(r, standardise("lognormal", f, r, residual)) for r in (wide, other)]
         return given_first(*sides, jnp.asarray(0.5), most=2)
 
     f = jnp.array([[37.0, jnp.nan]])
@@ -237,14 +237,17 @@ def test_a_prediction_that_is_not_finite_is_impossible_and_has_no_gradient() -> 
 
 def test_more_doubly_censored_draws_than_were_counted_are_not_passed_over() -> None:
     sides = [
-        Seen(r, standardise("lognormal", jnp.full((1, 1), f), r, {"sigma": jnp.asarray(0.5)}))
+        StandardisedRecords(r, standardise("lognormal", jnp.full((1, 1), f), r, {"sigma": jnp.asarray(0.5)}))
         for r, f in zip((record("left", 0), record("right", 1)), MEDIAN, strict=True)
     ]
     many = [
         jax.tree.map(lambda x: jnp.concatenate([jnp.asarray(x)] * 2, axis=1), (s.records, s.standard))
         for s in sides
     ]
-    given = jax.jit(partial(given_first, *(Seen(*s) for s in many), jnp.asarray(0.5)), static_argnames="most")
+    given = jax.jit(
+        partial(given_first, *(StandardisedRecords(*s) for s in many), jnp.asarray(0.5)),
+        static_argnames="most",
+    )
     assert np.isfinite(given(most=2)).all()
     assert np.isfinite(given(most=5)).all()
     assert np.isnan(given(most=1)).any()

@@ -103,14 +103,14 @@ def test_with_the_golden_count_the_golden_ratio_comes_back(tmp_path: Path) -> No
     bound = bind(plan(study(tmp_path / "s"), vcn=1.0))
     (assay,) = bound.assays
     day = np.full((3, 1), 10.0)
-    np.testing.assert_allclose(assay.seen({}, np.full((3, 1), 158.4), day)[0], 24000.0, rtol=1e-6)
+    np.testing.assert_allclose(assay.reading({}, np.full((3, 1), 158.4), day)[0], 24000.0, rtol=1e-6)
 
 
 def test_counts_in_the_records_own_rows(tmp_path: Path) -> None:
     bound = bind(plan(study(tmp_path / "s", row=True), nucleated_cells="row"))
     (assay,) = bound.assays
     times = bound.data.observations.time
-    per_cell = np.asarray(assay.seen({}, np.ones_like(times), times))
+    per_cell = np.asarray(assay.reading({}, np.ones_like(times), times))
     np.testing.assert_allclose(per_cell, 1e6 / 6.6 * 2.0 / (500.0 + 100.0 * np.asarray(times)), rtol=1e-6)
 
 

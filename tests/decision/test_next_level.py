@@ -27,8 +27,8 @@ from kinetics.escalation.titration import Titration
 from kinetics.escalation.whole_cohorts import WholeCohorts, asked_patient_by_patient, cohorts_of
 from kinetics.outcomes.by_subject import known_responses
 from kinetics.outcomes.dlts import history_of, patients_of
+from kinetics.protocol.dose_rule import rule_of
 from kinetics.protocol.protocol import read_protocol
-from kinetics.protocol.rules import rule_of
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
 from tests.support.commands import call

@@ -11,8 +11,8 @@ from kinetics.escalation.enumeration import operating_characteristics
 from kinetics.inference.fitting import Fit
 from kinetics.outcomes.by_subject import subject_outcomes
 from kinetics.plan.plan import read_plan
+from kinetics.protocol.dose_rule import rule_of
 from kinetics.protocol.protocol import read_protocol
-from kinetics.protocol.rules import rule_of
 from tests.support.commands import call
 from tests.support.fits import prior_fit
 

@@ -122,7 +122,8 @@ def test_the_level_found_was_treated_at_and_is_the_highest_anybody_is_told_to_us
         if said.mtd:
             assert known[said.mtd].evaluable
             toxic = [i for i, t in known.items() if t.evaluable >= 3 and t.dlts == t.evaluable]
-            assert said.mtd < min(toxic, default=99) or name in BY_CURVE
+            is_below = said.mtd < min(toxic, default=99) or name in BY_CURVE
+            assert is_below, f"level {said.mtd} is found, and all had a DLT at {min(toxic)}: {history}"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def four(exposures: RawExposures | ModelExposures) -> RawExposures | ModelExposu
         (lambda: PkBoin12(FIVE, RawExposures(((1.0,),)), 100.0), "exposures of 1 levels for a rule of 5"),
         (lambda: PkBoin12(FIVE, AMPLE, 0.0), "a wanted exposure of 0"),
         (lambda: RawExposures(((1.0,), (float("nan"),))), "level 2: an exposure is no number"),
-        (lambda: ModelExposures(np.array([1.0, 2.0])), "a row a draw and a column a level"),
+        (lambda: ModelExposures(np.array([1.0, 2.0])), "a row per draw and a column per level"),
     ],
 )
 def test_exposures_that_cannot_be_are_refused(make, says):

@@ -16,8 +16,8 @@ from kinetics.escalation.history import Cohort, Decision, highest_tried, merged,
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.escalation.titration import Titration
 from kinetics.outcomes.dlts import history_of, patients_of
+from kinetics.protocol.dose_rule import rule_of
 from kinetics.protocol.protocol import read_protocol
-from kinetics.protocol.rules import rule_of
 from kinetics.study.study import read_study
 
 QUARTER, THIRTY = TiteBoin(Boin(5, 0.25)), TiteBoin(Boin(4, 0.30))

@@ -1,4 +1,4 @@
-"""NCA of a study: one row a subject, analyte and cycle; the CDISC table and the summary."""
+"""NCA of a study: one row per subject, analyte and cycle; the CDISC table and the summary."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def test_python_that_is_not_run_is_python_and_uses_public_names(page: Path) -> N
         if block.language == "python":
             nodes = [n for n in ast.walk(ast.parse(block.text)) if isinstance(n, ast.Attribute)]
             used = {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "kn"}
-            assert used <= set(kn.__all__), f"line {block.line}"
+            odd = sorted(used - set(kn.__all__))
+            place = f"{page.relative_to(ROOT)}:{block.line}"
+            assert not odd, f"{place} uses what kinetics does not have at its root: {', '.join(odd)}"
 
 
 @EVERY
@@ -72,7 +74,8 @@ def test_every_command_that_a_page_types_exists(page: Path) -> None:
         if b.language == "console"
         for c in re.findall(r"^\$ kinetics ([\w-]+)", b.text, re.M)
     }
-    assert typed | set(re.findall(r"`kinetics ([a-z][\w-]+)", text)) <= set(COMMANDS)
+    odd = sorted((typed | set(re.findall(r"`kinetics ([a-z][\w-]+)", text))) - set(COMMANDS))
+    assert not odd, f"{page.relative_to(ROOT)} types commands that do not exist: {', '.join(odd)}"
 
 
 def test_a_page_that_is_wrong_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,14 +137,16 @@ def broken(site: dict[str, str]) -> list[str]:
 
 
 def test_every_internal_link_leads_to_a_page_and_a_heading_of_it() -> None:
-    assert broken(pages()) == []
+    problems = broken(pages())
+    assert not problems, "\n".join(problems)
 
 
 def test_every_page_is_in_the_navigation() -> None:
     listed = set()
     for name, text in pages().items():
         listed |= {str(Path(name).parent / f"{entry}.md") for entry in toctrees(text)}
-    assert set(pages()) - listed == {"index.md"}
+    odd = sorted(set(pages()) - listed - {"index.md"})
+    assert not odd, f"list these in a toctree of docs/index.md: {', '.join(odd)}"
 
 
 def test_a_broken_link_is_found() -> None:
@@ -195,12 +200,15 @@ def test_a_typical_curve_is_drawn_from_the_model() -> None:
 
 def test_the_reference_has_every_public_name_once() -> None:
     names = [name for public in names_by_layer().values() for name in public]
-    assert len(set(names)) == len(names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    assert not twice, f"listed twice: {', '.join(twice)}"
     roots = {name for name in kn.__all__ if not inspect.ismodule(getattr(kn, name))}
-    assert roots - {name.rpartition(".")[2] for name in names} == set()
+    unlisted = sorted(roots - {name.rpartition(".")[2] for name in names})
+    assert not unlisted, f"of the root, and in __all__ of no layer: {', '.join(unlisted)}"
     assert list(names_by_layer())[:3] == ["errors", "study", "regimen"]
     shown = "".join(text for name, text in pages().items() if name.startswith("reference/"))
-    assert all(re.search(rf"^\.\. auto\w+:: {re.escape(name)}$", shown, re.M) for name in names)
+    unshown = [name for name in names if not re.search(rf"^\.\. auto\w+:: {re.escape(name)}$", shown, re.M)]
+    assert not unshown, f"the reference (docs/generate/reference.py) leaves out: {', '.join(unshown)}"
 
 
 def test_the_command_page_has_every_command_with_its_options() -> None:
@@ -267,11 +275,13 @@ def test_every_requirement_has_an_id_of_its_own_and_tests_that_exist() -> None:
     requirements = read_requirements()
     assert len({r.id for r in requirements}) == len(requirements) >= 30
     for r in requirements:
-        assert r.tests, r.id
+        assert r.tests, f"docs/requirements.toml: {r.id} names no test that shows it"
         for test in r.tests:
             file, _, name = test.partition("::")
-            assert (ROOT / file).is_file(), f"{r.id}: {file}"
-            assert name in names_of_tests(ROOT / file), f"{r.id}: {test}"
+            assert (ROOT / file).is_file(), f"docs/requirements.toml: {r.id} names no file: {file}"
+            assert name in names_of_tests(ROOT / file), (
+                f"docs/requirements.toml: {r.id} names no test: {test}"
+            )
 
 
 JUNIT = """<testsuites><testsuite name="abc1234" timestamp="2026-01-02T03:04:05.6+00:00">
@@ -315,5 +325,5 @@ def test_the_site_builds_without_a_warning_and_asks_no_network(tmp_path: Path) -
 
 
 def test_contributing_shows_every_layer_with_its_sentence():
-    """`python -m docs.generate.layers` writes it."""
-    assert layer_lines() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    shown = layer_lines() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert shown, "CONTRIBUTING.md has another list of layers: run `python -m docs.generate.layers`"

@@ -30,6 +30,7 @@ from kinetics.inference.fitting import Fit
 from kinetics.plan.plan import plan_of, read_plan
 from tests.support.fits import cart_fit, prior_fit, theophylline_fit
 
+ROOT = Path(__file__).parents[2]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Sampling for minutes: nobody wants to wait for these.
 SKIPPED = {
@@ -187,27 +188,46 @@ def unsaid_errors(name: str, value: FunctionType, said: str) -> list[str]:
     return [f"{name}: {error}" for error in sorted(raised(value, module, set())) if error not in said]
 
 
+def place(name: str) -> str:
+    """file:line of a public name, or of the class of a member."""
+    value = PUBLIC.get(name) or PUBLIC[name.rpartition(".")[0]]
+    file = Path(inspect.getsourcefile(value) or "")
+    return f"{file.relative_to(ROOT)}:{inspect.getsourcelines(value)[1]}"
+
+
+def message(problems: list[str], remedy: str) -> str:
+    """A line for each problem of a public name, `NAME` or `NAME: what`, with its place; and what to do."""
+    return "\n".join([remedy, *(f"{place(problem.partition(':')[0])} {problem}" for problem in problems)])
+
+
 def test_every_public_name_and_member_has_a_docstring() -> None:
-    assert undocumented() == []
+    problems = undocumented()
+    assert not problems, message(problems, "Write a docstring of two words or more:")
 
 
 def test_every_public_name_has_an_example_and_every_member_is_used_in_one() -> None:
-    assert unshown() == []
+    problems = unshown()
+    assert not problems, message(problems, "End the docstring with an example in >>> lines that uses it:")
 
 
 def test_every_argument_is_explained() -> None:
-    assert [problem for f in functions() for problem in unexplained(*f)] == []
-    assert fields_unexplained() == []
+    problems = [problem for f in functions() for problem in unexplained(*f)] + fields_unexplained()
+    remedy = "Explain the argument in the docstring, or, if it means the same everywhere, in ARGUMENTS of "
+    assert not problems, message(problems, f"{remedy}docs/generate/reference.py:")
 
 
 def test_numbers_have_units_tables_have_columns_and_arrays_have_axes() -> None:
-    assert [problem for f in functions() for problem in (*without_unit(*f), *without_shape(*f))] == []
+    problems = [problem for f in functions() for problem in (*without_unit(*f), *without_shape(*f))]
+    remedy = (
+        "Give in the docstring the unit of numbers, `[day]`, the columns of a table or the axes of an array:"
+    )
+    assert not problems, message(problems, remedy)
 
 
 def test_every_error_that_a_function_raises_is_in_its_docstring() -> None:
-    assert [problem for f in functions() for problem in unsaid_errors(*f)] == []
     made = [(n, f, whole(c)) for n, c in CLASSES.items() if (f := vars(c).get("__post_init__"))]
-    assert [problem for f in made for problem in unsaid_errors(*f)] == []
+    problems = [problem for f in (*functions(), *made) for problem in unsaid_errors(*f)]
+    assert not problems, message(problems, "Say in the docstring when the error is raised:")
 
 
 def poor(times, model: str, ratio: float) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -286,7 +306,8 @@ def run_example(text: str, name: str, line: int, where: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_gives_what_it_shows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_example(EXAMPLES[name][0], name, EXAMPLES[name][1], tmp_path, monkeypatch) == ""
+    complaint = run_example(EXAMPLES[name][0], name, EXAMPLES[name][1], tmp_path, monkeypatch)
+    assert not complaint, complaint
 
 
 def test_an_example_that_is_wrong_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +317,12 @@ def test_an_example_that_is_wrong_is_found(tmp_path: Path, monkeypatch: pytest.M
 
 def test_few_lines_of_examples_are_left_out_and_only_where_hours_would_be_sampled() -> None:
     count = {name: doc.count("doctest: +SKIP") for name, (doc, _) in EXAMPLES.items()}
-    assert {name: n for name, n in count.items() if n} == SKIPPED
+    skipped = {name: n for name, n in count.items() if n}
+    changed = sorted(
+        name for name, n in (skipped | SKIPPED).items() if skipped.get(name) != SKIPPED.get(name)
+    )
+    remedy = "Run the line, or, if it samples for minutes, count it in SKIPPED of this file:"
+    assert not changed, message(changed, remedy)
 
 
 def unlisted() -> dict[str, list[str]]:
@@ -319,4 +345,8 @@ def unlisted() -> dict[str, list[str]]:
 
 def test_what_a_module_defines_without_an_underscore_is_in_its_all() -> None:
     """tests/house/test_faces.py holds `kinetics.__all__` itself, and that every name listed exists."""
-    assert unlisted() == {}
+    problems = [
+        f"{module.replace('.', '/')}: {', '.join(names)}: list it in __all__, or begin its name with _"
+        for module, names in unlisted().items()
+    ]
+    assert not problems, "\n".join(problems)

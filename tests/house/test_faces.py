@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import kinetics
+from tests.support.source_tree import file_tree
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,9 +37,11 @@ def exported(package: ModuleType) -> set[str]:
 
 @pytest.mark.parametrize("package", faces(), ids=lambda package: package.__name__)
 def test_a_face_gives_what_it_lists_and_its_stub_lists_what_it_gives(package):
-    missing = [name for name in {*package.__all__, *exported(package)} if not hasattr(package, name)]
-    assert missing == []
-    assert set(package.__all__) <= exported(package)
+    face = f"kinetics/{package.__name__.partition('.')[2]}/__init__".replace("//", "/")
+    missing = sorted(name for name in {*package.__all__, *exported(package)} if not hasattr(package, name))
+    assert not missing, f"{face}.py and .pyi list what no module has: {', '.join(missing)}"
+    unsaid = sorted(set(package.__all__) - exported(package))
+    assert not unsaid, f"{face}.pyi does not say in which module these of __all__ are: {', '.join(unsaid)}"
 
 
 def submodules() -> list[str]:
@@ -47,13 +50,46 @@ def submodules() -> list[str]:
     return [name for name in names if not name.rpartition(".")[2].startswith("_")]
 
 
+def namesakes(packages: list[ModuleType]) -> list[str]:
+    """Names that the stubs of two packages give to two different things, as sentences; layers aside."""
+    problems = []
+    first: dict[str, ModuleType] = {}
+    for package in packages:
+        for name in sorted(exported(package)):
+            if isinstance(getattr(package, name), ModuleType):
+                continue
+            other = first.setdefault(name, package)
+            if getattr(other, name) is not getattr(package, name):
+                problems.append(f"{name} is one thing in {other.__name__} and another in {package.__name__}")
+    return problems
+
+
+def test_no_two_layers_give_one_name_to_two_things():
+    problems = namesakes(faces())
+    assert not problems, "\n".join(["Rename one of each pair to a noun of its own:", *problems])
+
+
+def test_a_name_of_two_things_is_found(tmp_path):
+    layers = []
+    for layer, value in (("outcomes", "os"), ("protocol", "response")):
+        stub = file_tree(tmp_path, {f"{layer}/__init__.pyi": "from .x import Endpoint as Endpoint"})
+        package = ModuleType(layer)
+        package.__file__ = str(stub / layer / "__init__.py")
+        package.Endpoint = value
+        layers.append(package)
+    assert namesakes(layers) == ["Endpoint is one thing in outcomes and another in protocol"]
+    layers[1].Endpoint = layers[0].Endpoint
+    assert namesakes(layers) == []
+
+
 def test_all_names_exactly_what_is_public():
     def public(name: str) -> bool:
         value = getattr(kinetics, name)
         is_own_module = isinstance(value, ModuleType) and value.__name__.startswith("kinetics.")
         return not name.startswith("_") and (name in kinetics.__all__ or not is_own_module)
 
-    assert sorted(kinetics.__all__) == sorted(name for name in dir(kinetics) if public(name))
+    odd = sorted(set(kinetics.__all__) ^ {name for name in dir(kinetics) if public(name)})
+    assert not odd, f"in __all__ of kinetics/__init__.py and not there, or the reverse: {', '.join(odd)}"
 
 
 def test_no_public_name_is_hidden_by_the_module_of_that_name():
@@ -61,13 +97,18 @@ def test_no_public_name_is_hidden_by_the_module_of_that_name():
     for name in submodules():
         importlib.import_module(name)
     hidden = [name for name, value in before.items() if getattr(kinetics, name) is not value]
-    assert hidden == []
+    assert not hidden, f"a module of the same name hides these; rename the module: {', '.join(hidden)}"
 
 
 def test_every_name_in_a_modules_all_exists():
     modules = [importlib.import_module(name) for name in submodules()]
-    missing = [(m.__name__, name) for m in modules for name in m.__all__ if not hasattr(m, name)]
-    assert missing == []
+    missing = [
+        f"{module.__name__}.__all__ lists {name}, which is not there"
+        for module in modules
+        for name in module.__all__
+        if not hasattr(module, name)
+    ]
+    assert not missing, "\n".join(missing)
 
 
 def test_a_name_that_is_not_at_the_root_is_told_with_its_place():

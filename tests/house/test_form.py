@@ -1,4 +1,4 @@
-"""The form of the package's code: one assignment a line, few tables laid out by hand, problems that are
+"""The form of the package's code: one assignment a line, few tables laid out by hand, results that are
 returned, arguments that are named, and lines that fit.
 """
 
@@ -20,10 +20,28 @@ MOST_POSITIONAL = 5  # arguments of a call without their names
 LONGEST_LINE = 110  # characters, in comments and docstrings too
 # Calls of any number of positional arguments: all of them play one part, or are handed on, or have no names.
 FREE_CALLS = {"print", "min", "max", "zip", "map", "chain", "product", "union", "guard", "Progress"}
+KEPT_LAYOUT = re.compile(r"#\s*fmt:\s*(skip|off)")
 FREE_MODULES = {"np", "numpy", "jnp", "jax", "lax"}
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-WAYS_TO_FILL = {"problems.append", "problems.extend", "problems.insert"}
+# Methods that change a list, a set or a dictionary, and the annotations of parameters that are none of these.
+CHANGES = {
+    "add",
+    "append",
+    "appendleft",
+    "clear",
+    "discard",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "update",
+}
+NUMBERS = {"int", "float", "bool", "str"}
 
 
 def package_files() -> list[Path]:
@@ -69,14 +87,14 @@ def _stored(target: ast.expr) -> set[str]:
 
 
 def skipped_lines(text: str) -> list[int]:
-    """Lines whose layout is kept by a comment `# fmt: skip`."""
+    """Lines whose layout is kept by a comment: `# fmt: skip`, or everything from `# fmt: off` on."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     comments = [token for token in tokens if token.type == tokenize.COMMENT]
-    return [token.start[0] for token in comments if re.search(r"#\s*fmt:\s*skip", token.string)]
+    return [token.start[0] for token in comments if KEPT_LAYOUT.search(token.string)]
 
 
 def skipped_code(text: str) -> list[int]:
-    """Lines of `# fmt: skip` that do not end a literal table."""
+    """Lines of `# fmt: off`, and of `# fmt: skip` that do not end a literal table."""
     tables = {
         node.end_lineno
         for node in ast.walk(ast.parse(text))
@@ -84,7 +102,8 @@ def skipped_code(text: str) -> list[int]:
         and node.value is not None
         and _is_table(node.value)
     }
-    return [line for line in skipped_lines(text) if line not in tables]
+    lines = text.splitlines()
+    return [line for line in skipped_lines(text) if line not in tables or ": skip" not in lines[line - 1]]
 
 
 def _is_table(node: ast.expr) -> bool:
@@ -103,24 +122,63 @@ def _is_literal(node: ast.expr) -> bool:
     return True
 
 
-def filled_problems(text: str) -> list[int]:
-    """Lines of functions that add to a parameter named `problems` instead of returning what they find."""
-    return sorted(
-        node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, FUNCTIONS) and _fills(node)
-    )
+def filled_arguments(text: str) -> list[int]:
+    """Lines at which a function changes a list, dictionary or table that its caller handed in.
+
+    A function that assigns the name anew (`rows = list(rows)`) changes its own copy. Functions inside a
+    function are let be: they are called back, and have nobody to return to.
+    """
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, FUNCTIONS):
+            lines |= set(_fills(node))
+    return sorted(lines)
 
 
-def _fills(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _fills(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
+    nodes = list(_own_nodes(function))
     arguments = function.args
-    names = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
-    if "problems" not in names:
-        return False
-    for node in ast.walk(function):
-        if isinstance(node, ast.AugAssign) and ast.unparse(node.target) == "problems":
-            return True
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in WAYS_TO_FILL:
-            return True
-    return False
+    parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    names = {
+        parameter.arg
+        for parameter in parameters
+        if parameter.arg not in ("self", "cls")
+        and (parameter.annotation is None or ast.unparse(parameter.annotation) not in NUMBERS)
+    }
+    for node in nodes:  # names that the function binds itself; `x += y` changes what x is already
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.For | ast.NamedExpr | ast.With):
+            names -= _bound(node)
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr in CHANGES and ast.unparse(node.value) in names:
+            yield node.lineno
+        targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
+        if isinstance(node, ast.AugAssign):
+            targets = [node.target]
+            if ast.unparse(node.target) in names:
+                yield node.lineno
+        for target in targets:
+            if isinstance(target, ast.Subscript) and ast.unparse(target.value) in names:
+                yield node.lineno
+
+
+def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """Every node of a function's body but those of the functions inside it."""
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, (*FUNCTIONS, ast.Lambda)):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _bound(node: ast.AST) -> set[str]:
+    """The names that a statement assigns."""
+    targets = [*getattr(node, "targets", ()), *([node.target] if hasattr(node, "target") else [])]
+    targets += [item.optional_vars for item in getattr(node, "items", ()) if item.optional_vars]
+    return {
+        part.id
+        for target in targets
+        for part in ast.walk(target)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }
 
 
 def unnamed_arguments(text: str) -> list[int]:
@@ -145,32 +203,40 @@ def long_lines(text: str) -> list[int]:
     return [number for number, line in enumerate(lines, start=1) if len(line) > LONGEST_LINE]
 
 
-def places(check: Callable[[str], list[int]]) -> Iterator[str]:
-    """file:line of everything that a check finds in the package."""
-    for file in package_files():
-        for line in check(file.read_text(encoding="utf-8")):
-            yield f"{file.relative_to(ROOT)}:{line}"
+def places(check: Callable[[str], list[int]], remedy: str) -> list[str]:
+    """file:line of everything that a check finds in the package, with what to do."""
+    return [
+        f"{file.relative_to(ROOT)}:{line} {remedy}"
+        for file in package_files()
+        for line in check(file.read_text(encoding="utf-8"))
+    ]
 
 
 def test_no_two_assignments_share_a_line():
-    assert list(places(packed_assignments)) == []
+    problems = places(packed_assignments, "assigns several values side by side: give each a line")
+    assert not problems, "\n".join(problems)
 
 
 def test_the_formatter_lays_out_all_but_a_few_literal_tables():
-    assert list(places(skipped_code)) == []
-    assert len(list(places(skipped_lines))) < MOST_TABLES
+    problems = places(skipped_code, "is no literal table: let the formatter lay it out")
+    assert not problems, "\n".join(problems)
+    kept = places(skipped_lines, "is laid out by hand")
+    assert len(kept) < MOST_TABLES, "\n".join([f"Let the formatter lay out one of these {len(kept)}:", *kept])
 
 
-def test_problems_are_returned_and_no_list_is_handed_in_to_be_filled():
-    assert list(places(filled_problems)) == []
+def test_results_are_returned_and_nothing_is_handed_in_to_be_filled():
+    problems = places(filled_arguments, "changes what the caller handed in: return the result instead")
+    assert not problems, "\n".join(problems)
 
 
 def test_arguments_beyond_the_fifth_are_named():
-    assert list(places(unnamed_arguments)) == []
+    problems = places(unnamed_arguments, "name the arguments beyond the fifth")
+    assert not problems, "\n".join(problems)
 
 
 def test_lines_fit_their_length():
-    assert list(places(long_lines)) == []
+    problems = places(long_lines, f"has more than {LONGEST_LINE} characters: break it")
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +250,15 @@ def test_lines_fit_their_length():
         (skipped_code, "x = f(1,2)  # fmt: skip"),
         (skipped_code, "def f(\n    x\n) -> int:  # fmt: skip\n    return 1"),
         (skipped_code, "x = [y, 2]  # fmt: skip"),
-        (filled_problems, "def f(x, problems):\n    problems.append(x)"),
-        (filled_problems, "def f(x, *, problems):\n    for y in x:\n        problems += [y]"),
-        (filled_problems, "def f(problems):\n    add = problems.extend\n    add([1])"),
+        (skipped_lines, "# fmt: off\nx = [1,2]\n# fmt: on"),
+        (skipped_code, "# fmt: off\nx = [1,2]\n# fmt: on"),
+        (skipped_code, "x = [1,2]  # fmt: off"),
+        (filled_arguments, "def f(x, problems):\n    problems.append(x)"),
+        (filled_arguments, "def f(x, *, problems):\n    for y in x:\n        problems += [y]"),
+        (filled_arguments, "def f(problems):\n    add = problems.extend\n    add([1])"),
+        (filled_arguments, "def f(content: dict[str, int]) -> None:\n    content['a'] = 1"),
+        (filled_arguments, "def f(content):\n    x = content.setdefault('a', [])\n    return x"),
+        (filled_arguments, "def f(table, x):\n    del table[x]"),
         (unnamed_arguments, "f(1, 2, 3, 4, 5, 6)"),
         (unnamed_arguments, "a.f(1, 2, 3, 4, 5, 6, x=7)"),
         (long_lines, "#" * 111),
@@ -208,8 +280,11 @@ def test_code_out_of_form_is_found(check, wrong):
         (skipped_lines, "x = '# fmt: skip'"),
         (skipped_code, "x = {\n  'a': -1, 'b': (2, 3),\n}  # fmt: skip"),
         (skipped_code, "X: list = np.array([[1,2],\n  [3,4]])  # fmt: skip"),
-        (filled_problems, "def f(x):\n    problems = []\n    problems.append(x)\n    return problems"),
-        (filled_problems, "def f(problems):\n    return [p for p in problems if p]"),
+        (filled_arguments, "def f(x):\n    problems = []\n    problems.append(x)\n    return problems"),
+        (filled_arguments, "def f(problems):\n    return [p for p in problems if p]"),
+        (filled_arguments, "def f(rows, n: int):\n    rows = list(rows)\n    rows.append(1)\n    n += 1"),
+        (filled_arguments, "def f(lines):\n    def report(x):\n        lines.append(x)\n    return report"),
+        (filled_arguments, "class A:\n    def f(self, x):\n        self['a'] = x"),
         (unnamed_arguments, "f(1, 2, 3, 4, 5, x=6)"),
         (unnamed_arguments, "print(1, 2, 3, 4, 5, 6)\nnp.where(1, 2, 3, 4, 5, 6)\nf(*x, 1, 2)"),
         (long_lines, "#" * 110),

@@ -131,7 +131,7 @@ def form_problems(root: Path) -> list[str]:
         if file.stem in VAGUE:
             problems.append(f"{name}: name it by the noun it holds")
         if not any(_assigns_all(node) for node in tree.body):
-            problems.append(f"{name} has no __all__")
+            problems.append(f"{name} has no __all__: list in it what is public")
     for stub in sorted((root / "kinetics").rglob("__init__.pyi")):
         package = stub.parent
         names = [
@@ -145,8 +145,58 @@ def form_problems(root: Path) -> list[str]:
             if package.name != "kinetics":  # the folders of the root are layers with faces of their own
                 modules_below.append(package.glob(f"*/{name}.py"))
             if any(chain(*modules_below)) or (package / name).is_dir():
-                problems.append(f"{stub.relative_to(root)}: {name} is both a module and a name")
+                problems.append(
+                    f"{stub.relative_to(root)}: {name} is both a module and a name, and one hides the other: "
+                    "rename the module"
+                )
     return problems
+
+
+def stub_problems(root: Path) -> list[str]:
+    """Names of a layer's stub that lie elsewhere, and names that neither users nor other layers take."""
+    problems = []
+    modules = sources(root)
+    taken = _taken_from_faces(root)
+    for face in sorted((root / "kinetics").glob("*/__init__.py")):
+        stub = face.with_suffix(".pyi")
+        if not stub.exists():
+            continue
+        shown = _names_of_all(face)
+        for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+            place = f"{stub.relative_to(root)}:{node.lineno}"
+            if not isinstance(node, ast.ImportFrom):
+                problems.append(f"{place} holds more than imports: from .module import name as name")
+                continue
+            module = f"kinetics.{face.parent.name}.{node.module}"
+            if node.level != 1 or module not in modules:
+                problems.append(f"{place} imports from no module of its own layer")
+            for alias in node.names:
+                if alias.asname != alias.name:
+                    problems.append(f"{place} {alias.name}: write {alias.name} as {alias.name}")
+                if alias.name not in shown and (face.parent.name, alias.name) not in taken:
+                    problems.append(
+                        f"{place} {alias.name} is not in __all__, and no other layer uses it: delete it"
+                    )
+    return problems
+
+
+def _taken_from_faces(root: Path) -> set[tuple[str, str]]:
+    """(layer, name) of everything that modules of the package import from a layer's face."""
+    return {
+        (node.module.partition(".")[2], alias.name)
+        for file in sources(root).values()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kinetics.")
+        for alias in node.names
+    }
+
+
+def _names_of_all(file: Path) -> set[str]:
+    """The names in the `__all__` of a module."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _assigns_all(node) and node.value is not None:
+            return set(ast.literal_eval(node.value))
+    return set()
 
 
 def _assigns_all(node: ast.stmt) -> bool:
@@ -155,29 +205,35 @@ def _assigns_all(node: ast.stmt) -> bool:
 
 
 def test_imports_point_backwards_only_and_through_faces():
-    assert layer_problems(ROOT) == []
+    problems = layer_problems(ROOT)
+    assert not problems, "\n".join(problems)
 
 
 def test_every_layer_is_a_folder_and_every_folder_a_layer():
     folders = {folder.name for folder in (ROOT / "kinetics").iterdir() if any(folder.glob("**/*.py"))}
-    assert folders - {"library"} == set(LAYERS) - {"ground"}
+    odd = sorted((folders - {"library"}) ^ (set(LAYERS) - {"ground"}))
+    assert not odd, f"make these both a folder of kinetics/ and one of LAYERS, or neither: {', '.join(odd)}"
 
 
 def test_the_root_shows_the_layers_in_their_order():
     shown = [name for name in kinetics.__all__ if name in LAYERS]
-    assert shown == [layer for layer in LAYERS if layer not in ("ground", "cli")]
+    order = [layer for layer in LAYERS if layer not in ("ground", "cli")]
+    assert shown == order, f"list the layers in __all__ of kinetics/__init__.py in this order: {order}"
 
 
 def test_only_solve_imports_diffrax_and_nothing_imports_content():
-    assert foreign_problems(ROOT) == []
+    problems = foreign_problems(ROOT)
+    assert not problems, "\n".join(problems)
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    assert cycle(ROOT) == []
+    modules = cycle(ROOT)
+    assert not modules, f"these import each other in a circle; move what two share: {' -> '.join(modules)}"
 
 
 def test_modules_are_named_by_nouns_and_say_what_is_public():
-    assert form_problems(ROOT) == []
+    problems = [*form_problems(ROOT), *stub_problems(ROOT)]
+    assert not problems, "\n".join(problems)
 
 
 def names_of_the_stub(layer: str) -> set[str]:
@@ -198,7 +254,8 @@ def test_a_layer_without_jax_loads_none(layer):
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    remedy = f"kinetics.{layer} is to load no jax: import it inside the function that needs it, or elsewhere"
+    assert done.returncode == 0, f"{remedy}\n{done.stderr}"
 
 
 TREE = {
@@ -294,5 +351,35 @@ def test_a_module_named_as_a_public_function_is_found(tmp_path):
         "kinetics/checks/__init__.pyi": "from .loo import loo as loo",
         "kinetics/checks/loo.py": "__all__ = []",
     }
-    problems = form_problems(file_tree(tmp_path, files))
-    assert problems == ["kinetics/checks/__init__.pyi: loo is both a module and a name"]
+    (problem,) = form_problems(file_tree(tmp_path, files))
+    assert problem.startswith("kinetics/checks/__init__.pyi: loo is both a module and a name")
+
+
+FACE = {
+    "kinetics/model/__init__.py": "__all__ = ['Model']",
+    "kinetics/model/__init__.pyi": "from .model import Model as Model, link as link",
+    "kinetics/model/model.py": "__all__ = []",
+    "kinetics/plan/binding.py": "from kinetics.model import link",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        (
+            "model/__init__.pyi",
+            "from kinetics.study import Study as Study",
+            "from no module of its own layer",
+        ),
+        ("model/__init__.pyi", "from .priors import Model as Model", "from no module of its own layer"),
+        ("model/__init__.pyi", "from .model import Model", "write Model as Model"),
+        ("model/__init__.pyi", "Model: type", "holds more than imports"),
+        ("plan/binding.py", "x = 1", "link is not in __all__, and no other layer uses it"),
+    ],
+)
+def test_a_stub_out_of_form_is_found(tmp_path, file, text, complaint):
+    tree = file_tree(tmp_path, FACE)
+    assert stub_problems(tree) == []
+    problems = stub_problems(file_tree(tree, {f"kinetics/{file}": text}))
+    assert complaint in problems[0]
+    assert problems[0].startswith("kinetics/model/__init__.pyi:1 ")

@@ -90,14 +90,16 @@ def test_a_notebook_uses_the_public_api_alone(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     imported += [name.name for n in ast.walk(tree) if isinstance(n, ast.Import) for name in n.names]
-    assert not [name for name in imported if name.startswith("kinetics.")]  # of them, plot is an attribute
+    odd = [name for name in imported if name.startswith("kinetics.")]  # of them, plot is an attribute
+    assert not odd, f"{file.relative_to(ROOT)} imports {', '.join(odd)}: use `import kinetics as kn` alone"
     used = {
         n.attr
         for n in ast.walk(tree)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "kn"
     }
     assert used
-    assert used <= set(kn.__all__)
+    unknown = sorted(used - set(kn.__all__))
+    assert not unknown, f"{file.relative_to(ROOT)} uses what is not public: {', '.join(unknown)}"
 
 
 def test_the_routes_are_compared_with_the_evidence_and_all_directions_hold() -> None:

@@ -31,21 +31,25 @@ def test_no_tracked_file_names_a_package_registry():
     )
     hosts = [".".join(pair) for pair in parts]  # in pieces, for this file is tracked too
     named = [
-        f"{file.relative_to(ROOT)} names {host}"
+        f"{file.relative_to(ROOT)} names {host}: leave the registry to the settings of the machine"
         for file in git_files()
         for host in hosts
         if host.encode() in file.read_bytes()
     ]
-    assert named == []
+    assert not named, "\n".join(named)
 
 
 def test_no_tracked_file_is_large():
-    large = {str(file.relative_to(ROOT)): file.stat().st_size for file in git_files()}
-    assert {name: size for name, size in large.items() if size > LARGEST_FILE} == {}
+    large = [
+        f"{file.relative_to(ROOT)} has {file.stat().st_size} bytes, over {LARGEST_FILE}: keep it elsewhere"
+        for file in git_files()
+        if file.stat().st_size > LARGEST_FILE
+    ]
+    assert not large, "\n".join(large)
 
 
 def test_constraints_are_names_and_versions_only():
     assert not any(file.name == "uv.lock" for file in git_files())
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        assert "==" in line
-        assert not any(word in line for word in ("http", "#", "--", "@"))
+    for number, line in enumerate((ROOT / "constraints.txt").read_text().splitlines(), start=1):
+        is_pin = "==" in line and not any(word in line for word in ("http", "#", "--", "@"))
+        assert is_pin, f"constraints.txt:{number} is no name==version: make it by `make constraints`"

@@ -28,18 +28,34 @@ def imported_tests(root: Path) -> list[str]:
 
 
 def folder_problems(root: Path) -> list[str]:
-    """Folders of tests/ that are neither a layer of the package nor one of the others, as sentences."""
+    """Folders of tests/ that are neither a layer of the package nor one of the others, and tests that lie in
+    no folder of tests/, as sentences.
+    """
     layers = {file.parent.name for file in (root / "kinetics").glob("*/__init__.py")} - {"library"}
     folders = {file.relative_to(root / "tests").parts[0] for file in (root / "tests").glob("*/**/*.py")}
-    return [f"tests/{name} is no layer of kinetics" for name in sorted(folders - layers - BESIDE_THE_LAYERS)]
+    odd = sorted(folders - layers - BESIDE_THE_LAYERS)
+    problems = [
+        f"tests/{name} is no layer of kinetics: name the folder after the layer tried" for name in odd
+    ]
+    loose = [*(root / "tests").glob("test_*.py"), *root.glob("test_*.py")]
+    for folder in ("kinetics", "bench", "docs", "models", "notebooks"):
+        loose += (root / folder).rglob("test_*.py")
+    for file in sorted(loose):
+        place = file.relative_to(root)
+        problems.append(
+            f"{place} lies in no folder of tests/: move it to tests/LAYER, the layer that it tries"
+        )
+    return problems
 
 
 def test_no_test_is_imported():
-    assert imported_tests(ROOT) == []
+    problems = imported_tests(ROOT)
+    assert not problems, "\n".join(problems)
 
 
-def test_every_folder_of_tests_is_a_layer_or_one_of_the_others():
-    assert folder_problems(ROOT) == []
+def test_every_test_lies_in_the_folder_of_a_layer_or_in_one_of_the_others():
+    problems = folder_problems(ROOT)
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize(
@@ -63,4 +79,11 @@ def test_a_folder_that_mirrors_no_layer_is_found(tmp_path):
     files = {"kinetics/solve/__init__.py": "", "tests/solve/test_x.py": "", "tests/house/test_x.py": ""}
     assert folder_problems(file_tree(tmp_path, files)) == []
     file_tree(tmp_path, {"tests/cellar/inner/test_x.py": ""})
-    assert folder_problems(tmp_path) == ["tests/cellar is no layer of kinetics"]
+    (problem,) = folder_problems(tmp_path)
+    assert problem.startswith("tests/cellar is no layer of kinetics")
+
+
+@pytest.mark.parametrize("file", ["tests/test_solve.py", "test_solve.py", "kinetics/solve/test_solve.py"])
+def test_a_test_outside_the_folders_is_found(tmp_path, file):
+    (problem,) = folder_problems(file_tree(tmp_path, {"kinetics/solve/__init__.py": "", file: ""}))
+    assert problem.startswith(f"{file} lies in no folder of tests/")

@@ -140,8 +140,8 @@ def test_what_the_density_calls_is_batched_once_inside_loops_over_chains() -> No
         folded.append(axis_size)
         return x**2, True
 
-    def density(z, data, chart):
-        return -jnp.sum(square(jax.lax.stop_gradient(z - data))) - jnp.sum((z - data) ** 2) * chart
+    def density(z, data, coordinates):
+        return -jnp.sum(square(jax.lax.stop_gradient(z - data))) - jnp.sum((z - data) ** 2) * coordinates
 
     kept = _kept_gradient(density)
 

@@ -1,4 +1,4 @@
-"""Laplace's method where it is exact: a linear mixed model with normal errors; and the chart it lays out."""
+"""Laplace's method where it is exact, in a linear mixed model with normal errors; and its coordinates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from kinetics.inference.coordinates import chart_of
+from kinetics.inference.coordinates import coordinates_of
 from kinetics.inference.devices import chain_layout
 from kinetics.inference.laplace.marginal import Laplace, Marginal
 from kinetics.inference.nuts import NutsProgram
@@ -123,39 +123,41 @@ def test_the_covariance_is_the_inverse_of_the_curvature_of_the_exact_marginal(ef
     np.testing.assert_allclose(product, np.eye(len(unit)), atol=0.02)
 
 
-def test_the_chart_of_a_linear_model_has_its_exact_slope_and_information() -> None:
+def test_the_coordinates_of_a_linear_model_have_its_exact_slope_and_information() -> None:
     marginal, found = marginal_of("independent"), maximum_of("independent", with_prior=True)
     posterior = marginal.posterior
-    chart = chart_of(marginal, found, posterior.bound.data)
-    assert chart.information is not None
-    assert chart.point is not None
-    assert chart.slope is not None
+    coordinates = coordinates_of(marginal, found, posterior.bound.data)
+    assert coordinates.information is not None
+    assert coordinates.point is not None
+    assert coordinates.slope is not None
     np.testing.assert_allclose(
-        np.moveaxis(np.asarray(chart.information), -1, 0), found.modes.information, rtol=1e-8
+        np.moveaxis(np.asarray(coordinates.information), -1, 0), found.modes.information, rtol=1e-8
     )
-    np.testing.assert_allclose(chart.scale @ chart.scale.T, found.covariance, rtol=1e-8, atol=1e-12)
-    away = np.asarray(chart.point) - marginal.centres(found.g, posterior.bound.data)
+    np.testing.assert_allclose(
+        coordinates.scale @ coordinates.scale.T, found.covariance, rtol=1e-8, atol=1e-12
+    )
+    away = np.asarray(coordinates.point) - marginal.centres(found.g, posterior.bound.data)
     at = marginal.look(found.g, away, posterior.bound.data)
     pull = at.by_b + marginal.precision(found.g, posterior.bound.data) @ away
-    np.testing.assert_allclose(chart.slope, pull, rtol=1e-3, atol=1e-3 * np.abs(pull).max())
+    np.testing.assert_allclose(coordinates.slope, pull, rtol=1e-3, atol=1e-3 * np.abs(pull).max())
 
 
 def test_effects_follow_what_does_not_vary() -> None:
-    """In a linear model the middle of the chart is the mode of the effects at every population value, not
-    at one.
+    """In a linear model the middle of the coordinates is the mode of the effects at every population value,
+    not at one.
     """
     posterior = Posterior(linear_study().bound(*COEFFICIENTS[:2]))
     marginal, data = Marginal(posterior), posterior.bound.data
     found = marginal.maximise(data, posterior.plain().centre, with_prior=True)
-    chart = chart_of(marginal, found, data)
+    coordinates = coordinates_of(marginal, found, data)
     j = posterior.names.index(f"{COEFFICIENTS[2]}_pop")
-    assert chart.cross is not None
-    assert np.abs(np.asarray(chart.cross)[..., j]).max() > 0
+    assert coordinates.cross is not None
+    assert np.abs(np.asarray(coordinates.cross)[..., j]).max() > 0
     for step in (0.0, 0.7, -1.1):
         g = np.array(found.g)
         g[j] += step
-        v = np.linalg.solve(np.asarray(chart.scale), g - chart.centre)
-        _, placed = posterior.placed(v, chart)
+        v = np.linalg.solve(np.asarray(coordinates.scale), g - coordinates.centre)
+        _, placed = posterior.placed(v, coordinates)
         s, _ = posterior.sites(g)
         b, _ = posterior.effects(s, np.zeros((2, posterior.subjects)), data, placed)
         size = np.abs(marginal.precision(g, data) @ np.asarray(b)).max()
@@ -163,16 +165,16 @@ def test_effects_follow_what_does_not_vary() -> None:
 
 
 @pytest.mark.fit
-def test_in_its_chart_a_normal_posterior_takes_few_gradients_a_draw_and_has_its_exact_mean() -> None:
+def test_in_its_coordinates_a_normal_posterior_takes_few_gradients_a_draw_and_has_its_exact_mean() -> None:
     """A mean of n draws has a standard error of SD/sqrt(ESS), and the ESS is above n/4: 4.5 of these.
 
     A few trajectories are far longer than the others, for a reason not known: hence median and mean.
     """
     bound = known_spread()
     posterior, settings = Posterior(bound), bound.plan.sampler
-    chart, start = begin(posterior, bound.data, settings, jax.random.key(3))
+    coordinates, start = begin(posterior, bound.data, settings, jax.random.key(3))
     program = NutsProgram(posterior, settings, chain_layout(settings.chains))
-    draws = program.run(bound.data, chart, start, jax.random.key(4))
+    draws = program.run(bound.data, coordinates, start, jax.random.key(4))
     steps = draws.stats["n_steps"]
     assert np.median(steps) <= 7
     assert steps.mean() < 15, (steps.mean(), np.unique(steps, return_counts=True))
@@ -190,7 +192,7 @@ def test_in_its_chart_a_normal_posterior_takes_few_gradients_a_draw_and_has_its_
 
 @pytest.mark.fit
 @pytest.mark.slow
-def test_the_plain_chart_and_laplaces_give_one_posterior() -> None:
+def test_the_plain_coordinates_and_laplaces_give_one_posterior() -> None:
     bound = linear_study().bound(
         effects=EFFECTS["correlated"], sampler={"chains": 2, "warmup": 400, "draws": 600, "chunk": 200}
     )
@@ -199,8 +201,10 @@ def test_the_plain_chart_and_laplaces_give_one_posterior() -> None:
         settings = plan_of(
             {**bound.plan.resolved(), "sampler": bound.plan.sampler.model_dump() | {"start": start}}
         ).sampler
-        chart, at = begin(posterior, bound.data, settings, jax.random.key(5))
-        found[start] = NutsProgram(posterior, settings, layout).run(bound.data, chart, at, jax.random.key(6))
+        coordinates, at = begin(posterior, bound.data, settings, jax.random.key(5))
+        found[start] = NutsProgram(posterior, settings, layout).run(
+            bound.data, coordinates, at, jax.random.key(6)
+        )
     for site in posterior.priors:
         one, two = (found[k].sites[site] for k in ("laplace", "prior"))
         spread = np.sqrt((one.var() + two.var()) / 2)  # ESS of either above 60: five standard errors

@@ -1,4 +1,4 @@
-"""The flat posterior: the density of the sites times the volume of the map, in every chart."""
+"""The flat posterior: the density of the sites times the volume of the map, in all coordinates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer.util import log_density
 
-from kinetics.inference.posterior import Chart, Posterior
+from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.model.priors import Correlation, HalfCauchy, HalfNormal, LogitNormal, LogNormal
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
@@ -81,11 +81,11 @@ def posterior_of(name: str) -> Posterior:
     return Posterior(bind(plan_of({**content, **PLANS[name]}), study=study))
 
 
-def chart_of_numbers(posterior: Posterior, seed: int = 1) -> Chart:
-    """A chart with information, every entry made up."""
+def coordinates_of_numbers(posterior: Posterior, seed: int = 1) -> Coordinates:
+    """Coordinates with information, every entry made up."""
     rng, d, n = np.random.default_rng(seed), len(posterior.vary), posterior.subjects
     root = rng.standard_normal((d, d, n))
-    return Chart(
+    return Coordinates(
         posterior.plain().centre + 0.1 * rng.standard_normal(posterior.population),
         0.3 * np.eye(posterior.population)
         + 0.05 * np.tril(rng.standard_normal((posterior.population,) * 2), -1),
@@ -103,17 +103,17 @@ def typical(posterior: Posterior) -> dict[str, Any]:
     return {k: jnp.asarray(p.median, float) for k, p in posterior.priors.items()}
 
 
-def charts(name: str) -> list[Chart]:
+def both_coordinates(name: str) -> list[Coordinates]:
     posterior = posterior_of(name)
-    informed = [chart_of_numbers(posterior)] if posterior.vary else []
+    informed = [coordinates_of_numbers(posterior)] if posterior.vary else []
     return [posterior.plain(), *informed]
 
 
-def sites_of(posterior: Posterior, z: Any, chart: Chart) -> dict[str, Any]:
+def sites_of(posterior: Posterior, z: Any, coordinates: Coordinates) -> dict[str, Any]:
     v, u = posterior.split(z)
-    g, chart = posterior.placed(v, chart)
+    g, coordinates = posterior.placed(v, coordinates)
     s, _ = posterior.sites(g)
-    b, _ = posterior.effects(s, u, posterior.bound.data, chart)
+    b, _ = posterior.effects(s, u, posterior.bound.data, coordinates)
     return posterior.with_effects(s, b)
 
 
@@ -130,19 +130,19 @@ def densities(name: str) -> Any:
     """
     posterior = posterior_of(name)
 
-    def every(z: Any, data: Any, chart: Chart) -> tuple[Any, Any, Any]:
-        jacobian = jax.jacrev(lambda z: flat(posterior, sites_of(posterior, z, chart)))(z)
+    def every(z: Any, data: Any, coordinates: Coordinates) -> tuple[Any, Any, Any]:
+        jacobian = jax.jacrev(lambda z: flat(posterior, sites_of(posterior, z, coordinates)))(z)
         assert jacobian.shape == (posterior.size, posterior.size)
-        sites = sites_of(posterior, z, chart)
+        sites = sites_of(posterior, z, coordinates)
         volume = jnp.linalg.slogdet(jacobian)[1]
-        return posterior.log_density(z, data, chart), posterior.bound.log_density(sites, data), volume
+        return posterior.log_density(z, data, coordinates), posterior.bound.log_density(sites, data), volume
 
     return jax.jit(every)
 
 
-def log_scale(chart: Chart) -> float:
+def log_scale(coordinates: Coordinates) -> float:
     """The constant by which the density of z is not normalised: the volume of the population's scale."""
-    return float(np.linalg.slogdet(chart.scale)[1])
+    return float(np.linalg.slogdet(coordinates.scale)[1])
 
 
 def point(posterior: Posterior, seed: int) -> Any:
@@ -153,12 +153,12 @@ def point(posterior: Posterior, seed: int) -> Any:
 def test_the_density_of_a_point_is_that_of_its_sites_times_the_volume_of_the_map(name: str) -> None:
     posterior = posterior_of(name)
     data, seen = posterior.bound.data, []
-    for chart in charts(name):
+    for coordinates in both_coordinates(name):
         for seed in (1, 2):
             z = point(posterior, seed)
-            ours, of_sites, volume = (float(x) for x in densities(name)(z, data, chart))
+            ours, of_sites, volume = (float(x) for x in densities(name)(z, data, coordinates))
             assert np.isfinite(ours)
-            assert ours == pytest.approx(of_sites + volume - log_scale(chart), rel=1e-10, abs=1e-8)
+            assert ours == pytest.approx(of_sites + volume - log_scale(coordinates), rel=1e-10, abs=1e-8)
             seen.append(ours)
     assert len(set(seen)) == len(seen)
 
@@ -172,10 +172,10 @@ def test_the_plans_of_this_file_hold_every_kind_of_prior_and_effect() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PLANS if PLANS[name]["vary"] and "centred" not in name])
-def test_two_charts_are_two_coordinates_of_one_distribution(name: str) -> None:
+def test_two_sets_of_coordinates_describe_one_distribution(name: str) -> None:
     """At one value of all sites the log densities differ by the log volumes, and by no more."""
     posterior = posterior_of(name)
-    (plain, informed), data = charts(name), posterior.bound.data
+    (plain, informed), data = both_coordinates(name), posterior.bound.data
     z = point(posterior, 3)
     sites = sites_of(posterior, z, informed)
     v, _ = posterior.split(z)
@@ -202,7 +202,7 @@ def test_unconstrained_undoes_sites(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_the_middle_of_the_plain_chart_is_every_priors_median(name: str) -> None:
+def test_the_middle_of_the_plain_coordinates_is_every_priors_median(name: str) -> None:
     posterior = posterior_of(name)
     sites = sites_of(posterior, jnp.zeros(posterior.size), posterior.plain())
     for k, p in posterior.priors.items():
@@ -212,13 +212,13 @@ def test_the_middle_of_the_plain_chart_is_every_priors_median(name: str) -> None
 
 def test_a_centred_coordinate_is_the_subjects_own_value_whatever_the_population_is() -> None:
     posterior = posterior_of("centred")
-    data, chart = posterior.bound.data, chart_of_numbers(posterior)
+    data, coordinates = posterior.bound.data, coordinates_of_numbers(posterior)
     z, other = point(posterior, 6), point(posterior, 7)
     other = jnp.concatenate([other[: posterior.population], z[posterior.population :]])
     values = []
     for each in (z, other):
-        s, _ = posterior.sites(jnp.asarray(chart.centre + chart.scale @ posterior.split(each)[0]))
-        b, _ = posterior.effects(s, posterior.split(each)[1], data, chart)
+        s, _ = posterior.sites(jnp.asarray(coordinates.centre + coordinates.scale @ posterior.split(each)[0]))
+        b, _ = posterior.effects(s, posterior.split(each)[1], data, coordinates)
         values.append(np.asarray(b + posterior.centres(s, data)))
     at = [posterior.vary.index(k) for k in ("cmax", "half_life_contraction")]
     np.testing.assert_allclose(values[0][at], values[1][at], rtol=1e-10)
@@ -226,11 +226,11 @@ def test_a_centred_coordinate_is_the_subjects_own_value_whatever_the_population_
 
 
 @pytest.mark.parametrize("name", ["correlated", "heavy tails", "centred", "horseshoe"])
-def test_the_gradient_is_that_of_finite_differences_in_both_charts(name: str) -> None:
+def test_the_gradient_is_that_of_finite_differences_in_either_set_of_coordinates(name: str) -> None:
     posterior = posterior_of(name)
     z, h = point(posterior, 4), 1e-6  # a curve has corners: not across one
-    for chart in charts(name):
-        density = jax.jit(lambda z, chart=chart: posterior.log_density(z, posterior.bound.data, chart))
+    for coordinates in both_coordinates(name):
+        density = jax.jit(lambda z, at=coordinates: posterior.log_density(z, posterior.bound.data, at))
         slope = np.asarray(jax.jit(jax.grad(density))(z))
         by_hand = [(float(density(z + h * e)) - float(density(z - h * e))) / (2 * h) for e in np.eye(len(z))]
         np.testing.assert_allclose(slope, by_hand, rtol=1e-5, atol=1e-6 * np.abs(slope).max())
@@ -271,16 +271,16 @@ def test_the_density_of_the_sites_is_that_of_the_same_model_in_numpyro(tails: di
     assert np.ptp(values) > 1.0
 
 
-def test_one_shape_of_data_and_chart_is_traced_once() -> None:
+def test_one_shape_of_data_and_coordinates_is_traced_once() -> None:
     posterior, traced = posterior_of("correlated"), []
 
     @jax.jit
-    def density(z: Any, data: Any, chart: Chart) -> Any:
+    def density(z: Any, data: Any, coordinates: Coordinates) -> Any:
         traced.append(1)
-        return posterior.log_density(z, data, chart)
+        return posterior.log_density(z, data, coordinates)
 
     values = [
-        float(density(point(posterior, seed), posterior.bound.data, chart_of_numbers(posterior, seed)))
+        float(density(point(posterior, seed), posterior.bound.data, coordinates_of_numbers(posterior, seed)))
         for seed in (1, 2, 3)
     ]
     assert len(traced) == 1

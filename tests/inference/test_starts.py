@@ -12,7 +12,7 @@ import pytest
 
 from kinetics.checks.calibration.prior_study import PriorStudy
 from kinetics.errors import FitError
-from kinetics.inference.coordinates import chart_shape
+from kinetics.inference.coordinates import coordinates_shape
 from kinetics.inference.laplace.marginal import Marginal
 from kinetics.inference.possible_starts import constrained_start, require_possible
 from kinetics.inference.posterior import Posterior
@@ -32,9 +32,11 @@ def test_chains_without_a_maximum_start_near_the_typical_patient_of_the_prior(st
     assert float(typical["cmax_pop"]) == pytest.approx(24000.0)
     assert not np.asarray(typical["eta_cmax"]).any()
     posterior = Posterior(bound)
-    chart, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(1))
+    coordinates, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(1))
     assert start.shape == (3, posterior.size)
-    starts = [posterior.sites(chart.centre + v)[0]["cmax_pop"] for v in start[:, : posterior.population]]
+    starts = [
+        posterior.sites(coordinates.centre + v)[0]["cmax_pop"] for v in start[:, : posterior.population]
+    ]
     assert len({float(x) for x in starts}) == 3
     assert max(abs(np.log(float(x) / 24000.0)) for x in starts) < 0.5
     require_possible(bound, typical)
@@ -75,12 +77,12 @@ def test_an_undefined_prediction_is_named_with_its_value(study: Study) -> None:
     assert "S05" not in str(caught.value)
 
 
-def test_a_chart_begins_each_chain_as_a_standard_normal_around_the_maximum_and_says_so() -> None:
+def test_coordinates_begin_each_chain_as_a_standard_normal_around_the_maximum_and_say_so() -> None:
     bound, lines = linear_study().bound(), []
     posterior = Posterior(bound)
     settings = bound.plan.sampler
-    chart, start = begin(posterior, bound.data, settings, jax.random.key(2), announce=lines.append)
-    assert chart.information is not None
+    coordinates, start = begin(posterior, bound.data, settings, jax.random.key(2), announce=lines.append)
+    assert coordinates.information is not None
     assert start.shape == (settings.chains, posterior.size)
     assert abs(float(jnp.mean(start))) < 4 / np.sqrt(start.size)
     assert abs(float(jnp.std(start)) - 1) < 4 / np.sqrt(2 * start.size)
@@ -95,12 +97,13 @@ def test_a_chart_begins_each_chain_as_a_standard_normal_around_the_maximum_and_s
     ],
     ids=("plain", "nobody varies", "centred", "non-centred", "mixture"),
 )  # fmt: skip
-def test_programs_are_compiled_for_the_chart_that_comes(keys: dict[str, Any]) -> None:
+def test_programs_are_compiled_for_the_coordinates_that_come(keys: dict[str, Any]) -> None:
     posterior = Posterior(bound := linear_study().bound(**keys))
-    chart, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2))
-    assert chart.information is not None
+    coordinates, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2))
+    assert coordinates.information is not None
     told, found = (
-        jax.tree.map(lambda x: (x.shape, np.dtype(x.dtype)), c) for c in (chart_shape(posterior), chart)
+        jax.tree.map(lambda x: (x.shape, np.dtype(x.dtype)), c)
+        for c in (coordinates_shape(posterior), coordinates)
     )
     assert told == found
 
@@ -117,10 +120,10 @@ def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced
     posterior = Posterior(bound)
     flat: Any = Flat()
     flat.posterior = posterior
-    chart, start = begin(
+    coordinates, start = begin(
         posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append, marginal=flat
     )
-    assert chart.information is None
+    assert coordinates.information is None
     assert float(jnp.abs(start).max()) < 0.6
     assert len(lines) == 1
     assert lines[0].startswith(

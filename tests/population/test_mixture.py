@@ -20,7 +20,7 @@ from kinetics.checks.log_likelihoods import record_log_likelihoods, subject_log_
 from kinetics.errors import PlanError
 from kinetics.inference.fitting import Fit, fit
 from kinetics.inference.nuts import sites_of
-from kinetics.inference.posterior import Chart, Posterior
+from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.plan.binding import BoundFit
 from kinetics.population.hierarchy import class_log_joint, effects_log_prob, individual
 from kinetics.prediction.patients import parameters_from_effects
@@ -58,12 +58,12 @@ def test_the_density_of_random_effects_is_summed_over_the_classes() -> None:
     np.testing.assert_allclose(effects_log_prob(h, known, jnp.asarray(eta)), each, rtol=1e-12)
 
 
-def chart(share: np.ndarray) -> Chart:
+def coordinates(share: np.ndarray) -> Coordinates:
     rng, d, n = np.random.default_rng(2), 3, 12
     root = rng.standard_normal((n, d, d))
     information = np.moveaxis(root @ root.swapaxes(1, 2), 0, -1)
     plain = posterior().plain()
-    return Chart(
+    return Coordinates(
         plain.centre,
         plain.scale,
         rng.standard_normal((d, n)),
@@ -73,15 +73,15 @@ def chart(share: np.ndarray) -> Chart:
     )
 
 
-def test_the_volume_of_a_chart_with_shares_is_that_of_its_map() -> None:
+def test_the_volume_of_coordinates_with_shares_is_that_of_their_map() -> None:
     share, u = np.linspace(0, 1, 12), jnp.asarray(np.random.default_rng(3).standard_normal((3, 12)))
-    p, data, at = posterior(), bound().data, chart(share)
+    p, data, at = posterior(), bound().data, coordinates(share)
     s = population()
     _, log_volume = p.effects(s, u, data, at)
     jacobian = jax.jacrev(lambda u: p.effects(s, u, data, at)[0])(u)
     own = np.stack([np.asarray(jacobian)[:, i, :, i] for i in range(12)])
     np.testing.assert_allclose(np.linalg.slogdet(own)[1], log_volume, rtol=1e-10)
-    without = p.effects(s, u, data, chart(np.zeros(12)))[0]
+    without = p.effects(s, u, data, coordinates(np.zeros(12)))[0]
     assert float(jnp.max(jnp.abs(without - p.effects(s, u, data, at)[0]))) > 0.1
 
 

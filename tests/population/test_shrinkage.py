@@ -17,7 +17,7 @@ from scipy.stats import beta, halfcauchy, norm
 from kinetics.errors import PlanError
 from kinetics.model.priors import HalfCauchy, HalfNormal, Normal
 from kinetics.plan.binding import bind
-from kinetics.plan.design import design_columns
+from kinetics.plan.covariate_columns import design_columns
 from kinetics.plan.plan import plan_of
 from kinetics.population.shrinkage import GLOBAL, ScaleMixture, Shrinkage
 from kinetics.study.study import read_study

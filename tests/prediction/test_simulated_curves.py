@@ -291,7 +291,7 @@ def test_a_nan_of_a_closed_form_counts_from_its_first_day() -> None:
 
 
 def made(values: list[list[float]]) -> pd.DataFrame:
-    """Curves of one output on days 0, 1, 2 ..., a row a patient."""
+    """Curves of one output on days 0, 1, 2 ..., a row per patient."""
     rows = [(n, float(t), "y", "cells", v) for n, row in enumerate(values, 1) for t, v in enumerate(row)]
     return pd.DataFrame(rows, columns=["patient", "time", "output", "unit", "value"])
 

@@ -25,8 +25,8 @@ from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.outcomes.dlts import history_of, patients_of, replayed
+from kinetics.protocol.dose_rule import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.protocol import lint, read_protocol, settled
-from kinetics.protocol.rules import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
 
@@ -247,7 +247,8 @@ KINDS = {
 def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
     known = RawExposures(((),) * 4) if name == "pkboin12" else None
     rule = rule_of(protocol, name, exposures=known, wanted=None if known is None else 100.0)
-    assert type(rule) is KINDS.get(name, ThreePlusThree)
+    kind = KINDS.get(name, ThreePlusThree)
+    assert type(rule) is kind, f"add {name} and its class to KINDS of this file"
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
     if isinstance(rule, Boin | Blrm | Boin12 | Crm):

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 import kinetics as kn
 from kinetics.regimen.schedule import Doses, pad_doses
-from kinetics.solve.solving import Solver, derived, solve, trouble
+from kinetics.solve.solving import Solver, derived, solve, solver_failures
 
 MODEL = kn.load_model("hardiansyah_2019")
 UPN = (MODEL.typical(), MODEL.with_prior_set("upn3").typical())
@@ -142,6 +142,8 @@ def test_without_cells_cytokines_rest_and_the_burden_grows() -> None:
 def test_a_year_takes_few_steps() -> None:
     """460 and 510 at 1e-6 (159 at 1e-4, which is right to 4e-5), no record between."""
     theta = {k: np.array([p[k] for p in UPN]) for k in MODEL.parameters}
-    end = trouble(MODEL, np.full((2, 1), 350.0), theta, doses_of(CELLS), solver=Solver(infusions=False))
-    assert np.isinf(end.at).all()
-    assert (np.asarray(end.steps) < 700).all()
+    failures = solver_failures(
+        MODEL, np.full((2, 1), 350.0), theta, doses_of(CELLS), solver=Solver(infusions=False)
+    )
+    assert np.isinf(failures.day).all()
+    assert (np.asarray(failures.steps) < 700).all()

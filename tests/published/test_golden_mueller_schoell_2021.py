@@ -19,7 +19,7 @@ DOSE = 2e8  # cells: 0.1 cells/uL of each phenotype, the paper's start
 
 
 def curves(subjects: list[dict[str, float]], prior_set: str | None = None) -> dict[str, np.ndarray]:
-    """Every output of the typical patient with some parameters changed, one row a subject."""
+    """Every output of the typical patient with some parameters changed, one row per subject."""
     model, n = MODEL.with_prior_set(prior_set), len(subjects)
     theta = {k: np.array([s.get(k, v) for s in subjects]) for k, v in model.typical().items()}
     doses = Doses(*(np.repeat(x, n, axis=0) for x in one_dose((0.0,), (DOSE,))))

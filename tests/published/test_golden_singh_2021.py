@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 import kinetics as kn
 from kinetics.regimen.schedule import Doses, pad_doses
-from kinetics.solve.solving import Solver, solve, trouble
+from kinetics.solve.solving import Solver, solve, solver_failures
 
 MODEL = kn.load_model("singh_2021")
 CELLS = np.array([50e6, 150e6, 450e6, 800e6])  # CRB-401's flat doses
@@ -120,6 +120,6 @@ def test_a_month_takes_few_steps() -> None:
     order).
     """
     solver = Solver(infusions=False)
-    end = trouble(MODEL, np.full((4, 1), 31.0), theta_of(4), doses_of(CELLS), solver=solver)
-    assert np.isinf(end.at).all()
-    assert (np.asarray(end.steps) < 800).all()
+    failures = solver_failures(MODEL, np.full((4, 1), 31.0), theta_of(4), doses_of(CELLS), solver=solver)
+    assert np.isinf(failures.day).all()
+    assert (np.asarray(failures.steps) < 800).all()

@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 import kinetics as kn
 from kinetics.regimen.schedule import Doses, pad_doses
-from kinetics.solve.solving import Solver, solve, trouble
+from kinetics.solve.solving import Solver, solve, solver_failures
 
 LIVER, PLEURA = kn.load_model("tsai_2022"), kn.load_model("tsai_2022_pleural")
 ROUTES = ["iv", "hepatic_artery", "portal_vein"]
@@ -246,6 +246,6 @@ def test_solution_is_that_of_lsoda_on_the_pleural_papers_equations(
 def test_a_month_takes_few_steps() -> None:
     """About 740 at 1e-6 (270 at 1e-4, which is right to 1e-5 while there is a tumour), no record between."""
     theta, doses = theta_of(LIVER, 3), doses_of(LIVER, ROUTES, 3e6)
-    end = trouble(LIVER, np.full((3, 1), 28.0), theta, doses, solver=Solver(infusions=False))
-    assert np.isinf(end.at).all()
-    assert (np.asarray(end.steps) < 1200).all()
+    failures = solver_failures(LIVER, np.full((3, 1), 28.0), theta, doses, solver=Solver(infusions=False))
+    assert np.isinf(failures.day).all()
+    assert (np.asarray(failures.steps) < 1200).all()

@@ -9,7 +9,7 @@ from kinetics.model.model import Model, Output, State
 from kinetics.regimen.schedule import Doses
 from kinetics.solve import explicit, rosenbrock
 from kinetics.solve.reachable import Reach, reach
-from kinetics.solve.solving import Solver, solve, trouble
+from kinetics.solve.solving import Solver, solve, solver_failures
 from kinetics.solve.sparse import dependencies, factorise, plan_elimination, solve_factored
 from tests.support.models import decay, parameter
 
@@ -146,9 +146,9 @@ def test_a_failing_subject_costs_only_itself() -> None:
     assert np.isnan(y[1, 1:]).all()
     assert y[1, 0] == pytest.approx(2.0, rel=1e-5)
     np.testing.assert_array_equal(y[jnp.array(kept)], run(alone, 2))
-    gave_up = trouble(model, times, lanes(model, 3, grow=grow), none)
-    assert gave_up.at[1] == pytest.approx(2.0, abs=1e-3)
-    assert np.isinf(gave_up.at[jnp.array(kept)]).all()
+    failures = solver_failures(model, times, lanes(model, 3, grow=grow), none)
+    assert failures.day[1] == pytest.approx(2.0, abs=1e-3)
+    assert np.isinf(failures.day[jnp.array(kept)]).all()
 
     def likelihood(grow: jax.Array, n: int) -> jax.Array:
         z = run(grow, n)
@@ -165,10 +165,10 @@ def test_too_few_steps_are_said_and_never_silent() -> None:
     model = decay()
     few = Solver(most=2, infusions=False)
     y = solve(model, TIMES[None], lanes(model, 1), doses(GIVEN), solver=few)["centre"]
-    gave_up = trouble(model, TIMES[None], lanes(model, 1), doses(GIVEN), solver=few)
-    assert int(gave_up.steps[0]) == 2 + len(TIMES) + len(GIVEN)  # one is free for each stop
-    assert np.isfinite(float(gave_up.at[0]))
-    np.testing.assert_array_equal(np.isnan(y[0]), float(gave_up.at[0]) < TIMES)
+    failures = solver_failures(model, TIMES[None], lanes(model, 1), doses(GIVEN), solver=few)
+    assert int(failures.steps[0]) == 2 + len(TIMES) + len(GIVEN)  # one is free for each stop
+    assert np.isfinite(float(failures.day[0]))
+    np.testing.assert_array_equal(np.isnan(y[0]), float(failures.day[0]) < TIMES)
 
 
 def test_padding_with_the_last_time_and_empty_doses_changes_nothing() -> None:

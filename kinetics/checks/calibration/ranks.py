@@ -35,7 +35,7 @@ from kinetics.checks.calibration.prior_study import Drawn, PriorStudy
 from kinetics.errors import FitError
 from kinetics.files import write_atomic
 from kinetics.inference import (
-    Chart,
+    Coordinates,
     Draws,
     Marginal,
     NutsProgram,
@@ -89,11 +89,11 @@ class Replicated(NamedTuple):
 
 
 class _Begun(NamedTuple):
-    """A replicate that is ready to be sampled: its study, and the chart, start and key of its chain."""
+    """A replicate that is ready to be sampled: its study, and the coordinates, start and key of its chain."""
 
     number: int
     drawn: Drawn
-    chart: Chart
+    coordinates: Coordinates
     start: Array
     key: Array
 
@@ -137,14 +137,14 @@ class Replicator:
     def replicates(self, group: Sequence[int]) -> list[dict[str, Any]]:
         """The row of each replicate in `ranks.csv`: the ranks of its truth, and how its fit went.
 
-        The ranks are a function of the seed and the replicate's number. Replicates whose charts have the same
-        structure are sampled side by side; `seconds` is the share of each.
+        The ranks are a function of the seed and the replicate's number. Replicates whose coordinates have the
+        same structure are sampled side by side; `seconds` is the share of each.
         """
         clock = perf_counter()
         by_structure: dict[Any, list[_Begun]] = {}
         for number in group:
             begun = self._begun(number)
-            by_structure.setdefault(jax.tree.structure(begun.chart), []).append(begun)
+            by_structure.setdefault(jax.tree.structure(begun.coordinates), []).append(begun)
         rows = []
         for several in by_structure.values():
             for begun, chain in zip(several, self._chains(several), strict=True):
@@ -156,8 +156,10 @@ class Replicator:
         """Draw the study of replicate `i` and find where its chain starts."""
         drawn = self.study.draw(self.settings.seed, i)
         key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(self.settings.seed), i))
-        chart, start = begin(self.posterior, drawn.data, self.sampler, key_start, marginal=self.marginal)
-        return _Begun(i, drawn, chart, start, key)
+        coordinates, start = begin(
+            self.posterior, drawn.data, self.sampler, key_start, marginal=self.marginal
+        )
+        return _Begun(i, drawn, coordinates, start, key)
 
     def _row(self, begun: _Begun, chain: _Chain) -> dict[str, Any]:
         """The row of one replicate in `ranks.csv`."""
@@ -191,10 +193,10 @@ class Replicator:
         settings = self.settings
         runs = []
         saved = None
-        data, chart, start, key = self._inputs(several)
+        data, coordinates, start, key = self._inputs(several)
         chains: dict[int, _Chain] = {}
         while len(chains) < len(several):
-            runs.append(self.program.run(data, chart, start, key, saved=saved))
+            runs.append(self.program.run(data, coordinates, start, key, saved=saved))
             saved = Saved(settings.warmup, runs[-1].state, [])
             for lane in range(len(several)):
                 chain = _joined(runs, lane, self.posterior.priors)
@@ -202,19 +204,20 @@ class Replicator:
                     chains[lane] = chain
         return [chains[lane] for lane in range(len(several))]
 
-    def _inputs(self, several: Sequence[_Begun]) -> tuple[FitData, Chart, Array, Array]:
-        """Data, chart, start and key of one replicate, or stacked with a row for each of `at_once`.
+    def _inputs(self, several: Sequence[_Begun]) -> tuple[FitData, Coordinates, Array, Array]:
+        """Data, coordinates, start and key of one replicate, or stacked with a row for each of `at_once`.
 
         Where there are fewer replicates, the last is repeated.
         """
         if self.settings.at_once == 1:
             (begun,) = several
-            return begun.drawn.data, begun.chart, begun.start, begun.key
+            return begun.drawn.data, begun.coordinates, begun.start, begun.key
         padded = [*several, *[several[-1]] * (self.settings.at_once - len(several))]
-        data, chart = jax.tree.map(lambda *x: jnp.stack(x), *[(b.drawn.data, b.chart) for b in padded])
+        inputs = [(b.drawn.data, b.coordinates) for b in padded]
+        data, coordinates = jax.tree.map(lambda *x: jnp.stack(x), *inputs)
         start = jnp.concatenate([b.start for b in padded])
         key = jnp.stack([b.key for b in padded])
-        return data, chart, start, key
+        return data, coordinates, start, key
 
 
 def _joined(runs: Sequence[Draws], lane: int, sites: Iterable[str]) -> _Chain:

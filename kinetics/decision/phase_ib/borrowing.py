@@ -52,7 +52,7 @@ class ExnexPrior:
 
     Exchangeable cohorts have N(mu, tau^2), with mu ~ N(`mu_mean`, `mu_sd`^2) and tau half-normal with scale
     `tau_scale`; a cohort by itself has N(`nex_mean`, `nex_sd`^2). `weight` is the probability of the first.
-    `weight`, `nex_mean` and `nex_sd` have one number a cohort; `source` says where the numbers come from.
+    `weight`, `nex_mean` and `nex_sd` have one number per cohort; `source` says where the numbers come from.
     InputError where the numbers make no prior.
 
     >>> prior = kn.decision.exnex_prior([0.2, 0.3])
@@ -108,7 +108,7 @@ def exnex_prior(
     """
     strange = [p for p in rates if not 0 < p < 1]
     if strange or not rates:
-        raise InputError(Problem(f"plausible rates {list(rates)}", "one a cohort, between 0 and 1"))
+        raise InputError(Problem(f"plausible rates {list(rates)}", "one per cohort, between 0 and 1"))
     variances = [1 / (p * (1 - p)) for p in rates]
     widest = max(range(len(rates)), key=variances.__getitem__)
     if variances[widest] <= tau_scale**2:
@@ -206,7 +206,7 @@ class Exnex:
     """The posterior of every cohort's response rate.
 
     `masses` (cohort, cell) are the probabilities of the response rates `rates` (cell,). `events` of
-    `patients` responded, one number a cohort. `exchangeable` (cohort,) is P(exchangeable | data).
+    `patients` responded, one number per cohort. `exchangeable` (cohort,) is P(exchangeable | data).
 
     >>> found = kn.decision.exnex(events=[1, 5], patients=[10, 10], prior=kn.decision.exnex_prior([0.2, 0.2]))
     >>> found.mean.round(2), found.sd.round(2)
@@ -244,7 +244,7 @@ class Exnex:
 
 
 def exnex(events: Sequence[int], patients: Sequence[int], prior: ExnexPrior) -> Exnex:
-    """The posterior of every cohort's response rate after `events` of `patients`, one number a cohort each.
+    """The posterior of every cohort's response rate after `events` of `patients`, one number per cohort.
 
     A cohort may still be empty. InputError where the cohorts are not those of the prior, or the events are
     not between 0 and the patients.

@@ -32,7 +32,7 @@ AT_ONCE = 400  # simulated outcomes at a time: the grid has ten thousand points
 class ExpansionCharacteristics:
     """What the go / no-go rule does, by cohort and for all cohorts together.
 
-    `table` has one row a cohort: cohort; patients; null; true_response; p_go, p_no_go, p_undecided;
+    `table` has one row per cohort: cohort; patients; null; true_response; p_go, p_no_go, p_undecided;
     p_go_error, p_no_go_error (standard errors, 0 where every outcome was enumerated); alone_p_go,
     alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go` is the
     probability that any cohort goes on whose true rate is not above its null, NaN where there is no such
@@ -61,7 +61,7 @@ def expansion_characteristics(
 ) -> ExpansionCharacteristics:
     """P(go) and P(no go) of every cohort with the design's patients, and the family-wise P(false go).
 
-    `true_response` are the true response rates, one a cohort. `trials` and `seed` count where outcomes are
+    `true_response` are the true response rates, one per cohort. `trials` and `seed` count where outcomes are
     too many to enumerate. InputError where `true_response` is not a probability for each cohort.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])

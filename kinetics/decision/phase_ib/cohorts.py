@@ -36,7 +36,7 @@ RESPONDED = ("CR", "PR")
 
 @dataclass(frozen=True)
 class ExpansionDesign:
-    """The expansion of a protocol with nothing left open; tuples have one entry a cohort.
+    """The expansion of a protocol with nothing left open; tuples have one entry per cohort.
 
     `names`, planned `patients`, `null` and `target` response rates are by cohort. A cohort goes on where P(p
     > null) is at least `go`, and does not where P(p > target) is below `no_go`. `because`: key of `POINTS` ->
@@ -148,11 +148,11 @@ def decide(
 class CohortRates:
     """The expansion of a study: the cohorts' response rates and the verdicts.
 
-    `table` has one row a cohort: cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson); mean,
-    borrowed_lower, borrowed_upper, p_above_null, p_above_target (EXNEX); weight and p_exchangeable (before
-    and after the data); alone_* and pooled_* (Jeffreys' prior, for the cohort by itself and for all cohorts
-    as one: mean, lower, upper, p_above_null); verdict; why; reason (why there is no estimate). `notes` say
-    which subjects were counted. `level` is the probability of the intervals.
+    `table` has one row per cohort: cohort; planned; n; events; estimate, lower, upper (Clopper-Pearson);
+    mean, borrowed_lower, borrowed_upper, p_above_null, p_above_target (EXNEX); weight and p_exchangeable
+    (before and after the data); alone_* and pooled_* (Jeffreys' prior, for the cohort by itself and for all
+    cohorts as one: mean, lower, upper, p_above_null); verdict; why; reason (why there is no estimate).
+    `notes` say which subjects were counted. `level` is the probability of the intervals.
 
     >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.decision.expansion(study, protocol, weight=0.0)  # nobody borrows
@@ -222,7 +222,7 @@ def expansion(
 
 
 def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame:
-    """One row a cohort: its rate by four estimates, and the verdict."""
+    """One row per cohort: its rate by four estimates, and the verdict."""
     means = posterior.mean
     low = posterior.quantile((1 - level) / 2)
     high = posterior.quantile((1 + level) / 2)

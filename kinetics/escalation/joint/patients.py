@@ -38,11 +38,11 @@ class Seen:
     """What is known of one patient treated at `level` (from 1).
 
     `dlt`: whether there was a DLT, None where nothing is known of it (not evaluable). `followed`: the share
-    of the DLT window seen; below 1 the patient is pending and `dlt` is False. `crs`: the worst CRS grade so far,
-    None where it is not graded. `trigger`: a titration trigger without a DLT. `response`: True, False once
-    nothing more is awaited, or None. `looked`: for a response of None, the share of the response window that
-    assessments without a response cover; 0 where nobody has looked. `change`: the best change of the sum of
-    diameters [%], where `response` is known by it. `dlt_exposure`, `response_exposure`: the interval of ln
+    of the DLT window seen; below 1 the patient is pending and `dlt` is False. `crs`: the worst CRS grade so
+    far, None where it is not graded. `trigger`: a titration trigger without a DLT. `response`: True, False
+    once nothing more is awaited, or None. `looked`: for a response of None, the share of the response window
+    that assessments without a response cover; 0 where nobody has looked. `change`: the best change of the sum
+    of diameters [%], where `response` is known by it. `dlt_exposure`, `response_exposure`: the interval of ln
     exposure, (value, value) where it is known, or None.
 
     >>> from kinetics.escalation import Seen

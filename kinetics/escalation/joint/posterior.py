@@ -29,8 +29,8 @@ NEAR = 2.0  # points of utility: two levels that differ by less are called equal
 class JointPosterior:
     """Curves of the prior, with `dlt_weights` and `response_weights` that each sum to 1.
 
-    `limit` is the highest acceptable P(DLT), `utilities` are the weights of the four outcomes. Every array that a property gives has one number per
-    level, lowest first.
+    `limit` is the highest acceptable P(DLT), `utilities` are the weights of the four outcomes. Every array
+    that a property gives has one number per level, lowest first.
 
     >>> from kinetics.escalation import Seen, joint_posterior
     >>> seen = [Seen(1, dlt=False, response=False)] * 3 + [Seen(2, dlt=False, response=True)] * 3

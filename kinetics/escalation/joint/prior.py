@@ -47,9 +47,10 @@ class JointPrior:
 
     A pair is the mean and SD of a normal distribution. `dlt_middle`: logit P(DLT) at the middle of the
     ladder. `dlt_slope`: ln of the line's slope over x. `dlt_free`, `dlt_mediated`: P(free steps),
-    P(mediated). `shapes`: P(rising, plateau, umbrella, flat, nobody responds). `top`: limits of the uniform top
-    response. `exposure_slope`: log odds per SD of ln exposure within a level, cut at 0. `exposure_on_dose`: ln exposure
-    per unit of x, in SDs between patients. InputError where a number cannot be.
+    P(mediated). `shapes`: P(rising, plateau, umbrella, flat, nobody responds). `top`: limits of the uniform
+    top response. `exposure_slope`: log odds per SD of ln exposure within a level, cut at 0.
+    `exposure_on_dose`: ln exposure per unit of x, in SDs between patients. InputError where a number cannot
+    be.
 
     >>> from kinetics.escalation import JointPrior
     >>> JointPrior().sentences()[0]

@@ -71,8 +71,8 @@ class Joint:
     `utilities`: the weights of the four outcomes; `limit`: the highest acceptable P(DLT); `cohort` and
     `most`: patients at a time and in all; `titration`: how the trial begins. `needed` and `allowed` close
     levels as in a 3+3, and `shut` shuts a closed level altogether. `bound`: P(over the limit) at which a
-    level is not admissible; `explore`: SDs of utility that a level without patients gets as the benefit of the
-    doubt. A trial is futile where after `least` patients with a known response no admissible level has
+    level is not admissible; `explore`: SDs of utility that a level without patients gets as the benefit of
+    the doubt. A trial is futile where after `least` patients with a known response no admissible level has
     P(P(response) > `response`) of at least `futile`. It is certain where a level with `needed` patients is
     best with a probability of `certain`. `draws` curves are drawn from the `prior`. The defaults are this
     project's, chosen on simulated trials (`python -m bench.decision`).

@@ -18,7 +18,7 @@ from kinetics.inference.posterior import Posterior
 from kinetics.model import Correlation, HalfNormal
 from kinetics.plan import FitData
 
-__all__ = ["Identified", "coordinates", "identified"]
+__all__ = ["Identified", "coordinate_names", "identified"]
 
 _SMALL = 0.05  # a between-subject SD (link scale) up to which it is compared with 0
 _LOSS = 0.1  # decrease of the log-likelihood up to which an SD may as well be 0
@@ -40,7 +40,7 @@ class Identified(NamedTuple):
     condition: float
 
 
-def coordinates(posterior: Posterior) -> list[str]:
+def coordinate_names(posterior: Posterior) -> list[str]:
     """Return a name for every coordinate of g: its site's, or one made of its block of a correlation
     matrix.
     """
@@ -61,7 +61,7 @@ def identified(marginal: Marginal, laplace: Laplace, data: FitData) -> Identifie
     until the information determines all the rest.
     """
     p = marginal.posterior
-    names = coordinates(marginal.posterior)
+    names = coordinate_names(marginal.posterior)
     held = {**_zeros(marginal, laplace, data), **_bounds(p, laplace)}
     limit = _limits(p, laplace)
     unit = p.units()
@@ -90,7 +90,8 @@ def _worst(
 ) -> tuple[int, list[int], float] | None:
     """Return the least determined coordinate, those that go with it, and its standard error.
 
-    None is returned if all are determined. `limit` is the largest standard error of each that counts as that.
+    None is returned if all are determined. `limit` is the largest standard error of each that
+    counts as determined.
     """
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
@@ -167,7 +168,7 @@ def _bounds(p: Posterior, laplace: Laplace) -> dict[str, str]:
     """
     sites, _ = p.sites(jnp.asarray(laplace.g))
     reasons = {}
-    for name in coordinates(p):
+    for name in coordinate_names(p):
         if not name.startswith(("corr_", "rho_")):
             continue
         correlation = float(sites[name])

@@ -9,7 +9,7 @@ Wang 2007):
 Chains begin at its maximum with the priors, which also determines their coordinates
 (`kinetics.inference.coordinates`).
 
-`Modes` and `Seen` hold each subject's random effects where its density is highest, and the density there.
+`Modes` holds each subject's random effects where its density is highest, `JointDensity` a density at a point.
 `Marginal` computes them (`modes`, `highest`, `look`), the marginal and its gradient, and searches for the
 maximum (`maximise`, by `climb` and then BFGS). `Laplace` is the maximum.
 """
@@ -32,7 +32,7 @@ from kinetics.inference.laplace.newton import STEPS, Ascent, ascend
 from kinetics.inference.posterior import Posterior
 from kinetics.plan import FitData, Predictions
 
-__all__ = ["ENOUGH", "Effects", "Laplace", "Marginal", "Matrices", "Modes", "Seen"]
+__all__ = ["ENOUGH", "Effects", "JointDensity", "Laplace", "Marginal", "Matrices", "Modes"]
 
 ENOUGH = 0.1  # increase of the log-likelihood that a Newton step may still bring at a maximum
 _LOOK = 12  # Newton steps towards another mode; it is followed further only if it is higher by then
@@ -44,7 +44,7 @@ Effects = Float[np.ndarray, "vary subject"]
 Matrices = Float[np.ndarray, "subject vary vary"]
 
 
-class Seen(NamedTuple):
+class JointDensity(NamedTuple):
     """Each subject's log joint density (-inf where it is 0), its slope by the random effects, the
     information.
     """
@@ -153,10 +153,10 @@ class Marginal:
         arguments = [jax.ShapeDtypeStruct(shape, np.dtype(float)) for shape in shapes]
         self._sloped.compile(compiler, lambda: (*arguments, data))
 
-    def look(self, g: np.ndarray, b: Effects, data: FitData) -> Seen:
+    def look(self, g: np.ndarray, b: Effects, data: FitData) -> JointDensity:
         """Return each subject's log joint density at b, its slope and its information."""
         ascent = self._ascend(g, b, np.zeros(b.shape[1], bool), 0, data)
-        return Seen(
+        return JointDensity(
             value=np.asarray(ascent.value),
             by_b=np.asarray(ascent.slope),
             information=np.asarray(ascent.curvature) - self.precision(g, data),
@@ -494,7 +494,7 @@ class Marginal:
             score = self.look(x, theta - self.centres(x, data), data).by_b
             return unit * expected.slope, score, expected.curvature
 
-        # central differences of the slope of q, of the score and of the curvature, one row a coordinate of g
+        # central differences of the slope of q, the score and the curvature, one row per coordinate of g
         ends = [(parts(g + h * step), parts(g - h * step)) for step in unit * np.eye(size)]
         slopes = [tuple((x - y) / (2 * h) for x, y in zip(*both, strict=True)) for both in ends]
         complete, by_score, by_curvature = (np.array(x) for x in zip(*slopes, strict=True))

@@ -1,4 +1,4 @@
-"""The formats of others that a study may come in, one a module.
+"""The formats of others that a study may come in, one per module.
 
 - `nonmem`: one NONMEM or Monolix table; `event_rows` reads its rows, `declared` what the table cannot say.
 - `adam`: one ADPC- or ADPPK-shaped table; `cdisc` has the variables and codes.

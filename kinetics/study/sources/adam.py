@@ -138,13 +138,14 @@ def describe_adam(
             spec[key] = text_keys(options[key])
     if "value_unit" in options:
         spec["dv_unit"] = options["value_unit"]
-    _set_synthetic(path, table, content, options)
+    if _is_marked_synthetic(path, table, content, options):
+        content["synthetic"] = True
     time_unit = _time_unit(path, table, spec)
-    _add_analytes(path, table, doses, content)
+    content["analytes"] = _analytes(path, table, doses, content)
     if "lloq" in options:
         for analyte in content["analytes"].values():
             analyte["lloq"] = options["lloq"]
-    _add_columns(table, content, time_unit)
+    content["columns"] = _columns(table, content, time_unit)
     file = sidecar(path).name if sidecar(path).is_file() else path.name
     dictionary, problems = make_dictionary(content, file)
     table.problems.extend(problems)
@@ -153,17 +154,17 @@ def describe_adam(
     return dictionary
 
 
-def _set_synthetic(path: Path, table: RawTable, content: dict[str, Any], options: Mapping[str, Any]) -> None:
-    """Mark the study as synthetic where the table has SYNTHFL = Y; a declaration of the contrary is
-    reported.
-    """
+def _is_marked_synthetic(
+    path: Path, table: RawTable, content: Mapping[str, Any], options: Mapping[str, Any]
+) -> bool:
+    """Whether the table has SYNTHFL = Y; a declaration of the contrary is reported."""
     if "SYNTHFL" not in table or "Y" not in set(table.words("SYNTHFL")):
-        return
+        return False
     declared = content["synthetic"] if sidecar(path).is_file() else True
     if options.get("synthetic", declared) is not True:
         what = "SYNTHFL is Y, and the data are declared measured"
         table.problems.append(Problem(what, "write synthetic = true", file=path.name, column="SYNTHFL"))
-    content["synthetic"] = True
+    return True
 
 
 def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
@@ -192,14 +193,16 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
     return min(units, default="min")
 
 
-def _add_analytes(path: Path, table: RawTable, doses: list[bool], content: dict[str, Any]) -> None:
-    """Add an analyte to the content for each PARAMCD of the observations that it does not describe.
+def _analytes(
+    path: Path, table: RawTable, doses: list[bool], content: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The descriptions of all analytes: those of the content, and one for every other PARAMCD observed.
 
     PARAM is the label, PARCAT1 the specimen, PARCAT2 the assay and AVALU the unit. Units that nobody declares
     are reported.
     """
     spec = content["adam"]
-    analytes = content.setdefault("analytes", {})
+    analytes = dict(content.get("analytes", {}))
     frame = table.frame.loc[[not dose for dose in doses]]
     observed = RawTable(table.file, frame, table.names, table.dictionary)
     without_unit = []
@@ -226,6 +229,7 @@ def _add_analytes(path: Path, table: RawTable, doses: list[bool], content: dict[
             f'fill AVALU, write dv_unit = "mg/L" under [adam] in {sidecar(path).name}, or value_unit="mg/L"'
         )
         table.problems.append(Problem(what, remedy, file=path.name))
+    return analytes
 
 
 def analyte_name(spec: Mapping[str, Any] | AdamTable, code: str) -> str:
@@ -242,12 +246,11 @@ def _first_cell(table: RawTable, column: str, rows: list[Any]) -> str:
     return next((cell for cell in cells if not is_missing(cell)), "")
 
 
-def _add_columns(table: RawTable, content: dict[str, Any], time_unit: str) -> None:
-    """Add the units of time columns and weight, and the covariates of the table, to the content."""
-    columns = content.setdefault("columns", {})
-    columns["observations"] = {"time": {"unit": time_unit}}
-    columns["doses"] = {"time": {"unit": time_unit}, "duration": {"unit": time_unit}}
-    subjects = columns.setdefault("subjects", {})
+def _columns(table: RawTable, content: Mapping[str, Any], time_unit: str) -> dict[str, Any]:
+    """The columns of the content, with the units of times and weight and the covariates of the table."""
+    columns = content.get("columns", {})
+    time = {"unit": time_unit}
+    subjects = dict(columns.get("subjects", {}))
     if "WTBLU" in table:
         weight_unit = _first_cell(table, "WTBLU", list(table.frame.index))
         if weight_unit:
@@ -263,6 +266,9 @@ def _add_columns(table: RawTable, content: dict[str, Any], time_unit: str) -> No
         else:
             kind = "number" if all(is_number(cell) for cell in cells) else "category"
             subjects[name] = {"role": "covariate", "kind": kind}
+    observations = {"time": time}
+    doses = {"time": time, "duration": time}
+    return {**columns, "observations": observations, "doses": doses, "subjects": subjects}
 
 
 def subject_variables(table: RawTable, spec: AdamTable) -> tuple[dict[str, str], list[str]]:

@@ -35,7 +35,7 @@ class Variable(NamedTuple):
     where: str
 
 
-# variable -> its label, type and source; below, a line a variable: name, type (C text, N float, I integer),
+# variable -> its label, type and source; below, a line per variable: name, type (C text, N float, I integer),
 # source, label
 PUBLISHED: dict[str, Variable] = {
     name: Variable(label, {"C": "text", "N": "float", "I": "integer"}[kind], where)

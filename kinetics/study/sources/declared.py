@@ -72,8 +72,9 @@ def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Diction
         remedy = f"say one of {', '.join(known_units('time'))}"
         table.problems.append(Problem(what, remedy, file=path.name, column="TIME"))
         spec["time_unit"] = _STAND_IN["time_unit"]
-    table.problems.extend(_add_analytes(path, content, options))
-    _add_columns(content, rows)
+    content["analytes"], problems = _analytes(path, content, options)
+    table.problems.extend(problems)
+    content["columns"] = _columns(content, rows)
     file = sidecar(path).name if sidecar(path).is_file() else path.name
     dictionary, problems = make_dictionary(content, file)
     table.problems.extend(problems)
@@ -128,14 +129,16 @@ def _unsaid(path: Path, key: str, example: str, meaning: str) -> Problem:
     return Problem(f"{meaning} is not declared ({option})", remedy, file=path.name)
 
 
-def _add_analytes(path: Path, content: dict[str, Any], options: Mapping[str, Any]) -> list[Problem]:
-    """Add the analytes that are named and not described to the content; their unit is `value_unit`.
+def _analytes(
+    path: Path, content: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The descriptions of all analytes, and the Problems of an analyte or a unit that nobody declares.
 
-    Return the Problems of an analyte or a unit that nobody declares.
+    An analyte that is named and not described in the content gets a description; its unit is `value_unit`.
     """
     problems = []
     spec = content["event_table"]
-    analytes = content.setdefault("analytes", {})
+    analytes = dict(content.get("analytes", {}))
     meaning = spec.get("analyte")
     names = []
     if isinstance(meaning, Mapping):
@@ -155,19 +158,18 @@ def _add_analytes(path: Path, content: dict[str, Any], options: Mapping[str, Any
     if "lloq" in options:
         for name in names or analytes:
             analytes[name] = {**analytes[name], "lloq": options["lloq"]}
-    return problems
+    return analytes, problems
 
 
-def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
-    """Add the units of the standard columns and the covariates of the table to the content."""
+def _columns(content: Mapping[str, Any], rows: EventRows) -> dict[str, Any]:
+    """The columns of the content, with the units of the standard ones and the covariates of the table."""
     spec = content["event_table"]
-    columns = content.setdefault("columns", {})
+    columns = content.get("columns", {})
     time = {"unit": spec["time_unit"]}
-    columns.setdefault("observations", {})["time"] = time
-    doses = columns.setdefault("doses", {})
-    doses.update(time=time, duration=time)
+    observations = {**columns.get("observations", {}), "time": time}
+    doses = {**columns.get("doses", {}), "time": time, "duration": time}
     doses.update({name.lower(): {"kind": "number"} for name in ("ADDL", "II") if name in rows.table})
-    subjects = columns.setdefault("subjects", {})
+    subjects = dict(columns.get("subjects", {}))
     kept = EventTable.model_construct(drop=spec.get("drop", []), cycle_column=spec.get("cycle_column"))
     for column in rows.own_columns(kept):
         name = spec.get("columns", {}).get(column, column)
@@ -175,6 +177,7 @@ def _add_columns(content: dict[str, Any], rows: EventRows) -> None:
             cells = rows.table.cells(column)
             numeric = all(is_number(cell) for cell in cells if not is_missing(cell))
             subjects[name] = {"role": "covariate", "kind": "number" if numeric else "category"}
+    return {**columns, "observations": observations, "doses": doses, "subjects": subjects}
 
 
 def _unknown_columns(table: RawTable, spec: EventTable, file: str) -> Iterator[Problem]:

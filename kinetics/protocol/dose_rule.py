@@ -13,7 +13,7 @@ from kinetics.escalation import (
     Boin12,
     Crm,
     CrmPackThreePlusThree,
-    Exposures,
+    ExposureEvidence,
     Joint,
     PkBoin12,
     Rule,
@@ -44,7 +44,7 @@ def rule_of(
     name: str = "protocol",
     *,
     target: float | None = None,
-    exposures: Exposures | None = None,
+    exposures: ExposureEvidence | None = None,
     wanted: float | None = None,
 ) -> Rule:
     """The dose rule of a settled protocol, or another of `RULES` on its levels.

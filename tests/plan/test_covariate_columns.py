@@ -13,7 +13,7 @@ import pytest
 from kinetics.errors import PlanError
 from kinetics.model.priors import Normal
 from kinetics.plan.binding import bind
-from kinetics.plan.design import design_columns
+from kinetics.plan.covariate_columns import design_columns
 from kinetics.study.study import Study, read_study
 from tests.support.plans import plan
 
