@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kinetics.arguments import require
 from kinetics.content import run_source
 from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.library import find, names
@@ -258,6 +259,7 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     >>> list(kn.load_model("tumour_growth_inhibition", form="claret").states)
     ['TS']
     """
+    require(reference=(reference, str | Path))
     text = str(reference)
     path, bare = find("models", text)
     if path.suffix != ".py":

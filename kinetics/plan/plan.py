@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from pydantic import Field, ValidationError, field_validator
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import find, is_bare, names
 from kinetics.plan.tables import (
@@ -204,6 +205,7 @@ def find_plan(source: str | Path) -> Path:
 
     A bare name is looked up in the library; a path is the user's own file.
     """
+    require(source=(source, str | Path))
     text = str(source)
     path = find("fits", text).path
     if not path.is_file():

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import find, names
 from kinetics.protocol.points import (
@@ -105,6 +106,7 @@ def find_protocol(source: str | Path) -> Path:
 
     PlanError where there is no such file.
     """
+    require(source=(source, str | Path))
     text = str(source)
     path = Path(text)
     if not path.exists():
@@ -123,6 +125,7 @@ def lint(protocol: Protocol) -> Lint:
     >>> report.ok, len(report.open)
     (False, 14)
     """
+    require(protocol=(protocol, Protocol))
     return Lint(open_points(protocol), contradictions(protocol), settled_points(protocol))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 
+from kinetics.arguments import require
 from kinetics.model import Model, Output
 from kinetics.regimen import Doses, pad_doses
 from kinetics.solve.reachable import reach
@@ -167,6 +168,7 @@ def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> l
     >>> [(law.name, law.ok) for law in kn.solve.check_laws(kn.load_model("one_compartment_iv"))][:3]
     [('answers a dose', True), ('finite and not negative', True), ('a dose in two parts is the dose', True)]
     """
+    require(model=(model, Model))
     default = 1e8 if model.dose_unit == "cells" else 100.0
     trial = Trial(model, amount or model.typical_dose or default, seed)
     results = []
