@@ -20,7 +20,7 @@ from kinetics.protocol.points import (
     shown,
 )
 from kinetics.protocol.tables import Protocol
-from kinetics.toml import problem_of, read_toml
+from kinetics.toml import problems_of, read_toml
 
 __all__ = ["Lint", "Protocol", "find_protocol", "lint", "read_protocol", "settled"]
 
@@ -97,8 +97,7 @@ def read_protocol(source: str | Path) -> Protocol:
     try:
         return Protocol.model_validate(read_toml(path, PlanError))
     except ValidationError as error:
-        problems = [problem_of(detail, str(path), Protocol) for detail in error.errors()]
-        raise PlanError(problems) from error
+        raise PlanError(problems_of(error, str(path), Protocol)) from error
 
 
 def find_protocol(source: str | Path) -> Path:
