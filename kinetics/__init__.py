@@ -1,11 +1,20 @@
 """Cellular kinetics of CAR-NK and CAR-T cells: a study in, a fitted model and its exposure out.
 
-The names below load when they are first used. jax runs in its 64-bit mode, because a likelihood with LLOQ
-tails and curves over eight decades is not safe in 32 bits.
+to read      read_study, validate_study, load_model, read_regimen, read_plan, read_protocol
+to fit       fit, resume, load_fit
+to check     check, parameter_table, vpc, loo, compare
+to measure   nca, exposure, biodistribution, tornado, simulate
+to decide    lint, next_dose, recommend
+to hand on   report, export
+
+`help(kn.fit)` explains one of them, and `dir(kn)` lists all names and the packages with the rest (`kn.plot`,
+`kn.outcomes`). Names load when they are first used. jax runs in its 64-bit mode, because a likelihood with
+LLOQ tails and curves over eight decades is not safe in 32 bits.
 """
 
 import os
 import sys
+from typing import Any
 
 from kinetics.faces import attach
 
@@ -14,7 +23,17 @@ if "jax" in sys.modules:
 else:
     os.environ["JAX_ENABLE_X64"] = "true"  # read when jax is imported
 
-__getattr__, __dir__ = attach(__name__, __file__)
+_load_name, __dir__ = attach(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the package, loaded when it is first used, and the installed version as `__version__`."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cellkinetics")
+    return _load_name(name)
+
 
 __all__ = [
     # errors

@@ -61,3 +61,5 @@ from .prediction import simulate as simulate
 from .protocol import Protocol as Protocol, lint as lint, read_protocol as read_protocol
 from .regimen import Regimen as Regimen, read_regimen as read_regimen
 from .study import Study as Study, read_study as read_study, validate_study as validate_study
+
+__version__: str

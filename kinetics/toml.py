@@ -1,36 +1,56 @@
 """TOML files as frozen values.
 
-`Spec` is the class of one table of a file, `read_toml` and `parse_toml` give its content, and `problem_of`
-and `keys_at` say what is wrong with a key and which keys are allowed.
+`Spec` is the class of one table of a file, `read_toml` and `parse_toml` give its content, and `problems_of`,
+`remedy_at` and `keys_at` say what is wrong with a key, what to write there, and which keys are allowed.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from kinetics.errors import InputError, Problem, did_you_mean
+from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 
-__all__ = ["Spec", "keys_at", "parse_toml", "problem_of", "read_toml"]
+__all__ = ["Spec", "keys_at", "parse_toml", "problems_of", "read_toml", "remedy_at"]
 
 
 class Spec(BaseModel):
     """A table of a TOML file. Its fields are the keys allowed; any other key is an error, and no value can be
     reassigned.
 
+    Made of keywords it raises `refusal`, a PlanError with the problems that a file would have.
+
     >>> from kinetics.toml import Spec
     >>> class Sampler(Spec):
     ...     draws: int = 1000
     >>> Sampler.model_validate({"draws": 500})
     Sampler(draws=500)
+    >>> try:
+    ...     Sampler(draws="many")
+    ... except kn.errors.PlanError as error:
+    ...     print(error.problems[0].remedy)
+    write a whole number
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    refusal: ClassVar[type[InputError]] = PlanError
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise self.refusal(problems_of(error, "", type(self))) from error
+
+    # pydantic builds the tables inside a table without calling __init__, so that all problems come together.
+    __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[str, Any]:
@@ -73,23 +93,80 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
         raise error(Problem(f"not valid TOML: {cause}", remedy, file=file)) from cause
 
 
-def problem_of(error: ErrorDetails, file: str, spec: type[Spec]) -> Problem:
-    """One of pydantic's errors as a Problem: the key with the tables that lead to it, what is wrong, and for
-    an unknown key the nearest one that exists.
+def problems_of(error: ValidationError, file: str, spec: type[Spec]) -> list[Problem]:
+    """What pydantic says of one content as Problems, one for each key: what is wrong, and what to write.
 
-    `spec` is the class of the whole file, and `file` is the name that the Problem shows.
+    `spec` is the class of the whole file, and `file` is the name that the Problems show.
     """
-    where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        key = str(error["loc"][-1])
-        remedy = did_you_mean(key, keys_at(error["loc"][:-1], spec))
-        return Problem(f"unknown key {where!r}", remedy, file=file)
-    if error["type"] == "missing":
-        return Problem(f"missing key {where!r}", f"add `{where} = ...`", file=file)
-    what = f"{where}: {error['msg'].removeprefix('Value error, ')}"
-    if not isinstance(error["input"], dict):
+    problems: dict[str, Problem] = {}
+    for detail in error.errors():
+        place = _place(detail["loc"], spec)
+        key = place.where if place.choice is None else place.choice
+        if detail["type"] == "extra_forbidden":
+            key = _dotted([place.where, detail["loc"][-1]])
+        elif detail["type"] == "too_short" and len(detail["input"]) >= detail.get("ctx", {})["min_length"]:
+            continue  # it is short only because its entries are wrong, and they have their own problems
+        if key == place.choice and any(other.startswith(f"{key}.") for other in problems):
+            continue  # of several types it has the one whose keys are wrong
+        # a key of several types has an error for each of them, of which the first stands for all
+        problems.setdefault(key, replace(_problem(detail, place, spec), file=file))
+    return list(problems.values())
+
+
+def _problem(error: ErrorDetails, place: _Place, spec: type[Spec]) -> Problem:
+    """One of pydantic's errors as a Problem: the key with the tables that lead to it, what is wrong, and what
+    to write.
+    """
+    where = place.where
+    kind = error["type"]
+    last = error["loc"][-1] if error["loc"] else ""
+    if kind == "extra_forbidden":
+        remedy = did_you_mean(str(last), keys_at(error["loc"][:-1], spec))
+        return Problem(f"unknown key {_dotted([where, last])!r}", remedy)
+    if kind == "missing" and isinstance(last, int):
+        what = f"{where.rpartition('.')[0]}: entry {last + 1} of the list is missing"
+        return Problem(what, f"add it, {place.takes()}")
+    if kind == "missing":
+        return Problem(f"missing key {where!r}", f"add `{where} = ...`, {place.takes()}")
+
+    message = next((text for start, text in _NOT.items() if kind.startswith(start)), "")
+    message = message or error["msg"].removeprefix("Input ")
+    remedy = f"write {place.takes()}"
+    if kind == "too_short":
+        message = f"fewer entries than {error.get('ctx', {})['min_length']}"
+    if kind == "value_error":  # a sentence of a validator, which may end with its own remedy
+        message, _, rest = error["msg"].removeprefix("Value error, ").partition("; ")
+        remedy = rest or remedy
+    elif place.choice is not None and place.choice == where:
+        message = "a value of none of the types it may have"
+    what = f"{where}: {message}" if where else message
+    if not isinstance(error["input"], Mapping | BaseModel):
         what += f" (given {error['input']!r})"
-    return Problem(what, "mend this key", file=file)
+    return Problem(what, remedy)
+
+
+_NOT = {  # how the type of an error of pydantic's begins -> what is wrong
+    "bool_": "not true or false",
+    "dict_type": "not a table",
+    "float_": "not a number",
+    "int_": "not a whole number",
+    "list_type": "not a list",
+    "literal_error": "not one of the words it takes",
+    "model_": "not a table",
+    "string_type": "not text",
+    "tuple_type": "not a list",
+}
+
+
+def remedy_at(keys: Sequence[object], spec: type[Spec]) -> str:
+    """What to write at a key of a file of class `spec`; `keys` lead to it, from the top.
+
+    >>> from kinetics.study.dictionary import Dictionary
+    >>> from kinetics.toml import remedy_at
+    >>> remedy_at(["screening_days"], Dictionary)
+    'write a number from 0 up'
+    """
+    return f"write {_place(keys, spec).takes()}"
 
 
 def keys_at(tables: Sequence[object], spec: type[Spec]) -> list[str]:
@@ -109,7 +186,7 @@ def keys_at(tables: Sequence[object], spec: type[Spec]) -> list[str]:
         spec = _spec_in(field.annotation) or spec
         if get_origin(field.annotation) is dict:
             next(parts, None)  # skip the name of the entry: of an analyte, a parameter
-    return list(spec.model_fields)
+    return [field.alias or name for name, field in spec.model_fields.items()]
 
 
 def _spec_in(annotation: Any) -> type[Spec] | None:
@@ -121,3 +198,131 @@ def _spec_in(annotation: Any) -> type[Spec] | None:
         if spec is not None:
             return spec
     return None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A key of a file: the keys that lead to it, joined by dots, and what may stand there.
+
+    `choice` is the key of several types that this one is or lies in, None elsewhere.
+    """
+
+    where: str
+    annotation: Any
+    limits: Sequence[Any] = ()
+    description: str = ""
+    choice: str | None = None
+
+    def takes(self) -> str:
+        """What may stand there in words, with the description of the key where it has one."""
+        words = _in_words(self.annotation, self.limits, table=re.sub(r"\.\d+\b", "", self.where))
+        return f"{words}: {self.description}" if self.description else words
+
+
+def _place(loc: Sequence[object], spec: type[Spec]) -> _Place:
+    """The place to which `loc`, as pydantic gives it, leads; of a key that is unknown, its table's."""
+    place = _Place("", spec)
+    for number, part in enumerate(loc, start=1):
+        annotation = _plain(place.annotation)
+        if _is_choice(annotation):  # `part` is no key but pydantic's name of one of the types
+            place = replace(place, choice=place.where if place.choice is None else place.choice)
+            types = [kind for kind in get_args(annotation) if _is_named(kind, str(part))]
+            if number == len(loc) or not types:
+                break
+            place = replace(place, annotation=types[0])
+        elif number < len(loc) and loc[number] == "[key]":
+            return _Place(_dotted([place.where, part]), get_args(annotation)[0])
+        else:
+            step = _step(annotation, part)
+            if step is None:
+                break
+            place = replace(step, where=_dotted([place.where, part]), choice=place.choice)
+    return place
+
+
+def _step(annotation: Any, part: object) -> _Place | None:
+    """What may stand one key further on; None where `annotation` has no such key."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+        field = fields.get(str(part))
+        return field and _Place("", field.annotation, field.metadata, field.description or "")
+    if get_origin(annotation) is dict:
+        return _Place("", get_args(annotation)[1])
+    if get_origin(annotation) in (tuple, list):
+        return _Place("", get_args(annotation)[0])
+    return None
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without None and without its notes."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    if get_origin(annotation) in (Union, UnionType) and len(parts) == 1:
+        return _plain(parts[0])
+    return annotation
+
+
+def _is_named(kind: Any, name: str) -> bool:
+    """Whether `name` is pydantic's name of a type: a class's own, or `function-after[check(), Class]`."""
+    return re.fullmatch(rf"(.*\W)?{re.escape(getattr(kind, '__name__', '?'))}\]?", name) is not None
+
+
+def _is_choice(annotation: Any) -> bool:
+    """Whether an annotation without None is of several types."""
+    return get_origin(annotation) in (Union, UnionType)
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+_LIMITS = {"gt": "above {:g}", "ge": "from {:g} up", "lt": "below {:g}", "le": "at most {:g}"}
+
+
+def _in_words(annotation: Any, limits: Sequence[Any] = (), *, table: str = "") -> str:
+    """What an annotation takes, in words: `a whole number from 1 up`.
+
+    `limits` are pydantic's notes on it, and `table` is the header in brackets where it is a table.
+    """
+    if get_origin(annotation) is Annotated:
+        limits = get_args(annotation)[1:]
+    annotation = _plain(annotation)
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    origin = get_origin(annotation)
+    spec = _spec_in(annotation)
+    if isinstance(annotation, type) and annotation in _WORDS:
+        return _WORDS[annotation] + _limited(limits)
+    if origin is Literal:
+        words = ", ".join(map(repr, parts))
+        return f"one of {words}" if len(parts) > 1 else words
+    if _is_choice(annotation):
+        return " or ".join(map(_in_words, parts))
+    if origin is tuple and Ellipsis not in parts:
+        return f"a list of {len(parts)}, each {_in_words(parts[0])}"
+    if origin in (tuple, list) and spec is None:
+        return f"a list, each {_in_words(parts[0])}"
+    if origin is dict and spec is None:
+        return f"a table, each value {_in_words(parts[1])}"
+    if spec is None:
+        return "a value"
+    header = {dict: f"tables `[{table}.NAME]`", tuple: f"tables `[[{table}]]`"}.get(
+        origin, f"a table `[{table}]`"
+    )
+    if not table:
+        header = "a table"
+    return f"{header} of {', '.join(f'`{key}`' for key in keys_at([], spec))}"
+
+
+def _limited(limits: Sequence[Any]) -> str:
+    """The limits of a number in words, with a space before them; "" where it has none."""
+    limits = [part for limit in limits for part in getattr(limit, "metadata", [limit])]
+    bounds = [
+        text.format(getattr(limit, name))
+        for limit in limits
+        for name, text in _LIMITS.items()
+        if hasattr(limit, name) and getattr(limit, name) is not None
+    ]
+    return f" {' and '.join(bounds)}" if bounds else ""
+
+
+def _dotted(loc: Sequence[object]) -> str:
+    """Keys joined by dots, without those that are empty."""
+    return ".".join(str(part) for part in loc if part != "")

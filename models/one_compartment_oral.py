@@ -22,12 +22,21 @@ PARAMETERS = {
 
 
 def solution(t, p, doses):
-    """mg/L at times t (record,), summed over the doses (dose,)."""
+    """mg/L at times t (record,), summed over the doses (dose,); a dose over a duration enters the depot evenly."""
     tau = jnp.maximum(t[:, None] - doses.time, 0.0)
     gap = p["ka"] - p["ke"]
     equal = jnp.abs(gap) < 1e-8
     gap = jnp.where(equal, 1e-8, gap)
-    absorbed = jnp.exp(-p["ke"] * tau) * -jnp.expm1(-gap * tau) / gap
+    at_once = jnp.exp(-p["ke"] * tau) * -jnp.expm1(-gap * tau) / gap
+
+    inside, after = jnp.minimum(tau, doses.duration), jnp.maximum(tau - doses.duration, 0.0)
+
+    def over_the_duration(rate):
+        return jnp.exp(-rate * after) * -jnp.expm1(-rate * inside) / rate
+
+    infusion = doses.duration > 0
+    evenly = (over_the_duration(p["ke"]) - over_the_duration(p["ke"] + gap)) / gap
+    absorbed = jnp.where(infusion, evenly / jnp.where(infusion, doses.duration, 1.0), at_once)
     return {"concentration": jnp.sum(doses.amount * p["ke"] * p["ka"] / p["cl"] * absorbed, axis=1)}
 
 

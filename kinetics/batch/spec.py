@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from kinetics.errors import PlanError, Problem
 from kinetics.plan import Method, PriorSpec
-from kinetics.toml import Spec, problem_of, read_toml
+from kinetics.toml import Spec, problems_of, read_toml
 
 __all__ = [
     "BatchPlan",
@@ -126,9 +126,11 @@ class SlurmSpec(Spec):
     )
     partition: str | None = None
     time: str = Field(
-        "01:00:00", description="of a worker, days-hours:minutes:seconds; it is requeued when over"
+        "01:00:00", description="time of a worker, days-hours:minutes:seconds; it is requeued when over"
     )
-    memory: str = Field("4G", pattern=r"^\d+[KMGT]?$", description="of a worker; a number alone is megabytes")
+    memory: str = Field(
+        "4G", pattern=r"^\d+[KMGT]?$", description="memory of a worker, as '4G'; a number alone is megabytes"
+    )
     cpus: int = Field(1, ge=1)
     gpus: int = Field(0, ge=0)
     requeue: bool = True
@@ -188,8 +190,7 @@ def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
     try:
         plan = BatchPlan.model_validate(content)
     except ValidationError as error:
-        problems = [problem_of(e, str(path), BatchPlan) for e in error.errors()]
-        raise PlanError(problems) from error
+        raise PlanError(problems_of(error, str(path), BatchPlan)) from error
     return plan, (path.resolve().parent / plan.out / f"{plan.name}.batch").resolve()
 
 

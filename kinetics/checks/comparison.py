@@ -22,6 +22,7 @@ from arviz_stats import (
 from pandas import DataFrame
 from xarray import DataArray
 
+from kinetics.arguments import require
 from kinetics.checks.leave_one_out import By, loo
 from kinetics.errors import InputError, Problem
 from kinetics.inference import Fit
@@ -185,9 +186,14 @@ def _weights(units: DataFrame) -> np.ndarray:
 
 
 def _named(fits: Mapping[str, Fit] | Sequence[Fit]) -> dict[str, Fit]:
-    """The fits by name; InputError for two of one name, and for fewer than two."""
-    named = dict(fits) if isinstance(fits, Mapping) else {fit.name: fit for fit in fits}
-    if len(named) < len(fits):
+    """The fits by name; InputError for what is no fit, for two of one name, and for fewer than two."""
+    members: Any = fits
+    if isinstance(fits, str) or not isinstance(fits, Iterable):
+        members = [fits]
+    keyed = members.items() if isinstance(members, Mapping) else enumerate(members)
+    require(**{f"fits[{key!r}]": (fit, Fit) for key, fit in keyed})
+    named = dict(members) if isinstance(members, Mapping) else {fit.name: fit for fit in members}
+    if len(named) < len(members):
         raise InputError(Problem("two fits of one name", 'name them: compare({"a": fit, "b": other})'))
     if len(named) < 2:
         raise InputError(Problem(f"{len(named)} fit to compare", "give two or more"))

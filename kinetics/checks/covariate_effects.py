@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from kinetics.arguments import require
 from kinetics.checks.parameters import INTERVAL
 from kinetics.errors import Problem, StudyError
 from kinetics.inference import Fit
@@ -137,6 +138,7 @@ def subgroups(fit: Fit) -> Subgroups:
       parameter   covariate        per   n  scale
     0      cmax  dose_level  SD, x1.79  12  ratio
     """
+    require(fit=(fit, Fit))
     h = fit.bound.hierarchy
     if not h.effects:
         what = f"{fit.name} has no covariate effect"

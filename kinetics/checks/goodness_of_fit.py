@@ -26,6 +26,7 @@ from pandas import DataFrame
 from scipy.special import ndtri, ndtri_exp
 from scipy.stats import chi2, rankdata, shapiro, t as student_t
 
+from kinetics.arguments import require
 from kinetics.assay import AssayRecords, log_likelihood
 from kinetics.inference import Fit
 from kinetics.plan import BoundAssay
@@ -104,6 +105,7 @@ def gof(
     >>> list(found.table)
     ['subject', 'analyte', 'time', 'tad', 'dv', 'censored', 'pred', 'ipred', 'res', 'iwres', 'npd', 'npde']
     """
+    require(fit=(fit, Fit))
     tables = []
     tests = []
     for assay in observed_assays(fit, analyte):

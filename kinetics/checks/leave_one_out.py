@@ -17,6 +17,7 @@ from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportU
 from pandas import DataFrame
 from scipy.special import logsumexp
 
+from kinetics.arguments import require
 from kinetics.checks.log_likelihoods import Pointwise, record_log_likelihoods, subject_log_likelihoods
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.inference import Fit
@@ -145,6 +146,7 @@ def loo(
     >>> found.by, len(found.units)
     ('observation', 132)
     """
+    require(fit=(fit, Fit))
     if by == "observation":
         pointwise = record_log_likelihoods(fit, draws=draws, together=together)
     elif by == "subject":

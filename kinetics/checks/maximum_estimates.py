@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import FitError
 from kinetics.inference import Fit
 
@@ -93,6 +94,7 @@ def estimates(fit: Fit) -> Estimates:
     1  ke_pop       2.0          5.3
     2  cl_pop      65.2          6.1
     """
+    require(fit=(fit, Fit))
     if "estimates" not in fit.posterior:
         raise FitError(
             f"{fit.name} was fitted by {fit.method}, which estimates no maximum: see `parameter_table`, or "

@@ -16,6 +16,7 @@ import numpy as np
 from arviz_stats import ess, rhat  # pyright: ignore[reportPrivateImportUsage]
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.model import HalfNormal, Prior, describe
 from kinetics.population import Hierarchy, ScaleMixture
@@ -68,6 +69,7 @@ def parameter_table(fit: Fit) -> DataFrame:
     1  ke_pop  population  1/day  LogNormal(median 2.0615, sd 1)
     2  cl_pop  population  L/day  LogNormal(median 0.9521, sd 1)
     """
+    require(fit=(fit, Fit))
     table = diagnostics(fit)
     diagnostics_of_site = table[table["subject"] == ""].set_index("site")
     sites = fit.sites()

@@ -26,6 +26,7 @@ from scipy.special import polygamma
 from scipy.stats import gaussian_kde
 from xarray import DataTree
 
+from kinetics.arguments import require
 from kinetics.checks.log_likelihoods import subject_log_likelihoods
 from kinetics.checks.parameters import parameter_table
 from kinetics.inference import Fit
@@ -107,6 +108,7 @@ def sensitivity(fit: Fit, *, draws: int = 500, points: int = 256, seed: int = 0)
     >>> list(found.table)[:6]
     ['site', 'prior', 'own_prior', 'likelihood', 'verdict', 'overlap']
     """
+    require(fit=(fit, Fit))
     priors = fit.bound.priors()
     group = fit.posterior["posterior"].dataset
     n = int(group.sizes["draw"])
@@ -177,6 +179,7 @@ def prior_posterior_overlap(fit: Fit) -> DataFrame:
     >>> kn.checks.prior_posterior_overlap(kn.load_fit("runs/theophylline"))["site"].tolist()
     ['ka_pop', 'ke_pop', 'cl_pop', 'omega_ka', 'omega_cl', 'sigma_add_theophylline']
     """
+    require(fit=(fit, Fit))
     draws = fit.sites()
     rows = [(name, _overlap(prior, draws[name])) for name, prior in fit.bound.priors().items()]
     return DataFrame(rows, columns=["site", "overlap"])

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.inference import Fit
 from kinetics.prediction import Replicates, observed_assays, simulate_records
@@ -54,6 +55,7 @@ def predictive_check(
     5            mean below LLOQ              %
     6  subjects never detectable              %
     """
+    require(fit=(fit, Fit))
     if by not in ("study", "subject"):
         raise InputError(Problem(f"cannot check by {by!r}", did_you_mean(str(by), ["study", "subject"])))
     rows: list[dict[str, Any]] = []

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.checks.maximum_estimates import Estimates, estimates
 from kinetics.checks.parameters import diagnostics
 from kinetics.errors import CheckError
@@ -113,6 +114,7 @@ def check(fit: Fit) -> Check:
     >>> list(found.rows["check"])[:4]
     ['R-hat, worst', 'ESS bulk, worst', 'ESS tail, worst', 'divergent transitions']
     """
+    require(fit=(fit, Fit))
     if fit.method == "nuts":
         rows = [*_convergence(fit), *_sampler(fit)]
     else:

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from pandas import DataFrame, Series
 
+from kinetics.arguments import require
 from kinetics.assay import TINY
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.inference import Fit
@@ -101,6 +102,7 @@ def vpc(
     2   14.0  28.0       51
     3   28.0  91.0       41
     """
+    require(fit=(fit, Fit))
     records = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
     return _vpc(fit, analyte, records, bins=bins, since=since, stratum="")
 
@@ -127,6 +129,7 @@ def stratified_vpc(
     >>> list(kn.checks.stratified_vpc(fit, "car_copies", "age", n=20))
     ['age <= 64', 'age > 64']
     """
+    require(fit=(fit, Fit))
     records = _records(fit, analyte, n=n, since=since, corrected=prediction_corrected, seed=seed)
     groups = strata(fit.study, stratify)
     subject_of_record = records.points["subject"].map(str)

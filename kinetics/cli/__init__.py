@@ -3,6 +3,7 @@
 The program and its parts:
 `main`: the program `kinetics`, its commands, and what becomes of an error
 `options`: arguments and options that several commands share
+`groups`: a group of commands, which names the command that takes an option
 `console`: printing a result as text or JSON; progress of a fit
 
 From data to a fit:

@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from kinetics.cli.assess import compare, report, sbc, subgroups
 from kinetics.cli.batch import batch
@@ -20,6 +19,7 @@ from kinetics.cli.expansion import expansion_cohorts
 from kinetics.cli.explore import explore
 from kinetics.cli.exposure import exposure, nca, tornado
 from kinetics.cli.fit import check, fit_plan, resume_run
+from kinetics.cli.groups import Group
 from kinetics.cli.models import check_model, models
 from kinetics.cli.outcomes import astct, recist, response
 from kinetics.cli.protocol import design, lint
@@ -31,7 +31,7 @@ from kinetics.errors import InputError, KineticsError, Stopped
 __all__ = ["app", "main"]
 
 
-class _InOrder(TyperGroup):
+class _InOrder(Group):
     """The commands in the order of `kinetics --help`. typer itself would put `design`, a group, first."""
 
     def __init__(self, **settings: Any) -> None:

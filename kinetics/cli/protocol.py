@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 from pandas import DataFrame
-from typer.core import TyperGroup
 
 from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
+from kinetics.cli.groups import Group
 from kinetics.cli.options import Json, ProtocolFile, RuleName, RunFolder, TargetRate
 from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
 from kinetics.errors import PlanError, Problem
@@ -49,7 +49,7 @@ def lint(protocol: ProtocolFile, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-class _ExactByDefault(TyperGroup):
+class _ExactByDefault(Group):
     """A group whose first word may be left out: without the name of a command it is `exact`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,16 @@ Route = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_art
 Product = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...")]
 Weight = Annotated[str | None, typer.Option(help="One table only: the column of body weight in kg.")]
 Lloq = Annotated[float | None, typer.Option(help="One table only: LLOQ of DV.")]
+_OF_A_TABLE = (
+    "time_unit",
+    "dose_unit",
+    "value_unit",
+    "analyte",
+    "route",
+    "product",
+    "weight_column",
+    "lloq",
+)
 
 
 def validate(
@@ -55,16 +66,7 @@ def validate(
     `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
     --product drug`
     """
-    options = _table_options(
-        time_unit=time_unit,
-        dose_unit=dose_unit,
-        value_unit=value_unit,
-        analyte=analyte,
-        route=route,
-        product=product,
-        weight_column=weight_column,
-        lloq=lloq,
-    )
+    options = _table_options(locals())
     problems = validate_study(study, **options)
     if problems:
         raise InputError(problems)
@@ -91,16 +93,7 @@ def convert(
 
     Example: `kinetics convert adpc.csv data/mine` or `kinetics convert trial.xlsx data/trial`
     """
-    options = _table_options(
-        time_unit=time_unit,
-        dose_unit=dose_unit,
-        value_unit=value_unit,
-        analyte=analyte,
-        route=route,
-        product=product,
-        weight_column=weight_column,
-        lloq=lloq,
-    )
+    options = _table_options(locals())
     study = read_study(source, **options)
     written = write_study(study, out, tables="parquet" if parquet else "csv", force=force)
     label = " (SYNTHETIC)" if study.synthetic else ""
@@ -109,9 +102,9 @@ def convert(
     print_result({"study": str(written)} | study.summary(), text, as_json)
 
 
-def _table_options(**options: str | float | None) -> dict[str, Any]:
-    """The options of a single table that have a value."""
-    return {name: value for name, value in options.items() if value is not None}
+def _table_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a single table that have a value, among the arguments of a command."""
+    return {name: arguments[name] for name in _OF_A_TABLE if arguments[name] is not None}
 
 
 def _to_fill_in(study: Study, written: Path) -> str:

@@ -20,6 +20,7 @@ import pandas as pd
 from jaxtyping import Bool
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.decision.level_exposures import Exposures
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.weighing import (
@@ -131,6 +132,7 @@ def recommend(
     >>> kn.recommend(study, protocol).state  # no exposures: DLTs alone
     'rule only'
     """
+    require(study=(study, Study), protocol=(protocol, Protocol))
     protocol = settled(protocol)
     if len(at_levels) not in (0, len(protocol.levels)):
         what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"

@@ -16,6 +16,7 @@ import pandas as pd
 from jaxtyping import Array, Float
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.arrays import AnyArray
 from kinetics.errors import FitError
 from kinetics.exposures.area import segment_areas
@@ -63,6 +64,7 @@ def exposure(
     >>> len(table) == 12 * 2 * 5, list(table)[:8]
     (True, ['analyte', 'unit', 'cycle', 'subject', 'draw', 'cmax', 'tmax', 'auc_0_28d'])
     """
+    require(fit=(fit, Fit))
     if window[0] != 0.0:
         raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")
     if by not in ("both", "cycle", "course"):

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from pandas import DataFrame
 from scipy.stats import norm
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures.fitted import curve_exposure
 from kinetics.inference import Fit
@@ -105,6 +106,7 @@ def tornado(
     >>> str(found.of("copies_auc_0_28d")["parameter"].iloc[0]), found.as_dict()["level"]
     ('cmax', 0.9)
     """
+    require(of=(of, Model | str | Path | Fit), regimen=(regimen, Regimen | None))
     fit = of if isinstance(of, Fit) else None
     model = chosen_model(of, prior_set)
     if not 0 < level < 1 or not window[0] < window[1]:

@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import FitError, ModelError, Problem
 from kinetics.exposures.area import auc
 from kinetics.inference import Fit
@@ -60,6 +61,7 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     >>> list(table), "liver_to_blood" in set(table["quantity"])
     (['subject', 'product', 'draw', 'quantity', 'unit', 'value'], True)
     """
+    require(fit=(fit, Fit))
     if not fit.model.sites:
         raise FitError(f"model {fit.model.name} does not say which outputs are cells at a site (Model.sites)")
     curves = _Curves(fit, draws)
@@ -100,6 +102,7 @@ def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
     >>> sorted(set(curves["site"]))
     ['blood', 'liver', 'lung', 'rest', 'tumour']
     """
+    require(fit=(fit, Fit))
     curves = _Curves(fit, draws)
     cells = curves.under(curves.doses)
     tables = []
@@ -133,6 +136,7 @@ def site_shares(
     >>> round(float(first["share"].sum()), 6)
     1.0
     """
+    require(of=(of, Fit | Model))
     if isinstance(of, Fit):
         if not of.model.sites:
             raise FitError(

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.exposures.profile import DEFAULT_RULES, NUMBERS, NCARules, Profile, nca_profile
-
-if TYPE_CHECKING:
-    from kinetics.study import Study
+from kinetics.study import Study
 
 __all__ = ["CDISC", "auc_name", "nca", "nca_summary", "to_pptestcd"]
 
@@ -120,6 +119,7 @@ def nca(
     1     S01       2  18250.0  10.05
     2     S01  course  18250.0  24.05
     """
+    require(study=(study, Study))
     names = _analytes(study, analyte)
     infusions = _infusions(study, products)
     if by not in ("cycle", "course", "both"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kinetics.arguments import require
 from kinetics.checks import parameter_table
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.exposures import DEFAULT_RULES, NCARules
@@ -94,6 +95,7 @@ def export(
     >>> done.files[:3]
     ('nonmem.csv', 'nonmem.toml', 'csv/dictionary.toml')
     """
+    require(source=(source, Study | Fit), protocol=(protocol, Protocol | None))
     names = [formats] if isinstance(formats, str) else list(formats)
     if isinstance(source, Fit):
         study = source.study

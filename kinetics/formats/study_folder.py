@@ -13,6 +13,7 @@ from typing import Any, Literal
 import tomli_w
 from pandas import DataFrame, Index
 
+from kinetics.arguments import require
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.formats.files import write_files
@@ -35,6 +36,7 @@ def write_study(
     >>> len(kn.read_study("data/copy").observations)
     132
     """
+    require(study=(study, Study))
     path = Path(to)
     if path.suffix.lower() not in WORKBOOK_SUFFIXES:
         return write_files(path, study_files(study, tables), force=force)

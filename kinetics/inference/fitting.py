@@ -23,6 +23,7 @@ import numpy as np
 import xarray
 from xarray import DataTree
 
+from kinetics.arguments import require
 from kinetics.errors import FitError
 from kinetics.inference.approximate import approximate
 from kinetics.inference.checkpoint import Checkpoint, unfinished
@@ -182,6 +183,7 @@ def fit(
     method laplace: maximum likelihood without priors; draws and intervals are ...
     >>> fit = kn.fit("fits/ogasawara_2021__synthetic_cart_12.toml", run="runs/cart")  # doctest: +SKIP
     """
+    require(model=(model, FitPlan | Model | str | Path), study=(study, Study | str | Path | None))
     plan, loaded_model, loaded_study = _plan(model, study, keys)
     bound = bind(plan, study=loaded_study, model=loaded_model)
     centre = possible_centre(Posterior(bound), _keys(plan)[0], announce=announce)
@@ -242,6 +244,7 @@ def resume(
     >>> fit = kn.resume("runs/ogasawara_2021__synthetic_cart_12", draws=2000)  # doctest: +SKIP
     >>> fit.save("runs/ogasawara_2021__synthetic_cart_12", force=True)  # doctest: +SKIP
     """
+    require(run=(run, str | Path))
     run = Path(run)
     run = run.with_name(run.name.removesuffix(".unfinished"))
     checkpoint = Checkpoint(unfinished(run))
@@ -398,6 +401,7 @@ def load_fit(folder: str | Path) -> Fit:
     >>> kn.load_fit("runs/ogasawara_2021__synthetic_cart_12").name
     'ogasawara_2021__synthetic_cart_12'
     """
+    require(folder=(folder, str | Path))
     content, posterior, provenance = read_run(Path(folder))
     plan = plan_of(content, file=str(Path(folder) / "plan.toml"))
     study = read_study(plan.data, **provenance["data"].get("options", {}))

@@ -15,7 +15,7 @@ from kinetics.inference.posterior import Posterior
 from kinetics.plan import BoundFit
 from kinetics.solve import solve, solver_failures
 
-__all__ = ["constrained_start", "impossible_records", "possible_centre", "prior_draw", "require_possible"]
+__all__ = ["constrained_start", "impossible_records", "possible_centre", "prior_draw"]
 
 _DRAWS = 20  # draws of the priors that are tried if the prior medians are impossible
 
@@ -64,25 +64,17 @@ def possible_centre(
                 "at a draw of the priors, where none is: look at the priors"
             )
             return g
-    raise _refusal(lines, f"at the prior medians, and some at each of {_DRAWS} draws of the priors")
+    raise _refusal(lines)
 
 
-def require_possible(bound: BoundFit, sites: Mapping[str, Array]) -> None:
-    """Raise FitError if any record is impossible at these values; it names them by subject, day and
-    analyte.
-    """
-    lines = impossible_records(bound, sites)
-    if lines:
-        raise _refusal(lines, "at the prior medians")
-
-
-def _refusal(lines: list[str], where: str) -> FitError:
-    """Return the error that lists the impossible records, the first 20 of them."""
+def _refusal(lines: list[str]) -> FitError:
+    """Return the error that shows the first 20 impossible records."""
     records = "\n".join(lines[:20])
     if len(lines) > 20:
         records += f"\n... and {len(lines) - 20} more"
     return FitError(
-        f"sampling cannot start: {len(lines)} records are impossible {where}\n{records}\n"
+        f"sampling cannot start: {len(lines)} records are impossible at the prior medians, and some at each "
+        f"of {_DRAWS} draws of the priors\n{records}\n"
         "check dose and sample times (a record before the first infusion must be below the LLOQ), "
         "the priors, or drop the record"
     )

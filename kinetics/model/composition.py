@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kinetics.arguments import require
 from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.model.model import Balance, Derived, Model, Output, Parameter
 
@@ -51,6 +52,7 @@ def compose(
     >>> list(model.states), "exposure" in model.parameters
     (['lung', 'liver', 'K', 'IL15', 'TS'], False)
     """
+    require(**{f"part {number}": (part, Model) for number, part in enumerate(parts, start=1)})
     if problems := list(_problems(parts, links)):
         file = next((part.path for part in parts if part.path), "")
         raise ModelError([Problem(what, remedy, file=file) for what, remedy in problems])
@@ -92,6 +94,7 @@ def prefixed(model: Model, prefix: str, *, product: str | None = None) -> Model:
     >>> list(kn.prefixed(kn.load_model("nk_persistence"), "nk", product="car_nk").states)
     ['nk_lung', 'nk_liver', 'nk_K', 'nk_IL15']
     """
+    require(model=(model, Model))
     if model.vector_field is None:
         what = f"{model.name} is a closed form: only differential equations join others"
         raise ModelError(Problem(what, "write it as a vector_field", file=model.path))

@@ -15,10 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
+
+from kinetics.arguments import require
 from kinetics.content import run_source
 from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.library import find, names
 from kinetics.model.priors import HalfNormal, Link, LogNormal, Prior, describe
+from kinetics.regimen import Doses
 from kinetics.units import UnitError, dimension
 
 __all__ = [
@@ -253,11 +257,12 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     `reference` is the name or the path. The same file content gives the same object, so compiled code is
     reused. `options` go to the file's own `build`, where it has one (`load_model("tumour_growth_inhibition",
     form="claret")`). ModelError names every fault: no MODEL, an unknown unit or option, a missing source, a
-    value outside its prior's support.
+    value outside its prior's support, a misspelt state or parameter in the equations or outputs.
 
     >>> list(kn.load_model("tumour_growth_inhibition", form="claret").states)
     ['TS']
     """
+    require(reference=(reference, str | Path))
     text = str(reference)
     path, bare = find("models", text)
     if path.suffix != ".py":
@@ -331,6 +336,7 @@ def _problems(model: Model) -> Iterator[tuple[str, str]]:
                 what = f"sites of {product}: {output} at {site} is no output in cells"
                 yield what, f"outputs: {', '.join(model.outputs)}"
     yield from _equation_problems(model)
+    yield from _name_problems(model)
 
 
 def _parameter_problems(model: Model, name: str, p: Parameter, *, where: str) -> Iterator[tuple[str, str]]:
@@ -371,6 +377,42 @@ def _equation_problems(model: Model) -> Iterator[tuple[str, str]]:
             continue
         for state in sorted(unknown):
             yield f"{where} names {state}, which is no state", f"the states are {', '.join(model.states)}"
+
+
+def _name_problems(model: Model) -> Iterator[tuple[str, str]]:
+    """States and parameters that the equations, outputs or derived quantities read and the model has not.
+
+    Every function is traced without numbers. Any fault of it but an unknown name is for the laws to find.
+    """
+    records = jax.ShapeDtypeStruct((3,), float)
+    doses: Any = jax.ShapeDtypeStruct((2,), float)
+    scalar = jax.ShapeDtypeStruct((), float)
+    p = dict.fromkeys(model.parameters, scalar)
+    y = dict.fromkeys(model.states, scalar if model.solution is None else records)
+    functions: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+    if model.vector_field is not None:
+        functions["vector_field"] = (model.vector_field, (scalar, y, p))
+    if model.solution is not None:
+        functions["solution"] = (model.solution, (records, p, Doses(*[doses] * len(Doses._fields))))
+    functions |= {f"output {name}": (output.value, (y, p)) for name, output in model.outputs.items()}
+    functions |= {f"derived {name}": (derived.value, (p,)) for name, derived in model.derived.items()}
+    for where, (function, arguments) in functions.items():
+        try:
+            jax.eval_shape(function, *arguments)
+        except KeyError as error:
+            name = str(error.args[0]) if error.args else ""
+            yield f"{where} reads {name!r}, which it is not given", _right_name(model, name)
+        except Exception:
+            continue
+
+
+def _right_name(model: Model, name: str) -> str:
+    """The remedy for a name that is read in vain."""
+    if name in model.states:
+        return f"it is a state, y[{name!r}]: p holds the parameters"
+    if name in model.parameters:
+        return f"it is a parameter, p[{name!r}]: y holds the states"
+    return did_you_mean(name, [*model.states, *model.parameters])
 
 
 def allowed(link: Link, value: float) -> bool:

@@ -6,6 +6,7 @@ from math import nan
 
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import InputError, Problem
 from kinetics.outcomes.dlts import followed_until, patients_of
 from kinetics.outcomes.responses import RATES, assessments_of, best_responses, first_infusions
@@ -33,6 +34,7 @@ def subject_outcomes(
     1     S02      2  30000000.0  0.0  1.0       0.0
     2     S04      2  30000000.0  0.0  0.0       0.0
     """
+    require(study=(study, Study), protocol=(protocol, Protocol))
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
     patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
     crs = _worst_crs(study, protocol)

@@ -10,6 +10,7 @@ from typing import Literal
 from pandas import DataFrame
 from pandas.api.types import is_numeric_dtype
 
+from kinetics.arguments import require
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.escalation import Cohort, Decision, Rule
 from kinetics.outcomes.proportions import proportion_columns
@@ -64,6 +65,7 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
 
     StudyError lists everything that keeps a subject from being read.
     """
+    require(study=(study, Study), protocol=(protocol, Protocol))
     _check_columns(study, level_column)
     levels, problems = _levels(study, protocol, level_column)
     problems += _follow_up_problems(study)

@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.outcomes.grouping import check_by
 from kinetics.outcomes.immune_responses import as_recist, immune_assessments_of
@@ -97,6 +98,7 @@ def survival_times(
     0     S01  142.99   True  progression on day 142.99
     1     S02  140.06   True  progression on day 140.06
     """
+    require(study=(study, Study), protocol=(protocol, Protocol))
     if endpoint not in get_args(SurvivalEndpoint):
         raise InputError(
             Problem(f"endpoint {endpoint!r}", did_you_mean(str(endpoint), get_args(SurvivalEndpoint)))

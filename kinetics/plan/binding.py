@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from kinetics.arguments import require
 from kinetics.arrays import AnyArray
 from kinetics.assay import (
     DNA_UG,
@@ -274,6 +275,7 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     >>> list(kn.plan.bind(kn.read_plan("ogasawara_2021__synthetic_cart_12")).priors())[:2]
     ['lag_fraction_pop', 'doubling_time_pop']
     """
+    require(plan=(plan, FitPlan), study=(study, Study | None), model=(model, Model | None))
     if study is None:
         study = read_study(plan.data)
     if model is None:

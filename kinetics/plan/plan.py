@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from pydantic import Field, ValidationError, field_validator
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import find, is_bare, names
 from kinetics.plan.tables import (
@@ -31,13 +32,15 @@ from kinetics.plan.tables import (
     SolverSpec,
     of_a_deviation,
 )
-from kinetics.toml import Spec, problem_of, read_toml
+from kinetics.toml import Spec, problems_of, read_toml
 
 __all__ = ["FitKeys", "FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
 
 
 class FitPlan(Spec):
     """One fit. `model` and `data` are library names or paths; the fields describe the rest.
+
+    PlanError lists every problem of the keywords.
 
     >>> observe = {"theophylline": {"likelihood": "additive"}}
     >>> plan = kn.FitPlan(model="one_compartment_oral", data="theophylline", observe=observe, method="map")
@@ -204,6 +207,7 @@ def find_plan(source: str | Path) -> Path:
 
     A bare name is looked up in the library; a path is the user's own file.
     """
+    require(source=(source, str | Path))
     text = str(source)
     path = find("fits", text).path
     if not path.is_file():
@@ -246,4 +250,4 @@ def plan_of(content: Mapping[str, Any], *, file: str = "") -> FitPlan:
     try:
         return FitPlan.model_validate(dict(content))
     except ValidationError as error:
-        raise PlanError([problem_of(e, file, FitPlan) for e in error.errors()]) from error
+        raise PlanError(problems_of(error, file, FitPlan)) from error

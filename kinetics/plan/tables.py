@@ -233,7 +233,7 @@ class Correlated(Spec):
     @classmethod
     def _two(cls, analytes: tuple[str, str]) -> tuple[str, str]:
         if analytes[0] == analytes[1]:
-            raise ValueError(f"name two analytes; {analytes[0]!r} is correlated with itself")
+            raise ValueError(f"{analytes[0]!r} is correlated with itself; name two analytes")
         return analytes
 
     def prior(self) -> Correlation:
@@ -304,7 +304,9 @@ class ShrinkageSpec(Spec):
         if self.prior == "horseshoe" and self.expected is None:
             raise ValueError("a horseshoe takes `expected`, how many effects are believed to matter")
         if self.prior == "normal" and self.expected is not None:
-            raise ValueError("`expected` is the horseshoe's; a normal has one common SD, of scale `slab_sd`")
+            raise ValueError(
+                "`expected` is the horseshoe's; leave it out: a normal has one SD, of scale `slab_sd`"
+            )
         return self
 
 

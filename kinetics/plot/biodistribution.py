@@ -7,6 +7,7 @@ from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.arrays import AnyArray
 from kinetics.inference import Fit
 from kinetics.plot.frame import (
@@ -39,6 +40,7 @@ def plot_biodistribution(fit: Fit, curves: DataFrame) -> Figure:
     >>> figure = plot_biodistribution(fit, kn.exposures.site_curves(fit, draws=2))
     >>> figure.layout.xaxis.title.text
     """
+    require(fit=(fit, Fit))
     products = list(dict.fromkeys(curves["product"]))
     sites = [s for s in _SITES if (curves["site"] == s).any()]
     titles = [f"{product_name(product)}: {site.replace('_', ' ')}" for product in products for site in sites]

@@ -11,6 +11,7 @@ from plotly.colors import sample_colorscale
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.model import Model
 from kinetics.plot.frame import GREY, INK, number_text, product_name
@@ -73,6 +74,7 @@ def plot_body_map(
     >>> len(kn.plot.plot_body_map(model, shares, days=(1, 7)).layout.annotations) > 2
     True
     """
+    require(of=(of, Fit | Model))
     shares = shares.dropna(subset=["share"])
     products = list(dict.fromkeys(shares["product"]))
     times = {p: _nearest(shares[shares["product"] == p], days) for p in products}

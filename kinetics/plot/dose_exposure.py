@@ -11,6 +11,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.decision import (
     Exposures,
     counted_analytes,
@@ -61,6 +62,7 @@ def plot_dose_exposure(
     >>> len(kn.plot.plot_dose_exposure(study, seen, ["car_copies_cmax"]).data) > 3
     True
     """
+    require(study=(study, Study), fit=(fit, Fit | None))
     doses = levels_of(study, by)
     names = list(exposures or observed.values)
     columns = min(2, len(names))

@@ -8,6 +8,7 @@ import numpy as np
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
+from kinetics.arguments import require
 from kinetics.checks import RELEVANT, Subgroups
 from kinetics.errors import Problem, StudyError
 from kinetics.inference import Fit
@@ -34,6 +35,7 @@ def plot_forest(fit: Fit, subgroups: Subgroups) -> Figure:
     >>> figure.layout.title.text
     'Covariate effects'
     """
+    require(fit=(fit, Fit))
     ratios = _ratios(subgroups)
     rows = ratios.to_dict("records")
     parameters = list(dict.fromkeys(ratios["parameter"]))

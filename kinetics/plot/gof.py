@@ -10,6 +10,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 from scipy.special import ndtri
 
+from kinetics.arguments import require
 from kinetics.checks import GoodnessOfFit
 from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, INK, PALETTE, finish, log_range, number_text, unit_text, value_axis
@@ -33,6 +34,7 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
     >>> figure.layout.title.text
     'Theophylline: goodness of fit'
     """
+    require(fit=(fit, Fit))
     study = fit.study
     table = DataFrame(checked.table[checked.table["analyte"] == analyte]).reset_index(drop=True)
     unit = unit_text(study.analytes[analyte].unit)

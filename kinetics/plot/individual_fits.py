@@ -10,6 +10,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import (
@@ -62,6 +63,7 @@ def plot_individual_fits(
     >>> figure.layout.title.text
     'Theophylline: the fit of each subject'
     """
+    require(fit=(fit, Fit))
     study = fit.study
     chosen = list(fit.bound.subjects if subjects is None else subjects)
     if curves is None:

@@ -9,6 +9,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.outcomes import ENDPOINTS, KaplanMeier, SurvivalEndpoint
 from kinetics.plot.frame import DASHES, INK, PALETTE, faint, finish, number_text, unit_text
 from kinetics.study import Study
@@ -32,6 +33,7 @@ def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEnd
     >>> figure.layout.xaxis.title.text
     'Time since first infusion of cells (days)'
     """
+    require(study=(study, Study))
     groups = survival.groups
     below = ROW * (len(groups) + 2)
     height = 440 + below

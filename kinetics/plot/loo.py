@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from plotly.graph_objects import Figure, Scatter
 
+from kinetics.arguments import require
 from kinetics.checks import Loo
 from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, PALETTE, finish, number_text
@@ -25,6 +26,7 @@ def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
     >>> figure.layout.yaxis.title.text
     'Pareto k'
     """
+    require(fit=(fit, Fit))
     units = loo.units.reset_index(drop=True)
     k = units["pareto_k"].to_numpy(float)
     drawn = np.isfinite(k)

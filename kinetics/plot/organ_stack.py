@@ -12,6 +12,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
@@ -53,6 +54,7 @@ def plot_organ_stack(
     >>> len(kn.plot.plot_organ_stack(model, shares).data) > 4
     True
     """
+    require(of=(of, Fit | Model))
     products = list(dict.fromkeys(shares["product"]))
     shared_axes: dict[str, Any] = {"shared_xaxes": "columns", "shared_yaxes": "rows"}
     figure = make_subplots(

@@ -9,6 +9,7 @@ import numpy as np
 from pandas import DataFrame, Series
 from plotly.graph_objects import Figure, Scatter
 
+from kinetics.arguments import require
 from kinetics.plot.frame import (
     DASHES,
     GREY,
@@ -50,6 +51,7 @@ def plot_persistence(
     >>> figure.layout.yaxis.title.text
     'CAR transgene, qPCR in blood (copies/µg DNA)'
     """
+    require(study=(study, Study))
     labels = groupings(study)
     if by is None:
         names = list(labels)

@@ -11,6 +11,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import INK, PALETTE, SHARED, analyte_title, finish, log_range, time_title, value_axis
@@ -56,6 +57,7 @@ def plot_population(
     >>> figure.layout.title.text
     'Theophylline: a typical patient and new patients'
     """
+    require(fit=(fit, Fit))
     by, members, groups = _members(fit, by)
     if curves is None:
         curves = population_curves(fit, by=by, covariates=covariates, analyte=analyte, draws=draws, seed=seed)
@@ -138,6 +140,7 @@ def population_curves(
     >>> curves = population_curves(fit, draws=10)
     >>> figure = plot_population(fit, "theophylline", curves=curves, log=False)
     """
+    require(fit=(fit, Fit))
     _, members, _ = _members(fit, by)
     curves = {}
     for label, subjects in members.items():

@@ -11,6 +11,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 from scipy.stats import gaussian_kde
 
+from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.model import Prior
 from kinetics.plot.frame import GREY, PALETTE, faint, finish, unit_text
@@ -30,6 +31,7 @@ def plot_prior_posterior(fit: Fit, *, sites: Sequence[str] | None = None, column
     >>> figure.layout.title.text
     'What the data moved: prior and posterior'
     """
+    require(fit=(fit, Fit))
     priors = fit.bound.priors()
     draws = fit.sites()
     chosen = list(priors) if sites is None else list(sites)

@@ -11,6 +11,7 @@ from plotly.graph_objects import Box, Figure, Histogram, Scatter
 from plotly.subplots import make_subplots
 from scipy.stats import norm, spearmanr
 
+from kinetics.arguments import require
 from kinetics.checks import parameter_table
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.inference import Fit
@@ -29,6 +30,7 @@ def plot_etas(fit: Fit, *, columns: int = 4) -> Figure:
     >>> figure.layout.title.text
     'Random effects'
     """
+    require(fit=(fit, Fit))
     names = _varying(fit)
     eta = _means(fit)
     shrinkage = parameter_table(fit).set_index("parameter")["shrinkage"].dropna()
@@ -90,6 +92,7 @@ def plot_eta_covariates(fit: Fit, covariates: Sequence[str] | None = None) -> Fi
     >>> figure.layout.title.text
     'Random effects and covariates'
     """
+    require(fit=(fit, Fit))
     names = _varying(fit)
     study = fit.study
     available = sorted({*study.covariates, "weight_kg"} & set(study.subjects.columns))

@@ -10,6 +10,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
 from kinetics.plot.frame import GREY, PALETTE, dress, log_range, unit_text, value_axis
@@ -45,6 +46,7 @@ def plot_simulation(
     >>> figure.layout.title.text
     'stein_2019: simulated'
     """
+    require(model=(model, Model))
     bands = curve_bands(curves)
     patients = int(curves["patient"].nunique())
     failed = int(curves.loc[curves["value"].isna(), "patient"].nunique())

@@ -7,6 +7,7 @@ from typing import Any
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
+from kinetics.arguments import require
 from kinetics.outcomes import BASELINE, SIZE, best_responses, size_changes
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, finish, time_title
 from kinetics.plot.waterfall import add_thresholds
@@ -32,6 +33,7 @@ def plot_spider(
     >>> figure.layout.yaxis.title.text
     'Change from baseline, sum of diameters (%)'
     """
+    require(study=(study, Study))
     changes = size_changes(study, size, baseline)
     figure = Figure()
     best = best_responses(study, confirmed).set_index("subject")["response"]

@@ -8,6 +8,7 @@ from typing import Any
 from pandas import DataFrame
 from plotly.graph_objects import Bar, Figure, Scatter
 
+from kinetics.arguments import require
 from kinetics.outcomes import assessments_of, follow_up
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, faint, finish
 from kinetics.plot.grouping import group_subjects
@@ -31,6 +32,7 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     >>> figure.layout.xaxis.title.text
     'Time since first infusion of cells (days)'
     """
+    require(study=(study, Study))
     lives = follow_up(study)
     lives["length"] = lives["alive_on"].where(lives["died_on"].isna(), lives["died_on"]) - lives["start"]
     drawn = lives[lives["start"].notna()].sort_values("length", kind="stable").reset_index(drop=True)

@@ -9,6 +9,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
+from kinetics.arguments import require
 from kinetics.checks import Vpc
 from kinetics.inference import Fit
 from kinetics.plot.frame import (
@@ -48,6 +49,7 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     >>> figure.layout.title.text
     'CAR transgene: visual predictive check'
     """
+    require(fit=(fit, Fit))
     study = fit.study
     bins = checked.bins
     limits = limit_lines(study, checked.analyte)

@@ -8,6 +8,7 @@ import numpy as np
 from pandas import DataFrame
 from plotly.graph_objects import Bar, Figure
 
+from kinetics.arguments import require
 from kinetics.outcomes import BASELINE, RECIST_1_1, SIZE, best_changes
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, finish
 from kinetics.study import Study
@@ -34,6 +35,7 @@ def plot_waterfall(
     >>> figure.layout.yaxis.title.text
     'Best change from baseline, sum of diameters (%)'
     """
+    require(study=(study, Study))
     table = best_changes(study, size, baseline, by=by, confirmed=confirmed)
     drawn = table[table["percent"].notna()].sort_values("percent", ascending=False, kind="stable")
     figure = Figure()

@@ -26,6 +26,7 @@ import pandas as pd
 from jaxtyping import Array, Float
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.assay import TINY, location_scale, recorded
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.inference import Fit
@@ -80,6 +81,7 @@ def design_information(
     >>> list(table), list(table["scenario"].unique())
     (['scenario', 'parameter', 'held', 'prior_sd', 'sd', 'learnt'], ['as planned', 'with late'])
     """
+    require(source=(source, BoundFit | Fit))
     bound, values, sites = _medians(source)
     blocks = _slopes(bound, values, sites, add)
     if scenarios is None:
@@ -124,6 +126,7 @@ def most_informative(
     >>> list(kn.prediction.most_informative(bound, ["half_life_persistence"]))
     ['analyte', 'day', 'records', 'half_life_persistence', 'loss']
     """
+    require(source=(source, BoundFit | Fit))
     bound, values, sites = _medians(source)
     names = list(values)
     unknown = [k for k in targets if k not in values]

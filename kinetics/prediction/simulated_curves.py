@@ -19,6 +19,7 @@ import pandas as pd
 from jaxtyping import Array, Float
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.arrays import AnyArray
 from kinetics.errors import KineticsWarning, PlanError, Problem, did_you_mean
 from kinetics.inference import Fit
@@ -177,6 +178,11 @@ def simulation(
 
     The keywords and the errors are those of `simulate`.
     """
+    require(
+        model=(model, Model | str | Path),
+        regimen=(regimen, Regimen | None),
+        study=(study, Study | str | Path | None),
+    )
     model = chosen_model(model, prior_set, parameters=parameters)
     if isinstance(study, str | Path):
         study = read_study(study)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import (
     Blrm,
@@ -61,6 +62,7 @@ def rule_of(
     >>> kn.protocol.rule_of(protocol, "boin", target=0.25).target
     0.25
     """
+    require(protocol=(protocol, Protocol))
     settled(protocol)
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import find, names
 from kinetics.protocol.points import (
@@ -19,7 +20,7 @@ from kinetics.protocol.points import (
     shown,
 )
 from kinetics.protocol.tables import Protocol
-from kinetics.toml import problem_of, read_toml
+from kinetics.toml import problems_of, read_toml
 
 __all__ = ["Lint", "Protocol", "find_protocol", "lint", "read_protocol", "settled"]
 
@@ -96,8 +97,7 @@ def read_protocol(source: str | Path) -> Protocol:
     try:
         return Protocol.model_validate(read_toml(path, PlanError))
     except ValidationError as error:
-        problems = [problem_of(detail, str(path), Protocol) for detail in error.errors()]
-        raise PlanError(problems) from error
+        raise PlanError(problems_of(error, str(path), Protocol)) from error
 
 
 def find_protocol(source: str | Path) -> Path:
@@ -105,6 +105,7 @@ def find_protocol(source: str | Path) -> Path:
 
     PlanError where there is no such file.
     """
+    require(source=(source, str | Path))
     text = str(source)
     path = Path(text)
     if not path.exists():
@@ -123,6 +124,7 @@ def lint(protocol: Protocol) -> Lint:
     >>> report.ok, len(report.open)
     (False, 14)
     """
+    require(protocol=(protocol, Protocol))
     return Lint(open_points(protocol), contradictions(protocol), settled_points(protocol))
 
 

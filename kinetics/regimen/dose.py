@@ -39,8 +39,15 @@ __all__ = [
 # keyword -> unit. A count is for what is neither cells nor a mass: one day of lymphodepletion is 1.
 AMOUNTS = {"cells": "cells", "cells_per_kg": "cells/kg", "mg": "mg", "mg_per_kg": "mg/kg", "count": "count"}
 _CEILINGS = {"at_most_cells": "cells_per_kg", "at_most_mg": "mg_per_kg"}
-_REQUIRED = ("product", "route", "on")
-_REPEAT = ("every_days", "times")
+_REQUIRED = {  # key -> what it takes
+    "product": 'a snake_case name such as "car_t"',
+    "route": 'a snake_case name such as "iv"',
+    "on": "a day from 0 up, or a list of days",
+}
+_REPEAT = {
+    "every_days": "the days from one course's start to the next one's",
+    "times": "the number of courses in all: 2 is the first and one more",
+}
 KEYS = (*_REQUIRED, *AMOUNTS, *_CEILINGS, "minutes", "cycle", "repeat")
 
 _PRODUCTS = ("car_nk", "car_t")
@@ -185,9 +192,9 @@ def _key_problems(keys: Mapping[str, Any]) -> Iterator[Problem]:
     for key in keys:
         if key not in KEYS:
             yield Problem(f"unknown key {key!r}", did_you_mean(key, KEYS))
-    for key in _REQUIRED:
+    for key, words in _REQUIRED.items():
         if key not in keys:
-            yield Problem(f"missing key {key!r}", f"add `{key} = ...`")
+            yield Problem(f"missing key {key!r}", f"add `{key} = ...`, {words}")
     if "repeat" not in keys:
         return
     repeat = keys["repeat"]
@@ -198,19 +205,19 @@ def _key_problems(keys: Mapping[str, Any]) -> Iterator[Problem]:
     for key in repeat:
         if key not in _REPEAT:
             yield Problem(f"unknown key 'repeat.{key}'", did_you_mean(key, _REPEAT))
-    for key in _REPEAT:
+    for key, words in _REPEAT.items():
         if key not in repeat:
-            yield Problem(f"missing key 'repeat.{key}'", f"add `{key} = ...`")
+            yield Problem(f"missing key 'repeat.{key}'", f"add `{key} = ...`, {words}")
     yield from _repeat_problems(repeat.get("every_days", 1), repeat.get("times", 1))
 
 
 def _repeat_problems(every_days: object, times: object) -> Iterator[Problem]:
     if not (_is_number(every_days) and 0 < every_days < math.inf):
         what = f"every_days = {every_days!r} is not a number of days above 0"
-        yield Problem(what, "write the days from one course's start to the next one's")
+        yield Problem(what, f"write {_REPEAT['every_days']}")
     if not _is_whole(times, 1):
         what = f"times = {times!r} is not a whole number from 1 up"
-        yield Problem(what, "write the number of courses in all: 2 is the first and one more")
+        yield Problem(what, f"write {_REPEAT['times']}")
 
 
 def _value_problems(keys: Mapping[str, Any]) -> Iterator[Problem]:
@@ -249,7 +256,12 @@ def _numbers(value: object) -> list[float] | None:
 
 def _number_problems(key: str, value: object) -> Iterator[Problem]:
     if _numbers(value) is None:
-        yield Problem(f"{key} = {value!r} is not a number or a list of numbers", "write 14 or [14, 15]")
+        remedy = "write one number for all days, or a list with one for each day"
+        if key == "on":
+            remedy = "write a day or a list of days: 14 or [14, 15]"
+        if key in _CEILINGS:
+            remedy = "write the largest dose as one number"
+        yield Problem(f"{key} = {value!r} is not a number or a list of numbers", remedy)
 
 
 def _is_list(value: object) -> bool:

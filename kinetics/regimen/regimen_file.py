@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.regimen.dose import Dose, doses_from
 from kinetics.regimen.regimen import Regimen
@@ -37,6 +38,7 @@ def read_regimen(source: str | Path) -> Regimen:
     0   car_t    iv   0.0  100000000.0  cells       0.0      1
     1   car_t    iv   7.0  100000000.0  cells       0.0      1
     """
+    require(source=(source, str | Path))
     content, file = _content(source)
     problems = list(_table_problems(content))
     doses: list[Dose] = []

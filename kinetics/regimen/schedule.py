@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.arrays import AnyArray
 from kinetics.errors import PlanError, Problem, StudyError
 from kinetics.regimen.dose import total_amounts
@@ -84,6 +85,7 @@ def doses_for(
     array([[60000000., 60000000.],
            [80000000., 80000000.]])
     """
+    require(regimen=(regimen, Regimen))
     kg = np.asarray(weights, float)
     amount = total_amounts(regimen.given, kg)
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 
+from kinetics.arguments import require
 from kinetics.model import Model, Output
 from kinetics.regimen import Doses, pad_doses
 from kinetics.solve.reachable import reach
@@ -31,6 +32,7 @@ TIMES = np.array([0.5, 1.0, 1.02, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 21.0, 28.
 _TOTAL = "(mass balance)"  # an output added to the model's own, so that all share a compilation
 DAY = 1.0  # day of the dose
 SHORT = 0.02  # days: the duration of an infusion that ends at the third record
+LONG = 1.0  # days: the duration of an infusion that is given in two parts too
 Curves = dict[str, Float[np.ndarray, "subject record"]]
 
 
@@ -110,6 +112,7 @@ class Trial:
             "answering": [[(DAY, 0.0, 0.0)], [(3.0, d, 0.0)], [first], *others],
             "doses": [[first], [(DAY, 0.0, 0.0)], split, [(5.0, d, 0.0)], [first, (5.0, d, 0.0)]],
             "infusions": [[(DAY, d, x)] for x in durations],
+            "halves": [[(DAY, d, LONG)], [(DAY, d / 2, LONG / 2), (DAY + LONG / 2, d / 2, LONG / 2)]],
             "converging": [[first], [(2.0, d, SHORT)]],
             "drawn": [[first]] * 9,
         }
@@ -136,6 +139,7 @@ class Trial:
         "answering": no dose; a dose on day 3; a dose on day 1; that dose with one more by each other route.
         "doses": a dose; none; the dose in two parts at one time; a dose on day 5; doses on both days.
         "infusions": over 0, 1e-3 and 1e-4 d; ending at a record, just before it, just after it.
+        "halves": an infusion over a day; the same, stopped and resumed at once after half of it.
         "converging": a bolus; an infusion.
         "drawn": typical parameters, then eight draws from the priors.
         """
@@ -167,6 +171,7 @@ def check_laws(model: Model, *, amount: float | None = None, seed: int = 0) -> l
     >>> [(law.name, law.ok) for law in kn.solve.check_laws(kn.load_model("one_compartment_iv"))][:3]
     [('answers a dose', True), ('finite and not negative', True), ('a dose in two parts is the dose', True)]
     """
+    require(model=(model, Model))
     default = 1e8 if model.dose_unit == "cells" else 100.0
     trial = Trial(model, amount or model.typical_dose or default, seed)
     results = []
@@ -264,6 +269,29 @@ def _ends_at_a_record(trial: Trial) -> Verdict:
     return gap < 1e-3, detail
 
 
+def _halves(trial: Trial) -> Verdict:
+    """An infusion that is stopped halfway and resumed at once is the infusion.
+
+    A closed form may be the curve of whole doses, however long they take; not where it claims that doses
+    superpose.
+    """
+    c = trial.group("halves")
+    gap, detail = _apart(c, c, 1, 0)
+    ignores = trial.model.solution is not None and _ignores_duration(trial)
+    if ignores and not trial.model.linear:
+        return None, f"it ignores the duration of infusions: one over {LONG:g} d is a bolus to it"
+    if ignores:
+        return False, f"the solution ignores `doses.duration`: an infusion over {LONG:g} d is a bolus to it"
+    return gap < 1e-4, detail
+
+
+def _ignores_duration(trial: Trial) -> bool:
+    """Whether an infusion over a day has the curves of the bolus."""
+    infusion = trial.group("halves")
+    bolus = trial.group("doses")
+    return all(np.array_equal(infusion[name][0], bolus[name][0]) for name in bolus)
+
+
 def _batch(trial: Trial) -> Verdict:
     """A subject has the same curves alone and among others."""
     alone = trial.run(trial.doses([[(DAY, trial.amount, 0.0)]]))
@@ -351,6 +379,7 @@ LAWS: dict[str, Callable[[Trial], Verdict]] = {
     "doses superpose": _superposes,
     "a short infusion is a bolus": _becomes_bolus,
     "an infusion may end at a record": _ends_at_a_record,
+    "an infusion in two parts is one": _halves,
     "one subject or many": _batch,
     "converges to the reference": _converges,
     "mass balance": _balances,

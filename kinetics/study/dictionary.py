@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.sources.cdisc import snake
-from kinetics.toml import Spec, keys_at, parse_toml, read_toml
+from kinetics.toml import Spec, keys_at, parse_toml, read_toml, remedy_at
 from kinetics.units import dimension
 
 __all__ = [
@@ -41,6 +41,7 @@ class _Table(Spec):
     """A table of the dictionary. No value is converted: `synthetic = "yes"` is an error."""
 
     model_config = ConfigDict(strict=True)
+    refusal = StudyError
 
 
 class Analyte(_Table):
@@ -246,4 +247,6 @@ def _problem(file: str, loc: Sequence[object], kind: str, message: str, value: o
         return Problem(what, f"write it {name!r}", file=file, column=path, value=str(value))
     what = message.removeprefix("Value error, ")
     shown = "" if isinstance(value, dict | BaseModel) else str(value)
-    return Problem(what, _REMEDIES.get(key, "correct the value"), file=file, column=path, value=shown)
+    return Problem(
+        what, _REMEDIES.get(key) or remedy_at(loc, Dictionary), file=file, column=path, value=shown
+    )

@@ -17,6 +17,7 @@ from typing import Any, Unpack
 
 from pandas import DataFrame, Series
 
+from kinetics.arguments import require
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.library import find, names
 from kinetics.study.assembly import Reading, read_folder, table_files
@@ -233,6 +234,7 @@ def validate_study(source: str | Path, **options: Unpack[EventTableOptions]) -> 
 
 def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None, list[Problem]]:
     """A study, or else its problems."""
+    require(source=(source, str | Path))
     try:
         path = _resolve(source)
     except StudyError as error:

@@ -17,7 +17,7 @@ from kinetics.checks.parameters import parameter_table
 from kinetics.errors import PlanError
 from kinetics.exposures.fitted import exposure
 from kinetics.inference.fitting import Fit
-from kinetics.inference.possible_starts import constrained_start, require_possible
+from kinetics.inference.possible_starts import constrained_start, impossible_records
 from kinetics.inference.posterior import Posterior
 from kinetics.model.priors import Correlation, LogNormal
 from kinetics.plan.binding import BoundFit, bind, describe_records
@@ -114,7 +114,7 @@ def test_the_density_has_the_priors_of_factor_and_correlation_and_a_finite_gradi
     sites = constrained_start(of)
     assert {"scale_car_copies", "scale_car_cells", RHO} <= set(sites)
     assert set(Posterior(of).names) == set(of.priors())
-    require_possible(of, sites)
+    assert impossible_records(of, sites) == []
     joint = jax.jit(lambda s: of.log_density(s, of.data))
     likelihood = jax.jit(lambda s: sum(t.sum() for t in of.record_log_likelihood(s, of.data).values()))
     moved = sites | {"scale_car_cells": jnp.asarray(2.0), RHO: jnp.asarray(-0.3)}

@@ -67,6 +67,29 @@ def test_design_says_what_a_rule_assumes_that_no_protocol_gives(rule):
     assert "assumed" not in call("design", SYNTHETIC, *TRUE, "--json").json()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([SYNTHETIC, "--true-response", ".1,.2,.5,.55"], "`kinetics design trials` takes it"),
+        (
+            [SYNTHETIC, "--run", "runs/x"],
+            "`kinetics design from-fit` (an argument, without dashes) takes it",
+        ),
+        (["from-fit", SYNTHETIC, "runs/x", "--true-response", ".1"], "`kinetics design trials` takes it"),
+    ],
+)
+def test_an_option_of_another_command_of_design_is_named_with_that_command(arguments, says):
+    said = call("design", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert says in " ".join(said.err.replace("│", " ").split())
+
+
+def test_an_option_that_no_command_of_design_takes_is_unknown():
+    said = call("design", SYNTHETIC, *TRUE, "--trut-dlt", "1")
+    assert "No such option: --trut-dlt (Possible" in said.err
+    assert "takes it" not in said.err
+
+
 def test_time_to_event_boin_with_every_window_ended_is_boin():
     of = {r: call("design", SYNTHETIC, *TRUE, "--rule", r, "--json").json() for r in ("boin", "tite_boin")}
     assert of["boin"]["p_mtd"] == of["tite_boin"]["p_mtd"]

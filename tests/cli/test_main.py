@@ -76,6 +76,7 @@ def test_the_first_help_lists_every_command() -> None:
         (["validate", "pk.csv", "--lloq", "low"], "'--lloq'"),
         (["exposure", "runs/x", "--draws", "1.5"], "'--draws'"),
         (["simulate", "stein_2019", "--times", "0:9"], "0:90:1"),
+        (["lint", "nkg2d_registry", "--true-response", ".1"], "`kinetics design trials` or"),
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_is_wrong(arguments: list[str], says: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kinetics.cli import new_study as new
 from kinetics.cli.new_study import new_study
 from kinetics.errors import InputError
-from kinetics.inference.possible_starts import constrained_start, require_possible
+from kinetics.inference.possible_starts import constrained_start, impossible_records
 from kinetics.model.model import load_model
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import read_plan
@@ -27,7 +27,7 @@ def test_a_new_study_validates_and_its_fit_binds_and_can_start(tmp_path: Path) -
     assert bound.study.path == folder / "data" / "example"
     assert bound.model.path == str(folder / "models" / "example.py")
     assert {a.analyte for a in bound.assays} == {"car_copies", "car_cells"}
-    require_possible(bound, constrained_start(bound))
+    assert impossible_records(bound, constrained_start(bound)) == []
 
 
 def test_a_new_study_says_that_its_data_are_synthetic_and_what_to_do_next(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import sys
 from math import exp, isnan, log
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from kinetics.errors import InputError
 from kinetics.exposures.samples import nca, nca_summary, to_pptestcd
 from kinetics.study.study import Study, read_study
 from tests.support.nca_rules import FREE, LN2
+from tests.support.part_studies import study_with
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def study_of(doses: list[tuple], observations: list[tuple], subjects: tuple[str,
     analytes = {name: SimpleNamespace(unit=units[name]) for name in dict.fromkeys(table["analyte"])}
     index = pd.Index(subjects, name="subject")
     tables = {"doses": pd.DataFrame(doses, columns=dose_columns), "observations": table}
-    return cast(Study, SimpleNamespace(**tables, subjects=pd.DataFrame(index=index), analytes=analytes))
+    return study_with(**tables, subjects=pd.DataFrame(index=index), analytes=analytes)
 
 
 NK = [("a", 0.0, "car_nk", 1, 0.0), ("a", 1.0, "car_nk", 1, 0.0)]
@@ -262,6 +262,7 @@ def test_nca_needs_no_jax_and_no_later_layer(root: Path):
         own = {top for top in tops if top.startswith("kinetics.")}
         assert own <= {
             "kinetics.exposures.area",
+            "kinetics.arguments",
             "kinetics.errors",
             "kinetics.study",
             "kinetics.exposures.profile",

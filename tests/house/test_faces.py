@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -118,6 +121,17 @@ def test_a_name_that_is_not_at_the_root_is_told_with_its_place():
         _ = kinetics.read_stduy
     with pytest.raises(AttributeError, match=r"kinetics\.study has no 'nca'; it is kinetics\.nca"):
         _ = kinetics.study.nca
+
+
+def test_the_root_has_the_version_that_is_installed():
+    assert kinetics.__version__ == version("cellkinetics")
+    assert not hasattr(kinetics, "__versoin__")
+
+
+def test_the_roots_help_begins_with_a_guide_to_its_functions():
+    words = set(re.findall(r"\w+", str(kinetics.__doc__)))
+    functions = {name for name in kinetics.__all__ if inspect.isfunction(getattr(kinetics, name))}
+    assert functions - words == {"compose", "prefixed"}  # what builds a model has its page
 
 
 def test_completion_lists_what_is_for_users():

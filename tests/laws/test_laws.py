@@ -74,6 +74,54 @@ def test_a_model_that_breaks_a_law_is_caught(law: str) -> None:
     assert detail
 
 
+def ignoring(model: Model) -> Model:
+    """A closed form that takes every infusion for a bolus."""
+    solution = model.solution
+    assert solution is not None
+    return replace(model, solution=lambda t, p, d: solution(t, p, d._replace(duration=0.0 * d.duration)))
+
+
+def halves_of(model: Model) -> tuple[bool | None, str]:
+    return LAWS["an infusion in two parts is one"](Trial(model, 100.0))
+
+
+@pytest.mark.parametrize("name", ["one_compartment_iv", "one_compartment_oral"])
+def test_a_closed_form_that_ignores_the_duration_of_infusions_is_caught(name: str) -> None:
+    model = load_model(name)
+    assert halves_of(model)[0] is True
+    ok, detail = halves_of(ignoring(model))
+    assert ok is False
+    assert "`doses.duration`" in detail
+    other_laws = [law for law in check_laws(ignoring(model)) if law.ok is False]
+    assert [law.name for law in other_laws] == ["an infusion in two parts is one"]
+
+
+def test_a_closed_form_with_the_wrong_duration_is_caught() -> None:
+    model = load_model("one_compartment_iv")
+    solution = model.solution
+    assert solution is not None
+    hours = replace(model, solution=lambda t, p, d: solution(t, p, d._replace(duration=24 * d.duration)))
+    assert halves_of(hours)[0] is False
+
+
+def test_a_curve_of_whole_doses_says_that_it_ignores_durations() -> None:
+    ok, detail = halves_of(load_model("stein_2019"))
+    assert ok is None
+    assert "ignores the duration of infusions" in detail
+
+
+@pytest.mark.parametrize("ka", [5.0, 2.0])
+def test_a_dose_over_a_duration_is_the_mean_of_boluses_over_it(ka: float) -> None:
+    """By superposition, with Gauss-Legendre nodes over the duration; also where ka is ke."""
+    trial = Trial(load_model("one_compartment_oral"), 100.0)
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    subjects = [[(1.0, 100.0, 0.8)], *([(1.4 + 0.4 * node, 100.0, 0.0)] for node in nodes)]
+    p = {name: np.full(len(subjects), value) for name, value in {"ka": ka, "ke": 2.0, "cl": 1.0}.items()}
+    curves = trial.run(trial.doses(subjects), p)["concentration"]
+    later = TIMES > 1.8
+    np.testing.assert_allclose(curves[0, later], (weights / 2) @ curves[1:, later], rtol=1e-6, atol=1e-12)
+
+
 def test_a_false_mass_balance_is_caught() -> None:
     total = Balance(lambda y, p: y["depot"] + y["centre"], without=("ke", "base"))
     iv = replace(decay(), dosing={"iv": lambda p: {"centre": 1.0}}, lag={})

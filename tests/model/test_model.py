@@ -21,7 +21,7 @@ GOOD = '''"""A mono-exponential decline, made for the tests; doi 10.0000/none; n
 
 import jax.numpy as jnp
 
-from kinetics import LogNormal, Model, Output, Parameter, State
+from kinetics import Derived, LogNormal, Model, Output, Parameter, State
 
 STATES = {"copies": State("CAR transgene", "copies/ug DNA", site="blood")}
 
@@ -128,6 +128,18 @@ BROKEN = [
         "output copies: unknown unit",
         "units",
     ),
+    (('p: y["copies"]', 'p: y["copeis"]'), "output copies reads 'copeis'", "did you mean 'copies'?"),
+    (('p: y["copies"]', 'p: p["copies"]'), "output copies reads 'copies'", "it is a state, y['copies']"),
+    (('p: y["copies"]', 'p: y["rate"]'), "output copies reads 'rate'", "it is a parameter, p['rate']"),
+    (('-p["rate"]', '-p["rte"]'), "solution reads 'rte', which it is not given", "did you mean 'rate'?"),
+    (
+        (
+            "solution, prior",
+            'solution, derived={"life": Derived(lambda p: 1 / p["rat"], "day", "life")}, prior',
+        ),
+        "derived life reads 'rat'",
+        "did you mean 'rate'?",
+    ),
 ]
 
 
@@ -142,6 +154,16 @@ def test_a_broken_model_file_says_what_and_the_remedy(
     assert problem.file == str(path)
 
 
+def test_a_misspelt_state_of_the_equations_is_one_problem(tmp_path: Path) -> None:
+    text = GOOD.replace("def solution(t, p, doses):", "def field(t, y, p):")
+    text = text.replace('p["start"] * jnp.exp(-p["rate"] * t)', '-p["rate"] * y["copy"]')
+    path = tmp_path / "mine.py"
+    path.write_text(text.replace("OUTPUTS, solution,", "OUTPUTS, vector_field=field,"), encoding="utf-8")
+    (problem,) = refusal(path).problems
+    assert problem.what == "vector_field reads 'copy', which it is not given"
+    assert problem.remedy == "did you mean 'copies'?"
+
+
 def test_a_file_that_is_not_python_is_refused_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(GOOD)
@@ -150,7 +172,7 @@ def test_a_file_that_is_not_python_is_refused_by_its_name(tmp_path: Path) -> Non
 
 def test_a_value_outside_the_unit_interval_is_refused_for_a_logit_normal(tmp_path: Path) -> None:
     edits = (
-        ("import LogNormal,", "import LogitNormal, LogNormal,"),
+        ("import Derived, LogNormal,", "import Derived, LogitNormal, LogNormal,"),
         ("LogNormal(0.1, 0.5)", "LogitNormal(0.1, 0.5)"),
     )
     assert load_model(model_file(tmp_path, *edits)).parameters["rate"].prior.link == "logit"

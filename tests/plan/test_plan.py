@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -138,7 +139,10 @@ def test_an_unknown_key_is_refused_with_its_nearest_match_at_every_level(
 def test_missing_keys_are_all_named_with_the_line_to_add(content: dict[str, Any], missing: list[str]) -> None:
     problems = refusal(content).problems
     assert sorted(p.what for p in problems) == [f"missing key {key!r}" for key in missing]
-    assert sorted(p.remedy for p in problems) == [f"add `{key} = ...`" for key in missing]
+    for problem in problems:
+        key = problem.what.split("'")[1]
+        assert problem.remedy.startswith(f"add `{key} = ...`, ")
+        assert ": " in problem.remedy  # what it takes, and what it is
 
 
 @pytest.mark.parametrize(
@@ -183,13 +187,13 @@ def test_a_prior_of_a_toml_is_the_prior_of_a_model_file(spec: dict[str, Any], pr
     ("change", "says"),
     [
         ({"sampler": {"chains": 0}}, ("sampler.chains", "greater than or equal to 1", "given 0")),
-        ({"sampler": {"draws": "many"}}, ("sampler.draws", "integer", "given 'many'")),
+        ({"sampler": {"draws": "many"}}, ("sampler.draws", "whole number", "given 'many'")),
         ({"sampler": {"target_accept": 1.0}}, ("sampler.target_accept", "less than 1", "given 1.0")),
         ({"sampler": {"kind": "HMC"}}, ("sampler.kind", "'NUTS'", "given 'HMC'")),
         ({"observe": {"a": {"likelihood": "log_normal"}}}, ("observe.a", "did you mean 'lognormal'?")),
         (
             {"observe": {"a": {"below_lloq": "half"}}},
-            ("observe.a.below_lloq", "'censor' or 'drop'", "given 'half'"),
+            ("observe.a.below_lloq", "'censor', 'drop'", "given 'half'"),
         ),
         ({"observe": {"a": {"nu": 2.0}}}, ("observe.a.nu", "greater than 2", "given 2.0")),
         (
@@ -201,25 +205,59 @@ def test_a_prior_of_a_toml_is_the_prior_of_a_model_file(spec: dict[str, Any], pr
             {"observe": {"a": {"likelihood": "lognormal_poisson", "dna_ug": 0.0}}},
             ("observe.a.dna_ug", "greater than 0"),
         ),
-        ({"correlated": {"analytes": ["a"]}}, ("correlated.analytes", "missing key")),
+        ({"correlated": {"analytes": ["a"]}}, ("correlated.analytes", "entry 2 of the list is missing")),
         ({"correlated": {"analytes": ["a", "a"]}}, ("correlated.analytes", "'a' is correlated with itself")),
         (
             {"correlated": {"analytes": ["a", "b"], "concentration": 0.5}},
             ("correlated.concentration", "greater than or equal to 1", "given 0.5"),
         ),
-        ({"observe": "car_copies"}, ("observe", "dictionary", "given 'car_copies'")),
+        (
+            {"observe": "car_copies"},
+            ("observe", "not a table", "tables `[observe.NAME]`", "given 'car_copies'"),
+        ),
         ({"expect": {"cmax": {"median": 1, "within": 0}}}, ("expect.cmax.within", "greater than 0")),
         ({"fixed": {"cmax": "high"}}, ("fixed.cmax", "number", "given 'high'")),
         ({"effects": {"tails": {"cmax": 2.0}}}, ("effects.tails", "degrees of freedom are above 2")),
         ({"effects": {"concentration": 0.0}}, ("effects.concentration", "greater than 0", "given 0")),
-        ({"sampler": {"start": "mode"}}, ("sampler.start", "'laplace', 'vi' or 'prior'", "given 'mode'")),
-        ({"vary": "cmax"}, ("vary", "tuple", "given 'cmax'")),
+        ({"sampler": {"start": "mode"}}, ("sampler.start", "'laplace', 'vi', 'prior'", "given 'mode'")),
+        ({"vary": "cmax"}, ("vary", "not a list", "a list, each text in quotes", "given 'cmax'")),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_given(change: dict[str, Any], says: tuple[str, ...]) -> None:
     (problem,) = refusal(LEAST | change).problems
     for fragment in says:
         assert fragment in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"seed": "abc"}, "write a whole number: seed of every random number of the fit"),
+        ({"method": "nut"}, "write one of 'nuts', 'map', 'laplace', 'vi': how the posterior or its maximum"),
+        ({"sampler": {"draws": 2}}, "write a whole number from 10 up: draws kept of each chain"),
+        ({"sampler": 3}, "write a table `[sampler]` of `kind`, `chains`, "),
+        ({"covariates": {"cmax": {"covariate": "age"}}}, "write tables `[[covariates.cmax]]` of `covariate`"),
+        ({"options": {"form": 1.5}}, "write true or false or text in quotes or a list"),
+        ({"observe": {"a": {"vcn": "x"}}}, "a number above 0: vector copies in a CAR+ cell"),
+        ({"observe": {"a": {"vcn": {"sd": "x"}}}}, "write a number above 0: SD of log x"),
+        ({"observe": {"a": {"vcn": {"median": 1, "sd": 1, "sdd": 1}}}}, "did you mean 'sd'?"),
+        ({"correlated": {"analytes": ["a", "a"]}}, "name two analytes"),
+        ({"name": "a/b"}, "write text in quotes: name of the fit and of its run folder"),
+    ],
+)
+def test_a_wrong_value_has_one_problem_that_says_what_to_write(change: dict[str, Any], remedy: str) -> None:
+    (problem,) = refusal(LEAST | change).problems
+    assert remedy in problem.remedy
+
+
+def test_a_plan_made_in_python_is_refused_as_a_file_is() -> None:
+    content = LEAST | {"seed": "abc", "sampler": {"draws": 2}}
+    with pytest.raises(PlanError) as caught:
+        FitPlan(**content)
+    wanted = [replace(problem, file="") for problem in refusal(content).problems]
+    assert list(caught.value.problems) == wanted
+    with pytest.raises(PlanError, match="Normal takes mean and sd"):
+        PriorSpec(distribution="Normal")
 
 
 def test_two_wrong_values_of_one_table_are_both_named() -> None:

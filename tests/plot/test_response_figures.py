@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from kinetics.protocol.protocol import read_protocol
 from kinetics.study.study import Study, read_study
 from tests.support.commands import call
 from tests.support.figures import annotation, traces
+from tests.support.part_studies import study_with
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
 
@@ -85,14 +85,10 @@ def sizes(rows: list[tuple], **columns: Any) -> Study:
     """Subjects with cells on day 2 and sums of diameters: (subject, day, mm, overall)."""
     names = list(dict.fromkeys(r[0] for r in rows))
     table = DataFrame(rows, columns=["subject", "time", "sum_mm", "overall"])
-    return cast(
-        Study,
-        SimpleNamespace(
-            subjects=DataFrame({"dose_level": 1.0} | columns, index=Index(names, name="subject")),
-            subject_ids=names,
-            doses=DataFrame({"subject": names, "time": 2.0, "product": "car_nk"}),
-            responses=table.assign(row=range(2, len(table) + 2)),
-        ),
+    return study_with(
+        subjects=DataFrame({"dose_level": 1.0} | columns, index=Index(names, name="subject")),
+        doses=DataFrame({"subject": names, "time": 2.0, "product": "car_nk"}),
+        responses=table.assign(row=range(2, len(table) + 2)),
     )
 
 

@@ -32,6 +32,7 @@ REGIMEN = (
     + Regimen.iv(cells_per_kg=3e7, on=[14, 15]).repeat(every_days=14, times=2)
 )  # fmt: skip
 DOSE = '[[dose]]\nproduct = "car_t"\nroute = "iv"\n'
+NUMBERS = "write one number for all days, or a list with one for each day"
 LEAST = f"{DOSE}cells = 1e9\non = 0\n"
 
 
@@ -117,19 +118,21 @@ def test_every_mistake_of_every_dose_is_named_with_the_file(tmp_path: Path) -> N
     assert found == {
         "unknown key 'titel'": "known: dose",
         "[[dose]] 1: unknown key 'produkt'": "did you mean 'product'?",
-        "[[dose]] 1: missing key 'product'": "add `product = ...`",
+        "[[dose]] 1: missing key 'product'": 'add `product = ...`, a snake_case name such as "car_t"',
         "[[dose]] 1: unknown key 'repeat.every'": "did you mean 'every_days'?",
-        "[[dose]] 1: missing key 'repeat.every_days'": "add `every_days = ...`",
+        "[[dose]] 1: missing key 'repeat.every_days'": (
+            "add `every_days = ...`, the days from one course's start to the next one's"
+        ),
         "[[dose]] 1: times = 2.5 is not a whole number from 1 up": (
             "write the number of courses in all: 2 is the first and one more"
         ),
-        "[[dose]] 1: cells = '1e9' is not a number or a list of numbers": "write 14 or [14, 15]",
+        "[[dose]] 1: cells = '1e9' is not a number or a list of numbers": NUMBERS,
         "[[dose]] 1: route = 'hepatic_arterie' looks misspelt": "did you mean 'hepatic_artery'?",
         "[[dose]] 2: cells_per_kg has 3 values, on has 2 days": (
             "write one value for all days, or one for each"
         ),
-        "[[dose]] 2: minutes = True is not a number or a list of numbers": "write 14 or [14, 15]",
-        "[[dose]] 3: missing key 'on'": "add `on = ...`",
+        "[[dose]] 2: minutes = True is not a number or a list of numbers": NUMBERS,
+        "[[dose]] 3: missing key 'on'": "add `on = ...`, a day from 0 up, or a list of days",
         "[[dose]] 3: no amount is given": "give exactly one of cells, cells_per_kg, mg, mg_per_kg, count",
         "[[dose]] 3: product = 3 is not a snake_case name": "write a snake_case name such as 'car_t'",
     }

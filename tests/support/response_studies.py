@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import pandas as pd
 
 from kinetics.study.study import Study
+from tests.support.part_studies import study_with
 
 __all__ = ["study_of"]
 
@@ -31,6 +29,5 @@ def study_of(
         "doses": pd.DataFrame(doses, columns=["subject", "time", "product"]),
         "responses": logged.assign(row=range(2, len(logged) + 2)),
         "events": happened.assign(attribution="car_t"),
-        "subject_ids": list(levels),
     }
-    return cast(Study, SimpleNamespace(**tables))
+    return study_with(**tables)

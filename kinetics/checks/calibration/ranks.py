@@ -30,6 +30,7 @@ from arviz_stats.base import array_stats  # pyright: ignore[reportPrivateImportU
 from jaxtyping import Array
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.checks.calibration.calibration import Calibration
 from kinetics.checks.calibration.prior_study import Drawn, PriorStudy
 from kinetics.errors import FitError
@@ -267,6 +268,7 @@ def sbc(
     ...     "ogasawara_2021__synthetic_cart_12", replicates=200, folder="runs/sbc"
     ... )
     """
+    require(plan=(plan, FitPlan | str | Path))
     plan = plan if isinstance(plan, FitPlan) else read_plan(plan)
     if not 1 <= ranks <= draws or min(replicates, jobs, at_once) < 1:
         numbers = (

@@ -16,6 +16,7 @@ import pandas as pd
 from pandas import DataFrame
 from plotly.graph_objects import Figure
 
+from kinetics.arguments import require
 from kinetics.checks import Check, estimates, parameter_table, vpc
 from kinetics.decision import exposures_of_table
 from kinetics.exposures import exposure_summary
@@ -86,6 +87,7 @@ def report(
     >>> kn.report(fit, kn.check(fit), to="report.html", draws=10, replicates=20).name
     'report.html'
     """
+    require(fit=(fit, Fit), check=(check, Check))
     if seed is None:
         seed = fit.bound.plan.seed
     parameters = parameter_table(fit)
