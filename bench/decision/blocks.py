@@ -5,36 +5,40 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.decision.designs import DESIGNS
-from bench.decision.patients import patients_of
-from bench.decision.truths import LIMIT, SCENARIOS, random_truth
+from bench.decision.designs import DESIGNS, DOSES, LIMIT
+from bench.decision.spoiled import spoiled_patients, spoiled_truth
+from kinetics.decision.simulated.comparison import measured
+from kinetics.decision.simulated.patients import patients_of
+from kinetics.decision.simulated.truths import random_truth, scenarios
 
-__all__ = ["BLOCK", "block_of_trials"]
+__all__ = ["BLOCK", "SCENARIOS", "block_of_trials"]
 
 BLOCK = 50  # trials
+SCENARIOS = scenarios(DOSES, LIMIT)
 
 
-def block_of_trials(design: str, truth: str, first: int, seed: int) -> pd.DataFrame:
-    """One row a trial: truth, design, trial, level, right, lost, over, patients, and what the design said."""
-    scenarios = {scenario.name: scenario for scenario in SCENARIOS}
+def block_of_trials(design: str, truth: str, first: int, seed: int, spoiling: str = "") -> pd.DataFrame:
+    """One row a trial: truth, design, trial, level, how well it went, and what the design said.
+
+    `spoiling` names what is wrong with the data, "" for nothing.
+    """
+    cases = {scenario.name: scenario for scenario in SCENARIOS}
     rows = []
     for trial in range(first, first + BLOCK):
-        case = scenarios[truth] if truth in scenarios else random_truth(trial, seed)
-        outcome = DESIGNS[design](patients_of(case, trial, seed))
+        case = cases[truth] if truth in cases else random_truth(trial, seed, DOSES, LIMIT)
+        case = spoiled_truth(case, spoiling, trial)
+        patients = spoiled_patients(patients_of(case, trial, seed), spoiling, trial, seed)
+        outcome = DESIGNS[design](patients)
         above = np.array(case.dlt) > LIMIT
+        well = measured(case, outcome)
         rows.append(
             {
                 "truth": truth,
                 "design": design,
                 "trial": trial,
                 "level": outcome.level,
-                "best": case.best,
-                "right": int(outcome.level == case.best),
-                "lost": round(case.lost(outcome.level), 4),
-                "over": int(outcome.level > 0 and above[outcome.level - 1]),
                 "patients": sum(outcome.patients),
-                "above": sum(n for n, is_above in zip(outcome.patients, above, strict=True) if is_above),
-                "dlts_above": sum(n for n, is_above in zip(outcome.dlts, above, strict=True) if is_above),
+                **well,
                 "p_best": " ".join(f"{p:.4f}" for p in outcome.p_best) or None,
                 "is_best": " ".join(str(int(i == case.best)) for i in range(1, len(above) + 1)),
                 "p_over": " ".join(f"{p:.4f}" for p in outcome.p_over) or None,

@@ -1,287 +1,54 @@
-"""Designs, each a function that runs one simulated trial and says what it did and what it recommends."""
+"""The designs that the bench runs, on the levels of the synthetic trial's protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from bench.decision.patients import MEDIAN_CMAX, Patients
-from bench.decision.truths import LEVELS, LIMIT, SD_LOG_CMAX
-from kinetics.decision.level_exposures import Exposures
-from kinetics.decision.power_model import exposures_by_power_model
-from kinetics.decision.recommendation import _allowed, _chosen, _with_utility
-from kinetics.decision.weighing import blrm_of, chances_of, regressions, with_models
-from kinetics.errors import InputError
-from kinetics.escalation import (
-    Boin12,
-    Cohort,
-    Decision,
-    Joint,
-    JointDecision,
-    PkBoin12,
-    RawExposures,
-    Rule,
-    Seen,
+from kinetics.decision.simulated.designs import (
+    DESIGNS as SHIPPED,
+    Design,
+    Outcome,
+    Setting,
+    joint_of_counts,
+    setting_of,
 )
-from kinetics.protocol import Protocol, read_protocol, rule_of
+from kinetics.decision.simulated.patients import Patients
+from kinetics.protocol import read_protocol
 
-__all__ = ["DESIGNS", "PLANNED", "Outcome"]
+__all__ = ["DESIGNS", "DOSES", "LIMIT", "PLANNED", "setting"]
 
-PLANNED = 18  # patients at most
 PROTOCOL = "nkg2d_phase1_synthetic"
-RuleAt = Callable[[Sequence[Cohort], Sequence[Sequence[float]]], Rule]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one trial went: the level recommended (0: none), and the patients and DLTs of each level.
-
-    `p_best` and `p_over` are the probabilities that the design gives each level of being the best and of
-    being above the limit; empty where it gives none.
-    """
-
-    level: int
-    patients: tuple[int, ...]
-    dlts: tuple[int, ...]
-    p_best: tuple[float, ...] = ()
-    p_over: tuple[float, ...] = ()
+DOSES = (1.5e7, 3e7, 5e7, 7e7)  # cells/kg
+LIMIT = 0.33  # highest acceptable probability of a DLT
+PLANNED = 18  # patients at most
 
 
 @cache
-def protocol() -> Protocol:
-    """The protocol of the synthetic trial: accelerated titration, then 3+3."""
-    return read_protocol(PROTOCOL)
+def setting() -> Setting:
+    """The rules on the levels of the synthetic trial: accelerated titration, then 3+3."""
+    rules = setting_of(read_protocol(PROTOCOL), LIMIT)
+    assert rules.joint.doses == DOSES
+    assert rules.joint.most == rules.boin12.most == PLANNED
+    return rules
 
 
-def _cohort(patients: Patients, number: int, level: int) -> Cohort:
-    """Patient `number` at a level as a cohort of one, all outcomes known."""
-    dlt = int(patients.dlt[number, level - 1])
-    response = int(patients.response[number, level - 1])
-    return Cohort(
-        level,
-        evaluable=1,
-        dlts=dlt,
-        triggers=int(patients.trigger[number, level - 1]),
-        responses=response,
-        dlts_with_response=dlt * response,
-    )
+def _on_setting(design: Design) -> Callable[[Patients], Outcome]:
+    return lambda patients: design(patients, setting())
 
 
-def _history(patients: Patients, rule_at: RuleAt) -> tuple[list[Cohort], Decision]:
-    """The patients of a trial, one cohort each, and the decision that ended it.
-
-    `rule_at` gives the rule from the patients and their Cmax by level so far. The trial ends too when the
-    next cohort would exceed PLANNED.
-    """
-    history: list[Cohort] = []
-    cmax: list[list[float]] = [[] for _ in LEVELS]
-    while True:
-        decision = rule_at(history, cmax).decide(history)
-        if decision.mtd is not None or decision.level is None:
-            return history, decision
-        if len(history) + decision.size > PLANNED:
-            return history, decision
-        for _ in range(decision.size):
-            number = len(history)
-            cmax[decision.level - 1].append(float(patients.cmax[number, decision.level - 1]))
-            history.append(_cohort(patients, number, decision.level))
-
-
-def _outcome(history: Sequence[Cohort], level: int) -> Outcome:
-    patients = [0] * len(LEVELS)
-    dlts = [0] * len(LEVELS)
-    for cohort in history:
-        patients[cohort.level - 1] += cohort.evaluable
-        dlts[cohort.level - 1] += cohort.dlts
-    return Outcome(level, tuple(patients), tuple(dlts))
-
-
-def _mtd(history: Sequence[Cohort], decision: Decision) -> int:
-    """The MTD of the protocol's rule; of a trial out of patients, the highest level with 6 patients and <=
-    1 DLT.
-    """
-    if decision.mtd is not None:
-        return decision.mtd
-    trial = _outcome(history, 0)
-    counts = zip(trial.patients, trial.dlts, strict=True)
-    return max((level for level, (n, dlts) in enumerate(counts, 1) if n >= 6 and dlts <= 1), default=0)
-
-
-def protocol_mtd(patients: Patients) -> Outcome:
-    """The protocol's rule; it recommends the MTD."""
-    rule = rule_of(protocol())
-    history, decision = _history(patients, lambda history, cmax: rule)
-    return _outcome(history, _mtd(history, decision))
-
-
-def boin12(patients: Patients) -> Outcome:
-    """BOIN12 with the limit of the truths."""
-    rule = Boin12(levels=len(LEVELS), target=LIMIT, most=PLANNED)
-    history, decision = _history(patients, lambda history, cmax: rule)
-    return _outcome(history, decision.mtd or 0)
-
-
-def pkboin12(patients: Patients) -> Outcome:
-    """PKBOIN-12; psi0 is the true mean Cmax of level 2."""
-    rule = PkBoin12(
-        Boin12(levels=len(LEVELS), target=LIMIT, most=PLANNED),
-        RawExposures(((),) * len(LEVELS)),
-        wanted=MEDIAN_CMAX * float(np.exp(SD_LOG_CMAX**2 / 2)),
-    )
-
-    def rule_at(history: Sequence[Cohort], cmax: Sequence[Sequence[float]]) -> PkBoin12:
-        return replace(rule, exposures=RawExposures(tuple(map(tuple, cmax))))
-
-    history, decision = _history(patients, rule_at)
-    return _outcome(history, decision.mtd or 0)
-
-
-def _seen(patients: Patients, number: int, level: int, *, graded: bool = True) -> Seen:
-    """What is known of patient `number` at a level; without `graded` only the DLT and the response."""
-    row = (number, level - 1)
-    details: dict[str, Any] = {}
-    if graded:
-        details = {
-            "crs": int(patients.grade[row]),
-            "change": float(patients.change[row]),
-            "dlt_exposure": (float(np.log(patients.il6[row])),) * 2,
-            "response_exposure": (float(np.log(patients.auc[row])),) * 2,
-        }
-    return Seen(
-        level,
-        dlt=bool(patients.dlt[row]),
-        trigger=bool(patients.trigger[row]),
-        response=bool(patients.response[row]),
-        **details,
-    )
-
-
-def joint_rule(cohort: int = 3) -> Joint:
-    """The joint rule as the protocol has it, with `cohort` patients at a time."""
-    rule = rule_of(protocol(), "joint")
-    assert isinstance(rule, Joint)
-    return replace(rule, limit=LIMIT, most=PLANNED, cohort=cohort)
-
-
-def _joint_trial(patients: Patients, rule: Joint, *, graded: bool = True) -> Outcome:
-    """A trial by the joint rule."""
-    seen: list[Seen] = []
-    while True:
-        found = rule.decide_on(seen)
-        decision = found.decision
-        if decision.action == "stop" or decision.level is None:
-            return _joint_outcome(seen, found)
-        for _ in range(decision.size):
-            seen.append(_seen(patients, len(seen), decision.level, graded=graded))
-
-
-def _joint_outcome(seen: Sequence[Seen], found: JointDecision) -> Outcome:
-    at = np.array([p.level for p in seen])
-    had_dlt = np.array([p.dlt is True for p in seen])
-    levels = range(1, len(LEVELS) + 1)
-    return Outcome(
-        found.recommended,
-        tuple(int(np.sum(at == level)) for level in levels),
-        tuple(int(np.sum(had_dlt & (at == level))) for level in levels),
-        tuple(found.posterior.p_best().tolist()),
-        tuple(found.posterior.p_over.tolist()),
-    )
-
-
-def joint(patients: Patients) -> Outcome:
-    """The joint rule, with CRS grades, depth of response and exposures."""
-    return _joint_trial(patients, joint_rule())
-
-
-def joint_of_two(patients: Patients) -> Outcome:
-    """The same with cohorts of two."""
-    return _joint_trial(patients, joint_rule(cohort=2))
-
-
-def joint_counts(patients: Patients) -> Outcome:
-    """The same knowing of each patient only whether it had a DLT and responded."""
-    return _joint_trial(patients, joint_rule(), graded=False)
-
-
-def joint_pick(patients: Patients) -> Outcome:
-    """What the joint model recommends after a trial of the protocol's rule: `kinetics recommend`."""
-    rule = rule_of(protocol())
-    history, _ = _history(patients, lambda history, cmax: rule)
-    seen = [_seen(patients, number, cohort.level) for number, cohort in enumerate(history)]
-    return _joint_outcome(seen, joint_rule().decide_on(seen))
-
-
-def recommendation(patients: Patients) -> Outcome:
-    """What `kinetics recommend` with exposures of the samples says after a trial of the protocol's rule.
-
-    The statistics of `kinetics.decision.recommend`, on tables made from the patients instead of read from
-    files. A trial in which they end in an error has no recommended level.
-    """
-    rule = rule_of(protocol())
-    history, decision = _history(patients, lambda history, cmax: rule)
-    decision = replace(decision, action="stop", mtd=_mtd(history, decision))
-    trial = _outcome(history, 0)
-    rows = np.arange(len(history))
-    columns = np.array([cohort.level - 1 for cohort in history])
-    subjects = [f"P{i + 1:02d}" for i in rows]
-    outcomes = pd.DataFrame(
-        {
-            "subject": subjects,
-            "dose": LEVELS[columns],
-            "dlt": patients.dlt[rows, columns].astype(float),
-            "response": patients.response[rows, columns].astype(float),
-            "crs": patients.grade[rows, columns].astype(float),
-        }
-    )
-    as_dosed = Exposures(
-        subjects,
-        {
-            "car_copies_cmax": "copies/ug DNA",
-            "car_copies_auc_28d": "copies/ug DNA x day",
-            "il6_cmax": "pg/mL",
-        },
-        {
-            "car_copies_cmax": patients.cmax[rows, columns][None],
-            "car_copies_auc_28d": patients.auc[rows, columns][None],
-            "il6_cmax": patients.il6[rows, columns][None],
-        },
-    )
-    doses = dict(zip(subjects, LEVELS[columns].tolist(), strict=True))
-    at_levels = exposures_by_power_model(as_dosed, doses, protocol(), draws=400, seed=1)
-    try:
-        fits = regressions(outcomes, as_dosed.only(at_levels[0].values), 1) if at_levels[0].values else {}
-        chances = chances_of(protocol(), fits, at_levels)
-    except InputError:  # with three subjects the power model's new patients may have infinite exposures
-        return trial
-    posterior = blrm_of(protocol()).posterior(history)
-    table = pd.DataFrame(
-        {
-            "level": np.arange(1, len(LEVELS) + 1),
-            "evaluable": trial.patients,
-            "dlts": trial.dlts,
-            "p_over": [p.over for p in posterior],
-        }
-    )
-    table = with_models(table, chances, at_levels, [])
-    allowed = _allowed(protocol(), decision, table)
-    table, _ = _with_utility(table, protocol(), chances, allowed)
-    level, _ = _chosen(decision, table, allowed)
-    p_best = tuple(table["p_best"].tolist()) if "p_best" in table else ()
-    return replace(trial, level=level or 0, p_best=p_best, p_over=tuple(table["p_over"].tolist()))
+def _joint_of_two(patients: Patients) -> Outcome:
+    """The joint rule with cohorts of two."""
+    return SHIPPED["joint"](patients, replace(setting(), joint=replace(setting().joint, cohort=2)))
 
 
 DESIGNS: dict[str, Callable[[Patients], Outcome]] = {
-    "protocol MTD": protocol_mtd,
-    "recommend + exposures": recommendation,
-    "BOIN12": boin12,
-    "PKBOIN-12": pkboin12,
-    "joint": joint,
-    "joint of two": joint_of_two,
-    "joint of counts": joint_counts,
-    "joint pick": joint_pick,
+    "protocol MTD": _on_setting(SHIPPED["protocol"]),
+    "BOIN12": _on_setting(SHIPPED["boin12"]),
+    "PKBOIN-12": _on_setting(SHIPPED["pkboin12"]),
+    "joint": _on_setting(SHIPPED["joint"]),
+    "joint of two": _joint_of_two,
+    "joint of counts": _on_setting(joint_of_counts),
+    "recommend": _on_setting(SHIPPED["recommend"]),
 }

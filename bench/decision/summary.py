@@ -27,7 +27,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
                 "lost": group["lost"].mean(),
                 "over": 100 * group["over"].mean(),
                 "patients": group["patients"].mean(),
-                "above": group["above"].mean(),
+                "above": group["n_above"].mean(),
                 "dlts_above": group["dlts_above"].mean(),
             }
         )
@@ -63,3 +63,39 @@ def reliability(trials: pd.DataFrame, said: str, true: str) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=["design", "bin", "n", "said", "true"])
+
+
+def spoiled_summary(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a kind of spoiling and design: right [%] with its error, lost and over, over S and over R.
+
+    `change` is the difference of right to the unspoiled trials of the same design, on the same patients.
+    """
+    rows = []
+    for (spoiling, design), group in trials.groupby(["spoiling", "design"], sort=False):
+        row = {"spoiled": spoiling or "nothing", "design": design}
+        plain = trials[(trials["design"] == design) & (trials["spoiling"] == "")]
+        for name, of_truth in (("S", ~group["truth"].eq("R")), ("R", group["truth"].eq("R"))):
+            own = group[of_truth]
+            both = own.merge(plain, on=["truth", "trial"], suffixes=("", "_plain"))
+            changed = both.assign(change=both["right"] - both["right_plain"])
+            right, error = _percent(own, "right")
+            change, change_error = _percent(changed, "change")
+            over, over_error = _percent(own, "over")
+            row[f"right {name} %"] = f"{right:.1f} ({error:.1f})"
+            row[f"change {name}"] = f"{change:+.1f} ({change_error:.1f})"
+            row[f"lost {name}"] = f"{own['lost'].mean():.2f} ({_error(own, 'lost'):.2f})"
+            row[f"over {name} %"] = f"{over:.1f} ({over_error:.1f})"
+        row["patients"] = f"{group['patients'].mean():.1f}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _percent(trials: pd.DataFrame, name: str) -> tuple[float, float]:
+    """The mean of a column in percent, and its standard error."""
+    return 100 * trials[name].mean(), 100 * _error(trials, name)
+
+
+def _error(trials: pd.DataFrame, name: str) -> float:
+    """The standard error of a mean over truths with as many trials each."""
+    errors = [group[name].var(ddof=1) / len(group) for _, group in trials.groupby("truth")]
+    return float(np.sqrt(sum(errors)) / len(errors))

@@ -10,6 +10,7 @@ Which module to open for what, in the order in which they build on each other:
 - `recommendation`: the recommended dose with its reasons.
 - `next_level`: the next dose of a running trial, by any rule.
 - `trials_simulated`: whole trials simulated, in calendar time or with exposures.
+- `simulated`: designs compared on the same simulated patients, with the truths and patients for it.
 - `trials_of_a_fit`: the operating characteristics of a rule if patients are as a fit says.
 - `phase_ib`: the expansion cohorts, their response rates, and go or no go.
 """

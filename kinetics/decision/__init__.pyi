@@ -36,6 +36,14 @@ from .regression import (
     Slope as Slope,
     exposure_response as exposure_response,
 )
+from .simulated.comparison import (
+    MEAN_S as MEAN_S,
+    RANDOM as RANDOM,
+    ComparedDesigns as ComparedDesigns,
+    compare_designs as compare_designs,
+)
+from .simulated.designs import setting_of as setting_of
+from .simulated.truths import Truth as Truth, middle_level as middle_level, truth_problems as truth_problems
 from .trials_of_a_fit import chances_from_fit as chances_from_fit, virtual_trials as virtual_trials
 from .trials_simulated import (
     MONTH as MONTH,

@@ -24,11 +24,13 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from kinetics.decision.simulated.calendar_responses import responding
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
     Boin12,
     Calendar,
     ExposureTruth,
+    Joint,
     PkBoin12,
     Rule,
     calendar_trials,
@@ -36,7 +38,14 @@ from kinetics.escalation import (
 )
 from kinetics.files import write_atomic
 
-__all__ = ["MONTH", "SimulatedTrials", "simulate_calendar", "simulate_exposures"]
+__all__ = [
+    "MONTH",
+    "SimulatedTrials",
+    "columns_by_level",
+    "simulate_blocks",
+    "simulate_calendar",
+    "simulate_exposures",
+]
 
 BLOCK = 250  # trials between two writes
 MONTH = 30.4375  # days
@@ -98,6 +107,7 @@ def simulate_calendar(
     true_dlt: Sequence[float],
     calendar: Calendar,
     *,
+    true_response: Sequence[float] = (),
     trigger_without_dlt: float | Sequence[float] = 0.0,
     trials: int = 2000,
     seed: int = 0,
@@ -107,15 +117,19 @@ def simulate_calendar(
 ) -> SimulatedTrials:
     """Simulate every rule in calendar time, on the same patients.
 
-    `rules`: name -> rule; `true_dlt`: the true chance of a DLT at each level. `folder` keeps the trials and
+    `rules`: name -> rule; `true_dlt`: the true chance of a DLT at each level; `true_response`: that of a
+    response, which the joint rule alone looks at. `folder` keeps the trials and
     lets the simulation continue, `jobs` is the number of processes, `report` is called with the trials done
     and all. InputError where the folder holds other trials.
     """
     settings = {"calendar": asdict(calendar), "true_dlt": list(true_dlt), "trigger": trigger_without_dlt}
+    if true_response:
+        settings["true_response"] = list(true_response)
     block = partial(
         _calendar_block,
         rules=dict(rules),
         true_dlt=tuple(true_dlt),
+        true_response=tuple(true_response),
         calendar=calendar,
         trigger=trigger_without_dlt,
         seed=seed,
@@ -155,6 +169,7 @@ def _calendar_block(
     *,
     rules: Mapping[str, Rule],
     true_dlt: tuple[float, ...],
+    true_response: tuple[float, ...],
     calendar: Calendar,
     trigger: float | Sequence[float],
     seed: int,
@@ -162,11 +177,19 @@ def _calendar_block(
     """The rows of the trials with these numbers, in calendar time."""
     rows = []
     for name, rule in rules.items():
-        trials = calendar_trials(rule, true_dlt, calendar, numbers, trigger_without_dlt=trigger, seed=seed)
+        run = partial(calendar_trials, true_dlt=true_dlt, calendar=calendar, seed=seed)
+        if isinstance(rule, Joint):
+            answered = [responding(rule, true_response, number, seed) for number in numbers]
+            trials = [
+                run(one, trials=[number], trigger_without_dlt=trigger)[0]
+                for one, number in zip(answered, numbers, strict=True)
+            ]
+        else:
+            trials = run(rule, trials=numbers, trigger_without_dlt=trigger)
         for number, trial in zip(numbers, trials, strict=True):
             row = {"rule": name, "trial": number, "found": trial.mtd, "days": trial.days}
             counts = {"n": trial.patients, "dlts": trial.dlts}
-            rows.append(row | _columns(counts))
+            rows.append(row | columns_by_level(counts))
     return rows
 
 
@@ -184,11 +207,11 @@ def _exposure_block(
         for number, trial in zip(numbers, trials, strict=True):
             row = {"rule": name, "trial": number, "found": trial.obd}
             counts = {"n": trial.patients, "dlts": trial.dlts, "responses": trial.responses}
-            rows.append(row | _columns(counts))
+            rows.append(row | columns_by_level(counts))
     return rows
 
 
-def _columns(counts: Mapping[str, Sequence[int]]) -> dict[str, int]:
+def columns_by_level(counts: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Counts by level as the columns n_1, n_2, ... of a row."""
     columns = {}
     for name, by_level in counts.items():
@@ -208,30 +231,54 @@ def _simulate(
     jobs: int,
     report: Callable[[int, int], None],
 ) -> SimulatedTrials:
-    """Simulate the trials that the folder does not have yet, block by block."""
+    """Simulate the trials of rules that the folder does not have yet."""
+    table = simulate_blocks(
+        block,
+        settings | {"rules": {name: repr(rule) for name, rule in rules.items()}},
+        trials=trials,
+        seed=seed,
+        folder=folder,
+        jobs=jobs,
+        report=report,
+        size=BLOCK,
+    )
+    levels = next(iter(rules.values())).levels
+    return SimulatedTrials(table, levels, trials, seed)
+
+
+def simulate_blocks(
+    block: Block,
+    settings: Mapping[str, Any],
+    *,
+    trials: int,
+    seed: int,
+    folder: Path | None,
+    jobs: int,
+    report: Callable[[int, int], None],
+    size: int,
+) -> DataFrame:
+    """Simulate the trials that the folder does not have yet, in blocks of `size`: rows by rule and trial.
+
+    `block` gives the rows of the trials with given numbers, `settings` say what they are trials of.
+    InputError where the folder holds trials of other settings.
+    """
     if trials < 2 or jobs < 1:
         what = f"{trials} trials, {jobs} jobs"
         raise InputError(Problem(what, "simulate at least 2 trials, by at least 1"))
-    settings = {
-        **settings,
-        "rules": {name: repr(rule) for name, rule in rules.items()},
-        "seed": seed,
-        "cellkinetics": version("cellkinetics"),
-    }
+    settings = {**settings, "seed": seed, "cellkinetics": version("cellkinetics")}
     table = DataFrame()
     if folder is not None:
         table = _read_folder(folder, json.loads(json.dumps(settings)))
     done = set(table["trial"]) if len(table) else set()
     left = [number for number in range(trials) if number not in done]
-    parts = [left[start : start + BLOCK] for start in range(0, len(left), BLOCK)]
+    parts = [left[start : start + size] for start in range(0, len(left), size)]
     for rows in _blocks(block, parts, jobs):
         table = pd.concat([table, DataFrame(rows)], ignore_index=True)
         if folder is not None:
             write_atomic(folder / "trials.csv", table.to_csv(index=False))
         report(int(table["trial"].nunique()), trials)
-    table = table[table["trial"] < trials].sort_values(["rule", "trial"]).reset_index(drop=True)
-    levels = next(iter(rules.values())).levels
-    return SimulatedTrials(table, levels, trials, seed)
+    table = table[table["trial"] < trials]
+    return table.sort_values(["rule", "trial"], kind="stable").reset_index(drop=True)
 
 
 def _blocks(block: Block, parts: Sequence[Sequence[int]], jobs: int) -> Iterator[list[dict[str, Any]]]:

@@ -20,13 +20,14 @@ from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.crm import Crm
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort, Decision, Rule, check_history, tallies
+from kinetics.escalation.joint.rule import Joint
 from kinetics.escalation.pkboin12 import PkBoin12
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 
 __all__ = ["CohortRule", "WholeCohorts", "asked_patient_by_patient", "cohorts_of"]
 
-CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | CrmPackThreePlusThree
+CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | Joint | CrmPackThreePlusThree
 _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 
@@ -91,8 +92,14 @@ class WholeCohorts:
         A titration has cohorts of its own size. The decision that ends it already counts the open places of
         the cohort that it ends with.
         """
+        counts = tallies(cohorts, self.levels)
+        if isinstance(self.rule, Joint):
+            titration = self.rule.titration
+            if titration and titration.decide(counts, self.levels, self.rule.cohort):
+                return self.rule.decide(cohorts)
+            return None
         boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
-        return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
+        return boin.titrated(counts) if isinstance(boin, Boin) else None
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
