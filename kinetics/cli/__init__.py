@@ -22,6 +22,7 @@ From a fit to numbers:
 Trials:
 `protocol`: `lint`, `design`, `design from-fit`
 `design_trials`: `design trials`
+`design_comparison`: `design trials` of the joint rule and of `recommend`, beside the others
 `trial`: `next`, `recommend`
 `expansion`: `expansion`
 `outcomes`: `response`, `recist`, `astct`

@@ -1,8 +1,9 @@
 """The command `kinetics design trials`: what a rule does in simulated trials.
 
-boin12 looks at responses, pkboin12 at responses and exposures. Every other rule is simulated in calendar
-time, with BOIN and the protocol's rule, which wait for every DLT window, beside it. All rules and truths meet
-the same patients.
+boin12 looks at responses, pkboin12 at responses and exposures. joint and recommend are compared with these
+and with the protocol's rule (`kinetics.cli.design_comparison`). Every other rule, and joint too, is simulated
+in calendar time, with BOIN and the protocol's rule, which wait for every DLT window, beside it. All rules and
+truths meet the same patients.
 """
 
 from __future__ import annotations
@@ -17,8 +18,16 @@ import typer
 from pandas import DataFrame
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, ProtocolFile, RuleName, TargetRate
-from kinetics.decision import AT_RESPONSES, MONTH, SimulatedTrials, simulate_calendar, simulate_exposures
+from kinetics.cli.design_comparison import COMPARED, TRIALS as TRIALS_COMPARED, Asked, design_comparison
+from kinetics.cli.options import Json, ProtocolFile, TargetRate
+from kinetics.decision import (
+    AT_RESPONSES,
+    MONTH,
+    SimulatedTrials,
+    simulate_calendar,
+    simulate_exposures,
+    truth_problems,
+)
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import (
     Boin12,
@@ -35,6 +44,9 @@ __all__ = ["TriggerWithoutDlt", "TrueDlt", "design_trials", "numbers_of", "plann
 TRIALS = 2_000  # default number of trials that are simulated one by one
 TRIALS_BOIN12 = 10_000  # default number of trials of boin12
 WAITING = ("boin", "protocol")  # rules that wait for every DLT window, shown beside the one asked for
+SIMULATED = (*RULES, "recommend")
+WITH_RESPONSES = ("boin12", "pkboin12", "joint", "recommend")
+WITH_EXPOSURES = ("pkboin12", "joint", "recommend")
 
 _LEVELS = "one a level, with commas"
 TrueDlt = Annotated[str, typer.Option(help=f"True P(DLT), {_LEVELS}.")]
@@ -60,12 +72,15 @@ class TrialSettings:
 
 def design_trials(
     protocol: ProtocolFile,
-    true_dlt: TrueDlt,
-    rule: RuleName = "protocol",
+    true_dlt: Annotated[
+        str, typer.Option(help=f"True P(DLT), {_LEVELS}; needed without --truths.", show_default=False)
+    ] = "",
+    rule: Annotated[str, typer.Option(help=f"{', '.join(SIMULATED)}.")] = "protocol",
     target: TargetRate = None,
     trigger_without_dlt: TriggerWithoutDlt = "0",
     accrual: Annotated[
-        float | None, typer.Option(help="Patients a month; not for boin12 and pkboin12.", show_default=False)
+        float | None,
+        typer.Option(help="Patients a month; not for boin12, pkboin12, recommend.", show_default=False),
     ] = None,
     time_to_dlt: Annotated[
         str, typer.Option(help="With --accrual: uniform or weibull, in the DLT window.")
@@ -74,18 +89,24 @@ def design_trials(
         float, typer.Option(help="With weibull: the share of DLTs in the window's second half.")
     ] = 0.5,
     true_response: Annotated[
-        str, typer.Option(help=f"True P(response), {_LEVELS}, for boin12 and pkboin12.")
+        str, typer.Option(help=f"True P(response), {_LEVELS}, for {', '.join(WITH_RESPONSES)}.")
     ] = "",
-    true_exposure: Annotated[str, typer.Option(help=f"True mean exposure, {_LEVELS}, for pkboin12.")] = "",
-    exposure_cv: Annotated[float, typer.Option(help="CV % of exposure between patients, for pkboin12.")] = 50,
+    true_exposure: Annotated[
+        str, typer.Option(help=f"True mean exposure, {_LEVELS}, for {', '.join(WITH_EXPOSURES)}.")
+    ] = "",
+    exposure_cv: Annotated[float, typer.Option(help="CV % of exposure between patients.")] = 50,
     wanted_exposure: Annotated[
         float | None, typer.Option(help="The mean exposure wanted, for pkboin12.", show_default=False)
     ] = None,
+    truths: Annotated[
+        str, typer.Option(help="shipped: eight scenarios and random truths, for joint and recommend.")
+    ] = "",
     trials: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help=f"Simulated trials.  [default: {TRIALS_BOIN12} boin12, else {TRIALS}]",
+            help=f"Simulated trials.  [default: {TRIALS_BOIN12} boin12, {TRIALS_COMPARED} joint and "
+            f"recommend, else {TRIALS}]",
             show_default=False,
         ),
     ] = None,
@@ -100,34 +121,77 @@ def design_trials(
     """What a rule does in simulated trials, if these are the true probabilities.
 
     With --accrual in calendar time, BOIN and the protocol's rule waiting beside the rule: what a TITE design
-    saves. boin12 weighs responses; pkboin12 looks at exposures too, with boin12 beside it. Every rule and
-    truth meets the same patients.
+    saves. boin12 weighs responses; pkboin12 looks at exposures too, with boin12 beside it. joint chooses by
+    the joint model of DLT and response; recommend is what that model recommends after the protocol's rule.
+    Both are shown together, beside the protocol's MTD, boin12 and pkboin12: how often each is right. Every
+    rule and truth meets the same patients.
 
     Example: `kinetics design trials nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --rule tite_boin
     --accrual 3` or `kinetics design trials nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --rule boin12
-    --true-response .1,.2,.4,.4`
+    --true-response .1,.2,.4,.4` or `kinetics design trials nkg2d_phase1_synthetic --rule joint --truths
+    shipped --trials 200 --jobs 4 --out runs/designs`
     """
     content = settled(read_protocol(protocol), protocol)
-    problems = list(
-        _problems(
-            rule,
-            responses=bool(true_response),
-            exposures=bool(true_exposure),
-            wanted=wanted_exposure is not None,
-            accrual=accrual is not None,
-            out=out is not None,
-        )
+    given = _Given(
+        dlt=bool(true_dlt),
+        responses=bool(true_response),
+        exposures=bool(true_exposure),
+        wanted=wanted_exposure is not None,
+        triggers=trigger_without_dlt != "0",
+        truths=truths,
+        accrual=accrual is not None,
+        out=out is not None,
     )
-    if problems:
+    if not true_dlt and rule in RULES and rule not in COMPARED:
+        raise typer.BadParameter(
+            "give the true P(DLT), .05,.10,.20,.35, one a level", param_hint="--true-dlt"
+        )
+    if problems := list(_problems(rule, given)):
         raise PlanError(problems)
+    if rule in COMPARED and accrual is None:
+        asked = _asked(
+            truths,
+            {
+                "--true-dlt": true_dlt,
+                "--true-response": true_response,
+                "--trigger-without-dlt": trigger_without_dlt,
+                "--true-exposure": true_exposure,
+            },
+            exposure_cv,
+            wanted_exposure,
+        )
+        result, text = design_comparison(
+            content,
+            rule,
+            asked,
+            limit=target,
+            trials=trials,
+            seed=seed,
+            folder=out,
+            jobs=jobs,
+            report=_print_progress,
+        )
+        print_result(result, text, as_json)
+        return
     truth = numbers_of("--true-dlt", true_dlt)
     triggers = numbers_of("--trigger-without-dlt", trigger_without_dlt)
     settings = TrialSettings(
-        rule=rule, target=target, trials=trials or TRIALS, seed=seed, folder=out, jobs=jobs
+        rule=rule,
+        target=target,
+        trials=trials or (TRIALS_COMPARED if rule in COMPARED else TRIALS),
+        seed=seed,
+        folder=out,
+        jobs=jobs,
     )
     if accrual is not None:
         calendar = _calendar(content, accrual, time_to_dlt, late)
-        result, text = _in_calendar_time(content, settings, truth, triggers, calendar)
+        responses = numbers_of("--true-response", true_response) if true_response else []
+        problems = list(truth_problems(len(content.levels), dlt=truth, response=responses))
+        if rule in COMPARED and problems:
+            raise PlanError(problems)
+        result, text = _in_calendar_time(
+            content, settings, truth, responses, triggers=triggers, calendar=calendar
+        )
     elif rule == "pkboin12":
         assert wanted_exposure is not None  # as _problems asks for
         patients = ExposureTruth(
@@ -147,35 +211,107 @@ def design_trials(
     print_result(result, text, as_json)
 
 
-def _problems(
-    rule: str, *, responses: bool, exposures: bool, wanted: bool, accrual: bool, out: bool
-) -> Iterator[Problem]:
+@dataclass(frozen=True)
+class _Given:
+    """Which options are given; `truths` is the text of its option."""
+
+    dlt: bool
+    responses: bool
+    exposures: bool
+    wanted: bool
+    triggers: bool
+    truths: str
+    accrual: bool
+    out: bool
+
+
+def _problems(rule: str, given: _Given) -> Iterator[Problem]:
     """Every option that the rule needs and has not, or has and does not look at."""
-    if rule not in RULES:
-        yield Problem(f"unknown rule {rule!r}", did_you_mean(rule, RULES))
+    if rule not in SIMULATED:
+        yield Problem(f"unknown rule {rule!r}", did_you_mean(rule, SIMULATED))
         return
+    if rule in COMPARED:
+        yield from _comparison_problems(rule, given)
+        return
+    if given.truths:
+        yield Problem(f"--truths is not for {rule}", "leave it out, or take --rule joint or recommend")
     if rule in AT_RESPONSES:
-        if accrual:
+        if given.accrual:
             remedy = "leave --accrual out, or choose another rule"
             yield Problem(f"{rule} in calendar time: when responses come is not modelled", remedy)
-        if not responses and not accrual:
+        if not given.responses and not given.accrual:
             yield Problem(f"{rule} looks at responses", "add --true-response .1,.2,.3,.35, one a level")
     else:
-        if responses:
-            remedy = "leave --true-response out, or take --rule boin12 or pkboin12"
+        if given.responses:
+            remedy = f"leave --true-response out, or take --rule {', '.join(WITH_RESPONSES)}"
             yield Problem(f"{rule} looks at no responses", remedy)
-        if not accrual:
+        if not given.accrual:
             remedy = "add --accrual 3, patients a month, or take kinetics design exact"
             yield Problem(f"{rule} is simulated in calendar time", remedy)
     if rule == "pkboin12":
-        if not (exposures and wanted) and not accrual:
+        if not (given.exposures and given.wanted) and not given.accrual:
             remedy = "add --true-exposure 40,80,120,200, one a level, and --wanted-exposure 100"
             yield Problem("pkboin12 looks at exposures", remedy)
-    elif exposures or wanted:
+    elif given.exposures or given.wanted:
         remedy = "leave --true-exposure and --wanted-exposure out, or take --rule pkboin12"
         yield Problem(f"{rule} looks at no exposures", remedy)
-    if rule == "boin12" and out:
+    if rule == "boin12" and given.out:
         yield Problem("--out without trials that are simulated one by one", "leave it out")
+
+
+def _comparison_problems(rule: str, given: _Given) -> Iterator[Problem]:
+    """The same for the joint rule and the recommendation."""
+    if given.truths and given.truths != "shipped":
+        yield Problem(
+            f"unknown truths {given.truths!r}", "write --truths shipped, or give the truth yourself"
+        )
+    numbers = {
+        "--true-dlt": given.dlt,
+        "--true-response": given.responses,
+        "--true-exposure": given.exposures,
+        "--wanted-exposure": given.wanted,
+        "--trigger-without-dlt": given.triggers,
+    }
+    if given.truths:
+        if both := [option for option, is_given in numbers.items() if is_given]:
+            yield Problem(f"--truths and {', '.join(both)}", "leave one or the other out")
+        if given.accrual:
+            yield Problem("--truths in calendar time", "leave --accrual out, or give the truth yourself")
+    else:
+        for option, example in (("--true-dlt", ".05,.10,.20,.35"), ("--true-response", ".1,.2,.3,.35")):
+            if not numbers[option]:
+                remedy = f"add {option} {example}, one a level, or --truths shipped"
+                yield Problem(f"{rule} without {option}", remedy)
+        if given.wanted and not given.exposures and not given.accrual:
+            remedy = "add --true-exposure 40,80,120,200, one a level"
+            yield Problem("--wanted-exposure without exposures", remedy)
+    if given.accrual and rule == "recommend":
+        yield Problem("recommend in calendar time", "leave --accrual out, or take --rule joint")
+    if given.accrual and (given.exposures or given.wanted):
+        remedy = "leave --true-exposure and --wanted-exposure out, or --accrual"
+        yield Problem(f"{rule} looks at no exposures in calendar time", remedy)
+
+
+def _asked(truths: str, options: Mapping[str, str], cv: float, wanted: float | None) -> Asked:
+    """The truth of the command line; PlanError with every option that is no list of numbers."""
+    numbers: dict[str, list[float]] = {}
+    problems: list[Problem] = []
+    for option, text in options.items():
+        try:
+            numbers[option] = numbers_of(option, text) if text else []
+        except PlanError as error:
+            problems += error.problems
+    if problems:
+        raise PlanError(problems)
+    return Asked(
+        truths,
+        dlt=numbers["--true-dlt"],
+        response=numbers["--true-response"],
+        trigger=numbers["--trigger-without-dlt"],
+        exposure=numbers["--true-exposure"],
+        cv=cv,
+        wanted=wanted,
+    )
 
 
 def numbers_of(option: str, text: str) -> list[float]:
@@ -283,6 +419,7 @@ def _in_calendar_time(
     protocol: Protocol,
     settings: TrialSettings,
     truth: Sequence[float],
+    responses: Sequence[float],
     triggers: Sequence[float],
     calendar: Calendar,
 ) -> tuple[dict[str, Any], str]:
@@ -297,6 +434,7 @@ def _in_calendar_time(
         rules,
         truth,
         calendar,
+        true_response=responses,
         trigger_without_dlt=trigger,
         trials=settings.trials,
         seed=settings.seed,
@@ -307,10 +445,13 @@ def _in_calendar_time(
     by_rule = {name: _calendar_result(protocol, trials, name, truth) for name in names}
     saved = {name: trials.saved(settings.rule, name) for name in names if name != settings.rule}
     assumptions = assumed(rules[settings.rule])
+    if responses:
+        assumptions = ["a response is known when the DLT window ends", *assumptions]
     answer = _head(protocol, settings, assumptions) | {
         "method": "simulation in calendar time",
         "calendar": asdict(calendar),
         "true_dlt": list(truth),
+        "true_response": list(responses) or None,
         "trigger_without_dlt": trigger,
         "rules": by_rule,
         "days_saved": {

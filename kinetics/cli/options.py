@@ -48,7 +48,10 @@ RegimenFile = Annotated[Path | None, typer.Option(help="A TOML of [[dose]] table
 RuleName = Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")]
 TargetRate = Annotated[
     float | None,
-    typer.Option(help="Target DLT rate; default 0.35 for boin12 and pkboin12, else 0.3.", show_default=False),
+    typer.Option(
+        help="Target DLT rate; default 0.35 for boin12 and pkboin12, else 0.3; for joint the protocol's.",
+        show_default=False,
+    ),
 ]
 LevelColumn = Annotated[str, typer.Option(help="Column of subjects.csv: assigned level.")]
 Confirmed = Annotated[bool, typer.Option(help="A response counts only once a later scan confirms it.")]

@@ -211,6 +211,83 @@ def test_wrong_options_of_simulated_trials_are_errors_with_a_remedy(options, say
     assert says in said.err
 
 
+GIVEN = [*TRUE[:2], "--true-response", ".1,.25,.45,.5"]
+
+
+def test_design_compares_the_joint_rule_with_the_others_on_the_same_patients(tmp_path: Path):
+    options = ["--trials", "6", "--seed", "4", "--out", tmp_path / "out"]
+    answer = call("design", "trials", SYNTHETIC, *GIVEN, "--rule", "joint", *options, "--json").json()
+    assert (answer["rule"], answer["trials"], answer["seed"], answer["best"]) == ("joint", 6, 4, 3)
+    assert answer["utility"] == pytest.approx([44.0, 51.0, 59.0, 56.0])
+    (truth,) = answer["truths"].values()
+    assert list(truth["designs"]) == ["joint", "protocol", "recommend", "boin12"]
+    assert set(truth["gain"]) == {"protocol", "recommend", "boin12"}
+    for own in truth["designs"].values():
+        assert sum(own["p_found"]) == pytest.approx(1)
+        assert own["right"] == own["p_found"][3]
+        assert own["max_n"] <= answer["planned_n"] == 18
+        assert len(own["p_found_error"]) == 1 + len(own["dlts_by_level"]) == 5
+    again = call("design", "trials", SYNTHETIC, *GIVEN, "--rule", "recommend", *options)
+    assert again.err == ""  # nothing was left to simulate
+    for text in ("recommend is right", "level 3", "selected, in percent", "nobody's exposure is measured"):
+        assert text in again.out
+
+
+def test_with_exposures_pkboin12_is_compared_too_and_wants_that_of_the_middle_level():
+    options = ["--rule", "joint", "--true-exposure", "40,80,120,200", "--trials", "2", "--json"]
+    answer = call("design", "trials", SYNTHETIC, *GIVEN, *options).json()
+    (truth,) = answer["truths"].values()
+    assert "pkboin12" in truth["designs"]
+    assert any("PKBOIN-12 80" in line for line in answer["assumed"])
+    limited = call("design", "trials", SYNTHETIC, *GIVEN, *options, "--target", ".15").json()
+    assert (limited["limit"], limited["best"]) == (0.15, 2)
+
+
+def test_shipped_truths_are_the_scenarios_and_random_ones():
+    options = ["--rule", "recommend", "--truths", "shipped", "--trials", "2"]
+    answer = call("design", "trials", SYNTHETIC, *options, "--json").json()
+    assert len(answer["truths"]) == 8 + 2  # the scenarios, their mean, and the random truths
+    assert answer["truths"]["mean S"]["designs"]["joint"]["trials"] == 16
+    assert "pkboin12" in answer["truths"]["R"]["designs"]
+    assert "true_dlt" not in answer
+
+
+def test_the_joint_rule_runs_in_calendar_time():
+    options = ["--rule", "joint", "--accrual", "3", "--trials", "3", "--json"]
+    answer = call("design", "trials", SYNTHETIC, *GIVEN, *options).json()
+    assert list(answer["rules"]) == ["joint", "boin", "protocol"]
+    assert answer["true_response"] == [0.1, 0.25, 0.45, 0.5]
+    assert "a response is known when the DLT window ends" in answer["assumed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problems"),
+    [
+        ([], 2),  # neither probability is there
+        ([*TRUE[:2], "--wanted-exposure", "5"], 2),
+        (["--truths", "shiped", *TRUE, "--accrual", "3"], 3),
+        (["--true-dlt", ".1,x", "--true-response", "y"], 2),
+        (
+            ["--true-dlt", ".1,.2", "--true-response", "1,2,0", "--true-exposure", "0", "--exposure-cv", "0"],
+            6,
+        ),
+        ([*GIVEN, "--true-exposure", "1,2,3,4", "--accrual", "3"], 1),
+    ],
+)
+def test_everything_wrong_with_a_comparison_is_said_at_once(options, problems):
+    said = call("design", "trials", SYNTHETIC, "--rule", "joint", *options, "--json")
+    assert said.code == 1
+    assert len(said.json()["problems"]) == problems
+    assert all(problem["remedy"] for problem in said.json()["problems"])
+
+
+def test_recommend_has_no_calendar_and_other_rules_no_shipped_truths():
+    said = call("design", "trials", SYNTHETIC, *GIVEN, "--rule", "recommend", "--accrual", "3")
+    assert (said.code, "take --rule joint" in said.err) == (1, True)
+    said = call("design", "trials", SYNTHETIC, *GIVEN, "--rule", "boin12", "--truths", "shipped")
+    assert (said.code, "--truths is not for boin12" in said.err) == (1, True)
+
+
 def test_next_reads_the_study_and_says_the_mtd_with_its_clause():
     said = call("next", SYNTHETIC, "--study", "nkg2d_phase1_synthetic")
     assert (said.code, said.err) == (0, "")
