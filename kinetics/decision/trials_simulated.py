@@ -234,7 +234,7 @@ def _simulate(
     """Simulate the trials of rules that the folder does not have yet."""
     table = simulate_blocks(
         block,
-        settings | {"rules": {name: repr(rule) for name, rule in rules.items()}},
+        {**settings, "rules": {name: repr(rule) for name, rule in rules.items()}},
         trials=trials,
         seed=seed,
         folder=folder,

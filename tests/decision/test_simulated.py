@@ -15,8 +15,8 @@ from kinetics.decision.simulated.patients import patients_of
 from kinetics.decision.simulated.truths import Truth, random_truth, scenarios, truth_problems
 from kinetics.decision.trials_simulated import simulate_calendar
 from kinetics.errors import InputError
-from kinetics.escalation import Calendar, Cohort, Joint, Utilities, asked_patient_by_patient
-from kinetics.protocol import read_protocol, rule_of
+from kinetics.escalation import Calendar, Cohort, Utilities, asked_patient_by_patient
+from kinetics.protocol import read_protocol
 
 DOSES = (1.5e7, 3e7, 5e7, 7e7)
 LIMIT = 0.33
@@ -193,8 +193,7 @@ def test_shipped_truths_have_their_mean_and_go_on_where_they_stopped(tmp_path: P
 
 # -------------------------------------------------------------------------------------- calendar time
 
-JOINT = rule_of(PROTOCOL, "joint")
-assert isinstance(JOINT, Joint)
+JOINT = SETTING.joint
 
 
 def test_the_joint_rule_is_asked_between_the_patients_of_a_cohort():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -70,7 +71,8 @@ def _intercept(probability: float, slope: float) -> float:
 
     if not 0 < probability < 1:
         return np.inf if probability >= 1 else -np.inf
-    return float(brentq(excess, -40.0, 40.0))
+    root: Any = brentq(excess, -40.0, 40.0)  # a tuple only where it is asked for
+    return float(root)
 
 
 def patients_of(truth: Truth, trial: int, seed: int, most: int = MOST) -> Patients:
