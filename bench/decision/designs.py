@@ -8,19 +8,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bench.decision.patients import MEDIAN_CMAX, Patients
 from bench.decision.truths import LEVELS, LIMIT, SD_LOG_CMAX
-from kinetics.decision.level_exposures import Exposures
-from kinetics.decision.power_model import exposures_by_power_model
-from kinetics.decision.recommendation import _allowed, _chosen, _with_utility
-from kinetics.decision.weighing import blrm_of, chances_of, regressions, with_models
-from kinetics.errors import InputError
 from kinetics.escalation import (
     Boin12,
     Cohort,
     Decision,
+    Exposure,
     Joint,
     JointDecision,
     PkBoin12,
@@ -146,11 +141,13 @@ def _seen(patients: Patients, number: int, level: int, *, graded: bool = True) -
     row = (number, level - 1)
     details: dict[str, Any] = {}
     if graded:
+        log_il6 = float(np.log(patients.il6[row]))
+        log_auc = float(np.log(patients.auc[row]))
         details = {
             "crs": int(patients.grade[row]),
             "change": float(patients.change[row]),
-            "dlt_exposure": (float(np.log(patients.il6[row])),) * 2,
-            "response_exposure": (float(np.log(patients.auc[row])),) * 2,
+            "dlt_exposure": Exposure(log_il6, log_il6),
+            "response_exposure": Exposure(log_auc, log_auc),
         }
     return Seen(
         level,
@@ -208,80 +205,26 @@ def joint_counts(patients: Patients) -> Outcome:
     return _joint_trial(patients, joint_rule(), graded=False)
 
 
-def joint_pick(patients: Patients) -> Outcome:
-    """What the joint model recommends after a trial of the protocol's rule: `kinetics recommend`."""
-    rule = rule_of(protocol())
-    history, _ = _history(patients, lambda history, cmax: rule)
-    seen = [_seen(patients, number, cohort.level) for number, cohort in enumerate(history)]
-    return _joint_outcome(seen, joint_rule().decide_on(seen))
-
-
-def recommendation(patients: Patients) -> Outcome:
-    """What `kinetics recommend` with exposures of the samples says after a trial of the protocol's rule.
-
-    The statistics of `kinetics.decision.recommend`, on tables made from the patients instead of read from
-    files. A trial in which they end in an error has no recommended level.
-    """
+def recommended(patients: Patients) -> Outcome:
+    """What `kinetics recommend` says after a trial of the protocol's rule: no level above the MTD."""
     rule = rule_of(protocol())
     history, decision = _history(patients, lambda history, cmax: rule)
-    decision = replace(decision, action="stop", mtd=_mtd(history, decision))
-    trial = _outcome(history, 0)
-    rows = np.arange(len(history))
-    columns = np.array([cohort.level - 1 for cohort in history])
-    subjects = [f"P{i + 1:02d}" for i in rows]
-    outcomes = pd.DataFrame(
-        {
-            "subject": subjects,
-            "dose": LEVELS[columns],
-            "dlt": patients.dlt[rows, columns].astype(float),
-            "response": patients.response[rows, columns].astype(float),
-            "crs": patients.grade[rows, columns].astype(float),
-        }
-    )
-    as_dosed = Exposures(
-        subjects,
-        {
-            "car_copies_cmax": "copies/ug DNA",
-            "car_copies_auc_28d": "copies/ug DNA x day",
-            "il6_cmax": "pg/mL",
-        },
-        {
-            "car_copies_cmax": patients.cmax[rows, columns][None],
-            "car_copies_auc_28d": patients.auc[rows, columns][None],
-            "il6_cmax": patients.il6[rows, columns][None],
-        },
-    )
-    doses = dict(zip(subjects, LEVELS[columns].tolist(), strict=True))
-    at_levels = exposures_by_power_model(as_dosed, doses, protocol(), draws=400, seed=1)
-    try:
-        fits = regressions(outcomes, as_dosed.only(at_levels[0].values), 1) if at_levels[0].values else {}
-        chances = chances_of(protocol(), fits, at_levels)
-    except InputError:  # with three subjects the power model's new patients may have infinite exposures
-        return trial
-    posterior = blrm_of(protocol()).posterior(history)
-    table = pd.DataFrame(
-        {
-            "level": np.arange(1, len(LEVELS) + 1),
-            "evaluable": trial.patients,
-            "dlts": trial.dlts,
-            "p_over": [p.over for p in posterior],
-        }
-    )
-    table = with_models(table, chances, at_levels, [])
-    allowed = _allowed(protocol(), decision, table)
-    table, _ = _with_utility(table, protocol(), chances, allowed)
-    level, _ = _chosen(decision, table, allowed)
-    p_best = tuple(table["p_best"].tolist()) if "p_best" in table else ()
-    return replace(trial, level=level or 0, p_best=p_best, p_over=tuple(table["p_over"].tolist()))
+    seen = [_seen(patients, number, cohort.level) for number, cohort in enumerate(history)]
+    joint = replace(joint_rule(), shut=True)
+    found = joint.decide_on(seen)
+    eligible = found.eligible & (np.arange(1, len(LEVELS) + 1) <= _mtd(history, decision))
+    level = 0
+    if eligible.any() and not joint.is_futile(found.posterior, eligible, len(seen)):
+        level = int(np.argmax(np.where(eligible, found.posterior.utility, -np.inf))) + 1
+    return replace(_joint_outcome(seen, found), level=level)
 
 
 DESIGNS: dict[str, Callable[[Patients], Outcome]] = {
     "protocol MTD": protocol_mtd,
-    "recommend + exposures": recommendation,
     "BOIN12": boin12,
     "PKBOIN-12": pkboin12,
     "joint": joint,
     "joint of two": joint_of_two,
     "joint of counts": joint_counts,
-    "joint pick": joint_pick,
+    "recommend": recommended,
 }

@@ -4,7 +4,8 @@ BOIN, CRM, BLRM and similar rules decide after whole cohorts, but patients arriv
 of an incomplete cohort are filled at its level. The exception is a cohort whose best possible end (no further
 DLT, and every patient responds) would still send the trial to a lower level or end it: the rule says so at
 once. A cohort is `cohort` consecutive patients at one level, so the order of patients who are treated
-together does not matter. 3+3 needs none of this: its decisions count the open places.
+together does not matter. 3+3 needs none of this: its decisions count the open places. Neither does the joint
+rule, which decides anew after every patient.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.crm import Crm
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort, Decision, Rule, check_history, tallies
+from kinetics.escalation.joint.rule import Joint
 from kinetics.escalation.pkboin12 import PkBoin12
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
@@ -104,7 +106,7 @@ def asked_patient_by_patient(rule: Rule) -> Rule:
     >>> asked_patient_by_patient(Boin(levels=4, target=0.3)).decide([Cohort(level=1, evaluable=1)]).level
     1
     """
-    if isinstance(rule, ThreePlusThree | WholeCohorts):
+    if isinstance(rule, ThreePlusThree | Joint | WholeCohorts):
         return rule
     if not isinstance(rule, CohortRule):
         what = f"{type(rule).__name__} does not say how it answers between the patients of a cohort"

@@ -42,7 +42,7 @@ def test_random_truths_are_tolerable_at_level_1_and_of_three_shapes():
     assert {truth.name for truth in truths} == {"R rising", "R plateau", "R umbrella"}
 
 
-@pytest.mark.parametrize("design", ["protocol MTD", "BOIN12", "PKBOIN-12", "recommend + exposures"])
+@pytest.mark.parametrize("design", ["protocol MTD", "BOIN12", "PKBOIN-12", "joint", "recommend"])
 def test_a_design_treats_no_more_than_planned_and_a_trial_repeats_itself(design):
     patients = patients_of(SCENARIOS[3], 7, seed=1)
     outcome = DESIGNS[design](patients)
