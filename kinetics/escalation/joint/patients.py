@@ -30,7 +30,7 @@ RISE = 0.7  # of ln exposure on ln dose
 RISE_SD = 0.3
 SD = 0.83  # of ln exposure between patients at a level
 SD_WORTH = 4.0  # patients that the guess of SD is worth
-DRAWS = 8  # of exposures that are not known exactly
+DRAWS = 4  # of exposures that are not known exactly
 SWEEPS = 100  # of the sampler that draws them
 
 
