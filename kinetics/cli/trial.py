@@ -15,6 +15,7 @@ from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.options import Json, LevelColumn, ProtocolFile, RuleName, TargetRate
 from kinetics.decision import (
+    AT_RESPONSES,
     Exposures,
     NextDose,
     Recommendation,
@@ -106,6 +107,7 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
         f"  rule: {answer.rule}",
         f"  why: {decision.why}",
         f"  would change it: {decision.would_change}",
+        *_beside_lines(answer),
         f"  levels: {levels}",
         *(f"  assumed: {line}" for line in answer.assumed),
     ]
@@ -119,6 +121,15 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
     if answer.ahead:
         lines += ["", "decision tree", *_tree(answer.ahead, answer, "")]
     return lines
+
+
+def _beside_lines(answer: NextDose) -> list[str]:
+    """What the protocol's rule says, where another was asked."""
+    if answer.beside is None:
+        return []
+    decision = answer.beside
+    then = NextDose(**{**vars(answer), "decision": decision, "rule": "protocol"})
+    return [f"  the protocol's rule: {_action(decision, then)}; {decision.why}"]
 
 
 def _patient_table(answer: NextDose) -> DataFrame:
@@ -136,7 +147,7 @@ def _patient_table(answer: NextDose) -> DataFrame:
 def _action(decision: Decision, answer: NextDose) -> str:
     """What to do: `MTD: DOSE`, `wait`, or `treat 3 at DOSE`."""
     if decision.action == "stop":
-        best = "OBD" if answer.rule in ("boin12", "pkboin12") else "MTD"
+        best = "OBD" if answer.rule in AT_RESPONSES else "MTD"
         return f"{best}: {answer.dose}"
     if decision.action == "wait":
         return "wait"
@@ -170,13 +181,20 @@ def recommend_dose(
     strata: Annotated[
         str, typer.Option(help="Columns of subjects.csv to split responses by, with commas.")
     ] = "",
+    rule: Annotated[
+        str, typer.Option(help="The rule that runs the trial: protocol or joint (see `kinetics next`).")
+    ] = "protocol",
+    response_within: Annotated[
+        float | None,
+        typer.Option(help="Days in which a response may come; default the protocol's."),
+    ] = None,
     draws: Annotated[int, typer.Option(min=20, help="Posterior draws of the exposures.")] = 200,
     level_column: LevelColumn = "dose_level",
     out: Annotated[Path | None, typer.Option(help="Write the page here, as .html.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The MTD by the protocol's rule, the RP2D by utility beside it, whether they agree, and what it leans
-    on.
+    """The recommended dose: the MTD by the protocol's rule, and the best level up to it by the joint model
+    of DLT and response.
 
     Example: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --out decision.html`
     """
@@ -191,6 +209,8 @@ def recommend_dose(
     recommendation = recommend(
         data,
         content,
+        rule=rule,  # type: ignore[arg-type]
+        response_within=response_within,
         **evidence,
         targets=targets,
         strata=columns,
@@ -290,13 +310,12 @@ def _audit(protocol: str, study: Study, fit: Fit | None) -> dict[str, Any]:
 def _recommendation_lines(recommendation: Recommendation, names: list[str]) -> list[str]:
     """The decision in sentences, then every table that has rows."""
     label = " (SYNTHETIC)" if recommendation.synthetic else ""
-    columns = [c for c in map(str, recommendation.levels.columns) if not c.endswith(("_lower", "_upper"))]
     lines = [
         f"{recommendation.study}{label}: {recommendation.state}",
         *(f"  {sentence}" for sentence in recommendation.sentences),
         "",
         "every level",
-        table_text(recommendation.levels[columns].assign(dose=names)),
+        table_text(recommendation.levels_in_words(names)),
     ]
     for title, table in (
         (
@@ -305,7 +324,7 @@ def _recommendation_lines(recommendation: Recommendation, names: list[str]) -> l
         ),
         ("exposure-response, odds ratio for twice the exposure", recommendation.slopes),
         ("other weights", recommendation.sensitivity),
-        ("three more patients at the level", recommendation.next_patients),
+        ("three more patients at the level", recommendation.next_in_words()),
         ("by stratum", recommendation.strata),
     ):
         if len(table):

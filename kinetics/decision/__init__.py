@@ -5,7 +5,8 @@ Which module to open for what, in the order in which they build on each other:
 - `level_exposures`: exposures from a fit, of the subjects as dosed and of new patients at every level.
 - `power_model`: the same without a fit, from samples and the power model of dose.
 - `regression`: exposure-response, a proportional-odds regression that uses the uncertainty of exposures.
-- `weighing`: the BLRM, the regressions and the utilities that stand beside the protocol's rule.
+- `outcome_regressions`: those of a study's CRS, DLT and response, with their priors.
+- `patients_seen`: what a study says of each patient, as the joint model takes it.
 - `wording`: a recommendation in sentences.
 - `recommendation`: the recommended dose with its reasons.
 - `next_level`: the next dose of a running trial, by any rule.
@@ -28,6 +29,7 @@ __all__ = [
     "ExposureResponse",
     "Exposures",
     "NextDose",
+    "Quantity",
     "Recommendation",
     "Slope",
     "Target",
@@ -42,6 +44,7 @@ __all__ = [
     "exposures_by_power_model",
     "exposures_from_samples",
     "next_dose",
+    "patients_seen",
     "proportionality_table",
     "recommend",
 ]

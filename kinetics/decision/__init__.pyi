@@ -1,10 +1,13 @@
 from .level_exposures import (
     Exposures as Exposures,
+    Quantity as Quantity,
     exposures_as_dosed as exposures_as_dosed,
     exposures_at_levels as exposures_at_levels,
     exposures_of_table as exposures_of_table,
 )
 from .next_level import AT_RESPONSES as AT_RESPONSES, NextDose as NextDose, next_dose as next_dose
+from .outcome_regressions import GUESS as GUESS, Target as Target
+from .patients_seen import patients_seen as patients_seen
 from .phase_ib.borrowing import (
     Exnex as Exnex,
     ExnexPrior as ExnexPrior,
@@ -51,4 +54,4 @@ from .trials_simulated import (
     simulate_calendar as simulate_calendar,
     simulate_exposures as simulate_exposures,
 )
-from .weighing import FEASIBLE as FEASIBLE, GUESS as GUESS, Target as Target
+from .wording import percent as percent

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -23,7 +24,14 @@ from kinetics.protocol import Dosing, Protocol
 from kinetics.regimen import pad_doses
 from kinetics.streams import stream
 
-__all__ = ["Exposures", "exposures_as_dosed", "exposures_at_levels", "exposures_of_table", "planned_doses"]
+__all__ = [
+    "Exposures",
+    "Quantity",
+    "exposures_as_dosed",
+    "exposures_at_levels",
+    "exposures_of_table",
+    "planned_doses",
+]
 
 FOLLOWED = 28.0  # days from the first infusion of the level's product
 DAYS = np.unique(
@@ -32,22 +40,45 @@ DAYS = np.unique(
 DOSE_COLUMNS = ["subject", "product", "route", "time", "amount", "duration", "cycle"]
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """What an exposure is: the peak or the area of an `analyte`, in a `unit`; at a `site`, "" for blood.
+
+    >>> peak = kn.decision.Quantity("il6", "peak", "pg/mL")
+    >>> peak.analyte, peak.of, peak.unit, peak.site
+    ('il6', 'peak', 'pg/mL', '')
+    """
+
+    analyte: str
+    of: Literal["peak", "area"]
+    unit: str
+    site: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Exposures:
-    """Exposures by name, and their units.
+    """Exposures by name, and what each is.
 
-    `values` has an array (draw, subject) for each exposure, `units` its unit. `subjects` are those who have
-    an exposure: none of them is NaN throughout.
+    `values` has an array (draw, subject) for each exposure, `quantities` says what it is. `subjects` are
+    those who have an exposure: none of them is NaN throughout.
 
     >>> values = {"copies_cmax": np.array([[9e3, 2e4]])}
-    >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": "copies/ug DNA"}, values)
+    >>> peak = kn.decision.Quantity("copies", "peak", "copies/ug DNA")
+    >>> seen = kn.decision.Exposures(["S1", "S2"], {"copies_cmax": peak}, values)
+    >>> seen.units, seen.quantities["copies_cmax"].of
+    ({'copies_cmax': 'copies/ug DNA'}, 'peak')
     >>> seen.only(["copies_cmax"]).of(["S2"])["copies_cmax"].shape
     (1, 1)
     """
 
     subjects: list[str]
-    units: Mapping[str, str]
+    quantities: Mapping[str, Quantity]
     values: Mapping[str, Float[np.ndarray, "draw subject"]]
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of every exposure."""
+        return {name: quantity.unit for name, quantity in self.quantities.items()}
 
     def only(self, names: Collection[str]) -> Exposures:
         """The same exposures without those of other names."""
@@ -81,7 +112,7 @@ def exposures_as_dosed(fit: Fit, protocol: Protocol, *, draws: int = 200) -> Exp
         raise FitError(f"nobody in {fit.name} had {protocol.level_product}: there is no exposure to it")
     values = _exposures(fit, table, starts, fit.sites(at_most=draws))
     columns = [fit.bound.subjects.index(s) for s in subjects]
-    return Exposures(subjects, _units(fit), {name: array[:, columns] for name, array in values.items()})
+    return Exposures(subjects, _quantities(fit), {name: array[:, columns] for name, array in values.items()})
 
 
 def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures:
@@ -98,19 +129,17 @@ def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures
     area = next(name for name in map(str, rows.columns) if name.startswith("auc_0_") and name.endswith("d"))
     subjects = list(dict.fromkeys(rows["subject"]))
     draws = sorted(set(rows["draw"]))
-    units = {}
+    quantities: dict[str, Quantity] = {}
     values = {}
     for analyte, of_analyte in rows.groupby("analyte", sort=False):
         unit = str(of_analyte["unit"].iloc[0])
         area_name = f"{analyte}_{area.replace('_0_', '_')}"
-        for name, column, column_unit in (
-            (f"{analyte}_cmax", "cmax", unit),
-            (area_name, area, f"{unit} x day"),
-        ):
+        quantities[f"{analyte}_cmax"] = Quantity(str(analyte), "peak", unit)
+        quantities[area_name] = Quantity(str(analyte), "area", f"{unit} x day")
+        for name, column in ((f"{analyte}_cmax", "cmax"), (area_name, area)):
             wide = of_analyte.pivot(index="draw", columns="subject", values=column)
-            units[name] = column_unit
             values[name] = wide.reindex(draws, columns=subjects).to_numpy(float)
-    return Exposures(subjects, units, values)
+    return Exposures(subjects, quantities, values)
 
 
 def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed: int = 0) -> list[Exposures]:
@@ -133,7 +162,7 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
     for level in range(1, len(protocol.levels) + 1):
         table = _in_the_fit(fit, planned_doses(fit, protocol, level))
         values = _exposures(fit, table, _starts(table, protocol), sites | theta)
-        at_levels.append(Exposures(list(bound.subjects), _units(fit), values))
+        at_levels.append(Exposures(list(bound.subjects), _quantities(fit), values))
     return at_levels
 
 
@@ -212,22 +241,27 @@ def _starts(table: DataFrame, protocol: Protocol) -> dict[str, float]:
     return {str(s): float(t) for s, t in infusions.groupby("subject")["time"].min().items()}
 
 
-def _units(fit: Fit) -> dict[str, str]:
-    """The unit of every exposure."""
-    units = {}
+def _quantities(fit: Fit) -> dict[str, Quantity]:
+    """What every exposure is."""
+    quantities = {}
     for assay in fit.bound.assays:
-        units |= {f"{assay.analyte}_cmax": assay.unit, f"{assay.analyte}_auc_28d": f"{assay.unit} x day"}
-    return units | {name: "cells x day" for name in _site_outputs(fit)}
+        quantities[f"{assay.analyte}_cmax"] = Quantity(assay.analyte, "peak", assay.unit)
+        quantities[f"{assay.analyte}_auc_28d"] = Quantity(assay.analyte, "area", f"{assay.unit} x day")
+    for product, site, _ in _sites(fit):
+        quantities[_site_area(product, site)] = Quantity(product, "area", "cells x day", site)
+    return quantities
 
 
-def _site_outputs(fit: Fit) -> dict[str, str]:
-    """Name of the exposure -> the model's output that is the cells at that site."""
-    return {
-        f"{product}_{site}_auc_28d": output
-        for product, sites in fit.model.sites.items()
-        for site, output in sites.items()
-        if site != "blood"
-    }
+def _sites(fit: Fit) -> Iterator[tuple[str, str, str]]:
+    """Product, site and the model's output that is the cells there, of every site but blood."""
+    for product, sites in fit.model.sites.items():
+        for site, output in sites.items():
+            if site != "blood":
+                yield product, site, output
+
+
+def _site_area(product: str, site: str) -> str:
+    return f"{product}_{site}_auc_28d"
 
 
 def _exposures(
@@ -235,7 +269,7 @@ def _exposures(
 ) -> dict[str, Float[np.ndarray, "draw subject"]]:
     """Every exposure of every subject of the fit under the doses of `table`; NaN for one not in `starts`."""
     bound = fit.bound
-    site_outputs = _site_outputs(fit)
+    site_outputs = {_site_area(product, site): output for product, site, output in _sites(fit)}
     outputs = tuple(dict.fromkeys([*(assay.output for assay in bound.assays), *site_outputs.values()]))
     begins = np.array([starts.get(subject, np.nan) for subject in bound.subjects])
     times = np.nan_to_num(begins)[:, None] + DAYS

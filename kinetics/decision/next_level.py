@@ -9,25 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from kinetics.decision.level_exposures import exposures_at_levels
+from kinetics.decision.outcome_regressions import Target
+from kinetics.decision.patients_seen import patients_seen
 from kinetics.decision.power_model import exposures_from_samples
-from kinetics.decision.weighing import Target
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.escalation import (
     Backfill,
     Branch,
+    Cohort,
     Decision,
     ExposureEvidence,
+    Joint,
     ModelExposures,
     OpenLevel,
     RawExposures,
     Rule,
+    Seen,
     ThreePlusThree,
     asked_patient_by_patient,
+    patients_of_cohorts,
     transitions,
 )
 from kinetics.inference import Fit
@@ -38,7 +43,7 @@ from kinetics.study import Study
 __all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
 
 BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target gives another
-AT_RESPONSES = ("boin12", "pkboin12")  # rules that look at responses
+AT_RESPONSES = ("boin12", "pkboin12", "joint")  # rules that look at responses
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,8 @@ class NextDose:
 
     `responded`: subject -> whether it responded (None: not known yet); None altogether for rules that do not
     look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
-    the next steps. `backfill`: the lower levels that may take patients meanwhile.
+    the next steps. `backfill`: the lower levels that may take patients meanwhile. `beside`: what the
+    protocol's rule says, where another was asked.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -67,6 +73,7 @@ class NextDose:
     deviations: Sequence[Step]
     ahead: Sequence[Branch]
     backfill: Sequence[OpenLevel] = ()
+    beside: Decision | None = None
 
     @property
     def dose(self) -> str:
@@ -94,6 +101,7 @@ class NextDose:
             ],
             "ahead": [asdict(b) for b in self.ahead],
             "backfill": [asdict(x) for x in self.backfill],
+            "beside": None if self.beside is None else asdict(self.beside),
         }
 
 
@@ -140,11 +148,23 @@ def next_dose(
     history = history_of(patients, responded)
 
     asked = asked_patient_by_patient(chosen)
+    open_levels = []
+    if isinstance(chosen, Joint):
+        seen = {}
+        if study is not None:
+            seen = patients_seen(study, protocol, response_within=response_within, level_column=level_column)
+        asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
+        open_levels = [
+            OpenLevel(level, chosen.cohort, "safe, and perhaps as good as any")
+            for level in chosen.decide_on(list(seen.values())).backfill
+        ]
     decision = asked.decide(history)
+    beside = None
+    if rule != "protocol":
+        beside = asked_patient_by_patient(rule_of(protocol)).decide(history)
     steps = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
     levels = len(protocol.levels)
-    open_levels = []
-    if backfill and history:
+    if backfill and history and not isinstance(chosen, Joint):
         open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
     return NextDose(
         study="" if study is None else study.name,
@@ -158,7 +178,39 @@ def next_dose(
         deviations=[step for step in steps if not step.legal],
         ahead=transitions(asked, history, depth=ahead),
         backfill=open_levels,
+        beside=beside,
     )
+
+
+@dataclass(frozen=True)
+class _JointOfPatients:
+    """The joint rule with all that is known of the `patients`, who are the first `cohorts` of a history.
+
+    What comes after them is known by its counts alone: the imagined cohorts of a decision tree.
+    """
+
+    order_matters: ClassVar[bool] = False
+    last_cohort_matters: ClassVar[bool] = False
+    rule: Joint
+    patients: tuple[Seen, ...]
+    cohorts: int
+
+    @property
+    def levels(self) -> int:
+        """How many dose levels there are."""
+        return self.rule.levels
+
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        """The levels at which a titration may run."""
+        return self.rule.trigger_levels
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """The decision after these cohorts."""
+        more = history[self.cohorts :]
+        triggers = sum(c.triggers for c in history)
+        patients = [*self.patients, *patients_of_cohorts(more)]
+        return self.rule.decide_on(patients, triggers=triggers).decision
 
 
 def _assumptions(rule: Rule, exposure: Target | None, fit: Fit | None) -> list[str]:

@@ -3,9 +3,10 @@
     ln exposure = a + b ln(dose / middle dose) + e,    e ~ N(0, s^2)
 
 b = 1 is dose proportionality (Smith BP et al., Pharm Res 2000;17:1278). The prior is b ~ N(1, s^2), a flat,
-s^2 proportional to 1/s^2, so that the posterior has a closed form. That prior is a guess, worth about one
-patient far from the middle dose. The model ignores what happened between the samples, the uncertainty of each
-subject's exposure, and every influence but dose. A fit accounts for these
+and s^2 scaled inverse chi-squared with 4 degrees of freedom about 0.83^2 (a CV of 100 %), so that the
+posterior has a closed form. Without a proper prior of s, three patients can give new ones exposures of any
+size. Both priors are guesses, worth about one and four patients. The model ignores what happened between the
+samples, the uncertainty of each subject's exposure, and every influence but dose. A fit accounts for these
 (`kinetics.decision.level_exposures`).
 """
 
@@ -18,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
-from kinetics.decision.level_exposures import Exposures
+from kinetics.decision.level_exposures import Exposures, Quantity
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import nca
 from kinetics.protocol import Protocol
@@ -39,6 +40,8 @@ __all__ = [
 UNITS = ("copies/ug DNA", "cells/uL", "pg/mL")  # of cells and cytokines; a lesion has no exposure
 FEWEST = 3  # subjects for a power model
 AREA = "auc_0_28d"
+SD = 0.83  # of ln exposure between patients at a dose, a priori; a guess: a CV of 100 %
+SD_WORTH = 4.0  # patients that the guess is worth
 MOST_DRAWS = 200  # of a fit's exposures; each gets a power model of its own
 
 
@@ -60,18 +63,16 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
     if not subjects:
         what = f"nobody had {protocol.level_product} and a sample of cells or cytokines after it"
         raise StudyError(Problem(what, "check `product` in doses.csv", file="doses.csv"))
-    units = {}
+    quantities: dict[str, Quantity] = {}
     values = {}
     for analyte, rows in table.groupby("analyte", sort=False):
         unit = str(rows["unit"].iloc[0])
-        for name, column, column_unit in (
-            (f"{analyte}_cmax", "cmax", unit),
-            (f"{analyte}_auc_28d", AREA, f"{unit} x day"),
-        ):
+        quantities[f"{analyte}_cmax"] = Quantity(str(analyte), "peak", unit)
+        quantities[f"{analyte}_auc_28d"] = Quantity(str(analyte), "area", f"{unit} x day")
+        for name, column in ((f"{analyte}_cmax", "cmax"), (f"{analyte}_auc_28d", AREA)):
             by_subject = dict(zip(rows["subject"], rows[column].astype(float), strict=True))
-            units[name] = column_unit
             values[name] = np.array([[by_subject.get(subject, np.nan) for subject in subjects]])
-    return Exposures(subjects, units, values)
+    return Exposures(subjects, quantities, values)
 
 
 def exposures_by_power_model(
@@ -109,7 +110,7 @@ def exposures_by_power_model(
         for level, level_values in zip(protocol.levels, by_level, strict=True):
             level_values[name] = np.exp((a + b * np.log(level / middle))[:, None] + noise)
     return [
-        Exposures(names, {name: exposures.units[name] for name in level_values}, level_values)
+        Exposures(names, {name: exposures.quantities[name] for name in level_values}, level_values)
         for level_values in by_level
     ]
 
@@ -120,15 +121,15 @@ def power_model(
     """Posterior draws of a, b and s from ln dose `x` and ln exposure `y` of three subjects or more.
 
     Conjugate normal-inverse-gamma: precision diag(0, 1) at (0, 1) a priori (Gelman et al. 2013, Bayesian Data
-    Analysis, 14.8), n - 1 degrees of freedom.
+    Analysis, 14.8), n - 1 degrees of freedom beside those of the prior.
     """
     design = np.stack([np.ones_like(x), x], axis=1)
     prior = np.diag([0.0, 1.0])
     precision = design.T @ design + prior
     mean = np.linalg.solve(precision, design.T @ y + prior @ np.array([0.0, 1.0]))
     residuals = y - design @ mean
-    scatter = residuals @ residuals + (mean[1] - 1.0) ** 2
-    s = np.sqrt(scatter / rng.chisquare(len(y) - 1, draws))
+    scatter = residuals @ residuals + (mean[1] - 1.0) ** 2 + SD_WORTH * SD**2
+    s = np.sqrt(scatter / rng.chisquare(SD_WORTH + len(y) - 1, draws))
     root = np.linalg.cholesky(np.linalg.inv(precision))
     coefficients = mean + s[:, None] * (rng.standard_normal((draws, 2)) @ root.T)
     return coefficients[:, 0], coefficients[:, 1], s

@@ -1,19 +1,19 @@
-"""The recommended dose and its reasons: the protocol's rule beside the models, and whether they agree.
+"""The recommended dose and its reasons: the protocol's rule, and the joint model of DLT and response.
 
-The protocol's rule decides the MTD. Beside it a BLRM of the same DLTs gives the probability that each level
-is an overdose. With exposures, those of new patients at every level and exposure-response give the
-probabilities of DLT, CRS and response.
+The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. Of the
+levels below, those compete that have an evaluable patient and whose P(DLT rate above the limit) is below the
+joint rule's bound. The one of greatest expected utility is recommended, unless no level is likely to have
+responses. Nothing is recommended while the rule has not ended.
 
-The recommendation is the level of highest expected utility among those that are not above the MTD, where a
-whole cohort is evaluable and the probability of overdose is at most `FEASIBLE`. Where it is not the MTD, the
-sentences say so and explain it. Nothing is recommended while the rule has not ended.
+In a trial that the joint rule has run (`rule="joint"`) that rule says when the trial ends and which levels
+are closed; the protocol's rule still stands beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,27 +22,26 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.decision.level_exposures import Exposures
+from kinetics.decision.outcome_regressions import Target, regressions
+from kinetics.decision.patients_seen import patients_seen
 from kinetics.decision.regression import ExposureResponse
-from kinetics.decision.weighing import (
-    FEASIBLE,
-    Chances,
-    Target,
-    blrm_of,
-    chances_of,
-    regressions,
-    rule_table,
-    sensitivity_of,
-    with_models,
-    with_utility,
-)
-from kinetics.decision.wording import State, sentences
+from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
-from kinetics.escalation import Blrm, Cohort, Decision, asked_patient_by_patient
-from kinetics.outcomes import history_of, patients_of, strata_table, subject_outcomes
+from kinetics.escalation import (
+    Cohort,
+    Decision,
+    Joint,
+    JointDecision,
+    Rule,
+    Seen,
+    Utilities,
+    asked_patient_by_patient,
+)
+from kinetics.outcomes import dlt_table, history_of, patients_of, strata_table, subject_outcomes
 from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.study import Study
 
-__all__ = ["Recommendation", "Target", "recommend"]
+__all__ = ["Recommendation", "recommend"]
 
 NEXT = 3  # patients of the imagined next cohort
 
@@ -51,38 +50,85 @@ NEXT = 3  # patients of the imagined next cohort
 class Recommendation:
     """The recommended dose, the reasons for it, and the tables that it rests on.
 
-    `state`: "agreement", "conflict" (the recommended level is not the MTD), "rule only" (nothing but the rule
-    could be computed), "open" (the rule has not ended), "none" (no level is tolerable). `sentences` give the
-    answer in words. One row of `levels` is a level, of `sensitivity` a set of weights, of `slopes` an outcome
-    and exposure, of `next_patients` a number of DLTs among three more, of `strata` a stratum and rate, of
-    `outcomes` a subject, of `proportionality` an exposure.
+    `state`: "recommended", "none" (no level can be recommended) or "open" (the trial has not ended). `mtd` is
+    that of the protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same
+    patients. `near_best` are the levels that may be recommended and whose expected utility lies within two
+    points of the recommended level's. `sentences` give the answer in words, the action first. One row of
+    `levels` is a level, of `sensitivity` a set of weights, of `slopes` an outcome and exposure, of
+    `next_patients` a number of DLTs among three more, of `strata` a stratum and rate, of `outcomes` a
+    subject, of `proportionality` an exposure.
 
-    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
-    >>> list(found.levels)[:6]
-    ['level', 'dose', 'subjects', 'evaluable', 'dlts', 'blrm_mean']
-    >>> found.as_dict()["state"]
-    'rule only'
+    >>> found.state, found.mtd, found.rp2d, found.rp2d in found.near_best
+    ('recommended', 4, 2, True)
+    >>> list(found.levels)[:7]
+    ['level', 'dose', 'subjects', 'evaluable', 'dlts', 'assessed', 'responses']
+    >>> found.as_dict()["state"], found.joint.reason
+    ('recommended', 'treat')
+    >>> names = [protocol.level_name(level) for level in (1, 2, 3, 4)]
+    >>> found.levels_in_words(names)["DLT"].tolist(), len(found.next_in_words())
+    (['0 of 1', '0 of 3', '0 of 3', '1 of 6'], 4)
     """
 
     study: str
     synthetic: bool
     protocol: str
     decision: Decision
+    joint: JointDecision
     mtd: int | None
     rp2d: int | None
     state: State
+    near_best: tuple[int, ...]
     sentences: list[str]
     levels: DataFrame
-    sensitivity: DataFrame  # one row a set of weights
-    slopes: DataFrame  # one row an outcome and exposure
-    next_patients: DataFrame  # one row a number of DLTs among three more
-    strata: DataFrame  # one row a stratum and rate
+    sensitivity: DataFrame  # one row per set of weights
+    slopes: DataFrame  # one row per outcome and exposure
+    next_patients: DataFrame  # one row per number of DLTs among three more
+    strata: DataFrame  # one row per stratum and rate
     audit: Mapping[str, Any]
     regressions: Mapping[str, ExposureResponse]
     as_dosed: Exposures | None
-    outcomes: DataFrame  # one row a subject
-    proportionality: DataFrame  # one row an exposure: the power model of dose, for exposures of samples
+    outcomes: DataFrame  # one row per subject
+    proportionality: DataFrame  # one row per exposure: the power model of dose, for exposures of samples
+
+    def levels_in_words(self, names: Sequence[str]) -> DataFrame:
+        """The table of levels as a reader wants it: counts as fractions, probabilities in percent.
+
+        "too toxic" is the probability that the level's DLT rate is above the limit. `names` are the names of
+        the levels, lowest first.
+        """
+        rows = []
+        for name, row in zip(names, self.levels.to_dict("records"), strict=True):
+            rows.append(
+                {
+                    "level": name,
+                    "treated": row["subjects"],
+                    "DLT": f"{row['dlts']} of {row['evaluable']}",
+                    "response": f"{row['responses']} of {row['assessed']}",
+                    "P(DLT)": _with_interval(row, "p_dlt"),
+                    "P(response)": _with_interval(row, "p_response"),
+                    "too toxic": percent(row["p_over"]),
+                    "utility": f"{row['utility']:.0f}",
+                    "P(best)": percent(row["p_best"]) if row["eligible"] else "",
+                    "may be chosen": row["why_not"] or "yes",
+                }
+            )
+        return DataFrame(rows)
+
+    def next_in_words(self) -> DataFrame:
+        """What three more patients would make of it, in words; empty without a level."""
+        if self.next_patients.empty:
+            return DataFrame()
+        return DataFrame(
+            {
+                "DLTs of three more": self.next_patients["dlts"],
+                "in all": self.next_patients["in_all"],
+                "the protocol's rule": self.next_patients["protocol"],
+                "too toxic": [percent(p) for p in self.next_patients["p_over"]],
+                "the joint rule": self.next_patients["joint"],
+            }
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as plain values, for `--json`; tables as lists of rows."""
@@ -91,9 +137,11 @@ class Recommendation:
             "synthetic": self.synthetic,
             "protocol": self.protocol,
             "decision": asdict(self.decision),
+            "joint": {**asdict(self.joint.decision), "reason": self.joint.reason},
             "mtd": self.mtd,
             "rp2d": self.rp2d,
             "state": self.state,
+            "near_best": list(self.near_best),
             "sentences": self.sentences,
             "levels": self.levels.to_dict("records"),
             "sensitivity": self.sensitivity.to_dict("records"),
@@ -110,41 +158,81 @@ def recommend(
     study: Study,
     protocol: Protocol,
     *,
+    rule: Literal["protocol", "joint"] = "protocol",
     as_dosed: Exposures | None = None,
     at_levels: Sequence[Exposures] = (),
     targets: Sequence[Target] = (),
     strata: Sequence[str] = (),
     proportionality: DataFrame | None = None,
+    response_within: float | None = None,
     level_column: str = "dose_level",
     audit: Mapping[str, Any] | None = None,
     seed: int = 1,
 ) -> Recommendation:
-    """Recommend a dose: the protocol decides the MTD, the models weigh the levels.
+    """Recommend a dose: the protocol decides the MTD, the joint model weighs the levels up to it.
 
-    Exposures come from a fit (`exposures_as_dosed`, `exposures_at_levels`) or from the samples
-    (`exposures_from_samples`, `exposures_by_power_model`, `proportionality_table`); without them only DLTs
-    are weighed. `targets` are exposures wanted, `strata` covariates to split the rates by, `proportionality`
-    the table of that name, `audit` further entries to keep beside the answer. `level_column` is the column of
-    subjects.csv with each subject's level. InputError where `at_levels` has not one entry a level, PlanError
-    where a point of the protocol is open, StudyError where the protocol cannot read the study.
+    `rule`: which rule runs the trial and says when it ends. The joint model takes exposures of the samples,
+    or those of a fit where `as_dosed` has draws (`exposures_as_dosed`). `at_levels` are exposures of new
+    patients at every level (`exposures_at_levels`, `exposures_by_power_model`), for `targets`, exposures
+    wanted. `strata` are covariates to split the rates by, `proportionality` the table of that name,
+    `response_within` the days in which a response may come (default: the protocol's), `audit` further entries
+    to keep beside the answer. `level_column` is the column of subjects.csv with each subject's level; `seed`
+    that of the regressions on exposure. InputError where `at_levels` has not one entry per level or another
+    `rule` is named, PlanError where a point of the protocol is open, StudyError where the protocol cannot
+    read the study.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> kn.recommend(study, protocol).state  # no exposures: DLTs alone
-    'rule only'
+    >>> found = kn.recommend(study, protocol)
+    >>> found.mtd, found.rp2d, found.sentences[0]
+    (2, None, 'No dose is recommended: no response is likely at any level that may be recommended.')
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
     protocol = settled(protocol)
     if len(at_levels) not in (0, len(protocol.levels)):
         what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
         raise InputError(Problem(what, "give new patients' exposures at every level, lowest first"))
+    if rule not in ("protocol", "joint"):
+        raise InputError(Problem(f"rule {rule!r}", "write 'protocol' or 'joint'"))
 
-    # the rule, and the BLRM beside it
+    # the protocol's rule
     history = history_of(patients_of(study, protocol, level_column=level_column))
-    decision = asked_patient_by_patient(rule_of(protocol)).decide(history)
-    blrm = blrm_of(protocol)
-    table = rule_table(study, protocol, blrm, history, level_column)
+    protocol_rule = asked_patient_by_patient(rule_of(protocol))
+    decision = protocol_rule.decide(history)
 
-    # exposure-response, on exposures that new patients have too
+    # the joint model of the same patients
+    joint_rule = replace(joint_rule_of(protocol), shut=rule == "protocol")
+    of_a_fit = as_dosed if as_dosed is not None and _has_draws(as_dosed) else None
+    seen = patients_seen(
+        study,
+        protocol,
+        as_dosed=of_a_fit,
+        response_within=response_within,
+        level_column=level_column,
+    )
+    joint = joint_rule.decide_on(list(seen.values()))
+
+    # the levels that compete, and the choice
+    ended = decision if rule == "protocol" else joint.decision
+    ceiling = decision.mtd if rule == "protocol" and decision.action == "stop" else None
+    why_not = _why_not(protocol, joint, ceiling)
+    eligible = np.array([reason == "" for reason in why_not])
+    known = sum(p.response is not None for p in seen.values())
+    futile = joint_rule.is_futile(joint.posterior, eligible, known)
+    rp2d, state = _chosen(ended, joint, eligible, futile=futile)
+    near_best = _near_best(joint, eligible, rp2d)
+    levels = _levels(study, protocol, joint, seen.values(), level_column=level_column)
+    levels = levels.assign(p_best=joint.posterior.p_best(eligible) if eligible.any() else 0.0)
+    levels = levels.assign(p_near_best=joint.posterior.p_near_best(eligible))
+    levels = levels.assign(eligible=eligible, why_not=why_not)
+    for target in targets:
+        shares = [float(np.mean(e.values[target.exposure] > target.above)) for e in at_levels]
+        levels[f"p_{target.exposure}_above_{target.above:g}"] = shares
+    sensitivity = _sensitivity(joint_rule, joint, eligible, chosen=rp2d is not None)
+    next_patients = _next_patients(
+        joint_rule, list(seen.values()), protocol_rule, history, rp2d or ended.level, protocol=protocol
+    )
+
+    # what exposure explains of the outcomes
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
     if as_dosed is not None and at_levels:
         as_dosed = as_dosed.only(at_levels[0].values)
@@ -152,42 +240,39 @@ def recommend(
     if as_dosed is not None and as_dosed.values:
         fits = regressions(outcomes, as_dosed, seed)
     slopes = pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame()
-
-    # the probabilities of every level, their utilities, and the choice
-    chances = chances_of(protocol, fits, at_levels)
-    table = with_models(table, chances, at_levels, targets)
-    allowed = _allowed(protocol, decision, table)
-    table, sensitivity = _with_utility(table, protocol, chances, allowed)
-    rp2d, state = _chosen(decision, table, allowed)
-    text = sentences(
-        protocol,
-        decision,
-        state,
-        rp2d,
-        levels=table.to_dict("records"),
-        sensitivity=sensitivity.to_dict("records"),
-        fits=fits,
-    )
-    clauses = {
-        "rule": protocol.escalation.variant,
-        "clause": decision.why,
-        "blrm": "; ".join(assumed(blrm)),
-    }
     return Recommendation(
         study=study.name,
         synthetic=study.synthetic or protocol.synthetic,
         protocol=protocol.title,
         decision=decision,
+        joint=joint,
         mtd=decision.mtd if decision.action == "stop" else None,
         rp2d=rp2d,
         state=state,
-        sentences=text,
-        levels=table,
+        near_best=near_best,
+        sentences=sentences(
+            protocol,
+            decision,
+            joint,
+            ended,
+            state,
+            rp2d=rp2d,
+            near_best=near_best,
+            bound=joint_rule.bound,
+            levels=levels.to_dict("records"),
+            sensitivity=sensitivity.to_dict("records"),
+        ),
+        levels=levels,
         sensitivity=sensitivity,
         slopes=slopes,
-        next_patients=_next_patients(blrm, history, rp2d or decision.level),
+        next_patients=next_patients,
         strata=strata_table(study, strata, protocol, level_column=level_column),
-        audit=clauses | dict(audit or {}),
+        audit={
+            "rule": protocol.escalation.variant if rule == "protocol" else "joint",
+            "clause": ended.why,
+            "joint model": "; ".join(assumed(joint_rule)),
+            **(audit or {}),
+        },
         regressions=fits,
         as_dosed=as_dosed,
         outcomes=outcomes,
@@ -195,61 +280,160 @@ def recommend(
     )
 
 
-def _with_utility(
-    table: DataFrame, protocol: Protocol, chances: Chances, allowed: Bool[np.ndarray, " level"]
-) -> tuple[DataFrame, DataFrame]:
-    """The levels with their utilities, and the level that other weights would choose.
-
-    Without weights, or without a probability of DLT or response, the levels are as they were and the second
-    table is empty.
-    """
-    if not protocol.utilities or not {"dlt", "response"} <= set(chances):
-        return table, DataFrame()
-    sensitivity = sensitivity_of(protocol, chances, allowed)
-    return with_utility(table, protocol, chances, allowed), sensitivity
+def _with_interval(row: Mapping[Any, Any], name: str) -> str:
+    """A probability in percent, with its 90 % interval."""
+    return f"{percent(row[name])} ({100 * row[f'{name}_lower']:.0f} to {100 * row[f'{name}_upper']:.0f})"
 
 
-def _allowed(protocol: Protocol, decision: Decision, table: DataFrame) -> Bool[np.ndarray, " level"]:
-    """Levels that may be recommended: a whole cohort is evaluable, not above the MTD, P(overdose) small."""
-    ceiling = len(protocol.levels)
-    if decision.action == "stop" and decision.mtd is not None:
-        ceiling = decision.mtd
-    tried = table["evaluable"].to_numpy() >= protocol.escalation.cohort
-    safe = table["p_over"].to_numpy() <= FEASIBLE
-    return tried & safe & (table["level"].to_numpy() <= ceiling)
+def joint_rule_of(protocol: Protocol) -> Joint:
+    """The joint rule with the protocol's levels, weights and limit."""
+    rule = rule_of(protocol, "joint")
+    assert isinstance(rule, Joint)
+    return rule
 
 
-def _chosen(decision: Decision, table: DataFrame, allowed: np.ndarray) -> tuple[int | None, State]:
-    """The recommended level, None where there is none, and how it stands to the MTD."""
-    if decision.action != "stop":
+def _has_draws(exposures: Exposures) -> bool:
+    """Whether exposures are draws of a fit; those of samples are one number per subject."""
+    return any(len(values) > 1 for values in exposures.values.values())
+
+
+def _why_not(protocol: Protocol, joint: JointDecision, ceiling: int | None) -> list[str]:
+    """For every level why it may not be recommended; "" where it may. No level is above `ceiling`."""
+    reasons = []
+    for level, reason in enumerate(joint.why_not, start=1):
+        if ceiling is not None and level > ceiling:
+            mtd = f"the MTD, {protocol.level_name(ceiling)}" if ceiling else "every tolerable level"
+            reasons.append(f"above {mtd}")
+        else:
+            reasons.append(reason)
+    return reasons
+
+
+def _chosen(
+    ended: Decision, joint: JointDecision, eligible: Bool[np.ndarray, " level"], *, futile: bool
+) -> tuple[int | None, State]:
+    """The recommended level, None where there is none, and the state of the decision."""
+    if ended.action != "stop":
         return None, "open"
-    if not decision.mtd or not allowed.any():
+    if futile or not eligible.any():
         return None, "none"
-    if "utility" not in table:
-        return int(table["level"][allowed].max()), "rule only"
-    utility = np.where(allowed, table["utility"], -np.inf)
-    best = int(table["level"].iloc[int(np.argmax(utility))])
-    return best, "agreement" if best == decision.mtd else "conflict"
+    return int(np.argmax(np.where(eligible, joint.posterior.utility, -np.inf))) + 1, "recommended"
 
 
-def _next_patients(blrm: Blrm, history: Sequence[Cohort], level: int | None) -> DataFrame:
-    """The BLRM after three more evaluable patients at `level`: one row a number of DLTs among them.
+def _near_best(
+    joint: JointDecision, eligible: Bool[np.ndarray, " level"], rp2d: int | None
+) -> tuple[int, ...]:
+    """The levels that may be recommended within two points of the recommended one; none without one."""
+    if rp2d is None:
+        return ()
+    utility = joint.posterior.utility
+    near = eligible & (utility >= utility[rp2d - 1] - TWO_POINTS)
+    return tuple((np.flatnonzero(near) + 1).tolist())
 
-    Columns: level, dlts, of (patients), p_target, p_over, still_allowed. Empty without a level.
+
+TWO_POINTS = 2.0  # of utility: levels that differ by less are not told apart
+
+
+def _levels(
+    study: Study, protocol: Protocol, joint: JointDecision, seen: Any, *, level_column: str
+) -> DataFrame:
+    """One row per level: the counts, and the joint model's probabilities with 90 % intervals."""
+    table = dlt_table(study, protocol, level_column=level_column)
+    table = table[["level", "dose", "subjects", "evaluable", "dlts"]].copy()
+    patients = list(seen)
+    known = [[p for p in patients if p.level == level and p.response is not None] for level in table["level"]]
+    table["assessed"] = [len(at_level) for at_level in known]
+    table["responses"] = [sum(bool(p.response) for p in at_level) for at_level in known]
+    posterior = joint.posterior
+    for name, means in (
+        ("dlt", posterior.p_dlt),
+        ("response", posterior.p_response),
+        ("utility", posterior.utility),
+    ):
+        column = name if name == "utility" else f"p_{name}"
+        intervals = [posterior.interval(name, level) for level in table["level"]]
+        table[column] = means
+        table[[f"{column}_lower", f"{column}_upper"]] = intervals
+    return table.assign(p_over=posterior.p_over)
+
+
+def _sensitivity(
+    rule: Joint, joint: JointDecision, eligible: Bool[np.ndarray, " level"], *, chosen: bool
+) -> DataFrame:
+    """The level that other weights of the outcomes would choose: one row per set of weights.
+
+    Columns: weights (a name), each weight, level, p_best. Empty where no level is recommended.
     """
-    if level is None:
+    if not chosen:
         return DataFrame()
     rows = []
+    for name, weights in weight_variants(rule.utilities).items():
+        posterior = replace(joint.posterior, utilities=weights)
+        best = int(np.argmax(np.where(eligible, posterior.utility, -np.inf)))
+        row: dict[str, Any] = {"weights": name, **weights}
+        rows.append(row | {"level": best + 1, "p_best": float(posterior.p_best(eligible)[best])})
+    return DataFrame(rows)
+
+
+def weight_variants(utilities: Utilities) -> dict[str, dict[str, float]]:
+    """The declared weights, and others that a reader may hold: how far does the decision rest on them."""
+    declared = asdict(utilities)
+    halfway = (utilities.response_with_dlt + utilities.response_without_dlt) / 2
+    response_alone = dict.fromkeys(declared, 0.0) | {
+        "response_without_dlt": 100.0,
+        "response_with_dlt": 100.0,
+    }
+    safety_alone = dict.fromkeys(declared, 0.0) | {"response_without_dlt": 100.0, "neither": 100.0}
+    return {
+        "declared": declared,
+        "response alone": response_alone,
+        "safety alone": safety_alone,
+        "a DLT forfeits a response": declared | {"response_with_dlt": utilities.dlt_without_response},
+        "a DLT costs a response little": declared | {"response_with_dlt": halfway},
+    }
+
+
+def _next_patients(
+    joint_rule: Joint,
+    seen: Sequence[Seen],
+    protocol_rule: Rule,
+    history: Sequence[Cohort],
+    level: int | None,
+    *,
+    protocol: Protocol,
+) -> DataFrame:
+    """What three more evaluable patients at `level` would make of it: one row per number of DLTs among them.
+
+    Columns: level, dlts, of (patients), in_all ("3 of 6"), protocol (what the rule would say), p_over, joint
+    (whether the joint rule would still treat there). Empty without a level.
+    """
+    if level is None or level == 0:
+        return DataFrame()
+    dlts_so_far = sum(c.dlts for c in history if c.level == level)
+    evaluable = sum(c.evaluable for c in history if c.level == level)
+    rows = []
     for dlts in range(NEXT + 1):
-        posterior = blrm.posterior([*history, Cohort(level, NEXT, dlts)])[level - 1]
+        decision = protocol_rule.decide([*history, Cohort(level, NEXT, dlts)])
+        more = [Seen(level, dlt=i < dlts) for i in range(NEXT)]
+        found = joint_rule.decide_on([*seen, *more])
         rows.append(
             {
                 "level": level,
                 "dlts": dlts,
                 "of": NEXT,
-                "p_target": posterior.target,
-                "p_over": posterior.over,
-                "still_allowed": posterior.over <= FEASIBLE,
+                "in_all": f"{dlts_so_far + dlts} of {evaluable + NEXT}",
+                "protocol": _in_short(decision, protocol),
+                "p_over": float(found.posterior.p_over[level - 1]),
+                "joint": "may be treated" if found.admissible[level - 1] else "not to be treated",
             }
         )
     return DataFrame(rows)
+
+
+def _in_short(decision: Decision, protocol: Protocol) -> str:
+    """A decision in a few words."""
+    if decision.action == "stop":
+        return f"MTD {protocol.level_name(decision.mtd or 0)}"
+    if decision.action == "wait" or decision.level is None:
+        return "wait"
+    return f"{decision.size} more at {protocol.level_name(decision.level)}"

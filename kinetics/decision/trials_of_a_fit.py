@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from kinetics.decision.level_exposures import exposures_as_dosed, exposures_at_levels
-from kinetics.decision.weighing import at_every_level, regressions
+from kinetics.decision.outcome_regressions import at_every_level, regressions
 from kinetics.errors import FitError
 from kinetics.escalation import OperatingCharacteristics, Rule, operating_characteristics
 from kinetics.inference import Fit

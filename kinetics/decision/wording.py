@@ -1,120 +1,183 @@
-"""A dose decision in sentences, in the order in which a reader asks."""
+"""A dose decision in sentences: the action first, then why, how sure, and what would change it."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 
-from kinetics.decision.regression import ExposureResponse
-from kinetics.decision.weighing import FEASIBLE
-from kinetics.escalation import Decision
+from kinetics.escalation import Decision, JointDecision
 from kinetics.protocol import Protocol
 
-__all__ = ["State", "sentences"]
+__all__ = ["State", "percent", "sentences"]
 
-State = Literal["agreement", "conflict", "rule only", "open", "none"]
+State = Literal["recommended", "open", "none"]
 Row = Mapping[Hashable, Any]
-LITTLE = 0.2  # share of a slope's prior SD: where less than this is learnt, the slope is called the prior's
 
 
 def sentences(
     protocol: Protocol,
     decision: Decision,
+    joint: JointDecision,
+    ended: Decision,
     state: State,
+    *,
     rp2d: int | None,
+    near_best: Sequence[int],
+    bound: float,
     levels: Sequence[Row],
     sensitivity: Sequence[Row],
-    fits: Mapping[str, ExposureResponse],
 ) -> list[str]:
-    """The sentences of a recommendation: what was decided, why, what speaks against it, and its assumptions.
+    """The sentences of a recommendation.
 
-    `levels` are the rows of the table of levels, lowest first; `sensitivity` those of the table of weights;
-    `fits` the regressions by outcome.
+    `decision` is the protocol's, `joint` that of the joint rule, `ended` the one that says whether the trial
+    has ended. `levels` are the rows of the table of levels, lowest first, `sensitivity` those of the table of
+    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended.
     """
     name = protocol.level_name
-    text = [f"The protocol's rule: {decision.why}."]
+    text = []
     if state == "open":
-        return [*text, "The rule has not ended, so no dose is recommended yet."]
-    if decision.mtd is not None:
-        text.append(f"MTD: {name(decision.mtd)}.")
-    if rp2d is None or decision.mtd is None:
-        cohort = protocol.escalation.cohort
-        text.append(
-            f"No level with {cohort} evaluable patients has P(overdose) of at most {FEASIBLE:g}: no dose is "
-            "recommended."
-        )
-        return text
-    best = levels[rp2d - 1]
-    mtd = levels[decision.mtd - 1]
-    if state == "rule only":
-        text.append(
-            f"RP2D: {name(rp2d)}, the highest level not above the MTD with a whole cohort and P(overdose) of "
-            f"at most {FEASIBLE:g} ({best['p_over']:.3f}). No exposure was given, or the protocol has no "
-            "utilities: nothing but DLTs was weighed."
-        )
-        return text
-    text.append(
-        f"RP2D: {name(rp2d)}: the highest expected utility ({best['utility']:.1f} of 100), most useful of "
-        f"the levels allowed in {100 * best['p_best']:.0f} % of draws; P(overdose) {best['p_over']:.3f}."
-    )
-    if state == "conflict":
-        text += _conflict(name(rp2d), name(decision.mtd), best, mtd)
+        text += _open(protocol, joint, ended)
+    elif rp2d is None:
+        text += _none(levels)
     else:
-        text.append("The MTD and the utility agree.")
-    if best["evaluable"] < protocol.mtd.evaluable:
+        text.append(f"Recommended: {name(rp2d)}.")
+        text += _action(protocol, rp2d, levels)
+        text += _why(protocol, joint, rp2d, levels)
+        text += _how_sure(protocol, rp2d, near_best, levels)
+    text.append(f"The protocol's rule: {decision.why}.{_mtd(protocol, decision, rp2d)}")
+    text += _not_eligible(protocol, levels)
+    if rp2d is not None:
+        after = joint.posterior.p_over_after_dlt()[rp2d - 1]
+        over = f"P(DLT rate above {percent(joint.posterior.limit)})"
         text.append(
-            f"{best['evaluable']} evaluable patients were treated at it; the protocol asks for "
-            f"{protocol.mtd.evaluable} at an MTD."
+            f"What would change it: one more DLT there would make {over} {percent(after)}. From "
+            f"{percent(bound)} on a level is not recommended."
         )
-    return text + _caveats(protocol, rp2d, levels, sensitivity, fits)
-
-
-def _conflict(best_name: str, mtd_name: str, best: Row, mtd: Row) -> list[str]:
-    """Why the recommended level, `best`, is not the MTD, and what lies between the two."""
-    if mtd["p_over"] > FEASIBLE:
-        clash = f"P(overdose) there is {mtd['p_over']:.3f}, above {FEASIBLE:g}, by the BLRM of the same DLTs"
-    else:
-        clash = f"the utility prefers {best_name}"
-    gains = []
-    for key, label in (("response", "response"), ("dlt", "DLT"), ("crs_3", "CRS of grade 3 or more")):
-        median = f"{key}_median"
-        if median in best:
-            gains.append(f"P({label}) from {best[median]:.2f} to {mtd[median]:.2f}")
-    utility = f"utility {best['utility']:.1f} to {mtd['utility']:.1f}"
-    return [
-        f"Conflict: the MTD is {mtd_name}, {clash}.",
-        f"From {best_name} to {mtd_name}: {', '.join(gains)}; {utility}.",
-    ]
-
-
-def _caveats(
-    protocol: Protocol,
-    rp2d: int,
-    levels: Sequence[Row],
-    sensitivity: Sequence[Row],
-    fits: Mapping[str, ExposureResponse],
-) -> list[str]:
-    """The weights, draws and priors on which the recommendation depends."""
-    name = protocol.level_name
-    text = [
-        f"With other weights ({row['weights']}) the level would be {name(row['level'])}."
-        for row in sensitivity
-        if row["level"] != rp2d
-    ]
-    share, most_useful = max((row["p_best_of_all"], level) for level, row in enumerate(levels, start=1))
-    if most_useful != rp2d:
-        text.append(
-            f"Of all levels, allowed or not, {name(most_useful)} is most often the most useful "
-            f"({100 * share:.0f} % of draws)."
-        )
-    unlearnt = [outcome for outcome, fit in fits.items() if fit.table()["learnt"].max() < LITTLE]
-    if unlearnt:
-        most = max(fit.n for fit in fits.values())
-        text.append(
-            f"The slopes of {', '.join(unlearnt)} are the prior's: {most} patients taught less than a fifth "
-            "of them."
-        )
-    weak = [outcome for outcome, fit in fits.items() if not fit.ok]
-    if weak:
-        text.append(f"The regression of {', '.join(weak)} has too few effective draws: do not use it.")
+        others = [f"{name(row['level'])} ({row['weights']})" for row in sensitivity if row["level"] != rp2d]
+        if others:
+            text.append(f"With other weights of the outcomes it would be {', '.join(others)}.")
     return text
+
+
+def percent(p: float) -> str:
+    """A probability in percent, whole numbers; below 1 % and above 99 % it says so."""
+    if 0 < p < 0.01:
+        return "below 1 %"
+    if 0.99 < p < 1:
+        return "above 99 %"
+    return f"{100 * p:.0f} %"
+
+
+def _open(protocol: Protocol, joint: JointDecision, ended: Decision) -> list[str]:
+    """The trial goes on: what comes next by each rule, and what would be recommended today."""
+    text = [f"The trial has not ended: {_next(protocol, ended)}."]
+    if joint.decision.action == "stop":
+        text.append(f"The joint rule would stop: {joint.decision.why}.")
+    else:
+        text.append(f"The joint rule: {_next(protocol, joint.decision)}, because {joint.decision.why}.")
+    if joint.backfill:
+        levels = ", ".join(protocol.level_name(level) for level in joint.backfill)
+        text.append(f"Patients who need not wait may be treated at {levels} (backfill).")
+    if joint.recommended:
+        text.append(f"If it ended today, {protocol.level_name(joint.recommended)} would be recommended.")
+    return text
+
+
+def _next(protocol: Protocol, decision: Decision) -> str:
+    if decision.action == "stop":
+        return f"stop, MTD {protocol.level_name(decision.mtd or 0)}"
+    if decision.action == "wait" or decision.level is None:
+        return "wait for the open DLT windows"
+    patients = "patient" if decision.size == 1 else "patients"
+    return f"{decision.size} more {patients} at {protocol.level_name(decision.level)}"
+
+
+def _none(levels: Sequence[Row]) -> list[str]:
+    """Why no level is recommended: none may be, or none is likely to have responses."""
+    eligible = [row for row in levels if row["eligible"]]
+    if not eligible:
+        return ["No dose is recommended: no level is safe enough."]
+    responses = sum(row["responses"] for row in levels)
+    assessed = sum(row["assessed"] for row in levels)
+    best = max(row["p_response"] for row in eligible)
+    return [
+        "No dose is recommended: no response is likely at any level that may be recommended.",
+        f"{responses} of {assessed} assessed patients responded. The best of these levels has an expected "
+        f"response rate of {percent(best)}.",
+    ]
+
+
+def _action(protocol: Protocol, rp2d: int, levels: Sequence[Row]) -> list[str]:
+    """What is still to do before the level is settled."""
+    evaluable = levels[rp2d - 1]["evaluable"]
+    needed = protocol.mtd.evaluable
+    if evaluable >= needed:
+        return []
+    more = needed - evaluable
+    patients = "patient" if more == 1 else "patients"
+    return [
+        f"To do: {more} more {patients} at {protocol.level_name(rp2d)}. The protocol asks for {needed} "
+        f"evaluable patients at an MTD, and there are {evaluable}."
+    ]
+
+
+def _why(protocol: Protocol, joint: JointDecision, rp2d: int, levels: Sequence[Row]) -> list[str]:
+    best = levels[rp2d - 1]
+    eligible = [row for row in levels if row["eligible"]]
+    outcomes = (
+        f"P(response) {percent(best['p_response'])} ({100 * best['p_response_lower']:.0f} to "
+        f"{100 * best['p_response_upper']:.0f}), P(DLT) {percent(best['p_dlt'])} "
+        f"({100 * best['p_dlt_lower']:.0f} to {100 * best['p_dlt_upper']:.0f})"
+    )
+    counts = f"{best['responses']} of {best['assessed']} responded, {best['dlts']} of {best['evaluable']} "
+    counts += "had a DLT"
+    if len(eligible) == 1:
+        return [f"Only this level may be recommended; {outcomes}. There {counts}."]
+    return [
+        f"Why: of the {len(eligible)} levels that may be recommended it has the highest expected utility, "
+        f"{best['utility']:.0f} of 100; {outcomes}. There {counts}."
+    ]
+
+
+def _how_sure(protocol: Protocol, rp2d: int, near_best: Sequence[int], levels: Sequence[Row]) -> list[str]:
+    best = levels[rp2d - 1]
+    treated = sum(row["subjects"] for row in levels)
+    if sum(row["eligible"] for row in levels) == 1:
+        return []
+    text = [
+        f"How sure: it is the best of them with a probability of {percent(best['p_best'])}, and within two "
+        f"points of the best with {percent(best['p_near_best'])}."
+    ]
+    favourite = max((row for row in levels if row["eligible"]), key=lambda row: row["p_best"])
+    if favourite["level"] != rp2d:
+        text.append(
+            f"{protocol.level_name(favourite['level'])} is the best more often "
+            f"({percent(favourite['p_best'])}), but falls further behind where it is not: its expected "
+            f"utility is {favourite['utility']:.0f}."
+        )
+    others = [protocol.level_name(level) for level in near_best if level != rp2d]
+    if others:
+        names = " and ".join([protocol.level_name(rp2d), *others])
+        text.append(
+            f"{treated} patients do not tell {names} apart: their expected utilities lie within two points. "
+            "Only a randomised comparison between them (phase IB) would."
+        )
+    return text
+
+
+def _mtd(protocol: Protocol, decision: Decision, rp2d: int | None) -> str:
+    """The MTD, and where the recommended level stands to it."""
+    if decision.mtd is None:
+        return ""
+    mtd = f" MTD: {protocol.level_name(decision.mtd)}."
+    if rp2d is None or rp2d == decision.mtd:
+        return mtd
+    return f"{mtd} The recommended level lies below it, as it should where more dose brings no more benefit."
+
+
+def _not_eligible(protocol: Protocol, levels: Sequence[Row]) -> list[str]:
+    """The levels that may not be recommended, each with its reason."""
+    reasons = [
+        f"{protocol.level_name(row['level'])} ({row['why_not']})" for row in levels if not row["eligible"]
+    ]
+    return [f"Not to be recommended: {'; '.join(reasons)}."] if reasons else []

@@ -35,6 +35,7 @@ __all__ = [
     "Crm",
     "CrmPackThreePlusThree",
     "Decision",
+    "Exposure",
     "ExposureEvidence",
     "ExposureTrial",
     "ExposureTruth",

@@ -15,7 +15,11 @@ from .exposure_simulation import (
     exposure_trials as exposure_trials,
 )
 from .history import Cohort as Cohort, Decision as Decision, Rule as Rule
-from .joint.patients import Seen as Seen
+from .joint.patients import (
+    Exposure as Exposure,
+    Seen as Seen,
+    patients_of_cohorts as patients_of_cohorts,
+)
 from .joint.posterior import JointPosterior as JointPosterior, joint_posterior as joint_posterior
 from .joint.prior import JointPrior as JointPrior
 from .joint.rule import Joint as Joint, JointDecision as JointDecision

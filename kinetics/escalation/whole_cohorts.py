@@ -4,7 +4,8 @@ BOIN, CRM, BLRM and similar rules decide after whole cohorts, but patients arriv
 of an incomplete cohort are filled at its level. The exception is a cohort whose best possible end (no further
 DLT, and every patient responds) would still send the trial to a lower level or end it: the rule says so at
 once. A cohort is `cohort` consecutive patients at one level, so the order of patients who are treated
-together does not matter. 3+3 needs none of this: its decisions count the open places.
+together does not matter. 3+3 needs none of this: its decisions count the open places. Neither does the joint
+rule, which decides anew after every patient.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from kinetics.escalation.tite_boin import TiteBoin
 
 __all__ = ["CohortRule", "WholeCohorts", "asked_patient_by_patient", "cohorts_of"]
 
-CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | Joint | CrmPackThreePlusThree
+CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | CrmPackThreePlusThree
 _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 
@@ -92,14 +93,8 @@ class WholeCohorts:
         A titration has cohorts of its own size. The decision that ends it already counts the open places of
         the cohort that it ends with.
         """
-        counts = tallies(cohorts, self.levels)
-        if isinstance(self.rule, Joint):
-            titration = self.rule.titration
-            if titration and titration.decide(counts, self.levels, self.rule.cohort):
-                return self.rule.decide(cohorts)
-            return None
         boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
-        return boin.titrated(counts) if isinstance(boin, Boin) else None
+        return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
@@ -111,7 +106,7 @@ def asked_patient_by_patient(rule: Rule) -> Rule:
     >>> asked_patient_by_patient(Boin(levels=4, target=0.3)).decide([Cohort(level=1, evaluable=1)]).level
     1
     """
-    if isinstance(rule, ThreePlusThree | WholeCohorts):
+    if isinstance(rule, ThreePlusThree | Joint | WholeCohorts):
         return rule
     if not isinstance(rule, CohortRule):
         what = f"{type(rule).__name__} does not say how it answers between the patients of a cohort"

@@ -5,7 +5,12 @@ from .astct import (
     disagreements as disagreements,
     read_signs as read_signs,
 )
-from .by_subject import known_responses as known_responses, subject_outcomes as subject_outcomes
+from .by_subject import (
+    known_responses as known_responses,
+    response_days as response_days,
+    subject_outcomes as subject_outcomes,
+    worst_crs as worst_crs,
+)
 from .dlts import (
     Patient as Patient,
     Step as Step,

@@ -14,7 +14,9 @@ from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
-__all__ = ["known_responses", "subject_outcomes"]
+__all__ = ["known_responses", "response_days", "subject_outcomes", "worst_crs"]
+
+AWAITED = 365.0  # days that a response may take where the protocol does not say; a guess
 
 
 def subject_outcomes(
@@ -25,7 +27,8 @@ def subject_outcomes(
     Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
     evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
     infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
-    PR, 0 otherwise, NaN where none of the study's subjects was assessed).
+    PR, 0 where nothing more is awaited, NaN where it is not known yet: `known_responses` within the days of
+    `response_days`).
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.subject_outcomes(study, protocol).head(3)
@@ -37,8 +40,11 @@ def subject_outcomes(
     require(study=(study, Study), protocol=(protocol, Protocol))
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
     patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
-    crs = _worst_crs(study, protocol)
-    responded = _responses(study, confirmed, level_column)
+    crs = worst_crs(study, protocol)
+    responded: dict[str, bool | None] = {}
+    if not study.responses.empty:
+        days = response_days(protocol)
+        responded = known_responses(study, within_days=days, confirmed=confirmed, level_column=level_column)
     rows = [
         {
             "subject": p.subject,
@@ -46,7 +52,7 @@ def subject_outcomes(
             "dose": float(protocol.levels[p.level - 1]),
             "dlt": float(p.dlt) if p.status == "evaluable" else nan,
             "crs": nan if crs is None else crs.get(p.subject, 0.0),
-            "response": nan if responded is None else float(responded[p.subject]),
+            "response": _number(responded.get(p.subject)),
         }
         for p in patients
     ]
@@ -85,7 +91,7 @@ def known_responses(
     return responses
 
 
-def _worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:
+def worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:
     """Subject -> worst CRS grade, without subjects who had none; None where the protocol names no scale."""
     endpoint = protocol.endpoints.get("crs")
     system = endpoint.grading.value if endpoint and endpoint.grading else None
@@ -96,9 +102,11 @@ def _worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:
     return {str(subject): float(grade) for subject, grade in worst.items()}
 
 
-def _responses(study: Study, confirmed: bool, level_column: str) -> dict[str, bool] | None:
-    """Subject -> whether its best response is CR or PR; None where the study has no responses."""
-    if study.responses.empty:
-        return None
-    best = best_responses(study, confirmed, by=level_column)
-    return {str(s): r in RATES["orr"] for s, r in zip(best["subject"], best["response"], strict=True)}
+def response_days(protocol: Protocol) -> float:
+    """Days in which a response may come: the protocol's `within_days`, or else a year."""
+    endpoint = protocol.endpoints.get("response")
+    return (endpoint.within_days if endpoint else None) or AWAITED
+
+
+def _number(answer: bool | None) -> float:
+    return nan if answer is None else float(answer)

@@ -1,6 +1,8 @@
-"""A dose decision as one HTML page: what is recommended, the evidence for it, and where each piece came from.
+"""A dose decision as one HTML page: what to do, why, how sure, and where each piece of it came from.
 
-The headings follow those of the evidence table in FDA's Oncology Dosing Tool Kit; no compliance is claimed.
+The first screen is for the physician who decides: the sentences, one table of the levels, and a place to
+sign; it is what a printed page shows. The rest is the evidence. The headings follow those of the evidence
+table in FDA's Oncology Dosing Tool Kit; no compliance is claimed.
 """
 
 from __future__ import annotations
@@ -8,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pandas import NA, DataFrame
+from pandas import NA, DataFrame, isna
 from plotly.graph_objects import Figure
 
-from kinetics.decision import FEASIBLE, GUESS, Recommendation
+from kinetics.arguments import require
+from kinetics.decision import GUESS, Quantity, Recommendation, percent
 from kinetics.pages.page import Section, Table, add_figure, write_page
 from kinetics.plot import dose_exposure_figures, plot_dose_decision, plot_exposure_response
 from kinetics.study import Study
@@ -20,30 +23,18 @@ __all__ = ["recommendation_page"]
 
 _OUTCOMES = {"crs": ("CRS of grade 3 or more", 3), "dlt": ("DLT", 1), "response": ("Response (CR or PR)", 1)}
 _HEADS = {  # column -> heading
-    "level": "Level",
-    "dose": "Dose",
-    "subjects": "Treated",
-    "evaluable": "Evaluable",
-    "dlts": "DLTs",
-    "blrm_mean": "P(DLT), BLRM",
-    "p_under": "P(under)",
-    "p_target": "P(in target)",
-    "p_over": "P(overdose)",
-    "dlt_median": "P(DLT), by exposure",
-    "crs_3_median": "P(CRS ≥ 3)",
-    "response_median": "P(response)",
-    "utility": "Utility",
-    "p_best": "P(best), allowed",
-    "p_best_of_all": "P(best), all",
     "or_per_doubling": "Odds ratio for twice the exposure",
     "prior_or": "Prior",
     "p_positive": "P(slope > 0)",
     "learnt": "Learnt",
-    "by_grade": "Subjects by grade",
-    "prior_source": "Source of the prior",
-    "of": "Of",
-    "still_allowed": "Still allowed",
+    "by_grade": "Subjects by grade 0, 1, 2, 3",
+    "geometric_cv_percent": "CV between patients, %",
+    "b": "Power of dose",
+    "orr": "Response",
+    "dcr": "Disease control",
 }
+_WORDS = {"orr": "response", "dcr": "disease control", "grade_3_or_more": "grade 3 or more"}
+_NAMES = {"il6": "IL-6", "ifn_gamma": "IFN-gamma", "crp": "CRP", "nk_cells": "NK cells", "t_cells": "T cells"}
 
 
 def recommendation_page(
@@ -65,43 +56,40 @@ def recommendation_page(
     >>> kn.pages.recommendation_page(kn.recommend(study, protocol), names, to="decision.html").name
     'decision.html'
     """
-    verdict = "No dose is recommended"
-    if recommendation.rp2d:
-        verdict = f"RP2D: {names[recommendation.rp2d - 1]}"
-    if recommendation.state == "conflict":
-        verdict += ", below the MTD: a conflict"
+    require(recommendation=(recommendation, Recommendation))
+    first, *others = recommendation.sentences
+    limit = percent(recommendation.joint.posterior.limit)
+    caption = f"Every level, with 90 % intervals. Too toxic: P(DLT rate above {limit})"
+    tables = [_plain_table(caption, recommendation.levels_in_words(names))]
+    more = recommendation.next_in_words()
+    if len(more):
+        tables.append(_plain_table(f"Three more patients at {names[_asked(recommendation) - 1]}", more))
     dose_exposure = _dose_exposure(recommendation, study, level_column)
     return write_page(
         "recommendation.html",
         to,
         synthetic=recommendation.synthetic,
         found=recommendation,
-        verdict=verdict,
+        verdict=first.removesuffix("."),
+        points=others,
+        tables=tables,
         cautions=list(_cautions(recommendation)),
         sections=list(_sections(recommendation, list(names), dose_exposure)),
     )
 
 
+def _asked(recommendation: Recommendation) -> int:
+    """The level of the three more patients."""
+    return int(recommendation.next_patients["level"].iloc[0])
+
+
 def _cautions(recommendation: Recommendation) -> Iterator[str]:
     """What to keep in mind with any number of the page."""
-    regressions = recommendation.regressions
     if recommendation.synthetic:
         yield "The data are synthetic: they were simulated, and no patient stands behind any number here."
-    guesses = set()
-    for regression in regressions.values():
-        guesses |= {exposure for exposure, prior in regression.priors.items() if prior.source == GUESS}
-    if guesses:
-        names = ", ".join(sorted(guesses))
-        yield f"Priors of the slopes on {names} are design guesses, not published values."
+    yield "The joint model's priors are guesses, chosen on simulated trials; the audit trail prints them."
     if recommendation.audit.get("fit_checks") == "failed":
         yield "The fit behind the exposures did not pass its checks: do not use what leans on it."
-    if regressions and "fit" not in recommendation.audit:
-        yield (
-            "Exposures are those of the samples, taken as exact; "
-            "new patients come of a power model of dose alone."
-        )
-    if not regressions:
-        yield "No exposure was given: nothing but DLTs was weighed."
 
 
 def _dose_exposure(recommendation: Recommendation, study: Study | None, by: str) -> list[Figure]:
@@ -116,33 +104,75 @@ def _sections(
     recommendation: Recommendation, names: list[str], dose_exposure: list[Figure]
 ) -> Iterator[Section]:
     """The sections of the page in their order; a section without content is left out."""
-    decision = Section("decision", "Dosage decision")
-    add_figure(decision, plot_dose_decision(recommendation, names, FEASIBLE))
-    decision.tables += _levels(recommendation, names)
+    decision = Section("decision", "The levels compared")
+    add_figure(decision, plot_dose_decision(recommendation, names))
+    if len(recommendation.sensitivity):
+        decision.words.append("Utility is the mean weight of a patient's outcome, 0 to 100.")
+        decision.tables.append(_weights(recommendation, names))
     yield decision
-    if len(recommendation.proportionality) or dose_exposure:
-        yield _pharmacokinetics(recommendation, dose_exposure)
-    if recommendation.regressions:
-        yield _exposure_response(recommendation)
-    yield _safety(recommendation)
+    yield _patients(recommendation, names)
     if len(recommendation.strata):
         activity = Section("activity", "Activity and safety, by stratum")
         activity.words.append(
             "Exact intervals (Clopper-Pearson). Strata this small show only large differences."
         )
         caption = "Response, disease control, DLTs and grade 3 or more by stratum"
-        activity.tables.append(_table(caption, recommendation.strata))
+        activity.tables.append(_table(caption, recommendation.strata.replace(_WORDS)))
         yield activity
-    if len(recommendation.sensitivity):
-        utility = Section("utility", "What the decision owes to the weights")
-        utility.tables.append(_table("Other weights of the four outcomes", recommendation.sensitivity))
-        yield utility
+    if len(recommendation.proportionality) or dose_exposure:
+        yield _pharmacokinetics(recommendation, dose_exposure)
+    if recommendation.regressions:
+        yield _exposure_response(recommendation)
     audit = Section("audit", "Audit trail")
     table = Table("Inputs, rule and versions", ["What", "Value"], [False, False])
     for name, value in recommendation.audit.items():
-        table.rows.append([table.cell(name), table.cell(str(value), mark="code")])
+        table.rows.append([table.cell(name.replace("_", " ")), table.cell(str(value), mark="code")])
     audit.tables.append(table)
     yield audit
+
+
+def _weights(recommendation: Recommendation, names: Sequence[str]) -> Table:
+    """The level that other weights of the four outcomes would choose."""
+    table = recommendation.sensitivity
+    rows = DataFrame(
+        {
+            "Weights": table["weights"],
+            "Response, no DLT": table["response_without_dlt"].round().astype(int),
+            "Response and DLT": table["response_with_dlt"].round().astype(int),
+            "Neither": table["neither"].round().astype(int),
+            "DLT, no response": table["dlt_without_response"].round().astype(int),
+            "Level": [names[level - 1] for level in table["level"]],
+            "P(best)": [f"{100 * p:.0f} %" for p in table["p_best"]],
+        }
+    )
+    return _plain_table("What other weights of the outcomes would choose", rows)
+
+
+def _patients(recommendation: Recommendation, names: Sequence[str]) -> Section:
+    """The section on the outcomes of each subject."""
+    section = Section("patients", "Every patient")
+    section.words.append(
+        "DLTs are those that the protocol's window, clock and evaluability count. A response or a DLT that "
+        "may still come counts as neither yes nor no."
+    )
+    rows = [
+        {
+            "Subject": row["subject"],
+            "Level": names[row["level"] - 1],
+            "DLT": _yes(row["dlt"], "not known"),
+            "Worst CRS grade": "not graded" if isna(row["crs"]) else f"{row['crs']:.0f}",
+            "Response (CR or PR)": _yes(row["response"], "awaited"),
+        }
+        for row in recommendation.outcomes.to_dict("records")
+    ]
+    section.tables.append(_plain_table("What was seen of each patient", DataFrame(rows)))
+    return section
+
+
+def _yes(value: float, unknown: str) -> str:
+    if isna(value):
+        return unknown
+    return "yes" if value else "no"
 
 
 def _pharmacokinetics(recommendation: Recommendation, dose_exposure: list[Figure]) -> Section:
@@ -153,46 +183,81 @@ def _pharmacokinetics(recommendation: Recommendation, dose_exposure: list[Figure
     )
     if len(recommendation.proportionality):
         caption = "Dose proportionality, median and 90 % interval"
-        section.tables.append(_table(caption, recommendation.proportionality))
+        table = recommendation.proportionality
+        labels = [_label(recommendation, name) for name in table["exposure"]]
+        section.tables.append(_table(caption, table.assign(exposure=labels)))
     for figure in dose_exposure:
         add_figure(section, figure)
     return section
 
 
-def _safety(recommendation: Recommendation) -> Section:
-    """The section on the DLTs: the outcome of each subject, and what three more patients would change."""
-    section = Section("safety", "Safety")
+def _exposure_response(recommendation: Recommendation) -> Section:
+    """The section on exposure-response: the odds ratios, and a figure for each outcome and exposure."""
+    exposures = recommendation.as_dosed
+    assert exposures is not None
+    section = Section("exposure_response", "Exposure-response")
+    uncertain = any(len(values) > 1 for values in exposures.values.values())
+    said = "Exposures are those of the samples, taken as exact."
+    if uncertain:
+        said = "A subject's exposure is uncertain: its line holds 90 % of the draws, and all of them weigh."
     section.words.append(
-        "DLTs are those that the protocol's window, clock and evaluability count; none is converted."
+        f"{said} These regressions show what exposure explains; the decision does not rest on them. Where "
+        "little is learnt, the slope is the prior's, which is a guess."
     )
-    outcomes = recommendation.outcomes.astype({k: "Int64" for k in ("dlt", "crs", "response")})
-    caption = "Subjects, level, DLT (1: yes), worst CRS grade, response (1: CR or PR)"
-    section.tables.append(_table(caption, outcomes))
-    section.tables.append(_table("What three more patients would make of it", recommendation.next_patients))
+    columns = ["outcome", "exposure", "n", "or_per_doubling", "lower", "upper", "p_positive", "learnt"]
+    slopes = recommendation.slopes[columns]
+    labels = [_label(recommendation, name) for name in slopes["exposure"]]
+    outcomes = [_OUTCOMES[name][0] for name in slopes["outcome"]]
+    section.tables.append(_table("Odds ratios", slopes.assign(exposure=labels, outcome=outcomes)))
+    for name, regression in recommendation.regressions.items():
+        title, grade = _OUTCOMES[name]
+        outcomes = recommendation.outcomes[recommendation.outcomes[name].notna()]
+        outcomes = outcomes[outcomes["subject"].isin(exposures.subjects)]
+        subjects = outcomes["subject"].tolist()
+        values = exposures.of(subjects)
+        for exposure, prior in regression.priors.items():
+            if exposure not in values:
+                continue
+            assert prior.source == GUESS
+            figure = plot_exposure_response(
+                regression,
+                exposure,
+                outcomes[name].to_numpy(float),
+                values[exposure],
+                subjects=subjects,
+                title=f"{title} and {_label(recommendation, exposure)}",
+                grade=grade,
+                unit=exposures.units[exposure],
+                label=_label(recommendation, exposure),
+                synthetic=recommendation.synthetic,
+                study=recommendation.study,
+            )
+            add_figure(section, figure)
     return section
 
 
-def _levels(recommendation: Recommendation, names: list[str]) -> list[Table]:
-    """A table of the levels by the rule and the BLRM, and one of what exposure-response adds, if anything."""
-    levels = recommendation.levels
-    by_rule = levels[["level", "subjects", "evaluable", "dlts", "blrm_mean", "p_under", "p_target", "p_over"]]
-    caption = "Every level: the rule's counts and the BLRM of the same DLTs"
-    tables = [_table(caption, by_rule.assign(level=names))]
-    added = DataFrame({"level": names})
-    # Each chance with its interval as one text.
-    for key in ("dlt", "crs_3", "response"):
-        if f"{key}_median" in levels:
-            quantiles = levels[[f"{key}_median", f"{key}_lower", f"{key}_upper"]].itertuples(index=False)
-            added[f"{key}_median"] = [f"{m:.2f} ({low:.2f} to {high:.2f})" for m, low, high in quantiles]
-    # The columns that follow those of the BLRM.
-    columns = [str(c) for c in levels.columns]
-    for key in columns[columns.index("p_over") + 1 :]:
-        if not key.endswith(("_median", "_lower", "_upper")):
-            added[key] = levels[key].to_numpy()
-    if len(added.columns) > 1:
-        caption = "Every level: a new patient's chances (median, 90 %), and what they are worth"
-        tables.append(_table(caption, added))
-    return tables
+def _label(recommendation: Recommendation, exposure: str) -> str:
+    """An exposure in words: `peak of CAR copies`."""
+    exposures = recommendation.as_dosed
+    quantity = None if exposures is None else exposures.quantities.get(exposure)
+    if quantity is None:
+        return exposure.replace("_", " ")
+    return f"{'peak' if quantity.of == 'peak' else 'area, 0 to 28 days,'} of {_name(quantity)}"
+
+
+def _name(quantity: Quantity) -> str:
+    name = _NAMES.get(quantity.analyte)
+    if name is None:
+        name = quantity.analyte.replace("_", " ").replace("car ", "CAR ")
+    return f"{name} in the {quantity.site.replace('_', ' ')}" if quantity.site else name
+
+
+def _plain_table(caption: str, rows: DataFrame) -> Table:
+    """A table whose headings are already words and whose cells are already text."""
+    heads = [str(c)[:1].upper() + str(c)[1:] for c in rows.columns]
+    table = Table(caption, heads, [rows[c].dtype.kind in "fiu" for c in rows.columns])
+    table.rows = [[table.cell(value) for value in row] for row in rows.itertuples(index=False)]
+    return table
 
 
 def _table(caption: str, rows: DataFrame) -> Table:
@@ -209,37 +274,3 @@ def _table(caption: str, rows: DataFrame) -> Table:
                 cells.append(table.cell(value))
         table.rows.append(cells)
     return table
-
-
-def _exposure_response(recommendation: Recommendation) -> Section:
-    """The section on exposure-response: the odds ratios, and a figure for each outcome and exposure."""
-    exposures = recommendation.as_dosed
-    assert exposures is not None
-    section = Section("exposure_response", "Dose- and exposure-response")
-    section.words.append(
-        "A subject's exposure is its posterior, not a point: the line of each holds 90 % of its draws, "
-        "and the regression weighs all of them. Where little is learnt, the slope is the prior's."
-    )
-    section.tables.append(_table("Odds ratios", recommendation.slopes))
-    for name, regression in recommendation.regressions.items():
-        title, grade = _OUTCOMES[name]
-        outcomes = recommendation.outcomes[recommendation.outcomes[name].notna()]
-        outcomes = outcomes[outcomes["subject"].isin(exposures.subjects)]
-        subjects = outcomes["subject"].tolist()
-        values = exposures.of(subjects)
-        for exposure in regression.priors:
-            if exposure in values:
-                figure = plot_exposure_response(
-                    regression,
-                    exposure,
-                    outcomes[name].to_numpy(float),
-                    values[exposure],
-                    subjects=subjects,
-                    title=f"{title} against {exposure.replace('_', ' ')}",
-                    grade=grade,
-                    unit=exposures.units[exposure],
-                    synthetic=recommendation.synthetic,
-                    study=recommendation.study,
-                )
-                add_figure(section, figure)
-    return section

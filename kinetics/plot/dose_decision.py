@@ -1,4 +1,4 @@
-"""What a dose decision weighs at every level: P(response), P(CRS), P(DLT), P(overdose) and P(most useful)."""
+"""What a dose decision weighs at every level: P(response), P(DLT), P(over the limit) and P(best)."""
 
 from __future__ import annotations
 
@@ -16,59 +16,53 @@ if TYPE_CHECKING:
 __all__ = ["plot_dose_decision"]
 
 _CHANCES = {  # column -> (name, colour, symbol)
-    "response": ("Response", PALETTE[2], "circle"),
-    "crs_3": ("CRS of grade 3 or more", PALETTE[4], "diamond"),
-    "dlt": ("DLT, by exposure", PALETTE[1], "square"),
+    "p_response": ("Response", PALETTE[2], "circle"),
+    "p_dlt": ("DLT", PALETTE[1], "square"),
 }
 _BARS = {  # column -> (name, colour)
-    "p_over": ("P(overdose), by the BLRM", PALETTE[1]),
-    "p_best": ("P(most useful), of the levels allowed", PALETTE[0]),
-    "p_best_of_all": ("P(most useful), of all levels", PALETTE[5]),
+    "p_over": ("P(DLT rate above the limit)", PALETTE[1]),
+    "p_best": ("P(best) of the levels that may be recommended", PALETTE[0]),
+    "p_near_best": ("P(within two points of the best)", PALETTE[5]),
 }
 
 
-def plot_dose_decision(recommendation: Recommendation, names: list[str], feasible: float) -> Figure:
-    """A new patient's chances at each level on the left, P(overdose) and P(most useful) on the right.
+def plot_dose_decision(recommendation: Recommendation, names: list[str], bound: float = 0.4) -> Figure:
+    """A new patient's chances at each level on the left, whether it is over the limit or best on the right.
 
-    `recommendation` is what `kinetics.recommend` returns. The chances of response, CRS and DLT have whiskers
-    that hold 90 % of the draws. `names` are the names of the levels, lowest first. `feasible` is the greatest
-    P(overdose) allowed, drawn as a line.
+    `recommendation` is what `kinetics.recommend` returns. The chances of response and DLT have whiskers that
+    hold 90 % of the draws. `names` are the names of the levels, lowest first. `bound` is the P(DLT rate above
+    the limit) from which no level is recommended, drawn as a line.
 
     >>> from kinetics.plot import plot_dose_decision
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> names = [protocol.level_name(level) for level in (1, 2, 3, 4)]
-    >>> figure = plot_dose_decision(kn.recommend(study, protocol), names, feasible=0.25)
+    >>> figure = plot_dose_decision(kn.recommend(study, protocol), names)
     >>> figure.layout.yaxis.title.text
     'Probability'
     """
     table = recommendation.levels
-    titles = ["A new patient's chance of …", "Is the level an overdose, is it the most useful?"]
+    titles = ["A new patient's chance of …", "Is the level too toxic, is it the best?"]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
     _add_chances(figure, table)
     _add_bars(figure, table)
     last = float(table["level"].max())
     figure.add_scatter(
         x=[0.5, last + 0.5],
-        y=[feasible, feasible],
+        y=[bound, bound],
         mode="lines",
         hoverinfo="skip",
         row=1,
         col=2,
         line={"color": GREY, "dash": "dot", "width": 1.2},
-        name=f"overdose: at most {feasible:g}",
+        name=f"not recommended from {100 * bound:.0f} %",
         legend="legend2",
     )
     level_text = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=level_text, title_text="Dose level")
-    figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
+    figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=ticks, tickformat=".0%")
     _mark_levels(figure, recommendation)
-    notes = []
-    if "response_median" in table or "dlt_median" in table:
-        new_patients = "have the covariates of those enrolled"
-        if len(recommendation.proportionality):
-            new_patients = "come of a power model of dose"
-        notes.append(f"Whiskers: 90 % of the draws. New patients {new_patients}.")
-    notes.append(f"Study {recommendation.study}")
+    notes = ["Whiskers: 90 % of the draws.", f"Study {recommendation.study}"]
     labels = ["SYNTHETIC DATA"] if recommendation.synthetic else []
     dress(
         figure,
@@ -115,12 +109,10 @@ def _mark_levels(figure: Figure, recommendation: Recommendation) -> None:
 def _add_chances(figure: Figure, table: DataFrame) -> None:
     """Draw a new patient's chance of each outcome, side by side at each level."""
     for place, (key, (name, colour, symbol)) in enumerate(_CHANCES.items()):
-        if f"{key}_median" not in table:
-            continue
-        middle = table[f"{key}_median"]
+        middle = table[key]
         figure.add_trace(
             Scatter(
-                x=table["level"] + 0.12 * (place - 1),
+                x=table["level"] + 0.12 * (place - 0.5),
                 y=middle,
                 name=name,
                 mode="markers+lines",
@@ -133,7 +125,7 @@ def _add_chances(figure: Figure, table: DataFrame) -> None:
                     "thickness": 1.4,
                     "width": 3,
                 },
-                hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
+                hovertemplate=f"{name}: %{{y:.0%}}<extra></extra>",
                 legend="legend",
             ),
             1,
@@ -142,18 +134,14 @@ def _add_chances(figure: Figure, table: DataFrame) -> None:
 
 
 def _add_bars(figure: Figure, table: DataFrame) -> None:
-    """Draw P(overdose) and P(most useful) of each level."""
+    """Draw P(over the limit) and P(best) of each level."""
     for key, (name, colour) in _BARS.items():
-        if key in table:
-            figure.add_trace(
-                Bar(
-                    x=table["level"],
-                    y=table[key],
-                    name=name,
-                    marker={"color": colour},
-                    legend="legend2",
-                    hovertemplate=f"{name}: %{{y:.2f}}<extra></extra>",
-                ),
-                1,
-                2,
-            )
+        bar = Bar(
+            x=table["level"],
+            y=table[key],
+            name=name,
+            marker={"color": colour},
+            legend="legend2",
+            hovertemplate=f"{name}: %{{y:.0%}}<extra></extra>",
+        )
+        figure.add_trace(bar, 1, 2)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from plotly.graph_objects import Figure, Scatter
 
 from kinetics.decision import ExposureResponse
-from kinetics.plot.frame import GREY, PALETTE, dress, faint, number_text, unit_text
+from kinetics.plot.frame import GREY, PALETTE, dress, faint, log_range, number_text, unit_text, value_axis
 
 __all__ = ["plot_exposure_response"]
 
@@ -24,15 +24,16 @@ def plot_exposure_response(
     title: str,
     grade: int = 1,
     unit: str = "",
+    label: str = "",
     synthetic: bool = False,
     study: str = "",
 ) -> Figure:
     """P(grade `grade` or more) over `exposure`, with a 90 % band; other exposures are at their reference.
 
     `regression` is what `kinetics.decision.exposure_response` returns. `grades` (subject,) and the exposures
-    `values` (draw, subject) [`unit`] are those of the `subjects`. A subject lies at its median exposure, at
-    the top where it had the grade; its line holds 90 % of the draws. `title`, `study` and `synthetic` are
-    written on the figure.
+    `values` (draw, subject) [`unit`] are those of the `subjects`. A subject lies at its median exposure, at 1
+    where it had the grade and else at 0; its line holds 90 % of the draws. `title`, `study` and `synthetic`
+    are written on the figure; `label` names the exposure there.
 
     >>> from kinetics.plot import plot_exposure_response
     >>> cmax = np.array([[2e3, 8e3, 2e4, 9e4]])
@@ -44,7 +45,7 @@ def plot_exposure_response(
     ...     fitted, "cmax", grades, cmax, subjects=names, title="CRS", unit="copies/ug DNA"
     ... )
     >>> figure.layout.xaxis.title.text
-    'cmax (copies/µg DNA)'
+    'Cmax (copies/µg DNA)'
     """
     low = np.quantile(values, 0.05)
     high = np.quantile(values, 0.95)
@@ -69,9 +70,13 @@ def plot_exposure_response(
     figure.add_trace(Scatter(x=x, y=median, mode="lines", line={"color": PALETTE[0]}, name="median"))
     had = np.asarray(grades) >= grade
     _add_subjects(figure, had, values, subjects)
-    name = exposure.replace("_", " ")
-    figure.update_xaxes(type="log", title_text=f"{name} ({unit_text(unit)})" if unit else name)
-    figure.update_yaxes(title_text="Probability", range=[-0.12, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    name = label or exposure.replace("_", " ")
+    title_text = f"{name} ({unit_text(unit)})" if unit else name
+    limits = log_range([x[0], x[-1]])
+    figure.update_xaxes(**value_axis((min(limits[0], x[0]), max(limits[1], x[-1])), log=True))
+    figure.update_xaxes(title_text=title_text[:1].upper() + title_text[1:])
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    figure.update_yaxes(title_text="Probability", range=[-0.05, 1.05], tickvals=ticks, tickformat=".0%")
     notes = _notes(regression, exposure, study)
     subtitle = f"n = {regression.n}, {int(had.sum())} had it"
     labels = ["SYNTHETIC DATA"] if synthetic else []
@@ -95,11 +100,10 @@ def _add_subjects(
     values: Float[np.ndarray, "draw subject"],
     subjects: list[str],
 ) -> None:
-    """Draw each subject at its median exposure, at the top if it had the grade, else at the bottom."""
-    rng = np.random.default_rng(0)  # heights are jittered
-    y = np.where(had, 1.06, -0.06) + rng.uniform(-0.025, 0.025, len(had))
+    """Draw each subject at its median exposure, at 1 if it had the grade, else at 0."""
+    y = np.where(had, 1.0, 0.0)
     lower, median, upper = np.quantile(values, [0.05, 0.5, 0.95], axis=0)
-    for outcome, name, colour in ((True, "had it", PALETTE[1]), (False, "had it not", GREY)):
+    for outcome, name, colour in ((True, "had it", PALETTE[1]), (False, "did not have it", GREY)):
         group = had == outcome
         if group.any():
             figure.add_trace(

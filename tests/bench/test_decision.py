@@ -18,7 +18,7 @@ from kinetics.decision.simulated.truths import random_truth
 from kinetics.escalation import Joint
 
 
-@pytest.mark.parametrize("design", ["protocol MTD", "BOIN12", "PKBOIN-12", "joint of two", "recommend"])
+@pytest.mark.parametrize("design", ["protocol MTD", "BOIN12", "PKBOIN-12", "joint", "recommend"])
 def test_a_design_treats_no_more_than_planned_and_a_trial_repeats_itself(design):
     patients = patients_of(SCENARIOS[3], 7, seed=1)
     outcome = DESIGNS[design](patients)

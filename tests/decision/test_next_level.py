@@ -12,7 +12,7 @@ import pytest
 from pandas import DataFrame
 
 from kinetics.decision.next_level import next_dose
-from kinetics.decision.weighing import Target
+from kinetics.decision.outcome_regressions import Target
 from kinetics.errors import InputError, PlanError, StudyError
 from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin, eliminating

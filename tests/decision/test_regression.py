@@ -110,6 +110,6 @@ def test_the_figure_has_the_subjects_where_their_draws_are() -> None:
     )
     drawn = {t.name: t for t in figure.data}
     np.testing.assert_allclose(drawn["had it"].x, [75.0])
-    np.testing.assert_allclose(drawn["had it not"].x, [1.5, 15.0])
-    assert figure.to_dict()["layout"]["xaxis"]["title"]["text"] == "cmax (pg/mL)"
+    np.testing.assert_allclose(drawn["did not have it"].x, [1.5, 15.0])
+    assert figure.to_dict()["layout"]["xaxis"]["title"]["text"] == "Cmax (pg/mL)"
     assert any("SYNTHETIC" in a["text"] for a in figure.to_dict()["layout"]["annotations"])

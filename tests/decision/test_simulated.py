@@ -15,7 +15,7 @@ from kinetics.decision.simulated.patients import patients_of
 from kinetics.decision.simulated.truths import Truth, random_truth, scenarios, truth_problems
 from kinetics.decision.trials_simulated import simulate_calendar
 from kinetics.errors import InputError
-from kinetics.escalation import Calendar, Cohort, Utilities, asked_patient_by_patient
+from kinetics.escalation import Calendar, Utilities
 from kinetics.protocol import read_protocol
 
 DOSES = (1.5e7, 3e7, 5e7, 7e7)
@@ -116,6 +116,7 @@ def test_recommend_has_the_patients_of_the_protocols_rule():
         rule = DESIGNS["protocol"](patients, QUICK)
         model = DESIGNS["recommend"](patients, QUICK)
         assert (rule.patients, rule.dlts) == (model.patients, model.dlts)
+        assert model.level <= rule.level  # never above the MTD
         assert sum(rule.patients) <= 18
         assert not rule.p_best
         assert len(model.p_best) == 4
@@ -194,16 +195,6 @@ def test_shipped_truths_have_their_mean_and_go_on_where_they_stopped(tmp_path: P
 # -------------------------------------------------------------------------------------- calendar time
 
 JOINT = SETTING.joint
-
-
-def test_the_joint_rule_is_asked_between_the_patients_of_a_cohort():
-    asked = asked_patient_by_patient(JOINT)
-    clean = Cohort(1, 1)
-    assert (asked.decide([clean]).level, asked.decide([clean]).size) == (2, 3)  # the titration has ended
-    second = asked.decide([clean, Cohort(2, 0, pending=1)])
-    assert (second.level, second.size) == (2, 2)
-    assert asked.decide([Cohort(1, 0, pending=1)]).action == "wait"
-    assert asked.decide([Cohort(1, 1, triggers=1)]).size == 2  # the cohort of the trigger is filled
 
 
 def test_in_calendar_time_the_joint_rule_meets_the_responses_of_the_truth():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kinetics.decision.level_exposures import exposures_as_dosed
+from kinetics.decision.outcome_regressions import regressions
 from kinetics.decision.trials_of_a_fit import chances_from_fit, virtual_trials
-from kinetics.decision.weighing import regressions
 from kinetics.errors import InputError
 from kinetics.escalation.enumeration import operating_characteristics
 from kinetics.inference.fitting import Fit

@@ -10,7 +10,16 @@ from scipy.special import expit, ndtr
 from scipy.stats import norm
 
 from kinetics.errors import InputError
-from kinetics.escalation import Cohort, Joint, JointPrior, Seen, Titration, Utilities, joint_posterior
+from kinetics.escalation import (
+    Cohort,
+    Exposure,
+    Joint,
+    JointPrior,
+    Seen,
+    Titration,
+    Utilities,
+    joint_posterior,
+)
 from kinetics.escalation.joint.likelihood import dlt_log_likelihood, response_log_likelihood
 from kinetics.escalation.joint.patients import distances, patients_of_cohorts
 from kinetics.escalation.joint.prior import curves_of
@@ -115,7 +124,7 @@ def test_distances_are_those_from_the_line_of_the_dose() -> None:
     log_doses = np.log(np.repeat(DOSES, 50))
     z = rng.standard_normal(200)
     logs = 9.0 + 0.7 * log_doses + 0.83 * z
-    found = distances([(x, x) for x in logs.tolist()], log_doses, rng)
+    found = distances([Exposure(x, x) for x in logs.tolist()], log_doses, rng)
     assert found.shape == (1, 200)
     assert np.corrcoef(found[0], z)[0, 1] > 0.99
     assert found.std() == pytest.approx(z.std(), rel=0.1)
@@ -123,7 +132,7 @@ def test_distances_are_those_from_the_line_of_the_dose() -> None:
 
 def test_an_interval_is_filled_inside_and_the_unknown_stays_unknown() -> None:
     rng = np.random.default_rng(2)
-    intervals = [(8.0, 8.0), (9.0, 9.0), (-np.inf, 5.0), (9.5, np.inf), None]
+    intervals = [Exposure(8.0, 8.0), Exposure(9.0, 9.0), Exposure(-np.inf, 5.0), Exposure(9.5, np.inf), None]
     found = distances(intervals, np.log([1.5e7, 3e7, 3e7, 5e7, 5e7]), rng)
     assert found.shape[0] > 1
     assert np.isnan(found[:, 4]).all()
@@ -132,9 +141,20 @@ def test_an_interval_is_filled_inside_and_the_unknown_stays_unknown() -> None:
     assert (found[:, 2] < 0).all()
 
 
+def test_a_number_with_a_standard_error_is_drawn_about_itself() -> None:
+    rng = np.random.default_rng(3)
+    sharp = [Exposure(x, x) for x in (8.0, 9.0, 10.0, 8.5)]
+    vague = [Exposure(x.low, x.low, 0.5) for x in sharp]
+    log_doses = np.log([1.5e7, 3e7, 5e7, 7e7])
+    at = distances(sharp, log_doses, rng)
+    about = np.concatenate([distances(vague, log_doses, rng) for _ in range(40)])
+    assert np.abs(about.mean(axis=0) - at[0]).max() < 0.5
+    assert 0.2 < about.std(axis=0).mean() < 1.0
+
+
 def test_three_patients_cannot_make_an_exposure_run_away() -> None:
     """A line through three points: an SD of 0, or a slope of any size, without a proper prior."""
-    logs = [(np.log(x), np.log(x)) for x in (20.0, 4e4, 4e4)]
+    logs = [Exposure(np.log(x), np.log(x)) for x in (20.0, 4e4, 4e4)]
     found = distances(logs, np.log([1.5e7, 3e7, 3.0001e7]), np.random.default_rng(0))
     assert np.abs(found).max() < 3
 

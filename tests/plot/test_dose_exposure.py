@@ -11,7 +11,7 @@ from plotly.graph_objects import Figure
 
 import kinetics as kn
 from kinetics.cli.exposure import _of_those_who_had
-from kinetics.decision.level_exposures import Exposures, exposures_of_table
+from kinetics.decision.level_exposures import Exposures, Quantity, exposures_of_table
 from kinetics.decision.power_model import levels_of, power_curve, proportionality_table
 from kinetics.errors import StudyError
 from kinetics.plot.dose_exposure import plot_dose_exposure
@@ -24,7 +24,7 @@ DOSES = {f"P{i}": dose for i, dose in enumerate([1e7, 1e7, 3e7, 3e7, 1e8, 1e8])}
 
 
 def exposures(rows: list[list[float]]) -> Exposures:
-    return Exposures(list(DOSES), {"x_cmax": "cells/uL"}, {"x_cmax": np.array(rows)})
+    return Exposures(list(DOSES), {"x_cmax": Quantity("x", "peak", "cells/uL")}, {"x_cmax": np.array(rows)})
 
 
 @cache
@@ -161,7 +161,7 @@ def test_of_a_fit_every_subject_has_the_interval_of_its_draws() -> None:
 def test_subjects_without_the_exposure_are_counted() -> None:
     values = {k: v.copy() for k, v in samples().values.items()}
     values["car_copies_cmax"][0, :2] = np.nan
-    some = Exposures(samples().subjects, samples().units, values)
+    some = Exposures(samples().subjects, samples().quantities, values)
     drawn = plot_dose_exposure(kn.read_study(STUDY), some, ["car_copies_cmax"])
     assert "No Cmax of CAR transgene: 2 of 12 subjects." in annotation(drawn, "footer")
     assert len(traces(drawn, "subjects")[0].x) == 10
@@ -170,7 +170,7 @@ def test_subjects_without_the_exposure_are_counted() -> None:
 def test_an_exposure_too_few_have_is_drawn_without_a_model_and_said() -> None:
     values = {k: v.copy() for k, v in samples().values.items()}
     values["car_copies_auc_28d"][0, 2:] = np.nan
-    some = Exposures(samples().subjects, samples().units, values)
+    some = Exposures(samples().subjects, samples().quantities, values)
     drawn = plot_dose_exposure(kn.read_study(STUDY), some, ["car_copies_auc_28d", "car_copies_cmax"])
     assert "AUC0–28d of CAR transgene: too few for a power model." in annotation(drawn, "footer")
     assert [len(t.x) for t in traces(drawn, "subjects")] == [2, 12]

@@ -21,6 +21,7 @@ from kinetics.escalation.boin12 import Boin12, Utilities
 from kinetics.escalation.crm import Crm, indifference_skeleton
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort
+from kinetics.escalation.joint.rule import Joint
 from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
@@ -240,6 +241,7 @@ KINDS = {
     "blrm": Blrm,
     "boin12": Boin12,
     "pkboin12": PkBoin12,
+    "joint": Joint,
 }  # the others are codings of 3+3
 
 
@@ -251,7 +253,7 @@ def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
     assert type(rule) is kind, f"add {name} and its class to KINDS of this file"
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
-    if isinstance(rule, Boin | Blrm | Boin12 | Crm):
+    if isinstance(rule, Boin | Blrm | Boin12 | Crm | Joint):
         assert (rule.most, rule.cohort) == (18, 3)
     assert bool(assumed(rule)) == (name in MODERN)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from kinetics.escalation import Cohort, Decision, Joint, WholeCohorts
+from kinetics.escalation import Cohort, Decision, Joint
 
 __all__ = ["responding"]
 
@@ -21,23 +21,8 @@ DRAWN = 1_000  # patients of a trial whose responses are drawn: more than any tr
 
 
 @dataclass(frozen=True)
-class _Remembering(Joint):
-    """The joint rule, which looks at counts alone, with its decisions kept."""
-
-    def decide(self, history: Sequence[Cohort]) -> Decision:
-        """The decision after these cohorts."""
-        return _decision(self, tuple(sorted(history, key=astuple)))
-
-
-@lru_cache(maxsize=20_000)
-def _decision(rule: _Remembering, history: tuple[Cohort, ...]) -> Decision:
-    """The decision after these cohorts, in whatever order they came."""
-    return Joint.decide(rule, history)
-
-
-@dataclass(frozen=True)
-class _Responding(WholeCohorts):
-    """The joint rule asked at any time, with the responses of one simulated trial.
+class _Responding(Joint):
+    """The joint rule with the responses of one simulated trial.
 
     A patient at a level responds where the patient's number is below the level's true P(response).
     """
@@ -47,9 +32,9 @@ class _Responding(WholeCohorts):
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these patients, in the order in which they were treated."""
-        return super().decide(
-            [self._with_response(c, u) for c, u in zip(history, self.numbers, strict=False)]
-        )
+        patients = [self._with_response(c, u) for c, u in zip(history, self.numbers, strict=False)]
+        rule = Joint(**{field.name: getattr(self, field.name) for field in fields(Joint)})
+        return _decision(rule, tuple(sorted(patients, key=astuple)))
 
     def _with_response(self, patient: Cohort, number: float) -> Cohort:
         if patient.pending:
@@ -58,8 +43,14 @@ class _Responding(WholeCohorts):
         return replace(patient, responses=response, dlts_with_response=response * patient.dlts)
 
 
-def responding(rule: Joint, true_response: Sequence[float], trial: int, seed: int) -> WholeCohorts:
+@lru_cache(maxsize=20_000)
+def _decision(rule: Joint, history: tuple[Cohort, ...]) -> Decision:
+    """The decision after these patients, whose order does not matter."""
+    return rule.decide(history)
+
+
+def responding(rule: Joint, true_response: Sequence[float], trial: int, seed: int) -> Joint:
     """The rule as trial `trial` of a seed asks it, its patients responding as is true of their level."""
-    remembering = _Remembering(**{f.name: getattr(rule, f.name) for f in fields(rule)})
     numbers = np.random.default_rng([seed, 3000, trial]).random(DRAWN)
-    return _Responding(remembering, tuple(true_response), tuple(numbers.tolist()))
+    own = {field.name: getattr(rule, field.name) for field in fields(rule)}
+    return _Responding(**own, true_response=tuple(true_response), numbers=tuple(numbers.tolist()))

@@ -1,6 +1,6 @@
 """Designs, each a function that runs one simulated trial and says what it did and what it recommends.
 
-`protocol` is the protocol's own rule and its MTD, `recommend` what the joint model recommends after such a
+`protocol` is the protocol's own rule and its MTD, `recommend` what `kinetics recommend` says after such a
 trial. `joint`, `boin12` and `pkboin12` choose every cohort themselves.
 """
 
@@ -20,6 +20,7 @@ from kinetics.escalation import (
     Boin12,
     Cohort,
     Decision,
+    Exposure,
     Joint,
     JointDecision,
     PkBoin12,
@@ -117,10 +118,18 @@ def joint_of_counts(patients: Patients, setting: Setting) -> Outcome:
 
 
 def recommend(patients: Patients, setting: Setting) -> Outcome:
-    """What the joint model recommends after a trial of the protocol's rule."""
+    """What `kinetics recommend` says after a trial of the protocol's rule: no level above the MTD."""
     trial = _by_rule(patients, setting, lambda treated: setting.protocol)
-    found = setting.joint.decide_on(_all_seen(patients, trial.treated, trial.last))
-    return _joint_outcome(patients, trial.treated, found)
+    seen = _all_seen(patients, trial.treated, trial.last)
+    rule = replace(setting.joint, shut=True)
+    found = rule.decide_on(seen)
+    levels = np.arange(1, rule.levels + 1)
+    eligible = found.eligible & (levels <= _mtd(patients, setting, trial))
+    known = sum(p.response is not None for p in seen)
+    level = 0
+    if eligible.any() and not rule.is_futile(found.posterior, eligible, known):
+        level = int(np.argmax(np.where(eligible, found.posterior.utility, -np.inf))) + 1
+    return replace(_joint_outcome(patients, trial.treated, found), level=level)
 
 
 DESIGNS: dict[str, Design] = {
@@ -255,10 +264,10 @@ def _seen(patients: Patients, place: Place, *, graded: bool = True, late: bool =
     return Seen(level, dlt=bool(patients.dlt[at]), trigger=bool(patients.trigger[at]), **details)
 
 
-def _interval(bounds: np.ndarray) -> tuple[float, float] | None:
+def _interval(bounds: np.ndarray) -> Exposure | None:
     """The interval of ln exposure, None where nothing is known."""
     low, high = bounds.tolist()
-    return None if np.isnan(low) else (low, high)
+    return None if np.isnan(low) else Exposure(low, high)
 
 
 def _outcome(patients: Patients, treated: Sequence[Place], levels: int, level: int) -> Outcome:

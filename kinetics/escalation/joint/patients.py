@@ -8,13 +8,14 @@ normal about a line in ln dose with one SD,
 
 a flat. The two priors are proper, so that three patients cannot make s vanish or b run away. Their numbers
 are guesses (0.83 is a CV of 100 %). An exposure may be an interval (below the LLOQ, or seen only up to an
-event). It is then drawn from the normal inside the interval.
+event), or a number with a standard error; it is then drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -23,14 +24,30 @@ from scipy.special import ndtr, ndtri
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.history import Cohort
 
-__all__ = ["Seen", "check_patients", "distances", "patients_of_cohorts"]
+__all__ = ["Exposure", "Seen", "check_patients", "distances", "patients_of_cohorts"]
 
 RISE = 0.7  # of ln exposure on ln dose
 RISE_SD = 0.3
 SD = 0.83  # of ln exposure between patients at a level
 SD_WORTH = 4.0  # patients that the guess of SD is worth
-DRAWS = 8  # of the exposures that are intervals
+DRAWS = 4  # of exposures that are not known exactly
 SWEEPS = 100  # of the sampler that draws them
+
+
+class Exposure(NamedTuple):
+    """What is known of a patient's ln exposure: it lies between `low` and `high`.
+
+    Where both are the same, it is that number, known with a standard error of `sd` (0: exactly).
+
+    >>> from kinetics.escalation import Exposure
+    >>> below = Exposure(low=-np.inf, high=np.log(50.0))  # below the LLOQ of 50
+    >>> Exposure(9.2, 9.2, sd=0.1).sd, bool(below.low < below.high)
+    (0.1, True)
+    """
+
+    low: float
+    high: float
+    sd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +59,8 @@ class Seen:
     far, None where it is not graded. `trigger`: a titration trigger without a DLT. `response`: True, False
     once nothing more is awaited, or None. `looked`: for a response of None, the share of the response window
     that assessments without a response cover; 0 where nobody has looked. `change`: the best change of the sum
-    of diameters [%], where `response` is known by it. `dlt_exposure`, `response_exposure`: the interval of ln
-    exposure, (value, value) where it is known, or None.
+    of diameters [%], where `response` is known by it. `dlt_exposure`, `response_exposure`: what is known of
+    the exposures that the two are thought to follow, or None.
 
     >>> from kinetics.escalation import Seen
     >>> Seen(level=2, dlt=False, crs=1, response=None).looked
@@ -58,8 +75,8 @@ class Seen:
     response: bool | None = None
     looked: float = 0.0
     change: float | None = None
-    dlt_exposure: tuple[float, float] | None = None
-    response_exposure: tuple[float, float] | None = None
+    dlt_exposure: Exposure | None = None
+    response_exposure: Exposure | None = None
 
 
 def check_patients(patients: Sequence[Seen], levels: int) -> None:
@@ -98,7 +115,7 @@ def patients_of_cohorts(history: Sequence[Cohort]) -> list[Seen]:
 
 
 def distances(
-    intervals: Sequence[tuple[float, float] | None],
+    exposures: Sequence[Exposure | None],
     log_doses: Float[np.ndarray, " patient"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "draw patient"]:
@@ -106,18 +123,17 @@ def distances(
 
     One draw where every exposure is a number, else `DRAWS`.
     """
-    known = np.array([interval is not None for interval in intervals], bool)
+    known = np.array([exposure is not None for exposure in exposures], bool)
     if not known.any():
-        return np.full((1, len(intervals)), np.nan)
-    low, high = np.array([interval for interval in intervals if interval is not None], float).T
+        return np.full((1, len(exposures)), np.nan)
+    low, high, sd = np.array([exposure for exposure in exposures if exposure is not None], float).T
     x = log_doses[known] - log_doses[known].mean()
-    exact = low == high
-    if exact.all():
+    if ((low == high) & (sd == 0)).all():
         a, b, s = _line(x, low)
         z = ((low - a - b * x) / s)[None]
     else:
-        z = _drawn_inside(x, low, high, rng)
-    full = np.full((len(z), len(intervals)), np.nan)
+        z = _drawn(x, low, high, sd, rng)
+    full = np.full((len(z), len(exposures)), np.nan)
     full[:, known] = z
     return full
 
@@ -137,10 +153,15 @@ def _line(x: np.ndarray, y: np.ndarray, rng: np.random.Generator | None = None) 
     return float(a), float(b), float(s)
 
 
-def _drawn_inside(
-    x: np.ndarray, low: np.ndarray, high: np.ndarray, rng: np.random.Generator
+def _drawn(
+    x: np.ndarray, low: np.ndarray, high: np.ndarray, sd: np.ndarray, rng: np.random.Generator
 ) -> Float[np.ndarray, "draw patient"]:
-    """Gibbs sampling of the line and of the exposures inside their intervals; the last `DRAWS` thinned."""
+    """Gibbs sampling of the line and of the exposures, each in its interval or about its number.
+
+    The last draws, thinned to `DRAWS`.
+    """
+    measured = low == high
+    noisy = measured & (sd > 0)
     start_low = np.where(np.isfinite(low), low, high - SD)
     start_high = np.where(np.isfinite(high), high, low + SD)
     y = (start_low + start_high) / 2
@@ -152,8 +173,12 @@ def _drawn_inside(
         lower = ndtr((low - middle) / s)
         upper = ndtr((high - middle) / s)
         share = lower + rng.uniform(size=len(x)) * (upper - lower)
-        inside = middle + s * ndtri(np.clip(share, 1e-12, 1 - 1e-12))
-        y = np.where(low == high, low, np.clip(inside, low, high))
+        inside = np.clip(middle + s * ndtri(np.clip(share, 1e-12, 1 - 1e-12)), low, high)
+        y = np.where(measured, low, inside)
+        if noisy.any():
+            precision = 1 / s**2 + 1 / sd[noisy] ** 2
+            mean = (middle[noisy] / s**2 + low[noisy] / sd[noisy] ** 2) / precision
+            y[noisy] = mean + rng.standard_normal(len(mean)) / np.sqrt(precision)
         if sweep >= SWEEPS - DRAWS * every and (SWEEPS - sweep) % every == 0:
             kept.append((y - middle) / s)
     return np.stack(kept)

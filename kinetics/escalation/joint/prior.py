@@ -62,7 +62,7 @@ class JointPrior:
     dlt_free: float = 0.2
     dlt_mediated: float = 0.2
     shapes: tuple[float, ...] = (0.34, 0.24, 0.24, 0.12, 0.06)
-    top: tuple[float, float] = (0.08, 0.75)
+    top: tuple[float, float] = (0.08, 0.95)
     exposure_slope: tuple[float, float] = (0.6, 0.5)
     exposure_on_dose: tuple[float, float] = (0.84, 0.36)
 

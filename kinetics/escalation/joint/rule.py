@@ -83,8 +83,8 @@ class Joint:
     (1, 3)
     >>> rule.levels, rule.trigger_levels, rule.most, rule.bound, rule.posterior([]).limit
     (4, frozenset(), 18, 0.4, 0.33)
-    >>> rule.decide_on([]).reason
-    'start'
+    >>> rule.decide_on([]).reason, rule.is_futile(rule.posterior([]), np.ones(4, bool), known=9)
+    ('start', False)
     """
 
     order_matters: ClassVar[bool] = False
@@ -128,6 +128,13 @@ class Joint:
         return joint_posterior(
             patients, self.doses, self.utilities, limit=self.limit, prior=self.prior, draws=self.draws
         )
+
+    def is_futile(self, posterior: JointPosterior, levels: Bool[np.ndarray, " level"], known: int) -> bool:
+        """Whether none of these levels is likely to have responses, from `known` known responses."""
+        if known < self.least:
+            return False
+        chances = posterior.p_response_above(self.response)[levels]
+        return bool(len(chances) and chances.max() < self.futile)
 
     def decide_on(self, patients: Sequence[Seen], *, triggers: int | None = None) -> JointDecision:
         """The decision after these patients, with all that is known of each.
@@ -222,7 +229,7 @@ class _Trial:
                 return titrated, "treat"
         if not self.admissible.any():
             return self._end("no level may be treated: " + self._unsafe_clause()), "safety"
-        if self.responses_known >= rule.least and self._futile(self.safe | self.admissible):
+        if self._futile(self.safe | self.admissible):
             bar = f"P(response above {_percent(rule.response)}) is below {_percent(rule.futile)}"
             return self._end(f"futility: {bar} at every level that may be treated", found=False), "futility"
         if n >= rule.most:
@@ -274,11 +281,7 @@ class _Trial:
 
     def _futile(self, levels: np.ndarray) -> bool:
         """Whether none of these levels is likely to have responses."""
-        rule = self.rule
-        if self.responses_known < rule.least:
-            return False
-        chances = self.posterior.p_response_above(rule.response)[levels]
-        return bool(len(chances) and chances.max() < rule.futile)
+        return self.rule.is_futile(self.posterior, levels, self.responses_known)
 
     def _certain(self) -> bool:
         best = self.recommended()
