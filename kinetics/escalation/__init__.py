@@ -9,7 +9,7 @@ What rules take and answer:
 The rules, one per file:
 - `three_plus_three`, `crmpack`: 3+3 in three codings, and crmPack's.
 - `titration`, `published_simon_1997`, `published_md_anderson`: accelerated titration before a cohort rule.
-- `boin`, `tite_boin`, `boin12`, `pkboin12`: the Bayesian optimal interval designs.
+- `boin`, `tite_boin`, `boin12`, `pkboin12`, `tite_pkboin12`: the Bayesian optimal interval designs.
 - `crm`, `blrm`: model-based rules.
 - `joint/`: the joint model of DLT and response, and the rule that decides by it.
 
@@ -53,6 +53,7 @@ __all__ = [
     "Seen",
     "ThreePlusThree",
     "TiteBoin",
+    "TitePkBoin12",
     "Titration",
     "Utilities",
     "WholeCohorts",

@@ -43,6 +43,7 @@ from .three_plus_three import (
     storer_1989 as storer_1989,
 )
 from .tite_boin import TiteBoin as TiteBoin
+from .tite_pkboin12 import TitePkBoin12 as TitePkBoin12
 from .titration import Titration as Titration
 from .whole_cohorts import (
     WholeCohorts as WholeCohorts,

@@ -6,7 +6,8 @@ patients than the cap, and neither it nor any level below it is unsafe. A level 
 of the evaluable is at or above lambda_d both at the level and pooled with the next one up. Patients go to the
 highest open level.
 
-This module says only where to backfill. The escalation then decides from all patients at its level; BF-BOIN's
+This module says only where to backfill; `kinetics.escalation.calendar` simulates trials that do. The
+escalation then decides from all patients at its level; BF-BOIN's
 pooling of levels whose data conflict is not done. In a history the backfilled cohorts stand before the last
 cohort of the escalation, because the last cohort is where the trial is.
 """

@@ -11,6 +11,14 @@ A level is admissible where neither P(DLT rate > target) >= .95 nor P(response r
 under uniform priors; a level that is too toxic closes all above it. The OBD is the tried admissible level of
 the highest mean utility at or below BOIN's MTD.
 
+trialdesign.org selects levels 2 and 3 of an example in 57.3 and 21.3 % of 10,000 trials (SE .5 and .4), and
+so does this rule, 57.7 and 21.4 % of 100,000 (SE .16 and .13), with `explored` None, as the example says, and
+`full_ends`, so that a full level ends the trial whatever the rule says next. Whether the site does that was
+not read anywhere: it is the one stop found that agrees. With the defaults it is 57.7 and 22.8 %, with
+`explored` None alone 58.9 and 22.4 %: at level 3 that is 3.5 and 2.5 SE off, so a difference of the rule.
+Ties and the means of the OBD move level 3 by .6 points at most. The R package escalation has 49.6 and 23.7 %,
+which none of these give (tests/escalation/test_boin12.py).
+
 The moves are those of the R package escalation, which met the authors' software. OURS where the paper is
 silent: the trial stops where none of the levels to choose from is admissible, and the OBD is sought among the
 tried levels.
@@ -21,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from math import ceil
+from math import ceil, floor
 from typing import ClassVar
 
 from scipy.special import betaincc
@@ -94,13 +102,16 @@ class Limits:
     """What evidence beside DLT and response adds, and why.
 
     The levels `dropped` are not admissible. The levels `lower` may be chosen beside the neighbours. The OBD
-    is `obd_from` or above, or the MTD where that is lower. `why` gives the evidence in words.
+    is `obd_from` or above, or the MTD where that is lower. `why` gives the evidence in words. `quasi_events`
+    are those of each level where outcomes are pending (`kinetics.escalation.tite_pkboin12`); empty where the
+    counts give them.
     """
 
     dropped: frozenset[int] = frozenset()
     lower: tuple[int, ...] = ()
     obd_from: int = 1
     why: str = ""
+    quasi_events: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,9 @@ class Boin12:
     `target` is the highest acceptable DLT rate, `least_response` the lowest acceptable response rate. `toxic`
     and `futile` are the probabilities from which on a level is too toxic or futile. With `enough` evaluable
     patients or more, a DLT rate between the bounds does not go up. `most` patients end the trial;
-    `most_at_a_level` patients at one level end it too where the rule says stay there.
+    `most_at_a_level` patients at one level end it too where the rule says stay there, and with `full_ends`
+    wherever it says to go, as on trialdesign.org. With more than
+    `explored` patients at a level an untried level above is tried; None: never for that reason.
 
     >>> from kinetics.escalation import Boin12, Cohort
     >>> from kinetics.escalation.boin12 import Limits
@@ -122,6 +135,8 @@ class Boin12:
     >>> known = tallies(history, levels=3)
     >>> round(rule.score(known[1]), 2), rule.too_toxic(known), rule.admissible(known)
     (0.27, 4, (1, 2, 3))
+    >>> rule.move(1, known, Limits())[1]
+    2
     """
 
     order_matters: ClassVar[bool] = True
@@ -136,6 +151,8 @@ class Boin12:
     cohort: int = 3
     most: int = 36
     most_at_a_level: int | None = None
+    explored: int | None = EXPLORED
+    full_ends: bool = False
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
@@ -154,9 +171,9 @@ class Boin12:
         if any(t.pending or t.response_pending for t in counts.values()):
             why = "DLT windows are open or responses awaited: BOIN12 decides when all are known"
             return Decision("wait", why, "the end of the open windows", level=current)
-        clause, level = self._move(current, counts, limits)
+        clause, level = self.move(current, counts, limits)
         full = self.most_at_a_level is not None and counts[current].evaluable >= self.most_at_a_level
-        if level == 0 or treated >= self.most or (full and level == current):
+        if level == 0 or treated >= self.most or (full and (self.full_ends or level == current)):
             if level and treated >= self.most:
                 clause = f"{treated} patients were planned"
             elif level:
@@ -178,7 +195,7 @@ class Boin12:
     def too_toxic(self, counts: Mapping[int, Tally]) -> int:
         """The lowest level that is too toxic; one above the highest where none is."""
         for level, t in counts.items():
-            if above(t.dlts, t.evaluable, self.target) >= self.toxic:
+            if above(floor(t.dlts + WHOLE), t.evaluable, self.target) >= self.toxic:
                 return level
         return self.levels + 1
 
@@ -186,18 +203,24 @@ class Boin12:
         """The levels that are neither too toxic nor futile nor dropped, tried or not."""
 
         def futile(t: Tally) -> bool:
-            return 1 - above(t.responses, t.evaluable, self.least_response) >= self.futile
+            responses = ceil(t.responses - WHOLE)
+            return 1 - above(responses, t.evaluable, self.least_response) >= self.futile
 
         below = range(1, self.too_toxic(counts))
         return tuple(i for i in below if i not in limits.dropped and not futile(counts[i]))
 
-    def _move(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
-        """The clause and the next level; 0 where none is left."""
+    def move(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
+        """The clause and the next level; 0 where none is left.
+
+        The trial is at the level `current`; `limits` are the evidence beside its outcomes. `counts` may be
+        expected ones, which are no whole numbers. Then a level is too toxic or futile where
+        the whole number of DLTs below, or of responses above, makes it so.
+        """
         tally = counts[current]
         closed = self.too_toxic(counts)
         admissible = self.admissible(counts, limits)
-        dlts = f"{tally.dlts} of {tally.evaluable} with a DLT"
-        counted = f"{dlts} and {tally.responses} with a response at level {current}"
+        dlts = f"{tally.dlts:.3g} of {tally.evaluable} with a DLT"
+        counted = f"{dlts} and {tally.responses:.3g} with a response at level {current}"
         if not admissible:
             beside = f"; {limits.why}" if limits.dropped else ""
             return f"{counted}: no level is admissible{beside}", 0
@@ -210,8 +233,9 @@ class Boin12:
         low, high = lambdas(self.target)
         rate = tally.dlts / tally.evaluable
         untried = current < self.levels and not counts[current + 1].treated
-        if tally.evaluable > EXPLORED and rate < high and untried:
-            why = f"{counted}: below {high:.4f} in more than {EXPLORED}, and nobody on the level above: up"
+        if self.explored is not None and tally.evaluable > self.explored and rate < high and untried:
+            more = f"in more than {self.explored}, and nobody on the level above: up"
+            why = f"{counted}: below {high:.4f} {more}"
             return why, current + 1
         if rate >= high:
             return self._down(f"{counted}: at least {high:.4f}", current, counts, admissible, limits)
@@ -247,7 +271,13 @@ class Boin12:
         limits: Limits,
     ) -> tuple[str, int]:
         """The admissible level of the best score, or the higher of two equal ones; 0 where there is none."""
-        scores = {level: self.score(counts[level]) for level in levels if level in admissible}
+        scores = {}
+        for level in levels:
+            if level in admissible and limits.quasi_events:
+                n = counts[level].evaluable
+                scores[level] = above.__wrapped__(limits.quasi_events[level - 1], n, self.benchmark / 100)
+            elif level in admissible:
+                scores[level] = self.score(counts[level])
         if not scores:
             return f"{clause}; none of the levels to choose from is admissible", 0
         best = max(scores, key=lambda level: (scores[level], level))

@@ -26,7 +26,8 @@ class Cohort:
 
     Only some rules look at the rest. `followed` is the follow-up of the pending patients, each as a share of
     the window, summed. `responses` of the treated patients have responded, and `dlts_with_response` of these
-    had a DLT too. For `response_pending` of them it is not known yet whether they respond.
+    had a DLT too. For `response_pending` of them it is not known yet whether they respond;
+    `response_followed` is their follow-up, each as a share of the time that a response may take, summed.
 
     >>> from kinetics.escalation import Cohort
     >>> Cohort(level=2, evaluable=3, dlts=1, pending=1, followed=0.4)
@@ -42,6 +43,7 @@ class Cohort:
     responses: int = 0
     dlts_with_response: int = 0
     response_pending: int = 0
+    response_followed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Tally:
     responses: int = 0
     dlts_with_response: int = 0
     response_pending: int = 0
+    response_followed: float = 0.0
 
     @property
     def treated(self) -> int:
@@ -136,6 +139,10 @@ def check_history(history: Iterable[Cohort], levels: int) -> None:
         if c.followed > c.pending:
             what = f"{where}: {c.pending} pending were followed for {c.followed:g} windows"
             problems.append(Problem(what, "sum their follow-up as shares of the window, each below 1"))
+        if c.response_followed > c.response_pending:
+            what = f"{where}: {c.response_pending} whose response is awaited were followed for "
+            what += f"{c.response_followed:g} times as long as a response may take"
+            problems.append(Problem(what, "sum their follow-up as shares of that time, each below 1"))
         if (c.responses or c.dlts_with_response or c.response_pending) and not _responses_add_up(c):
             responses = f"{c.responses} responses ({c.dlts_with_response} with a DLT)"
             what = f"{where}: {responses} and {c.response_pending} awaited do not add up"

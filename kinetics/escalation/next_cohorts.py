@@ -16,6 +16,7 @@ from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.enumeration import outcomes
 from kinetics.escalation.history import Cohort, Decision, Rule
 from kinetics.escalation.pkboin12 import PkBoin12
+from kinetics.escalation.tite_pkboin12 import TitePkBoin12
 from kinetics.escalation.whole_cohorts import WholeCohorts
 
 __all__ = ["Branch", "transition_table", "transitions"]
@@ -170,6 +171,7 @@ def _resolved(history: Sequence[Cohort], dlts: dict[int, int], responses: dict[i
                 followed=0.0,
                 responses=c.responses + new_responses,
                 response_pending=0,
+                response_followed=0.0,
                 dlts_with_response=c.dlts_with_response + new_both,
             )
         )
@@ -178,7 +180,7 @@ def _resolved(history: Sequence[Cohort], dlts: dict[int, int], responses: dict[i
 
 def _looks_at_responses(rule: Rule) -> bool:
     inner = rule.rule if isinstance(rule, WholeCohorts) else rule
-    return isinstance(inner, Boin12 | PkBoin12)
+    return isinstance(inner, Boin12 | PkBoin12 | TitePkBoin12)
 
 
 def _words(c: Cohort, rule: Rule, titrating: bool) -> str:

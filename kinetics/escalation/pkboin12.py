@@ -3,15 +3,18 @@
 psi0 is the exposure wanted, psi1 = 0.6 psi0 is too little, and zeta1 = (psi0 + psi1) / 2 = 0.8 psi0 lies
 between them. Where the mean exposure at the current level is above zeta1, lower levels may be chosen too,
 down to the lowest with a mean above zeta1. Where a level has 6 patients and P(its mean exposure < 1.25 zeta1
-= psi0) > 0.95, the lowest level below it that is left is dropped; where that is the top level, all levels
-are. The OBD is sought from that level upwards whose mean exposure, made to rise, is nearest to psi0 from
-below.
+= psi0) > 0.95, every decision taken there drops the lowest level below it that is left; where that is the top
+level, all levels are dropped. The OBD is sought from that level upwards whose mean exposure, made to rise, is
+nearest to psi0 from below.
 
 The evidence of exposure is raw values, as in the paper, or posterior draws of a model's mean exposure per
 level (OURS: the draws account for samples below the limit of quantification and for partial sampling). OURS
-too, so that the same data get the same answer: each level with too little exposure drops one level, whereas
-the authors' code drops one more at every decision there; means are made to rise with patients as weights; a
-level that is not admissible is never the OBD.
+too, so that the same data get the same answer: the decisions taken at a level are counted by its patients,
+one a cohort from the sixth on, less the one that explores from nine on; today's exposures answer for all.
+The authors' code remembers each decision, and its newest may still choose the level just below that it drops;
+its neighbours of a level skip the levels dropped. Also ours: means are made to rise with patients as weights;
+a level that is not admissible is never the OBD. The authors' example is met
+(tests/escalation/test_tite_pkboin12.py).
 """
 
 from __future__ import annotations
@@ -142,10 +145,14 @@ class PkBoin12:
     InputError where the exposures are of other levels, or `wanted` is not above 0.
 
     >>> from kinetics.escalation import Boin12, Cohort, PkBoin12, RawExposures
+    >>> from kinetics.escalation.history import tallies
     >>> exposures = RawExposures(((4e3, 6e3, 5e3), (), ()))
     >>> rule = PkBoin12(Boin12(levels=3), exposures, wanted=1e4)
-    >>> rule.levels, rule.zeta, rule.decide([Cohort(level=1, evaluable=3, responses=1)]).level
+    >>> history = [Cohort(level=1, evaluable=3, responses=1)]
+    >>> rule.levels, rule.zeta, rule.decide(history).level
     (3, 8000.0, 2)
+    >>> print(rule.limits(1, tallies(history, levels=3)).why)
+    mean exposure 5000 at level 1
     """
 
     order_matters: ClassVar[bool] = True
@@ -178,20 +185,23 @@ class PkBoin12:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts and exposures. The trial is at the level of the last cohort."""
         check_history(history, self.levels)
-        return self.boin12.within(history, self._limits(history))
+        if not history:
+            return self.boin12.decide(history)
+        return self.boin12.within(history, self.limits(history[-1].level, tallies(history, self.levels)))
 
-    def _limits(self, history: Sequence[Cohort]) -> Limits:
-        """What the exposures add to BOIN12, and why."""
-        counts = tallies(history, self.levels)
+    def limits(self, current: int, counts: Mapping[int, Tally]) -> Limits:
+        """What the exposures add to BOIN12, and why.
+
+        The trial is at the level `current`; `counts` are those of each level.
+        """
         means = {}
         for level, tally in counts.items():
             mean = self.exposures.mean(level) if tally.evaluable else None
             if mean is not None:
                 means[level] = mean
-        if not history or not means:
+        if not means:
             return Limits()
-        current = history[-1].level
-        dropped, dropping = self._dropped(counts)
+        dropped, dropping = self._dropped(current, counts)
 
         # Where the current level has enough exposure, lower ones that have it too may be chosen.
         enough = [level for level, mean in means.items() if mean > self.zeta]
@@ -201,10 +211,10 @@ class PkBoin12:
         reasons = []
         if current in means:
             reasons.append(f"mean exposure {means[current]:.4g} at level {current}")
-        for level, p in dropping:
-            dropped_words = "every level" if level == self.levels else "the lowest left below it"
+        for level, (p, lower) in dropping.items():
+            which = "every level" if level == self.levels else _listed(lower)
             too_little = f"P(mean exposure < {self.wanted:.4g}) is {p:.3f} at level {level}"
-            reasons.append(f"{too_little}, which drops {dropped_words}")
+            reasons.append(f"{too_little}, which drops {which}")
         if obd_from > 1:
             reasons.append(f"exposure is nearest to {self.wanted:.4g} from below at level {obd_from}")
         return Limits(
@@ -214,22 +224,28 @@ class PkBoin12:
             why=", ".join(reasons),
         )
 
-    def _dropped(self, counts: Mapping[int, Tally]) -> tuple[frozenset[int], list[tuple[int, float]]]:
-        """The levels dropped for too little exposure, and (level, P) of each level that drops one."""
-        dropped: list[int] = []
-        dropping = []
-        for level, tally in counts.items():
-            if tally.evaluable < ENOUGH:
-                continue
-            p = self.exposures.below(level, self.wanted)
+    def _dropped(
+        self, current: int, counts: Mapping[int, Tally]
+    ) -> tuple[frozenset[int], dict[int, tuple[float, list[int]]]]:
+        """The levels dropped for too little exposure; and for each that drops any, P and which it drops."""
+        dropped: set[int] = set()
+        dropping = {}
+        # The current level comes last, because the newest decisions were taken there.
+        for level in sorted(counts, key=lambda level: (level == current, level)):
+            n = counts[level].evaluable
+            p = self.exposures.below(level, self.wanted) if n >= ENOUGH else None
             if p is None or p <= CERTAIN:
                 continue
             if level == self.levels:
-                return frozenset(counts), [(level, p)]
-            left = [lower for lower in range(1, level) if lower not in dropped]
-            if left:
-                dropped.append(left[0])
-                dropping.append((level, p))
+                return frozenset(counts), {level: (p, list(counts))}
+            decisions = 1 + (n - ENOUGH) // self.boin12.cohort
+            explored = self.boin12.explored
+            if explored is not None and n > explored:
+                decisions = max(1, decisions - 1)
+            lowest = [lower for lower in range(1, level) if lower not in dropped][:decisions]
+            if lowest:
+                dropped.update(lowest)
+                dropping[level] = (p, lowest)
         return frozenset(dropped), dropping
 
     def _obd_from(self, means: Mapping[int, float], counts: Mapping[int, Tally]) -> int:
@@ -244,3 +260,8 @@ class PkBoin12:
             return 1
         nearest = too_low[-1]
         return next(level for level, mean in zip(means, rising, strict=True) if mean == nearest)
+
+
+def _listed(levels: Sequence[int]) -> str:
+    """Levels in words: "level 2", "levels 1, 2"."""
+    return f"level{'s' if len(levels) > 1 else ''} {', '.join(map(str, levels))}"

@@ -25,10 +25,11 @@ from kinetics.escalation.joint.rule import Joint
 from kinetics.escalation.pkboin12 import PkBoin12
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
+from kinetics.escalation.tite_pkboin12 import TitePkBoin12
 
-__all__ = ["CohortRule", "WholeCohorts", "asked_patient_by_patient", "cohorts_of"]
+__all__ = ["CohortRule", "WholeCohorts", "asked_patient_by_patient", "cohorts_of", "planned"]
 
-CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | CrmPackThreePlusThree
+CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | TitePkBoin12 | CrmPackThreePlusThree
 _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 
@@ -82,7 +83,7 @@ class WholeCohorts:
     def _missing(self, cohorts: Sequence[Cohort]) -> int:
         """The open places of the last cohort, within the patients planned."""
         missing = _cohort(self.rule) - _treated(cohorts[-1])
-        most = _most(self.rule)
+        most = planned(self.rule)
         if most is None:
             return missing
         return min(missing, most - sum(map(_treated, cohorts)))
@@ -138,17 +139,22 @@ def _at_best(cohorts: Sequence[Cohort], missing: int) -> list[Cohort]:
 
     Nobody else has a DLT, and everyone who may still respond does, the missing patients too.
     """
-    ended = [
-        replace(
-            c,
-            evaluable=_treated(c),
-            pending=0,
-            followed=0.0,
-            responses=c.responses + c.response_pending,
-            response_pending=0,
+    ended = []
+    for c in cohorts:
+        responses = c.responses + c.response_pending
+        both = max(c.dlts_with_response, c.dlts + responses - _treated(c))
+        ended.append(
+            replace(
+                c,
+                evaluable=_treated(c),
+                pending=0,
+                followed=0.0,
+                responses=responses,
+                dlts_with_response=both,
+                response_pending=0,
+                response_followed=0.0,
+            )
         )
-        for c in cohorts
-    ]
     last = ended.pop()
     whole = replace(last, evaluable=last.evaluable + missing, responses=last.responses + missing)
     return [*ended, whole]
@@ -166,17 +172,21 @@ def _cohort(rule: CohortRule) -> int:
             return rule.boin.cohort
         case PkBoin12():
             return rule.boin12.cohort
+        case TitePkBoin12():
+            return rule.pkboin12.boin12.cohort
         case _:
             return rule.cohort
 
 
-def _most(rule: CohortRule) -> int | None:
+def planned(rule: CohortRule | ThreePlusThree) -> int | None:
     """The number of patients at which the trial ends; None if the rule has no such number."""
     match rule:
         case TiteBoin():
             return rule.boin.most
         case PkBoin12():
             return rule.boin12.most
+        case TitePkBoin12():
+            return rule.pkboin12.boin12.most
         case CrmPackThreePlusThree():
             return None
         case _:
