@@ -446,7 +446,7 @@ def _in_calendar_time(
     saved = {name: trials.saved(settings.rule, name) for name in names if name != settings.rule}
     assumptions = assumed(rules[settings.rule])
     if responses:
-        assumptions = ["a response is known when the DLT window ends", *assumptions]
+        assumptions = ["responses come uniformly within the DLT window", *assumptions]
     answer = _head(protocol, settings, assumptions) | {
         "method": "simulation in calendar time",
         "calendar": asdict(calendar),

@@ -7,7 +7,6 @@ from .level_exposures import (
 )
 from .next_level import AT_RESPONSES as AT_RESPONSES, NextDose as NextDose, next_dose as next_dose
 from .outcome_regressions import GUESS as GUESS, Target as Target
-from .patients_seen import patients_seen as patients_seen
 from .phase_ib.borrowing import (
     Exnex as Exnex,
     ExnexPrior as ExnexPrior,
@@ -39,6 +38,7 @@ from .regression import (
     Slope as Slope,
     exposure_response as exposure_response,
 )
+from .seen_patients import patients_seen as patients_seen
 from .simulated.comparison import (
     MEAN_S as MEAN_S,
     RANDOM as RANDOM,

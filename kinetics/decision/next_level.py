@@ -15,8 +15,8 @@ import numpy as np
 
 from kinetics.decision.level_exposures import exposures_at_levels
 from kinetics.decision.outcome_regressions import Target
-from kinetics.decision.patients_seen import patients_seen
 from kinetics.decision.power_model import exposures_from_samples
+from kinetics.decision.seen_patients import patients_seen
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.escalation import (
     Backfill,

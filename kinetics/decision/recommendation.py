@@ -23,8 +23,8 @@ from pandas import DataFrame
 from kinetics.arguments import require
 from kinetics.decision.level_exposures import Exposures
 from kinetics.decision.outcome_regressions import Target, regressions
-from kinetics.decision.patients_seen import patients_seen
 from kinetics.decision.regression import ExposureResponse
+from kinetics.decision.seen_patients import patients_seen
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from io import StringIO
@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from kinetics.decision.simulated.calendar_responses import responding
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
     Boin12,
@@ -177,15 +176,16 @@ def _calendar_block(
     """The rows of the trials with these numbers, in calendar time."""
     rows = []
     for name, rule in rules.items():
-        run = partial(calendar_trials, true_dlt=true_dlt, calendar=calendar, seed=seed)
-        if isinstance(rule, Joint):
-            answered = [responding(rule, true_response, number, seed) for number in numbers]
-            trials = [
-                run(one, trials=[number], trigger_without_dlt=trigger)[0]
-                for one, number in zip(answered, numbers, strict=True)
-            ]
-        else:
-            trials = run(rule, trials=numbers, trigger_without_dlt=trigger)
+        responding = isinstance(rule, Joint)
+        trials = calendar_trials(
+            rule,
+            true_dlt,
+            replace(calendar, response_window=calendar.window) if responding else calendar,
+            numbers,
+            trigger_without_dlt=trigger,
+            true_response=true_response if responding else None,
+            seed=seed,
+        )
         for number, trial in zip(numbers, trials, strict=True):
             row = {"rule": name, "trial": number, "found": trial.mtd, "days": trial.days}
             counts = {"n": trial.patients, "dlts": trial.dlts}

@@ -29,6 +29,7 @@ from kinetics.escalation.backfill import Backfill
 from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.enumeration import check_truth
 from kinetics.escalation.history import Cohort, Decision, Rule
+from kinetics.escalation.joint.rule import Joint
 from kinetics.escalation.pkboin12 import PkBoin12
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.escalation.whole_cohorts import WholeCohorts, asked_patient_by_patient, planned
@@ -194,7 +195,7 @@ def calendar_trials(
             decisions[key] = asked.decide(history)
         return decisions[key]
 
-    weighed = isinstance(rule, TiteBoin)  # the only rule that looks at follow-up
+    weighed = isinstance(rule, TiteBoin | Joint)  # the rules that look at follow-up
     return [
         _trial(
             ask,

@@ -257,7 +257,7 @@ def test_the_joint_rule_runs_in_calendar_time():
     answer = call("design", "trials", SYNTHETIC, *GIVEN, *options).json()
     assert list(answer["rules"]) == ["joint", "boin", "protocol"]
     assert answer["true_response"] == [0.1, 0.25, 0.45, 0.5]
-    assert "a response is known when the DLT window ends" in answer["assumed"]
+    assert "responses come uniformly within the DLT window" in answer["assumed"]
 
 
 @pytest.mark.parametrize(

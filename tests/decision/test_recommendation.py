@@ -16,7 +16,6 @@ from kinetics.decision.level_exposures import (
     planned_doses,
 )
 from kinetics.decision.outcome_regressions import Target, regressions
-from kinetics.decision.patients_seen import early_peaks, patients_seen
 from kinetics.decision.power_model import (
     exposures_by_power_model,
     exposures_from_samples,
@@ -24,6 +23,7 @@ from kinetics.decision.power_model import (
     proportionality_table,
 )
 from kinetics.decision.recommendation import recommend, weight_variants
+from kinetics.decision.seen_patients import early_peaks, patients_seen
 from kinetics.errors import InputError, PlanError
 from kinetics.escalation import Exposure, Utilities
 from kinetics.outcomes.by_subject import subject_outcomes

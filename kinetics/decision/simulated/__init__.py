@@ -4,7 +4,6 @@
 - `patients`: what would happen to each patient at every level, before anybody decides.
 - `designs`: one trial by one design, from the first patient to the recommended level.
 - `comparison`: many trials by many designs, resumable, and the table of what they did.
-- `calendar_responses`: responses for the joint rule in calendar time.
 """
 
 __all__: list[str] = []
