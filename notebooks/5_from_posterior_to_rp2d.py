@@ -148,9 +148,9 @@ priors.round(2)
 # %% [markdown]
 # The joint model uses exposure in another way: within a level, patients with a higher peak are more likely
 # to have CRS, a DLT or a response. It takes the peak up to day 14 only, or up to the DLT or the first drug
-# against toxicity, because tocilizumab raises IL-6 and steroids may lower the cells: what follows an event
-# may be its consequence. Of a patient who had such an event, the peak is known to be *at least* what was
-# seen before it.
+# against toxicity, because serum IL-6 rises under tocilizumab (`models/cytokine_crs.py` says why) and
+# steroids may lower the cells: what follows an event may be its consequence. Of a patient who had such an
+# event, the peak is known to be *at least* what was seen before it.
 
 # %%
 seen = kn.decision.patients_seen(plateau, protocol)
@@ -207,7 +207,9 @@ assert first.levels["assessed"].sum() == 10
 assert first.levels.loc[allowed, "utility"].idxmax() == 0
 assert above_ten[allowed].max() < 0.25
 assert first.levels["why_not"].str.startswith("above the MTD").tolist() == [False, False, True, True]
-first.levels_in_words(NAMES).assign(**{"P(response rate above 10 %)": [f"{p:.0%}" for p in above_ten]})
+columns = ["level", "DLT", "response", "P(response)", "utility", "may be chosen"]
+table = first.levels_in_words(NAMES)[columns].set_index("level")
+table.assign(**{"P(rate above 10 %)": [f"{100 * p:.0f} %" for p in above_ten]})
 
 # %% [markdown]
 # ## 5. A plateau: the recommended level lies below the MTD
@@ -279,7 +281,7 @@ more = second.next_patients
 assert more["protocol"].tolist() == ["MTD 7e7 cells/kg"] * 2 + ["3 more at 3e7 cells/kg"] * 2
 assert more["joint"].tolist() == ["may be treated"] * 2 + ["not to be treated"] * 2
 assert more["p_over"].iloc[2] < 0.4
-second.next_in_words()
+second.next_in_words().set_index("DLTs of three more")
 
 # %% [markdown]
 # ## 6. The next cohort by the joint rule

@@ -112,7 +112,8 @@ def early_peaks(
         counted = own[(own["censored"] != "left") & (own["value"] > 0)]
         if counted.empty:
             bound = own["value"].astype(float).max()
-            low, high = -inf, log(bound) if bound > 0 else inf
+            low = -inf
+            high = log(bound) if bound > 0 else inf
         else:
             low = log(float(counted["value"].max()))
             above = own["censored"] == "right"
