@@ -97,7 +97,7 @@ def _notes(regression: ExposureResponse, exposure: str, study: str) -> list[str]
     ]
 
 
-def _ticks(x: Float[np.ndarray, " point"]) -> dict[str, list[Any]]:
+def _ticks(x: Float[np.ndarray, " point"]) -> dict[str, Any]:
     """Ticks at 1, 2 and 5 of every power of ten within `x`; over more than two decades, the axis's own."""
     low, high = np.log10([x[0], x[-1]])
     if high - low > 2:
