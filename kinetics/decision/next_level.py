@@ -8,7 +8,7 @@ are read from the study, never assumed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -145,7 +145,8 @@ def next_dose(
     if (rule in AT_RESPONSES or backfill) and study is not None:
         days = _response_days(protocol, response_within)
         responded = known_responses(study, within_days=days, level_column=level_column)
-    history = history_of(patients, responded)
+    # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
+    history = history_of(patients, None if isinstance(chosen, Joint) else responded)
 
     asked = asked_patient_by_patient(chosen)
     open_levels = []
@@ -186,7 +187,8 @@ def next_dose(
 class _JointOfPatients:
     """The joint rule with all that is known of the `patients`, who are the first `cohorts` of a history.
 
-    What comes after them is known by its counts alone: the imagined cohorts of a decision tree.
+    What comes after them are the imagined cohorts of a decision tree, known by their DLTs and triggers alone:
+    their responses are awaited.
     """
 
     order_matters: ClassVar[bool] = False
@@ -209,7 +211,8 @@ class _JointOfPatients:
         """The decision after these cohorts."""
         more = history[self.cohorts :]
         triggers = sum(c.triggers for c in history)
-        patients = [*self.patients, *patients_of_cohorts(more)]
+        imagined = [replace(patient, response=None) for patient in patients_of_cohorts(more)]
+        patients = [*self.patients, *imagined]
         return self.rule.decide_on(patients, triggers=triggers).decision
 
 

@@ -147,10 +147,10 @@ def _events(study: Study, protocol: Protocol) -> dict[str, float]:
     """Subject -> day of its first DLT or drug against toxicity after the level's product began."""
     starts = _starts(study, protocol)
     rescued = study.doses[study.doses["product"].isin(RESCUE)]
-    times = [(str(row.subject), float(row.time)) for row in rescued.itertuples()]
+    times = list(zip(rescued["subject"].astype(str), rescued["time"].astype(float), strict=True))
     if "dlt" in study.events.columns:
         toxic = study.events[study.events["dlt"] == "yes"]
-        times += [(str(row.subject), float(row.time)) for row in toxic.itertuples()]
+        times += zip(toxic["subject"].astype(str), toxic["time"].astype(float), strict=True)
     first: dict[str, float] = {}
     for subject, time in times:
         if time >= starts.get(subject, inf):

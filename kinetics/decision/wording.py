@@ -10,6 +10,7 @@ from kinetics.protocol import Protocol
 
 __all__ = ["State", "percent", "sentences"]
 
+EVEN = 0.5  # P(best) of the recommended level below which the best level is more likely another one
 State = Literal["recommended", "open", "none"]
 Row = Mapping[Hashable, Any]
 
@@ -50,8 +51,8 @@ def sentences(
         after = joint.posterior.p_over_after_dlt()[rp2d - 1]
         over = f"P(DLT rate above {percent(joint.posterior.limit)})"
         text.append(
-            f"What would change it: one more DLT there would make {over} {percent(after)}. From "
-            f"{percent(bound)} on a level is not recommended."
+            f"What would change it: one more patient with a DLT there would make {over} {percent(after)}. "
+            f"From {percent(bound)} on a level is not recommended."
         )
         others = [f"{name(row['level'])} ({row['weights']})" for row in sensitivity if row["level"] != rp2d]
         if others:
@@ -145,8 +146,8 @@ def _how_sure(protocol: Protocol, rp2d: int, near_best: Sequence[int], levels: S
     if sum(row["eligible"] for row in levels) == 1:
         return []
     text = [
-        f"How sure: it is the best of them with a probability of {percent(best['p_best'])}, and within two "
-        f"points of the best with {percent(best['p_near_best'])}."
+        f"How sure: it is the best of them with a probability of {percent(best['p_best'])}, and its utility "
+        f"is within two points of the best with {percent(best['p_near_best'])}."
     ]
     favourite = max((row for row in levels if row["eligible"]), key=lambda row: row["p_best"])
     if favourite["level"] != rp2d:
@@ -161,6 +162,11 @@ def _how_sure(protocol: Protocol, rp2d: int, near_best: Sequence[int], levels: S
         text.append(
             f"{treated} patients do not tell {names} apart: their expected utilities lie within two points. "
             "Only a randomised comparison between them (phase IB) would."
+        )
+    elif best["p_best"] < EVEN:
+        text.append(
+            f"{treated} patients leave open which level is the best. A randomised comparison (phase IB) of "
+            "this level with its neighbours would say more."
         )
     return text
 

@@ -10,30 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pandas import NA, DataFrame, isna
+from pandas import DataFrame, isna
 from plotly.graph_objects import Figure
 
 from kinetics.arguments import require
-from kinetics.decision import GUESS, Quantity, Recommendation, percent
+from kinetics.decision import GUESS, Quantity, Recommendation, counted_analytes, percent
+from kinetics.errors import StudyError
 from kinetics.pages.page import Section, Table, add_figure, write_page
-from kinetics.plot import dose_exposure_figures, plot_dose_decision, plot_exposure_response
+from kinetics.plot import (
+    plot_dose_decision,
+    plot_dose_exposure,
+    plot_exposure_response,
+    unit_text,
+)
 from kinetics.study import Study
 
 __all__ = ["recommendation_page"]
 
 _OUTCOMES = {"crs": ("CRS of grade 3 or more", 3), "dlt": ("DLT", 1), "response": ("Response (CR or PR)", 1)}
-_HEADS = {  # column -> heading
-    "or_per_doubling": "Odds ratio for twice the exposure",
-    "prior_or": "Prior",
-    "p_positive": "P(slope > 0)",
-    "learnt": "Learnt",
-    "by_grade": "Subjects by grade 0, 1, 2, 3",
-    "geometric_cv_percent": "CV between patients, %",
-    "b": "Power of dose",
-    "orr": "Response",
-    "dcr": "Disease control",
-}
-_WORDS = {"orr": "response", "dcr": "disease control", "grade_3_or_more": "grade 3 or more"}
+_RATES = {"orr": "response (CR or PR)", "dcr": "disease control", "dlt": "DLT"}
+_SYSTEMS = {"astct_2019": "ASTCT 2019", "ctcae_v4": "CTCAE v4", "ctcae_v5": "CTCAE v5"}
 _NAMES = {"il6": "IL-6", "ifn_gamma": "IFN-gamma", "crp": "CRP", "nk_cells": "NK cells", "t_cells": "T cells"}
 
 
@@ -63,19 +59,28 @@ def recommendation_page(
     tables = [_plain_table(caption, recommendation.levels_in_words(names))]
     more = recommendation.next_in_words()
     if len(more):
-        tables.append(_plain_table(f"Three more patients at {names[_asked(recommendation) - 1]}", more))
+        level = names[_asked(recommendation) - 1]
+        caption = (
+            f"Three more patients at {level}, responses awaited. A level that its DLTs close is not treated"
+        )
+        tables.append(_plain_table(caption, more))
     dose_exposure = _dose_exposure(recommendation, study, level_column)
     return write_page(
         "recommendation.html",
         to,
         synthetic=recommendation.synthetic,
         found=recommendation,
-        verdict=first.removesuffix("."),
-        points=others,
+        verdict=_unbroken(first.removesuffix(".")),
+        points=[_unbroken(sentence) for sentence in others],
         tables=tables,
         cautions=list(_cautions(recommendation)),
         sections=list(_sections(recommendation, list(names), dose_exposure)),
     )
+
+
+def _unbroken(sentence: str) -> str:
+    """The sentence without a line break before a percent sign."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _asked(recommendation: Recommendation) -> int:
@@ -93,11 +98,17 @@ def _cautions(recommendation: Recommendation) -> Iterator[str]:
 
 
 def _dose_exposure(recommendation: Recommendation, study: Study | None, by: str) -> list[Figure]:
-    """The figures of exposures against doses; none without a study or without exposures."""
-    if study is None or recommendation.as_dosed is None:
+    """The figure of exposures against doses; none without a study, or where too few subjects have any."""
+    exposures = recommendation.as_dosed
+    if study is None or exposures is None:
         return []
-    figures = dose_exposure_figures(study, recommendation.as_dosed, by=by).values()
-    return [figure for figure in figures if isinstance(figure, Figure)]
+    counted = counted_analytes(study)
+    names = [n for n, q in exposures.quantities.items() if q.analyte in counted and not q.site]
+    names = [name for name in names if name in exposures.values]
+    try:
+        return [plot_dose_exposure(study, exposures, names, by=by)] if names else []
+    except StudyError:
+        return []
 
 
 def _sections(
@@ -114,10 +125,9 @@ def _sections(
     if len(recommendation.strata):
         activity = Section("activity", "Activity and safety, by stratum")
         activity.words.append(
-            "Exact intervals (Clopper-Pearson). Strata this small show only large differences."
+            "Exact 95 % intervals (Clopper-Pearson). Strata this small show only large differences."
         )
-        caption = "Response, disease control, DLTs and grade 3 or more by stratum"
-        activity.tables.append(_table(caption, recommendation.strata.replace(_WORDS)))
+        activity.tables.append(_strata(recommendation))
         yield activity
     if len(recommendation.proportionality) or dose_exposure:
         yield _pharmacokinetics(recommendation, dose_exposure)
@@ -146,6 +156,33 @@ def _weights(recommendation: Recommendation, names: Sequence[str]) -> Table:
         }
     )
     return _plain_table("What other weights of the outcomes would choose", rows)
+
+
+def _strata(recommendation: Recommendation) -> Table:
+    """Rates by stratum, as fractions and in percent."""
+    rows = []
+    for row in recommendation.strata.to_dict("records"):
+        rate = "nobody to count"
+        if row["n"]:
+            rate = f"{percent(row['estimate'])} ({100 * row['lower']:.0f} to {100 * row['upper']:.0f})"
+        rows.append(
+            {
+                "Covariate": row["by"].replace("_", " "),
+                "Stratum": row["stratum"],
+                "What": _rate_name(row["rate"]),
+                "Patients": f"{row['events']} of {row['n']}",
+                "Rate": rate,
+            }
+        )
+    return _plain_table("Response, disease control, DLTs and severe toxicity by stratum", DataFrame(rows))
+
+
+def _rate_name(rate: str) -> str:
+    """A rate in words: `toxicity of grade 3 or more (ASTCT 2019)`."""
+    kind, _, system = rate.partition(" ")
+    if kind == "grade_3_or_more":
+        return f"toxicity of grade 3 or more ({_SYSTEMS.get(system, system.replace('_', ' '))})"
+    return _RATES.get(rate, rate.replace("_", " "))
 
 
 def _patients(recommendation: Recommendation, names: Sequence[str]) -> Section:
@@ -179,13 +216,23 @@ def _pharmacokinetics(recommendation: Recommendation, dose_exposure: list[Figure
     """The section on exposure and dose."""
     section = Section("pharmacokinetics", "Pharmacokinetic characteristics")
     section.words.append(
-        "Exposure goes with dose to the power b; 1 is proportional. The CV is of patients at one dose."
+        "Exposure goes with dose to the power b; 1 is proportional. The CV is of patients at one dose. These "
+        "are whole exposures. The joint model takes a peak only up to a landmark or the event, because what "
+        "follows may be its consequence."
     )
     if len(recommendation.proportionality):
         caption = "Dose proportionality, median and 90 % interval"
-        table = recommendation.proportionality
-        labels = [_label(recommendation, name) for name in table["exposure"]]
-        section.tables.append(_table(caption, table.assign(exposure=labels)))
+        rows = [
+            {
+                "Exposure": _label(recommendation, row["exposure"]),
+                "Unit": unit_text(row["unit"]),
+                "Patients": row["n"],
+                "Power b": _estimate(row["b"], row["lower"], row["upper"]),
+                "CV": f"{row['geometric_cv_percent']:.0f} %",
+            }
+            for row in recommendation.proportionality.to_dict("records")
+        ]
+        section.tables.append(_plain_table(caption, DataFrame(rows)))
     for figure in dose_exposure:
         add_figure(section, figure)
     return section
@@ -204,11 +251,7 @@ def _exposure_response(recommendation: Recommendation) -> Section:
         f"{said} These regressions show what exposure explains; the decision does not rest on them. Where "
         "little is learnt, the slope is the prior's, which is a guess."
     )
-    columns = ["outcome", "exposure", "n", "or_per_doubling", "lower", "upper", "p_positive", "learnt"]
-    slopes = recommendation.slopes[columns]
-    labels = [_label(recommendation, name) for name in slopes["exposure"]]
-    outcomes = [_OUTCOMES[name][0] for name in slopes["outcome"]]
-    section.tables.append(_table("Odds ratios", slopes.assign(exposure=labels, outcome=outcomes)))
+    section.tables.append(_odds_ratios(recommendation))
     for name, regression in recommendation.regressions.items():
         title, grade = _OUTCOMES[name]
         outcomes = recommendation.outcomes[recommendation.outcomes[name].notna()]
@@ -236,13 +279,38 @@ def _exposure_response(recommendation: Recommendation) -> Section:
     return section
 
 
+def _odds_ratios(recommendation: Recommendation) -> Table:
+    """The slopes as odds ratios for twice the exposure, with their priors."""
+    rows = [
+        {
+            "Outcome": "CRS, by grade" if row["outcome"] == "crs" else _OUTCOMES[row["outcome"]][0],
+            "Exposure": _label(recommendation, row["exposure"]),
+            "Patients": row["n"],
+            "Odds ratio": _estimate(row["or_per_doubling"], row["lower"], row["upper"]),
+            "Prior": _estimate(row["prior_or"], row["prior_lower"], row["prior_upper"]),
+            "P(above 1)": percent(row["p_positive"]),
+            "Learnt": percent(max(row["learnt"], 0.0)),
+        }
+        for row in recommendation.slopes.to_dict("records")
+    ]
+    caption = (
+        "Odds ratios for twice the exposure, with 90 % intervals. Learnt: how much narrower than the prior"
+    )
+    return _plain_table(caption, DataFrame(rows))
+
+
+def _estimate(middle: float, lower: float, upper: float) -> str:
+    """An estimate with its interval, at two decimals: `0.84 (−0.23 to 1.43)`."""
+    return f"{middle:.2f} ({lower:.2f} to {upper:.2f})".replace("-", "−")
+
+
 def _label(recommendation: Recommendation, exposure: str) -> str:
-    """An exposure in words: `peak of CAR copies`."""
+    """An exposure in words: `Cmax of CAR copies`."""
     exposures = recommendation.as_dosed
     quantity = None if exposures is None else exposures.quantities.get(exposure)
     if quantity is None:
         return exposure.replace("_", " ")
-    return f"{'peak' if quantity.of == 'peak' else 'area, 0 to 28 days,'} of {_name(quantity)}"
+    return f"{'Cmax' if quantity.of == 'peak' else 'AUC0–28d'} of {_name(quantity)}"
 
 
 def _name(quantity: Quantity) -> str:
@@ -257,20 +325,4 @@ def _plain_table(caption: str, rows: DataFrame) -> Table:
     heads = [str(c)[:1].upper() + str(c)[1:] for c in rows.columns]
     table = Table(caption, heads, [rows[c].dtype.kind in "fiu" for c in rows.columns])
     table.rows = [[table.cell(value) for value in row] for row in rows.itertuples(index=False)]
-    return table
-
-
-def _table(caption: str, rows: DataFrame) -> Table:
-    """The rows as a table of the page; a missing value is a dash with a footnote."""
-    heads = [_HEADS.get(str(c), str(c).replace("_", " ")) for c in rows.columns]
-    table = Table(caption, heads, [rows[c].dtype.kind in "fiu" for c in rows.columns])
-    for row in rows.itertuples(index=False):
-        cells = []
-        for value in row:
-            missing = value is NA or (isinstance(value, float) and value != value)
-            if missing:
-                cells.append(table.cell(None, "not evaluable, not assessed or not asked for"))
-            else:
-                cells.append(table.cell(value))
-        table.rows.append(cells)
     return table

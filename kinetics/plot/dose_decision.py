@@ -21,8 +21,8 @@ _CHANCES = {  # column -> (name, colour, symbol)
 }
 _BARS = {  # column -> (name, colour)
     "p_over": ("P(DLT rate above the limit)", PALETTE[1]),
-    "p_best": ("P(best) of the levels that may be recommended", PALETTE[0]),
-    "p_near_best": ("P(within two points of the best)", PALETTE[5]),
+    "p_best": ("P(best of the levels that may be recommended)", PALETTE[0]),
+    "p_near_best": ("P(utility within two points of the best)", PALETTE[5]),
 }
 
 
@@ -54,13 +54,14 @@ def plot_dose_decision(recommendation: Recommendation, names: list[str], bound: 
         row=1,
         col=2,
         line={"color": GREY, "dash": "dot", "width": 1.2},
-        name=f"not recommended from {100 * bound:.0f} %",
+        name=f"too toxic to be recommended, from {100 * bound:.0f} %",
         legend="legend2",
     )
     level_text = [f"{n}<br>{e} evaluable" for n, e in zip(names, table["evaluable"], strict=True)]
     figure.update_xaxes(tickvals=table["level"].tolist(), ticktext=level_text, title_text="Dose level")
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
-    figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=ticks, tickformat=".0%")
+    percents = [f"{100 * tick:.0f} %" for tick in ticks]
+    figure.update_yaxes(title_text="Probability", range=[0, 1.14], tickvals=ticks, ticktext=percents)
     _mark_levels(figure, recommendation)
     notes = ["Whiskers: 90 % of the draws.", f"Study {recommendation.study}"]
     labels = ["SYNTHETIC DATA"] if recommendation.synthetic else []

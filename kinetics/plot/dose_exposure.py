@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
@@ -54,8 +55,8 @@ def plot_dose_exposure(
     `observed` holds the exposures (draw, subject) in their units: from samples (`exposures_from_samples`) or
     from a `fit` (`exposures_as_dosed`, `exposures_of_table`). With a fit each subject has a line that holds
     90 % of its draws. `by` is the column of subjects.csv with the dose. Bands hold 90 % of the draws of the
-    middle patient and 90 % of new patients. A panel of Cmax shows the LLOQ of its analyte. StudyError where
-    there are fewer than three subjects or only one dose to fit.
+    middle patient and 90 % of new patients. A panel of Cmax shows the LLOQ of its analyte, and the ULOQ where
+    a subject reached it. StudyError where there are fewer than three subjects or only one dose to fit.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -159,19 +160,18 @@ def _add_panel(
     first: bool,
     **where: Any,
 ) -> None:
-    """Draw one exposure: the power model where there is one, the subjects, and the LLOQ."""
+    """Draw one exposure: the power model where there is one, the subjects, and limits of quantification."""
     _, dose, values = usable_exposures(exposures, doses, name)
-    lloq = _lloq(study, name)
+    limits = _limits(study, name, values)
     ends = np.quantile(values, [0.05, 0.95], axis=0).ravel().tolist()
-    if lloq:
-        ends.append(lloq)
+    ends += limits.values()
     if isinstance(curve, DataFrame):
         ends += [curve["new_lower"].min(), curve["new_upper"].max()]
         _add_curve(figure, curve, first=first, **where)
     if len(dose):
         _add_subjects(figure, exposures, doses, name, **where)
-    if lloq:
-        _add_lloq(figure, list(doses.values()), lloq, **where)
+    for kind, limit in limits.items():
+        _add_limit(figure, list(doses.values()), kind, limit, **where)
     title = _axis_title(study, exposures, name)
     figure.update_yaxes(title_text=title, **value_axis(log_range(ends), log=True), **where)
 
@@ -262,12 +262,12 @@ def _add_subjects(
     )
 
 
-def _add_lloq(figure: Figure, doses: list[float], lloq: float, **where: Any) -> None:
-    text = f"LLOQ {number_text(lloq, trim=True)}"
+def _add_limit(figure: Figure, doses: list[float], kind: str, limit: float, **where: Any) -> None:
+    text = f"{kind} {number_text(limit, trim=True)}"
     figure.add_trace(
         Scatter(
             x=[min(doses) / 1.25, max(doses) * 1.25],
-            y=[lloq, lloq],
+            y=[limit, limit],
             mode="lines+text",
             text=["", text],
             textposition="top left",
@@ -275,7 +275,7 @@ def _add_lloq(figure: Figure, doses: list[float], lloq: float, **where: Any) -> 
             hoverinfo="skip",
             showlegend=False,
             line={"color": GREY, "dash": "dash", "width": 1},
-            meta={"role": "lloq"},
+            meta={"role": kind.lower()},
         ),
         **where,
     )
@@ -304,9 +304,18 @@ def _parts(study: Study, name: str) -> tuple[str, str]:
     return "", name
 
 
-def _lloq(study: Study, name: str) -> float | None:
+def _limits(study: Study, name: str, values: Float[np.ndarray, "draw subject"]) -> dict[str, float]:
+    """The limits of quantification that a panel of Cmax shows: the LLOQ, and a ULOQ that was reached."""
     analyte, kind = _parts(study, name)
-    return study.analytes[analyte].lloq if analyte and kind == "cmax" else None
+    if not analyte or kind != "cmax":
+        return {}
+    spec = study.analytes[analyte]
+    limits = {}
+    if spec.lloq:
+        limits["LLOQ"] = spec.lloq
+    if spec.uloq and values.size and values.max() >= spec.uloq:
+        limits["ULOQ"] = spec.uloq
+    return limits
 
 
 def _kind_text(kind: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float
 from plotly.graph_objects import Figure, Scatter
@@ -72,11 +74,12 @@ def plot_exposure_response(
     _add_subjects(figure, had, values, subjects)
     name = label or exposure.replace("_", " ")
     title_text = f"{name} ({unit_text(unit)})" if unit else name
-    limits = log_range([x[0], x[-1]])
-    figure.update_xaxes(**value_axis((min(limits[0], x[0]), max(limits[1], x[-1])), log=True))
+    limits = log_range([x[0], x[-1]], at_least=0.0)
+    figure.update_xaxes(**value_axis((min(limits[0], x[0]), max(limits[1], x[-1])), log=True), **_ticks(x))
     figure.update_xaxes(title_text=title_text[:1].upper() + title_text[1:])
     ticks = [0, 0.25, 0.5, 0.75, 1]
-    figure.update_yaxes(title_text="Probability", range=[-0.05, 1.05], tickvals=ticks, tickformat=".0%")
+    percents = [f"{100 * tick:.0f} %" for tick in ticks]
+    figure.update_yaxes(title_text="Probability", range=[-0.05, 1.05], tickvals=ticks, ticktext=percents)
     notes = _notes(regression, exposure, study)
     subtitle = f"n = {regression.n}, {int(had.sum())} had it"
     labels = ["SYNTHETIC DATA"] if synthetic else []
@@ -86,12 +89,23 @@ def plot_exposure_response(
 def _notes(regression: ExposureResponse, exposure: str, study: str) -> list[str]:
     """The slope of an exposure as an odds ratio, and its prior."""
     slope = next(row for row in regression.table().to_dict("records") if row["exposure"] == exposure)
-    interval = f"({number_text(slope['lower'])} to {number_text(slope['upper'])})"
+    interval = f"({slope['lower']:.2f} to {slope['upper']:.2f})"
     return [
-        f"Odds ratio for twice the exposure {number_text(slope['or_per_doubling'])} {interval}; "
+        f"Odds ratio for twice the exposure {slope['or_per_doubling']:.2f} {interval}; "
         f"{100 * slope['learnt']:.0f} % of the slope's SD learnt.",
-        f"Prior of the odds ratio {number_text(slope['prior_or'])} ({slope['prior_source']}). Study {study}",
+        f"Prior of the odds ratio {slope['prior_or']:.2f} ({slope['prior_source']}). Study {study}",
     ]
+
+
+def _ticks(x: Float[np.ndarray, " point"]) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 of every power of ten within `x`; over more than two decades, the axis's own."""
+    low, high = np.log10([x[0], x[-1]])
+    if high - low > 2:
+        return {}
+    powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+    values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    values = [value for value in values if x[0] <= value <= x[-1]]
+    return {"tickvals": values, "ticktext": [number_text(value, trim=True) for value in values]}
 
 
 def _add_subjects(

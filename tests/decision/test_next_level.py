@@ -13,6 +13,7 @@ from pandas import DataFrame
 
 from kinetics.decision.next_level import next_dose
 from kinetics.decision.outcome_regressions import Target
+from kinetics.decision.patients_seen import patients_seen
 from kinetics.errors import InputError, PlanError, StudyError
 from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin, eliminating
@@ -20,6 +21,7 @@ from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.crm import Crm
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort, highest_tried, tallies
+from kinetics.escalation.joint.patients import Seen
 from kinetics.escalation.next_cohorts import transition_table, transitions
 from kinetics.escalation.pkboin12 import ModelExposures, PkBoin12
 from kinetics.escalation.tite_boin import TiteBoin
@@ -296,6 +298,19 @@ def test_a_tree_of_a_rule_that_looks_at_responses_has_both():
     }
     late = transitions(Boin12(3), [Cohort(1, 3, response_pending=2)], depth=1)
     assert [b.said for b in late] == [f"{r} of 2 awaited respond at level 1" for r in range(3)]
+
+
+def test_a_tree_of_the_joint_rule_awaits_the_responses_of_imagined_patients(protocol, study):
+    """Earlier they did not respond, and an awaited response of a real patient gave a branch without words."""
+    found = next_dose(protocol, study, rule="joint", ahead=1)
+    level = found.decision.level
+    assert [b.said for b in found.ahead] == [f"{dlts} of 3 at level {level} have a DLT" for dlts in range(4)]
+    plateau = read_study("nkg2d_plateau_synthetic")
+    answer = next_dose(protocol, plateau, rule="joint", ahead=1)
+    rule = rule_of(protocol, "joint")
+    seen = list(patients_seen(plateau, protocol).values())
+    after = rule.decide_on([*seen, *[Seen(answer.decision.level, dlt=False)] * 3])
+    assert answer.ahead[0].decision == after.decision
 
 
 def test_every_branch_is_what_the_rule_says_then(protocol):

@@ -51,8 +51,9 @@ def test_the_curve_is_the_posterior_of_the_power_model() -> None:
     at = np.log(curve["dose"].to_numpy()) - np.log(dose).mean()
     np.testing.assert_allclose(np.log(curve["median"]), y.mean() + slope * at, atol=0.02)
     rest = y - y.mean() - slope * x
-    scale = np.sqrt((rest @ rest + (slope - 1) ** 2) / 5 * (1 / 6 + at**2 / (x @ x + 1)))  # Student-t, 5 df
-    np.testing.assert_allclose(np.log(curve["upper"]) - np.log(curve["median"]), 2.015 * scale, rtol=0.05)
+    scatter = rest @ rest + (slope - 1) ** 2 + 4 * 0.83**2  # the prior of s is worth 4 patients
+    scale = np.sqrt(scatter / 9 * (1 / 6 + at**2 / (x @ x + 1)))  # Student-t, 5 + 4 df
+    np.testing.assert_allclose(np.log(curve["upper"]) - np.log(curve["median"]), 1.833 * scale, rtol=0.05)
     assert (curve["new_upper"] > curve["upper"]).all()
     assert (curve["new_lower"] < curve["lower"]).all()
     assert curve["dose"].iloc[0] == pytest.approx(1e7 / 1.25)
@@ -62,7 +63,7 @@ def test_uncertain_exposures_widen_the_band_and_the_slope() -> None:
     rng = np.random.default_rng(0)
     dose = np.array(list(DOSES.values()))
     sure = exposures([(1e-6 * dose * np.exp([0.1, -0.1, 0.1, -0.1, 0.1, -0.1])).tolist()])
-    noise = np.exp(0.8 * rng.standard_normal((200, 6)))
+    noise = np.exp(2.0 * rng.standard_normal((200, 6)))
     noise[0] = 1.0  # the first draw alone would be as sure
     unsure = exposures((sure.values["x_cmax"] * noise).tolist())
     width = [
