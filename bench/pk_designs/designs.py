@@ -25,7 +25,7 @@ from scipy.special import expit, log_ndtr, logit
 
 from bench.pk_designs.patients import MOST, Patients
 from bench.pk_designs.truths import AUC_SD, CL, DOSES, SCENARIOS, TARGET
-from kinetics.escalation import Seen, joint_posterior
+from kinetics.escalation import Exposure, Seen, joint_posterior
 
 __all__ = ["COHORT", "DESIGNS", "SAFETY", "Outcome"]
 
@@ -90,7 +90,8 @@ def run_trial(patients: Patients, believe: Believe) -> Outcome:
 def joint(treated: Sequence[Treated], *, exposures: bool = True, nearest: bool = False) -> Belief:
     """The joint model's belief, with or without the exposures."""
     seen = [
-        Seen(p.level, dlt=p.dlt, dlt_exposure=(p.log_auc, p.log_auc) if exposures else None) for p in treated
+        Seen(p.level, dlt=p.dlt, dlt_exposure=Exposure(p.log_auc, p.log_auc) if exposures else None)
+        for p in treated
     ]
     posterior = joint_posterior(seen, DOSES, limit=TARGET, draws=DRAWS)
     if not nearest:

@@ -41,7 +41,7 @@ from kinetics.outcomes import dlt_table, history_of, patients_of, strata_table, 
 from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.study import Study
 
-__all__ = ["Recommendation", "recommend"]
+__all__ = ["Recommendation", "joint_rule_of", "recommend", "weight_variants"]
 
 NEXT = 3  # patients of the imagined next cohort
 
@@ -61,7 +61,7 @@ class Recommendation:
     >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
     >>> found.state, found.mtd, found.rp2d, found.rp2d in found.near_best
-    ('recommended', 4, 2, True)
+    ('recommended', 4, 3, True)
     >>> list(found.levels)[:7]
     ['level', 'dose', 'subjects', 'evaluable', 'dlts', 'assessed', 'responses']
     >>> found.as_dict()["state"], found.joint.reason
@@ -95,7 +95,7 @@ class Recommendation:
     def levels_in_words(self, names: Sequence[str]) -> DataFrame:
         """The table of levels as a reader wants it: counts as fractions, probabilities in percent.
 
-        "too toxic" is the probability that the level's DLT rate is above the limit. `names` are the names of
+        One row per level. "too toxic" is the probability that the level's DLT rate is above the limit. `names` are the names of
         the levels, lowest first.
         """
         rows = []
@@ -117,7 +117,10 @@ class Recommendation:
         return DataFrame(rows)
 
     def next_in_words(self) -> DataFrame:
-        """What three more patients would make of it, in words; empty without a level."""
+        """What three more patients would make of it, in words: one row per number of DLTs among them.
+
+        Empty without a level.
+        """
         if self.next_patients.empty:
             return DataFrame()
         return DataFrame(
