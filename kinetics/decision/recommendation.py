@@ -95,8 +95,8 @@ class Recommendation:
     def levels_in_words(self, names: Sequence[str]) -> DataFrame:
         """The table of levels as a reader wants it: counts as fractions, probabilities in percent.
 
-        One row per level. "too toxic" is the probability that the level's DLT rate is above the limit. `names` are the names of
-        the levels, lowest first.
+        One row per level. "too toxic" is the probability that the level's DLT rate is above the limit.
+        `names` are the names of the levels, lowest first.
         """
         rows = []
         for name, row in zip(names, self.levels.to_dict("records"), strict=True):

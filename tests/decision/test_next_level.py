@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kinetics.decision.patients_seen import patients_seen
+from kinetics.decision.seen_patients import patients_seen
 from pandas import DataFrame
 
 from kinetics.decision.next_level import next_dose
