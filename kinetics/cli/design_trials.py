@@ -233,6 +233,11 @@ def _problems(rule: str, given: _Given) -> Iterator[Problem]:
     if rule in COMPARED:
         yield from _comparison_problems(rule, given)
         return
+    if rule == "tite_pkboin12":
+        remedy = "ask it in a running trial (kinetics next), or take --rule pkboin12, which waits"
+        what = "tite_pkboin12 is simulated in Python alone (kinetics.escalation.exposure_trials)"
+        yield Problem(what, remedy)
+        return
     if given.truths:
         yield Problem(f"--truths is not for {rule}", "leave it out, or take --rule joint or recommend")
     if rule in AT_RESPONSES:

@@ -15,6 +15,7 @@ from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.options import Json, LevelColumn, ProtocolFile, RuleName, TargetRate
 from kinetics.decision import (
+    AT_EXPOSURES,
     AT_RESPONSES,
     Exposures,
     NextDose,
@@ -78,7 +79,7 @@ def next_dose(
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """
     content = settled(read_protocol(protocol), protocol)
-    if run is not None and rule != "pkboin12":
+    if run is not None and rule not in AT_EXPOSURES:
         raise PlanError(Problem(f"{rule} looks at no exposures", "leave --run out, or take --rule pkboin12"))
     answer = ask_rule(
         content,

@@ -5,7 +5,12 @@ from .level_exposures import (
     exposures_at_levels as exposures_at_levels,
     exposures_of_table as exposures_of_table,
 )
-from .next_level import AT_RESPONSES as AT_RESPONSES, NextDose as NextDose, next_dose as next_dose
+from .next_level import (
+    AT_EXPOSURES as AT_EXPOSURES,
+    AT_RESPONSES as AT_RESPONSES,
+    NextDose as NextDose,
+    next_dose as next_dose,
+)
 from .outcome_regressions import GUESS as GUESS, Target as Target
 from .phase_ib.borrowing import (
     Exnex as Exnex,

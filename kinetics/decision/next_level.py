@@ -36,14 +36,23 @@ from kinetics.escalation import (
     transitions,
 )
 from kinetics.inference import Fit
-from kinetics.outcomes import Patient, Step, history_of, known_responses, patients_of, replayed
+from kinetics.outcomes import (
+    Patient,
+    Step,
+    history_of,
+    known_responses,
+    patients_of,
+    replayed,
+    response_follow_up,
+)
 from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.study import Study
 
 __all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
 
 BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target gives another
-AT_RESPONSES = ("boin12", "pkboin12", "joint")  # rules that look at responses
+AT_RESPONSES = ("boin12", "pkboin12", "tite_pkboin12", "joint")  # rules that look at responses
+AT_EXPOSURES = ("pkboin12", "tite_pkboin12")  # rules that look at exposures of every level
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +129,9 @@ def next_dose(
 ) -> NextDose:
     """Ask a rule for the next dose; without a study, before anybody was treated.
 
-    `target`: the DLT rate of BOIN and similar rules. `exposure`: for pkboin12, the exposure looked at and the
-    mean wanted, from the study's samples, or from a fit of the study. `response_within`: for boin12 and
-    pkboin12, the days after which a patient without a response is taken not to respond; by default
+    `target`: the DLT rate of BOIN and similar rules. `exposure`: for pkboin12 and tite_pkboin12, the
+    exposure looked at and the mean wanted, from the study's samples, or from a fit of the study. `response_within`: for rules that look
+    at responses, the days after which a patient without a response is taken not to respond; by default
     `endpoints.response.within_days` of the protocol. `level_column`: the column of subjects.csv with each
     subject's level. `ahead`: steps of the decision tree. `backfill`: also find the lower levels that may take
     patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3). PlanError where a point of the
@@ -142,11 +151,16 @@ def next_dose(
     chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
 
     responded = None
+    watched: dict[str, float] = {}
     if (rule in AT_RESPONSES or backfill) and study is not None:
         days = _response_days(protocol, response_within)
         responded = known_responses(study, within_days=days, level_column=level_column)
+        watched = response_follow_up(study, within_days=days)
     # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
-    history = history_of(patients, None if isinstance(chosen, Joint) else responded)
+    if isinstance(chosen, Joint):
+        history = history_of(patients)
+    else:
+        history = history_of(patients, responded, watched)
 
     asked = asked_patient_by_patient(chosen)
     open_levels = []
@@ -251,14 +265,14 @@ def _exposures(
     fit: Fit | None,
 ) -> ExposureEvidence | None:
     """The exposures of every level that are known, for a rule that looks at them; None for another."""
-    if rule != "pkboin12":
+    if rule not in AT_EXPOSURES:
         if exposure is not None:
             remedy = "leave --exposure out, or take --rule pkboin12"
             raise PlanError(Problem(f"{rule} looks at no exposures", remedy))
         return None
     if exposure is None:
         remedy = "add --exposure car_copies_auc_28d=1e5: the exposure looked at and the mean wanted"
-        raise PlanError(Problem("pkboin12 looks at exposures", remedy))
+        raise PlanError(Problem(f"{rule} looks at exposures", remedy))
     if fit is not None:
         at_levels = exposures_at_levels(fit, protocol)
         _check_name(exposure.exposure, list(at_levels[0].values))

@@ -8,6 +8,7 @@ from .astct import (
 from .by_subject import (
     known_responses as known_responses,
     response_days as response_days,
+    response_follow_up as response_follow_up,
     subject_outcomes as subject_outcomes,
     worst_crs as worst_crs,
 )

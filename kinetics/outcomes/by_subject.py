@@ -14,7 +14,7 @@ from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
-__all__ = ["known_responses", "response_days", "subject_outcomes", "worst_crs"]
+__all__ = ["known_responses", "response_days", "response_follow_up", "subject_outcomes", "worst_crs"]
 
 AWAITED = 365.0  # days that a response may take where the protocol does not say; a guess
 
@@ -89,6 +89,14 @@ def known_responses(
         else:
             responses[subject] = None
     return responses
+
+
+def response_follow_up(study: Study, *, within_days: float) -> dict[str, float]:
+    """Subject -> the share of `within_days` since its first infusion of cells for which it was followed."""
+    return {
+        subject: min(max((followed_until(study, subject)[0] - start) / within_days, 0.0), 1.0)
+        for subject, start in first_infusions(study).items()
+    }
 
 
 def worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Literal
+from typing import Any, Literal
 
 from pandas import DataFrame
 from pandas.api.types import is_numeric_dtype
@@ -75,17 +75,25 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
 
 
 def history_of(
-    patients: Sequence[Patient], responded: Mapping[str, bool | None] | None = None
+    patients: Sequence[Patient],
+    responded: Mapping[str, bool | None] | None = None,
+    watched: Mapping[str, float] | None = None,
 ) -> list[Cohort]:
     """One cohort a patient, in their order; a patient who is not evaluable was replaced and has none.
 
     `responded`: subject -> whether it responded, None where that is not known yet; for rules that look at
-    responses (`kinetics.outcomes.known_responses`).
+    responses (`kinetics.outcomes.known_responses`). `watched`: subject -> the share of the time for a
+    response that it was followed, for rules that weigh it (`kinetics.outcomes.response_follow_up`).
     """
     history = []
     for p in patients:
         answer = False if responded is None else responded[p.subject]
-        responses = {"responses": int(answer is True), "response_pending": int(answer is None)}
+        responses: dict[str, Any] = {
+            "responses": int(answer is True),
+            "response_pending": int(answer is None),
+        }
+        if answer is None and watched:
+            responses["response_followed"] = watched.get(p.subject, 0.0)
         if p.status == "pending":
             trigger = int(p.trigger)
             cohort = Cohort(p.level, 0, 0, trigger, pending=1, followed=p.followed, **responses)

@@ -20,6 +20,7 @@ from kinetics.escalation import (
     Rule,
     ThreePlusThree,
     TiteBoin,
+    TitePkBoin12,
     Titration,
     Utilities,
     indifference_skeleton,
@@ -34,9 +35,9 @@ __all__ = ["MODERN", "RULES", "assumed", "rule_of"]
 
 SIMON = ("simon_1", "simon_2", "simon_3", "simon_4")
 # Rules that assume more than a protocol says (see `assumed`).
-MODERN = ("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12", "joint")
+MODERN = ("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12", "tite_pkboin12", "joint")
 RULES = ("protocol", "korn", "storer", "crmpack", *SIMON, *MODERN)
-TARGETS = {"boin12": 0.35, "pkboin12": 0.35}  # the paper's (Lin 2020); most other rules' is 0.3
+TARGETS = dict.fromkeys(("boin12", "pkboin12", "tite_pkboin12"), 0.35)  # Lin 2020; most other rules' is 0.3
 PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
 
@@ -95,11 +96,12 @@ def rule_of(
             return Blrm(protocol.levels, protocol.levels[-1], *PRIOR, cohort=cohort, most=most)
         case "boin12":
             return _boin12(protocol, target)
-        case "pkboin12":
+        case "pkboin12" | "tite_pkboin12":
             if exposures is None or wanted is None:
                 remedy = "say which mean exposure is wanted, and what is known of each level's"
-                raise PlanError(Problem("pkboin12 looks at exposures", remedy))
-            return PkBoin12(_boin12(protocol, target), exposures, wanted)
+                raise PlanError(Problem(f"{variant} looks at exposures", remedy))
+            waits = PkBoin12(_boin12(protocol, target), exposures, wanted)
+            return waits if variant == "pkboin12" else TitePkBoin12(waits)
         case "joint":
             return _joint(protocol, target)
         case _:
@@ -137,6 +139,8 @@ def assumed(rule: Rule) -> list[str]:
             limit = f"highest acceptable P(DLT) {rule.limit:g}; a level is not treated from "
             limit += f"P(above it) {rule.bound:g}"
             return [_weights_line(rule.utilities), limit, *rule.prior.sentences()]
+        case TitePkBoin12():
+            return assumed(rule.pkboin12)
         case PkBoin12():
             return [*assumed(rule.boin12), f"mean exposure wanted {rule.wanted:g}"]
         case _:

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kinetics.decision.seen_patients import patients_seen
 from pandas import DataFrame
 
 from kinetics.decision.next_level import next_dose
 from kinetics.decision.outcome_regressions import Target
+from kinetics.decision.seen_patients import patients_seen
 from kinetics.errors import InputError, PlanError, StudyError
 from kinetics.escalation.blrm import Blrm
 from kinetics.escalation.boin import Boin, eliminating

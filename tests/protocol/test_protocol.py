@@ -25,6 +25,7 @@ from kinetics.escalation.joint.rule import Joint
 from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
+from kinetics.escalation.tite_pkboin12 import TitePkBoin12
 from kinetics.outcomes.dlts import history_of, patients_of, replayed
 from kinetics.protocol.dose_rule import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.protocol import lint, read_protocol, settled
@@ -241,13 +242,14 @@ KINDS = {
     "blrm": Blrm,
     "boin12": Boin12,
     "pkboin12": PkBoin12,
+    "tite_pkboin12": TitePkBoin12,
     "joint": Joint,
 }  # the others are codings of 3+3
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
-    known = RawExposures(((),) * 4) if name == "pkboin12" else None
+    known = RawExposures(((),) * 4) if name.endswith("pkboin12") else None
     rule = rule_of(protocol, name, exposures=known, wanted=None if known is None else 100.0)
     kind = KINDS.get(name, ThreePlusThree)
     assert type(rule) is kind, f"add {name} and its class to KINDS of this file"

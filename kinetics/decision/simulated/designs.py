@@ -31,7 +31,19 @@ from kinetics.escalation import (
 )
 from kinetics.protocol import Protocol, rule_of
 
-__all__ = ["DESIGNS", "Design", "Outcome", "Setting", "joint_of_counts", "setting_of"]
+__all__ = [
+    "DESIGNS",
+    "Design",
+    "Outcome",
+    "Setting",
+    "boin12",
+    "joint",
+    "joint_of_counts",
+    "pkboin12",
+    "protocol_mtd",
+    "recommend",
+    "setting_of",
+]
 
 WANTED = float(MEDIAN_EXPOSURE * np.exp(SD_LOG_EXPOSURE**2 / 2))  # the mean exposure at the ladder's middle
 Place = tuple[int, int]  # a patient's number, from 0, and its level, from 1
