@@ -129,14 +129,14 @@ def next_dose(
 ) -> NextDose:
     """Ask a rule for the next dose; without a study, before anybody was treated.
 
-    `target`: the DLT rate of BOIN and similar rules. `exposure`: for pkboin12 and tite_pkboin12, the
-    exposure looked at and the mean wanted, from the study's samples, or from a fit of the study. `response_within`: for rules that look
-    at responses, the days after which a patient without a response is taken not to respond; by default
-    `endpoints.response.within_days` of the protocol. `level_column`: the column of subjects.csv with each
-    subject's level. `ahead`: steps of the decision tree. `backfill`: also find the lower levels that may take
-    patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3). PlanError where a point of the
-    protocol is open, or where something is missing that the rule needs; StudyError where the rule cannot read
-    the study; InputError for an unknown exposure.
+    `target`: the DLT rate of BOIN and similar rules. `exposure`: for pkboin12 and tite_pkboin12, the exposure
+    looked at and the mean wanted, from the study's samples, or from a fit of the study. `response_within`:
+    for rules that look at responses, the days after which a patient without a response is taken not to
+    respond; by default `endpoints.response.within_days` of the protocol. `level_column`: the column of
+    subjects.csv with each subject's level. `ahead`: steps of the decision tree. `backfill`: also find the
+    lower levels that may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3).
+    PlanError where a point of the protocol is open, or where something is missing that the rule needs;
+    StudyError where the rule cannot read the study; InputError for an unknown exposure.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> print(kn.next_dose(protocol).decision.why)
