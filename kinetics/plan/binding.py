@@ -408,13 +408,14 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     """Return one analyte of the plan as bound to its output, its priors and the censoring of its records."""
     spec = plan.observe[analyte]
     records = study.observed(analyte)
-    # a record below the LLOQ with a lower limit as well is one of an interval
+    # a record below the LLOQ or above the ULOQ with a limit on its other side is one of an interval
     bounded = records["limit"].notna()
     left = records["censored"] == "left"
-    interval = (records["censored"] == "interval") | (left & bounded)
+    right = records["censored"] == "right"
+    interval = (records["censored"] == "interval") | ((left | right) & bounded)
     kinds = {
         "left": bool((left & ~bounded).any()) and spec.below_lloq == "censor",
-        "right": bool((records["censored"] == "right").any()),
+        "right": bool((right & ~bounded).any()),
         "interval": bool(interval.any()),
     }
     output = output_of(plan, study, model, analyte)

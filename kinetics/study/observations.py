@@ -61,7 +61,8 @@ def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
         words = raw.words("timing").str.strip().str.lower()
         remedy = "write before or after (the dose given at the same time), or leave the cell empty"
         raw.flag(~words.isin(["", *TIMING]), "timing", "not a timing", remedy)
-        table["timing"] = words.where(words == "after", "")
+        if (words == "after").any():
+            table["timing"] = words.where(words == "after", "")
     _check_signs(table, raw, dictionary)
     table = _in_analyte_units(table, raw, dictionary)
     table = _with_limits(table, raw, dictionary)
