@@ -2,8 +2,8 @@
 
 A record is measured, left-censored (below the LLOQ: M3), right-censored (above the ULOQ) or known to lie in
 an interval; a censored one with a limit on its other side is of an interval too. It contributes its density
-or its probability (Beal 2001, doi 10.1023/A:1012299115260). Arrays are dense (subject x record); a padded slot
-contributes zero.
+or its probability (Beal 2001, doi 10.1023/A:1012299115260). Arrays are dense (subject x record); a padded
+slot contributes zero.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ from kinetics.cli.options import (
     RunFolder,
     TableDose,
     TableLloq,
-    TableOut,
     TableRoute,
     TableTime,
     TableValue,
@@ -82,11 +81,15 @@ By = Annotated[str, typer.Option(help="Column of subjects.csv by which the figur
 
 
 def nca(
-    study: Annotated[str, typer.Argument(help="A study's name or folder, or a table with what it leaves out.")],
+    study: Annotated[
+        str, typer.Argument(help="A study's name or folder, or a table with what it leaves out.")
+    ],
     analyte: Annotated[str | None, typer.Option(help="One analyte; default all.")] = None,
     rules: Annotated[str, typer.Option(help="BLQ rules: car_t, pknca or winnonlin.")] = "car_t",
     out: Annotated[Path | None, typer.Option(help="Write each subject's rows as CSV, with reasons.")] = None,
-    rows: Annotated[bool, typer.Option("--rows", help="Print each subject's rows, not their summary.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Print each subject's rows, not their summary.")
+    ] = False,
     plots: Figures = None,
     plots_as: FigureFormat = "html",
     by: Annotated[

@@ -13,7 +13,7 @@ from kinetics.plot import group_subjects, groupings
 from kinetics.printing import table_text
 from kinetics.study import Study, one_cycle_note
 
-__all__ = ["levels_by", "nca_csv", "nca_notes", "nca_rows_text", "nca_summary_text", "nca_summary_table"]
+__all__ = ["levels_by", "nca_csv", "nca_notes", "nca_rows_text", "nca_summary_table", "nca_summary_text"]
 
 _SHOWN = ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")
 _SUMMARISED = ("cmax", "tmax", "auc_0_28d", "half_life")
@@ -99,7 +99,7 @@ def nca_rows_text(table: DataFrame) -> str:
 
 
 def nca_csv(table: DataFrame) -> str:
-    """The rows of subjects as CSV; a lower bound as `>= 5000`, so that nothing takes it for a measured one."""
+    """The rows of subjects as CSV; a lower bound as `>= 5000`, which nothing takes for a measured value."""
     return _with_bounds(table, digits=12).to_csv(index=False)
 
 

@@ -29,12 +29,14 @@ __all__ = ["plot"]
 
 
 def plot(
-    study: Annotated[str, typer.Argument(help="A study's name or folder, or a table with what it leaves out.")],
+    study: Annotated[
+        str, typer.Argument(help="A study's name or folder, or a table with what it leaves out.")
+    ],
     analyte: Annotated[str | None, typer.Option(help="One analyte; default all, a figure each.")] = None,
     by: Annotated[
         str | None,
         typer.Option(
-            help="Colours: level, dose, product, crs or a covariate; default a menu of all, with --facet the first."
+            help="Colours: level, dose, product, crs, a covariate; default a menu (--facet: the first)."
         ),
     ] = None,
     facet: Annotated[

@@ -35,6 +35,7 @@ __all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
 
 NCA_RULES = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
 
+
 def validate(
     study: Annotated[
         str,

@@ -61,8 +61,9 @@ class Exposures:
     """Exposures by name, and what each is.
 
     `values` has an array (draw, subject) for each exposure, `quantities` says what it is. `subjects` are
-    those who have an exposure: none of them is NaN throughout. `lower_bounds` names, by exposure, the subjects
-    whose value is no more than a lower bound, as where samples lay above the upper limit of quantification.
+    those who have an exposure: none of them is NaN throughout. `lower_bounds` names, by exposure, the
+    subjects whose value is no more than a lower bound, as where samples lay above the upper limit of
+    quantification.
 
     >>> values = {"copies_cmax": np.array([[9e3, 2e4]])}
     >>> peak = kn.decision.Quantity("copies", "peak", "copies/ug DNA")

@@ -129,11 +129,10 @@ class Profile:
     """The numbers of one profile, NaN where there is none.
 
     Times are in days after the reference infusion, areas in concentration x day, lambda_z in 1/day.
-    `auc_window` is the area over `window`; `partial` is true where Tlast lies before the end of the window, or
-    an infusion between the two samples around that end.
-    `first_measurable` is the first measurable value strictly after time 0, at `tfirst`; `fold_expansion` is
-    cmax over it. `reasons[name]` says why a number is missing or on what it rests; it is `""` where there is
-    nothing to say.
+    `auc_window` is the area over `window`; `partial` is true where Tlast lies before the end of the window,
+    or an infusion between the two samples around that end. `first_measurable` is the first measurable value
+    strictly after time 0, at `tfirst`; `fold_expansion` is cmax over it. `reasons[name]` says why a number is
+    missing or on what it rests; it is `""` where there is nothing to say.
     """
 
     window: tuple[float, float]
@@ -516,7 +515,8 @@ def _both_areas(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The area over the window and the area from 0 to Tlast, and a note on each.
 
-    `end_unmeasured` is 1 among the numbers where an infusion lies between the samples around the window's end.
+    `end_unmeasured` is 1 among the numbers where an infusion lies between the samples around the window's
+    end.
     """
     if t.size < 2:
         return {}, dict.fromkeys(("auc_window", "auc_last"), "an area needs two records; 1 found")
@@ -532,8 +532,8 @@ def _both_areas(
             before, dose, after = begins
             areas["auc_window"] = float("nan")
             window_note = (
-                f"day {window[0]:g} is not interpolated: the infusion of day {dose:g} lies between the samples "
-                f"of day {before:g} and day {after:g}"
+                f"day {window[0]:g} is not interpolated: the infusion of day {dose:g} lies between the "
+                f"samples of day {before:g} and day {after:g}"
             )
         elif ends is not None:
             areas["end_unmeasured"] = 1.0

@@ -1,10 +1,10 @@
 """Noncompartmental analysis of a study: one row for each subject, analyte and cycle, and one for the course.
 
 This module cuts a study into profiles; `kinetics.exposures.profile` has the numbers and rules of one profile.
-In a cycle time counts from the first infusion of the cycle. A record at the very time of the next cycle's first
-infusion is taken before it: it is the last record of the one cycle and the pre-dose record of the other, unless
-the study says that it was taken after the infusion. In the whole course time counts from the subject's first
-infusion. A cycle is the cycle number of one product.
+In a cycle time counts from the first infusion of the cycle. A record at the very time of the next cycle's
+first infusion is taken before it: it is the last record of the one cycle and the pre-dose record of the
+other, unless the study says that it was taken after the infusion. In the whole course time counts from the
+subject's first infusion. A cycle is the cycle number of one product.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ class _Infusion:
 class _Cut:
     """A part of one subject's course, from `start` to `end` in study days.
 
-    A record at `end` is in it, unless it was taken after the infusion of that time. `dose_times` are the starts
-    and ends of the infusions before the end of the part, `later_infusions` the starts of those after its first,
-    both in days after its start. `one_cycle` says that infusions far apart are in it for want of a cycle
-    number.
+    A record at `end` is in it, unless it was taken after the infusion of that time. `dose_times` are the
+    starts and ends of the infusions before the end of the part, `later_infusions` the starts of those after
+    its first, both in days after its start. `one_cycle` says that infusions far apart are in it for want of a
+    cycle number.
     """
 
     product: str
@@ -111,18 +111,18 @@ def nca(
     of cells; where there are none, every product). A window's end is not interpolated between the samples
     before and after an infusion: the area then ends before it, and its reason says so.
 
-    Columns: subject, analyte, product, cycle, start (study day of the reference infusion), unit;
-    n_records, n_blq, n_missing; cmax, tmax, auc_0_28d, auc_last, clast, tlast, half_life, lambda_z,
-    lambda_z_points, r_squared, adj_r_squared, span_ratio, first_measurable, tfirst, fold_expansion;
-    partial (Tlast, or an infusion that nobody sampled after, before the end of the window); lower_bound (the
-    numbers that are no more than a lower bound, with commas, as "cmax,auc_0_28d"); and for each number `<number>_reason`: why it is missing or
-    excluded, or on what assumption it rests; `""` where there is nothing to say. Times are in days, areas in
-    unit x day. `first_measurable` is the first measurable value strictly after the reference infusion and
-    fold_expansion = cmax / first_measurable.
+    Columns: subject, analyte, product, cycle, start (study day of the reference infusion), unit; n_records,
+    n_blq, n_missing; cmax, tmax, auc_0_28d, auc_last, clast, tlast, half_life, lambda_z, lambda_z_points,
+    r_squared, adj_r_squared, span_ratio, first_measurable, tfirst, fold_expansion; partial (Tlast, or an
+    infusion that nobody sampled after, before the end of the window); lower_bound (the numbers that are no
+    more than a lower bound, with commas, as "cmax,auc_0_28d"); and for each number `<number>_reason`: why it
+    is missing or excluded, or on what assumption it rests; `""` where there is nothing to say. Times are in
+    days, areas in unit x day. `first_measurable` is the first measurable value strictly after the reference
+    infusion and fold_expansion = cmax / first_measurable.
 
-    A value above the upper limit counts at that limit, so the peak and the areas are lower bounds. One censored to an interval above the LLOQ counts as
-    missing. `by` asks for rows of each "cycle", of the "course", or "both". InputError for an unknown
-    analyte, product or `by`.
+    A value above the upper limit counts at that limit, so the peak and the areas are lower bounds. One
+    censored to an interval above the LLOQ counts as missing. `by` asks for rows of each "cycle", of the
+    "course", or "both". InputError for an unknown analyte, product or `by`.
 
     >>> study = kn.read_study("synthetic_cart_12")
     >>> table = kn.nca(study, analyte="car_copies", rules=kn.NCARules.car_t())
@@ -186,8 +186,8 @@ def _analytes(study: Study, analyte: str | None) -> list[str]:
 def _infusions(
     study: Study, products: Sequence[str] | None, *, all_cells: bool = False
 ) -> dict[str, list[_Infusion]]:
-    """The infusions of each subject, in the order of time: of `products`, by default of every product of cells
-    or, where there are none, of every product. With `all_cells` those of cells are always among them.
+    """The infusions of each subject, in the order of time: of `products`, by default of every product of
+    cells or, where there are none, of every product. With `all_cells` those of cells are always among them.
 
     InputError where `products` is not a list of products of the study.
     """
@@ -254,12 +254,14 @@ def _cuts(
             end = min((other for other in starts.values() if other > start), default=np.inf)
             times = np.round(ends_of_infusions[ends_of_infusions < end] - start, 9)
             later = _later(starts_of_all, start)
-            yield _Cut(product, cycle, start, end, tuple(times), later, one_cycle.get(product, ""))
+            note = one_cycle.get(product, "")
+            yield _Cut(product, cycle, start, end, tuple(times), later_infusions=later, one_cycle=note)
     if by != "cycle" and infusions:
         products = "+".join(dict.fromkeys(product for product, _ in starts))
         start = infusions[0].start
         later = _later(starts_of_all, start)
-        yield _Cut(products, "course", start, np.inf, tuple(ends_of_infusions - start), later)
+        times = tuple(ends_of_infusions - start)
+        yield _Cut(products, "course", start, np.inf, times, later_infusions=later)
 
 
 def _later(starts: Sequence[float], start: float) -> tuple[float, ...]:
@@ -421,9 +423,10 @@ def nca_summary(
     Subjects without a group are one of their own, NaN, at the end.
 
     Columns: analyte, product, cycle, number, n, n_missing, geometric_mean, geometric_cv_percent, mean, sd,
-    median, min, max, n_lower_bound (values that are only bounded from below), reason. All statistics are NaN where more than `rules.max_missing` of the subjects have
-    no number; the geometric ones are NaN also where a value is 0; sd and geometric_cv_percent are NaN where n
-    is 1. InputError where `frame` is no `nca` table.
+    median, min, max, n_lower_bound (values that are only bounded from below), reason. All statistics are NaN
+    where more than `rules.max_missing` of the subjects have no number; the geometric ones are NaN also where
+    a value is 0; sd and geometric_cv_percent are NaN where n is 1. InputError where `frame` is no `nca`
+    table.
 
     >>> summary = kn.exposures.nca_summary(kn.nca(kn.read_study("synthetic_cart_12")))
     >>> rows = summary.query("analyte == 'car_copies' and cycle == '1' and number == 'cmax'")

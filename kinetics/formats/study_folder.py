@@ -82,7 +82,11 @@ def study_tables(study: Study) -> dict[str, DataFrame]:
     tables["observations"] = observations
 
     # drop optional columns without a value
-    optional = {"doses": ("level",), "observations": ("limit", "timing"), "events": ("grade", "grading_system")}
+    optional = {
+        "doses": ("level",),
+        "observations": ("limit", "timing"),
+        "events": ("grade", "grading_system"),
+    }
     for name, columns in optional.items():
         if name in tables:
             table = tables[name]

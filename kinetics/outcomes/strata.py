@@ -48,8 +48,8 @@ def strata_table(
 
     Columns: by, stratum, rate, n, events, estimate, lower, upper (Clopper-Pearson). The rates are orr and dcr
     (of the treated), dlt (of the evaluable, with a protocol), and grade_3_or_more of each grading system (of
-    the treated, attributed to cells). StudyError lists every one of `columns` that the study does not have, and is
-    raised for events without the column `attribution`.
+    the treated, attributed to cells). StudyError lists every one of `columns` that the study does not have,
+    and is raised for events without the column `attribution`.
     """
     strange = [column for column in columns if column not in study.subjects.columns]
     if strange:
@@ -62,7 +62,9 @@ def strata_table(
         return DataFrame()
     if len(study.events) and "attribution" not in study.events.columns:
         what = "no column 'attribution': grade 3 or more is counted where it is due to cells"
-        remedy = f"add it ({', '.join(CELLS)} or other), and declare it in [columns.events] of dictionary.toml"
+        remedy = (
+            f"add it ({', '.join(CELLS)} or other), and declare it in [columns.events] of dictionary.toml"
+        )
         raise StudyError(Problem(what, remedy, file="events.csv"))
     tables = [_rates_by(study, column, protocol, confirmed, level_column) for column in columns]
     return pd.concat(tables, ignore_index=True)

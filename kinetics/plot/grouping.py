@@ -1,4 +1,4 @@
-"""Groups of subjects, each drawn in its own colour: by dose level, product, worst CRS grade or any covariate."""
+"""Groups of subjects, each in its own colour: by dose level, product, worst CRS grade or any covariate."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from pandas import DataFrame, Series
 
@@ -76,7 +77,7 @@ def one_cycle_note(doses: DataFrame) -> dict[str, dict[str, str]]:
     notes: dict[str, dict[str, str]] = {}
     for (subject, product), rows in doses.groupby(["subject", "product"], sort=False):
         days = sorted(set(rows["time"].astype(float)))
-        gaps = [later for day, later in zip(days, days[1:], strict=False) if later - day >= _FAR_APART]
+        gaps = [later for day, later in pairwise(days) if later - day >= _FAR_APART]
         if gaps:
             apart = ", ".join(f"{day:g}" for day in [days[0], *gaps])
             notes.setdefault(str(subject), {})[str(product)] = (

@@ -26,7 +26,7 @@ CENSORED = {  # what a file may write -> what it means; 0, 1, -1 are NONMEM's CE
     "none": "none", "left": "left", "right": "right", "interval": "interval",
     "0": "none", "1": "left", "-1": "right", "0.0": "none", "1.0": "left", "-1.0": "right",
 }  # fmt: skip
-TIMING = ("before", "after")  # a sample at the very time of a dose: before it (also where nothing is said) or after
+TIMING = ("before", "after")  # a sample at the very time of a dose, before it where nothing is said
 _BELOW = 1 - 1e-9  # rounding in a unit conversion does not put a value below its limit
 _REQUIRED = ["subject", "time", "analyte", "value"]
 _OPTIONAL = ["unit", "censored", "limit", "lloq", "uloq", "nucleated_cells_per_uL", "vcn", "timing"]
@@ -40,8 +40,8 @@ def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
     """Canonical observations: subject, time [day], analyte, value [analyte's unit], censored, limit, lloq,
     uloq, the declared columns, row.
 
-    `nucleated_cells_per_uL` stays where the file has it, and `timing` ("after" where a sample at the very time
-    of a dose was taken after it, else ""). Problems of the cells stay with `raw`.
+    `nucleated_cells_per_uL` stays where the file has it, and `timing` ("after" where a sample at the very
+    time of a dose was taken after it, else ""). Problems of the cells stay with `raw`.
     """
     specs = dictionary.columns.observations
     declared_columns = check_columns(raw, "observations", _REQUIRED, _OPTIONAL, specs)

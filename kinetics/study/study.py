@@ -36,8 +36,8 @@ class Study:
 
     subjects: index `subject`; weight_kg; covariates.
     doses: subject, time, amount, unit, product, route, duration, cycle, level, row.
-    observations: subject, time, analyte, value, censored, limit, lloq, uloq, row; `timing` where the tables have
-    it ("after": a sample at the very time of a dose was taken after it).
+    observations: subject, time, analyte, value, censored, limit, lloq, uloq, row; where the tables have it
+    `timing` ("after": a sample at the very time of a dose was taken after it).
     events: subject, time, event, grade, grading_system, row.
     responses: subject, time, row.
 

@@ -1,4 +1,5 @@
-"""`kinetics nca` of tables: the summary it prints, lower bounds, cycles, and the CSV of each subject's rows."""
+"""`kinetics nca` of tables: the summary it prints, lower bounds, cycles, and the CSV of each subject's
+rows."""
 
 from __future__ import annotations
 
@@ -10,10 +11,8 @@ import pytest
 
 from tests.support.commands import call
 
-TOLD = (
-    "--time-unit day --dose-unit cells --value-unit copies/ug_DNA --analyte car_copies --route iv --product car_t"
-)
-OPTIONS = [word.replace("_DNA", " DNA") for word in TOLD.split()]
+TOLD = "--time-unit day --dose-unit cells --analyte car_copies --route iv --product car_t"
+OPTIONS = [*TOLD.split(), "--value-unit", "copies/ug DNA"]
 ABOVE = """ID,TIME,EVID,AMT,DV,CENS
 1,0,1,1e8,.,0
 1,7,0,.,10000,-1

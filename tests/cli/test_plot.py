@@ -19,7 +19,9 @@ def test_one_command_draws_every_analyte_and_writes_its_points(tmp_path: Path) -
     said = call("plot", STUDY, "--out", tmp_path / "figures", "--json").json()
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert names == [
-        f"persistence_{analyte}.{ending}" for analyte in ("car_cells", "car_copies") for ending in ("csv", "html")
+        f"persistence_{analyte}.{ending}"
+        for analyte in ("car_cells", "car_copies")
+        for ending in ("csv", "html")
     ]
     assert said["files"] == [
         str(tmp_path / "figures" / f"persistence_{analyte}.{ending}")
@@ -30,7 +32,9 @@ def test_one_command_draws_every_analyte_and_writes_its_points(tmp_path: Path) -
 
 def test_the_points_are_the_records_as_drawn(tmp_path: Path) -> None:
     out = tmp_path / "x.html"
-    said = call("plot", STUDY, "--analyte", "car_copies", "--by", "sex", "--facet", "dose_level", "--out", out)
+    said = call(
+        "plot", STUDY, "--analyte", "car_copies", "--by", "sex", "--facet", "dose_level", "--out", out
+    )
     assert said.code == 0
     points = pd.read_csv(tmp_path / "x.csv")
     study = read_study(STUDY)

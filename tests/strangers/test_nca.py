@@ -1,9 +1,9 @@
 """NCA of tables as strangers bring them: each case is a file `nca_*.toml` beside this one.
 
-A case has its `kind`, its `source` (who meets it, or "own"), a `table` with the `options` of `read_study` or the
-name of a shipped `study`, the `rules`, and the `right` answers, each derived in its `why`. `rules` and `window`
-are left out where they are those of `kn.nca`. An answer names its row by `row`, and in `missing` the numbers that
-are none there; `says` has a part of the reason of a number.
+A case has its `kind`, its `source` (who meets it, or "own"), a `table` with the `options` of `read_study` or
+the name of a shipped `study`, the `rules`, and the `right` answers, each derived in its `why`. `rules` and
+`window` are left out where they are those of `kn.nca`. An answer names its row by `row`, and in `missing` the
+numbers that are none there; `says` has a part of the reason of a number.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ is a dictionary with one more table, `[event_table]`, or comes as options of `re
 guessed.
 
 EVID 0 is an observation and 1 a dose; rxode2's `100 x compartment + 1` (101, 201) is a dose too. Without
-EVID, a row with an AMT is a dose. Rows with MDV 1 are not observations. RATE > 0 gives the duration
-AMT / RATE. TIMING (also ATPT, PCTPT) says whether a sample at the very time of a dose was taken after it
-(`POST-DOSE`, `end of infusion`). ADDL and II expand into doses. Other EVIDs, RATE -1 and -2, and SS are refused. Columns of the
-user's own are covariates: constant ones as they are, varying ones at their first value, and the latter are
-listed in `notes["time_varying"]`.
+EVID, a row with an AMT is a dose. Rows with MDV 1 are not observations. RATE > 0 gives the duration AMT /
+RATE. TIMING (also ATPT, PCTPT) says whether a sample at the very time of a dose was taken after it
+(`POST-DOSE`, `end of infusion`). ADDL and II expand into doses. Other EVIDs, RATE -1 and -2, and SS are
+refused. Columns of the user's own are covariates: constant ones as they are, varying ones at their first
+value, and the latter are listed in `notes["time_varying"]`.
 """
 
 from __future__ import annotations
