@@ -336,6 +336,18 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
+    records = bound.study.observations
+    if "timing" in records:
+        doses = set(zip(bound.study.doses["subject"], bound.study.doses["time"], strict=True))
+        after = records[
+            (records["timing"] == "after") & records["analyte"].isin([a.analyte for a in bound.assays])
+        ]
+        n = sum(place in doses for place in zip(after["subject"], after["time"], strict=True))
+        if n:
+            parts.append(
+                f"{n} records said to be taken after a dose of the same time are read as taken before it: "
+                "write the time at which they were taken"
+            )
     if bound.pair is not None:
         first, second = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
         both = int(np.sum(np.asarray(first & second)))
