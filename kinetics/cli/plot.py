@@ -83,7 +83,7 @@ def plot(
     for name, figure in figures.items():
         points = persistence_points(data, name, by=by, facet=facet, log=not linear)
         written.append(str(save_figure(figure, files[name])))
-        csv = files[name].with_suffix(".csv")
+        csv = files[name].with_name(f"{files[name].stem}_points.csv")  # FILE.csv may be the study itself
         written.append(str(write_atomic(csv, points.to_csv(index=False))))
     label = "SYNTHETIC DATA  " if data.synthetic else ""
     lines = [f"{label}{data.name}: {', '.join(analytes)}", *(f"written: {path}" for path in written)]

@@ -17,17 +17,24 @@ STUDY = "synthetic_cart_12"
 
 def test_one_command_draws_every_analyte_and_writes_its_points(tmp_path: Path) -> None:
     said = call("plot", STUDY, "--out", tmp_path / "figures", "--json").json()
-    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert names == [
-        f"persistence_{analyte}.{ending}"
-        for analyte in ("car_cells", "car_copies")
-        for ending in ("csv", "html")
-    ]
-    assert said["files"] == [
-        str(tmp_path / "figures" / f"persistence_{analyte}.{ending}")
+    files = [
+        str(tmp_path / "figures" / f"persistence_{analyte}{ending}")
         for analyte in ("car_copies", "car_cells")
-        for ending in ("html", "csv")
+        for ending in (".html", "_points.csv")
     ]
+    assert said["files"] == files
+    assert sorted(map(str, (tmp_path / "figures").iterdir())) == sorted(files)
+
+
+def test_a_table_drawn_beside_itself_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "pk.csv"
+    file.write_text("ID,TIME,EVID,AMT,DV\n1,0,1,1e8,.\n1,7,0,.,10000\n1,14,0,.,4000\n")
+    before = file.read_bytes()
+    told = "--time-unit day --dose-unit cells --value-unit cells/uL --analyte x --route iv --product car_t"
+    said = call("plot", file, *told.split(), "--out", tmp_path / "pk.html")
+    assert said.code == 0
+    assert file.read_bytes() == before
+    assert (tmp_path / "pk_points.csv").is_file()
 
 
 def test_the_points_are_the_records_as_drawn(tmp_path: Path) -> None:
@@ -36,7 +43,7 @@ def test_the_points_are_the_records_as_drawn(tmp_path: Path) -> None:
         "plot", STUDY, "--analyte", "car_copies", "--by", "sex", "--facet", "dose_level", "--out", out
     )
     assert said.code == 0
-    points = pd.read_csv(tmp_path / "x.csv")
+    points = pd.read_csv(tmp_path / "x_points.csv")
     study = read_study(STUDY)
     records = study.observed("car_copies")
     assert points["drawn_at"].tolist() == records["value"].tolist()
