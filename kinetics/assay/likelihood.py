@@ -1,8 +1,9 @@
 """The likelihood of an assay's records given the predictions, exact for censored records.
 
 A record is measured, left-censored (below the LLOQ: M3), right-censored (above the ULOQ) or known to lie in
-an interval. It contributes its density or its probability (Beal 2001, doi 10.1023/A:1012299115260). Arrays
-are dense (subject x record); a padded slot contributes zero.
+an interval; a censored one with a limit on its other side is of an interval too. It contributes its density
+or its probability (Beal 2001, doi 10.1023/A:1012299115260). Arrays are dense (subject x record); a padded
+slot contributes zero.
 """
 
 from __future__ import annotations
@@ -105,21 +106,26 @@ def pad_observations(
 def _assay_records(
     rows: DataFrame, i: np.ndarray, j: np.ndarray, shape: tuple[int, ...], *, drop_left: bool
 ) -> AssayRecords:
-    """One analyte's records, row k of the table in slot (i[k], j[k]); a BLQ value with a limit is an
-    interval.
+    """One analyte's records, row k of the table in slot (i[k], j[k]).
+
+    A BLQ value with a limit is the interval (limit, value), and one above the ULOQ with a limit the interval
+    (value, limit).
     """
     value = np.ones(shape)
     limit = np.zeros(shape)
-    value[i, j] = rows["value"]
-    limit[i, j] = rows["limit"].fillna(0.0)
     has_limit = rows["limit"].notna().to_numpy()
     censoring = rows["censored"].to_numpy(str)
+    bounded = (censoring == "right") & has_limit
+    upper = np.where(bounded, rows["limit"].to_numpy(float), rows["value"].to_numpy(float))
+    lower = np.where(bounded, rows["value"].to_numpy(float), rows["limit"].fillna(0.0).to_numpy(float))
+    value[i, j] = upper
+    limit[i, j] = lower
     blq = (censoring == "left") & (not drop_left)
     masks = {kind: np.zeros(shape, bool) for kind in ("measured", "left", "right", "interval")}
     masks["measured"][i, j] = censoring == "none"
     masks["left"][i, j] = blq & ~has_limit
-    masks["right"][i, j] = censoring == "right"
-    masks["interval"][i, j] = (censoring == "interval") | (blq & has_limit)
+    masks["right"][i, j] = (censoring == "right") & ~bounded
+    masks["interval"][i, j] = (censoring == "interval") | (blq & has_limit) | bounded
     return AssayRecords(value, limit, **masks)
 
 

@@ -281,7 +281,8 @@ def record_limits(records: DataFrame) -> tuple[Float[np.ndarray, " record"], Flo
     kind = records["censored"].to_numpy(str)
     floor = np.where(np.isnan(limit), -np.inf, limit)
     lower = np.where(np.isin(kind, ["left", "interval"]), floor, value)
-    upper = np.where(kind == "right", np.inf, value)
+    ceiling = np.where(np.isnan(limit), np.inf, limit)
+    upper = np.where(kind == "right", ceiling, value)
     return lower, upper
 
 

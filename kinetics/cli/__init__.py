@@ -15,6 +15,8 @@ From data to a fit:
 
 From a fit to numbers:
 `exposure`: `nca`, `exposure`, `tornado`
+`nca_tables`: what `nca` prints and writes
+`plot`: `plot`
 `simulate`: `simulate`
 `design_sampling`: `design-sampling`
 `explore`: `explore`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,29 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import FigureFormat, Figures, Json, RegimenFile, RunFolder, TableOut
+from kinetics.cli.nca_tables import (
+    levels_by,
+    nca_csv,
+    nca_notes,
+    nca_rows_text,
+    nca_summary_table,
+    nca_summary_text,
+)
+from kinetics.cli.options import (
+    CycleColumn,
+    FigureFormat,
+    Figures,
+    Json,
+    RegimenFile,
+    RunFolder,
+    TableDose,
+    TableLloq,
+    TableRoute,
+    TableTime,
+    TableValue,
+    WeightColumn,
+    table_options,
+)
 from kinetics.cli.study import NCA_RULES
 from kinetics.decision import Exposures, exposures_of_table
 from kinetics.errors import Problem, StudyError, did_you_mean
@@ -45,7 +68,6 @@ from kinetics.study import Study, read_study
 
 __all__ = ["exposure", "nca", "tornado"]
 
-_NCA_SHOWN = ("analyte", "subject", "cycle", "cmax", "tmax", "auc_0_28d", "half_life", "tlast", "partial")
 _EXPOSURE_SHOWN = ["cmax", "tmax", "auc_0_28d", "half_life", "tlast"]
 _TORNADO_SHOWN = ["parameter", "unit", "low", "high", "at_low", "at_high", "swing", "scale", "guess"]
 
@@ -59,37 +81,71 @@ By = Annotated[str, typer.Option(help="Column of subjects.csv by which the figur
 
 
 def nca(
-    study: Annotated[str, typer.Argument(help="A study's name or folder.")],
+    study: Annotated[
+        str, typer.Argument(help="A study's name or folder, or a table with what it leaves out.")
+    ],
     analyte: Annotated[str | None, typer.Option(help="One analyte; default all.")] = None,
     rules: Annotated[str, typer.Option(help="BLQ rules: car_t, pknca or winnonlin.")] = "car_t",
-    out: TableOut = None,
+    out: Annotated[Path | None, typer.Option(help="Write each subject's rows as CSV, with reasons.")] = None,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Print each subject's rows, not their summary.")
+    ] = False,
     plots: Figures = None,
     plots_as: FigureFormat = "html",
-    by: By = "dose_level",
+    by: Annotated[
+        str | None,
+        typer.Option(help="What the summary and the figures of dose group by; default the dose level."),
+    ] = None,
     product: Product = None,
+    time_unit: TableTime = None,
+    dose_unit: TableDose = None,
+    value_unit: TableValue = None,
+    route: TableRoute = None,
+    weight_column: WeightColumn = None,
+    cycle_column: CycleColumn = None,
+    lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:
     """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing
     number.
 
+    Prints a summary by analyte, cycle and dose level; each subject's rows go to --out, and --json has both.
     --plots draws every subject's samples, and exposure against dose with a power model.
     Example: `kinetics nca synthetic_cart_12 --analyte car_copies --out nca.csv --plots figures`
     """
+    options = read_options(locals())
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
-    data = read_study(study)
+    data = read_study(study, **options)
     nca_rules = NCA_RULES[rules]()
     table = run_nca(data, analyte=analyte, rules=nca_rules)
-    lines = [table_text(table[[c for c in _NCA_SHOWN if c in table]])]
+    label, groups = levels_by(data, by)
+    summary = nca_summary_table(table, groups, nca_rules)
+    kind = "SYNTHETIC DATA  " if data.synthetic else ""
+    lines = [f"{kind}{data.name}: {len(data.subjects)} subjects", nca_summary_text(data, summary, label)]
+    if rows:
+        lines = [nca_rows_text(table)]
+    lines += nca_notes(data, table, written=out is not None)
     if out is not None:
-        lines.append(f"written: {write_atomic(out, table.to_csv(index=False))}")
-    elif table[["half_life", "auc_0_28d"]].isna().any(axis=None):
-        lines.append("why a number is missing: the columns *_reason of --out nca.csv")
+        lines.append(f"written: {write_atomic(out, nca_csv(table))}")
     if plots is not None:
-        figures = _figures_of_samples(data, analyte, nca_rules, by, product)
+        figures = _figures_of_samples(data, analyte, nca_rules, by or "dose_level", product)
         lines += save_figures(plots, figures, plots_as)
-    print_result({"rows": records(table)}, "\n".join(lines), as_json)
+    answer = {"rows": records(table), "by": label, "summary": records(summary)}
+    print_result(answer, "\n".join(lines), as_json)
+
+
+def read_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a single table among the arguments of a command whose analyte and product choose too.
+
+    They describe the table only where the unit of its values is said beside them.
+    """
+    options = table_options(arguments)
+    if "value_unit" not in options:
+        options.pop("analyte", None)
+        options.pop("product", None)
+    return options
 
 
 def _figures_of_samples(

@@ -22,6 +22,7 @@ from kinetics.cli.fit import check, fit_plan, resume_run
 from kinetics.cli.groups import Group
 from kinetics.cli.models import check_model, models
 from kinetics.cli.outcomes import astct, recist, response
+from kinetics.cli.plot import plot
 from kinetics.cli.protocol import design, lint
 from kinetics.cli.simulate import simulate
 from kinetics.cli.study import convert, export, new, validate
@@ -60,6 +61,7 @@ app.command("design-sampling")(design_sampling)
 app.command()(sbc)
 app.command()(batch)
 app.command()(nca)
+app.command()(plot)
 app.command()(exposure)
 app.command()(simulate)
 app.command()(tornado)

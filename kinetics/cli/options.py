@@ -5,8 +5,9 @@ A command annotates its parameter with one of these and gives the default: `as_j
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from kinetics.protocol import RULES
 __all__ = [
     "AssessedEvery",
     "Confirmed",
+    "CycleColumn",
     "FigureFormat",
     "Figures",
     "Force",
@@ -25,8 +27,17 @@ __all__ = [
     "RegimenFile",
     "RuleName",
     "RunFolder",
+    "TableAnalyte",
+    "TableDose",
+    "TableLloq",
     "TableOut",
+    "TableProduct",
+    "TableRoute",
+    "TableTime",
+    "TableValue",
     "TargetRate",
+    "WeightColumn",
+    "table_options",
 ]
 
 # arguments
@@ -44,6 +55,28 @@ Figures = Annotated[Path | None, typer.Option(help="Write the figures into this 
 FigureFormat = Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")]
 RegimenFile = Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")]
 
+# what a single table does not say of itself
+TableTime = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]
+TableDose = Annotated[str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...")]
+TableValue = Annotated[str | None, typer.Option(help="One table only: the unit of DV.")]
+TableAnalyte = Annotated[str | None, typer.Option(help="One table only: what DV measures.")]
+TableRoute = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...")]
+TableProduct = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...")]
+WeightColumn = Annotated[str | None, typer.Option(help="One table only: the column of body weight in kg.")]
+CycleColumn = Annotated[str | None, typer.Option(help="One table only: the column of cycles, as OCC.")]
+TableLloq = Annotated[float | None, typer.Option(help="One table only: LLOQ of DV.")]
+_OF_A_TABLE = (
+    "time_unit",
+    "dose_unit",
+    "value_unit",
+    "analyte",
+    "route",
+    "product",
+    "weight_column",
+    "cycle_column",
+    "lloq",
+)
+
 # trials and their outcomes
 RuleName = Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")]
 TargetRate = Annotated[
@@ -58,3 +91,8 @@ Confirmed = Annotated[bool, typer.Option(help="A response counts only once a lat
 AssessedEvery = Annotated[
     float | None, typer.Option(help="Days between planned scans, where the protocol does not say.")
 ]
+
+
+def table_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a single table that have a value, among the arguments of a command."""
+    return {name: arguments[name] for name in _OF_A_TABLE if arguments.get(name) is not None}

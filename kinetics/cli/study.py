@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinetics.cli.console import print_result
 from kinetics.cli.new_study import new_study
-from kinetics.cli.options import AssessedEvery, Force, Json
+from kinetics.cli.options import (
+    AssessedEvery,
+    CycleColumn,
+    Force,
+    Json,
+    TableAnalyte,
+    TableDose,
+    TableLloq,
+    TableProduct,
+    TableRoute,
+    TableTime,
+    TableValue,
+    WeightColumn,
+    table_options,
+)
 from kinetics.errors import InputError, gathered
 from kinetics.exposures import NCARules
 from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
@@ -22,26 +35,6 @@ __all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
 
 NCA_RULES = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
 
-# what a single table does not say of itself
-Time = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]
-Dose = Annotated[str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...")]
-Value = Annotated[str | None, typer.Option(help="One table only: the unit of DV.")]
-Analyte = Annotated[str | None, typer.Option(help="One table only: what DV measures.")]
-Route = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...")]
-Product = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...")]
-Weight = Annotated[str | None, typer.Option(help="One table only: the column of body weight in kg.")]
-Lloq = Annotated[float | None, typer.Option(help="One table only: LLOQ of DV.")]
-_OF_A_TABLE = (
-    "time_unit",
-    "dose_unit",
-    "value_unit",
-    "analyte",
-    "route",
-    "product",
-    "weight_column",
-    "lloq",
-)
-
 
 def validate(
     study: Annotated[
@@ -50,14 +43,15 @@ def validate(
             help="A study's name or folder, a workbook, or one NONMEM-, Monolix- or ADaM-style table."
         ),
     ],
-    time_unit: Time = None,
-    dose_unit: Dose = None,
-    value_unit: Value = None,
-    analyte: Analyte = None,
-    route: Route = None,
-    product: Product = None,
-    weight_column: Weight = None,
-    lloq: Lloq = None,
+    time_unit: TableTime = None,
+    dose_unit: TableDose = None,
+    value_unit: TableValue = None,
+    analyte: TableAnalyte = None,
+    route: TableRoute = None,
+    product: TableProduct = None,
+    weight_column: WeightColumn = None,
+    cycle_column: CycleColumn = None,
+    lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:
     """Say every problem of a study at once, or sum it up.
@@ -66,7 +60,7 @@ def validate(
     `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
     --product drug`
     """
-    options = _table_options(locals())
+    options = table_options(locals())
     problems = validate_study(study, **options)
     if problems:
         raise InputError(problems)
@@ -77,14 +71,15 @@ def validate(
 def convert(
     source: Annotated[str, typer.Argument(help="What `kinetics validate` reads.")],
     out: Annotated[Path, typer.Argument(help="The study folder to make, or a workbook, OUT.xlsx.")],
-    time_unit: Time = None,
-    dose_unit: Dose = None,
-    value_unit: Value = None,
-    analyte: Analyte = None,
-    route: Route = None,
-    product: Product = None,
-    weight_column: Weight = None,
-    lloq: Lloq = None,
+    time_unit: TableTime = None,
+    dose_unit: TableDose = None,
+    value_unit: TableValue = None,
+    analyte: TableAnalyte = None,
+    route: TableRoute = None,
+    product: TableProduct = None,
+    weight_column: WeightColumn = None,
+    cycle_column: CycleColumn = None,
+    lloq: TableLloq = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet, not CSV.")] = False,
     force: Force = False,
     as_json: Json = False,
@@ -93,18 +88,13 @@ def convert(
 
     Example: `kinetics convert adpc.csv data/mine` or `kinetics convert trial.xlsx data/trial`
     """
-    options = _table_options(locals())
+    options = table_options(locals())
     study = read_study(source, **options)
     written = write_study(study, out, tables="parquet" if parquet else "csv", force=force)
     label = " (SYNTHETIC)" if study.synthetic else ""
     path = str(written) if len(written.parts) > 1 else f"./{written}"  # a bare name would be the library's
     text = f"written: {written}{label}\n{_to_fill_in(study, written)}next: kinetics validate {path}"
     print_result({"study": str(written)} | study.summary(), text, as_json)
-
-
-def _table_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a single table that have a value, among the arguments of a command."""
-    return {name: arguments[name] for name in _OF_A_TABLE if arguments[name] is not None}
 
 
 def _to_fill_in(study: Study, written: Path) -> str:

@@ -9,7 +9,7 @@ no drug against toxicity.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from kinetics.streams import stream
 __all__ = [
     "Exposures",
     "Quantity",
+    "bounded_subjects",
     "exposures_as_dosed",
     "exposures_at_levels",
     "exposures_of_table",
@@ -60,7 +61,9 @@ class Exposures:
     """Exposures by name, and what each is.
 
     `values` has an array (draw, subject) for each exposure, `quantities` says what it is. `subjects` are
-    those who have an exposure: none of them is NaN throughout.
+    those who have an exposure: none of them is NaN throughout. `lower_bounds` names, by exposure, the
+    subjects whose value is no more than a lower bound, as where samples lay above the upper limit of
+    quantification.
 
     >>> values = {"copies_cmax": np.array([[9e3, 2e4]])}
     >>> peak = kn.decision.Quantity("copies", "peak", "copies/ug DNA")
@@ -74,6 +77,7 @@ class Exposures:
     subjects: list[str]
     quantities: Mapping[str, Quantity]
     values: Mapping[str, Float[np.ndarray, "draw subject"]]
+    lower_bounds: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def units(self) -> dict[str, str]:
@@ -131,6 +135,7 @@ def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures
     draws = sorted(set(rows["draw"]))
     quantities: dict[str, Quantity] = {}
     values = {}
+    lower_bounds = {}
     for analyte, of_analyte in rows.groupby("analyte", sort=False):
         unit = str(of_analyte["unit"].iloc[0])
         area_name = f"{analyte}_{area.replace('_0_', '_')}"
@@ -139,7 +144,16 @@ def exposures_of_table(table: DataFrame, *, course: str = "course") -> Exposures
         for name, column in ((f"{analyte}_cmax", "cmax"), (area_name, area)):
             wide = of_analyte.pivot(index="draw", columns="subject", values=column)
             values[name] = wide.reindex(draws, columns=subjects).to_numpy(float)
-    return Exposures(subjects, quantities, values)
+            lower_bounds[name] = bounded_subjects(of_analyte, column)
+    return Exposures(subjects, quantities, values, lower_bounds)
+
+
+def bounded_subjects(rows: DataFrame, column: str) -> frozenset[str]:
+    """The subjects whose number in a `column` of a table of `kinetics.nca` is a lower bound."""
+    if "lower_bound" not in rows:
+        return frozenset()
+    bounded = [column in str(names).split(",") for names in rows["lower_bound"]]
+    return frozenset(map(str, rows["subject"][bounded]))
 
 
 def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed: int = 0) -> list[Exposures]:

@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
-from kinetics.decision.level_exposures import Exposures, Quantity
+from kinetics.decision.level_exposures import Exposures, Quantity, bounded_subjects
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import nca
 from kinetics.protocol import Protocol
@@ -65,6 +65,7 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
         raise StudyError(Problem(what, "check `product` in doses.csv", file="doses.csv"))
     quantities: dict[str, Quantity] = {}
     values = {}
+    lower_bounds = {}
     for analyte, rows in table.groupby("analyte", sort=False):
         unit = str(rows["unit"].iloc[0])
         quantities[f"{analyte}_cmax"] = Quantity(str(analyte), "peak", unit)
@@ -72,7 +73,8 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
         for name, column in ((f"{analyte}_cmax", "cmax"), (f"{analyte}_auc_28d", AREA)):
             by_subject = dict(zip(rows["subject"], rows[column].astype(float), strict=True))
             values[name] = np.array([[by_subject.get(subject, np.nan) for subject in subjects]])
-    return Exposures(subjects, quantities, values)
+            lower_bounds[name] = bounded_subjects(rows, column)
+    return Exposures(subjects, quantities, values, lower_bounds)
 
 
 def exposures_by_power_model(

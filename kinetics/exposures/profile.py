@@ -129,10 +129,10 @@ class Profile:
     """The numbers of one profile, NaN where there is none.
 
     Times are in days after the reference infusion, areas in concentration x day, lambda_z in 1/day.
-    `auc_window` is the area over `window`; `partial` is true where Tlast lies before the end of the window.
-    `first_measurable` is the first measurable value strictly after time 0, at `tfirst`; `fold_expansion` is
-    cmax over it. `reasons[name]` says why a number is missing or on what it rests; it is `""` where there is
-    nothing to say.
+    `auc_window` is the area over `window`; `partial` is true where Tlast lies before the end of the window,
+    or an infusion between the two samples around that end. `first_measurable` is the first measurable value
+    strictly after time 0, at `tfirst`; `fold_expansion` is cmax over it. `reasons[name]` says why a number is
+    missing or on what it rests; it is `""` where there is nothing to say.
     """
 
     window: tuple[float, float]
@@ -169,18 +169,22 @@ def nca_profile(
     rules: NCARules = DEFAULT_RULES,
     window: tuple[float, float] = (0.0, 28.0),
     dose_times: Sequence[float] = (0.0,),
+    later_infusions: Sequence[float] = (),
 ) -> Profile:
     """The noncompartmental numbers of one profile.
 
     `time`: days from the reference infusion, in any order, negative before it. `conc`: one value for each
     record, NaN where it is missing. `blq`: true where the value is below the limit (its `conc` is ignored).
     `window`: the ends of the area, in days. `dose_times`: days at which infusions began or ended; a negative
-    one says that an earlier infusion may still be measurable. InputError for two records at one time.
+    one says that an earlier infusion may still be measurable. `later_infusions`: days after the reference
+    infusion on which others began; no end of the window is interpolated between the samples before and after
+    one of them, and a sample at its very time is taken before it. InputError for two records at one time.
     """
     start = float(window[0])
     end = float(window[1])
     if not 0 <= start < end < np.inf:
         raise InputError(Problem(f"{window} is no window of days", "give (start, end), 0 <= start < end"))
+    unmeasured = False
     t, c, n_missing = _records(time, conc, blq)
     t, c, predose_note = _predose(t, c, rules)
     n_blq = int((c == 0).sum())
@@ -196,7 +200,11 @@ def nca_profile(
         numbers, reasons = _all_blq(kept_t, n_blq)
     else:
         doses = np.asarray(dose_times, float)
-        numbers, reasons = _measured(kept_t, kept_c, window=(start, end), doses=doses, rules=rules)
+        later = np.asarray(later_infusions, float)
+        numbers, reasons = _measured(
+            kept_t, kept_c, window=(start, end), doses=doses, later=later, rules=rules
+        )
+        unmeasured = bool(numbers.pop("end_unmeasured", 0.0))
         blq_note = ""
         if numbers["tlast"] < min(t[-1], end):
             blq_note = "records after Tlast are BLQ"
@@ -207,7 +215,7 @@ def nca_profile(
         n_records=int(t.size),
         n_blq=n_blq,
         n_missing=n_missing,
-        partial=numbers.get("tlast", -np.inf) < end,
+        partial=unmeasured or numbers.get("tlast", -np.inf) < end,
         reasons=reasons,
         **{name: numbers[name] for name in NUMBERS if name in numbers},
     )
@@ -387,6 +395,41 @@ def _window(
     return float(auc(t, c, start, stop, method=rules.auc_method)), f"{note}; the area ends at day {stop:g}"
 
 
+def _infusion_around(t: Vector, later: Vector, at: float) -> tuple[float, float, float] | None:
+    """The samples around the day `at`, and the first infusion between them: before, infusion, after.
+
+    None where `at` is a sample or lies beyond them, and where no infusion lies between the two.
+    """
+    right = int(np.searchsorted(t, at))
+    if right in (0, t.size) or t[right] == at:
+        return None
+    before = float(t[right - 1])
+    after = float(t[right])
+    between = later[(later >= before) & (later < after)]
+    return (before, float(between.min()), after) if between.size else None
+
+
+def _up_to_infusion(
+    t: Vector,
+    c: Vector,
+    window: tuple[float, float],
+    around: tuple[float, float, float],
+    rules: NCARules,
+) -> tuple[float, str]:
+    """The area up to the last measurable sample before the infusion that lies around the window's end."""
+    before, dose, after = around
+    start, end = window
+    note = (
+        f"partial: day {end:g} is not interpolated, because the infusion of day {dose:g} lies between the "
+        f"samples of day {before:g} and day {after:g}"
+    )
+    measurable = t[(c > 0) & (t <= before)]
+    stop = float(measurable[-1]) if measurable.size else before
+    if stop <= start:
+        return float("nan"), f"{note}; no measurable value between day {start:g} and the infusion"
+    return float(auc(t, c, start, stop, method=rules.auc_method)), f"{note}; the area ends at day {stop:g}"
+
+
 def _join(*sentences: str) -> str:
     """The sentences that are not empty, as one."""
     return "; ".join(s for s in sentences if s)
@@ -423,7 +466,7 @@ def _all_blq(t: Vector, n_blq: int) -> tuple[dict[str, float], dict[str, str]]:
 
 
 def _measured(
-    t: Vector, c: Vector, *, window: tuple[float, float], doses: Vector, rules: NCARules
+    t: Vector, c: Vector, *, window: tuple[float, float], doses: Vector, later: Vector, rules: NCARules
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The numbers and reasons of a cleaned profile with at least one measurable value."""
     # The peak, the last measurable value and the expansion.
@@ -454,7 +497,9 @@ def _measured(
     # The areas, extrapolated with the fit if it may be used.
     usable_fit = {} if exclusion else fit
     carried = bool((doses < 0).any())
-    areas, area_notes = _both_areas(t, c, usable_fit, window=window, carried=carried, rules=rules)
+    areas, area_notes = _both_areas(
+        t, c, usable_fit, window=window, later=later, carried=carried, rules=rules
+    )
     return numbers | areas, reasons | area_notes
 
 
@@ -464,10 +509,15 @@ def _both_areas(
     fit: dict[str, float],
     *,
     window: tuple[float, float],
+    later: Vector,
     carried: bool,
     rules: NCARules,
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """The area over the window and the area from 0 to Tlast, and a note on each."""
+    """The area over the window and the area from 0 to Tlast, and a note on each.
+
+    `end_unmeasured` is 1 among the numbers where an infusion lies between the samples around the window's
+    end.
+    """
     if t.size < 2:
         return {}, dict.fromkeys(("auc_window", "auc_last"), "an area needs two records; 1 found")
     t, c, start_note = _start(t, c, carried, rules)
@@ -476,6 +526,19 @@ def _both_areas(
     if t[0] == 0:
         areas["auc_last"] = float(auc(t, c, 0.0, t[c > 0][-1], method=rules.auc_method))
     if t[0] <= window[0]:
-        areas["auc_window"], window_note = _window(t, c, fit, window, rules)
+        begins = _infusion_around(t, later, window[0])
+        ends = _infusion_around(t, later, window[1])
+        if begins is not None:
+            before, dose, after = begins
+            areas["auc_window"] = float("nan")
+            window_note = (
+                f"day {window[0]:g} is not interpolated: the infusion of day {dose:g} lies between the "
+                f"samples of day {before:g} and day {after:g}"
+            )
+        elif ends is not None:
+            areas["end_unmeasured"] = 1.0
+            areas["auc_window"], window_note = _up_to_infusion(t, c, window, ends, rules)
+        else:
+            areas["auc_window"], window_note = _window(t, c, fit, window, rules)
         notes["auc_window"] = _join(window_note, start_note if t[0] == 0 else "")
     return areas, notes

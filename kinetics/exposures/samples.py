@@ -1,25 +1,26 @@
 """Noncompartmental analysis of a study: one row for each subject, analyte and cycle, and one for the course.
 
 This module cuts a study into profiles; `kinetics.exposures.profile` has the numbers and rules of one profile.
-In a cycle time counts from the first infusion of the cycle, and its records end just before the next cycle
-begins. In the whole course time counts from the subject's first infusion. A cycle is the cycle number of one
-product.
+In a cycle time counts from the first infusion of the cycle. A record at the very time of the next cycle's
+first infusion is taken before it: it is the last record of the one cycle and the pre-dose record of the
+other, unless the study says that it was taken after the infusion. In the whole course time counts from the
+subject's first infusion. A cycle is the cycle number of one product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from kinetics.arguments import require
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.exposures.profile import DEFAULT_RULES, NUMBERS, NCARules, Profile, nca_profile
-from kinetics.study import Study
+from kinetics.study import Study, one_cycle_note
 
 __all__ = ["CDISC", "auc_name", "nca", "nca_summary", "to_pptestcd"]
 
@@ -48,16 +49,20 @@ CDISC = {
 
 @dataclass(frozen=True)
 class _Records:
-    """One subject's records of one analyte: study days, values, and which are below or above a limit."""
+    """One subject's records of one analyte: study days, values, which are below or above a limit, and which
+    are said to be taken after a dose of the same time.
+    """
 
     time: np.ndarray
     value: np.ndarray
     below: np.ndarray
     above: np.ndarray
+    after_dose: np.ndarray
 
     def where(self, mask: np.ndarray) -> _Records:
         """The records that `mask`, or an array of their positions, selects."""
-        return _Records(self.time[mask], self.value[mask], self.below[mask], self.above[mask])
+        columns = (self.time, self.value, self.below, self.above, self.after_dose)
+        return _Records(*(column[mask] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,12 @@ class _Infusion:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A part of one subject's course, [start, end) in study days.
+    """A part of one subject's course, from `start` to `end` in study days.
 
-    `dose_times` are the ends of the infusions up to the end of the part, in days after its start.
+    A record at `end` is in it, unless it was taken after the infusion of that time. `dose_times` are the
+    starts and ends of the infusions before the end of the part, `later_infusions` the starts of those after
+    its first, both in days after its start. `one_cycle` says that infusions far apart are in it for want of a
+    cycle number.
     """
 
     product: str
@@ -82,6 +90,8 @@ class _Cut:
     start: float
     end: float
     dose_times: tuple[float, ...]
+    later_infusions: tuple[float, ...] = ()
+    one_cycle: str = ""
 
 
 def nca(
@@ -97,19 +107,22 @@ def nca(
     too.
 
     `window`: days after the reference infusion of the row; its area is the column `auc_0_28d`, named after
-    the window. `products`: the products whose infusions define cycles and time zero (default: every product).
+    the window. `products`: the products whose infusions define cycles and time zero (default: every product
+    of cells; where there are none, every product). A window's end is not interpolated between the samples
+    before and after an infusion: the area then ends before it, and its reason says so.
 
-    Columns: subject, analyte, product, cycle, start (study day of the reference infusion), unit;
-    n_records, n_blq, n_missing; cmax, tmax, auc_0_28d, auc_last, clast, tlast, half_life, lambda_z,
-    lambda_z_points, r_squared, adj_r_squared, span_ratio, first_measurable, tfirst, fold_expansion;
-    partial (Tlast before the end of the window); and for each number `<number>_reason`: why it is missing or
-    excluded, or on what assumption it rests; `""` where there is nothing to say. Times are in days, areas in
-    unit x day. `first_measurable` is the first measurable value strictly after the reference infusion and
-    fold_expansion = cmax / first_measurable.
+    Columns: subject, analyte, product, cycle, start (study day of the reference infusion), unit; n_records,
+    n_blq, n_missing; cmax, tmax, auc_0_28d, auc_last, clast, tlast, half_life, lambda_z, lambda_z_points,
+    r_squared, adj_r_squared, span_ratio, first_measurable, tfirst, fold_expansion; partial (Tlast, or an
+    infusion that nobody sampled after, before the end of the window); lower_bound (the numbers that are no
+    more than a lower bound, with commas, as "cmax,auc_0_28d"); and for each number `<number>_reason`: why it
+    is missing or excluded, or on what assumption it rests; `""` where there is nothing to say. Times are in
+    days, areas in unit x day. `first_measurable` is the first measurable value strictly after the reference
+    infusion and fold_expansion = cmax / first_measurable.
 
-    A value above the upper limit counts at that limit. One censored to an interval above the LLOQ counts as
-    missing. `by` asks for rows of each "cycle", of the "course", or "both". InputError for an unknown
-    analyte, product or `by`.
+    A value above the upper limit counts at that limit, so the peak and the areas are lower bounds. One
+    censored to an interval above the LLOQ counts as missing. `by` asks for rows of each "cycle", of the
+    "course", or "both". InputError for an unknown analyte, product or `by`.
 
     >>> study = kn.read_study("synthetic_cart_12")
     >>> table = kn.nca(study, analyte="car_copies", rules=kn.NCARules.car_t())
@@ -122,13 +135,17 @@ def nca(
     require(study=(study, Study))
     names = _analytes(study, analyte)
     infusions = _infusions(study, products)
+    cells = _infusions(study, products, all_cells=True)
+    one_cycle = one_cycle_note(study.doses)
     if by not in ("cycle", "course", "both"):
         raise InputError(Problem("by says which rows to give", "write 'cycle', 'course' or 'both'", value=by))
     records = _records(study)
-    no_records = _Records(*np.zeros((2, 0)), *np.zeros((2, 0), bool))
+    no_records = _Records(*np.zeros((2, 0)), *np.zeros((3, 0), bool))
     rows: list[dict[str, Any]] = []
     for subject in study.subjects.index:
-        cuts = list(_cuts(infusions.get(str(subject), []), by))
+        of_subject = infusions.get(str(subject), [])
+        starts = [infusion.start for infusion in cells.get(str(subject), [])]
+        cuts = list(_cuts(of_subject, starts, one_cycle.get(str(subject), {}), by))
         for name in names:
             profile_records = records.get((str(subject), name), no_records)
             keys = {"subject": subject, "analyte": name, "unit": study.analytes[name].unit}
@@ -152,7 +169,8 @@ def _columns(window: tuple[float, float]) -> list[str]:
     """The columns of the table of `nca`."""
     numbers = list(_column_of(window).values())
     reasons = [f"{column}_reason" for column in numbers]
-    return [*_KEYS, "start", "unit", "n_records", "n_blq", "n_missing", *numbers, "partial", *reasons]
+    counts = ["n_records", "n_blq", "n_missing"]
+    return [*_KEYS, "start", "unit", *counts, *numbers, "partial", "lower_bound", *reasons]
 
 
 def _analytes(study: Study, analyte: str | None) -> list[str]:
@@ -165,8 +183,11 @@ def _analytes(study: Study, analyte: str | None) -> list[str]:
     return [analyte]
 
 
-def _infusions(study: Study, products: Sequence[str] | None) -> dict[str, list[_Infusion]]:
-    """The infusions of each subject, in the order of time.
+def _infusions(
+    study: Study, products: Sequence[str] | None, *, all_cells: bool = False
+) -> dict[str, list[_Infusion]]:
+    """The infusions of each subject, in the order of time: of `products`, by default of every product of
+    cells or, where there are none, of every product. With `all_cells` those of cells are always among them.
 
     InputError where `products` is not a list of products of the study.
     """
@@ -176,10 +197,16 @@ def _infusions(study: Study, products: Sequence[str] | None) -> dict[str, list[_
         name = products if isinstance(products, str) else unknown[0]
         remedy = f"give a list of products; {did_you_mean(name, in_study)}"
         raise InputError(Problem("products does not list products of this study", remedy, value=str(name)))
+    counted = in_study if products is None else set(products)
+    of_cells = set(study.doses["product"][study.doses["unit"] == "cells"])
+    if of_cells and products is None:
+        counted = of_cells
+    if all_cells:
+        counted = counted | of_cells
     infusions: dict[str, list[_Infusion]] = {}
     columns = _arrays(study.doses, "subject product cycle time duration")
     for subject, product, cycle, time, duration in zip(*columns, strict=True):
-        if products is None or product in products:
+        if product in counted:
             infusion = _Infusion(str(product), str(cycle), float(time), float(time + duration))
             infusions.setdefault(str(subject), []).append(infusion)
     for of_subject in infusions.values():
@@ -200,15 +227,24 @@ def _records(study: Study) -> dict[tuple[str, str], _Records]:
     interval = censored == "interval"
     below = (censored == "left") | (interval & (value <= lloq))
     value = np.where(interval & ~below, np.nan, value)
-    records = _Records(np.asarray(time, float), value, below, censored == "right")
+    after_dose = np.zeros(len(value), bool)
+    if "timing" in study.observations:
+        after_dose = np.asarray(study.observations["timing"] == "after", bool)
+    records = _Records(np.asarray(time, float), value, below, censored == "right", after_dose)
     rows: dict[tuple[str, str], list[int]] = {}
     for row, key in enumerate(zip(map(str, subject), map(str, analyte), strict=True)):
         rows.setdefault(key, []).append(row)
     return {key: records.where(np.array(of_key)) for key, of_key in rows.items()}
 
 
-def _cuts(infusions: list[_Infusion], by: str) -> Iterator[_Cut]:
-    """The cycles of one subject in the order of their first infusions, then the course; as `by` asks."""
+def _cuts(
+    infusions: list[_Infusion], starts_of_all: Sequence[float], one_cycle: Mapping[str, str], by: str
+) -> Iterator[_Cut]:
+    """The cycles of one subject in the order of their first infusions, then the course; as `by` asks.
+
+    `starts_of_all` are the days of the infusions of every product of cells; `one_cycle` has the note of each
+    product whose infusions far apart are one cycle.
+    """
     starts: dict[tuple[str, str], float] = {}
     for infusion in infusions:
         starts.setdefault((infusion.product, infusion.cycle), infusion.start)
@@ -217,30 +253,92 @@ def _cuts(infusions: list[_Infusion], by: str) -> Iterator[_Cut]:
         for (product, cycle), start in starts.items():
             end = min((other for other in starts.values() if other > start), default=np.inf)
             times = np.round(ends_of_infusions[ends_of_infusions < end] - start, 9)
-            yield _Cut(product, cycle, start, end, tuple(times))
+            later = _later(starts_of_all, start)
+            note = one_cycle.get(product, "")
+            yield _Cut(product, cycle, start, end, tuple(times), later_infusions=later, one_cycle=note)
     if by != "cycle" and infusions:
         products = "+".join(dict.fromkeys(product for product, _ in starts))
         start = infusions[0].start
-        yield _Cut(products, "course", start, np.inf, tuple(ends_of_infusions - start))
+        later = _later(starts_of_all, start)
+        times = tuple(ends_of_infusions - start)
+        yield _Cut(products, "course", start, np.inf, times, later_infusions=later)
+
+
+def _later(starts: Sequence[float], start: float) -> tuple[float, ...]:
+    """The infusions that began after `start`, in days after it."""
+    days = np.round(np.asarray(starts, float) - start, 9)
+    return tuple(days[days > 0])
 
 
 def _row(records: _Records, cut: _Cut, window: tuple[float, float], rules: NCARules) -> dict[str, Any]:
     """The row of one profile: the `records` within the `cut`, without the subject and analyte."""
-    records = records.where(records.time < cut.end)
-    time = np.round(records.time - cut.start, 9)  # rounded so that 38.1 - 10.1 is day 28
+    to_end = np.round(records.time - cut.end, 9)  # rounded so that 38.1 - 10.1 is day 28
+    records = records.where((to_end < 0) | ((to_end == 0) & ~records.after_dose))
+    time = np.round(records.time - cut.start, 9)
     profile = nca_profile(
-        time, records.value, blq=records.below, rules=rules, window=window, dose_times=cut.dose_times
+        time,
+        records.value,
+        blq=records.below,
+        rules=rules,
+        window=window,
+        dose_times=cut.dose_times,
+        later_infusions=cut.later_infusions,
     )
+    profile, bounds = _with_bounds(profile, time, records)
     reasons = dict(profile.reasons)
-    above = int((records.above & (time >= 0)).sum())
-    if above:
-        note = f"a lower bound: records above the upper limit counted at it ({above})"
-        for name in ("cmax", "auc_window", "auc_last", "fold_expansion"):
-            reasons[name] = _join(reasons.get(name, ""), note)
     if profile.partial and cut.end - cut.start < window[1]:
         note = f"the next cycle begins at day {cut.end - cut.start:g}"
         reasons["auc_window"] = _join(reasons.get("auc_window", ""), note)
-    return _flat(profile, reasons) | {"product": cut.product, "cycle": cut.cycle, "start": cut.start}
+    if cut.one_cycle:
+        for name in ("cmax", "tmax", "auc_window", "auc_last"):
+            reasons[name] = _join(reasons.get(name, ""), cut.one_cycle)
+    column_of = _column_of(window)
+    row = _flat(profile, reasons) | {"lower_bound": ",".join(column_of[name] for name in bounds)}
+    return row | {"product": cut.product, "cycle": cut.cycle, "start": cut.start}
+
+
+def _with_bounds(profile: Profile, time: np.ndarray, records: _Records) -> tuple[Profile, list[str]]:
+    """The profile with what records above the upper limit do to its numbers, and the names of those numbers
+    that are lower bounds: every true value is at least the one that was counted.
+    """
+    at = np.sort(time[records.above & (time >= 0)])
+    if not at.size:
+        return profile, []
+    reasons = dict(profile.reasons)
+    measurable = np.sort(time[(time >= 0) & ~records.below & (records.value > 0)])
+
+    # The peak, the areas that such a record is part of, and single values that are such a record.
+    after_window = measurable[measurable >= profile.window[1]]
+    last_in_window = after_window[0] if after_window.size else np.inf
+    bounds = ["cmax", "auc_last"]
+    if at[0] <= last_in_window:
+        bounds.append("auc_window")
+    if profile.tlast in at:
+        bounds.append("clast")
+    if profile.tfirst in at:
+        bounds.append("first_measurable")
+        what = "the first measurable value and the peak are only bounded from below"
+        reasons["fold_expansion"] = _join(reasons.get("fold_expansion", ""), what)
+        profile = replace(profile, fold_expansion=np.nan)
+    else:
+        bounds.append("fold_expansion")
+    bounds = [name for name in NUMBERS if name in bounds and not np.isnan(getattr(profile, name))]
+    note = f"a lower bound: records above the upper limit counted at it ({at.size})"
+    for name in bounds:
+        reasons[name] = _join(reasons.get(name, ""), note)
+
+    # Numbers that such records may move either way.
+    if at.size > 1 or profile.tmax not in at:
+        what = f"the highest value is not known: {at.size} records above the upper limit"
+        reasons["tmax"] = _join(reasons.get("tmax", ""), what)
+    if not np.isnan(profile.lambda_z_points):
+        fitted = measurable[-int(profile.lambda_z_points) :]
+        in_fit = int(np.isin(at, fitted).sum())
+        if in_fit:
+            what = f"fitted to records above the upper limit counted at it ({in_fit})"
+            for name in ("half_life", "lambda_z"):
+                reasons[name] = _join(reasons.get(name, ""), what)
+    return replace(profile, reasons=reasons), bounds
 
 
 def _join(*sentences: str) -> str:
@@ -260,7 +358,7 @@ def _undosed_row(records: _Records, window: tuple[float, float]) -> dict[str, An
     """The row of a subject without an infusion: counts, and no numbers."""
     reason = "no infusion is recorded for this subject: there is no time zero"
     profile = Profile(window, n_records=records.time.size, n_blq=int(records.below.sum()), n_missing=0)
-    row = _flat(profile, dict.fromkeys(NUMBERS, reason))
+    row = _flat(profile, dict.fromkeys(NUMBERS, reason)) | {"lower_bound": ""}
     return row | {"product": "", "cycle": "course", "start": np.nan}
 
 
@@ -315,13 +413,20 @@ def to_pptestcd(frame: DataFrame) -> DataFrame:
     return DataFrame(rows)
 
 
-def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFrame:
+def nca_summary(
+    frame: DataFrame, *, rules: NCARules = DEFAULT_RULES, by: Mapping[str, Any] | Series | None = None
+) -> DataFrame:
     """Statistics over subjects: one row for each analyte, product, cycle and number of an `nca` table.
 
+    `by` gives each subject its group, as `study.subjects["dose_level"]` does; there is then a row for each
+    group, in their order (that of the categories where they have one), and a column `group` after cycle.
+    Subjects without a group are one of their own, NaN, at the end.
+
     Columns: analyte, product, cycle, number, n, n_missing, geometric_mean, geometric_cv_percent, mean, sd,
-    median, min, max, reason. All statistics are NaN where more than `rules.max_missing` of the subjects have
-    no number; the geometric ones are NaN also where a value is 0; sd and geometric_cv_percent are NaN where n
-    is 1. InputError where `frame` is no `nca` table.
+    median, min, max, n_lower_bound (values that are only bounded from below), reason. All statistics are NaN
+    where more than `rules.max_missing` of the subjects have no number; the geometric ones are NaN also where
+    a value is 0; sd and geometric_cv_percent are NaN where n is 1. InputError where `frame` is no `nca`
+    table.
 
     >>> summary = kn.exposures.nca_summary(kn.nca(kn.read_study("synthetic_cart_12")))
     >>> rows = summary.query("analyte == 'car_copies' and cycle == '1' and number == 'cmax'")
@@ -331,12 +436,16 @@ def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFra
     """
     area = _area_column(frame)
     columns = [area if name == "auc_window" else name for name in NUMBERS]
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for position, key in enumerate(zip(*_arrays(frame, "analyte product cycle"), strict=True)):
+    group_of = _groups(frame, by)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for position, key in enumerate(zip(*_arrays(frame, "analyte product cycle"), group_of, strict=True)):
         groups.setdefault(key, []).append(position)
+    order = {key[:3]: place for place, key in reversed(list(enumerate(groups)))}
     partial = np.asarray(frame["partial"], bool)
+    bounded = [set(str(names).split(",")) for names in frame.get("lower_bound", [""] * len(frame))]
     rows: list[dict[str, Any]] = []
-    for (analyte, product, cycle), positions in groups.items():
+    for key in sorted(groups, key=lambda key: (order[key[:3]], key[3][0])):
+        positions = groups[key]
         for column in columns:
             values = np.asarray(frame[column], float)[positions]
             statistics = _statistics(values, rules.max_missing)
@@ -344,9 +453,40 @@ def nca_summary(frame: DataFrame, *, rules: NCARules = DEFAULT_RULES) -> DataFra
                 n_partial = int((partial[positions] & ~np.isnan(values)).sum())
                 if n_partial:
                     statistics["reason"] = _join(statistics["reason"], f"{n_partial} areas are partial")
-            keys = {"analyte": analyte, "product": product, "cycle": cycle, "number": column}
-            rows.append(keys | statistics)
+            n_bounds = sum(column in bounded[position] for position in positions)
+            if n_bounds:
+                note = f"{n_bounds} values are lower bounds, and so the means and the largest value are"
+                statistics["reason"] = _join(statistics["reason"], note)
+            keys = dict(zip(("analyte", "product", "cycle"), key[:3], strict=True))
+            if by is not None:
+                keys["group"] = key[3][1]
+            reason = statistics.pop("reason")
+            rows.append(
+                keys | {"number": column} | statistics | {"n_lower_bound": n_bounds, "reason": reason}
+            )
     return DataFrame(rows)
+
+
+def _groups(frame: DataFrame, by: Mapping[str, Any] | Series | None) -> list[tuple[int, Any]]:
+    """The place of its group in the order of groups, and the group, of every row of an `nca` table.
+
+    InputError where `by` has none of the subjects.
+    """
+    if by is None:
+        return [(0, None)] * len(frame)
+    values = by if isinstance(by, Series) else Series(dict(by), dtype=object)
+    group_of = {str(subject): group for subject, group in values.items() if not pd.isna(group)}
+    subjects = [str(subject) for subject in frame["subject"]]
+    if subjects and not set(subjects) & set(group_of):
+        what = "by has a group for none of the subjects"
+        raise InputError(Problem(what, "give subject -> group, as study.subjects['dose_level']"))
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        order = list(values.cat.categories)
+    else:
+        order = sorted(set(group_of.values()), key=lambda group: (isinstance(group, str), group))
+    place = {group: k for k, group in enumerate(order)}
+    groups = [group_of.get(subject, np.nan) for subject in subjects]
+    return [(place.get(group, len(order)), group) for group in groups]
 
 
 def _statistics(values: np.ndarray, max_missing: float) -> dict[str, Any]:

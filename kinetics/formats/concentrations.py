@@ -237,9 +237,14 @@ def _times(rows: DataFrame) -> Columns:
 
 
 def _timepoints(rows: DataFrame) -> Series:
-    """The label of every row's time: Dose, Pre-dose, or the days since the reference dose."""
+    """The label of every row's time: Dose, Pre-dose, Post-dose (at its very time), or the days since the
+    reference dose.
+    """
     days = rows["since"].map(lambda since: f"{since:g} days post-dose")
-    return days.mask(rows["since"] <= 0, "Pre-dose").mask(rows["dose"], "Dose")
+    labels = days.mask(rows["since"] <= 0, "Pre-dose")
+    if "timing" in rows:
+        labels = labels.mask((rows["timing"] == "after") & (rows["since"] == 0), "Post-dose")
+    return labels.mask(rows["dose"], "Dose")
 
 
 def _reference_dose(reference: DataFrame) -> Columns:

@@ -138,6 +138,11 @@ def nonmem_toml(study: Study) -> str:
 def nonmem_notes(study: Study) -> tuple[str, ...]:
     """Notes on those tables and columns of the study for which the file has no place."""
     notes = not_carried(study)
+    if "timing" in study.observations:
+        notes = (
+            *notes,
+            "not carried: observations.csv column timing (samples said to be taken after a dose)",
+        )
     if (study.doses["level"] != "").any():
         notes += ("not carried: doses.csv column level",)
     return notes

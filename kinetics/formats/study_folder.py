@@ -82,10 +82,15 @@ def study_tables(study: Study) -> dict[str, DataFrame]:
     tables["observations"] = observations
 
     # drop optional columns without a value
-    optional = {"doses": ("level",), "observations": ("limit",), "events": ("grade", "grading_system")}
+    optional = {
+        "doses": ("level",),
+        "observations": ("limit", "timing"),
+        "events": ("grade", "grading_system"),
+    }
     for name, columns in optional.items():
         if name in tables:
             table = tables[name]
+            columns = [column for column in columns if column in table]
             empty = [column for column in columns if (table[column].isna() | (table[column] == "")).all()]
             tables[name] = table.drop(columns=empty)
     return tables

@@ -10,7 +10,8 @@ __all__ = ["compartments", "products_of", "timeline"]
 
 
 def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
-    """Doses and records of every subject in order of time, a record before a dose of the same time.
+    """Doses and records of every subject in order of time, a record before a dose of the same time unless it
+    is said to be taken after it.
 
     Return two tables of as many rows. The first has the columns of doses and observations and, besides,
     `dose` (whether the row is one), `first` (day of the subject's first dose of cells) and `since` (days from
@@ -30,6 +31,8 @@ def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
     # doses and records in one order
     units = {name: analyte.unit for name, analyte in study.analytes.items()}
     records = study.observations.assign(dose=False, order=0, unit=study.observations["analyte"].map(units))
+    if "timing" in records:
+        records["order"] = records["order"].mask(records["timing"] == "after", 2)
     rows = concat([records, doses], ignore_index=True)
     rows["dose"] = rows["dose"].astype(bool)
     rows["rank"] = rows["subject"].map({subject: rank for rank, subject in enumerate(study.subject_ids)})

@@ -48,7 +48,8 @@ def strata_table(
 
     Columns: by, stratum, rate, n, events, estimate, lower, upper (Clopper-Pearson). The rates are orr and dcr
     (of the treated), dlt (of the evaluable, with a protocol), and grade_3_or_more of each grading system (of
-    the treated, attributed to cells). StudyError lists every one of `columns` that the study does not have.
+    the treated, attributed to cells). StudyError lists every one of `columns` that the study does not have,
+    and is raised for events without the column `attribution`.
     """
     strange = [column for column in columns if column not in study.subjects.columns]
     if strange:
@@ -59,6 +60,12 @@ def strata_table(
         )
     if not columns:
         return DataFrame()
+    if len(study.events) and "attribution" not in study.events.columns:
+        what = "no column 'attribution': grade 3 or more is counted where it is due to cells"
+        remedy = (
+            f"add it ({', '.join(CELLS)} or other), and declare it in [columns.events] of dictionary.toml"
+        )
+        raise StudyError(Problem(what, remedy, file="events.csv"))
     tables = [_rates_by(study, column, protocol, confirmed, level_column) for column in columns]
     return pd.concat(tables, ignore_index=True)
 
@@ -89,7 +96,9 @@ def _safety(study: Study, column: str, protocol: Protocol | None, level_column: 
     stratum_of = study.subjects[column]
     best = best_responses(study, by=column)
     treated = best.loc[best["treated"], "subject"].tolist()
-    severe = study.events[(study.events["grade"] >= 3) & study.events["attribution"].isin(list(CELLS))]
+    severe = study.events[study.events["grade"] >= 3]
+    if len(severe):
+        severe = severe[severe["attribution"].isin(list(CELLS))]
     systems = sorted(set(study.events.loc[study.events["grade"].notna(), "grading_system"]))
     dlts = {}  # of the evaluable
     if protocol is not None:

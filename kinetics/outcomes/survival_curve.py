@@ -76,7 +76,8 @@ def kaplan_meier(times: DataFrame, by: str | None = None, level: float = 0.95) -
     """Kaplan-Meier curves of a table with `time` [day] and `event`, as `survival_times` makes it.
 
     A `time` of NaN is not counted. `by` names a column of `times`, each group of which gets a curve. `level`
-    is the probability of the intervals. InputError lists every row that cannot be read.
+    is the probability of the intervals. InputError lists every row that cannot be read, and is raised for
+    groups of a table without rows.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.outcomes.kaplan_meier(kn.outcomes.survival_times(study, protocol, "os"))
@@ -203,6 +204,9 @@ def _check(times: DataFrame, by: str | None, level: float) -> None:
             Problem(f"no column {column!r}", did_you_mean(column, map(str, times.columns)))
             for column in missing
         )
+    if by is not None and not len(times):
+        what = f"the table has no rows, and so no groups of {by!r}"
+        raise InputError(Problem(what, "give the time of at least one subject, or leave by out"))
     problems = []
     for place, row in enumerate(times.to_dict("records")):
         subject = str(row.get("subject", f"row {place}"))

@@ -336,6 +336,18 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
+    records = bound.study.observations
+    if "timing" in records:
+        doses = set(zip(bound.study.doses["subject"], bound.study.doses["time"], strict=True))
+        after = records[
+            (records["timing"] == "after") & records["analyte"].isin([a.analyte for a in bound.assays])
+        ]
+        n = sum(place in doses for place in zip(after["subject"], after["time"], strict=True))
+        if n:
+            parts.append(
+                f"{n} records said to be taken after a dose of the same time are read as taken before it: "
+                "write the time at which they were taken"
+            )
     if bound.pair is not None:
         first, second = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
         both = int(np.sum(np.asarray(first & second)))
@@ -408,13 +420,14 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     """Return one analyte of the plan as bound to its output, its priors and the censoring of its records."""
     spec = plan.observe[analyte]
     records = study.observed(analyte)
-    # a record below the LLOQ with a lower limit as well is one of an interval
+    # a record below the LLOQ or above the ULOQ with a limit on its other side is one of an interval
     bounded = records["limit"].notna()
     left = records["censored"] == "left"
-    interval = (records["censored"] == "interval") | (left & bounded)
+    right = records["censored"] == "right"
+    interval = (records["censored"] == "interval") | ((left | right) & bounded)
     kinds = {
         "left": bool((left & ~bounded).any()) and spec.below_lloq == "censor",
-        "right": bool((records["censored"] == "right").any()),
+        "right": bool((right & ~bounded).any()),
         "interval": bool(interval.any()),
     }
     output = output_of(plan, study, model, analyte)

@@ -44,6 +44,7 @@ from kinetics.faces import attach
 __getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
+    "persistence_points",
     "plot_biodistribution",
     "plot_body_map",
     "plot_dose_decision",

@@ -36,7 +36,11 @@ from .individual_fits import plot_individual_fits as plot_individual_fits
 from .kaplan_meier import plot_kaplan_meier as plot_kaplan_meier
 from .loo import plot_pareto_k as plot_pareto_k
 from .organ_stack import plot_organ_stack as plot_organ_stack
-from .persistence import add_groups as add_groups, plot_persistence as plot_persistence
+from .persistence import (
+    add_groups as add_groups,
+    persistence_points as persistence_points,
+    plot_persistence as plot_persistence,
+)
 from .population import plot_population as plot_population, population_curves as population_curves
 from .prior_posterior import plot_prior_posterior as plot_prior_posterior
 from .random_effects import plot_eta_covariates as plot_eta_covariates, plot_etas as plot_etas

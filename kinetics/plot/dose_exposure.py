@@ -125,6 +125,9 @@ def _model_notes(
         if name not in fitted:
             yield f"{_short(study, name)}: too few for a power model."
         without = len(exposures.subjects) - len(usable_exposures(exposures, doses, name)[0])
+        bounds = len(exposures.lower_bounds.get(name, ()))
+        if bounds:
+            yield f"{_short(study, name)}: △ is >=, above the ULOQ, counted at it ({bounds} subjects)."
         if without:
             yield f"No {_short(study, name)}: {without} of {len(exposures.subjects)} subjects."
 
@@ -244,6 +247,10 @@ def _add_subjects(
     rank = pd.Series(middle).groupby(dose).rank(method="first").to_numpy()
     size = pd.Series(middle).groupby(dose).transform("size").to_numpy()
     shift = np.exp(0.025 * (rank - (size + 1) / 2))  # a factor on the dose
+    bounded = exposures.lower_bounds.get(name, frozenset())
+    bounds = [str(subject) in bounded for subject in subjects]
+    symbols = ["triangle-up-open" if bound else "circle" for bound in bounds]
+    labels = [f"{'>= ' if bound else ''}{value:.3g}" for bound, value in zip(bounds, middle, strict=True)]
     error = {"array": high - middle, "arrayminus": middle - low, "color": INK, "thickness": 1, "width": 0}
     figure.add_trace(
         Scatter(
@@ -251,11 +258,12 @@ def _add_subjects(
             y=middle,
             mode="markers",
             text=subjects,
+            hovertext=labels,
             customdata=dose,
             showlegend=False,
-            marker={"color": INK, "size": 7},
+            marker={"color": INK, "size": 7, "symbol": symbols},
             error_y=error if len(values) > 1 else None,
-            hovertemplate="%{text}, dose %{customdata:.3g}: %{y:.3g}<extra></extra>",
+            hovertemplate="%{text}, dose %{customdata:.3g}: %{hovertext}<extra></extra>",
             meta={"role": "subjects"},
         ),
         **where,

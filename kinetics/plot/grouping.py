@@ -1,4 +1,4 @@
-"""Groups of subjects, each drawn in its own colour: by dose level, worst CRS grade or any covariate."""
+"""Groups of subjects, each in its own colour: by dose level, product, worst CRS grade or any covariate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 from pandas import Series
 
 from kinetics.errors import Problem, StudyError, did_you_mean
-from kinetics.plot.frame import number_text, unit_text
+from kinetics.plot.frame import number_text, product_name, unit_text
 from kinetics.study import Study
 from kinetics.units import UnitError, dimension
 
@@ -19,7 +19,9 @@ MISSING = "not recorded"
 
 
 def groupings(study: Study) -> dict[str, str]:
-    """What subjects can be grouped by, as name -> label: dose first, then CRS, then the other covariates."""
+    """What subjects can be grouped by, as name -> label: dose first, then CRS, then the other covariates, and
+    `product` where subjects had different products of cells.
+    """
     labels = {name: _label(study, name) for name in study.covariates}
     dose = {name: label for name, label in labels.items() if _measures_dose(study, name)}
     if any(level != "" for level in study.doses["level"]):
@@ -29,16 +31,21 @@ def groupings(study: Study) -> dict[str, str]:
     crs = {name: label for name, label in labels.items() if name.startswith("crs")}
     if not crs and "crs" in set(study.events["event"]):
         crs = {"crs": "Worst CRS grade"}
-    return dose | crs | labels
+    products = {"product": "Product"} if len(set(_products(study).values())) > 1 else {}
+    return dose | crs | labels | products
 
 
 def group_subjects(study: Study, by: str) -> Series:
     """The group of each subject as an ordered category, index `subject`; StudyError for an unknown `by`.
 
     Numbers with more than six values are cut into thirds. `crs` is the worst grade recorded as an event.
+    `product` is the products of cells that a subject had.
     """
+    if by == "product":
+        return _ordered(Series(_products(study)))
     if by not in groupings(study):
-        raise StudyError(Problem(f"cannot group by {by!r}", did_you_mean(by, groupings(study))))
+        remedy = f"{did_you_mean(by, groupings(study))}; there are {', '.join(groupings(study))}"
+        raise StudyError(Problem(f"cannot group by {by!r}", remedy))
     if by in ("level", "dose"):
         first = study.doses.sort_values("time").drop_duplicates("subject").set_index("subject")
         if by == "level":
@@ -70,6 +77,20 @@ def _by_first_dose(study: Study, amounts: Series) -> Series:
         amounts = per_kg
         unit = f"{unit}/kg"
     return _numeric(amounts, unit, alike=1.5)
+
+
+def _products(study: Study) -> dict[str, str]:
+    """The products that each subject had, in the order of their first doses: those of cells, where the study
+    has any.
+    """
+    doses = study.doses.sort_values("time", kind="stable")
+    if (doses["unit"] == "cells").any():
+        doses = doses[doses["unit"] == "cells"]
+    had: dict[str, list[str]] = {}
+    for subject, product in zip(doses["subject"], doses["product"], strict=True):
+        if product_name(product) not in had.setdefault(str(subject), []):
+            had[str(subject)].append(product_name(product))
+    return {subject: ", then ".join(had.get(subject, [])) or "none" for subject in study.subject_ids}
 
 
 def _worst_crs(study: Study) -> dict[str, str]:

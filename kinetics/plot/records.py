@@ -97,12 +97,13 @@ def drawn_records(study: Study, analyte: str, *, floor: float | None = None) -> 
 
 
 def _value_text(kind: str, value: float, limit: float, unit: str) -> str:
-    """The value of a record in words; `limit` is the lower end of a censored one, NaN where it has none."""
+    """The value of a record in words; `limit` is the other end of a censored one, NaN where it has none."""
     number = f"{number_text(value)} {unit}".strip()
     lower = "" if pd.isna(limit) else f" and above {number_text(limit)}"
+    upper = "" if pd.isna(limit) else f" and below {number_text(limit)}"
     return {
         "below": f"below {number}{lower} (LLOQ)",
-        "above": f"above {number} (ULOQ)",
+        "above": f">= {number}{upper} (ULOQ)",
         "interval": f"between {number_text(limit)} and {number}",
         "zero": "0",
     }.get(kind, number)

@@ -6,7 +6,7 @@ from .cells import (
     subjects_of as subjects_of,
 )
 from .dictionary import NOT_DECLARED as NOT_DECLARED, Analyte as Analyte, Column as Column
-from .doses import ROUTES as ROUTES
+from .doses import ROUTES as ROUTES, one_cycle_note as one_cycle_note
 from .raw_table import RawTable as RawTable
 from .sources.cdisc import (
     CDISC_ROUTES as CDISC_ROUTES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from pandas import DataFrame, Series
 
@@ -21,7 +22,7 @@ from kinetics.study.dictionary import Column, Dictionary
 from kinetics.study.raw_table import RawTable
 from kinetics.units import UnitError, convert, dimension
 
-__all__ = ["ROUTES", "dose_table"]
+__all__ = ["ROUTES", "dose_table", "one_cycle_note"]
 
 ROUTES = ("iv", "hepatic_artery", "portal_vein", "oral")  # any other snake_case site name is accepted
 
@@ -37,6 +38,7 @@ _UNITS = "use cells, cells/kg, mg, mg/kg (or a multiple such as 1e6 cells/kg) or
 _DOSE_COLUMNS = {"cells": "cells", "cells_per_kg": "cells/kg", "amount": None}  # column -> its unit
 _REQUIRED = ["subject", "time", "product", "route"]
 _OPTIONAL = [*_DOSE_COLUMNS, "unit", "duration", "cycle", "level"]
+_FAR_APART = 7.0  # days between two infusions that may be two cycles
 
 
 def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series) -> DataFrame:
@@ -62,6 +64,27 @@ def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series) -> DataFr
         table[column] = declared(raw, column, specs[column])
     table["row"] = table.index
     return table
+
+
+def one_cycle_note(doses: DataFrame) -> dict[str, dict[str, str]]:
+    """Where infusions far apart are one cycle because no dose has another number: subject -> product -> a
+    sentence with their days and a remedy.
+
+    Far apart are two infusions in a row of one product with a week or more between them.
+    """
+    if (doses["cycle"].astype(int) != 1).any():
+        return {}
+    notes: dict[str, dict[str, str]] = {}
+    for (subject, product), rows in doses.groupby(["subject", "product"], sort=False):
+        days = sorted(set(rows["time"].astype(float)))
+        gaps = [later for day, later in pairwise(days) if later - day >= _FAR_APART]
+        if gaps:
+            apart = ", ".join(f"{day:g}" for day in [days[0], *gaps])
+            notes.setdefault(str(subject), {})[str(product)] = (
+                f"one cycle is assumed over the infusions of days {apart}, because no dose has another cycle "
+                "number: name the column of cycles (--cycle-column, cycle_column=; cycle in doses.csv)"
+            )
+    return notes
 
 
 def _weights_of_rows(subjects: Series, weights: Series) -> Series:

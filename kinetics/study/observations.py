@@ -10,6 +10,7 @@ Censoring follows Monolix:
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 from pandas import DataFrame, Series
@@ -19,15 +20,16 @@ from kinetics.study.dictionary import Analyte, Dictionary
 from kinetics.study.raw_table import RawTable, is_missing
 from kinetics.units import GENOMES_PER_UG, UnitError, convert, dimension
 
-__all__ = ["CENSORED", "observation_table"]
+__all__ = ["CENSORED", "TIMING", "observation_table", "timing_of"]
 
 CENSORED = {  # what a file may write -> what it means; 0, 1, -1 are NONMEM's CENS
     "none": "none", "left": "left", "right": "right", "interval": "interval",
     "0": "none", "1": "left", "-1": "right", "0.0": "none", "1.0": "left", "-1.0": "right",
 }  # fmt: skip
+TIMING = ("before", "after")  # a sample at the very time of a dose, before it where nothing is said
 _BELOW = 1 - 1e-9  # rounding in a unit conversion does not put a value below its limit
 _REQUIRED = ["subject", "time", "analyte", "value"]
-_OPTIONAL = ["unit", "censored", "limit", "lloq", "uloq", "nucleated_cells_per_uL", "vcn"]
+_OPTIONAL = ["unit", "censored", "limit", "lloq", "uloq", "nucleated_cells_per_uL", "vcn", "timing"]
 _BRIDGE = {  # (from, to) -> factor at 1 nucleated cell per uL and 1 vector copy per cell
     ("cell concentration", "copies per DNA mass"): GENOMES_PER_UG,
     ("copies per DNA mass", "cell concentration"): 1 / GENOMES_PER_UG,
@@ -38,7 +40,8 @@ def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
     """Canonical observations: subject, time [day], analyte, value [analyte's unit], censored, limit, lloq,
     uloq, the declared columns, row.
 
-    `nucleated_cells_per_uL` stays where the file has it. Problems of the cells stay with `raw`.
+    `nucleated_cells_per_uL` stays where the file has it, and `timing` ("after" where a sample at the very
+    time of a dose was taken after it, else ""). Problems of the cells stay with `raw`.
     """
     specs = dictionary.columns.observations
     declared_columns = check_columns(raw, "observations", _REQUIRED, _OPTIONAL, specs)
@@ -54,6 +57,12 @@ def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
         remedy = "write nucleated cells per uL, or leave the cell empty"
         raw.flag(counts <= 0, "nucleated_cells_per_uL", "the count is not positive", remedy)
         table["nucleated_cells_per_uL"] = counts
+    if "timing" in raw:
+        words = raw.words("timing").str.strip().str.lower()
+        remedy = "write before or after (the dose given at the same time), or leave the cell empty"
+        raw.flag(~words.isin(["", *TIMING]), "timing", "not a timing", remedy)
+        if (words == "after").any():
+            table["timing"] = words.where(words == "after", "")
     _check_signs(table, raw, dictionary)
     table = _in_analyte_units(table, raw, dictionary)
     table = _with_limits(table, raw, dictionary)
@@ -62,6 +71,21 @@ def observation_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
         table[column] = declared(raw, column, specs[column])
     table["row"] = table.index
     return table
+
+
+def timing_of(label: str) -> str:
+    """The timing in the words of a planned time point: `POST-DOSE`, `End of infusion` are "after", `Pre-dose`
+    is "before", and anything else "", also `14 days post-dose`: that counts from an earlier dose.
+    """
+    words = re.sub(r"[\s_-]+", " ", label.strip().lower())
+    elapsed = re.search(r"(\d+(?:\.\d+)?) ?(?:h|hrs?|hours?|min|mins|minutes?|d|days?|wks?|weeks?)\b", words)
+    if elapsed and float(elapsed[1]) != 0:
+        return ""
+    if re.search(r"\b(post ?(dose|infusion)|after|eoi|end of (the )?infusion)\b", words):
+        return "after"
+    if re.search(r"\b(pre ?(dose|infusion)|before|trough)\b", words):
+        return "before"
+    return ""
 
 
 def _analytes(raw: RawTable, dictionary: Dictionary) -> Series:

@@ -22,6 +22,7 @@ from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.library import find, names
 from kinetics.study.assembly import Reading, read_folder, table_files
 from kinetics.study.dictionary import Analyte, Dictionary
+from kinetics.study.doses import one_cycle_note
 from kinetics.study.fetch import fetched, is_fetchable
 from kinetics.study.reading import read_study_file
 from kinetics.study.sources.declared import EventTableOptions, sidecar
@@ -35,7 +36,8 @@ class Study:
 
     subjects: index `subject`; weight_kg; covariates.
     doses: subject, time, amount, unit, product, route, duration, cycle, level, row.
-    observations: subject, time, analyte, value, censored, limit, lloq, uloq, row.
+    observations: subject, time, analyte, value, censored, limit, lloq, uloq, row; where the tables have it
+    `timing` ("after": a sample at the very time of a dose was taken after it).
     events: subject, time, event, grade, grading_system, row.
     responses: subject, time, row.
 
@@ -281,6 +283,11 @@ def _study(name: str, path: Path, reading: Reading, sha256: str) -> Study:
     """The Study of a reading without problems."""
     tables = reading.tables
     assert tables is not None
+    notes = dict(reading.notes)
+    one_cycle = one_cycle_note(tables.doses)
+    if one_cycle:
+        subject, of_products = next(iter(one_cycle.items()))
+        notes["cycles"] = f"{len(one_cycle)} subjects, as {subject}: {next(iter(of_products.values()))}"
     return Study(
         name=name,
         path=path.resolve(),
@@ -291,7 +298,7 @@ def _study(name: str, path: Path, reading: Reading, sha256: str) -> Study:
         observations=tables.observations,
         events=tables.events,
         responses=tables.responses,
-        notes=reading.notes,
+        notes=notes,
     )
 
 

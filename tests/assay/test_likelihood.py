@@ -242,3 +242,18 @@ def test_simulated_measurements_follow_the_likelihood(family: str) -> None:
     pit = np.exp(np.asarray(log_likelihood(family, jnp.asarray(f)[None], records, RESIDUAL)))[0]
     assert stats.kstest(pit, "uniform").pvalue > 0.01
     assert TINY < 1e-12
+
+
+@pytest.mark.parametrize("family", REFERENCE)
+def test_a_record_above_the_uloq_with_a_limit_is_the_interval_up_to_it(family: str) -> None:
+    # Monolix: CENS = -1 with LIMIT is DV < y < LIMIT; without LIMIT it is y > DV
+    table = pd.DataFrame(
+        {"subject": ["a", "a"], "time": [1.0, 2.0], "analyte": "x", "value": [40.0, 40.0],
+         "censored": ["right", "right"], "limit": [60.0, np.nan]}
+    )  # fmt: skip
+    records = pad_observations(table, ["a"], ["x"]).assays["x"]
+    assert (records.interval.tolist(), records.right.tolist()) == ([[True, False]], [[False, True]])
+    reference = REFERENCE[family]
+    seen = log_likelihood(family, jnp.full((1, 2), F), records, RESIDUAL)[0]
+    between = np.log(reference.cdf(60.0) - reference.cdf(40.0))
+    np.testing.assert_allclose(seen, [between, reference.logsf(40.0)], rtol=1e-8)

@@ -15,7 +15,7 @@ from pandas import DataFrame
 from scipy.special import ndtri
 
 from kinetics.assay.residual import residual_priors
-from kinetics.checks.goodness_of_fit import GoodnessOfFit, discrepancies, gof, normality
+from kinetics.checks.goodness_of_fit import GoodnessOfFit, discrepancies, gof, normality, record_limits
 from kinetics.checks.replicated_statistics import predictive_check
 from kinetics.checks.visual_check import _Records, _vpc, strata, stratified_vpc, vpc
 from kinetics.errors import InputError, StudyError
@@ -303,3 +303,11 @@ def test_a_number_is_cut_at_its_median_and_a_category_is_not_cut():
     assert strata(replace(study, subjects=missing), "sex")["sex not recorded"] == ["S03"]
     with pytest.raises(StudyError, match="did you mean 'age'"):
         strata(study, "agee")
+
+
+def test_the_limits_of_a_record_above_the_uloq_are_those_that_it_has():
+    records = pd.DataFrame(
+        {"value": [40.0, 40.0, 5.0], "limit": [60.0, np.nan, np.nan], "censored": ["right", "right", "left"]}
+    )
+    lower, upper = record_limits(records)
+    assert (lower.tolist(), upper.tolist()) == ([40.0, 40.0, -np.inf], [60.0, np.inf, 5.0])

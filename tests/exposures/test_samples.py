@@ -30,12 +30,13 @@ def theophylline() -> Study:
 def study_of(doses: list[tuple], observations: list[tuple], subjects: tuple[str, ...] = ("a",)) -> Study:
     """A study's canonical tables and nothing else of it."""
     dose_columns = ["subject", "time", "product", "cycle", "duration"]
+    cells = pd.DataFrame(doses, columns=dose_columns).assign(unit="cells")
     columns = ["subject", "time", "analyte", "value", "censored", "lloq"]
     table = pd.DataFrame(observations, columns=columns)
     units = {"transgene": "copies/ug DNA", "il6": "pg/mL"}
     analytes = {name: SimpleNamespace(unit=units[name]) for name in dict.fromkeys(table["analyte"])}
     index = pd.Index(subjects, name="subject")
-    tables = {"doses": pd.DataFrame(doses, columns=dose_columns), "observations": table}
+    tables = {"doses": cells, "observations": table}
     return study_with(**tables, subjects=pd.DataFrame(index=index), analytes=analytes)
 
 
@@ -59,16 +60,17 @@ def test_one_row_per_cycle_and_one_for_the_course_each_from_its_own_first_infusi
     assert frame["start"].tolist() == [0, 10.1, 24.1, 0]
     assert frame["cmax"].tolist() == [30, 400, 90, 400]
     assert frame["tmax"].tolist() == pytest.approx([3, 7, 3, 17.1], abs=1e-12)
-    assert frame["n_records"].tolist() == [3, 3, 4, 9]
-    assert frame["tlast"].tolist() == pytest.approx([7, 13.9, 28, 52.1], abs=1e-12)
+    assert frame["n_records"].tolist() == [4, 3, 4, 9]  # the record of day 10.1 ends one cycle and begins one
+    assert frame["tlast"].tolist() == pytest.approx([10.1, 13.9, 28, 52.1], abs=1e-12)
     assert frame["unit"].unique().tolist() == ["copies/ug DNA"]
 
 
-def test_a_cycle_ends_just_before_the_next_begins_and_its_window_says_so():
+def test_a_cycle_ends_with_the_record_at_the_next_ones_infusion_and_its_window_says_so():
     frame = nca(study_of(NK + T1 + T2, transgene(VALUES)), by="cycle").set_index(["product", "cycle"])
     first = frame.loc[("car_nk", "1")]
-    # the record at the next cycle's first infusion belongs to that cycle: 45 + (30 - 10) / ln 3 * 4
-    assert first["auc_0_28d"] == pytest.approx(45 + 80 / log(3), rel=1e-12)
+    # 0.5 * 30 * 3 = 45; 30 to 10 in 4 days; 10 to 4 in the 3.1 days up to the next infusion
+    expected = 45 + 80 / log(3) + 6 / log(2.5) * 3.1
+    assert first["auc_0_28d"] == pytest.approx(expected, rel=1e-12)
     assert first["partial"]
     assert first["auc_0_28d_reason"].endswith("the next cycle begins at day 10.1")
 

@@ -368,3 +368,21 @@ def test_the_table_of_formats_is_what_the_readme_names(root):
     readme = (root / "README.md").read_text()
     for name in FORMATS:
         assert f"`{name}`" in readme
+
+
+def test_a_sample_said_to_be_taken_after_a_dose_stays_after_it(tmp_path):
+    file = tmp_path / "pk.csv"
+    rows = ["ID,TIME,EVID,AMT,DV,CYCLE,PCTPT", "1,0,1,1e8,.,1,", "1,7,0,.,8000,1,DAY 7", "1,28,1,1e8,.,2,"]
+    rows += ["1,28,0,.,5000,2,END OF INFUSION", "1,35,0,.,600,2,7 DAYS POST-DOSE"]
+    file.write_text("\n".join(rows))
+    told = {"time_unit": "day", "dose_unit": "cells", "value_unit": "copies/ug DNA", "analyte": "car_copies"}
+    study = read_study(file, route="iv", product="car_t", cycle_column="CYCLE", **told)
+    assert study.observations["timing"].tolist() == ["", "after", ""]
+    done = export(study, ["adpc", "csv", "nonmem"], tmp_path / "out")
+    for name in ("adpc.csv", "csv"):
+        again = read_study(done.folder / name)
+        assert again.observations["timing"].tolist() == ["", "after", ""]
+    assert any("timing" in note for note in done.notes)
+    long = pd.read_csv(export(study, ["adpp"], tmp_path / "adpp").folder / "adpp.csv")
+    last = long[long["PARAMCD"] == "TLST"].set_index("AVISIT")["AVAL"]
+    assert last["car_t cycle 1"] == 7

@@ -165,3 +165,14 @@ def test_the_command_tells_of_the_strata():
     answer = call("response", SYNTHETIC, "--protocol", SYNTHETIC, "--json").json()
     assert answer["strata_not_recorded"] == ["tumour markers"]
     assert {r["by"] for r in answer["strata"]} >= {"tumour", "nlr"}
+
+
+def test_strata_of_events_without_an_attribution_are_refused_with_what_to_add():
+    study = read_study(SYNTHETIC)
+    without = replace(study, events=study.events.drop(columns="attribution"))
+    with pytest.raises(
+        StudyError, match=r"events.csv: no column 'attribution'.*add it \(car_nk, car_t or other\)"
+    ):
+        strata_table(without, ["tumour"])
+    empty = replace(without, events=without.events.iloc[:0])
+    assert "orr" in set(strata_table(empty, ["tumour"])["rate"])

@@ -409,3 +409,10 @@ def test_reordering_the_subjects_of_a_study_changes_no_survival(protocol):
         times = survival_times(study, protocol, endpoint)
         again = kaplan_meier(times.iloc[::-1], "dose_level")
         pd.testing.assert_frame_equal(again.curve, kaplan_meier(times, "dose_level").curve)
+
+
+def test_groups_of_a_table_without_rows_are_refused_and_the_whole_of_it_counts_nobody():
+    nobody = DataFrame({"time": [], "event": [], "arm": []})
+    with pytest.raises(InputError, match="give the time of at least one subject, or leave by out"):
+        kaplan_meier(nobody, by="arm")
+    assert kaplan_meier(nobody).medians["reason"].tolist() == ["nobody is counted"]

@@ -365,3 +365,22 @@ def test_one_shape_of_data_is_traced_once(study: Study) -> None:
     assert len(traced) == 1
     assert len({first, second, third}) == 3
     assert first == pytest.approx(float(bound.log_density(sites, bound.data)), rel=1e-12)
+
+
+def test_a_record_said_to_be_after_a_dose_of_the_same_time_is_read_as_before_it_and_said(study):
+    records = study.observations.assign(timing="")
+    at_dose = (records["subject"] == "S12") & (records["time"] == 14.0)
+    records.loc[at_dose & (records["analyte"] == "car_copies"), "timing"] = "after"
+    said = describe_records(bind(plan(), study=replace(study, observations=records)))
+    assert "1 records said to be taken after a dose of the same time are read as taken before it" in said
+    assert "said to be taken after" not in describe_records(bind(plan(), study=study))
+
+
+def test_a_record_above_the_uloq_with_a_limit_is_counted_as_an_interval(study):
+    records = study.observations.copy()
+    first = records.index[(records["analyte"] == "car_copies") & (records["censored"] == "none")][0]
+    records.loc[first, ["censored", "value", "uloq", "limit"]] = ["right", 9e4, 9e4, 1e5]
+    bound = bind(plan(), study=replace(study, observations=records))
+    assert "0 above ULOQ, 1 interval" in describe_records(bound)
+    (assay,) = (a for a in bound.assays if a.analyte == "car_copies")
+    assert set(assay.present) == {"left", "interval"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -210,3 +211,17 @@ def test_the_command_draws_samples_and_exposures_or_says_why_not(tmp_path: Path)
     assert [p.stem for p in (tmp_path / "one").iterdir()] == ["persistence_car_cells"]
     assert "not drawn: dose_exposure_car_cells.html: " in said.out
     assert "'sex'" in said.out
+
+
+def test_an_exposure_that_is_a_lower_bound_is_drawn_open_and_labelled_so() -> None:
+    values = [[1.0, 1.2, 3.0, 3.3, 9.0, 10.0]]
+    bounded = replace(exposures(values), lower_bounds={"x_cmax": frozenset({"P5"})})
+    study = kn.read_study(STUDY)
+    subjects = list(study.subjects.index[:6])
+    renamed = replace(bounded, subjects=subjects, lower_bounds={"x_cmax": frozenset({subjects[5]})})
+    drawn = plot_dose_exposure(study, renamed)
+    (points,) = (trace for trace in drawn.data if trace.meta["role"] == "subjects")
+    label = dict(zip(map(str, points.text), points.hovertext, strict=True))
+    assert label[subjects[5]] == ">= 10"
+    assert label[subjects[0]] == "1"
+    assert list(points.marker.symbol).count("triangle-up-open") == 1

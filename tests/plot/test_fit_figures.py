@@ -149,7 +149,7 @@ def test_censoring_of_every_kind_has_its_own_symbol(monkeypatch):
     monkeypatch.setattr(type(study), "observed", lambda self, analyte: records)
     drawn = drawn_records(study, "car_copies", floor=1.0)
     assert drawn["symbol"][5] == "triangle-up-open"
-    assert "above 90,000" in drawn["text"][5]
+    assert ">= 90,000" in drawn["text"][5]
     assert drawn["symbol"][6] == "diamond-open"
     assert "between 100 and 300" in drawn["text"][6]
     assert {t.meta["role"] for t in plot_persistence(study, "car_copies").data} >= {"lloq", "uloq"}

@@ -344,7 +344,10 @@ def _nca_section(fit: Fit, nca_table: DataFrame) -> Section:
         table = Table(caption, [*heads, *exposure_heads.values()], numeric)
         for row in rows.to_dict("records"):
             cells = [table.cell(row[c]) for c in labels if c in row]
-            cells += [table.cell(row[c], _reason(row, c)) for c in exposure_heads]
+            bounds = str(row.get("lower_bound", "")).split(",")
+            for column in exposure_heads:
+                value = f">= {number_text(row[column])}" if column in bounds else row[column]
+                cells.append(table.cell(value, _reason(row, column)))
             table.rows.append(cells)
         section.tables.append(table)
     return section

@@ -5,7 +5,8 @@ Doses are the rows with EVID 1 or, without EVID, with PARAMCD = DOSE: their amou
 in DOSEU, their product TRTA (else DRUG, EXTRT, DOSETRT, PROJID), their route ROUTE with EXLOC, their duration
 ADOSEDUR, DUR or AMT / RATE. The other rows are observations: analyte PARAMCD, value DV (else AVAL) in AVALU,
 time AFRLT in FRLTU. A record is below its limit where BLQFL is Y, BLQFN is 1, or AVALCAT1, AVALC or PCSTRESC
-begins with `<` or is BLQ; the limit is ALLOQ. Derived records (DTYPE filled) and records without a value are
+begins with `<` or is BLQ; the limit is ALLOQ. ATPT (else PCTPT) says whether a record at the very time of a
+dose was taken after it. Derived records (DTYPE filled) and records without a value are
 set aside and counted in the notes. Variables that are constant in every subject are covariates.
 
 What the table leaves empty is in a TOML of the same name beside it, which is a dictionary with a table
@@ -25,6 +26,7 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.study.assembly import Reading, build_tables
 from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import NOT_DECLARED, AdamTable, Dictionary, make_dictionary
+from kinetics.study.observations import timing_of
 from kinetics.study.raw_table import RawTable, cell_text, is_missing, is_number
 from kinetics.study.sources.cdisc import PUBLISHED, SEX, TIME_UNITS, route_of, snake
 from kinetics.study.sources.declared import sidecar, sidecar_content, text_keys
@@ -455,6 +457,9 @@ def _observations(
     value = _first_filled(table, ("DV", "AVAL")).mask(outside, limits)
     observations.frame["value"] = value[rows]
     observations.frame["censored"] = censored[rows]
+    planned = next((name for name in ("ATPT", "PCTPT", "TPT") if name in table), None)
+    if planned is not None:
+        observations.frame["timing"] = table.cells(planned)[rows].map(timing_of)
     codes = table.cells("PARAMCD")[rows]
     observations.frame["analyte"] = codes.map(lambda code: analyte_name(spec, str(code)))
     observations.frame["unit"] = table.words("AVALU", spec.dv_unit or "")[rows]

@@ -34,6 +34,7 @@ STANDARD = {  # NONMEM's name -> the other names it goes by, in capitals and wit
     "LIMIT": (),
     "LLOQ": (),
     "ULOQ": (),
+    "TIMING": ("ATPT", "PCTPT", "TPT"),
 }
 _CANONICAL = {name: name for name in STANDARD} | {
     other: name for name, others in STANDARD.items() for other in others

@@ -8,10 +8,11 @@ is a dictionary with one more table, `[event_table]`, or comes as options of `re
 guessed.
 
 EVID 0 is an observation and 1 a dose; rxode2's `100 x compartment + 1` (101, 201) is a dose too. Without
-EVID, a row with an AMT is a dose. Rows with MDV 1 are not observations. RATE > 0 gives the duration
-AMT / RATE. ADDL and II expand into doses. Other EVIDs, RATE -1 and -2, and SS are refused. Columns of the
-user's own are covariates: constant ones as they are, varying ones at their first value, and the latter are
-listed in `notes["time_varying"]`.
+EVID, a row with an AMT is a dose. Rows with MDV 1 are not observations. RATE > 0 gives the duration AMT /
+RATE. TIMING (also ATPT, PCTPT) says whether a sample at the very time of a dose was taken after it
+(`POST-DOSE`, `end of infusion`). ADDL and II expand into doses. Other EVIDs, RATE -1 and -2, and SS are
+refused. Columns of the user's own are covariates: constant ones as they are, varying ones at their first
+value, and the latter are listed in `notes["time_varying"]`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pandas import Series
 from kinetics.study.assembly import Reading, Tables, build_tables, by_subject
 from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import Dictionary, EventTable
+from kinetics.study.observations import timing_of
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.declared import EventTableOptions, describe
 from kinetics.study.sources.event_rows import EventRows, read_rows, rows_of
@@ -38,7 +40,7 @@ __all__ = ["EventTableOptions", "read_event_table"]
 _DOSE_COLUMNS = {"ID": "subject", "TIME": "time", "AMT": "amount", "ADDL": "addl", "II": "ii"}
 _OBSERVATION_COLUMNS = {
     "ID": "subject", "TIME": "time", "DV": "value", "CENS": "censored", "LIMIT": "limit", "LLOQ": "lloq",
-    "ULOQ": "uloq",
+    "ULOQ": "uloq", "TIMING": "timing",
 }  # fmt: skip
 
 
@@ -184,6 +186,8 @@ def _observations(table: RawTable, rows: Series, spec: EventTable, dictionary: D
     if meaning is None and len(dictionary.analytes) == 1:
         meaning = next(iter(dictionary.analytes))
     observations.frame["analyte"] = _by_code(table, rows, code, meaning, "analyte")
+    if "timing" in observations:
+        observations.frame["timing"] = observations.cells("timing").map(timing_of)
     if spec.dv_unit:
         observations.frame["unit"] = spec.dv_unit
     if "limit" in observations and "censored" in observations:

@@ -1,0 +1,91 @@
+"""The command `kinetics plot`: persistence curves of a study and the points drawn in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kinetics.cli.console import print_result
+from kinetics.cli.exposure import read_options
+from kinetics.cli.options import (
+    CycleColumn,
+    Json,
+    TableDose,
+    TableLloq,
+    TableProduct,
+    TableRoute,
+    TableTime,
+    TableValue,
+    WeightColumn,
+)
+from kinetics.errors import InputError, Problem
+from kinetics.files import write_atomic
+from kinetics.plot import persistence_points, plot_persistence, refuse_figures, save_figure
+from kinetics.study import read_study
+
+__all__ = ["plot"]
+
+
+def plot(
+    study: Annotated[
+        str, typer.Argument(help="A study's name or folder, or a table with what it leaves out.")
+    ],
+    analyte: Annotated[str | None, typer.Option(help="One analyte; default all, a figure each.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Colours: level, dose, product, crs, a covariate; default a menu (--facet: the first)."
+        ),
+    ] = None,
+    facet: Annotated[
+        str | None, typer.Option(help="A panel for each: as --by, or subject.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="FILE.html, .svg, .pdf or .png; or a folder.  [default: NAME-plots]", show_default=False
+        ),
+    ] = None,
+    linear: Annotated[bool, typer.Option("--linear", help="A linear axis of values, not a log one.")] = False,
+    time_unit: TableTime = None,
+    dose_unit: TableDose = None,
+    value_unit: TableValue = None,
+    route: TableRoute = None,
+    product: TableProduct = None,
+    weight_column: WeightColumn = None,
+    cycle_column: CycleColumn = None,
+    lloq: TableLloq = None,
+    as_json: Json = False,
+) -> None:
+    """Every subject's records over time, by dose, product or covariate, and a CSV of the drawn points beside
+    each figure.
+
+    Example: `kinetics plot synthetic_cart_12 --analyte car_copies --facet dose_level --out persistence.html`
+    """
+    is_file = out is not None and out.suffix != "" and not out.is_dir()
+    if out is not None and is_file:
+        refuse_figures([out])
+    data = read_study(study, **read_options(locals()))
+    analytes = list(data.analytes) if analyte is None else [analyte]
+    folder = Path(f"{data.name}-plots") if out is None else out
+    files = {name: folder / f"persistence_{name}.html" for name in analytes}
+    if out is not None and is_file:
+        if len(analytes) > 1:
+            what = f"{len(analytes)} analytes and one file"
+            remedy = f"choose one (--analyte {analytes[0]}), or name a folder: --out {out.with_suffix('')}"
+            raise InputError(Problem(what, remedy, value=str(out)))
+        files = {analytes[0]: out}
+    # Every figure is made before any is written: an unknown group or analyte leaves no files.
+    figures = {name: plot_persistence(data, name, by=by, facet=facet, log=not linear) for name in analytes}
+    written = []
+    for name, figure in figures.items():
+        points = persistence_points(data, name, by=by, facet=facet, log=not linear)
+        written.append(str(save_figure(figure, files[name])))
+        csv = files[name].with_name(f"{files[name].stem}_points.csv")  # FILE.csv may be the study itself
+        written.append(str(write_atomic(csv, points.to_csv(index=False))))
+    label = "SYNTHETIC DATA  " if data.synthetic else ""
+    lines = [f"{label}{data.name}: {', '.join(analytes)}", *(f"written: {path}" for path in written)]
+    answer = {"study": data.name, "synthetic": data.synthetic, "analytes": analytes, "files": written}
+    print_result(answer, "\n".join(lines), as_json)
