@@ -9,7 +9,8 @@
   a date and a cell say.
 - `patients`, `infusion_dates`, `samples`, `analytes`, `measurements`, `same_times`, `infusions`, `covariates`: one
   step of the reading each.
-- `entries`, `findings`: the list of interpretations, and what a step finds beside its result.
+- `entries`, `findings`, `proposal`: the list of interpretations, what a step finds beside its result, and the
+  lines that a person looks over.
 """
 
 from kinetics.faces import attach

@@ -1,2 +1,8 @@
-from .importing import Imported as Imported, OpenQuestions as OpenQuestions, import_study as import_study
-from .questions import Question as Question, item_answers as item_answers
+from .importing import (
+    INTERPRETATIONS as INTERPRETATIONS,
+    Imported as Imported,
+    OpenQuestions as OpenQuestions,
+    import_study as import_study,
+    run_import as run_import,
+)
+from .questions import Question as Question

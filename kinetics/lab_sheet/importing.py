@@ -16,14 +16,15 @@ from kinetics.lab_sheet.entries import entry_table
 from kinetics.lab_sheet.grid import Grid, read_grids
 from kinetics.lab_sheet.import_file import ImportFile, SheetTable, import_toml, read_import_file
 from kinetics.lab_sheet.interpretation import Interpretation, interpret
+from kinetics.lab_sheet.proposal import proposal_text
 from kinetics.lab_sheet.questions import QUESTIONS, Question, item_answers
 from kinetics.lab_sheet.sheet_reading import SheetReading, read_sheet
 from kinetics.study import Study, read_study, validate_study
 
-__all__ = ["INTERPRETATIONS", "Imported", "OpenQuestions", "import_study", "toml_beside"]
+__all__ = ["INTERPRETATIONS", "Imported", "OpenQuestions", "import_study", "run_import"]
 
 INTERPRETATIONS = "interpretations.csv"
-Ask = Callable[[Question, int], str]
+Ask = Callable[[Question, int, str], str]
 
 
 class OpenQuestions(StudyError):
@@ -65,7 +66,7 @@ class Imported:
         return read_study(self.folder)
 
 
-def toml_beside(out: Path) -> Path:
+def _toml_beside(out: Path) -> Path:
     """The TOML of the study folder `out`: data/trial.import.toml beside data/trial."""
     return out.with_name(f"{out.name}.import.toml")
 
@@ -77,24 +78,22 @@ def import_study(
     answers: Mapping[str, object] | None = None,
     again: str | Path | None = None,
     force: bool = False,
-    ask: Ask | None = None,
 ) -> Imported:
     """Make a study folder of a lab's own sheets: Excel or CSV, wide or long, patients in rows or columns.
 
     `files` are the sheets of one study, joined by their patients, and `out` is the folder to make. By default
     it is data/NAME, as the first file is called. Every reading is kept in OUT.import.toml, which is read when
     it is there; `again` names another one, for the next data cut, and its files are the default. `answers`
-    answers questions: infusion, units, words, limits, times, dates, numbers, same_time, each a text such as
-    `copies = copies/ug DNA`, a dictionary of its items, or `proposed`. `ask` is called with each open question
-    and its number, and returns such a text.
+    answers questions: infusion, units, words, limits, times, dates, numbers, same_time, each with a text such
+    as `copies = copies/ug DNA`, a dictionary of its items, or `proposed`.
 
     StudyError with all problems where a sheet cannot be read, and where a question is open: the TOML is written
     then, and the study is not. Nothing that is there is replaced without `force`, but for the TOML.
 
     >>> from pathlib import Path
-    >>> count = Path("qpcr.csv").write_text("Patient;D7;D14;M2\\nP1;1 250;3,5E+05;ND\\n")
+    >>> count = Path("qpcr.csv").write_text("Patient;D7;D14;M2\nP1;1 250;3,5E+05;ND\n")
     >>> try:
-    ...     kn.import_study("qpcr.csv")
+    ...     made = kn.import_study("qpcr.csv")
     ... except kn.errors.StudyError as error:
     ...     [problem.what.partition(":")[0] for problem in error.problems]
     ['units', 'words', 'limits', 'infusion']
@@ -110,6 +109,24 @@ def import_study(
     >>> made.study.observations[["time", "value", "censored"]].values.tolist()
     [[7.0, 1250.0, 'none'], [14.0, 350000.0, 'none'], [60.875, 50.0, 'left']]
     """
+    return run_import(files, out, answers=answers, again=again, force=force)
+
+
+def run_import(
+    files: str | Path | Sequence[str | Path],
+    out: str | Path | None,
+    *,
+    answers: Mapping[str, object] | None = None,
+    again: str | Path | None = None,
+    force: bool = False,
+    ask: Ask | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Imported:
+    """`import_study`, with somebody to ask.
+
+    `tell` is called with the proposal, as text, before the questions. `ask` is called with a question, its number
+    and what was wrong with the answer before ("" at first), and returns the answer.
+    """
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     content, toml, folder = _content(paths, out, again)
     paths = paths or [Path(file) for file in content.files]
@@ -123,36 +140,64 @@ def import_study(
     if not readings:
         raise StudyError([_without_patients(grid) for grid in grids])
     known = content.by_item
-    interpretation = interpret(readings, content, known, folder.name)
-    known, interpretation = _with_answers(readings, content, known, interpretation, folder.name, answers or {})
-    count = 0
-    while interpretation.questions and ask is not None:
-        count += 1
-        question = interpretation.questions[0]
-        reply = item_answers(question, ask(question, count))
-        known = {**known, question.key: {**known.get(question.key, {}), **reply}}
-        interpretation = interpret(readings, content, known, folder.name)
-        if interpretation.problems:
-            break
+    made = interpret(readings, content, known, folder.name)
+    known, made = _with_answers(readings, content, known, made, folder.name, answers=answers or {})
+    if tell is not None:
+        tell(proposal_text(readings, left_out, made.entries))
+    if ask is not None and not made.problems:
+        known, made = _asked(readings, content, known, made, folder.name, ask=ask)
     content = content.model_copy(update={"files": [str(path) for path in paths], "out": str(folder)})
     text = import_toml(
         content,
         known,
-        interpretation.questions,
+        made.questions,
         readings,
         left_out,
-        spellings=interpretation.spellings,
-        analytes=interpretation.analytes,
+        spellings=made.spellings,
+        analytes=made.analytes,
     )
     write_atomic(toml, text)
-    if interpretation.questions:
-        problems = [*interpretation.problems, *(_open(question, toml) for question in interpretation.questions)]
-        raise OpenQuestions(problems, interpretation.questions, toml)
-    if interpretation.problems:
-        raise StudyError(interpretation.problems)
-    table = entry_table(interpretation.entries)
-    _write(folder, interpretation, table, force=force)
+    if made.questions:
+        problems = [*made.problems, *(_open(question, toml) for question in made.questions)]
+        raise OpenQuestions(problems, made.questions, toml)
+    if made.problems:
+        raise StudyError(made.problems)
+    table = entry_table(made.entries)
+    _write(folder, made, table, force=force)
     return Imported(folder, toml, table)
+
+
+def _asked(
+    readings: Sequence[SheetReading],
+    content: ImportFile,
+    known: dict[str, dict[str, str]],
+    made: Interpretation,
+    title: str,
+    *,
+    ask: Ask,
+) -> tuple[dict[str, dict[str, str]], Interpretation]:
+    """The answers with those to every open question, and the interpretation by them.
+
+    An answer that is not read is asked for again.
+    """
+    count = 1
+    complaint = ""
+    while made.questions:
+        question = made.questions[0]
+        try:
+            reply = item_answers(question, ask(question, count, complaint))
+            answers = {**known, question.key: {**known.get(question.key, {}), **reply}}
+            tried = interpret(readings, content, answers, title)
+            if tried.problems:
+                raise StudyError(tried.problems)
+        except InputError as error:
+            complaint = str(error)
+            continue
+        complaint = ""
+        count += 1
+        known = answers
+        made = tried
+    return known, made
 
 
 def _content(
@@ -162,11 +207,11 @@ def _content(
     if again is not None:
         content = read_import_file(Path(again))
         folder = Path(out or content.out)
-        return content, Path(again) if out is None else toml_beside(folder), folder
+        return content, Path(again) if out is None else _toml_beside(folder), folder
     if not paths:
         raise StudyError(Problem("no file to import", "name a workbook or a CSV, or a TOML with --again"))
     folder = Path(out) if out is not None else Path("data") / paths[0].stem.lower().replace(" ", "_")
-    toml = toml_beside(folder)
+    toml = _toml_beside(folder)
     return read_import_file(toml) if toml.is_file() else ImportFile(), toml, folder
 
 
@@ -200,6 +245,7 @@ def _with_answers(
     known: dict[str, dict[str, str]],
     interpretation: Interpretation,
     title: str,
+    *,
     answers: Mapping[str, object],
 ) -> tuple[dict[str, dict[str, str]], Interpretation]:
     """The answers with those of the call, and the interpretation by them.

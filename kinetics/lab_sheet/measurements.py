@@ -262,7 +262,7 @@ def _limits(
                 for _, factor, value in mine
                 if value.kind == "number" and value.value is not None and value.value > 0
             ]
-            proposal = f"{min(positive):.4g}" if positive and not stated else None
+            proposal = f"{min(positive):.10g}" if positive and not stated else None
             where = f"{len(lacking)} cells not detected, as {cells[0] if cells else '-'}"
             if proposal:
                 where += "; the least value is proposed"

@@ -110,7 +110,7 @@ def _items(clashes: dict[Clash, list[_Group]], keys: dict[Clash, str]) -> Iterat
         first = groups[0].members
         cells = ", ".join(one.sample.source + (f" ({one.sample.planned})" if one.sample.planned else "")
                           for one in first)  # fmt: skip
-        yield Item(key, "planned day" if has_planned else None, f"{len(groups)} times, as {cells}")
+        yield Item(key, "planned day" if has_planned else None, f"{len(groups)} pairs of cells, as {cells}")
 
 
 def _chosen(group: _Group, answer: str | None) -> list[Measurement]:

@@ -263,8 +263,6 @@ def _proposals(
     for place, (label, unit) in enumerate(splits):
         if place == patient:
             yield ColumnUse("patient"), "written" if roles[place] == "patient" else "guess"
-        elif not any(cell is not None for cell in cells[place]):
-            yield ColumnUse("left out"), "written"
         elif place in chosen:
             yield _with_role(chosen[place], label, unit), "written"
         elif place in times:
@@ -274,6 +272,8 @@ def _proposals(
                 yield ColumnUse("measure", name, unit or split_unit(rest)[1] or table_unit or "", days), basis
             else:
                 yield ColumnUse("note"), "guess"
+        elif not any(cell is not None for cell in cells[place]):
+            yield ColumnUse("left out"), "written"
         elif is_long and _is_measure(label, unit, cells[place], patients):
             names = Counter(analyte_name(other) for other, _ in splits)
             name = analyte_name(label)
