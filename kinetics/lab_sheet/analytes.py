@@ -76,11 +76,12 @@ def analytes_of(
             cells = tuple(sample.source for sample in mine if not sample.unit)
             entries.append(Entry(f"unit of {name}", sheets, "no unit", unit, "guess", cells))
         facts = known.get(name, {})
-        assay = facts.get("assay", measure_named(f"{name} {_unit_words(unit)}").assay)
+        proposed = measure_named(f"{name} {_unit_words(unit)}").assay
+        assay = facts.get("assay", proposed)
         analytes[name] = AnalyteFacts(
             label=facts.get("label", name.replace("_", " ")), assay=assay, site=facts.get("site", "blood"), unit=unit
         )  # fmt: skip
-        basis = "toml" if facts else "guess"
+        basis = "guess" if (assay, analytes[name].site) == (proposed, "blood") else "toml"
         entries.append(
             Entry(f"analyte {name}", sheets, name, f"assay {assay}, site {analytes[name].site}", basis)
         )

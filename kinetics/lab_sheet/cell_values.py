@@ -128,7 +128,7 @@ def cell_value(cell: Cell, decimal: Decimal = "point") -> CellValue:
         return CellValue("below" if text[0] in "<≤" else "above", limit, f"{text[0]} and a number")
     number = number_of(text, decimal)
     if number is not None:
-        return CellValue("number", number, _writing(text))
+        return CellValue("number", number, _writing(text, number))
     if NO_VALUE.fullmatch(text):
         return CellValue("no value", how=text)
     if _NOT_DETECTED.fullmatch(text):
@@ -136,7 +136,7 @@ def cell_value(cell: Cell, decimal: Decimal = "point") -> CellValue:
     return CellValue("word", how=text)
 
 
-def _writing(text: str) -> str:
+def _writing(text: str, number: float) -> str:
     """How a number is written, where it is not plain."""
     if re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", text):
         return ""
@@ -144,4 +144,8 @@ def _writing(text: str) -> str:
         return "a space between thousands"
     if re.search(r"10\s*(\^|\*\*)", _lowered(text)):
         return "a power of ten"
-    return "a comma or a point in a number"
+    match = _GROUPS.fullmatch(_lowered(text))
+    in_thousands = match is not None and abs(number) >= 1000
+    if in_thousands or _BOTH.fullmatch(text):
+        return "a comma or a point between thousands"
+    return "a decimal comma"

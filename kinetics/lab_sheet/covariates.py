@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pandas import DataFrame
 
 from kinetics.errors import Problem
-from kinetics.lab_sheet.cell_values import NO_VALUE, Decimal, cell_value, decimal_mark
+from kinetics.lab_sheet.cell_values import NO_VALUE
 from kinetics.lab_sheet.column_names import analyte_name
+from kinetics.lab_sheet.decimal_marks import DecimalMarks
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings
 from kinetics.lab_sheet.grid import Cell, shown
@@ -23,7 +24,10 @@ _RESERVED = {"subject", "weight_kg", "dose_level"}
 
 
 def subject_facts(
-    readings: Sequence[SheetReading], names: Mapping[tuple[str, str], str], patients: Sequence[str]
+    readings: Sequence[SheetReading],
+    names: Mapping[tuple[str, str], str],
+    patients: Sequence[str],
+    marks: DecimalMarks,
 ) -> tuple[DataFrame, dict[str, dict[str, str]], Findings]:
     """subjects.csv as text, by patient; the declaration of each of its columns; and how they were read."""
     table = DataFrame(index=list(patients))
@@ -42,8 +46,7 @@ def subject_facts(
                 read_as = "left out: it differs between the rows of a patient"
                 entries.append(Entry(f"column {key}", reading.name, differs, read_as, "guess"))
                 continue
-            decimal = decimal_mark(values.values()).decimal or "point"
-            numbers = _numbers(values, decimal)
+            numbers = _numbers(values, reading.name, marks)
             if use.kind == "weight":
                 unit = unit_named(use.unit) or "kg"
                 if unit not in ("kg", "lb", "g body weight"):
@@ -98,10 +101,10 @@ def _values(
     return values, differs
 
 
-def _numbers(values: Mapping[str, Cell], decimal: Decimal) -> dict[str, float | None]:
+def _numbers(values: Mapping[str, Cell], sheet: str, marks: DecimalMarks) -> dict[str, float | None]:
     numbers = {}
     for patient, cell in values.items():
-        value = cell_value(cell if isinstance(cell, float) else shown(cell), decimal)
+        value = marks.value(sheet, cell if isinstance(cell, float) else shown(cell))
         numbers[patient] = value.value if value.kind == "number" else None
     return numbers
 

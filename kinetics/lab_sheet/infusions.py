@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from kinetics.errors import Problem
 from kinetics.lab_sheet.analytes import LEAVE_OUT
-from kinetics.lab_sheet.cell_values import cell_value, number_of
+from kinetics.lab_sheet.cell_values import number_of
 from kinetics.lab_sheet.column_names import analyte_name
+from kinetics.lab_sheet.decimal_marks import DecimalMarks
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings
 from kinetics.lab_sheet.grid import shown
@@ -21,6 +22,7 @@ from kinetics.units import convert, dimension
 
 __all__ = ["Infusion", "infusions_of", "level_of"]
 
+_FEWEST_CELLS = 1e5  # a smaller number of a dose counts millions, or cells per kg
 _DOSES = ("cells", "cells per body weight", "mass", "mass per body weight")
 _NUMBER = r"(?<!\w)\d[\d.,]*(?:\s*[x×*]\s*10\s*\^?\s*\d+|[eE][+-]?\d+)?"
 _AMOUNT = re.compile(
@@ -53,10 +55,11 @@ def infusions_of(
     readings: Sequence[SheetReading],
     names: Mapping[tuple[str, str], str],
     patients: Sequence[str],
+    marks: DecimalMarks,
     answers: Answers,
 ) -> tuple[list[Infusion], Findings]:
     """The infusion of each patient."""
-    amounts, of_amounts = _amounts(readings, names, answers)
+    amounts, of_amounts = _amounts(readings, names, marks, answers)
     products = _words(readings, names, "product")
     routes = _words(readings, names, "route")
     has_amounts = bool(readings) and any(reading.columns("dose") for reading in readings)
@@ -164,7 +167,10 @@ def _words(
 
 
 def _amounts(
-    readings: Sequence[SheetReading], names: Mapping[tuple[str, str], str], answers: Answers
+    readings: Sequence[SheetReading],
+    names: Mapping[tuple[str, str], str],
+    marks: DecimalMarks,
+    answers: Answers,
 ) -> tuple[dict[str, tuple[float, str]], Findings]:
     """Patient -> the amount and unit in the first column of doses."""
     amounts: dict[str, tuple[float, str]] = {}
@@ -180,10 +186,10 @@ def _amounts(
             if not unit and answer not in (None, LEAVE_OUT):
                 problems.append(Problem(f"units: dose = {answer!r}", "write cells, 1e6 cells or 1e6 cells/kg"))
             if answer is not None or not reading.uses[place].unit or not unit:
-                items.append(Item("dose", None, f"column {reading.keys[place]} of {reading.name}"))
+                items.append(_dose_item(reading, place, marks))
             for row in reading.rows:
                 cell = reading.grid.at(row.place, place)
-                value = cell_value(cell)
+                value = marks.value(reading.name, cell)
                 patient = names.get((reading.name, row.patient), row.patient)
                 if value.kind == "number" and value.value and unit:
                     known = amounts.setdefault(patient, (value.value, unit))
@@ -200,6 +206,17 @@ def _amounts(
                 entries.append(Entry("dose", reading.name, reading.keys[place], unit, basis))
     questions = tuple(open_items("units", items[:1], answers))
     return amounts, Findings(questions, tuple(entries), tuple(problems))
+
+
+def _dose_item(reading: SheetReading, place: int, marks: DecimalMarks) -> Item:
+    """The question of the unit of doses; cells are proposed where every dose is a number of cells."""
+    values = [marks.value(reading.name, reading.grid.at(row.place, place)).value for row in reading.rows]
+    numbers = [value for value in values if value]
+    proposal = "cells" if numbers and min(numbers) >= _FEWEST_CELLS else None
+    where = f"column {reading.keys[place]} of {reading.name}"
+    if numbers:
+        where += f", from {min(numbers):g} to {max(numbers):g}"
+    return Item("dose", proposal, where)
 
 
 def level_of(infusion: Infusion) -> tuple[float, str]:

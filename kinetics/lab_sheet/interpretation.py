@@ -12,6 +12,7 @@ from pandas import DataFrame
 from kinetics.errors import Problem
 from kinetics.lab_sheet.analytes import AnalyteFacts, analytes_of
 from kinetics.lab_sheet.covariates import subject_facts
+from kinetics.lab_sheet.decimal_marks import decimal_marks
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings, together
 from kinetics.lab_sheet.grid import shown
@@ -54,16 +55,17 @@ def interpret(
     spellings = patient_names(readings, content.patients)
     names = {(spelling.sheet, spelling.written): spelling.patient for spelling in spellings}
     calendar, dated = calendar_of(readings, names, answers)
+    marks, marked = decimal_marks(readings, answers)
     samples, timed = samples_of(readings, names, calendar, answers, content.month_days)
     samples = [sample for sample in samples if sample.patient not in content.leave_out]
     known = {name: table.model_dump() for name, table in content.analytes.items()}
     analytes, kept, named = analytes_of(samples, answers, known)
     notes = {reading.name: reading.notes for reading in readings}
-    measurements, measured = measurements_of(kept, analytes, notes, answers)
+    measurements, measured = measurements_of(kept, notes, marks, answers)
     measurements, single = one_at_a_time(measurements, answers)
     patients, without = _patients(readings, names, measurements, content.leave_out)
-    infusions, infused = infusions_of(readings, names, patients, answers)
-    facts, declared, described = subject_facts(readings, names, patients)
+    infusions, infused = infusions_of(readings, names, patients, marks, answers)
+    facts, declared, described = subject_facts(readings, names, patients, marks)
     facts, declared = _with_levels(facts, declared, infusions)
     observations, places, lloqs = _observations(measurements, patients)
     dictionary, framed = _dictionary(content, title, analytes, lloqs, declared, observations, readings)
@@ -72,6 +74,7 @@ def interpret(
             Findings(entries=tuple(_of_sheets(readings))),
             Findings(entries=tuple(_of_patients(spellings, content))),
             dated,
+            marked,
             timed,
             named,
             measured,
@@ -150,7 +153,7 @@ def _of_patients(spellings: Sequence[Spelling], content: ImportFile) -> list[Ent
             spelling.sheet,
             spelling.written,
             f"{spelling.patient} ({spelling.why})",
-            "toml" if spelling.written in content.patients else "guess",
+            "toml" if spelling.why == "the TOML says so" else "guess",
         )
         for spelling in spellings
     ]

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kinetics.errors import Problem
-from kinetics.lab_sheet.analytes import LEAVE_OUT, AnalyteFacts
-from kinetics.lab_sheet.cell_values import CellValue, Decimal, cell_value, decimal_mark, number_of
+from kinetics.lab_sheet.analytes import LEAVE_OUT
+from kinetics.lab_sheet.cell_values import CellValue, number_of
+from kinetics.lab_sheet.decimal_marks import DecimalMarks
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings
 from kinetics.lab_sheet.grid import shown
@@ -46,18 +47,17 @@ def word_key(text: str) -> str:
 
 def measurements_of(
     samples: Sequence[tuple[Sample, float]],
-    analytes: Mapping[str, AnalyteFacts],
     notes: Mapping[str, Sequence[str]],
+    marks: DecimalMarks,
     answers: Answers,
 ) -> tuple[list[Measurement], Findings]:
-    """The measurements, the questions of words, decimals and limits, and how each kind of cell was read.
+    """The measurements, the questions of words and limits, and how each kind of cell was read.
 
-    `notes` are the texts around each sheet, which may state an LLOQ.
+    `notes` are the texts around each sheet, which may state an LLOQ, and `marks` its decimal marks.
     """
-    decimals, style = _decimals(samples, answers)
-    read = [(sample, factor, _read(sample, decimals, answers)) for sample, factor in samples]
+    read = [(sample, factor, marks.value(sample.sheet, sample.cell)) for sample, factor in samples]
     told = [(sample, factor, value) for sample, factor, value in read if value.kind != "no value"]
-    meanings, words = _words(told, analytes, answers)
+    meanings, words = _words(told, answers)
     meant = [(sample, factor, _meant(value, sample, meanings)) for sample, factor, value in told]
     limits, asked = _limits(meant, notes, answers)
     measurements = [
@@ -66,60 +66,13 @@ def measurements_of(
         if (measurement := _measurement(sample, factor, value, limits)) is not None
     ]
     entries = (
-        *style.entries,
         *_of_cells(read),
         *words.entries,
         *asked.entries,
         *_below_the_limit(measurements, limits),
     )
-    questions = (*style.questions, *words.questions, *asked.questions)
-    return measurements, Findings(questions, entries, (*style.problems, *words.problems, *asked.problems))
-
-
-def _decimals(
-    samples: Sequence[tuple[Sample, float]], answers: Answers
-) -> tuple[dict[str, Decimal], Findings]:
-    """The decimal mark of every sheet."""
-    decimals: dict[str, Decimal] = {}
-    items = []
-    entries = []
-    problems = []
-    by_sheet: dict[str, list[Sample]] = {}
-    for sample, _ in samples:
-        by_sheet.setdefault(sample.sheet, []).append(sample)
-    for sheet, mine in by_sheet.items():
-        style = decimal_mark(sample.cell for sample in mine)
-        decimals[sheet] = style.decimal or "point"
-        if style.decimal == "comma":
-            entries.append(Entry("decimal mark", sheet, "cells such as 1,5", "comma", "written"))
-        if not style.doubtful:
-            continue
-        cells = tuple(sample.address for sample in mine if _doubtful(sample, style.doubtful))
-        answer = answer_of("numbers", sheet, answers)
-        choices = ("comma", "point") if style.decimal is None else ("thousands", "decimals")
-        where = f"{', '.join(style.doubtful[:3])} in {', '.join(cells[:3])}: {' or '.join(choices)}"
-        items.append(Item(sheet, where=where))
-        if answer is not None and answer not in choices:
-            problems.append(Problem(f"numbers: {sheet} = {answer!r}", f"write {' or '.join(choices)}"))
-        elif answer is not None:
-            entries.append(Entry("decimal mark", sheet, ", ".join(style.doubtful), answer, "answer", cells))
-            if answer in ("comma", "point"):
-                decimals[sheet] = "comma" if answer == "comma" else "point"
-    return decimals, Findings(tuple(open_items("numbers", items, answers)), tuple(entries), tuple(problems))
-
-
-def _doubtful(sample: Sample, texts: Sequence[str]) -> bool:
-    return isinstance(sample.cell, str) and re.sub(r"^[<>≤≥]\s*", "", sample.cell) in texts
-
-
-def _read(sample: Sample, decimals: Mapping[str, Decimal], answers: Answers) -> CellValue:
-    """The reading of a cell; a point in a sheet of decimal commas is read as was answered."""
-    decimal = decimals[sample.sheet]
-    if decimal == "comma" and answer_of("numbers", sample.sheet, answers) == "decimals":
-        text = shown(sample.cell)
-        if "," not in text and "." in text:
-            decimal = "point"
-    return cell_value(sample.cell, decimal)
+    questions = (*words.questions, *asked.questions)
+    return measurements, Findings(questions, entries, (*words.problems, *asked.problems))
 
 
 Told = tuple[Sample, float, CellValue]
@@ -127,28 +80,31 @@ Told = tuple[Sample, float, CellValue]
 
 def _of_cells(read: Sequence[Told]) -> list[Entry]:
     """How each kind of cell was read, where it is more than a plain number."""
-    cells: dict[tuple[str, str, str, str], list[str]] = {}
+    cells: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for sample, _, value in read:
         if not value.how or value.kind == "word":
             continue
-        written = value.how
+        written = shown(sample.cell)
         read_as = value.kind
+        kind = written
         if value.kind in ("below", "above"):
-            written = shown(sample.cell)
             read_as = f"{value.kind} {value.value:g}"
         elif value.kind == "number":
-            written = shown(sample.cell)
-            read_as = f"{value.value:.10g} ({value.how})"
-        cells.setdefault((sample.analyte, sample.sheet, written, read_as), []).append(sample.address)
-    return [
-        Entry(f"cells of {analyte}", sheet, written, read_as, "written", tuple(places))
-        for (analyte, sheet, written, read_as), places in cells.items()
-    ]
+            kind = value.how
+            read_as = f"{value.value:.10g}, {value.how}"
+        key = (sample.analyte, sample.sheet, kind)
+        cells.setdefault(key, []).append((sample.address, written, read_as))
+    entries = []
+    for (analyte, sheet, _), kind in cells.items():
+        _, written, read_as = kind[0]
+        others = len({text for _, text, _ in kind}) - 1
+        written += f" and {others} like it" if others else ""
+        places = tuple(place for place, _, _ in kind)
+        entries.append(Entry(f"cells of {analyte}", sheet, written, read_as, "written", places))
+    return entries
 
 
-def _words(
-    told: Sequence[Told], analytes: Mapping[str, AnalyteFacts], answers: Answers
-) -> tuple[dict[str, str], Findings]:
+def _words(told: Sequence[Told], answers: Answers) -> tuple[dict[str, str], Findings]:
     """Word -> its meaning; of an open one it is "?"."""
     places: dict[str, list[Sample]] = {}
     spelt: dict[str, str] = {}

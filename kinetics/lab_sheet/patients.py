@@ -69,7 +69,9 @@ def _joined(
     for name in ids:
         plain = _plain(name)
         start = endings.get(name, "")
-        if name in known:
+        if known.get(name) == name:
+            joined[name] = (name, "")
+        elif name in known and _plain(known[name]) not in (plain, _plain(start)):
             joined[name] = (known[name], "the TOML says so")
         elif plain in names:
             joined[name] = (names[plain], "the same but for its spelling")

@@ -95,15 +95,12 @@ def read_sheet(grid: Grid, toml: Mapping[str, object] | None = None) -> SheetRea
     turned = layout == LAYOUTS[1] if layout else _has_patients_in_columns(grid)
     if turned:
         grid = transposed(grid)
-    rows = toml.get("header_rows")
-    header = header_block(grid)
-    if isinstance(rows, list) and len(rows) == 2:
-        header = header_at(grid, int(rows[0]) - 1, int(rows[1]) - 1)
+    written = toml.get("columns")
+    header = _header(grid, toml.get("header_rows"), written if isinstance(written, Mapping) else {})
     if header is None:
         return None
     keys = _keys(header)
     body = range(header.last + 1, len(grid.rows))
-    written = toml.get("columns")
     of_toml = dict(_uses_of_toml(grid, written if isinstance(written, Mapping) else {}))
     patient = next((place for place, key in enumerate(keys) if _is(of_toml.get(key), "patient")), None)
     if patient is None:
@@ -123,7 +120,7 @@ def read_sheet(grid: Grid, toml: Mapping[str, object] | None = None) -> SheetRea
             bases.append(basis)
         else:
             uses.append(replace(known, unit=known.unit or use.unit))
-            bases.append("toml")
+            bases.append(basis if str(known) == str(use) else "toml")
     return SheetReading(
         grid=grid,
         header=header,
@@ -134,6 +131,17 @@ def read_sheet(grid: Grid, toml: Mapping[str, object] | None = None) -> SheetRea
         set_aside=tuple(set_aside),
         notes=notes,
     )
+
+
+def _header(grid: Grid, rows: object, columns: Mapping[str, object]) -> HeaderBlock | None:
+    """The header where the TOML has it; where the columns of the TOML are found elsewhere, there."""
+    header = header_block(grid)
+    if not isinstance(rows, list) or len(rows) != 2 or int(rows[1]) > len(grid.rows):
+        return header
+    known = header_at(grid, int(rows[0]) - 1, int(rows[1]) - 1)
+    if header is not None and len(set(_keys(header)) & set(columns)) > len(set(_keys(known)) & set(columns)):
+        return header
+    return known
 
 
 def _is(use: ColumnUse | None, kind: str) -> bool:
@@ -286,10 +294,13 @@ def _proposals(
 
 def _name_of_table(grid: Grid, notes: Sequence[str]) -> str:
     """The name of what a wide sheet measures, where its headers have none: that of the sheet, or a title."""
-    for text in notes:
-        label = split_unit(text)[0]
-        if measure_named(label).unit and len(label) < 40 and not re.search(r"lloq|limit", label, re.IGNORECASE):
-            return analyte_name(label)
+    for text in (*notes, grid.sheet):
+        if not re.search(r"\bcar\b|\bcar[-_ ]?(t|nk)|transgene", text, re.IGNORECASE):
+            continue
+        if re.search(r"pcr|copies|transgene|vcn", text, re.IGNORECASE):
+            return "car_copies"
+        if re.search(r"flow|facs|cytometr", text, re.IGNORECASE):
+            return "car_cells"
     if re.fullmatch(r"(sheet|tabelle|feuil|blad|hoja) ?\d*", grid.sheet, re.IGNORECASE):
         return "measurement"
     return analyte_name(grid.sheet.rpartition(": ")[2]) or "measurement"
