@@ -29,7 +29,8 @@ class Grid:
     """The cells of one sheet: text is stripped, an empty cell is None, a number of Excel a float.
 
     `sheet` is the name by which the TOML and the list call it. `how` says how a CSV was read. Of a sheet with
-    its patients in columns the rows are its columns, and `turned` is true.
+    its patients in columns the rows are its columns, and `turned` is true; the rows above its header are then
+    left out, `offset` is their number, and `titles` are their texts.
     """
 
     file: str
@@ -37,6 +38,8 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     how: str = ""
     turned: bool = False
+    offset: int = 0
+    titles: tuple[str, ...] = ()
 
     def at(self, row: int, column: int) -> Cell:
         """The cell of a row and a column, both counted from 0; None beyond the edge of the sheet."""
@@ -50,11 +53,15 @@ class Grid:
 
     def address(self, row: int, column: int) -> str:
         """The cell's name as a spreadsheet has it, `B12`, for a row and a column counted from 0."""
-        return address(column, row) if self.turned else address(row, column)
+        return address(column + self.offset, row) if self.turned else address(row, column)
+
+    def row_number(self, row: int, column: int) -> int:
+        """The row of the cell as a spreadsheet counts it."""
+        return (column + self.offset if self.turned else row) + 1
 
     def problem(self, what: str, remedy: str, row: int, column: int, subject: str = "") -> Problem:
         """A Problem with one cell."""
-        number = (column if self.turned else row) + 1
+        number = self.row_number(row, column)
         value = shown(self.at(row, column))
         name = f"{self.file} [{self.sheet}]"
         return Problem(what, remedy, file=name, row=number, subject=subject, value=value)
@@ -81,10 +88,12 @@ def shown(cell: Cell) -> str:
     return cell
 
 
-def transposed(grid: Grid) -> Grid:
-    """The grid with its rows as columns."""
-    rows = tuple(tuple(grid.at(row, column) for row in range(len(grid.rows))) for column in range(grid.width))
-    return replace(grid, rows=rows, turned=not grid.turned)
+def transposed(grid: Grid, first: int = 0) -> Grid:
+    """The grid from row `first` on, with its rows as columns."""
+    places = range(first, len(grid.rows))
+    rows = tuple(tuple(grid.at(row, column) for row in places) for column in range(grid.width))
+    titles = tuple(shown(cell) for row in grid.rows[:first] for cell in row if cell is not None)
+    return replace(grid, rows=rows, turned=True, offset=first, titles=titles)
 
 
 def read_grids(paths: Sequence[Path]) -> list[Grid]:

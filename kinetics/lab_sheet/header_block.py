@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kinetics.lab_sheet.cell_values import NO_VALUE, cell_value
-from kinetics.lab_sheet.column_names import role_named
+from kinetics.lab_sheet.column_names import measure_named, role_named
 from kinetics.lab_sheet.dates import is_date
 from kinetics.lab_sheet.grid import Cell, Grid, shown
 from kinetics.lab_sheet.time_labels import time_label, time_unit
@@ -95,7 +95,7 @@ def _continues(grid: Grid, first: int, last: int) -> bool:
     texts = [cell for cell in below if isinstance(cell, str)]
     if not any(cell is not None for cell in below):
         return False
-    if _are_days(below) and _speaks_of_time(above):
+    if _are_days(below, above) and _speaks_of_time(above):
         return True
     if any(isinstance(cell, float) or is_date(cell) for cell in below) or not texts:
         return False
@@ -109,18 +109,30 @@ def _continues(grid: Grid, first: int, last: int) -> bool:
         cell is not None and (place >= len(above) or above[place] is None) for place, cell in enumerate(below)
     )
     labels = sum(
-        bool(role_named(text) or time_label(text) or unit_named(text.strip("()[] "))) for text in texts
+        bool(
+            role_named(text)
+            or time_label(text)
+            or unit_named(text.strip("()[] "))
+            or measure_named(text).unit
+        )
+        for text in texts
     )
     named = first == last and any(isinstance(cell, str) and role_named(cell) for cell in below)
     return (fills_gaps and (named or 2 * labels >= len(texts))) or (named and 2 * labels >= len(texts))
 
 
-def _are_days(cells: tuple[Cell, ...]) -> bool:
-    """Whether the numbers of a row can be the days of a header: three or more, whole, rising within a group."""
-    numbers = [cell for cell in cells if isinstance(cell, float)]
-    numbers = numbers or [float(cell) for cell in cells if isinstance(cell, str) and re.fullmatch(r"-?\d+", cell)]
+def _are_days(cells: tuple[Cell, ...], above: tuple[Cell, ...]) -> bool:
+    """Whether the numbers of a row can be the days of a header: three or more, whole, rising within a group,
+    under a row that has a cell for each group alone.
+    """
+    places = [place for place, cell in enumerate(cells) if re.fullmatch(r"-?\d+", shown(cell))]
+    numbers = [float(shown(cells[place])) for place in places]
     steps = [later > earlier for earlier, later in zip(numbers, numbers[1:], strict=False)]
-    return len(numbers) > 2 and all(n.is_integer() for n in numbers) and sum(steps) >= 0.6 * len(steps)
+    under_none = sum(place >= len(above) or above[place] is None for place in places)
+    others = [cell for place, cell in enumerate(cells) if cell is not None and place not in places]
+    names_only = all(isinstance(cell, str) and role_named(cell) for cell in others)
+    is_rising = len(numbers) > 2 and sum(steps) >= 0.6 * len(steps)
+    return is_rising and names_only and 2 * under_none >= len(places)
 
 
 def _speaks_of_time(cells: tuple[Cell, ...]) -> bool:

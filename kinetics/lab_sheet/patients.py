@@ -10,7 +10,7 @@ from kinetics.lab_sheet.sheet_reading import SheetReading
 
 __all__ = ["Spelling", "patient_names"]
 
-_SUFFIX = re.compile(r"(?P<start>.+?)[_\-. /](?P<end>[A-Za-z]?\d{1,2}|[A-Za-z])")
+_SUFFIX = re.compile(r"(?P<start>.*\d.*?)[_\-. /](?P<end>[A-Za-z]?\d{1,2}|[A-Za-z])")
 
 
 @dataclass(frozen=True)

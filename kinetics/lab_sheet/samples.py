@@ -237,7 +237,7 @@ def _row_samples(
             days=times.days if use.days is None else use.days,
             cell=reading.grid.at(row, place),
             address=reading.grid.address(row, place),
-            row=(place if reading.grid.turned else row) + 1,
+            row=reading.grid.row_number(row, place),
         )
     analyte = reading.column("analyte")
     value = reading.column("value")
@@ -254,5 +254,5 @@ def _row_samples(
             unit=unit_named(written) or reading.uses[value].unit,
             cell=reading.grid.at(row, value),
             address=reading.grid.address(row, value),
-            row=(value if reading.grid.turned else row) + 1,
+            row=reading.grid.row_number(row, value),
         )

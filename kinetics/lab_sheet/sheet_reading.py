@@ -18,7 +18,7 @@ from kinetics.lab_sheet.column_use import ColumnUse, use_of
 from kinetics.lab_sheet.dates import date_of, is_date
 from kinetics.lab_sheet.grid import Cell, Grid, address, shown, transposed
 from kinetics.lab_sheet.header_block import HeaderBlock, header_at, header_block
-from kinetics.lab_sheet.time_labels import TIME_WORDS, time_label, time_unit
+from kinetics.lab_sheet.time_labels import TIME_WORDS, days_of, time_label, time_unit
 from kinetics.lab_sheet.unit_names import split_unit
 
 __all__ = ["Basis", "DataRow", "SheetReading", "read_sheet"]
@@ -94,7 +94,8 @@ def read_sheet(grid: Grid, toml: Mapping[str, object] | None = None) -> SheetRea
         return None
     turned = layout == LAYOUTS[1] if layout else _has_patients_in_columns(grid)
     if turned:
-        grid = transposed(grid)
+        upright = header_block(grid)
+        grid = transposed(grid, 0 if upright is None else upright.first)
     written = toml.get("columns")
     header = _header(grid, toml.get("header_rows"), written if isinstance(written, Mapping) else {})
     if header is None:
@@ -104,12 +105,14 @@ def read_sheet(grid: Grid, toml: Mapping[str, object] | None = None) -> SheetRea
     of_toml = dict(_uses_of_toml(grid, written if isinstance(written, Mapping) else {}))
     patient = next((place for place, key in enumerate(keys) if _is(of_toml.get(key), "patient")), None)
     if patient is None:
-        patient = _patient_column(grid, header, body)
+        patient = 0 if grid.turned else _patient_column(grid, header, body)
     if patient is None:
         return None
     data, set_aside = _data_rows(grid, patient, body)
     below = tuple(shown(grid.at(row, patient)) for row, why in set_aside if why == "a note below the table")
-    notes = (*header.titles, *below)
+    notes = (*grid.titles, *header.titles, *below)
+    if grid.turned and role_named(header.names[patient]) is None:
+        notes = (header.names[patient], *notes)
     proposals = _proposals(grid, header, patient, [row.place for row in data], notes)
     uses = []
     bases: list[Basis] = []
@@ -263,7 +266,7 @@ def _proposals(
     patients = [shown(cell) for cell in cells[patient]]
     splits = [split_unit(name) for name in header.names]
     roles = [role_named(label) or role_named(name) for (label, _), name in zip(splits, header.names, strict=True)]
-    times = {} if _time_columns(roles, cells) else _times_of_headers([label for label, _ in splits])
+    times = {} if _time_columns(roles, cells) else _times_of_headers([label for label, _ in splits], grid.turned)
     chosen = _chosen(roles, cells)
     is_long = any(kind in ("time", "actual time", "sample date") for kind in chosen.values())
     table_name = _name_of_table(grid, notes)
@@ -328,8 +331,11 @@ def _share_of_times(cells: Sequence[Cell]) -> float:
     return len(fitting) / len(filled) if filled else 0.0
 
 
-def _times_of_headers(labels: Sequence[str]) -> dict[int, tuple[float, str, Basis]]:
-    """Place -> days, the label without the time, and the basis, of the headers that hold a time."""
+def _times_of_headers(labels: Sequence[str], turned: bool) -> dict[int, tuple[float, str, Basis]]:
+    """Place -> days, the label without the time, and the basis, of the headers that hold a time.
+
+    Numbers alone are in the unit that the corner of a turned sheet names, else in days.
+    """
     times: dict[int, tuple[float, str, Basis]] = {}
     for place, label in enumerate(labels):
         found = time_label(label)
@@ -346,8 +352,12 @@ def _times_of_headers(labels: Sequence[str]) -> dict[int, tuple[float, str, Basi
         numbers = [number for _, number in places]
         rising = all(later > earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
         plain = re.sub(r"[^a-z]+", " ", stem.lower()).strip()
-        if len(places) >= (2 if stem else 3) and rising and plain not in _NO_TIMES:
-            times |= {place: (float(number), stem, "guess") for place, number in places}
+        scale = 1.0
+        if turned and not stem:
+            words = [unit for word in re.findall(r"[A-Za-z]+", labels[0]) if (unit := time_unit(word))]
+            scale = days_of(1.0, words[0]) if words else 1.0
+        if len(places) >= (2 if stem or turned else 3) and rising and plain not in _NO_TIMES:
+            times |= {place: (number * scale, stem, "guess") for place, number in places}
     return times
 
 
