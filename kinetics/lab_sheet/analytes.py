@@ -50,7 +50,9 @@ def analytes_of(
     for name, mine in by_name.items():
         told = [sample for sample in mine if cell_value(sample.cell).kind != "no value"]
         if not told:
-            entries.append(Entry(f"analyte {name}", mine[0].sheet, "no cell with a value", LEAVE_OUT, "written"))
+            entries.append(
+                Entry(f"analyte {name}", mine[0].sheet, "no cell with a value", LEAVE_OUT, "written")
+            )
             continue
         stated = list(dict.fromkeys(sample.unit for sample in mine if sample.unit))
         sheets = ", ".join(dict.fromkeys(sample.sheet for sample in mine))
@@ -60,6 +62,10 @@ def analytes_of(
         if answer is not None or not stated:
             where = f"{len(told)} cells in {sheets}, from {_span(told)}"
             items.append(Item(name, proposals.get(name), where))
+        if answer not in (None, LEAVE_OUT) and stated and _other_dimension(stated[0], answer):
+            what = f"units: {name} = {answer!r}, and the sheet says {stated[0]}"
+            problems.append(Problem(what, "correct the header, or answer in a unit of the same dimension"))
+            continue
         if answer is not None:
             basis = "answer"
             unit = LEAVE_OUT if answer == LEAVE_OUT else (unit_named(answer) or answer)
@@ -94,6 +100,11 @@ def analytes_of(
     return analytes, kept, Findings(questions, tuple(entries), tuple(problems))
 
 
+def _other_dimension(stated: str, answer: str | None) -> bool:
+    unit = unit_named(answer or "")
+    return unit is not None and dimension(unit) != dimension(stated)
+
+
 def _unit_words(unit: str) -> str:
     """What a unit says of the assay: copies are of PCR."""
     return "copies" if unit.startswith("copies/ug") else ""
@@ -121,9 +132,7 @@ def _proposals(by_name: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
     units = {name: measure_named(name).unit for name in by_name}
     copies = [name for name, unit in units.items() if unit == "copies/ug DNA" and not by_name[name][0].unit]
     sheets = [by_name[name][0].sheet for name in copies]
-    doubtful = {
-        name for name in copies if sheets.count(by_name[name][0].sheet) > 1
-    }
+    doubtful = {name for name in copies if sheets.count(by_name[name][0].sheet) > 1}
     return {name: unit for name, unit in units.items() if unit is not None and name not in doubtful}
 
 

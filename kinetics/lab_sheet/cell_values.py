@@ -129,6 +129,8 @@ def cell_value(cell: Cell, decimal: Decimal = "point") -> CellValue:
     number = number_of(text, decimal)
     if number is not None:
         return CellValue("number", number, _writing(text, number))
+    if text.endswith("%") and (share := number_of(text[:-1], decimal)) is not None:
+        return CellValue("number", share, "a percent sign")
     if NO_VALUE.fullmatch(text):
         return CellValue("no value", how=text)
     if _NOT_DETECTED.fullmatch(text):

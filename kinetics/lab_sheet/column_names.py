@@ -78,6 +78,7 @@ def measure_named(name: str) -> Measure:
 def analyte_name(label: str) -> str:
     """The snake_case name of an analyte: `IL-6` is il_6, `CD3_CAR_%` is cd3_car_percent."""
     text = re.sub(r"[µμ]", "u", label.replace("%", " percent ").replace("+", " ").lower())
+    text = re.sub(r"(?<=\w)[-−](?=[\s,;)]|$)", " neg ", text)
     name = re.sub(r"[^a-z0-9]+", "_", text).strip("_")
     return f"x_{name}" if name[:1].isdigit() else name
 

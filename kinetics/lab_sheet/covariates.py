@@ -50,7 +50,9 @@ def subject_facts(
             if use.kind == "weight":
                 unit = unit_named(use.unit) or "kg"
                 if unit not in ("kg", "lb", "g body weight"):
-                    problems.append(Problem(f"a weight in {use.unit!r}", "write kg or lb", file=reading.name, column=key))
+                    problems.append(
+                        Problem(f"a weight in {use.unit!r}", "write kg or lb", file=reading.name, column=key)
+                    )
                     continue
                 basis = "written" if use.unit else "guess"
                 entries.append(Entry("weight", reading.name, key, unit, basis))

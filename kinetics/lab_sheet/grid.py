@@ -165,8 +165,15 @@ def _sheets(path: Path) -> Iterator[Grid]:
     if problems:
         raise StudyError(problems)
     for sheet in values.worksheets:
-        rows = tuple(tuple(_cell(value) for value in row) for row in sheet.iter_rows(values_only=True))
+        rows = tuple(tuple(map(_excel_cell, row)) for row in sheet.iter_rows())
         yield Grid(path.name, sheet.title.strip(), rows)
+
+
+def _excel_cell(cell: Any) -> Cell:
+    """A cell of openpyxl. A number that Excel shows as percent is the text that it shows."""
+    if isinstance(cell.value, int | float) and not isinstance(cell.value, bool) and "%" in cell.number_format:
+        return f"{100 * cell.value:.12g}%"
+    return _cell(cell.value)
 
 
 def _cell(value: Any) -> Cell:

@@ -38,7 +38,9 @@ def header_block(grid: Grid) -> HeaderBlock | None:
     if first is None:
         return None
     last = first
-    while last + 1 < len(grid.rows) and last - first + 1 < _MOST_HEADER_ROWS and _continues(grid, first, last):
+    while (
+        last + 1 < len(grid.rows) and last - first + 1 < _MOST_HEADER_ROWS and _continues(grid, first, last)
+    ):
         last += 1
     return header_at(grid, first, last)
 

@@ -205,14 +205,27 @@ def _content(
 ) -> tuple[ImportFile, Path, Path]:
     """The content of the TOML, its path, and the folder of the study."""
     if again is not None:
-        content = read_import_file(Path(again))
+        content = _known(Path(again))
         folder = Path(out or content.out)
         return content, Path(again) if out is None else _toml_beside(folder), folder
     if not paths:
         raise StudyError(Problem("no file to import", "name a workbook or a CSV, or a TOML with --again"))
     folder = Path(out) if out is not None else Path("data") / paths[0].stem.lower().replace(" ", "_")
     toml = _toml_beside(folder)
-    return read_import_file(toml) if toml.is_file() else ImportFile(), toml, folder
+    return _known(toml) if toml.is_file() else ImportFile(), toml, folder
+
+
+def _known(toml: Path) -> ImportFile:
+    """The content of a TOML. StudyError where it answers what is no question."""
+    content = read_import_file(toml)
+    problems = [
+        Problem(f"answers: no question {key!r}", did_you_mean(key, QUESTIONS), file=toml.name)
+        for key in content.answers
+        if key not in QUESTIONS
+    ]
+    if problems:
+        raise StudyError(problems)
+    return content
 
 
 def _with_known_names(grids: list[Grid], paths: Sequence[Path], content: ImportFile) -> list[Grid]:
@@ -235,7 +248,7 @@ def _table(content: ImportFile, grid: Grid) -> dict[str, Any]:
 
 
 def _without_patients(grid: Grid) -> Problem:
-    remedy = "name the column of patients `Patient`, or write its reading into the TOML: NAME = \"patient\""
+    remedy = "name the column of patients `Patient` in the sheet"
     return Problem("no column of patients", remedy, file=f"{grid.file} [{grid.sheet}]")
 
 
@@ -262,7 +275,9 @@ def _with_answers(
         answer = answers[key]
         if isinstance(answer, Mapping):
             reply = {str(item): str(value) for item, value in answer.items()}
-            unknown = [item for item in reply if question and item not in {one.name for one in question.items}]
+            unknown = [
+                item for item in reply if question and item not in {one.name for one in question.items}
+            ]
             if unknown and question is not None:
                 names = [item.name for item in question.items]
                 raise InputError(Problem(f"{key}: no item {unknown[0]!r}", did_you_mean(unknown[0], names)))

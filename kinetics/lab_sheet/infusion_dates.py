@@ -63,9 +63,7 @@ def calendar_of(
                     problems.append(Problem(f"dates: {answer!r}", "write day first or month first", file=key))
             elif order is not None:
                 orders[reading.name, place] = order
-                entries.append(
-                    Entry(reading.keys[place], reading.name, "dates", order, "written", addresses)
-                )
+                entries.append(Entry(reading.keys[place], reading.name, "dates", order, "written", addresses))
     calendar = Calendar({}, orders)
     infusions, found = _infusions(readings, names, calendar)
     asked = Findings(tuple(open_items("dates", items, answers)), tuple(entries), tuple(problems))

@@ -119,9 +119,7 @@ def _choices(has_amounts: bool, key: str) -> str:
     return f"{product}AMOUNT UNIT, as {example}420e6 cells or {example}1e6 cells/kg; the route too if it is not iv"
 
 
-def _entries(
-    infusions: Sequence[Infusion], answers: Answers, routes: Mapping[str, str]
-) -> list[Entry]:
+def _entries(infusions: Sequence[Infusion], answers: Answers, routes: Mapping[str, str]) -> list[Entry]:
     entries = [
         Entry("infusion", "", "" if item == ALL else item, answer, "answer")
         for item, answer in answers.get("infusion", {}).items()
@@ -129,7 +127,9 @@ def _entries(
     ]
     if infusions:
         entries.append(Entry("infusion", "", "no day", "one infusion, on day 0", "guess"))
-        stated = all(any(route in answer for route in ROUTES) for answer in answers.get("infusion", {}).values())
+        stated = all(
+            any(route in answer for route in ROUTES) for answer in answers.get("infusion", {}).values()
+        )
         if not routes and not (answers.get("infusion") and stated):
             entries.append(Entry("infusion", "", "no route", "iv", "guess"))
     return entries
@@ -184,7 +184,9 @@ def _amounts(
             if unit and dimension(unit) not in _DOSES:
                 unit = ""
             if not unit and answer not in (None, LEAVE_OUT):
-                problems.append(Problem(f"units: dose = {answer!r}", "write cells, 1e6 cells or 1e6 cells/kg"))
+                problems.append(
+                    Problem(f"units: dose = {answer!r}", "write cells, 1e6 cells or 1e6 cells/kg")
+                )
             if answer is not None or not reading.uses[place].unit or not unit:
                 items.append(_dose_item(reading, place, marks))
             for row in reading.rows:
@@ -199,7 +201,7 @@ def _amounts(
                         problems.append(reading.grid.problem(what, remedy, row.place, place, subject=patient))
                 elif value.kind not in ("number", "no value"):
                     what = "no number of a dose"
-                    remedy = "write the number alone, its unit in the header"
+                    remedy = "write the number alone, its unit in the header; or read the column as a covariate in the TOML"
                     problems.append(reading.grid.problem(what, remedy, row.place, place, subject=patient))
             if unit:
                 basis = "written" if reading.uses[place].unit and answer is None else "answer"

@@ -54,6 +54,9 @@ def interpret(
     """The study that the sheets hold, as far as the answers go."""
     spellings = patient_names(readings, content.patients)
     names = {(spelling.sheet, spelling.written): spelling.patient for spelling in spellings}
+    everyone = {
+        names.get((reading.name, row.patient), row.patient) for reading in readings for row in reading.rows
+    }
     calendar, dated = calendar_of(readings, names, answers)
     marks, marked = decimal_marks(readings, answers)
     samples, timed = samples_of(readings, names, calendar, answers, content.month_days)
@@ -72,7 +75,7 @@ def interpret(
     found = together(
         [
             Findings(entries=tuple(_of_sheets(readings))),
-            Findings(entries=tuple(_of_patients(spellings, content))),
+            Findings(entries=tuple(_of_patients(spellings, content, everyone))),
             dated,
             marked,
             timed,
@@ -145,7 +148,7 @@ def _of_sheets(readings: Sequence[SheetReading]) -> list[Entry]:
     return entries
 
 
-def _of_patients(spellings: Sequence[Spelling], content: ImportFile) -> list[Entry]:
+def _of_patients(spellings: Sequence[Spelling], content: ImportFile, everyone: set[str]) -> list[Entry]:
     """The patients that are read as another name, and those that the TOML leaves out."""
     entries = [
         Entry(
@@ -157,7 +160,10 @@ def _of_patients(spellings: Sequence[Spelling], content: ImportFile) -> list[Ent
         )
         for spelling in spellings
     ]
-    return entries + [Entry("patient", "", patient, "left out", "toml") for patient in content.leave_out]
+    for patient in content.leave_out:
+        read_as = "left out" if patient in everyone else "in none of these sheets: leave_out names no patient"
+        entries.append(Entry("patient", "", patient, read_as, "toml"))
+    return entries
 
 
 def _patients(

@@ -201,9 +201,7 @@ def _limits(
             limits[analyte] = number
             entries.append(Entry(f"LLOQ of {analyte}", sheets, "not detected", answer, "answer", cells))
         elif answer == LEAVE_OUT:
-            entries.append(
-                Entry(f"LLOQ of {analyte}", sheets, "not detected", "left out", "answer", cells)
-            )
+            entries.append(Entry(f"LLOQ of {analyte}", sheets, "not detected", "left out", "answer", cells))
         elif len(stated) == 1:
             limits[analyte] = next(iter(stated))
             if lacking:

@@ -57,7 +57,9 @@ def _joined(
     by_ending = [name for name in new if _plain(endings.get(name, "?")) in names]
     with_ending = bool(names) and len(by_ending) >= 0.5 * max(1, len(ids))
     numbers = {_number(plain): patient for plain, patient in names.items()}
-    by_number = [name for name in new if re.fullmatch(r"\D*\d+\D*", name) and _number(_plain(name)) in numbers]
+    by_number = [
+        name for name in new if re.fullmatch(r"\D*\d+\D*", name) and _number(_plain(name)) in numbers
+    ]
     with_number = (
         not with_ending
         and len(numbers) == len(names)

@@ -12,9 +12,7 @@ __all__ = ["proposal_text"]
 _MOST_KINDS = 12  # kinds of cells that are listed
 
 
-def proposal_text(
-    readings: Sequence[SheetReading], left_out: Sequence[str], entries: Sequence[Entry]
-) -> str:
+def proposal_text(readings: Sequence[SheetReading], left_out: Sequence[str], entries: Sequence[Entry]) -> str:
     """Each sheet with its columns, then each kind of cell that is more than a plain number."""
     lines = [line for reading in readings for line in _of_sheet(reading)]
     lines += [f"{name}: left out, it has no column of patients" for name in left_out]

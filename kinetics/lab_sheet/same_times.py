@@ -46,11 +46,7 @@ def one_at_a_time(
     for group in groups:
         if group.is_repeated and not (group.is_alike and _planned(group) is None):
             clashes.setdefault(group.clash, []).append(group)
-    differing = {
-        clash: mine
-        for clash, mine in clashes.items()
-        if not all(group.is_alike for group in mine)
-    }
+    differing = {clash: mine for clash, mine in clashes.items() if not all(group.is_alike for group in mine)}
     keys = {clash: f"{clash[0]} day {clash[1]:g}" for clash in differing}
     if len(keys) > _MOST_ITEMS:
         keys = dict.fromkeys(keys, ALL)
@@ -79,7 +75,9 @@ def one_at_a_time(
             if answer == "planned day" and len(chosen) == len(group.members):
                 days = [one.sample.days for one in chosen]
                 if len(set(days)) < len(days):
-                    what = f"two samples of {group.clash[0]} on day {group.clash[1]:g}, planned for one day too"
+                    what = (
+                        f"two samples of {group.clash[0]} on day {group.clash[1]:g}, planned for one day too"
+                    )
                     problems.append(Problem(what, "answer first, last or leave out", file=cells[0]))
     return kept, Findings(tuple(open_items("same_time", items, answers)), tuple(entries), tuple(problems))
 

@@ -15,7 +15,7 @@ from kinetics.lab_sheet.grid import Cell, shown
 from kinetics.lab_sheet.infusion_dates import Calendar
 from kinetics.lab_sheet.questions import Answers, Item, answer_of, open_items
 from kinetics.lab_sheet.sheet_reading import SheetReading
-from kinetics.lab_sheet.time_labels import MONTH_DAYS, days_of, time_label
+from kinetics.lab_sheet.time_labels import MONTH_DAYS, days_of, time_label, time_unit
 from kinetics.lab_sheet.unit_names import unit_named
 
 __all__ = ["Sample", "SampleTimes", "samples_of"]
@@ -76,7 +76,8 @@ def samples_of(
     problems: list[Problem] = []
     units: list[Item] = []
     for reading in readings:
-        reading, unit_items = _with_time_unit(reading, answers)
+        reading, unit_items, wrong = _with_time_unit(reading, answers)
+        problems += wrong
         units += unit_items
         for row in reading.rows:
             patient = names.get((reading.name, row.patient), row.patient)
@@ -124,10 +125,15 @@ def _days_answered(answer: str) -> float | None:
     return float(match[1]) if match else None
 
 
-def _with_time_unit(reading: SheetReading, answers: Answers) -> tuple[SheetReading, list[Item]]:
-    """The sheet with the unit of its times as answered, and the item that asks for it where none is stated."""
+def _with_time_unit(
+    reading: SheetReading, answers: Answers
+) -> tuple[SheetReading, list[Item], list[Problem]]:
+    """The sheet with the unit of its times as answered, the item that asks for it where none is stated, and the
+    problem of an answer that is no unit of time.
+    """
     uses = list(reading.uses)
     items = []
+    problems = []
     for place in reading.columns("actual time", "time"):
         cells = [reading.grid.at(row.place, place) for row in reading.rows]
         numbers = any(isinstance(cell, float) or cell_value(cell).kind == "number" for cell in cells if cell)
@@ -135,9 +141,14 @@ def _with_time_unit(reading: SheetReading, answers: Answers) -> tuple[SheetReadi
             continue
         key = f"time in {reading.name}"
         answer = answer_of("units", key, answers)
-        items.append(Item(key, "day", f"column {reading.keys[place]}"))
-        uses[place] = replace(uses[place], unit=answer or "day")
-    return replace(reading, uses=tuple(uses)), items[:1]
+        is_visit = re.search("visit|point|zeitpunkt", reading.keys[place], re.IGNORECASE)
+        where = f"column {reading.keys[place]}: min, h, day, week or month"
+        items.append(Item(key, None if is_visit else "day", where))
+        unit = time_unit(answer or "day")
+        if unit is None:
+            problems.append(Problem(f"units: {key} = {answer!r}", "write min, h, day, week or month"))
+        uses[place] = replace(uses[place], unit=unit or "day")
+    return replace(reading, uses=tuple(uses)), items[:1], problems
 
 
 def _cell_of_row(reading: SheetReading, row: int) -> str:

@@ -74,9 +74,7 @@ class SheetReading:
 
     def columns(self, *kinds: str) -> list[int]:
         """The places of the columns that are read as one of these kinds, in the order of the kinds."""
-        return [
-            place for kind in kinds for place, use in enumerate(self.uses) if use.kind == kind
-        ]
+        return [place for kind in kinds for place, use in enumerate(self.uses) if use.kind == kind]
 
     def column(self, *kinds: str) -> int | None:
         """The first of them, None without one."""
@@ -108,7 +106,8 @@ def read_sheet(grid: Grid, toml: Mapping[str, object] | None = None) -> SheetRea
         patient = 0 if grid.turned else _patient_column(grid, header, body)
     if patient is None:
         return None
-    data, set_aside = _data_rows(grid, patient, body)
+    _refuse_second_tables(grid, header, patient, body)
+    data, set_aside = _data_rows(grid, patient, body, header)
     below = tuple(shown(grid.at(row, patient)) for row, why in set_aside if why == "a note below the table")
     notes = (*grid.titles, *header.titles, *below)
     if grid.turned and role_named(header.names[patient]) is None:
@@ -157,7 +156,9 @@ def _uses_of_toml(grid: Grid, written: Mapping[str, object]) -> Iterator[tuple[s
     for key, text in written.items():
         use = use_of(str(text))
         if isinstance(use, str):
-            problems.append(Problem("no reading of a column", use, file=grid.sheet, column=key, value=str(text)))
+            problems.append(
+                Problem("no reading of a column", use, file=grid.sheet, column=key, value=str(text))
+            )
         else:
             yield str(key), use
     if problems:
@@ -216,18 +217,48 @@ def _patient_column(grid: Grid, header: HeaderBlock, body: Sequence[int]) -> int
     if filled:
         return min(filled, key=lambda place: rank_of_patient(header.names[place]))
     cells = [shown(grid.at(row, 0)) for row in body if grid.at(row, 0) is not None]
-    ids = [cell for cell in cells if re.search(r"\d", cell) and re.search(r"[A-Za-z]", cell) and not _labels(cell)]
+    ids = [
+        cell
+        for cell in cells
+        if re.search(r"\d", cell) and re.search(r"[A-Za-z]", cell) and not _labels(cell)
+    ]
     named_otherwise = role_named(split_unit(header.names[0])[0]) is not None
     if cells and not named_otherwise and len(ids) >= 0.8 * len(cells) and len(header.names) > 1:
         return 0
     return None
 
 
-def _data_rows(grid: Grid, patient: int, body: Sequence[int]) -> tuple[list[DataRow], list[tuple[int, str]]]:
+def _refuse_second_tables(grid: Grid, header: HeaderBlock, patient: int, body: Sequence[int]) -> None:
+    """StudyError where a sheet holds a second table, beside the first or below it."""
+    name = header.names[patient]
+    remedy = "put each table on a sheet of its own"
+    problems = [
+        grid.problem("a second table begins here, beside the first", remedy, header.last, place)
+        for place in range(grid.width)
+        if name and place != patient and header.names[place].lower() == name.lower()
+    ]
+    for row in body:
+        is_again = bool(name) and shown(grid.at(row, patient)).lower() == name.lower()
+        if is_again and not _is_header_again(grid, row, header):
+            problems.append(grid.problem("a second table begins here, below the first", remedy, row, patient))
+    if problems:
+        raise StudyError(problems)
+
+
+def _is_header_again(grid: Grid, row: int, header: HeaderBlock) -> bool:
+    cells = [shown(grid.at(row, place)) for place in range(grid.width)]
+    return cells == [shown(grid.at(header.last, place)) for place in range(grid.width)]
+
+
+def _data_rows(
+    grid: Grid, patient: int, body: Sequence[int], header: HeaderBlock
+) -> tuple[list[DataRow], list[tuple[int, str]]]:
     """The rows of data, and the other rows that have a cell, with the reason why they are none."""
     data: list[DataRow] = []
     aside: list[tuple[int, str]] = []
-    shapes = Counter(_shape(shown(grid.at(row, patient))) for row in body if grid.at(row, patient) is not None)
+    shapes = Counter(
+        _shape(shown(grid.at(row, patient))) for row in body if grid.at(row, patient) is not None
+    )
     last = ""
     for row in body:
         cells = [cell for place, cell in enumerate(grid.rows[row]) if cell is not None and place != patient]
@@ -236,6 +267,8 @@ def _data_rows(grid: Grid, patient: int, body: Sequence[int]) -> tuple[list[Data
             continue
         if _SUMMARY.fullmatch(name):
             aside.append((row, "a summary of other rows"))
+        elif name and _is_header_again(grid, row, header):
+            aside.append((row, "the header again"))
         elif name and not cells and _is_note(name, shapes):
             aside.append((row, "a note below the table"))
         elif not name and not last:
@@ -265,8 +298,12 @@ def _proposals(
     cells = [[grid.at(row, place) for row in rows] for place in range(grid.width)]
     patients = [shown(cell) for cell in cells[patient]]
     splits = [split_unit(name) for name in header.names]
-    roles = [role_named(label) or role_named(name) for (label, _), name in zip(splits, header.names, strict=True)]
-    times = {} if _time_columns(roles, cells) else _times_of_headers([label for label, _ in splits], grid.turned)
+    roles = [
+        role_named(label) or role_named(name) for (label, _), name in zip(splits, header.names, strict=True)
+    ]
+    times = (
+        {} if _time_columns(roles, cells) else _times_of_headers([label for label, _ in splits], grid.turned)
+    )
     chosen = _chosen(roles, cells)
     is_long = any(kind in ("time", "actual time", "sample date") for kind in chosen.values())
     table_name = _name_of_table(grid, notes)
@@ -288,8 +325,8 @@ def _proposals(
         elif is_long and _is_measure(label, unit, cells[place], patients):
             names = Counter(analyte_name(other) for other, _ in splits)
             name = analyte_name(label)
-            if names[name] > 1 and unit:
-                name = analyte_name(f"{label} {unit}")
+            if names[name] > 1:
+                name = analyte_name(f"{label} {unit or address(0, place)[:-1]}")
             yield ColumnUse("measure", name, unit or ""), "guess"
         else:
             yield _of_patient(label, unit, cells[place]), "guess"
@@ -345,7 +382,11 @@ def _times_of_headers(labels: Sequence[str], turned: bool) -> dict[int, tuple[fl
     stems: dict[str, list[tuple[int, int]]] = {}
     for place, label in enumerate(labels):
         match = _NUMBERED.fullmatch(label)
-        if place in times or match is None or re.search(r"[A-Za-z]$", match["stem"] + label[len(match["stem"]) :][:1]):
+        if (
+            place in times
+            or match is None
+            or re.search(r"[A-Za-z]$", match["stem"] + label[len(match["stem"]) :][:1])
+        ):
             continue
         stems.setdefault(match["stem"].strip(), []).append((place, int(match["number"])))
     for stem, places in stems.items():
@@ -378,7 +419,9 @@ def _chosen(roles: Sequence[str | None], cells: list[list[Cell]]) -> dict[int, s
         elif role in ("sample date", "infusion date") or (role in ("time", "actual time") and dates):
             if filled and 2 * len(dates) >= len(filled):
                 chosen[place] = "infusion date" if role == "infusion date" else "sample date"
-        elif role in ("weight", "dose", "product", "route") or (is_tall and role in ("analyte", "value", "unit")):
+        elif role in ("weight", "dose", "product", "route") or (
+            is_tall and role in ("analyte", "value", "unit")
+        ):
             chosen[place] = role
     if not is_tall:
         return chosen
@@ -398,14 +441,19 @@ def _is_measured(cells: Sequence[Cell]) -> bool:
     kinds = [cell_value(cell).kind for cell in cells if cell is not None and not is_date(cell)]
     told = [kind for kind in kinds if kind != "no value"]
     dates = sum(is_date(cell) for cell in cells)
+    is_of_dates = 2 * dates > sum(cell is not None for cell in cells)
     texts = [kind for cell, kind in zip([c for c in cells if c is not None and not is_date(c)], kinds, strict=True)
              if kind == "word" and len(shown(cell)) > 5]  # fmt: skip
-    return not dates and (not told or 2 * len(texts) <= len(told)) and _has_number_or_word(kinds, cells)
+    return not is_of_dates and (not told or 2 * len(texts) <= len(told)) and _has_number_or_word(kinds, cells)
 
 
 def _has_number_or_word(kinds: Sequence[str], cells: Sequence[Cell]) -> bool:
     numbers = [kind for kind in kinds if kind in ("number", "below", "above", "not detected")]
-    short = [cell for cell in cells if isinstance(cell, str) and re.fullmatch(r"n\W*d\W*|neg\w*", cell, re.IGNORECASE)]
+    short = [
+        cell
+        for cell in cells
+        if isinstance(cell, str) and re.fullmatch(r"n\W*d\W*|neg\w*", cell, re.IGNORECASE)
+    ]
     return bool(numbers) or bool(short) or not any(kind == "word" for kind in kinds)
 
 

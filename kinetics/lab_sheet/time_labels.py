@@ -57,7 +57,11 @@ def time_label(text: str) -> TimeLabel | None:
     if not matches:
         return None
     match = matches[0]
-    if len(matches) == 2 and matches[0].span() != matches[1].span() and _days(matches[0]) != _days(matches[1]):
+    if (
+        len(matches) == 2
+        and matches[0].span() != matches[1].span()
+        and _days(matches[0]) != _days(matches[1])
+    ):
         overlap = matches[0].start() < matches[1].end() and matches[1].start() < matches[0].end()
         if not overlap:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -381,8 +382,16 @@ def test_a_dose_per_kg_of_a_patient_without_weight_is_refused(tmp_path):
             {},
             "two infusion dates of one patient",
         ),
-        ("Patient,Dose (cells),CAR copies D7\nP1,1e7,5\nP2,,6\n", {"infusion": "car_t"}, "the patient has no dose"),
-        ("Patient,Dose (cells),CAR copies D7\nP1,about 1e7,5\n", {"infusion": "car_t"}, "no number of a dose"),
+        (
+            "Patient,Dose (cells),CAR copies D7\nP1,1e7,5\nP2,,6\n",
+            {"infusion": "car_t"},
+            "the patient has no dose",
+        ),
+        (
+            "Patient,Dose (cells),CAR copies D7\nP1,about 1e7,5\n",
+            {"infusion": "car_t"},
+            "no number of a dose",
+        ),
         (LONG, {"infusion": "car_t 400"}, "infusion: 'car_t 400' is not read"),
         (LONG, {"infusion": "car_t 400 mL"}, "is not read"),
         (LONG.replace(" (copies/ug DNA)", ""), {"units": "copies"}, "units: no unit 'copies' for car_copies"),
@@ -418,7 +427,9 @@ def test_open_questions_are_in_the_toml_and_its_answers_make_the_study(tmp_path)
     assert 'units.copies = "? copies/ug DNA"  # 2 cells in s, from 900 to 900' in content
     assert 'words.ND = "?"' in content
     assert 'limits.copies = "? 900"' in content
-    content = content.replace('"? copies/ug DNA"', '"copies/ug DNA"').replace('words.ND = "?"', 'words.ND = "not detected"')
+    content = content.replace('"? copies/ug DNA"', '"copies/ug DNA"').replace(
+        'words.ND = "?"', 'words.ND = "not detected"'
+    )
     content = content.replace('limits.copies = "? 900"', "limits.copies = 50")
     content = content.replace('infusion = "?"', f'infusion = "{CAR_T}"')
     toml.write_text(content, encoding="utf-8")
@@ -516,3 +527,66 @@ def test_latin_1_and_tabs_are_read(tmp_path):
     assert made.study.analytes["car"].unit == "copies/ug DNA"
     assert made.study.subject_ids == ["Müller 1"]
     assert any("cp1252, columns divided by tabs" in text for text in table_of(made)["read_as"])
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("Patient,D7,D14,,Patient,D7\nP1,1,2,,P2,3\n", 1),
+        ("Patient,D7,D14\nP1,1,2\n\nPatient,D21,D28\nP1,3,4\n", 4),
+    ],
+)
+def test_a_second_table_in_a_sheet_is_refused(tmp_path, text, row):
+    (problem,) = refusal(tmp_path, text)
+    assert problem.startswith(f"sheet.csv [sheet] row {row} = 'Patient': a second table begins here")
+
+
+def test_a_header_that_is_repeated_is_set_aside(tmp_path):
+    made = imported(tmp_path, "Patient,CAR copies D7\nP1,1\nPatient,CAR copies D7\nP2,2\n")
+    assert records(made) == [("P1", 7.0, 1.0, "none"), ("P2", 7.0, 2.0, "none")]
+
+
+def test_a_percent_that_excel_shows_is_the_number_shown(tmp_path):
+    file = workbook(tmp_path / "a.xlsx", {"flow": [["Patient", "CAR (%) D7"], ["P1", 0.125], ["P2", "3%"]]})
+    book = openpyxl.load_workbook(file)
+    book["flow"]["B2"].number_format = "0.0%"
+    book.save(file)
+    made = kn.import_study(file, tmp_path / "study", answers={"infusion": CAR_T})
+    assert records(made) == [("P1", 7.0, 12.5, "none"), ("P2", 7.0, 3.0, "none")]
+
+
+def test_a_date_among_numbers_is_asked_and_never_a_number(tmp_path):
+    file = workbook(
+        tmp_path / "a.xlsx",
+        {"flow": [["Patient", "CAR (%) D7"], ["P1", 1.5], ["P2", 2.5], ["P3", datetime(2024, 5, 1)]]},
+    )
+    with pytest.raises(OpenQuestions) as caught:
+        kn.import_study(file, tmp_path / "study", answers={"infusion": CAR_T})
+    asked = {question.key: [item.name for item in question.items] for question in caught.value.questions}
+    assert asked["words"] == ["2024-05-01"]
+
+
+def test_positive_and_negative_cells_are_two_analytes(tmp_path):
+    made = imported(tmp_path, "Patient,Day,CAR+ T cells,CAR- T cells\nP1,7,5,6\nP1,14,7,8\n")
+    assert list(made.study.analytes) == ["car_t_cells", "car_neg_t_cells"]
+
+
+def test_numbers_of_visits_are_no_days(tmp_path):
+    text = "Patient,Visit,CAR copies\nP1,1,5\nP1,2,6\n"
+    (problem,) = refusal(tmp_path, text)
+    assert "no answer for 'time in sheet'" in problem
+    made = imported(tmp_path, text, units={"time in sheet": "week", "car_copies": "copies/ug DNA"})
+    assert [row[1] for row in records(made)] == [7.0, 14.0]
+
+
+def test_an_answer_that_contradicts_the_header_is_refused(tmp_path):
+    made = imported(tmp_path, LONG)
+    toml = made.toml.read_text(encoding="utf-8")
+    made.toml.write_text(
+        toml.replace("[answers]\n", '[answers]\nunits.car_copies = "cells/uL"\n'), encoding="utf-8"
+    )
+    with pytest.raises(StudyError, match="and the sheet says copies/ug DNA"):
+        kn.import_study(again=made.toml, force=True)
+    made.toml.write_text(toml.replace("[answers]\n", '[answers]\nunts.x = "y"\n'), encoding="utf-8")
+    with pytest.raises(StudyError, match="did you mean 'units'"):
+        kn.import_study(again=made.toml, force=True)
