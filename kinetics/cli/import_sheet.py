@@ -67,7 +67,7 @@ def _text(made: Imported, guesses: int) -> str:
     path = str(made.folder) if len(made.folder.parts) > 1 else f"./{made.folder}"
     return (
         f"\n{made.study}\n\nwritten: {path}\n"
-        f"every reading: {made.folder / INTERPRETATIONS}: {len(made.interpretations)}, of them {guesses} guesses\n"
+        f"readings: {made.folder / INTERPRETATIONS}: {len(made.interpretations)}, {guesses} of them guesses\n"
         f"to change one: {made.toml}, then: kinetics import --again {made.toml} --force\n"
         f"next: kinetics nca {path} --plots figures"
     )

@@ -80,13 +80,16 @@ def analytes_of(
             entries.append(Entry(f"unit of {name}", sheets, ", ".join(stated) or "no unit", unit, basis))
         if stated and any(not sample.unit for sample in mine):
             cells = tuple(sample.source for sample in mine if not sample.unit)
-            entries.append(Entry(f"unit of {name}", sheets, "no unit", unit, "guess", cells))
+            entries.append(Entry(f"unit of {name}", sheets, "no unit", unit, "guess", cells=cells))
         facts = known.get(name, {})
         proposed = measure_named(f"{name} {_unit_words(unit)}").assay
         assay = facts.get("assay", proposed)
         analytes[name] = AnalyteFacts(
-            label=facts.get("label", name.replace("_", " ")), assay=assay, site=facts.get("site", "blood"), unit=unit
-        )  # fmt: skip
+            label=facts.get("label", name.replace("_", " ")),
+            assay=assay,
+            site=facts.get("site", "blood"),
+            unit=unit,
+        )
         basis = "guess" if (assay, analytes[name].site) == (proposed, "blood") else "toml"
         entries.append(
             Entry(f"analyte {name}", sheets, name, f"assay {assay}, site {analytes[name].site}", basis)

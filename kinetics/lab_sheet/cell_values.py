@@ -15,7 +15,8 @@ Decimal = Literal["comma", "point"]
 Kind = Literal["number", "below", "above", "not detected", "no value", "word"]
 
 NO_VALUE = re.compile(
-    r"(n/?\.?a\.?|nan|#n/a|none|null|-+|–|—|\.|/|missing|not done|not available|not tested|no sample|pending)",
+    r"(n/?\.?a\.?|nan|#n/a|none|null|-+|–|—|\.|/|missing|not done|not available|not tested|no sample|"
+    r"pending)",
     re.IGNORECASE,
 )
 _NOT_DETECTED = re.compile(

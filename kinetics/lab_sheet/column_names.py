@@ -7,31 +7,42 @@ from dataclasses import dataclass
 
 __all__ = ["Measure", "analyte_name", "measure_named", "rank_of_patient", "role_named"]
 
+_DATE = r"(date|datum)"
+_CELLS = r"(car ?(t|nk)? ?)?"
+_INFUSION = r"(infusion|cart|car t|car nk|treatment|dosing|transfusion|reinfusion)"
+_SAMPLE = r"(sample|sampling|collection|visit|blood draw|draw|specimen|test|lab|assessment)"
+_DAYS = r"(days?|time|hours?|tage?)"
+_ID = r"( ?(id|ids|no|nr|number|nummer|code|name|identifier))?"
+
 # role -> names, in lower case, with single spaces for every other mark; the first that fits counts
 _ROLES = {
-    "patient": r"(patient|pat|pt|subject|subj|participant|proband|pseudonym)( ?(id|ids|no|nr|number|nummer|code|name|identifier))?"
+    "patient": rf"(patient|pat|pt|subject|subj|participant|proband|pseudonym){_ID}"
     r"|usubjid|subjid|ptid|patid|upn|study id|id|mrn|(sample|case|study|trial) (id|no|number)|sample",
-    "infusion date": r"((car ?(t|nk)? ?)?(infusion|cart|car t|car nk|treatment|dosing|transfusion|reinfusion)( \w+)? (date|datum|day 0 date))"
-    r"|(date|datum) (of )?(the )?((car ?(t|nk)? ?)?(infusion|cart|car t|car nk|treatment|dosing)|(d|day) ?0)"
-    r"|(d|day) ?0 (date|datum)|infusionsdatum|infused on|date infused",
-    "sample date": r"date|datum|(sample|sampling|collection|visit|draw|blood draw|specimen|test|lab|assessment)( collection)? (date|datum)"
-    r"|(date|datum) (of )?(the )?(sample|sampling|collection|visit|draw|blood draw|test)|abnahmedatum|sampled on",
-    "actual time": r"(cum|actual|elapsed|real|exact|cumulative)( \w+)?( (days?|time|hours?|tage?))|(days?|time|hours?|tage?) (actual|elapsed|since|from|post|after)( \w+)*"
-    r"|(days?|hours?|weeks?) p ?i",
-    "time": r"(study |visit |sample |sampling |nominal |planned |scheduled |protocol )?(days?|time|time ?points?|weeks?|months?|hours?|tage?|visite?|zeitpunkt|tag)( \(?nominal\)?| \(?planned\)?| point| name| label)?",
+    "infusion date": rf"{_CELLS}{_INFUSION}( \w+)? {_DATE}|{_DATE} (of )?(the )?{_CELLS}{_INFUSION}"
+    rf"|{_DATE} (of )?(d|day) ?0|(d|day) ?0 {_DATE}|infusionsdatum|infused on|date infused",
+    "sample date": rf"{_DATE}|{_SAMPLE}( collection)? {_DATE}|{_DATE} (of )?(the )?{_SAMPLE}"
+    r"|abnahmedatum|sampled on",
+    "actual time": rf"(cum|actual|elapsed|real|exact|cumulative)( \w+)? {_DAYS}"
+    rf"|{_DAYS} (actual|elapsed|since|from|post|after)( \w+)*|(days?|hours?|weeks?) p ?i",
+    "time": r"((study|visit|sample|sampling|nominal|planned|scheduled|protocol) )?"
+    r"(days?|time|time ?points?|weeks?|months?|hours?|tage?|visite?|zeitpunkt|tag)"
+    r"( (nominal|planned|point|name|label))?",
     "weight": r"(body ?|bl |baseline )?(weight|wt|bw)( bl| baseline)?( kg)?|gewicht|körpergewicht",
-    "dose": r"(car ?(t|nk)? ?|cell ?|infused ?|total ?|actual ?)*(dose|cells infused|infused cells|cells given|number of cells)( infused| given| administered)?( cells)?|dosis",
-    "product": r"(car ?(t|nk)? )?(product|construct|cell product)",
+    "dose": r"(car ?(t|nk)? ?|cell ?|infused ?|total ?|actual ?)*"
+    r"(dose|cells infused|infused cells|cells given|number of cells)( infused| given| administered)?( cells)?"
+    r"|dosis",
+    "product": rf"{_CELLS}(product|construct|cell product)",
     "route": r"route( of (administration|infusion))?",
-    "analyte": r"analyte|parameter|param|paramcd|test|test name|assay|marker|measurement|variable|readout|quantity",
+    "analyte": r"analyte|parameter|param|paramcd|test|test name|assay|marker|measurement|variable|readout"
+    r"|quantity",
     "value": r"value|result|results|aval|dv|wert|ergebnis|concentration|reading|measured value",
     "unit": r"units?|avalu|dvu|einheit",
-}  # fmt: skip
+}
 # pattern of a name -> assay, the unit that is proposed (to be confirmed), and the label
 _MEASURES = (
     (r"\bcopies\b|copy number|\bq?d?d?pcr\b|transgene|\bvcn\b|\bpcr\b", "qpcr", "copies/ug DNA"),
     (r"%|percent|\bpct of\b|frequency", "flow", "%"),
-    (r"\babs\b|absolute|\bcar\b|\bcart\b|cd\d+|\bnk\b|b ?cells?|t ?cells?|mono|flow|facs|lympho|cells?\b", "flow", "cells/uL"),
+    (r"\babs\b|absolute|\bcar\b|\bcart\b|cd\d+|\bnk\b|mono|flow|facs|lympho|cells?\b", "flow", "cells/uL"),
     (r"\bcrp\b|c reactive", "clinical_chemistry", "mg/L"),
     (r"ferritin", "clinical_chemistry", "ug/L"),
     (r"\bpct\b|procalcitonin", "clinical_chemistry", "ng/mL"),

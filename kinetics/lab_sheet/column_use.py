@@ -1,4 +1,4 @@
-"""What a column is read as, and how the TOML writes it: `patient`, `weight, kg`, `measure copies at 7 days`."""
+"""What a column is read as, and how the TOML writes it: `patient`, `weight, kg`, `measure x at 7 days`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from kinetics.lab_sheet.cell_values import NO_VALUE
 from kinetics.lab_sheet.column_names import analyte_name
 from kinetics.lab_sheet.decimal_marks import DecimalMarks
 from kinetics.lab_sheet.entries import Entry
-from kinetics.lab_sheet.findings import Findings
+from kinetics.lab_sheet.findings import Findings, together
 from kinetics.lab_sheet.grid import Cell, shown
 from kinetics.lab_sheet.sheet_reading import SheetReading
 from kinetics.lab_sheet.unit_names import unit_named
@@ -20,6 +20,7 @@ from kinetics.units import convert
 
 __all__ = ["subject_facts"]
 
+_WEIGHT_UNITS = ("kg", "lb", "g body weight")
 _RESERVED = {"subject", "weight_kg", "dose_level"}
 
 
@@ -32,59 +33,64 @@ def subject_facts(
     """subjects.csv as text, by patient; the declaration of each of its columns; and how they were read."""
     table = DataFrame(index=list(patients))
     declared: dict[str, dict[str, str]] = {}
-    entries: list[Entry] = []
-    problems: list[Problem] = []
+    parts: list[Findings] = []
     for reading in readings:
-        for place in reading.columns("weight", "covariate", "note", "product"):
-            use = reading.uses[place]
-            key = reading.keys[place]
-            if use.kind == "product":
-                continue
+        for place in reading.columns("weight"):
+            weights, found = _weights(reading, names, place, marks)
+            parts.append(found)
+            column = table.index.to_series().map(weights)
+            table["weight_kg"] = table["weight_kg"].fillna(column) if "weight_kg" in table else column
+        for place in reading.columns("covariate", "note"):
             values, differs = _values(reading, names, place)
-            values = {patient: cell for patient, cell in values.items() if patient in table.index}
-            if differs and use.kind != "weight":
+            told = {p: cell for p, cell in values.items() if p in table.index and not _is_missing(cell)}
+            if differs:
                 read_as = "left out: it differs between the rows of a patient"
-                entries.append(Entry(f"column {key}", reading.name, differs, read_as, "guess"))
-                continue
-            numbers = _numbers(values, reading.name, marks)
-            if use.kind == "weight":
-                unit = unit_named(use.unit) or "kg"
-                if unit not in ("kg", "lb", "g body weight"):
-                    problems.append(
-                        Problem(f"a weight in {use.unit!r}", "write kg or lb", file=reading.name, column=key)
-                    )
-                    continue
-                basis = "written" if use.unit else "guess"
-                entries.append(Entry("weight", reading.name, key, unit, basis))
-                if differs:
-                    entries.append(Entry("weight", reading.name, differs, "the first of a patient", "guess"))
-                kept = {p: f"{n * convert(unit, 'kg'):.10g}" for p, n in numbers.items() if n is not None}
-                lost = sorted(set(values) - set(kept))
-                if lost:
-                    words = ", ".join(dict.fromkeys(shown(values[patient]) for patient in lost))
-                    entries.append(Entry("weight", reading.name, words, "no weight", "guess", tuple(lost)))
-                earlier = table["weight_kg"] if "weight_kg" in table else None
-                column = table.index.to_series().map(kept)
-                table["weight_kg"] = column if earlier is None else earlier.fillna(column)
-                continue
-            name = _name(key, use.unit, reading.name, list(table.columns))
-            told = {patient: cell for patient, cell in values.items() if not _is_missing(cell)}
-            is_number = bool(told) and all(numbers.get(patient) is not None for patient in told)
-            if is_number:
-                cells = {patient: f"{numbers[patient]:.10g}" for patient in told}
-            else:
-                cells = {patient: shown(cell) for patient, cell in told.items()}
-            if not told:
-                continue
-            table[name] = table.index.to_series().map(cells)
-            declared[name] = {
-                "role": use.kind,
-                "label": key,
-                "kind": "number" if is_number else "category",
-            }
-            if use.unit and is_number:
-                declared[name]["unit"] = use.unit
-    return table.fillna(""), declared, Findings(entries=tuple(entries), problems=tuple(problems))
+                about = f"column {reading.keys[place]}"
+                parts.append(Findings(entries=(Entry(about, reading.name, differs, read_as, "guess"),)))
+            elif told:
+                name = _name(reading, place, list(table.columns))
+                cells, declared[name] = _covariate(reading, place, told, marks)
+                table[name] = table.index.to_series().map(cells)
+    return table.fillna(""), declared, together(parts)
+
+
+def _weights(
+    reading: SheetReading, names: Mapping[tuple[str, str], str], place: int, marks: DecimalMarks
+) -> tuple[dict[str, str], Findings]:
+    """Patient -> body weight in kg, as text."""
+    use = reading.uses[place]
+    key = reading.keys[place]
+    unit = unit_named(use.unit) or "kg"
+    if unit not in _WEIGHT_UNITS:
+        problem = Problem(f"a weight in {use.unit!r}", "write kg or lb", file=reading.name, column=key)
+        return {}, Findings(problems=(problem,))
+    values, differs = _values(reading, names, place)
+    entries = [Entry("weight", reading.name, key, unit, "written" if use.unit else "guess")]
+    if differs:
+        entries.append(Entry("weight", reading.name, differs, "the first of a patient", "guess"))
+    numbers = _numbers(values, reading.name, marks)
+    weights = {p: f"{number * convert(unit, 'kg'):.10g}" for p, number in numbers.items() if number}
+    lost = tuple(patient for patient in values if patient not in weights)
+    if lost:
+        words = ", ".join(dict.fromkeys(shown(values[patient]) for patient in lost))
+        entries.append(Entry("weight", reading.name, words, "no weight", "guess", cells=lost))
+    return weights, Findings(entries=tuple(entries))
+
+
+def _covariate(
+    reading: SheetReading, place: int, told: Mapping[str, Cell], marks: DecimalMarks
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Patient -> the value of a covariate or note as text, and its declaration."""
+    use = reading.uses[place]
+    numbers = _numbers(told, reading.name, marks)
+    is_number = all(number is not None for number in numbers.values())
+    kind = "number" if is_number else "category"
+    spec = {"role": use.kind, "label": reading.keys[place], "kind": kind}
+    if is_number and use.unit:
+        spec["unit"] = use.unit
+    if is_number:
+        return {patient: f"{number:.10g}" for patient, number in numbers.items()}, spec
+    return {patient: shown(cell) for patient, cell in told.items()}, spec
 
 
 def _values(
@@ -115,11 +121,14 @@ def _is_missing(cell: Cell) -> bool:
     return cell is None or bool(NO_VALUE.fullmatch(shown(cell)))
 
 
-def _name(key: str, unit: str, sheet: str, taken: Sequence[str]) -> str:
+def _name(reading: SheetReading, place: int, taken: Sequence[str]) -> str:
     """The snake_case name of a covariate, apart from those that are taken."""
-    name = analyte_name(re.sub(r"\(.*?\)|\[.*?\]", "", key) if unit else key) or analyte_name(sheet)
+    key = reading.keys[place]
+    sheet = analyte_name(reading.name)
+    plain = re.sub(r"\(.*?\)|\[.*?\]", "", key) if reading.uses[place].unit else key
+    name = analyte_name(plain) or sheet
     if name in taken or name in _RESERVED:
-        name = f"{analyte_name(sheet)}_{name}"
+        name = f"{sheet}_{name}"
     while name in taken:
         name += "_2"
     return name

@@ -52,7 +52,7 @@ def date_of(cell: Cell, order: DateOrder = "day first") -> datetime | None:
         return cell
     if isinstance(cell, float):
         return datetime(1899, 12, 30) + timedelta(days=cell) if _EXCEL[0] <= cell <= _EXCEL[1] else None
-    if cell is None:
+    if not isinstance(cell, str):
         return None
     try:
         if match := _ISO.fullmatch(cell):

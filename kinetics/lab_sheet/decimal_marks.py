@@ -63,7 +63,7 @@ def decimal_marks(readings: Sequence[SheetReading], answers: Answers) -> tuple[D
             problems.append(Problem(f"numbers: {sheet} = {answer!r}", f"write {' or '.join(choices)}"))
         elif answer is not None:
             written = ", ".join(style.doubtful[:8])
-            entries.append(Entry("decimal mark", sheet, written, answer, "answer", places))
+            entries.append(Entry("decimal mark", sheet, written, answer, "answer", cells=places))
             if answer in ("comma", "point"):
                 marks[sheet] = "comma" if answer == "comma" else "point"
             if answer == "decimals":

@@ -30,8 +30,17 @@ class Entry:
 
 def entry_table(entries: Iterable[Entry]) -> DataFrame:
     """interpretations.csv: about, sheet, written, read_as, basis, count, cells."""
+    columns = ["about", "sheet", "written", "read_as", "basis", "count", "cells"]
     rows = [
-        (entry.subject, entry.sheet, entry.written, entry.read_as, entry.basis, len(entry.cells), " ".join(entry.cells))
+        {
+            "about": entry.subject,
+            "sheet": entry.sheet,
+            "written": entry.written,
+            "read_as": entry.read_as,
+            "basis": entry.basis,
+            "count": len(entry.cells),
+            "cells": " ".join(entry.cells),
+        }
         for entry in entries
-    ]  # fmt: skip
-    return DataFrame(rows, columns=["about", "sheet", "written", "read_as", "basis", "count", "cells"])
+    ]
+    return DataFrame(rows, columns=columns)

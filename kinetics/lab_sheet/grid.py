@@ -83,9 +83,9 @@ def shown(cell: Cell) -> str:
         return ""
     if isinstance(cell, datetime):
         return cell.date().isoformat() if (cell.hour, cell.minute) == (0, 0) else cell.isoformat(" ")
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
-    return cell
+    if isinstance(cell, str):
+        return cell
+    return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
 
 
 def transposed(grid: Grid, first: int = 0) -> Grid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kinetics.lab_sheet.cell_values import NO_VALUE, cell_value
 from kinetics.lab_sheet.column_names import measure_named, role_named
@@ -22,8 +23,8 @@ _MOST_HEADER_ROWS = 4
 class HeaderBlock:
     """Where the header of a sheet is, with rows counted from 0, and the name of every column.
 
-    `names` joins the cells of a column's header rows by ` | `; a cell of a merged group counts for the columns
-    at its right. Columns without a name are "". `titles` are the texts above.
+    `names` joins the cells of a column's header rows by ` | `; a cell of a merged group counts for the
+    columns at its right. Columns without a name are "". `titles` are the texts above.
     """
 
     first: int
@@ -129,7 +130,7 @@ def _are_days(cells: tuple[Cell, ...], above: tuple[Cell, ...]) -> bool:
     """
     places = [place for place, cell in enumerate(cells) if re.fullmatch(r"-?\d+", shown(cell))]
     numbers = [float(shown(cells[place])) for place in places]
-    steps = [later > earlier for earlier, later in zip(numbers, numbers[1:], strict=False)]
+    steps = [later > earlier for earlier, later in pairwise(numbers)]
     under_none = sum(place >= len(above) or above[place] is None for place in places)
     others = [cell for place, cell in enumerate(cells) if cell is not None and place not in places]
     names_only = all(isinstance(cell, str) and role_named(cell) for cell in others)

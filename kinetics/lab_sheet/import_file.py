@@ -29,7 +29,7 @@ class _Table(Spec):
     refusal = StudyError
 
 
-class StudyFacts(_Table):
+class _StudyFacts(_Table):
     """What no sheet says of a study, for its dictionary."""
 
     title: str = ""
@@ -38,7 +38,7 @@ class StudyFacts(_Table):
     synthetic: bool = False
 
 
-class AnalyteTable(_Table):
+class _AnalyteTable(_Table):
     """The label, assay and site of an analyte."""
 
     label: str
@@ -46,7 +46,7 @@ class AnalyteTable(_Table):
     site: str = "blood"
 
 
-class SheetTable(_Table):
+class _SheetTable(_Table):
     """How a sheet is read: `header_rows` are its first and its last, counted from 1."""
 
     layout: Layout = "patients in rows"
@@ -61,11 +61,11 @@ class ImportFile(_Table):
     out: str = ""
     month_days: float = Field(default=MONTH_DAYS, gt=27, lt=32)
     leave_out: list[str] = Field(default=[])
-    study: StudyFacts = StudyFacts()
+    study: _StudyFacts = _StudyFacts()
     answers: dict[str, str | dict[str, str | float]] = Field(default={})
     patients: dict[str, str] = Field(default={})
-    analytes: dict[str, AnalyteTable] = Field(default={})
-    sheets: dict[str, SheetTable] = Field(default={})
+    analytes: dict[str, _AnalyteTable] = Field(default={})
+    sheets: dict[str, _SheetTable] = Field(default={})
 
     @property
     def by_item(self) -> dict[str, dict[str, str]]:
@@ -106,7 +106,7 @@ def import_toml(
     """
     lines = [
         "# How `kinetics import` reads these files. Change what is wrong, then give the command again.",
-        "# An answer that begins with ? is open: write it, or delete the ? to take what is proposed after it.",
+        "# An answer that begins with ? is open: write it, or delete the ? and take the proposal after it.",
         "",
         *_lines({"files": content.files, "out": content.out, "month_days": content.month_days}),
         *_lines({"leave_out": content.leave_out}),
@@ -128,7 +128,7 @@ def import_toml(
         if name not in analytes:
             lines += ["", f"[analytes.{_key(name)}]", *_lines(table.model_dump())]
     for reading in readings:
-        earlier = content.sheets.get(reading.name, SheetTable())
+        earlier = content.sheets.get(reading.name, _SheetTable())
         lines += ["", f"[sheets.{_key(reading.name)}]"]
         rows = [reading.header.first + 1, reading.header.last + 1]
         lines += _lines({"layout": reading.layout, "header_rows": rows})

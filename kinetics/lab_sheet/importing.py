@@ -14,7 +14,7 @@ from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.files import whole_folder, write_atomic
 from kinetics.lab_sheet.entries import entry_table
 from kinetics.lab_sheet.grid import Grid, read_grids
-from kinetics.lab_sheet.import_file import ImportFile, SheetTable, import_toml, read_import_file
+from kinetics.lab_sheet.import_file import ImportFile, import_toml, read_import_file
 from kinetics.lab_sheet.interpretation import Interpretation, interpret
 from kinetics.lab_sheet.proposal import proposal_text
 from kinetics.lab_sheet.questions import QUESTIONS, Question, item_answers
@@ -87,11 +87,12 @@ def import_study(
     answers questions: infusion, units, words, limits, times, dates, numbers, same_time, each with a text such
     as `copies = copies/ug DNA`, a dictionary of its items, or `proposed`.
 
-    StudyError with all problems where a sheet cannot be read, and where a question is open: the TOML is written
-    then, and the study is not. Nothing that is there is replaced without `force`, but for the TOML.
+    StudyError with all problems where a sheet cannot be read, and where a question is open: the TOML is
+    written then, and the study is not. InputError for an answer to what is not asked. Nothing is replaced
+    without `force`, but for the TOML.
 
     >>> from pathlib import Path
-    >>> count = Path("qpcr.csv").write_text("Patient;D7;D14;M2\nP1;1 250;3,5E+05;ND\n")
+    >>> count = Path("qpcr.csv").write_text("Patient;D7;D14;M2\\nP1;1 250;3,5E+05;ND\\n")
     >>> try:
     ...     made = kn.import_study("qpcr.csv")
     ... except kn.errors.StudyError as error:
@@ -124,8 +125,8 @@ def run_import(
 ) -> Imported:
     """`import_study`, with somebody to ask.
 
-    `tell` is called with the proposal, as text, before the questions. `ask` is called with a question, its number
-    and what was wrong with the answer before ("" at first), and returns the answer.
+    `tell` is called with the proposal, as text, before the questions. `ask` is called with a question, its
+    number and what was wrong with the answer before ("" at first), and returns the answer.
     """
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     content, toml, folder = _content(paths, out, again)
@@ -297,7 +298,7 @@ def _open(question: Question, toml: Path) -> Problem:
 
 
 def _write(folder: Path, made: Interpretation, table: DataFrame, *, force: bool) -> None:
-    """Write the study folder whole or not at all. StudyError where the study that it would be has problems."""
+    """Write the study folder whole or not at all. StudyError where the study would have problems."""
     with whole_folder(folder, replace=force) as partial:
         (partial / "dictionary.toml").write_text(tomli_w.dumps(dict(made.dictionary)), encoding="utf-8")
         for name, content in {**made.tables, "interpretations": table}.items():

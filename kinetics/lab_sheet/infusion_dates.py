@@ -52,25 +52,27 @@ def calendar_of(
                 remedy = "write them all in one order, or as 2024-03-31"
                 problems.append(Problem("dates that put day and month in two orders", remedy, file=key))
             elif order == "either":
-                items.append(Item(key, where=f"{len(addresses)} cells, as {cells_shown(cells)}"))
+                items.append(Item(key, where=f"{len(addresses)} cells, as {_example(cells)}"))
                 answer = answer_of("dates", key, answers)
                 if answer in ("day first", "month first"):
                     orders[reading.name, place] = cast("DateOrder", answer)
                     entries.append(
-                        Entry(reading.keys[place], reading.name, "dates", answer, "answer", addresses)
+                        Entry(reading.keys[place], reading.name, "dates", answer, "answer", cells=addresses)
                     )
                 elif answer is not None:
                     problems.append(Problem(f"dates: {answer!r}", "write day first or month first", file=key))
             elif order is not None:
                 orders[reading.name, place] = order
-                entries.append(Entry(reading.keys[place], reading.name, "dates", order, "written", addresses))
+                entries.append(
+                    Entry(reading.keys[place], reading.name, "dates", order, "written", cells=addresses)
+                )
     calendar = Calendar({}, orders)
     infusions, found = _infusions(readings, names, calendar)
     asked = Findings(tuple(open_items("dates", items, answers)), tuple(entries), tuple(problems))
     return Calendar(infusions, orders), together([asked, found])
 
 
-def cells_shown(cells: Sequence[object]) -> str:
+def _example(cells: Sequence[object]) -> str:
     """A cell with a slash, as an example."""
     return next((str(cell) for cell in cells if isinstance(cell, str) and ("/" in cell or "-" in cell)), "")
 
@@ -87,8 +89,8 @@ def _infusions(
             columns = ", ".join(reading.keys[place] for place in places)
             what = f"more than one column of infusion dates: {columns}"
             remedy = (
-                "keep the first infusion as `infusion date` in the TOML and the others as `note`; add their doses "
-                "to doses.csv after the import"
+                "keep the first infusion as `infusion date` in the TOML and the others as `note`; add their "
+                "doses to doses.csv after the import"
             )
             problems.append(Problem(what, remedy, file=reading.grid.file))
         for place in places[:1]:

@@ -116,7 +116,8 @@ def _choices(has_amounts: bool, key: str) -> str:
         return "PRODUCT, as car_t or car_nk; the route too if it is not iv"
     product = "PRODUCT " if key == ALL else ""
     example = "car_t " if key == ALL else ""
-    return f"{product}AMOUNT UNIT, as {example}420e6 cells or {example}1e6 cells/kg; the route too if it is not iv"
+    examples = f"{example}420e6 cells or {example}1e6 cells/kg"
+    return f"{product}AMOUNT UNIT, as {examples}; the route too if it is not iv"
 
 
 def _entries(infusions: Sequence[Infusion], answers: Answers, routes: Mapping[str, str]) -> list[Entry]:
@@ -201,7 +202,9 @@ def _amounts(
                         problems.append(reading.grid.problem(what, remedy, row.place, place, subject=patient))
                 elif value.kind not in ("number", "no value"):
                     what = "no number of a dose"
-                    remedy = "write the number alone, its unit in the header; or read the column as a covariate in the TOML"
+                    remedy = (
+                        "write the number alone, its unit in the header; or make it a covariate in the TOML"
+                    )
                     problems.append(reading.grid.problem(what, remedy, row.place, place, subject=patient))
             if unit:
                 basis = "written" if reading.uses[place].unit and answer is None else "answer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pandas import DataFrame
@@ -71,7 +71,9 @@ def interpret(
     facts, declared, described = subject_facts(readings, names, patients, marks)
     facts, declared = _with_levels(facts, declared, infusions)
     observations, places, lloqs = _observations(measurements, patients)
-    dictionary, framed = _dictionary(content, title, analytes, lloqs, declared, observations, readings)
+    dictionary, framed = _dictionary(
+        content, title, analytes, lloqs, declared, observations=observations, readings=readings
+    )
     found = together(
         [
             Findings(entries=tuple(_of_sheets(readings))),
@@ -133,17 +135,17 @@ def _of_sheets(readings: Sequence[SheetReading]) -> list[Entry]:
         ):
             cell = (reading.grid.address(reading.header.last, place),)
             read_as = str(use) + (f", {use.unit}" if use.kind == "measure" and use.unit else "")
-            entries.append(Entry("column", reading.name, key, read_as, basis, cell))
+            entries.append(Entry("column", reading.name, key, read_as, basis, cells=cell))
         for row, why in reading.set_aside:
             cells = [shown(cell) for cell in reading.grid.rows[row] if cell is not None]
             address = (reading.grid.address(row, 0),)
             entries.append(
-                Entry("row", reading.name, " ".join(cells)[:60], f"left out: {why}", "guess", address)
+                Entry("row", reading.name, " ".join(cells)[:60], f"left out: {why}", "guess", cells=address)
             )
         above = tuple(reading.grid.address(row.place, 0) for row in reading.rows if row.from_above)
         if above:
             entries.append(
-                Entry("patient", reading.name, "an empty cell", "the patient above", "guess", above)
+                Entry("patient", reading.name, "an empty cell", "the patient above", "guess", cells=above)
             )
     return entries
 
@@ -274,9 +276,7 @@ def _dictionary(
     measured = set(observations["analyte"])
     for name, facts in analytes.items():
         if name in measured:
-            spec: dict[str, Any] = {
-                "label": facts.label, "assay": facts.assay, "site": facts.site, "unit": facts.unit
-            }  # fmt: skip
+            spec: dict[str, Any] = asdict(facts)
             if name in lloqs:
                 spec["lloq"] = lloqs[name]
             dictionary["analytes"][name] = spec

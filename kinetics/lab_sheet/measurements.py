@@ -20,7 +20,8 @@ __all__ = ["Measurement", "measurements_of", "word_key"]
 
 _MEANING = re.compile(r"(below|above|<|>)\s*(\S+)")
 _NOTE = re.compile(
-    r"\b(?:lloq|loq|lod|limit of (?:quanti\w+|detection)|detection limit)\b[^\d<>]{0,20}(?P<number>\d[\d.,]*(?:[eE][+-]?\d+)?)",
+    r"\b(?:lloq|loq|lod|limit of (?:quanti\w+|detection)|detection limit)\b"
+    r"[^\d<>]{0,20}(?P<number>\d[\d.,]*(?:[eE][+-]?\d+)?)",
     re.IGNORECASE,
 )
 _NO_VALUE = ("not done", "no value", LEAVE_OUT)
@@ -100,7 +101,7 @@ def _of_cells(read: Sequence[Told]) -> list[Entry]:
         others = len({text for _, text, _ in kind}) - 1
         written += f" and {others} like it" if others else ""
         places = tuple(place for place, _, _ in kind)
-        entries.append(Entry(f"cells of {analyte}", sheet, written, read_as, "written", places))
+        entries.append(Entry(f"cells of {analyte}", sheet, written, read_as, "written", cells=places))
     return entries
 
 
@@ -127,9 +128,7 @@ def _words(told: Sequence[Told], answers: Answers) -> tuple[dict[str, str], Find
         items.append(Item(word, _meaning(key), f"{len(samples)} cells of {names}, as {samples[0].source}"))
         if answer.startswith("?"):
             meanings[key] = "?"
-        elif answer in ("not detected", *_NO_VALUE) or (answer == "measured" and key == "0"):
-            meanings[key] = answer
-        elif (match := _MEANING.fullmatch(answer)) and number_of(match[2]) is not None:
+        elif _is_meaning(answer, key):
             meanings[key] = answer
         else:
             meanings[key] = "?"
@@ -138,8 +137,16 @@ def _words(told: Sequence[Told], answers: Answers) -> tuple[dict[str, str], Find
         if meanings[key] != "?":
             cells = tuple(sample.source for sample in samples)
             sheets = ", ".join(dict.fromkeys(sample.sheet for sample in samples))
-            entries.append(Entry(f"cells of {names}", sheets, spelt[key], answer, "answer", cells))
+            entries.append(Entry(f"cells of {names}", sheets, spelt[key], answer, "answer", cells=cells))
     return meanings, Findings(tuple(open_items("words", items, answers)), tuple(entries), tuple(problems))
+
+
+def _is_meaning(answer: str, key: str) -> bool:
+    """Whether an answer says what a word means."""
+    if answer in ("not detected", *_NO_VALUE) or (answer == "measured" and key == "0"):
+        return True
+    match = _MEANING.fullmatch(answer)
+    return match is not None and number_of(match[2]) is not None
 
 
 def _meaning(key: str) -> str | None:
@@ -199,17 +206,23 @@ def _limits(
                 )
                 continue
             limits[analyte] = number
-            entries.append(Entry(f"LLOQ of {analyte}", sheets, "not detected", answer, "answer", cells))
+            entries.append(Entry(f"LLOQ of {analyte}", sheets, "not detected", answer, "answer", cells=cells))
         elif answer == LEAVE_OUT:
-            entries.append(Entry(f"LLOQ of {analyte}", sheets, "not detected", "left out", "answer", cells))
+            entries.append(
+                Entry(f"LLOQ of {analyte}", sheets, "not detected", "left out", "answer", cells=cells)
+            )
         elif len(stated) == 1:
             limits[analyte] = next(iter(stated))
             if lacking:
                 read_as = f"{limits[analyte]:g}, of the cells with < and a number"
-                entries.append(Entry(f"LLOQ of {analyte}", sheets, "not detected", read_as, "guess", cells))
+                entries.append(
+                    Entry(f"LLOQ of {analyte}", sheets, "not detected", read_as, "guess", cells=cells)
+                )
         elif not stated and noted is not None:
             limits[analyte] = noted
-            entries.append(Entry(f"LLOQ of {analyte}", sheets, "a note", f"{noted:g}", "written", cells))
+            entries.append(
+                Entry(f"LLOQ of {analyte}", sheets, "a note", f"{noted:g}", "written", cells=cells)
+            )
         if answer is not None or (lacking and analyte not in limits):
             positive = [
                 value.value * factor
@@ -269,5 +282,5 @@ def _below_the_limit(measurements: Sequence[Measurement], limits: Mapping[str, f
         if cells:
             read_as = "measured, as written"
             written = f"a number below the LLOQ {limit:g}"
-            entries.append(Entry(f"cells of {analyte}", "", written, read_as, "guess", cells))
+            entries.append(Entry(f"cells of {analyte}", "", written, read_as, "guess", cells=cells))
     return entries

@@ -25,7 +25,7 @@ def proposal_text(readings: Sequence[SheetReading], left_out: Sequence[str], ent
 
 
 def _of_sheet(reading: SheetReading) -> Iterator[str]:
-    """The lines of a sheet: a line for each analyte of a wide sheet, and one for each other kind of column."""
+    """The lines of a sheet: one for each analyte of a wide sheet, and one for each other kind of column."""
     first = reading.header.first + 1
     last = reading.header.last + 1
     what = "column" if reading.grid.turned else "row"

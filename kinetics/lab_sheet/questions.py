@@ -1,4 +1,4 @@
-"""What only the user knows: a question for each subject, its items with a proposal, and what an answer says."""
+"""What only the user knows: each question with its items and proposals, and what an answer says."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def one_at_a_time(
             written = f"{len(group.members)} at {group.clash[0]} day {group.clash[1]:g}"
             basis = "answer" if answer else "guess"
             entries.append(
-                Entry(f"cells of {group.members[0].sample.analyte}", "", written, read_as, basis, cells)
+                Entry(f"cells of {group.members[0].sample.analyte}", "", written, read_as, basis, cells=cells)
             )
             if answer == "planned day" and len(chosen) == len(group.members):
                 days = [one.sample.days for one in chosen]
@@ -106,8 +106,8 @@ def _items(clashes: dict[Clash, list[_Group]], keys: dict[Clash, str]) -> Iterat
     for key, groups in by_key.items():
         has_planned = all(_planned(group) is not None for group in groups)
         first = groups[0].members
-        cells = ", ".join(one.sample.source + (f" ({one.sample.planned})" if one.sample.planned else "")
-                          for one in first)  # fmt: skip
+        planned = [f" ({one.sample.planned})" if one.sample.planned else "" for one in first]
+        cells = ", ".join(one.sample.source + text for one, text in zip(first, planned, strict=True))
         yield Item(key, "planned day" if has_planned else None, f"{len(groups)} pairs of cells, as {cells}")
 
 

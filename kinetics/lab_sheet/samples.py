@@ -107,14 +107,14 @@ def samples_of(
         for word, places in words.items()
     ]
     listed = [
-        Entry("time", sheet, "the time of a row", how, "guess", tuple(cells))
+        Entry("time", sheet, "the time of a row", how, "guess", cells=tuple(cells))
         for (sheet, how), cells in entries.items()
     ]
     for word, places in words.items():
         answer = answer_of("times", word, answers)
         if answer is not None:
             read_as = answer if answer == "leave out" else f"day {answer}"
-            listed.append(Entry("time", "", word, read_as, "answer", tuple(places)))
+            listed.append(Entry("time", "", word, read_as, "answer", cells=tuple(places)))
     questions = (*open_items("units", units, answers), *open_items("times", items, answers))
     return samples, Findings(questions, tuple(listed), tuple(problems))
 
@@ -128,8 +128,8 @@ def _days_answered(answer: str) -> float | None:
 def _with_time_unit(
     reading: SheetReading, answers: Answers
 ) -> tuple[SheetReading, list[Item], list[Problem]]:
-    """The sheet with the unit of its times as answered, the item that asks for it where none is stated, and the
-    problem of an answer that is no unit of time.
+    """The sheet with the unit of its times as answered, the item that asks for it where none is stated, and
+    the problem of an answer that is no unit of time.
     """
     uses = list(reading.uses)
     items = []

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from kinetics.errors import Problem, StudyError
@@ -29,8 +30,11 @@ LAYOUTS = ("patients in rows", "patients in columns", "left out")
 _SUMMARY = re.compile(
     r"(mean|median|average|sd|sem|se|min|max|n|total|sum|cv ?%?|geo\w* ?mean|range)\.?", re.IGNORECASE
 )
-_NO_TIMES = {"il", "cd", "ccl", "cxcl", "cycle", "dose", "infusion", "cohort", "grade", "visit", "v", "c", "line", "level",
-             "arm", "part", "r iss", "iss", "hla", "age", "csf"}  # fmt: skip
+# stems of names with a number that is no day: IL-6, CD19, cycle 2
+_NO_TIMES = re.compile(
+    r"il|cd|ccl|cxcl|csf|hla|cycle|dose|infusion|cohort|grade|visit|v|c|line|level|arm|part|(r )?iss|age"
+)
+_OF_A_PATIENT = ("infusion date", "weight", "dose", "product", "route")  # roles of a patient's data
 _NUMBERED = re.compile(r"(?P<stem>.*?)[ _.\-|]*(?P<number>(?<![\d.])-?\d+)")
 _COVARIATES = re.compile(r"age|sex|gender|height|bmi|bsa|cohort|arm|stage|ecog|lines?|grade", re.IGNORECASE)
 
@@ -200,9 +204,7 @@ def _has_patients_in_columns(grid: Grid) -> bool:
 def _labels(text: str) -> bool:
     """Whether a text is one of a header: a time, a role."""
     plain = split_unit(text)[0]
-    return time_label(plain) is not None or role_named(plain) in (
-        "infusion date", "weight", "dose", "product", "route",
-    )  # fmt: skip
+    return time_label(plain) is not None or role_named(plain) in _OF_A_PATIENT
 
 
 def _patient_column(grid: Grid, header: HeaderBlock, body: Sequence[int]) -> int | None:
@@ -391,13 +393,13 @@ def _times_of_headers(labels: Sequence[str], turned: bool) -> dict[int, tuple[fl
         stems.setdefault(match["stem"].strip(), []).append((place, int(match["number"])))
     for stem, places in stems.items():
         numbers = [number for _, number in places]
-        rising = all(later > earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
+        rising = all(later > earlier for earlier, later in pairwise(numbers))
         plain = re.sub(r"[^a-z]+", " ", stem.lower()).strip()
         scale = 1.0
         if turned and not stem:
             words = [unit for word in re.findall(r"[A-Za-z]+", labels[0]) if (unit := time_unit(word))]
             scale = days_of(1.0, words[0]) if words else 1.0
-        if len(places) >= (2 if stem or turned else 3) and rising and plain not in _NO_TIMES:
+        if len(places) >= (2 if stem or turned else 3) and rising and _NO_TIMES.fullmatch(plain) is None:
             times |= {place: (number * scale, stem, "guess") for place, number in places}
     return times
 
@@ -438,13 +440,14 @@ def _with_role(kind: str, label: str, unit: str | None) -> ColumnUse:
 
 def _is_measured(cells: Sequence[Cell]) -> bool:
     """Whether the filled cells of a column are measurements, and not words."""
-    kinds = [cell_value(cell).kind for cell in cells if cell is not None and not is_date(cell)]
+    filled = [cell for cell in cells if cell is not None]
+    plain = [cell for cell in filled if not is_date(cell)]
+    kinds = [cell_value(cell).kind for cell in plain]
     told = [kind for kind in kinds if kind != "no value"]
-    dates = sum(is_date(cell) for cell in cells)
-    is_of_dates = 2 * dates > sum(cell is not None for cell in cells)
-    texts = [kind for cell, kind in zip([c for c in cells if c is not None and not is_date(c)], kinds, strict=True)
-             if kind == "word" and len(shown(cell)) > 5]  # fmt: skip
-    return not is_of_dates and (not told or 2 * len(texts) <= len(told)) and _has_number_or_word(kinds, cells)
+    texts = [cell for cell, kind in zip(plain, kinds, strict=True) if kind == "word" and len(shown(cell)) > 5]
+    if 2 * (len(filled) - len(plain)) > len(filled) or (told and 2 * len(texts) > len(told)):
+        return False
+    return _has_number_or_word(kinds, plain)
 
 
 def _has_number_or_word(kinds: Sequence[str], cells: Sequence[Cell]) -> bool:

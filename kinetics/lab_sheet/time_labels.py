@@ -9,14 +9,19 @@ __all__ = ["MONTH_DAYS", "TIME_WORDS", "TimeLabel", "days_of", "time_label", "ti
 
 MONTH_DAYS = 30.4375  # 365.25 / 12
 TIME_WORDS = re.compile(
-    r"^(pre[ _-]?\w*|baseline|screening|leuk?apheresis|apheresis|eot|eos|end of (study|treatment)|relapse|progression)$",
+    r"^(pre[ _-]?\w*|baseline|screening|leuk?apheresis|apheresis|eot|eos|end of (study|treatment)|relapse|"
+    r"progression)$",
     re.IGNORECASE,
 )
 
 _UNITS = {
-    "min": r"minutes?|mins?", "h": r"hours?|hrs?|h|stunden?|std", "day": r"days?|d|tage?|jours?",
-    "week": r"weeks?|wks?|wk|w|wochen?", "month": r"months?|mths?|mon|mo|m|monate?", "year": r"years?|yrs?|y|jahre?",
-}  # fmt: skip
+    "min": r"minutes?|mins?",
+    "h": r"hours?|hrs?|h|stunden?|std",
+    "day": r"days?|d|tage?|jours?",
+    "week": r"weeks?|wks?|wk|w|wochen?",
+    "month": r"months?|mths?|mon|mo|m|monate?",
+    "year": r"years?|yrs?|y|jahre?",
+}
 _DAYS = {"min": 1 / 1440, "h": 1 / 24, "day": 1.0, "week": 7.0, "month": MONTH_DAYS, "year": 365.25}
 _ANY = "|".join(_UNITS.values())
 _NUMBER = r"\d+(?:[.,]\d+)?"

@@ -15,7 +15,8 @@ _OTHERS = {  # spellings, in lower case and without spaces -> the unit
     "copy/ug": "copies/ug DNA", "copies/uggenomicdna": "copies/ug DNA", "vectorcopies/ugdna": "copies/ug DNA",
     "transgenecopies/ug": "copies/ug DNA", "transgenecopies/ugdna": "copies/ug DNA",
     "copies/microgramdna": "copies/ug DNA", "copiesperug": "copies/ug DNA", "copiesperugdna": "copies/ug DNA",
-    "cells/ul": "cells/uL", "/ul": "cells/uL", "cell/ul": "cells/uL", "cells/mm3": "cells/uL", "/mm3": "cells/uL",
+    "cells/ul": "cells/uL", "/ul": "cells/uL", "cell/ul": "cells/uL", "/mm3": "cells/uL",
+    "cells/mm3": "cells/uL",
     "cells/cumm": "cells/uL", "cellsperul": "cells/uL", "cells/microliter": "cells/uL",
     "cells/ml": "cells/mL", "/ml": "cells/mL", "cells/l": "cells/L",
     "1e9/l": "1e9 cells/L", "g/lcells": "1e9 cells/L", "1e9cells/l": "1e9 cells/L", "gpt/l": "1e9 cells/L",
@@ -41,7 +42,7 @@ def unit_named(text: str) -> str | None:
 
 
 def split_unit(header: str) -> tuple[str, str | None]:
-    """A header without its unit, and the unit: `BCMA [pg/mL]`, `Weight, kg`, `CD3_CAR_%`, `qPCR copies/ug`."""
+    """A header without its unit, and the unit: `BCMA [pg/mL]`, `Weight, kg`, `CD3_CAR_%`."""
     for match in _BRACKETS.finditer(header):
         unit = unit_named(match[1])
         if unit is not None:
@@ -55,7 +56,8 @@ def split_unit(header: str) -> tuple[str, str | None]:
         parts = header.split(mark)
         for count in range(1, min(3, len(parts))):  # a unit may hold the mark itself: copies/ug DNA
             unit = unit_named(mark.join(parts[-count:]))
-            if unit is not None and not re.fullmatch(r"[A-Za-z]+|\d+", parts[-1]) or unit in _WORDS_OF_UNITS:
+            is_word = re.fullmatch(r"[A-Za-z]+|\d+", parts[-1]) is not None
+            if unit is not None and (not is_word or unit in _WORDS_OF_UNITS):
                 return mark.join(parts[:-count]).strip(" ,;:|_"), unit
     return header, None
 

@@ -95,8 +95,8 @@ def test_a_long_sheet_needs_no_answer_but_the_infusion(tmp_path):
         # patients in columns, days as numbers
         "CAR copies,,\nDay,P1,P2\n0,<50,<50\n7,1200,800\n28,300,\n",
         # a row for each result
-        "Subject,Visit day,Parameter,Result,Unit\nP1,0,CAR copies,<50,copies/ug DNA\nP1,7,CAR copies,1200,copies/ug DNA\n"
-        "P1,28,CAR copies,300,copies/ug DNA\nP2,0,CAR copies,<50,copies/ug DNA\nP2,7,CAR copies,800,copies/ug DNA\n",
+        "Subject,Visit day,Parameter,Result,Unit\nP1,0,CAR copies,<50,copies/ug\nP1,7,CAR copies,1200,\n"
+        "P1,28,CAR copies,300,copies/ug\nP2,0,CAR copies,<50,copies/ug\nP2,7,CAR copies,800,copies/ug\n",
         # the patient only in the first row of each
         "Patient\tDay\tCAR copies\nP1\tD0\t<50\n\tD7\t1200\n\tD28\t300\nP2\tD0\t<50\n\tD7\t800\n",
         # hours
@@ -178,8 +178,10 @@ def test_similar_names_of_two_patients_stay_two(tmp_path):
     ("cell", "value", "censored"),
     [
         ("1 250", 1250, "none"), ("1.2 x 10^5", 1.2e5, "none"), ("2×10⁴", 2e4, "none"), ("1e3", 1000, "none"),
-        ("<50", 50, "left"), ("≤ 50", 50, "left"), ("BLQ", 50, "left"), ("BQL", 50, "left"), ("<LLOQ", 50, "left"),
-        ("not detected", 50, "left"), (">100000", 1e5, "right"), ("> 1 000 000", 1e6, "right"), ("30", 30, "none"),
+        ("<50", 50, "left"), ("≤ 50", 50, "left"), ("BLQ", 50, "left"), ("BQL", 50, "left"),
+        ("<LLOQ", 50, "left"),
+        ("not detected", 50, "left"), (">100000", 1e5, "right"), ("> 1 000 000", 1e6, "right"),
+        ("30", 30, "none"),
     ],
 )  # fmt: skip
 def test_a_cell_is_what_it_says(tmp_path, cell, value, censored):

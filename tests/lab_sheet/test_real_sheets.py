@@ -1,4 +1,4 @@
-"""Real sheets of a clinic (Fandrei 2024), where the folder of real data has them: they are never committed."""
+"""Real sheets of a clinic (Fandrei 2024), where the folder of real data has them; never committed."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> Path:
 
 
 def imported(folder: Path, text: str | Mapping[str, str], **answers: Any) -> Imported:
-    """Import CSV files of these texts; CAR-T is infused, and units are those proposed, unless `answers` differ."""
+    """Import CSV files of these texts: CAR-T is infused, units are as proposed, unless `answers` differ."""
     texts = {"sheet.csv": text} if isinstance(text, str) else text
     for name, content in texts.items():
         (folder / name).write_text(content, encoding="utf-8")
