@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,22 +13,25 @@ from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings
 from kinetics.lab_sheet.questions import Answers, Item, answer_of, open_items
 from kinetics.lab_sheet.samples import Sample
-from kinetics.lab_sheet.unit_names import unit_named
+from kinetics.lab_sheet.unit_names import LOGARITHM, unit_named
 from kinetics.units import convert, dimension, known_units
 
 __all__ = ["AnalyteFacts", "analytes_of"]
 
 LEAVE_OUT = "leave out"
+_UNREAD_UNIT = re.compile(r"[\[(][^\])]*/[^\])]*[\])]")
+_LOG10 = re.compile(r"log ?10 +(.+)")
 
 
 @dataclass(frozen=True)
 class AnalyteFacts:
-    """What the dictionary will say of an analyte."""
+    """What the dictionary will say of an analyte. `scale` is log10 where the cells are logarithms."""
 
     label: str
     assay: str
     site: str
     unit: str
+    scale: str = "linear"
 
 
 def analytes_of(
@@ -66,6 +70,10 @@ def analytes_of(
             what = f"units: {name} = {answer!r}, and the sheet says {stated[0]}"
             problems.append(Problem(what, "correct the header, or answer in a unit of the same dimension"))
             continue
+        scale = "linear"
+        if answer is not None and (match := _LOG10.fullmatch(answer)):
+            scale = "log10"
+            answer = match[1]
         if answer is not None:
             basis = "answer"
             unit = LEAVE_OUT if answer == LEAVE_OUT else (unit_named(answer) or answer)
@@ -77,7 +85,8 @@ def analytes_of(
             entries.append(Entry(f"analyte {name}", sheets, name, LEAVE_OUT, "answer"))
             continue
         if unit != "?":
-            entries.append(Entry(f"unit of {name}", sheets, ", ".join(stated) or "no unit", unit, basis))
+            read_as = unit if scale == "linear" else f"{scale} of {unit}"
+            entries.append(Entry(f"unit of {name}", sheets, ", ".join(stated) or "no unit", read_as, basis))
         if stated and any(not sample.unit for sample in mine):
             cells = tuple(sample.source for sample in mine if not sample.unit)
             entries.append(Entry(f"unit of {name}", sheets, "no unit", unit, "guess", cells=cells))
@@ -89,6 +98,7 @@ def analytes_of(
             assay=assay,
             site=facts.get("site", "blood"),
             unit=unit,
+            scale=scale,
         )
         basis = "guess" if (assay, analytes[name].site) == (proposed, "blood") else "toml"
         entries.append(
@@ -131,12 +141,25 @@ def _apart_by_dimension(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _proposals(by_name: Mapping[str, Sequence[Sample]]) -> dict[str, str]:
-    """The unit that each analyte's name suggests; none where two of a sheet would both be copies/ug DNA."""
+    """The unit that each analyte's name suggests.
+
+    None where two of a sheet would both be copies/ug DNA, and where the header has a unit that is not read,
+    or speaks of logarithms.
+    """
     units = {name: measure_named(name).unit for name in by_name}
     copies = [name for name, unit in units.items() if unit == "copies/ug DNA" and not by_name[name][0].unit]
     sheets = [by_name[name][0].sheet for name in copies]
+    in_words = {
+        name
+        for name, samples in by_name.items()
+        if _UNREAD_UNIT.search(samples[0].label) or LOGARITHM.search(f"{samples[0].label} {name}")
+    }
     doubtful = {name for name in copies if sheets.count(by_name[name][0].sheet) > 1}
-    return {name: unit for name, unit in units.items() if unit is not None and name not in doubtful}
+    return {
+        name: unit
+        for name, unit in units.items()
+        if unit is not None and name not in doubtful and name not in in_words
+    }
 
 
 def _span(samples: Sequence[Sample]) -> str:

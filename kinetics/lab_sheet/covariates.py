@@ -60,7 +60,7 @@ def _weights(
     """Patient -> body weight in kg, as text."""
     use = reading.uses[place]
     key = reading.keys[place]
-    unit = unit_named(use.unit) or "kg"
+    unit = unit_named(use.unit) if use.unit else "kg"
     if unit not in _WEIGHT_UNITS:
         problem = Problem(f"a weight in {use.unit!r}", "write kg or lb", file=reading.name, column=key)
         return {}, Findings(problems=(problem,))

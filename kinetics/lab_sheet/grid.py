@@ -85,7 +85,7 @@ def shown(cell: Cell) -> str:
         return cell.date().isoformat() if (cell.hour, cell.minute) == (0, 0) else cell.isoformat(" ")
     if isinstance(cell, str):
         return cell
-    return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
+    return str(int(cell)) if cell % 1 == 0 and abs(cell) < 2**53 else repr(cell)
 
 
 def transposed(grid: Grid, first: int = 0) -> Grid:

@@ -70,7 +70,8 @@ def interpret(
     infusions, infused = infusions_of(readings, names, patients, marks, answers)
     facts, declared, described = subject_facts(readings, names, patients, marks)
     facts, declared = _with_levels(facts, declared, infusions)
-    observations, places, lloqs = _observations(measurements, patients)
+    linear = {name for name, spec in analytes.items() if spec.scale == "linear"}
+    observations, places, lloqs = _observations(measurements, patients, linear)
     dictionary, framed = _dictionary(
         content, title, analytes, lloqs, declared, observations=observations, readings=readings
     )
@@ -90,6 +91,10 @@ def interpret(
             framed,
         ]
     )
+    if not any(reading.columns("measure", "value") for reading in readings):
+        remedy = "name the times of the columns, as D7 or `Day 7`, or add a column of days"
+        files = ", ".join(dict.fromkeys(reading.grid.file for reading in readings))
+        found = together([found, Findings(problems=(Problem("no measurement", remedy, file=files),))])
     tables = {
         "subjects": facts.rename_axis("subject").reset_index(),
         "doses": _doses(infusions),
@@ -206,10 +211,11 @@ def _doses(infusions: Sequence[Infusion]) -> DataFrame:
 
 
 def _observations(
-    measurements: Sequence[Measurement], patients: Sequence[str]
+    measurements: Sequence[Measurement], patients: Sequence[str], linear: set[str]
 ) -> tuple[DataFrame, tuple[tuple[str, int], ...], dict[str, float]]:
     """observations.csv in order, the sheet and row of each record, and the LLOQ that holds for all records
-    of an analyte.
+    of an analyte. The limits of an analyte that is not `linear` stand with its records, in logarithms as they
+    are.
     """
     place = {patient: rank for rank, patient in enumerate(patients)}
     ordered = sorted(
@@ -224,7 +230,7 @@ def _observations(
     everywhere = {
         name: limit
         for name, values in limits.items()
-        if len(values) == 1 and (limit := next(iter(values))) is not None
+        if name in linear and len(values) == 1 and (limit := next(iter(values))) is not None
     }
     rows = [
         {
@@ -277,6 +283,8 @@ def _dictionary(
     for name, facts in analytes.items():
         if name in measured:
             spec: dict[str, Any] = asdict(facts)
+            if spec["scale"] == "linear":
+                del spec["scale"]
             if name in lloqs:
                 spec["lloq"] = lloqs[name]
             dictionary["analytes"][name] = spec

@@ -18,7 +18,7 @@ from kinetics.lab_sheet.samples import Sample
 
 __all__ = ["Measurement", "measurements_of", "word_key"]
 
-_MEANING = re.compile(r"(below|above|<|>)\s*(\S+)")
+_MEANING = re.compile(r"(below|above|value|<|>)\s*(\S+)")
 _NOTE = re.compile(
     r"\b(?:lloq|loq|lod|limit of (?:quanti\w+|detection)|detection limit)\b"
     r"[^\d<>]{0,20}(?P<number>\d[\d.,]*(?:[eE][+-]?\d+)?)",
@@ -132,7 +132,9 @@ def _words(told: Sequence[Told], answers: Answers) -> tuple[dict[str, str], Find
             meanings[key] = answer
         else:
             meanings[key] = "?"
-            remedy = "write not detected, not done, below NUMBER, above NUMBER, or of 0 measured"
+            remedy = (
+                "write not detected, not done, below NUMBER, above NUMBER, value NUMBER, or of 0 measured"
+            )
             problems.append(Problem(f"words: {word} = {answer!r}", remedy))
         if meanings[key] != "?":
             cells = tuple(sample.source for sample in samples)
@@ -150,10 +152,12 @@ def _is_meaning(answer: str, key: str) -> bool:
 
 
 def _meaning(key: str) -> str | None:
-    """The proposal for a word; none for `n.d.`, which may be not detected or not done."""
+    """The proposal for a word; none for `n.d.`, which may be not detected or not done, and for what holds a
+    number.
+    """
     if key == "0" or key.startswith(("neg", "undet")):
         return "not detected"
-    return None if re.fullmatch(r"n\w?d|nd|[<>]\w+|\+*|pos\w*", key) else "not done"
+    return None if re.fullmatch(r"n\w?d|\W*|pos\w*|.*(\d|loq|above|over|high|trace).*", key) else "not done"
 
 
 def _meant(value: CellValue, sample: Sample, meanings: Mapping[str, str]) -> CellValue:
@@ -172,6 +176,8 @@ def _meant(value: CellValue, sample: Sample, meanings: Mapping[str, str]) -> Cel
         return replace(value, kind="not detected", value=None)
     match = _MEANING.fullmatch(meaning)
     number = None if match is None else number_of(match[2])
+    if meaning.startswith("value"):
+        return CellValue("number", number, value.how)
     kind = "below" if meaning[0] in "b<" else "above"
     return CellValue(kind, number, value.how)
 

@@ -23,10 +23,13 @@ QUESTIONS = {  # key -> what is asked, and what may be answered
         "comma, or point; of a point among decimal commas: thousands, or decimals",
     ),
     "times": ("On which day are these samples?", "a day relative to the infusion, as -7, or leave out"),
-    "units": ("Which units are these in?", "a unit, as copies/ug DNA or cells/uL, or leave out"),
+    "units": (
+        "Which units are these in?",
+        "a unit, as copies/ug DNA or cells/uL, of logarithms log10 copies/ug DNA, or leave out",
+    ),
     "words": (
         "What do these cells say?",
-        "not detected (below the LLOQ), not done, below NUMBER, above NUMBER; of 0 also measured",
+        "not detected (below the LLOQ), not done, below NUMBER, above NUMBER, value NUMBER; 0: also measured",
     ),
     "limits": ("What is the LLOQ of these?", "a number in the unit of the analyte, or leave out"),
     "same_time": (

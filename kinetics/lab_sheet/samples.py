@@ -103,7 +103,7 @@ def samples_of(
                 entries.setdefault((reading.name, times.how), []).append(address)
             samples += row_samples
     items = [
-        Item(word, "leave out", f"{len(places)} rows, the first {places[0]}")
+        Item(word, _day_proposed(word), f"{len(places)} rows, the first {places[0]}")
         for word, places in words.items()
     ]
     listed = [
@@ -117,6 +117,11 @@ def samples_of(
             listed.append(Entry("time", "", word, read_as, "answer", cells=tuple(places)))
     questions = (*open_items("units", units, answers), *open_items("times", items, answers))
     return samples, Findings(questions, tuple(listed), tuple(problems))
+
+
+def _day_proposed(word: str) -> str:
+    """The proposal for a word in place of a time."""
+    return "0" if re.fullmatch(r"(day of )?(car[- ]?\w* )?infusion( day)?", word.lower()) else "leave out"
 
 
 def _days_answered(answer: str) -> float | None:
@@ -215,7 +220,7 @@ def _days_of_cell(cell: Cell, unit: str, month_days: float) -> float | None:
         days = days_of(value.value, unit if unit in ("min", "h", "day", "week", "month", "year") else "day")
         return days * month_days / MONTH_DAYS if unit == "month" else days
     label = time_label(shown(cell))
-    if label is None or label.rest:
+    if label is None or not re.fullmatch(r"|(visit|v|time ?point|tp) ?\d*", label.rest, re.IGNORECASE):
         return None
     return label.days * month_days / MONTH_DAYS if label.unit == "month" else label.days
 

@@ -20,7 +20,7 @@ from kinetics.lab_sheet.dates import date_of, is_date
 from kinetics.lab_sheet.grid import Cell, Grid, address, shown, transposed
 from kinetics.lab_sheet.header_block import HeaderBlock, header_at, header_block
 from kinetics.lab_sheet.time_labels import TIME_WORDS, days_of, time_label, time_unit
-from kinetics.lab_sheet.unit_names import split_unit
+from kinetics.lab_sheet.unit_names import LOGARITHM, split_unit
 
 __all__ = ["Basis", "DataRow", "SheetReading", "read_sheet"]
 
@@ -34,8 +34,9 @@ _SUMMARY = re.compile(
 _NO_TIMES = re.compile(
     r"il|cd|ccl|cxcl|csf|hla|cycle|dose|infusion|cohort|grade|visit|v|c|line|level|arm|part|(r )?iss|age"
 )
+_BRACKETS = re.compile(r"[\[(].*?[\])]")
 _OF_A_PATIENT = ("infusion date", "weight", "dose", "product", "route")  # roles of a patient's data
-_NUMBERED = re.compile(r"(?P<stem>.*?)[ _.\-|]*(?P<number>(?<![\d.])-?\d+)")
+_NUMBERED = re.compile(r"(?P<stem>.*?)(?:^|[ _.|]+|(?<=\w)-(?=\d))(?P<number>-?\d+)")
 _COVARIATES = re.compile(r"age|sex|gender|height|bmi|bsa|cohort|arm|stage|ecog|lines?|grade", re.IGNORECASE)
 
 
@@ -301,7 +302,8 @@ def _proposals(
     patients = [shown(cell) for cell in cells[patient]]
     splits = [split_unit(name) for name in header.names]
     roles = [
-        role_named(label) or role_named(name) for (label, _), name in zip(splits, header.names, strict=True)
+        role_named(label) or role_named(name) or role_named(_BRACKETS.sub("", label))
+        for (label, _), name in zip(splits, header.names, strict=True)
     ]
     times = (
         {} if _time_columns(roles, cells) else _times_of_headers([label for label, _ in splits], grid.turned)
@@ -336,16 +338,17 @@ def _proposals(
 
 def _name_of_table(grid: Grid, notes: Sequence[str]) -> str:
     """The name of what a wide sheet measures, where its headers have none: that of the sheet, or a title."""
+    scale = "log_" if any(LOGARITHM.search(note) for note in notes) else ""
     for text in (*notes, grid.sheet):
         if not re.search(r"\bcar\b|\bcar[-_ ]?(t|nk)|transgene", text, re.IGNORECASE):
             continue
         if re.search(r"pcr|copies|transgene|vcn", text, re.IGNORECASE):
-            return "car_copies"
+            return f"{scale}car_copies"
         if re.search(r"flow|facs|cytometr", text, re.IGNORECASE):
-            return "car_cells"
+            return f"{scale}car_cells"
     if re.fullmatch(r"(sheet|tabelle|feuil|blad|hoja) ?\d*", grid.sheet, re.IGNORECASE):
-        return "measurement"
-    return analyte_name(grid.sheet.rpartition(": ")[2]) or "measurement"
+        return f"{scale}measurement"
+    return scale + (analyte_name(grid.sheet.rpartition(": ")[2]) or "measurement")
 
 
 def _time_columns(roles: Sequence[str | None], cells: list[list[Cell]]) -> list[int]:
@@ -384,11 +387,7 @@ def _times_of_headers(labels: Sequence[str], turned: bool) -> dict[int, tuple[fl
     stems: dict[str, list[tuple[int, int]]] = {}
     for place, label in enumerate(labels):
         match = _NUMBERED.fullmatch(label)
-        if (
-            place in times
-            or match is None
-            or re.search(r"[A-Za-z]$", match["stem"] + label[len(match["stem"]) :][:1])
-        ):
+        if place in times or match is None:
             continue
         stems.setdefault(match["stem"].strip(), []).append((place, int(match["number"])))
     for stem, places in stems.items():
@@ -435,6 +434,11 @@ def _with_role(kind: str, label: str, unit: str | None) -> ColumnUse:
     if kind in ("time", "actual time"):
         words = [found for word in re.findall(r"[A-Za-z]+", label) if (found := time_unit(word))]
         return ColumnUse(kind, unit=unit or (words[0] if words else ""))
+    unread = _BRACKETS.search(label)
+    if kind in ("weight", "dose") and unit is None and unread is not None:
+        return ColumnUse(
+            kind, unit=unread[0].strip("[]() ")
+        )  # a unit that is not read: it is asked or refused
     return ColumnUse(kind, unit=unit or "")
 
 

@@ -10,7 +10,7 @@ __all__ = ["MONTH_DAYS", "TIME_WORDS", "TimeLabel", "days_of", "time_label", "ti
 MONTH_DAYS = 30.4375  # 365.25 / 12
 TIME_WORDS = re.compile(
     r"^(pre[ _-]?\w*|baseline|screening|leuk?apheresis|apheresis|eot|eos|end of (study|treatment)|relapse|"
-    r"progression)$",
+    r"progression|(day of )?(car[- ]?\w* )?infusion( day)?)$",
     re.IGNORECASE,
 )
 
@@ -73,6 +73,8 @@ def time_label(text: str) -> TimeLabel | None:
         match = min(matches, key=lambda found: found.start())
     rest = re.sub(r"\s+", " ", f"{text[: match.start()]} {text[match.end() :]}").strip(" -_.:,|")
     rest = re.sub(r"\(\s*\)|\[\s*\]", "", rest).strip()
+    if _FIRST.search(rest):  # `Week 1 Day 3` may be day 3, or day 10
+        return None
     return TimeLabel(_days(match), time_unit(match["unit"]) or "day", rest)
 
 

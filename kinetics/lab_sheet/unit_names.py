@@ -6,8 +6,9 @@ import re
 
 from kinetics.units import known_units
 
-__all__ = ["split_unit", "unit_named"]
+__all__ = ["LOGARITHM", "split_unit", "unit_named"]
 
+LOGARITHM = re.compile(r"(?<![a-z])(log|ln)(10|2|e)?(?![a-z])", re.IGNORECASE)
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _BRACKETS = re.compile(r"[\[(]([^\[\]()]+)[\])]")
 _OTHERS = {  # spellings, in lower case and without spaces -> the unit
@@ -35,7 +36,7 @@ def unit_named(text: str) -> str | None:
         return None
     plain = text.strip().translate(_SUPERSCRIPTS).replace("µ", "u").replace("μ", "u")
     plain = re.sub(r"\s*\bper\b\s*", "/", re.sub(r"\s+of\s+", " ", plain), flags=re.IGNORECASE)
-    plain = re.sub(r"\s", "", plain).lower()
+    plain = re.sub(r"\s", "", plain).lower().replace("kopien", "copies").replace("zellen", "cells")
     plain = re.sub(r"(?:[x×*·])?10(?:\^|\*\*)?([369])(?!\d)", r"1e\1", plain)
     plain = re.sub(r"car\+?(t|nk)?[-+]?cells|cart[-+]?cells", "cells", plain)
     return _OTHERS.get(plain) or _KNOWN.get(plain)
@@ -43,6 +44,8 @@ def unit_named(text: str) -> str | None:
 
 def split_unit(header: str) -> tuple[str, str | None]:
     """A header without its unit, and the unit: `BCMA [pg/mL]`, `Weight, kg`, `CD3_CAR_%`."""
+    if LOGARITHM.search(header):  # what it counts is asked, with the logarithm
+        return header, None
     for match in _BRACKETS.finditer(header):
         unit = unit_named(match[1])
         if unit is not None:

@@ -592,3 +592,60 @@ def test_an_answer_that_contradicts_the_header_is_refused(tmp_path):
     made.toml.write_text(toml.replace("[answers]\n", '[answers]\nunts.x = "y"\n'), encoding="utf-8")
     with pytest.raises(StudyError, match="did you mean 'units'"):
         kn.import_study(again=made.toml, force=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Patient,CAR (log10 copies/ug DNA) D7,CAR (log10 copies/ug DNA) D14\nP1,4.5,<1.7\n",
+        "Patient,Day,CAR log10 copies/ug DNA\nP1,7,4.5\nP1,14,<1.7\n",
+        "CAR-T log10(copies/ug DNA),,\nPatient,D7,D14\nP1,4.5,<1.7\n",
+    ],
+)
+def test_logarithms_have_no_proposal_and_are_read_as_answered(tmp_path, text):
+    asked = open_questions(tmp_path, text, units={})
+    (name,) = asked["units"]
+    assert "no answer for" in refusal(tmp_path, text)[0]
+    made = imported(tmp_path, text, units={name: "log10 copies/ug DNA"})
+    values = [(round(value, 2), censored) for *_, value, censored in records(made)]
+    assert values == [(31622.78, "none"), (50.12, "left")]
+
+
+@pytest.mark.parametrize("cell", ["120*", "~50", ">ULOQ", "trace"])
+def test_a_word_that_may_be_a_value_has_no_proposal(tmp_path, cell):
+    text = f"Patient,Day,CAR copies\nP1,7,{cell}\nP1,14,900\n"
+    assert "no answer for" in refusal(tmp_path, text, words="proposed")[0]
+    made = imported(tmp_path, text, words={cell: "value 120"})
+    assert records(made)[0] == ("P1", 7.0, 120.0, "none")
+
+
+def test_a_unit_that_is_not_read_is_asked_without_a_proposal(tmp_path):
+    text = "Patient,IFN (IU/mL) D7,Weight (stone)\nP1,5,11\n"
+    assert "no answer for 'ifn_iu_ml'" in refusal(tmp_path, text)[0]
+    (problem,) = refusal(tmp_path, text, units={"ifn_iu_ml": "1"})
+    assert "a weight in 'stone'; write kg or lb" in problem
+
+
+def test_a_dose_whose_power_of_ten_is_doubtful_is_asked(tmp_path):
+    text = "Patient,Dose (10E6 cells),copies D7\nP1,100,5\n"
+    answers = {"infusion": "car_t"}
+    assert "no answer for 'dose'" in refusal(tmp_path, text, **answers)[0]
+    made = imported(tmp_path, text, units="dose = 1e6 cells", **answers)
+    assert made.study.doses["amount"].tolist() == [1e8]
+
+
+def test_two_times_in_a_header_or_a_cycle_are_no_time(tmp_path):
+    for header in ("Week 1 Day 3 copies,Week 2 Day 1 copies", "C1D1,C1D8"):
+        (problem,) = refusal(tmp_path, f"Patient,{header}\nP1,1,2\n")
+        assert "no measurement; name the times of the columns" in problem
+
+
+def test_a_minus_before_a_day_is_kept(tmp_path):
+    made = imported(tmp_path, "Patient,copies_-7,copies_0,copies_7\nP1,1,2,3\n")
+    assert [row[1] for row in records(made)] == [-7.0, 0.0, 7.0]
+
+
+def test_visits_name_their_day(tmp_path):
+    text = "Patient,Visit,copies\nP1,Infusion,1\nP1,Visit 3 (D14),2\n"
+    made = imported(tmp_path, text, times="proposed")
+    assert [row[1] for row in records(made)] == [0.0, 14.0]
