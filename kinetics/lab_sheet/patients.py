@@ -60,8 +60,10 @@ def _joined(
     by_number = [
         name for name in new if re.fullmatch(r"\D*\d+\D*", name) and _number(_plain(name)) in numbers
     ]
+    bare = all(map(str.isdigit, names)) or all(_plain(name).isdigit() for name in ids)
     with_number = (
         not with_ending
+        and bare  # A-01 and B-01 may be patients of two centres
         and len(numbers) == len(names)
         and len(new) == len(ids)
         and len(by_number) >= 0.5 * max(1, len(ids))
