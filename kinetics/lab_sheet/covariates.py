@@ -34,12 +34,13 @@ def subject_facts(
     table = DataFrame(index=list(patients))
     declared: dict[str, dict[str, str]] = {}
     parts: list[Findings] = []
+    all_weights: dict[str, str] = {}
     for reading in readings:
         for place in reading.columns("weight"):
             weights, found = _weights(reading, names, place, marks)
             parts.append(found)
-            column = table.index.to_series().map(weights)
-            table["weight_kg"] = table["weight_kg"].fillna(column) if "weight_kg" in table else column
+            all_weights = weights | all_weights  # the first sheet's stand
+            table["weight_kg"] = [all_weights.get(patient, "") for patient in patients]
         for place in reading.columns("covariate", "note"):
             values, differs = _values(reading, names, place)
             told = {p: cell for p, cell in values.items() if p in table.index and not _is_missing(cell)}
@@ -50,8 +51,8 @@ def subject_facts(
             elif told:
                 name = _name(reading, place, list(table.columns))
                 cells, declared[name] = _covariate(reading, place, told, marks)
-                table[name] = table.index.to_series().map(cells)
-    return table.fillna(""), declared, together(parts)
+                table[name] = [cells.get(patient, "") for patient in patients]
+    return table, declared, together(parts)
 
 
 def _weights(

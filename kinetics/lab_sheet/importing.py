@@ -17,7 +17,7 @@ from kinetics.lab_sheet.grid import Grid, read_grids
 from kinetics.lab_sheet.import_file import ImportFile, import_toml, read_import_file
 from kinetics.lab_sheet.interpretation import Interpretation, interpret
 from kinetics.lab_sheet.proposal import proposal_text
-from kinetics.lab_sheet.questions import QUESTIONS, Question, item_answers
+from kinetics.lab_sheet.questions import PROPOSED, QUESTIONS, Item, Question, item_answers
 from kinetics.lab_sheet.sheet_reading import SheetReading, read_sheet
 from kinetics.study import Study, read_study, validate_study
 
@@ -282,13 +282,22 @@ def _with_answers(
             if unknown and question is not None:
                 names = [item.name for item in question.items]
                 raise InputError(Problem(f"{key}: no item {unknown[0]!r}", did_you_mean(unknown[0], names)))
-        elif question is None:
+        elif question is None and (answer == PROPOSED or interpretation.problems):
             continue
+        elif question is None:
+            reply = item_answers(_answered(key, known), str(answer))
         else:
             reply = item_answers(question, str(answer))
         known = {**known, key: {**known.get(key, {}), **reply}}
         interpretation = interpret(readings, content, known, title)
     return known, interpretation
+
+
+def _answered(key: str, known: Mapping[str, Mapping[str, str]]) -> Question:
+    """A question with its answers as proposals, to be answered anew. InputError where it has none."""
+    if not known.get(key):
+        raise InputError(Problem(f"{key}: nothing is asked", "leave the answer out: the sheets say it"))
+    return Question(key, tuple(Item(name, answer) for name, answer in known[key].items()))
 
 
 def _open(question: Question, toml: Path) -> Problem:

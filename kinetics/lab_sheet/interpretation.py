@@ -200,9 +200,9 @@ def _with_levels(
     units = {unit for _, unit in levels.values()}
     if len(units) != 1:
         return facts, declared
-    column = facts.index.to_series().map({p: f"{amount:.10g}" for p, (amount, _) in levels.items()})
+    column = [f"{levels[patient][0]:.10g}" if patient in levels else "" for patient in facts.index]
     spec = {"role": "covariate", "label": "Dose", "kind": "number", "unit": units.pop()}
-    return facts.assign(dose_level=column.fillna("")), declared | {"dose_level": spec}
+    return facts.assign(dose_level=column), declared | {"dose_level": spec}
 
 
 def _doses(infusions: Sequence[Infusion]) -> DataFrame:

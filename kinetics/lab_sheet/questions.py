@@ -8,7 +8,18 @@ from dataclasses import dataclass
 
 from kinetics.errors import InputError, Problem, did_you_mean
 
-__all__ = ["ALL", "OPEN", "Answers", "Item", "Question", "answer_of", "item_answers", "open_items"]
+__all__ = [
+    "ALL",
+    "OPEN",
+    "PROPOSED",
+    "QUESTIONS",
+    "Answers",
+    "Item",
+    "Question",
+    "answer_of",
+    "item_answers",
+    "open_items",
+]
 
 OPEN = "?"  # an answer that begins with it is open; what follows is the proposal
 ALL = "all"  # the item of a question that has one alone

@@ -649,3 +649,15 @@ def test_visits_name_their_day(tmp_path):
     text = "Patient,Visit,copies\nP1,Infusion,1\nP1,Visit 3 (D14),2\n"
     made = imported(tmp_path, text, times="proposed")
     assert [row[1] for row in records(made)] == [0.0, 14.0]
+
+
+def test_an_answer_of_the_call_replaces_that_of_the_toml(tmp_path):
+    made = imported(tmp_path, LONG)
+    answers = {"infusion": "car_nk 5e7 cells hepatic_artery"}
+    doses = kn.import_study(again=made.toml, answers=answers, force=True).study.doses
+    assert doses[["product", "amount", "route"]].drop_duplicates().values.tolist() == [
+        ["car_nk", 5e7, "hepatic_artery"]
+    ]
+    assert 'infusion = "car_nk 5e7 cells hepatic_artery"' in made.toml.read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="words: nothing is asked"):
+        kn.import_study(again=made.toml, answers={"words": "not done"}, force=True)
