@@ -45,7 +45,7 @@ def test_five_answers_make_a_study_of_the_clinics_sheets(fandrei, tmp_path, file
     wide = pd.read_csv(fandrei / "qpcr_wide.csv").set_index("patient_id")
     wide = wide[[f"copies_{day}" for day in (7, 14, 30, 100)]]
     copies = study.observed("copies")
-    assert len(copies) == int(wide.notna().to_numpy().sum()) == 95
+    assert len(copies) == int(wide.notna().to_numpy().sum())
     for row in copies.itertuples():
         assert wide.loc[row.subject, f"copies_{row.time:g}"] == row.value
 
@@ -63,8 +63,8 @@ def test_five_answers_make_a_study_of_the_clinics_sheets(fandrei, tmp_path, file
         assert (row.value, row.censored) == ((0.2, "left") if value == 0 else (value, "none"))
 
     table = kn.nca(study, analyte="copies")
-    first = table[table["subject"] == "Patient001"].iloc[0]
-    assert (first["cmax"], first["tmax"], first["tlast"]) != (0, 0, 0)
+    table = table[table["cycle"].astype(str) == "1"].set_index("subject")
+    assert table["cmax"].dropna().to_dict() == wide.max(axis=1).dropna().to_dict()
 
 
 def test_the_list_has_every_cell_that_is_no_plain_number(fandrei, tmp_path):
