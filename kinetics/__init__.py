@@ -1,6 +1,6 @@
 """Cellular kinetics of CAR-NK and CAR-T cells: a study in, a fitted model and its exposure out.
 
-to read      read_study, validate_study, load_model, read_regimen, read_plan, read_protocol
+to read      import_study, read_study, validate_study, load_model, read_regimen, read_plan, read_protocol
 to fit       fit, resume, load_fit
 to check     check, parameter_table, vpc, loo, compare
 to measure   nca, exposure, biodistribution, tornado, simulate
@@ -44,6 +44,8 @@ __all__ = [
     "Study",
     "read_study",
     "validate_study",
+    # lab_sheet
+    "import_study",
     # regimen
     "Regimen",
     "read_regimen",
@@ -98,6 +100,7 @@ __all__ = [
     # the sub-packages, in the order in which data flows
     "errors",
     "study",
+    "lab_sheet",
     "regimen",
     "model",
     "solve",

@@ -9,6 +9,7 @@ from . import (
     exposures as exposures,
     formats as formats,
     inference as inference,
+    lab_sheet as lab_sheet,
     model as model,
     outcomes as outcomes,
     pages as pages,
@@ -40,6 +41,7 @@ from .exposures import (
 )
 from .formats import export as export
 from .inference import Fit as Fit, fit as fit, load_fit as load_fit, resume as resume
+from .lab_sheet import import_study as import_study
 from .model import (
     Balance as Balance,
     Derived as Derived,

@@ -8,6 +8,7 @@ The program and its parts:
 
 From data to a fit:
 `study`: `validate`, `convert`, `export`, `new`
+`import_sheet`: `import`
 `new_study`: the files that `new` writes
 `models`: `models`, `check-model`
 `fit`: `fit`, `resume`, `check`

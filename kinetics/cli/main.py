@@ -20,6 +20,7 @@ from kinetics.cli.explore import explore
 from kinetics.cli.exposure import exposure, nca, tornado
 from kinetics.cli.fit import check, fit_plan, resume_run
 from kinetics.cli.groups import Group
+from kinetics.cli.import_sheet import import_sheet
 from kinetics.cli.models import check_model, models
 from kinetics.cli.outcomes import astct, recist, response
 from kinetics.cli.plot import plot
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 
 app.command()(models)
+app.command("import")(import_sheet)
 app.command()(validate)
 app.command()(convert)
 app.command()(export)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     "ground",
     "study",
+    "lab_sheet",
     "regimen",
     "model",
     "solve",
@@ -44,7 +45,7 @@ LAYERS = (
     "batch",
     "cli",
 )
-WITHOUT_JAX = ("study", "escalation", "protocol", "outcomes")  # what a clinic's machine reads quickly
+WITHOUT_JAX = ("study", "lab_sheet", "escalation", "protocol", "outcomes")  # what a clinic's machine reads quickly
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}
 
 

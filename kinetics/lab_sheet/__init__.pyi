@@ -1,0 +1,8 @@
+from .importing import (
+    INTERPRETATIONS as INTERPRETATIONS,
+    Imported as Imported,
+    OpenQuestions as OpenQuestions,
+    import_study as import_study,
+    run_import as run_import,
+)
+from .questions import Question as Question
