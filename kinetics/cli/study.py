@@ -16,7 +16,7 @@ from kinetics.exposures import NCARules
 from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
 from kinetics.inference import Fit, load_fit
 from kinetics.protocol import read_protocol, settled
-from kinetics.study import NOT_DECLARED, Study, read_study, validate_study
+from kinetics.study import NOT_DECLARED, Study, read_study
 
 __all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
 
@@ -66,11 +66,7 @@ def validate(
     `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
     --product drug`
     """
-    options = _table_options(locals())
-    problems = validate_study(study, **options)
-    if problems:
-        raise InputError(problems)
-    checked = read_study(study, **options)
+    checked = read_study(study, **_table_options(locals()))
     print_result(checked.summary(), str(checked), as_json)
 
 

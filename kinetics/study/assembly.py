@@ -209,10 +209,8 @@ def _problems_across(
     if doses is not None:
         yield from _repeated_doses(doses, made["doses"])
     subjects = raw.get("subjects.csv")
-    if subjects is not None:
-        for name, word in (("doses", "dose"), ("observations", "observation")):
-            if name in made:
-                yield from _without(subjects, made["subjects"], made[name], word)
+    if subjects is not None and "doses" in made:
+        yield from _without_dose(subjects, made["subjects"], made["doses"])
 
 
 def _unknown_subjects(source: RawTable, table: DataFrame, listed: list[str]) -> Iterator[Problem]:
@@ -261,16 +259,16 @@ def _repeated_doses(source: RawTable, doses: DataFrame) -> Iterator[Problem]:
     """Problems of two doses of one product at one time by one route."""
     repeated = doses.duplicated(["subject", "time", "product", "route"]) & doses["time"].notna()
     what = "a second dose of this product by this route at the same time"
-    remedy = "keep one row, with the sum if both were given"
+    remedy = "keep one row if they are one dose; if both were given, write when each was"
     yield from source.problems_where(repeated, "time", what, remedy)
 
 
-def _without(source: RawTable, subjects: DataFrame, table: DataFrame, word: str) -> Iterator[Problem]:
-    """Problems of subjects without a row in `table`, which holds the doses or the observations."""
-    present = set(table["subject"])
+def _without_dose(source: RawTable, subjects: DataFrame, doses: DataFrame) -> Iterator[Problem]:
+    """Problems of subjects without a dose. One without a record is no problem: he counts for DLTs."""
+    present = set(doses["subject"])
     absent = [bool(subject) and subject not in present for subject in subjects.index]
-    remedy = f"add the {word}s, or remove the subject from {source.file}"
-    yield from source.problems_where(absent, "subject", f"the subject has no {word}", remedy)
+    remedy = f"add the doses, or remove the subject from {source.file}"
+    yield from source.problems_where(absent, "subject", "the subject has no dose", remedy)
 
 
 def by_subject(table: DataFrame, subjects: DataFrame) -> DataFrame:

@@ -16,7 +16,7 @@ from pandas import Series
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.dictionary import Column
-from kinetics.study.raw_table import RawTable, is_missing, read_table
+from kinetics.study.raw_table import RawTable, is_missing, is_number, read_table
 from kinetics.units import UnitError, convert
 
 __all__ = [
@@ -88,15 +88,24 @@ def _diagnose(cell: str) -> tuple[str, str]:
     if _CLOCK.match(cell):
         return "a clock time, not a number", "write the time since the first dose, as a decimal number"
     if _COMMA.match(cell):
-        remedy = f"write {cell.replace(',', '.')}" if cell.count(",") == 1 else "remove the commas"
-        return "a comma inside a number", f"{remedy} (decimals take a point, thousands no mark)"
-    if bound := _BELOW.match(cell):
-        return "a limit, not a number", f"write value {bound[1]} and censored = left"
-    if bound := _ABOVE.match(cell):
-        return "a limit, not a number", f"write value {bound[1]} and censored = right"
+        return "a comma inside a number", f"{_without_comma(cell)} (decimals take a point, thousands no mark)"
+    for bound, word, limit in ((_BELOW, "left", "LLOQ"), (_ABOVE, "right", "ULOQ")):
+        if match := bound.match(cell):
+            value = match[1] if is_number(match[1]) else f"the {limit}"
+            code = "1" if word == "left" else "-1"
+            return "a limit, not a number", f"write value {value} and censored = {word} (CENS {code})"
     if cell.lower() in _WORDS:
         return "a word, not a number", "write the LLOQ as the value and censored = left"
     return "not a finite number", "write a plain number such as 3.5 or 1.5e7"
+
+
+def _without_comma(cell: str) -> str:
+    """How to write a number without its commas; `1,000` may be a thousand or one, and is left to the reader."""
+    if cell.count(",") > 1:
+        return "remove the commas"
+    if re.match(r"^[+-]?[1-9]\d{0,2},\d{3}$", cell):
+        return "write the number without the comma"
+    return f"write {cell.replace(',', '.')}"
 
 
 def integers(table: RawTable, column: str, *, default: int, minimum: int = 0) -> Series:
@@ -147,18 +156,16 @@ def labels(table: RawTable, column: str, spec: Column, *, required: bool) -> Ser
     A code that the dictionary does not list is reported, and so is an empty cell of a `required` column.
     """
     label_of = spec.labels
-    values: list[str | None] = []
-    for row, cell in table.cells(column).items():
-        if is_missing(cell):
-            if required:
-                table.report("the cell is empty", "write a value", row=int(str(row)), column=column)
-            values.append(None)
-            continue
+    cells = table.cells(column)
+    missing = table.missing(column)
+    if required:
+        table.flag(missing, column, "the cell is empty", "write a value")
+    for cell in dict.fromkeys(cells[~missing]):
         if label_of is not None and cell not in label_of:
             what = f"the code is not in {table.dictionary}"
             remedy = f"add it to the column's codes ({nearest(cell, label_of)})"
-            table.report(what, remedy, row=int(str(row)), column=column)
-        values.append((label_of or {}).get(cell, cell))
+            table.flag(cells == cell, column, what, remedy)
+    values = [None if empty else (label_of or {}).get(cell, cell) for cell, empty in zip(cells, missing, strict=True)]
     return Series(values, index=table.frame.index, dtype=object)
 
 
@@ -172,7 +179,7 @@ def declared(table: RawTable, column: str, spec: Column) -> Series:
 def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = ()) -> Series:
     """A required column of snake_case names; a misspelling of a standard name in `near` is reported too."""
     cells = table.cells(column)
-    for row, cell in cells.items():
+    for cell in dict.fromkeys(cells):
         what = ""
         remedy = f"write a snake_case name such as {example}"
         if is_missing(cell):
@@ -186,7 +193,7 @@ def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = (
             what = "looks misspelt"
             remedy = did_you_mean(cell, near)
         if what:
-            table.report(what, remedy, row=int(str(row)), column=column)
+            table.flag(cells == cell, column, what, remedy)
     return cells
 
 

@@ -69,11 +69,11 @@ def _analytes(raw: RawTable, dictionary: Dictionary) -> Series:
     cells = raw.cells("analyte")
     if "analyte" not in raw:
         return cells
-    for row, cell in cells.items():
+    for cell in dict.fromkeys(cells):
         if cell not in dictionary.analytes:
             what = "the analyte is missing" if is_missing(cell) else f"the analyte is not in {raw.dictionary}"
             remedy = f"correct it, or add [analytes.{cell or 'name'}] ({nearest(cell, dictionary.analytes)})"
-            raw.report(what, remedy, row=int(str(row)), column="analyte")
+            raw.flag(cells == cell, "analyte", what, remedy)
     return cells
 
 

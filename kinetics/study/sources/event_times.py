@@ -1,0 +1,93 @@
+"""The times of an event table: dates beside clock times, and times that begin again at an occasion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pandas import DataFrame, Series
+
+from kinetics.study.cells import lenient_numbers
+from kinetics.study.raw_table import RawTable
+from kinetics.study.sources.dates import clock_days, date_days
+from kinetics.study.sources.known_columns import with_role
+from kinetics.study.sources.set_aside import drop_remedy
+from kinetics.units import convert
+
+__all__ = ["check_occasions", "with_dates"]
+
+_DAY = 1.0 + 1e-6  # how far times and dates without a clock may lie apart, in days
+
+
+def with_dates(table: RawTable, known: list[str], time_unit: str, has_amount: Series) -> RawTable:
+    """The table with TIME counted from each subject's first dose (first row, where it has none), where a
+    column of dates says the day and TIME the time of the day.
+
+    Where TIME is the time elapsed already, and the dates agree, it stays. Where neither holds, it is reported.
+    """
+    scale = convert(time_unit, "day")
+    for column in with_role(known, "date"):
+        if table.missing(column).all():
+            continue
+        name = table.names.get(column, column)
+        before = len(table.problems)
+        days = date_days(table, column)
+        if len(table.problems) > before:
+            continue
+        ids = table.cells("ID")
+        clock = clock_days(table.cells("TIME"))
+        time = lenient_numbers(table, "TIME") * scale
+        if not clock.isna().any():
+            time = clock
+        elif _agree(time, days, ids):
+            continue
+        hours = time.between(0, 1)
+        if days.isna().any() or not hours.all():
+            what = f"TIME contradicts {name}: it is neither the time of the day nor the time since the first dose"
+            remedy = drop_remedy(name, "write the time since the first dose in TIME")
+            if days.isna().any():
+                what = f"{name} is empty in some rows, and TIME does not count from the first dose"
+                remedy = drop_remedy(name, "fill the dates, or write the time since the first dose in TIME")
+            wrong = days.isna() if days.isna().any() else ~hours
+            table.report(what, remedy, row=int(str(wrong.idxmax())), column=column)
+            continue
+        has_clock = (days % 1 != 0).any()
+        moment = days if has_clock else days + time
+        first = moment.where(has_amount).groupby(ids).transform("min")
+        first = first.fillna(moment.groupby(ids).transform("min"))
+        elapsed = ((moment - first) / scale).round(9)
+        frame = table.frame.assign(TIME=elapsed.map(lambda value: f"{value:.12g}").astype(object))
+        return replace(table, frame=frame)
+    return table
+
+
+def _agree(time: Series, days: Series, ids: Series) -> bool:
+    """Whether times in days differ within each subject as its dates do, give or take a day."""
+    both = time.notna() & days.notna()
+    offset = (time - days)[both]
+    spread = offset.groupby(ids[both]).agg(lambda values: values.max() - values.min())
+    return bool((spread <= _DAY).all())
+
+
+def check_occasions(table: RawTable, known: list[str], cycle_column: str | None) -> None:
+    """Report times that begin again where an occasion begins, and columns of occasions that nobody explained."""
+    time = lenient_numbers(table, "TIME")
+    ids = table.cells("ID")
+    for column in dict.fromkeys([*with_role(known, "occasion"), *([cycle_column] if cycle_column else [])]):
+        if column not in table:
+            continue
+        occasion = table.words(column)
+        begins = (occasion != "") & ~DataFrame({"id": ids, "occasion": occasion}).duplicated()
+        later = begins & ids.duplicated()
+        earlier = time.groupby(ids).cummax().groupby(ids).shift()
+        restarts = later & (time < earlier)
+        name = table.names.get(column, column)
+        what = f"TIME begins again where {name} changes: it does not count from one origin"
+        remedy = "write the time since the subject's first dose in every row"
+        table.flag(restarts, "TIME", what, remedy)
+        values = [value for value in dict.fromkeys(occasion) if value]
+        if column != cycle_column and len(values) > 1 and not restarts.any():
+            what = f"{name} parts the rows of a subject into occasions ({', '.join(values[:6])}), and what one is "
+            what += "is not said"
+            remedy = drop_remedy(name, f"say --cycle-column {name} (cycle_column) if it counts the rounds of doses")
+            row = int(str(occasion.index[(occasion == values[1]).to_numpy()][0]))
+            table.report(what, remedy, row=row, column=column)
