@@ -12,7 +12,7 @@ from kinetics.study.sources.known_columns import with_role
 from kinetics.study.sources.set_aside import drop_remedy
 from kinetics.units import UnitError, convert
 
-__all__ = ["by_code", "check_parts", "check_said_unit", "code_column", "plain_code"]
+__all__ = ["by_code", "check_parts", "check_said_unit", "check_single", "code_column", "plain_code"]
 
 
 def plain_code(cell: str) -> str:
@@ -49,7 +49,7 @@ def by_code(
     codes = table.words(code).map(plain_code)
     if not isinstance(meaning, Mapping):
         if meaning:
-            _check_single(table, rows, code, word)
+            check_single(table, rows, code, word)
         return Series(meaning or "", index=codes[rows].index, dtype=object)
     unknown = (rows & ~codes.isin(list(meaning))).to_numpy()
     what = f"the code has no {word}" if code in table else f"{word} is given per code, and there is no {code}"
@@ -59,7 +59,7 @@ def by_code(
     return codes[rows].map(dict(meaning)).fillna(first)
 
 
-def _check_single(table: RawTable, rows: Series, column: str, word: str) -> None:
+def check_single(table: RawTable, rows: Series, column: str, word: str) -> None:
     """Report a column that parts the rows into several codes where one value is said for all of them."""
     codes = _codes(table, rows, column)
     if len(codes) < 2:
