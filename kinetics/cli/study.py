@@ -24,13 +24,20 @@ NCA_RULES = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.w
 
 # what a single table does not say of itself
 Time = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]
-Dose = Annotated[str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...")]
-Value = Annotated[str | None, typer.Option(help="One table only: the unit of DV.")]
-Analyte = Annotated[str | None, typer.Option(help="One table only: what DV measures.")]
-Route = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...")]
-Product = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...")]
+Dose = Annotated[
+    str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...; or by code, 1=cells,2=mg.")
+]
+Value = Annotated[str | None, typer.Option(help="One table only: the unit of DV; or by code.")]
+Analyte = Annotated[
+    str | None, typer.Option(help="One table only: what DV measures; or by code, 1=car_copies,2=car_cells.")
+]
+Route = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...; or by code.")]
+Product = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...; or by code.")]
 Weight = Annotated[str | None, typer.Option(help="One table only: the column of body weight in kg.")]
-Lloq = Annotated[float | None, typer.Option(help="One table only: LLOQ of DV.")]
+Cycle = Annotated[str | None, typer.Option(help="One table only: the column of the cycle of a dose.")]
+Drop = Annotated[str | None, typer.Option(help="One table only: columns to leave out, with commas.")]
+Lloq = Annotated[str | None, typer.Option(help="One table only: LLOQ of DV; or by code, 1=50,2=0.5.")]
+_BY_CODE = ("dose_unit", "value_unit", "analyte", "route", "product", "lloq")
 _OF_A_TABLE = (
     "time_unit",
     "dose_unit",
@@ -39,6 +46,8 @@ _OF_A_TABLE = (
     "route",
     "product",
     "weight_column",
+    "cycle_column",
+    "drop",
     "lloq",
 )
 
@@ -57,6 +66,8 @@ def validate(
     route: Route = None,
     product: Product = None,
     weight_column: Weight = None,
+    cycle_column: Cycle = None,
+    drop: Drop = None,
     lloq: Lloq = None,
     as_json: Json = False,
 ) -> None:
@@ -80,6 +91,8 @@ def convert(
     route: Route = None,
     product: Product = None,
     weight_column: Weight = None,
+    cycle_column: Cycle = None,
+    drop: Drop = None,
     lloq: Lloq = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet, not CSV.")] = False,
     force: Force = False,
@@ -100,7 +113,27 @@ def convert(
 
 def _table_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a single table that have a value, among the arguments of a command."""
-    return {name: arguments[name] for name in _OF_A_TABLE if arguments[name] is not None}
+    options = {name: arguments[name] for name in _OF_A_TABLE if arguments[name] is not None}
+    if "drop" in options:
+        options["drop"] = [name.strip() for name in options["drop"].split(",") if name.strip()]
+    for name in _BY_CODE:
+        if name in options:
+            options[name] = _by_code(name, options[name])
+    return options
+
+
+def _by_code(name: str, said: str) -> Any:
+    """What an option says: one word for all rows, or `1=this,2=that` as a mapping; numbers for `lloq`."""
+    try:
+        if "=" not in said:
+            return float(said) if name == "lloq" else said
+        pairs = [part.split("=", 1) for part in said.split(",")]
+        words = {code.strip(): word.strip() for code, word in pairs}
+        return {code: float(word) for code, word in words.items()} if name == "lloq" else words
+    except ValueError:
+        example = "50, or 1=50,2=0.5" if name == "lloq" else "one word, or 1=this,2=that"
+        flag = f"--{name.replace('_', '-')}"
+        raise typer.BadParameter(f"{said!r}: write {example}", param_hint=flag) from None
 
 
 def _to_fill_in(study: Study, written: Path) -> str:

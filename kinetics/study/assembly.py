@@ -152,9 +152,14 @@ def _missing(name: str, present: Iterable[str]) -> Problem:
 
 
 def build_tables(
-    dictionary: Dictionary, raw: Mapping[str, RawTable | None], *, earlier: Sequence[Problem] = ()
+    dictionary: Dictionary,
+    raw: Mapping[str, RawTable | None],
+    *,
+    earlier: Sequence[Problem] = (),
+    repeats: bool = True,
 ) -> Reading:
-    """Canonical tables of raw ones, with every check.
+    """Canonical tables of raw ones, with every check; without those of two records or doses at one time where
+    `repeats` is False, for what merges them was said already.
 
     `raw` maps `subjects.csv` ... to its table, None where it could not be read. The problems of the Reading
     are `earlier`, those found before, then those of the cells of every table, then those between tables.
@@ -176,7 +181,7 @@ def build_tables(
         table = raw.get(name)
         if table is not None:
             problems += table.problems
-    problems += _problems_across(made, raw, dictionary)
+    problems += _problems_across(made, raw, dictionary, repeats=repeats)
     if problems or not {"subjects", "doses", "observations"} <= set(made):
         return Reading(None, problems)
     finished = {
@@ -188,7 +193,11 @@ def build_tables(
 
 
 def _problems_across(
-    made: Mapping[str, DataFrame], raw: Mapping[str, RawTable | None], dictionary: Dictionary
+    made: Mapping[str, DataFrame],
+    raw: Mapping[str, RawTable | None],
+    dictionary: Dictionary,
+    *,
+    repeats: bool,
 ) -> Iterator[Problem]:
     """Problems that only two tables, or two rows, together can show."""
     listed = list(made["subjects"].index) if "subjects" in made else None
@@ -203,10 +212,10 @@ def _problems_across(
         if "doses" in made and name != "doses":
             yield from _too_early(source, table, made["doses"], dictionary.screening_days)
     observations = raw.get("observations.csv")
-    if observations is not None:
+    if observations is not None and repeats:
         yield from _repeated_observations(observations, made["observations"])
     doses = raw.get("doses.csv")
-    if doses is not None:
+    if doses is not None and repeats:
         yield from _repeated_doses(doses, made["doses"])
     subjects = raw.get("subjects.csv")
     if subjects is not None and "doses" in made:

@@ -165,7 +165,10 @@ def labels(table: RawTable, column: str, spec: Column, *, required: bool) -> Ser
             what = f"the code is not in {table.dictionary}"
             remedy = f"add it to the column's codes ({nearest(cell, label_of)})"
             table.flag(cells == cell, column, what, remedy)
-    values = [None if empty else (label_of or {}).get(cell, cell) for cell, empty in zip(cells, missing, strict=True)]
+    values = [
+        None if empty else (label_of or {}).get(cell, cell)
+        for cell, empty in zip(cells, missing, strict=True)
+    ]
     return Series(values, index=table.frame.index, dtype=object)
 
 

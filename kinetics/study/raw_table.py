@@ -244,6 +244,8 @@ def _ragged(file: str, row: int, cells: Sequence[str], names: Sequence[str]) -> 
     what = f"the row has {len(cells)} cells, the header {len(names)}"
     remedy = "add the missing cells"
     if len(cells) > len(names):
-        remedy = "remove the extra cells, or quote a cell that has the separator in it (a decimal comma splits a "
+        remedy = (
+            "remove the extra cells, or quote a cell that has the separator in it (a decimal comma splits a "
+        )
         remedy += "number in two: write 3.5, not 3,5)"
     return Problem(what, remedy, file=file, row=row, subject=subject)

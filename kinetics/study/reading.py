@@ -77,10 +77,20 @@ def _workbook(path: Path, options: Mapping[str, Any]) -> Reading:
     sheets = workbook.sheets
     if set(sheets) & set(_SHEETS):
         return _workbook_of_tables(path, workbook, options)
-    if len(sheets) == 1 and workbook.dictionary is None:
-        (only,) = sheets.values()
-        return _single_table(path, only.table, only.problems, options)
+    places = {name: header_place(sheet.first_rows) for name, sheet in sheets.items()}
+    tables = [name for name, place in places.items() if place == 0]
+    titled = {name: place for name, place in places.items() if place}
+    if not tables and len(titled) == 1:
+        ((name, place),) = titled.items()
+        return Reading(None, [title_problem(sheet_name(path, name), place + 1)])
     if len(sheets) == 1:
+        tables = list(sheets)
+    if len(tables) == 1 and workbook.dictionary is None:
+        sheet = sheets[tables[0]]
+        others = [name for name in sheets if name != tables[0]]
+        reading = _single_table(path, sheet.table, sheet.problems, options)
+        return replace(reading, notes={"sheets_not_read": others} | reading.notes) if others else reading
+    if len(tables) == 1:
         what = "a sheet 'dictionary' beside a single table is not read"
         remedy = f"write its lines to {sidecar(path).name} beside the workbook, and delete the sheet"
     else:

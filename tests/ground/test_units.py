@@ -97,7 +97,18 @@ def test_a_long_word_that_is_misspelt_has_its_unit_named() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["copies/ug RNA", "copies/mg", "IU/mL", "mg/m2", "vg/ug", "cells/m2", "mM", "Mg", "10E6 cells", "cells/nL"],
+    [
+        "copies/ug RNA",
+        "copies/mg",
+        "IU/mL",
+        "mg/m2",
+        "vg/ug",
+        "cells/m2",
+        "mM",
+        "Mg",
+        "10E6 cells",
+        "cells/nL",
+    ],
 )
 def test_a_near_miss_that_may_be_of_another_size_is_never_proposed(unit: str) -> None:
     with pytest.raises(UnitError, match="unknown unit") as caught:

@@ -29,14 +29,15 @@ from kinetics.study.assembly import Reading, build_tables
 from kinetics.study.cells import lenient_numbers, nearest, numbers
 from kinetics.study.dictionary import NOT_DECLARED, AdamTable, Dictionary, make_dictionary
 from kinetics.study.raw_table import RawTable, is_missing
+from kinetics.study.sources.adam_times import with_one_origin
 from kinetics.study.sources.cdisc import PUBLISHED, SEX, TIME_UNITS, route_of, snake
-from kinetics.study.sources.adam_times import duration_of_rows, with_one_origin
 from kinetics.study.sources.code_columns import check_parts, check_said_unit, check_single
 from kinetics.study.sources.declared import kind_of, of_analyte, sidecar, sidecar_content, text_keys
 from kinetics.study.sources.dose_rows import (
     check_repeats,
     check_steady_state,
     durations,
+    stated_durations,
     with_further_doses,
 )
 from kinetics.study.sources.event_times import check_occasions
@@ -48,6 +49,7 @@ __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subje
 
 _BELOW = ("BLQ", "BQL", "BLOQ", "LLOQ")
 _PRODUCTS = ("TRTA", "DRUG", "EXTRT", "DOSETRT", "PROJID")
+_DURATIONS = ["ADOSEDUR", "DOSEDUR", "DUR", "EXDUR", "ADUR"]
 _WEIGHT = "WTBL"
 _CYCLE = "ACYCLE"
 _CONDUCT = (
@@ -65,7 +67,9 @@ def is_adam(columns: Sequence[str]) -> bool:
     relative time and a value of ADaM; and not ID, which is NONMEM's.
     """
     upper = {column.strip().upper() for column in columns}
-    shape = "PARAMCD" in upper or bool(upper & {"AFRLT", "ARRLT", "NFRLT"} and upper & {"AVAL", "DOSEA", "AVALC"})
+    shape = "PARAMCD" in upper or bool(
+        upper & {"AFRLT", "ARRLT", "NFRLT"} and upper & {"AVAL", "DOSEA", "AVALC"}
+    )
     return "USUBJID" in upper and "ID" not in upper and shape
 
 
@@ -122,7 +126,7 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
     used = is_dose | is_observation
     table, note = with_one_origin(table, spec.time, days, is_dose, used, product, declared=declared)
     notes |= note
-    check_occasions(replace(table, frame=table.frame.assign(ID=table.cells(spec.subject), TIME=table.cells(spec.time))), known, None)
+    restarts = check_occasions(table, known, None, subject=spec.subject, time=spec.time)
     names, varying = subject_variables(table, spec)
     if varying:
         notes["variables_of_records"] = varying
@@ -134,13 +138,19 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
         "doses.csv": _doses(table, is_dose, spec, unit),
         "observations.csv": _observations(table, is_observation, spec, analyte, censored, limits),
     }
-    check_parts(table, is_observation, with_role(known, "assay", "analyte"), analyte[is_observation], "analyte")
-    reading = build_tables(dictionary, raw, earlier=table.problems)
+    before = len(table.problems)
+    check_parts(
+        table, is_observation, with_role(known, "assay", "analyte"), analyte[is_observation], "analyte"
+    )
+    merged = restarts or len(table.problems) > before
+    reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
     reading = with_further_doses(reading, days, table)
     if reading.tables is not None and (spec.cycle_column or _CYCLE) not in table:
         doses = reading.tables.doses
         if doses[doses["unit"] == "cells"].duplicated(["subject", "product"]).any():
-            notes["cycles"] = "one assumed for every subject: ACYCLE, or a cycle_column, says the cycle of a dose"
+            notes["cycles"] = (
+                "one assumed for every subject: ACYCLE, or a cycle_column, says the cycle of a dose"
+            )
     return replace(reading, notes=notes)
 
 
@@ -161,8 +171,11 @@ def _flags_not_read(table: RawTable, spec: AdamTable) -> list[str]:
     return [
         name
         for name in table.columns
-        if name.endswith("FL") and known_column(name) is None and name not in spec.columns
-        and name != "SYNTHFL" and len(set(table.words(name))) > 1
+        if name.endswith("FL")
+        and known_column(name) is None
+        and name not in spec.columns
+        and name != "SYNTHFL"
+        and len(set(table.words(name))) > 1
     ]
 
 
@@ -178,7 +191,9 @@ def _variable_problems(table: RawTable) -> Iterator[Problem]:
             yield Problem(what, remedy, file=table.file, row=1, column=names[0])
     if "PARAMCD" not in table:
         what = "the table is shaped like an ADNCA (USUBJID, a relative time, AVAL), and has no PARAMCD"
-        remedy = "add PARAMCD: a code for each analyte, and rows with DOSE for the doses (AVAL or DOSEA, DOSEU, "
+        remedy = (
+            "add PARAMCD: a code for each analyte, and rows with DOSE for the doses (AVAL or DOSEA, DOSEU, "
+        )
         remedy += "TRTA, ROUTE, AFRLT)"
         yield Problem(what, remedy, file=table.file, row=1, column="PARAMCD")
 
@@ -204,7 +219,9 @@ def _kinds(table: RawTable) -> tuple[Series, Series]:
         table.report("the table has no dose records", remedy)
     check_steady_state(table)
     no_value = numbers(table, "MDV", required=False).fillna(0.0)
-    table.flag(~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", "write 0 for an observation, 1 for none")
+    table.flag(
+        ~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", "write 0 for an observation, 1 for none"
+    )
     return is_dose, is_event
 
 
@@ -538,7 +555,7 @@ def _doses(table: RawTable, rows: Series, spec: AdamTable, time_unit: str) -> Ra
         routes = [route_of(word, place) for word, place in zip(route, places, strict=True)]
         route = Series(routes, index=route.index, dtype=object)
     doses.frame["route"] = route
-    doses.frame["duration"] = durations(table, rows, duration_of_rows(table, rows, time_unit))
+    doses.frame["duration"] = durations(table, rows, stated_durations(table, rows, _DURATIONS, time_unit))
     check_repeats(table, rows)
     return doses
 
@@ -602,7 +619,10 @@ def _observations(
     observations.frame["censored"] = censored[rows]
     observations.frame["analyte"] = analyte[rows]
     codes = table.cells("PARAMCD")
-    said = {code: of_analyte(spec.dv_unit, analyte_name(spec, code), {code: code}) for code in dict.fromkeys(codes)}
+    said = {
+        code: of_analyte(spec.dv_unit, analyte_name(spec, code), {code: code})
+        for code in dict.fromkeys(codes)
+    }
     if isinstance(spec.dv_unit, Mapping):
         said = {code: spec.dv_unit.get(code, spec.dv_unit.get(analyte_name(spec, code))) for code in said}
     unit = table.words("AVALU")

@@ -1,4 +1,4 @@
-"""The times of an ADaM-shaped table: a relative time that counts from one origin, and durations in their unit."""
+"""The times of an ADaM-shaped table: a relative time that counts from one origin."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from dataclasses import replace
 from pandas import DataFrame, Series
 
 from kinetics.errors import Problem
-from kinetics.study.cells import lenient_numbers, numbers
+from kinetics.study.cells import lenient_numbers
 from kinetics.study.raw_table import RawTable
-from kinetics.study.sources.cdisc import TIME_UNITS
 from kinetics.study.sources.dates import clock_days, date_days
-from kinetics.units import UnitError, convert
 
-__all__ = ["duration_of_rows", "with_one_origin"]
+__all__ = ["with_one_origin"]
 
 _MOMENTS = ("ADTM", "ASTDTM", "PCDTC", "EXSTDTC", "DATETIME", "ADT", "ASTDT")  # dates of a row, best first
 _ORIGINS = ("TRTSDTM", "TRTSDT")  # dates from which a relative time counts
-_DURATIONS = ("ADOSEDUR", "DOSEDUR", "DUR", "EXDUR", "ADUR")
-_DURATION_UNITS = ("ADOSDURU", "ADOSEDURU", "DOSEDURU", "DOSDURU", "DURU", "EXDURU", "ADURU")
 _CLOCK_MARGIN = 0.25  # [day] how far a relative time may be from dates with a clock
 _DATE_MARGIN = 1.01  # [day] and from dates without one
 
@@ -133,35 +129,3 @@ def _with_time(table: RawTable, time: str, values: Series) -> RawTable:
     """The table with other values of its relative time."""
     text = values.round(9).map(lambda value: f"{value:.12g}").astype(object)
     return replace(table, frame=table.frame.assign(**{time: text}))
-
-
-def duration_of_rows(table: RawTable, rows: Series, time_unit: str) -> Series:
-    """The duration that each row states, in the time unit of the table; 0 where it states none.
-
-    A duration has the unit of its own variable (ADOSDURU, DOSEDURU), else that of the time.
-    """
-    column = next((name for name in _DURATIONS if name in table), None)
-    if column is None:
-        return Series(0.0, index=table.frame.index)
-    written = numbers(replace(table, frame=table.frame.loc[rows]), column, required=False)
-    written = written.reindex(table.frame.index).fillna(0.0)
-    unit_column = next((name for name in _DURATION_UNITS if name in table), None)
-    if unit_column is None:
-        return written
-    units = table.words(unit_column)
-    for unit in dict.fromkeys(units[rows & (units != "")]):
-        factor = _time_factor(unit, time_unit)
-        where = rows & (units == unit)
-        if factor is None:
-            table.flag(where, unit_column, "not a unit of time", "write h, min or day")
-            continue
-        written = written.mask(where, written * factor)
-    return written
-
-
-def _time_factor(unit: str, to: str) -> float | None:
-    """The factor between two units of time; None where one is none."""
-    try:
-        return convert(TIME_UNITS.get(unit.upper(), unit), to)
-    except UnitError:
-        return None

@@ -64,7 +64,9 @@ def check_single(table: RawTable, rows: Series, column: str, word: str) -> None:
     codes = _codes(table, rows, column)
     if len(codes) < 2:
         return
-    shown = " and ".join([", ".join(code or "an empty cell" for code in codes[:-1]), codes[-1] or "an empty cell"])
+    shown = " and ".join(
+        [", ".join(code or "an empty cell" for code in codes[:-1]), codes[-1] or "an empty cell"]
+    )
     name = table.names.get(column, column)
     example = ",".join(f"{code}=..." for code in codes if code)
     what = f"{name} has {shown}, and one {word} is said for all of them"
@@ -102,7 +104,12 @@ def check_said_unit(table: RawTable, rows: Series, columns: list[str], role: str
             wrong = rows & table.words(column).eq(unit)
             name = table.names.get(column, column)
             what = f"the column says {unit}, and {of_row} is said of the rows"
-            table.flag(wrong, column, what, drop_remedy(name, "say the unit of the column, one per code if they differ"))
+            table.flag(
+                wrong,
+                column,
+                what,
+                drop_remedy(name, "say the unit of the column, one per code if they differ"),
+            )
 
 
 def _same(unit: str, said: str) -> bool:

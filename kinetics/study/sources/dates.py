@@ -15,7 +15,7 @@ from pandas import Series
 
 from kinetics.study.raw_table import RawTable, is_missing, is_number
 
-__all__ = ["clock_days", "date_days", "are_dates"]
+__all__ = ["are_dates", "clock_days", "date_days"]
 
 _PARTS = re.compile(r"^(\d{1,4})[-/. ](\d{1,2})[-/. ](\d{1,4})(?:[T ]+(.*))?$")
 _NAMED = re.compile(r"^(\d{1,2})[-/ ]?([A-Za-z]{3})[-/ ]?(\d{2,4})(?:[T: ]+(.*))?$")
@@ -42,11 +42,16 @@ def date_days(table: RawTable, column: str) -> Series:
     order = _ORDERS.get(column.upper()) or _shown_order(cells)
     if order is None:
         what = "day and month cannot be told apart"
-        remedy = "write the dates as 2024-03-31, or name the column DAT1 (day first) or DAT3 (year, day, month)"
+        remedy = (
+            "write the dates as 2024-03-31, or name the column DAT1 (day first) or DAT3 (year, day, month)"
+        )
+        remedy += "; where TIME counts from the first dose, the column can be left out (--drop)"
         table.report(what, remedy, row=int(str((cells != "").idxmax())), column=column)
         return Series(nan, index=cells.index)
     days = cells.map({cell: _days(cell, order) for cell in dict.fromkeys(cells)}).astype(float)
-    table.flag(days.isna() & (cells != ""), column, "not a date", "write it as 2024-03-31 or 2024-03-31T08:30")
+    table.flag(
+        days.isna() & (cells != ""), column, "not a date", "write it as 2024-03-31 or 2024-03-31T08:30"
+    )
     return days
 
 

@@ -192,7 +192,9 @@ def of_analyte(said: Any, name: str, meaning: Any) -> Any:
     """What is said of an analyte: one value for all, or that of its code or of its name; None without one."""
     if not isinstance(said, Mapping):
         return said
-    codes = [code for code, analyte in meaning.items() if analyte == name] if isinstance(meaning, Mapping) else []
+    codes = (
+        [code for code, analyte in meaning.items() if analyte == name] if isinstance(meaning, Mapping) else []
+    )
     return next((said[key] for key in (*codes, name) if key in said), None)
 
 
@@ -234,7 +236,9 @@ def kind_of(table: RawTable, column: str, name: str) -> str:
     shown = table.names.get(column, column)
     what = "a word in a column of numbers"
     remedy = f"write NA if the number is missing; if these are categories, say `{name} = {{ role = "
-    remedy += f'"covariate", kind = "category" }}` under [columns.subjects] in {table.dictionary}; or leave the '
+    remedy += (
+        f'"covariate", kind = "category" }}` under [columns.subjects] in {table.dictionary}; or leave the '
+    )
     remedy += f"column out (--drop {shown})"
     for word in dict.fromkeys(cells[~numeric]):
         table.flag(table.cells(column).eq(word), column, what, remedy)

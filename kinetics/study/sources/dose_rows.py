@@ -10,8 +10,11 @@ from kinetics.errors import Problem
 from kinetics.study.assembly import Reading, by_subject
 from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.raw_table import RawTable
+from kinetics.study.sources.cdisc import TIME_UNITS
+from kinetics.study.sources.known_columns import with_role
+from kinetics.units import UnitError, convert
 
-__all__ = ["check_repeats", "check_steady_state", "durations", "with_further_doses"]
+__all__ = ["check_repeats", "check_steady_state", "durations", "stated_durations", "with_further_doses"]
 
 
 def check_steady_state(table: RawTable) -> None:
@@ -50,6 +53,29 @@ def durations(table: RawTable, rows: Series, given: Series) -> Series:
     duration = given.where(rate <= 0, by_rate)[rows]
     text = duration.astype(object).map(lambda value: f"{value:.17g}")  # text also where there is no dose row
     return text.mask(duration.isna(), "")
+
+
+def stated_durations(table: RawTable, rows: Series, columns: list[str], time_unit: str) -> Series:
+    """The duration that each row states in one of `columns`, in the time unit of the table; 0 without one.
+
+    A duration has the unit of its own column (DOSEDURU, ...), else that of the time.
+    """
+    column = next((name for name in columns if name in table), None)
+    if column is None:
+        return Series(0.0, index=table.frame.index)
+    written = numbers(replace(table, frame=table.frame.loc[rows]), column, required=False)
+    written = written.reindex(table.frame.index).fillna(0.0)
+    for unit_column in with_role(table.columns, "duration_unit")[:1]:
+        units = table.words(unit_column)
+        for unit in dict.fromkeys(units[rows & (units != "")]):
+            where = rows & (units == unit)
+            try:
+                written = written.mask(
+                    where, written * convert(TIME_UNITS.get(unit.upper(), unit), time_unit)
+                )
+            except UnitError:
+                table.flag(where, unit_column, "not a unit of time", "write h, min or day")
+    return written
 
 
 def with_further_doses(reading: Reading, days: float, table: RawTable) -> Reading:

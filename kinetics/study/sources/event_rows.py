@@ -65,9 +65,10 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
     separator = _separator(header_line)
     header = _split(header_line, separator)
     rows = [(row, _split(line, separator)) for row, line in _joined(lines[start + 1 :]) if line.strip()]
-    place = header_place([header, *(cells for _, cells in rows[:20])])
+    begin = lines[start : start + 20]
+    place = header_place([_split(line, _separator(line)) for _, line in begin])
     if place:
-        return None, 0, [title_problem(path.name, rows[place - 1][0])]
+        return None, 0, [title_problem(path.name, begin[place][0])]
     records = [(row, cells) for row, cells in rows if not _is_comment(cells)]
     problems = []
     if separator == ";":
@@ -76,16 +77,16 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
     return table, len(rows) - len(records), [*problems, *table_problems]
 
 
-def header_place(rows: Sequence[Sequence[str]]) -> int:
-    """The place of the row that names the columns: the first of `rows` that has ID, SUBJECT or USUBJID and two
-    more known columns; 0 where none has.
+def header_place(rows: Sequence[Sequence[str]]) -> int | None:
+    """The place of the row that names the columns: the first of `rows` that has ID or USUBJID and two more
+    known columns; None where none has.
     """
     for place, cells in enumerate(rows):
         names = {plain_name(cell) for cell in cells}
         known = [name for name in names if known_column(name) is not None]
         if names & {"ID", "USUBJID"} and len(known) > 2:
             return place
-    return 0
+    return None
 
 
 def title_problem(file: str, row: int) -> Problem:

@@ -18,14 +18,14 @@ __all__ = ["check_occasions", "with_dates"]
 _DAY = 1.0 + 1e-6  # how far times and dates without a clock may lie apart, in days
 
 
-def with_dates(table: RawTable, known: list[str], time_unit: str, has_amount: Series) -> RawTable:
-    """The table with TIME counted from each subject's first dose (first row, where it has none), where a
-    column of dates says the day and TIME the time of the day.
+def with_dates(table: RawTable, columns: list[str], time_unit: str, has_amount: Series) -> RawTable:
+    """The table with TIME counted from each subject's first dose (first row, where it has none), where one of
+    the `columns` of dates says the day and TIME the time of the day.
 
     Where TIME is the time elapsed already, and the dates agree, it stays. Where neither holds, it is reported.
     """
     scale = convert(time_unit, "day")
-    for column in with_role(known, "date"):
+    for column in columns:
         if table.missing(column).all():
             continue
         name = table.names.get(column, column)
@@ -68,26 +68,36 @@ def _agree(time: Series, days: Series, ids: Series) -> bool:
     return bool((spread <= _DAY).all())
 
 
-def check_occasions(table: RawTable, known: list[str], cycle_column: str | None) -> None:
-    """Report times that begin again where an occasion begins, and columns of occasions that nobody explained."""
-    time = lenient_numbers(table, "TIME")
-    ids = table.cells("ID")
+def check_occasions(
+    table: RawTable, known: list[str], cycle_column: str | None, *, subject: str = "ID", time: str = "TIME"
+) -> bool:
+    """Report times that begin again where an occasion begins, and columns of occasions that nobody explained.
+
+    Return whether any time begins again.
+    """
+    times = lenient_numbers(table, time)
+    ids = table.cells(subject)
+    any_restart = False
     for column in dict.fromkeys([*with_role(known, "occasion"), *([cycle_column] if cycle_column else [])]):
         if column not in table:
             continue
         occasion = table.words(column)
         begins = (occasion != "") & ~DataFrame({"id": ids, "occasion": occasion}).duplicated()
         later = begins & ids.duplicated()
-        earlier = time.groupby(ids).cummax().groupby(ids).shift()
-        restarts = later & (time < earlier)
+        earlier = times.groupby(ids).cummax().groupby(ids).shift()
+        restarts = later & (times < earlier)
+        any_restart |= bool(restarts.any())
         name = table.names.get(column, column)
-        what = f"TIME begins again where {name} changes: it does not count from one origin"
+        what = f"{table.names.get(time, time)} begins again where {name} changes: it does not count from one origin"
         remedy = "write the time since the subject's first dose in every row"
-        table.flag(restarts, "TIME", what, remedy)
+        table.flag(restarts, time, what, remedy)
         values = [value for value in dict.fromkeys(occasion) if value]
         if column != cycle_column and len(values) > 1 and not restarts.any():
             what = f"{name} parts the rows of a subject into occasions ({', '.join(values[:6])}), and what one is "
             what += "is not said"
-            remedy = drop_remedy(name, f"say --cycle-column {name} (cycle_column) if it counts the rounds of doses")
+            remedy = drop_remedy(
+                name, f"say --cycle-column {name} (cycle_column) if it counts the rounds of doses"
+            )
             row = int(str(occasion.index[(occasion == values[1]).to_numpy()][0]))
             table.report(what, remedy, row=row, column=column)
+    return any_restart

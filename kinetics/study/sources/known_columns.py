@@ -48,6 +48,7 @@ MEANS: Mapping[str, str] = {
     "product": "read as the code of the product; several with one product said are refused",
     "route": "read as the code of the route; several with one route said are refused",
     "dose_unit": "compared with the unit that is said; another unit is refused",
+    "duration_unit": "read",
     "value_unit": "compared with the unit that is said; another unit is refused",
     "time_unit": "compared with the unit that is said; another unit is refused",
     "analyte": "read as the code of the analyte; several with one analyte said are refused",
@@ -61,17 +62,19 @@ MEANS: Mapping[str, str] = {
     "unsupported": "asked: it changes what rows mean, and is not read; `--drop` if it may be left out",
 }
 
-# name, other names, role, source, meaning
+# name, other names, role, source, meaning; an indented line goes on with the one above it
 _COLUMNS = """
 ID | IDENTIFIER | standard | NONMEM, Monolix | the subject
 TIME | | standard | NONMEM, Monolix | the time of the row
 DV | OBSERVATION Y | standard | NONMEM, Monolix | the measured value
 AMT | AMOUNT | standard | NONMEM, Monolix | the amount of a dose
 RATE | | standard | NONMEM, Monolix | the rate of an infusion; -1 and -2 are refused
-DUR | TINF INFUSIONDURATION DURATION | standard | Monolix, rxode2, Pumas | the duration of an infusion
+DUR | TINF INFUSIONDURATION DURATION ADOSEDUR DOSEDUR EXDUR | standard | Monolix, rxode2, Pumas, NCA | the
+    duration of an infusion
 EVID | EVENTIDENTIFIER EVENTID | standard | NONMEM | 0 a record, 1 a dose, 2 neither; 3 and 4 are refused
 CMT | COMPARTMENT | standard | NONMEM, Pumas | code of product and route (doses) or of the analyte (records)
-ADM | ADMINISTRATION ADMINISTRATIONID ADMINISTRATIONTYPE | standard | Monolix | code of product, route and unit of a dose
+ADM | ADMINISTRATION ADMINISTRATIONID ADMINISTRATIONTYPE | standard | Monolix | code of product, route and
+    unit of a dose
 DVID | YTYPE OBSERVATIONTYPE OBSERVATIONID OBSID | standard | Monolix, rxode2 | code of the analyte
 MDV | IGNOREDOBSERVATION | standard | NONMEM, Monolix, PPK | 1: the row is no record
 ADDL | ADDITIONALDOSES | standard | NONMEM, PPK | further doses like this one, every II
@@ -81,35 +84,55 @@ CENS | CENSORED CENSORING | standard | Monolix, rxode2 | 1 below the LLOQ, -1 ab
 LIMIT | | standard | Monolix, rxode2 | the other bound of a censored value
 LLOQ | ALLOQ LOQ | standard | Monolix, NCA | lower limit of quantification of the row
 ULOQ | AULOQ | standard | Monolix | upper limit of quantification of the row
-BLQ | BQL BLOQ BLLOQ BLQFL BQLFL BLOQFL BLQFN BQLFN BLQFLAG BQLFLAG BLOQFLAG BLQN ISBLQ ISBLOQ BELOWLLOQ | below | PPK, custom | the value lies below the LLOQ
-DATE | DAT DATEOFSAMPLE VISITDATE | date | NONMEM, Monolix | date of the row; month first for NM-TRAN, year first here unless a day above 12 proves it
+BLQ | BQL BLOQ BLLOQ BLQFL BQLFL BLOQFL BLQFN BQLFN BLQFLAG BQLFLAG BLOQFLAG BLQN ISBLQ ISBLOQ BELOWLLOQ |
+    below | PPK, custom | the value lies below the LLOQ
+DATE | DAT DATEOFSAMPLE VISITDATE | date | NONMEM, Monolix | date of the row; month first for NM-TRAN, year
+    first here unless a day above 12 proves it
 DAT1 | | date | NONMEM, Monolix | date of the row, day first
 DAT2 | | date | NONMEM, Monolix | date of the row, year, month, day
 DAT3 | | date | NONMEM, Monolix | date of the row, year, day, month
-DATETIME | DTTM ADTM ASTDTM PCDTC EXSTDTC DTC DTM ADT DATTIM | date | ADaM, SDTM, rxode2 | date and time of the row
+DATETIME | DTTM ADTM ASTDTM PCDTC EXSTDTC DTC DTM ADT DATTIM | date | ADaM, SDTM, rxode2 | date and time of
+    the row
 CYCLE | ACYCLE CYCLENO CYCLEN CYC | cycle | NCA, custom | the cycle of a dose
-OCC | OCCASION OCCASIONID IOV PERIOD APERIOD OCC1 OCC2 OCCN | occasion | Monolix, rxode2, ADaM | an occasion: a part of a subject's records with effects of its own
-EXCL | EXCLUDE EXCLUDED EXCLFL EXCLF EXCLFN EXCLFLAG EXCLUSION EXCFLAG EXCLUDEFL IGNORE IGNORED IGNOREDLINE IGNORELINE OMIT REMOVE DROPFL DELETE | exclusion | PPK, Monolix, PKNCA, custom | the row is to be left out
+OCC | OCCASION OCCASIONID IOV PERIOD APERIOD OCC1 OCC2 OCCN | occasion | Monolix, rxode2, ADaM | an
+    occasion: a part of a subject's records with effects of its own
+EXCL | EXCLUDE EXCLUDED EXCLFL EXCLF EXCLFN EXCLFLAG EXCLUSION EXCFLAG EXCLUDEFL IGNORE IGNORED IGNOREDLINE
+    IGNORELINE OMIT REMOVE DROPFL DELETE | exclusion | PPK, Monolix, PKNCA, custom | the row is to be left
+    out
 NCAXFL | NCAEXFL NCAEXCLFL | exclusion | NCA | the record is excluded from NCA
 C | COMMENTED | exclusion | NONMEM, custom | C: the row is commented out
-NCAXRS | NCA1XRS NCA2XRS NCA3XRS NCA4XRS NCA5XRS NCA6XRS NCA7XRS NCA8XRS NCA9XRS NCAEXRS | reason | NCA, aNCA | why the record is excluded from NCA
+NCAXRS | NCA1XRS NCA2XRS NCA3XRS NCA4XRS NCA5XRS NCA6XRS NCA7XRS NCA8XRS NCA9XRS NCAEXRS | reason | NCA,
+    aNCA | why the record is excluded from NCA
 ANL01FL | | analysis | ADaM | Y: the record is analysed
 DTYPE | | derived | ADaM | how a derived record was made
-FLAG | FLG FLAGS FL QC QCFLAG OUTLIER OUTL REJECT KEEP USE INCLUDE INCL DVFLAG | mark | custom, SDTM | marks rows, and only its author knows for what
+FLAG | FLG FLAGS FL QC QCFLAG OUTLIER OUTL REJECT KEEP USE INCLUDE INCL DVFLAG | mark | custom, SDTM | marks
+    rows, and only its author knows for what
 PRODUCT | DRUG TRT TRTA TREATMENT EXTRT DOSETRT DRUGNAME MEDICATION | product | ADaM, SDTM | what was given
 ROUTE | ROUTEN EXROUTE ADMINROUTE | route | Pumas, NCA, PKNCA | how it was given
-DOSEU | AMTU DOSEUNIT DOSEUNITS AMTUNIT AMTUNITS EXDOSU UNITDOSE DOSU | dose_unit | NCA, SDTM | the unit of the amount
-DVU | UNIT UNITS DVUNIT DVUNITS AVALU CONCU CONCUNIT PCSTRESU PCORRESU | value_unit | ADaM, SDTM | the unit of the value
+DOSEU | AMTU DOSEUNIT DOSEUNITS AMTUNIT AMTUNITS EXDOSU UNITDOSE DOSU | dose_unit | NCA, SDTM | the unit of
+    the amount
+DOSEDURU | ADOSDURU ADOSEDURU DOSDURU DURU ADURU EXDURU | duration_unit | NCA, aNCA | the unit of the
+    duration
+DVU | UNIT UNITS DVUNIT DVUNITS AVALU CONCU CONCUNIT PCSTRESU PCORRESU | value_unit | ADaM, SDTM | the unit
+    of the value
 TIMEU | TIMEUNIT TIMEUNITS FRLTU RRLTU TIMU | time_unit | NCA | the unit of the time
-ANALYTE | DVNAME PARAMCD PARAM PCTESTCD PCTEST ANALYT OBSNAME YNAME | analyte | NCA, SDTM, Pumas | what was measured
-PCSPEC | SPECIMEN SPEC MATRIX TISSUE SITEOFSAMPLE PCLOC | specimen | SDTM, NCA | from where the sample was taken
+ANALYTE | DVNAME PARAMCD PARAM PCTESTCD PCTEST ANALYT OBSNAME YNAME | analyte | NCA, SDTM, Pumas | what was
+    measured
+PCSPEC | SPECIMEN SPEC MATRIX TISSUE SITEOFSAMPLE PCLOC | specimen | SDTM, NCA | from where the sample was
+    taken
 ASSAY | PCMETHOD METHOD ASSAYID | assay | SDTM | how it was measured
-EXCLUDEHALFLIFE | INCLUDEHALFLIFE HLEXCL HLINCL LAMZFL KELEXC | half_life | PKNCA, aNCA | which points the half-life uses
+EXCLUDEHALFLIFE | INCLUDEHALFLIFE HLEXCL HLINCL LAMZFL KELEXC | half_life | PKNCA, aNCA | which points the
+    half-life uses
 LNDV | LOGDV LDV DVL DVLN DVLOG LNCONC LOGCONC LNY LOGY | log | PPK, custom | the logarithm of DV
-TAFD | TAD TSFD TSLD TALD TLD TFD TPD NTIME NOMTIME NTPD NTAFD NTAD RTIME ATIME PTIME CTIME CLOCK HOUR NFRLT AFRLT NRRLT ARRLT APRLT NPRLT MRRLT DAY STUDYDAY ADY VISIT VISITNUM VISITN AVISIT AVISITN ATPT ATPTN ATPTREF | time | PPK, NCA, custom | another clock, or a nominal time
-USUBJID | SUBJID SUBJECT SUBJ PATID PATIENT USUBJIDN NMID CID UID | identifier | ADaM | another name of the subject
-NUM | SEQ ROW ROWNUM RECSEQ ASEQ LINE LINENO RECORD OBSNUM RECNO PCSTAT SORT ORDER SRCDOM SRCVAR SRCSEQ PCSEQ EXSEQ | bookkeeping | PPK, NONMEM, custom | counts rows
-CALL | L1 L2 MRG RPT XVID1 XVID2 XVID3 XVID4 XVID5 RAW SKIP | bookkeeping | NONMEM | reserved by NM-TRAN; no meaning here
+TAFD | TAD TSFD TSLD TALD TLD TFD TPD NTIME NOMTIME NTPD NTAFD NTAD RTIME ATIME PTIME CTIME CLOCK HOUR NFRLT
+    AFRLT NRRLT ARRLT APRLT NPRLT MRRLT DAY STUDYDAY ADY VISIT VISITNUM VISITN AVISIT AVISITN ATPT ATPTN
+    ATPTREF | time | PPK, NCA, custom | another clock, or a nominal time
+USUBJID | SUBJID SUBJECT SUBJ PATID PATIENT USUBJIDN NMID CID UID | identifier | ADaM | another name of the
+    subject
+NUM | SEQ ROW ROWNUM RECSEQ ASEQ LINE LINENO RECORD OBSNUM RECNO PCSTAT SORT ORDER SRCDOM SRCVAR SRCSEQ
+    PCSEQ EXSEQ | bookkeeping | PPK, NONMEM, custom | counts rows
+CALL | L1 L2 MRG RPT XVID1 XVID2 XVID3 XVID4 XVID5 RAW SKIP | bookkeeping | NONMEM | reserved by NM-TRAN; no
+    meaning here
 COMMENT | COMMENTS NOTE NOTES REMARK REMARKS EXCLFCOM | bookkeeping | PPK, custom | free text
 DOSNO | DOSENO DOSENUM NDOSE DOSEN DOSNUM | bookkeeping | NCA, custom | counts doses
 DOSEA | DOSEP DOSELAST LASTDOSE | bookkeeping | NCA | the dose that a record refers to
@@ -127,7 +150,7 @@ def plain_name(name: str) -> str:
 
 
 KNOWN: dict[str, KnownColumn] = {}
-for _line in _COLUMNS.strip().splitlines():
+for _line in re.sub(r"\n    ", " ", _COLUMNS).strip().splitlines():
     _name, _others, _role, _source, _meaning = (part.strip() for part in _line.split("|"))
     KNOWN[_name] = KnownColumn(_name, tuple(_others.split()), _role, _source, _meaning)
 # any name -> the column it is

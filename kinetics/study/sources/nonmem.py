@@ -34,11 +34,13 @@ from kinetics.study.dictionary import Dictionary, EventTable
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.cdisc import CDISC_ROUTES, route_of
 from kinetics.study.sources.code_columns import by_code, check_parts, check_said_unit, plain_code
+from kinetics.study.sources.dates import are_dates
 from kinetics.study.sources.declared import EventTableOptions, describe, sidecar
 from kinetics.study.sources.dose_rows import (
     check_repeats,
     check_steady_state,
     durations,
+    stated_durations,
     with_further_doses,
 )
 from kinetics.study.sources.event_rows import EventRows, read_rows, rows_of
@@ -86,8 +88,11 @@ def read_event_table(
 
     # times, and which rows are what
     _check_contiguous(rows.table)
-    rows = replace(rows, table=with_dates(rows.table, known, spec.time_unit or "min", _has_amount(rows.table)))
-    check_occasions(rows.table, known, spec.cycle_column)
+    dates = [*with_role(known, "date"), *_own_dates(rows, spec, dictionary)]
+    rows = replace(
+        rows, table=with_dates(rows.table, dates, spec.time_unit or "min", _has_amount(rows.table))
+    )
+    restarts = check_occasions(rows.table, known, spec.cycle_column)
     is_dose, is_observation, told = _kinds(rows.table)
     notes |= told
     left_out, counts = excluded_rows(rows.table, is_dose, known)
@@ -103,6 +108,7 @@ def read_event_table(
         notes["time_varying"] = varying
         if spec.weight_column in varying and "/kg" in str(spec.dose_unit):
             notes["doses_per_kg"] = f"by the first {spec.weight_column} of each subject"
+    before = len(rows.table.problems)
     observations, is_empty = _observations(rows.table, is_observation, spec, dictionary, known, below)
     if is_empty.any():
         notes["records_without_value"] = int(is_empty.sum())
@@ -113,7 +119,8 @@ def read_event_table(
         "doses.csv": _doses(rows.table, is_dose, spec, known),
         "observations.csv": observations,
     }
-    reading = build_tables(dictionary, raw, earlier=table.problems)
+    merged = restarts or any(" said for all of them" in problem.what for problem in table.problems[before:])
+    reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
     if reading.tables is None:
         return reading
     days = convert(spec.time_unit, "day") if spec.time_unit else 1.0
@@ -128,6 +135,15 @@ def _has_later_cells(reading: Reading) -> bool:
     assert reading.tables is not None
     doses = reading.tables.doses
     return bool(doses[doses["unit"] == "cells"].duplicated(["subject", "product"]).any())
+
+
+def _own_dates(rows: EventRows, spec: EventTable, dictionary: Dictionary) -> list[str]:
+    """The user's own columns in which every cell is a date and some subject has several."""
+    ids = rows.table.cells("ID")
+    dates = [
+        name for name in rows.own_columns(spec, dictionary.columns.subjects) if are_dates(rows.table, name)
+    ]
+    return [name for name in dates if (rows.table.words(name).groupby(ids).nunique() > 1).any()]
 
 
 def _has_amount(table: RawTable) -> Series:
@@ -201,7 +217,9 @@ def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
     else:
         evid = numbers(table, "EVID", required=False)
         unclear = evid.isna() & table.missing("EVID") & (amount != 0)
-        table.flag(unclear, "EVID", "an amount, and no event code", "write 1 for a dose, 0 for an observation")
+        table.flag(
+            unclear, "EVID", "an amount, and no event code", "write 1 for a dose, 0 for an observation"
+        )
         evid = evid.fillna(0).astype(int)
         rxode2_dose = evid.between(101, 9901) & (evid % 100 == 1)
         reset = evid.isin([3, 4])
@@ -248,9 +266,11 @@ def _doses(table: RawTable, rows: Series, spec: EventTable, known: list[str]) ->
     if spec.cycle_column:
         columns[spec.cycle_column] = "cycle"
         remedy = "write the cycle of every dose"
-        table.flag(rows & table.missing(spec.cycle_column), spec.cycle_column, "the dose has no cycle", remedy)
+        table.flag(
+            rows & table.missing(spec.cycle_column), spec.cycle_column, "the dose has no cycle", remedy
+        )
     doses = _part(table, rows, columns)
-    given = numbers(table, "DUR", required=False).fillna(0.0)
+    given = stated_durations(table, rows, ["DUR"], spec.time_unit or "min")
     doses.frame["duration"] = durations(table, rows, given)
     for column, meaning in (("route", spec.route), ("product", spec.product), ("unit", spec.dose_unit)):
         own = with_role(known, column) if column != "unit" else []
@@ -268,7 +288,11 @@ def _check_said_routes(table: RawTable, rows: Series, known: list[str], said: Se
     """Report CDISC's words of a route that are another route than the one that is said."""
     for column in with_role(known, "route"):
         written = table.words(column)[rows].map(lambda word: route_of(word, ""))
-        wrong = written.isin(list(CDISC_ROUTES)) & (written != said) & ~said.isin(["hepatic_artery", "portal_vein"])
+        wrong = (
+            written.isin(list(CDISC_ROUTES))
+            & (written != said)
+            & ~said.isin(["hepatic_artery", "portal_vein"])
+        )
         what = "the column says another route than the one that is said"
         table.flag(wrong.reindex(rows.index, fill_value=False), column, what, "say the route of the column")
 
@@ -282,7 +306,9 @@ def _observations(
     below: Series,
 ) -> tuple[RawTable, Series]:
     """The observation rows as a table of observations; and which rows are left out, for they have no value."""
-    check_said_unit(table, Series(True, index=rows.index), known, "time_unit", rows.map(lambda _: spec.time_unit))
+    check_said_unit(
+        table, Series(True, index=rows.index), known, "time_unit", rows.map(lambda _: spec.time_unit)
+    )
     meaning = spec.analyte
     if meaning is None and len(dictionary.analytes) == 1:
         meaning = next(iter(dictionary.analytes))
@@ -343,7 +369,9 @@ def _with_values(observations: RawTable, below: Series, dictionary: Dictionary) 
     what += ": DV may be the LLOQ or a part of it"
     observations.flag(unclear, "value", what, f"{remedy}; or name the flag CENS where DV is the LLOQ itself")
     high = below & ~absent & (number > lloq * _MARGIN)
-    observations.flag(high, "value", "flagged as below the LLOQ, and above it", "correct the value or the flag")
+    observations.flag(
+        high, "value", "flagged as below the LLOQ, and above it", "correct the value or the flag"
+    )
     value = observations.cells("value").astype(object)
     at_lloq = left & lloq.notna() & (absent | below) & ~high
     at_uloq = _right(observations) & uloq.notna() & absent

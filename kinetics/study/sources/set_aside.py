@@ -93,7 +93,9 @@ def _ask_about(table: RawTable, column: str) -> None:
     shown = ", ".join(value or "empty" for value in values[:6])
     name = table.names.get(column, column)
     what = f"the column marks rows ({shown}), and whether they are to be left out is not said"
-    remedy = drop_remedy(name, "delete the rows that are not to be used, or name the column EXCL (1: left out)")
+    remedy = drop_remedy(
+        name, "delete the rows that are not to be used, or name the column EXCL (1: left out)"
+    )
     row = int(str(cells.index[(cells != values[0]).to_numpy()][0]))
     table.report(what, remedy, row=row, column=column)
 

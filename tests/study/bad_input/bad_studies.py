@@ -177,7 +177,11 @@ FILES = [
         edit(S, "P02,55.5,2,48", "P02,55,5,2,48"),
         (S, "row 3", "subject P02", "5 cells, the header 4", "decimal comma"),
     ),
-    Case("short_row", edit(S, "P02,55.5,2,48", "P02,55.5"), (S, "row 3", "2 cells, the header 4", "missing cells")),
+    Case(
+        "short_row",
+        edit(S, "P02,55.5,2,48", "P02,55.5"),
+        (S, "row 3", "2 cells, the header 4", "missing cells"),
+    ),
     Case("repeated_header", edit(S, "sex,age", "age,age"), (S, "row 1", "column age", "more than once")),
     Case("padded_header", edit(S, "weight_kg", " weight_kg"), (S, "row 1", "spaces", "write 'weight_kg'")),
     Case("nameless_column", edit(S, "sex,age", "sex,"), (S, "row 1", "column 4 has no name")),
@@ -251,7 +255,9 @@ DICTIONARY = [
         (M, "column time", "'mg' is mass, 'day' is time", "one of day, h, min, week"),
     ),
     Case(
-        "unknown_time_unit", edit(D, 'unit = "h"', 'unit = "moons"'), (M, "unknown unit 'moons'", "column time")
+        "unknown_time_unit",
+        edit(D, 'unit = "h"', 'unit = "moons"'),
+        (M, "unknown unit 'moons'", "column time"),
     ),
     Case(
         "no_duration_unit",
