@@ -153,8 +153,8 @@ def _parts(unit: str) -> tuple[int, str]:
 def _word(word: str) -> str:
     """A word of a unit as this package writes it; a word that it does not know stays as it is.
 
-    `ML` and `ml` are mL, but `mM` is not mm, nor `Mg` mg: letters of both cases are let be, unless the word is
-    long.
+    `ML` and `ml` are mL, but `mM` is not mm, nor `Mg` mg: letters of both cases are let be, unless the word
+    is long.
     """
     for known in _known_words():
         spellings = {known, known.lower(), known.upper()}

@@ -100,7 +100,7 @@ def _diagnose(cell: str) -> tuple[str, str]:
 
 
 def _without_comma(cell: str) -> str:
-    """How to write a number without its commas; `1,000` may be a thousand or one, and is left to the reader."""
+    """How to write a number without its commas; `1,000` may be a thousand or one, and the reader decides."""
     if cell.count(",") > 1:
         return "remove the commas"
     if re.match(r"^[+-]?[1-9]\d{0,2},\d{3}$", cell):

@@ -126,8 +126,8 @@ def is_number(cell: str) -> bool:
 def cell_text(value: object) -> str:
     """A typed cell of Excel or Parquet as the text that a CSV would have.
 
-    72.0 becomes `72`, and a missing value (pandas' NA and NaT too) becomes "". Numbers keep every digit. Dates
-    become ISO 8601, which no number column accepts.
+    72.0 becomes `72`, and a missing value (pandas' NA and NaT too) becomes "". Numbers keep every digit.
+    Dates become ISO 8601, which no number column accepts.
     """
     if value is None or value is NA or value is NaT or (isinstance(value, float) and math.isnan(value)):
         return ""

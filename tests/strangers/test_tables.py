@@ -1,9 +1,9 @@
-"""Strangers' tables: every kind of column and layout that people report in public trackers is right, or refused.
+"""Strangers' tables: what people report in public trackers is right here, or refused by name.
 
-A case is one TOML of this folder, named after its kind: `what` it is, its `source`, the `table` (or `tables`, for
-a workbook of sheets), the `options` of `read_study`, and either what the refusal says (`refused`, and `never`
-for words that it must not say) or what is `right`: columns of the canonical tables, the covariates, and words
-of the summary (`told`).
+A case is one TOML of this folder, named after its kind: `what` it is, its `source`, the `table` (or
+`tables`, for a workbook of sheets), the `options` of `read_study`, and either what the refusal says
+(`refused`, and `never` for words that it must not say) or what is `right`: columns of the canonical tables,
+the covariates, and words of the summary (`told`).
 """
 
 from __future__ import annotations

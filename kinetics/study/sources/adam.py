@@ -63,8 +63,8 @@ _ENDINGS = ("DT", "DTM", "DTC", "TM", "DTF", "TMF", "FL")  # dates, times and fl
 
 
 def is_adam(columns: Sequence[str]) -> bool:
-    """Whether these are the columns of an ADPC-, ADPPK- or ADNCA-shaped table: USUBJID with PARAMCD, or with a
-    relative time and a value of ADaM; and not ID, which is NONMEM's.
+    """Whether these are the columns of an ADPC-, ADPPK- or ADNCA-shaped table: USUBJID with PARAMCD, or
+    with a relative time and a value of ADaM; and not ID, which is NONMEM's.
     """
     upper = {column.strip().upper() for column in columns}
     shape = "PARAMCD" in upper or bool(

@@ -25,8 +25,8 @@ def with_one_origin(
     """The table with its relative time counted from one origin in each subject, and a note where it changed.
 
     AFRLT of ADaM counts from the first dose of each drug. Where dates with a clock (ADTM, ASTDTM) contradict
-    it by product or analyte, the dates are used. Two products that both begin at 0 without dates are reported,
-    unless the time variable is `declared`. `days` is the unit of the time.
+    it by product or analyte, the dates are used. Two products that both begin at 0 without dates are
+    reported, unless the time variable is `declared`. `days` is the unit of the time.
     """
     relative = lenient_numbers(table, time) * days
     subject = table.cells("USUBJID") if "USUBJID" in table else Series("", index=table.frame.index)
@@ -53,7 +53,7 @@ def with_one_origin(
         return table, {}
     if not has_clock:
         what = f"{time} counts from several origins in a subject, and {source} has no time of the day"
-        remedy = "add ADTM (date and time of every row), or STUDYTM, counted from the subject's first dose of cells"
+        remedy = "add ADTM (date and time of every row), or STUDYTM, counted from the first dose of cells"
         rows = offset[offset - offset.groupby(subject[offset.index]).transform("first") != 0].index
         table.report(what, remedy, row=int(rows[0]), column=time)
         return table, {}
@@ -104,7 +104,7 @@ def _shift_of_origins(table: RawTable, subject: Series) -> Series | None:
 def _two_origins(
     table: RawTable, time: str, relative: Series, subject: Series, product: Series
 ) -> list[Problem]:
-    """The Problem of two products whose times both begin at 0 in one subject, and of which no date says when."""
+    """The Problem of two products whose times both begin at 0 in one subject, where no date says when."""
     doses = DataFrame({"subject": subject, "product": product, "time": relative})[product != ""]
     first = doses.groupby(["subject", "product"], sort=False)["time"].min()
     at_zero = first[first == 0].reset_index()

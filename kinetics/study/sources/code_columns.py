@@ -1,4 +1,4 @@
-"""Columns of codes: what parts the doses or the records of a single table, and the words said for the codes."""
+"""Columns of codes: what parts the doses or the records of a single table, and what is said of the codes."""
 
 from __future__ import annotations
 

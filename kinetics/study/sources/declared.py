@@ -27,9 +27,9 @@ __all__ = [
 class EventTableOptions(TypedDict, total=False):
     """Options of `read_study` for a single event table; each wins over the same key of the TOML.
 
-    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code. `analyte`, `value_unit` (the
-    unit of DV) and `lloq` are one word, or one per DVID (or CMT) code. Where the rows have several codes, one
-    word for all of them is refused. `drop` names columns to leave out.
+    `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code. `analyte`, `value_unit`
+    (the unit of DV) and `lloq` are one word, or one per DVID (or CMT) code. Where the rows have several
+    codes, one word for all of them is refused. `drop` names columns to leave out.
     """
 
     time_unit: str

@@ -140,8 +140,8 @@ _DECIMAL_POINT = re.compile(r"^[+-]?\d*\.\d+(?:[eE][+-]?\d+)?$")
 def _with_points(
     file: str, header: Sequence[str], records: list[tuple[int, list[str]]]
 ) -> tuple[list[tuple[int, list[str]]], list[Problem]]:
-    """The records of a file with semicolons, with points in place of decimal commas, and the Problem of commas
-    that may be marks of thousands.
+    """The records of a file with semicolons, with points in place of decimal commas, and the Problem of
+    commas that may be marks of thousands.
     """
     cells = {cell for _, row in records for cell in row}
     commas = {cell for cell in cells if _DECIMAL_COMMA.match(cell)}

@@ -22,7 +22,8 @@ def with_dates(table: RawTable, columns: list[str], time_unit: str, has_amount: 
     """The table with TIME counted from each subject's first dose (first row, where it has none), where one of
     the `columns` of dates says the day and TIME the time of the day.
 
-    Where TIME is the time elapsed already, and the dates agree, it stays. Where neither holds, it is reported.
+    Where TIME is the time elapsed already, and the dates agree, it stays. Where neither holds, it is
+    reported.
     """
     scale = convert(time_unit, "day")
     for column in columns:
@@ -42,7 +43,7 @@ def with_dates(table: RawTable, columns: list[str], time_unit: str, has_amount: 
             continue
         hours = time.between(0, 1)
         if days.isna().any() or not hours.all():
-            what = f"TIME contradicts {name}: it is neither the time of the day nor the time since the first dose"
+            what = f"TIME contradicts {name}: it is neither the time of day nor that since the first dose"
             remedy = drop_remedy(name, "write the time since the first dose in TIME")
             if days.isna().any():
                 what = f"{name} is empty in some rows, and TIME does not count from the first dose"
@@ -88,13 +89,13 @@ def check_occasions(
         restarts = later & (times < earlier)
         any_restart |= bool(restarts.any())
         name = table.names.get(column, column)
-        what = f"{table.names.get(time, time)} begins again where {name} changes: it does not count from one origin"
+        what = f"{table.names.get(time, time)} begins again where {name} changes: it has no single origin"
         remedy = "write the time since the subject's first dose in every row"
         table.flag(restarts, time, what, remedy)
         values = [value for value in dict.fromkeys(occasion) if value]
         if column != cycle_column and len(values) > 1 and not restarts.any():
-            what = f"{name} parts the rows of a subject into occasions ({', '.join(values[:6])}), and what one is "
-            what += "is not said"
+            what = f"{name} parts the rows of a subject into occasions ({', '.join(values[:6])}), and "
+            what += "what one is nobody says"
             remedy = drop_remedy(
                 name, f"say --cycle-column {name} (cycle_column) if it counts the rounds of doses"
             )

@@ -1,4 +1,4 @@
-"""The columns whose meaning NONMEM, Monolix, nlmixr2, Pumas, ADaM and PKNCA know: one registry for all tables.
+"""The columns whose meaning NONMEM, Monolix, nlmixr2, Pumas, ADaM and PKNCA know, for all tables.
 
 Every one of them is read, asked about by name, or told as not read. None becomes a covariate on its own, and
 none is passed over in silence. `docs/generate/columns.py` makes the page of the site from this list.
@@ -6,10 +6,10 @@ none is passed over in silence. `docs/generate/columns.py` makes the page of the
 A column is known by its name without spaces, points and underscores, in any case. Sources, by their short
 names: NONMEM (NONMEM 7 Users Guide IV and VIII: $INPUT, PREDPP and NM-TRAN's DATE items), Monolix (Monolix
 documentation, "Data format" and "Column types"), rxode2 (its vignettes "Event table" and "Event types", which
-nlmixr2 shares), Pumas (`read_pumas`), PPK (CDISC BDS for ADaM popPK 1.0), NCA (CDISC ADaMIG for NCA input data
-1.0), ADaM (ADaMIG 1.3), SDTM (SDTMIG 3.3), PKNCA (`PKNCAconc`, `PKNCAdose`), aNCA (its
-`metadata_nca_variables.csv`), custom (data of public population analyses). The guides themselves were not at
-hand: what they say is from memory, and from public data and templates.
+nlmixr2 shares), Pumas (`read_pumas`), PPK (CDISC BDS for ADaM popPK 1.0), NCA (CDISC ADaMIG for NCA input
+data 1.0), ADaM (ADaMIG 1.3), SDTM (SDTMIG 3.3), PKNCA (`PKNCAconc`, `PKNCAdose`), aNCA (its
+`metadata_nca_variables.csv`), custom (data of public population analyses). The guides themselves were not
+at hand: what they say is from memory, and from public data and templates.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEANS: Mapping[str, str] = {
     "below": "read: the record is left-censored at its LLOQ, which must be known (`--lloq`, LLOQ, ALLOQ)",
     "date": "read with TIME as the time of day; refused where they contradict, or day and month are unclear",
     "cycle": "read: the cycle of a dose",
-    "occasion": "asked: `--cycle-column` if it counts rounds of doses, else `--drop`; refused where TIME restarts",
+    "occasion": "asked: `--cycle-column` if it counts rounds of doses, or `--drop`; refused if TIME restarts",
     "exclusion": "read: a record marked 1 or Y is left out and counted; a marked dose is asked about",
     "reason": "read: a record with a reason is left out and counted",
     "analysis": "read: where any record has Y, records without it are left out and counted",
@@ -52,7 +52,7 @@ MEANS: Mapping[str, str] = {
     "value_unit": "compared with the unit that is said; another unit is refused",
     "time_unit": "compared with the unit that is said; another unit is refused",
     "analyte": "read as the code of the analyte; several with one analyte said are refused",
-    "specimen": "in an ADaM table each specimen is an analyte of its own; in an event table several are refused",
+    "specimen": "each is an analyte of its own in an ADaM table; several in an event table are refused",
     "assay": "several assays of one analyte are refused",
     "half_life": "asked: NCA here chooses the points of the half-life by its rule; `--drop` to go on",
     "log": "not read, and told: DV is read on its natural scale",

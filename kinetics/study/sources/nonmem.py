@@ -9,12 +9,12 @@ is a dictionary with one more table, `[event_table]`, or comes as options of `re
 guessed.
 
 EVID 0 (or empty, without an AMT) is an observation and 1 a dose; rxode2's `100 x compartment + 1` (101, 201)
-is a dose too, and 2 is neither. Without EVID, a row with an AMT is a dose, and where it has a DV too, both, as
-Monolix reads it. Rows with MDV 1 and rows without a DV are not observations. RATE > 0 gives the duration AMT /
-RATE. ADDL and II expand into doses. EVIDs 3 and 4, RATE -1 and -2, and SS are refused. With a column of dates,
-TIME is the time of the day. Columns of the user's own are covariates: constant ones as they are, varying ones
-at their first value, and the latter are listed in `notes["time_varying"]`. What is set aside is counted in the
-notes.
+is a dose too, and 2 is neither. Without EVID, a row with an AMT is a dose, and where it has a DV too, both,
+as Monolix reads it. Rows with MDV 1 and rows without a DV are not observations. RATE > 0 gives the duration
+AMT / RATE. ADDL and II expand into doses. EVIDs 3 and 4, RATE -1 and -2, and SS are refused. With a column
+of dates, TIME is the time of the day. Columns of the user's own are covariates: constant ones as they are,
+varying ones at their first value, and the latter are listed in `notes["time_varying"]`. What is set aside
+is counted in the notes.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ def _observations(
     known: list[str],
     below: Series,
 ) -> tuple[RawTable, Series]:
-    """The observation rows as a table of observations; and which rows are left out, for they have no value."""
+    """The observation rows as a table of observations; and which rows are left out for want of a value."""
     check_said_unit(
         table, Series(True, index=rows.index), known, "time_unit", rows.map(lambda _: spec.time_unit)
     )

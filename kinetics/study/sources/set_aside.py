@@ -60,8 +60,8 @@ def below_flags(table: RawTable, is_dose: Series, columns: list[str]) -> Series:
 
 
 def flagged(table: RawTable, column: str, more: set[str], among: Series | None = None) -> Series:
-    """The rows where a flag says yes (1, Y, or a word in `more`); a code of `among` that is neither yes nor no
-    is reported.
+    """The rows where a flag says yes (1, Y, or a word in `more`); a code of `among` that is neither yes nor
+    no is reported.
     """
     cells = table.words(column).str.upper()
     yes = cells.isin(_YES | more)
@@ -101,7 +101,7 @@ def _ask_about(table: RawTable, column: str) -> None:
 
 
 def unsupported(table: RawTable, columns: list[str]) -> list[Problem]:
-    """Problems of the columns that change what rows mean and are not read, where they have more than zeros."""
+    """Problems of the columns that change what rows mean and are not read, where they say anything."""
     problems = []
     for column in with_role(columns, "unsupported", "half_life"):
         filled = ~table.words(column).isin(["", "0", "0.0", "N", "n"])
