@@ -141,6 +141,7 @@ def _parts(unit: str) -> tuple[int, str]:
     text = re.sub(r"10([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", r"10^\1", unit).translate(_SUPERSCRIPTS)
     text = " ".join(text.replace("µ", "u").replace("μ", "u").split())
     text = re.sub(r"\s*/\s*|\s+per\s+", "/", text)
+    text = text.replace(" of ", " ").replace("genomic DNA", "gDNA")
     power = 0
     begins = _POWER.match(text)
     if begins and begins.end() < len(text):

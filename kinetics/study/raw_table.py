@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from pandas import NA, DataFrame, Index, NaT, Series
 
 from kinetics.errors import Problem
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 MISSING = frozenset(  # the ways to write an empty cell
-    {"", ".", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "<NA>", "NaT"}
+    {"", ".", "NA", "na", "N/A", "n/a", "N.A.", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "<NA>", "NaT"}
 )
 _OTHER_FORMATS = {
     ".xpt": "a SAS transport file",
@@ -131,7 +132,7 @@ def cell_text(value: object) -> str:
     """
     if value is None or value is NA or value is NaT or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return str(value).lower()
     if isinstance(value, float):
         is_exact_integer = value.is_integer() and abs(value) < 2**53

@@ -11,7 +11,17 @@ from tests.support.source_tree import file_tree, imports
 ROOT = Path(__file__).parents[2]
 
 # Folders of tests/ that are no layer of the package.
-BESIDE_THE_LAYERS = {"ground", "support", "published", "laws", "house", "wheel", "cluster", "bench"}
+BESIDE_THE_LAYERS = {
+    "ground",
+    "support",
+    "published",
+    "laws",
+    "house",
+    "wheel",
+    "cluster",
+    "bench",
+    "strangers",
+}
 
 
 def imported_tests(root: Path) -> list[str]:

@@ -124,7 +124,7 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
     product = _first_filled(table, _PRODUCTS)
     declared = "time" in spec.model_fields_set or spec.time != "AFRLT"
     used = is_dose | is_observation
-    table, note = with_one_origin(table, spec.time, days, is_dose, used, product, declared=declared)
+    table, note = with_one_origin(table, spec.time, days, is_dose, used, product=product, declared=declared)
     notes |= note
     restarts = check_occasions(table, known, None, subject=spec.subject, time=spec.time)
     names, varying = subject_variables(table, spec)
@@ -136,7 +136,7 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
     raw: dict[str, RawTable | None] = {
         "subjects.csv": _subjects(table, spec, names),
         "doses.csv": _doses(table, is_dose, spec, unit),
-        "observations.csv": _observations(table, is_observation, spec, analyte, censored, limits),
+        "observations.csv": _observations(table, is_observation, spec, analyte, censored, limits=limits),
     }
     before = len(table.problems)
     check_parts(
@@ -313,11 +313,11 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
     written = sorted({word for word in table.words("FRLTU") if word}) if "FRLTU" in table else []
     units: set[str] = {TIME_UNITS.get(str(word).upper(), _spelt(str(word))) for word in written}
     if spec.get("time_unit"):
-        spec["time_unit"] = _spelt(spec["time_unit"])
-        if units and units != {spec["time_unit"]}:
-            what = f"FRLTU is {', '.join(written)}, the time unit is declared {spec['time_unit']}"
+        declared = _spelt(spec["time_unit"])
+        if units and units != {declared}:
+            what = f"FRLTU is {', '.join(written)}, the time unit is declared {declared}"
             table.problems.append(Problem(what, "correct one of them", file=path.name, column="FRLTU"))
-        return spec["time_unit"]
+        return declared
     if len(units) > 1:
         what = f"several time units ({', '.join(written)})"
         table.problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))

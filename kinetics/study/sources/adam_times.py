@@ -20,7 +20,7 @@ _DATE_MARGIN = 1.01  # [day] and from dates without one
 
 
 def with_one_origin(
-    table: RawTable, time: str, days: float, is_dose: Series, used: Series, product: Series, *, declared: bool
+    table: RawTable, time: str, days: float, is_dose: Series, used: Series, *, product: Series, declared: bool
 ) -> tuple[RawTable, dict[str, object]]:
     """The table with its relative time counted from one origin in each subject, and a note where it changed.
 
@@ -31,7 +31,7 @@ def with_one_origin(
     relative = lenient_numbers(table, time) * days
     subject = table.cells("USUBJID") if "USUBJID" in table else Series("", index=table.frame.index)
     group = product.where(is_dose, table.cells("PARAMCD"))
-    moment, source = _moments(table, used)
+    moment, has_clock, source = _moments(table, used)
     if moment is None:
         shift = _shift_of_origins(table, subject)
         if shift is not None:
@@ -40,7 +40,6 @@ def with_one_origin(
             table.problems.extend(_two_origins(table, time, relative, subject, product.where(is_dose, "")))
         return table, {}
     offset = (relative - moment)[used & relative.notna()]
-    has_clock = bool((moment[used] % 1 != 0).any())
     margin = _CLOCK_MARGIN if has_clock else _DATE_MARGIN
     if (_spread(offset, [subject]) <= margin).all():
         return table, {}
@@ -65,24 +64,28 @@ def with_one_origin(
     }
 
 
-def _moments(table: RawTable, used: Series) -> tuple[Series | None, str]:
-    """The date and time of every row in days, and the variables they are from; None where a row that is used
-    has none.
+def _moments(table: RawTable, used: Series) -> tuple[Series | None, bool, str]:
+    """The date and time of every row in days, whether every row that is used has a time of the day, and the
+    variables they are from. The former is None where a row that is used has no date.
     """
     quiet = replace(table, problems=[])
     moment = Series(float("nan"), index=table.frame.index)
+    has_clock = Series(False, index=table.frame.index)
     sources = []
     for column in _MOMENTS:
         if column in table:
             days = date_days(quiet, column)
+            clock = table.cells(column).str.contains(":") | (lenient_numbers(table, column) > 1e8)
             if column in ("ADT", "ASTDT") and f"{column[:-2]}TM" in table:
                 days = days + _clock_parts(table, f"{column[:-2]}TM")
+                clock |= ~table.missing(f"{column[:-2]}TM")
+            has_clock |= clock & moment.isna() & days.notna()
             if (moment.isna() & days.notna())[used].any():
                 sources.append(column)
             moment = moment.fillna(days)
     if moment[used].isna().any():
-        return None, ""
-    return moment, " and ".join(sources)
+        return None, False, ""
+    return moment, bool(has_clock[used].all()), " and ".join(sources)
 
 
 def _clock_parts(table: RawTable, column: str) -> Series:

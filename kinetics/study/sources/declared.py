@@ -228,6 +228,9 @@ def _columns(content: Mapping[str, Any], rows: EventRows) -> dict[str, Any]:
 def kind_of(table: RawTable, column: str, name: str) -> str:
     """Whether a covariate is a number or a category; words among numbers are reported."""
     cells = table.cells(column)[~table.missing(column)]
+    coded = table.cells(column).isin(["-99", "-999", "-9999"]) & ~cells.map(is_number).all()
+    what = "in many tables this number stands for a missing one, and the other cells are words"
+    table.flag(coded, column, what, "write NA, or leave the cell empty")
     numeric = cells.map({cell: is_number(cell) for cell in dict.fromkeys(cells)}).astype(bool)
     if numeric.all():
         return "number"

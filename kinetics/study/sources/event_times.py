@@ -13,7 +13,7 @@ from kinetics.study.sources.known_columns import with_role
 from kinetics.study.sources.set_aside import drop_remedy
 from kinetics.units import convert
 
-__all__ = ["check_occasions", "with_dates"]
+__all__ = ["check_occasions", "check_restarts", "with_dates"]
 
 _DAY = 1.0 + 1e-6  # how far times and dates without a clock may lie apart, in days
 
@@ -102,3 +102,24 @@ def check_occasions(
             row = int(str(occasion.index[(occasion == values[1]).to_numpy()][0]))
             table.report(what, remedy, row=row, column=column)
     return any_restart
+
+
+def check_restarts(table: RawTable, is_dose: Series) -> bool:
+    """Report doses at which the time of a subject begins again: it goes back there, and records that follow
+    lie before what was recorded already. Return whether there is any.
+    """
+    times = lenient_numbers(table, "TIME")
+    ids = table.cells("ID")
+    earlier = times.groupby(ids).cummax().groupby(ids).shift()
+    back = is_dose & (times < earlier)
+    course = back.groupby(ids).cumsum()
+    highest = earlier.where(back).groupby([ids, course]).transform("first")
+    followed = (~is_dose & (times < highest) & (course > 0)).groupby([ids, course]).transform("any")
+    restarts = back & followed & (is_dose.groupby(ids).cumsum() > 1)
+    what = "TIME begins again at this dose: it has no single origin"
+    remedy = (
+        "write the time since the subject's first dose in every row; if only the order is wrong, sort the "
+    )
+    remedy += "rows by ID and TIME"
+    table.flag(restarts, "TIME", what, remedy)
+    return bool(restarts.any())

@@ -84,7 +84,8 @@ CENS | CENSORED CENSORING | standard | Monolix, rxode2 | 1 below the LLOQ, -1 ab
 LIMIT | | standard | Monolix, rxode2 | the other bound of a censored value
 LLOQ | ALLOQ LOQ | standard | Monolix, NCA | lower limit of quantification of the row
 ULOQ | AULOQ | standard | Monolix | upper limit of quantification of the row
-BLQ | BQL BLOQ BLLOQ BLQFL BQLFL BLOQFL BLQFN BQLFN BLQFLAG BQLFLAG BLOQFLAG BLQN ISBLQ ISBLOQ BELOWLLOQ |
+BLQ | BQL BLOQ BLLOQ BLQFL BQLFL BLOQFL BLQFN BQLFN BLQFLAG BQLFLAG BLOQFLAG BLQN ISBLQ ISBLOQ
+    BELOWLLOQ LOQFL LLOQFL BQLN BLOQN BLOQFN BLQIND BDL BELOWLOQ |
     below | PPK, custom | the value lies below the LLOQ
 DATE | DAT DATEOFSAMPLE VISITDATE | date | NONMEM, Monolix | date of the row; month first for NM-TRAN, year
     first here unless a day above 12 proves it

@@ -44,7 +44,7 @@ from kinetics.study.sources.dose_rows import (
     with_further_doses,
 )
 from kinetics.study.sources.event_rows import EventRows, read_rows, rows_of
-from kinetics.study.sources.event_times import check_occasions, with_dates
+from kinetics.study.sources.event_times import check_occasions, check_restarts, with_dates
 from kinetics.study.sources.known_columns import with_role
 from kinetics.study.sources.set_aside import below_flags, excluded_rows, unread_columns, unsupported
 from kinetics.units import UnitError, convert
@@ -94,6 +94,7 @@ def read_event_table(
     )
     restarts = check_occasions(rows.table, known, spec.cycle_column)
     is_dose, is_observation, told = _kinds(rows.table)
+    restarts = restarts or check_restarts(rows.table, is_dose)
     notes |= told
     left_out, counts = excluded_rows(rows.table, is_dose, known)
     for column, count in counts.items():
@@ -109,7 +110,7 @@ def read_event_table(
         if spec.weight_column in varying and "/kg" in str(spec.dose_unit):
             notes["doses_per_kg"] = f"by the first {spec.weight_column} of each subject"
     before = len(rows.table.problems)
-    observations, is_empty = _observations(rows.table, is_observation, spec, dictionary, known, below)
+    observations, is_empty = _observations(rows.table, is_observation, spec, dictionary, known, below=below)
     if is_empty.any():
         notes["records_without_value"] = int(is_empty.sum())
     if not_read := _not_read(rows.table, known):
@@ -230,11 +231,19 @@ def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
         mixed = (evid == 0) & (amount != 0) & ~unclear
         table.flag(mixed, "AMT", "an amount on an observation row (EVID 0)", "write EVID 1 for a dose")
         is_dose = (evid == 1) | rxode2_dose
+        zero = is_dose & (amount == 0) & ~table.missing("AMT")
+        by_rate = zero & (lenient_numbers(table, "RATE") > 0)
+        remedy = "write the amount that was given"
+        table.flag(by_rate, "AMT", "a rate, and an amount of zero", remedy)
+        is_dose &= ~zero
         is_observation = (evid == 0) & (no_value != 1)
         notes = {"dose_rows_with_a_DV_that_is_not_read": int((is_dose & not_zero).sum())}
         notes["rows_of_other_events"] = int((evid == 2).sum())
+        notes["doses_of_zero"] = int(zero.sum())
     other = ~is_dose & ~is_observation
-    notes["rows_without_observation"] = int(other.sum()) - notes.get("rows_of_other_events", 0)
+    notes["rows_without_observation"] = int(other.sum()) - sum(
+        notes.get(name, 0) for name in ("rows_of_other_events", "doses_of_zero")
+    )
     return is_dose, is_observation, {name: count for name, count in notes.items() if count}
 
 
@@ -323,6 +332,10 @@ def _observations(
         observations.frame["unit"] = spec.dv_unit
         unit = observations.frame["unit"]
     check_said_unit(table, rows, known, "value_unit", unit)
+    if "limit" in observations and "censored" not in observations:
+        what = "the other bound of a censored value, and no column CENS says which values are censored"
+        remedy = "add CENS (1 below the LLOQ, -1 above the ULOQ), or leave the column out (--drop LIMIT)"
+        observations.flag(~observations.missing("limit"), "limit", what, remedy)
     observations = _with_values(observations, below[rows], dictionary)
     if "limit" in observations and "censored" in observations:
         observations.frame["censored"] = _with_intervals(observations, dictionary)
