@@ -5,8 +5,8 @@
 - `adam`: one ADPC-, ADPPK- or ADNCA-shaped table; `cdisc` has the variables and codes, `adam_times` the
   times.
 - `known_columns`: the columns whose meaning other programs know, and what is done with each.
-- `set_aside`: the rows that flags leave out or call below the LLOQ; `code_columns`: what is said of each code;
-  `dose_rows`: ADDL, II, SS, RATE and durations; `dates`: dates and clock times.
+- `set_aside`: the rows that flags leave out or call below the LLOQ; `code_columns`: what is said of each
+  code; `dose_rows`: ADDL, II, SS, RATE and durations; `dates`: dates and clock times.
 - `excel`, `parquet`: a workbook or a Parquet file as raw tables.
 """
 

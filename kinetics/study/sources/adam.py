@@ -42,7 +42,7 @@ from kinetics.study.sources.dose_rows import (
 )
 from kinetics.study.sources.event_times import check_occasions
 from kinetics.study.sources.known_columns import known_column, with_role
-from kinetics.study.sources.set_aside import below_flags, excluded_rows, unsupported
+from kinetics.study.sources.set_aside import below_flags, check_marks, excluded_rows, unsupported
 from kinetics.units import UnitError, canonical_unit, convert
 
 __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subject_variables"]
@@ -101,6 +101,7 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
     derived = Series(False, index=table.frame.index)
     if "DTYPE" in table:
         derived = ~table.missing("DTYPE")
+    check_marks(table, known, [], table.cells(spec.subject))
     left_out, counts = excluded_rows(table, is_dose, [name for name in known if name != "DTYPE"])
     analyte = _analyte_of_rows(table, spec, ~is_dose & ~is_event)
     censored, limits = _censoring(table, analyte, dictionary, below_flags(table, is_dose, known))

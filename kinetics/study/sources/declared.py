@@ -9,7 +9,9 @@ from typing import Any, TypedDict
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
 from kinetics.study.raw_table import RawTable, is_number
+from kinetics.study.sources.dates import are_dates
 from kinetics.study.sources.event_rows import EventRows
+from kinetics.study.sources.known_columns import with_role
 from kinetics.toml import read_toml
 from kinetics.units import UnitError, canonical_unit, dimension, known_units
 
@@ -220,9 +222,44 @@ def _columns(content: Mapping[str, Any], rows: EventRows) -> dict[str, Any]:
     kept = EventTable.model_construct(**{key: spec[key] for key in keys if key in spec})
     for column in rows.own_columns(kept, subjects):
         name = spec.get("columns", {}).get(column, column)
-        if column != spec.get("weight_column") and name not in subjects:
-            subjects[name] = {"role": "covariate", "kind": kind_of(rows.table, column, name)}
+        if column == spec.get("weight_column"):
+            subjects.setdefault("weight_kg", _weight_unit(rows.table))
+        elif name not in subjects:
+            subjects[name] = _description(rows.table, column, name)
     return {**columns, "observations": observations, "doses": doses, "subjects": subjects}
+
+
+def _weight_unit(table: RawTable) -> dict[str, str]:
+    """The declaration of the weight: its unit, where a column has one; several are reported."""
+    for column in with_role(table.columns, "weight_unit"):
+        units = [unit for unit in dict.fromkeys(table.words(column)) if unit]
+        if len(units) > 1:
+            what = f"the weights are in {' and '.join(units)}"
+            row = int(str(table.words(column).eq(units[1]).idxmax()))
+            table.report(what, "write all weights in kg", row=row, column=column)
+        elif units:
+            return {"unit": units[0]}
+    return {}
+
+
+def _description(table: RawTable, column: str, name: str) -> dict[str, str]:
+    """The declaration of a column of the user's own: a covariate, or a note where its cells are dates, or the
+    unit of another column, of which several are reported.
+    """
+    if are_dates(table, column):
+        return {"role": "note", "kind": "category"}
+    measured = column[:-1]
+    if column[-1:].upper() == "U" and measured in table:
+        units = [unit for unit in dict.fromkeys(table.words(column)) if unit]
+        if not all(is_number(unit) for unit in units):
+            if len(units) > 1:
+                what = f"{measured} is in several units: {', '.join(units[:6])}"
+                row = int(str(table.words(column).eq(units[1]).idxmax()))
+                shown = table.names.get(column, column)
+                remedy = f"write it in one unit, or leave both columns out (--drop {measured},{shown})"
+                table.report(what, remedy, row=row, column=column)
+            return {"role": "note", "kind": "category"}
+    return {"role": "covariate", "kind": kind_of(table, column, name)}
 
 
 def kind_of(table: RawTable, column: str, name: str) -> str:

@@ -18,14 +18,17 @@ __all__ = ["check_occasions", "check_restarts", "with_dates"]
 _DAY = 1.0 + 1e-6  # how far times and dates without a clock may lie apart, in days
 
 
-def with_dates(table: RawTable, columns: list[str], time_unit: str, has_amount: Series) -> RawTable:
-    """The table with TIME counted from each subject's first dose (first row, where it has none), where one of
-    the `columns` of dates says the day and TIME the time of the day.
+def with_dates(
+    table: RawTable, columns: list[str], time_unit: str, has_amount: Series
+) -> tuple[RawTable, dict[str, object]]:
+    """The table, and a note on its times: where one of the `columns` of dates says the day and TIME the time
+    of the day, TIME counts from each subject's first dose (first row, where it has none).
 
     Where TIME is the time elapsed already, and the dates agree, it stays. Where neither holds, it is
     reported.
     """
     scale = convert(time_unit, "day")
+    notes: dict[str, object] = {}
     for column in columns:
         if table.missing(column).all():
             continue
@@ -40,6 +43,7 @@ def with_dates(table: RawTable, columns: list[str], time_unit: str, has_amount: 
         if not clock.isna().any():
             time = clock
         elif _agree(time, days, ids):
+            notes["dates"] = f"{name} agrees with TIME, and is not read"
             continue
         hours = time.between(0, 1)
         if days.isna().any() or not hours.all():
@@ -57,8 +61,9 @@ def with_dates(table: RawTable, columns: list[str], time_unit: str, has_amount: 
         first = first.fillna(moment.groupby(ids).transform("min"))
         elapsed = ((moment - first) / scale).round(9)
         frame = table.frame.assign(TIME=elapsed.map(lambda value: f"{value:.12g}").astype(object))
-        return replace(table, frame=frame)
-    return table
+        source = name if has_clock else f"{name} and TIME"
+        return replace(table, frame=frame), {"times": f"from {source}, since each subject's first dose"}
+    return table, notes
 
 
 def _agree(time: Series, days: Series, ids: Series) -> bool:

@@ -49,6 +49,7 @@ MEANS: Mapping[str, str] = {
     "route": "read as the code of the route; several with one route said are refused",
     "dose_unit": "compared with the unit that is said; another unit is refused",
     "duration_unit": "read",
+    "weight_unit": "read: the unit of the weight column",
     "value_unit": "compared with the unit that is said; another unit is refused",
     "time_unit": "compared with the unit that is said; another unit is refused",
     "analyte": "read as the code of the analyte; several with one analyte said are refused",
@@ -114,6 +115,7 @@ DOSEU | AMTU DOSEUNIT DOSEUNITS AMTUNIT AMTUNITS EXDOSU UNITDOSE DOSU | dose_uni
     the amount
 DOSEDURU | ADOSDURU ADOSEDURU DOSDURU DURU ADURU EXDURU | duration_unit | NCA, aNCA | the unit of the
     duration
+WTU | WTBLU WEIGHTU WTUNIT WTUNITS BWTU BWU | weight_unit | PPK | the unit of the body weight
 DVU | UNIT UNITS DVUNIT DVUNITS AVALU CONCU CONCUNIT PCSTRESU PCORRESU | value_unit | ADaM, SDTM | the unit
     of the value
 TIMEU | TIMEUNIT TIMEUNITS FRLTU RRLTU TIMU | time_unit | NCA | the unit of the time

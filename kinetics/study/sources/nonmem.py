@@ -46,7 +46,14 @@ from kinetics.study.sources.dose_rows import (
 from kinetics.study.sources.event_rows import EventRows, read_rows, rows_of
 from kinetics.study.sources.event_times import check_occasions, check_restarts, with_dates
 from kinetics.study.sources.known_columns import with_role
-from kinetics.study.sources.set_aside import below_flags, excluded_rows, unread_columns, unsupported
+from kinetics.study.sources.set_aside import (
+    below_flags,
+    check_marks,
+    check_words,
+    excluded_rows,
+    unread_columns,
+    unsupported,
+)
 from kinetics.units import UnitError, convert
 
 __all__ = ["EventTableOptions", "read_event_table"]
@@ -89,9 +96,9 @@ def read_event_table(
     # times, and which rows are what
     _check_contiguous(rows.table)
     dates = [*with_role(known, "date"), *_own_dates(rows, spec, dictionary)]
-    rows = replace(
-        rows, table=with_dates(rows.table, dates, spec.time_unit or "min", _has_amount(rows.table))
-    )
+    dated, told = with_dates(rows.table, dates, spec.time_unit or "min", _has_amount(rows.table))
+    rows = replace(rows, table=dated)
+    notes |= told
     restarts = check_occasions(rows.table, known, spec.cycle_column)
     is_dose, is_observation, told = _kinds(rows.table)
     restarts = restarts or check_restarts(rows.table, is_dose)
@@ -101,7 +108,14 @@ def read_event_table(
         notes[f"left_out_by_{rows.table.names.get(column, column)}"] = count
     is_dose &= ~left_out
     is_observation &= ~left_out
+    own = rows.own_columns(spec, dictionary.columns.subjects)
+    check_marks(rows.table, known, own, rows.table.cells("ID"))
     below = below_flags(rows.table, is_dose & ~is_observation, known) & is_observation
+
+    texts = [*with_role(known, "bookkeeping", "assay", "value_unit"), *own]
+    coded = rows.table.words("CENS", "0").map(plain_code).isin(["1", "-1"])
+    check_words(rows.table, texts, is_observation & ~below & ~coded & ~rows.table.missing("DV"))
+    _check_logarithms(rows.table, known, is_observation)
 
     # the three tables
     subjects, varying = _subjects(rows, spec, dictionary)
@@ -113,6 +127,8 @@ def read_event_table(
     observations, is_empty = _observations(rows.table, is_observation, spec, dictionary, known, below=below)
     if is_empty.any():
         notes["records_without_value"] = int(is_empty.sum())
+    if intervals := _intervals_not_read(rows.table, is_dose):
+        notes["II_without_ADDL"] = intervals
     if not_read := _not_read(rows.table, known):
         notes["columns_not_read"] = not_read
     raw: dict[str, RawTable | None] = {
@@ -168,6 +184,19 @@ def _not_read(table: RawTable, known: list[str]) -> list[str]:
     """The known columns that carry nothing for a study, by their names in the file."""
     columns = [*unread_columns(known), *with_role(known, "mark", "occasion")]
     return [table.names.get(column, column) for column in known if column in columns]
+
+
+def _check_logarithms(table: RawTable, known: list[str], records: Series) -> None:
+    """Report a DV that is the logarithm of the value, as a column of logarithms shows."""
+    value = lenient_numbers(table, "DV")[records]
+    for column in with_role(known, "log"):
+        logarithm = lenient_numbers(table, column)[records]
+        both = value.notna() & logarithm.notna()
+        if both.sum() > 1 and isclose(value[both], logarithm[both], rtol=1e-3).all():
+            remedy = 'write DV on its natural scale, or describe the analyte in the TOML with scale = "ln"'
+            name = table.names.get(column, column)
+            row = int(str(value.index[0]))
+            table.report(f"DV equals {name}: it is the logarithm", remedy, row=row, column="DV")
 
 
 def _named_subjects(rows: EventRows, spec: EventTable) -> EventRows:
@@ -291,6 +320,12 @@ def _doses(table: RawTable, rows: Series, spec: EventTable, known: list[str]) ->
     _check_said_routes(table, rows, known, doses.frame["route"])
     check_repeats(table, rows)
     return doses
+
+
+def _intervals_not_read(table: RawTable, rows: Series) -> int:
+    """How many doses have an II and no ADDL: the II says nothing there."""
+    interval = lenient_numbers(table, "II").fillna(0.0)
+    return int((rows & (interval > 0) & (lenient_numbers(table, "ADDL").fillna(0.0) == 0)).sum())
 
 
 def _check_said_routes(table: RawTable, rows: Series, known: list[str], said: Series) -> None:

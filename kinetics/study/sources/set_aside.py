@@ -6,9 +6,17 @@ from pandas import Series
 
 from kinetics.errors import Problem
 from kinetics.study.raw_table import RawTable
-from kinetics.study.sources.known_columns import MEANS, known_column, with_role
+from kinetics.study.sources.known_columns import MEANS, known_column, plain_name, with_role
 
-__all__ = ["below_flags", "drop_remedy", "excluded_rows", "unread_columns"]
+__all__ = [
+    "below_flags",
+    "check_marks",
+    "check_words",
+    "drop_remedy",
+    "excluded_rows",
+    "unread_columns",
+    "unsupported",
+]
 
 _YES = {"1", "1.0", "Y", "YES", "T", "TRUE", "X"}
 _NO = {"", "0", "0.0", "N", "NO", "F", "FALSE"}
@@ -46,9 +54,29 @@ def excluded_rows(table: RawTable, is_dose: Series, columns: list[str]) -> tuple
             left_out |= marked & ~is_dose
         if marked.any():
             counts[column] = int((marked & (~is_dose | (role == "derived"))).sum())
-    for column in with_role(columns, "mark"):
-        _ask_about(table, column)
     return left_out, counts
+
+
+def check_marks(table: RawTable, known: list[str], own: list[str], ids: Series) -> None:
+    """Report columns that mark rows and of which only their author knows for what: those known for it, and
+    those of the user's own that are called a flag and vary within a subject.
+    """
+    for column in with_role(known, "mark"):
+        _ask_about(table, column)
+    for column in own:
+        varies = table.words(column).groupby(ids).nunique() > 1
+        if plain_name(column).endswith(("FL", "FLAG", "FLG")) and varies.any():
+            _ask_about(table, column)
+
+
+def check_words(table: RawTable, columns: list[str], records: Series) -> None:
+    """Report `records` that a word in one of `columns` calls below the LLOQ, and no code does."""
+    for column in columns:
+        cells = table.words(column).str.upper()
+        said = records & (cells.isin(_BELOW) | cells.str.match(r"^[<≤]\s*\d"))
+        name = table.names.get(column, column)
+        what = "the word says below the LLOQ, and no code does"
+        table.flag(said, column, what, drop_remedy(name, "write CENS 1 with the LLOQ as DV"))
 
 
 def below_flags(table: RawTable, is_dose: Series, columns: list[str]) -> Series:
