@@ -37,6 +37,7 @@ __all__ = [
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
 
+_MOST_GUESSES = 50  # unknown subjects for which the nearest listed one is sought
 _TEXT = {  # table -> its standard columns of text
     "doses": ("subject", "unit", "product", "route", "level"),
     "observations": ("subject", "analyte", "censored"),
@@ -224,16 +225,14 @@ def _problems_across(
 
 def _unknown_subjects(source: RawTable, table: DataFrame, listed: list[str]) -> Iterator[Problem]:
     """A Problem for every subject with records that subjects.csv does not list, at its first record."""
-    for subject in dict.fromkeys(table["subject"]):
-        if subject and subject not in listed:
-            rows = table["subject"] == subject
-            first = rows & (rows.cumsum() == 1)
-            count = int(rows.sum())
-            what = "the subject is not in subjects.csv"
-            if count > 1:
-                what += f" ({count} rows)"
-            remedy = f"correct it, or add the subject to subjects.csv ({nearest(subject, listed)})"
-            yield from source.problems_where(first, "subject", what, remedy)
+    subjects = table["subject"][(table["subject"] != "") & ~table["subject"].isin(listed)]
+    for place, (subject, rows) in enumerate(subjects.groupby(subjects, sort=False).groups.items()):
+        what = "the subject is not in subjects.csv"
+        if len(rows) > 1:
+            what += f" ({len(rows)} rows)"
+        guess = nearest(str(subject) if place < _MOST_GUESSES else "", listed)
+        remedy = f"correct it, or add the subject to subjects.csv ({guess})"
+        yield source.problem(what, remedy, row=int(rows[0]), column="subject")
 
 
 def _unsorted(source: RawTable, table: DataFrame, within: str) -> Iterator[Problem]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from pandas import Series
@@ -30,6 +31,7 @@ __all__ = [
     "nearest",
     "numbers",
     "read_columns",
+    "report_codes",
     "subjects_of",
     "times",
 ]
@@ -37,6 +39,7 @@ __all__ = [
 EXCEL_DATES = (36526.0, 54789.0)  # 2000-01-01 to 2049-12-31 as Excel counts days
 LARGEST_COUNT = 2**31 - 1  # a larger whole number is a slip or no count
 LONGEST_DAYS = 20 * 365.25  # no follow-up is longer: 15 years is the longest asked of a CAR-T product
+_MOST_GUESSES = 50  # different codes of a column for which the nearest known one is sought
 TIME_UNITS = ("day", "h", "min", "week")
 
 _DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?$|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2,4}$")
@@ -160,11 +163,13 @@ def labels(table: RawTable, column: str, spec: Column, *, required: bool) -> Ser
     missing = table.missing(column)
     if required:
         table.flag(missing, column, "the cell is empty", "write a value")
-    for cell in dict.fromkeys(cells[~missing]):
-        if label_of is not None and cell not in label_of:
-            what = f"the code is not in {table.dictionary}"
-            remedy = f"add it to the column's codes ({nearest(cell, label_of)})"
-            table.flag(cells == cell, column, what, remedy)
+    if label_of is not None:
+        known = list(label_of)
+        what = f"the code is not in {table.dictionary}"
+        bad = ~missing & ~cells.isin(known)
+        report_codes(
+            table, column, bad, what, lambda code: f"add it to the column's codes ({nearest(code, known)})"
+        )
     values = [
         None if empty else (label_of or {}).get(cell, cell)
         for cell, empty in zip(cells, missing, strict=True)
@@ -205,7 +210,11 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
     Where nothing is near, it is a list of what is known, at most the first dozen.
     """
-    names = list(words)
+    return _nearest(word, tuple(words))
+
+
+@lru_cache(maxsize=1024)
+def _nearest(word: str, names: tuple[str, ...]) -> str:
     for name in names:
         if name.lower() == word.lower():
             return f"did you mean {name!r}?"
@@ -213,6 +222,18 @@ def nearest(word: str, words: Iterable[str]) -> str:
     if hint.startswith("known") and len(names) > 12:
         return f"known: {', '.join(names[:12])}, ... ({len(names)} in all)"
     return hint
+
+
+def report_codes(table: RawTable, column: str, bad: Series, what: str, remedy: Callable[[str], str]) -> None:
+    """Report the `bad` cells of a column, each code with its own remedy.
+
+    Beyond the first codes the remedy is that of an empty word, so that many mistakes cost no more than few.
+    """
+    cells = table.cells(column)[bad]
+    for place, (code, rows) in enumerate(cells.groupby(cells, sort=False).groups.items()):
+        said = remedy(str(code) if place < _MOST_GUESSES else "")
+        for row in rows:
+            table.report(what, said, row=int(row), column=column)
 
 
 def _slip(word: str, near: Iterable[str]) -> bool:

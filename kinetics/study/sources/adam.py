@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.study.assembly import Reading, build_tables
 from kinetics.study.cells import lenient_numbers, nearest, numbers
 from kinetics.study.dictionary import NOT_DECLARED, AdamTable, Dictionary, make_dictionary
-from kinetics.study.raw_table import RawTable, is_missing
+from kinetics.study.raw_table import RawTable, is_missing, is_number
 from kinetics.study.sources.adam_times import with_one_origin
 from kinetics.study.sources.cdisc import PUBLISHED, SEX, TIME_UNITS, route_of, snake
 from kinetics.study.sources.code_columns import check_parts, check_said_unit, check_single
@@ -42,7 +43,13 @@ from kinetics.study.sources.dose_rows import (
 )
 from kinetics.study.sources.event_times import check_occasions
 from kinetics.study.sources.known_columns import known_column, with_role
-from kinetics.study.sources.set_aside import below_flags, check_marks, excluded_rows, unsupported
+from kinetics.study.sources.set_aside import (
+    below_flags,
+    check_marks,
+    excluded_rows,
+    unread_columns,
+    unsupported,
+)
 from kinetics.units import UnitError, canonical_unit, convert
 
 __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subject_variables"]
@@ -131,6 +138,8 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
     names, varying = subject_variables(table, spec)
     if varying:
         notes["variables_of_records"] = varying
+    if not_read := [name for name in unread_columns(known) if name not in PUBLISHED]:
+        notes["columns_not_read"] = not_read
     flags = _flags_not_read(table, spec)
     if flags:
         notes["flags_not_read"] = flags
@@ -140,9 +149,9 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
         "observations.csv": _observations(table, is_observation, spec, analyte, censored, limits=limits),
     }
     before = len(table.problems)
-    check_parts(
-        table, is_observation, with_role(known, "assay", "analyte"), analyte[is_observation], "analyte"
-    )
+    parts = [name for name in ("DVID", "CMT") if name in table]
+    parts += with_role(known, "assay", "analyte")
+    check_parts(table, is_observation, parts, analyte[is_observation], "analyte")
     merged = restarts or len(table.problems) > before
     reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
     reading = with_further_doses(reading, days, table)
@@ -556,7 +565,8 @@ def _doses(table: RawTable, rows: Series, spec: AdamTable, time_unit: str) -> Ra
         routes = [route_of(word, place) for word, place in zip(route, places, strict=True)]
         route = Series(routes, index=route.index, dtype=object)
     doses.frame["route"] = route
-    doses.frame["duration"] = durations(table, rows, stated_durations(table, rows, _DURATIONS, time_unit))
+    given = stated_durations(table, rows, _DURATIONS, time_unit)
+    doses.frame["duration"] = durations(table, rows, _as_numbers(doses.cells("amount"), table), given)
     check_repeats(table, rows)
     return doses
 
@@ -615,7 +625,19 @@ def _observations(
     what = "outside the limits of quantification, and the limit is not given"
     remedy = "fill ALLOQ (or AULOQ), or give lloq"
     table.flag(rows & outside & (limits == ""), "ALLOQ", what, remedy)
-    value = _first_filled(table, ("DV", "AVAL")).mask(outside, limits)
+    written = _first_filled(table, ("DV", "AVAL"))
+    number = _as_numbers(written, table)
+    limit = _as_numbers(limits, table)
+    high = (censored == "left") & (number > limit * (1 + 1e-9))
+    low = (censored == "right") & (number < limit * (1 - 1e-9))
+    bound = next((name for name in ("ALIMIT", "LIMIT") if name in table), "ALIMIT")
+    what = "the other bound of a censored value, and the record is not censored"
+    uncensored = rows & (censored == "none") & ~table.missing(bound)
+    table.flag(uncensored, bound, what, "say which records are censored (BLQFL, CENS, CENSOR)")
+    column = "DV" if "DV" in table else "AVAL"
+    what = "said to be outside the limits of quantification, and the value is inside"
+    table.flag(rows & (high | low), column, what, "correct the value, the limit or the flag")
+    value = written.mask(outside, limits).mask(outside & (limits == ""), "1")  # refused above
     observations.frame["value"] = value[rows]
     observations.frame["censored"] = censored[rows]
     observations.frame["analyte"] = analyte[rows]
@@ -629,6 +651,12 @@ def _observations(
     unit = table.words("AVALU")
     observations.frame["unit"] = unit.mask(unit == "", codes.map(said).fillna(""))[rows]
     return observations
+
+
+def _as_numbers(cells: Series, table: RawTable) -> Series:
+    """Cells as numbers, NaN where one is none, for every row of the table."""
+    values = {cell: float(cell) if is_number(cell) else nan for cell in dict.fromkeys(cells)}
+    return cells.map(values).astype(float).reindex(table.frame.index)
 
 
 def _part(table: RawTable, rows: Series, columns: Mapping[str, str]) -> RawTable:

@@ -136,8 +136,9 @@ CDISC_ROUTES = {
 }
 # other terms of ROUTE (C66729) and common words -> our route
 _ROUTE_WORDS = {
-    "INTRAVENOUS DRIP": "iv", "INTRAVENOUS BOLUS": "iv", "INTRAVENOUS INFUSION": "iv", "IV": "iv",
-    "IV INFUSION": "iv", "IV BOLUS": "iv", "IV DRIP": "iv", "I.V.": "iv", "PO": "oral", "BY MOUTH": "oral",
+    "INTRAVENOUS DRIP": "iv", "INTRAVENOUS BOLUS": "iv", "INTRAVENOUS INFUSION": "iv",
+    "INTRAVENOUS PUSH": "iv", "IV": "iv", "IV INFUSION": "iv", "IV BOLUS": "iv", "IV DRIP": "iv",
+    "IV PUSH": "iv", "I.V.": "iv", "PO": "oral", "BY MOUTH": "oral",
 }  # fmt: skip
 SEX = {"F": "female", "M": "male", "U": "unknown"}  # CDISC SEX (C66731)
 TIME_UNITS = {  # FRLTU as other people's tables have it -> our unit

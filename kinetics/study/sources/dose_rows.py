@@ -8,7 +8,7 @@ from pandas import Series
 
 from kinetics.errors import Problem
 from kinetics.study.assembly import Reading, by_subject
-from kinetics.study.cells import lenient_numbers, numbers
+from kinetics.study.cells import numbers
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.cdisc import TIME_UNITS
 from kinetics.study.sources.known_columns import with_role
@@ -34,12 +34,11 @@ def check_repeats(table: RawTable, rows: Series) -> None:
     table.flag(without, "II", "ADDL without an interval", "write the time between doses in II")
 
 
-def durations(table: RawTable, rows: Series, given: Series) -> Series:
-    """Infusion durations of `rows` as text, in the time unit of the table: `given`, or AMT / RATE.
+def durations(table: RawTable, rows: Series, amount: Series, given: Series) -> Series:
+    """Infusion durations of `rows` as text, in the time unit of the table: `given`, or `amount` / RATE.
 
     `given` is the duration that each row states, 0 where it states none.
     """
-    amount = lenient_numbers(table, "AMT")
     rate = numbers(table, "RATE", required=False).fillna(0.0)
     estimated = rows & rate.isin([-1, -2])
     what = "a rate or duration to be estimated (RATE -1, -2) is not supported"

@@ -59,7 +59,7 @@ MEANS: Mapping[str, str] = {
     "log": "not read, and told: DV is read on its natural scale",
     "time": "not read, and told: TIME (AFRLT) is read",
     "identifier": "not read, and told: ID (USUBJID) is read",
-    "bookkeeping": "not read, and told",
+    "bookkeeping": "not read, and told (ADaM's own variables are not listed)",
     "unsupported": "asked: it changes what rows mean, and is not read; `--drop` if it may be left out",
 }
 

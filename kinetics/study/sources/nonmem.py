@@ -309,7 +309,7 @@ def _doses(table: RawTable, rows: Series, spec: EventTable, known: list[str]) ->
         )
     doses = _part(table, rows, columns)
     given = stated_durations(table, rows, ["DUR"], spec.time_unit or "min")
-    doses.frame["duration"] = durations(table, rows, given)
+    doses.frame["duration"] = durations(table, rows, lenient_numbers(table, "AMT"), given)
     for column, meaning in (("route", spec.route), ("product", spec.product), ("unit", spec.dose_unit)):
         own = with_role(known, column) if column != "unit" else []
         word = "dose_unit" if column == "unit" else column
