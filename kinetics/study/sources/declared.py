@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -262,13 +263,18 @@ def _description(table: RawTable, column: str, name: str) -> dict[str, str]:
     return {"role": "covariate", "kind": kind_of(table, column, name)}
 
 
+def _like_number(cell: str) -> bool:
+    """Whether a cell is a number, or one with a mark that is said where numbers are read: `61,5`, `<5`."""
+    return is_number(cell) or re.match(r"^[<>≤≥]?\s*[+-]?\d+([.,]\d+)*$", cell) is not None
+
+
 def kind_of(table: RawTable, column: str, name: str) -> str:
     """Whether a covariate is a number or a category; words among numbers are reported."""
     cells = table.cells(column)[~table.missing(column)]
     coded = table.cells(column).isin(["-99", "-999", "-9999"]) & ~cells.map(is_number).all()
     what = "in many tables this number stands for a missing one, and the other cells are words"
     table.flag(coded, column, what, "write NA, or leave the cell empty")
-    numeric = cells.map({cell: is_number(cell) for cell in dict.fromkeys(cells)}).astype(bool)
+    numeric = cells.map({cell: _like_number(cell) for cell in dict.fromkeys(cells)}).astype(bool)
     if numeric.all():
         return "number"
     if numeric.sum() < len(numeric) / 2:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 
 from pandas import DataFrame, Series
 
@@ -19,10 +21,11 @@ _DAY = 1.0 + 1e-6  # how far times and dates without a clock may lie apart, in d
 
 
 def with_dates(
-    table: RawTable, columns: list[str], time_unit: str, has_amount: Series
+    table: RawTable, columns: list[str], time_unit: str, origins: Sequence[Series]
 ) -> tuple[RawTable, dict[str, object]]:
     """The table, and a note on its times: where one of the `columns` of dates says the day and TIME the time
-    of the day, TIME counts from each subject's first dose (first row, where it has none).
+    of the day, TIME counts from the first row of each subject that one of `origins` has, else its first row.
+    `origins` are the doses of cells, then all doses.
 
     Where TIME is the time elapsed already, and the dates agree, it stays. Where neither holds, it is
     reported.
@@ -42,7 +45,7 @@ def with_dates(
         time = lenient_numbers(table, "TIME") * scale
         if not clock.isna().any():
             time = clock
-        elif _agree(time, days, ids):
+        elif _agree(time, days, ids) and not _are_hours(time, origins[-1]):
             notes["dates"] = f"{name} agrees with TIME, and is not read"
             continue
         hours = time.between(0, 1)
@@ -57,8 +60,9 @@ def with_dates(
             continue
         has_clock = (days % 1 != 0).any()
         moment = days if has_clock else days + time
-        first = moment.where(has_amount).groupby(ids).transform("min")
-        first = first.fillna(moment.groupby(ids).transform("min"))
+        first = Series(nan, index=ids.index)
+        for rows in (*origins, Series(True, index=ids.index)):
+            first = first.fillna(moment.where(rows).groupby(ids).transform("min"))
         elapsed = ((moment - first) / scale).round(9)
         frame = table.frame.assign(TIME=elapsed.map(lambda value: f"{value:.12g}").astype(object))
         source = name if has_clock else f"{name} and TIME"
@@ -72,6 +76,11 @@ def _agree(time: Series, days: Series, ids: Series) -> bool:
     offset = (time - days)[both]
     spread = offset.groupby(ids[both]).agg(lambda values: values.max() - values.min())
     return bool((spread <= _DAY).all())
+
+
+def _are_hours(time: Series, doses: Series) -> bool:
+    """Whether all times lie within a day and no dose is at 0: hours of one day, as a clock shows them."""
+    return bool(time.between(0, 1).all() and doses.any() and (time[doses] > 0).all())
 
 
 def check_occasions(

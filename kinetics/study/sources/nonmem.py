@@ -33,7 +33,13 @@ from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import Dictionary, EventTable
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.cdisc import CDISC_ROUTES, route_of
-from kinetics.study.sources.code_columns import by_code, check_parts, check_said_unit, plain_code
+from kinetics.study.sources.code_columns import (
+    by_code,
+    check_parts,
+    check_said_unit,
+    code_column,
+    plain_code,
+)
 from kinetics.study.sources.dates import are_dates
 from kinetics.study.sources.declared import EventTableOptions, describe, sidecar
 from kinetics.study.sources.dose_rows import (
@@ -63,6 +69,21 @@ _OBSERVATION_COLUMNS = {
     "ID": "subject", "TIME": "time", "DV": "value", "CENS": "censored", "LIMIT": "limit", "LLOQ": "lloq",
     "ULOQ": "uloq",
 }  # fmt: skip
+_MAY_BE_CODED = (
+    "DV",
+    "AMT",
+    "RATE",
+    "DUR",
+    "EVID",
+    "CMT",
+    "ADM",
+    "DVID",
+    "MDV",
+    "ADDL",
+    "II",
+    "LIMIT",
+    "LLOQ",
+)
 _MARGIN = 1 + 1e-9  # rounding does not put a value above its limit
 
 
@@ -87,6 +108,7 @@ def read_event_table(
         return Reading(None, table.problems)
     spec = dictionary.event_table
     rows = _without_dropped(_named_subjects(rows, spec), spec.drop)
+    rows = replace(rows, table=_without_codes(rows.table))
     known = rows.known_columns(spec, dictionary.columns.subjects)
     if spec.cycle_column is None:
         spec = spec.model_copy(update={"cycle_column": next(iter(with_role(known, "cycle")), None)})
@@ -96,7 +118,7 @@ def read_event_table(
     # times, and which rows are what
     _check_contiguous(rows.table)
     dates = [*with_role(known, "date"), *_own_dates(rows, spec, dictionary)]
-    dated, told = with_dates(rows.table, dates, spec.time_unit or "min", _has_amount(rows.table))
+    dated, told = with_dates(rows.table, dates, spec.time_unit or "min", _origins(rows.table, spec))
     rows = replace(rows, table=dated)
     notes |= told
     restarts = check_occasions(rows.table, known, spec.cycle_column)
@@ -163,9 +185,14 @@ def _own_dates(rows: EventRows, spec: EventTable, dictionary: Dictionary) -> lis
     return [name for name in dates if (rows.table.words(name).groupby(ids).nunique() > 1).any()]
 
 
-def _has_amount(table: RawTable) -> Series:
-    """Which rows have an amount: the doses, before anything is checked."""
-    return lenient_numbers(table, "AMT").fillna(0.0) != 0
+def _origins(table: RawTable, spec: EventTable) -> list[Series]:
+    """Which rows are doses of cells, and which are doses, before anything is checked."""
+    doses = lenient_numbers(table, "AMT").fillna(0.0) != 0
+    if not isinstance(spec.dose_unit, Mapping):
+        return [doses]
+    codes = table.words(code_column(table, doses, ("ADM", "CMT"))).map(plain_code)
+    units = codes.map(dict(spec.dose_unit)).fillna("").astype(str)
+    return [doses & units.str.contains("cell"), doses]
 
 
 def _without_dropped(rows: EventRows, drop: list[str]) -> EventRows:
@@ -178,6 +205,17 @@ def _without_dropped(rows: EventRows, drop: list[str]) -> EventRows:
         if column not in needed and (column in drop or table.names.get(column) in drop)
     ]
     return replace(rows, table=replace(table, frame=table.frame.drop(columns=gone))) if gone else rows
+
+
+def _without_codes(table: RawTable) -> RawTable:
+    """The table with the numbers that stand for a missing one in many tables reported, and left empty."""
+    frame = table.frame.copy()
+    for column in [name for name in _MAY_BE_CODED if name in table]:
+        coded = table.cells(column).map(plain_code).isin(["-99", "-999", "-9999"])
+        what = "in many tables this number stands for a missing one"
+        table.flag(coded, column, what, "write . where it is missing")
+        frame[column] = frame[column].mask(coded, "")
+    return replace(table, frame=frame)
 
 
 def _not_read(table: RawTable, known: list[str]) -> list[str]:
