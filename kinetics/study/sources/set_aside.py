@@ -43,7 +43,7 @@ def excluded_rows(table: RawTable, is_dose: Series, columns: list[str]) -> tuple
         if role in ("reason", "derived"):
             marked = ~table.missing(column)
         else:
-            yes = flagged(table, column, _EXCLUDED, ~is_dose if role == "analysis" else None)
+            yes = _flagged(table, column, _EXCLUDED, ~is_dose if role == "analysis" else None)
             marked = yes if role == "exclusion" else ~yes & ~is_dose & bool(yes.any())
         if role == "derived":
             left_out |= marked
@@ -83,11 +83,11 @@ def below_flags(table: RawTable, is_dose: Series, columns: list[str]) -> Series:
     """The records that a flag calls below the LLOQ; a code that is neither yes nor no is reported."""
     below = Series(False, index=table.frame.index)
     for column in with_role(columns, "below"):
-        below |= flagged(table, column, _BELOW, ~is_dose) & ~is_dose
+        below |= _flagged(table, column, _BELOW, ~is_dose) & ~is_dose
     return below
 
 
-def flagged(table: RawTable, column: str, more: set[str], among: Series | None = None) -> Series:
+def _flagged(table: RawTable, column: str, more: set[str], among: Series | None = None) -> Series:
     """The rows where a flag says yes (1, Y, or a word in `more`); a code of `among` that is neither yes nor
     no is reported.
     """
