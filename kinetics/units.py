@@ -7,11 +7,14 @@ their own below.
 
 from __future__ import annotations
 
-from kinetics.errors import did_you_mean
+import re
+from difflib import get_close_matches
+from functools import cache
 
 __all__ = [
     "GENOMES_PER_UG",
     "UnitError",
+    "canonical_unit",
     "cells_per_uL_to_copies_per_ug",
     "convert",
     "copies_per_ug_to_cells_per_uL",
@@ -26,9 +29,17 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "time": {"day": 1.0, "d": 1.0, "h": 1 / 24, "hour": 1 / 24, "min": 1 / 1440, "week": 7.0, "year": 365.25},
     "cells": {"cells": 1.0, "1e6 cells": 1e6, "1e9 cells": 1e9},
     "cells per body weight": {"cells/kg": 1.0, "1e6 cells/kg": 1e6},
-    "mass": {"mg": 1.0, "ug": 1e-3, "g": 1e3},
+    "mass": {"mg": 1.0, "ug": 1e-3, "ng": 1e-6, "g": 1e3},
     "mass per body weight": {"mg/kg": 1.0, "ug/kg": 1e-3},
-    "copies per DNA mass": {"copies/ug DNA": 1.0, "copies/ug": 1.0, "copies/ug gDNA": 1.0},
+    "copies per DNA mass": {
+        "copies/ug DNA": 1.0,
+        "copies/ug": 1.0,
+        "copies/ug gDNA": 1.0,
+        "copies/ng DNA": 1e3,
+        "copies/ng": 1e3,
+        "copies/50 ng DNA": 20.0,
+        "copies/50 ng": 20.0,
+    },
     "cell concentration": {
         "cells/uL": 1.0,
         "cells/mm3": 1.0,
@@ -39,6 +50,7 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "mass concentration": {
         "mg/L": 1.0,
         "ug/mL": 1.0,
+        "mg/mL": 1e3,
         "mg/dL": 10.0,
         "g/L": 1e3,
         "g/dL": 1e4,
@@ -57,6 +69,17 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "none": {"1": 1.0, "none": 1.0},
 }
 _DIMENSION_OF = {unit: name for name, units in _DIMENSIONS.items() for unit in units}
+# other spellings of the words in a unit, all of the same size
+_WORDS = {
+    "mcg": "ug", "mcl": "uL", "hours": "h", "hrs": "h", "hr": "h", "days": "day", "minute": "min",
+    "minutes": "min", "mins": "min", "weeks": "week", "wk": "week", "wks": "week", "years": "year",
+    "yr": "year", "yrs": "year", "lbs": "lb", "cell": "cells", "copy": "copies", "litre": "L", "liter": "L",
+    "liters": "L", "litres": "L",
+}  # fmt: skip
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_POWER = re.compile(
+    r"(?:1(?:\.0*)?\s*[x×*·]\s*|[x×]\s*)?10\s*(?:\^|\*\*)\s*\+?(\d{1,2})|1(?:\.0*)?[eE]\+?(\d{1,2})"
+)
 
 
 class UnitError(ValueError):
@@ -70,19 +93,104 @@ def known_units(of: str = "") -> list[str]:
 
 def dimension(unit: str) -> str:
     """The dimension of a unit: `"cells/kg"` -> `"cells per body weight"`. UnitError if it is unknown."""
-    if unit not in _DIMENSION_OF:
-        raise UnitError(f"unknown unit {unit!r}; {did_you_mean(unit, _DIMENSION_OF)}")
-    return _DIMENSION_OF[unit]
+    return _known(unit)[0]
 
 
 def convert(unit: str, to: str) -> float:
     """The factor that turns a number in `unit` into one in `to`. UnitError where the dimensions differ."""
-    source = dimension(unit)
-    target = dimension(to)
+    source, size = _known(unit)
+    target, size_of_target = _known(to)
     if source != target:
         raise UnitError(f"{unit!r} is {source}, {to!r} is {target}: they do not convert")
-    factors = _DIMENSIONS[source]
-    return factors[unit] / factors[to]
+    return size / size_of_target
+
+
+def canonical_unit(unit: str) -> str:
+    """The spelling of a unit that this package writes: `"cells/µL"` -> `"cells/uL"`.
+
+    Letters may be of the other case where that makes no other unit, µ, μ and mcg are u, words may be written
+    out (`hours`), and a power of ten is `1e6`, `10^6` or `x10^6`. UnitError if the unit is unknown.
+    """
+    if unit in _DIMENSION_OF:
+        return unit
+    power, rest = _parts(unit)
+    for spelling in _DIMENSION_OF:
+        if _parts(spelling) == (power, rest):
+            return spelling
+    if power and _parts(rest)[0] == 0:
+        for spelling in _DIMENSION_OF:
+            if spelling == rest:
+                return f"1e{power} {rest}"
+    raise UnitError(_unknown(unit))
+
+
+@cache
+def _known(unit: str) -> tuple[str, float]:
+    """The dimension of a unit and its size in the dimension's first unit."""
+    spelling = canonical_unit(unit)
+    if spelling in _DIMENSION_OF:
+        name = _DIMENSION_OF[spelling]
+        return name, _DIMENSIONS[name][spelling]
+    power, rest = _parts(spelling)
+    name = _DIMENSION_OF[rest]
+    return name, 10.0**power * _DIMENSIONS[name][rest]
+
+
+def _parts(unit: str) -> tuple[int, str]:
+    """The power of ten before a unit (0 without one) and the unit with its words as this package has them."""
+    text = re.sub(r"10([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", r"10^\1", unit).translate(_SUPERSCRIPTS)
+    text = " ".join(text.replace("µ", "u").replace("μ", "u").split())
+    text = re.sub(r"\s*/\s*|\s+per\s+", "/", text)
+    text = text.replace(" of ", " ").replace("genomic DNA", "gDNA")
+    power = 0
+    begins = _POWER.match(text)
+    if begins and begins.end() < len(text):
+        power = int(begins[1] or begins[2])
+        text = text[begins.end() :].strip()
+        text = f"cells{text}" if text.startswith("/") else text
+    return power, re.sub(r"[A-Za-z]+", lambda word: _word(word[0]), text)
+
+
+def _word(word: str) -> str:
+    """A word of a unit as this package writes it; a word that it does not know stays as it is.
+
+    `ML` and `ml` are mL, but `mM` is not mm, nor `Mg` mg: letters of both cases are let be, unless the word
+    is long.
+    """
+    for known in _known_words():
+        spellings = {known, known.lower(), known.upper()}
+        if len(known) > 2:
+            spellings.add(known.capitalize())
+        if word in spellings:
+            return _WORDS.get(known, known)
+    return word
+
+
+@cache
+def _known_words() -> tuple[str, ...]:
+    """The words of all units, and their other spellings."""
+    words = [word for unit in _DIMENSION_OF for word in re.findall(r"[A-Za-z]+", unit)]
+    return tuple(dict.fromkeys([*words, *_WORDS]))
+
+
+def _unknown(unit: str) -> str:
+    """What is said of an unknown unit. It proposes a unit only where a long word is misspelt, since another
+    short word, or another number, is another size.
+    """
+    power, rest = _parts(unit)
+    near = []
+    for spelling in _DIMENSION_OF:
+        if (power, _short(rest)) == (_parts(spelling)[0], _short(_parts(spelling)[1])):
+            near += get_close_matches(rest, [spelling], n=1, cutoff=0.8)
+    said = f"unknown unit {unit!r}"
+    if near:
+        return f"{said}; did you mean {near[0]!r}?"
+    return f"{said}; known: {', '.join(known_units())}"
+
+
+def _short(unit: str) -> list[str]:
+    """The short words, numbers and marks of a unit, in order."""
+    return [part for part in re.findall(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]", unit) if len(part) < 5]
 
 
 def copies_per_ug_to_cells_per_uL(copies: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:

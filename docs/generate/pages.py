@@ -7,6 +7,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from docs.generate.columns import column_page
 from docs.generate.commands import command_page
 from docs.generate.dossier import dossier_page, read_requirements, read_results
 from docs.generate.gallery import gallery_pages
@@ -31,6 +32,7 @@ def generated_pages(figures: tuple[str, ...] | None = None) -> dict[str, str]:
     return {
         **gallery_pages(figures),
         **reference_pages(),
+        "columns.md": column_page(),
         "commands.md": command_page(),
         "dossier.md": dossier_page(read_requirements(), read_results()),
     }

@@ -57,14 +57,22 @@ RegimenFile = Annotated[Path | None, typer.Option(help="A TOML of [[dose]] table
 
 # what a single table does not say of itself
 TableTime = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]
-TableDose = Annotated[str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...")]
-TableValue = Annotated[str | None, typer.Option(help="One table only: the unit of DV.")]
-TableAnalyte = Annotated[str | None, typer.Option(help="One table only: what DV measures.")]
-TableRoute = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...")]
-TableProduct = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...")]
+TableDose = Annotated[
+    str | None, typer.Option(help="One table only: mg, cells, cells/kg, ...; or by code, 1=cells,2=mg.")
+]
+TableValue = Annotated[str | None, typer.Option(help="One table only: the unit of DV; or by code.")]
+TableAnalyte = Annotated[
+    str | None, typer.Option(help="One table only: what DV measures; or by code, 1=car_copies,2=car_cells.")
+]
+TableRoute = Annotated[str | None, typer.Option(help="One table only: iv, hepatic_artery, ...; or by code.")]
+TableProduct = Annotated[str | None, typer.Option(help="One table only: car_t, car_nk, ...; or by code.")]
 WeightColumn = Annotated[str | None, typer.Option(help="One table only: the column of body weight in kg.")]
 CycleColumn = Annotated[str | None, typer.Option(help="One table only: the column of cycles, as OCC.")]
-TableLloq = Annotated[float | None, typer.Option(help="One table only: LLOQ of DV.")]
+DroppedColumns = Annotated[
+    str | None, typer.Option("--drop", help="One table only: columns to leave out, with commas.")
+]
+TableLloq = Annotated[str | None, typer.Option(help="One table only: LLOQ of DV; or by code, 1=50,2=0.5.")]
+_BY_CODE = ("dose_unit", "value_unit", "analyte", "route", "product", "lloq")
 _OF_A_TABLE = (
     "time_unit",
     "dose_unit",
@@ -74,6 +82,7 @@ _OF_A_TABLE = (
     "product",
     "weight_column",
     "cycle_column",
+    "drop",
     "lloq",
 )
 
@@ -95,4 +104,24 @@ AssessedEvery = Annotated[
 
 def table_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a single table that have a value, among the arguments of a command."""
-    return {name: arguments[name] for name in _OF_A_TABLE if arguments.get(name) is not None}
+    options = {name: arguments[name] for name in _OF_A_TABLE if arguments.get(name) is not None}
+    if "drop" in options:
+        options["drop"] = [name.strip() for name in options["drop"].split(",") if name.strip()]
+    for name in _BY_CODE:
+        if name in options:
+            options[name] = _by_code(name, options[name])
+    return options
+
+
+def _by_code(name: str, said: str) -> Any:
+    """What an option says: one word for all rows, or `1=this,2=that` as a mapping; numbers for `lloq`."""
+    try:
+        if "=" not in said:
+            return float(said) if name == "lloq" else said
+        pairs = [part.split("=", 1) for part in said.split(",")]
+        words = {code.strip(): word.strip() for code, word in pairs}
+        return {code: float(word) for code, word in words.items()} if name == "lloq" else words
+    except ValueError:
+        example = "50, or 1=50,2=0.5" if name == "lloq" else "one word, or 1=this,2=that"
+        flag = f"--{name.replace('_', '-')}"
+        raise typer.BadParameter(f"{said!r}: write {example}", param_hint=flag) from None

@@ -12,6 +12,7 @@ from kinetics.cli.new_study import new_study
 from kinetics.cli.options import (
     AssessedEvery,
     CycleColumn,
+    DroppedColumns,
     Force,
     Json,
     TableAnalyte,
@@ -29,7 +30,7 @@ from kinetics.exposures import NCARules
 from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
 from kinetics.inference import Fit, load_fit
 from kinetics.protocol import read_protocol, settled
-from kinetics.study import NOT_DECLARED, Study, read_study, validate_study
+from kinetics.study import NOT_DECLARED, Study, read_study
 
 __all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
 
@@ -51,6 +52,7 @@ def validate(
     product: TableProduct = None,
     weight_column: WeightColumn = None,
     cycle_column: CycleColumn = None,
+    drop: DroppedColumns = None,
     lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:
@@ -60,11 +62,7 @@ def validate(
     `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
     --product drug`
     """
-    options = table_options(locals())
-    problems = validate_study(study, **options)
-    if problems:
-        raise InputError(problems)
-    checked = read_study(study, **options)
+    checked = read_study(study, **table_options(locals()))
     print_result(checked.summary(), str(checked), as_json)
 
 
@@ -79,6 +77,7 @@ def convert(
     product: TableProduct = None,
     weight_column: WeightColumn = None,
     cycle_column: CycleColumn = None,
+    drop: DroppedColumns = None,
     lloq: TableLloq = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet, not CSV.")] = False,
     force: Force = False,

@@ -329,7 +329,7 @@ def _problems(model: Model) -> Iterator[tuple[str, str]]:
         yield from _unit_problems(f"output {name}", output.unit)
     for unit in (model.dose_unit, *model.dose_units.values()):
         if unit not in DOSE_UNITS:
-            yield f"dose_unit {unit!r}", did_you_mean(unit, DOSE_UNITS)
+            yield f"dose_unit {unit!r}", f"known: {', '.join(DOSE_UNITS)}"
     for product, by_site in model.sites.items():
         for site, output in by_site.items():
             if output not in model.outputs or model.outputs[output].unit != "cells":

@@ -117,7 +117,7 @@ def problems_of(dose: Dose) -> Iterator[Problem]:
     if not dose.per_kg and dose.at_most != math.inf:
         yield Problem(f"{every}a ceiling, and {key} is not per kg", "leave the ceiling out")
     if dose.unit not in AMOUNTS.values():
-        yield Problem(f"{every}unit {dose.unit!r}", did_you_mean(dose.unit, AMOUNTS.values()))
+        yield Problem(f"{every}unit {dose.unit!r}", f"known: {', '.join(sorted(AMOUNTS.values()))}")
 
 
 def _name_problems(key: str, name: object, example: str) -> Iterator[Problem]:

@@ -37,6 +37,7 @@ __all__ = [
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
 
+_MOST_GUESSES = 50  # unknown subjects for which the nearest listed one is sought
 _TEXT = {  # table -> its standard columns of text
     "doses": ("subject", "unit", "product", "route", "level"),
     "observations": ("subject", "analyte", "censored"),
@@ -152,9 +153,14 @@ def _missing(name: str, present: Iterable[str]) -> Problem:
 
 
 def build_tables(
-    dictionary: Dictionary, raw: Mapping[str, RawTable | None], *, earlier: Sequence[Problem] = ()
+    dictionary: Dictionary,
+    raw: Mapping[str, RawTable | None],
+    *,
+    earlier: Sequence[Problem] = (),
+    repeats: bool = True,
 ) -> Reading:
-    """Canonical tables of raw ones, with every check.
+    """Canonical tables of raw ones, with every check; without those of two records or doses at one time where
+    `repeats` is False, for what merges them was said already.
 
     `raw` maps `subjects.csv` ... to its table, None where it could not be read. The problems of the Reading
     are `earlier`, those found before, then those of the cells of every table, then those between tables.
@@ -176,7 +182,7 @@ def build_tables(
         table = raw.get(name)
         if table is not None:
             problems += table.problems
-    problems += _problems_across(made, raw, dictionary)
+    problems += _problems_across(made, raw, dictionary, repeats=repeats)
     if problems or not {"subjects", "doses", "observations"} <= set(made):
         return Reading(None, problems)
     finished = {
@@ -188,7 +194,11 @@ def build_tables(
 
 
 def _problems_across(
-    made: Mapping[str, DataFrame], raw: Mapping[str, RawTable | None], dictionary: Dictionary
+    made: Mapping[str, DataFrame],
+    raw: Mapping[str, RawTable | None],
+    dictionary: Dictionary,
+    *,
+    repeats: bool,
 ) -> Iterator[Problem]:
     """Problems that only two tables, or two rows, together can show."""
     listed = list(made["subjects"].index) if "subjects" in made else None
@@ -203,30 +213,26 @@ def _problems_across(
         if "doses" in made and name != "doses":
             yield from _too_early(source, table, made["doses"], dictionary.screening_days)
     observations = raw.get("observations.csv")
-    if observations is not None:
+    if observations is not None and repeats:
         yield from _repeated_observations(observations, made["observations"])
     doses = raw.get("doses.csv")
-    if doses is not None:
+    if doses is not None and repeats:
         yield from _repeated_doses(doses, made["doses"])
     subjects = raw.get("subjects.csv")
-    if subjects is not None:
-        for name, word in (("doses", "dose"), ("observations", "observation")):
-            if name in made:
-                yield from _without(subjects, made["subjects"], made[name], word)
+    if subjects is not None and "doses" in made:
+        yield from _without_dose(subjects, made["subjects"], made["doses"])
 
 
 def _unknown_subjects(source: RawTable, table: DataFrame, listed: list[str]) -> Iterator[Problem]:
     """A Problem for every subject with records that subjects.csv does not list, at its first record."""
-    for subject in dict.fromkeys(table["subject"]):
-        if subject and subject not in listed:
-            rows = table["subject"] == subject
-            first = rows & (rows.cumsum() == 1)
-            count = int(rows.sum())
-            what = "the subject is not in subjects.csv"
-            if count > 1:
-                what += f" ({count} rows)"
-            remedy = f"correct it, or add the subject to subjects.csv ({nearest(subject, listed)})"
-            yield from source.problems_where(first, "subject", what, remedy)
+    subjects = table["subject"][(table["subject"] != "") & ~table["subject"].isin(listed)]
+    for place, (subject, rows) in enumerate(subjects.groupby(subjects, sort=False).groups.items()):
+        what = "the subject is not in subjects.csv"
+        if len(rows) > 1:
+            what += f" ({len(rows)} rows)"
+        guess = nearest(str(subject) if place < _MOST_GUESSES else "", listed)
+        remedy = f"correct it, or add the subject to subjects.csv ({guess})"
+        yield source.problem(what, remedy, row=int(rows[0]), column="subject")
 
 
 def _unsorted(source: RawTable, table: DataFrame, within: str) -> Iterator[Problem]:
@@ -261,16 +267,16 @@ def _repeated_doses(source: RawTable, doses: DataFrame) -> Iterator[Problem]:
     """Problems of two doses of one product at one time by one route."""
     repeated = doses.duplicated(["subject", "time", "product", "route"]) & doses["time"].notna()
     what = "a second dose of this product by this route at the same time"
-    remedy = "keep one row, with the sum if both were given"
+    remedy = "keep one row if they are one dose; if both were given, write when each was"
     yield from source.problems_where(repeated, "time", what, remedy)
 
 
-def _without(source: RawTable, subjects: DataFrame, table: DataFrame, word: str) -> Iterator[Problem]:
-    """Problems of subjects without a row in `table`, which holds the doses or the observations."""
-    present = set(table["subject"])
+def _without_dose(source: RawTable, subjects: DataFrame, doses: DataFrame) -> Iterator[Problem]:
+    """Problems of subjects without a dose. One without a record is no problem: he counts for DLTs."""
+    present = set(doses["subject"])
     absent = [bool(subject) and subject not in present for subject in subjects.index]
-    remedy = f"add the {word}s, or remove the subject from {source.file}"
-    yield from source.problems_where(absent, "subject", f"the subject has no {word}", remedy)
+    remedy = f"add the doses, or remove the subject from {source.file}"
+    yield from source.problems_where(absent, "subject", "the subject has no dose", remedy)
 
 
 def by_subject(table: DataFrame, subjects: DataFrame) -> DataFrame:

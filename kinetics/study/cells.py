@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from pandas import Series
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.dictionary import Column
-from kinetics.study.raw_table import RawTable, is_missing, read_table
+from kinetics.study.raw_table import RawTable, is_missing, is_number, read_table
 from kinetics.units import UnitError, convert
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "nearest",
     "numbers",
     "read_columns",
+    "report_codes",
     "subjects_of",
     "times",
 ]
@@ -37,6 +39,7 @@ __all__ = [
 EXCEL_DATES = (36526.0, 54789.0)  # 2000-01-01 to 2049-12-31 as Excel counts days
 LARGEST_COUNT = 2**31 - 1  # a larger whole number is a slip or no count
 LONGEST_DAYS = 20 * 365.25  # no follow-up is longer: 15 years is the longest asked of a CAR-T product
+_MOST_GUESSES = 50  # different codes of a column for which the nearest known one is sought
 TIME_UNITS = ("day", "h", "min", "week")
 
 _DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?$|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2,4}$")
@@ -88,15 +91,24 @@ def _diagnose(cell: str) -> tuple[str, str]:
     if _CLOCK.match(cell):
         return "a clock time, not a number", "write the time since the first dose, as a decimal number"
     if _COMMA.match(cell):
-        remedy = f"write {cell.replace(',', '.')}" if cell.count(",") == 1 else "remove the commas"
-        return "a comma inside a number", f"{remedy} (decimals take a point, thousands no mark)"
-    if bound := _BELOW.match(cell):
-        return "a limit, not a number", f"write value {bound[1]} and censored = left"
-    if bound := _ABOVE.match(cell):
-        return "a limit, not a number", f"write value {bound[1]} and censored = right"
+        return "a comma inside a number", f"{_without_comma(cell)} (decimals take a point, thousands no mark)"
+    for bound, word, limit in ((_BELOW, "left", "LLOQ"), (_ABOVE, "right", "ULOQ")):
+        if match := bound.match(cell):
+            value = match[1] if is_number(match[1]) else f"the {limit}"
+            code = "1" if word == "left" else "-1"
+            return "a limit, not a number", f"write value {value} and censored = {word} (CENS {code})"
     if cell.lower() in _WORDS:
         return "a word, not a number", "write the LLOQ as the value and censored = left"
     return "not a finite number", "write a plain number such as 3.5 or 1.5e7"
+
+
+def _without_comma(cell: str) -> str:
+    """How to write a number without its commas; `1,000` may be a thousand or one, and the reader decides."""
+    if cell.count(",") > 1:
+        return "remove the commas"
+    if re.match(r"^[+-]?[1-9]\d{0,2},\d{3}$", cell):
+        return "write the number without the comma"
+    return f"write {cell.replace(',', '.')}"
 
 
 def integers(table: RawTable, column: str, *, default: int, minimum: int = 0) -> Series:
@@ -147,18 +159,21 @@ def labels(table: RawTable, column: str, spec: Column, *, required: bool) -> Ser
     A code that the dictionary does not list is reported, and so is an empty cell of a `required` column.
     """
     label_of = spec.labels
-    values: list[str | None] = []
-    for row, cell in table.cells(column).items():
-        if is_missing(cell):
-            if required:
-                table.report("the cell is empty", "write a value", row=int(str(row)), column=column)
-            values.append(None)
-            continue
-        if label_of is not None and cell not in label_of:
-            what = f"the code is not in {table.dictionary}"
-            remedy = f"add it to the column's codes ({nearest(cell, label_of)})"
-            table.report(what, remedy, row=int(str(row)), column=column)
-        values.append((label_of or {}).get(cell, cell))
+    cells = table.cells(column)
+    missing = table.missing(column)
+    if required:
+        table.flag(missing, column, "the cell is empty", "write a value")
+    if label_of is not None:
+        known = list(label_of)
+        what = f"the code is not in {table.dictionary}"
+        bad = ~missing & ~cells.isin(known)
+        report_codes(
+            table, column, bad, what, lambda code: f"add it to the column's codes ({nearest(code, known)})"
+        )
+    values = [
+        None if empty else (label_of or {}).get(cell, cell)
+        for cell, empty in zip(cells, missing, strict=True)
+    ]
     return Series(values, index=table.frame.index, dtype=object)
 
 
@@ -172,7 +187,7 @@ def declared(table: RawTable, column: str, spec: Column) -> Series:
 def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = ()) -> Series:
     """A required column of snake_case names; a misspelling of a standard name in `near` is reported too."""
     cells = table.cells(column)
-    for row, cell in cells.items():
+    for cell in dict.fromkeys(cells):
         what = ""
         remedy = f"write a snake_case name such as {example}"
         if is_missing(cell):
@@ -186,7 +201,7 @@ def names(table: RawTable, column: str, *, example: str, near: Iterable[str] = (
             what = "looks misspelt"
             remedy = did_you_mean(cell, near)
         if what:
-            table.report(what, remedy, row=int(str(row)), column=column)
+            table.flag(cells == cell, column, what, remedy)
     return cells
 
 
@@ -195,7 +210,11 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
     Where nothing is near, it is a list of what is known, at most the first dozen.
     """
-    names = list(words)
+    return _nearest(word, tuple(words))
+
+
+@lru_cache(maxsize=1024)
+def _nearest(word: str, names: tuple[str, ...]) -> str:
     for name in names:
         if name.lower() == word.lower():
             return f"did you mean {name!r}?"
@@ -203,6 +222,18 @@ def nearest(word: str, words: Iterable[str]) -> str:
     if hint.startswith("known") and len(names) > 12:
         return f"known: {', '.join(names[:12])}, ... ({len(names)} in all)"
     return hint
+
+
+def report_codes(table: RawTable, column: str, bad: Series, what: str, remedy: Callable[[str], str]) -> None:
+    """Report the `bad` cells of a column, each code with its own remedy.
+
+    Beyond the first codes the remedy is that of an empty word, so that many mistakes cost no more than few.
+    """
+    cells = table.cells(column)[bad]
+    for place, (code, rows) in enumerate(cells.groupby(cells, sort=False).groups.items()):
+        said = remedy(str(code) if place < _MOST_GUESSES else "")
+        for row in rows:
+            table.report(what, said, row=int(row), column=column)
 
 
 def _slip(word: str, near: Iterable[str]) -> bool:

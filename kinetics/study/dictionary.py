@@ -11,12 +11,20 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.sources.cdisc import snake
 from kinetics.toml import Spec, keys_at, parse_toml, read_toml, remedy_at
-from kinetics.units import dimension
+from kinetics.units import UnitError, canonical_unit, dimension
 
 __all__ = [
     "NOT_DECLARED",
@@ -58,6 +66,14 @@ class Analyte(_Table):
     lloq: float | None = Field(default=None, gt=0)
     uloq: float | None = Field(default=None, gt=0)
     scale: Literal["linear", "log10", "ln"] = "linear"
+
+    @field_validator("unit")
+    @classmethod
+    def _as_written_here(cls, unit: str) -> str:
+        try:
+            return canonical_unit(unit)
+        except UnitError:
+            return unit  # said below, at the analyte
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -109,7 +125,7 @@ class _SingleTable(_Table):
 
     time_unit: Text | None = None
     dose_unit: ByCode | None = None
-    dv_unit: Text | None = None
+    dv_unit: ByCode | None = None
     route: ByCode | None = None
     product: ByCode | None = None
     analyte: ByCode | None = None

@@ -51,9 +51,10 @@ def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series) -> DataFr
     declared_columns = check_columns(raw, "doses", _REQUIRED, _OPTIONAL, specs)
     table = DataFrame({"subject": subjects_of(raw)})
     table["time"] = times(raw, "time", specs.get("time"), "doses")
-    remedy = "count time from the first dose of the study: day 0"
-    raw.flag(table["time"] < 0, "time", "the dose is before time zero", remedy)
     table["amount"], table["unit"] = _amounts(raw, specs, _weights_of_rows(table["subject"], weights))
+    remedy = "count time from the first dose of cells: day 0 (a lymphodepletion before it has negative times)"
+    early = (table["time"] < 0) & (table["unit"] == "cells")
+    raw.flag(early, "time", "the dose of cells is before time zero", remedy)
     table["product"] = names(raw, "product", example="car_t") if "product" in raw else ""
     _check_weighed_cells(raw, table)
     table["route"] = names(raw, "route", example="iv", near=ROUTES) if "route" in raw else ""

@@ -15,7 +15,7 @@ import re
 import numpy as np
 from pandas import DataFrame, Series
 
-from kinetics.study.cells import check_columns, declared, nearest, numbers, subjects_of, times
+from kinetics.study.cells import check_columns, declared, nearest, numbers, report_codes, subjects_of, times
 from kinetics.study.dictionary import Analyte, Dictionary
 from kinetics.study.raw_table import RawTable, is_missing
 from kinetics.units import GENOMES_PER_UG, UnitError, convert, dimension
@@ -93,11 +93,15 @@ def _analytes(raw: RawTable, dictionary: Dictionary) -> Series:
     cells = raw.cells("analyte")
     if "analyte" not in raw:
         return cells
-    for row, cell in cells.items():
-        if cell not in dictionary.analytes:
-            what = "the analyte is missing" if is_missing(cell) else f"the analyte is not in {raw.dictionary}"
-            remedy = f"correct it, or add [analytes.{cell or 'name'}] ({nearest(cell, dictionary.analytes)})"
-            raw.report(what, remedy, row=int(str(row)), column="analyte")
+    known = list(dictionary.analytes)
+    bad = ~cells.isin(known)
+    missing = raw.missing("analyte")
+
+    def remedy(analyte: str) -> str:
+        return f"correct it, or add [analytes.{analyte or 'name'}] ({nearest(analyte, known)})"
+
+    report_codes(raw, "analyte", bad & missing, "the analyte is missing", remedy)
+    report_codes(raw, "analyte", bad & ~missing, f"the analyte is not in {raw.dictionary}", remedy)
     return cells
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pandas import DataFrame, Index, Series
+import numpy as np
+from pandas import NA, DataFrame, Index, NaT, Series
 
 from kinetics.errors import Problem
 
@@ -29,7 +30,17 @@ __all__ = [
     "read_table",
 ]
 
-MISSING = frozenset({"", ".", "NA", "NaN", "nan"})  # the ways to write an empty cell
+MISSING = frozenset(  # the ways to write an empty cell
+    {"", ".", "NA", "na", "N/A", "n/a", "N.A.", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "<NA>", "NaT"}
+)
+_OTHER_FORMATS = {
+    ".xpt": "a SAS transport file",
+    ".sas7bdat": "a SAS data set",
+    ".rds": "an R object",
+    ".rda": "an R workspace",
+    ".rdata": "an R workspace",
+    ".sav": "an SPSS file",
+}
 _SUBJECTS = ("subject", "ID", "USUBJID")  # the names of the column that says whose row it is
 
 
@@ -76,10 +87,11 @@ class RawTable:
         subject = ""
         value = ""
         if row is not None:
-            subject_column = next((name for name in _SUBJECTS if name in self), "subject")
-            subject = str(self.cells(subject_column).loc[row])
+            subject_column = next((name for name in _SUBJECTS if name in self), None)
+            if subject_column is not None:
+                subject = str(self.frame.at[row, subject_column]).strip()
             if column in self.frame.columns:
-                value = str(self.frame.loc[row, column])
+                value = str(self.frame.at[row, column])
         shown = self.names.get(column, column)
         return Problem(what, remedy, file=self.file, row=row, subject=subject, column=shown, value=value)
 
@@ -115,12 +127,12 @@ def is_number(cell: str) -> bool:
 def cell_text(value: object) -> str:
     """A typed cell of Excel or Parquet as the text that a CSV would have.
 
-    72.0 becomes `72`, and a missing value becomes "". Numbers keep every digit. Dates become ISO 8601, which
-    no number column accepts.
+    72.0 becomes `72`, and a missing value (pandas' NA and NaT too) becomes "". Numbers keep every digit.
+    Dates become ISO 8601, which no number column accepts.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is NA or value is NaT or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return str(value).lower()
     if isinstance(value, float):
         is_exact_integer = value.is_integer() and abs(value) < 2**53
@@ -132,6 +144,10 @@ def decode(raw: bytes, file: str) -> str | Problem:
     """The text of a file in UTF-8, with or without a byte-order mark; a Problem for anything else."""
     utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     workbook = raw.startswith(b"PK\x03\x04")
+    for suffix, kind in _OTHER_FORMATS.items():
+        if file.lower().endswith(suffix):
+            what = f"{kind} ({suffix}) is not read"
+            return Problem(what, "export it as 'CSV UTF-8' there", file=file)
     if utf_16 or b"\x00" in raw[:200]:
         kind = "utf-16 text" if utf_16 else "binary or utf-16 text"
         if workbook:
@@ -171,6 +187,7 @@ def make_table(
 
     Return the table, None where a column name is repeated, and the Problems of column names and ragged rows.
     """
+    header, records = _without_empty_end(header, records)
     names = [name.strip() for name in header]
     header_problems = list(_header_problems(file, header))
     if any("more than once" in problem.what for problem in header_problems):
@@ -187,6 +204,24 @@ def make_table(
         problems.append(Problem("the file has a header and no records", "add the records", file=file))
     frame = DataFrame(list(rows.values()), columns=Index(names), index=list(rows), dtype=object)
     return RawTable(file, frame), problems
+
+
+def _without_empty_end(
+    header: Sequence[str], records: Sequence[tuple[int, list[str]]]
+) -> tuple[Sequence[str], list[tuple[int, list[str]]]]:
+    """A header and its records without the cells that trailing separators make: empty in every row, or empty
+    and beyond the header.
+    """
+    width = len(header)
+    while width and not header[width - 1].strip():
+        if any(cell.strip() for _, cells in records for cell in cells[width - 1 :]):
+            break
+        width -= 1
+    kept = []
+    for row, cells in records:
+        is_empty = not any(cell.strip() for cell in cells[width:])
+        kept.append((row, cells[:width] if is_empty else cells))
+    return header[:width], kept
 
 
 def _header_problems(file: str, header: Sequence[str]) -> Iterator[Problem]:
@@ -208,7 +243,10 @@ def _ragged(file: str, row: int, cells: Sequence[str], names: Sequence[str]) -> 
     """The Problem of a row with too many or too few cells."""
     subject = cells[names.index("subject")] if "subject" in names[: len(cells)] else ""
     what = f"the row has {len(cells)} cells, the header {len(names)}"
-    remedy = "add the missing commas"
+    remedy = "add the missing cells"
     if len(cells) > len(names):
-        remedy = "remove the extra cells (a decimal comma splits a number in two: write 3.5, not 3,5)"
+        remedy = (
+            "remove the extra cells, or quote a cell that has the separator in it (a decimal comma splits a "
+        )
+        remedy += "number in two: write 3.5, not 3,5)"
     return Problem(what, remedy, file=file, row=row, subject=subject)

@@ -18,9 +18,10 @@ from typing import Any
 from kinetics.errors import Problem, did_you_mean
 from kinetics.study.assembly import OPTIONAL_FILES, REQUIRED_FILES, Reading, build_tables
 from kinetics.study.dictionary import Dictionary, dictionary_of, read_dictionary
-from kinetics.study.raw_table import RawTable, decode, read_table
+from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.adam import is_adam, read_adam_table
 from kinetics.study.sources.declared import sidecar
+from kinetics.study.sources.event_rows import header_place, read_rows, title_problem
 from kinetics.study.sources.excel import WORKBOOK_SUFFIXES, Workbook, read_workbook, sheet_name
 from kinetics.study.sources.nonmem import read_event_table
 from kinetics.study.sources.parquet import read_parquet_table
@@ -45,28 +46,27 @@ def read_study_file(path: Path, options: Mapping[str, Any]) -> Reading:
         return Reading(None, [Problem(what, "open it in Excel and save it as .xlsx", file=path.name)])
     if suffix == ".parquet":
         return _single_table(path, *read_parquet_table(path), options)
-    if is_adam(_header(path)):
-        return _single_table(path, *read_table(path), options)
-    return read_event_table(path, options)
-
-
-def _header(path: Path) -> list[str]:
-    """The column names in the first line of a comma-separated text, unchecked."""
-    text = decode(path.read_bytes(), path.name)
-    first = "" if isinstance(text, Problem) else text.partition("\n")[0]
-    return [name.strip().strip('"') for name in first.split(",")]
+    table, comments, problems = read_rows(path)
+    return _single_table(path, table, problems, options, comments=comments)
 
 
 def _single_table(
-    path: Path, table: RawTable | None, problems: list[Problem], options: Mapping[str, Any]
+    path: Path,
+    table: RawTable | None,
+    problems: list[Problem],
+    options: Mapping[str, Any],
+    *,
+    comments: int = 0,
 ) -> Reading:
-    """The study of a single table, event or ADaM-shaped; `problems` are those of reading its file."""
+    """The study of a single table, event or ADaM-shaped; `problems` are those of reading its file, and
+    `comments` counts the comment rows left out.
+    """
     if table is None:
         return Reading(None, problems)
     table.problems.extend(problems)
     if is_adam(table.columns):
         return read_adam_table(path, table, options)
-    return read_event_table(path, options, table=table)
+    return read_event_table(path, options, table=table, comments=comments)
 
 
 def _workbook(path: Path, options: Mapping[str, Any]) -> Reading:
@@ -77,10 +77,20 @@ def _workbook(path: Path, options: Mapping[str, Any]) -> Reading:
     sheets = workbook.sheets
     if set(sheets) & set(_SHEETS):
         return _workbook_of_tables(path, workbook, options)
-    if len(sheets) == 1 and workbook.dictionary is None:
-        (only,) = sheets.values()
-        return _single_table(path, only.table, only.problems, options)
+    places = {name: header_place(sheet.first_rows) for name, sheet in sheets.items()}
+    tables = [name for name, place in places.items() if place == 0]
+    titled = {name: place for name, place in places.items() if place}
+    if not tables and len(titled) == 1:
+        ((name, place),) = titled.items()
+        return Reading(None, [title_problem(sheet_name(path, name), place + 1)])
     if len(sheets) == 1:
+        tables = list(sheets)
+    if len(tables) == 1 and workbook.dictionary is None:
+        sheet = sheets[tables[0]]
+        others = [name for name in sheets if name != tables[0]]
+        reading = _single_table(path, sheet.table, sheet.problems, options)
+        return replace(reading, notes={"sheets_not_read": others} | reading.notes) if others else reading
+    if len(tables) == 1:
         what = "a sheet 'dictionary' beside a single table is not read"
         remedy = f"write its lines to {sidecar(path).name} beside the workbook, and delete the sheet"
     else:

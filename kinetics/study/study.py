@@ -136,8 +136,14 @@ class Study:
             "events": len(self.events),
             "responses": len(self.responses),
             "sha256": self.sha256,
+            **({"subjects_without_records": without} if (without := self._without_records()) else {}),
             **self.notes,
         }
+
+    def _without_records(self) -> list[str]:
+        """The subjects without any record of observations; they were treated, and count for DLTs."""
+        observed = set(self.observations["subject"])
+        return [subject for subject in self.subject_ids if subject not in observed]
 
     def _amounts(self, product: str) -> str:
         """The number of doses of a product and the range of their amounts, also per kg where every weight is
@@ -193,6 +199,9 @@ class Study:
             lines.append(f"  covariates: {', '.join(self.covariates)}")
         if len(self.events) or len(self.responses):
             lines.append(f"  {summary['events']} events, {summary['responses']} responses")
+        without = summary.get("subjects_without_records")
+        if without:
+            lines.append(f"  treated and without a record: {', '.join(without)}")
         for note, value in self.notes.items():
             lines.append(f"  {note.replace('_', ' ')}: {value}")
         lines.append(f"  source: {self.dictionary.source} ({self.dictionary.licence})")

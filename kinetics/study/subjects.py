@@ -14,6 +14,7 @@ __all__ = ["HEAVIEST_KG", "LIGHTEST_KG", "subject_table"]
 # a weight outside of these was written in grams or pounds
 LIGHTEST_KG = 0.3
 HEAVIEST_KG = 400.0
+_CODES_OF_MISSING = (-99.0, -999.0, -9999.0, -99999.0)
 
 
 def subject_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
@@ -30,6 +31,8 @@ def subject_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
     for column in declared_columns:
         _check_kind(raw, column, specs[column])
         table[column] = declared(raw, column, specs[column])
+        if specs[column].role == "covariate" and specs[column].numeric:
+            _check_codes(raw, column, table[column])
     table.index = Index(subjects.to_numpy(dtype=str), name="subject", dtype="str")
     return table
 
@@ -46,6 +49,14 @@ def _weights(raw: RawTable, spec: Column | None) -> Series:
     light = (weight > 0) & (weight < LIGHTEST_KG)
     raw.flag(light, "weight_kg", "implausible in kg", remedy)
     return weight
+
+
+def _check_codes(raw: RawTable, column: str, values: Series) -> None:
+    """Report a number that stands for a missing one in many tables, where no other number is negative."""
+    coded = values.isin(_CODES_OF_MISSING)
+    if not (values[~coded] < 0).any():
+        what = "in many tables this number stands for a missing one, and no other number here is negative"
+        raw.flag(coded, column, what, "write NA, or leave the cell empty")
 
 
 def _check_kind(raw: RawTable, column: str, spec: Column) -> None:

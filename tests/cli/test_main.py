@@ -189,6 +189,31 @@ def test_validate_reads_a_single_table_when_told_its_units(tmp_path: Path) -> No
     assert (told.json()["subjects"], told.json()["observations"]) == (2, 3)
 
 
+def test_validate_takes_a_word_for_each_code_a_cycle_column_and_columns_to_drop(tmp_path: Path) -> None:
+    table = tmp_path / "two.csv"
+    table.write_text(
+        "ID,TIME,AMT,DV,ADM,DVID,OCC,FLAG\n1,0,1e8,.,1,.,1,0\n1,5,560,.,2,.,1,0\n"
+        "1,7,.,8000,.,1,1,1\n1,7,.,0.5,.,2,1,0\n"
+    )
+    options = ["--time-unit", "days", "--dose-unit", "1=cells,2=mg", "--route", "1=iv,2=iv"]
+    options += ["--product", "1=car_t, 2=tocilizumab", "--analyte", "1=car_copies,2=car_cells"]
+    options += ["--value-unit", "1=copies/µg DNA,2=cells/µL", "--lloq", "1=50,2=0.5"]
+    told = call("validate", table, *options, "--cycle-column", "OCC", "--drop", "FLAG", "--json")
+    assert told.code == 0
+    answer = told.json()
+    assert answer["products"] == ["car_t", "tocilizumab"]
+    units = {name: (analyte["unit"], analyte["lloq"]) for name, analyte in answer["analytes"].items()}
+    assert units == {"car_copies": ("copies/ug DNA", 50.0), "car_cells": ("cells/uL", 0.5)}
+    assert "FLAG" in call("validate", table, *options, "--cycle-column", "OCC").err
+
+
+def test_an_option_by_code_that_is_none_exits_2(tmp_path: Path) -> None:
+    for said in ("1=", "fifty", "1=50,0.5"):
+        answer = call("validate", tmp_path / "pk.csv", "--lloq", said)
+        assert answer.code == 2
+        assert "1=50,2=0.5" in re.sub(r"\s+", " ", answer.err)
+
+
 def test_new_makes_a_study_that_validates_and_tells_the_next_step(tmp_path: Path) -> None:
     said = call("new", tmp_path / "mine")
     assert said.code == 0

@@ -7,6 +7,7 @@ import pytest
 from kinetics.units import (
     GENOMES_PER_UG,
     UnitError,
+    canonical_unit,
     cells_per_uL_to_copies_per_ug,
     convert,
     copies_per_ug_to_cells_per_uL,
@@ -58,9 +59,67 @@ def test_units_of_two_dimensions_never_convert(unit: str, to: str) -> None:
         convert(unit, to)
 
 
-def test_an_unknown_unit_names_the_nearest_one() -> None:
-    with pytest.raises(UnitError, match=r"unknown unit 'copies/ug RNA'; did you mean 'copies/ug"):
-        dimension("copies/ug RNA")
+@pytest.mark.parametrize(
+    ("written", "unit"),
+    [
+        ("cells/µL", "cells/uL"),
+        ("cells/μL", "cells/uL"),
+        ("copies/µg dna", "copies/ug DNA"),
+        ("mcg/ml", "ug/mL"),
+        ("MG/L", "mg/L"),
+        ("cells per uL", "cells/uL"),
+        ("Hours", "h"),
+        ("hr", "h"),
+        ("days", "day"),
+        ("10^6 cells / kg", "1e6 cells/kg"),
+        ("x10^6 cells", "1e6 cells"),
+        ("1 × 10⁶ cells", "1e6 cells"),
+        ("1e8 cells", "1e8 cells"),
+        ("10^9/L", "1e9 cells/L"),
+    ],
+)
+def test_another_spelling_of_a_unit_is_read(written: str, unit: str) -> None:
+    assert canonical_unit(written) == unit
+    assert convert(written, unit) == 1.0
+
+
+def test_a_power_of_ten_that_is_not_listed_is_read_and_copies_per_ng_are_a_thousand() -> None:
+    assert convert("1e8 cells", "cells") == 1e8
+    assert convert("10^3 cells/uL", "1e9 cells/L") == pytest.approx(1.0)
+    assert convert("copies/ng", "copies/ug DNA") == 1000.0
+    assert convert("copies/50 ng", "copies/ug") == 20.0
+
+
+def test_a_long_word_that_is_misspelt_has_its_unit_named() -> None:
+    with pytest.raises(UnitError, match=r"unknown unit 'copeis/ug DNA'; did you mean 'copies/ug DNA'\?"):
+        dimension("copeis/ug DNA")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "copies/ug RNA",
+        "copies/mg",
+        "IU/mL",
+        "mg/m2",
+        "vg/ug",
+        "cells/m2",
+        "mM",
+        "Mg",
+        "10E6 cells",
+        "cells/nL",
+    ],
+)
+def test_a_near_miss_that_may_be_of_another_size_is_never_proposed(unit: str) -> None:
+    with pytest.raises(UnitError, match="unknown unit") as caught:
+        dimension(unit)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_no_two_units_of_different_size_have_the_same_spelling() -> None:
+    for unit in known_units():
+        for other in (unit.upper(), unit.lower()):
+            assert convert(unit, other) == 1.0
 
 
 def test_every_known_unit_has_a_dimension_and_converts_to_itself() -> None:

@@ -45,7 +45,13 @@ LAYERS = (
     "batch",
     "cli",
 )
-WITHOUT_JAX = ("study", "lab_sheet", "escalation", "protocol", "outcomes")  # what a clinic's machine reads quickly
+WITHOUT_JAX = (
+    "study",
+    "lab_sheet",
+    "escalation",
+    "protocol",
+    "outcomes",
+)  # what a clinic's machine reads quickly
 VAGUE = {"utils", "helpers", "common", "base", "core", "misc"}
 
 

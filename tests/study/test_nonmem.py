@@ -225,6 +225,6 @@ def test_cells_are_not_weighed(tmp_path: Path) -> None:
 
 def test_what_is_no_unit_of_time_is_said_once(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", TABLE)
-    (said,) = validate_study(path, **(OPTIONS | {"time_unit": "hrs"}), weight_column="WT")
-    assert "unknown unit 'hrs' of time" in said.what
+    (said,) = validate_study(path, **(OPTIONS | {"time_unit": "moons"}), weight_column="WT")
+    assert "unknown unit 'moons' of time" in said.what
     assert "hour" in said.remedy

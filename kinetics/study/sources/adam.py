@@ -1,12 +1,14 @@
-"""One ADPC- or ADPPK-shaped table (CDISC ADaM, `kinetics.study.sources.cdisc`) -> the study that a folder of
-tables gives.
+"""One ADPC-, ADPPK- or ADNCA-shaped table (CDISC ADaM, `kinetics.study.sources.cdisc`) -> the study that a
+folder of tables gives.
 
 Doses are the rows with EVID 1 or, without EVID, with PARAMCD = DOSE: their amount is AMT (else AVAL, DOSEA)
 in DOSEU, their product TRTA (else DRUG, EXTRT, DOSETRT, PROJID), their route ROUTE with EXLOC, their duration
-ADOSEDUR, DUR or AMT / RATE. The other rows are observations: analyte PARAMCD, value DV (else AVAL) in AVALU,
-time AFRLT in FRLTU. A record is below its limit where BLQFL is Y, BLQFN is 1, or AVALCAT1, AVALC or PCSTRESC
-begins with `<` or is BLQ; the limit is ALLOQ. ATPT (else PCTPT) says whether a record at the very time of a
-dose was taken after it. Derived records (DTYPE filled) and records without a value are
+ADOSEDUR (else DOSEDUR, DUR) in its own unit, or AMT / RATE; ADDL and II are further doses. The other rows are
+observations: analyte PARAMCD (and specimen, where one PARAMCD has several), value DV (else AVAL) in AVALU,
+time AFRLT in FRLTU, or by ADTM where AFRLT counts from several origins. A record is below its limit where
+BLQFL is Y, BLQFN is 1, CENS is 1, or AVALCAT1, AVALC or PCSTRESC begins with `<` or is BLQ; the limit is
+ALLOQ. ATPT (else PCTPT) says whether a record at the very time of a dose was taken after it. Derived records
+(DTYPE filled), excluded ones (NCAXFL, NCAwXRS, ANL01FL, ...), those with MDV 1 and those without a value are
 set aside and counted in the notes. Variables that are constant in every subject are covariates.
 
 What the table leaves empty is in a TOML of the same name beside it, which is a dictionary with a table
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +27,37 @@ from pandas import Series
 
 from kinetics.errors import Problem, did_you_mean
 from kinetics.study.assembly import Reading, build_tables
-from kinetics.study.cells import lenient_numbers, numbers
+from kinetics.study.cells import lenient_numbers, nearest, numbers
 from kinetics.study.dictionary import NOT_DECLARED, AdamTable, Dictionary, make_dictionary
 from kinetics.study.observations import timing_of
-from kinetics.study.raw_table import RawTable, cell_text, is_missing, is_number
+from kinetics.study.raw_table import RawTable, is_missing, is_number
+from kinetics.study.sources.adam_times import with_one_origin
 from kinetics.study.sources.cdisc import PUBLISHED, SEX, TIME_UNITS, route_of, snake
-from kinetics.study.sources.declared import sidecar, sidecar_content, text_keys
+from kinetics.study.sources.code_columns import check_parts, check_said_unit, check_single
+from kinetics.study.sources.declared import kind_of, of_analyte, sidecar, sidecar_content, text_keys
+from kinetics.study.sources.dose_rows import (
+    check_repeats,
+    check_steady_state,
+    durations,
+    stated_durations,
+    with_further_doses,
+)
+from kinetics.study.sources.event_times import check_occasions
+from kinetics.study.sources.known_columns import known_column, with_role
+from kinetics.study.sources.set_aside import (
+    below_flags,
+    check_marks,
+    excluded_rows,
+    unread_columns,
+    unsupported,
+)
+from kinetics.units import UnitError, canonical_unit, convert
 
 __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subject_variables"]
 
 _BELOW = ("BLQ", "BQL", "BLOQ", "LLOQ")
 _PRODUCTS = ("TRTA", "DRUG", "EXTRT", "DOSETRT", "PROJID")
+_DURATIONS = ["ADOSEDUR", "DOSEDUR", "DUR", "EXDUR", "ADUR"]
 _WEIGHT = "WTBL"
 _CYCLE = "ACYCLE"
 _CONDUCT = (
@@ -48,11 +71,14 @@ _ENDINGS = ("DT", "DTM", "DTC", "TM", "DTF", "TMF", "FL")  # dates, times and fl
 
 
 def is_adam(columns: Sequence[str]) -> bool:
-    """Whether these are the columns of an ADPC- or ADPPK-shaped table: USUBJID and PARAMCD, and not ID, which
-    is NONMEM's.
+    """Whether these are the columns of an ADPC-, ADPPK- or ADNCA-shaped table: USUBJID with PARAMCD, or
+    with a relative time and a value of ADaM; and not ID, which is NONMEM's.
     """
     upper = {column.strip().upper() for column in columns}
-    return {"USUBJID", "PARAMCD"} <= upper and "ID" not in upper
+    shape = "PARAMCD" in upper or bool(
+        upper & {"AFRLT", "ARRLT", "NFRLT"} and upper & {"AVAL", "DOSEA", "AVALC"}
+    )
+    return "USUBJID" in upper and "ID" not in upper and shape
 
 
 def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> Reading:
@@ -63,37 +89,105 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
         names={column.upper(): column for column in table.columns},
         dictionary=path.with_suffix(".toml").name,
     )
+    table = _without_dropped(table, options.get("drop", []))
     variable_problems = list(_variable_problems(table))
     if variable_problems:
         return Reading(None, [*table.problems, *variable_problems])
-    is_dose = _is_dose(table)
+    is_dose, is_event = _kinds(table)
     dictionary = describe_adam(path, table, list(is_dose), options)
     if dictionary is None:
         return Reading(None, table.problems)
     spec = dictionary.adam or AdamTable()
     if spec.subject not in table or spec.time not in table:
         return Reading(None, table.problems)
+    table = _without_dropped(table, spec.drop)
+    known = _known(table, spec)
+    table.problems.extend(unsupported(table, known))
+
+    # which rows are what
+    notes: dict[str, object] = {}
     derived = Series(False, index=table.frame.index)
     if "DTYPE" in table:
         derived = ~table.missing("DTYPE")
-    censored, limits = _censoring(table, spec, dictionary)
+    check_marks(table, known, [], table.cells(spec.subject))
+    left_out, counts = excluded_rows(table, is_dose, [name for name in known if name != "DTYPE"])
+    analyte = _analyte_of_rows(table, spec, ~is_dose & ~is_event)
+    censored, limits = _censoring(table, analyte, dictionary, below_flags(table, is_dose, known))
     has_value = (_first_filled(table, ("DV", "AVAL")) != "") | (censored != "none")
-    notes: dict[str, object] = {}
-    valueless = ~is_dose & ~derived & ~has_value
-    for note, rows in (("derived_records", derived), ("records_without_value", valueless)):
-        if rows.any():
-            notes[note] = int(rows.sum())
-    is_observation = ~is_dose & ~derived & has_value
+    no_value = numbers(table, "MDV", required=False).fillna(0.0).eq(1) & (censored == "none")
+    record = ~is_dose & ~is_event & ~derived
+    counted = {
+        "derived_records": derived,
+        "rows_of_other_events": is_event & ~derived,
+        "records_without_value": record & ~has_value,
+        "records_with_MDV_1": record & has_value & no_value,
+    }
+    notes |= {note: int(rows.sum()) for note, rows in counted.items() if rows.any()}
+    notes |= {f"left_out_by_{name}": count for name, count in counts.items()}
+    is_observation = record & has_value & ~no_value & ~left_out
+    is_dose &= ~derived
+
+    # times, then the three tables
+    unit = dictionary.columns.doses["time"].unit or "min"
+    days = convert(unit, "day")
+    product = _first_filled(table, _PRODUCTS)
+    declared = "time" in spec.model_fields_set or spec.time != "AFRLT"
+    used = is_dose | is_observation
+    table, note = with_one_origin(table, spec.time, days, is_dose, used, product=product, declared=declared)
+    notes |= note
+    restarts = check_occasions(table, known, None, subject=spec.subject, time=spec.time)
     names, varying = subject_variables(table, spec)
     if varying:
         notes["variables_of_records"] = varying
+    if not_read := [name for name in unread_columns(known) if name not in PUBLISHED]:
+        notes["columns_not_read"] = not_read
+    flags = _flags_not_read(table, spec)
+    if flags:
+        notes["flags_not_read"] = flags
     raw: dict[str, RawTable | None] = {
         "subjects.csv": _subjects(table, spec, names),
-        "doses.csv": _doses(table, is_dose & ~derived, spec),
-        "observations.csv": _observations(table, is_observation, spec, censored, limits),
+        "doses.csv": _doses(table, is_dose, spec, unit),
+        "observations.csv": _observations(table, is_observation, spec, analyte, censored, limits=limits),
     }
-    reading = build_tables(dictionary, raw, earlier=table.problems)
+    before = len(table.problems)
+    parts = [name for name in ("DVID", "CMT") if name in table]
+    parts += with_role(known, "assay", "analyte")
+    check_parts(table, is_observation, parts, analyte[is_observation], "analyte")
+    merged = restarts or len(table.problems) > before
+    reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
+    reading = with_further_doses(reading, days, table)
+    if reading.tables is not None and (spec.cycle_column or _CYCLE) not in table:
+        doses = reading.tables.doses
+        if doses[doses["unit"] == "cells"].duplicated(["subject", "product"]).any():
+            notes["cycles"] = (
+                "one assumed for every subject: ACYCLE, or a cycle_column, says the cycle of a dose"
+            )
     return replace(reading, notes=notes)
+
+
+def _without_dropped(table: RawTable, drop: Sequence[str]) -> RawTable:
+    """The table without the variables that the user leaves out, in any case of letters."""
+    gone = {name.upper() for name in drop} - {"USUBJID", "PARAMCD"}
+    return replace(table, frame=table.frame.drop(columns=[name for name in table.columns if name in gone]))
+
+
+def _known(table: RawTable, spec: AdamTable) -> list[str]:
+    """The known variables that the user does not read as covariates or as the cycle."""
+    own = {*spec.columns, spec.cycle_column or _CYCLE, spec.weight_column}
+    return [name for name in table.columns if name not in own and known_column(name) is not None]
+
+
+def _flags_not_read(table: RawTable, spec: AdamTable) -> list[str]:
+    """Flags of ADaM that say Y of some rows only, and are not read."""
+    return [
+        name
+        for name in table.columns
+        if name.endswith("FL")
+        and known_column(name) is None
+        and name not in spec.columns
+        and name != "SYNTHFL"
+        and len(set(table.words(name))) > 1
+    ]
 
 
 def _variable_problems(table: RawTable) -> Iterator[Problem]:
@@ -104,22 +198,68 @@ def _variable_problems(table: RawTable) -> Iterator[Problem]:
     for names in (("AFRLT", "STUDYTM"), ("DV", "AVAL")):
         if not set(names) & set(table.columns):
             what = f"no {' or '.join(names)}"
-            remedy = f"add {names[0]} ({did_you_mean(names[0], table.columns)})"
+            remedy = f"add {names[0]} ({nearest(names[0], table.columns)})"
             yield Problem(what, remedy, file=table.file, row=1, column=names[0])
+    if "PARAMCD" not in table:
+        what = "the table is shaped like an ADNCA (USUBJID, a relative time, AVAL), and has no PARAMCD"
+        remedy = (
+            "add PARAMCD: a code for each analyte, and rows with DOSE for the doses (AVAL or DOSEA, DOSEU, "
+        )
+        remedy += "TRTA, ROUTE, AFRLT)"
+        yield Problem(what, remedy, file=table.file, row=1, column="PARAMCD")
 
 
-def _is_dose(table: RawTable) -> Series:
-    """Which rows are doses; an event code other than 0 and 1, and a table without any dose, are reported."""
+def _kinds(table: RawTable) -> tuple[Series, Series]:
+    """Which rows are doses, and which are events of neither kind (EVID 2).
+
+    An event code that is not read, and a table without any dose, are reported.
+    """
     is_dose = table.cells("PARAMCD").str.upper().eq("DOSE")
+    is_event = Series(False, index=table.frame.index)
     if "EVID" in table:
-        evid = numbers(table, "EVID").fillna(0)
-        remedy = "delete the row; write a reset-and-dose as EVID 1"
-        table.flag(~evid.isin([0, 1]), "EVID", "neither an observation (0) nor a dose (1)", remedy)
-        is_dose = evid == 1
+        evid = numbers(table, "EVID", required=False)
+        remedy = "write EVID 1 for the dose of an EVID 4; delete a reset (3): nothing resets cells in a body"
+        bad = evid.notna() & ~evid.isin([0, 1, 2])
+        table.flag(bad, "EVID", "neither an observation (0), a dose (1) nor another event (2)", remedy)
+        what = "PARAMCD is DOSE, and EVID is not 1"
+        table.flag(is_dose & evid.eq(0), "EVID", what, "write EVID 1, or the PARAMCD of the record")
+        is_dose = evid.eq(1) | (is_dose & evid.isna())
+        is_event = evid.isin([2, 3])
     if not is_dose.any():
         remedy = "add the doses as records with PARAMCD = DOSE (or EVID 1): amount, DOSEU, TRTA, ROUTE, AFRLT"
         table.report("the table has no dose records", remedy)
-    return is_dose
+    check_steady_state(table)
+    no_value = numbers(table, "MDV", required=False).fillna(0.0)
+    table.flag(
+        ~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", "write 0 for an observation, 1 for none"
+    )
+    return is_dose, is_event
+
+
+def _analyte_of_rows(table: RawTable, spec: Mapping[str, Any] | AdamTable, rows: Series) -> Series:
+    """The study's analyte of every row: that of its PARAMCD, with the specimen where one PARAMCD has several.
+
+    A row without a specimen among such ones is reported.
+    """
+    codes = table.cells("PARAMCD")
+    names = codes.map({code: analyte_name(spec, code) for code in dict.fromkeys(codes)})
+    specimens = _specimens(table)
+    if specimens is None:
+        return names
+    written = table.words(specimens)
+    for code, group in written[rows].groupby(codes[rows]):
+        if group[group != ""].nunique() > 1:
+            of_code = rows & (codes == code)
+            what = f"{specimens} is empty, and {code} has several specimens"
+            table.flag(of_code & (written == ""), specimens, what, "write the specimen of every record")
+            names = names.mask(of_code, names + "_" + written.map(snake))
+    return names
+
+
+def _specimens(table: RawTable) -> str | None:
+    """The variable that says the specimen: PCSPEC or another of its names, else PARCAT1."""
+    named = [name for name in with_role(table.columns, "specimen") if not table.missing(name).all()]
+    return next(iter(named), "PARCAT1" if "PARCAT1" in table else None)
 
 
 def describe_adam(
@@ -139,14 +279,20 @@ def describe_adam(
         if key in options:
             spec[key] = text_keys(options[key])
     if "value_unit" in options:
-        spec["dv_unit"] = options["value_unit"]
+        spec["dv_unit"] = text_keys(options["value_unit"])
     if _is_marked_synthetic(path, table, content, options):
         content["synthetic"] = True
     time_unit = _time_unit(path, table, spec)
     content["analytes"] = _analytes(path, table, doses, content)
     if "lloq" in options:
-        for analyte in content["analytes"].values():
-            analyte["lloq"] = options["lloq"]
+        if len(content["analytes"]) > 1 and not isinstance(options["lloq"], Mapping):
+            what = f"one lloq is said for {', '.join(content['analytes'])}"
+            table.problems.append(Problem(what, "fill ALLOQ, or say one per PARAMCD", file=path.name))
+        for name, analyte in content["analytes"].items():
+            codes = {code: analyte_name(spec, code) for code in dict.fromkeys(table.cells("PARAMCD"))}
+            lloq = of_analyte(text_keys(options["lloq"]), name, codes)
+            if lloq is not None:
+                analyte["lloq"] = lloq
     content["columns"] = _columns(table, content, time_unit)
     file = sidecar(path).name if sidecar(path).is_file() else path.name
     dictionary, problems = make_dictionary(content, file)
@@ -176,12 +322,13 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
     rest can be checked.
     """
     written = sorted({word for word in table.words("FRLTU") if word}) if "FRLTU" in table else []
-    units: set[str] = {TIME_UNITS.get(str(word).upper(), str(word)) for word in written}
+    units: set[str] = {TIME_UNITS.get(str(word).upper(), _spelt(str(word))) for word in written}
     if spec.get("time_unit"):
-        if units and units != {spec["time_unit"]}:
-            what = f"FRLTU is {', '.join(written)}, the time unit is declared {spec['time_unit']}"
+        declared = _spelt(spec["time_unit"])
+        if units and units != {declared}:
+            what = f"FRLTU is {', '.join(written)}, the time unit is declared {declared}"
             table.problems.append(Problem(what, "correct one of them", file=path.name, column="FRLTU"))
-        return spec["time_unit"]
+        return declared
     if len(units) > 1:
         what = f"several time units ({', '.join(written)})"
         table.problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
@@ -193,6 +340,14 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
         )
         table.problems.append(Problem(what, remedy, file=path.name))
     return min(units, default="min")
+
+
+def _spelt(unit: str) -> str:
+    """A unit as this package writes it; an unknown one as it is."""
+    try:
+        return canonical_unit(unit)
+    except UnitError:
+        return unit
 
 
 def _analytes(
@@ -209,14 +364,24 @@ def _analytes(
     observed = RawTable(table.file, frame, table.names, table.dictionary)
     without_unit = []
     codes = observed.cells("PARAMCD")
-    for code, rows in codes.groupby(codes).groups.items():
-        name = analyte_name(spec, str(code))
+    if isinstance(spec.get("analyte"), str):
+        check_single(table, ~Series(doses, index=table.frame.index), "PARAMCD", "analyte")
+    every_row = Series(True, index=frame.index)
+    names = _analyte_of_rows(replace(observed, problems=[]), spec, every_row)
+    specimens = _specimens(observed)
+    for name, rows in names.groupby(names).groups.items():
+        code = codes.loc[rows[0]]
         if name in analytes or is_missing(str(code)):
             continue
         label = _first_cell(observed, "PARAM", list(rows))
-        specimen = _first_cell(observed, "PARCAT1", list(rows))
+        specimen = _first_cell(observed, specimens, list(rows)) if specimens else ""
+        whole = analytes.get(analyte_name(spec, code))
+        if whole is not None:  # described, and parted by specimen here
+            analytes[name] = {**whole, "site": snake(specimen) or NOT_DECLARED}
+            continue
         assay = _first_cell(observed, "PARCAT2", list(rows))
-        unit = _first_cell(observed, "AVALU", list(rows)) or spec.get("dv_unit")
+        said = of_analyte(spec.get("dv_unit"), analyte_name(spec, code), {code: analyte_name(spec, code)})
+        unit = _first_cell(observed, "AVALU", list(rows)) or said
         if unit is None:
             without_unit.append(str(code))
         analytes[name] = {
@@ -266,10 +431,10 @@ def _columns(table: RawTable, content: Mapping[str, Any], time_unit: str) -> dic
         if column == "SEX" and set(cells) <= set(SEX):
             subjects[name] = {"role": "covariate", "codes": dict(SEX)}
         else:
-            kind = "number" if all(is_number(cell) for cell in cells) else "category"
-            subjects[name] = {"role": "covariate", "kind": kind}
+            subjects[name] = {"role": "covariate", "kind": kind_of(table, column, name)}
     observations = {"time": time}
     doses = {"time": time, "duration": time}
+    doses.update({name.lower(): {"kind": "number"} for name in ("ADDL", "II") if name in table})
     return {**columns, "observations": observations, "doses": doses, "subjects": subjects}
 
 
@@ -289,6 +454,8 @@ def subject_variables(table: RawTable, spec: AdamTable) -> tuple[dict[str, str],
             continue
         is_copy = column[-1:] in ("N", "U") and column[:-1] in table.columns
         if column in apart or column in _RECORD or is_copy or column.endswith(_ENDINGS):
+            continue
+        if known_column(column) is not None:
             continue
         filled = table.cells(column)[~table.missing(column)]
         if filled.empty:
@@ -314,14 +481,18 @@ def _unknown_variables(table: RawTable, spec: AdamTable, path: Path) -> Iterator
                 yield Problem(what, did_you_mean(variable, table.columns), file=path.name, value=variable)
 
 
-def _censoring(table: RawTable, spec: AdamTable, dictionary: Dictionary) -> tuple[Series, Series]:
+def _censoring(
+    table: RawTable, analyte: Series, dictionary: Dictionary, flagged: Series
+) -> tuple[Series, Series]:
     """The censoring word of every row, and the limit that is its value as text.
 
     The limit of a left-censored row is ALLOQ, of a right-censored one AULOQ, else the lloq or uloq that the
-    dictionary declares for the analyte. It is "" for other rows, and where nobody gives it.
+    dictionary declares for the analyte. It is "" for other rows, and where nobody gives it. `flagged` are the
+    records that a flag calls below the limit.
     """
-    below = table.cells("BLQFL").eq("Y") | lenient_numbers(table, "BLQFN").eq(1)
-    above = Series(False, index=table.frame.index)
+    code = lenient_numbers(table, "CENS")
+    below = flagged | code.eq(1)
+    above = code.eq(-1)
     for column in ("AVALCAT1", "AVALC", "PCSTRESC"):
         if column in table:
             cells = table.cells(column).str.upper()
@@ -331,23 +502,21 @@ def _censoring(table: RawTable, spec: AdamTable, dictionary: Dictionary) -> tupl
     word = word.mask(below, "left").mask(above, "right")
     written = table.words("CENSOR").str.lower()
     word = word.mask(written.isin(["left", "right", "interval"]), written)
-    lloq = _limits(table, spec, dictionary, "ALLOQ", "lloq")
-    uloq = _limits(table, spec, dictionary, "AULOQ", "uloq")
+    lloq = _limits(table, analyte, dictionary, ("ALLOQ", "LLOQ"), "lloq")
+    uloq = _limits(table, analyte, dictionary, ("AULOQ", "ULOQ"), "uloq")
     return word, lloq.where(word == "left", uloq.where(word == "right", ""))
 
 
-def _limits(table: RawTable, spec: AdamTable, dictionary: Dictionary, column: str, bound: str) -> Series:
+def _limits(
+    table: RawTable, analyte: Series, dictionary: Dictionary, columns: Sequence[str], bound: str
+) -> Series:
     """A limit of quantification of every row as text: of its column, else of the analyte; "" where neither
     has one.
     """
-
-    def of_analyte(code: str) -> str:
-        analyte = dictionary.analytes.get(analyte_name(spec, code))
-        limit = None if analyte is None else getattr(analyte, bound)
-        return "" if limit is None else repr(limit)
-
-    written = _first_filled(table, (column,))
-    return written.mask(written == "", table.cells("PARAMCD").map(of_analyte))
+    limits = {name: getattr(entry, bound) for name, entry in dictionary.analytes.items()}
+    of_analyte = {name: "" if limit is None else repr(limit) for name, limit in limits.items()}
+    written = _first_filled(table, columns)
+    return written.mask(written == "", analyte.map(of_analyte).fillna(""))
 
 
 def _first_filled(table: RawTable, columns: Sequence[str]) -> Series:
@@ -377,12 +546,18 @@ def _subjects(table: RawTable, spec: AdamTable, names: Mapping[str, str]) -> Raw
     return replace(subjects, names=shown)
 
 
-def _doses(table: RawTable, rows: Series, spec: AdamTable) -> RawTable:
+def _doses(table: RawTable, rows: Series, spec: AdamTable, time_unit: str) -> RawTable:
     """The dose rows as a table of doses."""
-    columns = {spec.subject: "subject", spec.time: "time", "DOSELVL": "level"}
-    doses = _part(table, rows, columns | {spec.cycle_column or _CYCLE: "cycle"})
+    columns = {spec.subject: "subject", spec.time: "time", "DOSELVL": "level", "ADDL": "addl", "II": "ii"}
+    cycle = spec.cycle_column or _CYCLE
+    if cycle in table:
+        remedy = "write the cycle of every dose"
+        table.flag(rows & table.missing(cycle), cycle, "the dose has no cycle", remedy)
+    doses = _part(table, rows, columns | {cycle: "cycle"})
     doses.frame["amount"] = _first_filled(table, ("AMT", "AVAL", "DOSEA"))[rows]
     doses.frame["unit"] = _of_doses(table, rows, ("DOSEU",), spec.dose_unit, key="dose_unit")
+    if isinstance(spec.dose_unit, str):
+        check_said_unit(table, rows, ["DOSEU"] if "DOSEU" in table else [], "dose_unit", doses.frame["unit"])
     product = _of_doses(table, rows, _PRODUCTS, spec.product, key="product")
     doses.frame["product"] = product if spec.product else product.map(snake)
     route = _of_doses(table, rows, ("ROUTE",), spec.route, key="route")
@@ -391,7 +566,9 @@ def _doses(table: RawTable, rows: Series, spec: AdamTable) -> RawTable:
         routes = [route_of(word, place) for word, place in zip(route, places, strict=True)]
         route = Series(routes, index=route.index, dtype=object)
     doses.frame["route"] = route
-    doses.frame["duration"] = _durations(table, rows)
+    given = stated_durations(table, rows, _DURATIONS, time_unit)
+    doses.frame["duration"] = durations(table, rows, _as_numbers(doses.cells("amount"), table), given)
+    check_repeats(table, rows)
     return doses
 
 
@@ -410,6 +587,9 @@ def _of_doses(
     """
     written = _first_filled(table, columns)
     if isinstance(declared, str):
+        filled = rows & (written != "")
+        for column in columns[:1] if key != "dose_unit" and columns[0] in table else []:
+            check_single(table, filled, column, key)
         return Series(declared, index=written[rows].index, dtype=object)
     if isinstance(declared, Mapping):
         unknown = rows & ~written.isin(list(declared))
@@ -424,29 +604,21 @@ def _of_doses(
     return written[rows]
 
 
-def _durations(table: RawTable, rows: Series) -> Series:
-    """Infusion durations of `rows` as text: ADOSEDUR, DUR, or AMT / RATE."""
-    written = _first_filled(table, ("ADOSEDUR", "DUR"))
-    if "RATE" in table:
-        rate = numbers(table, "RATE", required=False)
-        amount = numbers(table, "AMT", required=False)
-        remedy = "write the amount per time, or leave it empty"
-        table.flag(rows & (rate < 0), "RATE", "the rate is negative", remedy)
-        computed = (amount / rate.where(rate > 0)).map(cell_text)
-        written = written.mask(written == "", computed)
-    return written[rows]
-
-
 def _observations(
-    table: RawTable, rows: Series, spec: AdamTable, censored: Series, limits: Series
+    table: RawTable,
+    rows: Series,
+    spec: AdamTable,
+    analyte: Series,
+    censored: Series,
+    limits: Series,
 ) -> RawTable:
     """The observation rows as a table of observations; a censored row without a limit is reported."""
     columns = {
         spec.subject: "subject",
         spec.time: "time",
-        "ALIMIT": "limit",
-        "ALLOQ": "lloq",
-        "AULOQ": "uloq",
+        "ALIMIT" if "ALIMIT" in table else "LIMIT": "limit",
+        "ALLOQ" if "ALLOQ" in table else "LLOQ": "lloq",
+        "AULOQ" if "AULOQ" in table else "ULOQ": "uloq",
         "DV" if "DV" in table else "AVAL": "value",
     }
     observations = _part(table, rows, columns)
@@ -454,16 +626,41 @@ def _observations(
     what = "outside the limits of quantification, and the limit is not given"
     remedy = "fill ALLOQ (or AULOQ), or give lloq"
     table.flag(rows & outside & (limits == ""), "ALLOQ", what, remedy)
-    value = _first_filled(table, ("DV", "AVAL")).mask(outside, limits)
+    written = _first_filled(table, ("DV", "AVAL"))
+    number = _as_numbers(written, table)
+    limit = _as_numbers(limits, table)
+    high = (censored == "left") & (number > limit * (1 + 1e-9))
+    low = (censored == "right") & (number < limit * (1 - 1e-9))
+    bound = next((name for name in ("ALIMIT", "LIMIT") if name in table), "ALIMIT")
+    what = "the other bound of a censored value, and the record is not censored"
+    uncensored = rows & (censored == "none") & ~table.missing(bound)
+    table.flag(uncensored, bound, what, "say which records are censored (BLQFL, CENS, CENSOR)")
+    column = "DV" if "DV" in table else "AVAL"
+    what = "said to be outside the limits of quantification, and the value is inside"
+    table.flag(rows & (high | low), column, what, "correct the value, the limit or the flag")
+    value = written.mask(outside, limits).mask(outside & (limits == ""), "1")  # refused above
     observations.frame["value"] = value[rows]
     observations.frame["censored"] = censored[rows]
     planned = next((name for name in ("ATPT", "PCTPT", "TPT") if name in table), None)
     if planned is not None:
         observations.frame["timing"] = table.cells(planned)[rows].map(timing_of)
-    codes = table.cells("PARAMCD")[rows]
-    observations.frame["analyte"] = codes.map(lambda code: analyte_name(spec, str(code)))
-    observations.frame["unit"] = table.words("AVALU", spec.dv_unit or "")[rows]
+    observations.frame["analyte"] = analyte[rows]
+    codes = table.cells("PARAMCD")
+    said = {
+        code: of_analyte(spec.dv_unit, analyte_name(spec, code), {code: code})
+        for code in dict.fromkeys(codes)
+    }
+    if isinstance(spec.dv_unit, Mapping):
+        said = {code: spec.dv_unit.get(code, spec.dv_unit.get(analyte_name(spec, code))) for code in said}
+    unit = table.words("AVALU")
+    observations.frame["unit"] = unit.mask(unit == "", codes.map(said).fillna(""))[rows]
     return observations
+
+
+def _as_numbers(cells: Series, table: RawTable) -> Series:
+    """Cells as numbers, NaN where one is none, for every row of the table."""
+    values = {cell: float(cell) if is_number(cell) else nan for cell in dict.fromkeys(cells)}
+    return cells.map(values).astype(float).reindex(table.frame.index)
 
 
 def _part(table: RawTable, rows: Series, columns: Mapping[str, str]) -> RawTable:

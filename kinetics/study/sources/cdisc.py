@@ -134,6 +134,12 @@ CDISC_ROUTES = {
     "portal_vein": ("INTRAVENOUS", "PORTAL VEIN"),
     "oral": ("ORAL", ""),
 }
+# other terms of ROUTE (C66729) and common words -> our route
+_ROUTE_WORDS = {
+    "INTRAVENOUS DRIP": "iv", "INTRAVENOUS BOLUS": "iv", "INTRAVENOUS INFUSION": "iv",
+    "INTRAVENOUS PUSH": "iv", "IV": "iv", "IV INFUSION": "iv", "IV BOLUS": "iv", "IV DRIP": "iv",
+    "IV PUSH": "iv", "I.V.": "iv", "PO": "oral", "BY MOUTH": "oral",
+}  # fmt: skip
 SEX = {"F": "female", "M": "male", "U": "unknown"}  # CDISC SEX (C66731)
 TIME_UNITS = {  # FRLTU as other people's tables have it -> our unit
     "H": "h", "HR": "h", "HRS": "h", "HOUR": "h", "HOURS": "h",
@@ -150,6 +156,7 @@ def route_of(route: str, location: str) -> str:
     """
     pair = route.strip().upper(), location.strip().upper()
     ours = {theirs: name for name, theirs in CDISC_ROUTES.items()}
+    ours |= {(word, ""): name for word, name in _ROUTE_WORDS.items()}
     return ours.get(pair, snake(" ".join(pair)))
 
 

@@ -5,37 +5,18 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kinetics.errors import Problem, did_you_mean
+from kinetics.errors import Problem
+from kinetics.study.cells import nearest
 from kinetics.study.dictionary import EventTable
 from kinetics.study.raw_table import RawTable, decode, make_table
+from kinetics.study.sources.known_columns import STANDARD, known_column, plain_name
 
-__all__ = ["STANDARD", "EventRows", "read_rows", "rows_of"]
+__all__ = ["EventRows", "header_place", "read_rows", "rows_of", "title_problem"]
 
-STANDARD = {  # NONMEM's name -> the other names it goes by, in capitals and without spaces
-    "ID": ("IDENTIFIER",),
-    "TIME": (),
-    "DV": ("OBSERVATION", "Y"),
-    "AMT": ("AMOUNT",),
-    "RATE": (),
-    "DUR": ("TINF", "INFUSIONDURATION"),
-    "EVID": ("EVENTIDENTIFIER", "EVENTID"),
-    "CMT": ("COMPARTMENT",),
-    "ADM": ("ADMINISTRATION", "ADMINISTRATIONID"),
-    "DVID": ("YTYPE", "OBSERVATIONTYPE", "OBSERVATIONID", "OBSID"),
-    "MDV": (),
-    "ADDL": ("ADDITIONALDOSES",),
-    "II": ("INTERDOSEINTERVAL",),
-    "SS": ("STEADYSTATE", "NBDOSES"),
-    "CENS": ("CENSORED", "CENSORING"),
-    "LIMIT": (),
-    "LLOQ": (),
-    "ULOQ": (),
-    "TIMING": ("ATPT", "PCTPT", "TPT"),
-}
 _CANONICAL = {name: name for name in STANDARD} | {
     other: name for name, others in STANDARD.items() for other in others
 }
@@ -49,10 +30,22 @@ class EventRows:
     table: RawTable
     comments: int
 
-    def own_columns(self, spec: EventTable) -> list[str]:
-        """The columns of the user's own that are kept: the weight and the covariates."""
+    def own_columns(self, spec: EventTable, declared: Iterable[str]) -> list[str]:
+        """The columns of the user's own that are kept: the weight, the covariates, and of the known columns
+        those that the user `declared` to be covariates.
+        """
+        wanted = {*declared, *spec.columns, spec.weight_column}
         apart = {*STANDARD, *spec.drop, spec.cycle_column}
-        return [column for column in self.table.columns if column not in apart]
+        return [
+            column
+            for column in self.table.columns
+            if column not in apart and (column in wanted or known_column(column) is None)
+        ]
+
+    def known_columns(self, spec: EventTable, declared: Iterable[str]) -> list[str]:
+        """The known columns that are neither standard, nor declared to be covariates, nor the cycle's."""
+        own = {*self.own_columns(spec, declared), *STANDARD, *spec.drop, spec.cycle_column}
+        return [column for column in self.table.columns if column not in own]
 
 
 def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
@@ -69,15 +62,36 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
         remedy = "begin it with a row that names the columns (ID, TIME, ...)"
         return None, 0, [Problem(what, remedy, file=path.name)]
     header_line = lines[start][1].lstrip().lstrip("#")
-    if ";" in header_line and "," not in header_line:
-        what = "columns are separated by semicolons"
-        remedy = "export with a comma between columns and a point in decimals"
-        return None, 0, [Problem(what, remedy, file=path.name, row=start + 1)]
-    header = _split(header_line, header_line)
-    rows = [(row, _split(line, header_line)) for row, line in lines[start + 1 :] if line.strip()]
+    separator = _separator(header_line)
+    header = _split(header_line, separator)
+    rows = [(row, _split(line, separator)) for row, line in _joined(lines[start + 1 :]) if line.strip()]
+    begin = lines[start : start + 20]
+    place = header_place([_split(line, _separator(line)) for _, line in begin])
+    if place:
+        return None, 0, [title_problem(path.name, begin[place][0])]
     records = [(row, cells) for row, cells in rows if not _is_comment(cells)]
-    table, problems = make_table(path.name, header, records)
-    return table, len(rows) - len(records), problems
+    problems = []
+    if separator == ";":
+        records, problems = _with_points(path.name, header, records)
+    table, table_problems = make_table(path.name, header, records)
+    return table, len(rows) - len(records), [*problems, *table_problems]
+
+
+def header_place(rows: Sequence[Sequence[str]]) -> int | None:
+    """The place of the row that names the columns: the first of `rows` that has ID or USUBJID and two more
+    known columns; None where none has.
+    """
+    for place, cells in enumerate(rows):
+        names = {plain_name(cell) for cell in cells}
+        known = [name for name in names if known_column(name) is not None]
+        if names & {"ID", "USUBJID"} and len(known) > 2:
+            return place
+    return None
+
+
+def title_problem(file: str, row: int) -> Problem:
+    """The Problem of rows above the one that names the columns."""
+    return Problem(f"row {row} looks like the header", "delete the rows above it", file=file, row=1)
 
 
 def _is_header(line: str) -> bool:
@@ -88,17 +102,65 @@ def _is_header(line: str) -> bool:
     return bool(line) and not line.startswith("@") and not line.upper().startswith("TABLE NO")
 
 
-def _split(line: str, header: str) -> list[str]:
-    """The cells of a line, separated as the header is: by commas, tabs or spaces."""
-    for separator in (",", "\t"):
-        if separator in header:
-            return next(csv.reader([line], delimiter=separator))
-    return line.split()
+def _separator(header: str) -> str:
+    """The mark that separates the names of a header; "" for spaces."""
+    return next((mark for mark in (",", ";", "\t") if mark in header), "")
+
+
+def _joined(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Numbered lines, those of one quoted cell joined under the number of the first."""
+    begun: tuple[int, str] | None = None
+    for row, line in lines:
+        if begun is not None:
+            begun = begun[0], f"{begun[1]} {line}"
+        elif line.count('"') % 2:
+            begun = row, line
+        else:
+            yield row, line
+        if begun is not None and begun[1].count('"') % 2 == 0:
+            yield begun
+            begun = None
+    if begun is not None:
+        yield begun
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """The cells of a line without the spaces around them; by spaces where there is no separator."""
+    if not separator:
+        return line.split()
+    cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    return [cell.strip() for cell in cells]
+
+
+_DECIMAL_COMMA = re.compile(r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$")
+_THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2},\d{3}$")
+_DECIMAL_POINT = re.compile(r"^[+-]?\d*\.\d+(?:[eE][+-]?\d+)?$")
+
+
+def _with_points(
+    file: str, header: Sequence[str], records: list[tuple[int, list[str]]]
+) -> tuple[list[tuple[int, list[str]]], list[Problem]]:
+    """The records of a file with semicolons, with points in place of decimal commas, and the Problem of
+    commas that may be marks of thousands.
+    """
+    cells = {cell for _, row in records for cell in row}
+    commas = {cell for cell in cells if _DECIMAL_COMMA.match(cell)}
+    if not commas:
+        return records, []
+    if any(_DECIMAL_POINT.match(cell) for cell in cells) or all(_THOUSANDS.match(cell) for cell in commas):
+        row, place = next((r, line.index(c)) for r, line in records for c in line if c in commas)
+        what = "a comma that may be a decimal comma or a mark of thousands"
+        remedy = "export with a point in decimals and no mark of thousands"
+        cell = next(line[place] for r, line in records if r == row)
+        name = header[place] if place < len(header) else ""
+        return records, [Problem(what, remedy, file=file, row=row, column=name, value=cell)]
+    pointed = {cell: cell.replace(",", ".") for cell in commas}
+    return [(row, [pointed.get(cell, cell) for cell in line]) for row, line in records], []
 
 
 def _is_comment(cells: list[str]) -> bool:
     """Whether a row is a comment: `#...`, `@...`, or C alone in its first cell."""
-    first = cells[0].strip()
+    first = cells[0].strip() if cells else ""
     return first.startswith(("#", "@")) or first in ("C", "c")
 
 
@@ -108,7 +170,7 @@ def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
     None where one of ID, TIME, DV and AMT is missing or a standard column occurs twice; `table` keeps these
     Problems. `comments` is the number of comment rows left out of the table.
     """
-    renamed = {name: _CANONICAL.get(re.sub(r"[\s_]", "", name).upper(), name) for name in table.columns}
+    renamed = {name: _CANONICAL.get(plain_name(name), name) for name in table.columns}
     problems = [*_doubled_columns(table, renamed), *_missing_columns(table, renamed)]
     if problems:
         table.problems.extend(problems)
@@ -130,5 +192,5 @@ def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Pr
     """Problems of required columns that are not there."""
     for name in _REQUIRED:
         if name not in renamed.values():
-            remedy = f"add the column {name!r}; {did_you_mean(name, table.columns)}"
+            remedy = f"add the column {name!r}; {nearest(name, table.columns)}"
             yield Problem("a required column is missing", remedy, file=table.file, row=1, column=name)

@@ -24,10 +24,11 @@ DICTIONARY_SHEET = "dictionary"
 
 @dataclass(frozen=True)
 class Sheet:
-    """One sheet as a table (None where none can be made of it), and its Problems."""
+    """One sheet as a table (None where none can be made of it), its Problems, and its first rows as text."""
 
     table: RawTable | None
     problems: list[Problem]
+    first_rows: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_workbook(path: Path) -> Workbook | Problem:
         elif rows:
             table, problems = _table(path, name, rows)
             unstored = _formulas_without_value(path, name, values[name], formulas[name])
-            sheets[name.strip().lower()] = Sheet(table, [*unstored, *problems])
+            sheets[name.strip().lower()] = Sheet(table, [*unstored, *problems], rows[:20])
     return Workbook(sheets, dictionary)
 
 

@@ -1,39 +1,68 @@
 """One NONMEM or Monolix table -> the same canonical study that a folder of tables gives.
 
-Columns are recognised by their NONMEM and Monolix names in any case. `.` is missing. Lines that begin with
-`#` or `@`, and rows whose first cell is `C`, are comments. The separator is a comma, a tab or spaces.
+Columns are recognised by their names in NONMEM, Monolix, nlmixr2, Pumas, ADaM and PKNCA, in any case
+(`kinetics.study.sources.known_columns`). `.` is missing. Lines that begin with `#` or `@`, and rows whose
+first cell is `C`, are comments. The separator is a comma, a semicolon, a tab or spaces.
 
 What the table cannot say (units, routes, products, analytes) is in a TOML of the same name beside it, which
 is a dictionary with one more table, `[event_table]`, or comes as options of `read_study`. It is never
 guessed.
 
-EVID 0 is an observation and 1 a dose; rxode2's `100 x compartment + 1` (101, 201) is a dose too. Without
-EVID, a row with an AMT is a dose. Rows with MDV 1 are not observations. RATE > 0 gives the duration AMT /
-RATE. TIMING (also ATPT, PCTPT) says whether a sample at the very time of a dose was taken after it
-(`POST-DOSE`, `end of infusion`). ADDL and II expand into doses. Other EVIDs, RATE -1 and -2, and SS are
-refused. Columns of the user's own are covariates: constant ones as they are, varying ones at their first
-value, and the latter are listed in `notes["time_varying"]`.
+EVID 0 (or empty, without an AMT) is an observation and 1 a dose; rxode2's `100 x compartment + 1` (101, 201)
+is a dose too, and 2 is neither. Without EVID, a row with an AMT is a dose, and where it has a DV too, both,
+as Monolix reads it. Rows with MDV 1 and rows without a DV are not observations. RATE > 0 gives the duration
+AMT / RATE. TIMING (also ATPT, PCTPT) says whether a sample at the very time of a dose was taken after it
+(`POST-DOSE`, `end of infusion`). ADDL and II expand into doses. EVIDs 3 and 4, RATE -1 and -2, and SS are
+refused. With a column of dates, TIME is the time of the day. Columns of the user's own are covariates:
+constant ones as they are, varying ones at their first value, and the latter are listed in
+`notes["time_varying"]`. What is set aside is counted in the notes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from numpy import isclose
 from pandas import Series
 
-from kinetics.study.assembly import Reading, Tables, build_tables, by_subject
+from kinetics.study.assembly import Reading, build_tables
 from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import Dictionary, EventTable
 from kinetics.study.observations import timing_of
 from kinetics.study.raw_table import RawTable
-from kinetics.study.sources.declared import EventTableOptions, describe
+from kinetics.study.sources.cdisc import CDISC_ROUTES, route_of
+from kinetics.study.sources.code_columns import (
+    by_code,
+    check_parts,
+    check_said_unit,
+    code_column,
+    plain_code,
+)
+from kinetics.study.sources.dates import are_dates
+from kinetics.study.sources.declared import EventTableOptions, describe, sidecar
+from kinetics.study.sources.dose_rows import (
+    check_repeats,
+    check_steady_state,
+    durations,
+    stated_durations,
+    with_further_doses,
+)
 from kinetics.study.sources.event_rows import EventRows, read_rows, rows_of
-from kinetics.units import convert
+from kinetics.study.sources.event_times import check_occasions, check_restarts, with_dates
+from kinetics.study.sources.known_columns import with_role
+from kinetics.study.sources.set_aside import (
+    below_flags,
+    check_marks,
+    check_words,
+    excluded_rows,
+    unread_columns,
+    unsupported,
+)
+from kinetics.units import UnitError, convert
 
 __all__ = ["EventTableOptions", "read_event_table"]
 
@@ -42,47 +71,172 @@ _OBSERVATION_COLUMNS = {
     "ID": "subject", "TIME": "time", "DV": "value", "CENS": "censored", "LIMIT": "limit", "LLOQ": "lloq",
     "ULOQ": "uloq", "TIMING": "timing",
 }  # fmt: skip
+_MAY_BE_CODED = (
+    "DV",
+    "AMT",
+    "RATE",
+    "DUR",
+    "EVID",
+    "CMT",
+    "ADM",
+    "DVID",
+    "MDV",
+    "ADDL",
+    "II",
+    "LIMIT",
+    "LLOQ",
+)
+_MARGIN = 1 + 1e-9  # rounding does not put a value above its limit
 
 
-def read_event_table(path: Path, options: Mapping[str, Any], *, table: RawTable | None = None) -> Reading:
+def read_event_table(
+    path: Path, options: Mapping[str, Any], *, table: RawTable | None = None, comments: int = 0
+) -> Reading:
     """Canonical tables of a single event table, with notes on what was set aside.
 
-    `table` holds the rows of a file that is not text: a sheet of a workbook or a Parquet file.
+    `table` holds the rows where they were read already, and `comments` how many comment rows were left out.
     """
-    comments = 0
     if table is None:
         table, comments, problems = read_rows(path)
         if table is None:
             return Reading(None, problems)
         table.problems.extend(problems)
-    rows = rows_of(table, comments=comments)
+    rows = rows_of(replace(table, dictionary=sidecar(path).name), comments=comments)
     if rows is None:
         return Reading(None, table.problems)
+    rows = _without_dropped(rows, options.get("drop", []))
     dictionary = describe(path, rows, options)
     if dictionary is None or dictionary.event_table is None:
         return Reading(None, table.problems)
     spec = dictionary.event_table
-    rows = _named_subjects(rows, spec)
+    rows = _without_dropped(_named_subjects(rows, spec), spec.drop)
+    rows = replace(rows, table=_without_codes(rows.table))
+    known = rows.known_columns(spec, dictionary.columns.subjects)
+    if spec.cycle_column is None:
+        spec = spec.model_copy(update={"cycle_column": next(iter(with_role(known, "cycle")), None)})
+    table.problems.extend(unsupported(rows.table, known))
+    notes: dict[str, object] = {"comment_rows": rows.comments} if rows.comments else {}
+
+    # times, and which rows are what
     _check_contiguous(rows.table)
-    is_dose, is_observation = _kinds(rows.table)
-    notes: dict[str, object] = {}
-    if rows.comments:
-        notes["comment_rows"] = rows.comments
-    unused = int((~is_dose & ~is_observation).sum())
-    if unused:
-        notes["rows_without_observation"] = unused
-    subjects, varying = _subjects(rows, spec)
+    dates = [*with_role(known, "date"), *_own_dates(rows, spec, dictionary)]
+    dated, told = with_dates(rows.table, dates, spec.time_unit or "min", _origins(rows.table, spec))
+    rows = replace(rows, table=dated)
+    notes |= told
+    restarts = check_occasions(rows.table, known, spec.cycle_column)
+    is_dose, is_observation, told = _kinds(rows.table)
+    restarts = restarts or check_restarts(rows.table, is_dose)
+    notes |= told
+    left_out, counts = excluded_rows(rows.table, is_dose, known)
+    for column, count in counts.items():
+        notes[f"left_out_by_{rows.table.names.get(column, column)}"] = count
+    is_dose &= ~left_out
+    is_observation &= ~left_out
+    own = rows.own_columns(spec, dictionary.columns.subjects)
+    check_marks(rows.table, known, own, rows.table.cells("ID"))
+    below = below_flags(rows.table, is_dose & ~is_observation, known) & is_observation
+
+    texts = [*with_role(known, "bookkeeping", "assay", "value_unit"), *own]
+    coded = rows.table.words("CENS", "0").map(plain_code).isin(["1", "-1"])
+    check_words(rows.table, texts, is_observation & ~below & ~coded & ~rows.table.missing("DV"))
+    _check_logarithms(rows.table, known, is_observation)
+
+    # the three tables
+    subjects, varying = _subjects(rows, spec, dictionary)
     if varying:
         notes["time_varying"] = varying
+        if spec.weight_column in varying and "/kg" in str(spec.dose_unit):
+            notes["doses_per_kg"] = f"by the first {spec.weight_column} of each subject"
+    before = len(rows.table.problems)
+    observations, is_empty = _observations(rows.table, is_observation, spec, dictionary, known, below=below)
+    if is_empty.any():
+        notes["records_without_value"] = int(is_empty.sum())
+    if intervals := _intervals_not_read(rows.table, is_dose):
+        notes["II_without_ADDL"] = intervals
+    if not_read := _not_read(rows.table, known):
+        notes["columns_not_read"] = not_read
     raw: dict[str, RawTable | None] = {
         "subjects.csv": subjects,
-        "doses.csv": _doses(rows.table, is_dose, spec),
-        "observations.csv": _observations(rows.table, is_observation, spec, dictionary),
+        "doses.csv": _doses(rows.table, is_dose, spec, known),
+        "observations.csv": observations,
     }
-    reading = build_tables(dictionary, raw, earlier=table.problems)
+    merged = restarts or any(" said for all of them" in problem.what for problem in table.problems[before:])
+    reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
     if reading.tables is None:
         return reading
-    return replace(reading, tables=_expand(reading.tables), notes=notes)
+    days = convert(spec.time_unit, "day") if spec.time_unit else 1.0
+    reading = with_further_doses(reading, days, rows.table)
+    if reading.tables is not None and spec.cycle_column is None and _has_later_cells(reading):
+        notes["cycles"] = "one assumed for every subject: say the cycle of a dose by --cycle-column"
+    return replace(reading, notes={**notes, **reading.notes})
+
+
+def _has_later_cells(reading: Reading) -> bool:
+    """Whether any subject has two doses of one product of cells."""
+    assert reading.tables is not None
+    doses = reading.tables.doses
+    return bool(doses[doses["unit"] == "cells"].duplicated(["subject", "product"]).any())
+
+
+def _own_dates(rows: EventRows, spec: EventTable, dictionary: Dictionary) -> list[str]:
+    """The user's own columns in which every cell is a date and some subject has several."""
+    ids = rows.table.cells("ID")
+    dates = [
+        name for name in rows.own_columns(spec, dictionary.columns.subjects) if are_dates(rows.table, name)
+    ]
+    return [name for name in dates if (rows.table.words(name).groupby(ids).nunique() > 1).any()]
+
+
+def _origins(table: RawTable, spec: EventTable) -> list[Series]:
+    """Which rows are doses of cells, and which are doses, before anything is checked."""
+    doses = lenient_numbers(table, "AMT").fillna(0.0) != 0
+    if not isinstance(spec.dose_unit, Mapping):
+        return [doses]
+    codes = table.words(code_column(table, doses, ("ADM", "CMT"))).map(plain_code)
+    units = codes.map(dict(spec.dose_unit)).fillna("").astype(str)
+    return [doses & units.str.contains("cell"), doses]
+
+
+def _without_dropped(rows: EventRows, drop: list[str]) -> EventRows:
+    """The rows without the columns that the user leaves out; ID, TIME, DV and AMT stay."""
+    table = rows.table
+    needed = {"ID", "TIME", "DV", "AMT"}
+    gone = [
+        column
+        for column in table.columns
+        if column not in needed and (column in drop or table.names.get(column) in drop)
+    ]
+    return replace(rows, table=replace(table, frame=table.frame.drop(columns=gone))) if gone else rows
+
+
+def _without_codes(table: RawTable) -> RawTable:
+    """The table with the numbers that stand for a missing one in many tables reported, and left empty."""
+    frame = table.frame.copy()
+    for column in [name for name in _MAY_BE_CODED if name in table]:
+        coded = table.cells(column).map(plain_code).isin(["-99", "-999", "-9999"])
+        what = "in many tables this number stands for a missing one"
+        table.flag(coded, column, what, "write . where it is missing")
+        frame[column] = frame[column].mask(coded, "")
+    return replace(table, frame=frame)
+
+
+def _not_read(table: RawTable, known: list[str]) -> list[str]:
+    """The known columns that carry nothing for a study, by their names in the file."""
+    columns = [*unread_columns(known), *with_role(known, "mark", "occasion")]
+    return [table.names.get(column, column) for column in known if column in columns]
+
+
+def _check_logarithms(table: RawTable, known: list[str], records: Series) -> None:
+    """Report a DV that is the logarithm of the value, as a column of logarithms shows."""
+    value = lenient_numbers(table, "DV")[records]
+    for column in with_role(known, "log"):
+        logarithm = lenient_numbers(table, column)[records]
+        both = value.notna() & logarithm.notna()
+        if both.sum() > 1 and isclose(value[both], logarithm[both], rtol=1e-3).all():
+            remedy = 'write DV on its natural scale, or describe the analyte in the TOML with scale = "ln"'
+            name = table.names.get(column, column)
+            row = int(str(value.index[0]))
+            table.report(f"DV equals {name}: it is the logarithm", remedy, row=row, column="DV")
 
 
 def _named_subjects(rows: EventRows, spec: EventTable) -> EventRows:
@@ -93,8 +247,8 @@ def _named_subjects(rows: EventRows, spec: EventTable) -> EventRows:
     if not spec.subject:
         return rows
     table = rows.table
-    codes = table.cells("ID").map(_plain)
-    mapped = codes.isin(spec.subject)
+    codes = table.cells("ID").map(plain_code)
+    mapped = codes.isin(list(spec.subject))
     remedy = f"add the ID to subject in [event_table] of {table.dictionary}"
     table.flag(~mapped & ~table.missing("ID"), "ID", "the ID has no subject", remedy)
     subjects = codes.map(spec.subject).where(mapped, codes).astype(object)
@@ -113,36 +267,56 @@ def _check_contiguous(table: RawTable) -> None:
     table.flag(begins & ids.duplicated(), "ID", "the ID's rows do not stand together", remedy)
 
 
-def _kinds(table: RawTable) -> tuple[Series, Series]:
-    """Which rows are doses, and which are observations; event codes that are not read are reported."""
+def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
+    """Which rows are doses, which are observations, and notes on rows that are neither, or might be both.
+
+    Event codes that are not read are reported.
+    """
     amount = lenient_numbers(table, "AMT").fillna(0.0)
     no_value = numbers(table, "MDV", required=False).fillna(0.0)
     remedy = "write 0 for an observation, 1 for none"
     table.flag(~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", remedy)
-    _check_steady_state(table)
+    check_steady_state(table)
+    has_value = ~table.missing("DV") & (no_value != 1)
+    not_zero = has_value & (lenient_numbers(table, "DV") != 0)
     if "EVID" not in table:
         is_dose = ~table.missing("AMT") & (amount != 0)
-        return is_dose, ~is_dose & (no_value != 1)
-    evid = numbers(table, "EVID").fillna(-1).astype(int)
-    rxode2_dose = evid.between(101, 9901) & (evid % 100 == 1)
-    other = evid.isin([2, 3, 4])
-    remedy = "delete the row; begin a new ID after a reset, write a reset-and-dose as EVID 1"
-    table.flag(other, "EVID", "other events and resets (EVID 2, 3, 4) are not supported", remedy)
-    unknown = ~(evid.isin([-1, 0, 1]) | other | rxode2_dose)
-    table.flag(unknown, "EVID", "not an event code", "write 0 (observation) or 1 (dose)")
-    both = (evid == 0) & (amount != 0)
-    table.flag(both, "AMT", "an amount on an observation row (EVID 0)", "write EVID 1 for a dose")
-    return (evid == 1) | rxode2_dose, (evid == 0) & (no_value != 1)
+        both = is_dose & has_value & bool((is_dose & not_zero).any())
+        is_observation = (~is_dose & (no_value != 1)) | both
+        notes = {"rows_read_as_dose_and_record": int(both.sum())}
+    else:
+        evid = numbers(table, "EVID", required=False)
+        unclear = evid.isna() & table.missing("EVID") & (amount != 0)
+        table.flag(
+            unclear, "EVID", "an amount, and no event code", "write 1 for a dose, 0 for an observation"
+        )
+        evid = evid.fillna(0).astype(int)
+        rxode2_dose = evid.between(101, 9901) & (evid % 100 == 1)
+        reset = evid.isin([3, 4])
+        remedy = "write EVID 1 for the dose of an EVID 4; delete a reset (3): nothing resets cells in a body"
+        table.flag(reset, "EVID", "resets (EVID 3, 4) are not supported", remedy)
+        unknown = ~(evid.isin([0, 1, 2]) | reset | rxode2_dose)
+        table.flag(unknown, "EVID", "not an event code", "write 0 (observation) or 1 (dose)")
+        mixed = (evid == 0) & (amount != 0) & ~unclear
+        table.flag(mixed, "AMT", "an amount on an observation row (EVID 0)", "write EVID 1 for a dose")
+        is_dose = (evid == 1) | rxode2_dose
+        zero = is_dose & (amount == 0) & ~table.missing("AMT")
+        by_rate = zero & (lenient_numbers(table, "RATE") > 0)
+        remedy = "write the amount that was given"
+        table.flag(by_rate, "AMT", "a rate, and an amount of zero", remedy)
+        is_dose &= ~zero
+        is_observation = (evid == 0) & (no_value != 1)
+        notes = {"dose_rows_with_a_DV_that_is_not_read": int((is_dose & not_zero).sum())}
+        notes["rows_of_other_events"] = int((evid == 2).sum())
+        notes["doses_of_zero"] = int(zero.sum())
+    other = ~is_dose & ~is_observation
+    notes["rows_without_observation"] = int(other.sum()) - sum(
+        notes.get(name, 0) for name in ("rows_of_other_events", "doses_of_zero")
+    )
+    return is_dose, is_observation, {name: count for name, count in notes.items() if count}
 
 
-def _check_steady_state(table: RawTable) -> None:
-    """Report every SS: a cellular product has no steady state."""
-    state = numbers(table, "SS", required=False).fillna(0.0)
-    remedy = "write the earlier doses out, or give them by ADDL and II; then delete SS"
-    table.flag(state != 0, "SS", "steady-state doses are not supported", remedy)
-
-
-def _subjects(rows: EventRows, spec: EventTable) -> tuple[RawTable, list[str]]:
+def _subjects(rows: EventRows, spec: EventTable, dictionary: Dictionary) -> tuple[RawTable, list[str]]:
     """One row per ID, with the weight and the covariates at their first value; and the columns that vary
     within an ID.
     """
@@ -151,7 +325,7 @@ def _subjects(rows: EventRows, spec: EventTable) -> tuple[RawTable, list[str]]:
     subjects = _part(table, ~ids.duplicated(), {"ID": "subject"})
     shown = {}
     varying = []
-    for column in rows.own_columns(spec):
+    for column in rows.own_columns(spec, dictionary.columns.subjects):
         cells = table.cells(column)
         filled = cells[~table.missing(column)]
         by_id = filled.groupby(ids[filled.index], sort=False)
@@ -164,35 +338,161 @@ def _subjects(rows: EventRows, spec: EventTable) -> tuple[RawTable, list[str]]:
     return replace(subjects, names={**subjects.names, **shown}), varying
 
 
-def _doses(table: RawTable, rows: Series, spec: EventTable) -> RawTable:
+def _doses(table: RawTable, rows: Series, spec: EventTable, known: list[str]) -> RawTable:
     """The dose rows as a table of doses."""
     columns = dict(_DOSE_COLUMNS)
     if spec.cycle_column:
         columns[spec.cycle_column] = "cycle"
+        remedy = "write the cycle of every dose"
+        table.flag(
+            rows & table.missing(spec.cycle_column), spec.cycle_column, "the dose has no cycle", remedy
+        )
     doses = _part(table, rows, columns)
-    doses.frame["duration"] = _durations(table, rows)
-    code = "ADM" if "ADM" in table else "CMT"
+    given = stated_durations(table, rows, ["DUR"], spec.time_unit or "min")
+    doses.frame["duration"] = durations(table, rows, lenient_numbers(table, "AMT"), given)
     for column, meaning in (("route", spec.route), ("product", spec.product), ("unit", spec.dose_unit)):
-        doses.frame[column] = _by_code(table, rows, code, meaning, column)
-    _check_repeats(table, rows)
+        own = with_role(known, column) if column != "unit" else []
+        word = "dose_unit" if column == "unit" else column
+        doses.frame[column] = by_code(table, rows, ("ADM", *own, "CMT"), meaning, word)
+        if isinstance(meaning, Mapping):
+            check_parts(table, rows, own, doses.frame[column], word)
+    check_said_unit(table, rows, known, "dose_unit", doses.frame["unit"])
+    _check_said_routes(table, rows, known, doses.frame["route"])
+    check_repeats(table, rows)
     return doses
 
 
-def _observations(table: RawTable, rows: Series, spec: EventTable, dictionary: Dictionary) -> RawTable:
-    """The observation rows as a table of observations."""
-    observations = _part(table, rows, _OBSERVATION_COLUMNS)
-    code = "DVID" if "DVID" in table else "CMT"
+def _intervals_not_read(table: RawTable, rows: Series) -> int:
+    """How many doses have an II and no ADDL: the II says nothing there."""
+    interval = lenient_numbers(table, "II").fillna(0.0)
+    return int((rows & (interval > 0) & (lenient_numbers(table, "ADDL").fillna(0.0) == 0)).sum())
+
+
+def _check_said_routes(table: RawTable, rows: Series, known: list[str], said: Series) -> None:
+    """Report CDISC's words of a route that are another route than the one that is said."""
+    for column in with_role(known, "route"):
+        written = table.words(column)[rows].map(lambda word: route_of(word, ""))
+        wrong = (
+            written.isin(list(CDISC_ROUTES))
+            & (written != said)
+            & ~said.isin(["hepatic_artery", "portal_vein"])
+        )
+        what = "the column says another route than the one that is said"
+        table.flag(wrong.reindex(rows.index, fill_value=False), column, what, "say the route of the column")
+
+
+def _observations(
+    table: RawTable,
+    rows: Series,
+    spec: EventTable,
+    dictionary: Dictionary,
+    known: list[str],
+    below: Series,
+) -> tuple[RawTable, Series]:
+    """The observation rows as a table of observations; and which rows are left out for want of a value."""
+    check_said_unit(
+        table, Series(True, index=rows.index), known, "time_unit", rows.map(lambda _: spec.time_unit)
+    )
     meaning = spec.analyte
     if meaning is None and len(dictionary.analytes) == 1:
         meaning = next(iter(dictionary.analytes))
-    observations.frame["analyte"] = _by_code(table, rows, code, meaning, "analyte")
+    own = with_role(known, "analyte")
+    analyte = by_code(table, rows, ("DVID", *own, "CMT"), meaning, "analyte")
+    parts = with_role(known, "specimen", "assay")
+    check_parts(table, rows, parts + (own if isinstance(meaning, Mapping) else []), analyte, "analyte")
+    observations = _part(table, rows, _OBSERVATION_COLUMNS)
+    observations.frame["analyte"] = analyte
     if "timing" in observations:
         observations.frame["timing"] = observations.cells("timing").map(timing_of)
-    if spec.dv_unit:
+    unit = analyte.map({name: entry.unit for name, entry in dictionary.analytes.items()}).fillna("")
+    if isinstance(spec.dv_unit, str):
         observations.frame["unit"] = spec.dv_unit
+        unit = observations.frame["unit"]
+    check_said_unit(table, rows, known, "value_unit", unit)
+    if "limit" in observations and "censored" not in observations:
+        what = "the other bound of a censored value, and no column CENS says which values are censored"
+        remedy = "add CENS (1 below the LLOQ, -1 above the ULOQ), or leave the column out (--drop LIMIT)"
+        observations.flag(~observations.missing("limit"), "limit", what, remedy)
+    observations = _with_values(observations, below[rows], dictionary)
     if "limit" in observations and "censored" in observations:
         observations.frame["censored"] = _with_intervals(observations, dictionary)
-    return observations
+    empty = observations.missing("value") & (~_left(observations) & ~_right(observations))
+    kept = replace(observations, frame=observations.frame[~empty])
+    return kept, empty
+
+
+def _left(observations: RawTable) -> Series:
+    """Which records are coded as below the LLOQ."""
+    return observations.words("censored").map(plain_code).str.lower().isin(["1", "left"])
+
+
+def _right(observations: RawTable) -> Series:
+    """Which records are coded as above the ULOQ."""
+    return observations.words("censored").map(plain_code).str.lower().isin(["-1", "right"])
+
+
+def _with_values(observations: RawTable, below: Series, dictionary: Dictionary) -> RawTable:
+    """The observations with records that a flag calls below the LLOQ coded as CENS codes them.
+
+    A censored record without a value has its limit as the value, and so has a flagged one. Where the limit is
+    not known, and where flag, code and value contradict each other, that is reported.
+    """
+    frame = observations.frame.copy()
+    if below.any() and "censored" in observations:
+        written = ~observations.missing("censored")
+        remedy = "correct one of them"
+        conflict = written & (below != _left(observations))
+        observations.flag(conflict, "censored", "the flag of values below the LLOQ says otherwise", remedy)
+    if below.any():
+        frame["censored"] = observations.words("censored", "0").mask(below, "1").astype(object)
+    observations = replace(observations, frame=frame)
+    number = lenient_numbers(observations, "value")
+    absent = observations.missing("value") | (below & (number == 0))
+    left = _left(observations)
+    lloq = _limits(observations, dictionary, "lloq")
+    uloq = _limits(observations, dictionary, "uloq")
+    what = "below the LLOQ, and the LLOQ is not said"
+    remedy = "say it (--lloq, lloq=... in Python; one per code where analytes differ) or write a column LLOQ"
+    unknown = left & absent & lloq.isna()
+    observations.flag(unknown, "value", what, remedy)
+    unclear = below & ~absent & lloq.isna()
+    what += ": DV may be the LLOQ or a part of it"
+    observations.flag(unclear, "value", what, f"{remedy}; or name the flag CENS where DV is the LLOQ itself")
+    high = below & ~absent & (number > lloq * _MARGIN)
+    observations.flag(
+        high, "value", "flagged as below the LLOQ, and above it", "correct the value or the flag"
+    )
+    value = observations.cells("value").astype(object)
+    at_lloq = left & lloq.notna() & (absent | below) & ~high
+    at_uloq = _right(observations) & uloq.notna() & absent
+    value = value.mask(at_lloq, lloq.map(repr)).mask(at_uloq, uloq.map(repr))
+    frame["value"] = value.mask(unknown, "1")  # the study is refused; the rest can be checked
+    return replace(observations, frame=frame)
+
+
+def _limits(observations: RawTable, dictionary: Dictionary, bound: str) -> Series:
+    """A limit of quantification of every record, in the unit of its row: of the row, else of its analyte.
+
+    NaN where neither has one, and where the analyte's is not on the scale of the rows.
+    """
+    units = observations.words("unit")
+    declared = {}
+    for name, unit in dict.fromkeys(zip(observations.cells("analyte"), units, strict=True)):
+        analyte = dictionary.analytes.get(name)
+        limit = None if analyte is None or analyte.scale != "linear" else getattr(analyte, bound)
+        if limit is not None and analyte is not None:
+            declared[name, unit] = limit * _factor(analyte.unit, unit or analyte.unit)
+    pairs = zip(observations.cells("analyte"), units, strict=True)
+    of_analyte = Series([declared.get(pair, nan) for pair in pairs], index=units.index, dtype=float)
+    return lenient_numbers(observations, bound).fillna(of_analyte)
+
+
+def _factor(unit: str, to: str) -> float:
+    """The factor between two units; NaN where there is none, which is said elsewhere."""
+    try:
+        return convert(unit, to)
+    except UnitError:
+        return nan
 
 
 def _part(table: RawTable, rows: Series, columns: Mapping[str, str]) -> RawTable:
@@ -201,57 +501,7 @@ def _part(table: RawTable, rows: Series, columns: Mapping[str, str]) -> RawTable
     frame = table.frame.loc[rows, list(kept)].rename(columns=kept)
     frame["subject"] = frame["subject"].str.strip()
     shown = {column: table.names.get(source, source) for source, column in kept.items()}
-    return RawTable(table.file, frame, shown, table.dictionary)
-
-
-def _durations(table: RawTable, rows: Series) -> Series:
-    """Infusion durations of `rows` as text, in the time unit of the table: DUR, or AMT / RATE."""
-    amount = lenient_numbers(table, "AMT")
-    rate = numbers(table, "RATE", required=False).fillna(0.0)
-    dur = numbers(table, "DUR", required=False).fillna(0.0)
-    estimated = rows & rate.isin([-1, -2])
-    what = "a rate or duration to be estimated (RATE -1, -2) is not supported"
-    table.flag(estimated, "RATE", what, "write the rate, or give the duration in DUR")
-    negative = rows & (rate < 0) & ~estimated
-    table.flag(negative, "RATE", "the rate is negative", "write the amount per time, or 0")
-    both = rows & (rate > 0) & (dur > 0)
-    table.flag(both, "DUR", "the infusion is given twice (RATE and DUR)", "keep one of them")
-    duration = dur.where(rate <= 0, amount / rate.where(rate > 0))[rows]
-    text = duration.astype(object).map(lambda value: f"{value:.17g}")  # text also where there is no dose row
-    return text.mask(duration.isna(), "")
-
-
-def _by_code(
-    table: RawTable, rows: Series, code: str, meaning: str | Mapping[str, str] | None, word: str
-) -> Series:
-    """The value of `word` for each of `rows`: one for all, or one per code in the column `code`.
-
-    A code without a value is reported, and has the first value so that the rest can be checked.
-    """
-    codes = table.cells(code).map(_plain)
-    if not isinstance(meaning, Mapping):
-        return Series(meaning or "", index=codes[rows].index, dtype=object)
-    unknown = (rows & ~codes.isin(meaning)).to_numpy()
-    what = f"the code has no {word}" if code in table else f"{word} is given per code, and there is no {code}"
-    remedy = f"add the code to {word} in [event_table] (known: {', '.join(meaning)})"
-    table.flag(unknown, code, what, remedy)
-    first = next(iter(meaning.values()), "")
-    return codes[rows].map(dict(meaning)).fillna(first)
-
-
-def _plain(cell: str) -> str:
-    """A code without its decimals, since `2.0` and `2` are one code."""
-    return re.sub(r"\.0*$", "", cell)
-
-
-def _check_repeats(table: RawTable, rows: Series) -> None:
-    """Report an ADDL that is not a whole number or has no II."""
-    additional = numbers(table, "ADDL", required=False).fillna(0.0)
-    interval = numbers(table, "II", required=False).fillna(0.0)
-    bad = rows & ((additional < 0) | (additional % 1 != 0))
-    table.flag(bad, "ADDL", "not a whole number of doses", "write 0, 1, 2, ...")
-    without = rows & (additional > 0) & (interval <= 0)
-    table.flag(without, "II", "ADDL without an interval", "write the time between doses in II")
+    return replace(table, frame=frame, names=shown, problems=[])
 
 
 def _with_intervals(observations: RawTable, dictionary: Dictionary) -> Series:
@@ -261,25 +511,7 @@ def _with_intervals(observations: RawTable, dictionary: Dictionary) -> Series:
     """
     value = lenient_numbers(observations, "value")
     limit = lenient_numbers(observations, "limit")
-    lloq_of = {name: analyte.lloq for name, analyte in dictionary.analytes.items()}
-    declared = observations.cells("analyte").map(lloq_of).astype(float)
-    lloq = lenient_numbers(observations, "lloq").fillna(declared)
+    lloq = _limits(observations, dictionary, "lloq")
     censored = observations.cells("censored")
     off_lloq = limit.notna() & lloq.notna() & ~isclose(value, lloq)
-    return censored.mask(off_lloq & censored.map(_plain).eq("1"), "interval")
-
-
-def _expand(tables: Tables) -> Tables:
-    """The tables with the doses that are written once, with ADDL and II, as one row each."""
-    doses = tables.doses
-    if "addl" not in doses:
-        return tables
-    additional = doses["addl"].fillna(0).astype(int)
-    interval = doses["ii"].fillna(0.0) if "ii" in doses else Series(0.0, index=doses.index)
-    spec = tables.dictionary.event_table
-    scale = convert(spec.time_unit, "day") if spec and spec.time_unit else 1.0
-    repeated = doses.loc[doses.index.repeat(additional + 1)]
-    count = repeated.groupby(level=0).cumcount()
-    repeated = repeated.assign(time=repeated["time"] + count * interval.loc[repeated.index] * scale)
-    repeated = repeated.drop(columns=[column for column in ("addl", "ii") if column in repeated])
-    return replace(tables, doses=by_subject(repeated, tables.subjects))
+    return censored.mask(off_lloq & censored.map(plain_code).eq("1"), "interval")

@@ -177,7 +177,11 @@ FILES = [
         edit(S, "P02,55.5,2,48", "P02,55,5,2,48"),
         (S, "row 3", "subject P02", "5 cells, the header 4", "decimal comma"),
     ),
-    Case("short_row", edit(S, "P02,55.5,2,48", "P02,55.5"), (S, "row 3", "2 cells, the header 4", "commas")),
+    Case(
+        "short_row",
+        edit(S, "P02,55.5,2,48", "P02,55.5"),
+        (S, "row 3", "2 cells, the header 4", "missing cells"),
+    ),
     Case("repeated_header", edit(S, "sex,age", "age,age"), (S, "row 1", "column age", "more than once")),
     Case("padded_header", edit(S, "weight_kg", " weight_kg"), (S, "row 1", "spaces", "write 'weight_kg'")),
     Case("nameless_column", edit(S, "sex,age", "sex,"), (S, "row 1", "column 4 has no name")),
@@ -217,8 +221,8 @@ DICTIONARY = [
     Case("unknown_table", edit(D, "[columns.events]", "[columns.event]"), (D, "columns.event", "'events'")),
     Case(
         "unknown_unit",
-        edit(D, '"copies/ug DNA"', '"copies/ug RNA"'),
-        (D, "car_copies", "copies/ug RNA", "did you mean"),
+        edit(D, '"copies/ug DNA"', '"copeis/ug DNA"'),
+        (D, "car_copies", "copeis/ug DNA", "did you mean"),
     ),
     Case(
         "no_unit", edit(D, 'unit = "cells/uL"\n', ""), (D, "analytes.car_cells.unit", "missing", "add `unit")
@@ -251,7 +255,9 @@ DICTIONARY = [
         (M, "column time", "'mg' is mass, 'day' is time", "one of day, h, min, week"),
     ),
     Case(
-        "unknown_time_unit", edit(D, 'unit = "h"', 'unit = "hrs"'), (M, "unknown unit 'hrs'", "column time")
+        "unknown_time_unit",
+        edit(D, 'unit = "h"', 'unit = "moons"'),
+        (M, "unknown unit 'moons'", "column time"),
     ),
     Case(
         "no_duration_unit",
@@ -283,11 +289,6 @@ SUBJECTS = [
     Case("unknown_code", edit(S, "55.5,2", "55.5,3"), (S, "row 3", "column sex", "'3'", "not in dictionary.toml", "1, 2")),
     Case("covariate_not_a_number", edit(S, "2,48", "2,old"), (S, "row 3", "column age", "'old'", "not a finite number")),
     Case("subject_without_dose", edit(S, "P03,81,1,70\n", "P03,81,1,70\nP04,70,1,50\n"), (S, "row 5", "P04", "no dose", "remove the subject")),
-    Case(
-        "subject_without_observation",
-        edit(S, "P03,81,1,70\n", "P03,81,1,70\nP04,70,1,50\n"),
-        (S, "row 5", "P04", "no observation"),
-    ),
 ]  # fmt: skip
 
 DOSES = [

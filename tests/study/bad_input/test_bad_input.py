@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -162,6 +163,29 @@ def test_a_wrong_unit_hides_no_wrong_value_beside_it(tmp_path: Path) -> None:
         (3, "unit", "unknown unit"), (3, "value", "the value is negative"),
         (6, "unit", "unknown unit"), (6, "value", "zero with censored = left"),
     }  # fmt: skip
+
+
+def test_ten_times_as_many_mistakes_cost_about_ten_times_as_much(tmp_path: Path) -> None:
+    study = write_good(tmp_path / "study")
+    good = (study / "observations.csv").read_text()
+    seconds = []
+    for count in (600, 6000):
+        more = "".join(f"X{row},168,gene_{row % 3000},<50,none,\n" for row in range(count))
+        (study / "observations.csv").write_text(good + more)
+        begun = process_time()
+        assert len(validate_study(study)) == 3 * count
+        seconds.append(process_time() - begun)
+    assert seconds[1] < 30 * seconds[0] + 1.0  # a hundred times, were each problem to read the whole table
+
+
+def test_a_subject_without_a_record_is_kept_and_told(tmp_path: Path) -> None:
+    study = write_good(tmp_path / "study")
+    edit("subjects.csv", "P03,81,1,70\n", "P03,81,1,70\nP04,70,1,50\n")(study)
+    edit("doses.csv", "P03,0,", "P04,0,car_nk,hepatic_artery,1e9,,30,1,\nP03,0,")(study)
+    good = read_study(study)
+    assert good.subject_ids == ["P01", "P02", "P03", "P04"]
+    assert good.summary()["subjects_without_records"] == ["P04"]
+    assert "treated and without a record: P04" in str(good)
 
 
 def test_a_mistake_in_many_rows_is_told_once_with_the_rows(tmp_path: Path) -> None:
