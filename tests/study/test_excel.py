@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from kinetics.study.raw_table import cell_text, is_missing
 from kinetics.study.study import read_study, validate_study
 from tests.support.adam_tables import ADPC
 
@@ -129,6 +132,19 @@ def test_a_workbook_that_is_none_and_one_that_is_old(openpyxl, tmp_path):
     assert "not a readable workbook" in str(validate_study(tmp_path / "bad.xlsx")[0])
     (tmp_path / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0")
     assert "save it as .xlsx" in str(validate_study(tmp_path / "old.xls")[0])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (pd.NA, ""), (pd.NaT, ""), (None, ""), (float("nan"), ""), (np.float32("nan"), "nan"), (60, "60"),
+        (72.0, "72"), (np.int64(5), "5"), (True, "true"), (np.bool_(True), "true"),
+        (pd.Timestamp("2024-03-01 08:30"), "2024-03-01 08:30:00"),
+    ],
+)  # fmt: skip
+def test_a_typed_cell_of_parquet_is_the_text_of_a_csv_and_missing_is_missing(value, text):
+    assert cell_text(value) == text
+    assert is_missing(cell_text(value)) == (text in ("", "nan"))
 
 
 def test_without_their_libraries_excel_and_parquet_say_what_to_install(tmp_path, monkeypatch):

@@ -132,9 +132,12 @@ def read_event_table(
         notes[f"left_out_by_{rows.table.names.get(column, column)}"] = count
     is_dose &= ~left_out
     is_observation &= ~left_out
+    flags = below_flags(rows.table, is_dose & ~is_observation, known)
+    if left_out_below := int((flags & ~is_observation & ~left_out).sum()):
+        notes["records_below_the_LLOQ_left_out"] = left_out_below
     own = rows.own_columns(spec, dictionary.columns.subjects)
     check_marks(rows.table, known, own, rows.table.cells("ID"))
-    below = below_flags(rows.table, is_dose & ~is_observation, known) & is_observation
+    below = flags & is_observation
 
     texts = [*with_role(known, "bookkeeping", "assay", "value_unit"), *own]
     coded = rows.table.words("CENS", "0").map(plain_code).isin(["1", "-1"])
@@ -272,7 +275,8 @@ def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
 
     Event codes that are not read are reported.
     """
-    amount = lenient_numbers(table, "AMT").fillna(0.0)
+    is_zero = lenient_numbers(table, "AMT").eq(0)
+    has_amount = ~table.missing("AMT") & ~is_zero  # also where it is no number, which is said later
     no_value = numbers(table, "MDV", required=False).fillna(0.0)
     remedy = "write 0 for an observation, 1 for none"
     table.flag(~no_value.isin([0, 1]), "MDV", "MDV is neither 0 nor 1", remedy)
@@ -280,13 +284,13 @@ def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
     has_value = ~table.missing("DV") & (no_value != 1)
     not_zero = has_value & (lenient_numbers(table, "DV") != 0)
     if "EVID" not in table:
-        is_dose = ~table.missing("AMT") & (amount != 0)
+        is_dose = has_amount
         both = is_dose & has_value & bool((is_dose & not_zero).any())
         is_observation = (~is_dose & (no_value != 1)) | both
         notes = {"rows_read_as_dose_and_record": int(both.sum())}
     else:
         evid = numbers(table, "EVID", required=False)
-        unclear = evid.isna() & table.missing("EVID") & (amount != 0)
+        unclear = evid.isna() & table.missing("EVID") & has_amount
         table.flag(
             unclear, "EVID", "an amount, and no event code", "write 1 for a dose, 0 for an observation"
         )
@@ -297,10 +301,10 @@ def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
         table.flag(reset, "EVID", "resets (EVID 3, 4) are not supported", remedy)
         unknown = ~(evid.isin([0, 1, 2]) | reset | rxode2_dose)
         table.flag(unknown, "EVID", "not an event code", "write 0 (observation) or 1 (dose)")
-        mixed = (evid == 0) & (amount != 0) & ~unclear
+        mixed = (evid == 0) & has_amount & ~unclear
         table.flag(mixed, "AMT", "an amount on an observation row (EVID 0)", "write EVID 1 for a dose")
         is_dose = (evid == 1) | rxode2_dose
-        zero = is_dose & (amount == 0) & ~table.missing("AMT")
+        zero = is_dose & is_zero
         by_rate = zero & (lenient_numbers(table, "RATE") > 0)
         remedy = "write the amount that was given"
         table.flag(by_rate, "AMT", "a rate, and an amount of zero", remedy)
@@ -309,6 +313,8 @@ def _kinds(table: RawTable) -> tuple[Series, Series, dict[str, object]]:
         notes = {"dose_rows_with_a_DV_that_is_not_read": int((is_dose & not_zero).sum())}
         notes["rows_of_other_events"] = int((evid == 2).sum())
         notes["doses_of_zero"] = int(zero.sum())
+    coded = table.words("CENS").map(plain_code).isin(["1", "-1"])
+    notes["censored_rows_left_out_by_MDV"] = int((coded & ~is_dose & (no_value == 1)).sum())
     other = ~is_dose & ~is_observation
     notes["rows_without_observation"] = int(other.sum()) - sum(
         notes.get(name, 0) for name in ("rows_of_other_events", "doses_of_zero")
