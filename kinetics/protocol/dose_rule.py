@@ -37,7 +37,8 @@ SIMON = ("simon_1", "simon_2", "simon_3", "simon_4")
 # Rules that assume more than a protocol says (see `assumed`).
 MODERN = ("boin", "tite_boin", "crm", "blrm", "boin12", "pkboin12", "tite_pkboin12", "joint")
 RULES = ("protocol", "korn", "storer", "crmpack", *SIMON, *MODERN)
-TARGETS = dict.fromkeys(("boin12", "pkboin12", "tite_pkboin12"), 0.35)  # Lin 2020; most other rules' is 0.3
+# the paper's (Lin 2020); most other rules' is 0.3
+TARGETS: dict[str, float] = {"boin12": 0.35, "pkboin12": 0.35, "tite_pkboin12": 0.35}
 PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
 

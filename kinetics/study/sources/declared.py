@@ -271,7 +271,7 @@ def _like_number(cell: str) -> bool:
 def kind_of(table: RawTable, column: str, name: str) -> str:
     """Whether a covariate is a number or a category; words among numbers are reported."""
     cells = table.cells(column)[~table.missing(column)]
-    coded = table.cells(column).isin(["-99", "-999", "-9999"]) & ~cells.map(is_number).all()
+    coded = table.cells(column).isin(["-99", "-999", "-9999"]) & (not cells.map(is_number).all())
     what = "in many tables this number stands for a missing one, and the other cells are words"
     table.flag(coded, column, what, "write NA, or leave the cell empty")
     numeric = cells.map({cell: _like_number(cell) for cell in dict.fromkeys(cells)}).astype(bool)

@@ -70,7 +70,7 @@ def stated_durations(table: RawTable, rows: Series, columns: list[str], time_uni
             where = rows & (units == unit)
             try:
                 written = written.mask(
-                    where, written * convert(TIME_UNITS.get(unit.upper(), unit), time_unit)
+                    where, written * convert(TIME_UNITS.get(unit.upper()) or unit, time_unit)
                 )
             except UnitError:
                 table.flag(where, unit_column, "not a unit of time", "write h, min or day")

@@ -93,7 +93,10 @@ def check_occasions(
     times = lenient_numbers(table, time)
     ids = table.cells(subject)
     any_restart = False
-    for column in dict.fromkeys([*with_role(known, "occasion"), *([cycle_column] if cycle_column else [])]):
+    columns = with_role(known, "occasion")
+    if cycle_column and cycle_column not in columns:
+        columns = [*columns, cycle_column]
+    for column in columns:
         if column not in table:
             continue
         occasion = table.words(column)

@@ -377,7 +377,7 @@ def _intervals_not_read(table: RawTable, rows: Series) -> int:
 def _check_said_routes(table: RawTable, rows: Series, known: list[str], said: Series) -> None:
     """Report CDISC's words of a route that are another route than the one that is said."""
     for column in with_role(known, "route"):
-        written = table.words(column)[rows].map(lambda word: route_of(word, ""))
+        written = table.words(column)[rows].map(lambda word: route_of(str(word), ""))
         wrong = (
             written.isin(list(CDISC_ROUTES))
             & (written != said)
