@@ -73,7 +73,7 @@ def test_the_first_help_lists_every_command() -> None:
         (["models", "--jsn"], "--json"),
         (["fit", "x", "--draws", "many"], "'--draws'"),
         (["nca", "theophylline", "--rules", "pkncaa"], "pknca"),
-        (["validate", "pk.csv", "--lloq", "low"], "'--lloq'"),
+        (["validate", "pk.csv", "--lloq", "low"], "--lloq: 'low'"),
         (["exposure", "runs/x", "--draws", "1.5"], "'--draws'"),
         (["simulate", "stein_2019", "--times", "0:9"], "0:90:1"),
         (["lint", "nkg2d_registry", "--true-response", ".1"], "`kinetics design trials` or"),
