@@ -22,6 +22,7 @@ from kinetics.cli.nca_tables import (
 )
 from kinetics.cli.options import (
     CycleColumn,
+    DroppedColumns,
     FigureFormat,
     Figures,
     Json,
@@ -103,6 +104,7 @@ def nca(
     route: TableRoute = None,
     weight_column: WeightColumn = None,
     cycle_column: CycleColumn = None,
+    drop: DroppedColumns = None,
     lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:

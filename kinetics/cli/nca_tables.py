@@ -61,7 +61,7 @@ def nca_summary_text(study: Study, summary: DataFrame, label: str) -> str:
         row = dict(zip(keys, key, strict=True)) | {"n": str(size)}
         for number in _SUMMARISED:
             if number in by_number.index:
-                row[number] = _cell(by_number.loc[number], size, median=number == "tmax")
+                row[number] = _cell(Series(by_number.loc[number]), size, median=number == "tmax")
         rows.append(row)
     frame = DataFrame(rows).astype({"group": object})
     frame["group"] = frame["group"].where(frame["group"].notna(), "not recorded")
@@ -111,7 +111,7 @@ def _with_bounds(table: DataFrame, *, digits: int) -> DataFrame:
             if table[name].dtype != object:
                 table[name] = table[name].astype(object)
             value = float(table[name].iloc[position])
-            table.iloc[position, table.columns.get_loc(name)] = f"{_BOUND}{value:.{digits}g}"
+            table.at[table.index[position], name] = f"{_BOUND}{value:.{digits}g}"
     return table
 
 

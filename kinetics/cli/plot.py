@@ -11,6 +11,7 @@ from kinetics.cli.console import print_result
 from kinetics.cli.exposure import read_options
 from kinetics.cli.options import (
     CycleColumn,
+    DroppedColumns,
     Json,
     TableDose,
     TableLloq,
@@ -56,6 +57,7 @@ def plot(
     product: TableProduct = None,
     weight_column: WeightColumn = None,
     cycle_column: CycleColumn = None,
+    drop: DroppedColumns = None,
     lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:

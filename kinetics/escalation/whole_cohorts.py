@@ -178,7 +178,7 @@ def _cohort(rule: CohortRule) -> int:
             return rule.cohort
 
 
-def planned(rule: CohortRule | ThreePlusThree) -> int | None:
+def planned(rule: Rule) -> int | None:
     """The number of patients at which the trial ends; None if the rule has no such number."""
     match rule:
         case TiteBoin():
@@ -190,4 +190,4 @@ def planned(rule: CohortRule | ThreePlusThree) -> int | None:
         case CrmPackThreePlusThree():
             return None
         case _:
-            return rule.most
+            return getattr(rule, "most", None)

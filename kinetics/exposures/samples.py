@@ -457,7 +457,8 @@ def nca_summary(
             if n_bounds:
                 note = f"{n_bounds} values are lower bounds, and so the means and the largest value are"
                 statistics["reason"] = _join(statistics["reason"], note)
-            keys = dict(zip(("analyte", "product", "cycle"), key[:3], strict=True))
+            names = ["analyte", "product", "cycle"]
+            keys: dict[str, Any] = dict(zip(names, key[:3], strict=True))
             if by is not None:
                 keys["group"] = key[3][1]
             reason = statistics.pop("reason")

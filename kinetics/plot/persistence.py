@@ -128,7 +128,9 @@ def persistence_points(
             "kind": drawn["kind"],
         }
     )
-    for name in dict.fromkeys([_one(study, by), *([] if facet is None else [facet])]):
+    group = _one(study, by)
+    names = [group] if facet is None or facet == group else [group, facet]
+    for name in names:
         if name != "subject":
             points[name] = drawn["subject"].map(group_subjects(study, name).astype(str))
     return points
@@ -196,8 +198,8 @@ def _facets(
     figure = make_subplots(
         rows,
         columns,
-        shared_xaxes="all",
-        shared_yaxes="all",
+        shared_xaxes="all",  # type: ignore[arg-type]
+        shared_yaxes="all",  # type: ignore[arg-type]
         horizontal_spacing=0.03,
         vertical_spacing=0.2 / rows,
         subplot_titles=panels,
@@ -214,7 +216,7 @@ def _facets(
         present = {str(groups[subject]) for subject in of_panel["subject"]}
         for group in [name for name in map(str, groups.cat.categories) if name in present]:
             show = group not in shown
-            add_groups(figure, of_panel, groups, only=group, show=show, counts=False, **where)
+            add_groups(figure, of_panel, groups, only=group, show=show, counts=False, **where)  # type: ignore[arg-type]
             shown.add(group)
         add_limits(figure, study, analyte, time_ends(drawn), show=k == 0, legend="legend2", **where)
     add_symbol_key(figure, list(drawn["kind"]), legend="legend2")

@@ -112,7 +112,8 @@ class JointPosterior:
             competing = np.broadcast_to(np.asarray(among, bool), dlt.shape)
             nobody = np.zeros(len(dlt), bool)
         is_best = self._best(competing)
-        return (is_best & ~nobody[:, None] & competing.any(axis=1)[:, None]).mean(axis=0)
+        anyone = np.asarray(competing).any(axis=1) & ~nobody
+        return (is_best & anyone[:, None]).mean(axis=0)
 
     def p_near_best(self, among: Sequence[bool] | np.ndarray) -> Float[np.ndarray, " level"]:
         """P(the level's utility is within `NEAR` points of the greatest among the levels of `among`)."""
