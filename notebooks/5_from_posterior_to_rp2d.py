@@ -248,7 +248,8 @@ assert levels["p_best"].idxmax() == NAMES[1] != NAMES[second.rp2d - 1]
 assert levels["utility"].idxmax() == NAMES[second.rp2d - 1]
 assert upper["utility"].max() - upper["utility"].min() < 3
 assert (upper["utility_upper"] - upper["utility_lower"]).min() > 14
-assert any("leave open which level is the best" in line for line in second.sentences)
+unsure = ("leave open which level is the best", "do not tell")
+assert any(words in line for line in second.sentences for words in unsure)
 levels[["utility", "utility_lower", "utility_upper", "p_best", "p_near_best"]].round(2)
 
 # %% [markdown]

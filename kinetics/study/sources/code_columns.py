@@ -12,7 +12,7 @@ from kinetics.study.sources.known_columns import with_role
 from kinetics.study.sources.set_aside import drop_remedy
 from kinetics.units import UnitError, convert
 
-__all__ = ["by_code", "check_parts", "check_said_unit", "check_single", "code_column", "plain_code"]
+__all__ = ["UNSAID", "by_code", "check_parts", "check_said_unit", "check_single", "code_column", "plain_code"]
 
 
 def plain_code(cell: str) -> str:
@@ -32,6 +32,9 @@ def code_column(table: RawTable, rows: Series, names: Iterable[str]) -> str:
     return (present or names[-1:])[0]
 
 
+UNSAID = "unknown"  # stands for a word that nobody said: that is reported where the words are read
+
+
 def _codes(table: RawTable, rows: Series, column: str) -> list[str]:
     """The different codes of `rows` in a column, in file order; an empty cell is one too."""
     return list(dict.fromkeys(table.words(column)[rows].map(plain_code)))
@@ -48,7 +51,7 @@ def by_code(
     code = code_column(table, rows, names)
     codes = table.words(code).map(plain_code)
     if not isinstance(meaning, Mapping):
-        if meaning:
+        if meaning and meaning != UNSAID:
             check_single(table, rows, code, word)
         return Series(meaning or "", index=codes[rows].index, dtype=object)
     unknown = (rows & ~codes.isin(list(meaning))).to_numpy()

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
 from kinetics.study.raw_table import RawTable, is_number
+from kinetics.study.sources.code_columns import UNSAID
 from kinetics.study.sources.dates import are_dates
 from kinetics.study.sources.event_rows import EventRows
 from kinetics.study.sources.known_columns import with_role
@@ -56,7 +57,7 @@ _NEEDED = {  # key -> an example, and what it says
     "product": ('"car_t"', "what is given"),
 }
 # values with which the table is checked where nobody declares them; the study is refused all the same
-_STAND_IN = {"time_unit": "min", "dose_unit": "mg", "route": "unknown", "product": "unknown"}
+_STAND_IN = {"time_unit": "min", "dose_unit": "mg", "route": UNSAID, "product": UNSAID}
 
 
 def sidecar(path: Path) -> Path:
@@ -168,7 +169,7 @@ def _analytes(
         names = [meaning]
     if not names and len(analytes) != 1:
         problems.append(_unsaid(path, "analyte", '"car_copies"', "what DV measures"))
-        names = ["unknown"]
+        names = [UNSAID]
     for key in ("value_unit", "lloq"):
         if key in options and len(names) > 1 and not isinstance(options[key], Mapping):
             problems.append(_one_for_several(path, key, names, meaning))
