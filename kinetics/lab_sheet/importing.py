@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.files import whole_folder, write_atomic
 from kinetics.lab_sheet.entries import entry_table
@@ -128,6 +129,7 @@ def run_import(
     `tell` is called with the proposal, as text, before the questions. `ask` is called with a question, its
     number and what was wrong with the answer before ("" at first), and returns the answer.
     """
+    require(files=(files, str | Path | list | tuple))
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     content, toml, folder = _content(paths, out, again)
     paths = paths or [Path(file) for file in content.files]
