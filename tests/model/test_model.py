@@ -95,7 +95,7 @@ BROKEN = [
     (("STATES = {", "STATES = {{"), "SyntaxError", "run it with python"),
     (("SETS = {", 'raise ValueError("my own")\nSETS = {'), "ValueError: my own", "run it with python"),
     (("SETS = {", "raise SystemExit(3)\nSETS = {"), "SystemExit", "run it with python"),
-    (("solution, prior", 'solution, dose_unit="mgs", prior'), "mgs", "'mg'"),
+    (("solution, prior", 'solution, dose_unit="mgs", prior'), "mgs", "known: cells, mg"),
     (("LogNormal(0.1, 0.5)", "LogNormal(0.1, -0.5)"), "parameter rate", "sd"),
     (("solution, prior", 'solution, sites={"car_t": {}}, prior'), "sites is for a vector_field", "remove it"),
     (('"""A mono', '_ = """A mono'), "the file has no docstring", "the paper, its DOI"),
