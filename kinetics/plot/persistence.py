@@ -216,7 +216,8 @@ def _facets(
         present = {str(groups[subject]) for subject in of_panel["subject"]}
         for group in [name for name in map(str, groups.cat.categories) if name in present]:
             show = group not in shown
-            add_groups(figure, of_panel, groups, only=group, show=show, counts=False, **where)  # type: ignore[arg-type]
+            place: dict[str, Any] = dict(where)
+            add_groups(figure, of_panel, groups, only=group, show=show, counts=False, **place)
             shown.add(group)
         add_limits(figure, study, analyte, time_ends(drawn), show=k == 0, legend="legend2", **where)
     add_symbol_key(figure, list(drawn["kind"]), legend="legend2")
