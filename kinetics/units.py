@@ -71,11 +71,29 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
 _DIMENSION_OF = {unit: name for name, units in _DIMENSIONS.items() for unit in units}
 # other spellings of the words in a unit, all of the same size
 _WORDS = {
-    "mcg": "ug", "mcl": "uL", "hours": "h", "hrs": "h", "hr": "h", "days": "day", "minute": "min",
-    "minutes": "min", "mins": "min", "weeks": "week", "wk": "week", "wks": "week", "years": "year",
-    "yr": "year", "yrs": "year", "lbs": "lb", "cell": "cells", "copy": "copies", "litre": "L", "liter": "L",
-    "liters": "L", "litres": "L",
-}  # fmt: skip
+    "mcg": "ug",
+    "mcl": "uL",
+    "hours": "h",
+    "hrs": "h",
+    "hr": "h",
+    "days": "day",
+    "minute": "min",
+    "minutes": "min",
+    "mins": "min",
+    "weeks": "week",
+    "wk": "week",
+    "wks": "week",
+    "years": "year",
+    "yr": "year",
+    "yrs": "year",
+    "lbs": "lb",
+    "cell": "cells",
+    "copy": "copies",
+    "litre": "L",
+    "liter": "L",
+    "liters": "L",
+    "litres": "L",
+}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _POWER = re.compile(
     r"(?:1(?:\.0*)?\s*[x×*·]\s*|[x×]\s*)?10\s*(?:\^|\*\*)\s*\+?(\d{1,2})|1(?:\.0*)?[eE]\+?(\d{1,2})"

@@ -29,7 +29,8 @@ def solution(t, p, doses):
     gap = jnp.where(equal, 1e-8, gap)
     at_once = jnp.exp(-p["ke"] * tau) * -jnp.expm1(-gap * tau) / gap
 
-    inside, after = jnp.minimum(tau, doses.duration), jnp.maximum(tau - doses.duration, 0.0)
+    inside = jnp.minimum(tau, doses.duration)
+    after = jnp.maximum(tau - doses.duration, 0.0)
 
     def over_the_duration(rate):
         return jnp.exp(-rate * after) * -jnp.expm1(-rate * inside) / rate

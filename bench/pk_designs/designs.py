@@ -119,7 +119,9 @@ def blrm(treated: Sequence[Treated]) -> Belief:
 def _blrm_grid() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The two parameters, the log of their prior, and the log odds of each level, at points of a grid."""
     z = np.linspace(-4.0, 4.0, 65)
-    z_middle, z_slope = (values.ravel() for values in np.meshgrid(z, z))
+    middles, slopes = np.meshgrid(z, z)
+    z_middle = middles.ravel()
+    z_slope = slopes.ravel()
     middle = BLRM_MIDDLE[0] + BLRM_MIDDLE[1] * z_middle
     log_slope = BLRM_SLOPE[0] + BLRM_SLOPE[1] * z_slope
     odds = middle[:, None] + np.exp(log_slope)[:, None] * np.log(np.array(DOSES) / REFERENCE)

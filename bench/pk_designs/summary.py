@@ -17,7 +17,7 @@ PUBLISHED = {
     "ED": (57, 63, 61, 84, 69),
     "TITE-PK naive": (18, 30, 37, 100, 8),
     "TITE-PK informed": (30, 41, 47, 95, 17),
-}  # fmt: skip
+}
 
 
 def beside_published(trials: pd.DataFrame) -> pd.DataFrame:

@@ -148,18 +148,25 @@ def design_trials(
         )
     if problems := list(_problems(rule, given)):
         raise PlanError(problems)
-    if rule in COMPARED and accrual is None:
-        asked = _asked(
-            truths,
-            {
-                "--true-dlt": true_dlt,
-                "--true-response": true_response,
-                "--trigger-without-dlt": trigger_without_dlt,
-                "--true-exposure": true_exposure,
-            },
-            exposure_cv,
-            wanted_exposure,
-        )
+    texts = {
+        "--true-dlt": true_dlt,
+        "--true-response": true_response,
+        "--trigger-without-dlt": trigger_without_dlt,
+        "--true-exposure": true_exposure,
+    }
+    settings = TrialSettings(
+        rule=rule,
+        target=target,
+        trials=trials or _default_trials(rule),
+        seed=seed,
+        folder=out,
+        jobs=jobs,
+    )
+    if accrual is not None:
+        calendar = _calendar(content, accrual, time_to_dlt, late)
+        result, text = _in_calendar_time(content, settings, texts, calendar)
+    elif rule in COMPARED:
+        asked = _asked(truths, texts, exposure_cv, wanted_exposure)
         result, text = design_comparison(
             content,
             rule,
@@ -171,44 +178,25 @@ def design_trials(
             jobs=jobs,
             report=_print_progress,
         )
-        print_result(result, text, as_json)
-        return
-    truth = numbers_of("--true-dlt", true_dlt)
-    triggers = numbers_of("--trigger-without-dlt", trigger_without_dlt)
-    settings = TrialSettings(
-        rule=rule,
-        target=target,
-        trials=trials or (TRIALS_COMPARED if rule in COMPARED else TRIALS),
-        seed=seed,
-        folder=out,
-        jobs=jobs,
-    )
-    if accrual is not None:
-        calendar = _calendar(content, accrual, time_to_dlt, late)
-        responses = numbers_of("--true-response", true_response) if true_response else []
-        problems = list(truth_problems(len(content.levels), dlt=truth, response=responses))
-        if rule in COMPARED and problems:
-            raise PlanError(problems)
-        result, text = _in_calendar_time(
-            content, settings, truth, responses, triggers=triggers, calendar=calendar
-        )
     elif rule == "pkboin12":
         assert wanted_exposure is not None  # as _problems asks for
         patients = ExposureTruth(
-            tuple(truth),
+            tuple(numbers_of("--true-dlt", true_dlt)),
             tuple(numbers_of("--true-response", true_response)),
             tuple(numbers_of("--true-exposure", true_exposure)),
             exposure_cv / 100,
         )
         result, text = _with_exposures(content, settings, patients, wanted_exposure)
     else:
-        responses = numbers_of("--true-response", true_response)
-        asked = rule_of(content, rule, target=target)
-        assert isinstance(asked, Boin12)
-        result, text = _with_responses(
-            content, asked, truth, responses, trials=trials or TRIALS_BOIN12, seed=seed
-        )
+        result, text = _with_responses(content, settings, texts)
     print_result(result, text, as_json)
+
+
+def _default_trials(rule: str) -> int:
+    """How many trials are simulated where nobody says."""
+    if rule == "boin12":
+        return TRIALS_BOIN12
+    return TRIALS_COMPARED if rule in COMPARED else TRIALS
 
 
 @dataclass(frozen=True)
@@ -347,10 +335,18 @@ def _overdosed_share(patients: Sequence[float], truth: Sequence[float], bound: f
 
 
 def _with_responses(
-    protocol: Protocol, rule: Boin12, truth: list[float], responses: list[float], *, trials: int, seed: int
+    protocol: Protocol, settings: TrialSettings, texts: Mapping[str, str]
 ) -> tuple[dict[str, Any], str]:
     """The answer and the text of BOIN12."""
-    simulated = response_characteristics(rule, truth, responses, trials=trials, seed=seed)
+    rule = rule_of(protocol, "boin12", target=settings.target)
+    assert isinstance(rule, Boin12)
+    simulated = response_characteristics(
+        rule,
+        numbers_of("--true-dlt", texts["--true-dlt"]),
+        numbers_of("--true-response", texts["--true-response"]),
+        trials=settings.trials,
+        seed=settings.seed,
+    )
     doses = simulated.doses
     planned = planned_patients(protocol)
     above = protocol.mtd.overdose_above
@@ -423,12 +419,18 @@ def _calendar(protocol: Protocol, accrual: float, time_to_dlt: str, late: float)
 def _in_calendar_time(
     protocol: Protocol,
     settings: TrialSettings,
-    truth: Sequence[float],
-    responses: Sequence[float],
-    triggers: Sequence[float],
+    texts: Mapping[str, str],
     calendar: Calendar,
 ) -> tuple[dict[str, Any], str]:
     """The answer and the text of a rule in calendar time, with BOIN and the protocol's rule beside it."""
+    truth = numbers_of("--true-dlt", texts["--true-dlt"])
+    triggers = numbers_of("--trigger-without-dlt", texts["--trigger-without-dlt"])
+    responses = []
+    if texts["--true-response"]:
+        responses = numbers_of("--true-response", texts["--true-response"])
+    problems = list(truth_problems(len(protocol.levels), dlt=truth, response=responses))
+    if settings.rule in COMPARED and problems:
+        raise PlanError(problems)
     names = list(dict.fromkeys([settings.rule, *WAITING]))
     rules = {
         name: rule_of(protocol, name, target=None if name == "protocol" else settings.target)

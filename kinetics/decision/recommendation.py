@@ -28,6 +28,7 @@ from kinetics.decision.seen_patients import patients_seen
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
+    NEAR,
     Cohort,
     Decision,
     Joint,
@@ -191,11 +192,7 @@ def recommend(
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
     protocol = settled(protocol)
-    if len(at_levels) not in (0, len(protocol.levels)):
-        what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
-        raise InputError(Problem(what, "give new patients' exposures at every level, lowest first"))
-    if rule not in ("protocol", "joint"):
-        raise InputError(Problem(f"rule {rule!r}", "write 'protocol' or 'joint'"))
+    _check(protocol, rule, at_levels)
 
     # the protocol's rule
     history = history_of(patients_of(study, protocol, level_column=level_column))
@@ -223,25 +220,18 @@ def recommend(
     futile = joint_rule.is_futile(joint.posterior, eligible, known)
     rp2d, state = _chosen(ended, joint, eligible, futile=futile)
     near_best = _near_best(joint, eligible, rp2d)
+
+    # the tables beside it
     levels = _levels(study, protocol, joint, seen.values(), level_column=level_column)
-    levels = levels.assign(p_best=joint.posterior.p_best(eligible) if eligible.any() else 0.0)
-    levels = levels.assign(p_near_best=joint.posterior.p_near_best(eligible))
-    levels = levels.assign(eligible=eligible, why_not=why_not)
-    for target in targets:
-        shares = [float(np.mean(e.values[target.exposure] > target.above)) for e in at_levels]
-        levels[f"p_{target.exposure}_above_{target.above:g}"] = shares
+    levels = _compared(levels, joint, eligible, why_not, targets, at_levels=at_levels)
     sensitivity = _sensitivity(joint_rule, joint, eligible, chosen=rp2d is not None)
     next_patients = _next_patients(
         joint_rule, list(seen.values()), protocol_rule, history, rp2d or ended.level, protocol=protocol
     )
-
-    # what exposure explains of the outcomes
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
     if as_dosed is not None and at_levels:
         as_dosed = as_dosed.only(at_levels[0].values)
-    fits: dict[str, ExposureResponse] = {}
-    if as_dosed is not None and as_dosed.values:
-        fits = regressions(outcomes, as_dosed, seed)
+    fits = _explained(outcomes, as_dosed, seed)
     slopes = pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame()
     return Recommendation(
         study=study.name,
@@ -281,6 +271,18 @@ def recommend(
         outcomes=outcomes,
         proportionality=DataFrame() if proportionality is None else proportionality,
     )
+
+
+def _check(protocol: Protocol, rule: str, at_levels: Sequence[Exposures]) -> None:
+    """Raise InputError for exposures of another number of levels, and for an unknown rule."""
+    problems = []
+    if len(at_levels) not in (0, len(protocol.levels)):
+        what = f"exposures of {len(at_levels)} levels, the protocol has {len(protocol.levels)}"
+        problems.append(Problem(what, "give new patients' exposures at every level, lowest first"))
+    if rule not in ("protocol", "joint"):
+        problems.append(Problem(f"rule {rule!r}", "write 'protocol' or 'joint'"))
+    if problems:
+        raise InputError(problems)
 
 
 def _with_interval(row: Mapping[Any, Any], name: str) -> str:
@@ -330,11 +332,8 @@ def _near_best(
     if rp2d is None:
         return ()
     utility = joint.posterior.utility
-    near = eligible & (utility >= utility[rp2d - 1] - TWO_POINTS)
+    near = eligible & (utility >= utility[rp2d - 1] - NEAR)
     return tuple((np.flatnonzero(near) + 1).tolist())
-
-
-TWO_POINTS = 2.0  # of utility: levels that differ by less are not told apart
 
 
 def _levels(
@@ -358,6 +357,32 @@ def _levels(
         table[column] = means
         table[[f"{column}_lower", f"{column}_upper"]] = intervals
     return table.assign(p_over=posterior.p_over)
+
+
+def _compared(
+    levels: DataFrame,
+    joint: JointDecision,
+    eligible: Bool[np.ndarray, " level"],
+    why_not: Sequence[str],
+    targets: Sequence[Target],
+    *,
+    at_levels: Sequence[Exposures],
+) -> DataFrame:
+    """The levels with P(best) among those that may be recommended, why others may not, and the targets."""
+    levels = levels.assign(p_best=joint.posterior.p_best(eligible) if eligible.any() else 0.0)
+    levels = levels.assign(p_near_best=joint.posterior.p_near_best(eligible))
+    levels = levels.assign(eligible=eligible, why_not=why_not)
+    for target in targets:
+        shares = [float(np.mean(e.values[target.exposure] > target.above)) for e in at_levels]
+        levels[f"p_{target.exposure}_above_{target.above:g}"] = shares
+    return levels
+
+
+def _explained(outcomes: DataFrame, as_dosed: Exposures | None, seed: int) -> dict[str, ExposureResponse]:
+    """The regressions of the outcomes on exposure; none without exposures."""
+    if as_dosed is None or not as_dosed.values:
+        return {}
+    return regressions(outcomes, as_dosed, seed)
 
 
 def _sensitivity(

@@ -20,7 +20,11 @@ from .joint.patients import (
     Seen as Seen,
     patients_of_cohorts as patients_of_cohorts,
 )
-from .joint.posterior import JointPosterior as JointPosterior, joint_posterior as joint_posterior
+from .joint.posterior import (
+    NEAR as NEAR,
+    JointPosterior as JointPosterior,
+    joint_posterior as joint_posterior,
+)
 from .joint.prior import JointPrior as JointPrior
 from .joint.rule import Joint as Joint, JointDecision as JointDecision
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions

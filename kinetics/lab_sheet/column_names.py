@@ -50,7 +50,7 @@ _MEASURES = (
     (r"\bil ?\d+|\bifn|\btnf|gm ?csf|interleukin|interferon|cytokine|mcp|il2r", "cytokine_panel", "pg/mL"),
     (r"bcma|soluble", "immunoassay", "ng/mL"),
     (r"wbc|leu[ck]ocyt|\banc\b|\balc\b|neutroph|platelet|thromboc", "haematology", "1e9 cells/L"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,22 @@ from kinetics.errors import did_you_mean
 __all__ = ["KINDS", "ColumnUse", "use_of"]
 
 KINDS = {  # what a column may be read as -> whether a unit may follow
-    "patient": False, "actual time": True, "time": True, "sample date": False, "infusion date": False,
-    "weight": True, "dose": True, "product": False, "route": False, "analyte": False, "value": False,
-    "unit": False, "covariate": True, "note": False, "left out": False,
-}  # fmt: skip
+    "patient": False,
+    "actual time": True,
+    "time": True,
+    "sample date": False,
+    "infusion date": False,
+    "weight": True,
+    "dose": True,
+    "product": False,
+    "route": False,
+    "analyte": False,
+    "value": False,
+    "unit": False,
+    "covariate": True,
+    "note": False,
+    "left out": False,
+}
 _MEASURE = re.compile(r"measure (?P<name>[a-z][a-z0-9_]*)(?: at (?P<days>-?[\d.]+(?:e-?\d+)?) days)?")
 
 
@@ -44,7 +56,9 @@ def use_of(text: str, unit: str = "") -> ColumnUse | str:
     if match := _MEASURE.fullmatch(text.strip()):
         days = None if match["days"] is None else float(match["days"])
         return ColumnUse("measure", match["name"], unit, days)
-    kind, _, written = (part.strip() for part in text.partition(","))
+    kind, _, written = text.partition(",")
+    kind = kind.strip()
+    written = written.strip()
     if kind not in KINDS:
         return did_you_mean(kind, [*KINDS, "measure NAME", "measure NAME at 7 days"])
     return ColumnUse(kind, unit=written if KINDS[kind] else "")

@@ -216,8 +216,11 @@ def test_other_weights_of_the_outcomes() -> None:
     assert variants["declared"]["neither"] == 40
     assert variants["a DLT forfeits a response"]["response_with_dlt"] == 0
     assert variants["safety alone"] == {
-        "response_without_dlt": 100, "neither": 100, "response_with_dlt": 0, "dlt_without_response": 0
-    }  # fmt: skip
+        "response_without_dlt": 100,
+        "neither": 100,
+        "response_with_dlt": 0,
+        "dlt_without_response": 0,
+    }
 
 
 def test_three_patients_do_not_make_new_ones_explode() -> None:

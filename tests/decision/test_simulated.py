@@ -82,7 +82,8 @@ def test_truths_and_designs_are_those_of_any_ladder(levels):
 
 
 def test_more_patients_are_the_same_ones_first():
-    few, many = (patients_of(GIVEN, 3, 1, most) for most in (60, 90))
+    few = patients_of(GIVEN, 3, 1, 60)
+    many = patients_of(GIVEN, 3, 1, 90)
     assert len(many.dlt) == 90
     assert (many.dlt[:60] == few.dlt).all()
     assert np.isnan(few.cmax).all()  # a truth without exposures

@@ -59,7 +59,8 @@ def test_a_trial_with_backfill_by_hand():
     seven and the patient of day 78, so the cohort has one place more. On 116 the patient of day 88 is known:
     ten are there, and none is backfilled. The last window ends on day 136.
     """
-    rule, responses = Boin(2, 0.3, most=9), (1.0, 1.0)
+    rule = Boin(2, 0.3, most=9)
+    responses = (1.0, 1.0)
     (trial,) = calendar_trials(
         rule, (0.0, 0.0), EVERY_TEN_DAYS, [0], true_response=responses, backfill=Backfill(2, 0.3)
     )
@@ -87,7 +88,8 @@ def test_dlts_of_backfilled_patients_count_in_what_follows():
     """
     rule = Boin(2, 0.3, most=18)
     calendar = Calendar(1.0, 28.0, arrivals="regular", response_window=1.0)
-    truth, responses = (0.5, 0.0), (1.0, 1.0)
+    truth = (0.5, 0.0)
+    responses = (1.0, 1.0)
     backfill = Backfill(2, 0.3)
     plain = calendar_trials(rule, truth, calendar, range(200), true_response=responses)
     filled = calendar_trials(rule, truth, calendar, range(200), true_response=responses, backfill=backfill)
@@ -135,7 +137,8 @@ def test_every_patient_is_counted_once_and_caps_hold(rule):
 
 
 def test_a_backfill_that_does_not_fit_the_trial_is_refused():
-    rule, calendar = Boin(2, 0.3), Calendar(0.1, 28.0)
+    rule = Boin(2, 0.3)
+    calendar = Calendar(0.1, 28.0)
     with pytest.raises(InputError, match="needs responses, and none are simulated"):
         calendar_trials(rule, (0.1, 0.2), calendar, [0], backfill=Backfill(2, 0.3))
     with pytest.raises(InputError, match="a backfill of 3 levels"):

@@ -254,7 +254,8 @@ def test_the_titration_begins_it_and_the_cap_ends_it() -> None:
 
 def test_order_does_not_matter_and_the_answer_is_the_same_twice() -> None:
     patients = trial([(1, 0, 0), (3, 0, 2), (3, 1, 1), (0, 0, 0)], change=True)
-    there, back = RULE.decide_on(patients), RULE.decide_on(patients[::-1])
+    there = RULE.decide_on(patients)
+    back = RULE.decide_on(patients[::-1])
     assert there.decision == back.decision
     np.testing.assert_allclose(there.posterior.utility, back.posterior.utility, rtol=1e-4)
 

@@ -39,7 +39,8 @@ def test_expected_outcomes_by_hand():
 
 
 def test_accrual_is_suspended_until_more_than_half_is_known_of_both():
-    known, awaited = Cohort(1, 1), Cohort(1, 1, response_pending=1, response_followed=0.9)
+    known = Cohort(1, 1)
+    awaited = Cohort(1, 1, response_pending=1, response_followed=0.9)
     assert RULE.decide([known, known, WAITING]).action == "treat"
     for history in ([known, WAITING, WAITING], [known, awaited, awaited], [known, known, awaited, WAITING]):
         said = RULE.decide(history)
@@ -79,7 +80,9 @@ def test_the_order_of_patients_within_a_level_does_not_matter():
         levels = [1] * rng.randint(1, 5) + [2] * rng.randint(3, 9)
         history = []
         for level in levels:
-            dlt, response, late = (int(rng.random() < p) for p in (0.2, 0.4, 0.3))
+            dlt = int(rng.random() < 0.2)
+            response = int(rng.random() < 0.4)
+            late = rng.random() < 0.3
             known = Cohort(level, 1, dlt, responses=response, dlts_with_response=dlt * response)
             history.append(replace(WAITING, level=level, followed=rng.random()) if late else known)
         said = RULE.decide(history)

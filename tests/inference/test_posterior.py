@@ -175,7 +175,8 @@ def test_the_plans_of_this_file_hold_every_kind_of_prior_and_effect() -> None:
 def test_two_sets_of_coordinates_describe_one_distribution(name: str) -> None:
     """At one value of all sites the log densities differ by the log volumes, and by no more."""
     posterior = posterior_of(name)
-    (plain, informed), data = both_coordinates(name), posterior.bound.data
+    plain, informed = both_coordinates(name)
+    data = posterior.bound.data
     z = point(posterior, 3)
     sites = sites_of(posterior, z, informed)
     v, _ = posterior.split(z)
@@ -212,7 +213,8 @@ def test_the_middle_of_the_plain_coordinates_is_every_priors_median(name: str) -
 
 def test_a_centred_coordinate_is_the_subjects_own_value_whatever_the_population_is() -> None:
     posterior = posterior_of("centred")
-    data, coordinates = posterior.bound.data, coordinates_of_numbers(posterior)
+    data = posterior.bound.data
+    coordinates = coordinates_of_numbers(posterior)
     z, other = point(posterior, 6), point(posterior, 7)
     other = jnp.concatenate([other[: posterior.population], z[posterior.population :]])
     values = []

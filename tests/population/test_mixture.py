@@ -75,7 +75,9 @@ def coordinates(share: np.ndarray) -> Coordinates:
 
 def test_the_volume_of_coordinates_with_shares_is_that_of_their_map() -> None:
     share, u = np.linspace(0, 1, 12), jnp.asarray(np.random.default_rng(3).standard_normal((3, 12)))
-    p, data, at = posterior(), bound().data, coordinates(share)
+    p = posterior()
+    data = bound().data
+    at = coordinates(share)
     s = population()
     _, log_volume = p.effects(s, u, data, at)
     jacobian = jax.jacrev(lambda u: p.effects(s, u, data, at)[0])(u)

@@ -15,7 +15,7 @@ __all__ = ["CAR_T", "PHASE_1", "imported", "open_questions", "records", "workboo
 
 CAR_T = "car_t 1e8 cells"
 
-# The phase I of /work/shared/design/front_door.md section 5, made up.
+# A phase I as a laboratory keeps it, made up.
 PHASE_1 = """CAR-T phase I, qPCR in blood;;;;;;;;;;;;;;
 Patient ID;Cohort;Weight (kg);Cells infused;Infusion date;D0;D1;D3;D7;D10;D14;D28;M2;M3;M6
 1;DL1;71;1,00E+07;12.01.2024;ND;<50;120;1 250;4 300;2 100;610;<50;BLQ;BLQ

@@ -136,10 +136,19 @@ CDISC_ROUTES = {
 }
 # other terms of ROUTE (C66729) and common words -> our route
 _ROUTE_WORDS = {
-    "INTRAVENOUS DRIP": "iv", "INTRAVENOUS BOLUS": "iv", "INTRAVENOUS INFUSION": "iv",
-    "INTRAVENOUS PUSH": "iv", "IV": "iv", "IV INFUSION": "iv", "IV BOLUS": "iv", "IV DRIP": "iv",
-    "IV PUSH": "iv", "I.V.": "iv", "PO": "oral", "BY MOUTH": "oral",
-}  # fmt: skip
+    "INTRAVENOUS DRIP": "iv",
+    "INTRAVENOUS BOLUS": "iv",
+    "INTRAVENOUS INFUSION": "iv",
+    "INTRAVENOUS PUSH": "iv",
+    "IV": "iv",
+    "IV INFUSION": "iv",
+    "IV BOLUS": "iv",
+    "IV DRIP": "iv",
+    "IV PUSH": "iv",
+    "I.V.": "iv",
+    "PO": "oral",
+    "BY MOUTH": "oral",
+}
 SEX = {"F": "female", "M": "male", "U": "unknown"}  # CDISC SEX (C66731)
 TIME_UNITS = {  # FRLTU as other people's tables have it -> our unit
     "H": "h", "HR": "h", "HRS": "h", "HOUR": "h", "HOURS": "h",

@@ -155,8 +155,9 @@ def plain_name(name: str) -> str:
 
 KNOWN: dict[str, KnownColumn] = {}
 for _line in re.sub(r"\n    ", " ", _COLUMNS).strip().splitlines():
-    _name, _others, _role, _source, _meaning = (part.strip() for part in _line.split("|"))
-    KNOWN[_name] = KnownColumn(_name, tuple(_others.split()), _role, _source, _meaning)
+    _parts = [part.strip() for part in _line.split("|")]
+    _name, _others, *_rest = _parts
+    KNOWN[_name] = KnownColumn(_name, tuple(_others.split()), *_rest)
 # any name -> the column it is
 _BY_NAME = {name: known for known in KNOWN.values() for name in (known.name, *known.others)}
 # NONMEM's name of a column of an event table -> the other names it goes by
