@@ -217,8 +217,7 @@ def recommend(
     why_not = _why_not(protocol, joint, ceiling)
     eligible = np.array([reason == "" for reason in why_not])
     known = sum(p.response is not None for p in seen.values())
-    futile = joint_rule.is_futile(joint.posterior, eligible, known)
-    rp2d, state = _chosen(ended, joint, eligible, futile=futile)
+    rp2d, state = _chosen(ended, joint_rule.best(joint.posterior, eligible, known))
     near_best = _near_best(joint, eligible, rp2d)
 
     # the tables beside it
@@ -314,15 +313,11 @@ def _why_not(protocol: Protocol, joint: JointDecision, ceiling: int | None) -> l
     return reasons
 
 
-def _chosen(
-    ended: Decision, joint: JointDecision, eligible: Bool[np.ndarray, " level"], *, futile: bool
-) -> tuple[int | None, State]:
+def _chosen(ended: Decision, best: int) -> tuple[int | None, State]:
     """The recommended level, None where there is none, and the state of the decision."""
     if ended.action != "stop":
         return None, "open"
-    if futile or not eligible.any():
-        return None, "none"
-    return int(np.argmax(np.where(eligible, joint.posterior.utility, -np.inf))) + 1, "recommended"
+    return (best, "recommended") if best else (None, "none")
 
 
 def _near_best(

@@ -137,10 +137,7 @@ def recommend(patients: Patients, setting: Setting) -> Outcome:
     found = rule.decide_on(seen)
     levels = np.arange(1, rule.levels + 1)
     eligible = found.eligible & (levels <= _mtd(patients, setting, trial))
-    known = sum(p.response is not None for p in seen)
-    level = 0
-    if eligible.any() and not rule.is_futile(found.posterior, eligible, known):
-        level = int(np.argmax(np.where(eligible, found.posterior.utility, -np.inf))) + 1
+    level = rule.best(found.posterior, eligible, known=sum(p.response is not None for p in seen))
     return replace(_joint_outcome(patients, trial.treated, found), level=level)
 
 

@@ -85,6 +85,8 @@ class Joint:
     (4, frozenset(), 18, 0.4, 0.33)
     >>> rule.decide_on([]).reason, rule.is_futile(rule.posterior([]), np.ones(4, bool), known=9)
     ('start', False)
+    >>> rule.best(rule.posterior([]), np.zeros(4, bool), known=0)
+    0
     """
 
     order_matters: ClassVar[bool] = False
@@ -135,6 +137,15 @@ class Joint:
             return False
         chances = posterior.p_response_above(self.response)[levels]
         return bool(len(chances) and chances.max() < self.futile)
+
+    def best(self, posterior: JointPosterior, levels: Bool[np.ndarray, " level"], known: int) -> int:
+        """The one of these levels to recommend, from `known` known responses; 0 for none.
+
+        It has the greatest expected utility. None is recommended where no response is likely.
+        """
+        if not levels.any() or self.is_futile(posterior, levels, known):
+            return 0
+        return int(np.argmax(np.where(levels, posterior.utility, -np.inf))) + 1
 
     def decide_on(self, patients: Sequence[Seen], *, triggers: int | None = None) -> JointDecision:
         """The decision after these patients, with all that is known of each.
@@ -196,9 +207,7 @@ class _Trial:
 
     def recommended(self) -> int:
         """The level to recommend if the trial ended now; 0 for none."""
-        if not self.eligible.any() or self._futile(self.eligible):
-            return 0
-        return int(np.argmax(np.where(self.eligible, self.posterior.utility, -np.inf))) + 1
+        return self.rule.best(self.posterior, self.eligible, self.responses_known)
 
     def why_not(self) -> tuple[str, ...]:
         """For every level why it may not be recommended; "" where it may."""
@@ -229,7 +238,7 @@ class _Trial:
                 return titrated, "treat"
         if not self.admissible.any():
             return self._end("no level may be treated: " + self._unsafe_clause()), "safety"
-        if self._futile(self.safe | self.admissible):
+        if rule.is_futile(self.posterior, self.safe | self.admissible, self.responses_known):
             bar = f"P(response above {_percent(rule.response)}) is below {_percent(rule.futile)}"
             return self._end(f"futility: {bar} at every level that may be treated", found=False), "futility"
         if n >= rule.most:
@@ -278,10 +287,6 @@ class _Trial:
         near = self.posterior.p_near_best(self.admissible) if self.admissible.any() else self.p_over * 0
         below = np.arange(1, self.rule.levels + 1) < decision.level
         return tuple((np.flatnonzero(self.eligible & below & (near >= WORTH_BACKFILL)) + 1).tolist())
-
-    def _futile(self, levels: np.ndarray) -> bool:
-        """Whether none of these levels is likely to have responses."""
-        return self.rule.is_futile(self.posterior, levels, self.responses_known)
 
     def _certain(self) -> bool:
         best = self.recommended()
