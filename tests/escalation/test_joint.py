@@ -224,6 +224,9 @@ def test_nobody_responds_ends_in_none(change: bool) -> None:
 def test_never_above_a_closed_level() -> None:
     found = RULE.decide_on(trial([(3, 0, 0), (6, 2, 4), (0, 0, 0), (0, 0, 0)]))
     assert not found.admissible[2:].any()
+    lax = replace(RULE, bound=1.0)  # no level is too toxic: the count alone closes
+    found = lax.decide_on(trial([(3, 0, 0), (6, 2, 4), (0, 0, 0), (0, 0, 0)]))
+    assert found.admissible.tolist() == [True, True, False, False]
     assert "level 2 is closed" in found.why_not[2]
     shut = replace(RULE, shut=True).decide_on(trial([(3, 0, 0), (6, 2, 4), (0, 0, 0), (0, 0, 0)]))
     assert shut.admissible.tolist() == [True, False, False, False]
@@ -281,4 +284,4 @@ def test_cohorts_keep_their_counts_as_patients() -> None:
 def test_the_backfill_names_safe_lower_levels_that_may_be_as_good() -> None:
     found = RULE.decide_on(trial([(3, 0, 2), (3, 0, 2), (0, 0, 0), (0, 0, 0)]))
     assert found.decision.level
-    assert all(level < found.decision.level for level in found.backfill)
+    assert (found.decision.level, found.backfill) == (3, (1, 2))
