@@ -7,6 +7,7 @@ object. Exit codes: 0 fine, 1 bad input or a failed check, 2 wrong usage, 75 sto
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -46,6 +47,7 @@ def program(
 
 def main() -> None:
     """Run the command line; every error of this package becomes a message and exit code 1."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's alarm of a slow compile; errors still raise
     try:
         app()
     except InputError as error:
