@@ -19,7 +19,7 @@ from kinetics.checks import (
     subgroups as run_subgroups,
 )
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, PlanName, RunFolder, TableOut
+from kinetics.cli.options import Json, PlanName, RunFolder, TableOut, Trust
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
@@ -31,12 +31,12 @@ from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
 __all__ = ["compare", "report", "sbc", "subgroups"]
 
 
-def report(run: RunFolder, as_json: Json = False) -> None:
+def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
     """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
 
     Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
     """
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     path = write_report(
         fit,
         run_check(fit),
@@ -55,6 +55,7 @@ def compare(
     ] = None,
     points: Annotated[int, typer.Option(min=16, help="By subject: points of the integral.")] = 256,
     out: TableOut = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by side.
@@ -65,7 +66,7 @@ def compare(
     use_compile_cache()
     names = _names(runs)
     comparison = run_compare(
-        {name: load_fit(run) for name, run in zip(names, runs, strict=True)},
+        {name: load_fit(run, trust=trust) for name, run in zip(names, runs, strict=True)},
         by,  # pyright: ignore[reportArgumentType]  # compare refuses any other word
         draws=draws,
         points=points,
@@ -91,6 +92,7 @@ def subgroups(
     plot: Annotated[
         Path | None, typer.Option(help="Write the forest plot: .html, .svg, .pdf or .png.")
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence
@@ -99,7 +101,7 @@ def subgroups(
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """
     refuse_figures([] if plot is None else [plot])
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     effects = run_subgroups(fit)
     lines = [str(effects)]
     if out is not None:

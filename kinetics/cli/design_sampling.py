@@ -10,7 +10,7 @@ import typer
 from pandas import DataFrame
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, TableOut
+from kinetics.cli.options import Json, TableOut, Trust
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.inference import Fit, load_fit, use_compile_cache
@@ -35,6 +35,7 @@ def design_sampling(
         str | None, typer.Option("--for", help="Parameters with commas: which samples tell most of them.")
     ] = None,
     out: TableOut = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """What a study can teach of each parameter, the held ones too, and which samples teach it: expected
@@ -44,7 +45,7 @@ def design_sampling(
     Example: `kinetics design-sampling fits/NAME.toml --add liver_scan:nk_liver@0.1,0.5,1:0.2 --for F_NK,N`
     """
     use_compile_cache()
-    fit = _fit_or_plan(source)
+    fit = _fit_or_plan(source, trust=trust)
     added = [_added_samples(text, fit) for text in add or []]
     if targets is not None:
         table = most_informative(fit, [name.strip() for name in targets.split(",")], add=added)
@@ -61,10 +62,10 @@ def design_sampling(
     print_result({"rows": records(table)}, text, as_json)
 
 
-def _fit_or_plan(source: str) -> BoundFit | Fit:
+def _fit_or_plan(source: str, *, trust: bool) -> BoundFit | Fit:
     """The fit of a run folder, or a plan bound to its model and study."""
     if (Path(source) / "provenance.json").is_file():
-        return load_fit(source)
+        return load_fit(source, trust=trust)
     return bind(read_plan(source))
 
 

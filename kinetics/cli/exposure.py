@@ -33,6 +33,7 @@ from kinetics.cli.options import (
     TableRoute,
     TableTime,
     TableValue,
+    Trust,
     WeightColumn,
     table_options,
 )
@@ -181,6 +182,7 @@ def exposure(
     plots_as: FigureFormat = "html",
     by: By = "dose_level",
     product: Product = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
@@ -192,7 +194,7 @@ def exposure(
     Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     if fit.caution:
         print(f"note: {fit.caution}", file=sys.stderr)
     table = run_exposure(fit, draws=draws)
@@ -253,6 +255,7 @@ def tornado(
     out: Annotated[Path | None, typer.Option(help="Write every quantity and parameter as CSV.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write one figure a quantity into this folder.")] = None,
     plots_as: FigureFormat = "html",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's
@@ -263,7 +266,7 @@ def tornado(
     use_compile_cache()
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     days = _window(window)
-    source = load_fit(model) if Path(model).is_dir() else load_model(model)
+    source = load_fit(model, trust=trust) if Path(model).is_dir() else load_model(model)
     doses = None if regimen is None else read_regimen(regimen)
     result = run_tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
     quantities = quantity or [next(name for name in result.units if "_auc_" in name)]

@@ -24,7 +24,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, RegimenFile
+from kinetics.cli.options import Json, RegimenFile, Trust
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures import site_shares
 from kinetics.files import whole_file
@@ -132,6 +132,7 @@ def simulate(
     plot: Annotated[Path | None, typer.Option(help="Median and bands: .html, .svg, .pdf or .png.")] = None,
     organs: Annotated[Path | None, typer.Option(help="Folder for an organ stack and a body map.")] = None,
     plots_as: Annotated[str, typer.Option(help="Format of --organs: html, svg, pdf or png.")] = "html",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
@@ -154,6 +155,7 @@ def simulate(
         seed=seed,
         rtol=rtol,
         float32=float32,
+        trust=trust,
     )
     piped = out is None and not as_json and not sys.stdout.isatty()
     files = Files(out=out, parameters=parameters, plot=plot, organs=organs, organs_as=plots_as, stdout=piped)
@@ -180,6 +182,7 @@ def simulation_from(
     seed: int,
     rtol: float | None,
     float32: bool,
+    trust: bool = False,
 ) -> Simulation:
     """The simulation that the options of the command line ask for."""
     if weight is not None and study is not None:
@@ -191,7 +194,7 @@ def simulation_from(
         None if regimen is None else read_regimen(regimen),
         times=days_of(times),
         set=dict(_name_and_value(text) for text in values),
-        parameters=_parameter_source(source),
+        parameters=_parameter_source(source, trust=trust),
         study=study,
         prior_set=prior_set,
         patients=patients,
@@ -241,14 +244,14 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _parameter_source(source: str) -> ParameterSource:
+def _parameter_source(source: str, *, trust: bool) -> ParameterSource:
     """`typical`, `prior`, or the fit of a run folder."""
     if source == "typical" or source == "prior":
         return source
     if is_bare(source) and not Path(source).is_dir():
         what = f"{source!r}: {did_you_mean(source, ['typical', 'prior'])} A run folder is runs/NAME"
         raise typer.BadParameter(what, param_hint="'--from'")
-    return load_fit(source)
+    return load_fit(source, trust=trust)
 
 
 def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulated:

@@ -22,6 +22,7 @@ from kinetics.cli.options import (
     TableRoute,
     TableTime,
     TableValue,
+    Trust,
     WeightColumn,
     table_options,
 )
@@ -126,6 +127,7 @@ def export(
     assessed_every: AssessedEvery = None,
     rules: Annotated[str, typer.Option(help="adpp, pknca: NCA rules, car_t, pknca or winnonlin.")] = "car_t",
     force: Force = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results,
@@ -141,7 +143,7 @@ def export(
     is_run = _is_run(source)
     try:
         content, censoring = gathered(
-            lambda: load_fit(source) if is_run else read_study(source),
+            lambda: load_fit(source, trust=trust) if is_run else read_study(source),
             lambda: None if protocol is None else settled(read_protocol(protocol), protocol),
         )
     except InputError as error:

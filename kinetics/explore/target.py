@@ -80,12 +80,18 @@ class Target:
         return labels
 
 
-def target_of(name: str | None = None, model: str | None = None, prior_set: str | None = None) -> Target:
+def target_of(
+    name: str | None = None,
+    model: str | None = None,
+    prior_set: str | None = None,
+    *,
+    trust: bool = False,
+) -> Target:
     """The target of a name: a run folder, or a study by name, folder or table.
 
     Without a name it is the shipped synthetic trial and its model. `model` names a model whose priors predict
-    for a study, `prior_set` one of its prior sets. Errors are those of reading a run, study or model;
-    PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a model.
+    for a study, `prior_set` one of its prior sets. `trust` is that of `load_fit`. Errors are those of reading
+    a run, study or model; PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a model.
     """
     if name is None:
         shipped_study, shipped_model = SHIPPED
@@ -96,7 +102,7 @@ def target_of(name: str | None = None, model: str | None = None, prior_set: str 
             raise PlanError(
                 Problem(f"--model {model} beside the run {name}", "a run has its model: leave --model out")
             )
-        fit = load_fit(name)
+        fit = load_fit(name, trust=trust)
         return Target(fit.study, chosen_model(fit, prior_set), fit)
     if model is None and prior_set is not None:
         raise PlanError(

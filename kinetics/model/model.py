@@ -20,8 +20,9 @@ import jax
 from kinetics.arguments import require
 from kinetics.content import run_source
 from kinetics.errors import ModelError, Problem, did_you_mean
-from kinetics.library import find, names
+from kinetics.library import names
 from kinetics.model.priors import HalfNormal, Link, LogNormal, Prior, describe
+from kinetics.model.trust import ModelFile, model_file, run_here
 from kinetics.regimen import Doses
 from kinetics.units import UnitError, dimension
 
@@ -34,6 +35,7 @@ __all__ = [
     "State",
     "allowed",
     "library_models",
+    "load_file",
     "load_model",
 ]
 
@@ -179,6 +181,7 @@ class Model:
     doc: str = ""
     path: str = ""
     sha256: str = ""
+    file_sha256: str = ""
     joined: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -263,21 +266,21 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     ['TS']
     """
     require(reference=(reference, str | Path))
-    text = str(reference)
-    path, bare = find("models", text)
-    if path.suffix != ".py":
-        raise ModelError(Problem("a model is a .py file", "see a model of the library", file=str(path)))
-    if not path.is_file():
-        remedy = did_you_mean(text, library_models()) if bare else "check the path"
-        raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
+    return load_file(model_file(reference), options)
+
+
+def load_file(file: ModelFile, options: Mapping[str, Any]) -> Model:
+    """The model of a file that was read, with the `options` of its own `build`; ModelError as `load_model`."""
     hashable = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    return _load(path.resolve(), path.read_bytes(), tuple(sorted(hashable.items())))
+    run_here.add(file.sha256)
+    return _load(file.path, file.source, tuple(sorted(hashable.items())))
 
 
 @lru_cache(maxsize=256)
 def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Model:
     """The checked model of a file's content and options."""
-    sha = hashlib.sha256(source).hexdigest()
+    file_sha = hashlib.sha256(source).hexdigest()
+    sha = file_sha
     try:
         module = run_source(path, f"kinetics_model_{path.stem}_{sha[:12]}", source)
     except (Exception, SystemExit) as error:
@@ -295,6 +298,7 @@ def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Mo
         doc=module.__doc__ or "",
         path=str(path),
         sha256=sha,
+        file_sha256=file_sha,
         options=dict(options),
     )
     problems = [Problem(what, remedy, file=model.path) for what, remedy in _problems(model)]

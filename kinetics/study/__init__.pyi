@@ -15,6 +15,7 @@ from .sources.cdisc import (
     Variable as Variable,
     adam_name as adam_name,
 )
+from .sources.declared import EventTableOptions as EventTableOptions
 from .sources.excel import WORKBOOK_SUFFIXES as WORKBOOK_SUFFIXES
 from .sources.parquet import need_pyarrow as need_pyarrow
 from .study import Study as Study, read_study as read_study, validate_study as validate_study
