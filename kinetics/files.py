@@ -38,7 +38,9 @@ def not_readable(path: Path) -> str:
             return "a link that leads back to itself"
         if path.is_symlink():
             return f"a link to {os.readlink(path)}, which is not there"
-        return "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror or error).lower()
+        return (
+            "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror or error).lower()
+        )
     except ValueError:  # a NUL in the name
         return "no name of a file"
     if stat.S_ISDIR(mode):

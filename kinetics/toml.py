@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.files import not_readable
 
 __all__ = ["Spec", "keys_at", "parse_toml", "problems_of", "read_toml", "remedy_at"]
 
@@ -60,10 +61,18 @@ def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[st
     UTF-8, and where it is not TOML. `file` is the name that the Problem shows; by default it is the path.
     """
     file = file or str(path)
-    if not path.is_file():
+    fault = not_readable(path)
+    if fault:
         siblings = sorted(sibling.name for sibling in path.parent.glob("*.toml"))
         remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
-        raise error(Problem("no such file", remedy, file=file))
+        if path.name in siblings:
+            remedy = "put a file there that can be read"
+        raise error(Problem(fault, remedy, file=file))
+    if path.stat().st_size > _LARGEST_FILE:
+        what = (
+            f"a TOML of {path.stat().st_size / 1e6:.0f} MB; none is longer than {_LARGEST_FILE / 1e6:.0f} MB"
+        )
+        raise error(Problem(what, "is it the right file?", file=file))
     raw = path.read_bytes()
     if b"\x00" in raw or raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise error(Problem("the file is UTF-16 or binary, not UTF-8", "save it as UTF-8", file=file))
@@ -87,10 +96,40 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
     {'draws': 500}
     """
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
+    except RecursionError as cause:
+        raise error(Problem(_TOO_DEEP, "write fewer brackets", file=file)) from cause
     except tomllib.TOMLDecodeError as cause:
         remedy = "correct the TOML at the line named (strings need quotes, tables [brackets])"
         raise error(Problem(f"not valid TOML: {cause}", remedy, file=file)) from cause
+    except ValueError as cause:  # a whole number of thousands of digits
+        raise error(Problem(f"not valid TOML: {cause}", "shorten the number", file=file)) from cause
+    if _depth(content) > _DEEPEST:
+        raise error(Problem(_TOO_DEEP, "write fewer dots and brackets", file=file))
+    return content
+
+
+_LARGEST_FILE = 16_000_000  # bytes; the longest that people write are below 1 MB
+_DEEPEST = 50  # tables and lists inside one another; no file of ours needs more than eight
+_TOO_DEEP = f"tables or lists nested more than {_DEEPEST} deep"
+
+
+def _depth(content: object) -> int:
+    """How many tables and lists lie inside one another, counted level by level and not by recursion."""
+    depth = 0
+    level = [content]
+    while level:
+        inner: list[object] = []
+        for part in level:
+            if isinstance(part, dict):
+                inner += part.values()
+            elif isinstance(part, list):
+                inner += part
+        level = [part for part in inner if isinstance(part, dict | list)]
+        depth += 1
+        if depth > _DEEPEST:
+            break
+    return depth
 
 
 def problems_of(error: ValidationError, file: str, spec: type[Spec]) -> list[Problem]:

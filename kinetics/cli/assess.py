@@ -27,6 +27,7 @@ from kinetics.inference import load_fit, use_compile_cache
 from kinetics.pages import report as write_report
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
+from kinetics.spreadsheets import csv_text
 
 __all__ = ["compare", "report", "sbc", "subgroups"]
 
@@ -73,7 +74,7 @@ def compare(
     )
     text = str(comparison)
     if out is not None:
-        write_atomic(out, comparison.table.to_csv(index=False))
+        write_atomic(out, csv_text(comparison.table, str(out)))
         text += f"\nwritten: {out}"
     print_result(comparison.as_dict(), text, as_json)
 
@@ -105,7 +106,7 @@ def subgroups(
     effects = run_subgroups(fit)
     lines = [str(effects)]
     if out is not None:
-        lines.append(f"written: {write_atomic(out, effects.table.to_csv(index=False))}")
+        lines.append(f"written: {write_atomic(out, csv_text(effects.table, str(out)))}")
     if plot is not None:
         lines.append(f"written: {save_figure(plot_forest(fit, effects), plot)}")
     print_result(effects.as_dict(), "\n".join(lines), as_json)

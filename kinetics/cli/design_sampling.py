@@ -17,6 +17,7 @@ from kinetics.inference import Fit, load_fit, use_compile_cache
 from kinetics.plan import BoundFit, bind, read_plan
 from kinetics.prediction import Added, design_information, most_informative
 from kinetics.printing import records, table_text
+from kinetics.spreadsheets import csv_text
 
 __all__ = ["design_sampling"]
 
@@ -57,7 +58,7 @@ def design_sampling(
     table = DataFrame(table.to_dict("list"))  # plain columns
     text = table_text(table)
     if out is not None:
-        write_atomic(out, table.to_csv(index=False))
+        write_atomic(out, csv_text(table, str(out)))
         text += f"\nwritten: {out}"
     print_result({"rows": records(table)}, text, as_json)
 

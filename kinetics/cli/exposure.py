@@ -66,6 +66,7 @@ from kinetics.plot import (
 )
 from kinetics.printing import records, table_text
 from kinetics.regimen import read_regimen
+from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, read_study
 
 __all__ = ["exposure", "nca", "tornado"]
@@ -200,7 +201,7 @@ def exposure(
     table = run_exposure(fit, draws=draws)
     summary = exposure_summary(table)
     if out is not None:
-        write_atomic(out, table.to_csv(index=False))
+        write_atomic(out, csv_text(table, str(out)))
 
     shown = summary[summary["quantity"].isin(_EXPOSURE_SHOWN)]
     one_cycle = summary["cycle"].astype(str).isin(["1", "course"]).all()
@@ -212,7 +213,7 @@ def exposure(
     if fit.model.sites or sites is not None:
         by_draw = biodistribution(fit, draws=min(draws, 200))
         if sites is not None:
-            write_atomic(sites, by_draw.to_csv(index=False))
+            write_atomic(sites, csv_text(by_draw, str(sites)))
         site_summary = biodistribution_summary(by_draw)
         median_patient = site_summary[site_summary["subject"] == "median patient"].drop(columns="subject")
         text += f"\n\n{table_text(median_patient)}"
@@ -274,7 +275,7 @@ def tornado(
         result.of(name)  # an error for one that is not there, before anything is written
     written = []
     if out is not None:
-        written.append(f"written: {write_atomic(out, result.table.to_csv(index=False))}")
+        written.append(f"written: {write_atomic(out, csv_text(result.table, str(out)))}")
     if plots is not None:
         figures = {f"tornado_{name}": plot_tornado(result, name, most=most) for name in quantities}
         written += save_figures(plots, figures, plots_as)

@@ -162,7 +162,9 @@ def _resume_to(folder: Path, draws: int | None, *, trust: bool) -> Answer:
     """`resume_to`, in a folder that no other process works in."""
     checkpoint = Checkpoint(unfinished(folder))
     content = checkpoint.plan() if checkpoint.folder.exists() else read_run(folder)[0]
-    return _run(plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, trust=trust, **keys))
+    return _run(
+        plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, trust=trust, **keys)
+    )
 
 
 def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:

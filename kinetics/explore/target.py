@@ -91,7 +91,8 @@ def target_of(
 
     Without a name it is the shipped synthetic trial and its model. `model` names a model whose priors predict
     for a study, `prior_set` one of its prior sets. `trust` is that of `load_fit`. Errors are those of reading
-    a run, study or model; PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a model.
+    a run, study or model; PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a
+    model.
     """
     if name is None:
         shipped_study, shipped_model = SHIPPED

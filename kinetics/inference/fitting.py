@@ -468,9 +468,7 @@ def _fault_of_draws(bound: BoundFit, posterior: DataTree) -> str:
         if name not in group:
             return f"it has no {name}"
         values = group[name]
-        if values.dtype.kind not in "fiu" or (
-            name in sites and not np.isfinite(values.to_numpy()).all()
-        ):
+        if values.dtype.kind not in "fiu" or (name in sites and not np.isfinite(values.to_numpy()).all()):
             return f"{name} is not a finite number in every draw"
         if values.dims[:2] != ("chain", "draw") or values.ndim != (3 if name in by_subject else 2):
             return f"{name} is by {', '.join(map(str, values.dims))}"

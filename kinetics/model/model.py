@@ -270,7 +270,7 @@ def load_model(reference: str | Path, **options: Any) -> Model:
 
 
 def load_file(file: ModelFile, options: Mapping[str, Any]) -> Model:
-    """The model of a file that was read, with the `options` of its own `build`; ModelError as `load_model`."""
+    """The model of a file that was read, with the `options` of its own `build`; errors as of `load_model`."""
     hashable = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     run_here.add(file.sha256)
     return _load(file.path, file.source, tuple(sorted(hashable.items())))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -210,7 +211,7 @@ def find_plan(source: str | Path) -> Path:
     require(source=(source, str | Path))
     text = str(source)
     path = find("fits", text).path
-    if not path.is_file():
+    if not os.path.lexists(path):
         library_fits = names("fits")
         remedy = did_you_mean(Path(text).stem, library_fits) if library_fits else "check the path"
         raise PlanError(Problem(f"no fit {text!r}", remedy, file=text))

@@ -7,7 +7,7 @@ from .cells import (
 )
 from .dictionary import NOT_DECLARED as NOT_DECLARED, Analyte as Analyte, Column as Column
 from .doses import ROUTES as ROUTES, one_cycle_note as one_cycle_note
-from .raw_table import RawTable as RawTable
+from .raw_table import RawTable as RawTable, csv_records as csv_records
 from .sources.cdisc import (
     CDISC_ROUTES as CDISC_ROUTES,
     PUBLISHED as PUBLISHED,

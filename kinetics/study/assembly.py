@@ -6,6 +6,7 @@ that table; this one checks what only several tables, or several rows, show toge
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from pathlib import Path
 from pandas import DataFrame, Series
 
 from kinetics.errors import Problem, did_you_mean
+from kinetics.files import not_readable
 from kinetics.study.cells import nearest
 from kinetics.study.dictionary import Dictionary, read_dictionary
 from kinetics.study.doses import dose_table
@@ -37,6 +39,7 @@ __all__ = [
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
 
+_FETCH = "put the table there (of a link, fetch the data that it points to), or remove it"
 _MOST_GUESSES = 50  # unknown subjects for which the nearest listed one is sought
 _TEXT = {  # table -> its standard columns of text
     "doses": ("subject", "unit", "product", "route", "level"),
@@ -75,7 +78,11 @@ def read_folder(folder: Path) -> Reading:
         siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
         remedy = did_you_mean(folder.name, siblings) if siblings else "check the path"
         return Reading(None, [Problem("no such folder", remedy, file=str(folder))])
-    present = {path.name for path in folder.iterdir()}
+    try:
+        present = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        what = f"the folder cannot be read: {error.strerror}"
+        return Reading(None, [Problem(what, "mend its permissions", file=str(folder))])
     files = table_files(folder)
     problems = list(_file_problems(folder, present, files))
     dictionary = None
@@ -84,6 +91,11 @@ def read_folder(folder: Path) -> Reading:
         problems += dictionary_problems
     raw: dict[str, RawTable | None] = {}
     for name, path in files.items():
+        fault = not_readable(path)
+        if fault:
+            raw[name] = None
+            problems.append(Problem(fault, _FETCH, file=path.name))
+            continue
         read = read_parquet_table if path.suffix == ".parquet" else read_table
         raw[name], table_problems = read(path)
         problems += table_problems
@@ -109,12 +121,13 @@ def _file_problems(folder: Path, present: set[str], files: Mapping[str, Path]) -
 def table_files(folder: Path) -> dict[str, Path]:
     """Table (`subjects.csv` ...) -> the file it is read from: the CSV, else the Parquet file of that name.
 
-    Tables without a file are left out.
+    Tables without a file are left out. What has the name of a table and is no file that can be read, such as
+    a link to data that were not fetched, is among them.
     """
     files = {}
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
         for path in (folder / _parquet(name), folder / name):  # the CSV wins
-            if path.is_file():
+            if os.path.lexists(path):
                 files[name] = path
     return files
 

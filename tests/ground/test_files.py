@@ -252,7 +252,8 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(
 ) -> None:
     target = tmp_path / "run"
     code = (
-        "import os, signal, sys; from pathlib import Path; from kinetics.files import whole_folder, whole_file\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from kinetics.files import whole_folder, whole_file\n"
         f"with {whole.__name__}(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(target)], check=False)

@@ -1,5 +1,5 @@
-"""A run folder of somebody else: nothing of it runs before it was compared and allowed, and whatever is damaged
-or does not belong together is named.
+"""A run folder of somebody else: nothing of it runs before it was compared and allowed, and whatever is
+damaged or does not belong together is named.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ What the table leaves empty is in a TOML of the same name beside it, which is a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import nan
@@ -294,7 +295,7 @@ def describe_adam(
             if lloq is not None:
                 analyte["lloq"] = lloq
     content["columns"] = _columns(table, content, time_unit)
-    file = sidecar(path).name if sidecar(path).is_file() else path.name
+    file = sidecar(path).name if os.path.lexists(sidecar(path)) else path.name
     dictionary, problems = make_dictionary(content, file)
     table.problems.extend(problems)
     if dictionary is not None and dictionary.adam is not None:
@@ -308,7 +309,7 @@ def _is_marked_synthetic(
     """Whether the table has SYNTHFL = Y; a declaration of the contrary is reported."""
     if "SYNTHFL" not in table or "Y" not in set(table.words("SYNTHFL")):
         return False
-    declared = content["synthetic"] if sidecar(path).is_file() else True
+    declared = content["synthetic"] if os.path.lexists(sidecar(path)) else True
     if options.get("synthetic", declared) is not True:
         what = "SYNTHFL is Y, and the data are declared measured"
         table.problems.append(Problem(what, "write synthetic = true", file=path.name, column="SYNTHFL"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,7 +86,7 @@ def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Diction
     content["analytes"], problems = _analytes(path, content, options)
     table.problems.extend(problems)
     content["columns"] = _columns(content, rows)
-    file = sidecar(path).name if sidecar(path).is_file() else path.name
+    file = sidecar(path).name if os.path.lexists(sidecar(path)) else path.name
     dictionary, problems = make_dictionary(content, file)
     table.problems.extend(problems)
     if dictionary is not None and dictionary.event_table is not None:
@@ -117,7 +118,7 @@ def sidecar_content(path: Path, options: Mapping[str, Any]) -> tuple[dict[str, A
             problems.append(Problem(f"unknown option {key!r}", remedy, file=path.name))
     content: dict[str, Any] = {"title": path.stem, "source": "not declared", "licence": "not declared"}
     content["synthetic"] = False
-    if sidecar(path).is_file():
+    if os.path.lexists(sidecar(path)):
         try:
             content = read_toml(sidecar(path), StudyError, file=sidecar(path).name)
         except StudyError as error:
