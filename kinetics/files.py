@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["not_readable", "whole_file", "whole_folder", "write_atomic"]
+__all__ = ["not_a_name", "not_readable", "whole_file", "whole_folder", "write_atomic"]
 
 
 def not_readable(path: Path) -> str:
@@ -48,6 +48,24 @@ def not_readable(path: Path) -> str:
     if not stat.S_ISREG(mode):
         return f"{_SPECIAL.get(stat.S_IFMT(mode), 'a device')}, not a file"
     return "" if os.access(path, os.R_OK) else "a file that you may not read"
+
+
+def not_a_name(name: str) -> str:
+    """Why `name` cannot be that of one file or folder, in words; "" where it can.
+
+    >>> from kinetics.files import not_a_name
+    >>> not_a_name("nkg2d_blood-laplace"), not_a_name("runs/mine")
+    ('', 'it has a slash in it')
+    """
+    if not name.strip() or name in (".", ".."):
+        return f"{name!r} is none"
+    if set(name) & {"/", "\\"}:
+        return "it has a slash in it"
+    if not name.isprintable():
+        return "it has a line break or another control character in it"
+    if len(name.encode(errors="replace")) > _LONGEST_NAME:
+        return f"it is longer than {_LONGEST_NAME} characters"
+    return ""
 
 
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}

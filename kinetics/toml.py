@@ -313,7 +313,7 @@ def _is_choice(annotation: Any) -> bool:
 
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
-_LIMITS = {"gt": "above {:g}", "ge": "from {:g} up", "lt": "below {:g}", "le": "at most {:g}"}
+_LIMITS = {"gt": "above {}", "ge": "from {} up", "lt": "below {}", "le": "at most {}"}
 
 
 def _in_words(annotation: Any, limits: Sequence[Any] = (), *, table: str = "") -> str:
@@ -354,12 +354,19 @@ def _limited(limits: Sequence[Any]) -> str:
     """The limits of a number in words, with a space before them; "" where it has none."""
     limits = [part for limit in limits for part in getattr(limit, "metadata", [limit])]
     bounds = [
-        text.format(getattr(limit, name))
+        text.format(_figure(getattr(limit, name)))
         for limit in limits
         for name, text in _LIMITS.items()
         if hasattr(limit, name) and getattr(limit, name) is not None
     ]
     return f" {' and '.join(bounds)}" if bounds else ""
+
+
+def _figure(limit: float) -> str:
+    """A limit as text: a whole number in full."""
+    if isinstance(limit, int):
+        return f"{limit:,}"
+    return f"{limit:g}"
 
 
 def _dotted(loc: Sequence[object]) -> str:

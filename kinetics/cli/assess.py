@@ -28,6 +28,7 @@ from kinetics.pages import report as write_report
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
 from kinetics.spreadsheets import csv_text
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["compare", "report", "sbc", "subgroups"]
 
@@ -54,7 +55,9 @@ def compare(
     draws: Annotated[
         int | None, typer.Option(min=100, help="Draws a chain; default all, by subject 500.")
     ] = None,
-    points: Annotated[int, typer.Option(min=16, help="By subject: points of the integral.")] = 256,
+    points: Annotated[
+        int, typer.Option(min=16, max=100_000, help="By subject: points of the integral.")
+    ] = 256,
     out: TableOut = None,
     trust: Trust = False,
     as_json: Json = False,
@@ -114,15 +117,17 @@ def subgroups(
 
 def sbc(
     plan: PlanName,
-    replicates: Annotated[int, typer.Option(min=1, help="Studies to draw and fit.")] = 200,
+    replicates: Annotated[int, typer.Option(min=1, max=100_000, help="Studies to draw and fit.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: sbc/NAME]")] = None,
     draws: Annotated[
-        int, typer.Option(min=10, help="Draws of a chain; a chain that mixes badly takes more.")
+        int,
+        typer.Option(min=10, max=1_000_000, help="Draws of a chain; a chain that mixes badly takes more."),
     ] = 500,
-    warmup: Annotated[int, typer.Option(min=10, help="Warm-up iterations.")] = 150,
-    ranks: Annotated[int, typer.Option(min=1, help="Draws that are kept of a chain.")] = 100,
+    warmup: Annotated[int, typer.Option(min=10, max=1_000_000, help="Warm-up iterations.")] = 150,
+    ranks: Annotated[int, typer.Option(min=1, max=1_000_000, help="Draws that are kept of a chain.")] = 100,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of every random number; default: the plan's.")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Seed of every random number; default: the plan's."),
     ] = None,
     wrong: Annotated[
         str | None, typer.Option(help="Fit wrongly on purpose: drop_blq. The check should then reject.")

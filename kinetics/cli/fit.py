@@ -35,6 +35,7 @@ from kinetics.inference import (
 )
 from kinetics.plan import FitPlan, plan_of, plan_sha256, read_plan
 from kinetics.printing import records, table_text
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["check", "fit_plan", "fit_to", "overridden", "resume_run", "resume_to"]
 
@@ -50,7 +51,9 @@ def fit_plan(
     draws: Annotated[int | None, typer.Option(help="Draws per chain.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Warm-up iterations per chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random number.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed of every random number.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="nuts, map, laplace (FOCE-I, no priors) or vi.")] = None,
     starts: Annotated[
         int | None, typer.Option(min=1, help="Points from which a maximum is searched for.")

@@ -27,6 +27,7 @@ from kinetics.escalation import (
 )
 from kinetics.inference import load_fit
 from kinetics.protocol import Protocol, assumed, lint as lint_of, read_protocol, rule_of, settled
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["design", "design_exact", "design_from_fit", "lint"]
 
@@ -198,8 +199,8 @@ def design_from_fit(
     run: RunFolder,
     rule: RuleName = "protocol",
     target: TargetRate = None,
-    draws: Annotated[int, typer.Option(min=20, help="Posterior draws.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the new patients.")] = 0,
+    draws: Annotated[int, typer.Option(min=20, max=1_000_000, help="Posterior draws.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the new patients.")] = 0,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:

@@ -36,12 +36,14 @@ from kinetics.prediction import (
     ParameterSource,
     Simulation,
     curve_bands,
+    days_of_text,
     gave_up_text,
     peak_table,
     simulate_chunks,
     simulation,
 )
 from kinetics.regimen import read_regimen
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["Files", "Simulated", "days_of", "simulate", "simulate_to", "simulation_from", "table_file"]
 
@@ -116,15 +118,17 @@ def simulate(
     weight: Annotated[
         float | None, typer.Option(help="Body weight in kg, for doses per kg.  [default: 70]")
     ] = None,
-    patients: Annotated[int | None, typer.Option(min=1, help="[default: 1 if typical, else 100]")] = None,
+    patients: Annotated[
+        int | None, typer.Option(min=1, max=100_000_000, help="[default: 1 if typical, else 100]")
+    ] = None,
     times: Annotated[str, typer.Option(help="Days: start:stop:step, or a list with commas.")] = "0:90:1",
     outputs: Annotated[str | None, typer.Option(help="Names with commas; default all.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of every random number.")] = 0,
     rtol: Annotated[
         float | None, typer.Option(min=1e-14, max=0.1, help="Relative error of a solver step.")
     ] = None,
     float32: Annotated[bool, typer.Option("--float32", help="Half the memory; about 5 digits.")] = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
+    chunk: Annotated[int, typer.Option(min=1, max=1_000_000, help="Patients solved at once.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Write the curves: .csv or .parquet.")] = None,
     parameters: Annotated[
         Path | None, typer.Option(help="Write the patients' parameters: .csv or .parquet.")
@@ -213,19 +217,10 @@ def simulation_from(
 
 def days_of(text: str) -> np.ndarray:
     """The days of `0:90:1` (start:stop:step, the stop included) or `0,1,7,28`. BadParameter otherwise."""
-    is_range = ":" in text
     try:
-        numbers = [float(part) for part in text.split(":" if is_range else ",")]
-        if not is_range:
-            return np.array(numbers)
-        start, stop, step = numbers
-        if not (np.isfinite(numbers).all() and step > 0 and stop >= start):
-            raise ValueError
-        steps = np.floor((stop - start) / step + 1e-9)
-        return np.round(start + step * np.arange(steps + 1), 12)
-    except ValueError as error:
-        what = f"{text!r} is neither start:stop:step with a step above 0, as 0:90:1, nor days, as 0,1,7,28"
-        raise typer.BadParameter(what, param_hint="'--times'") from error
+        return days_of_text(text)
+    except PlanError as error:
+        raise typer.BadParameter(error.problems[0].what, param_hint="'--times'") from error
 
 
 def _name_and_value(text: str) -> tuple[str, float]:

@@ -402,12 +402,28 @@ def _name_problems(model: Model) -> Iterator[tuple[str, str]]:
     functions |= {f"derived {name}": (derived.value, (p,)) for name, derived in model.derived.items()}
     for where, (function, arguments) in functions.items():
         try:
-            jax.eval_shape(function, *arguments)
+            result = jax.eval_shape(function, *arguments)
         except KeyError as error:
             name = str(error.args[0]) if error.args else ""
             yield f"{where} reads {name!r}, which it is not given", _right_name(model, name)
         except Exception:
             continue
+        else:
+            yield from _shape_problems(where, result, (3,) if model.solution is not None else ())
+
+
+def _shape_problems(where: str, result: Any, records: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """What a function of a model returns in another shape than `records`, () for one value; a derived
+    quantity is one value always.
+    """
+    shape = () if where.startswith("derived") else records
+    parts = result.items() if isinstance(result, Mapping) else [("", result)]
+    for name, part in parts:
+        actual = getattr(part, "shape", None)
+        if actual != shape:
+            of = f" for {name}" if name else ""
+            what = f"{where} returns {'no number' if actual is None else f'the shape {actual}'}{of}"
+            yield what, "return one number for each record: elementwise operations on y, t and p alone"
 
 
 def _right_name(model: Model, name: str) -> str:

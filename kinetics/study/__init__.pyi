@@ -4,6 +4,7 @@ from .cells import (
     numbers as numbers,
     read_columns as read_columns,
     subjects_of as subjects_of,
+    times as times,
 )
 from .dictionary import NOT_DECLARED as NOT_DECLARED, Analyte as Analyte, Column as Column
 from .doses import ROUTES as ROUTES, one_cycle_note as one_cycle_note

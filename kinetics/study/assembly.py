@@ -223,6 +223,8 @@ def _problems_across(
             yield from _unknown_subjects(source, table, listed)
         if name in ("doses", "observations"):
             yield from _unsorted(source, table, "product" if name == "doses" else "analyte")
+        if "doses" in made and name == "responses":
+            yield from _responses_before_doses(source, table, made["doses"])
         if "doses" in made and name != "doses":
             yield from _too_early(source, table, made["doses"], dictionary.screening_days)
     observations = raw.get("observations.csv")
@@ -262,6 +264,15 @@ def _too_early(source: RawTable, table: DataFrame, doses: DataFrame, days: float
     what = f"more than {days:g} days before the subject's first dose"
     remedy = f"check the sign and the unit, or set screening_days in {source.dictionary}"
     yield from source.problems_where(table["time"] < first_dose - days, "time", what, remedy)
+
+
+def _responses_before_doses(source: RawTable, table: DataFrame, doses: DataFrame) -> Iterator[Problem]:
+    """Problems of responses that are said to be there before the subject's first dose."""
+    if "overall" in table:
+        first_dose = table["subject"].map(doses.groupby("subject")["time"].min())
+        early = (table["time"] < first_dose) & table["overall"].notna()
+        what = "a response before the subject's first dose"
+        yield from source.problems_where(early, "overall", what, "leave `overall` empty at baseline")
 
 
 def _repeated_observations(source: RawTable, observations: DataFrame) -> Iterator[Problem]:
