@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import numpy as np
 
 from kinetics.arguments import require
 from kinetics.content import run_source
@@ -401,15 +402,21 @@ def _name_problems(model: Model) -> Iterator[tuple[str, str]]:
     functions |= {f"output {name}": (output.value, (y, p)) for name, output in model.outputs.items()}
     functions |= {f"derived {name}": (derived.value, (p,)) for name, derived in model.derived.items()}
     for where, (function, arguments) in functions.items():
+        results: list[Any] = []
+
+        def traced(*values: Any, function: Any = function, results: list[Any] = results) -> float:
+            results.append(function(*values))
+            return 0.0
+
         try:
-            result = jax.eval_shape(function, *arguments)
+            jax.eval_shape(traced, *arguments)
         except KeyError as error:
             name = str(error.args[0]) if error.args else ""
             yield f"{where} reads {name!r}, which it is not given", _right_name(model, name)
         except Exception:
             continue
         else:
-            yield from _shape_problems(where, result, (3,) if model.solution is not None else ())
+            yield from _shape_problems(where, results[0], (3,) if model.solution is not None else ())
 
 
 def _shape_problems(where: str, result: Any, records: tuple[int, ...]) -> Iterator[tuple[str, str]]:
@@ -417,12 +424,15 @@ def _shape_problems(where: str, result: Any, records: tuple[int, ...]) -> Iterat
     quantity is one value always.
     """
     shape = () if where.startswith("derived") else records
-    parts = result.items() if isinstance(result, Mapping) else [("", result)]
-    for name, part in parts:
-        actual = getattr(part, "shape", None)
-        if actual != shape:
+    parts = {"": result}
+    if where in ("vector_field", "solution"):
+        parts = dict(result) if isinstance(result, Mapping) else {"all states": None}
+    for name, part in parts.items():
+        is_number = isinstance(part, float | int | np.number | jax.Array | np.ndarray)
+        if not is_number or np.shape(part) != shape:
             of = f" for {name}" if name else ""
-            what = f"{where} returns {'no number' if actual is None else f'the shape {actual}'}{of}"
+            returned = f"the shape {np.shape(part)}" if is_number else "no number"
+            what = f"{where} returns {returned}{of}"
             yield what, "return one number for each record: elementwise operations on y, t and p alone"
 
 
