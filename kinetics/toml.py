@@ -95,6 +95,8 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
     >>> parse_toml("draws = 500", InputError)
     {'draws': 500}
     """
+    if _DOTTED_KEY.search(text):  # Python's reader takes the square of its length in time
+        raise error(Problem(_TOO_DEEP, "write fewer dots", file=file))
     try:
         content = tomllib.loads(text)
     except RecursionError as cause:
@@ -111,6 +113,8 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
 
 _LARGEST_FILE = 16_000_000  # bytes; the longest that people write are below 1 MB
 _DEEPEST = 50  # tables and lists inside one another; no file of ours needs more than eight
+_PART = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+"  # of a dotted key, possessive: linear in time
+_DOTTED_KEY = re.compile(rf"(?<![\w\"'.-])(?:{_PART}){{{_DEEPEST},}}")
 _TOO_DEEP = f"tables or lists nested more than {_DEEPEST} deep"
 
 

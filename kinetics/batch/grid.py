@@ -85,8 +85,8 @@ class Task:
         return shlex.join(words)
 
 
-def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
-    """Every task of a batch whose PLAN lies in `root`. PlanError lists every problem."""
+def tasks_of(plan: BatchPlan, root: Path, folder: Path, *, file: str = "") -> list[Task]:
+    """Every task of a batch whose PLAN, `file`, lies in `root`. PlanError lists every problem."""
     problems: list[Problem] = []
     tasks: list[Task] = []
     for kind, tasks_of_grid in (
@@ -99,15 +99,18 @@ def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
             try:
                 tasks += tasks_of_grid(grid, root, folder)
             except InputError as error:
-                problems += [Problem(f"[[{kind}]] {number}: {p}", "see there") for p in error.problems]
+                problems += [
+                    Problem(f"[[{kind}]] {number}: {p}", "see there", file=file) for p in error.problems
+                ]
     for name, count in Counter(task.name for task in tasks).items():
         fault = not_a_name(name)
         if fault:
             what = f"{name!r} is no name of a task: {fault}"
-            problems.append(Problem(what, "correct `name`, the names of [fit.priors], or the file's name"))
+            remedy = "correct `name`, the names of [fit.priors], or the file's name"
+            problems.append(Problem(what, remedy, file=file))
         if count > 1:
             remedy = 'give the tables different `name = "..."`; it is put before the names of their tasks'
-            problems.append(Problem(f"{count} tasks are called {name}", remedy))
+            problems.append(Problem(f"{count} tasks are called {name}", remedy, file=file))
     if problems:
         raise PlanError(problems)
     return tasks

@@ -77,7 +77,7 @@ def batch(
     # check before anything is written
     if on == "slurm":
         require_slurm()
-    tasks = tasks_of(plan, Path(source).resolve().parent, path)
+    tasks = tasks_of(plan, Path(source).resolve().parent, path, file=source)
     checked = preflight(tasks, plan.slurm if on == "slurm" else None, source)
     if len(checked.tasks) == len(tasks) and not (path / "tasks.json").exists():
         remedy = "mend the PLAN, or what it names"

@@ -71,7 +71,7 @@ class RawTable:
 
     def cells(self, column: str) -> Series:
         """The stripped text of a column; a column of empty cells where the table has none of this name."""
-        if column not in self.frame.columns:
+        if column not in self.frame.columns or self.frame.empty:  # pandas makes numbers of no cells
             return Series("", index=self.frame.index, dtype=object)
         return self.frame[column].str.strip()
 

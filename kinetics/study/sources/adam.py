@@ -579,7 +579,7 @@ def _subjects(table: RawTable, spec: AdamTable, names: Mapping[str, str]) -> Raw
             filled = table.cells(column)[~table.missing(column)]
             first = filled.groupby(ids[filled.index], sort=False).first()
             baseline = subjects.frame["subject"].str.strip().map(first)
-            subjects.frame[name] = baseline.fillna("").astype(object)
+            subjects.frame[name] = baseline.astype(object).where(baseline.notna(), "")
             shown[name] = table.names.get(column, column)
     return replace(subjects, names=shown)
 
