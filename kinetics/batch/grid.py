@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -126,7 +127,7 @@ def _path(reference: str, root: Path) -> str:
 def _plan(reference: str, root: Path) -> FitPlan:
     """The plan of a file relative to `root`, or of a bare name."""
     path = root / reference
-    return read_plan(path if path.is_file() else reference)
+    return read_plan(path if os.path.isfile(path) else reference)
 
 
 def _fits(grid: FitGrid, root: Path, folder: Path) -> Iterator[Task]:
@@ -244,7 +245,7 @@ def _sbcs(grid: SbcGrid, root: Path, folder: Path) -> Iterator[Task]:
         for seed in grid.seed or (None,):
             name = _joined(grid.name, "sbc", plan.name, grid.wrong, _numbered("seed", seed, grid.seed))
             arguments = {
-                "plan": str(path.resolve()) if path.is_file() else reference,
+                "plan": str(path.resolve()) if os.path.isfile(path) else reference,
                 "replicates": grid.replicates,
                 "draws": grid.draws,
                 "warmup": grid.warmup,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +66,7 @@ def design_sampling(
 
 def _fit_or_plan(source: str, *, trust: bool) -> BoundFit | Fit:
     """The fit of a run folder, or a plan bound to its model and study."""
-    if (Path(source) / "provenance.json").is_file():
+    if os.path.isfile(Path(source) / "provenance.json"):
         return load_fit(source, trust=trust)
     return bind(read_plan(source))
 

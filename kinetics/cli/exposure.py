@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -267,7 +268,7 @@ def tornado(
     use_compile_cache()
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     days = _window(window)
-    source = load_fit(model, trust=trust) if Path(model).is_dir() else load_model(model)
+    source = load_fit(model, trust=trust) if os.path.isdir(model) else load_model(model)
     doses = None if regimen is None else read_regimen(regimen)
     result = run_tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
     quantities = quantity or [next(name for name in result.units if "_auc_" in name)]

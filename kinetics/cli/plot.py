@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,7 @@ def plot(
 
     Example: `kinetics plot synthetic_cart_12 --analyte car_copies --facet dose_level --out persistence.html`
     """
-    is_file = out is not None and out.suffix != "" and not out.is_dir()
+    is_file = out is not None and out.suffix != "" and not os.path.isdir(out)
     if out is not None and is_file:
         refuse_figures([out])
     data = read_study(study, **read_options(locals()))

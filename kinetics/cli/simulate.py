@@ -243,7 +243,7 @@ def _parameter_source(source: str, *, trust: bool) -> ParameterSource:
     """`typical`, `prior`, or the fit of a run folder."""
     if source == "typical" or source == "prior":
         return source
-    if is_bare(source) and not Path(source).is_dir():
+    if is_bare(source) and not os.path.isdir(source):
         what = f"{source!r}: {did_you_mean(source, ['typical', 'prior'])} A run folder is runs/NAME"
         raise typer.BadParameter(what, param_hint="'--from'")
     return load_fit(source, trust=trust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -173,7 +174,9 @@ def export(
 def _is_run(source: str) -> bool:
     """Whether a path is a run folder, finished or not."""
     folder = Path(source)
-    return folder.is_dir() and any((folder / name).exists() for name in ("plan.toml", "posterior.nc"))
+    return os.path.isdir(folder) and any(
+        os.path.exists(folder / name) for name in ("plan.toml", "posterior.nc")
+    )
 
 
 def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_json: Json = False) -> None:

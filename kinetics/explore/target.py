@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def target_of(
         shipped_study, shipped_model = SHIPPED
         predicting = chosen_model(model or shipped_model, prior_set)
         return Target(read_study(shipped_study), predicting, prior_set=prior_set)
-    if (Path(name) / "plan.toml").is_file():
+    if os.path.isfile(Path(name) / "plan.toml"):
         if model is not None:
             raise PlanError(
                 Problem(f"--model {model} beside the run {name}", "a run has its model: leave --model out")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import tomllib
 from collections.abc import Callable, Mapping
@@ -108,13 +109,13 @@ def read_run(folder: Path) -> tuple[dict[str, Any], DataTree, dict[str, Any]]:
     """Read plan, posterior and provenance of a run folder; FitError names a file that is missing or
     damaged.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         runs = []
-        if folder.parent.is_dir():
+        if os.path.isdir(folder.parent):
             runs = sorted(p.parent.name for p in folder.parent.glob("*/posterior.nc"))
         remedy = f"runs there: {', '.join(runs)}" if runs else "fit one with `kinetics fit`"
         raise FitError(f"no run folder {folder}; {remedy}")
-    missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not (folder / n).is_file()]
+    missing = [n for n in ("plan.toml", "posterior.nc", "provenance.json") if not os.path.isfile(folder / n)]
     if missing:
         raise FitError(f"{folder} is not a finished run: no {', '.join(missing)}; fit again")
     plan = _read(folder / "plan.toml", lambda path: tomllib.loads(path.read_text(encoding="utf-8")))

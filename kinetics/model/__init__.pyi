@@ -24,4 +24,4 @@ from .priors import (
     inverse_link as inverse_link,
     link as link,
 )
-from .trust import ModelFile as ModelFile, model_file as model_file, remember as remember
+from .trust import model_file as model_file, remember as remember

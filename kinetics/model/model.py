@@ -402,21 +402,27 @@ def _name_problems(model: Model) -> Iterator[tuple[str, str]]:
     functions |= {f"output {name}": (output.value, (y, p)) for name, output in model.outputs.items()}
     functions |= {f"derived {name}": (derived.value, (p,)) for name, derived in model.derived.items()}
     for where, (function, arguments) in functions.items():
-        results: list[Any] = []
-
-        def traced(*values: Any, function: Any = function, results: list[Any] = results) -> float:
-            results.append(function(*values))
-            return 0.0
-
         try:
-            jax.eval_shape(traced, *arguments)
+            result = _traced(function, arguments)
         except KeyError as error:
             name = str(error.args[0]) if error.args else ""
             yield f"{where} reads {name!r}, which it is not given", _right_name(model, name)
         except Exception:
             continue
         else:
-            yield from _shape_problems(where, results[0], (3,) if model.solution is not None else ())
+            yield from _shape_problems(where, result, (3,) if model.solution is not None else ())
+
+
+def _traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """What a function returns for arguments that have a shape and no number."""
+    results = []
+
+    def keep(*values: Any) -> float:
+        results.append(function(*values))
+        return 0.0
+
+    jax.eval_shape(keep, *arguments)
+    return results[0]
 
 
 def _shape_problems(where: str, result: Any, records: tuple[int, ...]) -> Iterator[tuple[str, str]]:

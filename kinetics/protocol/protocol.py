@@ -111,7 +111,7 @@ def find_protocol(source: str | Path) -> Path:
     path = Path(text)
     if not os.path.lexists(path):
         path = find("protocols", text).path
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "protocol.toml"
     if not os.path.lexists(path):
         raise PlanError(Problem(f"no protocol {text!r}", did_you_mean(text, names("protocols")), file=text))

@@ -74,8 +74,8 @@ class Reading:
 
 def read_folder(folder: Path) -> Reading:
     """The canonical tables of a study folder."""
-    if not folder.is_dir():
-        siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    if not os.path.isdir(folder):
+        siblings = [path.name for path in folder.parent.iterdir()] if os.path.isdir(folder.parent) else []
         remedy = did_you_mean(folder.name, siblings) if siblings else "check the path"
         return Reading(None, [Problem("no such folder", remedy, file=str(folder))])
     try:

@@ -38,7 +38,7 @@ def read_study_file(path: Path, options: Mapping[str, Any]) -> Reading:
     """Canonical tables of one file, with notes on what was set aside."""
     fault = not_readable(path)
     if fault:
-        siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+        siblings = [file.name for file in path.parent.iterdir()] if os.path.isdir(path.parent) else []
         remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
         if path.name in siblings:
             remedy = "put a file there that can be read"

@@ -145,7 +145,7 @@ BATCHES = {
     "truth above 1": '[[design]]\nprotocol = "nkg2d_phase1_synthetic"\ntrue_dlt = [[0.1, 0.2, 0.3, 2.0]]',
     "two numbers": '[[design]]\nprotocol = "nkg2d_phase1_synthetic"\ntrue_dlt = [[0.1, 0.2]]',
     "no protocol": '[[design]]\nprotocol = "/etc/passwd"\ntrue_dlt = [[0.1, 0.2]]',
-    "no rule": '[[design]]\nprotocol = "nkg2d_phase1_synthetic"\nrule = "x"\ntrue_dlt = [[0.1, 0.2, 0.3, 0.4]]',
+    "no rule": '[[design]]\nprotocol = "nkg2d_phase1_synthetic"\nrule = "x"\ntrue_dlt = [[0, 0, 0, 0.4]]',
     "times": '[[simulate]]\nmodel = "stein_2019"\ntimes = "0:1e12:1"',
     "no model": '[[simulate]]\nmodel = "stien_2019"',
     "no output": '[[simulate]]\nmodel = "stein_2019"\noutputs = "nope"',
@@ -228,15 +228,18 @@ MANY = "".join(
 )
 
 
+RECORD = "01,CART,CAR transgene,BLOOD,900,copies/ug,900,50,9,"  # of day 9
+
+
 @pytest.mark.parametrize(
     ("old", "new", "column"),
     [
-        ("01,CART,CAR transgene,BLOOD,900,copies/ug,900,50,9,", "01,nope,CAR transgene,BLOOD,900,copies/ug,900,50,9,", "PARAMCD"),
-        ("01,CART,CAR transgene,BLOOD,900,copies/ug,900,50,9,", "01,CARR,Other,BLOOD,900,copies/ug,900,50,9,", "PARAMCD"),
-        (",70,M\n01,CART,CAR transgene,BLOOD,900,copies/ug,900,50,9,", ",-3,M\n01,CART,CAR transgene,BLOOD,900,copies/ug,900,50,9,", "WTBL"),
+        (RECORD, RECORD.replace("CART", "nope"), "PARAMCD"),
+        (RECORD, RECORD.replace("CART", "CARR").replace("CAR transgene", "Other"), "PARAMCD"),
+        (f",70,M\n{RECORD}", f",-3,M\n{RECORD}", "WTBL"),
         ("50,9,DAYS,7,1e8,cells", "50,9,DAYS,7,1e8,stone", "DOSEU"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_of_any_row_of_an_adpc_is_looked_at(tmp_path: Path, old: str, new: str, column: str) -> None:
     assert validate_study(edited_table(tmp_path / "adpc.csv", ADPC + MANY)) == []
     problems = validate_study(edited_table(tmp_path / "adpc.csv", ADPC + MANY, (old, new)))

@@ -1,7 +1,9 @@
-"""Damaged inputs of every cheap kind: each is read rightly, or refused with an error that says where and what.
+"""Damaged inputs of every cheap kind: each is read rightly, or refused with an error that says where and
+what.
 
-Nothing else may come of it: no other exception, no empty message, no file that was not there, no endless time.
-A case is its kind and its number; the same number gives the same damage. What it found once is in `corpus`.
+Nothing else may come of it: no other exception, no empty message, no file that was not there, no endless
+time. A case is its kind and its number; the same number gives the same damage. What was found once is in
+`test_corpus`.
 """
 
 from __future__ import annotations

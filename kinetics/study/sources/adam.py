@@ -53,7 +53,7 @@ from kinetics.study.sources.set_aside import (
     unread_columns,
     unsupported,
 )
-from kinetics.units import UnitError, canonical_unit, convert, dimension
+from kinetics.units import UnitError, canonical_unit, convert, dimension, known_units
 
 __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subject_variables"]
 
@@ -333,7 +333,7 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
         if units and units != {declared}:
             what = f"FRLTU is {', '.join(written)}, the time unit is declared {declared}"
             table.problems.append(Problem(what, "correct one of them", file=path.name, column="FRLTU"))
-        return declared
+        return _known_time(path, table, declared, "")
     if len(units) > 1:
         what = f"several time units ({', '.join(written)})"
         table.problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
@@ -344,7 +344,20 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
             f"[adam] in {sidecar(path).name}"
         )
         table.problems.append(Problem(what, remedy, file=path.name))
-    return min(units, default="min")
+        return "min"
+    return _known_time(path, table, min(units), "FRLTU")
+
+
+def _known_time(path: Path, table: RawTable, unit: str, column: str) -> str:
+    """The unit where it is one of time; else it is reported, and minutes stand in for it."""
+    try:
+        if dimension(unit) == "time":
+            return unit
+    except UnitError:
+        pass
+    remedy = f"say one of {', '.join(known_units('time'))}"
+    table.problems.append(Problem(f"unknown unit {unit!r} of time", remedy, file=path.name, column=column))
+    return "min"
 
 
 def _spelt(unit: str) -> str:
