@@ -15,7 +15,7 @@ UPGRADE ?=
 CODE = $$(git describe --always --dirty 2>/dev/null || echo unknown)
 JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(CODE)"
 
-.PHONY: help install demo notebooks docs test test-slow test-cluster lint bench constraints clean
+.PHONY: help install demo notebooks docs test test-slow test-cluster lint bench audit constraints clean
 
 help:
 	@echo "make demo         fit the synthetic trial, write its report and its dose decision; a quarter of an hour"
@@ -24,6 +24,7 @@ help:
 	@echo "make test         the fast tests; make test-slow: the others; make test-cluster: those on a Slurm of their own"
 	@echo "make lint         ruff and pyright"
 	@echo "make bench        timings"
+	@echo "make audit        has a pinned dependency a known weakness? needs the network"
 	@echo "make install      only the environment, in $(VENV)"
 	@echo "make constraints  pin the versions again (UPGRADE=--upgrade for the newest)"
 	@echo "make clean        remove environments, caches and built files; runs/ stays"
@@ -62,6 +63,22 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench.run
 
+# pip-audit, run by uv in an environment of its own: nothing is installed here. It writes its report only where it
+# came to an end, so that "not audited" is never taken for "nothing found".
+audit:
+	@uv=uv; uv --version >/dev/null 2>&1 || uv=$(BIN)/uv; \
+	mkdir -p build; rm -f build/audit.json; \
+	if $$uv tool run pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off \
+	  --format json --output build/audit.json 2>build/audit.log && [ -s build/audit.json ]; then \
+	  echo "audited: no known weakness in constraints.txt"; \
+	elif [ -s build/audit.json ]; then \
+	  echo "constraints.txt has dependencies with known weaknesses; see build/audit.json:" >&2; \
+	  cat build/audit.log >&2; exit 1; \
+	else \
+	  echo "NOT audited: the auditor (pip-audit, run by uv) or its data cannot be reached; see build/audit.log" >&2; \
+	  exit 2; \
+	fi
+
 # One file of name==version lines serves every supported Python; of the extras only `explore`, which the tests need.
 constraints:
 	@uv=uv; uv --version >/dev/null 2>&1 || uv=$(BIN)/uv; \
@@ -92,6 +109,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	if [ -n "$$uv" ]; then install="$$uv pip install --python $(BIN)/python"; \
 	else install="$(BIN)/python -m pip install --disable-pip-version-check"; fi; \
+	if $(BIN)/python -c 'import pip' >/dev/null 2>&1; then $$install --quiet --upgrade pip setuptools; fi; \
 	$$install --quiet -r constraints.txt; \
 	$$install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

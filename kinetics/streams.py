@@ -15,7 +15,9 @@ import numpy as np
 
 from kinetics.errors import did_you_mean
 
-__all__ = ["STREAMS", "stream"]
+__all__ = ["LARGEST_SEED", "STREAMS", "stream"]
+
+LARGEST_SEED = 2**63 - 1  # the largest that jax takes
 
 STREAMS = {
     "new patients of a curve": 1,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.files import not_readable
 
 __all__ = ["Spec", "keys_at", "parse_toml", "problems_of", "read_toml", "remedy_at"]
 
@@ -60,10 +61,18 @@ def read_toml(path: Path, error: type[InputError], *, file: str = "") -> dict[st
     UTF-8, and where it is not TOML. `file` is the name that the Problem shows; by default it is the path.
     """
     file = file or str(path)
-    if not path.is_file():
+    fault = not_readable(path)
+    if fault:
         siblings = sorted(sibling.name for sibling in path.parent.glob("*.toml"))
         remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
-        raise error(Problem("no such file", remedy, file=file))
+        if path.name in siblings:
+            remedy = "put a file there that can be read"
+        raise error(Problem(fault, remedy, file=file))
+    if path.stat().st_size > _LARGEST_FILE:
+        what = (
+            f"a TOML of {path.stat().st_size / 1e6:.0f} MB; none is longer than {_LARGEST_FILE / 1e6:.0f} MB"
+        )
+        raise error(Problem(what, "is it the right file?", file=file))
     raw = path.read_bytes()
     if b"\x00" in raw or raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise error(Problem("the file is UTF-16 or binary, not UTF-8", "save it as UTF-8", file=file))
@@ -86,11 +95,45 @@ def parse_toml(text: str, error: type[InputError], *, file: str = "") -> dict[st
     >>> parse_toml("draws = 500", InputError)
     {'draws': 500}
     """
+    if _DOTTED_KEY.search(text):  # Python's reader takes the square of its length in time
+        raise error(Problem(_TOO_DEEP, "write fewer dots", file=file))
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
+    except RecursionError as cause:
+        raise error(Problem(_TOO_DEEP, "write fewer brackets", file=file)) from cause
     except tomllib.TOMLDecodeError as cause:
         remedy = "correct the TOML at the line named (strings need quotes, tables [brackets])"
         raise error(Problem(f"not valid TOML: {cause}", remedy, file=file)) from cause
+    except ValueError as cause:  # a whole number of thousands of digits
+        raise error(Problem(f"not valid TOML: {cause}", "shorten the number", file=file)) from cause
+    if _depth(content) > _DEEPEST:
+        raise error(Problem(_TOO_DEEP, "write fewer dots and brackets", file=file))
+    return content
+
+
+_LARGEST_FILE = 16_000_000  # bytes; the longest that people write are below 1 MB
+_DEEPEST = 50  # tables and lists inside one another; no file of ours needs more than eight
+_PART = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+"  # of a dotted key, possessive: linear in time
+_DOTTED_KEY = re.compile(rf"(?<![\w\"'.-])(?:{_PART}){{{_DEEPEST},}}")
+_TOO_DEEP = f"tables or lists nested more than {_DEEPEST} deep"
+
+
+def _depth(content: object) -> int:
+    """How many tables and lists lie inside one another, counted level by level and not by recursion."""
+    depth = 0
+    level = [content]
+    while level:
+        inner: list[object] = []
+        for part in level:
+            if isinstance(part, dict):
+                inner += part.values()
+            elif isinstance(part, list):
+                inner += part
+        level = [part for part in inner if isinstance(part, dict | list)]
+        depth += 1
+        if depth > _DEEPEST:
+            break
+    return depth
 
 
 def problems_of(error: ValidationError, file: str, spec: type[Spec]) -> list[Problem]:
@@ -274,7 +317,7 @@ def _is_choice(annotation: Any) -> bool:
 
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
-_LIMITS = {"gt": "above {:g}", "ge": "from {:g} up", "lt": "below {:g}", "le": "at most {:g}"}
+_LIMITS = {"gt": "above {}", "ge": "from {} up", "lt": "below {}", "le": "at most {}"}
 
 
 def _in_words(annotation: Any, limits: Sequence[Any] = (), *, table: str = "") -> str:
@@ -315,12 +358,19 @@ def _limited(limits: Sequence[Any]) -> str:
     """The limits of a number in words, with a space before them; "" where it has none."""
     limits = [part for limit in limits for part in getattr(limit, "metadata", [limit])]
     bounds = [
-        text.format(getattr(limit, name))
+        text.format(_figure(getattr(limit, name)))
         for limit in limits
         for name, text in _LIMITS.items()
         if hasattr(limit, name) and getattr(limit, name) is not None
     ]
     return f" {' and '.join(bounds)}" if bounds else ""
+
+
+def _figure(limit: float) -> str:
+    """A limit as text: a whole number in full."""
+    if isinstance(limit, int):
+        return f"{limit:,}"
+    return f"{limit:g}"
 
 
 def _dotted(loc: Sequence[object]) -> str:

@@ -28,6 +28,8 @@ if (
     os.environ["XLA_FLAGS"] = " ".join((os.environ["XLA_FLAGS"], *QUICK))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KINETICS_COMPILE_CACHE", str(CACHE))
+# The model files that the tests' fits ran are no business of the user's own list.
+os.environ["XDG_STATE_HOME"] = str(CACHE.parent / "state")
 # Where an operation was written is nothing a test asks for: lowering is quicker without.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # Tracing makes millions of objects that stay: at its usual pace the collector walks them again and again, a

@@ -27,6 +27,7 @@ from kinetics.files import write_atomic
 from kinetics.inference import load_fit
 from kinetics.pages import Section, Table, write_page
 from kinetics.printing import records, table_text
+from kinetics.spreadsheets import shown_csv_text
 
 __all__ = ["Collected", "bootstrap_table", "collect", "fits_table"]
 
@@ -249,8 +250,8 @@ def _compared(folder: BatchFolder, finished: list[Task]) -> Iterator[dict[str, A
 def _write_tables(folder: BatchFolder, progress: Status, results: DataFrame) -> tuple[Path, ...]:
     """Write results, tasks and status into the batch folder, and return the paths of the tables."""
     paths = [
-        write_atomic(folder.path / "results.csv", results.to_csv(index=False)),
-        write_atomic(folder.path / "tasks.csv", progress.tasks.to_csv(index=False)),
+        write_atomic(folder.path / "results.csv", shown_csv_text(results)),
+        write_atomic(folder.path / "tasks.csv", shown_csv_text(progress.tasks)),
     ]
     if importlib.util.find_spec("pyarrow") is not None:
         typed = results.assign(value=pd.to_numeric(results["value"]))

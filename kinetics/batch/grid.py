@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,13 +20,17 @@ from typing import Any
 from kinetics.batch.bootstrap import resample_name
 from kinetics.batch.spec import BatchPlan, DesignGrid, FitGrid, SbcGrid, SimulateGrid
 from kinetics.decision import AT_RESPONSES
-from kinetics.errors import PlanError, Problem
+from kinetics.errors import InputError, PlanError, Problem
+from kinetics.files import not_a_name
 from kinetics.library import is_bare
 from kinetics.plan import FitPlan, plan_of, read_plan
+from kinetics.prediction import days_of_text
+from kinetics.protocol import read_protocol, rule_of, settled
 
 __all__ = ["AXES", "Resample", "Task", "tasks_of"]
 
 AXES = ("plan", "model", "data", "prior_set", "priors", "method", "seed", "resample")
+MOST_TASKS = 200_000
 _POSITIONAL = ("plan", "protocol", "model")
 _OPTIONS = {"source": "--from", "values": "--set"}  # where an option has another name than its argument
 
@@ -80,8 +86,8 @@ class Task:
         return shlex.join(words)
 
 
-def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
-    """Every task of a batch whose PLAN lies in `root`. PlanError lists every problem."""
+def tasks_of(plan: BatchPlan, root: Path, folder: Path, *, file: str = "") -> list[Task]:
+    """Every task of a batch whose PLAN, `file`, lies in `root`. PlanError lists every problem."""
     problems: list[Problem] = []
     tasks: list[Task] = []
     for kind, tasks_of_grid in (
@@ -93,12 +99,19 @@ def tasks_of(plan: BatchPlan, root: Path, folder: Path) -> list[Task]:
         for number, grid in enumerate(getattr(plan, kind), start=1):
             try:
                 tasks += tasks_of_grid(grid, root, folder)
-            except PlanError as error:
-                problems += [Problem(f"[[{kind}]] {number}: {p}", "see there") for p in error.problems]
+            except InputError as error:
+                problems += [
+                    Problem(f"[[{kind}]] {number}: {p}", "see there", file=file) for p in error.problems
+                ]
     for name, count in Counter(task.name for task in tasks).items():
+        fault = not_a_name(name)
+        if fault:
+            what = f"{name!r} is no name of a task: {fault}"
+            remedy = "correct `name`, the names of [fit.priors], or the file's name"
+            problems.append(Problem(what, remedy, file=file))
         if count > 1:
             remedy = 'give the tables different `name = "..."`; it is put before the names of their tasks'
-            problems.append(Problem(f"{count} tasks are called {name}", remedy))
+            problems.append(Problem(f"{count} tasks are called {name}", remedy, file=file))
     if problems:
         raise PlanError(problems)
     return tasks
@@ -114,7 +127,7 @@ def _path(reference: str, root: Path) -> str:
 def _plan(reference: str, root: Path) -> FitPlan:
     """The plan of a file relative to `root`, or of a bare name."""
     path = root / reference
-    return read_plan(path if path.is_file() else reference)
+    return read_plan(path if os.path.isfile(path) else reference)
 
 
 def _fits(grid: FitGrid, root: Path, folder: Path) -> Iterator[Task]:
@@ -134,6 +147,10 @@ def _fits(grid: FitGrid, root: Path, folder: Path) -> Iterator[Task]:
     }
     axes = {key: values for key, values in every_axis.items() if values}
     resamples = 0 if grid.bootstrap is None else grid.bootstrap.resamples
+    count = len(grid.plan) * math.prod(map(len, axes.values())) * (1 + resamples)
+    if count > MOST_TASKS:
+        what = f"{count} fits; a batch takes at most {MOST_TASKS} of one table"
+        raise PlanError(Problem(what, "shorten the lists, or write several batches"))
     for reference in grid.plan:
         base = _plan(reference, root)
         for combination in product(*axes.values()):
@@ -228,7 +245,7 @@ def _sbcs(grid: SbcGrid, root: Path, folder: Path) -> Iterator[Task]:
         for seed in grid.seed or (None,):
             name = _joined(grid.name, "sbc", plan.name, grid.wrong, _numbered("seed", seed, grid.seed))
             arguments = {
-                "plan": str(path.resolve()) if path.is_file() else reference,
+                "plan": str(path.resolve()) if os.path.isfile(path) else reference,
                 "replicates": grid.replicates,
                 "draws": grid.draws,
                 "warmup": grid.warmup,
@@ -254,6 +271,9 @@ def _designs(grid: DesignGrid, root: Path, folder: Path) -> Iterator[Task]:
     if grid.true_response and not set(grid.rule) & set(AT_RESPONSES):
         what = f"true_response, and {', '.join(grid.rule)} looks at no responses"
         raise PlanError(Problem(what, "leave true_response out, or add the rule boin12"))
+    problems = [problem for name in grid.protocol for problem in _design_problems(grid, _path(name, root))]
+    if problems:
+        raise PlanError(problems)
     truths = enumerate(grid.true_dlt, start=1)
     for protocol, rule, (number, truth) in product(grid.protocol, grid.rule, truths):
         path = Path(protocol)
@@ -276,9 +296,34 @@ def _designs(grid: DesignGrid, root: Path, folder: Path) -> Iterator[Task]:
         yield Task(name, "design", axes, _without_none(arguments))
 
 
+def _design_problems(grid: DesignGrid, reference: str) -> Iterator[Problem]:
+    """What is wrong with the rules and the probabilities of a table for one protocol."""
+    try:
+        protocol = settled(read_protocol(reference), reference)
+    except InputError as error:
+        yield from error.problems
+        return
+    for rule in grid.rule:
+        try:
+            rule_of(protocol, rule, target=grid.target)
+        except InputError as error:
+            yield from error.problems
+    levels = len(protocol.levels)
+    lists = {f"true_dlt {number}": truth for number, truth in enumerate(grid.true_dlt, start=1)}
+    if grid.true_response:
+        lists["true_response"] = grid.true_response
+    if len(grid.trigger_without_dlt) > 1:
+        lists["trigger_without_dlt"] = grid.trigger_without_dlt
+    for name, numbers in lists.items():
+        if len(numbers) != levels:
+            what = f"{name} has {len(numbers)} numbers, and {reference} has {levels} levels"
+            yield Problem(what, "write one probability for each level")
+
+
 def _simulations(grid: SimulateGrid, root: Path, folder: Path) -> Iterator[Task]:
     """A simulation of every model and seed."""
     source = grid.source
+    days_of_text(grid.times)
     if source not in ("typical", "prior"):
         source = str((root / source).resolve())
     for model, seed in product(grid.model, grid.seed):

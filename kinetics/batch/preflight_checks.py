@@ -10,14 +10,18 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kinetics.batch.grid import Task
 from kinetics.batch.spec import SlurmSpec
 from kinetics.errors import InputError, KineticsError, Problem
+from kinetics.inference import load_fit
 from kinetics.plan import BoundFit, bind, plan_of
+from kinetics.prediction import days_of_text, simulation
+from kinetics.regimen import read_regimen
 
 __all__ = ["Preflight", "memory_mb", "preflight", "writable"]
 
@@ -58,6 +62,13 @@ def preflight(tasks: Sequence[Task], slurm: SlurmSpec | None, file: str = "") ->
     problems: dict[str, str] = {}
     bound: dict[str, tuple[str, int]] = {}  # content of a plan -> problem, memory
     for task in tasks:
+        if task.kind == "simulate":
+            arguments = {k: v for k, v in task.arguments.items() if k not in ("seed", "out")}
+            key = json.dumps(arguments, sort_keys=True)
+            if key not in bound:
+                bound[key] = _simulation_problem(arguments), PROCESS_MB
+            if bound[key][0]:
+                problems[task.name] = bound[key][0]
         if task.plan is None:
             continue
         content = {key: value for key, value in task.plan.items() if key not in ("seed", "name")}
@@ -82,6 +93,32 @@ def _problem_and_memory(content: dict[str, object]) -> tuple[str, int]:
         return "", memory_mb(bind(plan_of(content)))
     except (KineticsError, OSError) as error:
         return str(error), PROCESS_MB
+
+
+def _simulation_problem(arguments: Mapping[str, Any]) -> str:
+    """What keeps a simulation from beginning; "" if nothing does. Nothing is solved."""
+    source = arguments["source"]
+    pairs = [text.split("=", 1) for text in arguments.get("values", [])]
+    try:
+        simulation(
+            arguments["model"],
+            read_regimen(arguments["regimen"]) if "regimen" in arguments else None,
+            study=arguments.get("study"),
+            parameters=source if source in ("typical", "prior") else load_fit(source),
+            set={name: float(value) for name, value in pairs},
+            times=days_of_text(arguments["times"]),
+            weight_kg=arguments.get("weight", 70.0),
+            outputs=_words(arguments.get("outputs")),
+            products=_words(arguments.get("products")),
+        )
+    except (KineticsError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _words(text: str | None) -> list[str] | None:
+    """Names with commas as a list; None stays None."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def memory_mb(bound: BoundFit) -> int:

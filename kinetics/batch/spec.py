@@ -5,13 +5,16 @@ Every path in it is relative to the folder of the PLAN; a bare name is the libra
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kinetics.errors import PlanError, Problem
+from kinetics.files import not_a_name
 from kinetics.plan import Method, PriorSpec
+from kinetics.streams import LARGEST_SEED
 from kinetics.toml import Spec, problems_of, read_toml
 
 __all__ = [
@@ -37,12 +40,15 @@ def _as_tuple(value: Any) -> Any:
 # one value, or a list of them: an axis of the grid
 Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
 
 class Bootstrap(Spec):
     """Resamples of the study by subject, fitted beside the study itself."""
 
     resamples: int = Field(ge=1, le=100_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     within: str | None = Field(None, description="a column of subjects.csv whose levels keep their numbers")
 
 
@@ -57,7 +63,7 @@ class FitGrid(Spec):
         {}, description="named alternatives to the plan's [priors]"
     )
     method: Many[Method] | None = None
-    seed: Many[int] | None = None
+    seed: Many[Seed] | None = None
     bootstrap: Bootstrap | None = None
     sampler: dict[str, Any] = Field({}, description="of every fit, over the plan's")
     name: str = Field("", description="put before the name of each task")
@@ -67,11 +73,11 @@ class SbcGrid(Spec):
     """`kinetics sbc` of each plan and seed."""
 
     plan: Many[str]
-    replicates: int = Field(200, ge=1)
-    draws: int = Field(500, ge=10)
-    warmup: int = Field(150, ge=10)
-    ranks: int = Field(100, ge=1)
-    seed: Many[int] | None = None
+    replicates: int = Field(200, ge=1, le=100_000)
+    draws: int = Field(500, ge=10, le=1_000_000)
+    warmup: int = Field(150, ge=10, le=1_000_000)
+    ranks: int = Field(100, ge=1, le=1_000_000)
+    seed: Many[Seed] | None = None
     wrong: Literal["drop_blq"] | None = None
     name: str = ""
 
@@ -84,13 +90,13 @@ class DesignGrid(Spec):
     """
 
     protocol: Many[str]
-    true_dlt: tuple[tuple[float, ...], ...] = Field(min_length=1)
+    true_dlt: tuple[tuple[Probability, ...], ...] = Field(min_length=1)
     rule: Many[str] = ("protocol",)
-    trigger_without_dlt: Many[float] = (0.0,)
-    target: float | None = None
-    true_response: tuple[float, ...] = ()
-    trials: int = Field(10_000, ge=1)
-    seed: int = Field(0, ge=0)
+    trigger_without_dlt: Many[Probability] = (0.0,)
+    target: float | None = Field(None, gt=0, lt=1)
+    true_response: tuple[Probability, ...] = ()
+    trials: int = Field(10_000, ge=1, le=10_000_000)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     name: str = ""
 
 
@@ -102,12 +108,12 @@ class SimulateGrid(Spec):
     regimen: str | None = None
     study: str | None = None
     weight: float | None = Field(None, gt=0)
-    patients: int | None = Field(None, ge=1)
+    patients: int | None = Field(None, ge=1, le=100_000_000)
     times: str = "0:90:1"
     outputs: str | None = None
     products: str | None = None
     set: dict[str, float] = Field({})
-    seed: Many[int] = (0,)
+    seed: Many[Seed] = (0,)
     name: str = ""
 
 
@@ -155,7 +161,7 @@ class BatchPlan(Spec):
 
     name: str = ""
     out: str = Field("runs", description="the batch folder is OUT/NAME.batch")
-    retries: int = Field(2, ge=0, description="a task is tried once and this often again")
+    retries: int = Field(2, ge=0, le=1000, description="a task is tried once and this often again")
     compile_cache: str | None = Field(None, description="default: the user's, which `kinetics fit` has too")
     fit: tuple[FitGrid, ...] = ()
     sbc: tuple[SbcGrid, ...] = ()
@@ -167,8 +173,9 @@ class BatchPlan(Spec):
     @field_validator("name")
     @classmethod
     def _folder(cls, name: str) -> str:
-        if set(name) & {"/", "\\"} or name in (".", ".."):
-            raise ValueError("a name is that of one folder in `out`: no slash, not `..`")
+        fault = not_a_name(name) if name else ""
+        if fault:
+            raise ValueError(f"a name is that of one folder in `out`, and {fault}")
         return name
 
     @model_validator(mode="after")
@@ -184,7 +191,7 @@ def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
     PlanError lists every problem.
     """
     path = Path(source)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise PlanError(Problem("no such file", "name a PLAN.toml; the README shows one", file=str(source)))
     content = {"name": path.stem, **read_toml(path, PlanError)}
     try:

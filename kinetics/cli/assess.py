@@ -19,7 +19,7 @@ from kinetics.checks import (
     subgroups as run_subgroups,
 )
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, PlanName, RunFolder, TableOut
+from kinetics.cli.options import Json, PlanName, RunFolder, TableOut, Trust
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
@@ -27,16 +27,18 @@ from kinetics.inference import load_fit, use_compile_cache
 from kinetics.pages import report as write_report
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
+from kinetics.spreadsheets import csv_text
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["compare", "report", "sbc", "subgroups"]
 
 
-def report(run: RunFolder, as_json: Json = False) -> None:
+def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
     """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
 
     Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
     """
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     path = write_report(
         fit,
         run_check(fit),
@@ -53,8 +55,11 @@ def compare(
     draws: Annotated[
         int | None, typer.Option(min=100, help="Draws a chain; default all, by subject 500.")
     ] = None,
-    points: Annotated[int, typer.Option(min=16, help="By subject: points of the integral.")] = 256,
+    points: Annotated[
+        int, typer.Option(min=16, max=100_000, help="By subject: points of the integral.")
+    ] = 256,
     out: TableOut = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by side.
@@ -65,14 +70,14 @@ def compare(
     use_compile_cache()
     names = _names(runs)
     comparison = run_compare(
-        {name: load_fit(run) for name, run in zip(names, runs, strict=True)},
+        {name: load_fit(run, trust=trust) for name, run in zip(names, runs, strict=True)},
         by,  # pyright: ignore[reportArgumentType]  # compare refuses any other word
         draws=draws,
         points=points,
     )
     text = str(comparison)
     if out is not None:
-        write_atomic(out, comparison.table.to_csv(index=False))
+        write_atomic(out, csv_text(comparison.table, str(out)))
         text += f"\nwritten: {out}"
     print_result(comparison.as_dict(), text, as_json)
 
@@ -91,6 +96,7 @@ def subgroups(
     plot: Annotated[
         Path | None, typer.Option(help="Write the forest plot: .html, .svg, .pdf or .png.")
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence
@@ -99,11 +105,11 @@ def subgroups(
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """
     refuse_figures([] if plot is None else [plot])
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     effects = run_subgroups(fit)
     lines = [str(effects)]
     if out is not None:
-        lines.append(f"written: {write_atomic(out, effects.table.to_csv(index=False))}")
+        lines.append(f"written: {write_atomic(out, csv_text(effects.table, str(out)))}")
     if plot is not None:
         lines.append(f"written: {save_figure(plot_forest(fit, effects), plot)}")
     print_result(effects.as_dict(), "\n".join(lines), as_json)
@@ -111,15 +117,17 @@ def subgroups(
 
 def sbc(
     plan: PlanName,
-    replicates: Annotated[int, typer.Option(min=1, help="Studies to draw and fit.")] = 200,
+    replicates: Annotated[int, typer.Option(min=1, max=100_000, help="Studies to draw and fit.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Folder of the results.  [default: sbc/NAME]")] = None,
     draws: Annotated[
-        int, typer.Option(min=10, help="Draws of a chain; a chain that mixes badly takes more.")
+        int,
+        typer.Option(min=10, max=1_000_000, help="Draws of a chain; a chain that mixes badly takes more."),
     ] = 500,
-    warmup: Annotated[int, typer.Option(min=10, help="Warm-up iterations.")] = 150,
-    ranks: Annotated[int, typer.Option(min=1, help="Draws that are kept of a chain.")] = 100,
+    warmup: Annotated[int, typer.Option(min=10, max=1_000_000, help="Warm-up iterations.")] = 150,
+    ranks: Annotated[int, typer.Option(min=1, max=1_000_000, help="Draws that are kept of a chain.")] = 100,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of every random number; default: the plan's.")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Seed of every random number; default: the plan's."),
     ] = None,
     wrong: Annotated[
         str | None, typer.Option(help="Fit wrongly on purpose: drop_blq. The check should then reject.")

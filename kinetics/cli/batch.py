@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Annotated
@@ -75,13 +77,19 @@ def batch(
     # check before anything is written
     if on == "slurm":
         require_slurm()
-    problems = writable(path)
-    if problems:
-        raise InputError(problems)
-    tasks = tasks_of(plan, Path(source).resolve().parent, path)
+    tasks = tasks_of(plan, Path(source).resolve().parent, path, file=source)
     checked = preflight(tasks, plan.slurm if on == "slurm" else None, source)
-
-    folder = write_batch(path, tasks, plan.retries)
+    if len(checked.tasks) == len(tasks) and not (path / "tasks.json").exists():
+        remedy = "mend the PLAN, or what it names"
+        raise PlanError(
+            Problem(f"no task can run: {problem}", remedy, file=source)
+            for problem in dict.fromkeys(checked.tasks.values())
+        )
+    with _no_empty_folders(path):
+        problems = writable(path)
+        if problems:
+            raise InputError(problems)
+        folder = write_batch(path, tasks, plan.retries)
     for line in _preflight_lines(checked, len(tasks)):
         print(line, file=sys.stderr)
     if verb == "retry":
@@ -97,6 +105,21 @@ def batch(
     unfinished = not progress.done
     if progress.counts["failed"] or (unfinished and (progress.refusals or on == "local")):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _no_empty_folders(path: Path) -> Iterator[None]:
+    """Remove the batch's folder, and those above it that this command made, where the block fails before it
+    wrote anything.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # a folder that holds something stays
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _verb_and_plan(words: list[str]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,14 @@ import typer
 from pandas import DataFrame
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, TableOut
+from kinetics.cli.options import Json, TableOut, Trust
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.inference import Fit, load_fit, use_compile_cache
 from kinetics.plan import BoundFit, bind, read_plan
 from kinetics.prediction import Added, design_information, most_informative
 from kinetics.printing import records, table_text
+from kinetics.spreadsheets import csv_text
 
 __all__ = ["design_sampling"]
 
@@ -35,6 +37,7 @@ def design_sampling(
         str | None, typer.Option("--for", help="Parameters with commas: which samples tell most of them.")
     ] = None,
     out: TableOut = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """What a study can teach of each parameter, the held ones too, and which samples teach it: expected
@@ -44,7 +47,7 @@ def design_sampling(
     Example: `kinetics design-sampling fits/NAME.toml --add liver_scan:nk_liver@0.1,0.5,1:0.2 --for F_NK,N`
     """
     use_compile_cache()
-    fit = _fit_or_plan(source)
+    fit = _fit_or_plan(source, trust=trust)
     added = [_added_samples(text, fit) for text in add or []]
     if targets is not None:
         table = most_informative(fit, [name.strip() for name in targets.split(",")], add=added)
@@ -56,15 +59,15 @@ def design_sampling(
     table = DataFrame(table.to_dict("list"))  # plain columns
     text = table_text(table)
     if out is not None:
-        write_atomic(out, table.to_csv(index=False))
+        write_atomic(out, csv_text(table, str(out)))
         text += f"\nwritten: {out}"
     print_result({"rows": records(table)}, text, as_json)
 
 
-def _fit_or_plan(source: str) -> BoundFit | Fit:
+def _fit_or_plan(source: str, *, trust: bool) -> BoundFit | Fit:
     """The fit of a run folder, or a plan bound to its model and study."""
-    if (Path(source) / "provenance.json").is_file():
-        return load_fit(source)
+    if os.path.isfile(Path(source) / "provenance.json"):
+        return load_fit(source, trust=trust)
     return bind(read_plan(source))
 
 

@@ -38,6 +38,7 @@ from kinetics.escalation import (
     response_characteristics,
 )
 from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["TriggerWithoutDlt", "TrueDlt", "design_trials", "numbers_of", "planned_patients"]
 
@@ -110,7 +111,7 @@ def design_trials(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the simulation.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="Keep the trials in this folder; the same command goes on. Not for boin12."),

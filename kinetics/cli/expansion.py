@@ -23,6 +23,7 @@ from kinetics.errors import PlanError, Problem
 from kinetics.plot import plot_expansion, refuse_figures, save_figure
 from kinetics.printing import records, table_text
 from kinetics.protocol import Protocol, read_protocol, settled
+from kinetics.streams import LARGEST_SEED
 from kinetics.study import read_study
 
 __all__ = ["expansion_cohorts"]
@@ -45,9 +46,12 @@ def expansion_cohorts(
     confirmed: Confirmed = False,
     level: Annotated[float, typer.Option(help="Coverage of every interval.")] = 0.9,
     trials: Annotated[
-        int, typer.Option(min=2, help="Simulated trials, where there are too many outcomes to list.")
+        int,
+        typer.Option(
+            min=2, max=10_000_000, help="Simulated trials, where there are too many outcomes to list."
+        ),
     ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the simulation.")] = 0,
     plot: Annotated[
         Path | None, typer.Option(help="Write the forest of a study: .html, .svg, .pdf, .png.")
     ] = None,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kinetics.cli.console import print_result
+from kinetics.cli.options import Trust
 from kinetics.errors import KineticsError
 from kinetics.inference import use_compile_cache
 
@@ -28,6 +29,7 @@ def explore(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address as one JSON object.")] = False,
 ) -> None:
     """Look at a study, and at regimens that nobody was given, in a browser; end it with Ctrl-C.
@@ -43,7 +45,9 @@ def explore(
             "the explorer needs Shiny, which is not installed; pip install 'cellkinetics[explore]'"
         )
     use_compile_cache()
-    target = importlib.import_module("kinetics.explore.target").target_of(source, model, prior_set)
+    target = importlib.import_module("kinetics.explore.target").target_of(
+        source, model, prior_set, trust=trust
+    )
     server = importlib.import_module("kinetics.explore.serve").serving(target, port)
     answer = {
         "url": server.url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from kinetics.cli.options import (
     TableRoute,
     TableTime,
     TableValue,
+    Trust,
     WeightColumn,
     table_options,
 )
@@ -65,6 +67,7 @@ from kinetics.plot import (
 )
 from kinetics.printing import records, table_text
 from kinetics.regimen import read_regimen
+from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, read_study
 
 __all__ = ["exposure", "nca", "tornado"]
@@ -181,6 +184,7 @@ def exposure(
     plots_as: FigureFormat = "html",
     by: By = "dose_level",
     product: Product = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
@@ -192,13 +196,13 @@ def exposure(
     Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     if fit.caution:
         print(f"note: {fit.caution}", file=sys.stderr)
     table = run_exposure(fit, draws=draws)
     summary = exposure_summary(table)
     if out is not None:
-        write_atomic(out, table.to_csv(index=False))
+        write_atomic(out, csv_text(table, str(out)))
 
     shown = summary[summary["quantity"].isin(_EXPOSURE_SHOWN)]
     one_cycle = summary["cycle"].astype(str).isin(["1", "course"]).all()
@@ -210,7 +214,7 @@ def exposure(
     if fit.model.sites or sites is not None:
         by_draw = biodistribution(fit, draws=min(draws, 200))
         if sites is not None:
-            write_atomic(sites, by_draw.to_csv(index=False))
+            write_atomic(sites, csv_text(by_draw, str(sites)))
         site_summary = biodistribution_summary(by_draw)
         median_patient = site_summary[site_summary["subject"] == "median patient"].drop(columns="subject")
         text += f"\n\n{table_text(median_patient)}"
@@ -253,6 +257,7 @@ def tornado(
     out: Annotated[Path | None, typer.Option(help="Write every quantity and parameter as CSV.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write one figure a quantity into this folder.")] = None,
     plots_as: FigureFormat = "html",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's
@@ -263,7 +268,7 @@ def tornado(
     use_compile_cache()
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     days = _window(window)
-    source = load_fit(model) if Path(model).is_dir() else load_model(model)
+    source = load_fit(model, trust=trust) if os.path.isdir(model) else load_model(model)
     doses = None if regimen is None else read_regimen(regimen)
     result = run_tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
     quantities = quantity or [next(name for name in result.units if "_auc_" in name)]
@@ -271,7 +276,7 @@ def tornado(
         result.of(name)  # an error for one that is not there, before anything is written
     written = []
     if out is not None:
-        written.append(f"written: {write_atomic(out, result.table.to_csv(index=False))}")
+        written.append(f"written: {write_atomic(out, csv_text(result.table, str(out)))}")
     if plots is not None:
         figures = {f"tornado_{name}": plot_tornado(result, name, most=most) for name in quantities}
         written += save_figures(plots, figures, plots_as)

@@ -18,7 +18,7 @@ from pandas import DataFrame
 
 from kinetics.checks import check as run_check, estimates, parameter_table
 from kinetics.cli.console import FitProgress, print_result
-from kinetics.cli.options import Force, Json, PlanName, RunFolder
+from kinetics.cli.options import Force, Json, PlanName, RunFolder, Trust
 from kinetics.errors import FitError, Stopped
 from kinetics.inference import (
     Checkpoint,
@@ -35,6 +35,7 @@ from kinetics.inference import (
 )
 from kinetics.plan import FitPlan, plan_of, plan_sha256, read_plan
 from kinetics.printing import records, table_text
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["check", "fit_plan", "fit_to", "overridden", "resume_run", "resume_to"]
 
@@ -50,7 +51,9 @@ def fit_plan(
     draws: Annotated[int | None, typer.Option(help="Draws per chain.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Warm-up iterations per chain.")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random number.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed of every random number.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="nuts, map, laplace (FOCE-I, no priors) or vi.")] = None,
     starts: Annotated[
         int | None, typer.Option(min=1, help="Points from which a maximum is searched for.")
@@ -75,22 +78,23 @@ def fit_plan(
 def resume_run(
     run: RunFolder,
     draws: Annotated[int | None, typer.Option(help="Take a finished run to this many draws a chain.")] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Go on with a fit that was stopped, or take more draws of a finished one.
 
     Example: `kinetics resume runs/ogasawara_2021__synthetic_cart_12 --draws 2000`
     """
-    result, text = resume_to(run, draws)
+    result, text = resume_to(run, draws, trust=trust)
     print_result(result, text, as_json)
 
 
-def check(run: RunFolder, as_json: Json = False) -> None:
+def check(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
     """May these numbers be used? Exit 1 with reasons if not.
 
     Example: `kinetics check runs/ogasawara_2021__synthetic_cart_12`
     """
-    verdict = run_check(load_fit(run))
+    verdict = run_check(load_fit(run, trust=trust))
     print_result(verdict.as_dict(), str(verdict), as_json)
     if not verdict.ok:
         raise typer.Exit(1)
@@ -137,11 +141,11 @@ def _fit_to(plan: FitPlan, folder: Path, force: bool, resume: bool) -> Answer:
     if not checkpoint.folder.exists():
         _require_same(plan, plan_of(read_run(folder)[0]), folder)
         use_compile_cache()
-        return _summed(load_fit(folder), folder)
+        return _summed(load_fit(folder, trust=True), folder)  # the plan just compared names this model
     if not checkpoint.begun:  # killed before there was anything to lose
         return _run(plan, folder, force, lambda **keys: fit(plan, run=folder, **keys))
     _require_same(plan, plan_of(checkpoint.plan()), folder)
-    return _resume_to(folder, None)
+    return _resume_to(folder, None, trust=True)
 
 
 def _require_same(plan: FitPlan, former: FitPlan, folder: Path) -> None:
@@ -150,18 +154,20 @@ def _require_same(plan: FitPlan, former: FitPlan, folder: Path) -> None:
         raise FitError(f"{folder} is of another plan; choose another --out, or replace it with --force")
 
 
-def resume_to(folder: Path, draws: int | None) -> Answer:
+def resume_to(folder: Path, draws: int | None, *, trust: bool = False) -> Answer:
     """Finish a stopped fit, or extend a finished one, and write its run folder."""
     folder = folder.with_name(folder.name.removesuffix(".unfinished"))
     with alone_in(folder):
-        return _resume_to(folder, draws)
+        return _resume_to(folder, draws, trust=trust)
 
 
-def _resume_to(folder: Path, draws: int | None) -> Answer:
+def _resume_to(folder: Path, draws: int | None, *, trust: bool) -> Answer:
     """`resume_to`, in a folder that no other process works in."""
     checkpoint = Checkpoint(unfinished(folder))
     content = checkpoint.plan() if checkpoint.folder.exists() else read_run(folder)[0]
-    return _run(plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, **keys))
+    return _run(
+        plan_of(content), folder, True, lambda **keys: resume(folder, draws=draws, trust=trust, **keys)
+    )
 
 
 def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> Answer:

@@ -6,6 +6,7 @@ object. Exit codes: 0 fine, 1 bad input or a failed check, 2 wrong usage, 75 sto
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -58,7 +59,18 @@ def main() -> None:
     except KineticsError as error:
         _fail(str(error), [])
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}; choose another place, or mend its permissions", [])
+        _fail(_of_the_system(error), [])
+    except MemoryError:
+        _fail("not enough memory; ask for less at once (draws, patients, times), or use a larger machine", [])
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the operating system refuses, as a message."""
+    if error.errno == errno.ENOSPC:
+        return f"{error.filename or 'a file'}: the disk is full; make space, or choose another place"
+    if error.filename is None:
+        return f"{error.strerror or error}; see the file or connection that the command uses"
+    return f"{error.filename}: {error.strerror}; choose another place, or mend its permissions"
 
 
 def _fail(message: str, problems: list[dict[str, object]]) -> None:

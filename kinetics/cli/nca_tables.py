@@ -11,6 +11,7 @@ from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import NCARules, nca_summary
 from kinetics.plot import group_subjects, groupings
 from kinetics.printing import table_text
+from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, one_cycle_note
 
 __all__ = ["levels_by", "nca_csv", "nca_notes", "nca_rows_text", "nca_summary_table", "nca_summary_text"]
@@ -100,7 +101,7 @@ def nca_rows_text(table: DataFrame) -> str:
 
 def nca_csv(table: DataFrame) -> str:
     """The rows of subjects as CSV; a lower bound as `>= 5000`, which nothing takes for a measured value."""
-    return _with_bounds(table, digits=12).to_csv(index=False)
+    return csv_text(_with_bounds(table, digits=12), "nca.csv")
 
 
 def _with_bounds(table: DataFrame, *, digits: int) -> DataFrame:

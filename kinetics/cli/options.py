@@ -36,6 +36,7 @@ __all__ = [
     "TableTime",
     "TableValue",
     "TargetRate",
+    "Trust",
     "WeightColumn",
     "table_options",
 ]
@@ -49,6 +50,9 @@ RunFolder = Annotated[Path, typer.Argument(help="A run folder, runs/NAME.")]
 
 # what every command, or nearly every one, takes
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run the run's model file though no fit saved here has run it.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 TableOut = Annotated[Path | None, typer.Option(help="Write the table as CSV.")]
 Figures = Annotated[Path | None, typer.Option(help="Write the figures into this folder.")]

@@ -49,6 +49,7 @@ from kinetics.plot import (
 )
 from kinetics.printing import records, table_text
 from kinetics.protocol import Protocol, read_protocol, settled
+from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, read_study
 
 __all__ = ["astct", "recist", "response"]
@@ -248,7 +249,7 @@ def recist(
         answer["disagreements"] = records(differ)
         text += f"\n\nrecorded responses that differ\n{_table_or_none(differ)}"
     if out is not None:
-        write_atomic(out, responses.visits[FOR_RESPONSES].to_csv(index=False))
+        write_atomic(out, csv_text(responses.visits[FOR_RESPONSES], str(out)))
         text += f"\nwritten: {out}"
     print_result(answer, text, as_json)
     if differ is not None and len(differ):
@@ -287,7 +288,7 @@ def astct(
         answer["disagreements"] = records(differ)
         text += f"\n\nrecorded grades that differ\n{_table_or_none(differ)}"
     if out is not None:
-        write_atomic(out, events.drop(columns="begins").to_csv(index=False))
+        write_atomic(out, csv_text(events.drop(columns="begins"), str(out)))
         text += f"\nwritten: {out}"
     print_result(answer, text, as_json)
     if differ is not None and len(differ):

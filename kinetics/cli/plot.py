@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from kinetics.cli.options import (
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.plot import persistence_points, plot_persistence, refuse_figures, save_figure
+from kinetics.spreadsheets import csv_text
 from kinetics.study import read_study
 
 __all__ = ["plot"]
@@ -66,7 +68,7 @@ def plot(
 
     Example: `kinetics plot synthetic_cart_12 --analyte car_copies --facet dose_level --out persistence.html`
     """
-    is_file = out is not None and out.suffix != "" and not out.is_dir()
+    is_file = out is not None and out.suffix != "" and not os.path.isdir(out)
     if out is not None and is_file:
         refuse_figures([out])
     data = read_study(study, **read_options(locals()))
@@ -86,7 +88,7 @@ def plot(
         points = persistence_points(data, name, by=by, facet=facet, log=not linear)
         written.append(str(save_figure(figure, files[name])))
         csv = files[name].with_name(f"{files[name].stem}_points.csv")  # FILE.csv may be the study itself
-        written.append(str(write_atomic(csv, points.to_csv(index=False))))
+        written.append(str(write_atomic(csv, csv_text(points, str(csv)))))
     label = "SYNTHETIC DATA  " if data.synthetic else ""
     lines = [f"{label}{data.name}: {', '.join(analytes)}", *(f"written: {path}" for path in written)]
     answer = {"study": data.name, "synthetic": data.synthetic, "analytes": analytes, "files": written}

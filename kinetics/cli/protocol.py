@@ -15,7 +15,7 @@ from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
 from kinetics.cli.groups import Group
-from kinetics.cli.options import Json, ProtocolFile, RuleName, RunFolder, TargetRate
+from kinetics.cli.options import Json, ProtocolFile, RuleName, RunFolder, TargetRate, Trust
 from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
@@ -27,6 +27,7 @@ from kinetics.escalation import (
 )
 from kinetics.inference import load_fit
 from kinetics.protocol import Protocol, assumed, lint as lint_of, read_protocol, rule_of, settled
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["design", "design_exact", "design_from_fit", "lint"]
 
@@ -198,8 +199,9 @@ def design_from_fit(
     run: RunFolder,
     rule: RuleName = "protocol",
     target: TargetRate = None,
-    draws: Annotated[int, typer.Option(min=20, help="Posterior draws.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the new patients.")] = 0,
+    draws: Annotated[int, typer.Option(min=20, max=1_000_000, help="Posterior draws.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the new patients.")] = 0,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """What a rule does if patients are as a fit says: the chances of a DLT are those of its new patients.
@@ -212,7 +214,7 @@ def design_from_fit(
     if rule in AT_RESPONSES:
         remedy = "use kinetics design trials with --true-dlt, or choose another rule"
         raise PlanError(Problem(f"a fit gives no responses to {rule}", remedy))
-    fit = load_fit(run)
+    fit = load_fit(run, trust=trust)
     asked = rule_of(content, rule, target=target)
     p_dlt, p_trigger = chances_from_fit(fit, content, draws=draws, seed=seed)
     trials = virtual_trials(asked, p_dlt, p_trigger, overdose_above=content.mtd.overdose_above)

@@ -24,7 +24,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, RegimenFile
+from kinetics.cli.options import Json, RegimenFile, Trust
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures import site_shares
 from kinetics.files import whole_file
@@ -36,12 +36,14 @@ from kinetics.prediction import (
     ParameterSource,
     Simulation,
     curve_bands,
+    days_of_text,
     gave_up_text,
     peak_table,
     simulate_chunks,
     simulation,
 )
 from kinetics.regimen import read_regimen
+from kinetics.streams import LARGEST_SEED
 
 __all__ = ["Files", "Simulated", "days_of", "simulate", "simulate_to", "simulation_from", "table_file"]
 
@@ -116,15 +118,17 @@ def simulate(
     weight: Annotated[
         float | None, typer.Option(help="Body weight in kg, for doses per kg.  [default: 70]")
     ] = None,
-    patients: Annotated[int | None, typer.Option(min=1, help="[default: 1 if typical, else 100]")] = None,
+    patients: Annotated[
+        int | None, typer.Option(min=1, max=100_000_000, help="[default: 1 if typical, else 100]")
+    ] = None,
     times: Annotated[str, typer.Option(help="Days: start:stop:step, or a list with commas.")] = "0:90:1",
     outputs: Annotated[str | None, typer.Option(help="Names with commas; default all.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of every random number.")] = 0,
     rtol: Annotated[
         float | None, typer.Option(min=1e-14, max=0.1, help="Relative error of a solver step.")
     ] = None,
     float32: Annotated[bool, typer.Option("--float32", help="Half the memory; about 5 digits.")] = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Patients solved at once.")] = 1000,
+    chunk: Annotated[int, typer.Option(min=1, max=1_000_000, help="Patients solved at once.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Write the curves: .csv or .parquet.")] = None,
     parameters: Annotated[
         Path | None, typer.Option(help="Write the patients' parameters: .csv or .parquet.")
@@ -132,6 +136,7 @@ def simulate(
     plot: Annotated[Path | None, typer.Option(help="Median and bands: .html, .svg, .pdf or .png.")] = None,
     organs: Annotated[Path | None, typer.Option(help="Folder for an organ stack and a body map.")] = None,
     plots_as: Annotated[str, typer.Option(help="Format of --organs: html, svg, pdf or png.")] = "html",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
@@ -154,6 +159,7 @@ def simulate(
         seed=seed,
         rtol=rtol,
         float32=float32,
+        trust=trust,
     )
     piped = out is None and not as_json and not sys.stdout.isatty()
     files = Files(out=out, parameters=parameters, plot=plot, organs=organs, organs_as=plots_as, stdout=piped)
@@ -180,6 +186,7 @@ def simulation_from(
     seed: int,
     rtol: float | None,
     float32: bool,
+    trust: bool = False,
 ) -> Simulation:
     """The simulation that the options of the command line ask for."""
     if weight is not None and study is not None:
@@ -191,7 +198,7 @@ def simulation_from(
         None if regimen is None else read_regimen(regimen),
         times=days_of(times),
         set=dict(_name_and_value(text) for text in values),
-        parameters=_parameter_source(source),
+        parameters=_parameter_source(source, trust=trust),
         study=study,
         prior_set=prior_set,
         patients=patients,
@@ -210,19 +217,10 @@ def simulation_from(
 
 def days_of(text: str) -> np.ndarray:
     """The days of `0:90:1` (start:stop:step, the stop included) or `0,1,7,28`. BadParameter otherwise."""
-    is_range = ":" in text
     try:
-        numbers = [float(part) for part in text.split(":" if is_range else ",")]
-        if not is_range:
-            return np.array(numbers)
-        start, stop, step = numbers
-        if not (np.isfinite(numbers).all() and step > 0 and stop >= start):
-            raise ValueError
-        steps = np.floor((stop - start) / step + 1e-9)
-        return np.round(start + step * np.arange(steps + 1), 12)
-    except ValueError as error:
-        what = f"{text!r} is neither start:stop:step with a step above 0, as 0:90:1, nor days, as 0,1,7,28"
-        raise typer.BadParameter(what, param_hint="'--times'") from error
+        return days_of_text(text)
+    except PlanError as error:
+        raise typer.BadParameter(error.problems[0].what, param_hint="'--times'") from error
 
 
 def _name_and_value(text: str) -> tuple[str, float]:
@@ -241,14 +239,14 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _parameter_source(source: str) -> ParameterSource:
+def _parameter_source(source: str, *, trust: bool) -> ParameterSource:
     """`typical`, `prior`, or the fit of a run folder."""
     if source == "typical" or source == "prior":
         return source
-    if is_bare(source) and not Path(source).is_dir():
+    if is_bare(source) and not os.path.isdir(source):
         what = f"{source!r}: {did_you_mean(source, ['typical', 'prior'])} A run folder is runs/NAME"
         raise typer.BadParameter(what, param_hint="'--from'")
-    return load_fit(source)
+    return load_fit(source, trust=trust)
 
 
 def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulated:

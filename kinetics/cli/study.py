@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from kinetics.cli.options import (
     TableRoute,
     TableTime,
     TableValue,
+    Trust,
     WeightColumn,
     table_options,
 )
@@ -126,6 +128,7 @@ def export(
     assessed_every: AssessedEvery = None,
     rules: Annotated[str, typer.Option(help="adpp, pknca: NCA rules, car_t, pknca or winnonlin.")] = "car_t",
     force: Force = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results,
@@ -141,7 +144,7 @@ def export(
     is_run = _is_run(source)
     try:
         content, censoring = gathered(
-            lambda: load_fit(source) if is_run else read_study(source),
+            lambda: load_fit(source, trust=trust) if is_run else read_study(source),
             lambda: None if protocol is None else settled(read_protocol(protocol), protocol),
         )
     except InputError as error:
@@ -171,7 +174,9 @@ def export(
 def _is_run(source: str) -> bool:
     """Whether a path is a run folder, finished or not."""
     folder = Path(source)
-    return folder.is_dir() and any((folder / name).exists() for name in ("plan.toml", "posterior.nc"))
+    return os.path.isdir(folder) and any(
+        os.path.exists(folder / name) for name in ("plan.toml", "posterior.nc")
+    )
 
 
 def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_json: Json = False) -> None:

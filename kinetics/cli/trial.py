@@ -13,7 +13,7 @@ from pandas import DataFrame
 
 from kinetics.checks import check
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, LevelColumn, ProtocolFile, RuleName, TargetRate
+from kinetics.cli.options import Json, LevelColumn, ProtocolFile, RuleName, TargetRate, Trust
 from kinetics.decision import (
     AT_EXPOSURES,
     AT_RESPONSES,
@@ -69,6 +69,7 @@ def next_dose(
         typer.Option("--backfill", help="Say which lower levels may take patients meanwhile (BF-BOIN)."),
     ] = False,
     level_column: LevelColumn = "dose_level",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
@@ -89,7 +90,7 @@ def next_dose(
         ahead=ahead,
         backfill=backfill,
         exposure=_targets([exposure], "--exposure")[0] if exposure else None,
-        fit=None if run is None else load_fit(run),
+        fit=None if run is None else load_fit(run, trust=trust),
         response_within=response_within,
         level_column=level_column,
     )
@@ -192,6 +193,7 @@ def recommend_dose(
     draws: Annotated[int, typer.Option(min=20, help="Posterior draws of the exposures.")] = 200,
     level_column: LevelColumn = "dose_level",
     out: Annotated[Path | None, typer.Option(help="Write the page here, as .html.")] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """The recommended dose: the MTD by the protocol's rule, and the best level up to it by the joint model
@@ -201,7 +203,7 @@ def recommend_dose(
     """
     content = settled(read_protocol(protocol), protocol)
     data = read_study(study)
-    fit = None if run is None else load_fit(run)
+    fit = None if run is None else load_fit(run, trust=trust)
     targets = _targets(target or [], "--target")
     columns = [column for column in strata.split(",") if column]
     _require_columns(data, columns)

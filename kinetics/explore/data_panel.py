@@ -15,6 +15,7 @@ from kinetics.explore.selection import Choices, Selection, choices_of, selected
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
 from kinetics.plot import groupings
+from kinetics.spreadsheets import shown_csv_text
 from kinetics.study import Study
 
 __all__ = ["data_panel", "serve_data", "serve_selection"]
@@ -179,4 +180,4 @@ def _serve_files(target: Target, selected_study: Any, view: Any, figure: Any) ->
     @render.download_button(filename=f"{name}-records.csv")
     def course_data() -> Iterator[str]:
         study, _ = selected_study()
-        yield shown_records(study, view()).to_csv(index=False)
+        yield shown_csv_text(shown_records(study, view()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,23 +81,30 @@ class Target:
         return labels
 
 
-def target_of(name: str | None = None, model: str | None = None, prior_set: str | None = None) -> Target:
+def target_of(
+    name: str | None = None,
+    model: str | None = None,
+    prior_set: str | None = None,
+    *,
+    trust: bool = False,
+) -> Target:
     """The target of a name: a run folder, or a study by name, folder or table.
 
     Without a name it is the shipped synthetic trial and its model. `model` names a model whose priors predict
-    for a study, `prior_set` one of its prior sets. Errors are those of reading a run, study or model;
-    PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a model.
+    for a study, `prior_set` one of its prior sets. `trust` is that of `load_fit`. Errors are those of reading
+    a run, study or model; PlanError if `model` or `prior_set` is named beside a run, or `prior_set` without a
+    model.
     """
     if name is None:
         shipped_study, shipped_model = SHIPPED
         predicting = chosen_model(model or shipped_model, prior_set)
         return Target(read_study(shipped_study), predicting, prior_set=prior_set)
-    if (Path(name) / "plan.toml").is_file():
+    if os.path.isfile(Path(name) / "plan.toml"):
         if model is not None:
             raise PlanError(
                 Problem(f"--model {model} beside the run {name}", "a run has its model: leave --model out")
             )
-        fit = load_fit(name)
+        fit = load_fit(name, trust=trust)
         return Target(fit.study, chosen_model(fit, prior_set), fit)
     if model is None and prior_set is not None:
         raise PlanError(

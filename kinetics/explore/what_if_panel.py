@@ -25,6 +25,7 @@ from kinetics.explore.what_if import (
 from kinetics.explore.what_if_figure import exposure_table, plot_outputs, plot_sites, short_label
 from kinetics.model import Model
 from kinetics.plot import number_text, product_name
+from kinetics.spreadsheets import shown_csv_text
 
 __all__ = ["serve_what_if", "what_if_panel"]
 
@@ -235,11 +236,11 @@ def _serve_files(target: Target, answer: Any, choice: Any) -> None:
 
     @render.download_button(filename=f"{name}-what-if-bands.csv")
     def what_if_data() -> Iterator[str]:
-        yield answer().bands.assign(source=target.source, labels=labels).to_csv(index=False)
+        yield shown_csv_text(answer().bands.assign(source=target.source, labels=labels))
 
     @render.download_button(filename=f"{name}-what-if-numbers.csv")
     def what_if_numbers() -> Iterator[str]:
-        yield answer().numbers.assign(source=target.source, labels=labels).to_csv(index=False)
+        yield shown_csv_text(answer().numbers.assign(source=target.source, labels=labels))
 
     @render.download_button(filename=f"{name}-regimen.toml")
     def what_if_regimen() -> Iterator[str]:

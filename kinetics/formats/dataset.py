@@ -8,6 +8,7 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
+from kinetics.spreadsheets import csv_text
 from kinetics.study import PUBLISHED, Study, Variable
 
 __all__ = ["Dataset", "dataset_of"]
@@ -33,7 +34,7 @@ class Dataset:
     @property
     def csv(self) -> str:
         """The rows as CSV: UTF-8, every digit, an empty cell for a missing value."""
-        return self.frame.to_csv(index=False, lineterminator="\n")
+        return csv_text(self.frame, f"{self.name}.csv")
 
 
 def dataset_of(

@@ -26,6 +26,7 @@ from kinetics.formats.parameters import adpp, adpp_of_run, pknca
 from kinetics.formats.study_folder import study_files, workbook_bytes
 from kinetics.inference import Fit
 from kinetics.protocol import Protocol
+from kinetics.spreadsheets import csv_text, shown_csv_text
 from kinetics.study import Study
 
 __all__ = ["FORMATS", "Exported", "export", "unknown_formats"]
@@ -125,7 +126,7 @@ def export(
         notes += [f"{name}: {note}" for note in format_files.notes]
     if datasets:
         files["define.xml"] = define_xml(study, datasets)
-        files["define.csv"] = define_table(datasets).to_csv(index=False, lineterminator="\n")
+        files["define.csv"] = shown_csv_text(define_table(datasets))
         notes.append("ADaM-shaped: no conformance to a CDISC guide is claimed")
     if study.synthetic:
         notes.append(
@@ -201,13 +202,13 @@ def _nonmem(source: _Source) -> _FormatFiles:
     files: Files = {"nonmem.csv": nonmem_csv(source.study), "nonmem.toml": nonmem_toml(source.study)}
     if source.fit is not None:
         files |= nonmem_run_files(source.fit)
-        files["parameters.csv"] = parameter_table(source.fit).to_csv(index=False, lineterminator="\n")
+        files["parameters.csv"] = csv_text(parameter_table(source.fit), "parameters.csv")
     return _FormatFiles(files, notes=nonmem_notes(source.study))
 
 
 def _pknca(source: _Source) -> _FormatFiles:
     table = pknca(source.study, source.rules)
-    return _FormatFiles({"pknca.csv": table.to_csv(index=False, na_rep="NA", lineterminator="\n")})
+    return _FormatFiles({"pknca.csv": csv_text(table, "pknca.csv", missing="NA")})
 
 
 def _excel(source: _Source) -> _FormatFiles:

@@ -22,6 +22,7 @@ from kinetics.formats.run_tables import (
 )
 from kinetics.formats.subjects import subject_variables
 from kinetics.inference import Fit
+from kinetics.spreadsheets import csv_text
 
 __all__ = ["monolix_files", "monolix_name"]
 
@@ -67,7 +68,7 @@ def monolix_name(fit: Fit, site: str) -> str:
 
 
 def _csv(table: DataFrame) -> str:
-    return table.to_csv(index=False, lineterminator="\n")
+    return csv_text(table, "monolix")
 
 
 def _population(fit: Fit, population: Population) -> DataFrame:

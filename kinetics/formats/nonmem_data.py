@@ -19,6 +19,7 @@ from pandas import DataFrame, Series
 from kinetics.formats.concentrations import not_carried
 from kinetics.formats.study_folder import study_dictionary
 from kinetics.formats.timeline import compartments, products_of, timeline
+from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, adam_name
 
 __all__ = ["DROPPED", "nonmem_csv", "nonmem_data", "nonmem_ids", "nonmem_notes", "nonmem_toml"]
@@ -80,7 +81,7 @@ def nonmem_csv(study: Study) -> str:
     """
     frame = nonmem_data(study)
     cells = DataFrame({name: [_number(value) for value in frame[name]] for name in frame.columns})
-    return cells.to_csv(index=False, lineterminator="\n")
+    return csv_text(cells, "nonmem.csv")
 
 
 def _number(value: Any) -> str:

@@ -19,6 +19,7 @@ from pandas import DataFrame
 from kinetics.formats.nonmem_data import nonmem_ids
 from kinetics.formats.run_tables import MAXIMA, Population, population_of, random_effects
 from kinetics.inference import Fit
+from kinetics.spreadsheets import csv_text
 
 __all__ = ["nonmem_run_files", "nonmem_run_tables"]
 
@@ -43,7 +44,7 @@ def nonmem_run_files(fit: Fit) -> dict[str, str | bytes]:
     return {
         f"{name}.ext": _table(f"{title}: Goal Function={_goal(fit)}: {_PROBLEM}", ext, "ITERATION"),
         f"{name}.phi": _table(f"{title}: {_PROBLEM}", phi, "SUBJECT_NO"),
-        f"{name}.names.csv": names.to_csv(index=False, lineterminator="\n"),
+        f"{name}.names.csv": csv_text(names, f"{name}.names.csv"),
     }
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from kinetics.arguments import require
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 from kinetics.formats.files import write_files
+from kinetics.spreadsheets import csv_text
 from kinetics.study import WORKBOOK_SUFFIXES, Column, Study, need_pyarrow
 
 __all__ = ["study_dictionary", "study_files", "study_tables", "workbook_bytes", "write_study"]
@@ -56,7 +59,7 @@ def study_files(study: Study, kind: Literal["csv", "parquet"] = "csv") -> dict[s
             raise InputError(problem)
     for name, table in study_tables(study).items():
         if kind == "csv":
-            files[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
+            files[f"{name}.csv"] = csv_text(table, f"{name}.csv")
         else:
             content = io.BytesIO()
             table.to_parquet(content, engine="pyarrow", index=False)
@@ -145,16 +148,47 @@ def workbook_bytes(study: Study, file: str) -> bytes:
         raise InputError(
             Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=file)
         ) from None
+    sheets = {
+        name: [list(table.columns), *table.astype(object).where(table.notna(), None).to_numpy().tolist()]
+        for name, table in study_tables(study).items()
+    }
+    sheets["dictionary"] = [[line] for line in tomli_w.dumps(study_dictionary(study)).splitlines()]
+    problems = [problem for name, rows in sheets.items() for problem in _no_cells(f"{file} [{name}]", rows)]
+    if problems:
+        raise InputError(problems)
     book = openpyxl.Workbook()
     book.remove(book.active)
-    for name, table in study_tables(study).items():
-        sheet = book.create_sheet(name)
-        sheet.append(list(table.columns))
-        for row in table.astype(object).where(table.notna(), None).itertuples(index=False):
-            sheet.append([value.item() if hasattr(value, "item") else value for value in row])
-    sheet = book.create_sheet("dictionary")
-    for line in tomli_w.dumps(study_dictionary(study)).splitlines():
-        sheet.append([line])
+    for name, rows in sheets.items():
+        _fill(book.create_sheet(name), rows)
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
+
+
+_LONGEST_CELL = 32_767  # characters of a cell of Excel
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # characters that no workbook can hold
+
+
+def _no_cells(sheet: str, rows: list[list[Any]]) -> Iterator[Problem]:
+    """Problems of the texts that no cell of a workbook can hold."""
+    for number, row in enumerate(rows, start=1):
+        for text in row:
+            if isinstance(text, str) and len(text) > _LONGEST_CELL:
+                what = f"a text of {len(text)} characters; a cell of Excel holds {_LONGEST_CELL}"
+                yield Problem(what, "shorten it, or write CSV", file=sheet, row=number)
+            elif isinstance(text, str) and _CONTROL.search(text):
+                what = "a text with a control character, which no workbook can hold"
+                yield Problem(what, "remove the character, or write CSV", file=sheet, row=number, value=text)
+
+
+def _fill(sheet: Any, rows: list[list[Any]]) -> None:
+    """Write rows into a sheet. Text stays text: by itself openpyxl makes a formula of what begins with `=`,
+    and an error of `#N/A`.
+    """
+    for number, row in enumerate(rows, start=1):
+        for place, value in enumerate(row, start=1):
+            if value is None or value == "":
+                continue
+            cell = sheet.cell(number, place, value.item() if hasattr(value, "item") else value)
+            if isinstance(value, str):
+                cell.data_type = "s"

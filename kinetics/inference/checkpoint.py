@@ -20,7 +20,7 @@ import os
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -108,17 +108,20 @@ class Checkpoint:
 
     def plan(self) -> dict[str, Any]:
         """Read the content of the plan."""
-        try:
-            return tomllib.loads((self.folder / "plan.toml").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            self._damaged("plan.toml", error)
+        return self._read("plan.toml", tomllib.loads)
 
     def facts(self) -> dict[str, Any]:
         """Read the facts of the fit."""
+        return self._read("facts.json", _facts)
+
+    def _read(self, name: str, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+        """What `parse` makes of the text of a file."""
         try:
-            return json.loads((self.folder / "facts.json").read_text(encoding="utf-8"))
+            return parse((self.folder / name).read_text(encoding="utf-8"))
+        except RecursionError:
+            self._damaged(name, ValueError("nested too deeply"))
         except (OSError, ValueError) as error:
-            self._damaged("facts.json", error)
+            self._damaged(name, error)
 
     def require(self, identity: Mapping[str, Any]) -> None:
         """Raise FitError unless the checkpoint is of this very plan, model, data, code and versions."""
@@ -141,6 +144,9 @@ class Checkpoint:
         if not (self.folder / "start.npz").exists():
             return None
         arrays = self._read_arrays("start.npz")
+        fields = set(arrays) - {"start"}
+        if "start" not in arrays or not {"centre", "scale"} <= fields <= set(Coordinates._fields):
+            self._damaged("start.npz", ValueError("it holds other arrays"))
         return Coordinates(**{k: v for k, v in arrays.items() if k != "start"}), arrays["start"]
 
     def save(self, saved: Saved) -> None:
@@ -155,6 +161,8 @@ class Checkpoint:
         if not (self.folder / "state.npz").exists():
             return None
         arrays = self._read_arrays("state.npz")
+        if "done" not in arrays or arrays["done"].shape != () or arrays["done"].dtype.kind not in "iu":
+            self._damaged("state.npz", ValueError("it holds other arrays"))
         done = int(arrays.pop("done"))
         state = [arrays[k] for k in sorted(arrays)]
         chunk_names = []
@@ -189,6 +197,19 @@ class Checkpoint:
         raise FitError(
             f"{self.folder / name} is {fault}; it cannot be gone on from: fit again with --force"
         ) from error
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """The facts in a JSON text; ValueError where it does not say what the fit is of."""
+    facts = json.loads(text)
+    if not isinstance(facts, dict):
+        raise ValueError("it is no JSON object")
+    for name in ("identity", "options"):
+        if not isinstance(facts.get(name, {}), dict):
+            raise ValueError(f"{name} is no JSON object")
+    if "plan" not in facts.get("identity", {}) or not isinstance(facts.get("seconds", 0.0), int | float):
+        raise ValueError("it does not say which fit it is of")
+    return facts
 
 
 def _short(value: Any) -> str:

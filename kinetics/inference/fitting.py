@@ -34,7 +34,7 @@ from kinetics.inference.possible_starts import possible_centre
 from kinetics.inference.posterior import Posterior
 from kinetics.inference.run_folder import code_sha256, provenance_of, read_run, write_run
 from kinetics.inference.starts import begin
-from kinetics.model import Model, load_model
+from kinetics.model import Model, load_file, load_model, model_file, remember
 from kinetics.plan import (
     BoundFit,
     FitKeys,
@@ -122,6 +122,7 @@ class Fit:
         write_run(run, plan, self.posterior, self.provenance, force=force, log=log, tables=tables)
         if checkpoint.folder.exists() and checkpoint.facts()["identity"]["plan"] == plan_sha256(plan):
             checkpoint.keep_in(run)
+        remember(Path(self.bound.model.path), self.bound.model.file_sha256)
         return run
 
     @cached_property
@@ -231,6 +232,7 @@ def resume(
     run: str | Path,
     *,
     draws: int | None = None,
+    trust: bool = False,
     report: Callable[[Chunk], None] = lambda chunk: None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Fit:
@@ -238,8 +240,8 @@ def resume(
 
     Save the result to finish the run. The draws are those of a fit that was never stopped, to the last bit,
     on the same machine with the same versions. FitError is raised where there is no checkpoint, where it is
-    damaged, and where it is that of another plan, model, data or code. `report` and `announce` are as in
-    `fit`.
+    damaged, and where it is that of another plan, model, data or code. `trust` is as in `load_fit`, `report`
+    and `announce` are as in `fit`.
 
     >>> fit = kn.resume("runs/ogasawara_2021__synthetic_cart_12", draws=2000)  # doctest: +SKIP
     >>> fit.save("runs/ogasawara_2021__synthetic_cart_12", force=True)  # doctest: +SKIP
@@ -249,12 +251,13 @@ def resume(
     run = run.with_name(run.name.removesuffix(".unfinished"))
     checkpoint = Checkpoint(unfinished(run))
     if not checkpoint.folder.exists():
-        checkpoint = _extended(run, draws)
+        checkpoint = _extended(run, draws, trust=trust)
     elif draws is not None:
         raise FitError(f"{run} is not finished: `kinetics resume {run}` first, then ask for more draws")
     facts = checkpoint.facts()
     plan = plan_of(checkpoint.plan(), file=str(checkpoint.folder / "plan.toml"))
-    bound = bind(plan, study=read_study(plan.data, **facts.get("options", {})))
+    model = _model_of_run(checkpoint.folder, plan, facts["identity"].get("model_file"), trust=trust)
+    bound = bind(plan, study=read_study(plan.data, **facts.get("options", {})), model=model)
     checkpoint.require(_identity(bound))
     announce(describe_records(bound))
     resumed = _sampled(bound, checkpoint, facts, report=report, announce=announce)
@@ -279,10 +282,10 @@ def _joined(before: DataTree, after: DataTree, first: int) -> DataTree:
     return DataTree.from_dict(groups)
 
 
-def _extended(run: Path, draws: int | None) -> Checkpoint:
+def _extended(run: Path, draws: int | None, *, trust: bool) -> Checkpoint:
     """Return the checkpoint of a finished run as that of a run under way to `draws` a chain."""
-    content, posterior, _ = read_run(run)
-    plan = plan_of(content)
+    content, posterior, provenance = read_run(run)
+    plan = plan_of(content, file=str(run / "plan.toml"))
     if plan.method != "nuts":
         raise FitError(
             f"{run} is finished: a fit by {plan.method} has no chains to go on with; fit again with --force"
@@ -299,7 +302,8 @@ def _extended(run: Path, draws: int | None) -> Checkpoint:
     if start is None or saved is None:
         raise FitError(f"{run} has no checkpoint to go on from; fit again")
     longer = plan_of({**content, "sampler": {**content.get("sampler", {}), "draws": draws}})
-    bound = bind(plan, study=read_study(plan.data, **facts["options"]))
+    model = _model_of_run(run, plan, provenance["model"].get("file_sha256"), trust=trust)
+    bound = bind(plan, study=read_study(plan.data, **facts.get("options", {})), model=model)
     finished.require(facts["identity"] | _identity(bound))
     checkpoint = Checkpoint(unfinished(run))
     identity = facts["identity"] | {"plan": plan_sha256(longer)}
@@ -316,6 +320,7 @@ def _identity(bound: BoundFit) -> dict[str, str]:
     return {
         "plan": plan_sha256(bound.plan),
         "model": bound.model.sha256,
+        "model_file": bound.model.file_sha256,
         "data": bound.study.sha256,
         "code": code_sha256(),
         "chains": str(layout),
@@ -395,25 +400,83 @@ def _sampled(
     return Fit(bound, _datatree(bound, draws), provenance_of(plan, bound, run_facts))
 
 
-def load_fit(folder: str | Path) -> Fit:
-    """Read a run folder; FitError if the study or the model has changed since the fit (it names both hashes).
+def load_fit(folder: str | Path, *, trust: bool = False) -> Fit:
+    """Read a run folder.
+
+    FitError where a file of it is damaged, where the plan, the study or the model has changed since the fit
+    (it names both hashes), and where the draws are not those of the plan. A model file is a program. One that
+    is neither the library's nor known on this machine, because a fit saved here ran it, is refused with
+    FitError before it runs, unless `trust` says that it may. Then it is known from now on.
 
     >>> kn.load_fit("runs/ogasawara_2021__synthetic_cart_12").name
     'ogasawara_2021__synthetic_cart_12'
     """
     require(folder=(folder, str | Path))
-    content, posterior, provenance = read_run(Path(folder))
-    plan = plan_of(content, file=str(Path(folder) / "plan.toml"))
+    run = Path(folder)
+    content, posterior, provenance = read_run(run)
+    plan = plan_of(content, file=str(run / "plan.toml"))
+    recorded_plan = provenance.get("plan")
+    if isinstance(recorded_plan, dict):
+        _require_same(run, "plan", recorded_plan.get("sha256"), plan_sha256(plan))
     study = read_study(plan.data, **provenance["data"].get("options", {}))
-    model = load_model(plan.model, **plan.options)
-    for source, now in (("data", study.sha256), ("model", model.sha256)):
-        then = provenance[source]["sha256"]
-        if now != then:
-            raise FitError(
-                f"{folder}: the {source} changed since this fit (then {then[:12]}, now {now[:12]}); "
-                f"fit again, or bring the {source} back"
-            )
-    return Fit(bind(plan, study=study, model=model), posterior, provenance)
+    _require_same(run, "data", provenance["data"]["sha256"], study.sha256)
+    model = _model_of_run(run, plan, provenance["model"].get("file_sha256"), trust=trust)
+    _require_same(run, "model", provenance["model"]["sha256"], model.sha256)
+    bound = bind(plan, study=study, model=model)
+    fault = _fault_of_draws(bound, posterior)
+    if fault:
+        raise FitError(f"{run / 'posterior.nc'} does not hold the draws of plan.toml: {fault}; fit again")
+    return Fit(bound, posterior, provenance)
+
+
+def _require_same(folder: Path, source: str, then: object, now: str) -> None:
+    """FitError unless the plan, data or model of a run is what it was at the fit."""
+    if now != then:
+        raise FitError(
+            f"{folder}: the {source} changed since this fit (then {str(then)[:12]}, now {now[:12]}); "
+            f"fit again, or bring the {source} back"
+        )
+
+
+def _model_of_run(folder: Path, plan: FitPlan, recorded: object, *, trust: bool) -> Model:
+    """The model that a run folder or a checkpoint names.
+
+    FitError, before any of it runs, where its file is not the one `recorded` by its SHA-256, and where it is
+    not known and `trust` does not say that it may run. Runs of earlier versions have nothing recorded.
+    """
+    file = model_file(plan.model)
+    if recorded is not None:
+        _require_same(folder, "model", recorded, file.sha256)
+    if not file.is_known and not trust:
+        raise FitError(
+            f"{folder}: its model {file.path} is a program that no fit saved on this machine has run "
+            f"(sha256 {file.sha256[:12]}); read the file, and if it may run, say --trust "
+            "(in Python load_fit(..., trust=True)). Nothing of it has run"
+        )
+    if not file.is_known:
+        remember(file.path, file.sha256)
+    return load_file(file, plan.options)
+
+
+def _fault_of_draws(bound: BoundFit, posterior: DataTree) -> str:
+    """What keeps draws from being those of a bound plan, in words; "" where nothing does."""
+    group = posterior["posterior"].dataset
+    subjects = [str(subject) for subject in group.coords["subject"].values] if "subject" in group else []
+    sites = bound.site_names()
+    by_subject = [*(name for name in sites if name not in bound.priors()), *bound.parameters]
+    for name in (*bound.priors(), *by_subject):
+        if name not in group:
+            return f"it has no {name}"
+        values = group[name]
+        if values.dtype.kind not in "fiu" or (name in sites and not np.isfinite(values.to_numpy()).all()):
+            return f"{name} is not a finite number in every draw"
+        if values.dims[:2] != ("chain", "draw") or values.ndim != (3 if name in by_subject else 2):
+            return f"{name} is by {', '.join(map(str, values.dims))}"
+        if name in by_subject and (values.dims[2] != "subject" or subjects != bound.subjects):
+            return f"{name} is not by the {len(bound.subjects)} subjects of {bound.study.name}"
+    if bound.plan.method == "nuts" and "sample_stats" not in posterior.children:
+        return "it has no group sample_stats"
+    return ""
 
 
 def _table(tree: DataTree) -> str:

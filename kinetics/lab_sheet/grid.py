@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
-import io
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from kinetics.errors import Problem, StudyError
-from kinetics.study import WORKBOOK_SUFFIXES
+from kinetics.files import not_readable
+from kinetics.study import WORKBOOK_SUFFIXES, csv_records
 
 __all__ = ["Cell", "Grid", "address", "read_grids", "shown", "transposed"]
 
@@ -114,8 +112,9 @@ def read_grids(paths: Sequence[Path]) -> list[Grid]:
 
 
 def _read(path: Path) -> list[Grid]:
-    if not path.is_file():
-        raise StudyError(Problem("no such file", "check the path", file=str(path)))
+    fault = not_readable(path)
+    if fault:
+        raise StudyError(Problem(fault, "check the path", file=str(path)))
     if path.suffix.lower() in WORKBOOK_SUFFIXES:
         return list(_sheets(path))
     if path.suffix.lower() == ".xls":
@@ -145,8 +144,10 @@ def _sheets(path: Path) -> Iterator[Grid]:
     try:
         values = load(path, data_only=True)
         formulas = load(path, data_only=False)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        what = f"the workbook cannot be read: {error}"
+    except MemoryError:
+        raise
+    except Exception as error:  # openpyxl raises what zipfile, zlib, the XML parser and its own code raise
+        what = f"the workbook cannot be read: {type(error).__name__}: {error}"
         raise StudyError(Problem(what, "save it again as .xlsx", file=path.name)) from error
     problems = []
     for sheet in values.worksheets:
@@ -205,7 +206,12 @@ def _csv(path: Path) -> Grid:
         )
     if not text.strip():
         raise StudyError(Problem("the file is empty", "save the sheet again", file=path.name))
-    tables = {mark: list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) for mark in _DELIMITERS}
+    tables: dict[str, list[list[str]]] = {}
+    for mark in _DELIMITERS:
+        records = csv_records(text, path.name, mark)
+        if isinstance(records, Problem):
+            raise StudyError(records)
+        tables[mark] = records
     delimiter = max(_DELIMITERS, key=lambda mark: _usual_width(tables[mark]))
     rows = tuple(tuple(_cell(cell) for cell in row) for row in tables[delimiter])
     how = f"{'UTF-8' if encoding == 'utf-8-sig' else encoding}, columns divided by {_MARKS[delimiter]}"

@@ -20,6 +20,7 @@ from kinetics.lab_sheet.interpretation import Interpretation, interpret
 from kinetics.lab_sheet.proposal import proposal_text
 from kinetics.lab_sheet.questions import PROPOSED, QUESTIONS, Item, Question, item_answers
 from kinetics.lab_sheet.sheet_reading import SheetReading, read_sheet
+from kinetics.spreadsheets import csv_text, shown_csv_text
 from kinetics.study import Study, read_study, validate_study
 
 __all__ = ["INTERPRETATIONS", "Imported", "OpenQuestions", "import_study", "run_import"]
@@ -312,8 +313,9 @@ def _write(folder: Path, made: Interpretation, table: DataFrame, *, force: bool)
     """Write the study folder whole or not at all. StudyError where the study would have problems."""
     with whole_folder(folder, replace=force) as partial:
         (partial / "dictionary.toml").write_text(tomli_w.dumps(dict(made.dictionary)), encoding="utf-8")
-        for name, content in {**made.tables, "interpretations": table}.items():
-            content.to_csv(partial / f"{name}.csv", index=False, lineterminator="\n")
+        for name, content in made.tables.items():
+            (partial / f"{name}.csv").write_text(csv_text(content, f"{name}.csv"), encoding="utf-8")
+        (partial / "interpretations.csv").write_text(shown_csv_text(table), encoding="utf-8")
         problems = validate_study(partial)
         if problems:
             raise StudyError([_in_the_sheet(problem, made) for problem in problems])

@@ -4,6 +4,7 @@ In a wheel these folders lie beside this file, otherwise at the root of the chec
 slash, a backslash or a dot is a name of the library; any other is the path of a file of the user's.
 """
 
+import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -58,7 +59,7 @@ def find(kind: Kind, reference: str | Path) -> Location:
     path = Path(reference)
     if kind in _README_PREFIX and text.startswith(_README_PREFIX[kind]):
         shipped = ROOT / text
-        if shipped.exists() and not path.exists():
+        if os.path.exists(shipped) and not os.path.exists(path):
             path = shipped
     return Location(path, bare=False)
 

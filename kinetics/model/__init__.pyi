@@ -8,6 +8,7 @@ from .model import (
     State as State,
     allowed as allowed,
     library_models as library_models,
+    load_file as load_file,
     load_model as load_model,
 )
 from .priors import (
@@ -23,3 +24,4 @@ from .priors import (
     inverse_link as inverse_link,
     link as link,
 )
+from .trust import model_file as model_file, remember as remember

@@ -16,12 +16,14 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import numpy as np
 
 from kinetics.arguments import require
 from kinetics.content import run_source
 from kinetics.errors import ModelError, Problem, did_you_mean
-from kinetics.library import find, names
+from kinetics.library import names
 from kinetics.model.priors import HalfNormal, Link, LogNormal, Prior, describe
+from kinetics.model.trust import ModelFile, model_file, run_here
 from kinetics.regimen import Doses
 from kinetics.units import UnitError, dimension
 
@@ -34,6 +36,7 @@ __all__ = [
     "State",
     "allowed",
     "library_models",
+    "load_file",
     "load_model",
 ]
 
@@ -179,6 +182,7 @@ class Model:
     doc: str = ""
     path: str = ""
     sha256: str = ""
+    file_sha256: str = ""
     joined: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -263,21 +267,21 @@ def load_model(reference: str | Path, **options: Any) -> Model:
     ['TS']
     """
     require(reference=(reference, str | Path))
-    text = str(reference)
-    path, bare = find("models", text)
-    if path.suffix != ".py":
-        raise ModelError(Problem("a model is a .py file", "see a model of the library", file=str(path)))
-    if not path.is_file():
-        remedy = did_you_mean(text, library_models()) if bare else "check the path"
-        raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
+    return load_file(model_file(reference), options)
+
+
+def load_file(file: ModelFile, options: Mapping[str, Any]) -> Model:
+    """The model of a file that was read, with the `options` of its own `build`; errors as of `load_model`."""
     hashable = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    return _load(path.resolve(), path.read_bytes(), tuple(sorted(hashable.items())))
+    run_here.add(file.sha256)
+    return _load(file.path, file.source, tuple(sorted(hashable.items())))
 
 
 @lru_cache(maxsize=256)
 def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Model:
     """The checked model of a file's content and options."""
-    sha = hashlib.sha256(source).hexdigest()
+    file_sha = hashlib.sha256(source).hexdigest()
+    sha = file_sha
     try:
         module = run_source(path, f"kinetics_model_{path.stem}_{sha[:12]}", source)
     except (Exception, SystemExit) as error:
@@ -295,6 +299,7 @@ def _load(path: Path, source: bytes, options: tuple[tuple[str, Any], ...]) -> Mo
         doc=module.__doc__ or "",
         path=str(path),
         sha256=sha,
+        file_sha256=file_sha,
         options=dict(options),
     )
     problems = [Problem(what, remedy, file=model.path) for what, remedy in _problems(model)]
@@ -398,12 +403,43 @@ def _name_problems(model: Model) -> Iterator[tuple[str, str]]:
     functions |= {f"derived {name}": (derived.value, (p,)) for name, derived in model.derived.items()}
     for where, (function, arguments) in functions.items():
         try:
-            jax.eval_shape(function, *arguments)
+            result = _traced(function, arguments)
         except KeyError as error:
             name = str(error.args[0]) if error.args else ""
             yield f"{where} reads {name!r}, which it is not given", _right_name(model, name)
         except Exception:
             continue
+        else:
+            yield from _shape_problems(where, result, (3,) if model.solution is not None else ())
+
+
+def _traced(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """What a function returns for arguments that have a shape and no number."""
+    results = []
+
+    def keep(*values: Any) -> float:
+        results.append(function(*values))
+        return 0.0
+
+    jax.eval_shape(keep, *arguments)
+    return results[0]
+
+
+def _shape_problems(where: str, result: Any, records: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+    """What a function of a model returns in another shape than `records`, () for one value; a derived
+    quantity is one value always.
+    """
+    shape = () if where.startswith("derived") else records
+    parts = {"": result}
+    if where in ("vector_field", "solution"):
+        parts = dict(result) if isinstance(result, Mapping) else {"all states": None}
+    for name, part in parts.items():
+        is_number = isinstance(part, float | int | np.number | jax.Array | np.ndarray)
+        if not is_number or np.shape(part) != shape:
+            of = f" for {name}" if name else ""
+            returned = f"the shape {np.shape(part)}" if is_number else "no number"
+            what = f"{where} returns {returned}{of}"
+            yield what, "return one number for each record: elementwise operations on y, t and p alone"
 
 
 def _right_name(model: Model, name: str) -> str:

@@ -29,7 +29,7 @@ from typing import Any, Literal, get_args
 from pandas import DataFrame, isna
 
 from kinetics.errors import InputError, Problem, StudyError
-from kinetics.study import RawTable, Study, integers, numbers, read_columns, subjects_of
+from kinetics.study import Column, RawTable, Study, integers, numbers, read_columns, subjects_of, times
 
 __all__ = [
     "SYSTEM",
@@ -324,9 +324,13 @@ def _worst(events: DataFrame, subject: str, event: str) -> int:
 
 def _columns(raw: RawTable) -> dict[str, Sequence[Any]]:
     """The fields of `Signs`: name -> one value per row."""
+    subject = subjects_of(raw)
+    day = times(raw, "time", Column(unit="day"), "signs")
+    twice = DataFrame({"subject": subject, "day": day}).duplicated() & day.notna()
+    raw.flag(twice, "time", "a second row of this subject and time", "keep one of them, or correct its time")
     columns: dict[str, Sequence[Any]] = {
-        "subject": subjects_of(raw).tolist(),
-        "day": numbers(raw, "time").tolist(),
+        "subject": subject.tolist(),
+        "day": day.tolist(),
         "temperature": [None if t != t else t for t in numbers(raw, "temperature", required=False)],
         "vasopressors": integers(raw, "vasopressors", default=0).astype(int).tolist(),
     }

@@ -30,7 +30,7 @@ from kinetics.outcomes.recist import (
     overall_responses,
     sum_of_diameters,
 )
-from kinetics.study import RawTable, Study, numbers, read_columns, subjects_of
+from kinetics.study import Column, RawTable, Study, numbers, read_columns, subjects_of, times
 
 __all__ = ["LesionResponses", "lesion_responses", "other_than_recorded", "read_lesions"]
 
@@ -210,7 +210,7 @@ def _rows(raw: RawTable) -> list[dict[str, Any]]:
         raw.flag(~words.isin(["yes", "no"]), name, "neither yes nor no", "write yes or no")
     columns = {
         "subject": subjects_of(raw),
-        "time": numbers(raw, "time"),
+        "time": times(raw, "time", Column(unit="day"), "lesions"),
         "kind": kind,
         "state": state,
         "lesion": raw.words("lesion"),
@@ -218,5 +218,7 @@ def _rows(raw: RawTable) -> list[dict[str, Any]]:
         "node": raw.words("node", "no") == "yes",
         "larger": raw.words("larger", "no") == "yes",
     }
+    twice = DataFrame(columns).duplicated(["subject", "time", "lesion"]) & ~raw.missing("lesion")
+    raw.flag(twice, "lesion", "a second row of this lesion at this visit", "keep one of them")
     table = DataFrame(columns).sort_values(["subject", "time"], kind="stable")
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
+from kinetics.files import not_a_name
 from kinetics.library import find, is_bare, names
 from kinetics.plan.tables import (
     Allometry,
@@ -32,6 +34,7 @@ from kinetics.plan.tables import (
     SolverSpec,
     of_a_deviation,
 )
+from kinetics.streams import LARGEST_SEED
 from kinetics.toml import Spec, problems_of, read_toml
 
 __all__ = ["FitKeys", "FitPlan", "Method", "find_plan", "plan_of", "plan_sha256", "read_plan"]
@@ -50,7 +53,7 @@ class FitPlan(Spec):
 
     model: str = Field(description="the model: a name in the library, or the path of a model file")
     data: str = Field(description="the study: a name in the library, or the path of its folder or file")
-    seed: int = Field(default=0, description="seed of every random number of the fit")
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="seed of every random number of the fit")
     method: Method = Field(
         default="nuts", description="how the posterior or its maximum is computed; case does not matter"
     )
@@ -137,9 +140,18 @@ class FitPlan(Spec):
     @field_validator("name")
     @classmethod
     def _folder(cls, name: str) -> str:
-        if set(name) & {"/", "\\"} or name in (".", ".."):
-            raise ValueError("a name is that of one folder in --out: no slash, not `..`")
+        fault = not_a_name(name) if name else ""
+        if fault:
+            raise ValueError(f"a name is that of one folder in --out, and {fault}")
         return name
+
+    @field_validator("vary", "products")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in names or ():
+            if (names or ()).count(name) > 1:
+                raise ValueError(f"{name!r} is there twice; name it once")
+        return names
 
     def resolved(self) -> dict[str, Any]:
         """Return the plan as plain values, without those that say nothing.
@@ -210,7 +222,7 @@ def find_plan(source: str | Path) -> Path:
     require(source=(source, str | Path))
     text = str(source)
     path = find("fits", text).path
-    if not path.is_file():
+    if not os.path.lexists(path):
         library_fits = names("fits")
         remedy = did_you_mean(Path(text).stem, library_fits) if library_fits else "check the path"
         raise PlanError(Problem(f"no fit {text!r}", remedy, file=text))

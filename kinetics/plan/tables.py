@@ -345,15 +345,21 @@ class Sampler(Spec):
     """
 
     kind: Literal["NUTS"] = Field(default="NUTS", description="the sampler of method nuts; there is one")
-    chains: int = Field(default=4, ge=1, description="number of independent chains")
-    warmup: int = Field(default=1000, ge=10, description="iterations of adaptation in each chain, not kept")
+    chains: int = Field(default=4, ge=1, le=1000, description="number of independent chains")
+    warmup: int = Field(
+        default=1000, ge=10, le=1_000_000, description="iterations of adaptation in each chain, not kept"
+    )
     draws: int = Field(
         default=1000,
         ge=10,
+        le=1_000_000,
         description="draws kept of each chain after warm-up; each takes `thin` iterations",
     )
     thin: int = Field(
-        default=1, ge=1, description="iterations for each draw that is kept; 1 keeps every iteration"
+        default=1,
+        ge=1,
+        le=10_000,
+        description="iterations for each draw that is kept; 1 keeps every iteration",
     )
     target_accept: float = Field(
         default=0.9,
@@ -376,6 +382,7 @@ class Sampler(Spec):
     starts: int | None = Field(
         default=None,
         ge=1,
+        le=10_000,
         description="number of places from which the maximum is searched for; default: one, and others "
         "where it fails",
     )

@@ -4,6 +4,7 @@
 - `records`: predictions at the study's records: replicated studies, PRED and IPRED.
 - `patients`: parameters of new patients, from a fit, from a model's priors, or typical.
 - `simulated_curves`: `simulate`, a model and a regimen in, the curves of virtual patients out.
+- `times_of_text`: the days of `0:90:1`, as commands and batches write them.
 - `sampling_design`: what a sampling design can teach, and which samples teach most.
 """
 

@@ -35,3 +35,4 @@ from .simulated_curves import (
     simulated_values as simulated_values,
     simulation as simulation,
 )
+from .times_of_text import days_of_text as days_of_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,11 +109,11 @@ def find_protocol(source: str | Path) -> Path:
     require(source=(source, str | Path))
     text = str(source)
     path = Path(text)
-    if not path.exists():
+    if not os.path.lexists(path):
         path = find("protocols", text).path
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "protocol.toml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise PlanError(Problem(f"no protocol {text!r}", did_you_mean(text, names("protocols")), file=text))
     return path
 

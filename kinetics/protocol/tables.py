@@ -104,7 +104,7 @@ class Dosing(Spec):
 
     route: Literal["iv", "hepatic_artery", "portal_vein"]
     days: tuple[float, ...] = Field(min_length=1, description="of a cycle's infusions, from its first")
-    cycles: int = Field(1, ge=1)
+    cycles: int = Field(1, ge=1, le=1000)
     days_between_cycles: float | None = Field(None, gt=0)
     begins_on_days: tuple[float, float] | None = None
     decided_by: str = ""
@@ -130,7 +130,7 @@ class TitrationRule(Spec):
     """
 
     levels: int = Field(1, ge=1)
-    size: int = Field(1, ge=1)
+    size: int = Field(1, ge=1, le=100)
     triggers: Point[tuple[Trigger, ...]] = Point()
     triggers_needed: int = Field(1, ge=1, description="so many triggers end it; a DLT always does")
     after_trigger: Point[Literal["fill", "leave"]] = Point()
@@ -158,7 +158,7 @@ class Escalation(Spec):
     """
 
     variant: Literal["protocol", "storer", "korn", "crmpack"] = "protocol"
-    cohort: int = Field(3, ge=1)
+    cohort: int = Field(3, ge=1, le=100)
     days_between_patients: float = Field(0.0, ge=0)
     second_dlt: Literal["may_stay_away", "must_stay_away"] = "may_stay_away"
 
@@ -200,7 +200,7 @@ class MtdRule(Spec):
     """
 
     definition: str
-    evaluable: int = Field(6, ge=1)
+    evaluable: int = Field(6, ge=1, le=1000)
     dlts: int = Field(1, ge=0)
     fill_top_level: bool
     overdose_above: float = Field(0.33, gt=0, lt=1, description="true DLT probability called overdosing")
@@ -230,6 +230,8 @@ class Size(Spec):
     def _rising(cls, planned: Point[tuple[int, int]]) -> Point[tuple[int, int]]:
         if planned.value is not None and not 1 <= planned.value[0] <= planned.value[1]:
             raise ValueError("`planned` is the fewest and the most patients")
+        if planned.value is not None and planned.value[1] > 10_000:
+            raise ValueError("`planned` is more than 10,000 patients")
         return planned
 
 
@@ -280,7 +282,7 @@ class ExpansionCohort(Spec):
     """
 
     name: str = Field(min_length=1)
-    patients: int = Field(ge=1)
+    patients: int = Field(ge=1, le=1000)
     null_rate: float | None = Field(None, gt=0, lt=1)
     target_rate: float | None = Field(None, gt=0, lt=1)
     weight: float | None = Field(None, ge=0, le=1)

@@ -50,6 +50,8 @@ _REPEAT = {
 }
 KEYS = (*_REQUIRED, *AMOUNTS, *_CEILINGS, "minutes", "cycle", "repeat")
 
+MOST_DOSES = 100_000  # of one regimen
+MOST_REPEATS = 10_000  # courses of one regimen: one a day for 27 years
 _PRODUCTS = ("car_nk", "car_t")
 _WEEK = 7 * 1440.0  # minutes: as for a study's doses, no infusion is longer
 
@@ -218,6 +220,9 @@ def _repeat_problems(every_days: object, times: object) -> Iterator[Problem]:
     if not _is_whole(times, 1):
         what = f"times = {times!r} is not a whole number from 1 up"
         yield Problem(what, f"write {_REPEAT['times']}")
+    elif isinstance(times, Integral) and int(times) > MOST_REPEATS:
+        what = f"times = {times} is more than {MOST_REPEATS} courses"
+        yield Problem(what, "write the courses that are given")
 
 
 def _value_problems(keys: Mapping[str, Any]) -> Iterator[Problem]:
@@ -312,6 +317,9 @@ def repeated(doses: Sequence[Dose], *, every_days: float | int, times: int) -> l
     """
     if problems := list(_repeat_problems(every_days, times)):
         raise PlanError(problems)
+    if len(doses) * int(times) > MOST_DOSES:
+        what = f"{len(doses)} doses repeated {times} times are more than {MOST_DOSES} doses"
+        raise PlanError(Problem(what, "write the doses that one patient is given"))
     cycles: dict[str, set[int]] = {}
     for dose in doses:
         cycles.setdefault(dose.product, set()).add(dose.cycle)

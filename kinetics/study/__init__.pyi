@@ -4,10 +4,11 @@ from .cells import (
     numbers as numbers,
     read_columns as read_columns,
     subjects_of as subjects_of,
+    times as times,
 )
 from .dictionary import NOT_DECLARED as NOT_DECLARED, Analyte as Analyte, Column as Column
 from .doses import ROUTES as ROUTES, one_cycle_note as one_cycle_note
-from .raw_table import RawTable as RawTable
+from .raw_table import RawTable as RawTable, csv_records as csv_records
 from .sources.cdisc import (
     CDISC_ROUTES as CDISC_ROUTES,
     PUBLISHED as PUBLISHED,
@@ -15,6 +16,7 @@ from .sources.cdisc import (
     Variable as Variable,
     adam_name as adam_name,
 )
+from .sources.declared import EventTableOptions as EventTableOptions
 from .sources.excel import WORKBOOK_SUFFIXES as WORKBOOK_SUFFIXES
 from .sources.parquet import need_pyarrow as need_pyarrow
 from .study import Study as Study, read_study as read_study, validate_study as validate_study

@@ -6,6 +6,7 @@ that table; this one checks what only several tables, or several rows, show toge
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from pathlib import Path
 from pandas import DataFrame, Series
 
 from kinetics.errors import Problem, did_you_mean
+from kinetics.files import not_readable
 from kinetics.study.cells import nearest
 from kinetics.study.dictionary import Dictionary, read_dictionary
 from kinetics.study.doses import dose_table
@@ -37,6 +39,7 @@ __all__ = [
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
 
+_FETCH = "put the table there (of a link, fetch the data that it points to), or remove it"
 _MOST_GUESSES = 50  # unknown subjects for which the nearest listed one is sought
 _TEXT = {  # table -> its standard columns of text
     "doses": ("subject", "unit", "product", "route", "level"),
@@ -71,11 +74,15 @@ class Reading:
 
 def read_folder(folder: Path) -> Reading:
     """The canonical tables of a study folder."""
-    if not folder.is_dir():
-        siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    if not os.path.isdir(folder):
+        siblings = [path.name for path in folder.parent.iterdir()] if os.path.isdir(folder.parent) else []
         remedy = did_you_mean(folder.name, siblings) if siblings else "check the path"
         return Reading(None, [Problem("no such folder", remedy, file=str(folder))])
-    present = {path.name for path in folder.iterdir()}
+    try:
+        present = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        what = f"the folder cannot be read: {error.strerror}"
+        return Reading(None, [Problem(what, "mend its permissions", file=str(folder))])
     files = table_files(folder)
     problems = list(_file_problems(folder, present, files))
     dictionary = None
@@ -84,6 +91,11 @@ def read_folder(folder: Path) -> Reading:
         problems += dictionary_problems
     raw: dict[str, RawTable | None] = {}
     for name, path in files.items():
+        fault = not_readable(path)
+        if fault:
+            raw[name] = None
+            problems.append(Problem(fault, _FETCH, file=path.name))
+            continue
         read = read_parquet_table if path.suffix == ".parquet" else read_table
         raw[name], table_problems = read(path)
         problems += table_problems
@@ -109,12 +121,13 @@ def _file_problems(folder: Path, present: set[str], files: Mapping[str, Path]) -
 def table_files(folder: Path) -> dict[str, Path]:
     """Table (`subjects.csv` ...) -> the file it is read from: the CSV, else the Parquet file of that name.
 
-    Tables without a file are left out.
+    Tables without a file are left out. What has the name of a table and is no file that can be read, such as
+    a link to data that were not fetched, is among them.
     """
     files = {}
     for name in (*REQUIRED_FILES, *OPTIONAL_FILES):
         for path in (folder / _parquet(name), folder / name):  # the CSV wins
-            if path.is_file():
+            if os.path.lexists(path):
                 files[name] = path
     return files
 
@@ -210,6 +223,8 @@ def _problems_across(
             yield from _unknown_subjects(source, table, listed)
         if name in ("doses", "observations"):
             yield from _unsorted(source, table, "product" if name == "doses" else "analyte")
+        if "doses" in made and name == "responses":
+            yield from _responses_before_doses(source, table, made["doses"])
         if "doses" in made and name != "doses":
             yield from _too_early(source, table, made["doses"], dictionary.screening_days)
     observations = raw.get("observations.csv")
@@ -251,6 +266,15 @@ def _too_early(source: RawTable, table: DataFrame, doses: DataFrame, days: float
     what = f"more than {days:g} days before the subject's first dose"
     remedy = f"check the sign and the unit, or set screening_days in {source.dictionary}"
     yield from source.problems_where(table["time"] < first_dose - days, "time", what, remedy)
+
+
+def _responses_before_doses(source: RawTable, table: DataFrame, doses: DataFrame) -> Iterator[Problem]:
+    """Problems of responses that are said to be there before the subject's first dose."""
+    if "overall" in table:
+        first_dose = table["subject"].map(doses.groupby("subject")["time"].min())
+        early = (table["time"] < first_dose) & table["overall"].notna()
+        what = "a response before the subject's first dose"
+        yield from source.problems_where(early, "overall", what, "leave `overall` empty at baseline")
 
 
 def _repeated_observations(source: RawTable, observations: DataFrame) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pandas import Series
 
 from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.files import not_readable
 from kinetics.study.dictionary import Column
 from kinetics.study.raw_table import RawTable, is_missing, is_number, read_table
 from kinetics.units import UnitError, convert
@@ -296,8 +297,9 @@ def read_columns(
     not exist.
     """
     file = Path(path)
-    if not file.is_file():
-        raise StudyError(Problem("no such file", f"name {wanted}", file=str(path)))
+    fault = not_readable(file)
+    if fault:
+        raise StudyError(Problem(fault, f"name {wanted}", file=str(path)))
     raw, problems = read_table(file)
     if raw is None:
         raise StudyError(problems)

@@ -37,6 +37,7 @@ __all__ = [
     "dictionary_of",
     "make_dictionary",
     "read_dictionary",
+    "wrong_types",
 ]
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -231,6 +232,19 @@ def make_dictionary(content: Mapping[str, object], file: str) -> Described:
         return None, problems
     dictionary, more = make_dictionary(patched, file)
     return dictionary, problems + more
+
+
+def wrong_types(content: Mapping[str, object], file: str) -> list[Problem]:
+    """Problems of the values whose type is wrong: a number where a text or a table is wanted."""
+    try:
+        Dictionary.model_validate(content)
+    except ValidationError as error:
+        return [
+            _problem(file, detail["loc"], detail["type"], detail["msg"], detail.get("input"))
+            for detail in error.errors()
+            if detail["type"].endswith("_type")
+        ]
+    return []
 
 
 def _patched(

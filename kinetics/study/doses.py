@@ -161,6 +161,7 @@ def _amounts_of_column(
         if per_kg:
             _need_weights(raw, column, weights, unit_rows)
             unit_amount = unit_amount * weights
+        _check_size(raw, column, unit_amount, unit_rows, target)
         amount = amount.where(~unit_rows, unit_amount)
         canonical_unit = canonical_unit.where(~unit_rows, target)
     return amount, canonical_unit
@@ -188,6 +189,25 @@ def _target(raw: RawTable, column: str, unit: str, rows: Series) -> tuple[float,
         what = f"{unit!r} is {dimension(unit)}, the column counts cells"
         raw.report(what, "put it in a column named amount", column=column)
     return convert(unit, to), target, per_kg
+
+
+_PLAUSIBLE = {  # canonical unit -> the least and the largest whole dose that anybody is given
+    "cells": (10, 1e13),  # a guess, and a third of all cells of a human body (3e13: Sender 2016)
+    "mg": (1e-9, 1e9),  # from a picogram to a ton: cells in a column of mg are said elsewhere
+}
+
+
+_UNKNOWN_AMOUNT = 1.0  # stands for a dose whose size is not published, as in the library's car22
+
+
+def _check_size(raw: RawTable, column: str, amount: Series, rows: Series, unit: str) -> None:
+    """Report whole doses that are too small or too large for their unit."""
+    if unit in _PLAUSIBLE:
+        least, most = _PLAUSIBLE[unit]
+        small = (amount > 0) & (amount < least) & (amount != _UNKNOWN_AMOUNT)
+        odd = rows & (small | (amount > most))
+        what = f"a whole dose outside {least:g} to {most:g} {unit}"
+        raw.flag(odd, column, what, "check the number and the unit: cells, cells/kg, 1e6 cells, mg ...")
 
 
 def _need_weights(raw: RawTable, column: str, weights: Series, rows: Series) -> None:

@@ -30,7 +30,7 @@ OURS = ("dictionary.toml", "fetch.toml", "convert.py")  # the files that ship; a
 
 def is_fetchable(folder: Path) -> bool:
     """Whether a library data set is fetched and converted rather than shipped."""
-    return (folder / "fetch.toml").is_file()
+    return os.path.isfile(folder / "fetch.toml")
 
 
 def cache_folder() -> Path:

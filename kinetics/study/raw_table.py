@@ -23,6 +23,7 @@ __all__ = [
     "MISSING",
     "RawTable",
     "cell_text",
+    "csv_records",
     "decode",
     "is_missing",
     "is_number",
@@ -70,7 +71,7 @@ class RawTable:
 
     def cells(self, column: str) -> Series:
         """The stripped text of a column; a column of empty cells where the table has none of this name."""
-        if column not in self.frame.columns:
+        if column not in self.frame.columns or self.frame.empty:  # pandas makes numbers of no cells
             return Series("", index=self.frame.index, dtype=object)
         return self.frame[column].str.strip()
 
@@ -171,13 +172,45 @@ def read_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
         return None, [text]
     if not text.strip():
         return None, [Problem("the file is empty", "write its header row and its records", file=path.name)]
-    records = list(csv.reader(io.StringIO(text, newline="")))
+    records = csv_records(text, path.name)
+    if isinstance(records, Problem):
+        return None, [records]
     header = records[0]
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         mark = "semicolons" if ";" in header[0] else "tabs"
         remedy = "export with a comma between columns and a point in decimals"
         return None, [Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1)]
     return make_table(path.name, header, list(enumerate(records[1:], start=2)))
+
+
+def csv_records(text: str, file: str, delimiter: str = ",") -> list[list[str]] | Problem:
+    """The cells of a text by row; a Problem at the row where a quote opens that nothing closes.
+
+    Such a quote would take all rows below it into one cell.
+    """
+    records: list[list[str]] = []
+    try:
+        for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            records.append(record)
+    except csv.Error:
+        return _endless_cell(text, file, len(records) + 1)
+    if '"' in text:
+        *_, last = csv.reader(io.StringIO(f"{text}\n{_END}", newline=""), delimiter=delimiter)
+        if last != [_END]:
+            return _endless_cell(text, file, len(records))
+    return records
+
+
+_END = "\x1e"  # a row of its own after the last one, unless a quote is open there
+
+
+def _endless_cell(text: str, file: str, row: int) -> Problem:
+    """The Problem of a cell that does not end, or ends too late for the reader of CSV."""
+    if '"' in text:
+        remedy = "close the quote, or delete it; a quote inside a quoted cell is written twice"
+        return Problem("a quote opens a cell and nothing closes it", remedy, file=file, row=row)
+    what = f"a cell of more than {csv.field_size_limit()} characters"
+    return Problem(what, "is the file a table? shorten the cell", file=file, row=row)
 
 
 def make_table(

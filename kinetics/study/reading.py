@@ -9,6 +9,7 @@ the same name beside the workbook.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kinetics.errors import Problem, did_you_mean
+from kinetics.files import not_readable
 from kinetics.study.assembly import OPTIONAL_FILES, REQUIRED_FILES, Reading, build_tables
 from kinetics.study.dictionary import Dictionary, dictionary_of, read_dictionary
 from kinetics.study.raw_table import RawTable
@@ -34,10 +36,13 @@ _SHEETS = {name.removesuffix(".csv"): name for name in (*REQUIRED_FILES, *OPTION
 
 def read_study_file(path: Path, options: Mapping[str, Any]) -> Reading:
     """Canonical tables of one file, with notes on what was set aside."""
-    if not path.is_file():
-        siblings = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    fault = not_readable(path)
+    if fault:
+        siblings = [file.name for file in path.parent.iterdir()] if os.path.isdir(path.parent) else []
         remedy = did_you_mean(path.name, siblings) if siblings else "check the path"
-        return Reading(None, [Problem("no such file", remedy, file=str(path))])
+        if path.name in siblings:
+            remedy = "put a file there that can be read"
+        return Reading(None, [Problem(fault, remedy, file=str(path))])
     suffix = path.suffix.lower()
     if suffix in WORKBOOK_SUFFIXES:
         return _workbook(path, options)
@@ -148,14 +153,14 @@ def _dictionary_of_workbook(path: Path, workbook: Workbook) -> tuple[Dictionary 
     that holds it, and its Problems.
     """
     beside = sidecar(path)
-    if workbook.dictionary is not None and beside.is_file():
+    if workbook.dictionary is not None and os.path.lexists(beside):
         what = "a dictionary stands in the workbook and in the file beside it"
         return None, beside.name, [Problem(what, "keep one of them", file=beside.name)]
     if workbook.dictionary is not None:
         file = sheet_name(path, "dictionary")
         dictionary, problems = dictionary_of(workbook.dictionary, file)
         return dictionary, file, problems
-    if beside.is_file():
+    if os.path.lexists(beside):
         dictionary, problems = read_dictionary(beside)
         return dictionary, beside.name, problems
     what = "the workbook has no dictionary"

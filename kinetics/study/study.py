@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -250,7 +251,7 @@ def _read(source: str | Path, options: EventTableOptions) -> tuple[Study | None,
         path = _resolve(source)
     except StudyError as error:
         return None, list(error.problems)
-    if path.suffix and not path.is_dir():
+    if path.suffix and not os.path.isdir(path):
         return _read_file(path, options)
     return _read_folder(path, options)
 
@@ -332,7 +333,7 @@ def _resolve(source: str | Path) -> Path:
 def _hash(files: Iterable[Path], more: bytes = b"") -> str:
     """SHA-256 over the names and bytes of the files that exist, sorted by name, and over `more`."""
     digest = hashlib.sha256()
-    for path in sorted((file for file in files if file.is_file()), key=lambda file: file.name):
+    for path in sorted((file for file in files if os.path.isfile(file)), key=lambda file: file.name):
         content = path.read_bytes()
         digest.update(f"{path.name}\0{len(content)}\0".encode())
         digest.update(content)

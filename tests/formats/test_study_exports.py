@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -386,3 +387,42 @@ def test_a_sample_said_to_be_taken_after_a_dose_stays_after_it(tmp_path):
     long = pd.read_csv(export(study, ["adpp"], tmp_path / "adpp").folder / "adpp.csv")
     last = long[long["PARAMCD"] == "TLST"].set_index("AVISIT")["AVAL"]
     assert last["car_t cycle 1"] == 7
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A study whose subject and note are formulas of a spreadsheet."""
+    folder = tmp_path / "hostile"
+    write_study(read_study("synthetic_cart_12"), folder)
+    for name in ("subjects", "doses", "observations", "events"):
+        file = folder / f"{name}.csv"
+        file.write_text(file.read_text().replace("S01", "=HYPERLINK(1)"))
+    return folder
+
+
+def test_a_workbook_has_no_formula_and_gives_the_text_back(hostile: Path, tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    study = read_study(hostile)
+    book = openpyxl.load_workbook(write_study(study, tmp_path / "trial.xlsx"))
+    cells = [cell for sheet in book.worksheets for row in sheet.iter_rows() for cell in row]
+    assert [cell.coordinate for cell in cells if cell.data_type not in ("s", "n", "b")] == []
+    again = read_study(tmp_path / "trial.xlsx")
+    assert again.subject_ids == study.subject_ids
+    assert again.subject_ids[0] == "=HYPERLINK(1)"
+
+
+@pytest.mark.parametrize("name", ["adpc", "adppk", "adpp", "pknca", "csv"])
+def test_no_csv_carries_a_formula_out(hostile: Path, tmp_path: Path, name: str) -> None:
+    study = read_study(hostile)
+    with pytest.raises(InputError, match="a spreadsheet would run this text as a formula"):
+        export(study, name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["S\x01", "x" * 40_000])
+def test_what_no_cell_can_hold_is_refused_with_its_row(tmp_path: Path, text: str) -> None:
+    pytest.importorskip("openpyxl")
+    study = read_study("theophylline")
+    subjects = study.subjects.rename(index={"1": text})
+    with pytest.raises(InputError, match=r"trial\.xlsx \[subjects\] row 2"):
+        write_study(replace(study, subjects=subjects), tmp_path / "trial.xlsx")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kinetics.files import whole_file, whole_folder, write_atomic
+from kinetics.files import not_readable, whole_file, whole_folder, write_atomic
 
 FAILURES = pytest.mark.parametrize(
     "error", [OSError("disk full"), KeyboardInterrupt()], ids=["disk", "ctrl-c"]
@@ -104,7 +110,7 @@ def test_every_file_of_a_folder_is_on_the_disk_before_it_is_renamed(
     synced, replace = set(), os.replace
 
     def rename(source: Path, target: Path) -> None:
-        assert synced == inodes
+        assert synced >= inodes
         replace(source, target)
 
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.fstat(descriptor).st_ino))
@@ -210,3 +216,92 @@ def test_an_old_folder_that_cannot_be_put_back_is_not_deleted(
         pass
     (aside,) = tmp_path.iterdir()
     assert everything(aside) == {"run": "a folder", "run/old.txt": "old"}
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """A umask that keeps everybody else out."""
+    former = os.umask(0o077)
+    yield
+    os.umask(former)
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_the_umask_keeps_from_others_is_kept_from_them(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "run") as partial:
+        write_atomic(partial / "table.csv", "a\n")
+    write_atomic(tmp_path / "table.csv", "a\n")
+    assert mode(tmp_path / "run") == "0o700"
+    assert mode(tmp_path / "run" / "table.csv") == mode(tmp_path / "table.csv") == "0o600"
+
+
+def test_a_file_or_folder_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "table.csv", "old").chmod(0o600)
+    write_atomic(tmp_path / "table.csv", "new")
+    assert mode(tmp_path / "table.csv") == "0o600"
+    old_folder(tmp_path / "run")
+    (tmp_path / "run").chmod(0o700)
+    with whole_folder(tmp_path / "run", replace=True):
+        pass
+    assert mode(tmp_path / "run") == "0o700"
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(
+    tmp_path: Path, whole: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    target = tmp_path / "run"
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from kinetics.files import whole_folder, whole_file\n"
+        f"with {whole.__name__}(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".run.partial-")
+    with whole(target) as partial:
+        assert list(tmp_path.iterdir()) == [partial]
+        with whole_file(target.with_name("other")):
+            assert partial.exists()
+    with whole_file(target.with_name("file")) as first, whole_file(target.with_name("file")):
+        assert first.exists()
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    for whole in (whole_file, whole_folder):
+        with pytest.raises(OSError, match=re.escape(str(tmp_path / "run"))), whole(tmp_path / "run"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert everything(tmp_path) == {}
+
+
+def test_everything_of_a_folder_and_its_name_is_flushed_before_the_block_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(os.readlink(f"/proc/self/fd/{number}")))
+    with whole_folder(tmp_path / "run") as partial:
+        (partial / "deep").mkdir()
+        (partial / "deep" / "table.csv").write_text("a")
+    names = [partial / "deep" / "table.csv", partial / "deep", partial, tmp_path]
+    assert set(flushed) == {str(name) for name in names}
+    assert flushed[-1] == str(tmp_path)
+
+
+def test_what_stands_where_a_file_should_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to("absent")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "pipe")
+    said = {
+        name: not_readable(tmp_path / name) for name in ("file", "absent", "nowhere", "circle", "pipe", "a\0")
+    }
+    assert said == {
+        "file": "",
+        "absent": "no such file",
+        "nowhere": "a link to absent, which is not there",
+        "circle": "a link that leads back to itself",
+        "pipe": "a pipe, not a file",
+        "a\0": "no name of a file",
+    }
+    assert not_readable(tmp_path) == "a folder, not a file"
+    assert not_readable(Path("/dev/zero")) == "a device, not a file"

@@ -64,7 +64,7 @@ def test_a_file_that_is_not_there_gives_the_nearest_that_is(tmp_path: Path) -> N
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert refusal(tmp_path).what == "no such file"
+    assert refusal(tmp_path).what == "a folder, not a file"
 
 
 def test_latin_1_is_refused_with_its_row_and_not_misread(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ BESIDE_THE_LAYERS = {
     "cluster",
     "bench",
     "strangers",
+    "fuzz",
 }
 
 

@@ -232,9 +232,15 @@ def test_a_wrong_value_is_named_with_what_was_given(change: dict[str, Any], says
 @pytest.mark.parametrize(
     ("change", "remedy"),
     [
-        ({"seed": "abc"}, "write a whole number: seed of every random number of the fit"),
+        (
+            {"seed": "abc"},
+            "write a whole number from 0 up and at most 9,223,372,036,854,775,807: seed of every",
+        ),
         ({"method": "nut"}, "write one of 'nuts', 'map', 'laplace', 'vi': how the posterior or its maximum"),
-        ({"sampler": {"draws": 2}}, "write a whole number from 10 up: draws kept of each chain"),
+        (
+            {"sampler": {"draws": 2}},
+            "write a whole number from 10 up and at most 1,000,000: draws kept of each chain",
+        ),
         ({"sampler": 3}, "write a table `[sampler]` of `kind`, `chains`, "),
         ({"covariates": {"cmax": {"covariate": "age"}}}, "write tables `[[covariates.cmax]]` of `covariate`"),
         ({"options": {"form": 1.5}}, "write true or false or text in quotes or a list"),

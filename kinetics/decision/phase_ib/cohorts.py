@@ -97,6 +97,9 @@ def design_of(
     if len(planned) != len(table.cohorts) or min(planned) < 1:
         what = f"{len(planned)} numbers of patients for {len(table.cohorts)} cohorts"
         raise InputError(Problem(what, "give one, from 1, for each cohort"))
+    if max(planned) > MOST_PATIENTS:
+        what = f"{max(planned)} patients in a cohort; at most {MOST_PATIENTS} are computed"
+        raise InputError(Problem(what, "write the patients of one expansion cohort"))
     values: dict[str, Any] = {key: point.value for key, point in points.items()}
     null = tuple(c.null_rate or values["null_rate"] for c in table.cohorts)
     target = tuple(c.target_rate or values["target_rate"] for c in table.cohorts)
@@ -118,6 +121,9 @@ def design_of(
         prior=prior,
         because={key: point.because for key, point in points.items()},
     )
+
+
+MOST_PATIENTS = 1000  # of one cohort: its outcomes are enumerated
 
 
 def decide(

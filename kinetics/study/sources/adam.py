@@ -17,8 +17,10 @@ What the table leaves empty is in a TOML of the same name beside it, which is a 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ from kinetics.study.sources.set_aside import (
     unread_columns,
     unsupported,
 )
-from kinetics.units import UnitError, canonical_unit, convert
+from kinetics.units import UnitError, canonical_unit, convert, dimension, known_units
 
 __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subject_variables"]
 
@@ -294,7 +296,7 @@ def describe_adam(
             if lloq is not None:
                 analyte["lloq"] = lloq
     content["columns"] = _columns(table, content, time_unit)
-    file = sidecar(path).name if sidecar(path).is_file() else path.name
+    file = sidecar(path).name if os.path.lexists(sidecar(path)) else path.name
     dictionary, problems = make_dictionary(content, file)
     table.problems.extend(problems)
     if dictionary is not None and dictionary.adam is not None:
@@ -306,9 +308,12 @@ def _is_marked_synthetic(
     path: Path, table: RawTable, content: Mapping[str, Any], options: Mapping[str, Any]
 ) -> bool:
     """Whether the table has SYNTHFL = Y; a declaration of the contrary is reported."""
+    if "SYNTHFL" in table:
+        odd = ~table.words("SYNTHFL").isin(["", "Y", "N"])
+        table.flag(odd, "SYNTHFL", "neither Y (simulated) nor N (measured)", "write Y or N")
     if "SYNTHFL" not in table or "Y" not in set(table.words("SYNTHFL")):
         return False
-    declared = content["synthetic"] if sidecar(path).is_file() else True
+    declared = content["synthetic"] if os.path.lexists(sidecar(path)) else True
     if options.get("synthetic", declared) is not True:
         what = "SYNTHFL is Y, and the data are declared measured"
         table.problems.append(Problem(what, "write synthetic = true", file=path.name, column="SYNTHFL"))
@@ -328,7 +333,7 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
         if units and units != {declared}:
             what = f"FRLTU is {', '.join(written)}, the time unit is declared {declared}"
             table.problems.append(Problem(what, "correct one of them", file=path.name, column="FRLTU"))
-        return declared
+        return _known_time(path, table, declared, "")
     if len(units) > 1:
         what = f"several time units ({', '.join(written)})"
         table.problems.append(Problem(what, "convert the times to one", file=path.name, column="FRLTU"))
@@ -339,7 +344,20 @@ def _time_unit(path: Path, table: RawTable, spec: dict[str, Any]) -> str:
             f"[adam] in {sidecar(path).name}"
         )
         table.problems.append(Problem(what, remedy, file=path.name))
-    return min(units, default="min")
+        return "min"
+    return _known_time(path, table, min(units), "FRLTU")
+
+
+def _known_time(path: Path, table: RawTable, unit: str, column: str) -> str:
+    """The unit where it is one of time; else it is reported, and minutes stand in for it."""
+    try:
+        if dimension(unit) == "time":
+            return unit
+    except UnitError:
+        pass
+    remedy = f"say one of {', '.join(known_units('time'))}"
+    table.problems.append(Problem(f"unknown unit {unit!r} of time", remedy, file=path.name, column=column))
+    return "min"
 
 
 def _spelt(unit: str) -> str:
@@ -364,6 +382,7 @@ def _analytes(
     observed = RawTable(table.file, frame, table.names, table.dictionary)
     without_unit = []
     codes = observed.cells("PARAMCD")
+    table.problems.extend(_misspelt_codes(observed, codes, spec))
     if isinstance(spec.get("analyte"), str):
         check_single(table, ~Series(doses, index=table.frame.index), "PARAMCD", "analyte")
     every_row = Series(True, index=frame.index)
@@ -397,6 +416,32 @@ def _analytes(
         )
         table.problems.append(Problem(what, remedy, file=path.name))
     return analytes
+
+
+def _misspelt_codes(observed: RawTable, codes: Series, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Problems of rare PARAMCDs that nobody declares: their PARAM is that of a frequent one, or they look
+    like one, or they stand in a single row of a table where another stands in many.
+    """
+    counts = codes[codes != ""].value_counts()
+    declared = spec.get("analyte")
+    known = set(declared) if isinstance(declared, Mapping) else set()
+    labels = observed.words("PARAM")
+    frequent = [str(code) for code in counts.index if counts[code] >= _FREQUENT]
+    for code in map(str, counts.index):
+        others = [other for other in frequent if other != code and counts[other] >= _FREQUENT * counts[code]]
+        if code in known or not others:
+            continue
+        rows = codes == code
+        own = set(labels[rows]) - {""}
+        same = [other for other in others if own & set(labels[codes == other])]
+        near = get_close_matches(code, others, n=1, cutoff=0.7)
+        if same or near or counts[code] == 1:
+            what = f"{code} stands in {counts[code]} rows, {others[0]} in {counts[others[0]]}: a misspelling?"
+            remedy = f"write {(same or near or others)[0]}, or declare its analyte under [adam]"
+            yield from observed.problems_where(rows, "PARAMCD", what, remedy)
+
+
+_FREQUENT = 10  # rows; a code is rare beside one that stands in as many times its rows
 
 
 def analyte_name(spec: Mapping[str, Any] | AdamTable, code: str) -> str:
@@ -534,14 +579,20 @@ def _subjects(table: RawTable, spec: AdamTable, names: Mapping[str, str]) -> Raw
     `names` maps the variable of a covariate to the study's name of it.
     """
     ids = table.cells(spec.subject)
-    subjects = _part(table, ~ids.duplicated() & (ids != ""), {spec.subject: "subject"})
+    first_rows = ~ids.duplicated() & (ids != "")
+    subjects = _part(table, first_rows, {spec.subject: "subject"})
+    weight_column = spec.weight_column or _WEIGHT
+    if weight_column in table:  # of the first rows the table of subjects reports it
+        weight = numbers(replace(table, frame=table.frame.loc[~first_rows]), weight_column, required=False)
+        bad = (weight <= 0).reindex(table.frame.index, fill_value=False)
+        table.flag(bad, weight_column, "the weight is not positive", "correct it, or leave the cell empty")
     shown = dict(subjects.names)
-    for column, name in {spec.weight_column or _WEIGHT: "weight_kg", **names}.items():
+    for column, name in {weight_column: "weight_kg", **names}.items():
         if column in table:
             filled = table.cells(column)[~table.missing(column)]
             first = filled.groupby(ids[filled.index], sort=False).first()
             baseline = subjects.frame["subject"].str.strip().map(first)
-            subjects.frame[name] = baseline.fillna("").astype(object)
+            subjects.frame[name] = baseline.astype(object).where(baseline.notna(), "")
             shown[name] = table.names.get(column, column)
     return replace(subjects, names=shown)
 
@@ -558,6 +609,8 @@ def _doses(table: RawTable, rows: Series, spec: AdamTable, time_unit: str) -> Ra
     doses.frame["unit"] = _of_doses(table, rows, ("DOSEU",), spec.dose_unit, key="dose_unit")
     if isinstance(spec.dose_unit, str):
         check_said_unit(table, rows, ["DOSEU"] if "DOSEU" in table else [], "dose_unit", doses.frame["unit"])
+    if spec.dose_unit is None:
+        _check_units_beside(table, rows)
     product = _of_doses(table, rows, _PRODUCTS, spec.product, key="product")
     doses.frame["product"] = product if spec.product else product.map(snake)
     route = _of_doses(table, rows, ("ROUTE",), spec.route, key="route")
@@ -570,6 +623,20 @@ def _doses(table: RawTable, rows: Series, spec: AdamTable, time_unit: str) -> Ra
     doses.frame["duration"] = durations(table, rows, _as_numbers(doses.cells("amount"), table), given)
     check_repeats(table, rows)
     return doses
+
+
+def _check_units_beside(table: RawTable, doses: Series) -> None:
+    """Report the DOSEU of records, which say the dose before them, that is no unit; that of `doses` is
+    reported as their unit.
+    """
+    words = table.words("DOSEU")
+    for word in dict.fromkeys(words[~doses & (words != "")]):
+        if word in set(words[doses]):
+            continue
+        try:
+            dimension(word)
+        except UnitError as error:
+            table.flag(~doses & (words == word), "DOSEU", str(error), "write the unit of the dose")
 
 
 def _of_doses(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from kinetics.errors import Problem, StudyError, did_you_mean
-from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary
+from kinetics.study.dictionary import NOT_DECLARED, Dictionary, EventTable, make_dictionary, wrong_types
 from kinetics.study.raw_table import RawTable, is_number
 from kinetics.study.sources.code_columns import UNSAID
 from kinetics.study.sources.dates import are_dates
@@ -85,7 +86,7 @@ def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Diction
     content["analytes"], problems = _analytes(path, content, options)
     table.problems.extend(problems)
     content["columns"] = _columns(content, rows)
-    file = sidecar(path).name if sidecar(path).is_file() else path.name
+    file = sidecar(path).name if os.path.lexists(sidecar(path)) else path.name
     dictionary, problems = make_dictionary(content, file)
     table.problems.extend(problems)
     if dictionary is not None and dictionary.event_table is not None:
@@ -117,11 +118,16 @@ def sidecar_content(path: Path, options: Mapping[str, Any]) -> tuple[dict[str, A
             problems.append(Problem(f"unknown option {key!r}", remedy, file=path.name))
     content: dict[str, Any] = {"title": path.stem, "source": "not declared", "licence": "not declared"}
     content["synthetic"] = False
-    if sidecar(path).is_file():
+    file = path.name
+    if os.path.lexists(sidecar(path)):
+        file = sidecar(path).name
         try:
-            content = read_toml(sidecar(path), StudyError, file=sidecar(path).name)
+            content = read_toml(sidecar(path), StudyError, file=file)
         except StudyError as error:
             return None, [*problems, *error.problems]
+        wrong = wrong_types(content, file)
+        if wrong:
+            return None, [*problems, *wrong]
     content.update({key: options[key] for key in ("synthetic", "screening_days") if key in options})
     spec = content.setdefault("event_table", {})
     for key in EventTable.model_fields:
@@ -129,6 +135,9 @@ def sidecar_content(path: Path, options: Mapping[str, Any]) -> tuple[dict[str, A
             spec[key] = text_keys(options[key])
     if "value_unit" in options:
         spec["dv_unit"] = text_keys(options["value_unit"])
+    wrong = wrong_types(content, file)
+    if wrong:
+        return None, [*problems, *wrong]
     return content, problems
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from pandas import Series
+from pandas import DataFrame, Series
 
 from kinetics.errors import Problem
 from kinetics.study.assembly import Reading, by_subject
-from kinetics.study.cells import numbers
+from kinetics.study.cells import LONGEST_DAYS, numbers
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.cdisc import TIME_UNITS
 from kinetics.study.sources.known_columns import with_role
@@ -30,6 +31,8 @@ def check_repeats(table: RawTable, rows: Series) -> None:
     interval = numbers(table, "II", required=False).fillna(0.0)
     bad = rows & ((additional < 0) | (additional % 1 != 0))
     table.flag(bad, "ADDL", "not a whole number of doses", "write 0, 1, 2, ...")
+    large = rows & ~bad & (additional > MOST_DOSES)
+    table.flag(large, "ADDL", f"more than {MOST_DOSES} doses", "write the number of doses after the first")
     without = rows & (additional > 0) & (interval <= 0)
     table.flag(without, "II", "ADDL without an interval", "write the time between doses in II")
 
@@ -88,6 +91,9 @@ def with_further_doses(reading: Reading, days: float, table: RawTable) -> Readin
     doses = tables.doses
     additional = doses["addl"].fillna(0).astype(int)
     interval = doses["ii"].fillna(0.0) if "ii" in doses else Series(0.0, index=doses.index)
+    too_many = list(_too_many(table, doses, additional, additional * interval * days))
+    if too_many:
+        return Reading(None, too_many, reading.notes)
     repeated = doses.loc[doses.index.repeat(additional + 1)]
     count = repeated.groupby(level=0).cumcount()
     repeated = repeated.assign(time=repeated["time"] + count * interval.loc[repeated.index] * days)
@@ -104,6 +110,24 @@ def with_further_doses(reading: Reading, days: float, table: RawTable) -> Readin
     if problems:
         return Reading(None, problems, reading.notes)
     return replace(reading, tables=replace(tables, doses=by_subject(repeated, tables.subjects)))
+
+
+MOST_DOSES = 1_000_000  # of a whole table; the memory of a dose is about 100 bytes
+
+
+def _too_many(table: RawTable, doses: DataFrame, additional: Series, span: Series) -> Iterator[Problem]:
+    """Problems of rows whose further doses go on for longer than any follow-up, and of too many doses in all.
+
+    `span` is the time from each dose to the last of its `additional` ones [day].
+    """
+    remedy = "check ADDL and II; ADDL counts the doses after the first"
+    for row in doses.loc[span > LONGEST_DAYS, "row"]:
+        what = "the further doses of this row (ADDL) go on for more than 20 years"
+        yield table.problem(what, remedy, row=int(row), column="ADDL")
+    if additional.sum() > MOST_DOSES:
+        row = int(doses.loc[additional.idxmax(), "row"])
+        what = f"ADDL makes more than {MOST_DOSES} doses, most of them in this row"
+        yield table.problem(what, remedy, row=row, column="ADDL")
 
 
 def _meets(table: RawTable, row: int, day: float) -> Problem:

@@ -61,6 +61,9 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
         what = "the file has no header" if text.strip() else "the file is empty"
         remedy = "begin it with a row that names the columns (ID, TIME, ...)"
         return None, 0, [Problem(what, remedy, file=path.name)]
+    endless = _endless_cell(path.name, lines[start:])
+    if endless is not None:
+        return None, 0, [endless]
     header_line = lines[start][1].lstrip().lstrip("#")
     separator = _separator(header_line)
     header = _split(header_line, separator)
@@ -75,6 +78,20 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
         records, problems = _with_points(path.name, header, records)
     table, table_problems = make_table(path.name, header, records)
     return table, len(rows) - len(records), [*problems, *table_problems]
+
+
+def _endless_cell(file: str, lines: Sequence[tuple[int, str]]) -> Problem | None:
+    """The Problem of a quote that nothing closes, which would take all rows below it into one cell; and of a
+    cell longer than the reader of CSV takes.
+    """
+    for row, line in _joined(lines):
+        if line.count('"') % 2:
+            remedy = "close the quote, or delete it; a quote inside a quoted cell is written twice"
+            return Problem("a quote opens a cell and nothing closes it", remedy, file=file, row=row)
+        if len(line) > csv.field_size_limit():
+            what = f"a row of {len(line)} characters"
+            return Problem(what, "is the file a table? shorten its cells", file=file, row=row)
+    return None
 
 
 def header_place(rows: Sequence[Sequence[str]]) -> int | None:
@@ -109,19 +126,19 @@ def _separator(header: str) -> str:
 
 def _joined(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """Numbered lines, those of one quoted cell joined under the number of the first."""
-    begun: tuple[int, str] | None = None
+    first = 0
+    parts: list[str] = []  # of the lines since a quote opened
+    quotes = 0
     for row, line in lines:
-        if begun is not None:
-            begun = begun[0], f"{begun[1]} {line}"
-        elif line.count('"') % 2:
-            begun = row, line
-        else:
-            yield row, line
-        if begun is not None and begun[1].count('"') % 2 == 0:
-            yield begun
-            begun = None
-    if begun is not None:
-        yield begun
+        if not parts:
+            first = row
+        parts.append(line)
+        quotes += line.count('"')
+        if quotes % 2 == 0:
+            yield first, " ".join(parts)
+            parts = []
+    if parts:
+        yield first, " ".join(parts)
 
 
 def _split(line: str, separator: str) -> list[str]:

@@ -7,7 +7,7 @@ A formula is read as the value that was stored with it.
 from __future__ import annotations
 
 import importlib
-import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +58,20 @@ def read_workbook(path: Path) -> Workbook | Problem:
     try:
         values = load(path, data_only=True)
         formulas = load(path, data_only=False)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # openpyxl raises what zipfile, zlib, the XML parser and its own code raise
         remedy = "open it in Excel and save it as .xlsx"
-        return Problem(f"not a readable workbook: {error}", remedy, file=path.name)
+        what = f"not a readable workbook: {type(error).__name__}: {error}"
+        return Problem(what, remedy, file=path.name)
     sheets: dict[str, Sheet] = {}
     dictionary = None
-    for name in values.sheetnames:
+    names = [sheet.title for sheet in values.worksheets]  # a chart sheet has no cells
+    for name, count in Counter(name.strip().lower() for name in names).items():
+        if count > 1:
+            what = f"{count} sheets are called {name!r}, but for case and spaces"
+            return Problem(what, "rename or delete the others", file=path.name)
+    for name in names:
         rows = _cells(values[name])
         if name.strip().lower() == DICTIONARY_SHEET:
             dictionary = "\n".join(row[0] if row else "" for row in rows)

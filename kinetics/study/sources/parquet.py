@@ -31,7 +31,9 @@ def read_parquet_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
         return None, [missing]
     try:
         frame = read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # pyarrow raises errors of its own, and what pandas makes of odd metadata
         return None, [Problem(f"not a readable Parquet file: {error}", "write it anew", file=path.name)]
     header = [str(column) for column in frame.columns]
     rows = [[cell_text(value) for value in row] for row in frame.astype(object).itertuples(index=False)]
