@@ -16,6 +16,7 @@ from kinetics.files import write_atomic
 from kinetics.outcomes import (
     ENDPOINTS,
     EVERYONE,
+    RESOLVED_DAYS,
     SIZE,
     Criteria,
     KaplanMeier,
@@ -31,6 +32,7 @@ from kinetics.outcomes import (
     immune_response_rates,
     kaplan_meier,
     lesion_responses,
+    not_compared,
     other_than_recorded,
     read_lesions,
     read_signs,
@@ -38,6 +40,7 @@ from kinetics.outcomes import (
     strata_of,
     strata_table,
     survival_times,
+    unproven,
 )
 from kinetics.plot import (
     plot_kaplan_meier,
@@ -261,37 +264,91 @@ def astct(
     ],
     study: Annotated[
         str | None,
-        typer.Option(help="A study whose recorded ASTCT grades are compared; exit 1 if one differs."),
+        typer.Option(
+            help="A study: gives the first infusions, and its recorded ASTCT grades are compared; exit 1 if "
+            "the signs do not allow one."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the worst grades as rows for events.csv.")] = None,
+    resolved_days: Annotated[
+        float, typer.Option(help="Days without a sign after which an episode is over; 2 is a guess.")
+    ] = RESOLVED_DAYS,
     as_json: Json = False,
 ) -> None:
     """CRS and ICANS by ASTCT 2019 from raw signs, time by time, with the sign that makes each grade.
 
-    ICANS is graded where the table has a column `ice`. Never converted from or into CTCAE. Columns and their
-    codes: subject, time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen
-    (none, low_flow, blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation);
-    vasopressin, treated, other_cause, ice, consciousness, seizure, motor_weakness, oedema.
+    An empty cell is a sign not looked for: the grade then has bounds, at_least and at_most. ICANS is graded
+    where the table has a column of it. Never converted from or into CTCAE. Columns and their codes: subject,
+    time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen (none, low_flow,
+    blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation); vasopressin, treated,
+    other_cause (no, yes, crs, icans), sedated; ice or capd, consciousness, seizure, motor_weakness, oedema,
+    posturing, papilloedema, sixth_nerve_palsy, cushing_triad; baseline_oxygen, baseline_ice, baseline_capd.
 
     Example: `kinetics astct signs.csv --study data/mine --out crs.csv`
     """
-    by_subject = read_signs(signs)
-    icans = any(row.ice is not None for rows in by_subject.values() for row in rows)
-    grades = astct_grades(by_subject, icans=icans)
+    data = None if study is None else read_study(study)
+    table = read_signs(signs)
+    starts = None if data is None else first_infusions(data)
+    grades = astct_grades(table, resolved_days=resolved_days, first_infusions=starts)
     events = astct_events(grades)
-    answer = {"grading_system": "astct_2019", "grades": records(grades), "events": records(events)}
-    text = f"grades, ASTCT 2019\n{table_text(grades)}\n\nworst of each subject\n{table_text(events)}"
+    open_events = unproven(events)
+    answer = {
+        "grading_system": "astct_2019",
+        "resolved_days": resolved_days,
+        "never_there": table.never_there,
+        "grades": records(grades),
+        "events": records(events),
+    }
+    text = "\n\n".join(f"{name}, ASTCT 2019\n{table_text(rows)}" for name, rows in _by_event(grades).items())
+    text += f"\n\nworst of each episode\n{_table_or_none(events)}\n"
+    text += f"\nan episode is over after {resolved_days:g} days without a sign of it"
+    if resolved_days == RESOLVED_DAYS:
+        text += " (a guess; --resolved-days)"
+    if table.never_there:
+        text += f"\nwithout a column, and so never there: {', '.join(table.never_there)}"
     differ = None
-    if study is not None:
-        differ = disagreements(events, read_study(study), icans=icans)
-        answer["disagreements"] = records(differ)
-        text += f"\n\nrecorded grades that differ\n{_table_or_none(differ)}"
+    if data is not None:
+        differ = disagreements(grades, data)
+        silent = not_compared(grades, data)
+        answer |= {"disagreements": records(differ), "not_compared": records(silent)}
+        text += f"\n\nrecorded grades that the signs do not allow\n{_table_or_none(differ)}"
+        if len(silent):
+            text += f"\n\nnot compared\n{table_text(silent)}"
     if out is not None:
-        write_atomic(out, events.drop(columns="begins").to_csv(index=False))
+        write_atomic(out, _for_events(events).to_csv(index=False))
         text += f"\nwritten: {out}"
+        if (events["at_least"] & events["grade"].notna()).any():
+            text += "\nat_least = yes: the grade is a lower bound (declare the column in dictionary.toml)"
+        for row in records(open_events):
+            text += f"\nnot written: {row['subject']} {row['event']} of day {row['time']:g}, "
+            text += "which the signs neither prove nor exclude"
     print_result(answer, text, as_json)
     if differ is not None and len(differ):
         raise typer.Exit(1)
+
+
+def _by_event(grades: DataFrame) -> dict[str, DataFrame]:
+    """The grades of CRS and of ICANS, each as a table of its own."""
+    tables = {}
+    for event in ("crs", "icans"):
+        if event not in grades:
+            continue
+        columns = {name: name.removeprefix(f"{event}_") for name in grades if name.startswith(event)}
+        columns[event] = "grade"
+        tables[event.upper()] = grades[["subject", "time", *columns]].rename(columns=columns)
+    return tables
+
+
+def _for_events(events: DataFrame) -> DataFrame:
+    """The rows of events.csv: the grades that the signs prove, and which of them are lower bounds."""
+    proven = events[events["grade"].notna()]
+    proven = proven.assign(
+        grade=proven["grade"].astype(int), at_least=proven["at_least"].map({True: "yes", False: "no"})
+    )
+    columns = ["subject", "time", "event", "grade", "grading_system"]
+    if (proven["at_least"] == "yes").any():
+        columns.append("at_least")
+    return proven[columns]
 
 
 def _table_or_none(table: DataFrame) -> str:

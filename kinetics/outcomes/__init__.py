@@ -5,7 +5,8 @@ Which module to open for what, in the order in which they build on each other:
 - `recist`: RECIST 1.1 from lesion diameters, and the best response of a sequence of assessments.
 - `irecist`: iRECIST from lesion diameters, on top of `recist`.
 - `lesions`: a table of lesion measurements as responses by both.
-- `astct`: CRS and ICANS grades from a table of raw signs.
+- `astct`: CRS and ICANS grades from raw signs, with their bounds where a sign is missing.
+- `signs`: a table of raw signs as grades, and as rows for events.csv.
 - `grouping`: the column of subjects.csv by which a table is grouped.
 - `proportions`: proportions with exact intervals.
 - `responses`: a study's recorded responses: best response and response rates.

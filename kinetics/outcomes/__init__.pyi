@@ -1,10 +1,5 @@
 from .adverse_event_counts import adverse_events as adverse_events
-from .astct import (
-    astct_events as astct_events,
-    astct_grades as astct_grades,
-    disagreements as disagreements,
-    read_signs as read_signs,
-)
+from .astct import RESOLVED_DAYS as RESOLVED_DAYS
 from .by_subject import (
     known_responses as known_responses,
     response_days as response_days,
@@ -42,6 +37,14 @@ from .responses import (
     best_responses as best_responses,
     first_infusions as first_infusions,
     response_rates as response_rates,
+)
+from .signs import (
+    astct_events as astct_events,
+    astct_grades as astct_grades,
+    disagreements as disagreements,
+    not_compared as not_compared,
+    read_signs as read_signs,
+    unproven as unproven,
 )
 from .strata import strata_of as strata_of, strata_table as strata_table
 from .survival import (

@@ -1,6 +1,5 @@
 from .assembly import OPTIONAL_FILES as OPTIONAL_FILES, REQUIRED_FILES as REQUIRED_FILES
 from .cells import (
-    integers as integers,
     numbers as numbers,
     read_columns as read_columns,
     subjects_of as subjects_of,
