@@ -22,7 +22,7 @@ from kinetics.cli.fit import check, fit_plan, resume_run
 from kinetics.cli.groups import Group
 from kinetics.cli.import_sheet import import_sheet
 from kinetics.cli.models import check_model, models
-from kinetics.cli.outcomes import astct, recist, response
+from kinetics.cli.outcomes import astct, recist, response, survival
 from kinetics.cli.plot import plot
 from kinetics.cli.protocol import design, lint
 from kinetics.cli.simulate import simulate
@@ -71,6 +71,7 @@ app.command()(lint)
 app.add_typer(design)
 app.command("next")(next_dose)
 app.command()(response)
+app.command()(survival)
 app.command()(astct)
 app.command()(recist)
 app.command("recommend")(recommend_dose)

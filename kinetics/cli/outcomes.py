@@ -1,7 +1,8 @@
-"""The commands about outcomes: `kinetics response`, `recist` and `astct`."""
+"""The commands about outcomes: `kinetics response`, `survival`, `recist` and `astct`."""
 
 from __future__ import annotations
 
+from math import inf, nan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,16 +11,18 @@ from pandas import DataFrame, concat
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json
-from kinetics.errors import PlanError, Problem
+from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json, MedianPlateau
+from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.files import write_atomic
 from kinetics.outcomes import (
     ENDPOINTS,
     EVERYONE,
+    PLATEAUS,
     RESOLVED_DAYS,
     SIZE,
     Criteria,
     KaplanMeier,
+    Plateau,
     SurvivalEndpoint,
     adverse_events,
     astct_events,
@@ -36,6 +39,7 @@ from kinetics.outcomes import (
     other_than_recorded,
     read_lesions,
     read_signs,
+    read_times,
     response_rates,
     strata_of,
     strata_table,
@@ -54,7 +58,7 @@ from kinetics.printing import records, table_text
 from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.study import Study, read_study
 
-__all__ = ["astct", "recist", "response"]
+__all__ = ["astct", "recist", "response", "survival"]
 
 PROTOCOL_ENDPOINTS = {"dor": "response", "pfs": "progression_free_survival", "os": "overall_survival"}
 FOR_RESPONSES = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist"]  # columns of responses.csv
@@ -72,6 +76,13 @@ def response(
         typer.Option(help="A protocol.toml: DLTs by its window, DOR, PFS and OS by its censoring."),
     ] = None,
     assessed_every: AssessedEvery = None,
+    entry: Annotated[
+        str | None,
+        typer.Option(
+            help="A column of subjects.csv: the day from which each was followed (left truncation)."
+        ),
+    ] = None,
+    plateau: MedianPlateau = "midpoint",
     irecist: Annotated[
         bool, typer.Option("--irecist", help="By iRECIST: iBOR, iORR, iPFS, iDOR; an iUPD must stand.")
     ] = False,
@@ -86,6 +97,7 @@ def response(
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    convention = _plateau(plateau)
     data = read_study(study)
     criteria: Criteria = "irecist" if irecist else "recist_1.1"
 
@@ -101,7 +113,7 @@ def response(
         "adverse_events": records(adverse),
     }
 
-    survival: Survival = {}
+    estimates: Survival = {}
     if protocol is not None:
         rules = settled(read_protocol(protocol), protocol)
         dlts = dlt_table(data, rules)
@@ -116,9 +128,11 @@ def response(
                 confirmed=confirmed,
                 assessed_every_days=assessed_every,
                 criteria=criteria,
+                entry=entry,
             )
-            survival[endpoint] = times, kaplan_meier(times), kaplan_meier(times, by)
-        answer["time_to_event"] = _survival_answer(survival, rules, by)
+            everyone = kaplan_meier(times, plateau=convention)
+            estimates[endpoint] = times, everyone, kaplan_meier(times, by, plateau=convention)
+        answer["time_to_event"] = _survival_answer(estimates, rules, by)
         columns, not_recorded = strata_of(rules)
         if columns:
             strata = strata_table(data, columns, rules, confirmed=confirmed)
@@ -127,14 +141,22 @@ def response(
                 title += f"; not recorded: {', '.join(not_recorded)}"
             tables[title] = strata
             answer |= {"strata": records(strata), "strata_not_recorded": not_recorded}
-        tables |= _survival_tables(survival, by)
+        tables |= _survival_tables(estimates, by)
 
     label = " (SYNTHETIC)" if data.synthetic else ""
     text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
     lines = [text]
     if plots is not None:
-        lines += save_figures(plots, _figures(data, survival, by, confirmed), plots_as)
+        lines += save_figures(plots, _figures(data, estimates, by, confirmed), plots_as)
     print_result(answer, "\n".join(lines), as_json)
+
+
+def _plateau(word: str) -> Plateau:
+    """The convention of the medians that a word names; PlanError for another word."""
+    for convention in PLATEAUS:
+        if word == convention:
+            return convention
+    raise PlanError(Problem(f"--plateau {word}", did_you_mean(word, PLATEAUS)))
 
 
 def _response_tables(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:
@@ -168,12 +190,15 @@ def _survival_tables(survival: Survival, by: str) -> dict[str, DataFrame]:
         subjects.append(times[times["time"].notna()].assign(endpoint=endpoint))
     _, everyone, _ = next(iter(survival.values()))
     percent = f"{100 * everyone.level:g} %"
+    convention = PLATEAUS[everyone.plateau]
     median_columns = ["endpoint", by, "n", "events", "median", "lower", "upper", "reason"]
     subject_columns = ["endpoint", "subject", "start", "time", "event", "why"]
+    if all("entry" in times for times, _, _ in survival.values()):
+        subject_columns.insert(3, "entry")
     return {
-        f"time to event: Kaplan-Meier medians in days, {percent} log-log intervals": concat(medians)[
-            median_columns
-        ],
+        f"time to event: Kaplan-Meier medians in days, {percent} log-log intervals ({convention})": concat(
+            medians
+        )[median_columns],
         "time to event by subject": concat(subjects)[subject_columns],
     }
 
@@ -188,6 +213,7 @@ def _survival_answer(survival: Survival, protocol: Protocol, by: str) -> dict[st
             days = [planned.within_days]
         answer[endpoint] = {
             "name": ENDPOINTS[endpoint],
+            "plateau": everyone.plateau,
             "medians": records(_with_everyone(everyone.medians, groups.medians, by)),
             "landmarks": records(_with_everyone(everyone.at(days), groups.at(days), by)),
             "subjects": records(times),
@@ -215,6 +241,67 @@ def _figures(study: Study, survival: Survival, by: str, confirmed: bool) -> dict
         else:
             figures[key] = f"nobody is counted for {name}"
     return figures
+
+
+def survival(
+    times: Annotated[
+        Path, typer.Argument(help="A CSV: time (days), event (yes, no); entry, subject, groups.")
+    ],
+    by: Annotated[str | None, typer.Option(help="A column with the group of each subject.")] = None,
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
+    plateau: MedianPlateau = "midpoint",
+    at: Annotated[str | None, typer.Option(help="Days on which survival is printed: 90,180,365.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Kaplan-Meier curves and medians of a table of times, whatever they are from.
+
+    A column `entry` is the time from which a subject was followed, as in a registry that it entered alive: it
+    is at risk from then on only (left truncation). The times of a study come from `kinetics response`.
+
+    Example: `kinetics survival times.csv --by arm --at 90,180,365`
+    """
+    convention = _plateau(plateau)
+    days = [] if at is None else _days(at)
+    table, not_read = read_times(times, by)
+    estimate = kaplan_meier(table, by, level, plateau=convention)
+    answer = {
+        "level": level,
+        "plateau": convention,
+        "not_read": not_read,
+        "medians": records(estimate.medians),
+        "curves": records(estimate.curve),
+        "landmarks": records(estimate.at(days)),
+    }
+    percent = f"{100 * level:g} %"
+    text = f"Kaplan-Meier medians in days, {percent} log-log intervals ({PLATEAUS[convention]})\n"
+    text += table_text(estimate.medians)
+    if days:
+        text += f"\n\nsurvival on these days\n{table_text(estimate.at(days))}"
+    text += f"\n\ncurves\n{table_text(estimate.curve)}"
+    if "entry" in table:
+        late = int((table["entry"] > 0).sum())
+        text += f"\n\nleft truncation: {late} of {len(table)} subjects are at risk from their entry on only"
+    if not_read:
+        text += f"\nnot read: {', '.join(not_read)}"
+    print_result(answer, text, as_json)
+
+
+def _days(text: str) -> list[float]:
+    """Days separated by commas; PlanError where one is not a number from 0 up."""
+    days = []
+    problems = []
+    for word in text.split(","):
+        try:
+            day = float(word)
+        except ValueError:
+            day = nan
+        if 0 <= day < inf:
+            days.append(day)
+        else:
+            problems.append(Problem(f"--at {word.strip()!r}", "write days separated by commas: 90,180,365"))
+    if problems:
+        raise PlanError(problems)
+    return days
 
 
 def recist(

@@ -15,6 +15,7 @@ Which module to open for what, in the order in which they build on each other:
 - `vital_status`: death, the last day known alive, new therapies.
 - `survival`: DOR, PFS and OS by a protocol's censoring.
 - `survival_curve`: Kaplan-Meier curves of such times.
+- `times_table`: times from a CSV that belongs to no study.
 - `adverse_event_counts`: subjects with each adverse event, by worst grade.
 - `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.
 - `by_subject`: DLT, CRS grade and response of each subject as numbers for a dose decision.

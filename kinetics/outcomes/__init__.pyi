@@ -53,5 +53,12 @@ from .survival import (
     SurvivalEndpoint as SurvivalEndpoint,
     survival_times as survival_times,
 )
-from .survival_curve import EVERYONE as EVERYONE, KaplanMeier as KaplanMeier, kaplan_meier as kaplan_meier
+from .survival_curve import (
+    EVERYONE as EVERYONE,
+    PLATEAUS as PLATEAUS,
+    KaplanMeier as KaplanMeier,
+    Plateau as Plateau,
+    kaplan_meier as kaplan_meier,
+)
+from .times_table import read_times as read_times
 from .vital_status import follow_up as follow_up
