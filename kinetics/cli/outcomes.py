@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, nan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pandas import DataFrame, concat
@@ -21,6 +21,7 @@ from kinetics.outcomes import (
     RESOLVED_DAYS,
     SIZE,
     Criteria,
+    DiseaseAfterCr,
     KaplanMeier,
     Plateau,
     SurvivalEndpoint,
@@ -316,6 +317,13 @@ def recist(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the visits as rows for responses.csv.")] = None,
+    disease_after_cr: Annotated[
+        str,
+        typer.Option(
+            help="Disease that is back after a CR: pd; pd_if_confirmed, PD only after a confirmed CR (EORTC "
+            "FAQ); as_measured."
+        ),
+    ] = "pd",
     as_json: Json = False,
 ) -> None:
     """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
@@ -323,14 +331,21 @@ def recist(
 
     One row per lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
     target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
-    unequivocal_progression, not_evaluated. Optional: node, larger (yes, no).
+    unequivocal_progression, not_evaluated. Optional: node, larger (yes, no). A subject without targets is
+    judged by its non-target lesions: CR, NON-CR/NON-PD, PD.
 
     Example: `kinetics recist lesions.csv --study data/mine --out responses.csv`
     """
     data = None if study is None else read_study(study)
     visits = read_lesions(lesions)
-    responses = lesion_responses(visits, reference_day=0.0 if data is None else first_infusions(data))
-    answer = {"visits": records(responses.visits), "best": records(responses.best)}
+    start = 0.0 if data is None else first_infusions(data)
+    after_cr = _disease_after_cr(disease_after_cr)
+    responses = lesion_responses(visits, reference_day=start, disease_after_cr=after_cr)
+    answer = {
+        "disease_after_cr": after_cr,
+        "visits": records(responses.visits),
+        "best": records(responses.best),
+    }
     text = f"visits\n{table_text(responses.visits)}\n\nbest responses\n{table_text(responses.best)}"
     differ = None
     if data is not None:
@@ -343,6 +358,14 @@ def recist(
     print_result(answer, text, as_json)
     if differ is not None and len(differ):
         raise typer.Exit(1)
+
+
+def _disease_after_cr(word: str) -> DiseaseAfterCr:
+    """The rule that a word names; PlanError for another word."""
+    for rule in get_args(DiseaseAfterCr):
+        if word == rule:
+            return rule
+    raise PlanError(Problem(f"--disease-after-cr {word}", did_you_mean(word, get_args(DiseaseAfterCr))))
 
 
 def astct(

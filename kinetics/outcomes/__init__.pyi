@@ -31,7 +31,7 @@ from .lesions import (
     read_lesions as read_lesions,
 )
 from .proportions import clopper_pearson as clopper_pearson
-from .recist import RECIST_1_1 as RECIST_1_1
+from .recist import RECIST_1_1 as RECIST_1_1, DiseaseAfterCr as DiseaseAfterCr
 from .responses import (
     assessments_of as assessments_of,
     best_responses as best_responses,

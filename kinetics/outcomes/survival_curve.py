@@ -67,8 +67,8 @@ class KaplanMeier:
       arm  time  survival  at_risk
     0   a   4.0       0.5        1
     1   b   4.0       1.0        1
-    >>> found.plateau, found.medians["median"].tolist()  # of a: at one half from day 3 to day 5
-    ('midpoint', [4.0, 8.0])
+    >>> found.plateau, found.medians["median"].tolist()  # of a: no event after day 3, which is at one half
+    ('midpoint', [3.0, 8.0])
     """
 
     by: str
