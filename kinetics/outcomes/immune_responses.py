@@ -2,9 +2,9 @@
 
 Where a reader recorded the immune response, the column `irecist` of responses.csv (iCR, iPR, iSD,
 NON-iCR/NON-iUPD, iUPD, iCPD, NE) is taken as it is. Otherwise the response is judged from measurements
-(`kinetics.outcomes.irecist`): `sum_mm` of the targets and `new_lesions` (yes: one is present), and, where they
-are recorded, `new_lesion_count` (so far), `new_lesions_mm` (their sum) and `non_target` (absent, present,
-unequivocal_progression, not_evaluated).
+(`kinetics.outcomes.irecist`): `sum_mm` of the targets and `new_lesions` (yes: one is present), and, where
+they are recorded, `new_lesion_count` (so far), `new_lesions_mm` (their sum) and `non_target` (absent,
+present, unequivocal_progression, not_evaluated).
 
 A sum cannot show that nodes are normal or that other lesions are gone: where `overall` is CR, the visit is an
 iCR. A PD that neither the sum nor a new lesion explains is refused, not guessed at, unless `non_target` is
