@@ -6,15 +6,12 @@ A formula is read as the value that was stored with it.
 
 from __future__ import annotations
 
-import importlib
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinetics.errors import Problem
 from kinetics.study.raw_table import RawTable, cell_text, make_table
+from kinetics.study.sources.workbook_cells import SheetCells, workbook_cells
 
 __all__ = ["DICTIONARY_SHEET", "WORKBOOK_SUFFIXES", "Sheet", "Workbook", "read_workbook", "sheet_name"]
 
@@ -50,33 +47,31 @@ def read_workbook(path: Path) -> Workbook | Problem:
     A sheet without any cell is left out. The Problems of a sheet matter only if the sheet is used: a sheet of
     notes may have any form.
     """
-    try:
-        load = importlib.import_module("openpyxl").load_workbook
-    except ImportError:
-        remedy = "pip install 'cellkinetics[excel]', or save each sheet as 'CSV UTF-8'"
-        return Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=path.name)
-    try:
-        values = load(path, data_only=True)
-        formulas = load(path, data_only=False)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        remedy = "open it in Excel and save it as .xlsx"
-        return Problem(f"not a readable workbook: {error}", remedy, file=path.name)
+    stored = workbook_cells(path)
+    if isinstance(stored, Problem):
+        return stored
     sheets: dict[str, Sheet] = {}
     dictionary = None
-    for name in values.sheetnames:
-        rows = _cells(values[name])
-        if name.strip().lower() == DICTIONARY_SHEET:
+    for sheet in stored:
+        rows = _padded(sheet)
+        name = sheet.title.strip().lower()
+        if name == DICTIONARY_SHEET:
             dictionary = "\n".join(row[0] if row else "" for row in rows)
+        elif not sheet.whole:
+            sheets[name] = Sheet(None, sheet.problems, rows[:20])
         elif rows:
-            table, problems = _table(path, name, rows)
-            unstored = _formulas_without_value(path, name, values[name], formulas[name])
-            sheets[name.strip().lower()] = Sheet(table, [*unstored, *problems], rows[:20])
+            table, problems = _table(path, sheet.title, rows)
+            sheets[name] = Sheet(table, [*sheet.problems, *problems], rows[:20])
     return Workbook(sheets, dictionary)
 
 
-def _cells(sheet: Any) -> list[list[str]]:
-    """Every row of a sheet as text; no row at all where every cell is empty."""
-    rows = [[cell_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+def _padded(sheet: SheetCells) -> list[list[str]]:
+    """Every row of a sheet as text, filled up to the widest; no row at all where every cell is empty."""
+    width = max((len(row) for row in sheet.rows), default=0)
+    rows = []
+    for row in sheet.rows:
+        cells = ["" if cell is None else cell_text(cell.value) for cell in row]
+        rows.append(cells + [""] * (width - len(cells)))
     return rows if any(any(row) for row in rows) else []
 
 
@@ -85,14 +80,3 @@ def _table(path: Path, sheet: str, rows: list[list[str]]) -> tuple[RawTable | No
     width = max(place for row in rows for place, cell in enumerate(row, start=1) if cell)
     records = [(row, cells[:width]) for row, cells in enumerate(rows[1:], start=2)]
     return make_table(sheet_name(path, sheet), rows[0][:width], records)
-
-
-def _formulas_without_value(path: Path, sheet: str, values: Any, formulas: Any) -> Iterator[Problem]:
-    """A Problem for every formula whose value was never stored: it would read as an empty cell."""
-    remedy = "open the workbook in Excel and save it, or paste the values"
-    file = sheet_name(path, sheet)
-    for row in formulas.iter_rows():
-        for cell in row:
-            if cell.data_type == "f" and values[cell.coordinate].value is None:
-                what = f"{cell.coordinate} is a formula without a stored value"
-                yield Problem(what, remedy, file=file, row=cell.row, value=str(cell.value))
