@@ -62,7 +62,9 @@ def interpret(
     calendar, dated = calendar_of(readings, names, answers)
     marks, marked = decimal_marks(readings, answers)
     cycles = cycles_of(readings, names, answers)
-    samples, timed = samples_of(readings, names, calendar, answers, content.month_days, cycles)
+    samples, timed = samples_of(
+        readings, names, calendar, answers, month_days=content.month_days, cycles=cycles
+    )
     samples = [sample for sample in samples if sample.patient not in content.leave_out]
     known = {name: table.model_dump() for name, table in content.analytes.items()}
     analytes, kept, named = analytes_of(samples, answers, known)

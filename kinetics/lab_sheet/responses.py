@@ -69,7 +69,9 @@ def responses_of(
                     )
                     problems.append(problem)
                     continue
-                times = times_of_row(reading, row.place, calendar, patient, month_days, cycles)
+                times = times_of_row(
+                    reading, row.place, calendar, patient, month_days=month_days, cycles=cycles
+                )
                 days = times.days
                 if times.word and not cycles.is_open(times.word):
                     days = days_answered(answer_of("times", times.word, answers) or "")

@@ -84,7 +84,7 @@ def samples_of(
         units += unit_items
         for row in reading.rows:
             patient = names.get((reading.name, row.patient), row.patient)
-            times = times_of_row(reading, row.place, calendar, patient, month_days, cycles)
+            times = times_of_row(reading, row.place, calendar, patient, month_days=month_days, cycles=cycles)
             row_samples = list(_row_samples(reading, row.place, patient, times, month_days))
             told = [sample for sample in row_samples if cell_value(sample.cell).kind != "no value"]
             if cycles.is_open(times.word):

@@ -694,7 +694,7 @@ def test_a_cycle_that_counts_from_day_0_begins_there(tmp_path):
     assert [row[1] for row in records(made)] == [0.0, 8.0, 28.0, 36.0, 0.0, 8.0]
 
 
-TWO_INFUSIONS = """Patient,Infusion 1 date,Infusion 2 date,Dose 1 (cells),Dose 2 (cells),Date,CAR (copies/ug DNA)
+TWO_INFUSIONS = """Patient,Infusion 1 date,Infusion 2 date,Dose 1 (cells),Dose 2 (cells),Date,CAR (cells/uL)
 P1,2024-03-01,2024-03-29,1e8,2e8,2024-03-08,8000
 P1,2024-03-01,2024-03-29,1e8,2e8,2024-04-05,6000
 P2,2024-04-01,,1e8,,2024-04-08,7000

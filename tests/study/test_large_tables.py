@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from kinetics.study import raw_table, table_size
-from kinetics.study.sources.workbook_cells import workbook_cells
+from kinetics.study.sources.sheet_cells import workbook_cells
 from kinetics.study.study import read_study, validate_study
 from tests.support.commands import call
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kinetics.errors import Problem
 from kinetics.study.raw_table import RawTable, cell_text, make_table
-from kinetics.study.sources.workbook_cells import SheetCells, workbook_cells
+from kinetics.study.sources.sheet_cells import SheetCells, workbook_cells
 
 __all__ = ["DICTIONARY_SHEET", "WORKBOOK_SUFFIXES", "Sheet", "Workbook", "read_workbook", "sheet_name"]
 
