@@ -186,6 +186,12 @@ COMMANDS: dict[str, Entry] = {
         TRIALS,
         "Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.",
     ),
+    "survival": Entry(
+        "outcomes",
+        "survival",
+        TRIALS,
+        "Kaplan-Meier curves and medians of a table of times, whatever they are from.",
+    ),
     "astct": Entry(
         "outcomes",
         "astct",

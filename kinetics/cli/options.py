@@ -22,6 +22,7 @@ __all__ = [
     "Force",
     "Json",
     "LevelColumn",
+    "MedianPlateau",
     "PlanName",
     "ProtocolFile",
     "RegimenFile",
@@ -58,6 +59,13 @@ TableOut = Annotated[Path | None, typer.Option(help="Write the table as CSV.")]
 Figures = Annotated[Path | None, typer.Option(help="Write the figures into this folder.")]
 FigureFormat = Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")]
 RegimenFile = Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")]
+
+MedianPlateau = Annotated[
+    str,
+    typer.Option(
+        "--plateau", help="The median of a curve that stays at one half: midpoint (R, SAS) or first."
+    ),
+]
 
 # what a single table does not say of itself
 TableTime = Annotated[str | None, typer.Option(help="One table only: h, day, ...")]

@@ -1,24 +1,29 @@
-"""The commands about outcomes: `kinetics response`, `recist` and `astct`."""
+"""The commands about outcomes: `kinetics response`, `survival`, `recist` and `astct`."""
 
 from __future__ import annotations
 
+from math import inf, nan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pandas import DataFrame, concat
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json
-from kinetics.errors import PlanError, Problem
+from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json, MedianPlateau
+from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.files import write_atomic
 from kinetics.outcomes import (
     ENDPOINTS,
     EVERYONE,
+    PLATEAUS,
+    RESOLVED_DAYS,
     SIZE,
     Criteria,
+    DiseaseAfterCr,
     KaplanMeier,
+    Plateau,
     SurvivalEndpoint,
     adverse_events,
     astct_events,
@@ -31,13 +36,16 @@ from kinetics.outcomes import (
     immune_response_rates,
     kaplan_meier,
     lesion_responses,
+    not_compared,
     other_than_recorded,
     read_lesions,
     read_signs,
+    read_times,
     response_rates,
     strata_of,
     strata_table,
     survival_times,
+    unproven,
 )
 from kinetics.plot import (
     plot_kaplan_meier,
@@ -52,7 +60,7 @@ from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, read_study
 
-__all__ = ["astct", "recist", "response"]
+__all__ = ["astct", "recist", "response", "survival"]
 
 PROTOCOL_ENDPOINTS = {"dor": "response", "pfs": "progression_free_survival", "os": "overall_survival"}
 FOR_RESPONSES = ["subject", "time", "sum_mm", "new_lesions", "overall", "irecist"]  # columns of responses.csv
@@ -70,6 +78,13 @@ def response(
         typer.Option(help="A protocol.toml: DLTs by its window, DOR, PFS and OS by its censoring."),
     ] = None,
     assessed_every: AssessedEvery = None,
+    entry: Annotated[
+        str | None,
+        typer.Option(
+            help="A column of subjects.csv: the day from which each was followed (left truncation)."
+        ),
+    ] = None,
+    plateau: MedianPlateau = "midpoint",
     irecist: Annotated[
         bool, typer.Option("--irecist", help="By iRECIST: iBOR, iORR, iPFS, iDOR; an iUPD must stand.")
     ] = False,
@@ -84,6 +99,7 @@ def response(
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    convention = _plateau(plateau)
     data = read_study(study)
     criteria: Criteria = "irecist" if irecist else "recist_1.1"
 
@@ -99,7 +115,7 @@ def response(
         "adverse_events": records(adverse),
     }
 
-    survival: Survival = {}
+    estimates: Survival = {}
     if protocol is not None:
         rules = settled(read_protocol(protocol), protocol)
         dlts = dlt_table(data, rules)
@@ -114,9 +130,11 @@ def response(
                 confirmed=confirmed,
                 assessed_every_days=assessed_every,
                 criteria=criteria,
+                entry=entry,
             )
-            survival[endpoint] = times, kaplan_meier(times), kaplan_meier(times, by)
-        answer["time_to_event"] = _survival_answer(survival, rules, by)
+            everyone = kaplan_meier(times, plateau=convention)
+            estimates[endpoint] = times, everyone, kaplan_meier(times, by, plateau=convention)
+        answer["time_to_event"] = _survival_answer(estimates, rules, by)
         columns, not_recorded = strata_of(rules)
         if columns:
             strata = strata_table(data, columns, rules, confirmed=confirmed)
@@ -125,14 +143,22 @@ def response(
                 title += f"; not recorded: {', '.join(not_recorded)}"
             tables[title] = strata
             answer |= {"strata": records(strata), "strata_not_recorded": not_recorded}
-        tables |= _survival_tables(survival, by)
+        tables |= _survival_tables(estimates, by)
 
     label = " (SYNTHETIC)" if data.synthetic else ""
     text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
     lines = [text]
     if plots is not None:
-        lines += save_figures(plots, _figures(data, survival, by, confirmed), plots_as)
+        lines += save_figures(plots, _figures(data, estimates, by, confirmed), plots_as)
     print_result(answer, "\n".join(lines), as_json)
+
+
+def _plateau(word: str) -> Plateau:
+    """The convention of the medians that a word names; PlanError for another word."""
+    for convention in PLATEAUS:
+        if word == convention:
+            return convention
+    raise PlanError(Problem(f"--plateau {word}", did_you_mean(word, PLATEAUS)))
 
 
 def _response_tables(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:
@@ -166,12 +192,15 @@ def _survival_tables(survival: Survival, by: str) -> dict[str, DataFrame]:
         subjects.append(times[times["time"].notna()].assign(endpoint=endpoint))
     _, everyone, _ = next(iter(survival.values()))
     percent = f"{100 * everyone.level:g} %"
+    convention = PLATEAUS[everyone.plateau]
     median_columns = ["endpoint", by, "n", "events", "median", "lower", "upper", "reason"]
     subject_columns = ["endpoint", "subject", "start", "time", "event", "why"]
+    if all("entry" in times for times, _, _ in survival.values()):
+        subject_columns.insert(3, "entry")
     return {
-        f"time to event: Kaplan-Meier medians in days, {percent} log-log intervals": concat(medians)[
-            median_columns
-        ],
+        f"time to event: Kaplan-Meier medians in days, {percent} log-log intervals ({convention})": concat(
+            medians
+        )[median_columns],
         "time to event by subject": concat(subjects)[subject_columns],
     }
 
@@ -186,6 +215,7 @@ def _survival_answer(survival: Survival, protocol: Protocol, by: str) -> dict[st
             days = [planned.within_days]
         answer[endpoint] = {
             "name": ENDPOINTS[endpoint],
+            "plateau": everyone.plateau,
             "medians": records(_with_everyone(everyone.medians, groups.medians, by)),
             "landmarks": records(_with_everyone(everyone.at(days), groups.at(days), by)),
             "subjects": records(times),
@@ -215,6 +245,67 @@ def _figures(study: Study, survival: Survival, by: str, confirmed: bool) -> dict
     return figures
 
 
+def survival(
+    times: Annotated[
+        Path, typer.Argument(help="A CSV: time (days), event (yes, no); entry, subject, groups.")
+    ],
+    by: Annotated[str | None, typer.Option(help="A column with the group of each subject.")] = None,
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
+    plateau: MedianPlateau = "midpoint",
+    at: Annotated[str | None, typer.Option(help="Days on which survival is printed: 90,180,365.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Kaplan-Meier curves and medians of a table of times, whatever they are from.
+
+    A column `entry` is the time from which a subject was followed, as in a registry that it entered alive: it
+    is at risk from then on only (left truncation). The times of a study come from `kinetics response`.
+
+    Example: `kinetics survival times.csv --by arm --at 90,180,365`
+    """
+    convention = _plateau(plateau)
+    days = [] if at is None else _days(at)
+    table, not_read = read_times(times, by)
+    estimate = kaplan_meier(table, by, level, plateau=convention)
+    answer = {
+        "level": level,
+        "plateau": convention,
+        "not_read": not_read,
+        "medians": records(estimate.medians),
+        "curves": records(estimate.curve),
+        "landmarks": records(estimate.at(days)),
+    }
+    percent = f"{100 * level:g} %"
+    text = f"Kaplan-Meier medians in days, {percent} log-log intervals ({PLATEAUS[convention]})\n"
+    text += table_text(estimate.medians)
+    if days:
+        text += f"\n\nsurvival on these days\n{table_text(estimate.at(days))}"
+    text += f"\n\ncurves\n{table_text(estimate.curve)}"
+    if "entry" in table:
+        late = int((table["entry"] > 0).sum())
+        text += f"\n\nleft truncation: {late} of {len(table)} subjects are at risk from their entry on only"
+    if not_read:
+        text += f"\nnot read: {', '.join(not_read)}"
+    print_result(answer, text, as_json)
+
+
+def _days(text: str) -> list[float]:
+    """Days separated by commas; PlanError where one is not a number from 0 up."""
+    days = []
+    problems = []
+    for word in text.split(","):
+        try:
+            day = float(word)
+        except ValueError:
+            day = nan
+        if 0 <= day < inf:
+            days.append(day)
+        else:
+            problems.append(Problem(f"--at {word.strip()!r}", "write days separated by commas: 90,180,365"))
+    if problems:
+        raise PlanError(problems)
+    return days
+
+
 def recist(
     lesions: Annotated[
         Path, typer.Argument(help="A CSV: subject, time, lesion, kind, diameter_mm, state ...")
@@ -227,6 +318,13 @@ def recist(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the visits as rows for responses.csv.")] = None,
+    disease_after_cr: Annotated[
+        str,
+        typer.Option(
+            help="Disease that is back after a CR: pd; pd_if_confirmed, PD only after a confirmed CR (EORTC "
+            "FAQ); as_measured."
+        ),
+    ] = "pd",
     as_json: Json = False,
 ) -> None:
     """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
@@ -234,14 +332,21 @@ def recist(
 
     One row per lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
     target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
-    unequivocal_progression, not_evaluated. Optional: node, larger (yes, no).
+    unequivocal_progression, not_evaluated. Optional: node, larger (yes, no). A subject without targets is
+    judged by its non-target lesions: CR, NON-CR/NON-PD, PD.
 
     Example: `kinetics recist lesions.csv --study data/mine --out responses.csv`
     """
     data = None if study is None else read_study(study)
     visits = read_lesions(lesions)
-    responses = lesion_responses(visits, reference_day=0.0 if data is None else first_infusions(data))
-    answer = {"visits": records(responses.visits), "best": records(responses.best)}
+    start = 0.0 if data is None else first_infusions(data)
+    after_cr = _disease_after_cr(disease_after_cr)
+    responses = lesion_responses(visits, reference_day=start, disease_after_cr=after_cr)
+    answer = {
+        "disease_after_cr": after_cr,
+        "visits": records(responses.visits),
+        "best": records(responses.best),
+    }
     text = f"visits\n{table_text(responses.visits)}\n\nbest responses\n{table_text(responses.best)}"
     differ = None
     if data is not None:
@@ -256,43 +361,105 @@ def recist(
         raise typer.Exit(1)
 
 
+def _disease_after_cr(word: str) -> DiseaseAfterCr:
+    """The rule that a word names; PlanError for another word."""
+    for rule in get_args(DiseaseAfterCr):
+        if word == rule:
+            return rule
+    raise PlanError(Problem(f"--disease-after-cr {word}", did_you_mean(word, get_args(DiseaseAfterCr))))
+
+
 def astct(
     signs: Annotated[
         Path, typer.Argument(help="A CSV: subject, time, temperature, hypotension, vasopressors, oxygen ...")
     ],
     study: Annotated[
         str | None,
-        typer.Option(help="A study whose recorded ASTCT grades are compared; exit 1 if one differs."),
+        typer.Option(
+            help="A study: gives the first infusions, and its recorded ASTCT grades are compared; exit 1 if "
+            "the signs do not allow one."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the worst grades as rows for events.csv.")] = None,
+    resolved_days: Annotated[
+        float, typer.Option(help="Days without a sign after which an episode is over; 2 is a guess.")
+    ] = RESOLVED_DAYS,
     as_json: Json = False,
 ) -> None:
     """CRS and ICANS by ASTCT 2019 from raw signs, time by time, with the sign that makes each grade.
 
-    ICANS is graded where the table has a column `ice`. Never converted from or into CTCAE. Columns and their
-    codes: subject, time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen
-    (none, low_flow, blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation);
-    vasopressin, treated, other_cause, ice, consciousness, seizure, motor_weakness, oedema.
+    An empty cell is a sign not looked for: the grade then has bounds, at_least and at_most. ICANS is graded
+    where the table has a column of it. Never converted from or into CTCAE. Columns and their codes: subject,
+    time (days), temperature (C), hypotension, vasopressors (without vasopressin), oxygen (none, low_flow,
+    blow_by, high_flow, face_mask, non_rebreather, venturi, cpap, bipap, ventilation); vasopressin, treated,
+    other_cause (no, yes, crs, icans), sedated; ice or capd, consciousness, seizure, motor_weakness, oedema,
+    posturing, papilloedema, sixth_nerve_palsy, cushing_triad; baseline_oxygen, baseline_ice, baseline_capd.
 
     Example: `kinetics astct signs.csv --study data/mine --out crs.csv`
     """
-    by_subject = read_signs(signs)
-    icans = any(row.ice is not None for rows in by_subject.values() for row in rows)
-    grades = astct_grades(by_subject, icans=icans)
+    data = None if study is None else read_study(study)
+    table = read_signs(signs)
+    starts = None if data is None else first_infusions(data)
+    grades = astct_grades(table, resolved_days=resolved_days, first_infusions=starts)
     events = astct_events(grades)
-    answer = {"grading_system": "astct_2019", "grades": records(grades), "events": records(events)}
-    text = f"grades, ASTCT 2019\n{table_text(grades)}\n\nworst of each subject\n{table_text(events)}"
+    open_events = unproven(events)
+    answer = {
+        "grading_system": "astct_2019",
+        "resolved_days": resolved_days,
+        "never_there": table.never_there,
+        "grades": records(grades),
+        "events": records(events),
+    }
+    text = "\n\n".join(f"{name}, ASTCT 2019\n{table_text(rows)}" for name, rows in _by_event(grades).items())
+    text += f"\n\nworst of each episode\n{_table_or_none(events)}\n"
+    text += f"\nan episode is over after {resolved_days:g} days without a sign of it"
+    if resolved_days == RESOLVED_DAYS:
+        text += " (a guess; --resolved-days)"
+    if table.never_there:
+        text += f"\nwithout a column, and so never there: {', '.join(table.never_there)}"
     differ = None
-    if study is not None:
-        differ = disagreements(events, read_study(study), icans=icans)
-        answer["disagreements"] = records(differ)
-        text += f"\n\nrecorded grades that differ\n{_table_or_none(differ)}"
+    if data is not None:
+        differ = disagreements(grades, data)
+        silent = not_compared(grades, data)
+        answer |= {"disagreements": records(differ), "not_compared": records(silent)}
+        text += f"\n\nrecorded grades that the signs do not allow\n{_table_or_none(differ)}"
+        if len(silent):
+            text += f"\n\nnot compared\n{table_text(silent)}"
     if out is not None:
-        write_atomic(out, csv_text(events.drop(columns="begins"), str(out)))
+        write_atomic(out, csv_text(_for_events(events), str(out)))
         text += f"\nwritten: {out}"
+        if (events["at_least"] & events["grade"].notna()).any():
+            text += "\nat_least = yes: the grade is a lower bound (declare the column in dictionary.toml)"
+        for row in records(open_events):
+            text += f"\nnot written: {row['subject']} {row['event']} of day {row['time']:g}, "
+            text += "which the signs neither prove nor exclude"
     print_result(answer, text, as_json)
     if differ is not None and len(differ):
         raise typer.Exit(1)
+
+
+def _by_event(grades: DataFrame) -> dict[str, DataFrame]:
+    """The grades of CRS and of ICANS, each as a table of its own."""
+    tables = {}
+    for event in ("crs", "icans"):
+        if event not in grades:
+            continue
+        columns = {name: name.removeprefix(f"{event}_") for name in grades if name.startswith(event)}
+        columns[event] = "grade"
+        tables[event.upper()] = grades[["subject", "time", *columns]].rename(columns=columns)
+    return tables
+
+
+def _for_events(events: DataFrame) -> DataFrame:
+    """The rows of events.csv: the grades that the signs prove, and which of them are lower bounds."""
+    proven = events[events["grade"].notna()]
+    proven = proven.assign(
+        grade=proven["grade"].astype(int), at_least=proven["at_least"].map({True: "yes", False: "no"})
+    )
+    columns = ["subject", "time", "event", "grade", "grading_system"]
+    if (proven["at_least"] == "yes").any():
+        columns.append("at_least")
+    return proven[columns]
 
 
 def _table_or_none(table: DataFrame) -> str:

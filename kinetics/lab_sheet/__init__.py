@@ -7,7 +7,8 @@
 - `grid`, `header_block`, `sheet_reading`: the cells of a sheet, its header, and what each column holds.
 - `column_names`, `column_use`, `unit_names`, `time_labels`, `dates`, `cell_values`, `decimal_marks`: what a
   name, a unit, a time, a date and a cell say.
-- `patients`, `infusion_dates`, `samples`, `analytes`, `measurements`, `same_times`, `infusions`,
+- `visit_names`, `cycle_labels`: visits named by cycle and day, and infusions by number.
+- `patients`, `infusion_dates`, `samples`, `analytes`, `measurements`, `same_times`, `infusions`, `responses`,
   `covariates`: one step of the reading each.
 - `entries`, `findings`, `proposal`: the list of interpretations, what a step finds beside its result, and the
   lines that a person looks over.

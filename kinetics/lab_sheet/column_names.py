@@ -30,9 +30,12 @@ _ROLES = {
     "weight": r"(body ?|bl |baseline )?(weight|wt|bw)( bl| baseline)?( kg)?|gewicht|körpergewicht",
     "dose": r"(car ?(t|nk)? ?|cell ?|infused ?|total ?|actual ?)*"
     r"(dose|cells infused|infused cells|cells given|number of cells)( infused| given| administered)?( cells)?"
+    r"( ?\d)?"
     r"|dosis",
     "product": rf"{_CELLS}(product|construct|cell product)",
     "route": r"route( of (administration|infusion))?",
+    "response": r"(best )?(overall |objective |tumou?r |clinical )*response( recist)?( 1 1)?|bor"
+    r"|recist( 1 1)?( response)?|ansprechen",
     "analyte": r"analyte|parameter|param|paramcd|test|test name|assay|marker|measurement|variable|readout"
     r"|quantity",
     "value": r"value|result|results|aval|dv|wert|ergebnis|concentration|reading|measured value",

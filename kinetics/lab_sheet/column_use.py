@@ -22,6 +22,7 @@ KINDS = {  # what a column may be read as -> whether a unit may follow
     "analyte": False,
     "value": False,
     "unit": False,
+    "response": False,
     "covariate": True,
     "note": False,
     "left out": False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 from kinetics.errors import Problem, StudyError
 from kinetics.files import not_readable
-from kinetics.study import WORKBOOK_SUFFIXES, csv_records
+from kinetics.study import WORKBOOK_SUFFIXES, ExcelCell, csv_records, file_problem, workbook_cells
 
 __all__ = ["Cell", "Grid", "address", "read_grids", "shown", "transposed"]
 
@@ -134,47 +133,26 @@ def _with_names_apart(grids: list[Grid]) -> list[Grid]:
 
 def _sheets(path: Path) -> Iterator[Grid]:
     """The sheets of a workbook."""
-    try:
-        load = importlib.import_module("openpyxl").load_workbook
-    except ImportError:
-        remedy = "pip install 'cellkinetics[excel]', or save each sheet as CSV"
-        raise StudyError(
-            Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=path.name)
-        ) from None
-    try:
-        values = load(path, data_only=True)
-        formulas = load(path, data_only=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # openpyxl raises what zipfile, zlib, the XML parser and its own code raise
-        what = f"the workbook cannot be read: {type(error).__name__}: {error}"
-        raise StudyError(Problem(what, "save it again as .xlsx", file=path.name)) from error
-    problems = []
-    for sheet in values.worksheets:
-        for row in formulas[sheet.title].iter_rows():
-            problems += [
-                Problem(
-                    f"{cell.coordinate} is a formula without a stored value",
-                    "open the workbook in Excel and save it, or paste the values",
-                    file=f"{path.name} [{sheet.title}]",
-                    row=cell.row,
-                    value=str(cell.value),
-                )
-                for cell in row
-                if cell.data_type == "f" and sheet[cell.coordinate].value is None
-            ]
+    stored = workbook_cells(path)
+    if isinstance(stored, Problem):
+        raise StudyError(stored)
+    problems = [problem for sheet in stored for problem in sheet.problems]
     if problems:
         raise StudyError(problems)
-    for sheet in values.worksheets:
-        rows = tuple(tuple(map(_excel_cell, row)) for row in sheet.iter_rows())
+    for sheet in stored:
+        width = max((len(row) for row in sheet.rows), default=0)
+        rows = tuple(tuple(map(_excel_cell, row)) + (None,) * (width - len(row)) for row in sheet.rows)
         yield Grid(path.name, sheet.title.strip(), rows)
 
 
-def _excel_cell(cell: Any) -> Cell:
-    """A cell of openpyxl. A number that Excel shows as percent is the text that it shows."""
-    if isinstance(cell.value, int | float) and not isinstance(cell.value, bool) and "%" in cell.number_format:
-        return f"{100 * cell.value:.12g}%"
-    return _cell(cell.value)
+def _excel_cell(cell: ExcelCell | None) -> Cell:
+    """A cell of a workbook. A number that Excel shows as percent is the text that it shows."""
+    if cell is None:
+        return None
+    value = cell.value
+    if isinstance(value, int | float) and not isinstance(value, bool) and "%" in cell.number_format:
+        return f"{100 * value:.12g}%"
+    return _cell(value)
 
 
 def _cell(value: Any) -> Cell:
@@ -193,6 +171,9 @@ def _cell(value: Any) -> Cell:
 
 def _csv(path: Path) -> Grid:
     """A CSV, with the delimiter that gives its rows most columns."""
+    too_large = file_problem(path)
+    if too_large is not None:
+        raise StudyError(too_large)
     raw = path.read_bytes()
     encoding = "utf-8-sig"
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -1,9 +1,9 @@
-"""The date of each patient's infusion, and the order of day and month in every column of dates."""
+"""The dates of each patient's infusions, and the order of day and month in every column of dates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
@@ -13,16 +13,21 @@ from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings, together
 from kinetics.lab_sheet.questions import Answers, Item, answer_of, open_items
 from kinetics.lab_sheet.sheet_reading import SheetReading
+from kinetics.lab_sheet.visit_names import infusion_ranks
 
 __all__ = ["Calendar", "calendar_of"]
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """The infusion of each patient, and how each column of dates is read: (sheet, place) -> order."""
+    """The first infusion of each patient, and how each column of dates is read: (sheet, place) -> order.
+
+    `later` has the days from it to further ones: (patient, infusion, from 2 up) -> days.
+    """
 
     infusions: Mapping[str, datetime]
     orders: Mapping[tuple[str, int], DateOrder]
+    later: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     def date(self, reading: SheetReading, row: int, column: int) -> datetime | None:
         """The date in a cell, None where it is none."""
@@ -67,9 +72,25 @@ def calendar_of(
                     Entry(reading.keys[place], reading.name, "dates", order, "written", cells=addresses)
                 )
     calendar = Calendar({}, orders)
-    infusions, found = _infusions(readings, names, calendar)
+    dates, found = _infusions(readings, names, calendar)
     asked = Findings(tuple(open_items("dates", items, answers)), tuple(entries), tuple(problems))
-    return Calendar(infusions, orders), together([asked, found])
+    infusions = {patient: date for (patient, rank), date in dates.items() if rank == 1}
+    later = {
+        (patient, rank): float((date.date() - infusions[patient].date()).days)
+        for (patient, rank), date in dates.items()
+        if rank > 1 and patient in infusions
+    }
+    wrong = [
+        Problem(f"infusion {rank} is not after the first", "correct its date", subject=patient)
+        for (patient, rank), days in later.items()
+        if days <= 0
+    ]
+    wrong += [
+        Problem(f"infusion {rank} has a date, and the first has none", "write it", subject=patient)
+        for patient, rank in dates
+        if rank > 1 and patient not in infusions
+    ]
+    return Calendar(infusions, orders, later), together([asked, found, Findings(problems=tuple(wrong))])
 
 
 def _example(cells: Sequence[object]) -> str:
@@ -79,21 +100,23 @@ def _example(cells: Sequence[object]) -> str:
 
 def _infusions(
     readings: Sequence[SheetReading], names: Mapping[tuple[str, str], str], calendar: Calendar
-) -> tuple[dict[str, datetime], Findings]:
-    """The infusion date of each patient."""
-    infusions: dict[str, datetime] = {}
+) -> tuple[dict[tuple[str, int], datetime], Findings]:
+    """The infusion dates: (patient, infusion, from 1 up) -> date."""
+    infusions: dict[tuple[str, int], datetime] = {}
     problems: list[Problem] = []
     for reading in readings:
         places = reading.columns("infusion date")
-        if len(places) > 1:
+        ranks = infusion_ranks([reading.keys[place] for place in places])
+        if ranks is None:
             columns = ", ".join(reading.keys[place] for place in places)
             what = f"more than one column of infusion dates: {columns}"
             remedy = (
-                "keep the first infusion as `infusion date` in the TOML and the others as `note`; add their "
-                "doses to doses.csv after the import"
+                "number the columns, as `Infusion 1 date` and `Infusion 2 date`; or keep the first infusion "
+                "as `infusion date` in the TOML and the others as `note`, and add their doses to doses.csv "
+                "after the import"
             )
             problems.append(Problem(what, remedy, file=reading.grid.file))
-        for place in places[:1]:
+        for place, rank in zip(places, ranks or [], strict=False):
             for row in reading.rows:
                 patient = names.get((reading.name, row.patient), row.patient)
                 date = calendar.date(reading, row.place, place)
@@ -101,7 +124,7 @@ def _infusions(
                     what = "no date of infusion"
                     remedy = "write it as 2024-03-31"
                     problems.append(reading.grid.problem(what, remedy, row.place, place, subject=patient))
-                if date is not None and infusions.setdefault(patient, date) != date:
+                if date is not None and infusions.setdefault((patient, rank), date) != date:
                     what = "two infusion dates of one patient"
                     remedy = "correct one of them"
                     problems.append(reading.grid.problem(what, remedy, row.place, place, subject=patient))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kinetics.errors import Problem
 from kinetics.lab_sheet.analytes import LEAVE_OUT
 from kinetics.lab_sheet.cell_values import number_of
 from kinetics.lab_sheet.column_names import analyte_name
+from kinetics.lab_sheet.cycle_labels import CHOICES, Cycles, later_infusion
 from kinetics.lab_sheet.decimal_marks import DecimalMarks
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings
@@ -17,6 +18,7 @@ from kinetics.lab_sheet.grid import shown
 from kinetics.lab_sheet.questions import ALL, Answers, Item, Question, answer_of, open_items
 from kinetics.lab_sheet.sheet_reading import SheetReading
 from kinetics.lab_sheet.unit_names import unit_named
+from kinetics.lab_sheet.visit_names import infusion_ranks
 from kinetics.study import ROUTES
 from kinetics.units import convert, dimension
 
@@ -32,13 +34,15 @@ _AMOUNT = re.compile(
 
 @dataclass(frozen=True)
 class Infusion:
-    """The infusion of one patient on day 0. Of an open answer the product is "?"."""
+    """One infusion of a patient. Of an open answer the product is "?"."""
 
     patient: str
     product: str
     amount: float
     unit: str
     route: str
+    day: float = 0.0
+    cycle: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,17 @@ def infusions_of(
     patients: Sequence[str],
     marks: DecimalMarks,
     answers: Answers,
+    cycles: Cycles,
+    later_days: Mapping[tuple[str, int], float],
 ) -> tuple[list[Infusion], Findings]:
-    """The infusion of each patient."""
+    """The infusions of each patient, in the order of patients and cycles.
+
+    `later_days` has the days of infusions after the first, by their dates: (patient, infusion) -> days.
+    """
     amounts, of_amounts = _amounts(readings, names, marks, answers)
     products = _words(readings, names, "product")
     routes = _words(readings, names, "route")
-    has_amounts = bool(readings) and any(reading.columns("dose") for reading in readings)
+    has_amounts = any(reading.columns("dose") for reading in readings)
     keys = {patient: products.get(patient, ALL) for patient in patients}
     needed = list(dict.fromkeys(keys.values()))
     items = []
@@ -88,7 +97,7 @@ def infusions_of(
     infusions = []
     for patient in patients:
         parts = answered[keys[patient]]
-        amount, unit = amounts.get(patient, (parts.amount, parts.unit))
+        amount, unit = amounts.get((patient, 1), (parts.amount, parts.unit))
         if parts.product == "?":
             continue
         if amount is None:
@@ -102,12 +111,84 @@ def infusions_of(
         Question("infusion", question.items, _choices(has_amounts, question.items[0].name))
         for question in open_items("infusion", items, answers)
     ]
-    found = Findings(tuple(questions), tuple(_entries(infusions, answers, routes)), tuple(problems))
+    questions += [
+        Question("infusion", q.items, CHOICES) for q in open_items("infusion", cycles.items(), answers)
+    ]
+    entries = _entries(infusions, answers, routes)
+    later, later_problems = _later_infusions(infusions, cycles, answers)
+    dated, dated_problems = _dated_infusions(infusions, amounts, later_days)
+    if later_days and cycles.patients:
+        what = "later infusions stand in columns of dates, and the visits name cycles"
+        remedy = "make one of the two `note` or `left out` in the TOML"
+        dated_problems.append(Problem(what, remedy))
+    place = {patient: rank for rank, patient in enumerate(patients)}
+    infusions = sorted([*infusions, *later, *dated], key=lambda one: (place[one.patient], one.cycle))
+    found = Findings(tuple(questions), tuple(entries), (*problems, *later_problems, *dated_problems))
     return infusions, Findings(
         (*of_amounts.questions, *found.questions),
         (*of_amounts.entries, *found.entries),
         (*of_amounts.problems, *found.problems),
     )
+
+
+def _later_infusions(
+    infusions: Sequence[Infusion], cycles: Cycles, answers: Answers
+) -> tuple[list[Infusion], list[Problem]]:
+    """The infusions of later cycles, as answered, of the patients who have a visit of the cycle."""
+    first = {one.patient: one for one in infusions}
+    later = []
+    problems = []
+    for cycle, patients in cycles.patients.items():
+        answer = answer_of("infusion", f"cycle {cycle}", answers)
+        if answer is None:
+            continue
+        infusion = later_infusion(answer)
+        if infusion is None:
+            problems.append(Problem(f"infusion: cycle {cycle} = {answer!r} names no day", f"write {CHOICES}"))
+            continue
+        parts = _parts(infusion.infused)
+        if infusion.infused == "none":
+            continue
+        if infusion.infused and (not parts.product or parts.amount is None):
+            problems.append(Problem(f"infusion: cycle {cycle} = {answer!r} is not read", f"write {CHOICES}"))
+            continue
+        for patient in patients:
+            one = first.get(patient)
+            if one is None:
+                continue
+            again = replace(one, day=infusion.day, cycle=cycle)
+            if parts.product and parts.amount is not None:
+                route = parts.route or one.route
+                again = replace(
+                    again, product=parts.product, amount=parts.amount, unit=parts.unit, route=route
+                )
+            later.append(again)
+    return later, problems
+
+
+def _dated_infusions(
+    infusions: Sequence[Infusion],
+    amounts: Mapping[tuple[str, int], tuple[float, str]],
+    days: Mapping[tuple[str, int], float],
+) -> tuple[list[Infusion], list[Problem]]:
+    """The infusions after the first that have a date and a dose of their own, and those that lack one."""
+    first = {one.patient: one for one in infusions}
+    later = []
+    problems = []
+    for (patient, rank), day in days.items():
+        if patient not in first:
+            continue
+        if (patient, rank) not in amounts:
+            what = f"infusion {rank} has a date and no dose"
+            problems.append(Problem(what, f"add a column `Dose {rank}` beside `Dose 1`", subject=patient))
+            continue
+        amount, unit = amounts[patient, rank]
+        later.append(replace(first[patient], amount=amount, unit=unit, day=day, cycle=rank))
+    for patient, rank in amounts:
+        if rank > 1 and patient in first and (patient, rank) not in days:
+            what = f"infusion {rank} has a dose and no date"
+            problems.append(Problem(what, f"add a column `Infusion {rank} date`", subject=patient))
+    return later, problems
 
 
 def _choices(has_amounts: bool, key: str) -> str:
@@ -127,7 +208,7 @@ def _entries(infusions: Sequence[Infusion], answers: Answers, routes: Mapping[st
         if not answer.startswith("?")
     ]
     if infusions:
-        entries.append(Entry("infusion", "", "no day", "one infusion, on day 0", "guess"))
+        entries.append(Entry("infusion", "", "no day", "the first infusion is on day 0", "guess"))
         stated = all(
             any(route in answer for route in ROUTES) for answer in answers.get("infusion", {}).values()
         )
@@ -172,14 +253,16 @@ def _amounts(
     names: Mapping[tuple[str, str], str],
     marks: DecimalMarks,
     answers: Answers,
-) -> tuple[dict[str, tuple[float, str]], Findings]:
-    """Patient -> the amount and unit in the first column of doses."""
-    amounts: dict[str, tuple[float, str]] = {}
+) -> tuple[dict[tuple[str, int], tuple[float, str]], Findings]:
+    """(patient, infusion, from 1 up) -> the amount and unit in the columns of doses."""
+    amounts: dict[tuple[str, int], tuple[float, str]] = {}
     items: list[Item] = []
     problems: list[Problem] = []
     entries: list[Entry] = []
     for reading in readings:
-        for place in reading.columns("dose"):
+        places = reading.columns("dose")
+        ranks = infusion_ranks([reading.keys[place] for place in places])
+        for place, rank in zip(places, ranks or [1 for _ in places], strict=True):
             answer = answer_of("units", "dose", answers)
             unit = unit_named(answer or reading.uses[place].unit) or ""
             if unit and dimension(unit) not in _DOSES:
@@ -195,7 +278,7 @@ def _amounts(
                 value = marks.value(reading.name, cell)
                 patient = names.get((reading.name, row.patient), row.patient)
                 if value.kind == "number" and value.value and unit:
-                    known = amounts.setdefault(patient, (value.value, unit))
+                    known = amounts.setdefault((patient, rank), (value.value, unit))
                     if known != (value.value, unit):
                         what = "two doses of one patient"
                         remedy = "keep the first, and add the others to doses.csv after the import"

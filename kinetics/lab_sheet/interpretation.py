@@ -12,6 +12,7 @@ from pandas import DataFrame
 from kinetics.errors import Problem
 from kinetics.lab_sheet.analytes import AnalyteFacts, analytes_of
 from kinetics.lab_sheet.covariates import subject_facts
+from kinetics.lab_sheet.cycle_labels import cycles_of, header_problems
 from kinetics.lab_sheet.decimal_marks import decimal_marks
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings, together
@@ -22,6 +23,7 @@ from kinetics.lab_sheet.infusions import Infusion, infusions_of, level_of
 from kinetics.lab_sheet.measurements import Measurement, measurements_of
 from kinetics.lab_sheet.patients import Spelling, patient_names
 from kinetics.lab_sheet.questions import QUESTIONS, Answers, Question
+from kinetics.lab_sheet.responses import RESPONSE_COLUMNS, responses_of
 from kinetics.lab_sheet.same_times import one_at_a_time
 from kinetics.lab_sheet.samples import samples_of
 from kinetics.lab_sheet.sheet_reading import SheetReading
@@ -59,7 +61,10 @@ def interpret(
     }
     calendar, dated = calendar_of(readings, names, answers)
     marks, marked = decimal_marks(readings, answers)
-    samples, timed = samples_of(readings, names, calendar, answers, content.month_days)
+    cycles = cycles_of(readings, names, answers)
+    samples, timed = samples_of(
+        readings, names, calendar, answers, month_days=content.month_days, cycles=cycles
+    )
     samples = [sample for sample in samples if sample.patient not in content.leave_out]
     known = {name: table.model_dump() for name, table in content.analytes.items()}
     analytes, kept, named = analytes_of(samples, answers, known)
@@ -67,7 +72,18 @@ def interpret(
     measurements, measured = measurements_of(kept, notes, marks, answers)
     measurements, single = one_at_a_time(measurements, answers)
     patients, without = _patients(readings, names, measurements, content.leave_out)
-    infusions, infused = infusions_of(readings, names, patients, marks, answers)
+    infusions, infused = infusions_of(
+        readings, names, patients, marks, answers, cycles=cycles, later_days=calendar.later
+    )
+    responses, responded = responses_of(
+        readings,
+        names,
+        calendar,
+        answers,
+        month_days=content.month_days,
+        cycles=cycles,
+        patients=patients,
+    )
     facts, declared, described = subject_facts(readings, names, patients, marks)
     facts, declared = _with_levels(facts, declared, infusions)
     linear = {name for name, spec in analytes.items() if spec.scale == "linear"}
@@ -87,11 +103,14 @@ def interpret(
             single,
             without,
             infused,
+            responded,
             described,
             framed,
         ]
     )
-    if not any(reading.columns("measure", "value") for reading in readings):
+    unread = [*header_problems(readings)]
+    found = together([found, Findings(problems=tuple(unread))])
+    if not unread and not any(reading.columns("measure", "value") for reading in readings):
         remedy = "name the times of the columns, as D7 or `Day 7`, or add a column of days"
         files = ", ".join(dict.fromkeys(reading.grid.file for reading in readings))
         found = together([found, Findings(problems=(Problem("no measurement", remedy, file=files),))])
@@ -100,6 +119,9 @@ def interpret(
         "doses": _doses(infusions),
         "observations": observations,
     }
+    if len(responses):
+        tables["responses"] = responses
+        dictionary["columns"]["responses"] = RESPONSE_COLUMNS
     return Interpretation(
         tables=tables,
         dictionary=dictionary,
@@ -196,7 +218,7 @@ def _with_levels(
     facts: DataFrame, declared: dict[str, dict[str, str]], infusions: Sequence[Infusion]
 ) -> tuple[DataFrame, dict[str, dict[str, str]]]:
     """The facts with the dose level of each patient, where all are in one unit."""
-    levels = {one.patient: level_of(one) for one in infusions}
+    levels = {one.patient: level_of(one) for one in infusions if one.cycle == 1}
     units = {unit for _, unit in levels.values()}
     if len(units) != 1:
         return facts, declared
@@ -206,8 +228,11 @@ def _with_levels(
 
 
 def _doses(infusions: Sequence[Infusion]) -> DataFrame:
-    rows = [(one.patient, 0, one.amount, one.unit, one.product, one.route) for one in infusions]
-    return DataFrame(rows, columns=["subject", "time", "amount", "unit", "product", "route"])
+    rows = [
+        (one.patient, one.day, one.amount, one.unit, one.product, one.route, one.cycle) for one in infusions
+    ]
+    table = DataFrame(rows, columns=["subject", "time", "amount", "unit", "product", "route", "cycle"])
+    return table if (table["cycle"] > 1).any() else table.drop(columns="cycle")
 
 
 def _observations(

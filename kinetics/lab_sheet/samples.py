@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from kinetics.errors import Problem
 from kinetics.lab_sheet.cell_values import cell_value
 from kinetics.lab_sheet.column_names import analyte_name
+from kinetics.lab_sheet.cycle_labels import Cycles
 from kinetics.lab_sheet.entries import Entry
 from kinetics.lab_sheet.findings import Findings
 from kinetics.lab_sheet.grid import Cell, shown
@@ -17,8 +18,9 @@ from kinetics.lab_sheet.questions import Answers, Item, answer_of, open_items
 from kinetics.lab_sheet.sheet_reading import SheetReading
 from kinetics.lab_sheet.time_labels import MONTH_DAYS, days_of, time_label, time_unit
 from kinetics.lab_sheet.unit_names import unit_named
+from kinetics.lab_sheet.visit_names import cycle_and_day, is_week_and_day
 
-__all__ = ["Sample", "SampleTimes", "samples_of"]
+__all__ = ["Sample", "SampleTimes", "days_answered", "samples_of", "times_of_row", "with_time_unit"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def samples_of(
     calendar: Calendar,
     answers: Answers,
     month_days: float,
+    cycles: Cycles,
 ) -> tuple[list[Sample], Findings]:
     """The samples of all sheets. `names` maps (sheet, name as written) to the patient.
 
@@ -76,20 +79,22 @@ def samples_of(
     problems: list[Problem] = []
     units: list[Item] = []
     for reading in readings:
-        reading, unit_items, wrong = _with_time_unit(reading, answers)
+        reading, unit_items, wrong = with_time_unit(reading, answers)
         problems += wrong
         units += unit_items
         for row in reading.rows:
             patient = names.get((reading.name, row.patient), row.patient)
-            times = _times_of_row(reading, row.place, calendar, patient, month_days)
+            times = times_of_row(reading, row.place, calendar, patient, month_days=month_days, cycles=cycles)
             row_samples = list(_row_samples(reading, row.place, patient, times, month_days))
             told = [sample for sample in row_samples if cell_value(sample.cell).kind != "no value"]
+            if cycles.is_open(times.word):
+                continue
             if times.word and told:
                 words.setdefault(times.word, []).append(f"{reading.name}!{_cell_of_row(reading, row.place)}")
                 answer = answer_of("times", times.word, answers)
                 if answer is None or answer == "leave out":
                     continue
-                days = _days_answered(answer)
+                days = days_answered(answer)
                 if days is None:
                     problems.append(
                         Problem(f"times: {times.word} = {answer!r}", "write a day, as -7, or leave out")
@@ -107,6 +112,11 @@ def samples_of(
         for word, places in words.items()
     ]
     listed = [
+        Entry("time", "", text, f"day {days:g} (day {cycles.first_day} of a cycle is its infusion)", "guess")
+        for text, days in cycles.labels.items()
+        if days is not None
+    ]
+    listed += [
         Entry("time", sheet, "the time of a row", how, "guess", cells=tuple(cells))
         for (sheet, how), cells in entries.items()
     ]
@@ -119,20 +129,20 @@ def samples_of(
     return samples, Findings(questions, tuple(listed), tuple(problems))
 
 
-def _day_proposed(word: str) -> str:
-    """The proposal for a word in place of a time."""
+def _day_proposed(word: str) -> str | None:
+    """The proposal for a word in place of a time; None for one that is a day, but which?"""
+    if is_week_and_day(word):
+        return None
     return "0" if re.fullmatch(r"(day of )?(car[- ]?\w* )?infusion( day)?", word.lower()) else "leave out"
 
 
-def _days_answered(answer: str) -> float | None:
+def days_answered(answer: str) -> float | None:
     """The day that an answer says: `-7`, `day -7`."""
     match = re.fullmatch(r"(?:day )?([+-]?\d+(?:\.\d+)?)(?: days?)?", answer.strip())
     return float(match[1]) if match else None
 
 
-def _with_time_unit(
-    reading: SheetReading, answers: Answers
-) -> tuple[SheetReading, list[Item], list[Problem]]:
+def with_time_unit(reading: SheetReading, answers: Answers) -> tuple[SheetReading, list[Item], list[Problem]]:
     """The sheet with the unit of its times as answered, the item that asks for it where none is stated, and
     the problem of an answer that is no unit of time.
     """
@@ -161,19 +171,19 @@ def _cell_of_row(reading: SheetReading, row: int) -> str:
     return reading.grid.address(row, place or 0)
 
 
-def _times_of_row(
-    reading: SheetReading, row: int, calendar: Calendar, patient: str, month_days: float
+def times_of_row(
+    reading: SheetReading, row: int, calendar: Calendar, patient: str, month_days: float, cycles: Cycles
 ) -> SampleTimes:
     """The time of a row of a long sheet: the actual one, else by its date, else the planned one."""
     planned_place = reading.column("time")
     planned_cell = None if planned_place is None else reading.grid.at(row, planned_place)
     planned_unit = "day" if planned_place is None else reading.uses[planned_place].unit
-    planned_days = _days_of_cell(planned_cell, planned_unit, month_days)
+    planned_days = _days_of_cell(planned_cell, planned_unit, month_days, cycles)
     actual_place = reading.column("actual time")
     times = SampleTimes(planned=shown(planned_cell), planned_days=planned_days)
     if actual_place is not None:
         cell = reading.grid.at(row, actual_place)
-        days = _days_of_cell(cell, reading.uses[actual_place].unit, month_days)
+        days = _days_of_cell(cell, reading.uses[actual_place].unit, month_days, cycles)
         if days is not None:
             return replace(times, days=days)
         if cell is not None and planned_place is None and cell_value(cell).kind != "no value":
@@ -211,10 +221,12 @@ def _times_of_row(
     return replace(times, problem=problem)
 
 
-def _days_of_cell(cell: Cell, unit: str, month_days: float) -> float | None:
-    """The days of a cell of times: a number in `unit`, or a label such as `Day 7` or `M2`."""
+def _days_of_cell(cell: Cell, unit: str, month_days: float, cycles: Cycles) -> float | None:
+    """The days of a cell of times: a number in `unit`, or a label such as `Day 7`, `M2` or `C2D8`."""
     if cell is None:
         return None
+    if isinstance(cell, str) and cycle_and_day(cell) is not None:
+        return cycles.days(cell)
     value = cell_value(cell if isinstance(cell, float) else shown(cell))
     if value.kind == "number" and value.value is not None:
         days = days_of(value.value, unit if unit in ("min", "h", "day", "week", "month", "year") else "day")

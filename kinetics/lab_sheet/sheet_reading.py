@@ -21,6 +21,7 @@ from kinetics.lab_sheet.grid import Cell, Grid, address, shown, transposed
 from kinetics.lab_sheet.header_block import HeaderBlock, header_at, header_block
 from kinetics.lab_sheet.time_labels import TIME_WORDS, days_of, time_label, time_unit
 from kinetics.lab_sheet.unit_names import LOGARITHM, split_unit
+from kinetics.lab_sheet.visit_names import cycle_and_day, is_week_and_day
 
 __all__ = ["Basis", "DataRow", "SheetReading", "read_sheet"]
 
@@ -367,10 +368,15 @@ def _share_of_times(cells: Sequence[Cell]) -> float:
         cell
         for cell in filled
         if isinstance(cell, float)
-        or (isinstance(cell, str) and (time_label(cell) or TIME_WORDS.match(cell)))
+        or (isinstance(cell, str) and (time_label(cell) or TIME_WORDS.match(cell) or _is_visit(cell)))
         or cell_value(cell if not is_date(cell) else "date").kind == "number"
     ]
     return len(fitting) / len(filled) if filled else 0.0
+
+
+def _is_visit(text: str) -> bool:
+    """Whether a text names a visit by its cycle and day, or by a week and a day."""
+    return cycle_and_day(text) is not None or is_week_and_day(text)
 
 
 def _times_of_headers(labels: Sequence[str], turned: bool) -> dict[int, tuple[float, str, Basis]]:
@@ -420,7 +426,7 @@ def _chosen(roles: Sequence[str | None], cells: list[list[Cell]]) -> dict[int, s
         elif role in ("sample date", "infusion date") or (role in ("time", "actual time") and dates):
             if filled and 2 * len(dates) >= len(filled):
                 chosen[place] = "infusion date" if role == "infusion date" else "sample date"
-        elif role in ("weight", "dose", "product", "route") or (
+        elif role in ("weight", "dose", "product", "route", "response") or (
             is_tall and role in ("analyte", "value", "unit")
         ):
             chosen[place] = role

@@ -5,7 +5,8 @@ Which module to open for what, in the order in which they build on each other:
 - `recist`: RECIST 1.1 from lesion diameters, and the best response of a sequence of assessments.
 - `irecist`: iRECIST from lesion diameters, on top of `recist`.
 - `lesions`: a table of lesion measurements as responses by both.
-- `astct`: CRS and ICANS grades from a table of raw signs.
+- `astct`: CRS and ICANS grades from raw signs, with their bounds where a sign is missing.
+- `signs`: a table of raw signs as grades, and as rows for events.csv.
 - `grouping`: the column of subjects.csv by which a table is grouped.
 - `proportions`: proportions with exact intervals.
 - `responses`: a study's recorded responses: best response and response rates.
@@ -14,6 +15,7 @@ Which module to open for what, in the order in which they build on each other:
 - `vital_status`: death, the last day known alive, new therapies.
 - `survival`: DOR, PFS and OS by a protocol's censoring.
 - `survival_curve`: Kaplan-Meier curves of such times.
+- `times_table`: times from a CSV that belongs to no study.
 - `adverse_event_counts`: subjects with each adverse event, by worst grade.
 - `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.
 - `by_subject`: DLT, CRS grade and response of each subject as numbers for a dose decision.

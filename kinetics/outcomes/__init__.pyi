@@ -1,10 +1,5 @@
 from .adverse_event_counts import adverse_events as adverse_events
-from .astct import (
-    astct_events as astct_events,
-    astct_grades as astct_grades,
-    disagreements as disagreements,
-    read_signs as read_signs,
-)
+from .astct import RESOLVED_DAYS as RESOLVED_DAYS
 from .by_subject import (
     known_responses as known_responses,
     response_days as response_days,
@@ -36,12 +31,20 @@ from .lesions import (
     read_lesions as read_lesions,
 )
 from .proportions import clopper_pearson as clopper_pearson
-from .recist import RECIST_1_1 as RECIST_1_1
+from .recist import RECIST_1_1 as RECIST_1_1, DiseaseAfterCr as DiseaseAfterCr
 from .responses import (
     assessments_of as assessments_of,
     best_responses as best_responses,
     first_infusions as first_infusions,
     response_rates as response_rates,
+)
+from .signs import (
+    astct_events as astct_events,
+    astct_grades as astct_grades,
+    disagreements as disagreements,
+    not_compared as not_compared,
+    read_signs as read_signs,
+    unproven as unproven,
 )
 from .strata import strata_of as strata_of, strata_table as strata_table
 from .survival import (
@@ -50,5 +53,12 @@ from .survival import (
     SurvivalEndpoint as SurvivalEndpoint,
     survival_times as survival_times,
 )
-from .survival_curve import EVERYONE as EVERYONE, KaplanMeier as KaplanMeier, kaplan_meier as kaplan_meier
+from .survival_curve import (
+    EVERYONE as EVERYONE,
+    PLATEAUS as PLATEAUS,
+    KaplanMeier as KaplanMeier,
+    Plateau as Plateau,
+    kaplan_meier as kaplan_meier,
+)
+from .times_table import read_times as read_times
 from .vital_status import follow_up as follow_up

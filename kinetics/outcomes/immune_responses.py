@@ -1,10 +1,10 @@
 """A study's responses by iRECIST: iBOR, response rates, and the progression that ends iPFS and iDOR.
 
-Where a reader recorded the immune response, the column `irecist` of responses.csv (iCR, iPR, iSD, iUPD, iCPD,
-NE) is taken as it is. Otherwise the response is judged from measurements (`kinetics.outcomes.irecist`):
-`sum_mm` of the targets and `new_lesions` (yes: one is present), and, where they are recorded,
-`new_lesion_count` (so far), `new_lesions_mm` (their sum) and `non_target` (absent, present,
-unequivocal_progression, not_evaluated).
+Where a reader recorded the immune response, the column `irecist` of responses.csv (iCR, iPR, iSD,
+NON-iCR/NON-iUPD, iUPD, iCPD, NE) is taken as it is. Otherwise the response is judged from measurements
+(`kinetics.outcomes.irecist`): `sum_mm` of the targets and `new_lesions` (yes: one is present), and, where
+they are recorded, `new_lesion_count` (so far), `new_lesions_mm` (their sum) and `non_target` (absent,
+present, unequivocal_progression, not_evaluated).
 
 A sum cannot show that nodes are normal or that other lesions are gone: where `overall` is CR, the visit is an
 iCR. A PD that neither the sum nor a new lesion explains is refused, not guessed at, unless `non_target` is
@@ -48,8 +48,14 @@ __all__ = [
 ]
 
 RECORDED = "irecist"  # a reader's column of responses.csv
-IMMUNE_RATES = {"orr": ("iCR", "iPR"), "dcr": ("iCR", "iPR", "iSD")}
-PLAIN: dict[str, Response] = {"iCR": "CR", "iPR": "PR", "iSD": "SD", "NE": "NE"}
+IMMUNE_RATES = {"orr": ("iCR", "iPR"), "dcr": ("iCR", "iPR", "iSD", "NON-iCR/NON-iUPD")}
+PLAIN: dict[str, Response] = {
+    "iCR": "CR",
+    "iPR": "PR",
+    "iSD": "SD",
+    "NON-iCR/NON-iUPD": "NON-CR/NON-PD",
+    "NE": "NE",
+}
 TARGETS = "targets"
 
 
@@ -91,8 +97,8 @@ def best_immune_responses(study: Study, *, by: str = "dose_level") -> DataFrame:
     """The best response of each subject up to an iCPD, unconfirmed; one row per subject.
 
     The table is like that of `kinetics.outcomes.best_responses`. Columns: subject; the column `by`; treated;
-    response (iCR, iPR, iSD, iCPD, iUPD, NE, MISSING); day; progressed_on (day of the iUPD that an iCPD
-    confirmed); assessments (how many); why.
+    response (iCR, iPR, iSD, NON-iCR/NON-iUPD, iCPD, iUPD, NE, MISSING); day; progressed_on (day of the iUPD
+    that an iCPD confirmed); assessments (how many); why.
     """
     check_by(study, by)
     by_subject = immune_assessments_of(study)

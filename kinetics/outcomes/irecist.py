@@ -20,11 +20,13 @@ from typing import Literal
 from kinetics.errors import InputError, Problem
 from kinetics.outcomes.recist import (
     RECIST_1_1,
+    Assessment,
     Lesion,
     NonTarget,
     RecistRules,
     Response,
     Visit,
+    disease_is_progression,
     sum_of_diameters,
     visit_problems,
     visit_response,
@@ -41,13 +43,19 @@ __all__ = [
     "immune_responses",
 ]
 
-ImmuneResponse = Literal["iCR", "iPR", "iSD", "iUPD", "iCPD", "NE"]
+ImmuneResponse = Literal["iCR", "iPR", "iSD", "NON-iCR/NON-iUPD", "iUPD", "iCPD", "NE"]
 Growth = Literal["none", "larger", "unequivocal"]
 
-BETTER = ("CR", "PR", "SD", "PD")
+BETTER = ("CR", "PR", "SD", "NON-CR/NON-PD", "PD")
 # iRECIST Table 3: a response before progression is the best
-ORDER = ("iCR", "iPR", "iSD", "iCPD", "iUPD", "NE")
-IMMUNE: dict[Response, ImmuneResponse] = {"CR": "iCR", "PR": "iPR", "SD": "iSD", "NE": "NE"}
+ORDER = ("iCR", "iPR", "iSD", "NON-iCR/NON-iUPD", "iCPD", "iUPD", "NE")
+IMMUNE: dict[Response, ImmuneResponse] = {
+    "CR": "iCR",
+    "PR": "iPR",
+    "SD": "iSD",
+    "NON-CR/NON-PD": "NON-iCR/NON-iUPD",
+    "NE": "NE",
+}
 ROUNDING = 1e-9  # mm and days
 
 
@@ -105,7 +113,7 @@ class BestImmuneResponse:
     `progressed_on` is the day of progression: that of the iUPD which an iCPD confirmed.
     """
 
-    response: Literal["iCR", "iPR", "iSD", "iCPD", "iUPD", "NE", "MISSING"]
+    response: Literal["iCR", "iPR", "iSD", "NON-iCR/NON-iUPD", "iCPD", "iUPD", "NE", "MISSING"]
     day: float | None
     progressed_on: float | None
     why: str
@@ -147,7 +155,7 @@ class _State:
     baseline: float
     nadir: float
     new_nadir: float | None = None
-    complete: bool = False
+    scans: list[Assessment] = field(default_factory=list)  # by RECIST 1.1, for what comes after a CR
     names: set[str] = field(default_factory=set)
     open: _Unconfirmed | None = None
     confirmed: float | None = None
@@ -201,9 +209,9 @@ def best_immune_response(
     for a in assessments[: end + 1]:
         response = a.response
         why = f"{a.response} on day {a.day:g}: {a.why}"
-        if a.response == "iSD" and a.day < first_day:
+        if a.response in ("iSD", "NON-iCR/NON-iUPD") and a.day < first_day:
             response = "NE"
-            why = f"iSD on day {a.day:g}, before day {first_day:g}"
+            why = f"{a.response} on day {a.day:g}, before day {first_day:g}"
         candidates.append(BestImmuneResponse(response, a.day, progressed, why))
     return min(candidates, key=lambda b: ORDER.index(b.response))
 
@@ -214,11 +222,13 @@ def best_immune_response(
 def _findings(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Findings:
     """Return what RECIST 1.1 says of each category by itself."""
     by_recist = _by_recist(visit)
-    response, why = visit_response(by_recist, state.baseline, state.nadir, state.complete, rules.recist)
+    complete = disease_is_progression(state.scans, rules.recist)
+    response, why = visit_response(by_recist, state.baseline, state.nadir, complete, rules.recist)
     present = [t.name for t in visit.new_targets if t.diameter_mm]
     appeared = tuple(n for n in (*present, *visit.new_non_targets) if n not in state.names)
     new_mm = float(sum(t.diameter_mm or 0.0 for t in visit.new_targets))
-    progressed = {"target": why} if response == "PD" else {}
+    category = "target" if visit.targets else "non_target"
+    progressed = {category: why} if response == "PD" else {}
     if visit.non_target == "unequivocal_progression":
         progressed["non_target"] = "unequivocal progression of non-target lesions"
     if appeared:
@@ -229,7 +239,7 @@ def _findings(visit: ImmuneVisit, state: _State, rules: ImmuneRules) -> _Finding
             progressed["new"] = progression
     remains = bool(present or visit.new_non_targets)
     if response == "CR" and remains:  # iRECIST: iCR needs every new lesion gone too
-        response = "PR"
+        response = "PR" if visit.targets else "NON-CR/NON-PD"
         why = f"{why}; new lesions are left"
     return _Findings(
         response=response,
@@ -357,7 +367,7 @@ def _update(assessment: ImmuneAssessment, findings: _Findings, state: _State, ru
 
     if findings.total is not None:
         state.nadir = min(state.nadir, findings.total)
-    state.complete = state.complete or findings.response == "CR"
+    state.scans.append(Assessment(day, findings.response))
     state.names |= set(findings.appeared)
     if state.names:
         if state.new_nadir is None:
@@ -379,7 +389,7 @@ def _update(assessment: ImmuneAssessment, findings: _Findings, state: _State, ru
     elif response == "iUPD" and iupd is not None:
         total = findings.total if iupd.total is None else iupd.total
         state.open = replace(iupd, last_day=day, total=total)
-    elif response in ("iCR", "iPR", "iSD"):
+    elif response in ("iCR", "iPR", "iSD", "NON-iCR/NON-iUPD"):
         state.open = None
 
 

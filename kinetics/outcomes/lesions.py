@@ -5,8 +5,8 @@ diameter, of a node the short axis; 0 where gone, empty where not measured), sta
 absent, present, unequivocal_progression, not_evaluated). Optional columns: node (yes, no), larger (yes: a
 lesion that is not measured grew since the visit before).
 
-The first visit of a subject is its baseline. A visit lists every target. A subject without rows of non-target
-lesions has none.
+The first visit of a subject is its baseline. A visit lists every target. A subject without rows of targets
+has disease that cannot be measured; one without rows of non-target lesions has none.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from typing import Any, get_args
 from pandas import DataFrame
 
 from kinetics.errors import InputError, Problem, StudyError
-from kinetics.outcomes.irecist import ImmuneVisit, best_immune_response, immune_responses
+from kinetics.outcomes.irecist import ImmuneRules, ImmuneVisit, best_immune_response, immune_responses
 from kinetics.outcomes.recist import (
+    DiseaseAfterCr,
     Lesion,
     NonTarget,
+    RecistRules,
     Visit,
     best_response,
     overall_responses,
@@ -70,19 +72,27 @@ def read_lesions(path: str | Path) -> Visits:
     return visits
 
 
-def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] = 0.0) -> LesionResponses:
+def lesion_responses(
+    visits: Visits,
+    *,
+    reference_day: float | dict[str, float] = 0.0,
+    disease_after_cr: DiseaseAfterCr = "pd",
+) -> LesionResponses:
     """The response at every visit, and the best response of every subject.
 
-    `reference_day` is the day of the first infusion of cells, of all subjects or by subject. StudyError lists
-    everything that keeps a visit from being judged.
+    `reference_day` is the day of the first infusion of cells, of all subjects or by subject.
+    `disease_after_cr`: whether disease that is back after a CR is PD ("pd"), PD after a confirmed CR only
+    ("pd_if_confirmed") or judged by its size ("as_measured"). StudyError lists everything that keeps a visit
+    from being judged.
     """
+    rules = RecistRules(disease_after_cr=disease_after_cr)
     rows = []
     best = []
     problems = list[Problem]()
     for subject, course in visits.items():
         try:
-            by_recist = overall_responses([_plain(visit) for visit in course], subject=subject)
-            by_irecist = immune_responses(course, subject=subject)
+            by_recist = overall_responses([_plain(visit) for visit in course], subject=subject, rules=rules)
+            by_irecist = immune_responses(course, subject=subject, rules=ImmuneRules(rules))
         except InputError as error:
             problems += error.problems
             continue
@@ -101,8 +111,10 @@ def lesion_responses(visits: Visits, *, reference_day: float | dict[str, float] 
                 }
             )
         day = reference_day.get(subject, 0.0) if isinstance(reference_day, dict) else reference_day
-        unconfirmed = best_response(by_recist, confirmed=False, subject=subject, reference_day=day)
-        confirmed = best_response(by_recist, confirmed=True, subject=subject, reference_day=day)
+        unconfirmed = best_response(
+            by_recist, confirmed=False, subject=subject, reference_day=day, rules=rules
+        )
+        confirmed = best_response(by_recist, confirmed=True, subject=subject, reference_day=day, rules=rules)
         best_immune = best_immune_response(by_irecist, subject=subject, reference_day=day)
         best.append(
             {
@@ -159,7 +171,7 @@ def _visit(day: float, rows: Sequence[dict[str, Any]]) -> ImmuneVisit:
         new_targets=tuple(Lesion(r["lesion"], r["mm"]) for r in new if r["mm"] is not None),
         new_non_targets=tuple(r["lesion"] for r in unmeasured),
         new_non_targets_growth="larger" if any(r["larger"] for r in unmeasured) else "none",
-        evaluable=any(t.diameter_mm is not None for t in targets),
+        evaluable=not targets or any(t.diameter_mm is not None for t in targets),
     )
 
 

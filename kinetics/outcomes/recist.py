@@ -5,8 +5,13 @@ documentation of admiralonco (`derive_param_confirmed_bor`, `derive_param_bor`):
 confirms a response, and from which day a disease counts as stable.
 
 Diameters are in mm: the longest diameter of a lesion, the short axis of a node. Days are counted from the
-start of treatment and are not rounded: give whole days where a protocol counts dates. Two parts of RECIST are
-not covered: disease without a measurable lesion (NON-CR/NON-PD), and the limit on targets in one organ.
+start of treatment and are not rounded: give whole days where a protocol counts dates. Disease without a
+measurable lesion is judged by its non-target lesions alone (RECIST Table 2): CR, NON-CR/NON-PD, PD or NE. The
+limit on targets in one organ is not checked.
+
+Disease that is back after a CR is PD (RECIST Table 3, footnote a). The FAQ of the EORTC (recist.eortc.org)
+asks for another look where that CR was not confirmed: `disease_after_cr` "pd_if_confirmed" makes it PD only
+after a confirmed CR, and "as_measured" never.
 """
 
 from __future__ import annotations
@@ -23,11 +28,13 @@ __all__ = [
     "RECIST_1_1",
     "Assessment",
     "BestResponse",
+    "DiseaseAfterCr",
     "Lesion",
     "RecistRules",
     "Response",
     "Visit",
     "best_response",
+    "disease_is_progression",
     "first_response",
     "overall_responses",
     "sum_of_diameters",
@@ -35,13 +42,23 @@ __all__ = [
     "visit_response",
 ]
 
-Response = Literal["CR", "PR", "SD", "PD", "NE"]
+Response = Literal["CR", "PR", "SD", "NON-CR/NON-PD", "PD", "NE"]
+DiseaseAfterCr = Literal["pd", "pd_if_confirmed", "as_measured"]
 NonTarget = Literal["absent", "present", "unequivocal_progression", "not_evaluated"]
 
-ORDER = ("CR", "PR", "SD", "PD", "NE", "MISSING")  # admiralonco derive_param_confirmed_bor, Details 2-3
+ORDER = (
+    "CR",
+    "PR",
+    "SD",
+    "NON-CR/NON-PD",
+    "PD",
+    "NE",
+    "MISSING",
+)  # admiralonco derive_param_confirmed_bor, Details 2-3
 SMALLEST_LESION_MM = 10  # RECIST 3.1.1: measurable by CT
 SMALLEST_NODE_MM = 15  # a node by its short axis
 MOST_TARGETS = 5  # RECIST 4.2: at most five target lesions (and two in an organ, which is not checked here)
+BACK = "disease after a complete response"
 ROUNDING = 1e-9  # mm and days: 0.7 * 90 is 62.99... in floats
 
 
@@ -53,7 +70,7 @@ class RecistRules:
     pd_increase: float = 0.20  # RECIST 4.3.1: PD, at least 20 % over the smallest sum, baseline included
     pd_absolute_mm: float = 5.0  # RECIST 4.3.1: and the sum must also grow by at least 5 mm
     normal_node_mm: float = 10.0  # RECIST 4.3.1: a node below 10 mm short axis is normal, as a CR needs
-    disease_after_cr: Literal["pd", "as_measured"] = "pd"  # RECIST Table 3 footnote a: disease is PD
+    disease_after_cr: DiseaseAfterCr = "pd"  # RECIST Table 3 footnote a; EORTC FAQ: PD if CR was confirmed
     confirm_days: float = 28.0  # RECIST 4.6 (not less than 4 weeks); admiralonco ref_confirm = 28
     most_ne_between: int = 1  # admiralonco max_nr_ne: NE between a response and its confirmation
     sd_between_pr: bool = False  # admiralonco accept_sd: one SD between a PR and its confirmation
@@ -76,8 +93,9 @@ class Lesion:
 class Visit:
     """One imaging visit.
 
-    `non_target` is "absent" where there never was a non-target lesion, or where all are gone and nodes are
-    normal. Where `evaluable` is False the targets could not be judged, and their diameters are not read.
+    `targets` is empty at every visit where the disease has no measurable lesion. `non_target` is "absent"
+    where there never was a non-target lesion, or where all are gone and nodes are normal. Where `evaluable`
+    is False the lesions could not be judged, and the diameters are not read.
     """
 
     day: float
@@ -106,7 +124,7 @@ class Assessment:
 class BestResponse:
     """A subject's best overall response: its first day, the day that confirmed it, and the reason for it."""
 
-    response: Literal["CR", "PR", "SD", "PD", "NE", "MISSING"]
+    response: Literal["CR", "PR", "SD", "NON-CR/NON-PD", "PD", "NE", "MISSING"]
     day: float | None
     confirmed_on: float | None
     why: str
@@ -124,13 +142,15 @@ def overall_responses(
         raise InputError(problems)
     baseline = sum_of_diameters(visits[0]) or 0.0
     nadir = baseline
-    complete = False
-    assessments = []
+    assessments = list[Assessment]()
     for visit in visits[1:]:
         total = sum_of_diameters(visit) if visit.evaluable else None
+        complete = disease_is_progression(assessments, rules)
         response, why = visit_response(visit, baseline, nadir, complete, rules)
-        assessments.append(Assessment(visit.day, response, why, total, nadir))
-        complete = complete or response == "CR"
+        if why.startswith(BACK) and not _has_confirmed_cr(assessments, rules):
+            why += " (which was not confirmed)"
+        smallest = nadir if visit.targets else None
+        assessments.append(Assessment(visit.day, response, why, total, smallest))
         if total is not None:
             nadir = min(nadir, total)
     return assessments
@@ -165,6 +185,23 @@ def best_response(
     return min(candidates, key=lambda c: ORDER.index(c.response))  # the first of equals
 
 
+def disease_is_progression(assessments: Sequence[Assessment], rules: RecistRules) -> bool:
+    """Whether disease at the visit after these assessments is PD, because of an earlier CR."""
+    if rules.disease_after_cr == "as_measured":
+        return False
+    if rules.disease_after_cr == "pd":
+        return any(a.response == "CR" for a in assessments)
+    return _has_confirmed_cr(assessments, rules)
+
+
+def _has_confirmed_cr(assessments: Sequence[Assessment], rules: RecistRules) -> bool:
+    """Whether one of these assessments is a CR that another one confirms."""
+    return any(
+        a.response == "CR" and _confirming(assessments, i, rules) is not None
+        for i, a in enumerate(assessments)
+    )
+
+
 def first_response(
     assessments: Sequence[Assessment], *, confirmed: bool, rules: RecistRules = RECIST_1_1
 ) -> Assessment | None:
@@ -186,7 +223,7 @@ def visit_response(
     """The overall response by RECIST Table 1 (target, non-target, new lesion), and the reason as a sentence.
 
     `baseline` and `nadir` are sums of diameters [mm]: at baseline, and the smallest so far. `complete` says
-    that an earlier visit was a CR.
+    that disease is PD because an earlier visit was a CR.
     """
     if visit.new_lesion:  # RECIST Table 1, last row: PD whatever the others are
         return "PD", "a new lesion"
@@ -198,12 +235,12 @@ def visit_response(
     missing = [t.name for t in visit.targets if t.diameter_mm is None]
 
     # progression: disease after a complete response, or growth over the nadir
-    if complete and rules.disease_after_cr == "pd":  # RECIST Table 3 footnote a
+    if complete:  # RECIST Table 3 footnote a
         returned = [t.name for t in measured if not _is_gone(t, rules)]
         if visit.non_target == "present":
             returned.append("non-target lesions")
         if returned:
-            return "PD", f"disease after a complete response: {', '.join(returned)}"
+            return "PD", f"{BACK}: {', '.join(returned)}"
     growth = total - nadir  # at least: a missing lesion can only add to it
     relative = growth >= rules.pd_increase * nadir - ROUNDING  # RECIST 4.3.1: 20 % over the nadir
     absolute = growth >= rules.pd_absolute_mm - ROUNDING  # RECIST 4.3.1: and 5 mm
@@ -214,6 +251,8 @@ def visit_response(
 
     if not visit.evaluable:  # RECIST 4.4.2: no imaging, or none that can be read
         return "NE", "the visit is not evaluable"
+    if not visit.targets:
+        return _without_targets(visit)
     if missing:  # RECIST 4.4.2: a part of the targets is NE unless PD is certain
         return "NE", f"not measured: {', '.join(missing)}"
 
@@ -231,6 +270,15 @@ def visit_response(
     )  # RECIST 4.3.1: neither
 
 
+def _without_targets(visit: Visit) -> tuple[Response, str]:
+    """The response of disease without a measurable lesion that does not progress (RECIST Table 2)."""
+    if visit.non_target == "absent":
+        return "CR", "no target lesion; every non-target lesion gone"
+    if visit.non_target == "not_evaluated":
+        return "NE", "no target lesion; the non-target lesions are not evaluated"
+    return "NON-CR/NON-PD", "no target lesion; non-target lesions present, without progression"
+
+
 def _is_gone(target: Lesion, rules: RecistRules) -> bool:
     """Whether a lesion is gone, or a node is of normal size."""
     size = target.diameter_mm or 0.0
@@ -240,7 +288,11 @@ def _is_gone(target: Lesion, rules: RecistRules) -> bool:
 
 
 def sum_of_diameters(visit: Visit) -> float | None:
-    """The sum of diameters [mm], nodes by their short axis (RECIST 4.2); None where one is missing."""
+    """The sum of diameters [mm], nodes by their short axis (RECIST 4.2); None where one is missing, or where
+    there is no target.
+    """
+    if not visit.targets:
+        return None
     sizes = [t.diameter_mm for t in visit.targets]
     if any(size is None for size in sizes):
         return None
@@ -273,10 +325,13 @@ def _candidate(
     if a.response == "NE":
         return BestResponse("NE", a.day, None, a.why or "not evaluable")
     days = a.day - reference_day
-    unconfirmed = "" if a.response == "SD" else f" (an unconfirmed {a.response})"
+    stable: Literal["SD", "NON-CR/NON-PD"] = "SD"
+    if a.response == "NON-CR/NON-PD":
+        stable = "NON-CR/NON-PD"
+    unconfirmed = "" if a.response == stable else f" (an unconfirmed {a.response})"
     if days >= rules.sd_days - ROUNDING:
-        return BestResponse("SD", a.day, None, f"SD on day {a.day:g}{unconfirmed}")
-    why = f"SD{unconfirmed} after {days:g} days only; {rules.sd_days:g} are needed"
+        return BestResponse(stable, a.day, None, f"{stable} on day {a.day:g}{unconfirmed}")
+    why = f"{stable}{unconfirmed} after {days:g} days only; {rules.sd_days:g} are needed"
     return BestResponse("NE", a.day, None, why)
 
 
@@ -293,7 +348,7 @@ def _confirming(assessments: Sequence[Assessment], i: int, rules: RecistRules) -
             return a
         if a.response in between:
             between[a.response] += 1
-        elif a.response == "PD":
+        elif a.response in ("PD", "NON-CR/NON-PD"):
             return None
         if between["NE"] > rules.most_ne_between or between["SD"] > most_sd:
             return None
@@ -330,8 +385,9 @@ def _order_problems(days: Sequence[float], subject: str) -> Iterator[Problem]:
 def _baseline_problems(visit: Visit) -> Iterator[tuple[str, str]]:
     """What is wrong with a baseline visit, each with its remedy."""
     when = f"baseline (day {visit.day:g})"
-    if not visit.targets:
-        yield f"{when}: no target lesion", "these rules need measurable disease"
+    if not visit.targets and visit.non_target != "present":
+        what = f"{when}: neither a target nor a non-target lesion present"
+        yield what, "list the lesions of the baseline, measurable or not"
     if len(visit.targets) > MOST_TARGETS:
         what = f"{when}: {len(visit.targets)} target lesions"
         yield what, "keep five, two an organ; the others are non-target"

@@ -27,8 +27,8 @@ from kinetics.study import Study
 __all__ = ["assessments_of", "best_responses", "first_infusions", "rates_of", "response_rates"]
 
 CELLS = ("car_nk", "car_t")  # a response is counted from the first infusion of these
-OVERALL = ("CR", "PR", "SD", "PD", "NE")
-RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
+OVERALL = ("CR", "PR", "SD", "NON-CR/NON-PD", "PD", "NE")
+RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD", "NON-CR/NON-PD")}  # objective response; control
 
 Population = Literal["treated", "evaluable"]
 
@@ -39,7 +39,8 @@ def best_responses(
     """Best overall response among those recorded after the first infusion of cells: one row per subject.
 
     Rows are in the order of subjects.csv. Columns: subject; the column `by`; treated (had an infusion of
-    cells); response (CR, PR, SD, PD, NE, MISSING); day (of the study, NaN where MISSING); confirmed_on (day,
+    cells); response (CR, PR, SD,
+    NON-CR/NON-PD, PD, NE, MISSING); day (of the study, NaN where MISSING); confirmed_on (day,
     NaN where not); assessments (how many after first infusion); why (the reason for the response, or for
     there being none). With `confirmed`, a CR or PR needs a later assessment that confirms it; `rules` are
     those of RECIST.

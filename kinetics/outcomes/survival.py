@@ -12,6 +12,9 @@ A protocol settles two points in `[censoring]`:
 
 An endpoint's `within_days` is the time at which it is read, not a rule of censoring: nothing is cut off
 there.
+
+Where subjects are followed only from some day on (a registry that they enter alive), a column of subjects.csv
+says that day, and the times have it as `entry`: before it they are not at risk (left truncation).
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import Any, Literal, get_args
 from pandas import DataFrame
 
 from kinetics.arguments import require
-from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
 from kinetics.outcomes.grouping import check_by
 from kinetics.outcomes.immune_responses import as_recist, immune_assessments_of
 from kinetics.outcomes.recist import RECIST_1_1, Assessment, RecistRules, best_response, first_response
@@ -32,6 +35,7 @@ from kinetics.outcomes.responses import assessments_of
 from kinetics.outcomes.vital_status import follow_up
 from kinetics.protocol import Protocol
 from kinetics.study import Study
+from kinetics.units import UnitError, convert
 
 __all__ = ["ENDPOINTS", "Criteria", "SurvivalEndpoint", "survival_times"]
 
@@ -42,7 +46,7 @@ ENDPOINTS: dict[SurvivalEndpoint, str] = {
     "pfs": "progression-free survival",
     "os": "overall survival",
 }
-COLUMNS = ("start", "time", "event")
+COLUMNS = ("start", "time", "event", "entry")
 MISSED = 2  # FDA guidance on endpoints, Appendix 3 Table A: two or more assessments missed
 
 
@@ -82,6 +86,7 @@ def survival_times(
     assessed_every_days: float | None = None,
     criteria: Criteria = "recist_1.1",
     rules: RecistRules = RECIST_1_1,
+    entry: str | None = None,
 ) -> DataFrame:
     """One row per subject, in the order of subjects.csv: what ended the time, or why it is censored.
 
@@ -89,8 +94,12 @@ def survival_times(
     who is not counted: no infusion of cells, or for DOR no response); event; why. With `confirmed`, DOR
     begins at the first CR or PR that a later assessment confirms. `assessed_every_days` replaces the
     protocol's `[censoring.assessments]`. `criteria` "irecist" gives iPFS and iDOR: an iUPD that later scans
-    reset is no progression (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST. InputError
-    for another endpoint or criteria, PlanError where the protocol leaves the censoring open.
+    reset is no progression (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST.
+
+    `entry` names a column of subjects.csv with the day of the study from which each subject was followed: a
+    column `entry` (days from the start, 0 where from before it) is added, and who ended before it is not
+    counted. InputError for another endpoint or criteria, PlanError where the protocol leaves the censoring
+    open, StudyError where `entry` is no column of days or not filled.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.survival_times(study, protocol, "pfs")[["subject", "time", "event", "why"]].head(2)
@@ -106,6 +115,7 @@ def survival_times(
     if criteria not in get_args(Criteria):
         raise InputError(Problem(f"criteria {criteria!r}", did_you_mean(str(criteria), get_args(Criteria))))
     check_by(study, by, COLUMNS)
+    followed_from = None if entry is None else _entry_days(study, entry)
     censoring = None if endpoint == "os" else _censoring(protocol, assessed_every_days)
     assessments = {} if censoring is None else _assessments(study, criteria)
     rows = []
@@ -121,17 +131,54 @@ def survival_times(
                 end, event, why = _survival(life)
             else:
                 end, event, why = _progression(life, start, censoring)
-        rows.append(
-            {
-                "subject": subject,
-                by: study.subjects.loc[subject, by],
-                "start": start,
-                "time": end - start,
-                "event": event,
-                "why": why,
-            }
-        )
+        row = {
+            "subject": subject,
+            by: study.subjects.loc[subject, by],
+            "start": start,
+            "time": end - start,
+            "event": event,
+            "why": why,
+        }
+        if followed_from is not None:
+            row |= _with_entry(row, followed_from[subject])
+        rows.append(row)
     return DataFrame(rows)
+
+
+def _entry_days(study: Study, column: str) -> dict[str, float]:
+    """Subject -> the day of the study from which it was followed; StudyError unless all are filled."""
+    if column not in study.subjects.columns:
+        remedy = did_you_mean(column, map(str, study.subjects.columns))
+        what = f"no column {column!r} of the days from which subjects were followed"
+        raise StudyError(Problem(what, remedy, file="subjects.csv"))
+    days = study.subjects[column]
+    remedy = f'declare `{column} = {{ unit = "day" }}` under [columns.subjects]'
+    if days.dtype.kind not in "fi":
+        raise StudyError(
+            Problem("a column of words, not of days", remedy, file="subjects.csv", column=column)
+        )
+    spec = study.dictionary.columns.subjects.get(column)
+    try:
+        days = days * convert((spec and spec.unit) or "day", "day")
+    except UnitError as error:
+        raise StudyError(Problem(str(error), remedy, file="subjects.csv", column=column)) from error
+    empty = [str(subject) for subject in study.subject_ids if isnan(days[subject])]
+    if empty:
+        remedy = "write the day from which it was followed, 0 or less where from the start"
+        raise StudyError(
+            Problem("no day of entry", remedy, file="subjects.csv", subject=subject, column=column)
+            for subject in empty
+        )
+    return {subject: float(days[subject]) for subject in study.subject_ids}
+
+
+def _with_entry(row: dict[str, Any], day: float) -> dict[str, Any]:
+    """The columns of a subject that was followed from this day of the study on."""
+    entry = max(day - row["start"], 0.0)
+    if entry > 0 and entry >= row["time"]:
+        why = f"not counted: followed from day {day:g} on, and it ended before ({row['why']})"
+        return {"time": nan, "event": False, "why": why, "entry": entry}
+    return {"entry": entry}
 
 
 def _assessments(study: Study, criteria: Criteria) -> dict[str, list[Assessment]]:

@@ -10,7 +10,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
 from kinetics.arguments import require
-from kinetics.outcomes import ENDPOINTS, KaplanMeier, SurvivalEndpoint
+from kinetics.outcomes import ENDPOINTS, PLATEAUS, KaplanMeier, SurvivalEndpoint
 from kinetics.plot.frame import DASHES, INK, PALETTE, faint, finish, number_text, unit_text
 from kinetics.study import Study
 
@@ -54,7 +54,8 @@ def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEnd
     )
     medians = survival.medians
     notes = [
-        f"Bands: {100 * survival.level:g} % log-log intervals; none before the first event. Tick: censored."
+        f"Bands: {100 * survival.level:g} % log-log intervals; none before the first event. Tick: censored.",
+        f"Medians: {PLATEAUS[survival.plateau]}.",
     ]
     notes += [_median_note(row, survival.by) for row in medians.to_dict("records")]
     finish(

@@ -16,7 +16,7 @@ from kinetics.study import Study
 __all__ = ["plot_spider"]
 
 MARKS = {"new": "x", "PD": "circle", "": "circle-open"}  # a new lesion, progression without one, neither
-DASHES = {"CR": "longdash", "PR": "dash", "SD": "solid", "PD": "dashdot"}
+DASHES = {"CR": "longdash", "PR": "dash", "SD": "solid", "NON-CR/NON-PD": "solid", "PD": "dashdot"}
 
 
 def plot_spider(

@@ -5,6 +5,7 @@
 - `reading`: a single file that is a whole study.
 - `dictionary`: dictionary.toml, which says what columns and analytes mean.
 - `raw_table`: a file as text, before any meaning; a `RawTable` keeps the problems of its cells.
+- `table_size`: how large a table may be.
 - `cells`: cells of a raw table to numbers, times, codes and labels.
 - `subjects`, `doses`, `observations` (BLQ and other censoring are read here), `events` (and responses): one
   canonical table each.

@@ -1,6 +1,5 @@
 from .assembly import OPTIONAL_FILES as OPTIONAL_FILES, REQUIRED_FILES as REQUIRED_FILES
 from .cells import (
-    integers as integers,
     numbers as numbers,
     read_columns as read_columns,
     subjects_of as subjects_of,
@@ -19,5 +18,7 @@ from .sources.cdisc import (
 from .sources.declared import EventTableOptions as EventTableOptions
 from .sources.excel import WORKBOOK_SUFFIXES as WORKBOOK_SUFFIXES
 from .sources.parquet import need_pyarrow as need_pyarrow
+from .sources.sheet_cells import ExcelCell as ExcelCell, workbook_cells as workbook_cells
 from .study import Study as Study, read_study as read_study, validate_study as validate_study
 from .subjects import HEAVIEST_KG as HEAVIEST_KG, LIGHTEST_KG as LIGHTEST_KG
+from .table_size import file_problem as file_problem

@@ -288,13 +288,13 @@ def check_columns(
 
 
 def read_columns(
-    path: str | Path, required: Sequence[str], optional: Sequence[str], wanted: str
+    path: str | Path, required: Sequence[str], optional: Sequence[str] | None, wanted: str
 ) -> tuple[RawTable, bool]:
     """Read a CSV that stands by itself, outside of a study. Return its table, which has its problems so far,
     and whether every required column is there.
 
-    StudyError where no table can be made of the file. `wanted` says what to name instead of a file that does
-    not exist.
+    StudyError where no table can be made of the file. A column that is neither required nor optional is a
+    problem, unless `optional` is None. `wanted` says what to name instead of a file that does not exist.
     """
     file = Path(path)
     fault = not_readable(file)
@@ -308,9 +308,9 @@ def read_columns(
         if column not in raw:
             remedy = f"add it: {', '.join(required)}"
             raw.problems.append(Problem(f"no column {column!r}", remedy, file=raw.file))
-    standard = (*required, *optional)
+    standard = (*required, *(optional or ()))
     for column in raw.columns:
-        if column not in standard:
+        if column not in standard and optional is not None:
             what = f"unknown column {column!r}"
             raw.problems.append(Problem(what, did_you_mean(column, standard), file=raw.file))
     return raw, all(column in raw for column in required)

@@ -18,6 +18,7 @@ import numpy as np
 from pandas import NA, DataFrame, Index, NaT, Series
 
 from kinetics.errors import Problem
+from kinetics.study.table_size import file_problem
 
 __all__ = [
     "MISSING",
@@ -167,6 +168,9 @@ def decode(raw: bytes, file: str) -> str | Problem:
 
 def read_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
     """Read one comma-separated file. Return its table (None where none can be made) and its Problems."""
+    too_large = file_problem(path)
+    if too_large is not None:
+        return None, [too_large]
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
         return None, [text]

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["accelerator", "batch", "inference", "livermet", "ours", "peers", "recovery"]
+    "name", ["accelerator", "batch", "inference", "livermet", "ours", "peers", "recovery", "tables"]
 )
 def test_a_bench_finds_what_it_imports(name: str) -> None:
     module = import_module(f"bench.{name}")

@@ -634,10 +634,124 @@ def test_a_dose_whose_power_of_ten_is_doubtful_is_asked(tmp_path):
     assert made.study.doses["amount"].tolist() == [1e8]
 
 
-def test_two_times_in_a_header_or_a_cycle_are_no_time(tmp_path):
+def test_two_times_in_a_header_or_a_cycle_are_named_and_may_be_said(tmp_path):
     for header in ("Week 1 Day 3 copies,Week 2 Day 1 copies", "C1D1,C1D8"):
-        (problem,) = refusal(tmp_path, f"Patient,{header}\nP1,1,2\n")
-        assert "no measurement; name the times of the columns" in problem
+        problems = refusal(tmp_path, f"Patient,{header}\nP1,1,2\n")
+        assert len(problems) == 2
+        assert "is named by a cycle or week and a day, and is not read" in problems[0]
+        assert "measure car_copies at 7 days" in problems[0]
+    (mixed,) = refusal(tmp_path, "Patient,CAR D7 (copies/ug DNA),CAR C2D8 (copies/ug DNA)\nP1,1,2\n")
+    assert "the column 'CAR C2D8 (copies/ug DNA)'" in mixed
+
+
+CYCLES = """Patient,Visit,CAR copies (copies/ug DNA)
+P1,C1D1,60
+P1,C1D8,8000
+P1,C2D1,1000
+P1,C2D8,6000
+P2,Cycle 1 Day 1,70
+P2,Cycle 1 Day 8,9000
+"""
+
+
+def test_visits_named_by_cycle_and_day_are_read_and_the_later_infusion_is_asked(tmp_path):
+    asked = open_questions(tmp_path, CYCLES, infusion={})
+    assert asked == {"infusion": ["all", "cycle 2"]}
+    made = imported(
+        tmp_path, CYCLES, infusion={"all": "car_t 1e8 cells", "cycle 2": "day 28 car_t 2e8 cells"}
+    )
+    assert [row[:3] for row in records(made)] == [
+        ("P1", 0.0, 60.0), ("P1", 7.0, 8000.0), ("P1", 28.0, 1000.0), ("P1", 35.0, 6000.0),
+        ("P2", 0.0, 70.0), ("P2", 7.0, 9000.0),
+    ]  # fmt: skip
+    doses = made.study.doses
+    assert doses[["subject", "time", "amount", "cycle"]].values.tolist() == [
+        ["P1", 0.0, 1e8, 1], ["P1", 28.0, 2e8, 2], ["P2", 0.0, 1e8, 1]
+    ]  # fmt: skip
+    table = table_of(made)
+    assert "day 35 (day 1 of a cycle is its infusion)" in table["read_as"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("answer", "doses"),
+    [("day 21", [1e8, 1e8]), ("day 21 none", [1e8]), ("on day 21: car_t 3e8 cells", [1e8, 3e8])],
+)
+def test_a_later_infusion_may_be_the_same_again_or_none(tmp_path, answer, doses):
+    made = imported(tmp_path, CYCLES, infusion={"all": "car_t 1e8 cells", "cycle 2": answer})
+    first = made.study.doses[made.study.doses["subject"] == "P1"]
+    assert first["amount"].tolist() == doses
+    assert made.study.observations["time"].max() == 28.0
+
+
+def test_a_later_infusion_without_a_day_is_asked_again(tmp_path):
+    (problem,) = refusal(tmp_path, CYCLES, infusion={"all": "car_t 1e8 cells", "cycle 2": "car_t 1e8 cells"})
+    assert "cycle 2 = 'car_t 1e8 cells' names no day; write day 28 car_t 2e8 cells" in problem
+
+
+def test_a_cycle_that_counts_from_day_0_begins_there(tmp_path):
+    text = CYCLES.replace("C1D1,", "C1D0,").replace("C2D1,", "C2D0,").replace("Day 1,7", "Day 0,7")
+    made = imported(tmp_path, text, infusion={"all": "car_t 1e8 cells", "cycle 2": "day 28"})
+    assert [row[1] for row in records(made)] == [0.0, 8.0, 28.0, 36.0, 0.0, 8.0]
+
+
+TWO_INFUSIONS = """Patient,Infusion 1 date,Infusion 2 date,Dose 1 (cells),Dose 2 (cells),Date,CAR (cells/uL)
+P1,2024-03-01,2024-03-29,1e8,2e8,2024-03-08,8000
+P1,2024-03-01,2024-03-29,1e8,2e8,2024-04-05,6000
+P2,2024-04-01,,1e8,,2024-04-08,7000
+"""
+
+
+def test_numbered_infusions_are_read_with_their_days_and_doses(tmp_path):
+    made = imported(tmp_path, TWO_INFUSIONS, infusion="car_t")
+    assert made.study.doses[["subject", "time", "amount", "cycle"]].values.tolist() == [
+        ["P1", 0.0, 1e8, 1], ["P1", 28.0, 2e8, 2], ["P2", 0.0, 1e8, 1]
+    ]  # fmt: skip
+    assert [row[1] for row in records(made)] == [7.0, 35.0, 7.0]
+
+
+def test_an_infusion_that_lacks_its_dose_or_its_date_is_named(tmp_path):
+    without = refusal(tmp_path, TWO_INFUSIONS.replace("1e8,2e8", "1e8,"), infusion="car_t")
+    assert any("subject P1: infusion 2 has a date and no dose; add a column `Dose 2`" in p for p in without)
+    undated = refusal(tmp_path, TWO_INFUSIONS.replace("2024-03-29", ""), infusion="car_t")
+    assert any("infusion 2 has a dose and no date" in problem for problem in undated)
+    early = refusal(tmp_path, TWO_INFUSIONS.replace("2024-03-29", "2024-02-01"), infusion="car_t")
+    assert any("infusion 2 is not after the first" in problem for problem in early)
+
+
+RESPONSES = """Patient,Day,copies (copies/ug DNA),Response
+P1,0,60,
+P1,28,8000,pr
+P1,84,700,CR
+P2,0,50,NA
+P2,28,900,PD
+"""
+
+
+def test_responses_with_their_days_are_read_into_responses(tmp_path):
+    made = imported(tmp_path, RESPONSES, infusion="car_t 1e8 cells")
+    assert made.study.responses[["subject", "time", "overall"]].values.tolist() == [
+        ["P1", 28.0, "PR"], ["P1", 84.0, "CR"], ["P2", 28.0, "PD"]
+    ]  # fmt: skip
+    assert "response" not in made.study.subjects.columns
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (RESPONSES.replace("Response", "Best response"), "the best of a patient"),
+        ("Patient,Response,copies D7\nP1,PR,5\nP2,SD,6\n", "in a sheet without times"),
+        ("Patient,Day,copies,Response\nP1,1,5,PR\nP1,7,6,PR\n", "the same in every row of a patient"),
+    ],
+)
+def test_a_response_without_its_day_is_named_and_not_made_a_covariate(tmp_path, text, why):
+    problems = refusal(tmp_path, text, infusion="car_t 1e8 cells", units="proposed")
+    assert any(f"a response without its day, {why}" in problem for problem in problems)
+    assert any("write `note` or `left out` for the column in the TOML" in problem for problem in problems)
+
+
+def test_a_word_that_is_no_overall_response_is_named_with_its_cell(tmp_path):
+    (problem,) = refusal(tmp_path, RESPONSES.replace("pr", "VGPR"), infusion="car_t 1e8 cells")
+    assert "row 3, subject P1 = 'VGPR': no overall response; write one of CR, PR, SD" in problem
 
 
 def test_a_minus_before_a_day_is_kept(tmp_path):

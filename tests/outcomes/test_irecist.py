@@ -38,6 +38,18 @@ class Case:
     rules: ImmuneRules = IRECIST
 
 
+def test_disease_without_a_measurable_lesion_is_judged_by_irecist_too():
+    def judged(*visits: tuple[float, str, bool]) -> list[str]:
+        scans = [ImmuneVisit(day, (), non, non_target_larger=larger) for day, non, larger in visits]  # type: ignore[arg-type]
+        return [a.response for a in immune_responses([ImmuneVisit(-7, (), "present"), *scans])]
+
+    grows = "unequivocal_progression"
+    assert judged((42, "present", False), (84, "absent", False)) == ["NON-iCR/NON-iUPD", "iCR"]
+    assert judged((42, grows, False), (84, grows, True)) == ["iUPD", "iCPD"]
+    assert judged((42, grows, False), (84, "present", False)) == ["iUPD", "NON-iCR/NON-iUPD"]
+    assert judged((42, "absent", False), (84, "present", False)) == ["iCR", "iUPD"]
+
+
 CASES = [
     Case("no progression is RECIST with an i", (at(42, 80), at(84, 60), at(126, 60)), "iSD iPR iPR", "iPR"),
     Case("120 mm, then 125: 5 mm more confirm, and progression was on the first day",

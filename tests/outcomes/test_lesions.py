@@ -108,6 +108,30 @@ def test_every_problem_is_named_with_its_row(tmp_path):
         lesion_responses(read_lesions(file_of(tmp_path, forgotten)))
 
 
+BONE = "".join(f"A,{day},bone,non_target,,{state},,\n" for day, state in ((-7, "present"), (42, "present")))
+
+
+def test_a_subject_without_targets_is_judged_by_its_other_lesions(tmp_path):
+    found = lesion_responses(read_lesions(file_of(tmp_path, BONE)))
+    (row,) = found.visits.to_dict("records")
+    assert (row["overall"], row["irecist"]) == ("NON-CR/NON-PD", "NON-iCR/NON-iUPD")
+    assert str(row["sum_mm"]) == "nan"
+    assert found.best.loc[0, "confirmed"] == "NON-CR/NON-PD"
+    said = call("recist", file_of(tmp_path, BONE))
+    assert (said.code, "NON-CR/NON-PD" in said.out) == (0, True)
+
+
+def test_the_command_says_how_disease_after_a_cr_is_judged(tmp_path):
+    node = "".join(f"A,{day},n,target,{mm},,yes,\n" for day, mm in ((-7, 20), (42, 8), (84, 10)))
+    path = file_of(tmp_path, node)
+    options = (("--json",), ("--json", "--disease-after-cr", "pd_if_confirmed"))
+    answers = [call("recist", path, *option).json() for option in options]
+    assert [a["visits"][1]["overall"] for a in answers] == ["PD", "PR"]
+    assert [a["visits"][1]["irecist"] for a in answers] == ["iUPD", "iPR"]
+    assert [a["disease_after_cr"] for a in answers] == ["pd", "pd_if_confirmed"]
+    assert "known: as_measured, pd, pd_if_confirmed" in call("recist", path, "--disease-after-cr", "no").err
+
+
 def test_the_command_compares_with_what_was_recorded(tmp_path):
     lesions = "".join(
         f"S01,{day},liver,target,{mm},,no,\n"

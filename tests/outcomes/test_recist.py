@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -241,13 +242,23 @@ def days(start: str, rows: str) -> list[Assessment]:
 
 
 # The subjects of the example in admiralonco's documentation of derive_param_confirmed_bor (ref_start_window
-# 28, ref_confirm 28) without its NON-CR/NON-PD: subject 5 is left out, and the last visit of 4. First answer:
-# strict; second: two NE and one SD accepted.
+# 28, ref_confirm 28). First answer: strict; second: two NE and one SD accepted.
 ADMIRALONCO = {
     "1": ("2020-01-01", "01-01 PR, 02-01 CR, 02-16 NE, 03-01 CR, 04-01 SD", ("CR", 31), ("CR", 31)),
     "2": ("2019-12-12", "01-01 SD, 02-01 PR, 03-01 SD, 03-13 CR", ("SD", 51), ("PR", 51)),
     "3": ("2019-11-11", "2019-11-12 CR, 2019-12-02 CR, 01-01 SD", ("SD", 51), ("SD", 51)),
-    "4": ("2019-12-30", "01-01 PR, 03-01 SD, 04-01 SD, 05-01 PR", ("SD", 62), ("SD", 62)),
+    "4": (
+        "2019-12-30",
+        "01-01 PR, 03-01 SD, 04-01 SD, 05-01 PR, 05-15 NON-CR/NON-PD",
+        ("SD", 62),
+        ("SD", 62),
+    ),
+    "5": (
+        "2020-01-01",
+        "01-01 PR, 01-10 SD, 01-20 PR, 05-15 NON-CR/NON-PD",
+        ("NON-CR/NON-PD", 135),
+        ("NON-CR/NON-PD", 135),
+    ),
     "6": ("2020-02-02", "02-06 PR, 02-16 CR, 03-30 PR, 04-12 PD, 05-01 CR, 06-01 CR", ("SD", 57), ("SD", 57)),
     "7": ("2020-02-02", "02-06 PR, 02-16 CR, 04-01 NE", ("NE", 4), ("NE", 4)),
     "8": ("2020-04-01", "", ("MISSING", None), ("MISSING", None)),
@@ -274,6 +285,51 @@ def test_disease_after_a_cr_may_be_judged_by_its_sum_instead():
     assert [a.response for a in overall_responses(visits)] == ["CR", "PD", "PD"]
     by_sum = RecistRules(disease_after_cr="as_measured")
     assert [a.response for a in overall_responses(visits, rules=by_sum)] == ["CR", "PR", "PD"]
+
+
+def test_disease_after_an_unconfirmed_cr_may_be_judged_by_its_sum():
+    """The FAQ of the EORTC: a node of 20, 8, 10 mm is a PR where nothing confirmed the CR."""
+    node = [Visit(day, (Lesion("n", mm, node=True),)) for day, mm in ((-7, 20), (42, 8), (84, 10), (126, 10))]
+    rules = RecistRules(disease_after_cr="pd_if_confirmed")
+    assert [a.response for a in overall_responses(node, rules=rules)] == ["CR", "PR", "PR"]
+    plain = overall_responses(node)
+    assert [a.response for a in plain] == ["CR", "PD", "PD"]
+    assert plain[1].why == "disease after a complete response: n (which was not confirmed)"
+    confirmed = [*node[:2], Visit(70, (Lesion("n", 9, node=True),)), *node[2:]]  # 28 days later
+    judged = overall_responses(confirmed, rules=rules)
+    assert [a.response for a in judged] == ["CR", "CR", "PD", "PD"]
+    assert judged[2].why == "disease after a complete response: n"
+
+
+NON_TARGET_ONLY = [  # RECIST Table 2
+    ({"non": "absent"}, "CR"), ({"non": "present"}, "NON-CR/NON-PD"), ({"non": "not_evaluated"}, "NE"),
+    ({"non": "unequivocal_progression"}, "PD"), ({"non": "absent", "new": True}, "PD"),
+    ({"non": "present", "evaluable": False}, "NE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "response"), NON_TARGET_ONLY)
+def test_disease_without_a_measurable_lesion(status: dict[str, Any], response):
+    visits = [
+        Visit(-7, (), "present"),
+        Visit(42, (), status["non"], status.get("new", False), status.get("evaluable", True)),
+    ]
+    (found,) = overall_responses(visits)
+    assert (found.response, found.sum_mm, found.nadir_mm) == (response, None, None)
+
+
+def test_non_cr_non_pd_ranks_after_sd_and_lasts_as_long():
+    def best(*rows: tuple[float, str]) -> tuple[str, float | None]:
+        seen = [Assessment(day, response) for day, response in rows]  # type: ignore[arg-type]
+        found = best_response(seen, confirmed=False)
+        return found.response, found.day
+
+    assert best((42, "NON-CR/NON-PD"), (84, "SD")) == ("SD", 84)
+    assert best((42, "NON-CR/NON-PD"), (84, "PD")) == ("NON-CR/NON-PD", 42)
+    assert best((41, "NON-CR/NON-PD"), (84, "PD")) == ("PD", 84)
+    assert best((41, "NON-CR/NON-PD")) == ("NE", 41)
+    visits = [Visit(-7, (), "present"), Visit(42, (), "absent"), Visit(84, (), "present")]
+    assert [a.response for a in overall_responses(visits)] == ["CR", "PD"]
 
 
 def test_an_sd_between_is_accepted_for_a_pr_once_and_for_a_cr_never():
@@ -315,7 +371,8 @@ WRONG = [
     ((at(-7, None),), "baseline (day -7): a is not measured"),
     ((at(-7, 9.9),), "baseline (day -7): a of 9.9 mm is not measurable; a target lesion has at least 10 mm"),
     ((at(-7, 80, 14),), "n of 14 mm is not measurable; a target node has at least 15 mm"),
-    ((Visit(-7, ()),), "no target lesion"),
+    ((Visit(-7, ()),), "neither a target nor a non-target lesion present"),
+    ((Visit(-7, (), "not_evaluated"),), "neither a target nor a non-target lesion present"),
     ((Visit(-7, tuple(Lesion(name, 20) for name in "abcdef")),), "6 target lesions; keep five"),
     ((at(-7, 80, evaluable=False),), "not evaluable; without a baseline"),
     ((at(-7, 80, new_lesion=True),), "a new lesion or progression"),
@@ -364,6 +421,6 @@ def test_assessments_out_of_order_are_refused():
 
 def test_a_response_of_another_system_is_refused_not_read_as_stable():
     with pytest.raises(
-        InputError, match="subject P1: day 42: response 'iUPD'; write one of CR, PR, SD, PD, NE"
+        InputError, match="subject P1: day 42: response 'iUPD'; write one of CR, PR, SD, NON-CR/NON-PD, PD"
     ):
         best_response([Assessment(42, "iUPD")], confirmed=False, subject="P1")  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ hand.
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from math import inf, isnan, nan, prod
 from typing import Any
 
@@ -11,14 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas import DataFrame
+from scipy.stats import CensoredData, ecdf
 
 from kinetics.errors import InputError, PlanError, StudyError
 from kinetics.outcomes.survival import survival_times
-from kinetics.outcomes.survival_curve import kaplan_meier
+from kinetics.outcomes.survival_curve import _time_at_half, kaplan_meier
 from kinetics.outcomes.vital_status import follow_up
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import Protocol
+from kinetics.study.dictionary import Column
 from kinetics.study.study import Study, read_study
+from tests.support.commands import call
 from tests.support.response_studies import study_of
 
 SYNTHETIC = "nkg2d_phase1_synthetic"
@@ -329,7 +334,9 @@ def test_survival_on_a_day_and_the_numbers_at_risk():
 @pytest.mark.parametrize(
     ("words", "median"),
     [
-        (["1", "2", "3", "4"], 2),  # S(2) is one half: the smallest t with S(t) <= 0.5
+        (["1", "2", "3", "4"], 2.5),  # one half from 2 to 3: strangers.md F9
+        (["1", "2", "3+", "9"], 5.5),  # the censoring within the plateau does not end it
+        (["1", "2", "3+", "6", "7", "8"], 6),  # 2/3, then 4/9
         (["1", "2", "3"], 2),
         (["5", "5+", "9"], 9),  # the event at 5 comes before the censoring at 5: 2/3, then 0
         (["0", "0+", "3"], 3),
@@ -339,8 +346,167 @@ def test_survival_on_a_day_and_the_numbers_at_risk():
         ),  # 12 of 24 is one half, in floats 0.5000000000000001
     ],
 )
-def test_the_median_is_the_first_time_at_one_half_or_below(words, median):
+def test_the_median_is_the_time_at_one_half_or_the_midpoint_of_a_plateau(words, median):
     assert kaplan_meier(times_of(words)).medians.loc[0, "median"] == median
+
+
+def test_the_other_convention_is_an_option_and_the_ends_of_the_interval_follow_it():
+    first = kaplan_meier(times_of(["1", "2", "3", "4"]), plateau="first")
+    assert (first.plateau, first.medians.loc[0, "median"]) == ("first", 2)
+    flat = DataFrame({"time": [0.0, 3.0, 5.0, 8.0], "lower": [nan, 0.6, 0.5, 0.2]})
+    assert [_time_at_half(flat, "lower", p) for p in ("midpoint", "first")] == [6.5, 5]
+    ended = kaplan_meier(times_of(["3", "8+"])).medians.loc[0]  # R prints 3, SAS has no next event
+    assert ended["median"] == 3
+    assert "no event after the curve came to one half on day 3" in ended["reason"]
+    with pytest.raises(InputError, match="did you mean 'midpoint'"):
+        kaplan_meier(times_of(["1"]), plateau="midpiont")  # pyright: ignore[reportArgumentType]
+
+
+# R's survival, `aml`: weeks of remission; survfit(conf.type = "log-log") prints 31 (13, NA) and 23 (5, 33)
+MAINTAINED = ["9", "13", "13+", "18", "23", "28+", "31", "34", "45+", "48", "161+"]
+NOT_MAINTAINED = ["5", "5", "8", "8", "12", "16+", "23", "27", "30", "33", "43", "45"]
+
+
+def test_the_example_of_rs_survival_gives_its_medians():
+    for words, expected in ((MAINTAINED, (31, 13, nan)), (NOT_MAINTAINED, (23, 5, 33))):
+        row = kaplan_meier(times_of(words)).medians.loc[0]
+        np.testing.assert_equal((row["median"], row["lower"], row["upper"]), expected)
+
+
+def test_who_enters_late_is_at_risk_from_then_on():
+    """By hand. At risk: A, B, C at 2; B, C, D, E at 4; B, D, E at 5. So 2/3, 2/3 x 3/4, 1/2 x 2/3."""
+    table = DataFrame(
+        {
+            "subject": list("ABCDE"),
+            "entry": [0.0, 0.0, 1.0, 3.0, 3.0],
+            "time": [2.0, 6.0, 4.0, 5.0, 7.0],
+            "event": [True, False, True, True, False],
+        }
+    )
+    found = kaplan_meier(table)
+    events = found.curve[found.curve["events"] > 0].set_index("time")
+    assert events["at_risk"].tolist() == [3, 4, 3]
+    np.testing.assert_allclose(events["survival"], [2 / 3, 1 / 2, 1 / 3])
+    variance = 1 / (3 * 2) + 1 / (4 * 3) + 1 / (3 * 2)
+    width = 1.959964 * np.sqrt(variance) / np.log(3)
+    assert events.loc[5.0, "lower"] == pytest.approx((1 / 3) ** np.exp(width), abs=1e-6)
+    assert found.medians.loc[0, "median"] == 4.5
+    assert found.at([0, 1, 2, 3.5, 4, 6.5])["at_risk"].tolist() == [2, 2, 3, 4, 4, 1]
+    from_the_start = kaplan_meier(table.drop(columns="entry")).curve.set_index("time")
+    assert from_the_start.loc[5.0, "survival"] == pytest.approx(4 / 5 * 3 / 4 * 2 / 3)
+    pd.testing.assert_frame_equal(
+        kaplan_meier(table.assign(entry=0.0)).curve, kaplan_meier(table.drop(columns="entry")).curve
+    )
+
+
+def test_a_curve_emptied_before_the_others_entered_says_so():
+    """One subject at risk at 2 dies: survival is 0 for ever, whoever enters later."""
+    table = DataFrame({"entry": [0.0, 3.0, 3.0], "time": [2.0, 5.0, 9.0], "event": [True, True, False]})
+    row = kaplan_meier(table).medians.loc[0]
+    assert row["median"] == 2
+    assert "2 entered on that day or later and change nothing" in row["reason"]
+    late = kaplan_meier(table.iloc[1:])
+    assert late.at([1, 4])["reason"].tolist()[0] == "nobody was followed yet: the first entered on day 3"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_without_late_entries_the_curve_is_that_of_scipy(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 40))
+    time = rng.integers(1, 15, n).astype(float)
+    event = rng.random(n) < 0.6
+    event[0] = True
+    reference = ecdf(CensoredData.right_censored(time, ~event)).sf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        interval = reference.confidence_interval(0.95, method="log-log")
+    curve = kaplan_meier(DataFrame({"time": time, "event": event})).curve.iloc[1:]
+    np.testing.assert_allclose(curve["survival"], reference.probabilities, atol=1e-12)
+    known = curve["lower"].notna().to_numpy()
+    np.testing.assert_allclose(curve["lower"][known], interval.low.probabilities[known], atol=1e-10)
+    np.testing.assert_allclose(curve["upper"][known], interval.high.probabilities[known], atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_late_entries_give_the_product_limit_over_those_at_risk(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 30))
+    entry = rng.integers(0, 6, n).astype(float)
+    time = entry + rng.integers(1, 10, n)
+    event = rng.random(n) < 0.6
+    found = kaplan_meier(DataFrame({"entry": entry, "time": time, "event": event}))
+    survival = 1.0
+    for t in sorted({*time[event]}):
+        at_risk = sum((e < t or e == 0) and t <= end for e, end in zip(entry, time, strict=True))
+        survival *= 1 - sum(event & (time == t)) / at_risk
+        assert found.curve.set_index("time").loc[t, "survival"] == pytest.approx(survival, abs=1e-12)
+
+
+def test_an_entry_that_cannot_be_is_refused():
+    table = DataFrame({"subject": ["a", "b", "c"], "time": [5.0, 5.0, nan], "event": [True, False, False]})
+    with pytest.raises(InputError) as error:
+        kaplan_meier(table.assign(entry=[5.0, nan, nan]))
+    assert "subject a: entered on day 5, not before the time of 5 days" in str(error.value)
+    assert "subject b: an entry of nan days" in str(error.value)
+    assert "subject c" not in str(error.value)
+
+
+def test_a_study_says_from_when_its_subjects_were_followed(protocol):
+    """The first death of the synthetic trial is on day 152.9: who enters on day 100 is at risk from then."""
+    study = read_study(SYNTHETIC)
+    study.subjects["followed_from"] = [0.0] * 6 + [100.0] * 6
+    times = survival_times(study, protocol, "os", entry="followed_from")
+    assert set(times["entry"].round()) <= {0.0, 100.0, 99.0, 98.0}
+    assert kaplan_meier(times).at([50])["at_risk"].tolist() == [6]
+    study.subjects["followed_from"] = 200.0
+    late = survival_times(study, protocol, "pfs", entry="followed_from").set_index("subject")
+    assert late.loc["S01", "why"] == (
+        "not counted: followed from day 200 on, and it ended before (progression on day 142.99)"
+    )
+    assert isnan(late.loc["S01", "time"])
+    study.subjects["followed_from"] = [nan] + [0.0] * 11
+    with pytest.raises(StudyError, match="no day of entry"):
+        survival_times(study, protocol, "os", entry="followed_from")
+    with pytest.raises(StudyError, match="no column 'followed'"):
+        survival_times(study, protocol, "os", entry="followed")
+
+
+def test_a_day_of_entry_in_weeks_is_read_in_weeks_and_one_of_no_time_is_refused(protocol):
+    study = read_study(SYNTHETIC)
+    study.subjects["entered"] = 20.0
+
+    def declared(unit: str) -> Study:
+        columns = study.dictionary.columns
+        subjects = {**columns.subjects, "entered": Column(unit=unit)}
+        columns = columns.model_copy(update={"subjects": subjects})
+        return replace(study, dictionary=study.dictionary.model_copy(update={"columns": columns}))
+
+    weekly = survival_times(declared("week"), protocol, "os", entry="entered").set_index("subject")
+    assert weekly.loc["S01", "entry"] == 140
+    with pytest.raises(StudyError, match="column entered"):
+        survival_times(declared("kg"), protocol, "os", entry="entered")
+
+
+TIMES = "subject,entry,time,event,arm,age\nA,0,2,yes,x,50\nB,0,6,no,x,51\nC,1,4,1,y,52\nD,3,5,yes,y,53\n"
+
+
+def test_the_command_for_a_table_of_times(tmp_path):
+    path = tmp_path / "times.csv"
+    path.write_text(TIMES, encoding="utf-8")
+    said = call("survival", path, "--by", "arm", "--at", "1,5")
+    assert said.code == 0
+    for part in ("the midpoint up to the next event", "2 of 4 subjects are at risk from", "not read: age"):
+        assert part in said.out
+    answer = call("survival", path, "--plateau", "first", "--json").json()
+    assert (answer["plateau"], answer["medians"][0]["median"]) == ("first", 4)
+    assert call("survival", path, "--at", "x,-1").err.startswith("2 problems")
+    path.write_text("start,time,CNSR\n1,2,1\n", encoding="utf-8")
+    refused = call("survival", path)
+    assert refused.code == 1
+    for part in ("write it as `entry`", "event = yes where CNSR is 0", "no column 'event'"):
+        assert part in refused.err
+    path.write_text("entry,time,event\n3,2,yes\n0,-1,maybe\n", encoding="utf-8")
+    assert call("survival", path).err.startswith("3 problems")
 
 
 def test_a_median_that_is_not_reached_says_so():

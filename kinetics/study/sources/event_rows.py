@@ -14,6 +14,7 @@ from kinetics.study.cells import nearest
 from kinetics.study.dictionary import EventTable
 from kinetics.study.raw_table import RawTable, decode, make_table
 from kinetics.study.sources.known_columns import STANDARD, known_column, plain_name
+from kinetics.study.table_size import file_problem
 
 __all__ = ["EventRows", "header_place", "read_rows", "rows_of", "title_problem"]
 
@@ -52,6 +53,9 @@ def read_rows(path: Path) -> tuple[RawTable | None, int, list[Problem]]:
     """Read a text file of events. Return its table (None where none can be made), the number of comment rows
     left out, and its Problems.
     """
+    too_large = file_problem(path)
+    if too_large is not None:
+        return None, 0, [too_large]
     text = decode(path.read_bytes(), path.name)
     if isinstance(text, Problem):
         return None, 0, [text]

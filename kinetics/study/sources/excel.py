@@ -6,15 +6,13 @@ A formula is read as the value that was stored with it.
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kinetics.errors import Problem
 from kinetics.study.raw_table import RawTable, cell_text, make_table
+from kinetics.study.sources.sheet_cells import SheetCells, workbook_cells
 
 __all__ = ["DICTIONARY_SHEET", "WORKBOOK_SUFFIXES", "Sheet", "Workbook", "read_workbook", "sheet_name"]
 
@@ -50,41 +48,35 @@ def read_workbook(path: Path) -> Workbook | Problem:
     A sheet without any cell is left out. The Problems of a sheet matter only if the sheet is used: a sheet of
     notes may have any form.
     """
-    try:
-        load = importlib.import_module("openpyxl").load_workbook
-    except ImportError:
-        remedy = "pip install 'cellkinetics[excel]', or save each sheet as 'CSV UTF-8'"
-        return Problem("an Excel workbook needs openpyxl, which is not installed", remedy, file=path.name)
-    try:
-        values = load(path, data_only=True)
-        formulas = load(path, data_only=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # openpyxl raises what zipfile, zlib, the XML parser and its own code raise
-        remedy = "open it in Excel and save it as .xlsx"
-        what = f"not a readable workbook: {type(error).__name__}: {error}"
-        return Problem(what, remedy, file=path.name)
+    stored = workbook_cells(path)
+    if isinstance(stored, Problem):
+        return stored
     sheets: dict[str, Sheet] = {}
     dictionary = None
-    names = [sheet.title for sheet in values.worksheets]  # a chart sheet has no cells
-    for name, count in Counter(name.strip().lower() for name in names).items():
+    for name, count in Counter(sheet.title.strip().lower() for sheet in stored).items():
         if count > 1:
             what = f"{count} sheets are called {name!r}, but for case and spaces"
             return Problem(what, "rename or delete the others", file=path.name)
-    for name in names:
-        rows = _cells(values[name])
-        if name.strip().lower() == DICTIONARY_SHEET:
+    for sheet in stored:
+        rows = _padded(sheet)
+        name = sheet.title.strip().lower()
+        if name == DICTIONARY_SHEET:
             dictionary = "\n".join(row[0] if row else "" for row in rows)
+        elif not sheet.whole:
+            sheets[name] = Sheet(None, sheet.problems, rows[:20])
         elif rows:
-            table, problems = _table(path, name, rows)
-            unstored = _formulas_without_value(path, name, values[name], formulas[name])
-            sheets[name.strip().lower()] = Sheet(table, [*unstored, *problems], rows[:20])
+            table, problems = _table(path, sheet.title, rows)
+            sheets[name] = Sheet(table, [*sheet.problems, *problems], rows[:20])
     return Workbook(sheets, dictionary)
 
 
-def _cells(sheet: Any) -> list[list[str]]:
-    """Every row of a sheet as text; no row at all where every cell is empty."""
-    rows = [[cell_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+def _padded(sheet: SheetCells) -> list[list[str]]:
+    """Every row of a sheet as text, filled up to the widest; no row at all where every cell is empty."""
+    width = max((len(row) for row in sheet.rows), default=0)
+    rows = []
+    for row in sheet.rows:
+        cells = ["" if cell is None else cell_text(cell.value) for cell in row]
+        rows.append(cells + [""] * (width - len(cells)))
     return rows if any(any(row) for row in rows) else []
 
 
@@ -93,14 +85,3 @@ def _table(path: Path, sheet: str, rows: list[list[str]]) -> tuple[RawTable | No
     width = max(place for row in rows for place, cell in enumerate(row, start=1) if cell)
     records = [(row, cells[:width]) for row, cells in enumerate(rows[1:], start=2)]
     return make_table(sheet_name(path, sheet), rows[0][:width], records)
-
-
-def _formulas_without_value(path: Path, sheet: str, values: Any, formulas: Any) -> Iterator[Problem]:
-    """A Problem for every formula whose value was never stored: it would read as an empty cell."""
-    remedy = "open the workbook in Excel and save it, or paste the values"
-    file = sheet_name(path, sheet)
-    for row in formulas.iter_rows():
-        for cell in row:
-            if cell.data_type == "f" and values[cell.coordinate].value is None:
-                what = f"{cell.coordinate} is a formula without a stored value"
-                yield Problem(what, remedy, file=file, row=cell.row, value=str(cell.value))

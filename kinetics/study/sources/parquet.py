@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pandas import read_parquet
 
 from kinetics.errors import Problem
 from kinetics.study.raw_table import RawTable, cell_text, make_table
+from kinetics.study.table_size import cells_problem
 
 __all__ = ["need_pyarrow", "read_parquet_table"]
 
@@ -30,6 +32,10 @@ def read_parquet_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
     if missing is not None:
         return None, [missing]
     try:
+        size = importlib.import_module("pyarrow.parquet").read_metadata(path)
+        too_large = cells_problem(path.name, size.num_rows, size.num_columns)
+        if too_large is not None:
+            return None, [too_large]
         frame = read_parquet(path, engine="pyarrow")
     except MemoryError:
         raise
