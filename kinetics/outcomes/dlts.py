@@ -14,7 +14,16 @@ from kinetics.arguments import require
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.escalation import Cohort, Decision, Rule
 from kinetics.outcomes.proportions import proportion_columns
-from kinetics.protocol import Protocol, Trigger
+from kinetics.protocol import (
+    ANY_INFUSION,
+    LYMPHODEPLETION,
+    Protocol,
+    Trigger,
+    clock_of,
+    level_of,
+    level_words,
+    needed_infusions,
+)
 from kinetics.study import Study
 
 __all__ = [
@@ -182,18 +191,16 @@ def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, in
     """The level of every subject, and a Problem for each dose that is not a level of the protocol."""
     levels = {}
     problems = []
-    for subject, dose in zip(study.subject_ids, study.subjects[column].astype(float), strict=True):
-        near = [i for i, level in enumerate(protocol.levels, start=1) if abs(dose / level - 1) < 1e-6]
-        levels[subject] = near[0] if near else 0
-        if not near:
-            names = ", ".join(protocol.level_name(i) for i in range(1, len(protocol.levels) + 1))
+    for subject, cell in study.subjects[column].items():
+        levels[str(subject)] = level_of(protocol, cell)
+        if not levels[str(subject)]:
             problem = Problem(
                 "is no level of the protocol",
-                f"known: {names}",
+                f"known: {level_words(protocol)}",
                 file="subjects.csv",
-                subject=subject,
+                subject=str(subject),
                 column=column,
-                value=f"{dose:g}",
+                value=f"{cell:g}" if isinstance(cell, float) else str(cell),
             )
             problems.append(problem)
     return levels, problems
@@ -217,13 +224,13 @@ def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Pati
     infusions = doses[doses["product"] == product]
     first = infusions["time"].min() if len(infusions) else float("inf")
     followed_to, known_by = followed_until(study, subject)
-    start = _clock(protocol, doses)
+    starts = _window_starts(protocol, doses)
     window = protocol.dlt.window_days.value or 0.0
     trigger = _triggered(protocol, doses, events)
     toxic = events[events["dlt"] == "yes"]
 
     # a DLT before any infusion of the level's product, and none after
-    before_level = protocol.dlt.after_car_nk_only.value
+    before_level = protocol.dlt.after_other_product_only.value
     if len(toxic[toxic["time"] < first]) and not len(toxic[toxic["time"] >= first]):
         if before_level == "at_assigned_level":
             return patient("evaluable", "a DLT before any infusion of the level", dlt=True)
@@ -231,50 +238,58 @@ def _patient(study: Study, protocol: Protocol, subject: str, level: int) -> Pati
             return patient("not_evaluable", "a DLT before any infusion of the level counts at no level")
 
     # no infusion, or no window yet: not evaluable once the days for the first infusion are over
-    if start is None or not len(infusions):
-        days = protocol.dosing[product].begins_on_days
+    if not starts or not len(infusions):
+        dosing = protocol.dosing.get(product)
+        days = None if dosing is None else dosing.begins_on_days
         if days is not None and followed_to <= days[1]:
             return patient("pending", f"day {followed_to:.0f}: {product} may begin until day {days[1]:g}")
         return patient("not_evaluable", f"no {product}")
 
-    counts_from = first if before_level == "at_no_level" else min(first, start)
-    within = toxic[(toxic["time"] >= counts_from) & (toxic["time"] <= start + window)]
+    start = starts[-1]  # of the last window: the only one, unless every infusion opens one
+    counts_from = first if before_level == "at_no_level" else min(first, starts[0])
+    days_in = toxic["time"].map(lambda day: _days_in(float(day), starts))
+    within = toxic[(toxic["time"] >= counts_from) & (days_in <= window)]
     if len(within):
         e = within.iloc[0]
         event = f"{e['event']} grade {e['grade']:g} ({e['grading_system']})"
-        return patient("evaluable", f"DLT: {event} {e['time'] - start:.1f} days in", dlt=True)
+        return patient("evaluable", f"DLT: {event} {_days_in(e['time'], starts):.1f} days in", dlt=True)
 
     if followed_to < start + window - WHOLE_DAY:
         days_followed = max(followed_to - start, 0.0)
         why = f"followed {days_followed:.1f} of {window:g} days, by {known_by}"
         return patient("pending", why, followed=days_followed / window)
 
-    needed = _needed_infusions(protocol)
+    needed = needed_infusions(protocol, level)
     if len(infusions) < needed:
         why = f"{len(infusions)} of {needed} infusions that make a patient evaluable"
         return patient("not_evaluable", why)
 
-    late = toxic[toxic["time"] > start + window]["time"]
-    outside = "".join(f"; a DLT {day - start:.1f} days in is outside the window" for day in late)
+    late = toxic[days_in > window]["time"]
+    outside = "".join(
+        f"; a DLT {_days_in(float(day), starts):.1f} days in is outside the window" for day in late
+    )
     return patient("evaluable", f"{window:g} days without a DLT{outside}")
 
 
-def _needed_infusions(protocol: Protocol) -> int:
-    """Infusions of the level's product that make a patient evaluable."""
-    dosing = protocol.dosing[protocol.level_product]
-    per_cycle = len(dosing.days)
-    infusions = {"any_infusion": 1, "first_cycle": per_cycle, "every_cycle": per_cycle * dosing.cycles}
-    return infusions[protocol.evaluable.requires.value or "any_infusion"]
+def _days_in(day: float, starts: Sequence[float]) -> float:
+    """Days from the last window that had begun by `day`, or to the first (below 0) where none had."""
+    return day - max((start for start in starts if start <= day), default=starts[0])
 
 
-def _clock(protocol: Protocol, doses: DataFrame) -> float | None:
-    """The day on which the DLT window begins; None before it has."""
-    clock = protocol.dlt.clock.value or "first_car_t"
-    end, _, product = clock.partition("_")
-    times = doses[doses["product"] == product]["time"]
-    if times.empty:
-        return None
-    return float(times.min() if end == "first" else times.max())
+def _window_starts(protocol: Protocol, doses: DataFrame) -> list[float]:
+    """The days on which a DLT window begins, in their order; none before the first has."""
+    clock = clock_of(protocol.dlt.clock.value or f"first_{protocol.level_product}")
+    if clock.product == ANY_INFUSION:
+        counted = doses["unit"] == "cells"
+    elif clock.product == LYMPHODEPLETION:
+        drugs = [drug.drug for drug in protocol.lymphodepletion]
+        counted = doses["product"].isin([LYMPHODEPLETION, *drugs])
+    else:
+        counted = doses["product"] == clock.product
+    days = sorted(map(float, doses["time"][counted]))
+    if clock.end == "each" or not days:
+        return days
+    return [days[0] if clock.end == "first" else days[-1]]
 
 
 def _triggered(protocol: Protocol, doses: DataFrame, events: DataFrame) -> bool:

@@ -1,6 +1,13 @@
 """A trial's protocol as data, which of its points are open, and the rule that it names.
 
+- `grading_systems`: the scales of adverse events, each with its source.
+- `response_criteria`: the criteria of a response: ordered categories, and what each counts as.
+- `products_and_routes`: what may be the name of a product, a route and the clock of the DLT window.
+- `level_regimens`: levels with a name, of one number or of several infusions.
 - `tables`: the tables of a protocol.toml, each checked by itself.
+- `planned_infusions`: the infusions that a protocol plans at a level.
+- `assigned_levels`: the level that a cell of subjects.csv names.
+- `arms`: the protocol of one arm, and the subjects in it.
 - `points`: the ten points that a protocol must settle, and values that contradict each other.
 - `protocol`: find, read and lint a protocol.
 - `dose_rule`: the dose rule of a protocol, and what that rule assumes.
@@ -11,6 +18,9 @@ from kinetics.faces import attach
 __getattr__, __dir__ = attach(__name__, __file__)
 
 __all__ = [
+    "GRADING_SYSTEMS",
+    "RESPONSE_CRITERIA",
+    "Arms",
     "Assessments",
     "Censoring",
     "DltRule",
@@ -20,16 +30,23 @@ __all__ = [
     "Evaluability",
     "Expansion",
     "ExpansionCohort",
+    "GradingSystem",
+    "Infusions",
     "Interim",
+    "Level",
     "Lint",
+    "Lymphodepletion",
     "MtdRule",
     "Point",
     "Protocol",
+    "Repeat",
+    "ResponseCriteria",
     "Size",
     "Statement",
     "TitrationRule",
     "Trigger",
     "lint",
+    "protocol_of_arm",
     "read_protocol",
     "rule_of",
 ]

@@ -1,4 +1,18 @@
+from .arms import arm_members as arm_members, protocol_of_arm as protocol_of_arm
+from .assigned_levels import level_of as level_of, level_words as level_words
 from .dose_rule import RULES as RULES, assumed as assumed, rule_of as rule_of
+from .grading_systems import (
+    GRADING_SYSTEMS as GRADING_SYSTEMS,
+    GradingName as GradingName,
+    GradingSystem as GradingSystem,
+)
+from .level_regimens import Infusions as Infusions, Level as Level, Repeat as Repeat
+from .planned_infusions import needed_infusions as needed_infusions, planned_infusions as planned_infusions
+from .products_and_routes import (
+    ANY_INFUSION as ANY_INFUSION,
+    LYMPHODEPLETION as LYMPHODEPLETION,
+    clock_of as clock_of,
+)
 from .protocol import (
     Lint as Lint,
     find_protocol as find_protocol,
@@ -6,7 +20,14 @@ from .protocol import (
     read_protocol as read_protocol,
     settled as settled,
 )
+from .response_criteria import (
+    RESPONSE_CRITERIA as RESPONSE_CRITERIA,
+    CriteriaName as CriteriaName,
+    ResponseCriteria as ResponseCriteria,
+    criteria_of as criteria_of,
+)
 from .tables import (
+    Arms as Arms,
     Assessments as Assessments,
     Censoring as Censoring,
     DltRule as DltRule,
@@ -17,6 +38,7 @@ from .tables import (
     Expansion as Expansion,
     ExpansionCohort as ExpansionCohort,
     Interim as Interim,
+    Lymphodepletion as Lymphodepletion,
     MtdRule as MtdRule,
     Point as Point,
     Protocol as Protocol,

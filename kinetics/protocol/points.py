@@ -16,7 +16,11 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from kinetics.errors import Problem
-from kinetics.protocol.tables import Point, Protocol
+from kinetics.protocol.grading_systems import GRADING_SYSTEMS
+from kinetics.protocol.planned_infusions import last_day, planned_infusions
+from kinetics.protocol.products_and_routes import ANY_INFUSION, LYMPHODEPLETION, clock_of
+from kinetics.protocol.response_criteria import RESPONSE_CRITERIA
+from kinetics.protocol.tables import Censoring, Point, Protocol
 
 __all__ = ["OpenPoint", "SettledPoint", "contradictions", "open_points", "settled_points", "shown"]
 
@@ -73,16 +77,21 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
         yield _Question(2, "grading system", f"endpoints.{name}.grading", one_scale)
 
     yield _Question(3, "DLT window", "dlt.window_days", "a number of days")
-    clocks = "first_car_nk, first_car_t or last_car_t"
+    named = ", ".join([*protocol.products, "infusion"])
+    clocks = f"first_, last_ or each_ and one of {named}, such as first_{product}"
     yield _Question(3, "clock of the DLT window", "dlt.clock", clocks)
 
     yield _Question(4, "number of patients", "size.planned", "the fewest and the most, as [9, 18]")
     usable = len(protocol.levels) * protocol.mtd.evaluable
     more = f"allowed or stops: the written rules can use {usable}"
     yield _Question(4, "more patients than planned", "size.more_than_planned", more)
+    if protocol.arms is not None:
+        each = f"a number for each of {', '.join(protocol.arms.names)}"
+        yield _Question(4, "most patients of each arm", "arms.most_patients", each)
 
-    counted = "administration, cycle or total"
-    yield _Question(5, "what a dose level counts", f"dosing.{product}.per", counted)
+    if not all(level.infusions for level in protocol.level) or not protocol.level:
+        counted = "administration, cycle or total"
+        yield _Question(5, "what a dose level counts", f"dosing.{product}.per", counted)
 
     if protocol.titration is not None:
         after = "fill (its cohort, there) or leave"
@@ -96,14 +105,29 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
     requires = "any_infusion, first_cycle or every_cycle"
     yield _Question(8, "who is evaluable", "evaluable.requires", requires)
 
-    if other_products:
-        nk_only = "at_no_level or at_assigned_level"
-        yield _Question(9, "a DLT after CAR-NK only", "dlt.after_car_nk_only", nk_only)
+    others = [name for name in protocol.products if name != product]
+    if others:
+        title = f"a DLT after {' or '.join(map(_in_print, others))} only"
+        where = "at_no_level or at_assigned_level"
+        yield _Question(9, title, "dlt.after_other_product_only", where)
 
+    if not _looks_at_progression(protocol):
+        return
     missed = "censored_after_two or ignored"
     yield _Question(10, "missed scans in PFS and DOR", "censoring.missed_scans", missed)
     therapy = "censored, event or ignored"
     yield _Question(10, "new therapy in PFS and DOR", "censoring.new_therapy", therapy)
+
+
+def _in_print(product: str) -> str:
+    """The name of a product as it is printed: `CAR-NK` for `car_nk`."""
+    return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product)
+
+
+def _looks_at_progression(protocol: Protocol) -> bool:
+    """Whether a trial has an endpoint that missed scans or new therapy could censor, or says how they do."""
+    endpoints = {"progression_free_survival", "duration_of_response", "event_free_survival"}
+    return bool(endpoints & set(protocol.endpoints)) or protocol.censoring != Censoring()
 
 
 def _point_at(protocol: Protocol, field: str) -> Point[Any] | None:
@@ -196,19 +220,41 @@ def contradictions(protocol: Protocol) -> list[Problem]:
 def _level_clashes(protocol: Protocol) -> Iterator[Problem]:
     """Levels, products, the clock's product and the titration's levels."""
     levels = protocol.levels
-    if any(lower >= upper for lower, upper in pairwise(levels)) or min(levels) <= 0:
+    if min(levels) <= 0 or (
+        not protocol.levels_are_regimens and any(lower >= upper for lower, upper in pairwise(levels))
+    ):
         what = f"`levels` {shown(levels)} do not rise from above 0"
         yield Problem(what, "list each level once, the lowest first")
     product = protocol.level_product
-    if product not in protocol.dosing:
+    by_amount = not protocol.level or any(level.amount is not None for level in protocol.level)
+    if by_amount and product not in protocol.dosing:
         yield Problem(f"`level_product` {product} has no [dosing.{product}]", "add the table")
-    clock_product = (protocol.dlt.clock.value or "").partition("_")[2]
-    if clock_product and clock_product not in protocol.dosing:
-        what = f"the DLT window begins with {clock_product}, which nobody is given"
-        yield Problem(what, "choose a product of [dosing]")
+    if not by_amount and product in protocol.dosing:
+        what = f"[dosing.{product}], and every level is a regimen that says how {product} is given"
+        yield Problem(what, "leave one of them out")
+    if protocol.dlt.clock.value is not None:
+        yield from _clock_clashes(protocol, clock_of(protocol.dlt.clock.value).product)
     if protocol.titration is not None and protocol.titration.levels > len(levels):
         what = f"the titration runs at {protocol.titration.levels} of {len(levels)} levels"
         yield Problem(what, "lower `titration.levels`")
+    most = protocol.arms.most_patients.value if protocol.arms else None
+    planned = protocol.size.planned.value
+    if most and planned and sum(most.values()) > planned[1]:
+        what = f"the arms may have {sum(most.values())} patients, `size.planned` at most {planned[1]}"
+        yield Problem(what, "lower `arms.most_patients`, or plan for more")
+
+
+def _clock_clashes(protocol: Protocol, product: str) -> Iterator[Problem]:
+    """A DLT window that begins with what nobody is given."""
+    lymphodepletion = {drug.drug for drug in protocol.lymphodepletion}
+    if lymphodepletion:
+        lymphodepletion.add(LYMPHODEPLETION)
+    if product not in {*protocol.products, ANY_INFUSION, *lymphodepletion}:
+        what = f"the DLT window begins with {product}, which nobody is given"
+        remedy = "choose a product of [dosing]"
+        if product == LYMPHODEPLETION:
+            remedy = "add tables [[lymphodepletion]], or choose a product of [dosing]"
+        yield Problem(what, remedy)
 
 
 def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
@@ -230,7 +276,15 @@ def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
 
 
 def _scale_clashes(protocol: Protocol) -> Iterator[Problem]:
-    """Triggers that are graded by a scale that no endpoint uses."""
+    """Triggers that are graded by a scale that no endpoint uses, and scales of the other kind."""
+    for name, endpoint in protocol.endpoints.items():
+        scale = endpoint.grading.value if endpoint.grading else None
+        if name == "response" and scale in GRADING_SYSTEMS:
+            what = f"`endpoints.response.grading` {scale} is a scale of adverse events"
+            yield Problem(what, f"name the criteria of the response: {', '.join(RESPONSE_CRITERIA)}")
+        if name in ("adverse_events", "crs", "icans") and scale in RESPONSE_CRITERIA:
+            what = f"`endpoints.{name}.grading` {scale} are criteria of a response"
+            yield Problem(what, f"name a scale of adverse events: {', '.join(GRADING_SYSTEMS)}")
     gradings = [endpoint.grading for endpoint in protocol.endpoints.values()]
     scales = {grading.value for grading in gradings if grading is not None and grading.value}
     if protocol.titration is None or not scales:
@@ -244,13 +298,16 @@ def _scale_clashes(protocol: Protocol) -> Iterator[Problem]:
 
 def _window_clashes(protocol: Protocol) -> Iterator[Problem]:
     """A DLT window that ends before the last infusion that makes a patient evaluable."""
-    dosing = protocol.dosing.get(protocol.level_product)
+    product = protocol.level_product
     window = protocol.dlt.window_days.value
-    if dosing is None or window is None or protocol.dlt.clock.value != "first_car_t":
+    clock = protocol.dlt.clock.value
+    if window is None or clock not in (f"first_{product}", f"first_{ANY_INFUSION}"):
         return
-    last_cycle = (dosing.cycles - 1) * (dosing.days_between_cycles or 0)
-    last_infusion = last_cycle + max(dosing.days)
-    if window <= last_infusion and protocol.evaluable.requires.value == "every_cycle":
-        window_ends = f"a window of {window:g} days from the first CAR-T ends"
+    if protocol.evaluable.requires.value != "every_cycle":
+        return
+    by_level = [planned_infusions(protocol, level) for level in range(1, len(protocol.levels) + 1)]
+    last_infusion = max(last_day(infusions, product) for infusions in by_level)
+    if window <= last_infusion:
+        window_ends = f"a window of {window:g} days from the first {_in_print(product)} ends"
         what = f"{window_ends} before its last infusion, day {last_infusion:g}"
         yield Problem(what, "lengthen the window, or start its clock at the last infusion")

@@ -10,9 +10,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from kinetics.protocol.grading_systems import GradingName
+from kinetics.protocol.level_regimens import Level, LevelUnit
+from kinetics.protocol.products_and_routes import ClockName, Product, Route
+from kinetics.protocol.response_criteria import RESPONSE_CRITERIA, CriteriaName
 from kinetics.toml import Spec
 
 __all__ = [
+    "Arms",
     "Assessments",
     "Censoring",
     "DltRule",
@@ -23,6 +28,7 @@ __all__ = [
     "Expansion",
     "ExpansionCohort",
     "Interim",
+    "Lymphodepletion",
     "MtdRule",
     "Point",
     "Protocol",
@@ -33,8 +39,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-System = Literal["ctcae_v4", "ctcae_v5", "astct_2019", "recist_1.1", "irecist"]
-Product = Literal["car_nk", "car_t"]
+System = Literal[GradingName, CriteriaName]  # of an endpoint: of adverse events, or of a response
 
 
 class Statement(Spec):
@@ -86,7 +91,7 @@ class Trigger(Spec):
     """
 
     term: str
-    system: System
+    system: GradingName
     grade: int = Field(ge=1, le=5)
     attribution: tuple[Product, ...] = Field(min_length=1)
     after: tuple[Product, ...] = Field(min_length=1)
@@ -102,7 +107,7 @@ class Dosing(Spec):
     2
     """
 
-    route: Literal["iv", "hepatic_artery", "portal_vein"]
+    route: Route
     days: tuple[float, ...] = Field(min_length=1, description="of a cycle's infusions, from its first")
     cycles: int = Field(1, ge=1)
     days_between_cycles: float | None = Field(None, gt=0)
@@ -119,6 +124,30 @@ class Dosing(Spec):
         if cells is not None and (len(cells) != len(self.days) or min(cells) <= 0):
             raise ValueError(f"`cells` holds a number above 0 for each of the {len(self.days)} days")
         return self
+
+
+class Lymphodepletion(Spec):
+    """A drug of the lymphodepletion: its amount each day, and the days, which lie before the first cells.
+
+    Days are counted from the first infusion of cells. No dose level and no rule depends on them; a DLT window
+    may begin with the first of them (`dlt.clock = "first_lymphodepletion"`).
+
+    >>> from kinetics.protocol.tables import Lymphodepletion
+    >>> Lymphodepletion(drug="fludarabine", amount=30, unit="mg/m2", days=[-5, -4, -3]).days
+    (-5.0, -4.0, -3.0)
+    """
+
+    drug: Product
+    amount: float = Field(gt=0, allow_inf_nan=False)
+    unit: Literal["mg", "mg/kg", "mg/m2", "Gy"]
+    days: tuple[float, ...] = Field(min_length=1)
+
+    @field_validator("days")
+    @classmethod
+    def _before(cls, days: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(day <= 0 for day in days):
+            raise ValueError("lymphodepletion after the first cells; count days from them: -5, -4, -3")
+        return days
 
 
 class TitrationRule(Spec):
@@ -152,29 +181,55 @@ class Escalation(Spec):
     "crmpack" is crmPack's coding, which has no titration. `second_dlt`: once a level has too many DLTs, the
     rest of its cohort "may_stay_away" or "must_stay_away".
 
+    `days_between_patients` lie between the first infusions of any two patients in a row, and
+    `days_after_first_of_cohort` between those of the first patient of a cohort and the second.
+
     >>> from kinetics.protocol.tables import Escalation
-    >>> Escalation(variant="korn")
-    Escalation(variant='korn', cohort=3, days_between_patients=0.0, second_dlt='may_stay_away')
+    >>> rule = Escalation(variant="korn", days_after_first_of_cohort=14)
+    >>> rule.cohort, rule.days_between_patients, rule.days_after_first_of_cohort, rule.second_dlt
+    (3, 0.0, 14.0, 'may_stay_away')
     """
 
     variant: Literal["protocol", "storer", "korn", "crmpack"] = "protocol"
     cohort: int = Field(3, ge=1)
-    days_between_patients: float = Field(0.0, ge=0)
+    days_between_patients: float = Field(0.0, ge=0, allow_inf_nan=False)
+    days_after_first_of_cohort: float = Field(0.0, ge=0, allow_inf_nan=False)
     second_dlt: Literal["may_stay_away", "must_stay_away"] = "may_stay_away"
 
 
 class DltRule(Spec):
     """What a dose-limiting toxicity is, when it counts, and at which level.
 
+    `clock` is one of `kinetics.protocol.products_and_routes`. `after_other_product_only`: where a DLT counts
+    that comes before any infusion of the level's product (`after_car_nk_only` in older files).
+
     >>> from kinetics.protocol.tables import DltRule
-    >>> DltRule(definition="grade 3 or more", window_days=28.0, clock="first_car_t").window_days.value
-    28.0
+    >>> rule = DltRule(definition="grade 3 or more", window_days=28.0, clock="first_car_t")
+    >>> rule.window_days.value, rule.after_car_nk_only is rule.after_other_product_only
+    (28.0, True)
     """
 
     definition: str
     window_days: Point[float] = Point()
-    clock: Point[Literal["first_car_nk", "first_car_t", "last_car_t"]] = Point()
-    after_car_nk_only: Point[Literal["at_no_level", "at_assigned_level"]] = Point()
+    clock: Point[ClockName] = Point()
+    after_other_product_only: Point[Literal["at_no_level", "at_assigned_level"]] = Point()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "after_car_nk_only" not in content:
+            return content
+        if "after_other_product_only" in content:
+            raise ValueError(
+                "`after_car_nk_only` is the older name of `after_other_product_only`; keep one of them"
+            )
+        rest = {key: value for key, value in content.items() if key != "after_car_nk_only"}
+        return rest | {"after_other_product_only": content["after_car_nk_only"]}
+
+    @property
+    def after_car_nk_only(self) -> Point[Literal["at_no_level", "at_assigned_level"]]:
+        """The older name of `after_other_product_only`."""
+        return self.after_other_product_only
 
 
 class Evaluability(Spec):
@@ -236,14 +291,32 @@ class Size(Spec):
 class Endpoint(Spec):
     """An endpoint: what is observed, by which scale it is graded, and for how long.
 
+    `grading` names one of `GRADING_SYSTEMS` or of `RESPONSE_CRITERIA`. `counted` are the categories that
+    count as a response, where they are not those of the criteria.
+
     >>> from kinetics.protocol.tables import Endpoint
     >>> Endpoint(definition="CR or PR", grading="recist_1.1", within_days=90).within_days
     90.0
+    >>> Endpoint(definition="VGPR or better", grading="imwg_2016", counted=["sCR", "CR", "VGPR"]).counted
+    ('sCR', 'CR', 'VGPR')
     """
 
     definition: str
     grading: Point[System] | None = None
-    within_days: float | None = Field(None, gt=0)
+    within_days: float | None = Field(None, gt=0, allow_inf_nan=False)
+    counted: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known_categories(self) -> Endpoint:
+        if not self.counted:
+            return self
+        criteria = RESPONSE_CRITERIA.get(self.grading.value) if self.grading else None  # type: ignore[arg-type]
+        if criteria is None:
+            raise ValueError("`counted` without the criteria of a response; name them as `grading`")
+        for word in self.counted:
+            if word not in criteria.categories:
+                raise ValueError(f"counted: {criteria.problem(word)}")
+        return self
 
 
 class Assessments(Spec):
@@ -336,6 +409,32 @@ class Expansion(Spec):
         return self
 
 
+class Arms(Spec):
+    """Arms or donor cohorts, each with an escalation of its own.
+
+    `column` of subjects.csv says to which of the `names` a subject belongs. `most_patients` are the most
+    patients of each.
+
+    >>> from kinetics.protocol.tables import Arms
+    >>> arms = Arms(column="donor", names=["autologous", "new_donor"])
+    >>> arms.names, arms.most_patients.settled
+    (('autologous', 'new_donor'), False)
+    """
+
+    column: str = Field(min_length=1)
+    names: tuple[str, ...] = Field(min_length=1)
+    most_patients: Point[dict[str, int]] = Point()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Arms:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("two arms have one name")
+        most = self.most_patients.value
+        if most is not None and (set(most) != set(self.names) or min(most.values()) < 1):
+            raise ValueError(f"`most_patients` is a number from 1 up for each of {', '.join(self.names)}")
+        return self
+
+
 class Interim(Spec):
     """The interim analysis. `strata` maps what it splits patients by to that column of subjects.csv.
 
@@ -353,22 +452,28 @@ class Protocol(Spec):
     """The rules of a phase I protocol as data: the content of a protocol.toml.
 
     `levels` are the dose levels of `level_product`, lowest first, in `level_unit`. `dosing.<product>.per`
-    says what a level counts: an administration, a cycle, or all. `utilities` are the weights of outcomes in a
-    decision, 0 to 100.
+    says what a level counts: an administration, a cycle, or all. Levels with a name, or that are a regimen of
+    several infusions, are tables `[[level]]` instead; `levels` is then the total of `level_product` at each.
+    `utilities` are the weights of outcomes in a decision, 0 to 100.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> [protocol.level_name(level) for level in range(3)], protocol.graded_endpoints()
     (['none', '1.5e7 cells/kg', '3e7 cells/kg'], ['adverse_events', 'crs', 'response'])
+    >>> protocol.products, protocol.levels_are_regimens
+    (['car_nk', 'car_t'], False)
     """
 
     title: str
     registry: str = ""
     source: str
     synthetic: bool = False
-    levels: tuple[float, ...] = Field(min_length=1)
-    level_unit: Literal["cells", "cells/kg"]
+    levels: tuple[float, ...] = ()
+    level: tuple[Level, ...] = ()
+    level_unit: LevelUnit
     level_product: Product
-    dosing: dict[Product, Dosing] = Field(min_length=1)
+    dosing: dict[Product, Dosing] = Field({})
+    lymphodepletion: tuple[Lymphodepletion, ...] = ()
+    arms: Arms | None = None
     titration: TitrationRule | None = None
     escalation: Escalation
     dlt: DltRule
@@ -391,14 +496,51 @@ class Protocol(Spec):
             raise ValueError("a utility lies between 0 and 100")
         return utilities
 
+    @model_validator(mode="after")
+    def _one_list_of_levels(self) -> Protocol:
+        if not self.level:
+            if not self.levels:
+                raise ValueError("no dose level; add `levels = [...]`, or tables [[level]]")
+            return self
+        names = [level.name for level in self.level]
+        if len(set(names)) < len(names):
+            raise ValueError("two levels have one name")
+        totals = tuple(level.total(self.level_product, self.level_unit) for level in self.level)
+        for name, total in zip(names, totals, strict=True):
+            if not total:
+                raise ValueError(f"level {name!r} has no {self.level_product} in {self.level_unit}")
+        if self.levels and self.levels != totals:
+            raise ValueError("`levels` and tables [[level]]; give one of them")
+        object.__setattr__(self, "levels", totals)  # frozen: no value can be reassigned
+        return self
+
+    @property
+    def products(self) -> list[str]:
+        """The products of cells that the protocol gives: those of [dosing], then those of regimens."""
+        products = list(self.dosing)
+        for level in self.level:
+            products += [infusions.product for infusions in level.infusions]
+        return list(dict.fromkeys(products))
+
+    @property
+    def levels_are_regimens(self) -> bool:
+        """Whether a level is a regimen of several infusions, and not one number."""
+        return any(level.infusions for level in self.level)
+
     def graded_endpoints(self) -> list[str]:
         """The endpoints that are graded by a scale; adverse events always are."""
         graded = [name for name, endpoint in self.endpoints.items() if endpoint.grading is not None]
         return ["adverse_events", *(name for name in graded if name != "adverse_events")]
 
     def level_name(self, level: int) -> str:
-        """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0. `level` counts from 1."""
+        """`3e7 cells/kg` for the second of (1.5e7, 3e7); `none` for 0. `level` counts from 1.
+
+        A level of [[level]] has its own name, and behind it the number that it is.
+        """
         if level == 0:
             return "none"
         amount = f"{self.levels[level - 1]:.4g}".replace("e+0", "e")
-        return f"{amount} {self.level_unit}"
+        if not self.level:
+            return f"{amount} {self.level_unit}"
+        named = self.level[level - 1]
+        return named.name if named.infusions else f"{named.name} ({amount} {self.level_unit})"

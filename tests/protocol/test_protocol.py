@@ -85,7 +85,7 @@ def test_all_ten_points_of_the_registry_are_found_open_and_nothing_is_settled():
     assert kinds[6, "titration.after_trigger"] == kinds[6, "titration.clean_patient"] == "silence"
     assert kinds[7, "titration.triggers"] == "vague"
     assert kinds[8, "evaluable.requires"] == "vague"
-    assert kinds[9, "dlt.after_car_nk_only"] == "silence"
+    assert kinds[9, "dlt.after_other_product_only"] == "silence"
     assert kinds[10, "censoring.missed_scans"] == kinds[10, "censoring.new_therapy"] == "silence"
 
 
@@ -109,7 +109,7 @@ def test_the_synthetic_trial_settles_every_point_with_its_sentence(protocol):
 FIELDS = [
     "dosing.car_nk.cells", "endpoints.adverse_events.grading", "dlt.window_days", "dlt.clock", "size.planned",
     "size.more_than_planned", "dosing.car_t.per", "titration.after_trigger", "titration.clean_patient",
-    "titration.triggers", "evaluable.requires", "dlt.after_car_nk_only", "censoring.missed_scans",
+    "titration.triggers", "evaluable.requires", "dlt.after_other_product_only", "censoring.missed_scans",
     "censoring.new_therapy",
 ]  # fmt: skip
 
@@ -369,7 +369,7 @@ def test_a_dlt_before_any_car_t_counts_as_the_protocol_says(changed, protocol, s
     with_dlt = replace(study, events=toxic)
     by = {p.subject: p for p in patients_of(with_dlt, protocol)}
     assert (by["S03"].status, by["S03"].dlt) == ("not_evaluable", False)
-    counted = read_protocol(changed({"dlt.after_car_nk_only.value": "at_assigned_level"}))
+    counted = read_protocol(changed({"dlt.after_other_product_only.value": "at_assigned_level"}))
     by = {p.subject: p for p in patients_of(with_dlt, counted)}
     assert (by["S03"].status, by["S03"].dlt) == ("evaluable", True)
 
