@@ -42,6 +42,7 @@ from kinetics.outcomes import (
     history_of,
     known_responses,
     patients_of,
+    reading_of,
     replayed,
     response_follow_up,
 )
@@ -154,7 +155,9 @@ def next_dose(
     watched: dict[str, float] = {}
     if (rule in AT_RESPONSES or backfill) and study is not None:
         days = _response_days(protocol, response_within)
-        responded = known_responses(study, within_days=days, level_column=level_column)
+        responded = known_responses(
+            study, within_days=days, level_column=level_column, reading=reading_of(protocol)
+        )
         watched = response_follow_up(study, within_days=days)
     # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
     if isinstance(chosen, Joint):

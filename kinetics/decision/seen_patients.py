@@ -17,11 +17,12 @@ from kinetics.errors import StudyError
 from kinetics.escalation import Exposure, Seen
 from kinetics.outcomes import (
     Patient,
-    assessments_of,
+    as_recist_scans,
     best_changes,
     first_infusions,
     known_responses,
     patients_of,
+    reading_of,
     response_days,
     worst_crs,
 )
@@ -67,7 +68,7 @@ def patients_seen(
         response_exposures = peaks_of_fit(as_dosed, OF_RESPONSE)
     crs = worst_crs(study, protocol)
     responses = _responses(study, protocol, response_within, level_column)
-    looked = _looked(study)
+    looked = _looked(study, protocol)
     changes = _changes(study, level_column)
     return {
         p.subject: Seen(
@@ -172,16 +173,16 @@ def _responses(
     if study.responses.empty:
         return {}
     days = response_days(protocol) if within is None else within
-    return known_responses(study, within_days=days, level_column=level_column)
+    return known_responses(study, within_days=days, level_column=level_column, reading=reading_of(protocol))
 
 
-def _looked(study: Study) -> dict[str, float]:
+def _looked(study: Study, protocol: Protocol) -> dict[str, float]:
     """Subject -> the share of responses that its assessments so far would have shown."""
     if study.responses.empty:
         return {}
     starts = first_infusions(study)
     looked = {}
-    for subject, assessments in assessments_of(study).items():
+    for subject, assessments in as_recist_scans(study, reading_of(protocol)).items():
         assessed = [a.day for a in assessments if a.response != "NE"]
         if assessed and subject in starts:
             looked[subject] = 1 - 0.5 ** (max(assessed[-1] - starts[subject], 0.0) / HALF_OF_RESPONSES)

@@ -11,6 +11,7 @@ Which module to open for what, in the order in which they build on each other:
 - `responses`: a study's recorded responses: best response and response rates.
 - `lesion_size`: the sum of diameters as change from baseline.
 - `immune_responses`: a study's responses by iRECIST, recorded or judged from its measurements.
+- `by_criteria`: responses by the criteria that a protocol names (Lugano, IMWG, iwCLL, RANO ...).
 - `vital_status`: death, the last day known alive, new therapies.
 - `survival`: DOR, PFS and OS by a protocol's censoring.
 - `survival_curve`: Kaplan-Meier curves of such times.

@@ -5,6 +5,13 @@ from .astct import (
     disagreements as disagreements,
     read_signs as read_signs,
 )
+from .by_criteria import (
+    ResponseReading as ResponseReading,
+    as_recist_scans as as_recist_scans,
+    best_by_criteria as best_by_criteria,
+    rates_by_criteria as rates_by_criteria,
+    reading_of as reading_of,
+)
 from .by_subject import (
     known_responses as known_responses,
     response_days as response_days,
@@ -40,6 +47,7 @@ from .recist import RECIST_1_1 as RECIST_1_1
 from .responses import (
     assessments_of as assessments_of,
     best_responses as best_responses,
+    cell_products as cell_products,
     first_infusions as first_infusions,
     response_rates as response_rates,
 )

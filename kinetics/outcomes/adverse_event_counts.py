@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.outcomes.grouping import check_by, groups_of
-from kinetics.outcomes.responses import CELLS
+from kinetics.outcomes.responses import cell_products
 from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.study import Study
 
@@ -69,7 +69,7 @@ def _attributions(study: Study, attribution: Iterable[str]) -> list[str]:
         raise StudyError(Problem("no column 'attribution'", "add it and declare it", file="events.csv"))
     recorded = set(study.events["attribution"].dropna())
     products = [attribution] if isinstance(attribution, str) else list(attribution)
-    strange = [product for product in products if product not in recorded | set(CELLS)]
+    strange = [product for product in products if product not in recorded | set(cell_products(study))]
     if strange:
         raise InputError(
             Problem(f"no event is attributed to {product!r}", did_you_mean(product, recorded))

@@ -8,14 +8,21 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.errors import InputError, Problem
+from kinetics.outcomes.by_criteria import (
+    ResponseReading,
+    as_recist_scans,
+    best_by_criteria,
+    reading_of,
+)
 from kinetics.outcomes.dlts import followed_until, patients_of
-from kinetics.outcomes.responses import RATES, assessments_of, best_responses, first_infusions
+from kinetics.outcomes.responses import first_infusions
 from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
 __all__ = ["known_responses", "response_days", "response_follow_up", "subject_outcomes", "worst_crs"]
 
+RECIST = ResponseReading()
 AWAITED = 365.0  # days that a response may take where the protocol does not say; a guess
 
 
@@ -27,8 +34,9 @@ def subject_outcomes(
     Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
     evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
     infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
-    PR, 0 where nothing more is awaited, NaN where it is not known yet: `known_responses` within the days of
-    `response_days`). InputError where the protocol's days for a response are not above 0.
+    PR, or what else the protocol counts; 0 where nothing more is awaited; NaN where it is not known yet:
+    `known_responses` within the days of `response_days`). InputError where the protocol's days for a response
+    are not above 0.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.subject_outcomes(study, protocol).head(3)
@@ -44,7 +52,13 @@ def subject_outcomes(
     responded: dict[str, bool | None] = {}
     if not study.responses.empty:
         days = response_days(protocol)
-        responded = known_responses(study, within_days=days, confirmed=confirmed, level_column=level_column)
+        responded = known_responses(
+            study,
+            within_days=days,
+            confirmed=confirmed,
+            level_column=level_column,
+            reading=reading_of(protocol),
+        )
     rows = [
         {
             "subject": p.subject,
@@ -60,9 +74,16 @@ def subject_outcomes(
 
 
 def known_responses(
-    study: Study, *, within_days: float, confirmed: bool = False, level_column: str = "dose_level"
+    study: Study,
+    *,
+    within_days: float,
+    confirmed: bool = False,
+    level_column: str = "dose_level",
+    reading: ResponseReading = RECIST,
 ) -> dict[str, bool | None]:
-    """Whether each subject responded (CR or PR) within `within_days` of its first infusion of cells.
+    """Whether each subject responded within `within_days` of its first infusion of cells.
+
+    A response is a category that counts by `reading`: CR or PR by RECIST 1.1, if no other is given.
 
     The value is None where this is not known yet: there is no response so far, and neither progression,
     another therapy or death nor the end of these days was seen (`kinetics.outcomes.dlts.followed_until`).
@@ -71,8 +92,8 @@ def known_responses(
     if not within_days > 0:
         raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
     starts = first_infusions(study)
-    assessments = assessments_of(study)
-    best = best_responses(study, confirmed, by=level_column).set_index("subject")
+    assessments = as_recist_scans(study, reading)
+    best = best_by_criteria(study, reading, confirmed, by=level_column).set_index("subject")
     ended = set(study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"])
     responses: dict[str, bool | None] = {}
     for subject in study.subject_ids:
@@ -82,7 +103,7 @@ def known_responses(
             continue
         row = best.loc[subject]
         progressed = any(a.response == "PD" for a in assessments[subject])
-        if row["response"] in RATES["orr"] and row["day"] - start <= within_days:
+        if row["response"] in reading.response and row["day"] - start <= within_days:
             responses[subject] = True
         elif progressed or subject in ended or followed_until(study, subject)[0] - start >= within_days:
             responses[subject] = False

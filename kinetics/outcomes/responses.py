@@ -24,9 +24,15 @@ from kinetics.outcomes.recist import (
 )
 from kinetics.study import Study
 
-__all__ = ["assessments_of", "best_responses", "first_infusions", "rates_of", "response_rates"]
+__all__ = [
+    "assessments_of",
+    "best_responses",
+    "cell_products",
+    "first_infusions",
+    "rates_of",
+    "response_rates",
+]
 
-CELLS = ("car_nk", "car_t")  # a response is counted from the first infusion of these
 OVERALL = ("CR", "PR", "SD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD")}  # objective response; disease control
 
@@ -120,9 +126,14 @@ def rates_of(
     return DataFrame(rows)
 
 
+def cell_products(study: Study) -> list[str]:
+    """The products whose doses are counted in cells, in the order in which doses.csv first names them."""
+    return list(dict.fromkeys(study.doses["product"][study.doses["unit"] == "cells"]))
+
+
 def first_infusions(study: Study) -> dict[str, float]:
     """Subject -> day of the study of its first infusion of cells; subjects without one are left out."""
-    cells = study.doses[study.doses["product"].isin(CELLS)]
+    cells = study.doses[study.doses["unit"] == "cells"]
     return {str(s): float(t) for s, t in cells.groupby("subject")["time"].min().items()}
 
 

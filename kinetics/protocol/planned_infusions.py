@@ -66,9 +66,7 @@ def needed_infusions(protocol: Protocol, level: int) -> int:
             return 1
 
 
-def _of_dosing(
-    protocol: Protocol, product: str, dosing: Dosing, level: int
-) -> Iterator[PlannedInfusion]:
+def _of_dosing(protocol: Protocol, product: str, dosing: Dosing, level: int) -> Iterator[PlannedInfusion]:
     """The infusions of one product of [dosing]."""
     amounts = dosing.cells.value or (0.0,) * len(dosing.days)
     unit: LevelUnit = "cells"

@@ -16,7 +16,7 @@ from pandas import DataFrame, Series
 
 from kinetics.decision.phase_ib.borrowing import Exnex, ExnexPrior, beta_answer, exnex, exnex_prior
 from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
-from kinetics.outcomes import best_responses, clopper_pearson
+from kinetics.outcomes import ResponseReading, best_by_criteria, clopper_pearson, reading_of
 from kinetics.protocol import Expansion, Point, Protocol
 from kinetics.study import Study
 
@@ -31,7 +31,6 @@ POINTS = {  # key of [expansion] -> its meaning
     "weight": "the prior probability that a cohort is exchangeable",
     "tau_scale": "the scale of the SD between exchangeable cohorts, logit",
 }
-RESPONDED = ("CR", "PR")
 
 
 @dataclass(frozen=True)
@@ -196,14 +195,15 @@ def expansion(
     """
     design = design_of(protocol, weight=weight)
     assert protocol.expansion is not None  # or design_of had raised
-    subjects, notes = _counted(study, protocol.expansion, confirmed)
+    reading = reading_of(protocol)
+    subjects, notes = _counted(study, protocol.expansion, reading, confirmed)
     patients = []
     events = []
     fewer = []
     for name, planned in zip(design.names, design.patients, strict=True):
         responses = subjects.loc[subjects["cohort"] == name, "response"]
         patients.append(len(responses))
-        events.append(int(responses.isin(RESPONDED).sum()))
+        events.append(int(responses.isin(reading.response).sum()))
         if len(responses) < planned:
             fewer.append(f"{name} {len(responses)} of {planned}")
     if fewer:
@@ -270,7 +270,9 @@ def _jeffreys_columns(prefix: str, events: int, n: int, level: float, null: floa
     return {f"{prefix}_{name}": value for name, value in zip(names, answer, strict=True)}
 
 
-def _counted(study: Study, table: Expansion, confirmed: bool) -> tuple[DataFrame, list[str]]:
+def _counted(
+    study: Study, table: Expansion, reading: ResponseReading, confirmed: bool
+) -> tuple[DataFrame, list[str]]:
     """The treated subjects of the expansion with their cohort and best response; notes on who they are."""
     missing = [column for column in (table.column, *table.only) if column not in study.subjects.columns]
     if missing:
@@ -283,7 +285,7 @@ def _counted(study: Study, table: Expansion, confirmed: bool) -> tuple[DataFrame
             )
             for column in missing
         )
-    responses = best_responses(study, confirmed, by=table.column)
+    responses = best_by_criteria(study, reading, confirmed, by=table.column)
     selected = Series(True, index=study.subjects.index)
     for column, value in table.only.items():
         selected &= study.subjects[column].astype(str) == value
