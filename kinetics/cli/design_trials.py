@@ -19,7 +19,7 @@ from pandas import DataFrame
 
 from kinetics.cli.console import print_result
 from kinetics.cli.design_comparison import COMPARED, TRIALS as TRIALS_COMPARED, Asked, design_comparison
-from kinetics.cli.options import Json, ProtocolFile, TargetRate
+from kinetics.cli.options import ArmName, Json, ProtocolFile, TargetRate
 from kinetics.decision import (
     AT_RESPONSES,
     MONTH,
@@ -37,6 +37,7 @@ from kinetics.escalation import (
     RawExposures,
     response_characteristics,
 )
+from kinetics.outcomes import one_arm
 from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
 
 __all__ = ["TriggerWithoutDlt", "TrueDlt", "design_trials", "numbers_of", "planned_patients"]
@@ -116,6 +117,7 @@ def design_trials(
         typer.Option(help="Keep the trials in this folder; the same command goes on. Not for boin12."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side; boin12 has one.")] = 1,
+    arm: ArmName = None,
     as_json: Json = False,
 ) -> None:
     """What a rule does in simulated trials, if these are the true probabilities.
@@ -131,7 +133,7 @@ def design_trials(
     --true-response .1,.2,.4,.4` or `kinetics design trials nkg2d_phase1_synthetic --rule joint --truths
     shipped --trials 200 --jobs 4 --out runs/designs`
     """
-    content = settled(read_protocol(protocol), protocol)
+    content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
     given = _Given(
         dlt=bool(true_dlt),
         responses=bool(true_response),

@@ -15,7 +15,7 @@ from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
 from kinetics.cli.groups import Group
-from kinetics.cli.options import Json, ProtocolFile, RuleName, RunFolder, TargetRate
+from kinetics.cli.options import ArmName, Json, ProtocolFile, RuleName, RunFolder, TargetRate
 from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
@@ -26,6 +26,7 @@ from kinetics.escalation import (
     operating_characteristics,
 )
 from kinetics.inference import load_fit
+from kinetics.outcomes import one_arm
 from kinetics.protocol import Protocol, assumed, lint as lint_of, read_protocol, rule_of, settled
 
 __all__ = ["design", "design_exact", "design_from_fit", "lint"]
@@ -80,6 +81,7 @@ def design_exact(
     trigger_without_dlt: TriggerWithoutDlt = "0",
     rule: RuleName = "protocol",
     target: TargetRate = None,
+    arm: ArmName = None,
     as_json: Json = False,
 ) -> None:
     """What a rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
@@ -89,7 +91,7 @@ def design_exact(
     Example: `kinetics design exact nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt
     .15`, or the same without the word `exact`
     """
-    content = settled(read_protocol(protocol), protocol)
+    content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
     if rule in AT_RESPONSES:
         remedy = "use kinetics design trials, and add --true-response .1,.2,.3,.35, one per level"
         raise PlanError(Problem(f"{rule} looks at responses", remedy))
@@ -200,6 +202,7 @@ def design_from_fit(
     target: TargetRate = None,
     draws: Annotated[int, typer.Option(min=20, help="Posterior draws.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the new patients.")] = 0,
+    arm: ArmName = None,
     as_json: Json = False,
 ) -> None:
     """What a rule does if patients are as a fit says: the chances of a DLT are those of its new patients.
@@ -208,7 +211,7 @@ def design_from_fit(
 
     Example: `kinetics design from-fit nkg2d_phase1_synthetic runs/nkg2d_blood__nkg2d_phase1_synthetic`
     """
-    content = settled(read_protocol(protocol), protocol)
+    content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
     if rule in AT_RESPONSES:
         remedy = "use kinetics design trials with --true-dlt, or choose another rule"
         raise PlanError(Problem(f"a fit gives no responses to {rule}", remedy))

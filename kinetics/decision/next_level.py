@@ -8,7 +8,7 @@ are read from the study, never assumed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,13 +38,16 @@ from kinetics.escalation import (
 from kinetics.inference import Fit
 from kinetics.outcomes import (
     Patient,
+    Stagger,
     Step,
     history_of,
     known_responses,
+    one_arm,
     patients_of,
     reading_of,
     replayed,
     response_follow_up,
+    stagger_of,
 )
 from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.study import Study
@@ -63,7 +66,8 @@ class NextDose:
     `responded`: subject -> whether it responded (None: not known yet); None altogether for rules that do not
     look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
     the next steps. `backfill`: the lower levels that may take patients meanwhile. `beside`: what the
-    protocol's rule says, where another was asked.
+    protocol's rule says, where another was asked. `stagger`: the days between patients that the protocol asks
+    for, and where the data break them.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -84,6 +88,7 @@ class NextDose:
     ahead: Sequence[Branch]
     backfill: Sequence[OpenLevel] = ()
     beside: Decision | None = None
+    stagger: Stagger = field(default_factory=lambda: Stagger((), ()))
 
     @property
     def dose(self) -> str:
@@ -112,6 +117,11 @@ class NextDose:
             "ahead": [asdict(b) for b in self.ahead],
             "backfill": [asdict(x) for x in self.backfill],
             "beside": None if self.beside is None else asdict(self.beside),
+            "stagger": {
+                "asked": list(self.stagger.asked),
+                "broken": [asdict(gap) for gap in self.stagger.gaps],
+                "unchecked": self.stagger.unchecked,
+            },
         }
 
 
@@ -127,6 +137,7 @@ def next_dose(
     level_column: str = "dose_level",
     ahead: int = 0,
     backfill: bool = False,
+    arm: str | None = None,
 ) -> NextDose:
     """Ask a rule for the next dose; without a study, before anybody was treated.
 
@@ -136,8 +147,9 @@ def next_dose(
     respond; by default `endpoints.response.within_days` of the protocol. `level_column`: the column of
     subjects.csv with each subject's level. `ahead`: steps of the decision tree. `backfill`: also find the
     lower levels that may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3).
-    PlanError where a point of the protocol is open, or where something is missing that the rule needs;
-    StudyError where the rule cannot read the study; InputError for an unknown exposure.
+    `arm`: one of the protocol's arms, each of which escalates for itself. PlanError where a point of the
+    protocol is open, or where something is missing that the rule needs; StudyError where the rule cannot read
+    the study; InputError for an unknown exposure.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> print(kn.next_dose(protocol).decision.why)
@@ -146,6 +158,7 @@ def next_dose(
     'treat'
     """
     settled(protocol)
+    protocol, study = one_arm(protocol, study, arm)
     patients = [] if study is None else patients_of(study, protocol, level_column=level_column)
     level_exposures = _exposures(protocol, study, patients, rule, exposure, fit=fit)
     wanted = exposure.above if exposure else None
@@ -197,6 +210,7 @@ def next_dose(
         ahead=transitions(asked, history, depth=ahead),
         backfill=open_levels,
         beside=beside,
+        stagger=stagger_of(protocol, study, patients),
     )
 
 

@@ -38,7 +38,14 @@ from kinetics.escalation import (
     Utilities,
     asked_patient_by_patient,
 )
-from kinetics.outcomes import dlt_table, history_of, patients_of, strata_table, subject_outcomes
+from kinetics.outcomes import (
+    dlt_table,
+    history_of,
+    one_arm,
+    patients_of,
+    strata_table,
+    subject_outcomes,
+)
 from kinetics.protocol import Protocol, assumed, rule_of, settled
 from kinetics.study import Study
 
@@ -172,6 +179,7 @@ def recommend(
     level_column: str = "dose_level",
     audit: Mapping[str, Any] | None = None,
     seed: int = 1,
+    arm: str | None = None,
 ) -> Recommendation:
     """Recommend a dose: the protocol decides the MTD, the joint model weighs the levels up to it.
 
@@ -181,9 +189,9 @@ def recommend(
     wanted. `strata` are covariates to split the rates by, `proportionality` the table of that name,
     `response_within` the days in which a response may come (default: the protocol's), `audit` further entries
     to keep beside the answer. `level_column` is the column of subjects.csv with each subject's level; `seed`
-    that of the regressions on exposure. InputError where `at_levels` has not one entry per level or another
-    `rule` is named, PlanError where a point of the protocol is open, StudyError where the protocol cannot
-    read the study.
+    that of the regressions on exposure; `arm` one of the protocol's arms. InputError where `at_levels` has
+    not one entry per level or another `rule` is named, PlanError where a point of the protocol is open,
+    StudyError where the protocol cannot read the study.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
@@ -191,7 +199,8 @@ def recommend(
     (2, None, 'No dose is recommended: no response is likely at any level that may be recommended.')
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
-    protocol = settled(protocol)
+    protocol, of_arm = one_arm(settled(protocol), study, arm)
+    study = study if of_arm is None else of_arm
     _check(protocol, rule, at_levels)
 
     # the protocol's rule

@@ -17,6 +17,8 @@ Which module to open for what, in the order in which they build on each other:
 - `survival_curve`: Kaplan-Meier curves of such times.
 - `adverse_event_counts`: subjects with each adverse event, by worst grade.
 - `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.
+- `stagger`: the days between patients that a protocol asks for, against the data.
+- `arm_studies`: the subjects of one arm as a study of their own.
 - `by_subject`: DLT, CRS grade and response of each subject as numbers for a dose decision.
 - `strata`: rates by subgroup for the interim analysis.
 """

@@ -1,4 +1,5 @@
 from .adverse_event_counts import adverse_events as adverse_events
+from .arm_studies import one_arm as one_arm, study_of_arm as study_of_arm
 from .astct import (
     astct_events as astct_events,
     astct_grades as astct_grades,
@@ -51,6 +52,7 @@ from .responses import (
     first_infusions as first_infusions,
     response_rates as response_rates,
 )
+from .stagger import Gap as Gap, Stagger as Stagger, stagger_of as stagger_of
 from .strata import strata_of as strata_of, strata_table as strata_table
 from .survival import (
     ENDPOINTS as ENDPOINTS,

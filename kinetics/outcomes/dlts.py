@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any, Literal
 
-from pandas import DataFrame
+from pandas import DataFrame, concat
 from pandas.api.types import is_numeric_dtype
 
 from kinetics.arguments import require
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.escalation import Cohort, Decision, Rule
+from kinetics.outcomes.arm_studies import study_of_arm
 from kinetics.outcomes.proportions import proportion_columns
 from kinetics.protocol import (
     ANY_INFUSION,
@@ -23,6 +24,7 @@ from kinetics.protocol import (
     level_of,
     level_words,
     needed_infusions,
+    protocol_of_arm,
 )
 from kinetics.study import Study
 
@@ -78,6 +80,7 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
     _check_columns(study, level_column)
     levels, problems = _levels(study, protocol, level_column)
     problems += _follow_up_problems(study)
+    problems += _product_problems(study, protocol)
     if problems:
         raise StudyError(problems)
     return [_patient(study, protocol, s, levels[s]) for s in study.subject_ids]
@@ -134,10 +137,19 @@ def dlt_table(
 ) -> DataFrame:
     """Dose-limiting toxicities by the protocol's window, clock and evaluability: one row per level.
 
-    Columns: level (from 1); dose (of the protocol); subjects; evaluable; pending; not_evaluable; dlts
+    Where the protocol has arms, the first column is the arm, and every arm has a row for each level. Columns:
+    level (from 1); dose (of the protocol); subjects; evaluable; pending; not_evaluable; dlts
     (evaluable subjects with one); estimate; lower; upper (Clopper-Pearson, of the evaluable, with probability
     `level`); with_dlt (who, and what); reason (why there is no estimate). StudyError as `patients_of`.
     """
+    if protocol.arms is not None:
+        tables = []
+        for arm in protocol.arms.names:
+            members = study_of_arm(study, protocol, arm)
+            table = dlt_table(members, protocol_of_arm(protocol, arm), level_column=level_column, level=level)
+            table.insert(0, "arm", arm)
+            tables.append(table)
+        return concat(tables, ignore_index=True)
     patients = patients_of(study, protocol, level_column=level_column)
     rows = []
     for number, dose in enumerate(protocol.levels, start=1):
@@ -185,6 +197,16 @@ def _follow_up_problems(study: Study) -> Iterator[Problem]:
             what = f"day {row['time']:g}: later than {FOLLOWED_UNTIL} of subjects.csv"
             number = int(row["row"]) if "row" in row else None
             yield Problem(what, "correct one of the days", f"{name}.csv", number, str(row["subject"]))
+
+
+def _product_problems(study: Study, protocol: Protocol) -> Iterator[Problem]:
+    """Products of cells in doses.csv that the protocol does not give."""
+    cells = study.doses[study.doses["unit"] == "cells"]
+    for product in dict.fromkeys(map(str, cells["product"])):
+        if product not in protocol.products:
+            what = f"doses of {product}, which is no product of the protocol"
+            remedy = did_you_mean(product, protocol.products)
+            yield Problem(what, remedy, file="doses.csv", column="product", value=product)
 
 
 def _levels(study: Study, protocol: Protocol, column: str) -> tuple[dict[str, int], list[Problem]]:

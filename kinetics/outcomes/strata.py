@@ -63,7 +63,8 @@ def strata_table(
         return DataFrame()
     if len(study.events) and "attribution" not in study.events.columns:
         what = "no column 'attribution': grade 3 or more is counted where it is due to cells"
-        remedy = f"add it ({', '.join(cell_products(study))} or other), and declare it in [columns.events] of dictionary.toml"
+        products = ", ".join(cell_products(study))
+        remedy = f"add it ({products} or other), and declare it in [columns.events] of dictionary.toml"
         raise StudyError(Problem(what, remedy, file="events.csv"))
     tables = [_rates_by(study, column, protocol, confirmed, level_column) for column in columns]
     return pd.concat(tables, ignore_index=True)

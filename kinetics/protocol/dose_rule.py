@@ -5,6 +5,7 @@ protocol.
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from itertools import pairwise
 
 from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
@@ -66,6 +67,9 @@ def rule_of(
     """
     require(protocol=(protocol, Protocol))
     settled(protocol)
+    if protocol.arms is not None:
+        what = "every arm of the protocol escalates for itself"
+        raise PlanError(Problem(what, f"ask for one: {', '.join(protocol.arms.names)} (--arm)"))
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
     variant = protocol.escalation.variant if name == "protocol" else name
@@ -94,6 +98,7 @@ def rule_of(
         case "crm":
             return Crm(indifference_skeleton(target, levels), target, cohort=cohort, most=most)
         case "blrm":
+            _need_rising_doses(protocol, variant)
             return Blrm(protocol.levels, protocol.levels[-1], *PRIOR, cohort=cohort, most=most)
         case "boin12":
             return _boin12(protocol, target)
@@ -104,9 +109,19 @@ def rule_of(
             waits = PkBoin12(_boin12(protocol, target), exposures, wanted)
             return waits if variant == "pkboin12" else TitePkBoin12(waits)
         case "joint":
+            _need_rising_doses(protocol, variant)
             return _joint(protocol, target)
         case _:
             raise AssertionError(f"{variant} is one of RULES and has no case in rule_of")
+
+
+def _need_rising_doses(protocol: Protocol, rule: str) -> None:
+    """PlanError where a rule looks at doses as numbers, and the totals of the regimens do not rise."""
+    levels = protocol.levels
+    if any(lower >= upper for lower, upper in pairwise(levels)):
+        totals = ", ".join(f"{level:.4g}" for level in levels)
+        what = f"{rule} looks at doses as numbers, and the totals of the regimens do not rise: {totals}"
+        raise PlanError(Problem(what, "take a rule that looks at levels alone, such as boin"))
 
 
 def assumed(rule: Rule) -> list[str]:
