@@ -36,7 +36,7 @@ from kinetics.inference import Fit, code_sha256, load_fit
 from kinetics.outcomes import one_arm
 from kinetics.pages import recommendation_page
 from kinetics.printing import table_text
-from kinetics.protocol import Protocol, find_protocol, read_protocol, settled
+from kinetics.protocol import Protocol, find_protocol, protocol_files, read_protocol, settled
 from kinetics.study import Study, read_study
 
 __all__ = ["next_dose", "recommend_dose"]
@@ -335,10 +335,10 @@ def _evidence(
 
 def _audit(protocol: str, study: Study, fit: Fit | None) -> dict[str, Any]:
     """The files, versions and hashes that the decision was made from."""
-    file = find_protocol(protocol)
+    files = protocol_files(find_protocol(protocol))
     facts: dict[str, Any] = {
-        "protocol_file": str(file),
-        "protocol_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "protocol_file": ", extending ".join(map(str, files)),
+        "protocol_sha256": hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest(),
         "study_sha256": study.sha256,
         "cellkinetics": version("cellkinetics"),
         "code_sha256": code_sha256(),

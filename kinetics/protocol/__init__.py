@@ -9,6 +9,7 @@
 - `assigned_levels`: the level that a cell of subjects.csv names.
 - `arms`: the protocol of one arm, and the subjects in it.
 - `points`: the ten points that a protocol must settle, and values that contradict each other.
+- `extending`: a protocol that settles another one.
 - `protocol`: find, read and lint a protocol.
 - `dose_rule`: the dose rule of a protocol, and what that rule assumes.
 """

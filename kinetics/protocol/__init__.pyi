@@ -1,6 +1,7 @@
 from .arms import arm_members as arm_members, protocol_of_arm as protocol_of_arm
 from .assigned_levels import level_of as level_of, level_words as level_words
 from .dose_rule import RULES as RULES, assumed as assumed, rule_of as rule_of
+from .extending import protocol_files as protocol_files
 from .grading_systems import (
     GRADING_SYSTEMS as GRADING_SYSTEMS,
     GradingName as GradingName,

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from kinetics.arguments import require
-from kinetics.errors import PlanError, Problem, did_you_mean
-from kinetics.library import find, names
+from kinetics.errors import PlanError, Problem
+from kinetics.protocol.extending import protocol_content, protocol_file
 from kinetics.protocol.points import (
     OpenPoint,
     SettledPoint,
@@ -20,7 +20,7 @@ from kinetics.protocol.points import (
     shown,
 )
 from kinetics.protocol.tables import Protocol
-from kinetics.toml import problems_of, read_toml
+from kinetics.toml import problems_of
 
 __all__ = ["Lint", "Protocol", "find_protocol", "lint", "read_protocol", "settled"]
 
@@ -87,7 +87,8 @@ class Lint:
 def read_protocol(source: str | Path) -> Protocol:
     """Read a protocol.toml. A bare name is a data set of the library, a folder is that of a study.
 
-    PlanError lists everything wrong with the file.
+    A file with `extends = "NAME"` adds to another protocol, or changes it. PlanError lists everything wrong
+    with the file.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable
@@ -95,7 +96,7 @@ def read_protocol(source: str | Path) -> Protocol:
     """
     path = find_protocol(source)
     try:
-        return Protocol.model_validate(read_toml(path, PlanError))
+        return Protocol.model_validate(protocol_content(path))
     except ValidationError as error:
         raise PlanError(problems_of(error, str(path), Protocol)) from error
 
@@ -106,15 +107,7 @@ def find_protocol(source: str | Path) -> Path:
     PlanError where there is no such file.
     """
     require(source=(source, str | Path))
-    text = str(source)
-    path = Path(text)
-    if not path.exists():
-        path = find("protocols", text).path
-    if path.is_dir():
-        path = path / "protocol.toml"
-    if not path.is_file():
-        raise PlanError(Problem(f"no protocol {text!r}", did_you_mean(text, names("protocols")), file=text))
-    return path
+    return protocol_file(str(source))
 
 
 def lint(protocol: Protocol) -> Lint:
