@@ -122,9 +122,10 @@ def _arm_title(arm: str | None) -> str:
 
 
 def _one_or_all(answers: Mapping[str | None, dict[str, Any]]) -> dict[str, Any]:
-    """The answer of a trial without arms as it is; otherwise `arms`, with the answer of each."""
-    if None in answers:
-        return answers[None]
+    """The answer alone where there is one; otherwise `arms`, with the answer of each."""
+    if len(answers) == 1:
+        (answer,) = answers.values()
+        return answer
     return {"arms": {str(name): answer for name, answer in answers.items()}}
 
 

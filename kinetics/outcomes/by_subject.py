@@ -11,10 +11,12 @@ from kinetics.errors import InputError, Problem
 from kinetics.outcomes.by_criteria import (
     ResponseReading,
     as_recist_scans,
-    best_by_criteria,
     reading_of,
+    recist_rules,
 )
 from kinetics.outcomes.dlts import followed_until, patients_of
+from kinetics.outcomes.grouping import check_by
+from kinetics.outcomes.recist import first_response
 from kinetics.outcomes.responses import first_infusions
 from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
@@ -91,9 +93,13 @@ def known_responses(
     """
     if not within_days > 0:
         raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
+    if confirmed and reading.criteria == "irecist":
+        what = "iRECIST with confirmation: confirmation of iCR and iPR is not judged"
+        raise InputError(Problem(what, "leave one of them out"))
+    check_by(study, level_column)
     starts = first_infusions(study)
     assessments = as_recist_scans(study, reading)
-    best = best_by_criteria(study, reading, confirmed, by=level_column).set_index("subject")
+    rules = recist_rules(reading)
     ended = set(study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"])
     responses: dict[str, bool | None] = {}
     for subject in study.subject_ids:
@@ -101,9 +107,9 @@ def known_responses(
         if start is None:
             responses[subject] = None
             continue
-        row = best.loc[subject]
+        first = first_response(assessments[subject], confirmed=confirmed, rules=rules)
         progressed = any(a.response == "PD" for a in assessments[subject])
-        if row["response"] in reading.response and row["day"] - start <= within_days:
+        if first is not None and first.day - start <= within_days:
             responses[subject] = True
         elif progressed or subject in ended or followed_until(study, subject)[0] - start >= within_days:
             responses[subject] = False

@@ -66,9 +66,7 @@ def clock_of(name: str) -> Clock:
 def _product(name: str) -> str:
     """The name of a product as doses.csv has it."""
     if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is no name of a product; write it in snake_case as doses.csv has it, such as car_t"
-        )
+        raise ValueError("no name of a product; write it in snake_case as doses.csv has it, such as car_t")
     return name
 
 
@@ -76,13 +74,13 @@ def _route(name: str) -> str:
     """The name of a route as doses.csv has it."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     if plain in _ROUTE_WORDS:
-        raise ValueError(f"{name!r} is another word for a route; did you mean {_ROUTE_WORDS[plain]!r}?")
+        raise ValueError(f"another word for a route; did you mean {_ROUTE_WORDS[plain]!r}?")
     if name in ROUTES:
         return name
     if plain in ROUTES or get_close_matches(plain, ROUTES, n=1, cutoff=0.85):
-        raise ValueError(f"{name!r} looks misspelt; {did_you_mean(plain, ROUTES)}")
+        raise ValueError(f"a route that looks misspelt; {did_you_mean(plain, ROUTES)}")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a route; write it in snake_case, such as intraventricular")
+        raise ValueError("no name of a route; write it in snake_case, such as intraventricular")
     return name
 
 
