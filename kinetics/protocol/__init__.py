@@ -13,6 +13,7 @@ __getattr__, __dir__ = attach(__name__, __file__)
 __all__ = [
     "Assessments",
     "Censoring",
+    "Design",
     "DltRule",
     "Dosing",
     "Endpoint",
@@ -21,6 +22,7 @@ __all__ = [
     "Expansion",
     "ExpansionCohort",
     "Interim",
+    "InterimLook",
     "Lint",
     "MtdRule",
     "Point",
@@ -29,7 +31,10 @@ __all__ = [
     "Statement",
     "TitrationRule",
     "Trigger",
+    "assumed",
     "lint",
     "read_protocol",
+    "rule_name",
     "rule_of",
+    "stated",
 ]

@@ -1,4 +1,13 @@
-from .dose_rule import RULES as RULES, assumed as assumed, rule_of as rule_of
+from .dose_rule import (
+    BOIN12 as BOIN12,
+    BY_RATE as BY_RATE,
+    CODINGS as CODINGS,
+    RULES as RULES,
+    assumed as assumed,
+    rule_name as rule_name,
+    rule_of as rule_of,
+    stated as stated,
+)
 from .protocol import (
     Lint as Lint,
     find_protocol as find_protocol,
@@ -9,6 +18,7 @@ from .protocol import (
 from .tables import (
     Assessments as Assessments,
     Censoring as Censoring,
+    Design as Design,
     DltRule as DltRule,
     Dosing as Dosing,
     Endpoint as Endpoint,
@@ -17,6 +27,7 @@ from .tables import (
     Expansion as Expansion,
     ExpansionCohort as ExpansionCohort,
     Interim as Interim,
+    InterimLook as InterimLook,
     MtdRule as MtdRule,
     Point as Point,
     Protocol as Protocol,
