@@ -16,7 +16,7 @@ from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
 from kinetics.cli.groups import Group
 from kinetics.cli.options import ArmName, Json, ProtocolFile, RuleName, RunFolder, TargetRate
-from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
+from kinetics.decision import AT_EXPOSURES, AT_RESPONSES, chances_from_fit, virtual_trials
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
     OperatingCharacteristics,
@@ -27,7 +27,17 @@ from kinetics.escalation import (
 )
 from kinetics.inference import load_fit
 from kinetics.outcomes import one_arm
-from kinetics.protocol import Protocol, assumed, lint as lint_of, read_protocol, rule_of, settled
+from kinetics.protocol import (
+    CODINGS,
+    Protocol,
+    assumed,
+    lint as lint_of,
+    read_protocol,
+    rule_name,
+    rule_of,
+    settled,
+    stated,
+)
 
 __all__ = ["design", "design_exact", "design_from_fit", "lint"]
 
@@ -45,7 +55,13 @@ def lint(protocol: ProtocolFile, as_json: Json = False) -> None:
     content = read_protocol(protocol)
     points = lint_of(content)
     result = {"protocol": content.title} | points.as_dict()
-    print_result(result, f"{content.title}\n{points}", as_json)
+    lines = [content.title, str(points)]
+    kind = rule_name(content)
+    result["rule"] = kind
+    if points.ok and kind not in AT_EXPOSURES:  # its assumptions are those of BOIN12, and an exposure
+        result["assumed"] = assumed(rule_of(content), content)
+        lines += [f"rule: {kind}", *(f"  assumed: {line}" for line in result["assumed"])]
+    print_result(result, "\n".join(lines), as_json)
     if not points.ok:
         raise typer.Exit(1)
 
@@ -92,9 +108,10 @@ def design_exact(
     .15`, or the same without the word `exact`
     """
     content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
-    if rule in AT_RESPONSES:
+    kind = rule_name(content, rule)
+    if kind in AT_RESPONSES:
         remedy = "use kinetics design trials, and add --true-response .1,.2,.3,.35, one per level"
-        raise PlanError(Problem(f"{rule} looks at responses", remedy))
+        raise PlanError(Problem(f"{kind} looks at responses", remedy))
     truth = numbers_of("--true-dlt", true_dlt)
     triggers = numbers_of("--trigger-without-dlt", trigger_without_dlt)
     result, text = _exact(content, rule, rule_of(content, rule, target=target), truth, triggers)
@@ -119,7 +136,7 @@ def _exact(
         if closes:
             shown, other = other, shown
 
-    assumptions = assumed(rule)
+    assumptions = assumed(rule, protocol)
     if isinstance(rule, TiteBoin):
         assumptions = [_WINDOWS_END, *assumptions]
     answer = _answer(protocol, name, shown) | {"cohorts": "closed at the second DLT" if closes else "whole"}
@@ -134,6 +151,7 @@ def _exact(
         lines.append(
             f"{case}: expected N {other.expected_n:.3f}, expected DLTs {other.expected_dlt:.3f}, same P(MTD)"
         )
+    lines += [f"protocol: {line}" for line in stated(protocol, name)]
     lines += [f"assumed: {line}" for line in assumptions]
     return answer, "\n".join(lines)
 
@@ -144,6 +162,8 @@ def _answer(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> d
     return {
         "protocol": protocol.title,
         "rule": name,
+        "kind": rule_name(protocol, name),
+        "stated": stated(protocol, name),
         "method": "exact enumeration",
         "states": exact.states,
         "levels": [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)],
@@ -160,6 +180,12 @@ def _answer(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> d
         "patients_by_level": exact.patients,
         "dlts_by_level": exact.dlts,
     }
+
+
+def _named(protocol: Protocol, name: str) -> str:
+    """The name of a rule; of the protocol's own also what it is, where it is no 3+3."""
+    kind = rule_name(protocol, name)
+    return f"protocol, which is {kind}" if name == "protocol" and kind not in CODINGS else name
 
 
 def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> list[str]:
@@ -182,7 +208,7 @@ def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> li
     columns = ["level", "true P(DLT)", "P(trigger, no DLT)", "P(MTD)", "expected patients", "expected DLTs"]
     return [
         protocol.title,
-        f"rule: {name}; exact, {exact.states} final states",
+        f"rule: {_named(protocol, name)}; exact, {exact.states} final states",
         DataFrame(rows, columns=columns).to_string(index=False),
         f"expected N {exact.expected_n:.3f}, at most {exact.max_n}; P(N > {planned}) "
         f"{exact.p_n_over(planned):.4f}, {planned} being planned",
@@ -212,9 +238,10 @@ def design_from_fit(
     Example: `kinetics design from-fit nkg2d_phase1_synthetic runs/nkg2d_blood__nkg2d_phase1_synthetic`
     """
     content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
-    if rule in AT_RESPONSES:
+    kind = rule_name(content, rule)
+    if kind in AT_RESPONSES:
         remedy = "use kinetics design trials with --true-dlt, or choose another rule"
-        raise PlanError(Problem(f"a fit gives no responses to {rule}", remedy))
+        raise PlanError(Problem(f"a fit gives no responses to {kind}", remedy))
     fit = load_fit(run)
     asked = rule_of(content, rule, target=target)
     p_dlt, p_trigger = chances_from_fit(fit, content, draws=draws, seed=seed)
@@ -236,7 +263,7 @@ def design_from_fit(
     columns = ["level", "P(DLT), 90 % of draws", "P(MTD)", "expected patients"]
     lines = [
         content.title,
-        f"rule: {rule}; patients of {fit.name}, exact in each of {draws} posterior draws",
+        f"rule: {_named(content, rule)}; patients of {fit.name}, exact in each of {draws} posterior draws",
         DataFrame(rows, columns=columns).to_string(index=False),
         f"expected N {trials.expected_n:.2f}, at most {answer['max_n']}; P(N > {planned}) "
         f"{answer['p_n_over_planned']:.3f}; expected DLTs {answer['expected_dlt']:.2f}",

@@ -36,7 +36,15 @@ from kinetics.inference import Fit, code_sha256, load_fit
 from kinetics.outcomes import one_arm
 from kinetics.pages import recommendation_page
 from kinetics.printing import table_text
-from kinetics.protocol import Protocol, find_protocol, protocol_files, read_protocol, settled
+from kinetics.protocol import (
+    CODINGS,
+    Protocol,
+    find_protocol,
+    protocol_files,
+    read_protocol,
+    rule_name,
+    settled,
+)
 from kinetics.study import Study, read_study
 
 __all__ = ["next_dose", "recommend_dose"]
@@ -75,15 +83,17 @@ def next_dose(
 ) -> None:
     """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
 
-    A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says. With
-    --ahead the decision tree: what the rule will say after every outcome of the next cohorts. Where the
-    protocol has arms, every arm has an answer of its own; --arm asks for one.
+    The protocol's rule is that of its [design], or a 3+3. A pending patient counts as far as its last record,
+    or `followed_until` of subjects.csv, says. With --ahead the decision tree: what the rule will say after
+    every outcome of the next cohorts. Where the protocol has arms, every arm has an answer of its own; --arm
+    asks for one.
 
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """
     content = settled(read_protocol(protocol), protocol)
-    if run is not None and rule not in AT_EXPOSURES:
-        raise PlanError(Problem(f"{rule} looks at no exposures", "leave --run out, or take --rule pkboin12"))
+    kind = rule_name(content, rule)
+    if run is not None and kind not in AT_EXPOSURES:
+        raise PlanError(Problem(f"{kind} looks at no exposures", "leave --run out, or take --rule pkboin12"))
     data = None if study is None else read_study(study)
     answers = {}
     for name in _arms(content, arm):
@@ -137,12 +147,13 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
     levels = ", ".join(f"{number} = {dose}" for number, dose in answer.level_names.items())
     lines = [
         f"{trial}{label}: {_action(decision, answer)}",
-        f"  rule: {answer.rule}",
+        f"  rule: {_rule(answer)}",
         f"  why: {decision.why}",
         f"  would change it: {decision.would_change}",
         *_beside_lines(answer),
         *(f"  between patients: {line}" for line in answer.stagger.asked),
         f"  levels: {levels}",
+        *(f"  protocol: {line}" for line in answer.stated),
         *(f"  assumed: {line}" for line in answer.assumed),
     ]
     if answer.patients:
@@ -160,12 +171,19 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
     return lines
 
 
+def _rule(answer: NextDose) -> str:
+    """The rule that was asked; of the protocol's own also its name, where it is no 3+3."""
+    if answer.rule == "protocol" and answer.kind not in CODINGS:
+        return f"protocol: {answer.kind}"
+    return answer.rule
+
+
 def _beside_lines(answer: NextDose) -> list[str]:
     """What the protocol's rule says, where another was asked."""
     if answer.beside is None:
         return []
     decision = answer.beside
-    then = NextDose(**{**vars(answer), "decision": decision, "rule": "protocol"})
+    then = NextDose(**{**vars(answer), "decision": decision, "rule": "protocol", "kind": answer.beside_kind})
     return [f"  the protocol's rule: {_action(decision, then)}; {decision.why}"]
 
 
@@ -184,7 +202,7 @@ def _patient_table(answer: NextDose) -> DataFrame:
 def _action(decision: Decision, answer: NextDose) -> str:
     """What to do: `MTD: DOSE`, `wait`, or `treat 3 at DOSE`."""
     if decision.action == "stop":
-        best = "OBD" if answer.rule in AT_RESPONSES else "MTD"
+        best = "OBD" if answer.kind in AT_RESPONSES else "MTD"
         return f"{best}: {answer.dose}"
     if decision.action == "wait":
         return "wait"

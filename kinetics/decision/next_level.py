@@ -49,13 +49,21 @@ from kinetics.outcomes import (
     response_follow_up,
     stagger_of,
 )
-from kinetics.protocol import Protocol, assumed, rule_of, settled
+from kinetics.protocol import BOIN12, CODINGS, Protocol, assumed, rule_name, rule_of, settled, stated
 from kinetics.study import Study
 
-__all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
+__all__ = [
+    "AT_EXPOSURES",
+    "AT_RESPONSES",
+    "AskedRule",
+    "NextDose",
+    "StudyAtHand",
+    "asked_rule",
+    "next_dose",
+]
 
 BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target gives another
-AT_RESPONSES = ("boin12", "pkboin12", "tite_pkboin12", "joint")  # rules that look at responses
+AT_RESPONSES = (*BOIN12, "joint")  # rules that look at responses
 AT_EXPOSURES = ("pkboin12", "tite_pkboin12")  # rules that look at exposures of every level
 
 
@@ -66,8 +74,9 @@ class NextDose:
     `responded`: subject -> whether it responded (None: not known yet); None altogether for rules that do not
     look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
     the next steps. `backfill`: the lower levels that may take patients meanwhile. `beside`: what the
-    protocol's rule says, where another was asked. `stagger`: the days between patients that the protocol asks
-    for, and where the data break them.
+    protocol's rule says, where another was asked. `kind`: the name of the rule, for "protocol" that of the
+    protocol's own, which is `beside_kind`. `stated`: what the protocol says of the rule, `assumed`: what it
+    does not. `stagger`: the days between patients that the protocol asks for, and where the data break them.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -88,6 +97,9 @@ class NextDose:
     ahead: Sequence[Branch]
     backfill: Sequence[OpenLevel] = ()
     beside: Decision | None = None
+    kind: str = ""
+    stated: Sequence[str] = ()
+    beside_kind: str = ""
     stagger: Stagger = field(default_factory=lambda: Stagger((), ()))
 
     @property
@@ -106,6 +118,8 @@ class NextDose:
             "study": self.study,
             "synthetic": self.synthetic,
             "rule": self.rule,
+            "kind": self.kind,
+            "stated": list(self.stated),
             "decision": asdict(self.decision),
             "dose": self.dose,
             "levels": dict(self.level_names),
@@ -160,58 +174,117 @@ def next_dose(
     settled(protocol)
     protocol, study = one_arm(protocol, study, arm)
     patients = [] if study is None else patients_of(study, protocol, level_column=level_column)
-    level_exposures = _exposures(protocol, study, patients, rule, exposure, fit=fit)
-    wanted = exposure.above if exposure else None
-    chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
-
-    responded = None
-    watched: dict[str, float] = {}
-    if (rule in AT_RESPONSES or backfill) and study is not None:
-        days = _response_days(protocol, response_within)
-        responded = known_responses(
-            study, within_days=days, level_column=level_column, reading=reading_of(protocol)
-        )
-        watched = response_follow_up(study, within_days=days)
-    # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
-    if isinstance(chosen, Joint):
-        history = history_of(patients)
-    else:
-        history = history_of(patients, responded, watched)
-
-    asked = asked_patient_by_patient(chosen)
-    open_levels = []
-    if isinstance(chosen, Joint):
-        seen = {}
-        if study is not None:
-            seen = patients_seen(study, protocol, response_within=response_within, level_column=level_column)
-        asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
-        open_levels = [
-            OpenLevel(level, chosen.cohort, "safe, and perhaps as good as any")
-            for level in chosen.decide_on(list(seen.values())).backfill
-        ]
-    decision = asked.decide(history)
+    at = StudyAtHand(study, patients, response_within, level_column)
+    asked = asked_rule(protocol, at, rule=rule, target=target, exposure=exposure, fit=fit, backfill=backfill)
+    decision = asked.rule.decide(asked.history)
     beside = None
     if rule != "protocol":
-        beside = asked_patient_by_patient(rule_of(protocol)).decide(history)
-    steps = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
-    levels = len(protocol.levels)
-    if backfill and history and not isinstance(chosen, Joint):
-        open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
+        own = asked_rule(protocol, at)
+        beside = own.rule.decide(own.history)
+    steps = replayed(asked.chosen, patients) if isinstance(asked.chosen, ThreePlusThree) else []
     return NextDose(
         study="" if study is None else study.name,
         synthetic=protocol.synthetic if study is None else study.synthetic,
         rule=rule,
         decision=decision,
-        level_names={i: protocol.level_name(i) for i in range(1, levels + 1)},
+        level_names={i: protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)},
         patients=patients,
-        responded=responded,
-        assumed=_assumptions(chosen, exposure, fit),
+        responded=asked.responded,
+        assumed=_assumptions(asked.chosen, protocol, asked.exposure, fit),
         deviations=[step for step in steps if not step.legal],
-        ahead=transitions(asked, history, depth=ahead),
-        backfill=open_levels,
+        ahead=transitions(asked.rule, asked.history, depth=ahead),
+        backfill=_open_levels(protocol, asked, decision, target) if backfill or asked.kind == "joint" else [],
         beside=beside,
         stagger=stagger_of(protocol, study, patients),
+        kind=asked.kind,
+        stated=stated(protocol, rule),
+        beside_kind=rule_name(protocol),
     )
+
+
+@dataclass(frozen=True)
+class StudyAtHand:
+    """A study as the rules read it: its patients, and when a response may still come."""
+
+    study: Study | None
+    patients: Sequence[Patient]
+    response_within: float | None
+    level_column: str
+
+
+@dataclass(frozen=True)
+class AskedRule:
+    """A rule that may be asked about a study at any time, and the history that it is asked with.
+
+    `chosen` is the rule itself, `kind` its name, `rule` the form of it that also decides between the patients
+    of a cohort. `responded`: subject -> whether it responded (None: not known yet), None for rules that do
+    not look at responses. `exposure`: what a rule at exposures looks at.
+    """
+
+    chosen: Rule
+    kind: str
+    rule: Rule
+    history: Sequence[Cohort]
+    responded: Mapping[str, bool | None] | None
+    exposure: Target | None
+
+
+def asked_rule(
+    protocol: Protocol,
+    at: StudyAtHand,
+    *,
+    rule: str = "protocol",
+    target: float | None = None,
+    exposure: Target | None = None,
+    fit: Fit | None = None,
+    backfill: bool = False,
+) -> AskedRule:
+    """The rule of that name with everything that it reads of the study; the arguments are `next_dose`'s."""
+    kind = rule_name(protocol, rule)
+    design = protocol.design
+    if exposure is None and kind in AT_EXPOSURES and design.wanted_exposure.value is not None:
+        exposure = Target(design.exposure.value or "", design.wanted_exposure.value)
+    level_exposures = _exposures(protocol, at.study, at.patients, kind, exposure, fit=fit)
+    wanted = exposure.above if exposure else None
+    chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
+
+    responded = None
+    watched: dict[str, float] = {}
+    if (kind in AT_RESPONSES or backfill) and at.study is not None:
+        days = _response_days(protocol, at.response_within)
+        responded = known_responses(
+            at.study, within_days=days, level_column=at.level_column, reading=reading_of(protocol)
+        )
+        watched = response_follow_up(at.study, within_days=days)
+    # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
+    if isinstance(chosen, Joint):
+        history = history_of(at.patients)
+    else:
+        history = history_of(at.patients, responded, watched)
+    asked = asked_patient_by_patient(chosen)
+    if isinstance(chosen, Joint):
+        seen = {}
+        if at.study is not None:
+            seen = patients_seen(
+                at.study, protocol, response_within=at.response_within, level_column=at.level_column
+            )
+        asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
+    return AskedRule(chosen, kind, asked, history, responded, exposure)
+
+
+def _open_levels(
+    protocol: Protocol, asked: AskedRule, decision: Decision, target: float | None
+) -> list[OpenLevel]:
+    """The lower levels that may take patients meanwhile."""
+    if isinstance(asked.rule, _JointOfPatients):
+        joint = asked.rule.rule
+        backfill = joint.decide_on(list(asked.rule.patients)).backfill
+        return [OpenLevel(level, joint.cohort, "safe, and perhaps as good as any") for level in backfill]
+    if not asked.history:
+        return []
+    own = protocol.design.target.value if asked.kind not in CODINGS else None
+    rate = target or own or BACKFILL_TARGET
+    return Backfill(len(protocol.levels), rate).of(decision, asked.history)
 
 
 @dataclass(frozen=True)
@@ -247,9 +320,9 @@ class _JointOfPatients:
         return self.rule.decide_on(patients, triggers=triggers).decision
 
 
-def _assumptions(rule: Rule, exposure: Target | None, fit: Fit | None) -> list[str]:
-    """What the rule assumes, and where the exposures come from."""
-    assumptions = assumed(rule)
+def _assumptions(rule: Rule, protocol: Protocol, exposure: Target | None, fit: Fit | None) -> list[str]:
+    """What the rule assumes beside the protocol, and where the exposures come from."""
+    assumptions = assumed(rule, protocol)
     if exposure is not None:
         if fit is not None:
             source = "draws of new patients' means by the fit"

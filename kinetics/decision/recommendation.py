@@ -1,12 +1,12 @@
 """The recommended dose and its reasons: the protocol's rule, and the joint model of DLT and response.
 
-The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. Of the
-levels below, those compete that have an evaluable patient and whose P(DLT rate above the limit) is below the
+The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. A rule
+that looks at responses (BOIN12) has an OBD in the place of the MTD. Of the levels below, those compete that have an evaluable patient and whose P(DLT rate above the limit) is below the
 joint rule's bound. The one of greatest expected utility is recommended, unless no level is likely to have
 responses. Nothing is recommended while the rule has not ended.
 
-In a trial that the joint rule has run (`rule="joint"`) that rule says when the trial ends and which levels
-are closed; the protocol's rule still stands beside it.
+In a trial that the joint rule has run (`rule="joint"`, or a protocol whose rule it is) that rule says when
+the trial ends and which levels are closed; the protocol's rule still stands beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.decision.level_exposures import Exposures
+from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
@@ -36,17 +37,15 @@ from kinetics.escalation import (
     Rule,
     Seen,
     Utilities,
-    asked_patient_by_patient,
 )
 from kinetics.outcomes import (
     dlt_table,
-    history_of,
     one_arm,
     patients_of,
     strata_table,
     subject_outcomes,
 )
-from kinetics.protocol import Protocol, assumed, rule_of, settled
+from kinetics.protocol import Protocol, assumed, rule_name, rule_of, settled, stated
 from kinetics.study import Study
 
 __all__ = ["Recommendation", "joint_rule_of", "recommend", "weight_variants"]
@@ -204,9 +203,11 @@ def recommend(
     _check(protocol, rule, at_levels)
 
     # the protocol's rule
-    history = history_of(patients_of(study, protocol, level_column=level_column))
-    protocol_rule = asked_patient_by_patient(rule_of(protocol))
-    decision = protocol_rule.decide(history)
+    patients = patients_of(study, protocol, level_column=level_column)
+    asked = asked_rule(protocol, StudyAtHand(study, patients, response_within, level_column))
+    decision = asked.rule.decide(asked.history)
+    if asked.kind == "joint":
+        rule = "joint"
 
     # the joint model of the same patients
     joint_rule = replace(joint_rule_of(protocol), shut=rule == "protocol")
@@ -234,7 +235,7 @@ def recommend(
     levels = _compared(levels, joint, eligible, why_not, targets, at_levels=at_levels)
     sensitivity = _sensitivity(joint_rule, joint, eligible, chosen=rp2d is not None)
     next_patients = _next_patients(
-        joint_rule, list(seen.values()), protocol_rule, history, rp2d or ended.level, protocol=protocol
+        joint_rule, list(seen.values()), asked.rule, asked.history, rp2d or ended.level, protocol=protocol
     )
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
     if as_dosed is not None and at_levels:
@@ -269,9 +270,10 @@ def recommend(
         next_patients=next_patients,
         strata=strata_table(study, strata, protocol, level_column=level_column),
         audit={
-            "rule": protocol.escalation.variant if rule == "protocol" else "joint",
+            "rule": asked.kind if rule == "protocol" else "joint",
             "clause": ended.why,
-            "joint model": "; ".join(assumed(joint_rule)),
+            "the protocol's rule": "; ".join([*stated(protocol), *_lines(assumed(asked.chosen, protocol))]),
+            "joint model": "; ".join([*stated(protocol, "joint"), *_lines(assumed(joint_rule, protocol))]),
             **(audit or {}),
         },
         regressions=fits,
@@ -298,6 +300,11 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     return f"{percent(row[name])} ({100 * row[f'{name}_lower']:.0f} to {100 * row[f'{name}_upper']:.0f})"
 
 
+def _lines(assumptions: Sequence[str]) -> list[str]:
+    """What a rule assumes, marked as that."""
+    return [f"assumed: {line}" for line in assumptions]
+
+
 def joint_rule_of(protocol: Protocol) -> Joint:
     """The joint rule with the protocol's levels, weights and limit."""
     rule = rule_of(protocol, "joint")
@@ -315,7 +322,8 @@ def _why_not(protocol: Protocol, joint: JointDecision, ceiling: int | None) -> l
     reasons = []
     for level, reason in enumerate(joint.why_not, start=1):
         if ceiling is not None and level > ceiling:
-            mtd = f"the MTD, {protocol.level_name(ceiling)}" if ceiling else "every tolerable level"
+            best = "OBD" if rule_name(protocol) in AT_RESPONSES else "MTD"
+            mtd = f"the {best}, {protocol.level_name(ceiling)}" if ceiling else "every tolerable level"
             reasons.append(f"above {mtd}")
         else:
             reasons.append(reason)
@@ -444,8 +452,9 @@ def _next_patients(
     dlts_so_far = sum(c.dlts for c in history if c.level == level)
     evaluable = sum(c.evaluable for c in history if c.level == level)
     rows = []
+    awaited = NEXT if rule_name(protocol) in AT_RESPONSES else 0
     for dlts in range(NEXT + 1):
-        decision = protocol_rule.decide([*history, Cohort(level, NEXT, dlts)])
+        decision = protocol_rule.decide([*history, Cohort(level, NEXT, dlts, response_pending=awaited)])
         more = [Seen(level, dlt=i < dlts) for i in range(NEXT)]
         found = joint_rule.decide_on([*seen, *more])
         rows.append(
@@ -465,7 +474,8 @@ def _next_patients(
 def _in_short(decision: Decision, protocol: Protocol) -> str:
     """A decision in a few words."""
     if decision.action == "stop":
-        return f"MTD {protocol.level_name(decision.mtd or 0)}"
+        best = "OBD" if rule_name(protocol) in AT_RESPONSES else "MTD"
+        return f"{best} {protocol.level_name(decision.mtd or 0)}"
     if decision.action == "wait" or decision.level is None:
         return "wait"
     return f"{decision.size} more at {protocol.level_name(decision.level)}"

@@ -1,6 +1,15 @@
 from .arms import arm_members as arm_members, protocol_of_arm as protocol_of_arm
 from .assigned_levels import level_of as level_of, level_words as level_words
-from .dose_rule import RULES as RULES, assumed as assumed, rule_of as rule_of
+from .dose_rule import (
+    BOIN12 as BOIN12,
+    BY_RATE as BY_RATE,
+    CODINGS as CODINGS,
+    RULES as RULES,
+    assumed as assumed,
+    rule_name as rule_name,
+    rule_of as rule_of,
+    stated as stated,
+)
 from .extending import protocol_files as protocol_files
 from .grading_systems import (
     GRADING_SYSTEMS as GRADING_SYSTEMS,
@@ -31,6 +40,7 @@ from .tables import (
     Arms as Arms,
     Assessments as Assessments,
     Censoring as Censoring,
+    Design as Design,
     DltRule as DltRule,
     Dosing as Dosing,
     Endpoint as Endpoint,
@@ -39,6 +49,7 @@ from .tables import (
     Expansion as Expansion,
     ExpansionCohort as ExpansionCohort,
     Interim as Interim,
+    InterimLook as InterimLook,
     Lymphodepletion as Lymphodepletion,
     MtdRule as MtdRule,
     Point as Point,

@@ -1,5 +1,8 @@
 """The ten points that a first-in-human cell-therapy protocol must settle, and what a protocol says on each.
 
+A protocol whose rule is no 3+3 has an eleventh, the constants of [design]: those without a published value
+must be given. They are the rule itself, as the numbers of [mtd] are a 3+3, and need no sentence.
+
 A point is open where the text is silent, vague (mentioned, but not as a value that decides), contradicts
 itself, or gives a value without its sentence. `contradictions` lists what lies beside the ten points: values
 that contradict each other.
@@ -56,12 +59,17 @@ class SettledPoint:
 
 @dataclass(frozen=True)
 class _Question:
-    """What one of the ten points asks of one field; `remedy` says which values answer it."""
+    """What one of the points asks of one field; `remedy` says which values answer it.
+
+    `sentence`: whether a value needs one. `needed`: whether the field may not be left out.
+    """
 
     number: int
     title: str
     field: str
     remedy: str
+    sentence: bool = True
+    needed: bool = True
 
 
 def _questions(protocol: Protocol) -> Iterator[_Question]:
@@ -81,10 +89,13 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
     clocks = f"first_, last_ or each_ and one of {named}, such as first_{product}"
     yield _Question(3, "clock of the DLT window", "dlt.clock", clocks)
 
-    yield _Question(4, "number of patients", "size.planned", "the fewest and the most, as [9, 18]")
-    usable = len(protocol.levels) * protocol.mtd.evaluable
-    more = f"allowed or stops: the written rules can use {usable}"
-    yield _Question(4, "more patients than planned", "size.more_than_planned", more)
+    three_plus_three = protocol.design.rule == "three_plus_three"
+    if protocol.design.max_patients.value is None:
+        yield _Question(4, "number of patients", "size.planned", "the fewest and the most, as [9, 18]")
+    if three_plus_three:
+        usable = len(protocol.levels) * protocol.mtd.evaluable
+        more = f"allowed or stops: the written rules can use {usable}"
+        yield _Question(4, "more patients than planned", "size.more_than_planned", more)
     if protocol.arms is not None:
         each = f"a number for each of {', '.join(protocol.arms.names)}"
         yield _Question(4, "most patients of each arm", "arms.most_patients", each)
@@ -118,6 +129,20 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
     therapy = "censored, event or ignored"
     yield _Question(10, "new therapy in PFS and DOR", "censoring.new_therapy", therapy)
 
+    for key in protocol.design.knows(protocol.design.rule):
+        if not isinstance(getattr(protocol.design, key), Point):
+            continue
+        title, remedy = _CONSTANTS.get(key, (f"the constant {key} of {protocol.design.rule}", "its value"))
+        yield _Question(11, title, f"design.{key}", remedy, sentence=False, needed=key in _CONSTANTS)
+
+
+# constants of [design] that no paper gives -> what they are, and what to write
+_CONSTANTS = {
+    "target": ("the DLT rate that the rule looks for", "a rate, as 0.3"),
+    "exposure": ("the exposure that the rule looks at", "its name, as car_copies_auc_28d"),
+    "wanted_exposure": ("the mean exposure wanted", "a number in the exposure's unit"),
+}
+
 
 def _in_print(product: str) -> str:
     """The name of a product as it is printed: `CAR-NK` for `car_nk`."""
@@ -145,10 +170,13 @@ def open_points(protocol: Protocol) -> list[OpenPoint]:
     points = []
     for question in _questions(protocol):
         point = _point_at(protocol, question.field) or Point()
-        if point.settled:
+        stated = point.value is not None or bool(point.statements)
+        if _settles(point, question) or not (question.needed or stated):
             continue
         kind, what = _reason_open(point)
         remedy = f'write `value` ({question.remedy}) and `because = "..."`'
+        if not question.sentence:
+            remedy = f"write {question.remedy}"
         points.append(
             OpenPoint(
                 number=question.number,
@@ -160,6 +188,11 @@ def open_points(protocol: Protocol) -> list[OpenPoint]:
             )
         )
     return points
+
+
+def _settles(point: Point[Any], question: _Question) -> bool:
+    """Whether a point answers a question."""
+    return point.settled or (point.value is not None and not question.sentence)
 
 
 def _reason_open(point: Point[Any]) -> tuple[Kind, str]:
@@ -180,9 +213,10 @@ def settled_points(protocol: Protocol) -> list[SettledPoint]:
     points = []
     for question in _questions(protocol):
         point = _point_at(protocol, question.field)
-        if point is not None and point.settled:
+        if point is not None and _settles(point, question):
             value = _plain(point.value)
-            points.append(SettledPoint(question.number, question.title, question.field, value, point.because))
+            because = point.because or "the protocol says so in [design]"
+            points.append(SettledPoint(question.number, question.title, question.field, value, because))
     return points
 
 
@@ -212,6 +246,7 @@ def contradictions(protocol: Protocol) -> list[Problem]:
     return [
         *_level_clashes(protocol),
         *_variant_clashes(protocol),
+        *_design_clashes(protocol),
         *_scale_clashes(protocol),
         *_window_clashes(protocol),
     ]
@@ -237,6 +272,9 @@ def _level_clashes(protocol: Protocol) -> Iterator[Problem]:
     if protocol.titration is not None and protocol.titration.levels > len(levels):
         what = f"the titration runs at {protocol.titration.levels} of {len(levels)} levels"
         yield Problem(what, "lower `titration.levels`")
+    if protocol.arms is not None and protocol.design.max_patients.value is not None:
+        what = "`design.max_patients` in a trial whose arms escalate each for itself"
+        yield Problem(what, "write `size.planned` for all of them, and `arms.most_patients`")
     most = protocol.arms.most_patients.value if protocol.arms else None
     planned = protocol.size.planned.value
     if most and planned and sum(most.values()) > planned[1]:
@@ -259,20 +297,91 @@ def _clock_clashes(protocol: Protocol, product: str) -> Iterator[Problem]:
 
 def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
     """What a variant of 3+3 does, against the MTD rule and the titration."""
+    if protocol.design.rule != "three_plus_three":
+        return
     variant = protocol.escalation.variant
     mtd = protocol.mtd
     if variant in ("storer", "korn") and mtd.fill_top_level:
         what = f"variant {variant} recommends a top level with 3, `mtd.fill_top_level` fills it"
         yield Problem(what, 'write `variant = "protocol"` or `fill_top_level = false`')
-    if variant == "storer":
-        what = f"variant storer recommends a level with 3, the MTD rule asks for {mtd.evaluable} evaluable"
-        yield Problem(what, "choose protocol or korn, which fill")
+    cohort = protocol.escalation.cohort
+    if variant == "storer" and mtd.evaluable > cohort:
+        what = f"variant storer recommends a level with {cohort}, the MTD rule asks for {mtd.evaluable} evaluable"
+        yield Problem(what, f"choose protocol or korn, which fill, or write `evaluable = {cohort}`")
     if variant == "crmpack" and protocol.titration is not None:
         what = "variant crmpack has no titration, and there is a [titration]"
         yield Problem(what, "choose another variant")
     if variant == "crmpack" and (mtd.evaluable, mtd.dlts) != (6, 1):
         what = f"variant crmpack ends at 6 with at most 1 DLT, not at {mtd.evaluable} with {mtd.dlts}"
         yield Problem(what, "choose another variant")
+
+
+# rules of [design] that a titration may come before
+TITRATED = ("three_plus_three", "boin", "tite_boin", "i3plus3", "mtpi2", "keyboard", "joint")
+
+
+def _design_clashes(protocol: Protocol) -> Iterator[Problem]:
+    """The rule and its constants against the levels, and against tables that only other rules read."""
+    design = protocol.design
+    levels = protocol.levels
+    if design.start_level > len(levels):
+        what = f"`design.start_level` = {design.start_level} and there are levels 1 to {len(levels)}"
+        near = [i for i, level in enumerate(levels, start=1) if level == design.start_level]
+        remedy = f"levels are counted: write {near[0]}" if near else "count from 1, the lowest level"
+        yield Problem(what, remedy)
+    if "below_start" in design.model_fields_set and design.start_level == 1:
+        what = "`design.below_start` speaks of levels below the first, and the trial starts at the lowest"
+        yield Problem(what, "write `start_level`, counted from 1, or leave `below_start` out")
+    for key in ("skeleton", "skeleton_level"):
+        value = getattr(design, key).value
+        count = len(value) if isinstance(value, tuple) else value
+        if count is not None and (count > len(levels) or (key == "skeleton" and count != len(levels))):
+            what = f"`design.{key}` is {shown(value)} and there are {len(levels)} levels"
+            yield Problem(what, "give one probability a level" if key == "skeleton" else "name a level")
+    if protocol.titration is not None:
+        if design.rule not in TITRATED:
+            what = f"the rule {design.rule} has no titration, and there is a [titration]"
+            yield Problem(what, f"leave [titration] out, or choose one of {', '.join(TITRATED)}")
+        elif protocol.titration.levels < design.start_level:
+            what = f"the titration runs up to level {protocol.titration.levels}, the trial starts above it"
+            yield Problem(what, "raise `titration.levels`, or lower `design.start_level`")
+    if design.rule != "three_plus_three":
+        yield from _keys_of_a_3_plus_3(protocol)
+
+
+def _keys_of_a_3_plus_3(protocol: Protocol) -> Iterator[Problem]:
+    """Keys of other tables that only a 3+3 reads, where the rule is another; and numbers given twice."""
+    design = protocol.design
+    rule = design.rule
+    keys = [f"escalation.{key}" for key in ("variant", "second_dlt") if key in _written(protocol.escalation)]
+    if rule != "joint":
+        keys += [f"mtd.{key}" for key in ("evaluable", "dlts") if key in _written(protocol.mtd)]
+        keys += ["mtd.fill_top_level"] if protocol.mtd.fill_top_level else []
+    for key in keys:
+        yield Problem(
+            f"`{key}` is of a 3+3, and the rule is {rule}", f"leave it out: {rule} does not read it"
+        )
+    cap = design.max_patients.value
+    planned = protocol.size.planned.value
+    if protocol.size.more_than_planned.value == "allowed":
+        what = f"`size.more_than_planned` is allowed, and {rule} ends with the patients planned"
+        yield Problem(what, 'write `value = "stops"`, or leave it out')
+    if cap is not None and planned is not None and planned[1] != cap:
+        what = f"`design.max_patients` is {cap}, `size.planned` ends at {planned[1]}"
+        yield Problem(what, "give one number of patients of the dose finding")
+    cohort = design.cohort.value
+    if (
+        cohort is not None
+        and "cohort" in _written(protocol.escalation)
+        and cohort != protocol.escalation.cohort
+    ):
+        what = f"`design.cohort` is {cohort}, `escalation.cohort` {protocol.escalation.cohort}"
+        yield Problem(what, "give one size of the cohorts")
+
+
+def _written(table: BaseModel) -> set[str]:
+    """The keys of a table that the file has."""
+    return table.model_fields_set
 
 
 def _scale_clashes(protocol: Protocol) -> Iterator[Problem]:

@@ -66,8 +66,10 @@ class Lint:
         lines = []
         if self.open:
             count = len({point.number for point in self.open})
+            numbers = [point.number for point in (*self.open, *self.settled)]
             lines.append(
-                f"{count} of 10 points are open: the protocol decides nothing before they are settled"
+                f"{count} of {max(10, *numbers)} points are open: "
+                "the protocol decides nothing before they are settled"
             )
         for point in self.open:
             lines.append(f"  {point.number:>2} {point.kind:<13} {point.title}: `{point.field}` {point.what}")

@@ -6,7 +6,9 @@ sentence `because`. What the text says stays beside it as `statements`, each wit
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +22,7 @@ __all__ = [
     "Arms",
     "Assessments",
     "Censoring",
+    "Design",
     "DltRule",
     "Dosing",
     "Endpoint",
@@ -28,6 +31,7 @@ __all__ = [
     "Expansion",
     "ExpansionCohort",
     "Interim",
+    "InterimLook",
     "Lymphodepletion",
     "MtdRule",
     "Point",
@@ -190,11 +194,221 @@ class Escalation(Spec):
     (3, 0.0, 14.0, 'may_stay_away')
     """
 
-    variant: Literal["protocol", "storer", "korn", "crmpack"] = "protocol"
+    variant: Literal["protocol", "storer", "korn", "crmpack"] = Field(
+        "protocol", description="a coding of 3+3; another rule is `rule` of [design]"
+    )
     cohort: int = Field(3, ge=1)
     days_between_patients: float = Field(0.0, ge=0, allow_inf_nan=False)
     days_after_first_of_cohort: float = Field(0.0, ge=0, allow_inf_nan=False)
     second_dlt: Literal["may_stay_away", "must_stay_away"] = "may_stay_away"
+
+
+DesignRule = Literal[
+    "three_plus_three",
+    "boin",
+    "tite_boin",
+    "i3plus3",
+    "mtpi2",
+    "keyboard",
+    "crm",
+    "blrm",
+    "boin12",
+    "pkboin12",
+    "tite_pkboin12",
+    "joint",
+]
+_EVERY = ("rule", "start_level", "below_start")
+_COUNTS = ("cohort", "max_patients", "max_at_level")
+_BOIN = ("target", "phi1", "phi2", "lambda_e", "lambda_d", "cutoff")
+_BOIN12 = (*_BOIN, "least_response", "futile_cutoff", "n_star")
+_EXPOSURE = ("exposure", "wanted_exposure")
+# rule -> the keys of [design] that it knows beside those of every rule
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "three_plus_three": (),
+    "boin": (*_COUNTS, *_BOIN, "extra_safe"),
+    "tite_boin": (*_COUNTS, *_BOIN, "extra_safe", "most_pending"),
+    "i3plus3": (*_COUNTS, "target", "interval", "cutoff"),
+    "mtpi2": (*_COUNTS, "target", "interval", "cutoff"),
+    "keyboard": (*_COUNTS, "target", "interval", "cutoff"),
+    "crm": (
+        *_COUNTS,
+        "target",
+        "cutoff",
+        "skeleton",
+        "half_width",
+        "skeleton_level",
+        "model",
+        "prior_variance",
+        "intercept",
+    ),
+    "blrm": (
+        *_COUNTS,
+        "interval",
+        "overdose_at_most",
+        "prior_mean",
+        "prior_sd",
+        "prior_correlation",
+        "reference_dose",
+        "choose",
+    ),
+    "boin12": (*_COUNTS, *_BOIN12),
+    "pkboin12": (*_COUNTS, *_BOIN12, *_EXPOSURE),
+    "tite_pkboin12": (*_COUNTS, *_BOIN12, *_EXPOSURE, "most_pending"),
+    "joint": ("cohort", "max_patients", "target", "bound"),
+}
+Pair = tuple[float, float]
+
+
+class Design(Spec):
+    """The rule that finds the dose, and its constants. Without the table it is a 3+3.
+
+    A key that the rule does not know is refused. A constant that is left out has its published value, and
+    every answer says so. `target` is the DLT rate wanted (boin12, pkboin12: the highest acceptable one;
+    joint: the limit), `interval` the rates that are as good (blrm: the target interval). `start_level` counts
+    the levels from 1. Levels below it are reached by de-escalation ("toxicity"), or only patients whose
+    product falls short are treated there ("feasibility"). `max_patients` end the trial, as do `max_at_level`
+    at one level where the rule stays there. P(DLT rate > target) above `cutoff` eliminates a level; for crm,
+    above it at the lowest level ends the trial. `phi1` and `phi2`, or `lambda_e` and `lambda_d`, `n_star`
+    and `least_response` (phi_E) are those of BOIN and BOIN12; the utilities of BOIN12 are [utilities].
+
+    >>> from kinetics.protocol.tables import Design
+    >>> design = Design(rule="boin", target=0.3, start_level=2)
+    >>> design.constants(), design.by_feasibility, "skeleton" in Design.knows("boin")
+    ({'target': 0.3}, False, False)
+    """
+
+    rule: DesignRule = "three_plus_three"
+    start_level: int = Field(1, ge=1, description="counted from 1, the lowest")
+    below_start: Literal["toxicity", "feasibility"] = "toxicity"
+    cohort: Point[int] = Point()
+    max_patients: Point[int] = Point()
+    max_at_level: Point[int] = Point()
+    target: Point[float] = Point()
+    interval: Point[Pair] = Point()
+    cutoff: Point[float] = Point()
+    extra_safe: Point[bool] = Point()
+    phi1: Point[float] = Point()
+    phi2: Point[float] = Point()
+    lambda_e: Point[float] = Point()
+    lambda_d: Point[float] = Point()
+    most_pending: Point[float] = Point()
+    skeleton: Point[tuple[float, ...]] = Point()
+    half_width: Point[float] = Point()
+    skeleton_level: Point[int] = Point()
+    model: Point[Literal["empiric", "logistic"]] = Point()
+    prior_variance: Point[float] = Point()
+    intercept: Point[float] = Point()
+    overdose_at_most: Point[float] = Point()
+    prior_mean: Point[Pair] = Point()
+    prior_sd: Point[Pair] = Point()
+    prior_correlation: Point[float] = Point()
+    reference_dose: Point[float] = Point()
+    choose: Point[Literal["target", "highest"]] = Point()
+    least_response: Point[float] = Point()
+    futile_cutoff: Point[float] = Point()
+    n_star: Point[int] = Point()
+    exposure: Point[str] = Point()
+    wanted_exposure: Point[float] = Point()
+    bound: Point[float] = Point()
+
+    @staticmethod
+    def knows(rule: str) -> tuple[str, ...]:
+        """The keys of this table that a `rule` knows, as [design] names the rule."""
+        return (*_EVERY, *_KNOWN[rule])
+
+    @property
+    def by_feasibility(self) -> bool:
+        """Whether the levels below the first are for patients whose product falls short, and no others."""
+        return self.below_start == "feasibility" and self.start_level > 1
+
+    def constants(self) -> dict[str, Any]:
+        """key -> value of every constant of the rule that the protocol gives."""
+        values = {key: getattr(self, key).value for key in _KNOWN[self.rule]}
+        return {key: value for key, value in values.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _of_the_rule(self) -> Design:
+        unknown = list(self._unknown())
+        impossible = list(self._impossible())
+        if unknown or impossible:
+            remedies = ["take out what the rule does not know, or choose the rule"] if unknown else []
+            remedies += ["correct the values"] if impossible else []
+            raise ValueError(f"{', and '.join([*unknown, *impossible])}; {'; '.join(remedies)}")
+        return self
+
+    def _unknown(self) -> Iterator[str]:
+        """Keys that are given and mean nothing to the rule."""
+        known = self.knows(self.rule)
+        for key in type(self).model_fields:
+            if key in known or key not in self.model_fields_set:
+                continue
+            rules = [rule for rule, keys in _KNOWN.items() if key in keys]
+            hint = f"a constant of {', '.join(rules)}"
+            if self.rule == "three_plus_three" and key == "cohort":
+                hint = "it stands in [escalation]"
+            if self.rule == "three_plus_three" and key == "max_patients":
+                hint = "it is `size.planned` with `size.more_than_planned`"
+            yield f"the rule {self.rule} does not know `{key}` ({hint})"
+
+    def _impossible(self) -> Iterator[str]:
+        """Values that no rule can have."""
+        for key in ("cohort", "max_patients", "max_at_level", "n_star", "skeleton_level"):
+            value = getattr(self, key).value
+            if value is not None and value < 1:
+                yield f"`{key}` = {value} is no number from 1 up"
+        for key in ("target", "phi1", "phi2", "lambda_e", "lambda_d", "half_width", "least_response"):
+            value = getattr(self, key).value
+            if value is not None and not 0 < value < 1:
+                yield f"`{key}` = {value:g} is no rate between 0 and 1"
+        for key in ("cutoff", "futile_cutoff", "overdose_at_most", "most_pending", "bound"):
+            value = getattr(self, key).value
+            if value is not None and not 0 < value <= 1:
+                yield f"`{key}` = {value:g} is no probability above 0"
+        for key in ("prior_variance", "reference_dose", "wanted_exposure"):
+            value = getattr(self, key).value
+            if value is not None and value <= 0:
+                yield f"`{key}` = {value:g} is not above 0"
+        yield from self._impossible_lists()
+        yield from self._impossible_pairs()
+
+    def _impossible_lists(self) -> Iterator[str]:
+        skeleton = self.skeleton.value
+        if skeleton is not None:
+            rising = all(lower < upper for lower, upper in pairwise(skeleton))
+            if not skeleton or not rising or not all(0 < p < 1 for p in skeleton):
+                yield f"`skeleton` = {list(skeleton)} does not rise between 0 and 1"
+            for key in ("half_width", "skeleton_level"):
+                if getattr(self, key).value is not None:
+                    yield f"`skeleton` and `{key}` both say what the skeleton is"
+        interval = self.interval.value
+        if interval is not None and not 0 <= interval[0] < interval[1] <= 1:
+            yield f"`interval` = {list(interval)} is no pair of rising rates"
+        target = self.target.value
+        if interval is not None and target is not None and not interval[0] <= target <= interval[1]:
+            yield f"`interval` = {list(interval)} does not hold the target {target:g}"
+        spread = self.prior_sd.value
+        if spread is not None and min(spread) <= 0:
+            yield f"`prior_sd` = {list(spread)} are not above 0"
+        correlation = self.prior_correlation.value
+        if correlation is not None and not -1 < correlation < 1:
+            yield f"`prior_correlation` = {correlation:g} is not between -1 and 1"
+
+    def _impossible_pairs(self) -> Iterator[str]:
+        target = self.target.value
+        for low_key, high_key in (("phi1", "phi2"), ("lambda_e", "lambda_d")):
+            low = getattr(self, low_key).value
+            high = getattr(self, high_key).value
+            if (low is not None and target is not None and low >= target) or (
+                high is not None and target is not None and high <= target
+            ):
+                yield f"`{low_key}` and `{high_key}` do not lie on either side of the target {target:g}"
+        if (self.lambda_e.value is None) != (self.lambda_d.value is None):
+            yield "`lambda_e` and `lambda_d` come together"
+        has_phi = self.phi1.value is not None or self.phi2.value is not None
+        if (self.phi1.value is None) != (self.phi2.value is None):
+            yield "`phi1` and `phi2` come together"
+        if has_phi and self.lambda_e.value is not None:
+            yield "`phi1`, `phi2` and `lambda_e`, `lambda_d` are two ways to say the same bounds: give one"
 
 
 class DltRule(Spec):
@@ -344,19 +558,49 @@ class Censoring(Spec):
     assessments: Assessments | None = None
 
 
+class InterimLook(Spec):
+    """A look at an expansion cohort after `patients` of it: with `stop_at` responses or fewer it takes no more.
+
+    >>> from kinetics.protocol.tables import InterimLook
+    >>> InterimLook(patients=9, stop_at=0)
+    InterimLook(patients=9, stop_at=0)
+    """
+
+    patients: int = Field(ge=1)
+    stop_at: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _fewer(self) -> InterimLook:
+        if self.stop_at >= self.patients:
+            raise ValueError(f"`stop_at` {self.stop_at} of {self.patients} stops whatever happens")
+        return self
+
+
 class ExpansionCohort(Spec):
     """One expansion cohort: its planned patients, and its rates where they differ from those of [expansion].
 
+    `look`: when it is looked at before all its patients are in, and when it then ends.
+
     >>> from kinetics.protocol.tables import ExpansionCohort
-    >>> ExpansionCohort(name="gastric", patients=12, null_rate=0.05)
-    ExpansionCohort(name='gastric', patients=12, null_rate=0.05, target_rate=None, weight=None)
+    >>> cohort = ExpansionCohort(name="gastric", patients=17, look={"patients": 9, "stop_at": 0})
+    >>> cohort.look.stop_at, cohort.null_rate
+    (0, None)
     """
 
     name: str = Field(min_length=1)
     patients: int = Field(ge=1)
+    look: InterimLook | None = None
     null_rate: float | None = Field(None, gt=0, lt=1)
     target_rate: float | None = Field(None, gt=0, lt=1)
     weight: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _looked_at_before_its_end(self) -> ExpansionCohort:
+        if self.look is not None and self.look.patients >= self.patients:
+            raise ValueError(
+                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim"
+            )
+        return self
 
 
 class Expansion(Spec):
@@ -474,6 +718,7 @@ class Protocol(Spec):
     dosing: dict[Product, Dosing] = Field({})
     lymphodepletion: tuple[Lymphodepletion, ...] = ()
     arms: Arms | None = None
+    design: Design = Field(default_factory=lambda: Design.model_validate({}))
     titration: TitrationRule | None = None
     escalation: Escalation
     dlt: DltRule
@@ -488,6 +733,20 @@ class Protocol(Spec):
         (), description="clauses in words; what the escalation itself does is not here"
     )
     utilities: dict[str, float] = Field({})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_of_a_3_plus_3(cls, content: Any) -> Any:
+        """Where the rule is no 3+3, [escalation] and the keys of [mtd] may be left out."""
+        if not isinstance(content, dict) or not isinstance(content.get("design"), dict):
+            return content
+        rule = content["design"].get("rule", "three_plus_three")
+        if rule == "three_plus_three" or rule not in get_args(DesignRule):
+            return content
+        by_the_rule = {"definition": f"the level that {rule} finds", "fill_top_level": False}
+        mtd = content.get("mtd", {})
+        filled = {"escalation": {}} | content
+        return filled | {"mtd": by_the_rule | mtd if isinstance(mtd, dict) else mtd}
 
     @field_validator("utilities")
     @classmethod
