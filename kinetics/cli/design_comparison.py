@@ -63,7 +63,7 @@ def design_comparison(
     report: Callable[[int, int], None],
 ) -> tuple[dict[str, Any], str]:
     """The answer and the text of designs compared. PlanError with every number that cannot be true."""
-    limit = protocol.mtd.overdose_above if limit is None else limit
+    limit = protocol.mtd.overdose_above.decided if limit is None else limit
     setting = setting_of(protocol, limit)
     truth = None
     if not asked.truths:

@@ -260,7 +260,7 @@ def recommend(
         next_patients=next_patients,
         strata=strata_table(study, strata, protocol, level_column=level_column),
         audit={
-            "rule": protocol.escalation.variant if rule == "protocol" else "joint",
+            "rule": protocol.escalation.variant.decided if rule == "protocol" else "joint",
             "clause": ended.why,
             "joint model": "; ".join(assumed(joint_rule)),
             **(audit or {}),

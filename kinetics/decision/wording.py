@@ -111,7 +111,7 @@ def _none(levels: Sequence[Row]) -> list[str]:
 def _action(protocol: Protocol, rp2d: int, levels: Sequence[Row]) -> list[str]:
     """What is still to do before the level is settled."""
     evaluable = levels[rp2d - 1]["evaluable"]
-    needed = protocol.mtd.evaluable
+    needed = protocol.mtd.evaluable.decided
     if evaluable >= needed:
         return []
     more = needed - evaluable

@@ -8,9 +8,9 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.errors import InputError, Problem
-from kinetics.outcomes.dlts import followed_until, patients_of
+from kinetics.outcomes.dlts import patients_of
+from kinetics.outcomes.leaving import departures_of, followed_until
 from kinetics.outcomes.responses import RATES, assessments_of, best_responses, first_infusions
-from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
@@ -64,8 +64,9 @@ def known_responses(
 ) -> dict[str, bool | None]:
     """Whether each subject responded (CR or PR) within `within_days` of its first infusion of cells.
 
-    The value is None where this is not known yet: there is no response so far, and neither progression,
-    another therapy or death nor the end of these days was seen (`kinetics.outcomes.dlts.followed_until`).
+    The value is None where this is not known yet: there is no response so far, and neither progression, a
+    death, another therapy or another end of the study was seen, nor the end of these days
+    (`kinetics.outcomes.leaving`).
     InputError where `within_days` is not above 0.
     """
     if not within_days > 0:
@@ -73,7 +74,7 @@ def known_responses(
     starts = first_infusions(study)
     assessments = assessments_of(study)
     best = best_responses(study, confirmed, by=level_column).set_index("subject")
-    ended = set(study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"])
+    ended = set(departures_of(study))
     responses: dict[str, bool | None] = {}
     for subject in study.subject_ids:
         start = starts.get(subject)

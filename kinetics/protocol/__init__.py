@@ -1,7 +1,7 @@
 """A trial's protocol as data, which of its points are open, and the rule that it names.
 
 - `tables`: the tables of a protocol.toml, each checked by itself.
-- `points`: the ten points that a protocol must settle, and values that contradict each other.
+- `points`: the points that a protocol must settle, and values that contradict each other.
 - `protocol`: find, read and lint a protocol.
 - `dose_rule`: the dose rule of a protocol, and what that rule assumes.
 """
@@ -25,8 +25,10 @@ __all__ = [
     "MtdRule",
     "Point",
     "Protocol",
+    "Resumed",
     "Size",
     "Statement",
+    "StoppingClause",
     "TitrationRule",
     "Trigger",
     "lint",

@@ -20,8 +20,10 @@ from .tables import (
     MtdRule as MtdRule,
     Point as Point,
     Protocol as Protocol,
+    Resumed as Resumed,
     Size as Size,
     Statement as Statement,
+    StoppingClause as StoppingClause,
     TitrationRule as TitrationRule,
     Trigger as Trigger,
 )

@@ -68,15 +68,15 @@ def rule_of(
     settled(protocol)
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
-    variant = protocol.escalation.variant if name == "protocol" else name
+    variant = protocol.escalation.variant.decided if name == "protocol" else name
     if target is None:
-        target = protocol.mtd.overdose_above if variant == "joint" else TARGETS.get(variant, 0.3)
+        target = protocol.mtd.overdose_above.decided if variant == "joint" else TARGETS.get(variant, 0.3)
     levels = len(protocol.levels)
-    cohort = protocol.escalation.cohort
+    cohort = protocol.escalation.cohort.decided
     most = _most_planned(protocol)
     match variant:
         case "protocol":
-            rule = ThreePlusThree(levels, _titration(protocol), fill_top=protocol.mtd.fill_top_level)
+            rule = ThreePlusThree(levels, _titration(protocol), fill_top=protocol.mtd.fill_top_level.decided)
             return _with_protocol_numbers(rule, protocol)
         case "korn":
             return _with_protocol_numbers(korn_1994(levels, _titration(protocol)), protocol)
@@ -154,9 +154,9 @@ def _with_protocol_numbers(rule: ThreePlusThree, protocol: Protocol) -> ThreePlu
     stops = protocol.size.more_than_planned.value == "stops"
     return replace(
         rule,
-        cohort=protocol.escalation.cohort,
-        needed=protocol.mtd.evaluable,
-        allowed=protocol.mtd.dlts,
+        cohort=protocol.escalation.cohort.decided,
+        needed=protocol.mtd.evaluable.decided,
+        allowed=protocol.mtd.dlts.decided,
         most=planned[1] if planned and stops else None,
     )
 
@@ -167,7 +167,7 @@ def _boin12(protocol: Protocol, target: float) -> Boin12:
         len(protocol.levels),
         target,
         utilities=_utilities(protocol),
-        cohort=protocol.escalation.cohort,
+        cohort=protocol.escalation.cohort.decided,
         most=_most_planned(protocol),
     )
 
@@ -186,11 +186,11 @@ def _joint(protocol: Protocol, limit: float) -> Joint:
         protocol.levels,
         _utilities(protocol),
         limit,
-        cohort=protocol.escalation.cohort,
+        cohort=protocol.escalation.cohort.decided,
         most=_most_planned(protocol),
         titration=_titration(protocol),
-        needed=protocol.mtd.evaluable,
-        allowed=protocol.mtd.dlts,
+        needed=protocol.mtd.evaluable.decided,
+        allowed=protocol.mtd.dlts.decided,
     )
 
 
@@ -218,9 +218,9 @@ def _titration(protocol: Protocol) -> Titration | None:
     if titration is None:
         return None
     return Titration(
-        titration.levels,
-        titration.size,
-        titration.triggers_needed,
+        titration.levels.decided,
+        titration.size.decided,
+        titration.triggers_needed.decided,
         after_trigger=titration.after_trigger.value or "fill",
         clean_patient=titration.clean_patient.value or "counted",
     )

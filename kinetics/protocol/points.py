@@ -1,13 +1,15 @@
-"""The ten points that a first-in-human cell-therapy protocol must settle, and what a protocol says on each.
+"""The points that a first-in-human cell-therapy protocol must settle, and what a protocol says on each.
 
 A point is open where the text is silent, vague (mentioned, but not as a value that decides), contradicts
-itself, or gives a value without its sentence. `contradictions` lists what lies beside the ten points: values
-that contradict each other.
+itself, or gives a value without its sentence. A point that the trial does not have (the censoring of a PFS
+that is no endpoint) is not asked. `contradictions` lists what lies beside the points: values that contradict
+each other.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,14 +20,18 @@ from pydantic import BaseModel
 from kinetics.errors import Problem
 from kinetics.protocol.tables import Point, Protocol
 
-__all__ = ["OpenPoint", "SettledPoint", "contradictions", "open_points", "settled_points", "shown"]
+__all__ = ["POINTS", "OpenPoint", "SettledPoint", "contradictions", "open_points", "settled_points", "shown"]
+
+POINTS = 12  # points of a protocol, by their numbers; a trial need not have them all
+# words of an endpoint that missed scans and new therapies censor
+_CENSORED = re.compile(r"\b(progression free|time to progression|pfs|dor|duration of response)\b", re.IGNORECASE)
 
 Kind = Literal["silence", "vague", "contradiction", "unexplained"]
 
 
 @dataclass(frozen=True)
 class OpenPoint:
-    """One field that does not decide: which of the ten points it belongs to, what is wrong, what to write."""
+    """One field that does not decide: which of the points it belongs to, what is wrong, what to write."""
 
     number: int
     title: str
@@ -52,7 +58,7 @@ class SettledPoint:
 
 @dataclass(frozen=True)
 class _Question:
-    """What one of the ten points asks of one field; `remedy` says which values answer it."""
+    """What one of the points asks of one field; `remedy` says which values answer it."""
 
     number: int
     title: str
@@ -61,7 +67,7 @@ class _Question:
 
 
 def _questions(protocol: Protocol) -> Iterator[_Question]:
-    """Every field that belongs to one of the ten points, in their order."""
+    """Every field that belongs to one of the points and that this trial has, in their order."""
     product = protocol.level_product
     other_products = [name for name in protocol.dosing if name != product]
     for name in other_products:
@@ -77,33 +83,97 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
     yield _Question(3, "clock of the DLT window", "dlt.clock", clocks)
 
     yield _Question(4, "number of patients", "size.planned", "the fewest and the most, as [9, 18]")
-    usable = len(protocol.levels) * protocol.mtd.evaluable
-    more = f"allowed or stops: the written rules can use {usable}"
+    more = "allowed or stops"
+    if protocol.mtd.evaluable.value is not None:
+        usable = len(protocol.levels) * protocol.mtd.evaluable.value
+        more = f"allowed or stops: the written rules can use {usable}"
     yield _Question(4, "more patients than planned", "size.more_than_planned", more)
 
     counted = "administration, cycle or total"
     yield _Question(5, "what a dose level counts", f"dosing.{product}.per", counted)
+    tolerance = "the share by which a dose may differ from its level: 0.2 is 20 %"
+    yield _Question(5, "a dose other than the level's", "evaluable.dose_tolerance", tolerance)
+    other = "as_assigned, as_treated or not_evaluable"
+    yield _Question(5, "a dose other than the level's", "evaluable.other_dose", other)
 
-    if protocol.titration is not None:
-        after = "fill (its cohort, there) or leave"
-        yield _Question(6, "the level of a trigger", "titration.after_trigger", after)
-        title = "an untroubled titration patient at de-escalation"
-        clean = "counted (among those the level needs) or not_a_level"
-        yield _Question(6, title, "titration.clean_patient", clean)
-        trigger = "tables with term, system, grade, attribution and after (whose infusion)"
-        yield _Question(7, "what triggers 3+3", "titration.triggers", trigger)
-
-    requires = "any_infusion, first_cycle or every_cycle"
-    yield _Question(8, "who is evaluable", "evaluable.requires", requires)
+    yield from _titration_questions(protocol)
+    yield from _evaluability_questions(protocol)
 
     if other_products:
         nk_only = "at_no_level or at_assigned_level"
         yield _Question(9, "a DLT after CAR-NK only", "dlt.after_car_nk_only", nk_only)
 
-    missed = "censored_after_two or ignored"
-    yield _Question(10, "missed scans in PFS and DOR", "censoring.missed_scans", missed)
-    therapy = "censored, event or ignored"
-    yield _Question(10, "new therapy in PFS and DOR", "censoring.new_therapy", therapy)
+    if _has_censoring(protocol):
+        missed = "censored_after_two or ignored"
+        yield _Question(10, "missed scans in PFS and DOR", "censoring.missed_scans", missed)
+        therapy = "censored, event or ignored"
+        yield _Question(10, "new therapy in PFS and DOR", "censoring.new_therapy", therapy)
+
+    yield from _rule_questions(protocol)
+
+
+def _titration_questions(protocol: Protocol) -> Iterator[_Question]:
+    """Points 6 and 7, of an accelerated titration."""
+    if protocol.titration is None:
+        return
+    after = "fill (its cohort, there) or leave"
+    yield _Question(6, "the level of a trigger", "titration.after_trigger", after)
+    title = "an untroubled titration patient at de-escalation"
+    clean = "counted (among those the level needs) or not_a_level"
+    yield _Question(6, title, "titration.clean_patient", clean)
+    trigger = "tables with term, system, grade, attribution and after (whose infusion)"
+    yield _Question(7, "what triggers 3+3", "titration.triggers", trigger)
+    window = 'a number of days from the clock of the DLT window, or "none"'
+    yield _Question(7, "until when a trigger counts", "titration.window_days", window)
+    yield _Question(7, "triggers that end it", "titration.triggers_needed", "how many; a DLT always ends it")
+    yield _Question(7, "where it runs", "titration.levels", "how many levels, from the lowest")
+    yield _Question(7, "patients at each of its levels", "titration.size", "how many")
+
+
+def _evaluability_questions(protocol: Protocol) -> Iterator[_Question]:
+    """Point 8: who is evaluable, and whose patients the escalation counts."""
+    title = "who is evaluable"
+    requires = "any_infusion, first_cycle or every_cycle"
+    yield _Question(8, title, "evaluable.requires", requires)
+    yield _Question(8, "who is not evaluable", "evaluable.replaced", "true: is replaced at the same level")
+    progression = "not_evaluable, if_followed (to the window's end) or evaluable"
+    yield _Question(8, "progression in the DLT window", "evaluable.progression", progression)
+    counted = "counted or not_counted"
+    if protocol.expansion is not None and protocol.expansion.only and not protocol.escalation.only:
+        yield _Question(8, "phase IB patients in the escalation", "escalation.expansion", counted)
+    if protocol.escalation.names_backfill or _mentioned(protocol.escalation.backfill):
+        yield _Question(8, "backfill patients in the escalation", "escalation.backfill", counted)
+
+
+def _rule_questions(protocol: Protocol) -> Iterator[_Question]:
+    """Points 11 and 12: the dose rule and its numbers."""
+    variants = "protocol, storer, korn or crmpack"
+    yield _Question(11, "the coding of 3+3", "escalation.variant", variants)
+    yield _Question(11, "patients of a cohort", "escalation.cohort", "how many")
+    variant = protocol.escalation.variant.value
+    if variant != "crmpack":
+        second = "may_stay_away or must_stay_away"
+        title = "the rest of a cohort after a second DLT"
+        yield _Question(11, title, "escalation.second_dlt", second)
+
+    title = "the MTD"
+    yield _Question(12, title, "mtd.evaluable", "the fewest evaluable patients at an MTD")
+    yield _Question(12, title, "mtd.dlts", "the most of them with a DLT")
+    if variant in (None, "protocol"):
+        yield _Question(12, "the top level", "mtd.fill_top_level", "true or false: is it filled like the others")
+    too_toxic = "the true DLT probability from which a level is too toxic, as 0.33"
+    yield _Question(12, "overdosing", "mtd.overdose_above", too_toxic)
+
+
+def _mentioned(point: Point[Any]) -> bool:
+    """Whether the text says anything on a point."""
+    return point.value is not None or bool(point.statements)
+
+
+def _has_censoring(protocol: Protocol) -> bool:
+    """Whether an endpoint is a time to progression, which missed scans and new therapies censor."""
+    texts = [f"{name} {endpoint.definition}" for name, endpoint in protocol.endpoints.items()]
+    return any(_CENSORED.search(re.sub("[_-]", " ", text)) for text in texts)
 
 
 def _point_at(protocol: Protocol, field: str) -> Point[Any] | None:
@@ -117,7 +187,7 @@ def _point_at(protocol: Protocol, field: str) -> Point[Any] | None:
 
 
 def open_points(protocol: Protocol) -> list[OpenPoint]:
-    """Every field of the ten points that is not settled."""
+    """Every field of the points that is not settled."""
     points = []
     for question in _questions(protocol):
         point = _point_at(protocol, question.field) or Point()
@@ -152,7 +222,7 @@ def _reason_open(point: Point[Any]) -> tuple[Kind, str]:
 
 
 def settled_points(protocol: Protocol) -> list[SettledPoint]:
-    """Every field of the ten points that is settled, with its sentence."""
+    """Every field of the points that is settled, with its sentence."""
     points = []
     for question in _questions(protocol):
         point = _point_at(protocol, question.field)
@@ -188,6 +258,8 @@ def contradictions(protocol: Protocol) -> list[Problem]:
     return [
         *_level_clashes(protocol),
         *_variant_clashes(protocol),
+        *_mtd_clashes(protocol),
+        *_population_clashes(protocol),
         *_scale_clashes(protocol),
         *_window_clashes(protocol),
     ]
@@ -206,27 +278,51 @@ def _level_clashes(protocol: Protocol) -> Iterator[Problem]:
     if clock_product and clock_product not in protocol.dosing:
         what = f"the DLT window begins with {clock_product}, which nobody is given"
         yield Problem(what, "choose a product of [dosing]")
-    if protocol.titration is not None and protocol.titration.levels > len(levels):
-        what = f"the titration runs at {protocol.titration.levels} of {len(levels)} levels"
+    titrated = 0 if protocol.titration is None else protocol.titration.levels.value or 0
+    if titrated > len(levels):
+        what = f"the titration runs at {titrated} of {len(levels)} levels"
         yield Problem(what, "lower `titration.levels`")
 
 
 def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
     """What a variant of 3+3 does, against the MTD rule and the titration."""
-    variant = protocol.escalation.variant
+    variant = protocol.escalation.variant.value
     mtd = protocol.mtd
-    if variant in ("storer", "korn") and mtd.fill_top_level:
+    if variant in ("storer", "korn") and mtd.fill_top_level.value:
         what = f"variant {variant} recommends a top level with 3, `mtd.fill_top_level` fills it"
         yield Problem(what, 'write `variant = "protocol"` or `fill_top_level = false`')
-    if variant == "storer":
-        what = f"variant storer recommends a level with 3, the MTD rule asks for {mtd.evaluable} evaluable"
-        yield Problem(what, "choose protocol or korn, which fill")
     if variant == "crmpack" and protocol.titration is not None:
         what = "variant crmpack has no titration, and there is a [titration]"
         yield Problem(what, "choose another variant")
-    if variant == "crmpack" and (mtd.evaluable, mtd.dlts) != (6, 1):
-        what = f"variant crmpack ends at 6 with at most 1 DLT, not at {mtd.evaluable} with {mtd.dlts}"
+    numbers = (mtd.evaluable.value, mtd.dlts.value)
+    if variant == "crmpack" and numbers != (6, 1) and None not in numbers:
+        what = f"variant crmpack ends at 6 with at most 1 DLT, not at {numbers[0]} with {numbers[1]}"
         yield Problem(what, "choose another variant")
+
+
+def _mtd_clashes(protocol: Protocol) -> Iterator[Problem]:
+    """An MTD with fewer patients than a cohort, and patients who would not be replaced."""
+    evaluable = protocol.mtd.evaluable.value
+    cohort = protocol.escalation.cohort.value
+    if evaluable is not None and cohort is not None and evaluable < cohort:
+        what = f"`mtd.evaluable` is {evaluable}, fewer than the {cohort} of a cohort"
+        yield Problem(what, "an MTD has at least the patients of one cohort")
+    if protocol.evaluable.replaced.value is False:
+        what = "`evaluable.replaced` is false: every rule here counts evaluable patients, and would wait"
+        yield Problem(what, "no rule decides on a cohort that is one short: write true, or decide by hand")
+
+
+def _population_clashes(protocol: Protocol) -> Iterator[Problem]:
+    """Phase IB patients who are both in the escalation and not."""
+    expansion = protocol.expansion
+    escalation = protocol.escalation
+    counted = escalation.expansion.value
+    if counted == "counted" and escalation.only:
+        what = "`escalation.only` leaves patients out whom `escalation.expansion` counts"
+        yield Problem(what, "keep one of the two")
+    if counted == "not_counted" and not escalation.only and (expansion is None or not expansion.only):
+        what = "phase IB patients do not count in the escalation, and nothing says who they are"
+        yield Problem(what, 'write `only` in [escalation] or in [expansion], as only = { phase = "IA" }')
 
 
 def _scale_clashes(protocol: Protocol) -> Iterator[Problem]:

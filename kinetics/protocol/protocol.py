@@ -12,6 +12,7 @@ from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.library import find, names
 from kinetics.protocol.points import (
+    POINTS,
     OpenPoint,
     SettledPoint,
     contradictions,
@@ -67,7 +68,7 @@ class Lint:
         if self.open:
             count = len({point.number for point in self.open})
             lines.append(
-                f"{count} of 10 points are open: the protocol decides nothing before they are settled"
+                f"{count} of {POINTS} points are open: the protocol decides nothing before they are settled"
             )
         for point in self.open:
             lines.append(f"  {point.number:>2} {point.kind:<13} {point.title}: `{point.field}` {point.what}")
@@ -90,7 +91,7 @@ def read_protocol(source: str | Path) -> Protocol:
     PlanError lists everything wrong with the file.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable
+    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable.value
     ((15000000.0, 30000000.0, 50000000.0, 70000000.0), 'cells/kg', 6)
     """
     path = find_protocol(source)

@@ -82,7 +82,7 @@ Design = Callable[[Patients, Setting], Outcome]
 
 def setting_of(protocol: Protocol, limit: float | None = None, wanted: float = WANTED) -> Setting:
     """The rules on a protocol's levels. `limit`: the highest acceptable P(DLT), by default the protocol's."""
-    limit = protocol.mtd.overdose_above if limit is None else limit
+    limit = protocol.mtd.overdose_above.decided if limit is None else limit
     joint = rule_of(protocol, "joint", target=limit)
     boin12 = rule_of(protocol, "boin12", target=limit)
     assert isinstance(joint, Joint)
