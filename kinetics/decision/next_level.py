@@ -17,7 +17,14 @@ from kinetics.decision.level_exposures import exposures_at_levels
 from kinetics.decision.outcome_regressions import Target
 from kinetics.decision.power_model import exposures_from_samples
 from kinetics.decision.seen_patients import patients_seen
-from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.decision.treated_so_far import (
+    TreatedSoFar,
+    history_in_order,
+    nobody_counts,
+    stopped,
+    treated_so_far,
+)
+from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
 from kinetics.escalation import (
     Backfill,
     Branch,
@@ -37,11 +44,13 @@ from kinetics.escalation import (
 )
 from kinetics.inference import Fit
 from kinetics.outcomes import (
+    ENROLLED_ON,
+    ENROLMENT,
     Patient,
     Step,
-    history_of,
+    StoppingState,
+    UncountedDlt,
     known_responses,
-    patients_of,
     replayed,
     response_follow_up,
 )
@@ -62,7 +71,9 @@ class NextDose:
     `responded`: subject -> whether it responded (None: not known yet); None altogether for rules that do not
     look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
     the next steps. `backfill`: the lower levels that may take patients meanwhile. `beside`: what the
-    protocol's rule says, where another was asked.
+    protocol's rule says, where another was asked. `stopping` are the protocol's stopping clauses; where one
+    is met it is the decision, and `by_the_rule` is what the rule alone says. `uncounted` are DLTs that no
+    level counts, `notes` what a reader should know of how the tables were read.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -83,10 +94,17 @@ class NextDose:
     ahead: Sequence[Branch]
     backfill: Sequence[OpenLevel] = ()
     beside: Decision | None = None
+    stopping: Sequence[StoppingState] = ()
+    by_the_rule: Decision | None = None
+    uncounted: Sequence[UncountedDlt] = ()
+    notes: Sequence[str] = ()
 
     @property
     def dose(self) -> str:
-        """The name of the level to treat at, or of the MTD (OBD); "none" for no level, "" while waiting."""
+        """The name of the level to treat at, or of the MTD (OBD); "none" for no level.
+
+        "" while waiting, and where a stopping clause is met.
+        """
         level = self.decision.mtd if self.decision.mtd is not None else self.decision.level
         return "" if level is None else self.level_names.get(level, "none")
 
@@ -111,6 +129,10 @@ class NextDose:
             "ahead": [asdict(b) for b in self.ahead],
             "backfill": [asdict(x) for x in self.backfill],
             "beside": None if self.beside is None else asdict(self.beside),
+            "stopping": [state.as_dict() for state in self.stopping],
+            "by_the_rule": None if self.by_the_rule is None else asdict(self.by_the_rule),
+            "uncounted_dlts": [asdict(dlt) for dlt in self.uncounted],
+            "notes": list(self.notes),
         }
 
 
@@ -135,6 +157,9 @@ def next_dose(
     respond; by default `endpoints.response.within_days` of the protocol. `level_column`: the column of
     subjects.csv with each subject's level. `ahead`: steps of the decision tree. `backfill`: also find the
     lower levels that may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3).
+
+    Where a stopping clause of the protocol is met nobody is treated, whatever the rule says. A rule whose
+    answer depends on the order of the patients needs `enrolled_on` or `enrolment` in subjects.csv.
     PlanError where a point of the protocol is open, or where something is missing that the rule needs;
     StudyError where the rule cannot read the study; InputError for an unknown exposure.
 
@@ -145,8 +170,8 @@ def next_dose(
     'treat'
     """
     settled(protocol)
-    patients = [] if study is None else patients_of(study, protocol, level_column=level_column)
-    level_exposures = _exposures(protocol, study, patients, rule, exposure, fit=fit)
+    so_far = treated_so_far(protocol, study, level_column=level_column)
+    level_exposures = _exposures(protocol, study, so_far.patients, rule, exposure, fit=fit)
     wanted = exposure.above if exposure else None
     chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
 
@@ -156,45 +181,76 @@ def next_dose(
         days = _response_days(protocol, response_within)
         responded = known_responses(study, within_days=days, level_column=level_column)
         watched = response_follow_up(study, within_days=days)
+    asked = asked_patient_by_patient(chosen)
     # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
     if isinstance(chosen, Joint):
-        history = history_of(patients)
+        history = history_in_order(so_far, asked)
     else:
-        history = history_of(patients, responded, watched)
+        history = history_in_order(so_far, asked, responded, watched)
 
-    asked = asked_patient_by_patient(chosen)
     open_levels = []
     if isinstance(chosen, Joint):
         seen = {}
         if study is not None:
-            seen = patients_seen(study, protocol, response_within=response_within, level_column=level_column)
+            seen = patients_seen(
+                study,
+                protocol,
+                response_within=response_within,
+                level_column=level_column,
+                escalation_only=True,
+            )
         asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
         open_levels = [
             OpenLevel(level, chosen.cohort, "safe, and perhaps as good as any")
             for level in chosen.decide_on(list(seen.values())).backfill
         ]
-    decision = asked.decide(history)
+    decision = nobody_counts(asked.decide(history), study, history)
     beside = None
     if rule != "protocol":
-        beside = asked_patient_by_patient(rule_of(protocol)).decide(history)
-    steps = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
+        beside = _beside(protocol, so_far, history)
     levels = len(protocol.levels)
     if backfill and history and not isinstance(chosen, Joint):
         open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
+    stop = stopped(so_far.stopping)
+    steps, notes = _deviations(chosen, so_far)
     return NextDose(
         study="" if study is None else study.name,
         synthetic=protocol.synthetic if study is None else study.synthetic,
         rule=rule,
-        decision=decision,
+        decision=stop or decision,
         level_names={i: protocol.level_name(i) for i in range(1, levels + 1)},
-        patients=patients,
+        patients=so_far.patients,
         responded=responded,
         assumed=_assumptions(chosen, exposure, fit),
-        deviations=[step for step in steps if not step.legal],
-        ahead=transitions(asked, history, depth=ahead),
-        backfill=open_levels,
+        deviations=steps,
+        ahead=transitions(asked, history, depth=0 if stop else ahead),
+        backfill=[] if stop else open_levels,
         beside=beside,
+        stopping=so_far.stopping,
+        by_the_rule=decision if stop else None,
+        uncounted=so_far.uncounted,
+        notes=[*so_far.notes, *notes],
     )
+
+
+def _beside(protocol: Protocol, so_far: TreatedSoFar, history: Sequence[Cohort]) -> Decision | None:
+    """What the protocol's rule says of the same patients; None where it needs an order that nothing says."""
+    rule = asked_patient_by_patient(rule_of(protocol))
+    try:
+        so_far.check_order(rule, history)
+    except StudyError:
+        return None
+    return rule.decide(history)
+
+
+def _deviations(rule: Rule, so_far: TreatedSoFar) -> tuple[list[Step], list[str]]:
+    """The patients whose level a 3+3 did not give, and a note where their order is not known."""
+    if not isinstance(rule, ThreePlusThree) or not so_far.patients:
+        return [], []
+    if not so_far.ordered:
+        columns = f"{ENROLLED_ON} or {ENROLMENT}"
+        return [], [f"deviations are not looked for: no {columns} of subjects.csv says who came first"]
+    return [step for step in replayed(rule, so_far.patients) if not step.legal], []
 
 
 @dataclass(frozen=True)
@@ -287,7 +343,7 @@ def _exposures(
     by_level: list[list[float]] = [[] for _ in protocol.levels]
     for p in patients:
         value = by_subject.get(p.subject, np.nan)
-        if p.status != "not_evaluable" and np.isfinite(value):
+        if p.counts and np.isfinite(value):
             by_level[p.level - 1].append(value)
     return RawExposures(tuple(tuple(values) for values in by_level))
 

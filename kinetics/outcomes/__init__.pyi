@@ -55,4 +55,4 @@ from .survival import (
     survival_times as survival_times,
 )
 from .survival_curve import EVERYONE as EVERYONE, KaplanMeier as KaplanMeier, kaplan_meier as kaplan_meier
-from .vital_status import follow_up as follow_up
+from .vital_status import DEATH as DEATH, follow_up as follow_up

@@ -22,7 +22,7 @@ AWAITED = 365.0  # days that a response may take where the protocol does not say
 def subject_outcomes(
     study: Study, protocol: Protocol, *, level_column: str = "dose_level", confirmed: bool = False
 ) -> DataFrame:
-    """One row for each subject who had the level's product, in the order of subjects.csv.
+    """One row for each subject who had the level's product at one of its levels, in the order of enrolment.
 
     Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
     evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
@@ -39,7 +39,8 @@ def subject_outcomes(
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
-    patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
+    everyone = patients_of(study, protocol, level_column=level_column)
+    patients = [p for p in everyone if p.subject in dosed and p.level > 0]
     crs = worst_crs(study, protocol)
     responded: dict[str, bool | None] = {}
     if not study.responses.empty:

@@ -123,7 +123,7 @@ def lint(protocol: Protocol) -> Lint:
 
     >>> report = kn.lint(kn.read_protocol("nkg2d_registry"))
     >>> report.ok, len(report.open)
-    (False, 14)
+    (False, 23)
     """
     require(protocol=(protocol, Protocol))
     return Lint(open_points(protocol), contradictions(protocol), settled_points(protocol))
