@@ -40,7 +40,7 @@ class Spec(BaseModel):
     write a whole number
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     refusal: ClassVar[type[InputError]] = PlanError
 
     def __init__(self, /, **values: Any) -> None:
@@ -148,6 +148,7 @@ def _problem(error: ErrorDetails, place: _Place, spec: type[Spec]) -> Problem:
 _NOT = {  # how the type of an error of pydantic's begins -> what is wrong
     "bool_": "not true or false",
     "dict_type": "not a table",
+    "finite_number": "not a finite number",
     "float_": "not a number",
     "int_": "not a whole number",
     "list_type": "not a list",

@@ -375,7 +375,7 @@ def _with_responses(
     )
     doses = simulated.doses
     planned = planned_patients(protocol)
-    above = protocol.mtd.overdose_above
+    above = protocol.overdose_above
     assumptions = [
         "DLT and response of a patient are independent, and both are known before the next decision",
         *assumed(rule, protocol),
@@ -536,7 +536,7 @@ def _calendar_result(
     summary = trials.of(name)
     summary["p_mtd"] = summary.pop("p_found")
     summary["p_mtd_error"] = summary.pop("p_found_error")
-    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth, protocol.mtd.overdose_above)
+    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth, protocol.overdose_above)
     return summary
 
 
@@ -639,9 +639,7 @@ def _exposure_result(
     summary = trials.of(name)
     summary["p_obd"] = summary.pop("p_found")
     summary["p_obd_error"] = summary.pop("p_found_error")
-    summary["overdosing"] = _overdosed_share(
-        summary["patients_by_level"], truth.dlt, protocol.mtd.overdose_above
-    )
+    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth.dlt, protocol.overdose_above)
     p_at_levels = summary["p_obd"][1:]
     summary["p_obd_with_too_little_exposure"] = sum(
         p for p, exposure in zip(p_at_levels, truth.exposure, strict=True) if exposure < wanted
@@ -685,7 +683,7 @@ def _exposure_lines(
         "P(OBD at a level whose true exposure is below the wanted) "
         f"{pk['p_obd_with_too_little_exposure']:.3f}, boin12 {plain['p_obd_with_too_little_exposure']:.3f}",
         f"expected N {pk['expected_n']:.2f}, at most {pk['max_n']}; {100 * pk['overdosing']:.1f} % of "
-        f"patients at a level whose true P(DLT) is above {protocol.mtd.overdose_above:g}",
+        f"patients at a level whose true P(DLT) is above {protocol.overdose_above:g}",
     ]
 
 

@@ -132,7 +132,7 @@ def _exact(
     closes = False
     if isinstance(rule, ThreePlusThree):
         other = operating_characteristics(rule, truth, trigger_without_dlt=trigger, one_by_one=True)
-        closes = protocol.escalation.second_dlt == "must_stay_away"
+        closes = protocol.escalation.second_dlt.value == "must_stay_away"
         if closes:
             shown, other = other, shown
 
@@ -175,8 +175,8 @@ def _answer(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> d
         "planned_n": planned,
         "p_n_over_planned": exact.p_n_over(planned),
         "expected_dlt": exact.expected_dlt,
-        "overdosing": exact.overdosing(protocol.mtd.overdose_above),
-        "overdosing_above": protocol.mtd.overdose_above,
+        "overdosing": exact.overdosing(protocol.overdose_above),
+        "overdosing_above": protocol.overdose_above,
         "patients_by_level": exact.patients,
         "dlts_by_level": exact.dlts,
     }
@@ -191,7 +191,7 @@ def _named(protocol: Protocol, name: str) -> str:
 def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> list[str]:
     """The characteristics as a table and sentences for a protocol's statistics section."""
     planned = planned_patients(protocol)
-    above = protocol.mtd.overdose_above
+    above = protocol.overdose_above
     rows = [("none", "", "", f"{exact.p_mtd[0]:.4f}", "", "")]
     for i in range(len(protocol.levels)):
         trigger = exact.trigger_without_dlt[i]
@@ -245,7 +245,7 @@ def design_from_fit(
     fit = load_fit(run)
     asked = rule_of(content, rule, target=target)
     p_dlt, p_trigger = chances_from_fit(fit, content, draws=draws, seed=seed)
-    trials = virtual_trials(asked, p_dlt, p_trigger, overdose_above=content.mtd.overdose_above)
+    trials = virtual_trials(asked, p_dlt, p_trigger, overdose_above=content.overdose_above)
     planned = planned_patients(content)
     passed = check(fit).ok
     answer = {

@@ -84,9 +84,10 @@ def next_dose(
     """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
 
     The protocol's rule is that of its [design], or a 3+3. A pending patient counts as far as its last record,
-    or `followed_until` of subjects.csv, says. With --ahead the decision tree: what the rule will say after
-    every outcome of the next cohorts. Where the protocol has arms, every arm has an answer of its own; --arm
-    asks for one.
+    or `followed_until` of subjects.csv, says; who has left (`off_study_on`, or an event such as death or
+    withdrawal) is not evaluable and replaced. Stopping clauses of the protocol are applied and shown. With
+    --ahead the decision tree: what the rule will say after every outcome of the next cohorts. Where the
+    protocol has arms, every arm has an answer of its own; --arm asks for one.
 
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """
@@ -155,6 +156,9 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
         f"  levels: {levels}",
         *(f"  protocol: {line}" for line in answer.stated),
         *(f"  assumed: {line}" for line in answer.assumed),
+        *(f"  stopping clause: {state}" for state in answer.stopping),
+        *(f"  DLT at no level: {dlt}" for dlt in answer.uncounted),
+        *(f"  note: {note}" for note in answer.notes),
     ]
     if answer.patients:
         lines += ["", table_text(_patient_table(answer))]
@@ -179,17 +183,23 @@ def _rule(answer: NextDose) -> str:
 
 
 def _beside_lines(answer: NextDose) -> list[str]:
-    """What the protocol's rule says, where another was asked."""
-    if answer.beside is None:
-        return []
-    decision = answer.beside
-    then = NextDose(**{**vars(answer), "decision": decision, "rule": "protocol", "kind": answer.beside_kind})
-    return [f"  the protocol's rule: {_action(decision, then)}; {decision.why}"]
+    """What the rule says but for a stopping clause, and the protocol's rule, where another was asked."""
+    lines = []
+    if answer.by_the_rule is not None:
+        then = NextDose(**{**vars(answer), "decision": answer.by_the_rule})
+        lines.append(f"  but for the clause: {_action(then.decision, then)}; {then.decision.why}")
+    if answer.beside is not None:
+        own = {"decision": answer.beside, "rule": "protocol", "kind": answer.beside_kind}
+        then = NextDose(**{**vars(answer), **own})
+        lines.append(f"  the protocol's rule: {_action(then.decision, then)}; {then.decision.why}")
+    return lines
 
 
 def _patient_table(answer: NextDose) -> DataFrame:
     """How each patient counts, the reason in the last column."""
-    table = DataFrame(answer.as_dict()["patients"])
+    table = DataFrame(answer.as_dict()["patients"]).drop(columns=["other_dose", "assigned"])
+    if not any(p.outside for p in answer.patients):
+        table = table.drop(columns="outside")
     table["followed"] = [f"{p.followed:.2f}" if p.status == "pending" else "" for p in answer.patients]
     if answer.responded is not None:
         words = {True: "yes", False: "no", None: "not known yet"}
@@ -200,7 +210,9 @@ def _patient_table(answer: NextDose) -> DataFrame:
 
 
 def _action(decision: Decision, answer: NextDose) -> str:
-    """What to do: `MTD: DOSE`, `wait`, or `treat 3 at DOSE`."""
+    """What to do: `MTD: DOSE`, `wait`, `treat 3 at DOSE` or `stop enrolment`."""
+    if decision.action == "stop" and decision.mtd is None:
+        return "stop enrolment"
     if decision.action == "stop":
         best = "OBD" if answer.kind in AT_RESPONSES else "MTD"
         return f"{best}: {answer.dose}"

@@ -17,7 +17,14 @@ from kinetics.decision.level_exposures import exposures_at_levels
 from kinetics.decision.outcome_regressions import Target
 from kinetics.decision.power_model import exposures_from_samples
 from kinetics.decision.seen_patients import patients_seen
-from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.decision.treated_so_far import (
+    TreatedSoFar,
+    history_in_order,
+    nobody_counts,
+    stopped,
+    treated_so_far,
+)
+from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
 from kinetics.escalation import (
     Backfill,
     Branch,
@@ -37,13 +44,15 @@ from kinetics.escalation import (
 )
 from kinetics.inference import Fit
 from kinetics.outcomes import (
+    ENROLLED_ON,
+    ENROLMENT,
     Patient,
     Stagger,
     Step,
-    history_of,
+    StoppingState,
+    UncountedDlt,
     known_responses,
     one_arm,
-    patients_of,
     reading_of,
     replayed,
     response_follow_up,
@@ -77,6 +86,9 @@ class NextDose:
     protocol's rule says, where another was asked. `kind`: the name of the rule, for "protocol" that of the
     protocol's own, which is `beside_kind`. `stated`: what the protocol says of the rule, `assumed`: what it
     does not. `stagger`: the days between patients that the protocol asks for, and where the data break them.
+    `stopping` are the protocol's stopping clauses; where one is met it is the decision, and `by_the_rule` is
+    what the rule alone says. `uncounted` are DLTs that no level counts, `notes` what a reader should know of
+    how the tables were read.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -101,10 +113,17 @@ class NextDose:
     stated: Sequence[str] = ()
     beside_kind: str = ""
     stagger: Stagger = field(default_factory=lambda: Stagger((), ()))
+    stopping: Sequence[StoppingState] = ()
+    by_the_rule: Decision | None = None
+    uncounted: Sequence[UncountedDlt] = ()
+    notes: Sequence[str] = ()
 
     @property
     def dose(self) -> str:
-        """The name of the level to treat at, or of the MTD (OBD); "none" for no level, "" while waiting."""
+        """The name of the level to treat at, or of the MTD (OBD); "none" for no level.
+
+        "" while waiting, and where a stopping clause is met.
+        """
         level = self.decision.mtd if self.decision.mtd is not None else self.decision.level
         return "" if level is None else self.level_names.get(level, "none")
 
@@ -136,6 +155,10 @@ class NextDose:
                 "broken": [asdict(gap) for gap in self.stagger.gaps],
                 "unchecked": self.stagger.unchecked,
             },
+            "stopping": [state.as_dict() for state in self.stopping],
+            "by_the_rule": None if self.by_the_rule is None else asdict(self.by_the_rule),
+            "uncounted_dlts": [asdict(dlt) for dlt in self.uncounted],
+            "notes": list(self.notes),
         }
 
 
@@ -161,9 +184,12 @@ def next_dose(
     respond; by default `endpoints.response.within_days` of the protocol. `level_column`: the column of
     subjects.csv with each subject's level. `ahead`: steps of the decision tree. `backfill`: also find the
     lower levels that may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3).
-    `arm`: one of the protocol's arms, each of which escalates for itself. PlanError where a point of the
-    protocol is open, or where something is missing that the rule needs; StudyError where the rule cannot read
-    the study; InputError for an unknown exposure.
+    `arm`: one of the protocol's arms, each of which escalates for itself.
+
+    Where a stopping clause of the protocol is met nobody is treated, whatever the rule says. A rule whose
+    answer depends on the order of the patients needs `enrolled_on` or `enrolment` in subjects.csv.
+    PlanError where a point of the protocol is open, or where something is missing that the rule needs;
+    StudyError where the rule cannot read the study; InputError for an unknown exposure.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> print(kn.next_dose(protocol).decision.why)
@@ -173,41 +199,67 @@ def next_dose(
     """
     settled(protocol)
     protocol, study = one_arm(protocol, study, arm)
-    patients = [] if study is None else patients_of(study, protocol, level_column=level_column)
-    at = StudyAtHand(study, patients, response_within, level_column)
+    so_far = treated_so_far(protocol, study, level_column=level_column)
+    at = StudyAtHand(study, so_far, response_within, level_column)
     asked = asked_rule(protocol, at, rule=rule, target=target, exposure=exposure, fit=fit, backfill=backfill)
-    decision = asked.rule.decide(asked.history)
+    decision = nobody_counts(asked.rule.decide(asked.history), study, asked.history)
     beside = None
     if rule != "protocol":
-        own = asked_rule(protocol, at)
-        beside = own.rule.decide(own.history)
-    steps = replayed(asked.chosen, patients) if isinstance(asked.chosen, ThreePlusThree) else []
+        beside = _beside(protocol, at)
+    stop = stopped(so_far.stopping)
+    steps, notes = _deviations(asked.chosen, so_far)
+    open_levels = []
+    if not stop and (backfill or asked.kind == "joint"):
+        open_levels = _open_levels(protocol, asked, decision, target)
     return NextDose(
         study="" if study is None else study.name,
         synthetic=protocol.synthetic if study is None else study.synthetic,
         rule=rule,
-        decision=decision,
+        decision=stop or decision,
         level_names={i: protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)},
-        patients=patients,
+        patients=so_far.patients,
         responded=asked.responded,
         assumed=_assumptions(asked.chosen, protocol, asked.exposure, fit),
-        deviations=[step for step in steps if not step.legal],
-        ahead=transitions(asked.rule, asked.history, depth=ahead),
-        backfill=_open_levels(protocol, asked, decision, target) if backfill or asked.kind == "joint" else [],
+        deviations=steps,
+        ahead=transitions(asked.rule, asked.history, depth=0 if stop else ahead),
+        backfill=open_levels,
         beside=beside,
-        stagger=stagger_of(protocol, study, patients),
+        stagger=stagger_of(protocol, study, so_far.patients),
         kind=asked.kind,
         stated=stated(protocol, rule),
         beside_kind=rule_name(protocol),
+        stopping=so_far.stopping,
+        by_the_rule=decision if stop else None,
+        uncounted=so_far.uncounted,
+        notes=[*so_far.notes, *notes],
     )
+
+
+def _beside(protocol: Protocol, at: StudyAtHand) -> Decision | None:
+    """What the protocol's rule says of the same patients; None where it needs an order that nothing says."""
+    try:
+        asked = asked_rule(protocol, at)
+    except StudyError:
+        return None
+    return asked.rule.decide(asked.history)
+
+
+def _deviations(rule: Rule, so_far: TreatedSoFar) -> tuple[list[Step], list[str]]:
+    """The patients whose level a 3+3 did not give, and a note where their order is not known."""
+    if not isinstance(rule, ThreePlusThree) or not so_far.patients:
+        return [], []
+    if not so_far.ordered:
+        columns = f"{ENROLLED_ON} or {ENROLMENT}"
+        return [], [f"deviations are not looked for: no {columns} of subjects.csv says who came first"]
+    return [step for step in replayed(rule, so_far.patients) if not step.legal], []
 
 
 @dataclass(frozen=True)
 class StudyAtHand:
-    """A study as the rules read it: its patients, and when a response may still come."""
+    """A study as the rules read it: who was treated so far, and when a response may still come."""
 
     study: Study | None
-    patients: Sequence[Patient]
+    so_far: TreatedSoFar
     response_within: float | None
     level_column: str
 
@@ -244,7 +296,7 @@ def asked_rule(
     design = protocol.design
     if exposure is None and kind in AT_EXPOSURES and design.wanted_exposure.value is not None:
         exposure = Target(design.exposure.value or "", design.wanted_exposure.value)
-    level_exposures = _exposures(protocol, at.study, at.patients, kind, exposure, fit=fit)
+    level_exposures = _exposures(protocol, at.study, at.so_far.patients, kind, exposure, fit=fit)
     wanted = exposure.above if exposure else None
     chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
 
@@ -256,17 +308,21 @@ def asked_rule(
             at.study, within_days=days, level_column=at.level_column, reading=reading_of(protocol)
         )
         watched = response_follow_up(at.study, within_days=days)
+    asked = asked_patient_by_patient(chosen)
     # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
     if isinstance(chosen, Joint):
-        history = history_of(at.patients)
+        history = history_in_order(at.so_far, asked)
     else:
-        history = history_of(at.patients, responded, watched)
-    asked = asked_patient_by_patient(chosen)
+        history = history_in_order(at.so_far, asked, responded, watched)
     if isinstance(chosen, Joint):
         seen = {}
         if at.study is not None:
             seen = patients_seen(
-                at.study, protocol, response_within=at.response_within, level_column=at.level_column
+                at.study,
+                protocol,
+                response_within=at.response_within,
+                level_column=at.level_column,
+                escalation_only=True,
             )
         asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
     return AskedRule(chosen, kind, asked, history, responded, exposure)
@@ -377,7 +433,7 @@ def _exposures(
     by_level: list[list[float]] = [[] for _ in protocol.levels]
     for p in patients:
         value = by_subject.get(p.subject, np.nan)
-        if p.status != "not_evaluable" and np.isfinite(value):
+        if p.counts and np.isfinite(value):
             by_level[p.level - 1].append(value)
     return RawExposures(tuple(tuple(values) for values in by_level))
 

@@ -26,6 +26,7 @@ from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
+from kinetics.decision.treated_so_far import treated_so_far
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
@@ -41,7 +42,6 @@ from kinetics.escalation import (
 from kinetics.outcomes import (
     dlt_table,
     one_arm,
-    patients_of,
     strata_table,
     subject_outcomes,
 )
@@ -203,8 +203,8 @@ def recommend(
     _check(protocol, rule, at_levels)
 
     # the protocol's rule
-    patients = patients_of(study, protocol, level_column=level_column)
-    asked = asked_rule(protocol, StudyAtHand(study, patients, response_within, level_column))
+    so_far = treated_so_far(protocol, study, level_column=level_column)
+    asked = asked_rule(protocol, StudyAtHand(study, so_far, response_within, level_column))
     decision = asked.rule.decide(asked.history)
     if asked.kind == "joint":
         rule = "joint"

@@ -46,8 +46,12 @@ def patients_seen(
     as_dosed: Exposures | None = None,
     response_within: float | None = None,
     level_column: str = "dose_level",
+    escalation_only: bool = False,
 ) -> dict[str, Seen]:
-    """Subject -> what is known of it; only subjects who had the level's product.
+    """Subject -> what is known of it; only subjects who had the level's product at one of its levels.
+
+    `escalation_only`: only those whom the escalation counts. The others (phase IB, backfill) tell of a level
+    as well, and are left out where the question is the next step of the escalation.
 
     `as_dosed`: exposures of a fit (`exposures_as_dosed`); without them peaks are read off the samples, up to
     `LANDMARK`. `response_within`: days in which a response may come, by default the protocol's. StudyError as
@@ -59,7 +63,10 @@ def patients_seen(
     (11, 1, False, False)
     """
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
-    patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
+    everyone = patients_of(study, protocol, level_column=level_column)
+    patients = [p for p in everyone if p.subject in dosed and p.level > 0]
+    if escalation_only:
+        patients = [p for p in patients if not p.outside]
     if as_dosed is None:
         dlt_exposures = early_peaks(study, protocol, OF_DLT)
         response_exposures = early_peaks(study, protocol, OF_RESPONSE)

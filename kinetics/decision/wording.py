@@ -115,7 +115,7 @@ def _action(protocol: Protocol, rp2d: int, levels: Sequence[Row]) -> list[str]:
     if rule_name(protocol) not in CODINGS:
         return []
     evaluable = levels[rp2d - 1]["evaluable"]
-    needed = protocol.mtd.evaluable
+    needed = protocol.mtd.evaluable.decided
     if evaluable >= needed:
         return []
     more = needed - evaluable

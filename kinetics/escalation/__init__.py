@@ -4,6 +4,7 @@ What rules take and answer:
 - `history`: cohorts, the counts of a level, decisions, the `Rule` protocol.
 - `whole_cohorts`: a rule of cohorts asked between patients.
 - `next_cohorts`: dose-transition tables and decision trees.
+- `orders`: whether a rule's answer depends on the order of the patients.
 - `backfill`: which lower levels may take more patients.
 
 The rules, one per file:

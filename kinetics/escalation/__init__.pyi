@@ -32,6 +32,7 @@ from .joint.rule import Joint as Joint, JointDecision as JointDecision
 from .keyboard import Keyboard as Keyboard
 from .mtpi2 import Mtpi2 as Mtpi2
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
+from .orders import answers_of_orders as answers_of_orders, order_matters as order_matters
 from .pkboin12 import (
     ExposureEvidence as ExposureEvidence,
     ModelExposures as ModelExposures,

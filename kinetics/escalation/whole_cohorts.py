@@ -44,8 +44,8 @@ class WholeCohorts:
 
     >>> from kinetics.escalation import Boin, Cohort, WholeCohorts
     >>> rule = WholeCohorts(Boin(levels=4, target=0.3))
-    >>> rule.decide([Cohort(level=1, evaluable=1)]).size, rule.levels, rule.trigger_levels
-    (2, 4, frozenset())
+    >>> rule.decide([Cohort(level=1, evaluable=1)]).size, rule.levels, rule.trigger_levels, rule.cohort
+    (2, 4, frozenset(), 3)
     """
 
     order_matters: ClassVar[bool] = True
@@ -61,6 +61,11 @@ class WholeCohorts:
     def trigger_levels(self) -> frozenset[int]:
         """The levels at which the titration of its `rule` may run."""
         return self.rule.trigger_levels
+
+    @property
+    def cohort(self) -> int:
+        """How many patients a cohort of its `rule` has."""
+        return _cohort(self.rule)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these patients; the trial is at the level of the last one."""

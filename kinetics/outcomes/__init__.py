@@ -16,9 +16,16 @@ Which module to open for what, in the order in which they build on each other:
 - `survival`: DOR, PFS and OS by a protocol's censoring.
 - `survival_curve`: Kaplan-Meier curves of such times.
 - `adverse_event_counts`: subjects with each adverse event, by worst grade.
+- `trial_days`: what a day is, for windows and follow-up.
+- `leaving`: who left the study, when and why, and until when the others were followed.
+- `enrolment`: the order in which subjects were enrolled.
+- `escalation_population`: whom the escalation counts: not phase IB, nor backfill.
+- `received_dose`: the dose received against the level assigned.
+- `triggers`: which adverse events end a titration, and which cannot be read.
 - `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.
 - `stagger`: the days between patients that a protocol asks for, against the data.
 - `arm_studies`: the subjects of one arm as a study of their own.
+- `stopping`: the protocol's stopping clauses, and which of them are met.
 - `by_subject`: DLT, CRS grade and response of each subject as numbers for a dose decision.
 - `strata`: rates by subgroup for the interim analysis.
 """

@@ -23,11 +23,14 @@ from .by_subject import (
 from .dlts import (
     Patient as Patient,
     Step as Step,
+    UncountedDlt as UncountedDlt,
     dlt_table as dlt_table,
     history_of as history_of,
     patients_of as patients_of,
     replayed as replayed,
+    uncounted_dlts as uncounted_dlts,
 )
+from .enrolment import ENROLLED_ON as ENROLLED_ON, ENROLMENT as ENROLMENT, enrolment_order as enrolment_order
 from .immune_responses import (
     best_immune_responses as best_immune_responses,
     immune_response_rates as immune_response_rates,
@@ -53,6 +56,7 @@ from .responses import (
     response_rates as response_rates,
 )
 from .stagger import Gap as Gap, Stagger as Stagger, stagger_of as stagger_of
+from .stopping import StoppingState as StoppingState, stopping_states as stopping_states
 from .strata import strata_of as strata_of, strata_table as strata_table
 from .survival import (
     ENDPOINTS as ENDPOINTS,
@@ -61,4 +65,4 @@ from .survival import (
     survival_times as survival_times,
 )
 from .survival_curve import EVERYONE as EVERYONE, KaplanMeier as KaplanMeier, kaplan_meier as kaplan_meier
-from .vital_status import follow_up as follow_up
+from .vital_status import DEATH as DEATH, follow_up as follow_up

@@ -14,11 +14,11 @@ from kinetics.outcomes.by_criteria import (
     reading_of,
     recist_rules,
 )
-from kinetics.outcomes.dlts import followed_until, patients_of
+from kinetics.outcomes.dlts import patients_of
 from kinetics.outcomes.grouping import check_by
+from kinetics.outcomes.leaving import departures_of, followed_until
 from kinetics.outcomes.recist import first_response
 from kinetics.outcomes.responses import first_infusions
-from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
@@ -31,7 +31,7 @@ AWAITED = 365.0  # days that a response may take where the protocol does not say
 def subject_outcomes(
     study: Study, protocol: Protocol, *, level_column: str = "dose_level", confirmed: bool = False
 ) -> DataFrame:
-    """One row for each subject who had the level's product, in the order of subjects.csv.
+    """One row for each subject who had the level's product at one of its levels, in the order of enrolment.
 
     Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
     evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
@@ -49,7 +49,8 @@ def subject_outcomes(
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
-    patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
+    everyone = patients_of(study, protocol, level_column=level_column)
+    patients = [p for p in everyone if p.subject in dosed and p.level > 0]
     crs = worst_crs(study, protocol)
     responded: dict[str, bool | None] = {}
     if not study.responses.empty:
@@ -87,8 +88,9 @@ def known_responses(
 
     A response is a category that counts by `reading`: CR or PR by RECIST 1.1, if no other is given.
 
-    The value is None where this is not known yet: there is no response so far, and neither progression,
-    another therapy or death nor the end of these days was seen (`kinetics.outcomes.dlts.followed_until`).
+    The value is None where this is not known yet: there is no response so far, and neither progression, a
+    death, another therapy or another end of the study was seen, nor the end of these days
+    (`kinetics.outcomes.leaving`).
     InputError where `within_days` is not above 0.
     """
     if not within_days > 0:
@@ -100,7 +102,7 @@ def known_responses(
     starts = first_infusions(study)
     assessments = as_recist_scans(study, reading)
     rules = recist_rules(reading)
-    ended = set(study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"])
+    ended = set(departures_of(study))
     responses: dict[str, bool | None] = {}
     for subject in study.subject_ids:
         start = starts.get(subject)

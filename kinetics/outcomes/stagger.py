@@ -136,7 +136,7 @@ def _cohorts(protocol: Protocol, dated: Sequence[Patient]) -> list[list[Patient]
     for patient in dated:
         current = cohorts[-1] if cohorts else []
         places = sum(member.status != "not_evaluable" for member in current)
-        if current and current[0].level == patient.level and places < protocol.escalation.cohort:
+        if current and current[0].level == patient.level and places < protocol.cohort_size:
             current.append(patient)
         else:
             cohorts.append([patient])

@@ -8,7 +8,7 @@
 - `planned_infusions`: the infusions that a protocol plans at a level.
 - `assigned_levels`: the level that a cell of subjects.csv names.
 - `arms`: the protocol of one arm, and the subjects in it.
-- `points`: the ten points that a protocol must settle, and values that contradict each other.
+- `points`: the points that a protocol must settle, and values that contradict each other.
 - `extending`: a protocol that settles another one.
 - `protocol`: find, read and lint a protocol.
 - `dose_rule`: the dose rule of a protocol, and what that rule assumes.
@@ -44,8 +44,10 @@ __all__ = [
     "Protocol",
     "Repeat",
     "ResponseCriteria",
+    "Resumed",
     "Size",
     "Statement",
+    "StoppingClause",
     "TitrationRule",
     "Trigger",
     "assumed",

@@ -17,7 +17,11 @@ from .grading_systems import (
     GradingSystem as GradingSystem,
 )
 from .level_regimens import Infusions as Infusions, Level as Level, Repeat as Repeat
-from .planned_infusions import needed_infusions as needed_infusions, planned_infusions as planned_infusions
+from .planned_infusions import (
+    is_regimen as is_regimen,
+    needed_infusions as needed_infusions,
+    planned_infusions as planned_infusions,
+)
 from .products_and_routes import (
     ANY_INFUSION as ANY_INFUSION,
     LYMPHODEPLETION as LYMPHODEPLETION,
@@ -54,8 +58,10 @@ from .tables import (
     MtdRule as MtdRule,
     Point as Point,
     Protocol as Protocol,
+    Resumed as Resumed,
     Size as Size,
     Statement as Statement,
+    StoppingClause as StoppingClause,
     TitrationRule as TitrationRule,
     Trigger as Trigger,
 )

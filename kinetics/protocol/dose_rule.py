@@ -53,6 +53,8 @@ RULES = ("protocol", *CODINGS, *MODERN)
 FAMILIES = (("boin", "tite_boin"), ("i3plus3", "mtpi2", "keyboard"), BOIN12)
 TARGET = 0.3  # of `BY_RATE` where nobody gives one: the usual choice
 LIMIT = 0.35  # of `BOIN12`: phi_T, Lin 2020
+NEEDED = 6  # evaluable patients at an MTD, and the DLTs allowed among them: the usual numbers of a 3+3
+ALLOWED = 1
 PRIOR = ((0.0, 0.0), (2.0, 1.0))  # of (log alpha, log beta), mean and SD: OncoBayes2's single-agent example
 
 
@@ -70,8 +72,9 @@ def rule_name(protocol: Protocol, name: str = "protocol") -> str:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
     if name == "protocol":
         name = protocol.design.rule
-    if name == "three_plus_three" and protocol.escalation.variant != "protocol":
-        return protocol.escalation.variant
+    variant = protocol.escalation.variant.value
+    if name == "three_plus_three" and variant not in (None, "protocol"):
+        return variant
     return name
 
 
@@ -196,14 +199,14 @@ def assumed(rule: Rule, protocol: Protocol | None = None) -> list[str]:
     if protocol.utilities:
         said.add("utilities")
     sentences = [sentence for key, sentence in _assumptions(rule) if key not in said]
-    counts = {"evaluable", "dlts"}
-    if isinstance(rule, ThreePlusThree | Joint) and not counts <= protocol.mtd.model_fields_set:
+    has_numbers = protocol.mtd.evaluable.value is not None and protocol.mtd.dlts.value is not None
+    if isinstance(rule, ThreePlusThree | Joint) and not has_numbers:
         more = f"more than {rule.allowed} in {rule.needed} with a DLT close a level"
         if isinstance(rule, ThreePlusThree):
             more = f"an MTD has {rule.needed} evaluable or more, at most {rule.allowed} of them with a DLT"
         sentences.append(f"{more}: the usual numbers, [mtd] has none")
     if protocol.design.rule != "three_plus_three" and not _gives_cohort(protocol):
-        sentences.append(f"cohorts of {_cohort(protocol)}")
+        sentences.append(f"cohorts of {protocol.cohort_size}")
     return sentences
 
 
@@ -386,12 +389,17 @@ def _taken(constants: dict[str, Any], **keys: str) -> dict[str, Any]:
 
 def _gives_cohort(protocol: Protocol) -> bool:
     """Whether the protocol says how many patients a cohort has."""
-    return protocol.design.cohort.value is not None or "cohort" in protocol.escalation.model_fields_set
+    return (protocol.design.cohort.value or protocol.escalation.cohort.value) is not None
 
 
-def _cohort(protocol: Protocol) -> int:
-    """The patients of a cohort."""
-    return protocol.design.cohort.value or protocol.escalation.cohort
+def _needed(protocol: Protocol) -> int:
+    """The fewest evaluable patients at an MTD; the usual 6 where the rule is no 3+3 and nobody says."""
+    return NEEDED if protocol.mtd.evaluable.value is None else protocol.mtd.evaluable.value
+
+
+def _allowed(protocol: Protocol) -> int:
+    """The most of them with a DLT; the usual 1 where the rule is no 3+3 and nobody says."""
+    return ALLOWED if protocol.mtd.dlts.value is None else protocol.mtd.dlts.value
 
 
 def _lowest(protocol: Protocol) -> int:
@@ -402,7 +410,7 @@ def _lowest(protocol: Protocol) -> int:
 def _of_every_rule(protocol: Protocol) -> dict[str, Any]:
     """The fields that every cohort rule has: cohort, patients, where it starts and how far down it goes."""
     return {
-        "cohort": _cohort(protocol),
+        "cohort": protocol.cohort_size,
         "most": _most_planned(protocol),
         "start": protocol.design.start_level,
         "lowest": _lowest(protocol),
@@ -415,15 +423,15 @@ def _of_every_rule(protocol: Protocol) -> dict[str, Any]:
 def _three_plus_three(protocol: Protocol, kind: str) -> Rule:
     """A coding of 3+3 with the protocol's cohort, MTD rule, start and cap on patients."""
     levels = len(protocol.levels)
-    cohort = _cohort(protocol)
+    cohort = protocol.cohort_size
     start = protocol.design.start_level
     if kind == "crmpack":
         return CrmPackThreePlusThree(levels, cohort, start, _lowest(protocol))
     planned = protocol.size.planned.value
     stops = protocol.size.more_than_planned.value == "stops"
-    needed = protocol.mtd.evaluable
+    needed = _needed(protocol)
     if kind == "three_plus_three":
-        rule = ThreePlusThree(levels, _titration(protocol), fill_top=protocol.mtd.fill_top_level)
+        rule = ThreePlusThree(levels, _titration(protocol), fill_top=bool(protocol.mtd.fill_top_level.value))
     elif kind == "korn":
         rule = korn_1994(levels, _titration(protocol))
     elif kind == "storer":
@@ -438,7 +446,7 @@ def _three_plus_three(protocol: Protocol, kind: str) -> Rule:
         rule,
         cohort=cohort,
         needed=needed,
-        allowed=protocol.mtd.dlts,
+        allowed=_allowed(protocol),
         most=planned[1] if planned and stops else None,
         start=start,
         lowest=_lowest(protocol),
@@ -552,10 +560,10 @@ def _joint(protocol: Protocol, constants: dict[str, Any]) -> Joint:
     return Joint(
         protocol.levels,
         _utilities(protocol),
-        constants.get("target", protocol.mtd.overdose_above),
+        constants.get("target", protocol.overdose_above),
         titration=_titration(protocol),
-        needed=protocol.mtd.evaluable,
-        allowed=protocol.mtd.dlts,
+        needed=_needed(protocol),
+        allowed=_allowed(protocol),
         **_of_every_rule(protocol),
         **_taken(constants, bound="bound"),
     )
@@ -585,9 +593,9 @@ def _titration(protocol: Protocol) -> Titration | None:
     if titration is None:
         return None
     return Titration(
-        titration.levels,
-        titration.size,
-        titration.triggers_needed,
+        titration.levels.decided,
+        titration.size.decided,
+        titration.triggers_needed.decided,
         after_trigger=titration.after_trigger.value or "fill",
         clean_patient=titration.clean_patient.value or "counted",
         start=protocol.design.start_level,

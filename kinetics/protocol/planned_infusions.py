@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kinetics.protocol.level_regimens import Level, LevelUnit
 from kinetics.protocol.tables import Dosing, Protocol
 
-__all__ = ["PlannedInfusion", "last_day", "needed_infusions", "planned_infusions"]
+__all__ = ["PlannedInfusion", "is_regimen", "last_day", "needed_infusions", "planned_infusions"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,18 @@ def planned_infusions(protocol: Protocol, level: int) -> list[PlannedInfusion]:
     Cells of another product of [dosing] that the protocol does not say are 0.
     """
     infusions: list[PlannedInfusion] = []
-    named = protocol.level[level - 1] if protocol.level else None
-    is_regimen = named is not None and bool(named.infusions)
+    regimen = is_regimen(protocol, level)
     for product, dosing in protocol.dosing.items():
-        if not (is_regimen and product == protocol.level_product):
+        if not (regimen and product == protocol.level_product):
             infusions += _of_dosing(protocol, product, dosing, level)
-    if named is not None and is_regimen:
-        infusions += _of_regimen(protocol, named)
+    if regimen:
+        infusions += _of_regimen(protocol, protocol.level[level - 1])
     return infusions
+
+
+def is_regimen(protocol: Protocol, level: int) -> bool:
+    """Whether `level` (from 1) is a regimen of several infusions, and not one number."""
+    return bool(protocol.level) and bool(protocol.level[level - 1].infusions)
 
 
 def last_day(infusions: Sequence[PlannedInfusion], product: str) -> float:

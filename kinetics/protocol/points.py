@@ -1,16 +1,18 @@
-"""The ten points that a first-in-human cell-therapy protocol must settle, and what a protocol says on each.
+"""The points that a first-in-human cell-therapy protocol must settle, and what a protocol says on each.
 
 A protocol whose rule is no 3+3 has an eleventh, the constants of [design]: those without a published value
 must be given. They are the rule itself, as the numbers of [mtd] are a 3+3, and need no sentence.
 
 A point is open where the text is silent, vague (mentioned, but not as a value that decides), contradicts
-itself, or gives a value without its sentence. `contradictions` lists what lies beside the ten points: values
-that contradict each other.
+itself, or gives a value without its sentence. A point that the trial does not have (the censoring of a PFS
+that is no endpoint) is not asked. `contradictions` lists what lies beside the points: values that contradict
+each other.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,16 +25,22 @@ from kinetics.protocol.grading_systems import GRADING_SYSTEMS
 from kinetics.protocol.planned_infusions import last_day, planned_infusions
 from kinetics.protocol.products_and_routes import ANY_INFUSION, LYMPHODEPLETION, clock_of
 from kinetics.protocol.response_criteria import RESPONSE_CRITERIA
-from kinetics.protocol.tables import Censoring, Point, Protocol
+from kinetics.protocol.tables import Point, Protocol
 
-__all__ = ["OpenPoint", "SettledPoint", "contradictions", "open_points", "settled_points", "shown"]
+__all__ = ["POINTS", "OpenPoint", "SettledPoint", "contradictions", "open_points", "settled_points", "shown"]
+
+POINTS = 12  # points of a protocol, by their numbers; a trial need not have them all
+# words of an endpoint that missed scans and new therapies censor
+_CENSORED = re.compile(
+    r"\b(progression free|time to progression|pfs|dor|duration of response)\b", re.IGNORECASE
+)
 
 Kind = Literal["silence", "vague", "contradiction", "unexplained"]
 
 
 @dataclass(frozen=True)
 class OpenPoint:
-    """One field that does not decide: which of the ten points it belongs to, what is wrong, what to write."""
+    """One field that does not decide: which of the points it belongs to, what is wrong, what to write."""
 
     number: int
     title: str
@@ -73,7 +81,7 @@ class _Question:
 
 
 def _questions(protocol: Protocol) -> Iterator[_Question]:
-    """Every field that belongs to one of the ten points, in their order."""
+    """Every field that belongs to one of the points and that this trial has, in their order."""
     product = protocol.level_product
     other_products = [name for name in protocol.dosing if name != product]
     for name in other_products:
@@ -93,8 +101,10 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
     if protocol.design.max_patients.value is None:
         yield _Question(4, "number of patients", "size.planned", "the fewest and the most, as [9, 18]")
     if three_plus_three:
-        usable = len(protocol.levels) * protocol.mtd.evaluable
-        more = f"allowed or stops: the written rules can use {usable}"
+        more = "allowed or stops"
+        if protocol.mtd.evaluable.value is not None:
+            usable = len(protocol.levels) * protocol.mtd.evaluable.value
+            more = f"allowed or stops: the written rules can use {usable}"
         yield _Question(4, "more patients than planned", "size.more_than_planned", more)
     if protocol.arms is not None:
         each = f"a number for each of {', '.join(protocol.arms.names)}"
@@ -103,18 +113,13 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
     if not all(level.infusions for level in protocol.level) or not protocol.level:
         counted = "administration, cycle or total"
         yield _Question(5, "what a dose level counts", f"dosing.{product}.per", counted)
+    tolerance = "the share by which a dose may differ from its level: 0.2 is 20 %"
+    yield _Question(5, "a dose other than the level's", "evaluable.dose_tolerance", tolerance)
+    other = "as_assigned, as_treated or not_evaluable"
+    yield _Question(5, "a dose other than the level's", "evaluable.other_dose", other)
 
-    if protocol.titration is not None:
-        after = "fill (its cohort, there) or leave"
-        yield _Question(6, "the level of a trigger", "titration.after_trigger", after)
-        title = "an untroubled titration patient at de-escalation"
-        clean = "counted (among those the level needs) or not_a_level"
-        yield _Question(6, title, "titration.clean_patient", clean)
-        trigger = "tables with term, system, grade, attribution and after (whose infusion)"
-        yield _Question(7, "what triggers 3+3", "titration.triggers", trigger)
-
-    requires = "any_infusion, first_cycle or every_cycle"
-    yield _Question(8, "who is evaluable", "evaluable.requires", requires)
+    yield from _titration_questions(protocol)
+    yield from _evaluability_questions(protocol)
 
     others = [name for name in protocol.products if name != product]
     if others:
@@ -122,18 +127,86 @@ def _questions(protocol: Protocol) -> Iterator[_Question]:
         where = "at_no_level or at_assigned_level"
         yield _Question(9, title, "dlt.after_other_product_only", where)
 
-    if not _looks_at_progression(protocol):
-        return
-    missed = "censored_after_two or ignored"
-    yield _Question(10, "missed scans in PFS and DOR", "censoring.missed_scans", missed)
-    therapy = "censored, event or ignored"
-    yield _Question(10, "new therapy in PFS and DOR", "censoring.new_therapy", therapy)
+    if _has_censoring(protocol):
+        missed = "censored_after_two or ignored"
+        yield _Question(10, "missed scans in PFS and DOR", "censoring.missed_scans", missed)
+        therapy = "censored, event or ignored"
+        yield _Question(10, "new therapy in PFS and DOR", "censoring.new_therapy", therapy)
+
+    if three_plus_three:
+        yield from _rule_questions(protocol)
 
     for key in protocol.design.knows(protocol.design.rule):
         if not isinstance(getattr(protocol.design, key), Point):
             continue
         title, remedy = _CONSTANTS.get(key, (f"the constant {key} of {protocol.design.rule}", "its value"))
         yield _Question(11, title, f"design.{key}", remedy, sentence=False, needed=key in _CONSTANTS)
+
+
+def _titration_questions(protocol: Protocol) -> Iterator[_Question]:
+    """Points 6 and 7, of an accelerated titration."""
+    if protocol.titration is None:
+        return
+    after = "fill (its cohort, there) or leave"
+    yield _Question(6, "the level of a trigger", "titration.after_trigger", after)
+    title = "an untroubled titration patient at de-escalation"
+    clean = "counted (among those the level needs) or not_a_level"
+    yield _Question(6, title, "titration.clean_patient", clean)
+    trigger = "tables with term, system, grade, attribution and after (whose infusion)"
+    yield _Question(7, "what triggers 3+3", "titration.triggers", trigger)
+    window = 'a number of days from the clock of the DLT window, or "none"'
+    yield _Question(7, "until when a trigger counts", "titration.window_days", window)
+    yield _Question(7, "triggers that end it", "titration.triggers_needed", "how many; a DLT always ends it")
+    yield _Question(7, "where it runs", "titration.levels", "how many levels, from the lowest")
+    yield _Question(7, "patients at each of its levels", "titration.size", "how many")
+
+
+def _evaluability_questions(protocol: Protocol) -> Iterator[_Question]:
+    """Point 8: who is evaluable, and whose patients the escalation counts."""
+    title = "who is evaluable"
+    requires = "any_infusion, first_cycle or every_cycle"
+    yield _Question(8, title, "evaluable.requires", requires)
+    yield _Question(8, "who is not evaluable", "evaluable.replaced", "true: is replaced at the same level")
+    progression = "not_evaluable, if_followed (to the window's end) or evaluable"
+    yield _Question(8, "progression in the DLT window", "evaluable.progression", progression)
+    counted = "counted or not_counted"
+    if protocol.expansion is not None and protocol.expansion.only and not protocol.escalation.only:
+        yield _Question(8, "phase IB patients in the escalation", "escalation.expansion", counted)
+    if protocol.escalation.names_backfill or _mentioned(protocol.escalation.backfill):
+        yield _Question(8, "backfill patients in the escalation", "escalation.backfill", counted)
+
+
+def _rule_questions(protocol: Protocol) -> Iterator[_Question]:
+    """Points 11 and 12: the dose rule and its numbers."""
+    variants = "protocol, storer, korn or crmpack"
+    yield _Question(11, "the coding of 3+3", "escalation.variant", variants)
+    yield _Question(11, "patients of a cohort", "escalation.cohort", "how many")
+    variant = protocol.escalation.variant.value
+    if variant != "crmpack":
+        second = "may_stay_away or must_stay_away"
+        title = "the rest of a cohort after a second DLT"
+        yield _Question(11, title, "escalation.second_dlt", second)
+
+    title = "the MTD"
+    yield _Question(12, title, "mtd.evaluable", "the fewest evaluable patients at an MTD")
+    yield _Question(12, title, "mtd.dlts", "the most of them with a DLT")
+    if variant in (None, "protocol"):
+        yield _Question(
+            12, "the top level", "mtd.fill_top_level", "true or false: is it filled like the others"
+        )
+    too_toxic = "the true DLT probability from which a level is too toxic, as 0.33"
+    yield _Question(12, "overdosing", "mtd.overdose_above", too_toxic)
+
+
+def _mentioned(point: Point[Any]) -> bool:
+    """Whether the text says anything on a point."""
+    return point.value is not None or bool(point.statements)
+
+
+def _has_censoring(protocol: Protocol) -> bool:
+    """Whether an endpoint is a time to progression, which missed scans and new therapies censor."""
+    texts = [f"{name} {endpoint.definition}" for name, endpoint in protocol.endpoints.items()]
+    return any(_CENSORED.search(re.sub("[_-]", " ", text)) for text in texts)
 
 
 # constants of [design] that no paper gives -> what they are, and what to write
@@ -149,12 +222,6 @@ def _in_print(product: str) -> str:
     return {"car_nk": "CAR-NK", "car_t": "CAR-T"}.get(product, product)
 
 
-def _looks_at_progression(protocol: Protocol) -> bool:
-    """Whether a trial has an endpoint that missed scans or new therapy could censor, or says how they do."""
-    endpoints = {"progression_free_survival", "duration_of_response", "event_free_survival"}
-    return bool(endpoints & set(protocol.endpoints)) or protocol.censoring != Censoring()
-
-
 def _point_at(protocol: Protocol, field: str) -> Point[Any] | None:
     """The point at a dotted path, None where a table on the way is absent."""
     table: Any = protocol
@@ -166,7 +233,7 @@ def _point_at(protocol: Protocol, field: str) -> Point[Any] | None:
 
 
 def open_points(protocol: Protocol) -> list[OpenPoint]:
-    """Every field of the ten points that is not settled."""
+    """Every field of the points that is not settled."""
     points = []
     for question in _questions(protocol):
         point = _point_at(protocol, question.field) or Point()
@@ -209,7 +276,7 @@ def _reason_open(point: Point[Any]) -> tuple[Kind, str]:
 
 
 def settled_points(protocol: Protocol) -> list[SettledPoint]:
-    """Every field of the ten points that is settled, with its sentence."""
+    """Every field of the points that is settled, with its sentence."""
     points = []
     for question in _questions(protocol):
         point = _point_at(protocol, question.field)
@@ -247,6 +314,8 @@ def contradictions(protocol: Protocol) -> list[Problem]:
         *_level_clashes(protocol),
         *_variant_clashes(protocol),
         *_design_clashes(protocol),
+        *_mtd_clashes(protocol),
+        *_population_clashes(protocol),
         *_scale_clashes(protocol),
         *_window_clashes(protocol),
     ]
@@ -269,8 +338,9 @@ def _level_clashes(protocol: Protocol) -> Iterator[Problem]:
         yield Problem(what, "leave one of them out")
     if protocol.dlt.clock.value is not None:
         yield from _clock_clashes(protocol, clock_of(protocol.dlt.clock.value).product)
-    if protocol.titration is not None and protocol.titration.levels > len(levels):
-        what = f"the titration runs at {protocol.titration.levels} of {len(levels)} levels"
+    titrated = 0 if protocol.titration is None else protocol.titration.levels.value or 0
+    if titrated > len(levels):
+        what = f"the titration runs at {titrated} of {len(levels)} levels"
         yield Problem(what, "lower `titration.levels`")
     if protocol.arms is not None and protocol.design.max_patients.value is not None:
         what = "`design.max_patients` in a trial whose arms escalate each for itself"
@@ -299,21 +369,48 @@ def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
     """What a variant of 3+3 does, against the MTD rule and the titration."""
     if protocol.design.rule != "three_plus_three":
         return
-    variant = protocol.escalation.variant
+    variant = protocol.escalation.variant.value
     mtd = protocol.mtd
-    if variant in ("storer", "korn") and mtd.fill_top_level:
+    if variant in ("storer", "korn") and mtd.fill_top_level.value:
         what = f"variant {variant} recommends a top level with 3, `mtd.fill_top_level` fills it"
         yield Problem(what, 'write `variant = "protocol"` or `fill_top_level = false`')
-    cohort = protocol.escalation.cohort
-    if variant == "storer" and mtd.evaluable > cohort:
-        what = f"variant storer recommends a level with {cohort}, the MTD rule asks for {mtd.evaluable} evaluable"
+    cohort = protocol.escalation.cohort.value
+    evaluable = mtd.evaluable.value
+    if variant == "storer" and None not in (cohort, evaluable) and evaluable > cohort:  # type: ignore[operator]
+        what = f"variant storer recommends a level with {cohort}, the MTD rule asks for {evaluable} evaluable"
         yield Problem(what, f"choose protocol or korn, which fill, or write `evaluable = {cohort}`")
     if variant == "crmpack" and protocol.titration is not None:
         what = "variant crmpack has no titration, and there is a [titration]"
         yield Problem(what, "choose another variant")
-    if variant == "crmpack" and (mtd.evaluable, mtd.dlts) != (6, 1):
-        what = f"variant crmpack ends at 6 with at most 1 DLT, not at {mtd.evaluable} with {mtd.dlts}"
+    numbers = (mtd.evaluable.value, mtd.dlts.value)
+    if variant == "crmpack" and numbers != (6, 1) and None not in numbers:
+        what = f"variant crmpack ends at 6 with at most 1 DLT, not at {numbers[0]} with {numbers[1]}"
         yield Problem(what, "choose another variant")
+
+
+def _mtd_clashes(protocol: Protocol) -> Iterator[Problem]:
+    """An MTD with fewer patients than a cohort, and patients who would not be replaced."""
+    evaluable = protocol.mtd.evaluable.value
+    cohort = protocol.escalation.cohort.value
+    if evaluable is not None and cohort is not None and evaluable < cohort:
+        what = f"`mtd.evaluable` is {evaluable}, fewer than the {cohort} of a cohort"
+        yield Problem(what, "an MTD has at least the patients of one cohort")
+    if protocol.evaluable.replaced.value is False:
+        what = "`evaluable.replaced` is false: every rule here counts evaluable patients, and would wait"
+        yield Problem(what, "no rule decides on a cohort that is one short: write true, or decide by hand")
+
+
+def _population_clashes(protocol: Protocol) -> Iterator[Problem]:
+    """Phase IB patients who are both in the escalation and not."""
+    expansion = protocol.expansion
+    escalation = protocol.escalation
+    counted = escalation.expansion.value
+    if counted == "counted" and escalation.only:
+        what = "`escalation.only` leaves patients out whom `escalation.expansion` counts"
+        yield Problem(what, "keep one of the two")
+    if counted == "not_counted" and not escalation.only and (expansion is None or not expansion.only):
+        what = "phase IB patients do not count in the escalation, and nothing says who they are"
+        yield Problem(what, 'write `only` in [escalation] or in [expansion], as only = { phase = "IA" }')
 
 
 # rules of [design] that a titration may come before
@@ -342,8 +439,10 @@ def _design_clashes(protocol: Protocol) -> Iterator[Problem]:
         if design.rule not in TITRATED:
             what = f"the rule {design.rule} has no titration, and there is a [titration]"
             yield Problem(what, f"leave [titration] out, or choose one of {', '.join(TITRATED)}")
-        elif protocol.titration.levels < design.start_level:
-            what = f"the titration runs up to level {protocol.titration.levels}, the trial starts above it"
+        elif (protocol.titration.levels.value or len(levels)) < design.start_level:
+            what = (
+                f"the titration runs up to level {protocol.titration.levels.value}, the trial starts above it"
+            )
             yield Problem(what, "raise `titration.levels`, or lower `design.start_level`")
     if design.rule != "three_plus_three":
         yield from _keys_of_a_3_plus_3(protocol)
@@ -356,7 +455,7 @@ def _keys_of_a_3_plus_3(protocol: Protocol) -> Iterator[Problem]:
     keys = [f"escalation.{key}" for key in ("variant", "second_dlt") if key in _written(protocol.escalation)]
     if rule != "joint":
         keys += [f"mtd.{key}" for key in ("evaluable", "dlts") if key in _written(protocol.mtd)]
-        keys += ["mtd.fill_top_level"] if protocol.mtd.fill_top_level else []
+        keys += ["mtd.fill_top_level"] if protocol.mtd.fill_top_level.value else []
     for key in keys:
         yield Problem(
             f"`{key}` is of a 3+3, and the rule is {rule}", f"leave it out: {rule} does not read it"
@@ -370,12 +469,9 @@ def _keys_of_a_3_plus_3(protocol: Protocol) -> Iterator[Problem]:
         what = f"`design.max_patients` is {cap}, `size.planned` ends at {planned[1]}"
         yield Problem(what, "give one number of patients of the dose finding")
     cohort = design.cohort.value
-    if (
-        cohort is not None
-        and "cohort" in _written(protocol.escalation)
-        and cohort != protocol.escalation.cohort
-    ):
-        what = f"`design.cohort` is {cohort}, `escalation.cohort` {protocol.escalation.cohort}"
+    other = protocol.escalation.cohort.value
+    if cohort is not None and other is not None and cohort != other:
+        what = f"`design.cohort` is {cohort}, `escalation.cohort` {other}"
         yield Problem(what, "give one size of the cohorts")
 
 

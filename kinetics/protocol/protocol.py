@@ -12,6 +12,7 @@ from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem
 from kinetics.protocol.extending import protocol_content, protocol_file
 from kinetics.protocol.points import (
+    POINTS,
     OpenPoint,
     SettledPoint,
     contradictions,
@@ -68,8 +69,7 @@ class Lint:
             count = len({point.number for point in self.open})
             numbers = [point.number for point in (*self.open, *self.settled)]
             lines.append(
-                f"{count} of {max(10, *numbers)} points are open: "
-                "the protocol decides nothing before they are settled"
+                f"{count} of {POINTS} points are open: the protocol decides nothing before they are settled"
             )
         for point in self.open:
             lines.append(f"  {point.number:>2} {point.kind:<13} {point.title}: `{point.field}` {point.what}")
@@ -93,7 +93,7 @@ def read_protocol(source: str | Path) -> Protocol:
     with the file.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable
+    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable.value
     ((15000000.0, 30000000.0, 50000000.0, 70000000.0), 'cells/kg', 6)
     """
     path = find_protocol(source)
@@ -117,7 +117,7 @@ def lint(protocol: Protocol) -> Lint:
 
     >>> report = kn.lint(kn.read_protocol("nkg2d_registry"))
     >>> report.ok, len(report.open)
-    (False, 14)
+    (False, 23)
     """
     require(protocol=(protocol, Protocol))
     return Lint(open_points(protocol), contradictions(protocol), settled_points(protocol))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from kinetics.errors import PlanError, Problem
 from kinetics.protocol.grading_systems import GradingName
 from kinetics.protocol.level_regimens import Level, LevelUnit
 from kinetics.protocol.products_and_routes import ClockName, Product, Route
@@ -36,14 +37,27 @@ __all__ = [
     "MtdRule",
     "Point",
     "Protocol",
+    "Resumed",
     "Size",
     "Statement",
+    "StoppingClause",
     "TitrationRule",
     "Trigger",
 ]
 
 T = TypeVar("T")
+# Numbers as TOML writes them, never a text or a truth value that can be read as one.
+Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+CountFromZero = Annotated[int, Field(strict=True, ge=0, le=10_000)]
+Positive = Annotated[float, Field(strict=True, gt=0)]
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 System = Literal[GradingName, CriteriaName]  # of an endpoint: of adverse events, or of a response
+BACKFILLED = {
+    "backfill": ("yes",)
+}  # the column and word that make a backfill patient, unless others are named
+FATAL = 5  # CTCAE and ASTCT: grade 5 is death
+OVERDOSE_ABOVE = 0.33  # Neuenschwander 2008, Stat Med 27:2420: overdosing; of a rule that is no 3+3
+COHORT = 3  # the usual size, of a rule that is no 3+3
 
 
 class Statement(Spec):
@@ -64,6 +78,8 @@ class Point(Spec, Generic[T]):
     >>> from kinetics.protocol.tables import Point
     >>> Point(value=28.0, because="the DLT window of the registry").settled, Point().settled
     (True, False)
+    >>> Point(value=28.0).decided
+    28.0
     """
 
     value: T | None = None
@@ -81,6 +97,13 @@ class Point(Spec, Generic[T]):
     def settled(self) -> bool:
         """Whether it has a value and the sentence that says why."""
         return self.value is not None and self.because.strip() != ""
+
+    @property
+    def decided(self) -> T:
+        """The value. PlanError where there is none, which `kinetics.lint` names."""
+        if self.value is None:
+            raise PlanError(Problem("a point of the protocol is open", "kinetics lint says which, and how"))
+        return self.value
 
 
 class Trigger(Spec):
@@ -112,7 +135,9 @@ class Dosing(Spec):
     """
 
     route: Route
-    days: tuple[float, ...] = Field(min_length=1, description="of a cycle's infusions, from its first")
+    days: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        min_length=1, description="of a cycle's infusions, from its first"
+    )
     cycles: int = Field(1, ge=1)
     days_between_cycles: float | None = Field(None, gt=0)
     begins_on_days: tuple[float, float] | None = None
@@ -122,6 +147,9 @@ class Dosing(Spec):
 
     @model_validator(mode="after")
     def _cycles(self) -> Dosing:
+        begins = self.begins_on_days
+        if begins is not None and not 0 <= begins[0] <= begins[1]:
+            raise ValueError(f"`begins_on_days` {begins[0]:g}, {begins[1]:g}: the first day and the last")
         if self.cycles > 1 and self.days_between_cycles is None:
             raise ValueError("more than one cycle needs `days_between_cycles`")
         cells = self.cells.value
@@ -157,15 +185,19 @@ class Lymphodepletion(Spec):
 class TitrationRule(Spec):
     """Accelerated titration at levels 1 to `levels`.
 
+    A trigger counts from the first infusion of its products to `window_days` after the day on which the DLT
+    window begins; "none" is no limit.
+
     >>> from kinetics.protocol.tables import TitrationRule
-    >>> TitrationRule(levels=2, clean_patient="counted").size
-    1
+    >>> TitrationRule(levels=2, clean_patient="counted").levels.value
+    2
     """
 
-    levels: int = Field(1, ge=1)
-    size: int = Field(1, ge=1)
+    levels: Point[Count] = Point()
+    size: Point[Count] = Point()
     triggers: Point[tuple[Trigger, ...]] = Point()
-    triggers_needed: int = Field(1, ge=1, description="so many triggers end it; a DLT always does")
+    triggers_needed: Point[Count] = Point()
+    window_days: Point[Positive | Literal["none"]] = Point()
     after_trigger: Point[Literal["fill", "leave"]] = Point()
     clean_patient: Point[Literal["counted", "not_a_level"]] = Point()
 
@@ -178,7 +210,7 @@ class TitrationRule(Spec):
 
 
 class Escalation(Spec):
-    """The rule above the titration.
+    """The rule above the titration, and whose patients it counts.
 
     `variant` is the coding of 3+3. "protocol" fills a level to the number of the MTD rule at de-escalation
     and, if that rule says so, at the top level; "korn" does not fill the top level; "storer" fills none;
@@ -188,19 +220,38 @@ class Escalation(Spec):
     `days_between_patients` lie between the first infusions of any two patients in a row, and
     `days_after_first_of_cohort` between those of the first patient of a cohort and the second.
 
+    `only` holds the values of columns of subjects.csv that make a subject one of the escalation, as `only` of
+    [expansion] does for phase IB; a value is one word or a list of words. `expansion` says whether the
+    patients whom [expansion] names count, and `backfill` whether backfill patients do: those whose columns
+    have the values of `backfilled`.
+
     >>> from kinetics.protocol.tables import Escalation
-    >>> rule = Escalation(variant="korn", days_after_first_of_cohort=14)
-    >>> rule.cohort, rule.days_between_patients, rule.days_after_first_of_cohort, rule.second_dlt
-    (3, 0.0, 14.0, 'may_stay_away')
+    >>> escalation = Escalation(variant="korn", only={"phase": "IA"})
+    >>> escalation.variant.value, escalation.only, escalation.backfilled, escalation.names_backfill
+    ('korn', {'phase': ('IA',)}, {'backfill': ('yes',)}, False)
     """
 
-    variant: Literal["protocol", "storer", "korn", "crmpack"] = Field(
-        "protocol", description="a coding of 3+3; another rule is `rule` of [design]"
-    )
-    cohort: int = Field(3, ge=1)
+    variant: Point[Literal["protocol", "storer", "korn", "crmpack"]] = Point()
+    cohort: Point[Count] = Point()
     days_between_patients: float = Field(0.0, ge=0, allow_inf_nan=False)
     days_after_first_of_cohort: float = Field(0.0, ge=0, allow_inf_nan=False)
-    second_dlt: Literal["may_stay_away", "must_stay_away"] = "may_stay_away"
+    second_dlt: Point[Literal["may_stay_away", "must_stay_away"]] = Point()
+    only: dict[str, tuple[str, ...]] = Field({}, description="a word, or a list of words")
+    expansion: Point[Literal["counted", "not_counted"]] = Point()
+    backfill: Point[Literal["counted", "not_counted"]] = Point()
+    backfilled: dict[str, tuple[str, ...]] = Field(BACKFILLED, description="a word, or a list of words")
+
+    @property
+    def names_backfill(self) -> bool:
+        """Whether it says by which columns a subject is a backfill patient."""
+        return self.backfilled != BACKFILLED
+
+    @field_validator("only", "backfilled", mode="before")
+    @classmethod
+    def _words(cls, columns: Any) -> Any:
+        if not isinstance(columns, dict):
+            return columns
+        return {key: (words,) if isinstance(words, str) else words for key, words in columns.items()}
 
 
 DesignRule = Literal[
@@ -424,7 +475,7 @@ class DltRule(Spec):
     """
 
     definition: str
-    window_days: Point[float] = Point()
+    window_days: Point[Positive] = Point()
     clock: Point[ClockName] = Point()
     after_other_product_only: Point[Literal["at_no_level", "at_assigned_level"]] = Point()
 
@@ -449,38 +500,129 @@ class DltRule(Spec):
 class Evaluability(Spec):
     """Who is evaluable: a patient with the infusions that `requires` names, and a finished window or a DLT.
 
-    The infusions are those of the level's product. A DLT counts if it lies in the window.
+    The infusions are those of the level's product. A DLT counts if it lies in the window. Who leaves before
+    the end of the window (death, another anticancer therapy, withdrawal) without a DLT is not evaluable, and
+    `replaced`. `progression` in the window, without a DLT: the patient is "not_evaluable"; evaluable
+    "if_followed" to the end of the window; or "evaluable" even if the patient left after it.
+
+    A dose is the level's if it differs from it by at most the share `dose_tolerance`. A patient with another
+    dose counts "as_assigned", "as_treated" (at the level that the dose is nearest to, within the tolerance)
+    or is "not_evaluable" unless there was a DLT: `other_dose`.
 
     >>> from kinetics.protocol.tables import Evaluability
-    >>> Evaluability(requires="first_cycle").replaced
-    True
+    >>> Evaluability(requires="first_cycle", dose_tolerance=0.2).dose_tolerance.value
+    0.2
     """
 
     requires: Point[Literal["any_infusion", "first_cycle", "every_cycle"]] = Point()
-    replaced: bool = Field(True, description="a patient who is not evaluable is replaced")
+    replaced: Point[bool] = Point()
+    progression: Point[Literal["not_evaluable", "if_followed", "evaluable"]] = Point()
+    dose_tolerance: Point[Share] = Point()
+    other_dose: Point[Literal["as_assigned", "as_treated", "not_evaluable"]] = Point()
 
 
 class MtdRule(Spec):
     """The MTD: the highest level with at least `evaluable` patients, at most `dlts` of them with a DLT.
 
+    `overdose_above` is the true DLT probability from which a level is called too toxic.
+
     >>> from kinetics.protocol.tables import MtdRule
-    >>> MtdRule(definition="at most 1 of 6 with a DLT", fill_top_level=True).evaluable
+    >>> MtdRule(definition="at most 1 of 6 with a DLT", evaluable=6, dlts=1).evaluable.value
     6
     """
 
     definition: str
-    evaluable: int = Field(6, ge=1)
-    dlts: int = Field(1, ge=0)
-    fill_top_level: bool
-    overdose_above: float = Field(0.33, gt=0, lt=1, description="true DLT probability called overdosing")
+    evaluable: Point[Count] = Point()
+    dlts: Point[CountFromZero] = Point()
+    fill_top_level: Point[Annotated[bool, Field(strict=True)]] = Point()
+    overdose_above: Point[Share] = Point()
 
     @model_validator(mode="after")
     def _fewer(self) -> MtdRule:
-        if self.dlts >= self.evaluable:
+        dlts = self.dlts.value
+        evaluable = self.evaluable.value
+        if dlts is not None and evaluable is not None and dlts >= evaluable:
+            raise ValueError(f"{dlts} DLTs of {evaluable} evaluable: every level would be tolerable")
+        return self
+
+
+class Resumed(Spec):
+    """The safety board's decision to go on after a stopping clause was met by so many patients.
+
+    >>> from kinetics.protocol.tables import Resumed
+    >>> Resumed(patients=2, because="safety board of 3 March: the infusion is slower now").patients
+    2
+    """
+
+    patients: Count
+    because: str = Field(min_length=1)
+
+
+class StoppingClause(Spec):
+    """A clause that stops enrolment until the safety board has decided.
+
+    `words` is the clause as the protocol has it. With `event` (a name, or "any"), `grade` or `dlt` it is
+    applied: it is met once `count` patients have had such an event, of at least that grade by `system`, a DLT
+    where `dlt` is true. The event is attributed to one of `attribution`, by default to a product of the
+    protocol; "any" asks for no attribution. `after` and `before` are products: the event counts from the
+    first infusion of the one, and before any infusion of the other. `within_days` counts from the first
+    infusion of `after`, or of any product of the protocol. A clause in words alone is shown with every
+    answer, and nobody applies it.
+
+    `resumed`: the safety board let the trial go on after so many patients, so only one more stops it again.
+
+    >>> from kinetics.protocol.tables import StoppingClause
+    >>> StoppingClause(words="one death by the treatment", grade=5).applied
+    True
+    >>> StoppingClause(words="the sponsor may end the trial").applied
+    False
+    """
+
+    words: str = Field(min_length=1)
+    event: str = ""
+    grade: Annotated[int, Field(strict=True, ge=1, le=5)] | None = None
+    system: System | None = None
+    dlt: Annotated[bool, Field(strict=True)] = False
+    attribution: tuple[Product | Literal["any"], ...] = ()
+    after: Product | None = None
+    before: Product | None = None
+    within_days: Positive | None = None
+    count: Count = 1
+    resumed: Resumed | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, content: Any) -> Any:
+        return {"words": content} if isinstance(content, str) else content
+
+    @model_validator(mode="after")
+    def _whole(self) -> StoppingClause:
+        limits = [
+            name
+            for name, field in type(self).model_fields.items()
+            if name != "words" and getattr(self, name) != field.default
+        ]
+        if not self.applied and limits:
             raise ValueError(
-                f"{self.dlts} DLTs of {self.evaluable} evaluable: every level would be tolerable"
+                f"`{limits[0]}` says nothing alone; say what is counted: `event`, `grade` or `dlt`"
+            )
+        if self.grade is not None and self.grade < FATAL and self.system is None:
+            raise ValueError('a grade is of a scale; add `system`, for example system = "astct_2019"')
+        if self.resumed is not None and self.resumed.patients < self.count:
+            raise ValueError(
+                f"resumed after {self.resumed.patients} patients, the clause stops at {self.count}; correct one"
             )
         return self
+
+    @property
+    def applied(self) -> bool:
+        """Whether it says what is counted, so that it is applied; words alone are only shown."""
+        return bool(self.event) or self.grade is not None or self.dlt
+
+    @property
+    def stops_at(self) -> int:
+        """The number of patients that stops enrolment."""
+        return self.count if self.resumed is None else self.resumed.patients + 1
 
 
 class Size(Spec):
@@ -698,13 +840,14 @@ class Protocol(Spec):
     `levels` are the dose levels of `level_product`, lowest first, in `level_unit`. `dosing.<product>.per`
     says what a level counts: an administration, a cycle, or all. Levels with a name, or that are a regimen of
     several infusions, are tables `[[level]]` instead; `levels` is then the total of `level_product` at each.
-    `utilities` are the weights of outcomes in a decision, 0 to 100.
+    `stopping` are clauses that stop enrolment, each a table [[stopping]] or a text. `utilities` are the
+    weights of outcomes in a decision, 0 to 100.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
     >>> [protocol.level_name(level) for level in range(3)], protocol.graded_endpoints()
     (['none', '1.5e7 cells/kg', '3e7 cells/kg'], ['adverse_events', 'crs', 'response'])
-    >>> protocol.products, protocol.levels_are_regimens
-    (['car_nk', 'car_t'], False)
+    >>> protocol.products, protocol.levels_are_regimens, protocol.cohort_size, protocol.overdose_above
+    (['car_nk', 'car_t'], False, 3, 0.33)
     """
 
     title: str
@@ -720,7 +863,7 @@ class Protocol(Spec):
     arms: Arms | None = None
     design: Design = Field(default_factory=lambda: Design.model_validate({}))
     titration: TitrationRule | None = None
-    escalation: Escalation
+    escalation: Escalation = Field(default_factory=lambda: Escalation.model_validate({}))
     dlt: DltRule
     evaluable: Evaluability = Field(default_factory=lambda: Evaluability.model_validate({}))
     mtd: MtdRule
@@ -729,8 +872,8 @@ class Protocol(Spec):
     censoring: Censoring = Censoring()
     expansion: Expansion | None = None
     interim: Interim = Field(default_factory=lambda: Interim.model_validate({}))
-    stopping: tuple[str, ...] = Field(
-        (), description="clauses in words; what the escalation itself does is not here"
+    stopping: tuple[StoppingClause, ...] = Field(
+        (), description="what the escalation itself does is not here; a text is a clause in words"
     )
     utilities: dict[str, float] = Field({})
 
@@ -743,7 +886,7 @@ class Protocol(Spec):
         rule = content["design"].get("rule", "three_plus_three")
         if rule == "three_plus_three" or rule not in get_args(DesignRule):
             return content
-        by_the_rule = {"definition": f"the level that {rule} finds", "fill_top_level": False}
+        by_the_rule = {"definition": f"the level that {rule} finds"}
         mtd = content.get("mtd", {})
         filled = {"escalation": {}} | content
         return filled | {"mtd": by_the_rule | mtd if isinstance(mtd, dict) else mtd}
@@ -772,6 +915,23 @@ class Protocol(Spec):
             raise ValueError("`levels` and tables [[level]]; give one of them")
         object.__setattr__(self, "levels", totals)  # frozen: no value can be reassigned
         return self
+
+    @property
+    def cohort_size(self) -> int:
+        """The patients of a cohort; the usual 3 where the rule is no 3+3 and nobody says."""
+        size = self.design.cohort.value or self.escalation.cohort.value
+        if size is None and self.design.rule == "three_plus_three":
+            return self.escalation.cohort.decided
+        return size or COHORT
+
+    @property
+    def overdose_above(self) -> float:
+        """The true DLT probability from which a level is too toxic; 0.33 where the rule is no 3+3 and nobody
+        says.
+        """
+        if self.mtd.overdose_above.value is None and self.design.rule != "three_plus_three":
+            return OVERDOSE_ABOVE
+        return self.mtd.overdose_above.decided
 
     @property
     def products(self) -> list[str]:

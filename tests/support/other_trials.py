@@ -24,14 +24,30 @@ FLAT: dict[str, Any] = {
     "level_unit": "cells",
     "level_product": "dll3_car_nk",
     "dosing": {"dll3_car_nk": {"route": "iv", "days": [0], "per": _settled("administration")}},
-    "escalation": {"variant": "protocol", "cohort": 3},
+    "escalation": {
+        "variant": _settled("protocol"),
+        "cohort": _settled(3),
+        "second_dlt": _settled("may_stay_away"),
+    },
     "dlt": {
         "definition": "a related grade 3 or more",
         "window_days": _settled(28),
         "clock": _settled("first_dll3_car_nk"),
     },
-    "evaluable": {"requires": _settled("any_infusion")},
-    "mtd": {"definition": "at most 1 of 6 with a DLT", "evaluable": 6, "dlts": 1, "fill_top_level": True},
+    "evaluable": {
+        "requires": _settled("any_infusion"),
+        "replaced": _settled(True),
+        "progression": _settled("if_followed"),
+        "dose_tolerance": _settled(0.2),
+        "other_dose": _settled("as_assigned"),
+    },
+    "mtd": {
+        "definition": "at most 1 of 6 with a DLT",
+        "evaluable": _settled(6),
+        "dlts": _settled(1),
+        "fill_top_level": _settled(True),
+        "overdose_above": _settled(0.33),
+    },
     "size": {"planned": _settled([9, 18]), "more_than_planned": _settled("allowed")},
     "endpoints": {"adverse_events": {"definition": "AEs", "grading": _settled("ctcae_v5")}},
 }
