@@ -73,8 +73,9 @@ def next_dose(
 ) -> None:
     """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
 
-    The protocol's rule is that of its [design], or a 3+3. A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says. With
-    --ahead the decision tree: what the rule will say after every outcome of the next cohorts.
+    The protocol's rule is that of its [design], or a 3+3. A pending patient counts as far as its last record,
+    or `followed_until` of subjects.csv, says. With --ahead the decision tree: what the rule will say after
+    every outcome of the next cohorts.
 
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """

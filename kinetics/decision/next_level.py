@@ -71,7 +71,8 @@ class NextDose:
     look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
     the next steps. `backfill`: the lower levels that may take patients meanwhile. `beside`: what the
     protocol's rule says, where another was asked. `kind`: the name of the rule, for "protocol" that of the
-    protocol's own, which is `beside_kind`. `stated`: what the protocol says of the rule, `assumed`: what it does not.
+    protocol's own, which is `beside_kind`. `stated`: what the protocol says of the rule; `assumed`: what it
+    does not.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said

@@ -257,7 +257,8 @@ def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
         yield Problem(what, 'write `variant = "protocol"` or `fill_top_level = false`')
     cohort = protocol.escalation.cohort
     if variant == "storer" and mtd.evaluable > cohort:
-        what = f"variant storer recommends a level with {cohort}, the MTD rule asks for {mtd.evaluable} evaluable"
+        what = f"variant storer recommends a level with {cohort}, "
+        what += f"the MTD rule asks for {mtd.evaluable} evaluable"
         yield Problem(what, f"choose protocol or korn, which fill, or write `evaluable = {cohort}`")
     if variant == "crmpack" and protocol.titration is not None:
         what = "variant crmpack has no titration, and there is a [titration]"
