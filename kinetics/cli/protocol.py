@@ -1,7 +1,7 @@
 """The commands about a protocol: `kinetics lint`, `kinetics design` and `kinetics design from-fit`.
 
 `design` is a group: `kinetics design PROTOCOL` is short for `kinetics design exact PROTOCOL`. Its command
-`trials` is in `design_trials`.
+`trials` is in `design_trials`, its command `two-stage` in `expansion`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pandas import DataFrame
 from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
+from kinetics.cli.expansion import two_stage_designs
 from kinetics.cli.groups import Group
 from kinetics.cli.options import ArmName, Json, ProtocolFile, RuleName, RunFolder, TargetRate
 from kinetics.decision import AT_EXPOSURES, AT_RESPONSES, chances_from_fit, virtual_trials
@@ -79,12 +80,12 @@ design = typer.Typer(
     name="design",
     cls=_ExactByDefault,
     no_args_is_help=True,
-    subcommand_metavar="[exact|trials|from-fit] PROTOCOL ...",
+    subcommand_metavar="[exact|trials|from-fit|two-stage] PROTOCOL ...",
     rich_markup_mode="markdown",
     help="""What a protocol's rule does: exactly, in simulated trials, or in the patients of a fit.
 
     `kinetics design PROTOCOL` is short for `kinetics design exact PROTOCOL`; `kinetics design exact --help`
-    lists its options. Each of the three takes --json.
+    lists its options. `two-stage` needs no protocol: it is for an expansion cohort. Each takes --json.
     Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35`
     """,
 )
@@ -218,6 +219,7 @@ def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> li
 
 
 design.command("trials")(design_trials)
+design.command("two-stage")(two_stage_designs)
 
 
 @design.command("from-fit")

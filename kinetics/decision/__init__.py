@@ -13,7 +13,7 @@ Which module to open for what, in the order in which they build on each other:
 - `trials_simulated`: whole trials simulated, in calendar time or with exposures.
 - `simulated`: designs compared on the same simulated patients, with the truths and patients for it.
 - `trials_of_a_fit`: the operating characteristics of a rule if patients are as a fit says.
-- `phase_ib`: the expansion cohorts, their response rates, and go or no go.
+- `phase_ib`: the expansion cohorts, their response rates, and go or no go; two-stage designs.
 """
 
 from kinetics.faces import attach
@@ -33,6 +33,7 @@ __all__ = [
     "Recommendation",
     "Slope",
     "Target",
+    "TwoStages",
     "design_of",
     "exnex",
     "exnex_prior",
@@ -47,4 +48,5 @@ __all__ = [
     "patients_seen",
     "proportionality_table",
     "recommend",
+    "two_stages",
 ]

@@ -137,7 +137,8 @@ def _move(rule: IntervalRule, current: int, counts: Mapping[int, Tally]) -> tupl
     eliminated = _lowest_eliminated(rule, counts)
     counted = f"{tally.dlts} of {tally.evaluable} with a DLT at level {current}"
     if eliminated <= current:
-        why = f"{counted}: P(DLT rate > {rule.target:g}) is above {rule.cutoff:g} at level {eliminated}, eliminated"
+        toxic = f"P(DLT rate > {rule.target:g}) is above {rule.cutoff:g}"
+        why = f"{counted}: {toxic} at level {eliminated}, eliminated"
         if eliminated <= rule.lowest:
             return f"{why}; no level is left", 0
         return why, eliminated - 1

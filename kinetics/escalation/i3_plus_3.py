@@ -1,4 +1,4 @@
-"""i3+3 (Liu, Wang & Ji 2020, J Biopharm Stat 30:294): a 3+3 with an interval around any target, by arithmetic.
+"""i3+3 (Liu, Wang & Ji 2020, J Biopharm Stat 30:294): 3+3 with an interval around any target, by arithmetic.
 
 y of n patients at the level treated last had a DLT. y/n below the interval: up. In it: stay. Above it: stay
 where (y - 1)/n is below the interval, because one patient alone then makes the difference; else down. The

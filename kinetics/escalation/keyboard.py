@@ -1,10 +1,10 @@
 """Keyboard (Yan, Mandrekar & Yuan 2017, Clin Cancer Res 23:3994): the strongest key of the posterior decides.
 
-A key is an interval of DLT rates; the target key lies around the target, and the others, as long as it, beside
-it. The strongest key has most probability under Beta(1 + y, 1 + n - y), y of n patients having had a DLT at
-the level treated last. Left of the target key: up; right of it: down; the target key itself: stay. The keys at
-the two ends are shorter; the R package Keyboard 0.1.3 counts them as if they were whole, which makes the
-strongest key mTPI-2's interval (`kinetics.escalation.mtpi2`): the two designs decide alike.
+A key is an interval of DLT rates. The target key lies around the target, and the others, as long as it,
+beside it. The strongest key has most probability under Beta(1 + y, 1 + n - y), y of n patients having had a
+DLT at the level treated last. Left of the target key: up; right of it: down; the target key itself: stay.
+The keys at the two ends are shorter. The R package Keyboard 0.1.3 counts them as if they were whole, which
+makes the strongest key mTPI-2's interval (`kinetics.escalation.mtpi2`): the two designs decide alike.
 `kinetics.escalation.by_interval` has the rest.
 """
 

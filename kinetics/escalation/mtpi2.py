@@ -1,4 +1,4 @@
-"""mTPI-2 (Guo, Wang, Yang, Lin & Ji 2017, Contemp Clin Trials 58:23): the interval with most probability a unit.
+"""mTPI-2 (Guo 2017, Contemp Clin Trials 58:23): the interval with most probability a unit of length decides.
 
 0 to 1 is cut into intervals as long as the one around the target; those at the two ends may be shorter. Under
 a uniform prior the DLT rate of the level treated last is Beta(1 + y, 1 + n - y). The interval whose

@@ -23,8 +23,8 @@ _WOULD_CHANGE = "a DLT, or a trigger, in the titration"
 class Titration:
     """How the titration runs and what ends it.
 
-    It may run at levels `start` to `levels`, with `size` patients at each. `triggers` is the number of triggers
-    without a DLT, over all its levels, that end it. `step` is the number of levels climbed at once.
+    It may run at levels `start` to `levels`, with `size` patients at each. `triggers` triggers without a DLT,
+    over all its levels, end it. `step` is the number of levels climbed at once.
     `after_trigger` "fill" makes the patient with the trigger one of a whole cohort at that level; "leave"
     goes up after a trigger that was no DLT, with whole cohorts from there. `clean_patient` matters at
     de-escalation: titration patients with neither a trigger nor a DLT are "counted" among those their level

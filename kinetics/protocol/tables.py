@@ -391,7 +391,8 @@ class Design(Spec):
         """Keys that are given and mean nothing to the rule."""
         known = self.knows(self.rule)
         for key in type(self).model_fields:
-            if key in known or key not in self.model_fields_set:
+            point = getattr(self, key)
+            if key in known or (point.value is None and not point.statements):
                 continue
             rules = [rule for rule, keys in _KNOWN.items() if key in keys]
             hint = f"a constant of {', '.join(rules)}"
@@ -701,7 +702,7 @@ class Censoring(Spec):
 
 
 class InterimLook(Spec):
-    """A look at an expansion cohort after `patients` of it: with `stop_at` responses or fewer it takes no more.
+    """A look at an expansion cohort after `patients` of it. With `stop_at` responses or fewer it ends.
 
     >>> from kinetics.protocol.tables import InterimLook
     >>> InterimLook(patients=9, stop_at=0)
@@ -740,7 +741,7 @@ class ExpansionCohort(Spec):
     def _looked_at_before_its_end(self) -> ExpansionCohort:
         if self.look is not None and self.look.patients >= self.patients:
             raise ValueError(
-                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim"
+                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim; look earlier, or plan more patients"
             )
         return self
 

@@ -112,7 +112,7 @@ def test_design_of_a_rule_that_looks_at_responses_is_simulated():
     text = call("design", "trials", SYNTHETIC, *TRUE[:2], *options).out
     assert "300 simulated trials, seed 0" in text
     assert "P(OBD)" in text
-    assert "assumed: utilities: response 100" in text
+    assert "protocol: utilities: response 100" in text
 
 
 def test_design_without_a_command_is_the_exact_one():

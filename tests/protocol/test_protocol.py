@@ -19,7 +19,10 @@ from kinetics.escalation.boin12 import Boin12, Utilities
 from kinetics.escalation.crm import Crm, indifference_skeleton
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort
+from kinetics.escalation.i3_plus_3 import I3Plus3
 from kinetics.escalation.joint.rule import Joint
+from kinetics.escalation.keyboard import Keyboard
+from kinetics.escalation.mtpi2 import Mtpi2
 from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
@@ -248,6 +251,9 @@ KINDS = {
     "crmpack": CrmPackThreePlusThree,
     "boin": Boin,
     "tite_boin": TiteBoin,
+    "i3plus3": I3Plus3,
+    "mtpi2": Mtpi2,
+    "keyboard": Keyboard,
     "crm": Crm,
     "blrm": Blrm,
     "boin12": Boin12,
@@ -265,7 +271,7 @@ def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
     assert type(rule) is kind, f"add {name} and its class to KINDS of this file"
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
-    if isinstance(rule, Boin | Blrm | Boin12 | Crm | Joint):
+    if isinstance(rule, Boin | Blrm | Boin12 | Crm | I3Plus3 | Joint | Keyboard | Mtpi2):
         assert (rule.most, rule.cohort) == (18, 3)
     assert bool(assumed(rule)) == (name in MODERN)
 
@@ -285,7 +291,7 @@ def test_a_target_is_the_rules_own_where_none_is_given(protocol):
     tite = rule_of(protocol, "tite_boin", target=0.25)
     assert tite == TiteBoin(Boin(4, 0.25, most=18, titration=rule_of(protocol).titration))  # type: ignore[attr-defined]
     crm = rule_of(protocol, "crm", target=0.25)
-    assert crm == Crm(indifference_skeleton(0.25, 4), 0.25, most=18)
+    assert crm == Crm(indifference_skeleton(0.25, 4), 0.25, most=18, toxic=0.95)
     assert rule_of(protocol, "blrm").doses == protocol.levels  # type: ignore[attr-defined]
 
 
