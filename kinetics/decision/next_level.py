@@ -212,7 +212,8 @@ def next_dose(
     if backfill and history and not isinstance(chosen, Joint):
         open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
     stop = stopped(so_far.stopping)
-    steps, notes = _deviations(chosen, so_far)
+    whole_cohorts = protocol.escalation.second_dlt.value == "may_stay_away"
+    steps, notes = _deviations(chosen, so_far, whole_cohorts=whole_cohorts)
     return NextDose(
         study="" if study is None else study.name,
         synthetic=protocol.synthetic if study is None else study.synthetic,
@@ -243,14 +244,20 @@ def _beside(protocol: Protocol, so_far: TreatedSoFar, history: Sequence[Cohort])
     return rule.decide(history)
 
 
-def _deviations(rule: Rule, so_far: TreatedSoFar) -> tuple[list[Step], list[str]]:
-    """The patients whose level a 3+3 did not give, and a note where their order is not known."""
+def _deviations(
+    rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool
+) -> tuple[list[Step], list[str]]:
+    """The patients whose level a 3+3 did not give, and a note where their order is not known.
+
+    `whole_cohorts`: the rest of a cohort may be treated after its second DLT.
+    """
     if not isinstance(rule, ThreePlusThree) or not so_far.patients:
         return [], []
     if not so_far.ordered:
         columns = f"{ENROLLED_ON} or {ENROLMENT}"
         return [], [f"deviations are not looked for: no {columns} of subjects.csv says who came first"]
-    return [step for step in replayed(rule, so_far.patients) if not step.legal], []
+    steps = replayed(rule, so_far.patients, whole_cohorts=whole_cohorts)
+    return [step for step in steps if not step.legal], []
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ def small_study(
     subject.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    extra = {"followed_until": dict.fromkeys(levels, followed), **(columns or {})}
+    columns = columns or {}
+    until = dict.fromkeys(levels, followed) | dict(columns.get("followed_until", {}))
+    extra = {**columns, "followed_until": until}
     header = ["subject", "weight_kg", "dose_level", *extra]
     rows = [
         [subject, weight, level, *(cells.get(subject, "") for cells in extra.values())]
