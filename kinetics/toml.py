@@ -283,6 +283,9 @@ def _in_words(annotation: Any, limits: Sequence[Any] = (), *, table: str = "") -
 
     `limits` are pydantic's notes on it, and `table` is the header in brackets where it is a table.
     """
+    of_types = [part for part in get_args(annotation) if part is not NoneType]
+    if get_origin(annotation) in (Union, UnionType) and len(of_types) == 1:
+        annotation = of_types[0]  # a value that may be left out
     if get_origin(annotation) is Annotated:
         limits = get_args(annotation)[1:]
     annotation = _plain(annotation)

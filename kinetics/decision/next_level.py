@@ -207,7 +207,8 @@ def next_dose(
     if rule != "protocol":
         beside = _beside(protocol, at)
     stop = stopped(so_far.stopping)
-    steps, notes = _deviations(asked.chosen, so_far)
+    whole_cohorts = protocol.escalation.second_dlt.value == "may_stay_away"
+    steps, notes = _deviations(asked.chosen, so_far, whole_cohorts=whole_cohorts)
     open_levels = []
     if not stop and (backfill or asked.kind == "joint"):
         open_levels = _open_levels(protocol, asked, decision, target)
@@ -244,14 +245,18 @@ def _beside(protocol: Protocol, at: StudyAtHand) -> Decision | None:
     return asked.rule.decide(asked.history)
 
 
-def _deviations(rule: Rule, so_far: TreatedSoFar) -> tuple[list[Step], list[str]]:
-    """The patients whose level a 3+3 did not give, and a note where their order is not known."""
+def _deviations(rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool) -> tuple[list[Step], list[str]]:
+    """The patients whose level a 3+3 did not give, and a note where their order is not known.
+
+    `whole_cohorts`: the rest of a cohort may be treated after its second DLT.
+    """
     if not isinstance(rule, ThreePlusThree) or not so_far.patients:
         return [], []
     if not so_far.ordered:
         columns = f"{ENROLLED_ON} or {ENROLMENT}"
         return [], [f"deviations are not looked for: no {columns} of subjects.csv says who came first"]
-    return [step for step in replayed(rule, so_far.patients) if not step.legal], []
+    steps = replayed(rule, so_far.patients, whole_cohorts=whole_cohorts)
+    return [step for step in steps if not step.legal], []
 
 
 @dataclass(frozen=True)

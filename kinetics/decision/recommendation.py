@@ -26,7 +26,7 @@ from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
-from kinetics.decision.treated_so_far import treated_so_far
+from kinetics.decision.treated_so_far import TreatedSoFar, stopped, treated_so_far
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
@@ -40,6 +40,8 @@ from kinetics.escalation import (
     Utilities,
 )
 from kinetics.outcomes import (
+    StoppingState,
+    UncountedDlt,
     dlt_table,
     one_arm,
     strata_table,
@@ -57,13 +59,14 @@ NEXT = 3  # patients of the imagined next cohort
 class Recommendation:
     """The recommended dose, the reasons for it, and the tables that it rests on.
 
-    `state`: "recommended", "none" (no level can be recommended) or "open" (the trial has not ended). `mtd` is
-    that of the protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same
+    `state`: "recommended", "none" (no level can be recommended), "open" (the trial has not ended) or "stopped"
+    (a stopping clause of the protocol is met; `stopping` lists them all). `mtd` is that of the protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same
     patients. `near_best` are the levels that may be recommended and whose expected utility lies within two
     points of the recommended level's. `sentences` give the answer in words, the action first. One row of
     `levels` is a level, of `sensitivity` a set of weights, of `slopes` an outcome and exposure, of
     `next_patients` a number of DLTs among three more, of `strata` a stratum and rate, of `outcomes` a
-    subject, of `proportionality` an exposure.
+    subject, of `proportionality` an exposure. `uncounted` are DLTs that no level counts, `notes` what a reader
+    should know of how the tables were read.
 
     >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
@@ -98,6 +101,9 @@ class Recommendation:
     as_dosed: Exposures | None
     outcomes: DataFrame  # one row per subject
     proportionality: DataFrame  # one row per exposure: the power model of dose, for exposures of samples
+    stopping: Sequence[StoppingState] = ()
+    uncounted: Sequence[UncountedDlt] = ()
+    notes: Sequence[str] = ()
 
     def levels_in_words(self, names: Sequence[str]) -> DataFrame:
         """The table of levels as a reader wants it: counts as fractions, probabilities in percent.
@@ -160,6 +166,9 @@ class Recommendation:
             "strata": self.strata.to_dict("records"),
             "outcomes": self.outcomes.to_dict("records"),
             "proportionality": self.proportionality.to_dict("records"),
+            "stopping": [state.as_dict() for state in self.stopping],
+            "uncounted_dlts": [asdict(dlt) for dlt in self.uncounted],
+            "notes": list(self.notes),
             "audit": dict(self.audit),
         }
 
@@ -227,7 +236,11 @@ def recommend(
     why_not = _why_not(protocol, joint, ceiling)
     eligible = np.array([reason == "" for reason in why_not])
     known = sum(p.response is not None for p in seen.values())
+    stop = stopped(so_far.stopping)
     rp2d, state = _chosen(ended, joint_rule.best(joint.posterior, eligible, known))
+    if stop is not None:
+        rp2d = None
+        state = "stopped"
     near_best = _near_best(joint, eligible, rp2d)
 
     # the tables beside it
@@ -242,6 +255,19 @@ def recommend(
         as_dosed = as_dosed.only(at_levels[0].values)
     fits = _explained(outcomes, as_dosed, seed)
     slopes = pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame()
+    text = sentences(
+        protocol,
+        decision,
+        joint,
+        ended,
+        state,
+        rp2d=rp2d,
+        near_best=near_best,
+        bound=joint_rule.bound,
+        levels=levels.to_dict("records"),
+        sensitivity=sensitivity.to_dict("records"),
+        stop=stop,
+    )
     return Recommendation(
         study=study.name,
         synthetic=study.synthetic or protocol.synthetic,
@@ -252,18 +278,7 @@ def recommend(
         rp2d=rp2d,
         state=state,
         near_best=near_best,
-        sentences=sentences(
-            protocol,
-            decision,
-            joint,
-            ended,
-            state,
-            rp2d=rp2d,
-            near_best=near_best,
-            bound=joint_rule.bound,
-            levels=levels.to_dict("records"),
-            sensitivity=sensitivity.to_dict("records"),
-        ),
+        sentences=[*text, *_of_the_tables(so_far)],
         levels=levels,
         sensitivity=sensitivity,
         slopes=slopes,
@@ -271,7 +286,7 @@ def recommend(
         strata=strata_table(study, strata, protocol, level_column=level_column),
         audit={
             "rule": asked.kind if rule == "protocol" else "joint",
-            "clause": ended.why,
+            "clause": ended.why if stop is None else stop.why,
             "the protocol's rule": "; ".join([*stated(protocol), *_lines(assumed(asked.chosen, protocol))]),
             "joint model": "; ".join([*stated(protocol, "joint"), *_lines(assumed(joint_rule, protocol))]),
             **(audit or {}),
@@ -280,7 +295,23 @@ def recommend(
         as_dosed=as_dosed,
         outcomes=outcomes,
         proportionality=DataFrame() if proportionality is None else proportionality,
+        stopping=so_far.stopping,
+        uncounted=so_far.uncounted,
+        notes=so_far.notes,
     )
+
+
+def _of_the_tables(so_far: TreatedSoFar) -> list[str]:
+    """Sentences on stopping clauses, DLTs at no level, patients outside of the escalation, and the notes."""
+    text = [f"Stopping clause: {state}." for state in so_far.stopping]
+    text += [f"A DLT at no level: {dlt}." for dlt in so_far.uncounted]
+    outside = [p.subject for p in so_far.patients if p.outside]
+    if outside:
+        text.append(
+            f"Not of the escalation: {', '.join(outside)}. The joint model counts them; the protocol's rule and "
+            "the counts of DLTs do not."
+        )
+    return [*text, *(f"Note: {note}." for note in so_far.notes)]
 
 
 def _check(protocol: Protocol, rule: str, at_levels: Sequence[Exposures]) -> None:

@@ -31,6 +31,7 @@ from kinetics.study import Study
 
 __all__ = ["TreatedSoFar", "history_in_order", "nobody_counts", "stopped", "treated_so_far"]
 
+FATAL = 5  # CTCAE and ASTCT: grade 5 is death
 MOST_ORDERS = 5000  # orders of subjects enrolled on one day that are tried out
 
 
@@ -149,6 +150,9 @@ def _notes(study: Study, patients: Sequence[Patient]) -> Iterator[str]:
         if cell is None or str(cell).strip() in ("", "nan"):
             subject = event["subject"]
             yield f"{subject} died on day {event['time']:g}; it is not said of what, and no clause counts it"
+    for event in study.events[study.events["grade"] == FATAL].to_dict("records"):
+        if event.get("dlt") == "no":
+            yield f"{event['subject']}: {event['event']} of grade 5 on day {event['time']:g}, and dlt is no"
 
 
 def _answers_of_ties(rule: Rule, history: Sequence[Cohort], places: Sequence[float]) -> list[Decision]:

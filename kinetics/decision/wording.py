@@ -11,7 +11,7 @@ from kinetics.protocol import BOIN12, CODINGS, Protocol, rule_name
 __all__ = ["State", "percent", "sentences"]
 
 EVEN = 0.5  # P(best) of the recommended level below which the best level is more likely another one
-State = Literal["recommended", "open", "none"]
+State = Literal["recommended", "open", "none", "stopped"]
 Row = Mapping[Hashable, Any]
 
 
@@ -27,16 +27,22 @@ def sentences(
     bound: float,
     levels: Sequence[Row],
     sensitivity: Sequence[Row],
+    stop: Decision | None = None,
 ) -> list[str]:
     """The sentences of a recommendation.
 
     `decision` is the protocol's, `joint` that of the joint rule, `ended` the one that says whether the trial
     has ended. `levels` are the rows of the table of levels, lowest first, `sensitivity` those of the table of
-    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended.
+    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended. `stop` is the decision
+    where a stopping clause is met.
     """
     name = protocol.level_name
     text = []
-    if state == "open":
+    if stop is not None:
+        text.append(
+            f"Enrolment is stopped, {stop.why}. Nothing is recommended before the safety board decides."
+        )
+    elif state == "open":
         text += _open(protocol, joint, ended, decision)
     elif rp2d is None:
         text += _none(levels)

@@ -47,6 +47,7 @@ from .lesions import (
     read_lesions as read_lesions,
 )
 from .proportions import clopper_pearson as clopper_pearson
+from .received_dose import unlike_assigned as unlike_assigned
 from .recist import RECIST_1_1 as RECIST_1_1
 from .responses import (
     assessments_of as assessments_of,

@@ -178,19 +178,29 @@ def history_of(
     return history
 
 
-def replayed(rule: Rule, patients: Sequence[Patient]) -> list[Step]:
+def replayed(rule: Rule, patients: Sequence[Patient], *, whole_cohorts: bool = False) -> list[Step]:
     """Compare each patient's level with the rule's decision, as if every earlier window had ended.
 
     The patients are in the order of their enrolment; those whom the escalation does not count are left out.
-    For rules that answer with the open places of a cohort (3+3), not for those that decide anew for each
-    patient.
+    With `whole_cohorts` the patients for whom a decision had room may be treated whatever becomes of the
+    first of them. For rules that answer with the open places of a cohort (3+3), not for those that decide
+    anew for each patient.
     """
     steps = []
     escalated = [p for p in patients if not p.outside]
+    room_at = 0
+    room = 0
     for place, p in enumerate(escalated):
+        level = p.assigned or p.level
         decision = rule.decide(history_of(escalated[:place]))
-        legal = decision.action == "treat" and decision.level == (p.assigned or p.level)
-        steps.append(Step(p.subject, p.assigned or p.level, legal, decision))
+        legal = decision.action == "treat" and decision.level == level
+        if legal:
+            room_at = level
+            room = decision.size
+        elif whole_cohorts and level == room_at and room > 0:
+            legal = True
+        room -= 1
+        steps.append(Step(p.subject, level, legal, decision))
     return steps
 
 

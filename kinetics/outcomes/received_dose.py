@@ -7,15 +7,26 @@ from dataclasses import dataclass
 from math import isnan, nan
 
 from pandas import DataFrame
+from pandas.api.types import is_numeric_dtype
 
 from kinetics.errors import Problem
 from kinetics.outcomes.trial_days import in_window
 from kinetics.protocol import Protocol, is_regimen, planned_infusions
 from kinetics.study import Study
 
-__all__ = ["OtherDose", "first_cycle_of", "infusion_days", "other_dose_problems", "other_doses"]
+__all__ = [
+    "OtherDose",
+    "first_cycle_of",
+    "infusion_days",
+    "other_dose_problems",
+    "other_doses",
+    "unlike_assigned",
+]
 
 SIZES = {"cells/kg": "weight_kg", "cells/m2": "surface_m2"}  # unit of the levels -> column of subjects.csv
+USUAL_TOLERANCE = (
+    0.2  # a share; registries of cell products allow it, as the CD5 nanobody CAR-T's (trialx.com)
+)
 ROUNDING = 0.01  # a share within which a dose is its level where the protocol gives no tolerance: a guess
 SLACK = 1e-6  # a share that is lost in dividing by the weight
 
@@ -80,11 +91,49 @@ def other_dose_problems(
     if not open_fields:
         return
     for subject, other in others.items():
-        what = f"{other}, and {' and '.join(f'`{field}`' for field in open_fields)} of the protocol are open"
-        remedy = "settle them: a tolerance, and as_assigned, as_treated or not_evaluable outside of it"
-        if len(open_fields) == 1:
-            what = what.replace("` of the protocol are", "` of the protocol is")
+        names = " and ".join(f"`{field}`" for field in open_fields)
+        what = f"{other}, and the protocol leaves open {names}"
+        remedy = "settle it: a tolerance, and as_assigned, as_treated or not_evaluable outside of it"
         yield Problem(what, remedy, "doses.csv", None, subject)
+
+
+def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]:
+    """What a study alone says of doses unlike the assigned level, a sentence for each subject.
+
+    Without a protocol it is not known which product the levels are of, nor whether they count an
+    administration, a cycle or all. So the product is the one whose doses most subjects' levels agree with,
+    within `USUAL_TOLERANCE`, and a subject is named where none of the three does.
+    """
+    column = study.dictionary.columns.subjects.get(level_column)
+    unit = None if column is None else column.unit
+    if unit not in ("cells", "cells/kg") or not is_numeric_dtype(study.subjects[level_column]):
+        return []
+    likeness: dict[str, dict[str, float]] = {}  # product -> subject -> the dose nearest to the level
+    for (subject, product), rows in study.doses[study.doses["unit"] == "cells"].groupby(
+        ["subject", "product"]
+    ):
+        assigned = float(study.subjects[level_column][subject])
+        weight = float(study.subjects["weight_kg"][subject])
+        scale = 1 / weight if unit == "cells/kg" else 1.0
+        if isnan(assigned * scale) or assigned <= 0:
+            continue
+        cycles = [sum(_by_day(cycle, scale).values()) for _, cycle in rows.groupby("cycle")]
+        doses = [*_by_day(rows, scale).values(), *cycles, sum(cycles)]
+        nearest = min(doses, key=lambda dose: abs(dose / assigned - 1))
+        likeness.setdefault(str(product), {})[str(subject)] = nearest / assigned
+    alike = {
+        product: sum(abs(ratio - 1) <= USUAL_TOLERANCE + SLACK for ratio in ratios.values())
+        for product, ratios in likeness.items()
+    }
+    product = max(alike, key=lambda product: (alike[product], product), default="")
+    if not product or 2 * alike[product] < len(likeness[product]):
+        return []
+    return [
+        f"{subject}: {level_column} is {_amount(float(study.subjects[level_column][subject]))} {unit}, and the "
+        f"nearest of its doses of {product} is {100 * (ratio - 1):+.0f} % off"
+        for subject, ratio in likeness[product].items()
+        if abs(ratio - 1) > USUAL_TOLERANCE + SLACK
+    ]
 
 
 def _other_dose(study: Study, protocol: Protocol, subject: str, level: int) -> OtherDose | None:

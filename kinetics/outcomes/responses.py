@@ -140,11 +140,14 @@ def first_infusions(study: Study) -> dict[str, float]:
 def assessments_of(study: Study) -> dict[str, list[Assessment]]:
     """Every subject's recorded overall responses after the first infusion of cells, in order of time.
 
-    StudyError where nothing is recorded, or with every response that cannot be read.
+    Without a record, as before the first scan of a trial, nobody has one. StudyError with every response that
+    cannot be read.
     """
     table = study.responses
+    if table.empty:
+        return {s: [] for s in study.subject_ids}
     if "overall" not in table.columns:
-        what = "no column 'overall'" if len(table) else "no response is recorded"
+        what = "no column 'overall'"
         remedy = f"write each assessment's overall response ({', '.join(OVERALL)}) and declare the column"
         raise StudyError(Problem(what, remedy, file="responses.csv"))
     starts = first_infusions(study)

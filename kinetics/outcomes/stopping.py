@@ -180,13 +180,15 @@ def _deaths_of_no_clause(
     products = frozenset(map(str, protocol.dosing))
     others = frozenset(study.doses["product"].map(str))
     counted_subjects = {subject for subject, _ in counted}
+    graded_subjects = set(study.events.loc[study.events["grade"] == FATAL, "subject"])
     for event in study.events.to_dict("records"):
         key = (str(event["subject"]), float(event["time"]))
         if not _is_fatal(event) or key in counted:
             continue
         answer = attribution_of(event, products, others - products)
         unsaid = answer == "asked" and not is_adverse(event)  # a death without a word on it
-        if answer == "no" or unsaid or (event["event"] == DEATH and key[0] in counted_subjects):
+        same_death = event["event"] == DEATH and key[0] in counted_subjects | graded_subjects
+        if answer == "no" or unsaid or same_death:
             continue
         what = "a death by the treatment, and no stopping clause of the protocol counts it"
         remedy = (

@@ -895,8 +895,9 @@ class Protocol(Spec):
     @field_validator("utilities")
     @classmethod
     def _weights(cls, utilities: dict[str, float]) -> dict[str, float]:
-        if any(not 0 <= value <= 100 for value in utilities.values()):
-            raise ValueError("a utility lies between 0 and 100")
+        for outcome, value in utilities.items():
+            if not 0 <= value <= 100:
+                raise ValueError(f"`{outcome}` is {value:g}: a utility lies between 0 and 100")
         return utilities
 
     @model_validator(mode="after")
