@@ -1,5 +1,5 @@
 from .adverse_event_counts import adverse_events as adverse_events
-from .arm_studies import one_arm as one_arm, study_of_arm as study_of_arm
+from .arm_studies import one_arm as one_arm
 from .astct import (
     astct_events as astct_events,
     astct_grades as astct_grades,
@@ -31,10 +31,6 @@ from .dlts import (
     uncounted_dlts as uncounted_dlts,
 )
 from .enrolment import ENROLLED_ON as ENROLLED_ON, ENROLMENT as ENROLMENT, enrolment_order as enrolment_order
-from .immune_responses import (
-    best_immune_responses as best_immune_responses,
-    immune_response_rates as immune_response_rates,
-)
 from .lesion_size import (
     BASELINE as BASELINE,
     SIZE as SIZE,
@@ -54,14 +50,12 @@ from .responses import (
     best_responses as best_responses,
     cell_products as cell_products,
     first_infusions as first_infusions,
-    response_rates as response_rates,
 )
-from .stagger import Gap as Gap, Stagger as Stagger, stagger_of as stagger_of
+from .stagger import Stagger as Stagger, stagger_of as stagger_of
 from .stopping import StoppingState as StoppingState, stopping_states as stopping_states
 from .strata import strata_of as strata_of, strata_table as strata_table
 from .survival import (
     ENDPOINTS as ENDPOINTS,
-    Criteria as Criteria,
     SurvivalEndpoint as SurvivalEndpoint,
     survival_times as survival_times,
 )

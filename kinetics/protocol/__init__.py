@@ -5,7 +5,7 @@
 - `products_and_routes`: what may be the name of a product, a route and the clock of the DLT window.
 - `level_regimens`: levels with a name, of one number or of several infusions.
 - `tables`: the tables of a protocol.toml, each checked by itself.
-- `planned_infusions`: the infusions that a protocol plans at a level.
+- `infusion_plan`: the infusions that a protocol plans at a level.
 - `assigned_levels`: the level that a cell of subjects.csv names.
 - `arms`: the protocol of one arm, and the subjects in it.
 - `points`: the points that a protocol must settle, and values that contradict each other.

@@ -13,15 +13,14 @@ from .dose_rule import (
 from .extending import protocol_files as protocol_files
 from .grading_systems import (
     GRADING_SYSTEMS as GRADING_SYSTEMS,
-    GradingName as GradingName,
     GradingSystem as GradingSystem,
 )
-from .level_regimens import Infusions as Infusions, Level as Level, Repeat as Repeat
-from .planned_infusions import (
+from .infusion_plan import (
     is_regimen as is_regimen,
     needed_infusions as needed_infusions,
     planned_infusions as planned_infusions,
 )
+from .level_regimens import Infusions as Infusions, Level as Level, Repeat as Repeat
 from .products_and_routes import (
     ANY_INFUSION as ANY_INFUSION,
     LYMPHODEPLETION as LYMPHODEPLETION,

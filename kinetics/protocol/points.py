@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from kinetics.errors import Problem
 from kinetics.protocol.grading_systems import GRADING_SYSTEMS
-from kinetics.protocol.planned_infusions import last_day, planned_infusions
+from kinetics.protocol.infusion_plan import last_day, planned_infusions
 from kinetics.protocol.products_and_routes import ANY_INFUSION, LYMPHODEPLETION, clock_of
 from kinetics.protocol.response_criteria import RESPONSE_CRITERIA
 from kinetics.protocol.tables import Point, Protocol

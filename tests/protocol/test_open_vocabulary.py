@@ -15,7 +15,7 @@ from kinetics.protocol.arms import protocol_of_arm
 from kinetics.protocol.assigned_levels import level_of
 from kinetics.protocol.dose_rule import rule_of
 from kinetics.protocol.grading_systems import GRADING_SYSTEMS, GradingName
-from kinetics.protocol.planned_infusions import needed_infusions, planned_infusions
+from kinetics.protocol.infusion_plan import needed_infusions, planned_infusions
 from kinetics.protocol.products_and_routes import clock_of
 from kinetics.protocol.protocol import lint, read_protocol
 from kinetics.protocol.response_criteria import RESPONSE_CRITERIA, CriteriaName, criteria_of
