@@ -490,7 +490,9 @@ def _calendar_result(
     summary = trials.of(name)
     summary["p_mtd"] = summary.pop("p_found")
     summary["p_mtd_error"] = summary.pop("p_found_error")
-    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth, protocol.mtd.overdose_above.decided)
+    summary["overdosing"] = _overdosed_share(
+        summary["patients_by_level"], truth, protocol.mtd.overdose_above.decided
+    )
     return summary
 
 

@@ -80,7 +80,9 @@ def validate(
     else:
         patients = patients_of(checked, rules)
         stopping_states(rules, checked)
-        notes = [f"{p.subject} {p.other_dose}: {p.status.replace('_', ' ')}" for p in patients if p.other_dose]
+        notes = [
+            f"{p.subject} {p.other_dose}: {p.status.replace('_', ' ')}" for p in patients if p.other_dose
+        ]
     text = "\n".join([str(checked), *(f"  dose: {note}" for note in notes)])
     print_result(checked.summary() | {"other_doses": notes}, text, as_json)
 

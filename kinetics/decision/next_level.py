@@ -244,9 +244,7 @@ def _beside(protocol: Protocol, so_far: TreatedSoFar, history: Sequence[Cohort])
     return rule.decide(history)
 
 
-def _deviations(
-    rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool
-) -> tuple[list[Step], list[str]]:
+def _deviations(rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool) -> tuple[list[Step], list[str]]:
     """The patients whose level a 3+3 did not give, and a note where their order is not known.
 
     `whole_cohorts`: the rest of a cohort may be treated after its second DLT.

@@ -88,7 +88,9 @@ class TreatedSoFar:
         raise StudyError(Problem(what, remedy, file="subjects.csv"))
 
 
-def treated_so_far(protocol: Protocol, study: Study | None, *, level_column: str = "dose_level") -> TreatedSoFar:
+def treated_so_far(
+    protocol: Protocol, study: Study | None, *, level_column: str = "dose_level"
+) -> TreatedSoFar:
     """The patients of a study as a protocol counts them; without a study nobody was treated.
 
     StudyError lists everything that somebody has to answer first.

@@ -39,7 +39,9 @@ def sentences(
     name = protocol.level_name
     text = []
     if stop is not None:
-        text.append(f"Enrolment is stopped, {stop.why}. Nothing is recommended before the safety board decides.")
+        text.append(
+            f"Enrolment is stopped, {stop.why}. Nothing is recommended before the safety board decides."
+        )
     elif state == "open":
         text += _open(protocol, joint, ended)
     elif rp2d is None:

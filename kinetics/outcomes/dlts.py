@@ -408,7 +408,9 @@ def _status(protocol: Protocol, facts: _Facts) -> tuple[Any, str, bool, float]:
 
     end = start + facts.window
     counts_from = first if before_level == "at_no_level" else min(first, start)
-    within = [e for e in toxic if from_day(float(e["time"]), counts_from) and in_window(float(e["time"]), end)]
+    within = [
+        e for e in toxic if from_day(float(e["time"]), counts_from) and in_window(float(e["time"]), end)
+    ]
     if within:
         event = within[0]
         return "evaluable", f"DLT: {_named(event)} {event['time'] - start:.1f} days in", True, 0.0

@@ -26,7 +26,9 @@ _PARTS = (  # columns that say which part of a trial a subject belongs to
     "trial_part",
     "trial_phase",
 )
-_OTHER_PART = re.compile(r"\b(backfill|expansion|dose[ _-]?expansion|phase[ _-]?(1|i)b|(1|i)b)\b", re.IGNORECASE)
+_OTHER_PART = re.compile(
+    r"\b(backfill|expansion|dose[ _-]?expansion|phase[ _-]?(1|i)b|(1|i)b)\b", re.IGNORECASE
+)
 
 
 def outside_of_escalation(study: Study, protocol: Protocol) -> dict[str, str]:

@@ -18,7 +18,14 @@ from kinetics.outcomes.trial_days import in_window
 from kinetics.outcomes.vital_status import DEATH, LOST, NEW_THERAPY, WITHDRAWAL, misnamed_status_events
 from kinetics.study import Study
 
-__all__ = ["FOLLOWED_UNTIL", "OFF_STUDY", "Departure", "departures_of", "follow_up_problems", "followed_until"]
+__all__ = [
+    "FOLLOWED_UNTIL",
+    "OFF_STUDY",
+    "Departure",
+    "departures_of",
+    "follow_up_problems",
+    "followed_until",
+]
 
 FOLLOWED_UNTIL = "followed_until"  # a column of subjects.csv: the day up to which a DLT was looked for
 OFF_STUDY = "off_study_on"  # a column of subjects.csv: the day on which a subject left the study

@@ -23,7 +23,9 @@ __all__ = [
     "unlike_assigned",
 ]
 
-USUAL_TOLERANCE = 0.2  # a share; registries of cell products allow it, as the CD5 nanobody CAR-T's (trialx.com)
+USUAL_TOLERANCE = (
+    0.2  # a share; registries of cell products allow it, as the CD5 nanobody CAR-T's (trialx.com)
+)
 ROUNDING = 0.01  # a share within which a dose is its level where the protocol gives no tolerance: a guess
 SLACK = 1e-6  # a share that is lost in dividing by the weight
 
@@ -60,7 +62,9 @@ def other_doses(study: Study, protocol: Protocol, levels: Mapping[str, int]) -> 
     }
 
 
-def other_dose_problems(study: Study, protocol: Protocol, others: Mapping[str, OtherDose]) -> Iterator[Problem]:
+def other_dose_problems(
+    study: Study, protocol: Protocol, others: Mapping[str, OtherDose]
+) -> Iterator[Problem]:
     """Doses that cannot be compared, and other doses where the protocol does not say how they count."""
     doses = study.doses[study.doses["product"] == protocol.level_product]
     for row in doses.to_dict("records"):
@@ -104,7 +108,9 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
     if unit not in ("cells", "cells/kg") or not is_numeric_dtype(study.subjects[level_column]):
         return []
     likeness: dict[str, dict[str, float]] = {}  # product -> subject -> the dose nearest to the level
-    for (subject, product), rows in study.doses[study.doses["unit"] == "cells"].groupby(["subject", "product"]):
+    for (subject, product), rows in study.doses[study.doses["unit"] == "cells"].groupby(
+        ["subject", "product"]
+    ):
         assigned = float(study.subjects[level_column][subject])
         weight = float(study.subjects["weight_kg"][subject])
         scale = 1 / weight if unit == "cells/kg" else 1.0

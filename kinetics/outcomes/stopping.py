@@ -191,7 +191,9 @@ def _deaths_of_no_clause(
         if answer == "no" or unsaid or same_death:
             continue
         what = "a death by the treatment, and no stopping clause of the protocol counts it"
-        remedy = "write what follows: [[stopping]] with words and grade = 5; once the safety board has decided, "
+        remedy = (
+            "write what follows: [[stopping]] with words and grade = 5; once the safety board has decided, "
+        )
         remedy += "`resumed` with patients and because"
         if answer == "asked":
             what = "a death, and its attribution does not say whether it is by the treatment"

@@ -150,12 +150,16 @@ def _trigger_problem(event: Event, trigger: Trigger, protocol: Protocol, doses: 
     if isna(event["grade"]):
         return event_problem(event, f"{question} it has no grade", f"grade it by {triggers}", "grade")
     if attribution_of(event, frozenset(trigger.attribution), _dosed(protocol, doses)) == "asked":
-        remedy = f"write what it is due to: {', '.join(trigger.attribution)}, lymphodepletion, disease or other"
+        remedy = (
+            f"write what it is due to: {', '.join(trigger.attribution)}, lymphodepletion, disease or other"
+        )
         cell = str(event.get("attribution") or "")
         attributed = f"the attribution {cell!r} is not understood" if cell else "it is attributed to nothing"
         return event_problem(event, f"{question} {attributed}", remedy, "attribution")
     what = f"{question} the triggers are graded by {triggers}"
-    remedy = f"grades never convert: grade it so, or add a trigger by {event['grading_system']} to the protocol"
+    remedy = (
+        f"grades never convert: grade it so, or add a trigger by {event['grading_system']} to the protocol"
+    )
     return event_problem(event, what, remedy, "grading_system")
 
 

@@ -24,7 +24,9 @@ __all__ = ["POINTS", "OpenPoint", "SettledPoint", "contradictions", "open_points
 
 POINTS = 12  # points of a protocol, by their numbers; a trial need not have them all
 # words of an endpoint that missed scans and new therapies censor
-_CENSORED = re.compile(r"\b(progression free|time to progression|pfs|dor|duration of response)\b", re.IGNORECASE)
+_CENSORED = re.compile(
+    r"\b(progression free|time to progression|pfs|dor|duration of response)\b", re.IGNORECASE
+)
 
 Kind = Literal["silence", "vague", "contradiction", "unexplained"]
 
@@ -160,7 +162,9 @@ def _rule_questions(protocol: Protocol) -> Iterator[_Question]:
     yield _Question(12, title, "mtd.evaluable", "the fewest evaluable patients at an MTD")
     yield _Question(12, title, "mtd.dlts", "the most of them with a DLT")
     if variant in (None, "protocol"):
-        yield _Question(12, "the top level", "mtd.fill_top_level", "true or false: is it filled like the others")
+        yield _Question(
+            12, "the top level", "mtd.fill_top_level", "true or false: is it filled like the others"
+        )
     too_toxic = "the true DLT probability from which a level is too toxic, as 0.33"
     yield _Question(12, "overdosing", "mtd.overdose_above", too_toxic)
 

@@ -43,7 +43,9 @@ Positive = Annotated[float, Field(strict=True, gt=0)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 System = Literal["ctcae_v4", "ctcae_v5", "astct_2019", "recist_1.1", "irecist"]
 Product = Literal["car_nk", "car_t"]
-BACKFILLED = {"backfill": ("yes",)}  # the column and word that make a backfill patient, unless others are named
+BACKFILLED = {
+    "backfill": ("yes",)
+}  # the column and word that make a backfill patient, unless others are named
 FATAL = 5  # CTCAE and ASTCT: grade 5 is death
 
 
@@ -337,7 +339,7 @@ class StoppingClause(Spec):
                 f"`{limits[0]}` says nothing alone; say what is counted: `event`, `grade` or `dlt`"
             )
         if self.grade is not None and self.grade < FATAL and self.system is None:
-            raise ValueError("a grade is of a scale; add `system`, for example system = \"astct_2019\"")
+            raise ValueError('a grade is of a scale; add `system`, for example system = "astct_2019"')
         if self.resumed is not None and self.resumed.patients < self.count:
             raise ValueError(
                 f"resumed after {self.resumed.patients} patients, the clause stops at {self.count}; correct one"

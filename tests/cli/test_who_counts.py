@@ -96,7 +96,10 @@ def test_another_dose_is_seen_by_validate_next_and_recommend(tmp_path):
     changed_protocol(protocol, titration=OPEN, evaluable__other_dose=OPEN)
     said = call("validate", folder)
     assert (said.code, said.out) == (1, "")
-    assert "doses.csv, subject A: received 7e7 cells/kg on day 0, assigned 1.5e7 (+367 %), and the protocol" in said.err
+    assert (
+        "doses.csv, subject A: received 7e7 cells/kg on day 0, assigned 1.5e7 (+367 %), and the protocol"
+        in said.err
+    )
 
 
 def test_a_rule_that_needs_the_order_says_which_column_to_add(tmp_path):

@@ -91,14 +91,18 @@ def test_recommend_asks_the_same(made, tmp_path):
 def test_subjects_of_one_day_are_unordered_and_named(made, protocol):
     same_day = dict.fromkeys(BY_TIME, "2026-01-01")
     with pytest.raises(StudyError, match="the order of subjects with one enrolled_on"):
-        next_dose(protocol, made(LEVELS, events=DLTS, columns={"enrolled_on": same_day}), rule="boin", target=0.3)
+        next_dose(
+            protocol, made(LEVELS, events=DLTS, columns={"enrolled_on": same_day}), rule="boin", target=0.3
+        )
     by_cohort = {s: "2026-01-01" if s.startswith("02") else "2026-03-01" for s in BY_TIME}
     study = made(LEVELS, events=DLTS, columns={"enrolled_on": by_cohort})
     assert next_dose(protocol, study, rule="boin", target=0.3).dose == "1.5e7 cells/kg"
 
 
 def test_who_has_an_empty_cell_is_named(made, protocol):
-    study = made(LEVELS, events=DLTS, columns={"enrolled_on": {s: d for s, d in DATES.items() if s != "01-003"}})
+    study = made(
+        LEVELS, events=DLTS, columns={"enrolled_on": {s: d for s, d in DATES.items() if s != "01-003"}}
+    )
     with pytest.raises(StudyError, match="the order of 01-003"):
         next_dose(protocol, study, rule="boin", target=0.3)
 

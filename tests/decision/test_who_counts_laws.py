@@ -48,7 +48,9 @@ def drawn(folder, seed: int):
             day = rng.choice([4, 12, 36.4, 50])
             events.append((subject, day, "crs", 3, "astct_2019", "car_t", "yes"))
         if rng.random() < 0.4:
-            events.append((subject, rng.choice([12, 60]), "fever", rng.randint(1, 2), "ctcae_v5", "car_t", "no"))
+            events.append(
+                (subject, rng.choice([12, 60]), "fever", rng.randint(1, 2), "ctcae_v5", "car_t", "no")
+            )
         until = rng.choice([30, 60, 80])
         if rng.random() < 0.2:
             events.append((subject, 20, "withdrawal", "", "", "", ""))
@@ -69,7 +71,9 @@ def answer(protocol, study, rule: str) -> object:
 
 def shuffled(study, seed: int):
     """The same study with the rows of every table in another order."""
-    tables = {name: getattr(study, name) for name in ("subjects", "doses", "observations", "events", "responses")}
+    tables = {
+        name: getattr(study, name) for name in ("subjects", "doses", "observations", "events", "responses")
+    }
     mixed = {name: table.sample(frac=1, random_state=seed) for name, table in tables.items()}
     return replace(study, **mixed)
 
@@ -137,7 +141,13 @@ def test_a_patient_after_all_windows_changes_nobodys_status(protocol, tmp_path):
             before = {p.subject: p for p in patients_of(study, protocol)}
         except StudyError:
             continue
-        row = {"subject": "NEW", "weight_kg": "70", "dose_level": "1.5e7", "followed_until": "3", "enrolment": "99"}
+        row = {
+            "subject": "NEW",
+            "weight_kg": "70",
+            "dose_level": "1.5e7",
+            "followed_until": "3",
+            "enrolment": "99",
+        }
         header = (folder / "subjects.csv").read_text().splitlines()[0].split(",")
         with (folder / "subjects.csv").open("a") as file:
             file.write(",".join(row.get(column, "") for column in header) + "\n")
@@ -205,7 +215,11 @@ def test_a_window_that_is_no_number_decides_nothing_on_the_command_line(tmp_path
     path = tmp_path / "p.toml"
     changed_protocol(path, titration=OPEN)
     path.write_text(path.read_text().replace("value = 28\n", "value = -1\n"))
-    for command in (["lint"], ["design", "--true-dlt", ".1,.2,.3,.4"], ["next", "--study", "nkg2d_phase1_synthetic"]):
+    for command in (
+        ["lint"],
+        ["design", "--true-dlt", ".1,.2,.3,.4"],
+        ["next", "--study", "nkg2d_phase1_synthetic"],
+    ):
         said = call(command[0], str(path), *command[1:])
         assert (said.code, said.out) == (1, "")
         assert "dlt.window_days" in said.err

@@ -168,5 +168,7 @@ def test_a_clause_that_cannot_be_applied_is_refused_by_name():
 
 
 def test_a_text_is_a_clause_in_words(tmp_path):
-    protocol = changed_protocol(tmp_path / "p.toml", stopping=["the sponsor may stop", {"words": "w", "dlt": True}])
+    protocol = changed_protocol(
+        tmp_path / "p.toml", stopping=["the sponsor may stop", {"words": "w", "dlt": True}]
+    )
     assert [c.applied for c in protocol.stopping] == [False, True]

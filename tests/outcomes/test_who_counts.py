@@ -45,7 +45,9 @@ def decided(study, protocol):
 
 @pytest.mark.parametrize("event", ["death", "withdrawal", "lost_to_follow_up", "new_anticancer_therapy"])
 def test_who_leaves_in_the_window_without_a_dlt_is_not_evaluable_and_replaced(made, protocol, event):
-    study = made(THREE, events=[("C", 10, event, "", "", "disease", "no")], columns={"followed_until": {"C": 10}})
+    study = made(
+        THREE, events=[("C", 10, event, "", "", "disease", "no")], columns={"followed_until": {"C": 10}}
+    )
     assert status(study, protocol) == {"A": "evaluable", "B": "evaluable", "C": "not_evaluable"}
     decision = decided(study, protocol)
     assert (decision.action, decision.level, decision.size) == ("treat", 1, 1)
@@ -60,9 +62,17 @@ def test_a_column_says_who_left_and_a_data_cutoff_is_something_else(made, protoc
 
 
 def test_who_leaves_after_the_window_or_after_a_dlt_counts(made, protocol):
-    events = [("A", 40, "death", "", "", "disease", "no"), ("B", 5, *CRS), ("B", 9, "withdrawal", "", "", "", "")]
+    events = [
+        ("A", 40, "death", "", "", "disease", "no"),
+        ("B", 5, *CRS),
+        ("B", 9, "withdrawal", "", "", "", ""),
+    ]
     patients = patients_of(made(THREE, events=events), protocol)
-    assert [(p.status, p.dlt) for p in patients] == [("evaluable", False), ("evaluable", True), ("evaluable", False)]
+    assert [(p.status, p.dlt) for p in patients] == [
+        ("evaluable", False),
+        ("evaluable", True),
+        ("evaluable", False),
+    ]
 
 
 def test_a_second_infusion_that_was_missed_is_known_once_the_patient_has_left(made, protocol):
@@ -72,7 +82,9 @@ def test_a_second_infusion_that_was_missed_is_known_once_the_patient_has_left(ma
 
 
 def test_an_infusion_of_the_second_cycle_does_not_stand_for_one_of_the_first(made, protocol):
-    doses = [(s, day, "car_t", LOW) for s in "AB" for day in (0, 1)] + [("C", day, "car_t", LOW) for day in (0, 14)]
+    doses = [(s, day, "car_t", LOW) for s in "AB" for day in (0, 1)] + [
+        ("C", day, "car_t", LOW) for day in (0, 14)
+    ]
     two_bags = [("A", 0, "car_t", LOW / 2), ("A", 0.1, "car_t", LOW / 2)]
     assert status(made(THREE, doses=doses), protocol)["C"] == "not_evaluable"
     study = made({"A": LOW}, doses=two_bags)
@@ -104,7 +116,9 @@ def test_the_point_of_progression_is_asked_for_where_a_patient_depends_on_it(mad
         patients_of(made(THREE, responses=[("A", 20, "PD")]), protocol)
 
 
-@pytest.mark.parametrize("name", ["Death", "died", "Withdrawal by Subject", "lost to follow-up", "new therapy", "PD"])
+@pytest.mark.parametrize(
+    "name", ["Death", "died", "Withdrawal by Subject", "lost to follow-up", "new therapy", "PD"]
+)
 def test_an_end_in_other_words_is_asked_about(made, protocol, name):
     with pytest.raises(StudyError, match="is not read as one of them; write '"):
         patients_of(made(THREE, events=[("C", 10, name, "", "", "disease", "no")]), protocol)
@@ -125,7 +139,11 @@ def test_one_definition_of_a_day_holds_for_window_and_follow_up(made, protocol):
     follow_up = {"A": 28.4, "B": 27.5, "C": 27.4}
     study = made(THREE, events=[("A", 28.4, *CRS)], columns={"followed_until": follow_up})
     patients = patients_of(study, protocol)
-    assert [(p.status, p.dlt) for p in patients] == [("evaluable", True), ("evaluable", False), ("pending", False)]
+    assert [(p.status, p.dlt) for p in patients] == [
+        ("evaluable", True),
+        ("evaluable", False),
+        ("pending", False),
+    ]
     study = made(THREE, events=[("A", 28.6, *CRS)])
     assert not patients_of(study, protocol)[0].dlt
 
@@ -171,7 +189,9 @@ def test_a_dose_outside_of_the_tolerance_is_asked_about_where_the_protocol_is_si
     assert status(made(THREE), silent) == dict.fromkeys(THREE, "evaluable")
 
 
-@pytest.mark.parametrize(("share", "other"), [(0.8, False), (1.2, False), (0.79, True), (1.21, True), (0.33, True)])
+@pytest.mark.parametrize(
+    ("share", "other"), [(0.8, False), (1.2, False), (0.79, True), (1.21, True), (0.33, True)]
+)
 def test_the_tolerance_holds_both_ways_and_includes_its_ends(made, protocol, share, other):
     doses = [("A", day, "car_t", share * LOW) for day in (0, 1)]
     (patient,) = patients_of(made({"A": LOW}, doses=doses), protocol)
@@ -231,7 +251,10 @@ def test_the_population_of_the_expansion_is_a_point_where_the_protocol_names_it(
 
 
 def test_a_column_that_says_who_is_of_another_part_is_not_passed_over(made, protocol):
-    for column, cells in (("phase", PHASE), ("cohort", {s: "expansion" if s > "M06" else "dose 2" for s in MANY})):
+    for column, cells in (
+        ("phase", PHASE),
+        ("cohort", {s: "expansion" if s > "M06" else "dose 2" for s in MANY}),
+    ):
         with pytest.raises(StudyError, match="the protocol does not say whom the escalation counts"):
             patients_of(made(MANY, columns={column: cells}), protocol)
 

@@ -21,9 +21,7 @@ def need_pyarrow(file: str) -> Problem | None:
     return Problem("Parquet needs pyarrow, which is not installed", remedy, file=file)
 
 
-def read_parquet_table(
-    path: Path, *, may_be_empty: bool = False
-) -> tuple[RawTable | None, list[Problem]]:
+def read_parquet_table(path: Path, *, may_be_empty: bool = False) -> tuple[RawTable | None, list[Problem]]:
     """Read one Parquet file. Return its table (None where none can be made) and its Problems.
 
     Row 2 is the first record, as in a CSV. No record is a Problem unless the table `may_be_empty`.
