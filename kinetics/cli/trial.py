@@ -75,7 +75,8 @@ def next_dose(
 
     A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says; who has
     left (`off_study_on`, or an event such as death or withdrawal) is not evaluable and replaced. Stopping
-    clauses of the protocol are applied and shown. With --ahead the decision tree: what the rule will say after every outcome of the next cohorts.
+    clauses of the protocol are applied and shown. With --ahead the decision tree: what the rule will say
+    after every outcome of the next cohorts.
 
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """

@@ -307,8 +307,8 @@ class _Facts:
     """
 
     subject: str
-    doses: list[Event]
-    events: list[Event]
+    doses: Sequence[Event]
+    events: Sequence[Event]
     infusions: DataFrame
     infusion_days: list[float]
     start: float | None
@@ -319,7 +319,7 @@ class _Facts:
     progressed: float
 
     @property
-    def toxic(self) -> list[Event]:
+    def toxic(self) -> Sequence[Event]:
         """The events that are DLTs."""
         return [event for event in self.events if event.get("dlt") == "yes"]
 

@@ -23,9 +23,7 @@ __all__ = [
     "unlike_assigned",
 ]
 
-USUAL_TOLERANCE = (
-    0.2  # a share; registries of cell products allow it, as the CD5 nanobody CAR-T's (trialx.com)
-)
+USUAL_TOLERANCE = 0.2  # a share; registries allow it, as of a CD5 CAR-T (trialx.com 300228)
 ROUNDING = 0.01  # a share within which a dose is its level where the protocol gives no tolerance: a guess
 SLACK = 1e-6  # a share that is lost in dividing by the weight
 
@@ -78,7 +76,8 @@ def other_dose_problems(
         for subject in sorted(set(doses["subject"])):
             if subject in weights.index and isnan(float(weights[subject])):
                 what = "no weight: the dose received per kg cannot be compared with its level"
-                yield Problem(what, "fill weight_kg", "subjects.csv", None, str(subject), "weight_kg")
+                subject = str(subject)
+                yield Problem(what, "fill it", "subjects.csv", subject=subject, column="weight_kg")
     open_fields = [
         field
         for field, point in (
@@ -108,11 +107,10 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
     if unit not in ("cells", "cells/kg") or not is_numeric_dtype(study.subjects[level_column]):
         return []
     likeness: dict[str, dict[str, float]] = {}  # product -> subject -> the dose nearest to the level
-    for (subject, product), rows in study.doses[study.doses["unit"] == "cells"].groupby(
-        ["subject", "product"]
-    ):
-        assigned = float(study.subjects[level_column][subject])
-        weight = float(study.subjects["weight_kg"][subject])
+    cells = study.doses[study.doses["unit"] == "cells"]
+    for (subject, product), rows in cells.groupby(["subject", "product"]):
+        assigned = float(study.subjects[level_column][str(subject)])
+        weight = float(study.subjects["weight_kg"][str(subject)])
         scale = 1 / weight if unit == "cells/kg" else 1.0
         if isnan(assigned * scale) or assigned <= 0:
             continue
@@ -128,8 +126,8 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
     if not product or 2 * alike[product] < len(likeness[product]):
         return []
     return [
-        f"{subject}: {level_column} is {_amount(float(study.subjects[level_column][subject]))} {unit}, and the "
-        f"nearest of its doses of {product} is {100 * (ratio - 1):+.0f} % off"
+        f"{subject}: {level_column} is {_amount(float(study.subjects[level_column][subject]))} {unit}, and "
+        f"the nearest of its doses of {product} is {100 * (ratio - 1):+.0f} % off"
         for subject, ratio in likeness[product].items()
         if abs(ratio - 1) > USUAL_TOLERANCE + SLACK
     ]
@@ -139,7 +137,7 @@ def _other_dose(study: Study, protocol: Protocol, subject: str, level: int) -> O
     """The dose of a subject that is outside of the tolerance around its level; None where none is."""
     doses = study.doses
     infusions = doses[(doses["subject"] == subject) & (doses["product"] == protocol.level_product)]
-    weight = float(study.subjects["weight_kg"][subject])
+    weight = float(study.subjects["weight_kg"][str(subject)])
     per_kg = protocol.level_unit == "cells/kg"
     comparable = infusions["unit"].eq("cells").all() and not (per_kg and isnan(weight))
     if infusions.empty or not comparable:
@@ -204,7 +202,7 @@ def infusion_days(infusions: DataFrame) -> list[float]:
 
 
 def first_cycle_of(protocol: Protocol, infusions: DataFrame) -> DataFrame:
-    """The infusions of the first cycle: by their cycle numbers, or by their days where all have one number."""
+    """The infusions of the first cycle: by cycle number, or by their days where all have one number."""
     dosing = protocol.dosing[protocol.level_product]
     if infusions.empty or dosing.cycles == 1:
         return infusions
