@@ -383,8 +383,8 @@ def events(table: pd.DataFrame, graded: pd.DataFrame, rng: np.random.Generator) 
 def outcomes(
     table: pd.DataFrame, happened: pd.DataFrame, seen: pd.DataFrame, assessed: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """subjects with `last_known_alive` and the order of enrolment, and events with deaths and other therapies: ungraded, no adverse
-    events.
+    """subjects with `last_known_alive` and the order of enrolment, and events with deaths and other
+    therapies: ungraded, no adverse events.
     """
     rng, rows, alive = np.random.default_rng(OUTCOME_SEED), [], []
     for s in table.itertuples():

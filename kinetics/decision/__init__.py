@@ -6,6 +6,7 @@ Which module to open for what, in the order in which they build on each other:
 - `power_model`: the same without a fit, from samples and the power model of dose.
 - `regression`: exposure-response, a proportional-odds regression that uses the uncertainty of exposures.
 - `outcome_regressions`: those of a study's CRS, DLT and response, with their priors.
+- `treated_so_far`: who counts, in which order, and which stopping clauses are met, before any rule is asked.
 - `seen_patients`: what a study says of each patient, as the joint model takes it.
 - `wording`: a recommendation in sentences.
 - `recommendation`: the recommended dose with its reasons.

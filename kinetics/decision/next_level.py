@@ -330,7 +330,7 @@ def asked_rule(
                 escalation_only=True,
             )
         asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
-    return AskedRule(chosen, kind, asked, history, responded, exposure)
+    return AskedRule(chosen, kind, asked, history, responded, exposure=exposure)
 
 
 def _open_levels(

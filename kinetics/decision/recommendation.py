@@ -3,7 +3,8 @@
 The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. A rule
 that looks at responses (BOIN12) has an OBD in the place of the MTD. Of the levels below, those compete that
 have an evaluable patient and whose P(DLT rate above the limit) is below the joint rule's bound. The one of
-greatest expected utility is recommended, unless no level is likely to have responses. Nothing is recommended while the rule has not ended.
+greatest expected utility is recommended, unless no level is likely to have responses. Nothing is recommended
+while the rule has not ended.
 
 In a trial that the joint rule has run (`rule="joint"`, or a protocol whose rule it is) that rule says when
 the trial ends and which levels are closed; the protocol's rule still stands beside it.
@@ -59,14 +60,15 @@ NEXT = 3  # patients of the imagined next cohort
 class Recommendation:
     """The recommended dose, the reasons for it, and the tables that it rests on.
 
-    `state`: "recommended", "none" (no level can be recommended), "open" (the trial has not ended) or "stopped"
-    (a stopping clause of the protocol is met; `stopping` lists them all). `mtd` is that of the protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same
-    patients. `near_best` are the levels that may be recommended and whose expected utility lies within two
-    points of the recommended level's. `sentences` give the answer in words, the action first. One row of
-    `levels` is a level, of `sensitivity` a set of weights, of `slopes` an outcome and exposure, of
-    `next_patients` a number of DLTs among three more, of `strata` a stratum and rate, of `outcomes` a
-    subject, of `proportionality` an exposure. `uncounted` are DLTs that no level counts, `notes` what a reader
-    should know of how the tables were read.
+    `state`: "recommended", "none" (no level can be recommended), "open" (the trial has not ended) or
+    "stopped" (a stopping clause of the protocol is met; `stopping` lists them all). `mtd` is that of the
+    protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same patients.
+    `near_best` are the levels that may be recommended and whose expected utility lies within two points of
+    the recommended level's. `sentences` give the answer in words, the action first. One row of `levels` is a
+    level, of `sensitivity` a set of weights, of `slopes` an outcome and exposure, of `next_patients` a number
+    of DLTs among three more, of `strata` a stratum and rate, of `outcomes` a subject, of `proportionality` an
+    exposure. `uncounted` are DLTs that no level counts, `notes` what a reader should know of how the tables
+    were read.
 
     >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
@@ -308,8 +310,8 @@ def _of_the_tables(so_far: TreatedSoFar) -> list[str]:
     outside = [p.subject for p in so_far.patients if p.outside]
     if outside:
         text.append(
-            f"Not of the escalation: {', '.join(outside)}. The joint model counts them; the protocol's rule and "
-            "the counts of DLTs do not."
+            f"Not of the escalation: {', '.join(outside)}. The joint model counts them; the protocol's rule "
+            "and the counts of DLTs do not."
         )
     return [*text, *(f"Note: {note}." for note in so_far.notes)]
 

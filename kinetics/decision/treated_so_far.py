@@ -1,4 +1,4 @@
-"""What a dose decision looks at before its rule: order of enrolment, stopping clauses, DLTs at no level, notes.
+"""What a dose decision looks at before its rule: the order of enrolment, stopping clauses, DLTs at no level.
 
 `kinetics next` and `kinetics recommend` ask the same questions here, so that they cannot answer differently.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, permutations, product
 from math import factorial, prod
 from typing import Any
@@ -132,10 +132,8 @@ def nobody_counts(decision: Decision, study: Study | None, history: Sequence[Coh
         return decision
     treated = study.doses["subject"].nunique()
     patients = "1 patient was" if treated == 1 else f"{treated} patients were"
-    changed = vars(decision) | {
-        "would_change": f"a patient who counts: {patients} treated, and none counts at a level"
-    }
-    return Decision(**changed)
+    would = f"a patient who counts: {patients} treated, and none counts at a level"
+    return replace(decision, would_change=would)
 
 
 def _notes(study: Study, patients: Sequence[Patient]) -> Iterator[str]:

@@ -33,8 +33,8 @@ def sentences(
 
     `decision` is the protocol's, `joint` that of the joint rule, `ended` the one that says whether the trial
     has ended. `levels` are the rows of the table of levels, lowest first, `sensitivity` those of the table of
-    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended. `stop` is the decision
-    where a stopping clause is met.
+    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended. `stop` is the
+    decision where a stopping clause is met.
     """
     name = protocol.level_name
     text = []

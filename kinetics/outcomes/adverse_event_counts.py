@@ -28,10 +28,10 @@ def adverse_events(
     Columns: the column `by`; grading_system ("" where none is written); event; n (subjects of the group with
     a dose of anything); subjects (of those, with the event); grade_1 to grade_5 (by worst grade);
     grade_3_or_more; ungraded (no grade at all). An event graded by two systems has a row in each. Grade 0 is
-    no event, nor is what became of a subject (an ungraded death, a new anticancer therapy). A group without the event has a row of
-    zeros. `attribution` keeps only the events attributed to these products, such as ["car_nk", "car_t"].
-    InputError for one to which no event is attributed, StudyError where the study has no column `by` or
-    `attribution`.
+    no event, nor is what became of a subject (an ungraded death, a new anticancer therapy). A group without
+    the event has a row of zeros. `attribution` keeps only the events attributed to these products, such as
+    ["car_nk", "car_t"]. InputError for one to which no event is attributed, StudyError where the study has no
+    column `by` or `attribution`.
     """
     check_by(study, by)
     dosed = set(study.doses["subject"])

@@ -332,8 +332,8 @@ class _Facts:
     """
 
     subject: str
-    doses: list[Event]
-    events: list[Event]
+    doses: Sequence[Event]
+    events: Sequence[Event]
     infusions: DataFrame
     infusion_days: list[float]
     starts: list[float]
@@ -344,7 +344,7 @@ class _Facts:
     progressed: float
 
     @property
-    def toxic(self) -> list[Event]:
+    def toxic(self) -> Sequence[Event]:
         """The events that are DLTs."""
         return [event for event in self.events if event.get("dlt") == "yes"]
 

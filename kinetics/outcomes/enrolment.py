@@ -24,10 +24,10 @@ ENROLMENT = "enrolment"
 
 
 def enrolment_order(study: Study) -> dict[str, float]:
-    """Subject -> its place in the order of enrolment: a day, or a sequence number. Equal places are unordered.
+    """Subject -> its place in the order of enrolment: a day, or a sequence number.
 
-    Subjects whose cells are empty are left out; without either column nobody is in it. StudyError with every
-    cell that cannot be read, and where the two columns contradict each other.
+    Equal places are unordered. Subjects whose cells are empty are left out; without either column nobody is
+    in it. StudyError with every cell that cannot be read, and where the two columns contradict each other.
     """
     columns = study.subjects.columns
     problems: list[Problem] = []
@@ -57,7 +57,12 @@ def _read(cells: Series, column: str, wanted: str) -> tuple[dict[str, float], li
         if isnan(place):
             what = f"not {wanted.partition(':')[0]}"
             problem = Problem(
-                what, f"write {wanted}", "subjects.csv", None, str(subject), column, value=str(cell)
+                what,
+                f"write {wanted}",
+                file="subjects.csv",
+                subject=str(subject),
+                column=column,
+                value=str(cell),
             )
             problems.append(problem)
         else:
@@ -85,7 +90,7 @@ def _repeated(numbers: dict[str, float]) -> Iterator[Problem]:
     for subject, number in numbers.items():
         if number in owners:
             what = f"has the sequence number {number:g} of {owners[number]}"
-            yield Problem(what, "number each subject once", "subjects.csv", None, subject, ENROLMENT)
+            yield Problem(what, "number each subject once", "subjects.csv", subject=subject, column=ENROLMENT)
         owners.setdefault(number, subject)
 
 

@@ -115,7 +115,7 @@ def _column_problems(
     for subject, cell in study.subjects[column].items():
         if _word(cell) == "":
             remedy = f"fill it: `{field}` of the protocol says by it whom the escalation counts"
-            yield Problem("the cell is empty", remedy, "subjects.csv", None, str(subject), column)
+            yield Problem("the cell is empty", remedy, "subjects.csv", subject=str(subject), column=column)
 
 
 def _backfill_words(study: Study) -> Iterator[Problem]:
@@ -124,7 +124,14 @@ def _backfill_words(study: Study) -> Iterator[Problem]:
         word = _word(cell)
         if word not in ("yes", "no", ""):
             remedy = "write yes or no, or say in `escalation.backfilled` of the protocol what is backfill"
-            yield Problem("not yes or no", remedy, "subjects.csv", None, str(subject), BACKFILL, word)
+            yield Problem(
+                "not yes or no",
+                remedy,
+                file="subjects.csv",
+                subject=str(subject),
+                column=BACKFILL,
+                value=word,
+            )
 
 
 def _unread_parts(study: Study, protocol: Protocol) -> Iterator[Problem]:

@@ -24,9 +24,7 @@ __all__ = [
 ]
 
 SIZES = {"cells/kg": "weight_kg", "cells/m2": "surface_m2"}  # unit of the levels -> column of subjects.csv
-USUAL_TOLERANCE = (
-    0.2  # a share; registries of cell products allow it, as the CD5 nanobody CAR-T's (trialx.com)
-)
+USUAL_TOLERANCE = 0.2  # a share; registries allow it, as of a CD5 CAR-T (trialx.com 300228)
 ROUNDING = 0.01  # a share within which a dose is its level where the protocol gives no tolerance: a guess
 SLACK = 1e-6  # a share that is lost in dividing by the weight
 
@@ -78,8 +76,8 @@ def other_dose_problems(
     if column is not None:
         for subject in sorted(set(doses["subject"])):
             if subject in study.subjects.index and isnan(_size(study, protocol, str(subject))):
-                what = f"no {column}: the dose received in {protocol.level_unit} cannot be compared with its level"
-                yield Problem(what, f"fill {column}", "subjects.csv", None, str(subject), column)
+                what = f"no {column}: the dose in {protocol.level_unit} cannot be compared with its level"
+                yield Problem(what, "fill it", "subjects.csv", subject=str(subject), column=column)
     open_fields = [
         field
         for field, point in (
@@ -109,11 +107,10 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
     if unit not in ("cells", "cells/kg") or not is_numeric_dtype(study.subjects[level_column]):
         return []
     likeness: dict[str, dict[str, float]] = {}  # product -> subject -> the dose nearest to the level
-    for (subject, product), rows in study.doses[study.doses["unit"] == "cells"].groupby(
-        ["subject", "product"]
-    ):
-        assigned = float(study.subjects[level_column][subject])
-        weight = float(study.subjects["weight_kg"][subject])
+    cells = study.doses[study.doses["unit"] == "cells"]
+    for (subject, product), rows in cells.groupby(["subject", "product"]):
+        assigned = float(study.subjects[level_column][str(subject)])
+        weight = float(study.subjects["weight_kg"][str(subject)])
         scale = 1 / weight if unit == "cells/kg" else 1.0
         if isnan(assigned * scale) or assigned <= 0:
             continue
@@ -129,8 +126,8 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
     if not product or 2 * alike[product] < len(likeness[product]):
         return []
     return [
-        f"{subject}: {level_column} is {_amount(float(study.subjects[level_column][subject]))} {unit}, and the "
-        f"nearest of its doses of {product} is {100 * (ratio - 1):+.0f} % off"
+        f"{subject}: {level_column} is {_amount(float(study.subjects[level_column][subject]))} {unit}, and "
+        f"the nearest of its doses of {product} is {100 * (ratio - 1):+.0f} % off"
         for subject, ratio in likeness[product].items()
         if abs(ratio - 1) > USUAL_TOLERANCE + SLACK
     ]
@@ -162,7 +159,7 @@ def _other_dose(study: Study, protocol: Protocol, subject: str, level: int) -> O
 
 
 def _size(study: Study, protocol: Protocol, subject: str) -> float:
-    """What cells are divided by to give the unit of the levels: body weight [kg] or surface [m2]; 1 for cells.
+    """What cells are divided by to give the unit of the levels: weight [kg], surface [m2], or 1.
 
     NaN where it is not known.
     """
@@ -244,7 +241,7 @@ def infusion_days(infusions: DataFrame) -> list[float]:
 
 
 def first_cycle_of(protocol: Protocol, infusions: DataFrame) -> DataFrame:
-    """The infusions of the first cycle: by their cycle numbers, or by their days where all have one number."""
+    """The infusions of the first cycle: by cycle number, or by their days where all have one number."""
     if infusions.empty:
         return infusions
     if infusions["cycle"].nunique() > 1:

@@ -7,7 +7,7 @@ that somebody has to answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pandas import isna
@@ -86,7 +86,7 @@ def event_problem(event: Event, what: str, remedy: str, column: str = "") -> Pro
     row = int(event["row"]) if "row" in event else None
     grade = "" if isna(event["grade"]) else f" of grade {event['grade']:g} ({event['grading_system']})"
     text = f"{event['event']}{grade} on day {event['time']:g}: {what}"
-    return Problem(text, remedy, "events.csv", row, str(event["subject"]), column)
+    return Problem(text, remedy, "events.csv", row, str(event["subject"]), column=column)
 
 
 def dlt_problems(study: Study, protocol: Protocol) -> Iterator[Problem]:
@@ -117,7 +117,9 @@ def dlt_problems(study: Study, protocol: Protocol) -> Iterator[Problem]:
             yield event_problem(event, what, f"{remedy}, or add an endpoint", "grading_system")
 
 
-def triggered(protocol: Protocol, doses: list[Event], events: list[Event], start: float | None) -> bool:
+def triggered(
+    protocol: Protocol, doses: Sequence[Event], events: Sequence[Event], start: float | None
+) -> bool:
     """Whether a subject had an event that ends the titration. `start`: the day on which its window began."""
     return any(
         _fires(trigger, event, doses, protocol, start) == "yes"
@@ -127,7 +129,7 @@ def triggered(protocol: Protocol, doses: list[Event], events: list[Event], start
 
 
 def trigger_problems(
-    protocol: Protocol, doses: list[Event], events: list[Event], start: float | None
+    protocol: Protocol, doses: Sequence[Event], events: Sequence[Event], start: float | None
 ) -> Iterator[Problem]:
     """Events of a subject that would end the titration but for a scale, an attribution or a missing grade."""
     for event in events:
@@ -143,7 +145,7 @@ def trigger_problems(
                 break
 
 
-def _trigger_problem(event: Event, trigger: Trigger, protocol: Protocol, doses: list[Event]) -> Problem:
+def _trigger_problem(event: Event, trigger: Trigger, protocol: Protocol, doses: Sequence[Event]) -> Problem:
     """Why it cannot be told whether an event is a trigger."""
     triggers = ", ".join(sorted({t.system for t in _triggers(protocol) if t.term in ("any", event["event"])}))
     question = "it may end the titration, and"
@@ -169,13 +171,13 @@ def _triggers(protocol: Protocol) -> tuple[Trigger, ...]:
     return protocol.titration.triggers.value or ()
 
 
-def _dosed(protocol: Protocol, doses: list[Event]) -> frozenset[str]:
-    """The products to which an event may be attributed: those of the protocol, and what the subject was given."""
+def _dosed(protocol: Protocol, doses: Sequence[Event]) -> frozenset[str]:
+    """The products to which an event may be attributed: the protocol's, and what the subject was given."""
     return frozenset([*protocol.dosing, *(str(dose["product"]) for dose in doses)])
 
 
 def _fires(
-    trigger: Trigger, event: Event, doses: list[Event], protocol: Protocol, start: float | None
+    trigger: Trigger, event: Event, doses: Sequence[Event], protocol: Protocol, start: float | None
 ) -> Answer:
     """Whether an event is a trigger's term, grade and attribution, within its time."""
     if trigger.term not in ("any", event["event"]) or not _in_time(trigger, event, doses, protocol, start):
@@ -200,9 +202,9 @@ def _scale_of(trigger: Trigger, event: Event, protocol: Protocol) -> Answer:
 
 
 def _in_time(
-    trigger: Trigger, event: Event, doses: list[Event], protocol: Protocol, start: float | None
+    trigger: Trigger, event: Event, doses: Sequence[Event], protocol: Protocol, start: float | None
 ) -> bool:
-    """Whether an event lies between the first infusion of the trigger's products and the end of its window."""
+    """Whether an event lies from the first infusion of the trigger's products to the end of its window."""
     infusions = [float(dose["time"]) for dose in doses if dose["product"] in trigger.after]
     if not infusions or not from_day(float(event["time"]), min(infusions)):
         return False

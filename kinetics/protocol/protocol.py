@@ -67,7 +67,6 @@ class Lint:
         lines = []
         if self.open:
             count = len({point.number for point in self.open})
-            numbers = [point.number for point in (*self.open, *self.settled)]
             lines.append(
                 f"{count} of {POINTS} points are open: the protocol decides nothing before they are settled"
             )

@@ -573,8 +573,9 @@ class StoppingClause(Spec):
     `resumed`: the safety board let the trial go on after so many patients, so only one more stops it again.
 
     >>> from kinetics.protocol.tables import StoppingClause
-    >>> StoppingClause(words="one death by the treatment", grade=5).applied
-    True
+    >>> clause = StoppingClause(words="one death by the treatment", grade=5)
+    >>> clause.applied, clause.stops_at
+    (True, 1)
     >>> StoppingClause(words="the sponsor may end the trial").applied
     False
     """
@@ -610,9 +611,8 @@ class StoppingClause(Spec):
         if self.grade is not None and self.grade < FATAL and self.system is None:
             raise ValueError('a grade is of a scale; add `system`, for example system = "astct_2019"')
         if self.resumed is not None and self.resumed.patients < self.count:
-            raise ValueError(
-                f"resumed after {self.resumed.patients} patients, the clause stops at {self.count}; correct one"
-            )
+            after = f"resumed after {self.resumed.patients} patients"
+            raise ValueError(f"{after}, and the clause stops at {self.count}; correct one of them")
         return self
 
     @property

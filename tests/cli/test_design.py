@@ -302,7 +302,8 @@ def test_next_reads_the_study_and_says_the_mtd_with_its_clause():
     assert answer["deviations"] == []
     assert len(answer["patients"]) == 12
     assert set(answer["patients"][0]) == {
-        "subject", "level", "status", "dlt", "trigger", "why", "followed", "outside", "other_dose", "assigned",
+        "subject", "level", "status", "dlt", "trigger", "why", "followed", "outside", "other_dose",
+        "assigned",
     }  # fmt: skip
     assert [state["applied"] for state in answer["stopping"]] == [True, True, False]
     assert not any(state["met"] for state in answer["stopping"])

@@ -1,4 +1,4 @@
-"""`kinetics next`, `recommend` and `validate` on a user's own files: stopping clauses, other doses, zero counts."""
+"""`kinetics next`, `recommend` and `validate` on small trials: stopping clauses, other doses, zero counts."""
 
 from __future__ import annotations
 

@@ -367,7 +367,7 @@ def test_a_cohort_may_have_rates_of_its_own(study, protocol):
 # ----------------------------------------------------------------------------------------------- protocol
 
 
-def test_the_expansion_changes_nothing_of_the_ten_points(protocol):
+def test_the_expansion_changes_nothing_of_the_points(protocol):
     assert lint(protocol).as_dict() == lint(protocol.model_copy(update={"expansion": None})).as_dict()
 
 

@@ -30,7 +30,7 @@ def protocol(tmp_path_factory):
 
 
 def drawn(folder, seed: int):
-    """A trial of up to nine patients, some toxic, some gone early, some overdosed, some still in their window."""
+    """A trial of up to nine patients: some toxic, some gone early, some overdosed, some in their window."""
     rng = random.Random(seed)
     levels: dict[str, float] = {}
     numbers = rng.sample(range(1, 99), 9)

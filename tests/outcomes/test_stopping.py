@@ -1,4 +1,4 @@
-"""Stopping clauses as data: what they count, what they ask about, and how the safety board's answer lifts them."""
+"""Stopping clauses as data: what they count, what they ask about, and how the safety board lifts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running trial as a user has it: a study folder of a few rows, and the synthetic protocol with fields changed.
+"""A running trial as a user has it: a study folder of a few rows, and the synthetic protocol changed.
 
 Everything here is made up.
 """
