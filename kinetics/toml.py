@@ -41,7 +41,7 @@ class Spec(BaseModel):
     write a whole number
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     refusal: ClassVar[type[InputError]] = PlanError
 
     def __init__(self, /, **values: Any) -> None:
@@ -191,6 +191,7 @@ def _problem(error: ErrorDetails, place: _Place, spec: type[Spec]) -> Problem:
 _NOT = {  # how the type of an error of pydantic's begins -> what is wrong
     "bool_": "not true or false",
     "dict_type": "not a table",
+    "finite_number": "not a finite number",
     "float_": "not a number",
     "int_": "not a whole number",
     "list_type": "not a list",
@@ -325,6 +326,9 @@ def _in_words(annotation: Any, limits: Sequence[Any] = (), *, table: str = "") -
 
     `limits` are pydantic's notes on it, and `table` is the header in brackets where it is a table.
     """
+    of_types = [part for part in get_args(annotation) if part is not NoneType]
+    if get_origin(annotation) in (Union, UnionType) and len(of_types) == 1:
+        annotation = of_types[0]  # a value that may be left out
     if get_origin(annotation) is Annotated:
         limits = get_args(annotation)[1:]
     annotation = _plain(annotation)

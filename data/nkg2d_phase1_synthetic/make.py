@@ -383,8 +383,8 @@ def events(table: pd.DataFrame, graded: pd.DataFrame, rng: np.random.Generator) 
 def outcomes(
     table: pd.DataFrame, happened: pd.DataFrame, seen: pd.DataFrame, assessed: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """subjects with `last_known_alive`, and events with deaths and other therapies: ungraded, no adverse
-    events.
+    """subjects with `last_known_alive` and the order of enrolment, and events with deaths and other
+    therapies: ungraded, no adverse events.
     """
     rng, rows, alive = np.random.default_rng(OUTCOME_SEED), [], []
     for s in table.itertuples():
@@ -402,7 +402,8 @@ def outcomes(
         alive.append(died if died < CLOSED else round(CLOSED - 21 * follow, 1))
     later = pd.DataFrame(rows, columns=["subject", "time", "event"]).assign(attribution="disease", dlt="no")
     both = pd.concat([happened, later]).astype({"grade": "Int64"})
-    return table.assign(last_known_alive=alive), both.sort_values(["subject", "time"], kind="stable")
+    followed = table.assign(last_known_alive=alive, enrolment=range(1, len(table) + 1))
+    return followed, both.sort_values(["subject", "time"], kind="stable")
 
 
 def main(folder: Path = HERE, seed: int = SEED) -> None:

@@ -25,7 +25,7 @@ from kinetics.decision import (
     truth_problems,
 )
 from kinetics.errors import PlanError, Problem
-from kinetics.protocol import Protocol, assumed
+from kinetics.protocol import CODINGS, Protocol, assumed, rule_name, stated
 
 __all__ = ["COMPARED", "Asked", "design_comparison"]
 
@@ -63,8 +63,8 @@ def design_comparison(
     report: Callable[[int, int], None],
 ) -> tuple[dict[str, Any], str]:
     """The answer and the text of designs compared. PlanError with every number that cannot be true."""
-    limit = protocol.mtd.overdose_above if limit is None else limit
     setting = setting_of(protocol, limit)
+    limit = setting.joint.limit
     truth = None
     if not asked.truths:
         if problems := list(_problems(protocol, asked)):
@@ -78,8 +78,8 @@ def design_comparison(
         setting, truth, trials=count, seed=seed, folder=folder, jobs=jobs, report=report
     )
     designs = [rule, *(name for name in compared.designs if name != rule)]
-    assumptions = list(_assumptions(asked, setting.wanted, setting.joint.most))
-    assumptions += assumed(setting.joint)
+    assumptions = list(_assumptions(protocol, asked, setting.wanted, setting.joint.most))
+    assumptions += assumed(setting.joint, protocol)
     names = [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)]
     answer: dict[str, Any] = {
         "protocol": protocol.title,
@@ -101,6 +101,7 @@ def design_comparison(
             }
             for name in compared.truths
         },
+        "stated": stated(protocol, "joint"),
         "assumed": assumptions,
         "folder": None if folder is None else str(folder),
     }
@@ -119,6 +120,7 @@ def design_comparison(
         *_truth_lines(names, truth, limit),
         *_tables(compared, designs),
         *_gain_lines(compared, rule, designs),
+        *(f"protocol: {line}" for line in stated(protocol, "joint")),
         *(f"assumed: {line}" for line in assumptions),
     ]
     return answer, "\n".join(lines)
@@ -156,11 +158,12 @@ def _truth(protocol: Protocol, asked: Asked, limit: float) -> Truth:
     )
 
 
-def _assumptions(asked: Asked, wanted: float, most: int) -> Iterator[str]:
+def _assumptions(protocol: Protocol, asked: Asked, wanted: float, most: int) -> Iterator[str]:
     """What the simulation stands on that nobody gave, a sentence each."""
     yield "DLT, CRS grade, response and its depth of a patient are known before the next decision"
-    rest = "its MTD is then the highest level that could be one"
-    yield f"the protocol's rule ends with {most} patients at most; {rest}"
+    if rule_name(protocol) in CODINGS:
+        rest = "its MTD is then the highest level that could be one"
+        yield f"the protocol's rule ends with {most} patients at most; {rest}"
     yield "within a level the log odds of DLT and response rise by 0.8 per SD of ln exposure"
     yield "CRS grades by proportional odds, depth of response normal, SD 25 % (guesses)"
     if asked.truths:

@@ -3,7 +3,7 @@
 boin12 looks at responses, pkboin12 at responses and exposures. joint and recommend are compared with these
 and with the protocol's rule (`kinetics.cli.design_comparison`). Every other rule, and joint too, is simulated
 in calendar time, with BOIN and the protocol's rule, which wait for every DLT window, beside it. All rules and
-truths meet the same patients.
+truths meet the same patients. "protocol" is the rule of the protocol's [design], or its 3+3.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pandas import DataFrame
 
 from kinetics.cli.console import print_result
 from kinetics.cli.design_comparison import COMPARED, TRIALS as TRIALS_COMPARED, Asked, design_comparison
-from kinetics.cli.options import Json, ProtocolFile, TargetRate
+from kinetics.cli.options import ArmName, Json, ProtocolFile, TargetRate
 from kinetics.decision import (
     AT_RESPONSES,
     MONTH,
@@ -37,7 +37,18 @@ from kinetics.escalation import (
     RawExposures,
     response_characteristics,
 )
-from kinetics.protocol import RULES, Protocol, assumed, read_protocol, rule_of, settled
+from kinetics.outcomes import one_arm
+from kinetics.protocol import (
+    CODINGS,
+    RULES,
+    Protocol,
+    assumed,
+    read_protocol,
+    rule_name,
+    rule_of,
+    settled,
+    stated,
+)
 from kinetics.streams import LARGEST_SEED
 
 __all__ = ["TriggerWithoutDlt", "TrueDlt", "design_trials", "numbers_of", "planned_patients"]
@@ -117,6 +128,7 @@ def design_trials(
         typer.Option(help="Keep the trials in this folder; the same command goes on. Not for boin12."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side; boin12 has one.")] = 1,
+    arm: ArmName = None,
     as_json: Json = False,
 ) -> None:
     """What a rule does in simulated trials, if these are the true probabilities.
@@ -132,7 +144,10 @@ def design_trials(
     --true-response .1,.2,.4,.4` or `kinetics design trials nkg2d_phase1_synthetic --rule joint --truths
     shipped --trials 200 --jobs 4 --out runs/designs`
     """
-    content = settled(read_protocol(protocol), protocol)
+    content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
+    rule = _own_name(content, rule, target)
+    if rule == "pkboin12" and wanted_exposure is None:
+        wanted_exposure = content.design.wanted_exposure.value
     given = _Given(
         dlt=bool(true_dlt),
         responses=bool(true_response),
@@ -191,6 +206,17 @@ def design_trials(
     else:
         result, text = _with_responses(content, settings, texts)
     print_result(result, text, as_json)
+
+
+def _own_name(protocol: Protocol, rule: str, target: float | None) -> str:
+    """The rule asked; of a protocol whose own rule is no 3+3, that rule's name."""
+    if rule != "protocol" or rule_name(protocol) in CODINGS:
+        return rule
+    own = rule_name(protocol)
+    if target is not None:
+        what = f"the target {target:g} is given, and the protocol has its own"
+        raise PlanError(Problem(what, f"leave --target out, or ask by the rule's name: --rule {own}"))
+    return own
 
 
 def _default_trials(rule: str) -> int:
@@ -320,7 +346,7 @@ def numbers_of(option: str, text: str) -> list[float]:
 
 def planned_patients(protocol: Protocol) -> int:
     """The greatest number of patients that the protocol plans; 0 where it plans none."""
-    return (protocol.size.planned.value or (0, 0))[1]
+    return protocol.design.max_patients.value or (protocol.size.planned.value or (0, 0))[1]
 
 
 def _level_names(protocol: Protocol) -> list[str]:
@@ -350,14 +376,15 @@ def _with_responses(
     )
     doses = simulated.doses
     planned = planned_patients(protocol)
-    above = protocol.mtd.overdose_above
+    above = protocol.overdose_above
     assumptions = [
         "DLT and response of a patient are independent, and both are known before the next decision",
-        *assumed(rule),
+        *assumed(rule, protocol),
     ]
     answer = {
         "protocol": protocol.title,
         "rule": "boin12",
+        "stated": stated(protocol, "boin12"),
         "method": "simulation",
         "states": doses.states,
         "levels": _level_names(protocol),
@@ -402,6 +429,7 @@ def _with_responses(
         f"expected N {doses.expected_n:.2f}, at most {doses.max_n}; expected DLTs {doses.expected_dlt:.2f}, "
         f"responses {sum(simulated.responses):.2f}; {100 * doses.overdosing(above):.1f} % of patients at a "
         f"level whose true P(DLT) is above {above:g}",
+        *(f"protocol: {line}" for line in stated(protocol, "boin12")),
         *(f"assumed: {line}" for line in assumptions),
     ]
     return answer, "\n".join(lines)
@@ -432,11 +460,8 @@ def _in_calendar_time(
     problems = list(truth_problems(len(protocol.levels), dlt=truth, response=responses))
     if settings.rule in COMPARED and problems:
         raise PlanError(problems)
-    names = list(dict.fromkeys([settings.rule, *WAITING]))
-    rules = {
-        name: rule_of(protocol, name, target=None if name == "protocol" else settings.target)
-        for name in names
-    }
+    names = _side_by_side(protocol, settings.rule)
+    rules = {name: rule_of(protocol, name, target=_target(protocol, name, settings)) for name in names}
     trigger = triggers[0] if len(triggers) == 1 else list(triggers)
     trials = simulate_calendar(
         rules,
@@ -452,7 +477,10 @@ def _in_calendar_time(
     )
     by_rule = {name: _calendar_result(protocol, trials, name, truth) for name in names}
     saved = {name: trials.saved(settings.rule, name) for name in names if name != settings.rule}
-    assumptions = assumed(rules[settings.rule])
+    assumptions = assumed(rules[settings.rule], protocol)
+    if rule_name(protocol) in AT_RESPONSES and rule_name(protocol) != settings.rule:
+        own = f"the protocol's rule, {rule_name(protocol)}, looks at responses and is not simulated beside it"
+        assumptions = [own, *assumptions]
     if responses:
         assumptions = ["responses come uniformly within the DLT window", *assumptions]
     answer = _head(protocol, settings, assumptions) | {
@@ -467,7 +495,24 @@ def _in_calendar_time(
         },
     }
     lines = _calendar_lines(protocol, settings, calendar, by_rule, saved)
+    lines += [f"protocol: {line}" for line in stated(protocol, settings.rule)]
     return answer, "\n".join([*lines, *(f"assumed: {line}" for line in assumptions)])
+
+
+def _side_by_side(protocol: Protocol, rule: str) -> list[str]:
+    """The rule and those shown beside it, each once; a rule that looks at responses only if it is asked."""
+    names = [rule]
+    for other in WAITING:
+        kind = rule_name(protocol, other)
+        if kind not in AT_RESPONSES and kind not in [rule_name(protocol, name) for name in names]:
+            names.append(other)
+    return names
+
+
+def _target(protocol: Protocol, name: str, settings: TrialSettings) -> float | None:
+    """The target that the command line gives a rule; None where the rule has none or is the protocol's."""
+    kind = rule_name(protocol, name)
+    return None if name == "protocol" or kind in CODINGS or kind == "blrm" else settings.target
 
 
 def _head(protocol: Protocol, settings: TrialSettings, assumptions: list[str]) -> dict[str, Any]:
@@ -479,6 +524,7 @@ def _head(protocol: Protocol, settings: TrialSettings, assumptions: list[str]) -
         "seed": settings.seed,
         "levels": _level_names(protocol),
         "planned_n": planned_patients(protocol),
+        "stated": stated(protocol, settings.rule),
         "assumed": assumptions,
         "folder": None if settings.folder is None else str(settings.folder),
     }
@@ -491,7 +537,7 @@ def _calendar_result(
     summary = trials.of(name)
     summary["p_mtd"] = summary.pop("p_found")
     summary["p_mtd_error"] = summary.pop("p_found_error")
-    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth, protocol.mtd.overdose_above)
+    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth, protocol.overdose_above)
     return summary
 
 
@@ -570,7 +616,7 @@ def _with_exposures(
     assumptions = [
         "exposure, DLT and response of a patient are independent given the level, and known before the next "
         "decision",
-        *assumed(pkboin12),
+        *assumed(pkboin12, protocol),
     ]
     answer = _head(protocol, settings, assumptions) | {
         "method": "simulation",
@@ -582,6 +628,7 @@ def _with_exposures(
         "rules": by_rule,
     }
     lines = _exposure_lines(protocol, settings, truth, wanted, by_rule)
+    lines += [f"protocol: {line}" for line in stated(protocol, "pkboin12")]
     text = "\n".join([*lines, *(f"assumed: {line}" for line in assumptions)])
     return answer | by_rule["pkboin12"], text
 
@@ -593,9 +640,7 @@ def _exposure_result(
     summary = trials.of(name)
     summary["p_obd"] = summary.pop("p_found")
     summary["p_obd_error"] = summary.pop("p_found_error")
-    summary["overdosing"] = _overdosed_share(
-        summary["patients_by_level"], truth.dlt, protocol.mtd.overdose_above
-    )
+    summary["overdosing"] = _overdosed_share(summary["patients_by_level"], truth.dlt, protocol.overdose_above)
     p_at_levels = summary["p_obd"][1:]
     summary["p_obd_with_too_little_exposure"] = sum(
         p for p, exposure in zip(p_at_levels, truth.exposure, strict=True) if exposure < wanted
@@ -639,7 +684,7 @@ def _exposure_lines(
         "P(OBD at a level whose true exposure is below the wanted) "
         f"{pk['p_obd_with_too_little_exposure']:.3f}, boin12 {plain['p_obd_with_too_little_exposure']:.3f}",
         f"expected N {pk['expected_n']:.2f}, at most {pk['max_n']}; {100 * pk['overdosing']:.1f} % of "
-        f"patients at a level whose true P(DLT) is above {protocol.mtd.overdose_above:g}",
+        f"patients at a level whose true P(DLT) is above {protocol.overdose_above:g}",
     ]
 
 

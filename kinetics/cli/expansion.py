@@ -1,4 +1,6 @@
-"""The command of phase IB: `kinetics expansion`, of a study's cohorts or of stated true response rates."""
+"""The commands of phase IB: `kinetics expansion`, of a study's cohorts or of stated true response rates, and
+`kinetics design two-stage`.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,11 @@ from kinetics.decision import (
     CohortRates,
     ExpansionCharacteristics,
     ExpansionDesign,
+    TwoStages,
     design_of,
     expansion,
     expansion_characteristics,
+    two_stages,
 )
 from kinetics.errors import PlanError, Problem
 from kinetics.plot import plot_expansion, refuse_figures, save_figure
@@ -26,7 +30,7 @@ from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.streams import LARGEST_SEED
 from kinetics.study import read_study
 
-__all__ = ["expansion_cohorts"]
+__all__ = ["expansion_cohorts", "two_stage_designs"]
 
 
 def expansion_cohorts(
@@ -58,7 +62,7 @@ def expansion_cohorts(
     as_json: Json = False,
 ) -> None:
     """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does,
-    exactly.
+    exactly. A cohort with a `look` in [expansion] also says whether it ends there.
 
     Example: `kinetics expansion nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plot cohorts.html`
     or `kinetics expansion --protocol nkg2d_phase1_synthetic --true-response .05,.2,.2,.3`
@@ -114,6 +118,9 @@ def _design_answer(design: ExpansionDesign) -> dict[str, Any]:
         "go": design.go,
         "no_go": design.no_go,
         "prior": asdict(design.prior),
+        "looks": {
+            name: look.model_dump() for name, look in zip(design.names, design.looks, strict=True) if look
+        },
         "assumed": design.assumed(),
     }
 
@@ -173,6 +180,11 @@ def _rates_lines(protocol: Protocol, rates: CohortRates) -> list[str]:
         _with_heads(rates.table, beside),
         "",
         *(f"{row['cohort']}: {row['verdict']}: {row['why']}" for row in records(rates.table)),
+        *(
+            f"{row['cohort']}: {row['look']}"
+            for row in records(rates.table)
+            if row["look"] not in ("", row["why"])
+        ),
         "",
         *(f"assumed: {line}" for line in rates.design.assumed()),
     ]
@@ -219,6 +231,7 @@ def _characteristics_lines(protocol: Protocol, characteristics: ExpansionCharact
         ("p_go", "P(go)"),
         ("p_no_go", "P(no go)"),
         ("p_undecided", "P(undecided)"),
+        *([("p_stop", "P(ends at look)"), ("expected_n", "expected n")] if design.look_lines() else []),
         ("alone_p_go", "alone: P(go)"),
         ("alone_p_no_go", "P(no go)"),
     ]
@@ -235,4 +248,44 @@ def _characteristics_lines(protocol: Protocol, characteristics: ExpansionCharact
         )
     else:
         lines.append("every true rate is above its null: no go would be false")
+    lines += [f"interim look at {line}" for line in design.look_lines()]
     return [*lines, *(f"assumed: {line}" for line in design.assumed())]
+
+
+# ------------------------------------------------------------------------------------- two-stage designs
+
+
+def two_stage_designs(
+    null: Annotated[float, typer.Option(help="The response rate that is not worth it.", show_default=False)],
+    target: Annotated[float, typer.Option(help="The response rate that is wanted.", show_default=False)],
+    alpha: Annotated[float, typer.Option(help="Most P(worth it) at the null rate.")] = 0.05,
+    power: Annotated[float, typer.Option(help="Least P(worth it) at the target rate.")] = 0.8,
+    most: Annotated[int, typer.Option(help="The greatest number of patients that is tried.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Simon's two-stage designs of one cohort, optimal and minimax (Simon 1989): when to stop it, exactly.
+
+    The first stage is a `look` of a cohort in [expansion] of a protocol.toml.
+
+    Example: `kinetics design two-stage --null .05 --target .25`
+    """
+    optimal, minimax = two_stages(null, target, alpha=alpha, power=power, most=most)
+    designs = {"optimal": optimal, "minimax": minimax}
+    answer = {"alpha_at_most": alpha, "power_at_least": power}
+    answer |= {name: asdict(design) | {"sentence": design.sentence()} for name, design in designs.items()}
+    lines = [f"response rates {null:g} against {target:g}, alpha at most {alpha:g}, power at least {power:g}"]
+    for name, design in designs.items():
+        lines += _two_stage_lines(name, design)
+    print_result(answer, "\n".join(lines), as_json)
+
+
+def _two_stage_lines(name: str, design: TwoStages) -> list[str]:
+    """A two-stage design in sentences, and as a protocol.toml has its first stage."""
+    return [
+        f"{name}: {design.sentence()}",
+        f"  at {design.null:g}: ends after the first stage with {design.p_stop:.4f}, expected patients "
+        f"{design.expected_n:.2f}, called worth it with {design.alpha:.4f}; at {design.target:g} with "
+        f"{design.power:.4f}",
+        f"  as a cohort: patients = {design.patients}, look = {{ patients = {design.first}, "
+        f"stop_at = {design.stop_at} }}",
+    ]

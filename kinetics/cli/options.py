@@ -14,6 +14,7 @@ import typer
 from kinetics.protocol import RULES
 
 __all__ = [
+    "ArmName",
     "AssessedEvery",
     "Confirmed",
     "CycleColumn",
@@ -46,6 +47,9 @@ __all__ = [
 PlanName = Annotated[str, typer.Argument(help="A fits/NAME.toml, or a library fit's name.")]
 ProtocolFile = Annotated[
     str, typer.Argument(help="A protocol.toml, its folder, or a data set of the library.")
+]
+ArmName = Annotated[
+    str | None, typer.Option("--arm", help="One arm of a protocol whose arms escalate each for itself.")
 ]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, runs/NAME.")]
 

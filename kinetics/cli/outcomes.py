@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, nan
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from pandas import DataFrame, concat
@@ -20,28 +20,27 @@ from kinetics.outcomes import (
     PLATEAUS,
     RESOLVED_DAYS,
     SIZE,
-    Criteria,
     DiseaseAfterCr,
     KaplanMeier,
     Plateau,
+    ResponseReading,
     SurvivalEndpoint,
     adverse_events,
     astct_events,
     astct_grades,
-    best_immune_responses,
-    best_responses,
+    best_by_criteria,
     disagreements,
     dlt_table,
     first_infusions,
-    immune_response_rates,
     kaplan_meier,
     lesion_responses,
     not_compared,
     other_than_recorded,
+    rates_by_criteria,
     read_lesions,
     read_signs,
     read_times,
-    response_rates,
+    reading_of,
     strata_of,
     strata_table,
     survival_times,
@@ -56,7 +55,7 @@ from kinetics.plot import (
     save_figures,
 )
 from kinetics.printing import records, table_text
-from kinetics.protocol import Protocol, read_protocol, settled
+from kinetics.protocol import CriteriaName, Protocol, criteria_of, read_protocol, settled
 from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, read_study
 
@@ -88,36 +87,45 @@ def response(
     irecist: Annotated[
         bool, typer.Option("--irecist", help="By iRECIST: iBOR, iORR, iPFS, iDOR; an iUPD must stand.")
     ] = False,
+    criteria: Annotated[
+        str | None,
+        typer.Option(
+            help="The criteria of the responses, as lugano_2014 or imwg_2016; default the protocol's, or "
+            "else recist_1.1."
+        ),
+    ] = None,
     plots: Figures = None,
     plots_as: FigureFormat = "html",
     as_json: Json = False,
 ) -> None:
     """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
 
-    With --irecist from the column `irecist` of responses.csv, or from its sums and new lesions.
+    With --irecist from the column `irecist` of responses.csv, or from its sums and new lesions. By other
+    criteria than RECIST the column `overall` holds their categories.
 
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
     refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
     convention = _plateau(plateau)
     data = read_study(study)
-    criteria: Criteria = "irecist" if irecist else "recist_1.1"
+    rules = None if protocol is None else settled(read_protocol(protocol), protocol)
+    reading = _reading(rules, "irecist" if irecist else criteria)
 
-    tables = _response_tables(data, by, confirmed, irecist)  # title -> table, in the order of the text
+    tables = _response_tables(data, by, confirmed, reading)  # title -> table, in the order of the text
     best, rates = tables.values()
     adverse = adverse_events(data, by)
     tables["adverse events, subjects by worst grade"] = adverse
     answer = {
         "study": data.name,
-        "criteria": criteria,
+        "criteria": reading.criteria,
+        "counted": list(reading.response),
         "best_responses": records(best),
         "response_rates": records(rates),
         "adverse_events": records(adverse),
     }
 
     estimates: Survival = {}
-    if protocol is not None:
-        rules = settled(read_protocol(protocol), protocol)
+    if rules is not None:
         dlts = dlt_table(data, rules)
         tables["dose-limiting toxicities"] = dlts
         answer["dlts"] = records(dlts)
@@ -129,7 +137,7 @@ def response(
                 by=by,
                 confirmed=confirmed,
                 assessed_every_days=assessed_every,
-                criteria=criteria,
+                criteria=reading.criteria,
                 entry=entry,
             )
             everyone = kaplan_meier(times, plateau=convention)
@@ -149,7 +157,7 @@ def response(
     text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
     lines = [text]
     if plots is not None:
-        lines += save_figures(plots, _figures(data, estimates, by, confirmed), plots_as)
+        lines += save_figures(plots, _figures(data, estimates, by, confirmed, reading=reading), plots_as)
     print_result(answer, "\n".join(lines), as_json)
 
 
@@ -161,19 +169,29 @@ def _plateau(word: str) -> Plateau:
     raise PlanError(Problem(f"--plateau {word}", did_you_mean(word, PLATEAUS)))
 
 
-def _response_tables(study: Study, by: str, confirmed: bool, irecist: bool) -> dict[str, DataFrame]:
+def _reading(protocol: Protocol | None, criteria: str | None) -> ResponseReading:
+    """How responses are read: by the criteria asked for, or else the protocol's, or else RECIST 1.1."""
+    of_protocol = ResponseReading() if protocol is None else reading_of(protocol)
+    if criteria is None or criteria == of_protocol.criteria:
+        return of_protocol
+    criteria_of(criteria)  # the name is one of those that there are
+    return ResponseReading(cast(CriteriaName, criteria))
+
+
+def _response_tables(
+    study: Study, by: str, confirmed: bool, reading: ResponseReading
+) -> dict[str, DataFrame]:
     """Best responses and response rates by the criteria asked for, by their titles."""
-    if not irecist:
-        return {
-            "best responses (RECIST 1.1)": best_responses(study, confirmed, by=by),
-            "response rates": response_rates(study, by, confirmed=confirmed),
-        }
-    if confirmed:
+    if reading.criteria == "irecist" and confirmed:
         what = "--irecist with --confirmed: confirmation of iCR and iPR is not judged"
         raise PlanError(Problem(what, "leave one of them out"))
+    rates = "response rates"
+    if reading != ResponseReading():
+        rates = f"response rates ({reading.title})"
+    note = reading.note(confirmed)
     return {
-        "best responses (iRECIST)": best_immune_responses(study, by=by),
-        "response rates (iRECIST)": immune_response_rates(study, by),
+        f"best responses ({reading.named.title})": best_by_criteria(study, reading, confirmed, by=by),
+        f"{rates}; {note}" if note else rates: rates_by_criteria(study, reading, by, confirmed=confirmed),
     }
 
 
@@ -224,13 +242,20 @@ def _survival_answer(survival: Survival, protocol: Protocol, by: str) -> dict[st
     return answer
 
 
-def _figures(study: Study, survival: Survival, by: str, confirmed: bool) -> dict[str, Figure | str]:
+def _figures(
+    study: Study, survival: Survival, by: str, confirmed: bool, *, reading: ResponseReading
+) -> dict[str, Figure | str]:
     """Every figure by its file's name, or why it is not drawn."""
-    figures: dict[str, Figure | str] = {"swimmer": plot_swimmer(study, by=by)}
-    if SIZE in study.responses.columns:
+    figures: dict[str, Figure | str] = {}
+    if reading.criteria not in ("recist_1.1", "irecist"):
+        why = f"it is drawn for RECIST 1.1, and the responses are by {reading.named.title}"
+        figures |= dict.fromkeys(("swimmer", "waterfall", "spider"), why)
+    elif SIZE in study.responses.columns:
+        figures["swimmer"] = plot_swimmer(study, by=by)
         figures["waterfall"] = plot_waterfall(study, by=by, confirmed=confirmed)
         figures["spider"] = plot_spider(study, confirmed=confirmed)
     else:
+        figures["swimmer"] = plot_swimmer(study, by=by)
         figures |= dict.fromkeys(("waterfall", "spider"), f"responses.csv has no column {SIZE!r}")
     for endpoint, name in ENDPOINTS.items():
         key = f"kaplan_meier_{endpoint}"

@@ -1,7 +1,7 @@
 """The commands about a protocol: `kinetics lint`, `kinetics design` and `kinetics design from-fit`.
 
 `design` is a group: `kinetics design PROTOCOL` is short for `kinetics design exact PROTOCOL`. Its command
-`trials` is in `design_trials`.
+`trials` is in `design_trials`, its command `two-stage` in `expansion`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pandas import DataFrame
 from kinetics.checks import check
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
+from kinetics.cli.expansion import two_stage_designs
 from kinetics.cli.groups import Group
-from kinetics.cli.options import Json, ProtocolFile, RuleName, RunFolder, TargetRate, Trust
-from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
+from kinetics.cli.options import ArmName, Json, ProtocolFile, RuleName, RunFolder, TargetRate, Trust
+from kinetics.decision import AT_EXPOSURES, AT_RESPONSES, chances_from_fit, virtual_trials
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
     OperatingCharacteristics,
@@ -26,7 +27,18 @@ from kinetics.escalation import (
     operating_characteristics,
 )
 from kinetics.inference import load_fit
-from kinetics.protocol import Protocol, assumed, lint as lint_of, read_protocol, rule_of, settled
+from kinetics.outcomes import one_arm
+from kinetics.protocol import (
+    CODINGS,
+    Protocol,
+    assumed,
+    lint as lint_of,
+    read_protocol,
+    rule_name,
+    rule_of,
+    settled,
+    stated,
+)
 from kinetics.streams import LARGEST_SEED
 
 __all__ = ["design", "design_exact", "design_from_fit", "lint"]
@@ -45,7 +57,13 @@ def lint(protocol: ProtocolFile, as_json: Json = False) -> None:
     content = read_protocol(protocol)
     points = lint_of(content)
     result = {"protocol": content.title} | points.as_dict()
-    print_result(result, f"{content.title}\n{points}", as_json)
+    lines = [content.title, str(points)]
+    kind = rule_name(content)
+    result["rule"] = kind
+    if points.ok and kind not in AT_EXPOSURES:  # its assumptions are those of BOIN12, and an exposure
+        result["assumed"] = assumed(rule_of(content), content)
+        lines += [f"rule: {kind}", *(f"  assumed: {line}" for line in result["assumed"])]
+    print_result(result, "\n".join(lines), as_json)
     if not points.ok:
         raise typer.Exit(1)
 
@@ -63,12 +81,12 @@ design = typer.Typer(
     name="design",
     cls=_ExactByDefault,
     no_args_is_help=True,
-    subcommand_metavar="[exact|trials|from-fit] PROTOCOL ...",
+    subcommand_metavar="[exact|trials|from-fit|two-stage] PROTOCOL ...",
     rich_markup_mode="markdown",
     help="""What a protocol's rule does: exactly, in simulated trials, or in the patients of a fit.
 
     `kinetics design PROTOCOL` is short for `kinetics design exact PROTOCOL`; `kinetics design exact --help`
-    lists its options. Each of the three takes --json.
+    lists its options. `two-stage` needs no protocol: it is for an expansion cohort. Each takes --json.
     Example: `kinetics design nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35`
     """,
 )
@@ -81,6 +99,7 @@ def design_exact(
     trigger_without_dlt: TriggerWithoutDlt = "0",
     rule: RuleName = "protocol",
     target: TargetRate = None,
+    arm: ArmName = None,
     as_json: Json = False,
 ) -> None:
     """What a rule does if these are the true DLT probabilities: exact, by enumeration. Table for a protocol.
@@ -90,10 +109,11 @@ def design_exact(
     Example: `kinetics design exact nkg2d_phase1_synthetic --true-dlt .05,.10,.20,.35 --trigger-without-dlt
     .15`, or the same without the word `exact`
     """
-    content = settled(read_protocol(protocol), protocol)
-    if rule in AT_RESPONSES:
+    content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
+    kind = rule_name(content, rule)
+    if kind in AT_RESPONSES:
         remedy = "use kinetics design trials, and add --true-response .1,.2,.3,.35, one per level"
-        raise PlanError(Problem(f"{rule} looks at responses", remedy))
+        raise PlanError(Problem(f"{kind} looks at responses", remedy))
     truth = numbers_of("--true-dlt", true_dlt)
     triggers = numbers_of("--trigger-without-dlt", trigger_without_dlt)
     result, text = _exact(content, rule, rule_of(content, rule, target=target), truth, triggers)
@@ -114,11 +134,11 @@ def _exact(
     closes = False
     if isinstance(rule, ThreePlusThree):
         other = operating_characteristics(rule, truth, trigger_without_dlt=trigger, one_by_one=True)
-        closes = protocol.escalation.second_dlt == "must_stay_away"
+        closes = protocol.escalation.second_dlt.value == "must_stay_away"
         if closes:
             shown, other = other, shown
 
-    assumptions = assumed(rule)
+    assumptions = assumed(rule, protocol)
     if isinstance(rule, TiteBoin):
         assumptions = [_WINDOWS_END, *assumptions]
     answer = _answer(protocol, name, shown) | {"cohorts": "closed at the second DLT" if closes else "whole"}
@@ -133,6 +153,7 @@ def _exact(
         lines.append(
             f"{case}: expected N {other.expected_n:.3f}, expected DLTs {other.expected_dlt:.3f}, same P(MTD)"
         )
+    lines += [f"protocol: {line}" for line in stated(protocol, name)]
     lines += [f"assumed: {line}" for line in assumptions]
     return answer, "\n".join(lines)
 
@@ -143,6 +164,8 @@ def _answer(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> d
     return {
         "protocol": protocol.title,
         "rule": name,
+        "kind": rule_name(protocol, name),
+        "stated": stated(protocol, name),
         "method": "exact enumeration",
         "states": exact.states,
         "levels": [protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)],
@@ -154,17 +177,23 @@ def _answer(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> d
         "planned_n": planned,
         "p_n_over_planned": exact.p_n_over(planned),
         "expected_dlt": exact.expected_dlt,
-        "overdosing": exact.overdosing(protocol.mtd.overdose_above),
-        "overdosing_above": protocol.mtd.overdose_above,
+        "overdosing": exact.overdosing(protocol.overdose_above),
+        "overdosing_above": protocol.overdose_above,
         "patients_by_level": exact.patients,
         "dlts_by_level": exact.dlts,
     }
 
 
+def _named(protocol: Protocol, name: str) -> str:
+    """The name of a rule; of the protocol's own also what it is, where it is no 3+3."""
+    kind = rule_name(protocol, name)
+    return f"protocol, which is {kind}" if name == "protocol" and kind not in CODINGS else name
+
+
 def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> list[str]:
     """The characteristics as a table and sentences for a protocol's statistics section."""
     planned = planned_patients(protocol)
-    above = protocol.mtd.overdose_above
+    above = protocol.overdose_above
     rows = [("none", "", "", f"{exact.p_mtd[0]:.4f}", "", "")]
     for i in range(len(protocol.levels)):
         trigger = exact.trigger_without_dlt[i]
@@ -181,7 +210,7 @@ def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> li
     columns = ["level", "true P(DLT)", "P(trigger, no DLT)", "P(MTD)", "expected patients", "expected DLTs"]
     return [
         protocol.title,
-        f"rule: {name}; exact, {exact.states} final states",
+        f"rule: {_named(protocol, name)}; exact, {exact.states} final states",
         DataFrame(rows, columns=columns).to_string(index=False),
         f"expected N {exact.expected_n:.3f}, at most {exact.max_n}; P(N > {planned}) "
         f"{exact.p_n_over(planned):.4f}, {planned} being planned",
@@ -191,6 +220,7 @@ def _lines(protocol: Protocol, name: str, exact: OperatingCharacteristics) -> li
 
 
 design.command("trials")(design_trials)
+design.command("two-stage")(two_stage_designs)
 
 
 @design.command("from-fit")
@@ -201,6 +231,7 @@ def design_from_fit(
     target: TargetRate = None,
     draws: Annotated[int, typer.Option(min=20, max=1_000_000, help="Posterior draws.")] = 100,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the new patients.")] = 0,
+    arm: ArmName = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -210,14 +241,15 @@ def design_from_fit(
 
     Example: `kinetics design from-fit nkg2d_phase1_synthetic runs/nkg2d_blood__nkg2d_phase1_synthetic`
     """
-    content = settled(read_protocol(protocol), protocol)
-    if rule in AT_RESPONSES:
+    content, _ = one_arm(settled(read_protocol(protocol), protocol), None, arm)
+    kind = rule_name(content, rule)
+    if kind in AT_RESPONSES:
         remedy = "use kinetics design trials with --true-dlt, or choose another rule"
-        raise PlanError(Problem(f"a fit gives no responses to {rule}", remedy))
+        raise PlanError(Problem(f"a fit gives no responses to {kind}", remedy))
     fit = load_fit(run, trust=trust)
     asked = rule_of(content, rule, target=target)
     p_dlt, p_trigger = chances_from_fit(fit, content, draws=draws, seed=seed)
-    trials = virtual_trials(asked, p_dlt, p_trigger, overdose_above=content.mtd.overdose_above)
+    trials = virtual_trials(asked, p_dlt, p_trigger, overdose_above=content.overdose_above)
     planned = planned_patients(content)
     passed = check(fit).ok
     answer = {
@@ -235,7 +267,7 @@ def design_from_fit(
     columns = ["level", "P(DLT), 90 % of draws", "P(MTD)", "expected patients"]
     lines = [
         content.title,
-        f"rule: {rule}; patients of {fit.name}, exact in each of {draws} posterior draws",
+        f"rule: {_named(content, rule)}; patients of {fit.name}, exact in each of {draws} posterior draws",
         DataFrame(rows, columns=columns).to_string(index=False),
         f"expected N {trials.expected_n:.2f}, at most {answer['max_n']}; P(N > {planned}) "
         f"{answer['p_n_over_planned']:.3f}; expected DLTs {answer['expected_dlt']:.2f}",

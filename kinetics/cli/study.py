@@ -31,7 +31,8 @@ from kinetics.errors import InputError, gathered
 from kinetics.exposures import NCARules
 from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
 from kinetics.inference import Fit, load_fit
-from kinetics.protocol import read_protocol, settled
+from kinetics.outcomes import patients_of, stopping_states, unlike_assigned
+from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.study import NOT_DECLARED, Study, read_study
 
 __all__ = ["NCA_RULES", "convert", "export", "new", "validate"]
@@ -56,16 +57,44 @@ def validate(
     cycle_column: CycleColumn = None,
     drop: DroppedColumns = None,
     lloq: TableLloq = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="A protocol.toml that must be able to read the study.  [default: the folder's own]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say every problem of a study at once, or sum it up.
+
+    With a protocol, also what keeps it from reading the study: levels, received doses, who counts.
 
     Example: `kinetics validate data/mine`, `kinetics validate adpc.csv`, `kinetics validate trial.xlsx` or
     `kinetics validate pk.csv --time-unit h --dose-unit mg --value-unit mg/L --analyte drug --route iv
     --product drug`
     """
     checked = read_study(study, **table_options(locals()))
-    print_result(checked.summary(), str(checked), as_json)
+    rules = _protocol_of(checked, protocol)
+    notes = []
+    if rules is None:
+        notes = unlike_assigned(checked)
+    else:
+        patients = patients_of(checked, rules)
+        stopping_states(rules, checked)
+        notes = [
+            f"{p.subject} {p.other_dose}: {p.status.replace('_', ' ')}" for p in patients if p.other_dose
+        ]
+    text = "\n".join([str(checked), *(f"  dose: {note}" for note in notes)])
+    print_result(checked.summary() | {"other_doses": notes}, text, as_json)
+
+
+def _protocol_of(study: Study, protocol: str | None) -> Protocol | None:
+    """The protocol that was named, or that lies in the folder of the study; None without one."""
+    if protocol is not None:
+        return read_protocol(protocol)
+    own = study.path / "protocol.toml"
+    return read_protocol(own) if own.is_file() else None
 
 
 def convert(

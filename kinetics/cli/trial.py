@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,15 @@ from pandas import DataFrame
 
 from kinetics.checks import check
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, LevelColumn, ProtocolFile, RuleName, TargetRate, Trust
+from kinetics.cli.options import (
+    ArmName,
+    Json,
+    LevelColumn,
+    ProtocolFile,
+    RuleName,
+    TargetRate,
+    Trust,
+)
 from kinetics.decision import (
     AT_EXPOSURES,
     AT_RESPONSES,
@@ -33,9 +41,18 @@ from kinetics.decision import (
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import Branch, Decision
 from kinetics.inference import Fit, code_sha256, load_fit
+from kinetics.outcomes import one_arm
 from kinetics.pages import recommendation_page
 from kinetics.printing import table_text
-from kinetics.protocol import Protocol, find_protocol, read_protocol, settled
+from kinetics.protocol import (
+    CODINGS,
+    Protocol,
+    find_protocol,
+    protocol_files,
+    read_protocol,
+    rule_name,
+    settled,
+)
 from kinetics.study import Study, read_study
 
 __all__ = ["next_dose", "recommend_dose"]
@@ -68,34 +85,68 @@ def next_dose(
         bool,
         typer.Option("--backfill", help="Say which lower levels may take patients meanwhile (BF-BOIN)."),
     ] = False,
+    arm: ArmName = None,
     level_column: LevelColumn = "dose_level",
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
 
-    A pending patient counts as far as its last record, or `followed_until` of subjects.csv, says. With
-    --ahead the decision tree: what the rule will say after every outcome of the next cohorts.
+    The protocol's rule is that of its [design], or a 3+3. A pending patient counts as far as its last record,
+    or `followed_until` of subjects.csv, says; who has left (`off_study_on`, or an event such as death or
+    withdrawal) is not evaluable and replaced. Stopping clauses of the protocol are applied and shown. With
+    --ahead the decision tree: what the rule will say after every outcome of the next cohorts. Where the
+    protocol has arms, every arm has an answer of its own; --arm asks for one.
 
     Example: `kinetics next nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --rule tite_boin --ahead 1`
     """
     content = settled(read_protocol(protocol), protocol)
-    if run is not None and rule not in AT_EXPOSURES:
-        raise PlanError(Problem(f"{rule} looks at no exposures", "leave --run out, or take --rule pkboin12"))
-    answer = ask_rule(
-        content,
-        None if study is None else read_study(study),
-        rule=rule,
-        target=target,
-        ahead=ahead,
-        backfill=backfill,
-        exposure=_targets([exposure], "--exposure")[0] if exposure else None,
-        fit=None if run is None else load_fit(run, trust=trust),
-        response_within=response_within,
-        level_column=level_column,
-    )
-    between = {"days_between_patients": content.escalation.days_between_patients}
-    print_result(answer.as_dict() | between, "\n".join(_next_dose_lines(answer)), as_json)
+    kind = rule_name(content, rule)
+    if run is not None and kind not in AT_EXPOSURES:
+        raise PlanError(Problem(f"{kind} looks at no exposures", "leave --run out, or take --rule pkboin12"))
+    data = None if study is None else read_study(study)
+    answers = {}
+    for name in _arms(content, arm):
+        answers[name] = ask_rule(
+            content,
+            data,
+            rule=rule,
+            target=target,
+            ahead=ahead,
+            backfill=backfill,
+            exposure=_targets([exposure], "--exposure")[0] if exposure else None,
+            fit=None if run is None else load_fit(run, trust=trust),
+            response_within=response_within,
+            level_column=level_column,
+            arm=name,
+        )
+    between = {
+        "days_between_patients": content.escalation.days_between_patients,
+        "days_after_first_of_cohort": content.escalation.days_after_first_of_cohort,
+    }
+    lines = [_arm_title(name) + "\n".join(_next_dose_lines(answer)) for name, answer in answers.items()]
+    by_arm = {name: answer.as_dict() | between for name, answer in answers.items()}
+    print_result(_one_or_all(by_arm), "\n\n".join(lines), as_json)
+
+
+def _arms(protocol: Protocol, arm: str | None) -> tuple[str | None, ...]:
+    """The arms to answer for: the one asked for, or all; None alone where the protocol has none."""
+    if protocol.arms is None or arm is not None:
+        return (arm,)
+    return protocol.arms.names
+
+
+def _arm_title(arm: str | None) -> str:
+    """The line above the answer of an arm; "" without arms."""
+    return "" if arm is None else f"== {arm} ==\n"
+
+
+def _one_or_all(answers: Mapping[str | None, dict[str, Any]]) -> dict[str, Any]:
+    """The answer alone where there is one; otherwise `arms`, with the answer of each."""
+    if len(answers) == 1:
+        (answer,) = answers.values()
+        return answer
+    return {"arms": {str(name): answer for name, answer in answers.items()}}
 
 
 def _next_dose_lines(answer: NextDose) -> list[str]:
@@ -106,17 +157,25 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
     levels = ", ".join(f"{number} = {dose}" for number, dose in answer.level_names.items())
     lines = [
         f"{trial}{label}: {_action(decision, answer)}",
-        f"  rule: {answer.rule}",
+        f"  rule: {_rule(answer)}",
         f"  why: {decision.why}",
         f"  would change it: {decision.would_change}",
         *_beside_lines(answer),
+        *(f"  between patients: {line}" for line in answer.stagger.asked),
         f"  levels: {levels}",
+        *(f"  protocol: {line}" for line in answer.stated),
         *(f"  assumed: {line}" for line in answer.assumed),
+        *(f"  stopping clause: {state}" for state in answer.stopping),
+        *(f"  DLT at no level: {dlt}" for dlt in answer.uncounted),
+        *(f"  note: {note}" for note in answer.notes),
     ]
     if answer.patients:
         lines += ["", table_text(_patient_table(answer))]
     for step in answer.deviations:
         lines.append(f"deviation: {step.subject} at level {step.level}; the rule said: {step.decision.why}")
+    lines += [f"too close: {gap}" for gap in answer.stagger.gaps]
+    if answer.stagger.unchecked:
+        lines.append(f"between patients: {answer.stagger.unchecked}")
     for level in answer.backfill:
         room = f"{level.room} more" if level.room else "nobody"
         lines.append(f"backfill at {answer.level_names[level.level]}: {room}; {level.why}")
@@ -125,18 +184,31 @@ def _next_dose_lines(answer: NextDose) -> list[str]:
     return lines
 
 
+def _rule(answer: NextDose) -> str:
+    """The rule that was asked; of the protocol's own also its name, where it is no 3+3."""
+    if answer.rule == "protocol" and answer.kind not in CODINGS:
+        return f"protocol: {answer.kind}"
+    return answer.rule
+
+
 def _beside_lines(answer: NextDose) -> list[str]:
-    """What the protocol's rule says, where another was asked."""
-    if answer.beside is None:
-        return []
-    decision = answer.beside
-    then = NextDose(**{**vars(answer), "decision": decision, "rule": "protocol"})
-    return [f"  the protocol's rule: {_action(decision, then)}; {decision.why}"]
+    """What the rule says but for a stopping clause, and the protocol's rule, where another was asked."""
+    lines = []
+    if answer.by_the_rule is not None:
+        then = NextDose(**{**vars(answer), "decision": answer.by_the_rule})
+        lines.append(f"  but for the clause: {_action(then.decision, then)}; {then.decision.why}")
+    if answer.beside is not None:
+        own = {"decision": answer.beside, "rule": "protocol", "kind": answer.beside_kind}
+        then = NextDose(**{**vars(answer), **own})
+        lines.append(f"  the protocol's rule: {_action(then.decision, then)}; {then.decision.why}")
+    return lines
 
 
 def _patient_table(answer: NextDose) -> DataFrame:
     """How each patient counts, the reason in the last column."""
-    table = DataFrame(answer.as_dict()["patients"])
+    table = DataFrame(answer.as_dict()["patients"]).drop(columns=["other_dose", "assigned"])
+    if not any(p.outside for p in answer.patients):
+        table = table.drop(columns="outside")
     table["followed"] = [f"{p.followed:.2f}" if p.status == "pending" else "" for p in answer.patients]
     if answer.responded is not None:
         words = {True: "yes", False: "no", None: "not known yet"}
@@ -147,9 +219,11 @@ def _patient_table(answer: NextDose) -> DataFrame:
 
 
 def _action(decision: Decision, answer: NextDose) -> str:
-    """What to do: `MTD: DOSE`, `wait`, or `treat 3 at DOSE`."""
+    """What to do: `MTD: DOSE`, `wait`, `treat 3 at DOSE` or `stop enrolment`."""
+    if decision.action == "stop" and decision.mtd is None:
+        return "stop enrolment"
     if decision.action == "stop":
-        best = "OBD" if answer.rule in AT_RESPONSES else "MTD"
+        best = "OBD" if answer.kind in AT_RESPONSES else "MTD"
         return f"{best}: {answer.dose}"
     if decision.action == "wait":
         return "wait"
@@ -191,44 +265,57 @@ def recommend_dose(
         typer.Option(help="Days in which a response may come; default the protocol's."),
     ] = None,
     draws: Annotated[int, typer.Option(min=20, help="Posterior draws of the exposures.")] = 200,
+    arm: ArmName = None,
     level_column: LevelColumn = "dose_level",
     out: Annotated[Path | None, typer.Option(help="Write the page here, as .html.")] = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """The recommended dose: the MTD by the protocol's rule, and the best level up to it by the joint model
-    of DLT and response.
+    of DLT and response. Where the protocol has arms, each for itself.
 
     Example: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --out decision.html`
     """
-    content = settled(read_protocol(protocol), protocol)
+    whole = settled(read_protocol(protocol), protocol)
     data = read_study(study)
     fit = None if run is None else load_fit(run, trust=trust)
     targets = _targets(target or [], "--target")
     columns = [column for column in strata.split(",") if column]
     _require_columns(data, columns)
-    evidence = _evidence(fit, data, content, draws, level_column)
-    _require_exposures(targets, evidence["at_levels"])
-    recommendation = recommend(
-        data,
-        content,
-        rule=rule,  # type: ignore[arg-type]
-        response_within=response_within,
-        **evidence,
-        targets=targets,
-        strata=columns,
-        level_column=level_column,
-        audit=_audit(protocol, data, fit),
-    )
-    names = [content.level_name(i) for i in range(1, len(content.levels) + 1)]
-    page = None
-    if out is not None:
-        page = recommendation_page(recommendation, names, to=out, study=data, level_column=level_column)
-    answer = recommendation.as_dict() | {"page": None if page is None else str(page)}
-    lines = _recommendation_lines(recommendation, names)
-    if page is not None:
-        lines.append(f"\nwritten: {page}")
-    print_result(answer, "\n".join(lines), as_json)
+    names = _arms(whole, arm)
+    if out is not None and len(names) > 1:
+        remedy = f"ask for one arm: --arm {names[0]}"
+        raise PlanError(Problem("--out writes the page of one decision, and every arm has its own", remedy))
+    answers = {}
+    texts = []
+    for name in names:
+        content, members = one_arm(whole, data, name)
+        assert members is not None
+        evidence = _evidence(fit, members, content, draws, level_column)
+        _require_exposures(targets, evidence["at_levels"])
+        recommendation = recommend(
+            members,
+            content,
+            rule=rule,  # type: ignore[arg-type]
+            response_within=response_within,
+            **evidence,
+            targets=targets,
+            strata=columns,
+            level_column=level_column,
+            audit=_audit(protocol, members, fit),
+        )
+        levels = [content.level_name(i) for i in range(1, len(content.levels) + 1)]
+        page = None
+        if out is not None:
+            page = recommendation_page(
+                recommendation, levels, to=out, study=members, level_column=level_column
+            )
+        answers[name] = recommendation.as_dict() | {"page": None if page is None else str(page)}
+        lines = _recommendation_lines(recommendation, levels)
+        if page is not None:
+            lines.append(f"\nwritten: {page}")
+        texts.append(_arm_title(name) + "\n".join(lines))
+    print_result(_one_or_all(answers), "\n\n".join(texts), as_json)
 
 
 def _targets(texts: list[str], option: str) -> list[Target]:
@@ -289,10 +376,10 @@ def _evidence(
 
 def _audit(protocol: str, study: Study, fit: Fit | None) -> dict[str, Any]:
     """The files, versions and hashes that the decision was made from."""
-    file = find_protocol(protocol)
+    files = protocol_files(find_protocol(protocol))
     facts: dict[str, Any] = {
-        "protocol_file": str(file),
-        "protocol_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "protocol_file": ", extending ".join(map(str, files)),
+        "protocol_sha256": hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest(),
         "study_sha256": study.sha256,
         "cellkinetics": version("cellkinetics"),
         "code_sha256": code_sha256(),

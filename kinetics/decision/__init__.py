@@ -6,6 +6,7 @@ Which module to open for what, in the order in which they build on each other:
 - `power_model`: the same without a fit, from samples and the power model of dose.
 - `regression`: exposure-response, a proportional-odds regression that uses the uncertainty of exposures.
 - `outcome_regressions`: those of a study's CRS, DLT and response, with their priors.
+- `treated_so_far`: who counts, in which order, and which stopping clauses are met, before any rule is asked.
 - `seen_patients`: what a study says of each patient, as the joint model takes it.
 - `wording`: a recommendation in sentences.
 - `recommendation`: the recommended dose with its reasons.
@@ -13,7 +14,7 @@ Which module to open for what, in the order in which they build on each other:
 - `trials_simulated`: whole trials simulated, in calendar time or with exposures.
 - `simulated`: designs compared on the same simulated patients, with the truths and patients for it.
 - `trials_of_a_fit`: the operating characteristics of a rule if patients are as a fit says.
-- `phase_ib`: the expansion cohorts, their response rates, and go or no go.
+- `phase_ib`: the expansion cohorts, their response rates, and go or no go; two-stage designs.
 """
 
 from kinetics.faces import attach
@@ -33,6 +34,7 @@ __all__ = [
     "Recommendation",
     "Slope",
     "Target",
+    "TwoStages",
     "design_of",
     "exnex",
     "exnex_prior",
@@ -47,4 +49,5 @@ __all__ = [
     "patients_seen",
     "proportionality_table",
     "recommend",
+    "two_stages",
 ]

@@ -20,7 +20,7 @@ from kinetics.errors import FitError
 from kinetics.exposures import segment_areas
 from kinetics.inference import Fit
 from kinetics.prediction import patients_of_each_draw, population_draws, predicted_blocks
-from kinetics.protocol import Dosing, Protocol
+from kinetics.protocol import Protocol, planned_infusions
 from kinetics.regimen import pad_doses
 from kinetics.streams import stream
 
@@ -34,6 +34,7 @@ __all__ = [
     "planned_doses",
 ]
 
+SURFACE = "surface_m2"  # a column of subjects.csv: body surface area
 FOLLOWED = 28.0  # days from the first infusion of the level's product
 DAYS = np.unique(
     [0.0, 0.02, 0.1, 0.25, 0.5, 0.75, *np.arange(1.0, 15.0, 0.5), *np.arange(15.0, FOLLOWED + 0.5)]
@@ -187,60 +188,54 @@ def planned_doses(fit: Fit, protocol: Protocol, level: int) -> DataFrame:
     day that the protocol allows. Doses on or before the day of the subject's first cells, such as
     lymphodepletion, are kept.
     """
+    infusions = planned_infusions(protocol, level)
     rows = []
     for subject in fit.bound.subjects:
         doses = fit.study.doses[fit.study.doses["subject"] == subject]
-        of_protocol = doses["product"].isin(list(protocol.dosing))
+        of_protocol = doses["product"].isin(protocol.products)
         cells = doses[of_protocol]
         first = float(cells["time"].min()) if len(cells) else 0.0
         before = doses[~of_protocol & (doses["time"] <= first)]
         rows += before[DOSE_COLUMNS].to_dict("records")
-        weight = _weight(fit, subject, protocol)
-        for product, dosing in protocol.dosing.items():
-            times = cells[cells["product"] == product]["time"]
-            earliest = first + (dosing.begins_on_days or (0.0, 0.0))[0]
-            begins = float(times.min()) if len(times) else earliest
-            amounts = _amounts(protocol, product, dosing, level, weight)
-            for cycle, day, amount in _infusions(dosing, amounts):
-                rows.append(
-                    {
-                        "subject": subject,
-                        "product": product,
-                        "route": dosing.route,
-                        "time": begins + day,
-                        "amount": amount,
-                        "duration": 0.0,
-                        "cycle": cycle,
-                    }
-                )
+        begins = {product: _begins(protocol, product, cells, first) for product in protocol.dosing}
+        for infusion in infusions:
+            start = first if infusion.of_regimen else begins[infusion.product]
+            rows.append(
+                {
+                    "subject": subject,
+                    "product": infusion.product,
+                    "route": infusion.route,
+                    "time": start + infusion.day,
+                    "amount": infusion.amount * _size(fit, subject, infusion.unit),
+                    "duration": 0.0,
+                    "cycle": infusion.cycle,
+                }
+            )
     return DataFrame(rows, columns=DOSE_COLUMNS)
 
 
-def _infusions(dosing: Dosing, amounts: tuple[float, ...]) -> Iterator[tuple[int, float, float]]:
-    """Cycle (from 1), day from the product's first infusion, and amount of every infusion."""
-    for cycle in range(dosing.cycles):
-        begins = cycle * (dosing.days_between_cycles or 0.0)
-        for day, amount in zip(dosing.days, amounts, strict=True):
-            yield cycle + 1, begins + day - dosing.days[0], amount
+def _begins(protocol: Protocol, product: str, cells: DataFrame, first: float) -> float:
+    """The day of a subject's first dose of a product, or the first day that the protocol allows.
+
+    `cells` are the subject's doses of the protocol's products, the earliest on day `first`.
+    """
+    times = cells[cells["product"] == product]["time"]
+    if len(times):
+        return float(times.min())
+    return first + (protocol.dosing[product].begins_on_days or (0.0, 0.0))[0]
 
 
-def _amounts(
-    protocol: Protocol, product: str, dosing: Dosing, level: int, weight: float
-) -> tuple[float, ...]:
-    """Cells of each infusion of a cycle."""
-    if product != protocol.level_product:
-        return dosing.cells.value or (0.0,) * len(dosing.days)
-    infusions = {"cycle": len(dosing.days), "total": len(dosing.days) * dosing.cycles}
-    shared_by = infusions.get(dosing.per.value or "administration", 1)
-    amount = protocol.levels[level - 1] * weight / shared_by
-    return (amount,) * len(dosing.days)
-
-
-def _weight(fit: Fit, subject: str, protocol: Protocol) -> float:
-    """What a level is multiplied by to give cells: body weight [kg], or 1 for a level in cells."""
-    if protocol.level_unit == "cells":
+def _size(fit: Fit, subject: str, unit: str) -> float:
+    """What an amount is multiplied by to give cells: body weight [kg], body surface [m2], or 1."""
+    if unit == "cells":
         return 1.0
-    return float(fit.study.subjects["weight_kg"].to_dict()[subject])
+    column = {"cells/kg": "weight_kg", "cells/m2": SURFACE}[unit]
+    subjects = fit.study.subjects
+    size = float(subjects[column].to_dict()[subject]) if column in subjects else float("nan")
+    if not size > 0:
+        what = f"a dose in {unit}, and {subject} has no {column}"
+        raise FitError(f"{what}: add the column to subjects.csv with a number for every subject")
+    return size
 
 
 def _in_the_fit(fit: Fit, table: DataFrame) -> DataFrame:

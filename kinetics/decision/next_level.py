@@ -8,7 +8,7 @@ are read from the study, never assumed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,14 @@ from kinetics.decision.level_exposures import exposures_at_levels
 from kinetics.decision.outcome_regressions import Target
 from kinetics.decision.power_model import exposures_from_samples
 from kinetics.decision.seen_patients import patients_seen
-from kinetics.errors import InputError, PlanError, Problem, did_you_mean
+from kinetics.decision.treated_so_far import (
+    TreatedSoFar,
+    history_in_order,
+    nobody_counts,
+    stopped,
+    treated_so_far,
+)
+from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
 from kinetics.escalation import (
     Backfill,
     Branch,
@@ -37,21 +44,35 @@ from kinetics.escalation import (
 )
 from kinetics.inference import Fit
 from kinetics.outcomes import (
+    ENROLLED_ON,
+    ENROLMENT,
     Patient,
+    Stagger,
     Step,
-    history_of,
+    StoppingState,
+    UncountedDlt,
     known_responses,
-    patients_of,
+    one_arm,
+    reading_of,
     replayed,
     response_follow_up,
+    stagger_of,
 )
-from kinetics.protocol import Protocol, assumed, rule_of, settled
+from kinetics.protocol import BOIN12, CODINGS, Protocol, assumed, rule_name, rule_of, settled, stated
 from kinetics.study import Study
 
-__all__ = ["AT_RESPONSES", "NextDose", "next_dose"]
+__all__ = [
+    "AT_EXPOSURES",
+    "AT_RESPONSES",
+    "AskedRule",
+    "NextDose",
+    "StudyAtHand",
+    "asked_rule",
+    "next_dose",
+]
 
 BACKFILL_TARGET = 0.3  # BF-BOIN's usual target; --target gives another
-AT_RESPONSES = ("boin12", "pkboin12", "tite_pkboin12", "joint")  # rules that look at responses
+AT_RESPONSES = (*BOIN12, "joint")  # rules that look at responses
 AT_EXPOSURES = ("pkboin12", "tite_pkboin12")  # rules that look at exposures of every level
 
 
@@ -62,7 +83,12 @@ class NextDose:
     `responded`: subject -> whether it responded (None: not known yet); None altogether for rules that do not
     look at responses. `deviations`: patients whose level was not that of a 3+3. `ahead`: the decision tree of
     the next steps. `backfill`: the lower levels that may take patients meanwhile. `beside`: what the
-    protocol's rule says, where another was asked.
+    protocol's rule says, where another was asked. `kind`: the name of the rule, for "protocol" that of the
+    protocol's own, which is `beside_kind`. `stated`: what the protocol says of the rule, `assumed`: what it
+    does not. `stagger`: the days between patients that the protocol asks for, and where the data break them.
+    `stopping` are the protocol's stopping clauses; where one is met it is the decision, and `by_the_rule` is
+    what the rule alone says. `uncounted` are DLTs that no level counts, `notes` what a reader should know of
+    how the tables were read.
 
     >>> found = kn.next_dose(kn.read_protocol("nkg2d_phase1_synthetic"), ahead=1)
     >>> found.dose, found.decision.action, found.ahead[0].said
@@ -83,10 +109,21 @@ class NextDose:
     ahead: Sequence[Branch]
     backfill: Sequence[OpenLevel] = ()
     beside: Decision | None = None
+    kind: str = ""
+    stated: Sequence[str] = ()
+    beside_kind: str = ""
+    stagger: Stagger = field(default_factory=lambda: Stagger((), ()))
+    stopping: Sequence[StoppingState] = ()
+    by_the_rule: Decision | None = None
+    uncounted: Sequence[UncountedDlt] = ()
+    notes: Sequence[str] = ()
 
     @property
     def dose(self) -> str:
-        """The name of the level to treat at, or of the MTD (OBD); "none" for no level, "" while waiting."""
+        """The name of the level to treat at, or of the MTD (OBD); "none" for no level.
+
+        "" while waiting, and where a stopping clause is met.
+        """
         level = self.decision.mtd if self.decision.mtd is not None else self.decision.level
         return "" if level is None else self.level_names.get(level, "none")
 
@@ -100,6 +137,8 @@ class NextDose:
             "study": self.study,
             "synthetic": self.synthetic,
             "rule": self.rule,
+            "kind": self.kind,
+            "stated": list(self.stated),
             "decision": asdict(self.decision),
             "dose": self.dose,
             "levels": dict(self.level_names),
@@ -111,6 +150,15 @@ class NextDose:
             "ahead": [asdict(b) for b in self.ahead],
             "backfill": [asdict(x) for x in self.backfill],
             "beside": None if self.beside is None else asdict(self.beside),
+            "stagger": {
+                "asked": list(self.stagger.asked),
+                "broken": [asdict(gap) for gap in self.stagger.gaps],
+                "unchecked": self.stagger.unchecked,
+            },
+            "stopping": [state.as_dict() for state in self.stopping],
+            "by_the_rule": None if self.by_the_rule is None else asdict(self.by_the_rule),
+            "uncounted_dlts": [asdict(dlt) for dlt in self.uncounted],
+            "notes": list(self.notes),
         }
 
 
@@ -126,6 +174,7 @@ def next_dose(
     level_column: str = "dose_level",
     ahead: int = 0,
     backfill: bool = False,
+    arm: str | None = None,
 ) -> NextDose:
     """Ask a rule for the next dose; without a study, before anybody was treated.
 
@@ -135,6 +184,10 @@ def next_dose(
     respond; by default `endpoints.response.within_days` of the protocol. `level_column`: the column of
     subjects.csv with each subject's level. `ahead`: steps of the decision tree. `backfill`: also find the
     lower levels that may take patients meanwhile (`kinetics.escalation.Backfill`, by the target or 0.3).
+    `arm`: one of the protocol's arms, each of which escalates for itself.
+
+    Where a stopping clause of the protocol is met nobody is treated, whatever the rule says. A rule whose
+    answer depends on the order of the patients needs `enrolled_on` or `enrolment` in subjects.csv.
     PlanError where a point of the protocol is open, or where something is missing that the rule needs;
     StudyError where the rule cannot read the study; InputError for an unknown exposure.
 
@@ -145,56 +198,154 @@ def next_dose(
     'treat'
     """
     settled(protocol)
-    patients = [] if study is None else patients_of(study, protocol, level_column=level_column)
-    level_exposures = _exposures(protocol, study, patients, rule, exposure, fit=fit)
+    protocol, study = one_arm(protocol, study, arm)
+    so_far = treated_so_far(protocol, study, level_column=level_column)
+    at = StudyAtHand(study, so_far, response_within, level_column)
+    asked = asked_rule(protocol, at, rule=rule, target=target, exposure=exposure, fit=fit, backfill=backfill)
+    decision = nobody_counts(asked.rule.decide(asked.history), study, asked.history)
+    beside = None
+    if rule != "protocol":
+        beside = _beside(protocol, at)
+    stop = stopped(so_far.stopping)
+    whole_cohorts = protocol.escalation.second_dlt.value == "may_stay_away"
+    steps, notes = _deviations(asked.chosen, so_far, whole_cohorts=whole_cohorts)
+    open_levels = []
+    if not stop and (backfill or asked.kind == "joint"):
+        open_levels = _open_levels(protocol, asked, decision, target)
+    return NextDose(
+        study="" if study is None else study.name,
+        synthetic=protocol.synthetic if study is None else study.synthetic,
+        rule=rule,
+        decision=stop or decision,
+        level_names={i: protocol.level_name(i) for i in range(1, len(protocol.levels) + 1)},
+        patients=so_far.patients,
+        responded=asked.responded,
+        assumed=_assumptions(asked.chosen, protocol, asked.exposure, fit),
+        deviations=steps,
+        ahead=transitions(asked.rule, asked.history, depth=0 if stop else ahead),
+        backfill=open_levels,
+        beside=beside,
+        stagger=stagger_of(protocol, study, so_far.patients),
+        kind=asked.kind,
+        stated=stated(protocol, rule),
+        beside_kind=rule_name(protocol),
+        stopping=so_far.stopping,
+        by_the_rule=decision if stop else None,
+        uncounted=so_far.uncounted,
+        notes=[*so_far.notes, *notes],
+    )
+
+
+def _beside(protocol: Protocol, at: StudyAtHand) -> Decision | None:
+    """What the protocol's rule says of the same patients; None where it needs an order that nothing says."""
+    try:
+        asked = asked_rule(protocol, at)
+    except StudyError:
+        return None
+    return asked.rule.decide(asked.history)
+
+
+def _deviations(rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool) -> tuple[list[Step], list[str]]:
+    """The patients whose level a 3+3 did not give, and a note where their order is not known.
+
+    `whole_cohorts`: the rest of a cohort may be treated after its second DLT.
+    """
+    if not isinstance(rule, ThreePlusThree) or not so_far.patients:
+        return [], []
+    if not so_far.ordered:
+        columns = f"{ENROLLED_ON} or {ENROLMENT}"
+        return [], [f"deviations are not looked for: no {columns} of subjects.csv says who came first"]
+    steps = replayed(rule, so_far.patients, whole_cohorts=whole_cohorts)
+    return [step for step in steps if not step.legal], []
+
+
+@dataclass(frozen=True)
+class StudyAtHand:
+    """A study as the rules read it: who was treated so far, and when a response may still come."""
+
+    study: Study | None
+    so_far: TreatedSoFar
+    response_within: float | None
+    level_column: str
+
+
+@dataclass(frozen=True)
+class AskedRule:
+    """A rule that may be asked about a study at any time, and the history that it is asked with.
+
+    `chosen` is the rule itself, `kind` its name, `rule` the form of it that also decides between the patients
+    of a cohort. `responded`: subject -> whether it responded (None: not known yet), None for rules that do
+    not look at responses. `exposure`: what a rule at exposures looks at.
+    """
+
+    chosen: Rule
+    kind: str
+    rule: Rule
+    history: Sequence[Cohort]
+    responded: Mapping[str, bool | None] | None
+    exposure: Target | None
+
+
+def asked_rule(
+    protocol: Protocol,
+    at: StudyAtHand,
+    *,
+    rule: str = "protocol",
+    target: float | None = None,
+    exposure: Target | None = None,
+    fit: Fit | None = None,
+    backfill: bool = False,
+) -> AskedRule:
+    """The rule of that name with everything that it reads of the study; the arguments are `next_dose`'s."""
+    kind = rule_name(protocol, rule)
+    design = protocol.design
+    if exposure is None and kind in AT_EXPOSURES and design.wanted_exposure.value is not None:
+        exposure = Target(design.exposure.value or "", design.wanted_exposure.value)
+    level_exposures = _exposures(protocol, at.study, at.so_far.patients, kind, exposure, fit=fit)
     wanted = exposure.above if exposure else None
     chosen = rule_of(protocol, rule, target=target, exposures=level_exposures, wanted=wanted)
 
     responded = None
     watched: dict[str, float] = {}
-    if (rule in AT_RESPONSES or backfill) and study is not None:
-        days = _response_days(protocol, response_within)
-        responded = known_responses(study, within_days=days, level_column=level_column)
-        watched = response_follow_up(study, within_days=days)
+    if (kind in AT_RESPONSES or backfill) and at.study is not None:
+        days = _response_days(protocol, at.response_within)
+        responded = known_responses(
+            at.study, within_days=days, level_column=at.level_column, reading=reading_of(protocol)
+        )
+        watched = response_follow_up(at.study, within_days=days)
+    asked = asked_patient_by_patient(chosen)
     # the joint rule reads responses off its patients, and a tree of it has no branches for awaited ones
     if isinstance(chosen, Joint):
-        history = history_of(patients)
+        history = history_in_order(at.so_far, asked)
     else:
-        history = history_of(patients, responded, watched)
-
-    asked = asked_patient_by_patient(chosen)
-    open_levels = []
+        history = history_in_order(at.so_far, asked, responded, watched)
     if isinstance(chosen, Joint):
         seen = {}
-        if study is not None:
-            seen = patients_seen(study, protocol, response_within=response_within, level_column=level_column)
+        if at.study is not None:
+            seen = patients_seen(
+                at.study,
+                protocol,
+                response_within=at.response_within,
+                level_column=at.level_column,
+                escalation_only=True,
+            )
         asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
-        open_levels = [
-            OpenLevel(level, chosen.cohort, "safe, and perhaps as good as any")
-            for level in chosen.decide_on(list(seen.values())).backfill
-        ]
-    decision = asked.decide(history)
-    beside = None
-    if rule != "protocol":
-        beside = asked_patient_by_patient(rule_of(protocol)).decide(history)
-    steps = replayed(chosen, patients) if isinstance(chosen, ThreePlusThree) else []
-    levels = len(protocol.levels)
-    if backfill and history and not isinstance(chosen, Joint):
-        open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
-    return NextDose(
-        study="" if study is None else study.name,
-        synthetic=protocol.synthetic if study is None else study.synthetic,
-        rule=rule,
-        decision=decision,
-        level_names={i: protocol.level_name(i) for i in range(1, levels + 1)},
-        patients=patients,
-        responded=responded,
-        assumed=_assumptions(chosen, exposure, fit),
-        deviations=[step for step in steps if not step.legal],
-        ahead=transitions(asked, history, depth=ahead),
-        backfill=open_levels,
-        beside=beside,
-    )
+    return AskedRule(chosen, kind, asked, history, responded, exposure=exposure)
+
+
+def _open_levels(
+    protocol: Protocol, asked: AskedRule, decision: Decision, target: float | None
+) -> list[OpenLevel]:
+    """The lower levels that may take patients meanwhile."""
+    if isinstance(asked.rule, _JointOfPatients):
+        joint = asked.rule.rule
+        backfill = joint.decide_on(list(asked.rule.patients)).backfill
+        return [OpenLevel(level, joint.cohort, "safe, and perhaps as good as any") for level in backfill]
+    if not asked.history:
+        return []
+    own = protocol.design.target.value if asked.kind not in CODINGS else None
+    rate = target or own or BACKFILL_TARGET
+    return Backfill(len(protocol.levels), rate).of(decision, asked.history)
 
 
 @dataclass(frozen=True)
@@ -230,9 +381,9 @@ class _JointOfPatients:
         return self.rule.decide_on(patients, triggers=triggers).decision
 
 
-def _assumptions(rule: Rule, exposure: Target | None, fit: Fit | None) -> list[str]:
-    """What the rule assumes, and where the exposures come from."""
-    assumptions = assumed(rule)
+def _assumptions(rule: Rule, protocol: Protocol, exposure: Target | None, fit: Fit | None) -> list[str]:
+    """What the rule assumes beside the protocol, and where the exposures come from."""
+    assumptions = assumed(rule, protocol)
     if exposure is not None:
         if fit is not None:
             source = "draws of new patients' means by the fit"
@@ -287,7 +438,7 @@ def _exposures(
     by_level: list[list[float]] = [[] for _ in protocol.levels]
     for p in patients:
         value = by_subject.get(p.subject, np.nan)
-        if p.status != "not_evaluable" and np.isfinite(value):
+        if p.counts and np.isfinite(value):
             by_level[p.level - 1].append(value)
     return RawExposures(tuple(tuple(values) for values in by_level))
 

@@ -1,12 +1,13 @@
 """The recommended dose and its reasons: the protocol's rule, and the joint model of DLT and response.
 
-The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. Of the
-levels below, those compete that have an evaluable patient and whose P(DLT rate above the limit) is below the
-joint rule's bound. The one of greatest expected utility is recommended, unless no level is likely to have
-responses. Nothing is recommended while the rule has not ended.
+The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. A rule
+that looks at responses (BOIN12) has an OBD in the place of the MTD. Of the levels below, those compete that
+have an evaluable patient and whose P(DLT rate above the limit) is below the joint rule's bound. The one of
+greatest expected utility is recommended, unless no level is likely to have responses. Nothing is recommended
+while the rule has not ended.
 
-In a trial that the joint rule has run (`rule="joint"`) that rule says when the trial ends and which levels
-are closed; the protocol's rule still stands beside it.
+In a trial that the joint rule has run (`rule="joint"`, or a protocol whose rule it is) that rule says when
+the trial ends and which levels are closed; the protocol's rule still stands beside it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.decision.level_exposures import Exposures
+from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
+from kinetics.decision.treated_so_far import TreatedSoFar, stopped, treated_so_far
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
@@ -36,10 +39,16 @@ from kinetics.escalation import (
     Rule,
     Seen,
     Utilities,
-    asked_patient_by_patient,
 )
-from kinetics.outcomes import dlt_table, history_of, patients_of, strata_table, subject_outcomes
-from kinetics.protocol import Protocol, assumed, rule_of, settled
+from kinetics.outcomes import (
+    StoppingState,
+    UncountedDlt,
+    dlt_table,
+    one_arm,
+    strata_table,
+    subject_outcomes,
+)
+from kinetics.protocol import Protocol, assumed, rule_name, rule_of, settled, stated
 from kinetics.study import Study
 
 __all__ = ["Recommendation", "joint_rule_of", "recommend", "weight_variants"]
@@ -51,13 +60,15 @@ NEXT = 3  # patients of the imagined next cohort
 class Recommendation:
     """The recommended dose, the reasons for it, and the tables that it rests on.
 
-    `state`: "recommended", "none" (no level can be recommended) or "open" (the trial has not ended). `mtd` is
-    that of the protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same
-    patients. `near_best` are the levels that may be recommended and whose expected utility lies within two
-    points of the recommended level's. `sentences` give the answer in words, the action first. One row of
-    `levels` is a level, of `sensitivity` a set of weights, of `slopes` an outcome and exposure, of
-    `next_patients` a number of DLTs among three more, of `strata` a stratum and rate, of `outcomes` a
-    subject, of `proportionality` an exposure.
+    `state`: "recommended", "none" (no level can be recommended), "open" (the trial has not ended) or
+    "stopped" (a stopping clause of the protocol is met; `stopping` lists them all). `mtd` is that of the
+    protocol's rule, whose answer is `decision`; `joint` is the joint rule's answer to the same patients.
+    `near_best` are the levels that may be recommended and whose expected utility lies within two points of
+    the recommended level's. `sentences` give the answer in words, the action first. One row of `levels` is a
+    level, of `sensitivity` a set of weights, of `slopes` an outcome and exposure, of `next_patients` a number
+    of DLTs among three more, of `strata` a stratum and rate, of `outcomes` a subject, of `proportionality` an
+    exposure. `uncounted` are DLTs that no level counts, `notes` what a reader should know of how the tables
+    were read.
 
     >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
@@ -92,6 +103,9 @@ class Recommendation:
     as_dosed: Exposures | None
     outcomes: DataFrame  # one row per subject
     proportionality: DataFrame  # one row per exposure: the power model of dose, for exposures of samples
+    stopping: Sequence[StoppingState] = ()
+    uncounted: Sequence[UncountedDlt] = ()
+    notes: Sequence[str] = ()
 
     def levels_in_words(self, names: Sequence[str]) -> DataFrame:
         """The table of levels as a reader wants it: counts as fractions, probabilities in percent.
@@ -154,6 +168,9 @@ class Recommendation:
             "strata": self.strata.to_dict("records"),
             "outcomes": self.outcomes.to_dict("records"),
             "proportionality": self.proportionality.to_dict("records"),
+            "stopping": [state.as_dict() for state in self.stopping],
+            "uncounted_dlts": [asdict(dlt) for dlt in self.uncounted],
+            "notes": list(self.notes),
             "audit": dict(self.audit),
         }
 
@@ -172,6 +189,7 @@ def recommend(
     level_column: str = "dose_level",
     audit: Mapping[str, Any] | None = None,
     seed: int = 1,
+    arm: str | None = None,
 ) -> Recommendation:
     """Recommend a dose: the protocol decides the MTD, the joint model weighs the levels up to it.
 
@@ -181,9 +199,9 @@ def recommend(
     wanted. `strata` are covariates to split the rates by, `proportionality` the table of that name,
     `response_within` the days in which a response may come (default: the protocol's), `audit` further entries
     to keep beside the answer. `level_column` is the column of subjects.csv with each subject's level; `seed`
-    that of the regressions on exposure. InputError where `at_levels` has not one entry per level or another
-    `rule` is named, PlanError where a point of the protocol is open, StudyError where the protocol cannot
-    read the study.
+    that of the regressions on exposure; `arm` one of the protocol's arms. InputError where `at_levels` has
+    not one entry per level or another `rule` is named, PlanError where a point of the protocol is open,
+    StudyError where the protocol cannot read the study.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.recommend(study, protocol)
@@ -191,13 +209,16 @@ def recommend(
     (2, None, 'No dose is recommended: no response is likely at any level that may be recommended.')
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
-    protocol = settled(protocol)
+    protocol, of_arm = one_arm(settled(protocol), study, arm)
+    study = study if of_arm is None else of_arm
     _check(protocol, rule, at_levels)
 
     # the protocol's rule
-    history = history_of(patients_of(study, protocol, level_column=level_column))
-    protocol_rule = asked_patient_by_patient(rule_of(protocol))
-    decision = protocol_rule.decide(history)
+    so_far = treated_so_far(protocol, study, level_column=level_column)
+    asked = asked_rule(protocol, StudyAtHand(study, so_far, response_within, level_column))
+    decision = asked.rule.decide(asked.history)
+    if asked.kind == "joint":
+        rule = "joint"
 
     # the joint model of the same patients
     joint_rule = replace(joint_rule_of(protocol), shut=rule == "protocol")
@@ -217,7 +238,11 @@ def recommend(
     why_not = _why_not(protocol, joint, ceiling)
     eligible = np.array([reason == "" for reason in why_not])
     known = sum(p.response is not None for p in seen.values())
+    stop = stopped(so_far.stopping)
     rp2d, state = _chosen(ended, joint_rule.best(joint.posterior, eligible, known))
+    if stop is not None:
+        rp2d = None
+        state = "stopped"
     near_best = _near_best(joint, eligible, rp2d)
 
     # the tables beside it
@@ -225,13 +250,26 @@ def recommend(
     levels = _compared(levels, joint, eligible, why_not, targets, at_levels=at_levels)
     sensitivity = _sensitivity(joint_rule, joint, eligible, chosen=rp2d is not None)
     next_patients = _next_patients(
-        joint_rule, list(seen.values()), protocol_rule, history, rp2d or ended.level, protocol=protocol
+        joint_rule, list(seen.values()), asked.rule, asked.history, rp2d or ended.level, protocol=protocol
     )
     outcomes = subject_outcomes(study, protocol, level_column=level_column)
     if as_dosed is not None and at_levels:
         as_dosed = as_dosed.only(at_levels[0].values)
     fits = _explained(outcomes, as_dosed, seed)
     slopes = pd.concat([f.table() for f in fits.values()], ignore_index=True) if fits else DataFrame()
+    text = sentences(
+        protocol,
+        decision,
+        joint,
+        ended,
+        state,
+        rp2d=rp2d,
+        near_best=near_best,
+        bound=joint_rule.bound,
+        levels=levels.to_dict("records"),
+        sensitivity=sensitivity.to_dict("records"),
+        stop=stop,
+    )
     return Recommendation(
         study=study.name,
         synthetic=study.synthetic or protocol.synthetic,
@@ -242,34 +280,40 @@ def recommend(
         rp2d=rp2d,
         state=state,
         near_best=near_best,
-        sentences=sentences(
-            protocol,
-            decision,
-            joint,
-            ended,
-            state,
-            rp2d=rp2d,
-            near_best=near_best,
-            bound=joint_rule.bound,
-            levels=levels.to_dict("records"),
-            sensitivity=sensitivity.to_dict("records"),
-        ),
+        sentences=[*text, *_of_the_tables(so_far)],
         levels=levels,
         sensitivity=sensitivity,
         slopes=slopes,
         next_patients=next_patients,
         strata=strata_table(study, strata, protocol, level_column=level_column),
         audit={
-            "rule": protocol.escalation.variant if rule == "protocol" else "joint",
-            "clause": ended.why,
-            "joint model": "; ".join(assumed(joint_rule)),
+            "rule": asked.kind if rule == "protocol" else "joint",
+            "clause": ended.why if stop is None else stop.why,
+            "the protocol's rule": "; ".join([*stated(protocol), *_lines(assumed(asked.chosen, protocol))]),
+            "joint model": "; ".join([*stated(protocol, "joint"), *_lines(assumed(joint_rule, protocol))]),
             **(audit or {}),
         },
         regressions=fits,
         as_dosed=as_dosed,
         outcomes=outcomes,
         proportionality=DataFrame() if proportionality is None else proportionality,
+        stopping=so_far.stopping,
+        uncounted=so_far.uncounted,
+        notes=so_far.notes,
     )
+
+
+def _of_the_tables(so_far: TreatedSoFar) -> list[str]:
+    """Sentences on stopping clauses, DLTs at no level, patients outside of the escalation, and the notes."""
+    text = [f"Stopping clause: {state}." for state in so_far.stopping]
+    text += [f"A DLT at no level: {dlt}." for dlt in so_far.uncounted]
+    outside = [p.subject for p in so_far.patients if p.outside]
+    if outside:
+        text.append(
+            f"Not of the escalation: {', '.join(outside)}. The joint model counts them; the protocol's rule "
+            "and the counts of DLTs do not."
+        )
+    return [*text, *(f"Note: {note}." for note in so_far.notes)]
 
 
 def _check(protocol: Protocol, rule: str, at_levels: Sequence[Exposures]) -> None:
@@ -289,6 +333,11 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     return f"{percent(row[name])} ({100 * row[f'{name}_lower']:.0f} to {100 * row[f'{name}_upper']:.0f})"
 
 
+def _lines(assumptions: Sequence[str]) -> list[str]:
+    """What a rule assumes, marked as that."""
+    return [f"assumed: {line}" for line in assumptions]
+
+
 def joint_rule_of(protocol: Protocol) -> Joint:
     """The joint rule with the protocol's levels, weights and limit."""
     rule = rule_of(protocol, "joint")
@@ -306,7 +355,8 @@ def _why_not(protocol: Protocol, joint: JointDecision, ceiling: int | None) -> l
     reasons = []
     for level, reason in enumerate(joint.why_not, start=1):
         if ceiling is not None and level > ceiling:
-            mtd = f"the MTD, {protocol.level_name(ceiling)}" if ceiling else "every tolerable level"
+            best = "OBD" if rule_name(protocol) in AT_RESPONSES else "MTD"
+            mtd = f"the {best}, {protocol.level_name(ceiling)}" if ceiling else "every tolerable level"
             reasons.append(f"above {mtd}")
         else:
             reasons.append(reason)
@@ -435,8 +485,9 @@ def _next_patients(
     dlts_so_far = sum(c.dlts for c in history if c.level == level)
     evaluable = sum(c.evaluable for c in history if c.level == level)
     rows = []
+    awaited = NEXT if rule_name(protocol) in AT_RESPONSES else 0
     for dlts in range(NEXT + 1):
-        decision = protocol_rule.decide([*history, Cohort(level, NEXT, dlts)])
+        decision = protocol_rule.decide([*history, Cohort(level, NEXT, dlts, response_pending=awaited)])
         more = [Seen(level, dlt=i < dlts) for i in range(NEXT)]
         found = joint_rule.decide_on([*seen, *more])
         rows.append(
@@ -456,7 +507,8 @@ def _next_patients(
 def _in_short(decision: Decision, protocol: Protocol) -> str:
     """A decision in a few words."""
     if decision.action == "stop":
-        return f"MTD {protocol.level_name(decision.mtd or 0)}"
+        best = "OBD" if rule_name(protocol) in AT_RESPONSES else "MTD"
+        return f"{best} {protocol.level_name(decision.mtd or 0)}"
     if decision.action == "wait" or decision.level is None:
         return "wait"
     return f"{decision.size} more at {protocol.level_name(decision.level)}"

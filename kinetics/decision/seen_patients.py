@@ -17,11 +17,12 @@ from kinetics.errors import StudyError
 from kinetics.escalation import Exposure, Seen
 from kinetics.outcomes import (
     Patient,
-    assessments_of,
+    as_recist_scans,
     best_changes,
     first_infusions,
     known_responses,
     patients_of,
+    reading_of,
     response_days,
     worst_crs,
 )
@@ -45,8 +46,12 @@ def patients_seen(
     as_dosed: Exposures | None = None,
     response_within: float | None = None,
     level_column: str = "dose_level",
+    escalation_only: bool = False,
 ) -> dict[str, Seen]:
-    """Subject -> what is known of it; only subjects who had the level's product.
+    """Subject -> what is known of it; only subjects who had the level's product at one of its levels.
+
+    `escalation_only`: only those whom the escalation counts. The others (phase IB, backfill) tell of a level
+    as well, and are left out where the question is the next step of the escalation.
 
     `as_dosed`: exposures of a fit (`exposures_as_dosed`); without them peaks are read off the samples, up to
     `LANDMARK`. `response_within`: days in which a response may come, by default the protocol's. StudyError as
@@ -58,7 +63,10 @@ def patients_seen(
     (11, 1, False, False)
     """
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
-    patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
+    everyone = patients_of(study, protocol, level_column=level_column)
+    patients = [p for p in everyone if p.subject in dosed and p.level > 0]
+    if escalation_only:
+        patients = [p for p in patients if not p.outside]
     if as_dosed is None:
         dlt_exposures = early_peaks(study, protocol, OF_DLT)
         response_exposures = early_peaks(study, protocol, OF_RESPONSE)
@@ -67,7 +75,7 @@ def patients_seen(
         response_exposures = peaks_of_fit(as_dosed, OF_RESPONSE)
     crs = worst_crs(study, protocol)
     responses = _responses(study, protocol, response_within, level_column)
-    looked = _looked(study)
+    looked = _looked(study, protocol)
     changes = _changes(study, level_column)
     return {
         p.subject: Seen(
@@ -172,16 +180,16 @@ def _responses(
     if study.responses.empty:
         return {}
     days = response_days(protocol) if within is None else within
-    return known_responses(study, within_days=days, level_column=level_column)
+    return known_responses(study, within_days=days, level_column=level_column, reading=reading_of(protocol))
 
 
-def _looked(study: Study) -> dict[str, float]:
+def _looked(study: Study, protocol: Protocol) -> dict[str, float]:
     """Subject -> the share of responses that its assessments so far would have shown."""
     if study.responses.empty:
         return {}
     starts = first_infusions(study)
     looked = {}
-    for subject, assessments in assessments_of(study).items():
+    for subject, assessments in as_recist_scans(study, reading_of(protocol)).items():
         assessed = [a.day for a in assessments if a.response != "NE"]
         if assessed and subject in starts:
             looked[subject] = 1 - 0.5 ** (max(assessed[-1] - starts[subject], 0.0) / HALF_OF_RESPONSES)

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 from kinetics.escalation import Decision, JointDecision
-from kinetics.protocol import Protocol
+from kinetics.protocol import BOIN12, CODINGS, Protocol, rule_name
 
 __all__ = ["State", "percent", "sentences"]
 
 EVEN = 0.5  # P(best) of the recommended level below which the best level is more likely another one
-State = Literal["recommended", "open", "none"]
+State = Literal["recommended", "open", "none", "stopped"]
 Row = Mapping[Hashable, Any]
 
 
@@ -27,17 +27,23 @@ def sentences(
     bound: float,
     levels: Sequence[Row],
     sensitivity: Sequence[Row],
+    stop: Decision | None = None,
 ) -> list[str]:
     """The sentences of a recommendation.
 
     `decision` is the protocol's, `joint` that of the joint rule, `ended` the one that says whether the trial
     has ended. `levels` are the rows of the table of levels, lowest first, `sensitivity` those of the table of
-    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended.
+    weights. `bound`: P(DLT rate above the limit) from which a level is not recommended. `stop` is the
+    decision where a stopping clause is met.
     """
     name = protocol.level_name
     text = []
-    if state == "open":
-        text += _open(protocol, joint, ended)
+    if stop is not None:
+        text.append(
+            f"Enrolment is stopped, {stop.why}. Nothing is recommended before the safety board decides."
+        )
+    elif state == "open":
+        text += _open(protocol, joint, ended, decision)
     elif rp2d is None:
         text += _none(levels)
     else:
@@ -69,10 +75,12 @@ def percent(p: float) -> str:
     return f"{100 * p:.0f} %"
 
 
-def _open(protocol: Protocol, joint: JointDecision, ended: Decision) -> list[str]:
+def _open(protocol: Protocol, joint: JointDecision, ended: Decision, decision: Decision) -> list[str]:
     """The trial goes on: what comes next by each rule, and what would be recommended today."""
     text = [f"The trial has not ended: {_next(protocol, ended)}."]
-    if joint.decision.action == "stop":
+    if rule_name(protocol) == "joint" and ended == decision:
+        text[0] = f"The trial has not ended: {_next(protocol, ended)}, because {ended.why}."
+    elif joint.decision.action == "stop":
         text.append(f"The joint rule would stop: {joint.decision.why}.")
     else:
         text.append(f"The joint rule: {_next(protocol, joint.decision)}, because {joint.decision.why}.")
@@ -86,7 +94,7 @@ def _open(protocol: Protocol, joint: JointDecision, ended: Decision) -> list[str
 
 def _next(protocol: Protocol, decision: Decision) -> str:
     if decision.action == "stop":
-        return f"stop, MTD {protocol.level_name(decision.mtd or 0)}"
+        return f"stop, {_best(protocol)} {protocol.level_name(decision.mtd or 0)}"
     if decision.action == "wait" or decision.level is None:
         return "wait for the open DLT windows"
     patients = "patient" if decision.size == 1 else "patients"
@@ -110,8 +118,10 @@ def _none(levels: Sequence[Row]) -> list[str]:
 
 def _action(protocol: Protocol, rp2d: int, levels: Sequence[Row]) -> list[str]:
     """What is still to do before the level is settled."""
+    if rule_name(protocol) not in CODINGS:
+        return []
     evaluable = levels[rp2d - 1]["evaluable"]
-    needed = protocol.mtd.evaluable
+    needed = protocol.mtd.evaluable.decided
     if evaluable >= needed:
         return []
     more = needed - evaluable
@@ -175,10 +185,18 @@ def _mtd(protocol: Protocol, decision: Decision, rp2d: int | None) -> str:
     """The MTD, and where the recommended level stands to it."""
     if decision.mtd is None:
         return ""
-    mtd = f" MTD: {protocol.level_name(decision.mtd)}."
+    mtd = f" {_best(protocol)}: {protocol.level_name(decision.mtd)}."
     if rp2d is None or rp2d == decision.mtd:
         return mtd
     return f"{mtd} The recommended level lies below it, as it should where more dose brings no more benefit."
+
+
+def _best(protocol: Protocol) -> str:
+    """What the protocol's rule looks for: an MTD, an OBD, or the best level of the joint rule."""
+    kind = rule_name(protocol)
+    if kind in BOIN12:
+        return "OBD"
+    return "best level" if kind == "joint" else "MTD"
 
 
 def _not_eligible(protocol: Protocol, levels: Sequence[Row]) -> list[str]:

@@ -4,12 +4,14 @@ What rules take and answer:
 - `history`: cohorts, the counts of a level, decisions, the `Rule` protocol.
 - `whole_cohorts`: a rule of cohorts asked between patients.
 - `next_cohorts`: dose-transition tables and decision trees.
+- `orders`: whether a rule's answer depends on the order of the patients.
 - `backfill`: which lower levels may take more patients.
 
 The rules, one per file:
 - `three_plus_three`, `crmpack`: 3+3 in three codings, and crmPack's.
 - `titration`, `published_simon_1997`, `published_md_anderson`: accelerated titration before a cohort rule.
 - `boin`, `tite_boin`, `boin12`, `pkboin12`, `tite_pkboin12`: the Bayesian optimal interval designs.
+- `i3_plus_3`, `mtpi2`, `keyboard`: rules of an interval around the target; `by_interval` is what they share.
 - `crm`, `blrm`: model-based rules.
 - `joint/`: the joint model of DLT and response, and the rule that decides by it.
 
@@ -39,11 +41,14 @@ __all__ = [
     "ExposureEvidence",
     "ExposureTrial",
     "ExposureTruth",
+    "I3Plus3",
     "Joint",
     "JointDecision",
     "JointPosterior",
     "JointPrior",
+    "Keyboard",
     "ModelExposures",
+    "Mtpi2",
     "OpenLevel",
     "OperatingCharacteristics",
     "PkBoin12",
@@ -60,6 +65,7 @@ __all__ = [
     "asked_patient_by_patient",
     "calendar_trials",
     "cohorts_of",
+    "decision_table",
     "exposure_trials",
     "indifference_skeleton",
     "joint_posterior",

@@ -1,9 +1,10 @@
 from .backfill import Backfill as Backfill, OpenLevel as OpenLevel
 from .blrm import Blrm as Blrm
-from .boin import Boin as Boin
+from .boin import Boin as Boin, lambdas as lambdas
 from .boin12 import Boin12 as Boin12, Utilities as Utilities
+from .by_interval import HALF_WIDTH as HALF_WIDTH, decision_table as decision_table
 from .calendar import Calendar as Calendar, CalendarTrial as CalendarTrial, calendar_trials as calendar_trials
-from .crm import Crm as Crm, indifference_skeleton as indifference_skeleton
+from .crm import TOXIC as TOXIC, Crm as Crm, indifference_skeleton as indifference_skeleton
 from .crmpack import CrmPackThreePlusThree as CrmPackThreePlusThree
 from .enumeration import (
     OperatingCharacteristics as OperatingCharacteristics,
@@ -15,6 +16,7 @@ from .exposure_simulation import (
     exposure_trials as exposure_trials,
 )
 from .history import Cohort as Cohort, Decision as Decision, Rule as Rule
+from .i3_plus_3 import I3Plus3 as I3Plus3
 from .joint.patients import (
     Exposure as Exposure,
     Seen as Seen,
@@ -27,7 +29,10 @@ from .joint.posterior import (
 )
 from .joint.prior import JointPrior as JointPrior
 from .joint.rule import Joint as Joint, JointDecision as JointDecision
+from .keyboard import Keyboard as Keyboard
+from .mtpi2 import Mtpi2 as Mtpi2
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
+from .orders import answers_of_orders as answers_of_orders, order_matters as order_matters
 from .pkboin12 import (
     ExposureEvidence as ExposureEvidence,
     ModelExposures as ModelExposures,

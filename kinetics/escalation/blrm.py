@@ -16,7 +16,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinetics.errors import InputError, Problem
-from kinetics.escalation.history import Cohort, Decision, check_history, highest_tried, tallies
+from kinetics.escalation.history import (
+    Cohort,
+    Decision,
+    check_history,
+    escalation_last,
+    highest_tried,
+    tallies,
+)
 
 __all__ = ["Blrm", "LevelPosterior"]
 
@@ -39,8 +46,10 @@ class Blrm:
     `doses` are in any one unit, and the `reference` dose in the same. `mean`, `sd` and `correlation` are the
     prior of (log alpha, log beta). `target` is the interval wanted; above it is overdose, and `feasible` is
     the greatest P(overdose) that is admissible. `choose` picks, among admissible levels, the one with most
-    probability in the target ("target") or the highest one ("highest", plain EWOC). The grid spans 6 prior
-    SDs either way with `points` a side. InputError for doses or an interval that do not rise, or for a prior
+    probability in the target ("target") or the highest one ("highest", plain EWOC). The trial begins at the
+    level `start` and sends nobody below `lowest`. `most` patients end it; so does a next level that has
+    `most_at_a_level` evaluable patients already. The grid spans 6 prior SDs either way with `points` a side.
+    InputError for doses or an interval that do not rise, or for a prior
     that is no bivariate normal.
 
     >>> from kinetics.escalation import Blrm, Cohort
@@ -64,6 +73,8 @@ class Blrm:
     cohort: int = 3
     most: int = 30
     points: int = 241
+    lowest: int = 1
+    most_at_a_level: int | None = None
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,10 +136,11 @@ class Blrm:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts."""
         check_history(history, self.levels)
+        history = escalation_last(history, self.lowest)
         counts = tallies(history, self.levels)
         treated = sum(t.treated for t in counts.values())
         tried = highest_tried(counts)
-        if treated == 0:
+        if not history or history[-1].level < self.lowest:
             why = f"BLRM begins with {self.cohort} at level {self.start}"
             return Decision("treat", why, "another starting level", level=self.start, size=self.cohort)
         if any(t.pending for t in counts.values()):
@@ -137,9 +149,10 @@ class Blrm:
         posterior = self.posterior(history)
         rule = f"target {self.target[0]:g} to {self.target[1]:g}, P(overdose) at most {self.feasible:g}"
         would = "another prior, another interval, or another outcome of the last cohort"
-        admissible = [p for p in posterior if p.over <= self.feasible and p.level <= tried + 1]
+        admissible = [p for p in posterior if p.over <= self.feasible and self.lowest <= p.level <= tried + 1]
         if not admissible:
-            why = f"no level is admissible: P(overdose) is {posterior[0].over:.3f} at level 1 ({rule})"
+            over = posterior[self.lowest - 1].over
+            why = f"no level is admissible: P(overdose) is {over:.3f} at level {self.lowest} ({rule})"
             return Decision("stop", why, would, mtd=0)
         best = max(admissible, key=self._merit)
         probabilities = f"P(target) {best.target:.3f}, P(overdose) {best.over:.3f}"
@@ -148,6 +161,9 @@ class Blrm:
             tested = [p for p in admissible if counts[p.level].evaluable]
             mtd = max(tested, key=self._merit).level if tested else 0
             return Decision("stop", f"{treated} were planned; {why}", would, mtd=mtd)
+        if self.most_at_a_level is not None and counts[best.level].evaluable >= self.most_at_a_level:
+            full = f"{why}; {counts[best.level].evaluable} are at level {best.level}: full"
+            return Decision("stop", full, would, mtd=best.level)
         return Decision("treat", why, would, level=best.level, size=min(self.cohort, self.most - treated))
 
     def _merit(self, p: LevelPosterior) -> tuple[float, int]:

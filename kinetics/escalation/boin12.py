@@ -36,7 +36,7 @@ from scipy.special import betaincc
 
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.boin import WHOLE, lambdas, select_mtd
-from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
+from kinetics.escalation.history import Cohort, Decision, Tally, check_history, escalation_last, tallies
 
 __all__ = ["Boin12", "Limits", "Utilities", "above"]
 
@@ -123,7 +123,9 @@ class Boin12:
     patients or more, a DLT rate between the bounds does not go up. `most` patients end the trial;
     `most_at_a_level` patients at one level end it too where the rule says stay there, and with `full_ends`
     wherever it says to go, as on trialdesign.org. With more than
-    `explored` patients at a level an untried level above is tried; None: never for that reason.
+    `explored` patients at a level an untried level above is tried; None: never for that reason. `bounds` are
+    lambda_e and lambda_d, by default BOIN's for the target. The trial begins at the level `start` and sends
+    nobody below `lowest`. InputError for a target that BOIN does not take, or bounds that do not enclose it.
 
     >>> from kinetics.escalation import Boin12, Cohort
     >>> from kinetics.escalation.boin12 import Limits
@@ -153,7 +155,21 @@ class Boin12:
     most_at_a_level: int | None = None
     explored: int | None = EXPLORED
     full_ends: bool = False
+    bounds: tuple[float, float] | None = None
+    start: int = 1
+    lowest: int = 1
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        low, high = self.lambdas
+        if not 0 < low < self.target < high < 1:
+            what = f"lambda_e {low:g} and lambda_d {high:g} do not enclose the target {self.target:g}"
+            raise InputError(Problem(what, "give two rates between 0 and 1, one below and one above it"))
+
+    @property
+    def lambdas(self) -> tuple[float, float]:
+        """lambda_e and lambda_d."""
+        return self.bounds or lambdas(self.target)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts. The trial is at the level of the last one."""
@@ -162,11 +178,13 @@ class Boin12:
     def within(self, history: Sequence[Cohort], limits: Limits) -> Decision:
         """The decision, with other evidence on the levels taken into account. `limits` are that evidence."""
         check_history(history, self.levels)
+        history = escalation_last(history, self.lowest)
         counts = tallies(history, self.levels)
         treated = sum(t.treated for t in counts.values())
-        if treated == 0:
-            why = f"BOIN12 begins with a cohort of {self.cohort} at level 1"
-            return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
+        if not history or history[-1].level < self.lowest:
+            why = f"BOIN12 begins with a cohort of {self.cohort} at level {self.start}"
+            would = "nothing: nobody was treated yet"
+            return Decision("treat", why, would, level=self.start, size=self.cohort)
         current = history[-1].level
         if any(t.pending or t.response_pending for t in counts.values()):
             why = "DLT windows are open or responses awaited: BOIN12 decides when all are known"
@@ -206,7 +224,7 @@ class Boin12:
             responses = ceil(t.responses - WHOLE)
             return 1 - above(responses, t.evaluable, self.least_response) >= self.futile
 
-        below = range(1, self.too_toxic(counts))
+        below = range(self.lowest, self.too_toxic(counts))
         return tuple(i for i in below if i not in limits.dropped and not futile(counts[i]))
 
     def move(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> tuple[str, int]:
@@ -227,10 +245,11 @@ class Boin12:
         if closed <= current:
             toxic = f"P(DLT rate > {self.target:g}) is at least {self.toxic:g}"
             why = f"{counted}: {toxic} at level {closed}, eliminated"
-            return why, max(level for level in range(1, closed) if level not in limits.dropped)
+            left = [level for level in range(self.lowest, closed) if level not in limits.dropped]
+            return why, max(left, default=0)
         if tally.evaluable == 0:
             return f"nobody is evaluable at level {current}", current
-        low, high = lambdas(self.target)
+        low, high = self.lambdas
         rate = tally.dlts / tally.evaluable
         untried = current < self.levels and not counts[current + 1].treated
         if self.explored is not None and tally.evaluable > self.explored and rate < high and untried:
@@ -256,7 +275,7 @@ class Boin12:
     ) -> tuple[str, int]:
         """One level down, futile or not, as in the paper; or the best of that one and the `lower` levels."""
         below = current - 1
-        if below == 0 or below in limits.dropped:
+        if below < self.lowest or below in limits.dropped:
             return f"{clause}, but no level is below, so stay", current
         if any(level in admissible for level in limits.lower):
             return self._best(clause, [*limits.lower, below], counts, admissible, limits)
@@ -288,7 +307,7 @@ class Boin12:
 
     def _end(self, clause: str, counts: Mapping[int, Tally], limits: Limits) -> Decision:
         """The end of the trial: the OBD, 0 where there is none."""
-        mtd = select_mtd(counts, self.target, self.toxic)
+        mtd = select_mtd(counts, self.target, self.toxic, lowest=self.lowest)
         would = "more patients, or other utilities"
         lowest = min(limits.obd_from, mtd)
         candidates = [
@@ -311,7 +330,7 @@ class Boin12:
     def _would(self, current: int, counts: Mapping[int, Tally], limits: Limits) -> str:
         """What would have changed the decision."""
         n = counts[current].evaluable
-        down = ceil(lambdas(self.target)[1] * n - WHOLE)
+        down = ceil(self.lambdas[1] * n - WHOLE)
         admissible = ", ".join(str(level) for level in self.admissible(counts, limits))
         bounds = f"of {n} at level {current}: {down} or more DLTs down"
         return f"{bounds}; else other responses (admissible: {admissible})"

@@ -6,6 +6,11 @@ curve is P = skeleton^exp(beta). The logistic one, with intercept 3, is logit P 
 logit(skeleton) - 3. No untried level is skipped, and the trial does not go up right after a cohort whose DLT
 rate reached the target (coherence, Cheung 2005, Biometrika 92:863). OURS: the MTD is a level at which
 somebody was treated.
+
+dfcrm has no stopping rule for toxicity. With `toxic` the trial stops, without an MTD, where P(DLT rate of the
+lowest level > target | data) is above it, beta having its whole posterior: the rule of the R package
+escalation (`stop_when_too_toxic`), which leaves its cut-off to the user; `TOXIC` is that of BOIN's and
+Keyboard's elimination.
 """
 
 from __future__ import annotations
@@ -18,13 +23,21 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinetics.errors import InputError, Problem
-from kinetics.escalation.history import Cohort, Decision, check_history, highest_tried, tallies
+from kinetics.escalation.history import (
+    Cohort,
+    Decision,
+    check_history,
+    escalation_last,
+    highest_tried,
+    tallies,
+)
 
 __all__ = ["Crm", "indifference_skeleton"]
 
 GRID = np.linspace(-8, 8, 4001)  # of beta: seven prior SDs either way, 0.004 apart
 HALF_WIDTH = 0.05  # of the indifference interval: a GUESS, the usual choice with dfcrm's getprior
 VARIANCE = 1.34  # of the prior of beta: dfcrm's default, scale = sqrt(1.34)
+TOXIC = 0.95  # P(lowest level over the target) above which a trial stops: BOIN's (Liu & Yuan 2015), a choice
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,10 @@ class Crm:
 
     `skeleton` is the prior guess of every level's DLT probability, rising.
     `target` is the DLT rate wanted, `variance` that of beta's normal prior, `intercept` that of the logistic
-    `model`. InputError for a skeleton that does not rise between 0 and 1.
+    `model`. The trial stops where P(the lowest level is over the target) is above `toxic`; None: it never
+    does. `most` patients end the trial; it ends too where the next level has `most_at_a_level` evaluable
+    patients already. It begins at the level `start` and sends nobody below `lowest`. InputError for a
+    skeleton that does not rise between 0 and 1.
 
     >>> from kinetics.escalation import Cohort, Crm, indifference_skeleton
     >>> rule = Crm(skeleton=indifference_skeleton(0.25, 4), target=0.25)
@@ -42,6 +58,8 @@ class Crm:
     (4, 0.71, [0.02, 0.06, 0.12, 0.21])
     >>> rule.decide(history).level
     2
+    >>> round(rule.over_target([Cohort(level=1, evaluable=3, dlts=3)]), 2)
+    0.97
     """
 
     order_matters: ClassVar[bool] = True
@@ -54,6 +72,9 @@ class Crm:
     start: int = 1
     cohort: int = 3
     most: int = 30
+    toxic: float | None = None
+    lowest: int = 1
+    most_at_a_level: int | None = None
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,13 +91,22 @@ class Crm:
 
     def beta(self, history: Sequence[Cohort]) -> float:
         """The posterior mean of beta."""
+        return float((self._posterior(history) * GRID).sum())
+
+    def over_target(self, history: Sequence[Cohort]) -> float:
+        """P(DLT rate of the lowest level > target | history)."""
+        over = self._curve(GRID, self.lowest) > self.target
+        return float(self._posterior(history)[over].sum())
+
+    def _posterior(self, history: Sequence[Cohort]) -> np.ndarray:
+        """The posterior probability of every point of the grid of beta."""
         log_posterior = -(GRID**2) / (2 * self.variance)
         for level, t in tallies(history, self.levels).items():
             if t.evaluable:
                 p = np.clip(self._curve(GRID, level), 1e-300, 1 - 1e-16)
                 log_posterior += t.dlts * np.log(p) + (t.evaluable - t.dlts) * np.log1p(-p)
         weight = np.exp(log_posterior - log_posterior.max())
-        return float((weight * GRID).sum() / weight.sum())
+        return weight / weight.sum()
 
     def rates(self, history: Sequence[Cohort]) -> list[float]:
         """The DLT probability of every level at the posterior mean of beta."""
@@ -94,14 +124,17 @@ class Crm:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts. Coherence looks at the last one."""
         check_history(history, self.levels)
+        history = escalation_last(history, self.lowest)
         counts = tallies(history, self.levels)
         treated = sum(t.treated for t in counts.values())
-        if treated == 0:
+        if not history or history[-1].level < self.lowest:
             why = f"CRM begins with {self.cohort} at level {self.start}"
             would = "another starting level"
             return Decision("treat", why, would, level=self.start, size=self.cohort)
         rates = self.rates(history)
-        best = int(np.argmin(np.abs(np.array(rates) - self.target))) + 1
+        distances = np.abs(np.array(rates) - self.target)
+        distances[: self.lowest - 1] = np.inf
+        best = int(np.argmin(distances)) + 1
         clause = f"level {best} has the DLT probability ({rates[best - 1]:.3f}) nearest to {self.target:g}"
         current = history[-1].level
         last = history[-1]
@@ -109,6 +142,10 @@ class Crm:
             why = "DLT windows are open: this CRM decides when they have ended"
             return Decision("wait", why, "the end of the open windows", level=current)
         would = f"another cohort outcome at level {current} (now {last.dlts} of {last.evaluable})"
+        over = 0.0 if self.toxic is None else self.over_target(history)
+        if self.toxic is not None and over > self.toxic:
+            why = f"P(DLT rate > {self.target:g}) is {over:.3f} at level {self.lowest}, above {self.toxic:g}"
+            return Decision("stop", f"{why}: too toxic, no level is left", "fewer DLTs", mtd=0)
         tried = highest_tried(counts)
         if treated >= self.most:
             if best > tried:
@@ -121,6 +158,9 @@ class Crm:
         if level > current and last.evaluable and last.dlts / last.evaluable >= self.target:
             clause = f"{clause}, but the last cohort's rate reached the target: no escalation (coherence)"
             level = current
+        if self.most_at_a_level is not None and counts[level].evaluable >= self.most_at_a_level:
+            why = f"{clause}; {counts[level].evaluable} are at level {level}: full"
+            return Decision("stop", why, would, mtd=level)
         return Decision("treat", clause, would, level=level, size=min(self.cohort, self.most - treated))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from kinetics.escalation.history import Cohort, Decision, check_history, tallies
+from kinetics.escalation.history import Cohort, Decision, check_history, escalation_last, tallies
 
 __all__ = ["CrmPackThreePlusThree"]
 
@@ -20,6 +20,8 @@ __all__ = ["CrmPackThreePlusThree"]
 @dataclass(frozen=True)
 class CrmPackThreePlusThree:
     """The 3+3 of the R package crmPack; no titration.
+
+    The trial begins at the level `start` and sends nobody below `lowest`.
 
     >>> from kinetics.escalation import Cohort, CrmPackThreePlusThree
     >>> CrmPackThreePlusThree(levels=3).decide([Cohort(level=1, evaluable=3, dlts=2)]).mtd
@@ -30,14 +32,18 @@ class CrmPackThreePlusThree:
     last_cohort_matters: ClassVar[bool] = False
     levels: int
     cohort: int = 3
+    start: int = 1
+    lowest: int = 1
     trigger_levels: frozenset[int] = field(default=frozenset(), init=False, repr=False)
 
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts. The trial is at the level of the last one."""
         check_history(history, self.levels)
-        if not history:
-            why = f"3+3 begins with a cohort of {self.cohort} at level 1"
-            return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
+        history = escalation_last(history, self.lowest)
+        if not history or history[-1].level < self.lowest:
+            why = f"3+3 begins with a cohort of {self.cohort} at level {self.start}"
+            would = "nothing: nobody was treated yet"
+            return Decision("treat", why, would, level=self.start, size=self.cohort)
         counts = tallies(history, self.levels)
         current = history[-1].level
         tally = counts[current]
@@ -48,7 +54,7 @@ class CrmPackThreePlusThree:
         above_tried = current < self.levels and counts[current + 1].treated > 0
         clause, level = self._move(current, tally.dlts, tally.evaluable, above_tried)
         would = f"one more or one fewer with a DLT at level {current}"
-        if level == 0:
+        if level < self.lowest:
             return Decision("stop", f"{clause}; no level is below, so there is no MTD", would, mtd=0)
         if counts[level].evaluable > self.cohort:
             why = f"{clause}; level {level} has more than {self.cohort} patients already"

@@ -12,7 +12,17 @@ from typing import ClassVar, Literal, Protocol
 
 from kinetics.errors import InputError, Problem
 
-__all__ = ["Cohort", "Decision", "Rule", "Tally", "check_history", "highest_tried", "merged", "tallies"]
+__all__ = [
+    "Cohort",
+    "Decision",
+    "Rule",
+    "Tally",
+    "check_history",
+    "escalation_last",
+    "highest_tried",
+    "merged",
+    "tallies",
+]
 
 
 @dataclass(frozen=True)
@@ -179,6 +189,15 @@ def tallies(history: Iterable[Cohort], levels: int) -> dict[int, Tally]:
 def highest_tried(counts: dict[int, Tally]) -> int:
     """The highest level at which anybody was treated; 0 where nobody was."""
     return max((level for level, t in counts.items() if t.treated), default=0)
+
+
+def escalation_last(history: Sequence[Cohort], lowest: int) -> list[Cohort]:
+    """The history with the cohorts below the level `lowest` first, in their order.
+
+    Below it are patients whose product fell short of a level of the escalation. They count at their level,
+    but the trial is where the last of the others was treated.
+    """
+    return [*(c for c in history if c.level < lowest), *(c for c in history if c.level >= lowest)]
 
 
 def merged(history: Sequence[Cohort], *, last_is_last: bool, last_alone: bool = False) -> tuple[Cohort, ...]:

@@ -30,7 +30,7 @@ from scipy.special import ndtr
 
 from kinetics.errors import InputError, Problem
 from kinetics.escalation.boin12 import Boin12, Limits
-from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
+from kinetics.escalation.history import Cohort, Decision, Tally, check_history, escalation_last, tallies
 
 __all__ = ["ExposureEvidence", "ModelExposures", "PkBoin12", "RawExposures"]
 
@@ -185,7 +185,8 @@ class PkBoin12:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts and exposures. The trial is at the level of the last cohort."""
         check_history(history, self.levels)
-        if not history:
+        history = escalation_last(history, self.boin12.lowest)
+        if not history or history[-1].level < self.boin12.lowest:
             return self.boin12.decide(history)
         return self.boin12.within(history, self.limits(history[-1].level, tallies(history, self.levels)))
 
@@ -242,7 +243,8 @@ class PkBoin12:
             explored = self.boin12.explored
             if explored is not None and n > explored:
                 decisions = max(1, decisions - 1)
-            lowest = [lower for lower in range(1, level) if lower not in dropped][:decisions]
+            may_drop = range(self.boin12.lowest, level)
+            lowest = [lower for lower in may_drop if lower not in dropped][:decisions]
             if lowest:
                 dropped.update(lowest)
                 dropping[level] = (p, lowest)

@@ -33,7 +33,8 @@ class ThreePlusThree:
     """A 3+3 design. `deescalate` and `fill_top` choose the coding; the module says which is which.
 
     `cohort`, `needed` and `allowed` are 3, 6 and 1: cohorts of 3, an MTD of at least 6 evaluable with at most
-    1 DLT. `most` is a cap on patients, all levels together, where the protocol has one.
+    1 DLT. `most` is a cap on patients, all levels together, where the protocol has one. The trial begins at
+    the level `start` and sends nobody below `lowest`.
 
     >>> from kinetics.escalation import Cohort, ThreePlusThree, Titration
     >>> rule = ThreePlusThree(levels=4, titration=Titration(levels=2))
@@ -51,6 +52,8 @@ class ThreePlusThree:
     needed: int = 6
     allowed: int = 1
     most: int | None = None
+    start: int = 1
+    lowest: int = 1
 
     @property
     def trigger_levels(self) -> frozenset[int]:
@@ -70,9 +73,10 @@ class ThreePlusThree:
         if self.titration and (decision := self.titration.decide(counts, self.levels, self.cohort)):
             return decision
         current = highest_tried(counts)
-        if current == 0:
-            why = f"3+3 begins with a cohort of {self.cohort} at level 1"
-            return Decision("treat", why, "nothing: nobody was treated yet", level=1, size=self.cohort)
+        if current < self.lowest:
+            why = f"3+3 begins with a cohort of {self.cohort} at level {self.start}"
+            would = "nothing: nobody was treated yet"
+            return Decision("treat", why, would, level=self.start, size=self.cohort)
         tally = counts[current]
         if not self._passed(tally) and not self._left_at_a_trigger(counts, current):
             return self._fill(current, tally, self._titration_ended(counts))
@@ -106,7 +110,7 @@ class ThreePlusThree:
             f"{_counted(counts[closed])} at level {closed}: more than {self.allowed}, the level is closed"
         )
         below = closed - 1
-        if below == 0:
+        if below < self.lowest:
             return Decision("stop", f"{clause}; no level is below, so there is no MTD", _FEWER, mtd=0)
         tally = counts[below]
         if (
@@ -150,7 +154,7 @@ class ThreePlusThree:
 
     def _only_titrated(self, level: int, tally: Tally) -> bool:
         """Whether a level had titration patients alone, without a DLT or a trigger."""
-        titrated = self.titration is not None and level <= self.titration.levels
+        titrated = self.titration is not None and level <= self.titration.levels and tally.treated > 0
         return titrated and tally.evaluable < self.cohort and not tally.dlts and not tally.triggers
 
     def _left_at_a_trigger(self, counts: dict[int, Tally], level: int) -> bool:
@@ -190,7 +194,7 @@ class ThreePlusThree:
         tolerated = [
             level
             for level, t in counts.items()
-            if level < below and t.evaluable >= self.needed and t.dlts <= self.allowed
+            if self.lowest <= level < below and t.evaluable >= self.needed and t.dlts <= self.allowed
         ]
         why = f"the cap of {self.most} patients: {treated} were treated and {decision.size} more are wanted"
         return Decision("stop", why, "a higher cap", mtd=max(tolerated, default=0))

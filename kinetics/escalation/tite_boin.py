@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kinetics.errors import InputError, Problem
-from kinetics.escalation.boin import Boin, lambdas
-from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
+from kinetics.escalation.boin import Boin
+from kinetics.escalation.history import Cohort, Decision, Tally, check_history, escalation_last, tallies
 
 __all__ = ["TiteBoin", "effective"]
 
@@ -63,8 +63,10 @@ class TiteBoin:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts. The trial is at the level of the last one."""
         check_history(history, self.levels)
+        history = escalation_last(history, self.boin.lowest)
         counts = tallies(history, self.levels)
-        if not any(t.pending for t in counts.values()):
+        begun = bool(history) and history[-1].level >= self.boin.lowest
+        if not begun or not any(t.pending for t in counts.values()):
             return self.boin.decide(history)
         return self.boin.titrated(counts) or self._weighed(history[-1].level, counts)
 
@@ -101,9 +103,9 @@ class TiteBoin:
         if tally.pending > self.most_pending * tally.treated:
             share = f"{tally.pending} of {tally.treated} at level {current} are pending"
             return f"{share}, more than {self.most_pending:.0%}: accrual is suspended"
-        high = lambdas(self.boin.target)[1]
-        if current == 1 and tally.pending and tally.dlts >= high * n:
-            rate = f"{tally.dlts} with a DLT in {n:.2f} effective at level 1, at least {high:.4f}"
+        high = self.boin.lambdas[1]
+        if current == self.boin.lowest and tally.pending and tally.dlts >= high * n:
+            rate = f"{tally.dlts} with a DLT in {n:.2f} effective at level {current}, at least {high:.4f}"
             return f"{rate}: no level is below, so accrual is suspended until the open windows end"
         return ""
 
@@ -111,7 +113,7 @@ class TiteBoin:
         return Decision("wait", why, "the end of the open windows, or a DLT in one", level=current)
 
     def _would(self, current: int, n: float) -> str:
-        low, high = lambdas(self.boin.target)
+        low, high = self.boin.lambdas
         bounds = f"{low * n:.2f} DLTs or fewer up, {high * n:.2f} or more down"
         return f"in {n:.2f} effective at level {current}: {bounds}"
 

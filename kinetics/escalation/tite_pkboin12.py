@@ -24,7 +24,7 @@ from math import floor
 from typing import ClassVar
 
 from kinetics.errors import InputError, Problem
-from kinetics.escalation.history import Cohort, Decision, Tally, check_history, tallies
+from kinetics.escalation.history import Cohort, Decision, Tally, check_history, escalation_last, tallies
 from kinetics.escalation.pkboin12 import PkBoin12
 
 __all__ = ["TitePkBoin12"]
@@ -75,7 +75,10 @@ class TitePkBoin12:
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these cohorts and exposures. The trial is at the level of the last cohort."""
         check_history(history, self.levels)
-        if not any(c.pending or c.response_pending for c in history):
+        lowest = self.pkboin12.boin12.lowest
+        history = escalation_last(history, lowest)
+        begun = bool(history) and history[-1].level >= lowest
+        if not begun or not any(c.pending or c.response_pending for c in history):
             return self.pkboin12.decide(history)
         current = history[-1].level
         counts = tallies(history, self.levels)

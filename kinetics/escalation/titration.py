@@ -12,7 +12,7 @@ from typing import Literal
 
 from kinetics.escalation.history import Decision, Tally, highest_tried
 
-__all__ = ["Titration", "why_over"]
+__all__ = ["Titration", "titrated", "why_over"]
 
 
 _AT_THE_START = "nothing: nobody was treated yet"
@@ -23,8 +23,8 @@ _WOULD_CHANGE = "a DLT, or a trigger, in the titration"
 class Titration:
     """How the titration runs and what ends it.
 
-    It may run at levels 1 to `levels`, with `size` patients at each. `triggers` is the number of triggers
-    without a DLT, over all its levels, that end it. `step` is the number of levels climbed at once.
+    It may run at levels `start` to `levels`, with `size` patients at each. `triggers` triggers without a DLT,
+    over all its levels, end it. `step` is the number of levels climbed at once.
     `after_trigger` "fill" makes the patient with the trigger one of a whole cohort at that level; "leave"
     goes up after a trigger that was no DLT, with whole cohorts from there. `clean_patient` matters at
     de-escalation: titration patients with neither a trigger nor a DLT are "counted" among those their level
@@ -42,18 +42,19 @@ class Titration:
     step: int = 1
     after_trigger: Literal["fill", "leave"] = "fill"
     clean_patient: Literal["counted", "not_a_level"] = "counted"
+    start: int = 1
 
     @property
     def at(self) -> frozenset[int]:
         """The levels at which the titration may run."""
-        return frozenset(range(1, self.levels + 1))
+        return frozenset(range(self.start, self.levels + 1))
 
     def decide(self, counts: Mapping[int, Tally], levels: int, cohort: int) -> Decision | None:
         """The titration's decision; None once it is over and whole cohorts are treated."""
         current = highest_tried(dict(counts))
-        if current == 0:
-            why = f"accelerated titration begins with {_patients(self.size)} at level 1"
-            return Decision("treat", why, _AT_THE_START, level=1, size=self.size, titrating=True)
+        if current < self.start:
+            why = f"accelerated titration begins with {_patients(self.size)} at level {self.start}"
+            return Decision("treat", why, _AT_THE_START, level=self.start, size=self.size, titrating=True)
         if current > self.levels or why_over(self, counts) or counts[current].evaluable > self.size:
             return None
         tally = counts[current]
@@ -85,6 +86,27 @@ class Titration:
             size=self.size if goes_on else cohort,
             titrating=goes_on,
         )
+
+
+def titrated(
+    titration: Titration | None, counts: Mapping[int, Tally], levels: int, cohort: int
+) -> Decision | None:
+    """The decision of a `titration` before a rule of whole cohorts.
+
+    It is the titration's own, or the filling of the cohort with which it ended. None after it, or without
+    one.
+    """
+    if titration is None:
+        return None
+    if decision := titration.decide(counts, levels, cohort):
+        return decision
+    current = highest_tried(dict(counts))
+    tally = counts[current]
+    if current <= titration.levels and tally.treated < cohort:
+        why = f"the titration is over: the cohort at level {current} is filled to {cohort}"
+        would = "no trigger and no DLT in the titration"
+        return Decision("treat", why, would, level=current, size=cohort - tally.treated)
+    return None
 
 
 def why_over(titration: Titration, counts: Mapping[int, Tally]) -> str:

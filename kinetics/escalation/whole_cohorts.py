@@ -20,16 +20,21 @@ from kinetics.escalation.boin import Boin
 from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.crm import Crm
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
-from kinetics.escalation.history import Cohort, Decision, Rule, check_history, tallies
+from kinetics.escalation.history import Cohort, Decision, Rule, check_history, escalation_last, tallies
+from kinetics.escalation.i3_plus_3 import I3Plus3
 from kinetics.escalation.joint.rule import Joint
+from kinetics.escalation.keyboard import Keyboard
+from kinetics.escalation.mtpi2 import Mtpi2
 from kinetics.escalation.pkboin12 import PkBoin12
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.escalation.tite_pkboin12 import TitePkBoin12
+from kinetics.escalation.titration import titrated
 
 __all__ = ["CohortRule", "WholeCohorts", "asked_patient_by_patient", "cohorts_of", "planned"]
 
-CohortRule = Boin | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | TitePkBoin12 | CrmPackThreePlusThree
+ByInterval = Boin | I3Plus3 | Mtpi2 | Keyboard
+CohortRule = ByInterval | TiteBoin | Crm | Blrm | Boin12 | PkBoin12 | TitePkBoin12 | CrmPackThreePlusThree
 _COUNTS = [field.name for field in fields(Cohort) if field.name != "level"]
 
 
@@ -39,8 +44,8 @@ class WholeCohorts:
 
     >>> from kinetics.escalation import Boin, Cohort, WholeCohorts
     >>> rule = WholeCohorts(Boin(levels=4, target=0.3))
-    >>> rule.decide([Cohort(level=1, evaluable=1)]).size, rule.levels, rule.trigger_levels
-    (2, 4, frozenset())
+    >>> rule.decide([Cohort(level=1, evaluable=1)]).size, rule.levels, rule.trigger_levels, rule.cohort
+    (2, 4, frozenset(), 3)
     """
 
     order_matters: ClassVar[bool] = True
@@ -57,12 +62,18 @@ class WholeCohorts:
         """The levels at which the titration of its `rule` may run."""
         return self.rule.trigger_levels
 
+    @property
+    def cohort(self) -> int:
+        """How many patients a cohort of its `rule` has."""
+        return _cohort(self.rule)
+
     def decide(self, history: Sequence[Cohort]) -> Decision:
         """The decision after these patients; the trial is at the level of the last one."""
         check_history(history, self.levels)
-        cohorts = cohorts_of(history, _cohort(self.rule))
-        if not cohorts:
-            return self.rule.decide(())
+        lowest = _core(self.rule).lowest
+        cohorts = cohorts_of(escalation_last(history, lowest), _cohort(self.rule))
+        if not cohorts or cohorts[-1].level < lowest:
+            return self.rule.decide(cohorts)
         if decision := self._titrated(cohorts):
             return decision
         decision = self.rule.decide(cohorts)
@@ -94,8 +105,10 @@ class WholeCohorts:
         A titration has cohorts of its own size. The decision that ends it already counts the open places of
         the cohort that it ends with.
         """
-        boin = self.rule.boin if isinstance(self.rule, TiteBoin) else self.rule
-        return boin.titrated(tallies(cohorts, self.levels)) if isinstance(boin, Boin) else None
+        core = _core(self.rule)
+        if not isinstance(core, ByInterval):
+            return None
+        return titrated(core.titration, tallies(cohorts, self.levels), self.levels, core.cohort)
 
 
 def asked_patient_by_patient(rule: Rule) -> Rule:
@@ -111,7 +124,7 @@ def asked_patient_by_patient(rule: Rule) -> Rule:
         return rule
     if not isinstance(rule, CohortRule):
         what = f"{type(rule).__name__} does not say how it answers between the patients of a cohort"
-        remedy = "add it to CohortRule, _cohort and _most of kinetics/escalation/whole_cohorts.py"
+        remedy = "add it to CohortRule and _core of kinetics/escalation/whole_cohorts.py"
         raise InputError(Problem(what, remedy))
     return WholeCohorts(rule)
 
@@ -165,29 +178,25 @@ def _treated(c: Cohort) -> int:
     return c.evaluable + c.pending
 
 
-def _cohort(rule: CohortRule) -> int:
-    """The size of the rule's cohorts."""
+def _core(rule: CohortRule) -> ByInterval | Crm | Blrm | Boin12 | CrmPackThreePlusThree:
+    """The rule that holds the numbers of another: BOIN of TITE-BOIN, BOIN12 of PKBOIN-12; else the rule."""
     match rule:
         case TiteBoin():
-            return rule.boin.cohort
+            return rule.boin
         case PkBoin12():
-            return rule.boin12.cohort
+            return rule.boin12
         case TitePkBoin12():
-            return rule.pkboin12.boin12.cohort
+            return rule.pkboin12.boin12
         case _:
-            return rule.cohort
+            return rule
+
+
+def _cohort(rule: CohortRule) -> int:
+    """The size of the rule's cohorts."""
+    return _core(rule).cohort
 
 
 def planned(rule: Rule) -> int | None:
     """The number of patients at which the trial ends; None if the rule has no such number."""
-    match rule:
-        case TiteBoin():
-            return rule.boin.most
-        case PkBoin12():
-            return rule.boin12.most
-        case TitePkBoin12():
-            return rule.pkboin12.boin12.most
-        case CrmPackThreePlusThree():
-            return None
-        case _:
-            return getattr(rule, "most", None)
+    core = _core(rule) if isinstance(rule, CohortRule) else rule
+    return getattr(core, "most", None)

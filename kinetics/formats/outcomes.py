@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 from pandas import DataFrame, concat
 
+from kinetics.errors import Problem, StudyError
 from kinetics.formats.dataset import Dataset, dataset_of
 from kinetics.formats.subjects import subject_keys, subject_variables
 from kinetics.outcomes import ENDPOINTS, assessments_of, best_responses, survival_times
@@ -91,7 +92,11 @@ def adrs(study: Study) -> Dataset:
     """The ADRS-shaped dataset: one row per subject and assessment, and one for each best response.
 
     Responses are those of RECIST 1.1. PARAMCD is OVRLRESP for an assessment, BOR or CBOR for a best response.
+    StudyError without a response.
     """
+    if study.responses.empty:
+        remedy = "leave adrs out until there is one"
+        raise StudyError(Problem("no response is recorded", remedy, file="responses.csv"))
     best = {
         code: best_responses(_in_one_group(study), confirmed, by=_ONE).set_index("subject")
         for code, (_, confirmed) in _BEST.items()

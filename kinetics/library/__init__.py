@@ -69,7 +69,7 @@ def names(kind: Kind) -> list[str]:
 
     >>> from kinetics.library import names
     >>> names("protocols")
-    ['nkg2d_phase1_synthetic', 'nkg2d_registry']
+    ['icv_regimens_synthetic', 'level_minus_1_synthetic', 'nct05507593', 'nct06316856', ...]
     """
     if kind == "models":
         return sorted(file.stem for file in ROOT.glob("models/*.py") if not file.stem.startswith("_"))

@@ -12,12 +12,22 @@ Which module to open for what, in the order in which they build on each other:
 - `responses`: a study's recorded responses: best response and response rates.
 - `lesion_size`: the sum of diameters as change from baseline.
 - `immune_responses`: a study's responses by iRECIST, recorded or judged from its measurements.
+- `by_criteria`: responses by the criteria that a protocol names (Lugano, IMWG, iwCLL, RANO ...).
 - `vital_status`: death, the last day known alive, new therapies.
 - `survival`: DOR, PFS and OS by a protocol's censoring.
 - `survival_curve`: Kaplan-Meier curves of such times.
 - `times_table`: times from a CSV that belongs to no study.
 - `adverse_event_counts`: subjects with each adverse event, by worst grade.
+- `trial_days`: what a day is, for windows and follow-up.
+- `leaving`: who left the study, when and why, and until when the others were followed.
+- `enrolment`: the order in which subjects were enrolled.
+- `escalation_population`: whom the escalation counts: not phase IB, nor backfill.
+- `received_dose`: the dose received against the level assigned.
+- `triggers`: which adverse events end a titration, and which cannot be read.
 - `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.
+- `stagger`: the days between patients that a protocol asks for, against the data.
+- `arm_studies`: the subjects of one arm as a study of their own.
+- `stopping`: the protocol's stopping clauses, and which of them are met.
 - `by_subject`: DLT, CRS grade and response of each subject as numbers for a dose decision.
 - `strata`: rates by subgroup for the interim analysis.
 """

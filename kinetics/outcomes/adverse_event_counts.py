@@ -11,8 +11,8 @@ from pandas import DataFrame
 
 from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.outcomes.grouping import check_by, groups_of
-from kinetics.outcomes.responses import CELLS
-from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
+from kinetics.outcomes.responses import cell_products
+from kinetics.outcomes.vital_status import STATUS_EVENTS
 from kinetics.study import Study
 
 __all__ = ["adverse_events"]
@@ -28,14 +28,14 @@ def adverse_events(
     Columns: the column `by`; grading_system ("" where none is written); event; n (subjects of the group with
     a dose of anything); subjects (of those, with the event); grade_1 to grade_5 (by worst grade);
     grade_3_or_more; ungraded (no grade at all). An event graded by two systems has a row in each. Grade 0 is
-    no event, nor are an ungraded death and a new anticancer therapy. A group without the event has a row of
-    zeros. `attribution` keeps only the events attributed to these products, such as ["car_nk", "car_t"].
-    InputError for one to which no event is attributed, StudyError where the study has no column `by` or
-    `attribution`.
+    no event, nor is what became of a subject (an ungraded death, a new anticancer therapy). A group without
+    the event has a row of zeros. `attribution` keeps only the events attributed to these products, such as
+    ["car_nk", "car_t"]. InputError for one to which no event is attributed, StudyError where the study has no
+    column `by` or `attribution`.
     """
     check_by(study, by)
     dosed = set(study.doses["subject"])
-    outcome = study.events["event"].isin([DEATH, NEW_THERAPY]) & study.events["grade"].isna()
+    outcome = study.events["event"].isin(STATUS_EVENTS) & study.events["grade"].isna()
     events = study.events[study.events["subject"].isin(dosed) & (study.events["grade"] != 0) & ~outcome]
     if attribution is not None:
         events = events[events["attribution"].isin(_attributions(study, attribution))]
@@ -69,7 +69,7 @@ def _attributions(study: Study, attribution: Iterable[str]) -> list[str]:
         raise StudyError(Problem("no column 'attribution'", "add it and declare it", file="events.csv"))
     recorded = set(study.events["attribution"].dropna())
     products = [attribution] if isinstance(attribution, str) else list(attribution)
-    strange = [product for product in products if product not in recorded | set(CELLS)]
+    strange = [product for product in products if product not in recorded | set(cell_products(study))]
     if strange:
         raise InputError(
             Problem(f"no event is attributed to {product!r}", did_you_mean(product, recorded))

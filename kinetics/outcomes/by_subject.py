@@ -8,27 +8,37 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.errors import InputError, Problem
-from kinetics.outcomes.dlts import followed_until, patients_of
-from kinetics.outcomes.responses import RATES, assessments_of, best_responses, first_infusions
-from kinetics.outcomes.vital_status import DEATH, NEW_THERAPY
+from kinetics.outcomes.by_criteria import (
+    ResponseReading,
+    as_recist_scans,
+    reading_of,
+    recist_rules,
+)
+from kinetics.outcomes.dlts import patients_of
+from kinetics.outcomes.grouping import check_by
+from kinetics.outcomes.leaving import departures_of, followed_until
+from kinetics.outcomes.recist import first_response
+from kinetics.outcomes.responses import first_infusions
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
 __all__ = ["known_responses", "response_days", "response_follow_up", "subject_outcomes", "worst_crs"]
 
+RECIST = ResponseReading()
 AWAITED = 365.0  # days that a response may take where the protocol does not say; a guess
 
 
 def subject_outcomes(
     study: Study, protocol: Protocol, *, level_column: str = "dose_level", confirmed: bool = False
 ) -> DataFrame:
-    """One row for each subject who had the level's product, in the order of subjects.csv.
+    """One row for each subject who had the level's product at one of its levels, in the order of enrolment.
 
     Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
     evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
     infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
-    PR, 0 where nothing more is awaited, NaN where it is not known yet: `known_responses` within the days of
-    `response_days`). InputError where the protocol's days for a response are not above 0.
+    PR, or what else the protocol counts; 0 where nothing more is awaited; NaN where it is not known yet:
+    `known_responses` within the days of `response_days`). InputError where the protocol's days for a response
+    are not above 0.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.subject_outcomes(study, protocol).head(3)
@@ -39,12 +49,19 @@ def subject_outcomes(
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
-    patients = [p for p in patients_of(study, protocol, level_column=level_column) if p.subject in dosed]
+    everyone = patients_of(study, protocol, level_column=level_column)
+    patients = [p for p in everyone if p.subject in dosed and p.level > 0]
     crs = worst_crs(study, protocol)
     responded: dict[str, bool | None] = {}
     if not study.responses.empty:
         days = response_days(protocol)
-        responded = known_responses(study, within_days=days, confirmed=confirmed, level_column=level_column)
+        responded = known_responses(
+            study,
+            within_days=days,
+            confirmed=confirmed,
+            level_column=level_column,
+            reading=reading_of(protocol),
+        )
     rows = [
         {
             "subject": p.subject,
@@ -60,29 +77,41 @@ def subject_outcomes(
 
 
 def known_responses(
-    study: Study, *, within_days: float, confirmed: bool = False, level_column: str = "dose_level"
+    study: Study,
+    *,
+    within_days: float,
+    confirmed: bool = False,
+    level_column: str = "dose_level",
+    reading: ResponseReading = RECIST,
 ) -> dict[str, bool | None]:
-    """Whether each subject responded (CR or PR) within `within_days` of its first infusion of cells.
+    """Whether each subject responded within `within_days` of its first infusion of cells.
 
-    The value is None where this is not known yet: there is no response so far, and neither progression,
-    another therapy or death nor the end of these days was seen (`kinetics.outcomes.dlts.followed_until`).
+    A response is a category that counts by `reading`: CR or PR by RECIST 1.1, if no other is given.
+
+    The value is None where this is not known yet: there is no response so far, and neither progression, a
+    death, another therapy or another end of the study was seen, nor the end of these days
+    (`kinetics.outcomes.leaving`).
     InputError where `within_days` is not above 0.
     """
     if not within_days > 0:
         raise InputError(Problem(f"responses within {within_days:g} days", "give a number above 0"))
+    if confirmed and reading.criteria == "irecist":
+        what = "iRECIST with confirmation: confirmation of iCR and iPR is not judged"
+        raise InputError(Problem(what, "leave one of them out"))
+    check_by(study, level_column)
     starts = first_infusions(study)
-    assessments = assessments_of(study)
-    best = best_responses(study, confirmed, by=level_column).set_index("subject")
-    ended = set(study.events[study.events["event"].isin([DEATH, NEW_THERAPY])]["subject"])
+    assessments = as_recist_scans(study, reading)
+    rules = recist_rules(reading)
+    ended = set(departures_of(study))
     responses: dict[str, bool | None] = {}
     for subject in study.subject_ids:
         start = starts.get(subject)
         if start is None:
             responses[subject] = None
             continue
-        row = best.loc[subject]
+        first = first_response(assessments[subject], confirmed=confirmed, rules=rules)
         progressed = any(a.response == "PD" for a in assessments[subject])
-        if row["response"] in RATES["orr"] and row["day"] - start <= within_days:
+        if first is not None and first.day - start <= within_days:
             responses[subject] = True
         elif progressed or subject in ended or followed_until(study, subject)[0] - start >= within_days:
             responses[subject] = False

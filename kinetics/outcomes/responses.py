@@ -24,9 +24,15 @@ from kinetics.outcomes.recist import (
 )
 from kinetics.study import Study
 
-__all__ = ["assessments_of", "best_responses", "first_infusions", "rates_of", "response_rates"]
+__all__ = [
+    "assessments_of",
+    "best_responses",
+    "cell_products",
+    "first_infusions",
+    "rates_of",
+    "response_rates",
+]
 
-CELLS = ("car_nk", "car_t")  # a response is counted from the first infusion of these
 OVERALL = ("CR", "PR", "SD", "NON-CR/NON-PD", "PD", "NE")
 RATES = {"orr": ("CR", "PR"), "dcr": ("CR", "PR", "SD", "NON-CR/NON-PD")}  # objective response; control
 
@@ -121,20 +127,28 @@ def rates_of(
     return DataFrame(rows)
 
 
+def cell_products(study: Study) -> list[str]:
+    """The products whose doses are counted in cells, in the order in which doses.csv first names them."""
+    return list(dict.fromkeys(study.doses["product"][study.doses["unit"] == "cells"]))
+
+
 def first_infusions(study: Study) -> dict[str, float]:
     """Subject -> day of the study of its first infusion of cells; subjects without one are left out."""
-    cells = study.doses[study.doses["product"].isin(CELLS)]
+    cells = study.doses[study.doses["unit"] == "cells"]
     return {str(s): float(t) for s, t in cells.groupby("subject")["time"].min().items()}
 
 
 def assessments_of(study: Study) -> dict[str, list[Assessment]]:
     """Every subject's recorded overall responses after the first infusion of cells, in order of time.
 
-    StudyError where nothing is recorded, or with every response that cannot be read.
+    Without a record, as before the first scan of a trial, nobody has one. StudyError with every response that
+    cannot be read.
     """
     table = study.responses
+    if table.empty:
+        return {s: [] for s in study.subject_ids}
     if "overall" not in table.columns:
-        what = "no column 'overall'" if len(table) else "no response is recorded"
+        what = "no column 'overall'"
         remedy = f"write each assessment's overall response ({', '.join(OVERALL)}) and declare the column"
         raise StudyError(Problem(what, remedy, file="responses.csv"))
     starts = first_infusions(study)

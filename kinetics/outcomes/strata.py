@@ -15,10 +15,11 @@ import pandas as pd
 from pandas import DataFrame
 
 from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.outcomes.by_criteria import ResponseReading, best_by_criteria, rates_by_criteria, reading_of
 from kinetics.outcomes.dlts import patients_of
 from kinetics.outcomes.grouping import check_by
 from kinetics.outcomes.proportions import clopper_pearson
-from kinetics.outcomes.responses import CELLS, best_responses, response_rates
+from kinetics.outcomes.responses import cell_products
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
@@ -62,12 +63,16 @@ def strata_table(
         return DataFrame()
     if len(study.events) and "attribution" not in study.events.columns:
         what = "no column 'attribution': grade 3 or more is counted where it is due to cells"
-        remedy = (
-            f"add it ({', '.join(CELLS)} or other), and declare it in [columns.events] of dictionary.toml"
-        )
+        products = ", ".join(cell_products(study))
+        remedy = f"add it ({products} or other), and declare it in [columns.events] of dictionary.toml"
         raise StudyError(Problem(what, remedy, file="events.csv"))
     tables = [_rates_by(study, column, protocol, confirmed, level_column) for column in columns]
     return pd.concat(tables, ignore_index=True)
+
+
+def _reading(protocol: Protocol | None) -> ResponseReading:
+    """The criteria by which responses are read: those of the protocol, RECIST 1.1 without one."""
+    return ResponseReading() if protocol is None else reading_of(protocol)
 
 
 def _rates_by(
@@ -83,7 +88,9 @@ def _rates_by(
         strata = values.where(values.notna() & (values != ""), NOT_RECORDED)
     study = replace(study, subjects=study.subjects.assign(**{column: strata}))
     check_by(study, column)
-    rates = response_rates(study, column, confirmed=confirmed).rename(columns={column: "stratum"})
+    rates = rates_by_criteria(study, _reading(protocol), column, confirmed=confirmed).rename(
+        columns={column: "stratum"}
+    )
     rates = rates.assign(by=column)[COLUMNS]
     order = {name: i for i, name in enumerate(dict.fromkeys(rates["stratum"]))}
     safety = _safety(study, column, protocol, level_column)
@@ -94,11 +101,11 @@ def _rates_by(
 def _safety(study: Study, column: str, protocol: Protocol | None, level_column: str) -> DataFrame:
     """DLTs of the evaluable, and subjects with grade 3 or more attributed to cells, by grading system."""
     stratum_of = study.subjects[column]
-    best = best_responses(study, by=column)
+    best = best_by_criteria(study, _reading(protocol), by=column)
     treated = best.loc[best["treated"], "subject"].tolist()
     severe = study.events[study.events["grade"] >= 3]
     if len(severe):
-        severe = severe[severe["attribution"].isin(list(CELLS))]
+        severe = severe[severe["attribution"].isin(cell_products(study))]
     systems = sorted(set(study.events.loc[study.events["grade"].notna(), "grading_system"]))
     dlts = {}  # of the evaluable
     if protocol is not None:

@@ -28,19 +28,18 @@ from pandas import DataFrame
 
 from kinetics.arguments import require
 from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
+from kinetics.outcomes.by_criteria import ResponseReading, as_recist_scans, reading_of, recist_rules
 from kinetics.outcomes.grouping import check_by
-from kinetics.outcomes.immune_responses import as_recist, immune_assessments_of
 from kinetics.outcomes.recist import RECIST_1_1, Assessment, RecistRules, best_response, first_response
-from kinetics.outcomes.responses import assessments_of
 from kinetics.outcomes.vital_status import follow_up
-from kinetics.protocol import Protocol
+from kinetics.protocol import CriteriaName, Protocol
 from kinetics.study import Study
 from kinetics.units import UnitError, convert
 
 __all__ = ["ENDPOINTS", "Criteria", "SurvivalEndpoint", "survival_times"]
 
 SurvivalEndpoint = Literal["dor", "pfs", "os"]
-Criteria = Literal["recist_1.1", "irecist"]
+Criteria = CriteriaName
 ENDPOINTS: dict[SurvivalEndpoint, str] = {
     "dor": "duration of response",
     "pfs": "progression-free survival",
@@ -84,7 +83,7 @@ def survival_times(
     by: str = "dose_level",
     confirmed: bool = False,
     assessed_every_days: float | None = None,
-    criteria: Criteria = "recist_1.1",
+    criteria: Criteria | None = None,
     rules: RecistRules = RECIST_1_1,
     entry: str | None = None,
 ) -> DataFrame:
@@ -93,8 +92,9 @@ def survival_times(
     Columns: subject; the column `by`; start (day of the study); time (days from the start, NaN for a subject
     who is not counted: no infusion of cells, or for DOR no response); event; why. With `confirmed`, DOR
     begins at the first CR or PR that a later assessment confirms. `assessed_every_days` replaces the
-    protocol's `[censoring.assessments]`. `criteria` "irecist" gives iPFS and iDOR: an iUPD that later scans
-    reset is no progression (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST.
+    protocol's `[censoring.assessments]`. `criteria` are by default those of the protocol's response, or else
+    RECIST 1.1; "irecist" gives iPFS and iDOR: an iUPD that later scans reset is no progression
+    (`kinetics.outcomes.immune_responses`). `rules` are those of RECIST.
 
     `entry` names a column of subjects.csv with the day of the study from which each subject was followed: a
     column `entry` (days from the start, 0 where from before it) is added, and who ended before it is not
@@ -112,12 +112,14 @@ def survival_times(
         raise InputError(
             Problem(f"endpoint {endpoint!r}", did_you_mean(str(endpoint), get_args(SurvivalEndpoint)))
         )
-    if criteria not in get_args(Criteria):
-        raise InputError(Problem(f"criteria {criteria!r}", did_you_mean(str(criteria), get_args(Criteria))))
+    reading = reading_of(protocol) if criteria is None else ResponseReading(criteria)
+    if criteria is not None and criteria == reading_of(protocol).criteria:
+        reading = reading_of(protocol)  # with the categories that the protocol counts
+    rules = recist_rules(reading, rules)
     check_by(study, by, COLUMNS)
     followed_from = None if entry is None else _entry_days(study, entry)
     censoring = None if endpoint == "os" else _censoring(protocol, assessed_every_days)
-    assessments = {} if censoring is None else _assessments(study, criteria)
+    assessments = {} if censoring is None else as_recist_scans(study, reading)
     rows = []
     for record in follow_up(study).to_dict("records"):
         days: dict[str, Any] = {str(column): value for column, value in record.items()}
@@ -179,13 +181,6 @@ def _with_entry(row: dict[str, Any], day: float) -> dict[str, Any]:
         why = f"not counted: followed from day {day:g} on, and it ended before ({row['why']})"
         return {"time": nan, "event": False, "why": why, "entry": entry}
     return {"entry": entry}
-
-
-def _assessments(study: Study, criteria: Criteria) -> dict[str, list[Assessment]]:
-    """Every subject's assessments by these criteria."""
-    if criteria == "recist_1.1":
-        return assessments_of(study)
-    return {subject: as_recist(immune) for subject, immune in immune_assessments_of(study).items()}
 
 
 def _censoring(protocol: Protocol, every_days: float | None) -> _Censoring:

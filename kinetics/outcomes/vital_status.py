@@ -1,12 +1,13 @@
 """Follow-up of each subject: first infusion of cells, death, last day known alive, new anticancer therapy.
 
-Death is an event `death`, another anticancer therapy an event `new_anticancer_therapy` of events.csv. The
-last day known alive is a column of subjects.csv; without it, the last day on which anything of the subject is
-recorded.
+What becomes of a subject is an event of events.csv without a grade: `death`, `new_anticancer_therapy`,
+`withdrawal`, `lost_to_follow_up` and `progression`. The last day known alive is a column of subjects.csv;
+without it, the last day on which anything of the subject is recorded.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import nan
 from typing import Any
@@ -17,11 +18,57 @@ from kinetics.errors import Problem, StudyError
 from kinetics.outcomes.responses import first_infusions
 from kinetics.study import Study
 
-__all__ = ["ALIVE", "DEATH", "NEW_THERAPY", "follow_up"]
+__all__ = [
+    "ALIVE",
+    "DEATH",
+    "LOST",
+    "NEW_THERAPY",
+    "PROGRESSION",
+    "STATUS_EVENTS",
+    "WITHDRAWAL",
+    "follow_up",
+    "misnamed_status_events",
+]
 
 # events that are outcomes: ungraded, not adverse
 DEATH = "death"
 NEW_THERAPY = "new_anticancer_therapy"
+WITHDRAWAL = "withdrawal"
+LOST = "lost_to_follow_up"
+PROGRESSION = "progression"
+STATUS_EVENTS = (DEATH, NEW_THERAPY, WITHDRAWAL, LOST, PROGRESSION)
+_ALSO_CALLED = {  # other words for them, as tables have them -> the event
+    "dead": DEATH,
+    "deceased": DEATH,
+    "died": DEATH,
+    "disease_progression": PROGRESSION,
+    "pd": PROGRESSION,
+    "progressive_disease": PROGRESSION,
+    "tumour_progression": PROGRESSION,
+    "tumor_progression": PROGRESSION,
+    "consent_withdrawn": WITHDRAWAL,
+    "discontinuation": WITHDRAWAL,
+    "discontinued": WITHDRAWAL,
+    "end_of_study": WITHDRAWAL,
+    "off_study": WITHDRAWAL,
+    "study_discontinuation": WITHDRAWAL,
+    "withdrawal_by_subject": WITHDRAWAL,
+    "withdrawal_of_consent": WITHDRAWAL,
+    "withdrawn": WITHDRAWAL,
+    "withdrew": WITHDRAWAL,
+    "withdrew_consent": WITHDRAWAL,
+    "lost": LOST,
+    "lost_to_followup": LOST,
+    "ltfu": LOST,
+    "new_anti_cancer_therapy": NEW_THERAPY,
+    "new_cancer_therapy": NEW_THERAPY,
+    "new_therapy": NEW_THERAPY,
+    "new_treatment": NEW_THERAPY,
+    "next_line_therapy": NEW_THERAPY,
+    "other_anticancer_therapy": NEW_THERAPY,
+    "subsequent_anticancer_therapy": NEW_THERAPY,
+    "subsequent_therapy": NEW_THERAPY,
+}
 ALIVE = "last_known_alive"
 WHOLE_DAY = 1.0  # a record this much later than a death or contact, written as a whole day, is on that day
 FATAL = 5  # CTCAE and ASTCT: grade 5 is death
@@ -35,7 +82,7 @@ def follow_up(study: Study) -> DataFrame:
     record that says so); new_therapy_on (the first after start). StudyError lists every contradiction.
     """
     starts = first_infusions(study)
-    problems = list(_fatal_problems(study))
+    problems = [*misnamed_status_events(study), *_fatal_problems(study)]
     rows = []
     for subject in study.subject_ids:
         start = starts.get(subject, nan)
@@ -58,6 +105,16 @@ def follow_up(study: Study) -> DataFrame:
     if problems:
         raise StudyError(problems)
     return DataFrame(rows)
+
+
+def misnamed_status_events(study: Study) -> Iterator[Problem]:
+    """Events that say what became of a subject in other words or letters than those that are read."""
+    names = {**_ALSO_CALLED, **{event: event for event in STATUS_EVENTS}}
+    for row in study.events.to_dict("records"):
+        written = str(row["event"])
+        event = names.get(re.sub(r"[^a-z]+", "_", written.lower()).strip("_"))
+        if event is not None and event != written:
+            yield _problem(row, f"the event {written!r} is not read as one of them", f"write {event!r}")
 
 
 def _events_of(study: Study, subject: str, event: str) -> list[dict[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from math import isnan
 from typing import Any
 
@@ -9,7 +10,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Bar, Figure, Scatter
 
 from kinetics.arguments import require
-from kinetics.outcomes import assessments_of, follow_up
+from kinetics.outcomes import assessments_of, cell_products, follow_up
 from kinetics.plot.frame import GREY, INK, RESPONSE_COLOURS, faint, finish
 from kinetics.plot.grouping import group_subjects
 from kinetics.study import Study
@@ -17,6 +18,7 @@ from kinetics.study import Study
 __all__ = ["plot_swimmer"]
 
 INFUSIONS = {"car_nk": ("CAR-NK infusion", "triangle-up"), "car_t": ("CAR-T infusion", "triangle-down")}
+OTHER_SYMBOLS = ("circle", "square", "diamond", "star")  # of products that are neither
 LANE = 0.3  # how far below its bar a subject's infusions lie; assessments lie on the bar
 
 
@@ -99,7 +101,10 @@ def _add_bars(figure: Figure, drawn: DataFrame) -> None:
 
 def _add_infusions(figure: Figure, study: Study, heights: dict[str, float], start: dict[str, float]) -> None:
     """Draw the infusions of each product, below the bars."""
-    for product, (name, symbol) in INFUSIONS.items():
+    others = [product for product in cell_products(study) if product not in INFUSIONS]
+    symbols = dict(zip(others, cycle(OTHER_SYMBOLS), strict=False))
+    products = INFUSIONS | {product: (f"{product} infusion", symbols[product]) for product in others}
+    for product, (name, symbol) in products.items():
         x = []
         y = []
         hover_text = []
@@ -114,7 +119,7 @@ def _add_infusions(figure: Figure, study: Study, heights: dict[str, float], star
         marker = {
             "symbol": symbol,
             "size": 8,
-            "color": INK if product == "car_t" else "white",
+            "color": "white" if product == "car_nk" else INK,
             "line": {"color": INK, "width": 1.2},
         }
         _add_points(figure, x, y, hover_text, name=name, marker=marker, role=product)

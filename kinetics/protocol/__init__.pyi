@@ -1,4 +1,31 @@
-from .dose_rule import RULES as RULES, assumed as assumed, rule_of as rule_of
+from .arms import arm_members as arm_members, protocol_of_arm as protocol_of_arm
+from .assigned_levels import level_of as level_of, level_words as level_words
+from .dose_rule import (
+    BOIN12 as BOIN12,
+    BY_RATE as BY_RATE,
+    CODINGS as CODINGS,
+    RULES as RULES,
+    assumed as assumed,
+    rule_name as rule_name,
+    rule_of as rule_of,
+    stated as stated,
+)
+from .extending import protocol_files as protocol_files
+from .grading_systems import (
+    GRADING_SYSTEMS as GRADING_SYSTEMS,
+    GradingSystem as GradingSystem,
+)
+from .infusion_plan import (
+    is_regimen as is_regimen,
+    needed_infusions as needed_infusions,
+    planned_infusions as planned_infusions,
+)
+from .level_regimens import Infusions as Infusions, Level as Level, Repeat as Repeat
+from .products_and_routes import (
+    ANY_INFUSION as ANY_INFUSION,
+    LYMPHODEPLETION as LYMPHODEPLETION,
+    clock_of as clock_of,
+)
 from .protocol import (
     Lint as Lint,
     find_protocol as find_protocol,
@@ -6,9 +33,17 @@ from .protocol import (
     read_protocol as read_protocol,
     settled as settled,
 )
+from .response_criteria import (
+    RESPONSE_CRITERIA as RESPONSE_CRITERIA,
+    CriteriaName as CriteriaName,
+    ResponseCriteria as ResponseCriteria,
+    criteria_of as criteria_of,
+)
 from .tables import (
+    Arms as Arms,
     Assessments as Assessments,
     Censoring as Censoring,
+    Design as Design,
     DltRule as DltRule,
     Dosing as Dosing,
     Endpoint as Endpoint,
@@ -17,11 +52,15 @@ from .tables import (
     Expansion as Expansion,
     ExpansionCohort as ExpansionCohort,
     Interim as Interim,
+    InterimLook as InterimLook,
+    Lymphodepletion as Lymphodepletion,
     MtdRule as MtdRule,
     Point as Point,
     Protocol as Protocol,
+    Resumed as Resumed,
     Size as Size,
     Statement as Statement,
+    StoppingClause as StoppingClause,
     TitrationRule as TitrationRule,
     Trigger as Trigger,
 )

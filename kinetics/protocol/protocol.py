@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from kinetics.arguments import require
-from kinetics.errors import PlanError, Problem, did_you_mean
-from kinetics.library import find, names
+from kinetics.errors import PlanError, Problem
+from kinetics.protocol.extending import protocol_content, protocol_file
 from kinetics.protocol.points import (
+    POINTS,
     OpenPoint,
     SettledPoint,
     contradictions,
@@ -21,7 +21,7 @@ from kinetics.protocol.points import (
     shown,
 )
 from kinetics.protocol.tables import Protocol
-from kinetics.toml import problems_of, read_toml
+from kinetics.toml import problems_of
 
 __all__ = ["Lint", "Protocol", "find_protocol", "lint", "read_protocol", "settled"]
 
@@ -68,7 +68,7 @@ class Lint:
         if self.open:
             count = len({point.number for point in self.open})
             lines.append(
-                f"{count} of 10 points are open: the protocol decides nothing before they are settled"
+                f"{count} of {POINTS} points are open: the protocol decides nothing before they are settled"
             )
         for point in self.open:
             lines.append(f"  {point.number:>2} {point.kind:<13} {point.title}: `{point.field}` {point.what}")
@@ -88,15 +88,16 @@ class Lint:
 def read_protocol(source: str | Path) -> Protocol:
     """Read a protocol.toml. A bare name is a data set of the library, a folder is that of a study.
 
-    PlanError lists everything wrong with the file.
+    A file with `extends = "NAME"` adds to another protocol, or changes it. PlanError lists everything wrong
+    with the file.
 
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
-    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable
+    >>> protocol.levels, protocol.level_unit, protocol.mtd.evaluable.value
     ((15000000.0, 30000000.0, 50000000.0, 70000000.0), 'cells/kg', 6)
     """
     path = find_protocol(source)
     try:
-        return Protocol.model_validate(read_toml(path, PlanError))
+        return Protocol.model_validate(protocol_content(path))
     except ValidationError as error:
         raise PlanError(problems_of(error, str(path), Protocol)) from error
 
@@ -107,15 +108,7 @@ def find_protocol(source: str | Path) -> Path:
     PlanError where there is no such file.
     """
     require(source=(source, str | Path))
-    text = str(source)
-    path = Path(text)
-    if not os.path.lexists(path):
-        path = find("protocols", text).path
-    if os.path.isdir(path):
-        path = path / "protocol.toml"
-    if not os.path.lexists(path):
-        raise PlanError(Problem(f"no protocol {text!r}", did_you_mean(text, names("protocols")), file=text))
-    return path
+    return protocol_file(str(source))
 
 
 def lint(protocol: Protocol) -> Lint:
@@ -123,7 +116,7 @@ def lint(protocol: Protocol) -> Lint:
 
     >>> report = kn.lint(kn.read_protocol("nkg2d_registry"))
     >>> report.ok, len(report.open)
-    (False, 14)
+    (False, 23)
     """
     require(protocol=(protocol, Protocol))
     return Lint(open_points(protocol), contradictions(protocol), settled_points(protocol))

@@ -97,7 +97,7 @@ def read_folder(folder: Path) -> Reading:
             problems.append(Problem(fault, _FETCH, file=path.name))
             continue
         read = read_parquet_table if path.suffix == ".parquet" else read_table
-        raw[name], table_problems = read(path)
+        raw[name], table_problems = read(path, may_be_empty=name in OPTIONAL_FILES)
         problems += table_problems
     if dictionary is None:
         return Reading(None, problems)

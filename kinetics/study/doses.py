@@ -24,7 +24,19 @@ from kinetics.units import UnitError, convert, dimension
 
 __all__ = ["ROUTES", "dose_table", "one_cycle_note"]
 
-ROUTES = ("iv", "hepatic_artery", "portal_vein", "oral")  # any other snake_case site name is accepted
+ROUTES = (  # any other snake_case site name is accepted
+    "iv",
+    "hepatic_artery",
+    "portal_vein",
+    "oral",
+    "intrathecal",
+    "intraventricular",
+    "intraperitoneal",
+    "intrapleural",
+    "intratumoural",
+    "intracavitary",
+    "subcutaneous",
+)
 
 # dimension of a dose -> (canonical unit, the unit to convert to, whether a body weight joins them)
 _TARGETS = {

@@ -166,8 +166,11 @@ def decode(raw: bytes, file: str) -> str | Problem:
         return Problem("the file is not UTF-8 (latin-1?)", remedy, file=file, row=row)
 
 
-def read_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
-    """Read one comma-separated file. Return its table (None where none can be made) and its Problems."""
+def read_table(path: Path, *, may_be_empty: bool = False) -> tuple[RawTable | None, list[Problem]]:
+    """Read one comma-separated file. Return its table (None where none can be made) and its Problems.
+
+    A header without records is a Problem unless the table `may_be_empty`.
+    """
     too_large = file_problem(path)
     if too_large is not None:
         return None, [too_large]
@@ -184,7 +187,8 @@ def read_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
         mark = "semicolons" if ";" in header[0] else "tabs"
         remedy = "export with a comma between columns and a point in decimals"
         return None, [Problem(f"columns are separated by {mark}", remedy, file=path.name, row=1)]
-    return make_table(path.name, header, list(enumerate(records[1:], start=2)))
+    numbered = list(enumerate(records[1:], start=2))
+    return make_table(path.name, header, numbered, may_be_empty=may_be_empty)
 
 
 def csv_records(text: str, file: str, delimiter: str = ",") -> list[list[str]] | Problem:
@@ -218,9 +222,15 @@ def _endless_cell(text: str, file: str, row: int) -> Problem:
 
 
 def make_table(
-    file: str, header: Sequence[str], records: Sequence[tuple[int, list[str]]]
+    file: str,
+    header: Sequence[str],
+    records: Sequence[tuple[int, list[str]]],
+    *,
+    may_be_empty: bool = False,
 ) -> tuple[RawTable | None, list[Problem]]:
     """Make a table of a header and numbered records; records of empty cells are left out.
+
+    No record at all is a Problem unless the table `may_be_empty`.
 
     Return the table, None where a column name is repeated, and the Problems of column names and ragged rows.
     """
@@ -237,7 +247,7 @@ def make_table(
         if len(cells) != len(names):
             problems.append(_ragged(file, row, cells, names))
         rows[row] = cells[: len(names)] + [""] * (len(names) - len(cells))
-    if not rows and not header_problems:
+    if not rows and not header_problems and not may_be_empty:
         problems.append(Problem("the file has a header and no records", "add the records", file=file))
     frame = DataFrame(list(rows.values()), columns=Index(names), index=list(rows), dtype=object)
     return RawTable(file, frame), problems

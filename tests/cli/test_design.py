@@ -15,15 +15,15 @@ SYNTHETIC = "data/nkg2d_phase1_synthetic/protocol.toml"
 TRUE = ["--true-dlt", ".05,.10,.20,.35", "--trigger-without-dlt", ".15"]
 
 
-def test_lint_of_the_registry_exits_1_with_all_ten_points():
+def test_lint_of_the_registry_exits_1_with_all_points():
     said = call("lint", REGISTRY, "--json")
     assert said.code == 1
     answer = said.json()
-    assert (answer["ok"], answer["open_points"]) == (False, [*range(1, 11)])
+    assert (answer["ok"], answer["open_points"]) == (False, [*range(1, 13)])
     assert all(p["what"] and p["remedy"] for p in answer["open"])
     text = call("lint", REGISTRY)
     assert (text.code, text.err) == (1, "")
-    assert "10 of 10 points are open" in text.out
+    assert "12 of 12 points are open" in text.out
 
 
 def test_lint_of_the_synthetic_trial_says_how_each_point_is_settled():
@@ -33,7 +33,7 @@ def test_lint_of_the_synthetic_trial_says_how_each_point_is_settled():
     assert said.out.count("because ") >= 14
     answer = call("lint", SYNTHETIC, "--json").json()
     assert (answer["ok"], answer["open"]) == (True, [])
-    assert {p["number"] for p in answer["settled"]} == set(range(1, 11))
+    assert {p["number"] for p in answer["settled"]} == set(range(1, 13))
 
 
 def test_design_gives_the_golden_characteristics():
@@ -112,7 +112,7 @@ def test_design_of_a_rule_that_looks_at_responses_is_simulated():
     text = call("design", "trials", SYNTHETIC, *TRUE[:2], *options).out
     assert "300 simulated trials, seed 0" in text
     assert "P(OBD)" in text
-    assert "assumed: utilities: response 100" in text
+    assert "protocol: utilities: response 100" in text
 
 
 def test_design_without_a_command_is_the_exact_one():
@@ -171,7 +171,7 @@ def test_a_protocol_that_must_close_a_level_counts_so(tmp_path: Path, root: Path
 def test_an_open_protocol_is_refused_with_the_list(command):
     said = call(*command)
     assert (said.code, said.out) == (1, "")
-    assert "14 problems" in said.err
+    assert "23 problems" in said.err
     for number in range(1, 11):
         assert f"{REGISTRY}: point {number}, " in said.err
     answer = call(*command, "--json").json()
@@ -301,7 +301,12 @@ def test_next_reads_the_study_and_says_the_mtd_with_its_clause():
     )
     assert answer["deviations"] == []
     assert len(answer["patients"]) == 12
-    assert set(answer["patients"][0]) == {"subject", "level", "status", "dlt", "trigger", "why", "followed"}
+    assert set(answer["patients"][0]) == {
+        "subject", "level", "status", "dlt", "trigger", "why", "followed", "outside", "other_dose",
+        "assigned",
+    }  # fmt: skip
+    assert [state["applied"] for state in answer["stopping"]] == [True, True, False]
+    assert not any(state["met"] for state in answer["stopping"])
 
 
 def test_next_names_a_column_that_is_not_there():

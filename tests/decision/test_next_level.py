@@ -339,7 +339,7 @@ def test_the_command_prints_the_rule_the_follow_up_and_the_tree():
     for text in (
         "treat 3 at",
         "rule: boin12",
-        "assumed: utilities",
+        "protocol: utilities",
         "responded",
         "decision tree",
         "- 0 of 3 at level",

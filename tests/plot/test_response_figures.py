@@ -87,7 +87,7 @@ def sizes(rows: list[tuple], **columns: Any) -> Study:
     table = DataFrame(rows, columns=["subject", "time", "sum_mm", "overall"])
     return study_with(
         subjects=DataFrame({"dose_level": 1.0} | columns, index=Index(names, name="subject")),
-        doses=DataFrame({"subject": names, "time": 2.0, "product": "car_nk"}),
+        doses=DataFrame({"subject": names, "time": 2.0, "product": "car_nk", "unit": "cells"}),
         responses=table.assign(row=range(2, len(table) + 2)),
     )
 

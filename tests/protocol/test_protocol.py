@@ -1,6 +1,4 @@
-"""A protocol as data: the registry's ten open points, the synthetic trial that settles them, and its
-history.
-"""
+"""A protocol as data: the registry's open points, the synthetic trial that settles them, and its history."""
 
 from __future__ import annotations
 
@@ -21,13 +19,17 @@ from kinetics.escalation.boin12 import Boin12, Utilities
 from kinetics.escalation.crm import Crm, indifference_skeleton
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort
+from kinetics.escalation.i3_plus_3 import I3Plus3
 from kinetics.escalation.joint.rule import Joint
+from kinetics.escalation.keyboard import Keyboard
+from kinetics.escalation.mtpi2 import Mtpi2
 from kinetics.escalation.pkboin12 import PkBoin12, RawExposures
 from kinetics.escalation.three_plus_three import ThreePlusThree
 from kinetics.escalation.tite_boin import TiteBoin
 from kinetics.escalation.tite_pkboin12 import TitePkBoin12
 from kinetics.outcomes.dlts import history_of, patients_of, replayed
 from kinetics.protocol.dose_rule import MODERN, RULES, assumed, rule_of
+from kinetics.protocol.points import POINTS
 from kinetics.protocol.protocol import lint, read_protocol, settled
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
@@ -67,14 +69,19 @@ def changed(tmp_path: Path, root: Path) -> Callable[..., Path]:
     return write
 
 
-# ------------------------------------------------------------------------------------- the ten points
+# ----------------------------------------------------------------------------------------- the points
 
 
-def test_all_ten_points_of_the_registry_are_found_open_and_nothing_is_settled():
+def test_all_points_of_the_registry_are_found_open_and_only_its_own_numbers_are_settled():
     found = lint(read_protocol(REGISTRY))
     assert not found.ok
-    assert found.as_dict()["open_points"] == [*range(1, 11)]
-    assert found.settled == []
+    assert found.as_dict()["open_points"] == [*range(1, POINTS + 1)]
+    settled_fields = {p.field for p in found.settled}
+    assert settled_fields == {
+        "titration.levels", "titration.size", "titration.triggers_needed", "escalation.cohort",
+        "mtd.evaluable", "mtd.dlts",
+    }  # fmt: skip
+    assert all("detailed description" in p.because or "MTD" in p.because for p in found.settled)
     kinds = {(p.number, p.field): p.kind for p in found.open}
     assert kinds[1, "dosing.car_nk.cells"] == "contradiction"
     assert kinds[2, "endpoints.adverse_events.grading"] == "contradiction"
@@ -85,13 +92,13 @@ def test_all_ten_points_of_the_registry_are_found_open_and_nothing_is_settled():
     assert kinds[6, "titration.after_trigger"] == kinds[6, "titration.clean_patient"] == "silence"
     assert kinds[7, "titration.triggers"] == "vague"
     assert kinds[8, "evaluable.requires"] == "vague"
-    assert kinds[9, "dlt.after_car_nk_only"] == "silence"
+    assert kinds[9, "dlt.after_other_product_only"] == "silence"
     assert kinds[10, "censoring.missed_scans"] == kinds[10, "censoring.new_therapy"] == "silence"
 
 
 def test_an_open_point_says_what_the_text_says_where_and_what_to_write():
     text = str(lint(read_protocol(REGISTRY)))
-    assert "10 of 10 points are open" in text
+    assert "12 of 12 points are open" in text
     assert "1e9, 2e9 (detailed description" in text
     assert "1e9, 1e9 (arm" in text
     assert 'write `value` (administration, cycle or total) and `because = "..."`' in text
@@ -101,7 +108,7 @@ def test_an_open_point_says_what_the_text_says_where_and_what_to_write():
 def test_the_synthetic_trial_settles_every_point_with_its_sentence(protocol):
     found = lint(protocol)
     assert found.ok
-    assert {p.number for p in found.settled} == set(range(1, 11))
+    assert {p.number for p in found.settled} == set(range(1, POINTS + 1))
     assert all(len(p.because.split()) > 3 for p in found.settled)
     assert "every point is settled" in str(found)
 
@@ -109,8 +116,11 @@ def test_the_synthetic_trial_settles_every_point_with_its_sentence(protocol):
 FIELDS = [
     "dosing.car_nk.cells", "endpoints.adverse_events.grading", "dlt.window_days", "dlt.clock", "size.planned",
     "size.more_than_planned", "dosing.car_t.per", "titration.after_trigger", "titration.clean_patient",
-    "titration.triggers", "evaluable.requires", "dlt.after_car_nk_only", "censoring.missed_scans",
-    "censoring.new_therapy",
+    "titration.triggers", "evaluable.requires", "dlt.after_other_product_only", "censoring.missed_scans",
+    "censoring.new_therapy", "titration.levels", "titration.size", "titration.triggers_needed",
+    "titration.window_days", "evaluable.replaced", "evaluable.progression", "evaluable.dose_tolerance",
+    "evaluable.other_dose", "escalation.variant", "escalation.cohort", "escalation.second_dlt",
+    "mtd.evaluable", "mtd.dlts", "mtd.fill_top_level", "mtd.overdose_above",
 ]  # fmt: skip
 
 
@@ -139,7 +149,7 @@ def test_two_statements_that_say_the_same_are_no_contradiction(changed):
 
 def test_a_trial_without_titration_and_with_one_product_has_fewer_points_to_settle(changed, root):
     path = changed({"titration": None, "dosing.car_nk": None})
-    assert {p.number for p in lint(read_protocol(path)).settled} == {2, 3, 4, 5, 8, 10}
+    assert {p.number for p in lint(read_protocol(path)).settled} == {2, 3, 4, 5, 8, 10, 11, 12}
     assert rule_of(read_protocol(path)) == ThreePlusThree(4)
 
 
@@ -150,7 +160,10 @@ def test_a_trial_without_titration_and_with_one_product_has_fewer_points_to_sett
         ({"level_product": "car_nk"}, "point 5"),
         ({"dosing.car_t": None}, "has no [dosing.car_t]"),
         ({"titration.levels": 5}, "the titration runs at 5 of 4 levels"),
-        ({"escalation.variant": "storer"}, "the MTD rule asks for 6 evaluable"),
+        ({"escalation.variant": "storer"}, "`mtd.fill_top_level` fills it"),
+        ({"mtd.evaluable.value": 2}, "fewer than the 3 of a cohort"),
+        ({"evaluable.replaced.value": False}, "every rule here counts evaluable patients"),
+        ({"escalation.expansion": {"value": "not_counted", "because": "x"}}, "nothing says who they are"),
         ({"escalation.variant": "korn"}, "recommends a top level with 3"),
         ({"escalation.variant": "crmpack"}, "has no titration"),
         ({"endpoints.crs": None}, "grades never convert"),
@@ -172,7 +185,7 @@ def test_an_open_protocol_decides_nothing_and_lists_why():
         with pytest.raises(PlanError) as error:
             ask(read_protocol(REGISTRY))
         said = {int(m[1]) for p in error.value.problems if (m := re.match(r"point (\d+)", p.what))}
-        assert said == set(range(1, 11))
+        assert said == set(range(1, POINTS + 1))
 
 
 # --------------------------------------------------------------------------------- reading the TOML
@@ -185,7 +198,7 @@ def test_an_open_protocol_decides_nothing_and_lists_why():
         ({"mtd.evaluabel": 6}, "did you mean 'evaluable'"),
         ({"dosing.car_t.cycels": 2}, "did you mean 'cycles'"),
         ({"titration.after_trigger.becauze": "x"}, "did you mean 'because'"),
-        ({"mtd.dlts": 6}, "every level would be tolerable"),
+        ({"mtd.dlts.value": 6}, "every level would be tolerable"),
         ({"dlt.definition": None}, "missing key 'dlt.definition'"),
         ({"dosing.car_nk.cells.value": [1e9]}, "each of the 2 days"),
         ({"dosing.car_t.days_between_cycles": None}, "more than one cycle needs"),
@@ -205,7 +218,7 @@ def test_a_wrong_key_or_value_is_named_with_file_and_remedy(changed, fields, say
 
 def test_every_problem_of_a_file_is_named_at_once(changed, tmp_path):
     with pytest.raises(PlanError) as error:
-        read_protocol(changed({"levls": [1.0], "mtd.dlts": 6, "escalation.cohort": 0}))
+        read_protocol(changed({"levls": [1.0], "mtd.dlts.value": 6, "escalation.cohort": 0}))
     assert len(error.value.problems) == 3
     (tmp_path / "broken.toml").write_text("levels = [")
     with pytest.raises(PlanError, match="not valid TOML"):
@@ -226,7 +239,7 @@ def test_the_rule_is_the_one_the_fields_describe(changed, protocol):
     assert rule_of(protocol) == ThreePlusThree(4, rule_of(protocol).titration)  # type: ignore[attr-defined]
     fields = {
         "titration.after_trigger.value": "leave", "titration.clean_patient.value": "not_a_level",
-        "size.more_than_planned.value": "stops", "mtd.fill_top_level": False,
+        "size.more_than_planned.value": "stops", "mtd.fill_top_level.value": False,
     }  # fmt: skip
     rule = rule_of(read_protocol(changed(fields)))
     assert isinstance(rule, ThreePlusThree)
@@ -238,6 +251,9 @@ KINDS = {
     "crmpack": CrmPackThreePlusThree,
     "boin": Boin,
     "tite_boin": TiteBoin,
+    "i3plus3": I3Plus3,
+    "mtpi2": Mtpi2,
+    "keyboard": Keyboard,
     "crm": Crm,
     "blrm": Blrm,
     "boin12": Boin12,
@@ -255,7 +271,7 @@ def test_every_named_rule_is_there_on_the_protocols_levels(protocol, name):
     assert type(rule) is kind, f"add {name} and its class to KINDS of this file"
     assert rule.levels == 4
     assert rule.decide([]).action == "treat"
-    if isinstance(rule, Boin | Blrm | Boin12 | Crm | Joint):
+    if isinstance(rule, Boin | Blrm | Boin12 | Crm | I3Plus3 | Joint | Keyboard | Mtpi2):
         assert (rule.most, rule.cohort) == (18, 3)
     assert bool(assumed(rule)) == (name in MODERN)
 
@@ -275,7 +291,7 @@ def test_a_target_is_the_rules_own_where_none_is_given(protocol):
     tite = rule_of(protocol, "tite_boin", target=0.25)
     assert tite == TiteBoin(Boin(4, 0.25, most=18, titration=rule_of(protocol).titration))  # type: ignore[attr-defined]
     crm = rule_of(protocol, "crm", target=0.25)
-    assert crm == Crm(indifference_skeleton(0.25, 4), 0.25, most=18)
+    assert crm == Crm(indifference_skeleton(0.25, 4), 0.25, most=18, toxic=0.95)
     assert rule_of(protocol, "blrm").doses == protocol.levels  # type: ignore[attr-defined]
 
 
@@ -369,7 +385,7 @@ def test_a_dlt_before_any_car_t_counts_as_the_protocol_says(changed, protocol, s
     with_dlt = replace(study, events=toxic)
     by = {p.subject: p for p in patients_of(with_dlt, protocol)}
     assert (by["S03"].status, by["S03"].dlt) == ("not_evaluable", False)
-    counted = read_protocol(changed({"dlt.after_car_nk_only.value": "at_assigned_level"}))
+    counted = read_protocol(changed({"dlt.after_other_product_only.value": "at_assigned_level"}))
     by = {p.subject: p for p in patients_of(with_dlt, counted)}
     assert (by["S03"].status, by["S03"].dlt) == ("evaluable", True)
 

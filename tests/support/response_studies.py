@@ -20,13 +20,16 @@ def study_of(
     levels = {"a": 1.0, "b": 1.0, "c": 2.0, "d": 2.0} if levels is None else levels
     subjects = pd.DataFrame({"dose_level": levels.values()}, index=pd.Index(levels, name="subject"))
     doses = [
-        (s, t, p) for s in levels if s not in undosed for t, p in ((-3.0, "lymphodepletion"), (0.0, "car_t"))
+        (s, t, p, unit)
+        for s in levels
+        if s not in undosed
+        for t, p, unit in ((-3.0, "lymphodepletion", "count"), (0.0, "car_t", "cells"))
     ]
     logged = pd.DataFrame(responses, columns=["subject", "time", "overall"])
     happened = pd.DataFrame(events, columns=["subject", "time", "event", "grade", "grading_system"])
     tables = {
         "subjects": subjects,
-        "doses": pd.DataFrame(doses, columns=["subject", "time", "product"]),
+        "doses": pd.DataFrame(doses, columns=["subject", "time", "product", "unit"]),
         "responses": logged.assign(row=range(2, len(logged) + 2)),
         "events": happened.assign(attribution="car_t"),
     }

@@ -1,5 +1,8 @@
 """Operating characteristics of the go / no-go rule of the expansion cohorts under true response rates.
 
+A cohort that ends at its interim look is no go, and lends the others the patients that it had. Its outcomes
+are the numbers of responses: up to those that end it, of the patients of the look; above, of all.
+
 Every outcome is enumerated where there are at most `MOST` of them. Otherwise trials are simulated, every
 truth on the same random numbers (a response is a uniform number below the rate), and the standard error is
 given.
@@ -33,8 +36,8 @@ class ExpansionCharacteristics:
     """What the go / no-go rule does, by cohort and for all cohorts together.
 
     `table` has one row per cohort: cohort; patients; null; true_response; p_go, p_no_go, p_undecided;
-    p_go_error, p_no_go_error (standard errors, 0 where every outcome was enumerated); alone_p_go,
-    alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go` is the
+    p_go_error, p_no_go_error (standard errors, 0 where every outcome was enumerated); p_stop (it ends at the
+    interim look, a part of no go) and expected_n, both exact; alone_p_go, alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go` is the
     probability that any cohort goes on whose true rate is not above its null, NaN where there is no such
     cohort; `false_go_error` its standard error; `alone_false_go` the same probability where each cohort is
     judged by itself. `method` says whether all `outcomes` were enumerated or `trials` simulated.
@@ -80,17 +83,14 @@ def expansion_characteristics(
     if trials < 2:
         raise InputError(Problem(f"{trials} trials", "simulate two or more"))
     grid = grid_of(design.prior.mu_mean, design.prior.mu_sd, design.prior.tau_scale)
-    shares = [
-        shares_of(design.prior, j, range(n + 1), n, (design.null[j], design.target[j]))
-        for j, n in enumerate(design.patients)
-    ]
+    shares = [_shares(design, j) for j in range(len(design.names))]
 
     # P(p > null) and P(p > target) after every outcome, and the probability of the outcome
     size = prod(n + 1 for n in design.patients)
     enumerated = size <= MOST
     if enumerated:
         above = _above_after_all(shares, grid)
-        masses = [binom.pmf(np.arange(n + 1), n, p) for n, p in zip(design.patients, truth, strict=True)]
+        masses = [_mass(design, j, float(p)) for j, p in enumerate(truth)]
         weight = reduce(np.multiply.outer, masses).ravel()
     else:
         responses = _simulated_responses(design, truth, trials, seed)
@@ -99,8 +99,12 @@ def expansion_characteristics(
         weight = counts / trials
     goes = above[:, :, 0] >= design.go
     ends = above[:, :, 1] < design.no_go
-    go = goes & ~ends
-    no_go = ends & ~goes
+    if enumerated:
+        sizes = [range(n + 1) for n in design.patients]
+        outcomes = np.stack(np.meshgrid(*sizes, indexing="ij"), axis=-1).reshape(-1, len(design.names))
+    stopped = np.stack([outcomes[:, j] <= _stop_at(design, j) for j in range(len(design.names))], axis=1)
+    go = goes & ~ends & ~stopped
+    no_go = (ends & ~goes) | stopped
 
     def error(p: float) -> float:
         """The standard error of a simulated probability; 0 for an enumerated one."""
@@ -126,6 +130,8 @@ def expansion_characteristics(
                 "p_undecided": max(0.0, 1 - p_go - p_no_go),
                 "p_go_error": error(p_go),
                 "p_no_go_error": error(p_no_go),
+                "p_stop": _p_stop(design, j, float(truth[j])),
+                "expected_n": _expected_n(design, j, float(truth[j])),
                 "alone_p_go": alone_go,
                 "alone_p_no_go": alone_no_go,
             }
@@ -149,6 +155,61 @@ def expansion_characteristics(
         false_go_error=false_go_error,
         alone_false_go=alone_false_go,
     )
+
+
+def _stop_at(design: ExpansionDesign, cohort: int) -> int:
+    """The responses with which a cohort ends at its look, or fewer; -1 without a look."""
+    look = design.look_at(cohort)
+    return -1 if look is None else look.stop_at
+
+
+def _p_stop(design: ExpansionDesign, cohort: int, rate: float) -> float:
+    """P(a cohort ends at its look); 0 without one."""
+    look = design.look_at(cohort)
+    return 0.0 if look is None else float(binom.cdf(look.stop_at, look.patients, rate))
+
+
+def _expected_n(design: ExpansionDesign, cohort: int, rate: float) -> float:
+    """The expected number of patients of a cohort."""
+    n = design.patients[cohort]
+    look = design.look_at(cohort)
+    return float(n) if look is None else n - _p_stop(design, cohort, rate) * (n - look.patients)
+
+
+def _patients_after(design: ExpansionDesign, cohort: int) -> list[int]:
+    """The patients of a cohort after every outcome, a number of responses."""
+    n = design.patients[cohort]
+    look = design.look_at(cohort)
+    if look is None:
+        return [n] * (n + 1)
+    return [look.patients] * (look.stop_at + 1) + [n] * (n - look.stop_at)
+
+
+def _shares(design: ExpansionDesign, cohort: int) -> Shares:
+    """The shares of a cohort after every outcome."""
+    n = design.patients[cohort]
+    rates = (design.null[cohort], design.target[cohort])
+    look = design.look_at(cohort)
+    if look is None:
+        return shares_of(design.prior, cohort, range(n + 1), n, rates)
+    ended = shares_of(design.prior, cohort, range(look.stop_at + 1), look.patients, rates)
+    whole = shares_of(design.prior, cohort, range(look.stop_at + 1, n + 1), n, rates)
+    claims = [np.concatenate(parts) for parts in zip(ended.claims, whole.claims, strict=True)]
+    return Shares(np.concatenate([ended.whole, whole.whole]), tuple(claims))
+
+
+def _mass(design: ExpansionDesign, cohort: int, rate: float) -> Float[np.ndarray, " outcome"]:
+    """The probability of every outcome of a cohort at a true response rate."""
+    n = design.patients[cohort]
+    look = design.look_at(cohort)
+    if look is None:
+        return binom.pmf(np.arange(n + 1), n, rate)
+    first = binom.pmf(np.arange(look.patients + 1), look.patients, rate)
+    ended = first[: look.stop_at + 1]
+    goes_on = first.copy()
+    goes_on[: look.stop_at + 1] = 0
+    later = binom.pmf(np.arange(n - look.patients + 1), n - look.patients, rate)
+    return np.concatenate([ended, np.convolve(goes_on, later)[look.stop_at + 1 :]])
 
 
 def _above_after_all(shares: Sequence[Shares], grid: Grid) -> Float[np.ndarray, "outcome cohort 2"]:
@@ -205,20 +266,28 @@ def _above_after(
 def _simulated_responses(
     design: ExpansionDesign, truth: np.ndarray, trials: int, seed: int
 ) -> Int[np.ndarray, "trial cohort"]:
-    """The number of responses of every cohort in every trial."""
+    """The number of responses of every cohort in every trial; of a cohort that its look ended, those then."""
     rng = np.random.default_rng(seed)
     responses = []
-    for n, p in zip(design.patients, truth, strict=True):
-        responses.append((rng.random((trials, n)) < p).sum(axis=1))
+    for j, (n, p) in enumerate(zip(design.patients, truth, strict=True)):
+        responded = rng.random((trials, n)) < p
+        look = design.look_at(j)
+        first = 0 if look is None else look.patients
+        early = responded[:, :first].sum(axis=1)
+        ended = early <= _stop_at(design, j)
+        responses.append(np.where(ended, early, responded.sum(axis=1)))
     return np.stack(responses, axis=1)
 
 
 def _alone(design: ExpansionDesign, cohort: int, truth: float) -> tuple[float, float]:
     """P(go) and P(no go) of a cohort by itself, at its true response rate."""
-    n = design.patients[cohort]
-    above_null = np.array([beta_answer(y, n, 0.9, design.null[cohort])[3] for y in range(n + 1)])
-    above_target = np.array([beta_answer(y, n, 0.9, design.target[cohort])[3] for y in range(n + 1)])
+    patients = _patients_after(design, cohort)
+    null = design.null[cohort]
+    target = design.target[cohort]
+    above_null = np.array([beta_answer(y, n, 0.9, null)[3] for y, n in enumerate(patients)])
+    above_target = np.array([beta_answer(y, n, 0.9, target)[3] for y, n in enumerate(patients)])
+    stopped = np.arange(len(patients)) <= _stop_at(design, cohort)
     goes = above_null >= design.go
     ends = above_target < design.no_go
-    mass = binom.pmf(np.arange(n + 1), n, truth)
-    return float(mass @ (goes & ~ends)), float(mass @ (ends & ~goes))
+    mass = _mass(design, cohort, truth)
+    return float(mass @ (goes & ~ends & ~stopped)), float(mass @ ((ends & ~goes) | stopped))

@@ -3,6 +3,9 @@
 A cohort goes on where P(p > null) is at least `go`, and does not where P(p > target) is less than `no_go`; p
 is its response rate by the EXNEX posterior (`kinetics.decision.exnex`). Where both or neither hold, it is
 undecided. Both: the rate is above the null but not as high as wanted. Neither: too few were treated to tell.
+
+A cohort may have an interim look: with so few responses among its first patients it ends, whatever the others
+say. The two-stage designs of Simon 1989 (`kinetics.decision.two_stages`) give such looks.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from pandas import DataFrame, Series
 
 from kinetics.decision.phase_ib.borrowing import Exnex, ExnexPrior, beta_answer, exnex, exnex_prior
 from kinetics.errors import InputError, PlanError, Problem, StudyError, did_you_mean
-from kinetics.outcomes import best_responses, clopper_pearson
-from kinetics.protocol import Expansion, Point, Protocol
+from kinetics.outcomes import ResponseReading, best_by_criteria, clopper_pearson, reading_of
+from kinetics.protocol import Expansion, InterimLook, Point, Protocol
 from kinetics.study import Study
 
 __all__ = ["CohortRates", "ExpansionDesign", "Verdict", "decide", "design_of", "expansion"]
@@ -31,7 +34,7 @@ POINTS = {  # key of [expansion] -> its meaning
     "weight": "the prior probability that a cohort is exchangeable",
     "tau_scale": "the scale of the SD between exchangeable cohorts, logit",
 }
-RESPONDED = ("CR", "PR")
+NOT_ASSESSED = ("NE", "MISSING")
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,12 @@ class ExpansionDesign:
 
     `names`, planned `patients`, `null` and `target` response rates are by cohort. A cohort goes on where P(p
     > null) is at least `go`, and does not where P(p > target) is below `no_go`. `because`: key of `POINTS` ->
-    the protocol's sentence for the value, "" where it has none.
+    the protocol's sentence for the value, "" where it has none. `looks` are the interim looks, None for a
+    cohort without one.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"))
-    >>> design.null, design.target, design.go
-    ((0.05, 0.05, 0.05, 0.05), (0.2, 0.2, 0.2, 0.2), 0.9)
+    >>> design.null, design.target, design.go, design.look_at(0), design.look_lines()
+    ((0.05, 0.05, 0.05, 0.05), (0.2, 0.2, 0.2, 0.2), 0.9, None, [])
     >>> print(design.assumed()[0])
     prior: logit p ~ w N(mu, tau²) + (1 - w) N(-1.95, 3.02²); w 0.5; ...
     """
@@ -57,6 +61,22 @@ class ExpansionDesign:
     no_go: float
     prior: ExnexPrior
     because: Mapping[str, str]
+    looks: tuple[InterimLook | None, ...] = ()
+
+    def look_at(self, cohort: int) -> InterimLook | None:
+        """The interim look at a cohort (from 0); None where it has none."""
+        return self.looks[cohort] if self.looks else None
+
+    def look_lines(self) -> list[str]:
+        """When each cohort ends at its interim look, a sentence each; empty without looks."""
+        lines = []
+        for j, name in enumerate(self.names):
+            look = self.look_at(j)
+            if look is not None:
+                lines.append(
+                    f"{name}: after {look.patients} of {self.patients[j]} it ends with {so_few(look)}"
+                )
+        return lines
 
     def assumed(self) -> list[str]:
         """The assumptions of every answer, a sentence each."""
@@ -111,6 +131,15 @@ def design_of(
     plausible = [(low + high) / 2 for low, high in zip(null, target, strict=True)]
     prior = exnex_prior(plausible, weights, tau_scale=values["tau_scale"])
     prior = replace(prior, source=f"{prior.source}: the middle of null and target")
+    too_late = [
+        Problem(
+            f"{cohort.name}: a look after {cohort.look.patients} of {n} is no interim", "give more patients"
+        )
+        for cohort, n in zip(table.cohorts, planned, strict=True)
+        if cohort.look is not None and cohort.look.patients >= n
+    ]
+    if too_late:
+        raise InputError(too_late)
     return ExpansionDesign(
         names=tuple(c.name for c in table.cohorts),
         patients=planned,
@@ -120,6 +149,7 @@ def design_of(
         no_go=values["no_go"],
         prior=prior,
         because={key: point.because for key, point in points.items()},
+        looks=tuple(c.look for c in table.cohorts),
     )
 
 
@@ -150,6 +180,27 @@ def decide(
     return "undecided", f"{clauses}: neither shown nor ruled out"
 
 
+def so_few(look: InterimLook) -> str:
+    """The responses with which a look ends a cohort, in words."""
+    if look.stop_at == 0:
+        return "0 responses"
+    return f"{look.stop_at} response{'s' if look.stop_at > 1 else ''} or fewer"
+
+
+def ended_at_look(look: InterimLook, events: int, assessed: int, treated: int) -> tuple[bool, str]:
+    """Whether a cohort ends at its interim look, and what the look says.
+
+    `events` of the `assessed` of its `treated` patients responded. With more patients than the look has, the
+    first are not told from the others: too few responses of all are too few of the first.
+    """
+    rule = f"the interim look after {look.patients} ends it with {so_few(look)}"
+    if events > look.stop_at:
+        return False, f"{rule}: {events} of {treated} responded, so it goes on"
+    if assessed >= look.patients:
+        return True, f"{rule}: {events} of {assessed} assessed responded, so no more patients"
+    return False, f"{rule}: {events} of {assessed} assessed so far, {look.patients - assessed} more to see"
+
+
 @dataclass(frozen=True, eq=False)
 class CohortRates:
     """The expansion of a study: the cohorts' response rates and the verdicts.
@@ -158,7 +209,8 @@ class CohortRates:
     mean, borrowed_lower, borrowed_upper, p_above_null, p_above_target (EXNEX); weight and p_exchangeable
     (before and after the data); alone_* and pooled_* (Jeffreys' prior, for the cohort by itself and for all
     cohorts as one: mean, lower, upper, p_above_null); verdict; why; reason (why there is no estimate).
-    `notes` say which subjects were counted. `level` is the probability of the intervals.
+    `look` is what the interim look says, "" for a cohort without one; one that it ends has the verdict "no
+    go". `notes` say which subjects were counted. `level` is the probability of the intervals.
 
     >>> study, protocol = kn.read_study("nkg2d_plateau_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> found = kn.decision.expansion(study, protocol, weight=0.0)  # nobody borrows
@@ -202,14 +254,17 @@ def expansion(
     """
     design = design_of(protocol, weight=weight)
     assert protocol.expansion is not None  # or design_of had raised
-    subjects, notes = _counted(study, protocol.expansion, confirmed)
+    reading = reading_of(protocol)
+    subjects, notes = _counted(study, protocol.expansion, reading, confirmed)
     patients = []
     events = []
     fewer = []
+    assessed = []
     for name, planned in zip(design.names, design.patients, strict=True):
         responses = subjects.loc[subjects["cohort"] == name, "response"]
         patients.append(len(responses))
-        events.append(int(responses.isin(RESPONDED).sum()))
+        assessed.append(int((~responses.isin(NOT_ASSESSED)).sum()))
+        events.append(int(responses.isin(reading.response).sum()))
         if len(responses) < planned:
             fewer.append(f"{name} {len(responses)} of {planned}")
     if fewer:
@@ -222,12 +277,12 @@ def expansion(
         level=level,
         design=design,
         posterior=posterior,
-        table=_table(design, posterior, level),
+        table=_table(design, posterior, level, assessed),
         notes=notes,
     )
 
 
-def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame:
+def _table(design: ExpansionDesign, posterior: Exnex, level: float, assessed: Sequence[int]) -> DataFrame:
     """One row per cohort: its rate by four estimates, and the verdict."""
     means = posterior.mean
     low = posterior.quantile((1 - level) / 2)
@@ -246,6 +301,13 @@ def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame
         if not n:
             verdict = "undecided"
             why = "no treated patient: what is said of it is the other cohorts' and the prior's"
+        look = design.look_at(j)
+        look_says = ""
+        if look is not None:
+            ends, look_says = ended_at_look(look, events, assessed[j], n)
+            if ends:
+                verdict = "no go"
+                why = look_says
         row = {
             "cohort": name,
             "planned": design.patients[j],
@@ -264,7 +326,8 @@ def _table(design: ExpansionDesign, posterior: Exnex, level: float) -> DataFrame
         }
         row |= _jeffreys_columns("alone", events, n, level, null)
         row |= _jeffreys_columns("pooled", all_events, all_patients, level, null)
-        row |= {"verdict": verdict, "why": why, "reason": "" if n else "no treated subject"}
+        row |= {"verdict": verdict, "why": why, "look": look_says}
+        row["reason"] = "" if n else "no treated subject"
         rows.append(row)
     return DataFrame(rows)
 
@@ -276,7 +339,9 @@ def _jeffreys_columns(prefix: str, events: int, n: int, level: float, null: floa
     return {f"{prefix}_{name}": value for name, value in zip(names, answer, strict=True)}
 
 
-def _counted(study: Study, table: Expansion, confirmed: bool) -> tuple[DataFrame, list[str]]:
+def _counted(
+    study: Study, table: Expansion, reading: ResponseReading, confirmed: bool
+) -> tuple[DataFrame, list[str]]:
     """The treated subjects of the expansion with their cohort and best response; notes on who they are."""
     missing = [column for column in (table.column, *table.only) if column not in study.subjects.columns]
     if missing:
@@ -289,7 +354,7 @@ def _counted(study: Study, table: Expansion, confirmed: bool) -> tuple[DataFrame
             )
             for column in missing
         )
-    responses = best_responses(study, confirmed, by=table.column)
+    responses = best_by_criteria(study, reading, confirmed, by=table.column)
     selected = Series(True, index=study.subjects.index)
     for column, value in table.only.items():
         selected &= study.subjects[column].astype(str) == value

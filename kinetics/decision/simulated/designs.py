@@ -15,7 +15,7 @@ import numpy as np
 
 from kinetics.decision.simulated.patients import Patients
 from kinetics.decision.simulated.truths import MEDIAN_EXPOSURE, SD_LOG_EXPOSURE
-from kinetics.errors import InputError, Problem
+from kinetics.errors import InputError, PlanError, Problem
 from kinetics.escalation import (
     Boin12,
     Cohort,
@@ -29,7 +29,7 @@ from kinetics.escalation import (
     Seen,
     asked_patient_by_patient,
 )
-from kinetics.protocol import Protocol, rule_of
+from kinetics.protocol import Protocol, rule_name, rule_of
 
 __all__ = [
     "DESIGNS",
@@ -81,12 +81,17 @@ Design = Callable[[Patients, Setting], Outcome]
 
 
 def setting_of(protocol: Protocol, limit: float | None = None, wanted: float = WANTED) -> Setting:
-    """The rules on a protocol's levels. `limit`: the highest acceptable P(DLT), by default the protocol's."""
-    limit = protocol.mtd.overdose_above if limit is None else limit
+    """The rules on a protocol's levels. `limit`: the highest acceptable P(DLT), by default the protocol's.
+
+    PlanError where the protocol's own rule looks at exposures, which it would have to ask for.
+    """
     joint = rule_of(protocol, "joint", target=limit)
-    boin12 = rule_of(protocol, "boin12", target=limit)
     assert isinstance(joint, Joint)
+    boin12 = rule_of(protocol, "boin12", target=joint.limit)
     assert isinstance(boin12, Boin12)
+    if (own := rule_name(protocol)) in ("pkboin12", "tite_pkboin12"):
+        what = f"the protocol's rule, {own}, looks at exposures and is not among the designs compared"
+        raise PlanError(Problem(what, "take kinetics design trials --rule pkboin12"))
     return Setting(asked_patient_by_patient(rule_of(protocol)), joint, boin12, wanted)
 
 

@@ -74,8 +74,9 @@ class Joint:
     level is not admissible; `explore`: SDs of utility that a level without patients gets as the benefit of
     the doubt. A trial is futile where after `least` patients with a known response no admissible level has
     P(P(response) > `response`) of at least `futile`. It is certain where a level with `needed` patients is
-    best with a probability of `certain`. `draws` curves are drawn from the `prior`. The defaults are this
-    project's, chosen on simulated trials (`python -m bench.decision`).
+    best with a probability of `certain`. `draws` curves are drawn from the `prior`. The trial begins at the
+    level `start` and sends nobody below `lowest`. The defaults are this project's, chosen on simulated trials
+    (`python -m bench.decision`).
 
     >>> from kinetics.escalation import Cohort, Joint
     >>> rule = Joint(doses=(1.5e7, 3e7, 5e7, 7e7))
@@ -106,6 +107,8 @@ class Joint:
     futile: float = 0.25
     certain: float = 0.95
     shut: bool = False
+    start: int = 1
+    lowest: int = 1
     prior: JointPrior = field(default_factory=JointPrior)
     draws: int = DRAWS
 
@@ -193,8 +196,9 @@ class _Trial:
         self.p_over = posterior.p_over
 
         below_closed = levels < self.closed if rule.shut else levels <= self.closed
-        self.safe = (self.p_over < rule.bound) & below_closed
-        self.admissible = self.safe & (levels <= self.highest + 1)
+        in_escalation = levels >= rule.lowest
+        self.safe = (self.p_over < rule.bound) & below_closed & in_escalation
+        self.admissible = self.safe & (levels <= max(self.highest + 1, rule.start))
         self.eligible = self.safe & (self.evaluable > 0)
 
     def _closed(self) -> int:
@@ -219,6 +223,8 @@ class _Trial:
             elif level > self.closed or (level == self.closed and self.rule.shut):
                 below = f"level {self.closed} is closed"
                 reasons.append(f"{below}: {self._counted(self.closed)}")
+            elif level < self.rule.lowest:
+                reasons.append("below the escalation: for patients whose product falls short")
             elif p >= self.rule.bound:
                 reasons.append(f"{_percent(p)} likely to be over the limit")
             else:
@@ -229,7 +235,7 @@ class _Trial:
         """The decision and its reason."""
         rule = self.rule
         n = int(self.treated.sum())
-        if n == 0:
+        if self.highest < rule.lowest:
             return self._start(), "start"
         if rule.titration:
             counts = tallies(self._cohorts(), rule.levels)
@@ -253,9 +259,10 @@ class _Trial:
 
     def _start(self) -> Decision:
         size = self.rule.titration.size if self.rule.titration else self.rule.cohort
-        why = f"the trial begins with {size} at level 1"
+        start = self.rule.start
+        why = f"the trial begins with {size} at level {start}"
         return Decision(
-            "treat", why, "nothing: nobody was treated yet", 1, size, titrating=bool(self.rule.titration)
+            "treat", why, "nothing: nobody was treated yet", start, size, titrating=bool(self.rule.titration)
         )
 
     def _treat(self, n: int) -> tuple[Decision, Reason]:
@@ -318,9 +325,10 @@ class _Trial:
         ]
 
     def _unsafe_clause(self) -> str:
-        if self.closed <= self.rule.levels and (self.closed == 1 or self.rule.shut):
+        lowest = self.rule.lowest
+        if self.closed <= self.rule.levels and (self.closed <= lowest or self.rule.shut):
             return f"{self._counted(self.closed)} at level {self.closed}"
-        return f"at level 1 {self._over_clause(self.p_over[0])}"
+        return f"at level {lowest} {self._over_clause(self.p_over[lowest - 1])}"
 
     def _over_clause(self, p: float) -> str:
         return f"P(DLT rate above {_percent(self.rule.limit)}) is {_percent(p)}"

@@ -133,6 +133,13 @@ CDISC_ROUTES = {
     "hepatic_artery": ("INTRA-ARTERIAL", "HEPATIC ARTERY"),
     "portal_vein": ("INTRAVENOUS", "PORTAL VEIN"),
     "oral": ("ORAL", ""),
+    "intrathecal": ("INTRATHECAL", ""),
+    "intraventricular": ("INTRAVENTRICULAR", ""),
+    "intraperitoneal": ("INTRAPERITONEAL", ""),
+    "intrapleural": ("INTRAPLEURAL", ""),
+    "intratumoural": ("INTRATUMOR", ""),
+    "intracavitary": ("INTRACAVITARY", ""),
+    "subcutaneous": ("SUBCUTANEOUS", ""),
 }
 # other terms of ROUTE (C66729) and common words -> our route
 _ROUTE_WORDS = {
@@ -148,6 +155,12 @@ _ROUTE_WORDS = {
     "I.V.": "iv",
     "PO": "oral",
     "BY MOUTH": "oral",
+    "INTRACEREBROVENTRICULAR": "intraventricular",
+    "ICV": "intraventricular",
+    "INTRATUMORAL": "intratumoural",
+    "INTRATUMOURAL": "intratumoural",
+    "SC": "subcutaneous",
+    "IP": "intraperitoneal",
 }
 SEX = {"F": "female", "M": "male", "U": "unknown"}  # CDISC SEX (C66731)
 TIME_UNITS = {  # FRLTU as other people's tables have it -> our unit

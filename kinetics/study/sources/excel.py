@@ -84,4 +84,5 @@ def _table(path: Path, sheet: str, rows: list[list[str]]) -> tuple[RawTable | No
     """The table of a sheet's cells, without the empty columns at its right, and its Problems."""
     width = max(place for row in rows for place, cell in enumerate(row, start=1) if cell)
     records = [(row, cells[:width]) for row, cells in enumerate(rows[1:], start=2)]
-    return make_table(sheet_name(path, sheet), rows[0][:width], records)
+    may_be_empty = sheet.strip().lower() in ("events", "responses")
+    return make_table(sheet_name(path, sheet), rows[0][:width], records, may_be_empty=may_be_empty)

@@ -23,10 +23,10 @@ def need_pyarrow(file: str) -> Problem | None:
     return Problem("Parquet needs pyarrow, which is not installed", remedy, file=file)
 
 
-def read_parquet_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
+def read_parquet_table(path: Path, *, may_be_empty: bool = False) -> tuple[RawTable | None, list[Problem]]:
     """Read one Parquet file. Return its table (None where none can be made) and its Problems.
 
-    Row 2 is the first record, as in a CSV.
+    Row 2 is the first record, as in a CSV. No record is a Problem unless the table `may_be_empty`.
     """
     missing = need_pyarrow(path.name)
     if missing is not None:
@@ -43,4 +43,4 @@ def read_parquet_table(path: Path) -> tuple[RawTable | None, list[Problem]]:
         return None, [Problem(f"not a readable Parquet file: {error}", "write it anew", file=path.name)]
     header = [str(column) for column in frame.columns]
     rows = [[cell_text(value) for value in row] for row in frame.astype(object).itertuples(index=False)]
-    return make_table(path.name, header, list(enumerate(rows, start=2)))
+    return make_table(path.name, header, list(enumerate(rows, start=2)), may_be_empty=may_be_empty)
