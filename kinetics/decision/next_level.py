@@ -253,7 +253,7 @@ def asked_rule(
                 at.study, protocol, response_within=at.response_within, level_column=at.level_column
             )
         asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
-    return AskedRule(chosen, kind, asked, history, responded, exposure)
+    return AskedRule(chosen, kind, asked, history, responded=responded, exposure=exposure)
 
 
 def _open_levels(

@@ -3,7 +3,8 @@
 The protocol's rule decides the MTD and is the safety envelope: no level above the MTD is recommended. A rule
 that looks at responses (BOIN12) has an OBD in the place of the MTD. Of the levels below, those compete that
 have an evaluable patient and whose P(DLT rate above the limit) is below the joint rule's bound. The one of
-greatest expected utility is recommended, unless no level is likely to have responses. Nothing is recommended while the rule has not ended.
+greatest expected utility is recommended, unless no level is likely to have responses. Nothing is recommended
+while the rule has not ended.
 
 In a trial that the joint rule has run (`rule="joint"`, or a protocol whose rule it is) that rule says when
 the trial ends and which levels are closed; the protocol's rule still stands beside it.

@@ -1,6 +1,5 @@
 from .dose_rule import (
     BOIN12 as BOIN12,
-    BY_RATE as BY_RATE,
     CODINGS as CODINGS,
     RULES as RULES,
     assumed as assumed,

@@ -146,8 +146,9 @@ def rule_of(
 
 
 def stated(protocol: Protocol, name: str = "protocol") -> list[str]:
-    """What the protocol itself says of the rule `name`, a sentence each: the constants of [design] and where
-    the trial starts.
+    """What the protocol itself says of the rule `name`, a sentence each: its constants and where it starts.
+
+    PlanError for a name that is not one of `RULES`, or utilities that are not those of the four outcomes.
 
     >>> from kinetics.protocol import stated
     >>> stated(kn.read_protocol("nkg2d_phase1_synthetic"))
@@ -174,6 +175,11 @@ def assumed(rule: Rule, protocol: Protocol | None = None) -> list[str]:
     """What a rule of `rule_of` stands on that no protocol says, a sentence each.
 
     With a `protocol`, what its [design] says of the rule is left out.
+
+    >>> from kinetics.protocol import assumed
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> assumed(kn.protocol.rule_of(protocol)), assumed(kn.protocol.rule_of(protocol, "boin"))[0]
+    ([], 'target DLT rate 0.3')
     """
     if protocol is None:
         return [sentence for _, sentence in _assumptions(rule)]

@@ -526,7 +526,8 @@ class ExpansionCohort(Spec):
     def _looked_at_before_its_end(self) -> ExpansionCohort:
         if self.look is not None and self.look.patients >= self.patients:
             raise ValueError(
-                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim; look earlier, or plan more patients"
+                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim; "
+                "look earlier, or plan more patients"
             )
         return self
 
