@@ -175,6 +175,12 @@ def test_a_3_plus_3_without_its_tables_is_refused(written, table):
         ({"rule": "boin", "target": "low"}, "not a number"),
         ({"rule": "boin", "target": 0.3, "cohort": 0}, "no number from 1 up"),
         ({"rule": "blrm", "prior_sd": [0, 1]}, "not above 0"),
+        ({"rule": "blrm", "prior_mean": [float("inf"), 0.0]}, "no finite number"),
+        ({"rule": "boin", "target": float("nan")}, "no rate between 0 and 1"),
+        ({"rule": "boin", "target": "0.3"}, "not a number"),
+        ({"rule": "boin", "target": 0.3, "cohort": True}, "not a whole number"),
+        ({"rule": "boin", "target": 0.3, "start_level": 1e6}, "counted from 1"),
+        ({"rule": "boin", "target": 0.3, "max_at_level": 9.5}, "not a whole number"),
     ],
 )
 def test_a_constant_that_the_rule_does_not_know_or_cannot_have_is_refused_by_name(written, design, says):
