@@ -99,7 +99,7 @@ def decision_table(rule: IntervalRule, most: int = 12) -> DataFrame:
     """The decisions as a protocol prints them: one row per number of DLTs, one column per number of patients.
 
     E: up; S: stay; D: down; DU: down, and the level is eliminated with all above it. Empty where there are
-    more DLTs than patients. `most` is the last number of patients.
+    more DLTs than patients. `rule` is i3+3, mTPI-2 or Keyboard; `most` is the last number of patients.
 
     >>> from kinetics.escalation import I3Plus3, decision_table
     >>> decision_table(I3Plus3(levels=4, target=0.3), most=6)[[3, 6]].head(5)

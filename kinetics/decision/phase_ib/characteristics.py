@@ -37,10 +37,11 @@ class ExpansionCharacteristics:
 
     `table` has one row per cohort: cohort; patients; null; true_response; p_go, p_no_go, p_undecided;
     p_go_error, p_no_go_error (standard errors, 0 where every outcome was enumerated); p_stop (it ends at the
-    interim look, a part of no go) and expected_n, both exact; alone_p_go, alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go` is the
-    probability that any cohort goes on whose true rate is not above its null, NaN where there is no such
-    cohort; `false_go_error` its standard error; `alone_false_go` the same probability where each cohort is
-    judged by itself. `method` says whether all `outcomes` were enumerated or `trials` simulated.
+    interim look, a part of no go) and expected_n, both exact; alone_p_go, alone_p_no_go (the same rule with
+    each cohort by itself, Jeffreys' prior; exact). `false_go` is the probability that any cohort goes on
+    whose true rate is not above its null, NaN where there is no such cohort; `false_go_error` its standard
+    error; `alone_false_go` the same probability where each cohort is judged by itself. `method` says whether
+    all `outcomes` were enumerated or `trials` simulated.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
     >>> found = kn.decision.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
