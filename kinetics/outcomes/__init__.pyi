@@ -23,6 +23,7 @@ from .dlts import (
     uncounted_dlts as uncounted_dlts,
 )
 from .enrolment import ENROLLED_ON as ENROLLED_ON, ENROLMENT as ENROLMENT, enrolment_order as enrolment_order
+from .event_names import event_name as event_name
 from .immune_responses import (
     best_immune_responses as best_immune_responses,
     immune_response_rates as immune_response_rates,

@@ -212,7 +212,13 @@ class Escalation(Spec):
     def _words(cls, columns: Any) -> Any:
         if not isinstance(columns, dict):
             return columns
-        return {key: (words,) if isinstance(words, str) else words for key, words in columns.items()}
+        return {key: _as_words(words) for key, words in columns.items()}
+
+
+def _as_words(words: Any) -> Any:
+    """A word or number, or a list of them, as a table's cells have them: 1 is "1", and one word a list of it."""
+    parts = words if isinstance(words, list | tuple) else [words]
+    return tuple(f"{part:g}" if isinstance(part, int | float) else part for part in parts)
 
 
 class DltRule(Spec):
