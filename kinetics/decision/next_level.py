@@ -206,8 +206,9 @@ def next_dose(
         ]
     decision = nobody_counts(asked.decide(history), study, history)
     beside = None
+    beside_notes = []
     if rule != "protocol":
-        beside = _beside(protocol, so_far, history)
+        beside, beside_notes = _beside(protocol, study, so_far, history)
     levels = len(protocol.levels)
     if backfill and history and not isinstance(chosen, Joint):
         open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
@@ -230,18 +231,20 @@ def next_dose(
         stopping=so_far.stopping,
         by_the_rule=decision if stop else None,
         uncounted=so_far.uncounted,
-        notes=[*so_far.notes, *notes],
+        notes=[*so_far.notes, *beside_notes, *notes],
     )
 
 
-def _beside(protocol: Protocol, so_far: TreatedSoFar, history: Sequence[Cohort]) -> Decision | None:
-    """What the protocol's rule says of the same patients; None where it needs an order that nothing says."""
+def _beside(
+    protocol: Protocol, study: Study | None, so_far: TreatedSoFar, history: Sequence[Cohort]
+) -> tuple[Decision | None, list[str]]:
+    """What the protocol's rule says of the same patients; a note where it needs an unknown order."""
     rule = asked_patient_by_patient(rule_of(protocol))
     try:
         so_far.check_order(rule, history)
-    except StudyError:
-        return None
-    return rule.decide(history)
+    except StudyError as error:
+        return None, [f"the protocol's rule is not asked: {error.problems[0].what}"]
+    return nobody_counts(rule.decide(history), study, history), []
 
 
 def _deviations(rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool) -> tuple[list[Step], list[str]]:

@@ -25,7 +25,13 @@ from kinetics.decision.level_exposures import Exposures
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
-from kinetics.decision.treated_so_far import TreatedSoFar, history_in_order, stopped, treated_so_far
+from kinetics.decision.treated_so_far import (
+    TreatedSoFar,
+    history_in_order,
+    nobody_counts,
+    stopped,
+    treated_so_far,
+)
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
@@ -207,7 +213,7 @@ def recommend(
     so_far = treated_so_far(protocol, study, level_column=level_column)
     protocol_rule = asked_patient_by_patient(rule_of(protocol))
     history = history_in_order(so_far, protocol_rule)
-    decision = protocol_rule.decide(history)
+    decision = nobody_counts(protocol_rule.decide(history), study, history)
 
     # the joint model of the same patients
     joint_rule = replace(joint_rule_of(protocol), shut=rule == "protocol")
