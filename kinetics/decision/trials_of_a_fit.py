@@ -22,7 +22,7 @@ from kinetics.decision.outcome_regressions import at_every_level, regressions
 from kinetics.errors import FitError
 from kinetics.escalation import OperatingCharacteristics, Rule, operating_characteristics
 from kinetics.inference import Fit
-from kinetics.outcomes import subject_outcomes
+from kinetics.outcomes import event_name, subject_outcomes
 from kinetics.protocol import Protocol
 
 __all__ = ["VirtualTrials", "chances_from_fit", "virtual_trials"]

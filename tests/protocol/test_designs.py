@@ -141,8 +141,11 @@ def test_a_3_plus_3_may_be_named_and_start_above_its_lowest_level(written):
     tables = synthetic_tables("escalation", "mtd", "size")
     path = written({"rule": "three_plus_three", "start_level": 2}, **tables)
     assert rule_in(path) == ThreePlusThree(4, start=2)
+    levels = {"value": 3, "because": "levels 1 to 3 are titrated"}
     titrated = written(
-        {"start_level": 2}, titration=synthetic_tables("titration")["titration"] | {"levels": 3}, **tables
+        {"start_level": 2},
+        titration=synthetic_tables("titration")["titration"] | {"levels": levels},
+        **tables,
     )
     assert rule_in(titrated).titration == Titration(3, start=2)
 
