@@ -206,14 +206,7 @@ def next_dose(
     beside = None
     beside_notes = []
     if rule != "protocol":
-<<<<<<< HEAD
-        beside = _beside(protocol, at)
-=======
-        beside, beside_notes = _beside(protocol, study, so_far, history)
-    levels = len(protocol.levels)
-    if backfill and history and not isinstance(chosen, Joint):
-        open_levels = Backfill(levels, target or BACKFILL_TARGET).of(decision, history)
->>>>>>> w-who
+        beside, beside_notes = _beside(protocol, at)
     stop = stopped(so_far.stopping)
     whole_cohorts = protocol.escalation.second_dlt.value == "may_stay_away"
     steps, notes = _deviations(asked.chosen, so_far, whole_cohorts=whole_cohorts)
@@ -244,26 +237,13 @@ def next_dose(
     )
 
 
-<<<<<<< HEAD
-def _beside(protocol: Protocol, at: StudyAtHand) -> Decision | None:
-    """What the protocol's rule says of the same patients; None where it needs an order that nothing says."""
+def _beside(protocol: Protocol, at: StudyAtHand) -> tuple[Decision | None, list[str]]:
+    """What the protocol's rule says of the same patients; a note where it needs an unknown order."""
     try:
         asked = asked_rule(protocol, at)
-    except StudyError:
-        return None
-    return asked.rule.decide(asked.history)
-=======
-def _beside(
-    protocol: Protocol, study: Study | None, so_far: TreatedSoFar, history: Sequence[Cohort]
-) -> tuple[Decision | None, list[str]]:
-    """What the protocol's rule says of the same patients; a note where it needs an unknown order."""
-    rule = asked_patient_by_patient(rule_of(protocol))
-    try:
-        so_far.check_order(rule, history)
     except StudyError as error:
         return None, [f"the protocol's rule is not asked: {error.problems[0].what}"]
-    return nobody_counts(rule.decide(history), study, history), []
->>>>>>> w-who
+    return nobody_counts(asked.rule.decide(asked.history), at.study, asked.history), []
 
 
 def _deviations(rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool) -> tuple[list[Step], list[str]]:

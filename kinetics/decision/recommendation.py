@@ -27,17 +27,7 @@ from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
-<<<<<<< HEAD
-from kinetics.decision.treated_so_far import TreatedSoFar, stopped, treated_so_far
-=======
-from kinetics.decision.treated_so_far import (
-    TreatedSoFar,
-    history_in_order,
-    nobody_counts,
-    stopped,
-    treated_so_far,
-)
->>>>>>> w-who
+from kinetics.decision.treated_so_far import TreatedSoFar, nobody_counts, stopped, treated_so_far
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
@@ -225,16 +215,10 @@ def recommend(
 
     # the protocol's rule
     so_far = treated_so_far(protocol, study, level_column=level_column)
-<<<<<<< HEAD
     asked = asked_rule(protocol, StudyAtHand(study, so_far, response_within, level_column))
-    decision = asked.rule.decide(asked.history)
+    decision = nobody_counts(asked.rule.decide(asked.history), study, asked.history)
     if asked.kind == "joint":
         rule = "joint"
-=======
-    protocol_rule = asked_patient_by_patient(rule_of(protocol))
-    history = history_in_order(so_far, protocol_rule)
-    decision = nobody_counts(protocol_rule.decide(history), study, history)
->>>>>>> w-who
 
     # the joint model of the same patients
     joint_rule = replace(joint_rule_of(protocol), shut=rule == "protocol")
