@@ -175,7 +175,7 @@ def test_an_open_protocol_is_refused_with_the_list(command):
     for number in range(1, 11):
         assert f"{REGISTRY}: point {number}, " in said.err
     answer = call(*command, "--json").json()
-    assert len(answer["problems"]) == 14
+    assert len(answer["problems"]) == 23
 
 
 @pytest.mark.parametrize(

@@ -388,3 +388,35 @@ def test_the_command_says_by_which_criteria_and_that_they_ask_for_confirmation(t
     wrong = call("response", folder, "--criteria", "imwg")
     assert wrong.code == 1
     assert "did you mean 'imwg_2016'" in wrong.err
+
+
+# -------------------------------------------------------------------------------------- doses received
+
+
+@pytest.mark.parametrize(
+    ("amounts", "other"),
+    [
+        ([1e7, 5e7, 5e7], ""),
+        ([1e7, 4.2e7, 5.9e7], ""),  # within 20 %
+        ([1e7, 1e7, 5e7], "received 1e7 cells on day 7, assigned 5e7 (-80 %)"),
+        ([5e7, 5e7, 5e7], "received 5e7 cells on day 0, assigned 1e7 (+400 %)"),
+        ([1e7, 5e7, 5e7, 5e7], "one more infusion than the 3 of DR2"),
+        ([1e7, 5e7], ""),  # a missing infusion is a matter of evaluability
+    ],
+)
+def test_the_infusions_of_a_regimen_are_compared_one_by_one(tmp_path, protocol_with, amounts, other):
+    row = regimen_patient("A", "DR2", amounts, events=[(1, "headache", 1, "no")])
+    study = study_at(tmp_path, [row], product="b7h3_car_t", route=ICV)
+    (patient,) = patients_of(study, protocol_with(REGIMENS))
+    assert other in patient.other_dose
+    assert bool(patient.other_dose) == bool(other)
+
+
+def test_a_dose_per_square_metre_needs_a_surface_and_is_compared_with_it(tmp_path, protocol_with):
+    protocol = protocol_with(FLAT, {"level_unit": "cells/m2"})
+    rows = flat({"surface_m2": 1.5, "cells": 1.5e7}, {"surface_m2": 1.5, "cells": 3e7})
+    patients = patients_of(study_at(tmp_path, rows), protocol)
+    assert patients[0].other_dose == ""
+    assert "received 2e7 cells/m2 on day 0, assigned 1e7 (+100 %)" in patients[1].other_dose
+    with pytest.raises(StudyError, match="no surface_m2: the dose in cells/m2 cannot be compared"):
+        patients_of(study_at(tmp_path, flat({"cells": 1.5e7})), protocol)
