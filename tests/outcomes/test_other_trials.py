@@ -420,3 +420,54 @@ def test_a_dose_per_square_metre_needs_a_surface_and_is_compared_with_it(tmp_pat
     assert "received 2e7 cells/m2 on day 0, assigned 1e7 (+100 %)" in patients[1].other_dose
     with pytest.raises(StudyError, match="no surface_m2: the dose in cells/m2 cannot be compared"):
         patients_of(study_at(tmp_path, flat({"cells": 1.5e7})), protocol)
+
+
+def test_a_stopping_clause_of_a_trial_of_regimens_is_met(tmp_path, protocol_with):
+    clause = {"words": "one bleeding", "event": "bleeding", "dlt": True, "after": "b7h3_car_t"}
+    any_death = {"words": "one death by the treatment", "grade": 5}
+    protocol = protocol_with(REGIMENS, {"stopping": [clause, any_death]})
+    row = regimen_patient("A", "DR1", [1e7, 1e7, 1e7], events=[(9, "bleeding", 3, "yes")])
+    answer = next_dose(protocol, study_at(tmp_path, [row], product="b7h3_car_t", route=ICV))
+    assert (answer.decision.action, answer.decision.why[:28]) == ("stop", "stopping clause met: one ble")
+    fatal = regimen_patient("A", "DR1", [1e7, 1e7, 1e7], events=[(9, "sepsis", 5, "yes")])
+    answer = next_dose(protocol, study_at(tmp_path, [fatal], product="b7h3_car_t", route=ICV))
+    assert "one death by the treatment" in answer.decision.why
+
+
+def test_recommend_answers_for_every_arm_also_for_one_without_patients(protocol_with, tmp_path):
+    rows = flat({"donor": "autologous"}, {"donor": "autologous"}, {"donor": "autologous"})
+    folder = str(trial_folder(tmp_path / "trial", rows, product=NK))
+    protocol_with(FLAT, {"arms": ARMS})
+    file = str(tmp_path / "protocol.toml")
+    said = call("recommend", file, "--study", folder)
+    assert said.code == 0, said.err
+    for line in (
+        "== autologous ==",
+        "== new_donor ==",
+        "The trial has not ended: 3 more patients at 1e7 cells.",
+    ):
+        assert line in said.out
+    page = call("recommend", file, "--study", folder, "--out", tmp_path / "page.html")
+    assert page.code == 1
+    assert "ask for one arm: --arm autologous" in page.err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_recommend_takes_a_named_level_at_its_number(protocol_with, tmp_path):
+    levels = [{"name": "low", "amount": 1e7}, {"name": "high", "amount": 1e8}]
+    protocol_with(FLAT, {"levels": None, "level": levels})
+    rows = flat({"dose_level": "low"}, {"dose_level": "low"}, {"dose_level": "high", "cells": 1e8})
+    folder = str(trial_folder(tmp_path / "trial", rows, product=NK))
+    said = call("recommend", tmp_path / "protocol.toml", "--study", folder)
+    assert said.code == 0, said.err
+    assert "high (1e8 cells)" in said.out
+
+
+def test_a_trial_without_a_time_to_progression_has_overall_survival_and_says_why_no_more(
+    protocol_with, tmp_path
+):
+    protocol_with(FLAT)
+    folder = str(trial_folder(tmp_path / "trial", flat({"responses": [(30, "PR")]}), product=NK))
+    said = call("response", folder, "--protocol", tmp_path / "protocol.toml")
+    assert said.code == 0, said.err
+    assert "duration of response and progression-free survival: not computed, as [censoring]" in said.out
