@@ -95,7 +95,8 @@ RuleName = Annotated[str, typer.Option(help=f"{', '.join(RULES)}.")]
 TargetRate = Annotated[
     float | None,
     typer.Option(
-        help="Target DLT rate; default 0.35 for boin12 and pkboin12, else 0.3; for joint the protocol's.",
+        help="Target DLT rate of a rule asked by name; default that of the protocol's [design], or 0.3, for "
+        "boin12 and pkboin12 0.35, for joint the protocol's.",
         show_default=False,
     ),
 ]

@@ -17,10 +17,11 @@ from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials
 from kinetics.cli.expansion import two_stage_designs
 from kinetics.cli.groups import Group
 from kinetics.cli.options import ArmName, Json, ProtocolFile, RuleName, RunFolder, TargetRate
-from kinetics.decision import AT_EXPOSURES, AT_RESPONSES, chances_from_fit, virtual_trials
+from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
     OperatingCharacteristics,
+    RawExposures,
     Rule,
     ThreePlusThree,
     TiteBoin,
@@ -59,8 +60,9 @@ def lint(protocol: ProtocolFile, as_json: Json = False) -> None:
     lines = [content.title, str(points)]
     kind = rule_name(content)
     result["rule"] = kind
-    if points.ok and kind not in AT_EXPOSURES:  # its assumptions are those of BOIN12, and an exposure
-        result["assumed"] = assumed(rule_of(content), content)
+    if points.ok:
+        nobody = RawExposures(((),) * len(content.levels))
+        result["assumed"] = assumed(rule_of(content, exposures=nobody), content)
         lines += [f"rule: {kind}", *(f"  assumed: {line}" for line in result["assumed"])]
     print_result(result, "\n".join(lines), as_json)
     if not points.ok:

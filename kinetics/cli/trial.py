@@ -249,7 +249,7 @@ def recommend_dose(
         str, typer.Option(help="Columns of subjects.csv to split responses by, with commas.")
     ] = "",
     rule: Annotated[
-        str, typer.Option(help="The rule that runs the trial: protocol or joint (see `kinetics next`).")
+        str, typer.Option(help="The rule that runs the trial: protocol (its own) or joint.")
     ] = "protocol",
     response_within: Annotated[
         float | None,

@@ -28,7 +28,7 @@ from .phase_ib.cohorts import (
     design_of as design_of,
     expansion as expansion,
 )
-from .phase_ib.two_stages import TwoStages as TwoStages, two_stages as two_stages
+from .phase_ib.two_stage import TwoStages as TwoStages, two_stages as two_stages
 from .power_model import (
     counted_analytes as counted_analytes,
     exposures_by_power_model as exposures_by_power_model,

@@ -330,7 +330,7 @@ def asked_rule(
                 escalation_only=True,
             )
         asked = _JointOfPatients(chosen, tuple(seen.values()), len(history))
-    return AskedRule(chosen, kind, asked, history, responded, exposure=exposure)
+    return AskedRule(chosen, kind, asked, history, responded=responded, exposure=exposure)
 
 
 def _open_levels(
@@ -345,7 +345,9 @@ def _open_levels(
         return []
     own = protocol.design.target.value if asked.kind not in CODINGS else None
     rate = target or own or BACKFILL_TARGET
-    return Backfill(len(protocol.levels), rate).of(decision, asked.history)
+    levels = Backfill(len(protocol.levels), rate).of(decision, asked.history)
+    lowest = protocol.design.start_level if protocol.design.by_feasibility else 1
+    return [level for level in levels if level.level >= lowest]
 
 
 @dataclass(frozen=True)

@@ -289,8 +289,8 @@ def recommend(
         audit={
             "rule": asked.kind if rule == "protocol" else "joint",
             "clause": ended.why if stop is None else stop.why,
-            "the protocol's rule": "; ".join([*stated(protocol), *_lines(assumed(asked.chosen, protocol))]),
-            "joint model": "; ".join([*stated(protocol, "joint"), *_lines(assumed(joint_rule, protocol))]),
+            **_stands_on("the protocol's rule", stated(protocol), assumed(asked.chosen, protocol)),
+            **_stands_on("joint model", stated(protocol, "joint"), assumed(joint_rule, protocol)),
             **(audit or {}),
         },
         regressions=fits,
@@ -333,9 +333,10 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
     return f"{percent(row[name])} ({100 * row[f'{name}_lower']:.0f} to {100 * row[f'{name}_upper']:.0f})"
 
 
-def _lines(assumptions: Sequence[str]) -> list[str]:
-    """What a rule assumes, marked as that."""
-    return [f"assumed: {line}" for line in assumptions]
+def _stands_on(key: str, in_protocol: Sequence[str], assumptions: Sequence[str]) -> dict[str, str]:
+    """What a rule stands on, the assumptions marked as that; nothing where there is nothing to say."""
+    lines = [*in_protocol, *(f"assumed: {line}" for line in assumptions)]
+    return {key: "; ".join(lines)} if lines else {}
 
 
 def joint_rule_of(protocol: Protocol) -> Joint:

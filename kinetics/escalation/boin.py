@@ -60,6 +60,8 @@ class Boin:
     1 of 3 with a DLT at level 1: between 0.2365 and 0.3585, so stay
     >>> rule.trigger_levels, rule.titrated({}), rule.lowest_eliminated({})
     (frozenset(), None, 5)
+    >>> [round(bound, 4) for bound in rule.lambdas]
+    [0.2365, 0.3585]
     >>> rule.move(2, dlts=0, n=3, counted="0 of 3", eliminated=5)
     ('0 of 3: at most 0.2365, so up', 3)
     """

@@ -137,8 +137,8 @@ class Boin12:
     >>> known = tallies(history, levels=3)
     >>> round(rule.score(known[1]), 2), rule.too_toxic(known), rule.admissible(known)
     (0.27, 4, (1, 2, 3))
-    >>> rule.move(1, known, Limits())[1]
-    2
+    >>> rule.move(1, known, Limits())[1], round(rule.lambdas[1], 4)
+    (2, 0.4189)
     """
 
     order_matters: ClassVar[bool] = True

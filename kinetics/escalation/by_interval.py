@@ -10,7 +10,7 @@ MTD too, where the pseudo-counts of the rates are the packages' .05 (mTPI's pape
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from pandas import DataFrame
 
@@ -28,7 +28,9 @@ Verdict = tuple[Literal["up", "stay", "down"], str]
 
 
 class IntervalRule(Protocol):
-    """A rule with a verdict on the DLTs of one level; the fields are those of `Boin`."""
+    """A rule with a verdict on the DLTs of one level; the fields are those of `Boin`, `design` is its name."""
+
+    design: ClassVar[str]
 
     @property
     def levels(self) -> int: ...
@@ -48,8 +50,6 @@ class IntervalRule(Protocol):
     def start(self) -> int: ...
     @property
     def lowest(self) -> int: ...
-    @property
-    def design(self) -> str: ...
 
     def verdict(self, dlts: int, n: int) -> Verdict:
         """Where `dlts` of `n` patients send the trial, and the clause that says so."""
@@ -99,7 +99,7 @@ def decision_table(rule: IntervalRule, most: int = 12) -> DataFrame:
     """The decisions as a protocol prints them: one row per number of DLTs, one column per number of patients.
 
     E: up; S: stay; D: down; DU: down, and the level is eliminated with all above it. Empty where there are
-    more DLTs than patients. `most` is the last number of patients.
+    more DLTs than patients. `rule` is i3+3, mTPI-2 or Keyboard; `most` is the last number of patients.
 
     >>> from kinetics.escalation import I3Plus3, decision_table
     >>> decision_table(I3Plus3(levels=4, target=0.3), most=6)[[3, 6]].head(5)

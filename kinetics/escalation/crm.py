@@ -59,7 +59,7 @@ class Crm:
     >>> rule.decide(history).level
     2
     >>> round(rule.over_target([Cohort(level=1, evaluable=3, dlts=3)]), 2)
-    0.97
+    0.99
     """
 
     order_matters: ClassVar[bool] = True

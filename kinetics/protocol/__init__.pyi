@@ -2,7 +2,6 @@ from .arms import arm_members as arm_members, protocol_of_arm as protocol_of_arm
 from .assigned_levels import level_of as level_of, level_words as level_words
 from .dose_rule import (
     BOIN12 as BOIN12,
-    BY_RATE as BY_RATE,
     CODINGS as CODINGS,
     RULES as RULES,
     assumed as assumed,

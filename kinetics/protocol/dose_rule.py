@@ -12,7 +12,10 @@ from typing import Any
 from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import (
+    CERTAIN,
+    ENOUGH,
     HALF_WIDTH,
+    TOO_LITTLE,
     TOXIC,
     Blrm,
     Boin,
@@ -164,8 +167,9 @@ def _need_rising_doses(protocol: Protocol, rule: str) -> None:
 
 
 def stated(protocol: Protocol, name: str = "protocol") -> list[str]:
-    """What the protocol itself says of the rule `name`, a sentence each: the constants of [design] and where
-    the trial starts.
+    """What the protocol itself says of the rule `name`, a sentence each: its constants and where it starts.
+
+    PlanError for a name that is not one of `RULES`, or utilities that are not those of the four outcomes.
 
     >>> from kinetics.protocol import stated
     >>> stated(kn.read_protocol("nkg2d_phase1_synthetic"))
@@ -192,6 +196,11 @@ def assumed(rule: Rule, protocol: Protocol | None = None) -> list[str]:
     """What a rule of `rule_of` stands on that no protocol says, a sentence each.
 
     With a `protocol`, what its [design] says of the rule is left out.
+
+    >>> from kinetics.protocol import assumed
+    >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> assumed(kn.protocol.rule_of(protocol)), assumed(kn.protocol.rule_of(protocol, "boin"))[0]
+    ([], 'target DLT rate 0.3')
     """
     if protocol is None:
         return [sentence for _, sentence in _assumptions(rule)]
@@ -234,6 +243,8 @@ def _assumptions(rule: Rule) -> Iterator[Assumption]:
             yield "target", f"target DLT rate {rule.target:g}"
             yield "skeleton", f"skeleton {skeleton}: {half}, unless [design] says otherwise"
             yield "model", f"the curve is {rule.model}"
+            if rule.model == "logistic":
+                yield "intercept", f"its intercept is {rule.intercept:g}, that of dfcrm"
             yield "prior_variance", f"beta ~ N(0, {rule.variance:g}), the variance of dfcrm"
             yield "cutoff", _crm_stopping(rule)
         case Blrm():
@@ -258,10 +269,16 @@ def _assumptions(rule: Rule) -> Iterator[Assumption]:
             yield "cutoff", f"{toxic}: Lin 2020"
             futile = f"a level is futile from P(response rate < {rule.least_response:g}) {rule.futile:g}"
             yield "futile_cutoff", f"{futile}: Lin 2020"
+            if rule.explored is not None:
+                yield "", f"with more than {rule.explored} at a level an untried one above is tried: Lin 2020"
         case Joint():
             yield "utilities", _weights_line(rule.utilities)
             yield "target", f"highest acceptable P(DLT) {rule.limit:g}"
             yield "bound", f"a level is not treated from P(above it) {rule.bound:g}"
+            yield "", f"a level of which little is known gets {rule.explore:g} SD of utility more at first"
+            futile = f"P(P(response) > {rule.response:g}) below {rule.futile:g} at every level"
+            yield "", f"futile from {rule.least} known responses on with {futile}"
+            yield "", f"certain where a level with {rule.needed} is best with {rule.certain:g}"
             for sentence in rule.prior.sentences():
                 yield "", sentence
         case TitePkBoin12():
@@ -271,6 +288,13 @@ def _assumptions(rule: Rule) -> Iterator[Assumption]:
         case PkBoin12():
             yield from _assumptions(rule.boin12)
             yield "wanted_exposure", f"mean exposure wanted {rule.wanted:g}"
+            little = (
+                f"from {ENOUGH} patients on P(mean exposure below it) above {CERTAIN:g} drops lower levels"
+            )
+            yield (
+                "",
+                f"{little}; from {(1 + TOO_LITTLE) / 2:g} of it on lower levels may be chosen: Sun & Tu 2024",
+            )
         case _:
             return
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from math import isfinite
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -307,7 +308,10 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "tite_pkboin12": (*_COUNTS, *_BOIN12, *_EXPOSURE, "most_pending"),
     "joint": ("cohort", "max_patients", "target", "bound"),
 }
-Pair = tuple[float, float]
+# Numbers as TOML writes them, never a text or a truth value that can be read as one.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Pair = tuple[Number, Number]
 
 
 class Design(Spec):
@@ -329,38 +333,38 @@ class Design(Spec):
     """
 
     rule: DesignRule = "three_plus_three"
-    start_level: int = Field(1, ge=1, description="counted from 1, the lowest")
+    start_level: int = Field(1, ge=1, strict=True, description="counted from 1, the lowest")
     below_start: Literal["toxicity", "feasibility"] = "toxicity"
-    cohort: Point[int] = Point()
-    max_patients: Point[int] = Point()
-    max_at_level: Point[int] = Point()
-    target: Point[float] = Point()
+    cohort: Point[Whole] = Point()
+    max_patients: Point[Whole] = Point()
+    max_at_level: Point[Whole] = Point()
+    target: Point[Number] = Point()
     interval: Point[Pair] = Point()
-    cutoff: Point[float] = Point()
-    extra_safe: Point[bool] = Point()
-    phi1: Point[float] = Point()
-    phi2: Point[float] = Point()
-    lambda_e: Point[float] = Point()
-    lambda_d: Point[float] = Point()
-    most_pending: Point[float] = Point()
-    skeleton: Point[tuple[float, ...]] = Point()
-    half_width: Point[float] = Point()
-    skeleton_level: Point[int] = Point()
+    cutoff: Point[Number] = Point()
+    extra_safe: Point[Annotated[bool, Field(strict=True)]] = Point()
+    phi1: Point[Number] = Point()
+    phi2: Point[Number] = Point()
+    lambda_e: Point[Number] = Point()
+    lambda_d: Point[Number] = Point()
+    most_pending: Point[Number] = Point()
+    skeleton: Point[tuple[Number, ...]] = Point()
+    half_width: Point[Number] = Point()
+    skeleton_level: Point[Whole] = Point()
     model: Point[Literal["empiric", "logistic"]] = Point()
-    prior_variance: Point[float] = Point()
-    intercept: Point[float] = Point()
-    overdose_at_most: Point[float] = Point()
+    prior_variance: Point[Number] = Point()
+    intercept: Point[Number] = Point()
+    overdose_at_most: Point[Number] = Point()
     prior_mean: Point[Pair] = Point()
     prior_sd: Point[Pair] = Point()
-    prior_correlation: Point[float] = Point()
-    reference_dose: Point[float] = Point()
+    prior_correlation: Point[Number] = Point()
+    reference_dose: Point[Number] = Point()
     choose: Point[Literal["target", "highest"]] = Point()
-    least_response: Point[float] = Point()
-    futile_cutoff: Point[float] = Point()
-    n_star: Point[int] = Point()
+    least_response: Point[Number] = Point()
+    futile_cutoff: Point[Number] = Point()
+    n_star: Point[Whole] = Point()
     exposure: Point[str] = Point()
-    wanted_exposure: Point[float] = Point()
-    bound: Point[float] = Point()
+    wanted_exposure: Point[Number] = Point()
+    bound: Point[Number] = Point()
 
     @staticmethod
     def knows(rule: str) -> tuple[str, ...]:
@@ -404,6 +408,11 @@ class Design(Spec):
 
     def _impossible(self) -> Iterator[str]:
         """Values that no rule can have."""
+        for key in _KNOWN[self.rule]:
+            value = getattr(self, key).value
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(number, float) and not isfinite(number) for number in numbers):
+                yield f"`{key}` is no finite number"
         for key in ("cohort", "max_patients", "max_at_level", "n_star", "skeleton_level"):
             value = getattr(self, key).value
             if value is not None and value < 1:
@@ -741,7 +750,8 @@ class ExpansionCohort(Spec):
     def _looked_at_before_its_end(self) -> ExpansionCohort:
         if self.look is not None and self.look.patients >= self.patients:
             raise ValueError(
-                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim; look earlier, or plan more patients"
+                f"{self.name}: `look` after {self.look.patients} of {self.patients} is no interim; "
+                "look earlier, or plan more patients"
             )
         return self
 

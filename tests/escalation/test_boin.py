@@ -57,6 +57,26 @@ def test_bounds_at_a_target_of_25_and_30_percent():
     assert [x[:2] for x in at(0.25)] == [(0, 1), (1, 2), (1, 3), (2, 4)]
 
 
+def test_the_table_that_protocols_print_at_30_percent():
+    # FROM MEMORY: Liu & Yuan 2015 and Yuan 2016 (Clin Cancer Res 22:4291), table 1, for 1 to 12 patients
+    table = boundaries(0.3, 12)
+    assert [b.escalate for b in table] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    assert [b.deescalate for b in table] == [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5]
+    assert [b.eliminate for b in table] == [None, None, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7]
+
+
+def test_bounds_of_ones_own_decide():
+    # 2 of 6: between the paper's bounds, above bounds of 0.25 and 0.32
+    assert Boin(4, 0.3).decide([Cohort(2, 6, 2)]).level == 2
+    decision = Boin(4, 0.3, bounds=(0.25, 0.32)).decide([Cohort(2, 6, 2)])
+    assert (decision.level, decision.would_change) == (1, "of 6 at level 2: 1 or fewer up, 2 or more down")
+    assert lambdas(0.3, 0.18, 0.42) == pytest.approx(lambdas(0.3))
+    with pytest.raises(InputError, match="one below and one above it"):
+        Boin(4, 0.3, bounds=(0.1, 0.2))
+    with pytest.raises(InputError, match="phi_1"):
+        lambdas(0.3, 0.35, 0.4)
+
+
 def test_one_dlt_of_three_goes_down_at_a_quarter_where_3_plus_3_stays():
     assert Boin(4, 0.25).decide([Cohort(2, 3, 1)]).level == 1
     assert Boin(4, 0.30).decide([Cohort(2, 3, 1)]).level == 2

@@ -14,6 +14,9 @@ from kinetics.escalation.boin12 import Boin12
 from kinetics.escalation.crm import Crm
 from kinetics.escalation.crmpack import CrmPackThreePlusThree
 from kinetics.escalation.history import Cohort, Decision, Rule, highest_tried, merged, tallies
+from kinetics.escalation.i3_plus_3 import I3Plus3
+from kinetics.escalation.keyboard import Keyboard
+from kinetics.escalation.mtpi2 import Mtpi2
 from kinetics.escalation.pkboin12 import ModelExposures, PkBoin12
 from kinetics.escalation.published_md_anderson import md_anderson
 from kinetics.escalation.published_simon_1997 import simon_1997
@@ -31,8 +34,12 @@ RULES: dict[str, Rule] = {
     "simon 2": simon_1997(5, 2),
     "simon 3": simon_1997(5, 3),
     "boin": Boin(4, 0.3, most=24),
+    "i3plus3": I3Plus3(4, 0.25, (0.2, 0.3), most=24, titration=Titration(2)),
+    "mtpi2": Mtpi2(4, 0.3, most=24),
+    "keyboard": Keyboard(4, 0.25, most=24, most_at_a_level=9),
     "md anderson": md_anderson(5, 0.25, cap=3),
     "crm": Crm((0.05, 0.1, 0.2, 0.35), 0.25, most=21),
+    "crm, stopping": Crm((0.05, 0.1, 0.2, 0.35), 0.25, most=21, toxic=0.95, most_at_a_level=9),
     "boin12": Boin12(4, most=24),
     "pkboin12": PkBoin12(
         Boin12(4, most=24), ModelExposures(np.array([[20.0, 60, 105, 210], [30, 80, 99, 300]])), 100.0
@@ -41,8 +48,8 @@ RULES: dict[str, Rule] = {
     "blrm, sure of safety": Blrm((1.0, 2.0, 4.0, 8.0), 4.0, (-4.0, 0.0), (0.5, 0.3), points=61, most=18),
 }
 STEP = {"simon 3": 2}
-BY_CURVE = ("crm", "blrm, sure of safety")
-TRIALS = {"crm": 40, "blrm": 25, "blrm, sure of safety": 10}
+BY_CURVE = ("crm", "crm, stopping", "blrm, sure of safety")
+TRIALS = {"crm": 40, "crm, stopping": 40, "blrm": 25, "blrm, sure of safety": 10}
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -158,7 +165,9 @@ def test_the_order_of_patients_does_not_matter(name):
         assert RULES[name].decide(merged(shuffled, last_is_last=False)) == said
 
 
-@pytest.mark.parametrize("name", ["boin", "crmpack", "crm", "md anderson", "boin12", "pkboin12"])
+@pytest.mark.parametrize(
+    "name", ["boin", "crmpack", "crm", "md anderson", "boin12", "pkboin12", "mtpi2", "keyboard"]
+)
 def test_the_order_within_a_level_does_not_matter_where_the_last_level_does(name):
     rng, rule = random.Random(7), RULES[name]
     for history, said in trials(name, 7):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from scipy.stats import beta
 
@@ -23,7 +25,7 @@ def test_the_densest_interval_has_the_most_probability_a_unit():
             ends = equal_intervals((0.25, 0.35))
             unit = [
                 (beta.cdf(b, 1 + dlts, 1 + n - dlts) - beta.cdf(a, 1 + dlts, 1 + n - dlts)) / (b - a)
-                for a, b in zip(ends, ends[1:], strict=False)
+                for a, b in pairwise(ends)
             ]
             best = max(range(len(unit)), key=unit.__getitem__)
             assert densest_interval(dlts, n, (0.25, 0.35)) == pytest.approx((ends[best], ends[best + 1]))
@@ -41,7 +43,7 @@ def mtpi(dlts: int, n: int) -> str:
     ends = (0.0, 0.25, 0.35, 1.0)
     unit = [
         (beta.cdf(b, 1 + dlts, 1 + n - dlts) - beta.cdf(a, 1 + dlts, 1 + n - dlts)) / (b - a)
-        for a, b in zip(ends, ends[1:], strict=False)
+        for a, b in pairwise(ends)
     ]
     return "ESD"[unit.index(max(unit))]
 

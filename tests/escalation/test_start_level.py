@@ -1,4 +1,4 @@
-"""A trial that starts above its lowest level: every rule begins there, and goes down no further than it may."""
+"""A trial that starts above its lowest level: every rule begins there and goes no lower than it may."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 - `borrowing`: the posterior of response rates that borrow across cohorts (EXNEX).
 - `cohorts`: the expansion of a study, and the verdict on each cohort.
-- `two_stages`: Simon's two-stage designs, the interim look of a cohort by itself.
+- `two_stage`: Simon's two-stage designs, the interim look of a cohort by itself.
 - `characteristics`: how often the rule says go or no go under true response rates.
 """
 

@@ -37,10 +37,11 @@ class ExpansionCharacteristics:
 
     `table` has one row per cohort: cohort; patients; null; true_response; p_go, p_no_go, p_undecided;
     p_go_error, p_no_go_error (standard errors, 0 where every outcome was enumerated); p_stop (it ends at the
-    interim look, a part of no go) and expected_n, both exact; alone_p_go, alone_p_no_go (the same rule with each cohort by itself, Jeffreys' prior; exact). `false_go` is the
-    probability that any cohort goes on whose true rate is not above its null, NaN where there is no such
-    cohort; `false_go_error` its standard error; `alone_false_go` the same probability where each cohort is
-    judged by itself. `method` says whether all `outcomes` were enumerated or `trials` simulated.
+    interim look, a part of no go) and expected_n, both exact; alone_p_go, alone_p_no_go (the same rule with
+    each cohort by itself, Jeffreys' prior; exact). `false_go` is the probability that any cohort goes on
+    whose true rate is not above its null, NaN where there is no such cohort; `false_go_error` its standard
+    error; `alone_false_go` the same probability where each cohort is judged by itself. `method` says whether
+    all `outcomes` were enumerated or `trials` simulated.
 
     >>> design = kn.decision.design_of(kn.read_protocol("nkg2d_phase1_synthetic"), patients=[3, 3, 3, 3])
     >>> found = kn.decision.expansion_characteristics(design, [0.05, 0.2, 0.2, 0.3])
@@ -89,6 +90,8 @@ def expansion_characteristics(
     size = prod(n + 1 for n in design.patients)
     enumerated = size <= MOST
     if enumerated:
+        sizes = [range(n + 1) for n in design.patients]
+        outcomes = np.stack(np.meshgrid(*sizes, indexing="ij"), axis=-1).reshape(-1, len(design.names))
         above = _above_after_all(shares, grid)
         masses = [_mass(design, j, float(p)) for j, p in enumerate(truth)]
         weight = reduce(np.multiply.outer, masses).ravel()
@@ -99,9 +102,6 @@ def expansion_characteristics(
         weight = counts / trials
     goes = above[:, :, 0] >= design.go
     ends = above[:, :, 1] < design.no_go
-    if enumerated:
-        sizes = [range(n + 1) for n in design.patients]
-        outcomes = np.stack(np.meshgrid(*sizes, indexing="ij"), axis=-1).reshape(-1, len(design.names))
     stopped = np.stack([outcomes[:, j] <= _stop_at(design, j) for j in range(len(design.names))], axis=1)
     go = goes & ~ends & ~stopped
     no_go = (ends & ~goes) | stopped

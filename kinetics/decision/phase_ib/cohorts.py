@@ -23,7 +23,15 @@ from kinetics.outcomes import ResponseReading, best_by_criteria, clopper_pearson
 from kinetics.protocol import Expansion, InterimLook, Point, Protocol
 from kinetics.study import Study
 
-__all__ = ["CohortRates", "ExpansionDesign", "Verdict", "decide", "design_of", "expansion"]
+__all__ = [
+    "CohortRates",
+    "ExpansionDesign",
+    "Verdict",
+    "decide",
+    "design_of",
+    "ended_at_look",
+    "expansion",
+]
 
 Verdict = Literal["go", "no go", "undecided"]
 POINTS = {  # key of [expansion] -> its meaning
@@ -74,7 +82,7 @@ class ExpansionDesign:
             look = self.look_at(j)
             if look is not None:
                 lines.append(
-                    f"{name}: after {look.patients} of {self.patients[j]} it ends with {so_few(look)}"
+                    f"{name}: after {look.patients} of {self.patients[j]} it ends with {_so_few(look)}"
                 )
         return lines
 
@@ -174,7 +182,7 @@ def decide(
     return "undecided", f"{clauses}: neither shown nor ruled out"
 
 
-def so_few(look: InterimLook) -> str:
+def _so_few(look: InterimLook) -> str:
     """The responses with which a look ends a cohort, in words."""
     if look.stop_at == 0:
         return "0 responses"
@@ -187,7 +195,7 @@ def ended_at_look(look: InterimLook, events: int, assessed: int, treated: int) -
     `events` of the `assessed` of its `treated` patients responded. With more patients than the look has, the
     first are not told from the others: too few responses of all are too few of the first.
     """
-    rule = f"the interim look after {look.patients} ends it with {so_few(look)}"
+    rule = f"the interim look after {look.patients} ends it with {_so_few(look)}"
     if events > look.stop_at:
         return False, f"{rule}: {events} of {treated} responded, so it goes on"
     if assessed >= look.patients:

@@ -9,7 +9,7 @@ import pytest
 
 from kinetics.decision.phase_ib.characteristics import expansion_characteristics
 from kinetics.decision.phase_ib.cohorts import design_of, ended_at_look
-from kinetics.decision.phase_ib.two_stages import two_stages
+from kinetics.decision.phase_ib.two_stage import two_stages
 from kinetics.errors import InputError, PlanError
 from kinetics.protocol.protocol import read_protocol
 from kinetics.protocol.tables import ExpansionCohort, InterimLook, Protocol

@@ -111,7 +111,7 @@ def _designs(null: float, target: float, alpha: float, power: float, most: int) 
 def _best_of(
     first: int, patients: int, null: float, target: float, errors: tuple[float, float]
 ) -> TwoStages | None:
-    """The design with these numbers of patients that stops most often at the null; None where none will do."""
+    """The design with these patients that stops most often at the null rate; None where there is none."""
     at_null = _worth_it(first, patients, null)
     at_target = _worth_it(first, patients, target)
     alpha, power = errors
