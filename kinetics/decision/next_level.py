@@ -204,8 +204,9 @@ def next_dose(
     asked = asked_rule(protocol, at, rule=rule, target=target, exposure=exposure, fit=fit, backfill=backfill)
     decision = nobody_counts(asked.rule.decide(asked.history), study, asked.history)
     beside = None
+    beside_notes = []
     if rule != "protocol":
-        beside = _beside(protocol, at)
+        beside, beside_notes = _beside(protocol, at)
     stop = stopped(so_far.stopping)
     whole_cohorts = protocol.escalation.second_dlt.value == "may_stay_away"
     steps, notes = _deviations(asked.chosen, so_far, whole_cohorts=whole_cohorts)
@@ -232,17 +233,17 @@ def next_dose(
         stopping=so_far.stopping,
         by_the_rule=decision if stop else None,
         uncounted=so_far.uncounted,
-        notes=[*so_far.notes, *notes],
+        notes=[*so_far.notes, *beside_notes, *notes],
     )
 
 
-def _beside(protocol: Protocol, at: StudyAtHand) -> Decision | None:
-    """What the protocol's rule says of the same patients; None where it needs an order that nothing says."""
+def _beside(protocol: Protocol, at: StudyAtHand) -> tuple[Decision | None, list[str]]:
+    """What the protocol's rule says of the same patients; a note where it needs an unknown order."""
     try:
         asked = asked_rule(protocol, at)
-    except StudyError:
-        return None
-    return asked.rule.decide(asked.history)
+    except StudyError as error:
+        return None, [f"the protocol's rule is not asked: {error.problems[0].what}"]
+    return nobody_counts(asked.rule.decide(asked.history), at.study, asked.history), []
 
 
 def _deviations(rule: Rule, so_far: TreatedSoFar, *, whole_cohorts: bool) -> tuple[list[Step], list[str]]:

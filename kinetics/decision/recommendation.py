@@ -27,7 +27,7 @@ from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
-from kinetics.decision.treated_so_far import TreatedSoFar, stopped, treated_so_far
+from kinetics.decision.treated_so_far import TreatedSoFar, nobody_counts, stopped, treated_so_far
 from kinetics.decision.wording import State, percent, sentences
 from kinetics.errors import InputError, Problem
 from kinetics.escalation import (
@@ -216,7 +216,7 @@ def recommend(
     # the protocol's rule
     so_far = treated_so_far(protocol, study, level_column=level_column)
     asked = asked_rule(protocol, StudyAtHand(study, so_far, response_within, level_column))
-    decision = asked.rule.decide(asked.history)
+    decision = nobody_counts(asked.rule.decide(asked.history), study, asked.history)
     if asked.kind == "joint":
         rule = "joint"
 

@@ -22,7 +22,7 @@ from kinetics.decision.outcome_regressions import at_every_level, regressions
 from kinetics.errors import FitError
 from kinetics.escalation import OperatingCharacteristics, Rule, operating_characteristics
 from kinetics.inference import Fit
-from kinetics.outcomes import subject_outcomes
+from kinetics.outcomes import event_name, subject_outcomes
 from kinetics.protocol import Protocol
 
 __all__ = ["VirtualTrials", "chances_from_fit", "virtual_trials"]
@@ -135,7 +135,7 @@ def chances_from_fit(
     p_dlt = np.stack([p.mean(axis=1) for p in dlt], axis=1)
     titration = protocol.titration
     triggers = titration.triggers.value if titration else None
-    grades = [min(trigger.grade, GRADES) for trigger in triggers or () if trigger.term == "crs"]
+    grades = [min(trigger.grade, GRADES) for trigger in triggers or () if event_name(trigger.term) == "crs"]
     if not grades:
         return p_dlt, np.zeros_like(p_dlt)
     crs = at_every_level(protocol, fits["crs"], at_levels, min(grades))

@@ -16,6 +16,7 @@ Which module to open for what, in the order in which they build on each other:
 - `survival`: DOR, PFS and OS by a protocol's censoring.
 - `survival_curve`: Kaplan-Meier curves of such times.
 - `adverse_event_counts`: subjects with each adverse event, by worst grade.
+- `event_names`: the name of an event, however a table writes it.
 - `trial_days`: what a day is, for windows and follow-up.
 - `leaving`: who left the study, when and why, and until when the others were followed.
 - `enrolment`: the order in which subjects were enrolled.

@@ -31,6 +31,7 @@ from .dlts import (
     uncounted_dlts as uncounted_dlts,
 )
 from .enrolment import ENROLLED_ON as ENROLLED_ON, ENROLMENT as ENROLMENT, enrolment_order as enrolment_order
+from .event_names import event_name as event_name
 from .lesion_size import (
     BASELINE as BASELINE,
     SIZE as SIZE,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import nan
 
-from pandas import DataFrame
+from pandas import DataFrame, isna
 
 from kinetics.arguments import require
-from kinetics.errors import InputError, Problem
+from kinetics.errors import InputError, Problem, StudyError
 from kinetics.outcomes.by_criteria import (
     ResponseReading,
     as_recist_scans,
@@ -15,10 +15,12 @@ from kinetics.outcomes.by_criteria import (
     recist_rules,
 )
 from kinetics.outcomes.dlts import patients_of
+from kinetics.outcomes.event_names import event_name
 from kinetics.outcomes.grouping import check_by
 from kinetics.outcomes.leaving import departures_of, followed_until
 from kinetics.outcomes.recist import first_response
 from kinetics.outcomes.responses import first_infusions
+from kinetics.outcomes.triggers import event_problem
 from kinetics.protocol import Protocol
 from kinetics.study import Study
 
@@ -129,12 +131,25 @@ def response_follow_up(study: Study, *, within_days: float) -> dict[str, float]:
 
 
 def worst_crs(study: Study, protocol: Protocol) -> dict[str, float] | None:
-    """Subject -> worst CRS grade, without subjects who had none; None where the protocol names no scale."""
+    """Subject -> worst CRS grade, without subjects who had none; None where the protocol names no scale.
+
+    StudyError with every CRS that is graded by another scale, or not at all: it is no grade 0.
+    """
     endpoint = protocol.endpoints.get("crs")
     system = endpoint.grading.value if endpoint and endpoint.grading else None
     if system is None:
         return None
-    crs = study.events[(study.events["event"] == "crs") & (study.events["grading_system"] == system)]
+    crs = study.events[study.events["event"].map(event_name) == "crs"]
+    problems = []
+    for event in crs.to_dict("records"):
+        if isna(event["grade"]):
+            problems.append(event_problem(event, "it has no grade", f"grade it by {system}", "grade"))
+        elif event["grading_system"] != system:
+            remedy = f"grades never convert: grade it by {system}, or correct [endpoints.crs] of the protocol"
+            what = f"the protocol grades CRS by {system}"
+            problems.append(event_problem(event, what, remedy, "grading_system"))
+    if problems:
+        raise StudyError(problems)
     worst = crs.groupby("subject")["grade"].max()
     return {str(subject): float(grade) for subject, grade in worst.items()}
 

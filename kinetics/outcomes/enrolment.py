@@ -21,6 +21,7 @@ __all__ = ["ENROLLED_ON", "ENROLMENT", "enrolment_order"]
 
 ENROLLED_ON = "enrolled_on"
 ENROLMENT = "enrolment"
+_DATE = 'a date: 2026-03-01, or declare the column with unit = "day"'
 
 
 def enrolment_order(study: Study) -> dict[str, float]:
@@ -38,7 +39,7 @@ def enrolment_order(study: Study) -> dict[str, float]:
         problems += wrong
         problems += _repeated(numbers)
     if ENROLLED_ON in columns:
-        days, wrong = _read(study.subjects[ENROLLED_ON], ENROLLED_ON, "a date such as 2026-03-01")
+        days, wrong = _read(study.subjects[ENROLLED_ON], ENROLLED_ON, _DATE)
         problems += wrong
     problems += _contradictions(numbers, days)
     if problems:

@@ -99,8 +99,8 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
     """What a study alone says of doses unlike the assigned level, a sentence for each subject.
 
     Without a protocol it is not known which product the levels are of, nor whether they count an
-    administration, a cycle or all. So the product is the one whose doses most subjects' levels agree with,
-    within `USUAL_TOLERANCE`, and a subject is named where none of the three does.
+    administration, a cycle or all. So the product is the only one, or the one whose doses most subjects'
+    levels agree with, within `USUAL_TOLERANCE`; and a subject is named where none of the three does.
     """
     column = study.dictionary.columns.subjects.get(level_column)
     unit = None if column is None else column.unit
@@ -122,9 +122,12 @@ def unlike_assigned(study: Study, level_column: str = "dose_level") -> list[str]
         product: sum(abs(ratio - 1) <= USUAL_TOLERANCE + SLACK for ratio in ratios.values())
         for product, ratios in likeness.items()
     }
-    product = max(alike, key=lambda product: (alike[product], product), default="")
-    if not product or 2 * alike[product] < len(likeness[product]):
+    if not alike:
         return []
+    product = max(alike, key=lambda product: (alike[product], product))
+    if len(alike) > 1 and 2 * alike[product] < len(likeness[product]):
+        counts = ", ".join(f"{name} {alike[name]} of {len(likeness[name])}" for name in sorted(alike))
+        return [f"{level_column} agrees with the doses of no product in most subjects ({counts})"]
     return [
         f"{subject}: {level_column} is {_amount(float(study.subjects[level_column][subject]))} {unit}, and "
         f"the nearest of its doses of {product} is {100 * (ratio - 1):+.0f} % off"

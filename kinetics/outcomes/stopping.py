@@ -15,6 +15,7 @@ from pandas import isna
 
 from kinetics.arguments import require
 from kinetics.errors import Problem, StudyError
+from kinetics.outcomes.event_names import event_name
 from kinetics.outcomes.trial_days import from_day, in_window
 from kinetics.outcomes.triggers import Answer, Event, attribution_of, dlt_problems, event_problem, is_adverse
 from kinetics.outcomes.vital_status import DEATH
@@ -130,7 +131,7 @@ def _counts(clause: StoppingClause, event: Event, protocol: Protocol, study: Stu
 def _is_named(clause: StoppingClause, event: Event) -> bool:
     """Whether an event has the clause's name; a death without a grade is an event of grade 5."""
     if clause.event not in ("", "any"):
-        return event["event"] == clause.event
+        return event_name(event["event"]) == event_name(clause.event)
     return is_adverse(event) or _is_fatal(event)
 
 

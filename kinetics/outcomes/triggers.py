@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pandas import isna
 
 from kinetics.errors import Problem
+from kinetics.outcomes.event_names import event_name
 from kinetics.outcomes.trial_days import from_day, in_window
 from kinetics.outcomes.vital_status import STATUS_EVENTS
 from kinetics.protocol import Protocol, Trigger
@@ -135,7 +136,7 @@ def trigger_problems(
     for event in events:
         if not is_adverse(event):
             continue
-        triggers = [t for t in _triggers(protocol) if t.term in ("any", event["event"])]
+        triggers = [t for t in _triggers(protocol) if _is_of(t, event)]
         answers = {trigger: _fires(trigger, event, doses, protocol, start) for trigger in triggers}
         if "yes" in answers.values():
             continue
@@ -147,7 +148,7 @@ def trigger_problems(
 
 def _trigger_problem(event: Event, trigger: Trigger, protocol: Protocol, doses: Sequence[Event]) -> Problem:
     """Why it cannot be told whether an event is a trigger."""
-    triggers = ", ".join(sorted({t.system for t in _triggers(protocol) if t.term in ("any", event["event"])}))
+    triggers = ", ".join(sorted({t.system for t in _triggers(protocol) if _is_of(t, event)}))
     question = "it may end the titration, and"
     if isna(event["grade"]):
         return event_problem(event, f"{question} it has no grade", f"grade it by {triggers}", "grade")
@@ -171,6 +172,11 @@ def _triggers(protocol: Protocol) -> tuple[Trigger, ...]:
     return protocol.titration.triggers.value or ()
 
 
+def _is_of(trigger: Trigger, event: Event) -> bool:
+    """Whether a trigger is of events of this name."""
+    return trigger.term == "any" or event_name(trigger.term) == event_name(event["event"])
+
+
 def _dosed(protocol: Protocol, doses: Sequence[Event]) -> frozenset[str]:
     """The products to which an event may be attributed: the protocol's, and what the subject was given."""
     return frozenset([*protocol.products, *(str(dose["product"]) for dose in doses)])
@@ -180,7 +186,7 @@ def _fires(
     trigger: Trigger, event: Event, doses: Sequence[Event], protocol: Protocol, start: float | None
 ) -> Answer:
     """Whether an event is a trigger's term, grade and attribution, within its time."""
-    if trigger.term not in ("any", event["event"]) or not _in_time(trigger, event, doses, protocol, start):
+    if not _is_of(trigger, event) or not _in_time(trigger, event, doses, protocol, start):
         return "no"
     grade: Answer = "asked" if is_adverse(event) else "no"
     if not isna(event["grade"]):
@@ -196,7 +202,7 @@ def _scale_of(trigger: Trigger, event: Event, protocol: Protocol) -> Answer:
     """Whether an event is graded by a trigger's scale; "no" where another trigger reads it by its own."""
     if event["grading_system"] == trigger.system or isna(event["grade"]):
         return "yes"
-    of_event = [t for t in _triggers(protocol) if t.term in ("any", event["event"])]
+    of_event = [t for t in _triggers(protocol) if _is_of(t, event)]
     by_its_scale = any(t.system == event["grading_system"] for t in of_event)
     return "no" if by_its_scale else "asked"
 

@@ -48,8 +48,9 @@ __all__ = [
 
 T = TypeVar("T")
 # Numbers as TOML writes them, never a text or a truth value that can be read as one.
-Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
-CountFromZero = Annotated[int, Field(strict=True, ge=0, le=10_000)]
+Few = Annotated[int, Field(strict=True, ge=1, le=100)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1000)]
+CountFromZero = Annotated[int, Field(strict=True, ge=0, le=1000)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 System = Literal[GradingName, CriteriaName]  # of an endpoint: of adverse events, or of a response
@@ -194,8 +195,8 @@ class TitrationRule(Spec):
     2
     """
 
-    levels: Point[Count] = Point()
-    size: Point[Count] = Point()
+    levels: Point[Few] = Point()
+    size: Point[Few] = Point()
     triggers: Point[tuple[Trigger, ...]] = Point()
     triggers_needed: Point[Count] = Point()
     window_days: Point[Positive | Literal["none"]] = Point()
@@ -233,7 +234,7 @@ class Escalation(Spec):
     """
 
     variant: Point[Literal["protocol", "storer", "korn", "crmpack"]] = Point()
-    cohort: Point[Count] = Point()
+    cohort: Point[Few] = Point()
     days_between_patients: float = Field(0.0, ge=0, allow_inf_nan=False)
     days_after_first_of_cohort: float = Field(0.0, ge=0, allow_inf_nan=False)
     second_dlt: Point[Literal["may_stay_away", "must_stay_away"]] = Point()
@@ -252,7 +253,13 @@ class Escalation(Spec):
     def _words(cls, columns: Any) -> Any:
         if not isinstance(columns, dict):
             return columns
-        return {key: (words,) if isinstance(words, str) else words for key, words in columns.items()}
+        return {key: _as_words(words) for key, words in columns.items()}
+
+
+def _as_words(words: Any) -> Any:
+    """A word, a number or a list of them, as cells have them: 1 is "1", and one word a list of it."""
+    parts = words if isinstance(words, list | tuple) else [words]
+    return tuple(f"{part:g}" if isinstance(part, int | float) else part for part in parts)
 
 
 DesignRule = Literal[

@@ -86,6 +86,8 @@ def test_another_dose_is_seen_by_validate_next_and_recommend(tmp_path):
     assert "dose: A: dose_level is 1.5e7 cells/kg, and the nearest of its doses of car_t is +367 % off" in (
         call("validate", folder).out
     )
+    small_study(tmp_path / "one", {"A": LOW}, doses=[("A", 0, "car_t", 1e6)])
+    assert "the nearest of its doses of car_t is -93 % off" in call("validate", str(tmp_path / "one")).out
     protocol = tmp_path / "trial" / "protocol.toml"
     changed_protocol(protocol, titration=OPEN)
     text = "A received 7e7 cells/kg on day 0, assigned 1.5e7 (+367 %): not evaluable"

@@ -110,7 +110,7 @@ def test_who_has_an_empty_cell_is_named(made, protocol):
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"enrolled_on": {**DATES, "01-001": "1 March"}}, "not a date such as 2026-03-01"),
+        ({"enrolled_on": {**DATES, "01-001": "1 March"}}, "not a date; write a date: 2026-03-01"),
         ({"enrolment": {**NUMBERS, "01-001": 1}}, "has the sequence number 1 of"),
         ({"enrolment": NUMBERS, "enrolled_on": {**DATES, "02-001": "2027-01-01"}}, "before by enrolled_on"),
     ],

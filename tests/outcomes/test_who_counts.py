@@ -11,7 +11,7 @@ import pytest
 
 from kinetics.errors import PlanError, StudyError
 from kinetics.escalation.history import tallies
-from kinetics.outcomes import dlt_table, history_of, patients_of
+from kinetics.outcomes import dlt_table, history_of, patients_of, worst_crs
 from kinetics.protocol import lint, rule_of
 from tests.support.small_trials import OPEN, changed_protocol, small_study
 
@@ -235,6 +235,9 @@ def test_patients_of_phase_ib_do_not_count_where_the_protocol_says_so(made, tmp_
     assert table.loc[2, ["subjects", "dlts", "outside"]].tolist() == [6, 1, 6]
     both = changed_protocol(tmp_path / "q.toml", titration=OPEN, escalation__only={"phase": ["IA", "IB"]})
     assert "2 of 12" in decided(study, both).why
+    parts = changed_protocol(tmp_path / "r.toml", titration=OPEN, escalation__only={"part": 1})
+    numbered = made(MANY, events=TWO_DLTS, columns={"part": {s: 2 if s > "M06" else 1 for s in MANY}})
+    assert "1 of 6" in decided(numbered, parts).why
 
 
 def test_the_population_of_the_expansion_is_a_point_where_the_protocol_names_it(made, tmp_path):
@@ -336,6 +339,19 @@ def test_an_event_that_cannot_be_read_is_asked_about_and_is_no_silent_no(made, t
 def test_an_event_that_is_no_trigger_however_it_is_read_is_not_asked_about(made, titrated, event):
     study = made(TITRATED, events=[("A", 5, *event, "no")])
     assert not patients_of(study, titrated)[0].trigger
+
+
+@pytest.mark.parametrize("name", ["CRS", "Cytokine release syndrome", "Crs"])
+def test_an_event_is_the_triggers_however_it_is_written(made, titrated, name):
+    study = made(TITRATED, events=[("A", 5, name, 2, "astct_2019", "CAR-T", "no")])
+    assert patients_of(study, titrated)[0].trigger
+    assert worst_crs(study, titrated) == {"A": 2.0}
+
+
+def test_a_crs_of_another_scale_is_no_grade_0(made, titrated):
+    for event in (("crs", 3, "ctcae_v5"), ("crs", "", "")):
+        with pytest.raises(StudyError, match="astct_2019"):
+            worst_crs(made(TITRATED, events=[("A", 5, *event, "car_t", "no")]), titrated)
 
 
 def test_an_attribution_may_name_several(made, titrated):

@@ -415,3 +415,64 @@ def test_a_level_that_is_none_and_missing_columns_are_errors_with_a_remedy(chang
         patients_of(bare, protocol, level_column="dose_levl")
     assert len(error.value.problems) == 3
     assert "did you mean 'dose_level'" in str(error.value)
+
+
+# ------------------------------------------------------------------------------- defaults that were silent
+
+
+def test_an_older_protocol_is_read_and_its_bare_values_want_their_sentences(changed):
+    """The form of a protocol.toml before its defaults were points."""
+    older = {
+        "mtd": {"definition": "at most 1 of 6", "evaluable": 6, "dlts": 1, "fill_top_level": True},
+        "escalation": {"variant": "protocol", "cohort": 3, "days_between_patients": 14},
+        "titration.levels": 1,
+        "titration.size": 1,
+        "titration.triggers_needed": 1,
+        "evaluable": {"replaced": True, "requires": {"value": "first_cycle", "because": "both infusions"}},
+        "stopping": ["the sponsor may stop the trial"],
+    }
+    protocol = read_protocol(changed(older))
+    assert (protocol.mtd.evaluable.value, protocol.escalation.cohort.value) == (6, 3)
+    assert [clause.words for clause in protocol.stopping] == ["the sponsor may stop the trial"]
+    kinds = {point.field: point.kind for point in lint(protocol).open}
+    assert {field for field, kind in kinds.items() if kind == "unexplained"} == {
+        "mtd.evaluable", "mtd.dlts", "mtd.fill_top_level", "escalation.variant", "escalation.cohort",
+        "titration.levels", "titration.size", "titration.triggers_needed", "evaluable.replaced",
+    }  # fmt: skip
+    assert {field for field, kind in kinds.items() if kind == "silence"} == {
+        "mtd.overdose_above", "escalation.second_dlt", "evaluable.progression", "evaluable.dose_tolerance",
+        "evaluable.other_dose",
+    }  # fmt: skip
+
+
+def test_a_registry_that_says_only_3_plus_3_has_an_open_mtd(changed):
+    """Earlier it had 6 and 1, which nobody had said."""
+    found = lint(read_protocol(changed({"mtd": {"definition": "by 3+3"}, "escalation": {}})))
+    assert {p.field for p in found.open if p.number in (11, 12)} == {
+        "escalation.variant", "escalation.cohort", "escalation.second_dlt", "mtd.evaluable", "mtd.dlts",
+        "mtd.fill_top_level", "mtd.overdose_above",
+    }  # fmt: skip
+
+
+def test_storers_3_plus_3_can_be_a_protocols(changed):
+    fields = {"escalation.variant.value": "storer", "mtd.fill_top_level": None, "mtd.evaluable.value": 3}
+    found = read_protocol(changed(fields))
+    assert lint(found).ok
+    rule = rule_of(found)
+    assert (rule.deescalate, rule.fill_top) == (False, False)  # type: ignore[attr-defined]
+
+
+def test_the_censoring_of_pfs_is_asked_only_where_it_is_an_endpoint(changed):
+    without = {
+        "endpoints.progression_free_survival": None,
+        "endpoints.response.definition": "ORR",
+        "censoring": None,
+    }
+    assert lint(read_protocol(changed(without))).ok
+    for more in (
+        {"endpoints.pfs": {"definition": "first infusion to progression or death"}},
+        {"endpoints.response.definition": "ORR and duration of response"},
+        {"endpoints.ttp": {"definition": "time to progression"}},
+    ):
+        found = lint(read_protocol(changed({**without, **more})))
+        assert {p.field for p in found.open} == {"censoring.missed_scans", "censoring.new_therapy"}
