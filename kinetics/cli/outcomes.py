@@ -129,7 +129,9 @@ def response(
         dlts = dlt_table(data, rules)
         tables["dose-limiting toxicities"] = dlts
         answer["dlts"] = records(dlts)
-        for endpoint in ENDPOINTS:
+        timed, not_timed = _timed_endpoints(rules)
+        answer["not_computed"] = not_timed
+        for endpoint in timed:
             times = survival_times(
                 data,
                 rules,
@@ -155,7 +157,7 @@ def response(
 
     label = " (SYNTHETIC)" if data.synthetic else ""
     text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
-    lines = [text]
+    lines = [text, *(f"\n{line}" for line in answer.get("not_computed", []))]
     if plots is not None:
         lines += save_figures(plots, _figures(data, estimates, by, confirmed, reading=reading), plots_as)
     print_result(answer, "\n".join(lines), as_json)
@@ -167,6 +169,18 @@ def _plateau(word: str) -> Plateau:
         if word == convention:
             return convention
     raise PlanError(Problem(f"--plateau {word}", did_you_mean(word, PLATEAUS)))
+
+
+def _timed_endpoints(protocol: Protocol) -> tuple[list[SurvivalEndpoint], list[str]]:
+    """The times to event that a protocol allows to compute, and a sentence on those that it does not.
+
+    A trial without a time to progression has no censoring to settle.
+    """
+    points = (protocol.censoring.missed_scans, protocol.censoring.new_therapy)
+    if all(point.value is not None for point in points):
+        return list(ENDPOINTS), []
+    why = "not computed, as [censoring] of the protocol says neither how missed scans nor new therapy count"
+    return ["os"], [f"duration of response and progression-free survival: {why}"]
 
 
 def _reading(protocol: Protocol | None, criteria: str | None) -> ResponseReading:

@@ -356,9 +356,11 @@ def _evidence(
     fit: Fit | None, study: Study, protocol: Protocol, draws: int, level_column: str
 ) -> dict[str, Any]:
     """The exposures of the fit, or of the samples without one, as arguments of `recommend`."""
+    if fit is None and not (study.doses["product"] == protocol.level_product).any():
+        return {"at_levels": []}  # nobody was treated: there is no exposure
     if fit is None:
         as_dosed = exposures_from_samples(study, protocol)
-        doses = levels_of(study, level_column)
+        doses = levels_of(study, level_column, protocol)
         return {
             "as_dosed": as_dosed,
             "at_levels": exposures_by_power_model(as_dosed, doses, protocol),

@@ -162,6 +162,7 @@ def exposures_at_levels(fit: Fit, protocol: Protocol, *, draws: int = 200, seed:
 
     Each posterior draw has one new patient like each subject. `seed` draws the patients, and they are the
     same at every level (common random numbers). Exposures and `draws` are as in `exposures_as_dosed`.
+    FitError where a dose per kg or m2 meets a subject without a weight or surface.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> protocol = kn.read_protocol("nkg2d_phase1_synthetic")

@@ -22,7 +22,7 @@ from pandas import DataFrame
 from kinetics.decision.level_exposures import Exposures, Quantity, bounded_subjects
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import nca
-from kinetics.protocol import Protocol
+from kinetics.protocol import Protocol, level_of
 from kinetics.streams import stream
 from kinetics.study import Study
 
@@ -232,17 +232,21 @@ def counted_analytes(study: Study) -> list[str]:
     ]
 
 
-def levels_of(study: Study, column: str = "dose_level") -> dict[str, float]:
+def levels_of(study: Study, column: str = "dose_level", protocol: Protocol | None = None) -> dict[str, float]:
     """Subject -> its dose by a column of subjects.csv, in that column's unit.
 
-    Subjects without a dose above 0 are left out. StudyError where there is no such column, or no dose above 0
-    in it. Example: `levels_of(read_study("synthetic_cart_12"))["S01"]` is 1.5e7 [cells/kg].
+    With a `protocol` whose levels have names, the dose of a named level, in the protocol's unit; of a regimen
+    the total. Subjects without a dose above 0 are left out. StudyError where there is no such column, or no
+    dose above 0 in it. Example: `levels_of(read_study("synthetic_cart_12"))["S01"]` is 1.5e7 [cells/kg].
     """
     if column not in study.subjects.columns:
         names = map(str, study.subjects.columns)
         remedy = f"{did_you_mean(column, names)}; name the dose's: --by COLUMN (--level-column)"
         raise StudyError(Problem(f"no column {column!r}", remedy, file="subjects.csv"))
     numbers = pd.to_numeric(study.subjects[column], errors="coerce")
+    if protocol is not None and protocol.level:
+        named = study.subjects[column].map(lambda cell: level_of(protocol, cell))
+        numbers = named.map(lambda level: protocol.levels[level - 1] if level else np.nan).astype(float)
     levels = {
         str(subject): float(dose) for subject, dose in numbers.items() if np.isfinite(dose) and dose > 0
     }

@@ -10,7 +10,7 @@ MTD too, where the pseudo-counts of the rates are the packages' .05 (mTPI's pape
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from pandas import DataFrame
 
@@ -28,7 +28,9 @@ Verdict = tuple[Literal["up", "stay", "down"], str]
 
 
 class IntervalRule(Protocol):
-    """A rule with a verdict on the DLTs of one level; the fields are those of `Boin`."""
+    """A rule with a verdict on the DLTs of one level; the fields are those of `Boin`, `design` is its name."""
+
+    design: ClassVar[str]
 
     @property
     def levels(self) -> int: ...
@@ -48,8 +50,6 @@ class IntervalRule(Protocol):
     def start(self) -> int: ...
     @property
     def lowest(self) -> int: ...
-    @property
-    def design(self) -> str: ...
 
     def verdict(self, dlts: int, n: int) -> Verdict:
         """Where `dlts` of `n` patients send the trial, and the clause that says so."""

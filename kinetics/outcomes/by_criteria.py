@@ -165,11 +165,13 @@ def rates_by_criteria(
 def category_assessments(study: Study, criteria: ResponseCriteria) -> dict[str, list[Assessment]]:
     """Every subject's recorded categories after the first infusion of cells, in order of time.
 
-    StudyError where nothing is recorded, and with every word that is no category of these criteria.
+    Without a record nobody has one. StudyError with every word that is no category of these criteria.
     """
     table = study.responses
+    if table.empty:
+        return {subject: [] for subject in study.subject_ids}
     if "overall" not in table.columns:
-        what = "no column 'overall'" if len(table) else "no response is recorded"
+        what = "no column 'overall'"
         remedy = f"write each assessment's category ({', '.join(criteria.words())}) and declare the column"
         raise StudyError(Problem(what, remedy, file="responses.csv"))
     starts = first_infusions(study)

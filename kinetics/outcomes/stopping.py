@@ -106,7 +106,7 @@ def _asked(clause: StoppingClause, protocol: Protocol, study: Study) -> Iterator
             continue
         what = f"it may meet the stopping clause {clause.words!r}"
         if _attributed(clause, event, protocol, study) == "asked":
-            products = ", ".join(clause.attribution or sorted(protocol.dosing))
+            products = ", ".join(clause.attribution or sorted(protocol.products))
             remedy = f"write what it is due to: {products}, disease or other"
             yield event_problem(event, f"{what}, and its attribution does not say", remedy, "attribution")
         elif isna(event["grade"]):
@@ -154,15 +154,17 @@ def _attributed(clause: StoppingClause, event: Event, protocol: Protocol, study:
     """Whether an event is due to the clause's products; a death without a word on it is not."""
     if "any" in clause.attribution or (clause.dlt and not clause.attribution):
         return "yes"
-    products = frozenset(map(str, clause.attribution or protocol.dosing))
-    answer = attribution_of(event, products, frozenset([*protocol.dosing, *study.doses["product"].map(str)]))
+    products = frozenset(map(str, clause.attribution or protocol.products))
+    answer = attribution_of(
+        event, products, frozenset([*protocol.products, *study.doses["product"].map(str)])
+    )
     return "no" if answer == "asked" and not is_adverse(event) else answer
 
 
 def _in_time(clause: StoppingClause, event: Event, protocol: Protocol, study: Study) -> bool:
     """Whether an event lies after the first infusion of one product, before the other, and in the window."""
     doses = study.doses[study.doses["subject"] == event["subject"]]
-    products = [clause.after] if clause.after else list(protocol.dosing)
+    products = [clause.after] if clause.after else list(protocol.products)
     first = min(doses.loc[doses["product"].isin(products), "time"].astype(float), default=inf)
     time = float(event["time"])
     if not from_day(time, first):
@@ -178,7 +180,7 @@ def _deaths_of_no_clause(
     protocol: Protocol, study: Study, counted: set[tuple[str, float]]
 ) -> Iterator[Problem]:
     """Deaths that are due to a study product, or may be, and that no clause counts."""
-    products = frozenset(map(str, protocol.dosing))
+    products = frozenset(map(str, protocol.products))
     others = frozenset(study.doses["product"].map(str))
     counted_subjects = {subject for subject, _ in counted}
     graded_subjects = set(study.events.loc[study.events["grade"] == FATAL, "subject"])

@@ -92,7 +92,7 @@ def event_problem(event: Event, what: str, remedy: str, column: str = "") -> Pro
 
 def dlt_problems(study: Study, protocol: Protocol) -> Iterator[Problem]:
     """Events of which it cannot be told whether they are DLTs."""
-    products: frozenset[str] = frozenset(protocol.dosing)
+    products: frozenset[str] = frozenset(protocol.products)
     scales = {e.grading.value for e in protocol.endpoints.values() if e.grading is not None}
     scales -= {None}
     for event in study.events.to_dict("records"):
@@ -179,7 +179,7 @@ def _is_of(trigger: Trigger, event: Event) -> bool:
 
 def _dosed(protocol: Protocol, doses: Sequence[Event]) -> frozenset[str]:
     """The products to which an event may be attributed: the protocol's, and what the subject was given."""
-    return frozenset([*protocol.dosing, *(str(dose["product"]) for dose in doses)])
+    return frozenset([*protocol.products, *(str(dose["product"]) for dose in doses)])
 
 
 def _fires(

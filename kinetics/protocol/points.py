@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from kinetics.errors import Problem
+from kinetics.errors import Problem, did_you_mean
 from kinetics.protocol.grading_systems import GRADING_SYSTEMS
 from kinetics.protocol.infusion_plan import last_day, planned_infusions
 from kinetics.protocol.products_and_routes import ANY_INFUSION, LYMPHODEPLETION, clock_of
@@ -312,6 +312,7 @@ def contradictions(protocol: Protocol) -> list[Problem]:
     """Values that cannot hold together, whatever their sentences."""
     return [
         *_level_clashes(protocol),
+        *_product_clashes(protocol),
         *_variant_clashes(protocol),
         *_design_clashes(protocol),
         *_mtd_clashes(protocol),
@@ -350,6 +351,25 @@ def _level_clashes(protocol: Protocol) -> Iterator[Problem]:
     if most and planned and sum(most.values()) > planned[1]:
         what = f"the arms may have {sum(most.values())} patients, `size.planned` at most {planned[1]}"
         yield Problem(what, "lower `arms.most_patients`, or plan for more")
+
+
+def _product_clashes(protocol: Protocol) -> Iterator[Problem]:
+    """Products of triggers and stopping clauses that nobody is given: they would never be met."""
+    given = {*protocol.products, *(drug.drug for drug in protocol.lymphodepletion), LYMPHODEPLETION}
+    named: list[tuple[str, str, str]] = []
+    triggers = protocol.titration.triggers.value if protocol.titration is not None else None
+    for trigger in triggers or ():
+        place = f"the trigger {trigger.term}"
+        named += [(place, "attribution", product) for product in trigger.attribution]
+        named += [(place, "after", product) for product in trigger.after]
+    for clause in protocol.stopping:
+        place = f"the stopping clause {clause.words!r}"
+        named += [(place, "attribution", product) for product in clause.attribution if product != "any"]
+        named += [(place, "after", clause.after or ""), (place, "before", clause.before or "")]
+    for place, key, product in named:
+        if product and product not in given:
+            what = f"{place}: `{key}` names {product}, which nobody is given"
+            yield Problem(what, did_you_mean(product, protocol.products))
 
 
 def _clock_clashes(protocol: Protocol, product: str) -> Iterator[Problem]:

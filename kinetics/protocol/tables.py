@@ -599,7 +599,7 @@ class StoppingClause(Spec):
     words: str = Field(min_length=1)
     event: str = ""
     grade: Annotated[int, Field(strict=True, ge=1, le=5)] | None = None
-    system: System | None = None
+    system: GradingName | None = None
     dlt: Annotated[bool, Field(strict=True)] = False
     attribution: tuple[Product | Literal["any"], ...] = ()
     after: Product | None = None

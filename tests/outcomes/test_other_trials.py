@@ -388,3 +388,86 @@ def test_the_command_says_by_which_criteria_and_that_they_ask_for_confirmation(t
     wrong = call("response", folder, "--criteria", "imwg")
     assert wrong.code == 1
     assert "did you mean 'imwg_2016'" in wrong.err
+
+
+# -------------------------------------------------------------------------------------- doses received
+
+
+@pytest.mark.parametrize(
+    ("amounts", "other"),
+    [
+        ([1e7, 5e7, 5e7], ""),
+        ([1e7, 4.2e7, 5.9e7], ""),  # within 20 %
+        ([1e7, 1e7, 5e7], "received 1e7 cells on day 7, assigned 5e7 (-80 %)"),
+        ([5e7, 5e7, 5e7], "received 5e7 cells on day 0, assigned 1e7 (+400 %)"),
+        ([1e7, 5e7, 5e7, 5e7], "one more infusion than the 3 of DR2"),
+        ([1e7, 5e7], ""),  # a missing infusion is a matter of evaluability
+    ],
+)
+def test_the_infusions_of_a_regimen_are_compared_one_by_one(tmp_path, protocol_with, amounts, other):
+    row = regimen_patient("A", "DR2", amounts, events=[(1, "headache", 1, "no")])
+    study = study_at(tmp_path, [row], product="b7h3_car_t", route=ICV)
+    (patient,) = patients_of(study, protocol_with(REGIMENS))
+    assert other in patient.other_dose
+    assert bool(patient.other_dose) == bool(other)
+
+
+def test_a_dose_per_square_metre_needs_a_surface_and_is_compared_with_it(tmp_path, protocol_with):
+    protocol = protocol_with(FLAT, {"level_unit": "cells/m2"})
+    rows = flat({"surface_m2": 1.5, "cells": 1.5e7}, {"surface_m2": 1.5, "cells": 3e7})
+    patients = patients_of(study_at(tmp_path, rows), protocol)
+    assert patients[0].other_dose == ""
+    assert "received 2e7 cells/m2 on day 0, assigned 1e7 (+100 %)" in patients[1].other_dose
+    with pytest.raises(StudyError, match="no surface_m2: the dose in cells/m2 cannot be compared"):
+        patients_of(study_at(tmp_path, flat({"cells": 1.5e7})), protocol)
+
+
+def test_a_stopping_clause_of_a_trial_of_regimens_is_met(tmp_path, protocol_with):
+    clause = {"words": "one bleeding", "event": "bleeding", "dlt": True, "after": "b7h3_car_t"}
+    any_death = {"words": "one death by the treatment", "grade": 5}
+    protocol = protocol_with(REGIMENS, {"stopping": [clause, any_death]})
+    row = regimen_patient("A", "DR1", [1e7, 1e7, 1e7], events=[(9, "bleeding", 3, "yes")])
+    answer = next_dose(protocol, study_at(tmp_path, [row], product="b7h3_car_t", route=ICV))
+    assert (answer.decision.action, answer.decision.why[:28]) == ("stop", "stopping clause met: one ble")
+    fatal = regimen_patient("A", "DR1", [1e7, 1e7, 1e7], events=[(9, "sepsis", 5, "yes")])
+    answer = next_dose(protocol, study_at(tmp_path, [fatal], product="b7h3_car_t", route=ICV))
+    assert "one death by the treatment" in answer.decision.why
+
+
+def test_recommend_answers_for_every_arm_also_for_one_without_patients(protocol_with, tmp_path):
+    rows = flat({"donor": "autologous"}, {"donor": "autologous"}, {"donor": "autologous"})
+    folder = str(trial_folder(tmp_path / "trial", rows, product=NK))
+    protocol_with(FLAT, {"arms": ARMS})
+    file = str(tmp_path / "protocol.toml")
+    said = call("recommend", file, "--study", folder)
+    assert said.code == 0, said.err
+    for line in (
+        "== autologous ==",
+        "== new_donor ==",
+        "The trial has not ended: 3 more patients at 1e7 cells.",
+    ):
+        assert line in said.out
+    page = call("recommend", file, "--study", folder, "--out", tmp_path / "page.html")
+    assert page.code == 1
+    assert "ask for one arm: --arm autologous" in page.err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_recommend_takes_a_named_level_at_its_number(protocol_with, tmp_path):
+    levels = [{"name": "low", "amount": 1e7}, {"name": "high", "amount": 1e8}]
+    protocol_with(FLAT, {"levels": None, "level": levels})
+    rows = flat({"dose_level": "low"}, {"dose_level": "low"}, {"dose_level": "high", "cells": 1e8})
+    folder = str(trial_folder(tmp_path / "trial", rows, product=NK))
+    said = call("recommend", tmp_path / "protocol.toml", "--study", folder)
+    assert said.code == 0, said.err
+    assert "high (1e8 cells)" in said.out
+
+
+def test_a_trial_without_a_time_to_progression_has_overall_survival_and_says_why_no_more(
+    protocol_with, tmp_path
+):
+    protocol_with(FLAT)
+    folder = str(trial_folder(tmp_path / "trial", flat({"responses": [(30, "PR")]}), product=NK))
+    said = call("response", folder, "--protocol", tmp_path / "protocol.toml")
+    assert said.code == 0, said.err
+    assert "duration of response and progression-free survival: not computed, as [censoring]" in said.out

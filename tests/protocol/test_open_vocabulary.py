@@ -322,3 +322,41 @@ def test_the_registry_of_this_trial_reads_as_before(root):
     content = tomllib.loads((root / "data/nkg2d_registry/protocol.toml").read_text(encoding="utf-8"))
     assert "extends" not in content
     assert lint(read_protocol("nkg2d_registry")).as_dict()["open_points"]
+
+
+# -------------------------------------------------------------------------- clauses that could never be met
+
+
+def test_a_trigger_or_a_clause_of_a_product_that_nobody_is_given_is_a_contradiction(write):
+    trigger = {
+        "term": "any",
+        "system": "ctcae_v5",
+        "grade": 2,
+        "attribution": ["dll3_nk"],
+        "after": ["car_t"],
+    }
+    reason = {"because": "tried"}
+    titration = {
+        "levels": {"value": 1} | reason,
+        "size": {"value": 1} | reason,
+        "triggers": {"value": [trigger]} | reason,
+        "triggers_needed": {"value": 1} | reason,
+        "window_days": {"value": "none"} | reason,
+        "after_trigger": {"value": "fill"} | reason,
+        "clean_patient": {"value": "counted"} | reason,
+    }
+    clause = {"words": "two deaths", "grade": 5, "count": 2, "after": "dll3_car_nkk"}
+    report = str(lint(read_protocol(write(FLAT, {"titration": titration, "stopping": [clause]}))))
+    for says in (
+        "the trigger any: `attribution` names dll3_nk, which nobody is given",
+        "the trigger any: `after` names car_t, which nobody is given",
+        "the stopping clause 'two deaths': `after` names dll3_car_nkk",
+        "did you mean 'dll3_car_nk'",
+    ):
+        assert says in report
+
+
+@pytest.mark.parametrize("system", ["recist_1.1", "ctcae_v7"])
+def test_a_clause_is_graded_by_a_scale_of_adverse_events(write, system):
+    clause = {"words": "two of grade 4", "event": "any", "grade": 4, "system": system, "count": 2}
+    assert "'ctcae_v6'" in said(write(FLAT, {"stopping": [clause]}))

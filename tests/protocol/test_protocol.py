@@ -148,7 +148,7 @@ def test_two_statements_that_say_the_same_are_no_contradiction(changed):
 
 
 def test_a_trial_without_titration_and_with_one_product_has_fewer_points_to_settle(changed, root):
-    path = changed({"titration": None, "dosing.car_nk": None})
+    path = changed({"titration": None, "dosing.car_nk": None, "stopping": None})
     assert {p.number for p in lint(read_protocol(path)).settled} == {2, 3, 4, 5, 8, 10, 11, 12}
     assert rule_of(read_protocol(path)) == ThreePlusThree(4)
 
@@ -455,7 +455,8 @@ def test_a_registry_that_says_only_3_plus_3_has_an_open_mtd(changed):
 
 
 def test_storers_3_plus_3_can_be_a_protocols(changed):
-    found = read_protocol(changed({"escalation.variant.value": "storer", "mtd.fill_top_level": None}))
+    fields = {"escalation.variant.value": "storer", "mtd.fill_top_level": None, "mtd.evaluable.value": 3}
+    found = read_protocol(changed(fields))
     assert lint(found).ok
     rule = rule_of(found)
     assert (rule.deescalate, rule.fill_top) == (False, False)  # type: ignore[attr-defined]

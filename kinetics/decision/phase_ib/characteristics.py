@@ -90,6 +90,8 @@ def expansion_characteristics(
     size = prod(n + 1 for n in design.patients)
     enumerated = size <= MOST
     if enumerated:
+        sizes = [range(n + 1) for n in design.patients]
+        outcomes = np.stack(np.meshgrid(*sizes, indexing="ij"), axis=-1).reshape(-1, len(design.names))
         above = _above_after_all(shares, grid)
         masses = [_mass(design, j, float(p)) for j, p in enumerate(truth)]
         weight = reduce(np.multiply.outer, masses).ravel()
@@ -100,9 +102,6 @@ def expansion_characteristics(
         weight = counts / trials
     goes = above[:, :, 0] >= design.go
     ends = above[:, :, 1] < design.no_go
-    if enumerated:
-        sizes = [range(n + 1) for n in design.patients]
-        outcomes = np.stack(np.meshgrid(*sizes, indexing="ij"), axis=-1).reshape(-1, len(design.names))
     stopped = np.stack([outcomes[:, j] <= _stop_at(design, j) for j in range(len(design.names))], axis=1)
     go = goes & ~ends & ~stopped
     no_go = (ends & ~goes) | stopped
