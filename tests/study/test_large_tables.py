@@ -73,7 +73,7 @@ def test_a_value_far_away_is_named_in_seconds(openpyxl, tmp_path, address, where
     path = sheet_with(openpyxl, tmp_path / "far.xlsx", {address: 7})
     start = time.process_time()
     (problem,) = validate_study(path, **OPTIONS)
-    said = call("import", path)
+    said = call("import", path, "--out", tmp_path / "study")
     assert time.process_time() - start < 2 * SECONDS
     assert (problem.what, problem.value) == (where, "7")
     assert "delete it" in problem.remedy
@@ -125,7 +125,7 @@ def test_a_text_too_large_is_refused_by_its_size(tmp_path, monkeypatch):
     assert "MB of text" in problem.what
     table, (problem,) = raw_table.read_table(path)
     assert (table, "MB of text" in problem.what) == (None, True)
-    said = call("import", path)
+    said = call("import", path, "--out", tmp_path / "study")
     assert (said.code, "MB of text" in said.err) == (1, True)
 
 
