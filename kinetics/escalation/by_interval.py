@@ -28,7 +28,7 @@ Verdict = tuple[Literal["up", "stay", "down"], str]
 
 
 class IntervalRule(Protocol):
-    """A rule with a verdict on the DLTs of one level; the fields are those of `Boin`, `design` is its name."""
+    """A rule with a verdict on the DLTs of one level; its fields are those of `Boin`, `design` its name."""
 
     design: ClassVar[str]
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import pytest
@@ -23,8 +25,9 @@ import pytest
 import kinetics as kn
 from kinetics.batch.grid import tasks_of
 from kinetics.batch.spec import read_batch
-from kinetics.errors import InputError
+from kinetics.errors import InputError, KineticsError
 from kinetics.formats.study_folder import write_study
+from kinetics.inference.fitting import load_fit
 from kinetics.lab_sheet.grid import read_grids
 from kinetics.library import ROOT
 from kinetics.outcomes.astct import astct_events, astct_grades, read_signs
@@ -33,6 +36,7 @@ from kinetics.regimen.regimen_file import read_regimen
 from kinetics.study.study import read_study, validate_study
 from tests.support.adam_tables import ADPC, ADPPK
 from tests.support.commands import call
+from tests.support.fits import oral_fit
 from tests.support.lab_sheets import PHASE_1
 from tests.support.mutations import damaged_files, damaged_words, write_files
 
@@ -168,17 +172,26 @@ def folder_files(folder: Path) -> dict[str, bytes]:
     return files
 
 
+def refusal(read: Callable[[], object]) -> InputError | None:
+    """The error with which an input is refused; None where it is read."""
+    try:
+        read()
+    except InputError as error:
+        return error
+    return None
+
+
 def study_at(place: str) -> Callable[[Path], object]:
     """Read a study; `validate_study` says the same, and every number of the study is one."""
 
     def read(folder: Path) -> object:
         problems = validate_study(folder / place)
-        if problems:
-            with pytest.raises(InputError) as refused:
-                read_study(folder / place)
-            assert list(refused.value.problems) == problems
-            raise refused.value
+        error = refusal(lambda: read_study(folder / place))
+        if error is not None:
+            assert list(error.problems) == problems
+            raise error
         study = read_study(folder / place)
+        assert problems == []
         assert (study.doses["amount"] > 0).all()
         assert study.doses["time"].map(math.isfinite).all()
         assert study.observations[["time", "value"]].map(math.isfinite).all(axis=None)
@@ -187,6 +200,28 @@ def study_at(place: str) -> Callable[[Path], object]:
         return study
 
     return read
+
+
+def typed_workbook(folder: Path) -> object:
+    """Read the workbook whose sheets are the tables of a folder, numbers as numbers."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for path in sorted(folder.iterdir()):
+        if not path.is_file():
+            continue
+        sheet = book.create_sheet(path.stem)
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            cells = line.split(",") if path.suffix == ".csv" else [line]
+            words = [_NO_CELL.sub("", word)[:1000] for word in cells]
+            sheet.append([float(word) if _PLAIN.fullmatch(word) else word for word in words[:1000]])
+    with TemporaryDirectory() as place:
+        book.save(Path(place) / "trial.xlsx")
+        return study_at("trial.xlsx")(Path(place))
+
+
+_NO_CELL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_PLAIN = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
 
 
 def responses(folder: Path) -> object:
@@ -230,7 +265,8 @@ def kinds(place: Path) -> dict[str, Kind]:
         book = write_study(read_study("synthetic_cart_12"), place / "trial.xlsx").read_bytes()
     except InputError:  # openpyxl is not installed
         return every
-    return {**every, "workbook": Kind({"trial.xlsx": book}, study_at("trial.xlsx"))}
+    every["workbook"] = Kind({"trial.xlsx": book}, study_at("trial.xlsx"))
+    return {**every, "typed workbook": Kind(study, typed_workbook)}
 
 
 @pytest.fixture(scope="module")
@@ -263,20 +299,15 @@ def judge(kind: Kind, files: Mapping[str, bytes | str], folder: Path) -> None:
     folder.mkdir()
     write_files(folder, files)
     before = everything(folder)
-    refusal = None
-    try:
-        with within(SECONDS):
-            kind.read(folder)
-    except InputError as error:
-        refusal = error
-    if refusal is not None:
-        assert str(refusal).strip()
-        assert refusal.problems
-        for problem in refusal.problems:
-            assert problem.what.strip(), refusal
-            assert problem.remedy.strip(), refusal
-        assert any(problem.file or problem.subject for problem in refusal.problems), f"nowhere: {refusal}"
-        assert len(str(refusal)) < 1_000_000
+    with within(SECONDS):
+        error = refusal(lambda: kind.read(folder))
+    if error is not None:
+        assert error.problems
+        for problem in error.problems:
+            assert problem.what.strip(), error
+            assert problem.remedy.strip(), error
+        assert any(problem.file or problem.subject for problem in error.problems), f"nowhere: {error}"
+        assert 0 < len(str(error)) < 1_000_000
     assert everything(folder) == before
 
 
@@ -331,6 +362,27 @@ def test_every_undamaged_input_is_read(place: Path, tmp_path: Path) -> None:
 
 def test_damaged_inputs_are_read_rightly_or_refused(place: Path, tmp_path: Path) -> None:
     run(range(FAST), place, tmp_path)
+
+
+@pytest.mark.slow
+def test_damaged_runs_are_refused_with_the_name_of_a_file(tmp_path: Path) -> None:
+    run_folder = oral_fit().save(tmp_path / "run")
+    whole = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    broken = []
+    for number in range(150):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files = damaged_files(whole, random.Random(f"run {number}"))
+        write_files(folder, files)
+        try:
+            with within(SECONDS):
+                load_fit(folder)
+        except KineticsError as error:
+            if not str(error).strip():
+                broken.append(f"run {number}: an empty message")
+        except Exception as error:
+            broken.append(f"run {number}: {type(error).__name__}: {str(error)[:500]}")
+    assert not broken, "\n".join(broken)
 
 
 @pytest.mark.slow
