@@ -35,25 +35,19 @@ def subject_outcomes(
 ) -> DataFrame:
     """One row for each subject who had the level's product at one of its levels, in the order of enrolment.
 
-        Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
-        evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
-        infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
-    <<<<<<< HEAD
-        PR, or what else the protocol counts; 0 where nothing more is awaited; NaN where it is not known yet:
-        `known_responses` within the days of `response_days`). InputError where the protocol's days for a response
-        are not above 0.
-    =======
-        PR, 0 where nothing more is awaited, NaN where it is not known yet: `known_responses` within the days of
-        `response_days`). InputError where the protocol's days for a response are not above 0, StudyError as
-        `patients_of`, and for a CRS that is graded by another scale, or not at all.
-    >>>>>>> w-who
+    Columns: subject; level (from 1); dose (of the protocol, in its level_unit); dlt (1 or 0, NaN where not
+    evaluable or pending); crs (worst grade by the scale that the protocol names for it, from the first
+    infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
+    PR, or what else the protocol counts; 0 where nothing more is awaited; NaN where it is not known yet:
+    `known_responses` within the days of `response_days`). InputError where the protocol's days for a response
+    are not above 0, StudyError as `patients_of`, and for a CRS that is graded by another scale, or not at all.
 
-        >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
-        >>> kn.outcomes.subject_outcomes(study, protocol).head(3)
-          subject  level        dose  dlt  crs  response
-        0     S01      1  15000000.0  0.0  0.0       0.0
-        1     S02      2  30000000.0  0.0  1.0       0.0
-        2     S04      2  30000000.0  0.0  0.0       0.0
+    >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
+    >>> kn.outcomes.subject_outcomes(study, protocol).head(3)
+      subject  level        dose  dlt  crs  response
+    0     S01      1  15000000.0  0.0  0.0       0.0
+    1     S02      2  30000000.0  0.0  1.0       0.0
+    2     S04      2  30000000.0  0.0  0.0       0.0
     """
     require(study=(study, Study), protocol=(protocol, Protocol))
     dosed = set(study.doses.loc[study.doses["product"] == protocol.level_product, "subject"])
