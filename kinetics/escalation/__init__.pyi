@@ -33,9 +33,7 @@ from .keyboard import Keyboard as Keyboard
 from .mtpi2 import Mtpi2 as Mtpi2
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
 from .pkboin12 import (
-    CERTAIN as CERTAIN,
-    ENOUGH as ENOUGH,
-    TOO_LITTLE as TOO_LITTLE,
+    EXPOSURE_CLAUSE as EXPOSURE_CLAUSE,
     ExposureEvidence as ExposureEvidence,
     ModelExposures as ModelExposures,
     PkBoin12 as PkBoin12,
