@@ -48,9 +48,7 @@ def drawn(folder, seed: int):
             day = rng.choice([4, 12, 36.4, 50])
             events.append((subject, day, "crs", 3, "astct_2019", "car_t", "yes"))
             if rng.random() < 0.5:
-                events.append(
-                    (subject, day - 1, "icans", 3, "astct_2019", "car_t", "yes")
-                )  # another, earlier
+                events.append((subject, day - 1, "crs", 4, "astct_2019", "car_t", "yes"))
         if rng.random() < 0.4:
             events.append(
                 (subject, rng.choice([12, 60]), "fever", rng.randint(1, 2), "ctcae_v5", "car_t", "no")
