@@ -65,7 +65,7 @@ lloq = 1.0
 """
 
 
-def event_table_options() -> dict[str, str]:
+def event_table_options() -> dict[str, Any]:
     """What the event table does not say of itself."""
     return {
         "time_unit": "day",

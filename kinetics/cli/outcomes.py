@@ -483,7 +483,11 @@ def _by_event(grades: DataFrame) -> dict[str, DataFrame]:
     for event in ("crs", "icans"):
         if event not in grades:
             continue
-        columns = {name: name.removeprefix(f"{event}_") for name in grades if name.startswith(event)}
+        columns = {
+            name: name.removeprefix(f"{event}_")
+            for name in map(str, grades.columns)
+            if name.startswith(event)
+        }
         columns[event] = "grade"
         tables[event.upper()] = grades[["subject", "time", *columns]].rename(columns=columns)
     return tables

@@ -19,7 +19,7 @@ from kinetics.study.study import read_study, validate_study
 from tests.support.commands import call
 
 EVENTS = "ID,TIME,EVID,AMT,DV\n1,0,1,100,.\n1,1.5,0,.,5\n1,3,0,.,4\n"
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "time_unit": "h",
     "dose_unit": "mg",
     "value_unit": "mg/L",
@@ -114,7 +114,9 @@ def test_formulas_dates_and_percents_come_through(openpyxl, tmp_path):
     book.save(path)
     (sheet,) = workbook_cells(path)  # type: ignore[misc]
     assert [p.what for p in sheet.problems] == ["F2 is a formula without a stored value"]
-    assert (sheet.rows[1][6].value, sheet.rows[1][6].number_format) == (0.25, "0%")
+    percent = sheet.rows[1][6]
+    assert percent is not None
+    assert (percent.value, percent.number_format) == (0.25, "0%")
 
 
 def test_a_text_too_large_is_refused_by_its_size(tmp_path, monkeypatch):
