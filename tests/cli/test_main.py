@@ -309,7 +309,7 @@ def test_a_number_that_is_missing_is_null_in_the_json(monkeypatch: pytest.Monkey
     rows = pd.DataFrame(
         [("R-hat, worst", np.nan, "< 1.01", False, "one chain", "run 2 chains")], columns=columns
     )
-    monkeypatch.setattr(cli_fit, "load_fit", lambda run: None)
+    monkeypatch.setattr(cli_fit, "load_fit", lambda run, trust: None)
     monkeypatch.setattr(cli_fit, "run_check", lambda fit: Check("mine", rows))
     said = call("check", "runs/mine", "--json")
     (row,) = said.json()["checks"]
