@@ -34,9 +34,7 @@ from .mtpi2 import Mtpi2 as Mtpi2
 from .next_cohorts import Branch as Branch, transition_table as transition_table, transitions as transitions
 from .orders import answers_of_orders as answers_of_orders, order_matters as order_matters
 from .pkboin12 import (
-    CERTAIN as CERTAIN,
-    ENOUGH as ENOUGH,
-    TOO_LITTLE as TOO_LITTLE,
+    EXPOSURE_CLAUSE as EXPOSURE_CLAUSE,
     ExposureEvidence as ExposureEvidence,
     ModelExposures as ModelExposures,
     PkBoin12 as PkBoin12,

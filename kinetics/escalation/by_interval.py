@@ -28,7 +28,10 @@ Verdict = tuple[Literal["up", "stay", "down"], str]
 
 
 class IntervalRule(Protocol):
-    """A rule with a verdict on the DLTs of one level; the fields are those of `Boin`, `design` is its name."""
+    """A rule with a verdict on the DLTs of one level.
+
+    The fields are those of `Boin`; `design` is the name of the rule.
+    """
 
     design: ClassVar[str]
 

@@ -32,11 +32,15 @@ from kinetics.errors import InputError, Problem
 from kinetics.escalation.boin12 import Boin12, Limits
 from kinetics.escalation.history import Cohort, Decision, Tally, check_history, escalation_last, tallies
 
-__all__ = ["ExposureEvidence", "ModelExposures", "PkBoin12", "RawExposures"]
+__all__ = ["EXPOSURE_CLAUSE", "ExposureEvidence", "ModelExposures", "PkBoin12", "RawExposures"]
 
 TOO_LITTLE = 0.6  # psi1 / psi0: Sun & Tu 2024
 CERTAIN = 0.95  # P(too little exposure) above it drops a level: Sun & Tu 2024
 ENOUGH = 6  # patients at a level before its exposure drops any: Sun & Tu 2024
+EXPOSURE_CLAUSE = (
+    f"from {ENOUGH} patients on P(mean exposure below the wanted) above {CERTAIN:g} drops lower levels; from "
+    f"{(1 + TOO_LITTLE) / 2:g} of the wanted on lower levels may be chosen: Sun & Tu 2024"
+)
 
 
 class ExposureEvidence(Protocol):

@@ -12,10 +12,8 @@ from typing import Any
 from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import (
-    CERTAIN,
-    ENOUGH,
+    EXPOSURE_CLAUSE,
     HALF_WIDTH,
-    TOO_LITTLE,
     TOXIC,
     Blrm,
     Boin,
@@ -288,13 +286,7 @@ def _assumptions(rule: Rule) -> Iterator[Assumption]:
         case PkBoin12():
             yield from _assumptions(rule.boin12)
             yield "wanted_exposure", f"mean exposure wanted {rule.wanted:g}"
-            little = (
-                f"from {ENOUGH} patients on P(mean exposure below it) above {CERTAIN:g} drops lower levels"
-            )
-            yield (
-                "",
-                f"{little}; from {(1 + TOO_LITTLE) / 2:g} of it on lower levels may be chosen: Sun & Tu 2024",
-            )
+            yield "", EXPOSURE_CLAUSE
         case _:
             return
 
