@@ -245,8 +245,8 @@ def levels_of(study: Study, column: str = "dose_level", protocol: Protocol | Non
         raise StudyError(Problem(f"no column {column!r}", remedy, file="subjects.csv"))
     numbers = pd.to_numeric(study.subjects[column], errors="coerce")
     if protocol is not None and protocol.level:
-        named = study.subjects[column].map(lambda cell: level_of(protocol, cell))
-        numbers = named.map(lambda level: protocol.levels[level - 1] if level else np.nan).astype(float)
+        doses = (np.nan, *protocol.levels)  # level 0 is none
+        numbers = study.subjects[column].map(lambda cell: doses[level_of(protocol, cell)]).astype(float)
     levels = {
         str(subject): float(dose) for subject, dose in numbers.items() if np.isfinite(dose) and dose > 0
     }

@@ -396,7 +396,8 @@ def _variant_clashes(protocol: Protocol) -> Iterator[Problem]:
         yield Problem(what, 'write `variant = "protocol"` or `fill_top_level = false`')
     cohort = protocol.escalation.cohort.value
     evaluable = mtd.evaluable.value
-    if variant == "storer" and None not in (cohort, evaluable) and evaluable > cohort:  # type: ignore[operator]
+    more_than_a_cohort = cohort is not None and evaluable is not None and evaluable > cohort
+    if variant == "storer" and more_than_a_cohort:
         what = f"variant storer recommends a level with {cohort}, the MTD rule asks for {evaluable} evaluable"
         yield Problem(what, f"choose protocol or korn, which fill, or write `evaluable = {cohort}`")
     if variant == "crmpack" and protocol.titration is not None:

@@ -685,7 +685,8 @@ class Endpoint(Spec):
     def _known_categories(self) -> Endpoint:
         if not self.counted:
             return self
-        criteria = RESPONSE_CRITERIA.get(self.grading.value) if self.grading else None  # type: ignore[arg-type]
+        name = self.grading.value if self.grading else None
+        criteria = next((value for key, value in RESPONSE_CRITERIA.items() if key == name), None)
         if criteria is None:
             raise ValueError("`counted` without the criteria of a response; name them as `grading`")
         for word in self.counted:
