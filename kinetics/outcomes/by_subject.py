@@ -40,7 +40,8 @@ def subject_outcomes(
     infusion of cells; 0 where there was none, NaN where the protocol names no scale); response (1 for CR or
     PR, or what else the protocol counts; 0 where nothing more is awaited; NaN where it is not known yet:
     `known_responses` within the days of `response_days`). InputError where the protocol's days for a response
-    are not above 0, StudyError where a table cannot be read by the protocol.
+    are not above 0, StudyError as `patients_of`, and for a CRS that is graded by another scale, or not at
+    all.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> kn.outcomes.subject_outcomes(study, protocol).head(3)

@@ -47,6 +47,8 @@ def drawn(folder, seed: int):
         if rng.random() < 0.25:
             day = rng.choice([4, 12, 36.4, 50])
             events.append((subject, day, "crs", 3, "astct_2019", "car_t", "yes"))
+            if rng.random() < 0.5:
+                events.append((subject, day - 1, "crs", 4, "astct_2019", "car_t", "yes"))
         if rng.random() < 0.4:
             events.append(
                 (subject, rng.choice([12, 60]), "fever", rng.randint(1, 2), "ctcae_v5", "car_t", "no")
