@@ -62,7 +62,9 @@ def expansion_cohorts(
     as_json: Json = False,
 ) -> None:
     """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does,
-    exactly. A cohort with a `look` in [expansion] also says whether it ends there.
+    exactly.
+
+    A cohort with a `look` in [expansion] also says whether it ends there.
 
     Example: `kinetics expansion nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plot cohorts.html`
     or `kinetics expansion --protocol nkg2d_phase1_synthetic --true-response .05,.2,.2,.3`

@@ -272,7 +272,9 @@ def recommend_dose(
     as_json: Json = False,
 ) -> None:
     """The recommended dose: the MTD by the protocol's rule, and the best level up to it by the joint model
-    of DLT and response. Where the protocol has arms, each for itself.
+    of DLT and response.
+
+    Where the protocol has arms, there is an answer for each.
 
     Example: `kinetics recommend nkg2d_phase1_synthetic --study nkg2d_phase1_synthetic --out decision.html`
     """
