@@ -1,7 +1,9 @@
 """The command line: one module for each subject of commands.
 
 The program and its parts:
-`main`: the program `kinetics`, its commands, and what becomes of an error
+`main`: the program `kinetics`, and what becomes of an error
+`command_list`: its commands, and what its help says of each
+`program`: the group of all commands, which imports a command's module when the command is run
 `options`: arguments and options that several commands share
 `groups`: a group of commands, which names the command that takes an option
 `console`: printing a result as text or JSON; progress of a fit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from threading import Event, Thread
 from time import perf_counter
 from typing import Any
 
@@ -24,11 +25,16 @@ def print_result(result: dict[str, Any], text: str, as_json: bool) -> None:
 class FitProgress:
     """The progress of a fit on stderr: a bar with the time left on a terminal, elsewhere one line per chunk.
 
-    Call it with every `Chunk`. `lines` keeps every line, for the log of the run.
+    Call it with every `Chunk`. `lines` keeps every line, for the log of the run. Without a terminal, a line
+    says every `heartbeat` seconds what is under way if nothing else was printed; it is not kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat: float = 10.0) -> None:
         self.lines: list[str] = []
+        self._stage = "compiling the equations and looking for a start (minutes the first time, then cached)"
+        self._heartbeat = heartbeat
+        self._printed = perf_counter()
+        self._closed = Event()
         self._began = perf_counter()
         self._last = self._began
         self._done = 0
@@ -44,13 +50,26 @@ class FitProgress:
                 TimeRemainingColumn(elapsed_when_finished=True),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task("compiling", total=None)
+            self._task = self._bar.add_task("compiling (minutes the first time)", total=None)
             self._bar.start()
+        else:
+            Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        """Print what is under way whenever nothing was printed for a heartbeat, until the fit is closed."""
+        while not self._closed.wait(self._heartbeat / 10):
+            now = perf_counter()
+            if now - self._printed >= self._heartbeat:
+                self._print(f"{self._stage}: {now - self._began:.0f} s")
+
+    def _print(self, line: str) -> None:
+        self._printed = perf_counter()
+        print(line, file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
         """Print a line on stderr and keep it for the log."""
         self.lines.append(line)
-        print(line, file=sys.stderr, flush=True)
+        self._print(line)
 
     def __call__(self, chunk: Chunk) -> None:
         """Show a chunk of draws."""
@@ -64,9 +83,10 @@ class FitProgress:
         )
         self._last = now
         self._done = chunk.done
+        self._stage = f"{phase}, after {chunk.done}/{chunk.total}"
         self.lines.append(line)
         if self._bar is None:
-            print(line, file=sys.stderr, flush=True)
+            self._print(line)
         else:
             description = f"{phase}, {chunk.mean_steps:.0f} gradients a draw, {self._divergences} divergences"
             self._bar.update(self._task, completed=chunk.done, total=chunk.total, description=description)
@@ -79,6 +99,7 @@ class FitProgress:
         return f"about {pace * (chunk.total - chunk.done):.0f} s left"
 
     def close(self) -> None:
-        """Stop the bar."""
+        """Stop the bar, or the lines."""
+        self._closed.set()
         if self._bar is not None:
             self._bar.stop()

@@ -8,44 +8,20 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from kinetics.cli.assess import compare, report, sbc, subgroups
-from kinetics.cli.batch import batch
-from kinetics.cli.design_sampling import design_sampling
-from kinetics.cli.expansion import expansion_cohorts
-from kinetics.cli.explore import explore
-from kinetics.cli.exposure import exposure, nca, tornado
-from kinetics.cli.fit import check, fit_plan, resume_run
-from kinetics.cli.groups import Group
-from kinetics.cli.import_sheet import import_sheet
-from kinetics.cli.models import check_model, models
-from kinetics.cli.outcomes import astct, recist, response
-from kinetics.cli.plot import plot
-from kinetics.cli.protocol import design, lint
-from kinetics.cli.simulate import simulate
-from kinetics.cli.study import convert, export, new, validate
-from kinetics.cli.trial import next_dose, recommend_dose
+from kinetics.cli.program import Program
 from kinetics.errors import InputError, KineticsError, Stopped
 
 __all__ = ["app", "main"]
 
-
-class _InOrder(Group):
-    """The commands in the order of `kinetics --help`. typer itself would put `design`, a group, first."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        names = [name for name in self.commands if name != "design"]
-        names.insert(names.index("lint") + 1, "design")
-        self.commands = {name: self.commands[name] for name in names}
-
-
 app = typer.Typer(
-    cls=_InOrder,
+    cls=Program,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,40 +29,26 @@ app = typer.Typer(
     help="Cellular kinetics: studies in, fitted models, exposure and reports out.",
 )
 
-app.command()(models)
-app.command("import")(import_sheet)
-app.command()(validate)
-app.command()(convert)
-app.command()(export)
-app.command()(compare)
-app.command()(subgroups)
-app.command("design-sampling")(design_sampling)
-app.command()(sbc)
-app.command()(batch)
-app.command()(nca)
-app.command()(plot)
-app.command()(exposure)
-app.command()(simulate)
-app.command()(tornado)
-app.command()(lint)
-app.add_typer(design)
-app.command("next")(next_dose)
-app.command()(response)
-app.command()(astct)
-app.command()(recist)
-app.command("recommend")(recommend_dose)
-app.command("expansion")(expansion_cohorts)
-app.command()(explore)
-app.command("check-model")(check_model)
-app.command("fit")(fit_plan)
-app.command("resume")(resume_run)
-app.command()(check)
-app.command()(report)
-app.command()(new)
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        print(f"kinetics {version('cellkinetics')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Cellular kinetics: studies in, fitted models, exposure and reports out."""
 
 
 def main() -> None:
     """Run the command line; every error of this package becomes a message and exit code 1."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's alarm of a slow compile; errors still raise
     try:
         app()
     except InputError as error:

@@ -49,7 +49,8 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
     """Exposures of the subjects by NCA of their samples, from the first infusion of the level's product.
 
     `A_cmax` [unit of analyte A] and `A_auc_28d` [that unit x day] of every analyte A of cells or cytokines,
-    as one draw; NaN where the samples do not give one. StudyError where nobody had the product.
+    as one draw; NaN where the samples do not give one. An analyte that counts the cells of another product is
+    left out. StudyError where nobody had the level's product.
 
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
     >>> seen = kn.decision.exposures_from_samples(study, protocol)
@@ -57,7 +58,12 @@ def exposures_from_samples(study: Study, protocol: Protocol) -> Exposures:
     (11, ['car_copies_auc_28d', 'car_copies_cmax'])
     """
     table = nca(study, by="course", products=[protocol.level_product])
-    table = table[table["start"].notna() & table["analyte"].isin(counted_analytes(study))]
+    analytes = [
+        name
+        for name in counted_analytes(study)
+        if study.analytes[name].product in (None, protocol.level_product)
+    ]
+    table = table[table["start"].notna() & table["analyte"].isin(analytes)]
     sampled = set(table["subject"])
     subjects = [subject for subject in study.subject_ids if subject in sampled]
     if not subjects:

@@ -298,9 +298,14 @@ def _dose_axes(figure: Figure, study: Study, doses: Mapping[str, float], by: str
     ends = [np.log10(levels[0] / 1.25), np.log10(levels[-1] * 1.25)]
     ticks: dict[str, Any] = {"exponentformat": "power"}
     if len(levels) <= 8:
-        ticks = {"tickvals": levels, "ticktext": [number_text(v, trim=True) for v in levels], "tickangle": 0}
+        ticks = {"tickvals": levels, "ticktext": [_dose_text(v) for v in levels], "tickangle": 0}
     title = f"{label} ({unit})" if unit else label
     figure.update_xaxes(type="log", range=ends, title_text=title, **ticks)
+
+
+def _dose_text(dose: float) -> str:
+    """`3e7`, as a protocol's levels are written."""
+    return f"{dose:.4g}".replace("e+0", "e").replace("e+", "e")
 
 
 def _parts(study: Study, name: str) -> tuple[str, str]:

@@ -233,6 +233,8 @@ def _problems_across(
     doses = raw.get("doses.csv")
     if doses is not None and repeats:
         yield from _repeated_doses(doses, made["doses"])
+    if "doses" in made:
+        yield from _analytes_of_no_product(dictionary, made["doses"])
     subjects = raw.get("subjects.csv")
     if subjects is not None and "doses" in made:
         yield from _without_dose(subjects, made["subjects"], made["doses"])
@@ -293,6 +295,16 @@ def _repeated_doses(source: RawTable, doses: DataFrame) -> Iterator[Problem]:
     what = "a second dose of this product by this route at the same time"
     remedy = "keep one row if they are one dose; if both were given, write when each was"
     yield from source.problems_where(repeated, "time", what, remedy)
+
+
+def _analytes_of_no_product(dictionary: Dictionary, doses: DataFrame) -> Iterator[Problem]:
+    """Problems of analytes that count the cells of a product that nobody received."""
+    products = [str(product) for product in doses["product"].unique() if product]
+    for name, analyte in dictionary.analytes.items():
+        if analyte.product and products and analyte.product not in products:
+            what = f"[analytes.{name}]: no dose is of its product {analyte.product!r}"
+            remedy = f"correct it ({nearest(analyte.product, products)}), or leave `product` out"
+            yield Problem(what, remedy, file="dictionary.toml")
 
 
 def _without_dose(source: RawTable, subjects: DataFrame, doses: DataFrame) -> Iterator[Problem]:

@@ -57,7 +57,9 @@ class Analyte(_Table):
     """One measured quantity: its assay, the site it was sampled from, its unit, and its limits of
     quantification in that unit.
 
-    `scale` says how the file writes the numbers; the canonical table is always linear.
+    `scale` says how the file writes the numbers; the canonical table is always linear. `product` is the one
+    whose cells the assay counts, without it any or none: a decision about the dose of one product does not
+    look at the counts of another.
     """
 
     label: Text
@@ -67,6 +69,7 @@ class Analyte(_Table):
     lloq: float | None = Field(default=None, gt=0)
     uloq: float | None = Field(default=None, gt=0)
     scale: Literal["linear", "log10", "ln"] = "linear"
+    product: Name | None = None
 
     @field_validator("unit")
     @classmethod

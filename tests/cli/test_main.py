@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
 
+import kinetics as kn
 from kinetics.checks.verdict import Check
-from kinetics.cli import fit as cli_fit
+from kinetics.cli import fit as cli_fit, main as cli
+from kinetics.cli.command_list import COMMANDS as COMMAND_LIST
 from kinetics.errors import FitError
 from kinetics.inference.fitting import load_fit
 from kinetics.model.model import library_models
@@ -63,6 +66,23 @@ def test_the_first_help_lists_every_command() -> None:
     assert {"check", "exposure", "fit", "models", "nca", "new", "report", "simulate", "validate"} <= set(
         COMMANDS
     )
+
+
+def test_the_list_says_of_every_command_what_its_own_help_says() -> None:
+    root = typer.main.get_command(cli.app)
+    for name, command in root.commands.items():  # pyright: ignore
+        first = " ".join((command.help or "").split("\n\n")[0].split())
+        assert COMMAND_LIST[name].summary == first, name
+
+
+def test_the_help_and_the_version_load_neither_jax_nor_pandas() -> None:
+    code = "import sys; from kinetics.cli.main import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('jax', 'pandas', 'numpy') if m in sys.modules], file=sys.stderr)"
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "[]\n"), option
+    assert done.stdout == f"kinetics {kn.__version__}\n"
 
 
 @pytest.mark.parametrize(

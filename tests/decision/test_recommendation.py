@@ -66,6 +66,13 @@ def evidence(study: kn.Study, protocol: Protocol) -> dict:
     return {"as_dosed": seen, "at_levels": exposures_by_power_model(seen, doses, protocol)}
 
 
+def test_counts_of_another_product_are_no_exposure_to_the_level(first: kn.Study, protocol: Protocol) -> None:
+    assert first.analytes["nk_cells"].product == "car_nk"
+    seen = exposures_from_samples(first, protocol)
+    assert {"t_cells_cmax", "car_copies_cmax", "il6_cmax"} <= set(seen.values)
+    assert not [name for name in seen.values if name.startswith("nk_cells")]
+
+
 def test_outcomes_are_the_protocols_dlts_the_worst_crs_and_the_best_response(
     first: kn.Study, protocol: Protocol
 ) -> None:

@@ -43,6 +43,10 @@ def fitted() -> Exposures:
     return exposures_of_table(kn.exposure(cart_fit(), draws=20))
 
 
+def test_doses_are_written_as_the_protocol_writes_its_levels() -> None:
+    assert list(figure().layout.xaxis.ticktext)[:2] == ["1.5e7", "3e7"]
+
+
 def test_the_curve_is_the_posterior_of_the_power_model() -> None:
     noise = np.exp([0.2, -0.2, 0.1, -0.1, 0.3, -0.3])
     dose = np.array(list(DOSES.values()))

@@ -91,6 +91,16 @@ def theophylline() -> Study:
     return read_study("theophylline")
 
 
+def test_an_analyte_counts_the_cells_of_a_product_that_was_given(folder: Path) -> None:
+    dictionary = folder / "dictionary.toml"
+    text = dictionary.read_text()
+    dictionary.write_text(text.replace("[columns.subjects]", 'product = "car_t"\n[columns.subjects]'))
+    assert read_study(folder).analytes["car_cells"].product == "car_t"
+    dictionary.write_text(text.replace("[columns.subjects]", 'product = "cart"\n[columns.subjects]'))
+    with pytest.raises(StudyError, match=r"car_cells.*no dose is of its product 'cart'.*'car_t'"):
+        read_study(folder)
+
+
 def test_times_of_every_table_are_days(study: Study) -> None:
     assert study.doses["time"].tolist() == pytest.approx([0, 7, 169 / 24, 0])
     assert study.observations["time"].tolist() == pytest.approx([-2, 1, 2, 1, 2, 3])

@@ -59,9 +59,9 @@ class JointPrior:
 
     dlt_middle: tuple[float, float] = (-1.9, 1.2)
     dlt_slope: tuple[float, float] = (0.4, 0.6)
-    dlt_free: float = 0.2
-    dlt_mediated: float = 0.2
-    shapes: tuple[float, ...] = (0.34, 0.24, 0.24, 0.12, 0.06)
+    dlt_free: float = 0.1
+    dlt_mediated: float = 0.1
+    shapes: tuple[float, ...] = (0.34, 0.27, 0.27, 0.07, 0.05)
     top: tuple[float, float] = (0.08, 0.95)
     exposure_slope: tuple[float, float] = (0.6, 0.5)
     exposure_on_dose: tuple[float, float] = (0.84, 0.36)
