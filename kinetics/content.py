@@ -1,4 +1,4 @@
-"""Run Python content from its source: a model, the conversion of a data set, the script that made one.
+"""Python content as its source: run it, be it a model, a conversion or the script of a data set; hash it.
 
 Python's own import would use a compiled copy in `__pycache__` where the size of the source and the second in
 which it was written are those recorded in the copy, and it would leave such a copy beside the source. A file
@@ -8,11 +8,12 @@ stay as it was shipped.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["run_source"]
+__all__ = ["code_sha256", "run_source"]
 
 
 def run_source(path: Path, name: str, source: bytes | None = None) -> ModuleType:
@@ -33,3 +34,12 @@ def run_source(path: Path, name: str, source: bytes | None = None) -> ModuleType
     finally:
         sys.modules.pop(name, None)
     return module
+
+
+def code_sha256() -> str:
+    """The SHA-256 of this package's source files: their paths and their contents."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -6,13 +6,15 @@ import json
 import sys
 from threading import Event, Thread
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kinetics.inference import Chunk
 from kinetics.printing import plain
+
+if TYPE_CHECKING:
+    from kinetics.inference import Chunk
 
 __all__ = ["FitProgress", "print_result"]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame
 
+import kinetics.plot as figures
 from kinetics.cli.console import print_result
 from kinetics.cli.options import Confirmed, Json
 from kinetics.decision import (
@@ -24,7 +25,6 @@ from kinetics.decision import (
     two_stages,
 )
 from kinetics.errors import PlanError, Problem
-from kinetics.plot import plot_expansion, refuse_figures, save_figure
 from kinetics.printing import records, table_text
 from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.streams import LARGEST_SEED
@@ -75,7 +75,7 @@ def expansion_cohorts(
         rates = expansion(read_study(study), content, confirmed=confirmed, level=level, weight=weight)
         lines = _rates_lines(content, rates)
         if plot is not None:
-            save_figure(plot_expansion(rates), plot)
+            figures.save_figure(figures.plot_expansion(rates), plot)
             lines.append(f"written: {plot}")
         answer = _rates_answer(content, rates) | {"plot": None if plot is None else str(plot)}
         print_result(answer | _design_answer(rates.design), "\n".join(lines), as_json)
@@ -98,7 +98,7 @@ def _require_one_question(study: str | None, true_response: str, patients: str, 
         raise PlanError(Problem(what, remedy))
     if study is not None and patients:
         raise PlanError(Problem("--patients with a study", "the study says how many there are: leave it out"))
-    refuse_figures([] if plot is None else [plot])
+    figures.refuse_figures([] if plot is None else [plot])
     if study is None and plot is not None:
         raise PlanError(
             Problem("--plot without a study", "name the study whose cohorts are drawn, or leave it out")

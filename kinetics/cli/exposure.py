@@ -12,6 +12,11 @@ import typer
 from pandas import DataFrame
 from plotly.graph_objects import Figure
 
+import kinetics.exposures as exposures
+import kinetics.inference as inference
+import kinetics.model as model_library
+import kinetics.pages as pages
+import kinetics.plot as plot
 from kinetics.cli.console import print_result
 from kinetics.cli.nca_tables import (
     levels_by,
@@ -41,30 +46,8 @@ from kinetics.cli.options import (
 from kinetics.cli.study import NCA_RULES
 from kinetics.decision import Exposures, exposures_of_table
 from kinetics.errors import Problem, StudyError, did_you_mean
-from kinetics.exposures import (
-    NCARules,
-    Tornado,
-    biodistribution,
-    biodistribution_summary,
-    exposure as run_exposure,
-    exposure_summary,
-    nca as run_nca,
-    site_curves,
-    site_shares,
-    tornado as run_tornado,
-)
+from kinetics.exposures import NCARules, nca as run_nca
 from kinetics.files import write_atomic
-from kinetics.inference import Fit, load_fit, use_compile_cache
-from kinetics.model import load_model
-from kinetics.pages import organ_figures
-from kinetics.plot import (
-    dose_exposure_figures,
-    plot_biodistribution,
-    plot_persistence,
-    plot_tornado,
-    refuse_figures,
-    save_figures,
-)
 from kinetics.printing import records, table_text
 from kinetics.regimen import read_regimen
 from kinetics.spreadsheets import csv_text
@@ -121,7 +104,8 @@ def nca(
     options = read_options(locals())
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
-    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    if plots is not None:
+        plot.refuse_figures([plots / f"figure.{plots_as}"])
     data = read_study(study, **options)
     nca_rules = NCA_RULES[rules]()
     table = run_nca(data, analyte=analyte, rules=nca_rules)
@@ -136,7 +120,7 @@ def nca(
         lines.append(f"written: {write_atomic(out, nca_csv(table))}")
     if plots is not None:
         figures = _figures_of_samples(data, analyte, nca_rules, by or "dose_level", product)
-        lines += save_figures(plots, figures, plots_as)
+        lines += plot.save_figures(plots, figures, plots_as)
     answer = {"rows": records(table), "by": label, "summary": records(summary)}
     print_result(answer, "\n".join(lines), as_json)
 
@@ -158,10 +142,10 @@ def _figures_of_samples(
 ) -> dict[str, Figure | str]:
     """The figures of `nca` by file name, or why one is not drawn."""
     analytes = list(study.analytes) if analyte is None else [analyte]
-    figures: dict[str, Figure | str] = {f"persistence_{a}": plot_persistence(study, a) for a in analytes}
+    figures: dict[str, Figure | str] = {f"persistence_{a}": plot.plot_persistence(study, a) for a in analytes}
     products = None if product is None else [product]
     course = run_nca(study, analyte=analyte, rules=rules, by="course", products=products)
-    return figures | dose_exposure_figures(study, _of_those_who_had(study, product, course), by=by)
+    return figures | plot.dose_exposure_figures(study, _of_those_who_had(study, product, course), by=by)
 
 
 def _of_those_who_had(study: Study, product: str | None, table: DataFrame) -> Exposures:
@@ -195,12 +179,13 @@ def exposure(
     site, organ stack and body map.
     Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
-    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
-    fit = load_fit(run, trust=trust)
+    if plots is not None:
+        plot.refuse_figures([plots / f"figure.{plots_as}"])
+    fit = inference.load_fit(run, trust=trust)
     if fit.caution:
         print(f"note: {fit.caution}", file=sys.stderr)
-    table = run_exposure(fit, draws=draws)
-    summary = exposure_summary(table)
+    table = exposures.exposure(fit, draws=draws)
+    summary = exposures.exposure_summary(table)
     if out is not None:
         write_atomic(out, csv_text(table, str(out)))
 
@@ -212,29 +197,31 @@ def exposure(
     answer = {"rows": records(summary)}
 
     if fit.model.sites or sites is not None:
-        by_draw = biodistribution(fit, draws=min(draws, 200))
+        by_draw = exposures.biodistribution(fit, draws=min(draws, 200))
         if sites is not None:
             write_atomic(sites, csv_text(by_draw, str(sites)))
-        site_summary = biodistribution_summary(by_draw)
+        site_summary = exposures.biodistribution_summary(by_draw)
         median_patient = site_summary[site_summary["subject"] == "median patient"].drop(columns="subject")
         text += f"\n\n{table_text(median_patient)}"
         answer |= {"sites": records(site_summary)}
 
     lines = [text]
     if plots is not None:
-        lines += save_figures(plots, _figures_of_fit(fit, table, draws, by, product), plots_as)
+        lines += plot.save_figures(plots, _figures_of_fit(fit, table, draws, by, product), plots_as)
     print_result(answer, "\n".join(lines), as_json)
 
 
 def _figures_of_fit(
-    fit: Fit, table: DataFrame, draws: int, by: str, product: str | None
+    fit: inference.Fit, table: DataFrame, draws: int, by: str, product: str | None
 ) -> dict[str, Figure | str]:
     """The figures of `exposure` by file name, or why one is not drawn."""
-    figures = dose_exposure_figures(fit.study, _of_those_who_had(fit.study, product, table), by=by, fit=fit)
+    figures = plot.dose_exposure_figures(
+        fit.study, _of_those_who_had(fit.study, product, table), by=by, fit=fit
+    )
     if fit.model.sites:
         few = min(draws, 100)
-        figures |= {"biodistribution": plot_biodistribution(fit, site_curves(fit, draws=few))}
-        figures |= organ_figures(fit, site_shares(fit, draws=few))
+        figures |= {"biodistribution": plot.plot_biodistribution(fit, exposures.site_curves(fit, draws=few))}
+        figures |= pages.organ_figures(fit, exposures.site_shares(fit, draws=few))
     return figures
 
 
@@ -265,12 +252,15 @@ def tornado(
 
     Example: `kinetics tornado stein_2019 --quantity copies_cmax --plots figures`
     """
-    use_compile_cache()
-    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    inference.use_compile_cache()
+    if plots is not None:
+        plot.refuse_figures([plots / f"figure.{plots_as}"])
     days = _window(window)
-    source = load_fit(model, trust=trust) if os.path.isdir(model) else load_model(model)
+    source = (
+        inference.load_fit(model, trust=trust) if os.path.isdir(model) else model_library.load_model(model)
+    )
     doses = None if regimen is None else read_regimen(regimen)
-    result = run_tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
+    result = exposures.tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
     quantities = quantity or [next(name for name in result.units if "_auc_" in name)]
     for name in quantities:
         result.of(name)  # an error for one that is not there, before anything is written
@@ -278,8 +268,8 @@ def tornado(
     if out is not None:
         written.append(f"written: {write_atomic(out, csv_text(result.table, str(out)))}")
     if plots is not None:
-        figures = {f"tornado_{name}": plot_tornado(result, name, most=most) for name in quantities}
-        written += save_figures(plots, figures, plots_as)
+        figures = {f"tornado_{name}": plot.plot_tornado(result, name, most=most) for name in quantities}
+        written += plot.save_figures(plots, figures, plots_as)
     answer = result.as_dict()
     rows: list[dict[str, Any]] = [row for row in answer["rows"] if row["quantity"] in quantities]
     text = "\n".join([*_tornado_lines(result, quantities, most), *written])
@@ -295,7 +285,7 @@ def _window(text: str) -> tuple[float, float]:
     return start, end
 
 
-def _tornado_lines(result: Tornado, quantities: list[str], most: int) -> list[str]:
+def _tornado_lines(result: exposures.Tornado, quantities: list[str], most: int) -> list[str]:
     """A table for each quantity, the parameters that move it most first."""
     label = "SYNTHETIC DATA  " if result.synthetic else ""
     percent = f"{100 * result.level:g} %"

@@ -10,6 +10,7 @@ import typer
 from pandas import DataFrame, concat
 from plotly.graph_objects import Figure
 
+import kinetics.plot as plot
 from kinetics.cli.console import print_result
 from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json, MedianPlateau
 from kinetics.errors import PlanError, Problem, did_you_mean
@@ -45,14 +46,6 @@ from kinetics.outcomes import (
     strata_table,
     survival_times,
     unproven,
-)
-from kinetics.plot import (
-    plot_kaplan_meier,
-    plot_spider,
-    plot_swimmer,
-    plot_waterfall,
-    refuse_figures,
-    save_figures,
 )
 from kinetics.printing import records, table_text
 from kinetics.protocol import CriteriaName, Protocol, criteria_of, read_protocol, settled
@@ -105,7 +98,8 @@ def response(
 
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
-    refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"])
+    if plots is not None:
+        plot.refuse_figures([plots / f"figure.{plots_as}"])
     convention = _plateau(plateau)
     data = read_study(study)
     rules = None if protocol is None else settled(read_protocol(protocol), protocol)
@@ -159,7 +153,7 @@ def response(
     text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
     lines = [text, *(f"\n{line}" for line in answer.get("not_computed", []))]
     if plots is not None:
-        lines += save_figures(plots, _figures(data, estimates, by, confirmed, reading=reading), plots_as)
+        lines += plot.save_figures(plots, _figures(data, estimates, by, confirmed, reading=reading), plots_as)
     print_result(answer, "\n".join(lines), as_json)
 
 
@@ -265,11 +259,11 @@ def _figures(
         why = f"it is drawn for RECIST 1.1, and the responses are by {reading.named.title}"
         figures |= dict.fromkeys(("swimmer", "waterfall", "spider"), why)
     elif SIZE in study.responses.columns:
-        figures["swimmer"] = plot_swimmer(study, by=by)
-        figures["waterfall"] = plot_waterfall(study, by=by, confirmed=confirmed)
-        figures["spider"] = plot_spider(study, confirmed=confirmed)
+        figures["swimmer"] = plot.plot_swimmer(study, by=by)
+        figures["waterfall"] = plot.plot_waterfall(study, by=by, confirmed=confirmed)
+        figures["spider"] = plot.plot_spider(study, confirmed=confirmed)
     else:
-        figures["swimmer"] = plot_swimmer(study, by=by)
+        figures["swimmer"] = plot.plot_swimmer(study, by=by)
         figures |= dict.fromkeys(("waterfall", "spider"), f"responses.csv has no column {SIZE!r}")
     for endpoint, name in ENDPOINTS.items():
         key = f"kaplan_meier_{endpoint}"
@@ -278,7 +272,7 @@ def _figures(
             continue
         _, _, groups = survival[endpoint]
         if len(groups.curve):
-            figures[key] = plot_kaplan_meier(study, groups, endpoint)
+            figures[key] = plot.plot_kaplan_meier(study, groups, endpoint)
         else:
             figures[key] = f"nobody is counted for {name}"
     return figures

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame
 
-from kinetics.checks import check
+import kinetics.checks as checks
+import kinetics.inference as inference
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import TriggerWithoutDlt, TrueDlt, design_trials, numbers_of, planned_patients
 from kinetics.cli.expansion import two_stage_designs
 from kinetics.cli.groups import Group
 from kinetics.cli.options import ArmName, Json, ProtocolFile, RuleName, RunFolder, TargetRate, Trust
-from kinetics.decision import AT_RESPONSES, chances_from_fit, virtual_trials
+from kinetics.decision import AT_RESPONSES
 from kinetics.errors import PlanError, Problem
 from kinetics.escalation import (
     OperatingCharacteristics,
@@ -27,7 +28,6 @@ from kinetics.escalation import (
     TiteBoin,
     operating_characteristics,
 )
-from kinetics.inference import load_fit
 from kinetics.outcomes import one_arm
 from kinetics.protocol import (
     CODINGS,
@@ -248,12 +248,14 @@ def design_from_fit(
     if kind in AT_RESPONSES:
         remedy = "use kinetics design trials with --true-dlt, or choose another rule"
         raise PlanError(Problem(f"a fit gives no responses to {kind}", remedy))
-    fit = load_fit(run, trust=trust)
+    from kinetics.decision import chances_from_fit, virtual_trials  # with jax, which the others do without
+
+    fit = inference.load_fit(run, trust=trust)
     asked = rule_of(content, rule, target=target)
     p_dlt, p_trigger = chances_from_fit(fit, content, draws=draws, seed=seed)
     trials = virtual_trials(asked, p_dlt, p_trigger, overdose_above=content.overdose_above)
     planned = planned_patients(content)
-    passed = check(fit).ok
+    passed = checks.check(fit).ok
     answer = {
         "protocol": content.title,
         "rule": rule,

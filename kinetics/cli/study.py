@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import kinetics.inference as inference
 from kinetics.cli.console import print_result
 from kinetics.cli.new_study import new_study
 from kinetics.cli.options import (
@@ -30,7 +31,6 @@ from kinetics.cli.options import (
 from kinetics.errors import InputError, gathered
 from kinetics.exposures import NCARules
 from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
-from kinetics.inference import Fit, load_fit
 from kinetics.outcomes import patients_of, stopping_states, unlike_assigned
 from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.study import NOT_DECLARED, Study, read_study
@@ -173,12 +173,12 @@ def export(
     is_run = _is_run(source)
     try:
         content, censoring = gathered(
-            lambda: load_fit(source, trust=trust) if is_run else read_study(source),
+            lambda: inference.load_fit(source, trust=trust) if is_run else read_study(source),
             lambda: None if protocol is None else settled(read_protocol(protocol), protocol),
         )
     except InputError as error:
         raise InputError([*unknown_formats(wanted), *error.problems]) from error
-    study = content.study if isinstance(content, Fit) else content
+    study = content.study if isinstance(content, inference.Fit) else content
     name = Path(source).name if is_run else study.name
     exported = export_to(
         content,

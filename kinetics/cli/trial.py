@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame
 
-from kinetics.checks import check
+import kinetics.checks as checks
+import kinetics.inference as inference
+import kinetics.pages as pages
 from kinetics.cli.console import print_result
 from kinetics.cli.options import (
     ArmName,
@@ -22,6 +24,7 @@ from kinetics.cli.options import (
     TargetRate,
     Trust,
 )
+from kinetics.content import code_sha256
 from kinetics.decision import (
     AT_EXPOSURES,
     AT_RESPONSES,
@@ -29,8 +32,6 @@ from kinetics.decision import (
     NextDose,
     Recommendation,
     Target,
-    exposures_as_dosed,
-    exposures_at_levels,
     exposures_by_power_model,
     exposures_from_samples,
     levels_of,
@@ -40,9 +41,7 @@ from kinetics.decision import (
 )
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.escalation import Branch, Decision
-from kinetics.inference import Fit, code_sha256, load_fit
 from kinetics.outcomes import one_arm
-from kinetics.pages import recommendation_page
 from kinetics.printing import table_text
 from kinetics.protocol import (
     CODINGS,
@@ -115,7 +114,7 @@ def next_dose(
             ahead=ahead,
             backfill=backfill,
             exposure=_targets([exposure], "--exposure")[0] if exposure else None,
-            fit=None if run is None else load_fit(run, trust=trust),
+            fit=None if run is None else inference.load_fit(run, trust=trust),
             response_within=response_within,
             level_column=level_column,
             arm=name,
@@ -280,7 +279,7 @@ def recommend_dose(
     """
     whole = settled(read_protocol(protocol), protocol)
     data = read_study(study)
-    fit = None if run is None else load_fit(run, trust=trust)
+    fit = None if run is None else inference.load_fit(run, trust=trust)
     targets = _targets(target or [], "--target")
     columns = [column for column in strata.split(",") if column]
     _require_columns(data, columns)
@@ -309,7 +308,7 @@ def recommend_dose(
         levels = [content.level_name(i) for i in range(1, len(content.levels) + 1)]
         page = None
         if out is not None:
-            page = recommendation_page(
+            page = pages.recommendation_page(
                 recommendation, levels, to=out, study=members, level_column=level_column
             )
         answers[name] = recommendation.as_dict() | {"page": None if page is None else str(page)}
@@ -355,7 +354,7 @@ def _require_exposures(targets: list[Target], at_levels: list[Exposures]) -> Non
 
 
 def _evidence(
-    fit: Fit | None, study: Study, protocol: Protocol, draws: int, level_column: str
+    fit: inference.Fit | None, study: Study, protocol: Protocol, draws: int, level_column: str
 ) -> dict[str, Any]:
     """The exposures of the fit, or of the samples without one, as arguments of `recommend`."""
     if fit is None and not (study.doses["product"] == protocol.level_product).any():
@@ -372,13 +371,18 @@ def _evidence(
         what = f"the run {fit.name} was fitted to {fit.study.name} ({fit.study.sha256[:8]}), "
         what += f"the study is {study.name} ({study.sha256[:8]})"
         raise PlanError(Problem(what, "give the study that was fitted, or fit this one"))
+    from kinetics.decision import (  # with jax: only where there is a fit
+        exposures_as_dosed,
+        exposures_at_levels,
+    )
+
     return {
         "as_dosed": exposures_as_dosed(fit, protocol, draws=draws),
         "at_levels": exposures_at_levels(fit, protocol, draws=draws),
     }
 
 
-def _audit(protocol: str, study: Study, fit: Fit | None) -> dict[str, Any]:
+def _audit(protocol: str, study: Study, fit: inference.Fit | None) -> dict[str, Any]:
     """The files, versions and hashes that the decision was made from."""
     files = protocol_files(find_protocol(protocol))
     facts: dict[str, Any] = {
@@ -394,7 +398,7 @@ def _audit(protocol: str, study: Study, fit: Fit | None) -> dict[str, Any]:
         facts |= {
             "exposures": "posterior of the fit; new patients simulated from it",
             "fit": fit.name,
-            "fit_checks": "passed" if check(fit).ok else "failed",
+            "fit_checks": "passed" if checks.check(fit).ok else "failed",
             "fit_model_sha256": fit.model.sha256,
             "fit_seed": fit.bound.plan.seed,
         }

@@ -2,6 +2,7 @@
 
 Which module to open for what, in the order in which they build on each other:
 
+- `quantities`: exposures by name and subject, and what each is.
 - `level_exposures`: exposures from a fit, of the subjects as dosed and of new patients at every level.
 - `power_model`: the same without a fit, from samples and the power model of dose.
 - `regression`: exposure-response, a proportional-odds regression that uses the uncertainty of exposures.

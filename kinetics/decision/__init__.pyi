@@ -1,9 +1,6 @@
 from .level_exposures import (
-    Exposures as Exposures,
-    Quantity as Quantity,
     exposures_as_dosed as exposures_as_dosed,
     exposures_at_levels as exposures_at_levels,
-    exposures_of_table as exposures_of_table,
 )
 from .next_level import (
     AT_EXPOSURES as AT_EXPOSURES,
@@ -37,6 +34,11 @@ from .power_model import (
     power_curve as power_curve,
     proportionality_table as proportionality_table,
     usable_exposures as usable_exposures,
+)
+from .quantities import (
+    Exposures as Exposures,
+    Quantity as Quantity,
+    exposures_of_table as exposures_of_table,
 )
 from .recommendation import Recommendation as Recommendation, recommend as recommend
 from .regression import (

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kinetics.decision.level_exposures import exposures_at_levels
+import kinetics.inference as inference
 from kinetics.decision.outcome_regressions import Target
 from kinetics.decision.power_model import exposures_from_samples
 from kinetics.decision.seen_patients import patients_seen
@@ -42,7 +42,6 @@ from kinetics.escalation import (
     patients_of_cohorts,
     transitions,
 )
-from kinetics.inference import Fit
 from kinetics.outcomes import (
     ENROLLED_ON,
     ENROLMENT,
@@ -169,7 +168,7 @@ def next_dose(
     rule: str = "protocol",
     target: float | None = None,
     exposure: Target | None = None,
-    fit: Fit | None = None,
+    fit: inference.Fit | None = None,
     response_within: float | None = None,
     level_column: str = "dose_level",
     ahead: int = 0,
@@ -294,7 +293,7 @@ def asked_rule(
     rule: str = "protocol",
     target: float | None = None,
     exposure: Target | None = None,
-    fit: Fit | None = None,
+    fit: inference.Fit | None = None,
     backfill: bool = False,
 ) -> AskedRule:
     """The rule of that name with everything that it reads of the study; the arguments are `next_dose`'s."""
@@ -384,7 +383,9 @@ class _JointOfPatients:
         return self.rule.decide_on(patients, triggers=triggers).decision
 
 
-def _assumptions(rule: Rule, protocol: Protocol, exposure: Target | None, fit: Fit | None) -> list[str]:
+def _assumptions(
+    rule: Rule, protocol: Protocol, exposure: Target | None, fit: inference.Fit | None
+) -> list[str]:
     """What the rule assumes beside the protocol, and where the exposures come from."""
     assumptions = assumed(rule, protocol)
     if exposure is not None:
@@ -416,7 +417,7 @@ def _exposures(
     rule: str,
     exposure: Target | None,
     *,
-    fit: Fit | None,
+    fit: inference.Fit | None,
 ) -> ExposureEvidence | None:
     """The exposures of every level that are known, for a rule that looks at them; None for another."""
     if rule not in AT_EXPOSURES:
@@ -428,6 +429,8 @@ def _exposures(
         remedy = "add --exposure car_copies_auc_28d=1e5: the exposure looked at and the mean wanted"
         raise PlanError(Problem(f"{rule} looks at exposures", remedy))
     if fit is not None:
+        from kinetics.decision.level_exposures import exposures_at_levels  # with jax
+
         at_levels = exposures_at_levels(fit, protocol)
         _check_name(exposure.exposure, list(at_levels[0].values))
         means = [exposures.values[exposure.exposure].mean(axis=1) for exposures in at_levels]

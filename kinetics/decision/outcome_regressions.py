@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from pandas import DataFrame
 
-from kinetics.decision.level_exposures import Exposures, Quantity
+from kinetics.decision.quantities import Exposures, Quantity
 from kinetics.decision.regression import ExposureResponse, Slope, exposure_response
 from kinetics.protocol import Protocol
 

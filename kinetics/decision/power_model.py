@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float
 from pandas import DataFrame
 
-from kinetics.decision.level_exposures import Exposures, Quantity, bounded_subjects
+from kinetics.decision.quantities import Exposures, Quantity, bounded_subjects
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import nca
 from kinetics.protocol import Protocol, level_of

@@ -22,9 +22,9 @@ from jaxtyping import Bool
 from pandas import DataFrame
 
 from kinetics.arguments import require
-from kinetics.decision.level_exposures import Exposures
 from kinetics.decision.next_level import AT_RESPONSES, StudyAtHand, asked_rule
 from kinetics.decision.outcome_regressions import Target, regressions
+from kinetics.decision.quantities import Exposures
 from kinetics.decision.regression import ExposureResponse
 from kinetics.decision.seen_patients import patients_seen
 from kinetics.decision.treated_so_far import TreatedSoFar, nobody_counts, stopped, treated_so_far

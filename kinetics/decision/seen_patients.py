@@ -12,7 +12,7 @@ from math import inf, log
 
 import numpy as np
 
-from kinetics.decision.level_exposures import Exposures
+from kinetics.decision.quantities import Exposures
 from kinetics.errors import StudyError
 from kinetics.escalation import Exposure, Seen
 from kinetics.outcomes import (

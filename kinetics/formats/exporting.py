@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import kinetics.checks as checks
+import kinetics.inference as inference
 from kinetics.arguments import require
-from kinetics.checks import parameter_table
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.exposures import DEFAULT_RULES, NCARules
 from kinetics.formats.concentrations import adam_toml, adpc, adppk
@@ -24,7 +25,6 @@ from kinetics.formats.nonmem_run import nonmem_run_files
 from kinetics.formats.outcomes import adrs, adtte
 from kinetics.formats.parameters import adpp, adpp_of_run, pknca
 from kinetics.formats.study_folder import study_files, workbook_bytes
-from kinetics.inference import Fit
 from kinetics.protocol import Protocol
 from kinetics.spreadsheets import csv_text, shown_csv_text
 from kinetics.study import Study
@@ -59,7 +59,7 @@ class _Source:
     """What is exported: a study, the run that was fitted to it, and the protocol and NCA rules that apply."""
 
     study: Study
-    fit: Fit | None
+    fit: inference.Fit | None
     protocol: Protocol | None
     rules: NCARules
     assessed_every_days: float | None
@@ -75,7 +75,7 @@ class _FormatFiles:
 
 
 def export(
-    source: Study | Fit,
+    source: Study | inference.Fit,
     formats: str | Sequence[str],
     to: str | Path,
     *,
@@ -96,9 +96,9 @@ def export(
     >>> done.files[:3]
     ('nonmem.csv', 'nonmem.toml', 'csv/dictionary.toml')
     """
-    require(source=(source, Study | Fit), protocol=(protocol, Protocol | None))
+    require(source=(source, Study | inference.Fit), protocol=(protocol, Protocol | None))
     names = [formats] if isinstance(formats, str) else list(formats)
-    if isinstance(source, Fit):
+    if isinstance(source, inference.Fit):
         study = source.study
         fit = source
     else:
@@ -149,7 +149,7 @@ def unknown_formats(names: Iterable[str]) -> list[Problem]:
 
 
 def _missing_inputs(
-    names: Mapping[str, object], fit: Fit | None, protocol: Protocol | None
+    names: Mapping[str, object], fit: inference.Fit | None, protocol: Protocol | None
 ) -> Iterator[Problem]:
     """A problem for each format that needs a run or a protocol where there is none."""
     for name in names:
@@ -202,7 +202,7 @@ def _nonmem(source: _Source) -> _FormatFiles:
     files: Files = {"nonmem.csv": nonmem_csv(source.study), "nonmem.toml": nonmem_toml(source.study)}
     if source.fit is not None:
         files |= nonmem_run_files(source.fit)
-        files["parameters.csv"] = csv_text(parameter_table(source.fit), "parameters.csv")
+        files["parameters.csv"] = csv_text(checks.parameter_table(source.fit), "parameters.csv")
     return _FormatFiles(files, notes=nonmem_notes(source.study))
 
 

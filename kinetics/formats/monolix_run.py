@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from pandas import DataFrame
 
+import kinetics.inference as inference
 from kinetics.formats.run_tables import (
     Population,
     individual_values,
@@ -21,7 +22,6 @@ from kinetics.formats.run_tables import (
     random_effects,
 )
 from kinetics.formats.subjects import subject_variables
-from kinetics.inference import Fit
 from kinetics.spreadsheets import csv_text
 
 __all__ = ["monolix_files", "monolix_name"]
@@ -31,7 +31,7 @@ _LETTER = {("sigma_add", True): "a", ("sigma", True): "b", ("sigma", False): "a"
 _CENSORING = {"none": 0, "left": 1, "interval": 1, "right": -1}
 
 
-def monolix_files(fit: Fit) -> dict[str, str | bytes]:
+def monolix_files(fit: inference.Fit) -> dict[str, str | bytes]:
     """The files of the result folder: path inside it -> content."""
     population = population_of(fit)
     files = {
@@ -55,7 +55,7 @@ def monolix_files(fit: Fit) -> dict[str, str | bytes]:
     return dict(files)
 
 
-def monolix_name(fit: Fit, site: str) -> str:
+def monolix_name(fit: inference.Fit, site: str) -> str:
     """Monolix's name of a population value: the site's own name, except for residual parameters (a, b)."""
     several = len(fit.bound.assays) > 1
     for assay in fit.bound.assays:
@@ -71,7 +71,7 @@ def _csv(table: DataFrame) -> str:
     return csv_text(table, "monolix")
 
 
-def _population(fit: Fit, population: Population) -> DataFrame:
+def _population(fit: inference.Fit, population: Population) -> DataFrame:
     """Columns parameter, value, CV, and the standard error (se_lin) or the posterior SD (sd_posterior).
 
     The last column is the relative error, in percent of the value.
@@ -94,7 +94,7 @@ def _population(fit: Fit, population: Population) -> DataFrame:
     )
 
 
-def _individual(fit: Fit) -> DataFrame:
+def _individual(fit: inference.Fit) -> DataFrame:
     """Columns id, the mean and SD of each parameter of every subject, and the covariates."""
     values = individual_values(fit)
     columns = {"id": fit.bound.subjects}
@@ -104,7 +104,7 @@ def _individual(fit: Fit) -> DataFrame:
     return DataFrame(columns).join(covariates)
 
 
-def _effects(fit: Fit, population: Population) -> DataFrame:
+def _effects(fit: inference.Fit, population: Population) -> DataFrame:
     """Columns id and, for every random effect on the link scale, mean, mode (laplace and map only) and SD."""
     effects = random_effects(fit)
     columns = {"id": fit.bound.subjects}
@@ -134,7 +134,7 @@ def _predictions(analyte: str, table: DataFrame) -> DataFrame:
     )
 
 
-def _summary(fit: Fit, population: Population) -> str:
+def _summary(fit: inference.Fit, population: Population) -> str:
     """The population values as text, with the run they belong to and what they are."""
     kind = "SYNTHETIC data" if fit.study.synthetic else "measured data"
     line = "*" * 80

@@ -16,9 +16,9 @@ import re
 import numpy as np
 from pandas import DataFrame
 
+import kinetics.inference as inference
 from kinetics.formats.nonmem_data import nonmem_ids
 from kinetics.formats.run_tables import MAXIMA, Population, population_of, random_effects
-from kinetics.inference import Fit
 from kinetics.spreadsheets import csv_text
 
 __all__ = ["nonmem_run_files", "nonmem_run_tables"]
@@ -36,7 +36,7 @@ _PROBLEM = "Problem=1 Subproblem=0 Superproblem1=0 Iteration1=0 Superproblem2=0 
 Rows = dict[int, dict[str, float]]  # iteration -> column -> value
 
 
-def nonmem_run_files(fit: Fit) -> dict[str, str | bytes]:
+def nonmem_run_files(fit: inference.Fit) -> dict[str, str | bytes]:
     """File name -> content: NAME.ext, NAME.phi, NAME.names.csv."""
     ext, phi, names = nonmem_run_tables(fit)
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", fit.name)
@@ -48,7 +48,7 @@ def nonmem_run_files(fit: Fit) -> dict[str, str | bytes]:
     }
 
 
-def nonmem_run_tables(fit: Fit) -> tuple[DataFrame, DataFrame, DataFrame]:
+def nonmem_run_tables(fit: inference.Fit) -> tuple[DataFrame, DataFrame, DataFrame]:
     """Three tables: the raw estimates, the individual effects, and the names (column, site, meaning)."""
     population = population_of(fit)
     table = population.table.set_index("site")
@@ -82,7 +82,7 @@ def nonmem_run_tables(fit: Fit) -> tuple[DataFrame, DataFrame, DataFrame]:
     return ext, phi, DataFrame(names, columns=["column", "site", "meaning"])
 
 
-def _is_residual(fit: Fit, site: str) -> bool:
+def _is_residual(fit: inference.Fit, site: str) -> bool:
     """Whether a site is a residual standard deviation of an assay."""
     return any(
         site in (f"sigma_{a.analyte}", f"sigma_add_{a.analyte}") and site in a.priors
@@ -118,7 +118,9 @@ def _put_zero(rows: Rows, column: str) -> None:
     rows[_FIXED][column] = 1.0
 
 
-def _put_omega(rows: Rows, fit: Fit, table: DataFrame, effects: list[str]) -> list[tuple[str, str, str]]:
+def _put_omega(
+    rows: Rows, fit: inference.Fit, table: DataFrame, effects: list[str]
+) -> list[tuple[str, str, str]]:
     """Put the lower triangle of OMEGA, row by row, and return its names (column, site, meaning).
 
     A covariance is the correlation times both standard deviations; its error takes these as fixed.
@@ -153,7 +155,7 @@ def _number(table: DataFrame, site: str, column: str) -> float:
     return float(table.loc[site, column])  # pyright: ignore[reportArgumentType]
 
 
-def _phi(fit: Fit, population: Population, effects: list[str]) -> DataFrame:
+def _phi(fit: inference.Fit, population: Population, effects: list[str]) -> DataFrame:
     """Columns SUBJECT_NO, ID, ETA(i), ETC(i,j), OBJ: one row per subject.
 
     ETA is the mean of a random effect (for laplace and map its mode), ETC the covariance of two, OBJ is NaN.
@@ -177,7 +179,7 @@ def _phi(fit: Fit, population: Population, effects: list[str]) -> DataFrame:
     return DataFrame(columns | {"OBJ": np.nan})
 
 
-def _title(fit: Fit) -> str:
+def _title(fit: inference.Fit) -> str:
     """TABLE NO. 1 and the method, marked where the data are synthetic."""
     methods = {
         "nuts": "NUTS Bayesian Analysis (posterior medians)",
@@ -189,7 +191,7 @@ def _title(fit: Fit) -> str:
     return f"TABLE NO.     1: {methods[fit.method]}{label}"
 
 
-def _goal(fit: Fit) -> str:
+def _goal(fit: inference.Fit) -> str:
     """The kind of objective, as the title of an .ext table names it."""
     if fit.method in MAXIMA:
         return "MINIMUM VALUE OF OBJECTIVE FUNCTION"

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame, concat, isna
 
-from kinetics.exposures import CDISC, DEFAULT_RULES, NCARules, exposure, exposure_summary, nca, to_pptestcd
+import kinetics.exposures as exposures
+import kinetics.inference as inference
+from kinetics.exposures import CDISC, DEFAULT_RULES, NCARules, nca, to_pptestcd
 from kinetics.formats.dataset import Dataset, dataset_of
 from kinetics.formats.subjects import subject_keys, subject_variables
-from kinetics.inference import Fit
 from kinetics.study import Study
 
 __all__ = ["PKNCA_NAMES", "adpp", "adpp_of_run", "pknca"]
@@ -55,12 +56,12 @@ def adpp(study: Study, rules: NCARules = DEFAULT_RULES) -> Dataset:
     return _dataset(study, long, "NON-COMPARTMENTAL", columns)
 
 
-def adpp_of_run(fit: Fit, *, draws: int = 1000) -> Dataset:
+def adpp_of_run(fit: inference.Fit, *, draws: int = 1000) -> Dataset:
     """The ADPP-shaped dataset of a run's exposure: one row per subject, analyte, cycle and parameter.
 
     AVAL is the posterior median of `draws` draws, AVALLO and AVALHI the ends of the 90 % interval.
     """
-    summary = exposure_summary(exposure(fit, draws=draws))
+    summary = exposures.exposure_summary(exposures.exposure(fit, draws=draws))
     area = next(quantity for quantity in summary["quantity"] if quantity.startswith("auc_0_"))
     days = area.removeprefix("auc_0_").removesuffix("d")
     summary["key"] = summary["quantity"].replace({area: "auc_window"})

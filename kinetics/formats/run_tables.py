@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from pandas import DataFrame, concat
 
-from kinetics.checks import Estimates, estimates, gof, parameter_table
-from kinetics.inference import Fit
+import kinetics.checks as checks
+import kinetics.inference as inference
 
 __all__ = ["MAXIMA", "Population", "individual_values", "population_of", "predictions_of", "random_effects"]
 
@@ -25,14 +25,14 @@ class Population:
     """
 
     table: DataFrame
-    maximum: Estimates | None
+    maximum: checks.Estimates | None
     note: str
 
 
-def population_of(fit: Fit) -> Population:
+def population_of(fit: inference.Fit) -> Population:
     """The population values of a run, in the order of its parameter table; fixed parameters come last."""
     hierarchy = fit.bound.hierarchy
-    summary = parameter_table(fit)
+    summary = checks.parameter_table(fit)
     summary = summary[summary["kind"] != "derived"].set_index("site")
     table = DataFrame({"value": summary["median"], "spread": summary["sd"], "cv_percent": np.nan})
     maximum = None
@@ -40,7 +40,7 @@ def population_of(fit: Fit) -> Population:
 
     # by laplace and map, the estimates and their standard errors instead
     if fit.method in MAXIMA:
-        maximum = estimates(fit)
+        maximum = checks.estimates(fit)
         estimated = maximum.table.set_index("site")
         shared = [site for site in table.index if site in estimated.index]
         table.loc[shared, "value"] = estimated.loc[shared, "estimate"]
@@ -65,19 +65,19 @@ def population_of(fit: Fit) -> Population:
     return Population(table.rename_axis("site").reset_index(), maximum, note)
 
 
-def random_effects(fit: Fit) -> dict[str, np.ndarray]:
+def random_effects(fit: inference.Fit) -> dict[str, np.ndarray]:
     """Name -> draws (draw, subject) of the random effect on the link scale: its SD times eta."""
     sites = fit.sites()
     hierarchy = fit.bound.hierarchy
     return {name: sites[hierarchy.sd_site(name)][:, None] * sites[f"eta_{name}"] for name in hierarchy.vary}
 
 
-def individual_values(fit: Fit) -> dict[str, np.ndarray]:
+def individual_values(fit: inference.Fit) -> dict[str, np.ndarray]:
     """Parameter -> draws (draw, subject) of every subject's value."""
     return fit.theta()
 
 
-def predictions_of(fit: Fit) -> dict[str, DataFrame]:
+def predictions_of(fit: inference.Fit) -> dict[str, DataFrame]:
     """Analyte -> the table that `gof` makes of its records."""
-    table = gof(fit).table
+    table = checks.gof(fit).table
     return {str(name): rows.reset_index(drop=True) for name, rows in table.groupby("analyte", sort=False)}

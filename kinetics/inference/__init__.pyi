@@ -10,5 +10,5 @@ from .fitting import Fit as Fit, fit as fit, load_fit as load_fit, resume as res
 from .laplace.marginal import ENOUGH as ENOUGH, Marginal as Marginal
 from .nuts import Chunk as Chunk, Draws as Draws, NutsProgram as NutsProgram, Saved as Saved
 from .posterior import Coordinates as Coordinates, Posterior as Posterior
-from .run_folder import code_sha256 as code_sha256, read_run as read_run
+from .run_folder import read_run as read_run
 from .starts import begin as begin

@@ -24,6 +24,7 @@ import xarray
 from xarray import DataTree
 
 from kinetics.arguments import require
+from kinetics.content import code_sha256
 from kinetics.errors import FitError
 from kinetics.inference.approximate import approximate
 from kinetics.inference.checkpoint import Checkpoint, unfinished
@@ -32,7 +33,7 @@ from kinetics.inference.laplace.marginal import Marginal
 from kinetics.inference.nuts import Chunk, Draws, NutsProgram, Saved
 from kinetics.inference.possible_starts import possible_centre
 from kinetics.inference.posterior import Posterior
-from kinetics.inference.run_folder import code_sha256, provenance_of, read_run, write_run
+from kinetics.inference.run_folder import provenance_of, read_run, write_run
 from kinetics.inference.starts import begin
 from kinetics.model import Model, load_file, load_model, model_file, remember
 from kinetics.plan import (

@@ -9,7 +9,6 @@ runs/NAME/plan.toml        the plan, every name resolved
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -24,12 +23,13 @@ import tomli_w
 import xarray
 from xarray import DataTree
 
+from kinetics.content import code_sha256
 from kinetics.errors import FitError
 from kinetics.files import whole_folder
 from kinetics.plan import BoundFit, FitPlan, plan_sha256
 from kinetics.study import EventTableOptions
 
-__all__ = ["code_sha256", "provenance_of", "read_run", "write_run"]
+__all__ = ["provenance_of", "read_run", "write_run"]
 
 _PACKAGES = ("jax", "jaxlib", "numpyro", "numpy", "pandas", "arviz-base", "diffrax")
 
@@ -66,15 +66,6 @@ def provenance_of(plan: FitPlan, bound: BoundFit, facts: Mapping[str, Any]) -> d
         },
         **facts,
     }
-
-
-def code_sha256() -> str:
-    """Return the SHA-256 of this package's source files: their paths and their contents."""
-    folder = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def write_run(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from plotly.graph_objects import Figure
 
-from kinetics.inference import Fit
+import kinetics.inference as inference
 from kinetics.study import NOT_DECLARED, Analyte, Study
 
 __all__ = [
@@ -161,7 +161,7 @@ def finish(
     title: str,
     subtitle: str = "",
     notes: Sequence[str] = (),
-    fit: Fit | None = None,
+    fit: inference.Fit | None = None,
     height: int = 480,
     top: int = 84,
     bottom: int = 96,

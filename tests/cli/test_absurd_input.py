@@ -13,8 +13,8 @@ from kinetics.batch.spec import read_batch
 from kinetics.errors import InputError, ModelError, PlanError, StudyError
 from kinetics.library import ROOT
 from kinetics.model.model import load_model
-from kinetics.outcomes.signs import read_signs
 from kinetics.outcomes.lesions import read_lesions
+from kinetics.outcomes.signs import read_signs
 from kinetics.plan.plan import plan_of
 from kinetics.regimen.regimen_file import read_regimen
 from kinetics.study.study import read_study, validate_study

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 import kinetics as kn
-from kinetics.decision.level_exposures import (
-    Exposures,
-    Quantity,
-    exposures_as_dosed,
-    exposures_at_levels,
-    planned_doses,
-)
+from kinetics.decision.level_exposures import exposures_as_dosed, exposures_at_levels, planned_doses
 from kinetics.decision.outcome_regressions import Target, regressions
 from kinetics.decision.power_model import (
     exposures_by_power_model,
@@ -22,6 +16,7 @@ from kinetics.decision.power_model import (
     power_model,
     proportionality_table,
 )
+from kinetics.decision.quantities import Exposures, Quantity
 from kinetics.decision.recommendation import recommend, weight_variants
 from kinetics.decision.seen_patients import early_peaks, patients_seen
 from kinetics.errors import InputError, PlanError

@@ -12,8 +12,8 @@ from plotly.graph_objects import Figure
 
 import kinetics as kn
 from kinetics.cli.exposure import _of_those_who_had
-from kinetics.decision.level_exposures import Exposures, Quantity, exposures_of_table
 from kinetics.decision.power_model import levels_of, power_curve, proportionality_table
+from kinetics.decision.quantities import Exposures, Quantity, exposures_of_table
 from kinetics.errors import StudyError
 from kinetics.plot.dose_exposure import plot_dose_exposure
 from tests.support.commands import call
