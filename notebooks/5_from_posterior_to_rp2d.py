@@ -234,7 +234,7 @@ plot.plot_dose_decision(second, NAMES)
 # %% [markdown]
 # ### How sure that is
 #
-# Not very. No level is the best with a probability of even 40 %. The one most often best, 3e7, is not the
+# Not very. No level is the best with a probability of even 45 %. The one most often best, 3e7, is not the
 # one recommended: where 3e7 is not the best, it loses more. The expected utilities of the upper three
 # levels lie within three points, and each has a 90 % interval that is at least fourteen points wide:
 # **thirteen patients do not tell these levels apart.** The page says so; only a randomised comparison, as
@@ -243,7 +243,7 @@ plot.plot_dose_decision(second, NAMES)
 # %%
 levels = second.levels.set_index(pd.Index(NAMES, name="level"))
 upper = levels.iloc[1:]
-assert levels["p_best"].max() < 0.40
+assert levels["p_best"].max() < 0.45
 assert levels["p_best"].idxmax() == NAMES[1] != NAMES[second.rp2d - 1]
 assert levels["utility"].idxmax() == NAMES[second.rp2d - 1]
 assert upper["utility"].max() - upper["utility"].min() < 3

@@ -27,7 +27,7 @@ from pandas import DataFrame, isna
 
 from kinetics.errors import InputError, Problem, StudyError
 from kinetics.outcomes.astct import RESOLVED_DAYS, SYSTEM, WORDS, Grade, Signs, crs_course, icans_course
-from kinetics.study import RawTable, Study, numbers, read_columns, subjects_of
+from kinetics.study import Column, RawTable, Study, numbers, read_columns, subjects_of, times
 
 __all__ = [
     "SignsTable",
@@ -268,7 +268,7 @@ def _check_subjects(grades: DataFrame, study: Study) -> None:
 
 def _columns(raw: RawTable) -> dict[str, Sequence[Any]]:
     """The fields of `Signs`: name -> one value per row."""
-    days = numbers(raw, "time")
+    days = times(raw, "time", Column(unit="day"), "signs")
     subjects = subjects_of(raw)
     repeated = DataFrame({"subject": subjects, "day": days}).duplicated() & days.notna()
     raw.flag(repeated, "time", "a second row of this subject and time", "keep one row for each time")

@@ -49,7 +49,7 @@ class StoppingState:
 
     def __str__(self) -> str:
         if not self.applied:
-            return f"{self.words} (in words: nobody applies it but you)"
+            return f"{self.words} (in words: the program does not apply it)"
         patients = f": {'; '.join(self.patients)}" if self.patients else ""
         text = f"{self.words} ({len(self.patients)} of {self.stops_at}{patients})"
         if self.resumed:

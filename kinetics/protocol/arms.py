@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, StudyError, did_you_mean
 from kinetics.protocol.tables import Point, Protocol, Size
 
@@ -21,6 +22,7 @@ def protocol_of_arm(protocol: Protocol, arm: str) -> Protocol:
     >>> kn.protocol.protocol_of_arm(protocol, "autologous").arms is None
     True
     """
+    require(protocol=(protocol, Protocol))
     if protocol.arms is None or arm not in protocol.arms.names:
         names = () if protocol.arms is None else protocol.arms.names
         remedy = did_you_mean(arm, names) if names else "leave the arm out"

@@ -69,6 +69,7 @@ def rule_name(protocol: Protocol, name: str = "protocol") -> str:
     >>> rule_name(kn.read_protocol("nkg2d_phase1_synthetic"))
     'three_plus_three'
     """
+    require(protocol=(protocol, Protocol))
     if name not in RULES:
         raise PlanError(Problem(f"unknown rule {name!r}", did_you_mean(name, RULES)))
     if name == "protocol":
@@ -173,6 +174,7 @@ def stated(protocol: Protocol, name: str = "protocol") -> list[str]:
     >>> stated(kn.read_protocol("nkg2d_phase1_synthetic"))
     []
     """
+    require(protocol=(protocol, Protocol))
     design = protocol.design
     sentences = []
     constants = _constants(protocol, rule_name(protocol, name))

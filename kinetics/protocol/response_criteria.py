@@ -52,6 +52,8 @@ class ResponseCriteria:
     ('VGPR', 'CR')
     >>> print(imwg.problem("nCR"))
     'nCR' is no category of IMWG 2016; write one of sCR, CR, VGPR, PR, MR, SD, PD, NE
+    >>> imwg.words()[-1], imwg.best(["PR", "NE", "sCR"]), imwg.worst(["PR", "SD"])
+    ('NE', 'sCR', 'SD')
     """
 
     title: str

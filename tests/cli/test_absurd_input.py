@@ -55,7 +55,7 @@ def test_a_toml_nested_without_end_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("cohort = 3", "cohort = 1000000000"), ("patients = 12", "patients = 1000000")],
+    [("value = 3\n", "value = 1000000000\n"), ("patients = 12", "patients = 1000000")],
 )
 def test_absurd_counts_of_a_protocol_are_refused(tmp_path: Path, old: str, new: str) -> None:
     assert old in PROTOCOL

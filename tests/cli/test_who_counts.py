@@ -43,7 +43,9 @@ def test_every_answer_shows_the_stopping_clauses(tmp_path):
     for command in (["next", PROTOCOL], ["next", PROTOCOL, "--study", PROTOCOL]):
         said = call(*command)
         assert said.out.count("stopping clause: ") == 3
-        assert "Phase IA stops when the RP2D is confirmed (in words: nobody applies it but you)" in said.out
+        assert (
+            "Phase IA stops when the RP2D is confirmed (in words: the program does not apply it)" in said.out
+        )
 
 
 def test_recommend_recommends_nothing_where_a_clause_is_met(tmp_path):

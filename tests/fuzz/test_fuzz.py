@@ -30,8 +30,8 @@ from kinetics.formats.study_folder import write_study
 from kinetics.inference.fitting import load_fit
 from kinetics.lab_sheet.grid import read_grids
 from kinetics.library import ROOT
-from kinetics.outcomes.astct import astct_events, astct_grades, read_signs
 from kinetics.outcomes.lesions import lesion_responses, read_lesions
+from kinetics.outcomes.signs import astct_events, astct_grades, read_signs
 from kinetics.regimen.regimen_file import read_regimen
 from kinetics.study.study import read_study, validate_study
 from tests.support.adam_tables import ADPC, ADPPK
@@ -229,7 +229,7 @@ def responses(folder: Path) -> object:
 
 
 def grades(folder: Path) -> object:
-    return astct_events(astct_grades(read_signs(folder / "signs.csv"), icans=True))
+    return astct_events(astct_grades(read_signs(folder / "signs.csv")))
 
 
 def protocol(folder: Path) -> object:

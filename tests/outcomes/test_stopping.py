@@ -58,7 +58,7 @@ def test_a_dlt_after_the_first_car_t_is_not_before_it(made):
 def test_clauses_in_words_are_there_and_not_applied():
     states = stopping_states(read_protocol("nkg2d_phase1_synthetic"))
     assert [state.applied for state in states] == [True, True, False]
-    assert "nobody applies it but you" in str(states[2])
+    assert "the program does not apply it" in str(states[2])
     (words,) = stopping_states(read_protocol("nkg2d_registry"))
     assert not words.applied
 

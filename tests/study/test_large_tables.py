@@ -180,9 +180,9 @@ def test_validate_reads_and_parses_every_table_of_a_study_once(monkeypatch):
     parsed = Counter[str]()
     make_table = raw_table.make_table
 
-    def counted(file: str, *rest: Any) -> Any:
+    def counted(file: str, *rest: Any, **options: Any) -> Any:
         parsed[file] += 1
-        return make_table(file, *rest)
+        return make_table(file, *rest, **options)
 
     monkeypatch.setattr(raw_table, "make_table", counted)
     assert call("validate", "nkg2d_phase1_synthetic").code == 0

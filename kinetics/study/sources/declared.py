@@ -58,7 +58,7 @@ _NEEDED = {  # key -> an example, and what it says
     "product": ('"car_t"', "what is given"),
 }
 # values with which the table is checked where nobody declares them; the study is refused all the same
-_STAND_IN = {"time_unit": "min", "dose_unit": "mg", "route": UNSAID, "product": UNSAID}
+_STAND_IN = {"time_unit": "min", "dose_unit": "count", "route": UNSAID, "product": UNSAID}
 
 
 def sidecar(path: Path) -> Path:

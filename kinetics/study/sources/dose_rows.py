@@ -125,7 +125,7 @@ def _too_many(table: RawTable, doses: DataFrame, additional: Series, span: Serie
         what = "the further doses of this row (ADDL) go on for more than 20 years"
         yield table.problem(what, remedy, row=int(row), column="ADDL")
     if additional.sum() > MOST_DOSES:
-        row = int(doses.loc[additional.idxmax(), "row"])
+        row = int(doses["row"].to_numpy()[additional.to_numpy().argmax()])
         what = f"ADDL makes more than {MOST_DOSES} doses, most of them in this row"
         yield table.problem(what, remedy, row=row, column="ADDL")
 
