@@ -32,6 +32,10 @@ help:
 install: $(STAMP)
 
 demo: $(STAMP)
+	@mkdir -p runs
+	$(BIN)/kinetics nca $(TRIAL) --out runs/$(TRIAL)-nca.csv
+	$(BIN)/kinetics plot $(TRIAL) --analyte car_copies --out runs/$(TRIAL)-persistence.html
+	@echo "A first look at the data: $(CURDIR)/runs/$(TRIAL)-persistence.html. The fit follows."
 	$(BIN)/kinetics fit fits/$(DEMO).toml --out runs --force
 	$(BIN)/kinetics report runs/$(DEMO)
 	$(BIN)/kinetics recommend $(TRIAL) --study $(TRIAL) --run runs/$(DEMO) --strata tumour,ligand_score --out runs/$(TRIAL)-decision.html
