@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 import kinetics as kn
+from bench.problem_a_model import CELLS_PER_DOSE_UNIT
 from kinetics.plan.binding import BoundFit, FitData, bind
 from kinetics.plan.plan import plan_of
 
@@ -29,7 +30,9 @@ def bound_problem_a(source: Path, folder: Path, *, copies: int = 1, **solver: An
     ids = [f"{i + 1:05d}" for i in range(n * copies)]
     pd.DataFrame({"subject": ids}).to_csv(folder / "subjects.csv", index=False)
     doses = [
-        (s, t, "car_t", "iv", problem["dose"][i % n]) for i, s in enumerate(ids) for t in problem["t_dose"]
+        (s, t, "car_t", "iv", CELLS_PER_DOSE_UNIT * problem["dose"][i % n])
+        for i, s in enumerate(ids)
+        for t in problem["t_dose"]
     ]
     names = ["subject", "time", "product", "route", "cells"]
     pd.DataFrame(doses, columns=names).to_csv(folder / "doses.csv", index=False)

@@ -36,7 +36,8 @@ PARAMETERS = {
     "T0": _prior(1000.0, "1"),
 }
 
-DOSING = {"iv": lambda p: {"E": 1.0}}
+CELLS_PER_DOSE_UNIT = 1e6  # the problem's doses have no unit; as cells they are of a size that is given
+DOSING = {"iv": lambda p: {"E": 1 / CELLS_PER_DOSE_UNIT}}
 
 
 def initial(p):
