@@ -50,7 +50,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> kn.Fit:
         "vary": [],
         "solver": {"rtol": 1e-8, "atol": 1e-8},
     }
-    return prior_fit(plan_of(plan), draws=4)
+    return prior_fit(plan_of(plan), draws=8)
 
 
 def value(table: pd.DataFrame, subject: str, quantity: str) -> np.ndarray:
@@ -66,7 +66,7 @@ def liver_area(a, b, in_liver, in_blood, days):
 
 
 def test_areas_ratios_and_retention_are_those_of_the_solution(fitted: kn.Fit) -> None:
-    table, p = biodistribution(fitted, draws=4), fitted.theta()
+    table, p = biodistribution(fitted, draws=8), fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     blood = 1e8 * (1 - share) / a * (1 - np.exp(-a * 28))
     liver = liver_area(a, b, 1e8 * share, 1e8 * (1 - share), 28)
@@ -83,7 +83,7 @@ def test_areas_ratios_and_retention_are_those_of_the_solution(fitted: kn.Fit) ->
 
 
 def test_the_advantage_of_the_artery_is_the_ratio_of_the_same_cells_by_two_routes(fitted: kn.Fit) -> None:
-    table, p = biodistribution(fitted, draws=4), fitted.theta()
+    table, p = biodistribution(fitted, draws=8), fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     by_artery, by_vein = liver_area(a, b, share, 1 - share, 28), liver_area(a, b, 0.0, 1.0, 28)
     for subject in ("S1", "S2"):
@@ -93,7 +93,7 @@ def test_the_advantage_of_the_artery_is_the_ratio_of_the_same_cells_by_two_route
 
 
 def test_a_second_cycle_adds_its_share_of_a_linear_model(fitted: kn.Fit) -> None:
-    table = biodistribution(fitted, draws=4)
+    table = biodistribution(fitted, draws=8)
     np.testing.assert_allclose(value(table, "S1", "second_cycle_share"), 0.75, atol=0.01)  # 3e8 of 4e8
     assert value(table, "S2", "second_cycle_share").size == 0  # it had none
     assert "lymphodepletion_share" not in set(table["quantity"])
@@ -113,7 +113,7 @@ def blood_share(a, b, in_liver, in_blood, t):
 
 
 def test_shares_are_means_of_each_patients_own_and_add_to_one(fitted: kn.Fit) -> None:
-    table, p = site_shares(fitted, until=20.0, draws=4), fitted.theta()
+    table, p = site_shares(fitted, until=20.0, draws=8), fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     wide = table.pivot(index="time", columns="site", values="share")
     np.testing.assert_allclose(wide[["blood", "liver", "tumour"]].sum(axis=1), 1.0, rtol=1e-12)
@@ -168,8 +168,8 @@ def test_traces_have_no_share_for_they_are_the_solvers_error(fitted: kn.Fit) -> 
 
 
 def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
-    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=4)
-    table = biodistribution(fit, draws=4)
+    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=8)
+    table = biodistribution(fit, draws=8)
     nk, t, every = (set(table.loc[table["product"] == k, "quantity"]) for k in ("car_nk", "car_t", "all"))
     common = {
         "liver_to_blood",
@@ -197,7 +197,7 @@ def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
         0.1 < middle.loc[("car_nk", "lymphodepletion_share"), "median"] < 0.9
     )  # IL-15 feeds CAR-NK in the first week
     assert abs(middle.loc[("car_t", "lymphodepletion_share"), "median"]) < 0.05  # and is gone when CAR-T come
-    curves = site_curves(fit, draws=4)
+    curves = site_curves(fit, draws=8)
     assert (curves["lower"] <= curves["upper"]).all()
     figure = plot_biodistribution(fit, curves)
     titles = [a["text"] for a in figure.to_dict()["layout"]["annotations"]]
@@ -207,27 +207,27 @@ def test_the_trial_has_every_quantity_for_the_products_it_gave() -> None:
 
 def test_the_command_gives_them_beside_the_exposure(fitted: kn.Fit, tmp_path: Path) -> None:
     run, sites = fitted.save(tmp_path / "run"), tmp_path / "sites.csv"
-    found = call("exposure", run, "--draws", 4, "--sites", sites, "--json").json()
+    found = call("exposure", run, "--draws", 8, "--sites", sites, "--json").json()
     assert {row["quantity"] for row in found["rows"]} >= {"cmax", "auc_0_28d"}
     assert all(row["value"] is None or row["value"] != "" for row in found["rows"] if "value" in row)
     shares = [r for r in found["sites"] if r["quantity"] == "second_cycle_share" and r["subject"] == "S1"]
     assert shares[0]["median"] == pytest.approx(0.75, abs=0.01)
-    assert len(pd.read_csv(sites)) == len(biodistribution(fitted, draws=4))
-    drawn = call("exposure", run, "--draws", 4, "--plots", tmp_path / "figures").out
+    assert len(pd.read_csv(sites)) == len(biodistribution(fitted, draws=8))
+    drawn = call("exposure", run, "--draws", 8, "--plots", tmp_path / "figures").out
     names = sorted(p.name for p in (tmp_path / "figures").iterdir())
     assert names == ["biodistribution.html", "body_map.html", "organ_stack.html"]
     assert "not drawn: dose_exposure_flow.html: " in drawn
     assert "no column 'dose_level'" in drawn
-    said = call("exposure", run, "--draws", 4).out
+    said = call("exposure", run, "--draws", 8).out
     assert "retained_1h" in said
     assert "cmax" in said
 
 
 def test_the_report_has_the_figure_and_the_table_and_says_what_is_held() -> None:
-    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=4)
+    fit = prior_fit(read_plan("nkg2d_blood__nkg2d_phase1_synthetic"), draws=8)
     assert {"F_NK", "phiL", "EU_T"} <= set(fit.bound.held)
     assert not {"dK0", "kapT", "nucleated"} & set(fit.bound.held)  # estimated, estimated, no output needs it
-    section = biodistribution_section(fit, draws=4)
+    section = biodistribution_section(fit, draws=8)
     assert len(section.figures) == 3  # curves, organ stack, body map
     assert "CAR-T, day 28" in section.figures[2]
     assert "F_NK" in section.words[0]
