@@ -3,9 +3,9 @@
 `python -m bench.explorer --clients 20` measures only many readers at once, without a browser: each opens the
 synthetic trial's page, then all change it at the same moment, in the ways of CHANGES in turn.
 
-Else, in headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the model
-of 20 states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over, values
-moved by 30 %: SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to
+Else, in headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the
+model of 20 states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over,
+values moved by 30 %: SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to
 bench/explorer.json; pictures to look at.
 """
 
@@ -146,7 +146,7 @@ def clients(number: int) -> dict[str, Any]:
         "first_figure": summary([first for first, _ in seconds]),
         "changed_figure": summary([changed for _, changed in seconds]),
         "peak_megabytes": int(peak.split()[1]) // 1024,
-        "load_average_before": round(os.getloadavg()[0], 1),
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 
@@ -208,7 +208,8 @@ def main() -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     facts = {"what_if": sliders(pictures), "thousand_patients": thousand(pictures)}
     print(json.dumps(facts, indent=1))
-    write_atomic(ROOT / "bench" / "explorer.json", json.dumps(facts, indent=1) + "\n")
+    written = json.loads((ROOT / "bench" / "explorer.json").read_text())
+    write_atomic(ROOT / "bench" / "explorer.json", json.dumps(written | facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

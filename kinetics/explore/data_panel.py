@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from plotly.graph_objects import Figure
@@ -119,7 +120,9 @@ def serve_data(
     @reactive.effect
     @reactive.event(input.assay, ignore_init=True)
     def _() -> None:
-        ui.update_select("analyte", choices=_labels(target.study, option_of("Assay", input.assay(), assays)))
+        with suppress(KineticsError):  # an assay that the page does not offer changes nothing
+            assay = option_of("Assay", input.assay(), assays)
+            ui.update_select("analyte", choices=_labels(target.study, assay))
 
     @reactive.calc
     def view() -> View:

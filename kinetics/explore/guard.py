@@ -101,11 +101,13 @@ class Guard:
 
 
 def _headers_of_response(host: str, scripts: Sequence[str]) -> Iterator[tuple[bytes, bytes]]:
-    """What a browser may do with a response: keep nothing, tell nobody, frame it nowhere, run only our scripts.
+    """The headers that tell a browser to keep nothing, frame the page nowhere, and run only our scripts.
 
-    Shiny and Plotly set styles on elements and draw from data: and blob: addresses.
+    Shiny and Plotly set styles on elements and draw from data: and blob: addresses. 'unsafe-eval' is for
+    figures of many points, because Plotly's WebGL compiles its drawing programs in the browser. A script
+    between tags or in an attribute such as onerror stays forbidden.
     """
-    allowed_scripts = " ".join(["'self'", *(f"'{script}'" for script in scripts)])
+    allowed_scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'{script}'" for script in scripts)])
     policy = [
         "default-src 'none'",
         f"script-src {allowed_scripts}",

@@ -38,7 +38,7 @@ _AMOUNT = Range("Cells/kg in a cycle, power of ten", 5, 9)
 _SPLIT = Range("Split over days", 1, 3, whole=True)
 _START_DAY = Range("First day", 0, 28, whole=True)
 _AGAIN_AFTER = Range("Days from cycle to cycle", 14, 56, whole=True)
-_WEIGHT = Range("Body weight (kg)", 30, 200)
+_WEIGHT = Range("Body weight (kg)", 3, 300)  # infants too
 _UNTIL = Range("Days shown", 60, 180, whole=True)
 _LYMPHODEPLETION = {"none": "none", "first": "before the first cycle", "every": "before every cycle"}
 _SCALES = {"log": "logarithmic", "linear": "linear"}
@@ -88,9 +88,7 @@ def _sliders(target: Target, model: Model) -> Iterator[Any]:
     yield ui.input_slider("again_after", _AGAIN_AFTER.label, _AGAIN_AFTER.low, _AGAIN_AFTER.high, 28, step=1)
     if LYMPHODEPLETION in model.dosing:
         yield ui.input_select("lymphodepletion", "Lymphodepletion", _LYMPHODEPLETION, selected="first")
-    yield ui.input_numeric(
-        "weight", _WEIGHT.label, _weight(target), min=_WEIGHT.low, max=_WEIGHT.high
-    )
+    yield ui.input_numeric("weight", _WEIGHT.label, _weight(target), min=_WEIGHT.low, max=_WEIGHT.high)
 
     yield ui.input_slider("until", _UNTIL.label, _UNTIL.low, _UNTIL.high, 90, step=10)
     if _can_compare(target, model):
@@ -200,7 +198,9 @@ def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: Wh
             raise KineticsError(f"The equations could not be compiled: {program.failed}")
         if not program.ready:
             reactive.invalidate_later(0.5)
-            raise KineticsError("The equations are being compiled, once: ten seconds, or minutes on a busy machine.")
+            raise KineticsError(
+                "The equations are being compiled, once: ten seconds, or minutes on a busy machine."
+            )
         return what_if.answer(choice(), compare=is_compared())
 
     def content(*more: Any) -> tuple[Any, ...]:

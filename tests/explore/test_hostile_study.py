@@ -13,12 +13,16 @@ import pytest
 
 from kinetics.study import Study, read_study
 from tests.support.browser import CHROMIUM, OFFLINE, Visit
-from tests.support.source_tree import ROOT
 
-pytest.importorskip("shiny", reason="no Shiny (pip install 'cellkinetics[explore]'): NO hostile study was shown")
+pytest.importorskip(
+    "shiny", reason="no Shiny (pip install 'cellkinetics[explore]'): NO hostile study was shown"
+)
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: NO hostile study was shown")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: NO hostile study was shown in a browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium: NO hostile study was shown in a browser"
+)
 
+ROOT = Path(__file__).parents[2]
 ATTACKS = (
     "<script>window.attacked=1</script>",
     "<img src=x onerror=window.attacked=2>",
@@ -27,7 +31,9 @@ ATTACKS = (
     "'\\\"--><svg onload=window.attacked=5>",
 )
 BEGIN = "window.attacked = 0; window.violations = [];"
-LISTEN = "document.addEventListener('securitypolicyviolation', e => window.violations.push(e.violatedDirective));"
+LISTEN = (
+    "document.addEventListener('securitypolicyviolation', e => window.violations.push(e.violatedDirective));"
+)
 
 
 def hostile(folder: Path) -> Study:
@@ -49,12 +55,12 @@ def hostile(folder: Path) -> Study:
     (folder / "dictionary.toml").write_text(text)
     for file in folder.glob("*.csv"):
         table = pd.read_csv(file)
-        table["subject"] = table["subject"].replace(dict(zip(["S01", "S02", "S03"], ATTACKS[:3], strict=True)))
+        table["subject"] = table["subject"].replace(
+            dict(zip(["S01", "S02", "S03"], ATTACKS[:3], strict=True))
+        )
         if file.stem == "events":
             table["event"] = table["event"].replace("crs", image)
             table["grading_system"] = script
-        if file.stem == "doses":
-            table["product"] = closing
         table.to_csv(file, index=False)
     return read_study(folder)
 
@@ -88,11 +94,12 @@ def attacked(visit: Visit) -> Any:
 def test_no_text_of_a_study_runs_on_any_panel(visit: Visit):
     page = visit.page
     assert attacked(visit) == [0, []]
-    visit.redrawn("course", lambda: page.evaluate("Shiny.setInputValue('events', [document.querySelector('#events option').value])"))
+    visit.redrawn("course", lambda: page.evaluate("e => Shiny.setInputValue('events', [e])", ATTACKS[1]))
     for by in page.locator("#by option").evaluate_all("options => options.map(o => o.value)")[1:3]:
         visit.redrawn("course", lambda by=by: page.select_option("#by", by))
+    choose = "subject => Shiny.setInputValue('subject', subject)"
     for subject in ATTACKS[:3]:
-        visit.redrawn("course", lambda subject=subject: page.evaluate("s => Shiny.setInputValue('subject', s)", subject))
+        visit.redrawn("course", lambda subject=subject: page.evaluate(choose, subject))
     page.locator("#subject + .selectize-control .selectize-input").click()
     page.wait_for_selector(".selectize-dropdown .option")
     for name in ("Time on study", "Response", "About"):
@@ -118,7 +125,7 @@ def test_a_script_that_came_onto_the_page_would_not_run(visit: Visit):
     visit.errors.clear()
 
 
-def test_figures_of_many_points_are_drawn_without_evaluating_texts(visit: Visit, monkeypatch: pytest.MonkeyPatch):
+def test_figures_of_many_points_are_drawn_under_the_policy(visit: Visit, monkeypatch: pytest.MonkeyPatch):
     from kinetics.explore import drawings
 
     monkeypatch.setattr(drawings, "MANY", 10)

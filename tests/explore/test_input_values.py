@@ -19,9 +19,11 @@ SPLIT = Range("Split over days", 1, 3, whole=True)
 LEVELS = list(choices_of(trial()).levels)
 
 
-@pytest.mark.parametrize("value", [10**9, 10**400, 0, 1.5, -1, float("nan"), float("inf"), None, True, "2", [2]])
+@pytest.mark.parametrize(
+    "value", [10**9, 10**400, 0, 1.5, -1, float("nan"), float("inf"), None, True, "2", [2]]
+)
 def test_a_number_that_the_page_does_not_offer_is_refused_by_name(value: Any):
-    with pytest.raises(PlanError, match="^Split over days: .* is not offered; choose a "):
+    with pytest.raises(PlanError, match=r"^Split over days: .* is not offered; choose a "):
         SPLIT.value(value)
 
 
@@ -32,9 +34,9 @@ def test_a_number_of_the_page_is_taken():
 
 @pytest.mark.parametrize("value", ["nope", None, 1, ["a"], {"a": 1}])
 def test_an_option_that_the_page_does_not_offer_is_refused_by_name(value: Any):
-    with pytest.raises(PlanError, match="^Analyte: .* is not offered"):
+    with pytest.raises(PlanError, match=r"^Analyte: .* is not offered"):
         option_of("Analyte", value, {"a": 1, "b": 2})
-    with pytest.raises(PlanError, match="^Analyte: .* is not offered"):
+    with pytest.raises(PlanError, match=r"^Analyte: .* is not offered"):
         options_of("Analyte", ["a", value], {"a": 1, "b": 2})
 
 
@@ -82,7 +84,9 @@ def reader() -> Iterator[Reader]:
         f"ws://{address.netloc}{address.path}websocket/?{address.query}", max_size=2**26, open_timeout=60
     ) as connection:
         found = Reader(connection)
-        values: dict[str, Any] = {f".clientdata_output_{name}_hidden": False for name in ("course", "what_if_status")}
+        values: dict[str, Any] = {
+            f".clientdata_output_{name}_hidden": False for name in ("course", "what_if_status")
+        }
         values |= {
             "assay": "all",
             "analyte": "car_copies",
@@ -134,7 +138,9 @@ def reader() -> Iterator[Reader]:
         ("compare", "x", False),
     ],
 )
-def test_a_slider_of_no_page_gives_a_sentence_and_no_curve(reader: Reader, name: str, value: Any, offered: Any):
+def test_a_slider_of_no_page_gives_a_sentence_and_no_curve(
+    reader: Reader, name: str, value: Any, offered: Any
+):
     refused = reader.sent("what_if_status", "update", **{name: value})["html"]
     assert "is not offered; " in refused
     assert "200 new patients" not in refused
@@ -155,6 +161,8 @@ def test_a_slider_of_no_page_gives_a_sentence_and_no_curve(reader: Reader, name:
         ("routes", ["by mouth"], ["hepatic_artery", "iv"]),
     ],
 )
-def test_a_filter_of_no_page_gives_a_sentence_and_no_curve(reader: Reader, name: str, value: Any, offered: Any):
+def test_a_filter_of_no_page_gives_a_sentence_and_no_curve(
+    reader: Reader, name: str, value: Any, offered: Any
+):
     assert "is not offered; " in reader.sent("course", "update", **{name: value})["figure"]
     assert "SYNTHETIC DATA" in reader.sent("course", "update", **{name: offered})["figure"]

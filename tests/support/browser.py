@@ -37,7 +37,9 @@ class Visit:
         before = self.drawn(name)
         act()
         end = time.monotonic() + WAIT / 1000
-        while self.drawn(name) <= before:  # wait_for_function evaluates a text, which the page's policy forbids
+        while (
+            self.drawn(name) <= before
+        ):  # wait_for_function evaluates a text, which the page's policy forbids
             assert time.monotonic() < end, f"{name} was not drawn again"
             self.page.wait_for_timeout(10)
 
