@@ -22,7 +22,7 @@ from kinetics.explore.guard import Guard, new_key
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import WhatIf
 
-__all__ = ["HOST", "Serving", "serving"]
+__all__ = ["HOST", "Serving", "leading_to", "serving"]
 
 HOST = "127.0.0.1"
 _MOST_MESSAGE = 2**20  # bytes of a message from a browser; all inputs of 1,000 subjects have less
