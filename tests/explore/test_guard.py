@@ -149,9 +149,11 @@ def test_the_key_is_in_no_command_line(monkeypatch: pytest.MonkeyPatch):
     serving = serve.serving(target_of("theophylline"))
 
     def open_browser(address: str) -> None:
-        file = Path(address.removeprefix("file://"))
-        opened.append((address, file.stat().st_mode & 0o777, file.read_text()))
-        serving.server.should_exit = True
+        try:
+            file = Path(address.removeprefix("file://"))
+            opened.append((address, file.stat().st_mode & 0o777, file.read_text()))
+        finally:
+            serving.server.should_exit = True
 
     monkeypatch.setattr(serve.webbrowser, "open", open_browser)
     serving.run(browser=True)
