@@ -7,7 +7,7 @@ import socket
 import tempfile
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -40,14 +40,15 @@ class Serving:
     def run(self, *, browser: bool, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until interrupted; when the page can be loaded, call `ready` and open a `browser`."""
 
-        def announce(page: Path) -> None:
+        def announce(page: Path | None) -> None:
             while not self.server.started:
                 sleep(0.05)
             ready()
-            if browser:
+            if page is not None:
                 webbrowser.open(page.as_uri())
 
-        with leading_to(self.url) as page, suppress(KeyboardInterrupt):
+        leading = leading_to(self.url) if browser else nullcontext()
+        with leading as page, suppress(KeyboardInterrupt):
             Thread(target=announce, args=(page,), daemon=True).start()
             self.server.run(sockets=[self.socket])
 
