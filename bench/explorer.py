@@ -1,14 +1,21 @@
 """How long a reader of the explorer waits: `python -m bench.explorer [folder for pictures]`
 
-In headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the model
-of 20 states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over, values
-moved by 30 %: SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to
+`python -m bench.explorer --clients 20` measures only many readers at once, without a browser: each opens the
+synthetic trial's page, then all change it at the same moment, in the ways of CHANGES in turn.
+
+Else, in headless Chromium, from the last movement of the mouse to the redrawn figure: what-if sliders of the
+model of 20 states with 200 new patients, and the page of 1,000 patients (the synthetic trial 84 times over,
+values moved by 30 %: SYNTHETIC): opening, a logarithmic axis, one analyte, one subject. Written to
 bench/explorer.json; pictures to look at.
 """
 
+import asyncio
 import json
+import os
 import shutil
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,12 +24,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
 from playwright.sync_api import sync_playwright
+from websockets.asyncio.client import connect
 
 import kinetics as kn
+from kinetics.explore.selection import choices_of
 from kinetics.explore.serve import serving
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import WhatIf
@@ -65,6 +75,79 @@ def opened(target: Target, what_if: WhatIf | None) -> Iterator[tuple[Visit, floa
         browser.close()
     server.server.should_exit = True
     thread.join(10)
+
+
+# what the page of the synthetic trial sends at first, and the changes of its readers
+FIRST: dict[str, Any] = {
+    "assay": "all",
+    "analyte": "car_copies",
+    "scale": "log",
+    "per_kg": False,
+    "by": "dose_level",
+    "subject": "every subject",
+    "below": ["il6", "ifn_gamma"],
+    "events": ["crs"],
+    ".clientdata_output_course_hidden": False,
+    ".clientdata_output_swimmer_hidden": True,
+    ".clientdata_output_waterfall_hidden": True,
+}
+CHANGES: tuple[dict[str, Any], ...] = (
+    {"scale": "linear"},
+    {"per_kg": True},
+    {"subject": "S05"},
+    {"analyte": "nk_cells"},
+    {"below": ["il6"]},
+)
+
+
+async def reader(url: str, change: dict[str, Any], opened: asyncio.Barrier) -> list[float]:
+    """The seconds of one reader to its first figure, and from its change to the new one."""
+    address = urlsplit(url)
+    socket = f"ws://{address.netloc}{address.path}websocket/?{address.query}"
+    study = kn.read_study(TRIAL)
+    filters = choices_of(study)
+    first = FIRST | {name: list(getattr(filters, name)) for name in ("levels", "routes", "products")}
+    seconds = []
+    options: dict[str, Any] = {"max_size": 2**27, "open_timeout": 600, "ping_timeout": None}
+    async with connect(socket, **options) as connection:
+        for method, data in (("init", first), ("update", change)):
+            begun = time.perf_counter()
+            await connection.send(json.dumps({"method": method, "data": data}))
+            async for message in connection:
+                if '"course": {' in str(message):
+                    break
+            seconds.append(time.perf_counter() - begun)
+            await opened.wait()
+    return seconds
+
+
+async def readers(url: str, number: int) -> list[list[float]]:
+    opened = asyncio.Barrier(number)
+    return await asyncio.gather(*(reader(url, CHANGES[i % len(CHANGES)], opened) for i in range(number)))
+
+
+def clients(number: int) -> dict[str, Any]:
+    """Seconds to the first figure and to a changed one of many readers at once, and the server's memory."""
+    command = [sys.executable, "-m", "kinetics.cli", "explore", TRIAL, "--no-browser", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    printed = ""
+    while not printed.endswith("}\n"):
+        printed += server.stdout.readline()
+    try:
+        seconds = asyncio.run(readers(json.loads(printed)["url"], number))
+        status = Path(f"/proc/{server.pid}/status").read_text()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return {
+        "clients": number,
+        "first_figure": summary([first for first, _ in seconds]),
+        "changed_figure": summary([changed for _, changed in seconds]),
+        "peak_megabytes": int(peak.split()[1]) // 1024,
+        "load_average": round(os.getloadavg()[0], 1),
+    }
 
 
 def waited(visit: Visit, figure: str, act: Callable[[], Any]) -> float:
@@ -115,11 +198,18 @@ def summary(seconds: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
+    if "--clients" in sys.argv:
+        facts = {"clients": clients(int(sys.argv[sys.argv.index("--clients") + 1]))}
+        print(json.dumps(facts, indent=1))
+        written = json.loads((ROOT / "bench" / "explorer.json").read_text())
+        write_atomic(ROOT / "bench" / "explorer.json", json.dumps(written | facts, indent=1) + "\n")
+        return
     pictures = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "explorer"
     pictures.mkdir(parents=True, exist_ok=True)
     facts = {"what_if": sliders(pictures), "thousand_patients": thousand(pictures)}
     print(json.dumps(facts, indent=1))
-    write_atomic(ROOT / "bench" / "explorer.json", json.dumps(facts, indent=1) + "\n")
+    written = json.loads((ROOT / "bench" / "explorer.json").read_text())
+    write_atomic(ROOT / "bench" / "explorer.json", json.dumps(written | facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

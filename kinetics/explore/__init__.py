@@ -6,6 +6,8 @@ app: the page, put together from the panels that follow.
 data_panel: the measured curves, with filters. response_panel: time on study and response.
 what_if_panel: sliders for a regimen, and the curves and numbers that it would give.
 figure_output: a Plotly figure as an output of a Shiny page.
+drawings: the latest figures, shared by all readers.
+input_values: the values of the inputs, checked on the server.
 selection: the subjects that the filters leave.
 course: the figure of measured curves and graded events. crowd: the same for many subjects.
 subject_bands: the predicted bands of one subject.

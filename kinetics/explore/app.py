@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from threading import Thread
 from typing import Any
 
 from shiny import App, Inputs, Outputs, Session, reactive, render, ui
 
 from kinetics.explore.data_panel import data_panel, serve_data, serve_selection
+from kinetics.explore.drawings import Drawings
 from kinetics.explore.figure_output import files
 from kinetics.explore.response_panel import response_panels, serve_responses
 from kinetics.explore.subject_bands import SubjectBands
@@ -15,7 +19,9 @@ from kinetics.explore.target import Target
 from kinetics.explore.what_if import Choice, Course, WhatIf, products_of
 from kinetics.explore.what_if_panel import serve_what_if, what_if_panel
 
-__all__ = ["explorer"]
+__all__ = ["explorer", "scripts_of_page"]
+
+_SCRIPT = re.compile(r"<script(?![^>]*\b(?:src|type)=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
 def explorer(target: Target, what_if: WhatIf | None = None) -> App:
@@ -30,17 +36,34 @@ def explorer(target: Target, what_if: WhatIf | None = None) -> App:
     bands = None
     if target.fit is not None and what_if is not None:
         bands = SubjectBands(target.fit, what_if.program)
+    drawings = Drawings()  # of all sessions
     Thread(target=_prepare, args=(target, what_if), daemon=True, name="prepare").start()
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
         selected_study = serve_selection(input, target)
-        serve_data(input, target, selected_study, bands)
-        serve_responses(input, target, selected_study)
+        serve_data(input, target, drawings, selected_study, bands)
+        serve_responses(input, drawings, selected_study)
         if what_if is not None:
-            serve_what_if(input, target, what_if)
+            serve_what_if(input, target, drawings, what_if)
         _serve_labels(target)
 
     return App(_page(target), server)
+
+
+def scripts_of_page() -> list[str]:
+    """The hashes ('sha256-...') of the scripts that Shiny writes between the tags of a page.
+
+    They are those of a page that has nothing of a study, so a script out of a study's texts is not among
+    them.
+    """
+    blank = ui.page_navbar(
+        ui.nav_panel("", ui.layout_sidebar(ui.sidebar("")), value="blank"),
+        title="",
+        header=files(),
+        theme=ui.Theme("bootstrap"),
+    )
+    scripts = _SCRIPT.findall(str(App(blank, None).ui["html"]))  # pyright: ignore[reportIndexIssue, reportCallIssue, reportArgumentType]
+    return [f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}" for script in scripts]
 
 
 def _prepare(target: Target, what_if: WhatIf | None) -> None:

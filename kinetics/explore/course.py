@@ -90,10 +90,12 @@ class Bands:
 
 @dataclass
 class _Remarks:
-    """Collected while the panels are drawn: notes for the footer, and the kind of every record drawn."""
+    """Collected while the panels are drawn: notes, the kind of every record drawn, and counts."""
 
     notes: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
+    subjects: dict[str, int] = field(default_factory=dict)  # analyte -> subjects in colour
+    below: dict[str, int] = field(default_factory=dict)  # analyte -> their records below the LLOQ
 
     def note(self, text: str) -> None:
         """Add a note unless it is there already."""
@@ -226,6 +228,9 @@ def _add_panel(
     axis = value_axis(span, log=view.log)
     figure.update_yaxes(title_text=_title(study, analyte, view, short=row > 1), **axis, **where)
     remarks.kinds += list(drawn["kind"])
+    counted = rows_where(drawn, "subject", view.subject) if view.subject else drawn
+    remarks.subjects[analyte] = counted["subject"].nunique()
+    remarks.below[analyte] = int((counted["kind"] == "below").sum())
     for note in zero_note(drawn):
         remarks.note(note)
     return ends
@@ -384,13 +389,19 @@ def _title(study: Study, analyte: str, view: View, *, short: bool) -> str:
 
 def _finish(figure: Figure, study: Study, view: View, *, label: str, remarks: _Remarks, height: int) -> None:
     """Give the figure its title, subtitle, notes and legends."""
-    subjects = study.observed(view.analyte)["subject"].nunique()
-    subtitle = f"{subjects} subjects"
-    below = remarks.kinds.count("below")
+    subtitle = _count(remarks.subjects[view.analyte], "subject")
+    below = remarks.below[view.analyte]
     if below:
-        subtitle += f", {below} records below the LLOQ"
+        subtitle += f", {_count(below, 'record')} below the LLOQ"
     if view.filtered:
         subtitle += f"; {view.filtered}"
+    lower = [
+        f"{study.analytes[analyte].label} {number}"
+        for analyte, number in remarks.below.items()
+        if number and analyte != view.analyte
+    ]
+    if lower:
+        remarks.note(f"Records below the LLOQ in the lower panels: {', '.join(lower)}.")
     title = f"{study.analytes[view.analyte].label}: {view.subject or 'every subject'}"
     finish(figure, study, title=title, subtitle=subtitle, notes=remarks.notes, height=height + 180)
     corner = {"x": 1.01, "xanchor": "left", "font": {"size": 12}, "itemwidth": 40}
@@ -398,3 +409,8 @@ def _finish(figure: Figure, study: Study, view: View, *, label: str, remarks: _R
         legend={"title": {"text": view.subject or label}, "y": 1, "yanchor": "top", **corner},
         legend2={"title": {"text": "Records"}, "y": 0, "yanchor": "bottom", **corner},
     )
+
+
+def _count(number: int, noun: str) -> str:
+    """A number and its noun: "1 record", "2 records"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

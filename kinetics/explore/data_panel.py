@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from plotly.graph_objects import Figure
@@ -10,17 +11,21 @@ from shiny import Inputs, reactive, render, ui
 
 from kinetics.errors import KineticsError
 from kinetics.explore.course import Bands, View, plot_course, shown_records
+from kinetics.explore.drawings import Drawing, Drawings
 from kinetics.explore.figure_output import figure_output, render_figure, save_buttons, words
+from kinetics.explore.input_values import option_of, options_of, switch_of
 from kinetics.explore.selection import Choices, Selection, choices_of, selected
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
-from kinetics.plot import groupings
+from kinetics.plot import groupings, product_name
 from kinetics.spreadsheets import shown_csv_text
 from kinetics.study import Study
 
 __all__ = ["data_panel", "serve_data", "serve_selection"]
 
 EVERYONE = "every subject"
+_SCALES = {"log": "logarithmic", "linear": "linear"}
+_FILTERS = {"levels": "", "routes": "Route", "products": "Product"}  # "": the name of the levels
 _BELOW = ("il6", "ifn_gamma")  # analytes drawn below at first, if the study has them
 
 
@@ -33,7 +38,7 @@ def data_panel(target: Target) -> Any:
     filters = [
         ui.input_select("assay", "Assay", ["all", *choices.assays]),
         ui.input_select("analyte", "Analyte", _labels(study, "all")),
-        ui.input_radio_buttons("scale", "Axis", {"log": "logarithmic", "linear": "linear"}, inline=True),
+        ui.input_radio_buttons("scale", "Axis", _SCALES, inline=True),
         ui.input_switch("per_kg", "Per 10⁶ cells/kg infused"),
         *_group_filters(choices),
         ui.input_select("by", "Colour by", groupings(study)),
@@ -61,14 +66,17 @@ def data_panel(target: Target) -> Any:
 
 def _group_filters(choices: Choices) -> Iterator[Any]:
     """A filter each for levels, routes and products, where there is more than one to choose from."""
-    for name, label, options in (
-        ("levels", choices.level_label, choices.levels),
-        ("routes", "Route", choices.routes),
-        ("products", "Product", choices.products),
-    ):
+    for name, label in _FILTERS.items():
+        options = getattr(choices, name)
         if len(options) > 1:
-            labels = {option: option.replace("_", " ") for option in options}
+            labels = {option: _option_name(name, option) for option in options}
+            label = label or choices.level_label
             yield ui.input_checkbox_group(name, label, labels, selected=list(options))
+
+
+def _option_name(name: str, option: str) -> str:
+    """An option of a filter as the page shows it."""
+    return product_name(option) if name == "products" else option.replace("_", " ")
 
 
 def _labels(study: Study, assay: str) -> dict[str, str]:
@@ -77,51 +85,49 @@ def _labels(study: Study, assay: str) -> dict[str, str]:
 
 
 def serve_selection(input: Inputs, target: Target) -> Any:
-    """A reactive function that returns the study of the subjects selected, and the selection in words.
+    """A reactive function that returns the study of the subjects selected, and the selection.
 
-    It raises KineticsError where no subject is left.
+    It raises KineticsError where no subject is left, or for a value that the page does not offer.
     """
     choices = choices_of(target.study)
 
     @reactive.calc
-    def selected_study() -> tuple[Study, str]:
+    def selected_study() -> tuple[Study, Selection]:
         ticked: dict[str, tuple[str, ...]] = {}
-        for name in ("levels", "routes", "products"):
+        for name, label in _FILTERS.items():
             options = getattr(choices, name)
-            values = tuple(input[name]()) if len(options) > 1 else options
+            values = options
+            if len(options) > 1:
+                values = options_of(label or choices.level_label, input[name](), options)
             if not values:
                 raise KineticsError(f"No {name.removesuffix('s')} is ticked: tick one to see its subjects.")
-            ticked[name] = () if set(values) == set(options) else values
+            ticked[name] = () if set(values) == set(options) else tuple(v for v in options if v in values)
         selection = Selection(**ticked)
         study = selected(target.study, selection)
         if not len(study.subjects):
             raise KineticsError(f"No subject is left: {selection}. Tick more.")
-        return study, str(selection)
+        return study, selection
 
     return selected_study
 
 
-def serve_data(input: Inputs, target: Target, selected_study: Any, bands: SubjectBands | None) -> None:
+def serve_data(
+    input: Inputs, target: Target, drawings: Drawings, selected_study: Any, bands: SubjectBands | None
+) -> None:
     """Serve the figure, its files, and the analytes that the chosen assay leaves to choose from."""
+    assays = ["all", *choices_of(target.study).assays]
 
     @reactive.effect
     @reactive.event(input.assay, ignore_init=True)
     def _() -> None:
-        ui.update_select("analyte", choices=_labels(target.study, input.assay()))
+        with suppress(KineticsError):  # an assay that the page does not offer changes nothing
+            assay = option_of("Assay", input.assay(), assays)
+            ui.update_select("analyte", choices=_labels(target.study, assay))
 
     @reactive.calc
     def view() -> View:
-        _, filtered = selected_study()
-        return View(
-            analyte=input.analyte(),
-            below=tuple(input.below()),
-            events=tuple(input.events()),
-            by=input.by(),
-            subject="" if input.subject() == EVERYONE else input.subject(),
-            log=input.scale() == "log",
-            per_kg=input.per_kg(),
-            filtered=filtered,
-        )
+        _, selection = selected_study()
+        return _view_of(input, target.study, selection)
 
     @reactive.calc
     def predictions() -> Mapping[str, Bands]:
@@ -139,18 +145,42 @@ def serve_data(input: Inputs, target: Target, selected_study: Any, bands: Subjec
         source = f"{target.source}, without residual error ({', '.join(target.labels).lower()})"
         return plot_course(study, view(), predictions(), source=source)
 
+    def drawing() -> Drawing:
+        _, selection = selected_study()
+        content = ("course", selection, view(), tuple(predictions()), tuple(target.labels))
+        return drawings.of(content, figure)
+
     @render_figure
-    def course() -> Figure:
+    def course() -> Drawing:
         try:
-            return figure()
+            return drawing()
         except KineticsError as error:
             return words(str(error))
 
     @render.text
     def course_status() -> str:
-        return _status(target, bands, view().subject)
+        try:
+            return _status(target, bands, view().subject)
+        except KineticsError:
+            return ""  # the figure's place has the error
 
     _serve_files(target, selected_study, view, figure)
+
+
+def _view_of(input: Inputs, study: Study, selection: Selection) -> View:
+    """What the inputs ask for. PlanError for a value that the page does not offer."""
+    subject = option_of("One subject", input.subject(), [EVERYONE, *study.subject_ids])
+    events = [str(event) for event in study.events["event"].unique()]
+    return View(
+        analyte=option_of("Analyte", input.analyte(), study.analytes),
+        below=options_of("Below, on the same days", input.below(), study.analytes),
+        events=options_of("Graded events", input.events(), events),
+        by=option_of("Colour by", input.by(), groupings(study)),
+        subject="" if subject == EVERYONE else subject,
+        log=option_of("Axis", input.scale(), _SCALES) == "log",
+        per_kg=switch_of("Per 10⁶ cells/kg infused", input.per_kg()),
+        filtered=str(selection),
+    )
 
 
 def _status(target: Target, bands: SubjectBands | None, subject: str) -> str:

@@ -9,15 +9,14 @@ from typing import Any
 import plotly
 from htmltools import HTMLDependency, Tag, div
 from plotly.graph_objects import Figure
-from plotly.io import to_json
 from shiny import ui
 from shiny.render.renderer import Renderer
 
+from kinetics.explore.drawings import Drawing
 from kinetics.plot import FIGURE_CONFIG
 
-__all__ = ["MANY", "figure_output", "files", "light", "render_figure", "save_buttons", "words"]
+__all__ = ["figure_output", "files", "render_figure", "save_buttons", "words"]
 
-MANY = 3000  # number of points above which a figure is drawn by WebGL
 _HERE = Path(__file__).parent / "www"
 _PLOTLY = Path(plotly.__file__).parent / "package_data"
 
@@ -55,35 +54,19 @@ def save_buttons(name: str, title: str) -> list[Tag]:
     ]
 
 
-class render_figure(Renderer[Figure]):
-    """Render the figure that a function returns; the zoom is kept as long as the title stays the same."""
+class render_figure(Renderer[Any]):
+    """Render the `Drawing` that a function returns; the zoom is kept as long as the title stays the same."""
 
     def auto_output_ui(self) -> Tag:
         return figure_output(self.output_id)
 
-    async def transform(self, value: Figure) -> dict[str, Any]:
-        """The figure as JSON, set to be drawn by WebGL if it has many points."""
-        title = str(value.layout.title.text)  # pyright: ignore[reportAttributeAccessIssue]
-        return {"figure": to_json(light(value)), "config": FIGURE_CONFIG, "revision": title}
+    async def transform(self, value: Drawing) -> dict[str, Any]:
+        """The drawing as the page's script takes it."""
+        return {"figure": value.json, "config": FIGURE_CONFIG, "revision": value.title}
 
 
-def light(value: Figure) -> Figure:
-    """The figure itself, or, if it has more than MANY points, a copy whose scatters are drawn by WebGL."""
-    traces: Any = value.select_traces(selector={"type": "scatter"})
-    points = sum(len(trace.x) for trace in traces if trace.x is not None)
-    if points <= MANY:
-        return value
-    content: dict[str, Any] = value.to_dict()
-    for trace in content["data"]:
-        if trace.get("type") != "scatter" or trace.get("fill") is not None:
-            continue
-        trace["type"] = "scattergl"
-        trace.pop("cliponaxis", None)
-    return Figure(content)
-
-
-def words(text: str) -> Figure:
-    """An empty figure with a text that says why there is nothing to draw."""
+def words(text: str) -> Drawing:
+    """The drawing of an empty figure with a text that says why there is nothing to draw."""
     figure = Figure(
         layout={"height": 160, "paper_bgcolor": "white", "plot_bgcolor": "white", "title": {"text": ""}}
     )
@@ -97,4 +80,4 @@ def words(text: str) -> Figure:
         showarrow=False,
         align="left",
     )
-    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return Drawing.of(figure.update_xaxes(visible=False).update_yaxes(visible=False))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from plotly.graph_objects import Figure
 from shiny import Inputs, reactive, render, ui
 
 from kinetics.errors import KineticsError, StudyError
+from kinetics.explore.drawings import Drawing, Drawings
 from kinetics.explore.figure_output import figure_output, render_figure, save_buttons, words
-from kinetics.explore.selection import study_of_subjects
+from kinetics.explore.input_values import option_of
+from kinetics.explore.selection import Selection, study_of_subjects
 from kinetics.explore.target import Target
 from kinetics.plot import groupings, plot_swimmer, plot_waterfall
 from kinetics.study import Study
@@ -29,10 +30,12 @@ def response_panels(target: Target) -> list[Any]:
             ui.output_ui("swimmer_pages"),
             class_="kinetics-tools",
         ),
+        ui.output_text("swimmer_status"),
         figure_output("swimmer"),
     ]
     waterfall = [
         ui.div(*save_buttons("waterfall", f"{name}-waterfall"), class_="kinetics-tools"),
+        ui.output_text("waterfall_status"),
         figure_output("waterfall"),
     ]
     return [
@@ -41,8 +44,23 @@ def response_panels(target: Target) -> list[Any]:
     ]
 
 
-def serve_responses(input: Inputs, target: Target, selected_study: Any) -> None:
+def serve_responses(input: Inputs, drawings: Drawings, selected_study: Any) -> None:
     """Serve both figures, for the subjects that the filters leave."""
+
+    def status() -> str:
+        try:
+            _, selection = selected_study()
+        except KineticsError:
+            return ""  # the figure's place has the error
+        return _status(selection)
+
+    @render.text
+    def swimmer_status() -> str:
+        return status()
+
+    @render.text
+    def waterfall_status() -> str:
+        return status()
 
     @reactive.calc
     def number_of_subjects() -> int:
@@ -55,7 +73,10 @@ def serve_responses(input: Inputs, target: Target, selected_study: Any) -> None:
 
     @render.ui
     def swimmer_pages() -> Any:
-        if pages() < 2:
+        try:
+            if pages() < 2:
+                return None
+        except KineticsError:
             return None
         labels = {}
         for page in range(pages()):
@@ -64,24 +85,35 @@ def serve_responses(input: Inputs, target: Target, selected_study: Any) -> None:
         return ui.input_select("swimmer_page", None, labels)
 
     @render_figure
-    def swimmer() -> Figure:
+    def swimmer() -> Drawing:
         try:
-            study, _ = selected_study()
-            page = int(input.swimmer_page()) if pages() > 1 else 0
-            return plot_swimmer(_page_of(study, page), by=next(iter(groupings(study))))
+            study, selection = selected_study()
+            page = 0
+            if pages() > 1:
+                options = [str(page) for page in range(pages())]
+                page = int(option_of("The page of subjects", input.swimmer_page(), options))
+            by = next(iter(groupings(study)))
+            return drawings.of(
+                ("swimmer", selection, page), lambda: plot_swimmer(_page_of(study, page), by=by)
+            )
         except KineticsError as error:
             return words(str(error))
 
     @render_figure
-    def waterfall() -> Figure:
+    def waterfall() -> Drawing:
         try:
-            study, _ = selected_study()
+            study, selection = selected_study()
             by = "dose_level" if "dose_level" in study.covariates else study.covariates[0]
-            return plot_waterfall(study, by=by)
+            return drawings.of(("waterfall", selection), lambda: plot_waterfall(study, by=by))
         except StudyError as error:
             return words(f"No waterfall: {error.problems[0].what}; {error.problems[0].remedy}.")
         except (KineticsError, IndexError, ValueError) as error:
             return words(f"No waterfall: {error}.")
+
+
+def _status(selection: Selection) -> str:
+    """A sentence on the filters, which are on another panel; "" if all subjects are drawn."""
+    return f"Filtered on the panel Kinetics: {selection}." if str(selection) else ""
 
 
 def _page_of(study: Study, page: int) -> Study:

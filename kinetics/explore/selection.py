@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pandas import DataFrame
 
@@ -50,8 +51,9 @@ def choices_of(study: Study) -> Choices:
     )
 
 
+@lru_cache(maxsize=8)
 def selected(study: Study, selection: Selection) -> Study:
-    """The study of the selected subjects."""
+    """The study of the selected subjects. The latest are kept: readers who select the same share it."""
     groups = group_subjects(study, next(iter(groupings(study))))
     subjects = list(study.subject_ids)
     if selection.levels:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 import webbrowser
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 from threading import Thread
 from time import sleep
 
 import uvicorn
 
 from kinetics.errors import KineticsError
-from kinetics.explore.app import explorer
+from kinetics.explore.app import explorer, scripts_of_page
 from kinetics.explore.guard import Guard, new_key
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import WhatIf
 
-__all__ = ["HOST", "Serving", "serving"]
+__all__ = ["HOST", "Serving", "leading_to", "serving"]
 
 HOST = "127.0.0.1"
+_MOST_MESSAGE = 2**20  # bytes of a message from a browser; all inputs of 1,000 subjects have less
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +40,41 @@ class Serving:
     def run(self, *, browser: bool, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until interrupted; when the page can be loaded, call `ready` and open a `browser`."""
 
-        def announce() -> None:
+        def announce(page: Path | None) -> None:
             while not self.server.started:
                 sleep(0.05)
             ready()
-            if browser:
-                webbrowser.open(self.url)
+            if page is not None:
+                webbrowser.open(page.as_uri())
 
-        Thread(target=announce, daemon=True).start()
-        with suppress(KeyboardInterrupt):
+        leading = leading_to(self.url) if browser else nullcontext()
+        with leading as page, suppress(KeyboardInterrupt):
+            Thread(target=announce, args=(page,), daemon=True).start()
             self.server.run(sockets=[self.socket])
+
+
+@contextmanager
+def leading_to(url: str) -> Iterator[Path]:
+    """A page that leads to the address, in a file that only this user can read; it is removed at the end.
+
+    A browser gets the file's name. The address itself would be in its command line, where every user of the
+    machine can read it, key and all.
+    """
+    link = escape(url)
+    text = (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>kinetics explore</title>'
+        '<meta name="referrer" content="no-referrer">'
+        f'<meta http-equiv="refresh" content="0; url={link}"></head>'
+        f'<body><a href="{link}">The explorer</a></body></html>\n'
+    )
+    descriptor, name = tempfile.mkstemp(prefix="kinetics-explore-", suffix=".html")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        yield Path(name)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Serving:
@@ -63,6 +93,6 @@ def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Ser
         ) from None
     port = listener.getsockname()[1]
     key = new_key()
-    app = Guard(explorer(target, what_if), key)
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", ws_max_size=2**26)
-    return Serving(f"http://{HOST}:{port}/?key={key}", port, uvicorn.Server(config), listener)
+    guard = Guard(explorer(target, what_if), key, scripts_of_page())
+    config = uvicorn.Config(guard, log_level="warning", lifespan="on", ws_max_size=_MOST_MESSAGE)
+    return Serving(f"http://{HOST}:{port}{guard.path}?key={key}", port, uvicorn.Server(config), listener)

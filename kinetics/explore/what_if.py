@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from time import perf_counter
 
 import numpy as np
@@ -41,6 +41,7 @@ __all__ = [
 
 ROUTES = ("hepatic_artery", "iv", "portal_vein")
 OTHER_ROUTE = {"iv": "hepatic_artery", "hepatic_artery": "iv", "portal_vein": "iv"}  # the one to compare with
+_ANSWERS = 16  # the latest answers kept, of about a megabyte each
 WINDOW = 28.0  # days of the areas
 LYMPHODEPLETION = "lymphodepletion/iv"
 
@@ -159,6 +160,7 @@ class WhatIf:
         self.people = NewPatients(model, fit)
         self.program = program or Program(model, fit)
         self._lanes: dict[tuple[float, ...], Lanes] = {}
+        self._kept_answer = lru_cache(maxsize=_ANSWERS)(self._answer)
 
     @cached_property
     def amount_matters(self) -> bool:
@@ -211,7 +213,13 @@ class WhatIf:
         return self._lanes[key]
 
     def answer(self, choice: Choice, *, compare: bool = True) -> Answer:
-        """The answer for the chosen regimen and, to `compare`, for the other route if the model has both."""
+        """The answer for the chosen regimen and, to `compare`, for the other route if the model has both.
+
+        The latest answers are kept, so readers with the same sliders share one.
+        """
+        return self._kept_answer(choice, compare)
+
+    def _answer(self, choice: Choice, compare: bool) -> Answer:
         clock = perf_counter()
         lanes = self.lanes(choice)
         regimens = {"chosen": regimen_of(choice)}

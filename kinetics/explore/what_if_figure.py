@@ -124,7 +124,7 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
     """Median and 90 % interval over new patients of peak and AUC 0-28 d.
 
     One row for each site of a product that is given, and for each of `outputs`. "other / chosen" is the ratio
-    of the areas by both routes in the same patient; it is "" if there is one route only.
+    of the areas by both routes in the same patient; the columns of the other route are there only if it is.
     """
     outputs_by_label = [
         (f"{product_name(product)}, {site}", output)
@@ -139,22 +139,17 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
         numbers = answer.numbers[answer.numbers["output"] == output].set_index("patient")
         chosen = numbers[numbers["route"] == "chosen"]
         other = numbers[numbers["route"] == "other"]
-        other_area = ""
-        ratio = ""
+        row = {
+            "what": label,
+            "unit": unit_text(model.outputs[output].unit),
+            "peak": _interval(chosen["peak"]),
+            "peak day": _interval(chosen["peak_day"]),
+            "AUC 0–28 d": _interval(chosen["auc_28d"]),
+        }
         if (answer.numbers["route"] == "other").any():
-            other_area = _interval(other["auc_28d"])
-            ratio = _interval(other["auc_28d"] / chosen["auc_28d"])
-        rows.append(
-            {
-                "what": label,
-                "unit": unit_text(model.outputs[output].unit),
-                "peak": _interval(chosen["peak"]),
-                "peak day": _interval(chosen["peak_day"]),
-                "AUC 0–28 d": _interval(chosen["auc_28d"]),
-                "other route, AUC": other_area,
-                "other / chosen": ratio,
-            }
-        )
+            row["other route, AUC"] = _interval(other["auc_28d"])
+            row["other / chosen"] = _interval(other["auc_28d"] / chosen["auc_28d"])
+        rows.append(row)
     return DataFrame(rows)
 
 

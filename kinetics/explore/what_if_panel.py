@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from plotly.graph_objects import Figure
 from shiny import Inputs, reactive, render, ui
 
 from kinetics.errors import KineticsError
+from kinetics.explore.drawings import Drawing, Drawings
 from kinetics.explore.figure_output import figure_output, render_figure, save_buttons, words
+from kinetics.explore.input_values import Range, option_of, options_of, switch_of
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import (
     LYMPHODEPLETION,
@@ -31,6 +32,16 @@ __all__ = ["serve_what_if", "what_if_panel"]
 
 _SHOWN = ("copies", "transgenes", "cells", "il6", "lesions")  # outputs drawn at first, if the model has them
 _START = {"car_t": 11}  # study day on which this product begins at first, if another one is given before
+
+# what the sliders and selections offer, and what the server takes from a browser
+_AMOUNT = Range("Cells/kg in a cycle, power of ten", 5, 9)
+_SPLIT = Range("Split over days", 1, 3, whole=True)
+_START_DAY = Range("First day", 0, 28, whole=True)
+_AGAIN_AFTER = Range("Days from cycle to cycle", 14, 56, whole=True)
+_WEIGHT = Range("Body weight (kg)", 3, 300)  # infants too
+_UNTIL = Range("Days shown", 60, 180, whole=True)
+_LYMPHODEPLETION = {"none": "none", "first": "before the first cycle", "every": "before every cycle"}
+_SCALES = {"log": "logarithmic", "linear": "linear"}
 _BOTH_ROUTES = {"iv", "hepatic_artery"}  # the routes that can be compared
 
 
@@ -74,18 +85,15 @@ def _sliders(target: Target, model: Model) -> Iterator[Any]:
 
     yield ui.tags.h6("Course", class_="mt-2 mb-1")
     yield ui.input_switch("again", "Second cycle", False)
-    yield ui.input_slider("again_after", "Days from cycle to cycle", 14, 56, 28, step=1)
+    yield ui.input_slider("again_after", _AGAIN_AFTER.label, _AGAIN_AFTER.low, _AGAIN_AFTER.high, 28, step=1)
     if LYMPHODEPLETION in model.dosing:
-        labels = {"none": "none", "first": "before the first cycle", "every": "before every cycle"}
-        yield ui.input_select("lymphodepletion", "Lymphodepletion", labels, selected="first")
-    yield ui.input_numeric("weight", "Body weight (kg)", _weight(target), min=30, max=200)
+        yield ui.input_select("lymphodepletion", "Lymphodepletion", _LYMPHODEPLETION, selected="first")
+    yield ui.input_numeric("weight", _WEIGHT.label, _weight(target), min=_WEIGHT.low, max=_WEIGHT.high)
 
-    yield ui.input_slider("until", "Days shown", 60, 180, 90, step=10)
+    yield ui.input_slider("until", _UNTIL.label, _UNTIL.low, _UNTIL.high, 90, step=10)
     if _can_compare(target, model):
         yield ui.input_switch("compare", "The other route beside it", True)
-    yield ui.input_radio_buttons(
-        "what_if_scale", "Axis", {"log": "logarithmic", "linear": "linear"}, inline=True
-    )
+    yield ui.input_radio_buttons("what_if_scale", "Axis", _SCALES, inline=True)
     labels = {name: short_label(model, name) for name in model.outputs}
     shown = [name for name in _SHOWN if name in labels]
     if "copies" in shown and "transgenes" in shown:
@@ -102,15 +110,17 @@ def _product_sliders(model: Model, product: str, is_second: bool) -> Iterator[An
     yield ui.tags.h6(name, class_="mt-2 mb-1")
     yield ui.input_switch(f"given_{product}", f"{name} given", True)
     yield ui.input_slider(
-        f"amount_{product}", "Cells/kg in a cycle, power of ten", 5, 9, value=7.5, step=0.05, pre="10^"
+        f"amount_{product}", _AMOUNT.label, _AMOUNT.low, _AMOUNT.high, value=7.5, step=0.05, pre="10^"
     )
     if routes:
         route = "hepatic_artery" if "hepatic_artery" in routes and not is_second else "iv"
         labels = {option: option.replace("_", " ") for option in routes}
         yield ui.input_radio_buttons(f"route_{product}", None, labels, selected=route, inline=True)
-    yield ui.input_slider(f"split_{product}", "Split over days", 1, 3, 2, step=1)
+    yield ui.input_slider(f"split_{product}", _SPLIT.label, _SPLIT.low, _SPLIT.high, 2, step=1)
     start = _START[product] if is_second else 0
-    yield ui.input_slider(f"start_{product}", "First day", 0, 28, start, step=1)
+    yield ui.input_slider(
+        f"start_{product}", _START_DAY.label, _START_DAY.low, _START_DAY.high, start, step=1
+    )
 
 
 def _can_compare(target: Target, model: Model) -> bool:
@@ -128,28 +138,43 @@ def _weight(target: Target) -> float:
 
 
 def _choice_of(input: Inputs, target: Target, model: Model) -> Choice:
-    """The values of the sliders as a choice."""
-    courses = []
-    for product in products_of(model, target.products):
-        is_given = input[f"given_{product}"]()
-        course = Course(
-            product=product,
-            cells_per_kg=10 ** float(input[f"amount_{product}"]()) if is_given else 0.0,
-            route=input[f"route_{product}"]() if routes_of(model, product) else "iv",
-            split=int(input[f"split_{product}"]()),
-            start=float(input[f"start_{product}"]()),
-        )
-        courses.append(course)
+    """The values of the sliders as a choice. PlanError for a value that the page does not offer."""
+    courses = tuple(_course_of(input, model, product) for product in products_of(model, target.products))
+    second_cycle = None
+    if switch_of("Second cycle", input.again()):
+        second_cycle = _AGAIN_AFTER.value(input.again_after())
+    lymphodepletion = "none"
+    if LYMPHODEPLETION in model.dosing:
+        lymphodepletion = option_of("Lymphodepletion", input.lymphodepletion(), _LYMPHODEPLETION)
     return Choice(
-        courses=tuple(courses),
-        weight_kg=float(input.weight() or 70.0),
-        second_cycle=float(input.again_after()) if input.again() else None,
-        lymphodepletion=input.lymphodepletion() if LYMPHODEPLETION in model.dosing else "none",
-        until=float(input.until()),
+        courses=courses,
+        weight_kg=_WEIGHT.value(input.weight()),
+        second_cycle=second_cycle,
+        lymphodepletion=lymphodepletion,
+        until=_UNTIL.value(input.until()),
     )
 
 
-def serve_what_if(input: Inputs, target: Target, what_if: WhatIf) -> None:
+def _course_of(input: Inputs, model: Model, product: str) -> Course:
+    """The values of one product's sliders. PlanError for a value that the page does not offer."""
+    name = product_name(product)
+    cells_per_kg = 0.0
+    if switch_of(f"{name} given", input[f"given_{product}"]()):
+        cells_per_kg = 10 ** _AMOUNT.value(input[f"amount_{product}"]())
+    route = "iv"
+    routes = routes_of(model, product)
+    if routes:
+        route = option_of(f"The route of {name}", input[f"route_{product}"](), routes)
+    return Course(
+        product=product,
+        cells_per_kg=cells_per_kg,
+        route=route,
+        split=int(_SPLIT.value(input[f"split_{product}"]())),
+        start=_START_DAY.value(input[f"start_{product}"]()),
+    )
+
+
+def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: WhatIf) -> None:
     """Serve the figures, the table and the files of the answers, once the equations are compiled."""
     model = what_if.model
     program = what_if.program
@@ -160,38 +185,62 @@ def serve_what_if(input: Inputs, target: Target, what_if: WhatIf) -> None:
         return _choice_of(input, target, model)
 
     @reactive.calc
+    def is_compared() -> bool:
+        return can_compare and switch_of("The other route beside it", input.compare())
+
+    @reactive.calc
+    def outputs() -> tuple[str, ...]:
+        return options_of("Assays and lesions", input.outputs(), model.outputs)
+
+    @reactive.calc
     def answer() -> Answer:
         if program.failed:
             raise KineticsError(f"The equations could not be compiled: {program.failed}")
         if not program.ready:
             reactive.invalidate_later(0.5)
-            raise KineticsError("The equations are being compiled: once, for ten seconds or so.")
-        return what_if.answer(choice(), compare=can_compare and input.compare())
+            raise KineticsError(
+                "The equations are being compiled, once: ten seconds, or minutes on a busy machine."
+            )
+        return what_if.answer(choice(), compare=is_compared())
+
+    def content(*more: Any) -> tuple[Any, ...]:
+        return (choice(), is_compared(), tuple(target.labels), *more)
+
+    def is_log() -> bool:
+        return option_of("Axis", input.what_if_scale(), _SCALES) == "log"
 
     @render_figure
-    def sites() -> Figure:
-        log = input.what_if_scale() == "log"
+    def sites() -> Drawing:
         try:
-            return plot_sites(answer(), target, choice(), log=log, notes=what_if.notes)
+            log = is_log()
+            result = answer()
+            return drawings.of(
+                content("sites", log),
+                lambda: plot_sites(result, target, choice(), log=log, notes=what_if.notes),
+            )
         except KineticsError as error:
             return words(str(error))
 
     @render_figure
-    def assays() -> Figure:
-        log = input.what_if_scale() == "log"
-        outputs = list(input.outputs())
-        if not outputs:
-            return words("Choose an output under “Assays and lesions”.")
+    def assays() -> Drawing:
         try:
-            return plot_outputs(answer(), target, choice(), outputs, log=log, notes=what_if.notes)
+            log = is_log()
+            names = outputs()
+            if not names:
+                return words("Choose an output under “Assays and lesions”.")
+            result = answer()
+            return drawings.of(
+                content("assays", log, names),
+                lambda: plot_outputs(result, target, choice(), names, log=log, notes=what_if.notes),
+            )
         except KineticsError as error:
             return words(str(error))
 
-    _serve_text(input, what_if, answer, choice)
+    _serve_text(what_if, answer, choice, outputs)
     _serve_files(target, answer, choice)
 
 
-def _serve_text(input: Inputs, what_if: WhatIf, answer: Any, choice: Any) -> None:
+def _serve_text(what_if: WhatIf, answer: Any, choice: Any, outputs: Any) -> None:
     """Serve the line above the figures and the table of numbers."""
 
     @render.ui
@@ -212,7 +261,7 @@ def _serve_text(input: Inputs, what_if: WhatIf, answer: Any, choice: Any) -> Non
     @render.ui
     def what_if_table() -> Any:
         try:
-            table = exposure_table(answer(), what_if.model, choice(), list(input.outputs()))
+            table = exposure_table(answer(), what_if.model, choice(), outputs())
         except KineticsError:
             return None
         head = ui.tags.tr(*(ui.tags.th(name) for name in table.columns))

@@ -4,7 +4,6 @@ the page.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 from dataclasses import replace
@@ -21,7 +20,6 @@ from kinetics.cli import explore as cli_explore
 from kinetics.errors import KineticsError, PlanError
 from kinetics.explore import course
 from kinetics.explore.course import View, plot_course, shown_records
-from kinetics.explore.guard import Guard
 from kinetics.explore.people import NewPatients
 from kinetics.explore.program import LANES, TIMES
 from kinetics.explore.selection import Selection, cells_per_kg, choices_of, selected
@@ -249,6 +247,23 @@ def test_values_per_kg_are_divided_by_the_subjects_own_infusions():
     assert table["value_per_million_cells_per_kg"][s01.to_numpy()].max() == pytest.approx(top)
 
 
+def test_records_below_the_lloq_are_counted_of_the_analyte_that_the_title_names():
+    below = trial().observed("ifn_gamma")
+    censored = int((below["censored"] == "left").sum())
+    figure = plot_course(trial(), View("wbc", ("ifn_gamma",)))
+    assert "below the LLOQ;" not in said(figure)
+    words = said(figure) + str(figure.layout.title.to_plotly_json())
+    assert "12 subjects" in words
+    assert "12 subjects, " not in words
+    assert f"in the lower panels: {trial().analytes['ifn_gamma'].label} {censored}." in words
+    own = trial().observed("car_copies")
+    own = own[own["subject"] == "S05"]
+    assert (own["censored"] == "left").sum() == 1
+    one = plot_course(trial(), View("car_copies", ("ifn_gamma",), subject="S05"))
+    words = said(one) + str(one.layout.title.to_plotly_json())
+    assert "1 subject, 1 record below the LLOQ" in words
+
+
 def test_a_linear_axis_and_one_subject():
     figure = plot_course(trial(), View("car_copies", subject="S05", log=False))
     assert figure.to_dict()["layout"]["yaxis"]["type"] == "linear"
@@ -288,51 +303,9 @@ def test_predictions_say_what_they_rest_on_and_stand_side_by_side():
     table = exposure_table(answered(), what_if().model, choice(), ["il6"])
     assert table["what"].tolist()[:3] == ["CAR-NK, blood", "CAR-NK, liver", "CAR-NK, tumour"]
     assert (table["other / chosen"] != "").all()
-
-
-# Who may read it
-
-
-def asked(guard: Guard, kind: str = "http", query: str = "", **headers: str) -> list[Any]:
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async def receive() -> Any:
-        return {"type": f"{kind}.connect"}
-
-    given = [(k.encode(), v.encode()) for k, v in ({"host": "127.0.0.1:80"} | headers).items()]
-    scope = {"type": kind, "query_string": query.encode(), "headers": given}
-    asyncio.run(guard(scope, receive, send))
-    return sent
-
-
-async def page(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-
-
-def test_only_who_has_the_key_reads_the_page():
-    guard = Guard(page, "the-key-of-this-server")
-    assert asked(guard)[0]["status"] == 403
-    assert asked(guard, query="key=another")[0]["status"] == 403
-    (first,) = asked(guard, query="key=the-key-of-this-server")
-    assert first["status"] == 200
-    cookie = dict(first["headers"])[b"set-cookie"].decode()
-    assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
-    assert asked(guard, cookie=cookie.split(";")[0])[0]["status"] == 200
-
-
-def test_no_page_of_another_origin_or_host_does():
-    guard = Guard(page, "k" * 20)
-    cookie = f"{guard.cookie}={'k' * 20}"
-    assert asked(guard, "websocket", cookie=cookie, origin="http://127.0.0.1:80")[0]["status"] == 200
-    assert (
-        asked(guard, "websocket", cookie=cookie, origin="http://elsewhere.example")[0]["type"]
-        == "websocket.close"
-    )
-    assert asked(guard, cookie=cookie, host="elsewhere.example")[0]["status"] == 403
+    alone = what_if().answer(choice(), compare=False)
+    columns = exposure_table(alone, what_if().model, choice(), ["il6"]).columns
+    assert not [column for column in columns if "other" in column]
 
 
 # The command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,12 @@ class Visit:
         """Do something, and wait until the figure is drawn again."""
         before = self.drawn(name)
         act()
-        self.page.wait_for_function(
-            f"Number(document.querySelector('#{name}').dataset.drawn || 0) > {before}"
-        )
+        end = time.monotonic() + WAIT / 1000
+        while (
+            self.drawn(name) <= before
+        ):  # wait_for_function evaluates a text, which the page's policy forbids
+            assert time.monotonic() < end, f"{name} was not drawn again"
+            self.page.wait_for_timeout(10)
 
     def figure(self, name: str) -> Any:
         """The data and layout that the browser drew."""
