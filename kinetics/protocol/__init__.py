@@ -4,7 +4,10 @@
 - `response_criteria`: the criteria of a response: ordered categories, and what each counts as.
 - `products_and_routes`: what may be the name of a product, a route and the clock of the DLT window.
 - `level_regimens`: levels with a name, of one number or of several infusions.
-- `tables`: the tables of a protocol.toml, each checked by itself.
+- `statements`: a point: what a text says of it, and the value that settles it.
+- `design_constants`: the rule that finds the dose, and its constants.
+- `expansion_cohorts`: the cohorts of phase IB, and looks before their end.
+- `tables`: the other tables of a protocol.toml, each checked by itself, and the whole.
 - `infusion_plan`: the infusions that a protocol plans at a level.
 - `assigned_levels`: the level that a cell of subjects.csv names.
 - `arms`: the protocol of one arm, and the subjects in it.

@@ -1,5 +1,6 @@
 from .arms import arm_members as arm_members, protocol_of_arm as protocol_of_arm
 from .assigned_levels import level_of as level_of, level_words as level_words
+from .design_constants import Design as Design
 from .dose_rule import (
     BOIN12 as BOIN12,
     CODINGS as CODINGS,
@@ -8,6 +9,11 @@ from .dose_rule import (
     rule_name as rule_name,
     rule_of as rule_of,
     stated as stated,
+)
+from .expansion_cohorts import (
+    Expansion as Expansion,
+    ExpansionCohort as ExpansionCohort,
+    InterimLook as InterimLook,
 )
 from .extending import protocol_files as protocol_files
 from .grading_systems import (
@@ -38,27 +44,22 @@ from .response_criteria import (
     ResponseCriteria as ResponseCriteria,
     criteria_of as criteria_of,
 )
+from .statements import Point as Point, Statement as Statement
 from .tables import (
     Arms as Arms,
     Assessments as Assessments,
     Censoring as Censoring,
-    Design as Design,
     DltRule as DltRule,
     Dosing as Dosing,
     Endpoint as Endpoint,
     Escalation as Escalation,
     Evaluability as Evaluability,
-    Expansion as Expansion,
-    ExpansionCohort as ExpansionCohort,
     Interim as Interim,
-    InterimLook as InterimLook,
     Lymphodepletion as Lymphodepletion,
     MtdRule as MtdRule,
-    Point as Point,
     Protocol as Protocol,
     Resumed as Resumed,
     Size as Size,
-    Statement as Statement,
     StoppingClause as StoppingClause,
     TitrationRule as TitrationRule,
     Trigger as Trigger,

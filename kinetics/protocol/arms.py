@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, StudyError, did_you_mean
-from kinetics.protocol.tables import Point, Protocol, Size
+from kinetics.protocol.statements import Point
+from kinetics.protocol.tables import Protocol, Size
 
 __all__ = ["arm_members", "protocol_of_arm"]
 

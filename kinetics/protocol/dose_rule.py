@@ -38,8 +38,9 @@ from kinetics.escalation import (
     simon_1997,
     storer_1989,
 )
+from kinetics.protocol.design_constants import Design
 from kinetics.protocol.protocol import settled
-from kinetics.protocol.tables import Design, Protocol
+from kinetics.protocol.tables import Protocol
 
 __all__ = ["MODERN", "RULES", "assumed", "rule_name", "rule_of", "stated"]
 

@@ -25,7 +25,8 @@ from kinetics.protocol.grading_systems import GRADING_SYSTEMS
 from kinetics.protocol.infusion_plan import last_day, planned_infusions
 from kinetics.protocol.products_and_routes import ANY_INFUSION, LYMPHODEPLETION, clock_of
 from kinetics.protocol.response_criteria import RESPONSE_CRITERIA
-from kinetics.protocol.tables import Point, Protocol
+from kinetics.protocol.statements import Point
+from kinetics.protocol.tables import Protocol
 
 __all__ = ["POINTS", "OpenPoint", "SettledPoint", "contradictions", "open_points", "settled_points", "shown"]
 

@@ -28,8 +28,9 @@ from kinetics.decision.phase_ib.characteristics import expansion_characteristics
 from kinetics.decision.phase_ib.cohorts import decide, design_of, expansion
 from kinetics.errors import InputError, PlanError, StudyError
 from kinetics.plot.expansion import plot_expansion
+from kinetics.protocol.expansion_cohorts import Expansion
 from kinetics.protocol.protocol import lint, read_protocol
-from kinetics.protocol.tables import Expansion, Protocol
+from kinetics.protocol.tables import Protocol
 from tests.support.commands import call
 
 STUDY = "nkg2d_phase1_synthetic"

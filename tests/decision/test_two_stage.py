@@ -11,8 +11,9 @@ from kinetics.decision.phase_ib.characteristics import expansion_characteristics
 from kinetics.decision.phase_ib.cohorts import design_of, ended_at_look
 from kinetics.decision.phase_ib.two_stage import two_stages
 from kinetics.errors import InputError, PlanError
+from kinetics.protocol.expansion_cohorts import ExpansionCohort, InterimLook
 from kinetics.protocol.protocol import read_protocol
-from kinetics.protocol.tables import ExpansionCohort, InterimLook, Protocol
+from kinetics.protocol.tables import Protocol
 
 # Simon 1989, tables 1 and 2: rates, alpha, power; r1, n1, r, n and expected N, optimal and minimax
 PUBLISHED = [
