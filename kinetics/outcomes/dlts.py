@@ -431,7 +431,7 @@ def _as_stated(patient: Patient, evaluable: bool | None) -> tuple[Patient, list[
     if contradiction:
         remedy = "correct the column, or the table that is wrong; the protocol says who is evaluable"
         problem = Problem(
-            f"it says {contradiction}", remedy, "subjects.csv", None, patient.subject, DLT_EVALUABLE
+            f"it says {contradiction}", remedy, "subjects.csv", subject=patient.subject, column=DLT_EVALUABLE
         )
         return patient, [problem]
     if evaluable is False and patient.status != "not_evaluable":

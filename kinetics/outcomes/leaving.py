@@ -208,7 +208,7 @@ def follow_up_problems(study: Study) -> Iterator[Problem]:
 
 
 def _unread_ends(study: Study) -> Iterator[Problem]:
-    """Cells of subjects.csv that say that a subject died or left, where no event and no `off_study_on` does."""
+    """Cells of subjects.csv that say that a subject died or left, where nothing says on which day."""
     departures = departures_of(study)
     dead = set(study.events.loc[study.events["event"] == DEATH, "subject"])
     for column in map(str, study.subjects.columns):
@@ -227,7 +227,7 @@ def _unread_ends(study: Study) -> Iterator[Problem]:
                 remedy += "something else, rename the column"
             else:
                 continue
-            yield Problem(what, remedy, "subjects.csv", None, str(subject), column, str(cell))
+            yield Problem(what, remedy, "subjects.csv", subject=str(subject), column=column, value=str(cell))
 
 
 _MEANING = {

@@ -61,13 +61,13 @@ def evaluability_problems(study: Study) -> Iterator[Problem]:
             excludes = _NO if _ALSO_CALLED.get(name, True) else _YES
             if word in excludes:
                 what = "it may say that the subject is not evaluable for DLTs, and the column is not read"
-                remedy = f"if it says so, write `no` in a column {DLT_EVALUABLE!r} in its place; if it is about "
-                remedy += "something else (the response), rename it, as response_evaluable"
+                remedy = f"if it says so, write `no` in a column {DLT_EVALUABLE!r} in its place; if it is "
+                remedy += "about something else (the response), rename it, as response_evaluable"
                 yield _problem(what, remedy, column, str(subject), cell)
 
 
 def _problem(what: str, remedy: str, column: str, subject: str, cell: object) -> Problem:
-    return Problem(what, remedy, "subjects.csv", None, subject, column, str(cell))
+    return Problem(what, remedy, "subjects.csv", subject=subject, column=column, value=str(cell))
 
 
 def _word(cell: object) -> str:

@@ -38,10 +38,12 @@ WITHDRAWAL = "withdrawal"
 LOST = "lost_to_follow_up"
 PROGRESSION = "progression"
 STATUS_EVENTS = (DEATH, NEW_THERAPY, WITHDRAWAL, LOST, PROGRESSION)
-# parts of a name that speak of the end of a subject's follow-up; an event that has one and no grade is asked about
+# parts of a name that speak of the end of a subject's follow-up: an event with one and no
+# grade is asked about
 SPEAKS_OF_AN_END = re.compile(
-    r"death|dead|died|deceased|fatal|withdr|drop_?out|discontin|terminat|lost_to|off_(?:study|trial|protocol|treat)|"
-    r"hospice|transplant|hsct|sct$|chemotherapy|radiotherapy|radiation|salvage|bridging|next_line"
+    r"death|dead|died|deceased|fatal|withdr|drop_?out|discontin|terminat|lost_to|"
+    r"off_(?:study|trial|protocol|treat)|hospice|transplant|hsct|sct$|"
+    r"chemotherapy|radiotherapy|radiation|salvage|bridging|next_line"
 )
 _ALSO_CALLED = {  # other words for them, as tables have them -> the event
     "dead": DEATH,
@@ -142,8 +144,8 @@ def misnamed_status_events(study: Study) -> Iterator[Problem]:
         later = float(row["time"]) > starts.get(str(row["subject"]), nan)
         if event is None and later and isna(row["grade"]) and SPEAKS_OF_AN_END.search(_plain(written)):
             what = f"the event {written!r} has no grade, and may be the end of the subject's follow-up"
-            remedy = f"if it is, write one of {', '.join(STATUS_EVENTS)}; if it is not, rename it, or grade it if "
-            yield _problem(row, what, f"{remedy}it is an adverse event")
+            remedy = f"if it is, write one of {', '.join(STATUS_EVENTS)}; if it is not, rename it, or grade "
+            yield _problem(row, what, f"{remedy}it where it is an adverse event")
 
 
 def _plain(written: str) -> str:

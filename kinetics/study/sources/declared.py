@@ -20,6 +20,7 @@ from kinetics.units import UnitError, canonical_unit, dimension, known_units
 
 __all__ = [
     "EventTableOptions",
+    "declared_columns",
     "describe",
     "kind_of",
     "of_analyte",

@@ -189,7 +189,8 @@ def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
     """The rows of a table with its standard columns under NONMEM's names.
 
     None where one of ID, TIME, DV and AMT is missing or a standard column occurs twice; `table` keeps these
-    Problems. One column of dates stands for a TIME that is missing. `comments` is the number of comment rows left out of the table.
+    Problems. One column of dates stands for a TIME that is missing. `comments` is the number of comment rows
+    left out of the table.
     """
     renamed = {name: _CANONICAL.get(plain_name(name), name) for name in table.columns}
     dates = with_role(table.columns, "date")

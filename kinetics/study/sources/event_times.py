@@ -87,9 +87,12 @@ def check_study_days(table: RawTable, known: list[str], time_unit: str) -> None:
         if not (span >= 2).any():
             continue
         name = table.names.get(column, column)
-        what = f"TIME stays within one day, and {name} does not: TIME is the time of the day, or in another unit"
-        remedy = f"write the time since the first dose in TIME: with {name} counted from the first dose, {name} "
-        remedy += "x 24 h + the hour of the day - the hour of the dose"
+        what = f"TIME stays within one day, and {name} does not: TIME is the time of the day, or has another "
+        what += "unit than is said"
+        remedy = (
+            f"write the time since the first dose in TIME: 24 h for each {name} after that of the dose, and "
+        )
+        remedy += "the hour of the day less that of the dose"
         table.report(what, remedy, row=int(str((span >= 2).idxmax())), column="TIME")
 
 

@@ -67,8 +67,8 @@ def check_marks(
     for column in with_role(known, "above"):
         yes = _flagged(table, column, set(), records)
         name = table.names.get(column, column)
-        remedy = "write CENS -1 with the ULOQ as DV; only if the value was measured after all, leave the column "
-        remedy += f"out (--drop {name}, drop=[{name!r}] in Python)"
+        remedy = "write CENS -1 with the ULOQ as DV; only if the value was measured after all, leave the "
+        remedy += f"column out (--drop {name}, drop=[{name!r}] in Python)"
         where = yes if records is None else yes & records
         table.flag(where, column, "the record is marked as above the ULOQ", remedy)
     for column in with_role(known, "mark"):
@@ -96,8 +96,8 @@ def _ask_what_is_marked(table: RawTable, column: str, records: Series) -> None:
     what = "the column says yes of some records of a subject and no of others, and nobody says what of them"
     remedy = drop_remedy(
         name,
-        "name it EXCL where it leaves a record out, BLQ where the value lies below the LLOQ; if its first value "
-        f'describes the subject, say `{name} = {{ role = "covariate", kind = "category" }}` under '
+        "name it EXCL where it leaves a record out, BLQ where the value lies below the LLOQ; if its first "
+        f'value describes the subject, say `{name} = {{ role = "covariate", kind = "category" }}` under '
         f"[columns.subjects] in {table.dictionary}",
     )
     yes = table.words(column).str.upper().isin(_YES)
