@@ -194,6 +194,7 @@ def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
     """
     renamed = {name: _CANONICAL.get(plain_name(name), name) for name in table.columns}
     dates = with_role(table.columns, "date")
+    file_columns = set(renamed.values())
     if "TIME" not in renamed.values() and len(dates) == 1:  # the date has the time of the day, or nothing has
         table.frame["TIME"] = "00:00"
         renamed["TIME"] = "TIME"
@@ -202,6 +203,8 @@ def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
         table.problems.extend(problems)
         return None
     shown = {standard: source for source, standard in renamed.items()}
+    if "TIME" not in file_columns:
+        shown["TIME"] = dates[0]
     return EventRows(replace(table, frame=table.frame.rename(columns=renamed), names=shown), comments)
 
 

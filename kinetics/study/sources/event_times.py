@@ -10,7 +10,7 @@ from pandas import DataFrame, Series
 
 from kinetics.study.cells import lenient_numbers
 from kinetics.study.raw_table import RawTable
-from kinetics.study.sources.dates import clock_days, date_days
+from kinetics.study.sources.dates import check_clocks, clock_days, date_days
 from kinetics.study.sources.known_columns import plain_name, with_role
 from kinetics.study.sources.set_aside import drop_remedy
 from kinetics.units import convert
@@ -38,7 +38,11 @@ def with_dates(
         name = table.names.get(column, column)
         before = len(table.problems)
         days = date_days(table, column)
+        check_clocks(table, column)
         if len(table.problems) > before:
+            if table.names.get("TIME") == name:  # the date stands for TIME: nothing more is said of that
+                order = [str(place) for place in range(len(table.frame))]
+                return replace(table, frame=table.frame.assign(TIME=order)), notes
             continue
         ids = table.cells("ID")
         clock = clock_days(table.cells("TIME"))
