@@ -57,7 +57,7 @@ def date_days(table: RawTable, column: str) -> Series:
 
 
 def check_clocks(table: RawTable, column: str) -> None:
-    """Report dates without a time of the day among others that have one, and times without a zone the same."""
+    """Report dates without a time of the day, and times without a zone, among others that have one."""
     cells = table.words(column)
     with_clock = cells.str.contains(":")
     if with_clock.any():
