@@ -164,7 +164,11 @@ def _problem(error: ErrorDetails, place: _Place, spec: type[Spec]) -> Problem:
     kind = error["type"]
     last = error["loc"][-1] if error["loc"] else ""
     if kind == "extra_forbidden":
-        remedy = did_you_mean(str(last), keys_at(error["loc"][:-1], spec))
+        keys = keys_at(error["loc"][:-1], spec)
+        elsewhere = [f"{table}.{last}" for table in spec.model_fields if last in _own_keys(table, spec)]
+        remedy = did_you_mean(str(last), keys)
+        if elsewhere and error["loc"][:-1] == ():  # the very key of another table, before one like it here
+            remedy = f"write it as {' or '.join(f'`{key}`' for key in elsewhere)}"
         return Problem(f"unknown key {_dotted([where, last])!r}", remedy)
     if kind == "missing" and isinstance(last, int):
         what = f"{where.rpartition('.')[0]}: entry {last + 1} of the list is missing"
@@ -231,6 +235,15 @@ def keys_at(tables: Sequence[object], spec: type[Spec]) -> list[str]:
         if get_origin(field.annotation) is dict:
             next(parts, None)  # skip the name of the entry: of an analyte, a parameter
     return [field.alias or name for name, field in spec.model_fields.items()]
+
+
+def _own_keys(table: str, spec: type[Spec]) -> list[str]:
+    """The keys of a table of `spec`; none of a key that is no table, or several of them."""
+    annotation = spec.model_fields[table].annotation
+    if any(get_origin(part) in (dict, list, tuple) for part in (annotation, *get_args(annotation))):
+        return []
+    inner = _spec_in(annotation)
+    return [] if inner is None else list(inner.model_fields)
 
 
 def _spec_in(annotation: Any) -> type[Spec] | None:

@@ -148,9 +148,13 @@ def _notes(study: Study, patients: Sequence[Patient]) -> Iterator[str]:
         if cell is None or str(cell).strip() in ("", "nan"):
             subject = event["subject"]
             yield f"{subject} died on day {event['time']:g}; it is not said of what, and no clause counts it"
+    dead = set(study.events.loc[study.events["event"] == DEATH, "subject"])
     for event in study.events[study.events["grade"] == FATAL].to_dict("records"):
         if event.get("dlt") == "no":
-            yield f"{event['subject']}: {event['event']} of grade 5 on day {event['time']:g}, and dlt is no"
+            note = f"{event['subject']}: {event['event']} of grade 5 on day {event['time']:g}, and dlt is no"
+            if event["subject"] not in dead:
+                note += f"; read as a death on that day: add the event `{DEATH}` if it was on another"
+            yield note
 
 
 def _answers_of_ties(rule: Rule, history: Sequence[Cohort], places: Sequence[float]) -> list[Decision]:

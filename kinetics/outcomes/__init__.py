@@ -23,6 +23,7 @@ Which module to open for what, in the order in which they build on each other:
 - `leaving`: who left the study, when and why, and until when the others were followed.
 - `enrolment`: the order in which subjects were enrolled.
 - `escalation_population`: whom the escalation counts: not phase IB, nor backfill.
+- `stated_evaluability`: whom a column of subjects.csv calls evaluable, against what the tables say.
 - `received_dose`: the dose received against the level assigned.
 - `triggers`: which adverse events end a titration, and which cannot be read.
 - `dlts`: DLTs as a protocol counts them, and the history that a dose rule reads.

@@ -30,6 +30,7 @@ from kinetics.outcomes.received_dose import (
     other_dose_problems,
     other_doses,
 )
+from kinetics.outcomes.stated_evaluability import DLT_EVALUABLE, evaluability_problems, stated_evaluable
 from kinetics.outcomes.trial_days import ends_by, from_day, in_window
 from kinetics.outcomes.triggers import Event, dlt_problems, is_adverse, trigger_problems, triggered
 from kinetics.outcomes.vital_status import DEATH, PROGRESSION
@@ -120,6 +121,7 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
     outside = outside_of_escalation(study, protocol)
     levels, problems = _levels(study, protocol, level_column, outside)
     problems += follow_up_problems(study)
+    problems += evaluability_problems(study)
     problems += _product_problems(study, protocol)
     problems += population_problems(study, protocol)
     problems += dlt_problems(study, protocol)
@@ -129,12 +131,15 @@ def patients_of(study: Study, protocol: Protocol, *, level_column: str = "dose_l
     if problems:
         raise StudyError(problems)
     departures = departures_of(study)
+    stated = stated_evaluable(study)
     patients = []
     for subject in study.subject_ids:
         facts = _facts(study, protocol, subject, departures.get(subject))
         other = others.get(subject)
         level = levels[subject]
         patient, more = _patient(protocol, facts, level, other)
+        patient, contradictions = _as_stated(patient, stated.get(subject))
+        problems += contradictions
         titrated = protocol.titration is not None and level <= (protocol.titration.levels.value or inf)
         if titrated and subject not in outside:
             problems += trigger_problems(protocol, facts.doses, facts.events, facts.start)
@@ -414,6 +419,25 @@ def _patient(
     if protocol.evaluable.other_dose.value == "not_evaluable" and not dlt:
         return replace(patient, status="not_evaluable", followed=0.0, why=str(other)), problems
     return replace(patient, why=f"{why}; counts as assigned"), problems
+
+
+def _as_stated(patient: Patient, evaluable: bool | None) -> tuple[Patient, list[Problem]]:
+    """The subject as `dlt_evaluable` of subjects.csv says, and the problem of a contradiction."""
+    contradiction = ""
+    if evaluable is False and patient.dlt:
+        contradiction = f"no, and the tables say otherwise ({patient.why}): a DLT counts"
+    if evaluable is True and patient.status == "not_evaluable":
+        contradiction = f"yes, and the tables say otherwise: {patient.why}"
+    if contradiction:
+        remedy = "correct the column, or the table that is wrong; the protocol says who is evaluable"
+        problem = Problem(
+            f"it says {contradiction}", remedy, "subjects.csv", subject=patient.subject, column=DLT_EVALUABLE
+        )
+        return patient, [problem]
+    if evaluable is False and patient.status != "not_evaluable":
+        why = f"{DLT_EVALUABLE} of subjects.csv says no ({patient.why})"
+        return replace(patient, status="not_evaluable", followed=0.0, why=why), []
+    return patient, []
 
 
 def _status(protocol: Protocol, facts: _Facts, level: int) -> tuple[Any, str, bool, float]:

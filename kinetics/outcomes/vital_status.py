@@ -24,6 +24,7 @@ __all__ = [
     "LOST",
     "NEW_THERAPY",
     "PROGRESSION",
+    "SPEAKS_OF_AN_END",
     "STATUS_EVENTS",
     "WITHDRAWAL",
     "follow_up",
@@ -37,8 +38,20 @@ WITHDRAWAL = "withdrawal"
 LOST = "lost_to_follow_up"
 PROGRESSION = "progression"
 STATUS_EVENTS = (DEATH, NEW_THERAPY, WITHDRAWAL, LOST, PROGRESSION)
+# parts of a name that speak of the end of a subject's follow-up: an event with one and no
+# grade is asked about
+SPEAKS_OF_AN_END = re.compile(
+    r"death|dead|died|deceased|fatal|withdr|drop_?out|discontin|terminat|lost_to|"
+    r"off_(?:study|trial|protocol|treat)|hospice|transplant|hsct|sct$|"
+    r"chemotherapy|radiotherapy|radiation|salvage|bridging|next_line"
+)
 _ALSO_CALLED = {  # other words for them, as tables have them -> the event
     "dead": DEATH,
+    "death_due_to_disease": DEATH,
+    "death_due_to_progression": DEATH,
+    "expired": DEATH,
+    "exitus": DEATH,
+    "fatal": DEATH,
     "deceased": DEATH,
     "died": DEATH,
     "disease_progression": PROGRESSION,
@@ -48,6 +61,14 @@ _ALSO_CALLED = {  # other words for them, as tables have them -> the event
     "tumor_progression": PROGRESSION,
     "consent_withdrawn": WITHDRAWAL,
     "discontinuation": WITHDRAWAL,
+    "drop_out": WITHDRAWAL,
+    "dropout": WITHDRAWAL,
+    "dropped_out": WITHDRAWAL,
+    "early_termination": WITHDRAWAL,
+    "investigator_decision": WITHDRAWAL,
+    "off_protocol": WITHDRAWAL,
+    "off_trial": WITHDRAWAL,
+    "physician_decision": WITHDRAWAL,
     "discontinued": WITHDRAWAL,
     "end_of_study": WITHDRAWAL,
     "off_study": WITHDRAWAL,
@@ -57,6 +78,7 @@ _ALSO_CALLED = {  # other words for them, as tables have them -> the event
     "withdrawn": WITHDRAWAL,
     "withdrew": WITHDRAWAL,
     "withdrew_consent": WITHDRAWAL,
+    "loss_to_follow_up": LOST,
     "lost": LOST,
     "lost_to_followup": LOST,
     "ltfu": LOST,
@@ -108,13 +130,26 @@ def follow_up(study: Study) -> DataFrame:
 
 
 def misnamed_status_events(study: Study) -> Iterator[Problem]:
-    """Events that say what became of a subject in other words or letters than those that are read."""
+    """Events that say what became of a subject in other words or letters than those that are read, and
+    those without a grade, after the first infusion of cells, whose name speaks of an end.
+    """
     names = {**_ALSO_CALLED, **{event: event for event in STATUS_EVENTS}}
+    starts = first_infusions(study)
     for row in study.events.to_dict("records"):
         written = str(row["event"])
-        event = names.get(re.sub(r"[^a-z]+", "_", written.lower()).strip("_"))
+        event = names.get(_plain(written))
         if event is not None and event != written:
             yield _problem(row, f"the event {written!r} is not read as one of them", f"write {event!r}")
+            continue
+        later = float(row["time"]) > starts.get(str(row["subject"]), nan)
+        if event is None and later and isna(row["grade"]) and SPEAKS_OF_AN_END.search(_plain(written)):
+            what = f"the event {written!r} has no grade, and may be the end of the subject's follow-up"
+            remedy = f"if it is, write one of {', '.join(STATUS_EVENTS)}; if it is not, rename it, or grade "
+            yield _problem(row, what, f"{remedy}it where it is an adverse event")
+
+
+def _plain(written: str) -> str:
+    return re.sub(r"[^a-z]+", "_", written.lower()).strip("_")
 
 
 def _events_of(study: Study, subject: str, event: str) -> list[dict[Any, Any]]:

@@ -15,6 +15,9 @@ __all__ = ["HEAVIEST_KG", "LIGHTEST_KG", "subject_table"]
 LIGHTEST_KG = 0.3
 HEAVIEST_KG = 400.0
 _CODES_OF_MISSING = (-99.0, -999.0, -9999.0, -99999.0)
+_FAR = 10  # a guess: how many times the greatest other number a code lies above it
+_CODES_BELOW_ALL = (-1.0, -7.0, -8.0, -9.0, -66.0, -77.0, -88.0, -98.0)  # where every other number is above 1
+_CODES_ABOVE_ALL = (999.0, 9999.0, 99999.0, 999999.0)  # where no other number comes near
 
 
 def subject_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
@@ -52,11 +55,21 @@ def _weights(raw: RawTable, spec: Column | None) -> Series:
 
 
 def _check_codes(raw: RawTable, column: str, values: Series) -> None:
-    """Report a number that stands for a missing one in many tables, where no other number is negative."""
+    """Report a number that stands for a missing one in many tables, where it lies apart from the others."""
+    what = "in many tables this number stands for a missing one"
+    remedy = "write NA, or leave the cell empty"
     coded = values.isin(_CODES_OF_MISSING)
     if not (values[~coded] < 0).any():
-        what = "in many tables this number stands for a missing one, and no other number here is negative"
-        raw.flag(coded, column, what, "write NA, or leave the cell empty")
+        raw.flag(coded, column, f"{what}, and no other number here is negative", remedy)
+    low = values.isin(_CODES_BELOW_ALL)
+    others = values[~coded & ~low]
+    if values[low].nunique() == 1 and len(others.dropna()) and others.min() > 1:
+        raw.flag(low, column, f"{what}, and every other number here is above 1", remedy)
+    high = values.isin(_CODES_ABOVE_ALL)
+    others = values[~high]
+    if len(others.dropna()):
+        far = high & (values > _FAR * others.max())
+        raw.flag(far, column, f"{what}, and every other number here is at most {others.max():g}", remedy)
 
 
 def _check_kind(raw: RawTable, column: str, spec: Column) -> None:

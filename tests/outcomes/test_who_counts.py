@@ -391,3 +391,81 @@ def test_an_event_still_needs_its_columns(made, protocol):
     study = made(THREE, events=[("A", 5, *CRS)])
     with pytest.raises(StudyError, match="no column 'dlt'"):
         patients_of(replace(study, events=study.events.drop(columns="dlt")), protocol)
+
+
+# ----------------------------------------------------------------------- who left, in other words and places
+
+
+@pytest.mark.parametrize("followed", [10, 60])
+def test_a_death_that_is_only_a_grade_5_is_a_death_on_that_day(made, protocol, followed):
+    sepsis = ("C", 10, "sepsis", 5, "ctcae_v5", "other", "no")
+    study = made(THREE, events=[sepsis], columns={"followed_until": {"C": followed}})
+    assert status(study, protocol)["C"] == "not_evaluable"
+    decision = decided(study, protocol)
+    assert (decision.action, decision.level, decision.size) == ("treat", 1, 1)
+    later = made(THREE, events=[sepsis, ("C", 40, "death", "", "", "other", "no")])
+    assert status(later, protocol)["C"] == "evaluable"
+    after = made(THREE, events=[("C", 40, "sepsis", 5, "ctcae_v5", "other", "no")])
+    assert status(after, protocol)["C"] == "evaluable"
+
+
+@pytest.mark.parametrize("name", ["dropout", "fatal", "physician decision", "loss to follow-up"])
+def test_an_end_in_further_words_is_asked_about(made, protocol, name):
+    with pytest.raises(StudyError, match="is not read as one of them; write '"):
+        patients_of(made(THREE, events=[("C", 10, name, "", "", "disease", "no")]), protocol)
+
+
+@pytest.mark.parametrize("name", ["allogeneic_transplant", "salvage chemotherapy", "hospice"])
+def test_an_ungraded_event_that_may_be_an_end_is_asked_about(made, protocol, name):
+    with pytest.raises(StudyError, match=f"'{name}' has no grade, and may be the end"):
+        patients_of(made(THREE, events=[("C", 10, name, "", "", "disease", "no")]), protocol)
+    before = made(THREE, events=[("C", -10, name, "", "", "disease", "no")])
+    assert status(before, protocol)["C"] == "evaluable"
+    graded = made(THREE, events=[("C", 10, name, 2, "ctcae_v5", "disease", "no")])
+    assert status(graded, protocol)["C"] == "evaluable"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("death_on", 10, "it speaks of a death, and events.csv has none"),
+        ("DTHDY", 10, "it speaks of a death, and events.csv has none"),
+        ("status", "withdrawn", "it may say that the subject left"),
+        ("EOSSTT", "DISCONTINUED", "it may say that the subject left"),
+        ("dropout", "yes", "it may say that the subject left"),
+        ("evaluable", "no", "write `no` in a column 'dlt_evaluable'"),
+        ("not_evaluable", "Y", "write `no` in a column 'dlt_evaluable'"),
+        ("dlt_evaluable", "perhaps", "neither yes nor no"),
+    ],
+)
+def test_a_column_that_says_who_died_left_or_counts_is_not_passed_over(made, protocol, column, cell, words):
+    with pytest.raises(StudyError) as caught:
+        patients_of(made(THREE, columns={column: {"C": cell}}), protocol)
+    (problem,) = caught.value.problems
+    assert (problem.subject, problem.column) == ("C", column)
+    assert words in f"{problem.what}; {problem.remedy}"
+
+
+def test_a_column_of_status_says_nothing_of_those_who_go_on_or_whose_day_is_known(made, protocol):
+    columns = {"status": {"A": "ongoing", "B": "relapsed"}, "eosstt": {"A": "ONGOING", "B": "COMPLETED"}}
+    assert status(made(THREE, columns=columns), protocol) == dict.fromkeys(THREE, "evaluable")
+    left = {"status": {"C": "withdrawn"}, "off_study_on": {"C": 10}, "evaluable": {"A": "yes", "B": "yes"}}
+    assert status(made(THREE, columns=left), protocol)["C"] == "not_evaluable"
+
+
+def test_a_subject_is_taken_out_by_the_column_of_evaluability(made, protocol):
+    study = made(THREE, columns={"dlt_evaluable": {"A": "yes", "C": "no"}})
+    assert status(study, protocol) == {"A": "evaluable", "B": "evaluable", "C": "not_evaluable"}
+    decision = decided(study, protocol)
+    assert (decision.action, decision.level, decision.size) == ("treat", 1, 1)
+
+
+def test_the_column_of_evaluability_does_not_contradict_the_tables(made, protocol):
+    with_dlt = made(THREE, events=[("C", 5, *CRS)], columns={"dlt_evaluable": {"C": "no"}})
+    with pytest.raises(StudyError, match=r"subject C, column dlt_evaluable: it says no, .*a DLT counts"):
+        patients_of(with_dlt, protocol)
+    gone = made(
+        THREE, events=[("C", 10, "withdrawal", "", "", "", "")], columns={"dlt_evaluable": {"C": "yes"}}
+    )
+    with pytest.raises(StudyError, match=r"column dlt_evaluable: it says yes, .*left on day 10"):
+        patients_of(gone, protocol)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from kinetics.errors import PlanError
 from kinetics.escalation.blrm import Blrm
@@ -28,6 +30,7 @@ from kinetics.protocol.protocol import lint, read_protocol
 from kinetics.protocol.tables import Protocol
 from tests.support.other_designs import protocol_of_a_design, synthetic_tables
 
+DATA = Path(__file__).parents[2] / "data"
 SYNTHETIC = "nkg2d_phase1_synthetic"
 Written = Callable[..., Path]
 
@@ -347,3 +350,18 @@ def test_a_protocol_of_another_design_can_be_built_in_python(written):
     protocol = read_protocol(written({"rule": "keyboard", "target": 0.3}))
     assert isinstance(protocol, Protocol)
     assert protocol.cohort_size == 3
+
+
+def test_a_key_of_another_table_is_named_with_its_table(tmp_path):
+    content = tomllib.loads((DATA / "tite_boin_synthetic" / "protocol.toml").read_text(encoding="utf-8"))
+    path = tmp_path / "protocol.toml"
+    path.write_text(tomli_w.dumps({**content, "start_level": 2, "cohort": 3, "levls": [1]}), encoding="utf-8")
+    with pytest.raises(PlanError) as caught:
+        read_protocol(path)
+    remedies = {problem.what: problem.remedy for problem in caught.value.problems}
+    assert remedies["unknown key 'start_level'"] == "write it as `design.start_level`"
+    assert remedies["unknown key 'cohort'"] == "write it as `design.cohort` or `escalation.cohort`"
+    assert remedies["unknown key 'levls'"] == "did you mean 'levels'?"
+    moved = {**content, "design": {**content["design"], "start_level": 2}}
+    path.write_text(tomli_w.dumps(moved), encoding="utf-8")
+    assert rule_of(read_protocol(path)).decide([]).level == 2

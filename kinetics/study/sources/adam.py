@@ -59,7 +59,7 @@ __all__ = ["analyte_name", "describe_adam", "is_adam", "read_adam_table", "subje
 
 _BELOW = ("BLQ", "BQL", "BLOQ", "LLOQ")
 _PRODUCTS = ("TRTA", "DRUG", "EXTRT", "DOSETRT", "PROJID")
-_DURATIONS = ["ADOSEDUR", "DOSEDUR", "DUR", "EXDUR", "ADUR"]
+_DURATIONS = ("ADOSEDUR", "DOSEDUR", "DUR", "EXDUR", "ADUR")
 _WEIGHT = "WTBL"
 _CYCLE = "ACYCLE"
 _CONDUCT = (
@@ -111,7 +111,7 @@ def read_adam_table(path: Path, table: RawTable, options: Mapping[str, Any]) -> 
     derived = Series(False, index=table.frame.index)
     if "DTYPE" in table:
         derived = ~table.missing("DTYPE")
-    check_marks(table, known, [], table.cells(spec.subject))
+    check_marks(table, known, [], table.cells(spec.subject), ~is_dose & ~is_event)
     left_out, counts = excluded_rows(table, is_dose, [name for name in known if name != "DTYPE"])
     analyte = _analyte_of_rows(table, spec, ~is_dose & ~is_event)
     censored, limits = _censoring(table, analyte, dictionary, below_flags(table, is_dose, known))
@@ -619,9 +619,10 @@ def _doses(table: RawTable, rows: Series, spec: AdamTable, time_unit: str) -> Ra
         routes = [route_of(word, place) for word, place in zip(route, places, strict=True)]
         route = Series(routes, index=route.index, dtype=object)
     doses.frame["route"] = route
-    given = stated_durations(table, rows, _DURATIONS, time_unit)
+    others = [name for name in table.columns if getattr(known_column(name), "name", "") == "DUR"]
+    given = stated_durations(table, rows, [*_DURATIONS, *others], time_unit)
     doses.frame["duration"] = durations(table, rows, _as_numbers(doses.cells("amount"), table), given)
-    check_repeats(table, rows)
+    check_repeats(table, rows, time_unit)
     return doses
 
 

@@ -97,22 +97,31 @@ def check_parts(table: RawTable, rows: Series, columns: Iterable[str], value: Se
             table.report(what, drop_remedy(shown, remedy), row=row, column=column)
 
 
+_SAID = ("dose_unit", "value_unit", "time_unit")  # roles of which an option says the unit
+
+
 def check_said_unit(table: RawTable, rows: Series, columns: list[str], role: str, said: Series) -> None:
-    """Report the cells of a column of units, among `rows`, that are another unit than the one said."""
+    """Report the cells of a column of units, among `rows`, that are another unit than the one said.
+
+    The remedy begins with the column, since leaving it out is right only where its unit is wrong.
+    """
     for column in with_role(columns, role):
         written = table.words(column)[rows]
+        several = len({unit for unit in written if unit}) > 1
+        if role not in _SAID:
+            right = f"write the numbers in {next(iter(said), '')}"
+        elif several:
+            right = "write the numbers in one unit, or give each unit a code of its own and say one per code"
+        else:
+            right = "say the unit of the column"
         for unit, of_row in dict.fromkeys(zip(written, said, strict=True)):
             if not unit or not of_row or _same(unit, of_row):
                 continue
             wrong = rows & table.words(column).eq(unit)
             name = table.names.get(column, column)
             what = f"the column says {unit}, and {of_row} is said of the rows"
-            table.flag(
-                wrong,
-                column,
-                what,
-                drop_remedy(name, "say the unit of the column, one per code if they differ"),
-            )
+            remedy = f"if the column is right, {right}; only if it is wrong, leave it out (--drop {name}, "
+            table.flag(wrong, column, what, f"{remedy}drop=[{name!r}] in Python)")
 
 
 def _same(unit: str, said: str) -> bool:

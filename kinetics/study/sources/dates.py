@@ -15,11 +15,12 @@ from pandas import Series
 
 from kinetics.study.raw_table import RawTable, is_missing, is_number
 
-__all__ = ["are_dates", "clock_days", "date_days"]
+__all__ = ["are_dates", "check_clocks", "clock_days", "date_days"]
 
 _PARTS = re.compile(r"^(\d{1,4})[-/. ](\d{1,2})[-/. ](\d{1,4})(?:[T ]+(.*))?$")
 _NAMED = re.compile(r"^(\d{1,2})[-/ ]?([A-Za-z]{3})[-/ ]?(\d{2,4})(?:[T: ]+(.*))?$")
 _CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d*)?)?(?:Z|[+-]\d{2}:?\d{2})?\s*$")
+_ZONE = r":.*(?:Z|[+-]\d{2}:?\d{2})$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ORDERS = {"DAT1": "dmy", "DAT2": "ymd", "DAT3": "ydm"}
 _EPOCH = datetime(1960, 1, 1)
@@ -53,6 +54,22 @@ def date_days(table: RawTable, column: str) -> Series:
         days.isna() & (cells != ""), column, "not a date", "write it as 2024-03-31 or 2024-03-31T08:30"
     )
     return days
+
+
+def check_clocks(table: RawTable, column: str) -> None:
+    """Report dates without a time of the day, and times without a zone, among others that have one."""
+    cells = table.words(column)
+    with_clock = cells.str.contains(":")
+    if with_clock.any():
+        bare = ~with_clock & (cells != "") & ~cells.map(is_number)
+        remedy = "write it as 2024-03-31T08:30"
+        table.flag(bare, column, "the time of the day is missing, and other rows have one", remedy)
+        zoned = cells.str.contains(_ZONE)
+        if zoned.any():
+            what = "no time zone, and other rows have one"
+            table.flag(
+                with_clock & ~zoned, column, what, "write the zone in every row, as +02:00, or in none"
+            )
 
 
 def clock_days(cells: Series) -> Series:
@@ -101,8 +118,17 @@ def _days(cell: str, order: str) -> float:
         date = datetime(year, parts["m"], parts["d"])
     except ValueError:
         return nan
-    part = _clock(clock) if clock else 0.0
+    part = _clock(clock) - _zone(clock) if clock else 0.0
     return (date - _EPOCH) / timedelta(days=1) + part
+
+
+def _zone(cell: str) -> float:
+    """How far the zone of a clock time (`08:00+02:00`) lies ahead of UTC, in days; 0 where none is said."""
+    match = re.search(r"([+-])(\d{2}):?(\d{2})$", cell.strip())
+    if match is None:
+        return 0.0
+    minutes = int(match[2]) * 60 + int(match[3])
+    return (minutes if match[1] == "+" else -minutes) / 1440
 
 
 def _clock(cell: str) -> float:

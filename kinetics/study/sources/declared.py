@@ -20,6 +20,7 @@ from kinetics.units import UnitError, canonical_unit, dimension, known_units
 
 __all__ = [
     "EventTableOptions",
+    "declared_columns",
     "describe",
     "kind_of",
     "of_analyte",
@@ -92,6 +93,12 @@ def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Diction
     if dictionary is not None and dictionary.event_table is not None:
         table.problems.extend(_unknown_columns(table, dictionary.event_table, file))
     return dictionary
+
+
+def declared_columns(path: Path, options: Mapping[str, Any]) -> set[str]:
+    """The columns of subjects that the TOML beside a table, or an option, declares."""
+    content, _ = sidecar_content(path, options)
+    return set() if content is None else set(content.get("columns", {}).get("subjects", {}))
 
 
 def _unit_of_time(path: Path, unit: str) -> tuple[str, list[Problem]]:
@@ -234,14 +241,16 @@ def _columns(content: Mapping[str, Any], rows: EventRows) -> dict[str, Any]:
     for column in rows.own_columns(kept, subjects):
         name = spec.get("columns", {}).get(column, column)
         if column == spec.get("weight_column"):
-            subjects.setdefault("weight_kg", _weight_unit(rows.table))
+            subjects.setdefault("weight_kg", _weight_unit(rows.table, column))
         elif name not in subjects:
             subjects[name] = _description(rows.table, column, name)
     return {**columns, "observations": observations, "doses": doses, "subjects": subjects}
 
 
-def _weight_unit(table: RawTable) -> dict[str, str]:
-    """The declaration of the weight: its unit, where a column has one; several are reported."""
+def _weight_unit(table: RawTable, weight: str) -> dict[str, str]:
+    """The declaration of the weight: its unit, where a column has one, or its name does (WTLB); several are
+    reported.
+    """
     for column in with_role(table.columns, "weight_unit"):
         units = [unit for unit in dict.fromkeys(table.words(column)) if unit]
         if len(units) > 1:
@@ -250,6 +259,8 @@ def _weight_unit(table: RawTable) -> dict[str, str]:
             table.report(what, "write all weights in kg", row=row, column=column)
         elif units:
             return {"unit": units[0]}
+    if re.search(r"(?:wt|weight)[^a-z]*(?:lbs?|pounds?)\W*$", weight, re.IGNORECASE):
+        return {"unit": "lb"}
     return {}
 
 

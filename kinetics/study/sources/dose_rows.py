@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from kinetics.study.assembly import Reading, by_subject
 from kinetics.study.cells import LONGEST_DAYS, numbers
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.cdisc import TIME_UNITS
+from kinetics.study.sources.code_columns import check_said_unit
 from kinetics.study.sources.known_columns import with_role
 from kinetics.units import UnitError, convert
 
@@ -25,8 +27,8 @@ def check_steady_state(table: RawTable) -> None:
     table.flag(state != 0, "SS", "steady-state doses are not supported", remedy)
 
 
-def check_repeats(table: RawTable, rows: Series) -> None:
-    """Report an ADDL that is not a whole number or has no II."""
+def check_repeats(table: RawTable, rows: Series, time_unit: str) -> None:
+    """Report an ADDL that is not a whole number or has no II, and an II in another unit than the time."""
     additional = numbers(table, "ADDL", required=False).fillna(0.0)
     interval = numbers(table, "II", required=False).fillna(0.0)
     bad = rows & ((additional < 0) | (additional % 1 != 0))
@@ -35,6 +37,9 @@ def check_repeats(table: RawTable, rows: Series) -> None:
     table.flag(large, "ADDL", f"more than {MOST_DOSES} doses", "write the number of doses after the first")
     without = rows & (additional > 0) & (interval <= 0)
     table.flag(without, "II", "ADDL without an interval", "write the time between doses in II")
+    repeated = rows & (additional > 0)
+    said = Series(time_unit, index=rows[repeated].index, dtype=object)
+    check_said_unit(table, repeated, list(table.columns), "interval_unit", said)
 
 
 def durations(table: RawTable, rows: Series, amount: Series, given: Series) -> Series:
@@ -57,17 +62,25 @@ def durations(table: RawTable, rows: Series, amount: Series, given: Series) -> S
     return text.mask(duration.isna(), "")
 
 
+_UNIT_IN_NAME = re.compile(r"(?:DUR|INF)[ _.]*(MIN|HR|H|DAY)S?$", re.IGNORECASE)  # DURMIN, TINF_H, INFDUR.HR
+
+
 def stated_durations(table: RawTable, rows: Series, columns: list[str], time_unit: str) -> Series:
     """The duration that each row states in one of `columns`, in the time unit of the table; 0 without one.
 
-    A duration has the unit of its own column (DOSEDURU, ...), else that of the time.
+    A duration has the unit of its own column (DOSEDURU, ...), else the one in its name (DURMIN), else that of
+    the time.
     """
     column = next((name for name in columns if name in table), None)
     if column is None:
         return Series(0.0, index=table.frame.index)
     written = numbers(replace(table, frame=table.frame.loc[rows]), column, required=False)
     written = written.reindex(table.frame.index).fillna(0.0)
-    for unit_column in with_role(table.columns, "duration_unit")[:1]:
+    unit_columns = with_role(table.columns, "duration_unit")[:1]
+    named = _UNIT_IN_NAME.search(table.names.get(column, column))
+    if named and not unit_columns:
+        written = written * convert(TIME_UNITS[named[1].upper()], time_unit)
+    for unit_column in unit_columns:
         units = table.words(unit_column)
         for unit in dict.fromkeys(units[rows & (units != "")]):
             where = rows & (units == unit)

@@ -13,7 +13,7 @@ from kinetics.errors import Problem
 from kinetics.study.cells import nearest
 from kinetics.study.dictionary import EventTable
 from kinetics.study.raw_table import RawTable, decode, make_table
-from kinetics.study.sources.known_columns import STANDARD, known_column, plain_name
+from kinetics.study.sources.known_columns import STANDARD, known_column, plain_name, with_role
 from kinetics.study.table_size import file_problem
 
 __all__ = ["EventRows", "header_place", "read_rows", "rows_of", "title_problem"]
@@ -189,14 +189,22 @@ def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
     """The rows of a table with its standard columns under NONMEM's names.
 
     None where one of ID, TIME, DV and AMT is missing or a standard column occurs twice; `table` keeps these
-    Problems. `comments` is the number of comment rows left out of the table.
+    Problems. One column of dates stands for a TIME that is missing. `comments` is the number of comment rows
+    left out of the table.
     """
     renamed = {name: _CANONICAL.get(plain_name(name), name) for name in table.columns}
+    dates = with_role(table.columns, "date")
+    file_columns = set(renamed.values())
+    if "TIME" not in renamed.values() and len(dates) == 1:  # the date has the time of the day, or nothing has
+        table.frame["TIME"] = "00:00"
+        renamed["TIME"] = "TIME"
     problems = [*_doubled_columns(table, renamed), *_missing_columns(table, renamed)]
     if problems:
         table.problems.extend(problems)
         return None
     shown = {standard: source for source, standard in renamed.items()}
+    if "TIME" not in file_columns:
+        shown["TIME"] = dates[0]
     return EventRows(replace(table, frame=table.frame.rename(columns=renamed), names=shown), comments)
 
 

@@ -10,12 +10,12 @@ from pandas import DataFrame, Series
 
 from kinetics.study.cells import lenient_numbers
 from kinetics.study.raw_table import RawTable
-from kinetics.study.sources.dates import clock_days, date_days
-from kinetics.study.sources.known_columns import with_role
+from kinetics.study.sources.dates import check_clocks, clock_days, date_days
+from kinetics.study.sources.known_columns import plain_name, with_role
 from kinetics.study.sources.set_aside import drop_remedy
 from kinetics.units import convert
 
-__all__ = ["check_occasions", "check_restarts", "with_dates"]
+__all__ = ["check_occasions", "check_restarts", "check_study_days", "with_dates"]
 
 _DAY = 1.0 + 1e-6  # how far times and dates without a clock may lie apart, in days
 
@@ -38,7 +38,11 @@ def with_dates(
         name = table.names.get(column, column)
         before = len(table.problems)
         days = date_days(table, column)
+        check_clocks(table, column)
         if len(table.problems) > before:
+            if table.names.get("TIME") == name:  # the date stands for TIME: nothing more is said of that
+                order = [str(place) for place in range(len(table.frame))]
+                return replace(table, frame=table.frame.assign(TIME=order)), notes
             continue
         ids = table.cells("ID")
         clock = clock_days(table.cells("TIME"))
@@ -68,6 +72,32 @@ def with_dates(
         source = name if has_clock else f"{name} and TIME"
         return replace(table, frame=frame), {"times": f"from {source}, since each subject's first dose"}
     return table, notes
+
+
+_STUDY_DAYS = ("DAY", "STUDYDAY", "ADY", "PCDY", "VISITDY", "NOMDAY")  # count days, whatever the unit of TIME
+
+
+def check_study_days(table: RawTable, known: list[str], time_unit: str) -> None:
+    """Report a TIME that never leaves one day while a column of days does: it is the time of the day."""
+    time = lenient_numbers(table, "TIME") * convert(time_unit, "day")
+    if not time.between(0, 1).all():
+        return
+    ids = table.cells("ID")
+    for column in known:
+        if plain_name(column) not in _STUDY_DAYS:
+            continue
+        days = lenient_numbers(table, column)
+        span = days.groupby(ids).transform(lambda values: values.max() - values.min())
+        if not (span >= 2).any():
+            continue
+        name = table.names.get(column, column)
+        what = f"TIME stays within one day, and {name} does not: TIME is the time of the day, or has another "
+        what += "unit than is said"
+        remedy = (
+            f"write the time since the first dose in TIME: 24 h for each {name} after that of the dose, and "
+        )
+        remedy += "the hour of the day less that of the dose"
+        table.report(what, remedy, row=int(str((span >= 2).idxmax())), column="TIME")
 
 
 def _agree(time: Series, days: Series, ids: Series) -> bool:

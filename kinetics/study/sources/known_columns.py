@@ -37,6 +37,7 @@ class KnownColumn(NamedTuple):
 MEANS: Mapping[str, str] = {
     "standard": "read",
     "below": "read: the record is left-censored at its LLOQ, which must be known (`--lloq`, LLOQ, ALLOQ)",
+    "above": "asked where a record is marked: CENS -1 with the ULOQ as DV says the same",
     "date": "read with TIME as the time of day; refused where they contradict, or day and month are unclear",
     "cycle": "read: the cycle of a dose",
     "occasion": "asked: `--cycle-column` if it counts rounds of doses, or `--drop`; refused if TIME restarts",
@@ -49,6 +50,7 @@ MEANS: Mapping[str, str] = {
     "route": "read as the code of the route; several with one route said are refused",
     "dose_unit": "compared with the unit that is said; another unit is refused",
     "duration_unit": "read",
+    "interval_unit": "compared with the unit of the time; another unit is refused",
     "weight_unit": "read: the unit of the weight column",
     "value_unit": "compared with the unit that is said; another unit is refused",
     "time_unit": "compared with the unit that is said; another unit is refused",
@@ -70,8 +72,9 @@ TIME | | standard | NONMEM, Monolix | the time of the row
 DV | OBSERVATION Y | standard | NONMEM, Monolix | the measured value
 AMT | AMOUNT | standard | NONMEM, Monolix | the amount of a dose
 RATE | | standard | NONMEM, Monolix | the rate of an infusion; -1 and -2 are refused
-DUR | TINF INFUSIONDURATION DURATION ADOSEDUR DOSEDUR EXDUR | standard | Monolix, rxode2, Pumas, NCA | the
-    duration of an infusion
+DUR | TINF INFUSIONDURATION DURATION ADOSEDUR DOSEDUR EXDUR INFDUR DURINF INFT INFTIME INFUSIONTIME DURMIN
+    DURH DURHR DURHRS DURDAY TINFMIN TINFH TINFHR INFDURMIN INFDURH INFDURHR INFMIN INFH INFHR | standard |
+    Monolix, rxode2, Pumas, NCA, custom | the duration of an infusion; a unit in the name (DURMIN) is read
 EVID | EVENTIDENTIFIER EVENTID | standard | NONMEM | 0 a record, 1 a dose, 2 neither; 3 and 4 are refused
 CMT | COMPARTMENT | standard | NONMEM, Pumas | code of product and route (doses) or of the analyte (records)
 ADM | ADMINISTRATION ADMINISTRATIONID ADMINISTRATIONTYPE | standard | Monolix | code of product, route and
@@ -89,6 +92,8 @@ TIMING | ATPT PCTPT TPT | standard | ADaM, PKNCA | whether a sample at the time 
 BLQ | BQL BLOQ BLLOQ BLQFL BQLFL BLOQFL BLQFN BQLFN BLQFLAG BQLFLAG BLOQFLAG BLQN ISBLQ ISBLOQ
     BELOWLLOQ LOQFL LLOQFL BQLN BLOQN BLOQFN BLQIND BDL BELOWLOQ |
     below | PPK, custom | the value lies below the LLOQ
+ALQ | AULQ ALOQ AULOQFL ALQFL ALQFN AULQFL ISALQ ABOVEULOQ ULOQFL ULOQFN | above | PPK, custom | the value
+    lies above the ULOQ
 DATE | DAT DATEOFSAMPLE VISITDATE | date | NONMEM, Monolix | date of the row; month first for NM-TRAN, year
     first here unless a day above 12 proves it
 DAT1 | | date | NONMEM, Monolix | date of the row, day first
@@ -116,6 +121,7 @@ DOSEU | AMTU DOSEUNIT DOSEUNITS AMTUNIT AMTUNITS EXDOSU UNITDOSE DOSU | dose_uni
     the amount
 DOSEDURU | ADOSDURU ADOSEDURU DOSDURU DURU ADURU EXDURU | duration_unit | NCA, aNCA | the unit of the
     duration
+IIU | IIUNIT IIUNITS ADDLU TAUU | interval_unit | PPK, custom | the unit of II
 WTU | WTBLU WEIGHTU WTUNIT WTUNITS BWTU BWU | weight_unit | PPK | the unit of the body weight
 DVU | UNIT UNITS DVUNIT DVUNITS AVALU CONCU CONCUNIT PCSTRESU PCORRESU | value_unit | ADaM, SDTM | the unit
     of the value
@@ -129,8 +135,8 @@ EXCLUDEHALFLIFE | INCLUDEHALFLIFE HLEXCL HLINCL LAMZFL KELEXC | half_life | PKNC
     half-life uses
 LNDV | LOGDV LDV DVL DVLN DVLOG LNCONC LOGCONC LNY LOGY | log | PPK, custom | the logarithm of DV
 TAFD | TAD TSFD TSLD TALD TLD TFD TPD NTIME NOMTIME NTPD NTAFD NTAD RTIME ATIME PTIME CTIME CLOCK HOUR NFRLT
-    AFRLT NRRLT ARRLT APRLT NPRLT MRRLT DAY STUDYDAY ADY VISIT VISITNUM VISITN AVISIT AVISITN ATPTN ATPTREF
-    | time | PPK, NCA, custom | another clock, or a nominal time
+    AFRLT NRRLT ARRLT APRLT NPRLT MRRLT DAY STUDYDAY ADY PCDY VISITDY NOMDAY ATM PCTM CLOCKTIME VISIT
+    VISITNUM VISITN AVISIT AVISITN ATPTN ATPTREF | time | PPK, NCA, custom | another clock, or a nominal time
 USUBJID | SUBJID SUBJECT SUBJ PATID PATIENT USUBJIDN NMID CID UID | identifier | ADaM | another name of the
     subject
 NUM | SEQ ROW ROWNUM RECSEQ ASEQ LINE LINENO RECORD OBSNUM RECNO PCSTAT SORT ORDER SRCDOM SRCVAR SRCSEQ
@@ -165,8 +171,13 @@ STANDARD = {known.name: known.others for known in KNOWN.values() if known.role =
 
 
 def known_column(name: str) -> KnownColumn | None:
-    """The known column of a name, None for a column of the user's own."""
-    return _BY_NAME.get(plain_name(name))
+    """The known column of a name, None for a column of the user's own.
+
+    ADaM's numeric copy of a flag (NCAXFN beside or instead of NCAXFL) is the flag.
+    """
+    plain = plain_name(name)
+    flag = f"{plain[:-1]}L" if plain.endswith("FN") else plain
+    return _BY_NAME.get(plain) or _BY_NAME.get(flag)
 
 
 def with_role(columns: Iterable[str], *roles: str) -> list[str]:

@@ -29,6 +29,7 @@ from typing import Any
 from numpy import isclose
 from pandas import Series
 
+from kinetics.errors import Problem
 from kinetics.study.assembly import Reading, build_tables
 from kinetics.study.cells import lenient_numbers, numbers
 from kinetics.study.dictionary import Dictionary, EventTable
@@ -43,7 +44,7 @@ from kinetics.study.sources.code_columns import (
     plain_code,
 )
 from kinetics.study.sources.dates import are_dates
-from kinetics.study.sources.declared import EventTableOptions, describe, sidecar
+from kinetics.study.sources.declared import EventTableOptions, declared_columns, describe, sidecar
 from kinetics.study.sources.dose_rows import (
     check_repeats,
     check_steady_state,
@@ -52,7 +53,12 @@ from kinetics.study.sources.dose_rows import (
     with_further_doses,
 )
 from kinetics.study.sources.event_rows import EventRows, read_rows, rows_of
-from kinetics.study.sources.event_times import check_occasions, check_restarts, with_dates
+from kinetics.study.sources.event_times import (
+    check_occasions,
+    check_restarts,
+    check_study_days,
+    with_dates,
+)
 from kinetics.study.sources.known_columns import with_role
 from kinetics.study.sources.set_aside import (
     below_flags,
@@ -123,6 +129,7 @@ def read_event_table(
     dated, told = with_dates(rows.table, dates, spec.time_unit or "min", _origins(rows.table, spec))
     rows = replace(rows, table=dated)
     notes |= told
+    check_study_days(rows.table, known, spec.time_unit or "min")
     restarts = check_occasions(rows.table, known, spec.cycle_column)
     is_dose, is_observation, told = _kinds(rows.table)
     restarts = restarts or check_restarts(rows.table, is_dose)
@@ -136,7 +143,9 @@ def read_event_table(
     if left_out_below := int((flags & ~is_observation & ~left_out).sum()):
         notes["records_below_the_LLOQ_left_out"] = left_out_below
     own = rows.own_columns(spec, dictionary.columns.subjects)
-    check_marks(rows.table, known, own, rows.table.cells("ID"))
+    declared = {*spec.columns, *declared_columns(path, options), spec.weight_column}
+    asked = [name for name in own if name not in declared]
+    check_marks(rows.table, known, asked, rows.table.cells("ID"), is_observation)
     below = flags & is_observation
 
     texts = [*with_role(known, "bookkeeping", "assay", "value_unit"), *own]
@@ -150,7 +159,6 @@ def read_event_table(
         notes["time_varying"] = varying
         if spec.weight_column in varying and "/kg" in str(spec.dose_unit):
             notes["doses_per_kg"] = f"by the first {spec.weight_column} of each subject"
-    before = len(rows.table.problems)
     observations, is_empty = _observations(rows.table, is_observation, spec, dictionary, known, below=below)
     if is_empty.any():
         notes["records_without_value"] = int(is_empty.sum())
@@ -163,7 +171,7 @@ def read_event_table(
         "doses.csv": _doses(rows.table, is_dose, spec, known),
         "observations.csv": observations,
     }
-    merged = restarts or any(" said for all of them" in problem.what for problem in table.problems[before:])
+    merged = restarts or any(_merges(problem) for problem in table.problems)
     reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
     if reading.tables is None:
         return reading
@@ -172,6 +180,17 @@ def read_event_table(
     if reading.tables is not None and spec.cycle_column is None and _has_later_cells(reading):
         notes["cycles"] = "one assumed for every subject: say the cycle of a dose by --cycle-column"
     return replace(reading, notes={**notes, **reading.notes})
+
+
+def _merges(problem: Problem) -> bool:
+    """Whether a problem lets rows of two subjects, times or codes look like one: that they are there twice is
+    not to be said then.
+    """
+    return (
+        problem.column in ("ID", "EVID")
+        or " said for all of them" in problem.what
+        or problem.what.startswith("the code has no ")
+    )
 
 
 def _has_later_cells(reading: Reading) -> bool:
@@ -266,7 +285,7 @@ def _check_contiguous(table: RawTable) -> None:
     ids = table.cells("ID")
     begins = ids != ids.shift()
     table.flag(table.missing("ID"), "ID", "the ID is missing", "write the subject's ID")
-    remedy = "sort the rows by ID and TIME"
+    remedy = "sort the rows by ID and TIME if it is one subject; if it is another, give it an ID of its own"
     table.flag(begins & ids.duplicated(), "ID", "the ID's rows do not stand together", remedy)
 
 
@@ -364,7 +383,7 @@ def _doses(table: RawTable, rows: Series, spec: EventTable, known: list[str]) ->
             check_parts(table, rows, own, doses.frame[column], word)
     check_said_unit(table, rows, known, "dose_unit", doses.frame["unit"])
     _check_said_routes(table, rows, known, doses.frame["route"])
-    check_repeats(table, rows)
+    check_repeats(table, rows, spec.time_unit or "min")
     return doses
 
 

@@ -57,16 +57,51 @@ def excluded_rows(table: RawTable, is_dose: Series, columns: list[str]) -> tuple
     return left_out, counts
 
 
-def check_marks(table: RawTable, known: list[str], own: list[str], ids: Series) -> None:
+def check_marks(
+    table: RawTable, known: list[str], own: list[str], ids: Series, records: Series | None = None
+) -> None:
     """Report columns that mark rows and of which only their author knows for what: those known for it, and
-    those of the user's own that are called a flag and vary within a subject.
+    of the user's own those that are called a flag and vary within a subject, or say yes of some and no of
+    other `records` of a subject. Records that a flag calls above the ULOQ are reported too.
     """
+    for column in with_role(known, "above"):
+        yes = _flagged(table, column, set(), records)
+        name = table.names.get(column, column)
+        remedy = "write CENS -1 with the ULOQ as DV; only if the value was measured after all, leave the "
+        remedy += f"column out (--drop {name}, drop=[{name!r}] in Python)"
+        where = yes if records is None else yes & records
+        table.flag(where, column, "the record is marked as above the ULOQ", remedy)
     for column in with_role(known, "mark"):
         _ask_about(table, column)
     for column in own:
-        varies = table.words(column).groupby(ids).nunique() > 1
+        words = table.words(column)
+        varies = words.groupby(ids).nunique() > 1
         if plain_name(column).endswith(("FL", "FLAG", "FLG")) and varies.any():
             _ask_about(table, column)
+        elif records is not None and _parts_records(words[records].str.upper(), ids[records]):
+            _ask_what_is_marked(table, column, records)
+
+
+def _parts_records(words: Series, ids: Series) -> bool:
+    """Whether a column says yes of some records of a subject and no of others, and nothing else."""
+    if not words.isin(_YES | _NO).all():
+        return False
+    yes = words.isin(_YES)
+    return bool((yes.groupby(ids).nunique() > 1).any())
+
+
+def _ask_what_is_marked(table: RawTable, column: str, records: Series) -> None:
+    """Report a column of yes and no that parts the `records` of a subject."""
+    name = table.names.get(column, column)
+    what = "the column says yes of some records of a subject and no of others, and nobody says what of them"
+    remedy = drop_remedy(
+        name,
+        "name it EXCL where it leaves a record out, BLQ where the value lies below the LLOQ; if its first "
+        f'value describes the subject, say `{name} = {{ role = "covariate", kind = "category" }}` under '
+        f"[columns.subjects] in {table.dictionary}",
+    )
+    yes = table.words(column).str.upper().isin(_YES)
+    table.report(what, remedy, row=int(str((yes & records).idxmax())), column=column)
 
 
 def check_words(table: RawTable, columns: list[str], records: Series) -> None:
