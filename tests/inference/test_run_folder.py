@@ -15,11 +15,12 @@ import pytest
 from xarray import DataTree
 
 import kinetics as kn
+from kinetics import content
+from kinetics.content import code_sha256
 from kinetics.errors import FitError, PlanError
-from kinetics.inference import run_folder as run_module
 from kinetics.inference.devices import chain_layout
 from kinetics.inference.fitting import Fit, load_fit
-from kinetics.inference.run_folder import code_sha256, provenance_of, read_run
+from kinetics.inference.run_folder import provenance_of, read_run
 from kinetics.library import ROOT
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import FitPlan, plan_of
@@ -290,7 +291,7 @@ def test_the_hash_of_the_code_is_of_every_source_file(
     (tmp_path / "a.py").write_text("x = 1\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b.py").write_text("y = 1\n")
-    monkeypatch.setattr(run_module, "__file__", str(tmp_path / "run.py"))
+    monkeypatch.setattr(content, "__file__", str(tmp_path / "content.py"))
     hashes = {code_sha256()}
     (tmp_path / "sub" / "b.py").write_text("y = 2\n")
     hashes.add(code_sha256())

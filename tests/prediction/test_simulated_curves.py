@@ -235,7 +235,7 @@ def test_all_chunks_are_one_compiled_program(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_another_dosing_is_another_program_though_the_file_is_the_same() -> None:
     model, t = load_model(PROBLEM_A), [0.01]
-    half = replace(model, dosing={"iv": lambda p: {"E": 0.5}})
+    half = replace(model, dosing={"iv": lambda p: {"E": 0.5e-6}})  # the model's is 1e-6 a cell
     one, other = (simulate(m, times=t, outputs=["cells"])["value"].item() for m in (model, half))
     assert other == pytest.approx(one / 2, rel=1e-3)
 
