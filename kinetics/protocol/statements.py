@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field, model_validator
 
+from kinetics.errors import PlanError, Problem
 from kinetics.toml import Spec
 
 __all__ = ["Count", "CountFromZero", "Few", "Point", "Positive", "Share", "Statement"]

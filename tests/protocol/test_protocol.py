@@ -31,6 +31,7 @@ from kinetics.outcomes.dlts import history_of, patients_of, replayed
 from kinetics.protocol.dose_rule import MODERN, RULES, assumed, rule_of
 from kinetics.protocol.points import POINTS
 from kinetics.protocol.protocol import lint, read_protocol, settled
+from kinetics.protocol.statements import Point
 from kinetics.protocol.tables import Protocol
 from kinetics.study.study import Study, read_study
 
@@ -476,3 +477,8 @@ def test_the_censoring_of_pfs_is_asked_only_where_it_is_an_endpoint(changed):
     ):
         found = lint(read_protocol(changed({**without, **more})))
         assert {p.field for p in found.open} == {"censoring.missed_scans", "censoring.new_therapy"}
+
+
+def test_an_open_point_has_no_value_to_decide_by() -> None:
+    with pytest.raises(PlanError, match="a point of the protocol is open"):
+        _ = Point().decided
