@@ -111,7 +111,7 @@ def response(
     tables["adverse events, subjects by worst grade"] = adverse
     answer = {
         "study": data.name,
-        "criteria": reading.criteria,
+        "criteria": dict(reading.by_value) if reading.column else reading.criteria,
         "counted": list(reading.response),
         "best_responses": records(best),
         "response_rates": records(rates),
@@ -133,7 +133,7 @@ def response(
                 by=by,
                 confirmed=confirmed,
                 assessed_every_days=assessed_every,
-                criteria=reading.criteria,
+                criteria=None if reading.column else reading.criteria,
                 entry=entry,
             )
             everyone = kaplan_meier(times, plateau=convention)
@@ -197,8 +197,9 @@ def _response_tables(
     if reading != ResponseReading():
         rates = f"response rates ({reading.title})"
     note = reading.note(confirmed)
+    title = reading.title if reading.column else reading.named.title
     return {
-        f"best responses ({reading.named.title})": best_by_criteria(study, reading, confirmed, by=by),
+        f"best responses ({title})": best_by_criteria(study, reading, confirmed, by=by),
         f"{rates}; {note}" if note else rates: rates_by_criteria(study, reading, by, confirmed=confirmed),
     }
 
@@ -255,8 +256,8 @@ def _figures(
 ) -> dict[str, Figure | str]:
     """Every figure by its file's name, or why it is not drawn."""
     figures: dict[str, Figure | str] = {}
-    if reading.criteria not in ("recist_1.1", "irecist"):
-        why = f"it is drawn for RECIST 1.1, and the responses are by {reading.named.title}"
+    if reading.column or reading.criteria not in ("recist_1.1", "irecist"):
+        why = f"it is drawn for RECIST 1.1, and the responses are by {reading.title}"
         figures |= dict.fromkeys(("swimmer", "waterfall", "spider"), why)
     elif SIZE in study.responses.columns:
         figures["swimmer"] = plot.plot_swimmer(study, by=by)

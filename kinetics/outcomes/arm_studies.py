@@ -1,14 +1,24 @@
-"""The subjects of one arm of a trial as a study of their own."""
+"""Some subjects of a study, such as those of one arm of a trial, as a study of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from kinetics.errors import PlanError, Problem, StudyError, did_you_mean
 from kinetics.protocol import Protocol, arm_members, protocol_of_arm
 from kinetics.study import Study
 
-__all__ = ["one_arm", "study_of_arm"]
+__all__ = ["one_arm", "study_of_arm", "study_of_subjects"]
+
+
+def study_of_subjects(study: Study, subjects: Collection[str]) -> Study:
+    """The study with these subjects alone, and their rows of every table."""
+    tables = {}
+    for name in ("doses", "observations", "events", "responses"):
+        table = getattr(study, name)
+        tables[name] = table[table["subject"].isin(list(subjects))].reset_index(drop=True)
+    return replace(study, subjects=study.subjects[study.subjects.index.isin(list(subjects))], **tables)
 
 
 def study_of_arm(study: Study, protocol: Protocol, arm: str) -> Study:
@@ -23,12 +33,7 @@ def study_of_arm(study: Study, protocol: Protocol, arm: str) -> Study:
         raise StudyError(Problem(f"no column {column!r}, which [arms] names", remedy, file="subjects.csv"))
     cells = {str(subject): cell for subject, cell in study.subjects[column].items()}
     members = arm_members(protocol, cells)[arm]
-    tables = {}
-    for name in ("doses", "observations", "events", "responses"):
-        table = getattr(study, name)
-        tables[name] = table[table["subject"].isin(members)].reset_index(drop=True)
-    subjects = study.subjects[study.subjects.index.isin(members)]
-    return replace(study, name=f"{study.name}, arm {arm}", subjects=subjects, **tables)
+    return replace(study_of_subjects(study, members), name=f"{study.name}, arm {arm}")
 
 
 def one_arm(protocol: Protocol, study: Study | None, arm: str | None) -> tuple[Protocol, Study | None]:

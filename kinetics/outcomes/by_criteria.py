@@ -4,6 +4,10 @@ RECIST 1.1 and iRECIST have rules of their own (`responses`, `immune_responses`)
 `kinetics.protocol.RESPONSE_CRITERIA` the column `overall` of responses.csv holds the categories as a reader
 recorded them, and the best response is the best of these up to the first progression.
 
+Where a protocol names the criteria of each subject by a column, such as the disease, responses are told in
+words that all of them share: PR is what each subject's criteria count as a response, SD what they count as
+disease control, PD a progression. The category that was recorded stands in the reason.
+
 With confirmation, a response counts with the worst category of the assessments from it to a later one, at
 least `confirm_days` after it, if all of these but one NE are better than stable disease. (One NE as in
 RECIST's rules here; the sources speak of consecutive assessments.) One that is not confirmed is an SD, or
@@ -17,9 +21,10 @@ from dataclasses import dataclass, replace
 from math import nan
 from typing import cast
 
-from pandas import DataFrame, isna
+from pandas import DataFrame, concat, isna
 
-from kinetics.errors import InputError, Problem, StudyError
+from kinetics.errors import InputError, Problem, StudyError, did_you_mean
+from kinetics.outcomes.arm_studies import study_of_subjects
 from kinetics.outcomes.grouping import check_by
 from kinetics.outcomes.immune_responses import (
     as_recist,
@@ -50,6 +55,7 @@ __all__ = [
     "recist_rules",
 ]
 
+_SHARED_RESPONSE = ("PR",)  # the word for a response where subjects have criteria of their own
 _STABLE = ("SD", "NON-CR/NON-PD", "NR")  # categories that need no confirmation
 
 
@@ -57,7 +63,8 @@ _STABLE = ("SD", "NON-CR/NON-PD", "NR")  # categories that need no confirmation
 class ResponseReading:
     """How a study's responses are read: by which criteria, and which categories count as a response.
 
-    `counted` is empty where those of the criteria count.
+    `counted` is empty where those of the criteria count. With a `column` of subjects.csv, `by_value` holds
+    the criteria of the subjects with each of its values, and `criteria` is not used.
 
     >>> from kinetics.outcomes.by_criteria import ResponseReading
     >>> reading = ResponseReading("imwg_2016", counted=("sCR", "CR", "VGPR"))
@@ -67,6 +74,8 @@ class ResponseReading:
 
     criteria: CriteriaName = "recist_1.1"
     counted: tuple[str, ...] = ()
+    column: str = ""
+    by_value: tuple[tuple[str, CriteriaName], ...] = ()
 
     @property
     def named(self) -> ResponseCriteria:
@@ -74,22 +83,37 @@ class ResponseReading:
         return criteria_of(self.criteria)
 
     @property
+    def parts(self) -> dict[str, ResponseReading]:
+        """Value of the column -> how the responses of its subjects are read; empty without a column."""
+        return {value: ResponseReading(criteria) for value, criteria in self.by_value}
+
+    @property
     def response(self) -> tuple[str, ...]:
         """The categories that count as a response."""
+        if self.column:
+            return _SHARED_RESPONSE
         return self.counted or self.named.response
 
     @property
     def title(self) -> str:
         """The criteria in print, and the categories that count where they are not the criteria's."""
+        if self.column:
+            named = [f"{part.title} for {value}" for value, part in self.parts.items()]
+            return f"{', '.join(named)}; PR a response, SD disease control"
         counted = f", a response being {', '.join(self.counted)}" if self.counted else ""
         return f"{self.named.title}{counted}"
 
     def rates(self) -> dict[str, tuple[str, ...]]:
         """Objective response and disease control: name -> categories that count."""
+        if self.column:
+            return {"orr": _SHARED_RESPONSE, "dcr": (*_SHARED_RESPONSE, "SD")}
         return {"orr": self.response, "dcr": self.named.disease_control}
 
     def note(self, confirmed: bool) -> str:
         """A sentence where the criteria ask for a confirmation that was not asked for; "" else."""
+        if self.column:
+            notes = dict.fromkeys(part.note(confirmed) for part in self.parts.values())
+            return "; ".join(note for note in notes if note)
         if confirmed or not self.named.confirmation:
             return ""
         when = f"at least {self.named.confirm_days:g} days later" if self.named.confirm_days else "later"
@@ -99,6 +123,9 @@ class ResponseReading:
 def reading_of(protocol: Protocol) -> ResponseReading:
     """The criteria and categories of a protocol's [endpoints.response]; RECIST 1.1 where it names none."""
     endpoint = protocol.endpoints.get("response")
+    if endpoint is not None and endpoint.grading_by is not None:
+        by_value = tuple(endpoint.grading_by.values.items())
+        return ResponseReading(column=endpoint.grading_by.column, by_value=by_value)
     if endpoint is None or endpoint.grading is None or endpoint.grading.value not in RESPONSE_CRITERIA:
         return ResponseReading()
     return ResponseReading(cast(CriteriaName, endpoint.grading.value), endpoint.counted)
@@ -115,6 +142,8 @@ def best_by_criteria(
 
     StudyError with every category that is none of the criteria's. InputError for iRECIST with confirmation.
     """
+    if reading.column:
+        return _best_in_shared_words(study, reading, confirmed, by)
     if reading.criteria == "recist_1.1":
         return best_responses(study, confirmed, by=by)
     if reading.criteria == "irecist":
@@ -141,6 +170,56 @@ def best_by_criteria(
             }
         )
     return DataFrame(rows)
+
+
+def _best_in_shared_words(study: Study, reading: ResponseReading, confirmed: bool, by: str) -> DataFrame:
+    """The best response of each subject by its own criteria: PR, SD, PD, NE or MISSING."""
+    tables = []
+    for value, subjects in _subjects_by_value(study, reading).items():
+        part = reading.parts[value]
+        best = best_by_criteria(study_of_subjects(study, subjects), part, confirmed, by=by)
+        words = [_shared_word(str(category), part) for category in best["response"]]
+        tables.append(best.assign(response=words))
+    return concat(tables).set_index("subject").loc[study.subject_ids].reset_index()
+
+
+def _shared_word(category: str, reading: ResponseReading) -> str:
+    """What a category is in words that all criteria share."""
+    if category in ("NE", "MISSING"):
+        return category
+    if category in reading.response:
+        return "PR"
+    if category in reading.named.progression:
+        return "PD"
+    return "SD" if category in reading.named.disease_control else "NE"
+
+
+def _subjects_by_value(study: Study, reading: ResponseReading) -> dict[str, list[str]]:
+    """Value of the column -> its subjects. StudyError for a missing column and for every other value."""
+    if reading.column not in study.subjects.columns:
+        remedy = did_you_mean(reading.column, map(str, study.subjects.columns))
+        what = f"no column {reading.column!r}, by which the protocol names the criteria of a response"
+        raise StudyError(Problem(what, remedy, file="subjects.csv"))
+    subjects: dict[str, list[str]] = {value: [] for value, _ in reading.by_value}
+    problems = []
+    for subject, cell in study.subjects[reading.column].items():
+        value = "" if isna(cell) else str(cell)
+        if value in subjects:
+            subjects[value].append(str(subject))
+            continue
+        problems.append(
+            Problem(
+                "the protocol names no response criteria for it",
+                f"{did_you_mean(value, subjects)}; or add it to [endpoints.response.grading_by]",
+                file="subjects.csv",
+                subject=str(subject),
+                column=reading.column,
+                value=value,
+            )
+        )
+    if problems:
+        raise StudyError(problems)
+    return {value: members for value, members in subjects.items() if members}
 
 
 def rates_by_criteria(
@@ -227,6 +306,11 @@ def as_recist_scans(study: Study, reading: ResponseReading) -> dict[str, list[As
     A counted response is a PR, a progression is a PD, anything else an SD, and NE stays NE; RECIST's own are
     as they are. `why` is the category.
     """
+    if reading.column:
+        scans: dict[str, list[Assessment]] = {}
+        for value, subjects in _subjects_by_value(study, reading).items():
+            scans |= as_recist_scans(study_of_subjects(study, subjects), reading.parts[value])
+        return {subject: scans[subject] for subject in study.subject_ids}
     if reading.criteria == "recist_1.1" and not reading.counted:
         return assessments_of(study)
     if reading.criteria == "irecist":
@@ -247,7 +331,13 @@ def as_recist_scans(study: Study, reading: ResponseReading) -> dict[str, list[As
 
 
 def recist_rules(reading: ResponseReading, rules: RecistRules = RECIST_1_1) -> RecistRules:
-    """The rules by which scans of `as_recist_scans` are confirmed: after the days of the criteria."""
+    """The rules by which scans of `as_recist_scans` are confirmed: after the days of the criteria.
+
+    Of several criteria it is the longest time.
+    """
+    if reading.column:
+        days = max(part.named.confirm_days for part in reading.parts.values())
+        return replace(rules, confirm_days=days, sd_days=0.0)
     if reading.criteria in ("recist_1.1", "irecist"):
         return rules
     return replace(rules, confirm_days=reading.named.confirm_days, sd_days=0.0)

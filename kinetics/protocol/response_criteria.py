@@ -90,15 +90,16 @@ class ResponseCriteria:
         return max(categories, key=self.words().index)
 
 
-_SOLID = ("CR", "PR", "SD", "PD")  # what RECIST, RANO 2010 and Lugano share
+_SOLID = ("CR", "PR", "SD", "PD")  # what RANO 2010 and Lugano share
 
 RESPONSE_CRITERIA: dict[CriteriaName, ResponseCriteria] = {
     "recist_1.1": ResponseCriteria(
         title="RECIST 1.1",
-        source="Eisenhauer EA et al., Eur J Cancer 2009;45:228; confirmation: 4.6, not less than 4 weeks",
-        categories=_SOLID,
+        source="Eisenhauer EA et al., Eur J Cancer 2009;45:228; confirmation: 4.6, not less than 4 weeks; "
+        "without targets: Table 2",
+        categories=("CR", "PR", "SD", "NON-CR/NON-PD", "PD"),
         response=("CR", "PR"),
-        disease_control=("CR", "PR", "SD"),
+        disease_control=("CR", "PR", "SD", "NON-CR/NON-PD"),
     ),
     "irecist": ResponseCriteria(
         title="iRECIST",

@@ -22,6 +22,7 @@ __all__ = [
     "Arms",
     "Assessments",
     "Censoring",
+    "CriteriaByValue",
     "DltRule",
     "Dosing",
     "Endpoint",
@@ -385,11 +386,32 @@ class Size(Spec):
         return planned
 
 
+class CriteriaByValue(Spec):
+    """The response criteria of each subject, by what stands in a `column` of subjects.csv, such as a disease.
+
+    >>> from kinetics.protocol.tables import CriteriaByValue
+    >>> by_disease = CriteriaByValue(column="disease", values={"T-NHL": "lugano_2014", "T-ALL": "nccn_all"})
+    >>> by_disease.column, by_disease.values["T-NHL"]
+    ('disease', 'lugano_2014')
+    """
+
+    column: str = Field(min_length=1)
+    values: dict[str, CriteriaName] = Field(min_length=1)
+
+    @field_validator("values")
+    @classmethod
+    def _of_recorded_categories(cls, values: dict[str, CriteriaName]) -> dict[str, CriteriaName]:
+        if "irecist" in values.values():
+            raise ValueError("iRECIST is for all subjects or none: name it as `grading`")
+        return values
+
+
 class Endpoint(Spec):
     """An endpoint: what is observed, by which scale it is graded, and for how long.
 
-    `grading` names one of `GRADING_SYSTEMS` or of `RESPONSE_CRITERIA`. `counted` are the categories that
-    count as a response, where they are not those of the criteria.
+    `grading` names one of `GRADING_SYSTEMS` or of `RESPONSE_CRITERIA`; in its place `grading_by` names the
+    criteria of each subject by a column. `counted` are the categories that count as a response, where they
+    are not those of the criteria.
 
     >>> from kinetics.protocol.tables import Endpoint
     >>> Endpoint(definition="CR or PR", grading="recist_1.1", within_days=90).within_days
@@ -400,8 +422,19 @@ class Endpoint(Spec):
 
     definition: str
     grading: Point[System] | None = None
+    grading_by: CriteriaByValue | None = None
     within_days: float | None = Field(None, gt=0, allow_inf_nan=False)
     counted: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_grading(self) -> Endpoint:
+        if self.grading_by is None:
+            return self
+        if self.grading is not None and self.grading.value is not None:
+            raise ValueError("`grading` and `grading_by` both say by which criteria: take one out")
+        if self.counted:
+            raise ValueError("`counted` goes with one `grading`: what counts is what the criteria count")
+        return self
 
     @model_validator(mode="after")
     def _known_categories(self) -> Endpoint:
@@ -596,7 +629,11 @@ class Protocol(Spec):
 
     def graded_endpoints(self) -> list[str]:
         """The endpoints that are graded by a scale; adverse events always are."""
-        graded = [name for name, endpoint in self.endpoints.items() if endpoint.grading is not None]
+        graded = [
+            name
+            for name, endpoint in self.endpoints.items()
+            if endpoint.grading is not None and endpoint.grading_by is None
+        ]
         return ["adverse_events", *(name for name in graded if name != "adverse_events")]
 
     def level_name(self, level: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -337,6 +338,52 @@ def test_recist_and_irecist_answer_as_they_do_by_themselves():
     ]
     with pytest.raises(InputError, match="confirmation of iCR and iPR is not judged"):
         best_by_criteria(study, ResponseReading("irecist"), True)
+
+
+def by_disease(protocol_with: Callable[..., Protocol], **keys: Any) -> Protocol:
+    values = {"lymphoma": "lugano_2014", "myeloma": "imwg_2016"}
+    endpoint = {"definition": "ORR", "grading_by": {"column": "disease", "values": values}} | keys
+    return protocol_with(FLAT, {"endpoints.response": endpoint})
+
+
+def test_every_disease_may_have_its_own_criteria(protocol_with, tmp_path):
+    reading = reading_of(by_disease(protocol_with))
+    words = {"CMR": "lymphoma", "NMR": "lymphoma", "VGPR": "myeloma", "MR": "myeloma"}
+    rows = [{"responses": [(30, word)], "disease": disease} for word, disease in words.items()]
+    study = study_at(tmp_path, flat(*rows))
+    best = best_by_criteria(study, reading)
+    assert best["response"].tolist() == ["PR", "SD", "PR", "SD"]
+    assert best["subject"].tolist() == ["P1", "P2", "P3", "P4"]
+    assert best["why"][2].startswith("VGPR on day 30")
+    rates = rates_by_criteria(study, reading)
+    assert rates[rates["rate"] == "orr"]["events"].tolist() == [2]
+    assert known_responses(study, within_days=20, reading=reading)["P1"] is False
+    assert known_responses(study, within_days=60, reading=reading)["P1"] is True
+    assert "Lugano 2014 for lymphoma, IMWG 2016 for myeloma" in reading.title
+    assert "IMWG 2016 asks for a second assessment" in reading.note(confirmed=False)
+
+    subjects = study.subjects
+    misspelt = replace(study, subjects=subjects.assign(disease=["lymphoma"] * 2 + ["myeloma", "Myeloma"]))
+    with pytest.raises(StudyError, match=r"subject P4, column disease = 'Myeloma'.*did you mean 'myeloma'"):
+        best_by_criteria(misspelt, reading)
+    with pytest.raises(StudyError, match="'VGPR' is no category of Lugano 2014"):
+        best_by_criteria(replace(study, subjects=subjects.assign(disease="lymphoma")), reading)
+    with pytest.raises(StudyError, match="no column 'disease'"):
+        best_by_criteria(replace(study, subjects=subjects.drop(columns="disease")), reading)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"grading": "lugano_2014"}, "both say by which criteria"),
+        ({"counted": ["CR"]}, "`counted` goes with one `grading`"),
+        ({"grading_by": {"column": "disease", "values": {"x": "irecist"}}}, "name it as `grading`"),
+        ({"grading_by": {"column": "disease", "values": {"x": "lugano"}}}, "lugano_2014"),
+    ],
+)
+def test_criteria_by_disease_are_named_once(protocol_with, keys, says):
+    with pytest.raises(PlanError, match=says):
+        by_disease(protocol_with, **keys)
 
 
 def test_a_dose_decision_reads_responses_by_the_criteria_of_its_protocol(protocol_with, tmp_path):
