@@ -58,11 +58,13 @@ def test_bounds_at_a_target_of_25_and_30_percent():
 
 
 def test_the_table_that_protocols_print_at_30_percent():
-    # FROM MEMORY: Liu & Yuan 2015 and Yuan 2016 (Clin Cancer Res 22:4291), table 1, for 1 to 12 patients
-    table = boundaries(0.3, 12)
-    assert [b.escalate for b in table] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
-    assert [b.deescalate for b in table] == [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5]
-    assert [b.eliminate for b in table] == [None, None, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7]
+    # Liu & Yuan 2015, as the reference of the R package lrstat prints BOINTable(nMax = 18, pT = 0.3,
+    # phi1 = 0.18, phi2 = 0.42), for 1 to 18 patients
+    table = boundaries(0.3, 18)
+    assert [b.escalate for b in table] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4]
+    assert [b.deescalate for b in table] == [1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6, 6, 6, 7, 7]
+    eliminate = [None, None, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7, 7, 8, 8, 8, 9, 9]
+    assert [b.eliminate for b in table] == eliminate
 
 
 def test_bounds_of_ones_own_decide():

@@ -51,3 +51,26 @@ def mtpi(dlts: int, n: int) -> str:
 @pytest.mark.parametrize("target", [0.1, 0.2, 0.25, 0.3, 1 / 3, 0.4])
 def test_it_decides_as_keyboard_does(target):
     assert decision_table(Mtpi2(4, target), 24).equals(decision_table(Keyboard(4, target), 24))
+
+
+# The table that the R package lrstat prints for mTPI2Table(nMax = 18, pT = 0.3, epsilon1 = 0.05,
+# epsilon2 = 0.05), in its reference; by row the DLTs from 0, by column the patients from 1.
+PRINTED = """
+ E  E  E  E  E  E  E  E  E  E  E  E  E  E  E  E  E  E
+ D  D  S  S  E  E  E  E  E  E  E  E  E  E  E  E  E  E
+ . DU  D  D  D  S  S  S  E  E  E  E  E  E  E  E  E  E
+ .  . DU DU  D  D  D  D  S  S  S  S  E  E  E  E  E  E
+ .  .  . DU DU DU  D  D  D  D  D  S  S  S  S  S  E  E
+ .  .  .  . DU DU DU DU DU  D  D  D  D  D  S  S  S  S
+ .  .  .  .  . DU DU DU DU DU DU  D  D  D  D  D  D  S
+ .  .  .  .  .  . DU DU DU DU DU DU DU  D  D  D  D  D
+ .  .  .  .  .  .  . DU DU DU DU DU DU DU DU DU  D  D
+"""
+
+
+def test_the_table_is_the_one_that_lrstat_prints():
+    table = decision_table(Mtpi2(4, 0.3), most=18)
+    for dlts, row in enumerate(PRINTED.split("\n")[1:-1]):
+        for n, decision in enumerate(row.split(), start=1):
+            if decision != "." and n >= 3:  # here a level is eliminated from three patients on
+                assert table.loc[dlts, n] == decision, (dlts, n)
