@@ -9,8 +9,10 @@ MTD too, where the pseudo-counts of the rates are the packages' .05 (mTPI's pape
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from pandas import DataFrame
 
@@ -21,42 +23,55 @@ from kinetics.escalation.titration import Titration, titrated
 
 __all__ = ["HALF_WIDTH", "IntervalRule", "Verdict", "check_interval", "decide_by_interval", "decision_table"]
 
-HALF_WIDTH = (
-    0.05  # of the interval: mTPI-2 (Guo 2017), Keyboard (Yan 2017) and i3+3 (Liu 2020), their default
-)
+HALF_WIDTH = 0.05  # of the interval: the default of Guo 2017, Yan 2017 and Liu 2020
 Verdict = tuple[Literal["up", "stay", "down"], str]
 
 
-class IntervalRule(Protocol):
+@dataclass(frozen=True)
+class IntervalRule(ABC):
     """A rule with a verdict on the DLTs of one level.
 
-    The fields are those of `Boin`; `design` is the name of the rule.
+    `target` is the DLT rate wanted, `interval` the rates that are as good, by default 0.05 either way. A
+    level is eliminated where P(DLT rate > target) is above `cutoff`. `most` patients end the trial;
+    `most_at_a_level` patients at one level end it too where the rule says stay there. The trial begins at the
+    level `start` and sends nobody below `lowest`. `design` is the name of the rule. InputError for an
+    interval without the target.
     """
 
+    order_matters: ClassVar[bool] = True
+    last_cohort_matters: ClassVar[bool] = False
     design: ClassVar[str]
+    levels: int
+    target: float
+    interval: tuple[float, float] | None = None
+    cohort: int = 3
+    most: int = 30
+    most_at_a_level: int | None = None
+    cutoff: float = 0.95  # Liu 2020, Guo 2017, Yan 2017
+    titration: Titration | None = None
+    start: int = 1
+    lowest: int = 1
+
+    def __post_init__(self) -> None:
+        check_interval(self.around, self.target)
 
     @property
-    def levels(self) -> int: ...
-    @property
-    def target(self) -> float: ...
-    @property
-    def cohort(self) -> int: ...
-    @property
-    def most(self) -> int: ...
-    @property
-    def most_at_a_level(self) -> int | None: ...
-    @property
-    def cutoff(self) -> float: ...
-    @property
-    def titration(self) -> Titration | None: ...
-    @property
-    def start(self) -> int: ...
-    @property
-    def lowest(self) -> int: ...
+    def around(self) -> tuple[float, float]:
+        """The interval around the target."""
+        return self.interval or (self.target - HALF_WIDTH, self.target + HALF_WIDTH)
 
+    @property
+    def trigger_levels(self) -> frozenset[int]:
+        """The levels at which its titration may run."""
+        return self.titration.at if self.titration else frozenset()
+
+    @abstractmethod
     def verdict(self, dlts: int, n: int) -> Verdict:
         """Where `dlts` of `n` patients send the trial, and the clause that says so."""
-        ...
+
+    def decide(self, history: Sequence[Cohort]) -> Decision:
+        """The decision after these cohorts. The trial is at the level of the last one."""
+        return decide_by_interval(self, history)
 
 
 def check_interval(interval: tuple[float, float], target: float) -> None:

@@ -8,26 +8,21 @@ ends of the interval belong to it. So with a target of 0.3 +- 0.05, 1 of 3 stays
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from kinetics.escalation.boin import WHOLE
-from kinetics.escalation.by_interval import HALF_WIDTH, Verdict, check_interval, decide_by_interval
-from kinetics.escalation.history import Cohort, Decision
-from kinetics.escalation.titration import Titration
+from kinetics.escalation.by_interval import IntervalRule, Verdict
 
 __all__ = ["I3Plus3"]
 
 
 @dataclass(frozen=True)
-class I3Plus3:
+class I3Plus3(IntervalRule):
     """The i3+3 design.
 
-    `target` is the DLT rate wanted, `interval` the rates that are as good, by default 0.05 either way. A
-    level is eliminated where P(DLT rate > target) is above `cutoff`. `most` patients end the trial;
-    `most_at_a_level` patients at one level end it too where the rule says stay there. The trial begins at the
-    level `start` and sends nobody below `lowest`. InputError for an interval without the target.
+    A level is eliminated where P(DLT rate > target) is above `cutoff`; the other fields are those of every
+    `IntervalRule`. InputError for an interval without the target.
 
     >>> from kinetics.escalation import Cohort, I3Plus3
     >>> rule = I3Plus3(levels=4, target=0.25, interval=(0.2, 0.3))
@@ -37,32 +32,7 @@ class I3Plus3:
     ('stay', frozenset(), (0.2, 0.3), 'i3+3')
     """
 
-    order_matters: ClassVar[bool] = True
-    last_cohort_matters: ClassVar[bool] = False
     design: ClassVar[str] = "i3+3"
-    levels: int
-    target: float
-    interval: tuple[float, float] | None = None
-    cohort: int = 3
-    most: int = 30
-    most_at_a_level: int | None = None
-    cutoff: float = 0.95  # Liu 2020
-    titration: Titration | None = None
-    start: int = 1
-    lowest: int = 1
-
-    def __post_init__(self) -> None:
-        check_interval(self.around, self.target)
-
-    @property
-    def around(self) -> tuple[float, float]:
-        """The interval around the target."""
-        return self.interval or (self.target - HALF_WIDTH, self.target + HALF_WIDTH)
-
-    @property
-    def trigger_levels(self) -> frozenset[int]:
-        """The levels at which its titration may run."""
-        return self.titration.at if self.titration else frozenset()
 
     def verdict(self, dlts: int, n: int) -> Verdict:
         """Where `dlts` of `n` patients send the trial, and the clause that says so."""
@@ -74,7 +44,3 @@ class I3Plus3:
         if dlts - 1 < low * n - WHOLE:
             return "stay", f"above {high:g}, but one DLT fewer is below {low:g}"
         return "down", f"above {high:g}, and one DLT fewer is not below {low:g}"
-
-    def decide(self, history: Sequence[Cohort]) -> Decision:
-        """The decision after these cohorts. The trial is at the level of the last one."""
-        return decide_by_interval(self, history)

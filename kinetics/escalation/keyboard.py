@@ -10,26 +10,21 @@ makes the strongest key mTPI-2's interval (`kinetics.escalation.mtpi2`): the two
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kinetics.escalation.by_interval import HALF_WIDTH, Verdict, check_interval, decide_by_interval
-from kinetics.escalation.history import Cohort, Decision
+from kinetics.escalation.by_interval import IntervalRule, Verdict
 from kinetics.escalation.mtpi2 import EDGE, densest_interval
-from kinetics.escalation.titration import Titration
 
 __all__ = ["Keyboard"]
 
 
 @dataclass(frozen=True)
-class Keyboard:
+class Keyboard(IntervalRule):
     """The keyboard design.
 
-    `target` is the DLT rate wanted, `interval` the target key, by default 0.05 either way. A level is
-    eliminated where P(DLT rate > target) is above `cutoff`. `most` patients end the trial; `most_at_a_level`
-    patients at one level end it too where the rule says stay there. The trial begins at the level `start` and
-    sends nobody below `lowest`. InputError for a target key without the target.
+    A level is eliminated where P(DLT rate > target) is above `cutoff`; the other fields are those of every
+    `IntervalRule`. InputError for an interval without the target.
 
     >>> from kinetics.escalation import Cohort, Keyboard
     >>> rule = Keyboard(levels=4, target=0.3)
@@ -41,32 +36,7 @@ class Keyboard:
     [0.25, 0.35]
     """
 
-    order_matters: ClassVar[bool] = True
-    last_cohort_matters: ClassVar[bool] = False
     design: ClassVar[str] = "Keyboard"
-    levels: int
-    target: float
-    interval: tuple[float, float] | None = None
-    cohort: int = 3
-    most: int = 30
-    most_at_a_level: int | None = None
-    cutoff: float = 0.95  # Yan 2017
-    titration: Titration | None = None
-    start: int = 1
-    lowest: int = 1
-
-    def __post_init__(self) -> None:
-        check_interval(self.around, self.target)
-
-    @property
-    def around(self) -> tuple[float, float]:
-        """The target key."""
-        return self.interval or (self.target - HALF_WIDTH, self.target + HALF_WIDTH)
-
-    @property
-    def trigger_levels(self) -> frozenset[int]:
-        """The levels at which its titration may run."""
-        return self.titration.at if self.titration else frozenset()
 
     def verdict(self, dlts: int, n: int) -> Verdict:
         """Where `dlts` of `n` patients send the trial, and the clause that says so."""
@@ -78,7 +48,3 @@ class Keyboard:
         if start >= high - EDGE:
             return "down", f"{key}, right of the target key"
         return "stay", f"{key}, the target key"
-
-    def decide(self, history: Sequence[Cohort]) -> Decision:
-        """The decision after these cohorts. The trial is at the level of the last one."""
-        return decide_by_interval(self, history)

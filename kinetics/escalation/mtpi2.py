@@ -8,7 +8,6 @@ probability divided by its length is greatest decides: left of the target's up, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -16,9 +15,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betainc
 
-from kinetics.escalation.by_interval import HALF_WIDTH, Verdict, check_interval, decide_by_interval
-from kinetics.escalation.history import Cohort, Decision
-from kinetics.escalation.titration import Titration
+from kinetics.escalation.by_interval import IntervalRule, Verdict
 
 __all__ = ["Mtpi2", "densest_interval", "equal_intervals"]
 
@@ -26,13 +23,11 @@ EDGE = 1e-9  # an interval at an end of 0 to 1 that is shorter than this is roun
 
 
 @dataclass(frozen=True)
-class Mtpi2:
+class Mtpi2(IntervalRule):
     """The mTPI-2 design.
 
-    `target` is the DLT rate wanted, `interval` the rates that are as good, by default 0.05 either way. A
-    level is eliminated where P(DLT rate > target) is above `cutoff`. `most` patients end the trial;
-    `most_at_a_level` patients at one level end it too where the rule says stay there. The trial begins at the
-    level `start` and sends nobody below `lowest`. InputError for an interval without the target.
+    A level is eliminated where P(DLT rate > target) is above `cutoff`; the other fields are those of every
+    `IntervalRule`. InputError for an interval without the target.
 
     >>> from kinetics.escalation import Cohort, Mtpi2
     >>> rule = Mtpi2(levels=4, target=0.3)
@@ -44,32 +39,7 @@ class Mtpi2:
     [0.25, 0.35]
     """
 
-    order_matters: ClassVar[bool] = True
-    last_cohort_matters: ClassVar[bool] = False
     design: ClassVar[str] = "mTPI-2"
-    levels: int
-    target: float
-    interval: tuple[float, float] | None = None
-    cohort: int = 3
-    most: int = 30
-    most_at_a_level: int | None = None
-    cutoff: float = 0.95  # Guo 2017
-    titration: Titration | None = None
-    start: int = 1
-    lowest: int = 1
-
-    def __post_init__(self) -> None:
-        check_interval(self.around, self.target)
-
-    @property
-    def around(self) -> tuple[float, float]:
-        """The interval around the target."""
-        return self.interval or (self.target - HALF_WIDTH, self.target + HALF_WIDTH)
-
-    @property
-    def trigger_levels(self) -> frozenset[int]:
-        """The levels at which its titration may run."""
-        return self.titration.at if self.titration else frozenset()
 
     def verdict(self, dlts: int, n: int) -> Verdict:
         """Where `dlts` of `n` patients send the trial, and the clause that says so."""
@@ -81,10 +51,6 @@ class Mtpi2:
         if start >= high - EDGE:
             return "down", f"{likely}, above {high:g}"
         return "stay", likely
-
-    def decide(self, history: Sequence[Cohort]) -> Decision:
-        """The decision after these cohorts. The trial is at the level of the last one."""
-        return decide_by_interval(self, history)
 
 
 @cache

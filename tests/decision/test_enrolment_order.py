@@ -23,7 +23,8 @@ from kinetics.escalation import (
 from kinetics.outcomes import enrolment_order, patients_of
 from tests.support.small_trials import OPEN, changed_protocol, small_study
 
-LOW, MIDDLE = 1.5e7, 3e7
+LOW = 1.5e7
+MIDDLE = 3e7
 BY_TIME = ["02-001", "02-002", "02-003", "01-001", "01-002", "01-003"]  # the second site's came later
 LEVELS = {s: LOW if s.startswith("02") else MIDDLE for s in sorted(BY_TIME)}
 DLTS = [(s, 5, "crs", 3, "astct_2019", "car_t", "yes") for s in ("01-001", "01-002")]

@@ -66,7 +66,8 @@ def liver_area(a, b, in_liver, in_blood, days):
 
 
 def test_areas_ratios_and_retention_are_those_of_the_solution(fitted: kn.Fit) -> None:
-    table, p = biodistribution(fitted, draws=8), fitted.theta()
+    table = biodistribution(fitted, draws=8)
+    p = fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     blood = 1e8 * (1 - share) / a * (1 - np.exp(-a * 28))
     liver = liver_area(a, b, 1e8 * share, 1e8 * (1 - share), 28)
@@ -83,7 +84,8 @@ def test_areas_ratios_and_retention_are_those_of_the_solution(fitted: kn.Fit) ->
 
 
 def test_the_advantage_of_the_artery_is_the_ratio_of_the_same_cells_by_two_routes(fitted: kn.Fit) -> None:
-    table, p = biodistribution(fitted, draws=8), fitted.theta()
+    table = biodistribution(fitted, draws=8)
+    p = fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     by_artery, by_vein = liver_area(a, b, share, 1 - share, 28), liver_area(a, b, 0.0, 1.0, 28)
     for subject in ("S1", "S2"):
@@ -113,7 +115,8 @@ def blood_share(a, b, in_liver, in_blood, t):
 
 
 def test_shares_are_means_of_each_patients_own_and_add_to_one(fitted: kn.Fit) -> None:
-    table, p = site_shares(fitted, until=20.0, draws=8), fitted.theta()
+    table = site_shares(fitted, until=20.0, draws=8)
+    p = fitted.theta()
     a, b, share = (p[k][:, 0] for k in ("a", "b", "F"))
     wide = table.pivot(index="time", columns="site", values="share")
     np.testing.assert_allclose(wide[["blood", "liver", "tumour"]].sum(axis=1), 1.0, rtol=1e-12)

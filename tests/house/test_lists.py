@@ -87,16 +87,28 @@ def bare_plots(root: Path) -> list[str]:
 
 
 def rule_classes(root: Path) -> Iterator[tuple[str, str]]:
-    """(file:line, name) of every class of `escalation` that decides on a history."""
-    for file, tree in modules_of(root / "kinetics" / "escalation"):
-        for node in tree.body:
-            if not isinstance(node, ast.ClassDef) or "Protocol" in {ast.unparse(b) for b in node.bases}:
-                continue
-            decides = [
-                part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "decide"
-            ]
-            if any("history" in [a.arg for a in part.args.args] for part in decides):
-                yield f"{file.relative_to(root)}:{node.lineno}", node.name
+    """(file:line, name) of every class of `escalation` that decides on a history, itself or by its base."""
+    bases_that_decide = set[str]()
+    classes = [
+        (file, node, {ast.unparse(base) for base in node.bases})
+        for file, tree in modules_of(root / "kinetics" / "escalation")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    ]
+    for _, node, bases in classes:
+        if "ABC" in bases and decides(node):
+            bases_that_decide.add(node.name)
+    for file, node, bases in classes:
+        if bases & {"ABC", "Protocol"}:
+            continue
+        if decides(node) or bases & bases_that_decide:
+            yield f"{file.relative_to(root)}:{node.lineno}", node.name
+
+
+def decides(node: ast.ClassDef) -> bool:
+    """Whether a class has a `decide` on a history."""
+    functions = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "decide"]
+    return any("history" in [a.arg for a in part.args.args] for part in functions)
 
 
 def hidden_rules(root: Path) -> list[str]:
@@ -195,6 +207,14 @@ RULE_FILES = {
     "kinetics/protocol/dose_rule.py": "def rule_of(protocol):\n    return Crm()",
     "tests/escalation/test_laws.py": "RULES = [Crm()]",
 }
+
+
+def test_a_rule_that_decides_by_its_base_is_one_and_the_base_is_none(tmp_path):
+    files = {
+        "kinetics/escalation/crm.py": "class Rule(ABC):\n    def decide(self, history): ...",
+        "kinetics/escalation/boin.py": "class Boin(Rule):\n    pass",
+    }
+    assert [name for _, name in rule_classes(file_tree(tmp_path, files))] == ["Boin"]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,8 @@ def two_arms(tmp_path) -> Path:
 
 
 def test_every_arm_escalates_for_itself(protocol_with, two_arms):
-    protocol, study = protocol_with(FLAT, {"arms": ARMS}), read_study(str(two_arms))
+    protocol = protocol_with(FLAT, {"arms": ARMS})
+    study = read_study(str(two_arms))
     assert next_dose(protocol, study, arm="autologous").dose == "1e8 cells"
     other = next_dose(protocol, study, arm="new_donor")
     assert (other.dose, other.decision.size, [p.subject for p in other.patients]) == ("1e7 cells", 2, ["P4"])

@@ -15,7 +15,9 @@ from kinetics.outcomes import dlt_table, history_of, patients_of, worst_crs
 from kinetics.protocol import lint, rule_of
 from tests.support.small_trials import OPEN, changed_protocol, small_study
 
-LOW, MIDDLE, HIGH = 1.5e7, 3e7, 5e7
+LOW = 1.5e7
+MIDDLE = 3e7
+HIGH = 5e7
 THREE = dict.fromkeys(("A", "B", "C"), LOW)
 CRS = ("crs", 3, "astct_2019", "car_t", "yes")
 
