@@ -27,7 +27,7 @@ tried levels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from math import ceil, floor
 from typing import ClassVar
@@ -101,13 +101,15 @@ class Utilities:
 class Limits:
     """What evidence beside DLT and response adds, and why.
 
-    The levels `dropped` are not admissible. The levels `lower` may be chosen beside the neighbours. The OBD
+    The levels `dropped` are not admissible. Of them the `newly_dropped` are dropped by this decision, which
+    may still send patients there. The levels `lower` may be chosen beside the neighbours. The OBD
     is `obd_from` or above, or the MTD where that is lower. `why` gives the evidence in words. `quasi_events`
     are those of each level where outcomes are pending (`kinetics.escalation.tite_pkboin12`); empty where the
     counts give them.
     """
 
     dropped: frozenset[int] = frozenset()
+    newly_dropped: frozenset[int] = frozenset()
     lower: tuple[int, ...] = ()
     obd_from: int = 1
     why: str = ""
@@ -242,6 +244,8 @@ class Boin12:
         if not admissible:
             beside = f"; {limits.why}" if limits.dropped else ""
             return f"{counted}: no level is admissible{beside}", 0
+        limits = replace(limits, dropped=limits.dropped - limits.newly_dropped)
+        admissible = self.admissible(counts, limits)
         if closed <= current:
             toxic = f"P(DLT rate > {self.target:g}) is at least {self.toxic:g}"
             why = f"{counted}: {toxic} at level {closed}, eliminated"
@@ -301,7 +305,8 @@ class Boin12:
             return f"{clause}; none of the levels to choose from is admissible", 0
         best = max(scores, key=lambda level: (scores[level], level))
         shown = ", ".join(f"{score:.3f} at level {level}" for level, score in scores.items())
-        evidence = f"; {limits.why}" if limits.lower or limits.dropped else ""
+        by_exposure = limits.lower or limits.dropped or limits.newly_dropped
+        evidence = f"; {limits.why}" if by_exposure else ""
         utility = f"P(utility > {self.benchmark:.1f}) is {shown}: level {best} is best"
         return f"{clause}{evidence}; {utility}", best
 

@@ -8,21 +8,20 @@ level, all levels are dropped. The OBD is sought from that level upwards whose m
 nearest to psi0 from below.
 
 The evidence of exposure is raw values, as in the paper, or posterior draws of a model's mean exposure per
-level (OURS: the draws account for samples below the limit of quantification and for partial sampling). OURS
-too, so that the same data get the same answer: the decisions taken at a level are counted by its patients,
-one a cohort from the sixth on, less the one that explores from nine on; today's exposures answer for all.
-The authors' code remembers each decision, and its newest may still choose the level just below that it drops;
-its neighbours of a level skip the levels dropped. Also ours: means are made to rise with patients as weights;
-a level that is not admissible is never the OBD. The authors' example is met
+level (OURS: the draws account for samples below the limit of quantification and for partial sampling). The
+decisions taken so far are read off the cohorts in their order. As in the authors' code, a decision may still
+send patients to the level that it drops. OURS: today's exposures answer for all decisions, whereas theirs
+remembers each; its neighbours of a level skip the levels dropped. Also ours: means are made to rise with
+patients as weights; a level that is not admissible is never the OBD. The authors' example is met
 (tests/escalation/test_tite_pkboin12.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -141,6 +140,18 @@ class ModelExposures:
         return float((self.draws[:, level - 1] < bar).mean())
 
 
+class _Drop(NamedTuple):
+    """The `levels` dropped by a decision at the level `by`, with P(too little exposure) there.
+
+    `newest` says whether that decision is the one to be taken now.
+    """
+
+    levels: tuple[int, ...]
+    by: int
+    p: float
+    newest: bool
+
+
 @dataclass(frozen=True)
 class PkBoin12:
     """BOIN12 that also looks at exposures: its `boin12`, with the evidence of `exposures`.
@@ -149,13 +160,12 @@ class PkBoin12:
     InputError where the exposures are of other levels, or `wanted` is not above 0.
 
     >>> from kinetics.escalation import Boin12, Cohort, PkBoin12, RawExposures
-    >>> from kinetics.escalation.history import tallies
     >>> exposures = RawExposures(((4e3, 6e3, 5e3), (), ()))
     >>> rule = PkBoin12(Boin12(levels=3), exposures, wanted=1e4)
     >>> history = [Cohort(level=1, evaluable=3, responses=1)]
     >>> rule.levels, rule.zeta, rule.decide(history).level
     (3, 8000.0, 2)
-    >>> print(rule.limits(1, tallies(history, levels=3)).why)
+    >>> print(rule.limits(history).why)
     mean exposure 5000 at level 1
     """
 
@@ -192,21 +202,25 @@ class PkBoin12:
         history = escalation_last(history, self.boin12.lowest)
         if not history or history[-1].level < self.boin12.lowest:
             return self.boin12.decide(history)
-        return self.boin12.within(history, self.limits(history[-1].level, tallies(history, self.levels)))
+        return self.boin12.within(history, self.limits(history))
 
-    def limits(self, current: int, counts: Mapping[int, Tally]) -> Limits:
-        """What the exposures add to BOIN12, and why.
+    def limits(self, history: Sequence[Cohort]) -> Limits:
+        """What the exposures add to BOIN12 after the cohorts of `history`, and why.
 
-        The trial is at the level `current`; `counts` are those of each level.
+        The trial is at the level of the last cohort. Pending patients count: exposures are known at once.
         """
+        current = history[-1].level
+        counts = tallies(history, self.levels)
         means = {}
         for level, tally in counts.items():
-            mean = self.exposures.mean(level) if tally.evaluable else None
+            mean = self.exposures.mean(level) if tally.treated else None
             if mean is not None:
                 means[level] = mean
         if not means:
             return Limits()
-        dropped, dropping = self._dropped(current, counts)
+        drops = list(self._drops(history))
+        dropped = frozenset(level for drop in drops for level in drop.levels)
+        newly_dropped = frozenset(level for drop in drops if drop.newest for level in drop.levels)
 
         # Where the current level has enough exposure, lower ones that have it too may be chosen.
         enough = [level for level, mean in means.items() if mean > self.zeta]
@@ -216,50 +230,50 @@ class PkBoin12:
         reasons = []
         if current in means:
             reasons.append(f"mean exposure {means[current]:.4g} at level {current}")
-        for level, (p, lower) in dropping.items():
-            which = "every level" if level == self.levels else _listed(lower)
-            too_little = f"P(mean exposure < {self.wanted:.4g}) is {p:.3f} at level {level}"
-            reasons.append(f"{too_little}, which drops {which}")
+        for by, p in dict.fromkeys((drop.by, drop.p) for drop in drops):
+            lower_levels = [level for drop in drops if drop.by == by for level in drop.levels]
+            which = "every level" if by == self.levels else _listed(lower_levels)
+            too_little = f"P(mean exposure < {self.wanted:.4g}) is {p:.3f} at level {by}"
+            from_when = " from the next decision on" if newly_dropped.intersection(lower_levels) else ""
+            reasons.append(f"{too_little}, which drops {which}{from_when}")
         if obd_from > 1:
             reasons.append(f"exposure is nearest to {self.wanted:.4g} from below at level {obd_from}")
         return Limits(
             dropped=dropped,
+            newly_dropped=newly_dropped,
             lower=tuple(level for level in lower if level not in dropped),
             obd_from=obd_from,
             why=", ".join(reasons),
         )
 
-    def _dropped(
-        self, current: int, counts: Mapping[int, Tally]
-    ) -> tuple[frozenset[int], dict[int, tuple[float, list[int]]]]:
-        """The levels dropped for too little exposure; and for each that drops any, P and which it drops."""
-        dropped: set[int] = set()
-        dropping = {}
-        # The current level comes last, because the newest decisions were taken there.
-        for level in sorted(counts, key=lambda level: (level == current, level)):
-            n = counts[level].evaluable
-            p = self.exposures.below(level, self.wanted) if n >= ENOUGH else None
+    def _drops(self, history: Sequence[Cohort]) -> Iterator[_Drop]:
+        """The levels that were dropped, in order. At the top level, one drop of every level ends them.
+
+        The decisions at a level are those after its sixth patient and after every cohort from then on.
+        """
+        treated = dict.fromkeys(range(1, self.levels + 1), 0)
+        left = list(range(self.boin12.lowest, self.levels + 1))
+        levels = [c.level for c in history for _ in range(c.evaluable + c.pending)]
+        for patient, level in enumerate(levels, start=1):
+            treated[level] += 1
+            if treated[level] < ENOUGH or (treated[level] - ENOUGH) % self.boin12.cohort:
+                continue
+            p = self.exposures.below(level, self.wanted)
             if p is None or p <= CERTAIN:
                 continue
+            newest = patient == len(levels)
             if level == self.levels:
-                return frozenset(counts), {level: (p, list(counts))}
-            decisions = 1 + (n - ENOUGH) // self.boin12.cohort
-            explored = self.boin12.explored
-            if explored is not None and n > explored:
-                decisions = max(1, decisions - 1)
-            may_drop = range(self.boin12.lowest, level)
-            lowest = [lower for lower in may_drop if lower not in dropped][:decisions]
-            if lowest:
-                dropped.update(lowest)
-                dropping[level] = (p, lowest)
-        return frozenset(dropped), dropping
+                yield _Drop(tuple(treated), level, p, newest)
+                return
+            if left[0] < level:
+                yield _Drop((left.pop(0),), level, p, newest)
 
     def _obd_from(self, means: Mapping[int, float], counts: Mapping[int, Tally]) -> int:
         """The tried level whose mean exposure, made to rise, is nearest to the wanted one from below.
 
         1 where every mean is the wanted exposure or more; the lowest of levels pooled to one mean.
         """
-        patients = [counts[level].evaluable for level in means]
+        patients = [counts[level].treated for level in means]
         rising = isotonic_regression(list(means.values()), weights=patients).x
         too_low = [mean for mean in rising if mean < self.wanted]
         if not too_low:

@@ -13,7 +13,7 @@ only pending outcomes leave no level, the trial waits for them, whereas the auth
 toxic or futile by what is known today, whereas theirs stays so.
 
 The authors' example (2,000 trials; windows of 30 and 60 days and a patient every 10, as in their repository)
-is met within two standard errors, but for .05 patients at level 1: tests/escalation/test_tite_pkboin12.py.
+is met within two standard errors: tests/escalation/test_tite_pkboin12.py.
 """
 
 from __future__ import annotations
@@ -84,8 +84,7 @@ class TitePkBoin12:
         counts = tallies(history, self.levels)
         treated = sum(t.treated for t in counts.values())
         boin12 = self.pkboin12.boin12
-        all_evaluable = {level: Tally(t.treated) for level, t in counts.items()}
-        limits = self.pkboin12.limits(current, all_evaluable)
+        limits = self.pkboin12.limits(history)
         if len(limits.dropped) == self.levels:
             return Decision("stop", limits.why, "nothing: an exposure is known at once", mtd=0)
         if treated >= boin12.most:

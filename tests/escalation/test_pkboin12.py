@@ -9,7 +9,7 @@ import pytest
 
 from kinetics.errors import InputError
 from kinetics.escalation.boin12 import Boin12
-from kinetics.escalation.history import Cohort, tallies
+from kinetics.escalation.history import Cohort
 from kinetics.escalation.pkboin12 import ModelExposures, PkBoin12, RawExposures
 from tests.support.boin12_trials import AMPLE, BOIN12_RULES, FIVE, trials
 
@@ -54,34 +54,41 @@ def test_too_little_exposure_drops_the_lowest_level_from_six_patients_on():
     rule = pk((10, 20, 200, 300, 400))
     history = [Cohort(1, 3, 0, responses=3), Cohort(2, 6, 0, responses=2)]
     assert FIVE.decide(history).level == 1
-    dropped = rule.decide(history)
-    assert dropped.level == 3
-    assert "P(mean exposure < 100) is 1.000 at level 2, which drops level 1" in dropped.why
+    # the decision that drops level 1 may still send patients there; the next one may not
+    newest = rule.decide(history)
+    assert newest.level == 1
+    too_little = "P(mean exposure < 100) is 1.000 at level 2, which drops level 1"
+    assert f"{too_little} from the next decision on" in newest.why
+    later = rule.decide([*history, Cohort(1, 3, 0, responses=3)])
+    assert later.level == 2
+    assert f"{too_little}," in later.why
     assert rule.decide([history[0], replace(history[1], evaluable=5)]).level == 1
     # half of the draws above the bar: not certain enough
     assert pk((10, 60, 200, 300, 400), spread=0.9).decide(history).level == 1
     # nor is anything dropped by level 1 itself; and a rate to go down at stays where nothing is left below
     assert rule.decide([Cohort(1, 6, 0, responses=5)]).level == 1
-    stays = rule.decide([Cohort(1, 3), Cohort(2, 6, 3, responses=3)])
+    assert rule.decide([Cohort(1, 3), Cohort(2, 6, 3, responses=3)]).level == 1
+    stays = rule.decide([Cohort(1, 3), Cohort(2, 6, 2), Cohort(2, 3, 2)])
     assert (stays.level, "no level is below" in stays.why) == (2, True)
 
 
 def test_every_decision_at_a_level_with_too_little_drops_one_more():
-    # level 4 has too little: one decision from six on, two from twelve, three from 15
+    # level 4 has too little: a decision at six patients, and one at every three more
     rule = pk((10, 20, 30, 40, 400), rule=Boin12(5, most=60))
 
     def dropped(patients: int) -> set[int]:
         history = [Cohort(1, 3), Cohort(2, 3), Cohort(3, 3), Cohort(4, patients), Cohort(5, 3)]
-        return set(rule.limits(5, tallies(history, 5)).dropped)
+        return set(rule.limits(history).dropped)
 
-    assert [dropped(n) for n in (5, 6, 9, 12, 15, 30)] == [set(), {1}, {1}, {1, 2}, {1, 2, 3}, {1, 2, 3}]
+    assert [dropped(n) for n in (5, 6, 8, 9, 12, 30)] == [set(), {1}, {1}, {1, 2}, {1, 2, 3}, {1, 2, 3}]
 
 
 def test_two_levels_with_too_little_drop_two():
     rule = pk((10, 20, 30, 300, 400))
     history = [Cohort(1, 3, 0, responses=3), Cohort(2, 6, 0, responses=6), Cohort(3, 6, 0, responses=1)]
     assert FIVE.decide(history).level == 2
-    assert rule.decide(history).level == 4
+    assert rule.decide(history).level == 2  # dropped by this decision
+    assert rule.decide([*history, Cohort(2, 3, 0, responses=3)]).level == 3
 
 
 def test_too_little_exposure_at_the_top_ends_the_trial_without_an_obd():

@@ -181,8 +181,5 @@ def test_the_published_example_of_pkboin12_is_met_within_two_standard_errors():
 def test_the_published_example_of_tite_pkboin12_is_met_within_two_standard_errors():
     trials = exposure_trials(TitePkBoin12(PK), TRUTH, range(6000), calendar=CALENDAR, seed=3)
     off = [abs(distance) for distance in beside(trials, PUBLISHED["TITE-PKBOIN-12"])]
-    # Level 1 has 3.16 patients here and 3.21 there, 2.2 errors: the authors' newest decision may still choose
-    # the level that it drops.
-    assert off.pop(7) < 2.5
     assert max(off) < 2
     assert np.mean([t.days for t in trials]) / 30 == pytest.approx(25.0 - 0.5, abs=0.5)
