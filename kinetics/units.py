@@ -62,7 +62,7 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "enzyme activity": {"U/L": 1.0},
     "viral load": {"copies/mL": 1.0},
     "length": {"mm": 1.0, "cm": 10.0},
-    "volume": {"mL": 1.0, "L": 1e3},
+    "volume": {"uL": 1e-3, "mL": 1.0, "L": 1e3},
     "body weight": {"kg": 1.0, "g body weight": 1e-3, "lb": 0.45359237},
     "fraction": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
     "count": {"count": 1.0},
