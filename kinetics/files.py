@@ -164,7 +164,7 @@ def _naming(path: Path, partial: Path) -> Iterator[None]:
 
 
 def _destination(written: str | bytes | int | None, path: Path, partial: Path) -> str:
-    """What the file `written`, named by an OSError, is to become: of the hidden `partial`, a part of `path`."""
+    """What the file `written`, named by an OSError, is to become: of the hidden `partial`, part of `path`."""
     if written is None or isinstance(written, int):
         return str(path)
     file = Path(os.fsdecode(written))

@@ -132,7 +132,8 @@ def serve(
 
     A task that failed is tried again after the others. `orphaned` says whether the worker has died. The exit
     code is 0 where no task is left, AGAIN where another process has to take the rest, STOPPED after a signal.
-    OSError where the disk is full or may no longer be written; the task under way is then stopped, not failed.
+    OSError where the disk is full or may no longer be written; the task under way is then stopped, and has
+    not failed.
     """
     remaining = list(folder.tasks)
     devices = 0  # of this process; jax fixes them with the first task

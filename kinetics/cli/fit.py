@@ -1,8 +1,8 @@
 """The commands that fit: `kinetics fit`, `resume` and `check`.
 
 SIGTERM and SIGUSR1 (which Slurm sends before it kills) end a fit after the chunk under way, with its
-checkpoint written and exit code 75. Ctrl-C ends it at once, with the same code and the checkpoint of the chunk
-before. A fit by another method than NUTS has no chunks; a signal ends it as it ends any program.
+checkpoint written and exit code 75. Ctrl-C ends it at once, with the same code and the checkpoint of the
+chunk before. A fit by another method than NUTS has no chunks; a signal ends it as it ends any program.
 """
 
 from __future__ import annotations

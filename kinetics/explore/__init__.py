@@ -11,6 +11,8 @@ input_values: the values of the inputs, checked on the server.
 selection: the subjects that the filters leave.
 course: the figure of measured curves and graded events. crowd: the same for many subjects.
 subject_bands: the predicted bands of one subject.
+dose_choices: the doses that a slider offers.
+scenarios: named regimens side by side. scenarios_panel: their panel, with a dose sweep and a threshold.
 what_if: a regimen of the sliders and the answer to it. what_if_figure: the figures and table of an answer.
 people: the patients and subjects whose curves are predicted.
 program: the compiled solve behind all predictions.

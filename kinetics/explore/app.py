@@ -14,6 +14,7 @@ from kinetics.explore.data_panel import data_panel, serve_data, serve_selection
 from kinetics.explore.drawings import Drawings
 from kinetics.explore.figure_output import files
 from kinetics.explore.response_panel import response_panels, serve_responses
+from kinetics.explore.scenarios_panel import scenarios_panel, serve_scenarios
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import Choice, Course, WhatIf, products_of
@@ -44,7 +45,8 @@ def explorer(target: Target, what_if: WhatIf | None = None) -> App:
         serve_data(input, target, drawings, selected_study, bands)
         serve_responses(input, drawings, selected_study)
         if what_if is not None:
-            serve_what_if(input, target, drawings, what_if)
+            choice = serve_what_if(input, target, drawings, what_if)
+            serve_scenarios(input, target, drawings, what_if, choice)
         _serve_labels(target)
 
     return App(_page(target), server)
@@ -83,6 +85,7 @@ def _page(target: Target) -> Any:
     return ui.page_navbar(
         data_panel(target),
         what_if_panel(target),
+        *scenarios_panel(target),
         *response_panels(target),
         _about(target),
         title=f"kinetics explore · {study.name}",

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kinetics.batch.attempts import Attempts
 from kinetics.batch.batch_status import status
 from kinetics.batch.folder import BatchFolder
 from tests.support.commands import file_contents
@@ -61,6 +61,18 @@ def processes_of(batch: Path) -> list[int]:
     return sorted(found)
 
 
+def progress(batch: Path) -> list[int]:
+    """What changes while workers are under way: the times of the checkpoints, and the number of attempts."""
+    times = [path.stat().st_mtime_ns for path in batch.glob("runs/*.unfinished/state.npz")]
+    return [*times, len(list(batch.glob("tasks/*/attempt-*.log")))]
+
+
+def wait_for_progress(process: subprocess.Popen[str], batch: Path) -> None:
+    """Wait until a worker of the command is under way again, or the command has ended."""
+    before = progress(batch)
+    until(lambda: process.poll() is not None or progress(batch) != before, 300)
+
+
 def kill_one(process: subprocess.Popen[str], batch: Path, rng: np.random.Generator) -> str:
     """Kill, at random, a worker, the process that it keeps, or the command with all of them."""
     others = processes_of(batch)
@@ -75,10 +87,8 @@ def kill_one(process: subprocess.Popen[str], batch: Path, rng: np.random.Generat
 
 
 def kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def test_a_batch_whose_workers_are_killed_twenty_times_has_the_results_of_one_left_alone(tmp_path: Path):
@@ -95,16 +105,7 @@ def test_a_batch_whose_workers_are_killed_twenty_times_has_the_results_of_one_le
     process = command("batch", "b.toml", folder=folders[1])
     kills = 0
     while kills < KILLS:
-        states = [path.stat().st_mtime_ns for path in batch.glob("runs/*.unfinished/state.npz")]
-        tries = len(list(batch.glob("tasks/*/attempt-*.log")))
-
-        def moved(states: list[int] = states, tries: int = tries) -> bool:
-            """Whether a worker is under way again: a newer checkpoint, or an attempt more."""
-            newer = [path.stat().st_mtime_ns for path in batch.glob("runs/*.unfinished/state.npz")]
-            more = len(list(batch.glob("tasks/*/attempt-*.log")))
-            return process.poll() is not None or newer != states or more > tries
-
-        until(moved, 300)
+        wait_for_progress(process, batch)
         time.sleep(rng.uniform(0, 1.0))
         if process.poll() is not None:
             break

@@ -1,4 +1,4 @@
-"""Two processes at the same place at the same moment: one is refused or waits its turn, and nothing is mixed."""
+"""Two processes at the same place at the same moment: one is refused or they share, and nothing is mixed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def both(*words: str, folder: Path) -> tuple[list[int], list[str]]:
-    """The exit codes and the last lines of a command that two processes run at once, in order of the codes."""
+    """The exit codes and last lines of a command that two processes run at once, in order of the codes."""
     processes: list[subprocess.Popen[str]] = [command(*words, folder=folder) for _ in range(2)]
     texts = [process.communicate(timeout=900)[0].strip() for process in processes]
     ended = sorted(

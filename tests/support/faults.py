@@ -1,4 +1,4 @@
-"""Faults for tests: disks that are small or read-only, commands that are killed, and what is left of a fit."""
+"""Faults for tests: disks that are small or read-only, commands to be killed, and what is left of a fit."""
 
 from __future__ import annotations
 
