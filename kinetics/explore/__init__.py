@@ -5,6 +5,7 @@ serve: the server, bound to this machine. guard: the key that a request must car
 app: the page, put together from the panels that follow.
 data_panel: the measured curves, with filters. response_panel: time on study and response.
 what_if_panel: sliders for a regimen, and the curves and numbers that it would give.
+run_report: the report of a run, written when a reader asks for it.
 figure_output: a Plotly figure as an output of a Shiny page.
 drawings: the latest figures, shared by all readers.
 input_values: the values of the inputs, checked on the server.

@@ -14,6 +14,7 @@ from kinetics.explore.data_panel import data_panel, serve_data, serve_selection
 from kinetics.explore.drawings import Drawings
 from kinetics.explore.figure_output import files
 from kinetics.explore.response_panel import response_panels, serve_responses
+from kinetics.explore.run_report import report_button, serve_report
 from kinetics.explore.scenarios_panel import scenarios_panel, serve_scenarios
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
@@ -48,6 +49,7 @@ def explorer(target: Target, what_if: WhatIf | None = None) -> App:
             choice = serve_what_if(input, target, drawings, what_if)
             serve_scenarios(input, target, drawings, what_if, choice)
         _serve_labels(target)
+        serve_report(target)
 
     return App(_page(target), server)
 
@@ -129,7 +131,7 @@ def _about(target: Target) -> Any:
     """The panel that describes the study, the model and the fit."""
     study = target.study
     model = target.model
-    paragraphs = [ui.tags.pre(str(study)), ui.output_ui("verdict")]
+    paragraphs = [ui.tags.pre(str(study)), ui.output_ui("verdict"), *report_button(target)]
     if study.dictionary.note:
         paragraphs.append(ui.p(study.dictionary.note))
     if target.source:

@@ -24,6 +24,7 @@ from kinetics.explore.what_if import Course
 from kinetics.explore.what_if_figure import ARMS, exposure_table, plot_outputs
 from kinetics.study.study import read_study
 from tests.support.explorer import answered, choice, trial, what_if
+from tests.support.fits import cart_fit
 
 
 def test_the_slider_offers_the_levels_of_the_study_and_round_numbers_between():
@@ -151,3 +152,24 @@ def test_a_download_that_is_refused_is_answered_with_the_reason():
 
     assert list(table()) == ["a\n1\n"]
     assert table.__name__ == "table"
+
+
+def test_the_report_button_is_there_for_a_run_alone_and_gives_the_commands_report(monkeypatch):
+    pytest.importorskip("shiny", reason="no Shiny: the button of the report was NOT tried")
+    from kinetics.explore import run_report
+
+    assert run_report.report_button(Target(trial(), what_if().model)) == []
+    fit = cart_fit()
+    assert "run_report" in str(run_report.report_button(Target(fit.study, fit.model, fit)))
+    asked = {}
+
+    def write(fit, check, nca_table, exposure_table, *, to):
+        asked.update(fit=fit, check=check, subjects=set(nca_table["subject"]))
+        assert len(exposure_table)
+        to.write_bytes(b"the page")
+        return to
+
+    monkeypatch.setattr(run_report, "report", write)
+    assert run_report._page_of(fit) == b"the page"
+    assert asked["fit"] is fit
+    assert asked["subjects"] == set(fit.study.subject_ids)
