@@ -1,14 +1,16 @@
-"""How long large tables take to read and to compute from: `python -m bench.tables [FOLDER]`
+"""How long large tables take to read, compute from, export and draw: `python -m bench.tables [FOLDER]`
 
 Two synthetic tables. An event table of 1,000 subjects and 20,000 rows, as it is and with 6,000 cells that are
 no numbers; and a study folder of 1,000 subjects with 120 records each. Seconds of processor time in one
-process, imports not counted, are written to bench/tables.json, beside the limits that they are to keep.
+process, imports not counted, and its largest memory are written to bench/tables.json, beside the limits that
+they are to keep. `explore` is the figure of the explorer that opens with the study, as the browser gets it.
 FOLDER, where it is given, keeps the tables.
 """
 
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -20,7 +22,10 @@ import numpy as np
 import pandas as pd
 
 import kinetics as kn
+from kinetics.explore.course import View, plot_course
+from kinetics.explore.drawings import Drawing
 from kinetics.files import write_atomic
+from kinetics.formats import export
 
 __all__ = ["event_table", "event_table_options", "study_folder"]
 
@@ -35,7 +40,14 @@ LIMITS = {  # seconds of processor time
     "event_table_with_mistakes": 15.0,
     "validate_study_folder": 10.0,
     "nca_of_study_folder": 10.0,
+    "export_adpc": 15.0,
+    "export_adpp": 15.0,
+    "export_nonmem": 15.0,
+    "export_csv": 15.0,
+    "export_excel": 30.0,
+    "explore": 15.0,
 }
+MOST_MEGABYTES = 2_000  # of the process that does all of it
 
 DICTIONARY = """title = "SYNTHETIC: 1,000 subjects, 120 records each"
 source = "python -m bench.tables"
@@ -144,11 +156,18 @@ def measured(folder: Path) -> dict[str, float]:
     study_folder(folder / "study")
     kn.nca(kn.read_study("theophylline"))  # what is loaded once is not counted
     study = kn.read_study(folder / "study")
+    exports = {
+        f"export_{kind}": cpu_s(lambda kind=kind: export(study, kind, folder / kind))
+        for kind in ("adpc", "adpp", "nonmem", "csv", "excel")
+    }
+    view = View("car_copies", ("ferritin",))
     return {
         "event_table": cpu_s(lambda: kn.nca(kn.read_study(right, **event_table_options()))),
         "event_table_with_mistakes": cpu_s(lambda: refused(wrong)),
         "validate_study_folder": cpu_s(lambda: str(kn.read_study(folder / "study"))),
         "nca_of_study_folder": cpu_s(lambda: kn.nca(study)),
+        "explore": cpu_s(lambda: Drawing.of(plot_course(study, view))),
+        **exports,
     }
 
 
@@ -164,10 +183,14 @@ def main() -> None:
         "records_of_study_folder": SUBJECTS * MANY_RECORDS,
         "cpu_s": seconds,
         "limits_s": LIMITS,
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "most_megabytes": MOST_MEGABYTES,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
     write_atomic(ROOT / "bench" / "tables.json", json.dumps(content, indent=1) + "\n")
     late = [name for name, limit in LIMITS.items() if seconds[name] > limit]
+    if content["peak_megabytes"] > MOST_MEGABYTES:
+        late.append("memory")
     print(json.dumps(content, indent=1))
     if late:
         raise SystemExit(f"above the limit: {', '.join(late)}")

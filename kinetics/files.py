@@ -86,22 +86,22 @@ def whole_file(path: Path) -> Iterator[Path]:
     """An empty file to write into, which becomes `path` at the end of the block.
 
     Where the block fails, the file is removed. Missing parent folders are made. A file that is there is
-    replaced and keeps its mode; a new one has the mode that the umask leaves. An OSError of the block that
-    names no file, as that of a full disk, is raised with the name of `path`.
+    replaced and keeps its mode; a new one has the mode that the umask leaves. An OSError of writing, as that
+    of a full disk, has the name of `path`, never the hidden one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        with _naming(path):
+    with _parents_of(path), _naming(path, partial):
+        try:
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield partial
             _flush_to_disk(partial)
             _keep_mode(path, partial)
             os.replace(partial, path)
             _flush_to_disk(path.parent)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            with suppress(OSError):  # a disk on which nothing may be written has nothing to remove
+                partial.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -111,16 +111,15 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     Where the block fails, the folder is removed. Missing parent folders are made. With `replace`, whatever is
     there is replaced, and a folder keeps its mode. Without it, FileExistsError is raised at the start of the
     block where something is there, and OSError at its end where another process has put something there
-    meanwhile. A new folder has the mode that the umask leaves. An OSError of the block that names no file, as
-    that of a full disk, is raised with the name of `folder`.
+    meanwhile. A new folder has the mode that the umask leaves. An OSError of writing, as that of a full disk,
+    has the name of `folder` or of the file in it, never the hidden one.
     """
     if folder.exists() and not replace:
         raise FileExistsError(errno.EEXIST, "something is there already", str(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(folder)
-    partial.mkdir()
-    try:
-        with _naming(folder):
+    with _parents_of(folder), _naming(folder, partial):
+        try:
+            partial.mkdir()
             yield partial
             for path in [*partial.rglob("*"), partial]:
                 _flush_to_disk(path)
@@ -130,20 +129,48 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
             else:
                 os.replace(partial, folder)
             _flush_to_disk(folder.parent)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _parents_of(path: Path) -> Iterator[None]:
+    """Make the missing folders above `path`, and remove those again that are empty where the block fails."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # a folder that holds something stays, and those above it
+            for folder in missing:
+                folder.rmdir()
         raise
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Give an OSError of the block that names no file the name of `path`."""
+def _naming(path: Path, partial: Path) -> Iterator[None]:
+    """Name `path` in an OSError of the block that is of writing: one that names no file, the hidden `partial`
+    or a file in it, or the source of a copy beside its copy.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(path)
+        if error.errno is not None:
+            written = error.filename if error.filename2 is None else error.filename2
+            error.filename = _destination(written, path, partial)
+            error.filename2 = None
         raise
+
+
+def _destination(written: str | bytes | int | None, path: Path, partial: Path) -> str:
+    """What the file `written`, named by an OSError, is to become: of the hidden `partial`, part of `path`."""
+    if written is None or isinstance(written, int):
+        return str(path)
+    file = Path(os.fsdecode(written))
+    if file.is_relative_to(partial):
+        file = path / file.relative_to(partial)
+    return str(file)
 
 
 _LONGEST_NAME = 150  # characters of a name kept in a hidden one: file systems take 255 bytes

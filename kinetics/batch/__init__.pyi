@@ -7,4 +7,10 @@ from .local import run_here as run_here
 from .preflight_checks import Preflight as Preflight, preflight as preflight, writable as writable
 from .slurm import in_queue as in_queue, require_slurm as require_slurm, submit as submit
 from .spec import BatchPlan as BatchPlan, read_batch as read_batch
-from .worker import AGAIN as AGAIN, REFUSED as REFUSED, STOPPED as STOPPED, job_of_slurm as job_of_slurm
+from .worker import (
+    AGAIN as AGAIN,
+    REFUSED as REFUSED,
+    STOPPED as STOPPED,
+    UNWRITABLE as UNWRITABLE,
+    job_of_slurm as job_of_slurm,
+)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -14,11 +16,12 @@ from pathlib import Path
 from kinetics.batch import worker
 from kinetics.batch.folder import BatchFolder
 from kinetics.batch.spec import LocalSpec
-from kinetics.errors import Stopped
+from kinetics.errors import BatchError, Stopped
 
 __all__ = ["cores_of", "run_here", "worker_command"]
 
 _RESTARTS = 100  # of one worker that dies
+_PROBE = 65_536  # bytes written to learn whether anything can be
 
 
 def worker_command(folder: BatchFolder, *, threads: int, cache: Path, gpu: bool = False) -> list[str]:
@@ -42,14 +45,16 @@ def cores_of(spec: LocalSpec) -> list[list[int]]:
 def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable[[], None]) -> None:
     """Work until nothing more can be done, and call `report` every few seconds.
 
-    Stopped where SIGTERM, SIGUSR1 or Ctrl-C ended it.
+    Stopped where SIGTERM, SIGUSR1 or Ctrl-C ended it. BatchError where the disk is full or may no longer be
+    written.
     """
     command = worker_command(folder, threads=spec.threads, cache=cache)
     running: dict[int, subprocess.Popen[bytes]] = {}
     with _passed_on(running) as received:
 
-        def keep_running(number: int, cores: list[int]) -> None:
-            """Run a worker, and start it again each time it dies."""
+        def keep_running(number: int, cores: list[int]) -> int:
+            """Run a worker, start it again each time it dies, and return its last exit code."""
+            code = 1
             for _ in range(_RESTARTS):
                 cpus = ["--cpus", ",".join(map(str, cores))] if cores else []
                 log = folder.path / "workers" / f"local-{number}.log"
@@ -64,8 +69,10 @@ def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable
                     )
                     if received:  # a signal between two workers, which reached neither
                         running[number].send_signal(signal.SIGTERM)
-                    if running[number].wait() in (0, 1) or received:
-                        return
+                    code = running[number].wait()
+                    if code in (0, 1, worker.UNWRITABLE) or received:
+                        return code
+            return code
 
         slots = cores_of(spec)
         with ThreadPoolExecutor(len(slots)) as pool:
@@ -76,10 +83,22 @@ def run_here(folder: BatchFolder, spec: LocalSpec, cache: Path, report: Callable
                     with suppress(TimeoutError):
                         under_way.result(timeout=2.0)
                 report()
-            for future in futures:
-                future.result()
+            codes = [future.result() for future in futures]
     if received:
         raise Stopped(f"{signal.Signals(received[0]).name}: stopped; the same command goes on")
+    if worker.UNWRITABLE in codes:
+        raise BatchError(f"{folder.path}: {_unwritable(folder.path)}: the same command goes on")
+
+
+def _unwritable(folder: Path) -> str:
+    """Why a worker could write no more into a folder, and what to do."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE))
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return "nothing may be written on this disk any more; have it mounted for writing"
+    return "the disk is full; make space"
 
 
 @contextmanager

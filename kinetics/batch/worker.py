@@ -6,8 +6,8 @@ worker imports nothing from the package, so it starts at once and costs nothing 
 
 The worker passes SIGTERM, SIGUSR1, SIGINT and SIGURG (see `slurm`) to the process as SIGTERM, and the running
 task writes its checkpoint. Under Slurm the job then goes back into the queue, unless it was cancelled or
-Slurm requeues it. Exit codes: 0 no task is left, 75 stopped, 1 no process can work here (workers/*.json says
-why).
+Slurm requeues it. Exit codes: 0 no task is left, 75 stopped, 78 nothing more can be written, 1 no process can
+work here (workers/*.json says why).
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["AGAIN", "REFUSED", "STOPPED", "job_of_slurm", "main"]
+__all__ = ["AGAIN", "REFUSED", "STOPPED", "UNWRITABLE", "job_of_slurm", "main"]
 
 # exit codes of the process
 STOPPED = 75  # by a signal
 AGAIN = 76  # another process has to take the remaining tasks
 REFUSED = 77  # no process can work here
+UNWRITABLE = 78  # the disk is full or may no longer be written
 _BARREN = 3  # the worker gives up after this many deaths in a row without a task begun
 
 
@@ -43,7 +44,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGURG):
         signal.signal(number, lambda n, _: received.append(n))
     code = _keep_at_work(folder, key, _environment(arguments), arguments.token, received)
-    if received and code not in (0, 1):
+    if received and code not in (0, 1, UNWRITABLE):
         code = STOPPED
         _requeue()
     return code
@@ -105,7 +106,7 @@ def _keep_at_work(
         before = _modified(claims)
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         code = _wait(process, folder / "workers" / f"{key}.stopping", received)
-        if received or code in (0, STOPPED):
+        if received or code in (0, STOPPED, UNWRITABLE):
             return code
         if code == REFUSED:
             return 1

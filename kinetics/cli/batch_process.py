@@ -7,6 +7,7 @@ a batch.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -23,7 +24,17 @@ from typing import Any
 import jax
 import typer
 
-from kinetics.batch import AGAIN, REFUSED, STOPPED, Attempts, BatchFolder, Task, claimed, job_of_slurm
+from kinetics.batch import (
+    AGAIN,
+    REFUSED,
+    STOPPED,
+    UNWRITABLE,
+    Attempts,
+    BatchFolder,
+    Task,
+    claimed,
+    job_of_slurm,
+)
 from kinetics.cli.assess import sbc
 from kinetics.cli.console import print_result
 from kinetics.cli.design_trials import design_trials
@@ -37,6 +48,7 @@ from kinetics.plan import read_plan
 
 __all__ = ["main", "serve"]
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk: no other task would fare better on it
 _MOST = 50  # tasks of one process: what they leave behind in memory goes with it
 _LOGGED = ("SLURM_", "XLA_", "JAX_", "OMP_", "KINETICS_", "CUDA_VISIBLE")  # of the environment, in logs
 
@@ -92,7 +104,13 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return REFUSED
     use_compile_cache()
-    return serve(folder, worker, signals, lambda: os.getppid() != parent)
+    try:
+        return serve(folder, worker, signals, lambda: os.getppid() != parent)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        print(f"{error.filename or folder.path}: {error.strerror}", file=sys.stderr)
+        return UNWRITABLE
 
 
 def _refusal(folder: BatchFolder, token: str) -> str:
@@ -114,6 +132,8 @@ def serve(
 
     A task that failed is tried again after the others. `orphaned` says whether the worker has died. The exit
     code is 0 where no task is left, AGAIN where another process has to take the rest, STOPPED after a signal.
+    OSError where the disk is full or may no longer be written; the task under way is then stopped, and has
+    not failed.
     """
     remaining = list(folder.tasks)
     devices = 0  # of this process; jax fixes them with the first task
@@ -168,6 +188,7 @@ def _attempt(
     result = None
     outcome = "failed"
     message = ""
+    no_space = None
     with _log(folder.task_folder(task) / f"attempt-{number}.log", task):
         try:
             with signals.task():
@@ -182,14 +203,20 @@ def _attempt(
             message = str(error)
         except OSError as error:
             message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            if error.errno in _NO_SPACE:
+                outcome = "stopped"
+                no_space = error
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             traceback.print_exc()
         if message:
-            print(message, file=sys.stderr, flush=True)
+            with suppress(OSError):  # of a full disk; the attempt holds the message too
+                print(message, file=sys.stderr, flush=True)
     if result is not None:
         write_atomic(folder.task_folder(task) / "result.json", json.dumps(result) + "\n")
     attempts.end(outcome, message=message, progress=_progress(task))
+    if no_space is not None:
+        raise no_space
 
 
 def _progress(task: Task) -> int | None:
@@ -265,7 +292,8 @@ def _log(file: Path, task: Task) -> Iterator[None]:
             yield
         finally:
             for stream, handle in saved.items():
-                stream.flush()
+                with suppress(OSError):  # of a full disk
+                    stream.flush()
                 os.dup2(handle, stream.fileno())
                 os.close(handle)
 

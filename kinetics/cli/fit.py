@@ -1,8 +1,8 @@
 """The commands that fit: `kinetics fit`, `resume` and `check`.
 
 SIGTERM and SIGUSR1 (which Slurm sends before it kills) end a fit after the chunk under way, with its
-checkpoint written and exit code 75. A fit by another method than NUTS has no chunks; a signal ends it as it
-ends any program.
+checkpoint written and exit code 75. Ctrl-C ends it at once, with the same code and the checkpoint of the
+chunk before. A fit by another method than NUTS has no chunks; a signal ends it as it ends any program.
 """
 
 from __future__ import annotations
@@ -179,10 +179,20 @@ def _run(plan: FitPlan, folder: Path, force: bool, run: Callable[..., Fit]) -> A
     try:
         with _heeding_signals(progress, folder) if by_chains else nullcontext(progress) as report:
             done = run(report=report, announce=progress.say)
+    except KeyboardInterrupt:
+        raise Stopped(f"SIGINT: stopped; {_way_on(folder)}") from None
     finally:
         progress.close()
+        Checkpoint(unfinished(folder)).remove_if_empty()
     done.save(folder, force=force, log="\n".join(progress.lines) + "\n")
     return _summed(done, folder)
+
+
+def _way_on(folder: Path) -> str:
+    """What to do after a fit was stopped: go on from its checkpoint, if it has one."""
+    if Checkpoint(unfinished(folder)).begun:
+        return f"go on with `kinetics resume {folder}`"
+    return "nothing was written: the same command begins anew"
 
 
 @contextmanager

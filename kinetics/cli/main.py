@@ -66,8 +66,15 @@ def main() -> None:
 
 def _of_the_system(error: OSError) -> str:
     """What the operating system refuses, as a message."""
+    file = error.filename or "a file"
     if error.errno == errno.ENOSPC:
-        return f"{error.filename or 'a file'}: the disk is full; make space, or choose another place"
+        return f"{file}: the disk is full; make space, or choose another place"
+    if error.errno == errno.EDQUOT:
+        return f"{file}: your quota of this disk is used up; make space, or choose another place"
+    if error.errno == errno.EFBIG:
+        return f"{file}: larger than a file may be here (ulimit -f); raise the limit, or choose another place"
+    if error.errno == errno.EROFS:
+        return f"{file}: nothing may be written on this disk (read-only); choose another place"
     if error.filename is None:
         return f"{error.strerror or error}; see the file or connection that the command uses"
     return f"{error.filename}: {error.strerror}; choose another place, or mend its permissions"

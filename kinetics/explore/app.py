@@ -14,6 +14,8 @@ from kinetics.explore.data_panel import data_panel, serve_data, serve_selection
 from kinetics.explore.drawings import Drawings
 from kinetics.explore.figure_output import files
 from kinetics.explore.response_panel import response_panels, serve_responses
+from kinetics.explore.run_report import report_button, serve_report
+from kinetics.explore.scenarios_panel import scenarios_panel, serve_scenarios
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import Choice, Course, WhatIf, products_of
@@ -44,8 +46,10 @@ def explorer(target: Target, what_if: WhatIf | None = None) -> App:
         serve_data(input, target, drawings, selected_study, bands)
         serve_responses(input, drawings, selected_study)
         if what_if is not None:
-            serve_what_if(input, target, drawings, what_if)
+            choice = serve_what_if(input, target, drawings, what_if)
+            serve_scenarios(input, target, drawings, what_if, choice)
         _serve_labels(target)
+        serve_report(target)
 
     return App(_page(target), server)
 
@@ -83,6 +87,7 @@ def _page(target: Target) -> Any:
     return ui.page_navbar(
         data_panel(target),
         what_if_panel(target),
+        *scenarios_panel(target),
         *response_panels(target),
         _about(target),
         title=f"kinetics explore · {study.name}",
@@ -126,7 +131,7 @@ def _about(target: Target) -> Any:
     """The panel that describes the study, the model and the fit."""
     study = target.study
     model = target.model
-    paragraphs = [ui.tags.pre(str(study)), ui.output_ui("verdict")]
+    paragraphs = [ui.tags.pre(str(study)), ui.output_ui("verdict"), *report_button(target)]
     if study.dictionary.note:
         paragraphs.append(ui.p(study.dictionary.note))
     if target.source:

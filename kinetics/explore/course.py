@@ -142,7 +142,7 @@ def plot_course(
         heights.append(0.7)
     rows = len(heights)
     pixels = 170 * sum(heights)
-    spacing = min(0.3 / rows, 28 / pixels)
+    spacing = min(0.3 / rows, 44 / pixels)  # with room for the days under every panel
     shared: dict[str, Any] = {"shared_xaxes": True}
     figure = make_subplots(rows, 1, row_heights=heights, vertical_spacing=spacing, **shared)
 
@@ -171,6 +171,7 @@ def plot_course(
     if len(events):
         _add_events(figure, study, events, view, groups, row=rows)
     figure.update_xaxes(range=[min(ends) - 0.02 * (max(ends) - min(ends)), max(ends) * 1.02])
+    figure.update_xaxes(showticklabels=True)
     figure.update_xaxes(title_text=time_title(study), row=rows, col=1)
     _finish(figure, study, view, label=groupings(study)[by], remarks=remarks, height=int(pixels) + 40)
     return figure
@@ -314,7 +315,12 @@ def _add_bands(
     orange = PALETTE[4]
     blue = PALETTE[0]
     name = view.subject
-    add_band(figure, new_patients, **ends, colour=orange, opacity=0.25, name="90 % of new patients", **shared)
+    new = "90 % of new patients"
+    add_band(figure, new_patients, **ends, colour=orange, opacity=0.12, name=new, **shared)
+    shared["show"] = False
+    for end in ends.values():  # lines, for the two bands lie upon each other
+        add_curve(figure, new_patients, column=end, colour=orange, name=new, dash="dash", width=1.0, **shared)
+    shared["show"] = show
     add_band(figure, subject, **ends, colour=blue, opacity=0.35, name=f"{name}, 90 % band", **shared)
     add_curve(figure, subject, column="q50", colour=blue, name=f"{name}, median", **shared)
 

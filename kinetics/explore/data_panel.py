@@ -12,7 +12,13 @@ from shiny import Inputs, reactive, render, ui
 from kinetics.errors import KineticsError
 from kinetics.explore.course import Bands, View, plot_course, shown_records
 from kinetics.explore.drawings import Drawing, Drawings
-from kinetics.explore.figure_output import figure_output, render_figure, save_buttons, words
+from kinetics.explore.figure_output import (
+    download_or_refusal,
+    figure_output,
+    render_figure,
+    save_buttons,
+    words,
+)
 from kinetics.explore.input_values import option_of, options_of, switch_of
 from kinetics.explore.selection import Choices, Selection, choices_of, selected
 from kinetics.explore.subject_bands import SubjectBands
@@ -204,10 +210,12 @@ def _serve_files(target: Target, selected_study: Any, view: Any, figure: Any) ->
     name = target.study.name
 
     @render.download_button(filename=f"{name}-course.html")
+    @download_or_refusal
     def course_page() -> Iterator[str]:
         yield figure().to_html(include_plotlyjs=True)
 
     @render.download_button(filename=f"{name}-records.csv")
+    @download_or_refusal
     def course_data() -> Iterator[str]:
         study, _ = selected_study()
         yield shown_csv_text(shown_records(study, view()))

@@ -18,6 +18,7 @@ from plotly.io import to_json
 __all__ = ["MANY", "Drawing", "Drawings", "light"]
 
 MANY = 3000  # number of points above which a figure is drawn by WebGL
+_LABELS = 32  # px, the line of the labels
 _MOST_BYTES = 128 * 2**20  # a figure of 1,000 patients has about 10 MB
 
 
@@ -32,7 +33,7 @@ class Drawing:
     def of(cls, figure: Figure) -> Drawing:
         """The drawing of a figure, set to be drawn by WebGL if it has many points."""
         title = str(figure.layout.title.text)  # pyright: ignore[reportAttributeAccessIssue]
-        return cls(str(to_json(light(figure))), title)
+        return cls(str(to_json(light(_labels_above(figure)))), title)
 
 
 class Drawings:
@@ -58,6 +59,17 @@ class Drawings:
             _, oldest = self._drawings.popitem(last=False)
             self.size -= sys.getsizeof(oldest.json)
         return drawing
+
+
+def _labels_above(figure: Figure) -> Figure:
+    """The figure with its labels on a line of their own: a narrow window has no room beside the title."""
+    labels: Any = list(figure.select_annotations(selector={"name": "labels"}))
+    if labels:
+        layout: Any = figure.layout
+        top = layout.margin.t + _LABELS
+        figure.update_layout(height=layout.height + _LABELS, margin_t=top, title_pad_t=12 + _LABELS)
+        labels[0].update(x=0, xanchor="left", yshift=top - 8)
+    return figure
 
 
 def light(value: Figure) -> Figure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -11,11 +13,13 @@ from htmltools import HTMLDependency, Tag, div
 from plotly.graph_objects import Figure
 from shiny import ui
 from shiny.render.renderer import Renderer
+from starlette.exceptions import HTTPException
 
+from kinetics.errors import KineticsError
 from kinetics.explore.drawings import Drawing
 from kinetics.plot import FIGURE_CONFIG
 
-__all__ = ["figure_output", "files", "render_figure", "save_buttons", "words"]
+__all__ = ["download_or_refusal", "figure_output", "files", "render_figure", "save_buttons", "words"]
 
 _HERE = Path(__file__).parent / "www"
 _PLOTLY = Path(plotly.__file__).parent / "package_data"
@@ -52,6 +56,22 @@ def save_buttons(name: str, title: str) -> list[Tag]:
         )
         for kind in ("svg", "png")
     ]
+
+
+def download_or_refusal(write: Callable[[], Iterator[str]]) -> Callable[[], Iterator[str]]:
+    """A download that is made before it is sent; where it cannot be, the answer is 400 with the reason.
+
+    `write` yields the text of the file, or raises KineticsError.
+    """
+
+    @wraps(write)
+    def download() -> Iterator[str]:
+        try:
+            return iter(list(write()))
+        except KineticsError as error:
+            raise HTTPException(400, str(error)) from error
+
+    return download
 
 
 class render_figure(Renderer[Any]):

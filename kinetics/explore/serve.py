@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 import webbrowser
@@ -11,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from time import sleep
 
 import uvicorn
@@ -38,7 +39,7 @@ class Serving:
     socket: socket.socket
 
     def run(self, *, browser: bool, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until interrupted; when the page can be loaded, call `ready` and open a `browser`."""
+        """Serve until Ctrl-C or SIGTERM; when the page can be loaded, call `ready` and open a `browser`."""
 
         def announce(page: Path | None) -> None:
             while not self.server.started:
@@ -48,9 +49,26 @@ class Serving:
                 webbrowser.open(page.as_uri())
 
         leading = leading_to(self.url) if browser else nullcontext()
-        with leading as page, suppress(KeyboardInterrupt):
+        with _ended_by_sigterm(), leading as page, suppress(KeyboardInterrupt):
             Thread(target=announce, args=(page,), daemon=True).start()
             self.server.run(sockets=[self.socket])
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Within it SIGTERM ends the program as an exception does, so that what was opened is closed."""
+    if current_thread() is not main_thread():  # only the main thread gets signals
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 @contextmanager

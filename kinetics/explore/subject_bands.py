@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from pandas import DataFrame
 
@@ -15,20 +17,23 @@ from kinetics.regimen import Doses
 
 __all__ = ["SubjectBands"]
 
+_SUBJECTS = 32  # whose bands are kept, some 50 kB each and analyte
+
 
 class SubjectBands:
-    """The bands of every analyte of a fit for one subject at a time; each subject is computed once."""
+    """The bands of every analyte of a fit for one subject at a time.
+
+    Those of the latest subjects are kept, so readers of the same subject share them.
+    """
 
     def __init__(self, fit: Fit, program: Program) -> None:
         self.fit = fit
         self.program = program
-        self._cache: dict[str, dict[str, Bands]] = {}
+        self._kept = lru_cache(maxsize=_SUBJECTS)(self._solve)
 
     def of(self, subject: str) -> dict[str, Bands]:
         """Analyte -> bands of the subject, in days since its first dose; without residual error."""
-        if subject not in self._cache:
-            self._cache[subject] = self._solve(subject)
-        return self._cache[subject]
+        return self._kept(subject)
 
     def _solve(self, subject: str) -> dict[str, Bands]:
         bound = self.fit.bound

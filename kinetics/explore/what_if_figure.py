@@ -49,6 +49,7 @@ ARMS = {
     "other": (PALETTE[1], "dash"),
 }  # colour and dash of each route's lines
 _DECADES = 7  # most decades of a log axis
+_REGIMEN = 84  # most characters in a line of the regimen: a window of 1,000 px has room for them
 _WIDE = 36  # most characters in a line of a panel's title
 _COLUMNS = ("q5", "q50", "q95")
 
@@ -139,9 +140,9 @@ def exposure_table(answer: Answer, model: Model, choice: Choice, outputs: Sequen
         numbers = answer.numbers[answer.numbers["output"] == output].set_index("patient")
         chosen = numbers[numbers["route"] == "chosen"]
         other = numbers[numbers["route"] == "other"]
+        unit = unit_text(model.outputs[output].unit)
         row = {
-            "what": label,
-            "unit": unit_text(model.outputs[output].unit),
+            "what": f"{label} ({unit})" if unit else label,
             "peak": _interval(chosen["peak"]),
             "peak day": _interval(chosen["peak_day"]),
             "AUC 0–28 d": _interval(chosen["auc_28d"]),
@@ -160,7 +161,12 @@ def _interval(values: Any) -> str:
     if not finite.size:
         return "—"
     low, middle, high = np.quantile(finite, [0.05, 0.5, 0.95])
-    return f"{number_text(middle, 2)} ({number_text(low, 2)} to {number_text(high, 2)})"
+    return f"{_unbroken(middle)} ({_unbroken(low)} to {_unbroken(high)})"
+
+
+def _unbroken(value: float) -> str:
+    """A number as text that a table breaks in no line."""
+    return number_text(value, 2).replace(" ", "\u00a0")
 
 
 def _model(target: Target) -> Model:
@@ -203,7 +209,11 @@ def _add_arms(
     show: bool,
     **where: Any,
 ) -> None:
-    """Draw the median and the 90 % band of one output by each route."""
+    """Draw the median and the 90 % band of one output by each route.
+
+    Only the first route's band is filled: two that lie upon each other would be one colour. The ends of both
+    are lines in the colour and dash of the route.
+    """
     floor = span[0] if log else -np.inf
     for route, table in bands.groupby("route", sort=False):
         colour, dash = ARMS[str(route)]
@@ -214,11 +224,15 @@ def _add_arms(
             table,
             lower="q5",
             upper="q95",
-            opacity=0.18,
+            opacity=0.18 if route == "chosen" else 0.0,
             name=f"{name}: 90 %",
             show=False,
             **shared,
         )
+        for end in ("q5", "q95"):
+            add_curve(
+                figure, table, column=end, name=f"{name}: 90 %", dash=dash, width=0.8, show=False, **shared
+            )
         add_curve(figure, table, column="q50", name=name, dash=dash, show=show, **shared)
     figure.update_yaxes(**value_axis(span, log=log), **where)
 
@@ -275,13 +289,12 @@ def _dress(
     footer += [target.source, origin]
 
     # the frame, with as many lines for the regimen as it needs
-    regimen = "<br>".join(wrap(describe(choice), 105))
+    regimen = "<br>".join(wrap(describe(choice), _REGIMEN))
     top = 146 + 16 * regimen.count("<br>")
     bottom = 96
     height = plot_height + top + bottom + 15 * (len(footer) - 1)
     figure.update_annotations(font_size=13)
     dress(figure, title, regimen, footer, target.labels, height=height, top=top, bottom=bottom)
-    figure.update_annotations(selector={"name": "labels"}, yshift=top - 12)  # the regimen has the line below
     figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 38 / plot_height, "yanchor": "bottom"})
     figure.update_xaxes(range=[0, choice.until])
     figure.update_xaxes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,15 @@ import numpy as np
 from shiny import Inputs, reactive, render, ui
 
 from kinetics.errors import KineticsError
+from kinetics.explore.dose_choices import dose_choices, dose_text, study_levels
 from kinetics.explore.drawings import Drawing, Drawings
-from kinetics.explore.figure_output import figure_output, render_figure, save_buttons, words
+from kinetics.explore.figure_output import (
+    download_or_refusal,
+    figure_output,
+    render_figure,
+    save_buttons,
+    words,
+)
 from kinetics.explore.input_values import Range, option_of, options_of, switch_of
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import (
@@ -34,8 +42,9 @@ _SHOWN = ("copies", "transgenes", "cells", "il6", "lesions")  # outputs drawn at
 _START = {"car_t": 11}  # study day on which this product begins at first, if another one is given before
 
 # what the sliders and selections offer, and what the server takes from a browser
-_AMOUNT = Range("Cells/kg in a cycle, power of ten", 5, 9)
-_SPLIT = Range("Split over days", 1, 3, whole=True)
+_AMOUNT = "Cells/kg in each infusion"
+_FIRST_AMOUNT = 1.5e7  # cells/kg, at first: the offered dose nearest to it
+_SPLIT = Range("Infusions, a day apart", 1, 3, whole=True)
 _START_DAY = Range("First day", 0, 28, whole=True)
 _AGAIN_AFTER = Range("Days from cycle to cycle", 14, 56, whole=True)
 _WEIGHT = Range("Body weight (kg)", 3, 300)  # infants too
@@ -81,7 +90,7 @@ def _sliders(target: Target, model: Model) -> Iterator[Any]:
     products = products_of(model, target.products)
     for product in products:
         is_second = len(products) > 1 and product in _START
-        yield from _product_sliders(model, product, is_second)
+        yield from _product_sliders(target, model, product, is_second)
 
     yield ui.tags.h6("Course", class_="mt-2 mb-1")
     yield ui.input_switch("again", "Second cycle", False)
@@ -103,15 +112,13 @@ def _sliders(target: Target, model: Model) -> Iterator[Any]:
     yield ui.input_selectize("outputs", "Assays and lesions", labels, selected=shown, multiple=True)
 
 
-def _product_sliders(model: Model, product: str, is_second: bool) -> Iterator[Any]:
-    """The inputs of one product: whether it is given, how much, by which route, how split, and when."""
+def _product_sliders(target: Target, model: Model, product: str, is_second: bool) -> Iterator[Any]:
+    """The inputs of one product: whether it is given, how much, by which route, how often, and when."""
     name = product_name(product)
     routes = routes_of(model, product)
     yield ui.tags.h6(name, class_="mt-2 mb-1")
     yield ui.input_switch(f"given_{product}", f"{name} given", True)
-    yield ui.input_slider(
-        f"amount_{product}", _AMOUNT.label, _AMOUNT.low, _AMOUNT.high, value=7.5, step=0.05, pre="10^"
-    )
+    yield _dose_slider(target, product)
     if routes:
         route = "hepatic_artery" if "hepatic_artery" in routes and not is_second else "iv"
         labels = {option: option.replace("_", " ") for option in routes}
@@ -121,6 +128,17 @@ def _product_sliders(model: Model, product: str, is_second: bool) -> Iterator[An
     yield ui.input_slider(
         f"start_{product}", _START_DAY.label, _START_DAY.low, _START_DAY.high, start, step=1
     )
+
+
+def _dose_slider(target: Target, product: str) -> Any:
+    """The slider of a dose. Its value is the dose's place among those offered; page.js shows the dose."""
+    levels = study_levels(target.study, product)
+    doses = dose_choices(levels)
+    nearest = min(levels or doses, key=lambda dose: abs(np.log(dose / _FIRST_AMOUNT)))
+    first = doses.index(nearest)
+    slider = ui.input_slider(f"amount_{product}", _AMOUNT, 0, len(doses) - 1, first, step=1, ticks=False)
+    texts = json.dumps([dose_text(dose, levels) for dose in doses])
+    return ui.div(slider, class_="kinetics-doses", data_doses=texts)
 
 
 def _can_compare(target: Target, model: Model) -> bool:
@@ -139,7 +157,9 @@ def _weight(target: Target) -> float:
 
 def _choice_of(input: Inputs, target: Target, model: Model) -> Choice:
     """The values of the sliders as a choice. PlanError for a value that the page does not offer."""
-    courses = tuple(_course_of(input, model, product) for product in products_of(model, target.products))
+    courses = tuple(
+        _course_of(input, target, model, product) for product in products_of(model, target.products)
+    )
     second_cycle = None
     if switch_of("Second cycle", input.again()):
         second_cycle = _AGAIN_AFTER.value(input.again_after())
@@ -155,12 +175,15 @@ def _choice_of(input: Inputs, target: Target, model: Model) -> Choice:
     )
 
 
-def _course_of(input: Inputs, model: Model, product: str) -> Course:
+def _course_of(input: Inputs, target: Target, model: Model, product: str) -> Course:
     """The values of one product's sliders. PlanError for a value that the page does not offer."""
     name = product_name(product)
+    doses = dose_choices(study_levels(target.study, product))
+    offered = Range(f"{name}: {_AMOUNT}, its place among the doses", 0, len(doses) - 1, whole=True)
+    split = int(_SPLIT.value(input[f"split_{product}"]()))
     cells_per_kg = 0.0
     if switch_of(f"{name} given", input[f"given_{product}"]()):
-        cells_per_kg = 10 ** _AMOUNT.value(input[f"amount_{product}"]())
+        cells_per_kg = doses[int(offered.value(input[f"amount_{product}"]()))] * split
     route = "iv"
     routes = routes_of(model, product)
     if routes:
@@ -169,13 +192,16 @@ def _course_of(input: Inputs, model: Model, product: str) -> Course:
         product=product,
         cells_per_kg=cells_per_kg,
         route=route,
-        split=int(_SPLIT.value(input[f"split_{product}"]())),
+        split=split,
         start=_START_DAY.value(input[f"start_{product}"]()),
     )
 
 
-def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: WhatIf) -> None:
-    """Serve the figures, the table and the files of the answers, once the equations are compiled."""
+def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: WhatIf) -> Any:
+    """Serve the figures, the table and the files of the answers, once the equations are compiled.
+
+    Returns the reactive function of the sliders' choice.
+    """
     model = what_if.model
     program = what_if.program
     can_compare = _can_compare(target, model)
@@ -238,6 +264,7 @@ def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: Wh
 
     _serve_text(what_if, answer, choice, outputs)
     _serve_files(target, answer, choice)
+    return choice
 
 
 def _serve_text(what_if: WhatIf, answer: Any, choice: Any, outputs: Any) -> None:
@@ -284,13 +311,16 @@ def _serve_files(target: Target, answer: Any, choice: Any) -> None:
     labels = " | ".join(target.labels)
 
     @render.download_button(filename=f"{name}-what-if-bands.csv")
+    @download_or_refusal
     def what_if_data() -> Iterator[str]:
         yield shown_csv_text(answer().bands.assign(source=target.source, labels=labels))
 
     @render.download_button(filename=f"{name}-what-if-numbers.csv")
+    @download_or_refusal
     def what_if_numbers() -> Iterator[str]:
         yield shown_csv_text(answer().numbers.assign(source=target.source, labels=labels))
 
     @render.download_button(filename=f"{name}-regimen.toml")
+    @download_or_refusal
     def what_if_regimen() -> Iterator[str]:
         yield regimen_of(choice()).to_toml()

@@ -51,21 +51,30 @@ def alone_in(run: Path) -> Iterator[None]:
     """
     lock = run.with_name(f".{run.name}.lock")
     new_folders = [folder for folder in lock.parents if not folder.exists()]
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(lock, run):
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-            with suppress(OSError):  # a folder in which the fit wrote something is not empty, and stays
-                for folder in new_folders:
-                    folder.rmdir()
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(lock, run):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):  # a folder in which the fit wrote something is not empty, and stays
+            for folder in new_folders:
+                folder.rmdir()
 
 
 def _locked(lock: Path, run: Path) -> IO[str]:
-    """Return the lock's file, open and locked, with the name of this process in it."""
+    """Return the lock's file, open and locked, with the name of this process in it.
+
+    An OSError, as that of a read-only disk, has the name of the run.
+    """
     while True:
-        file = lock.open("a+")
+        try:
+            file = lock.open("a+")
+        except OSError as error:
+            error.filename = str(run)
+            raise
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -77,11 +86,21 @@ def _locked(lock: Path, run: Path) -> IO[str]:
             pass
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {platform.node()}\n")
-                file.flush()
+                _write_holder(file, lock, run)
                 return file
         file.close()  # its holder ended and removed it while it was being opened: try again
+
+
+def _write_holder(file: IO[str], lock: Path, run: Path) -> None:
+    """Write the name of this process into a lock that it holds; the lock is removed where that fails."""
+    try:
+        file.truncate(0)
+        os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}\n".encode())
+    except OSError as error:
+        lock.unlink(missing_ok=True)
+        file.close()
+        error.filename = str(run)
+        raise
 
 
 class Checkpoint:
@@ -94,13 +113,23 @@ class Checkpoint:
         """Write the plan and the facts of a new fit; whatever was in the folder is removed."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        write_atomic(self.folder / "plan.toml", tomli_w.dumps(dict(plan)))
-        self.note(facts)
+        try:
+            write_atomic(self.folder / "plan.toml", tomli_w.dumps(dict(plan)))
+            self.note(facts)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     @property
     def begun(self) -> bool:
         """Whether there is something to go on from: an iteration, or at least the start of the chains."""
         return all((self.folder / name).exists() for name in ("plan.toml", "facts.json", "start.npz"))
+
+    def remove_if_empty(self) -> None:
+        """Remove the checkpoint of a fit that was ended before its chains had a start: nothing is lost."""
+        names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        if names and names <= {"plan.toml", "facts.json"}:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def note(self, facts: Mapping[str, Any]) -> None:
         """Write the facts of the fit in place of those that stood there."""

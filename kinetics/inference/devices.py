@@ -7,6 +7,8 @@ for that. On one accelerator the chains are vectorised on it.
 from __future__ import annotations
 
 import os
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,11 +72,14 @@ def use_compile_cache(folder: Path | None = None) -> Path:
     """Turn on jax's persistent compile cache in `folder`, by default `compile_cache()`; return the folder.
 
     Programs that compile within half a second are not kept. jax's own environment variable sets another
-    limit.
+    limit. A folder that cannot be made or written costs time and nothing else: programs are compiled again.
     """
     if folder is None:
         folder = compile_cache()
-    folder.mkdir(parents=True, exist_ok=True)
+    # jax tells, at each program, that it could not keep it: of no use to who waits for a fit
+    warnings.filterwarnings("ignore", message="Error (writing|reading) persistent compilation cache entry")
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -60,10 +60,11 @@ def add_curve(
     name: str,
     *,
     dash: str = "solid",
+    width: float = 1.8,
     show: bool = True,
     **where: Any,
 ) -> None:
-    """Draw one column of `curve` over its `time`, with a gap where it lies below `floor`."""
+    """Draw one column of `curve` over its `time`, `width` px wide, with a gap where it lies below `floor`."""
     y = curve[column].to_numpy(float)
     figure.add_trace(
         Scatter(
@@ -71,7 +72,7 @@ def add_curve(
             y=np.where(y < floor, np.nan, y),
             mode="lines",
             name=name,
-            line={"color": colour, "width": 1.8, "dash": dash},
+            line={"color": colour, "width": width, "dash": dash},
             legendgroup=name,
             showlegend=show,
             hovertemplate="day %{x:.3g}: %{y:.3g}<extra>" + name + "</extra>",

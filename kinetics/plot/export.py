@@ -88,7 +88,6 @@ def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = 
 
     A text in place of a figure says why it is not drawn.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for name, figure in figures.items():
         path = folder / f"{name}.{kind}"

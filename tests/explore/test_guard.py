@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +168,18 @@ def test_the_key_is_in_no_command_line(monkeypatch: pytest.MonkeyPatch):
     assert serving.url in text
     assert mode == 0o600
     assert not Path(address.removeprefix("file://")).exists()
+
+
+def test_sigterm_removes_the_page_that_holds_the_key(tmp_path: Path):
+    pytest.importorskip("shiny", reason="no Shiny: the end by SIGTERM was NOT tested")
+    command = [sys.executable, "-m", "kinetics.cli", "explore", "theophylline", "--json"]
+    # BROWSER: a program that opens nothing
+    environment = os.environ | {"TMPDIR": str(tmp_path), "BROWSER": "true"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    (page,) = tmp_path.glob("kinetics-explore-*.html")
+    assert "key=" in page.read_text(encoding="utf-8")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    assert list(tmp_path.glob("kinetics-explore-*.html")) == []

@@ -111,7 +111,7 @@ def reader() -> Iterator[Reader]:
         for product in ("car_nk", "car_t"):
             values |= {
                 f"given_{product}": True,
-                f"amount_{product}": 7.5,
+                f"amount_{product}": 9,
                 f"route_{product}": "iv",
                 f"split_{product}": 2,
                 f"start_{product}": 0,
@@ -127,7 +127,7 @@ def reader() -> Iterator[Reader]:
     [
         ("split_car_t", 10**9, 2),
         ("start_car_t", -1e9, 0),
-        ("amount_car_nk", 300, 7.5),
+        ("amount_car_nk", 300, 9),
         ("route_car_t", "portal", "iv"),
         ("given_car_t", "yes", True),
         ("weight", None, 70),

@@ -26,6 +26,15 @@
   }
   Shiny.outputBindings.register(new FigureBinding(), "kinetics.figure");
 
+  // A slider of doses holds the place of a dose in a list; it shows the dose.
+  $(document).on("shiny:bound", (event) => {
+    const list = event.target.closest && event.target.closest(".kinetics-doses");
+    const slider = list && $(event.target).data("ionRangeSlider");
+    if (!slider) return;
+    const doses = JSON.parse(list.dataset.doses);
+    slider.update({ prettify: (place) => doses[place], force_edges: true, hide_min_max: true });
+  });
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-save-figure]");
     if (!button) return;
