@@ -46,7 +46,19 @@ from kinetics.regimen import Doses, doses_of
 from kinetics.solve import Solver, reach, solve
 from kinetics.study import Study, read_study
 
-__all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "Predictions", "bind", "describe_records"]
+__all__ = [
+    "KEPT_OUT",
+    "BoundAssay",
+    "BoundFit",
+    "BoundPair",
+    "FitData",
+    "Predictions",
+    "bind",
+    "bound_assay",
+    "describe_records",
+]
+
+KEPT_OUT = "kept_out_of_the_fit"  # the note of a study whose other subjects a plan's `hold_out` has taken
 
 
 class FitData(NamedTuple):
@@ -269,6 +281,7 @@ class BoundFit:
 def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = None) -> BoundFit:
     """Bind a plan to its study and model, which are read by the names in the plan unless given.
 
+    The study of the result is without the subjects that the plan's `hold_out` keeps out.
     PlanError lists every mismatch: unknown parameters, analytes, outputs or covariates, units that do not
     agree, missing covariate values. ModelError is raised where the model's equations fail.
 
@@ -281,11 +294,12 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     if model is None:
         model = load_model(plan.model, **plan.options)
     model = model.with_prior_set(plan.prior_set)
+    study = _fitted(plan, study)
     design, effects, design_problems = design_columns(plan, study)
     _refuse(plan, [*plan_problems(plan, study, model), *design_problems])
 
     # dense arrays of records, doses and covariates
-    assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
+    assays = tuple(bound_assay(plan, study, model, analyte) for analyte in plan.observe)
     dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
     after = {a: o.after for a, o in plan.observe.items() if o.after is not None}
     observations = pad_observations(
@@ -316,6 +330,18 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     return bound
 
 
+def _fitted(plan: FitPlan, study: Study) -> Study:
+    """Return the study without the subjects that the plan keeps out; PlanError where nobody is left."""
+    if plan.hold_out is None or KEPT_OUT in study.notes:
+        return study
+    kept_out = plan.hold_out.subjects(study.subject_ids)
+    rest = [subject for subject in study.subject_ids if subject not in kept_out]
+    if not rest:
+        what = f"hold_out keeps out all {len(kept_out)} subjects of {study.name}"
+        _refuse(plan, [Problem(what, "lower `share`, or leave `hold_out` out")])
+    return replace(study.only(rest), notes={**study.notes, KEPT_OUT: kept_out})
+
+
 def _refuse(plan: FitPlan, problems: list[Problem]) -> None:
     """Raise PlanError with the problems, if there are any; those without a file are of the plan."""
     if problems:
@@ -328,6 +354,8 @@ def describe_records(bound: BoundFit) -> str:
     It also names the parameters that are held.
     """
     parts = []
+    if bound.plan.hold_out is not None:
+        parts.append(f"{len(bound.study.notes[KEPT_OUT])} others are kept out, to be predicted")
     for a in bound.assays:
         r = bound.data.observations.assays[a.analyte]
         counts = {k: int(np.sum(getattr(r, k))) for k in ("measured", "left", "right", "interval")}
@@ -416,7 +444,7 @@ def _shrunk(plan: FitPlan, h: Hierarchy, subjects: int) -> Hierarchy:
     return replace(h, shrinkage=shared)
 
 
-def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
+def bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
     """Return one analyte of the plan as bound to its output, its priors and the censoring of its records."""
     spec = plan.observe[analyte]
     records = study.observed(analyte)

@@ -6,6 +6,8 @@ a table asks of the model or the study is checked later, in `kinetics.plan.probl
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from pydantic import (
@@ -30,6 +32,7 @@ __all__ = [
     "Covariate",
     "Effects",
     "Expect",
+    "HoldOut",
     "ImagingSpec",
     "Method",
     "Mixture",
@@ -239,6 +242,25 @@ class Correlated(Spec):
     def prior(self) -> Correlation:
         """Return the prior of the correlation."""
         return Correlation(self.concentration)
+
+
+class HoldOut(Spec):
+    """Subjects kept out of the fit, to be predicted by it (`kinetics predict`).
+
+    >>> from kinetics.plan.tables import HoldOut
+    >>> HoldOut(share=0.33, seed=1).subjects(["S01", "S02", "S03", "S04", "S05", "S06"])
+    ['S01', 'S05']
+    """
+
+    share: float = Field(gt=0, lt=1, description="share of the subjects that is kept out (0 to 1)")
+    seed: int = Field(default=0, ge=0, description="seed of who is kept out; default 0")
+
+    def subjects(self, names: Iterable[str]) -> list[str]:
+        """Return those of the subjects `names` that are kept out, in their order; at least one of them."""
+        names = list(names)
+        shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{self.seed} {name}".encode()).digest())
+        kept_out = set(shuffled[: max(1, round(self.share * len(names)))])
+        return [name for name in names if name in kept_out]
 
 
 class Covariate(Spec):
