@@ -64,6 +64,7 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "length": {"mm": 1.0, "cm": 10.0},
     "volume": {"mL": 1.0, "L": 1e3},
     "body weight": {"kg": 1.0, "g body weight": 1e-3, "lb": 0.45359237},
+    "temperature": {"degC": 1.0},
     "fraction": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
     "count": {"count": 1.0},
     "none": {"1": 1.0, "none": 1.0},
