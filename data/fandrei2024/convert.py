@@ -53,7 +53,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _actual_days(flow: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """The day of each patient's visit, of the flow sample; a visit of day 7 or later said to be on day 0 has none."""
+    """The day of each patient's flow sample, by visit; a later visit that is said to be on day 0 has none."""
     days = {}
     for patient, visit, day in zip(flow["patient_id"], flow["Day"], flow["cum_days"], strict=True):
         if day not in NOT_DONE and not (PLANNED.get(visit, 0) > 0 and float(day) == 0):

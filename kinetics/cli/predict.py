@@ -101,7 +101,7 @@ def _text(prediction: Prediction, folder: Path) -> str:
     fitted = set(fit.bound.subjects) & set(prediction.study.subject_ids)
     if fitted and prediction.study.sha256 == fit.study.sha256:
         lines.append(
-            f"{len(fitted)} of them were in the fit: this says how well it describes them, not how it predicts"
+            f"{len(fitted)} of them were in the fit: that says how it describes them, not how it predicts"
         )
     if len(prediction.records):
         table = prediction.coverage()

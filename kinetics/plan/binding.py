@@ -45,6 +45,7 @@ from kinetics.population import Hierarchy, Shrinkage, effects_log_prob, individu
 from kinetics.regimen import Doses, doses_of
 from kinetics.solve import Solver, reach, solve
 from kinetics.study import Study, read_study
+from kinetics.units import GENOME_PG
 
 __all__ = [
     "KEPT_OUT",
@@ -77,9 +78,10 @@ Predictions = dict[str, Float[Array, "subject record"]]
 class BoundAssay:
     """One analyte of the fit: its model output, its error model, and the kinds of censoring that occur.
 
-    `priors` are those of the residual parameters, and of the `scale` and `vcn` sites where the assay has
-    them. With `nucleated` counts the output, in cells/uL, is read as copies/ug DNA. With `imaging` (a scan)
-    the output, in cells, is read as %ID.
+    `priors` are those of the residual parameters, and of the `scale`, `vcn` and `genome_pg` sites where the
+    assay has them. With `nucleated` counts the output, in cells/uL, is read as copies/ug DNA; `genome_pg` is
+    then the DNA [pg] that counts as one cell, where it has no site. With `imaging` (a scan) the output, in
+    cells, is read as %ID.
     """
 
     analyte: str
@@ -93,6 +95,7 @@ class BoundAssay:
     nucleated: NucleatedCounts | None = None
     imaging: Imaging | None = None
     vcn: float = 1.0
+    genome_pg: float = GENOME_PG
 
     def reading(
         self,
@@ -112,7 +115,9 @@ class BoundAssay:
         if self.imaging is not None:
             return f * self.imaging.percent_per_cell(times, subjects)
         if self.nucleated is not None:
-            return f * self.vcn * self.nucleated.copies_per_cell(times, subjects)
+            site = f"genome_pg_{self.analyte}"
+            genome_pg = s[site][..., None, None] if site in self.priors else self.genome_pg
+            return f * self.vcn * self.nucleated.copies_per_cell(times, subjects) * (GENOME_PG / genome_pg)
         return f
 
     def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
@@ -364,6 +369,11 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
+    for a in bound.assays:
+        if a.nucleated is not None:
+            fitted = f"genome_pg_{a.analyte}" in a.priors
+            mass = "the fitted mass" if fitted else f"{a.genome_pg:g} pg"
+            parts.append(f"{a.analyte}: {mass} of DNA counted as one cell")
     records = bound.study.observations
     if "timing" in records:
         doses = set(zip(bound.study.doses["subject"], bound.study.doses["time"], strict=True))
@@ -463,7 +473,7 @@ def bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Boun
     priors = residual_priors(
         spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
     )
-    factors = {"scale": spec.scale, "vcn": spec.vcn}
+    factors = {"scale": spec.scale, "vcn": spec.vcn, "genome_pg": spec.genome_pg}
     priors |= {f"{k}_{analyte}": p.prior() for k, p in factors.items() if isinstance(p, PriorSpec)}
     nucleated = None
     if spec.nucleated_cells:
@@ -483,6 +493,7 @@ def bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Boun
         nucleated=nucleated,
         imaging=scan,
         vcn=spec.vcn if isinstance(spec.vcn, float) else 1.0,
+        genome_pg=spec.genome_pg if isinstance(spec.genome_pg, float) else GENOME_PG,
     )
 
 

@@ -175,6 +175,11 @@ class Observe(Spec):
         description="vector copies in a CAR+ cell: a number, or a LogNormal prior; goes with "
         "`nucleated_cells`",
     )
+    genome_pg: PriorSpec | PositiveFloat | None = Field(
+        default=None,
+        description="DNA that the laboratory counts as one cell [pg]: 6.6 for a diploid nucleus (the default), "
+        "3.3 where haploid genomes are counted, or a LogNormal prior; goes with `nucleated_cells`",
+    )
     imaging: ImagingSpec | None = Field(
         default=None,
         description="the scan that reads an output in cells as %ID; default: the analyte is not a scan",
@@ -192,11 +197,16 @@ class Observe(Spec):
     def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
         return None if sigma is None else of_a_deviation(sigma)
 
-    @field_validator("scale", "vcn")
+    @field_validator("scale", "vcn", "genome_pg")
     @classmethod
     def _factor(cls, factor: PriorSpec | float | None, info: ValidationInfo) -> PriorSpec | float | None:
         if isinstance(factor, PriorSpec) and factor.distribution != "LogNormal":
-            noun = {"scale": "a scale factor", "vcn": "a vector copy number"}[info.field_name or "scale"]
+            nouns = {
+                "scale": "a scale factor",
+                "vcn": "a vector copy number",
+                "genome_pg": "the DNA of a genome",
+            }
+            noun = nouns[info.field_name or "scale"]
             raise ValueError(f"{noun} has a LogNormal prior, not a {factor.distribution}")
         return factor
 
@@ -208,6 +218,10 @@ class Observe(Spec):
             raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
         if self.imaging is not None and self.nucleated_cells is not None:
             raise ValueError("an assay is a scan (`imaging`) or a qPCR (`nucleated_cells`), not both")
+        if self.genome_pg is not None and self.nucleated_cells is None:
+            raise ValueError(
+                "`genome_pg` is of a qPCR that nucleated cells dilute: it goes with `nucleated_cells`"
+            )
         if (self.vcn is None) != (self.nucleated_cells is None):
             raise ValueError(
                 "`nucleated_cells` and `vcn` go together: copies are VCN x cells / nucleated cells"
