@@ -166,7 +166,7 @@ def test_a_count_of_zero_is_a_problem_of_its_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("genome_pg", [3.3, 3.45])
 def test_the_dna_of_a_genome_is_that_of_the_laboratory(tmp_path: Path, genome_pg: float) -> None:
-    """With half the DNA in a counted cell, a microgram has twice the copies; 3.45 pg is 290 copies/ug for 1 in 1,000."""
+    """Half the DNA in a counted cell, twice the copies; 3.45 pg is 290 copies/ug for 1 in 1,000 cells."""
     folder = study(tmp_path / "s")
     bound = bind(plan(folder, genome_pg=genome_pg))
     (assay,) = bound.assays
