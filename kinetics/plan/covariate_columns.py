@@ -102,7 +102,8 @@ def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Serie
     """Return the values of a covariate `analyte@day` (None if it has no meaning), and the problems.
 
     Each subject's value is interpolated at that day, linearly in the logs, between the subject's own samples.
-    Before the first sample it is the first value, after the last sample the last. A value below the LLOQ
+    Before the first sample it is the first value, after the last sample the last. Replicates count as their
+    geometric mean. A value below the LLOQ
     counts as half the LLOQ, one above the ULOQ as the ULOQ.
     """
     if analyte not in study.analytes:
@@ -120,7 +121,8 @@ def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Serie
     usable = (measured > 0) & np.isfinite(measured)
     values = pd.Series(np.nan, index=study.subjects.index, name=name)
     for subject, samples in records[usable].sort_values("time", kind="stable").groupby("subject"):
-        values[str(subject)] = np.exp(np.interp(time, samples["time"], np.log(measured[samples.index])))
+        logs = np.log(measured[samples.index]).groupby(samples["time"]).mean()  # of replicates
+        values[str(subject)] = np.exp(np.interp(time, logs.index.to_numpy(float), logs.to_numpy(float)))
     remedy = "leave the covariate out, or the subject"
     missing = [
         Problem(f"{name}: no {analyte} was measured", remedy, file="observations.csv", subject=str(s))

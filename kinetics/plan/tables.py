@@ -177,8 +177,8 @@ class Observe(Spec):
     )
     genome_pg: PriorSpec | PositiveFloat | None = Field(
         default=None,
-        description="DNA that the laboratory counts as one cell [pg]: 6.6 for a diploid nucleus (default), 3.3 "
-        "where haploid genomes are counted, or a LogNormal prior; with `nucleated_cells` only",
+        description="DNA that the laboratory counts as one cell [pg]: 6.6 for a diploid nucleus (default), "
+        "3.3 where haploid genomes are counted, or a LogNormal prior; with `nucleated_cells` only",
     )
     imaging: ImagingSpec | None = Field(
         default=None,
