@@ -29,6 +29,8 @@ STREAMS = {
     "prediction discrepancies": 7,
     "individual residuals": 8,
     "new patients of the explorer": 9,
+    "patients of another study": 10,
+    "records of another study": 11,
 }
 
 

@@ -13,6 +13,7 @@ from functools import cache
 
 __all__ = [
     "GENOMES_PER_UG",
+    "GENOME_PG",
     "UnitError",
     "canonical_unit",
     "cells_per_uL_to_copies_per_ug",
@@ -22,7 +23,8 @@ __all__ = [
     "known_units",
 ]
 
-GENOMES_PER_UG = 1e6 / 6.6  # diploid genomes in 1 ug of DNA: 6.6 pg per nucleus = 151,515 (golden T9)
+GENOME_PG = 6.6  # pg DNA of one diploid nucleus (golden T9); a haploid genome has half of it
+GENOMES_PER_UG = 1e6 / GENOME_PG  # diploid genomes in 1 ug of DNA: 151,515
 
 # dimension -> {unit: factor to the dimension's first unit}
 _DIMENSIONS: dict[str, dict[str, float]] = {
@@ -64,6 +66,7 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "length": {"mm": 1.0, "cm": 10.0},
     "volume": {"uL": 1e-3, "mL": 1.0, "L": 1e3},
     "body weight": {"kg": 1.0, "g body weight": 1e-3, "lb": 0.45359237},
+    "temperature": {"degC": 1.0},
     "fraction": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
     "count": {"count": 1.0},
     "none": {"1": 1.0, "none": 1.0},
@@ -211,16 +214,21 @@ def _short(unit: str) -> list[str]:
     return [part for part in re.findall(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]", unit) if len(part) < 5]
 
 
-def copies_per_ug_to_cells_per_uL(copies: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:
-    """CAR+ cells/uL from copies/ug DNA: copies * 6.6e-6 * NC / VCN.
+def copies_per_ug_to_cells_per_uL(
+    copies: float, *, nucleated_cells_per_uL: float, vcn: float, genome_pg: float = GENOME_PG
+) -> float:
+    """CAR+ cells/uL from copies/ug DNA: copies * 1e-6 * genome_pg * NC / VCN.
 
     `nucleated_cells_per_uL` (NC) is the count in the extracted specimen: WBC for whole blood, the PBMC count
-    for PBMC. `vcn` is the number of vector copies per CAR+ cell. Golden value T9: 24,000 copies/ug DNA at an
-    NC of 1000 and a VCN of 1 are 158.4 cells/uL.
+    for PBMC. `vcn` is the number of vector copies per CAR+ cell. `genome_pg` is the DNA [pg] that counts as
+    one cell: 6.6 for a diploid nucleus, 3.3 where the laboratory counts haploid genomes. Golden value T9:
+    24,000 copies/ug DNA at an NC of 1000 and a VCN of 1 are 158.4 cells/uL.
     """
-    return copies / GENOMES_PER_UG * nucleated_cells_per_uL / vcn
+    return copies * 1e-6 * genome_pg * nucleated_cells_per_uL / vcn
 
 
-def cells_per_uL_to_copies_per_ug(cells: float, *, nucleated_cells_per_uL: float, vcn: float) -> float:
+def cells_per_uL_to_copies_per_ug(
+    cells: float, *, nucleated_cells_per_uL: float, vcn: float, genome_pg: float = GENOME_PG
+) -> float:
     """Copies/ug DNA from CAR+ cells/uL: the inverse of `copies_per_ug_to_cells_per_uL`."""
-    return cells * GENOMES_PER_UG * vcn / nucleated_cells_per_uL
+    return cells * 1e6 / genome_pg * vcn / nucleated_cells_per_uL

@@ -72,15 +72,19 @@ def pad_observations(
 ) -> Observations:
     """Dense arrays from the observation table of a study.
 
-    The BLQ records of the `drop_left` analytes are left out (M1). `after` maps analytes to a study day; their
-    records up to that day are left out.
+    Two records of one analyte at one time (replicates) have a slot each. The BLQ records of the `drop_left`
+    analytes are left out (M1). `after` maps analytes to a study day; their records up to that day are left
+    out.
     """
     early = table["time"] <= table["analyte"].map(dict(after or {})).astype(float)
     table = table[table["analyte"].isin(list(analytes)) & ~early]
-    # The union of each subject's times, padded.
+    # The union of each subject's times, padded; a time as often as any analyte has records of it.
+    replicate = table.groupby(["subject", "time", "analyte"], sort=False).cumcount()
+    table = table.assign(replicate=replicate)
     times = {subject: np.array([]) for subject in subjects}
     for subject, rows in table.groupby("subject", sort=False):
-        times[str(subject)] = np.unique(rows["time"].to_numpy())
+        slots_of_time = rows[["time", "replicate"]].drop_duplicates()["time"]
+        times[str(subject)] = np.sort(slots_of_time.to_numpy(float))
     width = max(1, *(len(days) for days in times.values()))
     time = np.zeros((len(subjects), width))
     for i, subject in enumerate(subjects):
@@ -95,8 +99,8 @@ def pad_observations(
         rows = table[table["analyte"] == analyte]
         i = rows["subject"].map(row_of).to_numpy(int)
         slots = [
-            np.searchsorted(times[str(subject)], day)
-            for subject, day in zip(rows["subject"], rows["time"], strict=True)
+            np.searchsorted(times[str(subject)], day) + replicate
+            for subject, day, replicate in zip(rows["subject"], rows["time"], rows["replicate"], strict=True)
         ]
         j = np.array(slots, int)
         assays[analyte] = _assay_records(rows, i, j, time.shape, drop_left=analyte in drop_left)

@@ -1,6 +1,10 @@
 """Nucleated cells in the blood over time: they dilute the transgene copies that a qPCR reads per ug DNA.
 
-    copies/ug DNA = 151,515 genomes/ug x VCN x CAR+ cells/uL / nucleated cells/uL
+    copies/ug DNA = 1e6 / genome_pg x VCN x CAR+ cells/uL / nucleated cells/uL
+
+genome_pg is the DNA [pg] that counts as one cell. A diploid nucleus has 6.6, so that 1 ug has 151,515 of
+them. A laboratory that counts haploid genomes as cells has 3.3, and another factor between copies/ug and
+copies per 1,000 cells means another mass.
 
 The count changes tenfold within days of lymphodepletion, so that assuming a constant count distorts the
 kinetics (golden T9 checks the constant). The logarithm of the count is interpolated between two counts;
@@ -37,7 +41,10 @@ class NucleatedCounts(NamedTuple):
     def copies_per_cell(
         self, times: Float[AnyArray, "subject time"], subjects: AnyArray | None = None
     ) -> Float[Array, "subject time"]:
-        """copies/ug DNA of one CAR+ cell/uL with one vector copy, at `times` [day] of the subjects (rows)."""
+        """copies/ug DNA of one CAR+ cell/uL with one vector copy, at `times` [day] of the subjects (rows).
+
+        A nucleus is taken to have `kinetics.units.GENOME_PG` of DNA.
+        """
         rows = slice(None) if subjects is None else subjects
         counted = jnp.asarray(self.time)[rows]
         log_count = jnp.asarray(self.log_count)[rows]
@@ -82,6 +89,8 @@ def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[NucleatedC
 
 def _padded(table: DataFrame, subjects: list[str]) -> NucleatedCounts:
     """Dense arrays of the counts, one row per subject in this order."""
+    logs = np.log(table["count"]).groupby([table["subject"], table["time"]]).mean()  # of replicates
+    table = np.exp(logs).rename("count").reset_index()
     counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
     width = max(map(len, counts.values()))
     time = np.zeros((len(subjects), width))

@@ -161,6 +161,8 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
         return {"parameter": site, "kind": "shrinkage of effects", "unit": "1"}
     if site.startswith("scale_"):
         return {"parameter": site, "kind": "assay scale", "unit": "1"}
+    if site.startswith("genome_pg_"):
+        return {"parameter": site, "kind": "DNA of a counted cell", "unit": "pg"}
     if site.startswith("vcn_"):
         return {"parameter": site, "kind": "vector copies per CAR+ cell", "unit": "1"}
     if fit.bound.pair is not None and site == fit.bound.pair.site:

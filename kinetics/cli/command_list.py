@@ -139,6 +139,13 @@ COMMANDS: dict[str, Entry] = {
         NUMBERS,
         "Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.",
     ),
+    "predict": Entry(
+        "predict",
+        "predict_patients",
+        NUMBERS,
+        "What a fit predicts of new patients, updated by their first samples with --given; how far it was "
+        "right.",
+    ),
     "tornado": Entry(
         "exposure",
         "tornado",

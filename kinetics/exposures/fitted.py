@@ -167,7 +167,7 @@ def _curve_exposures(
     def of_draws(draws: dict[str, jax.Array], days: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
         return jax.lax.map(lambda draw: of_draw(draw, days, doses), draws, batch_size=8)
 
-    factors = {k for k in fit.bound.priors() if k.startswith(("scale_", "vcn_"))}
+    factors = {k for k in fit.bound.priors() if k.startswith(("scale_", "vcn_", "genome_pg_"))}
     draws = {k: jnp.asarray(v) for k, v in sites.items() if k in factors | {*fit.bound.parameters}}
     return jax.device_get(of_draws(draws, jnp.asarray(times), doses))
 

@@ -122,7 +122,8 @@ def nca(
 
     A value above the upper limit counts at that limit, so the peak and the areas are lower bounds. One
     censored to an interval above the LLOQ counts as missing. `by` asks for rows of each "cycle", of the
-    "course", or "both". InputError for an unknown analyte, product or `by`.
+    "course", or "both". InputError for an unknown analyte, product or `by`,
+    and for two records of an analyte at one time.
 
     >>> study = kn.read_study("synthetic_cart_12")
     >>> table = kn.nca(study, analyte="car_copies", rules=kn.NCARules.car_t())
@@ -139,6 +140,7 @@ def nca(
     one_cycle = one_cycle_note(study.doses)
     if by not in ("cycle", "course", "both"):
         raise InputError(Problem("by says which rows to give", "write 'cycle', 'course' or 'both'", value=by))
+    _refuse_replicates(study, names)
     records = _records(study)
     no_records = _Records(*np.zeros((2, 0)), *np.zeros((3, 0), bool))
     rows: list[dict[str, Any]] = []
@@ -217,6 +219,25 @@ def _infusions(
 def _arrays(table: DataFrame, columns: str) -> list[np.ndarray]:
     """The columns of a table as arrays; their names are separated by spaces."""
     return [np.asarray(table[column]) for column in columns.split()]
+
+
+def _refuse_replicates(study: Study, analytes: list[str]) -> None:
+    """InputError that names every time at which a subject has two records of one of the analytes.
+
+    The area before and the area after such a time would depend on which of them came first.
+    """
+    observations = study.observations[study.observations["analyte"].isin(analytes)]
+    repeated = observations[observations.duplicated(["subject", "time", "analyte"])]
+    problems = [
+        Problem(
+            f"two records of {row['analyte']} on day {row['time']:g}: NCA takes one value of a time",
+            "average the replicates, or keep one of them, in a copy of the study for NCA",
+            subject=str(row["subject"]),
+        )
+        for row in repeated.to_dict("records")
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _records(study: Study) -> dict[tuple[str, str], _Records]:

@@ -5,6 +5,7 @@
   common form.
 - `problems`: what a plan asks that its model and study cannot give.
 - `covariate_columns`: the design columns of covariates and of allometry.
+- `new_subjects`: a fit's plan bound to subjects of another study, or to those that it has kept out.
 - `binding`: plan, study and model brought together: dense data, the hierarchy, the joint density.
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "Expect",
     "FitKeys",
     "FitPlan",
+    "HoldOut",
     "ImagingSpec",
     "Mixture",
     "Observe",

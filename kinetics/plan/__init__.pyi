@@ -1,4 +1,5 @@
 from .binding import (
+    KEPT_OUT as KEPT_OUT,
     BoundAssay as BoundAssay,
     BoundFit as BoundFit,
     FitData as FitData,
@@ -6,6 +7,7 @@ from .binding import (
     bind as bind,
     describe_records as describe_records,
 )
+from .new_subjects import bind_new_subjects as bind_new_subjects
 from .plan import (
     FitKeys as FitKeys,
     FitPlan as FitPlan,
@@ -20,6 +22,7 @@ from .tables import (
     Covariate as Covariate,
     Effects as Effects,
     Expect as Expect,
+    HoldOut as HoldOut,
     ImagingSpec as ImagingSpec,
     Method as Method,
     Mixture as Mixture,

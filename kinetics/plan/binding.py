@@ -45,8 +45,21 @@ from kinetics.population import Hierarchy, Shrinkage, effects_log_prob, individu
 from kinetics.regimen import Doses, doses_of
 from kinetics.solve import Solver, reach, solve
 from kinetics.study import Study, read_study
+from kinetics.units import GENOME_PG
 
-__all__ = ["BoundAssay", "BoundFit", "BoundPair", "FitData", "Predictions", "bind", "describe_records"]
+__all__ = [
+    "KEPT_OUT",
+    "BoundAssay",
+    "BoundFit",
+    "BoundPair",
+    "FitData",
+    "Predictions",
+    "bind",
+    "bound_assay",
+    "describe_records",
+]
+
+KEPT_OUT = "kept_out_of_the_fit"  # the note of a study whose other subjects a plan's `hold_out` has taken
 
 
 class FitData(NamedTuple):
@@ -65,9 +78,10 @@ Predictions = dict[str, Float[Array, "subject record"]]
 class BoundAssay:
     """One analyte of the fit: its model output, its error model, and the kinds of censoring that occur.
 
-    `priors` are those of the residual parameters, and of the `scale` and `vcn` sites where the assay has
-    them. With `nucleated` counts the output, in cells/uL, is read as copies/ug DNA. With `imaging` (a scan)
-    the output, in cells, is read as %ID.
+    `priors` are those of the residual parameters, and of the `scale`, `vcn` and `genome_pg` sites where the
+    assay has them. With `nucleated` counts the output, in cells/uL, is read as copies/ug DNA; `genome_pg` is
+    then the DNA [pg] that counts as one cell, where it has no site. With `imaging` (a scan) the output, in
+    cells, is read as %ID.
     """
 
     analyte: str
@@ -81,6 +95,7 @@ class BoundAssay:
     nucleated: NucleatedCounts | None = None
     imaging: Imaging | None = None
     vcn: float = 1.0
+    genome_pg: float = GENOME_PG
 
     def reading(
         self,
@@ -100,7 +115,9 @@ class BoundAssay:
         if self.imaging is not None:
             return f * self.imaging.percent_per_cell(times, subjects)
         if self.nucleated is not None:
-            return f * self.vcn * self.nucleated.copies_per_cell(times, subjects)
+            site = f"genome_pg_{self.analyte}"
+            genome_pg = s[site][..., None, None] if site in self.priors else self.genome_pg
+            return f * self.vcn * self.nucleated.copies_per_cell(times, subjects) * (GENOME_PG / genome_pg)
         return f
 
     def residual(self, s: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,6 +286,7 @@ class BoundFit:
 def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = None) -> BoundFit:
     """Bind a plan to its study and model, which are read by the names in the plan unless given.
 
+    The study of the result is without the subjects that the plan's `hold_out` keeps out.
     PlanError lists every mismatch: unknown parameters, analytes, outputs or covariates, units that do not
     agree, missing covariate values. ModelError is raised where the model's equations fail.
 
@@ -281,11 +299,12 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     if model is None:
         model = load_model(plan.model, **plan.options)
     model = model.with_prior_set(plan.prior_set)
+    study = _fitted(plan, study)
     design, effects, design_problems = design_columns(plan, study)
     _refuse(plan, [*plan_problems(plan, study, model), *design_problems])
 
     # dense arrays of records, doses and covariates
-    assays = tuple(_bound_assay(plan, study, model, analyte) for analyte in plan.observe)
+    assays = tuple(bound_assay(plan, study, model, analyte) for analyte in plan.observe)
     dropped = [a for a, o in plan.observe.items() if o.below_lloq == "drop"]
     after = {a: o.after for a, o in plan.observe.items() if o.after is not None}
     observations = pad_observations(
@@ -316,6 +335,18 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     return bound
 
 
+def _fitted(plan: FitPlan, study: Study) -> Study:
+    """Return the study without the subjects that the plan keeps out; PlanError where nobody is left."""
+    if plan.hold_out is None or KEPT_OUT in study.notes:
+        return study
+    kept_out = plan.hold_out.subjects(study.subject_ids)
+    rest = [subject for subject in study.subject_ids if subject not in kept_out]
+    if not rest:
+        what = f"hold_out keeps out all {len(kept_out)} subjects of {study.name}"
+        _refuse(plan, [Problem(what, "lower `share`, or leave `hold_out` out")])
+    return replace(study.only(rest), notes={**study.notes, KEPT_OUT: kept_out})
+
+
 def _refuse(plan: FitPlan, problems: list[Problem]) -> None:
     """Raise PlanError with the problems, if there are any; those without a file are of the plan."""
     if problems:
@@ -328,6 +359,8 @@ def describe_records(bound: BoundFit) -> str:
     It also names the parameters that are held.
     """
     parts = []
+    if bound.plan.hold_out is not None:
+        parts.append(f"{len(bound.study.notes[KEPT_OUT])} others are kept out, to be predicted")
     for a in bound.assays:
         r = bound.data.observations.assays[a.analyte]
         counts = {k: int(np.sum(getattr(r, k))) for k in ("measured", "left", "right", "interval")}
@@ -336,6 +369,11 @@ def describe_records(bound: BoundFit) -> str:
             f"{a.analyte}: {sum(counts.values())} records, {counts['left']} below LLOQ {below}, "
             f"{counts['right']} above ULOQ, {counts['interval']} interval; {a.likelihood} error"
         )
+    for a in bound.assays:
+        if a.nucleated is not None:
+            fitted = f"genome_pg_{a.analyte}" in a.priors
+            mass = "the fitted mass" if fitted else f"{a.genome_pg:g} pg"
+            parts.append(f"{a.analyte}: {mass} of DNA counted as one cell")
     records = bound.study.observations
     if "timing" in records:
         doses = set(zip(bound.study.doses["subject"], bound.study.doses["time"], strict=True))
@@ -416,7 +454,7 @@ def _shrunk(plan: FitPlan, h: Hierarchy, subjects: int) -> Hierarchy:
     return replace(h, shrinkage=shared)
 
 
-def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
+def bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> BoundAssay:
     """Return one analyte of the plan as bound to its output, its priors and the censoring of its records."""
     spec = plan.observe[analyte]
     records = study.observed(analyte)
@@ -435,7 +473,7 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
     priors = residual_priors(
         spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
     )
-    factors = {"scale": spec.scale, "vcn": spec.vcn}
+    factors = {"scale": spec.scale, "vcn": spec.vcn, "genome_pg": spec.genome_pg}
     priors |= {f"{k}_{analyte}": p.prior() for k, p in factors.items() if isinstance(p, PriorSpec)}
     nucleated = None
     if spec.nucleated_cells:
@@ -455,6 +493,7 @@ def _bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Bou
         nucleated=nucleated,
         imaging=scan,
         vcn=spec.vcn if isinstance(spec.vcn, float) else 1.0,
+        genome_pg=spec.genome_pg if isinstance(spec.genome_pg, float) else GENOME_PG,
     )
 
 

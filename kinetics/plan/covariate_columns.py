@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from kinetics.plan.tables import Covariate, ShrinkageSpec
 from kinetics.population import Effect
 from kinetics.study import Study
 
-__all__ = ["design_columns", "expected_problems"]
+__all__ = ["columns_of_new_subjects", "design_columns", "expected_problems"]
 
 _SD = 0.5  # SD of an effect's Normal(0, sd) prior (link scale), where the plan names none
 
@@ -102,7 +102,8 @@ def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Serie
     """Return the values of a covariate `analyte@day` (None if it has no meaning), and the problems.
 
     Each subject's value is interpolated at that day, linearly in the logs, between the subject's own samples.
-    Before the first sample it is the first value, after the last sample the last. A value below the LLOQ
+    Before the first sample it is the first value, after the last sample the last. Replicates count as their
+    geometric mean. A value below the LLOQ
     counts as half the LLOQ, one above the ULOQ as the ULOQ.
     """
     if analyte not in study.analytes:
@@ -120,7 +121,8 @@ def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Serie
     usable = (measured > 0) & np.isfinite(measured)
     values = pd.Series(np.nan, index=study.subjects.index, name=name)
     for subject, samples in records[usable].sort_values("time", kind="stable").groupby("subject"):
-        values[str(subject)] = np.exp(np.interp(time, samples["time"], np.log(measured[samples.index])))
+        logs = np.log(measured[samples.index]).groupby(samples["time"]).mean()  # of replicates
+        values[str(subject)] = np.exp(np.interp(time, logs.index.to_numpy(float), logs.to_numpy(float)))
     remedy = "leave the covariate out, or the subject"
     missing = [
         Problem(f"{name}: no {analyte} was measured", remedy, file="observations.csv", subject=str(s))
@@ -177,7 +179,66 @@ def _effects(
         return
     x = values.to_numpy(float)
     centre = float(np.median(x)) if spec.centre is None else spec.centre
-    column = np.log(x / centre) if spec.form == "power" else x - centre
+    column = _about_centre(x, spec.form, centre)
     unit = float(np.std(column)) if shrunk else 1.0
     name = spec.covariate
-    yield effect_of(name, column=f"{parameter}_{name}", form=spec.form, unit=unit), column / unit
+    effect = effect_of(name, column=f"{parameter}_{name}", form=spec.form, unit=unit, centre=centre)
+    yield effect, column / unit
+
+
+def _about_centre(x: np.ndarray, form: str, centre: float) -> np.ndarray:
+    """Return x - centre, or log(x/centre) for the form `power`."""
+    return np.log(x / centre) if form == "power" else x - centre
+
+
+def columns_of_new_subjects(
+    plan: FitPlan, effects: Sequence[Effect], study: Study
+) -> tuple[dict[str, np.ndarray], list[Problem]]:
+    """Return the columns (subject,) by name that the `effects` of a fit have in another study, and problems.
+
+    Centres, references and units are those of the fit. Problems: a covariate that the study lacks or that a
+    subject lacks, a value without a power, a category that the fit has never had.
+    """
+    columns: dict[str, np.ndarray] = {}
+    problems: list[Problem] = []
+    for covariate in dict.fromkeys(effect.covariate for effect in effects):
+        values, covariate_problems = _values(covariate, study)
+        problems += covariate_problems
+        if values is None or covariate_problems:
+            continue
+        own = [effect for effect in effects if effect.covariate == covariate]
+        if any(effect.level for effect in own):
+            problems += _new_levels(own, values)
+            labels = values.astype(str)
+            columns |= {e.column: (labels == e.level).to_numpy(float) for e in own}
+            continue
+        if not pd.api.types.is_numeric_dtype(values):
+            what = f"{covariate} is a category, and the fit has it as a number"
+            problems.append(Problem(what, "write its numbers", file="subjects.csv"))
+            continue
+        powers = any(effect.form == "power" for effect in own)
+        power_problems = _without_a_power(covariate, values) if powers else []
+        problems += power_problems
+        if not power_problems:
+            x = values.to_numpy(float)
+            columns |= {e.column: _about_centre(x, e.form, e.centre) / e.unit for e in own}
+    for parameter, spec in plan.allometry.items():
+        values, covariate_problems = _values(spec.covariate, study)
+        if values is not None and not covariate_problems:
+            covariate_problems = _without_a_power(spec.covariate, values)
+        problems += covariate_problems
+        if values is not None and not covariate_problems:
+            columns[f"allometry_{parameter}"] = spec.exponent * np.log(
+                values.to_numpy(float) / spec.reference
+            )
+    return columns, list(dict.fromkeys(problems))
+
+
+def _new_levels(effects: Sequence[Effect], values: pd.Series) -> Iterator[Problem]:
+    """Problems of subjects whose category the fit has never had."""
+    levels = {effects[0].reference, *(effect.level for effect in effects)}
+    for subject, label in values.astype(str).items():
+        if label not in levels:
+            what = f"{effects[0].covariate} is {label!r}, which no subject of the fit was"
+            remedy = f"the fit has {', '.join(sorted(levels))}; leave the subject out"
+            yield Problem(what, remedy, file="subjects.csv", subject=str(subject))

@@ -25,6 +25,7 @@ from kinetics.plan.tables import (
     Covariate,
     Effects,
     Expect,
+    HoldOut,
     Method,
     Mixture,
     Observe,
@@ -63,6 +64,10 @@ class FitPlan(Spec):
     )
     options: dict[str, bool | str | tuple[str, ...]] = Field(
         default={}, description="arguments of the model file's own `build`; default: none"
+    )
+    hold_out: HoldOut | None = Field(
+        default=None,
+        description="subjects kept out of the fit, for `kinetics predict`; default: every subject is fitted",
     )
     products: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="the products whose doses count; default: every product"
@@ -183,6 +188,7 @@ class FitKeys(TypedDict, total=False):
     method: Method
     prior_set: str | None
     options: Mapping[str, bool | str | Names]
+    hold_out: HoldOut | Table | None
     products: Names | None
     vary: Names | None
     mixture: Mixture | Table | None

@@ -6,6 +6,8 @@ a table asks of the model or the study is checked later, in `kinetics.plan.probl
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from pydantic import (
@@ -30,6 +32,7 @@ __all__ = [
     "Covariate",
     "Effects",
     "Expect",
+    "HoldOut",
     "ImagingSpec",
     "Method",
     "Mixture",
@@ -172,6 +175,11 @@ class Observe(Spec):
         description="vector copies in a CAR+ cell: a number, or a LogNormal prior; goes with "
         "`nucleated_cells`",
     )
+    genome_pg: PriorSpec | PositiveFloat | None = Field(
+        default=None,
+        description="DNA that the laboratory counts as one cell [pg]: 6.6 for a diploid nucleus (default), "
+        "3.3 where haploid genomes are counted, or a LogNormal prior; with `nucleated_cells` only",
+    )
     imaging: ImagingSpec | None = Field(
         default=None,
         description="the scan that reads an output in cells as %ID; default: the analyte is not a scan",
@@ -189,11 +197,16 @@ class Observe(Spec):
     def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
         return None if sigma is None else of_a_deviation(sigma)
 
-    @field_validator("scale", "vcn")
+    @field_validator("scale", "vcn", "genome_pg")
     @classmethod
     def _factor(cls, factor: PriorSpec | float | None, info: ValidationInfo) -> PriorSpec | float | None:
         if isinstance(factor, PriorSpec) and factor.distribution != "LogNormal":
-            noun = {"scale": "a scale factor", "vcn": "a vector copy number"}[info.field_name or "scale"]
+            nouns = {
+                "scale": "a scale factor",
+                "vcn": "a vector copy number",
+                "genome_pg": "the DNA of a genome",
+            }
+            noun = nouns[info.field_name or "scale"]
             raise ValueError(f"{noun} has a LogNormal prior, not a {factor.distribution}")
         return factor
 
@@ -205,6 +218,10 @@ class Observe(Spec):
             raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
         if self.imaging is not None and self.nucleated_cells is not None:
             raise ValueError("an assay is a scan (`imaging`) or a qPCR (`nucleated_cells`), not both")
+        if self.genome_pg is not None and self.nucleated_cells is None:
+            raise ValueError(
+                "`genome_pg` is of a qPCR that nucleated cells dilute: it goes with `nucleated_cells`"
+            )
         if (self.vcn is None) != (self.nucleated_cells is None):
             raise ValueError(
                 "`nucleated_cells` and `vcn` go together: copies are VCN x cells / nucleated cells"
@@ -239,6 +256,25 @@ class Correlated(Spec):
     def prior(self) -> Correlation:
         """Return the prior of the correlation."""
         return Correlation(self.concentration)
+
+
+class HoldOut(Spec):
+    """Subjects kept out of the fit, to be predicted by it (`kinetics predict`).
+
+    >>> from kinetics.plan.tables import HoldOut
+    >>> HoldOut(share=0.33, seed=1).subjects(["S01", "S02", "S03", "S04", "S05", "S06"])
+    ['S01', 'S05']
+    """
+
+    share: float = Field(gt=0, lt=1, description="share of the subjects that is kept out (0 to 1)")
+    seed: int = Field(default=0, ge=0, description="seed of who is kept out; default 0")
+
+    def subjects(self, names: Iterable[str]) -> list[str]:
+        """Return those of the subjects `names` that are kept out, in their order; at least one of them."""
+        names = list(names)
+        shuffled = sorted(names, key=lambda name: hashlib.sha256(f"{self.seed} {name}".encode()).digest())
+        kept_out = set(shuffled[: max(1, round(self.share * len(names)))])
+        return [name for name in names if name in kept_out]
 
 
 class Covariate(Spec):

@@ -11,6 +11,8 @@ A study and a fit:
     persistence: every subject's records over time
     individual_fits: a panel for each subject with its records and fitted curve
     population: a typical patient and new patients for each dosing regimen
+    predicted_patients: a panel for each new patient with its predicted bands and records
+    prediction_calibration: coverage of the bands of new patients
     prior_posterior: prior and posterior densities
     random_effects: histograms of random effects, and random effects against covariates
     simulation: simulated curves of virtual patients
@@ -61,6 +63,8 @@ __all__ = [
     "plot_pareto_k",
     "plot_persistence",
     "plot_population",
+    "plot_predicted_patients",
+    "plot_prediction_calibration",
     "plot_prior_posterior",
     "plot_sbc",
     "plot_simulation",

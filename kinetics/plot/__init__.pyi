@@ -42,6 +42,8 @@ from .persistence import (
     plot_persistence as plot_persistence,
 )
 from .population import plot_population as plot_population, population_curves as population_curves
+from .predicted_patients import plot_predicted_patients as plot_predicted_patients
+from .prediction_calibration import plot_prediction_calibration as plot_prediction_calibration
 from .prior_posterior import plot_prior_posterior as plot_prior_posterior
 from .random_effects import plot_eta_covariates as plot_eta_covariates, plot_etas as plot_etas
 from .records import (

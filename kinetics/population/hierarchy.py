@@ -47,8 +47,9 @@ class Effect:
     """One covariate coefficient: `beta_<parameter>_<name>` times a design column (`column`, or `name`).
 
     A categorical covariate has a `level` and a `reference`, a numeric one a `form`: linear or power. `unit`
-    is the number by which the column was divided. For a `shrunk` effect that is the SD of the subjects, and
-    the prior is the one that all shrunk effects share instead of `prior`.
+    is the number by which the column was divided, and `centre` the value at which a numeric covariate has no
+    effect: by both, other subjects get columns of the same meaning. For a `shrunk` effect the unit is the SD
+    of the subjects, and the prior is the one that all shrunk effects share instead of `prior`.
     """
 
     parameter: str
@@ -60,6 +61,7 @@ class Effect:
     reference: str = ""
     form: str = "linear"
     unit: float = 1.0
+    centre: float = 0.0
     shrunk: bool = False
 
     @property

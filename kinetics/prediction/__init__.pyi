@@ -1,3 +1,8 @@
+from .conditional_draws import (
+    PatientDraws as PatientDraws,
+    conditional_draws as conditional_draws,
+    readings as readings,
+)
 from .curves import (
     QUANTILES as QUANTILES,
     individual_curves as individual_curves,
@@ -5,6 +10,7 @@ from .curves import (
     population_curve as population_curve,
     predicted_blocks as predicted_blocks,
 )
+from .new_patients import Prediction as Prediction, held_out as held_out, predict as predict
 from .patients import (
     ParameterSource as ParameterSource,
     chosen_model as chosen_model,

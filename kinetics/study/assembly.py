@@ -278,15 +278,25 @@ def _responses_before_doses(source: RawTable, table: DataFrame, doses: DataFrame
 
 
 def _repeated_observations(source: RawTable, observations: DataFrame) -> Iterator[Problem]:
-    """Problems of two records of one subject, time and analyte.
+    """Problems of a record that is there twice with the same value.
 
-    Where an event table does not say what DV is, its analyte is "" or "unknown", and two records of one time
-    may come from two assays.
+    Two records of one subject, time and analyte with different values are replicates, and both are records,
+    as other programs take them. With the same value they may be one that was written twice. Where an event
+    table does not say what DV is, its analyte is "" or "unknown", and two records of one time may come from
+    two assays.
     """
-    repeated = observations.duplicated(["subject", "time", "analyte"]) & observations["time"].notna()
-    repeated &= ~observations["analyte"].isin(["", "unknown"])
-    what = "a second record of this subject, time and analyte"
-    yield from source.problems_where(repeated, "time", what, "keep one record, or average the replicates")
+    one_time = ["subject", "time", "analyte"]
+    known = observations["time"].notna() & ~observations["analyte"].isin(["", "unknown"])
+    same = [*one_time, *(name for name in ("value", "censored", "limit") if name in observations)]
+    twice = known & observations["value"].notna() & observations.duplicated(same)
+    what = "a second record of this subject, time and analyte, with the same value"
+    remedy = "delete it if one sample was written twice; if two were taken, write the time of each"
+    yield from source.problems_where(twice, "time", what, remedy)
+    if "timing" in observations:
+        timings = observations.groupby(one_time, dropna=False)["timing"].transform("nunique")
+        both = known & ~twice & (timings > 1) & observations.duplicated(one_time)
+        what = "a record before and a record after a dose, at one time"
+        yield from source.problems_where(both, "time", what, "write when each sample was taken")
 
 
 def _repeated_doses(source: RawTable, doses: DataFrame) -> Iterator[Problem]:

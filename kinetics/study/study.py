@@ -108,6 +108,31 @@ class Study:
             return ["weight_kg", *covariates]
         return covariates
 
+    def only(self, subjects: Iterable[str]) -> Study:
+        """Return the study of these subjects alone, in the order of subjects.csv.
+
+        It has the same dictionary, and the SHA-256 of the whole study. StudyError names the subjects that the
+        study lacks.
+        """
+        wanted = list(dict.fromkeys(str(subject) for subject in subjects))
+        missing = [subject for subject in wanted if subject not in set(self.subject_ids)]
+        if missing:
+            problems = [
+                Problem(f"no subject {s!r} in {self.name}", did_you_mean(s, self.subject_ids))
+                for s in missing
+            ]
+            raise StudyError(problems)
+        kept = {
+            name: table[table["subject"].isin(wanted)].reset_index(drop=True)
+            for name, table in {
+                "doses": self.doses,
+                "observations": self.observations,
+                "events": self.events,
+                "responses": self.responses,
+            }.items()
+        }
+        return replace(self, subjects=self.subjects[self.subjects.index.isin(wanted)], **kept)
+
     def observed(self, analyte: str) -> DataFrame:
         """The rows of `observations` of one analyte. StudyError, with the nearest name, if there is none."""
         if analyte not in self.analytes:

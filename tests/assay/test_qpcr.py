@@ -12,10 +12,11 @@ from pandas import DataFrame, read_csv
 
 import kinetics as kn
 from kinetics.errors import PlanError, StudyError
-from kinetics.plan.binding import BoundFit, bind
+from kinetics.plan.binding import BoundFit, bind, describe_records
 from kinetics.plan.plan import plan_of
 from kinetics.prediction.records import predicted_records
 from kinetics.solve.solving import solve
+from kinetics.units import copies_per_ug_to_cells_per_uL
 from tests.support.fits import prior_fit
 
 SUBJECTS = "subject,weight_kg\nP1,70\nP2,60\nP3,80\n"
@@ -161,3 +162,37 @@ def test_a_count_of_zero_is_a_problem_of_its_row(tmp_path: Path) -> None:
     table.to_csv(folder / "observations.csv", index=False)
     with pytest.raises(StudyError, match="the count is not positive"):
         kn.read_study(folder)
+
+
+@pytest.mark.parametrize("genome_pg", [3.3, 3.45])
+def test_the_dna_of_a_genome_is_that_of_the_laboratory(tmp_path: Path, genome_pg: float) -> None:
+    """Half the DNA in a counted cell, twice the copies; 3.45 pg is 290 copies/ug for 1 in 1,000 cells."""
+    folder = study(tmp_path / "s")
+    bound = bind(plan(folder, genome_pg=genome_pg))
+    (assay,) = bound.assays
+    (diploid,) = bind(plan(folder)).assays
+    day = np.full((3, 1), 10.0)
+    ratio = assay.reading({}, np.ones((3, 1)), day) / diploid.reading({}, np.ones((3, 1)), day)
+    np.testing.assert_allclose(ratio, 6.6 / genome_pg, rtol=1e-6)
+    assert f"{genome_pg:g} pg of DNA counted as one cell" in describe_records(bound)
+    assert "6.6 pg of DNA counted as one cell" in describe_records(bind(plan(folder)))
+    one_cell = copies_per_ug_to_cells_per_uL(290e3, nucleated_cells_per_uL=1000, vcn=1, genome_pg=3.45)
+    assert one_cell == pytest.approx(1000, rel=1e-3)  # 290 copies/ug are 1 copy in 1,000 cells
+
+
+def test_the_dna_of_a_genome_may_be_fitted(tmp_path: Path) -> None:
+    bound = bind(plan(study(tmp_path / "s"), vcn=1.0, genome_pg={"median": 4.7, "sd": 0.35}))
+    s = typical(bound, genome_pg_car_copies=3.3)
+    assert bound.priors()["genome_pg_car_copies"].median == 4.7
+    fixed = bind(plan(study(tmp_path / "t"), vcn=1.0, genome_pg=3.3))
+    np.testing.assert_allclose(
+        bound.predicted(s, bound.data)["car_copies"], fixed.predicted(s, fixed.data)["car_copies"], rtol=1e-10
+    )
+    assert "the fitted mass of DNA" in describe_records(bound)
+    table = kn.parameter_table(prior_fit(plan(study(tmp_path / "u"), genome_pg={"median": 4.7, "sd": 0.35})))
+    assert table.set_index("site").loc["genome_pg_car_copies", "kind"] == "DNA of a counted cell"
+
+
+def test_the_dna_of_a_genome_without_counts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="goes with `nucleated_cells`"):
+        plan(study(tmp_path / "s"), nucleated_cells=None, vcn=None, genome_pg=3.3)

@@ -342,7 +342,7 @@ OBSERVATIONS = [
     Case("bounds_reversed", edit(M, "400,interval,100", "100,interval,400"), (M, "row 8", "P03", "column limit", "'400'", "reversed")),
     Case("interval_without_limit", edit(M, "400,interval,100", "400,interval,"), (M, "row 8", "P03", "without its lower bound")),
     Case("negative_limit", edit(M, "400,interval,100", "400,interval,-1"), (M, "row 8", "column limit", "negative")),
-    Case("duplicate_record", edit(M, OBSERVATION, f"{OBSERVATION}\nP01,168,car_copies,1300,none,"), (M, "row 4", "subject P01", "second record", "average the replicates")),
+    Case("duplicate_record", edit(M, OBSERVATION, f"{OBSERVATION}\nP01,168,car_copies,1200,none,"), (M, "row 4", "subject P01", "second record", "with the same value", "written twice")),
     Case("times_unsorted", edit(M, OBSERVATION, "P01,999,car_copies,1200,none,"), (M, "row 4", "subject P01", "column time", "'336'", "goes back", "sort")),
     Case("date_string", edit(M, OBSERVATION, "P01,2024-03-05,car_copies,1200,none,"), (M, "row 3", "column time", "a date", "time since the first dose")),
     Case("clock_time", edit(M, OBSERVATION, "P01,12:30,car_copies,1200,none,"), (M, "row 3", "column time", "a clock time")),
