@@ -324,7 +324,7 @@ def test_chains_that_begin_at_the_variational_approximation_have_its_posterior()
     bound = known_spread()
     settings = bound.plan.sampler.model_copy(update={"start": "vi"})
     posterior, lines = Posterior(bound), []
-    coordinates, start = begin(posterior, bound.data, settings, jax.random.key(3), announce=lines.append)
+    coordinates, start, _ = begin(posterior, bound.data, settings, jax.random.key(3), announce=lines.append)
     assert "draws of the approximation" in lines[-1]
     assert abs(float(np.std(start)) - 1) < 4 / np.sqrt(2 * start.size)
     program = NutsProgram(posterior, settings, chain_layout(settings.chains))
