@@ -139,7 +139,7 @@ def sampled(chains: int, warmup: int, draws: int) -> dict[str, Any]:
     layout = chain_layout(chains)
     key_start, key = jax.random.split(jax.random.key(1))
     clock = perf_counter()
-    coordinates, at = begin(posterior, data, settings, key_start)
+    coordinates, at, _ = begin(posterior, data, settings, key_start)
     found: dict[str, Any] = {"layout": str(layout), "start_s": round(perf_counter() - clock, 1)}
     program = NutsProgram(posterior, settings, layout)
     for said in ("first_s", "s"):

@@ -66,7 +66,7 @@ def sampling(
         key_start, key = jax.random.split(jax.random.key(seed))
         steps: list[float] = []
         clock = perf_counter()
-        coordinates, at = begin(posterior, data, settings, key_start, marginal=marginal)
+        coordinates, at, _ = begin(posterior, data, settings, key_start, marginal=marginal)
         drawn = program.run(
             data, coordinates, at, key, report=lambda c, steps=steps: steps.append(c.mean_steps)
         )

@@ -79,8 +79,12 @@ class Estimates:
             lines.append(f"OFV with log-normal records as logs: {self.ofv_log:.3f}")
         table = self.table.drop(columns="held")
         lines.append(table.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
-        lines.append("SE by the delta method from the information; intervals hold 95 %")
-        lines.extend(f"held: {site}: {reason}" for site, reason in self.held.items())
+        if table["se"].notna().any():
+            lines.append("SE by the delta method from the information; intervals hold 95 %")
+        sites: dict[str, list[str]] = {}
+        for site, reason in self.held.items():
+            sites.setdefault(reason, []).append(site)
+        lines.extend(f"held: {', '.join(names)}: {reason}" for reason, names in sites.items())
         return "\n".join(lines)
 
 

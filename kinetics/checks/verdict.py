@@ -1,5 +1,8 @@
 """The checks of a fit and their verdict: each has a value, a threshold, and what to try where it fails.
 
+Every fit whose search for a maximum began in several places: the best maximum was reached more than once, or
+no search ended elsewhere.
+
 Thresholds of draws by NUTS: R-hat < 1.01 and ESS > 400 (Vehtari et al. 2021, doi 10.1214/20-BA1221); no
 divergent transition; E-BFMI > 0.3 (Betancourt 2016, arXiv 1604.00695).
 
@@ -12,7 +15,7 @@ say nothing (from 30 % on plots of EBEs mislead: Savic & Karlsson 2009, doi 10.1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,7 +28,7 @@ from kinetics.arguments import require
 from kinetics.checks.maximum_estimates import Estimates, estimates
 from kinetics.checks.parameters import diagnostics
 from kinetics.errors import CheckError
-from kinetics.inference import ENOUGH, K_HAT, Fit
+from kinetics.inference import ENOUGH, K_HAT, SAME, Fit
 from kinetics.model import inverse_link, link
 from kinetics.solve import solver_failures
 
@@ -38,6 +41,7 @@ CONDITION = 1000.0
 SHRINKAGE = 95.0
 SLOPE = 0.1
 EFFECTIVE = 400.0
+_MORE_STARTS = "`[sampler] starts = 20`"
 
 
 class CheckRow(NamedTuple):
@@ -117,6 +121,9 @@ def check(fit: Fit) -> Check:
     require(fit=(fit, Fit))
     if fit.method == "nuts":
         rows = [*_convergence(fit), *_sampler(fit)]
+        searches = fit.provenance.get("searches")  # runs of earlier versions have not noted them
+        if searches:
+            rows.append(_agreement(searches))
     else:
         rows = approximation_rows(fit)
     rows += [_failed_predictions(fit), *_expected(fit)]
@@ -134,8 +141,8 @@ def _convergence(fit: Fit) -> list[CheckRow]:
         row = table.loc[i]
         return f"{row['site']}, subject {row['subject']}" if row["subject"] else str(row["site"])
 
-    remedy = "more draws (kinetics resume RUN --draws N); "
-    remedy += "if it stays, a stronger prior or fewer varying parameters"
+    remedy = "more draws (kinetics resume RUN --draws N); if it stays, a stronger prior or fewer varying "
+    remedy += f"parameters, or a search for the maximum from more places ({_MORE_STARTS})"
     if fit.posterior["posterior"].sizes["chain"] > 1:
         worst = float(table["r_hat"].max())
         r_hat = CheckRow(
@@ -189,7 +196,7 @@ def _sampler(fit: Fit) -> list[CheckRow]:
             ok=divergent == 0,
             where="",
             what_to_try="a higher target_accept (0.95, 0.99), or centre the parameters with many records per "
-            "subject",
+            f"subject; if they are of one chain, more starts ({_MORE_STARTS})",
         ),
         CheckRow(
             check="E-BFMI, worst chain",
@@ -220,6 +227,8 @@ def approximation_rows(fit: Fit) -> list[CheckRow]:
         rows = _maximum(estimates(fit), facts)
     else:
         rows = [_guide(facts)]
+        if facts.get("searches"):  # runs of earlier versions have not noted them
+            rows.append(_agreement(facts["searches"]))
     if "pareto_k" in facts:
         rows.extend(_importance(fit.method, facts))
     return rows
@@ -232,7 +241,6 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
     converged = [s for s in searches if s["converged"]]
     highest = max(s["value"] for s in searches if not np.isnan(s["value"]))
     better = [s["start"] for s in searches if not s["converged"] and s["value"] >= highest]
-    held = maximum.held
     rows = [
         CheckRow(
             check="gradient, gain of a step",
@@ -240,8 +248,7 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
             threshold=f"< {ENOUGH}",
             ok=gain < ENOUGH,
             where=f"the search from {better[0]}" if better else "",
-            what_to_try="more starts (`[sampler] starts = 5`); a likelihood with corners or several maxima "
-            "wants nuts",
+            what_to_try=f"more starts ({_MORE_STARTS}); a likelihood with corners or several maxima wants nuts",
         ),
         CheckRow(
             check="searches that converged",
@@ -251,6 +258,32 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
             where="",
             what_to_try="tighter solver tolerances, other priors (they place the starts), or nuts",
         ),
+        _agreement(searches),
+    ]
+    if gain < ENOUGH:
+        rows += _determined(maximum)
+    shrinkage = maximum.table["shrinkage_percent"]
+    worst = maximum.table.iloc[int(np.argmax(shrinkage.fillna(-1.0).to_numpy()))]
+    percent = float(worst["shrinkage_percent"])
+    if not np.isnan(percent):
+        rows.append(
+            CheckRow(
+                check="EBE shrinkage, worst (%)",
+                value=percent,
+                threshold=f"< {SHRINKAGE:g}",
+                ok=percent < SHRINKAGE,
+                where=str(worst["site"]),
+                what_to_try="the subjects' own values of it say nothing: leave it out of `vary`, and read no "
+                "EBE of it",
+            )
+        )
+    return rows
+
+
+def _determined(maximum: Estimates) -> list[CheckRow]:
+    """Whether the maximum determines the values."""
+    held = maximum.held
+    return [
         CheckRow(
             check="values not determined",
             value=float(len(held)),
@@ -268,22 +301,6 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
             what_to_try="the estimates are nearly collinear: fix one, or simplify the model",
         ),
     ]
-    shrinkage = maximum.table["shrinkage_percent"]
-    worst = maximum.table.iloc[int(np.argmax(shrinkage.fillna(-1.0).to_numpy()))]
-    percent = float(worst["shrinkage_percent"])
-    if not np.isnan(percent):
-        rows.append(
-            CheckRow(
-                check="EBE shrinkage, worst (%)",
-                value=percent,
-                threshold=f"< {SHRINKAGE:g}",
-                ok=percent < SHRINKAGE,
-                where=str(worst["site"]),
-                what_to_try="the subjects' own values of it say nothing: leave it out of `vary`, and read no "
-                "EBE of it",
-            )
-        )
-    return rows
 
 
 def _guide(facts: Mapping[str, Any]) -> CheckRow:
@@ -328,6 +345,28 @@ def _importance(method: str, facts: Mapping[str, Any]) -> list[CheckRow]:
             )
         )
     return rows
+
+
+def _agreement(searches: Sequence[Mapping[str, Any]]) -> CheckRow:
+    """How many searches ended at the best maximum: one is too few where others ended lower."""
+    values = np.array([float(s["value"]) for s in searches])
+    ended = np.isfinite(values)
+    best = np.max(values[ended], initial=-np.inf)
+    reached = int(np.sum(values[ended] >= best - SAME))
+    lower = int(ended.sum()) - reached
+    parts = [f"{len(searches)} searches"]
+    if lower:
+        parts.append(f"{lower} ended lower, by {best - np.min(values[ended]):.4g} at most")
+    if not ended.all():
+        parts.append(f"{int((~ended).sum())} failed")
+    return CheckRow(
+        check="searches at best maximum",
+        value=float(reached),
+        threshold=">= 2" if lower else ">= 1",
+        ok=reached >= (2 if lower else 1),
+        where=", ".join(parts),
+        what_to_try=f"more starts ({_MORE_STARTS}): there are several maxima, and the best was found once",
+    )
 
 
 # --- every fit --------------------------------------------------------------------------------------------

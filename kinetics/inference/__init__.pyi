@@ -8,6 +8,7 @@ from .devices import (
 )
 from .fitting import Fit as Fit, fit as fit, load_fit as load_fit, resume as resume
 from .laplace.marginal import ENOUGH as ENOUGH, Marginal as Marginal
+from .laplace.search import SAME as SAME
 from .nuts import Chunk as Chunk, Draws as Draws, NutsProgram as NutsProgram, Saved as Saved
 from .posterior import Coordinates as Coordinates, Posterior as Posterior
 from .run_folder import read_run as read_run

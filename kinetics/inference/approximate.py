@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 from xarray import Dataset
 
 from kinetics.inference.coordinates import coordinates_at_mode, coordinates_of
-from kinetics.inference.laplace.identifiability import Identified, identified
+from kinetics.inference.laplace.identifiability import Identified, identified, unfinished_search
 from kinetics.inference.laplace.marginal import Marginal
 from kinetics.inference.laplace.search import Search, search
 from kinetics.inference.laplace.standard_errors import estimated
@@ -76,8 +76,15 @@ def approximate(
         announce=announce,
     )
     if plan.method == "vi":
-        return _variational(posterior, coordinates_of(marginal, maxima.best, data), key_draws, announce)
+        coordinates = coordinates_of(marginal, maxima.best, data)
+        fit = _variational(posterior, coordinates, key_draws, announce)
+        return fit._replace(facts=fit.facts | {"searches": _noted(maxima)})
     return _at_maximum(marginal, maxima, key_draws, announce)
+
+
+def _noted(maxima: Search) -> list[dict[str, Any]]:
+    """Return the ends of the searches as plain values."""
+    return [end._asdict() for end in maxima.ends]
 
 
 def _at_maximum(
@@ -89,23 +96,26 @@ def _at_maximum(
     bound = posterior.bound
     with_prior = bound.plan.method == "map"
     # the covariance; without priors some values may not be determined, and are held
-    if with_prior:
+    if not best.converged:
+        identification = unfinished_search(posterior, best)
+        announce(next(iter(identification.held.values())))
+    elif with_prior:
         identification = Identified(best.covariance, {}, _condition(best.covariance))
     else:
         identification = identified(marginal, best, bound.data)
-    for name, reason in identification.held.items():
-        announce(f"{name}: {reason}")
+        for name, reason in identification.held.items():
+            announce(f"{name}: {reason}")
     # draws, and with priors their importance
     coordinates = coordinates_at_mode(marginal, best, bound.data, identification.covariance)
     z, log_q = draws_of(posterior, standard(posterior), key, _number_of_draws(posterior))
     stats = {"log_q": log_q}
     facts: dict[str, Any] = {
-        "searches": [end._asdict() for end in maxima.ends],
+        "searches": _noted(maxima),
         "gain": best.gain,
         "evaluations": best.evaluations,
         "cornered": int(best.modes.cornered.sum()),
     }
-    if with_prior:
+    if with_prior and best.converged:
         stats["lp"] = _log_density(posterior, z, coordinates)
         weights = importance(stats["lp"], log_q)
         facts |= {"pareto_k": weights.k, "effective": weights.effective}

@@ -366,7 +366,7 @@ def _sampled(
             program.compile(marginal, bound.data, key_chains)
         if centre is None:
             centre = possible_centre(posterior, key_start)
-        coordinates, start = begin(
+        coordinates, start, ends = begin(
             posterior,
             bound.data,
             plan.sampler,
@@ -375,7 +375,9 @@ def _sampled(
             marginal=marginal,
             centre=centre,
         )
+        facts = {**facts, "searches": [end._asdict() for end in ends]}
         if checkpoint is not None:
+            checkpoint.note(facts)
             checkpoint.write_start(coordinates, np.asarray(start))
     if saved is not None:
         announce(f"going on after {saved.done} iterations")
@@ -396,6 +398,7 @@ def _sampled(
         "started": facts["started"],
         "seconds": seconds(),
         "chains": str(layout),
+        "searches": facts.get("searches", []),
         "unused_parameters": list(bound.unused),
     }
     return Fit(bound, _datatree(bound, draws), provenance_of(plan, bound, run_facts))

@@ -22,6 +22,7 @@ from kinetics.inference.compile_ahead import Ahead, Compiler, Jitted
 from kinetics.inference.coordinates import coordinates_shape
 from kinetics.inference.devices import ChainLayout
 from kinetics.inference.laplace.marginal import Marginal
+from kinetics.inference.metric import LARGEST, SETTLING, corrected
 from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.plan import FitData, Sampler
 from kinetics.population import class_log_joint, shift_of
@@ -83,6 +84,7 @@ class NutsProgram:
         self.posterior = posterior
         self.settings = settings
         self.layout = layout
+        self.side_by_side = side_by_side
 
         density = _kept_gradient(posterior.log_density)
 
@@ -165,6 +167,10 @@ class NutsProgram:
         # chunk after chunk
         for length, warmup, before in chunks(settings, done):
             state, trace = self._scan[self._pace((length, warmup, before))](state, inputs)
+            # fits side by side have too few draws each
+            if warmup and not self.side_by_side and before + length <= settings.warmup - SETTLING:
+                adaptation = corrected(state.adapt_state, trace["z"], self.posterior.population)
+                state = state._replace(adapt_state=adaptation)
             diverging = int(jnp.sum(trace["diverging"]))
             steps = float(jnp.mean(trace["n_steps"]))
             size = float(jnp.mean(trace["step_size"][:, -1]))
@@ -319,12 +325,14 @@ def _init_chain(begin: Callable[..., Any], settings: Sampler, chain: Any, inputs
     """Return the kernel's state at the start of one chain (its key and its z)."""
     key, start = chain
     _, coordinates = inputs
+    plain = coordinates.information is None
     return begin(
         start,
         settings.warmup,
         step_size=0.5,
         target_accept_prob=settings.target_accept,
-        adapt_mass_matrix=coordinates.information is None,  # the coordinates do better than a few draws
+        adapt_mass_matrix=plain,  # other coordinates do better than a few draws: see `corrected`
+        dense_mass=not plain and start.size <= LARGEST,
         max_tree_depth=settings.max_tree_depth,
         model_args=inputs,
         rng_key=key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,23 @@ from jaxtyping import Array, Float
 from kinetics.errors import FitError
 from kinetics.inference.coordinates import coordinates_of
 from kinetics.inference.laplace.marginal import Marginal
-from kinetics.inference.laplace.search import search
+from kinetics.inference.laplace.search import End, search
 from kinetics.inference.posterior import Coordinates, Posterior
 from kinetics.inference.variational import draws_of, fitted_guide
 from kinetics.plan import FitData, Sampler
 
-__all__ = ["begin"]
+__all__ = ["Begun", "begin"]
+
+
+class Begun(NamedTuple):
+    """The coordinates in which chains run, a start (v, u) for each, and how every search for a maximum ended.
+
+    No search is in `ends` where none was asked for, and where none found a maximum.
+    """
+
+    coordinates: Coordinates
+    start: Float[Array, "chain size"]
+    ends: tuple[End, ...] = ()
 
 
 def begin(
@@ -29,8 +41,8 @@ def begin(
     announce: Callable[[str], None] = lambda line: None,
     marginal: Marginal | None = None,
     centre: Float[np.ndarray, " population"] | None = None,
-) -> tuple[Coordinates, Float[Array, "chain size"]]:
-    """Return the coordinates, and a start (v, u) for each chain.
+) -> Begun:
+    """Return the coordinates, a start (v, u) for each chain, and how the searches ended.
 
     The coordinates are those of Laplace's method, and the starts are standard normal in them. If the settings
     say "prior", or if the method finds no maximum (which `announce` is told), the coordinates are the plain
@@ -43,10 +55,10 @@ def begin(
     if centre is not None:
         plain = plain._replace(centre=centre)
     if settings.start == "prior":
-        return plain, 0.1 * jax.random.normal(key, shape)
+        return Begun(plain, 0.1 * jax.random.normal(key, shape))
     try:
         marginal = marginal or Marginal(posterior)
-        maximum = search(
+        maximum, ends = search(
             marginal,
             data,
             np.asarray(plain.centre),
@@ -54,18 +66,20 @@ def begin(
             with_prior=True,
             starts=settings.starts,
             announce=announce,
-        ).best
+        )
         coordinates = coordinates_of(marginal, maximum, data)
     except (FitError, np.linalg.LinAlgError) as error:
         announce(f"Laplace's method failed ({error}); chains begin at the prior medians")
-        return plain, 0.1 * jax.random.normal(key, shape)
+        return Begun(plain, 0.1 * jax.random.normal(key, shape))
     if settings.start == "vi":
-        return _around_guide(posterior, data, coordinates, key, chains=settings.chains, announce=announce)
+        around = _around_guide(posterior, data, coordinates, key, chains=settings.chains, announce=announce)
+        return Begun(*around, ends)
     announce(
         f"Laplace's method: log marginal likelihood {maximum.log_likelihood:.2f}; chains begin around its "
         "maximum"
     )
-    return coordinates, _possible(posterior, data, coordinates, jax.random.normal(key, shape))
+    start = _possible(posterior, data, coordinates, jax.random.normal(key, shape))
+    return Begun(coordinates, start, ends)
 
 
 def _around_guide(

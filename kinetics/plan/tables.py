@@ -419,8 +419,8 @@ class Sampler(Spec):
         default=None,
         ge=1,
         le=10_000,
-        description="number of places from which the maximum is searched for; default: one, and others "
-        "where it fails",
+        description="number of places from which the maximum is searched for, others besides where those "
+        "fail; default: 10 or 4 where a search takes a second or a few, otherwise 1",
     )
     chunk: int = Field(
         default=100,

@@ -64,6 +64,9 @@ def test_a_short_fit_fails_its_checks_with_reasons(theophylline: kn.Fit) -> None
     """600 draws of 2 chains cannot give 400 effective draws of everything: the checks must say so."""
     verdict = kn.check(theophylline)
     assert set(verdict.rows["check"]) >= {"R-hat, worst", "ESS bulk, worst", "divergent transitions"}
+    searches = verdict.rows.set_index("check").loc["searches at best maximum"]
+    assert searches["ok"]
+    assert searches["where"].startswith(f"{len(theophylline.provenance['searches'])} searches")
     short = kn.fit(
         "one_compartment_oral",
         "theophylline",

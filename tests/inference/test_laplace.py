@@ -172,7 +172,7 @@ def test_in_its_coordinates_a_normal_posterior_takes_few_gradients_a_draw_and_ha
     """
     bound = known_spread()
     posterior, settings = Posterior(bound), bound.plan.sampler
-    coordinates, start = begin(posterior, bound.data, settings, jax.random.key(3))
+    coordinates, start, _ = begin(posterior, bound.data, settings, jax.random.key(3))
     program = NutsProgram(posterior, settings, chain_layout(settings.chains))
     draws = program.run(bound.data, coordinates, start, jax.random.key(4))
     steps = draws.stats["n_steps"]
@@ -201,7 +201,7 @@ def test_the_plain_coordinates_and_laplaces_give_one_posterior() -> None:
         settings = plan_of(
             {**bound.plan.resolved(), "sampler": bound.plan.sampler.model_dump() | {"start": start}}
         ).sampler
-        coordinates, at = begin(posterior, bound.data, settings, jax.random.key(5))
+        coordinates, at, _ = begin(posterior, bound.data, settings, jax.random.key(5))
         found[start] = NutsProgram(posterior, settings, layout).run(
             bound.data, coordinates, at, jax.random.key(6)
         )

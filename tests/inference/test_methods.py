@@ -4,6 +4,7 @@ method.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from kinetics.inference.approximate import Approximate, approximate
 from kinetics.inference.checkpoint import unfinished
 from kinetics.inference.devices import chain_layout
 from kinetics.inference.fitting import CAUTIONS
-from kinetics.inference.laplace.marginal import Laplace
+from kinetics.inference.laplace.marginal import Laplace, Marginal
 from kinetics.inference.laplace.search import search, start_of_subjects
 from kinetics.inference.nuts import NutsProgram
 from kinetics.inference.possible_starts import constrained_start, impossible_records, possible_centre
@@ -158,9 +159,8 @@ def test_the_subjects_own_values_place_a_start_and_several_starts_agree() -> Non
     found = search(
         marginal, data, centre, jax.random.key(0), with_prior=True, starts=3, announce=lines.append
     )
-    assert [e.start for e in found.ends] == [
-        "the prior medians", "the subjects' own values", "draw 1 of the priors",
-    ]  # fmt: skip
+    assert [e.start for e in found.ends[:2]] == ["the prior medians", "the subjects' own values"]
+    assert re.fullmatch(r"draw \d+ of the priors", found.ends[2].start)
     assert found.apart < 0.1
     assert lines[-1].startswith("3 of 3 searches end at the best maximum")
 
@@ -230,6 +230,29 @@ def test_the_method_is_a_key_of_the_plan_in_any_case_and_nuts_changes_no_hash() 
         plan_of({**keys, "sampler": {"kind": "MAP"}})
     with pytest.raises(kn.errors.PlanError, match="method"):
         plan_of({**keys, "method": "saem"})
+
+
+@pytest.mark.fit
+@pytest.mark.parametrize("method", ["map", "laplace"])
+def test_a_search_that_has_not_ended_gives_no_standard_errors(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maximise = Marginal.maximise
+
+    def stopped(*arguments: Any, **keys: Any) -> Laplace:
+        return replace(maximise(*arguments, **keys), gain=46.0)
+
+    monkeypatch.setattr(Marginal, "maximise", stopped)
+    found, lines = run(by(linear_study().bound(), method, chains=1, draws=100, starts=1))
+    assert "not reached a maximum (a Newton step would still bring 46)" in lines[-2]
+    assert found.estimates is not None
+    for column in ("se", "rse_percent", "lower", "upper", "correlation"):
+        assert np.isnan(found.estimates[column]).all(), column
+    assert np.isfinite(found.estimates["estimate"]).all()
+    assert all("no standard error" in reason for reason in found.estimates["held"].to_numpy())
+    assert found.estimates.attrs["parameters"] == found.estimates.sizes["site"]
+    assert np.ptp(found.draws.sites["a_pop"]) == 0
+    assert "pareto_k" not in found.facts
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +335,19 @@ def test_the_checks_fail_where_they_should(runs: dict[str, tuple[Path, dict[str,
     facts = fit.provenance["method"]
     worse = replace(fit, provenance=dict(fit.provenance) | {"method": facts | {"gain": 0.4}})
     assert [r.split(",")[0] for r in kn.check(worse).failures] == ["gradient"]
+    ends = [{"start": "here", "value": v, "converged": True, "why": ""} for v in (-3.0, -9.0, np.nan)]
+    for method in ("laplace", "vi"):
+        several = kn.load_fit(runs[method][0])
+        facts = several.provenance["method"] | {"searches": ends}
+        disagree = replace(several, provenance=dict(several.provenance) | {"method": facts})
+        (said,) = [r for r in kn.check(disagree).failures if r.startswith("searches at best maximum")]
+        assert said.startswith(
+            "searches at best maximum: 1, wanted >= 2 (3 searches, 1 ended lower, by 6 at most, 1 failed)"
+        )
+        assert "`[sampler] starts = 20`" in said
+        facts = several.provenance["method"] | {"searches": [*ends, ends[0]]}
+        agree = replace(several, provenance=dict(several.provenance) | {"method": facts})
+        assert not [r for r in kn.check(agree).failures if r.startswith("searches at best maximum")]
     vague = kn.load_fit(runs["vi"][0])
     facts = vague.provenance["method"] | {"pareto_k": 0.9, "slope": 3.0, "resampled": False}
     failed = kn.check(replace(vague, provenance=dict(vague.provenance) | {"method": facts}))
@@ -324,7 +360,7 @@ def test_chains_that_begin_at_the_variational_approximation_have_its_posterior()
     bound = known_spread()
     settings = bound.plan.sampler.model_copy(update={"start": "vi"})
     posterior, lines = Posterior(bound), []
-    coordinates, start = begin(posterior, bound.data, settings, jax.random.key(3), announce=lines.append)
+    coordinates, start, _ = begin(posterior, bound.data, settings, jax.random.key(3), announce=lines.append)
     assert "draws of the approximation" in lines[-1]
     assert abs(float(np.std(start)) - 1) < 4 / np.sqrt(2 * start.size)
     program = NutsProgram(posterior, settings, chain_layout(settings.chains))

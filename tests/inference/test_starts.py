@@ -33,7 +33,7 @@ def test_chains_without_a_maximum_start_near_the_typical_patient_of_the_prior(st
     assert float(typical["cmax_pop"]) == pytest.approx(24000.0)
     assert not np.asarray(typical["eta_cmax"]).any()
     posterior = Posterior(bound)
-    coordinates, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(1))
+    coordinates, start, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(1))
     assert start.shape == (3, posterior.size)
     starts = [
         posterior.sites(coordinates.centre + v)[0]["cmax_pop"] for v in start[:, : posterior.population]
@@ -82,7 +82,7 @@ def test_coordinates_begin_each_chain_as_a_standard_normal_around_the_maximum_an
     bound, lines = linear_study().bound(), []
     posterior = Posterior(bound)
     settings = bound.plan.sampler
-    coordinates, start = begin(posterior, bound.data, settings, jax.random.key(2), announce=lines.append)
+    coordinates, start, _ = begin(posterior, bound.data, settings, jax.random.key(2), announce=lines.append)
     assert coordinates.information is not None
     assert start.shape == (settings.chains, posterior.size)
     assert abs(float(jnp.mean(start))) < 4 / np.sqrt(start.size)
@@ -100,7 +100,7 @@ def test_coordinates_begin_each_chain_as_a_standard_normal_around_the_maximum_an
 )  # fmt: skip
 def test_programs_are_compiled_for_the_coordinates_that_come(keys: dict[str, Any]) -> None:
     posterior = Posterior(bound := linear_study().bound(**keys))
-    coordinates, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2))
+    coordinates, _, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2))
     assert coordinates.information is not None
     told, found = (
         jax.tree.map(lambda x: (x.shape, np.dtype(x.dtype)), c)
@@ -121,7 +121,7 @@ def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced
     posterior = Posterior(bound)
     flat: Any = Flat()
     flat.posterior = posterior
-    coordinates, start = begin(
+    coordinates, start, _ = begin(
         posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append, marginal=flat
     )
     assert coordinates.information is None
@@ -136,7 +136,7 @@ def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced
 def test_chains_begin_around_the_maximum_where_nobody_varies_too() -> None:
     bound, lines = linear_study().bound(**{"vary": []}), []
     posterior = Posterior(bound)
-    _, start = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append)
+    _, start, _ = begin(posterior, bound.data, bound.plan.sampler, jax.random.key(2), announce=lines.append)
     assert posterior.vary == ()
     assert start.shape == (bound.plan.sampler.chains, posterior.population)
     assert any("chains begin around its maximum" in line for line in lines)

@@ -79,7 +79,7 @@ def covered(bound: BoundFit, truth: dict[str, np.ndarray], copies: int) -> np.nd
     for i in range(copies):
         copy = simulated(bound, truth, np.random.default_rng(1000 + i), lloq=100.0)
         key = jax.random.key(i)
-        coordinates, start = begin(posterior, copy.data, settings, key, marginal=marginal)
+        coordinates, start, _ = begin(posterior, copy.data, settings, key, marginal=marginal)
         draws = program.run(copy.data, coordinates, start, key).sites
         low, high = (np.array([np.quantile(draws[k], q) for k in truth]) for q in (0.05, 0.95))
         values = np.array([float(v) for v in truth.values()])

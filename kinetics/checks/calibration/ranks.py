@@ -127,6 +127,7 @@ class Replicator:
                 "warmup": settings.warmup,
                 "draws": settings.draws,
                 "target_accept": settings.target_accept,
+                "starts": bound.plan.sampler.starts or 1,  # the studies are drawn from the priors
                 "chunk": max(settings.warmup, settings.draws),
             }
         )
@@ -157,7 +158,7 @@ class Replicator:
         """Draw the study of replicate `i` and find where its chain starts."""
         drawn = self.study.draw(self.settings.seed, i)
         key_start, key = jax.random.split(jax.random.fold_in(jax.random.key(self.settings.seed), i))
-        coordinates, start = begin(
+        coordinates, start, _ = begin(
             self.posterior, drawn.data, self.sampler, key_start, marginal=self.marginal
         )
         return _Begun(i, drawn, coordinates, start, key)

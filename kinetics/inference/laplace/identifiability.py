@@ -18,7 +18,7 @@ from kinetics.inference.posterior import Posterior
 from kinetics.model import Correlation, HalfNormal
 from kinetics.plan import FitData
 
-__all__ = ["Identified", "coordinate_names", "identified"]
+__all__ = ["Identified", "coordinate_names", "identified", "unfinished_search"]
 
 _SMALL = 0.05  # a between-subject SD (link scale) up to which it is compared with 0
 _LOSS = 0.1  # decrease of the log-likelihood up to which an SD may as well be 0
@@ -83,6 +83,20 @@ def identified(marginal: Marginal, laplace: Laplace, data: FitData) -> Identifie
         values = np.linalg.eigvalsh(inverse / np.outer(sd, sd))
         condition = float(values[-1] / values[0])
     return Identified(covariance, held, condition)
+
+
+def unfinished_search(posterior: Posterior, laplace: Laplace) -> Identified:
+    """Return every value as held, where the search ended before a maximum.
+
+    The information is about a maximum. Elsewhere its inverse is not the covariance of anything.
+    """
+    size = len(laplace.g)
+    reason = (
+        f"no standard error: the search has not reached a maximum (a Newton step would still bring "
+        f"{laplace.gain:.2g}); more starts (`[sampler] starts = 20`), or nuts"
+    )
+    held = dict.fromkeys(coordinate_names(posterior), reason)
+    return Identified(np.zeros((size, size)), held, float("nan"))
 
 
 def _worst(

@@ -59,7 +59,7 @@ def estimated(posterior: Posterior, laplace: Laplace, identification: Identified
         | {k: (("site", "site_"), v) for k, v in matrices.items()}
         | {k: ("subject", v) for k, v in _of_subjects(posterior, laplace).items()},
         coords={"site": sites, "site_": sites, "subject": posterior.bound.subjects},
-        attrs=_attrs(posterior.bound, laplace, identification, len(laplace.g) - len(identification.held)),
+        attrs=_attrs(posterior.bound, laplace, identification),
     )
 
 
@@ -107,10 +107,14 @@ def _of_subjects(posterior: Posterior, laplace: Laplace) -> dict[str, np.ndarray
     return effects | {k: np.asarray(v) for k, v in bound.theta(s, bound.data).items()}
 
 
-def _attrs(
-    bound: BoundFit, laplace: Laplace, identification: Identified, parameters: int
-) -> dict[str, float]:
-    """Return the objective, the information criteria and the counts that they rest on."""
+def _attrs(bound: BoundFit, laplace: Laplace, identification: Identified) -> dict[str, float]:
+    """Return the objective, the information criteria and the counts that they rest on.
+
+    A search that has not reached a maximum estimates all values, though it has no covariance of them.
+    """
+    parameters = len(laplace.g)
+    if laplace.converged:
+        parameters -= len(identification.held)
     records = 0
     measured = 0
     sum_of_logs = 0.0
