@@ -107,6 +107,12 @@ COMMANDS: dict[str, Entry] = {
         "What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a "
         "sentence each.",
     ),
+    "map": Entry(
+        "submission",
+        "analysis_plan",
+        FITS,
+        "A model analysis plan: question, risk, criteria and decision rules as a page, locked before the data.",
+    ),
     "sbc": Entry(
         "assess",
         "sbc",
