@@ -111,7 +111,14 @@ COMMANDS: dict[str, Entry] = {
         "submission",
         "analysis_plan",
         FITS,
-        "A model analysis plan: question, risk, criteria and decision rules as a page, locked before the data.",
+        "A model analysis plan: question, risk, criteria and decision rules, locked before the data are read.",
+    ),
+    "submit": Entry(
+        "submission",
+        "submit",
+        FITS,
+        "The m5 tree of a run: transport files, define, programs, listings, report, manifest. --verify checks "
+        "one.",
     ),
     "sbc": Entry(
         "assess",

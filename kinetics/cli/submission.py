@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from kinetics.cli.console import print_result
 from kinetics.cli.groups import Group
-from kinetics.cli.options import Json
-from kinetics.submission import lock_file, lock_plan, plan_page, read_analysis_plan
+from kinetics.cli.options import Force, Json, Trust
+from kinetics.errors import InputError, Problem
+from kinetics.inference import load_fit, use_compile_cache
+from kinetics.protocol import read_protocol, settled
+from kinetics.submission import (
+    RULES,
+    analysis_report,
+    lock_file,
+    lock_plan,
+    plan_page,
+    read_analysis_plan,
+    read_calibration,
+    submit as write_tree,
+    verify,
+)
 
-__all__ = ["analysis_plan", "lock", "page"]
+__all__ = ["analysis_plan", "lock", "page", "submit"]
 
 MapFile = Annotated[Path, typer.Argument(help="A map.toml, the model analysis plan.")]
 
@@ -33,7 +47,7 @@ analysis_plan = typer.Typer(
     no_args_is_help=True,
     subcommand_metavar="[page|lock] MAP.toml ...",
     rich_markup_mode="markdown",
-    help="""A model analysis plan: question, risk, criteria and decision rules as a page, locked before the data.
+    help="""A model analysis plan: question, risk, criteria and decision rules, locked before the data are read.
 
     `kinetics map MAP.toml` is short for `kinetics map page MAP.toml`.
     Example: `kinetics map lock map.toml`
@@ -82,3 +96,64 @@ def lock(
     written = lock_file(map_file)
     text = "\n".join([*lines, f"written: {written}"])
     print_result(result | {"lock": str(written)}, text, as_json)
+
+
+def submit(
+    folder: Annotated[Path, typer.Argument(help="The tree to write, or with --verify the tree to check.")],
+    run: Annotated[Path | None, typer.Option(help="The run folder of the primary fit.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="The locked map.toml, the model analysis plan.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Another run that was made; repeat it for each.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="summary.json of `kinetics sbc`, where the plan asks for it.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="The protocol whose censoring ADTTE has.")] = None,
+    rules: Annotated[str, typer.Option(help="NCA rules, car_t, pknca or winnonlin.")] = "car_t",
+    check_tree: Annotated[
+        bool, typer.Option("--verify", help="Check every file of a tree and recompute its key table.")
+    ] = False,
+    force: Force = False,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """The m5 tree of a run: transport files, define, programs, listings, report, manifest. --verify checks one.
+
+    Example: `kinetics submit tree --run runs/NAME --map map.toml`, then `kinetics submit tree --verify`
+    """
+    if check_tree:
+        verification = verify(folder)
+        print_result(verification.as_dict(), str(verification), as_json)
+        if not verification.ok:
+            raise typer.Exit(1)
+        return
+    if run is None or map_file is None:
+        raise InputError(Problem("a tree is of a run and a locked plan", "give --run and --map, or --verify"))
+    if rules not in RULES:
+        raise typer.BadParameter(f"{rules!r}: choose {', '.join(RULES)}")
+    if folder.exists() and not force:
+        remedy = "choose another folder, or replace it with --force"
+        raise InputError(Problem("something is there already", remedy, file=str(folder)))
+    censoring = None if protocol is None else settled(read_protocol(protocol), protocol)
+    use_compile_cache()
+    fit = load_fit(run, trust=trust)
+    others = [load_fit(other, trust=trust) for other in also or []]
+    summary = None if calibration is None else read_calibration(calibration)
+    with TemporaryDirectory(prefix="kinetics-") as scratch:
+        written = analysis_report(fit, map_file, to=Path(scratch), others=others, calibration=summary)
+        reports = {path.name: path.read_bytes() for path in written.files}
+        tree = write_tree(
+            fit, run, map_file, folder, protocol=censoring, rules=rules, reports=reports, force=force
+        )
+    result = {
+        "folder": str(tree.folder),
+        "synthetic": fit.study.synthetic,
+        "files": list(tree.files),
+        "notes": [*written.notes, *tree.notes],
+        "deviations": len(written.deviations),
+        "verification": tree.verification.as_dict(),
+    }
+    text = "\n".join([str(tree), *written.notes, f"deviations from the plan: {len(written.deviations)}"])
+    print_result(result, text, as_json)

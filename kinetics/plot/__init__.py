@@ -10,6 +10,7 @@ What figures share:
 A study and a fit:
     persistence: every subject's records over time
     individual_fits: a panel for each subject with its records and fitted curve
+    individual_predictions: a panel for each subject with its records, IPRED and PRED
     population: a typical patient and new patients for each dosing regimen
     prior_posterior: prior and posterior densities
     random_effects: histograms of random effects, and random effects against covariates
@@ -56,6 +57,7 @@ __all__ = [
     "plot_forest",
     "plot_gof",
     "plot_individual_fits",
+    "plot_individual_predictions",
     "plot_kaplan_meier",
     "plot_organ_stack",
     "plot_pareto_k",

@@ -12,8 +12,8 @@ __all__ = ["assessment_table", "plan_page", "table_of"]
 
 NOT_STATED = "the plan does not state it"
 BASIS = (
-    "The terms of the table are those of ICH M15 as a third party lists them (jinko-skills, references/terms.md "
-    "and map.md); the guideline was not read at source, and no conformance is claimed."
+    "The terms of the table are those of ICH M15 as a third party lists them (jinko-skills, "
+    "references/terms.md and map.md); the guideline was not read at source, and no conformance is claimed."
 )
 
 

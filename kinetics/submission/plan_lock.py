@@ -218,7 +218,8 @@ def _sha256(number: int, locked: str, reason: str, content: Mapping[str, Any], b
 def changes_between(before: Any, after: Any, key: str = "") -> list[Change]:
     """The keys at which two nested values differ, in order; entries of a list are compared as wholes.
 
-    >>> [str(c) for c in kn.submission.changes_between({"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1]})]
+    >>> changes = kn.submission.changes_between({"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1]})
+    >>> [str(change) for change in changes]
     ['a.b: 1 -> 2', 'c: 2 -> nothing']
     """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
