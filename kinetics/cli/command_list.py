@@ -111,14 +111,13 @@ COMMANDS: dict[str, Entry] = {
         "submission",
         "analysis_plan",
         FITS,
-        "A model analysis plan: question, risk, criteria and decision rules, locked before the data are read.",
+        "A model analysis plan: question, risk, criteria, decision rules; locked before the data are read.",
     ),
     "submit": Entry(
         "submission",
         "submit",
         FITS,
-        "The m5 tree of a run: transport files, define, programs, listings, report, manifest. --verify checks "
-        "one.",
+        "The m5 tree of a run: transport files, define, programs, listings, report, manifest; or verify one.",
     ),
     "sbc": Entry(
         "assess",

@@ -47,7 +47,7 @@ analysis_plan = typer.Typer(
     no_args_is_help=True,
     subcommand_metavar="[page|lock] MAP.toml ...",
     rich_markup_mode="markdown",
-    help="""A model analysis plan: question, risk, criteria and decision rules, locked before the data are read.
+    help="""A model analysis plan: question, risk, criteria, decision rules; locked before the data are read.
 
     `kinetics map MAP.toml` is short for `kinetics map page MAP.toml`.
     Example: `kinetics map lock map.toml`
@@ -119,7 +119,7 @@ def submit(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """The m5 tree of a run: transport files, define, programs, listings, report, manifest. --verify checks one.
+    """The m5 tree of a run: transport files, define, programs, listings, report, manifest; or verify one.
 
     Example: `kinetics submit tree --run runs/NAME --map map.toml`, then `kinetics submit tree --verify`
     """

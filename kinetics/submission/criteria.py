@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -106,10 +107,13 @@ def _held_out(criterion: HeldOut, fit: Fit) -> CriterionOutcome:
     """How many left-out units the fit cannot predict reliably."""
     left_out = loo(fit, criterion.by)
     count = len(left_out.unreliable)
+    elpd = "no elpd: some of them have no likelihood"
+    if math.isfinite(left_out.elpd):
+        elpd = f"elpd {left_out.elpd:.1f} (SE {left_out.se:.1f})"
     return CriterionOutcome(
         f"prediction of a left-out {criterion.by}",
         f"at most {criterion.unreliable_at_most} unreliable",
-        f"{count} of {len(left_out.units)}; elpd {left_out.elpd:.1f} (SE {left_out.se:.1f})",
+        f"{count} of {len(left_out.units)}; {elpd}",
         "met" if count <= criterion.unreliable_at_most else "not met",
         f"worst Pareto k {number_text(left_out.worst_k)}",
     )

@@ -1,4 +1,4 @@
-"""The data sets of a submission: ADaM-shaped tables with the records that a fit used marked, and its draws."""
+"""The data sets of a submission: ADaM-shaped tables that mark the records a fit used, and its draws."""
 
 from __future__ import annotations
 

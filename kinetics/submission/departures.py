@@ -37,31 +37,32 @@ def deviations(
     an outcome.
     """
     locked = lock.latest.content
-    XX = [
+    now = present_content(Path(map_file)) | {"code": locked["code"]}  # what ran is compared below, run by run
+    departures = [
         Deviation(
             f"plan changed after the lock: {change.key}",
             change.before or "nothing",
             change.after or "nothing",
         )
-        for change in changes_between(locked, present_content(Path(map_file)))
+        for change in changes_between(locked, now)
     ]
-    XX += _late_locks(lock, runs)
+    departures += _late_locks(lock, runs)
     for run in runs:
-        XX += _of_run(locked, run)
+        departures += _of_run(locked, run)
     done = {planned_fit_of(locked, run) for run in runs}
-    XX += [
+    departures += [
         Deviation(f"fit {name}", "planned", "no such run is reported")
         for name in locked["fits"]
         if name not in done
     ]
-    XX += [
+    departures += [
         Deviation(
             f"criterion: {outcome.criterion}", outcome.wanted or "planned", f"not made: {outcome.where}"
         )
         for outcome in outcomes
         if outcome.outcome == "not made"
     ]
-    return XX
+    return departures
 
 
 def planned_fit_of(locked: Mapping[str, Any], run: Fit) -> str:

@@ -37,7 +37,7 @@ def plan_page(map_file: str | Path, to: str | Path) -> Path:
         synthetic=False,
         cautions=[] if lock else ["This plan is a draft: it is not locked, and it can still change."],
         sections=[
-            Section("assessment", "Assessment", [BASIS], tables=[assessment_table(plan)]),
+            Section("m15", "Assessment", [BASIS], tables=[assessment_table(plan)]),
             _models_section(path, plan),
             _criteria_section(plan),
             Section("rules", "Decision rules", list(plan.decision_rules)),

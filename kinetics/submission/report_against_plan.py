@@ -6,6 +6,7 @@ the same sections, and a PDF that a browser on this machine prints of the HTML.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,17 +101,17 @@ def analysis_report(
         ],
     }
     sections = [
-        Section("assessment", "Assessment", [BASIS], tables=[_filled(assessment_table(plan), outcomes)]),
+        Section("m15", "Assessment", [BASIS], tables=[_filled(assessment_table(plan), outcomes)]),
         Section("criteria", "Planned criteria and their outcomes", tables=[_outcome_table(outcomes)]),
         _deviation_section(lock, departures),
         _development_section(plan, lock, [fit, *others]),
         _data_section(fit),
-        Section("parameters", "Parameters", tables=[_parameter_table(fit)]),
+        Section("parameter-values", "Parameters", tables=[_parameter_table(fit)]),
         Section("individual", "Observed, IPRED and PRED of each subject"),
         Section("vpc", "Visual predictive check"),
         _sensitivity_section(fit),
         _limit_section(fit, plan),
-        Section("provenance", "Provenance", tables=[_provenance_table(fit)]),
+        Section("run", "Provenance", tables=[_provenance_table(fit)]),
     ]
     lead = [
         plan.question_of_interest,
@@ -212,7 +213,9 @@ def _development_section(plan: AnalysisPlan, lock: PlanLock, runs: Sequence[Fit]
         model = reasons.get(planned)
         ofv = number_text(estimates(run).ofv, 6) if "estimates" in run.posterior else ""
         left_out = loo(run)
-        elpd = f"{left_out.elpd:.1f} (SE {left_out.se:.1f})"
+        elpd = ""
+        if math.isfinite(left_out.elpd):
+            elpd = f"{left_out.elpd:.1f} (SE {left_out.se:.1f})"
         started = str(run.provenance.get("started", "not recorded"))
         role = "not planned" if not planned else "planned" if model is None else model.role
         why = "" if model is None else model.why
@@ -267,7 +270,7 @@ def _data_section(fit: Fit) -> Section:
         for name, analyte in summary["analytes"].items()
     ]
     heads = ["Analyte", "Unit", "Records", "Below LLOQ", "In the fit"]
-    return Section("data", "Data", words, tables=[table_of("Records", heads, rows)])
+    return Section("records-used", "Data", words, tables=[table_of("Records", heads, rows)])
 
 
 def _parameter_table(fit: Fit) -> Table:
@@ -328,7 +331,7 @@ def _provenance_table(fit: Fit) -> Table:
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of nested mappings as (path, text); lists are shown by their length beyond 120 characters."""
+    """The leaves of nested mappings as (path, text); a long text is cut at 120 characters."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):

@@ -2,7 +2,7 @@
 
 The limits are those of the format: a name of at most 8 capitals, digits and underscores, a label of at most
 40 characters and text of at most 200 bytes, all of ASCII. What is beyond them is refused by name; nothing is
-shortened. A number keeps all its digits between about 5.4e-79 and 7.2e75; smaller and greater ones are
+shortened. A number keeps all its digits between about 1.1e-78 and 4.5e74; smaller and greater ones are
 refused, because the format has no place for them. pandas (3.1) reads eight zero bytes, which are 0, as
 16^-65 = 5.4e-79; `read_transport` gives 0 back.
 """
@@ -31,7 +31,7 @@ LONGEST_TEXT = 200  # bytes
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 _ZERO_READ_AS = 16.0**-65  # what pandas makes of eight zero bytes
 _LEAST = 2 * _ZERO_READ_AS  # numbers of IBM's double precision begin there, and end just below 16^63
-_GREATEST = 16.0**63
+_GREATEST = 16.0**62  # pyreadstat has no greater ones
 
 
 class TransportTable:
@@ -40,8 +40,8 @@ class TransportTable:
     Columns of `frame` are numbers (NaN where missing) or text ("" where missing). InputError lists every
     variable that the format has no place for.
 
-    >>> import pandas as pd
-    >>> table = kn.submission.TransportTable("ADX", "An example", pd.DataFrame({"AVAL": [1.5]}), {"AVAL": "Value"})
+    >>> frame = pd.DataFrame({"AVAL": [1.5]})
+    >>> table = kn.submission.TransportTable("ADX", "An example", frame, {"AVAL": "Value"})
     >>> table.name, list(table.frame), table.labels["AVAL"]
     ('ADX', ['AVAL'], 'Value')
     """
@@ -201,7 +201,12 @@ def differences(table: TransportTable, file: Path) -> Iterator[str]:
             return
         elif not back.equals(values):
             row = int(np.nonzero(~((back == values) | (back.isna() & values.isna())).to_numpy())[0][0])
-            yield f"{column}, row {row + 2}: {back[row]!r}, not {values[row]!r}"
+            yield f"{column}, row {row + 2}: {_shown(back[row])}, not {_shown(values[row])}"
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, every digit of a number."""
+    return repr(value if isinstance(value, str) else float(value))
 
 
 def read_transport(file: str | Path) -> tuple[DataFrame, dict[str, str]]:

@@ -171,7 +171,7 @@ def _programs(fit: Fit, run: Path, map_file: Path, datasets: list[Dataset]) -> d
         READING: _dropping(reading, marks).encode(),
         f"{PROGRAMS}/commands.txt": _COMMANDS.format(fit=fit.name).encode(),
     }
-    if (run / "log.txt").is_file():
+    if (run / "log.txt").is_file() and (run / "log.txt").stat().st_size:
         files[f"{PROGRAMS}/log.txt"] = (run / "log.txt").read_bytes()
     return files
 
@@ -230,7 +230,7 @@ def _define_page(study: Study, datasets: list[Dataset]) -> str:
 
 
 def _guide(fit: Fit, datasets: list[Dataset], notes: list[str], files: Mapping[str, bytes]) -> str:
-    """The reviewer's guide: what is where, which records the fit leaves out, what was run, what is missing."""
+    """The reviewer's guide: what is where, which records the fit leaves out, what was run, what is not."""
     study = fit.study
     listed = [[name, f"{len(content):,}"] for name, content in sorted(files.items())]
     sizes = [[d.name.lower() + ".xpt", d.label, d.structure, f"{len(d.frame):,}"] for d in datasets]
@@ -249,8 +249,8 @@ def _guide(fit: Fit, datasets: list[Dataset], notes: list[str], files: Mapping[s
             "Records that the fit does not use",
             [
                 "They are kept: FITFL is N, and FITREAS says why.",
-                f"Records that reading the source set aside: {'; '.join(left_out) or 'none'}. The source files "
-                f"are in {SOURCE}, with every record.",
+                f"Records that reading the source set aside: {'; '.join(left_out) or 'none'}.",
+                f"The source files are in {SOURCE}, with every record.",
             ],
             tables=[_unused_records(datasets)],
         ),
@@ -259,8 +259,8 @@ def _guide(fit: Fit, datasets: list[Dataset], notes: list[str], files: Mapping[s
             "Programs",
             [
                 f"Model {fit.model.name}, method {fit.method}, seed {fit.bound.plan.seed}. {verdict}.",
-                "programs/commands.txt has the commands in their order; the .txt files are the plan, the model "
-                "and the lock as they were.",
+                "programs/commands.txt has the commands in their order; the .txt files are the plan, the "
+                "model and the lock as they were.",
             ],
         ),
         Section(
