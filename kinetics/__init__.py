@@ -118,6 +118,7 @@ __all__ = [
     "formats",
     "plot",
     "pages",
+    "submission",
     "explore",
     "batch",
 ]

@@ -21,6 +21,7 @@ from . import (
     regimen as regimen,
     solve as solve,
     study as study,
+    submission as submission,
 )
 from .checks import (
     Check as Check,

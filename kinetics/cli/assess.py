@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,22 +23,53 @@ from kinetics.cli.options import Json, PlanName, RunFolder, TableOut, Trust
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
-from kinetics.inference import load_fit, use_compile_cache
+from kinetics.inference import Fit, load_fit, use_compile_cache
 from kinetics.pages import report as write_report
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
 from kinetics.spreadsheets import csv_text
 from kinetics.streams import LARGEST_SEED
+from kinetics.submission import analysis_report, read_calibration
 
 __all__ = ["compare", "report", "sbc", "subgroups"]
 
 
-def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
+def report(
+    run: RunFolder,
+    m15: Annotated[
+        Path | None, typer.Option(help="Report against this locked map.toml: HTML, DOCX and PDF.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="--m15: another run that was made; repeat it for each.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="--m15: summary.json of `kinetics sbc`, where the plan asks for it.")
+    ] = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
     """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
 
-    Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
+    With --m15 it writes runs/NAME/analysis_report.html, .docx and .pdf instead: every planned criterion with
+    its outcome, and every deviation from the plan that `kinetics map lock` locked.
+    Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`, or with a plan `--m15 map.toml`
     """
+    if m15 is None and (also or calibration is not None):
+        raise InputError(
+            Problem("--also and --calibration are of a report against a plan", "add --m15 MAP.toml")
+        )
     fit = load_fit(run, trust=trust)
+    if m15 is not None:
+        use_compile_cache()
+        _report_against_plan(
+            fit,
+            m15,
+            run,
+            [load_fit(other, trust=trust) for other in also or []],
+            None if calibration is None else read_calibration(calibration),
+            as_json,
+        )
+        return
     path = write_report(
         fit,
         run_check(fit),
@@ -47,6 +78,25 @@ def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
         to=run / "report.html",
     )
     print_result({"report": str(path)}, f"written: {path}", as_json)
+
+
+def _report_against_plan(
+    fit: Fit, plan: Path, run: Path, others: list[Fit], calibration: dict[str, Any] | None, as_json: bool
+) -> None:
+    """Write the report against a locked plan into the run's folder, and say what it came to."""
+    written = analysis_report(fit, plan, to=run, others=others, calibration=calibration)
+    result = {
+        "reports": [str(path) for path in written.files],
+        "notes": list(written.notes),
+        "criteria": [outcome._asdict() for outcome in written.outcomes],
+        "deviations": [deviation._asdict() for deviation in written.deviations],
+    }
+    lines = [f"{o.outcome:<9} {o.criterion}: {o.value} (wanted {o.wanted})" for o in written.outcomes]
+    lines += [f"deviation {d.subject}: {d.planned} -> {d.done}" for d in written.deviations]
+    if not written.deviations:
+        lines.append("no deviation from the locked plan")
+    lines += [*written.notes, *(f"written: {path}" for path in written.files)]
+    print_result(result, "\n".join(lines), as_json)
 
 
 def compare(

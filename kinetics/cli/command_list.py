@@ -107,6 +107,18 @@ COMMANDS: dict[str, Entry] = {
         "What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a "
         "sentence each.",
     ),
+    "map": Entry(
+        "submission",
+        "analysis_plan",
+        FITS,
+        "A model analysis plan: question, risk, criteria, decision rules; locked before the data are read.",
+    ),
+    "submit": Entry(
+        "submission",
+        "submit",
+        FITS,
+        "The m5 tree of a run: transport files, define, programs, listings, report, manifest; or verify one.",
+    ),
     "sbc": Entry(
         "assess",
         "sbc",

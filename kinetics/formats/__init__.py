@@ -11,6 +11,7 @@ timeline: doses and records in one order of time, each with its reference dose.
 nonmem_data: the NM-TRAN-ready data file and its TOML.
 nonmem_run: a run's .ext and .phi tables.
 monolix_run: a run as a Monolix-like result folder.
+r_check: CSVs and check.R, with which R recomputes NCA, survival and response rates.
 run_tables: population values, random effects and predictions of a run, for the last two.
 study_folder: `write_study`: a study as a folder of CSV or Parquet tables, or as a workbook.
 files: a folder of files, written whole or not at all.

@@ -1,7 +1,12 @@
+from .concentrations import adam_toml as adam_toml, adpc as adpc, adppk as adppk
+from .dataset import Dataset as Dataset
+from .define import define_table as define_table, define_xml as define_xml
 from .exporting import (
     FORMATS as FORMATS,
     Exported as Exported,
     export as export,
     unknown_formats as unknown_formats,
 )
+from .outcomes import adrs as adrs, adtte as adtte
+from .parameters import adpp as adpp, adpp_of_run as adpp_of_run
 from .study_folder import write_study as write_study

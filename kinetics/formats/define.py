@@ -53,11 +53,11 @@ def define_table(datasets: Sequence[Dataset]) -> DataFrame:
     )
 
 
-def define_xml(study: Study, datasets: Sequence[Dataset]) -> str:
+def define_xml(study: Study, datasets: Sequence[Dataset], *, suffix: str = "") -> str:
     """The description as XML.
 
     An ItemGroupDef for each dataset, an ItemDef with its origin for each variable, and a CodeList for each
-    coded variable.
+    coded variable. With the `suffix` of the datasets' files (".xpt") each ItemGroupDef names its file.
     """
     kind = "SYNTHETIC data" if study.synthetic else "measured data"
     odm = Element(
@@ -72,15 +72,15 @@ def define_xml(study: Study, datasets: Sequence[Dataset]) -> str:
     version = {"OID": f"MDV.{study.name}", "Name": f"{study.name}, ADaM-shaped: no conformance is claimed"}
     metadata = SubElement(root, "MetaDataVersion", version | {"def:DefineVersion": "2.1.0"})
     for dataset in datasets:
-        _add_group(metadata, dataset)
+        _add_group(metadata, dataset, suffix)
     for element in (*_items(datasets), *_codelists(datasets)):
         metadata.append(element)
     indent(odm)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(odm, encoding="unicode") + "\n"
 
 
-def _add_group(parent: Element, dataset: Dataset) -> None:
-    """Add the ItemGroupDef of a dataset: its label, structure and variables in order."""
+def _add_group(parent: Element, dataset: Dataset, suffix: str) -> None:
+    """Add the ItemGroupDef of a dataset: its label, structure, variables in order, and its file."""
     facts = {
         "OID": f"IG.{dataset.name}",
         "Name": dataset.name,
@@ -89,6 +89,9 @@ def _add_group(parent: Element, dataset: Dataset) -> None:
         "Purpose": "Analysis",
         "def:Structure": dataset.structure,
     }
+    file = f"{dataset.name.lower()}{suffix}"
+    if suffix:
+        facts["def:ArchiveLocationID"] = f"LF.{dataset.name}"
     group = SubElement(parent, "ItemGroupDef", facts)
     _describe(group, ". ".join((dataset.label, *dataset.notes)))
     for place, name in enumerate(dataset.variables, start=1):
@@ -96,6 +99,9 @@ def _add_group(parent: Element, dataset: Dataset) -> None:
         SubElement(
             group, "ItemRef", ItemOID=f"IT.{dataset.name}.{name}", OrderNumber=str(place), Mandatory=required
         )
+    if suffix:
+        leaf = SubElement(group, "def:leaf", {"ID": f"LF.{dataset.name}", "xlink:href": file})
+        SubElement(leaf, "def:title").text = file
 
 
 def _items(datasets: Sequence[Dataset]) -> Iterator[Element]:

@@ -24,6 +24,7 @@ from kinetics.formats.nonmem_data import nonmem_csv, nonmem_notes, nonmem_toml
 from kinetics.formats.nonmem_run import nonmem_run_files
 from kinetics.formats.outcomes import adrs, adtte
 from kinetics.formats.parameters import adpp, adpp_of_run, pknca
+from kinetics.formats.r_check import NOT_RUN, r_check_files
 from kinetics.formats.study_folder import study_files, workbook_bytes
 from kinetics.protocol import Protocol
 from kinetics.spreadsheets import csv_text, shown_csv_text
@@ -211,6 +212,14 @@ def _pknca(source: _Source) -> _FormatFiles:
     return _FormatFiles({"pknca.csv": csv_text(table, "pknca.csv", missing="NA")})
 
 
+def _r_check(source: _Source) -> _FormatFiles:
+    files = r_check_files(source.study, source.rules, source.protocol, source.assessed_every_days)
+    notes = [NOT_RUN]
+    if source.protocol is None:
+        notes.append("no survival: it needs a protocol (--protocol)")
+    return _FormatFiles({f"r-check/{name}": text for name, text in files.items()}, notes=tuple(notes))
+
+
 def _excel(source: _Source) -> _FormatFiles:
     name = f"{source.study.name}.xlsx"
     return _FormatFiles({name: workbook_bytes(source.study, name)})
@@ -236,6 +245,7 @@ FORMATS: dict[str, tuple[str, Callable[[_Source], _FormatFiles]]] = {
     "monolix": ("Monolix-like result folder of a run", _monolix),
     "nonmem": ("NM-TRAN-ready data; of a run also .ext, .phi and the parameter table", _nonmem),
     "pknca": ("PKNCA's long table of the NCA", _pknca),
+    "r-check": ("CSVs and a script of R that recomputes NCA, survival and response rates", _r_check),
     "csv": ("the study as a folder of CSV", _tables("csv")),
     "excel": ("the study as a workbook; needs openpyxl", _excel),
     "parquet": ("the study as a folder of Parquet; needs pyarrow", _tables("parquet")),

@@ -46,6 +46,7 @@ from .responses import (
     best_responses as best_responses,
     cell_products as cell_products,
     first_infusions as first_infusions,
+    response_rates as response_rates,
 )
 from .signs import (
     astct_events as astct_events,

@@ -1,4 +1,14 @@
 from .decision import recommendation_page as recommendation_page
-from .fit_report.document import report as report
+from .fit_report.document import (
+    cautions as cautions,
+    has_log_axis as has_log_axis,
+    report as report,
+)
 from .fit_report.organs import organ_figures as organ_figures
-from .page import Section as Section, Table as Table, write_page as write_page
+from .page import (
+    Section as Section,
+    Table as Table,
+    add_figure as add_figure,
+    page_text as page_text,
+    write_page as write_page,
+)

@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from kinetics.files import write_atomic
 from kinetics.plot import FIGURE_CONFIG, number_text
 
-__all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
+__all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "page_text", "write_page"]
 
 
 @dataclass
@@ -85,10 +85,20 @@ def add_figure(section: Section, figure: Figure) -> None:
 def write_page(template: str, to: str | Path, **content: Any) -> Path:
     """Render a template that extends `page.html` to the file `to`, whole or not at all; return its path.
 
-    `content` holds `synthetic`, `cautions` and `sections`, and the values that the blocks of the template
-    name.
+    `content` is as of `page_text`.
     """
+    return write_atomic(Path(to), page_text(template, **content))
+
+
+def page_text(template: str, **content: Any) -> str:
+    """A template that extends `page.html`, rendered as the text of one HTML file.
+
+    `content` holds `synthetic`, `cautions` and `sections`, and the values that the blocks of the template
+    name. The source of plotly.js is in it only where a section has a figure.
+    """
+    plotly = ""
+    if any(section.figures for section in content["sections"]):
+        plotly = get_plotlyjs()
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
-    text = environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **content)
-    return write_atomic(Path(to), text)
+    return environment.get_template(template).render(plotly=Markup(plotly), **content)

@@ -10,6 +10,7 @@ What figures share:
 A study and a fit:
     persistence: every subject's records over time
     individual_fits: a panel for each subject with its records and fitted curve
+    individual_predictions: a panel for each subject with its records, IPRED and PRED
     population: a typical patient and new patients for each dosing regimen
     predicted_patients: a panel for each new patient with its predicted bands and records
     prediction_calibration: coverage of the bands of new patients
@@ -58,6 +59,7 @@ __all__ = [
     "plot_forest",
     "plot_gof",
     "plot_individual_fits",
+    "plot_individual_predictions",
     "plot_kaplan_meier",
     "plot_organ_stack",
     "plot_pareto_k",

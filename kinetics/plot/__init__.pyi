@@ -9,6 +9,8 @@ from .dose_exposure import (
 from .expansion import plot_expansion as plot_expansion
 from .export import (
     FIGURE_CONFIG as FIGURE_CONFIG,
+    can_draw as can_draw,
+    printed_page as printed_page,
     refuse_figures as refuse_figures,
     save_figure as save_figure,
     save_figures as save_figures,
@@ -33,6 +35,7 @@ from .frame import (
 from .gof import plot_gof as plot_gof
 from .grouping import group_subjects as group_subjects, groupings as groupings
 from .individual_fits import plot_individual_fits as plot_individual_fits
+from .individual_predictions import plot_individual_predictions as plot_individual_predictions
 from .kaplan_meier import plot_kaplan_meier as plot_kaplan_meier
 from .loo import plot_pareto_k as plot_pareto_k
 from .organ_stack import plot_organ_stack as plot_organ_stack

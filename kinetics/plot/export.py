@@ -25,7 +25,15 @@ from plotly.io import to_html, to_json
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
 
-__all__ = ["FIGURE_CONFIG", "FORMATS", "refuse_figures", "save_figure", "save_figures"]
+__all__ = [
+    "FIGURE_CONFIG",
+    "FORMATS",
+    "can_draw",
+    "printed_page",
+    "refuse_figures",
+    "save_figure",
+    "save_figures",
+]
 
 FORMATS = ("html", "svg", "pdf", "png")
 FIGURE_CONFIG: dict[str, Any] = {
@@ -157,6 +165,37 @@ def _image(figure: Mapping[str, Any], kind: str) -> str:
         reason = unescape(failure[1]) if failure else "it showed nothing"
         raise InputError(Problem(f"{_browser()} drew no figure: {reason}", "name a .html instead"))
     return unescape(image[1])
+
+
+def can_draw() -> bool:
+    """Whether a browser on this machine draws figures and prints pages.
+
+    >>> from kinetics.plot.export import can_draw
+    >>> can_draw() in (True, False)
+    True
+    """
+    return _browser() is not None
+
+
+def printed_page(html: str) -> bytes | None:
+    """A page of HTML printed as PDF by the browser, figures drawn; None where no browser is on this machine.
+
+    InputError where the browser prints nothing.
+
+    >>> from kinetics.plot.export import printed_page
+    >>> page = printed_page("<!doctype html><title>A page</title><p>One line.")
+    >>> page is None or page.startswith(b"%PDF")
+    True
+    """
+    if _browser() is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="kinetics-") as folder:
+        file = Path(folder) / "page.pdf"
+        flags = ["--virtual-time-budget=30000", "--no-pdf-header-footer", f"--print-to-pdf={file}"]
+        _run_browser(html, flags)
+        if not file.is_file():
+            raise InputError(Problem(f"{_browser()} printed no PDF", "name another in KINETICS_BROWSER"))
+        return file.read_bytes()
 
 
 def _pdf(svg: str, layout: Mapping[str, Any]) -> bytes:

@@ -17,7 +17,7 @@ from kinetics.exposures.organs import (
     site_curves,
     site_shares,
 )
-from kinetics.pages.fit_report.document import _cautions
+from kinetics.pages.fit_report.document import cautions
 from kinetics.pages.fit_report.organs import biodistribution_section
 from kinetics.plan.plan import plan_of, read_plan
 from kinetics.plot.biodistribution import plot_biodistribution
@@ -239,7 +239,7 @@ def test_the_report_has_the_figure_and_the_table_and_says_what_is_held() -> None
     retained = rows["Share of the first dose in liver and tumour after an hour"]
     assert retained["car_nk"]["text"].startswith("0.7")  # by hepatic artery
     assert retained["car_t"]["text"].startswith("0.1")  # iv
-    held = [line for line in _cautions(fit, kn.parameter_table(fit)) if line.startswith("Held at the model")]
+    held = [line for line in cautions(fit, kn.parameter_table(fit)) if line.startswith("Held at the model")]
     assert len(held) == 1
     assert "design guesses" in held[0]
 

@@ -41,6 +41,7 @@ LAYERS = (
     "formats",
     "plot",
     "pages",
+    "submission",
     "explore",
     "batch",
     "cli",

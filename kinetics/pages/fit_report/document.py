@@ -39,7 +39,7 @@ from kinetics.plot import (
 )
 from kinetics.prediction import individual_curves
 
-__all__ = ["report"]
+__all__ = ["cautions", "has_log_axis", "report"]
 
 PANELS = 24  # subjects in one grid of fits
 MOST_PANELS = 96  # subjects in all grids
@@ -96,7 +96,7 @@ def report(
         _individual_section(fit, draws),
         _population_section(fit, draws, seed),
         _vpc_section(fit, replicates, seed),
-        assessment_section(fit, replicates=replicates, seed=seed, log=partial(_has_log_axis, fit)),
+        assessment_section(fit, replicates=replicates, seed=seed, log=partial(has_log_axis, fit)),
         _parameter_section(fit, parameters),
     ]
     if "estimates" in fit.posterior:
@@ -118,12 +118,12 @@ def report(
         fit=fit,
         study=fit.study,
         check=check,
-        cautions=list(_cautions(fit, parameters)),
+        cautions=list(cautions(fit, parameters)),
         sections=sections,
     )
 
 
-def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
+def cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
     """What to keep in mind even where every check passes."""
     if fit.caution:
         yield f"These are not draws of NUTS. {fit.caution[0].upper()}{fit.caution[1:]}."
@@ -185,7 +185,7 @@ def _data_section(fit: Fit) -> Section:
         table.rows.append(row)
     section.tables.append(table)
     for assay in fit.bound.assays:
-        add_figure(section, plot_persistence(study, assay.analyte, log=_has_log_axis(fit, assay)))
+        add_figure(section, plot_persistence(study, assay.analyte, log=has_log_axis(fit, assay)))
     return section
 
 
@@ -199,7 +199,7 @@ def _individual_section(fit: Fit, draws: int) -> Section:
         words.append(f"{omitted} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
     section = Section("fits", "The fit of each subject", words)
     for assay in fit.bound.assays:
-        log = _has_log_axis(fit, assay)
+        log = has_log_axis(fit, assay)
         for start in range(0, len(subjects), PANELS):
             grid = subjects[start : start + PANELS]
             figure = plot_individual_fits(fit, assay.analyte, curves=curves, subjects=grid, log=log)
@@ -211,7 +211,7 @@ def _population_section(fit: Fit, draws: int, seed: int) -> Section:
     section = Section("population", "A typical patient and new patients")
     curves = population_curves(fit, draws=draws, seed=seed)
     for assay in fit.bound.assays:
-        log = _has_log_axis(fit, assay)
+        log = has_log_axis(fit, assay)
         add_figure(section, plot_population(fit, assay.analyte, curves=curves, log=log))
     return section
 
@@ -220,7 +220,7 @@ def _vpc_section(fit: Fit, replicates: int, seed: int) -> Section:
     section = Section("vpc", "Visual predictive check")
     for assay in fit.bound.assays:
         checked = vpc(fit, assay.analyte, n=replicates, seed=seed)
-        add_figure(section, plot_vpc(fit, checked, log=_has_log_axis(fit, assay)))
+        add_figure(section, plot_vpc(fit, checked, log=has_log_axis(fit, assay)))
     return section
 
 
@@ -422,7 +422,7 @@ def _provenance_section(fit: Fit) -> Section:
     return section
 
 
-def _has_log_axis(fit: Fit, assay: BoundAssay) -> bool:
+def has_log_axis(fit: Fit, assay: BoundAssay) -> bool:
     """Whether an analyte has a log axis: always for cells, otherwise where its error is on the log scale."""
     return fit.model.dose_unit == "cells" or assay.likelihood not in _LINEAR
 
