@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
+from kinetics.arrays import unstacked
 from kinetics.solve.explicit import Driven, Field, State, guard
 from kinetics.solve.sparse import (
     Factors,
@@ -55,7 +57,11 @@ _C = (
     (8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054),
 )
 _STAGES = 6
+_LOWER_A = np.array([(*row, *(0.0,) * (_STAGES - len(row))) for row in _A])  # (stage, stage)
+_LOWER_C = np.array([(*row, *(0.0,) * (_STAGES - len(row))) for row in _C])
 ORDER = 4.0
+
+Stages = Float[Array, "stage state lane"]
 
 
 class Rodas4:
@@ -94,35 +100,38 @@ class Rodas4:
 
     def _stages(
         self, field: Driven, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
-    ) -> tuple[list[State], list[State], Any, Any]:
-        """The points and increments u of the six stages, the factorised matrix, and df/dt."""
+    ) -> tuple[Stages, Stages, Any]:
+        """The points and increments u of the six stages, and the factorised matrix.
+
+        The stages are a loop, so that a program holds the field and the linear solve once, not six times.
+        """
         entries, by_time = guard(there, lambda t, y, p: self.slopes(t, y, field.parameters(p)), t, y, p)
         lu = guard(there, self._factored, h, entries)
-        points = []
-        us = []
-        for i in range(_STAGES):
-            point = y if i == 0 else guard(there, lambda y, us, i=i: _shifted(y, us, _A[i]), y, us)
-            slope = guard(there, field, t + _ALPHA[i] * h, point, p)
+        start = jnp.stack(y)
+        of_time = None if by_time is None else jnp.stack(by_time)
 
-            def stage(h: Array, slope: State, us: Any, by_time: Any, i: int = i) -> State:
-                b = [
-                    h * k + sum(c * u[s] for c, u in zip(_C[i], us, strict=True)) for s, k in enumerate(slope)
-                ]
-                if by_time is not None and _D[i]:
-                    b = [x + _D[i] * h**2 * d for x, d in zip(b, by_time, strict=True)]
-                return tuple(b)
+        def system(h: Array, slope: State, us: Stages, of_time: Array | None, c: Array, d: Array) -> Array:
+            b = h * jnp.stack(slope) + _weighted(c, us)
+            return b if of_time is None else b + d * h**2 * of_time
 
-            b = guard(there, stage, h, slope, us, by_time)
-            us.append(tuple(guard(there, lambda lu, b: solve_factored(lu, self.factors, b), lu, list(b))))
-            points.append(point)
-        return points, us, lu, by_time
+        def stage(us: Stages, row: _Row) -> tuple[Stages, Array]:
+            point = guard(there, lambda y, us, a: y + _weighted(a, us), start, us, row.a)
+            slope = guard(there, field, t + row.alpha * h, tuple(unstacked(point)), p)
+            b = guard(there, system, h, slope, us, of_time, row.c, row.d)
+            u = guard(there, lambda lu, b: solve_factored(lu, self.factors, b), lu, tuple(unstacked(b)))
+            return us.at[row.i].set(jnp.stack(u)), point
+
+        rows = _rows(_LOWER_A, _LOWER_C, h)
+        us, points = jax.lax.scan(stage, jnp.zeros((_STAGES, *start.shape), start.dtype), rows)
+        return points, us, lu
 
     def step(
         self, field: Driven, there: Bool[Array, ""], t: Array, h: Array, y: State, p: Any
     ) -> tuple[State, State]:
         """The state after a step of length `h` (0: no step), and the estimated error of each state."""
-        _, us, _, _ = self._stages(field, there, t=t, h=h, y=y, p=p)
-        return _shifted(y, us, _M), us[-1]
+        _, us, _ = self._stages(field, there, t=t, h=h, y=y, p=p)
+        new = guard(there, lambda y, us: jnp.stack(y) + _weighted(jnp.array(_M, h.dtype), us), y, us)
+        return tuple(unstacked(new)), tuple(unstacked(us[-1]))
 
     def reverse_step(
         self,
@@ -144,56 +153,94 @@ class Rodas4:
             _, vjp = jax.vjp(lambda t, h, y, p: self.step(field, there, t=t, h=h, y=y, p=p)[0], t, h, y, p)
             of_t, of_h, of_y, of_p = vjp(cotangent)
             return of_y, of_p, of_t, of_h
-        points, us, lu, _ = self._stages(field, there, t=t, h=h, y=y, p=p)
-        of_y = cotangent
-        of_p = jax.tree.map(jnp.zeros_like, p)
-        point_bars: list[State] = [()] * _STAGES
-        vs: list[State] = [()] * _STAGES  # the cotangents of the right-hand sides of the linear systems
+        points, us, lu = self._stages(field, there, t=t, h=h, y=y, p=p)
 
         def pull(t: Array, point: State, p: Any, v: State, h: Array) -> tuple[State, Any]:
             """The cotangents of one call of the field."""
             return jax.vjp(lambda point, p: field(t, point, p), point, p)[1](tuple(h * x for x in v))
 
+        def bar(cotangent: Array, point_bars: Stages, vs: Stages, row: _Row) -> Array:
+            return row.m * cotangent + _weighted(row.a, point_bars) + _weighted(row.c, vs)
+
         # The stages from last to first: u_i is read by the result, by later points and by later systems.
-        for i in reversed(range(_STAGES)):
-
-            def bar(cotangent: State, point_bars: list[State], vs: list[State], i: int = i) -> State:
-                return tuple(
-                    _M[i] * c
-                    + sum(_A[j][i] * point_bars[j][s] + _C[j][i] * vs[j][s] for j in range(i + 1, _STAGES))
-                    for s, c in enumerate(cotangent)
-                )
-
-            b = guard(there, bar, cotangent, point_bars, vs)
-            vs[i] = tuple(
-                guard(there, lambda lu, b: solve_factored(lu, self.factors, b, transposed=True), lu, list(b))
+        # `vs` are the cotangents of the right-hand sides of the linear systems.
+        def back(carry: _Bars, stage: tuple[_Row, Array]) -> tuple[_Bars, None]:
+            row, point = stage
+            b = guard(there, bar, result, carry.points, carry.vs, row)
+            v = guard(
+                there,
+                lambda lu, b: solve_factored(lu, self.factors, b, transposed=True),
+                lu,
+                tuple(unstacked(b)),
             )
-            point_bars[i], p_bar = guard(there, pull, t + _ALPHA[i] * h, points[i], p, vs[i], h)
-            of_y = tuple(a + b for a, b in zip(of_y, point_bars[i], strict=True))
-            of_p = jax.tree.map(jnp.add, of_p, p_bar)
+            y_bar, p_bar = guard(there, pull, t + row.alpha * h, tuple(unstacked(point)), p, tuple(v), h)
+            point_bar = jnp.stack(y_bar)
+            return _Bars(
+                y=carry.y + point_bar,
+                p=jax.tree.map(jnp.add, carry.p, p_bar),
+                points=carry.points.at[row.i].set(point_bar),
+                vs=carry.vs.at[row.i].set(jnp.stack(v)),
+            ), None
+
+        result = jnp.stack(cotangent)
+        nothing = jnp.zeros_like(us)
+        begin = _Bars(y=result, p=jax.tree.map(jnp.zeros_like, p), points=nothing, vs=nothing)
+        rows = _rows(np.transpose(_LOWER_A), np.transpose(_LOWER_C), h)
+        end, _ = jax.lax.scan(back, begin, (rows, points), reverse=True)
         # J and df/dt depend on the state and the parameters too.
-        y_bar, p_bar = guard(there, lambda *args: self._through_slopes(field, *args), t, h, y, p, us, vs)
+        of_jacobian = guard(there, lambda h, us, vs: h * _outer(vs, us), h, us, end.vs)
+        of_time = guard(there, lambda h, vs: h**2 * _weighted(jnp.array(_D, h.dtype), vs), h, end.vs)
+        y_bar, p_bar = guard(
+            there, lambda *args: self._through_slopes(field, *args), t, y, p, of_jacobian, of_time
+        )
         return (
-            tuple(a + b for a, b in zip(of_y, y_bar, strict=True)),
-            jax.tree.map(jnp.add, of_p, p_bar),
+            tuple(a + b for a, b in zip(tuple(unstacked(end.y)), y_bar, strict=True)),
+            jax.tree.map(jnp.add, end.p, p_bar),
             jnp.zeros_like(t),
             jnp.zeros_like(h),
         )
 
     def _through_slopes(
-        self, field: Driven, t: Array, h: Array, y: State, p: Any, us: list[State], vs: list[State]
+        self, field: Driven, t: Array, y: State, p: Any, of_jacobian: Array, of_time: Array
     ) -> tuple[State, Any]:
-        """The cotangents of states and parameters through J and df/dt."""
-        of_entries = [h * sum(v[i] * u[j] for u, v in zip(us, vs, strict=True)) for i, j in self.cells]
-        of_time = None
-        if self.timed:
-            of_time = tuple(
-                h**2 * sum(d * v[s] for d, v in zip(_D, vs, strict=True)) for s in range(self.size)
-            )
+        """The cotangents of states and parameters, from those of the Jacobian and of df/dt."""
+        of_entries = [of_jacobian[i, j] for i, j in self.cells]
         _, vjp = jax.vjp(lambda y, p: self.slopes(t, y, field.parameters(p)), y, p)
-        return vjp((of_entries, of_time))
+        return vjp((of_entries, tuple(unstacked(of_time)) if self.timed else None))
 
 
-def _shifted(y: State, us: Sequence[State], weights: Sequence[float]) -> State:
-    """y plus the weighted sum of the increments."""
-    return tuple(y_s + sum(w * u[s] for w, u in zip(weights, us, strict=True)) for s, y_s in enumerate(y))
+class _Row(NamedTuple):
+    """The coefficients of stage i: its row (in reverse, its column) of a and c, and its alpha, d and m."""
+
+    i: Array
+    a: Float[Array, " stage"]
+    c: Float[Array, " stage"]
+    alpha: Array
+    d: Array
+    m: Array
+
+
+class _Bars(NamedTuple):
+    """The state of the reverse loop over stages: cotangents of y and p, and those of the stages done."""
+
+    y: Float[Array, "state lane"]
+    p: Any
+    points: Stages
+    vs: Stages
+
+
+def _rows(a: np.ndarray, c: np.ndarray, like: Array) -> _Row:
+    """The coefficients of all stages, in the precision of `like`."""
+    i = np.arange(_STAGES)
+    return _Row(i, *(np.asarray(x, like.dtype) for x in (a, c, _ALPHA, _D, _M)))
+
+
+def _weighted(weights: Float[Array, " stage"], us: Stages) -> Float[Array, "state lane"]:
+    """The weighted sum over stages."""
+    return sum((weights[i] * us[i] for i in range(1, _STAGES)), start=weights[0] * us[0])
+
+
+def _outer(vs: Stages, us: Stages) -> Float[Array, "state state lane"]:
+    """The products of every state of v and every state of u, summed over stages."""
+    products = (vs[i, :, None] * us[i, None, :] for i in range(_STAGES))
+    return sum(products, start=jnp.zeros((), us.dtype))
