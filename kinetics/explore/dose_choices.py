@@ -12,7 +12,8 @@ from kinetics.study import Study
 
 __all__ = ["dose_choices", "dose_text", "study_levels"]
 
-_LOWEST, _HIGHEST = 1e5, 1e9  # cells/kg of one infusion
+_LOWEST = 1e5  # cells/kg of one infusion
+_HIGHEST = 1e9
 _ROUND = (1.0, 2.0, 3.0, 5.0)  # times each power of ten
 _NEAR = 1.15  # a round number is left out within this ratio of a level of the study
 _SAME = 0.005  # relative difference below which two doses per kg are the same level

@@ -4,6 +4,7 @@ errors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from threading import Thread
 
@@ -111,6 +112,38 @@ def test_a_slider_redraws_liver_tumour_and_blood_without_compiling_again(visit):
     regimen = read_regimen(visit.saved("#what_if_regimen"))
     assert {dose.cycle for dose in regimen.given if dose.product == "car_t"} == {1, 2}
     assert what_if().program.traces == 1
+
+
+def test_a_slider_of_doses_shows_the_dose_and_no_table_is_cut_at_1000_pixels(visit):
+    page = visit.page
+    shown = page.inner_text(".shiny-input-container:has(#amount_car_t) .irs-single")
+    assert re.match(r"\d(\.\d)? × 10[⁰¹²³⁴⁵⁶⁷⁸⁹]+", shown)
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.wait_for_timeout(300)
+    table = page.locator("#what_if_table .kinetics-wide")
+    assert table.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert page.locator("html").evaluate("e => e.scrollWidth <= e.clientWidth")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_scenarios_stand_side_by_side_with_their_chance_of_passing_a_threshold(visit):
+    page = visit.page
+    page.get_by_role("tab", name="Scenarios").click()
+    visit.redrawn("scenario_figure", lambda: page.click("#scenario_keep"))
+    visit.redrawn("scenario_figure", lambda: page.fill("#scenario_threshold", "100"))
+    page.wait_for_selector("#scenario_rows td:nth-child(4)")
+    rows = page.locator("#scenario_rows tbody tr")
+    assert rows.count() == 1
+    assert re.search(r"A\s.* \d+ % of 200", " ".join(rows.first.inner_text().split()))
+    page.click("#scenario_keep")
+    page.wait_for_selector("#scenario_status:not(:empty)")
+    assert "called 'A' already; choose another name" in page.inner_text("#scenario_status")
+    page.select_option("#sweep_product", "car_t")
+    visit.redrawn("scenario_figure", lambda: page.click("#scenario_sweep"))
+    page.wait_for_selector("#scenario_rows tbody tr:nth-child(3) td:nth-child(4)")
+    table = pd.read_csv(visit.saved("#scenario_data"))
+    assert table["above"].is_monotonic_increasing
+    assert table["labels"].str.contains("PRIOR, NO FIT").all()
 
 
 def test_time_on_study_response_and_provenance_are_there(visit):

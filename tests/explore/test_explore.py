@@ -301,7 +301,11 @@ def test_predictions_say_what_they_rest_on_and_stand_side_by_side():
     other = plot_outputs(answered(), target, choice(), ["copies", "il6"])
     assert "PRIOR, NO FIT" in said(other)
     table = exposure_table(answered(), what_if().model, choice(), ["il6"])
-    assert table["what"].tolist()[:3] == ["CAR-NK, blood", "CAR-NK, liver", "CAR-NK, tumour"]
+    assert table["what"].tolist()[:3] == [
+        "CAR-NK, blood (cells)",
+        "CAR-NK, liver (cells)",
+        "CAR-NK, tumour (cells)",
+    ]
     assert (table["other / chosen"] != "").all()
     alone = what_if().answer(choice(), compare=False)
     columns = exposure_table(alone, what_if().model, choice(), ["il6"]).columns

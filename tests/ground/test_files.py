@@ -305,3 +305,31 @@ def test_what_stands_where_a_file_should_is_said(tmp_path: Path) -> None:
     }
     assert not_readable(tmp_path) == "a folder, not a file"
     assert not_readable(Path("/dev/zero")) == "a device, not a file"
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_folders_made_for_nothing_go_again_and_others_stay(tmp_path: Path, whole: Any) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ValueError, match="no"), whole(tmp_path / "there" / "new" / "deep" / "a"):
+        raise ValueError("no")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+def test_a_file_that_cannot_be_written_has_the_name_that_it_would_have(tmp_path: Path) -> None:
+    target = tmp_path / "study"
+    source = tmp_path / "source"
+    source.write_text("a")
+
+    def fault(code: int, *names: Path) -> OSError:
+        return OSError(code, os.strerror(code), str(names[0]), None, *(str(name) for name in names[1:]))
+
+    for inside, named in (((), target), (("data", "a.csv"), target / "data" / "a.csv")):
+        with pytest.raises(OSError, match="No space") as caught, whole_folder(target) as partial:
+            raise fault(errno.ENOSPC, partial.joinpath(*inside))
+        assert caught.value.filename == str(named)
+    with pytest.raises(OSError, match="No space") as caught, whole_folder(target) as partial:
+        raise fault(errno.ENOSPC, source, partial / "copy")  # as shutil.copyfile names both
+    assert (caught.value.filename, caught.value.filename2) == (str(target / "copy"), None)
+    with pytest.raises(OSError, match="No such file") as caught, whole_file(target):
+        raise fault(errno.ENOENT, tmp_path / "an input")
+    assert caught.value.filename == str(tmp_path / "an input")

@@ -22,6 +22,7 @@ BESIDE_THE_LAYERS = {
     "bench",
     "strangers",
     "fuzz",
+    "faults",
 }
 
 

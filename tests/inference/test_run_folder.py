@@ -163,7 +163,9 @@ def test_a_write_that_fails_leaves_nothing_of_itself_and_the_old_run_whole(
     with pytest.raises(type(error)):
         new.save(folder, force=force)
     assert file_contents(home) == before
-    assert [p.name for p in (home / "runs").iterdir()] == (["mine"] if force else [])
+    runs = home / "runs"
+    assert runs.exists() == force  # a folder that was made for nothing is gone too
+    assert [path.name for path in runs.glob("*")] == ["mine"] * force
 
 
 def test_a_failed_exchange_brings_the_old_run_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

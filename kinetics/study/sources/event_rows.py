@@ -217,9 +217,20 @@ def _doubled_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Pr
             yield Problem(what, "delete one of them", file=table.file, row=1, column=name)
 
 
+_OF_AN_EVENT_TABLE = ("ID", "DV", "AMT")  # a table without any of them is of another kind
+
+
 def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Problem]:
-    """Problems of required columns that are not there."""
+    """Problems of required columns that are not there; one for a table that is no event table at all."""
+    present = set(renamed.values())
+    if present.isdisjoint(_OF_AN_EVENT_TABLE):
+        what = f"no event table: none of its columns is {' or '.join(_OF_AN_EVENT_TABLE)}"
+        remedy = (
+            f"read a lab's own sheet, wide or long, with `kinetics import {table.file}`; or name the columns so"
+        )
+        yield Problem(what, remedy, file=table.file, row=1)
+        return
     for name in _REQUIRED:
-        if name not in renamed.values():
+        if name not in present:
             remedy = f"add the column {name!r}; {nearest(name, table.columns)}"
             yield Problem("a required column is missing", remedy, file=table.file, row=1, column=name)

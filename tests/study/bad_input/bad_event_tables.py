@@ -68,6 +68,7 @@ CASES = [
     TableCase("bad_mdv", (("1,1,5.0,.,.,0,0", "1,1,5.0,.,.,0,9"),), (FILE, "row 3", "column MDV", "neither 0 nor 1")),
     TableCase("negative_dv", (("1,1,5.0", "1,1,-5.0"),), (FILE, "row 3", "column DV = '-5.0'", "negative")),
     TableCase("clock", (("1,1,5.0", "1,12:30,5.0"),), (FILE, "row 3", "column TIME = '12:30'", "a clock time")),
+    TableCase("no_event_table", (("ID,", "P,"), ("DV", "R"), ("AMT", "Q")), (FILE, "row 1", "no event table: none of its columns is ID or DV or AMT", "kinetics import")),
     TableCase("no_dv_column", (("DV", "CONC"),), (FILE, "row 1", "column DV", "required column is missing", "add the column 'DV'")),
     TableCase("two_names_for_dv", (("SEX", "Y"),), (FILE, "row 1", "DV and Y are one column", "delete one")),
     TableCase("semicolons_and_thousands", ((GOOD, GOOD.replace(",", ";").replace("100", "1,000").replace("0.5", "500").replace("5.0", "5").replace("7.5", "7").replace("0.7", "7")),), (FILE, "row 2", "column AMT", "mark of thousands")),
