@@ -26,7 +26,7 @@ from kinetics.assay import LOG_FAMILIES, TINY, location_scale, simulate_residual
 from kinetics.errors import PlanError, Problem
 from kinetics.inference import Fit
 from kinetics.plan import KEPT_OUT, BoundAssay, Observe, bind_new_subjects
-from kinetics.prediction.conditional_draws import PatientDraws, conditional_draws, readings
+from kinetics.prediction.conditional_patients import PatientDraws, conditional_draws, readings
 from kinetics.prediction.curves import QUANTILES
 from kinetics.streams import stream
 from kinetics.study import Study, read_study
