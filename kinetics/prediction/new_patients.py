@@ -98,6 +98,13 @@ def held_out(fit: Fit) -> Study:
     """Return the study of the subjects that the fit's plan has kept out of the fit.
 
     PlanError where the plan has no `hold_out`.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> try:
+    ...     kn.prediction.held_out(fit)
+    ... except kn.errors.PlanError as error:
+    ...     print(str(error).split(";")[0])
+    the fit ogasawara_2021__synthetic_cart_12 keeps no subject out
     """
     if KEPT_OUT not in fit.study.notes:
         remedy = "name another study, or fit again with hold_out = { share = 0.33, seed = 1 } in the plan"
