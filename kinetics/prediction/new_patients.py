@@ -50,6 +50,14 @@ class Prediction:
     analyte's LLOQ).
     `used`: the records by which the patients were updated, as the study has them. `given` is the last study
     day [day] of these; None where the patients are of the population. `study` is that of the patients.
+
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> prediction = kn.prediction.predict(fit, "theophylline", given=0.1, draws=50)
+    >>> prediction.coverage()[["analyte", "records", "patients"]]
+           analyte  records  patients
+    0  theophylline       72        12
+    >>> len(prediction.bands), len(prediction.used)
+    (720, 60)
     """
 
     fit: Fit
