@@ -21,6 +21,7 @@ From a fit to numbers:
 `nca_tables`: what `nca` prints and writes
 `plot`: `plot`
 `simulate`: `simulate`
+`predict`: `predict`
 `design_sampling`: `design-sampling`
 `explore`: `explore`
 

@@ -263,7 +263,7 @@ class HoldOut(Spec):
 
     >>> from kinetics.plan.tables import HoldOut
     >>> HoldOut(share=0.33, seed=1).subjects(["S01", "S02", "S03", "S04", "S05", "S06"])
-    ['S01', 'S05']
+    ['S03', 'S05']
     """
 
     share: float = Field(gt=0, lt=1, description="share of the subjects that is kept out (0 to 1)")

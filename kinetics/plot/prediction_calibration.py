@@ -46,7 +46,7 @@ def plot_prediction_calibration(prediction: Prediction) -> Figure:
         figure.add_trace(
             Scatter(
                 x=100 * _NOMINAL,
-                y=100 * covered(records),
+                y=100 * _covered(records),
                 mode="lines",
                 line={"color": PALETTE[k % len(PALETTE)], "width": 2},
                 name=f"{label}, {len(records)} records of {records['subject'].nunique()} patients",
@@ -71,7 +71,7 @@ def plot_prediction_calibration(prediction: Prediction) -> Figure:
     )
 
 
-def covered(records: DataFrame) -> Float[np.ndarray, " band"]:
+def _covered(records: DataFrame) -> Float[np.ndarray, " band"]:
     """The share of `records` inside the central band of each nominal share of `_NOMINAL` (0 to 1)."""
     low = (0.5 - 0.5 * _NOMINAL)[:, None]
     high = (0.5 + 0.5 * _NOMINAL)[:, None]

@@ -4,7 +4,7 @@
 - `records`: predictions at the study's records: replicated studies, PRED and IPRED.
 - `patients`: parameters of new patients, from a fit, from a model's priors, or typical.
 - `simulated_curves`: `simulate`, a model and a regimen in, the curves of virtual patients out.
-- `conditional_draws`: parameters of new patients, updated by their own first samples.
+- `conditional_patients`: parameters of new patients, updated by their own first samples.
 - `new_patients`: `predict`, the measurements of new patients, and whether their records agree.
 - `times_of_text`: the days of `0:90:1`, as commands and batches write them.
 - `sampling_design`: what a sampling design can teach, and which samples teach most.

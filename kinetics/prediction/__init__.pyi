@@ -1,8 +1,3 @@
-from .conditional_draws import (
-    PatientDraws as PatientDraws,
-    conditional_draws as conditional_draws,
-    readings as readings,
-)
 from .curves import (
     QUANTILES as QUANTILES,
     individual_curves as individual_curves,

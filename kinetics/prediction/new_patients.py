@@ -26,7 +26,7 @@ from kinetics.assay import LOG_FAMILIES, TINY, location_scale, simulate_residual
 from kinetics.errors import PlanError, Problem
 from kinetics.inference import Fit
 from kinetics.plan import KEPT_OUT, BoundAssay, Observe, bind_new_subjects
-from kinetics.prediction.conditional_draws import PatientDraws, conditional_draws, readings
+from kinetics.prediction.conditional_patients import PatientDraws, conditional_draws, readings
 from kinetics.prediction.curves import QUANTILES
 from kinetics.streams import stream
 from kinetics.study import Study, read_study
@@ -50,6 +50,14 @@ class Prediction:
     analyte's LLOQ).
     `used`: the records by which the patients were updated, as the study has them. `given` is the last study
     day [day] of these; None where the patients are of the population. `study` is that of the patients.
+
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> prediction = kn.prediction.predict(fit, "theophylline", given=0.1, draws=50)
+    >>> prediction.coverage()[["analyte", "records", "patients"]]
+           analyte  records  patients
+    0  theophylline       72        12
+    >>> len(prediction.bands), len(prediction.used)
+    (720, 60)
     """
 
     fit: Fit
@@ -98,6 +106,13 @@ def held_out(fit: Fit) -> Study:
     """Return the study of the subjects that the fit's plan has kept out of the fit.
 
     PlanError where the plan has no `hold_out`.
+
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
+    >>> try:
+    ...     kn.prediction.held_out(fit)
+    ... except kn.errors.PlanError as error:
+    ...     print(str(error).split(";")[0])
+    the fit ogasawara_2021__synthetic_cart_12 keeps no subject out
     """
     if KEPT_OUT not in fit.study.notes:
         remedy = "name another study, or fit again with hold_out = { share = 0.33, seed = 1 } in the plan"

@@ -47,6 +47,8 @@ class Study:
     (['S01', 'S02'], ['weight_kg', 'age', 'sex'], True, 48)
     >>> {name: (analyte.unit, analyte.lloq) for name, analyte in study.analytes.items()}
     {'car_copies': ('copies/ug DNA', 50.0), 'car_cells': ('cells/uL', 0.5)}
+    >>> study.only(["S02", "S01"]).subject_ids
+    ['S01', 'S02']
     >>> study.observed("car_copies")[["subject", "time", "value", "censored"]].head(2)
       subject  time  value censored
     0     S01  -1.0  50.00     left

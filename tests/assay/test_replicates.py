@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +23,6 @@ PLAN = {
     "data": "theophylline",
     "observe": {"theophylline": {"likelihood": "combined"}},
 }
-SHARED = Path(os.environ.get("KINETICS_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-WARFARIN = SHARED / "warfarin" / "warfarin.csv"
 
 
 def with_replicates() -> tuple[Study, pd.DataFrame]:
@@ -78,10 +75,9 @@ def test_nca_refuses_two_values_of_a_time_by_name():
         kn.nca(study)
 
 
-@pytest.mark.skipif(not WARFARIN.exists(), reason=f"no {WARFARIN}: the data of warfarin are not here")
-def test_warfarin_is_read_with_its_four_pairs_of_subject_9():
+def test_warfarin_is_read_with_its_four_pairs_of_subject_9(shared_data: Path):
     study = read_study(
-        WARFARIN,
+        shared_data / "warfarin" / "warfarin.csv",
         time_unit="h",
         dose_unit="mg",
         route="oral",

@@ -15,7 +15,7 @@ from kinetics.inference.fitting import Fit
 from kinetics.plan.binding import bind
 from kinetics.plan.new_subjects import bind_new_subjects
 from kinetics.plan.plan import plan_of
-from kinetics.prediction.conditional_draws import conditional_draws, readings
+from kinetics.prediction.conditional_patients import conditional_draws, readings
 from kinetics.prediction.new_patients import Prediction, held_out, predict
 from kinetics.study.study import read_study
 from tests.support.fits import theophylline_fit, written_posterior

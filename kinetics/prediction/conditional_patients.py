@@ -82,7 +82,7 @@ def conditional_draws(
     if until is not None:
         used = records_until(bound, until)
         log_likelihood = _log_likelihood(bound, sites, used)
-        row, z, powers = _tempered(bound, log_likelihood, row, z, fit.draws, rng)
+        row, z, powers = _tempered(bound, log_likelihood, row, z, posterior_draws=fit.draws, rng=rng)
     chosen = {name: values[row] for name, values in sites.items()}
     return PatientDraws(bound, row, chosen, z, powers)
 
@@ -127,6 +127,7 @@ def _tempered(
     log_likelihood: LogLikelihood,
     row: Int[np.ndarray, "draw patient"],
     z: Normals,
+    *,
     posterior_draws: int,
     rng: np.random.Generator,
 ) -> tuple[Int[np.ndarray, "draw patient"], Normals, Int[np.ndarray, " patient"]]:
