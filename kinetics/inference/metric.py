@@ -1,11 +1,12 @@
 """The metric of NUTS, corrected during warm-up where the draws say that the coordinates are wrong.
 
 Chains run in coordinates in which Laplace's approximation is standard normal, with the identity as metric.
-That serves where the approximation is good. Where it is not, its widest direction sets the length of every
-trajectory. So at the end of a chunk of warm-up the covariance of the population coordinates is estimated from
-the draws of all chains together, shrunk towards the identity as far as so few draws ask for it (after Ledoit &
-Wolf, J Multivar Anal 2004;88:365), and taken as the metric where its condition number is large. The
-coordinates of the random effects keep theirs: each subject's are scaled by its own information.
+That serves where the approximation is good. Where it is not, a direction that is too narrow shortens every
+step, and one that is too wide is crossed slowly. So at the end of a chunk of warm-up the covariance of the
+population coordinates is estimated from the draws of all chains together. It is shrunk towards the identity
+as far as so few draws ask for it (after Ledoit & Wolf, J Multivar Anal 2004;88:365), and becomes the metric
+where its condition number is large. The coordinates of the random effects keep theirs: each subject's are
+scaled by its own information.
 
 The metric is a part of the sampler's state, so a checkpoint has it.
 """
