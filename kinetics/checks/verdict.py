@@ -248,7 +248,8 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
             threshold=f"< {ENOUGH}",
             ok=gain < ENOUGH,
             where=f"the search from {better[0]}" if better else "",
-            what_to_try=f"more starts ({_MORE_STARTS}); a likelihood with corners or several maxima wants nuts",
+            what_to_try=f"more starts ({_MORE_STARTS}); a likelihood with corners or several maxima wants "
+            "nuts",
         ),
         CheckRow(
             check="searches that converged",

@@ -1,11 +1,12 @@
 """The metric of NUTS, corrected during warm-up where the draws say that the coordinates are wrong.
 
 Chains run in coordinates in which Laplace's approximation is standard normal, with the identity as metric.
-That serves where the approximation is good. Where it is not, its widest direction sets the length of every
-trajectory. So at the end of a chunk of warm-up the covariance of the population coordinates is estimated from
-the draws of all chains together, shrunk towards the identity as far as so few draws ask for it (Ledoit &
-Wolf, J Multivar Anal 2004;88:365), and taken as the metric where its condition number is large. The
-coordinates of the random effects keep theirs: each subject's are scaled by its own information.
+That serves where the approximation is good. Where it is not, a direction that is too narrow shortens every
+step, and one that is too wide is crossed slowly. So at the end of a chunk of warm-up the covariance of the
+population coordinates is estimated from the draws of all chains together. It is shrunk towards the identity
+as far as so few draws ask for it (after Ledoit & Wolf, J Multivar Anal 2004;88:365), and becomes the metric
+where its condition number is large. The coordinates of the random effects keep theirs: each subject's are
+scaled by its own information.
 
 The metric is a part of the sampler's state, so a checkpoint has it.
 """
@@ -31,16 +32,23 @@ _SETTLED = 0.25  # share of a chunk that is left out, while its chains settle
 def shrunk_covariance(
     draws: Float[np.ndarray, "draw coordinate"],
 ) -> Float[np.ndarray, "coordinate coordinate"]:
-    """Return the covariance of standardised coordinates, shrunk towards the identity."""
+    """Return the covariance of coordinates, shrunk towards the identity.
+
+    The logs of the variances are shrunk towards 0, and the correlation matrix towards the identity, each as
+    far as its sampling error is a part of what was seen.
+    """
     away = draws - draws.mean(axis=0)
-    n = len(away)
-    covariance = away.T @ away / n
-    target = np.eye(covariance.shape[0])
-    distance = np.sum((covariance - target) ** 2)
-    # the mean squared error of the covariance: of x x' about it, over the number of effective draws
-    scatter = np.mean(np.sum(away**2, axis=1) ** 2) - np.sum(covariance**2)
-    weight = min(1.0, scatter / (n * _INDEPENDENT) / max(distance, 1e-300))
-    return weight * target + (1 - weight) * covariance
+    effective = _INDEPENDENT * len(away)
+    log_variance = np.log(np.mean(away**2, axis=0))
+    kept = max(0.0, 1.0 - (2.0 / effective) / max(float(np.mean(log_variance**2)), 1e-300))
+    sd = np.exp(0.5 * kept * log_variance)
+    standard = away / np.exp(0.5 * log_variance)
+    correlation = standard.T @ standard / len(away)
+    identity = np.eye(len(sd))
+    # the mean squared error of the matrix: of x x' about it, over the number of effective draws
+    error = (np.mean(np.sum(standard**2, axis=1) ** 2) - np.sum(correlation**2)) / effective
+    weight = min(1.0, error / max(float(np.sum((correlation - identity) ** 2)), 1e-300))
+    return np.outer(sd, sd) * (weight * identity + (1 - weight) * correlation)
 
 
 def corrected(

@@ -26,6 +26,10 @@ def test_few_draws_of_a_standard_normal_say_nothing_and_many_of_a_wide_one_are_b
     assert np.linalg.cond(few) < 1.6
     wide = rng.standard_normal((400, 3)) * [1.0, 1.0, 4.0]
     assert shrunk_covariance(wide)[2, 2] == pytest.approx(np.cov(wide.T)[2, 2], rel=0.15)
+    narrow = rng.standard_normal((80, 7)) * [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.1]
+    assert shrunk_covariance(narrow)[6, 6] == pytest.approx(0.01, rel=0.5)
+    tied = rng.standard_normal((300, 1)) @ np.ones((1, 2)) + 0.3 * rng.standard_normal((300, 2))
+    assert shrunk_covariance(tied)[0, 1] == pytest.approx(1.0, rel=0.2)
 
 
 def sampled(wide: float, saved: Saved | None = None) -> tuple[Draws, list[Saved]]:

@@ -111,7 +111,7 @@ def test_programs_are_compiled_for_the_coordinates_that_come(keys: dict[str, Any
 
 def test_where_no_maximum_is_found_chains_begin_at_the_prior_and_it_is_announced() -> None:
     class Flat:
-        def modes(self, *arguments: Any) -> Any:
+        def modes(self, *arguments: Any, **keys: Any) -> Any:
             raise np.linalg.LinAlgError
 
         def maximise(self, *arguments: Any, **keys: Any) -> Any:
