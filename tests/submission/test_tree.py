@@ -120,10 +120,10 @@ def test_records_that_the_fit_does_not_use_are_kept_and_marked(walk):
     assert set(frame["FITFL"]) == {"Y"}
     fit = prior_fit(read_plan("ogasawara_2021__synthetic_cart_12"))
     from kinetics.submission.datasets import datasets_of
-    from kinetics.submission.key_table import RULES
+    from kinetics.submission.key_table import NCA_RULE_SETS
 
     one = replace(fit, bound=replace(fit.bound, plan=_of_one_analyte(fit)))
-    records = datasets_of(one, None, RULES["car_t"]())[1].frame
+    records = datasets_of(one, None, NCA_RULE_SETS["car_t"]())[1].frame
     unused = records[records["FITFL"] == "N"]
     assert set(unused["FITREAS"]) == {"the plan does not observe this analyte"}
     assert len(records) == len(fit.study.observations) + len(fit.study.doses)
