@@ -49,7 +49,7 @@ analysis_plan = typer.Typer(
     rich_markup_mode="markdown",
     help="""A model analysis plan: question, risk, criteria, decision rules; locked before the data are read.
 
-    `kinetics map MAP.toml` is short for `kinetics map page MAP.toml`.
+    `kinetics map MAP.toml` is short for `kinetics map page MAP.toml`. Each takes --json.
     Example: `kinetics map lock map.toml`
     """,
 )
