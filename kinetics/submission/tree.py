@@ -40,7 +40,7 @@ from kinetics.submission.plan_document import table_of
 from kinetics.submission.plan_lock import lock_file, read_lock
 from kinetics.submission.transport_file import transport_bytes
 
-__all__ = ["Submission", "write_tree"]
+__all__ = ["Submission", "reading_of", "write_tree"]
 
 REPORT = "m5/53-clin-stud-rep/533-rep-human-pk-stud/5335-popul-pk-stud-rep"
 SOURCE = "m5/datasets/poppk/tabulations/legacy"
@@ -161,16 +161,14 @@ def _dataset_files(study: Study, datasets: list[Dataset]) -> dict[str, bytes]:
 def _programs(fit: Fit, run: Path, map_file: Path, datasets: list[Dataset]) -> dict[str, bytes]:
     """The plans, the model's source, the run's provenance and log, and the commands, as text files."""
     model = Path(fit.model.path)
-    reading = adam_toml(fit.study, adppk(fit.study))
     records = next(dataset for dataset in datasets if dataset.name == "ADPPK")
-    marks = [name for name in MARKS if name in records.frame]
     files = {
         f"{PROGRAMS}/fit_plan.txt": (run / "plan.toml").read_bytes(),
         f"{PROGRAMS}/model_{model.stem}.txt": model.read_bytes(),
         f"{PROGRAMS}/analysis_plan.txt": map_file.read_bytes(),
         f"{PROGRAMS}/analysis_plan_lock.txt": lock_file(map_file).read_bytes(),
         f"{PROGRAMS}/provenance.txt": (run / "provenance.json").read_bytes(),
-        READING: _dropping(reading, marks).encode(),
+        READING: reading_of(fit.study, records).encode(),
         f"{PROGRAMS}/commands.txt": _COMMANDS.format(fit=fit.name).encode(),
     }
     if (run / "log.txt").is_file() and (run / "log.txt").stat().st_size:
@@ -187,11 +185,12 @@ kinetics submit TREE --verify
 """
 
 
-def _dropping(reading: str, names: list[str]) -> str:
-    """The TOML that reads the ADPPK, with `names` among the variables that it leaves out."""
+def reading_of(study: Study, records: Dataset) -> str:
+    """The TOML with which `read_study` reads the ADPPK, without the variables that mark the fit's records."""
+    reading = adam_toml(study, adppk(study))
     marker = "drop = ["
     assert marker in reading
-    listed = "".join(f'\n    "{name}",' for name in names)
+    listed = "".join(f'\n    "{name}",' for name in MARKS if name in records.frame)
     return reading.replace(marker, f"{marker}{listed}", 1)
 
 
