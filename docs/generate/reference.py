@@ -34,6 +34,7 @@ In the tests all posteriors but that of `-laplace` are written down, not sampled
 # Arguments that mean the same in every function, so that no docstring need repeat them.
 ARGUMENTS = {
     "analyte": "the name of one that the study observed",
+    "map_file": "the path of a map.toml, a model analysis plan",
     "source": "a name of the library, or a path (a slash or a suffix makes it one)",
     "seed": "determines every random number: the same seed gives the same answer",
     "draws": "the most posterior draws to use; they are taken at even steps",

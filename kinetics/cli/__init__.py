@@ -15,6 +15,7 @@ From data to a fit:
 `models`: `models`, `check-model`
 `fit`: `fit`, `resume`, `check`
 `assess`: `report`, `compare`, `subgroups`, `sbc`
+`submission`: `map`, `map lock`, `submit`
 
 From a fit to numbers:
 `exposure`: `nca`, `exposure`, `tornado`

@@ -65,9 +65,9 @@ def report(
             fit,
             m15,
             run,
-            [load_fit(other, trust=trust) for other in also or []],
-            None if calibration is None else read_calibration(calibration),
-            as_json,
+            others=[load_fit(other, trust=trust) for other in also or []],
+            calibration=None if calibration is None else read_calibration(calibration),
+            as_json=as_json,
         )
         return
     path = write_report(
@@ -81,7 +81,13 @@ def report(
 
 
 def _report_against_plan(
-    fit: Fit, plan: Path, run: Path, others: list[Fit], calibration: dict[str, Any] | None, as_json: bool
+    fit: Fit,
+    plan: Path,
+    run: Path,
+    *,
+    others: list[Fit],
+    calibration: dict[str, Any] | None,
+    as_json: bool,
 ) -> None:
     """Write the report against a locked plan into the run's folder, and say what it came to."""
     written = analysis_report(fit, plan, to=run, others=others, calibration=calibration)

@@ -15,15 +15,15 @@ from kinetics.errors import InputError, Problem
 from kinetics.inference import load_fit, use_compile_cache
 from kinetics.protocol import read_protocol, settled
 from kinetics.submission import (
-    RULES,
+    NCA_RULE_SETS,
     analysis_report,
     lock_file,
     lock_plan,
     plan_page,
     read_analysis_plan,
     read_calibration,
-    submit as write_tree,
     verify,
+    write_tree,
 )
 
 __all__ = ["analysis_plan", "lock", "page", "submit"]
@@ -49,7 +49,7 @@ analysis_plan = typer.Typer(
     rich_markup_mode="markdown",
     help="""A model analysis plan: question, risk, criteria, decision rules; locked before the data are read.
 
-    `kinetics map MAP.toml` is short for `kinetics map page MAP.toml`.
+    `kinetics map MAP.toml` is short for `kinetics map page MAP.toml`. Each takes --json.
     Example: `kinetics map lock map.toml`
     """,
 )
@@ -131,8 +131,8 @@ def submit(
         return
     if run is None or map_file is None:
         raise InputError(Problem("a tree is of a run and a locked plan", "give --run and --map, or --verify"))
-    if rules not in RULES:
-        raise typer.BadParameter(f"{rules!r}: choose {', '.join(RULES)}")
+    if rules not in NCA_RULE_SETS:
+        raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULE_SETS)}")
     if folder.exists() and not force:
         remedy = "choose another folder, or replace it with --force"
         raise InputError(Problem("something is there already", remedy, file=str(folder)))

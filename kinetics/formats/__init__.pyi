@@ -8,5 +8,5 @@ from .exporting import (
     unknown_formats as unknown_formats,
 )
 from .outcomes import adrs as adrs, adtte as adtte
-from .parameters import adpp as adpp, adpp_of_run as adpp_of_run
+from .parameters import adpp as adpp
 from .study_folder import write_study as write_study

@@ -31,7 +31,6 @@ __all__ = [
     "TransportTable",
     "Verification",
     "analysis_report",
-    "changes_between",
     "criterion_outcomes",
     "deviations",
     "lock_file",
@@ -40,7 +39,7 @@ __all__ = [
     "read_analysis_plan",
     "read_lock",
     "read_transport",
-    "submit",
     "transport_bytes",
     "verify",
+    "write_tree",
 ]

@@ -9,14 +9,13 @@ from .criteria import (
     read_calibration as read_calibration,
 )
 from .departures import Deviation as Deviation, deviations as deviations
-from .key_table import RULES as RULES
+from .key_table import NCA_RULE_SETS as NCA_RULE_SETS
 from .manifest import Verification as Verification, verify as verify
 from .plan_document import plan_page as plan_page
 from .plan_lock import (
     Change as Change,
     LockedVersion as LockedVersion,
     PlanLock as PlanLock,
-    changes_between as changes_between,
     lock_file as lock_file,
     lock_plan as lock_plan,
     read_lock as read_lock,
@@ -27,4 +26,4 @@ from .transport_file import (
     read_transport as read_transport,
     transport_bytes as transport_bytes,
 )
-from .tree import Submission as Submission, submit as submit
+from .tree import Submission as Submission, write_tree as write_tree

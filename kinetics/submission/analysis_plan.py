@@ -17,7 +17,20 @@ from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.plan import FitPlan, find_plan, read_plan
 from kinetics.toml import Spec, problems_of, read_toml
 
-__all__ = ["CHECKS", "RISK", "AnalysisPlan", "PlannedModel", "read_analysis_plan", "risk_of"]
+__all__ = [
+    "CHECKS",
+    "RISK",
+    "AnalysisPlan",
+    "Calibration",
+    "HeldOut",
+    "PlannedModel",
+    "Rated",
+    "TechnicalCriteria",
+    "fit_plan_of",
+    "plain_content",
+    "read_analysis_plan",
+    "risk_of",
+]
 
 Rating = Literal["low", "medium", "high"]
 Matrix = dict[Rating, dict[Rating, Rating]]
@@ -184,7 +197,7 @@ def risk_of(plan: AnalysisPlan) -> Rating:
     return plan.risk_matrix[plan.model_influence.rating][plan.consequence_of_wrong_decision.rating]
 
 
-def read_analysis_plan(file: str | Path) -> AnalysisPlan:
+def read_analysis_plan(map_file: str | Path) -> AnalysisPlan:
     """Read a map.toml; PlanError lists everything wrong with it, and with the fit plans that it names.
 
     The path of a fit plan counts from the folder of the map. No data are read.
@@ -195,7 +208,7 @@ def read_analysis_plan(file: str | Path) -> AnalysisPlan:
     ...     print(error.problems[0].what)
     no such file
     """
-    path = Path(file)
+    path = Path(map_file)
     content = read_toml(path, PlanError)
     try:
         plan = AnalysisPlan.model_validate(content)

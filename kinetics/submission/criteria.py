@@ -13,7 +13,7 @@ from kinetics.inference import Fit
 from kinetics.plot import number_text
 from kinetics.submission.analysis_plan import AnalysisPlan, HeldOut
 
-__all__ = ["CriterionOutcome", "criterion_outcomes"]
+__all__ = ["CriterionOutcome", "criterion_outcomes", "read_calibration"]
 
 Outcome = Literal["met", "not met", "not made"]
 

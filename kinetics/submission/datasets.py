@@ -17,7 +17,7 @@ from kinetics.protocol import Protocol
 from kinetics.study import Variable, adam_name
 from kinetics.submission.transport_file import TransportTable, split_texts
 
-__all__ = ["MARKS", "datasets_of", "transport_table"]
+__all__ = ["MARKS", "datasets_of", "draws_of", "transport_table"]
 
 MARKS = ("FITFL", "FITREAS")  # variables that say whether the fit used a record
 

@@ -33,8 +33,16 @@ def deviations(
 
     Compared are the plan in `map_file` now with the lock, the time of the lock with the times at which the
     runs began, each run's plan, model file and code with those locked, the runs with the models planned, and
-    the planned criteria with their `outcomes`: one that was not made is a deviation, one that is not met is
-    an outcome.
+    the planned criteria with their `outcomes`, as `criterion_outcomes` gives them: one that was not made is
+    a deviation, one that is not met is an outcome.
+
+    >>> fit = kn.load_fit("runs/theophylline")
+    >>> try:
+    ...     lock = kn.submission.read_lock("nothing/map.toml")
+    ...     kn.submission.deviations(lock, "nothing/map.toml", [fit], [])
+    ... except kn.errors.PlanError as error:
+    ...     print(error.problems[0].what)
+    the plan is not locked: no such file
     """
     locked = lock.latest.content
     now = present_content(Path(map_file)) | {"code": locked["code"]}  # what ran is compared below, run by run

@@ -23,7 +23,7 @@ from kinetics.submission.transport_file import read_transport
 
 __all__ = [
     "KEYS",
-    "RULES",
+    "NCA_RULE_SETS",
     "exposure_rows",
     "key_table",
     "key_table_of_files",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 KEYS = ["table", "item", "analyte", "cycle", "statistic"]
-RULES = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
+NCA_RULE_SETS = {"car_t": NCARules.car_t, "pknca": NCARules, "winnonlin": NCARules.winnonlin}
 _QUANTILES = {"lower_5": 0.05, "median": 0.5, "upper_95": 0.95}
 _SAME = 1e-9  # relative difference of two numbers that count as the same
 

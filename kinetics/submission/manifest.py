@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from kinetics.errors import InputError, Problem
-from kinetics.submission.key_table import KEYS, RULES, key_table_of_files, table_differences
+from kinetics.submission.key_table import KEYS, NCA_RULE_SETS, key_table_of_files, table_differences
 
 __all__ = ["DATASETS", "KEY_TABLE", "READING", "Verification", "manifest_files", "verify"]
 
@@ -37,8 +37,9 @@ class Verification:
     files: files that the manifest lists. numbers: rows of the key table that were recomputed. problems: a
     sentence for each file that differs and each number that is not recomputed.
 
-    >>> kn.submission.Verification(12, 340, ()).ok
-    True
+    >>> verification = kn.submission.Verification(12, 340, ())
+    >>> verification.ok, verification.as_dict()["numbers"]
+    (True, 340)
     """
 
     files: int
@@ -71,7 +72,7 @@ def manifest_files(files: Mapping[str, bytes], facts: Mapping[str, Any]) -> dict
 
 
 def verify(folder: str | Path) -> Verification:
-    """Compare every file of a tree with its manifest, and recompute the key table from the tree alone.
+    """Compare every file of the tree `folder` with its manifest, and recompute the key table from it alone.
 
     InputError where there is no manifest or it cannot be read. Nothing outside the tree is looked at, and no
     model is run.
@@ -91,7 +92,7 @@ def verify(folder: str | Path) -> Verification:
     try:
         manifest = json.loads(file.read_bytes())
         listed = manifest["files"]
-        rules = RULES[manifest["nca_rules"]]()
+        rules = NCA_RULE_SETS[manifest["nca_rules"]]()
         hashes = {name: entry["sha256"] for name, entry in listed.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(Problem(f"no manifest: {error}", "restore the file", file=str(file))) from error

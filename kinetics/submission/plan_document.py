@@ -8,7 +8,15 @@ from kinetics.pages import Section, Table, write_page
 from kinetics.submission.analysis_plan import AnalysisPlan, fit_plan_of, read_analysis_plan
 from kinetics.submission.plan_lock import PlanLock, lock_file, read_lock
 
-__all__ = ["assessment_table", "plan_page", "table_of"]
+__all__ = [
+    "BASIS",
+    "NOT_STATED",
+    "assessment_table",
+    "criterion_lines",
+    "plan_page",
+    "table_of",
+    "versions_table",
+]
 
 NOT_STATED = "the plan does not state it"
 BASIS = (

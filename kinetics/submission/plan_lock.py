@@ -23,7 +23,17 @@ from kinetics.model import model_file
 from kinetics.plan import FitPlan
 from kinetics.submission.analysis_plan import fit_plan_of, plain_content, read_analysis_plan
 
-__all__ = ["Change", "LockedVersion", "PlanLock", "changes_between", "lock_file", "lock_plan", "read_lock"]
+__all__ = [
+    "Change",
+    "LockedVersion",
+    "PlanLock",
+    "changes_between",
+    "fit_content",
+    "lock_file",
+    "lock_plan",
+    "present_content",
+    "read_lock",
+]
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,9 @@ class LockedVersion:
     amended. content: what the plan and its fit plans said. sha256: hash of all that and of the version
     before.
 
-    >>> kn.submission.LockedVersion(0, "2025-01-01T00:00:00+00:00", "", {"map": {}}, "ab").number
-    0
+    >>> version = kn.submission.LockedVersion(0, "2025-01-01T00:00:00+00:00", "", {"map": {}}, "ab")
+    >>> version.number, version.as_dict()["locked"]
+    (0, '2025-01-01T00:00:00+00:00')
     """
 
     number: int
@@ -75,8 +86,11 @@ class LockedVersion:
 class PlanLock:
     """The versions of a locked plan, the first one first.
 
-    >>> kn.submission.PlanLock(()).versions
-    ()
+    >>> first = kn.submission.LockedVersion(0, "2025-01-01T00:00:00+00:00", "", {"seed": 1}, "ab")
+    >>> second = kn.submission.LockedVersion(1, "2025-02-01T00:00:00+00:00", "a slip", {"seed": 2}, "cd")
+    >>> lock = kn.submission.PlanLock((first, second))
+    >>> lock.latest.reason, [str(change) for change in lock.changes_of(1)]
+    ('a slip', ['seed: 1 -> 2'])
     """
 
     versions: tuple[LockedVersion, ...]
@@ -218,7 +232,8 @@ def _sha256(number: int, locked: str, reason: str, content: Mapping[str, Any], b
 def changes_between(before: Any, after: Any, key: str = "") -> list[Change]:
     """The keys at which two nested values differ, in order; entries of a list are compared as wholes.
 
-    >>> changes = kn.submission.changes_between({"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1]})
+    >>> from kinetics.submission.plan_lock import changes_between
+    >>> changes = changes_between({"a": {"b": 1}, "c": [1, 2]}, {"a": {"b": 2}, "c": [1]})
     >>> [str(change) for change in changes]
     ['a.b: 1 -> 2', 'c: 2 -> nothing']
     """

@@ -122,7 +122,7 @@ def analysis_report(
     for section in sections:
         for figure in figures.get(section.name, ()):
             add_figure(section, figure)
-    page = _page(fit, plan, lock, sections, outcomes, departures)
+    page = _page(fit, plan, lock, sections, outcomes=outcomes, departures=departures)
     folder = Path(to)
     files = [write_atomic(folder / f"{NAME}.html", page), write_atomic(folder / f"{NAME}.docx", word)]
     notes = []
@@ -142,6 +142,7 @@ def _page(
     plan: AnalysisPlan,
     lock: PlanLock,
     sections: list[Section],
+    *,
     outcomes: Sequence[CriterionOutcome],
     departures: Sequence[Deviation],
 ) -> str:

@@ -23,7 +23,14 @@ from pandas import DataFrame
 
 from kinetics.errors import InputError, Problem
 
-__all__ = ["TransportTable", "read_transport", "split_texts", "transport_bytes", "transport_problems"]
+__all__ = [
+    "TransportTable",
+    "differences",
+    "read_transport",
+    "split_texts",
+    "transport_bytes",
+    "transport_problems",
+]
 
 LONGEST_NAME = 8
 LONGEST_LABEL = 40
@@ -125,6 +132,11 @@ def transport_bytes(table: TransportTable) -> bytes:
     """The bytes of a table's transport file, version 5, after it was read back and compared.
 
     InputError where pyreadstat is not installed, and where the file does not give the table back.
+
+    >>> frame = pd.DataFrame({"AVAL": [1.5]})
+    >>> table = kn.submission.TransportTable("ADX", "An example", frame, {"AVAL": "Value"})
+    >>> len(kn.submission.transport_bytes(table)) % 80
+    0
     """
     try:
         pyreadstat = importlib.import_module("pyreadstat")

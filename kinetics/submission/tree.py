@@ -25,7 +25,7 @@ from kinetics.protocol import Protocol
 from kinetics.spreadsheets import csv_text
 from kinetics.study import Study
 from kinetics.submission.datasets import MARKS, datasets_of, transport_table
-from kinetics.submission.key_table import RULES, key_table
+from kinetics.submission.key_table import NCA_RULE_SETS, key_table
 from kinetics.submission.manifest import (
     ANALYSIS,
     DATASETS,
@@ -40,7 +40,7 @@ from kinetics.submission.plan_document import table_of
 from kinetics.submission.plan_lock import lock_file, read_lock
 from kinetics.submission.transport_file import transport_bytes
 
-__all__ = ["Submission", "submit"]
+__all__ = ["Submission", "reading_of", "write_tree"]
 
 REPORT = "m5/53-clin-stud-rep/533-rep-human-pk-stud/5335-popul-pk-stud-rep"
 SOURCE = "m5/datasets/poppk/tabulations/legacy"
@@ -51,7 +51,9 @@ _NO_BROWSER = "no Chrome or Chromium is on this machine to print it (KINETICS_BR
 class Submission:
     """A tree that was written: its `folder`, the `files` in it, `notes` on what it lacks, its `verification`.
 
-    >>> kn.submission.Submission(Path("tree"), ("manifest.json",), (), Verification(1, 0, ())).files
+    >>> from pathlib import Path
+    >>> verification = kn.submission.Verification(1, 0, ())
+    >>> kn.submission.Submission(Path("tree"), ("manifest.json",), (), verification).files
     ('manifest.json',)
     """
 
@@ -68,7 +70,7 @@ class Submission:
         return "\n".join([*lines, *self.notes, str(self.verification)])
 
 
-def submit(
+def write_tree(
     fit: Fit,
     run: str | Path,
     map_file: str | Path,
@@ -87,7 +89,7 @@ def submit(
     transport file has no place for, something at `to` unless `force`, and a tree that does not verify.
 
     >>> try:
-    ...     kn.submission.submit(
+    ...     kn.submission.write_tree(
     ...         kn.load_fit("runs/theophylline"), "runs/theophylline", "nothing/map.toml", "tree")
     ... except kn.errors.InputError as error:
     ...     print(error.problems[0].what)
@@ -98,7 +100,7 @@ def submit(
         remedy = "choose another folder, or replace it with --force"
         raise InputError(Problem("something is there already", remedy, file=str(folder)))
     read_lock(map_file)
-    nca_rules = RULES[rules]()
+    nca_rules = NCA_RULE_SETS[rules]()
     datasets = datasets_of(fit, protocol, nca_rules)
     notes = [f"{dataset.name}: {note}" for dataset in datasets for note in dataset.notes]
     if protocol is None:
@@ -159,16 +161,14 @@ def _dataset_files(study: Study, datasets: list[Dataset]) -> dict[str, bytes]:
 def _programs(fit: Fit, run: Path, map_file: Path, datasets: list[Dataset]) -> dict[str, bytes]:
     """The plans, the model's source, the run's provenance and log, and the commands, as text files."""
     model = Path(fit.model.path)
-    reading = adam_toml(fit.study, adppk(fit.study))
     records = next(dataset for dataset in datasets if dataset.name == "ADPPK")
-    marks = [name for name in MARKS if name in records.frame]
     files = {
         f"{PROGRAMS}/fit_plan.txt": (run / "plan.toml").read_bytes(),
         f"{PROGRAMS}/model_{model.stem}.txt": model.read_bytes(),
         f"{PROGRAMS}/analysis_plan.txt": map_file.read_bytes(),
         f"{PROGRAMS}/analysis_plan_lock.txt": lock_file(map_file).read_bytes(),
         f"{PROGRAMS}/provenance.txt": (run / "provenance.json").read_bytes(),
-        READING: _dropping(reading, marks).encode(),
+        READING: reading_of(fit.study, records).encode(),
         f"{PROGRAMS}/commands.txt": _COMMANDS.format(fit=fit.name).encode(),
     }
     if (run / "log.txt").is_file() and (run / "log.txt").stat().st_size:
@@ -185,11 +185,12 @@ kinetics submit TREE --verify
 """
 
 
-def _dropping(reading: str, names: list[str]) -> str:
-    """The TOML that reads the ADPPK, with `names` among the variables that it leaves out."""
+def reading_of(study: Study, records: Dataset) -> str:
+    """The TOML with which `read_study` reads the ADPPK, without the variables that mark the fit's records."""
+    reading = adam_toml(study, adppk(study))
     marker = "drop = ["
     assert marker in reading
-    listed = "".join(f'\n    "{name}",' for name in names)
+    listed = "".join(f'\n    "{name}",' for name in MARKS if name in records.frame)
     return reading.replace(marker, f"{marker}{listed}", 1)
 
 
@@ -197,7 +198,7 @@ def _listings(fit: Fit, datasets: list[Dataset], rules: str) -> dict[str, bytes]
     """The key table, the parameters, the checks and the predictions, as text."""
     draws = next(dataset for dataset in datasets if dataset.name == "DRAWS")
     labels = {name: variable.label for name, variable in draws.variables.items()}
-    keys = key_table(fit.study, draws.frame, labels, RULES[rules]())
+    keys = key_table(fit.study, draws.frame, labels, NCA_RULE_SETS[rules]())
     predictions = gof(fit, replicates=200, draws=200).table
     return {
         KEY_TABLE: csv_text(keys, "key_table.txt").encode(),

@@ -120,10 +120,10 @@ def test_records_that_the_fit_does_not_use_are_kept_and_marked(walk):
     assert set(frame["FITFL"]) == {"Y"}
     fit = prior_fit(read_plan("ogasawara_2021__synthetic_cart_12"))
     from kinetics.submission.datasets import datasets_of
-    from kinetics.submission.key_table import RULES
+    from kinetics.submission.key_table import NCA_RULE_SETS
 
     one = replace(fit, bound=replace(fit.bound, plan=_of_one_analyte(fit)))
-    records = datasets_of(one, None, RULES["car_t"]())[1].frame
+    records = datasets_of(one, None, NCA_RULE_SETS["car_t"]())[1].frame
     unused = records[records["FITFL"] == "N"]
     assert set(unused["FITREAS"]) == {"the plan does not observe this analyte"}
     assert len(records) == len(fit.study.observations) + len(fit.study.doses)
@@ -233,3 +233,23 @@ def test_without_a_browser_the_pages_are_written_and_the_lack_is_said(walk, tmp_
     answer = made.json()
     assert not any(name.endswith(".pdf") for name in answer["files"])
     assert any("no Chrome or Chromium" in note for note in answer["notes"])
+
+
+@pytest.mark.parametrize("name", ["nkg2d_blood__nkg2d_phase1_synthetic", "ogasawara_2021__synthetic_cart_12"])
+def test_the_key_table_of_a_trial_is_recomputed_from_its_transport_files(name, tmp_path):
+    from kinetics.submission.datasets import datasets_of, transport_table
+    from kinetics.submission.key_table import NCA_RULE_SETS, key_table, key_table_of_files, table_differences
+    from kinetics.submission.transport_file import transport_bytes
+    from kinetics.submission.tree import reading_of
+
+    fit = prior_fit(read_plan(name), draws=20)
+    rules = NCA_RULE_SETS["car_t"]()
+    datasets = {dataset.name: dataset for dataset in datasets_of(fit, None, rules)}
+    for part in ("ADPPK", "DRAWS"):
+        (tmp_path / f"{part.lower()}.xpt").write_bytes(transport_bytes(transport_table(datasets[part])))
+    (tmp_path / "reading.toml").write_text(reading_of(fit.study, datasets["ADPPK"]), encoding="utf-8")
+    labels = {column: variable.label for column, variable in datasets["DRAWS"].variables.items()}
+    stated = key_table(fit.study, datasets["DRAWS"].frame, labels, rules)
+    recomputed = key_table_of_files(tmp_path, tmp_path / "reading.toml", rules)
+    assert len(stated) > 200
+    assert list(table_differences(stated, recomputed)) == []
