@@ -24,7 +24,7 @@ from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
 from kinetics.inference import load_fit, use_compile_cache
-from kinetics.pages import report as write_report
+from kinetics.pages import report as write_report, solve_once
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
 from kinetics.spreadsheets import csv_text
@@ -38,12 +38,14 @@ def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
 
     Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
     """
+    use_compile_cache()
     fit = load_fit(run, trust=trust)
+    solve_once(fit)
     path = write_report(
         fit,
         run_check(fit),
         run_nca(fit.study, rules=NCARules.car_t()),
-        run_exposure(fit, draws=500),
+        run_exposure(fit),
         to=run / "report.html",
     )
     print_result({"report": str(path)}, f"written: {path}", as_json)

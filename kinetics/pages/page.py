@@ -12,11 +12,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.graph_objects import Figure
-from plotly.io import to_html
-from plotly.offline import get_plotlyjs
 
 from kinetics.files import write_atomic
-from kinetics.plot import FIGURE_CONFIG, number_text
+from kinetics.plot import FIGURE_CONFIG, figure_div, number_text, plotly_script
 
 __all__ = ["FIGURE_CONFIG", "Section", "Table", "add_figure", "write_page"]
 
@@ -77,7 +75,7 @@ def add_figure(section: Section, figure: Figure) -> None:
     """Add a figure to a section as HTML, labelled with its title for screen readers."""
     name = f"figure-{section.name}-{len(section.figures) + 1}"
     title = str(figure.to_dict()["layout"]["title"]["text"])
-    html = to_html(figure, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)
+    html = figure_div(figure, name)
     label = Markup('<figure role="group" aria-label="{}">{}</figure>')
     section.figures.append(label.format(title, Markup(html)))
 
@@ -90,5 +88,5 @@ def write_page(template: str, to: str | Path, **content: Any) -> Path:
     """
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)
-    text = environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **content)
+    text = environment.get_template(template).render(plotly=Markup(plotly_script()), **content)
     return write_atomic(Path(to), text)

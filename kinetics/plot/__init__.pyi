@@ -9,6 +9,8 @@ from .dose_exposure import (
 from .expansion import plot_expansion as plot_expansion
 from .export import (
     FIGURE_CONFIG as FIGURE_CONFIG,
+    figure_div as figure_div,
+    plotly_script as plotly_script,
     refuse_figures as refuse_figures,
     save_figure as save_figure,
     save_figures as save_figures,

@@ -15,6 +15,9 @@ from kinetics.plot import number_text, plot_eta_covariates, plot_forest, plot_go
 __all__ = ["assessment_section", "covariate_section"]
 
 
+PER_CHAIN = 250  # draws of a chain by which records are left out
+
+
 def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[BoundAssay], bool]) -> Section:
     """The section that assesses the model.
 
@@ -23,7 +26,7 @@ def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[B
     """
     section = Section("assessment", "Is the model right?")
     checked = gof(fit, replicates=replicates, seed=seed)
-    left_out = loo(fit)
+    left_out = loo(fit, draws=PER_CHAIN)
     section.words.append(
         f"Leaving out one record at a time: elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), "
         f"effective parameters {left_out.p_loo:.1f}. {left_out.advice}{'.' if left_out.advice else ''}"

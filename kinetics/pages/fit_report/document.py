@@ -37,7 +37,14 @@ from kinetics.plot import (
     population_curves,
     unit_text,
 )
-from kinetics.prediction import individual_curves
+from kinetics.prediction import (
+    DRAWS,
+    common_days,
+    curve_times,
+    individual_curves,
+    keep_curves,
+    record_times,
+)
 
 __all__ = ["report"]
 
@@ -72,7 +79,7 @@ def report(
     exposure_table: DataFrame | None = None,
     *,
     to: str | Path,
-    draws: int = 400,
+    draws: int = DRAWS,
     replicates: int = 500,
     seed: int | None = None,
 ) -> Path:
@@ -90,6 +97,7 @@ def report(
     require(fit=(fit, Fit), check=(check, Check))
     if seed is None:
         seed = fit.bound.plan.seed
+    solve_once(fit, draws=draws)
     parameters = parameter_table(fit)
     sections = [
         _data_section(fit),
@@ -108,7 +116,7 @@ def report(
     if exposure_table is not None:
         sections.append(_exposure_section(fit, exposure_table))
     if fit.model.sites:
-        sections.append(biodistribution_section(fit))
+        sections.append(biodistribution_section(fit, draws=draws))
     sections.append(_check_section(check))
     sections.append(_provenance_section(fit))
     return write_page(
@@ -121,6 +129,28 @@ def report(
         cautions=list(_cautions(fit, parameters)),
         sections=sections,
     )
+
+
+def solve_once(fit: Fit, *, draws: int = DRAWS) -> None:
+    """Solve the curves of the fit's own subjects on the days of every question of the report, and keep them.
+
+    The check, the exposures, the residuals and the figures are then answered from them.
+    """
+    records = np.asarray(fit.bound.data.observations.time, float)
+    keep_curves(fit, [common_days(fit), record_times(fit), records], draws=draws)
+
+
+def _drawn_days(fit: Fit, *, points: int = 100) -> np.ndarray:
+    """About `points` of each subject's days on which its curve is solved, from its first record to its last."""
+    solved = common_days(fit)
+    if fit.model.vector_field is None:
+        return curve_times(fit, points=points)
+    rows = []
+    for days, wanted in zip(solved, curve_times(fit, points=points), strict=True):
+        places = np.minimum(np.searchsorted(days, wanted), len(days) - 1)
+        rows.append(np.unique(days[places]))
+    width = max(map(len, rows))
+    return np.array([np.pad(days, (0, width - len(days)), mode="edge") for days in rows])
 
 
 def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
@@ -191,7 +221,7 @@ def _data_section(fit: Fit) -> Section:
 
 def _individual_section(fit: Fit, draws: int) -> Section:
     """The section with the fit of each subject, in grids of panels."""
-    curves = individual_curves(fit, draws=draws)
+    curves = individual_curves(fit, _drawn_days(fit), draws=draws)
     subjects = fit.bound.subjects[:MOST_PANELS]
     words = []
     if len(subjects) < len(fit.bound.subjects):
@@ -209,7 +239,7 @@ def _individual_section(fit: Fit, draws: int) -> Section:
 
 def _population_section(fit: Fit, draws: int, seed: int) -> Section:
     section = Section("population", "A typical patient and new patients")
-    curves = population_curves(fit, draws=draws, seed=seed)
+    curves = population_curves(fit, draws=draws, patients=2, points=100, seed=seed)
     for assay in fit.bound.assays:
         log = _has_log_axis(fit, assay)
         add_figure(section, plot_population(fit, assay.analyte, curves=curves, log=log))

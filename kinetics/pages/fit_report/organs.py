@@ -10,6 +10,7 @@ from kinetics.inference import Fit
 from kinetics.model import Model
 from kinetics.pages.page import Section, Table, add_figure
 from kinetics.plot import number_text, plot_biodistribution, plot_body_map, plot_organ_stack
+from kinetics.prediction import DRAWS
 
 __all__ = ["biodistribution_section", "organ_figures"]
 
@@ -44,7 +45,7 @@ def organ_figures(
     }
 
 
-def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
+def biodistribution_section(fit: Fit, *, draws: int = DRAWS) -> Section:
     """The section on where the cells are, from `draws` of the posterior.
 
     Its first words say which values are design guesses that blood samples cannot inform.
