@@ -14,6 +14,7 @@ from .export import (
     refuse_figures as refuse_figures,
     save_figure as save_figure,
     save_figures as save_figures,
+    shared_plotly as shared_plotly,
 )
 from .exposure_response import plot_exposure_response as plot_exposure_response
 from .forest import plot_forest as plot_forest

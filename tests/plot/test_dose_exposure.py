@@ -44,7 +44,7 @@ def fitted() -> Exposures:
 
 
 def test_doses_are_written_as_the_protocol_writes_its_levels() -> None:
-    assert list(figure().layout.xaxis.ticktext)[:2] == ["1.5e7", "3e7"]
+    assert list(figure().layout.xaxis.ticktext)[:2] == ["1.5 × 10⁷", "3 × 10⁷"]
 
 
 def test_the_curve_is_the_posterior_of_the_power_model() -> None:

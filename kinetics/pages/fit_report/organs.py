@@ -8,8 +8,9 @@ from plotly.graph_objects import Figure
 from kinetics.exposures import biodistribution, biodistribution_summary, site_curves, site_shares
 from kinetics.inference import Fit
 from kinetics.model import Model
+from kinetics.pages.fit_report.words import parameter_words, product_words, unit_words
 from kinetics.pages.page import Section, Table, add_figure
-from kinetics.plot import number_text, plot_biodistribution, plot_body_map, plot_organ_stack
+from kinetics.plot import plot_biodistribution, plot_body_map, plot_organ_stack
 from kinetics.prediction import DRAWS
 
 __all__ = ["biodistribution_section", "organ_figures"]
@@ -55,7 +56,7 @@ def biodistribution_section(fit: Fit, *, draws: int = DRAWS) -> Section:
     if guesses:
         section.words.append(
             f"Blood samples do not see organs. These curves lean on {len(guesses)} values that are held at "
-            f"design guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
+            f"design guesses: {'; '.join(parameter_words(fit.model, name) for name in guesses)}. Their uncertainty is not in the intervals."
         )
     add_figure(section, plot_biodistribution(fit, site_curves(fit, draws=draws)))
     for figure in organ_figures(fit, site_shares(fit, draws=draws)).values():
@@ -70,7 +71,7 @@ def _summary_table(summary: DataFrame) -> Table:
     products = list(dict.fromkeys(summary["product"]))
     table = Table(
         "Hepatic against systemic, the median patient",
-        ["Quantity", "Unit", *products],
+        ["Quantity", "Unit", *(product_words(product) for product in products)],
         [False, False] + [True] * len(products),
     )
     rows = {(row["product"], row["quantity"]): row for row in summary.to_dict("records")}
@@ -79,11 +80,10 @@ def _summary_table(summary: DataFrame) -> Table:
         units = [row["unit"] for row in of_products if row]
         if not units:
             continue
-        cells = [table.cell(label), table.cell(units[0])]
+        cells = [table.cell(label), table.cell(unit_words(units[0]))]
         for row in of_products:
             if row:
-                interval = f"({number_text(row['lower'])} to {number_text(row['upper'])})"
-                cells.append(table.cell(f"{number_text(row['median'])} {interval}"))
+                cells.append(table.interval(row["median"], row["lower"], row["upper"]))
             else:
                 cells.append(table.cell("", "not of this product"))
         table.rows.append(cells)
