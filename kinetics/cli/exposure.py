@@ -213,7 +213,9 @@ def exposure(
 
     lines = [text]
     if plots is not None:
-        lines += plot.save_figures(plots, _figures_of_fit(fit, table, draws, by, product), plots_as, single_file=single_file)
+        lines += plot.save_figures(
+            plots, _figures_of_fit(fit, table, draws, by, product), plots_as, single_file=single_file
+        )
     print_result(answer, "\n".join(lines), as_json)
 
 

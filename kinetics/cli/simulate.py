@@ -164,7 +164,15 @@ def simulate(
         trust=trust,
     )
     piped = out is None and not as_json and not sys.stdout.isatty()
-    files = Files(out=out, parameters=parameters, plot=plot, organs=organs, organs_as=plots_as, single_file=single_file, stdout=piped)
+    files = Files(
+        out=out,
+        parameters=parameters,
+        plot=plot,
+        organs=organs,
+        organs_as=plots_as,
+        single_file=single_file,
+        stdout=piped,
+    )
     simulated = simulate_to(prepared, files, chunk=chunk)
     if not piped:
         print_result(dict(simulated.answer), simulated.text, as_json)

@@ -55,9 +55,9 @@ def exposure(
     concentrations in the unit of the analyte as its assay reads it (its scale factor included), areas in that
     unit x day. `window` must start at 0. A cycle ends where the next one begins, and `partial` says that the
     window reaches beyond that. `draws` thins the posterior evenly (None: all draws). Equations are solved on
-    `kinetics.prediction.common_days`, and between these the logarithm of a curve is interpolated. Tlast, the persistence,
-    is the last time at which the curve is at or above the LLOQ. `by` asks for rows of each "cycle", of the
-    "course", or "both". FitError for another `by`, and for a window that starts later than 0.
+    `kinetics.prediction.common_days`, and between these the logarithm of a curve is interpolated. Tlast, the
+    persistence, is the last time at which the curve is at or above the LLOQ. `by` asks for rows of each
+    "cycle", of the "course", or "both". FitError for another `by`, and for a window that starts later than 0.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> table = kn.exposure(fit, draws=5, by="course")
@@ -182,7 +182,9 @@ def _starts(span: _Span) -> Float[np.ndarray, "subject 1"]:
     return np.nan_to_num(span.start)[:, None]
 
 
-def _grids(spans: Sequence[_Span], window: float, *, equations: bool) -> dict[str, Float[np.ndarray, "subject time"]]:
+def _grids(
+    spans: Sequence[_Span], window: float, *, equations: bool
+) -> dict[str, Float[np.ndarray, "subject time"]]:
     """Label -> days of each subject from the start of the span to just before the next one.
 
     All spans have equally many days, the last of which may be repeated, so that one program serves all.

@@ -54,8 +54,8 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = DRAWS) -> Da
     - `best_lesion_change`: the least sum of diameters after day 0 over that at day 0, less 1 (product `all`)
 
     Areas are computed by the linear-up log-down rule from `draws` of the posterior. Curves under changed
-    doses, which the advantages and shares need, are solved for about a hundred of these. A quantity that a model
-    or a regimen cannot have is left out. FitError where the model has no sites.
+    doses, which the advantages and shares need, are solved for about a hundred of these. A quantity that a
+    model or a regimen cannot have is left out. FitError where the model has no sites.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
     >>> table = kn.biodistribution(fit, draws=2)

@@ -155,8 +155,8 @@ def add_figure(section: Section, figure: Figure) -> None:
 def write_page(template: str, to: str | Path, *, single_file: bool = True, **content: Any) -> Path:
     """Render a template that extends `page.html` to the file `to`, whole or not at all; return its path.
 
-    A page that is no `single_file` loads plotly.js from a file beside it. `content` holds `synthetic`, `cautions` and `sections`, and the values that the blocks of the template
-    name.
+    A page that is no `single_file` loads plotly.js from a file beside it. `content` holds `synthetic`,
+    `cautions` and `sections`, and the values that the blocks of the template name.
     """
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)

@@ -149,8 +149,9 @@ def figure_div(figure: Figure, name: str = "figure") -> str:
     """
     compact = Figure(figure)
     for trace in compact.data:
+        arrays = trace.to_plotly_json()
         for key in _ARRAYS:
-            values = trace[key] if key in trace else None
+            values = arrays.get(key)
             if isinstance(values, np.ndarray) and values.dtype == np.float64:
                 trace[key] = values.astype(np.float32)
     return to_html(compact, full_html=False, include_plotlyjs=False, div_id=name, config=FIGURE_CONFIG)

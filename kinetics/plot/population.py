@@ -132,11 +132,11 @@ def population_curves(
     points: int = 160,
     seed: int = 0,
 ) -> dict[str, DataFrame]:
-    """The tables of `kinetics.prediction.population_curve` by group, each dosed as the first subject of its group.
+    """The tables of `kinetics.prediction.population_curve` by group, dosed as the first subject of the group.
 
     All groups and analytes are solved at once; `analyte` chooses one. For each of `draws` there are
-    `patients` new patients, and a curve has about `points` days. Columns: who, analyte, unit, time [study day],
-    q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
+    `patients` new patients, and a curve has about `points` days. Columns: who, analyte, unit, time [study
+    day], q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
 
     >>> from kinetics.plot import plot_population, population_curves
     >>> fit = kn.load_fit("runs/theophylline")

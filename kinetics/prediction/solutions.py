@@ -24,7 +24,16 @@ from kinetics.inference import Fit
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 
-__all__ = ["DRAWS", "Curves", "Theta", "Times", "common_days", "keep_curves", "own_blocks", "predicted_blocks"]
+__all__ = [
+    "DRAWS",
+    "Curves",
+    "Theta",
+    "Times",
+    "common_days",
+    "keep_curves",
+    "own_blocks",
+    "predicted_blocks",
+]
 
 DRAWS = 400  # draws of the posterior behind the numbers and bands of a fit's own subjects
 _LANES = 512  # patients that are solved at once
@@ -76,7 +85,9 @@ def common_days(fit: Fit, *, until: float = 0.0) -> Times:
     rows = []
     record_times = np.asarray(fit.bound.data.observations.time)
     doses = fit.bound.data.doses
-    for records, times, amounts in zip(record_times, np.asarray(doses.time), np.asarray(doses.amount), strict=True):
+    for records, times, amounts in zip(
+        record_times, np.asarray(doses.time), np.asarray(doses.amount), strict=True
+    ):
         given = np.unique(times[amounts > 0])
         first = min(0.0, records.min(), times.min())
         last = max(records.max(), given.max(initial=0.0) + _FOLLOWED, until)

@@ -90,7 +90,9 @@ def covariate_section(fit: Fit) -> Section:
         cells.append(short.interval(row["estimate"], row["lower"], row["upper"]))
         cells += [short.cell(prior), short.cell(f"{100 * share:.0f} %") | {"share": share}]
         short.rows.append([*cells, short.cell(row["says"])])
-        cells = [table.cell(text) for text in (on, effect, row["per"], row["n"], row["scale"], row["estimate"])]
+        cells = [
+            table.cell(text) for text in (on, effect, row["per"], row["n"], row["scale"], row["estimate"])
+        ]
         cells += [table.cell(posterior), table.cell(row["p_above"])]
         cells.append(table.number(row, "p_relevant", "a difference has no such range"))
         cells += [table.cell(prior), table.cell(row["contraction"]), table.cell(row["says"])]
@@ -114,7 +116,10 @@ def _residual_table(fit: Fit, tests: pd.DataFrame) -> Table:
     ]
     table = Table("Residuals", heads, [False] * 2 + [True] * 6 + [False])
     for row in tests.to_dict("records"):
-        cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(_RESIDUALS[row["residual"]])]
+        cells = [
+            table.cell(fit.study.analytes[row["analyte"]].label),
+            table.cell(_RESIDUALS[row["residual"]]),
+        ]
         cells.append(table.cell(int(row["n"])))
         reason = "fewer than four residuals, or all the same"
         cells += [table.number(row, column, reason) for column in ("mean", "sd")]
@@ -131,7 +136,10 @@ def _statistic_table(fit: Fit, statistics: pd.DataFrame) -> Table:
     table = Table("The study and its replicates", heads, [False] * 3 + [True] * 5 + [False])
     reason = "nothing is detectable, in the study or in every replicate"
     for row in statistics.to_dict("records"):
-        cells = [table.cell(fit.study.analytes[row["analyte"]].label), table.cell(_STATISTICS.get(row["statistic"], row["statistic"]))]
+        cells = [
+            table.cell(fit.study.analytes[row["analyte"]].label),
+            table.cell(_STATISTICS.get(row["statistic"], row["statistic"])),
+        ]
         cells.append(table.cell(unit_words(row["unit"])))
         cells += [table.number(row, c, reason) for c in ("observed", "median", "lower", "upper")]
         cells.append(table.number(row, "p", reason) if pd.isna(row["p"]) else table.cell(p_text(row["p"])))

@@ -99,8 +99,8 @@ def report(
     `check` is what `kinetics.check` returns for the `fit`, `nca_table` the table of `kinetics.nca` and
     `exposure_table` that of `kinetics.exposure` (or its summary); None leaves the section out. Curves are
     computed from `draws` of the posterior, and `replicates` studies are simulated for each visual predictive
-    check; `seed` (default: the plan's) fixes both. A `single_file` can be mailed as it is; else the page loads
-    plotly.js from a file beside it, which reports of one folder share.
+    check; `seed` (default: the plan's) fixes both. A `single_file` can be mailed as it is; else the page
+    loads plotly.js from a file beside it, which reports of one folder share.
 
     >>> fit = kn.load_fit("runs/theophylline")
     >>> kn.report(fit, kn.check(fit), to="report.html", draws=10, replicates=20).name
@@ -158,7 +158,7 @@ def solve_once(fit: Fit, *, draws: int = DRAWS) -> None:
 
 
 def _drawn_days(fit: Fit, *, points: int = 100) -> np.ndarray:
-    """About `points` of each subject's days on which its curve is solved, from its first record to its last."""
+    """About `points` of the days on which a subject's curve is solved, from its first record to its last."""
     solved = common_days(fit)
     if fit.model.vector_field is None:
         return curve_times(fit, points=points)
@@ -485,7 +485,9 @@ def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
         medians = rows.pivot(index=keys, columns="quantity", values="median").reset_index()
         section.tables.append(dose_summary(fit, medians, heads, caption))
         table = Table(
-            f"Every subject: {caption}", ["Subject", "Cycle", *heads.values()], [False] * 2 + [True] * len(heads)
+            f"Every subject: {caption}",
+            ["Subject", "Cycle", *heads.values()],
+            [False] * 2 + [True] * len(heads),
         )
         table.folded = True
         table.data = rows

@@ -54,8 +54,12 @@ def glance_of(
         glance.note = "Population values about which most was learnt; in brackets 90 % of the posterior."
     is_log = log(assay)
     synthetic = fit.study.synthetic
-    glance.add_figure(plot_persistence(fit.study, assay.analyte, log=is_log), f"The records: {label}", synthetic=synthetic)
-    glance.add_figure(plot_vpc(fit, checked, log=is_log), "Observed (lines), expected (bands)", synthetic=synthetic)
+    glance.add_figure(
+        plot_persistence(fit.study, assay.analyte, log=is_log), f"The records: {label}", synthetic=synthetic
+    )
+    glance.add_figure(
+        plot_vpc(fit, checked, log=is_log), "Observed (lines), expected (bands)", synthetic=synthetic
+    )
     glance.add_figure(_learnt(fit, parameters), "Learnt from the data", synthetic=synthetic)
     return glance
 
@@ -114,7 +118,12 @@ def _population_numbers(fit: Fit, parameters: DataFrame) -> Iterator[tuple[str, 
     for row in rows.head(_NUMBERS).to_dict("records"):
         value = number_text(row["median"])
         interval = f"({number_text(row['lower'])} to {number_text(row['upper'])})"
-        yield site_words(fit, row["site"]).removesuffix(", typical patient"), value, unit_words(row["unit"]), interval
+        yield (
+            site_words(fit, row["site"]).removesuffix(", typical patient"),
+            value,
+            unit_words(row["unit"]),
+            interval,
+        )
 
 
 def dose_summary(fit: Fit, table: DataFrame, heads: Mapping[str, str], caption: str) -> Table:
@@ -135,7 +144,12 @@ def dose_summary(fit: Fit, table: DataFrame, heads: Mapping[str, str], caption: 
     names = {"product": "Product", "cycle": "Cycle"}
     summary = Table(
         caption,
-        [_heading(groupings(fit.study)[by]), *(names[key] for key in keys), "Subjects", *(heads[c] for c in shown)],
+        [
+            _heading(groupings(fit.study)[by]),
+            *(names[key] for key in keys),
+            "Subjects",
+            *(heads[c] for c in shown),
+        ],
         [False] * (1 + len(keys)) + [True] * (1 + len(shown)),
     )
     group = table["subject"].map(lambda subject: str(groups.get(subject, "")))
@@ -151,7 +165,9 @@ def dose_summary(fit: Fit, table: DataFrame, heads: Mapping[str, str], caption: 
             cells.append(summary.cell(int(rows["subject"].nunique())))
             for column in shown:
                 statistics = _statistics(Series(rows[column]))
-                cells.append(_statistic_cell(summary, statistics, len(rows), days=column in ("tmax", "tlast")))
+                cells.append(
+                    _statistic_cell(summary, statistics, len(rows), days=column in ("tmax", "tlast"))
+                )
                 numbers.append(
                     {"group": group_name, **dict(zip(keys, key, strict=True)), "number": column, **statistics}
                 )
@@ -182,7 +198,9 @@ def _statistics(values: Series) -> dict[str, float]:
     return {"n": float(len(present)), **statistics}
 
 
-def _statistic_cell(table: Table, statistics: Mapping[str, float], rows: int, *, days: bool) -> dict[str, object]:
+def _statistic_cell(
+    table: Table, statistics: Mapping[str, float], rows: int, *, days: bool
+) -> dict[str, object]:
     """`2,310 [85 %], median 2,100 (n = 2)`."""
     n = int(statistics["n"])
     if not n:

@@ -180,7 +180,12 @@ def unit_words(unit: str) -> str:
     """A unit as it is printed, with products as dots; "" for a pure number."""
     if unit in ("1", "none"):
         return ""
-    return unit.replace("ug", "µg").replace("uL", "µL").replace(" x day", "·day").replace("cells day", "cells·day")
+    return (
+        unit.replace("ug", "µg")
+        .replace("uL", "µL")
+        .replace(" x day", "·day")
+        .replace("cells day", "cells·day")
+    )
 
 
 def _analyte(fit: Fit, name: str) -> str:
