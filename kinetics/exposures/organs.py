@@ -31,7 +31,7 @@ _AFTER = np.array(
 )
 _TRACE = 1e-6  # a share of the most cells of a patient; below it most of the number is the solver's error
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
-_CHANGED = 100  # draws in which curves under changed doses are solved
+_CHANGED = 80  # draws in which curves under changed doses are solved, or a few more
 _ROUTES = ("hepatic_artery", "iv")
 
 Curve = Float[np.ndarray, "draw subject time"]
@@ -54,7 +54,7 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = DRAWS) -> Da
     - `best_lesion_change`: the least sum of diameters after day 0 over that at day 0, less 1 (product `all`)
 
     Areas are computed by the linear-up log-down rule from `draws` of the posterior. Curves under changed
-    doses, which the advantages and shares need, are solved for about a hundred of these. A quantity that a
+    doses, which the advantages and shares need, are solved for about eighty of these. A quantity that a
     model or a regimen cannot have is left out. FitError where the model has no sites.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
@@ -263,7 +263,7 @@ class _Curves:
         return min(self.draws, self.fit.draws)
 
     def few(self, values: np.ndarray) -> np.ndarray:
-        """The draws of `values` (draw, ...) in which changed doses are solved: about a hundred."""
+        """The draws of `values` (draw, ...) in which changed doses are solved: about eighty."""
         return values[:: max(1, round(len(self) / _CHANGED))]
 
     def _padded(self, doses: DataFrame) -> Doses:

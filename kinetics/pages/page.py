@@ -125,7 +125,6 @@ class Glance:
         small.update_yaxes(title_font_size=11, tickfont_size=10, title_standoff=2)
         for axis in small.select_yaxes():
             axis.title.text = _short_title(str(axis.title.text or ""))
-        small.update_layout(modebar={"remove": ["toImage", "zoom2d", "pan2d", "resetScale2d"]})
         name = f"figure-glance-{len(self.figures) + 1}"
         label = Markup('<figure role="group" aria-label="{}"><figcaption>{}{}</figcaption>{}</figure>')
         mark = Markup(' <span class="mark">SYNTHETIC DATA</span>') if synthetic else ""
@@ -146,7 +145,7 @@ def p_text(p: float) -> str:
 def add_figure(section: Section, figure: Figure) -> None:
     """Add a figure to a section as HTML, labelled with its title for screen readers."""
     name = f"figure-{section.name}-{len(section.figures) + 1}"
-    title = str(figure.to_dict()["layout"]["title"]["text"])
+    title = str(figure.layout.title.text)
     html = figure_div(figure, name)
     label = Markup('<figure role="group" aria-label="{}">{}</figure>')
     section.figures.append(label.format(title, Markup(html)))

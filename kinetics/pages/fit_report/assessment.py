@@ -40,8 +40,9 @@ def assessment_section(fit: Fit, *, replicates: int, seed: int, log: Callable[[B
     checked = gof(fit, replicates=replicates, seed=seed)
     left_out = loo(fit, draws=PER_CHAIN)
     section.words.append(
-        f"Leaving out one record at a time: elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), "
-        f"effective parameters {left_out.p_loo:.1f}. {left_out.advice}{'.' if left_out.advice else ''}"
+        f"Leaving out one record at a time ({left_out.draws:,} of {fit.draws:,} draws): "
+        f"elpd {left_out.elpd:.1f} (SE {left_out.se:.1f}), effective parameters {left_out.p_loo:.1f}. "
+        f"{left_out.advice}{'.' if left_out.advice else ''}"
     )
     section.tables.append(_residual_table(fit, checked.tests))
     section.tables.append(_statistic_table(fit, predictive_check(fit, n=replicates, seed=seed)))

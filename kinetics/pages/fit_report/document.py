@@ -254,7 +254,7 @@ def _individual_section(fit: Fit, draws: int) -> Section:
     """The section with the fit of each subject, in grids of panels."""
     curves = individual_curves(fit, _drawn_days(fit), draws=draws)
     subjects = fit.bound.subjects[:MOST_PANELS]
-    words = []
+    words = [f"{min(draws, fit.draws):,} of {fit.draws:,} draws of the posterior stand behind each curve."]
     if len(subjects) < len(fit.bound.subjects):
         omitted = len(fit.bound.subjects) - len(subjects)
         words.append(f"{omitted} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
@@ -270,6 +270,9 @@ def _individual_section(fit: Fit, draws: int) -> Section:
 
 def _population_section(fit: Fit, draws: int, seed: int) -> Section:
     section = Section("population", "A typical patient and new patients")
+    section.words.append(
+        f"{draws:,} draws of the posterior stand behind each band; for each there are two new patients."
+    )
     curves = population_curves(fit, draws=draws, patients=2, points=100, seed=seed)
     for assay in fit.bound.assays:
         log = _has_log_axis(fit, assay)
