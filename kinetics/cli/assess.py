@@ -33,7 +33,18 @@ from kinetics.streams import LARGEST_SEED
 __all__ = ["compare", "report", "sbc", "subgroups"]
 
 
-def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
+def report(
+    run: RunFolder,
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file/--shared-plotly",
+            help="One file that can be mailed, or plotly.js (4.6 MB) in a file beside it.",
+        ),
+    ] = True,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
     """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
 
     Example: `kinetics report runs/ogasawara_2021__synthetic_cart_12`
@@ -47,6 +58,7 @@ def report(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
         run_nca(fit.study, rules=NCARules.car_t()),
         run_exposure(fit),
         to=run / "report.html",
+        single_file=single_file,
     )
     print_result({"report": str(path)}, f"written: {path}", as_json)
 

@@ -87,7 +87,7 @@ def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
 
 
 def _named(k: np.ndarray, threshold: float, most: int = 6) -> np.ndarray:
-    """Which units have their name beside them: the highest above the threshold, far enough from each other."""
+    """Which units have their name beside them: the highest above the threshold that are far enough apart."""
     named = np.zeros(len(k), bool)
     height = max(float(np.nanmax(k, initial=0.0) - np.nanmin(k, initial=0.0)), 1e-9)
     for i in np.argsort(-np.nan_to_num(k, nan=-np.inf), kind="stable"):

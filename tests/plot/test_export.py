@@ -129,7 +129,7 @@ def test_figures_that_are_not_drawn_say_why(tmp_path: Path) -> None:
     given: dict[str, Any] = {"a": persistence(), "b": "nobody is counted"}
     lines = save_figures(tmp_path / "figures", given)
     assert lines == [f"written: {tmp_path / 'figures/a.html'}", "not drawn: b.html: nobody is counted"]
-    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["a.html"]
+    assert [p.name for p in (tmp_path / "figures").glob("*.html")] == ["a.html"]
 
 
 @BROWSER
