@@ -70,6 +70,7 @@ _KINDS = (  # kinds of parameter, in the order of the table
     "residual correlation",
     "shrinkage of effects",
 )
+_NAMED = 6  # parameters that a caution names
 _IN_SHORT = ("population", "derived", "covariate effect", "residual correlation")
 _EXPOSURE = {  # column -> (heading, unit, in which {u} stands for the unit of the analyte)
     "cmax": ("Cmax", "{u}"),
@@ -197,6 +198,9 @@ def _cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
 def _listed(fit: Fit, names: Iterable[str]) -> str:
     """Parameters in words, separated by semicolons."""
     words = [parameter_words(fit.model, name) for name in names]
+    if len(words) > _NAMED + 2:
+        more = len(words) - _NAMED
+        words = [*words[:_NAMED], f"and {more} more, all named under Parameters"]
     return "; ".join([*words[:1], *(f"{w[0].lower()}{w[1:]}" if w[1:2].islower() else w for w in words[1:])])
 
 
@@ -318,8 +322,33 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
     table = Table("Every parameter with its diagnostics", heads, numeric, folded=True, data=parameters)
     table.rows = [_parameter_row(fit, table, row) for row in rows]
     section.tables.append(table)
+    if fit.bound.held:
+        section.tables.append(_held_table(fit))
     add_figure(section, plot_prior_posterior(fit))
     return section
+
+
+def _held_table(fit: Fit) -> Table:
+    """The parameters that the fit holds: their values, and where these come from."""
+    heads = ["Parameter", "Name", "Value", "Unit", "Source"]
+    table = Table("Held values, in no interval", heads, [False] * 2 + [True] + [False] * 2, folded=True)
+    fixed = fit.bound.hierarchy.fixed
+    for name in fit.bound.held:
+        parameter = fit.model.parameters[name]
+        value = float(fixed.get(name, parameter.value))
+        source = parameter.source
+        if value != parameter.value:
+            source = f"the plan {fit.name}"
+        table.rows.append(
+            [
+                table.cell(parameter_words(fit.model, name)),
+                table.cell(name, mark="code"),
+                table.cell(number_text(value, trim=True)),
+                table.cell(unit_words(parameter.unit)),
+                table.cell(source, mark="guess" if parameter.guess else ""),
+            ]
+        )
+    return table
 
 
 def _estimates_section(fit: Fit) -> Section:

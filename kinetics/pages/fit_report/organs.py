@@ -54,10 +54,11 @@ def biodistribution_section(fit: Fit, *, draws: int = DRAWS) -> Section:
     section = Section("biodistribution", "Where the cells are")
     guesses = [k for k in fit.bound.held if fit.model.parameters[k].guess]
     if guesses:
-        words = "; ".join(parameter_words(fit.model, name) for name in guesses)
+        words = "; ".join(parameter_words(fit.model, name) for name in guesses[:6])
         section.words.append(
             f"Blood samples do not see organs. These curves depend on {len(guesses)} values that are held at "
-            f"design guesses: {words}. Their uncertainty is not in the intervals."
+            f"design guesses, such as {words}; all are under Parameters. Their uncertainty is not in the "
+            "intervals."
         )
     add_figure(section, plot_biodistribution(fit, site_curves(fit, draws=draws)))
     for figure in organ_figures(fit, site_shares(fit, draws=draws)).values():

@@ -48,6 +48,15 @@ _PARAMETERS = {
     "crp_baseline": "CRP at rest",
     "crp_loss": "Loss of CRP",
     "crp_gain": "CRP made in answer to IL-6",
+    "tocilizumab_cl": "Clearance of tocilizumab",
+    "tocilizumab_v": "Volume of tocilizumab",
+    "tocilizumab_vmax": "Saturable elimination of tocilizumab, greatest rate",
+    "tocilizumab_km": "Saturable elimination of tocilizumab, half of that rate",
+    "toci_ec50": "Tocilizumab at half of its effect",
+    "toci_il6": "Tocilizumab's effect on IL-6",
+    "toci_crp": "Tocilizumab's effect on CRP",
+    "steroid_half_life": "Half-life of the steroid",
+    "steroid_volume": "Volume of the steroid",
     "crp_half": "IL-6 at half of CRP's answer",
 }
 _TRIAL = {  # the models of CAR-NK and CAR-T in the body, whose parameters are symbols
