@@ -3,7 +3,6 @@ from .curves import (
     curve_times as curve_times,
     individual_curves as individual_curves,
     observed_assays as observed_assays,
-    population_curve as population_curve,
     population_tables as population_tables,
 )
 from .patients import (

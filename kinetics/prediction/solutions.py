@@ -175,7 +175,7 @@ def predicted_blocks(
         rows = np.arange(start, min(start + size, subjects))
         # subject by subject: patients with the same days and doses take steps of like number
         lanes = {name: np.asarray(values)[:, rows].T.reshape(-1) for name, values in theta.items()}
-        solved = _solve_lanes(fit, outputs, times, lanes, doses, np.repeat(rows, draws))
+        solved = _solve_lanes(fit, outputs, times, lanes, doses, row=np.repeat(rows, draws))
         shape = (len(rows), draws, times.shape[1])
         values = {k: np.moveaxis(v.reshape(shape), 1, 0) for k, v in solved.items()}
         yield slice(start, start + len(rows)), values
