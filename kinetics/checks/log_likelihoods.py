@@ -27,9 +27,10 @@ from kinetics.assay import recorded
 from kinetics.inference import Fit
 from kinetics.model import link
 from kinetics.population import Hierarchy, centres, correlate, effects_log_prob, shift_of
+from kinetics.prediction import predicted_blocks
 from kinetics.streams import stream
 
-__all__ = ["Pointwise", "record_log_likelihoods", "subject_log_likelihoods"]
+__all__ = ["Pointwise", "predicted_log_likelihoods", "record_log_likelihoods", "subject_log_likelihoods"]
 
 _MOST = 4_000_000  # the most log-likelihoods of records that are computed at once
 _WIDER = 1.3  # variance of the points around a subject's posterior, over the variance of that posterior
@@ -61,16 +62,9 @@ def record_log_likelihoods(
     of one subject at one time are one unit if their analytes are those of a correlated pair, or are all in
     `together`; `analyte` and `censored` then name each of them.
     """
-    sites = _sites(fit, draws)
     data = fit.bound.data
     assays = fit.bound.assays
-
-    def log_likelihoods(s: Mapping[str, Array]) -> Array:
-        return jnp.stack(list(fit.bound.record_log_likelihood(s, data).values()), axis=-1)
-
-    # (draw, subject, record, assay)
-    size_of_draw = data.observations.time.size * len(assays)
-    values = _in_blocks(jax.vmap(log_likelihoods), sites, max(1, _MOST // size_of_draw))
+    values = predicted_log_likelihoods(fit, _sites(fit, draws))
 
     # the kind and the analyte of every unit, (subject, record) for each assay; "" where there is none
     kinds = []
@@ -115,6 +109,37 @@ def record_log_likelihoods(
     units["time"] = units["time"].astype(float)
     by_unit = _by_chain(fit, np.concatenate(columns, axis=1))
     return Pointwise(units, by_unit, np.zeros(len(units)))
+
+
+def predicted_log_likelihoods(
+    fit: Fit, sites: Mapping[str, np.ndarray]
+) -> Float[np.ndarray, "draw subject record assay"]:
+    """The log-likelihood of each record in every draw of `sites`; 0 in padded slots.
+
+    The equations are solved by the program that serves all predictions of the fit.
+    """
+    bound = fit.bound
+    data = bound.data
+    times = np.asarray(data.observations.time, float)
+    outputs = tuple(dict.fromkeys(assay.output for assay in bound.assays))
+
+    def log_likelihoods(s: Mapping[str, Array], predicted: Mapping[str, Array]) -> Array:
+        read = {a.analyte: jnp.asarray(a.reading(s, predicted[a.output], times)) for a in bound.assays}
+        return jnp.stack(list(bound.record_log_likelihood(s, data, read).values()), axis=-1)
+
+    run = jax.vmap(log_likelihoods)
+    theta_of = jax.jit(jax.vmap(lambda s: bound.theta(s, data)))
+    rows = max(1, _MOST // (times.size * len(bound.assays)))
+    draws = len(next(iter(sites.values())))
+    compiled = jax.jit(run)
+    parts = []
+    for start in range(0, draws, rows):
+        part = {k: jnp.asarray(v[start : start + rows]) for k, v in sites.items()}
+        theta = {k: np.asarray(v) for k, v in theta_of(part).items()}
+        blocks = [curves for _, curves in predicted_blocks(fit, outputs, times, theta, data.doses)]
+        predicted = {k: np.concatenate([block[k] for block in blocks], axis=1) for k in outputs}
+        parts.append(np.asarray(compiled(part, predicted)))
+    return np.concatenate(parts)
 
 
 def subject_log_likelihoods(

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from pandas import DataFrame
@@ -30,7 +29,7 @@ from kinetics.checks.parameters import diagnostics
 from kinetics.errors import CheckError
 from kinetics.inference import ENOUGH, K_HAT, SAME, Fit
 from kinetics.model import inverse_link, link
-from kinetics.solve import solver_failures
+from kinetics.prediction import DRAWS, own_blocks, predicted_blocks
 
 __all__ = ["Check", "CheckRow", "approximation_rows", "check"]
 
@@ -374,17 +373,14 @@ def _agreement(searches: Sequence[Mapping[str, Any]]) -> CheckRow:
 
 
 def _failed_predictions(fit: Fit) -> CheckRow:
-    """The number of predictions that are not finite in 200 draws, with the subjects they are of."""
+    """The number of predictions that are not finite in 400 draws, with the subjects they are of."""
     bound = fit.bound
-    data = fit.bound.data
-    draws = fit.sites(at_most=200)
-    sites = {k: jnp.asarray(draws[k]) for k in bound.site_names()}
-
-    def finite(s: dict[str, Any]) -> Any:
-        terms = bound.record_log_likelihood(s, data)
-        return jnp.all(jnp.stack([jnp.isfinite(t).all(axis=1) for t in terms.values()]), axis=0)
-
-    failed = ~np.asarray(jax.jit(jax.vmap(finite))(sites))
+    times = np.asarray(bound.data.observations.time, float)
+    outputs = tuple(dict.fromkeys(a.output for a in bound.assays))
+    failed = np.zeros((min(DRAWS, fit.draws), len(bound.subjects)), bool)
+    for rows, predicted in own_blocks(fit, outputs, times):
+        finite = np.all([np.isfinite(values).all(axis=2) for values in predicted.values()], axis=0)
+        failed[:, rows] = ~finite
     subjects = [bound.subjects[i] for i in np.nonzero(failed.any(axis=0))[0]]
     count = int(failed.sum())
     return CheckRow(
@@ -402,7 +398,8 @@ def _failures_farther_out(fit: Fit) -> str:
     """The subjects that the solver gives up on, and when, three times as far from the median as the draws
     are.
 
-    A divergent transition may have been there, since a draw that fails is never kept.
+    A divergent transition may have been there, since a draw that fails is never kept. The day is that of the
+    first record which the solver does not reach.
     """
     bound = fit.bound
     model = fit.model
@@ -413,17 +410,17 @@ def _failures_farther_out(fit: Fit) -> str:
         kind = model.parameters[bound.parameters[name]].prior.link
         linked = link(kind, jnp.asarray(values))
         centre = jnp.median(linked, axis=0)
-        theta[name] = inverse_link(kind, centre + 3.0 * (linked - centre))
-    times = bound.data.observations.time
-    outputs = [a.output for a in bound.assays]
-
-    def failure_day(parameters: dict[str, Any]) -> Any:
-        return solver_failures(model, times, parameters, bound.data.doses, outputs, solver=bound.solver).day
-
-    days = np.asarray(jax.jit(jax.vmap(failure_day))(theta))
-    failing = np.nonzero(np.isfinite(days).any(axis=0))[0]
-    first = [f"subject {bound.subjects[i]} from day {days[:, i].min():.3g}" for i in failing[:10]]
-    return f"the solver gives up three times as far out: {', '.join(first)}" if first else ""
+        theta[name] = np.asarray(inverse_link(kind, centre + 3.0 * (linked - centre)))
+    times = np.asarray(bound.data.observations.time, float)
+    outputs = tuple(dict.fromkeys(a.output for a in bound.assays))
+    failing = []
+    for rows, predicted in predicted_blocks(fit, outputs, times, theta, bound.data.doses):
+        missing = np.any([~np.isfinite(values).all(axis=0) for values in predicted.values()], axis=0)
+        for i in np.flatnonzero(missing.any(axis=1)):
+            subject = rows.start + int(i)
+            day = float(times[subject][missing[i]].min())
+            failing.append(f"subject {bound.subjects[subject]} before day {day:.3g}")
+    return f"the solver gives up three times as far out: {', '.join(failing[:10])}" if failing else ""
 
 
 def _expected(fit: Fit) -> list[CheckRow]:

@@ -24,7 +24,7 @@ from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
 from kinetics.inference import Fit, load_fit, use_compile_cache
-from kinetics.pages import report as write_report
+from kinetics.pages import report as write_report, solve_once
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
 from kinetics.spreadsheets import csv_text
@@ -45,6 +45,13 @@ def report(
     calibration: Annotated[
         Path | None, typer.Option(help="--m15: summary.json of `kinetics sbc`, where the plan asks for it.")
     ] = None,
+    single_file: Annotated[
+        bool,
+        typer.Option(
+            "--single-file/--shared-plotly",
+            help="One file that can be mailed, or plotly.js (4.6 MB) in a file beside it.",
+        ),
+    ] = True,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -58,9 +65,10 @@ def report(
         raise InputError(
             Problem("--also and --calibration are of a report against a plan", "add --m15 MAP.toml")
         )
+    use_compile_cache()
     fit = load_fit(run, trust=trust)
+    solve_once(fit)
     if m15 is not None:
-        use_compile_cache()
         _report_against_plan(
             fit,
             m15,
@@ -74,8 +82,9 @@ def report(
         fit,
         run_check(fit),
         run_nca(fit.study, rules=NCARules.car_t()),
-        run_exposure(fit, draws=500),
+        run_exposure(fit),
         to=run / "report.html",
+        single_file=single_file,
     )
     print_result({"report": str(path)}, f"written: {path}", as_json)
 

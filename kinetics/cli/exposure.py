@@ -34,6 +34,7 @@ from kinetics.cli.options import (
     Json,
     RegimenFile,
     RunFolder,
+    SingleFile,
     TableDose,
     TableLloq,
     TableRoute,
@@ -48,6 +49,7 @@ from kinetics.decision import Exposures, exposures_of_table
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.exposures import NCARules, nca as run_nca
 from kinetics.files import write_atomic
+from kinetics.prediction import DRAWS, common_days, keep_curves
 from kinetics.printing import records, table_text
 from kinetics.regimen import read_regimen
 from kinetics.spreadsheets import csv_text
@@ -79,6 +81,7 @@ def nca(
     ] = False,
     plots: Figures = None,
     plots_as: FigureFormat = "html",
+    single_file: SingleFile = False,
     by: Annotated[
         str | None,
         typer.Option(help="What the summary and the figures of dose group by; default the dose level."),
@@ -120,7 +123,7 @@ def nca(
         lines.append(f"written: {write_atomic(out, nca_csv(table))}")
     if plots is not None:
         figures = _figures_of_samples(data, analyte, nca_rules, by or "dose_level", product)
-        lines += plot.save_figures(plots, figures, plots_as)
+        lines += plot.save_figures(plots, figures, plots_as, single_file=single_file)
     answer = {"rows": records(table), "by": label, "summary": records(summary)}
     print_result(answer, "\n".join(lines), as_json)
 
@@ -163,9 +166,10 @@ def exposure(
     run: RunFolder,
     out: Annotated[Path | None, typer.Option(help="Write every draw as CSV.")] = None,
     sites: Annotated[Path | None, typer.Option(help="Write every draw's site quantities as CSV.")] = None,
-    draws: Annotated[int, typer.Option(help="Posterior draws to use, thinned evenly.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Posterior draws to use, thinned evenly.")] = DRAWS,
     plots: Figures = None,
     plots_as: FigureFormat = "html",
+    single_file: SingleFile = False,
     by: By = "dose_level",
     product: Product = None,
     trust: Trust = False,
@@ -173,7 +177,7 @@ def exposure(
 ) -> None:
     """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
 
-    For a model that knows its organs it adds, from 200 draws: liver and tumour against blood, what was
+    For a model that knows its organs it adds: liver and tumour against blood, what was
     retained, and what the hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 %
     intervals. --plots draws exposure against dose with a power model, and for such a model its curves by
     site, organ stack and body map.
@@ -181,9 +185,11 @@ def exposure(
     """
     if plots is not None:
         plot.refuse_figures([plots / f"figure.{plots_as}"])
+    inference.use_compile_cache()
     fit = inference.load_fit(run, trust=trust)
     if fit.caution:
         print(f"note: {fit.caution}", file=sys.stderr)
+    keep_curves(fit, [common_days(fit)], draws=draws)
     table = exposures.exposure(fit, draws=draws)
     summary = exposures.exposure_summary(table)
     if out is not None:
@@ -197,7 +203,7 @@ def exposure(
     answer = {"rows": records(summary)}
 
     if fit.model.sites or sites is not None:
-        by_draw = exposures.biodistribution(fit, draws=min(draws, 200))
+        by_draw = exposures.biodistribution(fit, draws=draws)
         if sites is not None:
             write_atomic(sites, csv_text(by_draw, str(sites)))
         site_summary = exposures.biodistribution_summary(by_draw)
@@ -207,7 +213,9 @@ def exposure(
 
     lines = [text]
     if plots is not None:
-        lines += plot.save_figures(plots, _figures_of_fit(fit, table, draws, by, product), plots_as)
+        lines += plot.save_figures(
+            plots, _figures_of_fit(fit, table, draws, by, product), plots_as, single_file=single_file
+        )
     print_result(answer, "\n".join(lines), as_json)
 
 
@@ -219,9 +227,9 @@ def _figures_of_fit(
         fit.study, _of_those_who_had(fit.study, product, table), by=by, fit=fit
     )
     if fit.model.sites:
-        few = min(draws, 100)
-        figures |= {"biodistribution": plot.plot_biodistribution(fit, exposures.site_curves(fit, draws=few))}
-        figures |= pages.organ_figures(fit, exposures.site_shares(fit, draws=few))
+        curves = exposures.site_curves(fit, draws=draws)
+        figures |= {"biodistribution": plot.plot_biodistribution(fit, curves)}
+        figures |= pages.organ_figures(fit, exposures.site_shares(fit, draws=draws))
     return figures
 
 
@@ -244,6 +252,7 @@ def tornado(
     out: Annotated[Path | None, typer.Option(help="Write every quantity and parameter as CSV.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Write one figure a quantity into this folder.")] = None,
     plots_as: FigureFormat = "html",
+    single_file: SingleFile = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -269,7 +278,7 @@ def tornado(
         written.append(f"written: {write_atomic(out, csv_text(result.table, str(out)))}")
     if plots is not None:
         figures = {f"tornado_{name}": plot.plot_tornado(result, name, most=most) for name in quantities}
-        written += plot.save_figures(plots, figures, plots_as)
+        written += plot.save_figures(plots, figures, plots_as, single_file=single_file)
     answer = result.as_dict()
     rows: list[dict[str, Any]] = [row for row in answer["rows"] if row["quantity"] in quantities]
     text = "\n".join([*_tornado_lines(result, quantities, most), *written])

@@ -29,6 +29,7 @@ __all__ = [
     "RegimenFile",
     "RuleName",
     "RunFolder",
+    "SingleFile",
     "TableAnalyte",
     "TableDose",
     "TableLloq",
@@ -62,6 +63,12 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 TableOut = Annotated[Path | None, typer.Option(help="Write the table as CSV.")]
 Figures = Annotated[Path | None, typer.Option(help="Write the figures into this folder.")]
 FigureFormat = Annotated[str, typer.Option(help="html, or for print svg, pdf or png.")]
+SingleFile = Annotated[
+    bool,
+    typer.Option(
+        "--single-file", help="Each HTML figure holds plotly.js (4.6 MB), so that it can be mailed alone."
+    ),
+]
 RegimenFile = Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")]
 
 MedianPlateau = Annotated[

@@ -12,7 +12,15 @@ from plotly.graph_objects import Figure
 
 import kinetics.plot as plot
 from kinetics.cli.console import print_result
-from kinetics.cli.options import AssessedEvery, Confirmed, FigureFormat, Figures, Json, MedianPlateau
+from kinetics.cli.options import (
+    AssessedEvery,
+    Confirmed,
+    FigureFormat,
+    Figures,
+    Json,
+    MedianPlateau,
+    SingleFile,
+)
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.files import write_atomic
 from kinetics.outcomes import (
@@ -89,6 +97,7 @@ def response(
     ] = None,
     plots: Figures = None,
     plots_as: FigureFormat = "html",
+    single_file: SingleFile = False,
     as_json: Json = False,
 ) -> None:
     """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
@@ -153,7 +162,8 @@ def response(
     text = "\n\n".join([f"{data.name}{label}", *(f"{t}\n{table_text(rows)}" for t, rows in tables.items())])
     lines = [text, *(f"\n{line}" for line in answer.get("not_computed", []))]
     if plots is not None:
-        lines += plot.save_figures(plots, _figures(data, estimates, by, confirmed, reading=reading), plots_as)
+        figures = _figures(data, estimates, by, confirmed, reading=reading)
+        lines += plot.save_figures(plots, figures, plots_as, single_file=single_file)
     print_result(answer, "\n".join(lines), as_json)
 
 

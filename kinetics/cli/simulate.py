@@ -24,7 +24,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, RegimenFile, Trust
+from kinetics.cli.options import Json, RegimenFile, SingleFile, Trust
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures import site_shares
 from kinetics.files import whole_file
@@ -63,6 +63,7 @@ class Files:
     plot: Path | None = None
     organs: Path | None = None
     organs_as: str = "html"
+    single_file: bool = False
     stdout: bool = False
 
     @property
@@ -136,6 +137,7 @@ def simulate(
     plot: Annotated[Path | None, typer.Option(help="Median and bands: .html, .svg, .pdf or .png.")] = None,
     organs: Annotated[Path | None, typer.Option(help="Folder for an organ stack and a body map.")] = None,
     plots_as: Annotated[str, typer.Option(help="Format of --organs: html, svg, pdf or png.")] = "html",
+    single_file: SingleFile = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -162,7 +164,15 @@ def simulate(
         trust=trust,
     )
     piped = out is None and not as_json and not sys.stdout.isatty()
-    files = Files(out=out, parameters=parameters, plot=plot, organs=organs, organs_as=plots_as, stdout=piped)
+    files = Files(
+        out=out,
+        parameters=parameters,
+        plot=plot,
+        organs=organs,
+        organs_as=plots_as,
+        single_file=single_file,
+        stdout=piped,
+    )
     simulated = simulate_to(prepared, files, chunk=chunk)
     if not piped:
         print_result(dict(simulated.answer), simulated.text, as_json)
@@ -277,7 +287,7 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
             shares = site_shares(simulation.model, curves)
             source = _source_text(simulation)
             figures = organ_figures(simulation.model, shares, synthetic=simulation.synthetic, source=source)
-            save_figures(files.organs, figures, files.organs_as)
+            save_figures(files.organs, figures, files.organs_as, single_file=files.single_file)
     if first.gave_up:
         print(gave_up_text(first.gave_up, simulation.patients), file=sys.stderr)
     return _summed(simulation, curves, first.gave_up, files)

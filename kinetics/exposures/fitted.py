@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +16,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 from pandas import DataFrame
+from scipy.interpolate import PchipInterpolator
 
 from kinetics.arguments import require
-from kinetics.arrays import AnyArray
 from kinetics.errors import FitError
 from kinetics.exposures.area import segment_areas
 from kinetics.inference import Fit
-from kinetics.plan import BoundAssay
-from kinetics.regimen import Doses
-from kinetics.solve import solve
+from kinetics.prediction import DRAWS, common_days, own_blocks
 
 __all__ = ["CurveExposure", "curve_exposure", "exposure", "exposure_summary"]
 
@@ -47,7 +46,7 @@ def exposure(
     fit: Fit,
     *,
     window: tuple[float, float] = (0.0, 28.0),
-    draws: int | None = 1000,
+    draws: int | None = DRAWS,
     by: str = "both",
 ) -> DataFrame:
     """Cmax, Tmax, AUC, Tlast, half-life ...: one row for each subject, cycle, analyte and posterior draw.
@@ -55,9 +54,10 @@ def exposure(
     Times are in days after the first infusion of the cycle (of the course: after the first of all),
     concentrations in the unit of the analyte as its assay reads it (its scale factor included), areas in that
     unit x day. `window` must start at 0. A cycle ends where the next one begins, and `partial` says that the
-    window reaches beyond that. `draws` thins the posterior evenly (None: all draws). Tlast, the persistence,
-    is the last time at which the curve is at or above the LLOQ. `by` asks for rows of each "cycle", of the
-    "course", or "both". FitError for another `by`, and for a window that starts later than 0.
+    window reaches beyond that. `draws` thins the posterior evenly (None: all draws). Equations are solved on
+    `kinetics.prediction.common_days`, and between these the logarithm of a curve is interpolated. Tlast, the
+    persistence, is the last time at which the curve is at or above the LLOQ. `by` asks for rows of each
+    "cycle", of the "course", or "both". FitError for another `by`, and for a window that starts later than 0.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> table = kn.exposure(fit, draws=5, by="course")
@@ -69,12 +69,13 @@ def exposure(
         raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")
     if by not in ("both", "cycle", "course"):
         raise FitError(f"by = {by!r}: choose 'cycle', 'course' or 'both'")
-    sites = fit.sites(at_most=draws)
-    frames = []
+    spans = []
     for span in _spans(fit, window[1]):
         kind = "course" if span.label == "course" else "cycle"
         if by in ("both", kind):
-            frames += _frames(fit, span, sites, window[1])
+            spans.append(span)
+    exposures = _curve_exposures(fit, spans, draws, window[1])
+    frames = [frame for span in spans for frame in _frames(fit, span, exposures[span.label], window[1])]
     table = pd.concat(frames, ignore_index=True).sort_values("analyte", kind="stable", ignore_index=True)
     return table.rename(columns={"auc_window": f"auc_0_{window[1]:g}d"})
 
@@ -118,14 +119,15 @@ def _spans(fit: Fit, window: float) -> Iterator[_Span]:
         yield _Span(str(cycle), start, np.where(np.isnan(start), 0.0, end - start))
 
 
-def _frames(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float) -> Iterator[DataFrame]:
+def _frames(
+    fit: Fit, span: _Span, exposures: Mapping[str, CurveExposure], window: float
+) -> Iterator[DataFrame]:
     """One table for each analyte, of the subjects who have the cycle."""
-    exposures = _curve_exposures(fit, span, sites, window)
-    draws = len(next(iter(sites.values())))
     dosed = np.nonzero(span.length > 0)[0]
     subjects = np.array(fit.bound.subjects)[dosed]
     for assay in fit.bound.assays:
         columns = {name: getattr(exposures[assay.analyte], name)[:, dosed].ravel() for name in NUMBERS}
+        draws = len(exposures[assay.analyte].cmax)
         yield DataFrame(
             {
                 "analyte": assay.analyte,
@@ -140,43 +142,120 @@ def _frames(fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float) 
 
 
 def _curve_exposures(
-    fit: Fit, span: _Span, sites: dict[str, np.ndarray], window: float
-) -> dict[str, CurveExposure]:
-    """The exposures of each analyte, as arrays (draw, subject)."""
-    lloq = {a.analyte: fit.study.analytes[a.analyte].lloq or 0.0 for a in fit.bound.assays}
-    # The times of each subject, from the start of the cycle to just before the next one.
-    horizon = float(span.length.max())
-    inside = span.length - np.where(span.length < horizon, 1e-6, 0.0)
-    relative = np.minimum(_grid(horizon, window), np.maximum(inside, FINE)[:, None])
-    times = np.nan_to_num(span.start)[:, None] + relative
-    doses = fit.bound.data.doses
-    outputs = [a.output for a in fit.bound.assays]
+    fit: Fit, spans: Sequence[_Span], draws: int | None, window: float
+) -> dict[str, dict[str, CurveExposure]]:
+    """Label of a span -> analyte -> the exposures as arrays (draw, subject).
 
-    def of_assay(assay: BoundAssay, curves: AnyArray) -> CurveExposure:
-        lloq_of_assay = lloq[assay.analyte]
-        of_curve = jax.vmap(lambda t, y: curve_exposure(t, y, window=window, lloq=lloq_of_assay))
-        return of_curve(jnp.asarray(relative), jnp.asarray(curves))
+    The curves are solved once for all spans.
+    """
+    equations = fit.model.vector_field is not None
+    grids = _grids(spans, window, equations=equations)
+    sites = fit.sites(at_most=draws)
+    days = {label: _starts(span) + grids[label] for label, span in zip(grids, spans, strict=True)}
+    solved_days = np.sort(np.concatenate(list(days.values()), axis=1), axis=1)
+    if equations:
+        last = solved_days[:, -1]
+        solved_days = common_days(fit)
+        if (last > solved_days[:, -1]).any():
+            solved_days = common_days(fit, until=float(last.max()))
+    outputs = tuple(dict.fromkeys(assay.output for assay in fit.bound.assays))
+    parts: dict[str, dict[str, list[CurveExposure]]] = {
+        label: {assay.analyte: [] for assay in fit.bound.assays} for label in grids
+    }
+    for block, curves in own_blocks(fit, outputs, solved_days, draws=draws):
+        rows = np.arange(len(solved_days))[block]
+        for assay in fit.bound.assays:
+            read = np.asarray(assay.reading(sites, curves[assay.output], solved_days[block], rows))
+            lloq = fit.study.analytes[assay.analyte].lloq or 0.0
+            for label, grid in grids.items():
+                on_grid = _interpolated(solved_days[block], read, days[label][block])
+                numbers = jax.device_get(_exposures_of_curves(grid[block], on_grid, window, lloq))
+                parts[label][assay.analyte].append(numbers)
+    return {
+        label: {analyte: _joined(blocks) for analyte, blocks in by_analyte.items()}
+        for label, by_analyte in parts.items()
+    }
 
-    def of_draw(draw: dict[str, jax.Array], days: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
-        parameters = {name: draw[name] for name in fit.bound.parameters}
-        curves = solve(fit.model, days, parameters, doses, outputs, solver=fit.bound.solver)
-        return {a.analyte: of_assay(a, a.reading(draw, curves[a.output], times)) for a in fit.bound.assays}
 
-    # Times and doses are arguments, because XLA would take minutes to fold them into a solver as constants.
-    @jax.jit
-    def of_draws(draws: dict[str, jax.Array], days: jax.Array, doses: Doses) -> dict[str, CurveExposure]:
-        return jax.lax.map(lambda draw: of_draw(draw, days, doses), draws, batch_size=8)
-
-    factors = {k for k in fit.bound.priors() if k.startswith(("scale_", "vcn_", "genome_pg_"))}
-    draws = {k: jnp.asarray(v) for k, v in sites.items() if k in factors | {*fit.bound.parameters}}
-    return jax.device_get(of_draws(draws, jnp.asarray(times), doses))
+def _starts(span: _Span) -> Float[np.ndarray, "subject 1"]:
+    """The day on which the span of each subject starts; 0 for a subject without it."""
+    return np.nan_to_num(span.start)[:, None]
 
 
-def _grid(horizon: float, window: float) -> np.ndarray:
-    """The times from 0 to `horizon` [day]: fine steps, then coarse ones, and a point at `window`."""
-    fine = np.arange(0.0, min(FINE_DAYS, horizon), FINE)
-    coarse = np.arange(FINE_DAYS, horizon, COARSE)
-    return np.unique(np.concatenate([fine, coarse, [min(window, horizon), horizon]]))
+def _grids(
+    spans: Sequence[_Span], window: float, *, equations: bool
+) -> dict[str, Float[np.ndarray, "subject time"]]:
+    """Label -> days of each subject from the start of the span to just before the next one.
+
+    All spans have equally many days, the last of which may be repeated, so that one program serves all.
+    """
+    grids = {}
+    for span in spans:
+        horizon = float(span.length.max())
+        grid = _grid(horizon, window, equations=equations)
+        inside = span.length - np.where(span.length < horizon, 1e-6, 0.0)
+        grids[span.label] = np.minimum(grid, np.maximum(inside, FINE)[:, None])
+    width = max(grid.shape[1] for grid in grids.values())
+    return {k: np.pad(grid, ((0, 0), (0, width - grid.shape[1])), mode="edge") for k, grid in grids.items()}
+
+
+def _interpolated(
+    times: Float[np.ndarray, "subject time"],
+    curves: Float[np.ndarray, "draw subject time"],
+    days: Float[np.ndarray, "subject day"],
+) -> Float[np.ndarray, "draw subject day"]:
+    """The curves of every draw on `days`, by a monotone cubic through their logarithms.
+
+    A curve that is 0 or less somewhere is interpolated on its own scale.
+    """
+    result = np.empty((*curves.shape[:2], days.shape[1]))
+    for i, (solved, wanted) in enumerate(zip(times, days, strict=True)):
+        solved, kept = np.unique(solved, return_index=True)
+        values = curves[:, i][:, kept]
+        inside = np.clip(wanted, solved[0], solved[-1])
+        places = np.minimum(np.searchsorted(solved, inside), len(solved) - 1)
+        if np.array_equal(solved[places], inside):
+            result[:, i] = values[:, places]
+            continue
+        positive = (values > 0).all(axis=1)
+        finite = np.isfinite(values).all(axis=1)
+        result[:, i] = np.nan
+        for rows, forward, back in ((positive & finite, np.log, np.exp), (~positive & finite, _same, _same)):
+            if rows.any():
+                curve = PchipInterpolator(solved, forward(values[rows]), axis=1)
+                result[rows, i] = back(curve(inside))
+    return result
+
+
+def _same(values: np.ndarray) -> np.ndarray:
+    return values
+
+
+def _joined(blocks: Sequence[CurveExposure]) -> CurveExposure:
+    """The exposures of all subjects from those of blocks of subjects."""
+    return CurveExposure(*(np.concatenate(columns, axis=1) for columns in zip(*blocks, strict=True)))
+
+
+@jax.jit
+def _exposures_of_curves(relative: Any, curves: Any, window: Any, lloq: Any) -> CurveExposure:
+    """The exposures of curves (draw, subject, time) on days (subject, time) after the start."""
+    of_curve = partial(curve_exposure, window=window, lloq=lloq)
+    return jax.vmap(jax.vmap(of_curve), (None, 0))(relative, curves)
+
+
+def _grid(horizon: float, window: float, *, equations: bool) -> np.ndarray:
+    """The times from 0 to `horizon` [day]: fine steps, then coarse ones, and a point at `window`.
+
+    The curves of `equations` are interpolated, and need fine steps in the first days only.
+    """
+    parts = [np.arange(0.0, min(FINE_DAYS, horizon), FINE), np.arange(FINE_DAYS, horizon, COARSE)]
+    if equations:
+        parts = [
+            np.arange(0.0, min(3.0, horizon), FINE),
+            np.arange(3.0, min(FINE_DAYS, horizon), 2 * FINE),
+            np.arange(FINE_DAYS, horizon, 2 * COARSE),
+        ]
+    return np.unique(np.concatenate([*parts, [min(window, horizon), horizon]]))
 
 
 class CurveExposure(NamedTuple):

@@ -19,25 +19,25 @@ from kinetics.errors import FitError, ModelError, Problem
 from kinetics.exposures.area import auc
 from kinetics.inference import Fit
 from kinetics.model import Model
-from kinetics.prediction import predicted_blocks
-from kinetics.regimen import entry_of, pad_doses
+from kinetics.prediction import DRAWS, common_days, own_blocks, predicted_blocks
+from kinetics.regimen import Doses, entry_of, pad_doses
 
 __all__ = ["biodistribution", "biodistribution_summary", "site_curves", "site_shares"]
 
 HOUR = 1 / 24
-# Days after each dose at which curves are computed, besides every whole day.
+# Days after a product's first infusion at which shares are drawn, besides every quarter of a day.
 _AFTER = np.array(
     [0.002, 0.02, HOUR, 0.08, 0.125, 0.17, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.0]
 )
-_FOLLOWED = 90.0  # days after the last dose
 _TRACE = 1e-6  # a share of the most cells of a patient; below it most of the number is the solver's error
 _QUANTILES = {"lower": 0.05, "median": 0.5, "upper": 0.95}
+_CHANGED = 80  # draws in which curves under changed doses are solved, or a few more
 _ROUTES = ("hepatic_artery", "iv")
 
 Curve = Float[np.ndarray, "draw subject time"]
 
 
-def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> DataFrame:
+def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = DRAWS) -> DataFrame:
     """Quantities of where the cells are: one row for each subject, product, posterior draw and quantity.
 
     Columns: subject, product, draw, quantity, unit, value. Quantities:
@@ -53,8 +53,9 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     - `lymphodepletion_share`: the same for lymphodepletion
     - `best_lesion_change`: the least sum of diameters after day 0 over that at day 0, less 1 (product `all`)
 
-    Areas are computed by the linear-up log-down rule from `draws` of the posterior. A quantity that a model
-    or a regimen cannot have is left out. FitError where the model has no sites.
+    Areas are computed by the linear-up log-down rule from `draws` of the posterior. Curves under changed
+    doses, which the advantages and shares need, are solved for about eighty of these. A quantity that a
+    model or a regimen cannot have is left out. FitError where the model has no sites.
 
     >>> fit = kn.load_fit("runs/nkg2d_blood__nkg2d_phase1_synthetic")
     >>> table = kn.biodistribution(fit, draws=2)
@@ -65,10 +66,10 @@ def biodistribution(fit: Fit, *, window: float = 28.0, draws: int = 200) -> Data
     if not fit.model.sites:
         raise FitError(f"model {fit.model.name} does not say which outputs are cells at a site (Model.sites)")
     curves = _Curves(fit, draws)
-    actual = curves.under(curves.doses)
-    frames = list(_frames(fit, "all", _lesion_change(actual)))
+    actual = curves.as_given()
+    frames = list(_frames(fit, "all", _lesion_change(actual), draws=len(curves)))
     for product in curves.products:
-        frames += _frames(fit, product, _quantities(curves, actual, product, window))
+        frames += _frames(fit, product, _quantities(curves, actual, product, window), draws=len(curves))
     return pd.concat(frames, ignore_index=True).dropna(subset=["value"], ignore_index=True)
 
 
@@ -91,7 +92,7 @@ def biodistribution_summary(table: DataFrame) -> DataFrame:
     return pd.concat([subjects, middle.assign(subject="median patient")], ignore_index=True)
 
 
-def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
+def site_curves(fit: Fit, *, draws: int = DRAWS) -> DataFrame:
     """The cells at each site over time: subject, product, site, time [study day], lower, median, upper.
 
     `lower` to `upper` [cells] hold 90 % of the `draws`.
@@ -104,7 +105,7 @@ def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
     """
     require(fit=(fit, Fit))
     curves = _Curves(fit, draws)
-    cells = curves.under(curves.doses)
+    cells = curves.as_given()
     tables = []
     for product in curves.products:
         for site, output in fit.model.sites[product].items():
@@ -116,7 +117,7 @@ def site_curves(fit: Fit, *, draws: int = 100) -> DataFrame:
 
 
 def site_shares(
-    of: Fit | Model, curves: DataFrame | None = None, *, until: float = 60.0, draws: int = 100
+    of: Fit | Model, curves: DataFrame | None = None, *, until: float = 60.0, draws: int = DRAWS
 ) -> DataFrame:
     """The share of a product's cells at each site over time, of a fit or of a simulation.
 
@@ -165,7 +166,7 @@ def _fitted_sites(
 ) -> Iterator[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
     """For each product of a fit: its name, times, and cells (patient and draw, time) by site."""
     curves = _Curves(fit, draws)
-    actual = curves.under(curves.doses)
+    actual = curves.as_given()
     grid = np.unique([*_AFTER, *np.arange(0.25, until + 0.125, 0.25)])
     for product in curves.products:
         first = curves.doses[curves.doses["product"] == product].groupby("subject")["time"].min()
@@ -229,39 +230,55 @@ class _Curves:
 
     def __init__(self, fit: Fit, draws: int) -> None:
         self.fit = fit
-        self.theta = fit.theta(at_most=draws)
+        self.draws = draws
         self.doses = fit.study.doses
         products = fit.bound.plan.products
         if products is not None:
             self.doses = self.doses[self.doses["product"].isin(products)]
         self.products = [p for p in fit.model.sites if (self.doses["product"] == p).any()]
-        self.times = _days(self.doses, fit.bound.subjects)
+        self.times = common_days(fit)
+        self._solved: dict[bytes, dict[str, Curve]] = {}
         outputs = [output for sites in fit.model.sites.values() for output in sites.values()]
         if "lesions" in fit.model.outputs:
             outputs.append("lesions")
         self.outputs = tuple(dict.fromkeys(outputs))
 
+    def as_given(self) -> dict[str, Curve]:
+        """The curve of each output (draw, subject, time) under the doses of the study."""
+        return _whole(self.outputs, own_blocks(self.fit, self.outputs, self.times, draws=self.draws))
+
     def under(self, doses: DataFrame) -> dict[str, Curve]:
-        """The curve of each output (draw, subject, time) under a table of doses."""
-        padded = pad_doses(doses, self.fit.bound.subjects, tuple(self.fit.model.dosing))
-        blocks = predicted_blocks(self.fit, self.outputs, self.times, self.theta, padded)
-        parts = [curves for _, curves in blocks]
-        return {k: np.concatenate([part[k] for part in parts], axis=1) for k in self.outputs}
+        """The same under a table of changed doses, in every `step`-th draw; one table is solved once."""
+        padded = self._padded(doses)
+        if _key(padded) == _key(self._padded(self.doses)):
+            return {k: self.few(curves) for k, curves in self.as_given().items()}
+        if _key(padded) not in self._solved:
+            theta = {k: self.few(v) for k, v in self.fit.theta(at_most=self.draws).items()}
+            blocks = predicted_blocks(self.fit, self.outputs, self.times, theta, padded)
+            self._solved[_key(padded)] = _whole(self.outputs, blocks)
+        return self._solved[_key(padded)]
+
+    def __len__(self) -> int:
+        """The number of draws under the given doses."""
+        return min(self.draws, self.fit.draws)
+
+    def few(self, values: np.ndarray) -> np.ndarray:
+        """The draws of `values` (draw, ...) in which changed doses are solved: about eighty."""
+        return values[:: max(1, round(len(self) / _CHANGED))]
+
+    def _padded(self, doses: DataFrame) -> Doses:
+        return pad_doses(doses, self.fit.bound.subjects, tuple(self.fit.model.dosing))
 
 
-def _days(table: DataFrame, subjects: list[str]) -> Float[np.ndarray, "subject time"]:
-    """The days of each subject's curves: days close after every dose, and every day until `_FOLLOWED`.
+def _key(doses: Doses) -> bytes:
+    """The bytes of padded doses, by which their curves are found again."""
+    return b"".join(np.asarray(x).tobytes() for x in doses)
 
-    A row is padded with its last day.
-    """
-    rows = []
-    for subject in subjects:
-        days = table.loc[table["subject"] == subject, "time"].to_numpy(float)
-        near = (days[:, None] + _AFTER).ravel()
-        daily = np.arange(0, days.max(initial=0.0) + _FOLLOWED)
-        rows.append(np.unique(np.concatenate([[0.0], near, daily])))
-    width = max(map(len, rows))
-    return np.array([np.pad(r, (0, width - len(r)), mode="edge") for r in rows])
+
+def _whole(outputs: Iterable[str], blocks: Iterable[tuple[slice, Mapping[str, Curve]]]) -> dict[str, Curve]:
+    """The curves of all subjects from those of blocks of subjects."""
+    parts = [curves for _, curves in blocks]
+    return {k: np.concatenate([part[k] for part in parts], axis=1) for k in outputs}
 
 
 def _quantities(
@@ -295,7 +312,7 @@ def _quantities(
     if "tumour" not in sites:
         return
     until = np.full_like(first, np.inf)
-    area_with = _area(times, actual[sites["tumour"]], first, until)
+    area_with = curves.few(_area(times, actual[sites["tumour"]], first, until))
     for name, omitted in _omissions(doses, product):
         # Omitted doses stay in the table with no cells, so that all days and shapes stay the same.
         changed = doses.assign(amount=doses["amount"].where(~omitted, 0.0))
@@ -369,30 +386,30 @@ def _doubling(
 ) -> Float[np.ndarray, "draw subject"]:
     """The doubling time of the steepest rise of log cells; NaN where there is no rise.
 
-    Steps of more than 0.4 day are taken from a day and a half after `start` to the end of the window.
+    Steps are of a day, from a day and a half after `start` to the end of the window.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.diff(np.log(curve), axis=-1) / np.diff(times, axis=-1)
-    begin = start[:, None]
-    inside = (
-        (times[:, :-1] > begin + 1.5) & (times[:, 1:] <= begin + window) & (np.diff(times, axis=-1) > 0.4)
-    )
-    steepest = np.where(inside & np.isfinite(slope), slope, -np.inf).max(-1)
+    steepest = np.full(curve.shape[:2], -np.inf)
+    for i in np.flatnonzero(np.isfinite(start)):
+        days = np.arange(start[i] + 1.5, min(start[i] + window, times[i, -1]) + 1e-9, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.diff(_interpolated(times[i], np.log(curve[:, i]), days), axis=-1)
+        steepest[:, i] = np.where(np.isfinite(slope), slope, -np.inf).max(axis=-1, initial=-np.inf)
     return np.where(steepest > 0, np.log(2) / np.where(steepest > 0, steepest, 1.0), np.nan)
 
 
 def _frames(
-    fit: Fit, product: str, quantities: Iterable[tuple[str, tuple[str, np.ndarray]]]
+    fit: Fit, product: str, quantities: Iterable[tuple[str, tuple[str, np.ndarray]]], *, draws: int
 ) -> Iterator[DataFrame]:
-    """A table for each quantity (draw, subject) of a product."""
+    """A table for each quantity (draw, subject) of a product, in all `draws` or in every so many of them."""
     subjects = np.array(fit.bound.subjects)
     for quantity, (unit, value) in quantities:
-        draws, n = value.shape
+        number, n = value.shape
+        step = -(-draws // number)
         yield DataFrame(
             {
-                "subject": np.tile(subjects, draws),
+                "subject": np.tile(subjects, number),
                 "product": product,
-                "draw": np.repeat(np.arange(draws), n),
+                "draw": np.repeat(step * np.arange(number), n),
                 "quantity": quantity,
                 "unit": unit,
                 "value": value.ravel(),

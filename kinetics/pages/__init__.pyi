@@ -3,6 +3,7 @@ from .fit_report.document import (
     cautions as cautions,
     has_log_axis as has_log_axis,
     report as report,
+    solve_once as solve_once,
 )
 from .fit_report.organs import organ_figures as organ_figures
 from .page import (

@@ -10,10 +10,13 @@ from .expansion import plot_expansion as plot_expansion
 from .export import (
     FIGURE_CONFIG as FIGURE_CONFIG,
     can_draw as can_draw,
+    figure_div as figure_div,
+    plotly_script as plotly_script,
     printed_page as printed_page,
     refuse_figures as refuse_figures,
     save_figure as save_figure,
     save_figures as save_figures,
+    shared_plotly as shared_plotly,
 )
 from .exposure_response import plot_exposure_response as plot_exposure_response
 from .forest import plot_forest as plot_forest

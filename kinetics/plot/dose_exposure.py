@@ -31,6 +31,7 @@ from kinetics.plot.frame import (
     faint,
     finish,
     log_range,
+    log_ticks,
     number_text,
     unit_text,
     value_axis,
@@ -296,16 +297,15 @@ def _dose_axes(figure: Figure, study: Study, doses: Mapping[str, float], by: str
     unit = unit_text((spec.unit or "") if spec else "")
     levels = sorted(set(doses.values()))
     ends = [np.log10(levels[0] / 1.25), np.log10(levels[-1] * 1.25)]
-    ticks: dict[str, Any] = {"exponentformat": "power"}
-    if len(levels) <= 8:
-        ticks = {"tickvals": levels, "ticktext": [_dose_text(v) for v in levels], "tickangle": 0}
+    marked = levels
+    if len(levels) > 8:
+        marked = log_ticks((levels[0] / 1.25, levels[-1] * 1.25))
+        if levels[-1] > 100 * levels[0]:
+            marked = [value for value in marked if f"{value:e}".startswith("1.")]
+    text = [number_text(value, trim=True) for value in marked]
+    ticks: dict[str, Any] = {"tickvals": marked, "ticktext": text, "tickangle": 0}
     title = f"{label} ({unit})" if unit else label
     figure.update_xaxes(type="log", range=ends, title_text=title, **ticks)
-
-
-def _dose_text(dose: float) -> str:
-    """`3e7`, as a protocol's levels are written."""
-    return f"{dose:.4g}".replace("e+0", "e").replace("e+", "e")
 
 
 def _parts(study: Study, name: str) -> tuple[str, str]:

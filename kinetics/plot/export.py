@@ -1,5 +1,9 @@
 """A figure as a file: HTML that works offline, or SVG, PDF and PNG for print, drawn by a local browser.
 
+An HTML figure needs plotly.js, 4.6 MB. A single figure holds it, so that the file can be mailed as it is. The
+figures of a folder load the one copy beside them, `plotly-VERSION.min.js`, and are mailed together with it;
+without it they say so. Nothing is loaded from a network.
+
 plotly.js draws SVG only in a browser, so SVG, PDF and PNG need a Chrome or Chromium on this machine; it runs
 headless and cut off from every network. Where there is none, the save button of the HTML figure writes SVG.
 """
@@ -18,9 +22,11 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plotly
 from plotly.graph_objects import Figure
 from plotly.io import to_html, to_json
+from plotly.offline import get_plotlyjs_version
 
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
@@ -29,10 +35,13 @@ __all__ = [
     "FIGURE_CONFIG",
     "FORMATS",
     "can_draw",
+    "figure_div",
+    "plotly_script",
     "printed_page",
     "refuse_figures",
     "save_figure",
     "save_figures",
+    "shared_plotly",
 ]
 
 FORMATS = ("html", "svg", "pdf", "png")
@@ -61,18 +70,33 @@ _DRAW = """<!doctype html><meta charset="utf-8"><script src="{plotly}"></script>
 const say = text => document.getElementById("drawn").textContent = text;
 Plotly.toImage({figure}, {options}).then(image => say("drawn:" + image), error => say("failed:" + error));
 </script>"""
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><link rel="icon" href="data:,">{plotly}</head>
+<body>{figure}</body>
+</html>
+"""
+_SHARED = """<script src="{file}"></script>
+<script>
+if (!window.Plotly) addEventListener("DOMContentLoaded", () => document.body.insertAdjacentHTML("afterbegin",
+  "<p role='alert'><b>The figures cannot be drawn: {file} is not beside this page.</b> Keep both in one "
+  + "folder, mail them together, or write the page with --single-file.</p>"));
+</script>"""
+_ARRAYS = ("x", "y", "z", "customdata")
 _PRINT = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
 @page {{ size: {width}px {height}px; margin: 0 }}
 html, body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"""
 
 
-def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
+def save_figure(figure: Figure, to: str | Path, *, width: int = 1000, single_file: bool = True) -> Path:
     """Write a figure to the file `to`, whole or not at all, as its ending says: .html, .svg, .pdf or .png.
 
     `width` [px at 96 dpi] is the width of the SVG and of the page of the PDF, and a third of the width of the
     PNG. The height is that of the figure. SVG, PDF and PNG have no menus and no button bar. HTML is as wide
-    as its window. Returns the path. InputError for another ending, and where a browser is needed and there is
-    none (`KINETICS_BROWSER` may name one).
+    as its window; it holds plotly.js, or with `single_file=False` loads it from a file that is written beside
+    it. Returns the path. InputError for another ending, and where a browser is needed and there is none
+    (`KINETICS_BROWSER` may name one).
 
     >>> figure = kn.plot.plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies")
     >>> kn.plot.save_figure(figure, "persistence.html").name  # "persistence.pdf" needs a browser
@@ -81,7 +105,7 @@ def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
     path = Path(to)
     refuse_figures([path])
     if path.suffix == ".html":
-        return write_atomic(path, to_html(figure, include_plotlyjs=True, config=FIGURE_CONFIG))
+        return write_atomic(path, _html(figure, "" if single_file else shared_plotly(path.parent)))
     content = _without_controls(figure, width)
     if path.suffix == ".png":
         return write_atomic(path, base64.b64decode(_image(content, "png")))
@@ -91,10 +115,13 @@ def save_figure(figure: Figure, to: str | Path, *, width: int = 1000) -> Path:
     return write_atomic(path, svg)
 
 
-def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = "html") -> list[str]:
+def save_figures(
+    folder: Path, figures: Mapping[str, Figure | str], kind: str = "html", *, single_file: bool = False
+) -> list[str]:
     """Write each figure to FOLDER/NAME.`kind`; return a line for each figure, written or not.
 
-    A text in place of a figure says why it is not drawn.
+    A text in place of a figure says why it is not drawn. The HTML figures of the folder share one copy of
+    plotly.js, unless each is to be a `single_file`.
     """
     lines = []
     for name, figure in figures.items():
@@ -102,8 +129,56 @@ def save_figures(folder: Path, figures: Mapping[str, Figure | str], kind: str = 
         if isinstance(figure, str):
             lines.append(f"not drawn: {path.name}: {figure}")
         else:
-            lines.append(f"written: {save_figure(figure, path)}")
+            lines.append(f"written: {save_figure(figure, path, single_file=single_file)}")
     return lines
+
+
+def shared_plotly(folder: Path) -> str:
+    """The name of the file with plotly.js in a folder, which is written where it is not yet there."""
+    name = f"plotly-{get_plotlyjs_version()}.min.js"
+    source = _PLOTLY.read_text(encoding="utf-8")
+    path = folder / name
+    if not (path.is_file() and path.stat().st_size == len(source.encode())):
+        write_atomic(path, source)
+    return name
+
+
+def figure_div(figure: Figure, name: str = "figure") -> str:
+    """A figure as a piece of HTML with the id `name`, for a page that has plotly.js.
+
+    Its numbers are in single precision, which is more than a screen or a label shows.
+    """
+    content = figure.to_dict()
+    for trace in content["data"]:
+        for key in _ARRAYS:
+            values = trace.get(key)
+            if isinstance(values, dict) and values.get("dtype") == "f8":
+                single = np.frombuffer(base64.b64decode(values["bdata"])).astype(np.float32)
+                trace[key] = values | {"dtype": "f4", "bdata": base64.b64encode(single.tobytes()).decode()}
+    return to_html(
+        content,
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config=FIGURE_CONFIG,
+        validate=False,  # the figure was validated when it was made
+    )
+
+
+def plotly_script(file: str = "") -> str:
+    """The HTML that brings plotly.js into a page: its source, or a reference to a `file` beside the page.
+
+    Where that file is missing, the page says what it needs.
+    """
+    if not file:
+        return f"<script>{_PLOTLY.read_text(encoding='utf-8')}</script>"
+    return _SHARED.format(file=escape(file))
+
+
+def _html(figure: Figure, shared: str) -> str:
+    """The page of one figure; `shared` is the file with plotly.js beside it, "" to hold it."""
+    title = str(figure.layout.title.text or "Figure")
+    return _PAGE.format(title=escape(title), plotly=plotly_script(shared), figure=figure_div(figure))
 
 
 def refuse_figures(files: Iterable[Path]) -> None:

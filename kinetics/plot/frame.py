@@ -26,6 +26,7 @@ __all__ = [
     "faint",
     "finish",
     "log_range",
+    "log_ticks",
     "number_text",
     "product_name",
     "time_title",
@@ -138,10 +139,18 @@ def log_range(values: Iterable[float], *, at_least: float = 1.5) -> tuple[float,
 
 
 def value_axis(limits: tuple[float, float], *, log: bool) -> dict[str, Any]:
-    """Plotly's settings of a value axis over `limits`: powers of ten with minor ticks, or linear."""
+    """Plotly's settings of a value axis over `limits`: powers of ten with minor ticks, or linear.
+
+    A log axis of less than two decades has a tick with its whole number at 1, 2 and 5 of each, because Plotly
+    would write a bare 2 and 5.
+    """
     if not log:
         return {"type": "linear", "range": list(limits)}
     low, high = (math.log10(v) for v in limits)
+    if high - low < 2:
+        values = log_ticks(limits)
+        text = [number_text(value, trim=True) for value in values]
+        return {"type": "log", "range": [low, high], "tickvals": values, "ticktext": text}
     tick_text = {"exponentformat": "power"}
     if low >= -3 and high < 6.5:  # 0.001 to 1,000,000 are written out
         tick_text = {"tickformat": ",~r"}
@@ -152,6 +161,14 @@ def value_axis(limits: tuple[float, float], *, log: bool) -> dict[str, Any]:
         **tick_text,
         "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 2, "tickcolor": GREY},
     }
+
+
+def log_ticks(limits: tuple[float, float]) -> list[float]:
+    """The numbers 1, 2 and 5 of every power of ten from one limit to the other."""
+    low, high = limits
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+    return [value for value in values if low <= value <= high]
 
 
 def finish(

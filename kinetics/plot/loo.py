@@ -35,14 +35,14 @@ def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
         groups = {str(name): (units["analyte"] == name).to_numpy() for name in units["analyte"].unique()}
     else:
         groups = {"subjects": np.full(len(units), True)}
+    named = _named(k, loo.threshold)
     figure = Figure()
     for n, (group, members) in enumerate(groups.items()):
         shown = drawn & members
         if not shown.any():
             continue
         labels = [_label(row) for row in units[shown].to_dict("records")]
-        sixth_highest = np.sort(k[drawn])[-min(6, drawn.sum())]
-        is_named = k[shown] > max(loo.threshold, sixth_highest - 1e-12)
+        is_named = named[shown]
         place = np.flatnonzero(shown)
         side = np.where(place > 0.7 * len(k), "middle left", "middle right")
         figure.add_trace(
@@ -84,6 +84,19 @@ def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
     subtitle += f"(SE {number_text(loo.se)})"
     title = f"Leave one {loo.by} out: Pareto k"
     return finish(figure, fit.study, title=title, subtitle=subtitle, notes=notes, fit=fit)
+
+
+def _named(k: np.ndarray, threshold: float, most: int = 6) -> np.ndarray:
+    """Which units have their name beside them: the highest above the threshold that are far enough apart."""
+    named = np.zeros(len(k), bool)
+    height = max(float(np.nanmax(k, initial=0.0) - np.nanmin(k, initial=0.0)), 1e-9)
+    for i in np.argsort(-np.nan_to_num(k, nan=-np.inf), kind="stable"):
+        if named.sum() == most or not k[i] > threshold:
+            break
+        others = np.flatnonzero(named)
+        apart = (np.abs(others - i) > 0.14 * len(k)) | (np.abs(k[others] - k[i]) > 0.05 * height)
+        named[i] = bool(apart.all())
+    return named
 
 
 def _label(row: dict) -> str:

@@ -27,7 +27,7 @@ from kinetics.plot.records import (
     time_ends,
     zero_note,
 )
-from kinetics.prediction import population_curve
+from kinetics.prediction import curve_times, population_tables
 
 __all__ = ["plot_population", "population_curves"]
 
@@ -128,12 +128,15 @@ def population_curves(
     covariates: Literal["reference", "subject"] = "subject",
     analyte: str | None = None,
     draws: int = 400,
+    patients: int = 5,
+    points: int = 160,
     seed: int = 0,
 ) -> dict[str, DataFrame]:
-    """The tables of `kn.prediction.population_curve` by group, each dosed as the first subject of its group.
+    """The tables of `kinetics.prediction.population_curve` by group, dosed as the first subject of the group.
 
-    All analytes are solved at once unless `analyte` names one. Columns: who, analyte, unit, time [study day],
-    q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
+    All groups and analytes are solved at once; `analyte` chooses one. For each of `draws` there are
+    `patients` new patients, and a curve has about `points` days. Columns: who, analyte, unit, time [study
+    day], q5 q25 q50 q75 q95. `by` and `covariates` as in `plot_population`.
 
     >>> from kinetics.plot import plot_population, population_curves
     >>> fit = kn.load_fit("runs/theophylline")
@@ -142,12 +145,19 @@ def population_curves(
     """
     require(fit=(fit, Fit))
     _, members, _ = _members(fit, by)
-    curves = {}
-    for label, subjects in members.items():
-        curves[label] = population_curve(
-            fit, like=subjects[0], covariates=covariates, analyte=analyte, draws=draws, seed=seed
-        )
-    return curves
+    likes = {label: subjects[0] for label, subjects in members.items()}
+    days = dict(zip(fit.bound.subjects, curve_times(fit, points=points), strict=True))
+    tables = population_tables(
+        fit,
+        list(likes.values()),
+        days,
+        covariates=covariates,
+        analyte=analyte,
+        draws=draws,
+        patients=patients,
+        seed=seed,
+    )
+    return {label: tables[like] for label, like in likes.items()}
 
 
 def _members(fit: Fit, by: str | None) -> tuple[str, dict[str, list[str]], int]:

@@ -32,7 +32,7 @@ __all__ = ["plot_vpc"]
 _STYLE = {
     95: (PALETTE[1], PALETTE[1], "dash", "95 %"),
     50: (PALETTE[0], INK, "solid", "median"),
-    5: (PALETTE[1], PALETTE[1], "dot", "5 %"),
+    5: (PALETTE[3], PALETTE[3], "dot", "5 %"),
 }
 
 
@@ -63,9 +63,8 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     # The simulated intervals, the records and the observed quantiles.
     cut = (max(min(lloq, default=span[0]), span[0]), span[1])
     top_panel: dict[str, Any] = {"row": 1, "col": 1}
-    for q, name in ((95, "5 and 95 %, simulated"), (5, "5 and 95 %, simulated"), (50, "median, simulated")):
-        colour = _STYLE[q][0]
-        _add_interval(figure, bins, f"_{q}", cut, colour=colour, name=name, show=q != 5, **top_panel)
+    for q, name in ((95, "95 %, simulated"), (5, "5 %, simulated"), (50, "median, simulated")):
+        _add_interval(figure, bins, f"_{q}", cut, colour=_STYLE[q][0], name=name, **top_panel)
     drawn = _drawn(checked, span[0] if log else None)
     add_records(figure, drawn, GREY, size=5, opacity=0.75, **top_panel)
     for q, (_, colour, dash, name) in _STYLE.items():
@@ -160,7 +159,6 @@ def _add_interval(
     *,
     colour: str,
     name: str,
-    show: bool = True,
     **where: Any,
 ) -> None:
     """Draw a ribbon through the middles of the bins, from the columns `lower` to `upper` with a suffix.
@@ -190,7 +188,6 @@ def _add_interval(
             line={"width": 0.8, "color": faint(colour, 0.6)},
             name=name,
             legendgroup=name,
-            showlegend=show,
             hoverinfo="skip",
             meta={"role": f"interval{suffix}"},
         ),

@@ -1,5 +1,6 @@
 """What a model or a fit predicts: curves, replicated records, new patients, and which samples tell most.
 
+- `solutions`: a fit's curves for any patients by one compiled program; those of its own subjects are kept.
 - `curves`: curves of a fit's subjects and of a new patient, with bands over the posterior.
 - `records`: predictions at the study's records: replicated studies, PRED and IPRED.
 - `patients`: parameters of new patients, from a fit, from a model's priors, or typical.

@@ -1,9 +1,9 @@
 from .curves import (
     QUANTILES as QUANTILES,
+    curve_times as curve_times,
     individual_curves as individual_curves,
     observed_assays as observed_assays,
-    population_curve as population_curve,
-    predicted_blocks as predicted_blocks,
+    population_tables as population_tables,
 )
 from .new_patients import Prediction as Prediction, held_out as held_out, predict as predict
 from .patients import (
@@ -18,6 +18,7 @@ from .patients import (
 from .records import (
     Replicates as Replicates,
     individual_records as individual_records,
+    record_times as record_times,
     simulate_records as simulate_records,
     typical_records as typical_records,
 )
@@ -35,5 +36,12 @@ from .simulated_curves import (
     simulate_chunks as simulate_chunks,
     simulated_values as simulated_values,
     simulation as simulation,
+)
+from .solutions import (
+    DRAWS as DRAWS,
+    common_days as common_days,
+    keep_curves as keep_curves,
+    own_blocks as own_blocks,
+    predicted_blocks as predicted_blocks,
 )
 from .times_of_text import days_of_text as days_of_text

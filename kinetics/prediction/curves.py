@@ -6,42 +6,34 @@ pure function of the fit and a seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from pandas import DataFrame
 
 from kinetics.errors import Problem, StudyError, did_you_mean
 from kinetics.inference import Fit
 from kinetics.plan import BoundAssay
 from kinetics.prediction.patients import patients_of_each_draw, population_draws, typical_patients
+from kinetics.prediction.solutions import DRAWS, Curves, Times, own_blocks, predicted_blocks
 from kinetics.regimen import Doses
-from kinetics.solve import Solver, solve
 from kinetics.streams import stream
 
 __all__ = [
     "QUANTILES",
     "Sites",
-    "Theta",
-    "Times",
     "curve_times",
     "individual_curves",
     "observed_assays",
     "population_curve",
-    "predicted_blocks",
+    "population_tables",
 ]
 
 QUANTILES = {"q5": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
-_MOST = 1_000_000  # the most values of one output that are solved at once, in a block of subjects
-_SOLVERS: dict[tuple[str, tuple[str, ...], Solver], Callable[..., dict[str, Array]]] = {}
-
-Theta = Mapping[str, Float[np.ndarray, "draw subject"]]
 Sites = Mapping[str, Any]  # the sites of a posterior, each (draw, ...)
-Times = Float[np.ndarray, "subject time"]
 
 
 def curve_times(fit: Fit, *, points: int = 160, until: float | None = None) -> Times:
@@ -68,7 +60,7 @@ def individual_curves(
     times: Float[np.ndarray, " time"] | Times | None = None,
     *,
     analyte: str | None = None,
-    draws: int = 400,
+    draws: int = DRAWS,
 ) -> DataFrame:
     """Each subject's curve over the posterior: subject, analyte, unit, time [study day], q5 q25 q50 q75 q95.
 
@@ -81,8 +73,10 @@ def individual_curves(
     times = curve_times(fit) if times is None else np.atleast_2d(np.asarray(times, float))
     grid = np.sort(times, axis=1)
     grid = np.broadcast_to(grid, (len(subjects), grid.shape[1]))
+    assays = observed_assays(fit, analyte)
+    blocks = own_blocks(fit, _outputs(assays), grid, draws=draws)
     rows = np.arange(len(subjects))
-    return _curve_table(fit, sites, times=grid, subjects=rows, analyte=analyte, labels=subjects)
+    return _curve_table(assays, sites, blocks, times=grid, subjects=rows, labels=subjects)
 
 
 def population_curve(
@@ -105,50 +99,103 @@ def population_curve(
     its most frequent category or its reference weight; "subject" takes the covariates of `like`, as a dose
     level that is itself a covariate needs. StudyError if there is no such subject.
     """
+    grid = None if times is None else {like: np.sort(np.asarray(times, float))}
+    tables = population_tables(
+        fit,
+        [like],
+        grid,
+        covariates=covariates,
+        analyte=analyte,
+        draws=draws,
+        patients=patients,
+        seed=seed,
+    )
+    return tables[like]
+
+
+def population_tables(
+    fit: Fit,
+    likes: Sequence[str],
+    times: Mapping[str, Float[np.ndarray, " time"]] | None = None,
+    *,
+    covariates: Literal["reference", "subject"] = "reference",
+    analyte: str | None = None,
+    draws: int = 400,
+    patients: int = 5,
+    seed: int = 0,
+) -> dict[str, DataFrame]:
+    """The tables of `population_curve` for each of the subjects `likes`, all solved at once.
+
+    `times` are the days for each of them; by default those of `curve_times`.
+    """
     bound = fit.bound
-    if like not in bound.subjects:
-        raise StudyError(Problem(f"no subject {like!r} in this fit", did_you_mean(like, bound.subjects)))
-    i = bound.subjects.index(like)
-    grid = curve_times(fit)[i] if times is None else np.sort(np.asarray(times, float))
-    design = {k: np.asarray(v)[i : i + 1] * (covariates == "subject") for k, v in bound.data.design.items()}
+    unknown = [like for like in likes if like not in bound.subjects]
+    if unknown:
+        what = f"no subject {unknown[0]!r} in this fit"
+        raise StudyError(Problem(what, did_you_mean(unknown[0], bound.subjects)))
+    rows = np.array([bound.subjects.index(like) for like in likes])
+    if times is None:
+        grid = curve_times(fit)[rows]
+    else:
+        width = max(len(times[like]) for like in likes)
+        grid = np.array([np.pad(times[like], (0, width - len(times[like])), mode="edge") for like in likes])
     sites = population_draws(fit, draws)
-    typical = sites | typical_patients(fit, sites, design, 1)
     repeated = {k: np.repeat(v, patients, axis=0) for k, v in sites.items()}
-    rng = stream(seed, "new patients of a curve")
-    new = repeated | patients_of_each_draw(fit, repeated, design, 1, rng)
-    tables = []
-    for who, draws_of_patient in (("typical", typical), ("new", new)):
-        table = _curve_table(
-            fit,
-            draws_of_patient,
-            times=grid[None],
-            subjects=np.array([i]),
-            analyte=analyte,
-            labels=[who],
-        )
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True).rename(columns={"subject": "who"})
+    columns: dict[str, dict[str, list[np.ndarray]]] = {who: {} for who in ("typical", "new")}
+    for i in rows:
+        design = {
+            k: np.asarray(v)[i : i + 1] * (covariates == "subject") for k, v in bound.data.design.items()
+        }
+        rng = stream(seed, "new patients of a curve")
+        drawn = {
+            "typical": typical_patients(fit, sites, design, 1),
+            "new": patients_of_each_draw(fit, repeated, design, 1, rng),
+        }
+        for who, theta in drawn.items():
+            for name in bound.parameters:
+                columns[who].setdefault(name, []).append(theta[name])
+    theta = {
+        who: {k: np.concatenate(v, axis=1) for k, v in of_name.items()} for who, of_name in columns.items()
+    }
+    # the typical patient of every draw, then the new ones: one solve of both
+    both = {name: np.concatenate([theta["typical"][name], theta["new"][name]]) for name in bound.parameters}
+    assays = observed_assays(fit, analyte)
+    doses = Doses(*(np.asarray(x)[rows] for x in bound.data.doses))
+    blocks = list(predicted_blocks(fit, _outputs(assays), grid, both, doses))
+    parts = {"typical": slice(0, draws), "new": slice(draws, None)}
+    tables: dict[str, list[DataFrame]] = {like: [] for like in likes}
+    for who, of_draws in (("typical", sites), ("new", repeated)):
+        of_who = [(block, {k: v[parts[who]] for k, v in curves.items()}) for block, curves in blocks]
+        table = _curve_table(assays, of_draws, of_who, times=grid, subjects=rows, labels=list(likes))
+        for like in likes:
+            of_like = DataFrame(table[table["subject"] == like]).drop_duplicates(["analyte", "time"])
+            tables[like].append(of_like.assign(subject=who))
+    return {
+        like: pd.concat(both, ignore_index=True).rename(columns={"subject": "who"})
+        for like, both in tables.items()
+    }
+
+
+def _outputs(assays: Sequence[BoundAssay]) -> tuple[str, ...]:
+    """The outputs that the assays read."""
+    return tuple(dict.fromkeys(assay.output for assay in assays))
 
 
 def _curve_table(
-    fit: Fit,
+    assays: Sequence[BoundAssay],
     sites: Sites,
+    blocks: Iterable[tuple[slice, Curves]],
     *,
     times: Times,
     subjects: Int[np.ndarray, " row"],
-    analyte: str | None,
     labels: Sequence[str],
 ) -> DataFrame:
     """Quantiles over draws of what the assays read, as a long table: one row for each label, assay and time.
 
-    `subjects` says whose doses and nucleated cells each row has.
+    `blocks` are the outputs in the draws of `sites`, and `subjects` says whose nucleated cells each row has.
     """
-    assays = observed_assays(fit, analyte)
-    doses = Doses(*(np.asarray(x)[subjects] for x in fit.bound.data.doses))
-    theta = {name: sites[name] for name in fit.bound.parameters}
     quantiles = {a.analyte: np.empty((len(QUANTILES), *times.shape)) for a in assays}
-    outputs = tuple(dict.fromkeys(a.output for a in assays))
-    for rows, predicted in predicted_blocks(fit, outputs, times, theta, doses):
+    for rows, predicted in blocks:
         for a in assays:
             read = a.reading(sites, predicted[a.output], times[rows], subjects[rows])
             quantiles[a.analyte][:, rows] = np.quantile(read, list(QUANTILES.values()), axis=0)
@@ -164,45 +211,6 @@ def _curve_table(
             columns[name] = values.ravel()
         tables.append(DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
-
-
-def predicted_blocks(
-    fit: Fit, outputs: tuple[str, ...], times: Times, theta: Theta, doses: Doses
-) -> Iterator[tuple[slice, dict[str, Float[np.ndarray, "draw subject time"]]]]:
-    """The outputs of every draw, one block of subjects after another: (the block's rows, output -> values).
-
-    All blocks have one shape, so that the solver is compiled once; the last is filled up with its last
-    subject.
-    """
-    run = _solver(fit, outputs)
-    n = len(times)
-    draws = len(next(iter(theta.values())))
-    blocks = -(-n // max(1, _MOST // (draws * times.shape[1])))
-    size = -(-n // blocks)
-    for start in range(0, n, size):
-        rows = np.minimum(np.arange(start, start + size), n - 1)
-        block_doses = Doses(*(np.asarray(x)[rows] for x in doses))
-        predicted = run(times[rows], {k: v[:, rows] for k, v in theta.items()}, block_doses)
-        stop = min(start + size, n)
-        yield slice(start, stop), {k: np.asarray(v)[:, : stop - start] for k, v in predicted.items()}
-
-
-def _solver(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array]]:
-    """`solve` over draws, compiled.
-
-    It depends on the model file's hash, the outputs and the solver only, and is kept by these.
-    """
-    model = fit.model
-    solver = fit.bound.solver
-    key = (model.sha256, outputs, solver)
-    if key in _SOLVERS and model.sha256:
-        return _SOLVERS[key]
-
-    def one(times: Array, theta: Mapping[str, Array], doses: Doses) -> dict[str, Array]:
-        return solve(model, times, theta, doses, outputs, solver=solver)
-
-    _SOLVERS[key] = jax.jit(jax.vmap(one, in_axes=(None, 0, None)))
-    return _SOLVERS[key]
 
 
 def observed_assays(fit: Fit, analyte: str | None) -> tuple[BoundAssay, ...]:

@@ -22,6 +22,7 @@ parameters.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -326,15 +327,34 @@ def parameters_from_effects(
 
     `chance`, uniform on (0, 1), says who is of the second class of a mixture; without it nobody is.
     """
-    h = fit.bound.hierarchy
     patients = effects.shape[-1]
-
-    def one(s: dict[str, Array], effects: Any, chance: Any) -> dict[str, Array]:
-        return individual(h, fit.model, s | drawn_effects(h, s, effects, chance), design, patients)
-
-    axes = (0, 1, None if chance is None else 0)
-    theta = jax.vmap(one, axes)(dict(sites), effects, chance)
+    population = {name: sites[name] for name in fit.bound.priors() if name in sites}
+    run = _program(fit, patients)
+    theta = run(population, effects, chance, {k: np.asarray(v) for k, v in design.items()})
     return {name: np.asarray(values) for name, values in theta.items()}
+
+
+_PROGRAMS: dict[int, dict[int, Callable[..., dict[str, Array]]]] = {}  # by a living fit's id, by patients
+
+
+def _program(fit: Fit, patients: int) -> Callable[..., dict[str, Array]]:
+    """Parameters of so many patients in every draw, compiled: (sites, effects, chance, design) -> values."""
+    if id(fit) not in _PROGRAMS:
+        _PROGRAMS[id(fit)] = {}
+        weakref.finalize(fit, _PROGRAMS.pop, id(fit), None)
+    if patients not in _PROGRAMS[id(fit)]:
+        bound = fit.bound
+
+        def run(sites: Any, effects: Any, chance: Any, design: Any) -> dict[str, Array]:
+            h = bound.hierarchy
+
+            def one(s: dict[str, Array], effects: Any, chance: Any) -> dict[str, Array]:
+                return individual(h, bound.model, s | drawn_effects(h, s, effects, chance), design, patients)
+
+            return jax.vmap(one, (0, 1, None if chance is None else 0))(sites, effects, chance)
+
+        _PROGRAMS[id(fit)][patients] = jax.jit(run)
+    return _PROGRAMS[id(fit)][patients]
 
 
 def _draws_in(sites: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ of the study that was fitted.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,16 @@ from pandas import DataFrame
 from kinetics.assay import simulate_residual
 from kinetics.inference import Fit
 from kinetics.plan import BoundAssay
-from kinetics.prediction.curves import Sites, Times, observed_assays, predicted_blocks
+from kinetics.prediction.curves import Sites, observed_assays
 from kinetics.prediction.patients import patients_of_each_draw, population_draws, typical_patients
+from kinetics.prediction.solutions import DRAWS, Curves, Times, own_blocks, predicted_blocks
 from kinetics.streams import stream
 
 __all__ = [
     "Replicates",
     "individual_records",
     "predicted_records",
+    "record_times",
     "simulate_records",
     "typical_records",
 ]
@@ -94,9 +96,18 @@ def typical_records(fit: Fit, analyte: str, *, draws: int = 200) -> Float[np.nda
     return np.median(_predicted(fit, assay, sites | theta, ("typical", draws, 0)), axis=0)
 
 
-def individual_records(fit: Fit, assay: BoundAssay, *, draws: int = 400) -> Float[np.ndarray, "draw record"]:
+def individual_records(
+    fit: Fit, assay: BoundAssay, *, draws: int = DRAWS
+) -> Float[np.ndarray, "draw record"]:
     """What the assay reads [unit] at each of its records, by each subject's own posterior draws (IPRED)."""
-    return _predicted(fit, assay, fit.sites(at_most=draws), ("individual", draws, 0))
+    places = _places(fit, fit.bound.assays)
+    blocks = own_blocks(fit, (assay.output,), places.times, draws=draws)
+    return _read(fit, (assay,), fit.sites(at_most=draws), places, blocks)[assay.analyte]
+
+
+def record_times(fit: Fit) -> Times:
+    """The distinct days of the records of every subject (subject, slot); a free slot repeats the last."""
+    return _places(fit, fit.bound.assays).times
 
 
 # Predicted records of fits whose model is equations: by the id of a living fit, then by (kind, draws, seed)
@@ -131,6 +142,23 @@ def predicted_records(
     `sites` holds the fit's own sites and every parameter of every subject. All of `assays` are solved once,
     at the times of all their records.
     """
+    places = _places(fit, assays)
+    theta = {name: sites[name] for name in fit.bound.parameters}
+    outputs = tuple(dict.fromkeys(a.output for a in assays))
+    blocks = predicted_blocks(fit, outputs, places.times, theta, fit.bound.data.doses)
+    return _read(fit, assays, sites, places, blocks)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The distinct days of every subject's records (subject, slot), and analyte -> row and slot of each."""
+
+    times: Times
+    of: Mapping[str, tuple[Int[np.ndarray, " record"], Int[np.ndarray, " record"]]]
+
+
+def _places(fit: Fit, assays: Sequence[BoundAssay]) -> _Places:
+    """The days of the records of `assays`, and where each record is among them."""
     subjects = fit.bound.subjects
     records = {a.analyte: fit.study.observed(a.analyte) for a in assays}
 
@@ -151,17 +179,25 @@ def predicted_records(
         rows = [row_of_subject[str(s)] for s in table["subject"]]
         record_slots = [slots[row, time] for row, time in zip(rows, table["time"], strict=True)]
         places[analyte] = (np.array(rows), np.array(record_slots))
+    return _Places(times, places)
 
-    # what the assays read at every slot, one block of subjects after another
-    theta = {name: sites[name] for name in fit.bound.parameters}
-    draws = len(next(iter(theta.values())))
-    read = {a.analyte: np.empty((draws, *times.shape)) for a in assays}
-    outputs = tuple(dict.fromkeys(a.output for a in assays))
-    for block, predicted in predicted_blocks(fit, outputs, times, theta, fit.bound.data.doses):
+
+def _read(
+    fit: Fit,
+    assays: Sequence[BoundAssay],
+    sites: Sites,
+    places: _Places,
+    blocks: Iterable[tuple[slice, Curves]],
+) -> dict[str, Float[np.ndarray, "draw record"]]:
+    """What the assays read at each of their records, from `blocks` of outputs at the days of `places`."""
+    times = places.times
+    read: dict[str, list[np.ndarray]] = {a.analyte: [] for a in assays}
+    for block, predicted in blocks:
+        rows = np.arange(len(times))[block]
         for a in assays:
-            block_rows = np.arange(len(times))[block]
-            read[a.analyte][:, block] = a.reading(sites, predicted[a.output], times[block], block_rows)
-    return {name: values[:, places[name][0], places[name][1]] for name, values in read.items()}
+            read[a.analyte].append(np.asarray(a.reading(sites, predicted[a.output], times[block], rows)))
+    whole = {name: np.concatenate(parts, axis=1) for name, parts in read.items()}
+    return {name: values[:, places.of[name][0], places.of[name][1]] for name, values in whole.items()}
 
 
 def _dense_times(

@@ -45,6 +45,7 @@ class Steps:
 class InitialValueProblem(NamedTuple):
     """An initial value problem, lanes last: stop times, start states, parameters, jumps and infusion rates.
 
+    A stop time of infinity fills up the row of a lane that has fewer stops than others, and costs nothing.
     `jump` and `rate` have one entry for each state, (stop, lane), or None where nothing enters that state.
     """
 
@@ -178,7 +179,8 @@ def _forward(
     field: Field, problem: InitialValueProblem, steps: Steps, *, taped: bool
 ) -> tuple[Visited, _Tape | None]:
     """The forward loop, with its tape if `taped`."""
-    stops, lanes = problem.time.shape
+    lanes = problem.time.shape[1]
+    stops = jnp.sum(problem.time < jnp.inf, axis=0)
     dtype = problem.time.dtype
     zero = jnp.zeros(lanes, dtype)
     zero_count = jnp.zeros(lanes, int)
@@ -204,18 +206,20 @@ def _forward(
     def unfinished(c: _Carry) -> Array:
         return (c.i < steps.most) & jnp.any((c.stop < stops) & jnp.isinf(c.failed))
 
-    end = jax.lax.while_loop(unfinished, partial(_advance, field, problem, steps), begin)
+    end = jax.lax.while_loop(unfinished, partial(_advance, field, problem, steps, stops), begin)
     failed = jnp.where((end.stop < stops) & jnp.isinf(end.failed), end.t, end.failed)
     return Visited(states=end.states, reached=end.stop, steps=end.steps, failed_at=failed), end.tape
 
 
-def _advance(field: Field, problem: InitialValueProblem, steps: Steps, c: _Carry) -> _Carry:
-    """One iteration: every lane that is not done tries a step."""
+def _advance(
+    field: Field, problem: InitialValueProblem, steps: Steps, stops_of_lane: Int[Array, " lane"], c: _Carry
+) -> _Carry:
+    """One iteration: every lane that is not done with its own stops tries a step."""
     stops, lanes = problem.time.shape
     there = c.i >= 0  # always true, but the compiler cannot know
 
     # The step ends at the next stop if it would reach it.
-    active = (c.stop < stops) & jnp.isinf(c.failed)
+    active = (c.stop < stops_of_lane) & jnp.isinf(c.failed)
     stop = jnp.minimum(c.stop, stops - 1)
     remaining = _at(problem.time, stop) - c.t
     last = c.h * (1 + 1e-9) >= remaining

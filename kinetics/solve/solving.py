@@ -69,11 +69,12 @@ def solve(
     """The outputs of a model, in their units, at `times` [day] of every subject. A pure, differentiable
     function.
 
-    `theta` holds every parameter of the model, one value for each subject. For a parameter X that differs
-    between courses it also holds X_cycle1, X_cycle2 ... (see `kinetics.solve.courses`). A record at
-    exactly the time of a dose is taken before the dose. Where the solver gives up on a subject, the later
-    records of that subject are NaN and its gradient is zero; other subjects are not affected. Equations have
-    reverse-mode gradients only.
+    A time of infinity fills up the row of a subject with fewer records; the outputs there are NaN where
+    equations are integrated. `theta` holds every parameter of the model, one value for each subject. For a
+    parameter X that differs between courses it also holds X_cycle1, X_cycle2 ... (see
+    `kinetics.solve.courses`). A record at exactly the time of a dose is taken before the dose. Where the
+    solver gives up on a subject, the later records of that subject are NaN and its gradient is zero; other
+    subjects are not affected. Equations have reverse-mode gradients only.
     """
     wanted = model.outputs if outputs is None else {k: model.outputs[k] for k in outputs}
 

@@ -130,7 +130,7 @@ def test_vector_copies_may_be_a_site_and_reach_every_later_room(tmp_path: Path) 
     own = kn.prediction.individual_curves(fit, np.array(COPIES), draws=7)
     middle = own.pivot(index="subject", columns="time", values="q50").to_numpy()
     np.testing.assert_allclose(middle, np.median(records, axis=0).reshape(3, -1), rtol=1e-6)
-    new = kn.prediction.population_curve(fit, np.array(COPIES), like="P3", draws=7)
+    new = population_curve(fit, np.array(COPIES), like="P3", draws=7)
     ratio = new[new["who"] == "typical"]["q50"].to_numpy() / middle[1]
     assert np.ptp(ratio / (middle[2] / middle[1])) < 1.0
     peak = kn.exposure(fit, draws=7, by="course")

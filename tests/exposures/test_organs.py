@@ -17,7 +17,7 @@ from kinetics.exposures.organs import (
     site_curves,
     site_shares,
 )
-from kinetics.pages.fit_report.document import cautions
+from kinetics.pages.fit_report.document import _held_table, cautions
 from kinetics.pages.fit_report.organs import biodistribution_section
 from kinetics.plan.plan import plan_of, read_plan
 from kinetics.plot.biodistribution import plot_biodistribution
@@ -218,7 +218,11 @@ def test_the_command_gives_them_beside_the_exposure(fitted: kn.Fit, tmp_path: Pa
     assert len(pd.read_csv(sites)) == len(biodistribution(fitted, draws=8))
     drawn = call("exposure", run, "--draws", 8, "--plots", tmp_path / "figures").out
     names = sorted(p.name for p in (tmp_path / "figures").iterdir())
-    assert names == ["biodistribution.html", "body_map.html", "organ_stack.html"]
+    assert [n for n in names if "plotly" not in n] == [
+        "biodistribution.html",
+        "body_map.html",
+        "organ_stack.html",
+    ]
     assert "not drawn: dose_exposure_flow.html: " in drawn
     assert "no column 'dose_level'" in drawn
     said = call("exposure", run, "--draws", 8).out
@@ -233,15 +237,19 @@ def test_the_report_has_the_figure_and_the_table_and_says_what_is_held() -> None
     section = biodistribution_section(fit, draws=8)
     assert len(section.figures) == 3  # curves, organ stack, body map
     assert "CAR-T, day 28" in section.figures[2]
-    assert "F_NK" in section.words[0]
+    assert "design guesses" in section.words[0]
     table = section.tables[0]
     rows = {row[0]["text"]: dict(zip(table.heads[2:], row[2:], strict=True)) for row in table.rows}
     retained = rows["Share of the first dose in liver and tumour after an hour"]
-    assert retained["car_nk"]["text"].startswith("0.7")  # by hepatic artery
-    assert retained["car_t"]["text"].startswith("0.1")  # iv
-    held = [line for line in cautions(fit, kn.parameter_table(fit)) if line.startswith("Held at the model")]
+    assert retained["CAR-NK"]["text"].startswith("0.7")  # by hepatic artery
+    assert retained["CAR-T"]["text"].startswith("0.1")  # iv
+    held = [
+        line for line in cautions(fit, kn.parameter_table(fit)) if line.startswith("Held at design guesses")
+    ]
     assert len(held) == 1
-    assert "design guesses" in held[0]
+    assert "all named under Parameters" in held[0]
+    names = {row[1]["text"] for row in _held_table(fit).rows}
+    assert names == set(fit.bound.held)
 
 
 def test_a_site_without_an_output_in_cells_is_refused(tmp_path: Path) -> None:

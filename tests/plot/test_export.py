@@ -129,7 +129,7 @@ def test_figures_that_are_not_drawn_say_why(tmp_path: Path) -> None:
     given: dict[str, Any] = {"a": persistence(), "b": "nobody is counted"}
     lines = save_figures(tmp_path / "figures", given)
     assert lines == [f"written: {tmp_path / 'figures/a.html'}", "not drawn: b.html: nobody is counted"]
-    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["a.html"]
+    assert [p.name for p in (tmp_path / "figures").glob("*.html")] == ["a.html"]
 
 
 @BROWSER
@@ -162,3 +162,22 @@ def test_a_format_there_is_not_is_refused_before_any_work(
     assert (said.code, said.out) == (1, "")
     assert ".gif is no format of a figure" in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_figures_of_a_folder_share_one_plotly(tmp_path: Path) -> None:
+    """Each is small, says what it needs where that is missing, and names no address of a network."""
+    save_figures(tmp_path, {"one": persistence(), "two": persistence()})
+    (shared,) = tmp_path.glob("plotly-*.min.js")
+    assert shared.stat().st_size > 1_000_000
+    for name in ("one", "two"):
+        page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert len(page) < 200_000
+        assert f'<script src="{shared.name}"></script>' in page
+        assert "is not beside this page" in page
+        assert "://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_single_file_holds_plotly(tmp_path: Path) -> None:
+    save_figures(tmp_path, {"one": persistence()}, single_file=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
+    assert "* plotly.js v" in (tmp_path / "one.html").read_text(encoding="utf-8")

@@ -186,7 +186,7 @@ def test_the_command_prints_medians_with_reasons_and_writes_the_figures(tmp_path
     assert ["pfs", "all", "12", "10", "143", "85.92", "201.9"] in rows
     assert "not reached: 3 events of 7, survival 0.57 at the last time, day 360.3" in said.out
     assert "new anticancer therapy on day 160; last evaluable assessment, day 142.87" in said.out
-    written = sorted(p.stem for p in (tmp_path / "figures").iterdir())
+    written = sorted(p.stem for p in (tmp_path / "figures").glob("*.html"))
     assert written == ["kaplan_meier_os", "kaplan_meier_pfs", "spider", "swimmer", "waterfall"]
     assert "not drawn: kaplan_meier_dor.html: nobody is counted for duration of response" in said.out
 

@@ -165,7 +165,10 @@ def test_the_command_draws_where_simulated_cells_are(tmp_path: Path) -> None:
         tmp_path / "organs",
     )
     assert said.code == 0, said.err
-    assert sorted(p.name for p in (tmp_path / "organs").iterdir()) == ["body_map.html", "organ_stack.html"]
+    assert sorted(p.name for p in (tmp_path / "organs").glob("*.html")) == [
+        "body_map.html",
+        "organ_stack.html",
+    ]
     assert f"written: {tmp_path / 'organs/body_map.html'}" in said.out
     page = (tmp_path / "organs/body_map.html").read_text(encoding="utf-8")
     curves = pd.read_csv(tmp_path / "c.csv")

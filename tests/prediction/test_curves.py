@@ -15,7 +15,7 @@ from kinetics.solve.solving import solve
 from tests.support.fits import cart_fit
 from tests.support.simulated_patients import PEOPLE, known_fit
 
-predict = import_module("kinetics.prediction.curves")
+solutions = import_module("kinetics.prediction.solutions")
 
 
 # --- curves ---------------------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ def test_quantiles_of_curves_are_ordered_and_no_grid_point_is_lost():
 def test_blocks_of_subjects_change_nothing(monkeypatch):
     fit = cart_fit()
     whole = individual_curves(fit, np.arange(0.0, 30.0), draws=20)
-    monkeypatch.setattr(predict, "_MOST", 3000)  # five subjects at a time: the last block is a partial one
+    monkeypatch.setattr(solutions, "_MOST", 3000)  # five subjects at a time: the last block is a partial one
     parts = individual_curves(fit, np.arange(0.0, 30.0), draws=20)
     np.testing.assert_allclose(whole["q50"], parts["q50"], rtol=1e-12)
 

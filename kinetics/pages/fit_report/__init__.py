@@ -3,6 +3,8 @@
 document: the report itself, and its sections on data, curves, parameters, exposures, checks and provenance
 assessment: the sections on whether the model is right and on the covariates
 organs: the section on where the cells are
+summaries: five numbers and three figures of the first screen, and exposures summed up by dose
+words: parameters, sites, covariates and products in words
 """
 
 __all__: list[str] = []

@@ -23,6 +23,16 @@ from kinetics.exposures import exposure_summary
 from kinetics.inference import Fit
 from kinetics.pages.fit_report.assessment import assessment_section, covariate_section
 from kinetics.pages.fit_report.organs import biodistribution_section
+from kinetics.pages.fit_report.summaries import dose_summary, glance_of
+from kinetics.pages.fit_report.words import (
+    assay_words,
+    cycle_words,
+    parameter_words,
+    place_words,
+    product_words,
+    site_words,
+    unit_words,
+)
 from kinetics.pages.page import Section, Table, add_figure, write_page
 from kinetics.plan import BoundAssay
 from kinetics.plot import (
@@ -35,9 +45,15 @@ from kinetics.plot import (
     plot_prior_posterior,
     plot_vpc,
     population_curves,
-    unit_text,
 )
-from kinetics.prediction import individual_curves
+from kinetics.prediction import (
+    DRAWS,
+    common_days,
+    curve_times,
+    individual_curves,
+    keep_curves,
+    record_times,
+)
 
 __all__ = ["cautions", "has_log_axis", "report"]
 
@@ -54,6 +70,8 @@ _KINDS = (  # kinds of parameter, in the order of the table
     "residual correlation",
     "shrinkage of effects",
 )
+_NAMED = 6  # parameters that a caution names
+_IN_SHORT = ("population", "derived", "covariate effect", "residual correlation")
 _EXPOSURE = {  # column -> (heading, unit, in which {u} stands for the unit of the analyte)
     "cmax": ("Cmax", "{u}"),
     "tmax": ("Tmax", "day"),
@@ -72,16 +90,18 @@ def report(
     exposure_table: DataFrame | None = None,
     *,
     to: str | Path,
-    draws: int = 400,
+    draws: int = DRAWS,
     replicates: int = 500,
     seed: int | None = None,
+    single_file: bool = True,
 ) -> Path:
     """Write the report of a fit to the file `to`, whole or not at all; return its path.
 
     `check` is what `kinetics.check` returns for the `fit`, `nca_table` the table of `kinetics.nca` and
     `exposure_table` that of `kinetics.exposure` (or its summary); None leaves the section out. Curves are
     computed from `draws` of the posterior, and `replicates` studies are simulated for each visual predictive
-    check; `seed` (default: the plan's) fixes both.
+    check; `seed` (default: the plan's) fixes both. A `single_file` can be mailed as it is; else the page
+    loads plotly.js from a file beside it, which reports of one folder share.
 
     >>> fit = kn.load_fit("runs/theophylline")
     >>> kn.report(fit, kn.check(fit), to="report.html", draws=10, replicates=20).name
@@ -90,13 +110,16 @@ def report(
     require(fit=(fit, Fit), check=(check, Check))
     if seed is None:
         seed = fit.bound.plan.seed
+    solve_once(fit, draws=draws)
     parameters = parameter_table(fit)
+    log = partial(has_log_axis, fit)
+    first_check = vpc(fit, fit.bound.assays[0].analyte, n=replicates, seed=seed)
     sections = [
         _data_section(fit),
         _individual_section(fit, draws),
         _population_section(fit, draws, seed),
         _vpc_section(fit, replicates, seed),
-        assessment_section(fit, replicates=replicates, seed=seed, log=partial(has_log_axis, fit)),
+        assessment_section(fit, replicates=replicates, seed=seed, log=log),
         _parameter_section(fit, parameters),
     ]
     if "estimates" in fit.posterior:
@@ -108,19 +131,44 @@ def report(
     if exposure_table is not None:
         sections.append(_exposure_section(fit, exposure_table))
     if fit.model.sites:
-        sections.append(biodistribution_section(fit))
-    sections.append(_check_section(check))
+        sections.append(biodistribution_section(fit, draws=draws))
+    sections.append(_check_section(fit, check))
     sections.append(_provenance_section(fit))
     return write_page(
         "report.html",
         to,
+        single_file=single_file,
         synthetic=fit.study.synthetic,
         fit=fit,
         study=fit.study,
         check=check,
+        failures=[_failure(fit, row) for row in check.rows[~check.rows["ok"]].to_dict("records")],
+        glance=glance_of(fit, parameters, first_check, exposure_table, log=log),
         cautions=list(cautions(fit, parameters)),
         sections=sections,
     )
+
+
+def solve_once(fit: Fit, *, draws: int = DRAWS) -> None:
+    """Solve the curves of the fit's own subjects on the days of every question of the report, and keep them.
+
+    The check, the exposures, the residuals and the figures are then answered from them.
+    """
+    records = np.asarray(fit.bound.data.observations.time, float)
+    keep_curves(fit, [common_days(fit), record_times(fit), records], draws=draws)
+
+
+def _drawn_days(fit: Fit, *, points: int = 100) -> np.ndarray:
+    """About `points` of the days on which a subject's curve is solved, from its first record to its last."""
+    solved = common_days(fit)
+    if fit.model.vector_field is None:
+        return curve_times(fit, points=points)
+    rows = []
+    for days, wanted in zip(solved, curve_times(fit, points=points), strict=True):
+        places = np.minimum(np.searchsorted(days, wanted), len(days) - 1)
+        rows.append(np.unique(days[places]))
+    width = max(map(len, rows))
+    return np.array([np.pad(days, (0, width - len(days)), mode="edge") for days in rows])
 
 
 def cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
@@ -132,18 +180,35 @@ def cautions(fit: Fit, parameters: DataFrame) -> Iterator[str]:
     rows = [row for row in parameters.to_dict("records") if row["kind"] == "population"]
     guesses = [row["parameter"] for row in rows if row["guess"]]
     if guesses:
-        yield f"Priors that are design guesses, not published values: {', '.join(guesses)}."
-    weak = [row["site"] for row in rows if row["contraction"] < 0.3]
+        yield f"Priors that are design guesses, not published values: {_listed(fit, guesses)}."
+    weak = [row["parameter"] for row in rows if row["contraction"] < 0.3]
     if weak:
-        yield f"Numbers that are mostly the prior's (contraction below 30 %): {', '.join(weak)}."
+        yield f"Numbers that come mostly from the prior (learnt below 30 %): {_listed(fit, weak)}."
     if fit.bound.held:
-        held = f"Held at the model's values, so in no interval: {', '.join(fit.bound.held)}"
         guesses = [name for name in fit.bound.held if fit.model.parameters[name].guess]
+        others = [name for name in fit.bound.held if name not in guesses]
         if guesses:
-            held += f"; of them design guesses: {', '.join(guesses)}"
-        yield f"{held}."
+            yield f"Held at design guesses, so in no interval: {_listed(fit, guesses)}."
+        if others:
+            yield f"Held at the model's published values, so in no interval: {_listed(fit, others)}."
     if fit.bound.unused:
-        yield f"Parameters that no observed output depends on, and so fixed: {', '.join(fit.bound.unused)}."
+        yield f"Fixed, because no observed output depends on it: {_listed(fit, fit.bound.unused)}."
+
+
+def _listed(fit: Fit, names: Iterable[str]) -> str:
+    """Parameters in words, separated by semicolons."""
+    words = [parameter_words(fit.model, name) for name in names]
+    if len(words) > _NAMED + 2:
+        more = len(words) - _NAMED
+        words = [*words[:_NAMED], f"and {more} more, all named under Parameters"]
+    return "; ".join([*words[:1], *(f"{w[0].lower()}{w[1:]}" if w[1:2].islower() else w for w in words[1:])])
+
+
+def _failure(fit: Fit, row: Mapping[Any, Any]) -> str:
+    """One sentence on a failed check, with what to try."""
+    where = f" ({place_words(fit, str(row['where']))})" if row["where"] else ""
+    value = number_text(row["value"], 4, trim=True)
+    return f"{row['check']}: {value}, wanted {row['threshold']}{where}; {row['what_to_try']}"
 
 
 def _data_section(fit: Fit) -> Section:
@@ -151,7 +216,7 @@ def _data_section(fit: Fit) -> Section:
     study = fit.study
     summary = study.summary()
     first, last = summary["time_span_days"]
-    products = ", ".join(summary["products"])
+    products = ", ".join(product_words(product) for product in summary["products"])
     routes = ", ".join(route.replace("_", " ") for route in summary["routes"])
     section = Section("data", "Data")
     section.words.append(
@@ -175,7 +240,7 @@ def _data_section(fit: Fit) -> Section:
     table = Table("What was measured", heads, [False] * 4 + [True] * 5)
     for analyte in summary["analytes"].values():
         site = analyte["site"].replace("_", " ")
-        texts = [analyte["label"], analyte["assay"], site, unit_text(analyte["unit"])]
+        texts = [analyte["label"], assay_words(analyte["assay"]), site, unit_words(analyte["unit"])]
         row = [table.cell(text) for text in texts]
         if analyte["lloq"] is None:
             row.append(table.cell(None, "the study states no LLOQ for this analyte"))
@@ -191,9 +256,9 @@ def _data_section(fit: Fit) -> Section:
 
 def _individual_section(fit: Fit, draws: int) -> Section:
     """The section with the fit of each subject, in grids of panels."""
-    curves = individual_curves(fit, draws=draws)
+    curves = individual_curves(fit, _drawn_days(fit), draws=draws)
     subjects = fit.bound.subjects[:MOST_PANELS]
-    words = []
+    words = [f"{min(draws, fit.draws):,} of {fit.draws:,} draws of the posterior stand behind each curve."]
     if len(subjects) < len(fit.bound.subjects):
         omitted = len(fit.bound.subjects) - len(subjects)
         words.append(f"{omitted} more subjects are not drawn here; `plot_individual_fits` draws any of them.")
@@ -209,7 +274,10 @@ def _individual_section(fit: Fit, draws: int) -> Section:
 
 def _population_section(fit: Fit, draws: int, seed: int) -> Section:
     section = Section("population", "A typical patient and new patients")
-    curves = population_curves(fit, draws=draws, seed=seed)
+    section.words.append(
+        f"{draws:,} draws of the posterior stand behind each band; for each there are two new patients."
+    )
+    curves = population_curves(fit, draws=draws, patients=2, points=100, seed=seed)
     for assay in fit.bound.assays:
         log = has_log_axis(fit, assay)
         add_figure(section, plot_population(fit, assay.analyte, curves=curves, log=log))
@@ -228,8 +296,15 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
     """The section on the parameters: a table of all, and the prior and posterior of the population values."""
     words = [f"What the {len(fit.bound.subjects)} patients taught us, and what the prior said."]
     section = Section("parameters", "Parameters", words)
+    rows = sorted(parameters.to_dict("records"), key=lambda row: [*_KINDS, row["kind"]].index(row["kind"]))
+    heads = ["Typical patient", "Unit", "Median (90\N{NO-BREAK SPACE}% interval)", "Prior", "Learnt"]
+    heads += ["CV between patients", "Source"]
+    short = Table("What was learnt", heads, [False, False, True, False, True, True, False], data=parameters)
+    short.rows = [_short_row(fit, short, row) for row in rows if row["kind"] in _IN_SHORT]
+    section.tables.append(short)
     heads = [
         "Parameter",
+        "Name",
         "Unit",
         "Median",
         "90 % interval",
@@ -243,12 +318,37 @@ def _parameter_section(fit: Fit, parameters: DataFrame) -> Section:
         "Kind",
         "Source of the prior",
     ]
-    table = Table("Population values", heads, [False] * 2 + [True] * 2 + [False] + [True] * 6 + [False] * 2)
-    rows = sorted(parameters.to_dict("records"), key=lambda row: [*_KINDS, row["kind"]].index(row["kind"]))
-    table.rows = [_parameter_row(table, row) for row in rows]
+    numeric = [False] * 3 + [True] * 2 + [False] + [True] * 6 + [False] * 2
+    table = Table("Every parameter with its diagnostics", heads, numeric, folded=True, data=parameters)
+    table.rows = [_parameter_row(fit, table, row) for row in rows]
     section.tables.append(table)
+    if fit.bound.held:
+        section.tables.append(_held_table(fit))
     add_figure(section, plot_prior_posterior(fit))
     return section
+
+
+def _held_table(fit: Fit) -> Table:
+    """The parameters that the fit holds: their values, and where these come from."""
+    heads = ["Parameter", "Name", "Value", "Unit", "Source"]
+    table = Table("Held values, in no interval", heads, [False] * 2 + [True] + [False] * 2, folded=True)
+    fixed = fit.bound.hierarchy.fixed
+    for name in fit.bound.held:
+        parameter = fit.model.parameters[name]
+        value = float(fixed.get(name, parameter.value))
+        source = parameter.source
+        if value != parameter.value:
+            source = f"the plan {fit.name}"
+        table.rows.append(
+            [
+                table.cell(parameter_words(fit.model, name)),
+                table.cell(name, mark="code"),
+                table.cell(number_text(value, trim=True)),
+                table.cell(unit_words(parameter.unit)),
+                table.cell(source, mark="guess" if parameter.guess else ""),
+            ]
+        )
+    return table
 
 
 def _estimates_section(fit: Fit) -> Section:
@@ -261,7 +361,7 @@ def _estimates_section(fit: Fit) -> Section:
     )
     for row in at_maximum.table.to_dict("records"):
         reason = str(row["held"]) or "no standard error"
-        cells = [table.cell(row["site"]), table.cell(row["estimate"])]
+        cells = [table.cell(site_words(fit, row["site"])), table.cell(row["estimate"])]
         cells += [table.number(row, column, reason) for column in ("se", "rse_percent")]
         if pd.isna(row["lower"]):
             cells.append(table.cell(np.nan, reason))
@@ -284,7 +384,7 @@ def _reasons(row: Mapping[Any, Any]) -> dict[str, str]:
     elif pd.isna(row["omega"]):
         reasons = dict.fromkeys(("cv_percent", "shrinkage"), "does not vary between subjects in this fit")
     else:
-        reasons = {"cv_percent": "an SD on the logit or linear scale has no CV: see its omega"}
+        reasons = {"cv_percent": "an SD on the logit or linear scale has no CV: see its spread"}
     if row["method"] != "nuts":
         no_chains = f"independent draws, not chains ({row['method']})"
         reasons |= dict.fromkeys(("r_hat", "ess_bulk", "ess_tail"), no_chains)
@@ -293,7 +393,34 @@ def _reasons(row: Mapping[Any, Any]) -> dict[str, str]:
     return reasons
 
 
-def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
+def _short_row(fit: Fit, table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    """The cells of one parameter in the table that fits the page."""
+    reasons = _reasons(row)
+    if pd.isna(row["contraction"]):
+        learnt = table.cell(np.nan, reasons.get("contraction", "not computed"))
+    else:
+        share = float(np.clip(row["contraction"], 0, 1))
+        learnt = table.cell(f"{100 * share:.0f} %") | {"share": share}
+    if pd.isna(row["cv_percent"]):
+        cv = table.cell(np.nan, reasons.get("cv_percent", "not computed"))
+    else:
+        cv = table.cell(f"{row['cv_percent']:.0f} %")
+    prior = table.cell(row["prior"])
+    if row["kind"] == "derived":
+        prior = table.cell(np.nan, reasons["prior"])
+    source = str(row["source"])
+    return [
+        table.cell(site_words(fit, row["site"]).removesuffix(", typical patient")),
+        table.cell(unit_words(row["unit"])),
+        table.interval(row["median"], row["lower"], row["upper"]),
+        prior,
+        learnt,
+        cv,
+        table.cell(source, mark="guess" if row["guess"] else ""),
+    ]
+
+
+def _parameter_row(fit: Fit, table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]:
     """The cells of one parameter."""
     reasons = _reasons(row)
 
@@ -316,8 +443,9 @@ def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]
         source += " (GUESS)"
         mark = "guess"
     return [
-        table.cell(row["site"]),
-        table.cell(unit_text(row["unit"]) or "1"),
+        table.cell(site_words(fit, row["site"])),
+        table.cell(row["site"], mark="code"),
+        table.cell(unit_words(row["unit"])),
         number("median"),
         table.cell(f"{number_text(row['lower'])} to {number_text(row['upper'])}"),
         prior,
@@ -333,28 +461,37 @@ def _parameter_row(table: Table, row: Mapping[Any, Any]) -> list[dict[str, Any]]
 
 
 def _nca_section(fit: Fit, nca_table: DataFrame) -> Section:
-    """The section on the exposures computed from the records alone: a table for each analyte."""
+    """The section on the exposures computed from the records alone.
+
+    For each analyte a summary by dose, then the rows of the subjects.
+    """
     section = Section("nca", "Noncompartmental analysis")
     labels = ["subject", "product", "cycle", "n_records", "n_blq"]
     heads = ["Subject", "Product", "Cycle", "Records", "Below LLOQ"]
     areas = [c for c in nca_table.columns if c.startswith("auc_") and c[4:5].isdigit() and c.endswith("d")]
+    listings = []
     for caption, unit, rows in _by_analyte(fit, nca_table):
         exposure_heads = _exposure_heads(rows.columns, areas, unit)
+        section.tables.append(dose_summary(fit, rows, exposure_heads, caption))
         numeric = [False] * 3 + [True] * (2 + len(exposure_heads))
-        table = Table(caption, [*heads, *exposure_heads.values()], numeric)
+        table = Table(f"Every subject: {caption}", [*heads, *exposure_heads.values()], numeric)
+        table.folded = True
+        table.data = rows
         for row in rows.to_dict("records"):
+            row |= {"product": product_words(str(row["product"])), "cycle": cycle_words(row["cycle"])}
             cells = [table.cell(row[c]) for c in labels if c in row]
             bounds = str(row.get("lower_bound", "")).split(",")
             for column in exposure_heads:
-                value = f">= {number_text(row[column])}" if column in bounds else row[column]
+                value = f"≥ {number_text(row[column])}" if column in bounds else row[column]
                 cells.append(table.cell(value, _reason(row, column)))
             table.rows.append(cells)
-        section.tables.append(table)
+        listings.append(table)
+    section.tables += listings
     return section
 
 
 def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
-    """The section on the exposures of the fitted curves.
+    """The section on the exposures of the fitted curves: a summary by dose, then every subject.
 
     A table of draws is also drawn against dose; of its summary there are only the tables of each analyte.
     """
@@ -362,6 +499,10 @@ def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
     summary = exposure_table
     if "draw" in exposure_table:
         summary = exposure_summary(exposure_table)
+        section.words.append(
+            f"{exposure_table['draw'].nunique():,} of {fit.draws:,} draws of the posterior stand behind each "
+            "number. The summaries by dose are over the subjects' medians."
+        )
         figures = dose_exposure_figures(fit.study, exposures_of_table(exposure_table), fit=fit)
         for figure in figures.values():
             if isinstance(figure, Figure):
@@ -369,16 +510,27 @@ def _exposure_section(fit: Fit, exposure_table: DataFrame) -> Section:
     quantities = list(dict.fromkeys(summary["quantity"]))
     areas = [q for q in quantities if q.startswith("auc_") and q[4:5].isdigit()]
     order = {subject: k for k, subject in enumerate(fit.bound.subjects)}
+    listings = []
     for caption, unit, rows in _by_analyte(fit, summary):
         heads = _exposure_heads(quantities, areas, unit)
-        table = Table(caption, ["Subject", "Cycle", *heads.values()], [False] * 2 + [True] * len(heads))
+        keys = ["analyte", "cycle", "subject"]
+        medians = rows.pivot(index=keys, columns="quantity", values="median").reset_index()
+        section.tables.append(dose_summary(fit, medians, heads, caption))
+        table = Table(
+            f"Every subject: {caption}",
+            ["Subject", "Cycle", *heads.values()],
+            [False] * 2 + [True] * len(heads),
+        )
+        table.folded = True
+        table.data = rows
         intervals = {(r["subject"], r["cycle"], r["quantity"]): r for r in rows.to_dict("records")}
         courses = {(subject, cycle) for subject, cycle, _ in intervals}
         for subject, cycle in sorted(courses, key=lambda course: (order.get(course[0], -1), course[1])):
-            cells = [table.cell(subject), table.cell(cycle)]
+            cells = [table.cell(subject), table.cell(cycle_words(cycle))]
             cells += [_interval(table, intervals.get((subject, cycle, quantity))) for quantity in heads]
             table.rows.append(cells)
-        section.tables.append(table)
+        listings.append(table)
+    section.tables += listings
     return section
 
 
@@ -391,7 +543,7 @@ def _interval(table: Table, row: Mapping[Any, Any] | None) -> dict[str, Any]:
     )
 
 
-def _check_section(check: Check) -> Section:
+def _check_section(fit: Fit, check: Check) -> Section:
     """The section on the checks: the value and threshold of each, and what to try if it fails."""
     section = Section("checks", "Checks")
     heads = ["Check", "Verdict", "Value", "Wanted", "Where", "What to try if it fails"]
@@ -406,7 +558,9 @@ def _check_section(check: Check) -> Section:
             cells.append(table.cell(row["value"], str(row.get("where", ""))))
         else:
             cells.append(table.cell(number_text(row["value"], 4, trim=True)))
-        cells += [table.cell(row.get(k, "")) for k in ("threshold", "where", "what_to_try")]
+        cells.append(table.cell(row["threshold"]))
+        cells.append(table.cell(place_words(fit, str(row["where"]))))
+        cells.append(table.cell("" if row["ok"] else row["what_to_try"]))
         table.rows.append(cells)
     section.tables.append(table)
     return section
@@ -415,7 +569,7 @@ def _check_section(check: Check) -> Section:
 def _provenance_section(fit: Fit) -> Section:
     """The section on where the numbers come from: inputs, code, versions and machine."""
     section = Section("provenance", "Provenance")
-    table = Table("Inputs, code, versions and machine", ["What", "Value"], [False, False])
+    table = Table("Inputs, code, versions and machine", ["What", "Value"], [False, False], folded=True)
     for name, value in _flat(fit.provenance):
         table.rows.append([table.cell(name), table.cell(value, mark="code")])
     section.tables.append(table)
@@ -432,7 +586,7 @@ def _by_analyte(fit: Fit, table: DataFrame) -> Iterator[tuple[str, str, DataFram
     for name, analyte in fit.study.analytes.items():
         rows = DataFrame(table[table["analyte"] == name])
         if len(rows):
-            yield analyte_text(analyte), unit_text(analyte.unit), rows
+            yield analyte_text(analyte), unit_words(analyte.unit), rows
 
 
 def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> dict[str, str]:
@@ -446,7 +600,7 @@ def _exposure_heads(columns: Iterable[str], areas: Sequence[str], unit: str) -> 
     for column in dict.fromkeys(["cmax", "tmax", *areas, *names]):
         if column in present:
             name, unit_pattern = names[column]
-            column_unit = unit_pattern.format(u=unit)
+            column_unit = unit_pattern.format(u=unit).removesuffix("·")
             heads[column] = f"{name} ({column_unit})" if column_unit else name
     return heads
 

@@ -8,8 +8,10 @@ from plotly.graph_objects import Figure
 from kinetics.exposures import biodistribution, biodistribution_summary, site_curves, site_shares
 from kinetics.inference import Fit
 from kinetics.model import Model
+from kinetics.pages.fit_report.words import parameter_words, product_words, unit_words
 from kinetics.pages.page import Section, Table, add_figure
-from kinetics.plot import number_text, plot_biodistribution, plot_body_map, plot_organ_stack
+from kinetics.plot import plot_biodistribution, plot_body_map, plot_organ_stack
+from kinetics.prediction import DRAWS
 
 __all__ = ["biodistribution_section", "organ_figures"]
 
@@ -44,7 +46,7 @@ def organ_figures(
     }
 
 
-def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
+def biodistribution_section(fit: Fit, *, draws: int = DRAWS) -> Section:
     """The section on where the cells are, from `draws` of the posterior.
 
     Its first words say which values are design guesses that blood samples cannot inform.
@@ -52,9 +54,11 @@ def biodistribution_section(fit: Fit, *, draws: int = 100) -> Section:
     section = Section("biodistribution", "Where the cells are")
     guesses = [k for k in fit.bound.held if fit.model.parameters[k].guess]
     if guesses:
+        words = "; ".join(parameter_words(fit.model, name) for name in guesses[:6])
         section.words.append(
-            f"Blood samples do not see organs. These curves lean on {len(guesses)} values that are held at "
-            f"design guesses: {', '.join(guesses)}. Their uncertainty is not in the intervals."
+            f"Blood samples do not see organs. These curves depend on {len(guesses)} values that are held at "
+            f"design guesses, such as {words}; all are under Parameters. Their uncertainty is not in the "
+            "intervals."
         )
     add_figure(section, plot_biodistribution(fit, site_curves(fit, draws=draws)))
     for figure in organ_figures(fit, site_shares(fit, draws=draws)).values():
@@ -69,7 +73,7 @@ def _summary_table(summary: DataFrame) -> Table:
     products = list(dict.fromkeys(summary["product"]))
     table = Table(
         "Hepatic against systemic, the median patient",
-        ["Quantity", "Unit", *products],
+        ["Quantity", "Unit", *(product_words(product) for product in products)],
         [False, False] + [True] * len(products),
     )
     rows = {(row["product"], row["quantity"]): row for row in summary.to_dict("records")}
@@ -78,11 +82,10 @@ def _summary_table(summary: DataFrame) -> Table:
         units = [row["unit"] for row in of_products if row]
         if not units:
             continue
-        cells = [table.cell(label), table.cell(units[0])]
+        cells = [table.cell(label), table.cell(unit_words(units[0]))]
         for row in of_products:
             if row:
-                interval = f"({number_text(row['lower'])} to {number_text(row['upper'])})"
-                cells.append(table.cell(f"{number_text(row['median'])} {interval}"))
+                cells.append(table.interval(row["median"], row["lower"], row["upper"]))
             else:
                 cells.append(table.cell("", "not of this product"))
         table.rows.append(cells)

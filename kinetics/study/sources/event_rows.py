@@ -226,7 +226,8 @@ def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Pr
     if present.isdisjoint(_OF_AN_EVENT_TABLE):
         what = f"no event table: none of its columns is {' or '.join(_OF_AN_EVENT_TABLE)}"
         remedy = (
-            f"read a lab's own sheet, wide or long, with `kinetics import {table.file}`; or name the columns so"
+            f"read a lab's own sheet, wide or long, with `kinetics import {table.file}`; "
+            "or name the columns so"
         )
         yield Problem(what, remedy, file=table.file, row=1)
         return
