@@ -21,17 +21,20 @@ import kinetics.escalation
 import kinetics.plot
 from docs.generate.docstring import as_rst
 from docs.generate.dossier import Requirement, dossier_page, read_requirements, read_results
+from docs.generate.figures import figure_of_html, images_of
 from docs.generate.layers import layer_lines
 from docs.generate.offline import network_requests
-from docs.generate.pages import generated_pages, write_sources, written_pages
+from docs.generate.pages import FIGURES, generated_pages, write_sources, written_pages
 from docs.generate.reference import names_by_layer
-from tests.support.commands import COMMANDS
+from tests.support.commands import COMMANDS, call
 from tests.support.documented import Block, blocks, run_page
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
-EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
+EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+NO_FIGURE = {"resume", "other_trials"}  # pages on files and messages
 SLOW = [page for page in PAGES if any(b.mark == "slow" for b in blocks(page.read_text(encoding="utf-8")))]
 
 
@@ -125,7 +128,7 @@ def broken(site: dict[str, str]) -> list[str]:
         links += [f"{entry}.md" for entry in toctrees(text)]
         for link in links:
             path, _, anchor = link.partition("#")
-            if re.match(r"\w+:", link):
+            if re.match(r"\w+:", link) or link.endswith((".svg", ".png")):
                 continue
             to = (Path("/") / name).parent / path if path else Path("/") / name
             target = str(to.resolve().relative_to("/"))
@@ -134,6 +137,61 @@ def broken(site: dict[str, str]) -> list[str]:
             elif anchor and anchor not in anchors(site[target]):
                 found.append(f"{name}: {link}: no such heading")
     return found
+
+
+def test_the_readme_is_short_and_its_links_and_pictures_are_there() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        assert (ROOT / link).exists(), f"README.md: {link}"
+    for picture in (FIGURES / "front").glob("*.svg"):
+        assert picture.stat().st_size < 150_000, picture.name
+
+
+def test_every_command_that_the_readme_types_is_one_with_its_options() -> None:
+    typed = re.findall(
+        r"^kinetics ([\w-]+)(.*?)(?:\s#.*)?$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(typed) >= 12
+    for name, rest in typed:
+        if name.startswith("--"):
+            continue
+        help_text = call(name, "--help").out
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in help_text, f"kinetics {name} {option}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name in ("tutorials", "how_to")], ids=str)
+def test_a_tutorial_or_how_to_has_a_figure_that_its_own_code_writes(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    images = images_of(text)
+    assert images or page.stem in NO_FIGURE, f"{page.name}: no figure"
+    for image in images:
+        assert (FIGURES / image).is_file(), f"{image} is not drawn: make figures"
+        assert Path(image).parent.name == page.stem
+        name = Path(image).stem
+        folder = any(option in text for option in ("--plots figures", "--organs organs", "kinetics report"))
+        written = f"{name}.html" in text or folder or page.stem in ("explore", "batch")
+        assert written, f"{page.name}: no code writes {name}.html"
+
+
+def test_every_picture_is_shown_by_a_page_and_is_small() -> None:
+    shown = {image for page in PAGES for image in images_of(page.read_text(encoding="utf-8"))}
+    for picture in FIGURES.rglob("*.*"):
+        name = str(picture.relative_to(FIGURES))
+        assert name in shown or name.startswith("models/"), f"no page shows docs/figures/{name}"
+        assert picture.stat().st_size < 400_000, name
+
+
+def test_a_figure_is_read_back_from_the_page_that_holds_it(tmp_path: Path) -> None:
+    study = kn.read_study("theophylline")
+    figure = kn.plot.plot_persistence(study, "theophylline")
+    kn.plot.save_figure(figure, tmp_path / "f.html")
+    again = figure_of_html((tmp_path / "f.html").read_text(encoding="utf-8"))
+    assert again is not None
+    assert len(again.data) == len(figure.data)
+    assert again.layout.title.text == figure.layout.title.text
+    assert figure_of_html("<p>nothing</p>") is None
 
 
 def test_every_internal_link_leads_to_a_page_and_a_heading_of_it() -> None:
