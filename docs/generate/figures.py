@@ -4,7 +4,7 @@ A page shows `figures/PAGE/NAME.svg`, or `NAME.png`; its own code writes `NAME.h
 page is run as its tests run it, and each HTML that an image names is drawn: a figure as SVG, a page as a
 picture of its top. The three figures of the README are made by `front_picture`, those of the explorer by its
 browser test. All are committed, so that the site is built in minutes and a README shows them.
-`python -m docs.generate.figures how_to/blq front` draws some of them alone.
+`python -m docs.generate.figures how_to/blq front models` draws some of them alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from plotly.graph_objects import Figure
 
 from docs.generate.front_picture import WIDTH, front_figures
+from docs.generate.gallery import draw_models
 from docs.generate.pages import DOCS, FIGURES, written_pages
 from kinetics.inference.devices import use_compile_cache
 from kinetics.plot import save_figure
@@ -35,6 +36,7 @@ _IMAGE = re.compile(r"!\[[^\]]*\]\((?:\.\./)*figures/([\w./-]+\.(?:svg|png))\)")
 _CALL = re.compile(r'Plotly\.newPlot\(\s*"[^"]+",\s*')
 FRONT = "front"
 EXPLORER = "how_to/explore"
+MODELS = "models"
 
 
 def images_of(page: str) -> list[str]:
@@ -118,6 +120,7 @@ def _drawings() -> dict[str, Callable[[], Iterator[Path]]]:
         if images_of(text):
             drawings[name.removesuffix(".md")] = partial(draw_page, name, text)
     drawings[EXPLORER] = draw_explorer
+    drawings[MODELS] = partial(draw_models, FIGURES / MODELS)
     drawings.pop("index", None)
     return drawings
 

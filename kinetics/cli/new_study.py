@@ -21,7 +21,7 @@ README = """# {name}
     kinetics fit fits/example.toml --method laplace    (half a minute: the maximum of the likelihood)
     kinetics report runs/example-laplace
 
-    kinetics fit fits/example.toml                     (minutes: the posterior, which decisions should rest on)
+    kinetics fit fits/example.toml                     (minutes: the posterior, for decisions)
     kinetics check runs/example
     kinetics report runs/example
 

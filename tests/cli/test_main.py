@@ -121,7 +121,7 @@ WRONG = [
     (["simulate", "stein_2018"], "no model 'stein_2018'; did you mean 'stein_2019'?"),
     (
         ["tornado", "stein_2019", "--quantity", "copies_cmx"],
-        "--quantity copies_cmx: no such quantity; did you",
+        "copies_cmx: no such quantity; did you",
     ),
     (["new", "."], "something is there already"),
     (["simulate", "stein_2018"], "did you mean 'stein_2019'?"),

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -20,8 +19,16 @@ import kinetics as kn
 import kinetics.escalation
 import kinetics.plot
 from docs.generate.docstring import as_rst
-from docs.generate.dossier import Requirement, dossier_page, read_requirements, read_results
+from docs.generate.dossier import (
+    Requirement,
+    dossier_page,
+    read_requirements,
+    read_results,
+    record,
+    recorded_results,
+)
 from docs.generate.figures import figure_of_html, images_of
+from docs.generate.gallery import drawn_sha256, typical_curve
 from docs.generate.layers import layer_lines
 from docs.generate.offline import network_requests
 from docs.generate.pages import FIGURES, generated_pages, write_sources, written_pages
@@ -41,7 +48,7 @@ SLOW = [page for page in PAGES if any(b.mark == "slow" for b in blocks(page.read
 @cache
 def pages() -> dict[str, str]:
     """Every page of the site as Markdown, without figures."""
-    return {**written_pages(), **generated_pages(())}
+    return {**written_pages(), **generated_pages()}
 
 
 @EVERY
@@ -249,11 +256,29 @@ def test_the_gallery_names_the_golden_tests_and_the_calibration() -> None:
     assert "No fit of this model" in pages()["models/kimmel_2021.md"]
 
 
+def test_every_model_has_a_picture_of_its_present_file_and_a_thumbnail() -> None:
+    stale = []
+    for name in kn.model.library_models():
+        is_shown = f"figures/models/{name}.svg" in pages()[f"models/{name}.md"]
+        is_current = drawn_sha256(FIGURES / "models" / f"{name}.svg") == kn.load_model(name).sha256
+        if not (is_shown and is_current):
+            stale.append(name)
+    assert not stale, f"run `python -m docs.generate.figures models`: {', '.join(stale)}"
+    assert pages()["models/index.md"].count("<img ") == len(kn.model.library_models())
+
+
 def test_a_typical_curve_is_drawn_from_the_model() -> None:
-    page = generated_pages(("stein_2019",))["models/stein_2019.md"]
-    assert 'id="curve-stein_2019"' in page
-    assert "plotly.min.js" in page
-    assert 'src="http' not in page
+    figure = typical_curve(kn.load_model("stein_2019"))
+    assert figure.data
+    assert "typical values" in figure.to_json()
+
+
+def test_a_model_page_lists_tests_of_its_own_model_alone() -> None:
+    section = pages()["models/ogasawara_2021.md"].split("## Tests against published numbers")[1]
+    section = section.split("\n## ")[0]
+    assert "stein 2019" not in section
+    assert "transit 2022" not in section
+    assert "ogasawara" in section
 
 
 def test_the_reference_has_every_public_name_once() -> None:
@@ -360,7 +385,19 @@ def test_a_requirement_is_as_good_as_the_worst_of_its_tests(tmp_path: Path) -> N
     assert "1 passed, 2 failed, 1 skipped, 1 not run" in page
     assert "| fast | `abc1234` | 2026-01-02 03:04 | 5 | 3 | 1 | 1 |" in page
     assert "passed (2 cases)" in page
-    assert "No test run at hand" in dossier_page(requirements, [])
+    assert "No test run is recorded" in dossier_page(requirements, [])
+    file = record(read_results(tmp_path), requirements, tmp_path / "recorded.json")
+    again = dossier_page(requirements, recorded_results(file))
+    assert again == page
+
+
+def test_the_dossier_shows_the_last_recorded_run_with_its_commit_and_date() -> None:
+    runs = recorded_results()
+    assert runs, "no run is recorded: make test, make record"
+    page = pages()["dossier.md"]
+    for run in runs:
+        assert f"| {run.name} | `{run.code}` | {run.when} |" in page
+        assert not run.code.endswith("-dirty")
 
 
 @pytest.mark.slow
@@ -375,8 +412,7 @@ def test_the_site_builds_without_a_warning_and_asks_no_network(tmp_path: Path) -
         "--work",
         str(tmp_path / "work"),
     ]
-    env = os.environ | {"KINETICS_SMALL": "1"}
-    built = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "site" / "models" / "stein_2019.html").is_file()
     assert list(network_requests(tmp_path / "site")) == []
