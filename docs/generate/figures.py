@@ -80,7 +80,7 @@ def _draw(folder: Path, picture: Path) -> Path:
     figure = figure_of_html(sources[0].read_text(encoding="utf-8"))
     if figure is None:
         raise SystemExit(f"{picture}: {sources[0].name} holds no figure")
-    return save_figure(figure, picture, width=900)
+    return save_figure(figure, picture)
 
 
 def draw_explorer() -> Iterator[Path]:
