@@ -54,9 +54,17 @@ PT-05;DL3;69;1,00E+08;05.04.2024;ND;1,90E+04;7,70E+04;4,10E+04;7 200;NA
 
 # %% [markdown]
 # `kinetics import phase1.csv` at a terminal, or `kn.import_study` here, says how it reads each kind of cell
-# and asks what the sheet does not say. The answers are kept in a TOML for the next data cut.
+# and asks what the sheet does not say. The answers are kept in a TOML for the next data cut. There you also
+# say what the study is; `synthetic = true` is true of this one, so leave it out of yours.
 
 # %%
+(FOLDER / "phase1.import.toml").write_text("""
+[study]
+title = "SYNTHETIC phase I, invented for this notebook"
+source = "written by notebooks/2_your_own_data.py"
+licence = "CC0-1.0"
+synthetic = true
+""")
 made = kn.import_study(
     sheet,
     FOLDER / "phase1",
