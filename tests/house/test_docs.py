@@ -33,7 +33,7 @@ from docs.generate.layers import layer_lines
 from docs.generate.offline import network_requests
 from docs.generate.pages import FIGURES, generated_pages, write_sources, written_pages
 from docs.generate.reference import names_by_layer
-from tests.support.commands import COMMANDS, call
+from tests.support.commands import COMMANDS
 from tests.support.documented import Block, blocks, run_page
 
 ROOT = Path(__file__).parents[2]
