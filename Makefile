@@ -15,12 +15,14 @@ UPGRADE ?=
 CODE = $$(git describe --always --dirty 2>/dev/null || echo unknown)
 JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(CODE)"
 
-.PHONY: help install demo notebooks docs test test-slow test-cluster lint bench audit constraints clean
+.PHONY: help install demo notebooks docs figures record test test-slow test-cluster lint bench audit constraints clean
 
 help:
 	@echo "make demo         fit the synthetic trial, write its report and its dose decision; a quarter of an hour"
-	@echo "make notebooks    run notebooks/*.py, write each with its figures to runs/notebooks/"
-	@echo "make docs         build the documentation into site/, with the results of the last tests; open site/index.html"
+	@echo "make notebooks    run notebooks/*.py; write each with its figures as .ipynb beside it, and to runs/notebooks/"
+	@echo "make docs         build the documentation into site/; open site/index.html"
+	@echo "make figures      draw the pictures of the README and of the documentation again; needs a Chromium"
+	@echo "make record       keep the results of the last tests for the validation dossier (docs/test_results.json)"
 	@echo "make test         the fast tests; make test-slow: the others; make test-cluster: those on a Slurm of their own"
 	@echo "make lint         ruff and pyright"
 	@echo "make bench        timings"
@@ -47,6 +49,13 @@ notebooks: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m docs.generate
+
+# PAGES="how_to/blq front" draws those of some pages alone.
+figures: $(STAMP)
+	$(BIN)/python -m docs.generate.figures $(PAGES)
+
+record: $(STAMP)
+	$(BIN)/python -m docs.generate.dossier
 
 # PARALLEL spreads the test files over two processes; PARALLEL= runs them one after the other.
 test: $(STAMP)

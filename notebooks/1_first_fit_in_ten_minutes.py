@@ -21,6 +21,7 @@ import pandas as pd
 import kinetics as kn
 from kinetics import plot
 
+# %% tags=["hide-cell"]
 SMALL = os.environ.get("KINETICS_SMALL") == "1"  # where a test runs this file
 QUICK = {"chains": 2, "warmup": 40, "draws": 40, "start": "prior", "max_tree_depth": 5}
 SAMPLER = QUICK if SMALL else {"chains": 4, "warmup": 1000, "draws": 1000}
@@ -32,9 +33,11 @@ SAMPLER = QUICK if SMALL else {"chains": 4, "warmup": 1000, "draws": 1000}
 
 # %%
 study = kn.read_study("synthetic_cart_12")
+print(study)
+
+# %% tags=["hide-cell"]
 assert study.synthetic
 assert len(study.subject_ids) == 12
-print(study)
 
 # %%
 plot.plot_persistence(study, "car_copies", by="dose_level")
@@ -46,9 +49,11 @@ plot.plot_persistence(study, "car_copies", by="dose_level")
 
 # %%
 below = (study.observations.query("analyte == 'car_copies'")["censored"] == "left").mean()
+f"{below:.0%} of the records of the transgene are below the LLOQ"
+
+# %% tags=["hide-cell"]
 assert 0.2 < below < 0.3
 assert study.analytes["car_copies"].lloq == 50
-f"{below:.0%} of the records of the transgene are below the LLOQ"
 
 # %% [markdown]
 # ## Minute 2: the model
@@ -59,9 +64,11 @@ f"{below:.0%} of the records of the transgene are below the LLOQ"
 
 # %%
 model = kn.load_model("stein_2019")
+print(model)
+
+# %% tags=["hide-cell"]
 assert not any(parameter.guess for parameter in model.parameters.values())
 assert model.prior_sets["solid_tumour"]["cmax"].guess  # no published peak in solid tumours
-print(model)
 
 # %% [markdown]
 # ## Minutes 3 to 6: the fit
@@ -91,8 +98,10 @@ fit = kn.fit(
 verdict = kn.check(fit)
 if not SMALL:
     verdict.raise_for_status()
-assert verdict.ok != SMALL  # so few draws never pass
 print(verdict)
+
+# %% tags=["hide-cell"]
+assert verdict.ok != SMALL  # so few draws never pass
 
 # %% [markdown]
 # ## Minute 8: look at the fit
@@ -118,11 +127,13 @@ plot.plot_vpc(fit, kn.vpc(fit, "car_copies", n=50 if SMALL else 500))
 # %%
 table = kn.parameter_table(fit).set_index("site")
 learnt = table["contraction"]
+shown = table.loc[table["kind"].isin(["population", "derived"])]
+shown[["unit", "median", "lower", "upper", "contraction", "source"]].round(3)
+
+# %% tags=["hide-cell"]
 assert learnt[["cmax_pop", "tmax_pop"]].min() > 0.6 > 0.5 > learnt["beta_pop"]
 assert table.loc["half_life_persistence", "lower"] > 90
 assert study.observations["time"].max() < 91
-shown = table.loc[table["kind"].isin(["population", "derived"])]
-shown[["unit", "median", "lower", "upper", "contraction", "source"]].round(3)
 
 # %%
 plot.plot_prior_posterior(fit)
@@ -152,9 +163,11 @@ both = (
     .round(-1)
     .astype(int)
 )
+both.rename_axis("Cmax (copies/µg DNA)")
+
+# %% tags=["hide-cell"]
 assert np.corrcoef(np.log(both["fit: median"]), np.log(both["NCA"]))[0, 1] > 0.9
 assert both.loc["S03", "fit: median"] < 0.7 * both.loc["S03", "NCA"]
-both.rename_axis("Cmax (copies/µg DNA)")
 
 # %% [markdown]
 # ## From here

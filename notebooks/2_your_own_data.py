@@ -1,16 +1,16 @@
 # %% [markdown]
-# # Your own data: from a NONMEM or Monolix CSV to a report
+# # Your own data: from the lab's sheet, or a NONMEM or Monolix CSV, to a report
 #
-# A study arrives as one CSV, the way NONMEM and Monolix read it. This notebook reads such a file, finds out
-# what is wrong with it, fits it and writes a report. Put your own file in the place of `mine.csv`.
+# Data come in two shapes: the sheet that the lab keeps, one column for each day, or one CSV as NONMEM and
+# Monolix read it. This notebook reads one of each, finds out what is wrong with them, fits the second and
+# writes a report. Put your own file in the place of either.
 #
-# The file is made here, so that nothing has to be downloaded: it is the shipped study `synthetic_cart_12`
-# written as an event table in hours. **It is synthetic**: twelve virtual patients, simulated; no patient is
-# in it.
+# Both are **synthetic**: the sheet is invented, and the CSV is the shipped study `synthetic_cart_12` written
+# in hours. No patient is in them.
 #
-# `make notebooks` runs it in full: 4 chains of 1,000 warm-up iterations and 1,000 draws, a few minutes on two
-# cores with the report. Tests run it with 2 chains of 40 and 40, and 20 replicates; such numbers may not be
-# used.
+# `make notebooks` runs it: 4 chains of 1,000 warm-up iterations and 1,000 draws, a few minutes on two cores
+# with the report. With `KINETICS_SMALL=1` it has 2 chains of 40 and 40, and 20 replicates; such numbers may
+# not be used, and the check says so.
 
 # %%
 import os
@@ -23,22 +23,75 @@ import pandas as pd
 import kinetics as kn
 from kinetics import plot
 
+# %% tags=["hide-cell"]
 SMALL = os.environ.get("KINETICS_SMALL") == "1"  # where a test runs this file
 QUICK = {"chains": 2, "warmup": 40, "draws": 40, "start": "prior", "max_tree_depth": 5}
 SAMPLER = QUICK if SMALL else {"chains": 4, "warmup": 1000, "draws": 1000}
+
+# %%
 FOLDER = Path(tempfile.mkdtemp(prefix="kinetics-"))  # yours: the folder that you work in
 CSV = FOLDER / "mine.csv"
 
 # %% [markdown]
-# ## 1. The file
+# ## The lab's sheet
 #
-# One row is a dose (`EVID` 1) or a record (`EVID` 0), and the rows of a subject are together. `DVID` says
-# which assay it is. `CENS` 1 says that the value was below the LLOQ, which is then in `DV`. The last columns
-# are covariates.
+# Days across the top, `<50` and `ND` among the numbers, commas for decimal points, dates for infusions. This
+# one is text so that you can see it; an `.xlsx` is read in the same way.
+
+# %%
+sheet = FOLDER / "phase1.csv"
+sheet.write_text(
+    """CAR-T phase I, qPCR in blood (invented);;;;;;;;;;
+Patient ID;Cohort;Weight (kg);Cells infused;Infusion date;D0;D7;D10;D14;D28;M3
+PT-01;DL1;71;1,00E+07;12.01.2024;ND;1 250;4 300;2 100;610;BLQ
+PT-02;DL1;58;1,00E+07;2024-01-26;<50;820;1,10E+04;3 050;540;<50
+PT-03;DL2;83,5;3,00E+07;23.02.2024;ND;5 400;3,20E+04;1,25E+04;2 900;240
+PT-04;DL2;66;3,00E+07;08.03.2024;<50;2 600;9 800;6 100;1 300;95
+PT-05;DL3;69;1,00E+08;05.04.2024;ND;1,90E+04;7,70E+04;4,10E+04;7 200;NA
+""",
+    encoding="utf-8",
+)
+
+# %% [markdown]
+# `kinetics import phase1.csv` at a terminal, or `kn.import_study` here, says how it reads each kind of cell
+# and asks what the sheet does not say. The answers are kept in a TOML for the next data cut. There you also
+# say what the study is; `synthetic = true` is true of this one, so leave it out of yours.
+
+# %%
+(FOLDER / "phase1.import.toml").write_text("""
+[study]
+title = "SYNTHETIC phase I, invented for this notebook"
+source = "written by notebooks/2_your_own_data.py"
+licence = "CC0-1.0"
+synthetic = true
+""")
+made = kn.import_study(
+    sheet,
+    FOLDER / "phase1",
+    answers={"units": "proposed", "words": {"ND": "not detected"}, "infusion": "car_t"},
+)
+made.interpretations[["about", "written", "read_as", "basis"]].head(10)
+
+# %%
+plot.plot_persistence(made.study, "car_copies")
+
+# %%
+kn.nca(made.study, analyte="car_copies", by="course")[
+    ["subject", "cmax", "tmax", "auc_0_28d", "half_life"]
+].round(1)
+
+# %% tags=["hide-cell"]
+assert len(made.study.subjects) == 5
+
+# %% [markdown]
+# ## 1. The CSV
+#
+# From here on it is the other shape. # One row is a dose (`EVID` 1) or a record (`EVID` 0), and the rows of
+# a subject are together. `DVID` says which assay it is. `CENS` 1 says that the value was below the LLOQ,
+# which is then in `DV`. The last columns are covariates.
 
 # %%
 shipped = kn.read_study("synthetic_cart_12")
-assert shipped.synthetic
 ASSAYS = {"car_copies": 1, "car_cells": 2}
 doses = shipped.doses.assign(EVID=1, AMT=shipped.doses["amount"], DVID=0, CENS=0)
 records = shipped.observations.assign(
@@ -67,6 +120,9 @@ table = pd.DataFrame(
 table.to_csv(CSV, index=False, na_rep=".")
 table.astype({"ID": str}).head(8)
 
+# %% tags=["hide-cell"]
+assert shipped.synthetic
+
 # %% [markdown]
 # ## 2. What the file cannot say is asked for
 #
@@ -75,9 +131,11 @@ table.astype({"ID": str}).head(8)
 
 # %%
 missing = kn.validate_study(CSV)
+print("\n".join(f"- {problem}" for problem in missing))
+
+# %% tags=["hide-cell"]
 assert len(missing) >= 5
 assert all(problem.remedy and problem.row is None for problem in missing)  # of the file as such, of no row
-print("\n".join(f"- {problem}" for problem in missing))
 
 # %% [markdown]
 # The answers are in a TOML of the same name beside the CSV. `synthetic = true` is true of this file; leave it
@@ -137,8 +195,10 @@ broken.to_csv(FOLDER / "broken.csv", index=False)
 (FOLDER / "broken.toml").write_bytes((FOLDER / "mine.toml").read_bytes())
 problems = kn.validate_study(FOLDER / "broken.csv")
 spoilt_rows = {place + 2 for place in (first_blq, first_dose, last)}  # row 1 is the header
-assert spoilt_rows <= {problem.row for problem in problems}
 print("\n".join(f"- {problem}" for problem in problems))
+
+# %% tags=["hide-cell"]
+assert spoilt_rows <= {problem.row for problem in problems}
 
 # %% [markdown]
 # `kinetics validate mine.csv` reports the same on the command line; `kinetics convert mine.csv data/mine`
@@ -151,7 +211,6 @@ print("\n".join(f"- {problem}" for problem in problems))
 
 # %%
 study = kn.read_study(CSV)
-assert study.synthetic
 
 
 def sorted_records(study):
@@ -161,10 +220,13 @@ def sorted_records(study):
     return records.sort_values(["analyte", "subject", "time"])[["time", "value"]]
 
 
+print(study)
+
+# %% tags=["hide-cell"]
+assert study.synthetic
 assert np.allclose(sorted_records(study), sorted_records(shipped), atol=1e-4)
 assert np.isclose(study.doses["amount"].sum(), shipped.doses["amount"].sum())
 assert (study.observations["censored"] == "left").sum() == (shipped.observations["censored"] == "left").sum()
-print(study)
 
 # %%
 plot.plot_persistence(study, "car_copies", by="dose_level")
@@ -177,9 +239,11 @@ plot.plot_persistence(study, "car_copies", by="dose_level")
 # %%
 nca = kn.nca(study, analyte="car_copies", by="course")
 no_half_life = nca["half_life"].isna()
+nca[["subject", "cmax", "tmax", "auc_0_28d", "tlast", "half_life", "half_life_reason"]].round(1)
+
+# %% tags=["hide-cell"]
 assert (nca.loc[no_half_life, "half_life_reason"] != "").all()
 assert nca["cmax"].notna().all()
-nca[["subject", "cmax", "tmax", "auc_0_28d", "tlast", "half_life", "half_life_reason"]].round(1)
 
 # %% [markdown]
 # ## 6. The fit
@@ -198,8 +262,10 @@ fit = kn.fit(
     seed=1,
 )
 verdict = kn.check(fit)
-assert verdict.ok != SMALL
 print(verdict)
+
+# %% tags=["hide-cell"]
+assert verdict.ok != SMALL
 
 # %%
 plot.plot_individual_fits(fit, "car_copies")
@@ -222,10 +288,12 @@ page = kn.report(
     replicates=20 if SMALL else 500,
 )
 text = page.read_text(encoding="utf-8")
+print(f"{page}  {page.stat().st_size / 1e6:.1f} MB")
+
+# %% tags=["hide-cell"]
 assert "The data are synthetic" in text
 assert study.sha256[:8] in text
 assert 'src="http' not in text
-print(f"{page}  {page.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # To go on with other software, `kn.export(fit, ["monolix", "nonmem", "adpp"], "mine-results")` writes the
@@ -233,5 +301,7 @@ print(f"{page}  {page.stat().st_size / 1e6:.1f} MB")
 
 # %%
 exported = kn.export(fit, ["nonmem", "adpp"], FOLDER / "results")
-assert any(name.endswith(".ext") for name in exported.files)
 print("\n".join(exported.files))
+
+# %% tags=["hide-cell"]
+assert any(name.endswith(".ext") for name in exported.files)

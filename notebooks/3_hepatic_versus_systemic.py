@@ -225,8 +225,10 @@ state(
     less > 0 and alike < 0.2 * less,
 )
 evidence = pd.DataFrame(evidence)
-assert evidence["same direction"].all(), evidence[~evidence["same direction"]].to_string()
 evidence.set_index("published")
+
+# %% tags=["hide-cell"]
+assert evidence["same direction"].all(), evidence[~evidence["same direction"]].to_string()
 
 # %% [markdown]
 # Read this with care. The design took its lung share after iv (`fP`) and the share that stays after the
@@ -281,10 +283,12 @@ for name, draws in drawn_from.items():
     columns["draws above 1"] = (draws > 1).mean().map("{:.0%}".format)
     tables[name] = pd.DataFrame(columns)
 table = pd.concat(tables)
+table.map(lambda x: x if isinstance(x, str) else f"{x:.3g}")
+
+# %% tags=["hide-cell"]
 assert all(
     typical[name][[f"{site}: artery / iv" for site in ("liver", "tumour")]].gt(1).all() for name in MODELS
 )
-table.map(lambda x: x if isinstance(x, str) else f"{x:.3g}")
 
 # %%
 spread = pd.concat({name: d[["liver: artery / iv", "tumour: artery / iv"]] for name, d in drawn_from.items()})
@@ -412,8 +416,10 @@ area = curves.groupby(["CAR-NK by", "product", "site"])[["time", "value"]].apply
 area = area.unstack("CAR-NK by")
 area["artery / iv"] = area["hepatic artery"] / area["iv"]
 of_nk = area.loc["CAR-NK", "artery / iv"]
-assert of_nk["hepatic: tumour"] > 1 > of_nk["systemic: blood"]
 area.map("{:.3g}".format).rename_axis(columns="cells x days; CAR-NK by")
+
+# %% tags=["hide-cell"]
+assert of_nk["hepatic: tumour"] > 1 > of_nk["systemic: blood"]
 
 # %% [markdown]
 # What the figure says about the model: for the days that they live, the artery puts CAR-NK where the tumour

@@ -23,13 +23,15 @@ from plotly.subplots import make_subplots
 import kinetics as kn
 from kinetics import plot
 
+# %% tags=["hide-cell"]
 SMALL = os.environ.get("KINETICS_SMALL") == "1"  # where a test runs this file
+
+# %%
 RUNS = Path(os.environ.get("KINETICS_RUNS", "runs"))
 missing = kn.validate_study("car22")
 STUDY = "nkg2d_phase1_synthetic" if missing else "car22"
 study = kn.read_study(STUDY)
 REAL = not study.synthetic
-assert REAL or missing
 LABEL = "REAL PATIENTS: car22" if REAL else "SYNTHETIC DATA"
 if missing:
     print(
@@ -37,6 +39,9 @@ if missing:
     )
     print("\n".join(f"- {problem}" for problem in missing), "\n")
 print(study)
+
+# %% tags=["hide-cell"]
+assert REAL or missing
 
 # %% [markdown]
 # ## 1. The two studies, in the same words
@@ -52,7 +57,6 @@ ANALYTES = {
     "ifn_gamma": "IFN-gamma (pg/mL)",
 }
 CELLS = next(iter(ANALYTES))
-assert [study.analytes[name].unit for name in ANALYTES] == ["cells/uL", "pg/mL", "pg/mL"]
 car_t = study.doses.query("product == 'car_t'")
 day0 = car_t.groupby("subject")["time"].min()
 if REAL:
@@ -68,8 +72,11 @@ records = records[records["subject"].isin(grade.index)].assign(
 )
 records = records[records["day"].between(0, 42)]
 counts = grade.value_counts().sort_index()
-assert counts.sum() == len(grade) == (42 if REAL else 11)
 pd.DataFrame({"patients": counts, "records": records["grade"].value_counts()}).rename_axis("CRS grade")
+
+# %% tags=["hide-cell"]
+assert [study.analytes[name].unit for name in ANALYTES] == ["cells/uL", "pg/mL", "pg/mL"]
+assert counts.sum() == len(grade) == (42 if REAL else 11)
 
 # %% [markdown]
 # ## 2. The records
@@ -161,11 +168,13 @@ peaks = records.groupby(["subject", "analyte"])["value"].max().unstack()[list(AN
 medians = peaks.groupby(grade).median().round(1)
 medians.columns = [f"median peak of {title}" for title in ANALYTES.values()]
 by_two = peaks.groupby(grade.ge(2)).median()
-assert by_two.loc[True, "il6"] > 2 * by_two.loc[False, "il6"]
 if REAL:
     assert medians.iloc[:, 1].tolist() == [63.6, 40.9, 300.6, 191.5, 1260.9]
     assert counts.tolist() == [3, 24, 13, 1, 1]
 medians.assign(patients=counts).rename_axis("CRS grade")
+
+# %% tags=["hide-cell"]
+assert by_two.loc[True, "il6"] > 2 * by_two.loc[False, "il6"]
 
 # %% [markdown]
 # Grades 2 and above have higher peaks of IL-6 than grades 0 and 1. So few patients do not say more than that:
@@ -367,8 +376,10 @@ for analyte, title in ANALYTES.items():
         }
     )
 table = pd.concat(tables)
-assert (table["fit: 5 %"] <= table["fit: median"]).all()
 table.rename_axis(["median peak", "CRS grade"]).round(1)
+
+# %% tags=["hide-cell"]
+assert (table["fit: 5 %"] <= table["fit: median"]).all()
 
 # %% [markdown]
 # ### Cells or release?
@@ -423,8 +434,10 @@ else:
         drugs[name] = grade.index.isin(treated)
 drugs = drugs.groupby(grade).sum().assign(patients=counts)
 share = drugs[["tocilizumab", "steroids"]].div(drugs["patients"], axis=0)
-assert share.loc[2:].max().min() > share.loc[:1].max().max()
 drugs.rename_axis("CRS grade")
+
+# %% tags=["hide-cell"]
+assert share.loc[2:].max().min() > share.loc[:1].max().max()
 
 # %% [markdown]
 # ## 8. Is the link worth having?

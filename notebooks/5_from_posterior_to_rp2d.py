@@ -31,8 +31,10 @@ studies = {name: kn.read_study(name) for name in TRIALS}
 trial = studies[TRIALS[0]]
 plateau = studies[TRIALS[1]]
 NAMES = [protocol.level_name(level) for level in range(1, len(protocol.levels) + 1)]
-assert all(study.synthetic for study in studies.values())
 print(trial)
+
+# %% tags=["hide-cell"]
+assert all(study.synthetic for study in studies.values())
 
 # %% [markdown]
 # ## 1. Outcomes
@@ -44,10 +46,12 @@ print(trial)
 
 # %%
 outcomes = kn.outcomes.subject_outcomes(trial, protocol).set_index("subject")
+outcomes.astype({"dose": float}).map("{:g}".format).replace("nan", "awaited")
+
+# %% tags=["hide-cell"]
 assert set(trial.subject_ids) - set(outcomes.index) == {"S03"}
 assert trial.doses.loc[trial.doses["subject"] == "S03", "product"].ne(protocol.level_product).all()
 assert outcomes.index[outcomes["response"].isna()].tolist() == ["S07"]
-outcomes.astype({"dose": float}).map("{:g}".format).replace("nan", "awaited")
 
 # %% [markdown]
 # ## 2. Exposures
@@ -83,17 +87,21 @@ as_dosed = first_evidence["as_dosed"]
 AREA = "car_copies_auc_28d"
 proportional = evidence(trial)["proportionality"].set_index("exposure")
 area = proportional.loc[AREA]
+proportional[["n", "b", "lower", "upper"]].round(2)
+
+# %% tags=["hide-cell"]
 assert area["lower"] < 1 < area["upper"]  # dose proportionality is compatible with the data ...
 assert area["upper"] - area["lower"] > 0.5  # ... and so is much else
-proportional[["n", "b", "lower", "upper"]].round(2)
 
 # %% [markdown]
 # `b` is the power; 1 is dose proportionality. With eleven patients its 90 % interval is more than a whole
 # unit wide for the area under the transgene: proportionality is not refuted, and nothing more.
 
 # %%
-assert area["upper"] - area["lower"] > 1.0
 plot.plot_dose_exposure(trial, kn.decision.exposures_from_samples(trial, protocol), [AREA])
+
+# %% tags=["hide-cell"]
+assert area["upper"] - area["lower"] > 1.0
 
 # %% [markdown]
 # ## 3. Exposure-response, as evidence
@@ -110,7 +118,6 @@ x = {PEAK: as_dosed.of(measured)[PEAK]}
 grades = outcomes.loc[measured, "crs"].astype(int).clip(upper=3)
 prior = kn.decision.Slope(mean=0.5, sd=0.35, reference=float(np.median(x[PEAK])), source="a guess")
 crs = kn.decision.exposure_response("crs", grades.tolist(), x, {PEAK: prior}, categories=4, seed=1)
-assert crs.ok  # the draws are worth 400 independent ones
 plot.plot_exposure_response(
     crs,
     PEAK,
@@ -124,6 +131,9 @@ plot.plot_exposure_response(
     synthetic=trial.synthetic,
     study=trial.name,
 )
+
+# %% tags=["hide-cell"]
+assert crs.ok  # the draws are worth 400 independent ones
 
 # %% [markdown]
 # The curve rises, and it would rise without data: the prior says so. Under priors with other means, the
@@ -140,10 +150,12 @@ def slope_from(mean):
 
 
 priors = pd.DataFrame({f"prior mean {mean}": slope_from(mean) for mean in (0.0, 0.5, 1.0)}).T
+priors.round(2)
+
+# %% tags=["hide-cell"]
 assert (priors["learnt"] < 0.2).all()
 assert priors["or_per_doubling"].is_monotonic_increasing
 assert (priors["or_per_doubling"] / priors["prior_or"]).between(0.9, 1.15).all()
-priors.round(2)
 
 # %% [markdown]
 # The joint model uses exposure in another way: within a level, patients with a higher peak are more likely
@@ -165,9 +177,11 @@ for subject, patient in seen.items():
     )
 peaks = pd.DataFrame(rows).set_index("subject")
 cut = peaks["IL-6 peak (pg/mL)"].str.startswith("at least")
+peaks.sort_index()
+
+# %% tags=["hide-cell"]
 assert cut.any()
 assert (peaks.loc[cut, "worst CRS grade"] >= 2).all()
-peaks.sort_index()
 
 # %% [markdown]
 # ## 4. A trial in which nobody responds: no dose
@@ -187,8 +201,10 @@ first = kn.recommend(
     strata=["tumour"],
     audit={"exposures": RUN or "samples"},
 )
-assert (first.state, first.mtd, first.rp2d) == ("none", 2, None)
 print("\n".join(first.sentences))
+
+# %% tags=["hide-cell"]
+assert (first.state, first.mtd, first.rp2d) == ("none", 2, None)
 
 # %%
 plot.plot_dose_decision(first, NAMES)
@@ -202,14 +218,16 @@ plot.plot_dose_decision(first, NAMES)
 # %%
 allowed = first.levels["eligible"].to_numpy()
 above_ten = first.joint.posterior.p_response_above(0.10)
+columns = ["level", "DLT", "response", "P(response)", "utility", "may be chosen"]
+table = first.levels_in_words(NAMES)[columns].set_index("level")
+table.assign(**{"P(rate above 10 %)": [f"{100 * p:.0f} %" for p in above_ten]})
+
+# %% tags=["hide-cell"]
 assert first.levels["responses"].sum() == 0
 assert first.levels["assessed"].sum() == 10
 assert first.levels.loc[allowed, "utility"].idxmax() == 0
 assert above_ten[allowed].max() < 0.25
 assert first.levels["why_not"].str.startswith("above the MTD").tolist() == [False, False, True, True]
-columns = ["level", "DLT", "response", "P(response)", "utility", "may be chosen"]
-table = first.levels_in_words(NAMES)[columns].set_index("level")
-table.assign(**{"P(rate above 10 %)": [f"{100 * p:.0f} %" for p in above_ten]})
 
 # %% [markdown]
 # ## 5. A plateau: the recommended level lies below the MTD
@@ -221,12 +239,14 @@ table.assign(**{"P(rate above 10 %)": [f"{100 * p:.0f} %" for p in above_ten]})
 
 # %%
 second = kn.recommend(plateau, protocol, **evidence(plateau), strata=["tumour"])
+step = second.levels[["p_response", "p_dlt"]].diff().iloc[3]
+print("\n".join(second.sentences))
+
+# %% tags=["hide-cell"]
 assert (second.state, second.mtd, second.rp2d) == ("recommended", 4, 3)
 assert (second.outcomes["response"] == 1).all()
 assert second.sentences[1].startswith("To do: 3 more patients at 5e7 cells/kg.")
-step = second.levels[["p_response", "p_dlt"]].diff().iloc[3]
 assert step["p_response"] < 0.03 < 0.05 < step["p_dlt"]
-print("\n".join(second.sentences))
 
 # %%
 plot.plot_dose_decision(second, NAMES)
@@ -243,14 +263,16 @@ plot.plot_dose_decision(second, NAMES)
 # %%
 levels = second.levels.set_index(pd.Index(NAMES, name="level"))
 upper = levels.iloc[1:]
+unsure = ("leave open which level is the best", "do not tell")
+levels[["utility", "utility_lower", "utility_upper", "p_best", "p_near_best"]].round(2)
+
+# %% tags=["hide-cell"]
 assert levels["p_best"].max() < 0.45
 assert levels["p_best"].idxmax() == NAMES[1] != NAMES[second.rp2d - 1]
 assert levels["utility"].idxmax() == NAMES[second.rp2d - 1]
 assert upper["utility"].max() - upper["utility"].min() < 3
 assert (upper["utility_upper"] - upper["utility_lower"]).min() > 14
-unsure = ("leave open which level is the best", "do not tell")
 assert any(words in line for line in second.sentences for words in unsure)
-levels[["utility", "utility_lower", "utility_upper", "p_best", "p_near_best"]].round(2)
 
 # %% [markdown]
 # ### What it owes to the weights
@@ -261,6 +283,9 @@ levels[["utility", "utility_lower", "utility_upper", "p_best", "p_near_best"]].r
 
 # %%
 weights = second.sensitivity.set_index("weights")
+weights.round(2)
+
+# %% tags=["hide-cell"]
 assert weights["level"].to_dict() == {
     "declared": 3,
     "response alone": 4,
@@ -268,7 +293,6 @@ assert weights["level"].to_dict() == {
     "a DLT forfeits a response": 2,
     "a DLT costs a response little": 3,
 }
-weights.round(2)
 
 # %% [markdown]
 # ### What three more patients would make of it
@@ -279,10 +303,12 @@ weights.round(2)
 
 # %%
 more = second.next_patients
+second.next_in_words().set_index("DLTs of three more")
+
+# %% tags=["hide-cell"]
 assert more["protocol"].tolist() == ["MTD 7e7 cells/kg"] * 2 + ["3 more at 3e7 cells/kg"] * 2
 assert more["joint"].tolist() == ["may be treated"] * 2 + ["not to be treated"] * 2
 assert more["p_over"].iloc[2] < 0.4
-second.next_in_words().set_index("DLTs of three more")
 
 # %% [markdown]
 # ## 6. The next cohort by the joint rule
@@ -295,13 +321,15 @@ second.next_in_words().set_index("DLTs of three more")
 
 # %%
 then = kn.next_dose(protocol, plateau, rule="joint", ahead=1)
+print(f"treat {then.decision.size} at {then.dose}: {then.decision.why}\n")
+for branch in then.ahead:
+    print(f"{branch.said}: then {branch.decision.size} at {NAMES[branch.decision.level - 1]}")
+
+# %% tags=["hide-cell"]
 assert (then.decision.action, then.decision.size) == ("treat", 3)
 assert then.dose in ("3e7 cells/kg", "5e7 cells/kg")
 assert (then.beside.action, then.beside.mtd) == ("stop", 4)
 assert all(branch.decision.level in (1, 2, 3) for branch in then.ahead)
-print(f"treat {then.decision.size} at {then.dose}: {then.decision.why}\n")
-for branch in then.ahead:
-    print(f"{branch.said}: then {branch.decision.size} at {NAMES[branch.decision.level - 1]}")
 
 # %% [markdown]
 # Before anybody is treated it begins as the protocol does, with one patient at the lowest level.
@@ -309,10 +337,12 @@ for branch in then.ahead:
 
 # %%
 begin = kn.next_dose(protocol, rule="joint")
-assert (begin.dose, begin.decision.size, begin.decision.titrating) == (NAMES[0], 1, True)
 running = kn.recommend(plateau, protocol, rule="joint")
-assert (running.state, running.rp2d) == ("open", None)
 print("\n".join(running.sentences[:2]))
+
+# %% tags=["hide-cell"]
+assert (begin.dose, begin.decision.size, begin.decision.titrating) == (NAMES[0], 1, True)
+assert (running.state, running.rp2d) == ("open", None)
 
 # %% [markdown]
 # ## 7. What 9 to 18 patients can tell
@@ -346,8 +376,10 @@ page = kn.pages.recommendation_page(
     second, NAMES, to=Path(tempfile.mkdtemp(prefix="kinetics-")) / "decision.html", study=plateau
 )
 text = page.read_text(encoding="utf-8")
+print(f"{page}  {page.stat().st_size / 1e6:.1f} MB")
+
+# %% tags=["hide-cell"]
 assert "Recommended: 5e7 cells/kg" in text
 assert "To do: 3 more patients" in text
 assert "SYNTHETIC DATA" in text
 assert 'src="http' not in text
-print(f"{page}  {page.stat().st_size / 1e6:.1f} MB")

@@ -23,9 +23,12 @@ import pandas as pd
 import kinetics as kn
 from kinetics import plot
 
+# %% tags=["hide-cell"]
 SMALL = os.environ.get("KINETICS_SMALL") == "1"  # where a test runs this file
 QUICK = {"chains": 2, "warmup": 40, "draws": 40, "start": "prior", "max_tree_depth": 5}
 SAMPLER = QUICK if SMALL else {"chains": 4, "warmup": 1000, "draws": 1000}
+
+# %%
 FOLDER = Path(tempfile.mkdtemp(prefix="kinetics-"))  # yours: your study's folder, with models/ in it
 FILE = FOLDER / "nk_rejected.py"
 
@@ -92,8 +95,10 @@ DERIVED = {"half_life": Derived(lambda p: jnp.log(2) / p["loss"], "day", "half-l
 MODEL = Model(STATES, PARAMETERS, OUTPUTS, solution, derived=DERIVED, typical_dose=2e9, linear=True)
 ''')
 model = kn.load_model(FILE)
-assert [name for name, parameter in model.parameters.items() if not parameter.guess] == ["blood"]
 print(model)
+
+# %% tags=["hide-cell"]
+assert [name for name, parameter in model.parameters.items() if not parameter.guess] == ["blood"]
 
 # %% [markdown]
 # ## 2. The laws
@@ -114,9 +119,11 @@ def laws_of(file):
 
 
 laws = laws_of(FILE)
+laws.fillna("None")
+
+# %% tags=["hide-cell"]
 assert not (laws["ok"] == False).any()  # noqa: E712
 assert (laws["ok"] == True).sum() >= 8  # noqa: E712
-laws.fillna("None")
 
 # %% [markdown]
 # A mistake that is easily made: every infusion is taken to be given on the day of the first. Two laws catch
@@ -127,8 +134,10 @@ WRONG = FOLDER / "wrong.py"
 WRONG.write_text(FILE.read_text(encoding="utf-8").replace("lost(doses.time +", "lost(doses.time[0] +"))
 broken = laws_of(WRONG)
 broken = broken[broken["ok"] == False]  # noqa: E712
-assert broken.index.tolist() == ["doses superpose", "an infusion in two parts is one"]
 broken.head(9)
+
+# %% tags=["hide-cell"]
+assert broken.index.tolist() == ["doses superpose", "an infusion in two parts is one"]
 
 # %% [markdown]
 # ## 3. The same as differential equations
@@ -162,8 +171,10 @@ regimen = kn.Regimen.iv(cells=1e9, on=0) + kn.Regimen.iv(cells=2e9, on=1)
 days = [0.5, 1.5, 2, 4, 7, 10, 13, 15, 17, 19, 21]
 closed, solved = (kn.simulate(file, regimen, times=days)["value"].to_numpy() for file in (FILE, ODE))
 apart = float(np.max(np.abs(solved / closed - 1)))
-assert apart < 1e-3
 f"the two differ by at most {apart:.0e} of the value"
+
+# %% tags=["hide-cell"]
+assert apart < 1e-3
 
 # %% [markdown]
 # ## 4. Simulate
@@ -175,10 +186,12 @@ f"the two differ by at most {apart:.0e} of the value"
 curves = kn.simulate(
     model, regimen, patients=20 if SMALL else 500, parameters="prior", times=np.linspace(0, 28, 113), seed=1
 )
-assert curves["value"].ge(0).all()
 plot.plot_simulation(
     curves, model, source="the priors", doses=[0, 1], notes=["SYNTHETIC DATA: simulated"], synthetic=True
 )
+
+# %% tags=["hide-cell"]
+assert curves["value"].ge(0).all()
 
 # %% [markdown]
 # ## 5. A study whose truth is known
@@ -228,8 +241,10 @@ route = "iv"
 analyte = "nk_cells"
 """)
 study = kn.read_study(FOLDER / "simulated.csv")
-assert 0.05 < (study.observations["censored"] == "left").mean() < 0.4
 print(study)
+
+# %% tags=["hide-cell"]
+assert 0.05 < (study.observations["censored"] == "left").mean() < 0.4
 
 # %% [markdown]
 # ## 6. Fit
@@ -248,8 +263,10 @@ fit = kn.fit(
     seed=1,
 )
 verdict = kn.check(fit)
-assert verdict.ok != SMALL
 print(verdict)
+
+# %% tags=["hide-cell"]
+assert verdict.ok != SMALL
 
 # %%
 plot.plot_individual_fits(fit, "nk_cells", columns=3)
@@ -266,7 +283,6 @@ first = truth.loc[
     truth["time"] == 0.5, "value"
 ].to_numpy()  # cells/µL without error, half a day after 1e9 cells
 seen_by_nine = float(np.exp(np.mean(np.log(first * 5.67e6 / 1e9))) * np.exp(0.5 * TRUE["loss"]))
-assert (estimates["median"] / estimates["true"]).between(0.5, 2).all()
 if not SMALL:
     inside = estimates["true"].between(estimates["lower"], estimates["upper"])
     assert inside.drop("seen").all(), estimates
@@ -274,6 +290,9 @@ if not SMALL:
     assert estimates.loc["seen", "lower"] < seen_by_nine < estimates.loc["seen", "upper"]
     assert (estimates["contraction"] > 0.5).all()
 estimates.round(3)
+
+# %% tags=["hide-cell"]
+assert (estimates["median"] / estimates["true"]).between(0.5, 2).all()
 
 # %%
 plot.plot_prior_posterior(fit)
@@ -284,8 +303,10 @@ plot.plot_prior_posterior(fit)
 # to have less than their population.
 
 # %%
-assert seen_by_nine < 0.85 * TRUE["seen"]
 f"share of a dose seen in blood: population {TRUE['seen']}, geometric mean of these nine {seen_by_nine:.4f}"
+
+# %% tags=["hide-cell"]
+assert seen_by_nine < 0.85 * TRUE["seen"]
 
 # %% [markdown]
 # The fit found the value of the nine. One study proves nothing, however it comes out: in a calibrated fit one

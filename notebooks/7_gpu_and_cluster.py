@@ -27,13 +27,18 @@ import plotly.graph_objects as go
 
 import kinetics as kn
 
+# %% tags=["hide-cell"]
 SMALL = os.environ.get("KINETICS_SMALL") == "1"  # where a test runs this file
+
+# %%
 FOLDER = Path(tempfile.mkdtemp(prefix="kinetics-"))  # yours: your study's folder
 HERE = (Path.cwd(), *Path.cwd().parents)  # the checkout, from its root or from notebooks/
 BENCH = next(folder / "bench" for folder in HERE if (folder / "bench" / "accelerator.json").exists())
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 shipped = kn.read_study("synthetic_cart_12")
+
+# %% tags=["hide-cell"]
 assert shipped.synthetic
 
 # %% [markdown]
@@ -44,11 +49,13 @@ assert shipped.synthetic
 
 # %%
 platform = jax.default_backend()
-assert jnp.zeros(1).dtype == jnp.float64
 print(
     f"{len(jax.devices())} device(s), {jax.devices()[0].device_kind!r}, platform {platform};",
     f"jax {jax.__version__}",
 )
+
+# %% tags=["hide-cell"]
+assert jnp.zeros(1).dtype == jnp.float64
 
 # %% [markdown]
 # ## 2. What a value and gradient costs, by number of patients
@@ -146,7 +153,6 @@ for n in COUNTS:
         many = {site: jnp.repeat(value[None], chains, axis=0) for site, value in at.items()}
         cost[n, chains] = milliseconds(jax.vmap(call), many)
 cost = pd.Series(cost).unstack().rename_axis(index="patients", columns="chains")
-assert (cost.to_numpy() > 0).all()
 figure = go.Figure()
 for chains, colour in zip(CHAINS, (BLUE, ORANGE, "#009E73"), strict=False):
     figure.add_scatter(
@@ -159,6 +165,9 @@ for chains, colour in zip(CHAINS, (BLUE, ORANGE, "#009E73"), strict=False):
 figure.update_xaxes(type="log", title="Patients", tickvals=list(COUNTS), ticktext=[f"{n:,}" for n in COUNTS])
 figure.update_yaxes(type="log", title="Value and gradient (ms)", tickformat=",~r", dtick=1)
 dressed(figure, f"The shipped fit's density on this machine ({platform})", "SYNTHETIC DATA")
+
+# %% tags=["hide-cell"]
+assert (cost.to_numpy() > 0).all()
 
 # %%
 cost.assign(**{"1 chain, µs a patient": 1e3 * cost[1] / cost.index}).round(2)
@@ -208,10 +217,12 @@ dressed(figure, "CPU and GPU, value and gradient (bench/accelerator.json)", "MOD
 # %%
 small = ["demo_12", "problem_a_24", "livermet_12"]
 large = ["problem_a_10000", "livermet_1000"]
+measured.rename(columns={"ratio": "CPU / GPU"})
+
+# %% tags=["hide-cell"]
 assert all(bench[case]["ratio"] < 1 for case in small)
 assert all(bench[case]["ratio"] > 5 for case in large)
 assert bench["sampled_64_chains"]["s"] == 2 * bench["sampled_4_chains"]["s"]
-measured.rename(columns={"ratio": "CPU / GPU"})
 
 # %% [markdown]
 # **What does not pay.** A trial of phase I. With 12 to 24 patients the GPU was slower than the CPU beside it
@@ -235,8 +246,10 @@ virtual = {
     for row, what in CHUNKS.items()
     for where in ("cpu", "gpu")
 }
-assert (virtual["gpu, chunks of 20,000"], virtual["cpu, chunks of 20,000"]) == (2130879, 45326)
 pd.DataFrame({"virtual patients a second": virtual})
+
+# %% tags=["hide-cell"]
+assert (virtual["gpu, chunks of 20,000"], virtual["cpu, chunks of 20,000"]) == (2130879, 45326)
 
 # %% [markdown]
 # ## 4. Precision
@@ -260,8 +273,10 @@ for precision in ("float64", "float32"):
     both[precision] = curves.set_index(["output", "patient", "time"])["value"]
 top = both["float64"].groupby("output").transform("max")
 apart = ((both["float32"] - both["float64"]).abs() / top).groupby("output").max()
-assert (apart < 1e-2).all()
 apart.rename("largest difference, share of the output's highest value").to_frame()
+
+# %% tags=["hide-cell"]
+assert (apart < 1e-2).all()
 
 # %% [markdown]
 # This is fine for looking at curves, but not for a likelihood. (`kimmel_2021` is differential equations; a
@@ -331,9 +346,11 @@ def command(*words):
 
 
 result, messages = command("batch", PLAN.name, "--on", "local")
+print(messages.strip().splitlines()[0])
+
+# %% tags=["hide-cell"]
 assert result["done"]
 assert result["counts"]["finished"] == 3
-print(messages.strip().splitlines()[0])
 
 # %% [markdown]
 # ### Status
@@ -343,8 +360,10 @@ print(messages.strip().splitlines()[0])
 
 # %%
 tasks = pd.DataFrame(result["tasks"]).set_index("task")
-assert (tasks["state"] == "finished").all()
 tasks[["kind", "state", "attempts", "failures", "seconds"]]
+
+# %% tags=["hide-cell"]
+assert (tasks["state"] == "finished").all()
 
 # %% [markdown]
 # The same command once more repeats nothing that is done; it goes on where it was stopped. `kinetics batch
@@ -357,13 +376,15 @@ tasks[["kind", "state", "attempts", "failures", "seconds"]]
 # %%
 collected, _ = command("batch", "collect", PLAN.name)
 results = pd.read_csv(FOLDER / "runs" / "batch.batch" / "results.csv")
-assert set(results["task"]) == set(tasks.index)
 parameters = results[
     (results["record"] == "parameter") & results["name"].isin(["cmax_pop", "omega_cmax", "sigma_car_copies"])
 ]
-assert len(parameters) == 6
 print("\n".join(Path(path).name for path in collected["written"]))
 parameters[["task", "name", "unit", "value", "lower", "upper", "r_hat"]].set_index("task").round(3)
+
+# %% tags=["hide-cell"]
+assert set(results["task"]) == set(tasks.index)
+assert len(parameters) == 6
 
 # %%
 peaks = parameters[parameters["name"] == "cmax_pop"]
@@ -388,8 +409,10 @@ dressed(figure, "Two seeds of one fit, collected", "SYNTHETIC DATA", 330)
 
 # %%
 failed = results[(results["record"] == "check") & results["ok"].eq(False)]
-assert failed["task"].nunique() == 2 or not SMALL  # so few draws never pass
 f"{failed['task'].nunique()} of the 2 fits failed a check; the page says which and what to try"
+
+# %% tags=["hide-cell"]
+assert failed["task"].nunique() == 2 or not SMALL  # so few draws never pass
 
 # %% [markdown]
 # ### The same file on Slurm
@@ -409,6 +432,8 @@ f"{failed['task'].nunique()} of the 2 fits failed a check; the page says which a
 
 # %%
 rounds = json.loads((BENCH / "batch.json").read_text(encoding="utf-8"))["rounds"]
+
+# %% tags=["hide-cell"]
 assert sorted(round(each["gain"], 2) for each in rounds) == [1.94, 2.0]
 
 # %% [markdown]
@@ -436,6 +461,8 @@ try:
     raise AssertionError("the fit was not interrupted")
 except KeyboardInterrupt:
     print(sorted(path.name for path in run.with_name("small.unfinished").iterdir()))
+
+# %% tags=["hide-cell"]
 assert not run.exists()
 
 # %% [markdown]
@@ -447,10 +474,12 @@ assert not run.exists()
 resumed = kn.resume(run, announce=print)
 never_stopped = kn.load_fit(FOLDER / "runs" / "batch.batch" / "runs" / "small__seed1").sites()
 same = {site: np.array_equal(values, never_stopped[site]) for site, values in resumed.sites().items()}
-assert all(same.values())
 resumed.save(run)
-assert (run / "posterior.nc").exists()
 f"{len(same)} sites, {resumed.draws} draws each: equal to those of a fit never stopped"
+
+# %% tags=["hide-cell"]
+assert all(same.values())
+assert (run / "posterior.nc").exists()
 
 # %% [markdown]
 # A change of plan, model, data, code or versions in between is refused, with the old and the new value. The

@@ -1,13 +1,12 @@
 """Build the site into site/: `make docs`.
 
-A warning is an error, and so is anything that a page would load from a network. With KINETICS_SMALL=1 only
-one model's curve is drawn: a look at the text in less than a minute.
+A warning is an error, and so is anything that a page would load from a network. The pictures are those that
+`make figures` drew and that are committed, so nothing is fitted or compiled here.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from sphinx.cmd.build import build_main
 
 from docs.generate.offline import network_requests
 from docs.generate.pages import DOCS, generated_pages, write_sources, written_pages
-from kinetics.inference.devices import use_compile_cache
 
 
 def main() -> int:
@@ -23,10 +21,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=DOCS.parent / "site")
     parser.add_argument("--work", type=Path, default=DOCS.parent / "build")
     options = parser.parse_args()
-    use_compile_cache()
-    drawn_models = ("stein_2019",) if os.environ.get("KINETICS_SMALL") == "1" else None
     sources = options.work / "docs"
-    write_sources({**written_pages(), **generated_pages(drawn_models)}, sources)
+    write_sources({**written_pages(), **generated_pages()}, sources)
     exit_code = _build(sources, options.work / "doctrees", options.out)
     if exit_code:
         return exit_code

@@ -1,23 +1,36 @@
 """The validation dossier: each requirement, the tests that show it, and their results.
 
-Requirements are read from docs/requirements.toml, results from pytest's junit files.
+Requirements are read from docs/requirements.toml, results from the JSON of the last recorded full run. `make
+record` makes it from the junit files of `make test` and `make test-slow`, and a release commits it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-__all__ = ["REQUIREMENTS", "RESULTS", "Requirement", "dossier_page", "read_requirements", "read_results"]
+__all__ = [
+    "RECORDED",
+    "REQUIREMENTS",
+    "RESULTS",
+    "Requirement",
+    "dossier_page",
+    "read_requirements",
+    "read_results",
+    "record",
+    "recorded_results",
+]
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "docs" / "requirements.toml"
 RESULTS = ROOT / "build" / "tests"  # where make test and make test-slow leave their junit files
+RECORDED = ROOT / "docs" / "test_results.json"  # of the last full run that was recorded; committed
 WORST_FIRST = ("failed", "passed", "skipped", "not run")  # the first that occurs is the result of a test
 SYMBOL = {"passed": "passed", "failed": "**FAILED**", "skipped": "*skipped*", "not run": "*not run*"}
 
@@ -26,7 +39,8 @@ HEAD = """# Validation dossier
 Each requirement, the tests that show it, and their results in the runs below.
 
 The requirements are in `docs/requirements.toml`; a test checks that every test named there exists.
-This page shows what these tests show and no more: it does not qualify an installation.
+This page shows what these tests show and no more: it does not qualify an installation. The commit of a run is
+that of the code that it tested; a test that is "not run" belongs to none of the recorded runs.
 """
 
 
@@ -42,12 +56,13 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Run:
-    """One junit file: the code tested, when, and (test, result) of every case."""
+    """One junit file: the code tested, when, (test, result) of every case, and the number of each result."""
 
     name: str
     code: str
     when: str
     cases: tuple[tuple[str, str], ...]
+    totals: Mapping[str, int]
 
 
 def read_requirements(file: Path = REQUIREMENTS) -> list[Requirement]:
@@ -65,6 +80,43 @@ def read_results(folder: Path = RESULTS) -> list[Run]:
     return [_run(file) for file in sorted(folder.glob("*.xml"))]
 
 
+def recorded_results(file: Path = RECORDED) -> list[Run]:
+    """The runs of the JSON that `record` wrote, with the cases of the requirements; none without the file."""
+    if not file.is_file():
+        return []
+    runs = json.loads(file.read_text(encoding="utf-8"))
+    return [
+        Run(name, run["code"], run["when"], tuple(_cases_of(run["results"])), run["totals"])
+        for name, run in runs.items()
+    ]
+
+
+def _cases_of(results: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str]]:
+    """(test, result) of every case, from their numbers."""
+    for test, counts in results.items():
+        for result, number in counts.items():
+            yield from [(test, result)] * number
+
+
+def record(runs: Iterable[Run], requirements: Iterable[Requirement], file: Path = RECORDED) -> Path:
+    """Write the runs to the JSON that is committed: totals, and the results of the requirements' tests."""
+    named = {test for requirement in requirements for test in requirement.tests}
+    content = {}
+    for run in runs:
+        results: dict[str, Counter[str]] = {}
+        for test, result in run.cases:
+            if test in named:
+                results.setdefault(test, Counter())[result] += 1
+        content[run.name] = {
+            "code": run.code,
+            "when": run.when,
+            "totals": dict(run.totals),
+            "results": results,
+        }
+    file.write_text(f"{json.dumps(content, indent=1, sort_keys=True)}\n", encoding="utf-8")
+    return file
+
+
 def _run(file: Path) -> Run:
     code = ""
     when = ""
@@ -73,7 +125,7 @@ def _run(file: Path) -> Run:
         code = suite.get("name", "")
         when = suite.get("timestamp", "")[:16].replace("T", " ")
         cases += [(_test_of(case), _outcome(case)) for case in suite.iter("testcase")]
-    return Run(file.stem, code, when, tuple(cases))
+    return Run(file.stem, code, when, tuple(cases), Counter(result for _, result in cases))
 
 
 def _test_of(case: ElementTree.Element) -> str:
@@ -123,13 +175,12 @@ def dossier_page(requirements: list[Requirement], runs: list[Run]) -> str:
 
 def _runs(runs: list[Run]) -> Iterator[str]:
     if not runs:
-        yield ":::{warning}\nNo test run at hand: `make test` and `make test-slow` leave their results in"
-        yield "`build/tests/`; then `make docs` again.\n:::\n"
+        yield ":::{warning}\nNo test run is recorded: `make test`, then `make record`.\n:::\n"
         return
     yield "| run | code | when | cases | passed | failed | skipped |\n|---|---|---|---:|---:|---:|---:|"
     for run in runs:
-        counts = Counter(result for _, result in run.cases)
-        numbers = f"{len(run.cases)} | {counts['passed']} | {counts['failed']} | {counts['skipped']}"
+        kinds = [run.totals.get(kind, 0) for kind in ("passed", "failed", "skipped")]
+        numbers = " | ".join(str(number) for number in (sum(kinds), *kinds))
         yield f"| {run.name} | `{run.code}` | {run.when} | {numbers} |"
     yield ""
 
@@ -146,3 +197,18 @@ def _requirement(requirement: Requirement, cases: dict[str, Counter[str]]) -> It
         symbol = SYMBOL[_result_of_cases(counts)]
         yield f"| {words}<br><small>`{file}`</small> | {symbol}{number} |"
     yield ""
+
+
+def main() -> None:
+    """Record the results of the last test runs: `make record`."""
+    runs = read_results()
+    if not runs:
+        raise SystemExit(f"{RESULTS}: no results; run `make test` and `make test-slow` first")
+    unclean = [f"{run.name} ({run.code})" for run in runs if run.code.endswith("-dirty")]
+    if unclean:
+        raise SystemExit(f"no commit has the code of {', '.join(unclean)}: commit, then test again")
+    print(record(runs, read_requirements()))
+
+
+if __name__ == "__main__":
+    main()

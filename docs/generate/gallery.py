@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from textwrap import wrap
@@ -18,13 +18,13 @@ from plotly.graph_objects import Figure
 import kinetics as kn
 from kinetics.checks.calibration.calibration import calibration_card
 from kinetics.model.priors import describe
-from kinetics.plot.export import FIGURE_CONFIG
 from kinetics.plot.simulation import plot_simulation
 from kinetics.prediction.simulated_curves import Simulation, simulate_chunks, simulation
 
-__all__ = ["gallery_pages", "typical_curve"]
+__all__ = ["draw_models", "drawn_sha256", "gallery_pages", "typical_curve"]
 
 ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "figures" / "models"
 LETTERS_PER_LINE = 44  # of a note above one of two panels that share the width of a page
 DAYS = np.linspace(0.0, 60.0, 241)
 DAYS_BETWEEN_PRODUCTS = 7.0
@@ -34,23 +34,42 @@ NO_EQUATION = {"STATES", "PARAMETERS", "PRIOR_SETS", "OUTPUTS", "DERIVED", "MODE
 INDEX_HEAD = """# Model gallery
 
 One page for each file of `models/`, made from that file. Every number has its source on its line;
-a design guess says that it is one, here and in every report that leans on it.
+a design guess says that it is one, here and in every report that leans on it. [Choose a model from your
+data](../how_to/choose_a_model.md) says which to begin with. Each curve is that of the typical patient.
+"""
 
-| model | what | form | parameters | guesses among them |
+TABLE_HEAD = """| model | what | form | parameters | guesses among them |
 |---|---|---|---:|---:|"""
 
 
-def gallery_pages(figures: Collection[str] | None = None) -> dict[str, str]:
-    """`models/NAME.md` of every model of the library, and `models/index.md`.
-
-    `figures`: the models whose curves are drawn (None: all).
-    """
+def gallery_pages() -> dict[str, str]:
+    """`models/NAME.md` of every model of the library, and `models/index.md`."""
     models = {name: kn.load_model(name) for name in kn.model.library_models()}
-    drawn_models = models if figures is None else figures
     pages = {"models/index.md": _index(models)}
     for name, model in models.items():
-        pages[f"models/{name}.md"] = _page(model, figure=name in drawn_models)
+        pages[f"models/{name}.md"] = _page(model)
     return pages
+
+
+def draw_models(folder: Path) -> Iterator[Path]:
+    """Draw the typical curve of every model whose picture in `folder` is missing or of an older file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in kn.model.library_models():
+        model = kn.load_model(name)
+        picture = folder / f"{name}.svg"
+        if drawn_sha256(picture) != model.sha256:
+            kn.plot.save_figure(typical_curve(model), picture, width=900)
+            text = picture.read_text(encoding="utf-8")
+            picture.write_text(f"{text}\n<!-- model {model.sha256} -->\n", encoding="utf-8")
+            yield picture
+
+
+def drawn_sha256(picture: Path) -> str:
+    """The sha256 of the model file that a picture shows; "" where there is none."""
+    if not picture.is_file():
+        return ""
+    mark = re.search(r"<!-- model (\w+) -->", picture.read_text(encoding="utf-8"))
+    return mark[1] if mark else ""
 
 
 def typical_curve(model: kn.Model) -> Figure:
@@ -119,16 +138,30 @@ def _index(models: Mapping[str, kn.Model]) -> str:
         form = "closed form" if model.vector_field is None else f"{len(model.states)} equations"
         guesses = sum(parameter.guess for parameter in model.parameters.values())
         rows.append(f"| [`{name}`]({name}.md) | {title} | {form} | {len(model.parameters)} | {guesses} |")
-    return "\n".join([INDEX_HEAD, *rows, "", "```{toctree}", ":hidden:", *models, "```", ""])
+    tree = ["```{toctree}", ":hidden:", *models, "```", ""]
+    return "\n".join([INDEX_HEAD, *_thumbnails(models), TABLE_HEAD, *rows, "", *tree])
 
 
-def _page(model: kn.Model, *, figure: bool) -> str:
+def _thumbnails(models: Iterable[str]) -> Iterator[str]:
+    """A grid of the typical curves, each a link to its page."""
+    yield "```{raw} html"
+    yield '<div class="thumbnails">'
+    for name in models:
+        if (PICTURES / f"{name}.svg").is_file():
+            image = f'<img alt="typical curve of {name}" src="../_static/models/{name}.svg">'
+            yield f'<a href="{name}.html">{image}<span>{name}</span></a>'
+    yield "</div>"
+    yield "```\n"
+
+
+def _page(model: kn.Model) -> str:
     source = Path(model.path).read_text(encoding="utf-8")
     file = f"`models/{model.name}.py`, sha256 `{model.sha256[:8]}`"
     parts = [f"# {model.name}\n", *_prose(model.doc)]
     parts += [f"`kinetics models {model.name}` prints this card; {file}.\n"]
-    if figure:
-        parts += ["## The typical curve\n", *_figure(model)]
+    if (PICTURES / f"{model.name}.svg").is_file():
+        picture = f"![The typical patient over 60 days](../figures/models/{model.name}.svg)\n"
+        parts += ["## The typical curve\n", picture]
     parts += ["## Equations\n", "As they stand in the file.\n", f"```python\n{_equations(source)}\n```\n"]
     if "\ndef build(" in source:
         parts += ["`build` has the model's options; the tables below are those of the model without any.\n"]
@@ -186,16 +219,6 @@ def _is_equation(node: ast.stmt) -> bool:
     is_constant = isinstance(node.value, ast.Constant | ast.JoinedStr)
     is_source = is_constant and all(name.startswith("_") for name in names)
     return not (names and is_source)
-
-
-def _figure(model: kn.Model) -> Iterator[str]:
-    html = typical_curve(model).to_html(
-        full_html=False, include_plotlyjs=False, config=FIGURE_CONFIG, div_id=f"curve-{model.name}"
-    )
-    yield "```{raw} html"
-    yield '<script src="../_static/plotly.min.js"></script>'
-    yield f'<div class="figure">{html}</div>'
-    yield "```\n"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
@@ -258,9 +281,19 @@ def _tests(model: str) -> Iterator[str]:
         yield "None. `tests/laws` tries every law on it.\n"
     for file in files:
         yield f"`{file.relative_to(ROOT)}`\n"
-        for test in re.findall(r"^def test_(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
+        for test in _tests_of(file, model):
             yield f"- {test.replace('_', ' ')}"
         yield ""
+
+
+def _tests_of(file: Path, model: str) -> Iterator[str]:
+    """The names of the tests of the model in a file: all of its golden file, else those naming it."""
+    text = file.read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            source = ast.get_source_segment(text, node) or ""
+            if _is_golden(file, model) or model in source or model in node.name:
+                yield node.name.removeprefix("test_")
 
 
 def _is_golden(file: Path, model: str) -> bool:

@@ -192,7 +192,9 @@ def read_batch(source: str | Path) -> tuple[BatchPlan, Path]:
     """
     path = Path(source)
     if not os.path.lexists(path):
-        raise PlanError(Problem("no such file", "name a PLAN.toml; the README shows one", file=str(source)))
+        raise PlanError(
+            Problem("no such file", "name a PLAN.toml; docs/how_to/batch.md shows one", file=str(source))
+        )
     content = {"name": path.stem, **read_toml(path, PlanError)}
     try:
         plan = BatchPlan.model_validate(content)

@@ -55,7 +55,9 @@ def report(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.
+    """Write the report of a fit, one HTML file that works offline.
+
+    It has data, fits, VPC, parameters, NCA, checks and provenance: runs/NAME/report.html.
 
     With --m15 it writes runs/NAME/analysis_report.html, .docx and .pdf instead: every planned criterion with
     its outcome, and every deviation from the plan that `kinetics map lock` locked.
@@ -127,7 +129,9 @@ def compare(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by side.
+    """Compare fits of the same data: which one predicts best.
+
+    Prints leave-one-out differences, weights, and the parameters side by side.
 
     By observation it asks about another sample of a known patient, by subject about a new patient.
     Example: `kinetics compare runs/A runs/B --by subject --out compare.csv`
@@ -164,8 +168,9 @@ def subgroups(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a sentence
-    each.
+    """Show the covariate effects of a fit, and what so few patients cannot show.
+
+    Each effect is a ratio with its interval and a sentence.
 
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """
@@ -206,7 +211,9 @@ def sbc(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Is a fit calibrated? Draw studies from its priors and fit each. Exit 1 if ranks are not uniform.
+    """Test whether a fit is calibrated, on studies simulated from its priors.
+
+    Each of them is fitted. Exit 1 if the ranks are not uniform.
 
     The same command goes on where it was stopped.
     Example: `kinetics sbc fits/ogasawara_2021__synthetic_cart_12.toml --replicates 200 --out sbc/ogasawara`

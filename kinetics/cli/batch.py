@@ -54,8 +54,9 @@ def batch(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Many fits, calibrations, designs and simulations: on this machine, or on Slurm. Exit 1 if a task
-    failed.
+    """Run many fits, calibrations, designs or simulations, here or on Slurm.
+
+    Exit 1 if a task failed.
 
     The same command goes on where it was stopped and does nothing that is done. `status` says how far it is,
     `retry` tries failed tasks again, `collect` writes one table of all parameters and checks and a page.

@@ -11,10 +11,10 @@ from typing import NamedTuple
 __all__ = ["COMMANDS", "Entry"]
 
 DATA = "Data"
-FITS = "Models and fits"
-NUMBERS = "From data or a fit to numbers"
-TRIALS = "Trials and the dose decision"
-MANY = "Many tasks"
+LOOK = "Look"
+FIT = "Fit"
+DOSE = "Dose"
+MANY = "Many"
 
 
 class Entry(NamedTuple):
@@ -30,205 +30,112 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
+    "new": Entry("study", "new", DATA, "Make a folder with an example study, model and fit, to begin from."),
     "import": Entry(
         "import_sheet",
         "import_sheet",
         DATA,
-        "Make a study folder of Excel or CSV sheets as the lab has them, wide or long.",
+        "Make a study of the lab's own Excel or CSV sheets, wide or long.",
     ),
-    "validate": Entry("study", "validate", DATA, "Say every problem of a study at once, or sum it up."),
-    "convert": Entry(
-        "study",
-        "convert",
-        DATA,
-        "Make a study folder of any table or workbook, in days, cells, mg and the analytes' units.",
+    "validate": Entry(
+        "study", "validate", DATA, "Check a study: every problem at once, or a summary of what is in it."
     ),
+    "convert": Entry("study", "convert", DATA, "Turn any table or workbook into a study folder."),
     "export": Entry(
         "study",
         "export",
         DATA,
-        "Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results, "
-        "Excel.",
-    ),
-    "new": Entry(
-        "study", "new", DATA, "Make a study folder laid out like the library, with a working example."
+        "Write a study or a fit for other programs: ADaM, NONMEM, Monolix, PKNCA, Excel.",
     ),
     "plot": Entry(
-        "plot",
-        "plot",
-        DATA,
-        "Every subject's records over time, by dose, product or covariate, and a CSV of the drawn points "
-        "beside each figure.",
+        "plot", "plot", LOOK, "Draw every patient's records over time, by dose, product or covariate."
     ),
     "explore": Entry(
-        "explore",
-        "explore",
-        DATA,
-        "Look at a study, and at regimens that nobody was given, in a browser; end it with Ctrl-C.",
+        "explore", "explore", LOOK, "Open a study or a fit in the browser, with sliders for other regimens."
     ),
-    "models": Entry("models", "models", FITS, "List the library's models, or show one model's card."),
+    "nca": Entry("exposure", "nca", LOOK, "Compute Cmax, Tmax, AUC and half-life from the samples (NCA)."),
+    "exposure": Entry(
+        "exposure", "exposure", LOOK, "Compute Cmax, Tmax, AUC and half-life from a fit, with intervals."
+    ),
+    "simulate": Entry("simulate", "simulate", LOOK, "Simulate virtual patients under any regimen."),
+    "predict": Entry(
+        "predict",
+        "predict_patients",
+        LOOK,
+        "Predict new patients from a fit, updated by their first samples, and compare with their records.",
+    ),
+    "tornado": Entry("exposure", "tornado", LOOK, "Show which parameter moves an exposure most."),
+    "models": Entry(
+        "models",
+        "models",
+        FIT,
+        "List the models of the library, or show one with its parameters and sources.",
+    ),
     "check-model": Entry(
         "models",
         "check_model",
-        FITS,
-        "Try every law on a model: doses, infusions, batches, mass, convergence, gradient. Exit 1 if one is "
-        "broken.",
+        FIT,
+        "Test a model file: doses, infusions, batches, mass, convergence, gradient.",
     ),
-    "fit": Entry(
-        "fit",
-        "fit_plan",
-        FITS,
-        "Fit a model to a study and write a run folder, runs/NAME, or runs/NAME-METHOD for another --method.",
-    ),
+    "fit": Entry("fit", "fit_plan", FIT, "Fit a model to a study; the result is a run folder."),
     "resume": Entry(
-        "fit",
-        "resume_run",
-        FITS,
-        "Go on with a fit that was stopped, or take more draws of a finished one.",
+        "fit", "resume_run", FIT, "Continue a fit that was stopped, or take more draws of a finished one."
     ),
-    "check": Entry("fit", "check", FITS, "May these numbers be used? Exit 1 with reasons if not."),
-    "report": Entry(
-        "assess",
-        "report",
-        FITS,
-        "Write runs/NAME/report.html: data, fits, VPC, parameters, NCA, checks, provenance; works offline.",
-    ),
-    "compare": Entry(
-        "assess",
-        "compare",
-        FITS,
-        "Which fit of the same data predicts best: leave-one-out differences, weights, parameters side by "
-        "side.",
-    ),
-    "subgroups": Entry(
-        "assess",
-        "subgroups",
-        FITS,
-        "What the covariates of a fit show, and what so few subjects cannot show: ratios, intervals, a "
-        "sentence each.",
-    ),
+    "check": Entry("fit", "check", FIT, "Check whether the numbers of a fit may be used."),
+    "report": Entry("assess", "report", FIT, "Write the report of a fit, one HTML file that works offline."),
     "map": Entry(
         "submission",
         "analysis_plan",
-        FITS,
+        FIT,
         "A model analysis plan: question, risk, criteria, decision rules; locked before the data are read.",
     ),
     "submit": Entry(
         "submission",
         "submit",
-        FITS,
+        FIT,
         "The m5 tree of a run: transport files, define, programs, listings, report, manifest; or verify one.",
     ),
-    "sbc": Entry(
+    "compare": Entry("assess", "compare", FIT, "Compare fits of the same data: which one predicts best."),
+    "subgroups": Entry(
         "assess",
-        "sbc",
-        FITS,
-        "Is a fit calibrated? Draw studies from its priors and fit each. Exit 1 if ranks are not uniform.",
+        "subgroups",
+        FIT,
+        "Show the covariate effects of a fit, and what so few patients cannot show.",
+    ),
+    "sbc": Entry(
+        "assess", "sbc", FIT, "Test whether a fit is calibrated, on studies simulated from its priors."
     ),
     "design-sampling": Entry(
         "design_sampling",
         "design_sampling",
-        FITS,
-        "What a study can teach of each parameter, the held ones too, and which samples teach it: expected "
-        "information.",
-    ),
-    "nca": Entry(
-        "exposure",
-        "nca",
-        NUMBERS,
-        "Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing "
-        "number.",
-    ),
-    "exposure": Entry(
-        "exposure",
-        "exposure",
-        NUMBERS,
-        "The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.",
-    ),
-    "simulate": Entry(
-        "simulate",
-        "simulate",
-        NUMBERS,
-        "Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.",
-    ),
-    "predict": Entry(
-        "predict",
-        "predict_patients",
-        NUMBERS,
-        "What a fit predicts of new patients, updated by their first samples with --given; how far it was "
-        "right.",
-    ),
-    "tornado": Entry(
-        "exposure",
-        "tornado",
-        NUMBERS,
-        "Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's "
-        "posterior.",
+        FIT,
+        "Show which parameters a study can determine, and which samples would help.",
     ),
     "lint": Entry(
-        "protocol",
-        "lint",
-        TRIALS,
-        "Name every point a protocol leaves open or contradicts itself on, and what it settles. Exit 1 if "
-        "one is open.",
+        "protocol", "lint", DOSE, "Check a protocol: what it leaves open, and where it contradicts itself."
     ),
     "design": Entry(
         "protocol",
         "design",
-        TRIALS,
-        "What a protocol's rule does: exactly, in simulated trials, or in the patients of a fit.",
+        DOSE,
+        "Compute what a dose-escalation rule does: exactly, by simulation, or from a fit.",
     ),
     "next": Entry(
-        "trial",
-        "next_dose",
-        TRIALS,
-        "The next level, or the MTD, from a study's tables by the protocol's rule or another, with the "
-        "clause.",
+        "trial", "next_dose", DOSE, "Give the next dose level, or the MTD, with the clause that decides."
     ),
     "recommend": Entry(
-        "trial",
-        "recommend_dose",
-        TRIALS,
-        "The recommended dose: the MTD by the protocol's rule, and the best level up to it by the joint "
-        "model of DLT and response.",
+        "trial", "recommend_dose", DOSE, "Recommend a dose from DLTs and responses, with the reasons."
     ),
-    "expansion": Entry(
-        "expansion",
-        "expansion_cohorts",
-        TRIALS,
-        "Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does, "
-        "exactly.",
-    ),
+    "expansion": Entry("expansion", "expansion_cohorts", DOSE, "Decide go or no go for expansion cohorts."),
     "response": Entry(
-        "outcomes",
-        "response",
-        TRIALS,
-        "Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.",
+        "outcomes", "response", DOSE, "Report the responses, adverse events, DLTs, PFS and OS of a study."
     ),
     "survival": Entry(
-        "outcomes",
-        "survival",
-        TRIALS,
-        "Kaplan-Meier curves and medians of a table of times, whatever they are from.",
+        "outcomes", "survival", DOSE, "Compute Kaplan-Meier curves and medians of any table of times."
     ),
-    "astct": Entry(
-        "outcomes",
-        "astct",
-        TRIALS,
-        "CRS and ICANS by ASTCT 2019 from raw signs, time by time, with the sign that makes each grade.",
-    ),
-    "recist": Entry(
-        "outcomes",
-        "recist",
-        TRIALS,
-        "Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the "
-        "best of each.",
-    ),
+    "astct": Entry("outcomes", "astct", DOSE, "Grade CRS and ICANS by ASTCT 2019 from raw signs."),
+    "recist": Entry("outcomes", "recist", DOSE, "Judge lesion measurements by RECIST 1.1 and iRECIST."),
     "batch": Entry(
-        "batch",
-        "batch",
-        MANY,
-        "Many fits, calibrations, designs and simulations: on this machine, or on Slurm. Exit 1 if a task "
-        "failed.",
+        "batch", "batch", MANY, "Run many fits, calibrations, designs or simulations, here or on Slurm."
     ),
 }

@@ -40,8 +40,9 @@ def design_sampling(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """What a study can teach of each parameter, the held ones too, and which samples teach it: expected
-    information.
+    """Show which parameters a study can determine, and which samples would help.
+
+    This is expected information; parameters that the model holds are included.
 
     `learnt` is 0 where the prior speaks alone, near 1 where the data do.
     Example: `kinetics design-sampling fits/NAME.toml --add liver_scan:nk_liver@0.1,0.5,1:0.2 --for F_NK,N`

@@ -61,8 +61,9 @@ def expansion_cohorts(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Expansion cohorts: exact and borrowed (EXNEX) response rates, go or no go; or what that rule does,
-    exactly.
+    """Decide go or no go for expansion cohorts.
+
+    Prints exact and borrowed (EXNEX) response rates, or what the rule does, exactly.
 
     A cohort with a `look` in [expansion] also says whether it ends there.
 

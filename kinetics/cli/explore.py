@@ -32,7 +32,9 @@ def explore(
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address as one JSON object.")] = False,
 ) -> None:
-    """Look at a study, and at regimens that nobody was given, in a browser; end it with Ctrl-C.
+    """Open a study or a fit in the browser, with sliders for other regimens.
+
+    Ctrl-C ends it.
 
     Curves with filters, cytokines and CRS, time on study, response; with a run, or a study and a --model,
     what new patients would look like under other regimens. Without any argument it shows the shipped

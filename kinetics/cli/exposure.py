@@ -46,7 +46,7 @@ from kinetics.cli.options import (
 )
 from kinetics.cli.study import NCA_RULES
 from kinetics.decision import Exposures, exposures_of_table
-from kinetics.errors import Problem, StudyError, did_you_mean
+from kinetics.errors import InputError, Problem, StudyError, did_you_mean
 from kinetics.exposures import NCARules, nca as run_nca
 from kinetics.files import write_atomic
 from kinetics.prediction import DRAWS, common_days, keep_curves
@@ -97,8 +97,9 @@ def nca(
     lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:
-    """Cmax, Tmax, AUC0-28d, half-life ... by non-compartmental analysis, with a reason for each missing
-    number.
+    """Compute Cmax, Tmax, AUC and half-life from the samples (NCA).
+
+    AUC is that of days 0 to 28. A missing number has its reason.
 
     Prints a summary by analyte, cycle and dose level; each subject's rows go to --out, and --json has both.
     --plots draws every subject's samples, and exposure against dose with a power model.
@@ -175,7 +176,9 @@ def exposure(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """The NCA columns from the fitted curves, per subject, cycle and posterior draw; where the cells are.
+    """Compute Cmax, Tmax, AUC and half-life from a fit, with intervals.
+
+    The columns are those of `kinetics nca`, for every subject, cycle and posterior draw.
 
     For a model that knows its organs it adds: liver and tumour against blood, what was
     retained, and what the hepatic artery, the second cycle and lymphodepletion added. Prints medians and 90 %
@@ -256,8 +259,9 @@ def tornado(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Which parameter moves a number most: each alone at the 5 % and 95 % of its prior, or of a run's
-    posterior.
+    """Show which parameter moves an exposure most.
+
+    Each parameter moves alone, from the 5 % to the 95 % point of its prior, or of a run's posterior.
 
     Example: `kinetics tornado stein_2019 --quantity copies_cmax --plots figures`
     """
@@ -269,10 +273,14 @@ def tornado(
         inference.load_fit(model, trust=trust) if os.path.isdir(model) else model_library.load_model(model)
     )
     doses = None if regimen is None else read_regimen(regimen)
+    known = exposures.tornado_quantities(source, doses, window=days, weight_kg=weight)
+    quantities = quantity or [next(name for name in known if "_auc_" in name)]
+    unknown = [name for name in quantities if name not in known]
+    if unknown:  # before anything is compiled or written
+        raise InputError(
+            [Problem(f"--quantity {q}: no such quantity", did_you_mean(q, known)) for q in unknown]
+        )
     result = exposures.tornado(source, doses, window=days, weight_kg=weight, level=level, prior_set=prior_set)
-    quantities = quantity or [next(name for name in result.units if "_auc_" in name)]
-    for name in quantities:
-        result.of(name)  # an error for one that is not there, before anything is written
     written = []
     if out is not None:
         written.append(f"written: {write_atomic(out, csv_text(result.table, str(out)))}")

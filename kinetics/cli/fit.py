@@ -64,7 +64,9 @@ def fit_plan(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Fit a model to a study and write a run folder, runs/NAME, or runs/NAME-METHOD for another --method.
+    """Fit a model to a study; the result is a run folder.
+
+    That is runs/NAME, or runs/NAME-METHOD for another --method.
 
     Example: `kinetics fit fits/ogasawara_2021__synthetic_cart_12.toml --method laplace`
     """
@@ -81,7 +83,7 @@ def resume_run(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Go on with a fit that was stopped, or take more draws of a finished one.
+    """Continue a fit that was stopped, or take more draws of a finished one.
 
     Example: `kinetics resume runs/ogasawara_2021__synthetic_cart_12 --draws 2000`
     """
@@ -90,7 +92,9 @@ def resume_run(
 
 
 def check(run: RunFolder, trust: Trust = False, as_json: Json = False) -> None:
-    """May these numbers be used? Exit 1 with reasons if not.
+    """Check whether the numbers of a fit may be used.
+
+    Exit 1 with the reasons if not.
 
     Example: `kinetics check runs/ogasawara_2021__synthetic_cart_12`
     """

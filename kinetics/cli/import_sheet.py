@@ -29,7 +29,7 @@ def import_sheet(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Make a study folder of Excel or CSV sheets as the lab has them, wide or long.
+    """Make a study of the lab's own Excel or CSV sheets, wide or long.
 
     It says how it reads each column and each kind of cell, and asks what no sheet says: on a terminal one
     question after another, elsewhere in OUT.import.toml. The list of every reading is interpretations.csv in

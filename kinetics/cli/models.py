@@ -20,7 +20,7 @@ _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 def models(
     name: Annotated[str | None, typer.Argument(help="A model's name or file.")] = None, as_json: Json = False
 ) -> None:
-    """List the library's models, or show one model's card.
+    """List the models of the library, or show one with its parameters and sources.
 
     Example: `kinetics models stein_2019`
     """
@@ -45,8 +45,9 @@ def check_model(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Try every law on a model: doses, infusions, batches, mass, convergence, gradient. Exit 1 if one is
-    broken.
+    """Test a model file: doses, infusions, batches, mass, convergence, gradient.
+
+    Exit 1 if it breaks a law.
 
     Example: `kinetics check-model models/mine.py --dose 1e8`
     """

@@ -17,7 +17,11 @@ DATA = "synthetic_cart_12"
 README = """# {name}
 
     kinetics validate data/example
-    kinetics fit fits/example.toml
+    kinetics plot data/example --analyte car_copies --out persistence.html
+    kinetics fit fits/example.toml --method laplace    (half a minute: the maximum of the likelihood)
+    kinetics report runs/example-laplace
+
+    kinetics fit fits/example.toml                     (minutes: the posterior, for decisions)
     kinetics check runs/example
     kinetics report runs/example
 
@@ -31,6 +35,7 @@ model = "models/example.py"    # a bare name, say "stein_2019", is the library's
 data = "data/example"
 seed = 1
 prior_set = "solid_tumour"
+vary = ["tmax", "cmax", "half_life_contraction", "fb", "nucleated_per_vcn"]  # who differs between patients
 
 [observe.car_copies]
 output = "copies"

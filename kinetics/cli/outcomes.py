@@ -100,7 +100,9 @@ def response(
     single_file: SingleFile = False,
     as_json: Json = False,
 ) -> None:
-    """Best responses, ORR and DCR with exact intervals, adverse events, DLTs; medians of DOR, PFS and OS.
+    """Report the responses, adverse events, DLTs, PFS and OS of a study.
+
+    ORR and DCR have exact intervals; DOR, PFS and OS have medians.
 
     With --irecist from the column `irecist` of responses.csv, or from its sums and new lesions. By other
     criteria than RECIST the column `overall` holds their categories.
@@ -299,7 +301,7 @@ def survival(
     at: Annotated[str | None, typer.Option(help="Days on which survival is printed: 90,180,365.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Kaplan-Meier curves and medians of a table of times, whatever they are from.
+    """Compute Kaplan-Meier curves and medians of any table of times.
 
     A column `entry` is the time from which a subject was followed, as in a registry that it entered alive: it
     is at risk from then on only (left truncation). The times of a study come from `kinetics response`.
@@ -371,8 +373,9 @@ def recist(
     ] = "pd",
     as_json: Json = False,
 ) -> None:
-    """Responses by RECIST 1.1 and iRECIST from lesion measurements, visit by visit with the reason; the best
-    of each.
+    """Judge lesion measurements by RECIST 1.1 and iRECIST.
+
+    Every visit has its response and the reason; then comes the best of each subject.
 
     One row per lesion and visit, the first visit the baseline; days from treatment, or as in --study. kind:
     target, non_target, new. diameter_mm: 0 gone, empty not measured. state of a non-target: absent, present,
@@ -430,7 +433,9 @@ def astct(
     ] = RESOLVED_DAYS,
     as_json: Json = False,
 ) -> None:
-    """CRS and ICANS by ASTCT 2019 from raw signs, time by time, with the sign that makes each grade.
+    """Grade CRS and ICANS by ASTCT 2019 from raw signs.
+
+    Each grade comes with its time and the sign that makes it.
 
     An empty cell is a sign not looked for: the grade then has bounds, at_least and at_most. ICANS is graded
     where the table has a column of it. Never converted from or into CTCAE. Columns and their codes: subject,

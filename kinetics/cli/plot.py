@@ -63,8 +63,9 @@ def plot(
     lloq: TableLloq = None,
     as_json: Json = False,
 ) -> None:
-    """Every subject's records over time, by dose, product or covariate, and a CSV of the drawn points beside
-    each figure.
+    """Draw every patient's records over time, by dose, product or covariate.
+
+    A CSV of the drawn points is written beside each figure.
 
     Example: `kinetics plot synthetic_cart_12 --analyte car_copies --facet dose_level --out persistence.html`
     """

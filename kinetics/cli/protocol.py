@@ -50,8 +50,9 @@ _WINDOWS_END = (
 
 
 def lint(protocol: ProtocolFile, as_json: Json = False) -> None:
-    """Name every point a protocol leaves open or contradicts itself on, and what it settles. Exit 1 if one is
-    open.
+    """Check a protocol: what it leaves open, and where it contradicts itself.
+
+    It also prints what the protocol settles. Exit 1 if a point is open.
 
     Example: `kinetics lint data/nkg2d_registry/protocol.toml`
     """
@@ -85,7 +86,7 @@ design = typer.Typer(
     no_args_is_help=True,
     subcommand_metavar="[exact|trials|from-fit|two-stage] PROTOCOL ...",
     rich_markup_mode="markdown",
-    help="""What a protocol's rule does: exactly, in simulated trials, or in the patients of a fit.
+    help="""Compute what a dose-escalation rule does: exactly, by simulation, or from a fit.
 
     `kinetics design PROTOCOL` is short for `kinetics design exact PROTOCOL`; `kinetics design exact --help`
     lists its options. `two-stage` needs no protocol: it is for an expansion cohort. Each takes --json.

@@ -141,7 +141,9 @@ def simulate(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Curves of virtual patients; CSV on stdout when piped, else a summary. Exit 1 if the solver gave up.
+    """Simulate virtual patients under any regimen.
+
+    Prints a CSV where the output is piped, else a summary. Exit 1 if the solver gave up.
 
     Example: `kinetics simulate stein_2019 --from prior --patients 1000 --out curves.csv --plot curves.html`
     """

@@ -66,7 +66,7 @@ def validate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say every problem of a study at once, or sum it up.
+    """Check a study: every problem at once, or a summary of what is in it.
 
     With a protocol, also what keeps it from reading the study: levels, received doses, who counts.
 
@@ -114,7 +114,9 @@ def convert(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Make a study folder of any table or workbook, in days, cells, mg and the analytes' units.
+    """Turn any table or workbook into a study folder.
+
+    Times become days, doses cells or mg, values the units of the analytes.
 
     Example: `kinetics convert adpc.csv data/mine` or `kinetics convert trial.xlsx data/trial`
     """
@@ -160,8 +162,9 @@ def export(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Write a study or a run for other programs: ADaM-shaped tables, NM-TRAN data, Monolix-like results,
-    Excel.
+    """Write a study or a fit for other programs: ADaM, NONMEM, Monolix, PKNCA, Excel.
+
+    The tables are ADaM-shaped, NM-TRAN data, Monolix-like results and others; they claim no conformance.
 
     ADaM-shaped tables come with define.xml; no conformance is claimed. All of one call goes into one folder.
     Example: `kinetics export nkg2d_phase1_synthetic --as adpc,adpp,adtte,adrs --protocol
@@ -209,10 +212,14 @@ def _is_run(source: str) -> bool:
 
 
 def new(folder: Annotated[Path, typer.Argument(help="The folder to make.")], as_json: Json = False) -> None:
-    """Make a study folder laid out like the library, with a working example.
+    """Make a folder with an example study, model and fit, to begin from.
 
     Example: `kinetics new my-study`
     """
     made = new_study(folder)
-    text = f"made: {made}\nnext: cd {made} && kinetics fit fits/example.toml"
-    print_result({"study": str(made)}, text, as_json)
+    lines = [
+        f"made: {made}, with a synthetic study in {made / 'data' / 'example'}",
+        f"next: cd {made} && kinetics fit fits/example.toml --method laplace",
+        "      (half a minute; without --method the posterior is sampled, in minutes)",
+    ]
+    print_result({"study": str(made), "data": str(made / "data" / "example")}, "\n".join(lines), as_json)

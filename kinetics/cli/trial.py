@@ -89,7 +89,9 @@ def next_dose(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """The next level, or the MTD, from a study's tables by the protocol's rule or another, with the clause.
+    """Give the next dose level, or the MTD, with the clause that decides.
+
+    The rule is the protocol's, or the one that --rule names; the patients are those of the study.
 
     The protocol's rule is that of its [design], or a 3+3. A pending patient counts as far as its last record,
     or `followed_until` of subjects.csv, says; who has left (`off_study_on`, or an event such as death or
@@ -270,8 +272,9 @@ def recommend_dose(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """The recommended dose: the MTD by the protocol's rule, and the best level up to it by the joint model
-    of DLT and response.
+    """Recommend a dose from DLTs and responses, with the reasons.
+
+    The protocol's rule gives the MTD, the joint model of DLT and response the best level up to it.
 
     Where the protocol has arms, there is an answer for each.
 

@@ -25,4 +25,5 @@ __all__ = [
     "site_shares",
     "to_pptestcd",
     "tornado",
+    "tornado_quantities",
 ]

@@ -1,6 +1,10 @@
 from .area import segment_areas as segment_areas
 from .fitted import exposure as exposure, exposure_summary as exposure_summary
-from .one_at_a_time import Tornado as Tornado, tornado as tornado
+from .one_at_a_time import (
+    Tornado as Tornado,
+    tornado as tornado,
+    tornado_quantities as tornado_quantities,
+)
 from .organs import (
     biodistribution as biodistribution,
     biodistribution_summary as biodistribution_summary,

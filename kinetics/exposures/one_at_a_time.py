@@ -7,7 +7,7 @@ posterior are not in the numbers. A wide bar is a question worth an experiment, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from kinetics.model import HalfNormal, Model, inverse_link, link
 from kinetics.prediction import Simulation, chosen_model, simulated_values, simulation
 from kinetics.regimen import Regimen
 
-__all__ = ["Tornado", "tornado"]
+__all__ = ["Tornado", "tornado", "tornado_quantities"]
 
 _CLOSE = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75)  # days after the start of the window
 _STEP = 0.1  # days between two times of a curve, and so the precision of Tmax
@@ -75,6 +75,26 @@ class Tornado:
             "notes": list(self.notes),
             "rows": self.table.astype(object).where(self.table.notna(), None).to_dict("records"),
         }
+
+
+def tornado_quantities(
+    of: Model | str | Path | Fit,
+    regimen: Regimen | None = None,
+    *,
+    window: tuple[float, float] = (0.0, 28.0),
+    weight_kg: float = 70.0,
+) -> dict[str, str]:
+    """Every quantity that `tornado` has for a model or a fit, with its unit; nothing is compiled.
+
+    `of`, `regimen`, `window` [study day] and `weight_kg` [kg] are those of `tornado`.
+
+    >>> list(kn.exposures.tornado_quantities("stein_2019"))[:3]
+    ['copies_cmax', 'copies_tmax', 'copies_auc_0_28d']
+    """
+    require(of=(of, Model | str | Path | Fit), regimen=(regimen, Regimen | None))
+    model = chosen_model(of, None)
+    prepared = simulation(model, regimen, times=np.array([window[0], window[1]]), weight_kg=weight_kg)
+    return _units(prepared, window)
 
 
 def tornado(
@@ -135,11 +155,12 @@ def tornado(
     # The quantities of all patients, and the table.
     days = np.unique([*(window[0] + np.array(_CLOSE)), *np.arange(window[0], window[1], _STEP), window[1]])
     prepared = simulation(model, regimen, times=days, weight_kg=weight_kg, solver=solver)
-    values, units = _quantities(prepared, theta, window)
-    chosen = list(values) if quantities is None else list(quantities)
-    unknown = [quantity for quantity in chosen if quantity not in values]
-    if unknown:
-        raise PlanError(Problem(f"no quantity {q!r}", did_you_mean(q, list(values))) for q in unknown)
+    units = _units(prepared, window)
+    chosen = list(units) if quantities is None else list(quantities)
+    unknown = [quantity for quantity in chosen if quantity not in units]
+    if unknown:  # before the curves, whose equations take a while to compile
+        raise PlanError(Problem(f"no quantity {q!r}", did_you_mean(q, list(units))) for q in unknown)
+    values = _quantities(prepared, theta, window)
     rows = [row for quantity in chosen for row in _rows(model, quantity, values[quantity], ends)]
     table = DataFrame(rows).sort_values("swing", ascending=False, kind="stable", na_position="last")
     table["quantity"] = table["quantity"].astype("category").cat.set_categories(chosen)
@@ -187,45 +208,60 @@ def _ends_of_posterior(fit: Fit, level: float) -> Ends:
     return ends
 
 
-def _quantities(
-    prepared: Simulation, theta: Values, window: tuple[float, float]
-) -> tuple[Values, dict[str, str]]:
-    """The value of every quantity for every patient, and its unit."""
+def _area(window: tuple[float, float]) -> str:
+    """The name of the area under a curve over the window, as `auc_0_28d`."""
+    return f"auc_{window[0]:g}_{window[1]:g}d"
+
+
+def _units(prepared: Simulation, window: tuple[float, float]) -> dict[str, str]:
+    """Every quantity with its unit, in the order of `_quantities`."""
+    model = prepared.model
+    units = {}
+    for name in prepared.outputs:
+        unit = model.outputs[name].unit
+        units |= {f"{name}_cmax": unit, f"{name}_tmax": "day", f"{name}_{_area(window)}": f"{unit} x day"}
+    for product, site, _ in _sites_beside_blood(model):
+        units[f"{product}_{site}_to_blood"] = "1"
+    return units | {name: derived.unit for name, derived in model.derived.items()}
+
+
+def _sites_beside_blood(model: Model) -> Iterator[tuple[str, str, tuple[str, str]]]:
+    """Product, site, and the outputs of the site and of blood, for every site of a product seen in blood."""
+    for product, sites in model.sites.items():
+        for site, output in sites.items():
+            if site != "blood" and "blood" in sites:
+                yield product, site, (output, sites["blood"])
+
+
+def _quantities(prepared: Simulation, theta: Values, window: tuple[float, float]) -> Values:
+    """The value of every quantity for every patient."""
     model = prepared.model
     start, end = window
     curves = simulated_values(prepared, theta)
     values = {}
-    units = {}
     # Exposures of each output.
-    area = f"auc_{start:g}_{end:g}d"
     since = jnp.asarray(prepared.times - start)
     exposures_of = jax.vmap(lambda y: curve_exposure(since, y, window=end - start, lloq=0.0))
     for i, name in enumerate(prepared.outputs):
         exposures = exposures_of(jnp.asarray(curves[:, i]))
         failed = np.isnan(curves[:, i]).any(axis=1)
-        unit = model.outputs[name].unit
         numbers = (
-            (f"{name}_cmax", unit, exposures.cmax),
-            (f"{name}_tmax", "day", exposures.tmax),
-            (f"{name}_{area}", f"{unit} x day", exposures.auc_window),
+            (f"{name}_cmax", exposures.cmax),
+            (f"{name}_tmax", exposures.tmax),
+            (f"{name}_{_area(window)}", exposures.auc_window),
         )
-        for quantity, unit_of_quantity, number in numbers:
-            units[quantity] = unit_of_quantity
+        for quantity, number in numbers:
             values[quantity] = np.where(failed, np.nan, np.asarray(number))
     # Ratios of the areas of sites.
-    for product, sites in model.sites.items():
-        for site, output in sites.items():
-            if site != "blood" and "blood" in sites:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    ratio = values[f"{output}_{area}"] / values[f"{sites['blood']}_{area}"]
-                units[f"{product}_{site}_to_blood"] = "1"
-                values[f"{product}_{site}_to_blood"] = ratio
+    for product, site, (output, blood) in _sites_beside_blood(model):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = values[f"{output}_{_area(window)}"] / values[f"{blood}_{_area(window)}"]
+        values[f"{product}_{site}_to_blood"] = ratio
     # Derived quantities of the model.
     for name, derived in model.derived.items():
         number = jax.vmap(derived.value)({k: jnp.asarray(v) for k, v in theta.items()})
-        units[name] = derived.unit
         values[name] = np.broadcast_to(np.asarray(number, float), (len(curves),))
-    return values, units
+    return values
 
 
 def _rows(model: Model, quantity: str, values: np.ndarray, ends: Ends) -> list[dict[str, Any]]:

@@ -181,7 +181,7 @@ def _analytes(study: Study, analyte: str | None) -> list[str]:
         return list(study.analytes)
     if analyte not in study.analytes:
         remedy = did_you_mean(analyte, study.analytes)
-        raise InputError(Problem("no such analyte was observed", remedy, column="analyte", value=analyte))
+        raise InputError(Problem(f"no analyte {analyte!r} was observed", remedy))
     return [analyte]
 
 

@@ -52,8 +52,11 @@ def model_file(reference: str | Path) -> ModelFile:
         raise ModelError(Problem("a model is a .py file", "see a model of the library", file=str(path)))
     fault = not_readable(path)
     if fault == "no such file":
-        remedy = did_you_mean(text, names("models")) if bare else "check the path"
-        raise ModelError(Problem(f"no model {text!r}", remedy, file=str(path)))
+        if bare:
+            raise ModelError(Problem(f"no model {text!r}", did_you_mean(text, names("models"))))
+        beside = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        remedy = did_you_mean(path.name, beside) if beside else "check the path"
+        raise ModelError(Problem("no such model file", remedy, file=text))
     if fault:
         raise ModelError(Problem(fault, "name the model's .py file", file=str(path)))
     return ModelFile(path.resolve(), path.read_bytes())

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -220,6 +221,18 @@ def _prune(value: Any) -> Any:
     return [_prune(v) for v in value] if isinstance(value, list) else value
 
 
+def _no_plan(text: str, path: Path) -> Problem:
+    """The Problem of a plan that is not there: of the library by its name, of the user's by its path."""
+    if is_bare(text):
+        return Problem(f"no fit {text!r}", did_you_mean(text, names("fits")))
+    beside = [file.name for file in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    remedy = did_you_mean(path.name, beside) if beside else "check the path"
+    library_name = get_close_matches(path.stem, names("fits"), n=1, cutoff=0.6)
+    if library_name:
+        remedy = f"did you mean 'fits/{library_name[0]}.toml' of the library?"
+    return Problem("no such file", remedy, file=text)
+
+
 def find_plan(source: str | Path) -> Path:
     """Return the path of a fit's TOML; PlanError if there is none.
 
@@ -229,9 +242,7 @@ def find_plan(source: str | Path) -> Path:
     text = str(source)
     path = find("fits", text).path
     if not os.path.lexists(path):
-        library_fits = names("fits")
-        remedy = did_you_mean(Path(text).stem, library_fits) if library_fits else "check the path"
-        raise PlanError(Problem(f"no fit {text!r}", remedy, file=text))
+        raise PlanError(_no_plan(text, path))
     return path
 
 

@@ -40,6 +40,7 @@ REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
 
 _FETCH = "put the table there (of a link, fetch the data that it points to), or remove it"
+_MOST_STUDIES = 10  # studies below a folder that are named
 _MOST_GUESSES = 50  # unknown subjects for which the nearest listed one is sought
 _TEXT = {  # table -> its standard columns of text
     "doses": ("subject", "unit", "product", "route", "level"),
@@ -84,6 +85,11 @@ def read_folder(folder: Path) -> Reading:
         what = f"the folder cannot be read: {error.strerror}"
         return Reading(None, [Problem(what, "mend its permissions", file=str(folder))])
     files = table_files(folder)
+    if not files and "dictionary.toml" not in present:
+        below = list(_studies_below(folder))
+        if below:
+            what = "no study is in this folder itself, but below it"
+            return Reading(None, [Problem(what, f"name one of: {', '.join(below)}", file=str(folder))])
     problems = list(_file_problems(folder, present, files))
     dictionary = None
     if "dictionary.toml" in present:
@@ -102,6 +108,12 @@ def read_folder(folder: Path) -> Reading:
     if dictionary is None:
         return Reading(None, problems)
     return build_tables(dictionary, raw, earlier=problems)
+
+
+def _studies_below(folder: Path) -> Iterator[str]:
+    """The studies one or two folders below `folder`, as `kinetics new` and `kinetics import` place them."""
+    for pattern in ("*/dictionary.toml", "*/*/dictionary.toml"):
+        yield from (str(file.parent) for file in sorted(folder.glob(pattern))[:_MOST_STUDIES])
 
 
 def _file_problems(folder: Path, present: set[str], files: Mapping[str, Path]) -> Iterator[Problem]:

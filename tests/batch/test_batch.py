@@ -92,8 +92,8 @@ def test_a_plan_without_tasks_or_with_fits_that_are_not_there_is_refused(tmp_pat
     )
     with pytest.raises(PlanError) as raised:
         tasks(file)
-    assert "no fit 'fits/tiny.tom'" in str(raised.value)
-    assert "no fit 'fits/nothing.toml'" in str(raised.value)
+    assert "fits/tiny.tom: no such file" in str(raised.value)
+    assert "fits/nothing.toml: no such file" in str(raised.value)
     assert "did you mean 'draws'?" in str(raised.value)
 
 
@@ -317,9 +317,9 @@ def test_a_design_of_a_rule_that_looks_at_responses_is_simulated(tmp_path: Path)
         tasks(tmp_path / "PLAN.toml")
 
 
-def test_the_readmes_plan_is_one(tmp_path: Path, root: Path) -> None:
-    blocks = (root / "README.md").read_text().split("```toml\n")[1:]
-    plan = next(block.split("```")[0] for block in blocks if "[[fit]]" in block)
+def test_the_plan_of_the_page_is_one(tmp_path: Path, root: Path) -> None:
+    blocks = (root / "docs" / "how_to" / "batch.md").read_text().split("```toml")[1:]
+    plan = next(block.split("```")[0].partition("\n")[2] for block in blocks if "[[fit]]" in block)
     (tmp_path / "PLAN.toml").write_text(plan)
     found = tasks(tmp_path / "PLAN.toml")
     assert len(found) == 2 * 3 * 2 * 101 + 1 + 4 + 1

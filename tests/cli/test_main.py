@@ -115,6 +115,14 @@ WRONG = [
     (["report", "runs/none"], "no run folder"),
     (["nca", "theophyline"], "did you mean 'theophylline'?"),
     (["nca", "theophylline", "--analyte", "theophyline"], "did you mean 'theophylline'?"),
+    (["nca", "theophylline", "--analyte", "theophyline"], "no analyte 'theophyline' was observed; did"),
+    (["fit", "fits/none.toml"], "fits/none.toml: no such file; check the path"),
+    (["simulate", "models/none.py"], "models/none.py: no such model file; check the path"),
+    (["simulate", "stein_2018"], "no model 'stein_2018'; did you mean 'stein_2019'?"),
+    (
+        ["tornado", "stein_2019", "--quantity", "copies_cmx"],
+        "copies_cmx: no such quantity; did you",
+    ),
     (["new", "."], "something is there already"),
     (["simulate", "stein_2018"], "did you mean 'stein_2019'?"),
 ]
@@ -136,6 +144,41 @@ def test_bad_input_exits_1_with_its_remedy_on_stderr_and_in_the_json(
     assert answer["error"] == plain.err.rstrip("\n")
     assert all(p["what"] and p["remedy"] for p in answer["problems"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantity_that_is_not_there_is_refused_before_the_equations_are_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compiled(*_: object) -> None:
+        raise AssertionError("the curves were computed")
+
+    monkeypatch.setattr("kinetics.exposures.one_at_a_time.simulated_values", compiled)
+    assert call("tornado", "nk_persistence", "--quantity", "bogus").code == 1
+
+
+def test_h_is_help_and_completion_can_be_installed() -> None:
+    first = call("-h")
+    assert first.code == 0
+    assert "--install-completion" in first.out
+    one = call("nca", "-h")
+    assert (one.code, "--analyte" in one.out) == (0, True)
+    group = call("design", "trials", "-h")
+    assert (group.code, "--true-dlt" in group.out) == (0, True)
+
+
+def test_the_panels_of_the_help_are_tasks() -> None:
+    assert list(dict.fromkeys(entry.panel for entry in COMMAND_LIST.values())) == [
+        "Data",
+        "Look",
+        "Fit",
+        "Dose",
+        "Many",
+    ]
+
+
+def test_the_help_of_a_command_names_no_path_that_nobody_typed(tmp_path: Path) -> None:
+    said = call("models", "stein_2018")
+    assert "/" not in said.err
 
 
 def test_a_result_that_cannot_be_written_is_a_message_and_not_a_trace(tmp_path: Path) -> None:
@@ -240,7 +283,8 @@ def test_new_makes_a_study_that_validates_and_tells_the_next_step(tmp_path: Path
     assert "kinetics fit fits/example.toml" in said.out
     assert call("validate", tmp_path / "mine" / "data" / "example").code == 0
     assert call("models", tmp_path / "mine" / "models" / "example.py").code == 0
-    assert call("new", tmp_path / "two", "--json").json() == {"study": str(tmp_path / "two")}
+    made = {"study": str(tmp_path / "two"), "data": str(tmp_path / "two" / "data" / "example")}
+    assert call("new", tmp_path / "two", "--json").json() == made
 
 
 def test_nca_writes_the_rows_that_it_prints(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_a_new_study_says_that_its_data_are_synthetic_and_what_to_do_next(tmp_pa
     assert read_study(folder / "data" / "example").synthetic
     for command in (
         "validate data/example",
+        "plot data/example",
+        "fit fits/example.toml --method laplace",
         "fit fits/example.toml",
         "check runs/example",
         "report runs/example",
@@ -54,6 +56,16 @@ def test_a_new_study_holds_nothing_that_a_user_has_no_use_for(tmp_path: Path) ->
     }  # fmt: skip
     assert {Path(n).suffix for n in names if n.startswith("data/")} == {".csv", ".toml"}
     assert oct(folder.stat().st_mode & 0o777) == "0o755"
+
+
+def test_the_folder_itself_is_no_study_and_says_where_its_study_is(tmp_path: Path) -> None:
+    folder = new_study(tmp_path / "my-study")
+    (problem,) = validate_study(folder)
+    assert problem.what == "no study is in this folder itself, but below it"
+    assert problem.remedy == f"name one of: {folder / 'data' / 'example'}"
+    (problem,) = validate_study(folder / "data")
+    assert problem.remedy == f"name one of: {folder / 'data' / 'example'}"
+    assert len(validate_study(folder / "models")) == 4  # no study is below it: the missing files are named
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "empty folder"])

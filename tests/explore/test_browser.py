@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from kinetics.regimen.regimen_file import read_regimen
-from tests.support.browser import CHROMIUM, OFFLINE, Visit
+from tests.support.browser import CHROMIUM, OFFLINE, Visit, keep_picture
 from tests.support.explorer import answered, trial, what_if
 
 pytest.importorskip(
@@ -51,6 +51,7 @@ def test_the_curves_have_their_records_limits_events_and_label(visit):
     assert figure["axis"] == "log"
     assert "SYNTHETIC DATA" in figure["words"]
     assert "SYNTHETIC DATA" in visit.page.inner_text("#kinetics-labels")
+    keep_picture(visit.page, "data")
 
 
 def test_filters_and_axes_redraw_the_curves(visit):
@@ -93,6 +94,7 @@ def test_a_slider_redraws_liver_tumour_and_blood_without_compiling_again(visit):
     assert figure["roles"].count("band q5 q95") == 12
     assert "Liver (hepatic)" in figure["words"]
     assert "PRIOR, NO FIT" in figure["words"]
+    keep_picture(page, "what_if")
     before = page.inner_text("#answered")
     handle = page.locator(".shiny-input-container:has(#amount_car_t) .irs-handle.single")
     box = handle.bounding_box()

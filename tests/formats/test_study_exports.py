@@ -365,10 +365,10 @@ def test_what_cannot_be_exported_is_said_at_once_and_nothing_is_written(tmp_path
     ]
 
 
-def test_the_table_of_formats_is_what_the_readme_names(root):
-    readme = (root / "README.md").read_text()
+def test_the_table_of_formats_is_what_the_page_names(root):
+    page = (root / "docs" / "how_to" / "formats.md").read_text()
     for name in FORMATS:
-        assert f"`{name}`" in readme
+        assert f"`{name}`" in page
 
 
 def test_a_sample_said_to_be_taken_after_a_dose_stays_after_it(tmp_path):

@@ -108,7 +108,7 @@ def test_an_unknown_name_gives_the_nearest_of_its_kind(elsewhere: Path) -> None:
 def test_a_name_with_a_dot_is_looked_for_here_and_not_in_the_library(elsewhere: Path) -> None:
     with pytest.raises(ModelError, match=r"^my\.study: a model is a \.py file"):
         load_model("my.study")
-    with pytest.raises(PlanError, match=r"no fit 'my\.study'"):
+    with pytest.raises(PlanError, match=r"^my\.study: no such file"):
         find_plan("my.study")
     with pytest.raises(PlanError, match=r"no protocol 'my\.study'"):
         find_protocol("my.study")

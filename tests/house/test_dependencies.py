@@ -17,6 +17,8 @@ from tests.support.source_tree import file_tree
 ROOT = Path(__file__).parents[2]
 
 ENGINES = {  # declared and never imported: distribution -> who loads it
+    "jupyterlab": "whoever opens notebooks/*.ipynb",
+    "jupytext": "Jupyter, by notebooks/jupytext.toml",
     "h5netcdf": "xarray, by the name of the engine that posterior.nc is written and read with",
     "h5py": "h5netcdf, which does not require it",
 }

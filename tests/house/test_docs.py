@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -20,25 +19,36 @@ import kinetics as kn
 import kinetics.escalation
 import kinetics.plot
 from docs.generate.docstring import as_rst
-from docs.generate.dossier import Requirement, dossier_page, read_requirements, read_results
+from docs.generate.dossier import (
+    Requirement,
+    dossier_page,
+    read_requirements,
+    read_results,
+    record,
+    recorded_results,
+)
+from docs.generate.figures import figure_of_html, images_of
+from docs.generate.gallery import drawn_sha256, typical_curve
 from docs.generate.layers import layer_lines
 from docs.generate.offline import network_requests
-from docs.generate.pages import generated_pages, write_sources, written_pages
+from docs.generate.pages import FIGURES, generated_pages, write_sources, written_pages
 from docs.generate.reference import names_by_layer
 from tests.support.commands import COMMANDS
 from tests.support.documented import Block, blocks, run_page
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
-EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
+EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+NO_FIGURE = {"resume", "other_trials"}  # pages on files and messages
 SLOW = [page for page in PAGES if any(b.mark == "slow" for b in blocks(page.read_text(encoding="utf-8")))]
 
 
 @cache
 def pages() -> dict[str, str]:
     """Every page of the site as Markdown, without figures."""
-    return {**written_pages(), **generated_pages(())}
+    return {**written_pages(), **generated_pages()}
 
 
 @EVERY
@@ -125,7 +135,7 @@ def broken(site: dict[str, str]) -> list[str]:
         links += [f"{entry}.md" for entry in toctrees(text)]
         for link in links:
             path, _, anchor = link.partition("#")
-            if re.match(r"\w+:", link):
+            if re.match(r"\w+:", link) or link.endswith((".svg", ".png")):
                 continue
             to = (Path("/") / name).parent / path if path else Path("/") / name
             target = str(to.resolve().relative_to("/"))
@@ -134,6 +144,60 @@ def broken(site: dict[str, str]) -> list[str]:
             elif anchor and anchor not in anchors(site[target]):
                 found.append(f"{name}: {link}: no such heading")
     return found
+
+
+def test_the_readme_is_short_and_its_links_and_pictures_are_there() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        assert (ROOT / link).exists(), f"README.md: {link}"
+    for picture in (FIGURES / "front").glob("*.svg"):
+        assert picture.stat().st_size < 150_000, picture.name
+
+
+def test_every_command_that_the_readme_types_is_one_with_its_options() -> None:
+    text = README.read_text(encoding="utf-8")
+    text = text.replace("\\\n", " ")
+    typed = re.findall(r"^(?:\$ )?kinetics ([a-z][\w-]*)(.*?)(?:\s#.*)?$", text, re.MULTILINE)
+    assert len(typed) >= 15
+    sections = re.split(r"^## ", pages()["commands.md"], flags=re.MULTILINE)
+    for name, rest in typed:
+        described = "".join(section for section in sections if section.split()[0] == name)
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert f"`{option}" in described, f"kinetics {name} {option}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name in ("tutorials", "how_to")], ids=str)
+def test_a_tutorial_or_how_to_has_a_figure_that_its_own_code_writes(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    images = images_of(text)
+    assert images or page.stem in NO_FIGURE, f"{page.name}: no figure"
+    for image in images:
+        assert (FIGURES / image).is_file(), f"{image} is not drawn: make figures"
+        assert Path(image).parent.name == page.stem
+        name = Path(image).stem
+        folder = any(option in text for option in ("--plots figures", "--organs organs", "kinetics report"))
+        written = f"{name}.html" in text or folder or page.stem in ("explore", "batch")
+        assert written, f"{page.name}: no code writes {name}.html"
+
+
+def test_every_picture_is_shown_by_a_page_and_is_small() -> None:
+    shown = {image for page in PAGES for image in images_of(page.read_text(encoding="utf-8"))}
+    for picture in FIGURES.rglob("*.*"):
+        name = str(picture.relative_to(FIGURES))
+        assert name in shown or name.startswith("models/"), f"no page shows docs/figures/{name}"
+        assert picture.stat().st_size < 400_000, name
+
+
+def test_a_figure_is_read_back_from_the_page_that_holds_it(tmp_path: Path) -> None:
+    study = kn.read_study("theophylline")
+    figure = kn.plot.plot_persistence(study, "theophylline")
+    kn.plot.save_figure(figure, tmp_path / "f.html")
+    again = figure_of_html((tmp_path / "f.html").read_text(encoding="utf-8"))
+    assert again is not None
+    assert len(again.data) == len(figure.data)
+    assert again.layout.title.text == figure.layout.title.text
+    assert figure_of_html("<p>nothing</p>") is None
 
 
 def test_every_internal_link_leads_to_a_page_and_a_heading_of_it() -> None:
@@ -191,11 +255,29 @@ def test_the_gallery_names_the_golden_tests_and_the_calibration() -> None:
     assert "No fit of this model" in pages()["models/kimmel_2021.md"]
 
 
+def test_every_model_has_a_picture_of_its_present_file_and_a_thumbnail() -> None:
+    stale = []
+    for name in kn.model.library_models():
+        is_shown = f"figures/models/{name}.svg" in pages()[f"models/{name}.md"]
+        is_current = drawn_sha256(FIGURES / "models" / f"{name}.svg") == kn.load_model(name).sha256
+        if not (is_shown and is_current):
+            stale.append(name)
+    assert not stale, f"run `python -m docs.generate.figures models`: {', '.join(stale)}"
+    assert pages()["models/index.md"].count("<img ") == len(kn.model.library_models())
+
+
 def test_a_typical_curve_is_drawn_from_the_model() -> None:
-    page = generated_pages(("stein_2019",))["models/stein_2019.md"]
-    assert 'id="curve-stein_2019"' in page
-    assert "plotly.min.js" in page
-    assert 'src="http' not in page
+    figure = typical_curve(kn.load_model("stein_2019"))
+    assert figure.data
+    assert "typical values" in figure.to_json()
+
+
+def test_a_model_page_lists_tests_of_its_own_model_alone() -> None:
+    section = pages()["models/ogasawara_2021.md"].split("## Tests against published numbers")[1]
+    section = section.split("\n## ")[0]
+    assert "stein 2019 curve" not in section
+    assert "transit 2022" not in section
+    assert "ogasawara 2021" in section
 
 
 def test_the_reference_has_every_public_name_once() -> None:
@@ -302,7 +384,19 @@ def test_a_requirement_is_as_good_as_the_worst_of_its_tests(tmp_path: Path) -> N
     assert "1 passed, 2 failed, 1 skipped, 1 not run" in page
     assert "| fast | `abc1234` | 2026-01-02 03:04 | 5 | 3 | 1 | 1 |" in page
     assert "passed (2 cases)" in page
-    assert "No test run at hand" in dossier_page(requirements, [])
+    assert "No test run is recorded" in dossier_page(requirements, [])
+    file = record(read_results(tmp_path), requirements, tmp_path / "recorded.json")
+    again = dossier_page(requirements, recorded_results(file))
+    assert again == page
+
+
+def test_the_dossier_shows_the_last_recorded_run_with_its_commit_and_date() -> None:
+    runs = recorded_results()
+    assert runs, "no run is recorded: make test, make record"
+    page = pages()["dossier.md"]
+    for run in runs:
+        assert f"| {run.name} | `{run.code}` | {run.when} |" in page
+        assert not run.code.endswith("-dirty")
 
 
 @pytest.mark.slow
@@ -317,8 +411,7 @@ def test_the_site_builds_without_a_warning_and_asks_no_network(tmp_path: Path) -
         "--work",
         str(tmp_path / "work"),
     ]
-    env = os.environ | {"KINETICS_SMALL": "1"}
-    built = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900)
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "site" / "models" / "stein_2019.html").is_file()
     assert list(network_requests(tmp_path / "site")) == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from plotly.graph_objects import Figure
 
 import kinetics as kn
-from tests.support.notebook import Cell, cells, page, run
+from tests.support.notebook import Cell, as_ipynb, cells, page, run
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -100,6 +101,38 @@ def test_a_notebook_uses_the_public_api_alone(file: Path) -> None:
     assert used
     unknown = sorted(used - set(kn.__all__))
     assert not unknown, f"{file.relative_to(ROOT)} uses what is not public: {', '.join(unknown)}"
+
+
+@EVERY
+def test_the_executed_notebook_beside_it_has_the_same_cells_and_its_figures(file: Path) -> None:
+    executed = file.with_suffix(".ipynb")
+    assert executed.is_file(), f"{executed.name} is missing: make notebooks"
+    assert executed.stat().st_size < 1_000_000
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    texts = ["".join(cell["source"]) for cell in notebook["cells"]]
+    assert texts == [cell.text for cell in cells(file)], f"{executed.name} is older: make notebooks"
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@EVERY
+def test_checks_of_a_notebook_are_hidden_from_its_reader(file: Path) -> None:
+    for cell in cells(file):
+        if cell.kind == "code" and not cell.hidden:
+            asserts = [node.lineno for node in ast.parse(cell.text).body if isinstance(node, ast.Assert)]
+            assert not asserts, f"{file.name}:{cell.line}: tag the cell of this assert `hide-cell`"
+
+
+def test_a_hidden_cell_runs_and_is_folded_in_jupyter(tmp_path: Path) -> None:
+    file = tmp_path / "n.py"
+    file.write_text('# %%\nx = 2\nx\n\n# %% tags=["hide-cell"]\nassert x == 2\nprint("seen")\n')
+    ran = run(file)
+    assert [cell.hidden for cell in ran] == [False, True]
+    first, second = as_ipynb(ran)["cells"]
+    assert first["outputs"][0]["data"]["text/plain"] == ["2"]
+    assert second["metadata"] == {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}}
+    assert "assert x == 2" not in page("n", ran)
+    assert "seen" in page("n", ran)
 
 
 def test_the_routes_are_compared_with_the_evidence_and_all_directions_hold() -> None:

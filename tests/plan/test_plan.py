@@ -374,10 +374,14 @@ def test_an_unknown_fit_gives_the_nearest_of_the_library(
         find_plan(FITS[0].replace("__", "_"))
     assert caught.value.problems[0].what.startswith("no fit ")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlanError, match=r"no fit 'fits/none_of_these\.toml'"):
+    with pytest.raises(PlanError, match=r"^fits/none_of_these\.toml: no such file; check the path$"):
         find_plan("fits/none_of_these.toml")
-    with pytest.raises(PlanError, match="no fit"):
+    with pytest.raises(PlanError, match=r"mine\.toml: no such file"):
         find_plan(tmp_path / "mine.toml")
+    (tmp_path / "fits").mkdir()
+    (tmp_path / "fits" / "mine.toml").touch()
+    with pytest.raises(PlanError, match=r"fits/mien\.toml: no such file; did you mean 'mine\.toml'\?"):
+        find_plan("fits/mien.toml")
 
 
 def test_a_library_fit_is_found_by_bare_name_and_by_its_readme_path_from_anywhere(

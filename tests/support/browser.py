@@ -1,18 +1,36 @@
-"""The explorer in headless Chromium."""
+"""Pages in headless Chromium: the explorer, and pictures of an HTML file."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CHROMIUM", "OFFLINE", "Visit"]
+__all__ = ["CHROMIUM", "OFFLINE", "Visit", "keep_picture", "picture_of_page"]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OFFLINE = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 WAIT = 30_000  # ms
+
+
+def picture_of_page(page: Path, picture: Path, *, width: int = 1100, height: int = 800) -> Path:
+    """A PNG of the top of an HTML file, as a window of that size [px] shows it; its path."""
+    assert CHROMIUM is not None, "no chromium to draw the page with"
+    window = [f"--window-size={width},{height}", "--hide-scrollbars", "--virtual-time-budget=20000"]
+    command = [CHROMIUM, "--headless", *OFFLINE, *window, f"--screenshot={picture}", page.resolve().as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=180)
+    return picture
+
+
+def keep_picture(page: Any, name: str) -> None:
+    """Keep what the window shows as NAME.png in the folder that KINETICS_PICTURES names, if it names one."""
+    folder = os.environ.get("KINETICS_PICTURES")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 class Visit:
