@@ -225,10 +225,7 @@ def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Pr
     present = set(renamed.values())
     if present.isdisjoint(_OF_AN_EVENT_TABLE):
         what = f"no event table: none of its columns is {' or '.join(_OF_AN_EVENT_TABLE)}"
-        remedy = (
-            f"read a lab's own sheet, wide or long, with `kinetics import {table.file}`; "
-            "or name the columns so"
-        )
+        remedy = f"read a lab's own sheet with `kinetics import {table.file}`; or name the columns so"
         yield Problem(what, remedy, file=table.file, row=1)
         return
     for name in _REQUIRED:
