@@ -14,6 +14,7 @@ import kinetics as kn
 from kinetics.errors import PlanError, StudyError
 from kinetics.plan.binding import BoundFit, bind, describe_records
 from kinetics.plan.plan import plan_of
+from kinetics.prediction.curves import population_curve
 from kinetics.prediction.records import predicted_records
 from kinetics.solve.solving import solve
 from kinetics.units import copies_per_ug_to_cells_per_uL
