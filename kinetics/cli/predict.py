@@ -47,7 +47,7 @@ def predict_patients(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """What a fit predicts of new patients, updated by their first samples with --given; how far it was right.
+    """Predict new patients from a fit, updated by their first samples, and compare with their records.
 
     Example: `kinetics predict runs/NAME --study NEW --given 14`
     """
