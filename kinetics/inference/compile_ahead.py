@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import jax
 
-from kinetics.inference.program_store import ProgramStore
+from kinetics.inference.program_store import ProgramStore, taken_from_cache
 
 __all__ = ["Ahead", "Compiler", "Jitted"]
 
@@ -119,8 +119,8 @@ class Ahead:
         if self._program is not None:
             try:
                 return self._program(*args)
-            except (TypeError, ValueError):  # arguments of other shapes: the function is traced for them
-                pass
+            except (TypeError, ValueError, jax.errors.JaxRuntimeError):
+                pass  # of other shapes, or an entry that does not run: the function is traced
         return self.function(*args)
 
     def _wait(self) -> None:
@@ -138,7 +138,9 @@ class Ahead:
         if self._program is not None:
             return
         clock = perf_counter()
+        hits = taken_from_cache()
         self._announce(f"compiling {self._name}, once for this plan")
         self._program = self.function.lower(*arguments()).compile()
-        self._announce(f"compiled {self._name}: {perf_counter() - clock:.0f} s, once; it is kept")
-        self._store.save(self._name, self._program)
+        self._announce(f"compiled {self._name}: {perf_counter() - clock:.0f} s")
+        if taken_from_cache() == hits:
+            self._store.save(self._name, self._program)

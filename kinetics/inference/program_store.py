@@ -16,6 +16,7 @@ import os
 import pickle
 import platform
 import re
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +32,7 @@ from kinetics.files import write_atomic
 from kinetics.model import Model
 from kinetics.plan import BoundFit, plan_sha256
 
-__all__ = ["ProgramStore", "program_store"]
+__all__ = ["ProgramStore", "program_store", "taken_from_cache"]
 
 _MARK = b"kinetics compiled program 1\n"
 _MOST = 64  # entries kept; the one used least recently goes first
@@ -116,6 +117,32 @@ def program_store(bound: BoundFit, layout: str) -> ProgramStore | None:
     except OSError:
         return None
     return ProgramStore(folder, _key(bound, layout))
+
+
+class _Hits(threading.local):
+    """How many programs jax has taken from its own cache in this thread."""
+
+    number = 0
+
+
+_hits = _Hits()
+
+
+def _count_hit(event: str, **_: Any) -> None:
+    if event == "/jax/compilation_cache/cache_hits":
+        _hits.number += 1
+
+
+jax.monitoring.register_event_listener(_count_hit)
+
+
+def taken_from_cache() -> int:
+    """How many programs jax has taken from its own cache in this thread.
+
+    Such a program cannot be written again: jaxlib 0.10 would leave out functions of it, which is seen only
+    when it is called.
+    """
+    return _hits.number
 
 
 def _key(bound: BoundFit, layout: str) -> str:

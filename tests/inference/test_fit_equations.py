@@ -14,7 +14,7 @@ from kinetics.inference.possible_starts import constrained_start, impossible_rec
 from kinetics.inference.posterior import Posterior
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of
-from tests.inference.equations import EQUATIONS, KEYS
+from tests.support.equations import EQUATIONS, KEYS
 
 
 @pytest.fixture(scope="module")

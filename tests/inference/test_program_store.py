@@ -1,4 +1,4 @@
-"""Kept programs give the same numbers without a trace, and whatever is wrong with an entry is compiled anew."""
+"""Kept programs give the same numbers without a trace; an entry that cannot be used is compiled anew."""
 
 import stat
 from collections.abc import Iterator
@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from kinetics.inference.compile_ahead import Ahead
 from kinetics.inference.program_store import ProgramStore, program_store
 from kinetics.plan.binding import BoundFit, bind
 from kinetics.plan.plan import plan_of, read_plan
-from tests.inference.equations import EQUATIONS, KEYS
+from tests.support.equations import EQUATIONS, KEYS
 
 
 @pytest.fixture
@@ -26,14 +27,25 @@ def cache(tmp_path: Path) -> Iterator[Path]:
     jax.config.update("jax_compilation_cache_dir", former)
 
 
-def counted(traces: list[int], factor: float = 3.0) -> Any:
+def counted(traces: list[int]) -> Any:
     """A program that notes each of its traces."""
 
     def scaled(x: jax.Array) -> dict[str, jax.Array]:
         traces.append(1)
-        return {"scaled": factor * jnp.sin(x)}
+        return {"scaled": 3.0 * jnp.sin(x)}
 
     return jax.jit(scaled)
+
+
+@pytest.fixture(autouse=True)
+def compiled_here() -> Iterator[None]:
+    """Without jax's own cache: what it returns is not kept a second time."""
+    former = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", former)
+    reset_cache()
 
 
 def called(store: ProgramStore, traces: list[int]) -> np.ndarray:
@@ -85,6 +97,17 @@ def test_entries_are_the_users_alone(tmp_path: Path, cache: Path) -> None:
     called(store, [])
     assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(store.path("scaled").stat().st_mode) == 0o600
+
+
+def test_what_jax_took_from_its_own_cache_is_not_kept(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An executable that jax has read from its cache cannot be written again: it would fail when it is called.
+    store, traces = ProgramStore(tmp_path / "mine", "key"), []
+    store.folder.mkdir()
+    monkeypatch.setattr("kinetics.inference.compile_ahead.taken_from_cache", lambda: len(traces))
+    called(store, traces)
+    assert not list(store.folder.iterdir())
 
 
 def test_only_the_newest_entries_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
