@@ -22,6 +22,7 @@ if "jax" in sys.modules:
     sys.modules["jax"].config.update("jax_enable_x64", True)
 else:
     os.environ["JAX_ENABLE_X64"] = "true"  # read when jax is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's alarm of a slow compile; errors still raise
 
 _load_name, __dir__ = attach(__name__, __file__)
 

@@ -31,6 +31,7 @@ from kinetics.inference.laplace.search import Search, search
 from kinetics.inference.laplace.standard_errors import estimated
 from kinetics.inference.nuts import Draws, sites_of
 from kinetics.inference.posterior import Coordinates, Posterior
+from kinetics.inference.program_store import program_store
 from kinetics.inference.variational import TAILS, draws_of, fitted_guide, importance, resampled, standard
 
 __all__ = ["K_HAT", "Approximate", "approximate"]
@@ -63,7 +64,7 @@ def approximate(
     bound = posterior.bound
     plan = bound.plan
     data = bound.data
-    marginal = Marginal(posterior)
+    marginal = Marginal(posterior, program_store(posterior.bound, ""), announce)
     key_search, key_draws = jax.random.split(key)
     maxima = search(
         marginal,

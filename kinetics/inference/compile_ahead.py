@@ -7,11 +7,16 @@ thread takes the programs in the order in which they will be called, and a call 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any, Protocol
+
+import jax
+
+from kinetics.inference.program_store import ProgramStore, taken_from_cache
 
 __all__ = ["Ahead", "Compiler", "Jitted"]
 
@@ -67,6 +72,9 @@ class Compiler:
 class Ahead:
     """A jitted function that a compiler may begin with (`compile`); the first call waits for it.
 
+    With a `store` the program called `name` is taken from there, to run on `devices`, or compiled (which
+    `announce` is told) and kept there.
+
     >>> import jax
     >>> double, compiler = Ahead(jax.jit(lambda x: 2 * x)), Compiler()
     >>> double.compile(compiler, lambda: (jax.ShapeDtypeStruct((), "float32"),))
@@ -75,18 +83,64 @@ class Ahead:
     3.0
     """
 
-    def __init__(self, function: Jitted) -> None:
+    def __init__(
+        self,
+        function: Jitted,
+        name: str = "",
+        store: ProgramStore | None = None,
+        devices: Sequence[jax.Device] = (),
+        announce: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.function = function
+        self._name = name
+        self._store = store
+        self._devices = devices
+        self._announce = announce
         self._compiling: Future[None] | None = None
+        self._program: jax.stages.Compiled | None = None
 
     def compile(self, compiler: Compiler, arguments: Callable[[], tuple[Any, ...]]) -> None:
         """Let the compiler begin; it calls `arguments` (for values or their shapes) when their turn has
         come.
         """
-        self._compiling = compiler.submit(lambda: self.function.lower(*arguments()).compile())
+        self._compiling = compiler.submit(lambda: self._prepare(arguments))
+
+    def is_loaded(self) -> bool:
+        """Whether the program is there without a trace of its function, which is then looked up first."""
+        self._wait()
+        if self._program is None and self._store is not None:
+            self._program = self._store.load(self._name, self._devices)
+        return self._program is not None
 
     def __call__(self, *args: Any) -> Any:
-        if self._compiling is not None:
-            self._compiling.exception()  # waits
-            self._compiling = None
+        self._wait()
+        if self._program is None and self._store is not None:
+            self._prepare(lambda: args)
+        if self._program is not None:
+            try:
+                return self._program(*args)
+            except (TypeError, ValueError, jax.errors.JaxRuntimeError):
+                pass  # of other shapes, or an entry that does not run: the function is traced
         return self.function(*args)
+
+    def _wait(self) -> None:
+        """Wait until the thread has the program."""
+        if self._compiling is not None:
+            self._compiling.exception()
+            self._compiling = None
+
+    def _prepare(self, arguments: Callable[[], tuple[Any, ...]]) -> None:
+        """Take the program from the store, or compile it and keep it there."""
+        if self._store is None:
+            self.function.lower(*arguments()).compile()
+            return
+        self._program = self._store.load(self._name, self._devices)
+        if self._program is not None:
+            return
+        clock = perf_counter()
+        hits = taken_from_cache()
+        self._announce(f"compiling {self._name}, once for this plan")
+        self._program = self.function.lower(*arguments()).compile()
+        self._announce(f"compiled {self._name}: {perf_counter() - clock:.0f} s")
+        if taken_from_cache() == hits:
+            self._store.save(self._name, self._program)

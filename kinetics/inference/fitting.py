@@ -33,6 +33,7 @@ from kinetics.inference.laplace.marginal import Marginal
 from kinetics.inference.nuts import Chunk, Draws, NutsProgram, Saved
 from kinetics.inference.possible_starts import possible_centre
 from kinetics.inference.posterior import Posterior
+from kinetics.inference.program_store import program_store
 from kinetics.inference.run_folder import provenance_of, read_run, write_run
 from kinetics.inference.starts import begin
 from kinetics.model import Model, load_file, load_model, model_file, remember
@@ -355,10 +356,18 @@ def _sampled(
     if checkpoint is not None:
         written_start = checkpoint.read_start()
         saved = checkpoint.read()
-    program = NutsProgram(posterior, plan.sampler, layout, begun=0 if saved is None else saved.done)
+    store = program_store(bound, str(layout))
+    program = NutsProgram(
+        posterior,
+        plan.sampler,
+        layout,
+        begun=0 if saved is None else saved.done,
+        store=store,
+        announce=announce,
+    )
 
     # the coordinates and a start for each chain: read, or searched for while programs compile
-    marginal = Marginal(posterior)
+    marginal = Marginal(posterior, store, announce)
     if written_start is not None:
         coordinates, start = written_start
     else:

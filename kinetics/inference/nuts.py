@@ -24,6 +24,7 @@ from kinetics.inference.devices import ChainLayout
 from kinetics.inference.laplace.marginal import Marginal
 from kinetics.inference.metric import LARGEST, SETTLING, corrected
 from kinetics.inference.posterior import Coordinates, Posterior
+from kinetics.inference.program_store import ProgramStore
 from kinetics.plan import FitData, Sampler
 from kinetics.population import class_log_joint, shift_of
 
@@ -69,7 +70,8 @@ class NutsProgram:
 
     The program is reused over data, coordinates and keys. `begun` iterations have been done before, in
     another process. With `side_by_side` every chain of `layout` has its own data and coordinates: several
-    fits of one posterior, of `settings.chains` chains each, run as one.
+    fits of one posterior, of `settings.chains` chains each, run as one. A `store` keeps the programs, and
+    `announce` is told what is compiled.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class NutsProgram:
         *,
         begun: int = 0,
         side_by_side: bool = False,
+        store: ProgramStore | None = None,
+        announce: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.posterior = posterior
         self.settings = settings
@@ -92,11 +96,24 @@ class NutsProgram:
             return lambda z: -density(z, data, coordinates)
 
         begin, self._move = hmc(potential_fn_gen=potential, algo="NUTS")
-        self._init = Ahead(_on_devices(partial(_init_chain, begin, settings), layout, side_by_side))
+        devices = list(layout.mesh().devices.flat)
+        self._init = Ahead(
+            _on_devices(partial(_init_chain, begin, settings), layout, side_by_side),
+            "the chains' first state",
+            store,
+            devices,
+            announce,
+        )
         # a scan for each length of chunk, of a run from its start and of one from `begun`
         paces = {self._pace(chunk) for done in (0, begun) for chunk in chunks(settings, done)}
         self._scan = {
-            (n, every): Ahead(_on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side))
+            (n, every): Ahead(
+                _on_devices(partial(_scan_chain, self._move, n, every), layout, side_by_side),
+                f"the chains, {n} draws of {every}",
+                store,
+                devices,
+                announce,
+            )
             for n, every in paces
         }
         chain_axis = 0 if side_by_side else None
@@ -166,7 +183,10 @@ class NutsProgram:
             kept = list(saved.kept)
         # chunk after chunk
         for length, warmup, before in chunks(settings, done):
-            state, trace = self._scan[self._pace((length, warmup, before))](state, inputs)
+            scan = self._scan[self._pace((length, warmup, before))]
+            if not scan.is_loaded():  # the trace of the first state gives the kernel its settings
+                jax.eval_shape(self._init.function, begin, inputs)
+            state, trace = scan(state, inputs)
             # fits side by side have too few draws each
             if warmup and not self.side_by_side and before + length <= settings.warmup - SETTLING:
                 adaptation = corrected(state.adapt_state, trace["z"], self.posterior.population)

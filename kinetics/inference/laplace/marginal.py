@@ -16,6 +16,7 @@ maximum (`maximise`, by `climb` and then BFGS). `Laplace` is the maximum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from kinetics.inference.compile_ahead import Ahead, Compiler
 from kinetics.inference.information import record_information
 from kinetics.inference.laplace.newton import STEPS, Ascent, ascend
 from kinetics.inference.posterior import Posterior
+from kinetics.inference.program_store import ProgramStore
 from kinetics.plan import FitData, Predictions
 
 __all__ = ["ENOUGH", "Effects", "JointDensity", "Laplace", "Marginal", "Matrices", "Modes"]
@@ -103,10 +105,15 @@ class Marginal:
 
     Only two programs solve the model, because each takes long to compile where the model is differential
     equations. They are the ascent to the modes, which with 0 steps evaluates the density at one place, and
-    the slope of the function that EM maximises.
+    the slope of the function that EM maximises. A `store` keeps them; `announce` is told what is compiled.
     """
 
-    def __init__(self, posterior: Posterior) -> None:
+    def __init__(
+        self,
+        posterior: Posterior,
+        store: ProgramStore | None = None,
+        announce: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.posterior = posterior
         self.by_difference = posterior.bound.model.vector_field is not None
 
@@ -132,7 +139,8 @@ class Marginal:
 
             return ascend(density, lambda b: self._informed(g, b, data)[1] + precision, b, short, steps)
 
-        self._ascend = jax.jit(ascended)
+        first = jax.devices()[:1]
+        self._ascend = Ahead(jax.jit(ascended), "the ascent to the modes", store, first, announce)
         self._answer = jax.jit(lambda g, b, w, data: jax.jvp(lambda b: slope(g, b, data), (b,), (w,))[1])
 
         def effects(b: Array, g: Array) -> Array:
@@ -140,7 +148,8 @@ class Marginal:
             return jnp.sum(posterior.bound.effects_log_prob(s))
 
         self._effects_slope = jax.jit(lambda g, b: jax.grad(effects)(b, g))
-        self._sloped = Ahead(jax.jit(jax.grad(expected, (0, 1), has_aux=True)))
+        sloped = jax.jit(jax.grad(expected, (0, 1), has_aux=True))
+        self._sloped = Ahead(sloped, "the gradient of EM", store, first, announce)
         self._population = jax.jit(population)
         self._turned = jax.jit(lambda g, data, bars: jax.vjp(lambda g: population(g, data), g)[1](bars)[0])
         self._prior = jax.jit(jax.value_and_grad(lambda g: posterior.sites(g)[1]))
