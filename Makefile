@@ -15,10 +15,11 @@ UPGRADE ?=
 CODE = $$(git describe --always --dirty 2>/dev/null || echo unknown)
 JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(CODE)"
 
-.PHONY: help install demo notebooks docs figures record test test-slow test-cluster lint bench audit constraints clean
+.PHONY: help install demo submission notebooks docs figures record test test-slow test-cluster lint bench audit constraints clean
 
 help:
 	@echo "make demo         fit the synthetic trial, write its report and its dose decision; a quarter of an hour"
+	@echo "make submission   plan under lock, the fit of make demo against it, the m5 tree, and its verification"
 	@echo "make notebooks    run notebooks/*.py; write each with its figures as .ipynb beside it, and to runs/notebooks/"
 	@echo "make docs         build the documentation into site/; open site/index.html"
 	@echo "make figures      draw the pictures of the README and of the documentation again; needs a Chromium"
@@ -43,6 +44,15 @@ demo: $(STAMP)
 	$(BIN)/kinetics recommend $(TRIAL) --study $(TRIAL) --run runs/$(DEMO) --strata tumour,ligand_score --out runs/$(TRIAL)-decision.html
 	@echo "The report, and the dose decision that rests on the fit:"
 	@ls $(CURDIR)/runs/$(DEMO)/*.html $(CURDIR)/runs/$(TRIAL)-decision.html
+
+submission: $(STAMP)
+	rm -rf runs/submission && mkdir -p runs/submission
+	cp data/$(TRIAL)/map.toml runs/submission/map.toml
+	$(BIN)/kinetics map lock runs/submission/map.toml
+	$(BIN)/kinetics fit fits/$(DEMO).toml --out runs --force
+	$(BIN)/kinetics report runs/$(DEMO) --m15 runs/submission/map.toml
+	$(BIN)/kinetics submit runs/submission/tree --run runs/$(DEMO) --map runs/submission/map.toml --protocol $(TRIAL)
+	$(BIN)/kinetics submit runs/submission/tree --verify
 
 notebooks: $(STAMP)
 	$(BIN)/python -m tests.support.notebook notebooks/*.py --out runs/notebooks
