@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float
 from plotly.graph_objects import Figure, Scatter
 
 from kinetics.decision import ExposureResponse
-from kinetics.plot.frame import GREY, PALETTE, dress, faint, log_range, number_text, unit_text, value_axis
+from kinetics.plot.frame import GREY, PALETTE, dress, faint, log_range, unit_text, value_axis
 
 __all__ = ["plot_exposure_response"]
 
@@ -75,7 +73,7 @@ def plot_exposure_response(
     name = label or exposure.replace("_", " ")
     title_text = f"{name} ({unit_text(unit)})" if unit else name
     limits = log_range([x[0], x[-1]], at_least=0.0)
-    figure.update_xaxes(**value_axis((min(limits[0], x[0]), max(limits[1], x[-1])), log=True), **_ticks(x))
+    figure.update_xaxes(**value_axis((min(limits[0], x[0]), max(limits[1], x[-1])), log=True))
     figure.update_xaxes(title_text=title_text[:1].upper() + title_text[1:])
     ticks = [0, 0.25, 0.5, 0.75, 1]
     percents = [f"{100 * tick:.0f} %" for tick in ticks]
@@ -95,17 +93,6 @@ def _notes(regression: ExposureResponse, exposure: str, study: str) -> list[str]
         f"{100 * slope['learnt']:.0f} % of the slope's SD learnt.",
         f"Prior of the odds ratio {slope['prior_or']:.2f} ({slope['prior_source']}). Study {study}",
     ]
-
-
-def _ticks(x: Float[np.ndarray, " point"]) -> dict[str, Any]:
-    """Ticks at 1, 2 and 5 of every power of ten within `x`; over more than two decades, the axis's own."""
-    low, high = np.log10([x[0], x[-1]])
-    if high - low > 2:
-        return {}
-    powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
-    values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-    values = [value for value in values if x[0] <= value <= x[-1]]
-    return {"tickvals": values, "ticktext": [number_text(value, trim=True) for value in values]}
 
 
 def _add_subjects(

@@ -22,6 +22,7 @@ ENGINES = {  # declared and never imported: distribution -> who loads it
     "h5netcdf": "xarray, by the name of the engine that posterior.nc is written and read with",
     "h5py": "h5netcdf, which does not require it",
 }
+IMPORT_NAMES = {"python_docx": "docx"}  # distribution -> what is imported, where it is not its name
 # Extra -> the sub-package that is imported only where the extra is installed.
 PACKAGES_OF_EXTRAS = {"explore": "kinetics.explore"}
 
@@ -49,8 +50,9 @@ def _with_waiting(node: ast.AST, waits: bool) -> Iterator[tuple[ast.AST, bool]]:
 
 def distributions(requirements: list[str]) -> set[str]:
     """The import names of requirements: `arviz_stats` of `arviz-stats[xarray]>=0.8`."""
-    names = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in requirements]
-    return {name.lower().replace("-", "_") for name in names}
+    written = [re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0] for requirement in requirements]
+    names = [name.lower().replace("-", "_") for name in written]
+    return {IMPORT_NAMES.get(name, name) for name in names}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ from kinetics.prediction import (
     record_times,
 )
 
-__all__ = ["cautions", "has_log_axis", "report"]
+__all__ = ["cautions", "has_log_axis", "report", "solve_once"]
 
 PANELS = 24  # subjects in one grid of fits
 MOST_PANELS = 96  # subjects in all grids
