@@ -8,7 +8,7 @@ import numpy as np
 from pandas import DataFrame, Series
 from plotly.graph_objects import Figure
 
-from kinetics.checks import Vpc
+from kinetics.checks import Vpc, estimates
 from kinetics.inference import Fit
 from kinetics.pages.fit_report.words import cycle_words, product_words, site_words, unit_words
 from kinetics.pages.page import Glance, Table
@@ -18,7 +18,6 @@ from kinetics.plot import (
     groupings,
     number_text,
     plot_persistence,
-    plot_prior_posterior,
     plot_vpc,
 )
 
@@ -60,20 +59,25 @@ def glance_of(
     glance.add_figure(
         plot_vpc(fit, checked, log=is_log), "Observed (lines), expected (bands)", synthetic=synthetic
     )
-    glance.add_figure(_learnt(fit, parameters), "Learnt from the data", synthetic=synthetic)
+    learnt = parameters[(parameters["kind"] == "population") & parameters["contraction"].notna()]
+    if learnt.empty and "estimates" in fit.posterior:
+        at_maximum = estimates(fit).table
+        population = at_maximum[at_maximum["site"].str.endswith("_pop") & at_maximum["rse_percent"].notna()]
+        bars = _bars(fit, population["site"], population["rse_percent"], smallest_on_top=True)
+        glance.add_figure(bars, "Relative standard errors", synthetic=synthetic)
+    else:
+        bars = _bars(fit, learnt["site"], 100 * learnt["contraction"].clip(0, 1))
+        glance.add_figure(bars, "Learnt from the data", synthetic=synthetic)
     return glance
 
 
-def _learnt(fit: Fit, parameters: DataFrame) -> Figure:
-    """Bars of the contraction of population values, the greatest on top; without priors a drawn posterior."""
-    rows = parameters[(parameters["kind"] == "population") & parameters["contraction"].notna()]
-    rows = rows.sort_values("contraction").tail(12)
-    if rows.empty:
-        return plot_prior_posterior(fit)
-    names = [site_words(fit, site).removesuffix(", typical patient") for site in rows["site"]]
+def _bars(fit: Fit, sites: Series, percent: Series, *, smallest_on_top: bool = False) -> Figure:
+    """Bars of a percentage of each of `sites`, at most twelve: the greatest on top, or the smallest."""
+    order = np.argsort(-percent if smallest_on_top else percent, kind="stable")[-12:]
+    names = [site_words(fit, site).removesuffix(", typical patient") for site in sites.iloc[order]]
     figure = Figure()
     figure.add_bar(
-        x=100 * np.clip(rows["contraction"].to_numpy(float), 0, 1),
+        x=percent.iloc[order].clip(upper=100).to_numpy(float),
         y=[name if len(name) < 27 else f"{name[:25]}…" for name in names],
         orientation="h",
         marker_color="#0072B2",
