@@ -16,7 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 __all__ = ["LibraryHook"]
 
 TABLES = ("subjects", "doses", "observations", "events", "responses", "event_table")
-OTHERS = ("dictionary.toml", "make.py", "fetch.toml", "convert.py", "LICENSE", "README.md")
+OTHERS = ("dictionary.toml", "map.toml", "make.py", "fetch.toml", "convert.py", "LICENSE", "README.md")
 DATA_FILES = {*OTHERS, *(f"{table}.csv" for table in TABLES)}
 
 

@@ -114,6 +114,7 @@ def held_out(fit: Fit) -> Study:
     ...     print(str(error).split(";")[0])
     the fit ogasawara_2021__synthetic_cart_12 keeps no subject out
     """
+    require(fit=(fit, Fit))
     if KEPT_OUT not in fit.study.notes:
         remedy = "name another study, or fit again with hold_out = { share = 0.33, seed = 1 } in the plan"
         raise PlanError(Problem(f"the fit {fit.name} keeps no subject out", remedy))

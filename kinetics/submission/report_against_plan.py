@@ -17,6 +17,7 @@ import pandas as pd
 from pandas import DataFrame
 from plotly.graph_objects import Figure
 
+from kinetics.arguments import require
 from kinetics.checks import (
     GoodnessOfFit,
     check,
@@ -86,6 +87,7 @@ def analysis_report(
     ...     print(error.problems[0].what)
     no such file
     """
+    require(fit=(fit, Fit), map_file=(map_file, str | Path))
     plan = read_analysis_plan(map_file)
     lock = read_lock(map_file)
     checked = check(fit)

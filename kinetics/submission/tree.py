@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pandas import DataFrame
 
+from kinetics.arguments import require
 from kinetics.checks import check, gof, parameter_table
 from kinetics.errors import InputError, Problem
 from kinetics.files import whole_folder
@@ -95,6 +96,7 @@ def write_tree(
     ...     print(error.problems[0].what)
     the plan is not locked: no such file
     """
+    require(fit=(fit, Fit), run=(run, str | Path), map_file=(map_file, str | Path), to=(to, str | Path))
     folder = Path(to)
     if folder.exists() and not force:
         remedy = "choose another folder, or replace it with --force"

@@ -21,6 +21,8 @@ FIRST = {  # the first three of `stream(0, name).integers(1000, size=3)`
     "prediction discrepancies": [796, 38, 225],
     "individual residuals": [316, 759, 943],
     "new patients of the explorer": [258, 567, 223],
+    "patients of another study": [291, 498, 884],
+    "records of another study": [141, 519, 208],
 }
 
 
