@@ -24,14 +24,14 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, RegimenFile, SingleFile, Trust
+from kinetics.cli.options import Json, Plain, RegimenFile, SingleFile, Trust
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures import site_shares
 from kinetics.files import whole_file
 from kinetics.inference import load_fit, use_compile_cache
 from kinetics.library import is_bare
 from kinetics.pages import organ_figures
-from kinetics.plot import plot_simulation, refuse_figures, save_figure, save_figures
+from kinetics.plot import caption_file, plot_simulation, refuse_figures, save_figure, save_figures
 from kinetics.prediction import (
     ParameterSource,
     Simulation,
@@ -56,7 +56,10 @@ Append = Callable[[DataFrame], None]
 
 @dataclass(frozen=True)
 class Files:
-    """Where the results go. Without `out` and with `stdout` the curves are CSV on stdout."""
+    """Where the results go. Without `out` and with `stdout` the curves are CSV on stdout.
+
+    `plain` figures have their captions in text files beside them.
+    """
 
     out: Path | None = None
     parameters: Path | None = None
@@ -64,15 +67,22 @@ class Files:
     organs: Path | None = None
     organs_as: str = "html"
     single_file: bool = False
+    plain: bool = False
     stdout: bool = False
+
+    @property
+    def figures(self) -> list[Path]:
+        """The paths of the figures."""
+        figures = [] if self.plot is None else [self.plot]
+        if self.organs is not None:
+            figures += [self.organs / f"{name}.{self.organs_as}" for name in _ORGANS]
+        return figures
 
     @property
     def written(self) -> list[str]:
         """The paths of all files."""
-        figures = []
-        if self.organs is not None:
-            figures = [self.organs / f"{name}.{self.organs_as}" for name in _ORGANS]
-        paths = (self.out, self.parameters, self.plot, *figures)
+        captions = map(caption_file, self.figures) if self.plain else ()
+        paths = (self.out, self.parameters, *self.figures, *captions)
         return [str(path) for path in paths if path is not None]
 
 
@@ -138,6 +148,7 @@ def simulate(
     organs: Annotated[Path | None, typer.Option(help="Folder for an organ stack and a body map.")] = None,
     plots_as: Annotated[str, typer.Option(help="Format of --organs: html, svg, pdf or png.")] = "html",
     single_file: SingleFile = False,
+    plain: Plain = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -173,6 +184,7 @@ def simulate(
         organs=organs,
         organs_as=plots_as,
         single_file=single_file,
+        plain=plain,
         stdout=piped,
     )
     simulated = simulate_to(prepared, files, chunk=chunk)
@@ -284,12 +296,18 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
         curves = pd.concat(first.parts, ignore_index=True)
         # within the stack: the tables appear only if the figures could be drawn
         if files.plot is not None:
-            save_figure(_figure(simulation, curves), files.plot)
+            save_figure(_figure(simulation, curves), files.plot, plain=files.plain)
         if files.organs is not None:
             shares = site_shares(simulation.model, curves)
             source = _source_text(simulation)
             figures = organ_figures(simulation.model, shares, synthetic=simulation.synthetic, source=source)
-            save_figures(files.organs, figures, files.organs_as, single_file=files.single_file)
+            save_figures(
+                files.organs,
+                figures,
+                files.organs_as,
+                single_file=files.single_file,
+                plain=files.plain,
+            )
     if first.gave_up:
         print(gave_up_text(first.gave_up, simulation.patients), file=sys.stderr)
     return _summed(simulation, curves, first.gave_up, files)
@@ -297,7 +315,7 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
 
 def _refuse(files: Files, simulation: Simulation) -> None:
     """Refuse, before anything is solved, formats that cannot be written and two results for one file."""
-    refuse_figures(Path(name) for name in files.written if Path(name) not in (files.out, files.parameters))
+    refuse_figures(files.figures, plain=files.plain)
     problems = list(_problems(files, simulation))
     if problems:
         raise PlanError(problems)
