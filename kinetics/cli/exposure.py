@@ -218,7 +218,11 @@ def exposure(
     lines = [text]
     if plots is not None:
         lines += plot.save_figures(
-            plots, _figures_of_fit(fit, table, draws, by, product), plots_as, single_file=single_file, plain=plain
+            plots,
+            _figures_of_fit(fit, table, draws, by, product),
+            plots_as,
+            single_file=single_file,
+            plain=plain,
         )
     print_result(answer, "\n".join(lines), as_json)
 

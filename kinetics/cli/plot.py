@@ -44,7 +44,12 @@ def plot(
         ),
     ] = None,
     facet: Annotated[
-        str | None, typer.Option(help="A panel for each: as --by, or subject.", show_default=False)
+        str | None,
+        typer.Option(
+            help="A panel for each: as --by, or subject; none for one panel.  [default: the dose, of two "
+            "products; else none]",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -52,7 +57,14 @@ def plot(
             help="FILE.html, .svg, .pdf or .png; or a folder.  [default: NAME-plots]", show_default=False
         ),
     ] = None,
-    linear: Annotated[bool, typer.Option("--linear", help="A linear axis of values, not a log one.")] = False,
+    linear: Annotated[
+        bool | None,
+        typer.Option(
+            "--linear/--log",
+            help="The axis of values.  [default: log; of tumour sizes linear]",
+            show_default=False,
+        ),
+    ] = None,
     plain: Plain = False,
     time_unit: TableTime = None,
     dose_unit: TableDose = None,
@@ -86,10 +98,11 @@ def plot(
         files = {analytes[0]: out}
     refuse_figures(files.values(), plain=plain)
     # Every figure is made before any is written: an unknown group or analyte leaves no files.
-    figures = {name: plot_persistence(data, name, by=by, facet=facet, log=not linear) for name in analytes}
+    log = None if linear is None else not linear
+    figures = {name: plot_persistence(data, name, by=by, facet=facet, log=log) for name in analytes}
     written = []
     for name, figure in figures.items():
-        points = persistence_points(data, name, by=by, facet=facet, log=not linear)
+        points = persistence_points(data, name, by=by, facet=facet, log=log)
         written.append(str(save_figure(figure, files[name], plain=plain)))
         if plain:
             written.append(str(caption_file(files[name])))

@@ -25,6 +25,7 @@ from .frame import (
     GREY as GREY,
     INK as INK,
     PALETTE as PALETTE,
+    analyte_label as analyte_label,
     analyte_text as analyte_text,
     analyte_title as analyte_title,
     dress as dress,

@@ -27,6 +27,7 @@ from kinetics.plot.frame import (
     GREY,
     INK,
     PALETTE,
+    analyte_label,
     analyte_title,
     faint,
     finish,
@@ -339,7 +340,11 @@ def _kind_text(kind: str) -> str:
 def _short(study: Study, name: str) -> str:
     """`AUC0–28d of CAR transgene`."""
     analyte, kind = _parts(study, name)
-    return f"{_kind_text(kind)} of {study.analytes[analyte].label}" if analyte else name.replace("_", " ")
+    return (
+        f"{_kind_text(kind)} of {analyte_label(study.analytes[analyte])}"
+        if analyte
+        else name.replace("_", " ")
+    )
 
 
 def _panel_title(study: Study, name: str) -> str:

@@ -4,8 +4,8 @@ An HTML figure needs plotly.js, 4.6 MB. A single figure holds it, so that the fi
 figures of a folder load the one copy beside them, `plotly-VERSION.min.js`, and are mailed together with it;
 without it they say so. Nothing is loaded from a network.
 
-A figure for print can be `plain`: its badge and its footer, which say SYNTHETIC DATA, DESIGN GUESSES, the study
-and the hash of its data, then stand in a text file of the figure's name, FIGURE.txt, and never nowhere.
+A figure for print can be `plain`: the words of its badge and its footer (SYNTHETIC DATA, DESIGN GUESSES,
+study and hash of its data) then stand in FIGURE.txt beside it.
 
 plotly.js draws SVG only in a browser, so SVG, PDF and PNG need a Chrome or Chromium on this machine; it runs
 headless and cut off from every network. Where there is none, the save button of the HTML figure writes SVG.
@@ -89,6 +89,7 @@ if (!window.Plotly) addEventListener("DOMContentLoaded", () => document.body.ins
   "<p role='alert'><b>The figures cannot be drawn: {file} is not beside this page.</b> Keep both in one "
   + "folder, mail them together, or write the page with --single-file.</p>"));
 </script>"""
+MENU_ROW = 44  # height of the row in which a menu stands above a figure, in pixels
 LINE = 15  # height of a line of the footer, in pixels
 _CAPTION_PARTS = ("labels", "footer")  # names of the annotations that a plain figure does not show
 _LEAST_MARGIN = 24  # below a plain figure, in pixels
@@ -297,7 +298,13 @@ def _without_controls(figure: Figure, width: int) -> dict[str, Any]:
     content = json.loads(str(to_json(figure)))
     layout = content["layout"]
     layout |= {"width": width, "height": int(layout.get("height") or 480), "updatemenus": [], "sliders": []}
-    layout["annotations"] = [a for a in layout.get("annotations", ()) if a.get("name") != "menu"]
+    annotations = layout.get("annotations", ())
+    layout["annotations"] = [a for a in annotations if a.get("name") != "menu"]
+    if len(layout["annotations"]) < len(annotations):  # there was a menu: its row is left out too
+        layout["margin"]["t"] -= MENU_ROW
+        layout["height"] -= MENU_ROW
+        for badge in (a for a in layout["annotations"] if a.get("name") == "labels"):
+            badge["yshift"] -= MENU_ROW
     return content
 
 

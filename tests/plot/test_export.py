@@ -42,7 +42,7 @@ def test_the_html_needs_no_network_and_its_camera_saves_svg(tmp_path: Path) -> N
 def test_the_svg_has_the_words_units_label_and_hash_of_the_figure_and_no_menu(tmp_path: Path) -> None:
     svg = save_figure(persistence(), tmp_path / "figure.svg", width=900).read_text(encoding="utf-8")
     assert svg.startswith("<svg")
-    assert 'width="900" height="540"' in svg
+    assert 'width="900" height="595"' in svg
     said = words(svg)
     for text in (
         "CAR transgene, qPCR in blood (copies/µg DNA)",
@@ -66,7 +66,7 @@ def test_the_pdf_is_one_page_of_the_figures_size_with_its_title(tmp_path: Path) 
     found = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
     assert found is not None
     size = [float(x) for x in found.groups()]
-    assert size == pytest.approx([750, 405], abs=0.5)  # points: 3/4 of 1000 and 540 pixels
+    assert size == pytest.approx([750, 446.25], abs=0.5)  # points: 3/4 of 1000 and 595 pixels
     assert b"/Title (CAR transgene: every subject)" in pdf
     assert b"/FontFile2" in pdf  # text, not outlines of it
 
@@ -75,7 +75,7 @@ def test_the_pdf_is_one_page_of_the_figures_size_with_its_title(tmp_path: Path) 
 def test_the_png_is_three_times_as_sharp(tmp_path: Path) -> None:
     png = save_figure(persistence(), tmp_path / "figure.png", width=700).read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert struct.unpack(">II", png[16:24]) == (2100, 1620)
+    assert struct.unpack(">II", png[16:24]) == (2100, 1785)
 
 
 @BROWSER
@@ -233,7 +233,14 @@ def test_a_plain_figure_that_cannot_be_drawn_leaves_neither_file(
         (["simulate", "stein_2019", "--out", "c.csv", "--plot", "f/x.html"], "x"),
         (["tornado", "stein_2019", "--plots", "f"], "tornado_copies_auc_0_28d"),
         (
-            ["expansion", "nkg2d_phase1_synthetic", "--protocol", "nkg2d_phase1_synthetic", "--plot", "f/x.html"],
+            [
+                "expansion",
+                "nkg2d_phase1_synthetic",
+                "--protocol",
+                "nkg2d_phase1_synthetic",
+                "--plot",
+                "f/x.html",
+            ],
             "x",
         ),
     ],

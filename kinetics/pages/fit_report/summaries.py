@@ -55,7 +55,9 @@ def glance_of(
     is_log = log(assay)
     synthetic = fit.study.synthetic
     glance.add_figure(
-        plot_persistence(fit.study, assay.analyte, log=is_log), f"The records: {label}", synthetic=synthetic
+        plot_persistence(fit.study, assay.analyte, log=None if is_log else False),
+        f"The records: {label}",
+        synthetic=synthetic,
     )
     glance.add_figure(
         plot_vpc(fit, checked, log=is_log), "Observed (lines), expected (bands)", synthetic=synthetic
