@@ -67,7 +67,14 @@ Product = Annotated[
         help="Figures of dose: only subjects who had this product; of samples, from its first infusion."
     ),
 ]
-By = Annotated[str, typer.Option(help="Column of subjects.csv by which the figures of dose are grouped.")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of subjects.csv with the dose of the figures.  [default: dose_level; of the cells of "
+        "another product what was given of it]",
+        show_default=False,
+    ),
+]
 
 
 def nca(
@@ -124,7 +131,7 @@ def nca(
     if out is not None:
         lines.append(f"written: {write_atomic(out, nca_csv(table))}")
     if plots is not None:
-        figures = _figures_of_samples(data, analyte, nca_rules, by or "dose_level", product)
+        figures = _figures_of_samples(data, analyte, nca_rules, by, product)
         lines += plot.save_figures(plots, figures, plots_as, single_file=single_file, plain=plain)
     answer = {"rows": records(table), "by": label, "summary": records(summary)}
     print_result(answer, "\n".join(lines), as_json)
@@ -143,7 +150,7 @@ def read_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures_of_samples(
-    study: Study, analyte: str | None, rules: NCARules, by: str, product: str | None
+    study: Study, analyte: str | None, rules: NCARules, by: str | None, product: str | None
 ) -> dict[str, Figure | str]:
     """The figures of `nca` by file name, or why one is not drawn."""
     analytes = list(study.analytes) if analyte is None else [analyte]
@@ -173,7 +180,7 @@ def exposure(
     plots_as: FigureFormat = "html",
     single_file: SingleFile = False,
     plain: Plain = False,
-    by: By = "dose_level",
+    by: By = None,
     product: Product = None,
     trust: Trust = False,
     as_json: Json = False,
@@ -228,7 +235,7 @@ def exposure(
 
 
 def _figures_of_fit(
-    fit: inference.Fit, table: DataFrame, draws: int, by: str, product: str | None
+    fit: inference.Fit, table: DataFrame, draws: int, by: str | None, product: str | None
 ) -> dict[str, Figure | str]:
     """The figures of `exposure` by file name, or why one is not drawn."""
     figures = plot.dose_exposure_figures(

@@ -275,7 +275,7 @@ def _figures(
     elif SIZE in study.responses.columns:
         figures["swimmer"] = plot.plot_swimmer(study, by=by)
         figures["waterfall"] = plot.plot_waterfall(study, by=by, confirmed=confirmed)
-        figures["spider"] = plot.plot_spider(study, confirmed=confirmed)
+        figures["spider"] = plot.plot_spider(study, confirmed=confirmed, by=_grouping(study, by))
     else:
         figures["swimmer"] = plot.plot_swimmer(study, by=by)
         figures |= dict.fromkeys(("waterfall", "spider"), f"responses.csv has no column {SIZE!r}")
@@ -290,6 +290,11 @@ def _figures(
         else:
             figures[key] = f"nobody is counted for {name}"
     return figures
+
+
+def _grouping(study: Study, by: str) -> str | None:
+    """What colours the lines of the spider: `by`, or the best response where `by` is no grouping."""
+    return by if by in plot.groupings(study) or by == "product" else None
 
 
 def survival(

@@ -27,6 +27,7 @@ Whether a fit may be used:
     sbc: simulation-based calibration
 
 Exposures and organs:
+    product_dose: the dose against which an exposure is drawn
     dose_exposure: exposures against dose, with the power model
     tornado: which parameters move an exposure most
     biodistribution: cells in blood, liver and tumour over time
