@@ -60,6 +60,8 @@ def plot_swimmer(study: Study, *, by: str = "dose_level") -> Figure:
     without = lives[lives["start"].isna()]["subject"].tolist()
     deaths = int(drawn["died_on"].notna().sum())
     notes = [f"Beside each subject: {by.replace('_', ' ')}."]
+    if any(n > 1 for t in figure.data if t.customdata is not None for n in t.customdata):
+        notes.append("A number beside an infusion: so many infusions within days, the first of them drawn.")
     if without:
         notes.append(f"No infusion of cells, not drawn: {', '.join(without)}.")
     finish(
@@ -213,7 +215,7 @@ def _add_points(
         return
     counts: dict[str, Any] = {"mode": "markers"}
     if any(number > 1 for number in numbers):
-        text = [f"×{number}" if number > 1 else "" for number in numbers]
+        text = [str(number) if number > 1 else "" for number in numbers]
         counts = {"mode": "markers+text", "text": text, "textposition": "middle right"}
         counts |= {"textfont": {"size": 9, "color": INK}}
     figure.add_trace(

@@ -16,7 +16,7 @@ from kinetics.outcomes.lesion_size import best_changes, size_changes
 from kinetics.outcomes.survival import survival_times
 from kinetics.outcomes.survival_curve import kaplan_meier
 from kinetics.plot.frame import PALETTE, RESPONSE_COLOURS
-from kinetics.plot.kaplan_meier import plot_kaplan_meier
+from kinetics.plot.kaplan_meier import _interval_words, plot_kaplan_meier
 from kinetics.plot.spider import plot_spider, spread
 from kinetics.plot.swimmer import plot_swimmer
 from kinetics.plot.waterfall import plot_waterfall
@@ -176,8 +176,9 @@ def test_the_swimmer_has_all_infusions_assessments_and_ends():
     for product in ("car_nk", "car_t"):
         (marks,) = traces(figure, product)
         assert sum(marks.customdata) == cells[product]
-        texts = [f"×{n}" if n > 1 else "" for n in marks.customdata]
+        texts = [str(n) if n > 1 else "" for n in marks.customdata]
         assert list(marks.text) == texts  # days 0 and 1 would be one blot: a symbol and its number
+    assert "so many infusions" in annotation(figure, "footer")
     below, above = traces(figure, "car_nk")[0].y[0] % 1, traces(figure, "car_t")[0].y[0] % 1
     assert below > 0.5 > above
     seen = study().responses["overall"].value_counts()
@@ -201,9 +202,23 @@ def test_curves_step_from_one_and_carry_their_ticks_intervals_and_numbers_at_ris
         0: "12", 56: "12", 112: "12", 168: "11", 224: "10", 280: "7", 336: "6",
     }  # fmt: skip
     grouped = curves("pfs")
-    assert len(traces(grouped, "at_risk")) == len(traces(grouped, "curve")) == 3
+    assert len(traces(grouped, "at_risk")) == 3
+    assert len(traces(grouped, "curve")) == 2  # one subject is no curve
+    assert "1.5 × 10⁷: n = 1, an event on day 143; one subject is no curve." in annotation(grouped, "footer")
+    assert [t.name for t in traces(grouped, "key")] == ["censored"]
+    assert {t.marker.size for t in traces(grouped, "censored")} == {15}
     assert len(traces(grouped, "band")) == 2  # one subject at 1.5e7: its only event leaves no interval
-    assert "3 × 10⁷: n = 7, 6 events, median 140 days (43.1 to —)" in annotation(grouped, "footer")
+    assert "3 × 10⁷: n = 7, 6 events, median 140 days (95 %: from 43.1, upper end not reached)" in annotation(
+        grouped, "footer"
+    )
+
+
+def test_the_interval_of_a_median_is_in_words():
+    row = {"lower": np.nan, "upper": np.nan}
+    assert _interval_words(row, 0.95) == " (no 95 % interval: too few events)"
+    assert _interval_words({"lower": 3.0, "upper": 9.0}, 0.9) == " (90 %: 3.00 to 9.00)"
+    assert "lower end not estimable" in _interval_words({"lower": np.nan, "upper": 9.0}, 0.9)
+    assert "—" not in annotation(curves("pfs"), "footer") + annotation(curves("os"), "footer")
 
 
 # ------------------------------------------------------------------------------------------ command line
