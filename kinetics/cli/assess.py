@@ -19,14 +19,14 @@ from kinetics.checks import (
     subgroups as run_subgroups,
 )
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, PlanName, RunFolder, TableOut, Trust
+from kinetics.cli.options import Json, Plain, PlanName, RunFolder, TableOut, Trust
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
 from kinetics.inference import Fit, load_fit, use_compile_cache
 from kinetics.pages import report as write_report, solve_once
 from kinetics.plan import find_plan, read_plan
-from kinetics.plot import plot_forest, plot_sbc, refuse_figures, save_figure
+from kinetics.plot import caption_file, plot_forest, plot_sbc, refuse_figures, save_figure
 from kinetics.spreadsheets import csv_text
 from kinetics.streams import LARGEST_SEED
 from kinetics.submission import analysis_report, read_calibration
@@ -165,6 +165,7 @@ def subgroups(
     plot: Annotated[
         Path | None, typer.Option(help="Write the forest plot: .html, .svg, .pdf or .png.")
     ] = None,
+    plain: Plain = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -174,14 +175,16 @@ def subgroups(
 
     Example: `kinetics subgroups runs/NAME --out subgroups.csv --plot forest.html`
     """
-    refuse_figures([] if plot is None else [plot])
+    refuse_figures([] if plot is None else [plot], plain=plain)
     fit = load_fit(run, trust=trust)
     effects = run_subgroups(fit)
     lines = [str(effects)]
     if out is not None:
         lines.append(f"written: {write_atomic(out, csv_text(effects.table, str(out)))}")
     if plot is not None:
-        lines.append(f"written: {save_figure(plot_forest(fit, effects), plot)}")
+        lines.append(f"written: {save_figure(plot_forest(fit, effects), plot, plain=plain)}")
+        if plain:
+            lines.append(f"written: {caption_file(plot)}")
     print_result(effects.as_dict(), "\n".join(lines), as_json)
 
 
@@ -209,6 +212,7 @@ def sbc(
     record: Annotated[
         bool, typer.Option("--record", help="Keep the summary beside the plan, for the model's card.")
     ] = False,
+    plain: Plain = False,
     as_json: Json = False,
 ) -> None:
     """Test whether a fit is calibrated, on studies simulated from its priors.
@@ -223,6 +227,7 @@ def sbc(
         raise PlanError(Problem(f"unknown wrong likelihood {wrong!r}", did_you_mean(wrong, WRONG)))
     name = fit_plan.name if wrong is None else f"{fit_plan.name}__{wrong}"
     folder = out or Path("sbc") / name
+    refuse_figures([folder / "ranks.html"], plain=plain)
     use_compile_cache()
     calibration = run_sbc(
         fit_plan,
@@ -240,8 +245,10 @@ def sbc(
     summary = calibration.summary()
     written = [
         write_atomic(folder / "summary.json", json.dumps(summary, indent=2) + "\n"),
-        save_figure(plot_sbc(calibration), folder / "ranks.html"),
+        save_figure(plot_sbc(calibration), folder / "ranks.html", plain=plain),
     ]
+    if plain:
+        written.append(caption_file(folder / "ranks.html"))
     if record:
         written.append(record_calibration(calibration, find_plan(plan)))
     paths = [str(path) for path in written]

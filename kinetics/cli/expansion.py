@@ -13,7 +13,7 @@ from pandas import DataFrame
 
 import kinetics.plot as figures
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Confirmed, Json
+from kinetics.cli.options import Confirmed, Json, Plain
 from kinetics.decision import (
     CohortRates,
     ExpansionCharacteristics,
@@ -59,6 +59,7 @@ def expansion_cohorts(
     plot: Annotated[
         Path | None, typer.Option(help="Write the forest of a study: .html, .svg, .pdf, .png.")
     ] = None,
+    plain: Plain = False,
     as_json: Json = False,
 ) -> None:
     """Decide go or no go for expansion cohorts.
@@ -71,13 +72,15 @@ def expansion_cohorts(
     or `kinetics expansion --protocol nkg2d_phase1_synthetic --true-response .05,.2,.2,.3`
     """
     content = settled(read_protocol(protocol), protocol)
-    _require_one_question(study, true_response, patients, plot)
+    _require_one_question(study, true_response, patients, plot, plain=plain)
     if study is not None:
         rates = expansion(read_study(study), content, confirmed=confirmed, level=level, weight=weight)
         lines = _rates_lines(content, rates)
         if plot is not None:
-            figures.save_figure(figures.plot_expansion(rates), plot)
+            figures.save_figure(figures.plot_expansion(rates), plot, plain=plain)
             lines.append(f"written: {plot}")
+            if plain:
+                lines.append(f"written: {figures.caption_file(plot)}")
         answer = _rates_answer(content, rates) | {"plot": None if plot is None else str(plot)}
         print_result(answer | _design_answer(rates.design), "\n".join(lines), as_json)
     else:
@@ -91,7 +94,9 @@ def expansion_cohorts(
         print_result(answer, "\n".join(_characteristics_lines(content, characteristics)), as_json)
 
 
-def _require_one_question(study: str | None, true_response: str, patients: str, plot: Path | None) -> None:
+def _require_one_question(
+    study: str | None, true_response: str, patients: str, plot: Path | None, *, plain: bool
+) -> None:
     """PlanError unless it is clear whether a study is read or a truth is tried."""
     if (study is None) == (not true_response):
         what = "neither a study nor --true-response" if study is None else "a study and --true-response"
@@ -99,7 +104,7 @@ def _require_one_question(study: str | None, true_response: str, patients: str, 
         raise PlanError(Problem(what, remedy))
     if study is not None and patients:
         raise PlanError(Problem("--patients with a study", "the study says how many there are: leave it out"))
-    figures.refuse_figures([] if plot is None else [plot])
+    figures.refuse_figures([] if plot is None else [plot], plain=plain)
     if study is None and plot is not None:
         raise PlanError(
             Problem("--plot without a study", "name the study whose cohorts are drawn, or leave it out")

@@ -32,6 +32,7 @@ from kinetics.cli.options import (
     FigureFormat,
     Figures,
     Json,
+    Plain,
     RegimenFile,
     RunFolder,
     SingleFile,
@@ -66,7 +67,14 @@ Product = Annotated[
         help="Figures of dose: only subjects who had this product; of samples, from its first infusion."
     ),
 ]
-By = Annotated[str, typer.Option(help="Column of subjects.csv by which the figures of dose are grouped.")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of subjects.csv with the dose of the figures.  [default: dose_level; of the cells of "
+        "another product what was given of it]",
+        show_default=False,
+    ),
+]
 
 
 def nca(
@@ -82,6 +90,7 @@ def nca(
     plots: Figures = None,
     plots_as: FigureFormat = "html",
     single_file: SingleFile = False,
+    plain: Plain = False,
     by: Annotated[
         str | None,
         typer.Option(help="What the summary and the figures of dose group by; default the dose level."),
@@ -108,8 +117,7 @@ def nca(
     options = read_options(locals())
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose car_t, pknca or winnonlin")
-    if plots is not None:
-        plot.refuse_figures([plots / f"figure.{plots_as}"])
+    plot.refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"], plain=plain)
     data = read_study(study, **options)
     nca_rules = NCA_RULES[rules]()
     table = run_nca(data, analyte=analyte, rules=nca_rules)
@@ -123,8 +131,8 @@ def nca(
     if out is not None:
         lines.append(f"written: {write_atomic(out, nca_csv(table))}")
     if plots is not None:
-        figures = _figures_of_samples(data, analyte, nca_rules, by or "dose_level", product)
-        lines += plot.save_figures(plots, figures, plots_as, single_file=single_file)
+        figures = _figures_of_samples(data, analyte, nca_rules, by, product)
+        lines += plot.save_figures(plots, figures, plots_as, single_file=single_file, plain=plain)
     answer = {"rows": records(table), "by": label, "summary": records(summary)}
     print_result(answer, "\n".join(lines), as_json)
 
@@ -142,7 +150,7 @@ def read_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures_of_samples(
-    study: Study, analyte: str | None, rules: NCARules, by: str, product: str | None
+    study: Study, analyte: str | None, rules: NCARules, by: str | None, product: str | None
 ) -> dict[str, Figure | str]:
     """The figures of `nca` by file name, or why one is not drawn."""
     analytes = list(study.analytes) if analyte is None else [analyte]
@@ -171,7 +179,8 @@ def exposure(
     plots: Figures = None,
     plots_as: FigureFormat = "html",
     single_file: SingleFile = False,
-    by: By = "dose_level",
+    plain: Plain = False,
+    by: By = None,
     product: Product = None,
     trust: Trust = False,
     as_json: Json = False,
@@ -186,8 +195,7 @@ def exposure(
     site, organ stack and body map.
     Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
-    if plots is not None:
-        plot.refuse_figures([plots / f"figure.{plots_as}"])
+    plot.refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"], plain=plain)
     inference.use_compile_cache()
     fit = inference.load_fit(run, trust=trust)
     if fit.caution:
@@ -217,13 +225,17 @@ def exposure(
     lines = [text]
     if plots is not None:
         lines += plot.save_figures(
-            plots, _figures_of_fit(fit, table, draws, by, product), plots_as, single_file=single_file
+            plots,
+            _figures_of_fit(fit, table, draws, by, product),
+            plots_as,
+            single_file=single_file,
+            plain=plain,
         )
     print_result(answer, "\n".join(lines), as_json)
 
 
 def _figures_of_fit(
-    fit: inference.Fit, table: DataFrame, draws: int, by: str, product: str | None
+    fit: inference.Fit, table: DataFrame, draws: int, by: str | None, product: str | None
 ) -> dict[str, Figure | str]:
     """The figures of `exposure` by file name, or why one is not drawn."""
     figures = plot.dose_exposure_figures(
@@ -256,6 +268,7 @@ def tornado(
     plots: Annotated[Path | None, typer.Option(help="Write one figure a quantity into this folder.")] = None,
     plots_as: FigureFormat = "html",
     single_file: SingleFile = False,
+    plain: Plain = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -266,8 +279,7 @@ def tornado(
     Example: `kinetics tornado stein_2019 --quantity copies_cmax --plots figures`
     """
     inference.use_compile_cache()
-    if plots is not None:
-        plot.refuse_figures([plots / f"figure.{plots_as}"])
+    plot.refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"], plain=plain)
     days = _window(window)
     source = (
         inference.load_fit(model, trust=trust) if os.path.isdir(model) else model_library.load_model(model)
@@ -286,7 +298,7 @@ def tornado(
         written.append(f"written: {write_atomic(out, csv_text(result.table, str(out)))}")
     if plots is not None:
         figures = {f"tornado_{name}": plot.plot_tornado(result, name, most=most) for name in quantities}
-        written += plot.save_figures(plots, figures, plots_as, single_file=single_file)
+        written += plot.save_figures(plots, figures, plots_as, single_file=single_file, plain=plain)
     answer = result.as_dict()
     rows: list[dict[str, Any]] = [row for row in answer["rows"] if row["quantity"] in quantities]
     text = "\n".join([*_tornado_lines(result, quantities, most), *written])

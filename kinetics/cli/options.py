@@ -24,6 +24,7 @@ __all__ = [
     "Json",
     "LevelColumn",
     "MedianPlateau",
+    "Plain",
     "PlanName",
     "ProtocolFile",
     "RegimenFile",
@@ -67,6 +68,12 @@ SingleFile = Annotated[
     bool,
     typer.Option(
         "--single-file", help="Each HTML figure holds plotly.js (4.6 MB), so that it can be mailed alone."
+    ),
+]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain", help="For print: no badge and no footer in a figure; they go to FIGURE.txt beside it."
     ),
 ]
 RegimenFile = Annotated[Path | None, typer.Option(help="A TOML of [[dose]] tables.")]

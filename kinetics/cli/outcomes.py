@@ -19,6 +19,7 @@ from kinetics.cli.options import (
     Figures,
     Json,
     MedianPlateau,
+    Plain,
     SingleFile,
 )
 from kinetics.errors import PlanError, Problem, did_you_mean
@@ -98,6 +99,7 @@ def response(
     plots: Figures = None,
     plots_as: FigureFormat = "html",
     single_file: SingleFile = False,
+    plain: Plain = False,
     as_json: Json = False,
 ) -> None:
     """Report the responses, adverse events, DLTs, PFS and OS of a study.
@@ -109,8 +111,7 @@ def response(
 
     Example: `kinetics response nkg2d_phase1_synthetic --protocol nkg2d_phase1_synthetic --plots figures`
     """
-    if plots is not None:
-        plot.refuse_figures([plots / f"figure.{plots_as}"])
+    plot.refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"], plain=plain)
     convention = _plateau(plateau)
     data = read_study(study)
     rules = None if protocol is None else settled(read_protocol(protocol), protocol)
@@ -165,7 +166,7 @@ def response(
     lines = [text, *(f"\n{line}" for line in answer.get("not_computed", []))]
     if plots is not None:
         figures = _figures(data, estimates, by, confirmed, reading=reading)
-        lines += plot.save_figures(plots, figures, plots_as, single_file=single_file)
+        lines += plot.save_figures(plots, figures, plots_as, single_file=single_file, plain=plain)
     print_result(answer, "\n".join(lines), as_json)
 
 
@@ -274,7 +275,7 @@ def _figures(
     elif SIZE in study.responses.columns:
         figures["swimmer"] = plot.plot_swimmer(study, by=by)
         figures["waterfall"] = plot.plot_waterfall(study, by=by, confirmed=confirmed)
-        figures["spider"] = plot.plot_spider(study, confirmed=confirmed)
+        figures["spider"] = plot.plot_spider(study, confirmed=confirmed, by=_grouping(study, by))
     else:
         figures["swimmer"] = plot.plot_swimmer(study, by=by)
         figures |= dict.fromkeys(("waterfall", "spider"), f"responses.csv has no column {SIZE!r}")
@@ -289,6 +290,11 @@ def _figures(
         else:
             figures[key] = f"nobody is counted for {name}"
     return figures
+
+
+def _grouping(study: Study, by: str) -> str | None:
+    """What colours the lines of the spider: `by`, or the best response where `by` is no grouping."""
+    return by if by in plot.groupings(study) or by == "product" else None
 
 
 def survival(

@@ -14,6 +14,7 @@ from kinetics.cli.options import (
     CycleColumn,
     DroppedColumns,
     Json,
+    Plain,
     TableDose,
     TableLloq,
     TableProduct,
@@ -24,7 +25,7 @@ from kinetics.cli.options import (
 )
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
-from kinetics.plot import persistence_points, plot_persistence, refuse_figures, save_figure
+from kinetics.plot import caption_file, persistence_points, plot_persistence, refuse_figures, save_figure
 from kinetics.spreadsheets import csv_text
 from kinetics.study import read_study
 
@@ -43,7 +44,12 @@ def plot(
         ),
     ] = None,
     facet: Annotated[
-        str | None, typer.Option(help="A panel for each: as --by, or subject.", show_default=False)
+        str | None,
+        typer.Option(
+            help="A panel for each: as --by, or subject; none for one panel.  [default: the dose, of two "
+            "products; else none]",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -51,7 +57,15 @@ def plot(
             help="FILE.html, .svg, .pdf or .png; or a folder.  [default: NAME-plots]", show_default=False
         ),
     ] = None,
-    linear: Annotated[bool, typer.Option("--linear", help="A linear axis of values, not a log one.")] = False,
+    linear: Annotated[
+        bool | None,
+        typer.Option(
+            "--linear/--log",
+            help="The axis of values.  [default: log; of tumour sizes linear]",
+            show_default=False,
+        ),
+    ] = None,
+    plain: Plain = False,
     time_unit: TableTime = None,
     dose_unit: TableDose = None,
     value_unit: TableValue = None,
@@ -71,7 +85,7 @@ def plot(
     """
     is_file = out is not None and out.suffix != "" and not os.path.isdir(out)
     if out is not None and is_file:
-        refuse_figures([out])
+        refuse_figures([out], plain=plain)
     data = read_study(study, **read_options(locals()))
     analytes = list(data.analytes) if analyte is None else [analyte]
     folder = Path(f"{data.name}-plots") if out is None else out
@@ -82,12 +96,16 @@ def plot(
             remedy = f"choose one (--analyte {analytes[0]}), or name a folder: --out {out.with_suffix('')}"
             raise InputError(Problem(what, remedy, value=str(out)))
         files = {analytes[0]: out}
+    refuse_figures(files.values(), plain=plain)
     # Every figure is made before any is written: an unknown group or analyte leaves no files.
-    figures = {name: plot_persistence(data, name, by=by, facet=facet, log=not linear) for name in analytes}
+    log = None if linear is None else not linear
+    figures = {name: plot_persistence(data, name, by=by, facet=facet, log=log) for name in analytes}
     written = []
     for name, figure in figures.items():
-        points = persistence_points(data, name, by=by, facet=facet, log=not linear)
-        written.append(str(save_figure(figure, files[name])))
+        points = persistence_points(data, name, by=by, facet=facet, log=log)
+        written.append(str(save_figure(figure, files[name], plain=plain)))
+        if plain:
+            written.append(str(caption_file(files[name])))
         csv = files[name].with_name(f"{files[name].stem}_points.csv")  # FILE.csv may be the study itself
         written.append(str(write_atomic(csv, csv_text(points, str(csv)))))
     label = "SYNTHETIC DATA  " if data.synthetic else ""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Force, Json, RunFolder, Trust
+from kinetics.cli.options import Force, Json, Plain, RunFolder, Trust
 from kinetics.errors import InputError, Problem
 from kinetics.files import whole_folder, write_atomic
 from kinetics.inference import load_fit, use_compile_cache
@@ -44,6 +44,7 @@ def predict_patients(
         Path | None, typer.Option(help="Folder of tables and figures.  [default: RUN/predict-STUDY]")
     ] = None,
     force: Force = False,
+    plain: Plain = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,7 @@ def predict_patients(
         what = f"the folder {folder} exists"
         raise InputError(Problem(what, "--force replaces it, or --out names another", value=str(folder)))
     with whole_folder(folder, replace=force) as partial:
-        _write(prediction, partial)
+        _write(prediction, partial, plain=plain)
     answer = {
         "fit": fit.name,
         "study": prediction.study.name,
@@ -73,7 +74,7 @@ def predict_patients(
     print_result(answer, _text(prediction, folder), as_json)
 
 
-def _write(prediction: Prediction, folder: Path) -> None:
+def _write(prediction: Prediction, folder: Path, *, plain: bool) -> None:
     """Write the tables and the figures of a prediction."""
     tables = {"records": prediction.records, "bands": prediction.bands, "coverage": prediction.coverage()}
     for name, table in tables.items():
@@ -81,9 +82,9 @@ def _write(prediction: Prediction, folder: Path) -> None:
         write_atomic(path, csv_text(table, str(path)))
     for analyte in dict.fromkeys(prediction.bands["analyte"]):
         figure = plot_predicted_patients(prediction, str(analyte))
-        save_figure(figure, folder / f"patients_{analyte}.html")
+        save_figure(figure, folder / f"patients_{analyte}.html", plain=plain)
     if len(prediction.records):
-        save_figure(plot_prediction_calibration(prediction), folder / "calibration.html")
+        save_figure(plot_prediction_calibration(prediction), folder / "calibration.html", plain=plain)
 
 
 def _text(prediction: Prediction, folder: Path) -> str:

@@ -24,14 +24,14 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure
 
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json, RegimenFile, SingleFile, Trust
+from kinetics.cli.options import Json, Plain, RegimenFile, SingleFile, Trust
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures import site_shares
 from kinetics.files import whole_file
 from kinetics.inference import load_fit, use_compile_cache
 from kinetics.library import is_bare
 from kinetics.pages import organ_figures
-from kinetics.plot import plot_simulation, refuse_figures, save_figure, save_figures
+from kinetics.plot import caption_file, plot_simulation, refuse_figures, save_figure, save_figures
 from kinetics.prediction import (
     ParameterSource,
     Simulation,
@@ -44,11 +44,13 @@ from kinetics.prediction import (
 )
 from kinetics.regimen import read_regimen
 from kinetics.streams import LARGEST_SEED
+from kinetics.study import read_study
 
 __all__ = ["Files", "Simulated", "days_of", "simulate", "simulate_to", "simulation_from", "table_file"]
 
 _SHOWN = 1_000_000  # rows kept for the summary and the plot
 _FORMATS = (".csv", ".parquet")
+_CELL_UNITS = ("copies/ug DNA", "cells/uL")  # whose LLOQ is that of the assay, whatever the cells are
 _ORGANS = ("organ_stack", "body_map")
 
 Append = Callable[[DataFrame], None]
@@ -56,7 +58,10 @@ Append = Callable[[DataFrame], None]
 
 @dataclass(frozen=True)
 class Files:
-    """Where the results go. Without `out` and with `stdout` the curves are CSV on stdout."""
+    """Where the results go. Without `out` and with `stdout` the curves are CSV on stdout.
+
+    `plain` figures have their captions in text files beside them.
+    """
 
     out: Path | None = None
     parameters: Path | None = None
@@ -64,15 +69,22 @@ class Files:
     organs: Path | None = None
     organs_as: str = "html"
     single_file: bool = False
+    plain: bool = False
     stdout: bool = False
+
+    @property
+    def figures(self) -> list[Path]:
+        """The paths of the figures."""
+        figures = [] if self.plot is None else [self.plot]
+        if self.organs is not None:
+            figures += [self.organs / f"{name}.{self.organs_as}" for name in _ORGANS]
+        return figures
 
     @property
     def written(self) -> list[str]:
         """The paths of all files."""
-        figures = []
-        if self.organs is not None:
-            figures = [self.organs / f"{name}.{self.organs_as}" for name in _ORGANS]
-        paths = (self.out, self.parameters, self.plot, *figures)
+        captions = map(caption_file, self.figures) if self.plain else ()
+        paths = (self.out, self.parameters, *self.figures, *captions)
         return [str(path) for path in paths if path is not None]
 
 
@@ -137,7 +149,15 @@ def simulate(
     plot: Annotated[Path | None, typer.Option(help="Median and bands: .html, .svg, .pdf or .png.")] = None,
     organs: Annotated[Path | None, typer.Option(help="Folder for an organ stack and a body map.")] = None,
     plots_as: Annotated[str, typer.Option(help="Format of --organs: html, svg, pdf or png.")] = "html",
+    lloq: Annotated[
+        str | None,
+        typer.Option(
+            help="Where --plot ends: copies=50,cells=0.5.  [default: of --study, by its name or unit]",
+            show_default=False,
+        ),
+    ] = None,
     single_file: SingleFile = False,
+    plain: Plain = False,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -173,9 +193,15 @@ def simulate(
         organs=organs,
         organs_as=plots_as,
         single_file=single_file,
+        plain=plain,
         stdout=piped,
     )
-    simulated = simulate_to(prepared, files, chunk=chunk)
+    if lloq is not None and plot is None:
+        raise PlanError(
+            Problem("--lloq without --plot", "it is where the figure ends: name one, or leave it out")
+        )
+    limits = _lloq_of_study(prepared, study) | _lloq_of_text(prepared, lloq)
+    simulated = simulate_to(prepared, files, chunk=chunk, lloq=limits)
     if not piped:
         print_result(dict(simulated.answer), simulated.text, as_json)
     if not simulated.whole:
@@ -261,7 +287,9 @@ def _parameter_source(source: str, *, trust: bool) -> ParameterSource:
     return load_fit(source, trust=trust)
 
 
-def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulated:
+def simulate_to(
+    simulation: Simulation, files: Files, *, chunk: int, lloq: Mapping[str, float] | None = None
+) -> Simulated:
     """Simulate, write chunks as they come, and sum up. Notes and progress go to stderr."""
     _refuse(files, simulation)
     for note in simulation.notes:
@@ -284,12 +312,18 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
         curves = pd.concat(first.parts, ignore_index=True)
         # within the stack: the tables appear only if the figures could be drawn
         if files.plot is not None:
-            save_figure(_figure(simulation, curves), files.plot)
+            save_figure(_figure(simulation, curves, lloq or {}), files.plot, plain=files.plain)
         if files.organs is not None:
             shares = site_shares(simulation.model, curves)
             source = _source_text(simulation)
             figures = organ_figures(simulation.model, shares, synthetic=simulation.synthetic, source=source)
-            save_figures(files.organs, figures, files.organs_as, single_file=files.single_file)
+            save_figures(
+                files.organs,
+                figures,
+                files.organs_as,
+                single_file=files.single_file,
+                plain=files.plain,
+            )
     if first.gave_up:
         print(gave_up_text(first.gave_up, simulation.patients), file=sys.stderr)
     return _summed(simulation, curves, first.gave_up, files)
@@ -297,7 +331,7 @@ def simulate_to(simulation: Simulation, files: Files, *, chunk: int) -> Simulate
 
 def _refuse(files: Files, simulation: Simulation) -> None:
     """Refuse, before anything is solved, formats that cannot be written and two results for one file."""
-    refuse_figures(Path(name) for name in files.written if Path(name) not in (files.out, files.parameters))
+    refuse_figures(files.figures, plain=files.plain)
     problems = list(_problems(files, simulation))
     if problems:
         raise PlanError(problems)
@@ -387,7 +421,47 @@ class _Stdout:
         self.begun = True
 
 
-def _figure(simulation: Simulation, curves: DataFrame) -> Figure:
+def _lloq_of_study(simulation: Simulation, study: str | None) -> dict[str, float]:
+    """The LLOQ of each output that a study measures: of the analyte of its name, else of its cells or copies.
+
+    Two analytes of one unit with different limits say nothing of an output that has neither's name.
+    """
+    if study is None:
+        return {}
+    analytes = read_study(study).analytes
+    limits: dict[str, float] = {}
+    for name in simulation.outputs:
+        unit = simulation.model.outputs[name].unit
+        if name in analytes and analytes[name].unit == unit and analytes[name].lloq:
+            limits[name] = float(analytes[name].lloq or 0)
+        elif unit in _CELL_UNITS:
+            alike = {a.lloq for a in analytes.values() if a.unit == unit and a.lloq and a.site == "blood"}
+            if len(alike) == 1:
+                limits[name] = float(alike.pop() or 0)
+    return limits
+
+
+def _lloq_of_text(simulation: Simulation, text: str | None) -> dict[str, float]:
+    """The limits of `copies=50,cells=0.5`; PlanError with all that is wrong with them."""
+    limits: dict[str, float] = {}
+    problems = []
+    for part in (text or "").split(",") if text is not None else ():
+        name, _, value = (word.strip() for word in part.partition("="))
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            limits[name] = 0.0
+        if not 0 < limits[name] < np.inf:
+            problems.append(Problem(f"--lloq {part!r} is no limit above 0", "write copies=50,cells=0.5"))
+        elif name not in simulation.outputs:
+            remedy = did_you_mean(name, simulation.outputs)
+            problems.append(Problem(f"--lloq {name}: the simulation has no such output", remedy))
+    if problems:
+        raise PlanError(problems)
+    return limits
+
+
+def _figure(simulation: Simulation, curves: DataFrame, lloq: Mapping[str, float]) -> Figure:
     """The curves with their bands; the notes below say what they stand on."""
     s = simulation
     shown = int(curves["patient"].nunique())
@@ -406,6 +480,7 @@ def _figure(simulation: Simulation, curves: DataFrame) -> Figure:
         notes=notes,
         doses=dose_days,
         synthetic=s.synthetic,
+        lloq=lloq,
     )
 
 

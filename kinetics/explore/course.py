@@ -29,6 +29,7 @@ from kinetics.plot import (
     add_limits,
     add_records,
     add_symbol_key,
+    analyte_label,
     analyte_title,
     drawn_records,
     finish,
@@ -241,7 +242,7 @@ def _add_panel(
 def _measured(study: Study, analyte: str) -> DataFrame:
     """`drawn_records` with the analyte and the file's row in the hover text; cached for the next redraw."""
     drawn = drawn_records(study, analyte)
-    label = study.analytes[analyte].label
+    label = analyte_label(study.analytes[analyte])
     rows = zip(drawn["text"], study.observed(analyte)["row"], strict=True)
     return drawn.assign(text=[f"{text}<br>{label} · observations.csv row {row}" for text, row in rows])
 
@@ -402,13 +403,13 @@ def _finish(figure: Figure, study: Study, view: View, *, label: str, remarks: _R
     if view.filtered:
         subtitle += f"; {view.filtered}"
     lower = [
-        f"{study.analytes[analyte].label} {number}"
+        f"{analyte_label(study.analytes[analyte])} {number}"
         for analyte, number in remarks.below.items()
         if number and analyte != view.analyte
     ]
     if lower:
         remarks.note(f"Records below the LLOQ in the lower panels: {', '.join(lower)}.")
-    title = f"{study.analytes[view.analyte].label}: {view.subject or 'every subject'}"
+    title = f"{analyte_label(study.analytes[view.analyte])}: {view.subject or 'every subject'}"
     finish(figure, study, title=title, subtitle=subtitle, notes=remarks.notes, height=height + 180)
     corner = {"x": 1.01, "xanchor": "left", "font": {"size": 12}, "itemwidth": 40}
     figure.update_layout(

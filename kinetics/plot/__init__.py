@@ -4,6 +4,7 @@ What figures share:
     frame: palette, axes, numbers as text; title, labels and footer
     bands: a band or a curve over time
     records: the records of a study with their symbols, and lines at LLOQ and ULOQ
+    infusions: rows of symbols where infusions were given
     grouping: subjects grouped by dose level, CRS grade or a covariate
     export: a figure as HTML, SVG, PDF or PNG
 
@@ -26,6 +27,7 @@ Whether a fit may be used:
     sbc: simulation-based calibration
 
 Exposures and organs:
+    product_dose: the dose against which an exposure is drawn
     dose_exposure: exposures against dose, with the power model
     tornado: which parameters move an exposure most
     biodistribution: cells in blood, liver and tumour over time

@@ -10,6 +10,7 @@ from .expansion import plot_expansion as plot_expansion
 from .export import (
     FIGURE_CONFIG as FIGURE_CONFIG,
     can_draw as can_draw,
+    caption_file as caption_file,
     figure_div as figure_div,
     plotly_script as plotly_script,
     printed_page as printed_page,
@@ -24,6 +25,7 @@ from .frame import (
     GREY as GREY,
     INK as INK,
     PALETTE as PALETTE,
+    analyte_label as analyte_label,
     analyte_text as analyte_text,
     analyte_title as analyte_title,
     dress as dress,

@@ -24,6 +24,7 @@ def plot_expansion(rates: CohortRates) -> Figure:
     """Two intervals for each cohort with its null and target rates, and in numbers P(p > null) and verdict.
 
     `rates` is what `kinetics.decision.expansion` returns. A cohort's name carries its responders of treated.
+    A cohort in which nobody was treated has its rates and no interval: it would be the prior alone.
 
     >>> from kinetics.plot import plot_expansion
     >>> study = kn.read_study("nkg2d_plateau_synthetic")
@@ -90,7 +91,7 @@ def _add_intervals(
 ) -> None:
     """Draw one kind of interval of every cohort, `shift` above the middle of its row."""
     point, lower, upper = columns
-    table = cohorts[cohorts[lower].notna()]
+    table = cohorts[cohorts[lower].notna() & (cohorts["n"] > 0)]  # a prior is no result
     heights = [-row + shift for row in table.index]
     figure.add_trace(
         Scatter(
@@ -107,18 +108,34 @@ def _add_intervals(
                 "arrayminus": table[point] - table[lower],
                 "color": colour,
                 "thickness": 2.4,
-                "width": 0,
+                "width": 5,
             },
+            showlegend=False,
             hovertext=table["cohort"],
             hovertemplate="%{hovertext}: %{x:.3f}<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        Scatter(
+            x=[None],
+            y=[None],
+            mode="lines+markers",
+            name=name,
+            meta={"role": f"key {point}"},
+            line={"color": colour, "width": 2.4},
+            marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2, "color": colour}},
+            hoverinfo="skip",
         )
     )
 
 
 def _label(figure: Figure, row: dict[Any, Any], height: float) -> None:
-    """Write P(p > null) and the verdict beside the row of a cohort."""
+    """Write P(p > null) and the verdict beside the row of a cohort; without subjects there is neither."""
+    if not row["n"]:
+        _text(figure, "nobody yet", 1.15, height)
+        return
     _text(figure, f"{row['p_above_null']:.3f}", 1.012, height)
-    _text(figure, f"<b>{row['verdict']}</b>" if row["n"] else "nobody yet", 1.15, height)
+    _text(figure, f"<b>{row['verdict']}</b>", 1.15, height)
 
 
 def _text(figure: Figure, text: str, x: float, y: float) -> None:

@@ -4,6 +4,9 @@ An HTML figure needs plotly.js, 4.6 MB. A single figure holds it, so that the fi
 figures of a folder load the one copy beside them, `plotly-VERSION.min.js`, and are mailed together with it;
 without it they say so. Nothing is loaded from a network.
 
+A figure for print can be `plain`: the words of its badge and its footer (SYNTHETIC DATA, DESIGN GUESSES,
+study and hash of its data) then stand in FIGURE.txt beside it.
+
 plotly.js draws SVG only in a browser, so SVG, PDF and PNG need a Chrome or Chromium on this machine; it runs
 headless and cut off from every network. Where there is none, the save button of the HTML figure writes SVG.
 """
@@ -19,6 +22,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape, unescape
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ __all__ = [
     "FIGURE_CONFIG",
     "FORMATS",
     "can_draw",
+    "caption_file",
     "figure_div",
     "plotly_script",
     "printed_page",
@@ -45,6 +50,7 @@ __all__ = [
 ]
 
 FORMATS = ("html", "svg", "pdf", "png")
+CAPTION = "Caption of the figure "  # the first words of every caption file
 FIGURE_CONFIG: dict[str, Any] = {
     "responsive": True,
     "displaylogo": False,
@@ -83,53 +89,110 @@ if (!window.Plotly) addEventListener("DOMContentLoaded", () => document.body.ins
   "<p role='alert'><b>The figures cannot be drawn: {file} is not beside this page.</b> Keep both in one "
   + "folder, mail them together, or write the page with --single-file.</p>"));
 </script>"""
+MENU_ROW = 44  # height of the row in which a menu stands above a figure, in pixels
+LINE = 15  # height of a line of the footer, in pixels
+_CAPTION_PARTS = ("labels", "footer")  # names of the annotations that a plain figure does not show
+_LEAST_MARGIN = 24  # below a plain figure, in pixels
 _ARRAYS = ("x", "y", "z", "customdata")
 _PRINT = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
 @page {{ size: {width}px {height}px; margin: 0 }}
 html, body {{ margin: 0 }} svg {{ display: block }}</style>{svg}"""
 
 
-def save_figure(figure: Figure, to: str | Path, *, width: int = 1000, single_file: bool = True) -> Path:
+def save_figure(
+    figure: Figure, to: str | Path, *, width: int = 1000, single_file: bool = True, plain: bool = False
+) -> Path:
     """Write a figure to the file `to`, whole or not at all, as its ending says: .html, .svg, .pdf or .png.
 
     `width` [px at 96 dpi] is the width of the SVG and of the page of the PDF, and a third of the width of the
     PNG. The height is that of the figure. SVG, PDF and PNG have no menus and no button bar. HTML is as wide
     as its window; it holds plotly.js, or with `single_file=False` loads it from a file that is written beside
-    it. Returns the path. InputError for another ending, and where a browser is needed and there is none
-    (`KINETICS_BROWSER` may name one).
+    it. A `plain` figure has neither badge nor footer: their words are written to the text file that
+    `caption_file` names. Returns the path. InputError for another ending, where a browser is needed and there
+    is none (`KINETICS_BROWSER` may name one), and where a text file that is no caption is in the way.
 
     >>> figure = kn.plot.plot_persistence(kn.read_study("synthetic_cart_12"), "car_copies")
     >>> kn.plot.save_figure(figure, "persistence.html").name  # "persistence.pdf" needs a browser
     'persistence.html'
     """
     path = Path(to)
-    refuse_figures([path])
+    refuse_figures([path], plain=plain)
+    drawn = _without_caption(figure) if plain else figure
     if path.suffix == ".html":
-        return write_atomic(path, _html(figure, "" if single_file else shared_plotly(path.parent)))
-    content = _without_controls(figure, width)
-    if path.suffix == ".png":
-        return write_atomic(path, base64.b64decode(_image(content, "png")))
+        content = _html(drawn, "" if single_file else shared_plotly(path.parent))
+    else:
+        content = _print(_without_controls(drawn, width), path.suffix)
+    if plain:  # the caption first: there is no moment at which the figure is without its words
+        write_atomic(caption_file(path), _caption(figure, path))
+    return write_atomic(path, content)
+
+
+def caption_file(figure: str | Path) -> Path:
+    """The text file beside a plain figure that holds its caption: FIGURE.txt.
+
+    >>> from kinetics.plot.export import caption_file
+    >>> caption_file("figures/spider.svg").as_posix()
+    'figures/spider.txt'
+    """
+    return Path(figure).with_suffix(".txt")
+
+
+def _print(content: Mapping[str, Any], suffix: str) -> str | bytes:
+    """The figure as the content of a file that ends in .svg, .pdf or .png."""
+    if suffix == ".png":
+        return base64.b64decode(_image(content, "png"))
     svg = _image(content, "svg")
-    if path.suffix == ".pdf":
-        return write_atomic(path, _pdf(svg, content["layout"]))
-    return write_atomic(path, svg)
+    return _pdf(svg, content["layout"]) if suffix == ".pdf" else svg
+
+
+def _caption(figure: Figure, path: Path) -> str:
+    """The words of a figure as text: title, subtitle, what its badge says, and its footer."""
+    named = {a.name: str(a.text) for a in figure.layout.annotations if a.name in _CAPTION_PARTS}
+    title = figure.layout.title
+    parts = [str(title.text or ""), str(title.subtitle.text or "")]
+    parts += [named.get("labels", ""), named.get("footer", "")]
+    lines = chain.from_iterable(part.split("<br>") for part in parts if part)
+    text = "\n".join(unescape(re.sub(r"<[^>]+>", "", line)).strip() for line in lines)
+    return f"{CAPTION}{path.name}\n\n{text}\n"
+
+
+def _without_caption(figure: Figure) -> Figure:
+    """A copy of the figure without badge and footer, and without the height that its footer took."""
+    plain = Figure(figure)
+    footers = [a for a in plain.layout.annotations if a.name == "footer"]
+    plain.layout.annotations = [a for a in plain.layout.annotations if a.name not in _CAPTION_PARTS]
+    if footers:
+        bottom = plain.layout.margin.b or 0
+        taken = min(LINE * (footers[0].text.count("<br>") + 1), max(0, bottom - _LEAST_MARGIN))
+        plain.update_layout(margin={"b": bottom - taken}, height=(plain.layout.height or 480) - taken)
+    return plain
 
 
 def save_figures(
-    folder: Path, figures: Mapping[str, Figure | str], kind: str = "html", *, single_file: bool = False
+    folder: Path,
+    figures: Mapping[str, Figure | str],
+    kind: str = "html",
+    *,
+    single_file: bool = False,
+    plain: bool = False,
 ) -> list[str]:
     """Write each figure to FOLDER/NAME.`kind`; return a line for each figure, written or not.
 
     A text in place of a figure says why it is not drawn. The HTML figures of the folder share one copy of
-    plotly.js, unless each is to be a `single_file`.
+    plotly.js, unless each is to be a `single_file`. `plain` figures have their captions in NAME.txt.
     """
+    drawn = [folder / f"{name}.{kind}" for name, figure in figures.items() if not isinstance(figure, str)]
+    if drawn:
+        refuse_figures(drawn, plain=plain)  # all captions are looked at before the first figure is written
     lines = []
     for name, figure in figures.items():
         path = folder / f"{name}.{kind}"
         if isinstance(figure, str):
             lines.append(f"not drawn: {path.name}: {figure}")
         else:
-            lines.append(f"written: {save_figure(figure, path, single_file=single_file)}")
+            lines.append(f"written: {save_figure(figure, path, single_file=single_file, plain=plain)}")
+            if plain:
+                lines.append(f"written: {caption_file(path)}")
     return lines
 
 
@@ -181,12 +244,17 @@ def _html(figure: Figure, shared: str) -> str:
     return _PAGE.format(title=escape(title), plotly=plotly_script(shared), figure=figure_div(figure))
 
 
-def refuse_figures(files: Iterable[Path]) -> None:
+def refuse_figures(files: Iterable[Path], *, plain: bool = False) -> None:
     """Refuse, before any work is done, files that cannot be written.
 
-    InputError for files whose ending is not a format, or that need a browser where there is none.
+    InputError for files whose ending is not a format, or that need a browser where there is none. With
+    `plain` also where there is no figure to be plain, and where a text file that is no caption is in the way
+    of one.
     """
-    problems = list(_unwritable(files))
+    paths = list(files)
+    problems = list(_unwritable(paths))
+    if plain:
+        problems += _without_room_for_captions(paths)
     if problems:
         raise InputError(problems)
 
@@ -202,6 +270,16 @@ def _unwritable(files: Iterable[Path]) -> Iterator[Problem]:
                 f"{path}: no Chrome or Chromium is on this machine to draw it",
                 "install one, or name it in KINETICS_BROWSER; or name a .html: its camera button saves SVG",
             )
+
+
+def _without_room_for_captions(paths: Sequence[Path]) -> Iterator[Problem]:
+    """A problem where no figure is asked for, and for each text file that a caption would replace."""
+    if not paths:
+        yield Problem("--plain without a figure", "ask for a figure too (--plot or --plots), or leave it out")
+    for caption in map(caption_file, paths):
+        if caption.is_file() and not caption.read_bytes().startswith(CAPTION.encode()):
+            remedy = "move it away, or give the figure another name"
+            yield Problem(f"{caption} is there and is no caption: it would be replaced", remedy)
 
 
 def _browser() -> str | None:
@@ -220,7 +298,13 @@ def _without_controls(figure: Figure, width: int) -> dict[str, Any]:
     content = json.loads(str(to_json(figure)))
     layout = content["layout"]
     layout |= {"width": width, "height": int(layout.get("height") or 480), "updatemenus": [], "sliders": []}
-    layout["annotations"] = [a for a in layout.get("annotations", ()) if a.get("name") != "menu"]
+    annotations = layout.get("annotations", ())
+    layout["annotations"] = [a for a in annotations if a.get("name") != "menu"]
+    if len(layout["annotations"]) < len(annotations):  # there was a menu: its row is left out too
+        layout["margin"]["t"] -= MENU_ROW
+        layout["height"] -= MENU_ROW
+        for badge in (a for a in layout["annotations"] if a.get("name") == "labels"):
+            badge["yshift"] -= MENU_ROW
     return content
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,8 +21,10 @@ __all__ = [
     "PALETTE",
     "RESPONSE_COLOURS",
     "SHARED",
+    "analyte_label",
     "analyte_text",
     "analyte_title",
+    "are_powers",
     "dress",
     "faint",
     "finish",
@@ -32,6 +35,7 @@ __all__ = [
     "time_title",
     "unit_text",
     "value_axis",
+    "wrap_titles",
 ]
 
 # Okabe & Ito 2008: distinguishable with any kind of colour vision. Yellow comes last: it is faint on white.
@@ -54,6 +58,17 @@ SHARED: dict[str, Any] = {
     "shared_xaxes": "all",
     "shared_yaxes": "all",
 }  # for a grid of panels with common axes
+_ACRONYMS = {  # words of column names that are not written as other words are
+    "aav": "AAV", "b": "B", "car": "CAR", "cart": "CAR-T", "carnk": "CAR-NK", "cd3": "CD3", "cd4": "CD4",
+    "cd8": "CD8", "cd19": "CD19", "crp": "CRP", "ddpcr": "ddPCR", "dna": "DNA", "gm": "GM", "ifn": "IFN",
+    "ifng": "IFN-gamma", "il2": "IL-2", "il6": "IL-6", "il7": "IL-7", "il8": "IL-8", "il10": "IL-10",
+    "il15": "IL-15", "ldh": "LDH", "nk": "NK", "pk": "PK", "qpcr": "qPCR", "t": "T", "tnf": "TNF",
+    "vcn": "VCN", "wbc": "WBC",
+}  # fmt: skip
+# In pixels: the width of a letter of an axis title, and how far a title may reach beyond its axis in all.
+_LETTER = 6.8
+_OVERHANG = 50.0
+_SPACE = "\u00a0"  # a space at which no line is broken
 _REMOVED_BUTTONS = ["sendChartToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -100,6 +115,13 @@ def faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
+def analyte_label(a: Analyte) -> str:
+    """The label of an analyte; one that is the name of a column, `car_copies`, in words: `CAR copies`."""
+    if " " in a.label or not ("_" in a.label or a.label.lower() in _ACRONYMS):
+        return a.label
+    return " ".join(_ACRONYMS.get(word.lower(), word) for word in a.label.split("_") if word) or a.label
+
+
 def analyte_text(a: Analyte) -> str:
     """An analyte in words: `CAR transgene, qPCR in blood`. An assay or a site not declared is left out."""
     words = {"qpcr": "qPCR", "ddpcr": "ddPCR", "elisa": "ELISA", NOT_DECLARED: ""}
@@ -107,7 +129,8 @@ def analyte_text(a: Analyte) -> str:
     method = assay or site
     if assay and site:
         method = f"{assay} in {site}"
-    return f"{a.label}, {method}" if method else a.label
+    label = analyte_label(a)
+    return f"{label}, {method}" if method else label
 
 
 def analyte_title(study: Study, analyte: str) -> str:
@@ -138,22 +161,26 @@ def log_range(values: Iterable[float], *, at_least: float = 1.5) -> tuple[float,
     return 10 ** min(low, high - at_least), 10**high
 
 
-def value_axis(limits: tuple[float, float], *, log: bool) -> dict[str, Any]:
+def value_axis(limits: tuple[float, float], *, log: bool, powers: bool | None = None) -> dict[str, Any]:
     """Plotly's settings of a value axis over `limits`: powers of ten with minor ticks, or linear.
 
     A log axis of less than two decades has a tick with its whole number at 1, 2 and 5 of each, because Plotly
-    would write a bare 2 and 5.
+    would write a bare 2 and 5. `powers` writes every tick as a power of ten (True) or as a plain number
+    (False); by default plain numbers are written from 0.001 to 1,000,000.
     """
     if not log:
         return {"type": "linear", "range": list(limits)}
     low, high = (math.log10(v) for v in limits)
+    if powers is None:
+        powers = are_powers(limits)
     if high - low < 2:
         values = log_ticks(limits)
         text = [number_text(value, trim=True) for value in values]
         return {"type": "log", "range": [low, high], "tickvals": values, "ticktext": text}
-    tick_text = {"exponentformat": "power"}
-    if low >= -3 and high < 6.5:  # 0.001 to 1,000,000 are written out
-        tick_text = {"tickformat": ",~r"}
+    tick_text: dict[str, Any] = {"tickformat": ",~r"}
+    if powers:  # of which Plotly would write 1 and 10 as plain numbers
+        alias = {"1": "10<sup>0</sup>", "10": "10<sup>1</sup>"}
+        tick_text = {"exponentformat": "power", "labelalias": alias}
     return {
         "type": "log",
         "range": [low, high],
@@ -161,6 +188,12 @@ def value_axis(limits: tuple[float, float], *, log: bool) -> dict[str, Any]:
         **tick_text,
         "minor": {"dtick": "D1", "ticks": "outside", "ticklen": 2, "tickcolor": GREY},
     }
+
+
+def are_powers(limits: tuple[float, float]) -> bool:
+    """Whether the ticks of a log axis over `limits` are written as powers of ten, not as plain numbers."""
+    low, high = (math.log10(v) for v in limits)
+    return not (low >= -3 and high < 6.5)
 
 
 def log_ticks(limits: tuple[float, float]) -> list[float]:
@@ -248,8 +281,46 @@ def dress(
     }
     figure.update_xaxes(title_standoff=10, **axis)
     figure.update_yaxes(title_standoff=8, **axis)
+    wrap_titles(figure)
     _add_labels(figure, "<br>".join(notes), labels, top, bottom)
     return figure
+
+
+def wrap_titles(figure: Figure) -> None:
+    """Break each title of a vertical axis that is longer than its axis, and widen the left margin by its
+    lines.
+    """
+    margin = figure.layout.margin
+    plot_height = (figure.layout.height or 480) - (margin.t or 0) - (margin.b or 0)
+    most_lines = 1
+    for axis in figure.select_yaxes():
+        text = axis.title.text
+        low, high = axis.domain or (0.0, 1.0)
+        if not text:
+            continue
+        lines = _lines(text.replace("<br>", " "), (high - low) * plot_height)
+        if len(lines) > text.count("<br>") + 1:
+            axis.title.text = "<br>".join(lines)
+            if low <= 0.5:
+                most_lines = max(most_lines, len(lines))
+    for title in figure.select_annotations(selector={"textangle": -90}):  # of all rows of panels
+        lines = _lines(title.text.replace("<br>", " "), plot_height)
+        title.text = "<br>".join(lines)
+        most_lines = max(most_lines, len(lines))
+    figure.update_layout(margin={"l": (margin.l or 0) + 17 * (most_lines - 1)})
+
+
+def _lines(text: str, length: float) -> list[str]:
+    """The text in lines that fit beside an axis of `length` px; its unit in brackets stays whole.
+
+    A line may reach into the margins above and below the axis a little.
+    """
+    words, bracket, unit = text.rpartition(" (")
+    if bracket:
+        text = words + bracket + unit.replace(" ", _SPACE)
+    most = max(12, int((length + _OVERHANG) / _LETTER))
+    lines = textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_SPACE, " ") for line in lines] or [text]
 
 
 def _add_labels(figure: Figure, footer: str, labels: Sequence[str], top: int, bottom: int) -> None:

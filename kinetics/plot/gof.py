@@ -13,7 +13,17 @@ from scipy.special import ndtri
 from kinetics.arguments import require
 from kinetics.checks import GoodnessOfFit
 from kinetics.inference import Fit
-from kinetics.plot.frame import GREY, INK, PALETTE, finish, log_range, number_text, unit_text, value_axis
+from kinetics.plot.frame import (
+    GREY,
+    INK,
+    PALETTE,
+    analyte_label,
+    finish,
+    log_range,
+    number_text,
+    unit_text,
+    value_axis,
+)
 from kinetics.plot.records import SYMBOLS
 
 __all__ = ["plot_gof"]
@@ -63,7 +73,7 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
     _add_quantiles(figure, table["npde"].to_numpy(float), row=2, col=3)
     figure.update_layout(showlegend=False)
     tests = checked.tests[checked.tests["analyte"] == analyte].set_index("residual")
-    title = f"{study.analytes[analyte].label}: goodness of fit"
+    title = f"{analyte_label(study.analytes[analyte])}: goodness of fit"
     return finish(
         figure,
         study,

@@ -17,6 +17,7 @@ from kinetics.plot.frame import (
     INK,
     PALETTE,
     SHARED,
+    analyte_label,
     analyte_title,
     finish,
     log_range,
@@ -95,7 +96,7 @@ def plot_individual_fits(
     _show_days(figure, len(chosen), columns)
     figure.update_layout(legend=_KEY)
     add_symbol_key(figure, list(drawn["kind"]))
-    title = f"{study.analytes[analyte].label}: the fit of each subject"
+    title = f"{analyte_label(study.analytes[analyte])}: the fit of each subject"
     height = 190 * rows + 230
     finish(figure, study, title=title, notes=zero_note(drawn), fit=fit, height=height, top=134, bottom=104)
     figure.update_layout(legend_y=1 + 26 / (height - 238))

@@ -16,6 +16,7 @@ from kinetics.plot.frame import (
     INK,
     PALETTE,
     SHARED,
+    analyte_label,
     analyte_title,
     finish,
     log_range,
@@ -97,7 +98,7 @@ def plot_individual_predictions(
     figure.update_xaxes(tickangle=0, nticks=5)
     add_symbol_key(figure, list(drawn["kind"]))
     height = 190 * rows + 230
-    title = f"{study.analytes[analyte].label}: observed, IPRED and PRED of each subject"
+    title = f"{analyte_label(study.analytes[analyte])}: observed, IPRED and PRED of each subject"
     finish(figure, study, title=title, notes=zero_note(drawn), fit=fit, height=height, top=134, bottom=104)
     key = {
         "orientation": "h",

@@ -16,6 +16,8 @@ from kinetics.study import Study
 
 __all__ = ["plot_kaplan_meier"]
 
+_FEWEST = 2  # subjects of a curve
+_TICK = 15  # length of the tick of a censored time, in pixels
 ROW = 22  # height of a group in the table below the curves, in pixels
 STARTS = {"dor": "first response", "pfs": "first infusion of cells", "os": "first infusion of cells"}
 
@@ -24,7 +26,8 @@ def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEnd
     """The survival curves of one endpoint, a curve for each group, with the numbers at risk below.
 
     `survival` is what `kinetics.outcomes.kaplan_meier` returns for the `endpoint`, whose name is on the axis.
-    A group in which nobody is counted has no curve and a row of zeros.
+    A group in which nobody is counted has no curve and a row of zeros. One subject is no curve either: its
+    time stands in the footer.
 
     >>> from kinetics.plot import plot_kaplan_meier
     >>> study, protocol = kn.read_study("nkg2d_phase1_synthetic"), kn.read_protocol("nkg2d_phase1_synthetic")
@@ -41,7 +44,10 @@ def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEnd
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[1 - share, share], vertical_spacing=0.12
     )
+    sizes = dict(zip(survival.medians[survival.by], survival.medians["n"], strict=True))
     for k, group in enumerate(groups):
+        if sizes[group] < _FEWEST:
+            continue
         _add_curve(figure, survival, group, PALETTE[k % len(PALETTE)], DASHES[k % len(DASHES)])
     longest = float(survival.curve["time"].max()) if len(survival.curve) else 1.0
     days = _ticks(longest)
@@ -57,7 +63,8 @@ def plot_kaplan_meier(study: Study, survival: KaplanMeier, endpoint: SurvivalEnd
         f"Bands: {100 * survival.level:g} % log-log intervals; none before the first event. Tick: censored.",
         f"Medians: {PLATEAUS[survival.plateau]}.",
     ]
-    notes += [_median_note(row, survival.by) for row in medians.to_dict("records")]
+    notes += [_median_note(row, survival) for row in medians.to_dict("records")]
+    _add_censored_key(figure)
     finish(
         figure,
         study,
@@ -120,10 +127,29 @@ def _add_curve(figure: Figure, estimate: KaplanMeier, group: Any, colour: str, d
             mode="markers",
             legendgroup=name,
             showlegend=False,
-            marker={"symbol": "line-ns", "size": 11, "line": {"color": colour, "width": 2}},
+            marker={"symbol": "line-ns", "size": _TICK, "line": {"color": INK, "width": 1.8}},
             hoverinfo="skip",
             cliponaxis=False,
             meta={"role": "censored"},
+        ),
+        row=1,
+        col=1,
+    )
+
+
+def _add_censored_key(figure: Figure) -> None:
+    """Add a legend entry for the ticks of censored times, where there are any."""
+    if not any(len(t.x) for t in figure.data if t.meta["role"] == "censored"):
+        return
+    figure.add_trace(
+        Scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name="censored",
+            marker={"symbol": "line-ns", "size": _TICK, "line": {"color": INK, "width": 1.8}},
+            hoverinfo="skip",
+            meta={"role": "key"},
         ),
         row=1,
         col=1,
@@ -205,7 +231,10 @@ def _dress_table(figure: Figure, study: Study, estimate: KaplanMeier) -> None:
         unit = unit_text(column.unit) if column and column.unit else ""
         label = estimate.by.replace("_", " ").capitalize()
         title = {"text": f"{label} ({unit})" if unit else label}
-    figure.update_layout(showlegend=grouped, legend={"title": title, "x": 1.01, "xanchor": "left", "y": 1})
+    censored = any((t.meta or {}).get("role") == "key" for t in figure.data)
+    figure.update_layout(
+        showlegend=grouped or censored, legend={"title": title, "x": 1.01, "xanchor": "left", "y": 1}
+    )
     figure.update_layout(margin={"l": 96})
 
 
@@ -227,10 +256,29 @@ def _events_text(events: int) -> str:
     return f"{events} event{'' if events == 1 else 's'}"
 
 
-def _median_note(row: dict[Any, Any], by: str) -> str:
-    """The median of a group with its interval, or why there is none."""
-    low, middle, high = (number_text(row[k]) for k in ("lower", "median", "upper"))
-    median = f"{middle} days ({low} to {high})"
-    if np.isnan(row["median"]):
-        median = row["reason"]
-    return f"{_group_text(row[by])}: n = {row['n']}, {_events_text(row['events'])}, median {median}."
+def _median_note(row: dict[Any, Any], survival: KaplanMeier) -> str:
+    """The median of a group with its interval in words, or why there is none."""
+    name = _group_text(row[survival.by])
+    if row["n"] == 1:
+        curve = survival.of(row[survival.by])
+        day = number_text(float(curve["time"].max()))
+        ended = "an event" if row["events"] else "censored"
+        return f"{name}: n = 1, {ended} on day {day}; one subject is no curve."
+    median = row["reason"]
+    if not np.isnan(row["median"]):
+        median = f"{number_text(row['median'])} days{_interval_words(row, survival.level)}"
+    return f"{name}: n = {row['n']}, {_events_text(row['events'])}, median {median}."
+
+
+def _interval_words(row: dict[Any, Any], level: float) -> str:
+    """The interval of a median in words, with the ends that the curve does not reach."""
+    low = None if np.isnan(row["lower"]) else number_text(row["lower"])
+    high = None if np.isnan(row["upper"]) else number_text(row["upper"])
+    percent = f"{100 * level:g} %"
+    if low and high:
+        return f" ({percent}: {low} to {high})"
+    if low:
+        return f" ({percent}: from {low}, upper end not reached)"
+    if high:
+        return f" ({percent}: up to {high}, lower end not estimable)"
+    return f" (no {percent} interval: too few events)"

@@ -11,10 +11,13 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
 from kinetics.arguments import require
+from kinetics.outcomes import cell_products
+from kinetics.plot.export import MENU_ROW
 from kinetics.plot.frame import (
     DASHES,
     GREY,
     PALETTE,
+    analyte_label,
     analyte_text,
     analyte_title,
     finish,
@@ -24,6 +27,7 @@ from kinetics.plot.frame import (
     value_axis,
 )
 from kinetics.plot.grouping import group_subjects, groupings
+from kinetics.plot.infusions import add_infusions, infusion_symbols, infusions_of, room_for_infusions
 from kinetics.plot.records import (
     MANY,
     add_limits,
@@ -40,6 +44,15 @@ from kinetics.study import Study
 
 __all__ = ["add_groups", "persistence_points", "plot_persistence"]
 
+_SIZES = ("mm", "cm", "mm2", "cm2", "mm^2", "cm^2", "mL", "cm3")  # units of a tumour's size
+_FEW = 40  # so many records are told apart in one panel
+_MOST_PANELS = 6  # so many doses have a panel each by default
+_MARKER = 5  # size of a record, in pixels
+_ROW = 21  # in pixels: height of a row of a legend, width of a figure, of a letter and of a legend's key
+_WIDTH = 890.0
+_LETTER = 6.1
+_KEY = 38.0
+
 
 def plot_persistence(
     study: Study,
@@ -47,13 +60,15 @@ def plot_persistence(
     *,
     by: str | Sequence[str] | None = None,
     facet: str | None = None,
-    log: bool = True,
+    log: bool | None = None,
 ) -> Figure:
-    """Every subject's records of one analyte over time, a line per subject.
+    """Every subject's records of one analyte over time, a line per subject, with the infusions above.
 
     `by` names what colours the subjects; several names make a menu (default: all groupings). `facet` names
     what gives each group a panel of its own, on common axes: a grouping, or `subject`; the colours are then
-    those of one `by` (default: the first grouping). Records below the LLOQ are open symbols at the LLOQ, and
+    those of one `by` (default: the first grouping). Where subjects were given two products of cells, each
+    dose has a panel by default; `facet="none"` draws one panel. The axis is logarithmic, or linear for the
+    size of a tumour, unless `log` says otherwise. Records below the LLOQ are open symbols at the LLOQ, and
     zeros lie at the floor of a log axis, so no record is left out. StudyError for an unknown analyte or
     grouping.
 
@@ -63,9 +78,14 @@ def plot_persistence(
     'CAR transgene, qPCR in blood (copies/µg DNA)'
     """
     require(study=(study, Study))
+    log = _is_log(study, analyte, log)
     drawn, span = _drawn(study, analyte, log=log)
-    if facet is not None:
-        return _facets(study, analyte, drawn, span, by=_one(study, by), facet=facet, log=log)
+    facet_name = _facet(study, analyte, by, facet)
+    if facet_name is not None:
+        by_name = _one(study, by)
+        return _facets(
+            study, analyte, drawn, span, by=by_name, facet=facet_name, chosen=facet is not None, log=log
+        )
     labels = groupings(study) | {"product": "Product"}
     if by is None:
         names = list(groupings(study))
@@ -80,24 +100,29 @@ def plot_persistence(
     for name in names:
         add_groups(figure, drawn, group_subjects(study, name), visible=name == names[0])
         grouping_of += [name] * (_count_traces(figure) - len(grouping_of))
-    add_limits(figure, study, analyte, time_ends(drawn), legend="legend2")
+    infusions = _until_last_record(infusions_of(study), drawn)
+    add_limits(figure, study, analyte, _ends(drawn, infusions), legend="legend2")
+    axis_span = room_for_infusions(span, len(infusion_symbols(study)), log=log)
+    add_infusions(figure, study, infusions, axis_span, log=log, legend="legend2")
     add_symbol_key(figure, list(drawn["kind"]), legend="legend2")
     grouping_of += [""] * (_count_traces(figure) - len(grouping_of))
-    axis = value_axis(span, log=log)
-    figure.update_yaxes(title_text=analyte_title(study, analyte), **axis)
+    figure.update_yaxes(title_text=analyte_title(study, analyte), **value_axis(axis_span, log=log))
     figure.update_xaxes(title_text=time_title(study))
-    _legends(figure, labels[names[0]])
-    title = f"{study.analytes[analyte].label}: every subject"
-    top = 124 if len(names) > 1 else 84  # room for the menu
+    title = f"{analyte_label(study.analytes[analyte])}: every subject"
+    longest = max(names, key=lambda name: group_subjects(study, name).nunique())
+    legends = _legend_rows(figure, labels[longest], menu=[name == longest for name in grouping_of])
+    top = 76 + _ROW * legends + (MENU_ROW if len(names) > 1 else 0)  # room for the legends and the menu
     subtitle = _subtitle(study, analyte, drawn)
-    finish(figure, study, title=title, subtitle=subtitle, notes=zero_note(drawn), height=540, top=top)
+    height = top + 360 + 96
+    finish(figure, study, title=title, subtitle=subtitle, notes=zero_note(drawn), height=height, top=top)
+    _place_legends(figure, labels[names[0]], plot_height=360, above=8)
     if len(names) > 1:
-        _add_menu(figure, names, labels, grouping_of)
+        _add_menu(figure, names, labels, grouping_of, above=8 + _ROW * legends)
     return figure
 
 
 def persistence_points(
-    study: Study, analyte: str, *, by: str | None = None, facet: str | None = None, log: bool = True
+    study: Study, analyte: str, *, by: str | None = None, facet: str | None = None, log: bool | None = None
 ) -> DataFrame:
     """The points that `plot_persistence` draws, a row for each record.
 
@@ -113,7 +138,7 @@ def persistence_points(
     1     S01   1.0  88.58  measured  female
     """
     require(study=(study, Study))
-    drawn, _ = _drawn(study, analyte, log=log)
+    drawn, _ = _drawn(study, analyte, log=_is_log(study, analyte, log))
     values = study.observed(analyte)["value"].astype(float)
     signs = {"below": "< ", "above": ">= ", "interval": "<= "}
     text = [f"{signs.get(k, '')}{v:.12g}" for k, v in zip(drawn["kind"], values, strict=True)]
@@ -129,11 +154,50 @@ def persistence_points(
         }
     )
     group = _one(study, by)
-    names = [group] if facet is None or facet == group else [group, facet]
+    panel = _facet(study, analyte, by, facet)
+    names = [group] if panel is None or panel == group else [group, panel]
     for name in names:
         if name != "subject":
             points[name] = drawn["subject"].map(group_subjects(study, name).astype(str))
     return points
+
+
+def _is_log(study: Study, analyte: str, log: bool | None) -> bool:
+    """Whether the axis of an analyte is logarithmic: as `log` says, else unless it is the size of a tumour.
+
+    A size changes by less than a power of ten, and RECIST reads its change in percent.
+    """
+    if log is not None or analyte not in study.analytes:
+        return log is not False
+    spec = study.analytes[analyte]
+    return not (spec.assay == "imaging" or spec.unit in _SIZES)
+
+
+def _facet(study: Study, analyte: str, by: str | Sequence[str] | None, facet: str | None) -> str | None:
+    """What has a panel for each group: `facet`, or by default the dose where there were two products and
+    there are more than a few records.
+    """
+    if facet is not None:
+        return None if facet == "none" else facet
+    if len(cell_products(study)) < 2 or not (by is None or isinstance(by, str)):
+        return None
+    if len(study.observed(analyte)) <= _FEW:
+        return None
+    first = next(iter(groupings(study)))
+    panels = group_subjects(study, first).nunique()
+    return first if 1 < panels <= _MOST_PANELS else None
+
+
+def _until_last_record(infusions: DataFrame, drawn: DataFrame) -> DataFrame:
+    """The infusions up to the last record: later ones would only make the axis longer."""
+    last = float(np.max(drawn["time"])) if len(drawn) else np.inf
+    return DataFrame(infusions[infusions["time"] <= last])
+
+
+def _ends(drawn: DataFrame, infusions: DataFrame) -> tuple[float, float]:
+    """The first and the last day of all that is drawn."""
+    days = [*time_ends(drawn), *(time_ends(infusions) if len(infusions) else ())]
+    return min(days), max(days)
 
 
 def _drawn(study: Study, analyte: str, *, log: bool) -> tuple[DataFrame, tuple[float, float]]:
@@ -164,12 +228,52 @@ def _subtitle(study: Study, analyte: str, drawn: DataFrame) -> str:
     return subtitle
 
 
-def _legends(figure: Figure, label: str) -> None:
-    """Place the legend of the groups, headed `label`, and that of the records at the right."""
-    corner = {"x": 1.01, "xanchor": "left", "font": {"size": 12}, "itemwidth": 40}
+def _legend_rows(figure: Figure, label: str, *, menu: Sequence[bool] = ()) -> int:
+    """The rows that the legends take above a figure 1000 px wide: that of the groups and that of the records.
+
+    `menu` marks the traces of the grouping that takes most, where a menu shows one grouping at a time.
+    """
+    entries: dict[str, list[str]] = {"legend": [], "legend2": []}
+    for k, trace in enumerate(figure.data):
+        if trace.showlegend is not False and (trace.legend == "legend2" or not menu or menu[k]):
+            entries[trace.legend or "legend"].append(str(trace.name))
+    rows = 0
+    for legend, names in entries.items():
+        if names:
+            width = _WIDTH - _LETTER * len(label if legend == "legend" else "Records")
+            rows += _rows_of(names, width)
+    return rows
+
+
+def _rows_of(names: Sequence[str], width: float) -> int:
+    """The rows of a horizontal legend with these entries, `width` px wide."""
+    rows = 1
+    used = 0.0
+    for name in names:
+        entry = _KEY + _LETTER * len(name)
+        if used and used + entry > width:
+            rows += 1
+            used = 0.0
+        used += entry
+    return rows
+
+
+def _place_legends(figure: Figure, label: str, *, plot_height: float, above: float) -> None:
+    """Place the legend of the records `above` px over the plot, and that of the groups over it, each as wide
+    as the figure.
+    """
+    records = [str(t.name) for t in figure.data if t.legend == "legend2" and t.showlegend is not False]
+    rows = _rows_of(records, _WIDTH - _LETTER * len("Records")) if records else 0
+    line = {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "bottom", "font": {"size": 12}}
+    line |= {"itemwidth": 30}
+    title = {"font": {"size": 12.5}}
     figure.update_layout(
-        legend={"title": {"text": label}, "y": 1, "yanchor": "top", **corner},
-        legend2={"title": {"text": "Records"}, "y": 0, "yanchor": "bottom", **corner},
+        legend={
+            "title": {"text": f"{label}  ", **title},
+            "y": 1 + (above + _ROW * rows) / plot_height,
+            **line,
+        },
+        legend2={"title": {"text": "Records  ", **title}, "y": 1 + above / plot_height, **line},
     )
 
 
@@ -181,9 +285,13 @@ def _facets(
     *,
     by: str,
     facet: str,
+    chosen: bool,
     log: bool,
 ) -> Figure:
-    """A panel for each group of `facet`, coloured by `by`, on common axes."""
+    """A panel for each group of `facet`, coloured by `by`, on common axes.
+
+    A facet that nobody has `chosen` has its panels below one another, each as wide as the figure.
+    """
     if facet == "subject":
         label = "Subject"
         panel_of = Series(study.subject_ids, index=study.subject_ids)
@@ -194,6 +302,8 @@ def _facets(
         label = (groupings(study) | {"product": "Product"})[facet]
         panels = list(map(str, panel_of.cat.categories))
     columns = min(4 if facet == "subject" else 3, len(panels))
+    if not chosen:
+        columns = 1 if len(panels) <= 3 else 2
     rows = -(-len(panels) // columns)
     figure = make_subplots(
         rows,
@@ -201,12 +311,14 @@ def _facets(
         shared_xaxes="all",  # type: ignore[arg-type]
         shared_yaxes="all",  # type: ignore[arg-type]
         horizontal_spacing=0.03,
-        vertical_spacing=0.2 / rows,
-        subplot_titles=panels,
+        vertical_spacing=min(0.2, 0.4 / rows) if columns > 1 else 0.14 / max(1, rows - 1),
+        subplot_titles=[_panel_title(panel, panel_of, drawn, facet) for panel in panels],
     )
     figure.update_annotations(font_size=13)
 
     # The records of each panel; a group is in the legend once.
+    axis_span = room_for_infusions(span, len(infusion_symbols(study)), log=log)
+    infusions = _until_last_record(infusions_of(study), drawn)
     groups = group_subjects(study, by)
     shown: set[str] = set()
     for k, panel in enumerate(panels):
@@ -215,33 +327,48 @@ def _facets(
         of_panel = rows_where(drawn, "subject", *members)
         present = {str(groups[subject]) for subject in of_panel["subject"]}
         for group in [name for name in map(str, groups.cat.categories) if name in present]:
-            show = group not in shown
+            show = group not in shown and by != facet  # the panel's title is the group's name
             place: dict[str, Any] = dict(where)
             add_groups(figure, of_panel, groups, only=group, show=show, counts=False, **place)
             shown.add(group)
-        add_limits(figure, study, analyte, time_ends(drawn), show=k == 0, legend="legend2", **where)
+        ends = _ends(drawn, infusions)
+        add_limits(figure, study, analyte, ends, show=k == 0, legend="legend2", **where)
+        marked = rows_where(infusions, "subject", *members)
+        add_infusions(figure, study, marked, axis_span, log=log, show=k == 0, legend="legend2", **where)
     add_symbol_key(figure, list(drawn["kind"]), legend="legend2")
 
     # Axes, legends and title, in which `Dose level` is written small and `CAR-T cells` is not.
     if label[1:2].islower():
         label = label[0].lower() + label[1:]
-    figure.update_yaxes(**value_axis(span, log=log))
+    figure.update_yaxes(**value_axis(axis_span, log=log))
     unit = unit_text(study.analytes[analyte].unit)
     figure.update_yaxes(title_text=unit, col=1)
     for column in range(1, columns + 1):
         last = (len(panels) - column) // columns + 1  # the lowest panel of the column
         figure.update_xaxes(title_text=time_title(study), showticklabels=True, row=last, col=column)
-    _legends(figure, (groupings(study) | {"product": "Product"})[by])
+    legend_title = (groupings(study) | {"product": "Product"})[by]
+    legends = _legend_rows(figure, legend_title)
+    top = 108 + _ROW * legends
+    plot_height = (190 if columns == 1 else 235) * rows + 20
     finish(
         figure,
         study,
         title=f"{analyte_text(study.analytes[analyte])}, by {label}",
         subtitle=_subtitle(study, analyte, drawn),
         notes=zero_note(drawn),
-        height=max(480, 250 * rows + 200),
-        top=104,
+        height=top + plot_height + 96,
+        top=top,
     )
+    _place_legends(figure, legend_title, plot_height=plot_height, above=30)
     return figure
+
+
+def _panel_title(panel: str, panel_of: Series, drawn: DataFrame, facet: str) -> str:
+    """The name of a panel, with the number of its subjects; that of a subject alone."""
+    if facet == "subject":
+        return panel
+    members = [subject for subject, name in panel_of.items() if str(name) == panel]
+    return f"{panel} (n = {rows_where(drawn, 'subject', *members)['subject'].nunique()})"
 
 
 def _count_traces(figure: Figure) -> int:
@@ -273,14 +400,17 @@ def add_groups(
         dash = DASHES[k % len(DASHES)]
         count = records["subject"].nunique()
         shared = {"legendgroup": str(label), "legendrank": 1000 + k, "visible": visible}
+        name = f"{label} (n = {count})" if counts else str(label)
+        has_lines = bool((records.groupby("subject").size() > 1).any())
         figure.add_trace(
             Scatter(
                 **subject_lines(records),
-                mode="lines",
-                name=f"{label} (n = {count})" if counts else str(label),
+                mode="lines" if has_lines else "markers",  # the legend shows what is drawn
+                name=name,
                 hoverinfo="skip",
                 line={"color": colour, "dash": dash, "width": 1.4},
-                opacity=0.75,
+                marker={"color": colour, "size": 0 if has_lines else _MARKER},
+                opacity=0.75 if has_lines else 1,
                 showlegend=show,
                 meta={"role": "lines"},
                 **shared,
@@ -291,19 +421,27 @@ def add_groups(
         if len(records) > MANY:
             parts = [part for _, part in records.groupby("symbol")]
         for part in parts:
-            add_records(figure, part, colour, size=7, name=str(label), **shared, **where)
+            add_records(figure, part, colour, size=_MARKER, name=str(label), **shared, **where)
 
 
 def _add_menu(
-    figure: Figure, names: Sequence[str], labels: dict[str, str], grouping_of: Sequence[str]
+    figure: Figure,
+    names: Sequence[str],
+    labels: dict[str, str],
+    grouping_of: Sequence[str],
+    *,
+    above: float,
 ) -> None:
-    """Add a menu that shows the traces of one grouping at a time; `grouping_of` names that of each trace."""
+    """Add a menu that shows the traces of one grouping at a time, `above` px over the plot.
+
+    `grouping_of` names the grouping of each trace.
+    """
     buttons = []
     for name in names:
         visible = [grouping in (name, "") for grouping in grouping_of]
-        arguments = [{"visible": visible}, {"legend.title.text": labels[name]}]
+        arguments = [{"visible": visible}, {"legend.title.text": f"{labels[name]}  "}]
         buttons.append({"label": labels[name], "method": "update", "args": arguments})
-    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 8, "l": 70}}
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": above, "l": 70}}
     figure.update_layout(
         updatemenus=[{"buttons": buttons, "bgcolor": "white", "font": {"size": 12.5}, **place}]
     )
@@ -316,7 +454,7 @@ def _add_menu(
         yref="paper",
         xanchor="left",
         yanchor="bottom",
-        yshift=15,
+        yshift=above + 7,
         showarrow=False,
         font={"size": 12.5, "color": GREY},
     )

@@ -14,7 +14,17 @@ from plotly.subplots import make_subplots
 from kinetics.arguments import require
 from kinetics.inference import Fit
 from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import INK, PALETTE, SHARED, analyte_title, finish, log_range, time_title, value_axis
+from kinetics.plot.frame import (
+    INK,
+    PALETTE,
+    SHARED,
+    analyte_label,
+    analyte_title,
+    finish,
+    log_range,
+    time_title,
+    value_axis,
+)
 from kinetics.plot.grouping import group_subjects, groupings
 from kinetics.plot.records import (
     add_limits,
@@ -106,7 +116,7 @@ def plot_population(
     finish(
         figure,
         study,
-        title=f"{study.analytes[analyte].label}: a typical patient and new patients",
+        title=f"{analyte_label(study.analytes[analyte])}: a typical patient and new patients",
         subtitle=f"By {label[0].lower()}{label[1:]}",
         notes=notes,
         fit=fit,

@@ -15,6 +15,7 @@ from kinetics.plot.frame import (
     INK,
     PALETTE,
     SHARED,
+    analyte_label,
     analyte_title,
     finish,
     log_range,
@@ -88,7 +89,7 @@ def plot_predicted_patients(prediction: Prediction, analyte: str, *, columns: in
     finish(
         figure,
         study,
-        title=f"{study.analytes[analyte].label}: the prediction of each patient",
+        title=f"{analyte_label(study.analytes[analyte])}: the prediction of each patient",
         notes=notes,
         fit=prediction.fit,
         height=height,

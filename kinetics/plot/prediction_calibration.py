@@ -7,7 +7,7 @@ from jaxtyping import Float
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
-from kinetics.plot.frame import GREY, PALETTE, finish
+from kinetics.plot.frame import GREY, PALETTE, analyte_label, finish
 from kinetics.prediction import Prediction
 
 __all__ = ["plot_prediction_calibration"]
@@ -42,7 +42,7 @@ def plot_prediction_calibration(prediction: Prediction) -> Figure:
         )
     )
     for k, (analyte, records) in enumerate(prediction.records.groupby("analyte", sort=False)):
-        label = prediction.study.analytes[str(analyte)].label
+        label = analyte_label(prediction.study.analytes[str(analyte)])
         figure.add_trace(
             Scatter(
                 x=100 * _NOMINAL,

@@ -38,6 +38,9 @@ SYMBOLS = {  # kind -> (symbol, its meaning in the legend)
     "zero": ("x-open", "reported as zero, drawn at the axis floor"),
 }
 
+_AT_A_LIMIT = ("below", "above", "zero")  # kinds that are drawn at a limit, not at their value
+_LIMIT_DASHES = {"LLOQ": "dot", "ULOQ": "longdash"}
+
 
 def rows_where(table: DataFrame, column: str, *wanted: object) -> DataFrame:
     """The rows of a table whose `column` is one of `wanted`."""
@@ -51,10 +54,17 @@ def time_ends(table: DataFrame) -> tuple[float, float]:
 
 
 def subject_lines(drawn: DataFrame) -> dict[str, Float[np.ndarray, " point"]]:
-    """`x` and `y` of a line for each subject, in the order of the rows, with NaN between two subjects."""
+    """`x` and `y` of a line for each subject, in the order of the rows, with NaN between two subjects.
+
+    The line has a gap between two records that only a limit bounds: along the LLOQ or the ULOQ, or along the
+    floor of a log axis, nothing was measured.
+    """
     by_subject = drawn.sort_values("subject", kind="stable", key=lambda s: pd.factorize(s)[0])
     subjects = by_subject["subject"].to_numpy()
-    change = np.flatnonzero(subjects[1:] != subjects[:-1]) + 1
+    bounded = by_subject["kind"].isin(_AT_A_LIMIT).to_numpy()
+    kinds = by_subject["kind"].to_numpy()
+    along_limit = bounded[1:] & (kinds[1:] == kinds[:-1])
+    change = np.flatnonzero((subjects[1:] != subjects[:-1]) | along_limit) + 1
     return {
         "x": np.insert(by_subject["time"].to_numpy(float), change, np.nan),
         "y": np.insert(by_subject["y"].to_numpy(float), change, np.nan),
@@ -153,7 +163,10 @@ def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 
 def add_limits(
     figure: Figure, study: Study, analyte: str, ends: Sequence[float], *, show: bool = True, **trace: Any
 ) -> None:
-    """Draw a dotted line at each limit of quantification, from `ends[0]` to `ends[1]` [day]."""
+    """Draw a line at each limit of quantification, from `ends[0]` to `ends[1]` [day].
+
+    The lines of the LLOQ are dotted, those of the ULOQ have long dashes.
+    """
     where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
     for name, value in limit_lines(study, analyte):
         text = f"{name} {number_text(value, trim=True)}"
@@ -162,7 +175,7 @@ def add_limits(
                 x=list(ends),
                 y=[value, value],
                 mode="lines",
-                line={"color": GREY, "dash": "dot", "width": 1.3},
+                line={"color": GREY, "dash": _LIMIT_DASHES[name], "width": 1.3},
                 name=text,
                 legendgroup=text,
                 showlegend=show,

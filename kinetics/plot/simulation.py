@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pandas import DataFrame
-from plotly.graph_objects import Figure
+from plotly.graph_objects import Figure, Scatter
 from plotly.subplots import make_subplots
 
 from kinetics.arguments import require
 from kinetics.model import Model
 from kinetics.plot.bands import add_band, add_curve
-from kinetics.plot.frame import GREY, PALETTE, dress, log_range, unit_text, value_axis
+from kinetics.plot.frame import (
+    GREY,
+    PALETTE,
+    are_powers,
+    dress,
+    log_range,
+    number_text,
+    unit_text,
+    value_axis,
+)
 from kinetics.prediction import curve_bands
 
 __all__ = ["plot_simulation"]
 
-DECADES = 10  # the most that a log axis spans: a curve that falls for ever would leave no room for the others
+DECADES = 5  # of a log axis below the peak of the median, where no LLOQ says what an assay would see
+_ROUGH = 200  # bands of fewer patients are jagged
+_NOTHING = 1e-9  # a share of the peak so small that below zero it is an error of the solver
 _NAMED = 12  # so many design guesses are named in the footer
 
 
@@ -32,13 +43,15 @@ def plot_simulation(
     doses: Sequence[float] = (),
     synthetic: bool = False,
     log: bool = True,
+    lloq: Mapping[str, float] | None = None,
 ) -> Figure:
     """One panel for each output of `curves`, on a log axis where the output is never negative.
 
     `curves` is the table of `kinetics.simulate` for the `model`. `guesses` are the parameters that are design
     guesses (default: those of the model file); the figure names them. `source` says where the parameters come
     from. `doses` are days to mark. `synthetic` says that the figure rests on simulated data. `notes` are
-    further lines of the footer.
+    further lines of the footer. `lloq` has the lower limit of quantification of outputs, in their units:
+    bands and curves end at it. A log axis of an output without one ends five powers of ten below the median.
 
     >>> from kinetics.plot import plot_simulation
     >>> model = kn.load_model("stein_2019")
@@ -65,15 +78,37 @@ def plot_simulation(
         x_title="Time (days)",
         subplot_titles=[_panel_title(model, name) for name in outputs],
     )
+    limits = dict(lloq or {})
+    spans = {
+        name: _panel_span(bands[bands["output"] == name], patients, limits.get(name), log=log)
+        for name in outputs
+    }
+    powers = any(are_powers(span) for span, is_log in spans.values() if is_log)  # one style in all panels
     for k, name in enumerate(outputs):
         where = {"row": k // columns + 1, "col": k % columns + 1}
         panel_bands = bands[bands["output"] == name]
-        _add_panel(figure, panel_bands, patients=patients, log=log, first=k == 0, **where)
+        span, is_log = spans[name]
+        limit = limits.get(name)
+        _add_panel(
+            figure, panel_bands, span, patients=patients, log=is_log, lloq=limit, first=k == 0, **where
+        )
+        figure.update_yaxes(**value_axis(span, log=is_log, powers=powers), **where)
     for day in doses:
         figure.add_vline(day, line={"color": GREY, "dash": "dot", "width": 1}, layer="below")
     figure.update_annotations(font_size=13)
     figure.update_xaxes(showticklabels=True)
     footer = ["Curves of the model, without residual error.", *notes]
+    if limits:
+        footer.append("Bands and curves end at the LLOQ (dashed).")
+    cut = [
+        _short(model, name)
+        for name in outputs
+        if name not in limits and _is_cut(bands[bands["output"] == name], spans[name], patients)
+    ]
+    if cut:
+        footer.append(f"No LLOQ of {', '.join(cut)}: the axis ends {DECADES} powers of ten below the median.")
+    if 1 < patients < _ROUGH:
+        footer.append(f"Bands of {patients} patients are rough: --patients 1000 smooths them.")
     if len(doses):
         footer.append("Dotted lines: doses.")
     if failed:
@@ -127,15 +162,49 @@ def _guess_note(model: Model, guesses: Sequence[str]) -> str:
     return f"{len(guesses)} of {len(model.parameters)} parameters are design guesses: {names}."
 
 
-def _add_panel(
-    figure: Figure, bands: DataFrame, *, patients: int, log: bool, first: bool, **where: Any
-) -> None:
-    """Draw the bands of one output and their median; for one patient the curve alone."""
+def _panel_span(
+    bands: DataFrame, patients: int, lloq: float | None, *, log: bool
+) -> tuple[tuple[float, float], bool]:
+    """The ends of the value axis of an output, and whether it is logarithmic."""
     columns = ["q50"] if patients == 1 else ["q5", "q50", "q95"]
     values = bands[columns].to_numpy(float)
-    log = log and bool((values > 0).any()) and not (values < 0).any()
-    span = _span(values, log=log)
+    middle = bands["q50"].to_numpy(float)
+    log = log and bool((values > 0).any()) and not (values < -_NOTHING * np.nanmax(values)).any()
+    span = _span(values, middle, log=log)
+    if lloq is None:
+        return span, log
+    if not log:
+        return (min(span[0], 0.0), max(span[1], 1.2 * lloq)), log
+    return (lloq / 1.6, max(span[1], 30 * lloq)), log
+
+
+def _is_cut(bands: DataFrame, span: tuple[tuple[float, float], bool], patients: int) -> bool:
+    """Whether a curve or a band falls below its logarithmic axis; `span` is what `_panel_span` returns."""
+    ends, is_log = span
+    low = bands["q50" if patients == 1 else "q5"].to_numpy(float)
+    return is_log and bool(((low > 0) & (low < ends[0])).any())
+
+
+def _short(model: Model, name: str) -> str:
+    """The label of an output without its brackets."""
+    return model.outputs[name].label.partition(" (")[0]
+
+
+def _add_panel(
+    figure: Figure,
+    bands: DataFrame,
+    span: tuple[float, float],
+    *,
+    patients: int,
+    log: bool,
+    lloq: float | None,
+    first: bool,
+    **where: Any,
+) -> None:
+    """Draw the bands of one output and their median, down to its LLOQ; for one patient the curve alone."""
     floor = span[0] if log else -np.inf
+    if lloq is not None:
+        floor = lloq
     blue = PALETTE[0]
     if patients > 1:
         style: dict[str, Any] = {"floor": floor, "colour": blue, "show": first, **where}
@@ -143,16 +212,35 @@ def _add_panel(
         add_band(figure, bands, "q25", "q75", opacity=0.3, name="50 % of patients", **style)
     in_legend = first and patients > 1
     add_curve(figure, bands, "q50", floor=floor, colour=blue, name="median", show=in_legend, **where)
-    figure.update_yaxes(**value_axis(span, log=log), **where)
-    if log and span[1] < 100 * span[0]:  # with powers of ten alone the axis would have a single label
-        figure.update_yaxes(dtick="D2", minor=None, **where)
+    if lloq is None:
+        return
+    ends = bands["time"].to_numpy(float)
+    text = f"LLOQ {number_text(lloq, trim=True)}"
+    figure.add_trace(
+        Scatter(
+            x=[ends.min(), ends.max()],
+            y=[lloq, lloq],
+            mode="lines+text",
+            text=["", text],
+            textposition="top left",
+            textfont={"size": 11, "color": GREY},
+            line={"color": GREY, "dash": "dash", "width": 1},
+            showlegend=False,
+            hoverinfo="skip",
+            meta={"role": "lloq"},
+        ),
+        **where,
+    )
 
 
-def _span(values: np.ndarray, *, log: bool) -> tuple[float, float]:
-    """The ends of a value axis that holds all values, on a log axis at most ten decades of them."""
+def _span(values: np.ndarray, middle: np.ndarray, *, log: bool) -> tuple[float, float]:
+    """The ends of a value axis that holds all values; a log axis ends some decades below the peak of the
+    `middle` curve.
+    """
     if log:
         low, high = log_range(values.ravel())
-        return max(low, high / 10**DECADES), high
+        peak = float(np.nanmax(middle)) if np.isfinite(middle).any() else 0.0
+        return max(low, (peak if peak > 0 else high) / 10**DECADES), high
     low = 0.0
     high = 1.0
     if values.size:

@@ -11,7 +11,8 @@ from plotly.graph_objects import Bar, Figure, Scatter
 
 from kinetics.errors import PlanError, Problem
 from kinetics.exposures import Tornado
-from kinetics.plot.frame import GREY, INK, PALETTE, dress, number_text, unit_text
+from kinetics.model import Model
+from kinetics.plot.frame import GREY, INK, PALETTE, dress, number_text, product_name, unit_text
 
 __all__ = ["plot_tornado"]
 
@@ -30,7 +31,7 @@ def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
 
     >>> found = kn.tornado("stein_2019", quantities=["copies_auc_0_28d"])
     >>> kn.plot.plot_tornado(found, "copies_auc_0_28d", most=3).layout.title.text
-    'What moves copies_auc_0_28d'
+    'What moves AUC0–28d of CAR transgene in blood (qPCR)'
     """
     table = tornado.of(quantity)
     moving = DataFrame(table[_moves(table)])
@@ -46,23 +47,31 @@ def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
     _add_bars(figure, shown, base, end="high", other_end="low", percent=100 - percent, colour=PALETTE[0])
     figure.add_vline(base, line={"color": INK, "width": 1.2})
     unit = _unit(tornado.units[quantity])
-    title = f"{quantity} ({unit})" if unit else quantity
-    figure.update_xaxes(title_text=title, **_value_axis(shown, base, log=log))
+    words = _quantity_text(tornado.model, quantity)
+    title = words.partition(" of ")[0]
+    figure.update_xaxes(title_text=f"{title} ({unit})" if unit else title)
+    figure.update_xaxes(**_value_axis(shown, base, log=log))
     figure.update_yaxes(title_text="Parameter", title_standoff=12)
     guesses = bool(shown["guess"].any())
-    notes = ["Beside a bar: the parameter's values at its ends. One at a time, the others at their middle."]
+    notes = [
+        "Beside a bar: the parameter's values at its ends. One at a time, the others at their middle.",
+        f"Parameters by their names in the model file {tornado.model.name}; the quantity is {quantity}.",
+    ]
     if len(moving) > len(shown):
         next_one = moving.iloc[len(shown)]
         change = number_text(next_one["swing"])
         if next_one["scale"] == "ratio":
             change += "-fold"
-        notes.append(f"{len(moving) - len(shown)} more parameters move it less, by at most {change}.")
+        more = len(moving) - len(shown)
+        verb = "parameter moves" if more == 1 else "parameters move"
+        notes.append(f"{more} more {verb} it less, by at most {change}.")
     failed = int(table["swing"].isna().sum())
     without_effect = len(table) - len(moving) - failed
     if without_effect:
-        notes.append(f"{without_effect} parameters do not move it.")
+        notes.append(f"{_parameters(without_effect, 'does', 'do')} not move it.")
     if failed:
-        notes.append(f"{failed} parameters are not drawn: the solver gave up at an end of theirs.")
+        not_drawn = _parameters(failed, "is", "are")
+        notes.append(f"{not_drawn} not drawn: the solver gave up at an end of the range.")
     if guesses:
         notes.append("* a design guess.")
     notes += [f"{note[0].upper()}{note[1:]}." for note in tornado.notes]
@@ -75,9 +84,36 @@ def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
     subtitle = f"Each alone at its {percent:g} % and {100 - percent:g} %; line: all at the middle, "
     subtitle += f"{number_text(base)} {unit}".rstrip()
     height = 26 * len(shown) + 232 + 15 * len(notes)
-    dress(figure, f"What moves {quantity}", subtitle, notes, labels, height=height, top=120, bottom=100)
+    dress(figure, f"What moves {words}", subtitle, notes, labels, height=height, top=120, bottom=100)
+    figure.update_xaxes(showgrid=False)  # no line runs through the values
+    figure.update_yaxes(showgrid=False)
     legend = {"orientation": "h", "x": 0, "y": 1 + 8 / (26 * len(shown) + 12), "yanchor": "bottom"}
     return figure.update_layout(barmode="overlay", bargap=0.3, legend=legend, margin={"l": 150})
+
+
+def _parameters(count: int, one: str, several: str) -> str:
+    """`1 parameter does`; `2 parameters do`."""
+    return f"1 parameter {one}" if count == 1 else f"{count} parameters {several}"
+
+
+def _quantity_text(model: Model, quantity: str) -> str:
+    """A quantity in words: `AUC0–28d of CAR transgene in blood (qPCR)`."""
+    if quantity in model.derived:
+        return model.derived[quantity].label
+    for output in sorted(model.outputs, key=len, reverse=True):
+        kind = quantity.removeprefix(f"{output}_")
+        if kind == quantity:
+            continue
+        label = model.outputs[output].label
+        if kind in ("cmax", "tmax"):
+            return f"{kind.capitalize()} of {label}"
+        if kind.startswith("auc_"):
+            return f"AUC{kind.removeprefix('auc_').replace('_', '–')} of {label}"
+    for product in model.sites:
+        site = quantity.removeprefix(f"{product}_").removesuffix("_to_blood")
+        if quantity == f"{product}_{site}_to_blood":
+            return f"{site.replace('_', ' ')} to blood of {product_name(product)}"
+    return quantity.replace("_", " ")
 
 
 def _add_bars(
@@ -181,6 +217,13 @@ def _value_axis(shown: DataFrame, base: float, *, log: bool) -> dict[str, Any]:
         "type": "log",
         "range": [low, high],
         "tickvals": ticks,
-        "ticktext": [number_text(t, trim=True) for t in ticks],
+        "ticktext": _tick_texts(ticks),
         "tickangle": 0,
     }
+
+
+def _tick_texts(ticks: list[float]) -> list[str]:
+    """The ticks in one style: whole numbers written out where all are below 10⁷."""
+    if all(1 <= tick < 1e7 for tick in ticks):
+        return [f"{tick:,.12g}" for tick in ticks]
+    return [number_text(tick, trim=True) for tick in ticks]

@@ -16,6 +16,7 @@ from kinetics.plot.frame import (
     GREY,
     INK,
     PALETTE,
+    analyte_label,
     analyte_title,
     faint,
     finish,
@@ -91,7 +92,7 @@ def plot_vpc(fit: Fit, checked: Vpc, *, log: bool = True) -> Figure:
     subtitle = f"Inside their 90 % interval: {100 * checked.covered:.0f} % of quantiles"
     if lloq:
         subtitle += f", {100 * checked.covered_blq:.0f} % of shares below LLOQ"
-    title = _title(study.analytes[checked.analyte].label, checked)
+    title = _title(analyte_label(study.analytes[checked.analyte]), checked)
     height = 620 if lloq else 520
     return finish(
         figure, study, title=title, subtitle=subtitle, notes=_notes(checked), fit=fit, height=height

@@ -168,7 +168,7 @@ def test_a_parameter_set_by_hand_is_no_guess_any_more(tmp_path: Path) -> None:
 def test_options_reach_the_solver_and_the_doses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Simulation, int]] = []
 
-    def caught(prepared: Simulation, files: object, *, chunk: int) -> None:
+    def caught(prepared: Simulation, files: object, *, chunk: int, lloq: object) -> None:
         asked.append((prepared, chunk))
         raise PlanError([])
 
@@ -338,3 +338,35 @@ def test_parquet_holds_what_the_csv_holds(tmp_path: Path) -> None:
     assert sorted(file_contents(tmp_path)) == ["out.csv", "out.parquet"]
     read = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "out.csv"), check_dtype=False)
+
+
+def test_the_lloq_of_a_plot_is_that_of_the_study_or_the_one_named(tmp_path: Path) -> None:
+    page = tmp_path / "x.html"
+    asked = ["simulate", "nk_persistence", "--out", tmp_path / "c.csv", "--plot", page, "--patients", 3]
+    study = ["--study", "nkg2d_phase1_synthetic", "--products", "car_nk"]
+    assert call(*asked, *study).code == 0
+    assert "LLOQ 50" in page.read_text()
+    assert "LLOQ 0.5" in page.read_text()
+    assert call(*asked, *study, "--lloq", "copies=10").code == 0
+    assert "LLOQ 10" in page.read_text()
+    assert call(*asked).code == 0
+    assert "LLOQ 50" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--plot", "x.html", "--lloq", "copiess=5"], "did you mean 'copies'?"),
+        (["--plot", "x.html", "--lloq", "copies=0"], "no limit above 0"),
+        (["--plot", "x.html", "--lloq", "copies"], "no limit above 0"),
+        (["--lloq", "copies=5"], "--lloq without --plot"),
+    ],
+)
+def test_a_wrong_lloq_is_refused_before_anything_is_written(
+    options: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call("simulate", "stein_2019", "--out", "c.csv", *options)
+    assert said.code == 1
+    assert says in said.err
+    assert list(tmp_path.iterdir()) == []

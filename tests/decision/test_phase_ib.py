@@ -467,11 +467,16 @@ def test_the_forest_has_both_intervals_and_says_it_is_synthetic(study, protocol)
     figure = plot_expansion(found)
     drawn: Any = figure.data
     traces = {trace.meta["role"]: trace for trace in drawn}
-    assert set(traces) == {"estimate", "mean", "null", "target"}
+    assert set(traces) == {"estimate", "mean", "null", "target", "key estimate", "key mean"}
     assert len(traces["estimate"].x) == 2  # nobody in the other two yet
-    assert len(traces["mean"].x) == 4
+    assert len(traces["mean"].x) == 2  # and a prior alone is not drawn as a result
+    assert traces["mean"].error_x.width > 0  # whiskers end in caps
+    assert {traces[f"key {kind}"].mode for kind in ("estimate", "mean")} == {"lines+markers"}
+    assert not traces["mean"].showlegend
+    assert sum("0.491" in str(a.text) for a in figure.layout.annotations) == 0
     upper = np.array(traces["mean"].x) + np.array(traces["mean"].error_x.array)
-    assert upper == pytest.approx(found.table["borrowed_upper"])
+    treated = found.table[found.table["n"] > 0]
+    assert upper == pytest.approx(treated["borrowed_upper"])
     texts = [a.text for a in figure.layout.annotations]
     assert "<b>SYNTHETIC DATA</b>" in texts
     assert texts.count("nobody yet") == 2

@@ -132,8 +132,10 @@ def test_the_bars_run_from_the_middle_to_the_numbers_with_the_widest_on_top(iv: 
         assert names == ["a", "b"]  # F is not felt after an iv dose
         np.testing.assert_allclose(np.asarray(bars.x) + bars.base, rows.loc[names, f"at_{column}"])
         assert set(y[-1] for y in bars.y) == {"*"}  # both are guesses
-    assert figure.layout.xaxis.title.text == "liver_auc_0_28d (day·cells)"
-    assert "1 parameters do not move it." in annotation(figure, "footer")
+    assert figure.layout.xaxis.title.text == "AUC0–28d (day·cells)"
+    assert figure.layout.title.text == f"What moves AUC0–28d of {iv.model.outputs['liver'].label}"
+    assert "1 parameter does not move it." in annotation(figure, "footer")
+    assert (figure.layout.xaxis.showgrid, figure.layout.yaxis.showgrid) == (False, False)
     assert annotation(figure, "labels") == "<b>DESIGN GUESSES</b>"
     assert iv.model.sha256[:8] in annotation(figure, "footer")
     (words,) = traces(figure, "high values")
@@ -164,8 +166,8 @@ def test_parameters_that_are_not_shown_or_not_solved_are_counted(iv: kn.exposure
     )
     footer = annotation(figure, "footer")
     second = iv.of("liver_cmax")["swing"].iloc[1]
-    assert f"1 more parameters move it less, by at most {second:.2f}-fold." in footer
-    assert "1 parameters are not drawn: the solver gave up" in footer
+    assert f"1 more parameter moves it less, by at most {second:.2f}-fold." in footer
+    assert "1 parameter is not drawn: the solver gave up" in footer
     assert "do not move it" not in footer
     assert len(traces(figure, "low")[0].y) == 1
 

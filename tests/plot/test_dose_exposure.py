@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,9 @@ from kinetics.cli.exposure import _of_those_who_had
 from kinetics.decision.power_model import levels_of, power_curve, proportionality_table
 from kinetics.decision.quantities import Exposures, Quantity, exposures_of_table
 from kinetics.errors import StudyError
-from kinetics.plot.dose_exposure import plot_dose_exposure
+from kinetics.plot.dose_exposure import dose_exposure_figures, plot_dose_exposure
+from kinetics.plot.frame import number_text
+from kinetics.plot.product_dose import dose_axis
 from tests.support.commands import call
 from tests.support.figures import annotation, traces
 from tests.support.fits import cart_fit
@@ -115,15 +118,14 @@ def test_the_whole_course_is_taken_from_tables_of_samples_and_of_a_fit() -> None
     np.testing.assert_array_equal(fitted().values["car_cells_cmax"][:, at], rows.sort_values("draw")["cmax"])
 
 
-def test_every_subject_is_a_point_near_its_dose_at_its_exposure() -> None:
+def test_every_subject_is_a_point_at_its_dose_at_its_exposure() -> None:
     doses, points = levels_of(kn.read_study(STUDY)), traces(figure(), "subjects")
     assert len(points) == 4
     for name, trace in zip(samples().values, points, strict=True):
         assert list(trace.text) == samples().subjects
         np.testing.assert_allclose(trace.y, samples().values[name][0])
-        np.testing.assert_allclose(trace.x, [doses[s] for s in trace.text], rtol=0.06)
+        np.testing.assert_array_equal(trace.x, [doses[s] for s in trace.text])  # no dose that nobody had
         np.testing.assert_array_equal(trace.customdata, [doses[s] for s in trace.text])
-        assert len(set(trace.x)) == 12  # none hides another
         assert trace.error_y.array is None
 
 
@@ -134,14 +136,20 @@ def test_the_lines_and_bands_are_the_power_models() -> None:
     np.testing.assert_allclose(traces(figure(), "new_band")[0].y[len(curve) :], curve["new_lower"][::-1])
     line = traces(figure(), "proportional")[0]
     np.testing.assert_allclose(np.diff(np.log(line.y)), np.diff(np.log(line.x)))
-    footer = annotation(figure(), "footer")
+    table = proportionality_table(samples(), levels_of(kn.read_study(STUDY)))
+    for row in table.to_dict("records"):  # the numbers of the table, whatever else is drawn
+        cv = f"CV at one dose {number_text(row['geometric_cv_percent'], 2)} %"
+        assert any(cv in str(a.text) for a in figure().layout.annotations)
     b = proportionality_table(samples(), levels_of(kn.read_study(STUDY))).iloc[0]["b"]
-    assert f"Cmax of CAR transgene: b {b:.2f}".replace("-", "−") in footer
+    titles = [str(a.text) for a in figure().layout.annotations]
+    assert any(f"b = {b:.2f}".replace("-", "−") in title for title in titles)
+    assert "b = " not in annotation(figure(), "footer")
 
 
 def test_a_cmax_has_the_lloq_of_its_assay_and_axes_have_units() -> None:
     lines = traces(figure(), "lloq")
-    assert [set(line.y) for line in lines] == [{50.0}, {0.5}]  # of copies and of cells; an area has none
+    assert [set(line.y) for line in lines] == [{50.0}]  # of copies; an area has none
+    assert "LLOQ 0.5 cells/µL: below the axis of Cmax." in annotation(figure(), "footer")
     layout = figure().layout
     titles = [layout[f"yaxis{k}"].title.text for k in ("", 2, 3, 4)]
     assert titles == [
@@ -191,7 +199,7 @@ def test_a_product_keeps_those_who_had_it(tmp_path: Path) -> None:
         said = call("nca", trial, "--analyte", "il6", "--plots", tmp_path / f"{n}", *options)
         assert said.code == 0, said.err
         page = (tmp_path / f"{n}" / "dose_exposure_il6.html").read_text(encoding="utf-8")
-        assert f"n = {n}," in page
+        assert re.search(rf"n = {n}\b", page)
         assert ('"S03"' in page) == (n == 12)
     course = kn.nca(kn.read_study(trial), by="course")
     assert "S03" in exposures_of_table(course).subjects
@@ -229,3 +237,36 @@ def test_an_exposure_that_is_a_lower_bound_is_drawn_open_and_labelled_so() -> No
     assert label[subjects[5]] == ">= 10"
     assert label[subjects[0]] == "1"
     assert list(points.marker.symbol).count("triangle-up-open") == 1
+
+
+def test_the_cells_of_a_product_are_drawn_against_its_own_dose(tmp_path: Path) -> None:
+    """The assigned level of the trial is that of the CAR-T cells; the CAR-NK cells have their own dose."""
+    study = kn.read_study("nkg2d_phase1_synthetic")
+    assert set(dose_axis(study, "nk_cells", None).doses.values()) == {3e9}
+    assert dose_axis(study, "t_cells", None).doses == levels_of(study)
+    assert dose_axis(study, "nk_cells", "dose_level").doses == levels_of(study)  # as asked for
+    seen = exposures_of_table(kn.nca(study, by="course"))
+    figures = dose_exposure_figures(study, seen)
+    assert "every subject had the same dose, 3 × 10⁹" in str(figures["dose_exposure_nk_cells"])
+    factor = {s: 1.0 + i % 3 for i, s in enumerate(study.subject_ids)}
+    doses = study.doses.copy()
+    nk = doses["product"] == "car_nk"
+    doses.loc[nk, "amount"] *= doses["subject"][nk].map(factor)
+    varied = replace(study, doses=doses)
+    drawn = dose_exposure_figures(varied, seen)["dose_exposure_nk_cells"]
+    assert isinstance(drawn, Figure)
+    (points, _) = traces(drawn, "subjects")
+    assert set(points.x) == {3e9, 6e9, 9e9}
+    assert drawn.layout.xaxis.title.text == "CAR-NK, all infusions (cells)"
+    assert "dose_level is that of another product" in annotation(drawn, "footer")
+    assert dose_exposure_figures(varied, seen)["dose_exposure_t_cells"].layout.xaxis.title.text.startswith(
+        "CAR-T"
+    )
+
+
+def test_an_lloq_far_below_every_subject_leaves_no_half_of_the_panel_empty() -> None:
+    study = kn.read_study("nkg2d_phase1_synthetic")
+    drawn = plot_dose_exposure(study, exposures_of_table(kn.nca(study, by="course")), ["car_copies_cmax"])
+    assert traces(drawn, "lloq") == []
+    assert 10 ** drawn.layout.yaxis.range[0] > 500
+    assert "LLOQ 50 copies/µg DNA: below the axis of Cmax." in annotation(drawn, "footer")

@@ -42,7 +42,7 @@ def test_the_html_needs_no_network_and_its_camera_saves_svg(tmp_path: Path) -> N
 def test_the_svg_has_the_words_units_label_and_hash_of_the_figure_and_no_menu(tmp_path: Path) -> None:
     svg = save_figure(persistence(), tmp_path / "figure.svg", width=900).read_text(encoding="utf-8")
     assert svg.startswith("<svg")
-    assert 'width="900" height="540"' in svg
+    assert 'width="900" height="595"' in svg
     said = words(svg)
     for text in (
         "CAR transgene, qPCR in blood (copies/µg DNA)",
@@ -66,7 +66,7 @@ def test_the_pdf_is_one_page_of_the_figures_size_with_its_title(tmp_path: Path) 
     found = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
     assert found is not None
     size = [float(x) for x in found.groups()]
-    assert size == pytest.approx([750, 405], abs=0.5)  # points: 3/4 of 1000 and 540 pixels
+    assert size == pytest.approx([750, 446.25], abs=0.5)  # points: 3/4 of 1000 and 595 pixels
     assert b"/Title (CAR transgene: every subject)" in pdf
     assert b"/FontFile2" in pdf  # text, not outlines of it
 
@@ -75,7 +75,7 @@ def test_the_pdf_is_one_page_of_the_figures_size_with_its_title(tmp_path: Path) 
 def test_the_png_is_three_times_as_sharp(tmp_path: Path) -> None:
     png = save_figure(persistence(), tmp_path / "figure.png", width=700).read_bytes()
     assert png.startswith(b"\x89PNG")
-    assert struct.unpack(">II", png[16:24]) == (2100, 1620)
+    assert struct.unpack(">II", png[16:24]) == (2100, 1785)
 
 
 @BROWSER
@@ -181,3 +181,110 @@ def test_a_single_file_holds_plotly(tmp_path: Path) -> None:
     save_figures(tmp_path, {"one": persistence()}, single_file=True)
     assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
     assert "* plotly.js v" in (tmp_path / "one.html").read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------- plain, for print
+
+
+def test_a_plain_figure_has_no_badge_and_no_footer_and_its_words_stand_in_a_text_file(tmp_path: Path) -> None:
+    figure = persistence()
+    before = figure.to_json()
+    page = save_figure(figure, tmp_path / "figure.html", plain=True).read_text(encoding="utf-8")
+    caption = (tmp_path / "figure.txt").read_text(encoding="utf-8")
+    assert "SYNTHETIC DATA" not in page
+    lines = caption.splitlines()
+    assert lines[0] == "Caption of the figure figure.html"
+    assert "CAR transgene: every subject" in lines
+    assert "SYNTHETIC DATA" in lines
+    assert read_study("synthetic_cart_12").sha256[:8] in caption
+    assert "<" not in caption
+    assert figure.to_json() == before  # the figure itself keeps its words
+
+
+def test_a_text_that_is_no_caption_is_not_replaced_by_one(tmp_path: Path) -> None:
+    (tmp_path / "figure.txt").write_text("my notes")
+    with pytest.raises(InputError, match=r"figure\.txt is there and is no caption"):
+        save_figure(persistence(), tmp_path / "figure.html", plain=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.txt"]
+    (tmp_path / "figure.txt").unlink()
+    for _ in range(2):  # a caption of ours is
+        save_figure(persistence(), tmp_path / "figure.html", plain=True)
+    assert "SYNTHETIC DATA" in (tmp_path / "figure.txt").read_text(encoding="utf-8")
+
+
+def test_a_plain_figure_that_cannot_be_drawn_leaves_neither_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> str:
+        raise InputError([])
+
+    monkeypatch.setattr("kinetics.plot.export._html", broken)
+    with pytest.raises(InputError):
+        save_figure(persistence(), tmp_path / "figure.html", plain=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "figure"),
+    [
+        (["plot", "synthetic_cart_12", "--analyte", "car_copies", "--out", "f/x.html"], "x"),
+        (["nca", "synthetic_cart_12", "--analyte", "car_copies", "--plots", "f"], "persistence_car_copies"),
+        (["response", "nkg2d_phase1_synthetic", "--plots", "f"], "spider"),
+        (["simulate", "stein_2019", "--out", "c.csv", "--plot", "f/x.html"], "x"),
+        (["tornado", "stein_2019", "--plots", "f"], "tornado_copies_auc_0_28d"),
+        (
+            [
+                "expansion",
+                "nkg2d_phase1_synthetic",
+                "--protocol",
+                "nkg2d_phase1_synthetic",
+                "--plot",
+                "f/x.html",
+            ],
+            "x",
+        ),
+    ],
+    ids=["plot", "nca", "response", "simulate", "tornado", "expansion"],
+)
+def test_every_command_that_draws_takes_plain_and_names_the_captions(
+    command: list[str], figure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call(*command, "--plain")
+    assert said.code == 0, said.err
+    for page in (tmp_path / "f").glob("*.html"):
+        caption = page.with_suffix(".txt").read_text(encoding="utf-8")
+        assert caption.startswith(f"Caption of the figure {page.name}\n")
+        assert ("SYNTHETIC" in caption) == any("synthetic" in word for word in command)
+    assert (tmp_path / "f" / f"{figure}.txt").is_file()
+    if command[0] != "simulate":  # which prints its curves where it is piped
+        assert f"{figure}.txt" in said.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["nca", "synthetic_cart_12"],
+        ["response", "nkg2d_phase1_synthetic"],
+        ["simulate", "stein_2019"],
+        ["tornado", "stein_2019"],
+        ["exposure", "runs/none"],
+        ["subgroups", "runs/none"],
+        ["expansion", "nkg2d_phase1_synthetic", "--protocol", "nkg2d_phase1_synthetic"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_plain_without_a_figure_is_refused(command: list[str]) -> None:
+    said = call(*command, "--plain")
+    assert (said.code, said.out) == (1, "")
+    assert "--plain without a figure" in said.err
+
+
+@BROWSER
+def test_a_plain_figure_is_lower_by_its_footer_and_as_large_otherwise(tmp_path: Path) -> None:
+    sizes = []
+    for plain in (False, True):
+        svg = save_figure(persistence(), tmp_path / "figure.svg", plain=plain).read_text(encoding="utf-8")
+        sizes.append(int(re.findall(r'height="(\d+)"', svg)[0]))
+        assert ("SYNTHETIC DATA" in words(svg)) is not plain
+    assert sizes[1] == sizes[0] - 15

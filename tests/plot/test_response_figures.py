@@ -16,8 +16,8 @@ from kinetics.outcomes.lesion_size import best_changes, size_changes
 from kinetics.outcomes.survival import survival_times
 from kinetics.outcomes.survival_curve import kaplan_meier
 from kinetics.plot.frame import PALETTE, RESPONSE_COLOURS
-from kinetics.plot.kaplan_meier import plot_kaplan_meier
-from kinetics.plot.spider import plot_spider
+from kinetics.plot.kaplan_meier import _interval_words, plot_kaplan_meier
+from kinetics.plot.spider import plot_spider, spread
 from kinetics.plot.swimmer import plot_swimmer
 from kinetics.plot.waterfall import plot_waterfall
 from kinetics.protocol.protocol import read_protocol
@@ -145,11 +145,42 @@ def test_the_spider_has_every_assessment_from_a_baseline_of_zero():
     assert len(names.text) == 12
 
 
+def test_the_names_of_a_spider_stand_apart_each_joined_to_its_point():
+    figure = FIGURES["spider"]()
+    (names,) = traces(figure, "names")
+    (leaders,) = traces(figure, "leaders")
+    low, high = figure.layout.yaxis.range
+    label = (high - low) / 26
+    for k in range(12):
+        for other in range(k):
+            if abs(names.x[k] - names.x[other]) < 15:
+                assert abs(names.y[k] - names.y[other]) > 0.99 * label
+    ends = {t.hovertext[-1].split(",")[0]: (t.x[-1], t.y[-1]) for t in traces(figure, "subject")}
+    for k, text in enumerate(names.text):
+        assert (leaders.x[3 * k], leaders.y[3 * k]) == pytest.approx(ends[text.strip()])
+        assert (leaders.x[3 * k + 1], leaders.y[3 * k + 1]) == pytest.approx((names.x[k], names.y[k]))
+    assert spread(np.array([1.0, 1.0, 1.0]), 2.0).tolist() == [-1, 1, 3]
+
+
+def test_a_spider_by_dose_has_a_colour_for_each_dose_and_a_dash_for_each_response():
+    figure = plot_spider(study(), by="dose_level")
+    assert len({t.line.color for t in traces(figure, "subject")}) == 3
+    assert {t.line.dash for t in traces(figure, "subject")} == {"solid", "dashdot"}
+    assert [t.name for t in traces(figure, "group key")][-2:] == ["best SD", "best PD"]
+    assert len(traces(figure, "group key")) == 5
+
+
 def test_the_swimmer_has_all_infusions_assessments_and_ends():
     figure = FIGURES["swimmer"]()
     cells = study().doses["product"].value_counts()
     for product in ("car_nk", "car_t"):
-        assert len(traces(figure, product)[0].x) == cells[product]
+        (marks,) = traces(figure, product)
+        assert sum(marks.customdata) == cells[product]
+        texts = [str(n) if n > 1 else "" for n in marks.customdata]
+        assert list(marks.text) == texts  # days 0 and 1 would be one blot: a symbol and its number
+    assert "so many infusions" in annotation(figure, "footer")
+    below, above = traces(figure, "car_nk")[0].y[0] % 1, traces(figure, "car_t")[0].y[0] % 1
+    assert below > 0.5 > above
     seen = study().responses["overall"].value_counts()
     for response in ("SD", "PD"):
         assert len(traces(figure, response)[0].x) == seen[response]
@@ -171,9 +202,23 @@ def test_curves_step_from_one_and_carry_their_ticks_intervals_and_numbers_at_ris
         0: "12", 56: "12", 112: "12", 168: "11", 224: "10", 280: "7", 336: "6",
     }  # fmt: skip
     grouped = curves("pfs")
-    assert len(traces(grouped, "at_risk")) == len(traces(grouped, "curve")) == 3
+    assert len(traces(grouped, "at_risk")) == 3
+    assert len(traces(grouped, "curve")) == 2  # one subject is no curve
+    assert "1.5 × 10⁷: n = 1, an event on day 143; one subject is no curve." in annotation(grouped, "footer")
+    assert [t.name for t in traces(grouped, "key")] == ["censored"]
+    assert {t.marker.size for t in traces(grouped, "censored")} == {15}
     assert len(traces(grouped, "band")) == 2  # one subject at 1.5e7: its only event leaves no interval
-    assert "3 × 10⁷: n = 7, 6 events, median 140 days (43.1 to —)" in annotation(grouped, "footer")
+    assert "3 × 10⁷: n = 7, 6 events, median 140 days (95 %: from 43.1, upper end not reached)" in annotation(
+        grouped, "footer"
+    )
+
+
+def test_the_interval_of_a_median_is_in_words():
+    row = {"lower": np.nan, "upper": np.nan}
+    assert _interval_words(row, 0.95) == " (no 95 % interval: too few events)"
+    assert _interval_words({"lower": 3.0, "upper": 9.0}, 0.9) == " (90 %: 3.00 to 9.00)"
+    assert "lower end not estimable" in _interval_words({"lower": np.nan, "upper": 9.0}, 0.9)
+    assert "—" not in annotation(curves("pfs"), "footer") + annotation(curves("os"), "footer")
 
 
 # ------------------------------------------------------------------------------------------ command line

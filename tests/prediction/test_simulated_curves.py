@@ -365,3 +365,41 @@ def test_the_plot_says_design_guesses_synthetic_data_and_who_is_left_out(tmp_pat
     assert figure.layout.title.subtitle.text.startswith("1 of 2 virtual patients")
     assert note(plot_simulation(curves, model, guesses=[]), "labels") == ""
     assert roles(plot_simulation(made([[np.nan, 1]]), model)) == ["curve q50"]
+
+
+def test_bands_and_curves_end_at_the_lloq() -> None:
+    model = load_model(PROBLEM_A)
+    curves = simulate(model, parameters="prior", patients=20, times=np.arange(0.0, 61.0, 4.0))
+    peak = float(curve_bands(curves).query("output == 'cells'")["q50"].max())
+    figure = plot_simulation(curves, model, lloq={"cells": peak / 10})
+    (line,) = [t for t in figure.data if t.meta["role"] == "lloq"]
+    assert set(line.y) == {peak / 10}
+    for trace in figure.data[:3]:
+        assert np.nanmin(np.array(trace.y, float)) >= peak / 10
+    assert 10 ** figure.layout.yaxis.range[0] > peak / 20
+    assert "end at the LLOQ" in note(figure, "footer")
+    assert "No LLOQ of CAR+ cells" not in note(figure, "footer")
+
+
+def test_without_an_lloq_the_axis_ends_five_decades_below_the_median_and_says_so() -> None:
+    model = load_model(PROBLEM_A)
+    table = made([[1.0, 1e-3, 1e-20]])
+    table["output"] = next(iter(model.outputs))
+    figure = plot_simulation(table, model)
+    low, _ = figure.layout.yaxis.range
+    assert low == pytest.approx(-5)
+    assert "5 powers of ten below the median" in note(figure, "footer")
+    assert "are rough" not in note(figure, "footer")
+
+
+def test_all_panels_have_one_style_of_numbers() -> None:
+    model = load_model(PROBLEM_A)
+    names = list(model.outputs)[:2]
+    tables = []
+    for name, values in zip(names, ([1e8, 1e7, 1e6], [10.0, 1.0, 0.1]), strict=True):
+        table = made([values])
+        table["output"] = name
+        tables.append(table)
+    figure = plot_simulation(pd.concat(tables), model)
+    formats = {axis.exponentformat for axis in (figure.layout.yaxis, figure.layout.yaxis2)}
+    assert formats == {"power"}

@@ -250,7 +250,9 @@ def _data_section(fit: Fit) -> Section:
         table.rows.append(row)
     section.tables.append(table)
     for assay in fit.bound.assays:
-        add_figure(section, plot_persistence(study, assay.analyte, log=has_log_axis(fit, assay)))
+        add_figure(
+            section, plot_persistence(study, assay.analyte, log=None if has_log_axis(fit, assay) else False)
+        )
     return section
 
 

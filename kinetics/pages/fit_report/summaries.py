@@ -14,6 +14,7 @@ from kinetics.pages.fit_report.words import cycle_words, product_words, site_wor
 from kinetics.pages.page import Glance, Table
 from kinetics.plan import BoundAssay
 from kinetics.plot import (
+    analyte_label,
     group_subjects,
     groupings,
     number_text,
@@ -45,7 +46,7 @@ def glance_of(
     assay = fit.bound.assays[0]
     glance = Glance()
     glance.numbers = list(_exposure_numbers(fit, assay, exposures))
-    label = fit.study.analytes[assay.analyte].label
+    label = analyte_label(fit.study.analytes[assay.analyte])
     if glance.numbers:
         glance.note = f"{label}, whole course, the median subject; in brackets 90 % of the posterior."
     else:
@@ -54,7 +55,9 @@ def glance_of(
     is_log = log(assay)
     synthetic = fit.study.synthetic
     glance.add_figure(
-        plot_persistence(fit.study, assay.analyte, log=is_log), f"The records: {label}", synthetic=synthetic
+        plot_persistence(fit.study, assay.analyte, log=None if is_log else False),
+        f"The records: {label}",
+        synthetic=synthetic,
     )
     glance.add_figure(
         plot_vpc(fit, checked, log=is_log), "Observed (lines), expected (bands)", synthetic=synthetic
