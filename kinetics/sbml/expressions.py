@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
-__all__ = ["Formula", "child_nodes", "formula_text", "foreign_functions", "names_in"]
+__all__ = ["Formula", "child_nodes", "foreign_functions", "formula_text", "names_in"]
 
 Formula = Any  # libsbml.ASTNode
 
@@ -168,7 +169,7 @@ def formula_text(node: Formula, name_text: Callable[[str], str], time_text: str)
     def _chain(arguments: list[Formula], sign: str) -> tuple[str, int]:
         """A comparison of two or more values: a <= b <= c holds where each pair does."""
         texts = [text_of(child, _SUM) for child in arguments]
-        pairs = [f"{left} {sign} {right}" for left, right in zip(texts, texts[1:], strict=False)]
+        pairs = [f"{left} {sign} {right}" for left, right in pairwise(texts)]
         if len(pairs) == 1:
             return pairs[0], _COMPARISON
         return _nested("jnp.logical_and", pairs), _ATOM

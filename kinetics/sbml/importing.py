@@ -70,8 +70,9 @@ def import_sbml(
     ... <model id="decay"><listOfParameters>
     ... <parameter id="k" value="0.5" constant="true"/><parameter id="A" value="9" constant="false"/>
     ... </listOfParameters><listOfRules><rateRule variable="A">
-    ... <math xmlns="http://www.w3.org/1998/Math/MathML"><apply><times/><cn>-1</cn><ci>k</ci><ci>A</ci></apply>
-    ... </math></rateRule></listOfRules></model></sbml>''')
+    ... <math xmlns="http://www.w3.org/1998/Math/MathML">
+    ... <apply><times/><cn>-1</cn><ci>k</ci><ci>A</ci></apply></math></rateRule>
+    ... </listOfRules></model></sbml>''')
     >>> kn.sbml.import_sbml("decay.xml", "decay.py", time_unit="day").parameters
     ('k', 'A_0')
     """

@@ -105,7 +105,9 @@ def _names(model: ReactionModel) -> _Names:
 
 def _circle(model: ReactionModel) -> list[str]:
     """The assigned variables of a circle of rules; [] where there is none."""
-    reads = {name: names_in(formula) & set(model.assigned) for name, (_, _, formula) in model.assigned.items()}
+    reads = {
+        name: names_in(formula) & set(model.assigned) for name, (_, _, formula) in model.assigned.items()
+    }
 
     def walk(name: str, path: list[str]) -> list[str]:
         if name in path:
@@ -186,14 +188,16 @@ def _docstring(model: ReactionModel, names: _Names) -> str:
     ]
     if model.days != 1:
         notes.append(
-            f"The file's unit of time is {model.time_unit}: parameters keep it, and the equations turn it into days."
+            f"The file's unit of time is {model.time_unit}: parameters keep it, and the equations turn it"
+            " into days."
         )
     formulas = [*(f for _, _, f in model.assigned.values()), *(r.rate for r in model.reactions)]
     formulas += [state.rate for state in model.states.values() if state.rate is not None]
     if any(_is_piecewise(formula) for formula in [*formulas, *(f for _, f in model.functions.values())]):
         notes.append(
-            "The equations are in pieces (jnp.where): a slope jumps where a condition changes. The solver steps over"
-            " the jump to its tolerance; the gradient of the day of a jump is 0, so no fit can move it. Put a smooth"
+            "The equations are in pieces (jnp.where): a slope jumps where a condition changes. The solver of"
+            " fits steps over a jump at its usual tolerances; at tighter ones it gives up there, and what is"
+            " later is missing. The gradient of the day of a jump is 0, so no fit can move it. Put a smooth"
             " gate there, as models/chaudhury_2020.py does, before you fit it."
         )
     hidden = sorted(names.timed)

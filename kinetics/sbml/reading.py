@@ -105,49 +105,65 @@ def read_sbml(path: Path, *, time_unit: str | None = None, item: Item = "count")
     converter.addOption("promoteLocalParameters", True)
     document.convert(converter)
     problems = refusals(document, model, file)
-    days, unit_word, time_notes = _time(document, model, file, time_unit, problems)
+    time = _time(document, model, file, time_unit)
+    if isinstance(time, Problem):
+        raise InputError([*problems, time])
     if problems:
         raise InputError(problems)
-    return _model(document, model, file, item, (days, unit_word, time_notes))
+    return _model(document, model, file, item, time)
 
 
-def _time(
-    document: Any, model: Any, file: str, time_unit: str | None, problems: list[Problem]
-) -> tuple[float, str, list[str]]:
-    """Days and word of the file's unit of time, and a note where the file does not declare it."""
-    declared = model.getUnitDefinition("time") if document.getLevel() < 3 else None
-    if document.getLevel() > 2 and model.isSetTimeUnits():
+@dataclass(frozen=True)
+class _TimeUnit:
+    """The file's unit of time in days and as a word, and notes where the file does not declare it."""
+
+    days: float
+    word: str
+    notes: tuple[str, ...] = ()
+
+
+_SECOND = _TimeUnit(1 / 86400, "s")
+
+
+def _time(document: Any, model: Any, file: str, time_unit: str | None) -> _TimeUnit | Problem:
+    """The unit of time that the file declares or, where it declares none, that the caller names."""
+    declared = None
+    if document.getLevel() < 3:
+        declared = model.getUnitDefinition("time")
+    elif model.isSetTimeUnits():
         name = model.getTimeUnits()
         if name == "second":
-            return 1 / 86400, "s", []
+            return _agreeing(_SECOND, time_unit, file)
         declared = model.getUnitDefinition(name)
         if declared is None:
-            problems.append(Problem(f"the unit of time is {name!r}", f"use {', '.join(DAYS)}", file=file))
-            return 1.0, "day", []
+            return Problem(f"the unit of time is {name!r}", f"use {', '.join(DAYS)}", file=file)
     if declared is not None:
         days = time_unit_days(declared)
         if days is None:
             what = f"the unit of time is {unit_phrase(declared)}"
-            problems.append(Problem(what, "use a unit of time", file=file))
-            return 1.0, "day", []
+            return Problem(what, "use a unit of time", file=file)
         word = next((w for w, d in DAYS.items() if abs(days / d - 1) < 1e-9), f"{days:g} days")
-        if time_unit is not None and abs(DAYS[time_unit] / days - 1) > 1e-9:
-            what = f"the file says that its unit of time is {word}"
-            problems.append(Problem(what, "leave --time-unit out, or mend the file", file=file))
-        return days, word, []
+        exact = DAYS.get(word, days)
+        return _agreeing(_TimeUnit(exact, word), time_unit, file)
     if time_unit is not None:
-        return DAYS[time_unit], time_unit, [f"the file declares no unit of time: {time_unit}, as you said"]
+        note = f"the file declares no unit of time: {time_unit}, as you said"
+        return _TimeUnit(DAYS[time_unit], time_unit, (note,))
     if document.getLevel() < 3:
         note = "the file declares no unit of time: seconds, the default of SBML before Level 3"
-        return 1 / 86400, "s", [note]
+        return _TimeUnit(_SECOND.days, _SECOND.word, (note,))
     remedy = f"say it: --time-unit {', '.join(DAYS)}"
-    problems.append(Problem("the file declares no unit of time", remedy, file=file))
-    return 1.0, "day", []
+    return Problem("the file declares no unit of time", remedy, file=file)
 
 
-def _model(
-    document: Any, model: Any, file: str, item: Item, time: tuple[float, str, list[str]]
-) -> ReactionModel:
+def _agreeing(declared: _TimeUnit, time_unit: str | None, file: str) -> _TimeUnit | Problem:
+    """The declared unit, where the caller names none or the same."""
+    if time_unit is None or abs(DAYS[time_unit] / declared.days - 1) < 1e-9:
+        return declared
+    what = f"the file says that its unit of time is {declared.word}"
+    return Problem(what, "leave --time-unit out, or mend the file", file=file)
+
+
+def _model(document: Any, model: Any, file: str, item: Item, time: _TimeUnit) -> ReactionModel:
     """The parts of a model that was not refused."""
     reactions = tuple(_reactions(model))
     changed = {species for reaction in reactions for species in reaction.changes}
@@ -159,23 +175,22 @@ def _model(
         name = element.getId()
         rule = model.getRule(name)
         if rule is not None and rule.isAssignment():
-            unit, note = _unit(element, item)
-            assigned[name] = (_title(element), unit or "1", rule.getMath())
+            assigned[name] = (_title(element), _unit(element, item)[0] or "1", rule.getMath())
         elif rule is not None or name in changed:
             states[name] = _state(model, element, item, None if rule is None else rule.getMath())
         else:
             constants[name] = _constant(model, element, item)
-    days, unit_word, notes = time
+    notes = list(time.notes)
     if model.getNumConstraints():
-        notes = [*notes, f"{model.getNumConstraints()} constraints of the file are not checked"]
+        notes.append(f"{model.getNumConstraints()} constraints of the file are not checked")
     return ReactionModel(
         file=file,
         name=model.getId() or model.getName(),
         title=model.getName() or model.getId(),
         level=f"Level {document.getLevel()} Version {document.getVersion()}",
         described_by=tuple(_described_by(model)),
-        days=days,
-        time_unit=unit_word,
+        days=time.days,
+        time_unit=time.word,
         constants=constants,
         states=states,
         assigned=assigned,
@@ -232,7 +247,14 @@ def _constant(model: Any, element: Any, item: Item) -> Constant:
     unit, note = _unit(element, item)
     value = _initial_value(model, element)
     formula = _initial_formula(model, element.getId())
-    return Constant(element.getId(), _title(element), value, unit or "1", note, formula)
+    return Constant(
+        name=element.getId(),
+        title=_title(element),
+        value=value,
+        unit=unit or "1",
+        unit_note=note,
+        formula=formula,
+    )
 
 
 def _state(model: Any, element: Any, item: Item, rate: Formula | None) -> StateVariable:
