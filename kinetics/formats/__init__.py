@@ -3,6 +3,7 @@
 exporting: `export`, the list of formats, and how the files of each are made.
 dataset: an ADaM-shaped dataset, with the description of its variables.
 define: that description as define.xml and as a table.
+adverse_events: ADAE.
 concentrations: ADPC and ADPPK, and the TOML with which `read_study` reads them again.
 parameters: ADPP, and PKNCA's long table.
 outcomes: ADTTE and ADRS.

@@ -106,9 +106,9 @@ def test_an_imported_model_agrees_with_libroadrunner_to_a_millionth(file: Path, 
     for output, curve in curves.items():
         compared = DAYS >= 0
         if output in ("Persistent_CAR_T_cells", "C_P"):
-            compared = DAYS > SWITCH  # 0 before; at the switch libroadrunner has 1e-13 past it already
+            compared = DAYS > SWITCH  # 0 before; libroadrunner ends its step just past the switch
             assert np.all(curve[~compared] == 0), output
-            assert np.all(np.abs(independent[output][~compared]) < 1e-12), output
+            assert np.all(np.abs(independent[output][~compared]) < 1e-10), output
         assert furthest(curve[compared], independent[output][compared]) < 1e-6, output
 
 
