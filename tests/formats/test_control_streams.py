@@ -75,10 +75,10 @@ def written(tmp_path: Path, plan: str, formats: str) -> Path:
 
 def block(text: str, name: str) -> list[str]:
     """The lines of a block of a control stream."""
-    found = re.search(rf"^\{name}\b.*?\n(.*?)(?=^\$|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found is not None, name
+    match = re.search(rf"^\{name}\b.*?\n(.*?)(?=^\$|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match is not None, name
     return [
-        line.partition(";")[0].strip() for line in found[1].splitlines() if line.partition(";")[0].strip()
+        line.partition(";")[0].strip() for line in match[1].splitlines() if line.partition(";")[0].strip()
     ]
 
 
@@ -93,9 +93,8 @@ def run_nm_tran(lines: list[str], values: dict[str, object]) -> dict[str, object
     for line in lines:
         for word, sign in OPERATORS.items():
             line = line.replace(word, sign)
-        line = line.replace(".AND.", " and ").replace("THETA(", "THETA_(").replace("ETA(", "ETA_(")
-        line = line.replace("THETA_", "TH").replace("THETA", "TH")
-        line = re.sub(r"\bTHETA_?\((\d+)\)", r"TH(\1)", line)
+        line = line.replace(".AND.", " and ")
+        line = line.replace("THETA(", "TH(").replace(" ETA(", " ETA_(").replace("(ETA(", "(ETA_(")
         if line == "ENDIF":
             active = True
             continue
