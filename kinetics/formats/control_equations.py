@@ -31,7 +31,7 @@ def closed_form(
         return _observed(plan, solution(t, p, doses), p)
 
     arguments = (_ONE, dict.fromkeys(parameters, _SCALAR), shapes)
-    return _translated(plan, outputs, arguments, (time, dict(parameters), dose), dialect, "EX")
+    return _translated(plan, outputs, arguments, (time, dict(parameters), dose), dialect, prefix="EX")
 
 
 def slopes(
@@ -42,7 +42,7 @@ def slopes(
     assert field is not None
     arguments = (_SCALAR, dict.fromkeys(states, _SCALAR), dict.fromkeys(parameters, _SCALAR))
     texts = (time, dict(states), dict(parameters))
-    return _translated(plan, lambda t, y, p: dict(field(t, y, p)), arguments, texts, dialect, "SL")
+    return _translated(plan, lambda t, y, p: dict(field(t, y, p)), arguments, texts, dialect, prefix="SL")
 
 
 def beginning(plan: ControlPlan, parameters: Mapping[str, str], dialect: Dialect) -> Translation:
@@ -51,14 +51,14 @@ def beginning(plan: ControlPlan, parameters: Mapping[str, str], dialect: Dialect
     if initial is None:
         return Translation((), {})
     arguments = (dict.fromkeys(parameters, _SCALAR),)
-    return _translated(plan, lambda p: dict(initial(p)), arguments, (dict(parameters),), dialect, "BG")
+    return _translated(plan, lambda p: dict(initial(p)), arguments, (dict(parameters),), dialect, prefix="BG")
 
 
 def dosed_fraction(plan: ControlPlan, parameters: Mapping[str, str], dialect: Dialect) -> Translation:
     """What one unit of the dose adds to each state that it enters."""
     rule = plan.model.dosing[plan.entry]
     arguments = (dict.fromkeys(parameters, _SCALAR),)
-    return _translated(plan, lambda p: dict(rule(p)), arguments, (dict(parameters),), dialect, "FR")
+    return _translated(plan, lambda p: dict(rule(p)), arguments, (dict(parameters),), dialect, prefix="FR")
 
 
 def observed_outputs(
@@ -67,7 +67,7 @@ def observed_outputs(
     """The observed outputs from the states."""
     arguments = (dict.fromkeys(states, _SCALAR), dict.fromkeys(parameters, _SCALAR))
     texts = (dict(states), dict(parameters))
-    return _translated(plan, lambda y, p: _observed(plan, y, p), arguments, texts, dialect, "EX")
+    return _translated(plan, lambda y, p: _observed(plan, y, p), arguments, texts, dialect, prefix="EX")
 
 
 def _observed(plan: ControlPlan, states: Any, p: Any) -> dict[str, Any]:

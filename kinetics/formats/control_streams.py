@@ -29,6 +29,7 @@ def export_control(
     `formats` are names of CONTROL_FORMATS. `force` replaces what is there. Every file says that it was never
     run. InputError lists what of the plan a control stream cannot carry; nothing is written then.
 
+    >>> from pathlib import Path
     >>> text = '''model = "one_compartment_oral"
     ... data = "theophylline"
     ... [observe.theophylline]

@@ -26,6 +26,7 @@ class ImportedModel:
     `states`, `parameters` and `outputs` are names. `without_unit` lists the parameters and states that have
     the unit 1 because the file's own has no word in this package, or because the file has none.
 
+    >>> from pathlib import Path
     >>> from kinetics.sbml import ImportedModel
     >>> imported = ImportedModel(Path("models/decay.py"), ("A",), ("k",), ("A",), (), ())
     >>> print(imported)
@@ -65,6 +66,7 @@ def import_sbml(
     of the file is: cells, copies or count. `force` replaces a file that is there. InputError lists everything
     that a model file cannot say, by its name in the file; nothing is written then.
 
+    >>> from pathlib import Path
     >>> _ = Path("decay.xml").write_text('''<?xml version="1.0" encoding="UTF-8"?>
     ... <sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1">
     ... <model id="decay"><listOfParameters>

@@ -56,6 +56,14 @@ class TlgInputs:
     """A study and how its tables are made: the group of each subject (TRT01A), and the rules of its NCA.
 
     `label` names the groups, `analyte` is one analyte or None for all.
+
+    >>> study = kn.read_study("theophylline")
+    >>> one = pd.Series("all", index=study.subjects.index)
+    >>> inputs = kn.submission.TlgInputs(study, one, "everyone", kn.NCARules.pknca(), "theophylline")
+    >>> inputs.label, inputs.analyte, len(inputs.groups), len(inputs.study.subjects)
+    ('everyone', 'theophylline', 12, 12)
+    >>> inputs.rules == kn.NCARules.pknca()
+    True
     """
 
     study: Study
@@ -79,7 +87,15 @@ def write_tlg(inputs: TlgInputs, codes: Sequence[str], folder: Path, *, force: b
 
     Each table is CODE_ANALYTE.csv, and CODE.rtf and CODE.docx have all tables of a code; the graph pkpg02 is
     CODE_ANALYTE.html. Without python-docx the DOCX is left out, and a line says so. InputError lists codes
-    that are unknown and those that need what no study here has (urine); nothing is written then.
+    that are unknown and those that need what no study here has (urine); nothing is written then. `force`
+    replaces a folder that is there.
+
+    >>> from pathlib import Path
+    >>> study = kn.read_study("theophylline")
+    >>> one = pd.Series("all", index=study.subjects.index)
+    >>> inputs = kn.submission.TlgInputs(study, one, "everyone", kn.NCARules.pknca())
+    >>> print(kn.submission.write_tlg(inputs, ["pkpt03"], Path("tlg"))[0])
+    written: tlg/pkpt03_theophylline.csv
     """
     problems = list(_problems(codes))
     if not problems and folder.exists() and not force:
