@@ -104,6 +104,7 @@ __all__ = [
     "lab_sheet",
     "regimen",
     "model",
+    "sbml",
     "solve",
     "assay",
     "population",

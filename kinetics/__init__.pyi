@@ -19,6 +19,7 @@ from . import (
     prediction as prediction,
     protocol as protocol,
     regimen as regimen,
+    sbml as sbml,
     solve as solve,
     study as study,
     submission as submission,

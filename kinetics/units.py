@@ -28,7 +28,16 @@ GENOMES_PER_UG = 1e6 / GENOME_PG  # diploid genomes in 1 ug of DNA: 151,515
 
 # dimension -> {unit: factor to the dimension's first unit}
 _DIMENSIONS: dict[str, dict[str, float]] = {
-    "time": {"day": 1.0, "d": 1.0, "h": 1 / 24, "hour": 1 / 24, "min": 1 / 1440, "week": 7.0, "year": 365.25},
+    "time": {
+        "day": 1.0,
+        "d": 1.0,
+        "h": 1 / 24,
+        "hour": 1 / 24,
+        "min": 1 / 1440,
+        "s": 1 / 86400,
+        "week": 7.0,
+        "year": 365.25,
+    },
     "cells": {"cells": 1.0, "1e6 cells": 1e6, "1e9 cells": 1e9},
     "cells per body weight": {"cells/kg": 1.0, "1e6 cells/kg": 1e6},
     "mass": {"mg": 1.0, "ug": 1e-3, "ng": 1e-6, "g": 1e3},
@@ -83,6 +92,8 @@ _WORDS = {
     "minute": "min",
     "minutes": "min",
     "mins": "min",
+    "second": "s",
+    "seconds": "s",
     "weeks": "week",
     "wk": "week",
     "wks": "week",

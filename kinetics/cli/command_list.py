@@ -77,6 +77,12 @@ COMMANDS: dict[str, Entry] = {
         FIT,
         "Test a model file: doses, infusions, batches, mass, convergence, gradient.",
     ),
+    "import-sbml": Entry(
+        "models",
+        "import_sbml",
+        FIT,
+        "Write an SBML model as a model file, or say what it has that a model file cannot say.",
+    ),
     "fit": Entry("fit", "fit_plan", FIT, "Fit a model to a study; the result is a run folder."),
     "resume": Entry(
         "fit", "resume_run", FIT, "Continue a fit that was stopped, or take more draws of a finished one."

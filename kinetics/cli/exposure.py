@@ -31,6 +31,7 @@ from kinetics.cli.options import (
     DroppedColumns,
     FigureFormat,
     Figures,
+    Force,
     Json,
     Plain,
     RegimenFile,
@@ -55,6 +56,7 @@ from kinetics.printing import records, table_text
 from kinetics.regimen import read_regimen
 from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, read_study
+from kinetics.submission import TLG as CODES, TlgInputs, write_tlg
 
 __all__ = ["exposure", "nca", "tornado"]
 
@@ -83,7 +85,14 @@ def nca(
     ],
     analyte: Annotated[str | None, typer.Option(help="One analyte; default all.")] = None,
     rules: Annotated[str, typer.Option(help="BLQ rules: car_t, pknca or winnonlin.")] = "car_t",
-    out: Annotated[Path | None, typer.Option(help="Write each subject's rows as CSV, with reasons.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write each subject's rows as CSV, with reasons; of --tlg the folder.")
+    ] = None,
+    tlg: Annotated[
+        str | None,
+        typer.Option(help=f"Write tables under the codes of the TLG catalogue instead: {', '.join(CODES)}."),
+    ] = None,
+    force: Force = False,
     rows: Annotated[
         bool, typer.Option("--rows", help="Print each subject's rows, not their summary.")
     ] = False,
@@ -111,7 +120,8 @@ def nca(
     AUC is that of days 0 to 28. A missing number has its reason.
 
     Prints a summary by analyte, cycle and dose level; each subject's rows go to --out, and --json has both.
-    --plots draws every subject's samples, and exposure against dose with a power model.
+    --plots draws every subject's samples, and exposure against dose with a power model. --tlg writes tables
+    and listings as CSV, RTF and DOCX, named as aNCA's readers know them.
     Example: `kinetics nca synthetic_cart_12 --analyte car_copies --out nca.csv --plots figures`
     """
     options = read_options(locals())
@@ -122,6 +132,13 @@ def nca(
     nca_rules = NCA_RULES[rules]()
     table = run_nca(data, analyte=analyte, rules=nca_rules)
     label, groups = levels_by(data, by)
+    if tlg is not None:
+        codes = [code.strip().lower() for code in tlg.split(",") if code.strip()]
+        inputs = TlgInputs(data, groups, label, nca_rules, analyte)
+        lines = write_tlg(inputs, codes, out or Path(f"{data.name}-tlg"), force=force)
+        kind = "SYNTHETIC DATA  " if data.synthetic else ""
+        print_result({"lines": lines}, "\n".join([f"{kind}{data.name}", *lines]), as_json)
+        return
     summary = nca_summary_table(table, groups, nca_rules)
     kind = "SYNTHETIC DATA  " if data.synthetic else ""
     lines = [f"{kind}{data.name}: {len(data.subjects)} subjects", nca_summary_text(data, summary, label)]

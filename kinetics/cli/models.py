@@ -1,18 +1,20 @@
-"""The commands about models: `kinetics models` and `kinetics check-model`."""
+"""The commands about models: `kinetics models`, `check-model` and `import-sbml`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from kinetics.checks import calibration_card
 from kinetics.cli.console import print_result
-from kinetics.cli.options import Json
+from kinetics.cli.options import Force, Json
 from kinetics.model import library_models, load_model
+from kinetics.sbml import import_sbml as write_model
 from kinetics.solve import check_laws
 
-__all__ = ["check_model", "models"]
+__all__ = ["check_model", "import_sbml", "models"]
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 
@@ -58,3 +60,46 @@ def check_model(
     print_result({"ok": not broken, "laws": [vars(law) for law in laws]}, "\n".join(lines), as_json)
     if broken:
         raise typer.Exit(1)
+
+
+def import_sbml(
+    file: Annotated[Path, typer.Argument(help="An SBML file, of Level 1 to 3.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The model file to write.  [default: models/FILE.py]", show_default=False),
+    ] = None,
+    time_unit: Annotated[
+        str | None,
+        typer.Option(help="The unit of time where the file declares none: day, h, min, s, week or year."),
+    ] = None,
+    item: Annotated[
+        Literal["cells", "copies", "count"], typer.Option(help="What an item of the file is.")
+    ] = "count",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write an SBML model as a model file, or say what it has that a model file cannot say.
+
+    Needs the extra `sbml` (python-libsbml).
+
+    Values, units and formulas are the file's; priors are guesses. Events, delays, algebraic rules and volumes
+    that change are refused by name. Example: `kinetics import-sbml BIOMD0000001025.xml --item cells --out
+    models/chaudhury_ec50.py`
+    """
+    target = Path("models") / f"{_module_name(file)}.py" if out is None else out
+    imported = write_model(file, target, time_unit=time_unit, item=item, force=force)
+    answer = {
+        "model": str(imported.path),
+        "states": list(imported.states),
+        "parameters": list(imported.parameters),
+        "outputs": list(imported.outputs),
+        "without_unit": list(imported.without_unit),
+        "notes": list(imported.notes),
+    }
+    print_result(answer, str(imported), as_json)
+
+
+def _module_name(file: Path) -> str:
+    """The name of a file as that of a model: small letters, digits and _."""
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in file.stem.lower())
+    return f"m_{name}" if name[:1].isdigit() else name

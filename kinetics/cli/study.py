@@ -30,7 +30,14 @@ from kinetics.cli.options import (
 )
 from kinetics.errors import InputError, gathered
 from kinetics.exposures import NCARules
-from kinetics.formats import FORMATS, export as export_to, unknown_formats, write_study
+from kinetics.formats import (
+    CONTROL_FORMATS,
+    FORMATS,
+    export as export_to,
+    export_control,
+    unknown_formats,
+    write_study,
+)
 from kinetics.outcomes import patients_of, stopping_states, unlike_assigned
 from kinetics.protocol import Protocol, read_protocol, settled
 from kinetics.study import NOT_DECLARED, Study, read_study
@@ -147,9 +154,16 @@ def _to_fill_in(study: Study, written: Path) -> str:
 
 def export(
     source: Annotated[
-        str, typer.Argument(help="A study (as `kinetics validate` reads it) or a run, runs/NAME.")
+        str,
+        typer.Argument(help="A study (as `kinetics validate` reads it), a run, runs/NAME, or a plan."),
     ],
-    formats: Annotated[str, typer.Option("--as", help=f"One or more, with commas: {', '.join(FORMATS)}.")],
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help=f"One or more, with commas: {', '.join(FORMATS)}; of a plan {', '.join(CONTROL_FORMATS)}.",
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The folder to make.  [default: NAME-export]", show_default=False)
     ] = None,
@@ -166,6 +180,7 @@ def export(
 
     The tables are ADaM-shaped, NM-TRAN data, Monolix-like results and others; they claim no conformance.
 
+    Of a plan, nonmem-control and mlxtran are control streams, a start for double programming: UNRUN.
     ADaM-shaped tables come with define.xml; no conformance is claimed. All of one call goes into one folder.
     Example: `kinetics export nkg2d_phase1_synthetic --as adpc,adpp,adtte,adrs --protocol
     nkg2d_phase1_synthetic` or `kinetics export runs/NAME --as monolix,nonmem,adpp --out NAME-results`
@@ -173,6 +188,12 @@ def export(
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULES)}")
     wanted = [word.strip() for word in formats.split(",") if word.strip()]
+    if any(name in CONTROL_FORMATS for name in wanted):
+        name = Path(source).stem
+        done = export_control(source, wanted, out or Path(f"{name}-control"), force=force)
+        facts = {"source": name, "folder": str(done.folder), "files": list(done.files)}
+        print_result(facts | {"notes": list(done.notes)}, f"{name}\n{done}", as_json)
+        return
     is_run = _is_run(source)
     try:
         content, censoring = gathered(

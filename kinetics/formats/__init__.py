@@ -3,11 +3,18 @@
 exporting: `export`, the list of formats, and how the files of each are made.
 dataset: an ADaM-shaped dataset, with the description of its variables.
 define: that description as define.xml and as a table.
+adverse_events: ADAE.
 concentrations: ADPC and ADPPK, and the TOML with which `read_study` reads them again.
 parameters: ADPP, and PKNCA's long table.
 outcomes: ADTTE and ADRS.
 subjects: the subject-level variables of every dataset.
 timeline: doses and records in one order of time, each with its reference dose.
+control_streams: `export_control`: a plan as control streams, which were never run.
+control_plan: what of a plan a control stream carries, and what it refuses.
+control_equations: the functions of a model as assignments.
+traced_formula: a function traced by JAX as assignments of NM-TRAN or Mlxtran.
+nonmem_control: a NONMEM control stream.
+mlxtran_project: a Monolix project.
 nonmem_data: the NM-TRAN-ready data file and its TOML.
 nonmem_run: a run's .ext and .phi tables.
 monolix_run: a run as a Monolix-like result folder.
@@ -21,4 +28,12 @@ from kinetics.faces import attach
 
 __getattr__, __dir__ = attach(__name__, __file__)
 
-__all__ = ["FORMATS", "Exported", "export", "unknown_formats", "write_study"]
+__all__ = [
+    "CONTROL_FORMATS",
+    "FORMATS",
+    "Exported",
+    "export",
+    "export_control",
+    "unknown_formats",
+    "write_study",
+]

@@ -1,4 +1,6 @@
+from .adverse_events import adae as adae, has_adverse_events as has_adverse_events
 from .concentrations import adam_toml as adam_toml, adpc as adpc, adppk as adppk
+from .control_streams import CONTROL_FORMATS as CONTROL_FORMATS, export_control as export_control
 from .dataset import Dataset as Dataset
 from .define import define_table as define_table, define_xml as define_xml
 from .exporting import (

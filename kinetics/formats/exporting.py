@@ -15,6 +15,7 @@ import kinetics.inference as inference
 from kinetics.arguments import require
 from kinetics.errors import InputError, Problem, did_you_mean
 from kinetics.exposures import DEFAULT_RULES, NCARules
+from kinetics.formats.adverse_events import adae
 from kinetics.formats.concentrations import adam_toml, adpc, adppk
 from kinetics.formats.dataset import Dataset
 from kinetics.formats.define import define_table, define_xml
@@ -194,6 +195,11 @@ def _adrs(source: _Source) -> _FormatFiles:
     return _FormatFiles({"adrs.csv": dataset.csv}, (dataset,))
 
 
+def _adae(source: _Source) -> _FormatFiles:
+    dataset = adae(source.study)
+    return _FormatFiles({"adae.csv": dataset.csv}, (dataset,), dataset.notes)
+
+
 def _monolix(source: _Source) -> _FormatFiles:
     assert source.fit is not None
     return _FormatFiles({f"monolix/{name}": content for name, content in monolix_files(source.fit).items()})
@@ -242,6 +248,7 @@ FORMATS: dict[str, tuple[str, Callable[[_Source], _FormatFiles]]] = {
     "adpp": ("ADPP-shaped PK parameters: NCA, or a run's exposures", _adpp),
     "adtte": ("ADTTE-shaped OS, PFS and DOR; needs a protocol", _adtte),
     "adrs": ("ADRS-shaped responses", _adrs),
+    "adae": ("ADAE-shaped adverse events, CRS and ICANS among them", _adae),
     "monolix": ("Monolix-like result folder of a run", _monolix),
     "nonmem": ("NM-TRAN-ready data; of a run also .ext, .phi and the parameter table", _nonmem),
     "pknca": ("PKNCA's long table of the NCA", _pknca),

@@ -22,7 +22,7 @@ from kinetics.formats.timeline import compartments, products_of, timeline
 from kinetics.spreadsheets import csv_text
 from kinetics.study import Study, adam_name
 
-__all__ = ["DROPPED", "nonmem_csv", "nonmem_data", "nonmem_ids", "nonmem_notes", "nonmem_toml"]
+__all__ = ["DROPPED", "nonmem_csv", "nonmem_data", "nonmem_ids", "nonmem_notes", "nonmem_text", "nonmem_toml"]
 
 _CENS = {"left": 1, "interval": 1, "right": -1}
 # names that no column of the subjects may get: the file's own, and those with a meaning in NM-TRAN
@@ -79,9 +79,13 @@ def nonmem_csv(study: Study) -> str:
 
     The header is its only text; numbers have every digit, and `.` stands for a missing one.
     """
-    frame = nonmem_data(study)
+    return nonmem_text(nonmem_data(study), "nonmem.csv")
+
+
+def nonmem_text(frame: DataFrame, file: str) -> str:
+    """Rows of numbers as the text of `file`: every digit, and `.` for a missing one."""
     cells = DataFrame({name: [_number(value) for value in frame[name]] for name in frame.columns})
-    return csv_text(cells, "nonmem.csv")
+    return csv_text(cells, file)
 
 
 def _number(value: Any) -> str:

@@ -72,4 +72,4 @@ from .survival_curve import (
     kaplan_meier as kaplan_meier,
 )
 from .times_table import read_times as read_times
-from .vital_status import DEATH as DEATH, follow_up as follow_up
+from .vital_status import DEATH as DEATH, STATUS_EVENTS as STATUS_EVENTS, follow_up as follow_up

@@ -6,6 +6,8 @@ plan_document: the plan as a page.
 criteria: the outcome of every technical criterion in a run.
 report_against_plan: the report of a run against its plan: HTML, DOCX and PDF.
 word_document: its sections as DOCX.
+tlg: tables, listings and graphs of an NCA under the codes of the TLG catalogue: CSV, RTF and DOCX.
+rich_text: sections as RTF.
 transport_file: SAS transport files, version 5, read back before they are kept.
 datasets: the data sets of a submission, and which records the fit used.
 key_table: the key numbers, and their recomputation from the data sets alone.
@@ -28,6 +30,7 @@ __all__ = [
     "PlanLock",
     "PlannedModel",
     "Submission",
+    "TlgInputs",
     "TransportTable",
     "Verification",
     "analysis_report",
@@ -41,5 +44,6 @@ __all__ = [
     "read_transport",
     "transport_bytes",
     "verify",
+    "write_tlg",
     "write_tree",
 ]

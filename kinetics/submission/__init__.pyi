@@ -21,6 +21,7 @@ from .plan_lock import (
     read_lock as read_lock,
 )
 from .report_against_plan import AnalysisReport as AnalysisReport, analysis_report as analysis_report
+from .tlg import TLG as TLG, TlgInputs as TlgInputs, write_tlg as write_tlg
 from .transport_file import (
     TransportTable as TransportTable,
     read_transport as read_transport,

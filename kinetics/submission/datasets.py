@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from kinetics.checks import parameter_table
 from kinetics.exposures import NCARules
-from kinetics.formats import Dataset, adpc, adpp, adppk, adrs, adtte
+from kinetics.formats import Dataset, adae, adpc, adpp, adppk, adrs, adtte, has_adverse_events
 from kinetics.inference import Fit
 from kinetics.protocol import Protocol
 from kinetics.study import Variable, adam_name
@@ -23,13 +23,15 @@ MARKS = ("FITFL", "FITREAS")  # variables that say whether the fit used a record
 
 
 def datasets_of(fit: Fit, protocol: Protocol | None, rules: NCARules) -> list[Dataset]:
-    """The data sets of a run, in the order of the tree: ADPC, ADPPK, ADPP, ADRS, ADTTE and the draws.
+    """The data sets of a run, in the order of the tree: ADPC, ADPPK, ADPP, ADAE, ADRS, ADTTE, the draws.
 
-    ADRS is left out of a study without responses, ADTTE without a `protocol`. Texts over 200 bytes are
-    continued in variables of their own.
+    ADAE is left out of a study without adverse events, ADRS without responses, ADTTE without a `protocol`.
+    Texts over 200 bytes are continued in variables of their own.
     """
     study = fit.study
     datasets = [_marked(adpc(study), fit), _marked(adppk(study), fit), adpp(study, rules)]
+    if has_adverse_events(study):
+        datasets.append(adae(study))
     if len(study.responses):
         datasets.append(adrs(study))
     if protocol is not None:

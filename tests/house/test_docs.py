@@ -41,7 +41,7 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 EVERY = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-NO_FIGURE = {"resume", "other_trials", "submission"}  # pages on files and messages
+NO_FIGURE = {"resume", "other_trials", "submission", "interchange"}  # pages on files and messages
 SLOW = [page for page in PAGES if any(b.mark == "slow" for b in blocks(page.read_text(encoding="utf-8")))]
 
 

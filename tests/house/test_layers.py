@@ -26,6 +26,7 @@ LAYERS = (
     "lab_sheet",
     "regimen",
     "model",
+    "sbml",
     "solve",
     "assay",
     "population",

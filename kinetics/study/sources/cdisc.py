@@ -104,6 +104,15 @@ WTBLU C PPK Weight at Baseline Unit
 CNSR I ADaM Censor
 EVNTDESC C ADaM Event or Censoring Description
 CNSDTDSC C ADaM Censor Date Description
+AESEQ I SDTM Sequence Number
+AETERM C SDTM Reported Term for the Adverse Event
+AEDECOD C SDTM Dictionary-Derived Term
+AETOXGR C SDTM Standard Toxicity Grade
+ATOXGRN I ADaM Analysis Toxicity Grade (N)
+ASTDY I ADaM Analysis Start Relative Day
+TRTEMFL C ADaM Treatment Emergent Analysis Flag
+CQ01NAM C ADaM Customized Query 01 Name
+CQ02NAM C ADaM Customized Query 02 Name
 PPTESTCD C PP Parameter Short Name
 PPGRPID C PP Group Identifier
 PPSTINT C PP Planned Start of Assessment Interval
@@ -121,6 +130,8 @@ COMMENT C own What the number rests on
 STARTREL N own Study day on which the time begins
 ENDREL N own Study day on which the time ends
 ASSESREL N own Study day of the assessment
+ASTREL N own Study day of the start of the event
+AEGRSYS C own Grading system of the toxicity grade
 SYNTHFL C own Synthetic data flag
 """.strip().splitlines()
     )
