@@ -83,6 +83,7 @@ def compose(
         balance=balance or first.balance,
         sites=_sites(parts) | {product: dict(by_site) for product, by_site in (sites or {}).items()},
         joined=tuple(sha for part in parts for sha in (part.sha256, *part.joined) if sha),
+        written_in=first.written_in,
     )
 
 
