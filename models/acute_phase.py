@@ -32,7 +32,7 @@ PARAMETERS = {
     "crp_loss": Parameter(0.876, "1/day", LogNormal(0.876, 0.1), held=True, source="Pepys & Hirschfield 2003: half-life 19 h"),
     "il6_baseline": Parameter(4.0, "pg/mL", LogNormal(4.0, 1.0), sd=0.7, source="a guess: between 1.7 pg/mL (Hardiansyah 2019 Figure 1b) and 7.9 pg/mL (Hornik 2019)", guess=True),
     "il6_gain": Parameter(100.0, "pg/mL", LogNormal(100.0, 1.5), sd=1.5, source="a guess: peaks of 10 to 1000 pg/mL", guess=True),
-    "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.3), held=True, source="that of `cytokine_release`"),
+    "il6_loss": Parameter(3.96, "1/day", LogNormal(3.96, 0.3), held=True, source="Hardiansyah 2019 Table S1, as in `cytokine_release`; prior sd a guess"),
 }  # fmt: skip
 
 

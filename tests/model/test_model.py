@@ -74,7 +74,7 @@ def test_a_bare_name_is_the_librarys_and_a_path_is_yours(
 
 @pytest.mark.parametrize(
     ("reference", "remedy"),
-    [("stein_2018", "did you mean 'stein_2019'?"), ("xyz", "known: biphasic_decline")],
+    [("stein_2018", "did you mean 'stein_2019'?"), ("xyz", "known: acute_phase")],
 )
 def test_an_unknown_name_gives_the_nearest_or_all(reference: str, remedy: str) -> None:
     (problem,) = refusal(reference).problems

@@ -46,7 +46,7 @@ def test_the_table_is_read_as_the_page_declares_it(workplace: Path):
 @pytest.mark.fit
 @pytest.mark.slow
 def test_every_determined_value_is_within_half_a_standard_error_of_nonmem(workplace: Path, shared_data: Path):
-    maximum = kn.checks.estimates(kn.run_plan("fits/warfarin.toml"))
+    maximum = kn.checks.estimates(kn.fit("fits/warfarin.toml"))
     rows = maximum.table.set_index("site")
     reference = pd.read_csv(shared_data / "warfarin" / "nonmem_reference.csv").set_index("parameter")
     compared = 0
