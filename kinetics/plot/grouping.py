@@ -20,7 +20,8 @@ MISSING = "not recorded"
 
 def groupings(study: Study) -> dict[str, str]:
     """What subjects can be grouped by, as name -> label: dose first, then CRS, then the other covariates, and
-    `product` where subjects had different products of cells. `everyone` is one group, where there is no other.
+    `product` where subjects had different products of cells. `everyone` is the only one where there is no
+    other.
     """
     labels = {name: _label(study, name) for name in study.covariates}
     dose = {name: label for name, label in labels.items() if _measures_dose(study, name)}

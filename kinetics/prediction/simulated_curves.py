@@ -281,7 +281,7 @@ def _doses(
 
 
 def _takes_no_dose(model: Model) -> bool:
-    """Whether a model has equations and no way for a dose to enter them: an endogenous marker, a challenge."""
+    """Whether a model has equations and no way for a dose to enter them, as of an endogenous marker."""
     return model.vector_field is not None and not model.dosing
 
 

@@ -105,7 +105,7 @@ def test_a_copy_is_not_converted_twice(tmp_path: Path):
     ("old", "new", "message"),
     [
         ('"1/h"', '"1/day"', r"parameter loss is in 1/day, and the equations are in h; give it in h"),
-        ('"h", "mean life"', '"day", "mean life"', r"derived mean_life is in day, and the equations are in h"),
+        ('"h", "mean life"', '"day", "mean life"', r"derived mean_life is in day, and the equations are"),
         ('time_unit="h"', 'time_unit="fortnight"', r"time_unit 'fortnight'; known: day, h, min, week"),
         ('time_unit="h"', "", r"parameter loss is in 1/h, and the equations are in day.*time_unit=\"h\""),
     ],

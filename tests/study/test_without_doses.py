@@ -151,7 +151,8 @@ def test_what_counts_time_from_a_dose_refuses_by_name(tmp_path: Path):
 def fitted(place: Path) -> tuple[kn.Fit, Study]:
     (place / "marker.py").write_text(MODEL)
     study = read_study(folder(place))
-    return kn.fit(str(place / "marker.py"), study, observe={"crp": {"output": "crp"}}, method="laplace"), study
+    model = str(place / "marker.py")
+    return kn.fit(model, study, observe={"crp": {"output": "crp"}}, method="laplace"), study
 
 
 @pytest.mark.fit

@@ -144,7 +144,7 @@ def _undetermined(error: float, others: list[str], bound: str) -> str:
     """
     size = f"its standard error is {error:.2g} on the link scale" if np.isfinite(error) else "no curvature"
     if bound and not others:
-        return f"{bound} ({size}): hold it there by `fixed`, or let a prior speak: method = \"map\" or \"nuts\""
+        return f'{bound} ({size}): hold it there by `fixed`, or let a prior speak: method = "map" or "nuts"'
     together = f", only a combination with {', '.join(others)} is" if others else ""
     return f"not determined by these records ({size}){together}: {_REMEDY}"
 
