@@ -118,10 +118,13 @@ def _worst(
     others = [int(j) for j in np.argsort(-along) if along[j] > 0.3 * along.max()]
     if values[0] < _SINGULAR:
         return others[0], others[1:], float("inf")
-    error = unit * np.sqrt(np.diag(np.linalg.inv(information)))
+    inverse = np.linalg.inv(information)
+    error = unit * np.sqrt(np.diag(inverse))
     row = int(np.argmax(error / limit))
     if error[row] <= limit[row]:
         return None
+    ridge = np.abs(inverse[:, row]) * unit / limit  # how far the others move where this one moves
+    others = [int(j) for j in np.argsort(-ridge) if ridge[j] > 0.3 * ridge.max()]
     return row, [j for j in others if j != row], float(error[row])
 
 
