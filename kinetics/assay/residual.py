@@ -49,19 +49,22 @@ NORMAL_ON_LOG = ("lognormal", "additive_on_log")  # normal residuals of one SD, 
 
 
 def residual_priors(
-    family: str, analyte: str, scale: float = 1.0, sigma: Prior | None = None
+    family: str,
+    analyte: str,
+    scale: float = 1.0,
+    *,
+    sigma: Prior | None = None,
+    sigma_add: Prior | None = None,
 ) -> dict[str, Prior]:
     """Site name -> prior of each residual parameter of an assay.
 
     The prior is HalfNormal(`scale`). `sigma`, if given, replaces the prior of the SD on the log or relative
-    scale; `sigma_add` keeps the HalfNormal.
+    scale, and `sigma_add` that of the additive SD, in the unit of the assay.
     """
+    replaced = {"sigma": sigma, "sigma_add": sigma_add}
     priors: dict[str, Prior] = {}
     for name in FAMILIES[family]:
-        prior: Prior = HalfNormal(scale)
-        if name == "sigma" and sigma is not None:
-            prior = sigma
-        priors[f"{name}_{analyte}"] = prior
+        priors[f"{name}_{analyte}"] = replaced.get(name) or HalfNormal(scale)
     return priors
 
 

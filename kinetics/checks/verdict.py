@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 from pandas import DataFrame
 
 from kinetics.arguments import require
@@ -40,6 +41,7 @@ CONDITION = 1000.0
 SHRINKAGE = 95.0
 SLOPE = 0.1
 EFFECTIVE = 400.0
+_MOST_DRAWS = 0.5  # the share of draws in which a subject fails above which the subject is the cause
 _MORE_STARTS = "`[sampler] starts = 20`"
 
 
@@ -383,14 +385,50 @@ def _failed_predictions(fit: Fit) -> CheckRow:
         failed[:, rows] = ~finite
     subjects = [bound.subjects[i] for i in np.nonzero(failed.any(axis=0))[0]]
     count = int(failed.sum())
+    where = _failures_farther_out(fit)
+    what_to_try = ""
+    if subjects:
+        draws = int(failed.any(axis=1).sum())
+        where = f"in {draws} of {len(failed)} draws, subjects {', '.join(subjects)}"
+        what_to_try = _cause_of_failures(fit, failed)
     return CheckRow(
         check="failed predictions",
         value=float(count),
         threshold="0",
         ok=count == 0,
-        where=f"subjects {', '.join(subjects)}" if subjects else _failures_farther_out(fit),
-        what_to_try="look at the named subjects' records and doses; bound the prior of the parameter that "
-        "runs away",
+        where=where,
+        what_to_try=what_to_try,
+    )
+
+
+def _cause_of_failures(fit: Fit, failed: Bool[np.ndarray, "draw subject"]) -> str:
+    """What failed predictions are likely to come from, and what to try.
+
+    A subject who fails in most draws has a fault of its own. Where failures are spread over draws and
+    subjects, the draws are the cause, and the population value that differs most between the draws with and
+    without a failure is named.
+    """
+    of_subjects = [fit.bound.subjects[i] for i in np.flatnonzero(failed.mean(axis=0) > _MOST_DRAWS)]
+    if of_subjects:
+        return f"look at the records and doses of {', '.join(of_subjects)}, who fail in most draws"
+    in_draw = failed.any(axis=1)
+    differences = {}
+    for site, values in fit.sites(at_most=len(failed)).items():
+        numbers = np.asarray(values, float)
+        if numbers.shape != in_draw.shape or site.startswith("eta_") or in_draw.all():
+            continue
+        ranks = np.argsort(np.argsort(numbers)) / len(numbers)
+        differences[site] = abs(float(ranks[in_draw].mean() - ranks[~in_draw].mean()))
+    remedy = "give its prior less room, or hold it (`fixed`, or leave it out of `vary`)"
+    if not differences:
+        return f"the draws are the likely cause, not the subjects: of the parameter that runs away {remedy}"
+    site = max(differences, key=lambda name: differences[name])
+    numbers = np.asarray(fit.sites(at_most=len(failed))[site], float)
+    median_failed = float(np.median(numbers[in_draw]))
+    median_others = float(np.median(numbers[~in_draw]))
+    return (
+        f"the draws are the likely cause, not the subjects: {site} is {median_failed:.3g} (median) in those "
+        f"that fail and {median_others:.3g} in the others; {remedy}"
     )
 
 

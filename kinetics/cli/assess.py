@@ -80,11 +80,12 @@ def report(
             as_json=as_json,
         )
         return
+    dosed = not fit.study.doses.empty  # exposures count time from a dose
     path = write_report(
         fit,
         run_check(fit),
-        run_nca(fit.study, rules=NCARules.car_t()),
-        run_exposure(fit),
+        run_nca(fit.study, rules=NCARules.car_t()) if dosed else None,
+        run_exposure(fit) if dosed else None,
         to=run / "report.html",
         single_file=single_file,
     )

@@ -44,5 +44,7 @@ def _page_of(fit: Fit) -> bytes:
     """The page of the report."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"
+        if fit.study.doses.empty:  # exposures count time from a dose
+            return report(fit, check(fit), to=file).read_bytes()
         table = nca(fit.study, rules=NCARules.car_t())
         return report(fit, check(fit), table, exposure(fit, draws=_DRAWS), to=file).read_bytes()

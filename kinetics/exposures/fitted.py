@@ -57,7 +57,8 @@ def exposure(
     window reaches beyond that. `draws` thins the posterior evenly (None: all draws). Equations are solved on
     `kinetics.prediction.common_days`, and between these the logarithm of a curve is interpolated. Tlast, the
     persistence, is the last time at which the curve is at or above the LLOQ. `by` asks for rows of each
-    "cycle", of the "course", or "both". FitError for another `by`, and for a window that starts later than 0.
+    "cycle", of the "course", or "both". FitError for another `by`, for a window that starts later than 0, and
+    where nobody was dosed.
 
     >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")
     >>> table = kn.exposure(fit, draws=5, by="course")
@@ -69,6 +70,9 @@ def exposure(
         raise FitError(f"exposure windows start at the infusion: window {window} must start at 0")
     if by not in ("both", "cycle", "course"):
         raise FitError(f"by = {by!r}: choose 'cycle', 'course' or 'both'")
+    if fit.study.doses.empty:
+        what = f"{fit.study.name} has no doses, from which exposures count time"
+        raise FitError(f"{what}; look at its curves (`kinetics predict`) and at its parameters")
     spans = []
     for span in _spans(fit, window[1]):
         kind = "course" if span.label == "course" else "cycle"

@@ -123,7 +123,7 @@ def nca(
     A value above the upper limit counts at that limit, so the peak and the areas are lower bounds. One
     censored to an interval above the LLOQ counts as missing. `by` asks for rows of each "cycle", of the
     "course", or "both". InputError for an unknown analyte, product or `by`,
-    and for two records of an analyte at one time.
+    for two records of an analyte at one time, and where nobody was dosed.
 
     >>> study = kn.read_study("synthetic_cart_12")
     >>> table = kn.nca(study, analyte="car_copies", rules=kn.NCARules.car_t())
@@ -135,6 +135,9 @@ def nca(
     """
     require(study=(study, Study))
     names = _analytes(study, analyte)
+    if study.doses.empty:
+        what = f"{study.name} has no doses, from which cycles and areas count time"
+        raise InputError(Problem(what, "look at its curves (`kinetics plot`), or fit a model to them"))
     infusions = _infusions(study, products)
     cells = _infusions(study, products, all_cells=True)
     one_cycle = one_cycle_note(study.doses)

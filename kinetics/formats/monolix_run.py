@@ -47,7 +47,8 @@ def monolix_files(fit: inference.Fit) -> dict[str, str | bytes]:
         maximum = population.maximum
         criteria = {"-2LL": -2 * maximum.log_likelihood, "AIC": maximum.aic, "BIC": maximum.bic}
         likelihood = DataFrame({"criteria": list(criteria), "linearization": list(criteria.values())})
-        files["LogLikelihood/logLikelihood.txt"] = _csv(likelihood)
+        # `csv_text` would refuse Monolix's own word -2LL, which begins as a formula does
+        files["LogLikelihood/logLikelihood.txt"] = likelihood.to_csv(index=False, lineterminator="\n")
         names = [monolix_name(fit, site) for site in maximum.covariance.index]
         matrix = maximum.covariance.set_axis(names).reset_index()
         files["FisherInformation/covarianceEstimatesLin.txt"] = matrix.to_csv(index=False, header=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pandas import DataFrame, concat
 
+from kinetics.errors import Problem, StudyError
 from kinetics.study import CDISC_ROUTES, Study
 
 __all__ = ["compartments", "products_of", "timeline"]
@@ -18,7 +19,12 @@ def timeline(study: Study) -> tuple[DataFrame, DataFrame]:
     the reference dose). The second has each row's reference dose, with its `visit` (product and cycle), its
     `name` (the dose within the visit), ROUTE and EXLOC. The reference dose of a record is the latest dose of
     cells before it, or else the next one; a dose is its own. In a subject who had no cells every dose counts.
+    StudyError where nobody was dosed.
     """
+    if study.doses.empty:
+        what = f"{study.name} has no doses, from which the tables count time"
+        raise StudyError(Problem(what, "its own tables, subjects.csv and observations.csv, say all of it"))
+
     # the doses, named and counted within their product and cycle
     doses = study.doses.assign(dose=True, analyte="", censored="", order=1)
     doses["visit"] = doses["product"] + " cycle " + doses["cycle"].astype(str)

@@ -2,6 +2,7 @@
 
 - `model`: `Model` and its parts, and loading one from a model file.
 - `priors`: the priors of parameters, and their links to the real line.
+- `time_unit`: equations written per hour, or per another unit, as equations per day.
 - `trust`: a model file before it runs, and whether it may be run unasked.
 - `composition`: several models joined into one.
 """

@@ -43,8 +43,8 @@ def compose(
     enters every part that has a rule for it. The unit of a dose is the first part's, and so is the `balance`
     where none is given.
 
-    ModelError lists every name that two parts use for different things, and every link to a parameter that no
-    part has.
+    ModelError lists every name that two parts use for different things, every link to a parameter that no
+    part has, and parts that are written in different units of time.
 
     >>> cells = kn.load_model("nk_persistence")
     >>> tumour = kn.load_model("tumour_growth_inhibition", form="claret")
@@ -83,6 +83,7 @@ def compose(
         balance=balance or first.balance,
         sites=_sites(parts) | {product: dict(by_site) for product, by_site in (sites or {}).items()},
         joined=tuple(sha for part in parts for sha in (part.sha256, *part.joined) if sha),
+        written_in=first.written_in,
     )
 
 
@@ -225,6 +226,10 @@ def _problems(parts: tuple[Model, ...], links: Links) -> Iterator[tuple[str, str
         if part.vector_field is None:
             what = f"{part.name} is a closed form: only differential equations join others"
             yield what, "write it as a vector_field"
+    units = list(dict.fromkeys(part.written_in for part in parts))
+    if len(units) > 1:
+        what = f"the parts are written per {' and per '.join(units)}: a link would mix rates"
+        yield what, "write them in one unit of time"
     parameters = _union(parts, "parameters")
     for name in links:
         if name not in parameters:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from kinetics.content import run_source
 from kinetics.errors import ModelError, Problem, did_you_mean
 from kinetics.library import names
 from kinetics.model.priors import HalfNormal, Link, LogNormal, Prior, describe
+from kinetics.model.time_unit import TIME_UNITS, day_equations, other_time_unit
 from kinetics.model.trust import ModelFile, model_file, run_here
 from kinetics.regimen import Doses
 from kinetics.units import UnitError, dimension
@@ -154,6 +155,11 @@ class Model:
     "lymphodepletion": "count"}). `sites` maps a product and a site to the output, in cells, that is the
     product's cells there: {"car_nk": {"blood": "nk_blood", "liver": "nk_liver"}}.
 
+    `time_unit` is the unit of time in which the equations are written: "day", or "h" for a model with rates
+    per hour. Its parameters and derived quantities keep that unit, and so do a fit's estimates of them. The
+    equations, the solution and the lags are converted to days here, because studies, doses and curves are in
+    days. `written_in` says which unit it was.
+
     >>> model = kn.load_model("ogasawara_2021").with_prior_set("solid_tumour")
     >>> list(model.outputs), model.unit_of("car_t"), round(model.typical()["half_life_contraction"], 1)
     (['copies', 'cells'], 'cells', 5.0)
@@ -185,6 +191,19 @@ class Model:
     file_sha256: str = ""
     joined: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    written_in: str = "day"
+    time_unit: InitVar[str] = "day"  # `replace` hands on "day", so that nothing is converted twice
+
+    def __post_init__(self, time_unit: str) -> None:
+        if time_unit == "day":
+            return
+        object.__setattr__(self, "written_in", time_unit)
+        if time_unit not in TIME_UNITS:  # `_problems` names it
+            return
+        equations = day_equations(time_unit, self.solution, self.vector_field, self.lag)
+        object.__setattr__(self, "solution", equations.solution)
+        object.__setattr__(self, "vector_field", equations.vector_field)
+        object.__setattr__(self, "lag", equations.lag)
 
     def with_prior_set(self, name: str | None) -> Model:
         """The model with the parameters of a named prior set replaced; ModelError for an unknown name."""
@@ -210,6 +229,7 @@ class Model:
             "name": self.name,
             "doc": self.doc,
             "dose_unit": self.dose_unit,
+            "time_unit": self.written_in,
             "sha256": self.sha256,
             "states": {k: vars(s) for k, s in self.states.items()},
             "outputs": {k: {"label": o.label, "unit": o.unit} for k, o in self.outputs.items()},
@@ -222,7 +242,10 @@ class Model:
         }
 
     def __str__(self) -> str:
-        lines = [self.name, "", self.doc.strip(), "", "Outputs"]
+        lines = [self.name, "", self.doc.strip(), ""]
+        if self.written_in != "day":
+            lines += [f"Time: the equations are written per {self.written_in}, and solved in days.", ""]
+        lines += ["Outputs"]
         lines += [f"  {k:<20} {o.label} [{o.unit}]" for k, o in self.outputs.items()]
         lines += ["Parameters"]
         for k, p in self.parameters.items():
@@ -340,8 +363,26 @@ def _problems(model: Model) -> Iterator[tuple[str, str]]:
             if output not in model.outputs or model.outputs[output].unit != "cells":
                 what = f"sites of {product}: {output} at {site} is no output in cells"
                 yield what, f"outputs: {', '.join(model.outputs)}"
+    yield from _time_problems(model)
     yield from _equation_problems(model)
     yield from _name_problems(model)
+
+
+def _time_problems(model: Model) -> Iterator[tuple[str, str]]:
+    """An unknown unit of time, and parameters or derived quantities in another than the equations have."""
+    unit = model.written_in
+    if unit not in TIME_UNITS:
+        yield f"time_unit {unit!r}", f"known: {', '.join(TIME_UNITS)}"
+        return
+    quantities = {f"parameter {name}": p.unit for name, p in model.parameters.items()}
+    for label, parameters in model.prior_sets.items():
+        quantities |= {f"parameter {name} of prior set {label}": p.unit for name, p in parameters.items()}
+    quantities |= {f"derived {name}": derived.unit for name, derived in model.derived.items()}
+    for where, written in quantities.items():
+        other = other_time_unit(written, unit)
+        if other:
+            what = f"{where} is in {written}, and the equations are in {unit}"
+            yield what, f'give it in {unit}, or the whole file in {other}: Model(..., time_unit="{other}")'
 
 
 def _parameter_problems(model: Model, name: str, p: Parameter, *, where: str) -> Iterator[tuple[str, str]]:

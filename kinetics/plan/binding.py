@@ -471,7 +471,11 @@ def bound_assay(plan: FitPlan, study: Study, model: Model, analyte: str) -> Boun
     output = output_of(plan, study, model, analyte)
     assert output is not None
     priors = residual_priors(
-        spec.likelihood, analyte, spec.sigma_scale, spec.sigma.prior() if spec.sigma else None
+        spec.likelihood,
+        analyte,
+        spec.sigma_scale,
+        sigma=spec.sigma.prior() if spec.sigma else None,
+        sigma_add=spec.sigma_add.prior() if spec.sigma_add else None,
     )
     factors = {"scale": spec.scale, "vcn": spec.vcn, "genome_pg": spec.genome_pg}
     priors |= {f"{k}_{analyte}": p.prior() for k, p in factors.items() if isinstance(p, PriorSpec)}

@@ -20,7 +20,7 @@ from pydantic import (
 
 from kinetics.assay import DNA_UG, FAMILIES
 from kinetics.errors import did_you_mean
-from kinetics.model import Correlation, HalfNormal, LogitNormal, LogNormal, Normal, Prior
+from kinetics.model import Correlation, HalfCauchy, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.solve import Solver
 from kinetics.toml import Spec
 
@@ -53,7 +53,7 @@ class PriorSpec(Spec):
     LogNormal(median=2000.0, sd=1.3, link='log')
     """
 
-    distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal"] = Field(
+    distribution: Literal["LogNormal", "LogitNormal", "Normal", "HalfNormal", "HalfCauchy"] = Field(
         default="LogNormal", description="family of the prior; each family takes its own keys and no others"
     )
     median: float | None = Field(
@@ -70,12 +70,13 @@ class PriorSpec(Spec):
         default=None,
         gt=0,
         description="scale of a HalfNormal, in the unit of the value: the SD of the normal that is folded "
-        "at 0",
+        "at 0; or of a HalfCauchy, which is its median",
     )
 
     @model_validator(mode="after")
     def _complete(self) -> PriorSpec:
-        needs = {"Normal": ("mean", "sd"), "HalfNormal": ("scale",)}.get(self.distribution, ("median", "sd"))
+        keys = {"Normal": ("mean", "sd"), "HalfNormal": ("scale",), "HalfCauchy": ("scale",)}
+        needs = keys.get(self.distribution, ("median", "sd"))
         present = {k for k in ("median", "mean", "sd", "scale") if getattr(self, k) is not None}
         if present != set(needs):
             raise ValueError(f"{self.distribution} takes {' and '.join(needs)}")
@@ -89,17 +90,22 @@ class PriorSpec(Spec):
         """Return the prior that the table names."""
         if self.distribution == "HalfNormal":
             return HalfNormal(self.scale or 1.0)
+        if self.distribution == "HalfCauchy":
+            return HalfCauchy(self.scale or 1.0)
         if self.distribution == "Normal":
             return Normal(self.mean or 0.0, self.sd or 1.0)
         family = LogNormal if self.distribution == "LogNormal" else LogitNormal
         return family(self.median or 1.0, self.sd or 1.0)
 
 
+_ABOVE_0 = ("LogNormal", "HalfNormal", "HalfCauchy")  # the families that a standard deviation may have
+
+
 def of_a_deviation(spec: PriorSpec) -> PriorSpec:
-    """Return the prior of a standard deviation unchanged; ValueError unless it is LogNormal or HalfNormal."""
-    if spec.distribution not in ("LogNormal", "HalfNormal"):
+    """Return the prior of a standard deviation unchanged; ValueError unless it is above 0."""
+    if spec.distribution not in _ABOVE_0:
         raise ValueError(
-            f"a standard deviation is above 0; a {spec.distribution} is not: LogNormal or HalfNormal"
+            f"a standard deviation is above 0; a {spec.distribution} is not: {' or '.join(_ABOVE_0)}"
         )
     return spec
 
@@ -155,6 +161,11 @@ class Observe(Spec):
         description="prior of the residual SD `sigma` (log scale or relative); default: HalfNormal of "
         "`sigma_scale`",
     )
+    sigma_add: PriorSpec | None = Field(
+        default=None,
+        description="prior of the additive residual SD `sigma_add`, in the assay's unit; default: HalfNormal "
+        "of `sigma_scale`",
+    )
     nu: float = Field(
         default=4.0, gt=2, description="degrees of freedom of student_t; other families ignore it"
     )
@@ -192,7 +203,7 @@ class Observe(Spec):
             raise ValueError(f"unknown likelihood {likelihood!r}; {did_you_mean(likelihood, FAMILIES)}")
         return likelihood
 
-    @field_validator("sigma")
+    @field_validator("sigma", "sigma_add")
     @classmethod
     def _positive(cls, sigma: PriorSpec | None) -> PriorSpec | None:
         return None if sigma is None else of_a_deviation(sigma)
@@ -213,7 +224,9 @@ class Observe(Spec):
     @model_validator(mode="after")
     def _used(self) -> Observe:
         if self.sigma is not None and "sigma" not in FAMILIES[self.likelihood]:
-            raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_scale`")
+            raise ValueError(f"{self.likelihood} error has no relative `sigma`; use `sigma_add`")
+        if self.sigma_add is not None and "sigma_add" not in FAMILIES[self.likelihood]:
+            raise ValueError(f"{self.likelihood} error has no additive `sigma_add`; use `sigma`")
         if self.dna_ug is not None and self.likelihood != "lognormal_poisson":
             raise ValueError(f"{self.likelihood} error counts no molecules: `dna_ug` is lognormal_poisson's")
         if self.imaging is not None and self.nucleated_cells is not None:

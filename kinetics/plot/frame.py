@@ -143,8 +143,10 @@ def analyte_title(study: Study, analyte: str) -> str:
 def time_title(study: Study, since: str = "first dose") -> str:
     """The axis title of time since the first infusion, of the study or (`since="cycle"`) of the cycle.
 
-    It says "dose" rather than "infusion" where any dose is oral.
+    It says "dose" rather than "infusion" where any dose is oral. Where nobody was dosed it is plain time.
     """
+    if study.doses.empty:
+        return "Time (days)"
     all_infused = bool((study.doses["route"] != "oral").all())
     dosing = "infusion" if all_infused else "dose"
     cycle = "the cycle’s " if since == "cycle" else ""

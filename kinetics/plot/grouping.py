@@ -20,19 +20,20 @@ MISSING = "not recorded"
 
 def groupings(study: Study) -> dict[str, str]:
     """What subjects can be grouped by, as name -> label: dose first, then CRS, then the other covariates, and
-    `product` where subjects had different products of cells.
+    `product` where subjects had different products of cells. `everyone` is the only one where there is no
+    other.
     """
     labels = {name: _label(study, name) for name in study.covariates}
     dose = {name: label for name, label in labels.items() if _measures_dose(study, name)}
     if any(level != "" for level in study.doses["level"]):
         dose = {"level": "Dose level"} | dose
-    elif not dose:
+    elif not dose and len(study.doses):
         dose = {"dose": "First dose"}
     crs = {name: label for name, label in labels.items() if name.startswith("crs")}
     if not crs and "crs" in set(study.events["event"]):
         crs = {"crs": "Worst CRS grade"}
     products = {"product": "Product"} if len(set(_products(study).values())) > 1 else {}
-    return dose | crs | labels | products
+    return dose | crs | labels | products or {"everyone": "Subjects"}
 
 
 def group_subjects(study: Study, by: str) -> Series:
@@ -46,6 +47,8 @@ def group_subjects(study: Study, by: str) -> Series:
     if by not in groupings(study):
         remedy = f"{did_you_mean(by, groupings(study))}; there are {', '.join(groupings(study))}"
         raise StudyError(Problem(f"cannot group by {by!r}", remedy))
+    if by == "everyone":
+        return _ordered(Series("all", index=study.subjects.index))
     if by in ("level", "dose"):
         first = study.doses.sort_values("time").drop_duplicates("subject").set_index("subject")
         if by == "level":

@@ -265,6 +265,8 @@ def _doses(
         return doses_of(study, products=products, entries=entries), weights, []
     weights = np.array([weight_kg], float)
     notes = []
+    if regimen is None and _takes_no_dose(model):
+        return _one_dose(0.0), weights, [f"{model.name} takes no dose"]
     if regimen is None:
         amount, note = _typical_dose(model)
         notes = [f"no regimen and no study: {note}"]
@@ -276,6 +278,24 @@ def _doses(
     elif products is not None:
         regimen = regimen.only(*products)
     return doses_for(regimen, weights, entries, dose_unit=model.dose_unit), weights, notes
+
+
+def _takes_no_dose(model: Model) -> bool:
+    """Whether a model has equations and no way for a dose to enter them, as of an endogenous marker."""
+    return model.vector_field is not None and not model.dosing
+
+
+def _one_dose(amount: float) -> Doses:
+    """One dose of an amount at day 0, for one patient."""
+    zero = np.zeros((1, 1))
+    return Doses(
+        time=zero,
+        amount=np.full((1, 1), amount),
+        duration=zero,
+        share=np.ones((1, 1)),
+        course=zero.astype(int),
+        entry=zero.astype(int),
+    )
 
 
 def _typical_dose(model: Model) -> tuple[float, str]:
@@ -291,15 +311,7 @@ def _typical_dose(model: Model) -> tuple[float, str]:
     if model.solution is not None:
         # curves that are finite at an unknown amount do not depend on it
         days = np.array([[0.5, 7.0]])
-        zero = np.zeros((1, 1))
-        unknown = Doses(
-            time=zero,
-            amount=np.full((1, 1), np.nan),
-            duration=zero,
-            share=np.ones((1, 1)),
-            course=zero.astype(int),
-            entry=zero.astype(int),
-        )
+        unknown = _one_dose(np.nan)
         curves = solve(model, days, {k: np.full(1, v) for k, v in model.typical().items()}, unknown)
         if all(np.isfinite(y).all() for y in curves.values()):
             return 1.0, f"one dose at day 0 by {entry}; how large it is does not matter to {model.name}"

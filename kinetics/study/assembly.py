@@ -18,7 +18,7 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.files import not_readable
 from kinetics.study.cells import nearest
 from kinetics.study.dictionary import Dictionary, read_dictionary
-from kinetics.study.doses import dose_table
+from kinetics.study.doses import dose_table, no_doses
 from kinetics.study.events import event_log, response_log
 from kinetics.study.observations import observation_table
 from kinetics.study.raw_table import RawTable, read_table
@@ -26,6 +26,7 @@ from kinetics.study.sources.parquet import read_parquet_table
 from kinetics.study.subjects import subject_table
 
 __all__ = [
+    "DOSES_OR_NONE",
     "OPTIONAL_FILES",
     "REQUIRED_FILES",
     "Reading",
@@ -39,6 +40,7 @@ __all__ = [
 REQUIRED_FILES = ("subjects.csv", "doses.csv", "observations.csv")
 OPTIONAL_FILES = ("events.csv", "responses.csv")
 
+DOSES_OR_NONE = "if nobody was dosed, write `without_doses = true` in"  # before the name of the dictionary
 _FETCH = "put the table there (of a link, fetch the data that it points to), or remove it"
 _MOST_STUDIES = 10  # studies below a folder that are named
 _MOST_GUESSES = 50  # unknown subjects for which the nearest listed one is sought
@@ -90,11 +92,13 @@ def read_folder(folder: Path) -> Reading:
         if below:
             what = "no study is in this folder itself, but below it"
             return Reading(None, [Problem(what, f"name one of: {', '.join(below)}", file=str(folder))])
-    problems = list(_file_problems(folder, present, files))
     dictionary = None
+    dictionary_problems: list[Problem] = []
     if "dictionary.toml" in present:
         dictionary, dictionary_problems = read_dictionary(folder / "dictionary.toml")
-        problems += dictionary_problems
+    without_doses = dictionary is not None and dictionary.without_doses
+    problems = list(_file_problems(folder, present, files, without_doses=without_doses))
+    problems += dictionary_problems
     raw: dict[str, RawTable | None] = {}
     for name, path in files.items():
         fault = not_readable(path)
@@ -116,14 +120,17 @@ def _studies_below(folder: Path) -> Iterator[str]:
         yield from (str(file.parent) for file in sorted(folder.glob(pattern))[:_MOST_STUDIES])
 
 
-def _file_problems(folder: Path, present: set[str], files: Mapping[str, Path]) -> Iterator[Problem]:
+def _file_problems(
+    folder: Path, present: set[str], files: Mapping[str, Path], *, without_doses: bool
+) -> Iterator[Problem]:
     """Problems with the files of a study folder: tables that are there twice, missing, or misnamed."""
     for name in files:
         if {name, _parquet(name)} <= present:
             what = f"the table stands in {name} and in {_parquet(name)}"
             yield Problem(what, "keep one of them", file=folder.name)
     for name in ("dictionary.toml", *REQUIRED_FILES):
-        if name not in present and name not in files:
+        needless = name == "doses.csv" and without_doses
+        if name not in present and name not in files and not needless:
             yield _missing(name, present)
     for name in sorted(present):
         if _looks_like(name, present):
@@ -174,6 +181,8 @@ def _missing(name: str, present: Iterable[str]) -> Problem:
             remedy = (
                 f"save {near[0]!r} as 'CSV UTF-8' under the name {name!r}, or give the workbook as the study"
             )
+    if name == "doses.csv" and remedy == f"add {name}":
+        remedy += f"; {DOSES_OR_NONE} dictionary.toml"
     return Problem("the file is missing", remedy, file=name)
 
 
@@ -199,6 +208,11 @@ def build_tables(
         weights = made["subjects"]["weight_kg"] if "subjects" in made else Series(dtype=float)
         weights = weights[~weights.index.duplicated()]
         made["doses"] = dose_table(doses, dictionary, weights)
+        if dictionary.without_doses:
+            what = "the study is said to be without doses (without_doses = true), and has a table of them"
+            problems.append(Problem(what, "delete one of the two", file=doses.file))
+    elif dictionary.without_doses and "doses.csv" not in raw:
+        made["doses"] = no_doses()
     if observations is not None:
         made["observations"] = observation_table(observations, dictionary)
     made["events"] = event_log(raw.get("events.csv"), dictionary)
@@ -248,7 +262,7 @@ def _problems_across(
     if "doses" in made:
         yield from _analytes_of_no_product(dictionary, made["doses"])
     subjects = raw.get("subjects.csv")
-    if subjects is not None and "doses" in made:
+    if subjects is not None and "doses" in made and not dictionary.without_doses:
         yield from _without_dose(subjects, made["subjects"], made["doses"])
 
 
@@ -332,6 +346,10 @@ def _analytes_of_no_product(dictionary: Dictionary, doses: DataFrame) -> Iterato
 def _without_dose(source: RawTable, subjects: DataFrame, doses: DataFrame) -> Iterator[Problem]:
     """Problems of subjects without a dose. One without a record is no problem: he counts for DLTs."""
     present = set(doses["subject"])
+    if not present and len(subjects):
+        remedy = f"add the doses; {DOSES_OR_NONE} {source.dictionary}"
+        yield Problem("no subject has a dose", remedy, file=source.file)
+        return
     absent = [bool(subject) and subject not in present for subject in subjects.index]
     remedy = f"add the doses, or remove the subject from {source.file}"
     yield from source.problems_where(absent, "subject", "the subject has no dose", remedy)

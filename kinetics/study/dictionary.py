@@ -165,6 +165,8 @@ class Dictionary(_Table):
     """The dictionary of a study: provenance, analytes and columns.
 
     `screening_days` is the longest time before a subject's first dose at which a record may lie.
+    `without_doses` says that nobody was dosed: a natural history, a challenge, an endogenous marker. Such a
+    study has no table of doses. Without this word a missing table of doses is a mistake.
     """
 
     title: Text
@@ -173,6 +175,7 @@ class Dictionary(_Table):
     synthetic: bool
     note: str = ""
     screening_days: float = Field(default=60.0, ge=0)
+    without_doses: bool = False
     analytes: dict[str, Analyte] = Field(default={})
     columns: Columns = Columns()
     event_table: EventTable | None = None

@@ -22,7 +22,7 @@ from kinetics.study.dictionary import Column, Dictionary
 from kinetics.study.raw_table import RawTable
 from kinetics.units import UnitError, convert, dimension
 
-__all__ = ["ROUTES", "dose_table", "one_cycle_note"]
+__all__ = ["ROUTES", "dose_table", "no_doses", "one_cycle_note"]
 
 ROUTES = (  # any other snake_case site name is accepted
     "iv",
@@ -77,6 +77,17 @@ def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series) -> DataFr
         table[column] = declared(raw, column, specs[column])
     table["row"] = table.index
     return table
+
+
+def no_doses() -> DataFrame:
+    """The canonical doses of a study in which nobody was dosed: every column of `dose_table`, and no row."""
+    texts = ("subject", "unit", "product", "route", "level")
+    numbers_of = ("time", "amount", "duration")
+    columns: dict[str, Series] = {}
+    for name in ("subject", "time", "amount", "unit", "product", "route", "duration", "cycle", "level"):
+        kind = object if name in texts else float if name in numbers_of else int
+        columns[name] = Series([], dtype=kind)
+    return DataFrame({**columns, "row": Series([], dtype=int)})
 
 
 def one_cycle_note(doses: DataFrame) -> dict[str, dict[str, str]]:

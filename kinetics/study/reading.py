@@ -18,7 +18,13 @@ from typing import Any
 
 from kinetics.errors import Problem, did_you_mean
 from kinetics.files import not_readable
-from kinetics.study.assembly import OPTIONAL_FILES, REQUIRED_FILES, Reading, build_tables
+from kinetics.study.assembly import (
+    DOSES_OR_NONE,
+    OPTIONAL_FILES,
+    REQUIRED_FILES,
+    Reading,
+    build_tables,
+)
 from kinetics.study.dictionary import Dictionary, dictionary_of, read_dictionary
 from kinetics.study.raw_table import RawTable
 from kinetics.study.sources.adam import is_adam, read_adam_table
@@ -110,13 +116,14 @@ def _workbook_of_tables(path: Path, workbook: Workbook, options: Mapping[str, An
     if options:
         what = f"options of a single event table ({', '.join(options)})"
         problems.append(Problem(what, "a workbook of tables says it in its dictionary", file=path.name))
-    problems += _missing_sheets(path, workbook.sheets)
+    dictionary, file, dictionary_problems = _dictionary_of_workbook(path, workbook)
+    without_doses = dictionary is not None and dictionary.without_doses
+    problems += _missing_sheets(path, workbook.sheets, without_doses=without_doses)
     tables = {name: sheet for name, sheet in workbook.sheets.items() if name in _SHEETS}
     others = [name for name in workbook.sheets if name not in _SHEETS]
     for sheet in tables.values():
         problems += sheet.problems
     problems += _stray_sheets(path, others, tables)
-    dictionary, file, dictionary_problems = _dictionary_of_workbook(path, workbook)
     problems += dictionary_problems
     if dictionary is None:
         return Reading(None, problems)
@@ -128,13 +135,15 @@ def _workbook_of_tables(path: Path, workbook: Workbook, options: Mapping[str, An
     return replace(reading, notes={"sheets_not_read": others} if others else {})
 
 
-def _missing_sheets(path: Path, sheets: Iterable[str]) -> Iterator[Problem]:
+def _missing_sheets(path: Path, sheets: Iterable[str], *, without_doses: bool) -> Iterator[Problem]:
     """Problems of required tables that have no sheet."""
     for file in REQUIRED_FILES:
         name = file.removesuffix(".csv")
-        if name not in sheets:
+        if name not in sheets and not (name == "doses" and without_doses):
             near = get_close_matches(name, list(sheets), n=1, cutoff=0.6)
             remedy = f"rename the sheet {near[0]!r} to {name!r}" if near else f"add the sheet {name!r}"
+            if name == "doses" and not near:
+                remedy += f"; {DOSES_OR_NONE} the dictionary"
             yield Problem("a sheet is missing", remedy, file=path.name, value=name)
 
 

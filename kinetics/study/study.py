@@ -209,9 +209,10 @@ class Study:
         kind = "SYNTHETIC data" if self.synthetic else "measured data"
         products = ", ".join(summary["products"])
         routes = ", ".join(summary["routes"])
+        doses = f"{summary['doses']} doses ({products} by {routes})" if summary["doses"] else "no doses"
         lines = [
             f"{self.name}: {self.dictionary.title} [{kind}]",
-            f"  {summary['subjects']} subjects, {summary['doses']} doses ({products} by {routes}), "
+            f"  {summary['subjects']} subjects, {doses}, "
             f"{summary['observations']} observations, day {first:.4g} to {last:.4g}",
         ]
         for product, amounts in summary["amounts"].items():

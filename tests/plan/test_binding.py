@@ -18,7 +18,7 @@ import pytest
 from kinetics.errors import ModelError, PlanError
 from kinetics.library import ROOT
 from kinetics.model.model import load_model
-from kinetics.model.priors import HalfNormal, LogNormal
+from kinetics.model.priors import HalfCauchy, HalfNormal, LogNormal
 from kinetics.plan.binding import BoundFit, bind, describe_records
 from kinetics.solve.solving import solve
 from kinetics.study.study import Study
@@ -175,6 +175,15 @@ def test_a_fixed_value_outside_the_scale_of_its_parameter_is_refused(study: Stud
         {"allometry": {"fb": {"exponent": 0.75}}},
         {"covariates": {"cmax": [{"covariate": "age"}, {"covariate": "age", "form": "power"}]}},
         {"observe": {"car_copies": {"likelihood": "additive", "sigma": {"median": 0.2, "sd": 0.3}}}},
+        {"observe": {"car_copies": {"sigma_add": {"median": 20.0, "sd": 0.3}}}},
+        {
+            "observe": {
+                "car_copies": {
+                    "likelihood": "combined",
+                    "sigma_add": {"distribution": "Normal", "mean": 1.0, "sd": 1.0},
+                }
+            }
+        },
         {"observe": {"car_copies": {"sigma": {"distribution": "Normal", "mean": 0.0, "sd": 0.3}}}},
         {"observe": {}},
         {"products": []},
@@ -242,6 +251,19 @@ def test_who_varies_is_the_models_published_sds_unless_the_plan_says(study: Stud
     assert some.hierarchy.omega["cmax"] == some.model.parameters["cmax"].omega_prior
     nobody = bind(plan(**BOTH, vary=[]), study=study)
     assert not any(site.startswith(("omega_", "eta_")) for site in draw(nobody))
+
+
+def test_the_additive_sd_has_a_prior_of_its_own_and_sds_may_be_half_cauchy(study: Study) -> None:
+    cauchy = {"distribution": "HalfCauchy", "scale": 0.4}
+    combined: dict[str, Any] = {"likelihood": "combined", "sigma_scale": 3.0}
+    both = combined | {"sigma": cauchy, "sigma_add": {"median": 90, "sd": 0.2}}
+    priors = bind(plan(observe={"car_copies": both}, omega={"cmax": cauchy}), study=study).priors()
+    assert priors["sigma_add_car_copies"] == LogNormal(90.0, 0.2)
+    assert priors["sigma_car_copies"] == HalfCauchy(0.4)
+    assert priors["omega_cmax"] == HalfCauchy(0.4)
+    one = combined | {"sigma": {"median": 0.1, "sd": 0.2}}
+    priors = bind(plan(observe={"car_copies": one}), study=study).priors()
+    assert priors["sigma_add_car_copies"] == HalfNormal(3.0)
 
 
 def test_priors_fixed_values_and_prior_sets_of_the_plan_reach_the_density(study: Study) -> None:

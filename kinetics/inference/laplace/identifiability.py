@@ -24,6 +24,7 @@ _SMALL = 0.05  # a between-subject SD (link scale) up to which it is compared wi
 _LOSS = 0.1  # decrease of the log-likelihood up to which an SD may as well be 0
 _WIDE = 3.0  # largest standard error on a log or logit scale
 _WIDER = 10.0  # largest standard error on other scales, in prior SDs or in values
+_NEAR_BOUND = 0.01  # distance from 0 or 1 within which a value between them ended at the bound
 _SINGULAR = 1e-8  # least eigenvalue of the information, with its diagonal scaled to 1
 _REMEDY = 'fix it, simplify the model, or let a prior speak: method = "map" or "nuts"'
 
@@ -71,8 +72,12 @@ def identified(marginal: Marginal, laplace: Laplace, data: FitData) -> Identifie
         if worst is None:
             break
         row, others, error = worst
-        other_names = [names[free[j]] for j in others]
-        held[names[free[row]]] = _undetermined(error, other_names)
+        coordinate = free[row]
+        alone = unit[coordinate] / np.sqrt(max(laplace.information[coordinate, coordinate], 1e-300))
+        if alone > limit[coordinate]:  # flat by itself: no combination with others is determined
+            others = []
+        bound = _at_bound(p, names[coordinate], laplace.g)
+        held[names[coordinate]] = _undetermined(error, [names[free[j]] for j in others], bound)
         del free[row]
     covariance = np.zeros((len(names), len(names)))
     condition = float("nan")
@@ -113,16 +118,36 @@ def _worst(
     others = [int(j) for j in np.argsort(-along) if along[j] > 0.3 * along.max()]
     if values[0] < _SINGULAR:
         return others[0], others[1:], float("inf")
-    error = unit * np.sqrt(np.diag(np.linalg.inv(information)))
+    inverse = np.linalg.inv(information)
+    error = unit * np.sqrt(np.diag(inverse))
     row = int(np.argmax(error / limit))
     if error[row] <= limit[row]:
         return None
+    ridge = np.abs(inverse[:, row]) * unit / limit  # how far the others move where this one moves
+    others = [int(j) for j in np.argsort(-ridge) if ridge[j] > 0.3 * ridge.max()]
     return row, [j for j in others if j != row], float(error[row])
 
 
-def _undetermined(error: float, others: list[str]) -> str:
-    """Return why a value is held that the likelihood hardly depends on, unless with `others`."""
+def _at_bound(p: Posterior, site: str, g: np.ndarray) -> str:
+    """Return where a population value between 0 and 1 ended, if it ended at one of them; else ""."""
+    prior = p.priors.get(site)
+    if not site.endswith("_pop") or prior is None or prior.link != "logit":
+        return ""
+    value = float(p.constrained_site(site, float(g[p.names.index(site)])))
+    for bound in (0, 1):
+        if abs(value - bound) < _NEAR_BOUND:
+            return f"at {value:.6g}, its bound of {bound}: these records do not tell it from {bound}"
+    return ""
+
+
+def _undetermined(error: float, others: list[str], bound: str) -> str:
+    """Return why a value is held that the likelihood hardly depends on, unless with `others`.
+
+    `bound` says at which bound it ended, if it did.
+    """
     size = f"its standard error is {error:.2g} on the link scale" if np.isfinite(error) else "no curvature"
+    if bound and not others:
+        return f'{bound} ({size}): hold it there by `fixed`, or let a prior speak: method = "map" or "nuts"'
     together = f", only a combination with {', '.join(others)} is" if others else ""
     return f"not determined by these records ({size}){together}: {_REMEDY}"
 

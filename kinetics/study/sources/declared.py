@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "kind_of",
     "of_analyte",
+    "says_without_doses",
     "sidecar",
     "sidecar_content",
     "text_keys",
@@ -36,6 +37,7 @@ class EventTableOptions(TypedDict, total=False):
     `route`, `product` and `dose_unit` are one word, or one per ADM (or CMT) code. `analyte`, `value_unit`
     (the unit of DV) and `lloq` are one word, or one per DVID (or CMT) code. Where the rows have several
     codes, one word for all of them is refused. `drop` names columns to leave out.
+    `without_doses` says that nobody was dosed.
     """
 
     time_unit: str
@@ -50,6 +52,7 @@ class EventTableOptions(TypedDict, total=False):
     lloq: float | Mapping[str | int, float]
     synthetic: bool
     screening_days: float
+    without_doses: bool
 
 
 _NEEDED = {  # key -> an example, and what it says
@@ -58,6 +61,8 @@ _NEEDED = {  # key -> an example, and what it says
     "route": ('"iv"', "how doses are given"),
     "product": ('"car_t"', "what is given"),
 }
+_TOP_LEVEL = ("synthetic", "screening_days", "without_doses")  # options that stand outside [event_table]
+_OF_A_DOSE = ("dose_unit", "route", "product")  # nobody is asked for them where nobody was dosed
 # values with which the table is checked where nobody declares them; the study is refused all the same
 _STAND_IN = {"time_unit": "min", "dose_unit": "count", "route": UNSAID, "product": UNSAID}
 
@@ -79,9 +84,11 @@ def describe(path: Path, rows: EventRows, options: Mapping[str, Any]) -> Diction
         return None
     spec = content["event_table"]
     for key, (example, meaning) in _NEEDED.items():
-        if key not in spec:
+        if key in spec:
+            continue
+        spec[key] = _STAND_IN[key]
+        if key not in _OF_A_DOSE or content.get("without_doses") is not True:
             table.problems.append(_unsaid(path, key, example, meaning))
-            spec[key] = _STAND_IN[key]
     spec["time_unit"], problem = _unit_of_time(path, spec["time_unit"])
     table.problems.extend(problem)
     content["analytes"], problems = _analytes(path, content, options)
@@ -99,6 +106,12 @@ def declared_columns(path: Path, options: Mapping[str, Any]) -> set[str]:
     """The columns of subjects that the TOML beside a table, or an option, declares."""
     content, _ = sidecar_content(path, options)
     return set() if content is None else set(content.get("columns", {}).get("subjects", {}))
+
+
+def says_without_doses(path: Path, options: Mapping[str, Any]) -> bool:
+    """Whether the TOML beside a table, or an option, says that nobody was dosed."""
+    content, _ = sidecar_content(path, options)
+    return content is not None and content.get("without_doses") is True
 
 
 def _unit_of_time(path: Path, unit: str) -> tuple[str, list[Problem]]:
@@ -135,7 +148,7 @@ def sidecar_content(path: Path, options: Mapping[str, Any]) -> tuple[dict[str, A
         wrong = wrong_types(content, file)
         if wrong:
             return None, [*problems, *wrong]
-    content.update({key: options[key] for key in ("synthetic", "screening_days") if key in options})
+    content.update({key: options[key] for key in _TOP_LEVEL if key in options})
     spec = content.setdefault("event_table", {})
     for key in EventTable.model_fields:
         if key in options:

@@ -185,12 +185,12 @@ def _is_comment(cells: list[str]) -> bool:
     return first.startswith(("#", "@")) or first in ("C", "c")
 
 
-def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
+def rows_of(table: RawTable, *, comments: int = 0, without_doses: bool = False) -> EventRows | None:
     """The rows of a table with its standard columns under NONMEM's names.
 
     None where one of ID, TIME, DV and AMT is missing or a standard column occurs twice; `table` keeps these
     Problems. One column of dates stands for a TIME that is missing. `comments` is the number of comment rows
-    left out of the table.
+    left out of the table. AMT may be missing where the study is `without_doses`.
     """
     renamed = {name: _CANONICAL.get(plain_name(name), name) for name in table.columns}
     dates = with_role(table.columns, "date")
@@ -198,6 +198,9 @@ def rows_of(table: RawTable, *, comments: int = 0) -> EventRows | None:
     if "TIME" not in renamed.values() and len(dates) == 1:  # the date has the time of the day, or nothing has
         table.frame["TIME"] = "00:00"
         renamed["TIME"] = "TIME"
+    if without_doses and "AMT" not in renamed.values():
+        table.frame["AMT"] = ""
+        renamed["AMT"] = "AMT"
     problems = [*_doubled_columns(table, renamed), *_missing_columns(table, renamed)]
     if problems:
         table.problems.extend(problems)
@@ -231,4 +234,6 @@ def _missing_columns(table: RawTable, renamed: Mapping[str, str]) -> Iterator[Pr
     for name in _REQUIRED:
         if name not in present:
             remedy = f"add the column {name!r}; {nearest(name, table.columns)}"
+            if name == "AMT":
+                remedy += f"; if nobody was dosed, write `without_doses = true` in {table.dictionary}"
             yield Problem("a required column is missing", remedy, file=table.file, row=1, column=name)

@@ -44,7 +44,13 @@ from kinetics.study.sources.code_columns import (
     plain_code,
 )
 from kinetics.study.sources.dates import are_dates
-from kinetics.study.sources.declared import EventTableOptions, declared_columns, describe, sidecar
+from kinetics.study.sources.declared import (
+    EventTableOptions,
+    declared_columns,
+    describe,
+    says_without_doses,
+    sidecar,
+)
 from kinetics.study.sources.dose_rows import (
     check_repeats,
     check_steady_state,
@@ -107,7 +113,10 @@ def read_event_table(
         if table is None:
             return Reading(None, problems)
         table.problems.extend(problems)
-    rows = rows_of(replace(table, dictionary=sidecar(path).name), comments=comments)
+    without_doses = says_without_doses(path, options)
+    rows = rows_of(
+        replace(table, dictionary=sidecar(path).name), comments=comments, without_doses=without_doses
+    )
     if rows is None:
         return Reading(None, table.problems)
     rows = _without_dropped(rows, options.get("drop", []))
@@ -166,11 +175,12 @@ def read_event_table(
         notes["II_without_ADDL"] = intervals
     if not_read := _not_read(rows.table, known):
         notes["columns_not_read"] = not_read
-    raw: dict[str, RawTable | None] = {
-        "subjects.csv": subjects,
-        "doses.csv": _doses(rows.table, is_dose, spec, known),
-        "observations.csv": observations,
-    }
+    raw: dict[str, RawTable | None] = {"subjects.csv": subjects, "observations.csv": observations}
+    if not without_doses:
+        raw["doses.csv"] = _doses(rows.table, is_dose, spec, known)
+    elif is_dose.any():
+        what = "a dose, and the study is said to be without doses (without_doses)"
+        rows.table.flag(is_dose, "AMT", what, "delete one of the two")
     merged = restarts or any(_merges(problem) for problem in table.problems)
     reading = build_tables(dictionary, raw, earlier=table.problems, repeats=not merged)
     if reading.tables is None:
