@@ -139,7 +139,7 @@ def _dressed(figure: Figure, title: str, x_title: str, y_title: str) -> Figure:
     """The figure with its titles, its axes and the words "synthetic data"."""
     text = f"<b>{title}</b><br><span style='font-size:13px;color:{GREY}'>synthetic data</span>"
     figure.update_layout(
-        title={"text": text, "x": 0.02, "xanchor": "left", "y": 0.97, "yanchor": "top", "font": {"size": 18}},
+        title={"text": text, "x": 0.02, "xanchor": "left", "y": 0.92, "yanchor": "top", "font": {"size": 18}},
         font={"family": FONT, "size": 15, "color": INK},
         width=WIDTH,
         height=410,
