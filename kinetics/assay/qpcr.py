@@ -89,8 +89,8 @@ def nucleated_cells(study: Study, analyte: str, source: str) -> tuple[NucleatedC
 
 def _padded(table: DataFrame, subjects: list[str]) -> NucleatedCounts:
     """Dense arrays of the counts, one row per subject in this order."""
-    logs = np.log(table["count"]).groupby([table["subject"], table["time"]]).mean()  # of replicates
-    table = np.exp(logs).rename("count").reset_index()
+    logs = table["count"].map(np.log).groupby([table["subject"], table["time"]]).mean()  # of replicates
+    table = logs.map(np.exp).rename("count").reset_index()
     counts = {str(s): g.sort_values("time") for s, g in table.groupby("subject")}
     width = max(map(len, counts.values()))
     time = np.zeros((len(subjects), width))

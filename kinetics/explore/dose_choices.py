@@ -29,7 +29,7 @@ def study_levels(study: Study, product: str) -> list[float]:
     weights = study.subjects["weight_kg"].to_dict()
     named: dict[str, float] = {}
     if "dose_level" in study.subjects:
-        named = pd.to_numeric(study.subjects["dose_level"], errors="coerce").to_dict()
+        named = pd.to_numeric(study.subjects["dose_level"], errors="coerce").to_dict()  # pyright: ignore
     of_level: dict[float, set[float]] = {}  # level -> weights of those who got it; 0 where it is named
     for subject, amount in zip(doses["subject"], doses["amount"], strict=True):
         weight = float(weights[subject])

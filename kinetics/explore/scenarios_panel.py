@@ -57,7 +57,12 @@ def scenarios_panel(target: Target) -> list[Any]:
         ui.input_action_button("scenario_clear", "Remove all", class_="btn-sm mb-3"),
         ui.input_select("scenario_output", "What is compared", outputs, selected=first),
         ui.input_select("scenario_quantity", None, QUANTITIES),
-        ui.input_numeric("scenario_threshold", "Threshold, in its unit; empty for none", None, min=0),
+        ui.input_numeric(
+            "scenario_threshold",
+            "Threshold, in its unit; empty for none",
+            None,  # pyright: ignore
+            min=0,
+        ),
     ]
     name = target.study.name
     content = [
@@ -128,7 +133,7 @@ def serve_scenarios(input: Inputs, target: Target, drawings: Drawings, what_if: 
         try:
             content = ("scenarios", scenarios(), question(), tuple(target.labels))
             rows = table()
-            return drawings.of(content, lambda: plot_scenarios(rows, target, question()))
+            return drawings.of(content, lambda: plot_scenarios(rows, target, question()))  # pyright: ignore
         except KineticsError as error:
             return words(str(error))
 
@@ -142,7 +147,8 @@ def serve_scenarios(input: Inputs, target: Target, drawings: Drawings, what_if: 
     @render.download_button(filename=f"{target.study.name}-scenarios.csv")
     @download_or_refusal
     def scenario_data() -> Iterator[str]:
-        yield shown_csv_text(table().assign(source=target.source, labels=" | ".join(target.labels)))
+        rows: Any = table()
+        yield shown_csv_text(rows.assign(source=target.source, labels=" | ".join(target.labels)))
 
 
 def _swept(input: Inputs, target: Target, model: Model, choice: Any) -> tuple[Scenario, ...]:

@@ -237,7 +237,8 @@ def _same(values: np.ndarray) -> np.ndarray:
 
 def _joined(blocks: Sequence[CurveExposure]) -> CurveExposure:
     """The exposures of all subjects from those of blocks of subjects."""
-    return CurveExposure(*(np.concatenate(columns, axis=1) for columns in zip(*blocks, strict=True)))
+    columns: Any = [np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)]
+    return CurveExposure(*columns)
 
 
 @jax.jit

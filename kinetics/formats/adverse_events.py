@@ -102,7 +102,7 @@ def _relative_day(times: Series, starts: Series) -> Series:
     NaN for a subject without an infusion.
     """
     days = np.floor(times.astype(float)) - np.floor(starts)
-    return days.where(days < 0, days + 1)
+    return days.where(days < 0, days + 1)  # pyright: ignore
 
 
 def _flag(mask: Series) -> np.ndarray:

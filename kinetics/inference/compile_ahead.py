@@ -88,7 +88,7 @@ class Ahead:
         function: Jitted,
         name: str = "",
         store: ProgramStore | None = None,
-        devices: Sequence[jax.Device] = (),
+        devices: Sequence[jax.Device] = (),  # pyright: ignore
         announce: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.function = function
@@ -143,4 +143,4 @@ class Ahead:
         self._program = self.function.lower(*arguments()).compile()
         self._announce(f"compiled {self._name}: {perf_counter() - clock:.0f} s")
         if taken_from_cache() == hits:
-            self._store.save(self._name, self._program)
+            self._store.save(self._name, self._program)  # pyright: ignore

@@ -51,7 +51,7 @@ class ProgramStore:
         """The file of a program."""
         return self.folder / hashlib.sha256(f"{self.key} {name}".encode()).hexdigest()
 
-    def load(self, name: str, devices: Sequence[jax.Device]) -> jax.stages.Compiled | None:
+    def load(self, name: str, devices: Sequence[jax.Device]) -> jax.stages.Compiled | None:  # pyright: ignore
         """The program, to run on these devices; None where there is none, or none that can be used."""
         path = self.path(name)
         try:
@@ -105,7 +105,7 @@ def program_store(bound: BoundFit, layout: str) -> ProgramStore | None:
     That is without a compile cache, for a closed form, for a model that was not read from a file, and where
     the cache's folder belongs to somebody else.
     """
-    cache = jax.config.jax_compilation_cache_dir
+    cache = jax.config.jax_compilation_cache_dir  # pyright: ignore
     if not cache or bound.model.vector_field is None or not bound.model.sha256:
         return None
     folder = Path(cache) / "programs"

@@ -124,7 +124,7 @@ class Glance:
         small.update_xaxes(title_font_size=11, tickfont_size=10)
         small.update_yaxes(title_font_size=11, tickfont_size=10, title_standoff=2)
         for axis in small.select_yaxes():
-            axis.title.text = _short_title(str(axis.title.text or ""))
+            axis.title.text = _short_title(str(axis.title.text or ""))  # pyright: ignore
         name = f"figure-glance-{len(self.figures) + 1}"
         label = Markup('<figure role="group" aria-label="{}"><figcaption>{}{}</figcaption>{}</figure>')
         mark = Markup(' <span class="mark">SYNTHETIC DATA</span>') if synthetic else ""
@@ -145,7 +145,7 @@ def p_text(p: float) -> str:
 def add_figure(section: Section, figure: Figure) -> None:
     """Add a figure to a section as HTML, labelled with its title for screen readers."""
     name = f"figure-{section.name}-{len(section.figures) + 1}"
-    title = str(figure.layout.title.text)
+    title = str(figure.layout.title.text)  # pyright: ignore
     html = figure_div(figure, name)
     label = Markup('<figure role="group" aria-label="{}">{}</figure>')
     section.figures.append(label.format(title, Markup(html)))

@@ -121,7 +121,7 @@ def _measured(name: str, analyte: str, day: str, study: Study) -> tuple[pd.Serie
     usable = (measured > 0) & np.isfinite(measured)
     values = pd.Series(np.nan, index=study.subjects.index, name=name)
     for subject, samples in records[usable].sort_values("time", kind="stable").groupby("subject"):
-        logs = np.log(measured[samples.index]).groupby(samples["time"]).mean()  # of replicates
+        logs = measured[samples.index].map(np.log).groupby(samples["time"]).mean()  # of replicates
         values[str(subject)] = np.exp(np.interp(time, logs.index.to_numpy(float), logs.to_numpy(float)))
     remedy = "leave the covariate out, or the subject"
     missing = [

@@ -147,8 +147,9 @@ def _print(content: Mapping[str, Any], suffix: str) -> str | bytes:
 
 def _caption(figure: Figure, path: Path) -> str:
     """The words of a figure as text: title, subtitle, what its badge says, and its footer."""
-    named = {a.name: str(a.text) for a in figure.layout.annotations if a.name in _CAPTION_PARTS}
-    title = figure.layout.title
+    layout: Any = figure.layout
+    named = {a.name: str(a.text) for a in layout.annotations if a.name in _CAPTION_PARTS}
+    title = figure.layout.title  # pyright: ignore
     parts = [str(title.text or ""), str(title.subtitle.text or "")]
     parts += [named.get("labels", ""), named.get("footer", "")]
     lines = chain.from_iterable(part.split("<br>") for part in parts if part)
@@ -159,12 +160,13 @@ def _caption(figure: Figure, path: Path) -> str:
 def _without_caption(figure: Figure) -> Figure:
     """A copy of the figure without badge and footer, and without the height that its footer took."""
     plain = Figure(figure)
-    footers = [a for a in plain.layout.annotations if a.name == "footer"]
-    plain.layout.annotations = [a for a in plain.layout.annotations if a.name not in _CAPTION_PARTS]
+    footers = [a for a in plain.layout.annotations if a.name == "footer"]  # pyright: ignore
+    layout: Any = plain.layout
+    layout.annotations = [a for a in layout.annotations if a.name not in _CAPTION_PARTS]
     if footers:
-        bottom = plain.layout.margin.b or 0
+        bottom = plain.layout.margin.b or 0  # pyright: ignore
         taken = min(LINE * (footers[0].text.count("<br>") + 1), max(0, bottom - _LEAST_MARGIN))
-        plain.update_layout(margin={"b": bottom - taken}, height=(plain.layout.height or 480) - taken)
+        plain.update_layout(margin={"b": bottom - taken}, height=(layout.height or 480) - taken)
     return plain
 
 
@@ -240,7 +242,7 @@ def plotly_script(file: str = "") -> str:
 
 def _html(figure: Figure, shared: str) -> str:
     """The page of one figure; `shared` is the file with plotly.js beside it, "" to hold it."""
-    title = str(figure.layout.title.text or "Figure")
+    title = str(figure.layout.title.text or "Figure")  # pyright: ignore
     return _PAGE.format(title=escape(title), plotly=plotly_script(shared), figure=figure_div(figure))
 
 

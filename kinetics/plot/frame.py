@@ -292,22 +292,22 @@ def wrap_titles(figure: Figure) -> None:
     """Break each title of a vertical axis that is longer than its axis, and widen the left margin by its
     lines.
     """
-    margin = figure.layout.margin
-    plot_height = (figure.layout.height or 480) - (margin.t or 0) - (margin.b or 0)
+    margin = figure.layout.margin  # pyright: ignore
+    plot_height = (figure.layout.height or 480) - (margin.t or 0) - (margin.b or 0)  # pyright: ignore
     most_lines = 1
     for axis in figure.select_yaxes():
-        text = axis.title.text
-        low, high = axis.domain or (0.0, 1.0)
+        text = axis.title.text  # pyright: ignore
+        low, high = axis.domain or (0.0, 1.0)  # pyright: ignore
         if not text:
             continue
         lines = _lines(text.replace("<br>", " "), (high - low) * plot_height)
         if len(lines) > text.count("<br>") + 1:
-            axis.title.text = "<br>".join(lines)
+            axis.title.text = "<br>".join(lines)  # pyright: ignore
             if low <= 0.5:
                 most_lines = max(most_lines, len(lines))
     for title in figure.select_annotations(selector={"textangle": -90}):  # of all rows of panels
-        lines = _lines(title.text.replace("<br>", " "), plot_height)
-        title.text = "<br>".join(lines)
+        lines = _lines(title.text.replace("<br>", " "), plot_height)  # pyright: ignore
+        title.text = "<br>".join(lines)  # pyright: ignore
         most_lines = max(most_lines, len(lines))
     figure.update_layout(margin={"l": (margin.l or 0) + 17 * (most_lines - 1)})
 

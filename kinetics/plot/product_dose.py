@@ -73,7 +73,7 @@ def _is_dose_of(study: Study, product: str) -> bool:
         cells = np.append(amounts, amounts.sum())
         per_kg = cells / float(weights.get(subject, np.nan))
         alike.append(bool((np.abs(np.append(cells, per_kg) / level - 1) < _ALIKE).any()))
-    return bool(alike) and np.mean(alike) > 0.5
+    return bool(alike) and np.mean(alike) > 0.5  # pyright: ignore
 
 
 def _given_doses(study: Study, product: str) -> DoseAxis:

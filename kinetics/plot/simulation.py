@@ -92,7 +92,7 @@ def plot_simulation(
         _add_panel(
             figure, panel_bands, span, patients=patients, log=is_log, lloq=limit, first=k == 0, **where
         )
-        figure.update_yaxes(**value_axis(span, log=is_log, powers=powers), **where)
+        figure.update_yaxes(**value_axis(span, log=is_log, powers=powers), **where)  # pyright: ignore
     for day in doses:
         figure.add_vline(day, line={"color": GREY, "dash": "dot", "width": 1}, layer="below")
     figure.update_annotations(font_size=13)

@@ -182,7 +182,7 @@ def _next_powers(value: Particles, phi: Float[np.ndarray, " patient"]) -> Float[
 def _effective_share(value: Particles, power: Float[np.ndarray, " patient"]) -> Float[np.ndarray, " patient"]:
     """The effective share of the particles whose weights are their likelihood to this power."""
     weight = np.where(np.isfinite(value), power * np.where(np.isfinite(value), value, 0.0), -np.inf)
-    log_share = 2 * logsumexp(weight, axis=0) - logsumexp(2 * weight, axis=0)
+    log_share = 2 * logsumexp(weight, axis=0) - logsumexp(2 * weight, axis=0)  # pyright: ignore
     possible = np.isfinite(value).mean(axis=0)  # impossible particles do not count against a power
     return np.exp(log_share) / (len(value) * possible)
 
@@ -250,7 +250,7 @@ def _log_likelihood(
         analyte: AssayRecords(*(np.asarray(x)[:, :width] for x in table))
         for analyte, table in used.assays.items()
     }
-    read = _reading(bound, time)
+    read = _reading(bound, time)  # pyright: ignore
 
     def of_patient(s: Any, values: Any, mine: Any, when: Array) -> Array:
         """Log-likelihood of the records of one patient, whose arrays have no axis of subjects."""

@@ -232,7 +232,7 @@ class _Bars(NamedTuple):
 def _rows(a: np.ndarray, c: np.ndarray, like: Array) -> _Row:
     """The coefficients of all stages, in the precision of `like`."""
     i = np.arange(_STAGES)
-    return _Row(i, *(np.asarray(x, like.dtype) for x in (a, c, _ALPHA, _D, _M)))
+    return _Row(i, *(np.asarray(x, like.dtype) for x in (a, c, _ALPHA, _D, _M)))  # pyright: ignore
 
 
 def _weighted(weights: Float[Array, " stage"], us: Stages) -> Float[Array, "state lane"]:

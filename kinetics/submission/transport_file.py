@@ -235,9 +235,10 @@ def read_transport(file: str | Path) -> tuple[DataFrame, dict[str, str]]:
     from pandas.io.sas.sas_xport import XportReader
 
     try:
-        with XportReader(str(file), encoding="ascii") as reader:
-            fields = [dict(field) for field in reader.fields]
-            columns = [name.decode() if isinstance(name, bytes) else str(name) for name in reader.columns]
+        with XportReader(str(file), encoding="ascii") as reader:  # pyright: ignore
+            fields = [dict(field) for field in reader.fields]  # pyright: ignore
+            names: Any = reader.columns  # pyright: ignore
+            columns = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
             frame = reader.read()
     except (OSError, ValueError, KeyError) as error:
         raise InputError(Problem(f"no transport file: {error}", "write it again", file=str(file))) from error

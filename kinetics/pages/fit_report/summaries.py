@@ -99,7 +99,7 @@ def _exposure_numbers(
     if exposures is None or "draw" not in exposures:
         return
     rows = exposures[(exposures["analyte"] == assay.analyte) & (exposures["cycle"].astype(str) == "course")]
-    areas = [c for c in exposures if c.startswith("auc_") and c[4:5].isdigit()]
+    areas = [c for c in exposures if c.startswith("auc_") and c[4:5].isdigit()]  # pyright: ignore
     unit = unit_words(assay.unit)
     for column in ["cmax", "tmax", *areas[:1], "half_life", "tlast"][:_NUMBERS]:
         by_draw = rows.groupby("draw")[column].median().dropna()
