@@ -59,10 +59,10 @@ class TlgInputs:
 
     >>> study = kn.read_study("theophylline")
     >>> one = pd.Series("all", index=study.subjects.index)
-    >>> inputs = kn.submission.TlgInputs(study, one, "everyone", kn.NCARules.pknca(), "theophylline")
+    >>> inputs = kn.submission.TlgInputs(study, one, "everyone", kn.NCARules(), "theophylline")
     >>> inputs.label, inputs.analyte, len(inputs.groups), len(inputs.study.subjects)
     ('everyone', 'theophylline', 12, 12)
-    >>> inputs.rules == kn.NCARules.pknca()
+    >>> inputs.rules == kn.NCARules()
     True
     """
 
@@ -93,7 +93,7 @@ def write_tlg(inputs: TlgInputs, codes: Sequence[str], folder: Path, *, force: b
     >>> from pathlib import Path
     >>> study = kn.read_study("theophylline")
     >>> one = pd.Series("all", index=study.subjects.index)
-    >>> inputs = kn.submission.TlgInputs(study, one, "everyone", kn.NCARules.pknca())
+    >>> inputs = kn.submission.TlgInputs(study, one, "everyone", kn.NCARules())
     >>> print(kn.submission.write_tlg(inputs, ["pkpt03"], Path("tlg"))[0])
     written: tlg/pkpt03_theophylline.csv
     """

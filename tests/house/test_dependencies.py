@@ -22,7 +22,8 @@ ENGINES = {  # declared and never imported: distribution -> who loads it
     "h5netcdf": "xarray, by the name of the engine that posterior.nc is written and read with",
     "h5py": "h5netcdf, which does not require it",
 }
-IMPORT_NAMES = {"python_docx": "docx"}  # distribution -> what is imported, where it is not its name
+# Distribution -> what is imported, where that is not its name.
+IMPORT_NAMES = {"python_docx": "docx", "python_libsbml": "libsbml"}
 # Extra -> the sub-package that is imported only where the extra is installed.
 PACKAGES_OF_EXTRAS = {"explore": "kinetics.explore"}
 

@@ -61,7 +61,7 @@ CASES = [
     TableCase("addl_without_interval", (("2,12,0,0", "2,0,0,0"),), (FILE, "row 5", "subject 2", "column II", "write the time between doses in II")),
     TableCase("addl_fractional", (("2,12,0,0", "1.5,12,0,0"),), (FILE, "row 5", "column ADDL", "whole number")),
     TableCase("dose_on_observation_row", (("5.0,.,.,0", "5.0,10,.,0"),), (FILE, "row 3", "column AMT", "observation row (EVID 0)")),
-    TableCase("no_dose_rows", ((f"{DOSE}\n", ""), ("2,0,.,120,60,1,1,2,12,0,0,.,80,2\n", "")), (FILE, "subject 1", "has no dose", "add the doses")),
+    TableCase("no_dose_rows", ((f"{DOSE}\n", ""), ("2,0,.,120,60,1,1,2,12,0,0,.,80,2\n", "")), (FILE, "no subject has a dose", "add the doses", "without_doses = true")),
     TableCase("dose_without_amount", ((DOSE, DOSE.replace("100", ".")),), (FILE, "row 2", "column AMT", "dose is missing")),
     TableCase("zero_with_cens", (("1,24,0.5", "1,24,0"),), (FILE, "row 4", "column DV", "zero with censored = left", "LLOQ")),
     TableCase("bad_cens", ((".,.,.,1,.,70", ".,.,.,3,.,70"),), (FILE, "row 4", "column CENS = '3'", "censoring code")),
