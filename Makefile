@@ -18,7 +18,7 @@ JUNIT = --junitxml build/tests/$(1)$(VENV:.venv%=%).xml -o junit_suite_name="$(C
 .PHONY: help install demo submission notebooks docs figures record test test-slow test-cluster lint bench audit constraints clean
 
 help:
-	@echo "make demo         fit the synthetic trial, write its report and its dose decision; a quarter of an hour"
+	@echo "make demo         fit the synthetic trial, write its report and its dose decision; eight minutes"
 	@echo "make submission   plan under lock, the fit of make demo against it, the m5 tree, and its verification"
 	@echo "make notebooks    run notebooks/*.py; write each with its figures as .ipynb beside it, and to runs/notebooks/"
 	@echo "make docs         build the documentation into site/; open site/index.html"
