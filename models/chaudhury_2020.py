@@ -121,7 +121,7 @@ def _two_phases(parameters, expansion, killing):
         dosing=DOSING,
         typical_dose=5e7,
         name="chaudhury_2020",
-    )  # fmt: skip
+    )
 
 
 def _ec50():

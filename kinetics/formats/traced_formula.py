@@ -107,10 +107,24 @@ class _Term:
 
 
 _NOTHING = {
-    "broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "stop_gradient", "reduce_sum",
-    "reduce_max", "reduce_min", "reduce_prod", "expand_dims", "copy_p", "slice", "cumsum", "device_put",
-    "optimization_barrier", "transpose",
-}  # fmt: skip
+    "broadcast_in_dim",
+    "reshape",
+    "squeeze",
+    "convert_element_type",
+    "copy",
+    "stop_gradient",
+    "reduce_sum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_prod",
+    "expand_dims",
+    "copy_p",
+    "slice",
+    "cumsum",
+    "device_put",
+    "optimization_barrier",
+    "transpose",
+}
 _INNER = {"pjit", "jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
 
 

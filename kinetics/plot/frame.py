@@ -59,12 +59,36 @@ SHARED: dict[str, Any] = {
     "shared_yaxes": "all",
 }  # for a grid of panels with common axes
 _ACRONYMS = {  # words of column names that are not written as other words are
-    "aav": "AAV", "b": "B", "car": "CAR", "cart": "CAR-T", "carnk": "CAR-NK", "cd3": "CD3", "cd4": "CD4",
-    "cd8": "CD8", "cd19": "CD19", "crp": "CRP", "ddpcr": "ddPCR", "dna": "DNA", "gm": "GM", "ifn": "IFN",
-    "ifng": "IFN-gamma", "il2": "IL-2", "il6": "IL-6", "il7": "IL-7", "il8": "IL-8", "il10": "IL-10",
-    "il15": "IL-15", "ldh": "LDH", "nk": "NK", "pk": "PK", "qpcr": "qPCR", "t": "T", "tnf": "TNF",
-    "vcn": "VCN", "wbc": "WBC",
-}  # fmt: skip
+    "aav": "AAV",
+    "b": "B",
+    "car": "CAR",
+    "cart": "CAR-T",
+    "carnk": "CAR-NK",
+    "cd3": "CD3",
+    "cd4": "CD4",
+    "cd8": "CD8",
+    "cd19": "CD19",
+    "crp": "CRP",
+    "ddpcr": "ddPCR",
+    "dna": "DNA",
+    "gm": "GM",
+    "ifn": "IFN",
+    "ifng": "IFN-gamma",
+    "il2": "IL-2",
+    "il6": "IL-6",
+    "il7": "IL-7",
+    "il8": "IL-8",
+    "il10": "IL-10",
+    "il15": "IL-15",
+    "ldh": "LDH",
+    "nk": "NK",
+    "pk": "PK",
+    "qpcr": "qPCR",
+    "t": "T",
+    "tnf": "TNF",
+    "vcn": "VCN",
+    "wbc": "WBC",
+}
 # In pixels: the width of a letter of an axis title, and how far a title may reach beyond its axis in all.
 _LETTER = 6.8
 _OVERHANG = 50.0

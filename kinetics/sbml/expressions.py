@@ -25,18 +25,48 @@ _ATOM = 6
 
 # MathML's element -> the function of jax.numpy with the same meaning
 _FUNCTIONS = {
-    "abs": "jnp.abs", "exp": "jnp.exp", "ln": "jnp.log", "ceil": "jnp.ceil", "ceiling": "jnp.ceil",
-    "floor": "jnp.floor", "sin": "jnp.sin", "cos": "jnp.cos", "tan": "jnp.tan", "sinh": "jnp.sinh",
-    "cosh": "jnp.cosh", "tanh": "jnp.tanh", "arcsin": "jnp.arcsin", "arccos": "jnp.arccos",
-    "arctan": "jnp.arctan", "arcsinh": "jnp.arcsinh", "arccosh": "jnp.arccosh", "arctanh": "jnp.arctanh",
-}  # fmt: skip
+    "abs": "jnp.abs",
+    "exp": "jnp.exp",
+    "ln": "jnp.log",
+    "ceil": "jnp.ceil",
+    "ceiling": "jnp.ceil",
+    "floor": "jnp.floor",
+    "sin": "jnp.sin",
+    "cos": "jnp.cos",
+    "tan": "jnp.tan",
+    "sinh": "jnp.sinh",
+    "cosh": "jnp.cosh",
+    "tanh": "jnp.tanh",
+    "arcsin": "jnp.arcsin",
+    "arccos": "jnp.arccos",
+    "arctan": "jnp.arctan",
+    "arcsinh": "jnp.arcsinh",
+    "arccosh": "jnp.arccosh",
+    "arctanh": "jnp.arctanh",
+}
 _FOLDED = {"max": "jnp.maximum", "min": "jnp.minimum"}
 _COMPARISONS = {"lt": "<", "leq": "<=", "gt": ">", "geq": ">=", "eq": "==", "neq": "!="}
 _LOGICAL = {"and": "jnp.logical_and", "or": "jnp.logical_or", "xor": "jnp.logical_xor"}
 _STRUCTURE = {
-    "plus", "minus", "times", "divide", "power", "log", "root", "piecewise", "not", "number", "name",
-    "time", "avogadro", "pi", "e", "true", "false", "call",
-}  # fmt: skip
+    "plus",
+    "minus",
+    "times",
+    "divide",
+    "power",
+    "log",
+    "root",
+    "piecewise",
+    "not",
+    "number",
+    "name",
+    "time",
+    "avogadro",
+    "pi",
+    "e",
+    "true",
+    "false",
+    "call",
+}
 _AVOGADRO = "6.02214179e23"  # the value of the SBML Level 3 specification, section 3.4.6 (CODATA 2006)
 
 

@@ -25,9 +25,25 @@ PRIOR_SD = 0.5  # a guess: SD of log x of every prior
 _SCALE = 1e-6  # a guess: the size of a state that no longer matters, as a share of its beginning
 _LINE = 110  # characters of a line of the equations
 _NAMES = {
-    "jnp", "Model", "Output", "Parameter", "State", "LogNormal", "Normal", "STATES", "PARAMETERS", "OUTPUTS",
-    "DOSING", "MODEL", "initial", "vector_field", "t", "y", "p", "build",
-}  # fmt: skip
+    "jnp",
+    "Model",
+    "Output",
+    "Parameter",
+    "State",
+    "LogNormal",
+    "Normal",
+    "STATES",
+    "PARAMETERS",
+    "OUTPUTS",
+    "DOSING",
+    "MODEL",
+    "initial",
+    "vector_field",
+    "t",
+    "y",
+    "p",
+    "build",
+}
 
 
 @dataclass

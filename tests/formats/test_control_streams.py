@@ -177,10 +177,13 @@ def test_the_likelihood_of_a_record_is_the_plans_own(family, tmp_path):
         values = {"IPRED": 4.0, "IPLOG": math.log(4.0), "DV": 3.0, "CENS": censored, "DVID": 1, "MDV": 0}
         deviance = run_nm_tran(lines[begin:], of_control(control) | values)["Y"]
         if family == "lognormal":
-            z, jacobian, scale = math.log(3 / 4) / sd, -math.log(3.0), sd
+            z = math.log(3 / 4) / sd
+            jacobian = -math.log(3.0)
+            scale = sd
         else:
             scale = sd * 4 if family == "proportional" else sd
-            z, jacobian = (3.0 - 4.0) / scale, 0.0
+            z = (3.0 - 4.0) / scale
+            jacobian = 0.0
         log_likelihood = norm.logcdf(z) if censored else norm.logpdf(z) - math.log(scale) + jacobian
         assert deviance == pytest.approx(-2 * log_likelihood, rel=1e-9)
 

@@ -102,14 +102,19 @@ def limit(rules: dict[str, str], name: str) -> float:
 
 def profile(t: np.ndarray, c: np.ndarray, dose_times: np.ndarray, rules: dict[str, str]) -> dict[str, float]:
     none = dict.fromkeys(NUMBERS, math.nan)
-    order = np.argsort(t[~np.isnan(c)], kind="stable")
-    t, c = t[~np.isnan(c)][order], c[~np.isnan(c)][order]
+    measured = ~np.isnan(c)
+    order = np.argsort(t[measured], kind="stable")
+    t = t[measured][order]
+    c = c[measured][order]
     before = np.flatnonzero(t < 0)
     carry = len(before) > 0 and t[before[-1]] >= -limit(rules, "predose_days") and not (t == 0).any()
     at_zero = c[before[-1]] if carry else math.nan
-    t, c = t[t >= 0], c[t >= 0]
+    after_dose = t >= 0
+    t = t[after_dose]
+    c = c[after_dose]
     if carry:
-        t, c = np.append(0.0, t), np.append(at_zero, c)
+        t = np.append(0.0, t)
+        c = np.append(at_zero, c)
     if not len(c):
         return none
     if not (c > 0).any():
@@ -123,7 +128,8 @@ def profile(t: np.ndarray, c: np.ndarray, dose_times: np.ndarray, rules: dict[st
         | ((place > measurable[-1]) & (rules["blq_last"] == "keep"))
         | ((place > measurable[0]) & (place < measurable[-1]) & (rules["blq_middle"] == "keep"))
     )
-    t, c = t[kept], c[kept]
+    t = t[kept]
+    c = c[kept]
     peak = int(np.argmax(c))
     tlast = t[c > 0].max()
     result = none | {"cmax": c[peak], "tmax": t[peak], "clast": c[t == tlast][0], "tlast": tlast}
@@ -131,7 +137,8 @@ def profile(t: np.ndarray, c: np.ndarray, dose_times: np.ndarray, rules: dict[st
     if len(c) < 2:
         return result
     if t[0] != 0 and not (dose_times < 0).any():
-        t, c = np.append(0.0, t), np.append(0.0, c)
+        t = np.append(0.0, t)
+        c = np.append(0.0, c)
     if t[0] == 0:
         result["auc_last"] = area(t[t <= tlast], c[t <= tlast], rules["auc_method"])
     return result
@@ -151,7 +158,8 @@ def half_life(t: np.ndarray, c: np.ndarray, tmax: float, last_dose: float, rules
     after = (t > tmax) & (c > 0)
     if rules["after_last_dose"] == "True" and last_dose > tmax:
         after &= t > last_dose
-    x, y = t[after][::-1], np.log(c[after][::-1])
+    x = t[after][::-1]
+    y = np.log(c[after][::-1])
     fits = []
     for n in range(int(rules["min_points"]), len(x) + 1):
         if np.ptp(y[:n]) == 0:

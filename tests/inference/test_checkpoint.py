@@ -25,6 +25,7 @@ from kinetics.inference.checkpoint import Checkpoint, alone_in, unfinished
 from kinetics.inference.fitting import Fit, fit, load_fit, resume
 from kinetics.inference.nuts import Chunk
 from kinetics.plan.plan import plan_of
+from tests.support.faults import SMALL
 from tests.support.fits import posterior_arrays
 
 SETTINGS = {"chains": 2, "warmup": 60, "draws": 60, "chunk": 20, "target_accept": 0.8}
@@ -32,23 +33,6 @@ SETTINGS = {"chains": 2, "warmup": 60, "draws": 60, "chunk": 20, "target_accept"
 
 class Killed(Exception):
     pass
-
-
-# Part of the shipped study's parameters and one of its assays: what a stopped fit keeps is the same, and it
-# compiles sooner.
-SMALL = """
-model = "ogasawara_2021"
-data = "synthetic_cart_12"
-seed = 7
-vary = ["cmax"]
-fixed.lag_fraction = 0.35
-fixed.doubling_time = 0.755
-fixed.half_life_contraction = 5.0
-fixed.half_life_persistence = 352.0
-
-[observe.car_copies]
-output = "copies"
-"""
 
 
 def plan(**sampler: Any) -> Any:

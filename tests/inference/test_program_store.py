@@ -55,7 +55,8 @@ def called(store: ProgramStore, traces: list[int]) -> np.ndarray:
 
 
 def test_a_kept_program_is_not_traced_again(tmp_path: Path) -> None:
-    store, traces = ProgramStore(tmp_path, "key"), []
+    store = ProgramStore(tmp_path, "key")
+    traces: list[int] = []
     first = called(store, traces)
     assert len(traces) == 1
     assert called(store, traces).tolist() == first.tolist() == (3 * jnp.sin(jnp.arange(3.0))).tolist()
@@ -71,7 +72,8 @@ def test_arguments_of_another_shape_are_traced_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty", "text", "another key"])
 def test_an_entry_that_cannot_be_used_is_compiled_anew(tmp_path: Path, damage: str) -> None:
-    store, traces = ProgramStore(tmp_path, "key"), []
+    store = ProgramStore(tmp_path, "key")
+    traces: list[int] = []
     first = called(store, traces)
     path = store.path("scaled")
     content = path.read_bytes()
@@ -103,7 +105,8 @@ def test_what_jax_took_from_its_own_cache_is_not_kept(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An executable that jax has read from its cache cannot be written again: it would fail when it is called.
-    store, traces = ProgramStore(tmp_path / "mine", "key"), []
+    store = ProgramStore(tmp_path / "mine", "key")
+    traces: list[int] = []
     store.folder.mkdir()
     monkeypatch.setattr("kinetics.inference.compile_ahead.taken_from_cache", lambda: len(traces))
     called(store, traces)

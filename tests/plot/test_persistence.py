@@ -113,10 +113,14 @@ def test_a_long_axis_title_is_broken_and_its_unit_stays_whole() -> None:
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ("car_copies", "CAR copies"), ("il6", "IL-6"), ("nk_cells", "NK cells"),
-        ("tumour_load", "tumour load"), ("drug", "drug"), ("CAR transgene, both", "CAR transgene, both"),
+        ("car_copies", "CAR copies"),
+        ("il6", "IL-6"),
+        ("nk_cells", "NK cells"),
+        ("tumour_load", "tumour load"),
+        ("drug", "drug"),
+        ("CAR transgene, both", "CAR transgene, both"),
     ],
-)  # fmt: skip
+)
 def test_a_label_that_is_a_column_name_is_written_in_words(label: str, words: str) -> None:
     assert analyte_label(Analyte(label=label, assay="qpcr", site="blood", unit="cells/uL")) == words
 

@@ -179,7 +179,8 @@ def test_the_swimmer_has_all_infusions_assessments_and_ends():
         texts = [str(n) if n > 1 else "" for n in marks.customdata]
         assert list(marks.text) == texts  # days 0 and 1 would be one blot: a symbol and its number
     assert "so many infusions" in annotation(figure, "footer")
-    below, above = traces(figure, "car_nk")[0].y[0] % 1, traces(figure, "car_t")[0].y[0] % 1
+    below = traces(figure, "car_nk")[0].y[0] % 1
+    above = traces(figure, "car_t")[0].y[0] % 1
     assert below > 0.5 > above
     seen = study().responses["overall"].value_counts()
     for response in ("SD", "PD"):

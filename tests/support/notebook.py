@@ -51,7 +51,10 @@ class Cell:
 
 def cells(file: Path) -> Iterator[Cell]:
     """The cells in their order; what stands before the first `# %%` is none."""
-    kind, first, lines, hidden = "", 0, [], False
+    kind = ""
+    first = 0
+    lines = []
+    hidden = False
     for number, line in enumerate([*file.read_text(encoding="utf-8").splitlines(), "# %%"], start=1):
         if not line.startswith("# %%"):
             lines.append(line.removeprefix("#").removeprefix(" ") if kind == "markdown" else line)
@@ -59,7 +62,9 @@ def cells(file: Path) -> Iterator[Cell]:
         blank = next((i for i, text in enumerate(lines) if text), len(lines))  # lines before the cell's first
         if kind and lines[blank:]:
             yield Cell(kind, first + blank, "\n".join(lines[blank:]).rstrip("\n"), hidden=hidden)
-        kind, first, lines = "markdown" if "[markdown]" in line else "code", number + 1, []
+        kind = "markdown" if "[markdown]" in line else "code"
+        first = number + 1
+        lines = []
         hidden = HIDDEN in line
 
 
