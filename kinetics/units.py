@@ -1,6 +1,7 @@
 """All unit conversions. Units of different dimensions never convert silently.
 
 Time is in days everywhere inside the package. Cells are not cells per kg: a body weight joins the two.
+Cells per m2 are joined with cells by a body surface.
 Copies/ug DNA is not cells/uL: a nucleated-cell count and a vector copy number join those, in two functions of
 their own below.
 """
@@ -40,8 +41,10 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     },
     "cells": {"cells": 1.0, "1e6 cells": 1e6, "1e9 cells": 1e9},
     "cells per body weight": {"cells/kg": 1.0, "1e6 cells/kg": 1e6},
+    "cells per body surface": {"cells/m2": 1.0, "1e6 cells/m2": 1e6},
     "mass": {"mg": 1.0, "ug": 1e-3, "ng": 1e-6, "g": 1e3},
     "mass per body weight": {"mg/kg": 1.0, "ug/kg": 1e-3},
+    "mass per body surface": {"mg/m2": 1.0, "ug/m2": 1e-3, "g/m2": 1e3},
     "copies per DNA mass": {
         "copies/ug DNA": 1.0,
         "copies/ug": 1.0,
@@ -75,6 +78,7 @@ _DIMENSIONS: dict[str, dict[str, float]] = {
     "length": {"mm": 1.0, "cm": 10.0},
     "volume": {"uL": 1e-3, "mL": 1.0, "L": 1e3},
     "body weight": {"kg": 1.0, "g body weight": 1e-3, "lb": 0.45359237},
+    "body surface": {"m2": 1.0},
     "temperature": {"degC": 1.0},
     "fraction": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
     "count": {"count": 1.0},

@@ -22,10 +22,10 @@ from kinetics.prediction import patients_of_each_draw, population_draws, predict
 from kinetics.protocol import Protocol, planned_infusions
 from kinetics.regimen import pad_doses
 from kinetics.streams import stream
+from kinetics.study import SURFACE
 
 __all__ = ["exposures_as_dosed", "exposures_at_levels", "planned_doses"]
 
-SURFACE = "surface_m2"  # a column of subjects.csv: body surface area
 FOLLOWED = 28.0  # days from the first infusion of the level's product
 DAYS = np.unique(
     [0.0, 0.02, 0.1, 0.25, 0.5, 0.75, *np.arange(1.0, 15.0, 0.5), *np.arange(15.0, FOLLOWED + 0.5)]

@@ -12,7 +12,7 @@ from pandas.api.types import is_numeric_dtype
 from kinetics.errors import Problem
 from kinetics.outcomes.trial_days import in_window
 from kinetics.protocol import Protocol, is_regimen, planned_infusions
-from kinetics.study import Study
+from kinetics.study import SURFACE, Study
 
 __all__ = [
     "OtherDose",
@@ -23,7 +23,7 @@ __all__ = [
     "unlike_assigned",
 ]
 
-SIZES = {"cells/kg": "weight_kg", "cells/m2": "surface_m2"}  # unit of the levels -> column of subjects.csv
+SIZES = {"cells/kg": "weight_kg", "cells/m2": SURFACE}  # unit of the levels -> column of subjects.csv
 USUAL_TOLERANCE = 0.2  # a share; registries allow it, as of a CD5 CAR-T (trialx.com 300228)
 ROUNDING = 0.01  # a share within which a dose is its level where the protocol gives no tolerance: a guess
 SLACK = 1e-6  # a share that is lost in dividing by the weight

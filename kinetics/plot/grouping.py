@@ -13,7 +13,14 @@ from kinetics.units import UnitError, dimension
 
 __all__ = ["group_subjects", "groupings"]
 
-_DOSES = ("cells", "cells per body weight", "mass", "mass per body weight")
+_DOSES = (
+    "cells",
+    "cells per body weight",
+    "cells per body surface",
+    "mass",
+    "mass per body weight",
+    "mass per body surface",
+)
 _FEW = 6  # so many distinct values are each a group; more are cut into thirds
 MISSING = "not recorded"
 

@@ -20,5 +20,5 @@ from .sources.excel import WORKBOOK_SUFFIXES as WORKBOOK_SUFFIXES
 from .sources.parquet import need_pyarrow as need_pyarrow
 from .sources.sheet_cells import ExcelCell as ExcelCell, workbook_cells as workbook_cells
 from .study import Study as Study, read_study as read_study, validate_study as validate_study
-from .subjects import HEAVIEST_KG as HEAVIEST_KG, LIGHTEST_KG as LIGHTEST_KG
+from .subjects import HEAVIEST_KG as HEAVIEST_KG, LIGHTEST_KG as LIGHTEST_KG, SURFACE as SURFACE
 from .table_size import file_problem as file_problem

@@ -205,9 +205,8 @@ def build_tables(
     if subjects is not None:
         made["subjects"] = subject_table(subjects, dictionary)
     if doses is not None:
-        weights = made["subjects"]["weight_kg"] if "subjects" in made else Series(dtype=float)
-        weights = weights[~weights.index.duplicated()]
-        made["doses"] = dose_table(doses, dictionary, weights)
+        listed = made.get("subjects", DataFrame({"weight_kg": Series(dtype=float)}))
+        made["doses"] = dose_table(doses, dictionary, listed[~listed.index.duplicated()])
         if dictionary.without_doses:
             what = "the study is said to be without doses (without_doses = true), and has a table of them"
             problems.append(Problem(what, "delete one of the two", file=doses.file))

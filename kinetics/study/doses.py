@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from pandas import DataFrame, Series
+from pandas import DataFrame, Series, to_numeric
 
 from kinetics.errors import Problem
 from kinetics.study.cells import (
@@ -20,6 +20,7 @@ from kinetics.study.cells import (
 )
 from kinetics.study.dictionary import Column, Dictionary
 from kinetics.study.raw_table import RawTable
+from kinetics.study.subjects import SURFACE
 from kinetics.units import UnitError, convert, dimension
 
 __all__ = ["ROUTES", "dose_table", "no_doses", "one_cycle_note"]
@@ -38,32 +39,35 @@ ROUTES = (  # any other snake_case site name is accepted
     "subcutaneous",
 )
 
-# dimension of a dose -> (canonical unit, the unit to convert to, whether a body weight joins them)
+# dimension of a dose -> (canonical unit, the unit to convert to, the column of subjects.csv that joins them)
 _TARGETS = {
-    "cells": ("cells", "cells", False),
-    "cells per body weight": ("cells", "cells/kg", True),
-    "mass": ("mg", "mg", False),
-    "mass per body weight": ("mg", "mg/kg", True),
-    "count": ("count", "count", False),
+    "cells": ("cells", "cells", ""),
+    "cells per body weight": ("cells", "cells/kg", "weight_kg"),
+    "cells per body surface": ("cells", "cells/m2", SURFACE),
+    "mass": ("mg", "mg", ""),
+    "mass per body weight": ("mg", "mg/kg", "weight_kg"),
+    "mass per body surface": ("mg", "mg/m2", SURFACE),
+    "count": ("count", "count", ""),
 }
-_UNITS = "use cells, cells/kg, mg, mg/kg (or a multiple such as 1e6 cells/kg) or count"
+_UNITS = "use cells, cells/kg, cells/m2, mg, mg/kg, mg/m2 (or a multiple such as 1e6 cells/kg) or count"
 _DOSE_COLUMNS = {"cells": "cells", "cells_per_kg": "cells/kg", "amount": None}  # column -> its unit
 _REQUIRED = ["subject", "time", "product", "route"]
 _OPTIONAL = [*_DOSE_COLUMNS, "unit", "duration", "cycle", "level"]
 _FAR_APART = 7.0  # days between two infusions that may be two cycles
 
 
-def dose_table(raw: RawTable, dictionary: Dictionary, weights: Series) -> DataFrame:
+def dose_table(raw: RawTable, dictionary: Dictionary, subjects: DataFrame) -> DataFrame:
     """Canonical doses: subject, time [day], amount, unit (cells, mg or count), product, route,
     duration [day], cycle, level, the declared columns, row.
 
-    `weights` (kg, by subject) turns an amount per kg into an amount. Problems of the cells stay with `raw`.
+    `subjects`, indexed by subject, turn an amount per kg or per m2 into an amount: by their `weight_kg` [kg]
+    and, where it is a column, their `surface_m2` [m2]. Problems of the cells stay with `raw`.
     """
     specs = dictionary.columns.doses
     declared_columns = check_columns(raw, "doses", _REQUIRED, _OPTIONAL, specs)
     table = DataFrame({"subject": subjects_of(raw)})
     table["time"] = times(raw, "time", specs.get("time"), "doses")
-    table["amount"], table["unit"] = _amounts(raw, specs, _weights_of_rows(table["subject"], weights))
+    table["amount"], table["unit"] = _amounts(raw, specs, _sizes_of_rows(table["subject"], subjects))
     remedy = "count time from the first dose of cells: day 0 (a lymphodepletion before it has negative times)"
     early = (table["time"] < 0) & (table["unit"] == "cells")
     raw.flag(early, "time", "the dose of cells is before time zero", remedy)
@@ -111,9 +115,16 @@ def one_cycle_note(doses: DataFrame) -> dict[str, dict[str, str]]:
     return notes
 
 
-def _weights_of_rows(subjects: Series, weights: Series) -> Series:
-    """Body weight in kg for every row: NaN where the subject has none, 0 where the subject is not listed."""
-    return subjects.map(weights).astype(float).where(subjects.isin(weights.index), 0.0)
+def _sizes_of_rows(rows: Series, subjects: DataFrame) -> DataFrame:
+    """Body weight in kg and body surface in m2 for every row.
+
+    NaN where the subject has none, 0 where the subject is not listed.
+    """
+    sizes = DataFrame(index=rows.index)
+    for column in ("weight_kg", SURFACE):
+        known = to_numeric(subjects[column], errors="coerce") if column in subjects else Series(dtype=float)
+        sizes[column] = rows.map(known).astype(float).where(rows.isin(subjects.index), 0.0)
+    return sizes
 
 
 def _check_weighed_cells(raw: RawTable, table: DataFrame) -> None:
@@ -138,7 +149,7 @@ def _durations(raw: RawTable, spec: Column | None) -> Series:
     return duration
 
 
-def _amounts(raw: RawTable, specs: dict[str, Column], weights: Series) -> tuple[Series, Series]:
+def _amounts(raw: RawTable, specs: dict[str, Column], sizes: DataFrame) -> tuple[Series, Series]:
     """The amount of every row and its canonical unit, from the one dose column that the row fills.
 
     NaN and "" where no dose column, or more than one, is filled.
@@ -158,14 +169,14 @@ def _amounts(raw: RawTable, specs: dict[str, Column], weights: Series) -> tuple[
     for column in present:
         rows = filled[column] & (count == 1)
         if rows.any():
-            column_amount, column_unit = _amounts_of_column(raw, column, specs.get(column), weights, rows)
+            column_amount, column_unit = _amounts_of_column(raw, column, specs.get(column), sizes, rows)
             amount = amount.where(~rows, column_amount)
             unit = unit.where(~rows, column_unit)
     return amount, unit
 
 
 def _amounts_of_column(
-    raw: RawTable, column: str, spec: Column | None, weights: Series, rows: Series
+    raw: RawTable, column: str, spec: Column | None, sizes: DataFrame, rows: Series
 ) -> tuple[Series, Series]:
     """The amounts in one dose column, for `rows`, and the canonical unit of each."""
     written = numbers(raw, column, required=False).where(rows)
@@ -179,39 +190,41 @@ def _amounts_of_column(
     canonical_unit = Series("", index=written.index, dtype=object)
     for unit in dict.fromkeys(units[rows]):
         unit_rows = rows & (units == unit)
-        scale, target, per_kg = _target(raw, column, unit, unit_rows)
+        scale, target, size = _target(raw, column, unit, unit_rows)
         unit_amount = written * scale
-        if per_kg:
-            _need_weights(raw, column, weights, unit_rows)
-            unit_amount = unit_amount * weights
+        if size:
+            _need_sizes(raw, column, size, sizes[size], unit_rows)
+            unit_amount = unit_amount * sizes[size]
         _check_size(raw, column, unit_amount, unit_rows, target)
         amount = amount.where(~unit_rows, unit_amount)
         canonical_unit = canonical_unit.where(~unit_rows, target)
     return amount, canonical_unit
 
 
-def _target(raw: RawTable, column: str, unit: str, rows: Series) -> tuple[float, str, bool]:
-    """The factor from `unit` to the unit of conversion, the canonical unit, and whether a weight is needed.
+def _target(raw: RawTable, column: str, unit: str, rows: Series) -> tuple[float, str, str]:
+    """The factor from `unit` to the unit of conversion, the canonical unit, and what the amount is per.
 
-    (NaN, "", False), and a report at the first of `rows`, where `unit` is not a unit of dose.
+    The last is a column of subjects.csv, "" for a whole dose.
+
+    (NaN, "", ""), and a report at the first of `rows`, where `unit` is not a unit of dose.
     """
     first = int(str(rows.idxmax()))
     if not unit:
         remedy = f'declare `{column} = {{ unit = "mg" }}` under [columns.doses]; {_UNITS}'
         raw.report("the unit is missing", remedy, column=column)
-        return math.nan, "", False
+        return math.nan, "", ""
     try:
-        target, to, per_kg = _TARGETS[dimension(unit)]
+        target, to, size = _TARGETS[dimension(unit)]
     except UnitError as error:
         raw.report(str(error), _UNITS, row=first, column=column)
-        return math.nan, "", False
+        return math.nan, "", ""
     except KeyError:
         raw.report(f"{unit!r} is {dimension(unit)}, not a dose", _UNITS, row=first, column=column)
-        return math.nan, "", False
+        return math.nan, "", ""
     if column in ("cells", "cells_per_kg") and target != "cells":
         what = f"{unit!r} is {dimension(unit)}, the column counts cells"
         raw.report(what, "put it in a column named amount", column=column)
-    return convert(unit, to), target, per_kg
+    return convert(unit, to), target, size
 
 
 _PLAUSIBLE = {  # canonical unit -> the least and the largest whole dose that anybody is given
@@ -233,9 +246,13 @@ def _check_size(raw: RawTable, column: str, amount: Series, rows: Series, unit: 
         raw.flag(odd, column, what, "check the number and the unit: cells, cells/kg, 1e6 cells, mg ...")
 
 
-def _need_weights(raw: RawTable, column: str, weights: Series, rows: Series) -> None:
-    """Report the doses per kg whose subject has no weight."""
-    missing = rows & weights.isna()
+def _need_sizes(raw: RawTable, column: str, size: str, known: Series, rows: Series) -> None:
+    """Report the doses per kg or per m2 whose subject has no weight or no body surface."""
+    missing = rows & known.isna()
+    if size == SURFACE:
+        remedy = f"give it ({SURFACE} in subjects.csv, in m2, declared with a unit), or the total"
+        raw.flag(missing, column, "a dose per m2, and the subject has no body surface", remedy)
+        return
     remedy = (
         "give its weight (weight_kg in subjects.csv; of one table weight_column, --weight-column), "
         "or the total"

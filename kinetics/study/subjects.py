@@ -5,15 +5,19 @@ from __future__ import annotations
 from pandas import DataFrame, Index, Series
 
 from kinetics.errors import Problem
-from kinetics.study.cells import check_columns, declared, factor, numbers, subjects_of
+from kinetics.study.cells import check_columns, declared, factor, lenient_numbers, numbers, subjects_of
 from kinetics.study.dictionary import Column, Dictionary
 from kinetics.study.raw_table import RawTable
 
-__all__ = ["HEAVIEST_KG", "LIGHTEST_KG", "subject_table"]
+__all__ = ["HEAVIEST_KG", "LARGEST_M2", "LIGHTEST_KG", "SMALLEST_M2", "SURFACE", "subject_table"]
 
 # a weight outside of these was written in grams or pounds
 LIGHTEST_KG = 0.3
 HEAVIEST_KG = 400.0
+# a newborn has 0.2 m2, 400 kg at 2 m are 4.7 m2 (Mosteller RD, N Engl J Med 1987;317:1098)
+SMALLEST_M2 = 0.1
+LARGEST_M2 = 5.0
+SURFACE = "surface_m2"  # the column of subjects.csv with the body surface area
 _CODES_OF_MISSING = (-99.0, -999.0, -9999.0, -99999.0)
 _FAR = 10  # a guess: how many times the greatest other number a code lies above it
 _CODES_BELOW_ALL = (-1.0, -7.0, -8.0, -9.0, -66.0, -77.0, -88.0, -98.0)  # where every other number is above 1
@@ -36,8 +40,22 @@ def subject_table(raw: RawTable, dictionary: Dictionary) -> DataFrame:
         table[column] = declared(raw, column, specs[column])
         if specs[column].role == "covariate" and specs[column].numeric:
             _check_codes(raw, column, table[column])
+    if SURFACE in declared_columns:
+        _check_surface(raw, specs[SURFACE])
     table.index = Index(subjects.to_numpy(dtype=str), name="subject", dtype="str")
     return table
+
+
+def _check_surface(raw: RawTable, spec: Column) -> None:
+    """Report a body surface that is declared in another unit than m2, and values that nobody's has."""
+    if spec.unit not in (None, "m2"):
+        what = f"the body surface is declared in {spec.unit}"
+        raw.report(what, "name the column by its unit, or convert it to m2", column=SURFACE)
+        return
+    surface = lenient_numbers(raw, SURFACE)
+    odd = (surface < SMALLEST_M2) | (surface > LARGEST_M2)
+    what = f"implausible in m2: not between {SMALLEST_M2:g} and {LARGEST_M2:g}"
+    raw.flag(odd, SURFACE, what, "write the body surface in m2, or leave the cell empty")
 
 
 def _weights(raw: RawTable, spec: Column | None) -> Series:

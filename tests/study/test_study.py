@@ -315,3 +315,31 @@ def test_ten_thousand_records_are_read_in_seconds(folder: Path) -> None:
     dictionary = (folder / "dictionary.toml").read_text().replace('specimen = { role = "note" }\n', "")
     (folder / "dictionary.toml").write_text(dictionary)
     assert len(read_study(folder).observations) == 10_001
+
+
+# --- doses per square metre ---------------------------------------------------------------------------------
+
+
+def test_a_dose_per_square_metre_is_multiplied_by_the_body_surface(folder: Path) -> None:
+    dictionary = folder / "dictionary.toml"
+    dictionary.write_text(
+        DICTIONARY.replace("[columns.subjects]", '[columns.subjects]\nsurface_m2 = { unit = "m2" }').replace(
+            '"1e6 cells/kg"', '"1e6 cells/m2"'
+        )
+    )
+    subjects = SUBJECTS_CSV.replace("centre", "centre,surface_m2").replace("61,Hangzhou", "61,Hangzhou,1.8")
+    (folder / "subjects.csv").write_text(subjects.replace("48,Hangzhou", "48,Hangzhou,"))
+    (folder / "doses.csv").write_text(DOSES_CSV.replace("500,ug/kg", "500,ug/m2"))
+    doses = read_study(folder).doses.set_index(["subject", "product"])
+    assert doses["amount"]["B", "car_t"] == pytest.approx(15e6 * 1.8)
+    assert doses["amount"]["B", "drug"] == pytest.approx(0.5 * 1.8)
+    assert doses["unit"]["B", "car_t"] == "cells"
+    assert doses["unit"]["B", "drug"] == "mg"
+    complete = subjects.replace("48,Hangzhou", "48,Hangzhou,1.7")
+    for written, what in (("", "no body surface"), ("180", "not between 0.1 and 5"), ("0", "not between")):
+        (folder / "subjects.csv").write_text(complete.replace("61,Hangzhou,1.8", f"61,Hangzhou,{written}"))
+        with pytest.raises(StudyError, match=what):
+            read_study(folder)
+    dictionary.write_text(dictionary.read_text().replace('unit = "m2"', 'unit = "cm"'))
+    with pytest.raises(StudyError, match="the body surface is declared in cm"):
+        read_study(folder)
