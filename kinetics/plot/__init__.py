@@ -4,6 +4,7 @@ What figures share:
     frame: palette, axes, numbers as text; title, labels and footer
     bands: a band or a curve over time
     records: the records of a study with their symbols, and lines at LLOQ and ULOQ
+    many_points: which of very many points are drawn
     infusions: rows of symbols where infusions were given
     grouping: subjects grouped by dose level, CRS grade or a covariate
     export: a figure as HTML, SVG, PDF or PNG

@@ -24,6 +24,7 @@ from kinetics.plot.frame import (
     unit_text,
     value_axis,
 )
+from kinetics.plot.many_points import evenly, some_rows, thinning_note
 from kinetics.plot.records import SYMBOLS
 
 __all__ = ["plot_gof"]
@@ -57,7 +58,7 @@ def plot_gof(fit: Fit, checked: GoodnessOfFit, analyte: str, *, log: bool = True
         shown = table
         if log:
             shown = table[(table[["dv", column]] > 0).all(axis=1)]
-        _add_points(figure, DataFrame(shown), column, "dv", row=1, col=col)
+        _add_points(figure, some_rows(DataFrame(shown)), column, "dv", row=1, col=col)
         _add_guide(figure, [*span], [*span], row=1, col=col)
         figure.update_xaxes(title_text=f"{title} ({unit})", **value_axis(span, log=log), row=1, col=col)
         figure.update_yaxes(title_text=f"Record ({unit})", **value_axis(span, log=log), row=1, col=col)
@@ -103,6 +104,7 @@ def _notes(checked: GoodnessOfFit, table: DataFrame, log: bool) -> list[str]:
         notes.append(
             f"Open symbols: {censored} censored records, at their limit or at a residual drawn inside it."
         )
+    notes += thinning_note(len(table), "records")
     zeros = int((table[["dv", "pred", "ipred"]] <= 0).any(axis=1).sum())
     if log and zeros:
         notes.append(
@@ -128,7 +130,9 @@ def _span(table: DataFrame, values: np.ndarray, *, log: bool) -> tuple[float, fl
 def _add_points(figure: Figure, table: DataFrame, x: str, y: str, **where: Any) -> None:
     """Draw column `y` against column `x`, one symbol a record."""
     kinds = {"none": "measured", "left": "below", "right": "above", "interval": "interval"}
-    symbols = [SYMBOLS[kinds[c]][0] for c in table["censored"]]
+    symbols: list[str] | str = [SYMBOLS[kinds[c]][0] for c in table["censored"]]
+    if len(set(symbols)) == 1:
+        symbols = symbols[0]
     pairs = zip(table["subject"], table["time"], strict=True)
     text = [f"{subject}, day {number_text(float(day), trim=True)}" for subject, day in pairs]
     figure.add_trace(
@@ -161,7 +165,7 @@ def _add_guide(figure: Figure, x: list[float], y: list[float], **where: Any) -> 
 def _add_residuals(figure: Figure, table: DataFrame, x: str, y: str, *, log: bool, **where: Any) -> None:
     """Draw residuals `y` along `x` with guides at 0 and ±1.96 and their running median."""
     rows = DataFrame(table[table[y].notna() & ((table[x] > 0) | (not log))])
-    _add_points(figure, rows, x, y, **where)
+    _add_points(figure, some_rows(rows), x, y, **where)
     ends = [0.0, 1.0]
     if len(rows):
         ends = [float(rows[x].min()), float(rows[x].max())]
@@ -192,10 +196,11 @@ def _add_quantiles(figure: Figure, scores: np.ndarray, **where: Any) -> None:
     """Draw the sorted scores against the quantiles of a standard normal, with the line of identity."""
     z = np.sort(scores[np.isfinite(scores)])
     expected = ndtri((np.arange(len(z)) + 0.5) / max(len(z), 1))
+    drawn = evenly(len(z))
     figure.add_trace(
         Scatter(
-            x=expected,
-            y=z,
+            x=expected[drawn],
+            y=z[drawn],
             mode="markers",
             hoverinfo="skip",
             marker={"color": PALETTE[0], "size": 5, "opacity": 0.7},

@@ -9,6 +9,7 @@ from kinetics.arguments import require
 from kinetics.checks import Loo
 from kinetics.inference import Fit
 from kinetics.plot.frame import GREY, PALETTE, finish, number_text
+from kinetics.plot.many_points import MOST_POINTS
 
 __all__ = ["plot_pareto_k"]
 
@@ -41,14 +42,16 @@ def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
         shown = drawn & members
         if not shown.any():
             continue
-        labels = [_label(row) for row in units[shown].to_dict("records")]
-        is_named = named[shown]
         place = np.flatnonzero(shown)
+        if len(place) > MOST_POINTS:  # the highest k are what is looked for
+            place = np.sort(place[np.argsort(-k[place], kind="stable")[:MOST_POINTS]])
+        labels = [_label(row) for row in units.iloc[place].to_dict("records")]
+        is_named = named[place]
         side = np.where(place > 0.7 * len(k), "middle left", "middle right")
         figure.add_trace(
             Scatter(
                 x=place + 1,
-                y=k[shown],
+                y=k[place],
                 mode="markers+text",
                 name=group,
                 text=np.where(is_named, labels, "").tolist(),
@@ -74,6 +77,8 @@ def plot_pareto_k(fit: Fit, loo: Loo) -> Figure:
     figure.update_yaxes(title_text="Pareto k")
     high = int((k[drawn] > loo.threshold).sum())
     notes = ["Above the line, the draws cannot stand in for a fit without the unit."]
+    if int(drawn.sum()) > MOST_POINTS:
+        notes.append(f"Of each colour at most the {MOST_POINTS:,} highest are drawn.")
     without_k = int((~drawn).sum())
     if without_k:
         notes.append(

@@ -77,7 +77,7 @@ WRITERS = {
     "DISK/run/report.html": "report DISK/run --trust",
     "DISK/deep/export": "export RUN --as monolix,nonmem,adpp,excel --out DISK/deep/export",
     "DISK/deep/nca.csv": f"nca {STUDY} --out DISK/deep/nca.csv",
-    "DISK/deep/persistence_car_copies.html": f"nca {STUDY} --plots DISK/deep",
+    "DISK/deep/plotly-": f"nca {STUDY} --plots DISK/deep",
     "DISK/deep/figure.html": f"plot {STUDY} --analyte car_copies --out DISK/deep/figure.html",
     "DISK/deep/curves.csv": "simulate stein_2019 --times 0:9000:1 --out DISK/deep/curves.csv",
     "DISK/study": "new DISK/study",

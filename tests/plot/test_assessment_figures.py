@@ -17,6 +17,7 @@ from kinetics.checks.visual_check import stratified_vpc, vpc
 from kinetics.errors import StudyError
 from kinetics.plan.binding import bind
 from kinetics.plan.plan import plan_of
+from kinetics.plot import many_points
 from kinetics.plot.gof import plot_gof
 from kinetics.plot.loo import plot_pareto_k
 from kinetics.plot.random_effects import plot_eta_covariates, plot_etas
@@ -65,6 +66,16 @@ def test_every_record_with_a_residual_is_drawn_and_a_censored_one_is_open():
     assert f"{(table['pred'] <= 0).sum()} records are 0, or predicted as 0" in annotation(figure, "footer")
     (quantiles,) = traces(figure, "quantiles")
     np.testing.assert_allclose(quantiles.y, np.sort(table["npde"].dropna()))
+
+
+def test_of_very_many_records_some_are_drawn_and_a_note_says_how_many(monkeypatch):
+    monkeypatch.setattr(many_points, "MOST_POINTS", 50)
+    figure = plot_gof(cart_fit(), cart_gof(), "car_copies")
+    count = int((cart_gof().table["analyte"] == "car_copies").sum())
+    assert count > 50
+    (residuals,) = traces(figure, "npde time")
+    assert len(residuals.x) == 50
+    assert f"50 of {count} records, taken at random, are drawn" in annotation(figure, "footer")
 
 
 def test_predictions_without_a_log_axis_keep_their_zeros():
