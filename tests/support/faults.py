@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,10 +64,19 @@ def write_fit(folder: Path) -> Path:
 
 
 def command(*arguments: str | Path, folder: Path) -> subprocess.Popen[str]:
-    """`kinetics ARGUMENTS`, begun in a folder as a program of its own; stdout and stderr are in one pipe."""
-    program = [sys.executable, "-m", "kinetics.cli", *map(str, arguments)]
+    """`kinetics ARGUMENTS`, begun in a folder as a program of its own; stdout and stderr are in one pipe.
+
+    It can be interrupted even where the tests themselves run in the background of a shell, which makes what
+    it begins there deaf to Ctrl-C.
+    """
     return subprocess.Popen(
-        program, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=-1
+        [sys.executable, "-m", "kinetics.cli", *map(str, arguments)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=-1,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
     )
 
 
