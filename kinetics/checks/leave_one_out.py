@@ -164,8 +164,12 @@ def _loo(name: str, by: By, marginal: bool, pointwise: Pointwise) -> Loo:
     draws = pointwise.values.shape[0] * pointwise.values.shape[1]
     threshold = min(1 - 1 / float(np.log10(draws)), 0.7)
     rows = []
-    for values, error in zip(np.moveaxis(pointwise.values, -1, 0), pointwise.error, strict=True):
-        elpd, k, p, reason = _left_out(values)
+    log_draws = np.log(draws)
+    mean = logsumexp(pointwise.values, axis=(0, 1)) - log_draws
+    plain = log_draws - logsumexp(-pointwise.values, axis=(0, 1))
+    units_of = zip(np.moveaxis(pointwise.values, -1, 0), pointwise.error, mean, plain, strict=True)
+    for values, error, mean_of_unit, plain_of_unit in units_of:
+        elpd, k, p, reason = _left_out(values, mean=float(mean_of_unit), plain=float(plain_of_unit))
         if k > threshold:
             reason = (
                 f"Pareto k {k:.2f} is above {threshold:.2f}: the draws cannot stand in for a fit without it"
@@ -193,13 +197,14 @@ def _loo(name: str, by: By, marginal: bool, pointwise: Pointwise) -> Loo:
     )
 
 
-def _left_out(values: np.ndarray) -> tuple[float, float, float, str]:
-    """elpd, Pareto k, effective parameters and a reason of a unit with log-likelihoods (chain, draw)."""
+def _left_out(values: np.ndarray, *, mean: float, plain: float) -> tuple[float, float, float, str]:
+    """elpd, Pareto k, effective parameters and a reason of a unit with log-likelihoods (chain, draw).
+
+    `mean` is the log of the mean of the likelihoods, `plain` that of their harmonic mean.
+    """
     failed = int((~np.isfinite(values)).sum())
     if failed:
         return -np.inf, np.nan, np.nan, f"{failed} draws give it no likelihood: see `kinetics check`"
-    mean = float(logsumexp(values) - np.log(values.size))
-    plain = float(np.log(values.size) - logsumexp(-values))
     if np.ptp(values) < _EVEN:  # nearly even weights have no tail to smooth, and k says nothing
         return plain, np.nan, mean - plain, ""
     with warnings.catch_warnings():

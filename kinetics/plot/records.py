@@ -12,6 +12,7 @@ from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
 from kinetics.plot.frame import GREY, INK, number_text, unit_text
+from kinetics.plot.many_points import MOST_POINTS
 from kinetics.study import Study
 
 __all__ = [
@@ -138,22 +139,27 @@ def zero_note(drawn: DataFrame) -> list[str]:
 
 
 def add_records(figure: Figure, drawn: DataFrame, colour: str, *, size: float = 6, **trace: Any) -> None:
-    """Draw records as markers; `trace` may set any property of the trace, and `row` and `col` of a grid."""
+    """Draw records as markers; `trace` may set any property of the trace, and `row` and `col` of a grid.
+
+    Each says its subject, day and value, unless there are so many that their words would be most of a page.
+    """
     where = {key: trace.pop(key) for key in ("row", "col") if key in trace}
     symbols = list(drawn["symbol"])
     if len(symbols) > MANY and len(set(symbols)) == 1:
         symbols = symbols[0]  # plotly validates every item of a list
     marker = {"color": colour, "symbol": symbols, "size": size}
     properties = {"meta": {"role": "records"}, "name": "records", "showlegend": False} | trace
+    words = {"text": drawn["text"], "hoverinfo": "text"}
+    if len(drawn) > MOST_POINTS:
+        words = {"hoverinfo": "skip"}
     figure.add_trace(
         Scatter(
             x=drawn["time"],
             y=drawn["y"],
             mode="markers",
-            text=drawn["text"],
-            hoverinfo="text",
             marker=marker | {"line": {"width": 1.4, "color": colour}},
             cliponaxis=False,
+            **words,
             **properties,
         ),
         **where,
