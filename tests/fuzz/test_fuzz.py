@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -33,7 +34,9 @@ from kinetics.library import ROOT
 from kinetics.outcomes.lesions import lesion_responses, read_lesions
 from kinetics.outcomes.signs import astct_events, astct_grades, read_signs
 from kinetics.regimen.regimen_file import read_regimen
+from kinetics.sbml import import_sbml
 from kinetics.study.study import read_study, validate_study
+from kinetics.submission import lock_file, lock_plan, read_analysis_plan, read_lock
 from tests.support.adam_tables import ADPC, ADPPK
 from tests.support.commands import call
 from tests.support.fits import oral_fit
@@ -96,6 +99,17 @@ product = "car_nk"
 route = "hepatic_artery"
 cells = [1e9, 2e9]
 on = [0, 7]
+"""
+SBML = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<sbml xmlns="http://www.sbml.org/sbml/level2/version4" level="2" version="4">
+<model id="m" name="Made for the tests">
+<listOfParameters>
+<parameter id="k" value="0.5"/><parameter id="A" value="8" constant="false"/>
+</listOfParameters>
+<listOfRules><rateRule variable="A"><math xmlns="http://www.w3.org/1998/Math/MathML">
+<apply><minus/><apply><times/><ci>k</ci><ci>A</ci></apply></apply></math></rateRule></listOfRules>
+</model></sbml>
 """
 LESIONS = """\
 subject,time,lesion,kind,diameter_mm,state,node,larger
@@ -242,12 +256,35 @@ def batch(folder: Path) -> object:
     return tasks_of(plan, folder, path, file="B.toml")
 
 
+def analysis_plan(folder: Path) -> object:
+    return read_analysis_plan(folder / "map.toml")
+
+
+def sbml(folder: Path) -> object:
+    with TemporaryDirectory() as elsewhere:
+        return import_sbml(folder / "m.xml", Path(elsewhere) / "m.py")
+
+
+def lock(folder: Path) -> object:
+    """The lock of a plan, written from the undamaged plan and damaged."""
+    return read_lock(folder / "map.toml")
+
+
+def locked_plan(place: Path) -> dict[str, bytes]:
+    """A model analysis plan and its lock."""
+    file = place / "map.toml"
+    file.write_bytes((DATA / "nkg2d_phase1_synthetic" / "map.toml").read_bytes())
+    lock_plan(file)
+    return {path.name: path.read_bytes() for path in (file, lock_file(file))}
+
+
 @cache
 def kinds(place: Path) -> dict[str, Kind]:
     """Every kind of input. `place` is a folder in which a workbook may be made."""
     trial = folder_files(DATA / "nkg2d_phase1_synthetic")
     study = {name: content for name, content in trial.items() if name != "protocol.toml"}
     plan = (ROOT / "fits" / "ogasawara_2021__synthetic_cart_12.toml").read_bytes()
+    plan_of_analysis = locked_plan(place)
     every = {
         "study": Kind({f"study/{name}": content for name, content in study.items()}, study_at("study")),
         "events": Kind(text(pk__csv=EVENTS, pk__toml=EVENTS_TOML), study_at("pk.csv")),
@@ -260,7 +297,11 @@ def kinds(place: Path) -> dict[str, Kind]:
         "lesions": Kind(text(lesions__csv=LESIONS), responses),
         "signs": Kind(text(signs__csv=SIGNS), grades),
         "batch": Kind(text(B__toml=BATCH), batch),
+        "analysis plan": Kind({"map.toml": plan_of_analysis["map.toml"]}, analysis_plan),
+        "lock": Kind(plan_of_analysis, lock),
     }
+    if find_spec("libsbml") is not None:
+        every["sbml"] = Kind(text(m__xml=SBML), sbml)
     try:
         book = write_study(read_study("synthetic_cart_12"), place / "trial.xlsx").read_bytes()
     except InputError:  # openpyxl is not installed

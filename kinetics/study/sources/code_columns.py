@@ -59,7 +59,7 @@ def by_code(
     remedy = f"add the code to {word} in [event_table] (known: {', '.join(meaning)})"
     table.flag(unknown, code, what, remedy)
     first = next(iter(meaning.values()), "")
-    return codes[rows].map(dict(meaning)).fillna(first)
+    return codes[rows].map(dict(meaning)).astype(object).fillna(first)
 
 
 def check_single(table: RawTable, rows: Series, column: str, word: str) -> None:

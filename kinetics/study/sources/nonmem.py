@@ -368,7 +368,7 @@ def _subjects(rows: EventRows, spec: EventTable, dictionary: Dictionary) -> tupl
             varying.append(column)
         name = "weight_kg" if column == spec.weight_column else spec.columns.get(column, column)
         baseline = subjects.frame["subject"].map(by_id.first())
-        subjects.frame[name] = baseline.fillna("").astype(object)
+        subjects.frame[name] = baseline.astype(object).fillna("")
         shown[name] = column
     return replace(subjects, names={**subjects.names, **shown}), varying
 
