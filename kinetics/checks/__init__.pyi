@@ -8,7 +8,7 @@ from .calibration.uniformity import counts_below as counts_below
 from .comparison import Comparison as Comparison, compare as compare
 from .covariate_effects import RELEVANT as RELEVANT, Subgroups as Subgroups, subgroups as subgroups
 from .goodness_of_fit import GoodnessOfFit as GoodnessOfFit, gof as gof
-from .leave_one_out import Loo as Loo, loo as loo
+from .leave_one_out import By as By, Loo as Loo, loo as loo
 from .maximum_estimates import Estimates as Estimates, estimates as estimates
 from .parameters import parameter_table as parameter_table
 from .prior_sensitivity import (

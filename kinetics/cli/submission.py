@@ -13,6 +13,7 @@ from kinetics.cli.groups import Group
 from kinetics.cli.options import Force, Json, Trust
 from kinetics.errors import InputError, Problem
 from kinetics.inference import load_fit, use_compile_cache
+from kinetics.pages import solve_once
 from kinetics.protocol import read_protocol, settled
 from kinetics.submission import (
     NCA_RULE_SETS,
@@ -139,6 +140,7 @@ def submit(
     censoring = None if protocol is None else settled(read_protocol(protocol), protocol)
     use_compile_cache()
     fit = load_fit(run, trust=trust)
+    solve_once(fit)
     others = [load_fit(other, trust=trust) for other in also or []]
     summary = None if calibration is None else read_calibration(calibration)
     with TemporaryDirectory(prefix="kinetics-") as scratch:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from kinetics.checks import Check, loo
+from kinetics.checks import By, Check, Loo, loo
 from kinetics.inference import Fit
 from kinetics.plot import number_text
 from kinetics.submission.analysis_plan import AnalysisPlan, HeldOut
@@ -33,13 +33,18 @@ class CriterionOutcome(NamedTuple):
 
 
 def criterion_outcomes(
-    plan: AnalysisPlan, fit: Fit, check: Check, calibration: Mapping[str, Any] | None = None
+    plan: AnalysisPlan,
+    fit: Fit,
+    check: Check,
+    calibration: Mapping[str, Any] | None = None,
+    *,
+    leave_out: Callable[[Fit, By], Loo] = loo,
 ) -> list[CriterionOutcome]:
     """The outcome of every technical criterion of a plan in a run.
 
     `check` is what `kinetics.check` returns for the `fit`; a planned check that it does not hold is "not
     made". `calibration` is the summary of `kinetics sbc`, as its summary.json holds it; without one a planned
-    calibration is "not made".
+    calibration is "not made". `leave_out` leaves each record or subject out of a fit, as `kinetics.loo` does.
 
     >>> fit = kn.load_fit("runs/theophylline")
     >>> plan = kn.submission.AnalysisPlan(
@@ -57,7 +62,7 @@ def criterion_outcomes(
     if criteria.calibration is not None:
         outcomes.append(_calibration(criteria.calibration.replicates, fit, calibration))
     if criteria.held_out is not None:
-        outcomes.append(_held_out(criteria.held_out, fit))
+        outcomes.append(_held_out(criteria.held_out, leave_out(fit, criteria.held_out.by)))
     return outcomes
 
 
@@ -103,9 +108,8 @@ def _calibrates_another(fit: Fit, calibration: Mapping[str, Any]) -> str:
     return ""
 
 
-def _held_out(criterion: HeldOut, fit: Fit) -> CriterionOutcome:
+def _held_out(criterion: HeldOut, left_out: Loo) -> CriterionOutcome:
     """How many left-out units the fit cannot predict reliably."""
-    left_out = loo(fit, criterion.by)
     count = len(left_out.unreliable)
     elpd = "no elpd: some of them have no likelihood"
     if math.isfinite(left_out.elpd):

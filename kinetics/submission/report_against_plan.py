@@ -7,7 +7,7 @@ the same sections, and a PDF that a browser on this machine prints of the HTML.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,9 @@ from plotly.graph_objects import Figure
 
 from kinetics.arguments import require
 from kinetics.checks import (
+    By,
     GoodnessOfFit,
+    Loo,
     check,
     compare,
     estimates,
@@ -95,7 +97,8 @@ def analysis_report(
     plan = read_analysis_plan(map_file)
     lock = read_lock(map_file)
     checked = check(fit)
-    outcomes = criterion_outcomes(plan, fit, checked, calibration)
+    leave_out = _once(loo)
+    outcomes = criterion_outcomes(plan, fit, checked, calibration, leave_out=leave_out)
     departures = deviations(lock, map_file, [fit, *others], outcomes)
     seed = fit.bound.plan.seed if seed is None else seed
     residuals = gof(fit, replicates=replicates, seed=seed)
@@ -110,7 +113,7 @@ def analysis_report(
         Section("m15", "Assessment", [BASIS], tables=[_filled(assessment_table(plan), outcomes)]),
         Section("criteria", "Planned criteria and their outcomes", tables=[_outcome_table(outcomes)]),
         _deviation_section(lock, departures),
-        _development_section(plan, lock, [fit, *others]),
+        _development_section(plan, lock, [fit, *others], leave_out),
         _data_section(fit),
         Section("parameter-values", "Parameters", tables=[_parameter_table(fit)]),
         Section("individual", "Observed, IPRED and PRED of each subject"),
@@ -211,7 +214,21 @@ def _deviation_section(lock: PlanLock, departures: Sequence[Deviation]) -> Secti
     return Section("deviations", "Deviations from the locked plan", words, tables=tables)
 
 
-def _development_section(plan: AnalysisPlan, lock: PlanLock, runs: Sequence[Fit]) -> Section:
+def _once(leave_out: Callable[[Fit, By], Loo]) -> Callable[[Fit, By], Loo]:
+    """`leave_out`, which asks each fit only once for records and once for subjects."""
+    known: dict[tuple[int, By], Loo] = {}
+
+    def answer(fit: Fit, by: By) -> Loo:
+        if (id(fit), by) not in known:
+            known[id(fit), by] = leave_out(fit, by)
+        return known[id(fit), by]
+
+    return answer
+
+
+def _development_section(
+    plan: AnalysisPlan, lock: PlanLock, runs: Sequence[Fit], leave_out: Callable[[Fit, By], Loo]
+) -> Section:
     """The runs in the order in which they began, with what each is for and how well it does."""
     reasons = {_stem(model.plan): model for model in plan.models}
     rows = []
@@ -219,7 +236,7 @@ def _development_section(plan: AnalysisPlan, lock: PlanLock, runs: Sequence[Fit]
         planned = planned_fit_of(lock.latest.content, run)
         model = reasons.get(planned)
         ofv = number_text(estimates(run).ofv, 6) if "estimates" in run.posterior else ""
-        left_out = loo(run)
+        left_out = leave_out(run, "observation")
         elpd = ""
         if math.isfinite(left_out.elpd):
             elpd = f"{left_out.elpd:.1f} (SE {left_out.se:.1f})"

@@ -201,7 +201,7 @@ def _listings(fit: Fit, datasets: list[Dataset], rules: str) -> dict[str, bytes]
     draws = next(dataset for dataset in datasets if dataset.name == "DRAWS")
     labels = {name: variable.label for name, variable in draws.variables.items()}
     keys = key_table(fit.study, draws.frame, labels, NCA_RULE_SETS[rules]())
-    predictions = gof(fit, replicates=200, draws=200).table
+    predictions = gof(fit, replicates=200).table
     return {
         KEY_TABLE: csv_text(keys, "key_table.txt").encode(),
         f"{ANALYSIS}/listings/parameters.txt": (table_text(parameter_table(fit)) + "\n").encode(),
