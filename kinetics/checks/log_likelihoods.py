@@ -9,8 +9,6 @@ same points serve every draw (Vehtari, Mononen, Tolvanen, Sivula & Winther 2016;
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -26,7 +24,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc, t as student_t
 
 from kinetics.assay import recorded
-from kinetics.inference import Fit
+from kinetics.inference import Fit, over_devices
 from kinetics.model import link
 from kinetics.population import Hierarchy, centres, correlate, effects_log_prob, shift_of
 from kinetics.prediction import predicted_blocks
@@ -296,25 +294,17 @@ def _by_chain(fit: Fit, values: np.ndarray) -> np.ndarray:
 def _in_blocks(run: Any, sites: Mapping[str, np.ndarray], most: int) -> np.ndarray:
     """The results of `run` on all draws, computed in blocks of at most `most` draws.
 
-    All blocks have one shape, so `run` is compiled once; the last block is filled up with its last draw. As
-    many blocks are under way at a time as there are cores.
+    All blocks have one shape, so `run` is compiled once; the last block is filled up with its last draw. The
+    draws of a block are shared out over the devices.
     """
     n = len(next(iter(sites.values())))
     blocks = -(-n // most)
     size = -(-n // blocks)
-    compiled = jax.jit(run)
+    size = -(-size // len(jax.devices())) * len(jax.devices())
+    compiled = jax.jit(over_devices(run, size))
     parts = []
-    under_way: deque[tuple[int, Array]] = deque()
-
-    def keep_first() -> None:
-        start, part = under_way.popleft()
-        parts.append(np.asarray(part)[: n - start])
-
     for start in range(0, n, size):
         rows = np.minimum(np.arange(start, start + size), n - 1)
-        under_way.append((start, compiled({k: jnp.asarray(v[rows]) for k, v in sites.items()})))
-        if len(under_way) >= (os.cpu_count() or 1):
-            keep_first()
-    while under_way:
-        keep_first()
+        part = compiled({k: jnp.asarray(v[rows]) for k, v in sites.items()})
+        parts.append(np.asarray(part)[: n - start])
     return np.concatenate(parts)

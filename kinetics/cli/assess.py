@@ -23,7 +23,7 @@ from kinetics.cli.options import Json, Plain, PlanName, RunFolder, TableOut, Tru
 from kinetics.errors import InputError, PlanError, Problem, did_you_mean
 from kinetics.exposures import NCARules, exposure as run_exposure, nca as run_nca
 from kinetics.files import write_atomic
-from kinetics.inference import Fit, load_fit, use_compile_cache
+from kinetics.inference import Fit, load_fit, use_compile_cache, use_cores
 from kinetics.pages import report as write_report, solve_once
 from kinetics.plan import find_plan, read_plan
 from kinetics.plot import caption_file, plot_forest, plot_sbc, refuse_figures, save_figure
@@ -67,6 +67,7 @@ def report(
         raise InputError(
             Problem("--also and --calibration are of a report against a plan", "add --m15 MAP.toml")
         )
+    use_cores()
     use_compile_cache()
     fit = load_fit(run, trust=trust)
     solve_once(fit)
@@ -137,6 +138,7 @@ def compare(
     By observation it asks about another sample of a known patient, by subject about a new patient.
     Example: `kinetics compare runs/A runs/B --by subject --out compare.csv`
     """
+    use_cores()
     use_compile_cache()
     names = _names(runs)
     comparison = run_compare(

@@ -14,7 +14,7 @@ from kinetics.cli.console import print_result
 from kinetics.cli.options import Json, TableOut, Trust
 from kinetics.errors import InputError, Problem
 from kinetics.files import write_atomic
-from kinetics.inference import Fit, load_fit, use_compile_cache
+from kinetics.inference import Fit, load_fit, use_compile_cache, use_cores
 from kinetics.plan import BoundFit, bind, read_plan
 from kinetics.prediction import Added, design_information, most_informative
 from kinetics.printing import records, table_text
@@ -47,6 +47,7 @@ def design_sampling(
     `learnt` is 0 where the prior speaks alone, near 1 where the data do.
     Example: `kinetics design-sampling fits/NAME.toml --add liver_scan:nk_liver@0.1,0.5,1:0.2 --for F_NK,N`
     """
+    use_cores()
     use_compile_cache()
     fit = _fit_or_plan(source, trust=trust)
     added = [_added_samples(text, fit) for text in add or []]

@@ -12,7 +12,7 @@ import typer
 from kinetics.cli.console import print_result
 from kinetics.cli.options import Trust
 from kinetics.errors import KineticsError
-from kinetics.inference import use_compile_cache
+from kinetics.inference import use_compile_cache, use_cores
 
 __all__ = ["explore"]
 
@@ -46,6 +46,7 @@ def explore(
         raise KineticsError(
             "the explorer needs Shiny, which is not installed; pip install 'cellkinetics[explore]'"
         )
+    use_cores()
     use_compile_cache()
     target = importlib.import_module("kinetics.explore.target").target_of(
         source, model, prior_set, trust=trust

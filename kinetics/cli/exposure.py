@@ -213,6 +213,7 @@ def exposure(
     Example: `kinetics exposure runs/NAME --out exposure.csv --sites sites.csv --plots figures`
     """
     plot.refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"], plain=plain)
+    inference.use_cores()
     inference.use_compile_cache()
     fit = inference.load_fit(run, trust=trust)
     if fit.caution:
@@ -295,6 +296,7 @@ def tornado(
 
     Example: `kinetics tornado stein_2019 --quantity copies_cmax --plots figures`
     """
+    inference.use_cores()
     inference.use_compile_cache()
     plot.refuse_figures([] if plots is None else [plots / f"figure.{plots_as}"], plain=plain)
     days = _window(window)

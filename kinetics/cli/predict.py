@@ -11,7 +11,7 @@ from kinetics.cli.console import print_result
 from kinetics.cli.options import Force, Json, Plain, RunFolder, Trust
 from kinetics.errors import InputError, Problem
 from kinetics.files import whole_folder, write_atomic
-from kinetics.inference import load_fit, use_compile_cache
+from kinetics.inference import load_fit, use_compile_cache, use_cores
 from kinetics.plot import plot_predicted_patients, plot_prediction_calibration, save_figure
 from kinetics.prediction import Prediction, predict
 from kinetics.printing import records, table_text
@@ -52,6 +52,7 @@ def predict_patients(
 
     Example: `kinetics predict runs/NAME --study NEW --given 14`
     """
+    use_cores()
     use_compile_cache()
     fit = load_fit(run, trust=trust)
     prediction = predict(fit, study, given=given, until=until, draws=draws, seed=seed)

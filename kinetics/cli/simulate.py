@@ -28,7 +28,7 @@ from kinetics.cli.options import Json, Plain, RegimenFile, SingleFile, Trust
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.exposures import site_shares
 from kinetics.files import whole_file
-from kinetics.inference import load_fit, use_compile_cache
+from kinetics.inference import load_fit, use_compile_cache, use_cores
 from kinetics.library import is_bare
 from kinetics.pages import organ_figures
 from kinetics.plot import caption_file, plot_simulation, refuse_figures, save_figure, save_figures
@@ -167,6 +167,7 @@ def simulate(
 
     Example: `kinetics simulate stein_2019 --from prior --patients 1000 --out curves.csv --plot curves.html`
     """
+    use_cores()
     use_compile_cache()
     prepared = simulation_from(
         model,

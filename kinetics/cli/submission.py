@@ -12,7 +12,7 @@ from kinetics.cli.console import print_result
 from kinetics.cli.groups import Group
 from kinetics.cli.options import Force, Json, Trust
 from kinetics.errors import InputError, Problem
-from kinetics.inference import load_fit, use_compile_cache
+from kinetics.inference import load_fit, use_compile_cache, use_cores
 from kinetics.pages import solve_once
 from kinetics.protocol import read_protocol, settled
 from kinetics.submission import (
@@ -138,6 +138,7 @@ def submit(
         remedy = "choose another folder, or replace it with --force"
         raise InputError(Problem("something is there already", remedy, file=str(folder)))
     censoring = None if protocol is None else settled(read_protocol(protocol), protocol)
+    use_cores()
     use_compile_cache()
     fit = load_fit(run, trust=trust)
     solve_once(fit)

@@ -116,7 +116,7 @@ def next_dose(
             ahead=ahead,
             backfill=backfill,
             exposure=_targets([exposure], "--exposure")[0] if exposure else None,
-            fit=None if run is None else inference.load_fit(run, trust=trust),
+            fit=None if run is None else _fit_of(run, trust=trust),
             response_within=response_within,
             level_column=level_column,
             arm=name,
@@ -128,6 +128,13 @@ def next_dose(
     lines = [_arm_title(name) + "\n".join(_next_dose_lines(answer)) for name, answer in answers.items()]
     by_arm = {name: answer.as_dict() | between for name, answer in answers.items()}
     print_result(_one_or_all(by_arm), "\n\n".join(lines), as_json)
+
+
+def _fit_of(run: Path, *, trust: bool) -> inference.Fit:
+    """The fit of a run folder, whose curves are then solved on every core."""
+    inference.use_cores()
+    inference.use_compile_cache()
+    return inference.load_fit(run, trust=trust)
 
 
 def _arms(protocol: Protocol, arm: str | None) -> tuple[str | None, ...]:
@@ -282,7 +289,7 @@ def recommend_dose(
     """
     whole = settled(read_protocol(protocol), protocol)
     data = read_study(study)
-    fit = None if run is None else inference.load_fit(run, trust=trust)
+    fit = None if run is None else _fit_of(run, trust=trust)
     targets = _targets(target or [], "--target")
     columns = [column for column in strata.split(",") if column]
     _require_columns(data, columns)

@@ -3,8 +3,10 @@ from .checkpoint import Checkpoint as Checkpoint, alone_in as alone_in, unfinish
 from .devices import (
     chain_layout as chain_layout,
     compile_cache as compile_cache,
+    over_devices as over_devices,
     split_host as split_host,
     use_compile_cache as use_compile_cache,
+    use_cores as use_cores,
 )
 from .fitting import Fit as Fit, fit as fit, load_fit as load_fit, resume as resume
 from .laplace.marginal import ENOUGH as ENOUGH, Marginal as Marginal

@@ -1,23 +1,34 @@
-"""Where chains run: in parallel on the devices there are, announced to the user, never silently one by one.
+"""Where chains and patients are computed: in parallel on the devices there are.
 
-On a CPU, jax shows one device unless it is asked to split the host before its first use; `split_host` asks
-for that. On one accelerator the chains are vectorised on it.
+On a CPU, jax shows one device unless it is asked to split the host before its first use; `split_host` and
+`use_cores` ask for that. On one accelerator all are vectorised on it. How chains run is told to the user.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
-__all__ = ["ChainLayout", "chain_layout", "compile_cache", "split_host", "use_compile_cache"]
+__all__ = [
+    "ChainLayout",
+    "chain_layout",
+    "compile_cache",
+    "over_devices",
+    "split_host",
+    "use_compile_cache",
+    "use_cores",
+]
 
+_MOST_DEVICES = 8  # of a split host: each holds a copy of what is not shared out
 _FLAG = "--xla_force_host_platform_device_count"
 
 
@@ -48,6 +59,31 @@ def split_host(devices: int) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if _FLAG not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={devices}".strip()
+
+
+def use_cores() -> None:
+    """Ask jax for a CPU device for each core, at most eight, in this process and not in those it begins.
+
+    This does nothing once jax has been used, or where the environment says how many devices there are.
+    """
+    if _FLAG in os.environ.get("XLA_FLAGS", ""):
+        return
+    with suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, _MOST_DEVICES))
+
+
+def over_devices(run: Callable[..., Any], rows: int) -> Callable[..., Any]:
+    """`run` with the `rows` of its arguments and results shared out over the devices that jax shows.
+
+    The rows are the first axis of every array, and no row may depend on another. Where there is one device,
+    or the rows do not divide evenly, `run` itself is returned.
+    """
+    devices = jax.devices()
+    if len(devices) == 1 or rows % len(devices):
+        return run
+    mesh = Mesh(np.array(devices), ("row",))
+    shared = PartitionSpec("row")
+    return jax.shard_map(run, mesh=mesh, in_specs=shared, out_specs=shared, check_vma=False)
 
 
 def chain_layout(chains: int, at_most: int | None = None) -> ChainLayout:

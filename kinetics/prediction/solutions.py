@@ -8,7 +8,6 @@ of the fit's own subjects once, on the days of all questions, and `own_blocks` a
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from kinetics.inference import Fit
+from kinetics.inference import Fit, over_devices
 from kinetics.regimen import Doses
 from kinetics.solve import Solver, solve
 
@@ -44,7 +43,7 @@ _MOST_KEPT = 60_000_000  # the most values of all outputs that are kept: 480 MB
 _AFTER = (0.0, 0.002, 0.02, 1 / 24, 0.08, 0.125, 0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
 _BOUNDS = ((35.0, 0.25, 0.5), (np.inf, 0.5, 2.0))  # until this day after a dose: least and greatest step
 _FOLLOWED = 90.0  # days after the last dose
-_PROGRAMS: dict[tuple[str, tuple[str, ...], Solver], Callable[..., dict[str, Array]]] = {}
+_PROGRAMS: dict[tuple[str, tuple[str, ...], Solver, int], Callable[..., dict[str, Array]]] = {}
 
 Theta = Mapping[str, Float[np.ndarray, "draw subject"]]
 Times = Float[np.ndarray, "subject time"]
@@ -191,8 +190,7 @@ def _solve_lanes(
 ) -> dict[str, Float[np.ndarray, "lane time"]]:
     """The outputs of any number of patients, each at the days and with the doses of its `row`.
 
-    They are solved chunk by chunk, so that one program serves every question of its fit; as many chunks are
-    under way at a time as there are cores.
+    They are solved chunk by chunk, so that one program serves every question of its fit.
     """
     patients = len(row)
     days = times.shape[1]
@@ -203,7 +201,7 @@ def _solve_lanes(
     if patients <= _LANES // 4:
         lanes = 1 << max(3, (patients - 1).bit_length())
     usual = _program_outputs(fit)
-    run = _program(fit, usual if set(outputs) <= set(usual) else tuple(dict.fromkeys(outputs)))
+    run = _program(fit, usual if set(outputs) <= set(usual) else tuple(dict.fromkeys(outputs)), lanes)
     result = {k: np.empty((patients, days)) for k in outputs}
     under_way: deque[tuple[int, dict[str, Any]]] = deque()
 
@@ -218,7 +216,7 @@ def _solve_lanes(
         rows = row[chunk]
         chunk_doses = Doses(*(np.asarray(x)[rows] for x in doses))
         under_way.append((start, run(padded[rows], {k: v[chunk] for k, v in theta.items()}, chunk_doses)))
-        if len(under_way) > (os.cpu_count() or 1):
+        if len(under_way) > 1:
             write_first()
     while under_way:
         write_first()
@@ -234,16 +232,19 @@ def _program_outputs(fit: Fit) -> tuple[str, ...]:
     return tuple(dict.fromkeys(outputs))
 
 
-def _program(fit: Fit, outputs: tuple[str, ...]) -> Callable[..., dict[str, Array]]:
-    """`solve` of patients, compiled; it depends on the model file's hash, the outputs and the solver only."""
+def _program(fit: Fit, outputs: tuple[str, ...], lanes: int) -> Callable[..., dict[str, Array]]:
+    """`solve` of so many patients, compiled for the model file's hash, the outputs and the solver.
+
+    They are shared out over the devices, as no patient depends on another.
+    """
     model = fit.model
     solver = fit.bound.solver
-    key = (model.sha256, outputs, solver)
+    key = (model.sha256, outputs, solver, lanes)
     if key in _PROGRAMS and model.sha256:
         return _PROGRAMS[key]
 
     def run(times: Array, theta: Mapping[str, Array], doses: Doses) -> dict[str, Array]:
         return solve(model, times, theta, doses, outputs, solver=solver)
 
-    _PROGRAMS[key] = jax.jit(run)
+    _PROGRAMS[key] = jax.jit(over_devices(run, lanes))
     return _PROGRAMS[key]

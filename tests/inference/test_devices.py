@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from kinetics.inference.devices import ChainLayout, chain_layout, split_host, use_compile_cache
+from kinetics.inference.devices import (
+    ChainLayout,
+    chain_layout,
+    over_devices,
+    split_host,
+    use_compile_cache,
+    use_cores,
+)
 
 FLAG = "--xla_force_host_platform_device_count"
 SAID = {
@@ -92,3 +104,26 @@ def test_compiled_code_goes_where_the_environment_says_unless_a_folder_is_given(
         assert Path(jax.config.jax_compilation_cache_dir).is_dir()
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_rows_are_shared_out_where_they_divide_and_come_back_in_their_order() -> None:
+    def run(x: Any, y: Any) -> dict[str, Any]:
+        return {"sum": x + y["a"][:, 0], "rows": jnp.full(x.shape, x.shape[0])}
+
+    x = np.arange(8.0)
+    a = np.arange(16.0).reshape(8, 2)
+    shared = jax.jit(over_devices(run, 8))(x, {"a": a})
+    assert np.array_equal(shared["sum"], x + a[:, 0])
+    assert set(np.asarray(shared["rows"])) == {8 // len(jax.devices())}
+    assert over_devices(run, 8 * len(jax.devices()) + 1) is run
+
+
+def test_cores_are_asked_for_in_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(jax.devices())
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    use_cores()  # jax was used: nothing happens
+    assert len(jax.devices()) == before
+    assert "XLA_FLAGS" not in os.environ
+    code = "from kinetics.inference import use_cores; use_cores(); import jax; print(len(jax.devices()))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) == min(os.cpu_count() or 1, 8)
