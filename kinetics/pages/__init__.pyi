@@ -6,6 +6,7 @@ from .fit_report.document import (
     solve_once as solve_once,
 )
 from .fit_report.organs import organ_figures as organ_figures
+from .fit_report.words import place_words as place_words, site_words as site_words
 from .page import (
     Section as Section,
     Table as Table,

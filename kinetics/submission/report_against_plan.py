@@ -34,7 +34,16 @@ from kinetics.checks import (
 from kinetics.errors import InputError
 from kinetics.files import write_atomic
 from kinetics.inference import Fit
-from kinetics.pages import Section, Table, add_figure, cautions, has_log_axis, page_text
+from kinetics.pages import (
+    Section,
+    Table,
+    add_figure,
+    cautions,
+    has_log_axis,
+    page_text,
+    place_words,
+    site_words,
+)
 from kinetics.plot import number_text, plot_individual_predictions, plot_vpc, printed_page, unit_text
 from kinetics.submission.analysis_plan import AnalysisPlan, read_analysis_plan
 from kinetics.submission.criteria import CriterionOutcome, criterion_outcomes
@@ -111,7 +120,7 @@ def analysis_report(
     }
     sections = [
         Section("m15", "Assessment", [BASIS], tables=[_filled(assessment_table(plan), outcomes)]),
-        Section("criteria", "Planned criteria and their outcomes", tables=[_outcome_table(outcomes)]),
+        Section("criteria", "Planned criteria and their outcomes", tables=[_outcome_table(fit, outcomes)]),
         _deviation_section(lock, departures),
         _development_section(plan, lock, [fit, *others], leave_out),
         _data_section(fit),
@@ -188,14 +197,16 @@ def _filled(table: Table, outcomes: Sequence[CriterionOutcome]) -> Table:
     return table
 
 
-def _outcome_table(outcomes: Sequence[CriterionOutcome]) -> Table:
+def _outcome_table(fit: Fit, outcomes: Sequence[CriterionOutcome]) -> Table:
     """Every planned criterion with its outcome."""
     heads = ["Criterion", "Wanted", "Value", "Outcome", "Where, or why not"]
     table = Table("Planned criteria", heads, [False] * 5)
     for o in outcomes:
         mark = "pass" if o.outcome == "met" else "fail"
         cells = [table.cell(text or None) for text in (o.criterion, o.wanted, o.value)]
-        table.rows.append([*cells, table.cell(o.outcome, mark=mark), table.cell(o.where or None)])
+        table.rows.append(
+            [*cells, table.cell(o.outcome, mark=mark), table.cell(place_words(fit, o.where) or None)]
+        )
     return table
 
 
@@ -267,7 +278,8 @@ def _stem(plan: str) -> str:
 def _comparison_table(frame: DataFrame) -> Table:
     """The runs beside one another, the best prediction first."""
     columns = ["rank", "fit", "elpd", "se", "elpd_diff", "se_diff", "weight", "verdict"]
-    table = Table("Prediction of left-out records", columns, [False] * len(columns))
+    heads = ["Rank", "Fit", "elpd", "SE", "Difference", "SE of the difference", "Weight", "Verdict"]
+    table = Table("Prediction of left-out records", heads, [False] * len(columns))
     for row in frame[columns].to_dict("records"):
         table.rows.append([table.cell(None if pd.isna(row[c]) else row[c]) for c in columns])
     return table
@@ -298,13 +310,14 @@ def _data_section(fit: Fit) -> Section:
 
 
 def _parameter_table(fit: Fit) -> Table:
-    """Every parameter by its name, with unit, value, interval and source."""
-    heads = ["Parameter", "Kind", "Unit", "Median", "90 % interval", "Prior", "Source"]
-    table = Table("Parameters", heads, [False, False, False, True, True, False, False])
+    """Every parameter in words and by its name, with unit, value, interval and source."""
+    heads = ["Parameter", "Name", "Kind", "Unit", "Median", "90 % interval", "Prior", "Source"]
+    table = Table("Parameters", heads, [False, False, False, False, True, True, False, False])
     for row in parameter_table(fit).to_dict("records"):
         source = f"{row['source'] or ''}{' (GUESS)' if row['guess'] else ''}"
         interval = f"{number_text(row['lower'])} to {number_text(row['upper'])}"
         texts = [
+            site_words(fit, row["site"]),
             row["site"],
             row["kind"],
             unit_text(row["unit"]) or "1",
@@ -337,10 +350,12 @@ def _sensitivity_section(fit: Fit) -> Section:
     )
     if result.advice:
         section.words.append(f"These may not be used: {result.advice}.")
-    columns = ["site", "prior", "own_prior", "likelihood", "overlap", "contraction", "verdict"]
-    table = Table("Power scaling of the priors and of the data", columns, [False, *[True] * 5, False])
-    for row in result.table[columns].to_dict("records"):
-        table.rows.append([table.cell(None if pd.isna(row[c]) else row[c]) for c in columns])
+    heads = ["Parameter", "All priors", "Own prior", "Data", "Overlap", "Contraction", "Verdict"]
+    columns = ["prior", "own_prior", "likelihood", "overlap", "contraction", "verdict"]
+    table = Table("Power scaling of the priors and of the data", heads, [False, *[True] * 5, False])
+    for row in result.table.to_dict("records"):
+        values = [None if pd.isna(row[c]) else row[c] for c in columns]
+        table.rows.append([table.cell(site_words(fit, row["site"])), *map(table.cell, values)])
     section.tables.append(table)
     return section
 
