@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 __all__ = ["Group"]
@@ -13,7 +15,18 @@ _MOST = 3  # commands named at most: an option that more of them take says nothi
 
 
 class Group(TyperGroup):
-    """A group that, where a command has no such option, names the other commands that take it."""
+    """A group that, where a command has no such option, names the other commands that take it.
+
+    An option that needs a value never takes another option for it: `--sites --trust` would write a file of
+    the name --trust.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word, after its options were looked at."""
+        name, command, words = super().resolve_command(ctx, args)
+        if command is not None and not isinstance(command, TyperGroup):
+            _refuse_swallowed(command, words)
+        return name, command, words
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; the error of an unknown option ends with the commands that take it."""
@@ -27,6 +40,18 @@ class Group(TyperGroup):
                 if 0 < len(takers) <= _MOST:
                     _say(error, f"No such option: {option}; {' or '.join(takers)} takes it")
             raise
+
+
+def _refuse_swallowed(command: Any, words: list[str]) -> None:
+    """Refuse an option without its value, which takes the next option of the command for it."""
+    options = [p for p in command.params if p.param_type_name == "option"]
+    known = {name for p in options for name in (*p.opts, *p.secondary_opts)} | {"--help"}
+    valued = {name for p in options if not p.is_flag and not p.count for name in p.opts}
+    for word, following in pairwise(words):
+        if word == "--":
+            return
+        if word in valued and following in known:
+            raise typer.BadParameter(f"it needs a value, and {following} follows it", param_hint=word)
 
 
 def _say(error: Any, message: str) -> None:

@@ -440,3 +440,22 @@ def test_report_is_written_beside_the_run_whole_and_off_line(ran: tuple[Path, Co
     assert "these numbers may not be used" in text.lower()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']https?:", text)
     assert [p.name for p in ran[0].iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["exposure", "runs/a", "--sites", "--trust"], "--trust"),
+        (["nca", "theophylline", "--out", "--json"], "--json"),
+        (["map", "lock", "map.toml", "--reason", "--json"], "--json"),
+    ],
+)
+def test_an_option_without_its_value_does_not_take_the_next_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(*words)
+    assert (result.code, result.out) == (2, "")
+    message = " ".join(result.err.replace("│", " ").split())  # wrapped in a box
+    assert f"it needs a value, and {said} follows it" in message
+    assert not list(tmp_path.iterdir())
