@@ -12,7 +12,7 @@ From data to a fit:
 `study`: `validate`, `convert`, `export`, `new`
 `import_sheet`: `import`
 `new_study`: the files that `new` writes
-`models`: `models`, `check-model`, `import-sbml`
+`models`: `models`, `check-model`, `import-sbml`, `import-petab`
 `fit`: `fit`, `resume`, `check`
 `assess`: `report`, `compare`, `subgroups`, `sbc`
 `submission`: `map`, `map lock`, `submit`

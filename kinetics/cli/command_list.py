@@ -83,6 +83,12 @@ COMMANDS: dict[str, Entry] = {
         FIT,
         "Write an SBML model as a model file, or say what it has that a model file cannot say.",
     ),
+    "import-petab": Entry(
+        "models",
+        "import_petab",
+        FIT,
+        "Write a PEtab problem of one condition as models/NAME.py, data/NAME and fits/NAME.toml.",
+    ),
     "fit": Entry("fit", "fit_plan", FIT, "Fit a model to a study; the result is a run folder."),
     "resume": Entry(
         "fit", "resume_run", FIT, "Continue a fit that was stopped, or take more draws of a finished one."

@@ -1,4 +1,4 @@
-"""The commands about models: `kinetics models`, `check-model` and `import-sbml`."""
+"""The commands about models: `kinetics models`, `check-model`, `import-sbml` and `import-petab`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import typer
 from kinetics.checks import calibration_card
 from kinetics.cli.console import print_result
 from kinetics.cli.options import Force, Json
+from kinetics.formats import import_petab as write_problem
 from kinetics.model import library_models, load_model
 from kinetics.sbml import import_sbml as write_model
 from kinetics.solve import check_laws
 
-__all__ = ["check_model", "import_sbml", "models"]
+__all__ = ["check_model", "import_petab", "import_sbml", "models"]
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 
@@ -94,6 +95,36 @@ def import_sbml(
         "parameters": list(imported.parameters),
         "outputs": list(imported.outputs),
         "without_unit": list(imported.without_unit),
+        "notes": list(imported.notes),
+    }
+    print_result(answer, str(imported), as_json)
+
+
+def import_petab(
+    file: Annotated[Path, typer.Argument(help="The YAML file of a PEtab problem, version 1.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.  [default: that of the file]")] = None,
+    time_unit: Annotated[
+        str | None,
+        typer.Option(help="The unit of time where the SBML declares none: day, h, min, s, week or year."),
+    ] = None,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="The measurements were simulated.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a PEtab problem of one condition as models/NAME.py, data/NAME and fits/NAME.toml.
+
+    Needs the extra `sbml` (python-libsbml, pyyaml).
+
+    Several conditions, preequilibration, and priors and noise that a plan has not are refused by name.
+    Example: `kinetics import-petab boehm.yaml`, then `kinetics fit fits/boehm.toml`
+    """
+    imported = write_problem(file, name=name, time_unit=time_unit, synthetic=synthetic, force=force)
+    answer = {
+        "model": str(imported.model),
+        "data": str(imported.data),
+        "plan": str(imported.plan),
+        "observables": list(imported.observables),
+        "estimated": list(imported.estimated),
         "notes": list(imported.notes),
     }
     print_result(answer, str(imported), as_json)

@@ -28,13 +28,14 @@ from kinetics.cli.options import (
     WeightColumn,
     table_options,
 )
-from kinetics.errors import InputError, gathered
+from kinetics.errors import InputError, Problem, gathered
 from kinetics.exposures import NCARules
 from kinetics.formats import (
     CONTROL_FORMATS,
     FORMATS,
     export as export_to,
     export_control,
+    export_petab,
     unknown_formats,
     write_study,
 )
@@ -172,6 +173,9 @@ def export(
     ] = None,
     assessed_every: AssessedEvery = None,
     rules: Annotated[str, typer.Option(help="adpp, pknca: NCA rules, car_t, pknca or winnonlin.")] = "car_t",
+    subject: Annotated[
+        str | None, typer.Option(help="petab: whose doses and records; needed where there are several.")
+    ] = None,
     force: Force = False,
     trust: Trust = False,
     as_json: Json = False,
@@ -180,7 +184,8 @@ def export(
 
     The tables are ADaM-shaped, NM-TRAN data, Monolix-like results and others; they claim no conformance.
 
-    Of a plan, nonmem-control and mlxtran are control streams, a start for double programming: UNRUN.
+    Of a plan, nonmem-control and mlxtran are control streams, a start for double programming: UNRUN. petab is
+    a PEtab problem of one subject of it.
     ADaM-shaped tables come with define.xml; no conformance is claimed. All of one call goes into one folder.
     Example: `kinetics export nkg2d_phase1_synthetic --as adpc,adpp,adtte,adrs --protocol
     nkg2d_phase1_synthetic` or `kinetics export runs/NAME --as monolix,nonmem,adpp --out NAME-results`
@@ -188,9 +193,14 @@ def export(
     if rules not in NCA_RULES:
         raise typer.BadParameter(f"{rules!r}: choose {', '.join(NCA_RULES)}")
     wanted = [word.strip() for word in formats.split(",") if word.strip()]
-    if any(name in CONTROL_FORMATS for name in wanted):
+    if subject is not None and wanted != ["petab"]:
+        raise InputError(Problem("--subject is of a PEtab problem", "leave it out, or use --as petab"))
+    if any(name in CONTROL_FORMATS or name == "petab" for name in wanted):
         name = Path(source).stem
-        done = export_control(source, wanted, out or Path(f"{name}-control"), force=force)
+        if wanted == ["petab"]:
+            done = export_petab(source, out or Path(f"{name}-petab"), subject=subject, force=force)
+        else:
+            done = export_control(source, wanted, out or Path(f"{name}-control"), force=force)
         facts = {"source": name, "folder": str(done.folder), "files": list(done.files)}
         print_result(facts | {"notes": list(done.notes)}, f"{name}\n{done}", as_json)
         return

@@ -10,6 +10,8 @@ outcomes: ADTTE and ADRS.
 subjects: the subject-level variables of every dataset.
 timeline: doses and records in one order of time, each with its reference dose.
 control_streams: `export_control`: a plan as control streams, which were never run.
+petab_export: `export_petab`: one subject of a plan as a PEtab problem.
+petab_import: `import_petab`: a PEtab problem of one condition as model, study and plan.
 control_plan: what of a plan a control stream carries, and what it refuses.
 control_equations: the functions of a model as assignments.
 traced_formula: a function traced by JAX as assignments of NM-TRAN or Mlxtran.
@@ -32,8 +34,11 @@ __all__ = [
     "CONTROL_FORMATS",
     "FORMATS",
     "Exported",
+    "ImportedProblem",
     "export",
     "export_control",
+    "export_petab",
+    "import_petab",
     "unknown_formats",
     "write_study",
 ]

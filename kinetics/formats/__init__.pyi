@@ -11,4 +11,6 @@ from .exporting import (
 )
 from .outcomes import adrs as adrs, adtte as adtte
 from .parameters import adpp as adpp
+from .petab_export import export_petab as export_petab
+from .petab_import import ImportedProblem as ImportedProblem, import_petab as import_petab
 from .study_folder import write_study as write_study

@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from kinetics.errors import InputError, PlanError, Problem
 from kinetics.formats.nonmem_data import nonmem_data, nonmem_ids
-from kinetics.model import Link, Model
+from kinetics.model import Link, Model, Prior
 from kinetics.plan import BoundFit, bind, read_plan
 from kinetics.study import Study
 
@@ -31,6 +31,7 @@ class ControlParameter:
     """A parameter: its start, its scale, the start of its between-subject SD (None for none).
 
     `power` and `reference` are the exponent of the weight and the weight of factor 1, or None.
+    `prior` is that of the population value, None where it is fixed.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ControlParameter:
     sd: float | None
     power: float | None
     reference: float
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _parameters(bound: BoundFit) -> Iterator[ControlParameter]:
             sd=sd,
             power=None if allometry is None else allometry.exponent,
             reference=70.0 if allometry is None else allometry.reference,
+            prior=None if is_fixed else hierarchy.priors[name],
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["MLXTRAN", "NM_TRAN", "Dialect", "Translation", "UntranslatableError", "translated"]
+__all__ = ["MLXTRAN", "NM_TRAN", "SBML", "Dialect", "Translation", "UntranslatableError", "translated"]
 
 _LONG = 50  # characters of a term that gets a name of its own
 
@@ -62,6 +62,15 @@ MLXTRAN = Dialect(
     either="|",
     negation="!",
     choice=_mlxtran_choice,
+)
+SBML = Dialect(  # as libsbml reads a formula: its `log` is to the base of ten
+    power="^",
+    functions={name: "ln" if name == "log" else name for name in _FUNCTIONS},
+    comparisons={"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="},
+    both="&&",
+    either="||",
+    negation="!",
+    choice=lambda name, condition, yes, no: [f"{name} = piecewise({yes}, {condition}, {no})"],
 )
 
 

@@ -12,4 +12,4 @@ from kinetics.faces import attach
 
 __getattr__, __dir__ = attach(__name__, __file__)
 
-__all__ = ["ImportedModel", "import_sbml"]
+__all__ = ["ImportedModel", "import_sbml", "open_model", "read_sbml"]

@@ -95,9 +95,16 @@ class ReactionModel:
 
 
 def read_sbml(path: Path, *, time_unit: str | None = None, item: Item = "count") -> ReactionModel:
-    """The model of an SBML file of Level 1 to 3. InputError lists everything that a model file cannot say.
+    """The model of the SBML file `path`, of Level 1 to 3. InputError lists all that a model file cannot say.
 
     `time_unit` (a key of DAYS) is for a file that does not declare its own; `item` says what an item is.
+
+    >>> from pathlib import Path
+    >>> try:
+    ...     kn.sbml.read_sbml(Path("nothing.xml"))
+    ... except kn.errors.InputError as error:
+    ...     print(error.problems[0].what)
+    no such file
     """
     file = path.name
     document, model = open_model(path)

@@ -25,9 +25,16 @@ _PROBLEMS_SHOWN = 20
 
 
 def open_model(path: Path) -> tuple[Any, Any]:
-    """The document and the model of an SBML file, which libsbml finds valid; InputError lists its errors.
+    """The document and the model of the SBML file `path`, which libsbml finds valid.
 
-    The document must be kept as long as the model is used.
+    InputError lists what it finds wrong. The document must be kept as long as the model is used.
+
+    >>> from pathlib import Path
+    >>> try:
+    ...     kn.sbml.open_model(Path("nothing.xml"))
+    ... except kn.errors.InputError as error:
+    ...     print(error.problems[0].what)
+    no such file
     """
     reason = not_readable(path)
     if reason:

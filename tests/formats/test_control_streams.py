@@ -23,6 +23,7 @@ from kinetics.regimen import doses_of
 from kinetics.solve import solve
 from kinetics.study.study import read_study
 from tests.support.commands import call
+from tests.support.saturable import EQUATIONS
 
 ORAL = """
 model = "one_compartment_oral"
@@ -35,37 +36,6 @@ likelihood = "LIKELIHOOD"
 exponent = 1.0
 reference = 1.0
 """
-EQUATIONS = '''"""Gut and blood, with a saturable loss. An example: every number is a guess."""
-
-import jax.numpy as jnp
-
-from kinetics import LogNormal, LogitNormal, Model, Output, Parameter, State
-
-STATES = {"gut": State("drug", "mg", site="gut"), "blood": State("drug", "mg", site="blood")}
-PARAMETERS = {
-    "ka": Parameter(30.0, "1/day", LogNormal(30.0, 1.0), sd=0.5, source="a guess", guess=True),
-    "most": Parameter(600.0, "mg/day", LogNormal(600.0, 1.0), sd=0.2, source="a guess", guess=True),
-    "half": Parameter(200.0, "mg", LogNormal(200.0, 1.0), source="a guess", guess=True),
-    "share": Parameter(0.8, "1", LogitNormal(0.8, 0.5), sd=0.3, source="a guess", guess=True),
-    "volume": Parameter(30.0, "L", LogNormal(30.0, 1.0), source="a guess", guess=True),
-}
-
-
-def vector_field(t, y, p):
-    taken = p["ka"] * y["gut"]
-    lost = jnp.where(y["blood"] > 0, p["most"] * y["blood"] / (p["half"] + jnp.maximum(y["blood"], 0.0)), 0.0)
-    return {"gut": -taken, "blood": taken - lost}
-
-
-MODEL = Model(
-    STATES,
-    PARAMETERS,
-    {"concentration": Output(lambda y, p: y["blood"] / p["volume"], "mg/L", "drug in serum")},
-    vector_field=vector_field,
-    dosing={"oral": lambda p: {"gut": p["share"]}},
-    dose_unit="mg",
-)
-'''
 
 
 def written(tmp_path: Path, plan: str, formats: str) -> Path:

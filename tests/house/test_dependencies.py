@@ -23,7 +23,7 @@ ENGINES = {  # declared and never imported: distribution -> who loads it
     "h5py": "h5netcdf, which does not require it",
 }
 # Distribution -> what is imported, where that is not its name.
-IMPORT_NAMES = {"python_docx": "docx", "python_libsbml": "libsbml"}
+IMPORT_NAMES = {"python_docx": "docx", "python_libsbml": "libsbml", "pyyaml": "yaml"}
 # Extra -> the sub-package that is imported only where the extra is installed.
 PACKAGES_OF_EXTRAS = {"explore": "kinetics.explore"}
 
