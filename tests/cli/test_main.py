@@ -447,7 +447,7 @@ def test_report_is_written_beside_the_run_whole_and_off_line(ran: tuple[Path, Co
     [
         (["exposure", "runs/a", "--sites", "--trust"], "--trust"),
         (["nca", "theophylline", "--out", "--json"], "--json"),
-        (["map", "lock", "map.toml", "--reason", "--json"], "--json"),
+        (["map", "lock", "map.toml", "--amend", "--json"], "--json"),
     ],
 )
 def test_an_option_without_its_value_does_not_take_the_next_option(
