@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kinetics.formats.adverse_events import adae
 from kinetics.formats.concentrations import adpc, adppk
 from kinetics.formats.dataset import Dataset
 from kinetics.formats.outcomes import adrs, adtte
@@ -37,6 +38,11 @@ TEMPLATES = {
         SUBJID AGE AGEU SEX""",
     "ADTTE": """STUDYID USUBJID EVNTDESC SRCDOM SRCVAR SRCSEQ CNSR ADT CNSDTDSC STARTDT PARAMCD PARAM AVAL
         ASEQ ARMCD ARM ACTARMCD ACTARM AGE SEX""",
+    # man/adae.Rd as far as AEENDY; then the analysis variables of pharmaverseadamjnj, which is built on it
+    "ADAE": """STUDYID DOMAIN USUBJID AESEQ AESPID AETERM AELLT AELLTCD AEDECOD AEPTCD AEHLT AEHLTCD AEHLGT
+        AEHLGTCD AEBODSYS AEBDSYCD AESOC AESOCCD AESEV AESER AEACN AEREL AEOUT AESCAN AESCONG AESDISAB AESDTH
+        AESHOSP AESLIFE AESOD AEDTC AESTDTC AEENDTC AESTDY AEENDY ASTDT ASTDTM ASTDTF ASTTMF AENDT AENDTM
+        AENDTF AENTMF ASTDY AENDY SUBJID AGE AGEU SEX""",
     "ADRS": """DOMAIN STUDYID USUBJID VISITNUM VISIT RSTESTCD RSTEST RSORRES RSSTRESC RSEVAL RSEVALID RSACPTFL
         RSDTC RSSEQ RANDDT PARAMCD PARAM PARCAT1 PARCAT2 PARCAT3 ADT ADTF AVISIT AVALC AVAL ANL01FL ANL02FL
         ASEQ SUBJID AGE AGEU SEX""",
@@ -48,6 +54,10 @@ LABELS = {
     "SUBJID": "Subject Identifier for the Study",
     "STUDYIDN": "Study Identifier (N)",
     "USUBJIDN": "Unique Subject Identifier (N)",
+    "AESEQ": "Sequence Number",
+    "AETERM": "Reported Term for the Adverse Event",
+    "AEDECOD": "Dictionary-Derived Term",
+    "ASTDY": "Analysis Start Relative Day",
     "EVID": "Event ID",
     "NFRLT": "Nom. Rel. Time from Analyte First Dose",
     "AFRLT": "Act. Rel. Time from Analyte First Dose",
@@ -103,7 +113,8 @@ NOT_LABELLED = {"WTBL", "WTBLU", "PPTESTCD"}  # whose labels there are those of 
 def datasets() -> dict[str, Dataset]:
     study = read_study("nkg2d_phase1_synthetic")
     protocol = settled(read_protocol("nkg2d_phase1_synthetic"), "nkg2d_phase1_synthetic")
-    return {d.name: d for d in (adpc(study), adppk(study), adpp(study), adrs(study), adtte(study, protocol))}
+    made = (adpc(study), adppk(study), adpp(study), adrs(study), adtte(study, protocol), adae(study))
+    return {dataset.name: dataset for dataset in made}
 
 
 OURS = datasets()
