@@ -94,7 +94,7 @@ def analytes_of(
         proposed = measure_named(f"{name} {_unit_words(unit)}").assay
         assay = facts.get("assay", proposed)
         analytes[name] = AnalyteFacts(
-            label=facts.get("label", name.replace("_", " ")),
+            label=facts.get("label", _label(mine[0].label) or name.replace("_", " ")),
             assay=assay,
             site=facts.get("site", "blood"),
             unit=unit,
@@ -111,6 +111,11 @@ def analytes_of(
     ]
     questions = tuple(open_items("units", items, answers))
     return analytes, kept, Findings(questions, tuple(entries), tuple(problems))
+
+
+def _label(header: str) -> str:
+    """What the sheet calls an analyte, without the unit in brackets behind it."""
+    return re.sub(r"\s*[\[(][^\])]*[\])]\s*$", "", " ".join(header.split())).strip()
 
 
 def _other_dimension(stated: str, answer: str | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -306,7 +308,13 @@ def _answered(key: str, known: Mapping[str, Mapping[str, str]]) -> Question:
 def _open(question: Question, toml: Path) -> Problem:
     """The Problem of an open question."""
     names = ", ".join(item.name for item in question.items)
-    return Problem(f"{question.key}: {question.text} {names}", "answer it there", file=str(toml))
+    remedy = f"answer it there, under [answers]: {question.key}.{_quoted(question.items[0].name)} = ..."
+    return Problem(f"{question.key}: {question.text} {names}", remedy, file=str(toml))
+
+
+def _quoted(name: str) -> str:
+    """A key as TOML writes it."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _write(folder: Path, made: Interpretation, table: DataFrame, *, force: bool) -> None:

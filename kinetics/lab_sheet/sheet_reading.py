@@ -38,6 +38,7 @@ _NO_TIMES = re.compile(
 _BRACKETS = re.compile(r"[\[(].*?[\])]")
 _OF_A_PATIENT = ("infusion date", "weight", "dose", "product", "route")  # roles of a patient's data
 _NUMBERED = re.compile(r"(?P<stem>.*?)(?:^|[ _.|]+|(?<=\w)-(?=\d))(?P<number>-?\d+)")
+_REMARKS = re.compile(r"remarks?|comments?|notes?|bemerkung(en)?|kommentare?|anmerkung(en)?", re.IGNORECASE)
 _COVARIATES = re.compile(r"age|sex|gender|height|bmi|bsa|cohort|arm|stage|ecog|lines?|grade", re.IGNORECASE)
 
 
@@ -492,7 +493,7 @@ def _of_patient(label: str, unit: str | None, cells: Sequence[Cell]) -> ColumnUs
     words = {shown(cell) for cell in filled}
     if not label.strip():
         return ColumnUse("left out")
-    if any(is_date(cell) for cell in filled):
+    if any(is_date(cell) for cell in filled) or _REMARKS.fullmatch(label.strip()):
         return ColumnUse("note")
     if numeric >= 0.8 * len(filled):
         return ColumnUse("covariate", unit=unit or "")

@@ -117,7 +117,7 @@ def plot_persistence(
     finish(figure, study, title=title, subtitle=subtitle, notes=zero_note(drawn), height=height, top=top)
     _place_legends(figure, labels[names[0]], plot_height=360, above=8)
     if len(names) > 1:
-        _add_menu(figure, names, labels, grouping_of, above=8 + _ROW * legends)
+        _add_menu(figure, names, labels, grouping_of, above=12 + _ROW * legends)
     return figure
 
 

@@ -215,6 +215,22 @@ def test_a_word_means_what_the_answer_says(tmp_path, word, meaning, rows):
     assert answers["cells"].tolist() == ["sheet!C3"]
 
 
+def test_an_analyte_keeps_the_words_of_its_header_and_remarks_are_no_covariate(tmp_path):
+    text = "Patient,Day,CAR transgene (copies/ug DNA),Remarks\nP1,0,<50,\nP1,7,900,haemolytic\nP2,7,800,\n"
+    made = imported(tmp_path, text)
+    assert made.study.analytes["car_transgene"].label == "CAR transgene"
+    specs = made.study.dictionary.columns.subjects
+    assert specs["remarks"].role == "note"
+    assert made.study.subjects["remarks"].fillna("").tolist() == ["haemolytic", ""]
+
+
+def test_an_open_question_shows_the_line_to_write(tmp_path):
+    (tmp_path / "s.csv").write_text("Patient,Day,copies\nP1,0,n.d.\nP1,7,900\n", encoding="utf-8")
+    with pytest.raises(OpenQuestions) as caught:
+        kn.import_study(tmp_path / "s.csv", tmp_path / "study")
+    assert 'under [answers]: words."n.d." = ...' in str(caught.value)
+
+
 def test_zeros_are_measured_or_not_detected_as_answered(tmp_path):
     text = "Patient,Day,CAR flow (cells/uL)\nP1,0,0\nP1,7,3\nP1,14,0.5\n"
     asked = open_questions(tmp_path, text, words={}, limits={})
