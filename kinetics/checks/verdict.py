@@ -15,6 +15,7 @@ say nothing (from 30 % on plots of EBEs mislead: Savic & Karlsson 2009, doi 10.1
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -225,7 +226,7 @@ def approximation_rows(fit: Fit) -> list[CheckRow]:
     """The checks of a fit by laplace, map or vi: of its maximum or its guide, and of its reweighted draws."""
     facts = fit.provenance["method"]
     if "estimates" in fit.posterior:
-        rows = _maximum(estimates(fit), facts)
+        rows = _maximum(fit, estimates(fit), facts)
     else:
         rows = [_guide(facts)]
         if facts.get("searches"):  # runs of earlier versions have not noted them
@@ -235,7 +236,7 @@ def approximation_rows(fit: Fit) -> list[CheckRow]:
     return rows
 
 
-def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
+def _maximum(fit: Fit, maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
     """Whether the searches reached a maximum, and whether it determines the values and the EBEs."""
     gain = float(facts["gain"])
     searches = facts["searches"]
@@ -263,7 +264,7 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
         _agreement(searches),
     ]
     if gain < ENOUGH:
-        rows += _determined(maximum)
+        rows += _determined(fit, maximum)
     shrinkage = maximum.table["shrinkage_percent"]
     worst = maximum.table.iloc[int(np.argmax(shrinkage.fillna(-1.0).to_numpy()))]
     percent = float(worst["shrinkage_percent"])
@@ -282,9 +283,14 @@ def _maximum(maximum: Estimates, facts: Mapping[str, Any]) -> list[CheckRow]:
     return rows
 
 
-def _determined(maximum: Estimates) -> list[CheckRow]:
+def _determined(fit: Fit, maximum: Estimates) -> list[CheckRow]:
     """Whether the maximum determines the values."""
     held = maximum.held
+    advice = [f"{site}: {reason}" for site, reason in held.items()]
+    hierarchy = fit.bound.hierarchy
+    seen = [name for name in hierarchy.vary if hierarchy.sd_site(name) not in held]
+    if 0 < len(seen) < len(hierarchy.vary):
+        advice.append(f"with those left out the plan says vary = {json.dumps(seen)}")
     return [
         CheckRow(
             check="values not determined",
@@ -292,7 +298,7 @@ def _determined(maximum: Estimates) -> list[CheckRow]:
             threshold="0",
             ok=not held,
             where=", ".join(held),
-            what_to_try="; ".join(f"{site}: {reason}" for site, reason in held.items()) or "-",
+            what_to_try="; ".join(advice) or "-",
         ),
         CheckRow(
             check="condition number",
