@@ -81,7 +81,8 @@ class Analyte(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        dimension(self.unit)
+        if dimension(self.unit) in ("cells per body surface", "mass per body surface"):
+            raise ValueError(f"unknown unit {self.unit!r} of a measurement: only doses are per m2")
         if self.lloq is not None and self.uloq is not None and self.uloq <= self.lloq:
             raise ValueError(f"uloq {self.uloq:g} is not above lloq {self.lloq:g}: exchange or correct them")
         return self
