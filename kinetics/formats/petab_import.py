@@ -12,6 +12,7 @@ import importlib
 import io
 import math
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -121,18 +122,32 @@ def import_petab(
         raise InputError(problems)
     with TemporaryDirectory(prefix="kinetics-petab-") as scratch:
         whole = _written(Path(scratch), title, reading, source, time_unit=time_unit, synthetic=synthetic)
-        model = write_atomic(places["models"], whole["model"])
-        write_files(places["data"], whole["study"], force=force)
-        plan = write_atomic(places["fits"], whole["plan"])
+        _keep(places, whole, force=force)
     notes = [*reading.notes, "bounds are not carried; a parameter without a prior has them as its 95 % range"]
     return ImportedProblem(
-        model=Path(model),
+        model=places["models"],
         data=places["data"],
-        plan=Path(plan),
+        plan=places["fits"],
         observables=tuple(reading.names.values()),
         estimated=tuple(sorted(reading.estimated)),
         notes=tuple(notes),
     )
+
+
+def _keep(places: Mapping[str, Path], whole: Mapping[str, Any], *, force: bool) -> None:
+    """Write the three in their places; where one cannot be written, what was new of the others is removed."""
+    new = [place for place in places.values() if not place.exists()]
+    try:
+        write_atomic(places["models"], whole["model"])
+        write_files(places["data"], whole["study"], force=force)
+        write_atomic(places["fits"], whole["plan"])
+    except OSError:
+        for place in new:
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        raise
 
 
 def _tails(name: str) -> dict[str, str]:
@@ -181,6 +196,11 @@ def _read(source: Path) -> _Tables:
         raise InputError(
             Problem(what, "keep one condition and its measurements", file=str(files["condition"]))
         )
+    names = [row.get("parameterId", "") for row in rows["parameter"]]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        what = f"two rows of one parameter: {', '.join(twice)}"
+        raise InputError(Problem(what, "keep one", file=str(files["parameter"]), column="parameterId"))
     return _Tables(
         sbml=files["sbml"],
         condition=rows["condition"][0],
@@ -198,7 +218,11 @@ def _rows(path: Path) -> list[Row]:
     except UnicodeDecodeError as error:
         raise InputError(Problem("not UTF-8", "save the file as UTF-8", file=str(path))) from error
     reader = csv.DictReader(io.StringIO(text), delimiter="\t")
-    return [{str(k): (v or "").strip() for k, v in row.items() if k} for row in reader]
+    try:
+        return [{str(k): (v or "").strip() for k, v in row.items() if k} for row in reader]
+    except csv.Error as error:
+        what = f"not a table of tab-separated values: {error}"
+        raise InputError(Problem(what, "save the file again", file=str(path))) from error
 
 
 @dataclass

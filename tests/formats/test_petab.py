@@ -14,6 +14,7 @@ import pytest
 from scipy.stats import norm
 
 from kinetics.errors import InputError
+from kinetics.formats import petab_import
 from kinetics.formats.petab_export import export_petab
 from kinetics.formats.petab_import import import_petab
 from kinetics.inference.fitting import fit
@@ -230,6 +231,11 @@ REFUSED: dict[str, tuple[str, Callable[[str], str], str]] = {
         lambda t: t.replace("30.0\t1\t", "thirty\t1\t", 1),
         "'thirty' is not a finite",
     ),
+    "a parameter twice": (
+        "parameters.tsv",
+        lambda t: t + t.splitlines()[1] + "\n",
+        "two rows of one parameter: ka",
+    ),
     "two problems": ("eq.yaml", lambda t: f"{t}- sbml_files: [eq.xml]\n", "not one problem"),
     "another version": (
         "eq.yaml",
@@ -254,6 +260,19 @@ def test_what_a_plan_cannot_say_is_refused_with_its_place(here: Path, case: str)
         import_petab(folder / "eq.yaml", name="again", to=here)
     assert not (here / "fits").exists()
     assert not (here / "data").exists()
+
+
+def test_a_disk_that_is_full_half_way_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = problem(here)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "data/again")
+
+    monkeypatch.setattr(petab_import, "write_files", full)
+    with pytest.raises(OSError, match="No space"):
+        import_petab(folder / "eq.yaml", name="again", to=here)
+    assert [path.name for path in (here / "models").iterdir()] == ["eq.py"]
+    assert not (here / "fits").exists()
 
 
 def test_records_that_petab_has_no_word_for_are_refused(here: Path) -> None:
